@@ -1,0 +1,59 @@
+"""Why an execution or a task failed: the closed list of reasons, each with what it means for a retry."""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class FailureReason(StrEnum):
+    """The values are the words of the seeds and are stored; they never change."""
+
+    WORKER_LOST = "WorkerLost"
+    """The worker was silent for longer than the offline timeout (15 s) and did not come back in time."""
+    STAGE_ERROR = "StageError"
+    """A stage's script or agent ended with an error."""
+    AGENT_ERROR = "AgentError"
+    """The agent reported a failure, or its output was invalid."""
+    RATE_LIMITED = "RateLimited"
+    AUTHENTICATION = "Authentication"
+    REFUSED = "Refused"
+    """The agent declined the task."""
+    TIMEOUT = "Timeout"
+    """A wall-clock or idle limit was reached."""
+    CANCELLED = "Cancelled"
+    APPROVAL_EXPIRED = "ApprovalExpired"
+    """Nobody decided before the deadline; silence is no."""
+    APPROVAL_REJECTED = "ApprovalRejected"
+    CONFLICT = "Conflict"
+    """Two agents changed the same resource; a human decides."""
+    WORKSPACE_ERROR = "WorkspaceError"
+    STORE_UNAVAILABLE = "StoreUnavailable"
+
+
+RETRYABLE = frozenset(
+    {
+        FailureReason.WORKER_LOST,
+        FailureReason.STAGE_ERROR,
+        FailureReason.AGENT_ERROR,
+        FailureReason.RATE_LIMITED,
+        FailureReason.TIMEOUT,
+        FailureReason.WORKSPACE_ERROR,
+        FailureReason.STORE_UNAVAILABLE,
+    }
+)
+"""Failures that may pass by themselves; the others need a human."""
+
+
+class Failure(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A reason with its particulars. `exit_code` and `signal` are those of the process, where there was one."""
+
+    reason: FailureReason
+    message: str = ""
+    stage: str = ""
+    exit_code: int | None = None
+    signal: int | None = None
+
+    @property
+    def retryable(self) -> bool:
+        """Whether trying again may help without a human."""
+        return self.reason in RETRYABLE

@@ -1,0 +1,88 @@
+"""Ids: UUIDv7 in canonical text, one static type per kind of thing.
+
+An id is a plain ``str`` at run time (``0192f0c1-2d3e-7abc-8def-0123456789ab``). Events carry several ids each, and
+a replay decodes every one of them: as text they cost nothing, as ``uuid.UUID`` objects they halve the speed of
+reading the log. The ``NewType``s keep kinds apart for type checkers; `parse_id` checks what comes from outside.
+"""
+
+import re
+from collections.abc import Callable
+from typing import NewType
+from uuid import UUID, uuid5
+
+from aura_contracts.errors import InvalidId
+
+StreamId = str
+"""The id of any aggregate: the name of its event stream."""
+
+TaskId = NewType("TaskId", str)
+ApprovalId = NewType("ApprovalId", str)
+ExecutionId = NewType("ExecutionId", str)
+WorkspaceId = NewType("WorkspaceId", str)
+LeaseId = NewType("LeaseId", str)
+WorkerId = NewType("WorkerId", str)
+AgentId = NewType("AgentId", str)
+WorkflowId = NewType("WorkflowId", str)
+BoardId = NewType("BoardId", str)
+TemplateId = NewType("TemplateId", str)
+CommandId = NewType("CommandId", str)
+
+IdFactory = Callable[[], str]
+"""Makes a fresh id at each call; injected, so that a simulation can repeat a run exactly."""
+
+_CANONICAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+def parse_id(text: str, field: str = "id") -> str:
+    """Return `text` as a canonical id.
+
+    Accepts any spelling that `uuid.UUID` accepts (upper case, no hyphens, braces). Raises `InvalidId` naming `field`
+    for anything else.
+    """
+    if _CANONICAL.fullmatch(text):
+        return text
+    try:
+        return str(UUID(text))
+    except ValueError:
+        raise InvalidId(field=field, value=text) from None
+
+
+def is_canonical_id(text: str) -> bool:
+    """Whether `text` is an id exactly as AURA stores it."""
+    return _CANONICAL.fullmatch(text) is not None
+
+
+def uuid7_factory(milliseconds: Callable[[], int], random_bits: Callable[[int], int]) -> IdFactory:
+    """Return a factory of UUIDv7 ids (RFC 9562, section 5.7) over an injected clock and source of randomness.
+
+    `milliseconds` gives Unix time; `random_bits(n)` gives an integer of `n` random bits. Ids of one factory strictly
+    grow, also within a millisecond and when the clock goes back (RFC 9562, section 6.2, method 2: the 74 random bits
+    are a counter seeded at random in each new millisecond). Not safe for use from several threads at once.
+    """
+    last_ms = -1
+    counter = 0
+
+    def next_id() -> str:
+        nonlocal last_ms, counter
+        now = milliseconds()
+        if now > last_ms:
+            last_ms, counter = now, random_bits(73)
+        else:
+            counter += 1 + random_bits(32)
+            if counter >> 74:
+                last_ms, counter = last_ms + 1, random_bits(73)
+        value = (last_ms & 0xFFFF_FFFF_FFFF) << 80 | 0x7 << 76 | (counter >> 62) << 64 | 0b10 << 62
+        value |= counter & 0x3FFF_FFFF_FFFF_FFFF
+        text = f"{value:032x}"
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+    return next_id
+
+
+def output_stream(execution_id: ExecutionId) -> StreamId:
+    """Return the stream that holds the output of an execution, apart from its decisions.
+
+    Replaying an execution never reads its output; tailing the log shows it live. The id is derived (UUIDv5), so either
+    side finds it without looking it up.
+    """
+    return str(uuid5(UUID(execution_id), "output"))

@@ -1,0 +1,776 @@
+"""Task: a unit of work with a single clear objective, from request to result (second seed, "Task").
+
+    pending ──assigned──► in_progress ──proposal──► awaiting_approval ──approved──► approved ──► completed
+                               ▲                          │ rejected / changes requested
+                               └──────── feedback ◄───────┘
+
+A rejection passes through ``rejected``: normally the revision starts at once (the task is ``in_progress`` again, with
+the feedback); a final rejection stays there until somebody assigns the task anew. ``blocked`` is the pause that a
+conflict over a shared resource or a merge causes until a human has resolved it; the way out leads back to
+``in_progress``, because what was approved before is no longer what would be merged.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from aura_contracts.actors import Actor
+from aura_contracts.events import Event
+from aura_contracts.failures import Failure
+from aura_contracts.ids import AgentId, ApprovalId, ExecutionId, TaskId
+from aura_contracts.machine import Aggregate, Command, Evolve, HappenedFact, State, Table, status_only
+
+
+class TaskStatus(StrEnum):
+    PENDING = "pending"
+    IN_PROGRESS = "in_progress"
+    AWAITING_APPROVAL = "awaiting_approval"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    BLOCKED = "blocked"
+    FAILED = "failed"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+    DELETED = "deleted"
+
+
+class Priority(StrEnum):
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class ApprovalMode(StrEnum):
+    """What a human approves: the plan, the changes, both, or nothing (a policy decides)."""
+
+    PLAN = "plan"
+    CHANGES = "changes"
+    BOTH = "both"
+    AUTO = "auto"
+
+
+class AgentType(StrEnum):
+    ARCHITECT = "architect"
+    DEVELOPER = "developer"
+    DATABASE = "database"
+    TESTER = "tester"
+    REVIEWER = "reviewer"
+    DEVOPS = "devops"
+
+
+class RetryPolicy(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """How often and how soon a failed attempt is made again (second seed, "Agent Failures").
+
+    The delay before attempt n + 1 is ``base_delay * 2 ** (n - 1)`` seconds, at most `max_delay`, plus or minus a
+    random share of `jitter` (0 to 1).
+    """
+
+    max_attempts: int = 3
+    base_delay: float = 1.0
+    max_delay: float = 60.0
+    jitter: float = 0.2
+
+
+class Subtask(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """One part of a proposed decomposition. `task_id` is chosen with the proposal, so that creating it is repeatable."""
+
+    task_id: TaskId
+    title: str
+    description: str = ""
+    agent_type: AgentType | None = None
+    priority: Priority = Priority.MEDIUM
+
+
+# --- Events -----------------------------------------------------------------------------------------------------------
+
+
+class TaskCreated(Event, frozen=True, kw_only=True):
+    """A human or an agent asked for a piece of work."""
+
+    topic = "task.created"
+    task_id: TaskId
+    title: str
+    description: str = ""
+    priority: Priority = Priority.MEDIUM
+    parent_id: TaskId | None = None
+    project: str | None = None
+    agent_type: AgentType | None = None
+    approval_mode: ApprovalMode = ApprovalMode.CHANGES
+    reviewers: tuple[str, ...] = ()
+    retry: RetryPolicy = RetryPolicy()
+    context: dict[str, Any] = {}
+
+
+class TaskEdited(Event, frozen=True, kw_only=True):
+    """Somebody changed what the task says; fields that are None stayed as they were."""
+
+    topic = "task.edited"
+    title: str | None = None
+    description: str | None = None
+    priority: Priority | None = None
+    approval_mode: ApprovalMode | None = None
+    reviewers: tuple[str, ...] | None = None
+    context: dict[str, Any] | None = None
+
+
+class TaskReparented(Event, frozen=True, kw_only=True):
+    """The task was put below another task, or made a task of its own."""
+
+    topic = "task.reparented"
+    parent_id: TaskId | None
+
+
+class TaskQueued(Event, frozen=True, kw_only=True):
+    """The task was declared ready: an agent may pick it up."""
+
+    topic = "task.queued"
+
+
+class TaskUnqueued(Event, frozen=True, kw_only=True):
+    """The task was put back into the backlog."""
+
+    topic = "task.unqueued"
+
+
+class TaskAssigned(Event, frozen=True, kw_only=True):
+    """An agent was given the task and starts working on it."""
+
+    topic = "task.assigned"
+    agent_id: AgentId
+    agent_type: AgentType | None = None
+
+
+class TaskUnassigned(Event, frozen=True, kw_only=True):
+    """The task was taken from its agent and waits for another."""
+
+    topic = "task.unassigned"
+    reason: str = ""
+
+
+class ProposalSubmitted(Event, frozen=True, kw_only=True):
+    """The agent proposed a solution, in words or as changes, and a human is asked."""
+
+    topic = "task.proposal_submitted"
+    approval_id: ApprovalId
+    proposal: str
+    confidence: float | None = None
+
+
+class TaskApproved(Event, frozen=True, kw_only=True):
+    """The proposal was approved; the solution may be executed."""
+
+    topic = "task.approved"
+    approval_id: ApprovalId
+    notes: str | None = None
+
+
+class TaskRejected(Event, frozen=True, kw_only=True):
+    """The proposal was rejected, with the reason."""
+
+    topic = "task.rejected"
+    approval_id: ApprovalId
+    feedback: str
+
+
+class RevisionStarted(Event, frozen=True, kw_only=True):
+    """The agent was given the feedback on its rejected proposal and revises it."""
+
+    topic = "task.revision_started"
+
+
+class TaskChangesRequested(Event, frozen=True, kw_only=True):
+    """A human asked for changes to the proposal; the agent goes on with the feedback."""
+
+    topic = "task.changes_requested"
+    approval_id: ApprovalId
+    feedback: str
+
+
+class ProposalWithdrawn(Event, frozen=True, kw_only=True):
+    """The proposal was taken back before anybody decided."""
+
+    topic = "task.proposal_withdrawn"
+    approval_id: ApprovalId
+
+
+class ExecutionStarted(Event, frozen=True, kw_only=True):
+    """A run of an agent was started for the task."""
+
+    topic = "task.execution_started"
+    execution_id: ExecutionId
+
+
+class AttemptFailed(Event, frozen=True, kw_only=True):
+    """An attempt failed and will be made again at `retry_at`."""
+
+    topic = "task.attempt_failed"
+    failure: Failure
+    attempt: int
+    retry_at: datetime
+
+
+class TaskBlocked(Event, frozen=True, kw_only=True):
+    """The task is paused until a human has resolved a conflict."""
+
+    topic = "task.blocked"
+    reason: str
+    resource: str = ""
+    conflicting_task_id: TaskId | None = None
+
+
+class TaskUnblocked(Event, frozen=True, kw_only=True):
+    """A human resolved what blocked the task."""
+
+    topic = "task.unblocked"
+    resolution: str = ""
+
+
+class DecompositionProposed(Event, frozen=True, kw_only=True):
+    """The agent proposed to split the task, and a human is asked."""
+
+    topic = "task.decomposition_proposed"
+    approval_id: ApprovalId
+    subtasks: tuple[Subtask, ...]
+
+
+class TaskDecomposed(Event, frozen=True, kw_only=True):
+    """The decomposition was approved; the subtasks exist and this task is done when they are."""
+
+    topic = "task.decomposed"
+    approval_id: ApprovalId
+    subtask_ids: tuple[TaskId, ...]
+
+
+class TaskRetried(Event, frozen=True, kw_only=True):
+    """Somebody had a failed task tried again by the same agent, with a fresh count of attempts."""
+
+    topic = "task.retried"
+
+
+class TaskCompleted(Event, frozen=True, kw_only=True):
+    """The task is done."""
+
+    topic = "task.completed"
+    result: dict[str, Any] = {}
+
+
+class TaskFailed(Event, frozen=True, kw_only=True):
+    """The task failed for good, as far as AURA can tell; a human is told."""
+
+    topic = "task.failed"
+    failure: Failure
+
+
+class TaskCancelled(Event, frozen=True, kw_only=True):
+    """The task was called off."""
+
+    topic = "task.cancelled"
+    reason: str = ""
+
+
+class TaskDeleted(Event, frozen=True, kw_only=True):
+    """The task was removed from all lists. Its events stay."""
+
+    topic = "task.deleted"
+    reason: str = ""
+
+
+# --- State ------------------------------------------------------------------------------------------------------------
+
+
+class Task(State, frozen=True, kw_only=True):
+    """What a task is at some moment. Times are aware and None until they have come."""
+
+    id: TaskId
+    status: TaskStatus
+    title: str
+    description: str
+    priority: Priority
+    created_by: Actor
+    created_at: datetime
+    parent_id: TaskId | None = None
+    project: str | None = None
+    agent_type: AgentType | None = None
+    approval_mode: ApprovalMode = ApprovalMode.CHANGES
+    reviewers: tuple[str, ...] = ()
+    """Names of the humans who may decide beside the creator."""
+    retry: RetryPolicy = RetryPolicy()
+    context: dict[str, Any] = {}
+    queued: bool = False
+    """Ready to be picked up, rather than in the backlog."""
+    assigned_agent: AgentId | None = None
+    approval_id: ApprovalId | None = None
+    """The approval that is pending, or the last one decided."""
+    proposed_solution: str | None = None
+    confidence: float | None = None
+    proposed_subtasks: tuple[Subtask, ...] = ()
+    subtask_ids: tuple[TaskId, ...] = ()
+    approval_notes: str | None = None
+    feedback: str | None = None
+    """What the human said to the last proposal that was not approved; the next run's prompt gets it."""
+    rejections: int = 0
+    execution_ids: tuple[ExecutionId, ...] = ()
+    attempts_failed: int = 0
+    retry_at: datetime | None = None
+    failure: Failure | None = None
+    blocked_by: str | None = None
+    result: dict[str, Any] | None = None
+    started_at: datetime | None = None
+    submitted_at: datetime | None = None
+    approved_at: datetime | None = None
+    completed_at: datetime | None = None
+    """When the task ended, however it ended."""
+
+
+# --- Commands ---------------------------------------------------------------------------------------------------------
+
+
+class CreateTask(Command, frozen=True, kw_only=True):
+    """Ask for a piece of work."""
+
+    emits = (TaskCreated,)
+    task_id: TaskId
+    title: str
+    description: str = ""
+    priority: Priority = Priority.MEDIUM
+    parent_id: TaskId | None = None
+    project: str | None = None
+    agent_type: AgentType | None = None
+    approval_mode: ApprovalMode = ApprovalMode.CHANGES
+    reviewers: tuple[str, ...] = ()
+    retry: RetryPolicy = RetryPolicy()
+    context: dict[str, Any] = {}
+
+
+class EditTask(Command, frozen=True, kw_only=True):
+    """Change what the task says; None leaves a field as it is."""
+
+    emits = (TaskEdited,)
+    title: str | None = None
+    description: str | None = None
+    priority: Priority | None = None
+    approval_mode: ApprovalMode | None = None
+    reviewers: tuple[str, ...] | None = None
+    context: dict[str, Any] | None = None
+
+
+class ReparentTask(Command, frozen=True, kw_only=True):
+    """Put the task below another one, or (None) on its own."""
+
+    emits = (TaskReparented,)
+    parent_id: TaskId | None
+
+
+class QueueTask(Command, frozen=True, kw_only=True):
+    """Declare the task ready to be picked up."""
+
+    emits = (TaskQueued,)
+
+
+class UnqueueTask(Command, frozen=True, kw_only=True):
+    """Put the task back into the backlog."""
+
+    emits = (TaskUnqueued,)
+
+
+class AssignTask(Command, frozen=True, kw_only=True):
+    """Give the task to an agent; a failed or rejected task starts over with it."""
+
+    emits = (TaskAssigned,)
+    agent_id: AgentId
+    agent_type: AgentType | None = None
+
+
+class UnassignTask(Command, frozen=True, kw_only=True):
+    """Take the task from its agent."""
+
+    emits = (TaskUnassigned,)
+    reason: str = ""
+
+
+class SubmitProposal(Command, frozen=True, kw_only=True):
+    """Propose a solution (by the assigned agent). `confidence` is between 0 and 1."""
+
+    emits = (ProposalSubmitted,)
+    approval_id: ApprovalId
+    proposal: str
+    confidence: float | None = None
+
+
+class ApproveTask(Command, frozen=True, kw_only=True):
+    """Record on the task that its proposal was approved."""
+
+    emits = (TaskApproved,)
+    approval_id: ApprovalId
+    notes: str | None = None
+
+
+class RejectTask(Command, frozen=True, kw_only=True):
+    """Record on the task that its proposal was rejected; with `revise`, the agent tries again."""
+
+    emits = (TaskRejected, RevisionStarted)
+    approval_id: ApprovalId
+    feedback: str
+    revise: bool = True
+
+
+class RequestTaskChanges(Command, frozen=True, kw_only=True):
+    """Record on the task that a human wants changes to the proposal."""
+
+    emits = (TaskChangesRequested,)
+    approval_id: ApprovalId
+    feedback: str
+
+
+class WithdrawProposal(Command, frozen=True, kw_only=True):
+    """Take the pending proposal back."""
+
+    emits = (ProposalWithdrawn,)
+
+
+class StartExecution(Command, frozen=True, kw_only=True):
+    """Record that a run was started for the task."""
+
+    emits = (ExecutionStarted,)
+    execution_id: ExecutionId
+
+
+class RecordAttemptFailure(Command, frozen=True, kw_only=True):
+    """Record a failed attempt; `delay` is the wait before the next one in seconds.
+
+    Fails the task when the policy allows no further attempt or the failure is none that passes by itself.
+    """
+
+    emits = (AttemptFailed, TaskFailed)
+    failure: Failure
+    delay: float = 0.0
+
+
+class BlockTask(Command, frozen=True, kw_only=True):
+    """Pause the task until a human has resolved a conflict."""
+
+    emits = (TaskBlocked,)
+    reason: str
+    resource: str = ""
+    conflicting_task_id: TaskId | None = None
+
+
+class UnblockTask(Command, frozen=True, kw_only=True):
+    """Go on after a conflict was resolved."""
+
+    emits = (TaskUnblocked,)
+    resolution: str = ""
+
+
+class ProposeDecomposition(Command, frozen=True, kw_only=True):
+    """Propose to split the task (by the assigned agent)."""
+
+    emits = (DecompositionProposed,)
+    approval_id: ApprovalId
+    subtasks: tuple[Subtask, ...]
+
+
+class DecomposeTask(Command, frozen=True, kw_only=True):
+    """Record that the proposed decomposition was approved and its subtasks exist."""
+
+    emits = (TaskDecomposed,)
+    approval_id: ApprovalId
+
+
+class RetryTask(Command, frozen=True, kw_only=True):
+    """Have a failed task tried again by the agent it had."""
+
+    emits = (TaskRetried,)
+
+
+class CompleteTask(Command, frozen=True, kw_only=True):
+    """Record that the task is done."""
+
+    emits = (TaskCompleted,)
+    result: dict[str, Any] = {}
+
+
+class FailTask(Command, frozen=True, kw_only=True):
+    """Record that the task failed for good."""
+
+    emits = (TaskFailed,)
+    failure: Failure
+
+
+class CancelTask(Command, frozen=True, kw_only=True):
+    """Call the task off."""
+
+    emits = (TaskCancelled,)
+    reason: str = ""
+
+
+class DeleteTask(Command, frozen=True, kw_only=True):
+    """Remove the task from all lists."""
+
+    emits = (TaskDeleted,)
+    reason: str = ""
+
+
+# --- Table ------------------------------------------------------------------------------------------------------------
+
+_S = TaskStatus
+
+_TABLE: Table = MappingProxyType(
+    {
+        None: {TaskCreated: _S.PENDING},
+        _S.PENDING: {
+            TaskEdited: _S.PENDING,
+            TaskReparented: _S.PENDING,
+            TaskQueued: _S.PENDING,
+            TaskUnqueued: _S.PENDING,
+            TaskAssigned: _S.IN_PROGRESS,
+            TaskFailed: _S.FAILED,
+            TaskCancelled: _S.CANCELLED,
+            TaskDeleted: _S.DELETED,
+        },
+        _S.IN_PROGRESS: {
+            TaskEdited: _S.IN_PROGRESS,
+            TaskReparented: _S.IN_PROGRESS,
+            TaskAssigned: _S.IN_PROGRESS,
+            TaskUnassigned: _S.PENDING,
+            ExecutionStarted: _S.IN_PROGRESS,
+            AttemptFailed: _S.IN_PROGRESS,
+            ProposalSubmitted: _S.AWAITING_APPROVAL,
+            DecompositionProposed: _S.AWAITING_APPROVAL,
+            TaskBlocked: _S.BLOCKED,
+            TaskCompleted: _S.COMPLETED,
+            TaskFailed: _S.FAILED,
+            TaskCancelled: _S.CANCELLED,
+        },
+        _S.AWAITING_APPROVAL: {
+            TaskReparented: _S.AWAITING_APPROVAL,
+            TaskApproved: _S.APPROVED,
+            TaskDecomposed: _S.APPROVED,
+            TaskRejected: _S.REJECTED,
+            TaskChangesRequested: _S.IN_PROGRESS,
+            ProposalWithdrawn: _S.IN_PROGRESS,
+            TaskFailed: _S.FAILED,
+            TaskCancelled: _S.CANCELLED,
+        },
+        _S.APPROVED: {
+            TaskReparented: _S.APPROVED,
+            ExecutionStarted: _S.APPROVED,
+            AttemptFailed: _S.APPROVED,
+            ProposalSubmitted: _S.AWAITING_APPROVAL,
+            TaskBlocked: _S.BLOCKED,
+            TaskCompleted: _S.COMPLETED,
+            TaskFailed: _S.FAILED,
+            TaskCancelled: _S.CANCELLED,
+        },
+        _S.REJECTED: {
+            RevisionStarted: _S.IN_PROGRESS,
+            TaskAssigned: _S.IN_PROGRESS,
+            TaskCancelled: _S.CANCELLED,
+            TaskDeleted: _S.DELETED,
+        },
+        _S.BLOCKED: {
+            TaskUnblocked: _S.IN_PROGRESS,
+            TaskFailed: _S.FAILED,
+            TaskCancelled: _S.CANCELLED,
+        },
+        _S.FAILED: {
+            TaskAssigned: _S.IN_PROGRESS,
+            TaskRetried: _S.IN_PROGRESS,
+            TaskCancelled: _S.CANCELLED,
+            TaskDeleted: _S.DELETED,
+        },
+    }
+)
+
+
+# --- Evolve -----------------------------------------------------------------------------------------------------------
+
+
+def _created(_: None, event: TaskCreated, fact: HappenedFact, status: TaskStatus) -> Task:
+    return Task(
+        id=event.task_id,
+        status=status,
+        title=event.title,
+        description=event.description,
+        priority=event.priority,
+        created_by=fact.actor,
+        created_at=fact.time,
+        parent_id=event.parent_id,
+        project=event.project,
+        agent_type=event.agent_type,
+        approval_mode=event.approval_mode,
+        reviewers=event.reviewers,
+        retry=event.retry,
+        context=event.context,
+    )
+
+
+def _edited(state: Task, event: TaskEdited, fact: HappenedFact, status: TaskStatus) -> Task:
+    changes = {name: value for name in event.__struct_fields__ if (value := getattr(event, name)) is not None}
+    return replace(state, status=status, **changes)
+
+
+def _reparented(state: Task, event: TaskReparented, fact: HappenedFact, status: TaskStatus) -> Task:
+    return replace(state, status=status, parent_id=event.parent_id)
+
+
+def _queued(state: Task, event: TaskQueued, fact: HappenedFact, status: TaskStatus) -> Task:
+    return replace(state, status=status, queued=True)
+
+
+def _unqueued(state: Task, event: TaskUnqueued, fact: HappenedFact, status: TaskStatus) -> Task:
+    return replace(state, status=status, queued=False)
+
+
+def _assigned(state: Task, event: TaskAssigned, fact: HappenedFact, status: TaskStatus) -> Task:
+    return replace(
+        state,
+        status=status,
+        assigned_agent=event.agent_id,
+        agent_type=event.agent_type or state.agent_type,
+        started_at=state.started_at or fact.time,
+        queued=False,
+        attempts_failed=0,
+        retry_at=None,
+        failure=None,
+        completed_at=None,
+    )
+
+
+def _unassigned(state: Task, event: TaskUnassigned, fact: HappenedFact, status: TaskStatus) -> Task:
+    return replace(state, status=status, assigned_agent=None, queued=True, retry_at=None)
+
+
+def _submitted(state: Task, event: ProposalSubmitted, fact: HappenedFact, status: TaskStatus) -> Task:
+    return replace(
+        state,
+        status=status,
+        approval_id=event.approval_id,
+        proposed_solution=event.proposal,
+        confidence=event.confidence,
+        submitted_at=fact.time,
+        feedback=None,
+    )
+
+
+def _approved(state: Task, event: TaskApproved, fact: HappenedFact, status: TaskStatus) -> Task:
+    return replace(state, status=status, approval_notes=event.notes, approved_at=fact.time)
+
+
+def _sent_back(state: Task, event: TaskRejected | TaskChangesRequested, fact: HappenedFact, status: TaskStatus) -> Task:
+    return replace(state, status=status, feedback=event.feedback, rejections=state.rejections + 1)
+
+
+def _execution_started(state: Task, event: ExecutionStarted, fact: HappenedFact, status: TaskStatus) -> Task:
+    return replace(state, status=status, execution_ids=(*state.execution_ids, event.execution_id), retry_at=None)
+
+
+def _attempt_failed(state: Task, event: AttemptFailed, fact: HappenedFact, status: TaskStatus) -> Task:
+    return replace(state, status=status, attempts_failed=event.attempt, retry_at=event.retry_at, failure=event.failure)
+
+
+def _blocked(state: Task, event: TaskBlocked, fact: HappenedFact, status: TaskStatus) -> Task:
+    return replace(state, status=status, blocked_by=event.reason)
+
+
+def _unblocked(state: Task, event: TaskUnblocked, fact: HappenedFact, status: TaskStatus) -> Task:
+    return replace(state, status=status, blocked_by=None)
+
+
+def _decomposition_proposed(state: Task, event: DecompositionProposed, fact: HappenedFact, status: TaskStatus) -> Task:
+    return replace(
+        state,
+        status=status,
+        approval_id=event.approval_id,
+        proposed_subtasks=event.subtasks,
+        submitted_at=fact.time,
+        feedback=None,
+    )
+
+
+def _decomposed(state: Task, event: TaskDecomposed, fact: HappenedFact, status: TaskStatus) -> Task:
+    return replace(state, status=status, subtask_ids=event.subtask_ids, approved_at=fact.time)
+
+
+def _retried(state: Task, event: TaskRetried, fact: HappenedFact, status: TaskStatus) -> Task:
+    return replace(state, status=status, attempts_failed=0, retry_at=None, failure=None, completed_at=None)
+
+
+def _completed(state: Task, event: TaskCompleted, fact: HappenedFact, status: TaskStatus) -> Task:
+    return replace(state, status=status, result=event.result, completed_at=fact.time, failure=None)
+
+
+def _failed(state: Task, event: TaskFailed, fact: HappenedFact, status: TaskStatus) -> Task:
+    return replace(state, status=status, failure=event.failure, completed_at=fact.time, retry_at=None, blocked_by=None)
+
+
+def _ended(state: Task, event: TaskCancelled | TaskDeleted, fact: HappenedFact, status: TaskStatus) -> Task:
+    return replace(state, status=status, completed_at=fact.time, retry_at=None, blocked_by=None)
+
+
+_EVOLVERS: Mapping[type[Event], Evolve[Task]] = MappingProxyType(
+    {
+        TaskCreated: _created,
+        TaskEdited: _edited,
+        TaskReparented: _reparented,
+        TaskQueued: _queued,
+        TaskUnqueued: _unqueued,
+        TaskAssigned: _assigned,
+        TaskUnassigned: _unassigned,
+        ProposalSubmitted: _submitted,
+        TaskApproved: _approved,
+        TaskRejected: _sent_back,
+        RevisionStarted: status_only,
+        TaskChangesRequested: _sent_back,
+        ProposalWithdrawn: status_only,
+        ExecutionStarted: _execution_started,
+        AttemptFailed: _attempt_failed,
+        TaskBlocked: _blocked,
+        TaskUnblocked: _unblocked,
+        DecompositionProposed: _decomposition_proposed,
+        TaskDecomposed: _decomposed,
+        TaskRetried: _retried,
+        TaskCompleted: _completed,
+        TaskFailed: _failed,
+        TaskCancelled: _ended,
+        TaskDeleted: _ended,
+    }
+)
+
+TASK = Aggregate(
+    name="task",
+    state=Task,
+    statuses=TaskStatus,
+    table=_TABLE,
+    evolvers=_EVOLVERS,
+    commands=(
+        CreateTask,
+        EditTask,
+        ReparentTask,
+        QueueTask,
+        UnqueueTask,
+        AssignTask,
+        UnassignTask,
+        SubmitProposal,
+        ApproveTask,
+        RejectTask,
+        RequestTaskChanges,
+        WithdrawProposal,
+        StartExecution,
+        RecordAttemptFailure,
+        BlockTask,
+        UnblockTask,
+        ProposeDecomposition,
+        DecomposeTask,
+        RetryTask,
+        CompleteTask,
+        FailTask,
+        CancelTask,
+        DeleteTask,
+    ),
+)

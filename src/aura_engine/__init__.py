@@ -1,0 +1,1 @@
+"""Engine: what decides. Pure decisions first; the runtime stands on them."""

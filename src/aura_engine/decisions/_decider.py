@@ -1,0 +1,142 @@
+"""Decide: from a state and a command to the events that follow, or a refusal. Pure: no I/O, no clock, no randomness.
+
+    command ──► is it possible in this status? ──► the command's own function ──► events ──► evolve ──► next state
+                 (from the transition table)         (rules, actors)
+
+The first check needs no code of its own: a command names the events it may lead to, the table says in which statuses
+those may happen.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+import attrs
+import msgspec
+
+from aura_contracts.actors import Actor, actor_kind, actor_name
+from aura_contracts.errors import (
+    ActorNotAllowed,
+    AggregateExists,
+    AggregateNotFound,
+    ImpossibleTransition,
+    RuleViolated,
+    TransitionRefused,
+)
+from aura_contracts.events import Event, Fact
+from aura_contracts.ids import TaskId
+from aura_contracts.machine import Aggregate, Command, State
+
+
+class Context(msgspec.Struct, frozen=True, kw_only=True):
+    """What a decision may know beside state and command."""
+
+    actor: Actor
+    now: datetime
+    """The present, aware; from the injected clock."""
+    lineage: tuple[TaskId, ...] = ()
+    """The parent that the command names and its ancestors, nearest first; looked up by whoever handles the command."""
+
+
+S = TypeVar("S", bound=State)
+
+Decide = Callable[[Any, Any, Context], Sequence[Event]]
+"""``(state, command, context) -> events``; no events means that there is nothing to change. Raises `CommandRefused`."""
+
+
+class Decision(msgspec.Struct, Generic[S], frozen=True):
+    """What a command led to: the events to store, and the state that they will fold to."""
+
+    events: tuple[Event, ...]
+    state: S | None
+
+
+@attrs.frozen(kw_only=True)
+class Decider(Generic[S]):
+    """All decisions about one kind of aggregate."""
+
+    aggregate: Aggregate[S]
+    decisions: Mapping[type[Command], Decide] = attrs.field(repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        if missing := set(self.aggregate.commands) ^ set(self.decisions):
+            raise TypeError(f"{self.aggregate.name}: commands and decisions disagree on {missing}")
+
+    def decide(self, aggregate_id: str, state: S | None, command: Command, context: Context) -> Decision[S]:
+        """Return the events that follow from `command` and the state they lead to.
+
+        Raises a `CommandRefused` with the facts; nothing has happened then.
+        """
+        self._require_possible(aggregate_id, state, command)
+        events = tuple(self.decisions[type(command)](state, command, context))
+        for event in events:
+            if type(event) not in command.emits:
+                raise TypeError(f"{type(command).__name__} does not declare that it emits {type(event).__name__}")
+            fact = Fact(event, context.now, context.actor, "", "")
+            try:
+                state = self.aggregate.evolve(state, fact)
+            except ImpossibleTransition as miss:
+                raise TransitionRefused(
+                    aggregate=self.aggregate.name,
+                    aggregate_id=aggregate_id,
+                    command=type(command).__name__,
+                    status=miss.status,
+                ) from None
+        return Decision(events, state)
+
+    def _require_possible(self, aggregate_id: str, state: S | None, command: Command) -> None:
+        table = self.aggregate.table
+        row = table.get(None if state is None else state.status, {})
+        if any(event in row for event in command.emits):
+            return
+        about = {
+            "aggregate": self.aggregate.name,
+            "aggregate_id": aggregate_id,
+            "command": type(command).__name__,
+        }
+        if state is None:
+            raise AggregateNotFound(**about)
+        if any(event in table[None] for event in command.emits):
+            raise AggregateExists(**about)
+        allowed = tuple(str(status) for status in self.aggregate.statuses_accepting(*command.emits))
+        raise TransitionRefused(**about, status=state.status, allowed_in=allowed)
+
+
+def refuse_actor(aggregate: str, state: State, command: Command, context: Context, reason: str) -> ActorNotAllowed:
+    """Return the refusal of a command that is for somebody else."""
+    return ActorNotAllowed(
+        aggregate=aggregate,
+        aggregate_id=state.id,
+        command=type(command).__name__,
+        actor=context.actor,
+        reason=reason,
+    )
+
+
+def refuse_rule(
+    aggregate: str, aggregate_id: str, command: Command, rule: str, reason: str, remedy: str = ""
+) -> RuleViolated:
+    """Return the refusal of a command that a rule of the domain forbids."""
+    return RuleViolated(
+        aggregate=aggregate,
+        aggregate_id=aggregate_id,
+        command=type(command).__name__,
+        rule=rule,
+        reason=reason,
+        remedy=remedy,
+    )
+
+
+def is_human(context: Context, *names: str) -> bool:
+    """Whether the actor is a human, and with `names` one of these."""
+    return actor_kind(context.actor) == "human" and (not names or actor_name(context.actor) in names)
+
+
+def is_agent(context: Context, agent_id: str | None) -> bool:
+    """Whether the actor is the agent of this id."""
+    return actor_kind(context.actor) == "agent" and actor_name(context.actor) == agent_id
+
+
+def is_system(context: Context) -> bool:
+    """Whether the actor is AURA itself, acting on a policy or on what happened."""
+    return actor_kind(context.actor) == "system"

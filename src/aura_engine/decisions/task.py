@@ -1,0 +1,333 @@
+"""Decisions about tasks.
+
+Source: second seed, "Task Management", "Authorization", "Agent Failures", "Concurrent Modifications".
+
+Who may do what: agents act only on the task assigned to them; humans approve only what they created or are a reviewer
+of; AURA itself (``system:``) carries out what policies and approvals decided.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from types import MappingProxyType
+
+from aura_contracts.actors import actor_kind, actor_name
+from aura_contracts.errors import CyclicParent
+from aura_contracts.events import Event
+from aura_contracts.machine import Command
+from aura_contracts.task import (
+    TASK,
+    ApproveTask,
+    AssignTask,
+    AttemptFailed,
+    BlockTask,
+    CancelTask,
+    CompleteTask,
+    CreateTask,
+    DecomposeTask,
+    DecompositionProposed,
+    DeleteTask,
+    EditTask,
+    ExecutionStarted,
+    FailTask,
+    ProposalSubmitted,
+    ProposalWithdrawn,
+    ProposeDecomposition,
+    QueueTask,
+    RecordAttemptFailure,
+    RejectTask,
+    ReparentTask,
+    RequestTaskChanges,
+    RetryTask,
+    RevisionStarted,
+    StartExecution,
+    SubmitProposal,
+    Task,
+    TaskApproved,
+    TaskAssigned,
+    TaskBlocked,
+    TaskCancelled,
+    TaskChangesRequested,
+    TaskCompleted,
+    TaskCreated,
+    TaskDecomposed,
+    TaskDeleted,
+    TaskEdited,
+    TaskFailed,
+    TaskQueued,
+    TaskRejected,
+    TaskReparented,
+    TaskRetried,
+    TaskStatus,
+    TaskUnassigned,
+    TaskUnblocked,
+    TaskUnqueued,
+    UnassignTask,
+    UnblockTask,
+    UnqueueTask,
+    WithdrawProposal,
+)
+from aura_engine.decisions._decider import (
+    Context,
+    Decide,
+    Decider,
+    is_agent,
+    is_human,
+    is_system,
+    refuse_actor,
+    refuse_rule,
+)
+
+Events = Sequence[Event]
+
+TITLE_LIMIT = 500
+"""Characters; a title is one line in a list."""
+
+
+def _require_own_agent(state: Task, command: Command, context: Context) -> None:
+    """Agents act only on tasks assigned to them; humans and AURA may always act."""
+    if actor_kind(context.actor) == "agent" and not is_agent(context, state.assigned_agent):
+        raise refuse_actor(
+            "task", state, command, context, f"the task is assigned to {state.assigned_agent or 'nobody'}"
+        )
+
+
+def _require_worker(state: Task, command: Command, context: Context) -> None:
+    """What the work itself leads to is said by the assigned agent, or by AURA on its behalf; not by a human."""
+    if not (is_agent(context, state.assigned_agent) or is_system(context)):
+        raise refuse_actor("task", state, command, context, "only the assigned agent reports on its work")
+
+
+def _require_human(state: Task, command: Command, context: Context) -> None:
+    if actor_kind(context.actor) == "agent":
+        raise refuse_actor("task", state, command, context, "only a human or a policy may")
+
+
+def _require_reviewer(state: Task, command: Command, context: Context) -> None:
+    """Humans approve only what they created or are assigned to review."""
+    creator = (actor_name(state.created_by),) if actor_kind(state.created_by) == "human" else ()
+    if not (is_human(context, *creator, *state.reviewers) or is_system(context)):
+        raise refuse_actor("task", state, command, context, "not the creator and not a reviewer")
+
+
+def _require_current_approval(
+    state: Task, command: ApproveTask | RejectTask | RequestTaskChanges | DecomposeTask
+) -> None:
+    if command.approval_id != state.approval_id:
+        reason = f"approval {command.approval_id} is not the one that is pending ({state.approval_id})"
+        raise refuse_rule("task", state.id, command, "stale_approval", reason, "decide on the pending approval")
+
+
+def _require_title(task_id: str, title: str, command: Command) -> None:
+    if not title.strip() or len(title) > TITLE_LIMIT:
+        reason = f"a title has 1 to {TITLE_LIMIT} characters, this one has {len(title.strip())}"
+        raise refuse_rule("task", task_id, command, "title", reason)
+
+
+def _require_feedback(state: Task, feedback: str, command: Command) -> None:
+    if not feedback.strip():
+        raise refuse_rule("task", state.id, command, "feedback_required", "say what should be different")
+
+
+def _require_acyclic(task_id: str, command: CreateTask | ReparentTask, context: Context) -> None:
+    if command.parent_id is None:
+        return
+    lineage = context.lineage or (command.parent_id,)
+    if task_id in lineage:
+        path = (*lineage[: lineage.index(task_id) + 1],)
+        raise CyclicParent(aggregate="task", aggregate_id=task_id, command=type(command).__name__, path=path)
+
+
+def _create(_: None, command: CreateTask, context: Context) -> Events:
+    _require_title(command.task_id, command.title, command)
+    _require_acyclic(command.task_id, command, context)
+    if command.retry.max_attempts < 1:
+        raise refuse_rule("task", command.task_id, command, "retry", "max_attempts is at least 1")
+    return [TaskCreated(**{name: getattr(command, name) for name in command.__struct_fields__})]
+
+
+def _edit(state: Task, command: EditTask, context: Context) -> Events:
+    _require_own_agent(state, command, context)
+    if command.title is not None:
+        _require_title(state.id, command.title, command)
+    changes = {
+        name: value
+        for name in command.__struct_fields__
+        if (value := getattr(command, name)) is not None and value != getattr(state, name)
+    }
+    return [TaskEdited(**changes)] if changes else []
+
+
+def _reparent(state: Task, command: ReparentTask, context: Context) -> Events:
+    _require_own_agent(state, command, context)
+    _require_acyclic(state.id, command, context)
+    return [TaskReparented(parent_id=command.parent_id)] if command.parent_id != state.parent_id else []
+
+
+def _queue(state: Task, command: QueueTask, context: Context) -> Events:
+    return [] if state.queued else [TaskQueued()]
+
+
+def _unqueue(state: Task, command: UnqueueTask, context: Context) -> Events:
+    return [TaskUnqueued()] if state.queued else []
+
+
+def _assign(state: Task, command: AssignTask, context: Context) -> Events:
+    _require_human(state, command, context)
+    if state.status is TaskStatus.IN_PROGRESS and state.assigned_agent == command.agent_id:
+        return []
+    return [TaskAssigned(agent_id=command.agent_id, agent_type=command.agent_type)]
+
+
+def _unassign(state: Task, command: UnassignTask, context: Context) -> Events:
+    _require_own_agent(state, command, context)
+    return [TaskUnassigned(reason=command.reason)]
+
+
+def _submit(state: Task, command: SubmitProposal, context: Context) -> Events:
+    _require_worker(state, command, context)
+    if not command.proposal.strip():
+        raise refuse_rule("task", state.id, command, "proposal", "the proposal is empty")
+    if command.confidence is not None and not 0 <= command.confidence <= 1:
+        raise refuse_rule("task", state.id, command, "confidence", f"{command.confidence} is not between 0 and 1")
+    return [
+        ProposalSubmitted(approval_id=command.approval_id, proposal=command.proposal, confidence=command.confidence)
+    ]
+
+
+def _approve(state: Task, command: ApproveTask, context: Context) -> Events:
+    _require_reviewer(state, command, context)
+    _require_current_approval(state, command)
+    return [TaskApproved(approval_id=command.approval_id, notes=command.notes)]
+
+
+def _reject(state: Task, command: RejectTask, context: Context) -> Events:
+    _require_reviewer(state, command, context)
+    _require_current_approval(state, command)
+    _require_feedback(state, command.feedback, command)
+    rejected = TaskRejected(approval_id=command.approval_id, feedback=command.feedback)
+    return [rejected, RevisionStarted()] if command.revise else [rejected]
+
+
+def _request_changes(state: Task, command: RequestTaskChanges, context: Context) -> Events:
+    _require_reviewer(state, command, context)
+    _require_current_approval(state, command)
+    _require_feedback(state, command.feedback, command)
+    return [TaskChangesRequested(approval_id=command.approval_id, feedback=command.feedback)]
+
+
+def _withdraw(state: Task, command: WithdrawProposal, context: Context) -> Events:
+    _require_own_agent(state, command, context)
+    assert state.approval_id is not None, "a task awaits approval only with one"
+    return [ProposalWithdrawn(approval_id=state.approval_id)]
+
+
+def _start_execution(state: Task, command: StartExecution, context: Context) -> Events:
+    _require_worker(state, command, context)
+    if command.execution_id in state.execution_ids:
+        return []
+    return [ExecutionStarted(execution_id=command.execution_id)]
+
+
+def _record_attempt_failure(state: Task, command: RecordAttemptFailure, context: Context) -> Events:
+    _require_worker(state, command, context)
+    attempt = state.attempts_failed + 1
+    if attempt >= state.retry.max_attempts or not command.failure.retryable:
+        return [TaskFailed(failure=command.failure)]
+    retry_at = context.now + timedelta(seconds=command.delay)
+    return [AttemptFailed(failure=command.failure, attempt=attempt, retry_at=retry_at)]
+
+
+def _block(state: Task, command: BlockTask, context: Context) -> Events:
+    _require_own_agent(state, command, context)
+    return [
+        TaskBlocked(reason=command.reason, resource=command.resource, conflicting_task_id=command.conflicting_task_id)
+    ]
+
+
+def _unblock(state: Task, command: UnblockTask, context: Context) -> Events:
+    _require_human(state, command, context)
+    return [TaskUnblocked(resolution=command.resolution)]
+
+
+def _propose_decomposition(state: Task, command: ProposeDecomposition, context: Context) -> Events:
+    _require_worker(state, command, context)
+    ids = [subtask.task_id for subtask in command.subtasks]
+    if not ids or len(set(ids)) < len(ids) or state.id in ids:
+        raise refuse_rule(
+            "task", state.id, command, "subtasks", "subtasks are at least one, each with an id of its own"
+        )
+    for subtask in command.subtasks:
+        _require_title(subtask.task_id, subtask.title, command)
+    return [DecompositionProposed(approval_id=command.approval_id, subtasks=command.subtasks)]
+
+
+def _decompose(state: Task, command: DecomposeTask, context: Context) -> Events:
+    _require_reviewer(state, command, context)
+    _require_current_approval(state, command)
+    if not state.proposed_subtasks:
+        raise refuse_rule("task", state.id, command, "subtasks", "no decomposition was proposed")
+    ids = tuple(subtask.task_id for subtask in state.proposed_subtasks)
+    return [TaskDecomposed(approval_id=command.approval_id, subtask_ids=ids)]
+
+
+def _retry(state: Task, command: RetryTask, context: Context) -> Events:
+    _require_human(state, command, context)
+    if state.assigned_agent is None:
+        reason = "the task has no agent to try again"
+        raise refuse_rule("task", state.id, command, "unassigned", reason, "assign the task to an agent")
+    return [TaskRetried()]
+
+
+def _complete(state: Task, command: CompleteTask, context: Context) -> Events:
+    _require_own_agent(state, command, context)
+    needs_approval = state.approval_mode is not state.approval_mode.AUTO
+    if needs_approval and state.status is TaskStatus.IN_PROGRESS and not is_system(context):
+        reason = f"its approval mode is {state.approval_mode} and nothing was approved"
+        raise refuse_rule("task", state.id, command, "approval_required", reason, "submit a proposal")
+    return [TaskCompleted(result=command.result)]
+
+
+def _fail(state: Task, command: FailTask, context: Context) -> Events:
+    _require_own_agent(state, command, context)
+    return [TaskFailed(failure=command.failure)]
+
+
+def _cancel(state: Task, command: CancelTask, context: Context) -> Events:
+    _require_human(state, command, context)
+    return [TaskCancelled(reason=command.reason)]
+
+
+def _delete(state: Task, command: DeleteTask, context: Context) -> Events:
+    _require_human(state, command, context)
+    return [TaskDeleted(reason=command.reason)]
+
+
+_DECISIONS: Mapping[type[Command], Decide] = MappingProxyType(
+    {
+        CreateTask: _create,
+        EditTask: _edit,
+        ReparentTask: _reparent,
+        QueueTask: _queue,
+        UnqueueTask: _unqueue,
+        AssignTask: _assign,
+        UnassignTask: _unassign,
+        SubmitProposal: _submit,
+        ApproveTask: _approve,
+        RejectTask: _reject,
+        RequestTaskChanges: _request_changes,
+        WithdrawProposal: _withdraw,
+        StartExecution: _start_execution,
+        RecordAttemptFailure: _record_attempt_failure,
+        BlockTask: _block,
+        UnblockTask: _unblock,
+        ProposeDecomposition: _propose_decomposition,
+        DecomposeTask: _decompose,
+        RetryTask: _retry,
+        CompleteTask: _complete,
+        FailTask: _fail,
+        CancelTask: _cancel,
+        DeleteTask: _delete,
+    }
+)
+
+TASK_DECIDER = Decider(aggregate=TASK, decisions=_DECISIONS)
