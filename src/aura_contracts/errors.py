@@ -31,6 +31,7 @@ Each class has a stable `code` for programs; its facts are attributes; `remedy` 
 remedy in one sentence for people.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -54,6 +55,16 @@ class AuraError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message()}; {self.remedy}" if self.remedy else self.message()
+
+    def __reduce__(self) -> tuple[Callable[..., "AuraError"], tuple[Any, ...]]:
+        """Survive `pickle` and `copy`: an exception's own way would call the class with positional arguments."""
+        return _made_again, (type(self), {**self.facts(), "remedy": self.remedy}, self.__dict__)
+
+
+def _made_again(kind: type[AuraError], fields: dict[str, Any], notes: dict[str, Any]) -> AuraError:
+    error = kind(**fields)
+    error.__dict__.update(notes)
+    return error
 
 
 # --- Input ------------------------------------------------------------------------------------------------------------
@@ -127,6 +138,9 @@ class CommandRefused(AuraError):
     aggregate: str
     aggregate_id: str
     command: str
+
+    def message(self) -> str:
+        return f"{self.command} on {self.aggregate} {self.aggregate_id} was refused"
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -317,7 +331,11 @@ class UnknownEventType(LogDamaged):
 
     code = "unknown_event_type"
     topic: str
+    reason: str = "no event type of this topic is known"
     remedy: str = "open the log with the program that wrote it, or register the event type in the catalogue"
+
+    def message(self) -> str:
+        return f"{super().message()} ({self.topic})"
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -328,7 +346,11 @@ class NewerEventVersion(LogDamaged):
     topic: str
     known: int
     found: int
+    reason: str = "a newer program wrote this event"
     remedy: str = "upgrade AURA to at least the version that wrote this log"
+
+    def message(self) -> str:
+        return f"{super().message()} ({self.topic} in version {self.found}, known up to {self.known})"
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -337,6 +359,9 @@ class UndecodableEvent(LogDamaged):
 
     code = "undecodable_event"
     topic: str
+
+    def message(self) -> str:
+        return f"{super().message()} ({self.topic})"
 
 
 @attrs.define(kw_only=True, eq=False)

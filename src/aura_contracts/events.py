@@ -6,12 +6,15 @@ events, the engine makes facts of them, the log makes records.
 """
 
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 
 from aura_contracts.actors import Actor
 from aura_contracts.ids import StreamId
+
+Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A moment: a datetime that knows its zone. Events use it for every time; a naive datetime is refused when stored."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -37,7 +40,7 @@ class Fact(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """
 
     event: Event
-    time: datetime
+    time: Instant
     actor: Actor
     correlation_id: str
     causation_id: str
@@ -54,7 +57,7 @@ class EventRecord(msgspec.Struct, frozen=True, gc=False):
     stream_id: StreamId
     version: int
     event: Event
-    time: datetime
+    time: Instant
     actor: Actor
     correlation_id: str
     causation_id: str

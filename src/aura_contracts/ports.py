@@ -12,13 +12,14 @@ from typing import Self
 
 from aura_contracts.events import Append, EventRecord, SealedRow, Snapshot
 from aura_contracts.ids import StreamId
+from aura_contracts.machine import HappenedFact
 
 Clock = Callable[[], datetime]
 """Gives the present as an aware datetime; injected everywhere below the edges."""
 
 
 class EventLog(ABC):
-    """An append-only log of events, ordered as a whole and by stream.
+    """An append-only log of events, ordered as a whole and by stream. `name` is its URL without passwords.
 
     What every implementation promises:
 
@@ -32,6 +33,8 @@ class EventLog(ABC):
     A log belongs to the event loop it was opened in (asyncio or trio). It is an async context manager; leaving it
     calls `aclose`.
     """
+
+    name: str
 
     @abstractmethod
     async def append(self, *appends: Append) -> int:
@@ -111,6 +114,12 @@ class EventLog(ABC):
             async for record in self.read(after, upto=head, topics=topics, page_size=page_size):
                 yield record
             after = head
+
+    async def facts(
+        self, stream_id: StreamId, *, after: int = 0, upto: int | None = None
+    ) -> Sequence[HappenedFact]:
+        """Return what `stream` returns, without the places in the log: all that a fold needs, as fast as it can be."""
+        return await self.stream(stream_id, after=after, upto=upto)
 
     async def __aenter__(self) -> Self:
         return self

@@ -1,0 +1,101 @@
+"""Commit of a batch: lock, look, plan, insert, remember. Blocking; runs in one worker thread at a time."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from aura_contracts.errors import LogDamaged
+from aura_contracts.ids import StreamId
+from aura_store._group_commit import Command, Outcome
+from aura_store._recorder import DatabaseAway, Recorder, WriteTransaction
+from aura_store._seal import NO_STREAM, Plan, Tip, plan_commit
+
+TIPS_KEPT = 20_000
+"""Streams whose last digest is kept in memory, so that appending to them reads nothing; about 300 bytes each."""
+
+
+class _InDoubt(NamedTuple):
+    """A commit of which nobody knows whether it arrived."""
+
+    commands: Sequence[Command]
+    plan: Plan
+
+
+class BatchCommitter:
+    """Commits batches to a `Recorder`. See `aura_store._group_commit.Committer`."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._tips: OrderedDict[StreamId, Tip] = OrderedDict()
+        self._known_head = -1
+        self._in_doubt: _InDoubt | None = None
+
+    def commit(self, commands: Sequence[Command]) -> Sequence[Outcome]:
+        decided = self._resolve_doubt(commands) if self._in_doubt else {}
+        rest = [command for command in commands if id(command) not in decided]
+        if rest:
+            plan = self._commit(rest)
+            decided |= {id(command): outcome for command, outcome in zip(rest, plan.outcomes, strict=True)}
+        return [decided[id(command)] for command in commands]
+
+    def _commit(self, commands: Sequence[Command]) -> Plan:
+        plan: Plan | None = None
+        try:
+            with self._recorder.writing() as transaction:
+                head = transaction.head()
+                self._look_up(transaction, head, commands)
+                plan = plan_commit(head, lambda stream: self._tips.get(stream, NO_STREAM), commands)
+                if plan.rows:
+                    transaction.insert(plan.rows)
+                    transaction.set_head(plan.head)
+        except DatabaseAway:
+            self._known_head = -1
+            if plan is not None and plan.rows:
+                self._in_doubt = _InDoubt(commands, plan)
+            raise
+        except BaseException:
+            self._known_head = -1
+            raise
+        self._remember(plan.head or head, plan)
+        return plan
+
+    def _resolve_doubt(self, commands: Sequence[Command]) -> dict[int, Outcome]:
+        """Find out whether the commit that broke had arrived; return the outcomes of its commands if so.
+
+        The write lock is taken to look: it is free only when the database has ended the broken transaction either way.
+        The digest covers content, position and predecessor, so it is ours or nobody's.
+        """
+        assert self._in_doubt is not None
+        doubtful, plan = self._in_doubt
+        last = plan.rows[-1]
+        with self._recorder.writing() as transaction:
+            arrived = transaction.digest_at(last.position) == last.digest
+        self._in_doubt = None
+        if not arrived:
+            return {}
+        waiting = {id(command) for command in commands}
+        outcomes = zip(doubtful, plan.outcomes, strict=True)
+        return {id(command): outcome for command, outcome in outcomes if id(command) in waiting}
+
+    def _look_up(self, transaction: WriteTransaction, head: int, commands: Sequence[Command]) -> None:
+        """Have the tips of all streams at hand. What is remembered holds as long as nobody else has appended."""
+        if head != self._known_head:
+            self._tips.clear()
+        tips = self._tips
+        missing = {append.stream_id for appends in commands for append in appends if append.stream_id not in tips}
+        if missing and head:
+            tips.update(transaction.tips(list(missing)))
+
+    def _remember(self, head: int, plan: Plan) -> None:
+        self._known_head = head
+        self._tips.update(plan.tips)
+        while len(self._tips) > TIPS_KEPT:
+            self._tips.popitem(last=False)
+
+
+def check_ends(recorder: Recorder) -> None:
+    """Raise `LogDamaged` unless the last event is where the head says: events are never removed, so none is missing."""
+    head, last = recorder.head(), recorder.last_position()
+    if last < head:
+        reason = f"the log should end at position {head}, but ends at {last}"
+        raise LogDamaged(store=recorder.name, position=last + 1, reason=reason)

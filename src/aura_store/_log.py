@@ -1,0 +1,258 @@
+"""The event log over any recorder: encoding, group commit, patience with the database, tailing."""
+
+import threading
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+import anyio
+import anyio.from_thread
+import anyio.lowlevel
+import anyio.to_thread
+import attrs
+
+from aura_contracts.actors import system
+from aura_contracts.errors import (
+    AuraError,
+    EventOutOfOrder,
+    InvalidId,
+    InvalidInput,
+    StoreClosed,
+    StoreUnavailable,
+)
+from aura_contracts.events import Append, EventRecord, Fact, SealedRow, Snapshot
+from aura_contracts.ids import StreamId, is_canonical_id
+from aura_contracts.ledger import LEDGER_ID, OutageEnded
+from aura_contracts.machine import HappenedFact
+from aura_contracts.ports import Clock, EventLog
+from aura_store._codec import Codec, to_utc
+from aura_store._committer import BatchCommitter
+from aura_store._group_commit import GroupCommit
+from aura_store._recorder import DatabaseAway, Recorder, located
+from aura_store._seal import EncodedAppend
+
+R = TypeVar("R")
+
+READERS = 4
+"""Reads at the same time; each uses a thread and a connection."""
+
+
+@attrs.frozen(kw_only=True)
+class Patience:
+    """How long callers wait when the database is locked or away.
+
+    Attempts are made again after `first_pause` seconds, doubling up to `longest_pause`, each varied by up to a quarter
+    so that many processes do not come back at once. A caller is told `StoreUnavailable` after `outage_timeout` seconds.
+    """
+
+    outage_timeout: float = 30.0
+    first_pause: float = 0.05
+    longest_pause: float = 2.0
+    random: Callable[[], float] = lambda: 0.5
+    """A number from 0 to 1; the edge injects real randomness."""
+
+    def pause_after(self, attempt: int) -> float:
+        """Return the seconds to wait after failed attempt number `attempt` (from 1)."""
+        pause = min(self.first_pause * 2.0 ** min(attempt - 1, 30), self.longest_pause)
+        return pause * (0.75 + self.random() / 2)
+
+
+@attrs.define
+class _Outage:
+    """The database is away: since when, and who was told."""
+
+    began_at: datetime
+    reason: str
+    attempts: int = 0
+    refused: int = 0
+
+
+class RecorderEventLog(EventLog):
+    """See `EventLog` for what it promises. Made by `aura_store.open_log`."""
+
+    def __init__(self, recorder: Recorder, codec: Codec, clock: Clock, patience: Patience) -> None:
+        self.recorder = recorder
+        self.name = recorder.name
+        self._codec = codec
+        self._clock = clock
+        self._patience = patience
+        self._outage: _Outage | None = None
+        self._commits = GroupCommit(BatchCommitter(recorder), self, anyio.current_time)
+        self._readers = anyio.CapacityLimiter(READERS)
+        self._head = 0
+        self._grown = anyio.Event()
+        self._watcher: threading.Thread | None = None
+        self._closed = False
+
+    # --- Writing ------------------------------------------------------------------------------------------------------
+
+    async def append(self, *appends: Append) -> int:
+        self._require_open()
+        command = [self._encoded(append) for append in appends]
+        if not any(events for _, _, events in command):
+            raise InvalidInput(field="appends", reason="there is no event in them", remedy="append at least one fact")
+        return await self._submit(command)
+
+    def _encoded(self, append: Append) -> EncodedAppend:
+        stream_id, expected_version, facts = append.stream_id, append.expected_version, append.facts
+        if not is_canonical_id(stream_id):
+            raise InvalidId(field="stream_id", value=stream_id)
+        if expected_version < 0:
+            raise InvalidInput(
+                field="expected_version", reason=f"{expected_version} is below 0", remedy="0 means: a new stream"
+            )
+        encode = self._codec.encode
+        return EncodedAppend(stream_id, expected_version, [encode(stream_id, to_utc(fact)) for fact in facts])
+
+    async def _submit(self, command: Sequence[EncodedAppend]) -> int:
+        outcome = await self._commits.submit(command)
+        if isinstance(outcome, AuraError):
+            raise located(outcome, command[0].stream_id, self._head + 1)
+        self._saw_head(outcome)
+        if self._outage is not None:
+            await self._outage_ended()
+        return outcome
+
+    # --- Reading ------------------------------------------------------------------------------------------------------
+
+    async def stream(self, stream_id: StreamId, *, after: int = 0, upto: int | None = None) -> Sequence[EventRecord]:
+        def read() -> list[EventRecord]:
+            rows = self.recorder.select_facts(stream_id, after, upto)
+            self._require_unbroken(stream_id, after, [version for _, version, _, _ in rows])
+            return self._codec.records([(at, stream_id, version, name, data) for at, version, name, data in rows])
+
+        return await self.patiently(read)
+
+    async def facts(self, stream_id: StreamId, *, after: int = 0, upto: int | None = None) -> Sequence[HappenedFact]:
+        def read() -> Sequence[HappenedFact]:
+            rows = self.recorder.select_facts(stream_id, after, upto)
+            self._require_unbroken(stream_id, after, [row[1] for row in rows])
+            return self._codec.facts([(at, name, data) for at, _, name, data in rows], stream_id)
+
+        return await self.patiently(read)
+
+    async def page(
+        self, after: int = 0, *, limit: int = 1000, topics: Collection[str] = (), stream_id: StreamId | None = None
+    ) -> Sequence[EventRecord]:
+        labels = self._codec.labels(topics)
+        return await self.patiently(
+            lambda: self._codec.records(self.recorder.select_records(after, limit, labels, stream_id))
+        )
+
+    async def sealed_page(self, after: int = 0, *, limit: int = 1000) -> Sequence[SealedRow]:
+        return await self.patiently(lambda: [SealedRow(*row) for row in self.recorder.select_sealed(after, limit)])
+
+    async def head(self) -> int:
+        head = await self.patiently(self.recorder.head)
+        self._saw_head(head)
+        return head
+
+    def _require_unbroken(self, stream_id: StreamId, after: int, versions: Sequence[int]) -> None:
+        if versions and (versions[0] != after + 1 or versions[-1] != after + len(versions)):
+            expected = next(n for n, version in enumerate(versions, after + 1) if n != version)
+            raise EventOutOfOrder(
+                store=self.name, stream_id=stream_id, reason=f"version {expected} of the stream is missing"
+            )
+
+    # --- Tailing ------------------------------------------------------------------------------------------------------
+
+    async def wait(self, after: int) -> int:
+        self._require_open()
+        self._watch()
+        if await self.head() <= after:
+            while self._head <= after:
+                await self._grown.wait()
+                self._require_open()
+        return self._head
+
+    def _watch(self) -> None:
+        """Start the thread that notices what other processes append; it ends with the log."""
+        if self._watcher is None:
+            token = anyio.lowlevel.current_token()
+            self._watcher = threading.Thread(target=self._run_watcher, args=(token,), name="aura-watch", daemon=True)
+            self._watcher.start()
+
+    def _run_watcher(self, token: anyio.lowlevel.EventLoopToken) -> None:
+        for head in self.recorder.heads():
+            try:
+                anyio.from_thread.run_sync(self._saw_head, head, token=token)
+            except anyio.RunFinishedError:
+                return
+
+    def _saw_head(self, head: int) -> None:
+        if head > self._head:
+            self._head = head
+            self._grown.set()
+            self._grown = anyio.Event()
+
+    # --- Snapshots ----------------------------------------------------------------------------------------------------
+
+    async def save_snapshot(self, snapshot: Snapshot) -> None:
+        await self.patiently(lambda: self.recorder.insert_snapshot(snapshot))
+
+    async def load_snapshot(self, stream_id: StreamId, *, upto: int | None = None) -> Snapshot | None:
+        return await self.patiently(lambda: self.recorder.select_snapshot(stream_id, upto))
+
+    # --- Closing ------------------------------------------------------------------------------------------------------
+
+    async def aclose(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self.recorder.stop_watching()
+        self._grown.set()
+        with anyio.CancelScope(shield=True):
+            if self._watcher is not None:
+                await anyio.to_thread.run_sync(self._watcher.join)
+            await self._commits.drain()
+            await anyio.to_thread.run_sync(self.recorder.close)
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise StoreClosed(store=self.name)
+
+    # --- When the database is away ------------------------------------------------------------------------------------
+
+    async def patiently(self, work: Callable[[], R]) -> R:
+        """Run blocking `work` in a worker thread, again while the database is away and the caller has patience."""
+        self._require_open()
+        since, attempts = anyio.current_time(), 0
+        while True:
+            try:
+                answer = await anyio.to_thread.run_sync(work, limiter=self._readers)
+            except DatabaseAway as away:
+                attempts += 1
+                if error := self.give_up(since, anyio.current_time(), away, attempts):
+                    raise error from away
+                await anyio.sleep(self.pause(attempts))
+            else:
+                if self._outage is not None:
+                    await self._outage_ended()
+                return answer
+
+    def pause(self, attempt: int) -> float:
+        return self._patience.pause_after(attempt)
+
+    def give_up(self, waiting_since: float, now: float, away: DatabaseAway, attempts: int) -> AuraError | None:
+        waited = now - waiting_since
+        if self._outage is None:
+            self._outage = _Outage(began_at=self._clock(), reason=str(away))
+        self._outage.attempts = max(self._outage.attempts, attempts)
+        if waited < self._patience.outage_timeout:
+            return None
+        self._outage.refused += 1
+        return StoreUnavailable(store=self.name, reason=str(away), waited=waited, attempts=attempts)
+
+    async def _outage_ended(self) -> None:
+        """Record an outage that callers were told of. A short one, which only made them wait, is not worth an event."""
+        outage, self._outage = self._outage, None
+        if outage is None or not outage.refused:
+            return
+        event = OutageEnded(
+            began_at=outage.began_at, reason=outage.reason, attempts=outage.attempts, refused=outage.refused
+        )
+        fact = Fact(event, self._clock(), system("store"), LEDGER_ID, LEDGER_ID)
+        try:
+            await self._submit([EncodedAppend(LEDGER_ID, None, [self._codec.encode(LEDGER_ID, to_utc(fact))])])
+        except AuraError:
+            self._outage = outage  # away again: it is the same outage still

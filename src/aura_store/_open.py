@@ -1,0 +1,156 @@
+"""Opening a log from a URL: the one place that knows all adapters."""
+
+import random
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from eventsourcing.persistence import Cipher, Compressor
+
+from aura_contracts.aggregates import CATALOGUE
+from aura_contracts.catalogue import EventCatalogue
+from aura_contracts.errors import StoreMisconfigured
+from aura_contracts.ports import Clock
+from aura_store._codec import EVENT_LIMIT, Codec
+from aura_store._committer import check_ends
+from aura_store._log import Patience, RecorderEventLog
+from aura_store._recorder import Recorder
+
+FORMAT = "1"
+"""Of the tables and of what is in them, as written in ``log_meta``."""
+
+Compression = Literal["zlib", "zstd"]
+
+
+def utc_now() -> datetime:
+    """The clock of the machine."""
+    return datetime.now(UTC)
+
+
+@asynccontextmanager
+async def open_log(
+    url: str,
+    *,
+    encryption_key: str | None = None,
+    compression: Compression | None = None,
+    catalogue: EventCatalogue = CATALOGUE,
+    read_only: bool = False,
+    event_limit: int = EVENT_LIMIT,
+    outage_timeout: float = 30.0,
+    clock: Clock = utc_now,
+) -> AsyncIterator[RecorderEventLog]:
+    """Open the event log at `url`, and create it if it is not there.
+
+    - ``sqlite:///relative.db``, ``sqlite:////absolute.db``: a file; several processes may have it open.
+    - ``postgresql://user:password@host:port/database``: needs the extra ``postgres``.
+    - ``memory:``: gone when it is closed.
+
+    `encryption_key` is 16, 24 or 32 bytes in base64 (AES-GCM; extra ``encryption``), `compression` is ``"zlib"`` or
+    ``"zstd"`` (extra ``zstd``): both are chosen when a log is made and required ever after. `event_limit` is in bytes
+    per event. `outage_timeout` is how many seconds callers wait for a database that is locked or away.
+
+    Raises `StoreMisconfigured` for a URL, key or compression that does not fit the log, `StoreReadOnly`,
+    `StoreUnavailable`, and `LogDamaged` for a file that is no database or has lost events at its end.
+    """
+    cipher = _cipher(url, encryption_key)
+    codec = Codec(catalogue, compressor=_compressor(url, compression), cipher=cipher, event_limit=event_limit)
+    meta = {"format": FORMAT, "compression": compression or "none", "encryption": "aes-gcm" if cipher else "none"}
+    if cipher is not None:
+        meta["key_check"] = cipher.encrypt(b"aura").hex()
+    recorder = recorder_for(url, read_only=read_only)
+    patience = Patience(outage_timeout=outage_timeout, random=random.random)
+    log = RecorderEventLog(recorder, codec, clock, patience)
+    try:
+        found = await log.patiently(lambda: recorder.open(meta))
+        _require_same(recorder.name, found, meta, cipher)
+        await log.patiently(lambda: check_ends(recorder))
+        yield log
+    finally:
+        await log.aclose()
+
+
+def recorder_for(url: str, *, read_only: bool = False) -> Recorder:
+    """Return the recorder for `url`, not opened yet. Adapters are imported here, when they are needed."""
+    scheme, separator, rest = url.partition(":")
+    if scheme == "sqlite" and rest.startswith("///") and len(rest) > len("///"):
+        from aura_store._sqlite import SQLiteRecorder  # noqa: PLC0415
+
+        return SQLiteRecorder(Path(rest[3:]), read_only=read_only)
+    if scheme in ("postgresql", "postgres") and separator:
+        try:
+            from aura_store._postgres import PostgresRecorder  # noqa: PLC0415
+        except ImportError as error:
+            raise _missing("postgres", scheme, error) from error
+        return PostgresRecorder(url, read_only=read_only)
+    if scheme == "memory" and separator:
+        from aura_store._memory import MemoryRecorder  # noqa: PLC0415
+
+        return MemoryRecorder(url)
+    raise StoreMisconfigured(
+        store=url,
+        reason="this is not the URL of a store",
+        remedy="use sqlite:///PATH, postgresql://USER@HOST/DATABASE or memory:",
+    )
+
+
+def _cipher(url: str, key: str | None) -> Cipher | None:
+    if key is None:
+        return None
+    try:
+        from eventsourcing.cryptography import AESCipher  # noqa: PLC0415
+        from eventsourcing.utils import Environment  # noqa: PLC0415
+    except ImportError as error:
+        raise _missing("encryption", url, error) from error
+    try:
+        return AESCipher(Environment(env={"CIPHER_KEY": key}))
+    except ValueError as error:
+        remedy = "give 16, 24 or 32 random bytes in base64"
+        raise StoreMisconfigured(store=url, reason=f"the encryption key is unusable: {error}", remedy=remedy) from error
+
+
+def _compressor(url: str, compression: str | None) -> Compressor | None:
+    if compression is None:
+        return None
+    if compression == "zlib":
+        from eventsourcing.compressor import ZlibCompressor  # noqa: PLC0415
+
+        return ZlibCompressor()
+    if compression == "zstd":
+        try:
+            from aura_store._zstd import ZstdCompressor  # noqa: PLC0415
+        except ImportError as error:
+            raise _missing("zstd", url, error) from error
+        return ZstdCompressor()
+    raise StoreMisconfigured(
+        store=url, reason=f"{compression!r} is not a compression", remedy="use 'zlib', 'zstd' or None"
+    )
+
+
+def _missing(extra: str, store: str, error: ImportError) -> StoreMisconfigured:
+    remedy = f"pip install 'aura-core[{extra}]'"
+    return StoreMisconfigured(store=store, reason=f"a package is missing: {error}", remedy=remedy)
+
+
+def _require_same(store: str, found: Mapping[str, str], asked: Mapping[str, str], cipher: Cipher | None) -> None:
+    """Refuse to open a log otherwise than it was made: what is written would not be readable the usual way."""
+    if found.get("format") != FORMAT:
+        raise StoreMisconfigured(
+            store=store,
+            reason=f"the log has format {found.get('format')!r}, this program knows {FORMAT!r}",
+            remedy="open it with the version of AURA that made it",
+        )
+    for setting in ("compression", "encryption"):
+        if found.get(setting) != asked[setting]:
+            raise StoreMisconfigured(
+                store=store,
+                reason=f"the log was made with {setting} {found.get(setting)!r}, and is opened with {asked[setting]!r}",
+                remedy=f"open it with the {setting} it was made with",
+            )
+    if cipher is not None:
+        try:
+            cipher.decrypt(bytes.fromhex(found.get("key_check", "")))
+        except ValueError as error:
+            reason = "the encryption key is not the one the log was made with"
+            raise StoreMisconfigured(store=store, reason=reason, remedy="give the right key") from error

@@ -1,0 +1,110 @@
+"""Recorder: what a database must do for `RecorderEventLog`. Blocking; called in worker threads.
+
+Each recorder is a thin layer over one of `eventsourcing`'s application recorders: the same ``stored_events`` table,
+with a position of its own and two columns for the seals, so that the library's tools go on reading it. Beside it stand:
+
+    log_head    one row: the position of the last event. Written in the transaction that writes the events. It is the
+                lock that writers of all processes queue at, it makes positions gapless, and it tells when events are
+                missing at the end.
+    log_meta    how the log was made: format, compression, encryption and a check value of the key.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+import attrs
+
+from aura_contracts.errors import AuraError
+from aura_contracts.events import Snapshot
+from aura_contracts.ids import StreamId
+from aura_store._seal import Row, Tip
+
+FactRow = tuple[int, int, str, bytes]
+"""position, version, label, state"""
+
+RecordRow = tuple[int, StreamId, int, str, bytes]
+"""position, stream, version, label, state"""
+
+
+class DatabaseAway(Exception):
+    """The database is locked, restarting or gone; trying again may help. `str()` says what it said."""
+
+
+class WriteTransaction(Protocol):
+    """A transaction that holds the log's write lock: nobody else appends until it ends."""
+
+    def head(self) -> int: ...
+    def tips(self, stream_ids: Sequence[StreamId]) -> Mapping[StreamId, Tip]:
+        """Return the tips of `stream_ids`; streams that do not exist may be left out."""
+        ...
+
+    def digest_at(self, position: int) -> bytes | None: ...
+    def insert(self, rows: Sequence[Row]) -> None: ...
+    def set_head(self, position: int) -> None: ...
+
+
+class Recorder(ABC):
+    """One open database. Methods raise `DatabaseAway`, or a `StoreError` that says what is wrong and what to do."""
+
+    name: str
+    """The store as people know it, for messages; without passwords."""
+
+    @abstractmethod
+    def open(self, meta: Mapping[str, str]) -> Mapping[str, str]:
+        """Create what is missing, with `meta` for a new log; return the meta that the log was made with."""
+
+    @abstractmethod
+    def writing(self) -> AbstractContextManager[WriteTransaction]:
+        """Enter a write transaction; it is durable when the context is left, undone when left by an exception."""
+
+    @abstractmethod
+    def select_facts(self, stream_id: StreamId, after: int, upto: int | None) -> list[FactRow]: ...
+
+    @abstractmethod
+    def select_records(
+        self, after: int, limit: int, labels: Collection[str], stream_id: StreamId | None
+    ) -> list[RecordRow]: ...
+
+    @abstractmethod
+    def select_sealed(self, after: int, limit: int) -> list[Row]: ...
+
+    @abstractmethod
+    def head(self) -> int:
+        """Return the recorded position of the last event."""
+
+    @abstractmethod
+    def last_position(self) -> int:
+        """Return the position of the last event that is really there."""
+
+    @abstractmethod
+    def heads(self) -> Iterator[int]:
+        """Yield the head whenever it may have changed, whichever process appended, and from time to time anyway.
+
+        Runs in a thread of its own until `stop_watching`; outlives outages of the database.
+        """
+
+    @abstractmethod
+    def stop_watching(self) -> None:
+        """Have `heads` end soon. May be called from any thread, also when nobody watches."""
+
+    @abstractmethod
+    def check(self) -> str | None:
+        """Let the database check its own files; return what is wrong with them, or None."""
+
+    @abstractmethod
+    def insert_snapshot(self, snapshot: Snapshot) -> None: ...
+
+    @abstractmethod
+    def select_snapshot(self, stream_id: StreamId, upto: int | None) -> Snapshot | None: ...
+
+    @abstractmethod
+    def close(self) -> None: ...
+
+
+def located(error: AuraError, stream_id: StreamId, position: int) -> AuraError:
+    """Return a copy of `error` that names the stream and position it stopped, where it has room for them."""
+    names = {field.name for field in attrs.fields(type(error))}
+    place: dict[str, Any] = {"stream_id": stream_id, "position": position}
+    return attrs.evolve(error, **{name: value for name, value in place.items() if name in names})

@@ -1,0 +1,128 @@
+"""Seals: what makes a stored event evident, and the plan of a commit. Pure.
+
+The digest of an event covers the digest of the event before it in its stream, its position in the log, its stream, its
+version, its topic and its bytes as stored:
+
+    digest = SHA-256(previous ‖ position ‖ version ‖ len(stream) ‖ len(topic) ‖ stream ‖ topic ‖ state)
+
+with integers big-endian (8, 8, 2 and 2 bytes). So no event can be altered, moved within the log or to another stream,
+or taken out of a stream, without its own or its successor's digest being wrong. Nothing needs to be decrypted to check
+it.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from hashlib import sha256
+from struct import Struct
+from typing import NamedTuple
+
+from aura_contracts.errors import VersionConflict
+from aura_contracts.ids import StreamId
+
+GENESIS = bytes(32)
+"""The digest before the first event of a stream."""
+
+_numbers = Struct(">QQHH").pack
+
+
+def seal(previous: bytes, position: int, version: int, stream_id: str, topic: str, state: bytes) -> bytes:
+    """Return the digest of an event (32 bytes)."""
+    stream, label = stream_id.encode(), topic.encode()
+    return sha256(
+        b"".join((previous, _numbers(position, version, len(stream), len(label)), stream, label, state))
+    ).digest()
+
+
+class Tip(NamedTuple):
+    """The last event of a stream; version 0 for a stream that does not exist."""
+
+    version: int
+    digest: bytes
+
+
+NO_STREAM = Tip(0, GENESIS)
+
+
+class EncodedAppend(NamedTuple):
+    """Encoded events for one stream. `expected_version` None means: whatever the version is."""
+
+    stream_id: StreamId
+    expected_version: int | None
+    events: Sequence[tuple[str, bytes]]
+    """Label and bytes of each event."""
+
+
+class Row(NamedTuple):
+    """A row of the log, in the order of the table's columns."""
+
+    position: int
+    stream_id: StreamId
+    version: int
+    topic: str
+    state: bytes
+    previous: bytes
+    digest: bytes
+
+
+class Plan(NamedTuple):
+    """What a commit will do: rows to insert, and for each command the position it ends at or why it is refused."""
+
+    rows: list[Row]
+    outcomes: list[int | VersionConflict]
+    tips: dict[StreamId, Tip]
+    """The tips of all streams that got rows."""
+
+    @property
+    def head(self) -> int:
+        """The position of the last planned row; 0 if there is none."""
+        return self.rows[-1].position if self.rows else 0
+
+
+def plan_commit(head: int, tip_of: Callable[[StreamId], Tip], commands: Iterable[Sequence[EncodedAppend]]) -> Plan:
+    """Lay out the events of all `commands` after position `head`.
+
+    A command whose streams are not at their expected versions is refused alone; the others are laid out as if it had
+    never come. Commands see the streams as those before them leave them.
+    """
+    rows: list[Row] = []
+    outcomes: list[int | VersionConflict] = []
+    tips: dict[StreamId, Tip] = {}
+    position = head
+    for appends in commands:
+        conflict = None
+        if len(appends) == 1:
+            conflict = _conflict(appends[0], tips.get(appends[0].stream_id) or tip_of(appends[0].stream_id))
+        else:
+            conflict = _first_conflict(appends, lambda stream: tips.get(stream) or tip_of(stream))
+        if conflict is not None:
+            outcomes.append(conflict)
+            continue
+        for stream_id, _, events in appends:
+            version, previous = tips.get(stream_id) or tip_of(stream_id)
+            for topic, state in events:
+                position += 1
+                version += 1
+                digest = seal(previous, position, version, stream_id, topic, state)
+                rows.append(Row(position, stream_id, version, topic, state, previous, digest))
+                previous = digest
+            tips[stream_id] = Tip(version, previous)
+        outcomes.append(position)
+    return Plan(rows, outcomes, tips)
+
+
+def _conflict(append: EncodedAppend, tip: Tip) -> VersionConflict | None:
+    expected = append.expected_version
+    if expected is None or expected == tip.version:
+        return None
+    return VersionConflict(stream_id=append.stream_id, expected=expected, actual=tip.version)
+
+
+def _first_conflict(appends: Sequence[EncodedAppend], tip_of: Callable[[StreamId], Tip]) -> VersionConflict | None:
+    """Check appends of one command in order; a stream named twice is expected where the first append leaves it."""
+    ahead: dict[StreamId, int] = {}
+    for append in appends:
+        tip = tip_of(append.stream_id)
+        version = ahead.get(append.stream_id, tip.version)
+        if conflict := _conflict(append, Tip(version, tip.digest)):
+            return conflict
+        ahead[append.stream_id] = version + len(append.events)
+    return None

@@ -1,0 +1,293 @@
+"""SQLite: the embedded default. `eventsourcing`'s recorder, WAL, ``synchronous=FULL``.
+
+Every process that has the file open may append: a commit takes SQLite's write lock first (``BEGIN IMMEDIATE``) and
+waits for it at most `lock_timeout`. A commit of another process is noticed by ``PRAGMA data_version``, which costs a few
+microseconds and reads nothing.
+"""
+
+import json
+import sqlite3
+import threading
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from eventsourcing.persistence import InterfaceError, PersistenceError
+from eventsourcing.sqlite import (
+    SQLiteAggregateRecorder,
+    SQLiteApplicationRecorder,
+    SQLiteConnection,
+    SQLiteConnectionPool,
+    SQLiteDatastore,
+)
+
+from aura_contracts.errors import LogDamaged, StoreError, StoreFull, StoreMisconfigured, StoreReadOnly
+from aura_contracts.events import Snapshot
+from aura_contracts.ids import StreamId
+from aura_store._recorder import DatabaseAway, FactRow, Recorder, RecordRow
+from aura_store._seal import Row, Tip
+
+WATCH_INTERVAL = 0.01
+"""Seconds between two looks at ``PRAGMA data_version``: 0.1 % of a core, and the longest delay of a tail."""
+
+LOCK_TIMEOUT = 5.0
+"""Seconds that one attempt waits for another process's write lock."""
+
+_AWAY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PROTOCOL)
+_MEANING: dict[int, type[StoreFull | StoreReadOnly]] = {
+    sqlite3.SQLITE_FULL: StoreFull,
+    sqlite3.SQLITE_READONLY: StoreReadOnly,
+    sqlite3.SQLITE_PERM: StoreReadOnly,
+}
+
+_INSERT = "INSERT INTO stored_events VALUES (?,?,?,?,?,?,?)"
+_TIPS = (
+    "SELECT wanted.value, e.originator_version, e.digest FROM json_each(?) AS wanted JOIN stored_events AS e"
+    " ON e.rowid = (SELECT rowid FROM stored_events WHERE originator_id = wanted.value"
+    " ORDER BY originator_version DESC LIMIT 1)"
+)
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS log_head (id INTEGER PRIMARY KEY CHECK (id = 1), position INTEGER NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS log_meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+)
+
+
+class _Pool(SQLiteConnectionPool):
+    """The library's pool, with connections that keep their statements and sync every commit."""
+
+    def _create_connection(self) -> SQLiteConnection:
+        try:
+            raw = sqlite3.connect(
+                self.db_name,
+                uri=True,
+                check_same_thread=False,
+                isolation_level=None,
+                cached_statements=256,
+                timeout=self.lock_timeout or LOCK_TIMEOUT,
+            )
+            raw.row_factory = sqlite3.Row
+            if "mode=ro" not in self.db_name:
+                raw.execute("PRAGMA journal_mode=WAL")
+                raw.execute("PRAGMA synchronous=FULL")
+        except sqlite3.Error as error:
+            raise InterfaceError(error) from error
+        return SQLiteConnection(raw, max_age=self.max_age)
+
+
+class _Datastore(SQLiteDatastore):
+    def __init__(self, db_name: str, *, lock_timeout: float) -> None:
+        super().__init__(db_name, originator_id_type="text")
+        self.pool.close()
+        self.pool = _Pool(db_name=db_name, lock_timeout=lock_timeout)  # type: ignore[arg-type]  # passed on as is
+
+
+class _SealedRecorder(SQLiteApplicationRecorder):
+    """The library's recorder on our table: reading works as it is, writing is refused by the column count.
+
+    ``rowid`` is named, because SQLite may renumber a nameless one on VACUUM.
+    """
+
+    def construct_create_table_statements(self) -> list[str]:
+        events = (
+            f"CREATE TABLE IF NOT EXISTS {self.events_table_name} (rowid INTEGER PRIMARY KEY,"
+            " originator_id TEXT NOT NULL, originator_version INTEGER NOT NULL, topic TEXT NOT NULL,"
+            " state BLOB NOT NULL, previous BLOB NOT NULL, digest BLOB NOT NULL,"
+            " UNIQUE (originator_id, originator_version))"
+        )
+        return [events, *_TABLES]
+
+
+class _Transaction:
+    """See `WriteTransaction`."""
+
+    def __init__(self, cursor: sqlite3.Cursor) -> None:
+        self._cursor = cursor
+
+    def head(self) -> int:
+        position: int = self._cursor.execute("SELECT position FROM log_head").fetchone()[0]
+        return position
+
+    def tips(self, stream_ids: Sequence[StreamId]) -> Mapping[StreamId, Tip]:
+        rows = self._cursor.execute(_TIPS, (json.dumps(stream_ids),)).fetchall()
+        return {stream: Tip(version, digest) for stream, version, digest in rows}
+
+    def digest_at(self, position: int) -> bytes | None:
+        row = self._cursor.execute("SELECT digest FROM stored_events WHERE rowid = ?", (position,)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def insert(self, rows: Sequence[Row]) -> None:
+        self._cursor.executemany(_INSERT, rows)
+
+    def set_head(self, position: int) -> None:
+        self._cursor.execute("UPDATE log_head SET position = ?", (position,))
+
+
+class SQLiteRecorder(Recorder):
+    """A log in one SQLite file. `read_only` opens it without writing a byte."""
+
+    def __init__(self, path: Path, *, read_only: bool = False, lock_timeout: float = LOCK_TIMEOUT) -> None:
+        self.name = f"sqlite:///{path}"
+        self._path = path
+        self._read_only = read_only
+        database = f"{path.absolute().as_uri()}?mode=ro" if read_only else str(path)
+        self.datastore = _Datastore(database, lock_timeout=lock_timeout)
+        self.events = _SealedRecorder(self.datastore)
+        self.snapshots = SQLiteAggregateRecorder(self.datastore, events_table_name="stored_snapshots")
+        self._stop = threading.Event()
+
+    def open(self, meta: Mapping[str, str]) -> Mapping[str, str]:
+        if not self._read_only:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        elif not self._path.exists():
+            raise StoreMisconfigured(store=self.name, reason="there is no such file", remedy="check the path")
+        if not self._has_tables():
+            self._create_tables(meta)
+        with self._reading() as cursor:
+            return dict(cursor.execute("SELECT key, value FROM log_meta").fetchall())
+
+    def _has_tables(self) -> bool:
+        with self._reading() as cursor:
+            cursor.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            tables = {row[0] for row in cursor.fetchall()}
+        ours = {"stored_events", "stored_snapshots", "log_head", "log_meta"}
+        if "stored_events" in tables and not ours <= tables:
+            reason = "it has a table stored_events that is not AURA's"
+            raise StoreMisconfigured(store=self.name, reason=reason, remedy="give AURA a database of its own")
+        return ours <= tables
+
+    def _create_tables(self, meta: Mapping[str, str]) -> None:
+        with self._transaction("BEGIN IMMEDIATE") as cursor:
+            for statement in (*self.events.create_table_statements, *self.snapshots.create_table_statements):
+                cursor.execute(statement)
+            cursor.execute("INSERT INTO log_head VALUES (1, 0) ON CONFLICT DO NOTHING")
+            cursor.executemany("INSERT INTO log_meta VALUES (?, ?) ON CONFLICT DO NOTHING", list(meta.items()))
+
+    @contextmanager
+    def writing(self) -> Iterator[_Transaction]:
+        with self._transaction("BEGIN IMMEDIATE") as cursor:
+            yield _Transaction(cursor)
+
+    def select_facts(self, stream_id: StreamId, after: int, upto: int | None) -> list[FactRow]:
+        statement = "SELECT rowid, originator_version, topic, state FROM stored_events WHERE originator_id = ?"
+        arguments: list[Any] = [stream_id]
+        if after:
+            statement += " AND originator_version > ?"
+            arguments.append(after)
+        if upto is not None:
+            statement += " AND originator_version <= ?"
+            arguments.append(upto)
+        with self._reading() as cursor:
+            return cursor.execute(statement + " ORDER BY originator_version", arguments).fetchall()
+
+    def select_records(
+        self, after: int, limit: int, labels: Collection[str], stream_id: StreamId | None
+    ) -> list[RecordRow]:
+        statement = "SELECT rowid, originator_id, originator_version, topic, state FROM stored_events WHERE rowid > ?"
+        arguments: list[Any] = [after]
+        if labels:
+            statement += f" AND topic IN ({','.join('?' * len(labels))})"
+            arguments += labels
+        if stream_id is not None:
+            statement += " AND originator_id = ?"
+            arguments.append(stream_id)
+        with self._reading() as cursor:
+            return cursor.execute(statement + " ORDER BY rowid LIMIT ?", [*arguments, limit]).fetchall()
+
+    def select_sealed(self, after: int, limit: int) -> list[Row]:
+        statement = "SELECT * FROM stored_events WHERE rowid > ? ORDER BY rowid LIMIT ?"
+        with self._reading() as cursor:
+            return [Row._make(row) for row in cursor.execute(statement, (after, limit))]
+
+    def head(self) -> int:
+        with self._reading() as cursor:
+            return _Transaction(cursor).head()
+
+    def last_position(self) -> int:
+        with self._reading() as cursor:
+            return cursor.execute("SELECT max(rowid) FROM stored_events").fetchone()[0] or 0
+
+    def heads(self) -> Iterator[int]:
+        seen: int | None = None
+        while not self._stop.is_set():
+            with suppress(DatabaseAway, StoreError), self._reading() as cursor:
+                while not self._stop.is_set():
+                    (version,) = cursor.execute("PRAGMA data_version").fetchone()
+                    if version != seen:
+                        seen = version
+                        yield _Transaction(cursor).head()
+                    self._stop.wait(WATCH_INTERVAL)
+            self._stop.wait(WATCH_INTERVAL)
+
+    def stop_watching(self) -> None:
+        self._stop.set()
+
+    def check(self) -> str | None:
+        with self._reading() as cursor:
+            found = [row[0] for row in cursor.execute("PRAGMA integrity_check(1)").fetchall()]
+        return None if found == ["ok"] else "; ".join(found)
+
+    def insert_snapshot(self, snapshot: Snapshot) -> None:
+        with self._transaction("BEGIN IMMEDIATE") as cursor:
+            cursor.execute("DELETE FROM stored_snapshots WHERE originator_id = ?", (snapshot.stream_id,))
+            cursor.execute(
+                "INSERT INTO stored_snapshots VALUES (?,?,?,?)",
+                (snapshot.stream_id, snapshot.version, snapshot.schema, snapshot.data),
+            )
+
+    def select_snapshot(self, stream_id: StreamId, upto: int | None) -> Snapshot | None:
+        with self._translated():
+            found = self.snapshots.select_events(stream_id, lte=upto, desc=True, limit=1)
+        return Snapshot(stream_id, found[0].originator_version, found[0].topic, found[0].state) if found else None
+
+    def close(self) -> None:
+        self._stop.set()
+        self.datastore.close()
+
+    # --- Connections and errors ---------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _transaction(self, begin: str) -> Iterator[sqlite3.Cursor]:
+        with self._translated(), self.datastore.get_connection(commit=True) as connection:
+            cursor = _plain_cursor(connection)
+            cursor.execute(begin)
+            try:
+                yield cursor
+                cursor.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    cursor.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Cursor]:
+        with self._translated(), self.datastore.get_connection(commit=False) as connection:
+            yield _plain_cursor(connection)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, PersistenceError) as error:
+            raise self._translate(error) from error
+
+    def _translate(self, error: Exception) -> Exception:
+        """Say what an error of SQLite means for the caller (https://sqlite.org/rescode.html, primary result codes)."""
+        cause = error
+        while not isinstance(cause, sqlite3.Error) and isinstance(cause.args[0] if cause.args else None, Exception):
+            cause = cause.args[0]
+        code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+        if code in _AWAY or not isinstance(cause, sqlite3.DatabaseError) or isinstance(cause, sqlite3.InternalError):
+            return DatabaseAway(str(cause))
+        if code == sqlite3.SQLITE_CANTOPEN:
+            remedy = "check that the folder exists and may be read and written"
+            return StoreMisconfigured(store=self.name, reason=str(cause), remedy=remedy)
+        kind = _MEANING.get(code, LogDamaged)
+        return kind(store=self.name, stream_id="", position=0, reason=str(cause))
+
+
+def _plain_cursor(connection: SQLiteConnection) -> sqlite3.Cursor:
+    """Return a cursor whose rows are plain tuples; the library's own want names."""
+    cursor: sqlite3.Cursor = connection.cursor().sqlite_cursor
+    cursor.row_factory = None
+    return cursor
