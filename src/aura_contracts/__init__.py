@@ -1,1 +1,188 @@
-"""Contracts: ids, events, commands, states, transition tables, errors, ports. Imports nothing of AURA but itself."""
+"""Contracts: ids, events, commands, states, transition tables, errors, ports. Imports nothing of AURA but itself.
+
+Here are the ground and, of each aggregate, its definition, its state and its statuses. Its events, commands and values
+are in the module of its name, where they are read together:
+
+    from aura_contracts import CATALOGUE, EventLog, Task
+    from aura_contracts.actors import human
+    from aura_contracts.task import CreateTask, TaskCreated
+"""
+
+from aura_contracts._version import __version__
+from aura_contracts.actors import Actor, ActorKind, actor_kind, actor_name, parse_actor
+from aura_contracts.agent import AGENT, Agent, AgentStatus
+from aura_contracts.aggregates import AGGREGATES, CATALOGUE
+from aura_contracts.approval import APPROVAL, Approval, ApprovalStatus
+from aura_contracts.board import BOARD, Board, BoardStatus
+from aura_contracts.catalogue import EventCatalogue, Upcaster
+from aura_contracts.errors import (
+    ActorNotAllowed,
+    AggregateExists,
+    AggregateNotFound,
+    AuraError,
+    CommandRefused,
+    CyclicParent,
+    EventOutOfOrder,
+    EventTooLarge,
+    ImpossibleTransition,
+    InvalidId,
+    InvalidInput,
+    InvalidText,
+    LogDamaged,
+    NaiveDatetime,
+    NewerEventVersion,
+    RuleViolated,
+    StoreClosed,
+    StoreError,
+    StoreFull,
+    StoreMisconfigured,
+    StoreReadOnly,
+    StoreUnavailable,
+    TransitionRefused,
+    UndecodableEvent,
+    UnknownEventType,
+    VersionConflict,
+    require_aware,
+)
+from aura_contracts.events import Append, Event, EventRecord, Fact, Instant, SealedRow, Snapshot, event_fields
+from aura_contracts.execution import EXECUTION, Execution, ExecutionStatus
+from aura_contracts.failures import RETRYABLE, Failure, FailureReason
+from aura_contracts.ids import (
+    AgentId,
+    ApprovalId,
+    BoardId,
+    CommandId,
+    ExecutionId,
+    IdFactory,
+    LeaseId,
+    StreamId,
+    TaskId,
+    TemplateId,
+    WorkerId,
+    WorkflowId,
+    WorkspaceId,
+    is_canonical_id,
+    output_stream,
+    parse_id,
+    uuid7_factory,
+)
+from aura_contracts.lease import WORKER_LEASE, LeaseStatus, WorkerLease
+from aura_contracts.ledger import LEDGER, LEDGER_ID, Ledger, LedgerStatus
+from aura_contracts.machine import Aggregate, Command, HappenedFact, State, Table
+from aura_contracts.output import OUTPUT, Output, OutputStatus
+from aura_contracts.ports import Clock, EventLog, SelfChecking
+from aura_contracts.task import TASK, Task, TaskStatus
+from aura_contracts.template import PROMPT_TEMPLATE, PromptTemplate, TemplateStatus
+from aura_contracts.workflow import WORKFLOW, StepStatus, Workflow, WorkflowStatus
+from aura_contracts.workspace import WORKSPACE, Workspace, WorkspaceStatus
+
+__all__ = [
+    "AGENT",
+    "AGGREGATES",
+    "APPROVAL",
+    "BOARD",
+    "CATALOGUE",
+    "EXECUTION",
+    "LEDGER",
+    "LEDGER_ID",
+    "OUTPUT",
+    "PROMPT_TEMPLATE",
+    "RETRYABLE",
+    "TASK",
+    "WORKER_LEASE",
+    "WORKFLOW",
+    "WORKSPACE",
+    "Actor",
+    "ActorKind",
+    "ActorNotAllowed",
+    "Agent",
+    "AgentId",
+    "AgentStatus",
+    "Aggregate",
+    "AggregateExists",
+    "AggregateNotFound",
+    "Append",
+    "Approval",
+    "ApprovalId",
+    "ApprovalStatus",
+    "AuraError",
+    "Board",
+    "BoardId",
+    "BoardStatus",
+    "Clock",
+    "Command",
+    "CommandId",
+    "CommandRefused",
+    "CyclicParent",
+    "Event",
+    "EventCatalogue",
+    "EventLog",
+    "EventOutOfOrder",
+    "EventRecord",
+    "EventTooLarge",
+    "Execution",
+    "ExecutionId",
+    "ExecutionStatus",
+    "Fact",
+    "Failure",
+    "FailureReason",
+    "HappenedFact",
+    "IdFactory",
+    "ImpossibleTransition",
+    "Instant",
+    "InvalidId",
+    "InvalidInput",
+    "InvalidText",
+    "LeaseId",
+    "LeaseStatus",
+    "Ledger",
+    "LedgerStatus",
+    "LogDamaged",
+    "NaiveDatetime",
+    "NewerEventVersion",
+    "Output",
+    "OutputStatus",
+    "PromptTemplate",
+    "RuleViolated",
+    "SealedRow",
+    "SelfChecking",
+    "Snapshot",
+    "State",
+    "StepStatus",
+    "StoreClosed",
+    "StoreError",
+    "StoreFull",
+    "StoreMisconfigured",
+    "StoreReadOnly",
+    "StoreUnavailable",
+    "StreamId",
+    "Table",
+    "Task",
+    "TaskId",
+    "TaskStatus",
+    "TemplateId",
+    "TemplateStatus",
+    "TransitionRefused",
+    "UndecodableEvent",
+    "UnknownEventType",
+    "Upcaster",
+    "VersionConflict",
+    "WorkerId",
+    "WorkerLease",
+    "Workflow",
+    "WorkflowId",
+    "WorkflowStatus",
+    "Workspace",
+    "WorkspaceId",
+    "WorkspaceStatus",
+    "__version__",
+    "actor_kind",
+    "actor_name",
+    "event_fields",
+    "is_canonical_id",
+    "output_stream",
+    "parse_actor",
+    "parse_id",
+    "require_aware",
+    "uuid7_factory",
+]

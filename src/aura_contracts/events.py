@@ -6,7 +6,7 @@ events, the engine makes facts of them, the log makes records.
 """
 
 from datetime import datetime
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import msgspec
 
@@ -63,7 +63,7 @@ class EventRecord(msgspec.Struct, frozen=True, gc=False):
     causation_id: str
 
 
-class SealedRow(msgspec.Struct, frozen=True, gc=False):
+class SealedRow(NamedTuple):
     """A row of the log as stored, with its seals: what an auditor reads, without needing the encryption key.
 
     `state` is the stored bytes (perhaps compressed, perhaps encrypted); `previous` is the digest of the event before

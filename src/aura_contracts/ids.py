@@ -31,20 +31,22 @@ IdFactory = Callable[[], str]
 """Makes a fresh id at each call; injected, so that a simulation can repeat a run exactly."""
 
 _CANONICAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_GROUPS = "-?".join(f"([0-9A-Fa-f]{{{digits}}})" for digits in (8, 4, 4, 4, 12))
+_SPELLED = re.compile(rf"(?:urn:uuid:)?\{{?{_GROUPS}\}}?")
 
 
 def parse_id(text: str, field: str = "id") -> str:
     """Return `text` as a canonical id.
 
-    Accepts any spelling that `uuid.UUID` accepts (upper case, no hyphens, braces). Raises `InvalidId` naming `field`
-    for anything else.
+    Accepts the usual spellings of a UUID (upper case, no hyphens, braces, ``urn:uuid:``). Raises `InvalidId` naming
+    `field` for anything else, also for what only `uuid.UUID` takes for one: spaces, signs, underscores, ``0x``.
     """
     if _CANONICAL.fullmatch(text):
         return text
-    try:
-        return str(UUID(text))
-    except ValueError:
-        raise InvalidId(field=field, value=text) from None
+    spelled = _SPELLED.fullmatch(text)
+    if spelled is None:
+        raise InvalidId(field=field, value=text)
+    return "-".join(spelled.groups()).lower()
 
 
 def is_canonical_id(text: str) -> bool:

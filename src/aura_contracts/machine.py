@@ -76,10 +76,18 @@ class Aggregate(Generic[S]):
     snapshot_version: int = 1
     """Raised when `evolvers` change meaning, so that snapshots of before are not used."""
 
+    _steps: dict[StrEnum | None, dict[type[Event], tuple[Evolve[S], StrEnum]]] = attrs.field(
+        init=False, repr=False, factory=dict
+    )
+    """Table and evolvers joined: one look-up per event of a fold."""
+
     def __attrs_post_init__(self) -> None:
         in_table = {event for row in self.table.values() for event in row}
         if in_table != set(self.evolvers):
             raise TypeError(f"{self.name}: table and evolvers disagree on {in_table ^ set(self.evolvers)}")
+        for status in (None, *self.statuses):
+            row = self.table.get(status, {})
+            self._steps[status] = {event: (self.evolvers[event], row[event]) for event in row}
 
     @property
     def events(self) -> tuple[type[Event], ...]:
@@ -104,14 +112,15 @@ class Aggregate(Generic[S]):
 
     def fold(self, facts: Iterable[HappenedFact], state: S | None = None) -> S | None:
         """Return the state after all of `facts`, in order, starting from `state`; None if there were none."""
-        table, evolvers = self.table, self.evolvers
+        steps = self._steps
+        status = None if state is None else state.status
         for fact in facts:
             event = fact.event
-            kind = type(event)
-            try:
-                state = evolvers[kind](state, event, fact, table[state.status if state else None][kind])
-            except KeyError:
+            step = steps[status].get(type(event))
+            if step is None:
                 return self.evolve(state, fact)  # raises, with the facts
+            evolver, status = step
+            state = evolver(state, event, fact, status)
         return state
 
     def statuses_accepting(self, *events: type[Event]) -> tuple[StrEnum, ...]:

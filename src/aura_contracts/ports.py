@@ -5,10 +5,11 @@ itself with the shipped conformance suite (`aura_store.testing`). `docs/store-ad
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+from contextlib import aclosing
 from datetime import datetime
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self, runtime_checkable
 
 from aura_contracts.events import Append, EventRecord, SealedRow, Snapshot
 from aura_contracts.ids import StreamId
@@ -43,9 +44,10 @@ class EventLog(ABC):
         Several calls at the same time are committed together, each succeeding or failing alone.
 
         Raises `VersionConflict` when a stream is not at its expected version, `InvalidInput` for facts that cannot be
-        stored, `StoreUnavailable`, `StoreFull` or `StoreReadOnly` when the database cannot take it; nothing of the
-        call was stored then. When cancelled, the append has either not begun or is carried to its end; reading the
-        stream tells which.
+        stored, `StoreFull` or `StoreReadOnly` when the database cannot take it; nothing of the call was stored then.
+        `StoreUnavailable` leaves open whether it was, if the database went away in the middle of the commit: it is
+        there as a whole or not at all. When cancelled, the append has either not begun or is carried to its end.
+        Reading the stream tells which.
         """
 
     @abstractmethod
@@ -67,6 +69,12 @@ class EventLog(ABC):
     @abstractmethod
     async def sealed_page(self, after: int = 0, *, limit: int = 1000) -> Sequence[SealedRow]:
         """Return up to `limit` rows as stored, with their seals, at positions greater than `after`."""
+
+    @abstractmethod
+    async def sealed_stream(
+        self, stream_id: StreamId, *, after: int = 0, upto: int | None = None
+    ) -> Sequence[SealedRow]:
+        """Return the rows of one stream as stored, with versions greater than `after` and at most `upto`, in order."""
 
     @abstractmethod
     async def head(self) -> int:
@@ -93,7 +101,7 @@ class EventLog(ABC):
 
     async def read(
         self, after: int = 0, *, upto: int | None = None, topics: Collection[str] = (), page_size: int = 1000
-    ) -> AsyncIterator[EventRecord]:
+    ) -> AsyncGenerator[EventRecord, None]:
         """Yield the events after position `after`, up to `upto` (or the end as it is when the reading gets there)."""
         while records := await self.page(after, limit=page_size, topics=topics):
             for record in records:
@@ -104,20 +112,19 @@ class EventLog(ABC):
 
     async def tail(
         self, after: int = 0, *, topics: Collection[str] = (), page_size: int = 1000
-    ) -> AsyncIterator[EventRecord]:
+    ) -> AsyncGenerator[EventRecord, None]:
         """Yield the events after position `after`, then every event as it is appended, for ever.
 
         Never skips, never repeats, whoever appends. Cancel the surrounding scope, or close the iterator, to stop.
         """
         while True:
             head = await self.wait(after)
-            async for record in self.read(after, upto=head, topics=topics, page_size=page_size):
-                yield record
+            async with aclosing(self.read(after, upto=head, topics=topics, page_size=page_size)) as records:
+                async for record in records:
+                    yield record
             after = head
 
-    async def facts(
-        self, stream_id: StreamId, *, after: int = 0, upto: int | None = None
-    ) -> Sequence[HappenedFact]:
+    async def facts(self, stream_id: StreamId, *, after: int = 0, upto: int | None = None) -> Sequence[HappenedFact]:
         """Return what `stream` returns, without the places in the log: all that a fold needs, as fast as it can be."""
         return await self.stream(stream_id, after=after, upto=upto)
 
@@ -128,3 +135,12 @@ class EventLog(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+@runtime_checkable
+class SelfChecking(Protocol):
+    """A log whose database can check its own files."""
+
+    async def check(self) -> str | None:
+        """Return what is wrong with the database's files, or None. May read all of them."""
+        ...

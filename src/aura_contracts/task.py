@@ -77,7 +77,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class Subtask(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """One part of a proposed decomposition. `task_id` is chosen with the proposal, so that creating it is repeatable."""
+    """One part of a proposed decomposition. `task_id` is chosen with the proposal, so creating it can be repeated."""
 
     task_id: TaskId
     title: str

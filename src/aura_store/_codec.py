@@ -10,8 +10,9 @@ ever.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, datetime
+from math import isfinite
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -21,6 +22,7 @@ from aura_contracts.actors import Actor
 from aura_contracts.catalogue import EventCatalogue, Upcaster, label, split_label
 from aura_contracts.errors import (
     EventTooLarge,
+    InvalidId,
     InvalidInput,
     InvalidText,
     NaiveDatetime,
@@ -28,11 +30,15 @@ from aura_contracts.errors import (
     UndecodableEvent,
     UnknownEventType,
 )
-from aura_contracts.events import Event, EventRecord, Fact, Instant
-from aura_contracts.ids import StreamId
+from aura_contracts.events import Append, Event, EventRecord, Fact, Instant
+from aura_contracts.ids import StreamId, is_canonical_id
+from aura_store._seal import EncodedAppend
 
 EVENT_LIMIT = 4 * 1024 * 1024
 """Bytes of one event as JSON. Larger content belongs into a file or a git object that the event names."""
+
+GREATEST = 2**63 - 1
+"""The greatest position or version that databases can hold."""
 
 E = TypeVar("E", bound=Event)
 
@@ -50,6 +56,9 @@ class StoredFact(msgspec.Struct, Generic[E], frozen=True, array_like=True, gc=Fa
 Decode = Callable[[bytes], StoredFact[Any]]
 
 _encode = msgspec.json.encode
+_UNENCODABLE = (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError)
+_UNDECODABLE = (msgspec.MsgspecError, TypeError, ValueError, KeyError, RecursionError)
+_NAIVE_TIME = re.compile(rb'"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?"').search
 _MISSING_ZONE = re.compile(r"timezone component - at `\$\[(\d)\](.*)`")
 _PLACE = re.compile(r" - at `\$(\[\d\])?\.?(.*)`$")
 _COLUMNS = ("event", "time", "actor", "correlation_id", "causation_id")
@@ -79,6 +88,25 @@ class Codec:
 
     # --- To bytes -----------------------------------------------------------------------------------------------------
 
+    def encode_append(self, append: Append) -> EncodedAppend:
+        """Return `append` with its facts encoded.
+
+        Raises `InvalidId` or `InvalidInput` for a stream id or expected version that is none, and as `encode` does.
+        """
+        if not isinstance(append, Append):
+            raise InvalidInput(field="appends", reason=_not_a(append, "an Append"), remedy="wrap the facts in Append")
+        stream_id, expected, facts = append.stream_id, append.expected_version, append.facts
+        require_stream_id(stream_id)
+        if not isinstance(expected, int) or expected < 0:
+            raise InvalidInput(
+                field="expected_version",
+                reason=f"{expected!r} of stream {stream_id} is not a whole number from 0",
+                remedy="give the version that the decision was made on; 0 means: a new stream",
+            )
+        if not isinstance(facts, tuple | list):
+            raise InvalidInput(field="facts", reason=_not_a(facts, "a tuple of facts"), remedy="give a tuple of Fact")
+        return EncodedAppend(stream_id, expected, [self.encode(stream_id, to_utc(fact)) for fact in facts])
+
     def encode(self, stream_id: StreamId, fact: Fact) -> tuple[str, bytes]:
         """Return label and bytes of `fact`.
 
@@ -97,25 +125,46 @@ class Codec:
             ) from None
         try:
             state = _encode(fact)
-            self._plain[name](state)
-        except (msgspec.MsgspecError, UnicodeEncodeError, TypeError, ValueError) as error:
+            faithful = self._plain[name](state).event == fact.event
+        except _UNENCODABLE as error:
             raise _refusal(fact, name, error) from error
+        if not faithful or _NAIVE_TIME(state):
+            _refuse_unfaithful(fact, name)
         if b"\\u0000" in state:
             _refuse_nul(fact, name)
         if len(state) > self._event_limit:
             raise EventTooLarge(field=name, stream_id=stream_id, size=len(state), limit=self._event_limit)
+        return name, self.pack(state)
+
+    def pack(self, data: bytes) -> bytes:
+        """Return `data` compressed and encrypted, as this log is configured."""
         if self._compressor is not None:
-            state = self._compressor.compress(state)
+            data = self._compressor.compress(data)
         if self._cipher is not None:
-            state = self._cipher.encrypt(state)
-        return name, state
+            data = self._cipher.encrypt(data)
+        return data
+
+    def unpack(self, data: bytes) -> bytes:
+        """Undo `pack`. Raises `ValueError` for what was not packed so."""
+        if self._cipher is not None:
+            data = self._cipher.decrypt(data)
+        if self._compressor is not None:
+            data = self._compressor.decompress(data)
+        return data
 
     # --- From bytes ---------------------------------------------------------------------------------------------------
 
     def labels(self, topics: Collection[str]) -> list[str]:
-        """Return every label under which events of `topics` may be stored: all versions up to the known one."""
+        """Return every label under which events of `topics` may be stored: all versions up to the known one.
+
+        Raises `InvalidInput` for topics that no event can have.
+        """
         found = []
+        if isinstance(topics, str):
+            raise InvalidInput(field="topics", reason="a text is not a collection of topics", remedy="give a list")
         for topic in topics:
+            if not isinstance(topic, str) or not topic.isprintable():
+                raise InvalidInput(field="topics", reason=f"{topic!r} is not a topic", remedy="such as 'task.created'")
             event_type = self._catalogue.types.get(topic)
             found += [f"{topic}@{version}" for version in range(1, (event_type.version if event_type else 1) + 1)]
         return found
@@ -124,18 +173,21 @@ class Codec:
         """Return the fact stored as `state`. Raises a `LogDamaged` that says where and why."""
         try:
             return (self._decoders.get(name) or self._find_decoder(position, stream_id, name))(state)
-        except (msgspec.MsgspecError, ValueError, TypeError, KeyError) as error:
+        except _UNDECODABLE as error:
             raise UndecodableEvent(
                 stream_id=stream_id, position=position, topic=name, reason=f"{name} does not decode: {error}"
             ) from error
 
-    def facts(self, rows: list[tuple[int, str, bytes]], stream_id: StreamId) -> list[StoredFact[Any]]:
-        """Decode ``(position, label, state)`` rows of one stream; the fast path of every replay."""
+    def facts(self, rows: Iterable[tuple[int, str, bytes]]) -> list[StoredFact[Any]] | None:
+        """Decode ``(version, label, state)`` rows of one stream: the fast path of every replay.
+
+        Returns None when any of them is not of a current type, for `records` to find out what it is.
+        """
         decoders = self._decoders
         try:
             return [decoders[name](state) for _, name, state in rows]
-        except (msgspec.MsgspecError, ValueError, TypeError, KeyError):
-            return [self.decode(position, stream_id, name, state) for position, name, state in rows]
+        except _UNDECODABLE:
+            return None
 
     def records(self, rows: list[tuple[int, StreamId, int, str, bytes]]) -> list[EventRecord]:
         """Decode ``(position, stream, version, label, state)`` rows of the log."""
@@ -154,7 +206,7 @@ class Codec:
                 )
                 for position, stream_id, version, name, state in rows
             ]
-        except (msgspec.MsgspecError, ValueError, TypeError, KeyError):
+        except _UNDECODABLE:
             return [self._record(*row) for row in rows]
 
     def _record(self, position: int, stream_id: StreamId, version: int, name: str, state: bytes) -> EventRecord:
@@ -184,15 +236,10 @@ class Codec:
         return self._decoders[name]
 
     def _unwrapped(self, decode: Decode) -> Decode:
-        """Return `decode` behind decryption and decompression, as this log is configured."""
-        cipher, compressor = self._cipher, self._compressor
-        if cipher is not None and compressor is not None:
-            return lambda state: decode(compressor.decompress(cipher.decrypt(state)))
-        if cipher is not None:
-            return lambda state: decode(cipher.decrypt(state))
-        if compressor is not None:
-            return lambda state: decode(compressor.decompress(state))
-        return decode
+        """Return `decode` behind decryption and decompression; itself where there is neither, which is the fast case."""
+        if self._cipher is None and self._compressor is None:
+            return decode
+        return lambda state: decode(self.unpack(state))
 
 
 def _upcasting(event_type: type[Event], ways: list[Upcaster]) -> Decode:
@@ -218,7 +265,8 @@ def _refusal(fact: Fact, name: str, error: Exception) -> InvalidInput:
     if found := _MISSING_ZONE.search(str(error)):
         return NaiveDatetime(field=f"{name} {_COLUMNS[int(found[1])]}{found[2]}")
     place = _PLACE.search(str(error))
-    field = f"{name} {place[2]}" if place and place[2] else name
+    column = _COLUMNS[int(place[1][1:-1])] if place and place[1] else ""
+    field = " ".join(part for part in (name, ".".join(filter(None, (column, place[2] if place else "")))) if part)
     return InvalidInput(field=field, reason=_PLACE.sub("", str(error)), remedy="give a value of the field's type")
 
 
@@ -226,6 +274,19 @@ def _refuse_nul(fact: Fact, name: str) -> None:
     for path, text in _texts(fact):
         if "\0" in text:
             raise InvalidText(field=f"{name} {path}", reason="holds a NUL character, which databases cannot store")
+
+
+def _refuse_unfaithful(fact: Fact, name: str) -> None:
+    """Refuse what JSON takes and gives back as something else: times without a zone, numbers that are none."""
+    for path, value in _leaves(fact):
+        if isinstance(value, datetime) and value.utcoffset() is None:
+            raise NaiveDatetime(field=f"{name} {path}")
+        if isinstance(value, float) and not isfinite(value):
+            raise InvalidInput(
+                field=f"{name} {path}",
+                reason=f"{value} is not a number in JSON",
+                remedy="give a finite number, or None",
+            )
 
 
 def _encodable(text: str) -> bool:
@@ -238,25 +299,62 @@ def _encodable(text: str) -> bool:
 
 def _texts(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
     """Yield every text inside `value` with the path to it, keys of mappings included."""
-    if isinstance(value, str):
-        yield path, value
-    elif isinstance(value, msgspec.Struct):
+    return ((place, leaf) for place, leaf in _leaves(value, path) if isinstance(leaf, str))
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield everything inside `value` that holds nothing else, with the path to it; keys of mappings included."""
+    if isinstance(value, msgspec.Struct):
         for name in value.__struct_fields__:
-            yield from _texts(getattr(value, name), f"{path}.{name}" if path else name)
+            yield from _leaves(getattr(value, name), f"{path}.{name}" if path else name)
     elif isinstance(value, dict):
         for key, item in value.items():
-            yield from _texts(key, f"{path} key")
-            yield from _texts(item, f"{path}[{key!r}]")
+            yield from _leaves(key, f"{path} key")
+            yield from _leaves(item, f"{path}[{key!r}]")
     elif isinstance(value, list | tuple | set | frozenset):
         for index, item in enumerate(value):
-            yield from _texts(item, f"{path}[{index}]")
+            yield from _leaves(item, f"{path}[{index}]")
+    else:
+        yield path, value
+
+
+def _not_a(value: object, expected: str) -> str:
+    return f"a {type(value).__name__} is not {expected}"
+
+
+def require_stream_id(stream_id: StreamId) -> None:
+    """Raise `InvalidId` unless `stream_id` is an id exactly as AURA stores it."""
+    if not isinstance(stream_id, str) or not is_canonical_id(stream_id):
+        raise InvalidId(field="stream_id", value=stream_id)
+
+
+def require_numbers(**numbers: int | None) -> None:
+    """Raise `InvalidInput` for a position, version or limit that is none."""
+    for field, number in numbers.items():
+        least = 1 if field == "limit" else 0
+        if number is not None and not (isinstance(number, int) and least <= number <= GREATEST):
+            reason = f"{number!r} is not a whole number from {least} to {GREATEST}"
+            raise InvalidInput(
+                field=field, reason=reason, remedy="positions and versions count from 1, 0 is before all"
+            )
 
 
 def to_utc(fact: Fact) -> Fact:
-    """Return `fact` with its time in UTC, so that stored times compare as text. Raises `NaiveDatetime`."""
+    """Return `fact` with its time in UTC, so that stored times compare as text.
+
+    Raises `NaiveDatetime`, and `InvalidInput` for what is no fact or has no time that UTC can express.
+    """
+    if not isinstance(fact, Fact):
+        raise InvalidInput(field="facts", reason=_not_a(fact, "a Fact"), remedy="wrap the event in Fact")
     time: datetime = fact.time
+    if not isinstance(time, datetime):
+        raise InvalidInput(field="time", reason=_not_a(time, "a datetime"), remedy="give an aware datetime")
     if time.tzinfo is UTC:
         return fact
     if time.utcoffset() is None:
         raise NaiveDatetime(field="time")
-    return msgspec.structs.replace(fact, time=time.astimezone(UTC))
+    try:
+        return msgspec.structs.replace(fact, time=time.astimezone(UTC))
+    except OverflowError as error:
+        remedy = "give a time between the years 1 and 9999 in UTC"
+        raise InvalidInput(field="time", reason=f"{time} does not exist in UTC", remedy=remedy) from error

@@ -4,10 +4,10 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from aura_contracts.errors import LogDamaged
+from aura_contracts.errors import AuraError, LogDamaged
 from aura_contracts.ids import StreamId
 from aura_store._group_commit import Command, Outcome
-from aura_store._recorder import DatabaseAway, Recorder, WriteTransaction
+from aura_store._recorder import Recorder, WriteTransaction
 from aura_store._seal import NO_STREAM, Plan, Tip, plan_commit
 
 TIPS_KEPT = 20_000
@@ -41,20 +41,17 @@ class BatchCommitter:
     def _commit(self, commands: Sequence[Command]) -> Plan:
         plan: Plan | None = None
         try:
-            with self._recorder.writing() as transaction:
+            with self._recorder.writing(self._unknown(commands)) as transaction:
                 head = transaction.head()
                 self._look_up(transaction, head, commands)
                 plan = plan_commit(head, lambda stream: self._tips.get(stream, NO_STREAM), commands)
                 if plan.rows:
                     transaction.insert(plan.rows)
                     transaction.set_head(plan.head)
-        except DatabaseAway:
+        except BaseException as error:
             self._known_head = -1
-            if plan is not None and plan.rows:
+            if plan is not None and plan.rows and not isinstance(error, AuraError):
                 self._in_doubt = _InDoubt(commands, plan)
-            raise
-        except BaseException:
-            self._known_head = -1
             raise
         self._remember(plan.head or head, plan)
         return plan
@@ -81,10 +78,13 @@ class BatchCommitter:
         """Have the tips of all streams at hand. What is remembered holds as long as nobody else has appended."""
         if head != self._known_head:
             self._tips.clear()
-        tips = self._tips
-        missing = {append.stream_id for appends in commands for append in appends if append.stream_id not in tips}
+        missing = self._unknown(commands)
         if missing and head:
-            tips.update(transaction.tips(list(missing)))
+            self._tips.update(transaction.tips(missing))
+
+    def _unknown(self, commands: Sequence[Command]) -> list[StreamId]:
+        tips = self._tips
+        return list({append.stream_id for appends in commands for append in appends if append.stream_id not in tips})
 
     def _remember(self, head: int, plan: Plan) -> None:
         self._known_head = head

@@ -13,6 +13,7 @@ When the database is away the leader tries again with growing pauses; the queue 
 unknown (the connection broke while it was on its way) is looked up before it is tried again: see `Committer.commit`.
 """
 
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
@@ -40,7 +41,7 @@ class Committer(Protocol):
     def commit(self, commands: Sequence[Command]) -> Sequence[Outcome]:
         """Commit all `commands` in one transaction and return an outcome for each.
 
-        Raises `DatabaseAway` when nothing is decided yet; a later call with the same commands must not apply them again.
+        Raises `DatabaseAway` when nothing is decided yet; a later call with the same commands must not repeat them.
         """
         ...
 
@@ -67,6 +68,51 @@ class _Entry:
         self.since = since
         self.outcome: Outcome | None = None
         self.woken: anyio.Event | None = None
+
+
+class _Flight:
+    """One commit on its way in the worker thread. Once begun it lands, whatever becomes of the task that waits for it.
+
+    anyio's shields hold off anyio's cancellation; asyncio's own `Task.cancel`, which `asyncio.wait_for` and
+    `asyncio.timeout` use, tears a task away from its thread. Nobody else may commit until the thread is done.
+    """
+
+    def __init__(self, committer: Committer, commands: Sequence[Command]) -> None:
+        self._committer = committer
+        self._commands = commands
+        self._ticket = threading.Lock()
+        self._landed = threading.Event()
+        self._outcomes: Sequence[Outcome] = ()
+        self._error: BaseException | None = None
+
+    async def land(self, limiter: anyio.CapacityLimiter) -> BaseException | None:
+        """Fly; return when landed, with the cancellation that came in between, if one did."""
+        torn: BaseException | None = None
+        work: Callable[[], object] = self._fly
+        with anyio.CancelScope(shield=True):
+            while not self._landed.is_set():
+                try:
+                    await anyio.to_thread.run_sync(work, limiter=limiter)
+                except anyio.get_cancelled_exc_class() as cancelled:
+                    if self._ticket.acquire(blocking=False):
+                        raise  # not begun, and now it never will
+                    torn, work = cancelled, self._landed.wait
+        return torn
+
+    def outcomes(self) -> Sequence[Outcome]:
+        if self._error is not None:
+            raise self._error
+        return self._outcomes
+
+    def _fly(self) -> None:
+        if not self._ticket.acquire(blocking=False):
+            return
+        try:
+            self._outcomes = self._committer.commit(self._commands)
+        except BaseException as error:  # noqa: BLE001 - raised again by `outcomes`
+            self._error = error
+        finally:
+            self._landed.set()
 
 
 class GroupCommit:
@@ -97,6 +143,10 @@ class GroupCommit:
         self._led = True
         try:
             await self._lead(entry)
+        except BaseException:
+            if entry.outcome is None:
+                self._queue.remove(entry)
+            raise
         finally:
             self._hand_over()
         assert entry.outcome is not None, "a leader leaves with its outcome"
@@ -130,22 +180,20 @@ class GroupCommit:
         attempts = 0
         while own.outcome is None:
             batch = list(islice(self._queue, BATCH_LIMIT))
-            commands = [entry.command for entry in batch]
+            flight = _Flight(self._committer, [entry.command for entry in batch])
+            torn = await flight.land(self._thread)
             try:
-                with anyio.CancelScope(shield=True):
-                    outcomes: Sequence[Outcome] = await anyio.to_thread.run_sync(
-                        self._committer.commit, commands, limiter=self._thread
-                    )
+                self._settle(batch, flight.outcomes())
+                attempts = 0
             except DatabaseAway as away:
                 attempts += 1
                 self._give_up(away, attempts)
-                if own.outcome is None:
-                    await self._pause_or_leave(own, attempts)
-                continue
+                if torn is None and own.outcome is None:
+                    await anyio.sleep(self._patience.pause(attempts))
             except AuraError as error:
-                outcomes = [error] * len(batch)
-            attempts = 0
-            self._settle(batch, outcomes)
+                self._settle(batch, [error] * len(batch))
+            if torn is not None:
+                raise torn
 
     def _settle(self, batch: Sequence[_Entry], outcomes: Sequence[Outcome]) -> None:
         for entry, outcome in zip(batch, outcomes, strict=True):
@@ -163,10 +211,3 @@ class GroupCommit:
         for entry in list(self._queue):
             if error := self._patience.give_up(entry.since, now, away, attempts):
                 self._settle([entry], [error])
-
-    async def _pause_or_leave(self, own: _Entry, attempts: int) -> None:
-        try:
-            await anyio.sleep(self._patience.pause(attempts))
-        except BaseException:
-            self._queue.remove(own)
-            raise

@@ -10,22 +10,22 @@ import anyio.from_thread
 import anyio.lowlevel
 import anyio.to_thread
 import attrs
+import msgspec
 
 from aura_contracts.actors import system
 from aura_contracts.errors import (
     AuraError,
     EventOutOfOrder,
-    InvalidId,
     InvalidInput,
     StoreClosed,
     StoreUnavailable,
 )
 from aura_contracts.events import Append, EventRecord, Fact, SealedRow, Snapshot
-from aura_contracts.ids import StreamId, is_canonical_id
+from aura_contracts.ids import StreamId
 from aura_contracts.ledger import LEDGER_ID, OutageEnded
 from aura_contracts.machine import HappenedFact
 from aura_contracts.ports import Clock, EventLog
-from aura_store._codec import Codec, to_utc
+from aura_store._codec import Codec, require_numbers, require_stream_id, to_utc
 from aura_store._committer import BatchCommitter
 from aura_store._group_commit import GroupCommit
 from aura_store._recorder import DatabaseAway, Recorder, located
@@ -88,21 +88,10 @@ class RecorderEventLog(EventLog):
 
     async def append(self, *appends: Append) -> int:
         self._require_open()
-        command = [self._encoded(append) for append in appends]
+        command = [self._codec.encode_append(append) for append in appends]
         if not any(events for _, _, events in command):
             raise InvalidInput(field="appends", reason="there is no event in them", remedy="append at least one fact")
         return await self._submit(command)
-
-    def _encoded(self, append: Append) -> EncodedAppend:
-        stream_id, expected_version, facts = append.stream_id, append.expected_version, append.facts
-        if not is_canonical_id(stream_id):
-            raise InvalidId(field="stream_id", value=stream_id)
-        if expected_version < 0:
-            raise InvalidInput(
-                field="expected_version", reason=f"{expected_version} is below 0", remedy="0 means: a new stream"
-            )
-        encode = self._codec.encode
-        return EncodedAppend(stream_id, expected_version, [encode(stream_id, to_utc(fact)) for fact in facts])
 
     async def _submit(self, command: Sequence[EncodedAppend]) -> int:
         outcome = await self._commits.submit(command)
@@ -116,36 +105,60 @@ class RecorderEventLog(EventLog):
     # --- Reading ------------------------------------------------------------------------------------------------------
 
     async def stream(self, stream_id: StreamId, *, after: int = 0, upto: int | None = None) -> Sequence[EventRecord]:
+        require_stream_id(stream_id)
+        require_numbers(after=after, upto=upto)
+
         def read() -> list[EventRecord]:
-            rows = self.recorder.select_facts(stream_id, after, upto)
-            self._require_unbroken(stream_id, after, [version for _, version, _, _ in rows])
+            rows = self.recorder.select_stream(stream_id, after, upto)
+            self._require_unbroken(stream_id, after, [row[1] for row in rows])
             return self._codec.records([(at, stream_id, version, name, data) for at, version, name, data in rows])
 
         return await self.patiently(read)
 
     async def facts(self, stream_id: StreamId, *, after: int = 0, upto: int | None = None) -> Sequence[HappenedFact]:
-        def read() -> Sequence[HappenedFact]:
-            rows = self.recorder.select_facts(stream_id, after, upto)
-            self._require_unbroken(stream_id, after, [row[1] for row in rows])
-            return self._codec.facts([(at, name, data) for at, _, name, data in rows], stream_id)
+        require_stream_id(stream_id)
+        require_numbers(after=after, upto=upto)
 
-        return await self.patiently(read)
+        def read() -> Sequence[HappenedFact] | None:
+            rows = self.recorder.select_facts(stream_id, after, upto)
+            self._require_unbroken(stream_id, after, [row[0] for row in rows])
+            return self._codec.facts(rows)
+
+        facts = await self.patiently(read)
+        return await self.stream(stream_id, after=after, upto=upto) if facts is None else facts
 
     async def page(
         self, after: int = 0, *, limit: int = 1000, topics: Collection[str] = (), stream_id: StreamId | None = None
     ) -> Sequence[EventRecord]:
+        if stream_id is not None:
+            require_stream_id(stream_id)
+        require_numbers(after=after, limit=limit)
         labels = self._codec.labels(topics)
         return await self.patiently(
             lambda: self._codec.records(self.recorder.select_records(after, limit, labels, stream_id))
         )
 
     async def sealed_page(self, after: int = 0, *, limit: int = 1000) -> Sequence[SealedRow]:
-        return await self.patiently(lambda: [SealedRow(*row) for row in self.recorder.select_sealed(after, limit)])
+        require_numbers(after=after, limit=limit)
+        return await self.patiently(lambda: list(map(SealedRow._make, self.recorder.select_sealed(after, limit))))
+
+    async def sealed_stream(
+        self, stream_id: StreamId, *, after: int = 0, upto: int | None = None
+    ) -> Sequence[SealedRow]:
+        require_stream_id(stream_id)
+        require_numbers(after=after, upto=upto)
+        return await self.patiently(
+            lambda: list(map(SealedRow._make, self.recorder.select_sealed_stream(stream_id, after, upto)))
+        )
 
     async def head(self) -> int:
         head = await self.patiently(self.recorder.head)
         self._saw_head(head)
         return head
+
+    async def check(self) -> str | None:
+        """See `SelfChecking`."""
+        return await self.patiently(self.recorder.check)
 
     def _require_unbroken(self, stream_id: StreamId, after: int, versions: Sequence[int]) -> None:
         if versions and (versions[0] != after + 1 or versions[-1] != after + len(versions)):
@@ -158,6 +171,7 @@ class RecorderEventLog(EventLog):
 
     async def wait(self, after: int) -> int:
         self._require_open()
+        require_numbers(after=after)
         self._watch()
         if await self.head() <= after:
             while self._head <= after:
@@ -188,10 +202,16 @@ class RecorderEventLog(EventLog):
     # --- Snapshots ----------------------------------------------------------------------------------------------------
 
     async def save_snapshot(self, snapshot: Snapshot) -> None:
-        await self.patiently(lambda: self.recorder.insert_snapshot(snapshot))
+        require_stream_id(snapshot.stream_id)
+        require_numbers(version=snapshot.version)
+        packed = msgspec.structs.replace(snapshot, data=self._codec.pack(snapshot.data))
+        await self.patiently(lambda: self.recorder.insert_snapshot(packed))
 
     async def load_snapshot(self, stream_id: StreamId, *, upto: int | None = None) -> Snapshot | None:
-        return await self.patiently(lambda: self.recorder.select_snapshot(stream_id, upto))
+        require_stream_id(stream_id)
+        require_numbers(upto=upto)
+        packed = await self.patiently(lambda: self.recorder.select_snapshot(stream_id, upto))
+        return packed and msgspec.structs.replace(packed, data=self._codec.unpack(packed.data))
 
     # --- Closing ------------------------------------------------------------------------------------------------------
 
@@ -205,7 +225,11 @@ class RecorderEventLog(EventLog):
             if self._watcher is not None:
                 await anyio.to_thread.run_sync(self._watcher.join)
             await self._commits.drain()
+            for reader in range(READERS):  # reads under way end first
+                await self._readers.acquire_on_behalf_of(reader)
             await anyio.to_thread.run_sync(self.recorder.close)
+            for reader in range(READERS):
+                self._readers.release_on_behalf_of(reader)
 
     def _require_open(self) -> None:
         if self._closed:
@@ -215,9 +239,9 @@ class RecorderEventLog(EventLog):
 
     async def patiently(self, work: Callable[[], R]) -> R:
         """Run blocking `work` in a worker thread, again while the database is away and the caller has patience."""
-        self._require_open()
         since, attempts = anyio.current_time(), 0
         while True:
+            self._require_open()
             try:
                 answer = await anyio.to_thread.run_sync(work, limiter=self._readers)
             except DatabaseAway as away:

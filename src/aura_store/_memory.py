@@ -3,14 +3,16 @@
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
+from typing import Any
 
 from eventsourcing.persistence import StoredEvent
-from eventsourcing.popo import POPOAggregateRecorder, POPOApplicationRecorder
+from eventsourcing.popo import POPOApplicationRecorder
 
-from aura_contracts.events import Snapshot
+from aura_contracts.events import SealedRow, Snapshot
 from aura_contracts.ids import StreamId
-from aura_store._recorder import FactRow, Recorder, RecordRow
-from aura_store._seal import NO_STREAM, Row, Tip
+from aura_store._recorder import FactRow, Recorder, RecordRow, StreamRow
+from aura_store._seal import NO_STREAM, Tip
 
 
 class _SealedRecorder(POPOApplicationRecorder):
@@ -18,9 +20,9 @@ class _SealedRecorder(POPOApplicationRecorder):
 
     def __init__(self) -> None:
         super().__init__()
-        self.rows: list[Row] = []
+        self.rows: list[SealedRow] = []
 
-    def insert_rows(self, rows: Sequence[Row]) -> None:
+    def insert_rows(self, rows: Sequence[SealedRow]) -> None:
         with self._database_lock:
             self.insert_events([StoredEvent(row.stream_id, row.version, row.topic, row.state) for row in rows])
             self.rows += rows
@@ -32,7 +34,7 @@ class _SealedRecorder(POPOApplicationRecorder):
         version = len(index)
         return Tip(version, self.rows[index[version]].digest)
 
-    def stream(self, stream_id: StreamId) -> list[Row]:
+    def stream(self, stream_id: StreamId) -> list[SealedRow]:
         return [self.rows[at] for at in self._stored_events_index.get(stream_id, {}).values()]
 
 
@@ -41,7 +43,7 @@ class _Transaction:
 
     def __init__(self, events: _SealedRecorder) -> None:
         self._events = events
-        self.rows: list[Row] = []
+        self.rows: list[SealedRow] = []
 
     def head(self) -> int:
         return len(self._events.rows)
@@ -53,7 +55,7 @@ class _Transaction:
         rows = self._events.rows
         return rows[position - 1].digest if 0 < position <= len(rows) else None
 
-    def insert(self, rows: Sequence[Row]) -> None:
+    def insert(self, rows: Sequence[SealedRow]) -> None:
         self.rows += rows
 
     def set_head(self, position: int) -> None:
@@ -66,19 +68,26 @@ class MemoryRecorder(Recorder):
     def __init__(self, name: str = "memory:") -> None:
         self.name = name
         self.events = _SealedRecorder()
-        self.snapshots = POPOAggregateRecorder()
-        self._meta: Mapping[str, str] = {}
+        self.snapshots: dict[StreamId, dict[int, Snapshot]] = {}
+        self._meta: dict[str, str] = {}
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._watching = True
 
+    def another(self) -> "MemoryRecorder":
+        """Return a second handle on the same log, as a second process would have on a file."""
+        other = copy(self)
+        other._watching = True
+        return other
+
     def open(self, meta: Mapping[str, str]) -> Mapping[str, str]:
         self._watching = True
-        self._meta = self._meta or meta
+        if not self._meta:
+            self._meta.update(meta)
         return self._meta
 
     @contextmanager
-    def writing(self) -> Iterator[_Transaction]:
+    def writing(self, stream_ids: Sequence[StreamId] = ()) -> Iterator[_Transaction]:
         with self._lock:
             transaction = _Transaction(self.events)
             yield transaction
@@ -86,6 +95,9 @@ class MemoryRecorder(Recorder):
             self._changed.notify_all()
 
     def select_facts(self, stream_id: StreamId, after: int, upto: int | None) -> list[FactRow]:
+        return [row[1:] for row in self.select_stream(stream_id, after, upto)]
+
+    def select_stream(self, stream_id: StreamId, after: int, upto: int | None) -> list[StreamRow]:
         with self._lock:
             rows = self.events.stream(stream_id)[after:upto]
         return [(row.position, row.version, row.topic, row.state) for row in rows]
@@ -104,9 +116,13 @@ class MemoryRecorder(Recorder):
                         break
         return found
 
-    def select_sealed(self, after: int, limit: int) -> list[Row]:
+    def select_sealed(self, after: int, limit: int) -> list[tuple[Any, ...]]:
         with self._lock:
-            return self.events.rows[after : after + limit]
+            return list(self.events.rows[after : after + limit])
+
+    def select_sealed_stream(self, stream_id: StreamId, after: int, upto: int | None) -> list[tuple[Any, ...]]:
+        with self._lock:
+            return list(self.events.stream(stream_id)[after:upto])
 
     def head(self) -> int:
         return len(self.events.rows)
@@ -134,14 +150,15 @@ class MemoryRecorder(Recorder):
         return None
 
     def insert_snapshot(self, snapshot: Snapshot) -> None:
-        stored = StoredEvent(snapshot.stream_id, snapshot.version, snapshot.schema, snapshot.data)
         with self._lock:
-            if not self.snapshots.select_events(snapshot.stream_id, gt=snapshot.version - 1, lte=snapshot.version):
-                self.snapshots.insert_events([stored])
+            kept = self.snapshots.setdefault(snapshot.stream_id, {})
+            newer = {version: other for version, other in kept.items() if version > snapshot.version}
+            self.snapshots[snapshot.stream_id] = {snapshot.version: snapshot, **newer}
 
     def select_snapshot(self, stream_id: StreamId, upto: int | None) -> Snapshot | None:
-        found = self.snapshots.select_events(stream_id, lte=upto, desc=True, limit=1)
-        return Snapshot(stream_id, found[0].originator_version, found[0].topic, found[0].state) if found else None
+        with self._lock:
+            kept = self.snapshots.get(stream_id, {})
+            return kept.get(max((version for version in kept if upto is None or version <= upto), default=-1))
 
     def close(self) -> None:
         """Keep the events: a memory log may be opened again, as a test of a restart does."""

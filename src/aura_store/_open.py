@@ -16,12 +16,14 @@ from aura_contracts.ports import Clock
 from aura_store._codec import EVENT_LIMIT, Codec
 from aura_store._committer import check_ends
 from aura_store._log import Patience, RecorderEventLog
-from aura_store._recorder import Recorder
+from aura_store._recorder import LOCK_TIMEOUT, Recorder, without_password
 
 FORMAT = "1"
 """Of the tables and of what is in them, as written in ``log_meta``."""
 
 Compression = Literal["zlib", "zstd"]
+
+DEFAULT_PATIENCE = Patience(random=random.random)
 
 
 def utc_now() -> datetime:
@@ -54,13 +56,37 @@ async def open_log(
     Raises `StoreMisconfigured` for a URL, key or compression that does not fit the log, `StoreReadOnly`,
     `StoreUnavailable`, and `LogDamaged` for a file that is no database or has lost events at its end.
     """
-    cipher = _cipher(url, encryption_key)
-    codec = Codec(catalogue, compressor=_compressor(url, compression), cipher=cipher, event_limit=event_limit)
+    recorder = recorder_for(url, read_only=read_only, lock_timeout=outage_timeout)
+    async with open_recorder(
+        recorder,
+        encryption_key=encryption_key,
+        compression=compression,
+        catalogue=catalogue,
+        event_limit=event_limit,
+        patience=Patience(outage_timeout=outage_timeout, random=random.random),
+        clock=clock,
+    ) as log:
+        yield log
+
+
+@asynccontextmanager
+async def open_recorder(
+    recorder: Recorder,
+    *,
+    encryption_key: str | None = None,
+    compression: Compression | None = None,
+    catalogue: EventCatalogue = CATALOGUE,
+    event_limit: int = EVENT_LIMIT,
+    patience: Patience = DEFAULT_PATIENCE,
+    clock: Clock = utc_now,
+) -> AsyncIterator[RecorderEventLog]:
+    """Open the event log that `recorder` keeps: what `open_log` does when it has found the adapter."""
+    store = recorder.name
+    cipher = _cipher(store, encryption_key)
+    codec = Codec(catalogue, compressor=_compressor(store, compression), cipher=cipher, event_limit=event_limit)
     meta = {"format": FORMAT, "compression": compression or "none", "encryption": "aes-gcm" if cipher else "none"}
     if cipher is not None:
         meta["key_check"] = cipher.encrypt(b"aura").hex()
-    recorder = recorder_for(url, read_only=read_only)
-    patience = Patience(outage_timeout=outage_timeout, random=random.random)
     log = RecorderEventLog(recorder, codec, clock, patience)
     try:
         found = await log.patiently(lambda: recorder.open(meta))
@@ -71,25 +97,29 @@ async def open_log(
         await log.aclose()
 
 
-def recorder_for(url: str, *, read_only: bool = False) -> Recorder:
-    """Return the recorder for `url`, not opened yet. Adapters are imported here, when they are needed."""
+def recorder_for(url: str, *, read_only: bool = False, lock_timeout: float = 30.0) -> Recorder:
+    """Return the recorder for `url`, not opened yet. Adapters are imported here, when they are needed.
+
+    One attempt to write waits for other processes no longer than `lock_timeout` seconds, and a few at most.
+    """
     scheme, separator, rest = url.partition(":")
+    lock_timeout = max(min(lock_timeout, LOCK_TIMEOUT), 0.001)
     if scheme == "sqlite" and rest.startswith("///") and len(rest) > len("///"):
         from aura_store._sqlite import SQLiteRecorder  # noqa: PLC0415
 
-        return SQLiteRecorder(Path(rest[3:]), read_only=read_only)
+        return SQLiteRecorder(Path(rest[3:]), read_only=read_only, lock_timeout=lock_timeout)
     if scheme in ("postgresql", "postgres") and separator:
         try:
             from aura_store._postgres import PostgresRecorder  # noqa: PLC0415
         except ImportError as error:
             raise _missing("postgres", scheme, error) from error
-        return PostgresRecorder(url, read_only=read_only)
+        return PostgresRecorder(url, read_only=read_only, lock_timeout=lock_timeout)
     if scheme == "memory" and separator:
         from aura_store._memory import MemoryRecorder  # noqa: PLC0415
 
         return MemoryRecorder(url)
     raise StoreMisconfigured(
-        store=url,
+        store=without_password(url),
         reason="this is not the URL of a store",
         remedy="use sqlite:///PATH, postgresql://USER@HOST/DATABASE or memory:",
     )

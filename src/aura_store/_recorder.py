@@ -9,6 +9,7 @@ with a position of its own and two columns for the seals, so that the library's 
     log_meta    how the log was made: format, compression, encryption and a check value of the key.
 """
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -17,11 +18,14 @@ from typing import Any, Protocol
 import attrs
 
 from aura_contracts.errors import AuraError
-from aura_contracts.events import Snapshot
+from aura_contracts.events import SealedRow, Snapshot
 from aura_contracts.ids import StreamId
-from aura_store._seal import Row, Tip
+from aura_store._seal import Tip
 
-FactRow = tuple[int, int, str, bytes]
+FactRow = tuple[int, str, bytes]
+"""version, label, state"""
+
+StreamRow = tuple[int, int, str, bytes]
 """position, version, label, state"""
 
 RecordRow = tuple[int, StreamId, int, str, bytes]
@@ -41,7 +45,7 @@ class WriteTransaction(Protocol):
         ...
 
     def digest_at(self, position: int) -> bytes | None: ...
-    def insert(self, rows: Sequence[Row]) -> None: ...
+    def insert(self, rows: Sequence[SealedRow]) -> None: ...
     def set_head(self, position: int) -> None: ...
 
 
@@ -56,11 +60,19 @@ class Recorder(ABC):
         """Create what is missing, with `meta` for a new log; return the meta that the log was made with."""
 
     @abstractmethod
-    def writing(self) -> AbstractContextManager[WriteTransaction]:
-        """Enter a write transaction; it is durable when the context is left, undone when left by an exception."""
+    def writing(self, stream_ids: Sequence[StreamId] = ()) -> AbstractContextManager[WriteTransaction]:
+        """Enter a write transaction; it is durable when the context is left, undone when left by an exception.
+
+        `stream_ids` are those whose tips will be asked for, as far as known: a database at the other end of a network
+        looks them up on the way.
+        """
 
     @abstractmethod
-    def select_facts(self, stream_id: StreamId, after: int, upto: int | None) -> list[FactRow]: ...
+    def select_facts(self, stream_id: StreamId, after: int, upto: int | None) -> list[FactRow]:
+        """Return as few columns as a fold needs: each column costs a tenth of the whole replay."""
+
+    @abstractmethod
+    def select_stream(self, stream_id: StreamId, after: int, upto: int | None) -> list[StreamRow]: ...
 
     @abstractmethod
     def select_records(
@@ -68,7 +80,12 @@ class Recorder(ABC):
     ) -> list[RecordRow]: ...
 
     @abstractmethod
-    def select_sealed(self, after: int, limit: int) -> list[Row]: ...
+    def select_sealed(self, after: int, limit: int) -> list[tuple[Any, ...]]:
+        """Return the columns of `SealedRow` for up to `limit` rows after position `after`."""
+
+    @abstractmethod
+    def select_sealed_stream(self, stream_id: StreamId, after: int, upto: int | None) -> list[tuple[Any, ...]]:
+        """Return the columns of `SealedRow` for the rows of a stream with versions greater than `after`, at most `upto`."""
 
     @abstractmethod
     def head(self) -> int:
@@ -103,8 +120,15 @@ class Recorder(ABC):
     def close(self) -> None: ...
 
 
+def without_password(url: str) -> str:
+    """Return `url`, or a text that holds it, fit to be shown, also when it is not quite a URL."""
+    return re.sub(r"((?:^|[?&\s])\w*password=)[^&\s]*", r"\1***", re.sub(r"(://[^:/@\s]*):\S*@", r"\1@", url))
+
+
 def located(error: AuraError, stream_id: StreamId, position: int) -> AuraError:
-    """Return a copy of `error` that names the stream and position it stopped, where it has room for them."""
+    """Return a copy of `error` that names the stream and position it stopped, where it has room and names none."""
     names = {field.name for field in attrs.fields(type(error))}
     place: dict[str, Any] = {"stream_id": stream_id, "position": position}
-    return attrs.evolve(error, **{name: value for name, value in place.items() if name in names})
+    return attrs.evolve(
+        error, **{name: value for name, value in place.items() if name in names and not getattr(error, name)}
+    )

@@ -16,6 +16,7 @@ from struct import Struct
 from typing import NamedTuple
 
 from aura_contracts.errors import VersionConflict
+from aura_contracts.events import SealedRow
 from aura_contracts.ids import StreamId
 
 GENESIS = bytes(32)
@@ -51,22 +52,10 @@ class EncodedAppend(NamedTuple):
     """Label and bytes of each event."""
 
 
-class Row(NamedTuple):
-    """A row of the log, in the order of the table's columns."""
-
-    position: int
-    stream_id: StreamId
-    version: int
-    topic: str
-    state: bytes
-    previous: bytes
-    digest: bytes
-
-
 class Plan(NamedTuple):
     """What a commit will do: rows to insert, and for each command the position it ends at or why it is refused."""
 
-    rows: list[Row]
+    rows: list[SealedRow]
     outcomes: list[int | VersionConflict]
     tips: dict[StreamId, Tip]
     """The tips of all streams that got rows."""
@@ -83,7 +72,7 @@ def plan_commit(head: int, tip_of: Callable[[StreamId], Tip], commands: Iterable
     A command whose streams are not at their expected versions is refused alone; the others are laid out as if it had
     never come. Commands see the streams as those before them leave them.
     """
-    rows: list[Row] = []
+    rows: list[SealedRow] = []
     outcomes: list[int | VersionConflict] = []
     tips: dict[StreamId, Tip] = {}
     position = head
@@ -102,7 +91,7 @@ def plan_commit(head: int, tip_of: Callable[[StreamId], Tip], commands: Iterable
                 position += 1
                 version += 1
                 digest = seal(previous, position, version, stream_id, topic, state)
-                rows.append(Row(position, stream_id, version, topic, state, previous, digest))
+                rows.append(SealedRow(position, stream_id, version, topic, state, previous, digest))
                 previous = digest
             tips[stream_id] = Tip(version, previous)
         outcomes.append(position)

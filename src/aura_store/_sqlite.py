@@ -23,10 +23,10 @@ from eventsourcing.sqlite import (
 )
 
 from aura_contracts.errors import LogDamaged, StoreError, StoreFull, StoreMisconfigured, StoreReadOnly
-from aura_contracts.events import Snapshot
+from aura_contracts.events import SealedRow, Snapshot
 from aura_contracts.ids import StreamId
-from aura_store._recorder import DatabaseAway, FactRow, Recorder, RecordRow
-from aura_store._seal import Row, Tip
+from aura_store._recorder import DatabaseAway, FactRow, Recorder, RecordRow, StreamRow
+from aura_store._seal import Tip
 
 WATCH_INTERVAL = 0.01
 """Seconds between two looks at ``PRAGMA data_version``: 0.1 % of a core, and the longest delay of a tail."""
@@ -67,7 +67,7 @@ class _Pool(SQLiteConnectionPool):
                 timeout=self.lock_timeout or LOCK_TIMEOUT,
             )
             raw.row_factory = sqlite3.Row
-            if "mode=ro" not in self.db_name:
+            if not self.db_name.startswith("file:"):
                 raw.execute("PRAGMA journal_mode=WAL")
                 raw.execute("PRAGMA synchronous=FULL")
         except sqlite3.Error as error:
@@ -116,7 +116,7 @@ class _Transaction:
         row = self._cursor.execute("SELECT digest FROM stored_events WHERE rowid = ?", (position,)).fetchone()
         return None if row is None else bytes(row[0])
 
-    def insert(self, rows: Sequence[Row]) -> None:
+    def insert(self, rows: Sequence[SealedRow]) -> None:
         self._cursor.executemany(_INSERT, rows)
 
     def set_head(self, position: int) -> None:
@@ -130,17 +130,21 @@ class SQLiteRecorder(Recorder):
         self.name = f"sqlite:///{path}"
         self._path = path
         self._read_only = read_only
-        database = f"{path.absolute().as_uri()}?mode=ro" if read_only else str(path)
+        database = f"{path.absolute().as_uri()}?mode=ro" if read_only else str(path.absolute())
         self.datastore = _Datastore(database, lock_timeout=lock_timeout)
         self.events = _SealedRecorder(self.datastore)
         self.snapshots = SQLiteAggregateRecorder(self.datastore, events_table_name="stored_snapshots")
         self._stop = threading.Event()
 
     def open(self, meta: Mapping[str, str]) -> Mapping[str, str]:
-        if not self._read_only:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-        elif not self._path.exists():
-            raise StoreMisconfigured(store=self.name, reason="there is no such file", remedy="check the path")
+        try:
+            if not self._read_only:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+            elif not self._path.exists():
+                raise StoreMisconfigured(store=self.name, reason="there is no such file", remedy="check the path")
+        except OSError as error:
+            remedy = "give a path in a folder that may be read and written"
+            raise StoreMisconfigured(store=self.name, reason=str(error), remedy=remedy) from error
         if not self._has_tables():
             self._create_tables(meta)
         with self._reading() as cursor:
@@ -164,12 +168,21 @@ class SQLiteRecorder(Recorder):
             cursor.executemany("INSERT INTO log_meta VALUES (?, ?) ON CONFLICT DO NOTHING", list(meta.items()))
 
     @contextmanager
-    def writing(self) -> Iterator[_Transaction]:
+    def writing(self, stream_ids: Sequence[StreamId] = ()) -> Iterator[_Transaction]:
         with self._transaction("BEGIN IMMEDIATE") as cursor:
             yield _Transaction(cursor)
 
     def select_facts(self, stream_id: StreamId, after: int, upto: int | None) -> list[FactRow]:
-        statement = "SELECT rowid, originator_version, topic, state FROM stored_events WHERE originator_id = ?"
+        return self._select_stream("originator_version, topic, state", stream_id, after, upto)
+
+    def select_stream(self, stream_id: StreamId, after: int, upto: int | None) -> list[StreamRow]:
+        return self._select_stream("rowid, originator_version, topic, state", stream_id, after, upto)
+
+    def select_sealed_stream(self, stream_id: StreamId, after: int, upto: int | None) -> list[tuple[Any, ...]]:
+        return self._select_stream("*", stream_id, after, upto)
+
+    def _select_stream(self, columns: str, stream_id: StreamId, after: int, upto: int | None) -> list[Any]:
+        statement = f"SELECT {columns} FROM stored_events WHERE originator_id = ?"  # noqa: S608 - columns are ours
         arguments: list[Any] = [stream_id]
         if after:
             statement += " AND originator_version > ?"
@@ -194,10 +207,11 @@ class SQLiteRecorder(Recorder):
         with self._reading() as cursor:
             return cursor.execute(statement + " ORDER BY rowid LIMIT ?", [*arguments, limit]).fetchall()
 
-    def select_sealed(self, after: int, limit: int) -> list[Row]:
-        statement = "SELECT * FROM stored_events WHERE rowid > ? ORDER BY rowid LIMIT ?"
+    def select_sealed(self, after: int, limit: int) -> list[tuple[Any, ...]]:
         with self._reading() as cursor:
-            return [Row._make(row) for row in cursor.execute(statement, (after, limit))]
+            return cursor.execute(
+                "SELECT * FROM stored_events WHERE rowid > ? ORDER BY rowid LIMIT ?", (after, limit)
+            ).fetchall()
 
     def head(self) -> int:
         with self._reading() as cursor:
@@ -229,7 +243,10 @@ class SQLiteRecorder(Recorder):
 
     def insert_snapshot(self, snapshot: Snapshot) -> None:
         with self._transaction("BEGIN IMMEDIATE") as cursor:
-            cursor.execute("DELETE FROM stored_snapshots WHERE originator_id = ?", (snapshot.stream_id,))
+            cursor.execute(
+                "DELETE FROM stored_snapshots WHERE originator_id = ? AND originator_version <= ?",
+                (snapshot.stream_id, snapshot.version),
+            )
             cursor.execute(
                 "INSERT INTO stored_snapshots VALUES (?,?,?,?)",
                 (snapshot.stream_id, snapshot.version, snapshot.schema, snapshot.data),

@@ -96,9 +96,9 @@ class Decider(Generic[S]):
         }
         if state is None:
             raise AggregateNotFound(**about)
-        if any(event in table[None] for event in command.emits):
-            raise AggregateExists(**about)
         allowed = tuple(str(status) for status in self.aggregate.statuses_accepting(*command.emits))
+        if not allowed:
+            raise AggregateExists(**about)
         raise TransitionRefused(**about, status=state.status, allowed_in=allowed)
 
 
@@ -127,9 +127,9 @@ def refuse_rule(
     )
 
 
-def is_human(context: Context, *names: str) -> bool:
-    """Whether the actor is a human, and with `names` one of these."""
-    return actor_kind(context.actor) == "human" and (not names or actor_name(context.actor) in names)
+def is_human(context: Context) -> bool:
+    """Whether the actor is a human."""
+    return actor_kind(context.actor) == "human"
 
 
 def is_agent(context: Context, agent_id: str | None) -> bool:

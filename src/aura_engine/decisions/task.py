@@ -16,6 +16,7 @@ from aura_contracts.events import Event
 from aura_contracts.machine import Command
 from aura_contracts.task import (
     TASK,
+    ApprovalMode,
     ApproveTask,
     AssignTask,
     AttemptFailed,
@@ -82,6 +83,9 @@ Events = Sequence[Event]
 TITLE_LIMIT = 500
 """Characters; a title is one line in a list."""
 
+DELAY_LIMIT = 366 * 24 * 3600.0
+"""Seconds; an attempt that would be made again later than in a year is a slip of the keyboard."""
+
 
 def _require_own_agent(state: Task, command: Command, context: Context) -> None:
     """Agents act only on tasks assigned to them; humans and AURA may always act."""
@@ -104,8 +108,10 @@ def _require_human(state: Task, command: Command, context: Context) -> None:
 
 def _require_reviewer(state: Task, command: Command, context: Context) -> None:
     """Humans approve only what they created or are assigned to review."""
-    creator = (actor_name(state.created_by),) if actor_kind(state.created_by) == "human" else ()
-    if not (is_human(context, *creator, *state.reviewers) or is_system(context)):
+    may_decide = is_human(context) and (
+        context.actor == state.created_by or actor_name(context.actor) in state.reviewers
+    )
+    if not (may_decide or is_system(context)):
         raise refuse_actor("task", state, command, context, "not the creator and not a reviewer")
 
 
@@ -137,11 +143,30 @@ def _require_acyclic(task_id: str, command: CreateTask | ReparentTask, context: 
         raise CyclicParent(aggregate="task", aggregate_id=task_id, command=type(command).__name__, path=path)
 
 
+def _require_retry(command: CreateTask) -> None:
+    retry = command.retry
+    reason = None
+    if retry.max_attempts < 1:
+        reason = f"max_attempts is at least 1, not {retry.max_attempts}"
+    elif not 0 <= retry.jitter <= 1:
+        reason = f"jitter is between 0 and 1, not {retry.jitter}"
+    elif not (0 <= retry.base_delay <= DELAY_LIMIT and 0 <= retry.max_delay * (1 + retry.jitter) <= DELAY_LIMIT):
+        reason = f"delays are between 0 and {DELAY_LIMIT:.0f} seconds, not {retry.base_delay} and {retry.max_delay}"
+    if reason is not None:
+        raise refuse_rule("task", command.task_id, command, "retry", reason)
+
+
 def _create(_: None, command: CreateTask, context: Context) -> Events:
     _require_title(command.task_id, command.title, command)
     _require_acyclic(command.task_id, command, context)
-    if command.retry.max_attempts < 1:
-        raise refuse_rule("task", command.task_id, command, "retry", "max_attempts is at least 1")
+    _require_retry(command)
+    if (
+        actor_kind(context.actor) == "agent"
+        and not command.reviewers
+        and command.approval_mode is not ApprovalMode.AUTO
+    ):
+        reason = "no human could approve a task that an agent created without reviewers"
+        raise refuse_rule("task", command.task_id, command, "reviewers_required", reason, "name its reviewers")
     return [TaskCreated(**{name: getattr(command, name) for name in command.__struct_fields__})]
 
 
@@ -230,6 +255,9 @@ def _start_execution(state: Task, command: StartExecution, context: Context) -> 
 
 def _record_attempt_failure(state: Task, command: RecordAttemptFailure, context: Context) -> Events:
     _require_worker(state, command, context)
+    if not 0 <= command.delay <= DELAY_LIMIT:
+        reason = f"the delay is between 0 and {DELAY_LIMIT:.0f} seconds, not {command.delay}"
+        raise refuse_rule("task", state.id, command, "delay", reason)
     attempt = state.attempts_failed + 1
     if attempt >= state.retry.max_attempts or not command.failure.retryable:
         return [TaskFailed(failure=command.failure)]
@@ -280,7 +308,7 @@ def _retry(state: Task, command: RetryTask, context: Context) -> Events:
 
 def _complete(state: Task, command: CompleteTask, context: Context) -> Events:
     _require_own_agent(state, command, context)
-    needs_approval = state.approval_mode is not state.approval_mode.AUTO
+    needs_approval = state.approval_mode is not ApprovalMode.AUTO
     if needs_approval and state.status is TaskStatus.IN_PROGRESS and not is_system(context):
         reason = f"its approval mode is {state.approval_mode} and nothing was approved"
         raise refuse_rule("task", state.id, command, "approval_required", reason, "submit a proposal")

@@ -1,0 +1,335 @@
+"""Agent: an AI worker specialised in a domain, and what it is busy with (second seed, "Agent").
+
+    idle ──task taken──► working ──proposal waiting──► waiting_for_approval
+     ▲                   │     ▲                         │         │
+     │◄────released──────┘     └─────────resumed─────────┘         │
+     │◄────────────────────────released────────────────────────────┘
+     │
+     └──disabled──► disabled ──enabled──► idle
+
+An agent works on one task at a time. While a human decides about its proposal it is paused, still holding the task
+(second seed, `submitForApproval`, step 5); it becomes free when the task is over for it, however that came about.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+from msgspec.structs import replace
+
+from aura_contracts.actors import Actor
+from aura_contracts.events import Event
+from aura_contracts.ids import AgentId, ApprovalId, TaskId
+from aura_contracts.machine import Aggregate, Command, Evolve, HappenedFact, State, Table
+from aura_contracts.task import AgentType
+
+
+class AgentStatus(StrEnum):
+    IDLE = "idle"
+    WORKING = "working"
+    WAITING_FOR_APPROVAL = "waiting_for_approval"
+    DISABLED = "disabled"
+
+
+class Outcome(StrEnum):
+    """How a task ended for the agent that had it."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    REJECTED = "rejected"
+    """A human rejected the proposal for good."""
+    CANCELLED = "cancelled"
+    UNASSIGNED = "unassigned"
+    """The task goes on without this agent."""
+
+
+# --- Events -----------------------------------------------------------------------------------------------------------
+
+
+class AgentRegistered(Event, frozen=True, kw_only=True):
+    """An agent was added to the pool."""
+
+    topic = "agent.registered"
+    agent_id: AgentId
+    name: str
+    type: AgentType
+    executor: str
+    variant: str = ""
+    options: dict[str, Any] = {}
+    capabilities: tuple[str, ...] = ()
+
+
+class AgentEdited(Event, frozen=True, kw_only=True):
+    """Somebody changed what is known of the agent; fields that are None stayed as they were."""
+
+    topic = "agent.edited"
+    name: str | None = None
+    type: AgentType | None = None
+    executor: str | None = None
+    variant: str | None = None
+    options: dict[str, Any] | None = None
+    capabilities: tuple[str, ...] | None = None
+
+
+class TaskTaken(Event, frozen=True, kw_only=True):
+    """The agent took a task and started working on it."""
+
+    topic = "agent.task_taken"
+    task_id: TaskId
+
+
+class AgentPaused(Event, frozen=True, kw_only=True):
+    """The agent was paused, because its proposal waits for a human."""
+
+    topic = "agent.paused"
+    task_id: TaskId
+    approval_id: ApprovalId
+
+
+class AgentResumed(Event, frozen=True, kw_only=True):
+    """The agent went on with its task after a human had decided."""
+
+    topic = "agent.resumed"
+    task_id: TaskId
+
+
+class AgentReleased(Event, frozen=True, kw_only=True):
+    """The task was over for the agent; it was free for another."""
+
+    topic = "agent.released"
+    task_id: TaskId
+    outcome: Outcome
+
+
+class AgentDisabled(Event, frozen=True, kw_only=True):
+    """The agent was taken out of the pool; it gets no task until it is enabled."""
+
+    topic = "agent.disabled"
+    reason: str = ""
+
+
+class AgentEnabled(Event, frozen=True, kw_only=True):
+    """The agent was put back into the pool."""
+
+    topic = "agent.enabled"
+
+
+# --- State ------------------------------------------------------------------------------------------------------------
+
+
+class Agent(State, frozen=True, kw_only=True):
+    """What an agent is at some moment. Times are aware."""
+
+    id: AgentId
+    status: AgentStatus
+    name: str
+    type: AgentType
+    executor: str
+    """The name of the adapter that runs it (``claude``, ``codex``, ``custom``)."""
+    variant: str = ""
+    """A named set of the executor's settings; empty for its standard one."""
+    options: dict[str, Any] = {}
+    """Settings of the executor beyond the variant. Never secrets: the log keeps them for ever."""
+    capabilities: tuple[str, ...] = ()
+    registered_by: Actor
+    created_at: datetime
+    updated_at: datetime
+    current_task_id: TaskId | None = None
+    approval_id: ApprovalId | None = None
+    """The approval that the agent is paused for."""
+    busy_since: datetime | None = None
+    """When it took the current task; None while it has none."""
+    last_outcome: Outcome | None = None
+    disabled_reason: str = ""
+
+
+# --- Commands ---------------------------------------------------------------------------------------------------------
+
+
+class RegisterAgent(Command, frozen=True, kw_only=True):
+    """Add an agent to the pool."""
+
+    emits = (AgentRegistered,)
+    agent_id: AgentId
+    name: str
+    type: AgentType
+    executor: str
+    variant: str = ""
+    options: dict[str, Any] = {}
+    capabilities: tuple[str, ...] = ()
+
+
+class EditAgent(Command, frozen=True, kw_only=True):
+    """Change what is known of the agent; None leaves a field as it is. A busy agent's next run uses the new values."""
+
+    emits = (AgentEdited,)
+    name: str | None = None
+    type: AgentType | None = None
+    executor: str | None = None
+    variant: str | None = None
+    options: dict[str, Any] | None = None
+    capabilities: tuple[str, ...] | None = None
+
+
+class TakeTask(Command, frozen=True, kw_only=True):
+    """Have the agent start on a task."""
+
+    emits = (TaskTaken,)
+    task_id: TaskId
+
+
+class PauseAgent(Command, frozen=True, kw_only=True):
+    """Pause the agent until a human has decided about its proposal."""
+
+    emits = (AgentPaused,)
+    task_id: TaskId
+    approval_id: ApprovalId
+
+
+class ResumeAgent(Command, frozen=True, kw_only=True):
+    """Have the agent go on with its task."""
+
+    emits = (AgentResumed,)
+    task_id: TaskId
+
+
+class ReleaseAgent(Command, frozen=True, kw_only=True):
+    """Free the agent of its task."""
+
+    emits = (AgentReleased,)
+    task_id: TaskId
+    outcome: Outcome
+
+
+class DisableAgent(Command, frozen=True, kw_only=True):
+    """Take the agent out of the pool; refused while it is busy, unless it is to drop its task first."""
+
+    emits = (AgentReleased, AgentDisabled)
+    reason: str = ""
+    drop_task: bool = False
+
+
+class EnableAgent(Command, frozen=True, kw_only=True):
+    """Put the agent back into the pool."""
+
+    emits = (AgentEnabled,)
+
+
+# --- Table ------------------------------------------------------------------------------------------------------------
+
+_S = AgentStatus
+
+_TABLE: Table = MappingProxyType(
+    {
+        None: {AgentRegistered: _S.IDLE},
+        _S.IDLE: {
+            AgentEdited: _S.IDLE,
+            TaskTaken: _S.WORKING,
+            AgentDisabled: _S.DISABLED,
+        },
+        _S.WORKING: {
+            AgentEdited: _S.WORKING,
+            AgentPaused: _S.WAITING_FOR_APPROVAL,
+            AgentReleased: _S.IDLE,
+        },
+        _S.WAITING_FOR_APPROVAL: {
+            AgentEdited: _S.WAITING_FOR_APPROVAL,
+            AgentResumed: _S.WORKING,
+            AgentReleased: _S.IDLE,
+        },
+        _S.DISABLED: {
+            AgentEdited: _S.DISABLED,
+            AgentEnabled: _S.IDLE,
+        },
+    }
+)
+
+
+# --- Evolve -----------------------------------------------------------------------------------------------------------
+
+
+def _registered(_: None, event: AgentRegistered, fact: HappenedFact, status: AgentStatus) -> Agent:
+    return Agent(
+        id=event.agent_id,
+        status=status,
+        name=event.name,
+        type=event.type,
+        executor=event.executor,
+        variant=event.variant,
+        options=event.options,
+        capabilities=event.capabilities,
+        registered_by=fact.actor,
+        created_at=fact.time,
+        updated_at=fact.time,
+    )
+
+
+def _edited(state: Agent, event: AgentEdited, fact: HappenedFact, status: AgentStatus) -> Agent:
+    changes = {name: value for name in event.__struct_fields__ if (value := getattr(event, name)) is not None}
+    return replace(state, status=status, updated_at=fact.time, **changes)
+
+
+def _taken(state: Agent, event: TaskTaken, fact: HappenedFact, status: AgentStatus) -> Agent:
+    return replace(state, status=status, updated_at=fact.time, current_task_id=event.task_id, busy_since=fact.time)
+
+
+def _paused(state: Agent, event: AgentPaused, fact: HappenedFact, status: AgentStatus) -> Agent:
+    return replace(state, status=status, updated_at=fact.time, approval_id=event.approval_id)
+
+
+def _resumed(state: Agent, event: AgentResumed, fact: HappenedFact, status: AgentStatus) -> Agent:
+    return replace(state, status=status, updated_at=fact.time, approval_id=None)
+
+
+def _released(state: Agent, event: AgentReleased, fact: HappenedFact, status: AgentStatus) -> Agent:
+    return replace(
+        state,
+        status=status,
+        updated_at=fact.time,
+        current_task_id=None,
+        approval_id=None,
+        busy_since=None,
+        last_outcome=event.outcome,
+    )
+
+
+def _disabled(state: Agent, event: AgentDisabled, fact: HappenedFact, status: AgentStatus) -> Agent:
+    return replace(state, status=status, updated_at=fact.time, disabled_reason=event.reason)
+
+
+def _enabled(state: Agent, event: AgentEnabled, fact: HappenedFact, status: AgentStatus) -> Agent:
+    return replace(state, status=status, updated_at=fact.time, disabled_reason="")
+
+
+_EVOLVERS: Mapping[type[Event], Evolve[Agent]] = MappingProxyType(
+    {
+        AgentRegistered: _registered,
+        AgentEdited: _edited,
+        TaskTaken: _taken,
+        AgentPaused: _paused,
+        AgentResumed: _resumed,
+        AgentReleased: _released,
+        AgentDisabled: _disabled,
+        AgentEnabled: _enabled,
+    }
+)
+
+AGENT = Aggregate(
+    name="agent",
+    state=Agent,
+    statuses=AgentStatus,
+    table=_TABLE,
+    evolvers=_EVOLVERS,
+    commands=(
+        RegisterAgent,
+        EditAgent,
+        TakeTask,
+        PauseAgent,
+        ResumeAgent,
+        ReleaseAgent,
+        DisableAgent,
+        EnableAgent,
+    ),
+)

@@ -1,0 +1,712 @@
+"""Execution: one run of an agent, stage by stage (first seed, "Execution Model").
+
+    Queued ► PrepareWorkspace ► Setup ► CodingInitial ► Cleanup ► Review ─────────► Done
+                                             │             ▲      ▲  │
+                                             │ no changes  │      │  └─► CodingFollowUp
+                                             └─────────────┼──────┘            │ no changes: to Review
+                                                           └───────────────────┘
+    any running stage ► Failed(failure) · any live state ► Cancelled
+
+The work happens on a worker, which holds the execution under its lease (see `aura_contracts.lease`). Each report names
+the **epoch** of the lease, a number that grows at each grant: whoever held the execution before cannot change it any
+more. That is why a restarted engine and a worker that comes back agree on who is running what.
+
+A stage that failed is tried again in the same execution, as its retry policy says; an execution whose worker is lost
+has failed, and what follows is a new execution that resumes the agent's session.
+
+Longer than other modules, because every step of a run is an event of its own; it reads from top to bottom as events,
+state, commands, table, evolvers.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from aura_contracts.actors import Actor
+from aura_contracts.events import Event
+from aura_contracts.failures import Failure
+from aura_contracts.ids import AgentId, ExecutionId, LeaseId, TaskId, WorkerId, WorkspaceId
+from aura_contracts.lease import ProcessIdentity
+from aura_contracts.machine import Aggregate, Command, Evolve, HappenedFact, State, Table, status_only
+from aura_contracts.task import AgentType, RetryPolicy
+
+
+class ExecutionStatus(StrEnum):
+    """The words of the first seed, "Execution Model"; stored, never changed."""
+
+    QUEUED = "Queued"
+    PREPARE_WORKSPACE = "PrepareWorkspace"
+    SETUP = "Setup"
+    CODING_INITIAL = "CodingInitial"
+    CLEANUP = "Cleanup"
+    REVIEW = "Review"
+    CODING_FOLLOW_UP = "CodingFollowUp"
+    DONE = "Done"
+    FAILED = "Failed"
+    CANCELLED = "Cancelled"
+
+
+RUNNING_STAGES = frozenset(
+    {
+        ExecutionStatus.PREPARE_WORKSPACE,
+        ExecutionStatus.SETUP,
+        ExecutionStatus.CODING_INITIAL,
+        ExecutionStatus.CLEANUP,
+        ExecutionStatus.REVIEW,
+        ExecutionStatus.CODING_FOLLOW_UP,
+    }
+)
+"""The stages between Queued and the end; each of them may fail (first seed, "Execution Model")."""
+
+
+class SupervisedProcess(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A process that was started for the execution, by what it is recognised after a restart: never by its name.
+
+    `socket` is the path, on the worker's machine, at which its supervisor answers.
+    """
+
+    identity: ProcessIdentity
+    socket: str = ""
+
+
+class Usage(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """What a stretch of work consumed, as the agent reports it: tokens by kind, cost in US dollars."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    cost: float = 0.0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(*(getattr(self, name) + getattr(other, name) for name in self.__struct_fields__))
+
+
+class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """What a coding stage changed in the workspace, as git counts it and not as the agent claims.
+
+    `commits` maps each repository of the workspace to the commit that holds the changes.
+    """
+
+    changed_files: int
+    lines_added: int = 0
+    lines_removed: int = 0
+    commits: dict[str, str] = {}
+
+
+# --- Events: the steps ------------------------------------------------------------------------------------------------
+
+
+class ExecutionQueued(Event, frozen=True, kw_only=True):
+    """A run was asked for and waits for a worker."""
+
+    topic = "execution.queued"
+    execution_id: ExecutionId
+    task_id: TaskId
+    executor: str
+    prompt: str
+    variant: str | None = None
+    agent_id: AgentId | None = None
+    agent_type: AgentType | None = None
+    workspace_id: WorkspaceId | None = None
+    session_id: str | None = None
+    retry: RetryPolicy = RetryPolicy()
+
+
+class ExecutionLeased(Event, frozen=True, kw_only=True):
+    """A worker was given the execution; reports under an earlier epoch count no more."""
+
+    topic = "execution.leased"
+    lease_id: LeaseId
+    epoch: int
+    worker_id: WorkerId
+
+
+class PreparationStarted(Event, frozen=True, kw_only=True):
+    """The worker began to prepare the workspace."""
+
+    topic = "execution.preparation_started"
+
+
+class WorkspacePrepared(Event, frozen=True, kw_only=True):
+    """The workspace was ready, and setup began."""
+
+    topic = "execution.workspace_prepared"
+    workspace_id: WorkspaceId
+
+
+class SetupFinished(Event, frozen=True, kw_only=True):
+    """The setup scripts were done, and the agent began to code."""
+
+    topic = "execution.setup_finished"
+
+
+class CodingFinished(Event, frozen=True, kw_only=True):
+    """The agent was done and had changed something; cleanup began."""
+
+    topic = "execution.coding_finished"
+    outcome: Outcome
+
+
+class CodingChangedNothing(Event, frozen=True, kw_only=True):
+    """The agent was done and had changed nothing, so there was nothing to clean up; review began."""
+
+    topic = "execution.coding_changed_nothing"
+
+
+class CleanupFinished(Event, frozen=True, kw_only=True):
+    """The cleanup scripts were done, and review began."""
+
+    topic = "execution.cleanup_finished"
+
+
+class FollowUpRequested(Event, frozen=True, kw_only=True):
+    """The review asked for more, and the agent went on in its session with the feedback."""
+
+    topic = "execution.follow_up_requested"
+    feedback: str
+    prompt: str
+
+
+class ExecutionCompleted(Event, frozen=True, kw_only=True):
+    """The review accepted what the run led to."""
+
+    topic = "execution.completed"
+
+
+class ExecutionFailed(Event, frozen=True, kw_only=True):
+    """The run failed, in the stage that the failure names."""
+
+    topic = "execution.failed"
+    failure: Failure
+
+
+class ExecutionCancelled(Event, frozen=True, kw_only=True):
+    """The run was called off; processes that were still running are interrupted."""
+
+    topic = "execution.cancelled"
+    reason: str = ""
+
+
+# --- Events: within a stage -------------------------------------------------------------------------------------------
+
+
+class StageRetryScheduled(Event, frozen=True, kw_only=True):
+    """An attempt at a stage failed and will be made again at `retry_at`."""
+
+    topic = "execution.stage_retry_scheduled"
+    failure: Failure
+    attempt: int
+    retry_at: datetime
+
+
+class StageRetried(Event, frozen=True, kw_only=True):
+    """The stage was begun again; `attempt` counts from 1."""
+
+    topic = "execution.stage_retried"
+    attempt: int
+
+
+class SessionRecorded(Event, frozen=True, kw_only=True):
+    """The agent named its session, or went on in a fork of it; follow-ups continue the newest."""
+
+    topic = "execution.session_recorded"
+    session_id: str
+    previous_session_id: str | None = None
+
+
+class ProcessStarted(Event, frozen=True, kw_only=True):
+    """A process was started for the current stage, under a supervisor."""
+
+    topic = "execution.process_started"
+    process: SupervisedProcess
+
+
+class ProcessExited(Event, frozen=True, kw_only=True):
+    """A process ended, by itself or by a signal; neither is known for one that vanished with its supervisor."""
+
+    topic = "execution.process_exited"
+    token: str
+    exit_code: int | None = None
+    signal: int | None = None
+    cpu_seconds: float | None = None
+    peak_memory: int | None = None
+
+
+class UsageRecorded(Event, frozen=True, kw_only=True):
+    """The agent reported what it consumed since its last report."""
+
+    topic = "execution.usage_recorded"
+    usage: Usage
+
+
+class InterruptRequested(Event, frozen=True, kw_only=True):
+    """Somebody asked that what is running be stopped at once, while the execution goes on."""
+
+    topic = "execution.interrupt_requested"
+    reason: str = ""
+
+
+class ActionLogged(Event, frozen=True, kw_only=True):
+    """The agent, or AURA for it, did something worth an entry in the execution log."""
+
+    topic = "execution.action_logged"
+    action: str
+    success: bool
+    agent_type: AgentType | None = None
+    result: dict[str, Any] | None = None
+    error: str | None = None
+
+
+# --- State ------------------------------------------------------------------------------------------------------------
+
+
+class Execution(State, frozen=True, kw_only=True):
+    """What an execution is at some moment. Times are aware and None until they have come."""
+
+    id: ExecutionId
+    status: ExecutionStatus
+    task_id: TaskId
+    executor: str
+    prompt: str
+    """What the agent was told last."""
+    queued_by: Actor
+    queued_at: datetime
+    variant: str | None = None
+    agent_id: AgentId | None = None
+    agent_type: AgentType | None = None
+    workspace_id: WorkspaceId | None = None
+    lease_id: LeaseId | None = None
+    epoch: int = 0
+    """The fencing epoch of the lease; 0 before the first."""
+    worker_id: WorkerId | None = None
+    session_id: str | None = None
+    """The agent's own session: the one to resume, then the newest that the agent named."""
+    retry: RetryPolicy = RetryPolicy()
+    attempts: dict[str, int] = {}
+    """Stage -> attempts begun since it was entered last, counting from 1."""
+    retry_at: datetime | None = None
+    """When the current stage is begun again; None while it runs."""
+    failure: Failure | None = None
+    """Why the last attempt, or the execution, failed."""
+    follow_ups: int = 0
+    feedback: str | None = None
+    """What the review said last."""
+    processes: tuple[SupervisedProcess, ...] = ()
+    """Those started and not known to have exited; after the end, those to be interrupted."""
+    interrupted: bool = False
+    """Whether the current stage was asked to stop."""
+    outcome: Outcome | None = None
+    """What coding left in the workspace: that of the last coding stage that changed something."""
+    usage: Usage = Usage()
+    cpu_seconds: float = 0.0
+    peak_memory: int = 0
+    """Bytes, of the process that took the most."""
+    started_at: datetime | None = None
+    stage_started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether the execution is in one of the `RUNNING_STAGES`."""
+        return self.status in RUNNING_STAGES
+
+    @property
+    def attempt(self) -> int:
+        """The number of the attempt at the current stage, counting from 1; 0 outside the running stages."""
+        return self.attempts.get(self.status, 0)
+
+
+# --- Commands ---------------------------------------------------------------------------------------------------------
+
+
+class QueueExecution(Command, frozen=True, kw_only=True):
+    """Ask for a run of an agent. `session_id` is the agent's session to resume, `workspace_id` the one to work in."""
+
+    emits = (ExecutionQueued,)
+    execution_id: ExecutionId
+    task_id: TaskId
+    executor: str
+    prompt: str
+    variant: str | None = None
+    agent_id: AgentId | None = None
+    agent_type: AgentType | None = None
+    workspace_id: WorkspaceId | None = None
+    session_id: str | None = None
+    retry: RetryPolicy = RetryPolicy()
+
+
+class LeaseExecution(Command, frozen=True, kw_only=True):
+    """Give the execution to a worker: the first one, or the one that takes it over or took it back after a restart."""
+
+    emits = (ExecutionLeased,)
+    lease_id: LeaseId
+    epoch: int
+    worker_id: WorkerId
+
+
+class Report(Command, frozen=True, kw_only=True):
+    """Base of what a worker reports, under the `epoch` in which it was given the execution."""
+
+    epoch: int
+
+
+class StartPreparation(Report, frozen=True, kw_only=True):
+    """Report that the workspace is being prepared."""
+
+    emits = (PreparationStarted,)
+
+
+class FinishPreparation(Report, frozen=True, kw_only=True):
+    """Report that the workspace is ready."""
+
+    emits = (WorkspacePrepared,)
+    workspace_id: WorkspaceId
+
+
+class FinishSetup(Report, frozen=True, kw_only=True):
+    """Report that the setup scripts are done."""
+
+    emits = (SetupFinished,)
+
+
+class FinishCoding(Report, frozen=True, kw_only=True):
+    """Report that the agent is done; whether there was anything to clean up is decided by the files it changed."""
+
+    emits = (CodingFinished, CodingChangedNothing)
+    outcome: Outcome
+
+
+class FinishCleanup(Report, frozen=True, kw_only=True):
+    """Report that the cleanup scripts are done."""
+
+    emits = (CleanupFinished,)
+
+
+class RecordStageFailure(Report, frozen=True, kw_only=True):
+    """Report a failed attempt at the current stage; `delay` is the wait before the next one in seconds.
+
+    Fails the execution when the policy allows no further attempt or the failure is none that passes by itself.
+    """
+
+    emits = (StageRetryScheduled, ExecutionFailed)
+    failure: Failure
+    delay: float = 0.0
+
+
+class RecordSession(Report, frozen=True, kw_only=True):
+    """Report the session id that the agent named."""
+
+    emits = (SessionRecorded,)
+    session_id: str
+
+
+class RecordProcessStart(Report, frozen=True, kw_only=True):
+    """Report that a process was started."""
+
+    emits = (ProcessStarted,)
+    process: SupervisedProcess
+
+
+class RecordProcessExit(Report, frozen=True, kw_only=True):
+    """Report how a process ended: exit code or signal, CPU time in seconds and peak memory in bytes of all it started.
+
+    What could not be found out is None.
+    """
+
+    emits = (ProcessExited,)
+    token: str
+    exit_code: int | None = None
+    signal: int | None = None
+    cpu_seconds: float | None = None
+    peak_memory: int | None = None
+
+
+class RecordUsage(Report, frozen=True, kw_only=True):
+    """Report what the agent consumed since the last report."""
+
+    emits = (UsageRecorded,)
+    usage: Usage
+
+
+class LogAction(Report, frozen=True, kw_only=True):
+    """Make an entry in the execution log (second seed, "Core Tables": execution_logs); None means the agent's type."""
+
+    emits = (ActionLogged,)
+    action: str
+    success: bool
+    agent_type: AgentType | None = None
+    result: dict[str, Any] | None = None
+    error: str | None = None
+
+
+class LoseWorker(Report, frozen=True, kw_only=True):
+    """Report that the worker was silent for too long (first seed, "Remote Worker Model"), which fails what it ran.
+
+    In review, with no process running, nothing was lost: what a human is deciding on stays.
+    """
+
+    emits = (ExecutionFailed,)
+
+
+class RetryStage(Command, frozen=True, kw_only=True):
+    """Begin the failed stage again, once it is due."""
+
+    emits = (StageRetried,)
+
+
+class RequestFollowUp(Command, frozen=True, kw_only=True):
+    """Have the agent go on with the feedback; `prompt` is what it is told, None for the feedback as it is."""
+
+    emits = (FollowUpRequested,)
+    feedback: str
+    prompt: str | None = None
+
+
+class CompleteExecution(Command, frozen=True, kw_only=True):
+    """Accept what the run led to."""
+
+    emits = (ExecutionCompleted,)
+
+
+class FailExecution(Command, frozen=True, kw_only=True):
+    """Fail the run for good, whatever its policy says: the approval expired, the merge is impossible."""
+
+    emits = (ExecutionFailed,)
+    failure: Failure
+
+
+class RequestInterrupt(Command, frozen=True, kw_only=True):
+    """Ask that what is running be stopped at once."""
+
+    emits = (InterruptRequested,)
+    reason: str = ""
+
+
+class CancelExecution(Command, frozen=True, kw_only=True):
+    """Call the run off."""
+
+    emits = (ExecutionCancelled,)
+    reason: str = ""
+
+
+# --- Table ------------------------------------------------------------------------------------------------------------
+
+_S = ExecutionStatus
+
+_WITHIN_A_STAGE: tuple[type[Event], ...] = (
+    ExecutionLeased,
+    StageRetryScheduled,
+    StageRetried,
+    ProcessStarted,
+    ProcessExited,
+    UsageRecorded,
+    InterruptRequested,
+    ActionLogged,
+)
+"""What may happen in every running stage without ending it."""
+
+
+def _running(stage: ExecutionStatus, steps: Mapping[type[Event], ExecutionStatus]) -> Mapping[type[Event], StrEnum]:
+    """Return the row of a running stage: what may happen within it, the steps out of it, failing, being cancelled."""
+    ends: Mapping[type[Event], StrEnum] = {ExecutionFailed: _S.FAILED, ExecutionCancelled: _S.CANCELLED}
+    return {**dict.fromkeys(_WITHIN_A_STAGE, stage), **steps, **ends}
+
+
+_TABLE: Table = MappingProxyType(
+    {
+        None: {ExecutionQueued: _S.QUEUED},
+        _S.QUEUED: {
+            ExecutionLeased: _S.QUEUED,
+            PreparationStarted: _S.PREPARE_WORKSPACE,
+            ExecutionCancelled: _S.CANCELLED,
+        },
+        _S.PREPARE_WORKSPACE: _running(_S.PREPARE_WORKSPACE, {WorkspacePrepared: _S.SETUP}),
+        _S.SETUP: _running(_S.SETUP, {SetupFinished: _S.CODING_INITIAL}),
+        _S.CODING_INITIAL: _running(
+            _S.CODING_INITIAL,
+            {
+                SessionRecorded: _S.CODING_INITIAL,
+                CodingFinished: _S.CLEANUP,
+                CodingChangedNothing: _S.REVIEW,
+            },
+        ),
+        _S.CLEANUP: _running(_S.CLEANUP, {CleanupFinished: _S.REVIEW}),
+        _S.REVIEW: _running(
+            _S.REVIEW,
+            {
+                SessionRecorded: _S.REVIEW,
+                FollowUpRequested: _S.CODING_FOLLOW_UP,
+                ExecutionCompleted: _S.DONE,
+            },
+        ),
+        _S.CODING_FOLLOW_UP: _running(
+            _S.CODING_FOLLOW_UP,
+            {
+                SessionRecorded: _S.CODING_FOLLOW_UP,
+                CodingFinished: _S.CLEANUP,
+                CodingChangedNothing: _S.REVIEW,
+            },
+        ),
+    }
+)
+
+
+# --- Evolve -----------------------------------------------------------------------------------------------------------
+
+
+def _queued(_: None, event: ExecutionQueued, fact: HappenedFact, status: ExecutionStatus) -> Execution:
+    return Execution(
+        id=event.execution_id,
+        status=status,
+        task_id=event.task_id,
+        executor=event.executor,
+        prompt=event.prompt,
+        queued_by=fact.actor,
+        queued_at=fact.time,
+        variant=event.variant,
+        agent_id=event.agent_id,
+        agent_type=event.agent_type,
+        workspace_id=event.workspace_id,
+        session_id=event.session_id,
+        retry=event.retry,
+    )
+
+
+def _leased(state: Execution, event: ExecutionLeased, fact: HappenedFact, status: ExecutionStatus) -> Execution:
+    return replace(state, status=status, lease_id=event.lease_id, epoch=event.epoch, worker_id=event.worker_id)
+
+
+def _entered(state: Execution, event: Event, fact: HappenedFact, status: ExecutionStatus) -> Execution:
+    """Enter a stage: its attempts count from 1 again, and what was asked of the stage before is over."""
+    return replace(
+        state,
+        status=status,
+        attempts={**state.attempts, status: 1},
+        retry_at=None,
+        failure=None,
+        interrupted=False,
+        started_at=state.started_at or fact.time,
+        stage_started_at=fact.time,
+    )
+
+
+def _prepared(state: Execution, event: WorkspacePrepared, fact: HappenedFact, status: ExecutionStatus) -> Execution:
+    return replace(_entered(state, event, fact, status), workspace_id=event.workspace_id)
+
+
+def _coded(state: Execution, event: CodingFinished, fact: HappenedFact, status: ExecutionStatus) -> Execution:
+    return replace(_entered(state, event, fact, status), outcome=event.outcome)
+
+
+def _followed_up(state: Execution, event: FollowUpRequested, fact: HappenedFact, status: ExecutionStatus) -> Execution:
+    entered = _entered(state, event, fact, status)
+    return replace(entered, follow_ups=state.follow_ups + 1, feedback=event.feedback, prompt=event.prompt)
+
+
+def _ended(
+    state: Execution, event: ExecutionCompleted | ExecutionCancelled, fact: HappenedFact, status: ExecutionStatus
+) -> Execution:
+    return replace(state, status=status, retry_at=None, ended_at=fact.time)
+
+
+def _failed(state: Execution, event: ExecutionFailed, fact: HappenedFact, status: ExecutionStatus) -> Execution:
+    return replace(state, status=status, failure=event.failure, retry_at=None, ended_at=fact.time)
+
+
+def _retry_scheduled(
+    state: Execution, event: StageRetryScheduled, fact: HappenedFact, status: ExecutionStatus
+) -> Execution:
+    return replace(state, status=status, failure=event.failure, retry_at=event.retry_at)
+
+
+def _retried(state: Execution, event: StageRetried, fact: HappenedFact, status: ExecutionStatus) -> Execution:
+    attempts = {**state.attempts, status: event.attempt}
+    return replace(state, status=status, attempts=attempts, retry_at=None, interrupted=False)
+
+
+def _session(state: Execution, event: SessionRecorded, fact: HappenedFact, status: ExecutionStatus) -> Execution:
+    return replace(state, status=status, session_id=event.session_id)
+
+
+def _process_started(state: Execution, event: ProcessStarted, fact: HappenedFact, status: ExecutionStatus) -> Execution:
+    return replace(state, status=status, processes=(*state.processes, event.process))
+
+
+def _process_exited(state: Execution, event: ProcessExited, fact: HappenedFact, status: ExecutionStatus) -> Execution:
+    return replace(
+        state,
+        status=status,
+        processes=tuple(process for process in state.processes if process.identity.token != event.token),
+        cpu_seconds=state.cpu_seconds + (event.cpu_seconds or 0.0),
+        peak_memory=max(state.peak_memory, event.peak_memory or 0),
+    )
+
+
+def _used(state: Execution, event: UsageRecorded, fact: HappenedFact, status: ExecutionStatus) -> Execution:
+    return replace(state, status=status, usage=state.usage + event.usage)
+
+
+def _interrupted(state: Execution, event: InterruptRequested, fact: HappenedFact, status: ExecutionStatus) -> Execution:
+    return replace(state, status=status, interrupted=True)
+
+
+_EVOLVERS: Mapping[type[Event], Evolve[Execution]] = MappingProxyType(
+    {
+        ExecutionQueued: _queued,
+        ExecutionLeased: _leased,
+        PreparationStarted: _entered,
+        WorkspacePrepared: _prepared,
+        SetupFinished: _entered,
+        CodingFinished: _coded,
+        CodingChangedNothing: _entered,
+        CleanupFinished: _entered,
+        FollowUpRequested: _followed_up,
+        ExecutionCompleted: _ended,
+        ExecutionFailed: _failed,
+        ExecutionCancelled: _ended,
+        StageRetryScheduled: _retry_scheduled,
+        StageRetried: _retried,
+        SessionRecorded: _session,
+        ProcessStarted: _process_started,
+        ProcessExited: _process_exited,
+        UsageRecorded: _used,
+        InterruptRequested: _interrupted,
+        ActionLogged: status_only,
+    }
+)
+
+EXECUTION = Aggregate(
+    name="execution",
+    state=Execution,
+    statuses=ExecutionStatus,
+    table=_TABLE,
+    evolvers=_EVOLVERS,
+    commands=(
+        QueueExecution,
+        LeaseExecution,
+        StartPreparation,
+        FinishPreparation,
+        FinishSetup,
+        FinishCoding,
+        FinishCleanup,
+        RecordStageFailure,
+        RecordSession,
+        RecordProcessStart,
+        RecordProcessExit,
+        RecordUsage,
+        LogAction,
+        LoseWorker,
+        RetryStage,
+        RequestFollowUp,
+        CompleteExecution,
+        FailExecution,
+        RequestInterrupt,
+        CancelExecution,
+    ),
+)

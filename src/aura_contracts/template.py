@@ -1,0 +1,247 @@
+"""Prompt templates: the words that agents are given, kept in four scopes (first seed, "prompt templates").
+
+    workspace  ►  task  ►  project  ►  global  ►  built-in          the first that has the name is used
+
+A template's id is derived from its scope, scope key and name (`template_id`), so there is one stream for each place a
+text can be in, and two people who define the same template at once find out. Therefore a template is not renamed and
+not moved, and a retired one can be restored. Nothing is rendered here; that is the engine's.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from uuid import UUID, uuid5
+
+from msgspec.structs import replace
+
+from aura_contracts.actors import Actor
+from aura_contracts.events import Event
+from aura_contracts.ids import TaskId, TemplateId, WorkspaceId
+from aura_contracts.machine import Aggregate, Command, Evolve, HappenedFact, State, Table, status_only
+
+
+class TemplateStatus(StrEnum):
+    ACTIVE = "active"
+    RETIRED = "retired"
+
+
+class TemplateScope(StrEnum):
+    """Where a template applies, the narrowest first: this is the order of precedence."""
+
+    WORKSPACE = "workspace"
+    TASK = "task"
+    PROJECT = "project"
+    GLOBAL = "global"
+
+
+_NAMESPACE = UUID("6f6c2b1e-52a5-5d0e-9d0b-0c6a3c1f7a10")
+"""Of template ids only; chosen once, never changed."""
+
+
+def template_id(scope: TemplateScope, scope_key: str | None, name: str) -> TemplateId:
+    """Return the id of the template of this name in this place (UUIDv5, RFC 9562, section 5.5).
+
+    Lengths keep apart what concatenation would not: a key may hold any character.
+    """
+    key = scope_key or ""
+    return TemplateId(str(uuid5(_NAMESPACE, f"{scope.value}:{len(key)}:{key}:{name}")))
+
+
+# --- Events -----------------------------------------------------------------------------------------------------------
+
+
+class TemplateDefined(Event, frozen=True, kw_only=True):
+    """Somebody wrote a prompt template, its revision 1."""
+
+    topic = "template.defined"
+    template_id: TemplateId
+    name: str
+    scope: TemplateScope
+    scope_key: str | None = None
+    text: str
+    variables: tuple[str, ...] = ()
+
+
+class TemplateRevised(Event, frozen=True, kw_only=True):
+    """The text or the variables of a template were written anew."""
+
+    topic = "template.revised"
+    revision: int
+    text: str
+    variables: tuple[str, ...] = ()
+
+
+class TemplateRetired(Event, frozen=True, kw_only=True):
+    """The template was taken out of use; the next scope's, or the built-in one, applies."""
+
+    topic = "template.retired"
+    reason: str = ""
+
+
+class TemplateRestored(Event, frozen=True, kw_only=True):
+    """The retired template was brought back into use as it was."""
+
+    topic = "template.restored"
+
+
+# --- State ------------------------------------------------------------------------------------------------------------
+
+
+class PromptTemplate(State, frozen=True, kw_only=True):
+    """What a template is at some moment."""
+
+    id: TemplateId
+    status: TemplateStatus
+    name: str
+    scope: TemplateScope
+    scope_key: str | None
+    """The project's name, the task's or the workspace's id; None for the global scope."""
+    text: str
+    variables: tuple[str, ...]
+    """The names that the text may use, as its author declared them."""
+    revision: int
+    """Counts from 1; prompts record the one they were made of."""
+    created_by: Actor
+    created_at: datetime
+    revised_by: Actor
+    revised_at: datetime
+
+
+def resolve(
+    templates: Iterable[PromptTemplate],
+    name: str,
+    *,
+    project: str | None = None,
+    task_id: TaskId | None = None,
+    workspace_id: WorkspaceId | None = None,
+) -> PromptTemplate | None:
+    """Return the active template of this name that applies here, from the narrowest scope that has one.
+
+    None means that the built-in template applies. A scope whose key is None here is left out.
+    """
+    keys = {TemplateScope.WORKSPACE: workspace_id, TemplateScope.TASK: task_id, TemplateScope.PROJECT: project}
+    found = {
+        template.scope: template
+        for template in templates
+        if template.name == name
+        and template.status is TemplateStatus.ACTIVE
+        and (
+            template.scope is TemplateScope.GLOBAL
+            or (template.scope_key is not None and template.scope_key == keys[template.scope])
+        )
+    }
+    return next((found[scope] for scope in TemplateScope if scope in found), None)
+
+
+# --- Commands ---------------------------------------------------------------------------------------------------------
+
+
+class DefineTemplate(Command, frozen=True, kw_only=True):
+    """Write a prompt template. `template_id` is the one that the function of this name derives from the rest."""
+
+    emits = (TemplateDefined,)
+    template_id: TemplateId
+    name: str
+    scope: TemplateScope
+    scope_key: str | None = None
+    text: str
+    variables: tuple[str, ...] = ()
+
+
+class ReviseTemplate(Command, frozen=True, kw_only=True):
+    """Write text and variables anew; with `based_on`, only if that is still the current revision."""
+
+    emits = (TemplateRevised,)
+    text: str
+    variables: tuple[str, ...] = ()
+    based_on: int | None = None
+
+
+class RetireTemplate(Command, frozen=True, kw_only=True):
+    """Take the template out of use."""
+
+    emits = (TemplateRetired,)
+    reason: str = ""
+
+
+class RestoreTemplate(Command, frozen=True, kw_only=True):
+    """Bring the retired template back into use."""
+
+    emits = (TemplateRestored,)
+
+
+# --- Table ------------------------------------------------------------------------------------------------------------
+
+_S = TemplateStatus
+
+_TABLE: Table = MappingProxyType(
+    {
+        None: {TemplateDefined: _S.ACTIVE},
+        _S.ACTIVE: {
+            TemplateRevised: _S.ACTIVE,
+            TemplateRetired: _S.RETIRED,
+        },
+        _S.RETIRED: {
+            TemplateRestored: _S.ACTIVE,
+        },
+    }
+)
+
+
+# --- Evolve -----------------------------------------------------------------------------------------------------------
+
+
+def _defined(_: None, event: TemplateDefined, fact: HappenedFact, status: TemplateStatus) -> PromptTemplate:
+    return PromptTemplate(
+        id=event.template_id,
+        status=status,
+        name=event.name,
+        scope=event.scope,
+        scope_key=event.scope_key,
+        text=event.text,
+        variables=event.variables,
+        revision=1,
+        created_by=fact.actor,
+        created_at=fact.time,
+        revised_by=fact.actor,
+        revised_at=fact.time,
+    )
+
+
+def _revised(
+    state: PromptTemplate, event: TemplateRevised, fact: HappenedFact, status: TemplateStatus
+) -> PromptTemplate:
+    return replace(
+        state,
+        status=status,
+        revision=event.revision,
+        text=event.text,
+        variables=event.variables,
+        revised_by=fact.actor,
+        revised_at=fact.time,
+    )
+
+
+_EVOLVERS: Mapping[type[Event], Evolve[PromptTemplate]] = MappingProxyType(
+    {
+        TemplateDefined: _defined,
+        TemplateRevised: _revised,
+        TemplateRetired: status_only,
+        TemplateRestored: status_only,
+    }
+)
+
+PROMPT_TEMPLATE = Aggregate(
+    name="template",
+    state=PromptTemplate,
+    statuses=TemplateStatus,
+    table=_TABLE,
+    evolvers=_EVOLVERS,
+    commands=(
+        DefineTemplate,
+        ReviseTemplate,
+        RetireTemplate,
+        RestoreTemplate,
+    ),
+)

@@ -1,0 +1,659 @@
+"""Workflow: steps with dependencies, from start to end (second seed, "Workflow" and "Workflow Orchestration").
+
+    workflow   active ◄──paused, resumed──► paused
+                 │ └──failed──► failed ──step retried, resumed──► active
+                 └──► completed                  · any but completed ► cancelled
+
+    step       pending ──started──► running ◄──asks, goes on──► awaiting_approval ──► completed
+                 │ ▲                   │  └────────────────────────────────────────────► completed
+                 │ └─────retried───── failed
+                 └──► skipped ◄────────┘         · any that has not ended ► cancelled, with its workflow
+
+Two tables: status x event for the workflow, step status x event for each step; an event about a step needs a row in
+both. A step is **over** when it is completed or skipped, and only then do those that depend on it start. A failed step
+is not over: it stands in the way until somebody retries or skips it.
+
+All steps are in one flat list. A **parallel** step starts before its children and completes after the last of them. A
+**conditional** step completes first; its outcome says which branch may start, and the other one is skipped with it.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from enum import StrEnum
+from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+from msgspec.structs import asdict, replace
+
+from aura_contracts.actors import Actor
+from aura_contracts.errors import ImpossibleTransition
+from aura_contracts.events import Event
+from aura_contracts.failures import Failure
+from aura_contracts.ids import ApprovalId, TaskId, WorkflowId
+from aura_contracts.machine import Aggregate, Command, Evolve, HappenedFact, State, Table
+from aura_contracts.task import AgentType
+
+
+class WorkflowStatus(StrEnum):
+    ACTIVE = "active"
+    PAUSED = "paused"
+    FAILED = "failed"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+
+
+class StepStatus(StrEnum):
+    PENDING = "pending"
+    RUNNING = "running"
+    AWAITING_APPROVAL = "awaiting_approval"
+    FAILED = "failed"
+    COMPLETED = "completed"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+
+
+OVER = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED})
+"""The statuses of a step that let the steps depending on it start."""
+
+
+class StepType(StrEnum):
+    AGENT_TASK = "agent_task"
+    """A task for an agent, made of the step's template."""
+    HUMAN_APPROVAL = "human_approval"
+    """A question to a human; the workflow goes on when it is answered with yes."""
+    CONDITIONAL = "conditional"
+    """A choice between two branches by a condition over the workflow's context."""
+    PARALLEL = "parallel"
+    """A group of steps that run at the same time; over when all of them are."""
+
+
+class StepConfig(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """What only some types of steps need. Steps are named by id."""
+
+    condition: str = ""
+    """A template expression that is true or false (conditional)."""
+    then: tuple[str, ...] = ()
+    """The steps of the branch taken when the condition is true (conditional)."""
+    otherwise: tuple[str, ...] = ()
+    """The steps of the branch taken when it is false (conditional)."""
+    children: tuple[str, ...] = ()
+    """The steps of the group (parallel)."""
+    options: dict[str, Any] = {}
+    """Anything for whoever runs the step, such as the executor."""
+
+    @property
+    def contained(self) -> tuple[str, ...]:
+        """The steps that start only through this one."""
+        return (*self.children, *self.then, *self.otherwise)
+
+
+class StepDefinition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """One step as its author wrote it."""
+
+    id: str
+    """Unique within the workflow; a word."""
+    type: StepType
+    agent_type: AgentType | None = None
+    task_template: str = ""
+    """The text of the task, a template over the workflow's context (agent_task)."""
+    requires_approval: bool = False
+    """A human approves before the step completes (agent_task; a human_approval is one anyway)."""
+    dependencies: tuple[str, ...] = ()
+    """Ids of the steps that are over before this one starts."""
+    config: StepConfig = StepConfig()
+
+
+class WorkflowStep(StepDefinition, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A step and how far it has come."""
+
+    status: StepStatus
+    attempts: int = 0
+    """How often it was started."""
+    task_id: TaskId | None = None
+    """The task of the last attempt (agent_task)."""
+    approval_id: ApprovalId | None = None
+    """The last approval asked for in this attempt."""
+    approved: bool = False
+    """Whether that approval was given."""
+    result: dict[str, Any] | None = None
+    outcome: bool | None = None
+    """What the condition came to (conditional)."""
+    failure: Failure | None = None
+    reason: str = ""
+    """Why it was skipped."""
+
+
+# --- Events -----------------------------------------------------------------------------------------------------------
+
+
+class WorkflowStarted(Event, frozen=True, kw_only=True):
+    """A workflow was defined and started; its first steps are ready."""
+
+    topic = "workflow.started"
+    workflow_id: WorkflowId
+    name: str
+    description: str = ""
+    steps: tuple[StepDefinition, ...]
+    context: dict[str, Any] = {}
+    project: str | None = None
+
+
+class StepStarted(Event, frozen=True, kw_only=True):
+    """A step was started, by a task for an agent or a question to a human where it needs one."""
+
+    topic = "workflow.step_started"
+    step_id: str
+    task_id: TaskId | None = None
+    approval_id: ApprovalId | None = None
+
+
+class StepAwaitingApproval(Event, frozen=True, kw_only=True):
+    """A human was asked to approve what the step proposes."""
+
+    topic = "workflow.step_awaiting_approval"
+    step_id: str
+    approval_id: ApprovalId
+
+
+class StepResumed(Event, frozen=True, kw_only=True):
+    """The approval was decided, and the work of the step goes on: as approved, or with the feedback."""
+
+    topic = "workflow.step_resumed"
+    step_id: str
+    approved: bool
+
+
+class StepCompleted(Event, frozen=True, kw_only=True):
+    """A step came to its end; `outcome` is what the condition of a conditional step came to."""
+
+    topic = "workflow.step_completed"
+    step_id: str
+    result: dict[str, Any] = {}
+    outcome: bool | None = None
+
+
+class StepFailed(Event, frozen=True, kw_only=True):
+    """A step failed and stands in the way until it is retried or skipped."""
+
+    topic = "workflow.step_failed"
+    step_id: str
+    failure: Failure
+
+
+class StepSkipped(Event, frozen=True, kw_only=True):
+    """A step was left out: its branch was not taken, or somebody decided to go on without it."""
+
+    topic = "workflow.step_skipped"
+    step_id: str
+    reason: str = ""
+
+
+class StepRetried(Event, frozen=True, kw_only=True):
+    """A failed step was made ready to be started again; a failed workflow is active again by it."""
+
+    topic = "workflow.step_retried"
+    step_id: str
+
+
+class WorkflowContextUpdated(Event, frozen=True, kw_only=True):
+    """Values of the workflow's context were set or removed, by key."""
+
+    topic = "workflow.context_updated"
+    values: dict[str, Any] = {}
+    removed: tuple[str, ...] = ()
+
+
+class WorkflowPaused(Event, frozen=True, kw_only=True):
+    """The workflow was paused: what runs comes to its end, nothing new starts."""
+
+    topic = "workflow.paused"
+    reason: str = ""
+
+
+class WorkflowResumed(Event, frozen=True, kw_only=True):
+    """The paused or failed workflow was set going again."""
+
+    topic = "workflow.resumed"
+
+
+class WorkflowCompleted(Event, frozen=True, kw_only=True):
+    """Every step was over, and with them the workflow."""
+
+    topic = "workflow.completed"
+
+
+class WorkflowFailed(Event, frozen=True, kw_only=True):
+    """The workflow was given up, as far as AURA can tell; a human is told."""
+
+    topic = "workflow.failed"
+    failure: Failure
+
+
+class WorkflowCancelled(Event, frozen=True, kw_only=True):
+    """The workflow was called off, with every step that had not ended."""
+
+    topic = "workflow.cancelled"
+    reason: str = ""
+
+
+# --- State ------------------------------------------------------------------------------------------------------------
+
+
+class Workflow(State, frozen=True, kw_only=True):
+    """What a workflow is at some moment. Times are aware and None until they have come."""
+
+    id: WorkflowId
+    status: WorkflowStatus
+    name: str
+    description: str
+    steps: tuple[WorkflowStep, ...]
+    created_by: Actor
+    created_at: datetime
+    project: str | None = None
+    context: dict[str, Any] = {}
+    current_step_index: int = 0
+    """The first step that is not over yet, counted from 0; the number of steps when all are."""
+    paused_because: str | None = None
+    failure: Failure | None = None
+    ended_at: datetime | None = None
+    """When the workflow ended, however it ended."""
+
+
+def find_step(workflow: Workflow, step_id: str) -> WorkflowStep | None:
+    """Return the step of this id, or None."""
+    return next((step for step in workflow.steps if step.id == step_id), None)
+
+
+def ready_steps(workflow: Workflow) -> tuple[WorkflowStep, ...]:
+    """Return the steps that may start now, in the order of the definition; none unless the workflow is active."""
+    if workflow.status is not WorkflowStatus.ACTIVE:
+        return ()
+    waits = _waits(workflow)
+    return tuple(step for step in workflow.steps if step.status is StepStatus.PENDING and not waits[step.id])
+
+
+def waits_for(workflow: Workflow, step_id: str) -> tuple[str, ...]:
+    """Return the ids of the steps that the start of a step still waits for.
+
+    These are its dependencies that are not over, the parallel step around it that has not started, the conditional
+    step before it that has not chosen its branch.
+    """
+    return _waits(workflow)[step_id]
+
+
+def _waits(workflow: Workflow) -> dict[str, tuple[str, ...]]:
+    over = {step.id for step in workflow.steps if step.status in OVER}
+    shut = {  # what a step is contained in, where that does not let it start yet
+        inner: step.id
+        for step in workflow.steps
+        for inner in step.config.contained
+        if step.status is not (StepStatus.RUNNING if step.type is StepType.PARALLEL else StepStatus.COMPLETED)
+    }
+    return {
+        step.id: (
+            *(name for name in step.dependencies if name not in over),
+            *((shut[step.id],) if step.id in shut else ()),
+        )
+        for step in workflow.steps
+    }
+
+
+def find_cycle(steps: Iterable[StepDefinition]) -> tuple[str, ...]:
+    """Return a circle of steps of which each waits for the next, ``("a", "b", "a")``; empty if there is none.
+
+    Each step has a start and an end in the graph, because a parallel step waits for its children and they for its
+    start. Every step named must exist.
+    """
+    steps = tuple(steps)
+    before: dict[tuple[str, str], list[tuple[str, str]]] = {
+        (step.id, "start"): [(name, "end") for name in step.dependencies] for step in steps
+    }
+    for step in steps:
+        before[step.id, "end"] = [(step.id, "start"), *((child, "end") for child in step.config.children)]
+        for child in step.config.children:
+            before[child, "start"].append((step.id, "start"))
+        for inner in (*step.config.then, *step.config.otherwise):
+            before[inner, "start"].append((step.id, "end"))
+    try:
+        TopologicalSorter(before).prepare()
+    except CycleError as error:
+        ids = [step_id for step_id, _ in reversed(error.args[1])]
+        changes = (name for previous, name in pairwise(ids) if name != previous)
+        return (ids[0], *changes) if len(set(ids)) > 1 else (ids[0], ids[0])
+    return ()
+
+
+# --- Commands ---------------------------------------------------------------------------------------------------------
+
+
+class StartWorkflow(Command, frozen=True, kw_only=True):
+    """Define a workflow and start it."""
+
+    emits = (WorkflowStarted,)
+    workflow_id: WorkflowId
+    name: str
+    description: str = ""
+    steps: tuple[StepDefinition, ...]
+    context: dict[str, Any] = {}
+    project: str | None = None
+
+
+class StartStep(Command, frozen=True, kw_only=True):
+    """Start a ready step: an agent_task with its task, a human_approval with its approval, others with neither.
+
+    A human_approval awaits its approval at once.
+    """
+
+    emits = (StepStarted, StepAwaitingApproval)
+    step_id: str
+    task_id: TaskId | None = None
+    approval_id: ApprovalId | None = None
+
+
+class AwaitStepApproval(Command, frozen=True, kw_only=True):
+    """Record that the task of a running step waits for a human."""
+
+    emits = (StepAwaitingApproval,)
+    step_id: str
+    approval_id: ApprovalId
+
+
+class ResumeStep(Command, frozen=True, kw_only=True):
+    """Record that the task of a step goes on after its approval was decided: given, or sent back with feedback."""
+
+    emits = (StepResumed,)
+    step_id: str
+    approved: bool
+
+
+class CompleteStep(Command, frozen=True, kw_only=True):
+    """Record that a step came to its end; a conditional one with the outcome, which skips the other branch."""
+
+    emits = (StepCompleted, StepSkipped)
+    step_id: str
+    result: dict[str, Any] = {}
+    outcome: bool | None = None
+
+
+class FailStep(Command, frozen=True, kw_only=True):
+    """Record that a step failed."""
+
+    emits = (StepFailed,)
+    step_id: str
+    failure: Failure
+
+
+class SkipStep(Command, frozen=True, kw_only=True):
+    """Go on without a step that has not started or has failed, and without all that it contains."""
+
+    emits = (StepSkipped,)
+    step_id: str
+    reason: str = ""
+
+
+class RetryStep(Command, frozen=True, kw_only=True):
+    """Make a failed step ready to be started again."""
+
+    emits = (StepRetried,)
+    step_id: str
+
+
+class UpdateWorkflowContext(Command, frozen=True, kw_only=True):
+    """Set `values` in the workflow's context, take the keys in `remove` out of it."""
+
+    emits = (WorkflowContextUpdated,)
+    values: dict[str, Any] = {}
+    remove: tuple[str, ...] = ()
+
+
+class PauseWorkflow(Command, frozen=True, kw_only=True):
+    """Let what runs come to its end and start nothing new."""
+
+    emits = (WorkflowPaused,)
+    reason: str = ""
+
+
+class ResumeWorkflow(Command, frozen=True, kw_only=True):
+    """Set a paused or failed workflow going again."""
+
+    emits = (WorkflowResumed,)
+
+
+class CompleteWorkflow(Command, frozen=True, kw_only=True):
+    """Record that every step is over."""
+
+    emits = (WorkflowCompleted,)
+
+
+class FailWorkflow(Command, frozen=True, kw_only=True):
+    """Record that the workflow cannot go on without a human."""
+
+    emits = (WorkflowFailed,)
+    failure: Failure
+
+
+class CancelWorkflow(Command, frozen=True, kw_only=True):
+    """Call the workflow off."""
+
+    emits = (WorkflowCancelled,)
+    reason: str = ""
+
+
+# --- Tables -----------------------------------------------------------------------------------------------------------
+
+_W = WorkflowStatus
+_S = StepStatus
+
+_TABLE: Table = MappingProxyType(
+    {
+        None: {WorkflowStarted: _W.ACTIVE},
+        _W.ACTIVE: {
+            StepStarted: _W.ACTIVE,
+            StepAwaitingApproval: _W.ACTIVE,
+            StepResumed: _W.ACTIVE,
+            StepCompleted: _W.ACTIVE,
+            StepFailed: _W.ACTIVE,
+            StepSkipped: _W.ACTIVE,
+            StepRetried: _W.ACTIVE,
+            WorkflowContextUpdated: _W.ACTIVE,
+            WorkflowPaused: _W.PAUSED,
+            WorkflowCompleted: _W.COMPLETED,
+            WorkflowFailed: _W.FAILED,
+            WorkflowCancelled: _W.CANCELLED,
+        },
+        _W.PAUSED: {
+            StepAwaitingApproval: _W.PAUSED,
+            StepResumed: _W.PAUSED,
+            StepCompleted: _W.PAUSED,
+            StepFailed: _W.PAUSED,
+            StepSkipped: _W.PAUSED,
+            StepRetried: _W.PAUSED,
+            WorkflowContextUpdated: _W.PAUSED,
+            WorkflowResumed: _W.ACTIVE,
+            WorkflowFailed: _W.FAILED,
+            WorkflowCancelled: _W.CANCELLED,
+        },
+        _W.FAILED: {  # steps that still run report their end; a retry or a human brings the workflow back
+            StepAwaitingApproval: _W.FAILED,
+            StepResumed: _W.FAILED,
+            StepCompleted: _W.FAILED,
+            StepFailed: _W.FAILED,
+            StepSkipped: _W.FAILED,
+            StepRetried: _W.ACTIVE,
+            WorkflowContextUpdated: _W.FAILED,
+            WorkflowResumed: _W.ACTIVE,
+            WorkflowCancelled: _W.CANCELLED,
+        },
+    }
+)
+
+STEP_TABLE: Mapping[StepStatus | None, Mapping[type[Event], StepStatus]] = MappingProxyType(
+    {
+        None: {WorkflowStarted: _S.PENDING},
+        _S.PENDING: {
+            StepStarted: _S.RUNNING,
+            StepSkipped: _S.SKIPPED,
+            WorkflowCancelled: _S.CANCELLED,
+        },
+        _S.RUNNING: {
+            StepAwaitingApproval: _S.AWAITING_APPROVAL,
+            StepCompleted: _S.COMPLETED,
+            StepFailed: _S.FAILED,
+            WorkflowCancelled: _S.CANCELLED,
+        },
+        _S.AWAITING_APPROVAL: {
+            StepResumed: _S.RUNNING,
+            StepCompleted: _S.COMPLETED,
+            StepFailed: _S.FAILED,
+            WorkflowCancelled: _S.CANCELLED,
+        },
+        _S.FAILED: {
+            StepRetried: _S.PENDING,
+            StepSkipped: _S.SKIPPED,
+        },
+    }
+)
+"""Step status x event. `WorkflowStarted` makes the steps, `WorkflowCancelled` moves every step that has a row for it;
+the other events move the step they name."""
+
+
+# --- Evolve -----------------------------------------------------------------------------------------------------------
+
+_StepEvent = StepStarted | StepAwaitingApproval | StepResumed | StepCompleted | StepFailed | StepSkipped | StepRetried
+
+
+def _started(_: None, event: WorkflowStarted, fact: HappenedFact, status: WorkflowStatus) -> Workflow:
+    first = STEP_TABLE[None][WorkflowStarted]
+    return Workflow(
+        id=event.workflow_id,
+        status=status,
+        name=event.name,
+        description=event.description,
+        steps=tuple(WorkflowStep(**asdict(step), status=first) for step in event.steps),
+        created_by=fact.actor,
+        created_at=fact.time,
+        project=event.project,
+        context=event.context,
+    )
+
+
+def _move_step(state: Workflow, event: _StepEvent, status: WorkflowStatus, **changes: Any) -> Workflow:
+    """Move the step that `event` names along its own table. Raises `ImpossibleTransition` on a miss there."""
+    step = find_step(state, event.step_id)
+    moved = STEP_TABLE.get(step.status, {}).get(type(event)) if step else None
+    if step is None or moved is None:
+        raise ImpossibleTransition(aggregate="workflow step", status=step.status if step else "", event=event.topic)
+    steps = tuple(replace(step, status=moved, **changes) if each is step else each for each in state.steps)
+    index = next((i for i, each in enumerate(steps) if each.status not in OVER), len(steps))
+    return replace(state, status=status, steps=steps, current_step_index=index)
+
+
+def _step_started(state: Workflow, event: StepStarted, fact: HappenedFact, status: WorkflowStatus) -> Workflow:
+    step = find_step(state, event.step_id)
+    attempts = step.attempts + 1 if step else 0
+    return _move_step(state, event, status, task_id=event.task_id, approval_id=event.approval_id, attempts=attempts)
+
+
+def _step_awaiting(
+    state: Workflow, event: StepAwaitingApproval, fact: HappenedFact, status: WorkflowStatus
+) -> Workflow:
+    return _move_step(state, event, status, approval_id=event.approval_id, approved=False)
+
+
+def _step_resumed(state: Workflow, event: StepResumed, fact: HappenedFact, status: WorkflowStatus) -> Workflow:
+    return _move_step(state, event, status, approved=event.approved)
+
+
+def _step_completed(state: Workflow, event: StepCompleted, fact: HappenedFact, status: WorkflowStatus) -> Workflow:
+    return _move_step(state, event, status, result=event.result, outcome=event.outcome)
+
+
+def _step_failed(state: Workflow, event: StepFailed, fact: HappenedFact, status: WorkflowStatus) -> Workflow:
+    return _move_step(state, event, status, failure=event.failure)
+
+
+def _step_skipped(state: Workflow, event: StepSkipped, fact: HappenedFact, status: WorkflowStatus) -> Workflow:
+    return _move_step(state, event, status, reason=event.reason)
+
+
+def _step_retried(state: Workflow, event: StepRetried, fact: HappenedFact, status: WorkflowStatus) -> Workflow:
+    running = replace(state, failure=None, ended_at=None)
+    return _move_step(running, event, status, task_id=None, approval_id=None, approved=False, failure=None)
+
+
+def _context_updated(
+    state: Workflow, event: WorkflowContextUpdated, fact: HappenedFact, status: WorkflowStatus
+) -> Workflow:
+    kept = {key: value for key, value in state.context.items() if key not in event.removed}
+    return replace(state, status=status, context={**kept, **event.values})
+
+
+def _paused(state: Workflow, event: WorkflowPaused, fact: HappenedFact, status: WorkflowStatus) -> Workflow:
+    return replace(state, status=status, paused_because=event.reason)
+
+
+def _resumed(state: Workflow, event: WorkflowResumed, fact: HappenedFact, status: WorkflowStatus) -> Workflow:
+    return replace(state, status=status, paused_because=None, failure=None, ended_at=None)
+
+
+def _completed(state: Workflow, event: WorkflowCompleted, fact: HappenedFact, status: WorkflowStatus) -> Workflow:
+    return replace(state, status=status, ended_at=fact.time)
+
+
+def _failed(state: Workflow, event: WorkflowFailed, fact: HappenedFact, status: WorkflowStatus) -> Workflow:
+    return replace(state, status=status, failure=event.failure, paused_because=None, ended_at=fact.time)
+
+
+def _cancelled(state: Workflow, event: WorkflowCancelled, fact: HappenedFact, status: WorkflowStatus) -> Workflow:
+    steps = tuple(
+        replace(step, status=STEP_TABLE.get(step.status, {}).get(WorkflowCancelled, step.status))
+        for step in state.steps
+    )
+    return replace(state, status=status, steps=steps, paused_because=None, ended_at=fact.time)
+
+
+_EVOLVERS: Mapping[type[Event], Evolve[Workflow]] = MappingProxyType(
+    {
+        WorkflowStarted: _started,
+        StepStarted: _step_started,
+        StepAwaitingApproval: _step_awaiting,
+        StepResumed: _step_resumed,
+        StepCompleted: _step_completed,
+        StepFailed: _step_failed,
+        StepSkipped: _step_skipped,
+        StepRetried: _step_retried,
+        WorkflowContextUpdated: _context_updated,
+        WorkflowPaused: _paused,
+        WorkflowResumed: _resumed,
+        WorkflowCompleted: _completed,
+        WorkflowFailed: _failed,
+        WorkflowCancelled: _cancelled,
+    }
+)
+
+WORKFLOW = Aggregate(
+    name="workflow",
+    state=Workflow,
+    statuses=WorkflowStatus,
+    table=_TABLE,
+    evolvers=_EVOLVERS,
+    commands=(
+        StartWorkflow,
+        StartStep,
+        AwaitStepApproval,
+        ResumeStep,
+        CompleteStep,
+        FailStep,
+        SkipStep,
+        RetryStep,
+        UpdateWorkflowContext,
+        PauseWorkflow,
+        ResumeWorkflow,
+        CompleteWorkflow,
+        FailWorkflow,
+        CancelWorkflow,
+    ),
+)

@@ -1,0 +1,138 @@
+"""Handling commands: load, decide, append; several aggregates at once where one fact concerns several.
+
+    async with desk.unit(human("alice")) as unit:
+        await unit.handle(task_id, AssignTask(agent_id=agent_id))
+        await unit.handle(agent_id, TakeTask(task_id=task_id))
+
+All events of a unit are appended together when it is left, or none. When somebody else was faster (a version conflict)
+the caller decides again: `Desk.handle` does so by itself, for a unit see `Desk.retrying`.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import attrs
+
+from aura_contracts.actors import Actor
+from aura_contracts.errors import EventOutOfOrder, VersionConflict
+from aura_contracts.events import Append, Event, Fact
+from aura_contracts.ids import IdFactory, StreamId, TaskId
+from aura_contracts.machine import Aggregate, Command, State
+from aura_contracts.ports import Clock, EventLog
+from aura_contracts.task import TASK
+from aura_engine.decisions import DECIDERS
+from aura_engine.decisions._decider import Context, Decider
+
+R = TypeVar("R")
+
+Load = Callable[[Aggregate[Any], StreamId], Awaitable[tuple[State | None, int]]]
+"""Returns state and version of an aggregate."""
+
+CONFLICT_RETRIES = 5
+"""Decisions made again on newer states before a conflict is the caller's; at each, somebody else got on."""
+
+_DECIDER_OF: dict[type[Command], Decider[Any]] = {
+    command: decider for decider in DECIDERS.values() for command in decider.aggregate.commands
+}
+
+
+@attrs.define
+class _Loaded:
+    state: Any
+    version: int
+    facts: list[Fact] = attrs.field(factory=list)
+
+
+class Unit:
+    """Decisions that are recorded together. Later commands of a unit see what earlier ones decided."""
+
+    def __init__(self, desk: "Desk", actor: Actor, correlation_id: str, command_id: str) -> None:
+        self._desk = desk
+        self._actor = actor
+        self._correlation_id = correlation_id
+        self._command_id = command_id
+        self._loaded: dict[StreamId, _Loaded] = {}
+
+    async def handle(self, aggregate_id: StreamId, command: Command) -> Any:
+        """Decide `command` and return the state it leads to. Raises `CommandRefused`; the unit is unchanged then."""
+        decider = _DECIDER_OF[type(command)]
+        loaded = await self._load(decider.aggregate, aggregate_id)
+        now = self._desk.clock()
+        lineage = await self._lineage(getattr(command, "parent_id", None))
+        context = Context(actor=self._actor, now=now, lineage=lineage)
+        decision = decider.decide(aggregate_id, loaded.state, command, context)
+        loaded.state = decision.state
+        loaded.facts += [self._fact(event, now) for event in decision.events]
+        return decision.state
+
+    async def record(self) -> int:
+        """Append everything decided, at once; return the position of the last event, 0 if there is none."""
+        appends = [
+            Append(stream_id, loaded.version, tuple(loaded.facts))
+            for stream_id, loaded in self._loaded.items()
+            if loaded.facts
+        ]
+        return await self._desk.log.append(*appends) if appends else 0
+
+    def _fact(self, event: Event, now: Any) -> Fact:
+        return Fact(event, now, self._actor, self._correlation_id, self._command_id)
+
+    async def _load(self, aggregate: Aggregate[Any], aggregate_id: StreamId) -> _Loaded:
+        if aggregate_id not in self._loaded:
+            state, version = await self._desk.load(aggregate, aggregate_id)
+            self._loaded[aggregate_id] = _Loaded(state, version)
+        return self._loaded[aggregate_id]
+
+    async def _lineage(self, parent_id: TaskId | None) -> tuple[TaskId, ...]:
+        """Return the parent and its ancestors, nearest first. A cycle in the log itself is damage, and is said."""
+        lineage: list[TaskId] = []
+        while parent_id is not None:
+            if parent_id in lineage:
+                reason = f"tasks are one another's ancestors: {' < '.join(lineage)}"
+                raise EventOutOfOrder(store=self._desk.log.name, stream_id=parent_id, reason=reason)
+            lineage.append(parent_id)
+            parent_id = getattr((await self._load(TASK, parent_id)).state, "parent_id", None)
+        return tuple(lineage)
+
+
+@attrs.frozen(kw_only=True)
+class Desk:
+    """Where commands are handled: the one way that state changes."""
+
+    log: EventLog
+    load: Load
+    clock: Clock
+    ids: IdFactory
+
+    @asynccontextmanager
+    async def unit(self, actor: Actor, *, correlation_id: str | None = None) -> AsyncIterator[Unit]:
+        """Enter a unit of decisions; they are appended when it is left without an error.
+
+        Raises `VersionConflict` when another writer got in between; nothing was recorded then.
+        """
+        command_id = self.ids()
+        unit = Unit(self, actor, correlation_id or command_id, command_id)
+        yield unit
+        await unit.record()
+
+    async def retrying(self, actor: Actor, decide: Callable[[Unit], Awaitable[R]]) -> R:
+        """Run `decide` in a unit, and again on the newer states when another writer got in between."""
+        for attempt in range(CONFLICT_RETRIES + 1):
+            try:
+                async with self.unit(actor) as unit:
+                    answer = await decide(unit)
+            except VersionConflict:
+                if attempt == CONFLICT_RETRIES:
+                    raise
+            else:
+                return answer
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def handle(self, actor: Actor, aggregate_id: StreamId, command: Command) -> Any:
+        """Handle one command; return the state it led to. Raises `CommandRefused`, or what the log raises."""
+
+        async def decide(unit: Unit) -> Any:
+            return await unit.handle(aggregate_id, command)
+
+        return await self.retrying(actor, decide)

@@ -1,0 +1,154 @@
+"""Decisions about agents.
+
+Source: second seed, "Agent", "Agent Coordination", `assignTask`, `submitForApproval`, `executeTask`.
+
+Who may do what: humans and AURA itself manage the pool; an agent acts for itself alone. What needs no rule here follows
+from the table: a second task for a busy agent, or any task for a disabled one, is not possible in those states.
+"""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from aura_contracts.actors import actor_kind
+from aura_contracts.agent import (
+    AGENT,
+    Agent,
+    AgentDisabled,
+    AgentEdited,
+    AgentEnabled,
+    AgentPaused,
+    AgentRegistered,
+    AgentReleased,
+    AgentResumed,
+    DisableAgent,
+    EditAgent,
+    EnableAgent,
+    Outcome,
+    PauseAgent,
+    RegisterAgent,
+    ReleaseAgent,
+    ResumeAgent,
+    TakeTask,
+    TaskTaken,
+)
+from aura_contracts.errors import ActorNotAllowed
+from aura_contracts.events import Event
+from aura_contracts.machine import Command
+from aura_engine.decisions._decider import Context, Decide, Decider, is_agent, refuse_actor, refuse_rule
+
+Events = Sequence[Event]
+
+NAME_LIMIT = 200
+"""Characters; a name is a word or two in a list."""
+
+
+def _require_manager(agent_id: str, command: Command, context: Context) -> None:
+    """The pool is managed by humans and by AURA, not by agents."""
+    if actor_kind(context.actor) == "agent":
+        raise ActorNotAllowed(
+            aggregate="agent",
+            aggregate_id=agent_id,
+            command=type(command).__name__,
+            actor=context.actor,
+            reason="agents do not manage the pool",
+        )
+
+
+def _require_self(state: Agent, command: Command, context: Context) -> None:
+    """An agent acts for itself alone; humans and AURA act for any."""
+    if actor_kind(context.actor) == "agent" and not is_agent(context, state.id):
+        raise refuse_actor("agent", state, command, context, "an agent acts for itself alone")
+
+
+def _require_current_task(state: Agent, command: PauseAgent | ResumeAgent | ReleaseAgent) -> None:
+    if command.task_id != state.current_task_id:
+        reason = f"the agent works on task {state.current_task_id}, not on {command.task_id}"
+        raise refuse_rule("agent", state.id, command, "other_task", reason, "name the task the agent works on")
+
+
+def _require_valid(agent_id: str, command: RegisterAgent | EditAgent) -> None:
+    """A name and an executor that can be told from nothing, capabilities that each say something new."""
+    name, executor, capabilities = command.name, command.executor, command.capabilities or ()
+    if name is not None and not 1 <= len(name.strip()) <= NAME_LIMIT:
+        reason = f"a name has 1 to {NAME_LIMIT} characters, this one has {len(name.strip())}"
+        raise refuse_rule("agent", agent_id, command, "name", reason)
+    if executor is not None and not executor.strip():
+        raise refuse_rule("agent", agent_id, command, "executor", "the executor that runs the agent has no name")
+    if not all(capability.strip() for capability in capabilities):
+        raise refuse_rule("agent", agent_id, command, "capabilities", "a capability is blank")
+    if repeated := sorted({c for c in capabilities if capabilities.count(c) > 1}):
+        reason = f"named more than once: {', '.join(repeated)}"
+        raise refuse_rule("agent", agent_id, command, "capabilities", reason, "name each capability once")
+
+
+def _register(_: None, command: RegisterAgent, context: Context) -> Events:
+    _require_manager(command.agent_id, command, context)
+    _require_valid(command.agent_id, command)
+    return [AgentRegistered(**{name: getattr(command, name) for name in command.__struct_fields__})]
+
+
+def _edit(state: Agent, command: EditAgent, context: Context) -> Events:
+    _require_manager(state.id, command, context)
+    _require_valid(state.id, command)
+    changes = {
+        name: value
+        for name in command.__struct_fields__
+        if (value := getattr(command, name)) is not None and value != getattr(state, name)
+    }
+    return [AgentEdited(**changes)] if changes else []
+
+
+def _take(state: Agent, command: TakeTask, context: Context) -> Events:
+    _require_self(state, command, context)
+    return [TaskTaken(task_id=command.task_id)]
+
+
+def _pause(state: Agent, command: PauseAgent, context: Context) -> Events:
+    _require_self(state, command, context)
+    _require_current_task(state, command)
+    return [AgentPaused(task_id=command.task_id, approval_id=command.approval_id)]
+
+
+def _resume(state: Agent, command: ResumeAgent, context: Context) -> Events:
+    """An agent does not resume itself: that would be to approve its own proposal."""
+    _require_manager(state.id, command, context)
+    _require_current_task(state, command)
+    return [AgentResumed(task_id=command.task_id)]
+
+
+def _release(state: Agent, command: ReleaseAgent, context: Context) -> Events:
+    _require_self(state, command, context)
+    _require_current_task(state, command)
+    return [AgentReleased(task_id=command.task_id, outcome=command.outcome)]
+
+
+def _disable(state: Agent, command: DisableAgent, context: Context) -> Events:
+    _require_manager(state.id, command, context)
+    disabled = AgentDisabled(reason=command.reason)
+    if state.current_task_id is None:
+        return [disabled]
+    if not command.drop_task:
+        reason = f"the agent is busy with task {state.current_task_id}"
+        raise refuse_rule("agent", state.id, command, "busy", reason, "wait for the task, or have the agent drop it")
+    return [AgentReleased(task_id=state.current_task_id, outcome=Outcome.UNASSIGNED), disabled]
+
+
+def _enable(state: Agent, command: EnableAgent, context: Context) -> Events:
+    _require_manager(state.id, command, context)
+    return [AgentEnabled()]
+
+
+_DECISIONS: Mapping[type[Command], Decide] = MappingProxyType(
+    {
+        RegisterAgent: _register,
+        EditAgent: _edit,
+        TakeTask: _take,
+        PauseAgent: _pause,
+        ResumeAgent: _resume,
+        ReleaseAgent: _release,
+        DisableAgent: _disable,
+        EnableAgent: _enable,
+    }
+)
+
+AGENT_DECIDER = Decider(aggregate=AGENT, decisions=_DECISIONS)

@@ -1,0 +1,291 @@
+"""Decisions about approvals.
+
+Source: second seed, "Authorization", "Approval Timeouts", "Advanced Approval Rules", "rejectTask".
+
+Who may do what: the reviewers, those it was escalated to and their delegates decide, or the policy does; an agent never
+decides, not even on what it asked itself. Whoever asked may take the question back. AURA reminds, escalates, expires.
+Nobody decides after the deadline: who was late sees that they were, even when the expiry has not been recorded yet.
+"""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import NoReturn
+
+from aura_contracts.actors import actor_name
+from aura_contracts.approval import (
+    APPROVAL,
+    POLICY,
+    Approval,
+    ApprovalChangesRequested,
+    ApprovalDecision,
+    ApprovalDelegated,
+    ApprovalEscalated,
+    ApprovalExpired,
+    ApprovalGranted,
+    ApprovalKind,
+    ApprovalRejected,
+    ApprovalRequested,
+    ApprovalWithdrawn,
+    Approve,
+    DelegateApproval,
+    EscalateApproval,
+    ExpireApproval,
+    OnExpiry,
+    Reject,
+    Remember,
+    ReminderSent,
+    RemindReviewers,
+    RequestApproval,
+    RequestChanges,
+    VoteCast,
+    WithdrawApproval,
+)
+from aura_contracts.errors import RuleViolated
+from aura_contracts.events import Event
+from aura_contracts.machine import Command
+from aura_engine.decisions._decider import (
+    Context,
+    Decide,
+    Decider,
+    is_human,
+    is_system,
+    refuse_actor,
+    refuse_rule,
+)
+
+Events = Sequence[Event]
+
+WAIT_LIMIT = 366 * 24 * 3600.0
+"""Seconds; a reminder or an escalation that is due later than in a year is a slip of the keyboard."""
+
+
+def _refuse(state: Approval, command: Command, rule: str, reason: str, remedy: str = "") -> RuleViolated:
+    return refuse_rule("approval", state.id, command, rule, reason, remedy)
+
+
+# --- Asking -----------------------------------------------------------------------------------------------------------
+
+
+def _request(_: None, command: RequestApproval, context: Context) -> Events:
+    requester = command.requested_by or context.actor
+    if requester != context.actor and not is_system(context):
+        _refuse_request(command, "requested_by", f"{context.actor} cannot ask in the name of {requester}")
+    _require_subject(command)
+    _require_reachable_quorum(command)
+    _require_times(command, context)
+    if command.confidence is not None and not 0 <= command.confidence <= 1:
+        _refuse_request(command, "confidence", f"{command.confidence} is not between 0 and 1")
+    fields = {name: getattr(command, name) for name in command.__struct_fields__}
+    fields["requested_by"] = requester
+    fields["reviewers"] = tuple(dict.fromkeys(command.reviewers))
+    fields["escalate_to"] = tuple(dict.fromkeys(command.escalate_to))
+    return [ApprovalRequested(**fields)]
+
+
+def _refuse_request(command: RequestApproval, rule: str, reason: str, remedy: str = "") -> NoReturn:
+    raise refuse_rule("approval", command.approval_id, command, rule, reason, remedy)
+
+
+def _require_subject(command: RequestApproval) -> None:
+    """A human must be able to see what the question is about."""
+    if command.kind is ApprovalKind.WORKFLOW_STEP:
+        if command.workflow_id is None or not command.step_id:
+            _refuse_request(command, "subject", "an approval of a workflow step names the workflow and the step")
+    elif command.task_id is None:
+        _refuse_request(command, "subject", f"an approval of kind {command.kind} names its task")
+    if (command.kind is ApprovalKind.TOOL_CALL) is not (command.tool_call is not None):
+        _refuse_request(command, "tool_call", "a tool call is given for kind tool_call, and for no other")
+    if command.tool_call is not None:
+        if not command.tool_call.tool.strip() or not command.tool_call.fingerprint.strip():
+            _refuse_request(command, "tool_call", "a tool call has a tool and a fingerprint")
+    elif not command.proposed_solution.strip():
+        _refuse_request(command, "proposal", "there is nothing to decide on: the proposed solution is empty")
+
+
+def _require_reachable_quorum(command: RequestApproval) -> None:
+    """Every approval can be decided by humans: enough of them are asked, now or by escalation."""
+    names = {*command.reviewers, *command.escalate_to}
+    if not command.reviewers or not all(name.strip() for name in names):
+        _refuse_request(command, "reviewers", "nobody could decide", "name at least one human, none of them blank")
+    if not 1 <= command.quorum <= len(names):
+        reason = f"{command.quorum} approvals cannot come from {len(names)} reviewers"
+        _refuse_request(command, "quorum", reason, "name more reviewers or ask for fewer approvals")
+
+
+def _require_times(command: RequestApproval, context: Context) -> None:
+    if command.deadline is not None:
+        if command.deadline.utcoffset() is None:
+            _refuse_request(command, "deadline", "the deadline has no time zone", "use an aware datetime")
+        elif command.deadline <= context.now:
+            _refuse_request(command, "deadline", f"the deadline {command.deadline.isoformat()} has passed already")
+    for name, seconds in (("remind_after", command.remind_after), ("escalate_after", command.escalate_after)):
+        if seconds is not None and not 0 < seconds <= WAIT_LIMIT:
+            _refuse_request(command, name, f"{seconds} seconds is not between 0 and {WAIT_LIMIT:.0f}")
+
+
+# --- Deciding ---------------------------------------------------------------------------------------------------------
+
+
+def _require_before_deadline(state: Approval, command: Command, context: Context) -> None:
+    if state.deadline is not None and context.now >= state.deadline:
+        reason = f"the deadline was {state.deadline.isoformat()}"
+        raise _refuse(state, command, "deadline_passed", reason, "ask again, with a later deadline")
+
+
+def _require_decider(state: Approval, command: Command, context: Context) -> str:
+    """Return the name of the human who acts, who may decide."""
+    name = actor_name(context.actor)
+    if not is_human(context) or not state.seats_of(name):
+        reason = "only a reviewer, their delegate or somebody it was escalated to decides"
+        raise refuse_actor("approval", state, command, context, reason)
+    return name
+
+
+def _require_open_seat(state: Approval, command: Command, name: str) -> str:
+    """Return the seat that `name` has not used yet; one human has one vote, and so has one seat."""
+    if any(vote.reviewer == name for vote in state.votes):
+        raise _refuse(state, command, "already_voted", f"{name} has voted, and a vote is not replaced")
+    for seat in state.seats_of(name):
+        if seat in state.open_seats:
+            return seat
+    used = {vote.seat: vote.reviewer for vote in state.votes}
+    seat = state.seats_of(name)[0]
+    raise _refuse(state, command, "delegation_used", f"{used[seat]} has voted with the vote of {seat} already")
+
+
+def _vote(
+    state: Approval, command: Approve | Reject | RequestChanges, context: Context, decision: ApprovalDecision
+) -> list[Event]:
+    """Return the vote of the human who acts; none for the policy, which needs no vote to decide."""
+    if context.actor == POLICY:
+        _require_before_deadline(state, command, context)
+        return []
+    name = _require_decider(state, command, context)
+    _require_before_deadline(state, command, context)
+    seat = _require_open_seat(state, command, name)
+    remember, pattern = (command.remember, command.pattern) if isinstance(command, Approve) else (Remember.ONCE, None)
+    return [
+        VoteCast(
+            reviewer=name,
+            seat=seat,
+            decision=decision,
+            feedback=command.feedback,
+            remember=remember,
+            pattern=pattern,
+        )
+    ]
+
+
+def _require_feedback(state: Approval, command: Reject | RequestChanges) -> None:
+    if not command.feedback.strip():
+        raise _refuse(state, command, "feedback_required", "say what should be different")
+
+
+def _require_rememberable(state: Approval, command: Approve) -> None:
+    if command.remember is not Remember.ONCE and state.kind is not ApprovalKind.TOOL_CALL:
+        raise _refuse(
+            state, command, "remember", f"only an answer to a tool call is remembered, this is a {state.kind}"
+        )
+    if (command.remember is Remember.PATTERN) is not bool(command.pattern and command.pattern.strip()):
+        raise _refuse(state, command, "pattern", "a pattern is given to remember by pattern, and only then")
+
+
+def _approve(state: Approval, command: Approve, context: Context) -> Events:
+    votes = _vote(state, command, context, ApprovalDecision.APPROVED)
+    _require_rememberable(state, command)
+    if votes and len(state.votes) + 1 < state.quorum:  # all votes so far are approvals: any other answer decides
+        return votes
+    unanimous = all((vote.remember, vote.pattern) == (command.remember, command.pattern) for vote in state.votes)
+    granted = ApprovalGranted(
+        feedback=command.feedback,
+        remember=command.remember if unanimous else Remember.ONCE,
+        pattern=command.pattern if unanimous else None,
+    )
+    return [*votes, granted]
+
+
+def _reject(state: Approval, command: Reject, context: Context) -> Events:
+    votes = _vote(state, command, context, ApprovalDecision.REJECTED)
+    _require_feedback(state, command)
+    return [*votes, ApprovalRejected(feedback=command.feedback)]
+
+
+def _request_changes(state: Approval, command: RequestChanges, context: Context) -> Events:
+    votes = _vote(state, command, context, ApprovalDecision.NEEDS_CHANGES)
+    _require_feedback(state, command)
+    return [*votes, ApprovalChangesRequested(feedback=command.feedback)]
+
+
+def _delegate(state: Approval, command: DelegateApproval, context: Context) -> Events:
+    name = _require_decider(state, command, context)
+    _require_before_deadline(state, command, context)
+    _require_open_seat(state, command, name)
+    if not command.delegate.strip():
+        raise _refuse(state, command, "delegate", "the delegate has no name")
+    if state.seats_of(command.delegate):  # themselves, a circle, or a second vote for one human
+        reason = f"{command.delegate} may decide already"
+        raise _refuse(state, command, "delegate_may_decide", reason, "delegate to somebody who may not decide yet")
+    return [ApprovalDelegated(delegator=name, delegate=command.delegate, reason=command.reason)]
+
+
+# --- Waiting ----------------------------------------------------------------------------------------------------------
+
+
+def _require_system(state: Approval, command: Command, context: Context) -> None:
+    if not is_system(context):
+        raise refuse_actor("approval", state, command, context, "AURA does this when it is due")
+
+
+def _remind(state: Approval, command: RemindReviewers, context: Context) -> Events:
+    _require_system(state, command, context)
+    _require_before_deadline(state, command, context)
+    if state.remind_at is None or context.now < state.remind_at:
+        due = "never" if state.remind_at is None else state.remind_at.isoformat()
+        raise _refuse(state, command, "not_due", f"the next reminder is due: {due}")
+    return [ReminderSent(number=state.reminders + 1, to=state.awaited)]
+
+
+def _escalate(state: Approval, command: EscalateApproval, context: Context) -> Events:
+    _require_system(state, command, context)
+    _require_before_deadline(state, command, context)
+    if state.escalate_at is None or context.now < state.escalate_at:
+        due = "never" if state.escalate_at is None else state.escalate_at.isoformat()
+        raise _refuse(state, command, "not_due", f"the escalation is due: {due}")
+    names = [name for name in dict.fromkeys(command.to or state.escalate_to) if name.strip()]
+    if not names:
+        raise _refuse(state, command, "nobody", "nobody is named to escalate to")
+    added = tuple(name for name in names if name not in state.seats)
+    return [ApprovalEscalated(to=added)] if added else []
+
+
+def _expire(state: Approval, command: ExpireApproval, context: Context) -> Events:
+    _require_system(state, command, context)
+    if state.deadline is None or context.now < state.deadline:
+        due = "there is none" if state.deadline is None else state.deadline.isoformat()
+        raise _refuse(state, command, "not_due", f"the deadline has not passed: {due}")
+    return [ApprovalExpired(continued=state.on_expiry is OnExpiry.CONTINUE)]
+
+
+def _withdraw(state: Approval, command: WithdrawApproval, context: Context) -> Events:
+    if context.actor != state.requested_by and not is_system(context):
+        raise refuse_actor(
+            "approval", state, command, context, f"{state.requested_by} asked, and only they take it back"
+        )
+    return [ApprovalWithdrawn(reason=command.reason)]
+
+
+_DECISIONS: Mapping[type[Command], Decide] = MappingProxyType(
+    {
+        RequestApproval: _request,
+        Approve: _approve,
+        Reject: _reject,
+        RequestChanges: _request_changes,
+        DelegateApproval: _delegate,
+        RemindReviewers: _remind,
+        EscalateApproval: _escalate,
+        ExpireApproval: _expire,
+        WithdrawApproval: _withdraw,
+    }
+)
+
+APPROVAL_DECIDER = Decider(aggregate=APPROVAL, decisions=_DECISIONS)

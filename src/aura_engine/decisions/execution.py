@@ -1,0 +1,350 @@
+"""Decisions about executions.
+
+Source: first seed, "Execution Model", "Remote Worker Model"; second seed, "Agent Failures", "Authorization".
+
+Who may do what: the worker that holds the lease reports (as ``system:``), or the agent of the execution does, about its
+own run; both under the current epoch. Humans and AURA steer: follow up, complete, retry, interrupt, cancel.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from math import isfinite
+from types import MappingProxyType
+from typing import Any
+
+from msgspec.structs import replace
+
+from aura_contracts.actors import actor_kind
+from aura_contracts.errors import ActorNotAllowed, RuleViolated
+from aura_contracts.events import Event
+from aura_contracts.execution import (
+    EXECUTION,
+    ActionLogged,
+    CancelExecution,
+    CleanupFinished,
+    CodingChangedNothing,
+    CodingFinished,
+    CompleteExecution,
+    Execution,
+    ExecutionCancelled,
+    ExecutionCompleted,
+    ExecutionFailed,
+    ExecutionLeased,
+    ExecutionQueued,
+    ExecutionStatus,
+    FailExecution,
+    FinishCleanup,
+    FinishCoding,
+    FinishPreparation,
+    FinishSetup,
+    FollowUpRequested,
+    InterruptRequested,
+    LeaseExecution,
+    LogAction,
+    LoseWorker,
+    PreparationStarted,
+    ProcessExited,
+    ProcessStarted,
+    QueueExecution,
+    RecordProcessExit,
+    RecordProcessStart,
+    RecordSession,
+    RecordStageFailure,
+    RecordUsage,
+    Report,
+    RequestFollowUp,
+    RequestInterrupt,
+    RetryStage,
+    SessionRecorded,
+    SetupFinished,
+    StageRetried,
+    StageRetryScheduled,
+    StartPreparation,
+    UsageRecorded,
+    WorkspacePrepared,
+)
+from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.machine import Command
+from aura_engine.decisions._decider import (
+    Context,
+    Decide,
+    Decider,
+    is_agent,
+    is_human,
+    is_system,
+    refuse_actor,
+    refuse_rule,
+)
+
+Events = Sequence[Event]
+
+DELAY_LIMIT = 366 * 24 * 3600.0
+"""Seconds; an attempt that would be made again later than in a year is a slip of the keyboard."""
+
+
+def _refuse(state: Execution, command: Command, rule: str, reason: str, remedy: str = "") -> RuleViolated:
+    return refuse_rule("execution", state.id, command, rule, reason, remedy)
+
+
+def _is_amount(value: float) -> bool:
+    """Whether `value` is one of something that can be counted: finite and not below zero."""
+    return isfinite(value) and value >= 0
+
+
+def _require_current_epoch(state: Execution, command: Report) -> None:
+    """A report counts only under the epoch in which the execution was given out last."""
+    if state.lease_id is None:
+        raise _refuse(state, command, "no_lease", "no worker was given the execution")
+    reason = f"the lease is in epoch {state.epoch}, the report came from epoch {command.epoch}"
+    if command.epoch < state.epoch:
+        remedy = "the worker ends what it still runs of it, or is given the lease again"
+        raise _refuse(state, command, "stale_epoch", reason, remedy)
+    if command.epoch > state.epoch:
+        raise _refuse(state, command, "unknown_epoch", reason, "record the new grant first")
+
+
+def _require_reporter(state: Execution, command: Report, context: Context) -> None:
+    if not (is_agent(context, state.agent_id) or is_system(context)):
+        raise refuse_actor("execution", state, command, context, "only its worker and its agent report on it")
+    _require_current_epoch(state, command)
+
+
+def _require_attempt(state: Execution, command: Report, context: Context) -> None:
+    """What an attempt leads to is reported while it runs: not after it failed, before the next one has begun."""
+    _require_reporter(state, command, context)
+    if state.retry_at is not None:
+        reason = f"attempt {state.attempt} at {state.status} failed, the next begins at {state.retry_at.isoformat()}"
+        raise _refuse(state, command, "retry_pending", reason, "record that the stage is tried again first")
+
+
+def _require_steering(state: Execution, command: Command, context: Context) -> None:
+    if actor_kind(context.actor) == "agent":
+        raise refuse_actor("execution", state, command, context, "only a human or AURA may")
+
+
+def _require_system(state: Execution, command: Command, context: Context) -> None:
+    if not is_system(context):
+        raise refuse_actor("execution", state, command, context, "only AURA may")
+
+
+# --- Before the run ---------------------------------------------------------------------------------------------------
+
+
+def _queue(_: None, command: QueueExecution, context: Context) -> Events:
+    if actor_kind(context.actor) == "agent" and not is_agent(context, command.agent_id):
+        raise ActorNotAllowed(
+            aggregate="execution",
+            aggregate_id=command.execution_id,
+            command=type(command).__name__,
+            actor=context.actor,
+            reason="an agent asks for runs of its own only",
+        )
+    for name, text in (("executor", command.executor), ("prompt", command.prompt)):
+        if not text.strip():
+            raise refuse_rule("execution", command.execution_id, command, name, f"the {name} is empty")
+    retry = command.retry
+    longest = retry.max_delay * (1 + retry.jitter)
+    delays = 0 <= retry.base_delay <= DELAY_LIMIT and 0 <= longest <= DELAY_LIMIT and 0 <= retry.jitter <= 1
+    if retry.max_attempts < 1 or not delays:
+        reason = f"max_attempts is at least 1, delays are 0 to {DELAY_LIMIT:.0f} seconds, jitter is between 0 and 1"
+        raise refuse_rule("execution", command.execution_id, command, "retry", reason)
+    return [ExecutionQueued(**{name: getattr(command, name) for name in command.__struct_fields__})]
+
+
+def _lease(state: Execution, command: LeaseExecution, context: Context) -> Events:
+    _require_system(state, command, context)
+    if command.epoch < 1:
+        raise _refuse(state, command, "epoch", f"epochs count from 1, this is {command.epoch}")
+    if state.lease_id not in (None, command.lease_id):
+        raise _refuse(state, command, "other_lease", f"the execution has lease {state.lease_id}, and never another")
+    if (command.epoch, command.worker_id) == (state.epoch, state.worker_id):
+        return []
+    if command.epoch <= state.epoch:
+        reason = f"epoch {state.epoch} was granted to worker {state.worker_id} already, this grant is {command.epoch}"
+        raise _refuse(state, command, "stale_epoch", reason)
+    return [ExecutionLeased(lease_id=command.lease_id, epoch=command.epoch, worker_id=command.worker_id)]
+
+
+# --- Steps ------------------------------------------------------------------------------------------------------------
+
+
+def _start_preparation(state: Execution, command: StartPreparation, context: Context) -> Events:
+    _require_reporter(state, command, context)
+    return [PreparationStarted()]
+
+
+def _finish_preparation(state: Execution, command: FinishPreparation, context: Context) -> Events:
+    _require_attempt(state, command, context)
+    if state.workspace_id not in (None, command.workspace_id):
+        reason = f"the execution is to work in workspace {state.workspace_id}, not in {command.workspace_id}"
+        raise _refuse(state, command, "other_workspace", reason, "prepare the workspace that was asked for")
+    return [WorkspacePrepared(workspace_id=command.workspace_id)]
+
+
+def _finish_setup(state: Execution, command: FinishSetup, context: Context) -> Events:
+    _require_attempt(state, command, context)
+    return [SetupFinished()]
+
+
+def _finish_coding(state: Execution, command: FinishCoding, context: Context) -> Events:
+    _require_attempt(state, command, context)
+    outcome = command.outcome
+    if min(outcome.changed_files, outcome.lines_added, outcome.lines_removed) < 0:
+        raise _refuse(state, command, "outcome", f"files and lines are counted, these are not counts: {outcome}")
+    return [CodingFinished(outcome=outcome)] if outcome.changed_files else [CodingChangedNothing()]
+
+
+def _finish_cleanup(state: Execution, command: FinishCleanup, context: Context) -> Events:
+    _require_attempt(state, command, context)
+    return [CleanupFinished()]
+
+
+def _request_follow_up(state: Execution, command: RequestFollowUp, context: Context) -> Events:
+    _require_steering(state, command, context)
+    prompt = command.feedback if command.prompt is None else command.prompt
+    if not command.feedback.strip() or not prompt.strip():
+        raise _refuse(state, command, "feedback_required", "say what should be different")
+    return [FollowUpRequested(feedback=command.feedback, prompt=prompt)]
+
+
+def _complete(state: Execution, command: CompleteExecution, context: Context) -> Events:
+    _require_steering(state, command, context)
+    return [ExecutionCompleted()]
+
+
+def _fail(state: Execution, command: FailExecution, context: Context) -> Events:
+    _require_steering(state, command, context)
+    return [ExecutionFailed(failure=_in_stage(state, command.failure))]
+
+
+def _cancel(state: Execution, command: CancelExecution, context: Context) -> Events:
+    _require_steering(state, command, context)
+    return [ExecutionCancelled(reason=command.reason)]
+
+
+# --- Failing and trying again -----------------------------------------------------------------------------------------
+
+
+def _in_stage(state: Execution, failure: Failure) -> Failure:
+    return failure if failure.stage else replace(failure, stage=str(state.status))
+
+
+def _record_stage_failure(state: Execution, command: RecordStageFailure, context: Context) -> Events:
+    _require_attempt(state, command, context)
+    if not 0 <= command.delay <= DELAY_LIMIT:
+        raise _refuse(state, command, "delay", f"{command.delay} seconds is not between 0 and {DELAY_LIMIT:.0f}")
+    failure = _in_stage(state, command.failure)
+    if state.attempt >= state.retry.max_attempts or not failure.retryable:
+        return [ExecutionFailed(failure=failure)]
+    retry_at = context.now + timedelta(seconds=command.delay)
+    return [StageRetryScheduled(failure=failure, attempt=state.attempt, retry_at=retry_at)]
+
+
+def _retry_stage(state: Execution, command: RetryStage, context: Context) -> Events:
+    _require_steering(state, command, context)
+    if state.retry_at is None:
+        raise _refuse(state, command, "nothing_to_retry", f"no attempt at {state.status} has failed")
+    if context.now < state.retry_at and not is_human(context):  # a human need not wait
+        raise _refuse(state, command, "not_due", f"the next attempt begins at {state.retry_at.isoformat()}")
+    return [StageRetried(attempt=state.attempt + 1)]
+
+
+def _lose_worker(state: Execution, command: LoseWorker, context: Context) -> Events:
+    _require_system(state, command, context)
+    _require_current_epoch(state, command)
+    if state.status is ExecutionStatus.REVIEW and not state.processes:
+        return []
+    lost = Failure(FailureReason.WORKER_LOST, f"worker {state.worker_id} did not come back", str(state.status))
+    return [ExecutionFailed(failure=lost)]
+
+
+def _request_interrupt(state: Execution, command: RequestInterrupt, context: Context) -> Events:
+    _require_steering(state, command, context)
+    return [] if state.interrupted else [InterruptRequested(reason=command.reason)]
+
+
+# --- What happens within a stage --------------------------------------------------------------------------------------
+
+
+def _record_session(state: Execution, command: RecordSession, context: Context) -> Events:
+    _require_reporter(state, command, context)
+    if not command.session_id.strip():
+        raise _refuse(state, command, "session", "the session id is empty")
+    if command.session_id == state.session_id:
+        return []
+    return [SessionRecorded(session_id=command.session_id, previous_session_id=state.session_id)]
+
+
+def _record_process_start(state: Execution, command: RecordProcessStart, context: Context) -> Events:
+    _require_attempt(state, command, context)
+    process = command.process
+    if process in state.processes:
+        return []
+    identity = process.identity
+    if identity.pid < 1 or not identity.started.strip() or not identity.token.strip():
+        reason = "a process is recognised by a pid above 0, its start time and its token"
+        raise _refuse(state, command, "process_identity", reason)
+    for other in state.processes:
+        if other.identity.token == identity.token:
+            reason = f"process {other.identity.pid} has the token of process {identity.pid}"
+            raise _refuse(state, command, "process_identity", reason, "give each process a token of its own")
+    return [ProcessStarted(process=process)]
+
+
+def _record_process_exit(state: Execution, command: RecordProcessExit, context: Context) -> Events:
+    _require_reporter(state, command, context)
+    if all(process.identity.token != command.token for process in state.processes):
+        raise _refuse(state, command, "unknown_process", f"no process with the token {command.token!r} is running")
+    if command.exit_code is not None and command.signal is not None:
+        raise _refuse(state, command, "exit", "a process ends with an exit code or by a signal, not with both")
+    if not _is_amount(command.cpu_seconds or 0.0) or not _is_amount(command.peak_memory or 0):
+        reason = f"{command.cpu_seconds} s of CPU time and {command.peak_memory} bytes of memory are not amounts"
+        raise _refuse(state, command, "exit", reason)
+    return [ProcessExited(**_without_epoch(command))]
+
+
+def _record_usage(state: Execution, command: RecordUsage, context: Context) -> Events:
+    _require_reporter(state, command, context)
+    usage = command.usage
+    if not all(_is_amount(getattr(usage, name)) for name in usage.__struct_fields__):
+        raise _refuse(state, command, "usage", f"tokens and cost are amounts, these are not: {usage}")
+    return [UsageRecorded(usage=usage)]
+
+
+def _log_action(state: Execution, command: LogAction, context: Context) -> Events:
+    _require_reporter(state, command, context)
+    if not command.action.strip():
+        raise _refuse(state, command, "action", "the action has no name")
+    return [ActionLogged(**{**_without_epoch(command), "agent_type": command.agent_type or state.agent_type})]
+
+
+def _without_epoch(command: Report) -> dict[str, Any]:
+    return {name: getattr(command, name) for name in command.__struct_fields__ if name != "epoch"}
+
+
+_DECISIONS: Mapping[type[Command], Decide] = MappingProxyType(
+    {
+        QueueExecution: _queue,
+        LeaseExecution: _lease,
+        StartPreparation: _start_preparation,
+        FinishPreparation: _finish_preparation,
+        FinishSetup: _finish_setup,
+        FinishCoding: _finish_coding,
+        FinishCleanup: _finish_cleanup,
+        RecordStageFailure: _record_stage_failure,
+        RecordSession: _record_session,
+        RecordProcessStart: _record_process_start,
+        RecordProcessExit: _record_process_exit,
+        RecordUsage: _record_usage,
+        LogAction: _log_action,
+        LoseWorker: _lose_worker,
+        RetryStage: _retry_stage,
+        RequestFollowUp: _request_follow_up,
+        CompleteExecution: _complete,
+        FailExecution: _fail,
+        RequestInterrupt: _request_interrupt,
+        CancelExecution: _cancel,
+    }
+)
+
+EXECUTION_DECIDER = Decider(aggregate=EXECUTION, decisions=_DECISIONS)

@@ -1,0 +1,66 @@
+"""Decisions about output: AURA alone records it, chunk after chunk, none twice and none left out."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from aura_contracts.errors import ActorNotAllowed, RuleViolated
+from aura_contracts.events import Event
+from aura_contracts.ids import output_stream
+from aura_contracts.machine import Command
+from aura_contracts.output import OUTPUT, Chunk, CloseOutput, Output, OutputClosed, OutputRecorded, RecordOutput
+from aura_engine.decisions._decider import Context, Decide, Decider, is_system, refuse_rule
+
+Events = Sequence[Event]
+
+
+def _refuse(command: RecordOutput | CloseOutput, rule: str, reason: str, remedy: str = "") -> RuleViolated:
+    return refuse_rule("output", output_stream(command.execution_id), command, rule, reason, remedy)
+
+
+def _require_own(state: Output | None, command: RecordOutput | CloseOutput, context: Context) -> None:
+    if not is_system(context):
+        raise ActorNotAllowed(
+            aggregate="output",
+            aggregate_id=output_stream(command.execution_id),
+            command=type(command).__name__,
+            actor=context.actor,
+            reason="AURA records what the processes wrote",
+        )
+    if state is not None and state.execution_id != command.execution_id:
+        reason = f"this is the output of execution {state.execution_id}, not of {command.execution_id}"
+        raise _refuse(command, "other_execution", reason)
+
+
+def _is_storable(chunk: Chunk) -> bool:
+    """Whether the chunk holds either text that every database can store, or bytes."""
+    if chunk.text is None or chunk.data is not None:
+        return chunk.text is None and chunk.data is not None
+    return "\0" not in chunk.text and not any("\ud800" <= character <= "\udfff" for character in chunk.text)
+
+
+def _record(state: Output | None, command: RecordOutput, context: Context) -> Events:
+    _require_own(state, command, context)
+    expected = 1 if state is None else state.next
+    if command.first > expected:
+        reason = f"chunks {expected} to {command.first - 1} are missing"
+        raise _refuse(command, "sequence_gap", reason, f"send the output again from chunk {expected} on")
+    if command.first < expected:
+        reason = f"chunk {command.first} was to be recorded when {expected} was next"
+        raise _refuse(command, "sequence_overlap", reason, f"send the output from chunk {expected} on")
+    if not command.chunks:
+        raise _refuse(command, "empty", "there is no output in the batch")
+    for number, chunk in enumerate(command.chunks, command.first):
+        if not _is_storable(chunk):
+            reason = f"chunk {number} is not either text without NUL and lone surrogates, or bytes"
+            raise _refuse(command, "chunk", reason, "make chunks with Chunk.of")
+    return [OutputRecorded(execution_id=command.execution_id, first=command.first, chunks=command.chunks)]
+
+
+def _close(state: Output | None, command: CloseOutput, context: Context) -> Events:
+    _require_own(state, command, context)
+    return [OutputClosed(execution_id=command.execution_id)]
+
+
+_DECISIONS: Mapping[type[Command], Decide] = MappingProxyType({RecordOutput: _record, CloseOutput: _close})
+
+OUTPUT_DECIDER = Decider(aggregate=OUTPUT, decisions=_DECISIONS)

@@ -1,0 +1,145 @@
+"""Decisions about prompt templates.
+
+Source: first seed, "Prompt template strict rendering"; ARCHITECTURE names the limits. Whether a text is a correct
+template is found out by whoever renders it, before it asks for a decision.
+
+Who may do what: humans and AURA itself; an agent never changes the words that it or another agent is given.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from aura_contracts.actors import actor_kind
+from aura_contracts.errors import ActorNotAllowed
+from aura_contracts.events import Event
+from aura_contracts.ids import is_canonical_id
+from aura_contracts.machine import Command
+from aura_contracts.template import (
+    PROMPT_TEMPLATE,
+    DefineTemplate,
+    PromptTemplate,
+    RestoreTemplate,
+    RetireTemplate,
+    ReviseTemplate,
+    TemplateDefined,
+    TemplateRestored,
+    TemplateRetired,
+    TemplateRevised,
+    TemplateScope,
+    template_id,
+)
+from aura_engine.decisions._decider import Context, Decide, Decider, refuse_rule
+
+Events = Sequence[Event]
+
+TEXT_LIMIT = 64 * 1024
+"""Bytes of a template's text in UTF-8: 64 KiB."""
+
+VARIABLE_LIMIT = 100
+"""Declared variables of one template."""
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
+
+
+def _require_no_agent(id_: str, command: Command, context: Context) -> None:
+    if actor_kind(context.actor) == "agent":
+        raise ActorNotAllowed(
+            aggregate="template",
+            aggregate_id=id_,
+            command=type(command).__name__,
+            actor=context.actor,
+            reason="agents do not change prompts",
+        )
+
+
+def _require_name(command: DefineTemplate) -> None:
+    if not _NAME.fullmatch(command.name):
+        reason = f"{command.name!r} is not a name: a letter, then up to 99 letters, digits, '_', '-'"
+        raise refuse_rule("template", command.template_id, command, "name", reason)
+
+
+def _require_scope_key(command: DefineTemplate) -> None:
+    scope, key = command.scope, command.scope_key
+    wanted = {
+        TemplateScope.PROJECT: "the name of the project",
+        TemplateScope.TASK: "the id of the task",
+        TemplateScope.WORKSPACE: "the id of the workspace",
+    }
+    if scope is TemplateScope.GLOBAL:
+        fits = key is None
+    elif scope is TemplateScope.PROJECT:
+        fits = key is not None and bool(key.strip())
+    else:
+        fits = key is not None and is_canonical_id(key)
+    if not fits:
+        reason = f"a {scope} template has {wanted.get(scope, 'no key')} as its scope key, not {key!r}"
+        raise refuse_rule("template", command.template_id, command, "scope_key", reason)
+
+
+def _require_text(id_: str, command: DefineTemplate | ReviseTemplate) -> None:
+    size = len(command.text.encode("utf-8", "surrogatepass"))
+    if not command.text.strip():
+        raise refuse_rule("template", id_, command, "text", "the text is empty", "to use none, retire the template")
+    if size > TEXT_LIMIT:
+        reason = f"the text takes {size} bytes; the limit is {TEXT_LIMIT}"
+        raise refuse_rule("template", id_, command, "text_too_large", reason, "shorten it")
+
+
+def _require_variables(id_: str, command: DefineTemplate | ReviseTemplate) -> None:
+    names = command.variables
+    if len(names) > VARIABLE_LIMIT:
+        reason = f"a template declares at most {VARIABLE_LIMIT} variables, this one {len(names)}"
+        raise refuse_rule("template", id_, command, "variables", reason)
+    for index, name in enumerate(names):
+        if not name.isidentifier():
+            raise refuse_rule("template", id_, command, "variables", f"{name!r} is not the name of a variable")
+        if name in names[:index]:
+            raise refuse_rule("template", id_, command, "variables", f"{name!r} is declared twice")
+
+
+def _define(_: None, command: DefineTemplate, context: Context) -> Events:
+    _require_no_agent(command.template_id, command, context)
+    _require_name(command)
+    _require_scope_key(command)
+    _require_text(command.template_id, command)
+    _require_variables(command.template_id, command)
+    derived = template_id(command.scope, command.scope_key, command.name)
+    if command.template_id != derived:
+        reason = f"the id of {command.name!r} in this scope is {derived}"
+        raise refuse_rule("template", command.template_id, command, "template_id", reason, "use that id")
+    return [TemplateDefined(**{name: getattr(command, name) for name in command.__struct_fields__})]
+
+
+def _revise(state: PromptTemplate, command: ReviseTemplate, context: Context) -> Events:
+    _require_no_agent(state.id, command, context)
+    _require_text(state.id, command)
+    _require_variables(state.id, command)
+    if command.based_on not in {None, state.revision}:
+        reason = f"the change is based on revision {command.based_on}, the current one is {state.revision}"
+        raise refuse_rule("template", state.id, command, "stale_revision", reason, "look at the current text first")
+    if (command.text, command.variables) == (state.text, state.variables):
+        return []
+    return [TemplateRevised(revision=state.revision + 1, text=command.text, variables=command.variables)]
+
+
+def _retire(state: PromptTemplate, command: RetireTemplate, context: Context) -> Events:
+    _require_no_agent(state.id, command, context)
+    return [TemplateRetired(reason=command.reason)]
+
+
+def _restore(state: PromptTemplate, command: RestoreTemplate, context: Context) -> Events:
+    _require_no_agent(state.id, command, context)
+    return [TemplateRestored()]
+
+
+_DECISIONS: Mapping[type[Command], Decide] = MappingProxyType(
+    {
+        DefineTemplate: _define,
+        ReviseTemplate: _revise,
+        RetireTemplate: _retire,
+        RestoreTemplate: _restore,
+    }
+)
+
+PROMPT_TEMPLATE_DECIDER = Decider(aggregate=PROMPT_TEMPLATE, decisions=_DECISIONS)

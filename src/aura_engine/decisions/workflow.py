@@ -1,0 +1,383 @@
+"""Decisions about workflows.
+
+Source: second seed, "Workflow", "Workflow Orchestration", "Workflow Execution".
+
+Who may do what: humans start, steer and call off; what became of a step is said by AURA itself (``system:``), which
+follows the step's task and approval; agents know tasks only. A command on a step passes the workflow's table first
+(in the decider), then the step's own table, then the rules below.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from aura_contracts.actors import actor_kind
+from aura_contracts.errors import ActorNotAllowed, AggregateNotFound, RuleViolated, TransitionRefused
+from aura_contracts.events import Event
+from aura_contracts.machine import Command
+from aura_contracts.workflow import (
+    OVER,
+    STEP_TABLE,
+    WORKFLOW,
+    AwaitStepApproval,
+    CancelWorkflow,
+    CompleteStep,
+    CompleteWorkflow,
+    FailStep,
+    FailWorkflow,
+    PauseWorkflow,
+    ResumeStep,
+    ResumeWorkflow,
+    RetryStep,
+    SkipStep,
+    StartStep,
+    StartWorkflow,
+    StepAwaitingApproval,
+    StepCompleted,
+    StepDefinition,
+    StepFailed,
+    StepResumed,
+    StepRetried,
+    StepSkipped,
+    StepStarted,
+    StepStatus,
+    StepType,
+    UpdateWorkflowContext,
+    Workflow,
+    WorkflowCancelled,
+    WorkflowCompleted,
+    WorkflowContextUpdated,
+    WorkflowFailed,
+    WorkflowPaused,
+    WorkflowResumed,
+    WorkflowStarted,
+    WorkflowStatus,
+    WorkflowStep,
+    find_cycle,
+    find_step,
+    waits_for,
+)
+from aura_engine.decisions._decider import (
+    Context,
+    Decide,
+    Decider,
+    is_human,
+    is_system,
+    refuse_actor,
+    refuse_rule,
+)
+
+Events = Sequence[Event]
+
+NAME_LIMIT = 200
+"""Characters; a name is one line in a list."""
+
+STEP_LIMIT = 500
+"""Steps in one workflow; its state is folded as a whole."""
+
+_STEP_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+
+
+# --- Who --------------------------------------------------------------------------------------------------------------
+
+
+def _require_no_agent(state: Workflow, command: Command, context: Context) -> None:
+    if actor_kind(context.actor) == "agent":
+        raise refuse_actor("workflow", state, command, context, "agents act on tasks, not on workflows")
+
+
+def _require_system(state: Workflow, command: Command, context: Context) -> None:
+    if not is_system(context):
+        raise refuse_actor("workflow", state, command, context, "only AURA reports what became of a step")
+
+
+# --- Definition -------------------------------------------------------------------------------------------------------
+
+
+def _definition_problem(steps: Sequence[StepDefinition]) -> tuple[str, str] | None:
+    """Return the first rule that the steps break, with the reason."""
+    if not 1 <= len(steps) <= STEP_LIMIT:
+        return "steps", f"a workflow has 1 to {STEP_LIMIT} steps, this one has {len(steps)}"
+    return (
+        _ids_problem(steps)
+        or next((problem for step in steps if (problem := _step_problem(step))), None)
+        or _references_problem(steps)
+        or _cycle_problem(steps)
+    )
+
+
+def _ids_problem(steps: Sequence[StepDefinition]) -> tuple[str, str] | None:
+    for step_id, times in Counter(step.id for step in steps).items():
+        if not _STEP_ID.fullmatch(step_id):
+            return "step_id", f"{step_id!r} is not a step id: up to 100 letters, digits, '_', '-', '.'"
+        if times > 1:
+            return "duplicate_step", f"{times} steps have the id {step_id!r}"
+    return None
+
+
+def _step_problem(step: StepDefinition) -> tuple[str, str] | None:
+    config, kind = step.config, step.type
+    if kind is StepType.AGENT_TASK and not step.task_template.strip():
+        return "task_template", f"step {step.id!r} is of type agent_task and has no task_template"
+    if step.requires_approval and kind not in {StepType.AGENT_TASK, StepType.HUMAN_APPROVAL}:
+        return "requires_approval", f"step {step.id!r} is of type {kind} and proposes nothing that could be approved"
+    if kind is StepType.CONDITIONAL and not (config.condition.strip() and (config.then or config.otherwise)):
+        return "condition", f"step {step.id!r} is of type conditional and needs a condition and a branch"
+    if kind is not StepType.CONDITIONAL and (config.condition or config.then or config.otherwise):
+        return "condition", f"step {step.id!r} is of type {kind} and has no condition and no branches"
+    if (kind is StepType.PARALLEL) != bool(config.children):
+        return "children", f"step {step.id!r} is of type {kind}; a parallel step has children, no other step has"
+    return None
+
+
+def _references_problem(steps: Sequence[StepDefinition]) -> tuple[str, str] | None:
+    ids = {step.id for step in steps}
+    holder: dict[str, str] = {}
+    for step in steps:
+        for name in (*step.dependencies, *step.config.contained):
+            if name not in ids:
+                return "unknown_step", f"step {step.id!r} names {name!r}, and there is no such step"
+        for inner in step.config.contained:
+            if inner in holder:
+                return "placed_twice", f"step {inner!r} is in {holder[inner]!r} and again in {step.id!r}"
+            holder[inner] = step.id
+    return None
+
+
+def _cycle_problem(steps: Sequence[StepDefinition]) -> tuple[str, str] | None:
+    cycle = find_cycle(steps)
+    return ("cyclic_steps", f"steps wait for one another: {' -> '.join(cycle)}") if cycle else None
+
+
+def _start(_: None, command: StartWorkflow, context: Context) -> Events:
+    about = {"aggregate": "workflow", "aggregate_id": command.workflow_id, "command": "StartWorkflow"}
+    if actor_kind(context.actor) == "agent":
+        raise ActorNotAllowed(**about, actor=context.actor, reason="agents act on tasks, not on workflows")
+    if not command.name.strip() or len(command.name) > NAME_LIMIT:
+        reason = f"a name has 1 to {NAME_LIMIT} characters, this one has {len(command.name.strip())}"
+        raise RuleViolated(**about, rule="name", reason=reason)
+    if problem := _definition_problem(command.steps):
+        raise RuleViolated(**about, rule=problem[0], reason=problem[1], remedy="correct the definition")
+    return [WorkflowStarted(**{name: getattr(command, name) for name in command.__struct_fields__})]
+
+
+# --- Steps ------------------------------------------------------------------------------------------------------------
+
+_StepCommand = StartStep | AwaitStepApproval | ResumeStep | CompleteStep | FailStep | SkipStep | RetryStep
+
+
+def _require_step(state: Workflow, command: _StepCommand) -> WorkflowStep:
+    """Return the step that the command names."""
+    if step := find_step(state, command.step_id):
+        return step
+    raise AggregateNotFound(
+        aggregate="workflow step",
+        aggregate_id=f"{state.id}/{command.step_id}",
+        command=type(command).__name__,
+        remedy=f"its steps are {', '.join(step.id for step in state.steps)}",
+    )
+
+
+def _require_possible_step(state: Workflow, command: _StepCommand) -> WorkflowStep:
+    """Return the step that the command names; the command's first event must have a row in the step's table."""
+    step, event = _require_step(state, command), command.emits[0]
+    if event in STEP_TABLE.get(step.status, {}):
+        return step
+    raise TransitionRefused(
+        aggregate="workflow step",
+        aggregate_id=f"{state.id}/{step.id}",
+        command=type(command).__name__,
+        status=step.status,
+        allowed_in=tuple(str(status) for status, row in STEP_TABLE.items() if status and event in row),
+    )
+
+
+def _require_subject(state: Workflow, step: WorkflowStep, command: StartStep) -> None:
+    """A step is started with what it waits for: a task, an approval, or nothing."""
+    needs = {StepType.AGENT_TASK: "a task_id", StepType.HUMAN_APPROVAL: "an approval_id"}
+    has_right = (command.task_id is not None) is (step.type is StepType.AGENT_TASK) and (
+        command.approval_id is not None
+    ) is (step.type is StepType.HUMAN_APPROVAL)
+    if not has_right:
+        reason = f"step {step.id!r} is of type {step.type} and starts with {needs.get(step.type, 'no id')}"
+        raise refuse_rule("workflow", state.id, command, "step_subject", reason)
+
+
+def _require_agent_task(state: Workflow, step: WorkflowStep, command: Command) -> None:
+    if step.type is not StepType.AGENT_TASK:
+        reason = f"step {step.id!r} is of type {step.type}; only the task of an agent_task asks and goes on"
+        raise refuse_rule("workflow", state.id, command, "step_type", reason)
+
+
+def _is_started_by(step: WorkflowStep, command: StartStep) -> bool:
+    """Whether this very command was carried out before and the step is under way."""
+    same = command.task_id == step.task_id
+    if command.task_id is None:
+        same = same and command.approval_id == step.approval_id
+    return same and step.status in {StepStatus.RUNNING, StepStatus.AWAITING_APPROVAL}
+
+
+def _require_active(state: Workflow, command: StartStep) -> None:
+    """Nothing new starts in a workflow that is paused or failed, though its running steps may still ask a human."""
+    if state.status is not WorkflowStatus.ACTIVE:
+        raise TransitionRefused(
+            aggregate="workflow",
+            aggregate_id=state.id,
+            command="StartStep",
+            status=state.status,
+            allowed_in=tuple(str(status) for status in WORKFLOW.statuses_accepting(StepStarted)),
+        )
+
+
+def _start_step(state: Workflow, command: StartStep, context: Context) -> Events:
+    _require_system(state, command, context)
+    if _is_started_by(_require_step(state, command), command):
+        return []
+    _require_active(state, command)
+    step = _require_possible_step(state, command)
+    _require_subject(state, step, command)
+    if waiting := waits_for(state, step.id):
+        reason = f"step {step.id!r} waits for {', '.join(waiting)}"
+        raise refuse_rule("workflow", state.id, command, "dependencies", reason, "start a step that is ready")
+    started = StepStarted(step_id=step.id, task_id=command.task_id, approval_id=command.approval_id)
+    if command.approval_id is None:
+        return [started]
+    return [started, StepAwaitingApproval(step_id=step.id, approval_id=command.approval_id)]
+
+
+def _await_approval(state: Workflow, command: AwaitStepApproval, context: Context) -> Events:
+    _require_system(state, command, context)
+    step = _require_possible_step(state, command)
+    _require_agent_task(state, step, command)
+    return [StepAwaitingApproval(step_id=step.id, approval_id=command.approval_id)]
+
+
+def _resume_step(state: Workflow, command: ResumeStep, context: Context) -> Events:
+    _require_system(state, command, context)
+    step = _require_possible_step(state, command)
+    _require_agent_task(state, step, command)
+    return [StepResumed(step_id=step.id, approved=command.approved)]
+
+
+def _require_approved(state: Workflow, step: WorkflowStep, command: CompleteStep) -> None:
+    """Completing a human_approval is the yes itself; an agent_task has got its yes, where it needs one or has asked."""
+    asks = step.requires_approval or step.status is StepStatus.AWAITING_APPROVAL
+    if step.type is StepType.AGENT_TASK and asks and not step.approved:
+        reason = f"step {step.id!r} requires an approval and has none"
+        raise refuse_rule("workflow", state.id, command, "approval_required", reason, "have its approval decided")
+
+
+def _complete_step(state: Workflow, command: CompleteStep, context: Context) -> Events:
+    _require_system(state, command, context)
+    step = _require_possible_step(state, command)
+    _require_approved(state, step, command)
+    if (command.outcome is not None) is not (step.type is StepType.CONDITIONAL):
+        reason = f"step {step.id!r} is of type {step.type}; conditional steps complete with an outcome, others without"
+        raise refuse_rule("workflow", state.id, command, "outcome", reason)
+    if waiting := [each.id for each in state.steps if each.id in step.config.children and each.status not in OVER]:
+        reason = f"step {step.id!r} waits for its children {', '.join(waiting)}"
+        raise refuse_rule("workflow", state.id, command, "children", reason)
+    completed = StepCompleted(step_id=step.id, result=command.result, outcome=command.outcome)
+    not_taken = step.config.otherwise if command.outcome else step.config.then
+    skipped = _with_contained(state, not_taken) if step.type is StepType.CONDITIONAL else []
+    reason = f"the condition of {step.id} is {str(command.outcome).lower()}"
+    return [completed, *(StepSkipped(step_id=each.id, reason=reason) for each in skipped)]
+
+
+def _with_contained(state: Workflow, step_ids: Sequence[str]) -> list[WorkflowStep]:
+    """Return those of the steps, and of all that they contain, that can be skipped."""
+    found: list[WorkflowStep] = []
+    for step_id in step_ids:
+        step = find_step(state, step_id)
+        assert step is not None, "the definition names only steps that exist"
+        if StepSkipped in STEP_TABLE.get(step.status, {}):
+            found.append(step)
+        found += _with_contained(state, step.config.contained)
+    return found
+
+
+def _fail_step(state: Workflow, command: FailStep, context: Context) -> Events:
+    _require_system(state, command, context)
+    return [StepFailed(step_id=_require_possible_step(state, command).id, failure=command.failure)]
+
+
+def _skip_step(state: Workflow, command: SkipStep, context: Context) -> Events:
+    _require_no_agent(state, command, context)
+    skipped = _with_contained(state, [_require_possible_step(state, command).id])
+    asked = [step.id for step in skipped if step.type is StepType.HUMAN_APPROVAL]
+    if asked and is_human(context):
+        reason = f"step {asked[0]!r} is a human approval; skipping it would pass it by"
+        remedy = "approve it, or cancel the workflow"
+        raise refuse_rule("workflow", state.id, command, "approval_required", reason, remedy)
+    return [StepSkipped(step_id=step.id, reason=command.reason) for step in skipped]
+
+
+def _retry_step(state: Workflow, command: RetryStep, context: Context) -> Events:
+    _require_no_agent(state, command, context)
+    return [StepRetried(step_id=_require_possible_step(state, command).id)]
+
+
+# --- Workflow ---------------------------------------------------------------------------------------------------------
+
+
+def _update_context(state: Workflow, command: UpdateWorkflowContext, context: Context) -> Events:
+    _require_no_agent(state, command, context)
+    if both := sorted(set(command.values) & set(command.remove)):
+        reason = f"{', '.join(both)} cannot be set and removed at once"
+        raise refuse_rule("workflow", state.id, command, "context", reason)
+    values = {
+        key: value for key, value in command.values.items() if key not in state.context or state.context[key] != value
+    }
+    removed = tuple(key for key in command.remove if key in state.context)
+    return [WorkflowContextUpdated(values=values, removed=removed)] if values or removed else []
+
+
+def _pause(state: Workflow, command: PauseWorkflow, context: Context) -> Events:
+    _require_no_agent(state, command, context)
+    return [WorkflowPaused(reason=command.reason)]
+
+
+def _resume(state: Workflow, command: ResumeWorkflow, context: Context) -> Events:
+    _require_no_agent(state, command, context)
+    return [WorkflowResumed()]
+
+
+def _complete(state: Workflow, command: CompleteWorkflow, context: Context) -> Events:
+    _require_system(state, command, context)
+    if unfinished := [f"{step.id} ({step.status})" for step in state.steps if step.status not in OVER]:
+        reason = f"these steps are not over: {', '.join(unfinished)}"
+        raise refuse_rule("workflow", state.id, command, "unfinished_steps", reason)
+    return [WorkflowCompleted()]
+
+
+def _fail(state: Workflow, command: FailWorkflow, context: Context) -> Events:
+    _require_system(state, command, context)
+    return [WorkflowFailed(failure=command.failure)]
+
+
+def _cancel(state: Workflow, command: CancelWorkflow, context: Context) -> Events:
+    _require_no_agent(state, command, context)
+    return [WorkflowCancelled(reason=command.reason)]
+
+
+_DECISIONS: Mapping[type[Command], Decide] = MappingProxyType(
+    {
+        StartWorkflow: _start,
+        StartStep: _start_step,
+        AwaitStepApproval: _await_approval,
+        ResumeStep: _resume_step,
+        CompleteStep: _complete_step,
+        FailStep: _fail_step,
+        SkipStep: _skip_step,
+        RetryStep: _retry_step,
+        UpdateWorkflowContext: _update_context,
+        PauseWorkflow: _pause,
+        ResumeWorkflow: _resume,
+        CompleteWorkflow: _complete,
+        FailWorkflow: _fail,
+        CancelWorkflow: _cancel,
+    }
+)
+
+WORKFLOW_DECIDER = Decider(aggregate=WORKFLOW, decisions=_DECISIONS)

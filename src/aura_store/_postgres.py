@@ -1,0 +1,461 @@
+"""PostgreSQL: a log that many processes on many machines share. `eventsourcing`'s recorder, psycopg 3.
+
+A commit takes two round trips. The first begins the transaction, locks the row of ``log_head`` and looks up tips: that
+lock is held until the commit is done or undone, so positions become visible in their order. The second carries the
+rows, the new head, the notification and COMMIT. It must not be one: after a broken connection the lock tells that the
+old transaction has ended, and only then may be looked whether it arrived.
+
+A tail is woken by LISTEN on the channel that the library's own subscriptions use.
+"""
+
+import selectors
+import socket
+import threading
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from typing import Any, Final
+
+import psycopg
+from eventsourcing.persistence import PersistenceError
+from eventsourcing.postgres import PostgresAggregateRecorder, PostgresApplicationRecorder, PostgresDatastore
+from psycopg import Connection, Cursor
+from psycopg.errors import ReadOnlySqlTransaction
+from psycopg.rows import DictRow, tuple_row
+from psycopg.sql import SQL, Identifier
+
+from aura_contracts.errors import LogDamaged, StoreMisconfigured
+from aura_contracts.events import SealedRow, Snapshot
+from aura_contracts.ids import StreamId
+from aura_store._postgres_connections import LOCK_TIMEOUT, Connector, Pool, parse_url, public_url, translate
+from aura_store._recorder import FactRow, Recorder, RecordRow
+from aura_store._seal import Tip
+
+LOOK_AGAIN = 5.0
+"""Seconds after which a tail looks at the head although nobody has notified it."""
+
+LOOK_AGAIN_ON_STANDBY = 0.25
+"""The same on a standby server, which cannot notify."""
+
+LONGEST_PAUSE = 2.0
+"""Seconds between two attempts of a tail to connect again, at most."""
+
+SLICE = 8 * 1024 * 1024
+"""Bytes of states in one INSERT: bounds what client and server hold at once, far below their limit of 1 GB."""
+
+_TABLES: Final = ("stored_events", "stored_snapshots", "log_head", "log_meta")
+_CREATION: Final = int.from_bytes(b"aura")
+"""The advisory lock under which tables are created."""
+
+# The head is found through its index, from above: while somebody's long transaction (a backup) keeps old versions of
+# the row alive, a look by any other way would pass all of them, at every commit.
+_HEAD = "SELECT position FROM log_head ORDER BY position DESC LIMIT 1"
+_LOCK = f"{_HEAD} FOR UPDATE"
+_TIPS = (
+    "SELECT wanted.stream, tip.* FROM unnest(%s::text[]) AS wanted (stream), LATERAL"
+    " (SELECT originator_version, digest FROM stored_events WHERE originator_id = wanted.stream"
+    " ORDER BY originator_version DESC LIMIT 1) AS tip"
+)
+_COLUMNS = "notification_id, originator_id, originator_version, topic, state, previous, digest"
+_INSERT = (
+    f"INSERT INTO stored_events ({_COLUMNS}) SELECT * FROM unnest"  # noqa: S608 - columns are ours
+    "(%b::bigint[], %b::text[], %b::bigint[], %b::text[], %b::bytea[], %b::bytea[], %b::bytea[])"
+)
+_SET_HEAD = "UPDATE log_head SET position = %s WHERE position = %s"
+_NOTIFY = "NOTIFY stored_events"
+_SNAPSHOT = (
+    "WITH older AS (DELETE FROM stored_snapshots WHERE originator_id = %(stream)s AND originator_version < %(version)s)"
+    " INSERT INTO stored_snapshots (originator_id, originator_version, topic, state)"
+    " VALUES (%(stream)s, %(version)s, %(schema)s, %(data)b)"
+    " ON CONFLICT (originator_id, originator_version) DO UPDATE SET topic = excluded.topic, state = excluded.state"
+)
+_WHERE_TABLES_ARE = (
+    "SELECT c.relname, n.nspname FROM unnest(%s::text[]) AS wanted (name)"
+    " JOIN pg_class AS c ON c.oid = to_regclass(wanted.name) JOIN pg_namespace AS n ON n.oid = c.relnamespace"
+)
+_AMCHECK = (
+    "SELECT n.nspname FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace"
+    " WHERE e.extname = 'amcheck' AND has_function_privilege"
+    "(format('%I.bt_index_check(regclass, boolean)', n.nspname), 'EXECUTE')"
+)
+
+
+class _Datastore(PostgresDatastore):
+    """The library's datastore with connections of our own making, and without its composite types: rows go as arrays."""
+
+    def __init__(self, connector: Connector, schema: str) -> None:
+        super().__init__("", "", "", "", "", schema=schema, originator_id_type="text")
+        self.pool = Pool(connector)  # type: ignore[assignment]  # offers what the datastore uses
+
+    def register_type_adapters(self) -> None:
+        """Do nothing, so that recorders are made without a connection."""
+
+
+class _SealedRecorder(PostgresApplicationRecorder):
+    """The library's recorder on our table: reading works as it is, writing is refused for want of its own types.
+
+    Ids compare byte by byte (``COLLATE "C"``): faster, and an index that no change of the system's locales can break.
+    """
+
+    def __init__(self, datastore: PostgresDatastore) -> None:
+        super().__init__(datastore)
+        schema = Identifier(datastore.schema)
+        events = (
+            'CREATE TABLE IF NOT EXISTS {}.stored_events (originator_id text COLLATE "C" NOT NULL,'
+            " originator_version bigint NOT NULL, topic text NOT NULL, state bytea NOT NULL,"
+            " notification_id bigint NOT NULL, previous bytea NOT NULL, digest bytea NOT NULL,"
+            " PRIMARY KEY (originator_id, originator_version))"
+            " WITH (autovacuum_analyze_threshold = 1000, autovacuum_analyze_scale_factor = 0.01)"
+        )
+        index = (
+            "CREATE UNIQUE INDEX IF NOT EXISTS stored_events_notification_id_idx"
+            " ON {}.stored_events (notification_id)"
+        )
+        self.sql_create_statements = [
+            SQL(events).format(schema),
+            SQL(index).format(schema),
+            SQL("CREATE TABLE IF NOT EXISTS {}.log_head (position bigint PRIMARY KEY)").format(schema),
+            SQL("CREATE TABLE IF NOT EXISTS {}.log_meta (key text PRIMARY KEY, value text NOT NULL)").format(schema),
+        ]
+
+
+class _Transaction:
+    """See `WriteTransaction`. Rows are kept aside until `commit`, so that they travel with it."""
+
+    def __init__(self, connection: Connection[DictRow], stream_ids: Sequence[StreamId]) -> None:
+        self._connection = connection
+        self._rows: Sequence[SealedRow] = ()
+        self._new_head = 0
+        self._asked = list(stream_ids)
+        head, tips = _cursor(connection), _cursor(connection)
+        with connection.pipeline():
+            connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
+            head.execute(_LOCK, prepare=True)
+            # A statement of its own: it must not see less than what was committed while waiting for the lock.
+            if self._asked:
+                tips.execute(_TIPS, (self._asked,), prepare=True)
+        self._head = _the_head(head)
+        self._tips = _as_tips(tips) if self._asked else {}
+
+    def head(self) -> int:
+        return self._head
+
+    def tips(self, stream_ids: Sequence[StreamId]) -> Mapping[StreamId, Tip]:
+        if set(stream_ids) <= set(self._asked):
+            return self._tips
+        return _as_tips(_cursor(self._connection).execute(_TIPS, (list(stream_ids),), prepare=True))
+
+    def digest_at(self, position: int) -> bytes | None:
+        statement = "SELECT digest FROM stored_events WHERE notification_id = %s"
+        row = _cursor(self._connection).execute(statement, (position,)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def insert(self, rows: Sequence[SealedRow]) -> None:
+        self._rows = rows
+
+    def set_head(self, position: int) -> None:
+        self._new_head = position
+
+    def commit(self) -> None:
+        connection = self._connection
+        if not self._rows:
+            connection.execute("ROLLBACK")
+            return
+        with connection.pipeline():
+            for rows in _slices(self._rows):
+                connection.execute(_INSERT, [list(column) for column in zip(*rows, strict=True)], prepare=True)
+            connection.execute(_SET_HEAD, (self._new_head, self._head), prepare=True)
+            connection.execute(_NOTIFY)
+            connection.execute("COMMIT")
+
+
+class PostgresRecorder(Recorder):
+    """A log in a PostgreSQL database.
+
+    `url` is any that libpq takes. The tables are in the first schema of the connection's ``search_path``, which the
+    URL may set: ``?options=-csearch_path%3Daura``. `read_only` needs no right but to read.
+    """
+
+    def __init__(self, url: str, *, read_only: bool = False, lock_timeout: float = LOCK_TIMEOUT) -> None:
+        parameters = parse_url(url)
+        self.name = public_url(parameters)
+        self._read_only = read_only
+        self._connector = Connector(parameters, read_only=read_only, lock_timeout=lock_timeout)
+        self._use_schema("public")
+        self._stop = _Stop()
+
+    def _use_schema(self, schema: str) -> None:
+        self.datastore = _Datastore(self._connector, schema)
+        self.events = _SealedRecorder(self.datastore)
+        self.snapshots = PostgresAggregateRecorder(self.datastore, events_table_name="stored_snapshots")
+
+    def open(self, meta: Mapping[str, str]) -> Mapping[str, str]:
+        schema = self._schema()
+        if schema != self.datastore.schema:
+            self.datastore.close()
+            self._use_schema(schema)
+        with self._cursor() as cursor:
+            found = {name for name, _ in cursor.execute(_WHERE_TABLES_ARE, (list(_TABLES),)).fetchall()}
+        if "stored_events" in found and not found >= set(_TABLES):
+            reason = "it has a table stored_events that is not AURA's"
+            raise StoreMisconfigured(store=self.name, reason=reason, remedy="give AURA a database or schema of its own")
+        if not found >= set(_TABLES):
+            self._create_tables(meta)
+        with self._cursor() as cursor:
+            return dict(cursor.execute("SELECT key, value FROM log_meta").fetchall())
+
+    def _schema(self) -> str:
+        """Return the schema in which the log is, or would be created."""
+        with self._cursor() as cursor:
+            found = cursor.execute(_WHERE_TABLES_ARE, (["log_head"],)).fetchone()
+            current = cursor.execute("SELECT current_schema()").fetchone()
+        schema = found[1] if found else current and current[0]
+        if schema is None:
+            remedy = "create the schema, or name one that exists"
+            raise StoreMisconfigured(store=self.name, reason="no schema of its search_path exists", remedy=remedy)
+        return str(schema)
+
+    def _create_tables(self, meta: Mapping[str, str]) -> None:
+        if self._read_only:
+            remedy = "check the URL, or open it once for writing"
+            raise StoreMisconfigured(store=self.name, reason="there is no log in this database", remedy=remedy)
+        tables = [*self.events.sql_create_statements]
+        tables.append(self.snapshots.sql_create_statements[self.snapshots.create_table_statement_index])
+        with self._connected() as connection, connection.transaction():
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", (_CREATION,))
+            for statement in tables:
+                connection.execute(statement, prepare=False)
+            connection.execute("INSERT INTO log_head SELECT 0 WHERE NOT EXISTS (SELECT FROM log_head)")
+            connection.cursor().executemany(
+                "INSERT INTO log_meta VALUES (%s, %s) ON CONFLICT DO NOTHING", list(meta.items())
+            )
+
+    @contextmanager
+    def writing(self, stream_ids: Sequence[StreamId] = ()) -> Iterator[_Transaction]:
+        with self._connected() as connection:
+            transaction = _Transaction(connection, stream_ids)
+            yield transaction
+            transaction.commit()
+
+    # --- Reading ------------------------------------------------------------------------------------------------------
+
+    def select_facts(self, stream_id: StreamId, after: int, upto: int | None) -> list[FactRow]:
+        return self._select_stream("notification_id, originator_version, topic, state", stream_id, after, upto)
+
+    def select_sealed_stream(self, stream_id: StreamId, after: int, upto: int | None) -> list[tuple[Any, ...]]:
+        return self._select_stream(_COLUMNS, stream_id, after, upto)
+
+    def _select_stream(self, columns: str, stream_id: StreamId, after: int, upto: int | None) -> list[Any]:
+        statement = f"SELECT {columns} FROM stored_events WHERE originator_id = %s"  # noqa: S608 - columns are ours
+        arguments: list[Any] = [stream_id]
+        if after:
+            statement += " AND originator_version > %s"
+            arguments.append(after)
+        if upto is not None:
+            statement += " AND originator_version <= %s"
+            arguments.append(upto)
+        return self._rows(statement + " ORDER BY originator_version", arguments)
+
+    def select_records(
+        self, after: int, limit: int, labels: Collection[str], stream_id: StreamId | None
+    ) -> list[RecordRow]:
+        statement = (
+            "SELECT notification_id, originator_id, originator_version, topic, state"
+            " FROM stored_events WHERE notification_id > %s"
+        )
+        arguments: list[Any] = [after]
+        if labels:
+            statement += " AND topic = ANY(%s)"
+            arguments.append(list(labels))
+        # Within a stream the order is the same; asked for so, the planner takes the stream's index.
+        order = "notification_id" if stream_id is None else "originator_version"
+        if stream_id is not None:
+            statement += " AND originator_id = %s"
+            arguments.append(stream_id)
+        return self._rows(f"{statement} ORDER BY {order} LIMIT %s", [*arguments, limit])
+
+    def select_sealed(self, after: int, limit: int) -> list[tuple[Any, ...]]:
+        statement = f"SELECT {_COLUMNS} FROM stored_events WHERE notification_id > %s"  # noqa: S608 - columns are ours
+        return self._rows(f"{statement} ORDER BY notification_id LIMIT %s", [after, limit])
+
+    def head(self) -> int:
+        with self._cursor() as cursor:
+            return _the_head(cursor.execute(_HEAD, prepare=True))
+
+    def last_position(self) -> int:
+        return self._rows("SELECT coalesce(max(notification_id), 0) FROM stored_events", [])[0][0]
+
+    def select_snapshot(self, stream_id: StreamId, upto: int | None) -> Snapshot | None:
+        statement = "SELECT originator_id, originator_version, topic, state FROM stored_snapshots WHERE originator_id = %s"
+        arguments: list[Any] = [stream_id]
+        if upto is not None:
+            statement += " AND originator_version <= %s"
+            arguments.append(upto)
+        found = self._rows(statement + " ORDER BY originator_version DESC LIMIT 1", arguments)
+        return Snapshot(*found[0]) if found else None
+
+    def insert_snapshot(self, snapshot: Snapshot) -> None:
+        named = {"stream": snapshot.stream_id, "version": snapshot.version}
+        with self._cursor() as cursor:
+            cursor.execute(_SNAPSHOT, {**named, "schema": snapshot.schema, "data": snapshot.data}, prepare=True)
+
+    # --- Watching -----------------------------------------------------------------------------------------------------
+
+    def heads(self) -> Iterator[int]:
+        pause = 0.0
+        with self._stop.watched():
+            while not self._stop.wait(pause):
+                try:
+                    with closing(self._connector.connect()) as connection:
+                        for head in self._heads(connection):
+                            pause = 0.0
+                            yield head
+                except (psycopg.Error, LogDamaged):
+                    pause = min(max(2 * pause, 0.05), LONGEST_PAUSE)
+
+    def _heads(self, connection: Connection[DictRow]) -> Iterator[int]:
+        cursor, look_again = _cursor(connection), LOOK_AGAIN
+        try:
+            connection.execute("LISTEN stored_events")
+        except ReadOnlySqlTransaction:
+            look_again = LOOK_AGAIN_ON_STANDBY
+        while not self._stop.wait():
+            yield _the_head(cursor.execute(_HEAD, prepare=True))
+            if not _notified(connection):  # while the head was read
+                self._stop.wait(look_again, connection)
+                _notified(connection)
+
+    def stop_watching(self) -> None:
+        self._stop.set()
+
+    # --- Checking and closing -----------------------------------------------------------------------------------------
+
+    def check(self) -> str | None:
+        """Read the whole table (which checks its checksums), and see that it and its two indexes hold the same events."""
+        try:
+            with self._cursor() as cursor:
+                cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+                wrong = _first_disagreement(cursor)
+                cursor.execute("ROLLBACK")
+        except LogDamaged as damaged:
+            return damaged.reason
+        return wrong
+
+    def close(self) -> None:
+        self._stop.set()
+        self.datastore.close()
+
+    # --- Connections and errors ---------------------------------------------------------------------------------------
+
+    def _rows(self, statement: str, arguments: Sequence[Any]) -> list[Any]:
+        with self._cursor() as cursor:
+            return cursor.execute(statement.encode(), arguments, prepare=True).fetchall()
+
+    @contextmanager
+    def _cursor(self) -> Iterator[Cursor[tuple[Any, ...]]]:
+        with self._connected() as connection:
+            yield _cursor(connection)
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection[DictRow]]:
+        try:
+            with self.datastore.get_connection() as connection:
+                yield connection
+        except (psycopg.Error, PersistenceError) as error:
+            raise translate(error, self.name) from error
+
+
+class _Stop:
+    """Ends the wait of one thread on a connection from another."""
+
+    def __init__(self) -> None:
+        self._set = False
+        self._lock = threading.Lock()
+        self._ends: tuple[socket.socket, socket.socket] | None = None
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Hold what `wait` needs for as long as somebody waits."""
+        inner, outer = socket.socketpair()
+        with inner, outer:
+            with self._lock:
+                self._ends = inner, outer
+            try:
+                yield
+            finally:
+                with self._lock:
+                    self._ends = None
+
+    def set(self) -> None:
+        with self._lock:
+            self._set = True
+            if self._ends is not None:
+                self._ends[1].send(b".")
+
+    def wait(self, timeout: float = 0.0, connection: Connection[DictRow] | None = None) -> bool:
+        """Wait for `timeout` seconds, the end, or something to read on `connection`; return whether it is the end."""
+        if timeout and not self._set:
+            assert self._ends is not None, "waiting happens inside `watched`"
+            with selectors.DefaultSelector() as selector:
+                selector.register(self._ends[0], selectors.EVENT_READ)
+                if connection is not None:
+                    selector.register(connection, selectors.EVENT_READ)
+                selector.select(timeout)
+        return self._set
+
+
+def _cursor(connection: Connection[DictRow]) -> Cursor[tuple[Any, ...]]:
+    """Return a cursor whose rows are plain tuples, transferred in binary; the library's own want names."""
+    return connection.cursor(row_factory=tuple_row, binary=True)
+
+
+def _the_head(cursor: Cursor[tuple[Any, ...]]) -> int:
+    row = cursor.fetchone()
+    if row is None:
+        raise LogDamaged(reason="the table log_head is empty")
+    position: int = row[0]
+    return position
+
+
+def _as_tips(cursor: Cursor[tuple[Any, ...]]) -> dict[StreamId, Tip]:
+    return {stream: Tip(version, digest) for stream, version, digest in cursor.fetchall()}
+
+
+def _slices(rows: Sequence[SealedRow]) -> Iterator[Sequence[SealedRow]]:
+    """Cut `rows` into pieces of about `SLICE` bytes."""
+    start = size = 0
+    for end, row in enumerate(rows, 1):
+        size += len(row.state)
+        if size >= SLICE:
+            yield rows[start:end]
+            start, size = end, 0
+    if start < len(rows):
+        yield rows[start:]
+
+
+def _notified(connection: Connection[DictRow]) -> bool:
+    """Take what notifications are there; return whether there were any."""
+    return bool(list(connection.notifies(timeout=0)))
+
+
+def _first_disagreement(cursor: Cursor[tuple[Any, ...]]) -> str | None:
+    head = _the_head(cursor.execute(_HEAD))
+    expected = (head, head * (head + 1) // 2)
+    ways = {
+        "the table": ("indexscan", "indexonlyscan", "bitmapscan"),
+        "the index by position": ("seqscan",),
+        "the index by stream": ("seqscan",),
+    }
+    for way, unused in ways.items():
+        for plan in ("seqscan", "indexscan", "indexonlyscan", "bitmapscan"):
+            cursor.execute(f"SET LOCAL enable_{plan} = {'off' if plan in unused else 'on'}".encode())
+        column = "originator_id >= ''" if way.endswith("stream") else "notification_id > 0"
+        found = cursor.execute(
+            f"SELECT count(*), coalesce(sum(notification_id), 0)::bigint FROM stored_events WHERE {column}".encode()  # noqa: S608
+        ).fetchone()
+        if found != expected:
+            return f"{way} does not hold the events 1 to {head}: there are {found and found[0]}"
+    amcheck = cursor.execute(_AMCHECK).fetchone()
+    for index in ("stored_events_pkey", "stored_events_notification_id_idx") if amcheck else ():
+        call = SQL("SELECT {}.bt_index_check(%s::regclass, true)").format(Identifier(*amcheck))
+        cursor.execute(call, (index,))
+    return None

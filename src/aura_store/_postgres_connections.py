@@ -1,0 +1,187 @@
+"""Connections to PostgreSQL: the URL, how each is set up, those at rest, and what their errors mean."""
+
+import re
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import psycopg
+from eventsourcing.persistence import PersistenceError
+from psycopg import Connection
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import DictRow, dict_row
+
+from aura_contracts.errors import LogDamaged, StoreFull, StoreMisconfigured, StoreReadOnly
+from aura_store._recorder import DatabaseAway, without_password
+
+LOCK_TIMEOUT = 5.0
+"""Seconds that one attempt waits for another process's commit."""
+
+STALLED_AFTER = 10.0
+"""Seconds after which the server ends the transaction of a process that has stopped in the middle of a commit.
+
+That process finds its connection broken and looks up what became of its commit; the others go on.
+"""
+
+_DEFAULTS: Mapping[str, Any] = {
+    "connect_timeout": 5,
+    "fallback_application_name": "aura",
+    # A server that has gone without a word is noticed within 20 s (libpq, "Parameter Key Words").
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 20_000,
+}
+
+_SECRETS = {"password", "sslpassword", "oauth_client_secret"}
+
+
+def parse_url(url: str) -> dict[str, Any]:
+    """Return libpq's parameters of `url`, with AURA's defaults. Raises `StoreMisconfigured`."""
+    try:
+        given = conninfo_to_dict(url)
+    except psycopg.ProgrammingError as error:
+        shown = without_password(url)
+        reason = f"this is not a URL of PostgreSQL: {without_password(str(error).strip())}"
+        remedy = "use postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with %XX for special characters"
+        raise StoreMisconfigured(store=shown, reason=reason, remedy=remedy) from None
+    return {**_DEFAULTS, **given, "client_encoding": "utf8"}
+
+
+def public_url(parameters: Mapping[str, Any]) -> str:
+    """Return the URL of `parameters` without passwords and without defaults."""
+    rest = {key: value for key, value in parameters.items() if key not in {*_SECRETS, *_DEFAULTS, "client_encoding"}}
+    user, database, host = rest.pop("user", ""), rest.pop("dbname", ""), str(rest.get("host", ""))
+    authority = f"{quote(user, safe='')}@" if user else ""
+    if host and not set(host) & set("/,:@"):
+        authority += quote(rest.pop("host"), safe="") + (f":{rest.pop('port')}" if "port" in rest else "")
+    query = f"?{urlencode(rest, safe='/,', quote_via=quote)}" if rest else ""
+    return f"postgresql://{authority}/{quote(database, safe='')}{query}"
+
+
+class Connector:
+    """Makes connections that are set up as the log needs them."""
+
+    def __init__(self, parameters: Mapping[str, Any], *, read_only: bool, lock_timeout: float) -> None:
+        self._parameters = dict(parameters)
+        self._settings = (
+            f"SET lock_timeout = {max(1, round(lock_timeout * 1000))};"
+            f"SET idle_in_transaction_session_timeout = {round(STALLED_AFTER * 1000)};"
+            # A commit that a crash may take back is none. Stronger settings than "on" are left as they are.
+            "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';"
+            f"SET default_transaction_read_only = {'on' if read_only else 'default'}"
+        ).encode()
+
+    def connect(self) -> Connection[DictRow]:
+        """Return a new connection in autocommit mode."""
+        connection: Connection[DictRow] = psycopg.connect(
+            **self._parameters, autocommit=True, row_factory=dict_row
+        )
+        try:
+            connection.execute(self._settings)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+class Pool:
+    """Connections at rest; stands where the library's datastore has psycopg's pool.
+
+    That pool connects in the background, with pauses of its own that grow with an outage, and tells callers only that
+    time has run out. Here the caller connects: it gets the server's own answer at once, the log's patience alone
+    decides when to try again, and there are no threads to leak. How many connections there are is limited by how
+    many callers the log lets in.
+    """
+
+    def __init__(self, connector: Connector) -> None:
+        self._connector = connector
+        self._idle: list[Connection[DictRow]] = []
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def open(self, wait: bool = False, timeout: float = 0.0) -> None:  # noqa: FBT001, FBT002 - as the library calls it
+        """Do nothing: connections are made when they are needed."""
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection[DictRow]]:
+        """Lend a connection. One that is not given back in order is closed, which undoes what it was doing."""
+        connection = self._take()
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            if connection.broken:
+                self._close_idle()  # those were connected to the same server, which has gone
+            raise
+        self._put_back(connection)
+
+    def close(self) -> None:
+        self._closed = True
+        self._close_idle()
+
+    def _take(self) -> Connection[DictRow]:
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+        return self._connector.connect()
+
+    def _put_back(self, connection: Connection[DictRow]) -> None:
+        with self._lock:
+            if not self._closed:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    def _close_idle(self) -> None:
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+
+# --- Errors -----------------------------------------------------------------------------------------------------------
+
+_DISK_FULL = "53100"
+_READ_ONLY = "25006"
+_AWAY = re.compile(r"08|40|53|57|58(?!P01)|55P03|25P0[34]")
+"""Lost connection, deadlock or serialization, resources, shutdown and cancellation, I/O, lock or idle timeout."""
+
+_DAMAGED = re.compile(r"XX|23|58P01|42P01|42703")
+"""Corruption; a row where none should be; a file, a table or a column that is gone."""
+
+_REFUSED = re.compile(
+    r"authentication failed|no password supplied|no pg_hba\.conf entry|is not permitted to log in"
+    r"|(role|user|database) .* does not exist|permission denied for database|certificate|sslmode"
+)
+"""A server's refusal to let somebody in; libpq gives only its text, and no SQLSTATE, while it connects."""
+
+
+def translate(error: Exception, store: str) -> Exception:
+    """Say what an error means for the caller (PostgreSQL manual, appendix A, "PostgreSQL Error Codes")."""
+    cause: BaseException | None = error
+    while isinstance(cause, PersistenceError):
+        cause = cause.__cause__
+    if not isinstance(cause, psycopg.Error):
+        return error
+    state, reason = cause.sqlstate or "", " ".join(str(cause).split())
+    if not state and _REFUSED.search(reason):
+        remedy = "check user, password and database in the URL, and what the server allows in pg_hba.conf"
+        return StoreMisconfigured(store=store, reason=reason, remedy=remedy)
+    if not state and isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError):
+        return DatabaseAway(reason)
+    if state == _DISK_FULL:
+        return StoreFull(store=store, stream_id="", position=0, reason=reason)
+    if state == _READ_ONLY:
+        return StoreReadOnly(store=store, stream_id="", position=0, reason=reason)
+    if _AWAY.match(state):
+        return DatabaseAway(reason)
+    if _DAMAGED.match(state):
+        return LogDamaged(store=store, reason=reason)
+    if state == "42501":
+        remedy = "give the role the rights on AURA's tables (GRANT ... ON ALL TABLES IN SCHEMA ...), or open read-only"
+        return StoreMisconfigured(store=store, reason=reason, remedy=remedy)
+    reason = f"the server refused a statement: {reason} (SQLSTATE {state or 'none'})"
+    return StoreMisconfigured(store=store, reason=reason, remedy="see the server's log")

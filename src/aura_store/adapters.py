@@ -1,0 +1,35 @@
+"""What store adapters are made of, for adapters outside AURA. `docs/store-adapters.md` walks through writing one.
+
+An adapter either implements `aura_contracts.ports.EventLog` from scratch, with `Codec` for the bytes and `plan_commit`
+for versions, positions and seals; or it implements `Recorder`, nine SQL statements or so, and `open_recorder` gives it
+group commit, patience with the database, tailing and encryption. `aura_store.testing` proves either.
+"""
+
+from aura_store._codec import Codec, StoredFact, require_numbers, require_stream_id
+from aura_store._log import Patience, RecorderEventLog
+from aura_store._open import open_recorder, recorder_for
+from aura_store._recorder import DatabaseAway, FactRow, Recorder, RecordRow, WriteTransaction
+from aura_store._seal import GENESIS, NO_STREAM, EncodedAppend, Plan, Tip, plan_commit, seal
+
+__all__ = [
+    "GENESIS",
+    "NO_STREAM",
+    "Codec",
+    "DatabaseAway",
+    "EncodedAppend",
+    "FactRow",
+    "Patience",
+    "Plan",
+    "RecordRow",
+    "Recorder",
+    "RecorderEventLog",
+    "StoredFact",
+    "Tip",
+    "WriteTransaction",
+    "open_recorder",
+    "plan_commit",
+    "recorder_for",
+    "require_numbers",
+    "require_stream_id",
+    "seal",
+]

@@ -1,0 +1,210 @@
+"""Audit: proof that the log is as it was written.
+
+`verify` reads every row as stored and checks it against its seal, its neighbours and the checkpoints; it needs no
+decryption key. It names the first bad event. `checkpoint` records the Merkle root over the log so far, in the log, and
+returns it: kept elsewhere (a ticket, a mail, another log), it proves later that nothing before it was rewritten, even
+by somebody who could recompute every seal.
+
+    report = await verify(log)
+    assert report.first_bad is None, report.first_bad
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import anyio
+import anyio.to_thread
+import attrs
+
+from aura_contracts.actors import Actor
+from aura_contracts.errors import AuraError, LogDamaged
+from aura_contracts.events import Append, Fact, SealedRow
+from aura_contracts.ids import StreamId
+from aura_contracts.ledger import LEDGER_ID, Checkpointed
+from aura_contracts.ports import Clock, EventLog, SelfChecking
+from aura_store._merkle import MerkleTree
+from aura_store._seal import GENESIS, seal
+
+PAGE = 4096
+"""Rows read and hashed at once."""
+
+DIGESTS_KEPT = 16_384
+"""Streams whose last digest is kept while verifying; the others are looked up again. Keeps memory flat."""
+
+
+_BEFORE_FIRST = (0, GENESIS)
+"""Version and digest before the first event of a stream."""
+
+
+@attrs.frozen
+class Finding:
+    """The first event that is not as it was written. `stream_id` is empty where only the position is known."""
+
+    position: int
+    stream_id: StreamId
+    reason: str
+
+
+@attrs.frozen
+class AuditReport:
+    """What an audit saw: `events` up to the head, `checkpoints` that held, and the `root` over all of them (hex)."""
+
+    events: int
+    checkpoints: int
+    root: str
+    first_bad: Finding | None
+
+
+async def verify(log: EventLog, *, roots: Mapping[int, str] | None = None) -> AuditReport:
+    """Check the whole log, up to its head at the start of the call.
+
+    `roots` are Merkle roots (hex) by position, as `checkpoint` returned them and somebody kept them. Events appended
+    meanwhile are not looked at. Raises `StoreUnavailable` when the database goes away; damage is reported, not raised.
+    """
+    auditor = _Auditor(log, await _recorded_roots(log), roots or {})
+    findings: list[Finding] = []
+
+    async def check_database() -> None:
+        findings.extend(await _database_findings(log))
+
+    async with anyio.create_task_group() as both:
+        both.start_soon(check_database)
+        if finding := await auditor.walk(await log.head()):
+            findings.insert(0, finding)
+    first_bad = findings[0] if findings else None
+    return AuditReport(auditor.position, auditor.checkpoints, auditor.tree.root().hex(), first_bad)
+
+
+async def checkpoint(log: EventLog, *, actor: Actor, clock: Clock, command_id: str) -> Checkpointed:
+    """Verify the log, record the Merkle root over all of it in its ledger, and return what was recorded.
+
+    Raises `LogDamaged` for a log that does not verify: a checkpoint vouches for what is before it.
+    """
+    report = await verify(log)
+    if report.first_bad is not None:
+        bad = report.first_bad
+        raise LogDamaged(store=log.name, stream_id=bad.stream_id, position=bad.position, reason=bad.reason)
+    event = Checkpointed(upto=report.events, root=report.root)
+    time: datetime = clock()
+    while True:
+        records = await log.facts(LEDGER_ID)
+        fact = Fact(event, time, actor, command_id, command_id)
+        try:
+            await log.append(Append(LEDGER_ID, len(records), (fact,)))
+        except AuraError as error:
+            if error.code != "version_conflict":
+                raise
+        else:
+            return event
+
+
+async def _recorded_roots(log: EventLog) -> dict[int, str]:
+    """Return the checkpoints in the ledger: position -> root. One that does not decode is found by its seal later."""
+    try:
+        events = [fact.event for fact in await log.facts(LEDGER_ID)]
+    except LogDamaged:
+        return {}
+    return {event.upto: event.root for event in events if isinstance(event, Checkpointed)}
+
+
+async def _database_findings(log: EventLog) -> list[Finding]:
+    """Ask the database whether its own files and indexes are sound, where it can tell."""
+    if not isinstance(log, SelfChecking):
+        return []
+    try:
+        trouble = await log.check()
+    except LogDamaged as damage:
+        return [Finding(damage.position, damage.stream_id, damage.reason)]
+    return [Finding(0, "", trouble)] if trouble else []
+
+
+class _Auditor:
+    """Walks the log in order. What is checked of a row is in `_check`."""
+
+    def __init__(self, log: EventLog, recorded: Mapping[int, str], kept: Mapping[int, str]) -> None:
+        self.log = log
+        self.position = 0
+        self.tree = MerkleTree()
+        self.checkpoints = 0
+        self._roots = {
+            position: {roots[position] for roots in (recorded, kept) if position in roots}
+            for position in {*recorded, *kept}
+        }
+        self._digests: OrderedDict[StreamId, tuple[int, bytes]] = OrderedDict()
+
+    async def walk(self, head: int) -> Finding | None:
+        """Check all rows up to `head`; return what is wrong with the first that is not sound."""
+        while self.position < head:
+            if finding := await self._next_page(head):
+                return finding
+        if beyond := [position for position in self._roots if position > self.position]:
+            reason = f"a checkpoint was made at position {min(beyond)}; the log ends before"
+            return Finding(self.position + 1, "", reason)
+        return None
+
+    async def _next_page(self, head: int) -> Finding | None:
+        """Check the next rows up to `head` or the next checkpoint, whichever is nearer."""
+        stops = [position for position in self._roots if position > self.position]
+        limit = min(PAGE, min([head, *stops]) - self.position)
+        try:
+            rows = await self.log.sealed_page(self.position, limit=limit)
+            if not rows:
+                return Finding(self.position + 1, "", "the event is missing, and all after it")
+            await self._fetch_digests(rows)
+        except LogDamaged as damage:
+            return Finding(damage.position or self.position + 1, damage.stream_id, damage.reason)
+        return await anyio.to_thread.run_sync(self._check, rows)
+
+    def _check(self, rows: Sequence[SealedRow]) -> Finding | None:
+        digests, expected = self._digests, self.position
+        for row in rows:
+            position, stream_id, version, topic, state, previous, digest = row
+            before = digests.get(stream_id, _BEFORE_FIRST)
+            expected += 1
+            if (
+                position != expected
+                or before != (version - 1, previous)
+                or digest != seal(previous, position, version, stream_id, topic, state)
+            ):
+                return self._finding(row, expected, before)
+            digests[stream_id] = (version, digest)
+        self.position = expected
+        self.tree.extend([row[-1] for row in rows])
+        while len(digests) > DIGESTS_KEPT:
+            digests.popitem(last=False)
+        return self._check_roots()
+
+    def _finding(self, row: SealedRow, expected: int, before: tuple[int, bytes]) -> Finding:
+        """Say what is wrong with `row`; the event that is missing is named rather than the one that shows it."""
+        if row.position != expected:
+            return Finding(expected, "", f"the event is missing; the next one is at {row.position}")
+        if row.digest != seal(row.previous, row.position, row.version, row.stream_id, row.topic, row.state):
+            reason = f"event {row.version} of the stream ({row.topic}) is not what was sealed: altered or moved"
+        elif row.version != before[0] + 1:
+            reason = f"event {row.version} of the stream follows event {before[0]}"
+        else:
+            reason = f"event {row.version} of the stream is not sealed to the event before it"
+        return Finding(row.position, row.stream_id, reason)
+
+    def _check_roots(self) -> Finding | None:
+        expected = self._roots.get(self.position)
+        if expected is None:
+            return None
+        root = self.tree.root().hex()
+        if expected != {root}:
+            wrong = ", ".join(sorted(expected - {root}))
+            reason = f"the root over the log up to here is {root}, a checkpoint says {wrong}: the log was rewritten"
+            return Finding(self.position, "", reason)
+        self.checkpoints += 1
+        return None
+
+    async def _fetch_digests(self, rows: Sequence[SealedRow]) -> None:
+        """Look up the predecessors that are neither in this page nor remembered."""
+        seen = set(self._digests)
+        for row in rows:
+            if row.stream_id not in seen and row.version > 1:
+                before = await self.log.sealed_stream(row.stream_id, after=row.version - 2, upto=row.version - 1)
+                if before and before[0].position < row.position:
+                    self._digests[row.stream_id] = (before[0].version, before[0].digest)
+            seen.add(row.stream_id)

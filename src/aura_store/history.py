@@ -1,0 +1,152 @@
+"""Time travel: what was, as of a position or an instant; how it came about; what changed between two moments.
+
+A moment is a position of the log or an aware datetime. The log *as of* an instant is what had been appended when the
+first event of a later time arrived.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+import msgspec
+
+from aura_contracts.aggregates import AGGREGATES
+from aura_contracts.errors import EventOutOfOrder, ImpossibleTransition, InvalidInput, require_aware
+from aura_contracts.events import Event, EventRecord, event_fields
+from aura_contracts.ids import StreamId
+from aura_contracts.machine import Aggregate, State
+from aura_contracts.ports import EventLog
+from aura_store.repository import Loaded
+
+S = TypeVar("S", bound=State)
+
+Moment = int | datetime
+"""A position of the log, or an instant."""
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A field that differs between two moments; JSON-ready values, None where there was nothing."""
+
+    field: str
+    before: Any
+    after: Any
+
+
+class HistoryLine(msgspec.Struct, frozen=True):
+    """One event of an aggregate, for people: what happened and what it changed. `str()` makes one line of it."""
+
+    position: int
+    version: int
+    time: datetime
+    actor: str
+    topic: str
+    fields: dict[str, Any]
+    changes: tuple[Change, ...]
+
+    def __str__(self) -> str:
+        when = self.time.isoformat(sep=" ", timespec="milliseconds").replace("+00:00", "Z")
+        status = next((f"{c.before or '·'} → {c.after}" for c in self.changes if c.field == "status"), "")
+        details = ", ".join(f"{name}={_short(value)}" for name, value in self.fields.items())
+        return "  ".join(part for part in (f"#{self.position}", when, self.actor, self.topic, status, details) if part)
+
+
+async def state_at(log: EventLog, aggregate: Aggregate[S], aggregate_id: StreamId, at: Moment) -> Loaded[S]:
+    """Return an aggregate as it was at a moment; state None if it did not exist yet."""
+    records = await _stream_until(log, aggregate_id, at)
+    return Loaded(_fold(log, aggregate, aggregate_id, records), len(records))
+
+
+async def history(log: EventLog, aggregate: Aggregate[Any], aggregate_id: StreamId) -> list[HistoryLine]:
+    """Return the whole story of one aggregate, an event a line, with what each event changed."""
+    lines: list[HistoryLine] = []
+    state: State | None = None
+    for record in await log.stream(aggregate_id):
+        before, state = state, _fold(log, aggregate, aggregate_id, [record], state)
+        changes = tuple(diff(before, state))
+        fields = event_fields(record.event)
+        line = HistoryLine(
+            record.position, record.version, record.time, record.actor, record.event.topic, fields, changes
+        )
+        lines.append(line)
+    return lines
+
+
+def diff(before: State | None, after: State | None) -> list[Change]:
+    """Return the fields in which two states differ, in the order of the state's definition."""
+    old: dict[str, Any] = {} if before is None else msgspec.to_builtins(before)
+    new: dict[str, Any] = {} if after is None else msgspec.to_builtins(after)
+    names = dict.fromkeys([*new, *old])
+    return [Change(name, old.get(name), new.get(name)) for name in names if old.get(name) != new.get(name)]
+
+
+class World:
+    """Every aggregate of a log, folded: the whole system as of a moment.
+
+    `states` maps the name of an aggregate to its states by id. Events of types that belong to no known aggregate are
+    passed over.
+    """
+
+    def __init__(self, aggregates: Iterable[Aggregate[Any]] = AGGREGATES) -> None:
+        self.position = 0
+        self.states: dict[str, dict[StreamId, Any]] = {}
+        self._aggregate_of: dict[type[Event], Aggregate[Any]] = {
+            event: aggregate for aggregate in aggregates for event in aggregate.events
+        }
+
+    def apply(self, record: EventRecord) -> None:
+        """Fold one more event. Raises `EventOutOfOrder` if it cannot have happened now."""
+        aggregate = self._aggregate_of.get(type(record.event))
+        if aggregate is not None:
+            states = self.states.setdefault(aggregate.name, {})
+            try:
+                states[record.stream_id] = aggregate.evolve(states.get(record.stream_id), record)
+            except ImpossibleTransition as miss:
+                raise EventOutOfOrder(stream_id=record.stream_id, position=record.position, reason=str(miss)) from miss
+        self.position = record.position
+
+
+async def world_at(log: EventLog, at: Moment | None = None, aggregates: Iterable[Aggregate[Any]] = AGGREGATES) -> World:
+    """Return the whole system as of a moment (None: as it is now)."""
+    world = World(aggregates)
+    async for record in read_until(log, at):
+        world.apply(record)
+    return world
+
+
+async def read_until(log: EventLog, at: Moment | None) -> AsyncIterator[EventRecord]:
+    """Yield the log from its beginning to a moment. Raises `InvalidInput` for a negative position or a naive time."""
+    if at is None or isinstance(at, int):
+        if at is not None and at < 0:
+            raise InvalidInput(field="at", reason=f"{at} is below 0", remedy="positions count from 1; 0 is before all")
+        async for record in log.read(upto=at):
+            yield record
+        return
+    require_aware(at, "at")
+    async for record in log.read():
+        if record.time > at:
+            return
+        yield record
+
+
+async def _stream_until(log: EventLog, stream_id: StreamId, at: Moment) -> Sequence[EventRecord]:
+    records = await log.stream(stream_id)
+    if isinstance(at, int):
+        return [record for record in records if record.position <= at]
+    require_aware(at, "at")
+    later = next((n for n, record in enumerate(records) if record.time > at), len(records))
+    return records[:later]
+
+
+def _fold(
+    log: EventLog, aggregate: Aggregate[S], stream_id: StreamId, records: Sequence[EventRecord], state: S | None = None
+) -> S | None:
+    try:
+        return aggregate.fold(records, state)
+    except ImpossibleTransition as miss:
+        raise EventOutOfOrder(store=log.name, stream_id=stream_id, reason=str(miss)) from miss
+
+
+def _short(value: Any, limit: int = 60) -> str:
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    text = " ".join(text.split())
+    return f"{text[: limit - 1]}…" if len(text) > limit else text

@@ -1,0 +1,7 @@
+"""Proof for store adapters, AURA's own and others: a conformance suite and a model-based state machine.
+
+    from aura_store.testing.event_log import EventLogConformance    # needs pytest
+    from aura_store.testing.stateful import EventLogMachine         # needs hypothesis
+
+Nothing is imported here, because pytest loads `aura_store.testing.plugin` in every run.
+"""

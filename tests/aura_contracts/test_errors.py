@@ -1,0 +1,137 @@
+"""The error tree: drawn as it is, told apart by code, readable, and as good after a copy as before."""
+
+import copy
+import inspect
+import pickle
+import re
+from datetime import UTC, datetime
+
+import attrs
+import pytest
+from hypothesis import given
+
+from aura_contracts import errors
+from aura_contracts.errors import AuraError, InvalidInput, NaiveDatetime, RuleViolated, VersionConflict, require_aware
+from strategies import times
+
+CLASSES = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, AuraError)]
+
+NOT_IN_MESSAGE = {
+    ("InvalidId", "reason"),  # the message says it in other words
+    ("EventTooLarge", "reason"),
+    ("RuleViolated", "rule"),  # for programs; the reason says it to people
+    ("LogDamaged", "store"),  # known to whoever opened it
+}
+
+every_error = pytest.mark.parametrize("kind", CLASSES)
+
+
+def sample(kind):
+    """Return an error of this class with facts that can be found again in its text."""
+    values = {str: lambda name: f"<{name}>", int: lambda _: 4711, float: lambda _: 47.5}
+    given = {
+        field.name: values.get(field.type, lambda name: (f"<{name}>",))(field.name)
+        for field in attrs.fields(kind)
+        if field.name != "remedy"
+    }
+    return kind(**given)
+
+
+def declares(kind, field):
+    """Return the class that brought `field` into the tree."""
+    return next(base for base in reversed(kind.__mro__) if field in inspect.get_annotations(base))
+
+
+def drawn_tree():
+    """Return child -> parent as drawn at the top of the module."""
+    lines = [re.match(r"    ([│├└─ ]*)(\w+)", line) for line in errors.__doc__.splitlines()]
+    parents, path = {}, []
+    for depth, name in ((len(line[1]) // 4, line[2]) for line in lines if line):
+        path[depth:] = [name]
+        parents[name] = path[depth - 1] if depth else None
+    return parents
+
+
+def test_the_tree_is_as_drawn():
+    real = {kind.__name__: kind.__base__.__name__ for kind in CLASSES} | {"AuraError": None}
+    assert drawn_tree() == real
+
+
+def test_every_code_is_unique():
+    codes = [kind.code for kind in CLASSES]
+    assert len(set(codes)) == len(codes)
+    assert all(re.fullmatch("[a-z]+(_[a-z]+)*", code) for code in codes)
+
+
+@every_error
+def test_it_has_a_code_and_a_meaning_of_its_own(kind):
+    assert "code" in vars(kind)
+    assert vars(kind)["__doc__"]
+
+
+@every_error
+def test_its_text_holds_its_facts(kind):
+    error = sample(kind)
+    for name, value in error.facts().items():
+        if (declares(kind, name).__name__, name) in NOT_IN_MESSAGE or (kind.__name__, name) in NOT_IN_MESSAGE:
+            continue
+        if issubclass(kind, errors.CommandRefused) and name == "command":
+            continue  # what somebody asked for, they know
+        shown = value[0] if isinstance(value, tuple) else str(value)
+        assert shown in error.message() or kind is errors.CyclicParent, f"{name} is not in {error.message()!r}"
+
+
+@every_error
+def test_its_text_ends_with_what_to_do(kind):
+    error = attrs.evolve(sample(kind), remedy="turn it off and on again")
+    assert str(error) == f"{error.message()}; turn it off and on again"
+    assert str(attrs.evolve(error, remedy="")) == error.message()
+
+
+@every_error
+def test_its_facts_are_for_programs(kind):
+    facts = sample(kind).facts()
+    assert "remedy" not in facts
+    assert set(facts) == {field.name for field in attrs.fields(kind)} - {"remedy"}
+
+
+@every_error
+@pytest.mark.parametrize(
+    "again",
+    [copy.copy, copy.deepcopy, *(lambda e, p=p: pickle.loads(pickle.dumps(e, p)) for p in range(2, 6))],
+    ids=["copy", "deepcopy", *(f"pickle-{p}" for p in range(2, 6))],
+)
+def test_it_survives_copying(kind, again):
+    error = attrs.evolve(sample(kind), remedy="turn it off and on again")
+    error.add_note("seen by alice")
+    twin = again(error)
+    assert type(twin) is kind
+    assert twin is not error
+    assert (twin.facts(), twin.remedy, str(twin)) == (error.facts(), error.remedy, str(error))
+    assert twin.__notes__ == ["seen by alice"]
+
+
+def test_a_family_is_caught_by_its_head():
+    with pytest.raises(InvalidInput):
+        raise NaiveDatetime(field="deadline")
+
+
+def test_errors_are_told_apart_by_identity():
+    facts = {"stream_id": "s", "expected": 1, "actual": 2}
+    assert VersionConflict(**facts) != VersionConflict(**facts)
+    assert len({VersionConflict(**facts), VersionConflict(**facts)}) == 2
+
+
+def test_facts_are_given_by_name():
+    with pytest.raises(TypeError):
+        RuleViolated("task", "id", "CreateTask", "title", "too long")
+
+
+@given(times())
+def test_an_aware_time_is_let_through(time):
+    assert require_aware(time, "deadline") is time
+
+
+def test_a_naive_time_is_refused_by_the_name_of_its_field():
+    with pytest.raises(NaiveDatetime, match="deadline: has no time zone; use an aware datetime"):
+        require_aware(datetime(2026, 1, 4, tzinfo=UTC).replace(tzinfo=None), "deadline")

@@ -1,0 +1,217 @@
+"""Aggregates as data: what their parts promise, shown on a door, and on all that AURA has."""
+
+from datetime import timedelta
+from enum import StrEnum
+from functools import reduce
+from types import MappingProxyType
+
+import attrs
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aura_contracts.actors import human
+from aura_contracts.aggregates import AGGREGATES
+from aura_contracts.errors import ImpossibleTransition
+from aura_contracts.events import Event, EventRecord, Fact
+from aura_contracts.machine import Aggregate, Command, State, status_only
+from strategies import EPOCH
+
+
+class DoorStatus(StrEnum):
+    OPEN = "open"
+    SHUT = "shut"
+    WALLED_UP = "walled_up"
+
+
+class Hung(Event, frozen=True, kw_only=True):
+    topic = "door.hung"
+    door_id: str
+
+
+class Opened(Event, frozen=True, kw_only=True):
+    topic = "door.opened"
+
+
+class Shut(Event, frozen=True, kw_only=True):
+    topic = "door.shut"
+
+
+class WalledUp(Event, frozen=True, kw_only=True):
+    topic = "door.walled_up"
+
+
+class Door(State, frozen=True, kw_only=True):
+    status: DoorStatus
+    opened: int = 0
+
+
+class OpenDoor(Command, frozen=True, kw_only=True):
+    emits = (Opened,)
+
+
+TABLE = {
+    None: {Hung: DoorStatus.SHUT},
+    DoorStatus.SHUT: {Opened: DoorStatus.OPEN, WalledUp: DoorStatus.WALLED_UP},
+    DoorStatus.OPEN: {Shut: DoorStatus.SHUT},
+}
+
+
+def _hung(_, event, fact, status):
+    return Door(id=event.door_id, status=status)
+
+
+def _opened(state, event, fact, status):
+    return msgspec.structs.replace(state, status=status, opened=state.opened + 1)
+
+
+EVOLVERS = {
+    Hung: _hung,
+    Opened: _opened,
+    Shut: status_only,
+    WalledUp: status_only,
+}
+DOOR = Aggregate(
+    name="door",
+    state=Door,
+    statuses=DoorStatus,
+    table=MappingProxyType(TABLE),
+    evolvers=MappingProxyType(EVOLVERS),
+    commands=(OpenDoor,),
+)
+
+
+def facts(*events):
+    """Return events as facts, a second apart."""
+    times = (EPOCH + timedelta(seconds=n) for n in range(len(events)))
+    return [Fact(event, time, human("alice"), "r", "c") for event, time in zip(events, times, strict=True)]
+
+
+@st.composite
+def histories(draw):
+    """Draw facts that follow one another in the door's table."""
+    events, status = [Hung(door_id="front")], DoorStatus.SHUT
+    while (row := TABLE.get(status)) and draw(st.integers(0, 6)):
+        kind = draw(st.sampled_from([*row]))
+        events.append(kind())
+        status = row[kind]
+    return facts(*events)
+
+
+def test_the_events_come_in_the_order_of_the_table():
+    assert DOOR.events == (Hung, Opened, WalledUp, Shut)
+
+
+def test_what_nothing_leads_out_of_is_terminal():
+    assert DOOR.terminal == {DoorStatus.WALLED_UP}
+
+
+def test_statuses_that_accept_an_event_come_in_the_order_of_the_table():
+    assert DOOR.statuses_accepting(Opened, Shut) == (DoorStatus.SHUT, DoorStatus.OPEN)
+    assert DOOR.statuses_accepting(Hung) == ()
+
+
+def test_an_event_moves_the_state_along_its_row():
+    door = DOOR.fold(facts(Hung(door_id="front"), Opened(), Shut(), Opened()))
+    assert door == Door(id="front", status=DoorStatus.OPEN, opened=2)
+
+
+def test_nothing_folds_to_nothing():
+    assert DOOR.fold([]) is None
+
+
+def test_nothing_more_leaves_a_state_as_it_is():
+    door = Door(id="front", status=DoorStatus.SHUT)
+    assert DOOR.fold([], door) is door
+
+
+@pytest.mark.parametrize(
+    ("state", "event", "status"),
+    [
+        (None, Opened(), ""),
+        (Door(id="front", status=DoorStatus.SHUT), Hung(door_id="front"), "shut"),
+        (Door(id="front", status=DoorStatus.SHUT), Shut(), "shut"),
+        (Door(id="front", status=DoorStatus.WALLED_UP), Opened(), "walled_up"),
+    ],
+)
+def test_a_miss_in_the_table_raises(state, event, status):
+    (fact,) = facts(event)
+    with pytest.raises(ImpossibleTransition) as by_evolve:
+        DOOR.evolve(state, fact)
+    with pytest.raises(ImpossibleTransition) as by_fold:
+        DOOR.fold([fact], state)
+    expected = {"aggregate": "door", "status": status, "event": event.topic}
+    assert by_evolve.value.facts() == by_fold.value.facts() == expected
+
+
+@given(histories())
+def test_to_fold_is_to_evolve_again_and_again(history):
+    assert DOOR.fold(history) == reduce(DOOR.evolve, history, None)
+
+
+@given(histories(), st.data())
+def test_a_fold_may_stop_and_go_on_anywhere(history, data):
+    cut = data.draw(st.integers(0, len(history)))
+    assert DOOR.fold(history[cut:], DOOR.fold(history[:cut])) == DOOR.fold(history)
+
+
+@given(histories())
+def test_records_fold_as_facts_do(history):
+    records = [
+        EventRecord(100 + n, "front", n, f.event, f.time, f.actor, f.correlation_id, f.causation_id)
+        for n, f in enumerate(history, 1)
+    ]
+    assert DOOR.fold(records) == DOOR.fold(history)
+
+
+@given(histories())
+def test_an_error_in_an_evolver_is_not_taken_for_a_miss(history):
+    def confused(*_):
+        raise KeyError("a defect")
+
+    broken = attrs.evolve(DOOR, evolvers={**EVOLVERS, Hung: confused})
+    with pytest.raises(KeyError, match="a defect"):
+        broken.fold(history)
+
+
+@pytest.mark.parametrize("evolvers", [{k: v for k, v in EVOLVERS.items() if k is not Shut}, EVOLVERS | {Event: None}])
+def test_table_and_evolvers_have_to_name_the_same_events(evolvers):
+    with pytest.raises(TypeError, match="door: table and evolvers disagree on"):
+        attrs.evolve(DOOR, evolvers=evolvers)
+
+
+# --- AURA's own -------------------------------------------------------------------------------------------------------
+
+every_aggregate = pytest.mark.parametrize("aggregate", [pytest.param(each, id=each.name) for each in AGGREGATES])
+
+
+@every_aggregate
+def test_topics_begin_with_the_name_of_their_aggregate(aggregate):
+    assert all(event.topic.startswith(f"{aggregate.name}.") for event in aggregate.events)
+
+
+@every_aggregate
+def test_every_event_is_emitted_and_nothing_else_is(aggregate):
+    emitted = {event for command in aggregate.commands for event in command.emits}
+    assert emitted == (set(aggregate.events) if aggregate.commands else set())
+
+
+@every_aggregate
+def test_every_status_is_in_the_table_and_no_other(aggregate):
+    statuses = {status for row in aggregate.table.values() for status in row.values()}
+    assert statuses == set(aggregate.statuses)
+    assert set(aggregate.table) - {None} <= set(aggregate.statuses)
+
+
+@every_aggregate
+def test_its_parts_are_frozen_and_say_what_they_mean(aggregate):
+    for kind in (aggregate.state, *aggregate.events, *aggregate.commands):
+        assert kind.__struct_config__.frozen
+        assert kind.__doc__
+        assert not kind.__doc__.startswith(f"{kind.__name__}(")
+
+
+@every_aggregate
+def test_events_are_not_watched_by_the_garbage_collector(aggregate):
+    assert not any(kind.__struct_config__.gc for kind in (aggregate.state, *aggregate.events))

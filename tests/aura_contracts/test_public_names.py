@@ -1,0 +1,151 @@
+"""What `aura_contracts` offers by name; a name that is dropped or renamed breaks programs out there."""
+
+import importlib
+import pkgutil
+import subprocess
+import sys
+
+import aura_contracts
+from aura_contracts.aggregates import AGGREGATES
+
+PUBLIC = [
+    "AGENT",
+    "AGGREGATES",
+    "APPROVAL",
+    "BOARD",
+    "CATALOGUE",
+    "EXECUTION",
+    "LEDGER",
+    "LEDGER_ID",
+    "OUTPUT",
+    "PROMPT_TEMPLATE",
+    "RETRYABLE",
+    "TASK",
+    "WORKER_LEASE",
+    "WORKFLOW",
+    "WORKSPACE",
+    "Actor",
+    "ActorKind",
+    "ActorNotAllowed",
+    "Agent",
+    "AgentId",
+    "AgentStatus",
+    "Aggregate",
+    "AggregateExists",
+    "AggregateNotFound",
+    "Append",
+    "Approval",
+    "ApprovalId",
+    "ApprovalStatus",
+    "AuraError",
+    "Board",
+    "BoardId",
+    "BoardStatus",
+    "Clock",
+    "Command",
+    "CommandId",
+    "CommandRefused",
+    "CyclicParent",
+    "Event",
+    "EventCatalogue",
+    "EventLog",
+    "EventOutOfOrder",
+    "EventRecord",
+    "EventTooLarge",
+    "Execution",
+    "ExecutionId",
+    "ExecutionStatus",
+    "Fact",
+    "Failure",
+    "FailureReason",
+    "HappenedFact",
+    "IdFactory",
+    "ImpossibleTransition",
+    "Instant",
+    "InvalidId",
+    "InvalidInput",
+    "InvalidText",
+    "LeaseId",
+    "LeaseStatus",
+    "Ledger",
+    "LedgerStatus",
+    "LogDamaged",
+    "NaiveDatetime",
+    "NewerEventVersion",
+    "Output",
+    "OutputStatus",
+    "PromptTemplate",
+    "RuleViolated",
+    "SealedRow",
+    "SelfChecking",
+    "Snapshot",
+    "State",
+    "StepStatus",
+    "StoreClosed",
+    "StoreError",
+    "StoreFull",
+    "StoreMisconfigured",
+    "StoreReadOnly",
+    "StoreUnavailable",
+    "StreamId",
+    "Table",
+    "Task",
+    "TaskId",
+    "TaskStatus",
+    "TemplateId",
+    "TemplateStatus",
+    "TransitionRefused",
+    "UndecodableEvent",
+    "UnknownEventType",
+    "Upcaster",
+    "VersionConflict",
+    "WorkerId",
+    "WorkerLease",
+    "Workflow",
+    "WorkflowId",
+    "WorkflowStatus",
+    "Workspace",
+    "WorkspaceId",
+    "WorkspaceStatus",
+    "__version__",
+    "actor_kind",
+    "actor_name",
+    "event_fields",
+    "is_canonical_id",
+    "output_stream",
+    "parse_actor",
+    "parse_id",
+    "require_aware",
+    "uuid7_factory",
+]
+
+
+def test_the_public_names_are_pinned():
+    assert sorted(aura_contracts.__all__) == sorted(PUBLIC)
+
+
+def test_every_name_is_there_once():
+    assert len(set(aura_contracts.__all__)) == len(aura_contracts.__all__)
+    assert all(hasattr(aura_contracts, name) for name in aura_contracts.__all__)
+
+
+def test_every_aggregate_is_there_with_its_state_and_statuses():
+    offered = [getattr(aura_contracts, name) for name in aura_contracts.__all__]
+    for aggregate in AGGREGATES:
+        assert all(part in offered for part in (aggregate, aggregate.state, aggregate.statuses)), aggregate.name
+
+
+def test_no_name_hides_a_module():
+    modules = {module.name for module in pkgutil.iter_modules(aura_contracts.__path__)}
+    assert not modules & set(aura_contracts.__all__)
+    for module in modules:
+        assert getattr(aura_contracts, module) is importlib.import_module(f"aura_contracts.{module}")
+
+
+def test_importing_it_imports_nothing_heavy_and_nothing_else_of_aura():
+    code = "import sys, aura_contracts; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
+    imported = set(done.stdout.split())
+    heavy = {"anyio", "asyncio", "eventsourcing", "jinja2", "pydantic", "sqlalchemy", "sqlite3", "subprocess"}
+    assert not imported & heavy
+    assert {name for name in imported if name.startswith("aura_")} == {"aura_contracts"}

@@ -1,0 +1,47 @@
+"""Every event log keeps the promises of `aura_contracts.ports.EventLog`: AURA's own, and one from outside."""
+
+from pathlib import Path
+
+import pytest
+from dict_log import DictLog, Shelf
+
+from aura_store import open_log as open_url
+from aura_store.adapters import open_recorder
+from aura_store._memory import MemoryRecorder
+from aura_store.testing.event_log import EventLogConformance, OpenLog
+
+KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+
+
+class TestMemory(EventLogConformance):
+    @pytest.fixture
+    def open_log(self) -> OpenLog:
+        recorder = MemoryRecorder()
+        return lambda: open_recorder(recorder.another())
+
+
+class TestSQLite(EventLogConformance):
+    @pytest.fixture
+    def open_log(self, tmp_path: Path) -> OpenLog:
+        return lambda: open_url(f"sqlite:///{tmp_path}/log.db")
+
+
+class TestSQLiteEncrypted(EventLogConformance):
+    @pytest.fixture
+    def open_log(self, tmp_path: Path) -> OpenLog:
+        return lambda: open_url(f"sqlite:///{tmp_path}/log.db", compression="zlib", encryption_key=KEY)
+
+
+class TestSQLiteZstd(EventLogConformance):
+    @pytest.fixture
+    def open_log(self, tmp_path: Path) -> OpenLog:
+        return lambda: open_url(f"sqlite:///{tmp_path}/log.db", compression="zstd")
+
+
+class TestDict(EventLogConformance):
+    """The adapter of docs/store-adapters.md."""
+
+    @pytest.fixture
+    def open_log(self) -> OpenLog:
+        shelf = Shelf()
+        return lambda: DictLog(shelf)

@@ -1,0 +1,166 @@
+"""Every aggregate, driven by commands: what it promises whatever happens, and that all of its table can happen."""
+
+import random
+from datetime import timedelta
+from functools import cache
+
+import attrs
+import msgspec
+import pytest
+from exploration import Exploration, Guide, Suggestions, checked_step, explore
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aura_contracts.agent import AGENT, AgentResumed, AgentStatus
+from aura_contracts.approval import ApprovalKind, RequestApproval, ToolCall
+from aura_contracts.board import ReorderColumns
+from aura_contracts.errors import CommandRefused
+from aura_contracts.events import Event
+from aura_contracts.machine import status_only
+from aura_contracts.output import Chunk, OutputSource, RecordOutput
+from aura_contracts.template import DefineTemplate, TemplateScope, template_id
+from aura_contracts.workflow import STEP_TABLE, StartWorkflow, StepConfig, StepDefinition, StepType
+from aura_engine.decisions import DECIDERS, Context
+from strategies import EPOCH, IDS, actors, commands, structs
+
+# --- What the search needs to be told ---------------------------------------------------------------------------------
+
+
+def approvals(state):
+    """The kind of an approval says which of its fields belong together."""
+    if state is None:
+        asked = {
+            "approval_id": IDS[0],
+            "kind": ApprovalKind.PLAN,
+            "reviewers": ("alice", "bob"),
+            "task_id": IDS[0],
+            "proposed_solution": "build",
+            "deadline": EPOCH + timedelta(days=9),
+            "escalate_to": ("carol",),
+        }
+        call = {"kind": ApprovalKind.TOOL_CALL, "tool_call": ToolCall(tool="Bash", fingerprint="x")}
+        yield RequestApproval(**asked)
+        yield RequestApproval(**asked | call | {"quorum": 2})
+
+
+def outputs(state):
+    """A chunk holds text or bytes; batches follow one another."""
+    first = 1 if state is None else state.next
+    for chunk in (Chunk(OutputSource.STDOUT, EPOCH, "done"), Chunk(OutputSource.STDERR, EPOCH, data=b"\xff")):
+        yield RecordOutput(execution_id=IDS[0], first=first, chunks=(chunk,))
+
+
+def workflows(state):
+    """Steps name one another."""
+    if state is None:
+        steps = (
+            StepDefinition(id="ask", type=StepType.HUMAN_APPROVAL),
+            StepDefinition(id="code", type=StepType.AGENT_TASK, task_template="build"),
+        )
+        choice = StepConfig(condition="true", then=("ask",), otherwise=("code",))
+        yield StartWorkflow(workflow_id=IDS[0], name="build", steps=steps)
+        yield StartWorkflow(workflow_id=IDS[0], name="build", steps=steps[1:])
+        for kind, config in ((StepType.CONDITIONAL, choice), (StepType.PARALLEL, StepConfig(children=("ask", "code")))):
+            outer = StepDefinition(id="outer", type=kind, config=config)
+            yield StartWorkflow(workflow_id=IDS[0], name="build", steps=(outer, *steps))
+
+
+def boards(state):
+    """Every column is named in an order."""
+    if state is not None:
+        yield ReorderColumns(order=tuple(column.id for column in reversed(state.columns)))
+
+
+def templates(state):
+    """The id follows from the rest."""
+    if state is None:
+        scope, name = TemplateScope.GLOBAL, "build"
+        yield DefineTemplate(template_id=template_id(scope, None, name), name=name, scope=scope, text="Build it.")
+
+
+GUIDES = {
+    "approval": Guide(commands=approvals),
+    "board": Guide(commands=boards),
+    "output": Guide(commands=outputs),
+    "template": Guide(commands=templates),
+    "workflow": Guide(
+        commands=workflows,
+        parts=lambda workflow: {step.id: step.status for step in workflow.steps},
+        part_table=STEP_TABLE,
+    ),
+}
+
+every_aggregate = pytest.mark.parametrize("name", DECIDERS)
+
+
+@cache
+def exploration(name: str) -> Exploration:
+    return explore(DECIDERS[name], GUIDES.get(name, Guide()))
+
+
+@every_aggregate
+@given(data=st.data())
+def test_any_commands_in_any_state_keep_the_promises(name, data):
+    """The state stays in the table, folds from stored bytes to what was decided, and refusals are typed.
+
+    Begins in any state that the search reached, so that wild values get to the rules of every status.
+    """
+    decider, guide = DECIDERS[name], GUIDES.get(name, Guide())
+    state = data.draw(st.sampled_from(exploration(name).states), label="state")
+    for _ in range(data.draw(st.integers(1, 5), label="steps")):
+        row = decider.aggregate.table.get(None if state is None else state.status, {})
+        fitting = [kind for kind in decider.aggregate.commands if any(event in row for event in kind.emits)]
+        fits = bool(fitting) and data.draw(st.integers(0, 9)) > 0
+        command = data.draw(st.sampled_from(fitting).flatmap(structs) if fits else commands(decider.aggregate))
+        actor = data.draw(st.sampled_from(Suggestions(state).actors()) | actors())
+        context = msgspec.structs.replace(data.draw(structs(Context)), actor=actor)
+        decision, _ = checked_step(decider, state, command, context, guide)
+        state = state if decision is None else decision.state
+
+
+@every_aggregate
+@given(data=st.data())
+def test_any_commands_from_the_beginning_keep_the_promises(name, data):
+    decider, guide, state = DECIDERS[name], GUIDES.get(name, Guide()), None
+    for command, context in data.draw(st.lists(st.tuples(commands(decider.aggregate), structs(Context)), max_size=8)):
+        decision, _ = checked_step(decider, state, command, context, guide)
+        state = state if decision is None else decision.state
+
+
+@every_aggregate
+def test_every_row_of_the_table_is_reached(name):
+    found = exploration(name)
+    rows = [f"{before} -- {event.topic} --> {after}" for before, event, after in found.missing_rows]
+    assert not rows, f"never, by {found.tried} commands in {found.expanded} states:\n" + "\n".join(sorted(rows))
+
+
+@every_aggregate
+def test_every_declared_event_is_emitted(name):
+    found = exploration(name)
+    emissions = [f"{command.__name__} emits {event.topic}" for command, event in found.missing_emissions]
+    assert not emissions, f"never, by {found.tried} commands in {found.expanded} states:\n" + "\n".join(emissions)
+
+
+@every_aggregate
+def test_what_has_ended_refuses_every_command(name):
+    found, aggregate = exploration(name), DECIDERS[name].aggregate
+    ended = {state.status: state for state in found.states if state is not None and state.status in aggregate.terminal}
+    assert set(ended) == aggregate.terminal
+    for state in ended.values():
+        for kind in aggregate.commands:
+            for command, context in found.attempts(state, kind, random.Random(0)):
+                with pytest.raises(CommandRefused):
+                    found.decider.decide(state.id, state, command, context)
+
+
+def test_the_search_notices_what_cannot_happen():
+    """A row that no command leads through, and an event that no decision answers with."""
+
+    class NeverHappens(Event, frozen=True, kw_only=True):
+        topic = "agent.never_happens"
+
+    decider, idle = DECIDERS["agent"], AgentStatus.IDLE
+    table = {**AGENT.table, idle: {**AGENT.table[idle], AgentResumed: AgentStatus.WORKING, NeverHappens: idle}}
+    aggregate = attrs.evolve(AGENT, table=table, evolvers={**AGENT.evolvers, NeverHappens: status_only})
+    found = explore(attrs.evolve(decider, aggregate=aggregate), Guide(), limit=20)
+    assert found.missing_rows == {(idle, AgentResumed, AgentStatus.WORKING), (idle, NeverHappens, idle)}
