@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import count
 
+from eventsourcing.domain import Aggregate, event
+
 from aura_contracts.actors import human, system
 from aura_contracts.events import Event, Fact
 from aura_contracts.failures import Failure, FailureReason
@@ -16,7 +18,6 @@ from aura_contracts.task import (
     TaskChangesRequested,
     TaskCreated,
 )
-from eventsourcing.domain import Aggregate, event
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 TITLE = "Make the parser say where the garbage begins"

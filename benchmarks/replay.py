@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
+from eventsourcing.application import Application
+
 from aura_contracts.events import Append
 from aura_contracts.task import TASK
 from aura_store import open_log
 from aura_store.repository import Repository
-from eventsourcing.application import Application
-
 from benchmarks._report import Row, alternate, main
 from benchmarks._samples import library_task_stream, new_id, task_stream
 

@@ -3,11 +3,17 @@
 Hypothesis has two profiles, chosen by the environment variable ``HYPOTHESIS_PROFILE``: ``default``, quick enough for
 every run, and ``deep``, for the nightly one. Time limits per example are off, because the machines that run the tests
 are shared; in CI the examples are the same at every run, so that a red build can be repeated.
+
+Tests marked ``anyio`` run on asyncio and on trio. Fixtures that start a PostgreSQL server are in ``databases.py``.
 """
 
 import os
 
+import pytest
+from databases import postgres, postgres_database, postgres_url, restartable_postgres
 from hypothesis import HealthCheck, settings
+
+__all__ = ["postgres", "postgres_database", "postgres_url", "restartable_postgres"]
 
 IN_CI = bool(os.environ.get("CI"))
 
@@ -20,3 +26,9 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    """The event loops that every async test runs on."""
+    return str(request.param)

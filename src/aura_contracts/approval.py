@@ -21,7 +21,7 @@ import msgspec
 from msgspec.structs import replace
 
 from aura_contracts.actors import Actor, actor_kind, system
-from aura_contracts.events import Event
+from aura_contracts.events import Event, Instant
 from aura_contracts.ids import ApprovalId, ExecutionId, TaskId, WorkflowId
 from aura_contracts.machine import Aggregate, Command, Evolve, HappenedFact, State, Table
 
@@ -128,7 +128,7 @@ class ApprovalRequested(Event, frozen=True, kw_only=True):
     confidence: float | None = None
     tool_call: ToolCall | None = None
     quorum: int = 1
-    deadline: datetime | None = None
+    deadline: Instant | None = None
     on_expiry: OnExpiry = OnExpiry.DENY
     remind_after: float | None = REMIND_AFTER
     escalate_after: float | None = ESCALATE_AFTER
@@ -321,7 +321,7 @@ class RequestApproval(Command, frozen=True, kw_only=True):
     confidence: float | None = None
     tool_call: ToolCall | None = None
     quorum: int = 1
-    deadline: datetime | None = None
+    deadline: Instant | None = None
     on_expiry: OnExpiry = OnExpiry.DENY
     remind_after: float | None = REMIND_AFTER
     escalate_after: float | None = ESCALATE_AFTER

@@ -28,7 +28,7 @@ import msgspec
 from msgspec.structs import replace
 
 from aura_contracts.actors import Actor
-from aura_contracts.events import Event
+from aura_contracts.events import Event, Instant
 from aura_contracts.failures import Failure
 from aura_contracts.ids import AgentId, ExecutionId, LeaseId, TaskId, WorkerId, WorkspaceId
 from aura_contracts.lease import ProcessIdentity
@@ -202,7 +202,7 @@ class StageRetryScheduled(Event, frozen=True, kw_only=True):
     topic = "execution.stage_retry_scheduled"
     failure: Failure
     attempt: int
-    retry_at: datetime
+    retry_at: Instant
 
 
 class StageRetried(Event, frozen=True, kw_only=True):

@@ -22,7 +22,7 @@ import msgspec
 from msgspec.structs import replace
 
 from aura_contracts.actors import Actor
-from aura_contracts.events import Event
+from aura_contracts.events import Event, Instant
 from aura_contracts.failures import Failure
 from aura_contracts.ids import ExecutionId, LeaseId, WorkerId
 from aura_contracts.machine import Aggregate, Command, Evolve, HappenedFact, State, Table, status_only
@@ -129,7 +129,7 @@ class WorkerWentOffline(Event, frozen=True, kw_only=True):
 
     topic = "lease.worker_went_offline"
     epoch: int
-    last_seen: datetime
+    last_seen: Instant
 
 
 class WorkerReturned(Event, frozen=True, kw_only=True):
@@ -255,7 +255,7 @@ class RecordOffline(Command, frozen=True, kw_only=True):
 
     emits = (WorkerWentOffline,)
     epoch: int
-    last_seen: datetime
+    last_seen: Instant
 
 
 class RecordReturn(Command, frozen=True, kw_only=True):

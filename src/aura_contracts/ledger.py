@@ -6,13 +6,12 @@ there and not in the engine.
 """
 
 from collections.abc import Mapping
-from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 
 from msgspec.structs import replace
 
-from aura_contracts.events import Event
+from aura_contracts.events import Event, Instant
 from aura_contracts.ids import StreamId
 from aura_contracts.machine import Aggregate, Evolve, HappenedFact, State, Table
 
@@ -36,7 +35,7 @@ class OutageEnded(Event, frozen=True, kw_only=True):
     """The database was away for so long that callers were told, and is back."""
 
     topic = "ledger.outage_ended"
-    began_at: datetime
+    began_at: Instant
     reason: str
     attempts: int
     refused: int

@@ -15,7 +15,7 @@ from types import MappingProxyType
 import msgspec
 from msgspec.structs import replace
 
-from aura_contracts.events import Event
+from aura_contracts.events import Event, Instant
 from aura_contracts.ids import ExecutionId, output_stream
 from aura_contracts.machine import Aggregate, Command, Evolve, HappenedFact, State, Table
 
@@ -42,7 +42,7 @@ class Chunk(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """
 
     source: OutputSource
-    time: datetime
+    time: Instant
     text: str | None = None
     data: bytes | None = None
 

@@ -20,7 +20,7 @@ import msgspec
 from msgspec.structs import replace
 
 from aura_contracts.actors import Actor
-from aura_contracts.events import Event
+from aura_contracts.events import Event, Instant
 from aura_contracts.failures import Failure
 from aura_contracts.ids import AgentId, ApprovalId, ExecutionId, TaskId
 from aura_contracts.machine import Aggregate, Command, Evolve, HappenedFact, State, Table, status_only
@@ -211,7 +211,7 @@ class AttemptFailed(Event, frozen=True, kw_only=True):
     topic = "task.attempt_failed"
     failure: Failure
     attempt: int
-    retry_at: datetime
+    retry_at: Instant
 
 
 class TaskBlocked(Event, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ the caller decides again: `Desk.handle` does so by itself, for a unit see `Desk.
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import attrs
 
@@ -26,8 +26,18 @@ from aura_engine.decisions._decider import Context, Decider
 
 R = TypeVar("R")
 
-Load = Callable[[Aggregate[Any], StreamId], Awaitable[tuple[State | None, int]]]
-"""Returns state and version of an aggregate."""
+
+class LoadedState(Protocol):
+    """An aggregate as it is: `aura_store.repository.Loaded` is one."""
+
+    @property
+    def state(self) -> State | None: ...
+    @property
+    def version(self) -> int: ...
+
+
+Load = Callable[[Aggregate[Any], StreamId], Awaitable[LoadedState]]
+"""Returns state and version of an aggregate; state None and version 0 if it does not exist."""
 
 CONFLICT_RETRIES = 5
 """Decisions made again on newer states before a conflict is the caller's; at each, somebody else got on."""
@@ -53,6 +63,8 @@ class Unit:
         self._correlation_id = correlation_id
         self._command_id = command_id
         self._loaded: dict[StreamId, _Loaded] = {}
+        self.position = 0
+        """Of the last event of this unit in the log, once it is recorded; 0 before, and where nothing was to record."""
 
     async def handle(self, aggregate_id: StreamId, command: Command) -> Any:
         """Decide `command` and return the state it leads to. Raises `CommandRefused`; the unit is unchanged then."""
@@ -66,22 +78,23 @@ class Unit:
         loaded.facts += [self._fact(event, now) for event in decision.events]
         return decision.state
 
-    async def record(self) -> int:
-        """Append everything decided, at once; return the position of the last event, 0 if there is none."""
+    async def record(self) -> None:
+        """Append everything decided, at once."""
         appends = [
             Append(stream_id, loaded.version, tuple(loaded.facts))
             for stream_id, loaded in self._loaded.items()
             if loaded.facts
         ]
-        return await self._desk.log.append(*appends) if appends else 0
+        if appends:
+            self.position = await self._desk.log.append(*appends)
 
     def _fact(self, event: Event, now: Any) -> Fact:
         return Fact(event, now, self._actor, self._correlation_id, self._command_id)
 
     async def _load(self, aggregate: Aggregate[Any], aggregate_id: StreamId) -> _Loaded:
         if aggregate_id not in self._loaded:
-            state, version = await self._desk.load(aggregate, aggregate_id)
-            self._loaded[aggregate_id] = _Loaded(state, version)
+            found = await self._desk.load(aggregate, aggregate_id)
+            self._loaded[aggregate_id] = _Loaded(found.state, found.version)
         return self._loaded[aggregate_id]
 
     async def _lineage(self, parent_id: TaskId | None) -> tuple[TaskId, ...]:

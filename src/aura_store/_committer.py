@@ -29,21 +29,33 @@ class BatchCommitter:
         self._tips: OrderedDict[StreamId, Tip] = OrderedDict()
         self._known_head = -1
         self._in_doubt: _InDoubt | None = None
+        self._arrived: list[tuple[Command, Outcome]] = []
+        """Found to be stored after doubt, and not told to the callers yet."""
 
     def commit(self, commands: Sequence[Command]) -> Sequence[Outcome]:
-        decided = self._resolve_doubt(commands) if self._in_doubt else {}
+        if self._in_doubt is not None:
+            self._arrived += self._resolve(self._in_doubt)
+            self._in_doubt = None
+        decided = {id(command): outcome for command, outcome in self._arrived}
         rest = [command for command in commands if id(command) not in decided]
         if rest:
-            plan = self._commit(rest)
-            decided |= {id(command): outcome for command, outcome in zip(rest, plan.outcomes, strict=True)}
+            decided |= {id(command): outcome for command, outcome in zip(rest, self._outcomes(rest), strict=True)}
+        self._arrived.clear()
         return [decided[id(command)] for command in commands]
+
+    def _outcomes(self, commands: Sequence[Command]) -> Sequence[Outcome]:
+        try:
+            return self._commit(commands).outcomes
+        except AuraError as error:
+            return [error] * len(commands)  # of these alone: others may have arrived before
 
     def _commit(self, commands: Sequence[Command]) -> Plan:
         plan: Plan | None = None
         try:
-            with self._recorder.writing(self._unknown(commands)) as transaction:
+            unknown = self._unknown(commands)
+            with self._recorder.writing(unknown) as transaction:
                 head = transaction.head()
-                self._look_up(transaction, head, commands)
+                self._look_up(transaction, head, commands, unknown)
                 plan = plan_commit(head, lambda stream: self._tips.get(stream, NO_STREAM), commands)
                 if plan.rows:
                     transaction.insert(plan.rows)
@@ -56,31 +68,26 @@ class BatchCommitter:
         self._remember(plan.head or head, plan)
         return plan
 
-    def _resolve_doubt(self, commands: Sequence[Command]) -> dict[int, Outcome]:
-        """Find out whether the commit that broke had arrived; return the outcomes of its commands if so.
+    def _resolve(self, doubt: _InDoubt) -> list[tuple[Command, Outcome]]:
+        """Find out whether the commit that broke had arrived; return its commands with their outcomes if so.
 
         The write lock is taken to look: it is free only when the database has ended the broken transaction either way.
         The digest covers content, position and predecessor, so it is ours or nobody's.
         """
-        assert self._in_doubt is not None
-        doubtful, plan = self._in_doubt
-        last = plan.rows[-1]
+        last = doubt.plan.rows[-1]
         with self._recorder.writing() as transaction:
             arrived = transaction.digest_at(last.position) == last.digest
-        self._in_doubt = None
-        if not arrived:
-            return {}
-        waiting = {id(command) for command in commands}
-        outcomes = zip(doubtful, plan.outcomes, strict=True)
-        return {id(command): outcome for command, outcome in outcomes if id(command) in waiting}
+        return list(zip(doubt.commands, doubt.plan.outcomes, strict=True)) if arrived else []
 
-    def _look_up(self, transaction: WriteTransaction, head: int, commands: Sequence[Command]) -> None:
+    def _look_up(
+        self, transaction: WriteTransaction, head: int, commands: Sequence[Command], unknown: list[StreamId]
+    ) -> None:
         """Have the tips of all streams at hand. What is remembered holds as long as nobody else has appended."""
         if head != self._known_head:
             self._tips.clear()
-        missing = self._unknown(commands)
-        if missing and head:
-            self._tips.update(transaction.tips(missing))
+            unknown = self._unknown(commands)
+        if unknown and head:
+            self._tips.update(transaction.tips(unknown))
 
     def _unknown(self, commands: Sequence[Command]) -> list[StreamId]:
         tips = self._tips

@@ -1,33 +1,38 @@
 """Group commit: concurrent appends share one transaction.
 
-There is no writer task. The first caller that finds nobody committing leads: it commits everything queued, in a worker
-thread, and while it does, others queue up. When its own append is decided it hands the lead to the first of those who
-wait. So the log needs no task group, has nothing to leak, and belongs to no scope but its callers'.
+Callers join the batch that is filling; a writer thread takes it, commits it and tells them all. While it does, the next
+batch fills. So the cost of making something durable is shared by all who wait for it, whatever their number:
 
-    caller A ──lead──commit [A]────────hand over
-    caller B    queue──────────wait────lead──commit [B C D]──hand over ...
-    caller C       queue───────wait──────────────────┘ done
-    caller D          queue────wait──────────────────┘ done
+    caller A ──join──┐                    ┌─ done
+    caller B ──join──┤ batch 1 ── commit ─┴─ done
+    caller C ─────────join──┐                        ┌─ done
+    caller D ───────────join┴ batch 2 ────── commit ─┴─ done
 
-When the database is away the leader tries again with growing pauses; the queue keeps its order. A commit whose fate is
-unknown (the connection broke while it was on its way) is looked up before it is tried again: see `Committer.commit`.
+The thread belongs to the log, not to any caller: a caller that is cancelled just leaves. If its batch was not taken yet,
+its command is dropped; otherwise it is carried to its end.
+
+When the database is away the thread tries again with growing pauses, and the batches keep their order. A commit whose
+fate is unknown (the connection broke while it was on its way) is looked up before it is tried again: see
+`Committer.commit`.
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from itertools import islice
-from typing import Protocol
+from contextlib import suppress
+from typing import Any, Protocol
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 
 from aura_contracts.errors import AuraError
 from aura_store._recorder import DatabaseAway
 from aura_store._seal import EncodedAppend
 
-Outcome = int | AuraError
-"""The position a command ended at, or why it was refused."""
+Outcome = int | BaseException
+"""The position a command ended at, or why it was not stored."""
 
 Command = Sequence[EncodedAppend]
 
@@ -36,7 +41,7 @@ BATCH_LIMIT = 1000
 
 
 class Committer(Protocol):
-    """What does the work, in a worker thread."""
+    """What does the work, in the writer thread."""
 
     def commit(self, commands: Sequence[Command]) -> Sequence[Outcome]:
         """Commit all `commands` in one transaction and return an outcome for each.
@@ -47,167 +52,136 @@ class Committer(Protocol):
 
 
 class Patience(Protocol):
-    """Decides how long to try again."""
+    """Decides how long to try again. Called in the writer thread."""
 
     def pause(self, attempt: int) -> float:
         """Return the seconds to wait after failed attempt number `attempt` (from 1)."""
         ...
 
-    def give_up(self, waiting_since: float, now: float, away: DatabaseAway, attempts: int) -> AuraError | None:
+    def give_up(self, waited: float, away: DatabaseAway, attempts: int) -> AuraError | None:
         """Return the error for a caller that has waited long enough, or None."""
         ...
 
 
 class _Entry:
-    """A queued command. `outcome` None and `woken` set together mean: you lead now."""
+    """A command in a batch, and what became of it."""
 
-    __slots__ = ("command", "outcome", "since", "woken")
+    __slots__ = ("abandoned", "command", "outcome", "since")
 
     def __init__(self, command: Command, since: float) -> None:
         self.command = command
         self.since = since
         self.outcome: Outcome | None = None
-        self.woken: anyio.Event | None = None
+        self.abandoned = False
 
 
-class _Flight:
-    """One commit on its way in the worker thread. Once begun it lands, whatever becomes of the task that waits for it.
+class _Batch:
+    """Entries that will be committed together. `told` is set when outcomes are there, and replaced if some are not."""
 
-    anyio's shields hold off anyio's cancellation; asyncio's own `Task.cancel`, which `asyncio.wait_for` and
-    `asyncio.timeout` use, tears a task away from its thread. Nobody else may commit until the thread is done.
-    """
+    __slots__ = ("entries", "told")
 
-    def __init__(self, committer: Committer, commands: Sequence[Command]) -> None:
-        self._committer = committer
-        self._commands = commands
-        self._ticket = threading.Lock()
-        self._landed = threading.Event()
-        self._outcomes: Sequence[Outcome] = ()
-        self._error: BaseException | None = None
+    def __init__(self) -> None:
+        self.entries: list[_Entry] = []
+        self.told = anyio.Event()
 
-    async def land(self, limiter: anyio.CapacityLimiter) -> BaseException | None:
-        """Fly; return when landed, with the cancellation that came in between, if one did."""
-        torn: BaseException | None = None
-        work: Callable[[], object] = self._fly
-        with anyio.CancelScope(shield=True):
-            while not self._landed.is_set():
-                try:
-                    await anyio.to_thread.run_sync(work, limiter=limiter)
-                except anyio.get_cancelled_exc_class() as cancelled:
-                    if self._ticket.acquire(blocking=False):
-                        raise  # not begun, and now it never will
-                    torn, work = cancelled, self._landed.wait
-        return torn
-
-    def outcomes(self) -> Sequence[Outcome]:
-        if self._error is not None:
-            raise self._error
-        return self._outcomes
-
-    def _fly(self) -> None:
-        if not self._ticket.acquire(blocking=False):
-            return
-        try:
-            self._outcomes = self._committer.commit(self._commands)
-        except BaseException as error:  # noqa: BLE001 - raised again by `outcomes`
-            self._error = error
-        finally:
-            self._landed.set()
+    def tell(self) -> None:
+        """Wake those who wait. Runs in the event loop."""
+        told, self.told = self.told, anyio.Event()
+        told.set()
 
 
 class GroupCommit:
-    """Queue in front of a `Committer`. Belongs to one event loop."""
+    """Batches in front of a `Committer`. Belongs to one event loop; its thread starts with the first command."""
 
-    def __init__(self, committer: Committer, patience: Patience, clock: Callable[[], float]) -> None:
+    def __init__(self, committer: Committer, patience: Patience, clock: Callable[[], float] = time.monotonic) -> None:
         self._committer = committer
         self._patience = patience
         self._clock = clock
-        self._queue: deque[_Entry] = deque()
-        self._led = False
-        self._thread = anyio.CapacityLimiter(1)
-        self._idle: anyio.Event | None = None
+        self._batches: deque[_Batch] = deque()
+        self._filled = threading.Condition()
+        self._closing = False
+        self._thread: threading.Thread | None = None
+        self._in_loop: Callable[[Callable[[], None]], Any] | None = None
 
     async def submit(self, command: Command) -> Outcome:
         """Return the outcome of `command` once it is durable or refused."""
         entry = _Entry(command, self._clock())
-        self._queue.append(entry)
-        if self._led:
-            entry.woken = anyio.Event()
-            try:
-                await entry.woken.wait()
-            except BaseException:
-                self._abandon(entry)
-                raise
-            if entry.outcome is not None:
-                return entry.outcome
-        self._led = True
+        batch = self._join(entry)
         try:
-            await self._lead(entry)
+            while entry.outcome is None:
+                await batch.told.wait()
         except BaseException:
-            if entry.outcome is None:
-                self._queue.remove(entry)
+            entry.abandoned = True
             raise
-        finally:
-            self._hand_over()
-        assert entry.outcome is not None, "a leader leaves with its outcome"
         return entry.outcome
 
-    async def drain(self) -> None:
-        """Return when everything that was accepted is decided."""
-        while self._led:
-            self._idle = self._idle or anyio.Event()
-            await self._idle.wait()
+    async def aclose(self) -> None:
+        """Decide everything that was accepted, then end the thread."""
+        with self._filled:
+            self._closing = True
+            self._filled.notify()
+        if self._thread is not None:
+            await anyio.to_thread.run_sync(self._thread.join)
 
-    def _abandon(self, entry: _Entry) -> None:
-        """Forget a cancelled caller: what is queued is not begun; what is on its way is carried to its end."""
-        if entry in self._queue:
-            self._queue.remove(entry)
-        if entry.woken is not None and entry.woken.is_set() and entry.outcome is None:
-            self._hand_over()
+    def _join(self, entry: _Entry) -> _Batch:
+        if self._thread is None:
+            self._start()
+        with self._filled:
+            if not self._batches or len(self._batches[-1].entries) >= BATCH_LIMIT:
+                self._batches.append(_Batch())
+                self._filled.notify()
+            batch = self._batches[-1]
+            batch.entries.append(entry)
+        return batch
 
-    def _hand_over(self) -> None:
-        self._led = bool(self._queue)
-        if self._queue:
-            heir = self._queue[0]
-            if heir.woken is not None:
-                heir.woken.set()
-        elif self._idle is not None:
-            self._idle.set()
-            self._idle = None
+    def _start(self) -> None:
+        native: Any = anyio.lowlevel.current_token().native_token
+        # asyncio's loop and trio's token have the same thing under two names: run this there, do not wait for it.
+        self._in_loop = getattr(native, "call_soon_threadsafe", None) or native.run_sync_soon
+        self._thread = threading.Thread(target=self._run, name="aura-commit", daemon=True)
+        self._thread.start()
 
-    async def _lead(self, own: _Entry) -> None:
-        """Commit batches until the leader's own command is decided."""
-        attempts = 0
-        while own.outcome is None:
-            batch = list(islice(self._queue, BATCH_LIMIT))
-            flight = _Flight(self._committer, [entry.command for entry in batch])
-            torn = await flight.land(self._thread)
-            try:
-                self._settle(batch, flight.outcomes())
-                attempts = 0
-            except DatabaseAway as away:
-                attempts += 1
-                self._give_up(away, attempts)
-                if torn is None and own.outcome is None:
-                    await anyio.sleep(self._patience.pause(attempts))
-            except AuraError as error:
-                self._settle(batch, [error] * len(batch))
-            if torn is not None:
-                raise torn
+    # --- In the writer thread -----------------------------------------------------------------------------------------
 
-    def _settle(self, batch: Sequence[_Entry], outcomes: Sequence[Outcome]) -> None:
-        for entry, outcome in zip(batch, outcomes, strict=True):
-            entry.outcome = outcome
-            if entry.woken is not None:
-                entry.woken.set()
-            if self._queue and self._queue[0] is entry:
-                self._queue.popleft()
-            elif entry in self._queue:
-                self._queue.remove(entry)
+    def _run(self) -> None:
+        while batch := self._next_batch():
+            waiting = [entry for entry in batch.entries if not entry.abandoned]
+            attempts = 0
+            while waiting:
+                try:
+                    outcomes = self._committer.commit([entry.command for entry in waiting])
+                except DatabaseAway as away:
+                    attempts += 1
+                    waiting = self._refuse_impatient(batch, waiting, away, attempts)
+                    if waiting:
+                        time.sleep(self._patience.pause(attempts))
+                except BaseException as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
+                    waiting = self._settle(batch, waiting, [error] * len(waiting))
+                else:
+                    waiting = self._settle(batch, waiting, outcomes)
 
-    def _give_up(self, away: DatabaseAway, attempts: int) -> None:
-        """Tell those who have waited long enough."""
+    def _next_batch(self) -> _Batch | None:
+        """Wait for a batch and take it; None when there is none and there will be none."""
+        with self._filled:
+            while not self._batches and not self._closing:
+                self._filled.wait()
+            return self._batches.popleft() if self._batches else None
+
+    def _refuse_impatient(
+        self, batch: _Batch, waiting: Sequence[_Entry], away: DatabaseAway, attempts: int
+    ) -> list[_Entry]:
+        """Tell those who have waited long enough; return the others."""
         now = self._clock()
-        for entry in list(self._queue):
-            if error := self._patience.give_up(entry.since, now, away, attempts):
-                self._settle([entry], [error])
+        errors = [self._patience.give_up(now - entry.since, away, attempts) for entry in waiting]
+        self._settle(batch, waiting, errors)
+        return [entry for entry in waiting if entry.outcome is None]
+
+    def _settle(self, batch: _Batch, entries: Sequence[_Entry], outcomes: Sequence[Outcome | None]) -> list[_Entry]:
+        """Note outcomes and wake the callers; return nobody: those who still wait."""
+        for entry, outcome in zip(entries, outcomes, strict=True):
+            entry.outcome = outcome
+        assert self._in_loop is not None, "the thread runs only after _start"
+        if any(outcome is not None for outcome in outcomes):
+            with suppress(RuntimeError):  # the loop has ended, and nobody waits
+                self._in_loop(batch.tell)
+        return []

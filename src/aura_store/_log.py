@@ -77,10 +77,10 @@ class RecorderEventLog(EventLog):
         self._clock = clock
         self._patience = patience
         self._outage: _Outage | None = None
-        self._commits = GroupCommit(BatchCommitter(recorder), self, anyio.current_time)
+        self._commits = GroupCommit(BatchCommitter(recorder), self)
         self._readers = anyio.CapacityLimiter(READERS)
         self._head = 0
-        self._grown = anyio.Event()
+        self._grown: anyio.Event | None = None
         self._watcher: threading.Thread | None = None
         self._closed = False
 
@@ -97,6 +97,8 @@ class RecorderEventLog(EventLog):
         outcome = await self._commits.submit(command)
         if isinstance(outcome, AuraError):
             raise located(outcome, command[0].stream_id, self._head + 1)
+        if isinstance(outcome, BaseException):
+            raise outcome
         self._saw_head(outcome)
         if self._outage is not None:
             await self._outage_ended()
@@ -175,8 +177,9 @@ class RecorderEventLog(EventLog):
         self._watch()
         if await self.head() <= after:
             while self._head <= after:
-                await self._grown.wait()
                 self._require_open()
+                self._grown = self._grown or anyio.Event()
+                await self._grown.wait()
         return self._head
 
     def _watch(self) -> None:
@@ -196,8 +199,12 @@ class RecorderEventLog(EventLog):
     def _saw_head(self, head: int) -> None:
         if head > self._head:
             self._head = head
+            self._wake_waiters()
+
+    def _wake_waiters(self) -> None:
+        if self._grown is not None:
             self._grown.set()
-            self._grown = anyio.Event()
+            self._grown = None
 
     # --- Snapshots ----------------------------------------------------------------------------------------------------
 
@@ -220,11 +227,11 @@ class RecorderEventLog(EventLog):
             return
         self._closed = True
         self.recorder.stop_watching()
-        self._grown.set()
+        self._wake_waiters()
         with anyio.CancelScope(shield=True):
             if self._watcher is not None:
                 await anyio.to_thread.run_sync(self._watcher.join)
-            await self._commits.drain()
+            await self._commits.aclose()
             for reader in range(READERS):  # reads under way end first
                 await self._readers.acquire_on_behalf_of(reader)
             await anyio.to_thread.run_sync(self.recorder.close)
@@ -246,7 +253,7 @@ class RecorderEventLog(EventLog):
                 answer = await anyio.to_thread.run_sync(work, limiter=self._readers)
             except DatabaseAway as away:
                 attempts += 1
-                if error := self.give_up(since, anyio.current_time(), away, attempts):
+                if error := self.give_up(anyio.current_time() - since, away, attempts):
                     raise error from away
                 await anyio.sleep(self.pause(attempts))
             else:
@@ -257,8 +264,7 @@ class RecorderEventLog(EventLog):
     def pause(self, attempt: int) -> float:
         return self._patience.pause_after(attempt)
 
-    def give_up(self, waiting_since: float, now: float, away: DatabaseAway, attempts: int) -> AuraError | None:
-        waited = now - waiting_since
+    def give_up(self, waited: float, away: DatabaseAway, attempts: int) -> AuraError | None:
         if self._outage is None:
             self._outage = _Outage(began_at=self._clock(), reason=str(away))
         self._outage.attempts = max(self._outage.attempts, attempts)

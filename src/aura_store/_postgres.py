@@ -4,40 +4,26 @@ A commit takes two round trips. The first begins the transaction, locks the row 
 lock is held until the commit is done or undone, so positions become visible in their order. The second carries the
 rows, the new head, the notification and COMMIT. It must not be one: after a broken connection the lock tells that the
 old transaction has ended, and only then may be looked whether it arrived.
-
-A tail is woken by LISTEN on the channel that the library's own subscriptions use.
 """
 
-import selectors
-import socket
-import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import Any, Final
 
 import psycopg
 from eventsourcing.persistence import PersistenceError
 from eventsourcing.postgres import PostgresAggregateRecorder, PostgresApplicationRecorder, PostgresDatastore
 from psycopg import Connection, Cursor
-from psycopg.errors import ReadOnlySqlTransaction
 from psycopg.rows import DictRow, tuple_row
 from psycopg.sql import SQL, Identifier
 
 from aura_contracts.errors import LogDamaged, StoreMisconfigured
 from aura_contracts.events import SealedRow, Snapshot
 from aura_contracts.ids import StreamId
-from aura_store._postgres_connections import LOCK_TIMEOUT, Connector, Pool, parse_url, public_url, translate
-from aura_store._recorder import FactRow, Recorder, RecordRow
+from aura_store._postgres_connections import Connector, Pool, parse_url, public_url, translate
+from aura_store._postgres_watch import Watch
+from aura_store._recorder import LOCK_TIMEOUT, FactRow, Recorder, RecordRow, StreamRow
 from aura_store._seal import Tip
-
-LOOK_AGAIN = 5.0
-"""Seconds after which a tail looks at the head although nobody has notified it."""
-
-LOOK_AGAIN_ON_STANDBY = 0.25
-"""The same on a standby server, which cannot notify."""
-
-LONGEST_PAUSE = 2.0
-"""Seconds between two attempts of a tail to connect again, at most."""
 
 SLICE = 8 * 1024 * 1024
 """Bytes of states in one INSERT: bounds what client and server hold at once, far below their limit of 1 GB."""
@@ -80,7 +66,7 @@ _AMCHECK = (
 
 
 class _Datastore(PostgresDatastore):
-    """The library's datastore with connections of our own making, and without its composite types: rows go as arrays."""
+    """The library's datastore with our own connections, and without its composite types: rows travel as arrays."""
 
     def __init__(self, connector: Connector, schema: str) -> None:
         super().__init__("", "", "", "", "", schema=schema, originator_id_type="text")
@@ -107,8 +93,7 @@ class _SealedRecorder(PostgresApplicationRecorder):
             " WITH (autovacuum_analyze_threshold = 1000, autovacuum_analyze_scale_factor = 0.01)"
         )
         index = (
-            "CREATE UNIQUE INDEX IF NOT EXISTS stored_events_notification_id_idx"
-            " ON {}.stored_events (notification_id)"
+            "CREATE UNIQUE INDEX IF NOT EXISTS stored_events_notification_id_idx ON {}.stored_events (notification_id)"
         )
         self.sql_create_statements = [
             SQL(events).format(schema),
@@ -181,7 +166,7 @@ class PostgresRecorder(Recorder):
         self._read_only = read_only
         self._connector = Connector(parameters, read_only=read_only, lock_timeout=lock_timeout)
         self._use_schema("public")
-        self._stop = _Stop()
+        self._watch = Watch(self._connector, _HEAD)
 
     def _use_schema(self, schema: str) -> None:
         self.datastore = _Datastore(self._connector, schema)
@@ -239,6 +224,9 @@ class PostgresRecorder(Recorder):
     # --- Reading ------------------------------------------------------------------------------------------------------
 
     def select_facts(self, stream_id: StreamId, after: int, upto: int | None) -> list[FactRow]:
+        return self._select_stream("originator_version, topic, state", stream_id, after, upto)
+
+    def select_stream(self, stream_id: StreamId, after: int, upto: int | None) -> list[StreamRow]:
         return self._select_stream("notification_id, originator_version, topic, state", stream_id, after, upto)
 
     def select_sealed_stream(self, stream_id: StreamId, after: int, upto: int | None) -> list[tuple[Any, ...]]:
@@ -282,10 +270,13 @@ class PostgresRecorder(Recorder):
             return _the_head(cursor.execute(_HEAD, prepare=True))
 
     def last_position(self) -> int:
-        return self._rows("SELECT coalesce(max(notification_id), 0) FROM stored_events", [])[0][0]
+        found: int = self._rows("SELECT coalesce(max(notification_id), 0) FROM stored_events", [])[0][0]
+        return found
 
     def select_snapshot(self, stream_id: StreamId, upto: int | None) -> Snapshot | None:
-        statement = "SELECT originator_id, originator_version, topic, state FROM stored_snapshots WHERE originator_id = %s"
+        statement = (
+            "SELECT originator_id, originator_version, topic, state FROM stored_snapshots WHERE originator_id = %s"
+        )
         arguments: list[Any] = [stream_id]
         if upto is not None:
             statement += " AND originator_version <= %s"
@@ -301,36 +292,15 @@ class PostgresRecorder(Recorder):
     # --- Watching -----------------------------------------------------------------------------------------------------
 
     def heads(self) -> Iterator[int]:
-        pause = 0.0
-        with self._stop.watched():
-            while not self._stop.wait(pause):
-                try:
-                    with closing(self._connector.connect()) as connection:
-                        for head in self._heads(connection):
-                            pause = 0.0
-                            yield head
-                except (psycopg.Error, LogDamaged):
-                    pause = min(max(2 * pause, 0.05), LONGEST_PAUSE)
-
-    def _heads(self, connection: Connection[DictRow]) -> Iterator[int]:
-        cursor, look_again = _cursor(connection), LOOK_AGAIN
-        try:
-            connection.execute("LISTEN stored_events")
-        except ReadOnlySqlTransaction:
-            look_again = LOOK_AGAIN_ON_STANDBY
-        while not self._stop.wait():
-            yield _the_head(cursor.execute(_HEAD, prepare=True))
-            if not _notified(connection):  # while the head was read
-                self._stop.wait(look_again, connection)
-                _notified(connection)
+        return self._watch.heads()
 
     def stop_watching(self) -> None:
-        self._stop.set()
+        self._watch.stop()
 
     # --- Checking and closing -----------------------------------------------------------------------------------------
 
     def check(self) -> str | None:
-        """Read the whole table (which checks its checksums), and see that it and its two indexes hold the same events."""
+        """Read the whole table, which checks its checksums; see that both indexes agree with it and with the head."""
         try:
             with self._cursor() as cursor:
                 cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
@@ -341,7 +311,7 @@ class PostgresRecorder(Recorder):
         return wrong
 
     def close(self) -> None:
-        self._stop.set()
+        self._watch.stop()
         self.datastore.close()
 
     # --- Connections and errors ---------------------------------------------------------------------------------------
@@ -362,45 +332,6 @@ class PostgresRecorder(Recorder):
                 yield connection
         except (psycopg.Error, PersistenceError) as error:
             raise translate(error, self.name) from error
-
-
-class _Stop:
-    """Ends the wait of one thread on a connection from another."""
-
-    def __init__(self) -> None:
-        self._set = False
-        self._lock = threading.Lock()
-        self._ends: tuple[socket.socket, socket.socket] | None = None
-
-    @contextmanager
-    def watched(self) -> Iterator[None]:
-        """Hold what `wait` needs for as long as somebody waits."""
-        inner, outer = socket.socketpair()
-        with inner, outer:
-            with self._lock:
-                self._ends = inner, outer
-            try:
-                yield
-            finally:
-                with self._lock:
-                    self._ends = None
-
-    def set(self) -> None:
-        with self._lock:
-            self._set = True
-            if self._ends is not None:
-                self._ends[1].send(b".")
-
-    def wait(self, timeout: float = 0.0, connection: Connection[DictRow] | None = None) -> bool:
-        """Wait for `timeout` seconds, the end, or something to read on `connection`; return whether it is the end."""
-        if timeout and not self._set:
-            assert self._ends is not None, "waiting happens inside `watched`"
-            with selectors.DefaultSelector() as selector:
-                selector.register(self._ends[0], selectors.EVENT_READ)
-                if connection is not None:
-                    selector.register(connection, selectors.EVENT_READ)
-                selector.select(timeout)
-        return self._set
 
 
 def _cursor(connection: Connection[DictRow]) -> Cursor[tuple[Any, ...]]:
@@ -432,11 +363,6 @@ def _slices(rows: Sequence[SealedRow]) -> Iterator[Sequence[SealedRow]]:
         yield rows[start:]
 
 
-def _notified(connection: Connection[DictRow]) -> bool:
-    """Take what notifications are there; return whether there were any."""
-    return bool(list(connection.notifies(timeout=0)))
-
-
 def _first_disagreement(cursor: Cursor[tuple[Any, ...]]) -> str | None:
     head = _the_head(cursor.execute(_HEAD))
     expected = (head, head * (head + 1) // 2)
@@ -454,8 +380,8 @@ def _first_disagreement(cursor: Cursor[tuple[Any, ...]]) -> str | None:
         ).fetchone()
         if found != expected:
             return f"{way} does not hold the events 1 to {head}: there are {found and found[0]}"
-    amcheck = cursor.execute(_AMCHECK).fetchone()
-    for index in ("stored_events_pkey", "stored_events_notification_id_idx") if amcheck else ():
-        call = SQL("SELECT {}.bt_index_check(%s::regclass, true)").format(Identifier(*amcheck))
-        cursor.execute(call, (index,))
+    if amcheck := cursor.execute(_AMCHECK).fetchone():
+        call = SQL("SELECT {}.bt_index_check(%s::regclass, true)").format(Identifier(amcheck[0]))
+        for index in ("stored_events_pkey", "stored_events_notification_id_idx"):
+            cursor.execute(call, (index,))
     return None

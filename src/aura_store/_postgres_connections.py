@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -15,9 +15,6 @@ from psycopg.rows import DictRow, dict_row
 
 from aura_contracts.errors import LogDamaged, StoreFull, StoreMisconfigured, StoreReadOnly
 from aura_store._recorder import DatabaseAway, without_password
-
-LOCK_TIMEOUT = 5.0
-"""Seconds that one attempt waits for another process's commit."""
 
 STALLED_AFTER = 10.0
 """Seconds after which the server ends the transaction of a process that has stopped in the middle of a commit.
@@ -76,9 +73,7 @@ class Connector:
 
     def connect(self) -> Connection[DictRow]:
         """Return a new connection in autocommit mode."""
-        connection: Connection[DictRow] = psycopg.connect(
-            **self._parameters, autocommit=True, row_factory=dict_row
-        )
+        connection = Connection[DictRow].connect(**self._parameters, autocommit=True, row_factory=dict_row)
         try:
             connection.execute(self._settings)
         except BaseException:
@@ -144,44 +139,46 @@ class Pool:
 
 # --- Errors -----------------------------------------------------------------------------------------------------------
 
-_DISK_FULL = "53100"
-_READ_ONLY = "25006"
-_AWAY = re.compile(r"08|40|53|57|58(?!P01)|55P03|25P0[34]")
-"""Lost connection, deadlock or serialization, resources, shutdown and cancellation, I/O, lock or idle timeout."""
-
-_DAMAGED = re.compile(r"XX|23|58P01|42P01|42703")
-"""Corruption; a row where none should be; a file, a table or a column that is gone."""
-
 _REFUSED = re.compile(
     r"authentication failed|no password supplied|no pg_hba\.conf entry|is not permitted to log in"
     r"|(role|user|database) .* does not exist|permission denied for database|certificate|sslmode"
 )
 """A server's refusal to let somebody in; libpq gives only its text, and no SQLSTATE, while it connects."""
 
+_LOOK_AT_URL = "check user, password and database in the URL, and what the server allows in pg_hba.conf"
+_GRANT = "give the role the rights on AURA's tables (GRANT ... ON ALL TABLES IN SCHEMA ...), or open the log read-only"
+
+_MEANINGS: Sequence[tuple[str, Callable[[str, str], Exception]]] = (
+    # disk full
+    ("53100", lambda store, why: StoreFull(store=store, stream_id="", position=0, reason=why)),
+    # read-only transaction, which is all that a standby server has
+    ("25006", lambda store, why: StoreReadOnly(store=store, stream_id="", position=0, reason=why)),
+    # lost connection, deadlock or serialization, resources, shutdown or cancellation, I/O, lock or idle timeout
+    ("08|40|53|57|58(?!P01)|55P03|25P0[34]", lambda _, why: DatabaseAway(why)),
+    # corruption; a row where none should be; a file, a table or a column that is gone
+    ("XX|23|58P01|42P01|42703", lambda store, why: LogDamaged(store=store, reason=why)),
+    ("42501", lambda store, why: StoreMisconfigured(store=store, reason=why, remedy=_GRANT)),
+    ("28|3D", lambda store, why: StoreMisconfigured(store=store, reason=why, remedy=_LOOK_AT_URL)),
+    ("", lambda store, why: StoreMisconfigured(store=store, reason=why, remedy="see the server's log for more")),
+)
+"""Beginnings of SQLSTATEs (PostgreSQL manual, appendix A) and what they mean for callers; the first match counts."""
+
 
 def translate(error: Exception, store: str) -> Exception:
-    """Say what an error means for the caller (PostgreSQL manual, appendix A, "PostgreSQL Error Codes")."""
+    """Say what an error of psycopg, or of the library around one, means for callers; return any other as it is."""
     cause: BaseException | None = error
     while isinstance(cause, PersistenceError):
         cause = cause.__cause__
     if not isinstance(cause, psycopg.Error):
         return error
-    state, reason = cause.sqlstate or "", " ".join(str(cause).split())
-    if not state and _REFUSED.search(reason):
-        remedy = "check user, password and database in the URL, and what the server allows in pg_hba.conf"
-        return StoreMisconfigured(store=store, reason=reason, remedy=remedy)
-    if not state and isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError):
-        return DatabaseAway(reason)
-    if state == _DISK_FULL:
-        return StoreFull(store=store, stream_id="", position=0, reason=reason)
-    if state == _READ_ONLY:
-        return StoreReadOnly(store=store, stream_id="", position=0, reason=reason)
-    if _AWAY.match(state):
-        return DatabaseAway(reason)
-    if _DAMAGED.match(state):
-        return LogDamaged(store=store, reason=reason)
-    if state == "42501":
-        remedy = "give the role the rights on AURA's tables (GRANT ... ON ALL TABLES IN SCHEMA ...), or open read-only"
-        return StoreMisconfigured(store=store, reason=reason, remedy=remedy)
-    reason = f"the server refused a statement: {reason} (SQLSTATE {state or 'none'})"
-    return StoreMisconfigured(store=store, reason=reason, remedy="see the server's log")
+    why = " ".join(str(cause).split())
+    if cause.sqlstate is not None:
+        state = cause.sqlstate
+        return next(
+            meaning(store, f"{why} (SQLSTATE {state})") for start, meaning in _MEANINGS if re.match(start, state)
+        )
+    if _REFUSED.search(why):
+        return StoreMisconfigured(store=store, reason=why, remedy=_LOOK_AT_URL)
+    if isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError):
+        return DatabaseAway(why)
+    return error

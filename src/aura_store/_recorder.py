@@ -32,6 +32,10 @@ RecordRow = tuple[int, StreamId, int, str, bytes]
 """position, stream, version, label, state"""
 
 
+LOCK_TIMEOUT = 5.0
+"""Seconds that one attempt to write waits for another process's commit, at most."""
+
+
 class DatabaseAway(Exception):
     """The database is locked, restarting or gone; trying again may help. `str()` says what it said."""
 

@@ -9,8 +9,9 @@ import json
 import sqlite3
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from eventsourcing.persistence import InterfaceError, PersistenceError
@@ -25,14 +26,11 @@ from eventsourcing.sqlite import (
 from aura_contracts.errors import LogDamaged, StoreError, StoreFull, StoreMisconfigured, StoreReadOnly
 from aura_contracts.events import SealedRow, Snapshot
 from aura_contracts.ids import StreamId
-from aura_store._recorder import DatabaseAway, FactRow, Recorder, RecordRow, StreamRow
+from aura_store._recorder import LOCK_TIMEOUT, DatabaseAway, FactRow, Recorder, RecordRow, StreamRow, WriteTransaction
 from aura_store._seal import Tip
 
 WATCH_INTERVAL = 0.01
 """Seconds between two looks at ``PRAGMA data_version``: 0.1 % of a core, and the longest delay of a tail."""
-
-LOCK_TIMEOUT = 5.0
-"""Seconds that one attempt waits for another process's write lock."""
 
 _AWAY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PROTOCOL)
 _MEANING: dict[int, type[StoreFull | StoreReadOnly]] = {
@@ -56,6 +54,10 @@ _TABLES = (
 class _Pool(SQLiteConnectionPool):
     """The library's pool, with connections that keep their statements and sync every commit."""
 
+    def connect(self) -> SQLiteConnection:
+        """Return a connection that is not one of the pool's."""
+        return self._create_connection()
+
     def _create_connection(self) -> SQLiteConnection:
         try:
             raw = sqlite3.connect(
@@ -76,6 +78,8 @@ class _Pool(SQLiteConnectionPool):
 
 
 class _Datastore(SQLiteDatastore):
+    pool: _Pool
+
     def __init__(self, db_name: str, *, lock_timeout: float) -> None:
         super().__init__(db_name, originator_id_type="text")
         self.pool.close()
@@ -123,6 +127,36 @@ class _Transaction:
         self._cursor.execute("UPDATE log_head SET position = ?", (position,))
 
 
+class _Writing:
+    """A write transaction. A class with a connection of its own: nested generators cost a fifth of a small commit."""
+
+    def __init__(self, recorder: "SQLiteRecorder") -> None:
+        self._recorder = recorder
+
+    def __enter__(self) -> _Transaction:
+        try:
+            self._cursor = self._recorder.writer()
+            self._cursor.execute("BEGIN IMMEDIATE")
+        except (sqlite3.Error, PersistenceError) as error:
+            self._recorder.discard_writer()
+            raise self._recorder.translate(error) from error
+        return _Transaction(self._cursor)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            try:
+                self._cursor.execute("COMMIT")
+            except sqlite3.Error as failure:
+                self._recorder.discard_writer()
+                raise self._recorder.translate(failure) from failure
+            return
+        self._recorder.discard_writer()
+        if isinstance(error, sqlite3.Error):
+            raise self._recorder.translate(error) from error
+
+
 class SQLiteRecorder(Recorder):
     """A log in one SQLite file. `read_only` opens it without writing a byte."""
 
@@ -134,6 +168,7 @@ class SQLiteRecorder(Recorder):
         self.datastore = _Datastore(database, lock_timeout=lock_timeout)
         self.events = _SealedRecorder(self.datastore)
         self.snapshots = SQLiteAggregateRecorder(self.datastore, events_table_name="stored_snapshots")
+        self._writer: sqlite3.Cursor | None = None
         self._stop = threading.Event()
 
     def open(self, meta: Mapping[str, str]) -> Mapping[str, str]:
@@ -167,10 +202,8 @@ class SQLiteRecorder(Recorder):
             cursor.execute("INSERT INTO log_head VALUES (1, 0) ON CONFLICT DO NOTHING")
             cursor.executemany("INSERT INTO log_meta VALUES (?, ?) ON CONFLICT DO NOTHING", list(meta.items()))
 
-    @contextmanager
-    def writing(self, stream_ids: Sequence[StreamId] = ()) -> Iterator[_Transaction]:
-        with self._transaction("BEGIN IMMEDIATE") as cursor:
-            yield _Transaction(cursor)
+    def writing(self, stream_ids: Sequence[StreamId] = ()) -> AbstractContextManager[WriteTransaction]:  # noqa: ARG002 - looked up when asked
+        return _Writing(self)
 
     def select_facts(self, stream_id: StreamId, after: int, upto: int | None) -> list[FactRow]:
         return self._select_stream("originator_version, topic, state", stream_id, after, upto)
@@ -259,9 +292,23 @@ class SQLiteRecorder(Recorder):
 
     def close(self) -> None:
         self._stop.set()
+        self.discard_writer()
         self.datastore.close()
 
     # --- Connections and errors ---------------------------------------------------------------------------------------
+
+    def writer(self) -> sqlite3.Cursor:
+        """Return the cursor of the connection that commits batches, outside the pool."""
+        if self._writer is None:
+            self._writer = _plain_cursor(self.datastore.pool.connect())
+        return self._writer
+
+    def discard_writer(self) -> None:
+        """Close that connection, which undoes what it has not committed; after an error nothing of it is trusted."""
+        if self._writer is not None:
+            with suppress(sqlite3.Error):
+                self._writer.connection.close()
+            self._writer = None
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[sqlite3.Cursor]:
@@ -286,9 +333,9 @@ class SQLiteRecorder(Recorder):
         try:
             yield
         except (sqlite3.Error, PersistenceError) as error:
-            raise self._translate(error) from error
+            raise self.translate(error) from error
 
-    def _translate(self, error: Exception) -> Exception:
+    def translate(self, error: Exception) -> Exception:
         """Say what an error of SQLite means for the caller (https://sqlite.org/rescode.html, primary result codes)."""
         cause = error
         while not isinstance(cause, sqlite3.Error) and isinstance(cause.args[0] if cause.args else None, Exception):

@@ -10,15 +10,17 @@ by somebody who could recompute every seal.
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
+from struct import error as StructError  # noqa: N812 - a class, whatever it is called there
 
 import anyio
 import anyio.to_thread
 import attrs
 
 from aura_contracts.actors import Actor
-from aura_contracts.errors import AuraError, LogDamaged
+from aura_contracts.errors import AuraError, InvalidInput, LogDamaged
 from aura_contracts.events import Append, Fact, SealedRow
 from aura_contracts.ids import StreamId
 from aura_contracts.ledger import LEDGER_ID, Checkpointed
@@ -35,6 +37,12 @@ DIGESTS_KEPT = 16_384
 
 _BEFORE_FIRST = (0, GENESIS)
 """Version and digest before the first event of a stream."""
+
+_NO_ROW_OF_OURS = (TypeError, ValueError, AttributeError, StructError)
+"""What handling a row raises whose columns are not even of the types that were stored."""
+
+Progress = Callable[[int, int], None]
+"""Told how many events are checked, and how many there are."""
 
 
 @attrs.frozen
@@ -56,22 +64,35 @@ class AuditReport:
     first_bad: Finding | None
 
 
-async def verify(log: EventLog, *, roots: Mapping[int, str] | None = None) -> AuditReport:
+async def verify(
+    log: EventLog, *, roots: Mapping[int, str] | None = None, on_progress: Progress | None = None
+) -> AuditReport:
     """Check the whole log, up to its head at the start of the call.
 
     `roots` are Merkle roots (hex) by position, as `checkpoint` returned them and somebody kept them. Events appended
     meanwhile are not looked at. Raises `StoreUnavailable` when the database goes away; damage is reported, not raised.
     """
-    auditor = _Auditor(log, await _recorded_roots(log), roots or {})
+    auditor = _Auditor(log, await _recorded_roots(log), roots or {}, on_progress)
+    finding: Finding | None = None
     findings: list[Finding] = []
+    failures: list[AuraError] = []
 
     async def check_database() -> None:
-        findings.extend(await _database_findings(log))
+        try:
+            findings.extend(await _database_findings(log))
+        except AuraError as failure:  # raised below as it is, rather than in a group
+            failures.append(failure)
 
     async with anyio.create_task_group() as both:
         both.start_soon(check_database)
-        if finding := await auditor.walk(await log.head()):
-            findings.insert(0, finding)
+        try:
+            finding = await auditor.walk(await log.head())
+        except AuraError as failure:
+            failures.append(failure)
+    if failures:
+        raise failures[0]
+    if finding:
+        findings.insert(0, finding)
     first_bad = findings[0] if findings else None
     return AuditReport(auditor.position, auditor.checkpoints, auditor.tree.root().hex(), first_bad)
 
@@ -122,13 +143,17 @@ async def _database_findings(log: EventLog) -> list[Finding]:
 class _Auditor:
     """Walks the log in order. What is checked of a row is in `_check`."""
 
-    def __init__(self, log: EventLog, recorded: Mapping[int, str], kept: Mapping[int, str]) -> None:
+    def __init__(
+        self, log: EventLog, recorded: Mapping[int, str], kept: Mapping[int, str], on_progress: Progress | None
+    ) -> None:
         self.log = log
         self.position = 0
         self.tree = MerkleTree()
         self.checkpoints = 0
+        self._on_progress = on_progress
+        self._page = PAGE
         self._roots = {
-            position: {roots[position] for roots in (recorded, kept) if position in roots}
+            position: {roots[position].lower() for roots in (recorded, kept) if position in roots}
             for position in {*recorded, *kept}
         }
         self._digests: OrderedDict[StreamId, tuple[int, bytes]] = OrderedDict()
@@ -138,36 +163,58 @@ class _Auditor:
         while self.position < head:
             if finding := await self._next_page(head):
                 return finding
+            if self._on_progress is not None:
+                self._on_progress(self.position, head)
         if beyond := [position for position in self._roots if position > self.position]:
             reason = f"a checkpoint was made at position {min(beyond)}; the log ends before"
             return Finding(self.position + 1, "", reason)
-        return None
+        return await self._beyond_head()
 
     async def _next_page(self, head: int) -> Finding | None:
-        """Check the next rows up to `head` or the next checkpoint, whichever is nearer."""
+        """Check the next rows up to `head` or the next checkpoint, whichever is nearer.
+
+        A page that the database cannot read is read again in halves, until the event is found that it fails at.
+        """
         stops = [position for position in self._roots if position > self.position]
-        limit = min(PAGE, min([head, *stops]) - self.position)
+        limit = min(self._page, min([head, *stops]) - self.position)
         try:
             rows = await self.log.sealed_page(self.position, limit=limit)
-            if not rows:
-                return Finding(self.position + 1, "", "the event is missing, and all after it")
-            await self._fetch_digests(rows)
         except LogDamaged as damage:
-            return Finding(damage.position or self.position + 1, damage.stream_id, damage.reason)
+            if limit == 1:
+                return Finding(self.position + 1, damage.stream_id, damage.reason)
+            self._page = limit // 2
+            return None
+        if not rows:
+            return Finding(self.position + 1, "", "the event is missing, and all after it")
+        await self._fetch_digests(rows)
         return await anyio.to_thread.run_sync(self._check, rows)
+
+    async def _beyond_head(self) -> Finding | None:
+        """Look for events that the log does not own up to. An event and the head that covers it are written at once."""
+        try:
+            rows = await self.log.sealed_page(self.position, limit=1)
+        except LogDamaged as damage:
+            return Finding(self.position + 1, damage.stream_id, damage.reason)
+        if rows and rows[0].position > (head := await self.log.head()):
+            return Finding(self.position + 1, rows[0].stream_id, f"there are events after position {head}, the head")
+        return None
 
     def _check(self, rows: Sequence[SealedRow]) -> Finding | None:
         digests, expected = self._digests, self.position
         for row in rows:
-            position, stream_id, version, topic, state, previous, digest = row
-            before = digests.get(stream_id, _BEFORE_FIRST)
             expected += 1
-            if (
-                position != expected
-                or before != (version - 1, previous)
-                or digest != seal(previous, position, version, stream_id, topic, state)
-            ):
-                return self._finding(row, expected, before)
+            try:
+                position, stream_id, version, topic, state, previous, digest = row
+                before = digests.get(stream_id, _BEFORE_FIRST)
+                sound = (
+                    position == expected
+                    and before == (version - 1, previous)
+                    and digest == seal(previous, position, version, stream_id, topic, state)
+                )
+                if not sound:
+                    return self._finding(row, expected, before)
+            except _NO_ROW_OF_OURS:
+                return Finding(expected, "", "the event's columns are not of the types that were stored")
             digests[stream_id] = (version, digest)
         self.position = expected
         self.tree.extend([row[-1] for row in rows])
@@ -200,11 +247,15 @@ class _Auditor:
         return None
 
     async def _fetch_digests(self, rows: Sequence[SealedRow]) -> None:
-        """Look up the predecessors that are neither in this page nor remembered."""
+        """Look up the predecessors that are neither in this page nor remembered.
+
+        A row whose predecessor cannot even be asked for is left for `_check` to find, after those before it.
+        """
         seen = set(self._digests)
         for row in rows:
-            if row.stream_id not in seen and row.version > 1:
-                before = await self.log.sealed_stream(row.stream_id, after=row.version - 2, upto=row.version - 1)
-                if before and before[0].position < row.position:
-                    self._digests[row.stream_id] = (before[0].version, before[0].digest)
+            if row.stream_id not in seen and row.version != 1:
+                with suppress(LogDamaged, InvalidInput, *_NO_ROW_OF_OURS):
+                    before = await self.log.sealed_stream(row.stream_id, after=row.version - 2, upto=row.version - 1)
+                    if before and before[0].position < row.position:
+                        self._digests[row.stream_id] = (before[0].version, before[0].digest)
             seen.add(row.stream_id)

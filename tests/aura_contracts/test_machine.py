@@ -1,6 +1,7 @@
 """Aggregates as data: what their parts promise, shown on a door, and on all that AURA has."""
 
-from datetime import timedelta
+import typing
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import reduce
 from types import MappingProxyType
@@ -215,3 +216,23 @@ def test_its_parts_are_frozen_and_say_what_they_mean(aggregate):
 @every_aggregate
 def test_events_are_not_watched_by_the_garbage_collector(aggregate):
     assert not any(kind.__struct_config__.gc for kind in (aggregate.state, *aggregate.events))
+
+
+@every_aggregate
+def test_every_time_in_an_event_knows_its_zone(aggregate):
+    """A naive datetime, refused when stored: the annotation is what the store goes by."""
+    for event in aggregate.events:
+        for name, hint in typing.get_type_hints(event, include_extras=True).items():
+            assert datetime not in plain_types(hint), f"{event.__name__}.{name}: write Instant"
+
+
+def plain_types(hint):
+    """Yield the types in an annotation and in the structs it names, but not what an annotation is laid upon."""
+    if typing.get_origin(hint) is typing.Annotated:
+        return
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        for inner in typing.get_type_hints(hint, include_extras=True).values():
+            yield from plain_types(inner)
+    yield hint
+    for inner in typing.get_args(hint):
+        yield from plain_types(inner)

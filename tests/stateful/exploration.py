@@ -179,7 +179,7 @@ class Suggestions:
         if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
             return list(itertools.islice(self.structs(hint), 12))
         if hint in (Actor, datetime):
-            return self.actors() if hint is Actor else self.times()
+            return self.actors() if hint is Actor else [*self.times(), EPOCH.replace(tzinfo=None)]
         if hint in _USUAL:
             return list(_USUAL[hint])
         return self._composed(name, typing.get_origin(hint), typing.get_args(hint), hint)

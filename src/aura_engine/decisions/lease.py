@@ -123,6 +123,8 @@ def _record_process(state: WorkerLease, command: RecordProcess, context: Context
 def _record_offline(state: WorkerLease, command: RecordOffline, context: Context) -> Events:
     _require_no_agent(state.id, command, context)
     _require_epoch(state, command, command.epoch)
+    if command.last_seen.utcoffset() is None:
+        raise _refuse(state, command, "last_seen", "the time has no time zone", "use an aware datetime")
     silence = (context.now - require_aware(command.last_seen, "last_seen")).total_seconds()
     if silence < OFFLINE_AFTER:
         reason = f"worker {state.worker_id} was heard of {silence:.1f} s ago; it is offline after {OFFLINE_AFTER:g} s"

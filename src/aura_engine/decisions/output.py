@@ -32,7 +32,9 @@ def _require_own(state: Output | None, command: RecordOutput | CloseOutput, cont
 
 
 def _is_storable(chunk: Chunk) -> bool:
-    """Whether the chunk holds either text that every database can store, or bytes."""
+    """Whether the chunk has a moment, and holds either text that every database can store, or bytes."""
+    if chunk.time.utcoffset() is None:
+        return False
     if chunk.text is None or chunk.data is not None:
         return chunk.text is None and chunk.data is not None
     return "\0" not in chunk.text and not any("\ud800" <= character <= "\udfff" for character in chunk.text)
@@ -51,7 +53,7 @@ def _record(state: Output | None, command: RecordOutput, context: Context) -> Ev
         raise _refuse(command, "empty", "there is no output in the batch")
     for number, chunk in enumerate(command.chunks, command.first):
         if not _is_storable(chunk):
-            reason = f"chunk {number} is not either text without NUL and lone surrogates, or bytes"
+            reason = f"chunk {number} needs an aware time and either bytes, or text without NUL and lone surrogates"
             raise _refuse(command, "chunk", reason, "make chunks with Chunk.of")
     return [OutputRecorded(execution_id=command.execution_id, first=command.first, chunks=command.chunks)]
 

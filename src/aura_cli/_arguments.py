@@ -1,0 +1,135 @@
+"""Arguments: the options that every command has, and the parser of the command that is meant.
+
+Options of every command may stand before or after it: ``aura --json events`` is ``aura events --json``. They are
+declared twice, on the program with a default and on each command without, so that the later one does not undo the
+earlier. Only the module of the command that is meant is imported.
+"""
+
+import argparse
+import os
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
+
+COMMANDS = {
+    "demo": "a story from request to merge, told by the real log, and proof that replaying it agrees",
+    "events": "list the log, or follow it",
+    "replay": "the state of everything, or of one task, by folding its events; now, then, and what changed",
+    "audit": "prove that the log is as it was written; record and export the proof",
+    "db": "check and rebuild the read models; what is in the store",
+}
+"""Every command with what it does, in the order of ``aura --help``."""
+
+_EPILOG = """\
+environment:
+  AURA_HOME            the folder of AURA's data (default: the platform's user data folder)
+  AURA_STORE           the store, as --store
+  AURA_COMPRESSION     zlib or zstd, as --compression
+  AURA_ENCRYPTION_KEY  the key of an encrypted store: 16, 24 or 32 bytes in base64; never an option, because
+                       arguments can be seen by everybody on the machine
+  AURA_USER            your name on what you do (default: your login)
+  AURA_DEBUG           set it to see the traceback of an unexpected error
+  NO_COLOR             set it for output without colour
+
+exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted
+"""
+
+
+class WrongUsage(Exception):
+    """The arguments make no sense; `usage` is the line that shows those that would."""
+
+    def __init__(self, message: str, usage: str, program: str) -> None:
+        super().__init__(message)
+        self.usage = usage
+        self.program = program
+
+
+class Parser(argparse.ArgumentParser):
+    """Takes options by their full names only, so that adding one never changes what a script means."""
+
+    def __init__(self, **options: object) -> None:
+        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(allow_abbrev=False, **options)  # type: ignore[arg-type]  # passed on as they are
+
+    def error(self, message: str) -> NoReturn:
+        raise WrongUsage(message, self.format_usage().strip(), self.prog)
+
+
+class _ShowVersion(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        print(f"aura {read_version()}")  # noqa: T201 - the answer
+        parser.exit()
+
+
+def read_version() -> str:
+    """Return the version, read from its file: importing `aura_contracts` for it would take ten times as long."""
+    here = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 - pathlib costs a millisecond
+    with open(os.path.join(here, "..", "aura_contracts", "_version.py"), encoding="utf-8") as file:  # noqa: PTH118, PTH123
+        return file.read().split('"')[1]
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """Return the arguments, with the function of their command as `run`. Raises `WrongUsage`."""
+    parser = Parser(
+        prog="aura",
+        description="Orchestrates coding agents, with a human in the loop and every fact in a log.",
+        epilog=_EPILOG,
+    )
+    parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the version and exit")
+    _add_everywhere(parser, with_defaults=True)
+    commands = parser.add_subparsers(metavar="COMMAND", dest="command", required=True)
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+        if name in words:
+            import_module(f"aura_cli.commands.{name}").configure(command)
+    return parser.parse_args(words)
+
+
+def add_subcommands(
+    parser: argparse.ArgumentParser,
+) -> "argparse._SubParsersAction[argparse.ArgumentParser]":
+    """Have a command consist of commands: ``aura audit verify``."""
+    _add_everywhere(parser, with_defaults=False)
+    return parser.add_subparsers(metavar="COMMAND", dest="subcommand", required=True)
+
+
+def add_subcommand(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, summary: str, run: object
+) -> argparse.ArgumentParser:
+    """Add ``aura COMMAND name`` with the options that every command has."""
+    parser = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+    finish(parser, run)
+    return parser
+
+
+def finish(parser: argparse.ArgumentParser, run: object) -> None:
+    """Give a command the options that every command has, and the function that runs it."""
+    _add_everywhere(parser, with_defaults=False)
+    parser.set_defaults(run=run)
+
+
+def count(text: str) -> int:
+    """Return a number from 0 up, such as a position of the log."""
+    if not (text.isascii() and text.isdecimal() and len(text) < 19):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a position: a number from 0 up")
+    return int(text)
+
+
+def _add_everywhere(parser: argparse.ArgumentParser, *, with_defaults: bool) -> None:
+    group = parser.add_argument_group("everywhere")
+    text = None if with_defaults else argparse.SUPPRESS
+    flag = False if with_defaults else argparse.SUPPRESS
+    group.add_argument(
+        "--store", metavar="URL", default=text, help="sqlite:///PATH or postgresql://USER@HOST/DATABASE [AURA_STORE]"
+    )
+    group.add_argument(
+        "--compression",
+        choices=("none", "zlib", "zstd"),
+        default=text,
+        help="what the store was made with [AURA_COMPRESSION]",
+    )
+    group.add_argument(
+        "--json", action="store_true", default=flag, help="one JSON object per line on stdout, nothing else"
+    )
+    group.add_argument("--quiet", action="store_true", default=flag, help="data and errors only, no messages")
+    group.add_argument("--no-color", action="store_true", default=flag, help="output without colour [NO_COLOR]")

@@ -1,0 +1,106 @@
+"""Terminal: where everything that people and programs read is written. Data on stdout, messages on stderr.
+
+Each thing is given twice, as data for ``--json`` and as text for people, and the settings choose. Text of people and
+agents may hold anything, also sequences that move a terminal's cursor or forge lines: what is not printable is escaped.
+"""
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, Self, TextIO
+
+import attrs
+import msgspec
+
+_CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+
+
+def printable(text: str) -> str:
+    """Return `text` with everything that is not printable escaped; line ends stay."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
+@attrs.define
+class Terminal:
+    """The two streams of the process and how to write on them."""
+
+    out: TextIO
+    err: TextIO
+    json: bool = False
+    quiet: bool = False
+    color: bool = False
+    """Whether `out` shows colour."""
+
+    color_err: bool = False
+
+    @classmethod
+    def of_process(cls, *, json: bool, quiet: bool, color: bool) -> Self:
+        """Return the terminal of this process. What its encoding cannot express is escaped rather than refused."""
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="backslashreplace")
+        return cls(
+            sys.stdout,
+            sys.stderr,
+            json=json,
+            quiet=quiet,
+            color=color and sys.stdout.isatty(),
+            color_err=color and sys.stderr.isatty(),
+        )
+
+    # --- Data ---------------------------------------------------------------------------------------------------------
+
+    def item(self, data: Any, text: str) -> None:
+        """Write one thing: as a line of JSON, or as text."""
+        if self.json:
+            self.write_json(data)
+        else:
+            self.out.write(f"{text}\n")
+
+    def write_json(self, data: Any) -> None:
+        """Write one line of JSON."""
+        self.out.write(f"{msgspec.json.encode(data).decode()}\n")
+
+    def table(self, rows: Iterable[tuple[Any, Sequence[str]]], titles: Sequence[str]) -> None:
+        """Write a list: each row as its data, or its texts in columns under `titles`. Nothing for an empty list."""
+        listed = list(rows)
+        if self.json:
+            for data, _ in listed:
+                self.write_json(data)
+        elif listed:
+            texts = [[printable(text) for text in texts] for _, texts in listed]
+            widths = [max(map(len, column)) for column in zip(titles, *texts, strict=True)]
+            self.out.write(f"{self.style(_columns(titles, widths), 'dim')}\n")
+            self.out.writelines(f"{_columns(row, widths)}\n" for row in texts)
+
+    def style(self, text: str, *styles: str) -> str:
+        """Return `text` in colours, where stdout shows them."""
+        return _styled(text, styles) if self.color else text
+
+    def flush(self) -> None:
+        """Hand over what was written. Raises `BrokenPipeError` when nobody reads any more."""
+        self.out.flush()
+
+    # --- Messages -----------------------------------------------------------------------------------------------------
+
+    def say(self, text: str) -> None:
+        """Write a message for people: after the data, on stderr."""
+        if not (self.quiet or self.json):
+            self.out.flush()
+            self.err.write(f"{_styled(text, ('dim',)) if self.color_err else text}\n")
+            self.err.flush()
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        """Show how far long work has come, on a terminal only."""
+        if not (self.quiet or self.json) and self.err.isatty():
+            self.err.write(f"\r\033[K{what} {done:,} of {total:,}" if done < total else "\r\033[K")
+            self.err.flush()
+
+
+def _styled(text: str, styles: Sequence[str]) -> str:
+    return f"\033[{';'.join(_CODES[style] for style in styles)}m{text}\033[0m"
+
+
+def _columns(texts: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(text.ljust(width) for text, width in zip(texts, widths, strict=True)).rstrip()

@@ -1,0 +1,102 @@
+"""Words: how events, states and changes look, as data for programs and as lines for people. Pure."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from aura_cli._lookup import AGGREGATE_OF
+from aura_cli._terminal import printable
+from aura_contracts.events import EventRecord, event_fields
+from aura_contracts.machine import State
+from aura_store.history import Change, HistoryLine
+
+LIMIT = 60
+"""Characters of a value in a line for people; ``--json`` has all of it."""
+
+
+def event_data(record: EventRecord) -> dict[str, Any]:
+    """Return an event of the log as data."""
+    aggregate = AGGREGATE_OF.get(record.event.topic)
+    return {
+        "kind": "event",
+        "id": event_id(record.stream_id, record.version),
+        "position": record.position,
+        "time": record.time,
+        "type": record.event.topic,
+        "aggregate": None if aggregate is None else aggregate.name,
+        "stream_id": record.stream_id,
+        "version": record.version,
+        "actor": record.actor,
+        "correlation_id": record.correlation_id,
+        "causation_id": record.causation_id,
+        "fields": event_fields(record.event),
+    }
+
+
+def event_id(stream_id: str, version: int) -> str:
+    """Return the one name that an event has in every copy of the log."""
+    return f"{stream_id}:{version}"
+
+
+def event_text(record: EventRecord) -> str:
+    """Return an event of the log as a line."""
+    parts = (
+        f"#{record.position}",
+        time_text(record.time),
+        record.stream_id,
+        record.actor,
+        record.event.topic,
+        fields_text(event_fields(record.event)),
+    )
+    return printable("  ".join(part for part in parts if part))
+
+
+def history_data(line: HistoryLine, stream_id: str) -> dict[str, Any]:
+    """Return a line of a history as data."""
+    return {"id": event_id(stream_id, line.version), "type": line.topic, **msgspec.to_builtins(line)}
+
+
+def time_text(time: datetime) -> str:
+    """Return a moment in UTC, to the millisecond."""
+    return time.isoformat(sep=" ", timespec="milliseconds").replace("+00:00", "Z")
+
+
+def fields_text(fields: dict[str, Any]) -> str:
+    """Return named values in a line."""
+    return ", ".join(f"{name}={short(value)}" for name, value in fields.items())
+
+
+def change_text(change: Change) -> str:
+    """Return what became of a field."""
+    return f"{change.field}: {short(change.before)} → {short(change.after)}"
+
+
+def short(value: Any, limit: int = LIMIT) -> str:
+    """Return a value in one line of at most `limit` characters."""
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    text = " ".join(text.split())
+    return f"{text[: limit - 1]}…" if len(text) > limit else text
+
+
+def title_of(state: State) -> str:
+    """Return what people call a thing: the first of its names that it has."""
+    for name in ("title", "name", "proposed_solution"):
+        value = getattr(state, name, None)
+        if isinstance(value, str) and value:
+            return short(value)
+    return ""
+
+
+def state_data(aggregate: str, state: State, **more: Any) -> dict[str, Any]:
+    """Return an aggregate's state as data."""
+    return {"id": state.id, "aggregate": aggregate, "status": state.status, **more, "state": msgspec.to_builtins(state)}
+
+
+def state_lines(state: State) -> Iterable[str]:
+    """Yield the fields of a state that say something, a line each."""
+    fields = {name: value for name, value in msgspec.to_builtins(state).items() if value not in (None, "", [], {})}
+    width = max(map(len, fields))
+    for name, value in fields.items():
+        yield printable(f"  {name.ljust(width)}  {short(value, 100)}")

@@ -1,0 +1,58 @@
+"""The command `aura`: parse, run one command, turn whatever happens into an exit code.
+
+Starting is quick because nothing is imported before it is needed: this module, `argparse` and the parser of the one
+command that is meant. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from aura_cli._arguments import WrongUsage, parse
+
+DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `aura` with `argv` (default: the arguments of the process); return the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _run(words)
+    except WrongUsage as wrong:
+        return _report(wrong, words, WRONG_USAGE)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        _let_go_of_stdout()
+        return DONE  # whoever read had seen enough
+    except SystemExit as end:  # argparse, after --help and --version
+        return end.code if isinstance(end.code, int) else FAILED
+    except Exception as error:  # noqa: BLE001 - the edge: people and programs get every error in one form
+        return _report(error, words, FAILED)
+
+
+def _run(words: Sequence[str]) -> int:
+    arguments = parse(words)
+    from aura_cli._settings import read_settings
+    from aura_cli._terminal import Terminal
+
+    settings = read_settings(arguments)
+    terminal = Terminal.of_process(json=settings.json, quiet=settings.quiet, color=settings.color)
+    code: int = arguments.run(arguments, settings, terminal)
+    terminal.flush()
+    return code
+
+
+def _report(error: Exception, words: Sequence[str], code: int) -> int:
+    """Say on stderr what went wrong: code, message, remedy; an object with ``--json``."""
+    from aura_cli._errors import report
+
+    report(error, json="--json" in words)
+    return code
+
+
+def _let_go_of_stdout() -> None:
+    """Have what is left in the buffer go nowhere, so that the interpreter does not complain at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

