@@ -10,8 +10,9 @@ Tests marked ``anyio`` run on asyncio and on trio. Fixtures that start a Postgre
 import os
 
 import pytest
-from databases import postgres, postgres_database, postgres_url, restartable_postgres
 from hypothesis import HealthCheck, settings
+
+from databases import postgres, postgres_database, postgres_url, restartable_postgres
 
 __all__ = ["postgres", "postgres_database", "postgres_url", "restartable_postgres"]
 

@@ -81,6 +81,16 @@ def running_postgres() -> Iterator[PostgresServer]:
         yield server
 
 
+def new_schema(server: PostgresServer) -> str:
+    """Create an empty schema; return the URL with which it is used. Ten times faster than an empty database."""
+    name = f"schema_{next(_schemas)}"
+    server.execute(f"CREATE SCHEMA {name}")
+    return server.url(options=f"-csearch_path%3D{name}")
+
+
+_schemas = count(1)
+
+
 def _stop_if_running(server: PostgresServer) -> None:
     if (server.folder / "postmaster.pid").exists():
         try:

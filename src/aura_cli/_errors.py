@@ -69,6 +69,8 @@ def report(error: BaseException, *, json: bool) -> None:
     """Write an error to stderr, as an object or for people."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
+    if sys.stderr is None:
+        return
     if debugging():
         traceback.print_exception(error)
     told = describe(error)

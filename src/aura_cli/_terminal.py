@@ -4,8 +4,11 @@ Each thing is given twice, as data for ``--json`` and as text for people, and th
 agents may hold anything, also sequences that move a terminal's cursor or forge lines: what is not printable is escaped.
 """
 
+import io
+import os
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, Self, TextIO
 
 import attrs
@@ -37,17 +40,13 @@ class Terminal:
     @classmethod
     def of_process(cls, *, json: bool, quiet: bool, color: bool) -> Self:
         """Return the terminal of this process. What its encoding cannot express is escaped rather than refused."""
-        for stream in (sys.stdout, sys.stderr):
-            if hasattr(stream, "reconfigure"):
+        out, err = sys.stdout or _nowhere(), sys.stderr or _nowhere()  # None where the caller has closed them
+        for stream in (out, err):
+            if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
-        return cls(
-            sys.stdout,
-            sys.stderr,
-            json=json,
-            quiet=quiet,
-            color=color and sys.stdout.isatty(),
-            color_err=color and sys.stderr.isatty(),
-        )
+        if json and isinstance(out, io.TextIOWrapper):
+            out.reconfigure(encoding="utf-8")  # RFC 8259, section 8.1
+        return cls(out, err, json=json, quiet=quiet, color=color and out.isatty(), color_err=color and err.isatty())
 
     # --- Data ---------------------------------------------------------------------------------------------------------
 
@@ -96,6 +95,10 @@ class Terminal:
         if not (self.quiet or self.json) and self.err.isatty():
             self.err.write(f"\r\033[K{what} {done:,} of {total:,}" if done < total else "\r\033[K")
             self.err.flush()
+
+
+def _nowhere() -> TextIO:
+    return Path(os.devnull).open("w", encoding="utf-8")
 
 
 def _styled(text: str, styles: Sequence[str]) -> str:

@@ -81,12 +81,13 @@ def short(value: Any, limit: int = LIMIT) -> str:
 
 
 def title_of(state: State) -> str:
-    """Return what people call a thing: the first of its names that it has."""
+    """Return what people call a thing: the first of its names that it has, or what it asks for."""
     for name in ("title", "name", "proposed_solution"):
         value = getattr(state, name, None)
         if isinstance(value, str) and value:
             return short(value)
-    return ""
+    call = getattr(state, "tool_call", None)
+    return "" if call is None else f"{call.tool} {short(call.arguments)}"
 
 
 def state_data(aggregate: str, state: State, **more: Any) -> dict[str, Any]:
@@ -96,7 +97,7 @@ def state_data(aggregate: str, state: State, **more: Any) -> dict[str, Any]:
 
 def state_lines(state: State) -> Iterable[str]:
     """Yield the fields of a state that say something, a line each."""
-    fields = {name: value for name, value in msgspec.to_builtins(state).items() if value not in (None, "", [], {})}
+    fields = {name: value for name, value in msgspec.to_builtins(state).items() if value not in (None, "", (), [], {})}
     width = max(map(len, fields))
     for name, value in fields.items():
         yield printable(f"  {name.ljust(width)}  {short(value, 100)}")

@@ -15,7 +15,17 @@ DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `aura` with `argv` (default: the arguments of the process); return the exit code."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    code = _guarded(list(sys.argv[1:] if argv is None else argv))
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        _let_go_of_stdout()
+    return code
+
+
+def _guarded(words: Sequence[str]) -> int:
+    """Run the command; whatever happens becomes an exit code."""
     try:
         return _run(words)
     except WrongUsage as wrong:
@@ -26,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _let_go_of_stdout()
         return DONE  # whoever read had seen enough
     except SystemExit as end:  # argparse, after --help and --version
-        return end.code if isinstance(end.code, int) else FAILED
+        return end.code if isinstance(end.code, int) else DONE
     except Exception as error:  # noqa: BLE001 - the edge: people and programs get every error in one form
         return _report(error, words, FAILED)
 

@@ -13,7 +13,7 @@ import attrs
 from aura_contracts import actors
 from aura_contracts.actors import Actor, actor_name
 from aura_contracts.agent import Outcome, PauseAgent, RegisterAgent, ReleaseAgent, ResumeAgent, TakeTask
-from aura_contracts.approval import Approve, ApprovalKind, ExpireApproval, Reject, RequestApproval, ToolCall
+from aura_contracts.approval import ApprovalKind, Approve, ExpireApproval, Reject, RequestApproval, ToolCall
 from aura_contracts.errors import CommandRefused
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ids import AgentId, ApprovalId, StreamId, TaskId
@@ -130,7 +130,7 @@ class Story:
 
     def _moved(self, ident: StreamId, state: State) -> Moved:
         before = self.kept.get(ident)
-        return Moved(ident, self.names[ident], before and str(before.status), str(state.status))
+        return Moved(ident, self.names[ident], None if before is None else str(before.status), str(state.status))
 
     def _name(self, who: Actor) -> str:
         return self.names.get(actor_name(who), "AURA" if who == AURA else actor_name(who))
@@ -286,5 +286,5 @@ async def _ask_in_vain(story: Story, tess: Worker, task: TaskId) -> None:
 
 
 async def _until(clock: Clock, moment: datetime) -> None:
-    while (left := (moment - clock()).total_seconds()) > 0:
+    while (left := (moment - clock()).total_seconds()) > 0:  # noqa: ASYNC110 - the clock of the wall, which may lag
         await anyio.sleep(left)

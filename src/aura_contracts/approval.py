@@ -84,7 +84,7 @@ class Remember(StrEnum):
     """For all calls that the given pattern matches."""
 
 
-class ToolCall(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+class ToolCall(msgspec.Struct, frozen=True, gc=False):
     """The tool call that an agent asks permission for; secrets in `arguments` are redacted before it gets here.
 
     `fingerprint` is the digest by which the same call is recognised, in a resumed session too. `diff` is what the call
@@ -97,7 +97,7 @@ class ToolCall(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     diff: str | None = None
 
 
-class Vote(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+class Vote(msgspec.Struct, frozen=True, gc=False):
     """What one human said. `seat` is whose vote it was: the reviewer's own name, or that of who delegated to them."""
 
     reviewer: str

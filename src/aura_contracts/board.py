@@ -152,7 +152,7 @@ accepts is sent. What is not listed is no move for people."""
 # --- Columns ----------------------------------------------------------------------------------------------------------
 
 
-class ColumnDefinition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class ColumnDefinition(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A column as somebody laid it out. `id` is chosen with it and stays when the name changes."""
 
     id: str
@@ -162,7 +162,7 @@ class ColumnDefinition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     """Cards that people may put into it (work in progress), at least 1; None is no limit."""
 
 
-class Column(ColumnDefinition, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class Column(ColumnDefinition, frozen=True, kw_only=True, gc=False):
     """A column and what is in it."""
 
     cards: tuple[TaskId, ...] = ()

@@ -17,7 +17,7 @@ Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 """A moment: a datetime that knows its zone. Events use it for every time; a naive datetime is refused when stored."""
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Base of all events.
 
     A subclass sets `topic`, a name that is never changed and never used again (``"task.created"``), and raises
@@ -25,7 +25,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     old versions stay readable. Adding a field with a default is no new version. The first line of a subclass's
     docstring says what the event means: the event catalogue in the documentation is made of it.
 
-    ``gc=False``: events hold JSON values, which cannot form cycles, and a replay makes millions of them.
+    Every field is stored, also when it has its default: an event says all that was so, and a default that is changed
+    later does not change what happened before. ``gc=False``: events hold JSON values, which cannot form cycles, and a
+    replay makes millions of them.
     """
 
     topic: ClassVar[str]

@@ -64,7 +64,7 @@ RUNNING_STAGES = frozenset(
 """The stages between Queued and the end; each of them may fail (first seed, "Execution Model")."""
 
 
-class SupervisedProcess(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+class SupervisedProcess(msgspec.Struct, frozen=True, gc=False):
     """A process that was started for the execution, by what it is recognised after a restart: never by its name.
 
     `socket` is the path, on the worker's machine, at which its supervisor answers.
@@ -74,7 +74,7 @@ class SupervisedProcess(msgspec.Struct, frozen=True, omit_defaults=True, gc=Fals
     socket: str = ""
 
 
-class Usage(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+class Usage(msgspec.Struct, frozen=True, gc=False):
     """What a stretch of work consumed, as the agent reports it: tokens by kind, cost in US dollars."""
 
     input_tokens: int = 0
@@ -87,7 +87,7 @@ class Usage(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         return Usage(*(getattr(self, name) + getattr(other, name) for name in self.__struct_fields__))
 
 
-class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What a coding stage changed in the workspace, as git counts it and not as the agent claims.
 
     `commits` maps each repository of the workspace to the commit that holds the changes.

@@ -44,7 +44,7 @@ RETRYABLE = frozenset(
 """Failures that may pass by themselves; the others need a human."""
 
 
-class Failure(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+class Failure(msgspec.Struct, frozen=True, gc=False):
     """A reason with its particulars. `exit_code` and `signal` are those of the process, where there was one."""
 
     reason: FailureReason

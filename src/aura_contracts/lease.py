@@ -87,7 +87,7 @@ class ProcessIdentity(msgspec.Struct, frozen=True, gc=False):
     token: str
 
 
-class StaleReport(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+class StaleReport(msgspec.Struct, frozen=True, gc=False):
     """A report under a past epoch, and what became of it; `verdict` is None until somebody has decided."""
 
     report_id: str

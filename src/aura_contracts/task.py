@@ -63,7 +63,7 @@ class AgentType(StrEnum):
     DEVOPS = "devops"
 
 
-class RetryPolicy(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+class RetryPolicy(msgspec.Struct, frozen=True, gc=False):
     """How often and how soon a failed attempt is made again (second seed, "Agent Failures").
 
     The delay before attempt n + 1 is ``base_delay * 2 ** (n - 1)`` seconds, at most `max_delay`, plus or minus a
@@ -76,7 +76,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     jitter: float = 0.2
 
 
-class Subtask(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+class Subtask(msgspec.Struct, frozen=True, gc=False):
     """One part of a proposed decomposition. `task_id` is chosen with the proposal, so creating it can be repeated."""
 
     task_id: TaskId

@@ -70,7 +70,7 @@ class StepType(StrEnum):
     """A group of steps that run at the same time; over when all of them are."""
 
 
-class StepConfig(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+class StepConfig(msgspec.Struct, frozen=True, gc=False):
     """What only some types of steps need. Steps are named by id."""
 
     condition: str = ""
@@ -90,7 +90,7 @@ class StepConfig(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         return (*self.children, *self.then, *self.otherwise)
 
 
-class StepDefinition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class StepDefinition(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One step as its author wrote it."""
 
     id: str
@@ -106,7 +106,7 @@ class StepDefinition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     config: StepConfig = StepConfig()
 
 
-class WorkflowStep(StepDefinition, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class WorkflowStep(StepDefinition, frozen=True, kw_only=True, gc=False):
     """A step and how far it has come."""
 
     status: StepStatus

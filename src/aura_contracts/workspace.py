@@ -1,10 +1,13 @@
 """Workspace: the worktrees that one task is worked on in, one per repository, on one branch, on one worker.
 
-    requested ──prepared──► ready ──acquired──► in_use        ready ──removed──► removed
-     │    ▲                 │ ▲ ▲ ◄──released──── │
-     │    │                 │ │ └─merged, abandoned─ merging ──conflicted──► conflicted
-     │    └──recreation─────┘ └──────────── resolved, abandoned ─────────────────┘
-     └──preparation failed──► failed ──recreation──► requested
+    requested ──prepared──► ready ──acquired──► in_use ──released──► ready
+        │                     │
+        │                     └──merge started──► merging ──merged, abandoned──► ready
+        │                                            └──conflicted──► conflicted ──resolved, abandoned──► ready
+        └──preparation failed──► failed
+
+    ready, failed ──recreation──► requested
+    requested, ready, failed ──removed──► removed
 
 All repositories are prepared, or none. One execution at a time uses a workspace. **What could destroy work** (removing,
 recreating, restoring an older state) is refused while there is work that nothing has saved; see `Workspace.unsaved`.
@@ -56,7 +59,7 @@ class SnapshotReason(StrEnum):
     REQUESTED = "requested"
 
 
-class Repository(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+class Repository(msgspec.Struct, frozen=True, gc=False):
     """A repository that a workspace is made of. `name` is that of its folder in the workspace."""
 
     name: str
@@ -91,7 +94,7 @@ class ConflictedFiles(msgspec.Struct, frozen=True, gc=False):
     paths: tuple[str, ...]
 
 
-class SafetyCopy(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+class SafetyCopy(msgspec.Struct, frozen=True, gc=False):
     """A snapshot: tracked and untracked state, kept under the hidden `ref` in every repository."""
 
     ref: str

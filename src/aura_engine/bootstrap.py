@@ -1,7 +1,7 @@
 """Bootstrap: where the engine meets its adapters. No other module of the engine imports them.
 
-    async with open_desk("sqlite:///aura.db", clock=clock, ids=ids) as desk:
-        await desk.handle(human("alice"), task_id, CreateTask(task_id=task_id, title="Fix the login"))
+async with open_desk("sqlite:///aura.db", clock=clock, ids=ids) as desk:
+    await desk.handle(human("alice"), task_id, CreateTask(task_id=task_id, title="Fix the login"))
 """
 
 from collections.abc import AsyncIterator

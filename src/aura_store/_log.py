@@ -265,18 +265,19 @@ class RecorderEventLog(EventLog):
         return self._patience.pause_after(attempt)
 
     def give_up(self, waited: float, away: DatabaseAway, attempts: int) -> AuraError | None:
-        if self._outage is None:
-            self._outage = _Outage(began_at=self._clock(), reason=str(away))
-        self._outage.attempts = max(self._outage.attempts, attempts)
+        outage = self._outage  # called in the writer thread too: what the field holds may change at any time
+        if outage is None:
+            outage = self._outage = _Outage(began_at=self._clock(), reason=str(away))
+        outage.attempts = max(outage.attempts, attempts)
         if waited < self._patience.outage_timeout:
             return None
-        self._outage.refused += 1
+        outage.refused += 1
         return StoreUnavailable(store=self.name, reason=str(away), waited=waited, attempts=attempts)
 
     async def _outage_ended(self) -> None:
         """Record an outage that callers were told of. A short one, which only made them wait, is not worth an event."""
         outage, self._outage = self._outage, None
-        if outage is None or not outage.refused:
+        if outage is None or not outage.refused or self._closed:
             return
         event = OutageEnded(
             began_at=outage.began_at, reason=outage.reason, attempts=outage.attempts, refused=outage.refused

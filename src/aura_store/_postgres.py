@@ -13,7 +13,7 @@ from typing import Any, Final
 import psycopg
 from eventsourcing.persistence import PersistenceError
 from eventsourcing.postgres import PostgresAggregateRecorder, PostgresApplicationRecorder, PostgresDatastore
-from psycopg import Connection, Cursor
+from psycopg import ClientCursor, Connection, Cursor
 from psycopg.rows import DictRow, tuple_row
 from psycopg.sql import SQL, Identifier
 
@@ -22,7 +22,7 @@ from aura_contracts.events import SealedRow, Snapshot
 from aura_contracts.ids import StreamId
 from aura_store._postgres_connections import Connector, Pool, parse_url, public_url, translate
 from aura_store._postgres_watch import Watch
-from aura_store._recorder import LOCK_TIMEOUT, FactRow, Recorder, RecordRow, StreamRow
+from aura_store._recorder import BEFORE_ALL, LOCK_TIMEOUT, FactRow, Recorder, RecordRow, StreamRow
 from aura_store._seal import Tip
 
 SLICE = 8 * 1024 * 1024
@@ -35,12 +35,15 @@ _CREATION: Final = int.from_bytes(b"aura")
 # The head is found through its index, from above: while somebody's long transaction (a backup) keeps old versions of
 # the row alive, a look by any other way would pass all of them, at every commit.
 _HEAD = "SELECT position FROM log_head ORDER BY position DESC LIMIT 1"
-_LOCK = f"{_HEAD} FOR UPDATE"
 _TIPS = (
     "SELECT wanted.stream, tip.* FROM unnest(%s::text[]) AS wanted (stream), LATERAL"
     " (SELECT originator_version, digest FROM stored_events WHERE originator_id = wanted.stream"
     " ORDER BY originator_version DESC LIMIT 1) AS tip"
 )
+# One text, not a pipeline: after a pipeline the server does not count the client as idle, and would wait for a stopped
+# one for ever. The tips are looked up by a statement of their own, which sees what was committed before the lock came.
+_BEGIN = f"BEGIN ISOLATION LEVEL READ COMMITTED; {_HEAD} FOR UPDATE"
+_BEGIN_WITH_TIPS = f"{_BEGIN}; {_TIPS}"
 _COLUMNS = "notification_id, originator_id, originator_version, topic, state, previous, digest"
 _INSERT = (
     f"INSERT INTO stored_events ({_COLUMNS}) SELECT * FROM unnest"  # noqa: S608 - columns are ours
@@ -111,15 +114,12 @@ class _Transaction:
         self._rows: Sequence[SealedRow] = ()
         self._new_head = 0
         self._asked = list(stream_ids)
-        head, tips = _cursor(connection), _cursor(connection)
-        with connection.pipeline():
-            connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
-            head.execute(_LOCK, prepare=True)
-            # A statement of its own: it must not see less than what was committed while waiting for the lock.
-            if self._asked:
-                tips.execute(_TIPS, (self._asked,), prepare=True)
-        self._head = _the_head(head)
-        self._tips = _as_tips(tips) if self._asked else {}
+        cursor = ClientCursor(connection, row_factory=tuple_row)
+        cursor.execute(_BEGIN_WITH_TIPS if self._asked else _BEGIN, (self._asked,) if self._asked else None)
+        cursor.nextset()
+        self._head = _the_head(cursor)
+        cursor.nextset()
+        self._tips = _as_tips(cursor) if self._asked else {}
 
     def head(self) -> int:
         return self._head
@@ -263,7 +263,7 @@ class PostgresRecorder(Recorder):
 
     def select_sealed(self, after: int, limit: int) -> list[tuple[Any, ...]]:
         statement = f"SELECT {_COLUMNS} FROM stored_events WHERE notification_id > %s"  # noqa: S608 - columns are ours
-        return self._rows(f"{statement} ORDER BY notification_id LIMIT %s", [after, limit])
+        return self._rows(f"{statement} ORDER BY notification_id LIMIT %s", [after or BEFORE_ALL, limit])
 
     def head(self) -> int:
         with self._cursor() as cursor:

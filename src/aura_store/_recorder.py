@@ -35,6 +35,9 @@ RecordRow = tuple[int, StreamId, int, str, bytes]
 LOCK_TIMEOUT = 5.0
 """Seconds that one attempt to write waits for another process's commit, at most."""
 
+BEFORE_ALL = -(2**63)
+"""Below every position that a database can hold."""
+
 
 class DatabaseAway(Exception):
     """The database is locked, restarting or gone; trying again may help. `str()` says what it said."""
@@ -85,7 +88,10 @@ class Recorder(ABC):
 
     @abstractmethod
     def select_sealed(self, after: int, limit: int) -> list[tuple[Any, ...]]:
-        """Return the columns of `SealedRow` for up to `limit` rows after position `after`."""
+        """Return the columns of `SealedRow` for up to `limit` rows after position `after`, in order.
+
+        After position 0 come all rows, also those at positions below 1: there are none unless somebody tampered.
+        """
 
     @abstractmethod
     def select_sealed_stream(self, stream_id: StreamId, after: int, upto: int | None) -> list[tuple[Any, ...]]:

@@ -10,7 +10,7 @@ or taken out of a stream, without its own or its successor's digest being wrong.
 it.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
 from struct import Struct
 from typing import NamedTuple
@@ -75,43 +75,30 @@ def plan_commit(head: int, tip_of: Callable[[StreamId], Tip], commands: Iterable
     rows: list[SealedRow] = []
     outcomes: list[int | VersionConflict] = []
     tips: dict[StreamId, Tip] = {}
-    position = head
     for appends in commands:
-        conflict = None
-        if len(appends) == 1:
-            conflict = _conflict(appends[0], tips.get(appends[0].stream_id) or tip_of(appends[0].stream_id))
-        else:
-            conflict = _first_conflict(appends, lambda stream: tips.get(stream) or tip_of(stream))
-        if conflict is not None:
+        before = {append.stream_id: tips.get(append.stream_id) or tip_of(append.stream_id) for append in appends}
+        if conflict := _first_conflict(appends, before):
             outcomes.append(conflict)
             continue
         for stream_id, _, events in appends:
-            version, previous = tips.get(stream_id) or tip_of(stream_id)
+            version, previous = tips.get(stream_id) or before[stream_id]
             for topic, state in events:
-                position += 1
+                head += 1
                 version += 1
-                digest = seal(previous, position, version, stream_id, topic, state)
-                rows.append(SealedRow(position, stream_id, version, topic, state, previous, digest))
+                digest = seal(previous, head, version, stream_id, topic, state)
+                rows.append(SealedRow(head, stream_id, version, topic, state, previous, digest))
                 previous = digest
             tips[stream_id] = Tip(version, previous)
-        outcomes.append(position)
+        outcomes.append(head)
     return Plan(rows, outcomes, tips)
 
 
-def _conflict(append: EncodedAppend, tip: Tip) -> VersionConflict | None:
-    expected = append.expected_version
-    if expected is None or expected == tip.version:
-        return None
-    return VersionConflict(stream_id=append.stream_id, expected=expected, actual=tip.version)
-
-
-def _first_conflict(appends: Sequence[EncodedAppend], tip_of: Callable[[StreamId], Tip]) -> VersionConflict | None:
+def _first_conflict(appends: Sequence[EncodedAppend], before: Mapping[StreamId, Tip]) -> VersionConflict | None:
     """Check appends of one command in order; a stream named twice is expected where the first append leaves it."""
     ahead: dict[StreamId, int] = {}
-    for append in appends:
-        tip = tip_of(append.stream_id)
-        version = ahead.get(append.stream_id, tip.version)
-        if conflict := _conflict(append, Tip(version, tip.digest)):
-            return conflict
-        ahead[append.stream_id] = version + len(append.events)
+    for stream_id, expected, events in appends:
+        version = ahead.get(stream_id, before[stream_id].version)
+        if expected is not None and expected != version:
+            return VersionConflict(stream_id=stream_id, expected=expected, actual=version)
+        ahead[stream_id] = version + len(events)
     return None

@@ -26,7 +26,7 @@ from eventsourcing.sqlite import (
 from aura_contracts.errors import LogDamaged, StoreError, StoreFull, StoreMisconfigured, StoreReadOnly
 from aura_contracts.events import SealedRow, Snapshot
 from aura_contracts.ids import StreamId
-from aura_store._recorder import LOCK_TIMEOUT, DatabaseAway, FactRow, Recorder, RecordRow, StreamRow, WriteTransaction
+from aura_store._recorder import BEFORE_ALL, LOCK_TIMEOUT, DatabaseAway, FactRow, Recorder, RecordRow, StreamRow, WriteTransaction
 from aura_store._seal import Tip
 
 WATCH_INTERVAL = 0.01
@@ -243,7 +243,7 @@ class SQLiteRecorder(Recorder):
     def select_sealed(self, after: int, limit: int) -> list[tuple[Any, ...]]:
         with self._reading() as cursor:
             return cursor.execute(
-                "SELECT * FROM stored_events WHERE rowid > ? ORDER BY rowid LIMIT ?", (after, limit)
+                "SELECT * FROM stored_events WHERE rowid > ? ORDER BY rowid LIMIT ?", (after or BEFORE_ALL, limit)
             ).fetchall()
 
     def head(self) -> int:

@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from itertools import dropwhile
 from struct import error as StructError  # noqa: N812 - a class, whatever it is called there
 
 import anyio
@@ -121,12 +122,27 @@ async def checkpoint(log: EventLog, *, actor: Actor, clock: Clock, command_id: s
 
 
 async def _recorded_roots(log: EventLog) -> dict[int, str]:
-    """Return the checkpoints in the ledger: position -> root. One that does not decode is found by its seal later."""
+    """Return the checkpoints in the ledger: position -> root.
+
+    An event of the ledger that is not as it was sealed vouches for nothing; it is left for the walk to find.
+    """
+    roots: dict[int, str] = {}
     try:
-        events = [fact.event for fact in await log.facts(LEDGER_ID)]
+        rows = await log.sealed_stream(LEDGER_ID)
     except LogDamaged:
-        return {}
-    return {event.upto: event.root for event in events if isinstance(event, Checkpointed)}
+        return roots
+    for row in rows:
+        with suppress(LogDamaged, *_NO_ROW_OF_OURS):
+            if row.digest == _seal_of(row):
+                (fact,) = await log.facts(LEDGER_ID, after=row.version - 1, upto=row.version)
+                if isinstance(fact.event, Checkpointed):
+                    roots[fact.event.upto] = fact.event.root
+    return roots
+
+
+def _seal_of(row: SealedRow) -> bytes:
+    """Return what the digest of a row should be."""
+    return seal(row.previous, row.position, row.version, row.stream_id, row.topic, row.state)
 
 
 async def _database_findings(log: EventLog) -> list[Finding]:
@@ -152,6 +168,7 @@ class _Auditor:
         self.checkpoints = 0
         self._on_progress = on_progress
         self._page = PAGE
+        self._stray: Finding | None = None
         self._roots = {
             position: {roots[position].lower() for roots in (recorded, kept) if position in roots}
             for position in {*recorded, *kept}
@@ -168,7 +185,7 @@ class _Auditor:
         if beyond := [position for position in self._roots if position > self.position]:
             reason = f"a checkpoint was made at position {min(beyond)}; the log ends before"
             return Finding(self.position + 1, "", reason)
-        return await self._beyond_head()
+        return await self._beyond_head() or self._stray
 
     async def _next_page(self, head: int) -> Finding | None:
         """Check the next rows up to `head` or the next checkpoint, whichever is nearer.
@@ -178,7 +195,9 @@ class _Auditor:
         stops = [position for position in self._roots if position > self.position]
         limit = min(self._page, min([head, *stops]) - self.position)
         try:
-            rows = await self.log.sealed_page(self.position, limit=limit)
+            rows = await self._rows_after(self.position, limit)
+            if rows and rows[0].position != self.position + 1 and self.position > 0:
+                rows = await self._rows_again(limit) or rows
         except LogDamaged as damage:
             if limit == 1:
                 return Finding(self.position + 1, damage.stream_id, damage.reason)
@@ -188,6 +207,26 @@ class _Auditor:
             return Finding(self.position + 1, "", "the event is missing, and all after it")
         await self._fetch_digests(rows)
         return await anyio.to_thread.run_sync(self._check, rows)
+
+    async def _rows_after(self, after: int, limit: int) -> Sequence[SealedRow]:
+        """Return the next rows, without those before the beginning of the log, which are kept to be told of."""
+        rows = await self.log.sealed_page(after, limit=limit)
+        if rows and rows[0].position < 1:
+            first = rows[0]
+            self._stray = Finding(first.position, first.stream_id, "there is an event before the beginning of the log")
+            rows = await self.log.sealed_page(after, limit=limit + PAGE)
+            rows = list(dropwhile(lambda row: row.position < 1, rows))[:limit]
+        return rows
+
+    async def _rows_again(self, limit: int) -> Sequence[SealedRow]:
+        """Read the next rows again, this time running up to them.
+
+        Where a position is damaged in the file, a database that looks for the rows after another one may go astray,
+        and pass sound ones before the one that is damaged.
+        """
+        start = max(0, self.position - PAGE)
+        rows = await self._rows_after(start, self.position - start + limit)
+        return rows[self.position - start :]
 
     async def _beyond_head(self) -> Finding | None:
         """Look for events that the log does not own up to. An event and the head that covers it are written at once."""
@@ -226,7 +265,7 @@ class _Auditor:
         """Say what is wrong with `row`; the event that is missing is named rather than the one that shows it."""
         if row.position != expected:
             return Finding(expected, "", f"the event is missing; the next one is at {row.position}")
-        if row.digest != seal(row.previous, row.position, row.version, row.stream_id, row.topic, row.state):
+        if row.digest != _seal_of(row):
             reason = f"event {row.version} of the stream ({row.topic}) is not what was sealed: altered or moved"
         elif row.version != before[0] + 1:
             reason = f"event {row.version} of the stream follows event {before[0]}"

@@ -13,7 +13,8 @@ from aura_store.testing.event_log import append
 
 async def main(url: str, first: int, streams: int, events: int) -> None:
     async with open_log(url) as log:
-        print("ready", flush=True)
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
         sys.stdin.readline()
 
         async def write(stream: int) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from databases import PostgresServer, new_schema
 from dict_log import DictLog, Shelf
 
 from aura_store import open_log as open_url
@@ -45,3 +46,10 @@ class TestDict(EventLogConformance):
     def open_log(self) -> OpenLog:
         shelf = Shelf()
         return lambda: DictLog(shelf)
+
+
+class TestPostgres(EventLogConformance):
+    @pytest.fixture
+    def open_log(self, postgres: PostgresServer) -> OpenLog:
+        url = new_schema(postgres)
+        return lambda: open_url(url)

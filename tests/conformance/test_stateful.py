@@ -1,19 +1,25 @@
 """The state machine of event logs over every adapter, on asyncio and trio, with crashes between any two steps."""
 
-import tempfile
-from contextlib import AbstractAsyncContextManager
-from pathlib import Path
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, ExitStack
+from tempfile import TemporaryDirectory
 
+import pytest
+from databases import PostgresServer, new_schema
 from dict_log import DictLog, Shelf
 from hypothesis import settings
+from hypothesis.stateful import run_state_machine_as_test
 
 from aura_contracts.ports import EventLog
 from aura_store._memory import MemoryRecorder
+from aura_store._recorder import Recorder
 from aura_store.adapters import Patience, open_recorder, recorder_for
 from aura_store.testing.stateful import EventLogMachine, FaultyRecorder, Faults
 
-QUICK = Patience(outage_timeout=0.05, first_pause=0.0001, longest_pause=0.001)
-"""Long enough for every fault to pass; in one in ten steps not."""
+QUICK = Patience(outage_timeout=0.002, first_pause=0.0001, longest_pause=0.001)
+"""So short that some faults pass unseen, and others make callers give up."""
+
+QUICKLY = settings(max_examples=max(12, settings.default.max_examples // 8), stateful_step_count=25)
 
 
 class DictMachine(EventLogMachine):
@@ -25,46 +31,53 @@ class DictMachine(EventLogMachine):
         return DictLog(self.shelf)
 
 
-class MemoryMachine(EventLogMachine):
+class RecorderMachine(EventLogMachine):
+    """Any recorder, with faults. `prepare` gives a function that makes handles on one new store."""
+
     crashes = True
 
     def __init__(self) -> None:
         super().__init__()
-        self.recorder = MemoryRecorder()
+        self.around = ExitStack()
+        self.new_recorder = self.prepare()
+
+    def prepare(self) -> Callable[[], Recorder]:
+        raise NotImplementedError
 
     def open_log(self, handle: int, faults: Faults) -> AbstractAsyncContextManager[EventLog]:
-        return open_recorder(FaultyRecorder(self.recorder.another(), faults), patience=QUICK)
-
-
-class SQLiteMachine(EventLogMachine):
-    crashes = True
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.folder = tempfile.TemporaryDirectory(prefix="aura-machine-")
-
-    def open_log(self, handle: int, faults: Faults) -> AbstractAsyncContextManager[EventLog]:
-        recorder = recorder_for(f"sqlite:///{Path(self.folder.name)}/log.db")
-        return open_recorder(FaultyRecorder(recorder, faults), patience=QUICK)
+        return open_recorder(FaultyRecorder(self.new_recorder(), faults), patience=QUICK)
 
     def teardown(self) -> None:
         super().teardown()
-        self.folder.cleanup()
+        self.around.close()
 
 
-class SQLiteMachineOnTrio(SQLiteMachine):
-    backend = "trio"
+class MemoryMachine(RecorderMachine):
+    def prepare(self) -> Callable[[], Recorder]:
+        return MemoryRecorder().another
 
 
-class MemoryMachineOnTrio(MemoryMachine):
-    backend = "trio"
+class SQLiteMachine(RecorderMachine):
+    def prepare(self) -> Callable[[], Recorder]:
+        folder = self.around.enter_context(TemporaryDirectory(prefix="aura-machine-"))
+        return lambda: recorder_for(f"sqlite:///{folder}/log.db")
 
 
-TestDict = DictMachine.TestCase
-TestMemory = MemoryMachine.TestCase
-TestMemoryOnTrio = MemoryMachineOnTrio.TestCase
-TestSQLite = SQLiteMachine.TestCase
-TestSQLiteOnTrio = SQLiteMachineOnTrio.TestCase
+class PostgresMachine(RecorderMachine):
+    server: PostgresServer
 
-for case in (TestDict, TestMemory, TestMemoryOnTrio, TestSQLite, TestSQLiteOnTrio):
-    case.settings = settings(max_examples=max(15, settings.default.max_examples // 8), stateful_step_count=25)
+    def prepare(self) -> Callable[[], Recorder]:
+        url = new_schema(self.server)
+        return lambda: recorder_for(url)
+
+
+@pytest.mark.parametrize("machine", [DictMachine, MemoryMachine, SQLiteMachine])
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_the_log_equals_the_model(machine: type[EventLogMachine], backend: str) -> None:
+    run_state_machine_as_test(type(machine.__name__, (machine,), {"backend": backend}), settings=QUICKLY)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_postgres_equals_the_model(postgres: PostgresServer, backend: str) -> None:
+    machine = type("PostgresMachine", (PostgresMachine,), {"backend": backend, "server": postgres})
+    run_state_machine_as_test(machine, settings=QUICKLY)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 from aura_cli._arguments import add_subcommand, add_subcommands, count
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from aura_cli._settings import Settings
     from aura_cli._terminal import Terminal
     from aura_contracts.events import SealedRow
@@ -27,7 +29,10 @@ def configure(parser: ArgumentParser) -> None:
     """Declare the arguments."""
     commands = add_subcommands(parser)
     verify = add_subcommand(
-        commands, "verify", "check every event against its seal; names the first that was changed, moved or removed", _verify
+        commands,
+        "verify",
+        "check every event against its seal; names the first that was changed, moved or removed",
+        _verify,
     )
     verify.add_argument(
         "--root",
@@ -37,7 +42,9 @@ def configure(parser: ArgumentParser) -> None:
         default=[],
         help="a checkpoint that you kept elsewhere: the log up to POS had this root; repeatable",
     )
-    add_subcommand(commands, "checkpoint", "verify, and record the root over the whole log; keep what it prints", _checkpoint)
+    add_subcommand(
+        commands, "checkpoint", "verify, and record the root over the whole log; keep what it prints", _checkpoint
+    )
     export = add_subcommand(commands, "export", "print the sealed rows and what they say, for an auditor", _export)
     export.epilog = _EXPORT
     export.add_argument("--since", metavar="POS", type=count, default=0, help="only events after this position")
@@ -147,7 +154,7 @@ async def _write_rows(arguments: Namespace, settings: "Settings", terminal: "Ter
             after = rows[-1].position
 
 
-async def _facts(log: "EventLog", after: int, rows: "list[SealedRow]") -> dict[int, Any]:
+async def _facts(log: "EventLog", after: int, rows: "Sequence[SealedRow]") -> dict[int, Any]:
     """Return what the rows say, by position; an event that does not decode says nothing, and its row is exported."""
     from aura_contracts.errors import LogDamaged
 

@@ -74,7 +74,9 @@ def _require_lasting(store: str) -> None:
 
     if store.startswith("memory:"):
         remedy = "use sqlite:///PATH or postgresql://USER@HOST/DATABASE"
-        raise StoreMisconfigured(store=store, reason="the demo opens its log twice, this one is gone then", remedy=remedy)
+        raise StoreMisconfigured(
+            store=store, reason="the demo opens its log twice, this one is gone then", remedy=remedy
+        )
 
 
 # --- Telling ----------------------------------------------------------------------------------------------------------
@@ -128,7 +130,6 @@ class _Teller:
             if not self._terminal.json:
                 self._terminal.out.write(f"{self._terminal.style(f'{len(self._chapters)}. {title}', 'bold')}\n")
 
-
     def line(self, text: str) -> None:
         """Write a line that belongs to the chapter."""
         cut = text if len(text) <= WIDTH else f"{text[: WIDTH - 1]}…"
@@ -155,7 +156,9 @@ async def _prove(log: "EventLog", story: "Story", teller: _Teller) -> None:
     report = await verify(log, roots={made.upto: made.root})
     if bad := report.first_bad:
         raise LogDamaged(store=log.name, stream_id=bad.stream_id, position=bad.position, reason=bad.reason)
-    teller.proof(f"{report.events} seals hold, and the checkpoint {made.upto}={made.root[:12]}…", "seals", root=made.root)
+    teller.proof(
+        f"{report.events} seals hold, and the checkpoint {made.upto}={made.root[:12]}…", "seals", root=made.root
+    )
 
 
 def differences(kept: "dict[str, State]", world: "World") -> list[str]:

@@ -16,11 +16,16 @@ if TYPE_CHECKING:
 
 def configure(parser: ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("--task", metavar="ID", help="only what concerns a task: its own events, its approvals, its runs")
+    parser.add_argument(
+        "--task", metavar="ID", help="only what concerns a task: its own events, its approvals, its runs"
+    )
     parser.add_argument("--execution", metavar="ID", help="only what concerns an execution, with its output")
     parser.add_argument("--stream", metavar="ID", help="only the events of one aggregate")
     parser.add_argument(
-        "--type", metavar="T", action="append", help="only events of a type (task.created) or aggregate (task); repeatable"
+        "--type",
+        metavar="T",
+        action="append",
+        help="only events of a type (task.created) or aggregate (task); repeatable",
     )
     parser.add_argument("--since", metavar="POS", type=count, default=0, help="only events after this position")
     parser.add_argument("--follow", action="store_true", help="go on with each event as it is recorded, by anybody")
@@ -49,7 +54,7 @@ async def _list(arguments: Namespace, settings: "Settings", terminal: "Terminal"
         source: Any = log.tail(start, topics=wanted) if arguments.follow else log.read(start, topics=wanted)
         async with aclosing(source) as records:
             async for record in records:
-                admitted = all([concern.admits(record) for concern in concerns])
+                admitted = all([concern.admits(record) for concern in concerns])  # noqa: C419 - each has to see it
                 if admitted and record.position > arguments.since and (not topics or record.event.topic in topics):
                     listed += 1
                     terminal.item(event_data(record), event_text(record))
@@ -105,5 +110,3 @@ def _topics(types: Sequence[str]) -> frozenset[str]:
             raise InvalidInput(field="type", reason=f"{name!r} is not a type of event", remedy=remedy)
         topics |= meant
     return frozenset(topics)
-
-

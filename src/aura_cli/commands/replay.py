@@ -70,9 +70,7 @@ async def _everything(log: "EventLog", at: Moment | None, terminal: "Terminal") 
     terminal.say(f"{len(rows):,} aggregates as of position {world.position:,}")
 
 
-async def _everything_that_changed(
-    log: "EventLog", since: Moment, until: Moment | None, terminal: "Terminal"
-) -> None:
+async def _everything_that_changed(log: "EventLog", since: Moment, until: Moment | None, terminal: "Terminal") -> None:
     from aura_store.history import diff, world_at
 
     old, new = await world_at(log, since), await _world(log, until, terminal)
@@ -131,9 +129,7 @@ async def _one(log: "EventLog", ident: str, arguments: Namespace, terminal: "Ter
     _show(terminal, aggregate, ident, found.state, lines)
 
 
-async def _history(
-    log: "EventLog", aggregate: "Aggregate[Any]", ident: str, upto_version: int
-) -> "list[HistoryLine]":
+async def _history(log: "EventLog", aggregate: "Aggregate[Any]", ident: str, upto_version: int) -> "list[HistoryLine]":
     from aura_store.history import history
 
     return [line for line in await history(log, aggregate, ident) if line.version <= upto_version]

@@ -102,15 +102,21 @@ class Decider(Generic[S]):
         raise TransitionRefused(**about, status=state.status, allowed_in=allowed)
 
 
-def refuse_actor(aggregate: str, state: State, command: Command, context: Context, reason: str) -> ActorNotAllowed:
+def refuse_actor(aggregate: str, aggregate_id: str, command: Command, context: Context, reason: str) -> ActorNotAllowed:
     """Return the refusal of a command that is for somebody else."""
     return ActorNotAllowed(
         aggregate=aggregate,
-        aggregate_id=state.id,
+        aggregate_id=aggregate_id,
         command=type(command).__name__,
         actor=context.actor,
         reason=reason,
     )
+
+
+def require_no_agent(aggregate: str, aggregate_id: str, command: Command, context: Context, reason: str) -> None:
+    """Refuse what agents have no say in."""
+    if actor_kind(context.actor) == "agent":
+        raise refuse_actor(aggregate, aggregate_id, command, context, reason)
 
 
 def refuse_rule(

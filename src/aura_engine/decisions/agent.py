@@ -31,10 +31,17 @@ from aura_contracts.agent import (
     TakeTask,
     TaskTaken,
 )
-from aura_contracts.errors import ActorNotAllowed
 from aura_contracts.events import Event
 from aura_contracts.machine import Command
-from aura_engine.decisions._decider import Context, Decide, Decider, is_agent, refuse_actor, refuse_rule
+from aura_engine.decisions._decider import (
+    Context,
+    Decide,
+    Decider,
+    is_agent,
+    refuse_actor,
+    refuse_rule,
+    require_no_agent,
+)
 
 Events = Sequence[Event]
 
@@ -44,20 +51,13 @@ NAME_LIMIT = 200
 
 def _require_manager(agent_id: str, command: Command, context: Context) -> None:
     """The pool is managed by humans and by AURA, not by agents."""
-    if actor_kind(context.actor) == "agent":
-        raise ActorNotAllowed(
-            aggregate="agent",
-            aggregate_id=agent_id,
-            command=type(command).__name__,
-            actor=context.actor,
-            reason="agents do not manage the pool",
-        )
+    require_no_agent("agent", agent_id, command, context, "agents do not manage the pool")
 
 
 def _require_self(state: Agent, command: Command, context: Context) -> None:
     """An agent acts for itself alone; humans and AURA act for any."""
     if actor_kind(context.actor) == "agent" and not is_agent(context, state.id):
-        raise refuse_actor("agent", state, command, context, "an agent acts for itself alone")
+        raise refuse_actor("agent", state.id, command, context, "an agent acts for itself alone")
 
 
 def _require_current_task(state: Agent, command: PauseAgent | ResumeAgent | ReleaseAgent) -> None:

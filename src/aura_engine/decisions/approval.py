@@ -137,7 +137,7 @@ def _require_decider(state: Approval, command: Command, context: Context) -> str
     name = actor_name(context.actor)
     if not is_human(context) or not state.seats_of(name):
         reason = "only a reviewer, their delegate or somebody it was escalated to decides"
-        raise refuse_actor("approval", state, command, context, reason)
+        raise refuse_actor("approval", state.id, command, context, reason)
     return name
 
 
@@ -233,7 +233,7 @@ def _delegate(state: Approval, command: DelegateApproval, context: Context) -> E
 
 def _require_system(state: Approval, command: Command, context: Context) -> None:
     if not is_system(context):
-        raise refuse_actor("approval", state, command, context, "AURA does this when it is due")
+        raise refuse_actor("approval", state.id, command, context, "AURA does this when it is due")
 
 
 def _remind(state: Approval, command: RemindReviewers, context: Context) -> Events:
@@ -269,7 +269,7 @@ def _expire(state: Approval, command: ExpireApproval, context: Context) -> Event
 def _withdraw(state: Approval, command: WithdrawApproval, context: Context) -> Events:
     if context.actor != state.requested_by and not is_system(context):
         raise refuse_actor(
-            "approval", state, command, context, f"{state.requested_by} asked, and only they take it back"
+            "approval", state.id, command, context, f"{state.requested_by} asked, and only they take it back"
         )
     return [ApprovalWithdrawn(reason=command.reason)]
 

@@ -13,7 +13,6 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from aura_contracts.actors import actor_kind
 from aura_contracts.board import (
     BOARD,
     USER_MOVES,
@@ -49,7 +48,7 @@ from aura_contracts.board import (
     column_of_card,
     column_of_state,
 )
-from aura_contracts.errors import ActorNotAllowed, AggregateNotFound
+from aura_contracts.errors import AggregateNotFound
 from aura_contracts.events import Event
 from aura_contracts.machine import Command
 from aura_engine.decisions._decider import (
@@ -60,6 +59,7 @@ from aura_engine.decisions._decider import (
     is_system,
     refuse_actor,
     refuse_rule,
+    require_no_agent,
 )
 
 Events = Sequence[Event]
@@ -75,14 +75,7 @@ COLUMN_LIMIT = 50
 
 
 def _require_no_agent(board_id: str, command: Command, context: Context) -> None:
-    if actor_kind(context.actor) == "agent":
-        raise ActorNotAllowed(
-            aggregate="board",
-            aggregate_id=board_id,
-            command=type(command).__name__,
-            actor=context.actor,
-            reason="agents act on tasks; their cards follow",
-        )
+    require_no_agent("board", board_id, command, context, "agents act on tasks; their cards follow")
 
 
 def _require_column(state: Board, column_id: str, command: Command) -> Column:
@@ -282,7 +275,9 @@ def _place(state: Board, command: PlaceCard, context: Context) -> Events:
 
 def _move(state: Board, command: MoveCard, context: Context) -> Events:
     if not is_human(context):
-        raise refuse_actor("board", state, command, context, "only humans move cards; AURA has them follow their tasks")
+        raise refuse_actor(
+            "board", state.id, command, context, "only humans move cards; AURA has them follow their tasks"
+        )
     source = _require_card(state, command)
     target = _require_column(state, command.to_column, command)
     _require_allowed_move(state, target, command)
@@ -297,7 +292,7 @@ def _move(state: Board, command: MoveCard, context: Context) -> Events:
 
 def _follow(state: Board, command: FollowTask, context: Context) -> Events:
     if not is_system(context):
-        raise refuse_actor("board", state, command, context, "only AURA has cards follow their tasks")
+        raise refuse_actor("board", state.id, command, context, "only AURA has cards follow their tasks")
     source = column_of_card(state, command.task_id)
     if source is None or source.state is command.task_state:
         return []

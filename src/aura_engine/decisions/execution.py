@@ -15,7 +15,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from aura_contracts.actors import actor_kind
-from aura_contracts.errors import ActorNotAllowed, RuleViolated
+from aura_contracts.errors import RuleViolated
 from aura_contracts.events import Event
 from aura_contracts.execution import (
     EXECUTION,
@@ -74,6 +74,7 @@ from aura_engine.decisions._decider import (
     is_system,
     refuse_actor,
     refuse_rule,
+    require_no_agent,
 )
 
 Events = Sequence[Event]
@@ -105,7 +106,7 @@ def _require_current_epoch(state: Execution, command: Report) -> None:
 
 def _require_reporter(state: Execution, command: Report, context: Context) -> None:
     if not (is_agent(context, state.agent_id) or is_system(context)):
-        raise refuse_actor("execution", state, command, context, "only its worker and its agent report on it")
+        raise refuse_actor("execution", state.id, command, context, "only its worker and its agent report on it")
     _require_current_epoch(state, command)
 
 
@@ -118,13 +119,12 @@ def _require_attempt(state: Execution, command: Report, context: Context) -> Non
 
 
 def _require_steering(state: Execution, command: Command, context: Context) -> None:
-    if actor_kind(context.actor) == "agent":
-        raise refuse_actor("execution", state, command, context, "only a human or AURA may")
+    require_no_agent("execution", state.id, command, context, "only a human or AURA may")
 
 
 def _require_system(state: Execution, command: Command, context: Context) -> None:
     if not is_system(context):
-        raise refuse_actor("execution", state, command, context, "only AURA may")
+        raise refuse_actor("execution", state.id, command, context, "only AURA may")
 
 
 # --- Before the run ---------------------------------------------------------------------------------------------------
@@ -132,12 +132,8 @@ def _require_system(state: Execution, command: Command, context: Context) -> Non
 
 def _queue(_: None, command: QueueExecution, context: Context) -> Events:
     if actor_kind(context.actor) == "agent" and not is_agent(context, command.agent_id):
-        raise ActorNotAllowed(
-            aggregate="execution",
-            aggregate_id=command.execution_id,
-            command=type(command).__name__,
-            actor=context.actor,
-            reason="an agent asks for runs of its own only",
+        raise refuse_actor(
+            "execution", command.execution_id, command, context, "an agent asks for runs of its own only"
         )
     for name, text in (("executor", command.executor), ("prompt", command.prompt)):
         if not text.strip():

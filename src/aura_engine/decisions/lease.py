@@ -10,8 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from types import MappingProxyType
 
-from aura_contracts.actors import actor_kind
-from aura_contracts.errors import ActorNotAllowed, RuleViolated, require_aware
+from aura_contracts.errors import RuleViolated
 from aura_contracts.events import Event
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.lease import (
@@ -42,7 +41,13 @@ from aura_contracts.lease import (
     WorkerWentOffline,
 )
 from aura_contracts.machine import Command
-from aura_engine.decisions._decider import Context, Decide, Decider, refuse_rule
+from aura_engine.decisions._decider import (
+    Context,
+    Decide,
+    Decider,
+    refuse_rule,
+    require_no_agent,
+)
 
 Events = Sequence[Event]
 
@@ -51,14 +56,7 @@ GRACE_LIMIT = 7 * 24 * 3600.0
 
 
 def _require_no_agent(lease_id: str, command: Command, context: Context) -> None:
-    if actor_kind(context.actor) == "agent":
-        raise ActorNotAllowed(
-            aggregate="lease",
-            aggregate_id=lease_id,
-            command=type(command).__name__,
-            actor=context.actor,
-            reason="agents have no say in where they run",
-        )
+    require_no_agent("lease", lease_id, command, context, "agents have no say in where they run")
 
 
 def _refuse(state: WorkerLease, command: Command, rule: str, reason: str, remedy: str = "") -> RuleViolated:
@@ -125,7 +123,7 @@ def _record_offline(state: WorkerLease, command: RecordOffline, context: Context
     _require_epoch(state, command, command.epoch)
     if command.last_seen.utcoffset() is None:
         raise _refuse(state, command, "last_seen", "the time has no time zone", "use an aware datetime")
-    silence = (context.now - require_aware(command.last_seen, "last_seen")).total_seconds()
+    silence = (context.now - command.last_seen).total_seconds()
     if silence < OFFLINE_AFTER:
         reason = f"worker {state.worker_id} was heard of {silence:.1f} s ago; it is offline after {OFFLINE_AFTER:g} s"
         raise _refuse(state, command, "not_silent", reason)

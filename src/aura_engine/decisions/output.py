@@ -3,12 +3,19 @@
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from aura_contracts.errors import ActorNotAllowed, RuleViolated
+from aura_contracts.errors import RuleViolated
 from aura_contracts.events import Event
 from aura_contracts.ids import output_stream
 from aura_contracts.machine import Command
 from aura_contracts.output import OUTPUT, Chunk, CloseOutput, Output, OutputClosed, OutputRecorded, RecordOutput
-from aura_engine.decisions._decider import Context, Decide, Decider, is_system, refuse_rule
+from aura_engine.decisions._decider import (
+    Context,
+    Decide,
+    Decider,
+    is_system,
+    refuse_actor,
+    refuse_rule,
+)
 
 Events = Sequence[Event]
 
@@ -19,12 +26,8 @@ def _refuse(command: RecordOutput | CloseOutput, rule: str, reason: str, remedy:
 
 def _require_own(state: Output | None, command: RecordOutput | CloseOutput, context: Context) -> None:
     if not is_system(context):
-        raise ActorNotAllowed(
-            aggregate="output",
-            aggregate_id=output_stream(command.execution_id),
-            command=type(command).__name__,
-            actor=context.actor,
-            reason="AURA records what the processes wrote",
+        raise refuse_actor(
+            "output", output_stream(command.execution_id), command, context, "AURA records what the processes wrote"
         )
     if state is not None and state.execution_id != command.execution_id:
         reason = f"this is the output of execution {state.execution_id}, not of {command.execution_id}"

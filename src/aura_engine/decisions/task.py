@@ -76,6 +76,7 @@ from aura_engine.decisions._decider import (
     is_system,
     refuse_actor,
     refuse_rule,
+    require_no_agent,
 )
 
 Events = Sequence[Event]
@@ -91,19 +92,18 @@ def _require_own_agent(state: Task, command: Command, context: Context) -> None:
     """Agents act only on tasks assigned to them; humans and AURA may always act."""
     if actor_kind(context.actor) == "agent" and not is_agent(context, state.assigned_agent):
         raise refuse_actor(
-            "task", state, command, context, f"the task is assigned to {state.assigned_agent or 'nobody'}"
+            "task", state.id, command, context, f"the task is assigned to {state.assigned_agent or 'nobody'}"
         )
 
 
 def _require_worker(state: Task, command: Command, context: Context) -> None:
     """What the work itself leads to is said by the assigned agent, or by AURA on its behalf; not by a human."""
     if not (is_agent(context, state.assigned_agent) or is_system(context)):
-        raise refuse_actor("task", state, command, context, "only the assigned agent reports on its work")
+        raise refuse_actor("task", state.id, command, context, "only the assigned agent reports on its work")
 
 
 def _require_human(state: Task, command: Command, context: Context) -> None:
-    if actor_kind(context.actor) == "agent":
-        raise refuse_actor("task", state, command, context, "only a human or a policy may")
+    require_no_agent("task", state.id, command, context, "only a human or a policy may")
 
 
 def _require_reviewer(state: Task, command: Command, context: Context) -> None:
@@ -112,7 +112,7 @@ def _require_reviewer(state: Task, command: Command, context: Context) -> None:
         context.actor == state.created_by or actor_name(context.actor) in state.reviewers
     )
     if not (may_decide or is_system(context)):
-        raise refuse_actor("task", state, command, context, "not the creator and not a reviewer")
+        raise refuse_actor("task", state.id, command, context, "not the creator and not a reviewer")
 
 
 def _require_current_approval(

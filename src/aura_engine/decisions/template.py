@@ -10,8 +10,6 @@ import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from aura_contracts.actors import actor_kind
-from aura_contracts.errors import ActorNotAllowed
 from aura_contracts.events import Event
 from aura_contracts.ids import is_canonical_id
 from aura_contracts.machine import Command
@@ -29,7 +27,13 @@ from aura_contracts.template import (
     TemplateScope,
     template_id,
 )
-from aura_engine.decisions._decider import Context, Decide, Decider, refuse_rule
+from aura_engine.decisions._decider import (
+    Context,
+    Decide,
+    Decider,
+    refuse_rule,
+    require_no_agent,
+)
 
 Events = Sequence[Event]
 
@@ -43,14 +47,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
 
 
 def _require_no_agent(id_: str, command: Command, context: Context) -> None:
-    if actor_kind(context.actor) == "agent":
-        raise ActorNotAllowed(
-            aggregate="template",
-            aggregate_id=id_,
-            command=type(command).__name__,
-            actor=context.actor,
-            reason="agents do not change prompts",
-        )
+    require_no_agent("template", id_, command, context, "agents do not change prompts")
 
 
 def _require_name(command: DefineTemplate) -> None:

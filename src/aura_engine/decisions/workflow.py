@@ -12,8 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from aura_contracts.actors import actor_kind
-from aura_contracts.errors import ActorNotAllowed, AggregateNotFound, RuleViolated, TransitionRefused
+from aura_contracts.errors import AggregateNotFound, RuleViolated, TransitionRefused
 from aura_contracts.events import Event
 from aura_contracts.machine import Command
 from aura_contracts.workflow import (
@@ -66,6 +65,7 @@ from aura_engine.decisions._decider import (
     is_system,
     refuse_actor,
     refuse_rule,
+    require_no_agent,
 )
 
 Events = Sequence[Event]
@@ -83,13 +83,12 @@ _STEP_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
 def _require_no_agent(state: Workflow, command: Command, context: Context) -> None:
-    if actor_kind(context.actor) == "agent":
-        raise refuse_actor("workflow", state, command, context, "agents act on tasks, not on workflows")
+    require_no_agent("workflow", state.id, command, context, "agents act on tasks, not on workflows")
 
 
 def _require_system(state: Workflow, command: Command, context: Context) -> None:
     if not is_system(context):
-        raise refuse_actor("workflow", state, command, context, "only AURA reports what became of a step")
+        raise refuse_actor("workflow", state.id, command, context, "only AURA reports what became of a step")
 
 
 # --- Definition -------------------------------------------------------------------------------------------------------
@@ -152,8 +151,7 @@ def _cycle_problem(steps: Sequence[StepDefinition]) -> tuple[str, str] | None:
 
 def _start(_: None, command: StartWorkflow, context: Context) -> Events:
     about = {"aggregate": "workflow", "aggregate_id": command.workflow_id, "command": "StartWorkflow"}
-    if actor_kind(context.actor) == "agent":
-        raise ActorNotAllowed(**about, actor=context.actor, reason="agents act on tasks, not on workflows")
+    require_no_agent("workflow", command.workflow_id, command, context, "agents act on tasks, not on workflows")
     if not command.name.strip() or len(command.name) > NAME_LIMIT:
         reason = f"a name has 1 to {NAME_LIMIT} characters, this one has {len(command.name.strip())}"
         raise RuleViolated(**about, rule="name", reason=reason)

@@ -11,8 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PureWindowsPath
 from types import MappingProxyType
 
-from aura_contracts.actors import actor_kind
-from aura_contracts.errors import ActorNotAllowed, RuleViolated
+from aura_contracts.errors import RuleViolated
 from aura_contracts.events import Event
 from aura_contracts.machine import Command
 from aura_contracts.workspace import (
@@ -52,7 +51,13 @@ from aura_contracts.workspace import (
     WorkspaceRequested,
     Worktree,
 )
-from aura_engine.decisions._decider import Context, Decide, Decider, refuse_rule
+from aura_engine.decisions._decider import (
+    Context,
+    Decide,
+    Decider,
+    refuse_rule,
+    require_no_agent,
+)
 
 Events = Sequence[Event]
 
@@ -64,14 +69,9 @@ _FOLDER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
 
 def _require_no_agent(workspace_id: str, command: Command, context: Context) -> None:
-    if actor_kind(context.actor) == "agent":
-        raise ActorNotAllowed(
-            aggregate="workspace",
-            aggregate_id=workspace_id,
-            command=type(command).__name__,
-            actor=context.actor,
-            reason="agents work in a workspace, they do not dispose of it",
-        )
+    require_no_agent(
+        "workspace", workspace_id, command, context, "agents work in a workspace, they do not dispose of it"
+    )
 
 
 def _refuse(workspace_id: str, command: Command, rule: str, reason: str, remedy: str = "") -> RuleViolated:

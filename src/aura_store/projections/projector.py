@@ -28,7 +28,7 @@ from aura_contracts.machine import Aggregate
 from aura_contracts.ports import EventLog
 from aura_contracts.task import TASK
 from aura_contracts.workflow import WORKFLOW
-from aura_store.projections.rows import (
+from aura_store.projections._rows import (
     Row,
     Step,
     agent_row,
@@ -98,7 +98,7 @@ class Projection:
 def _state_projection(table: Table, aggregate: Aggregate[Any], row: Callable[[Step], Row]) -> Projection:
     """Return a projection with one row per aggregate."""
     rows = lambda step: (row(step),)  # noqa: E731 - a name of its own would say no more
-    return Projection(name=table.name, table=table, aggregates=(aggregate,), rows=rows, latest_only=True)
+    return Projection(name=str(table.name), table=table, aggregates=(aggregate,), rows=rows, latest_only=True)
 
 
 PROJECTIONS: Final = (
@@ -107,7 +107,7 @@ PROJECTIONS: Final = (
     _state_projection(APPROVALS, APPROVAL, approval_row),
     _state_projection(WORKFLOWS, WORKFLOW, workflow_row),
     Projection(
-        name=EXECUTION_LOGS.name,
+        name=str(EXECUTION_LOGS.name),
         table=EXECUTION_LOGS,
         aggregates=(EXECUTION, APPROVAL),
         rows=execution_log_rows,
@@ -131,7 +131,10 @@ class Projector:
         self._states_kept = states_kept
         self._states: OrderedDict[StreamId, tuple[int, Any]] = OrderedDict()
         self._aggregates: dict[type[Event], Aggregate[Any]] = {
-            event: aggregate for each in self._projections for aggregate in each.aggregates for event in aggregate.events
+            event: aggregate
+            for each in self._projections
+            for aggregate in each.aggregates
+            for event in aggregate.events
         }
 
     async def load(self, records: Sequence[EventRecord]) -> None:

@@ -12,17 +12,19 @@ that is killed leaves nothing behind, and the lock is held for the copying alone
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import anyio
 import anyio.to_thread
-from sqlalchemy import Connection, Table
+from sqlalchemy import Table
 
 from aura_contracts.errors import LogDamaged, StoreMisconfigured, StoreUnavailable
 from aura_contracts.events import EventRecord
 from aura_contracts.ports import EventLog
-from aura_store.projections import writing
-from aura_store.projections.database import ConnectionLost, Database, Held, RowRefused
+from aura_store.projections import _writing as writing
+from aura_store.projections._database import ConnectionLost, Database, Held, RowRefused
+from aura_store.projections._writing import Mark, Marks
 from aura_store.projections.projector import (
     PROJECTIONS,
     STATES_KEPT,
@@ -31,7 +33,6 @@ from aura_store.projections.projector import (
     ProjectionFailed,
     Projector,
 )
-from aura_store.projections.writing import Mark, Marks
 
 BATCH: Final = 1000
 """Events in one transaction: some ten milliseconds of the write lock."""
@@ -59,7 +60,7 @@ class ProjectionRunner:
         self.log = log
         self.database = database
         self.projections = tuple(projections)
-        self._batch = batch
+        self.batch = batch
         self._states_kept = states_kept
         self._projector = Projector(log, self.projections, states_kept=states_kept)
         self._topics = frozenset[str]().union(*(each.topics for each in self.projections))
@@ -83,6 +84,11 @@ class ProjectionRunner:
                 reason="the read models were not built by this version of AURA",
                 remedy="open them once for writing, or fold them in memory with `read_models_as_of`",
             )
+
+    async def build(self) -> None:
+        """Build, or build anew, what is not there under this program's schema; see `catch_up` for what it raises."""
+        async with self._one_at_a_time:
+            await self._built_marks(again=self._marks is not None)
 
     # --- Catching up --------------------------------------------------------------------------------------------------
 
@@ -108,6 +114,17 @@ class ProjectionRunner:
             marks = await self._advance(marks, end)
         return self._reached(marks)
 
+    async def fold_until(self, position: int) -> None:
+        """Fold the log from its beginning up to exactly `position`, in batches that readers may see: for copies that
+        nobody else reads. Raises what `catch_up` raises.
+        """
+        async with self._one_at_a_time:
+            if self._marks is None:
+                await self.database.write(lambda c: writing.create_empty(c, self.projections, self.database.name))
+                self._marks = await self._stored_marks()
+            while self._reached(self._marks) < position:
+                self._marks = await self._advance(self._marks, position)
+
     async def run(self) -> None:
         """Follow the log for ever; cancel it to stop. Outages of the database are waited out, other errors raised."""
         while True:
@@ -123,7 +140,7 @@ class ProjectionRunner:
 
     async def _advance(self, marks: Marks, end: int) -> Marks:
         """Fold one batch; return where the projections stand then."""
-        limit = self._batch
+        limit = self.batch
         while True:
             try:
                 return await self._advance_by(limit, marks, end)
@@ -246,11 +263,9 @@ class ProjectionRunner:
             position = await self._fill(held, projector, shadows, position)
             if not force and await self._is_built(projections):
                 return position  # somebody was faster
-            end = position
-
-            def swap(connection: Connection, end: int = end) -> bool:
-                return writing.swap_in(connection, projections, shadows, end, self.database.name)
-
+            swap = partial(
+                writing.swap_in, projections=projections, shadows=shadows, position=position, store=self.database.name
+            )
             if await held.run(swap, begin="BEGIN IMMEDIATE"):
                 return position
 
@@ -259,13 +274,13 @@ class ProjectionRunner:
         head = await self.log.head()
         topics = frozenset[str]().union(*(each.topics for each in self.projections if each.name in shadows))
         while after < head:
-            records = await self.log.page(after, limit=self._batch, topics=topics)
+            records = await self.log.page(after, limit=self.batch, topics=topics)
             changes = await self._changes(records, dict.fromkeys(shadows, after), projector)
             try:
-                await held.run(lambda c, rows=changes: writing.put_rows(c, shadows, rows))  # type: ignore[misc]
+                await held.run(partial(writing.put_rows, tables=shadows, changes=changes))
             except RowRefused as refused:
                 raise await self._found_failure(held, projector, shadows, records) from refused
-            after = records[-1].position if len(records) == self._batch else max(head, *_ends(records))
+            after = records[-1].position if len(records) == self.batch else max(head, *_ends(records))
         return after
 
     async def _found_failure(
@@ -275,7 +290,7 @@ class ProjectionRunner:
         for record in records:
             changes = await self._changes([record], dict.fromkeys(shadows, 0), projector)
             try:
-                await held.run(lambda c, rows=changes: writing.put_rows(c, shadows, rows))  # type: ignore[misc]
+                await held.run(partial(writing.put_rows, tables=shadows, changes=changes))
             except RowRefused as refused:
                 return self._failure(record, refused)
         return self._failure(records[-1], RowRefused("the database refused a row of this batch"))

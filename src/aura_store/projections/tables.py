@@ -59,7 +59,7 @@ class Moment(TypeDecorator[datetime]):
         utc = value.astimezone(UTC)
         return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
@@ -273,4 +273,4 @@ POSITIONS: Final = Table(
     _number("position"),
     _text("schema_version", nullable=False),
 )
-"""`position`: the rows are the fold of exactly the events up to it. `schema_version` is empty before the first build."""
+"""The rows are the fold of exactly the events up to `position`. `schema_version` is empty before the first build."""

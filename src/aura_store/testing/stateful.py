@@ -349,6 +349,7 @@ class EventLogMachine(RuleBasedStateMachine):
         assert faults.killed or not any(isinstance(outcome, HandleKilled) for outcome in outcomes)
         if faults.killed:
             self._reopen(handle)
+        self.run(self.log(handle).head)  # the database is back: a log may note now that it was away
         self._reconcile(1 - handle, made, outcomes)
 
     def _reconcile(self, handle: int, batch: Sequence[Sequence[Append]], outcomes: Sequence[Outcome]) -> None:

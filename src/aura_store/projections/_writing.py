@@ -6,6 +6,7 @@ applies an event.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import attrs
 from sqlalchemy import (
@@ -26,8 +27,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateTable, DropTable
 
 from aura_contracts.errors import StoreMisconfigured
+from aura_store.projections._rows import Row
 from aura_store.projections.projector import Changes, Projection
-from aura_store.projections.rows import Row
 from aura_store.projections.tables import POSITIONS
 
 _CREATION = int.from_bytes(b"aura read")
@@ -80,7 +81,7 @@ def _marks(connection: Connection, projections: Iterable[Projection], *, lock: b
 
 def _set_marks(connection: Connection, marks: Marks) -> None:
     statement = update(POSITIONS).where(POSITIONS.c.name == bindparam("which"))
-    values = {"position": bindparam("at"), "schema_version": bindparam("schema")}
+    values: dict[str, Any] = {"position": bindparam("at"), "schema_version": bindparam("schema")}
     rows = [{"which": name, "at": mark.position, "schema": mark.schema} for name, mark in marks.items()]
     connection.execute(statement.values(values), rows)
 
@@ -118,6 +119,15 @@ def _upsert(connection: Connection, table: Table, rows: list[Row]) -> None:
 
 def _upsertable(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
     return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+
+
+def create_empty(connection: Connection, projections: Sequence[Projection], store: str) -> None:
+    """Create the tables of `projections` with nothing in them, standing at position 0."""
+    create_marks(connection, projections)
+    marks = lock_marks(connection, projections)
+    for each in projections:
+        _create_anew(connection, each, marks[each.name], store)
+    _set_marks(connection, {each.name: Mark(0, each.schema) for each in projections})
 
 
 # --- Rebuilding -------------------------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """Database: where the read models are, over SQLAlchemy Core. Blocking work goes to worker threads, with patience.
 
-Read models live in the database of their log, so that one backup holds both. What they hold can always be folded again,
-so a commit here does not wait for the disk (SQLite: ``synchronous=NORMAL``): after a power cut they may be behind, never
-wrong, because rows and position are in one transaction.
+Read models live in the database of their log, so that one backup holds both. What they hold can always be folded
+again, so a commit here does not wait for the disk (SQLite: ``synchronous=NORMAL``): after a power cut they may be
+behind, never wrong, because rows and position are in one transaction.
 """
 
 import sqlite3

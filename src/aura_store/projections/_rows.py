@@ -34,6 +34,11 @@ class Step:
     state: Any
 
 
+def plain_row(found: Mapping[Any, Any]) -> Row:
+    """Return a row as SQLAlchemy found it, by plain names: its own are a subclass of text."""
+    return {str(name): value for name, value in found.items()}
+
+
 def task_row(step: Step) -> Row:
     """Return the row of a task; `metadata` has the words of the second seed, "Data Models"."""
     task: Task = step.state

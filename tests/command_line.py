@@ -1,0 +1,67 @@
+"""Running ``aura`` in tests: the installed command in a process of its own, or `main` in this one where that is enough."""
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+from io import BytesIO, TextIOWrapper
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from aura_cli.main import main
+
+AURA = str(Path(sysconfig.get_path("scripts")) / "aura")
+
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("AURA_", "NO_COLOR"))}
+"""The environment without what would change how ``aura`` behaves."""
+
+
+class Answer(NamedTuple):
+    """What a command said and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def objects(self) -> list[dict[str, Any]]:
+        """The lines of stdout, each of which has to be a JSON object."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """The one object on stderr."""
+        return json.loads(self.err)
+
+
+def run_aura(*arguments: object, cwd: Path | None = None, timeout: float = 60, **environment: str) -> Answer:
+    """Run the installed command to its end."""
+    done = subprocess.run(
+        [AURA, *map(str, arguments)],
+        cwd=cwd,
+        env=ENVIRONMENT | environment,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        stdin=subprocess.DEVNULL,
+        timeout=timeout,
+        check=False,
+    )
+    return Answer(done.returncode, done.stdout, done.stderr)
+
+
+def call_aura(*arguments: object) -> Answer:
+    """Run `main` in this process, as the command would: some ten times as fast."""
+    out, err = (TextIOWrapper(BytesIO(), encoding="utf-8", newline="") for _ in range(2))
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = out, err
+    try:
+        code = main(list(map(str, arguments)))
+    finally:
+        sys.stdout, sys.stderr = before
+    texts = []
+    for stream in (out, err):
+        stream.flush()
+        texts.append(stream.buffer.getvalue().decode())
+    return Answer(code, *texts)
