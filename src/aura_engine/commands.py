@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 import attrs
 
 from aura_contracts.actors import Actor
-from aura_contracts.errors import EventOutOfOrder, VersionConflict
+from aura_contracts.errors import AggregateNotFound, EventOutOfOrder, VersionConflict
 from aura_contracts.events import Append, Event, Fact
 from aura_contracts.ids import IdFactory, StreamId, TaskId
 from aura_contracts.machine import Aggregate, Command, State
@@ -71,7 +71,7 @@ class Unit:
         decider = _DECIDER_OF[type(command)]
         loaded = await self._load(decider.aggregate, aggregate_id)
         now = self._desk.clock()
-        lineage = await self._lineage(getattr(command, "parent_id", None))
+        lineage = await self._lineage(aggregate_id, command)
         context = Context(actor=self._actor, now=now, lineage=lineage)
         decision = decider.decide(aggregate_id, loaded.state, command, context)
         loaded.state = decision.state
@@ -79,13 +79,13 @@ class Unit:
         return decision.state
 
     async def record(self) -> None:
-        """Append everything decided, at once."""
-        appends = [
-            Append(stream_id, loaded.version, tuple(loaded.facts))
-            for stream_id, loaded in self._loaded.items()
-            if loaded.facts
-        ]
-        if appends:
+        """Append everything decided, at once; a unit that decided nothing appends nothing.
+
+        Whatever the unit looked at must not have changed meanwhile, also what it did not add to: two units that each
+        decide on what the other changes (each puts a task below the other's) cannot both be recorded.
+        """
+        appends = [Append(sid, loaded.version, tuple(loaded.facts)) for sid, loaded in self._loaded.items()]
+        if any(append.facts for append in appends):
             self.position = await self._desk.log.append(*appends)
 
     def _fact(self, event: Event, now: Any) -> Fact:
@@ -97,16 +97,23 @@ class Unit:
             self._loaded[aggregate_id] = _Loaded(found.state, found.version)
         return self._loaded[aggregate_id]
 
-    async def _lineage(self, parent_id: TaskId | None) -> tuple[TaskId, ...]:
-        """Return the parent and its ancestors, nearest first. A cycle in the log itself is damage, and is said."""
+    async def _lineage(self, aggregate_id: StreamId, command: Command) -> tuple[TaskId, ...]:
+        """Return the parent that `command` names and its ancestors, nearest first.
+
+        Raises `AggregateNotFound` for a parent that does not exist. A cycle in the log itself is damage, and is said.
+        """
         lineage: list[TaskId] = []
-        while parent_id is not None:
+        parent_id: TaskId | None = getattr(command, "parent_id", None)
+        while parent_id is not None and parent_id != aggregate_id:
             if parent_id in lineage:
                 reason = f"tasks are one another's ancestors: {' < '.join(lineage)}"
                 raise EventOutOfOrder(store=self._desk.log.name, stream_id=parent_id, reason=reason)
             lineage.append(parent_id)
-            parent_id = getattr((await self._load(TASK, parent_id)).state, "parent_id", None)
-        return tuple(lineage)
+            parent = (await self._load(TASK, parent_id)).state
+            if parent is None:
+                raise AggregateNotFound(aggregate="task", aggregate_id=parent_id, command=type(command).__name__)
+            parent_id = parent.parent_id
+        return (*lineage, parent_id) if parent_id is not None else tuple(lineage)
 
 
 @attrs.frozen(kw_only=True)

@@ -39,6 +39,7 @@ async def open_log(
     compression: Compression | None = None,
     catalogue: EventCatalogue = CATALOGUE,
     read_only: bool = False,
+    auditing: bool = False,
     event_limit: int = EVENT_LIMIT,
     outage_timeout: float = 30.0,
     clock: Clock = utc_now,
@@ -53,15 +54,19 @@ async def open_log(
     ``"zstd"`` (extra ``zstd``): both are chosen when a log is made and required ever after. `event_limit` is in bytes
     per event. `outage_timeout` is how many seconds callers wait for a database that is locked or away.
 
+    `auditing` opens the log for `aura_store.audit.verify`: read-only, damaged or not, with or without the key. Without
+    it the checkpoints that the log itself holds cannot be read; those that somebody kept can be checked all the same.
+
     Raises `StoreMisconfigured` for a URL, key or compression that does not fit the log, `StoreReadOnly`,
     `StoreUnavailable`, and `LogDamaged` for a file that is no database or has lost events at its end.
     """
-    recorder = recorder_for(url, read_only=read_only, lock_timeout=outage_timeout)
+    recorder = recorder_for(url, read_only=read_only or auditing, lock_timeout=outage_timeout)
     async with open_recorder(
         recorder,
         encryption_key=encryption_key,
         compression=compression,
         catalogue=catalogue,
+        auditing=auditing,
         event_limit=event_limit,
         patience=Patience(outage_timeout=outage_timeout, random=random.random),
         clock=clock,
@@ -76,6 +81,7 @@ async def open_recorder(
     encryption_key: str | None = None,
     compression: Compression | None = None,
     catalogue: EventCatalogue = CATALOGUE,
+    auditing: bool = False,
     event_limit: int = EVENT_LIMIT,
     patience: Patience = DEFAULT_PATIENCE,
     clock: Clock = utc_now,
@@ -90,8 +96,10 @@ async def open_recorder(
     log = RecorderEventLog(recorder, codec, clock, patience)
     try:
         found = await log.patiently(lambda: recorder.open(meta))
-        _require_same(recorder.name, found, meta, cipher)
-        await log.patiently(lambda: check_ends(recorder))
+        _require_format(recorder.name, found)
+        if not auditing:
+            _require_same(recorder.name, found, meta, cipher)
+            await log.patiently(lambda: check_ends(recorder))
         yield log
     finally:
         await log.aclose()
@@ -163,14 +171,17 @@ def _missing(extra: str, store: str, error: ImportError) -> StoreMisconfigured:
     return StoreMisconfigured(store=store, reason=f"a package is missing: {error}", remedy=remedy)
 
 
-def _require_same(store: str, found: Mapping[str, str], asked: Mapping[str, str], cipher: Cipher | None) -> None:
-    """Refuse to open a log otherwise than it was made: what is written would not be readable the usual way."""
+def _require_format(store: str, found: Mapping[str, str]) -> None:
     if found.get("format") != FORMAT:
         raise StoreMisconfigured(
             store=store,
             reason=f"the log has format {found.get('format')!r}, this program knows {FORMAT!r}",
             remedy="open it with the version of AURA that made it",
         )
+
+
+def _require_same(store: str, found: Mapping[str, str], asked: Mapping[str, str], cipher: Cipher | None) -> None:
+    """Refuse to open a log otherwise than it was made: what is written would not be readable the usual way."""
     for setting in ("compression", "encryption"):
         if found.get(setting) != asked[setting]:
             raise StoreMisconfigured(

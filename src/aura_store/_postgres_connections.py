@@ -35,21 +35,20 @@ _DEFAULTS: Mapping[str, Any] = {
 _SECRETS = {"password", "sslpassword", "oauth_client_secret"}
 
 
-def parse_url(url: str) -> dict[str, Any]:
-    """Return libpq's parameters of `url`, with AURA's defaults. Raises `StoreMisconfigured`."""
+def parse_url(url: str) -> Mapping[str, Any]:
+    """Return libpq's parameters of `url`. Raises `StoreMisconfigured`."""
     try:
-        given = conninfo_to_dict(url)
+        return conninfo_to_dict(url)
     except psycopg.ProgrammingError as error:
         shown = without_password(url)
         reason = f"this is not a URL of PostgreSQL: {without_password(str(error).strip())}"
         remedy = "use postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with %XX for special characters"
         raise StoreMisconfigured(store=shown, reason=reason, remedy=remedy) from None
-    return {**_DEFAULTS, **given, "client_encoding": "utf8"}
 
 
 def public_url(parameters: Mapping[str, Any]) -> str:
-    """Return the URL of `parameters` without passwords and without defaults."""
-    rest = {key: value for key, value in parameters.items() if key not in {*_SECRETS, *_DEFAULTS, "client_encoding"}}
+    """Return the URL of `parameters` without passwords."""
+    rest = {key: value for key, value in parameters.items() if key not in _SECRETS}
     user, database, host = rest.pop("user", ""), rest.pop("dbname", ""), str(rest.get("host", ""))
     authority = f"{quote(user, safe='')}@" if user else ""
     if host and not set(host) & set("/,:@"):
@@ -62,7 +61,7 @@ class Connector:
     """Makes connections that are set up as the log needs them."""
 
     def __init__(self, parameters: Mapping[str, Any], *, read_only: bool, lock_timeout: float) -> None:
-        self._parameters = dict(parameters)
+        self._parameters = {**_DEFAULTS, **parameters, "client_encoding": "utf8"}
         self._settings = (
             f"SET lock_timeout = {max(1, round(lock_timeout * 1000))};"
             f"SET idle_in_transaction_session_timeout = {round(STALLED_AFTER * 1000)};"

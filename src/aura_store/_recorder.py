@@ -95,7 +95,7 @@ class Recorder(ABC):
 
     @abstractmethod
     def select_sealed_stream(self, stream_id: StreamId, after: int, upto: int | None) -> list[tuple[Any, ...]]:
-        """Return the columns of `SealedRow` for the rows of a stream with versions greater than `after`, at most `upto`."""
+        """Return the same for the rows of a stream with versions greater than `after` and at most `upto`."""
 
     @abstractmethod
     def head(self) -> int:

@@ -21,6 +21,7 @@ import anyio.to_thread
 import attrs
 
 from aura_contracts.actors import Actor
+from aura_contracts.catalogue import split_label
 from aura_contracts.errors import AuraError, InvalidInput, LogDamaged
 from aura_contracts.events import Append, Fact, SealedRow
 from aura_contracts.ids import StreamId
@@ -57,12 +58,16 @@ class Finding:
 
 @attrs.frozen
 class AuditReport:
-    """What an audit saw: `events` up to the head, `checkpoints` that held, and the `root` over all of them (hex)."""
+    """What an audit saw: `events` up to the head, `checkpoints` that held, and the `root` over all events (hex).
+
+    `unread` are checkpoints in the log that could not be read, for want of the key it was encrypted with.
+    """
 
     events: int
     checkpoints: int
     root: str
     first_bad: Finding | None
+    unread: int = 0
 
 
 async def verify(
@@ -73,7 +78,8 @@ async def verify(
     `roots` are Merkle roots (hex) by position, as `checkpoint` returned them and somebody kept them. Events appended
     meanwhile are not looked at. Raises `StoreUnavailable` when the database goes away; damage is reported, not raised.
     """
-    auditor = _Auditor(log, await _recorded_roots(log), roots or {}, on_progress)
+    recorded, unread = await _recorded_roots(log)
+    auditor = _Auditor(log, recorded, roots or {}, on_progress)
     finding: Finding | None = None
     findings: list[Finding] = []
     failures: list[AuraError] = []
@@ -95,7 +101,7 @@ async def verify(
     if finding:
         findings.insert(0, finding)
     first_bad = findings[0] if findings else None
-    return AuditReport(auditor.position, auditor.checkpoints, auditor.tree.root().hex(), first_bad)
+    return AuditReport(auditor.position, auditor.checkpoints, auditor.tree.root().hex(), first_bad, unread)
 
 
 async def checkpoint(log: EventLog, *, actor: Actor, clock: Clock, command_id: str) -> Checkpointed:
@@ -121,23 +127,33 @@ async def checkpoint(log: EventLog, *, actor: Actor, clock: Clock, command_id: s
             return event
 
 
-async def _recorded_roots(log: EventLog) -> dict[int, str]:
-    """Return the checkpoints in the ledger: position -> root.
+async def _recorded_roots(log: EventLog) -> tuple[dict[int, str], int]:
+    """Return the checkpoints in the ledger (position -> root), and how many of them cannot be read without the key.
 
     An event of the ledger that is not as it was sealed vouches for nothing; it is left for the walk to find.
     """
     roots: dict[int, str] = {}
-    try:
-        rows = await log.sealed_stream(LEDGER_ID)
-    except LogDamaged:
-        return roots
-    for row in rows:
-        with suppress(LogDamaged, *_NO_ROW_OF_OURS):
-            if row.digest == _seal_of(row):
-                (fact,) = await log.facts(LEDGER_ID, after=row.version - 1, upto=row.version)
-                if isinstance(fact.event, Checkpointed):
-                    roots[fact.event.upto] = fact.event.root
-    return roots
+    unread = 0
+    for row in await _ledger(log):
+        try:
+            (fact,) = await log.facts(LEDGER_ID, after=row.version - 1, upto=row.version)
+        except LogDamaged:
+            unread += split_label(row.topic)[0] == Checkpointed.topic
+        else:
+            if isinstance(fact.event, Checkpointed):
+                roots[fact.event.upto] = fact.event.root
+    return roots, unread
+
+
+async def _ledger(log: EventLog) -> list[SealedRow]:
+    """Return the events of the ledger that are as they were sealed."""
+    sound = []
+    with suppress(LogDamaged):
+        for row in await log.sealed_stream(LEDGER_ID):
+            with suppress(*_NO_ROW_OF_OURS):
+                if row.digest == _seal_of(row):
+                    sound.append(row)
+    return sound
 
 
 def _seal_of(row: SealedRow) -> bytes:

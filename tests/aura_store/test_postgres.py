@@ -21,7 +21,7 @@ from aura_store._recorder import DatabaseAway
 from aura_store.adapters import open_recorder
 from aura_store.testing.event_log import append, assert_sealed, everything_sealed, stream_id, titles
 from conditions import until
-from databases import PostgresServer
+from databases import PostgresServer, running_postgres
 
 HERE = Path(__file__).parent
 META = {"format": "1", "compression": "none", "encryption": "none"}
@@ -170,7 +170,10 @@ def test_handles_that_create_the_tables_at_the_same_time_all_succeed(postgres_ur
     ("url", "name"),
     [
         ("postgresql://u:s3cret@h:5433/d", "postgresql://u@h:5433/d"),
-        ("postgres://u:s3cret@h/d?sslmode=require", "postgresql://u@h/d?sslmode=require"),
+        (
+            "postgres://u:s3cret@h/d?sslmode=require&connect_timeout=3",
+            "postgresql://u@h/d?connect_timeout=3&sslmode=require",
+        ),
         ("postgresql://u:s3cret@/d?host=/run/pg&port=5433", "postgresql://u@/d?host=/run/pg&port=5433"),
         ("postgresql:///d?password=s3cret&sslpassword=s3cret", "postgresql:///d"),
         ("postgresql://u:s3cret@h1:1,h2:2/d", "postgresql://u@/d?host=h1,h2&port=1,2"),
@@ -304,6 +307,19 @@ async def test_a_server_that_cannot_be_written_says_so(postgres, postgres_databa
     async with open_log(postgres.url(postgres_database, options="-cdefault_transaction_read_only%3Don")) as log:
         with pytest.raises(StoreReadOnly, match="primary"):
             await log.append(append(1, 0, "a"))
+
+
+@pytest.mark.anyio
+async def test_a_standby_is_read_and_tailed_and_cannot_be_written(postgres, postgres_database, postgres_url):
+    async with open_log(postgres_url) as primary:
+        await primary.append(append(1, 0, "a"))
+        with running_postgres(standby_of=postgres) as standby:
+            async with open_log(standby.url(postgres_database)) as log, aclosing(log.tail()) as records:
+                for version in range(1, 4):
+                    assert titles([await anext(records)]) == ["abc"[version - 1]]
+                    await primary.append(append(1, version, "bcd"[version - 1]))
+                with pytest.raises(StoreReadOnly, match="primary"):
+                    await log.append(append(1, 4, "e"))
 
 
 # --- Tailing ----------------------------------------------------------------------------------------------------------

@@ -73,7 +73,7 @@ async def _verified(arguments: Namespace, settings: "Settings", terminal: "Termi
     from aura_store import open_log
     from aura_store.audit import verify
 
-    async with open_log(settings.store, read_only=True, **settings.codec) as log:
+    async with open_log(settings.store, auditing=True, **settings.codec) as log:
         report = await verify(
             log,
             roots=dict(arguments.root),
@@ -97,6 +97,8 @@ def _show(store: str, report: "AuditReport", terminal: "Terminal") -> None:
         checkpoints = f"{report.checkpoints} checkpoint{'s' * (report.checkpoints != 1)}"
         sound = terminal.style("sound", "green", "bold")
         terminal.item(data, f"{sound}: {report.events:,} events, {checkpoints}, root {report.root}")
+        if report.unread:
+            terminal.say(f"{report.unread} checkpoints in the log were not checked: they need AURA_ENCRYPTION_KEY")
         return
     if terminal.json:
         with suppress(BrokenPipeError):

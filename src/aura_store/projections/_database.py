@@ -153,7 +153,7 @@ class Database:
 
         state = getattr(cause, "sqlstate", None) or ""
         if state[:2] in ("22", "23", "54") or (not state and type(cause).__name__ == "DataError"):
-            return RowRefused(" ".join(str(cause).split()))
+            return RowRefused(str(cause).partition("\n")[0])  # what follows shows the whole row
         return translate(cast("Exception", cause), self.name)
 
 
@@ -194,8 +194,9 @@ class Held:
                     for cleanup in self._cleanups:
                         cleanup(self._connection)
             except Exception:  # noqa: BLE001 - whatever it was, nobody shall get this connection
-                with suppress(Exception):
-                    self._connection.invalidate()
+                if not self._database.is_private:  # whose only connection is the database
+                    with suppress(Exception):
+                        self._connection.invalidate()
             finally:
                 self._connection.close()
 
@@ -258,6 +259,7 @@ def _sqlite_engine(connect: Callable[[], sqlite3.Connection], *, pool: type[Stat
 def _postgres_database(recorder: Any, name: str) -> Database:
     """Return the log's own database and schema, connected to as the log is."""
     from psycopg.rows import tuple_row  # noqa: PLC0415 - needs the extra
+    from psycopg.types.json import set_json_dumps, set_json_loads  # noqa: PLC0415
 
     path = "SELECT set_config('search_path', quote_ident(%s) || ', ' || current_setting('search_path'), false)"
 
@@ -265,6 +267,8 @@ def _postgres_database(recorder: Any, name: str) -> Database:
         connection = recorder._connector.connect()  # noqa: SLF001 - of this package, and only it has the password
         connection.execute("SET timezone = 'UTC'")
         connection.execute(path, (recorder.datastore.schema,))
+        set_json_dumps(_JSON_CODEC["json_serializer"], connection)
+        set_json_loads(_JSON_CODEC["json_deserializer"], connection)
         connection.row_factory = tuple_row
         connection.autocommit = False
         return connection

@@ -31,7 +31,7 @@ from aura_store.projections._rows import Row
 from aura_store.projections.projector import Changes, Projection
 from aura_store.projections.tables import POSITIONS
 
-_CREATION = int.from_bytes(b"aura read")
+_CREATION = int.from_bytes(b"auraread")
 """PostgreSQL's advisory lock under which ``projection_positions`` is created."""
 
 
