@@ -74,16 +74,20 @@ class LibraryTask(Aggregate):
 
     @event("AttemptFailed")
     def fail_attempt(self, reason: str, message: str, attempt: int, retry_at: datetime) -> None:
-        self.failure = reason
+        self.failure = (reason, message)
+        self.attempts_failed = attempt
         self.retry_at = retry_at
 
     @event("ProposalSubmitted")
     def submit(self, approval_id: str, proposal: str, confidence: float) -> None:
+        self.approval_id = approval_id
         self.proposal = proposal
+        self.confidence = confidence
         self.status = "awaiting_approval"
 
     @event("ChangesRequested")
     def request_changes(self, approval_id: str, feedback: str) -> None:
+        self.approval_id = approval_id
         self.feedback = feedback
         self.status = "in_progress"
 

