@@ -7,10 +7,11 @@ files when the tests end. A test that stops its server asks for `restartable_pos
 
 import shutil
 import subprocess
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -87,13 +88,32 @@ def running_postgres(standby_of: PostgresServer | None = None) -> Iterator[Postg
 
     Its folder is not pytest's: the path of a socket must be short, and other users may enter.
     """
-    with ExitStack() as cleanup:
-        folder = Path(tempfile.mkdtemp(prefix="aura-postgres-"))
-        cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix="aura-postgres-"))
+    with subprocess.Popen(
+        [sys.executable, "-c", _REMOVE, str(folder)], stdin=subprocess.PIPE, start_new_session=True
+    ):  # leaving closes its input
         server = PostgresServer(folder, standby_of)
         server.start()
-        cleanup.callback(_stop_if_running, server)
         yield server
+
+
+_REMOVE = """
+import os, shutil, signal, sys, time
+from pathlib import Path
+
+sys.stdin.read()
+pid_file = Path(sys.argv[1], "postmaster.pid")
+try:
+    pid = int(pid_file.read_text().split()[0])
+    os.kill(pid, signal.SIGQUIT)
+    while pid_file.exists():
+        os.kill(pid, 0)
+        time.sleep(0.01)
+except (FileNotFoundError, ProcessLookupError):
+    pass
+shutil.rmtree(sys.argv[1])
+"""
+"""Run beside the tests: when they end, in whatever way, ends the server at once and removes its files."""
 
 
 def new_schema(server: PostgresServer) -> str:
@@ -104,15 +124,6 @@ def new_schema(server: PostgresServer) -> str:
 
 
 _schemas = count(1)
-
-
-def _stop_if_running(server: PostgresServer) -> None:
-    if (server.folder / "postmaster.pid").exists():
-        try:
-            server.stop()
-        except subprocess.CalledProcessError:
-            if (server.folder / "postmaster.pid").exists():
-                raise
 
 
 @pytest.fixture(scope="session")

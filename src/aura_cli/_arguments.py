@@ -9,7 +9,10 @@ import argparse
 import os
 from collections.abc import Sequence
 from importlib import import_module
-from typing import NoReturn
+
+TYPE_CHECKING = False  # importing `typing` for it would cost as much as everything else here together
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 COMMANDS = {
     "demo": "a story from request to merge, told by the real log, and proof that replaying it agrees",
@@ -51,12 +54,12 @@ class Parser(argparse.ArgumentParser):
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(allow_abbrev=False, **options)  # type: ignore[arg-type]  # passed on as they are
 
-    def error(self, message: str) -> NoReturn:
+    def error(self, message: str) -> "NoReturn":
         raise WrongUsage(message, self.format_usage().strip(), self.prog)
 
 
 class _ShowVersion(argparse.Action):
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> "NoReturn":
         print(f"aura {read_version()}")  # noqa: T201 - the answer
         parser.exit()
 
@@ -77,7 +80,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the version and exit")
     _add_everywhere(parser, with_defaults=True)
-    commands = parser.add_subparsers(metavar="COMMAND", dest="command", required=True)
+    commands = _subparsers(parser, dest="command")
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
         if name in words:
@@ -90,7 +93,14 @@ def add_subcommands(
 ) -> "argparse._SubParsersAction[argparse.ArgumentParser]":
     """Have a command consist of commands: ``aura audit verify``."""
     _add_everywhere(parser, with_defaults=False)
-    return parser.add_subparsers(metavar="COMMAND", dest="subcommand", required=True)
+    return _subparsers(parser, dest="subcommand")
+
+
+def _subparsers(
+    parser: argparse.ArgumentParser, dest: str
+) -> "argparse._SubParsersAction[argparse.ArgumentParser]":
+    """Have a parser take a command; told its name, `argparse` need not format help, and import much, to find it."""
+    return parser.add_subparsers(prog=parser.prog, metavar="COMMAND", dest=dest, required=True)
 
 
 def add_subcommand(

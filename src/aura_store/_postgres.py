@@ -64,7 +64,7 @@ _WHERE_TABLES_ARE = (
 _AMCHECK = (
     "SELECT n.nspname FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace"
     " WHERE e.extname = 'amcheck' AND has_function_privilege"
-    "(format('%I.bt_index_check(regclass, boolean)', n.nspname), 'EXECUTE')"
+    "(to_regprocedure(format('%I.bt_index_check(regclass, boolean)', n.nspname)), 'EXECUTE')"
 )
 
 

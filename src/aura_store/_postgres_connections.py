@@ -140,9 +140,13 @@ class Pool:
 
 _REFUSED = re.compile(
     r"authentication failed|no password supplied|no pg_hba\.conf entry|is not permitted to log in"
-    r"|(role|user|database) .* does not exist|permission denied for database|certificate|sslmode"
+    r"|(role|user|database) .* does not exist|permission denied for database|certificate|does not support SSL"
+    r"|invalid .*(value|number)|bad value for|Servname not supported"
 )
-"""A server's refusal to let somebody in; libpq gives only its text, and no SQLSTATE, while it connects."""
+"""Refusals to let somebody in, by the server or by libpq; while it connects, libpq gives their text and no SQLSTATE.
+
+From a server that does not speak English they pass for an outage, and are told when it has lasted too long.
+"""
 
 _LOOK_AT_URL = "check user, password and database in the URL, and what the server allows in pg_hba.conf"
 _GRANT = "give the role the rights on AURA's tables (GRANT ... ON ALL TABLES IN SCHEMA ...), or open the log read-only"

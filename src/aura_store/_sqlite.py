@@ -304,11 +304,16 @@ class SQLiteRecorder(Recorder):
         return self._writer
 
     def discard_writer(self) -> None:
-        """Close that connection, which undoes what it has not committed; after an error nothing of it is trusted."""
-        if self._writer is not None:
-            with suppress(sqlite3.Error):
-                self._writer.connection.close()
-            self._writer = None
+        """Undo what that connection has not committed and close it; after an error nothing of it is trusted.
+
+        Closing alone does not undo: the connection lives on, with its lock, while an unfinished statement does, and a
+        statement lives as long as the traceback of the error that stopped it.
+        """
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            for step in (writer.connection.rollback, writer.close, writer.connection.close):
+                with suppress(sqlite3.Error):
+                    step()
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[sqlite3.Cursor]:

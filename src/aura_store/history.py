@@ -4,7 +4,8 @@ A moment is a position of the log or an aware datetime. The log *as of* an insta
 first event of a later time arrived.
 """
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import aclosing
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -108,24 +109,22 @@ class World:
 async def world_at(log: EventLog, at: Moment | None = None, aggregates: Iterable[Aggregate[Any]] = AGGREGATES) -> World:
     """Return the whole system as of a moment (None: as it is now)."""
     world = World(aggregates)
-    async for record in read_until(log, at):
-        world.apply(record)
+    async with aclosing(read_until(log, at)) as records:
+        async for record in records:
+            world.apply(record)
     return world
 
 
-async def read_until(log: EventLog, at: Moment | None) -> AsyncIterator[EventRecord]:
+async def read_until(log: EventLog, at: Moment | None) -> AsyncGenerator[EventRecord, None]:
     """Yield the log from its beginning to a moment. Raises `InvalidInput` for a negative position or a naive time."""
-    if at is None or isinstance(at, int):
-        if at is not None and at < 0:
-            raise InvalidInput(field="at", reason=f"{at} is below 0", remedy="positions count from 1; 0 is before all")
-        async for record in log.read(upto=at):
+    if isinstance(at, int) and at < 0:
+        raise InvalidInput(field="at", reason=f"{at} is below 0", remedy="positions count from 1; 0 is before all")
+    until = require_aware(at, "at") if isinstance(at, datetime) else None
+    async with aclosing(log.read(upto=at if isinstance(at, int) else None)) as records:
+        async for record in records:
+            if until is not None and record.time > until:
+                return
             yield record
-        return
-    require_aware(at, "at")
-    async for record in log.read():
-        if record.time > at:
-            return
-        yield record
 
 
 async def _stream_until(log: EventLog, stream_id: StreamId, at: Moment) -> Sequence[EventRecord]:

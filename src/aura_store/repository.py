@@ -1,6 +1,5 @@
 """Repository: aggregates by their id, folded from their streams, with snapshots for long ones."""
 
-from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, Generic, TypeVar
 
@@ -60,7 +59,7 @@ class Repository:
         return Loaded(None, 0)
 
 
-_schemas: dict[type[State], str] = {}
+_shapes: dict[type[State], str] = {}
 
 
 def snapshot_schema(aggregate: Aggregate[Any]) -> str:
@@ -69,8 +68,8 @@ def snapshot_schema(aggregate: Aggregate[Any]) -> str:
     Changes with the state's fields by itself, and with `Aggregate.snapshot_version` when the meaning of events changes;
     a snapshot under another name is not used.
     """
-    if aggregate.state not in _schemas:
-        shape: Mapping[str, Any] = msgspec.json.schema(aggregate.state)
-        digest = sha256(msgspec.json.encode(shape, order="deterministic")).hexdigest()[:12]
-        _schemas[aggregate.state] = f"{aggregate.name}@{aggregate.snapshot_version}:{digest}"
-    return _schemas[aggregate.state]
+    shape = _shapes.get(aggregate.state)
+    if shape is None:
+        schema = msgspec.json.encode(msgspec.json.schema(aggregate.state), order="deterministic")
+        shape = _shapes[aggregate.state] = sha256(schema).hexdigest()[:12]
+    return f"{aggregate.name}@{aggregate.snapshot_version}:{shape}"

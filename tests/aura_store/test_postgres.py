@@ -245,6 +245,9 @@ async def test_who_may_not_come_in_is_told_at_once(postgres, postgres_database):
             postgres.url(postgres_database, user="guarded"): "no password supplied",
             postgres.url(postgres_database, user="guarded:wrong"): "password authentication failed",
             postgres.url(postgres_database, user="guarded:right"): "permission denied for schema public",
+            postgres.url(postgres_database, port="x"): "invalid integer value",
+            postgres.url(postgres_database, connect_timeout="x"): "bad value for connect_timeout",
+            postgres.url(postgres_database, sslmode="x"): "invalid sslmode value",
         }
         for url, reason in refused.items():
             with anyio.fail_after(10), pytest.raises(StoreMisconfigured, match=reason) as error:

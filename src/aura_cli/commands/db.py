@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from aura_cli._arguments import add_subcommand, add_subcommands
@@ -48,19 +48,27 @@ async def _built(log: "EventLog") -> "AsyncIterator[ReadModels]":
     from aura_contracts.errors import StoreMisconfigured
     from aura_store.projections import open_read_models
 
-    models = open_read_models(log, read_only=True)
-    try:
-        opened = await models.__aenter__()
-    except StoreMisconfigured as missing:
-        raise attrs.evolve(missing, remedy="aura db rebuild builds them") from missing
-    try:
-        yield opened
-    finally:
-        await models.__aexit__(None, None, None)
+    async with AsyncExitStack() as stack:
+        try:
+            models = await stack.enter_async_context(open_read_models(log, read_only=True))
+        except StoreMisconfigured as missing:
+            raise attrs.evolve(missing, remedy="aura db rebuild builds them") from missing
+        yield models
 
 
 def _show_check(report: "CheckReport", terminal: "Terminal") -> None:
+    """Print what was found and raise it; no closed pipe may hide it."""
     from aura_cli._errors import ReadModelsDiffer
+
+    if not report.ok:
+        with suppress(BrokenPipeError):
+            _list_findings(report, terminal)
+            terminal.flush()
+        raise ReadModelsDiffer(rows=len(report.differences), snapshots=len(report.bad_snapshots))
+    terminal.say(f"{report.rows:,} rows and {report.snapshots:,} snapshots say what the log says")
+
+
+def _list_findings(report: "CheckReport", terminal: "Terminal") -> None:
     from aura_cli._terminal import printable
     from aura_cli._words import change_text
 
@@ -71,10 +79,6 @@ def _show_check(report: "CheckReport", terminal: "Terminal") -> None:
     for bad in report.bad_snapshots:
         data = {"id": bad.stream_id, "status": "bad_snapshot", "aggregate": bad.aggregate, "reason": bad.reason}
         terminal.item(data, f"snapshot of {bad.aggregate} {bad.stream_id}: {printable(bad.reason)}")
-    if not report.ok:
-        terminal.flush()
-        raise ReadModelsDiffer(rows=len(report.differences), snapshots=len(report.bad_snapshots))
-    terminal.say(f"{report.rows:,} rows and {report.snapshots:,} snapshots say what the log says")
 
 
 # --- rebuild ----------------------------------------------------------------------------------------------------------
@@ -117,10 +121,9 @@ async def _mend(log: "EventLog", bad: "BadSnapshot") -> None:
 
     aggregate = next(each for each in AGGREGATES if each.name == bad.aggregate)
     facts = await log.facts(bad.stream_id)
-    version = max(len(facts), bad.version)
-    if version == len(facts):
+    if len(facts) >= bad.version:
         data = msgspec.json.encode(aggregate.fold(facts))
-        await log.save_snapshot(Snapshot(bad.stream_id, version, snapshot_schema(aggregate), data))
+        await log.save_snapshot(Snapshot(bad.stream_id, len(facts), snapshot_schema(aggregate), data))
 
 
 # --- info -------------------------------------------------------------------------------------------------------------

@@ -134,7 +134,7 @@ class Comparison:
         self.rows = 0
         self._before = before
         self._after = after
-        self._only_before, self._only_after, self._different = kinds
+        self._kinds = kinds
 
     def all(self, projections: Iterable[Projection]) -> Iterator[RowDifference]:
         """Yield the differences of all tables."""
@@ -143,20 +143,21 @@ class Comparison:
 
     def table(self, table: Table) -> Iterator[RowDifference]:
         """Yield the differences of one table."""
+        only_before, only_after, different = self._kinds
         for page in _pages(self._before, table):
             others = _by_key(self._after, table, page)
             for key, row in page.items():
                 self.rows += 1
                 if key not in others:
-                    yield _difference(table, key, self._only_before, row, {})
+                    yield _difference(table, key, only_before, row, {})
                 elif any(not same(row[name], others[key][name]) for name in row):
-                    yield _difference(table, key, self._different, row, others[key])
+                    yield _difference(table, key, different, row, others[key])
         for page in _pages(self._after, table):
             known = _by_key(self._before, table, page)
             for key, row in page.items():
                 if key not in known:
                     self.rows += 1
-                    yield _difference(table, key, self._only_after, {}, row)
+                    yield _difference(table, key, only_after, {}, row)
 
 
 def _pages(connection: Connection, table: Table) -> Iterator[dict[Key, Row]]:

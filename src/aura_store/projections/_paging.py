@@ -15,7 +15,21 @@ from typing import Any, Final, Generic, TypeVar
 
 import attrs
 import msgspec
-from sqlalchemy import JSON, BigInteger, Boolean, Column, ColumnElement, Double, Select, Table, and_, case, or_, select
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    ColumnElement,
+    Double,
+    Select,
+    Table,
+    and_,
+    case,
+    literal,
+    or_,
+    select,
+)
 
 from aura_contracts.errors import InvalidInput, InvalidText, require_aware
 from aura_contracts.task import Priority
@@ -81,8 +95,9 @@ class Order:
         after_id = row_id < cursor.id if self.descending else row_id > cursor.id
         if cursor.value is None:
             return and_(key.is_(None), after_id)
-        further = key < cursor.value if self.descending else key > cursor.value
-        tied = and_(key == cursor.value, after_id)
+        value = literal(cursor.value, key.type)
+        further = key < value if self.descending else key > value
+        tied = and_(key == value, after_id)
         return or_(further, tied, key.is_(None)) if self.column.nullable else or_(further, tied)
 
     def cursor_at(self, key: Any, row_id: str) -> str:

@@ -15,7 +15,7 @@ import attrs
 from aura_contracts.errors import InvalidInput, require_aware
 from aura_contracts.ports import EventLog
 from aura_store._open import open_log
-from aura_store.history import Moment, read_until
+from aura_store.history import Moment
 from aura_store.projections._checking import LISTED, CheckReport, Comparison, RowDifference, check_read_models
 from aura_store.projections._database import Database, database_of, memory_database
 from aura_store.projections.projector import PROJECTIONS, Projection
@@ -116,8 +116,11 @@ async def position_at(log: EventLog, at: Moment) -> int:
     if isinstance(at, datetime):
         require_aware(at, "at")
         position = 0
-        async for record in read_until(log, at):
-            position = record.position
+        while records := await log.page(position):
+            later = next((record for record in records if record.time > at), None)
+            if later is not None:
+                return later.position - 1
+            position = records[-1].position
         return position
     head = await log.head()
     if not 0 <= at <= head:

@@ -92,7 +92,7 @@ def _state_row(step: Step, columns: Iterable[str]) -> Row:
     state: State = step.state
     fields: Row = msgspec.to_builtins(state, builtin_types=(datetime,))
     record = step.record
-    place = {"version": record.version, "position": record.position, "updated_at": record.time}
+    place = {"id": record.stream_id, "version": record.version, "position": record.position, "updated_at": record.time}
     return {name: fields[name] for name in columns if name in fields} | place
 
 

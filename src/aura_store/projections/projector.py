@@ -62,6 +62,15 @@ class ProjectionFailed(StoreError):
 # --- Projections ------------------------------------------------------------------------------------------------------
 
 
+def _schema_of(projection: "Projection") -> str:
+    """Return the version of a projection and a digest of all that its rows depend on beside it."""
+    parts = [str(CreateTable(projection.table))]
+    parts += sorted(str(CreateIndex(index)) for index in projection.table.indexes)
+    for aggregate in projection.aggregates:
+        parts += [snapshot_schema(aggregate), *sorted(label(event) for event in aggregate.events)]
+    return f"{projection.version}:{sha256(chr(10).join(parts).encode()).hexdigest()[:12]}"
+
+
 @attrs.frozen(kw_only=True)
 class Projection:
     """One table of the read models, and how events become its rows.
@@ -78,16 +87,8 @@ class Projection:
     aggregates: tuple[Aggregate[Any], ...]
     rows: Callable[[Step], Sequence[Row]] = attrs.field(repr=False)
     latest_only: bool = False
-    schema: str = attrs.field(init=False)
+    schema: str = attrs.field(init=False, default=attrs.Factory(_schema_of, takes_self=True))
     """Under which rows and position are stored; another schema means another build."""
-
-    @schema.default
-    def _default_schema(self) -> str:
-        parts = [str(CreateTable(self.table))]
-        parts += sorted(str(CreateIndex(index)) for index in self.table.indexes)
-        for aggregate in self.aggregates:
-            parts += [snapshot_schema(aggregate), *sorted(label(event) for event in aggregate.events)]
-        return f"{self.version}:{sha256(chr(10).join(parts).encode()).hexdigest()[:12]}"
 
     @property
     def topics(self) -> frozenset[str]:

@@ -235,7 +235,7 @@ class Queries:
         query = select(column, func.count()).group_by(column).order_by(column)
 
         def count(connection: Connection) -> dict[str, int]:
-            return dict(connection.execute(query).tuples().all())
+            return {str(status): int(number) for status, number in connection.execute(query)}
 
         return await self._database.read(count)
 

@@ -116,13 +116,20 @@ def _beginnings(ids: Sequence[str]) -> tuple[list[tuple[StreamId, Event]], list[
         ),
         (run, ex.ExecutionQueued(execution_id=ExecutionId(run), task_id=TaskId(task), executor="codex", prompt="p")),
     ]
-    question = {"task_id": TaskId(task), "requested_by": human("bob"), "reviewers": ("alice", "bob")}
+
+    def question(number: str) -> ap.ApprovalRequested:
+        return ap.ApprovalRequested(
+            approval_id=ApprovalId(number),
+            kind=ap.ApprovalKind.CHANGES,
+            requested_by=human("bob"),
+            reviewers=("alice", "bob"),
+            task_id=TaskId(task),
+        )
+
     asked: list[tuple[StreamId, Event]] = [
         (task, ta.ProposalSubmitted(approval_id=ApprovalId(approval), proposal="a diff", confidence=0.5)),
-        *(
-            (each, ap.ApprovalRequested(approval_id=ApprovalId(each), kind=ap.ApprovalKind.CHANGES, **question))
-            for each in (approval, ids[5])
-        ),
+        (approval, question(approval)),
+        (ids[5], question(ids[5])),
     ]
     return start, asked
 
@@ -252,14 +259,14 @@ class ProjectionConformance:
                     await ProjectionRunner(store.log, store.database, batch=7).catch_up()
                 assert same(await tables_of(store.database), await fresh_fold(store.log))
 
-    @pytest.mark.parametrize("batch", [1, 2, 5])
+    @pytest.mark.parametrize("batch", [1, 5])
     async def test_it_goes_on_from_any_position(self, open_store: OpenStore, batch: int) -> None:
         events = story()
         async with open_store() as store:
             await tell(store.log, events)
             await ProjectionRunner(store.log, store.database).rebuild()
             end = await tell(store.log, story(1))
-        for upto in range(len(events), end + 1, batch):
+        for upto in range(len(events) + batch, end + 1, 2 * batch):
             async with open_store() as store:
                 runner = ProjectionRunner(store.log, store.database, batch=batch)
                 assert await runner.catch_up(upto) == upto
@@ -297,9 +304,8 @@ class ProjectionConformance:
         while reached < end:
             async with open_store() as store:
                 runner = ProjectionRunner(store.log, store.database, batch=3)
-                with crash_at(store.database, step):
-                    with suppress(Crashed):
-                        await runner.catch_up()
+                with crash_at(store.database, step), suppress(Crashed):
+                    await runner.catch_up()
             async with open_store() as store:
                 positions = set((await ProjectionRunner(store.log, store.database).positions()).values())
                 assert len(positions) == 1, "all projections move together"
@@ -313,7 +319,7 @@ class ProjectionConformance:
             await tell(store.log, story())
             await ProjectionRunner(store.log, store.database).rebuild()
             await self._spoil(store)
-            spoiled = await tables_of(store.database)
+            spoiled, whole = await tables_of(store.database), await fresh_fold(store.log)
         step, done = 0, False
         while not done:
             async with open_store() as store:
@@ -323,7 +329,6 @@ class ProjectionConformance:
                     done = len(sent) < step
             async with open_store() as store:
                 found = await tables_of(store.database)
-                whole = await fresh_fold(store.log)
                 assert same(found, spoiled) or same(found, whole), f"after a crash at step {step}"
                 done = done or same(found, whole)
             step += 1

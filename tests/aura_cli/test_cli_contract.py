@@ -1,0 +1,332 @@
+"""What holds for every command, as scripts rely on it: options, exit codes, streams, errors. Real processes."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from command_line import AURA, ENVIRONMENT, call_aura, run_aura
+
+import aura_cli
+from aura_cli._arguments import COMMANDS
+from aura_contracts import __version__
+
+LISTS = [("events",), ("replay",), ("replay", "--diff", "30"), ("audit", "verify"), ("audit", "export"), ("db", "info")]
+
+
+def test_the_version_is_that_of_the_package():
+    answer = run_aura("--version")
+    assert (answer.code, answer.out, answer.err) == (0, f"aura {__version__}\n", "")
+
+
+@pytest.mark.parametrize("words", [(), *((name,) for name in COMMANDS), ("audit", "export")])
+def test_help_is_for_people(words):
+    answer = run_aura(*words, "--help")
+    assert answer.code == 0
+    assert answer.out.startswith("usage: aura")
+    assert "--store URL" in answer.out
+    assert answer.err == ""
+
+
+# --- Start-up ---------------------------------------------------------------------------------------------------------
+
+
+def fastest(*command: str, times: int = 7) -> float:
+    """Return the seconds that the quickest of several runs took."""
+    best = float("inf")
+    for _ in range(times):
+        start = time.perf_counter()
+        subprocess.run(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, check=True)
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+def test_starting_costs_little_more_than_the_interpreter():
+    assert fastest(AURA, "--version") < 4 * fastest(sys.executable, "-c", "pass")
+
+
+def test_the_version_is_told_without_importing_anything_of_weight():
+    code = "import sys; from aura_cli.main import main; main(['--version']); print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = {"msgspec", "attrs", "anyio", "asyncio", "aura_contracts", "logging", "typing", "importlib.metadata"}
+    before = subprocess.run(
+        [sys.executable, "-c", "import sys; print(*sys.modules)"], capture_output=True, text=True, check=True
+    )
+    assert not heavy & set(done.stdout.split()) - set(before.stdout.split())
+
+
+# --- Exit codes and errors --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("nonsense",),
+        ("events", "--since", "minus one"),
+        ("events", "--since", "-1"),
+        ("events", "--tas", "x"),
+        ("replay", "--at", "yesterday"),
+        ("replay", "--at", "2026-01-04T10:00:00"),
+        ("audit",),
+        ("audit", "verify", "--root", "57"),
+        ("audit", "verify", "--root", f"0={'0' * 64}"),
+        ("--compression", "rar", "events"),
+    ],
+)
+def test_wrong_usage_is_2(words):
+    answer = call_aura(*words)
+    assert answer.code == 2
+    assert answer.out == ""
+    assert "error[usage]: " in answer.err
+    assert "--help" in answer.err
+
+
+def test_wrong_usage_is_an_object_with_json():
+    answer = run_aura("events", "--since", "x", "--json")
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.error["code"] == "usage"
+    assert answer.error["remedy"] == "see aura events --help"
+
+
+@pytest.mark.parametrize("command", LISTS)
+def test_a_store_that_is_not_there_is_an_error_and_is_not_made(command, tmp_path):
+    answer = run_aura(*command, "--store", f"sqlite:///{tmp_path}/none.db")
+    assert (answer.code, answer.out) == (1, "")
+    assert answer.err.startswith("error[store_misconfigured]: ")
+    assert "\n  to do: " in answer.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", [("audit", "checkpoint"), ("db", "rebuild")])
+def test_a_command_that_writes_does_not_make_an_empty_store(command, tmp_path):
+    answer = call_aura(*command, "--json", "--store", f"sqlite:///{tmp_path}/none.db")
+    assert (answer.code, answer.error["code"]) == (1, "store_misconfigured")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_is_an_object_on_stderr_with_json(store):
+    answer = run_aura("--json", "events", "--task", "0000", "--store", store)
+    assert (answer.code, answer.out) == (1, "")
+    assert answer.error == {
+        "code": "not_found",
+        "message": "there is no task 0000",
+        "remedy": "aura replay lists what there is",
+        "facts": {"kind": "task", "id": "0000"},
+    }
+
+
+def test_a_file_that_is_no_database_is_an_error(tmp_path):
+    path = tmp_path / "aura.db"
+    path.write_text("not a database, but long enough to look like one might " * 20)
+    answer = run_aura("events", "--store", f"sqlite:///{path}")
+    assert answer.code == 1
+    assert answer.err.startswith("error[log_damaged]: ")
+    assert "Traceback" not in answer.err
+
+
+def test_a_defect_shows_its_traceback_only_when_asked(store):
+    words = ("events", "--store", store)
+    broken = f"import sys; sys.modules['anyio'] = None; from aura_cli.main import main; sys.exit(main({words!r}))"
+    for debug in ("", "1"):
+        done = subprocess.run(
+            [sys.executable, "-c", broken], env=ENVIRONMENT | {"AURA_DEBUG": debug}, capture_output=True, text=True
+        )
+        assert done.returncode == 1
+        assert "error[internal]: " in done.stderr
+        assert ("Traceback" in done.stderr) is bool(debug)
+
+
+# --- Streams ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", [("demo",), *LISTS])
+def test_json_is_one_object_a_line_and_nothing_else(command, store):
+    answer = run_aura(*command, "--json", "--store", store)
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.objects
+    assert all(isinstance(each, dict) and each["id"] for each in answer.objects)
+
+
+@pytest.mark.parametrize("command", LISTS)
+def test_options_of_every_command_stand_before_or_after_it(command, store):
+    before = run_aura("--store", store, "--json", *command)
+    assert before == run_aura(*command, "--store", store, "--json")
+    assert before.code == 0
+
+
+@pytest.mark.parametrize("command", LISTS)
+def test_quiet_leaves_stderr_empty(command, store):
+    answer = call_aura(*command, "--quiet", "--store", store)
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out == call_aura(*command, "--store", store).out
+
+
+def test_the_store_may_come_from_the_environment(store):
+    assert run_aura("events", AURA_STORE=store).out == run_aura("events", "--store", store).out
+
+
+def test_the_store_is_in_the_folder_that_aura_home_names(told, tmp_path):
+    (tmp_path / "aura.db").write_bytes(told.read_bytes())
+    assert run_aura("events", "--json", AURA_HOME=str(tmp_path)).code == 0
+    assert run_aura("events", "--json", cwd=tmp_path, AURA_HOME=".").code == 0
+
+
+def test_the_store_is_in_the_users_data_folder_otherwise(tmp_path):
+    answer = run_aura("events", "--json", HOME=str(tmp_path), XDG_DATA_HOME=str(tmp_path / "data"))
+    assert answer.code == 1
+    assert str(tmp_path) in answer.error["facts"]["store"]
+
+
+def test_an_encrypted_compressed_store_is_read_with_its_key(tmp_path):
+    store = f"sqlite:///{tmp_path}/aura.db"
+    key = {"AURA_ENCRYPTION_KEY": "MDEyMzQ1Njc4OWFiY2RlZg=="}
+    assert run_aura("demo", "--store", store, "--compression", "zlib", **key).code == 0
+    assert run_aura("events", "--store", store, AURA_COMPRESSION="zlib", **key).code == 0
+    refused = run_aura("events", "--store", store, "--json")
+    assert (refused.code, refused.error["code"]) == (1, "store_misconfigured")
+    assert key["AURA_ENCRYPTION_KEY"] not in refused.err
+
+
+def test_an_auditor_needs_no_key(tmp_path):
+    store = f"sqlite:///{tmp_path}/aura.db"
+    key = {"AURA_ENCRYPTION_KEY": "MDEyMzQ1Njc4OWFiY2RlZg=="}
+    assert run_aura("demo", "--store", store, **key).code == 0
+    with_key, without = (run_aura("audit", "verify", "--store", store, "--json", **e).objects[0] for e in (key, {}))
+    assert (with_key["checkpoints"], with_key["unread"]) == (1, 0)
+    assert (without["checkpoints"], without["unread"]) == (0, 1)
+    assert with_key["root"] == without["root"]
+    assert "AURA_ENCRYPTION_KEY" in run_aura("audit", "verify", "--store", store).err
+
+
+def test_text_that_would_move_the_cursor_is_escaped(tmp_path):
+    from aura_cli._terminal import printable
+
+    assert printable("a\x1b[2Jb\rc\u202ed\ne") == "a\\x1b[2Jb\\rc\\u202ed\ne"
+    assert printable("Grüße, 日本 → ok") == "Grüße, 日本 → ok"
+
+
+def test_output_that_the_encoding_cannot_express_is_escaped(store):
+    answer = run_aura("replay", "--diff", "40", "--store", store, PYTHONIOENCODING="ascii")
+    assert answer.code == 0
+    assert "\\u2192" in answer.out
+
+
+# --- Colour -----------------------------------------------------------------------------------------------------------
+
+
+def on_a_terminal(*words: str, **environment: str) -> str:
+    """Return what the command writes on a terminal."""
+    import pty
+
+    ours, theirs = pty.openpty()
+    with subprocess.Popen([AURA, *words], env=ENVIRONMENT | {"TERM": "xterm"} | environment, stdout=theirs) as process:
+        os.close(theirs)
+        seen = b""
+        try:
+            while block := os.read(ours, 65536):
+                seen += block
+        except OSError:  # Linux says so when the other end is closed
+            pass
+        os.close(ours)
+        assert process.wait(30) == 0
+    return seen.decode()
+
+
+def test_colour_is_for_terminals_that_want_it(store):
+    words = ("audit", "verify", "--store", store)
+    assert "\x1b[" in on_a_terminal(*words)
+    assert "\x1b[" not in on_a_terminal(*words, NO_COLOR="1")
+    assert "\x1b[" not in on_a_terminal(*words, TERM="dumb")
+    assert "\x1b[" not in on_a_terminal(*words, "--no-color")
+    assert "\x1b[" not in run_aura(*words).out
+
+
+# --- Pipes and signals ------------------------------------------------------------------------------------------------
+
+
+def test_a_closed_pipe_ends_the_command_quietly(store):
+    with subprocess.Popen(
+        [AURA, "audit", "export", "--store", store], env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+        assert process.wait(30) == 0
+
+
+def test_a_full_disk_is_an_error(store):
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [AURA, "events", "--store", store], env=ENVIRONMENT, stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error[system]: ")
+
+
+def test_closed_streams_do_no_harm(store):
+    done = subprocess.run(f"exec {AURA} events --store {store} >&- 2>&-", shell=True, env=ENVIRONMENT, check=False)
+    assert done.returncode == 0
+
+
+def following(store: str, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [AURA, "events", "--follow", "--json", "--store", store, *words],
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_follow_shows_what_another_process_records_until_it_is_interrupted(store):
+    head = run_aura("events", "--json", "--store", store).objects[-1]["position"]
+    with following(store, "--since", str(head - 1)) as process:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["position"] == head
+        assert run_aura("audit", "checkpoint", "--store", store).code == 0
+        seen = json.loads(process.stdout.readline())
+        assert (seen["position"], seen["type"]) == (head + 1, "ledger.checkpointed")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (130, "", "")
+
+
+def test_an_interrupted_demo_leaves_nothing_behind(tmp_path):
+    with subprocess.Popen(
+        [AURA, "demo"], env=ENVIRONMENT | {"TMPDIR": str(tmp_path)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert err == b""
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- The edge ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_contract_of_every_command_is_in_its_help():
+    """What the two seeds' options are called is not to change: they are in scripts."""
+    events = call_aura("events", "--help").out
+    assert all(option in events for option in ("--task", "--execution", "--stream", "--type", "--since", "--follow"))
+    replay = call_aura("replay", "--help").out
+    assert all(option in replay for option in ("--task", "--stream", "--at", "--diff"))
+
+
+def test_every_command_is_a_module():
+    folder = Path(aura_cli.__file__).parent / "commands"
+    modules = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    assert modules == set(COMMANDS)
+    assert all(re.fullmatch(r"[a-z]+", name) for name in modules)

@@ -1,0 +1,117 @@
+"""Whatever happens in whatever order: a row says what the state says, and a rebuild says the same again.
+
+Events are drawn from the transition tables, not from commands: all that can be in a log, more than decisions let in.
+"""
+
+import anyio
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from strategies import actors, structs, times
+
+from aura_contracts.actors import actor_kind, actor_name
+from aura_contracts.aggregates import AGGREGATES
+from aura_contracts.errors import ImpossibleTransition, InvalidInput
+from aura_contracts.events import Append, Fact
+from aura_contracts.workflow import OVER
+from aura_store import open_log
+from aura_store.history import world_at
+from aura_store.projections import ProjectionRunner, memory_database, open_read_models
+from aura_store.projections.projector import same
+from aura_store.testing.projections import fresh_fold, story, tables_of, tell
+
+KINDS = ("task", "approval", "agent", "workflow", "execution")
+BY_NAME = {aggregate.name: aggregate for aggregate in AGGREGATES}
+STREAMS = {(kind, n): f"0192f0c1-2d3e-7abc-8d{KINDS.index(kind)}f-00000000000{n}" for kind in KINDS for n in range(2)}
+RENAMED = {
+    "task": {"parent_task_id": "parent_id", "attempts": "attempts_failed", "creator": "created_by"},
+    "approval": {"created_at": "requested_at"},
+    "workflow": {"creator": "created_by"},
+    "agent": {},
+}
+PLACE = {"position", "version", "updated_at"}
+DERIVED = {
+    "task": {*PLACE, "metadata", "created_by"},
+    "approval": {*PLACE, "reviewed_by", "reviewers", "awaited"},
+    "workflow": {*PLACE, "steps_over", "steps_total"},
+    "agent": PLACE,
+}
+
+
+def assert_row_says_state(kind, row, state):
+    for name in row.__struct_fields__:
+        if name not in DERIVED[kind]:
+            known = getattr(state, RENAMED[kind].get(name, name))
+            assert same(msgspec.to_builtins(getattr(row, name)), msgspec.to_builtins(known)), f"{kind}.{name}"
+    if kind == "task":
+        assert row.created_by == actor_kind(state.created_by)
+        notes = {"proposedSolution": state.proposed_solution, "approvalNotes": state.approval_notes}
+        assert same(row.metadata, {"context": state.context, **notes})
+    if kind == "approval":
+        assert set(row.reviewers) >= {*state.seats, *state.awaited}
+        assert row.awaited == (state.awaited if state.status == "pending" else ())
+        if state.reviewed_by is not None:
+            assert row.reviewed_by == actor_name(state.reviewed_by)
+    if kind == "workflow":
+        assert (row.steps_over, row.steps_total) == (sum(s.status in OVER for s in state.steps), len(state.steps))
+
+
+async def something_happens(log, data, streams):
+    """Draw an event that the table has a row for, and append it."""
+    kind, number = data.draw(st.sampled_from(sorted(streams)))
+    aggregate, stream_id = BY_NAME[kind], streams[kind, number]
+    facts = await log.facts(stream_id)
+    state = aggregate.fold(facts)
+    row = aggregate.table.get(None if state is None else state.status, {})
+    if not row:
+        return
+    event = data.draw(st.sampled_from(list(row)).flatmap(structs))
+    if state is None:
+        event = msgspec.structs.replace(event, **{f"{kind}_id": stream_id})
+    fact = Fact(event, data.draw(times()), data.draw(actors()), "c", "c")
+    try:
+        aggregate.evolve(state, fact)
+        await log.append(Append(stream_id, len(facts), (fact,)))
+    except (ImpossibleTransition, InvalidInput):
+        pass  # a step that the workflow has not; a number that no log stores
+
+
+async def compare(log, models):
+    world = await world_at(log)
+    finders = {"task": models.task, "approval": models.approval, "agent": models.agent, "workflow": models.workflow}
+    for kind, find in finders.items():
+        states = world.states.get(kind, {})
+        assert sum((await models.counts(f"{kind}s")).values()) == len(states)
+        for stream_id, state in states.items():
+            assert_row_says_state(kind, await find(stream_id), state)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@settings(
+    max_examples=settings().max_examples // 4,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(data=st.data())
+def test_rows_say_what_states_say(backend, data):
+    async def main():
+        async with open_log("memory:") as log:
+            database = memory_database()
+            begun = story()
+            await tell(log, begun[: data.draw(st.integers(0, len(begun)), label="story")])
+            streams = STREAMS | {(event.topic.partition(".")[0], 9): stream for stream, event in begun}
+            async with open_read_models(log, database=database) as models:
+                for _ in range(data.draw(st.integers(1, 25), label="events")):
+                    await something_happens(log, data, streams)
+                    if data.draw(st.integers(0, 5)) == 0:
+                        batch = data.draw(st.integers(1, 4))
+                        await ProjectionRunner(log, database, batch=batch, states_kept=batch).catch_up()
+                await models.catch_up()
+                await compare(log, models)
+                step_by_step = await tables_of(database)
+                await models.rebuild()
+                assert await tables_of(database) == step_by_step
+                assert same(step_by_step, await fresh_fold(log))
+            await database.aclose()
+
+    anyio.run(main, backend=backend)

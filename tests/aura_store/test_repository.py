@@ -1,0 +1,93 @@
+"""Loading aggregates: states, versions, and snapshots that save work and never change an answer."""
+
+import random
+from datetime import UTC, datetime
+from pathlib import Path
+
+import attrs
+import pytest
+
+from aura_contracts.actors import human
+from aura_contracts.events import Append, Event, Fact, Snapshot
+from aura_contracts.ids import StreamId, TaskId, uuid7_factory
+from aura_contracts.ports import EventLog
+from aura_contracts.task import TASK, TaskCreated, TaskEdited
+from aura_store import open_log
+from aura_store.repository import Loaded, Repository, snapshot_schema
+
+pytestmark = pytest.mark.anyio
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+new_id = uuid7_factory(lambda: 1_767_225_600_000, random.Random(1).getrandbits)
+
+
+def fact(event: Event) -> Fact:
+    return Fact(event, NOW, human("alice"), new_id(), new_id())
+
+
+async def write_task(log: EventLog, events: int) -> TaskId:
+    task_id = TaskId(new_id())
+    edits = tuple(fact(TaskEdited(title=f"Title {n}")) for n in range(1, events))
+    await log.append(Append(task_id, 0, (fact(TaskCreated(task_id=task_id, title="Title 0")), *edits)))
+    return task_id
+
+
+def reads(log: EventLog) -> list[int]:
+    """Note from which version on each stream is read."""
+    starts: list[int] = []
+    original = log.facts
+
+    async def facts(stream_id: StreamId, *, after: int = 0, upto: int | None = None) -> object:
+        starts.append(after)
+        return await original(stream_id, after=after, upto=upto)
+
+    log.facts = facts  # type: ignore[method-assign, assignment]
+    return starts
+
+
+async def test_what_does_not_exist_is_at_version_0() -> None:
+    async with open_log("memory:") as log:
+        assert await Repository(log).load(TASK, new_id()) == Loaded(None, 0)
+
+
+@pytest.mark.parametrize("url", ["memory:", "sqlite:///{folder}/aura.db"])
+@pytest.mark.parametrize("protection", [{}, {"compression": "zlib", "encryption_key": "MDEyMzQ1Njc4OWFiY2RlZg=="}])
+async def test_a_snapshot_saves_reading_and_gives_the_same(
+    url: str, protection: dict[str, str], tmp_path: Path
+) -> None:
+    async with open_log(url.format(folder=tmp_path), **protection) as log:  # type: ignore[arg-type]
+        task_id = await write_task(log, 10)
+        starts = reads(log)
+        repository = Repository(log, snapshot_after=5)
+        first = await repository.load(TASK, task_id)
+        await log.append(Append(task_id, 10, (fact(TaskEdited(title="Newer")),)))
+        second = await repository.load(TASK, task_id)
+        whole = await Repository(log, snapshot_after=None).load(TASK, task_id)
+    assert starts == [0, 10, 0]
+    assert first.version == 10
+    assert second == whole
+    assert second.state is not None
+    assert second.state.title == "Newer"
+
+
+async def test_a_snapshot_is_encrypted_with_the_log(tmp_path: Path) -> None:
+    path = tmp_path / "aura.db"
+    async with open_log(f"sqlite:///{path}", encryption_key="MDEyMzQ1Njc4OWFiY2RlZg==") as log:
+        task_id = await write_task(log, 3)
+        await Repository(log, snapshot_after=1).load(TASK, task_id)
+        assert await log.load_snapshot(task_id) is not None
+    assert b"Title" not in path.read_bytes()
+
+
+async def test_a_snapshot_of_another_shape_is_not_used() -> None:
+    async with open_log("memory:") as log:
+        task_id = await write_task(log, 3)
+        await log.save_snapshot(Snapshot(task_id, 3, "task@0:000000000000", b'{"nonsense": true}'))
+        loaded = await Repository(log, snapshot_after=100).load(TASK, task_id)
+        assert loaded.state is not None
+        assert loaded.state.title == "Title 2"
+
+
+def test_another_meaning_has_another_schema() -> None:
+    newer = attrs.evolve(TASK, snapshot_version=TASK.snapshot_version + 1)
+    assert snapshot_schema(newer) != snapshot_schema(TASK)
