@@ -64,13 +64,18 @@ def time_text(time: datetime) -> str:
 
 
 def fields_text(fields: dict[str, Any]) -> str:
-    """Return named values in a line."""
-    return ", ".join(f"{name}={short(value)}" for name, value in fields.items())
+    """Return named values in a line; those that say nothing are left out."""
+    return ", ".join(f"{name}={short(value)}" for name, value in fields.items() if not says_nothing(value))
 
 
 def change_text(change: Change) -> str:
     """Return what became of a field."""
     return f"{change.field}: {short(change.before)} → {short(change.after)}"
+
+
+def says_nothing(value: Any) -> bool:
+    """Whether a value is worth no mention to people: nothing, or empty."""
+    return value is None or value in ("", (), [], {})
 
 
 def short(value: Any, limit: int = LIMIT) -> str:
@@ -97,7 +102,7 @@ def state_data(aggregate: str, state: State, **more: Any) -> dict[str, Any]:
 
 def state_lines(state: State) -> Iterable[str]:
     """Yield the fields of a state that say something, a line each."""
-    fields = {name: value for name, value in msgspec.to_builtins(state).items() if value not in (None, "", (), [], {})}
+    fields = {name: value for name, value in msgspec.to_builtins(state).items() if not says_nothing(value)}
     width = max(map(len, fields))
     for name, value in fields.items():
         yield printable(f"  {name.ljust(width)}  {short(value, 100)}")

@@ -12,10 +12,12 @@ ever.
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, datetime
+from functools import cache
 from math import isfinite
 from typing import Any, Generic, TypeVar
 
 import msgspec
+import msgspec.inspect
 from eventsourcing.persistence import Cipher, Compressor
 
 from aura_contracts.actors import Actor
@@ -58,7 +60,7 @@ Decode = Callable[[bytes], StoredFact[Any]]
 _encode = msgspec.json.encode
 _UNENCODABLE = (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError)
 _UNDECODABLE = (msgspec.MsgspecError, TypeError, ValueError, KeyError, RecursionError)
-_NAIVE_TIME = re.compile(rb'"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?"').search
+_KINDS = (msgspec.inspect.Type, msgspec.inspect.Field)
 _MISSING_ZONE = re.compile(r"timezone component - at `\$\[(\d)\](.*)`")
 _PLACE = re.compile(r" - at `\$(\[\d\])?\.?(.*)`$")
 _COLUMNS = ("event", "time", "actor", "correlation_id", "causation_id")
@@ -128,7 +130,7 @@ class Codec:
             faithful = self._plain[name](state).event == fact.event
         except _UNENCODABLE as error:
             raise _refusal(fact, name, error) from error
-        if not faithful or _NAIVE_TIME(state):
+        if not faithful or _has_loose_time(type(fact.event)):
             _refuse_unfaithful(fact, name)
         if b"\\u0000" in state:
             _refuse_nul(fact, name)
@@ -287,6 +289,25 @@ def _refuse_unfaithful(fact: Fact, name: str) -> None:
                 reason=f"{value} is not a number in JSON",
                 remedy="give a finite number, or None",
             )
+
+
+@cache
+def _has_loose_time(event_type: type[Event]) -> bool:
+    """Whether a field may be a datetime without a zone: decoding would give it back as it was, and not notice."""
+    seen: set[type] = set()
+
+    def loose(kind: msgspec.inspect.Type | msgspec.inspect.Field) -> bool:
+        if isinstance(kind, msgspec.inspect.DateTimeType):
+            return kind.tz is not True
+        if isinstance(kind, msgspec.inspect.StructType):
+            if kind.cls in seen:
+                return False
+            seen.add(kind.cls)
+        parts = (getattr(kind, name, ()) for name in kind.__struct_fields__)
+        inner = (part for item in parts for part in (item if isinstance(item, tuple) else (item,)))
+        return any(loose(part) for part in inner if isinstance(part, _KINDS))
+
+    return loose(msgspec.inspect.type_info(event_type))
 
 
 def _encodable(text: str) -> bool:

@@ -1,0 +1,78 @@
+"""Only the edge reads the environment, the arguments and the machine: everything below is handed what it needs.
+
+`import-linter` sees imports; this sees attributes.
+"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[2] / "src"
+
+READS = {
+    "os.environ",
+    "os.environb",
+    "os.getenv",
+    "os.getcwd",
+    "os.getlogin",
+    "os.path.expanduser",
+    "os.path.expandvars",
+    "sys.argv",
+    "sys.orig_argv",
+    "sys.stdin",
+    "getpass.getuser",
+    "Path.home",
+    "Path.cwd",
+    "pathlib.Path.home",
+    "pathlib.Path.cwd",
+}
+"""What only the edge may use, by its dotted name."""
+
+ALLOWED = {
+    "aura_cli/_settings.py": {"os.environ", "getpass.getuser"},
+    "aura_cli/main.py": {"sys.argv"},
+}
+
+PRINTS = {"aura_cli/_arguments.py"}
+"""Where `print` is called: everything else is written by the terminal."""
+
+
+def dotted(node: ast.AST) -> str:
+    """Return the dotted name of an expression, "" for anything else."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute) and (owner := dotted(node.value)):
+        return f"{owner}.{node.attr}"
+    return ""
+
+
+def names_in(path: Path) -> Iterator[str]:
+    """Yield the dotted names that a module uses, also those it imports from modules."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Attribute | ast.Name):
+            yield dotted(node)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+MODULES = sorted(path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_only_the_edge_reads_environment_and_arguments(module):
+    used = READS & set(names_in(SOURCE / module))
+    assert used <= ALLOWED.get(module, set())
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_nothing_below_the_edge_prints(module):
+    if module not in PRINTS:
+        assert "print" not in set(names_in(SOURCE / module))
+
+
+def test_the_rule_sees_every_way_to_write_it(tmp_path):
+    module = tmp_path / "module.py"
+    module.write_text("import os\nfrom os import getenv\nfrom sys import argv\nprint(os.environ['A'])\n")
+    assert set(names_in(module)) >= {"os.environ", "os.getenv", "sys.argv", "print"}

@@ -1,0 +1,132 @@
+"""Every example that the documentation shows is run, and does what it says.
+
+- ``python`` blocks are programs; a ``text`` block right behind one is what it prints.
+- ``console`` blocks with lines that begin with ``$`` are sessions: each command is run in one shell, and what is shown
+  behind it is what it prints, on both streams; ``...`` stands for anything within a line.
+- ``console`` blocks without ``$`` are commands to copy. The set-up commands are run by ``.ci/run`` in a fresh clone;
+  here they are only read.
+- Links lead to files that are there.
+"""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from command_line import AURA, ENVIRONMENT
+
+ROOT = Path(__file__).parents[2]
+
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+
+MARK = "::end of a command::"
+
+
+class Block(NamedTuple):
+    """A fenced block of a page."""
+
+    page: str
+    line: int
+    language: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page}:{self.line}"
+
+
+def blocks_of(path: Path) -> list[Block]:
+    text = path.read_text("utf-8")
+    return [
+        Block(path.relative_to(ROOT).as_posix(), text[: found.start()].count("\n") + 1, found[1], found[2])
+        for found in re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    ]
+
+
+BLOCKS = [block for page in PAGES for block in blocks_of(page)]
+PROGRAMS = [block for block in BLOCKS if block.language == "python"]
+SESSIONS = [block for block in BLOCKS if block.language == "console" and block.text.startswith("$ ")]
+COMMANDS = [block for block in BLOCKS if block.language == "console" and block not in SESSIONS]
+
+
+def output_of(program: Block) -> str | None:
+    """Return what a program is said to print: the text block behind it, if there is one."""
+    behind = BLOCKS[BLOCKS.index(program) + 1 :]
+    if behind and behind[0].page == program.page and behind[0].language == "text":
+        end = program.line + program.text.count("\n") + 2
+        return behind[0].text if behind[0].line <= end + 1 else None
+    return None
+
+
+def pattern(line: str) -> str:
+    return ".*".join(map(re.escape, line.split("...")))
+
+
+def test_the_documentation_shows_programs_and_sessions():
+    assert PROGRAMS
+    assert SESSIONS
+    assert {block.language for block in BLOCKS} <= {"python", "console", "text", "mermaid", "sql", "json"}
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=str)
+def test_a_program_does_what_is_said(program, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program.text],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=120,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    expected = output_of(program)
+    assert expected is None or done.stdout == expected
+
+
+@pytest.mark.parametrize("session", SESSIONS, ids=str)
+def test_a_session_goes_as_it_is_shown(session, tmp_path):
+    shown = re.split(r"^\$ ", session.text, flags=re.MULTILINE)[1:]
+    commands = [text.partition("\n")[0] for text in shown]
+    script = "\n".join(f"{command}\necho {shlex.quote(MARK)}" for command in commands)
+    done = subprocess.run(
+        ["bash", "-c", f"exec 2>&1; set -eu\n{script}"],
+        cwd=tmp_path,
+        env=ENVIRONMENT | {"PATH": f"{Path(AURA).parent}:{ENVIRONMENT['PATH']}", "PYTHONUTF8": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        timeout=120,
+    )
+    printed = done.stdout.split(f"{MARK}\n")
+    assert len(printed) == len(commands) + 1, done.stdout
+    for text, output in zip(shown, printed, strict=False):
+        _, _, expected = text.partition("\n")
+        wanted = "\n".join(map(pattern, expected.rstrip("\n").split("\n")))
+        assert re.fullmatch(wanted, output.rstrip("\n")), f"{text}\n--- printed:\n{output}"
+
+
+@pytest.mark.parametrize("block", COMMANDS, ids=str)
+def test_a_command_to_copy_is_one_line_each(block):
+    for line in block.text.splitlines():
+        assert shlex.split(line), line
+        assert not line.endswith("\\")
+
+
+def test_the_readme_has_two_set_up_commands_for_a_fresh_clone():
+    lines = [line for block in COMMANDS if block.page == "README.md" for line in block.text.splitlines()]
+    assert len(lines) == 2
+    demo, tests = lines
+    assert demo.startswith("python3 -m venv .venv && ")
+    assert demo.endswith("aura demo")
+    assert tests.startswith("python3 -m venv .venv && ")
+    assert "pytest" in tests
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_to_files(page):
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
