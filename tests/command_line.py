@@ -1,4 +1,4 @@
-"""Running ``aura`` in tests: the installed command in a process of its own, or `main` in this one where that is enough."""
+"""Running ``aura`` in tests: the installed command in a process of its own, or `main` in this one."""
 
 import json
 import os

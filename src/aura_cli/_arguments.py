@@ -96,9 +96,7 @@ def add_subcommands(
     return _subparsers(parser, dest="subcommand")
 
 
-def _subparsers(
-    parser: argparse.ArgumentParser, dest: str
-) -> "argparse._SubParsersAction[argparse.ArgumentParser]":
+def _subparsers(parser: argparse.ArgumentParser, dest: str) -> "argparse._SubParsersAction[argparse.ArgumentParser]":
     """Have a parser take a command; told its name, `argparse` need not format help, and import much, to find it."""
     return parser.add_subparsers(prog=parser.prog, metavar="COMMAND", dest=dest, required=True)
 

@@ -10,56 +10,40 @@ ever.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator
+import zlib
+from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime
 from functools import cache
 from math import isfinite
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import msgspec
 import msgspec.inspect
 from eventsourcing.persistence import Cipher, Compressor
 
-from aura_contracts.actors import Actor
-from aura_contracts.catalogue import EventCatalogue, Upcaster, label, split_label
+from aura_contracts.catalogue import EventCatalogue, label
 from aura_contracts.errors import (
     EventTooLarge,
     InvalidId,
     InvalidInput,
     InvalidText,
+    LogDamaged,
     NaiveDatetime,
-    NewerEventVersion,
     UndecodableEvent,
     UnknownEventType,
 )
-from aura_contracts.events import Append, Event, EventRecord, Fact, Instant
+from aura_contracts.events import Append, Event, EventRecord, Fact
 from aura_contracts.ids import StreamId, is_canonical_id
+from aura_store._decoders import Decoders, FoldedFact, StoredFact
+from aura_store._recorder import GREATEST, located
 from aura_store._seal import EncodedAppend
 
 EVENT_LIMIT = 4 * 1024 * 1024
 """Bytes of one event as JSON. Larger content belongs into a file or a git object that the event names."""
 
-GREATEST = 2**63 - 1
-"""The greatest position or version that databases can hold."""
-
-E = TypeVar("E", bound=Event)
-
-
-class StoredFact(msgspec.Struct, Generic[E], frozen=True, array_like=True, gc=False):
-    """A fact whose event type is known: what a decoder per event type decodes to. Folds like a `Fact`."""
-
-    event: E
-    time: Instant
-    actor: Actor
-    correlation_id: str
-    causation_id: str
-
-
-Decode = Callable[[bytes], StoredFact[Any]]
-
 _encode = msgspec.json.encode
 _UNENCODABLE = (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError)
-_UNDECODABLE = (msgspec.MsgspecError, TypeError, ValueError, KeyError, RecursionError)
+_UNDECODABLE = (msgspec.MsgspecError, TypeError, ValueError, LookupError, AttributeError, RecursionError)
 _KINDS = (msgspec.inspect.Type, msgspec.inspect.Field)
 _MISSING_ZONE = re.compile(r"timezone component - at `\$\[(\d)\](.*)`")
 _PLACE = re.compile(r" - at `\$(\[\d\])?\.?(.*)`$")
@@ -82,11 +66,10 @@ class Codec:
         self._cipher = cipher
         self._event_limit = event_limit
         self._labels = {event_type: label(event_type) for event_type in catalogue.types.values()}
-        self._plain: dict[str, Decode] = {
-            label(event_type): msgspec.json.Decoder(StoredFact[event_type]).decode  # type: ignore[valid-type]
-            for event_type in catalogue.types.values()
-        }
-        self._decoders = {name: self._unwrapped(decode) for name, decode in self._plain.items()}
+        unpack = self.unpack if compressor or cipher else None
+        self._plain = Decoders(catalogue, StoredFact)
+        self._stored = Decoders(catalogue, StoredFact, unpack)
+        self._folded = Decoders(catalogue, FoldedFact, unpack)
 
     # --- To bytes -----------------------------------------------------------------------------------------------------
 
@@ -105,7 +88,7 @@ class Codec:
                 reason=f"{expected!r} of stream {stream_id} is not a whole number from 0",
                 remedy="give the version that the decision was made on; 0 means: a new stream",
             )
-        if not isinstance(facts, tuple | list):
+        if not isinstance(facts, (tuple, list)):
             raise InvalidInput(field="facts", reason=_not_a(facts, "a tuple of facts"), remedy="give a tuple of Fact")
         return EncodedAppend(stream_id, expected, [self.encode(stream_id, to_utc(fact)) for fact in facts])
 
@@ -151,7 +134,10 @@ class Codec:
         if self._cipher is not None:
             data = self._cipher.decrypt(data)
         if self._compressor is not None:
-            data = self._compressor.decompress(data)
+            try:
+                data = self._compressor.decompress(data)
+            except zlib.error as error:
+                raise ValueError(str(error)) from error
         return data
 
     # --- From bytes ---------------------------------------------------------------------------------------------------
@@ -174,26 +160,29 @@ class Codec:
     def decode(self, position: int, stream_id: StreamId, name: str, state: bytes) -> StoredFact[Any]:
         """Return the fact stored as `state`. Raises a `LogDamaged` that says where and why."""
         try:
-            return (self._decoders.get(name) or self._find_decoder(position, stream_id, name))(state)
+            fact: StoredFact[Any] = self._stored[name](state)
+        except LogDamaged as damage:
+            raise located(damage, stream_id, position) from None
         except _UNDECODABLE as error:
             raise UndecodableEvent(
                 stream_id=stream_id, position=position, topic=name, reason=f"{name} does not decode: {error}"
             ) from error
+        return fact
 
-    def facts(self, rows: Iterable[tuple[int, str, bytes]]) -> list[StoredFact[Any]] | None:
-        """Decode ``(version, label, state)`` rows of one stream: the fast path of every replay.
+    def facts(self, rows: Iterable[tuple[str, bytes]]) -> list[FoldedFact[Any]] | None:
+        """Decode ``(label, state)`` rows of one stream: the fast path of every replay.
 
-        Returns None when any of them is not of a current type, for `records` to find out what it is.
+        Returns None when any of them does not decode, for `records` to find out where and why.
         """
-        decoders = self._decoders
+        decoders = self._folded
         try:
-            return [decoders[name](state) for _, name, state in rows]
-        except _UNDECODABLE:
+            return [decoders[name](state) for name, state in rows]
+        except (LogDamaged, *_UNDECODABLE):
             return None
 
     def records(self, rows: list[tuple[int, StreamId, int, str, bytes]]) -> list[EventRecord]:
-        """Decode ``(position, stream, version, label, state)`` rows of the log."""
-        decoders = self._decoders
+        """Decode ``(position, stream, version, label, state)`` rows of the log. Raises as `decode` does."""
+        decoders = self._stored
         try:
             return [
                 EventRecord(
@@ -208,7 +197,7 @@ class Codec:
                 )
                 for position, stream_id, version, name, state in rows
             ]
-        except _UNDECODABLE:
+        except (LogDamaged, *_UNDECODABLE):
             return [self._record(*row) for row in rows]
 
     def _record(self, position: int, stream_id: StreamId, version: int, name: str, state: bytes) -> EventRecord:
@@ -216,44 +205,6 @@ class Codec:
         return EventRecord(
             position, stream_id, version, fact.event, fact.time, fact.actor, fact.correlation_id, fact.causation_id
         )
-
-    def _find_decoder(self, position: int, stream_id: StreamId, name: str) -> Decode:
-        """Return (and remember) the decoder of an old version, or say that the label means nothing to this program."""
-        topic, version = split_label(name)
-        event_type = self._catalogue.types.get(topic)
-        if event_type is None or version == 0:
-            reason = f"{name!r} is not an event type that this program knows"
-            raise UnknownEventType(stream_id=stream_id, position=position, topic=topic, reason=reason)
-        if version > event_type.version:
-            raise NewerEventVersion(
-                stream_id=stream_id,
-                position=position,
-                topic=topic,
-                known=event_type.version,
-                found=version,
-                reason=f"{topic} has version {version}; this program knows versions up to {event_type.version}",
-            )
-        ways = [self._catalogue.upcasters[topic, v] for v in range(version, event_type.version)]
-        self._decoders[name] = self._unwrapped(_upcasting(event_type, ways))
-        return self._decoders[name]
-
-    def _unwrapped(self, decode: Decode) -> Decode:
-        """Return `decode` behind decryption and decompression; itself where there is neither, which is the fast case."""
-        if self._cipher is None and self._compressor is None:
-            return decode
-        return lambda state: decode(self.unpack(state))
-
-
-def _upcasting(event_type: type[Event], ways: list[Upcaster]) -> Decode:
-    target = StoredFact[event_type]  # type: ignore[valid-type]
-
-    def decode(state: bytes) -> StoredFact[Any]:
-        fields, *circumstances = msgspec.json.decode(state)
-        for way in ways:
-            fields = way(fields)
-        return msgspec.convert([fields, *circumstances], target)
-
-    return decode
 
 
 # --- Refusals ---------------------------------------------------------------------------------------------------------

@@ -8,8 +8,8 @@ batch fills. So the cost of making something durable is shared by all who wait f
     caller C ─────────join──┐                        ┌─ done
     caller D ───────────join┴ batch 2 ────── commit ─┴─ done
 
-The thread belongs to the log, not to any caller: a caller that is cancelled just leaves. If its batch was not taken yet,
-its command is dropped; otherwise it is carried to its end.
+The thread belongs to the log, not to any caller: a caller that is cancelled just leaves. If its batch was not taken
+yet, its command is dropped; otherwise it is carried to its end.
 
 When the database is away the thread tries again with growing pauses, and the batches keep their order. A commit whose
 fate is unknown (the connection broke while it was on its way) is looked up before it is tried again: see

@@ -223,8 +223,9 @@ class PostgresRecorder(Recorder):
 
     # --- Reading ------------------------------------------------------------------------------------------------------
 
-    def select_facts(self, stream_id: StreamId, after: int, upto: int | None) -> list[FactRow]:
-        return self._select_stream("originator_version, topic, state", stream_id, after, upto)
+    def select_facts(self, stream_id: StreamId, after: int, upto: int | None) -> tuple[int, list[FactRow]]:
+        rows = self._select_stream("originator_version, topic, state", stream_id, after, upto)
+        return rows[-1][0] if rows else after, [row[1:] for row in rows]
 
     def select_stream(self, stream_id: StreamId, after: int, upto: int | None) -> list[StreamRow]:
         return self._select_stream("notification_id, originator_version, topic, state", stream_id, after, upto)

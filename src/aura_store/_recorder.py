@@ -22,8 +22,11 @@ from aura_contracts.events import SealedRow, Snapshot
 from aura_contracts.ids import StreamId
 from aura_store._seal import Tip
 
-FactRow = tuple[int, str, bytes]
-"""version, label, state"""
+GREATEST = 2**63 - 1
+"""The greatest position or version that databases can hold."""
+
+FactRow = tuple[str, bytes]
+"""label, state"""
 
 StreamRow = tuple[int, int, str, bytes]
 """position, version, label, state"""
@@ -75,8 +78,11 @@ class Recorder(ABC):
         """
 
     @abstractmethod
-    def select_facts(self, stream_id: StreamId, after: int, upto: int | None) -> list[FactRow]:
-        """Return as few columns as a fold needs: each column costs a tenth of the whole replay."""
+    def select_facts(self, stream_id: StreamId, after: int, upto: int | None) -> tuple[int, list[FactRow]]:
+        """Return the last version of a stream (at most `upto`), and the rows after version `after` up to that one.
+
+        As few columns as a fold needs: each costs a twentieth of a replay. The version tells whether rows are missing.
+        """
 
     @abstractmethod
     def select_stream(self, stream_id: StreamId, after: int, upto: int | None) -> list[StreamRow]: ...

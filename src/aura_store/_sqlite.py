@@ -1,8 +1,8 @@
 """SQLite: the embedded default. `eventsourcing`'s recorder, WAL, ``synchronous=FULL``.
 
 Every process that has the file open may append: a commit takes SQLite's write lock first (``BEGIN IMMEDIATE``) and
-waits for it at most `lock_timeout`. A commit of another process is noticed by ``PRAGMA data_version``, which costs a few
-microseconds and reads nothing.
+waits for it at most `lock_timeout`. A commit of another process is noticed by ``PRAGMA data_version``, which costs a
+few microseconds and reads nothing.
 """
 
 import json
@@ -26,7 +26,17 @@ from eventsourcing.sqlite import (
 from aura_contracts.errors import LogDamaged, StoreError, StoreFull, StoreMisconfigured, StoreReadOnly
 from aura_contracts.events import SealedRow, Snapshot
 from aura_contracts.ids import StreamId
-from aura_store._recorder import BEFORE_ALL, LOCK_TIMEOUT, DatabaseAway, FactRow, Recorder, RecordRow, StreamRow, WriteTransaction
+from aura_store._recorder import (
+    BEFORE_ALL,
+    GREATEST,
+    LOCK_TIMEOUT,
+    DatabaseAway,
+    FactRow,
+    Recorder,
+    RecordRow,
+    StreamRow,
+    WriteTransaction,
+)
 from aura_store._seal import Tip
 
 WATCH_INTERVAL = 0.01
@@ -44,6 +54,11 @@ _TIPS = (
     "SELECT wanted.value, e.originator_version, e.digest FROM json_each(?) AS wanted JOIN stored_events AS e"
     " ON e.rowid = (SELECT rowid FROM stored_events WHERE originator_id = wanted.value"
     " ORDER BY originator_version DESC LIMIT 1)"
+)
+_LAST_VERSION = "SELECT max(originator_version) FROM stored_events WHERE originator_id = ? AND originator_version <= ?"
+_FACTS = (
+    "SELECT topic, state FROM stored_events WHERE originator_id = ? AND originator_version > ?"
+    " AND originator_version <= ? ORDER BY originator_version"
 )
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS log_head (id INTEGER PRIMARY KEY CHECK (id = 1), position INTEGER NOT NULL)",
@@ -205,8 +220,11 @@ class SQLiteRecorder(Recorder):
     def writing(self, stream_ids: Sequence[StreamId] = ()) -> AbstractContextManager[WriteTransaction]:  # noqa: ARG002 - looked up when asked
         return _Writing(self)
 
-    def select_facts(self, stream_id: StreamId, after: int, upto: int | None) -> list[FactRow]:
-        return self._select_stream("originator_version, topic, state", stream_id, after, upto)
+    def select_facts(self, stream_id: StreamId, after: int, upto: int | None) -> tuple[int, list[FactRow]]:
+        with self._reading() as cursor:
+            last = cursor.execute(_LAST_VERSION, (stream_id, GREATEST if upto is None else upto)).fetchone()[0] or 0
+            rows = cursor.execute(_FACTS, (stream_id, after, last)).fetchall() if last > after else []
+        return last, rows
 
     def select_stream(self, stream_id: StreamId, after: int, upto: int | None) -> list[StreamRow]:
         return self._select_stream("rowid, originator_version, topic, state", stream_id, after, upto)

@@ -5,7 +5,8 @@ for versions, positions and seals; or it implements `Recorder`, nine SQL stateme
 group commit, patience with the database, tailing and encryption. `aura_store.testing` proves either.
 """
 
-from aura_store._codec import Codec, StoredFact, require_numbers, require_stream_id
+from aura_store._codec import Codec, require_numbers, require_stream_id
+from aura_store._decoders import StoredFact
 from aura_store._log import Patience, RecorderEventLog
 from aura_store._open import open_recorder, recorder_for
 from aura_store._recorder import DatabaseAway, FactRow, Recorder, RecordRow, WriteTransaction

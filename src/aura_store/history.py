@@ -47,7 +47,8 @@ class HistoryLine(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         when = self.time.isoformat(sep=" ", timespec="milliseconds").replace("+00:00", "Z")
         status = next((f"{c.before or '·'} → {c.after}" for c in self.changes if c.field == "status"), "")
-        details = ", ".join(f"{name}={_short(value)}" for name, value in self.fields.items())
+        said = {name: value for name, value in self.fields.items() if value is not None and value not in ("", [], {})}
+        details = ", ".join(f"{name}={_short(value)}" for name, value in said.items())
         return "  ".join(part for part in (f"#{self.position}", when, self.actor, self.topic, status, details) if part)
 
 

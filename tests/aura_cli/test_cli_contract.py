@@ -10,11 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
-from command_line import AURA, ENVIRONMENT, call_aura, run_aura
 
 import aura_cli
 from aura_cli._arguments import COMMANDS
 from aura_contracts import __version__
+from command_line import AURA, ENVIRONMENT, call_aura, run_aura
 
 LISTS = [("events",), ("replay",), ("replay", "--diff", "30"), ("audit", "verify"), ("audit", "export"), ("db", "info")]
 
@@ -36,18 +36,22 @@ def test_help_is_for_people(words):
 # --- Start-up ---------------------------------------------------------------------------------------------------------
 
 
-def fastest(*command: str, times: int = 7) -> float:
-    """Return the seconds that the quickest of several runs took."""
-    best = float("inf")
-    for _ in range(times):
-        start = time.perf_counter()
-        subprocess.run(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, check=True)
-        best = min(best, time.perf_counter() - start)
-    return best
+def seconds(*command: str) -> float:
+    """Return how long a command takes."""
+    start = time.perf_counter()
+    subprocess.run(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, check=True)
+    return time.perf_counter() - start
 
 
 def test_starting_costs_little_more_than_the_interpreter():
-    assert fastest(AURA, "--version") < 4 * fastest(sys.executable, "-c", "pass")
+    """The quickest of up to 40 runs each, in turns: other work on the machine only ever makes them slower."""
+    bare = ours = float("inf")
+    for _ in range(40):
+        bare = min(bare, seconds(sys.executable, "-c", "pass"))
+        ours = min(ours, seconds(AURA, "--version"))
+        if ours < 2.5 * bare:
+            break
+    assert ours < 3 * bare
 
 
 def test_the_version_is_told_without_importing_anything_of_weight():
@@ -135,7 +139,11 @@ def test_a_defect_shows_its_traceback_only_when_asked(store):
     broken = f"import sys; sys.modules['anyio'] = None; from aura_cli.main import main; sys.exit(main({words!r}))"
     for debug in ("", "1"):
         done = subprocess.run(
-            [sys.executable, "-c", broken], env=ENVIRONMENT | {"AURA_DEBUG": debug}, capture_output=True, text=True
+            [sys.executable, "-c", broken],
+            env=ENVIRONMENT | {"AURA_DEBUG": debug},
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 1
         assert "error[internal]: " in done.stderr
@@ -267,7 +275,12 @@ def test_a_full_disk_is_an_error(store):
         pytest.skip("this system has no /dev/full")
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [AURA, "events", "--store", store], env=ENVIRONMENT, stdout=full, stderr=subprocess.PIPE, text=True
+            [AURA, "events", "--store", store],
+            env=ENVIRONMENT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
         )
     assert done.returncode == 1
     assert done.stderr.startswith("error[system]: ")

@@ -2,12 +2,12 @@
 
 import anyio
 import pytest
-from command_line import call_aura, run_aura
 
 from aura_contracts.events import Snapshot
 from aura_contracts.task import TASK
 from aura_store import open_log
 from aura_store.repository import snapshot_schema
+from command_line import call_aura, run_aura
 
 
 @pytest.fixture

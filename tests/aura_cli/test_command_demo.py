@@ -1,10 +1,10 @@
 """``aura demo``: the story is told as it happened, and the proof is one."""
 
-from command_line import call_aura, run_aura
 from msgspec.structs import replace
 
 from aura_cli import scenario
 from aura_contracts.task import Task
+from command_line import call_aura, run_aura
 
 
 def test_the_demo_leaves_nothing_and_needs_nothing(tmp_path):
@@ -68,5 +68,3 @@ def test_a_log_that_replays_to_other_states_is_an_error(monkeypatch, tmp_path):
 def test_a_store_that_forgets_is_refused():
     answer = call_aura("demo", "--json", "--store", "memory:")
     assert (answer.code, answer.error["code"]) == (1, "store_misconfigured")
-
-

@@ -1,6 +1,7 @@
 """``aura events``: which events are listed, and what is said of them."""
 
 import pytest
+
 from command_line import call_aura
 
 

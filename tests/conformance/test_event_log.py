@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
-from databases import PostgresServer, new_schema
 from dict_log import DictLog, Shelf
 
 from aura_store import open_log as open_url
-from aura_store.adapters import open_recorder
 from aura_store._memory import MemoryRecorder
+from aura_store.adapters import open_recorder
 from aura_store.testing.event_log import EventLogConformance, OpenLog
+from databases import PostgresServer, new_schema
 
 KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 

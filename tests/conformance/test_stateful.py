@@ -5,7 +5,6 @@ from contextlib import AbstractAsyncContextManager, ExitStack
 from tempfile import TemporaryDirectory
 
 import pytest
-from databases import PostgresServer, new_schema
 from dict_log import DictLog, Shelf
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
@@ -14,7 +13,8 @@ from aura_contracts.ports import EventLog
 from aura_store._memory import MemoryRecorder
 from aura_store._recorder import Recorder
 from aura_store.adapters import Patience, open_recorder, recorder_for
-from aura_store.testing.stateful import EventLogMachine, FaultyRecorder, Faults
+from aura_store.testing.stateful import EventLogMachine, Faults, FaultyRecorder
+from databases import PostgresServer, new_schema
 
 QUICK = Patience(outage_timeout=0.002, first_pause=0.0001, longest_pause=0.001)
 """So short that some faults pass unseen, and others make callers give up."""
@@ -27,7 +27,7 @@ class DictMachine(EventLogMachine):
         super().__init__()
         self.shelf = Shelf()
 
-    def open_log(self, handle: int, faults: Faults) -> AbstractAsyncContextManager[EventLog]:
+    def open_log(self, handle: int, faults: Faults) -> AbstractAsyncContextManager[EventLog]:  # noqa: ARG002
         return DictLog(self.shelf)
 
 
@@ -44,7 +44,7 @@ class RecorderMachine(EventLogMachine):
     def prepare(self) -> Callable[[], Recorder]:
         raise NotImplementedError
 
-    def open_log(self, handle: int, faults: Faults) -> AbstractAsyncContextManager[EventLog]:
+    def open_log(self, handle: int, faults: Faults) -> AbstractAsyncContextManager[EventLog]:  # noqa: ARG002
         return open_recorder(FaultyRecorder(self.new_recorder(), faults), patience=QUICK)
 
     def teardown(self) -> None:

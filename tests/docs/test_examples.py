@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
 from command_line import AURA, ENVIRONMENT
 
 ROOT = Path(__file__).parents[2]
@@ -80,6 +81,7 @@ def test_a_program_does_what_is_said(program, tmp_path):
         text=True,
         encoding="utf-8",
         timeout=120,
+        check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
     expected = output_of(program)
@@ -99,6 +101,7 @@ def test_a_session_goes_as_it_is_shown(session, tmp_path):
         text=True,
         encoding="utf-8",
         timeout=120,
+        check=False,
     )
     printed = done.stdout.split(f"{MARK}\n")
     assert len(printed) == len(commands) + 1, done.stdout

@@ -20,6 +20,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
 from hashlib import sha256
 from typing import Any, ClassVar, cast
 from uuid import UUID
@@ -773,27 +774,27 @@ class EventLogConformance:
         calls: list[tuple[str, Callable[[], Any]]] = []
         for bad in cast("tuple[Any, ...]", numbers):
             calls += [
-                ("after", lambda bad=bad: log.page(bad)),
-                ("after", lambda bad=bad: log.sealed_page(bad)),
-                ("after", lambda bad=bad: log.wait(bad)),
-                ("after", lambda bad=bad: log.stream(stream_id(1), after=bad)),
-                ("upto", lambda bad=bad: log.stream(stream_id(1), upto=bad)),
-                ("upto", lambda bad=bad: log.facts(stream_id(1), upto=bad)),
-                ("upto", lambda bad=bad: log.sealed_stream(stream_id(1), upto=bad)),
-                ("upto", lambda bad=bad: log.load_snapshot(stream_id(1), upto=bad)),
-                ("version", lambda bad=bad: log.save_snapshot(Snapshot(stream_id(1), bad, "", b""))),
-                ("limit", lambda bad=bad: log.page(limit=bad)),
-                ("limit", lambda bad=bad: log.sealed_page(limit=bad)),
+                ("after", partial(log.page, bad)),
+                ("after", partial(log.sealed_page, bad)),
+                ("after", partial(log.wait, bad)),
+                ("after", partial(log.stream, stream_id(1), after=bad)),
+                ("upto", partial(log.stream, stream_id(1), upto=bad)),
+                ("upto", partial(log.facts, stream_id(1), upto=bad)),
+                ("upto", partial(log.sealed_stream, stream_id(1), upto=bad)),
+                ("upto", partial(log.load_snapshot, stream_id(1), upto=bad)),
+                ("version", partial(log.save_snapshot, Snapshot(stream_id(1), bad, "", b""))),
+                ("limit", partial(log.page, limit=bad)),
+                ("limit", partial(log.sealed_page, limit=bad)),
             ]
         calls += [("limit", lambda: log.page(limit=0)), ("limit", lambda: log.sealed_page(limit=0))]
         for bad in cast("tuple[Any, ...]", ("task-1", stream_id(0xABC).upper(), "\ud800", UUID(int=1))):
             calls += [
-                ("stream_id", lambda bad=bad: log.stream(bad)),
-                ("stream_id", lambda bad=bad: log.facts(bad)),
-                ("stream_id", lambda bad=bad: log.sealed_stream(bad)),
-                ("stream_id", lambda bad=bad: log.page(stream_id=bad)),
-                ("stream_id", lambda bad=bad: log.load_snapshot(bad)),
-                ("stream_id", lambda bad=bad: log.save_snapshot(Snapshot(bad, 1, "", b""))),
+                ("stream_id", partial(log.stream, bad)),
+                ("stream_id", partial(log.facts, bad)),
+                ("stream_id", partial(log.sealed_stream, bad)),
+                ("stream_id", partial(log.page, stream_id=bad)),
+                ("stream_id", partial(log.load_snapshot, bad)),
+                ("stream_id", partial(log.save_snapshot, Snapshot(bad, 1, "", b""))),
             ]
         calls += [("topics", lambda: log.page(topics="task.edited")), ("topics", lambda: log.page(topics=["\ud800"]))]
         for field, call in calls:

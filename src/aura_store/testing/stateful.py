@@ -127,7 +127,7 @@ class FaultyRecorder(Recorder):
     def open(self, meta: Mapping[str, str]) -> Mapping[str, str]:
         return self._alive().open(meta)
 
-    def select_facts(self, stream_id: StreamId, after: int, upto: int | None) -> list[FactRow]:
+    def select_facts(self, stream_id: StreamId, after: int, upto: int | None) -> tuple[int, list[FactRow]]:
         return self._alive().select_facts(stream_id, after, upto)
 
     def select_stream(self, stream_id: StreamId, after: int, upto: int | None) -> list[StreamRow]:
@@ -487,4 +487,4 @@ class EventLogMachine(RuleBasedStateMachine):
         assert_sealed(self.run(lambda: everything_sealed(self.log(0))))
 
 
-__all__ = ["STEPS", "EventLogMachine", "FaultyRecorder", "Faults", "HandleKilled", "Model", "Step"]
+__all__ = ["STEPS", "EventLogMachine", "Faults", "FaultyRecorder", "HandleKilled", "Model", "Step"]
