@@ -117,6 +117,10 @@ PROJECTIONS: Final = (
 """AURA's own."""
 
 
+_UNFOLDABLE: Final = (ImpossibleTransition, ArithmeticError, LookupError, TypeError, ValueError)
+"""What `evolve` raises for an event that no decision would have let in."""
+
+
 # --- Folding ----------------------------------------------------------------------------------------------------------
 
 Changes = Mapping[str, Mapping[tuple[Any, ...], Row]]
@@ -158,7 +162,7 @@ class Projector:
             facts = await self._log.facts(record.stream_id, upto=before)
             try:
                 state = aggregate.fold(facts)
-            except ImpossibleTransition as miss:
+            except _UNFOLDABLE as miss:
                 raise self._out_of_order(record, miss) from miss
             if len(facts) != before:
                 reason = f"version {before} of the stream is missing"
@@ -195,7 +199,7 @@ class Projector:
         _, before = self._states.get(record.stream_id, (0, None))
         try:
             state = self._aggregates[type(record.event)].evolve(before, record)
-        except ImpossibleTransition as miss:
+        except _UNFOLDABLE as miss:
             raise self._out_of_order(record, miss) from miss
         self._states[record.stream_id] = (record.version, state)
         self._states.move_to_end(record.stream_id)
@@ -205,9 +209,9 @@ class Projector:
         while len(self._states) > self._states_kept:
             self._states.popitem(last=False)
 
-    def _out_of_order(self, record: EventRecord, miss: ImpossibleTransition) -> EventOutOfOrder:
+    def _out_of_order(self, record: EventRecord, miss: Exception) -> EventOutOfOrder:
         return EventOutOfOrder(
-            store=self._log.name, stream_id=record.stream_id, position=record.position, reason=str(miss)
+            store=self._log.name, stream_id=record.stream_id, position=record.position, reason=f"{miss}"
         )
 
 

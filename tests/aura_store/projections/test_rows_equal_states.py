@@ -3,6 +3,8 @@
 Events are drawn from the transition tables, not from commands: all that can be in a log, more than decisions let in.
 """
 
+from datetime import datetime
+
 import anyio
 import msgspec
 import pytest
@@ -39,11 +41,15 @@ DERIVED = {
 }
 
 
+def plain(value):
+    return msgspec.to_builtins(value, builtin_types=(datetime,))
+
+
 def assert_row_says_state(kind, row, state):
     for name in row.__struct_fields__:
         if name not in DERIVED[kind]:
             known = getattr(state, RENAMED[kind].get(name, name))
-            assert same(msgspec.to_builtins(getattr(row, name)), msgspec.to_builtins(known)), f"{kind}.{name}"
+            assert same(plain(getattr(row, name)), plain(known)), f"{kind}.{name}"
     if kind == "task":
         assert row.created_by == actor_kind(state.created_by)
         notes = {"proposedSolution": state.proposed_solution, "approvalNotes": state.approval_notes}
@@ -73,8 +79,8 @@ async def something_happens(log, data, streams):
     try:
         aggregate.evolve(state, fact)
         await log.append(Append(stream_id, len(facts), (fact,)))
-    except (ImpossibleTransition, InvalidInput):
-        pass  # a step that the workflow has not; a number that no log stores
+    except (ImpossibleTransition, InvalidInput, ValueError, OverflowError):
+        pass  # a step that the workflow has not; a number that no log stores, or no decision lets in
 
 
 async def compare(log, models):
