@@ -110,11 +110,12 @@ class Codec:
             ) from None
         try:
             state = _encode(fact)
-            faithful = self._plain[name](state).event == fact.event
+            read_back = self._plain[name](state).event
         except _UNENCODABLE as error:
             raise _refusal(fact, name, error) from error
-        if not faithful or _has_loose_time(type(fact.event)):
+        if read_back != fact.event or _has_loose_time(type(fact.event)):
             _refuse_unfaithful(fact, name)
+            _refuse_changed(fact.event, read_back, name, "event")
         if b"\\u0000" in state:
             _refuse_nul(fact, name)
         if len(state) > self._event_limit:
@@ -240,6 +241,30 @@ def _refuse_unfaithful(fact: Fact, name: str) -> None:
                 reason=f"{value} is not a number in JSON",
                 remedy="give a finite number, or None",
             )
+
+
+def _refuse_changed(value: Any, read_back: Any, name: str, path: str) -> None:
+    """Refuse what would come back as something else: bytes, sets, numbers as keys. Tuples may come back as lists."""
+    if isinstance(value, msgspec.Struct) and type(value) is type(read_back):
+        for field in value.__struct_fields__:
+            _refuse_changed(getattr(value, field), getattr(read_back, field), name, f"{path}.{field}")
+    elif isinstance(value, dict) and isinstance(read_back, dict) and value.keys() == read_back.keys():
+        for key, item in value.items():
+            _refuse_changed(item, read_back[key], name, f"{path}[{key!r}]")
+    elif isinstance(value, list | tuple) and isinstance(read_back, list | tuple) and len(value) == len(read_back):
+        for index, item in enumerate(value):
+            _refuse_changed(item, read_back[index], name, f"{path}[{index}]")
+    elif value != read_back:
+        raise InvalidInput(
+            field=f"{name} {path}",
+            reason=f"{_shortened(value)} would be read back as {_shortened(read_back)}",
+            remedy="give texts, numbers, true, false, None, lists, and dicts with texts as keys",
+        )
+
+
+def _shortened(value: Any, limit: int = 100) -> str:
+    text = repr(value)
+    return f"{text[: limit - 1]}…" if len(text) > limit else text
 
 
 @cache

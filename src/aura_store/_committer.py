@@ -101,8 +101,14 @@ class BatchCommitter:
 
 
 def check_ends(recorder: Recorder) -> None:
-    """Raise `LogDamaged` unless the last event is where the head says: events are never removed, so none is missing."""
-    head, last = recorder.head(), recorder.last_position()
+    """Raise `LogDamaged` unless the last event is where the head says: events are never removed, so none is missing.
+
+    Others may append meanwhile, so the last position is looked up before and after the head.
+    """
+    before, head, last = recorder.last_position(), recorder.head(), recorder.last_position()
+    if before > head:
+        reason = f"the log should end at position {head}, but goes on to {before}"
+        raise LogDamaged(store=recorder.name, position=head + 1, reason=reason)
     if last < head:
         reason = f"the log should end at position {head}, but ends at {last}"
         raise LogDamaged(store=recorder.name, position=last + 1, reason=reason)

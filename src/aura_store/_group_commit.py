@@ -91,7 +91,10 @@ class _Batch:
 
 
 class GroupCommit:
-    """Batches in front of a `Committer`. Belongs to one event loop; its thread starts with the first command."""
+    """Batches in front of a `Committer`. Belongs to one event loop; its thread starts with the first command.
+
+    Raises `RuntimeError` for a command from another event loop's thread, whose caller could not be woken.
+    """
 
     def __init__(self, committer: Committer, patience: Patience, clock: Callable[[], float] = time.monotonic) -> None:
         self._committer = committer
@@ -101,6 +104,7 @@ class GroupCommit:
         self._filled = threading.Condition()
         self._closing = False
         self._thread: threading.Thread | None = None
+        self._loop_thread = 0
         self._in_loop: Callable[[Callable[[], None]], Any] | None = None
 
     async def submit(self, command: Command) -> Outcome:
@@ -126,6 +130,8 @@ class GroupCommit:
     def _join(self, entry: _Entry) -> _Batch:
         if self._thread is None:
             self._start()
+        if self._loop_thread != threading.get_ident():
+            raise RuntimeError("a log belongs to the event loop it was opened in; open another for this one")
         with self._filled:
             if not self._batches or len(self._batches[-1].entries) >= BATCH_LIMIT:
                 self._batches.append(_Batch())
@@ -138,6 +144,7 @@ class GroupCommit:
         native: Any = anyio.lowlevel.current_token().native_token
         # asyncio's loop and trio's token have the same thing under two names: run this there, do not wait for it.
         self._in_loop = getattr(native, "call_soon_threadsafe", None) or native.run_sync_soon
+        self._loop_thread = threading.get_ident()
         self._thread = threading.Thread(target=self._run, name="aura-commit", daemon=True)
         self._thread.start()
 

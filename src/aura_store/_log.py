@@ -17,8 +17,11 @@ from aura_contracts.errors import (
     AuraError,
     EventOutOfOrder,
     InvalidInput,
+    LogDamaged,
     StoreClosed,
+    StoreReadOnly,
     StoreUnavailable,
+    UnknownEventType,
 )
 from aura_contracts.events import Append, EventRecord, Fact, SealedRow, Snapshot
 from aura_contracts.ids import StreamId
@@ -28,8 +31,8 @@ from aura_contracts.ports import Clock, EventLog
 from aura_store._codec import Codec, require_numbers, require_stream_id, to_utc
 from aura_store._committer import BatchCommitter
 from aura_store._group_commit import GroupCommit
-from aura_store._recorder import DatabaseAway, Recorder, located
-from aura_store._seal import EncodedAppend
+from aura_store._recorder import DatabaseAway, Recorder, RecordRow, StreamRow, located
+from aura_store._seal import GENESIS, EncodedAppend, seal
 
 R = TypeVar("R")
 
@@ -112,7 +115,7 @@ class RecorderEventLog(EventLog):
 
         def read() -> list[EventRecord]:
             rows = self.recorder.select_stream(stream_id, after, upto)
-            self._require_unbroken(stream_id, after, [row[1] for row in rows])
+            self._require_all_versions(stream_id, after, rows)
             return self._codec.records([(at, stream_id, version, name, data) for at, version, name, data in rows])
 
         return await self.patiently(read)
@@ -136,9 +139,14 @@ class RecorderEventLog(EventLog):
             require_stream_id(stream_id)
         require_numbers(after=after, limit=limit)
         labels = self._codec.labels(topics)
-        return await self.patiently(
-            lambda: self._codec.records(self.recorder.select_records(after, limit, labels, stream_id))
-        )
+
+        def read() -> list[EventRecord]:
+            rows = self.recorder.select_records(after, limit, labels, stream_id)
+            if not labels and stream_id is None:
+                self._require_all_positions(after, rows)
+            return self._codec.records(rows)
+
+        return await self.patiently(read)
 
     async def sealed_page(self, after: int = 0, *, limit: int = 1000) -> Sequence[SealedRow]:
         require_numbers(after=after, limit=limit)
@@ -162,12 +170,17 @@ class RecorderEventLog(EventLog):
         """See `SelfChecking`."""
         return await self.patiently(self.recorder.check)
 
-    def _require_unbroken(self, stream_id: StreamId, after: int, versions: Sequence[int]) -> None:
-        if versions and (versions[0] != after + 1 or versions[-1] != after + len(versions)):
-            expected = next(n for n, version in enumerate(versions, after + 1) if n != version)
-            raise EventOutOfOrder(
-                store=self.name, stream_id=stream_id, reason=f"version {expected} of the stream is missing"
-            )
+    def _require_all_versions(self, stream_id: StreamId, after: int, rows: Sequence[StreamRow]) -> None:
+        if rows and (rows[0][1] != after + 1 or rows[-1][1] != after + len(rows)):
+            missing, position = next((n, row[0]) for n, row in enumerate(rows, after + 1) if n != row[1])
+            reason = f"version {missing} of the stream is missing before this one"
+            raise EventOutOfOrder(store=self.name, stream_id=stream_id, position=position, reason=reason)
+
+    def _require_all_positions(self, after: int, rows: Sequence[RecordRow]) -> None:
+        if rows and (rows[0][0] != after + 1 or rows[-1][0] != after + len(rows)):
+            missing, row = next((n, row) for n, row in enumerate(rows, after + 1) if n != row[0])
+            reason = f"the event is missing; the next one is at {row[0]}, in stream {row[1]}"
+            raise LogDamaged(store=self.name, position=missing, reason=reason)
 
     # --- Tailing ------------------------------------------------------------------------------------------------------
 
@@ -211,17 +224,22 @@ class RecorderEventLog(EventLog):
     async def save_snapshot(self, snapshot: Snapshot) -> None:
         require_stream_id(snapshot.stream_id)
         require_numbers(version=snapshot.version)
-        packed = msgspec.structs.replace(snapshot, data=self._codec.pack(snapshot.data))
+        packed = msgspec.structs.replace(snapshot, data=self._codec.pack(_snapshot_seal(snapshot) + snapshot.data))
         await self.patiently(lambda: self.recorder.insert_snapshot(packed))
 
     async def load_snapshot(self, stream_id: StreamId, *, upto: int | None = None) -> Snapshot | None:
         require_stream_id(stream_id)
         require_numbers(upto=upto)
         packed = await self.patiently(lambda: self.recorder.select_snapshot(stream_id, upto))
+        if packed is None:
+            return None
         try:
-            return packed and msgspec.structs.replace(packed, data=self._codec.unpack(packed.data))
-        except ValueError:
-            return None  # damaged; a snapshot is a cache, the events will make it again
+            data = self._codec.unpack(packed.data)
+            snapshot = msgspec.structs.replace(packed, data=data[len(GENESIS) :])
+            sound = data[: len(GENESIS)] == _snapshot_seal(snapshot)
+        except (TypeError, ValueError, AttributeError):  # not even of the types that were stored
+            sound = False
+        return snapshot if sound else None  # a snapshot is a cache, the events will make it again
 
     # --- Closing ------------------------------------------------------------------------------------------------------
 
@@ -286,7 +304,15 @@ class RecorderEventLog(EventLog):
             began_at=outage.began_at, reason=outage.reason, attempts=outage.attempts, refused=outage.refused
         )
         fact = Fact(event, self._clock(), system("store"), LEDGER_ID, LEDGER_ID)
-        try:
-            await self._submit([EncodedAppend(LEDGER_ID, None, [self._codec.encode(LEDGER_ID, to_utc(fact))])])
-        except AuraError:
-            self._outage = outage  # away again: it is the same outage still
+        with anyio.CancelScope(shield=True):  # or it would be forgotten with the caller that happened to come first
+            try:
+                await self._submit([EncodedAppend(LEDGER_ID, None, [self._codec.encode(LEDGER_ID, to_utc(fact))])])
+            except (StoreReadOnly, UnknownEventType):
+                pass  # not for this log to record: it only reads, or its catalogue is without the ledger
+            except AuraError:
+                self._outage = outage  # away again: it is the same outage still
+
+
+def _snapshot_seal(snapshot: Snapshot) -> bytes:
+    """Return what tells a snapshot as it was saved from one that was altered, or is another stream's or version's."""
+    return seal(GENESIS, 0, snapshot.version, snapshot.stream_id, snapshot.schema, snapshot.data)

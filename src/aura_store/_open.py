@@ -100,6 +100,7 @@ async def open_recorder(
         if not auditing:
             _require_same(recorder.name, found, meta, cipher)
             await log.patiently(lambda: check_ends(recorder))
+            await log.head()  # so that errors can name positions from the start
         yield log
     finally:
         await log.aclose()

@@ -15,7 +15,7 @@ from hashlib import sha256
 from struct import Struct
 from typing import NamedTuple
 
-from aura_contracts.errors import VersionConflict
+from aura_contracts.errors import LogDamaged, StoreError, VersionConflict
 from aura_contracts.events import SealedRow
 from aura_contracts.ids import StreamId
 
@@ -56,7 +56,7 @@ class Plan(NamedTuple):
     """What a commit will do: rows to insert, and for each command the position it ends at or why it is refused."""
 
     rows: list[SealedRow]
-    outcomes: list[int | VersionConflict]
+    outcomes: list[int | StoreError]
     tips: dict[StreamId, Tip]
     """The tips of all streams that got rows."""
 
@@ -69,16 +69,16 @@ class Plan(NamedTuple):
 def plan_commit(head: int, tip_of: Callable[[StreamId], Tip], commands: Iterable[Sequence[EncodedAppend]]) -> Plan:
     """Lay out the events of all `commands` after position `head`.
 
-    A command whose streams are not at their expected versions is refused alone; the others are laid out as if it had
-    never come. Commands see the streams as those before them leave them.
+    A command whose streams are not at their expected versions, or end with an event that is damaged, is refused alone;
+    the others are laid out as if it had never come. Commands see the streams as those before them leave them.
     """
     rows: list[SealedRow] = []
-    outcomes: list[int | VersionConflict] = []
+    outcomes: list[int | StoreError] = []
     tips: dict[StreamId, Tip] = {}
     for appends in commands:
         before = {append.stream_id: tips.get(append.stream_id) or tip_of(append.stream_id) for append in appends}
-        if conflict := _first_conflict(appends, before):
-            outcomes.append(conflict)
+        if refusal := _first_damage(before) or _first_conflict(appends, before):
+            outcomes.append(refusal)
             continue
         for stream_id, _, events in appends:
             version, previous = tips.get(stream_id) or before[stream_id]
@@ -101,4 +101,13 @@ def _first_conflict(appends: Sequence[EncodedAppend], before: Mapping[StreamId, 
         if expected is not None and expected != version:
             return VersionConflict(stream_id=stream_id, expected=expected, actual=version)
         ahead[stream_id] = version + len(events)
+    return None
+
+
+def _first_damage(before: Mapping[StreamId, Tip]) -> LogDamaged | None:
+    """Look for a last event whose columns are not of the types that were stored: nothing can be sealed to it."""
+    for stream_id, (version, digest) in before.items():
+        if not isinstance(version, int) or not isinstance(digest, bytes) or len(digest) != len(GENESIS):
+            reason = f"the last event of the stream (version {version}) is damaged"
+            return LogDamaged(stream_id=stream_id, reason=reason)
     return None

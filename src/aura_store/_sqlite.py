@@ -6,6 +6,7 @@ few microseconds and reads nothing.
 """
 
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -83,11 +84,15 @@ class _Pool(SQLiteConnectionPool):
                 cached_statements=256,
                 timeout=self.lock_timeout or LOCK_TIMEOUT,
             )
+        except sqlite3.Error as error:
+            raise InterfaceError(error) from error
+        try:
             raw.row_factory = sqlite3.Row
             if not self.db_name.startswith("file:"):
                 raw.execute("PRAGMA journal_mode=WAL")
                 raw.execute("PRAGMA synchronous=FULL")
         except sqlite3.Error as error:
+            raw.close()
             raise InterfaceError(error) from error
         return SQLiteConnection(raw, max_age=self.max_age)
 
@@ -124,7 +129,10 @@ class _Transaction:
         self._cursor = cursor
 
     def head(self) -> int:
-        position: int = self._cursor.execute("SELECT position FROM log_head").fetchone()[0]
+        row = self._cursor.execute("SELECT position FROM log_head").fetchone()
+        if row is None or not isinstance(row[0], int):
+            raise LogDamaged(reason=f"the table log_head should hold a position, and holds {row!r}")
+        position: int = row[0]
         return position
 
     def tips(self, stream_ids: Sequence[StreamId]) -> Mapping[StreamId, Tip]:
@@ -188,17 +196,30 @@ class SQLiteRecorder(Recorder):
 
     def open(self, meta: Mapping[str, str]) -> Mapping[str, str]:
         try:
+            if "\0" in str(self._path):
+                raise ValueError("the path holds a NUL character")  # noqa: TRY301 - told as the others are
             if not self._read_only:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
             elif not self._path.exists():
                 raise StoreMisconfigured(store=self.name, reason="there is no such file", remedy="check the path")
-        except OSError as error:
+            else:
+                self._read_what_cannot_change()
+        except (OSError, ValueError) as error:
             remedy = "give a path in a folder that may be read and written"
             raise StoreMisconfigured(store=self.name, reason=str(error), remedy=remedy) from error
         if not self._has_tables():
             self._create_tables(meta)
         with self._reading() as cursor:
             return dict(cursor.execute("SELECT key, value FROM log_meta").fetchall())
+
+    def _read_what_cannot_change(self) -> None:
+        """Tell SQLite so where it is so: in a folder that may not be written it could not even read otherwise.
+
+        A file without a WAL beside it is open nowhere.
+        """
+        file = self._path.absolute()
+        if not os.access(file.parent, os.W_OK) and not os.access(f"{file}-wal", os.F_OK):
+            self.datastore.pool.db_name = f"{file.as_uri()}?mode=ro&immutable=1"
 
     def _has_tables(self) -> bool:
         with self._reading() as cursor:

@@ -94,6 +94,8 @@ async def verify(
         both.start_soon(check_database)
         try:
             finding = await auditor.walk(await log.head())
+        except LogDamaged as damage:  # of the head itself; the walk tells of events
+            finding = Finding(damage.position, damage.stream_id, damage.reason)
         except AuraError as failure:
             failures.append(failure)
     if failures:
@@ -127,12 +129,13 @@ async def checkpoint(log: EventLog, *, actor: Actor, clock: Clock, command_id: s
             return event
 
 
-async def _recorded_roots(log: EventLog) -> tuple[dict[int, str], int]:
-    """Return the checkpoints in the ledger (position -> root), and how many of them cannot be read without the key.
+async def _recorded_roots(log: EventLog) -> tuple[dict[int, set[str]], int]:
+    """Return the checkpoints in the ledger (position -> roots), and how many of them cannot be read without the key.
 
-    An event of the ledger that is not as it was sealed vouches for nothing; it is left for the walk to find.
+    All that were ever made must hold: a later one for the same position does not replace one before it. An event of
+    the ledger that is not as it was sealed vouches for nothing; it is left for the walk to find.
     """
-    roots: dict[int, str] = {}
+    roots: dict[int, set[str]] = {}
     unread = 0
     for row in await _ledger(log):
         try:
@@ -141,7 +144,7 @@ async def _recorded_roots(log: EventLog) -> tuple[dict[int, str], int]:
             unread += split_label(row.topic)[0] == Checkpointed.topic
         else:
             if isinstance(fact.event, Checkpointed):
-                roots[fact.event.upto] = fact.event.root
+                roots.setdefault(fact.event.upto, set()).add(fact.event.root.lower())
     return roots, unread
 
 
@@ -176,7 +179,7 @@ class _Auditor:
     """Walks the log in order. What is checked of a row is in `_check`."""
 
     def __init__(
-        self, log: EventLog, recorded: Mapping[int, str], kept: Mapping[int, str], on_progress: Progress | None
+        self, log: EventLog, recorded: Mapping[int, set[str]], kept: Mapping[int, str], on_progress: Progress | None
     ) -> None:
         self.log = log
         self.position = 0
@@ -185,10 +188,9 @@ class _Auditor:
         self._on_progress = on_progress
         self._page = PAGE
         self._stray: Finding | None = None
-        self._roots = {
-            position: {roots[position].lower() for roots in (recorded, kept) if position in roots}
-            for position in {*recorded, *kept}
-        }
+        self._roots = {position: set(roots) for position, roots in recorded.items()}
+        for position, root in kept.items():
+            self._roots.setdefault(position, set()).add(root.lower())
         self._digests: OrderedDict[StreamId, tuple[int, bytes]] = OrderedDict()
 
     async def walk(self, head: int) -> Finding | None:

@@ -17,7 +17,7 @@ from aura_contracts.events import Event, EventRecord, event_fields
 from aura_contracts.ids import StreamId
 from aura_contracts.machine import Aggregate, State
 from aura_contracts.ports import EventLog
-from aura_store.repository import Loaded
+from aura_store.repository import Loaded, fold_records
 
 S = TypeVar("S", bound=State)
 
@@ -55,7 +55,7 @@ class HistoryLine(msgspec.Struct, frozen=True):
 async def state_at(log: EventLog, aggregate: Aggregate[S], aggregate_id: StreamId, at: Moment) -> Loaded[S]:
     """Return an aggregate as it was at a moment; state None if it did not exist yet."""
     records = await _stream_until(log, aggregate_id, at)
-    return Loaded(_fold(log, aggregate, aggregate_id, records), len(records))
+    return Loaded(fold_records(log, aggregate, records), len(records))
 
 
 async def history(log: EventLog, aggregate: Aggregate[Any], aggregate_id: StreamId) -> list[HistoryLine]:
@@ -63,7 +63,7 @@ async def history(log: EventLog, aggregate: Aggregate[Any], aggregate_id: Stream
     lines: list[HistoryLine] = []
     state: State | None = None
     for record in await log.stream(aggregate_id):
-        before, state = state, _fold(log, aggregate, aggregate_id, [record], state)
+        before, state = state, fold_records(log, aggregate, [record], state)
         changes = tuple(diff(before, state))
         fields = event_fields(record.event)
         line = HistoryLine(
@@ -118,9 +118,9 @@ async def world_at(log: EventLog, at: Moment | None = None, aggregates: Iterable
 
 async def read_until(log: EventLog, at: Moment | None) -> AsyncGenerator[EventRecord, None]:
     """Yield the log from its beginning to a moment. Raises `InvalidInput` for a negative position or a naive time."""
-    if isinstance(at, int) and at < 0:
-        raise InvalidInput(field="at", reason=f"{at} is below 0", remedy="positions count from 1; 0 is before all")
-    until = require_aware(at, "at") if isinstance(at, datetime) else None
+    if at is not None:
+        _require_moment(at)
+    until = at if isinstance(at, datetime) else None
     async with aclosing(log.read(upto=at if isinstance(at, int) else None)) as records:
         async for record in records:
             if until is not None and record.time > until:
@@ -129,21 +129,27 @@ async def read_until(log: EventLog, at: Moment | None) -> AsyncGenerator[EventRe
 
 
 async def _stream_until(log: EventLog, stream_id: StreamId, at: Moment) -> Sequence[EventRecord]:
+    """Return the events of a stream that are in the log as of a moment.
+
+    For an instant the whole log is read up to there: events of different streams need not be in the order of their
+    times, and what one aggregate was must agree with what the system was.
+    """
+    _require_moment(at)
     records = await log.stream(stream_id)
     if isinstance(at, int):
         return [record for record in records if record.position <= at]
-    require_aware(at, "at")
-    later = next((n for n, record in enumerate(records) if record.time > at), len(records))
-    return records[:later]
+    async with aclosing(log.read(upto=records[-1].position if records else 0)) as all_records:
+        async for later in all_records:
+            if later.time > at:
+                return [record for record in records if record.position < later.position]
+    return records
 
 
-def _fold(
-    log: EventLog, aggregate: Aggregate[S], stream_id: StreamId, records: Sequence[EventRecord], state: S | None = None
-) -> S | None:
-    try:
-        return aggregate.fold(records, state)
-    except ImpossibleTransition as miss:
-        raise EventOutOfOrder(store=log.name, stream_id=stream_id, reason=str(miss)) from miss
+def _require_moment(at: Moment) -> None:
+    if isinstance(at, datetime):
+        require_aware(at, "at")
+    elif at < 0:
+        raise InvalidInput(field="at", reason=f"{at} is below 0", remedy="positions count from 1; 0 is before all")
 
 
 def _short(value: Any, limit: int = 60) -> str:

@@ -1,12 +1,20 @@
 """Repository: aggregates by their id, folded from their streams, with snapshots for long ones."""
 
+from collections.abc import Iterable
+from contextlib import suppress
 from hashlib import sha256
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from aura_contracts.errors import EventOutOfOrder, ImpossibleTransition
-from aura_contracts.events import Snapshot
+from aura_contracts.errors import (
+    EventOutOfOrder,
+    ImpossibleTransition,
+    StoreFull,
+    StoreReadOnly,
+    StoreUnavailable,
+)
+from aura_contracts.events import EventRecord, Snapshot
 from aura_contracts.ids import StreamId
 from aura_contracts.machine import Aggregate, State
 from aura_contracts.ports import EventLog
@@ -41,13 +49,14 @@ class Repository:
         facts = await self.log.facts(aggregate_id, after=start.version)
         try:
             state = aggregate.fold(facts, start.state)
-        except ImpossibleTransition as miss:
-            raise EventOutOfOrder(store=self.log.name, stream_id=aggregate_id, reason=str(miss)) from miss
+        except ImpossibleTransition:
+            fold_records(self.log, aggregate, await self.log.stream(aggregate_id, after=start.version), start.state)
+            raise  # the records found nothing: the log has been changed meanwhile
         loaded = Loaded(state, start.version + len(facts))
         if self._snapshot_after is not None and len(facts) >= self._snapshot_after and state is not None:
-            await self.log.save_snapshot(
-                Snapshot(aggregate_id, loaded.version, snapshot_schema(aggregate), msgspec.json.encode(state))
-            )
+            snapshot = Snapshot(aggregate_id, loaded.version, snapshot_schema(aggregate), msgspec.json.encode(state))
+            with suppress(StoreReadOnly, StoreFull, StoreUnavailable):  # loading works without
+                await self.log.save_snapshot(snapshot)
         return loaded
 
     async def _from_snapshot(self, aggregate: Aggregate[S], aggregate_id: StreamId) -> Loaded[S]:
@@ -55,8 +64,26 @@ class Repository:
         if self._snapshot_after is not None:
             snapshot = await self.log.load_snapshot(aggregate_id)
             if snapshot is not None and snapshot.schema == snapshot_schema(aggregate):
-                return Loaded(msgspec.json.decode(snapshot.data, type=aggregate.state), snapshot.version)
+                with suppress(msgspec.MsgspecError):  # damaged
+                    return Loaded(msgspec.json.decode(snapshot.data, type=aggregate.state), snapshot.version)
         return Loaded(None, 0)
+
+
+def fold_records(
+    log: EventLog, aggregate: Aggregate[S], records: Iterable[EventRecord], state: S | None = None
+) -> S | None:
+    """Return the state after all of `records`, starting from `state`.
+
+    Raises `EventOutOfOrder` naming the event that cannot have happened then.
+    """
+    for record in records:
+        try:
+            state = aggregate.evolve(state, record)
+        except ImpossibleTransition as miss:
+            raise EventOutOfOrder(
+                store=log.name, stream_id=record.stream_id, position=record.position, reason=str(miss)
+            ) from miss
+    return state
 
 
 _shapes: dict[type[State], str] = {}

@@ -343,3 +343,17 @@ def test_every_command_is_a_module():
     modules = {path.stem for path in folder.glob("*.py")} - {"__init__"}
     assert modules == set(COMMANDS)
     assert all(re.fullmatch(r"[a-z]+", name) for name in modules)
+
+
+def test_every_command_works_on_postgres(postgres_url):
+    for words in (("demo",), ("db", "rebuild"), ("audit", "checkpoint"), *LISTS, ("db", "check")):
+        answer = call_aura(*words, "--store", postgres_url)
+        assert answer.code == 0, (words, answer.err)
+    assert len(call_aura("events", "--json", "--store", postgres_url).objects) == 54
+
+
+def test_a_password_is_not_shown():
+    url = "postgresql://alice:s3cret@localhost:1/aura?connect_timeout=1"
+    answer = call_aura("events", "--json", "--store", url, "--compression", "zstd")
+    assert answer.code == 1
+    assert "s3cret" not in answer.out + answer.err

@@ -5,6 +5,7 @@
   behind it is what it prints, on both streams; ``...`` stands for anything within a line.
 - ``console`` blocks without ``$`` are commands to copy. The set-up commands are run by ``.ci/run`` in a fresh clone;
   here they are only read.
+- ``py`` blocks are parts of files that the tests run; `tests/conformance/test_docs.py` compares them.
 - Links lead to files that are there.
 """
 
@@ -68,7 +69,7 @@ def pattern(line: str) -> str:
 def test_the_documentation_shows_programs_and_sessions():
     assert PROGRAMS
     assert SESSIONS
-    assert {block.language for block in BLOCKS} <= {"python", "console", "text", "mermaid", "sql", "json"}
+    assert {block.language for block in BLOCKS} <= {"python", "py", "console", "text", "mermaid", "sql", "json"}
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=str)

@@ -3,7 +3,8 @@
 Source: second seed, "Task Management", "Authorization", "Agent Failures", "Concurrent Modifications".
 
 Who may do what: agents act only on the task assigned to them; humans approve only what they created or are a reviewer
-of; AURA itself (``system:``) carries out what policies and approvals decided.
+of, and only they change who reviews it and whether it needs approval; AURA itself (``system:``) carries out what
+policies and approvals decided.
 """
 
 from collections.abc import Mapping, Sequence
@@ -179,6 +180,8 @@ def _edit(state: Task, command: EditTask, context: Context) -> Events:
         for name in command.__struct_fields__
         if (value := getattr(command, name)) is not None and value != getattr(state, name)
     }
+    if changes.keys() & {"approval_mode", "reviewers"}:  # or who may not approve could make itself able to
+        _require_reviewer(state, command, context)
     return [TaskEdited(**changes)] if changes else []
 
 

@@ -188,7 +188,7 @@ class Projector:
             keys = [column.name for column in projection.table.primary_key]
             for step in last.values() if projection.latest_only else steps:
                 if step.record.position > after and self._concerns(projection, step):
-                    for row in projection.rows(step):
+                    for row in _rows_of(projection, step):
                         rows[tuple(row[key] for key in keys)] = row
         return changes
 
@@ -213,6 +213,15 @@ class Projector:
         return EventOutOfOrder(
             store=self._log.name, stream_id=record.stream_id, position=record.position, reason=f"{miss}"
         )
+
+
+def _rows_of(projection: Projection, step: Step) -> Sequence[Row]:
+    try:
+        return projection.rows(step)
+    except Exception as error:
+        record = step.record
+        error.add_note(f"projection {projection.name}, position {record.position}, stream {record.stream_id}")
+        raise
 
 
 def same(one: Any, other: Any) -> bool:

@@ -1,7 +1,8 @@
 """A model of an event log as a Hypothesis state machine: the log must always equal a list and a dictionary.
 
-The model is what anybody would write in a minute: a list of facts (the log) and a dictionary of lists (the streams). The
-machine appends, races, reads, tails and snapshots through two handles on the same store, opens them again, and compares.
+The model is what anybody would write in a minute: a list of facts (the log) and a dictionary of lists (the streams).
+The machine appends, races, reads, tails and snapshots through two handles on the same store, opens them again, and
+compares.
 
     class MyMachine(EventLogMachine):
         def open_log(self, handle, faults):
@@ -9,8 +10,8 @@ machine appends, races, reads, tails and snapshots through two handles on the sa
 
     TestMyLog = MyMachine.TestCase
 
-An adapter over `Recorder` also gets its crashes: it returns ``open_recorder(FaultyRecorder(recorder, faults), ...)`` and
-sets ``crashes = True``. Then the machine lets the database go away, or kills the handle, between any two steps of a
+An adapter over `Recorder` also gets its crashes: it returns ``open_recorder(FaultyRecorder(recorder, faults), ...)``
+and sets ``crashes = True``. Then the machine lets the database go away, or kills the handle, between any two steps of a
 commit, before and after it reached the database, and asserts what must hold whatever happened:
 
 - what was acknowledged is there, and what was refused is not;
@@ -104,7 +105,7 @@ class _FaultyTransaction:
 
 
 class FaultyRecorder(Recorder):
-    """A recorder whose write transactions go wrong as `faults` says. Closing it always works, as the end of a process."""
+    """A recorder whose write transactions go wrong as `faults` says. Closing it always works: so does dying."""
 
     def __init__(self, inner: Recorder, faults: Faults) -> None:
         self.name = inner.name

@@ -10,18 +10,19 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from strategies import actors, structs, times
 
-from aura_contracts.actors import actor_kind, actor_name
+from aura_contracts.actors import actor_kind, actor_name, human
 from aura_contracts.aggregates import AGGREGATES
 from aura_contracts.errors import ImpossibleTransition, InvalidInput
 from aura_contracts.events import Append, Fact
+from aura_contracts.task import TaskCreated
 from aura_contracts.workflow import OVER
 from aura_store import open_log
 from aura_store.history import world_at
 from aura_store.projections import ProjectionRunner, memory_database, open_read_models
 from aura_store.projections.projector import same
-from aura_store.testing.projections import fresh_fold, story, tables_of, tell
+from aura_store.testing.projections import NOW, an_id, fresh_fold, story, tables_of, tell
+from strategies import actors, json_objects, structs, times
 
 KINDS = ("task", "approval", "agent", "workflow", "execution")
 BY_NAME = {aggregate.name: aggregate for aggregate in AGGREGATES}
@@ -121,3 +122,26 @@ def test_rows_say_what_states_say(backend, data):
             await database.aclose()
 
     anyio.run(main, backend=backend)
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+@settings(max_examples=settings().max_examples // 6, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(contexts=st.lists(json_objects(), min_size=1, max_size=20))
+def test_any_json_comes_back_as_it_was(request, tmp_path_factory, database, contexts):
+    async def main(url):
+        async with open_read_models(url) as models:
+            log = models._runner.log
+            for n, context in enumerate(contexts):
+                created = TaskCreated(task_id=an_id(n), title="t", context=context)
+                await log.append(Append(an_id(n), 0, (Fact(created, NOW, human("alice"), "c", "c"),)))
+            await models.catch_up()
+            for n, context in enumerate(contexts):
+                assert same((await models.task(an_id(n))).metadata["context"], context)
+            assert (await models.check()).ok
+
+    if database == "sqlite":
+        anyio.run(main, f"sqlite:///{tmp_path_factory.mktemp('json') / 'a.db'}")
+    else:
+        server = request.getfixturevalue("postgres")
+        with server.database() as name:
+            anyio.run(main, server.url(name))
