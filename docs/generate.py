@@ -122,8 +122,8 @@ def event_catalogue() -> str:
         "# Event catalogue",
         NOTE,
         f"Everything that AURA records: {events} events of {len(AGGREGATES)} aggregates. The log labels an event with"
-        " its topic and version (`task.created@1`) and holds it as JSON; fields that are at their default are left"
-        " out. A type that ends in Id is a UUID; a datetime is a text as in RFC 3339, with its offset. Topics never"
+        " its topic and version (`task.created@1`) and holds it as JSON, with every field. A type that ends in Id is a"
+        " UUID; a datetime is a text as in RFC 3339, with its offset. Topics never"
         " change, versions only grow, and every version that was ever released stays readable. With"
         " each event the log keeps its circumstances: time, actor, correlation and causation id. In which order events"
         " can happen is drawn in the [state diagrams](state-diagrams.md).",

@@ -11,6 +11,9 @@ import attrs
 from aura_contracts.actors import Actor, human
 from aura_contracts.errors import InvalidInput
 
+PATIENCE = 10.0
+"""Seconds that somebody at a terminal waits for a database that is away."""
+
 
 @attrs.frozen(kw_only=True)
 class Settings:
@@ -35,6 +38,11 @@ class Settings:
     def codec(self) -> dict[str, Any]:
         """How the bytes in the store are to be read, as arguments for `open_log`."""
         return {"encryption_key": self.encryption_key, "compression": self.compression}
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """How a command that only reads opens the store, as arguments for `open_log`."""
+        return {"read_only": True, "outage_timeout": PATIENCE, **self.codec}
 
 
 def read_settings(arguments: argparse.Namespace, environment: Mapping[str, str] | None = None) -> Settings:

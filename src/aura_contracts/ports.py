@@ -63,6 +63,8 @@ class EventLog(ABC):
     ) -> Sequence[EventRecord]:
         """Return up to `limit` events at positions greater than `after`, in order; with `topics`, only those.
 
+        A topic is one event type in all its versions (``task.created``), or all of an aggregate (``task.*``). Events
+        that match and that this program does not know are not passed over: they raise, as all that cannot be decoded.
         An empty answer means that there is nothing (of these topics, in this stream) after `after` yet.
         """
 

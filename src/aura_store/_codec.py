@@ -46,6 +46,7 @@ _UNENCODABLE = (msgspec.MsgspecError, TypeError, ValueError, OverflowError, Recu
 _UNDECODABLE = (msgspec.MsgspecError, TypeError, ValueError, LookupError, AttributeError, RecursionError)
 _KINDS = (msgspec.inspect.Type, msgspec.inspect.Field)
 _MISSING_ZONE = re.compile(r"timezone component - at `\$\[(\d)\](.*)`")
+_TOPIC = re.compile(r"[\w.-]+?(\.\*)?")
 _PLACE = re.compile(r" - at `\$(\[\d\])?\.?(.*)`$")
 _COLUMNS = ("event", "time", "actor", "correlation_id", "causation_id")
 
@@ -143,20 +144,21 @@ class Codec:
 
     # --- From bytes ---------------------------------------------------------------------------------------------------
 
-    def labels(self, topics: Collection[str]) -> list[str]:
-        """Return every label under which events of `topics` may be stored: all versions up to the known one.
+    def label_prefixes(self, topics: Collection[str]) -> tuple[str, ...]:
+        """Return what the labels of events of `topics` begin with, in whatever version; nothing for no topics.
 
-        Raises `InvalidInput` for topics that no event can have.
+        A topic is one event type (``task.created``) or all of an aggregate (``task.*``). Raises `InvalidInput` for
+        topics that no event can have.
         """
-        found = []
         if isinstance(topics, str):
             raise InvalidInput(field="topics", reason="a text is not a collection of topics", remedy="give a list")
+        prefixes = []
         for topic in topics:
-            if not isinstance(topic, str) or not topic.isprintable():
-                raise InvalidInput(field="topics", reason=f"{topic!r} is not a topic", remedy="such as 'task.created'")
-            event_type = self._catalogue.types.get(topic)
-            found += [f"{topic}@{version}" for version in range(1, (event_type.version if event_type else 1) + 1)]
-        return found
+            if not isinstance(topic, str) or not _TOPIC.fullmatch(topic):
+                remedy = "such as 'task.created', or 'task.*' for all events of tasks"
+                raise InvalidInput(field="topics", reason=f"{topic!r} is not a topic", remedy=remedy)
+            prefixes.append(topic[:-1] if topic.endswith(".*") else f"{topic}@")
+        return tuple(prefixes)
 
     def decode(self, position: int, stream_id: StreamId, name: str, state: bytes) -> StoredFact[Any]:
         """Return the fact stored as `state`. Raises a `LogDamaged` that says where and why."""

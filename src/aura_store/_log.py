@@ -138,11 +138,11 @@ class RecorderEventLog(EventLog):
         if stream_id is not None:
             require_stream_id(stream_id)
         require_numbers(after=after, limit=limit)
-        labels = self._codec.labels(topics)
+        prefixes = self._codec.label_prefixes(topics)
 
         def read() -> list[EventRecord]:
-            rows = self.recorder.select_records(after, limit, labels, stream_id)
-            if not labels and stream_id is None:
+            rows = self.recorder.select_records(after, limit, prefixes, stream_id)
+            if not prefixes and stream_id is None:
                 self._require_all_positions(after, rows)
             return self._codec.records(rows)
 

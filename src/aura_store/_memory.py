@@ -102,14 +102,15 @@ class MemoryRecorder(Recorder):
         return [(row.position, row.version, row.topic, row.state) for row in rows]
 
     def select_records(
-        self, after: int, limit: int, labels: Collection[str], stream_id: StreamId | None
+        self, after: int, limit: int, prefixes: Collection[str], stream_id: StreamId | None
     ) -> list[RecordRow]:
         found: list[RecordRow] = []
+        begins = tuple(prefixes) or ("",)
         with self._lock:
             rows = self.events.rows if stream_id is None else self.events.stream(stream_id)
             start = after if stream_id is None else 0
             for row in rows[start:]:
-                if row.position > after and (not labels or row.topic in labels):
+                if row.position > after and row.topic.startswith(begins):
                     found.append(row[:5])
                     if len(found) == limit:
                         break

@@ -245,16 +245,16 @@ class PostgresRecorder(Recorder):
         return self._rows(statement + " ORDER BY originator_version", arguments)
 
     def select_records(
-        self, after: int, limit: int, labels: Collection[str], stream_id: StreamId | None
+        self, after: int, limit: int, prefixes: Collection[str], stream_id: StreamId | None
     ) -> list[RecordRow]:
         statement = (
             "SELECT notification_id, originator_id, originator_version, topic, state"
             " FROM stored_events WHERE notification_id > %s"
         )
         arguments: list[Any] = [after]
-        if labels:
-            statement += " AND topic = ANY(%s)"
-            arguments.append(list(labels))
+        if prefixes:
+            statement += " AND topic LIKE ANY(%s)"
+            arguments.append([prefix.replace("_", r"\_") + "%" for prefix in prefixes])
         # Within a stream the order is the same; asked for so, the planner takes the stream's index.
         order = "notification_id" if stream_id is None else "originator_version"
         if stream_id is not None:

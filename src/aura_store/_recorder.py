@@ -89,8 +89,9 @@ class Recorder(ABC):
 
     @abstractmethod
     def select_records(
-        self, after: int, limit: int, labels: Collection[str], stream_id: StreamId | None
-    ) -> list[RecordRow]: ...
+        self, after: int, limit: int, prefixes: Collection[str], stream_id: StreamId | None
+    ) -> list[RecordRow]:
+        """Return up to `limit` rows after position `after`; with `prefixes`, whose labels begin with one of them."""
 
     @abstractmethod
     def select_sealed(self, after: int, limit: int) -> list[tuple[Any, ...]]:

@@ -266,13 +266,13 @@ class SQLiteRecorder(Recorder):
             return cursor.execute(statement + " ORDER BY originator_version", arguments).fetchall()
 
     def select_records(
-        self, after: int, limit: int, labels: Collection[str], stream_id: StreamId | None
+        self, after: int, limit: int, prefixes: Collection[str], stream_id: StreamId | None
     ) -> list[RecordRow]:
         statement = "SELECT rowid, originator_id, originator_version, topic, state FROM stored_events WHERE rowid > ?"
         arguments: list[Any] = [after]
-        if labels:
-            statement += f" AND topic IN ({','.join('?' * len(labels))})"
-            arguments += labels
+        if prefixes:
+            statement += f" AND ({' OR '.join(['topic GLOB ?'] * len(prefixes))})"
+            arguments += [f"{prefix}*" for prefix in prefixes]
         if stream_id is not None:
             statement += " AND originator_id = ?"
             arguments.append(stream_id)
@@ -365,6 +365,7 @@ class SQLiteRecorder(Recorder):
             except BaseException:
                 with suppress(sqlite3.Error):
                     cursor.execute("ROLLBACK")
+                cursor.close()  # or the file would stay open for as long as the error that stopped it is remembered
                 raise
 
     @contextmanager

@@ -26,6 +26,8 @@ from aura_contracts.errors import (
     UnknownEventType,
 )
 from aura_contracts.events import Event, Fact, Instant
+from aura_contracts.ids import TaskId
+from aura_contracts.task import TaskCreated
 from aura_store._codec import Codec, to_utc
 from aura_store._zstd import ZstdCompressor
 from aura_store.testing.event_log import ALICE, NOW, as_fact, fact, stream_id
@@ -199,9 +201,16 @@ def test_old_versions_are_read_as_the_newest(packed: bool) -> None:
 
 def test_a_topic_is_looked_for_in_all_its_versions() -> None:
     codec = Codec(NAMED.extended([Meeting]))
-    assert codec.labels(["test.named"]) == ["test.named@1", "test.named@2", "test.named@3"]
-    assert codec.labels(["test.meeting", "test.nothing"]) == ["test.meeting@1", "test.nothing@1"]
-    assert codec.labels([]) == []
+    assert codec.label_prefixes(["test.named", "test.nothing"]) == ("test.named@", "test.nothing@")
+    assert codec.label_prefixes(["test.*"]) == ("test.",)
+    assert codec.label_prefixes([]) == ()
+
+
+@pytest.mark.parametrize("topics", ["task.created", ["task.*d"], ["*"], ["task.created@1"], [""], ["task%"], [7]])
+def test_what_is_no_topic_is_refused(topics: object) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        Codec(NAMED).label_prefixes(topics)  # type: ignore[arg-type]
+    assert refusal.value.field == "topics"
 
 
 def test_a_newer_version_says_what_to_upgrade() -> None:
@@ -263,3 +272,26 @@ def test_the_wrong_key_reads_nothing() -> None:
     name, state = CODECS["encrypted"].encode(STREAM, fact("x"))
     with pytest.raises(UndecodableEvent):
         other.records([(1, STREAM, 1, name, state)])
+
+
+@pytest.mark.parametrize(
+    ("context", "place"),
+    [
+        ({1: "x"}, "event.context"),
+        ({"a": {"1": 1, 1: 2}}, "event.context['a']"),
+        ({"a": b"bytes"}, "event.context['a']"),
+        ({"a": [{1, 2}]}, "event.context['a'][0]"),
+        ({"a": NOW}, "event.context['a']"),
+    ],
+)
+def test_what_would_come_back_as_something_else_does_not_go_in(context: dict[Any, Any], place: str) -> None:
+    event = TaskCreated(task_id=TaskId(STREAM), title="T", context=context)
+    with pytest.raises(InvalidInput, match="would be read back as") as refusal:
+        Codec(CATALOGUE).encode(STREAM, fact(event))
+    assert refusal.value.field == f"task.created@1 {place}"
+
+
+def test_a_tuple_may_come_back_as_a_list() -> None:
+    event = TaskCreated(task_id=TaskId(STREAM), title="T", context={"a": (1, ("x",))})
+    name, state = Codec(CATALOGUE).encode(STREAM, fact(event))
+    assert Codec(CATALOGUE).decode(1, STREAM, name, state).event.context == {"a": [1, ["x"]]}

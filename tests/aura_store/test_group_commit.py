@@ -317,3 +317,15 @@ def _run_and_leave(backend: str) -> None:
     with suppress(RuntimeError):
         anyio.run(commits.aclose, backend=backend)
     assert gate.decided == ["a"]
+
+
+async def test_a_command_from_another_event_loop_is_refused() -> None:
+    """Its caller could not be woken, and would wait for ever."""
+    gate = Gate()
+    async with calling(gate) as callers:
+        await callers.submit("a")
+        command = [EncodedAppend("b", 0, [("x@1", b"")])]
+        with pytest.raises(RuntimeError, match="event loop"):
+            await anyio.to_thread.run_sync(anyio.run, callers.commits.submit, command)
+        gate.let()
+    assert gate.decided == ["a"]

@@ -11,7 +11,7 @@ from aura_contracts.errors import EventOutOfOrder, InvalidInput, NaiveDatetime
 from aura_contracts.events import Append, Event, Fact
 from aura_contracts.ids import AgentId, TaskId, uuid7_factory
 from aura_contracts.ports import EventLog
-from aura_contracts.task import TASK, TaskAssigned, TaskCancelled, TaskCreated, TaskQueued, TaskStatus
+from aura_contracts.task import TASK, TaskAssigned, TaskCancelled, TaskCreated, TaskEdited, TaskQueued, TaskStatus
 from aura_store import open_log
 from aura_store.history import diff, history, state_at, world_at
 from aura_store.repository import Repository
@@ -122,3 +122,25 @@ async def test_events_that_cannot_follow_one_another_are_named(log: EventLog) ->
         await Repository(log).load(TASK, OTHER_ID)
     assert damage.value.stream_id == OTHER_ID
     assert "cancelled" in str(damage.value)
+
+
+async def test_as_of_an_instant_an_aggregate_is_what_it_is_in_the_world(log: EventLog) -> None:
+    """The clocks of two processes differ: an event of an earlier time arrives after one of a later time."""
+    await log.append(Append(TASK_ID, 3, (fact(TaskEdited(title="Fix it now"), 2),)))
+    for minute in range(7):
+        instant = START + timedelta(minutes=minute)
+        world = await world_at(log, instant)
+        assert (await state_at(log, TASK, TASK_ID, instant)).state == world.states.get("task", {}).get(TASK_ID)
+
+
+async def test_the_event_that_cannot_have_happened_is_named(log: EventLog) -> None:
+    await log.append(Append(OTHER_ID, 2, (fact(TaskQueued(), 6),)))
+    for attempt in (Repository(log).load(TASK, OTHER_ID), history(log, TASK, OTHER_ID)):
+        with pytest.raises(EventOutOfOrder) as damage:
+            await attempt
+        assert (damage.value.position, damage.value.stream_id) == (6, OTHER_ID)
+
+
+async def test_there_is_nothing_as_of_a_negative_position(log: EventLog) -> None:
+    with pytest.raises(InvalidInput):
+        await state_at(log, TASK, TASK_ID, -1)

@@ -1,6 +1,8 @@
 """Loading aggregates: states, versions, and snapshots that save work and never change an answer."""
 
 import random
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -91,3 +93,36 @@ async def test_a_snapshot_of_another_shape_is_not_used() -> None:
 def test_another_meaning_has_another_schema() -> None:
     newer = attrs.evolve(TASK, snapshot_version=TASK.snapshot_version + 1)
     assert snapshot_schema(newer) != snapshot_schema(TASK)
+
+
+async def test_a_log_that_is_only_read_is_loaded_from(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'aura.db'}"
+    async with open_log(url) as log:
+        task_id = await write_task(log, 5)
+    async with open_log(url, read_only=True) as log:
+        assert (await Repository(log, snapshot_after=2).load(TASK, task_id)).version == 5
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "state = x'00'",
+        "state = x''",
+        "state = 5",
+        "state = CAST(replace(CAST(state AS TEXT), 'Title 4', 'Title 5') AS BLOB)",
+        "originator_version = 4",
+        "originator_version = 7",
+        "state = (SELECT state FROM stored_snapshots WHERE originator_id = '{other}')",
+    ],
+)
+async def test_a_damaged_snapshot_changes_no_answer(change: str, tmp_path: Path) -> None:
+    path = tmp_path / "aura.db"
+    async with open_log(f"sqlite:///{path}") as log:
+        task_id, other = await write_task(log, 5), await write_task(log, 5)
+        before = [await Repository(log, snapshot_after=2).load(TASK, id_) for id_ in (task_id, other)]
+    with closing(sqlite3.connect(path)) as connection, connection:
+        statement = f"UPDATE stored_snapshots SET {change.format(other=other)} WHERE originator_id = ?"
+        assert connection.execute(statement, (task_id,)).rowcount == 1
+    async with open_log(f"sqlite:///{path}") as log:
+        assert await log.load_snapshot(task_id) is None
+        assert [await Repository(log).load(TASK, id_) for id_ in (task_id, other)] == before

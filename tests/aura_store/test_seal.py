@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aura_contracts.errors import VersionConflict
+from aura_contracts.errors import LogDamaged, VersionConflict
 from aura_contracts.events import SealedRow
 from aura_store._seal import GENESIS, NO_STREAM, EncodedAppend, Plan, Tip, plan_commit, seal
 from aura_store.testing.event_log import digest_of, stream_id
@@ -125,3 +125,13 @@ def test_the_formula_never_changes():
     assert seal(GENESIS, 5, 2, stream.decode(), "task.created@1", b"[]").hex() == (
         "c7a4e45d274595b900c208664f1314c853de5ba3b8d1088287720a461f26e9d3"
     )
+
+
+@pytest.mark.parametrize("tip", [("3", bytes(32)), (3, "abc"), (3, b"abc"), (3, None)])
+def test_who_appends_to_a_damaged_stream_is_refused_alone(tip):
+    known = {stream_id(1): Tip(*tip)}
+    batch = [[EncodedAppend(stream_id(n), None, [("x@1", b"")])] for n in (1, 2)]
+    refused, position = plan_of(3, known, batch).outcomes
+    assert isinstance(refused, LogDamaged)
+    assert refused.stream_id == stream_id(1)
+    assert position == 4

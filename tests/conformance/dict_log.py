@@ -74,7 +74,7 @@ class DictLog(EventLog):
     async def page(
         self, after: int = 0, *, limit: int = 1000, topics: Collection[str] = (), stream_id: StreamId | None = None
     ) -> Sequence[EventRecord]:
-        labels = self._codec.labels(topics)
+        prefixes = self._codec.label_prefixes(topics) or ("",)
         if stream_id is not None:
             require_stream_id(stream_id)
         require_numbers(after=after, limit=limit)
@@ -82,7 +82,7 @@ class DictLog(EventLog):
         rows = [
             row[:5]
             for row in self._shelf.rows[after:]
-            if (not labels or row.topic in labels) and stream_id in (None, row.stream_id)
+            if row.topic.startswith(prefixes) and stream_id in (None, row.stream_id)
         ]
         return self._codec.records(rows[:limit])
 

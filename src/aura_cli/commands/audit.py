@@ -73,7 +73,7 @@ async def _verified(arguments: Namespace, settings: "Settings", terminal: "Termi
     from aura_store import open_log
     from aura_store.audit import verify
 
-    async with open_log(settings.store, auditing=True, **settings.codec) as log:
+    async with open_log(settings.store, auditing=True, **settings.reading) as log:
         report = await verify(
             log,
             roots=dict(arguments.root),
@@ -145,7 +145,7 @@ def _export(arguments: Namespace, settings: "Settings", terminal: "Terminal") ->
 async def _write_rows(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> None:
     from aura_store import open_log
 
-    async with open_log(settings.store, read_only=True, **settings.codec) as log:
+    async with open_log(settings.store, **settings.reading) as log:
         after, head = arguments.since, await log.head()
         last = head if arguments.upto is None else min(arguments.upto, head)
         while after < last and (rows := await log.sealed_page(after, limit=min(1000, last - after))):

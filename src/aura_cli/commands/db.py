@@ -36,7 +36,7 @@ def _check(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> 
 async def _compared(settings: "Settings") -> "CheckReport":
     from aura_store import open_log
 
-    async with open_log(settings.store, read_only=True, **settings.codec) as log, _built(log) as models:
+    async with open_log(settings.store, **settings.reading) as log, _built(log) as models:
         return await models.check()
 
 
@@ -157,7 +157,7 @@ async def _described(settings: "Settings", terminal: "Terminal") -> dict[str, An
     from aura_contracts.errors import StoreMisconfigured
     from aura_store import open_log
 
-    async with open_log(settings.store, read_only=True, **settings.codec) as log:
+    async with open_log(settings.store, **settings.reading) as log:
         try:
             async with _built(log) as models:
                 positions: Mapping[str, int] | None = await models.positions()

@@ -46,7 +46,7 @@ async def _list(arguments: Namespace, settings: "Settings", terminal: "Terminal"
 
     topics = _topics(arguments.type or ())
     listed = 0
-    async with open_log(settings.store, read_only=True, **settings.codec) as log:
+    async with open_log(settings.store, **settings.reading) as log:
         concerns = await _concerns(log, arguments)
         # what concerns a task is known from the beginning of the log on: an approval names its task when it is asked
         start = 0 if concerns else arguments.since

@@ -39,7 +39,7 @@ async def _replay(arguments: Namespace, settings: "Settings", terminal: "Termina
     from aura_cli._lookup import find_id
     from aura_store import open_log
 
-    async with open_log(settings.store, read_only=True, **settings.codec) as log:
+    async with open_log(settings.store, **settings.reading) as log:
         ids = [await find_id(log, text, "task") for text in arguments.task or ()]
         ids += [await find_id(log, text) for text in arguments.stream or ()]
         head = await log.head()

@@ -92,8 +92,11 @@ class Projection:
 
     @property
     def topics(self) -> frozenset[str]:
-        """The topics of the events it is made of: all of its aggregates' events, since any may change the state."""
-        return frozenset(event.topic for aggregate in self.aggregates for event in aggregate.events)
+        """What it is made of: all events of its aggregates, also those that only a newer program knows.
+
+        Any may change the state, so one that cannot be read must stop the projection rather than be passed over.
+        """
+        return frozenset(f"{aggregate.name}.*" for aggregate in self.aggregates)
 
 
 def _state_projection(table: Table, aggregate: Aggregate[Any], row: Callable[[Step], Row]) -> Projection:

@@ -135,9 +135,9 @@ class FaultyRecorder(Recorder):
         return self._alive().select_stream(stream_id, after, upto)
 
     def select_records(
-        self, after: int, limit: int, labels: Collection[str], stream_id: StreamId | None
+        self, after: int, limit: int, prefixes: Collection[str], stream_id: StreamId | None
     ) -> list[RecordRow]:
-        return self._alive().select_records(after, limit, labels, stream_id)
+        return self._alive().select_records(after, limit, prefixes, stream_id)
 
     def select_sealed(self, after: int, limit: int) -> list[tuple[Any, ...]]:
         return self._alive().select_sealed(after, limit)
