@@ -238,7 +238,7 @@ class RecorderEventLog(EventLog):
             snapshot = msgspec.structs.replace(packed, data=data[len(GENESIS) :])
             sound = data[: len(GENESIS)] == _snapshot_seal(snapshot)
         except (TypeError, ValueError, AttributeError):  # not even of the types that were stored
-            sound = False
+            return None
         return snapshot if sound else None  # a snapshot is a cache, the events will make it again
 
     # --- Closing ------------------------------------------------------------------------------------------------------

@@ -9,8 +9,8 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,15 @@ from aura_contracts.errors import (
     StoreFull,
     StoreMisconfigured,
     StoreReadOnly,
+    StoreUnavailable,
     UnknownEventType,
 )
 from aura_contracts.events import EventRecord, Snapshot
 from aura_contracts.task import TaskQueued
 from aura_store import open_log
-from aura_store._recorder import DatabaseAway
+from aura_store._recorder import DatabaseAway, WriteTransaction
 from aura_store._sqlite import SQLiteRecorder
+from aura_store.adapters import Patience, open_recorder
 from aura_store.audit import verify
 from aura_store.testing.event_log import append, assert_sealed, everything, everything_sealed, stream_id, titles
 
@@ -316,6 +318,34 @@ async def test_a_closed_log_is_read_without_changing_a_byte(path: Path) -> None:
     async with open_log(url_of(path), read_only=True) as log:
         assert len(await everything(log)) == 40
     assert path.read_bytes() == before
+
+
+class Flickering(SQLiteRecorder):
+    """A file that is away at times, and counts who wants to write to it."""
+
+    away = False
+    wishes = 0
+
+    def head(self) -> int:
+        if self.away:
+            raise DatabaseAway("gone")
+        return super().head()
+
+    def writing(self, stream_ids: Sequence[str] = ()) -> AbstractContextManager[WriteTransaction]:
+        self.wishes += 1
+        return super().writing(stream_ids)
+
+
+async def test_a_reader_does_not_note_outages_again_and_again(path: Path) -> None:
+    recorder = Flickering(path, read_only=True)
+    async with open_recorder(recorder, patience=Patience(outage_timeout=0)) as log:
+        recorder.away = True
+        with pytest.raises(StoreUnavailable):
+            await log.head()
+        recorder.away = False
+        for _ in range(5):
+            assert await log.head() == 40
+    assert recorder.wishes == 1
 
 
 async def test_a_missing_file_is_not_made_for_a_reader(tmp_path: Path) -> None:
