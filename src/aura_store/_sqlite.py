@@ -215,7 +215,7 @@ class SQLiteRecorder(Recorder):
     def _read_what_cannot_change(self) -> None:
         """Tell SQLite so where it is so: in a folder that may not be written it could not even read otherwise.
 
-        A file without a WAL beside it is open nowhere.
+        A file without a WAL beside it is open nowhere. Who opens it to write later is not noticed by this handle.
         """
         file = self._path.absolute()
         if not os.access(file.parent, os.W_OK) and not os.access(f"{file}-wal", os.F_OK):

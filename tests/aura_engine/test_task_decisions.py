@@ -16,6 +16,7 @@ from aura_contracts.task import (
     CompleteTask,
     CreateTask,
     EditTask,
+    RequestTaskChanges,
     SubmitProposal,
     Task,
     TaskEdited,
@@ -77,3 +78,12 @@ def test_neither_the_agent_nor_a_stranger_approves(actor):
     with pytest.raises(ActorNotAllowed):
         story.do(actor, ApproveTask(approval_id=APPROVAL_ID))
     assert story.do(BOB, ApproveTask(approval_id=APPROVAL_ID))
+
+
+def test_a_decision_about_the_last_proposal_is_none_about_the_next():
+    story = Story()
+    story.do(WORKER, SubmitProposal(approval_id=APPROVAL_ID, proposal="A plan"))
+    story.do(BOB, RequestTaskChanges(approval_id=APPROVAL_ID, feedback="Keep the error's code"))
+    with pytest.raises(RuleViolated) as refusal:
+        story.do(WORKER, SubmitProposal(approval_id=APPROVAL_ID, proposal="A better plan"))
+    assert refusal.value.rule == "used_approval"

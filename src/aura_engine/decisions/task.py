@@ -124,6 +124,13 @@ def _require_current_approval(
         raise refuse_rule("task", state.id, command, "stale_approval", reason, "decide on the pending approval")
 
 
+def _require_new_approval(state: Task, command: SubmitProposal | ProposeDecomposition) -> None:
+    """What was decided about the last proposal must not be taken for a decision about this one."""
+    if command.approval_id == state.approval_id:
+        reason = f"approval {command.approval_id} was for the proposal before"
+        raise refuse_rule("task", state.id, command, "used_approval", reason, "ask for a new approval")
+
+
 def _require_title(task_id: str, title: str, command: Command) -> None:
     if not title.strip() or len(title) > TITLE_LIMIT:
         reason = f"a title has 1 to {TITLE_LIMIT} characters, this one has {len(title.strip())}"
@@ -217,6 +224,7 @@ def _submit(state: Task, command: SubmitProposal, context: Context) -> Events:
         raise refuse_rule("task", state.id, command, "proposal", "the proposal is empty")
     if command.confidence is not None and not 0 <= command.confidence <= 1:
         raise refuse_rule("task", state.id, command, "confidence", f"{command.confidence} is not between 0 and 1")
+    _require_new_approval(state, command)
     return [
         ProposalSubmitted(approval_id=command.approval_id, proposal=command.proposal, confidence=command.confidence)
     ]
@@ -289,6 +297,7 @@ def _propose_decomposition(state: Task, command: ProposeDecomposition, context: 
         )
     for subtask in command.subtasks:
         _require_title(subtask.task_id, subtask.title, command)
+    _require_new_approval(state, command)
     return [DecompositionProposed(approval_id=command.approval_id, subtasks=command.subtasks)]
 
 
