@@ -314,7 +314,9 @@ class Task(State, frozen=True, kw_only=True):
     feedback: str | None = None
     """What the human said to the last proposal that was not approved; the next run's prompt gets it."""
     rejections: int = 0
-    execution_ids: tuple[ExecutionId, ...] = ()
+    execution_id: ExecutionId | None = None
+    """The last run that was started for it."""
+    executions: int = 0
     attempts_failed: int = 0
     retry_at: datetime | None = None
     failure: Failure | None = None
@@ -667,7 +669,9 @@ def _sent_back(state: Task, event: TaskRejected | TaskChangesRequested, fact: Ha
 
 
 def _execution_started(state: Task, event: ExecutionStarted, fact: HappenedFact, status: TaskStatus) -> Task:
-    return replace(state, status=status, execution_ids=(*state.execution_ids, event.execution_id), retry_at=None)
+    return replace(
+        state, status=status, execution_id=event.execution_id, executions=state.executions + 1, retry_at=None
+    )
 
 
 def _attempt_failed(state: Task, event: AttemptFailed, fact: HappenedFact, status: TaskStatus) -> Task:

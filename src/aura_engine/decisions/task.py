@@ -259,7 +259,7 @@ def _withdraw(state: Task, command: WithdrawProposal, context: Context) -> Event
 
 def _start_execution(state: Task, command: StartExecution, context: Context) -> Events:
     _require_worker(state, command, context)
-    if command.execution_id in state.execution_ids:
+    if command.execution_id == state.execution_id:
         return []
     return [ExecutionStarted(execution_id=command.execution_id)]
 

@@ -49,7 +49,9 @@ class TaskRow(msgspec.Struct, frozen=True, kw_only=True):
     failure: Failure | None
     blocked_by: str | None
     subtask_ids: tuple[str, ...]
-    execution_ids: tuple[str, ...]
+    execution_id: str | None
+    """The last run that was started for it."""
+    executions: int
     result: dict[str, Any] | None
     version: int
     position: int
