@@ -7,6 +7,7 @@ reading the log. The ``NewType``s keep kinds apart for type checkers; `parse_id`
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NewType
 from uuid import UUID, uuid5
 
@@ -49,8 +50,9 @@ def parse_id(text: str, field: str = "id") -> str:
     return "-".join(spelled.groups()).lower()
 
 
+@lru_cache(maxsize=8192)
 def is_canonical_id(text: str) -> bool:
-    """Whether `text` is an id exactly as AURA stores it."""
+    """Whether `text` is an id exactly as AURA stores it. Remembered, since the same streams are named over and over."""
     return _CANONICAL.fullmatch(text) is not None
 
 

@@ -76,18 +76,17 @@ class Aggregate(Generic[S]):
     snapshot_version: int = 1
     """Raised when `evolvers` change meaning, so that snapshots of before are not used."""
 
-    _steps: dict[StrEnum | None, dict[type[Event], tuple[Evolve[S], StrEnum]]] = attrs.field(
-        init=False, repr=False, factory=dict
-    )
-    """Table and evolvers joined: one look-up per event of a fold."""
+    _rows: dict[StrEnum | None, dict[type[Event], Any]] = attrs.field(init=False, repr=False, factory=dict)
+    """Table and evolvers joined, ``event -> (evolver, next status, next row)``: one look-up per event of a fold."""
 
     def __attrs_post_init__(self) -> None:
         in_table = {event for row in self.table.values() for event in row}
         if in_table != set(self.evolvers):
             raise TypeError(f"{self.name}: table and evolvers disagree on {in_table ^ set(self.evolvers)}")
-        for status in (None, *self.statuses):
-            row = self.table.get(status, {})
-            self._steps[status] = {event: (self.evolvers[event], row[event]) for event in row}
+        self._rows.update({status: {} for status in (None, *self.statuses)})
+        for status, row in self.table.items():
+            for event, after in row.items():
+                self._rows[status][event] = (self.evolvers[event], after, self._rows[after])
 
     @property
     def events(self) -> tuple[type[Event], ...]:
@@ -112,14 +111,13 @@ class Aggregate(Generic[S]):
 
     def fold(self, facts: Iterable[HappenedFact], state: S | None = None) -> S | None:
         """Return the state after all of `facts`, in order, starting from `state`; None if there were none."""
-        steps = self._steps
-        status = None if state is None else state.status
+        row = self._rows[None if state is None else state.status]
         for fact in facts:
             event = fact.event
-            step = steps[status].get(type(event))
+            step = row.get(type(event))
             if step is None:
                 return self.evolve(state, fact)  # raises, with the facts
-            evolver, status = step
+            evolver, status, row = step
             state = evolver(state, event, fact, status)
         return state
 

@@ -117,7 +117,7 @@ class Codec:
         if read_back != fact.event or _has_loose_time(type(fact.event)):
             _refuse_unfaithful(fact, name)
             _refuse_changed(fact.event, read_back, name, "event")
-        if b"\\u0000" in state:
+        if b"\\" in state and b"\\u0000" in state:  # the first look is quick, and enough for most events
             _refuse_nul(fact, name)
         if len(state) > self._event_limit:
             raise EventTooLarge(field=name, stream_id=stream_id, size=len(state), limit=self._event_limit)

@@ -8,7 +8,7 @@ from aura_contracts.errors import AuraError, LogDamaged
 from aura_contracts.ids import StreamId
 from aura_store._group_commit import Command, Outcome
 from aura_store._recorder import Recorder, WriteTransaction
-from aura_store._seal import NO_STREAM, Plan, Tip, plan_commit
+from aura_store._seal import Plan, Tip, plan_commit
 
 TIPS_KEPT = 20_000
 """Streams whose last digest is kept in memory, so that appending to them reads nothing; about 300 bytes each."""
@@ -36,6 +36,8 @@ class BatchCommitter:
         if self._in_doubt is not None:
             self._arrived += self._resolve(self._in_doubt)
             self._in_doubt = None
+        if not self._arrived:
+            return self._outcomes(commands)
         decided = {id(command): outcome for command, outcome in self._arrived}
         rest = [command for command in commands if id(command) not in decided]
         if rest:
@@ -56,7 +58,7 @@ class BatchCommitter:
             with self._recorder.writing(unknown) as transaction:
                 head = transaction.head()
                 self._look_up(transaction, head, commands, unknown)
-                plan = plan_commit(head, lambda stream: self._tips.get(stream, NO_STREAM), commands)
+                plan = plan_commit(head, self._tips.get, commands)
                 if plan.rows:
                     transaction.insert(plan.rows)
                     transaction.set_head(plan.head)
@@ -74,9 +76,9 @@ class BatchCommitter:
         The write lock is taken to look: it is free only when the database has ended the broken transaction either way.
         The digest covers content, position and predecessor, so it is ours or nobody's.
         """
-        last = doubt.plan.rows[-1]
+        position, *_, digest = doubt.plan.rows[-1]
         with self._recorder.writing() as transaction:
-            arrived = transaction.digest_at(last.position) == last.digest
+            arrived = transaction.digest_at(position) == digest
         return list(zip(doubt.commands, doubt.plan.outcomes, strict=True)) if arrived else []
 
     def _look_up(

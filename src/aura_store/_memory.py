@@ -12,7 +12,7 @@ from eventsourcing.popo import POPOApplicationRecorder
 from aura_contracts.events import SealedRow, Snapshot
 from aura_contracts.ids import StreamId
 from aura_store._recorder import FactRow, Recorder, RecordRow, StreamRow
-from aura_store._seal import NO_STREAM, Tip
+from aura_store._seal import NO_STREAM, Columns, Tip
 
 
 class _SealedRecorder(POPOApplicationRecorder):
@@ -55,8 +55,8 @@ class _Transaction:
         rows = self._events.rows
         return rows[position - 1].digest if 0 < position <= len(rows) else None
 
-    def insert(self, rows: Sequence[SealedRow]) -> None:
-        self.rows += rows
+    def insert(self, rows: Sequence[Columns]) -> None:
+        self.rows += map(SealedRow._make, rows)
 
     def set_head(self, position: int) -> None:
         """Nothing to do: the head is the number of rows."""

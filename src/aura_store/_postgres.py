@@ -18,12 +18,12 @@ from psycopg.rows import DictRow, tuple_row
 from psycopg.sql import SQL, Identifier
 
 from aura_contracts.errors import LogDamaged, StoreMisconfigured
-from aura_contracts.events import SealedRow, Snapshot
+from aura_contracts.events import Snapshot
 from aura_contracts.ids import StreamId
 from aura_store._postgres_connections import Connector, Pool, parse_url, public_url, translate
 from aura_store._postgres_watch import Watch
 from aura_store._recorder import BEFORE_ALL, LOCK_TIMEOUT, FactRow, Recorder, RecordRow, StreamRow
-from aura_store._seal import Tip
+from aura_store._seal import Columns, Tip
 
 SLICE = 8 * 1024 * 1024
 """Bytes of states in one INSERT: bounds what client and server hold at once, far below their limit of 1 GB."""
@@ -111,7 +111,7 @@ class _Transaction:
 
     def __init__(self, connection: Connection[DictRow], stream_ids: Sequence[StreamId]) -> None:
         self._connection = connection
-        self._rows: Sequence[SealedRow] = ()
+        self._rows: Sequence[Columns] = ()
         self._new_head = 0
         self._asked = list(stream_ids)
         cursor = ClientCursor(connection, row_factory=tuple_row)
@@ -134,7 +134,7 @@ class _Transaction:
         row = _cursor(self._connection).execute(statement, (position,)).fetchone()
         return None if row is None else bytes(row[0])
 
-    def insert(self, rows: Sequence[SealedRow]) -> None:
+    def insert(self, rows: Sequence[Columns]) -> None:
         self._rows = rows
 
     def set_head(self, position: int) -> None:
@@ -352,11 +352,11 @@ def _as_tips(cursor: Cursor[tuple[Any, ...]]) -> dict[StreamId, Tip]:
     return {stream: Tip(version, digest) for stream, version, digest in cursor.fetchall()}
 
 
-def _slices(rows: Sequence[SealedRow]) -> Iterator[Sequence[SealedRow]]:
+def _slices(rows: Sequence[Columns]) -> Iterator[Sequence[Columns]]:
     """Cut `rows` into pieces of about `SLICE` bytes."""
     start = size = 0
     for end, row in enumerate(rows, 1):
-        size += len(row.state)
+        size += len(row[4])
         if size >= SLICE:
             yield rows[start:end]
             start, size = end, 0

@@ -18,9 +18,9 @@ from typing import Any, Protocol
 import attrs
 
 from aura_contracts.errors import AuraError
-from aura_contracts.events import SealedRow, Snapshot
+from aura_contracts.events import Snapshot
 from aura_contracts.ids import StreamId
-from aura_store._seal import Tip
+from aura_store._seal import Columns, Tip
 
 GREATEST = 2**63 - 1
 """The greatest position or version that databases can hold."""
@@ -55,7 +55,7 @@ class WriteTransaction(Protocol):
         ...
 
     def digest_at(self, position: int) -> bytes | None: ...
-    def insert(self, rows: Sequence[SealedRow]) -> None: ...
+    def insert(self, rows: Sequence[Columns]) -> None: ...
     def set_head(self, position: int) -> None: ...
 
 

@@ -25,7 +25,7 @@ from eventsourcing.sqlite import (
 )
 
 from aura_contracts.errors import LogDamaged, StoreError, StoreFull, StoreMisconfigured, StoreReadOnly
-from aura_contracts.events import SealedRow, Snapshot
+from aura_contracts.events import Snapshot
 from aura_contracts.ids import StreamId
 from aura_store._recorder import (
     BEFORE_ALL,
@@ -38,7 +38,7 @@ from aura_store._recorder import (
     StreamRow,
     WriteTransaction,
 )
-from aura_store._seal import Tip
+from aura_store._seal import Columns, Tip
 
 WATCH_INTERVAL = 0.01
 """Seconds between two looks at ``PRAGMA data_version``: 0.1 % of a core, and the longest delay of a tail."""
@@ -143,7 +143,7 @@ class _Transaction:
         row = self._cursor.execute("SELECT digest FROM stored_events WHERE rowid = ?", (position,)).fetchone()
         return None if row is None else bytes(row[0])
 
-    def insert(self, rows: Sequence[SealedRow]) -> None:
+    def insert(self, rows: Sequence[Columns]) -> None:
         self._cursor.executemany(_INSERT, rows)
 
     def set_head(self, position: int) -> None:

@@ -43,7 +43,8 @@ class Model:
 
 
 def plan_of(head: int, known: dict[str, Tip], batch: list[list[EncodedAppend]]) -> Plan:
-    return plan_commit(head, lambda stream: known.get(stream, NO_STREAM), batch)
+    plan = plan_commit(head, known.get, batch)
+    return plan._replace(rows=[SealedRow._make(row) for row in plan.rows])
 
 
 @given(heads, tips, commands)

@@ -48,7 +48,7 @@ class DictLog(EventLog):
         plan = plan_commit(len(shelf.rows), lambda stream: shelf.tips.get(stream, NO_STREAM), [command])
         if isinstance(outcome := plan.outcomes[0], AuraError):
             raise outcome
-        shelf.rows += plan.rows
+        shelf.rows += map(SealedRow._make, plan.rows)
         shelf.tips |= plan.tips
         shelf.wake()
         return outcome

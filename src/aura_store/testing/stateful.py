@@ -32,13 +32,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from aura_contracts.errors import AuraError, StoreUnavailable, VersionConflict
-from aura_contracts.events import Append, EventRecord, Fact, SealedRow, Snapshot
+from aura_contracts.events import Append, EventRecord, Fact, Snapshot
 from aura_contracts.ids import StreamId
 from aura_contracts.ledger import LEDGER_ID
 from aura_contracts.ports import EventLog
 from aura_contracts.task import TaskEdited, TaskQueued
 from aura_store._recorder import DatabaseAway, FactRow, Recorder, RecordRow, StreamRow, WriteTransaction
-from aura_store._seal import Tip
+from aura_store._seal import Columns, Tip
 from aura_store.testing.event_log import ALICE, NOW, as_fact, assert_sealed, everything, everything_sealed, stream_id
 
 R = TypeVar("R")
@@ -95,7 +95,7 @@ class _FaultyTransaction:
         self._strike("digest_at")
         return self._inner.digest_at(position)
 
-    def insert(self, rows: Sequence[SealedRow]) -> None:
+    def insert(self, rows: Sequence[Columns]) -> None:
         self._strike("insert")
         self._inner.insert(rows)
 
