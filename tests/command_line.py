@@ -2,9 +2,12 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -49,6 +52,24 @@ def run_aura(*arguments: object, cwd: Path | None = None, timeout: float = 60, *
         check=False,
     )
     return Answer(done.returncode, done.stdout, done.stderr)
+
+
+@contextmanager
+def running_aura(*arguments: object, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """Run the installed command while the block runs. Interrupts reach it, also where they do not reach the tests."""
+    with subprocess.Popen(
+        [AURA, *map(str, arguments)],
+        env=ENVIRONMENT | environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - ignoring is inherited
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def call_aura(*arguments: object) -> Answer:

@@ -14,7 +14,7 @@ import pytest
 import aura_cli
 from aura_cli._arguments import COMMANDS
 from aura_contracts import __version__
-from command_line import AURA, ENVIRONMENT, call_aura, run_aura
+from command_line import AURA, ENVIRONMENT, call_aura, run_aura, running_aura
 
 LISTS = [("events",), ("replay",), ("replay", "--diff", "30"), ("audit", "verify"), ("audit", "export"), ("db", "info")]
 
@@ -291,19 +291,9 @@ def test_closed_streams_do_no_harm(store):
     assert done.returncode == 0
 
 
-def following(store: str, *words: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [AURA, "events", "--follow", "--json", "--store", store, *words],
-        env=ENVIRONMENT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 def test_follow_shows_what_another_process_records_until_it_is_interrupted(store):
     head = run_aura("events", "--json", "--store", store).objects[-1]["position"]
-    with following(store, "--since", str(head - 1)) as process:
+    with running_aura("events", "--follow", "--json", "--store", store, "--since", head - 1) as process:
         assert process.stdout is not None
         assert json.loads(process.stdout.readline())["position"] == head
         assert run_aura("audit", "checkpoint", "--store", store).code == 0
@@ -315,15 +305,13 @@ def test_follow_shows_what_another_process_records_until_it_is_interrupted(store
 
 
 def test_an_interrupted_demo_leaves_nothing_behind(tmp_path):
-    with subprocess.Popen(
-        [AURA, "demo"], env=ENVIRONMENT | {"TMPDIR": str(tmp_path)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
+    with running_aura("demo", TMPDIR=str(tmp_path)) as process:
         assert process.stdout is not None
         process.stdout.readline()
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert err == b""
+    assert err == ""
     assert list(tmp_path.iterdir()) == []
 
 

@@ -28,6 +28,16 @@ def test_rebuilt_read_models_say_what_the_log_says(built):
     answer = run_aura("db", "check", "--store", built)
     assert (answer.code, answer.out) == (0, "")
     assert "say what the log says" in answer.err
+    (found,) = call_aura("db", "check", "--json", "--store", built).objects
+    assert (found["id"], found["status"], found["events"]) == (built, "ok", 53)
+    assert set(found["positions"].values()) == {53}
+
+
+def test_read_models_that_are_behind_are_said_to_be(built):
+    assert call_aura("audit", "checkpoint", "--store", built).code == 0
+    assert "up to position 53; the log goes on to 54: aura db rebuild" in call_aura("db", "check", "--store", built).err
+    (rebuilt,) = call_aura("db", "rebuild", "--json", "--store", built).objects
+    assert set(rebuilt["positions"].values()) == {54}
 
 
 def test_a_row_that_differs_is_shown_and_rebuilt(built, tasks, change_log):

@@ -1,5 +1,7 @@
 """``aura replay``: states by folding, now and then, and what changed in between."""
 
+import pytest
+
 from command_line import call_aura
 
 
@@ -86,7 +88,8 @@ def test_what_was_created_in_between_changed_from_nothing(store, tasks):
     assert {"field": "status", "before": None, "after": "completed"} in created["changes"]
 
 
-def test_a_position_beyond_the_end_says_so(store):
-    answer = call_aura("replay", "--at", 1000, "--store", store)
-    assert answer.code == 0
-    assert "the log ends at position 53" in answer.err
+@pytest.mark.parametrize("option", ["--at", "--diff"])
+def test_a_position_behind_the_end_is_refused(store, option):
+    answer = call_aura("replay", option, 1000, "--json", "--store", store)
+    assert (answer.code, answer.out) == (1, "")
+    assert f"{option}: 1000 is behind the end of the log, 53" in answer.error["message"]

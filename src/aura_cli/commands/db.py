@@ -28,16 +28,16 @@ def configure(parser: ArgumentParser) -> None:
 def _check(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
     import anyio
 
-    report = anyio.run(_compared, settings)
-    _show_check(report, terminal)
+    report, head = anyio.run(_compared, settings)
+    _show_check(report, head, settings, terminal)
     return 0
 
 
-async def _compared(settings: "Settings") -> "CheckReport":
+async def _compared(settings: "Settings") -> "tuple[CheckReport, int]":
     from aura_store import open_log
 
     async with open_log(settings.store, **settings.reading) as log, _built(log) as models:
-        return await models.check()
+        return await models.check(), await log.head()
 
 
 @asynccontextmanager
@@ -56,7 +56,7 @@ async def _built(log: "EventLog") -> "AsyncIterator[ReadModels]":
         yield models
 
 
-def _show_check(report: "CheckReport", terminal: "Terminal") -> None:
+def _show_check(report: "CheckReport", head: int, settings: "Settings", terminal: "Terminal") -> None:
     """Print what was found and raise it; no closed pipe may hide it."""
     from aura_cli._errors import ReadModelsDiffer
 
@@ -65,7 +65,13 @@ def _show_check(report: "CheckReport", terminal: "Terminal") -> None:
             _list_findings(report, terminal)
             terminal.flush()
         raise ReadModelsDiffer(rows=len(report.differences), snapshots=len(report.bad_snapshots))
+    if terminal.json:
+        counts = {"rows": report.rows, "snapshots": report.snapshots, "positions": report.positions, "events": head}
+        terminal.write_json({"id": settings.store, "status": "ok", **counts})
     terminal.say(f"{report.rows:,} rows and {report.snapshots:,} snapshots say what the log says")
+    reached = min(report.positions.values(), default=0)
+    if reached < head:
+        terminal.say(f"up to position {reached:,}; the log goes on to {head:,}: aura db rebuild")
 
 
 def _list_findings(report: "CheckReport", terminal: "Terminal") -> None:
@@ -91,7 +97,7 @@ def _rebuild(arguments: Namespace, settings: "Settings", terminal: "Terminal") -
 
     require_made(settings.store)
     position, report = anyio.run(_rebuilt, settings)
-    _show_check(report, terminal)
+    _show_check(report, position, settings, terminal)
     terminal.say(f"the read models were rebuilt up to position {position:,}")
     return 0
 

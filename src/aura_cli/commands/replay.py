@@ -37,14 +37,17 @@ def run(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int
 
 async def _replay(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> None:
     from aura_cli._lookup import find_id
+    from aura_contracts.errors import InvalidInput
     from aura_store import open_log
 
     async with open_log(settings.store, **settings.reading) as log:
         ids = [await find_id(log, text, "task") for text in arguments.task or ()]
         ids += [await find_id(log, text) for text in arguments.stream or ()]
         head = await log.head()
-        if isinstance(arguments.at, int) and arguments.at > head:
-            terminal.say(f"the log ends at position {head:,}")
+        for field, moment in (("--at", arguments.at), ("--diff", arguments.diff)):
+            if isinstance(moment, int) and moment > head:
+                remedy = "give an earlier position, or none for the end"
+                raise InvalidInput(field=field, reason=f"{moment} is behind the end of the log, {head}", remedy=remedy)
         if ids:
             for ident in ids:
                 await _one(log, ident, arguments, terminal)

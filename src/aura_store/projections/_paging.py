@@ -8,7 +8,7 @@ without a value come last, in either direction. A cursor fits one listing in one
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final, Generic, TypeVar
@@ -36,6 +36,18 @@ from aura_contracts.task import Priority
 from aura_store.projections.tables import Moment
 
 R = TypeVar("R", bound=msgspec.Struct)
+
+
+def utc(value: datetime, field: str) -> datetime:
+    """Return `value` in UTC. Raises `NaiveDatetime`, and `InvalidInput` for an instant that UTC has no date for."""
+    try:
+        return require_aware(value, field).astimezone(UTC)
+    except OverflowError:
+        remedy = "give an instant from the year 1 to 9999"
+        raise InvalidInput(field=field, reason=f"{value.isoformat()} is out of range", remedy=remedy) from None
+    except (AttributeError, TypeError):
+        raise InvalidInput(field=field, reason=f"{value!r} is not a datetime", remedy="give an aware one") from None
+
 
 LIMIT: Final = 1000
 """Rows on one page, at most."""
@@ -149,7 +161,7 @@ def _decode(text: str, order: Order) -> _Cursor:
     except msgspec.ValidationError as error:
         raise wrong from error
     if isinstance(value, datetime):
-        require_aware(value, "cursor")
+        value = utc(value, "cursor")
     for part in (cursor.id, value):
         if isinstance(part, str):
             require_text(part, "cursor")

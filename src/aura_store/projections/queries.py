@@ -22,13 +22,13 @@ from sqlalchemy.types import Boolean
 
 from aura_contracts.agent import AgentStatus
 from aura_contracts.approval import ApprovalDecision, ApprovalKind, ApprovalStatus
-from aura_contracts.errors import InvalidInput, require_aware
+from aura_contracts.errors import InvalidInput
 from aura_contracts.ids import parse_id
 from aura_contracts.task import AgentType, Priority, TaskStatus
 from aura_contracts.workflow import WorkflowStatus
 from aura_store.projections._database import Database
 from aura_store.projections._models import AgentRow, ApprovalRow, ExecutionLogRow, TaskRow, WorkflowRow
-from aura_store.projections._paging import Page, order_by, require_limit, require_text
+from aura_store.projections._paging import Page, order_by, require_limit, require_text, utc
 from aura_store.projections._rows import plain_row
 from aura_store.projections.tables import AGENTS, APPROVALS, EXECUTION_LOGS, METADATA, TASKS, WORKFLOWS
 
@@ -283,9 +283,9 @@ def _words(field: str, column: Column[str], given: Words | None, known: type[Str
 def _between(field: str, column: Column[datetime], after: datetime | None, before: datetime | None) -> Where:
     where: Where = []
     if after is not None:
-        where.append(column >= require_aware(after, f"{field}_after"))
+        where.append(column >= utc(after, f"{field}_after"))
     if before is not None:
-        where.append(column < require_aware(before, f"{field}_before"))
+        where.append(column < utc(before, f"{field}_before"))
     return where
 
 

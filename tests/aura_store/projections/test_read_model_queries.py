@@ -392,3 +392,23 @@ async def test_a_forged_cursor_is_refused(log, models):
         await models.tasks(sort="position", cursor=forged(2**70, sort="position"))
     with pytest.raises(InvalidInput):
         await models.tasks(sort="title", cursor=forged("\0", sort="title"))
+
+
+@pytest.mark.parametrize(
+    "instant",
+    [
+        datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=23))),
+        datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-23))),
+    ],
+)
+async def test_an_instant_that_no_calendar_has_is_refused_by_name(models, instant):
+    with pytest.raises(InvalidInput) as caught:
+        await models.tasks(created_after=instant)
+    assert caught.value.field == "created_after"
+
+
+@pytest.mark.parametrize("given", ["2026-01-01", 5])
+async def test_what_is_no_datetime_is_refused_by_name(models, given):
+    with pytest.raises(InvalidInput) as caught:
+        await models.tasks(created_before=given)
+    assert caught.value.field == "created_before"
