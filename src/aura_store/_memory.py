@@ -132,14 +132,14 @@ class MemoryRecorder(Recorder):
 
     def heads(self) -> Iterator[int]:
         seen = -1
-        while self._watching:
+        while True:
             with self._changed:
-                head = self.head()
-                if head == seen:
+                while self._watching and self.head() == seen:
                     self._changed.wait()
-                    continue
-            seen = head
-            yield head
+                if not self._watching:
+                    return
+                seen = self.head()
+            yield seen
 
     def stop_watching(self) -> None:
         with self._changed:

@@ -53,7 +53,7 @@ ENGINE, ALICE, AGENT = system("engine"), human("alice"), agent("0192f0c1-2d3e-7a
 
 API = Repository(name="api", path="/src/api", target_branch="main")
 WEB = Repository(name="web", path="/src/web", target_branch="develop")
-ROOT = "/work/add-search"
+ROOT = "/srv/add-search"
 REQUEST = {
     "workspace_id": WORKSPACE_ID,
     "task_id": TASK_ID,
@@ -191,7 +191,7 @@ def test_a_prepared_workspace_has_every_repository_at_its_path():
 
 @pytest.mark.parametrize(
     "worktrees",
-    [(), trees()[:1], (*trees(), Worktree("docs", "/work/docs", "a0", "a0")), (trees()[0], trees()[0])],
+    [(), trees()[:1], (*trees(), Worktree("docs", "/srv/docs", "a0", "a0")), (trees()[0], trees()[0])],
 )
 def test_half_a_workspace_is_none(worktrees):
     with refused("repositories") as refusal:
@@ -221,8 +221,8 @@ def test_a_failed_preparation_can_be_tried_again():
 
 def test_a_workspace_that_was_asked_for_at_a_place_is_prepared_there():
     with refused("same_path") as refusal:
-        Story(root="/work/elsewhere").do(PREPARE)
-    assert "/work/elsewhere" in refusal.value.reason
+        Story(root="/srv/elsewhere").do(PREPARE)
+    assert "/srv/elsewhere" in refusal.value.reason
     assert ROOT in refusal.value.reason
 
 
@@ -390,7 +390,7 @@ def test_a_recreated_workspace_comes_back_at_the_path_it_had():
     assert story.do(RecreateWorkspace(reason="gone", dirty=False)) == [RecreationRequested(reason="gone")]
     assert (story.state.status, story.state.root) == (WorkspaceStatus.REQUESTED, ROOT)
     moved_tree = (trees()[0], Worktree("web", f"{ROOT}/other", "a0", "a1"))
-    for root, worktrees in (("/work/other", trees("/work/other")), (ROOT, moved_tree)):
+    for root, worktrees in (("/srv/other", trees("/srv/other")), (ROOT, moved_tree)):
         with refused("same_path"):
             story.do(RecordPreparation(worker_id=WORKER, root=root, worktrees=worktrees))
     story.do(RecordPreparation(worker_id=OTHER_WORKER, root=ROOT, worktrees=trees(head="b1")))
