@@ -25,6 +25,33 @@
     │       ├── NewerEventVersion
     │       ├── UndecodableEvent
     │       └── EventOutOfOrder
+    ├── GitError                     a repository could not be worked with: repository
+    │   ├── NotARepository
+    │   ├── UnknownRevision
+    │   ├── InvalidBranchName
+    │   ├── DirtyWorktree            uncommitted changes are in the way
+    │   ├── OperationInProgress      a rebase, merge, ... is under way
+    │   ├── MergeConflict
+    │   ├── RefChanged               somebody else moved the branch
+    │   ├── BranchInUse              another worktree has it checked out
+    │   ├── WorktreeExists
+    │   ├── GitTimeout
+    │   └── GitFailed                anything else that git said
+    ├── WorkspaceError               worktrees could not be made or removed: workspace, path
+    ├── ProcessError                 a process could not be run: token
+    │   ├── ExecutableNotFound
+    │   ├── WorkingDirectoryMissing
+    │   ├── ProcessStartFailed
+    │   └── ProcessGone
+    ├── UnknownExecutor
+    ├── TemplateError                a prompt cannot be made: template, line
+    │   └── MissingVariable
+    ├── ProtocolError                engine and worker do not understand one another
+    │   ├── FrameTooLarge
+    │   ├── MalformedFrame
+    │   └── UnknownMethod
+    ├── WorkerUnavailable            no worker, or it went away in the middle of a request
+    ├── EngineClosed
     └── ImpossibleTransition         a table has no such row (a program error, or a damaged log)
 
 Each class has a stable `code` for programs; its facts are attributes; `remedy` says what to do; `str()` puts facts and
@@ -369,6 +396,325 @@ class EventOutOfOrder(LogDamaged):
     """A stream's events do not follow one another: a version is missing, doubled, or not possible in its state."""
 
     code = "event_out_of_order"
+
+
+# --- Git --------------------------------------------------------------------------------------------------------------
+
+
+@attrs.define(kw_only=True, eq=False)
+class GitError(AuraError):
+    """A repository could not be worked with."""
+
+    code = "git"
+    repository: str
+
+    def message(self) -> str:
+        return f"{self.repository} could not be worked with"
+
+
+@attrs.define(kw_only=True, eq=False)
+class NotARepository(GitError):
+    """A folder is in no git repository, or does not exist."""
+
+    code = "not_a_repository"
+    remedy: str = "name a folder in a git repository, or make one with `git init`"
+
+    def message(self) -> str:
+        return f"{self.repository} is not in a git repository"
+
+
+@attrs.define(kw_only=True, eq=False)
+class UnknownRevision(GitError):
+    """A name stands for no commit."""
+
+    code = "unknown_revision"
+    revision: str
+    remedy: str = "name a branch, a tag or a commit that the repository has; an empty repository needs a first commit"
+
+    def message(self) -> str:
+        return f"{self.repository} has no commit {self.revision!r}"
+
+
+@attrs.define(kw_only=True, eq=False)
+class InvalidBranchName(GitError):
+    """Git does not take the name for a branch."""
+
+    code = "invalid_branch_name"
+    branch: str
+    remedy: str = "see git-check-ref-format(1) for what a branch may be called"
+
+    def message(self) -> str:
+        return f"{self.branch!r} is not a name for a branch"
+
+
+@attrs.define(kw_only=True, eq=False)
+class DirtyWorktree(GitError):
+    """Uncommitted changes are in the way; nothing was touched."""
+
+    code = "dirty_worktree"
+    worktree: str
+    paths: tuple[str, ...] = ()
+    remedy: str = "commit or stash them, then try again"
+
+    def message(self) -> str:
+        shown = ", ".join(self.paths[:5]) + (f" and {len(self.paths) - 5} more" if len(self.paths) > 5 else "")
+        return f"{self.worktree} has uncommitted changes in the way: {shown}"
+
+
+@attrs.define(kw_only=True, eq=False)
+class OperationInProgress(GitError):
+    """A worktree is in the middle of something; nothing was touched."""
+
+    code = "operation_in_progress"
+    worktree: str
+    operation: str
+    remedy: str = "finish or abort it, then try again"
+
+    def message(self) -> str:
+        return f"{self.worktree} is in the middle of a {self.operation}"
+
+
+@attrs.define(kw_only=True, eq=False)
+class MergeConflict(GitError):
+    """Two changes contradict one another; nothing was touched."""
+
+    code = "merge_conflict"
+    source: str
+    target: str
+    paths: tuple[str, ...]
+    remedy: str = "resolve it on the branch of the work, then merge again"
+
+    def message(self) -> str:
+        shown = ", ".join(self.paths[:5]) + (f" and {len(self.paths) - 5} more" if len(self.paths) > 5 else "")
+        return f"{self.source} cannot be merged into {self.target}: {shown}"
+
+
+@attrs.define(kw_only=True, eq=False)
+class RefChanged(GitError):
+    """A ref was not where it was expected to be; nothing was touched."""
+
+    code = "ref_changed"
+    ref: str
+    expected: str | None
+    actual: str | None
+    remedy: str = "look at what it is now and decide again"
+
+    def message(self) -> str:
+        return f"{self.ref} is at {self.actual or 'nothing'}, not at {self.expected or 'nothing'}"
+
+
+@attrs.define(kw_only=True, eq=False)
+class BranchInUse(GitError):
+    """A worktree has the branch checked out."""
+
+    code = "branch_in_use"
+    branch: str
+    worktree: str
+    remedy: str = "check something else out there, or remove that worktree"
+
+    def message(self) -> str:
+        return f"branch {self.branch} is checked out at {self.worktree}"
+
+
+@attrs.define(kw_only=True, eq=False)
+class WorktreeExists(GitError):
+    """Something is where a worktree was to be made."""
+
+    code = "worktree_exists"
+    path: str
+    remedy: str = "move it out of the way"
+
+    def message(self) -> str:
+        return f"there is something at {self.path} already"
+
+
+@attrs.define(kw_only=True, eq=False)
+class GitTimeout(GitError):
+    """Git did not answer within `seconds` and was ended."""
+
+    code = "git_timeout"
+    command: str
+    seconds: float
+    remedy: str = "look for a lock or a slow file system, and try again"
+
+    def message(self) -> str:
+        return f"`{self.command}` took longer than {self.seconds:g} s in {self.repository}"
+
+
+@attrs.define(kw_only=True, eq=False)
+class GitFailed(GitError):
+    """Git refused or failed."""
+
+    code = "git_failed"
+    command: str
+    reason: str
+
+    def message(self) -> str:
+        return f"`{self.command}` failed in {self.repository}: {self.reason}"
+
+
+# --- Workspaces, processes, executors ---------------------------------------------------------------------------------
+
+
+@attrs.define(kw_only=True, eq=False)
+class WorkspaceError(AuraError):
+    """A workspace could not be made, used or removed. `left_behind` is what could not be cleaned up."""
+
+    code = "workspace"
+    workspace_id: str
+    path: str
+    reason: str
+    cleaned_up: tuple[str, ...] = ()
+    left_behind: tuple[str, ...] = ()
+
+    def message(self) -> str:
+        rest = f"; left behind: {', '.join(self.left_behind)}" if self.left_behind else ""
+        return f"workspace {self.workspace_id} at {self.path}: {self.reason}{rest}"
+
+
+@attrs.define(kw_only=True, eq=False)
+class ProcessError(AuraError):
+    """A process could not be run, or not be reached."""
+
+    code = "process"
+    token: str
+    reason: str
+
+    def message(self) -> str:
+        return self.reason
+
+
+@attrs.define(kw_only=True, eq=False)
+class ExecutableNotFound(ProcessError):
+    """There is no such program, or it may not be run."""
+
+    code = "executable_not_found"
+    executable: str
+    remedy: str = "install it, or say where it is with --executor-path NAME=PATH"
+
+    def message(self) -> str:
+        return f"{self.executable}: {self.reason}"
+
+
+@attrs.define(kw_only=True, eq=False)
+class WorkingDirectoryMissing(ProcessError):
+    """The folder that a process was to run in is gone."""
+
+    code = "working_directory_missing"
+    path: str
+    remedy: str = "restore the folder, or recreate the workspace"
+
+    def message(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+@attrs.define(kw_only=True, eq=False)
+class ProcessStartFailed(ProcessError):
+    """A process could not be started."""
+
+    code = "process_start_failed"
+
+
+@attrs.define(kw_only=True, eq=False)
+class ProcessGone(ProcessError):
+    """A process has ended, or takes no input any more."""
+
+    code = "process_gone"
+
+
+@attrs.define(kw_only=True, eq=False)
+class UnknownExecutor(AuraError):
+    """No executor of this name is installed."""
+
+    code = "unknown_executor"
+    name: str
+    known: tuple[str, ...]
+
+    def message(self) -> str:
+        return f"there is no executor {self.name!r}; there are {', '.join(self.known)}"
+
+
+@attrs.define(kw_only=True, eq=False)
+class TemplateError(AuraError):
+    """A prompt cannot be made of a template."""
+
+    code = "template"
+    template: str
+    line: int
+    reason: str
+
+    def message(self) -> str:
+        return f"template {self.template}, line {self.line}: {self.reason}"
+
+
+@attrs.define(kw_only=True, eq=False)
+class MissingVariable(TemplateError):
+    """A template uses a variable that has no value."""
+
+    code = "missing_variable"
+    variable: str
+    remedy: str = "give it with --var NAME=VALUE, or correct the template"
+
+    def message(self) -> str:
+        return f"template {self.template}, line {self.line}: {self.variable} has no value: {self.reason}"
+
+
+# --- Engine and worker ------------------------------------------------------------------------------------------------
+
+
+@attrs.define(kw_only=True, eq=False)
+class ProtocolError(AuraError):
+    """Engine and worker do not understand one another; the connection is closed."""
+
+    code = "protocol"
+    reason: str
+
+    def message(self) -> str:
+        return self.reason
+
+
+@attrs.define(kw_only=True, eq=False)
+class FrameTooLarge(ProtocolError):
+    """A message is larger than the other side accepts; sizes in bytes."""
+
+    code = "frame_too_large"
+    size: int
+    limit: int
+
+
+@attrs.define(kw_only=True, eq=False)
+class MalformedFrame(ProtocolError):
+    """A message is no JSON-RPC, or its parameters are not those of its method."""
+
+    code = "malformed_frame"
+
+
+@attrs.define(kw_only=True, eq=False)
+class UnknownMethod(ProtocolError):
+    """A request names a method that this side does not have."""
+
+    code = "unknown_method"
+    method: str
+
+
+@attrs.define(kw_only=True, eq=False)
+class WorkerUnavailable(AuraError):
+    """There is no worker, or it went away in the middle of a request; whether it was carried out is not known."""
+
+    code = "worker_unavailable"
+    reason: str
+    remedy: str = "ask again when the worker is back: requests are repeatable"
+
+    def message(self) -> str:
+        return self.reason
+
+
+@attrs.define(kw_only=True, eq=False)
+class EngineClosed(AuraError):
+    """The engine was used after it was closed."""
+
+    code = "engine_closed"
+    remedy: str = "open it again"
 
 
 @attrs.define(kw_only=True, eq=False)

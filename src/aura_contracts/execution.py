@@ -34,6 +34,7 @@ from aura_contracts.ids import AgentId, ExecutionId, LeaseId, TaskId, WorkerId, 
 from aura_contracts.lease import ProcessIdentity
 from aura_contracts.machine import Aggregate, Command, Evolve, HappenedFact, State, Table, status_only
 from aura_contracts.task import AgentType, RetryPolicy
+from aura_contracts.workspace import MergeStyle
 
 
 class ExecutionStatus(StrEnum):
@@ -62,6 +63,41 @@ RUNNING_STAGES = frozenset(
     }
 )
 """The stages between Queued and the end; each of them may fail (first seed, "Execution Model")."""
+
+
+class Shell(StrEnum):
+    """What a script is written for."""
+
+    BASH = "bash"
+    SH = "sh"
+    ZSH = "zsh"
+    PWSH = "pwsh"
+
+
+class Script(msgspec.Struct, frozen=True, gc=False):
+    """Commands that are run in the workspace before or after the agent. Never with secrets: the log keeps them."""
+
+    text: str
+    shell: Shell = Shell.BASH
+
+
+class RunPlan(msgspec.Struct, frozen=True, gc=False):
+    """How a run is to be made, beyond who runs it and what it is told; kept, so that a restart does the same.
+
+    Never with secrets: the log keeps it for ever. Times are in seconds, None for no limit.
+    """
+
+    options: dict[str, Any] = {}
+    """Settings of the executor for this run, over those of the agent."""
+    variables: dict[str, str] = {}
+    """What prompt templates may use beside what AURA knows."""
+    setup: Script | None = None
+    cleanup: Script | None = None
+    timeout: float | None = None
+    """For each process, wall-clock."""
+    idle_timeout: float | None = None
+    """For each process, without output."""
+    merge_style: MergeStyle = MergeStyle.MERGE
 
 
 class SupervisedProcess(msgspec.Struct, frozen=True, gc=False):
@@ -116,6 +152,7 @@ class ExecutionQueued(Event, frozen=True, kw_only=True):
     workspace_id: WorkspaceId | None = None
     session_id: str | None = None
     retry: RetryPolicy = RetryPolicy()
+    plan: RunPlan = RunPlan()
 
 
 class ExecutionLeased(Event, frozen=True, kw_only=True):
@@ -288,6 +325,7 @@ class Execution(State, frozen=True, kw_only=True):
     session_id: str | None = None
     """The agent's own session: the one to resume, then the newest that the agent named."""
     retry: RetryPolicy = RetryPolicy()
+    plan: RunPlan = RunPlan()
     attempts: dict[str, int] = {}
     """Stage -> attempts begun since it was entered last, counting from 1."""
     retry_at: datetime | None = None
@@ -321,6 +359,14 @@ class Execution(State, frozen=True, kw_only=True):
         """The number of the attempt at the current stage, counting from 1; 0 outside the running stages."""
         return self.attempts.get(self.status, 0)
 
+    @property
+    def process_token(self) -> str:
+        """The token of the process of this attempt at this stage: the execution's id and more, the same whoever asks.
+
+        Starting a token twice starts one process: so a restarted engine asks for what it may have asked for before.
+        """
+        return f"{self.id}-{self.status}-{self.follow_ups}-{self.attempt}"
+
 
 # --- Commands ---------------------------------------------------------------------------------------------------------
 
@@ -339,6 +385,7 @@ class QueueExecution(Command, frozen=True, kw_only=True):
     workspace_id: WorkspaceId | None = None
     session_id: str | None = None
     retry: RetryPolicy = RetryPolicy()
+    plan: RunPlan = RunPlan()
 
 
 class LeaseExecution(Command, frozen=True, kw_only=True):
@@ -575,6 +622,7 @@ def _queued(_: None, event: ExecutionQueued, fact: HappenedFact, status: Executi
         workspace_id=event.workspace_id,
         session_id=event.session_id,
         retry=event.retry,
+        plan=event.plan,
     )
 
 

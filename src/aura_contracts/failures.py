@@ -28,6 +28,12 @@ class FailureReason(StrEnum):
     """Two agents changed the same resource; a human decides."""
     WORKSPACE_ERROR = "WorkspaceError"
     STORE_UNAVAILABLE = "StoreUnavailable"
+    EXECUTABLE_NOT_FOUND = "ExecutableNotFound"
+    """The agent is not installed, or not on the path."""
+    OUTPUT_LIMIT = "OutputLimit"
+    """The process wrote more than is kept of one execution."""
+    STORAGE_FULL = "StorageFull"
+    """There was no room left for what the process wrote."""
 
 
 RETRYABLE = frozenset(

@@ -116,7 +116,10 @@ class Merge(msgspec.Struct, frozen=True, gc=False):
 
 
 class WorkspaceRequested(Event, frozen=True, kw_only=True):
-    """Worktrees were asked for, to work on a task in. An empty `root` leaves the folder to the worker."""
+    """Worktrees were asked for, to work on a task in. An empty `root` leaves the folder to the worker.
+
+    `in_place`: the work is done where the repositories are, or in the folder `root`, without worktrees of its own.
+    """
 
     topic = "workspace.requested"
     workspace_id: WorkspaceId
@@ -127,6 +130,7 @@ class WorkspaceRequested(Event, frozen=True, kw_only=True):
     repositories: tuple[Repository, ...]
     copy_globs: tuple[str, ...] = ()
     root: str = ""
+    in_place: bool = False
 
 
 class WorkspacePrepared(Event, frozen=True, kw_only=True):
@@ -253,6 +257,8 @@ class Workspace(State, frozen=True, kw_only=True):
     repositories: tuple[Repository, ...]
     copy_globs: tuple[str, ...] = ()
     """Untracked files that are copied into a new worktree, as patterns relative to a repository's root."""
+    in_place: bool = False
+    """The work is done where the repositories are, or in the folder `root`: no worktree, no branch, no merge."""
     requested_at: datetime
     worker_id: WorkerId | None = None
     root: str = ""
@@ -293,6 +299,7 @@ class RequestWorkspace(Command, frozen=True, kw_only=True):
     repositories: tuple[Repository, ...]
     copy_globs: tuple[str, ...] = ()
     root: str = ""
+    in_place: bool = False
 
 
 class RecordPreparation(Command, frozen=True, kw_only=True):
@@ -475,6 +482,7 @@ def _requested(_: None, event: WorkspaceRequested, fact: HappenedFact, status: W
         repositories=event.repositories,
         copy_globs=event.copy_globs,
         root=event.root,
+        in_place=event.in_place,
         requested_at=fact.time,
     )
 

@@ -85,7 +85,7 @@ class MemoryRecorder(Recorder):
         return self._meta
 
     @contextmanager
-    def writing(self, stream_ids: Sequence[StreamId] = ()) -> Iterator[_Transaction]:  # noqa: ARG002 - looked up when asked
+    def writing(self, stream_ids: Sequence[StreamId] = ()) -> Iterator[_Transaction]:
         with self._lock:
             transaction = _Transaction(self.events)
             yield transaction

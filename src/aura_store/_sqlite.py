@@ -238,7 +238,7 @@ class SQLiteRecorder(Recorder):
             cursor.execute("INSERT INTO log_head VALUES (1, 0) ON CONFLICT DO NOTHING")
             cursor.executemany("INSERT INTO log_meta VALUES (?, ?) ON CONFLICT DO NOTHING", list(meta.items()))
 
-    def writing(self, stream_ids: Sequence[StreamId] = ()) -> AbstractContextManager[WriteTransaction]:  # noqa: ARG002 - looked up when asked
+    def writing(self, stream_ids: Sequence[StreamId] = ()) -> AbstractContextManager[WriteTransaction]:
         return _Writing(self)
 
     def select_facts(self, stream_id: StreamId, after: int, upto: int | None) -> tuple[int, list[FactRow]]:

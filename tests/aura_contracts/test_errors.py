@@ -21,6 +21,13 @@ NOT_IN_MESSAGE = {
     ("EventTooLarge", "reason"),
     ("RuleViolated", "rule"),  # for programs; the reason says it to people
     ("LogDamaged", "store"),  # known to whoever opened it
+    ("GitError", "repository"),  # the worktree or the path in it says more
+    ("ProcessError", "token"),  # for programs
+    ("WorkspaceError", "cleaned_up"),  # what is gone needs nobody's attention
+    ("FrameTooLarge", "size"),  # in the reason
+    ("FrameTooLarge", "limit"),
+    ("UnknownMethod", "method"),
+    ("RefChanged", "repository"),
 }
 
 every_error = pytest.mark.parametrize("kind", CLASSES)

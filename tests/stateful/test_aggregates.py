@@ -17,6 +17,7 @@ from aura_contracts.board import ReorderColumns
 from aura_contracts.errors import CommandRefused
 from aura_contracts.events import Event
 from aura_contracts.machine import status_only
+from aura_contracts.execution import LeaseExecution
 from aura_contracts.output import Chunk, OutputSource, RecordOutput
 from aura_contracts.template import DefineTemplate, TemplateScope, template_id
 from aura_contracts.workflow import STEP_TABLE, StartWorkflow, StepConfig, StepDefinition, StepType
@@ -71,6 +72,13 @@ def boards(state):
         yield ReorderColumns(order=tuple(column.id for column in reversed(state.columns)))
 
 
+def executions(state):
+    """A new grant raises the epoch of the lease that the execution has."""
+    if state is not None:
+        worker = state.worker_id or IDS[0]
+        yield LeaseExecution(lease_id=state.lease_id or IDS[1], epoch=state.epoch + 1, worker_id=worker)
+
+
 def templates(state):
     """The id follows from the rest."""
     if state is None:
@@ -81,6 +89,7 @@ def templates(state):
 GUIDES = {
     "approval": Guide(commands=approvals),
     "board": Guide(commands=boards),
+    "execution": Guide(commands=executions),
     "output": Guide(commands=outputs),
     "template": Guide(commands=templates),
     "workflow": Guide(

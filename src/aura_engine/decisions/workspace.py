@@ -104,7 +104,7 @@ def _require_repositories(
     """Each repository at most once and only those of the workspace, at least one; with `every`, all of them."""
     names = [part.repository for part in named]
     expected = [repository.name for repository in state.repositories]
-    known = names and set(names) <= set(expected) and len(set(names)) == len(names)
+    known = (names or (every and not expected)) and set(names) <= set(expected) and len(set(names)) == len(names)
     if not known or (every and len(names) != len(expected)):
         reason = f"{'all' if every else 'some'} of {', '.join(expected)} are expected, not {', '.join(names) or 'none'}"
         raise _refuse(state.id, command, "repositories", reason)
@@ -123,12 +123,20 @@ def _require_valid_request(command: RequestWorkspace) -> None:
     if not _SLUG.fullmatch(command.slug) or len(command.slug) > SLUG_LIMIT:
         reason = f"{command.slug!r} is not up to {SLUG_LIMIT} small letters and digits, with single hyphens between"
         raise _refuse(command.workspace_id, command, "slug", reason)
-    if not command.branch.strip() or any(not repository.target_branch.strip() for repository in command.repositories):
+    if command.in_place and not command.root.strip():
+        reason = "work in place is done in a folder that is named"
+        raise _refuse(command.workspace_id, command, "root", reason)
+    unnamed = not command.branch.strip() or any(not r.target_branch.strip() for r in command.repositories)
+    if unnamed and not command.in_place:
         raise _refuse(command.workspace_id, command, "branch", "the branch or a target branch has no name")
-    if any(command.branch == repository.target_branch for repository in command.repositories):
+    if not command.in_place and any(command.branch == repository.target_branch for repository in command.repositories):
         reason = f"{command.branch} is the branch to merge into"
         raise _refuse(command.workspace_id, command, "branch", reason, "work on a branch of its own")
-    if not names or len(set(names)) < len(names) or len({r.path for r in command.repositories}) < len(names):
+    if (
+        not (names or command.in_place)
+        or len(set(names)) < len(names)
+        or len({r.path for r in command.repositories}) < len(names)
+    ):
         reason = "one repository at least, each once, under a name of its own"
         raise _refuse(command.workspace_id, command, "repositories", reason)
     if unfit := [name for name in names if not _FOLDER.fullmatch(name)]:
@@ -219,6 +227,8 @@ def _commit(state: Workspace, command: RecordCommit, context: Context) -> Events
 
 def _start_merge(state: Workspace, command: StartMerge, context: Context) -> Events:
     _require_no_agent(state.id, command, context)
+    if state.in_place:
+        raise _refuse(state.id, command, "in_place", "work in place is where it belongs already")
     if command.dirty:
         reason = "a tree that takes part has uncommitted changes or an operation in progress"
         raise _refuse(state.id, command, "dirty", reason, "commit, or take a snapshot and clean it, then merge")

@@ -235,7 +235,7 @@ class ProjectionConformance:
         raise NotImplementedError
 
     @pytest.fixture(autouse=True)
-    async def _in_time(self, anyio_backend: str) -> AsyncIterator[None]:  # noqa: ARG002 - makes it run on both
+    async def _in_time(self, anyio_backend: str) -> AsyncIterator[None]:
         with anyio.fail_after(self.patience):
             yield
 

@@ -1,0 +1,390 @@
+"""Messages: what engine and worker say to one another, method by method.
+
+The **engine decides, the worker does**. All requests of the engine are repeatable: asked again after a crash of either
+side they do nothing twice, and answer the same. Whatever a worker says about an execution it says under the **epoch**
+of its lease; whoever holds an older one is told so by the answer, and ends what it still runs.
+
+    engine ──► worker    workspace.*   worktrees of a task
+                         process.*     scripts and agents
+                         executors.*   what can be run there
+    worker ──► engine    worker.*      hello, heartbeat
+                         output.*      what processes wrote, in order, acknowledged
+                         agent.*       what agents were understood to say
+
+Method names and field names are the wire format: never renamed. Fields may be added with a default.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import ClassVar
+
+import msgspec
+
+from aura_contracts.execution import Outcome, RunPlan, Script, SupervisedProcess
+from aura_contracts.failures import Failure
+from aura_contracts.ids import ExecutionId, WorkerId, WorkspaceId
+from aura_contracts.lease import HEARTBEAT_INTERVAL, WorkerIdentity
+from aura_contracts.output import Chunk
+from aura_contracts.ports.executors import Answer, AnyEntry, Availability, Capability
+from aura_contracts.ports.processes import ProcessExit
+from aura_contracts.ports.workspaces import Orphan, WorkspaceCondition, WorkspaceSpec
+from aura_contracts.workspace import ConflictedFiles, MergeStyle, RepositoryCommit, Worktree
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all answers; itself the answer that says no more than that it was done."""
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all requests. `method` is the name on the wire, `result` the type of the answer."""
+
+    method: ClassVar[str]
+    result: ClassVar[type[Result]] = Result
+
+
+# --- Engine to worker: workspaces -------------------------------------------------------------------------------------
+
+
+class WorkspacePrepared(Result, frozen=True, kw_only=True):
+    root: str
+    worktrees: tuple[Worktree, ...]
+    directory: str
+    """The folder that scripts and agents are started in."""
+
+
+class PrepareWorkspace(Request, frozen=True, kw_only=True):
+    """Make the worktrees, all or none; those that are there are taken over."""
+
+    method = "workspace.prepare"
+    result = WorkspacePrepared
+    workspace: WorkspaceSpec
+
+
+class Condition(Result, frozen=True, kw_only=True):
+    condition: WorkspaceCondition
+
+
+class InspectWorkspace(Request, frozen=True, kw_only=True):
+    """Say what the workspace is like right now."""
+
+    method = "workspace.inspect"
+    result = Condition
+    workspace: WorkspaceSpec
+
+
+class WorkCollected(Result, frozen=True, kw_only=True):
+    outcome: Outcome
+    heads: tuple[RepositoryCommit, ...]
+    clean: bool
+
+
+class CollectWork(Request, frozen=True, kw_only=True):
+    """Commit everything on the branch, and count what the branch changes."""
+
+    method = "workspace.collect"
+    result = WorkCollected
+    workspace: WorkspaceSpec
+    message: str
+
+
+class FileSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A changed file, fit to be shown and stored: what is not UTF-8 in its name is escaped. Lines None: binary."""
+
+    repository: str
+    path: str
+    kind: str
+    old_path: str | None = None
+    added: int | None = 0
+    removed: int | None = 0
+
+
+class WorkDiff(Result, frozen=True, kw_only=True):
+    files: tuple[FileSummary, ...]
+    patch: str = ""
+    """Unified diff; undecodable bytes are escaped."""
+    truncated: bool = False
+
+
+class DiffWork(Request, frozen=True, kw_only=True):
+    """Show what the workspace changes, uncommitted work included; `patch_limit` is in bytes, 0 for no patch."""
+
+    method = "workspace.diff"
+    result = WorkDiff
+    workspace: WorkspaceSpec
+    patch_limit: int = 1_048_576
+
+
+class SnapshotTaken(Result, frozen=True, kw_only=True):
+    commits: tuple[RepositoryCommit, ...]
+
+
+class TakeSnapshot(Request, frozen=True, kw_only=True):
+    """Write tracked and untracked state to the hidden ref."""
+
+    method = "workspace.snapshot"
+    result = SnapshotTaken
+    workspace: WorkspaceSpec
+    ref: str
+
+
+class RestoreSnapshot(Request, frozen=True, kw_only=True):
+    """Put the worktrees back to a snapshot, over what is there."""
+
+    method = "workspace.restore"
+    workspace: WorkspaceSpec
+    ref: str
+
+
+class WorkMerged(Result, frozen=True, kw_only=True):
+    """Either commits on the targets, or conflicts and nothing touched."""
+
+    commits: tuple[RepositoryCommit, ...] = ()
+    conflicts: tuple[ConflictedFiles, ...] = ()
+
+
+class MergeWork(Request, frozen=True, kw_only=True):
+    """Merge the branch into its targets, all or none."""
+
+    method = "workspace.merge"
+    result = WorkMerged
+    workspace: WorkspaceSpec
+    style: MergeStyle
+    message: str
+
+
+class RemoveWorkspace(Request, frozen=True, kw_only=True):
+    """Remove the worktrees, whatever they hold; with `delete_branch` also the branch, if its target has all of it."""
+
+    method = "workspace.remove"
+    workspace: WorkspaceSpec
+    delete_branch: bool = False
+
+
+class OrphansFound(Result, frozen=True, kw_only=True):
+    orphans: tuple[Orphan, ...]
+
+
+class FindOrphans(Request, frozen=True, kw_only=True):
+    """List what workspaces that are not `living` left behind."""
+
+    method = "workspace.orphans"
+    result = OrphansFound
+    living: tuple[WorkspaceId, ...]
+
+
+class RemoveOrphan(Request, frozen=True, kw_only=True):
+    """Remove an orphan, after a snapshot of what it holds unsaved."""
+
+    method = "workspace.remove_orphan"
+    result = SnapshotTaken
+    orphan: Orphan
+    ref: str
+
+
+class PoolWarmed(Result, frozen=True, kw_only=True):
+    made: int
+
+
+class WarmPool(Request, frozen=True, kw_only=True):
+    """Fill the pool of a repository."""
+
+    method = "workspace.warm"
+    result = PoolWarmed
+    repository: str
+    count: int
+
+
+# --- Engine to worker: processes --------------------------------------------------------------------------------------
+
+
+class AgentWork(msgspec.Struct, frozen=True, kw_only=True):
+    """What an agent is to do. `options` are those of the agent; those of the plan go over them."""
+
+    executor: str
+    prompt: str
+    options: dict[str, object] = {}
+    session_id: str | None = None
+
+
+class ProcessStarted(Result, frozen=True, kw_only=True):
+    process: SupervisedProcess
+
+
+class StartProcess(Request, frozen=True, kw_only=True):
+    """Run a script or an agent; if the token was started before, take it over. Exactly one of `script` and `agent`.
+
+    `next_record` is the number of the next record of output that the engine does not have.
+    """
+
+    method = "process.start"
+    result = ProcessStarted
+    execution_id: ExecutionId
+    epoch: int
+    token: str
+    stage: str
+    directory: str
+    next_record: int
+    plan: RunPlan
+    script: Script | None = None
+    agent: AgentWork | None = None
+    grace: float
+
+
+class ProcessFinished(Result, frozen=True, kw_only=True):
+    exit: ProcessExit
+    failure: Failure | None = None
+    """What the exit means, judged by the executor (or, for a script, by its exit code)."""
+
+
+class AwaitProcess(Request, frozen=True, kw_only=True):
+    """Answer once the process has ended and all it wrote was acknowledged by the engine."""
+
+    method = "process.await"
+    result = ProcessFinished
+    execution_id: ExecutionId
+    epoch: int
+    token: str
+
+
+class InterruptProcess(Request, frozen=True, kw_only=True):
+    """Begin to end the process; again: do not wait for the next step of its ending."""
+
+    method = "process.interrupt"
+    token: str
+    reason: str = ""
+
+
+class AnswerPermission(Request, frozen=True, kw_only=True):
+    """Tell a waiting agent what was decided."""
+
+    method = "process.answer"
+    token: str
+    request_id: str
+    answer: Answer
+
+
+class ForgetProcess(Request, frozen=True, kw_only=True):
+    """Delete what is kept of the process: the engine has recorded how it ended."""
+
+    method = "process.forget"
+    token: str
+
+
+# --- Engine to worker: executors --------------------------------------------------------------------------------------
+
+
+class ExecutorInfo(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    summary: str
+    capability: Capability
+    availability: Availability
+
+
+class ExecutorsListed(Result, frozen=True, kw_only=True):
+    executors: tuple[ExecutorInfo, ...]
+
+
+class ListExecutors(Request, frozen=True, kw_only=True):
+    """Say what can be run; with `names`, only about these."""
+
+    method = "executors.list"
+    result = ExecutorsListed
+    names: tuple[str, ...] = ()
+
+
+# --- Worker to engine -------------------------------------------------------------------------------------------------
+
+
+class Welcome(Result, frozen=True, kw_only=True):
+    """The worker is connected. It sends a heartbeat every `heartbeat` seconds."""
+
+    engine_id: str
+    heartbeat: float = HEARTBEAT_INTERVAL
+
+
+class KnownProcess(msgspec.Struct, frozen=True, kw_only=True):
+    """A process that the worker has kept from before it was restarted."""
+
+    token: str
+    running: bool
+
+
+class Hello(Request, frozen=True, kw_only=True):
+    """The first message of a connection."""
+
+    method = "worker.hello"
+    result = Welcome
+    protocol: int
+    """The version of this protocol: 1."""
+    worker_id: WorkerId
+    identity: WorkerIdentity
+    version: str
+    """Of AURA."""
+    processes: tuple[KnownProcess, ...] = ()
+
+
+class Heartbeat(Request, frozen=True, kw_only=True):
+    """The worker is alive."""
+
+    method = "worker.heartbeat"
+
+
+class OutputAccepted(Result, frozen=True, kw_only=True):
+    """`next` is the number of the next record that the engine does not have: everything before it is durable."""
+
+    next: int
+
+
+class AppendOutput(Request, frozen=True, kw_only=True):
+    """Hand over records of output; the first has the number `first`."""
+
+    method = "output.append"
+    result = OutputAccepted
+    execution_id: ExecutionId
+    epoch: int
+    first: int
+    chunks: tuple[Chunk, ...]
+
+
+class ReportEntries(Request, frozen=True, kw_only=True):
+    """Hand over what the agent was understood to say, in order."""
+
+    method = "agent.entries"
+    execution_id: ExecutionId
+    epoch: int
+    token: str
+    entries: tuple[AnyEntry, ...]
+
+
+# --- All --------------------------------------------------------------------------------------------------------------
+
+PROTOCOL_VERSION = 1
+
+TO_WORKER: Mapping[str, type[Request]] = MappingProxyType(
+    {
+        request.method: request
+        for request in (
+            PrepareWorkspace,
+            InspectWorkspace,
+            CollectWork,
+            DiffWork,
+            TakeSnapshot,
+            RestoreSnapshot,
+            MergeWork,
+            RemoveWorkspace,
+            FindOrphans,
+            RemoveOrphan,
+            WarmPool,
+            StartProcess,
+            AwaitProcess,
+            InterruptProcess,
+            AnswerPermission,
+            ForgetProcess,
+            ListExecutors,
+        )
+    }
+)
+
+TO_ENGINE: Mapping[str, type[Request]] = MappingProxyType(
+    {request.method: request for request in (Hello, Heartbeat, AppendOutput, ReportEntries)}
+)
