@@ -15,11 +15,19 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 COMMANDS = {
-    "demo": "a story from request to merge, told by the real log, and proof that replaying it agrees",
+    "run": "one task from prompt to review, on the repository of the current folder",
+    "demo": "the whole lifecycle on a throw-away repository with a scripted agent, and proof that its replay agrees",
+    "task": "tasks: create, list, show, assign, follow up, cancel, retry, decompose, move",
+    "approval": "what waits for a human: list, show, approve, reject, delegate",
+    "agent": "the pool of agents: add, list, show, disable",
+    "workspace": "worktrees and their safety copies: list, show, diff, snapshot, restore, clean, warm",
+    "executors": "the adapters, whether their agents are installed, what they can do",
+    "session": "sessions of agents that can be gone on with",
     "events": "list the log, or follow it",
     "replay": "the state of everything, or of one task, by folding its events; now, then, and what changed",
     "audit": "prove that the log is as it was written; record and export the proof",
     "db": "check and rebuild the read models; what is in the store",
+    "doctor": "what was left behind or is stuck, and what to do about it",
 }
 """Every command with what it does, in the order of ``aura --help``."""
 
@@ -34,7 +42,11 @@ environment:
   AURA_DEBUG           set it to see the traceback of an unexpected error
   NO_COLOR             set it for output without colour
 
-exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted
+exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted; of an agent that fails, its own
+"""
+
+_VERBATIM = {"run": ("--param",)}
+"""Options by command whose value is the next word, whatever it begins with: ``--param -lc``, which `argparse` refuses.
 """
 
 
@@ -85,7 +97,21 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
         if name in words:
             import_module(f"aura_cli.commands.{name}").configure(command)
-    return parser.parse_args(words)
+    return parser.parse_args(_joined(words))
+
+
+def _joined(words: Sequence[str]) -> list[str]:
+    """Return the words with options joined to values that `argparse` would take for options."""
+    options: tuple[str, ...] = ()
+    joined: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        options = options or _VERBATIM.get(word, ())
+        value = next(rest, None) if word in options else None
+        joined.append(word if value is None else f"{word}={value}")
+        if word == "--":
+            break
+    return [*joined, *rest]
 
 
 def add_subcommands(
@@ -119,8 +145,41 @@ def finish(parser: argparse.ArgumentParser, run: object) -> None:
 def count(text: str) -> int:
     """Return a number from 0 up, such as a position of the log."""
     if not (text.isascii() and text.isdecimal() and len(text) < 19):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a position: a number from 0 up")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 up")
     return int(text)
+
+
+def pair(text: str) -> "tuple[str, str]":
+    """Return a name and a value that are written ``NAME=VALUE``."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} is not written NAME=VALUE")
+    return name.strip(), value
+
+
+def seconds(text: str) -> float:
+    """Return a time in seconds, above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return value
+
+
+def number(text: str) -> int:
+    """Return a number from 1 up."""
+    if count(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 up")
+    return int(text)
+
+
+def truth(text: str) -> bool:
+    """Return what ``true`` and ``false`` mean."""
+    if text not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+    return text == "true"
 
 
 def _add_everywhere(parser: argparse.ArgumentParser, *, with_defaults: bool) -> None:

@@ -64,6 +64,44 @@ class ReadModelsDiffer(AuraError):
         return f"{self.rows} rows of the read models and {self.snapshots} snapshots do not say what the log says"
 
 
+@attrs.define(kw_only=True, eq=False)
+class RunFailed(AuraError):
+    """A run did not end well; `reason` is one of `FailureReason`, or the status of the task."""
+
+    code = "run_failed"
+    task_id: str
+    reason: str
+    problem: str
+
+    def message(self) -> str:
+        return self.problem
+
+
+@attrs.define(kw_only=True, eq=False)
+class NoSession(AuraError):
+    """There is no session of an agent to go on with."""
+
+    code = "no_session"
+    executor: str
+    place: str
+    remedy: str = "leave --resume-latest out; aura session list lists what there is"
+
+    def message(self) -> str:
+        return f"no run of {self.executor} in {self.place} has a session"
+
+
+@attrs.define(kw_only=True, eq=False)
+class NotHealthy(AuraError):
+    """Something is left behind, or broken, that a human should know of."""
+
+    code = "not_healthy"
+    problems: int
+    remedy: str = "aura doctor --fix puts right what can be"
+
+    def message(self) -> str:
+        return f"{self.problems} thing{'s' * (self.problems != 1)} not in order"
+
+
 def describe(error: BaseException) -> dict[str, Any]:
     """Return an error as data: its stable code, what happened, what to do, its facts."""
     if isinstance(error, WrongUsage):

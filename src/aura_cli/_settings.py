@@ -8,8 +8,7 @@ from typing import Any
 
 import attrs
 
-from aura_contracts.actors import Actor, human
-from aura_contracts.errors import InvalidInput
+from aura_contracts.actors import Actor
 
 PATIENCE = 10.0
 """Seconds that somebody at a terminal waits for a database that is away."""
@@ -24,6 +23,12 @@ class Settings:
 
     store_given: bool
     """Whether the store was named on the command line."""
+
+    home: Path
+    """The folder of AURA's data."""
+
+    environment: Mapping[str, str] = attrs.field(repr=False)
+    """What agents are given, and where programs are looked for."""
 
     encryption_key: str | None = attrs.field(repr=False)
     compression: Any
@@ -47,11 +52,17 @@ class Settings:
 
 def read_settings(arguments: argparse.Namespace, environment: Mapping[str, str] | None = None) -> Settings:
     """Return the settings; an argument goes before the environment, an empty variable is none."""
-    given = {name: value for name, value in (environment or os.environ).items() if value}
+    from aura_engine.machine import home_of
+
+    environment = dict(environment or os.environ)
+    given = {name: value for name, value in environment.items() if value}
+    home = home_of(given)
     compression = arguments.compression or given.get("AURA_COMPRESSION")
     return Settings(
-        store=arguments.store or given.get("AURA_STORE") or _default_store(given),
+        store=arguments.store or given.get("AURA_STORE") or f"sqlite:///{home / 'aura.db'}",
         store_given=arguments.store is not None,
+        home=home,
+        environment=environment,
         encryption_key=given.get("AURA_ENCRYPTION_KEY"),
         compression=None if compression == "none" else compression,
         json=arguments.json,
@@ -65,23 +76,8 @@ def debugging() -> bool:
     return bool(os.environ.get("AURA_DEBUG"))
 
 
-def _default_store(given: Mapping[str, str]) -> str:
-    home = given.get("AURA_HOME")
-    if home is None:
-        from platformdirs import user_data_path
-
-        folder = user_data_path("aura", appauthor=False)
-    else:
-        folder = Path(home).expanduser().absolute()
-    return f"sqlite:///{folder / 'aura.db'}"
-
-
 def acting_user(environment: Mapping[str, str] | None = None) -> Actor:
     """Return who is at the keyboard: AURA_USER, or the login. Raises `InvalidInput` when neither is known."""
-    from getpass import getuser
+    from aura_engine.machine import user_of
 
-    try:
-        return human((environment or os.environ).get("AURA_USER") or getuser())
-    except (OSError, KeyError) as error:  # a user id without a name, as in a container
-        reason = f"the machine does not know your name: {error}"
-        raise InvalidInput(field="AURA_USER", reason=reason, remedy="set AURA_USER to your name") from error
+    return user_of(environment or os.environ)

@@ -90,6 +90,24 @@ class Terminal:
             self.err.write(f"{_styled(text, ('dim',)) if self.color_err else text}\n")
             self.err.flush()
 
+    def read_all(self) -> str:
+        """Return all of standard input, as text. Raises `InvalidInput` where it is not UTF-8."""
+        from aura_contracts.errors import InvalidInput
+
+        if sys.stdin is None:
+            return ""
+        try:
+            return sys.stdin.buffer.read().decode()
+        except UnicodeDecodeError as error:
+            raise InvalidInput(field="standard input", reason=f"it is not UTF-8: {error}") from error
+
+    @property
+    def keyboard(self) -> int | None:
+        """The descriptor at which a human can be asked something: None where there is nobody, or nobody who reads."""
+        if sys.stdin is None or self.json or self.quiet or not (sys.stdin.isatty() and self.err.isatty()):
+            return None
+        return sys.stdin.fileno()
+
     def progress(self, what: str, done: int, total: int) -> None:
         """Show how far long work has come, on a terminal only."""
         if not (self.quiet or self.json) and self.err.isatty():

@@ -127,6 +127,7 @@ class ApprovalRequested(Event, frozen=True, kw_only=True):
     proposed_solution: str = ""
     confidence: float | None = None
     tool_call: ToolCall | None = None
+    commits: dict[str, str] = {}
     quorum: int = 1
     deadline: Instant | None = None
     on_expiry: OnExpiry = OnExpiry.DENY
@@ -227,6 +228,8 @@ class Approval(State, frozen=True, kw_only=True):
     confidence: float | None = None
     """How sure the agent is, 0 to 1."""
     tool_call: ToolCall | None = None
+    commits: dict[str, str] = {}
+    """Repository -> the commit that is proposed: what was approved is this, and nothing that came later."""
     reviewers: tuple[str, ...] = ()
     """Names of the humans who may decide from the start: the creator and those assigned."""
     quorum: int = 1
@@ -320,6 +323,7 @@ class RequestApproval(Command, frozen=True, kw_only=True):
     proposed_solution: str = ""
     confidence: float | None = None
     tool_call: ToolCall | None = None
+    commits: dict[str, str] = {}
     quorum: int = 1
     deadline: Instant | None = None
     on_expiry: OnExpiry = OnExpiry.DENY
@@ -428,6 +432,7 @@ def _requested(_: None, event: ApprovalRequested, fact: HappenedFact, status: Ap
         proposed_solution=event.proposed_solution,
         confidence=event.confidence,
         tool_call=event.tool_call,
+        commits=event.commits,
         reviewers=event.reviewers,
         quorum=event.quorum,
         deadline=event.deadline,

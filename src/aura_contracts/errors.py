@@ -50,6 +50,7 @@
     │   ├── FrameTooLarge
     │   ├── MalformedFrame
     │   └── UnknownMethod
+    ├── RemoteError                  the other side failed in a way that this one has no class for
     ├── WorkerUnavailable            no worker, or it went away in the middle of a request
     ├── EngineClosed
     └── ImpossibleTransition         a table has no such row (a program error, or a damaged log)
@@ -631,7 +632,7 @@ class UnknownExecutor(AuraError):
     known: tuple[str, ...]
 
     def message(self) -> str:
-        return f"there is no executor {self.name!r}; there are {', '.join(self.known)}"
+        return f"there is no executor {self.name!r}; there are {', '.join(self.known) or 'none'}"
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -695,6 +696,19 @@ class UnknownMethod(ProtocolError):
 
     code = "unknown_method"
     method: str
+
+
+@attrs.define(kw_only=True, eq=False)
+class RemoteError(AuraError):
+    """The other side failed with an error that this side does not know; `remote_code` and `details` are its own."""
+
+    code = "remote"
+    remote_code: str
+    reason: str
+    details: dict[str, Any] = attrs.field(factory=dict)
+
+    def message(self) -> str:
+        return self.reason
 
 
 @attrs.define(kw_only=True, eq=False)

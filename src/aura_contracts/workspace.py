@@ -14,6 +14,8 @@ recreating, restoring an older state) is refused while there is work that nothin
 A recreated workspace comes back at the path it had, because agents key their sessions by directory.
 """
 
+import re
+import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
@@ -110,6 +112,39 @@ class Merge(msgspec.Struct, frozen=True, gc=False):
     style: MergeStyle
     commits: tuple[RepositoryCommit, ...]
     merged_at: datetime
+
+
+# --- Names ------------------------------------------------------------------------------------------------------------
+
+WORKSPACE_SLUG_LIMIT = 60
+"""Characters in a slug, at most: room for a branch and a folder name on every file system."""
+
+_SHORT_ID = 8
+"""Hexadecimal digits: of a UUIDv7 the last ones are random (RFC 9562, section 5.7), the first 12 are the time."""
+
+
+def workspace_slug(title: str) -> str:
+    """Return `title` as folders and branches can hold it: small letters and digits, single hyphens between them.
+
+    Letters with marks lose these; what has no such spelling (other scripts, emoji) is left out, and where nothing
+    remains the slug is ``work``. Cut to `WORKSPACE_SLUG_LIMIT`, between words where it can be.
+    """
+    plain = unicodedata.normalize("NFKD", title.casefold()).encode("ascii", "ignore").decode("ascii")
+    slug = "-".join(re.findall(r"[a-z0-9]+", plain.lower()))
+    if len(slug) > WORKSPACE_SLUG_LIMIT:
+        whole_words = slug[: WORKSPACE_SLUG_LIMIT + 1].rpartition("-")[0]
+        slug = whole_words or slug[:WORKSPACE_SLUG_LIMIT]
+    return slug or "work"
+
+
+def workspace_folder(workspace_id: WorkspaceId, slug: str) -> str:
+    """Return the name of the workspace's folder: ``<short id>-<slug>``."""
+    return f"{workspace_id.replace('-', '')[-_SHORT_ID:]}-{slug}"
+
+
+def workspace_branch(workspace_id: WorkspaceId, slug: str) -> str:
+    """Return the name of the workspace's branch: ``aura/<short id>-<slug>``."""
+    return f"aura/{workspace_folder(workspace_id, slug)}"
 
 
 # --- Events -----------------------------------------------------------------------------------------------------------

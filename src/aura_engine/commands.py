@@ -25,6 +25,7 @@ from aura_engine.decisions import DECIDERS
 from aura_engine.decisions._decider import Context, Decider
 
 R = TypeVar("R")
+S = TypeVar("S", bound=State)
 
 
 class LoadedState(Protocol):
@@ -66,6 +67,12 @@ class Unit:
         self.position = 0
         """Of the last event of this unit in the log, once it is recorded; 0 before, and where nothing was to record."""
 
+    def acting_as(self, actor: Actor) -> "Unit":
+        """Return this unit in the hands of another actor: what both decide is recorded together."""
+        other = Unit(self._desk, actor, self._correlation_id, self._command_id)
+        other._loaded = self._loaded
+        return other
+
     async def handle(self, aggregate_id: StreamId, command: Command) -> Any:
         """Decide `command` and return the state it leads to. Raises `CommandRefused`; the unit is unchanged then."""
         decider = _DECIDER_OF[type(command)]
@@ -77,6 +84,13 @@ class Unit:
         loaded.state = decision.state
         loaded.facts += [self._fact(event, now) for event in decision.events]
         return decision.state
+
+    async def look(self, aggregate: Aggregate[Any], aggregate_id: StreamId) -> Any:
+        """Return the state of an aggregate as this unit sees it, None if it does not exist.
+
+        What was looked at must not have changed when the unit is recorded.
+        """
+        return (await self._load(aggregate, aggregate_id)).state
 
     async def record(self) -> None:
         """Append everything decided, at once; a unit that decided nothing appends nothing.
@@ -124,6 +138,11 @@ class Desk:
     load: Load
     clock: Clock
     ids: IdFactory
+
+    async def get(self, aggregate: Aggregate[S], aggregate_id: StreamId) -> S | None:
+        """Return the state of an aggregate, None if it does not exist."""
+        state: S | None = (await self.load(aggregate, aggregate_id)).state  # type: ignore[assignment]
+        return state
 
     @asynccontextmanager
     async def unit(self, actor: Actor, *, correlation_id: str | None = None) -> AsyncIterator[Unit]:

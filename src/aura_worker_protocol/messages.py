@@ -16,7 +16,7 @@ Method names and field names are the wire format: never renamed. Fields may be a
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
 
@@ -35,11 +35,19 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all answers; itself the answer that says no more than that it was done."""
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
+R_co = TypeVar("R_co", bound=Result, covariant=True)
+
+
+class Request(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
     """Base of all requests. `method` is the name on the wire, `result` the type of the answer."""
 
     method: ClassVar[str]
     result: ClassVar[type[Result]] = Result
+
+    @property
+    def lane(self) -> str:
+        """Requests of one lane are carried out one after another, in the order they were sent; empty: all at once."""
+        return ""
 
 
 # --- Engine to worker: workspaces -------------------------------------------------------------------------------------
@@ -52,7 +60,7 @@ class WorkspacePrepared(Result, frozen=True, kw_only=True):
     """The folder that scripts and agents are started in."""
 
 
-class PrepareWorkspace(Request, frozen=True, kw_only=True):
+class PrepareWorkspace(Request[WorkspacePrepared], frozen=True, kw_only=True):
     """Make the worktrees, all or none; those that are there are taken over."""
 
     method = "workspace.prepare"
@@ -64,7 +72,7 @@ class Condition(Result, frozen=True, kw_only=True):
     condition: WorkspaceCondition
 
 
-class InspectWorkspace(Request, frozen=True, kw_only=True):
+class InspectWorkspace(Request[Condition], frozen=True, kw_only=True):
     """Say what the workspace is like right now."""
 
     method = "workspace.inspect"
@@ -78,7 +86,7 @@ class WorkCollected(Result, frozen=True, kw_only=True):
     clean: bool
 
 
-class CollectWork(Request, frozen=True, kw_only=True):
+class CollectWork(Request[WorkCollected], frozen=True, kw_only=True):
     """Commit everything on the branch, and count what the branch changes."""
 
     method = "workspace.collect"
@@ -105,7 +113,7 @@ class WorkDiff(Result, frozen=True, kw_only=True):
     truncated: bool = False
 
 
-class DiffWork(Request, frozen=True, kw_only=True):
+class DiffWork(Request[WorkDiff], frozen=True, kw_only=True):
     """Show what the workspace changes, uncommitted work included; `patch_limit` is in bytes, 0 for no patch."""
 
     method = "workspace.diff"
@@ -118,7 +126,7 @@ class SnapshotTaken(Result, frozen=True, kw_only=True):
     commits: tuple[RepositoryCommit, ...]
 
 
-class TakeSnapshot(Request, frozen=True, kw_only=True):
+class TakeSnapshot(Request[SnapshotTaken], frozen=True, kw_only=True):
     """Write tracked and untracked state to the hidden ref."""
 
     method = "workspace.snapshot"
@@ -127,7 +135,7 @@ class TakeSnapshot(Request, frozen=True, kw_only=True):
     ref: str
 
 
-class RestoreSnapshot(Request, frozen=True, kw_only=True):
+class RestoreSnapshot(Request[Result], frozen=True, kw_only=True):
     """Put the worktrees back to a snapshot, over what is there."""
 
     method = "workspace.restore"
@@ -142,7 +150,7 @@ class WorkMerged(Result, frozen=True, kw_only=True):
     conflicts: tuple[ConflictedFiles, ...] = ()
 
 
-class MergeWork(Request, frozen=True, kw_only=True):
+class MergeWork(Request[WorkMerged], frozen=True, kw_only=True):
     """Merge the branch into its targets, all or none."""
 
     method = "workspace.merge"
@@ -152,7 +160,7 @@ class MergeWork(Request, frozen=True, kw_only=True):
     message: str
 
 
-class RemoveWorkspace(Request, frozen=True, kw_only=True):
+class RemoveWorkspace(Request[Result], frozen=True, kw_only=True):
     """Remove the worktrees, whatever they hold; with `delete_branch` also the branch, if its target has all of it."""
 
     method = "workspace.remove"
@@ -160,11 +168,32 @@ class RemoveWorkspace(Request, frozen=True, kw_only=True):
     delete_branch: bool = False
 
 
+class RepositoryDescribed(Result, frozen=True, kw_only=True):
+    """What there is at a path. Without a repository `path` is the folder itself, and the rest is empty."""
+
+    path: str
+    """The top of the worktree that it is in, absolute."""
+    name: str
+    """Of that folder, fit to be a folder in a workspace."""
+    repository: bool
+    branch: str | None = None
+    """The branch that is checked out."""
+    head: str | None = None
+
+
+class DescribeRepository(Request[RepositoryDescribed], frozen=True, kw_only=True):
+    """Say what there is at a path on the worker. Raises `NotARepository` only for a folder that does not exist."""
+
+    method = "workspace.describe"
+    result = RepositoryDescribed
+    path: str
+
+
 class OrphansFound(Result, frozen=True, kw_only=True):
     orphans: tuple[Orphan, ...]
 
 
-class FindOrphans(Request, frozen=True, kw_only=True):
+class FindOrphans(Request[OrphansFound], frozen=True, kw_only=True):
     """List what workspaces that are not `living` left behind."""
 
     method = "workspace.orphans"
@@ -172,7 +201,7 @@ class FindOrphans(Request, frozen=True, kw_only=True):
     living: tuple[WorkspaceId, ...]
 
 
-class RemoveOrphan(Request, frozen=True, kw_only=True):
+class RemoveOrphan(Request[SnapshotTaken], frozen=True, kw_only=True):
     """Remove an orphan, after a snapshot of what it holds unsaved."""
 
     method = "workspace.remove_orphan"
@@ -185,7 +214,7 @@ class PoolWarmed(Result, frozen=True, kw_only=True):
     made: int
 
 
-class WarmPool(Request, frozen=True, kw_only=True):
+class WarmPool(Request[PoolWarmed], frozen=True, kw_only=True):
     """Fill the pool of a repository."""
 
     method = "workspace.warm"
@@ -202,7 +231,7 @@ class AgentWork(msgspec.Struct, frozen=True, kw_only=True):
 
     executor: str
     prompt: str
-    options: dict[str, object] = {}
+    options: dict[str, Any] = {}
     session_id: str | None = None
 
 
@@ -210,7 +239,7 @@ class ProcessStarted(Result, frozen=True, kw_only=True):
     process: SupervisedProcess
 
 
-class StartProcess(Request, frozen=True, kw_only=True):
+class StartProcess(Request[ProcessStarted], frozen=True, kw_only=True):
     """Run a script or an agent; if the token was started before, take it over. Exactly one of `script` and `agent`.
 
     `next_record` is the number of the next record of output that the engine does not have.
@@ -236,7 +265,7 @@ class ProcessFinished(Result, frozen=True, kw_only=True):
     """What the exit means, judged by the executor (or, for a script, by its exit code)."""
 
 
-class AwaitProcess(Request, frozen=True, kw_only=True):
+class AwaitProcess(Request[ProcessFinished], frozen=True, kw_only=True):
     """Answer once the process has ended and all it wrote was acknowledged by the engine."""
 
     method = "process.await"
@@ -246,7 +275,7 @@ class AwaitProcess(Request, frozen=True, kw_only=True):
     token: str
 
 
-class InterruptProcess(Request, frozen=True, kw_only=True):
+class InterruptProcess(Request[Result], frozen=True, kw_only=True):
     """Begin to end the process; again: do not wait for the next step of its ending."""
 
     method = "process.interrupt"
@@ -254,7 +283,7 @@ class InterruptProcess(Request, frozen=True, kw_only=True):
     reason: str = ""
 
 
-class AnswerPermission(Request, frozen=True, kw_only=True):
+class AnswerPermission(Request[Result], frozen=True, kw_only=True):
     """Tell a waiting agent what was decided."""
 
     method = "process.answer"
@@ -263,7 +292,7 @@ class AnswerPermission(Request, frozen=True, kw_only=True):
     answer: Answer
 
 
-class ForgetProcess(Request, frozen=True, kw_only=True):
+class ForgetProcess(Request[Result], frozen=True, kw_only=True):
     """Delete what is kept of the process: the engine has recorded how it ended."""
 
     method = "process.forget"
@@ -284,7 +313,7 @@ class ExecutorsListed(Result, frozen=True, kw_only=True):
     executors: tuple[ExecutorInfo, ...]
 
 
-class ListExecutors(Request, frozen=True, kw_only=True):
+class ListExecutors(Request[ExecutorsListed], frozen=True, kw_only=True):
     """Say what can be run; with `names`, only about these."""
 
     method = "executors.list"
@@ -309,7 +338,7 @@ class KnownProcess(msgspec.Struct, frozen=True, kw_only=True):
     running: bool
 
 
-class Hello(Request, frozen=True, kw_only=True):
+class Hello(Request[Welcome], frozen=True, kw_only=True):
     """The first message of a connection."""
 
     method = "worker.hello"
@@ -323,7 +352,7 @@ class Hello(Request, frozen=True, kw_only=True):
     processes: tuple[KnownProcess, ...] = ()
 
 
-class Heartbeat(Request, frozen=True, kw_only=True):
+class Heartbeat(Request[Result], frozen=True, kw_only=True):
     """The worker is alive."""
 
     method = "worker.heartbeat"
@@ -335,7 +364,7 @@ class OutputAccepted(Result, frozen=True, kw_only=True):
     next: int
 
 
-class AppendOutput(Request, frozen=True, kw_only=True):
+class AppendOutput(Request[OutputAccepted], frozen=True, kw_only=True):
     """Hand over records of output; the first has the number `first`."""
 
     method = "output.append"
@@ -345,22 +374,35 @@ class AppendOutput(Request, frozen=True, kw_only=True):
     first: int
     chunks: tuple[Chunk, ...]
 
+    @property
+    def lane(self) -> str:
+        return self.execution_id
 
-class ReportEntries(Request, frozen=True, kw_only=True):
-    """Hand over what the agent was understood to say, in order."""
+
+class ReportEntries(Request[Result], frozen=True, kw_only=True):
+    """Hand over what the agent was understood to say, in order.
+
+    In one lane with the output, ahead of the records that it was understood from: a report whose output was not
+    accepted comes again after a restart of the worker. `record` is the number of the last of these records.
+    """
 
     method = "agent.entries"
     execution_id: ExecutionId
     epoch: int
     token: str
     entries: tuple[AnyEntry, ...]
+    record: int = 0
+
+    @property
+    def lane(self) -> str:
+        return self.execution_id
 
 
 # --- All --------------------------------------------------------------------------------------------------------------
 
 PROTOCOL_VERSION = 1
 
-TO_WORKER: Mapping[str, type[Request]] = MappingProxyType(
+TO_WORKER: Mapping[str, type[Request[Any]]] = MappingProxyType(
     {
         request.method: request
         for request in (
@@ -372,6 +414,7 @@ TO_WORKER: Mapping[str, type[Request]] = MappingProxyType(
             RestoreSnapshot,
             MergeWork,
             RemoveWorkspace,
+            DescribeRepository,
             FindOrphans,
             RemoveOrphan,
             WarmPool,
@@ -385,6 +428,6 @@ TO_WORKER: Mapping[str, type[Request]] = MappingProxyType(
     }
 )
 
-TO_ENGINE: Mapping[str, type[Request]] = MappingProxyType(
+TO_ENGINE: Mapping[str, type[Request[Any]]] = MappingProxyType(
     {request.method: request for request in (Hello, Heartbeat, AppendOutput, ReportEntries)}
 )

@@ -31,8 +31,14 @@ READS = {
 """What only the edge may use, by its dotted name."""
 
 ALLOWED = {
-    "aura_cli/_settings.py": {"os.environ", "getpass.getuser"},
+    "aura_cli/_settings.py": {"os.environ"},
+    "aura_cli/_terminal.py": {"sys.stdin"},
     "aura_cli/main.py": {"sys.argv"},
+    # what a program gets that does not say otherwise
+    "aura_engine/machine.py": {"os.environ", "getpass.getuser"},
+    # processes of their own
+    "aura_executors/_scripted_agent.py": {"os.environ", "sys.argv", "sys.stdin"},
+    "aura_executors/supervisor.py": {"os.environ", "sys.argv", "sys.stdin"},
 }
 
 PRINTS = {"aura_cli/_arguments.py"}

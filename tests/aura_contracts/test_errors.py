@@ -28,6 +28,8 @@ NOT_IN_MESSAGE = {
     ("FrameTooLarge", "limit"),
     ("UnknownMethod", "method"),
     ("RefChanged", "repository"),
+    ("RemoteError", "remote_code"),  # for programs
+    ("RemoteError", "details"),
 }
 
 every_error = pytest.mark.parametrize("kind", CLASSES)

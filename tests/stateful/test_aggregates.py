@@ -16,8 +16,8 @@ from aura_contracts.approval import ApprovalKind, RequestApproval, ToolCall
 from aura_contracts.board import ReorderColumns
 from aura_contracts.errors import CommandRefused
 from aura_contracts.events import Event
-from aura_contracts.machine import status_only
 from aura_contracts.execution import LeaseExecution
+from aura_contracts.machine import status_only
 from aura_contracts.output import Chunk, OutputSource, RecordOutput
 from aura_contracts.template import DefineTemplate, TemplateScope, template_id
 from aura_contracts.workflow import STEP_TABLE, StartWorkflow, StepConfig, StepDefinition, StepType

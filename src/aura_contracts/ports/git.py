@@ -70,7 +70,11 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     unstaged: tuple[str, ...] = ()
     """Files against index."""
     untracked: tuple[str, ...] = ()
-    """Single files; a folder of which nothing is tracked is listed file by file."""
+    """Single files; a folder of which nothing is tracked is listed file by file.
+
+    A repository inside that is no submodule is one entry, with a ``/`` at its end; worktrees of this very repository
+    are left out.
+    """
     conflicted: tuple[str, ...] = ()
 
     @property
@@ -230,13 +234,17 @@ class Git(ABC):
 
     @abstractmethod
     def stage(self, worktree: str, paths: Sequence[str] = ()) -> None:
-        """Stage `paths`, or everything: changes, deletions, untracked files that are not ignored."""
+        """Stage `paths` (files and folders), or everything: changes, deletions, untracked files that are not ignored.
+
+        Repositories inside that are no submodules are left out.
+        """
 
     @abstractmethod
     def commit(self, worktree: str, message: str, *, allow_empty: bool = False) -> str | None:
         """Commit what is staged on the current HEAD; return the commit, None if nothing is staged.
 
-        The author is the repository's configured user, else AURA's identity.
+        The author is the repository's configured user (name and email), else AURA's identity. In the middle of a merge
+        it is a merge commit. Raises `OperationInProgress` while there are conflicts.
         """
 
     # --- Worktrees ----------------------------------------------------------------------------------------------------
@@ -313,8 +321,12 @@ class Git(ABC):
         raised before anything happens; so it is when something is staged there. Untracked files that the merge would
         overwrite count as changes. `OperationInProgress` if that worktree is in the middle of one.
 
-        Raises `MergeConflict` with the paths, `RefChanged` when the target moved meanwhile. After any error the target
-        and every worktree are as they were.
+        Repeatable: if the target has `keep`, and `keep` has all of the source, the merge was done before; nothing is
+        checked then, not `expected` either, and only a checkout that a crash left as it was before is brought up to
+        date. Merges into one repository wait for one another.
+
+        Raises `MergeConflict` with the paths, `RefChanged` when the target moved meanwhile, `GitFailed` for unrelated
+        histories. After any error the target and every worktree are as they were.
         """
 
     # --- Safety copies ------------------------------------------------------------------------------------------------
@@ -324,13 +336,17 @@ class Git(ABC):
         """Write HEAD, index and files (untracked ones too, ignored ones not) to commit objects, kept under `ref`.
 
         Returns the commit that `ref` points to: HEAD itself if nothing differs from it. Its tree is that of the files;
-        its first parent is HEAD, and where the index differs from both, a second parent holds the index. Touches
-        neither files, nor index, nor branches. Works in a repository without commits and in the middle of a merge.
+        its first parent is HEAD, and where the index differs from both, a second parent holds the index; the last line
+        of the message says where the index is (``Aura-Index:``). Touches neither files, nor index, nor branches. Works
+        in a repository without commits and in the middle of a merge, of which it keeps our side in the index.
+        Repositories inside the worktree that are no submodules are not saved.
         """
 
     @abstractmethod
     def restore(self, worktree: str, commit: str) -> None:
         """Put files and index back as snapshot `commit` has them; HEAD and branches stay.
 
-        **Overwrites what is there**: take a snapshot first. Files that the snapshot lacks and that are not ignored go.
+        **Overwrites what is there**: take a snapshot first. Files that the snapshot lacks and that are not ignored go;
+        so a snapshot of now has all that is lost by it. Any commit will do for a snapshot, with index and files as its
+        tree.
         """

@@ -105,6 +105,11 @@ class RunningProcess(ABC):
 
     process: SupervisedProcess
 
+    @property
+    @abstractmethod
+    def ended(self) -> bool:
+        """Whether it is known to have ended; `wait` returns at once then."""
+
     @abstractmethod
     def output(self, after: int = 0) -> AsyncIterator[OutputBatch]:
         """Yield what it writes, from the record after number `after` on, until it has ended and all was yielded.
@@ -117,8 +122,11 @@ class RunningProcess(ABC):
         """Say that the records up to number `upto` are kept elsewhere; they may be deleted here."""
 
     @abstractmethod
-    async def write(self, data: bytes) -> None:
-        """Write to its standard input. Raises `ProcessGone` when it has ended or closed it."""
+    async def write(self, data: bytes, *, close: bool = False) -> None:
+        """Write to its standard input, and with `close` close it then.
+
+        Raises `ProcessGone` when the process has ended or it is closed.
+        """
 
     @abstractmethod
     async def interrupt(self, reason: str = "") -> None:

@@ -92,8 +92,24 @@ class Orphan(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class RepositoryDescription(msgspec.Struct, frozen=True, kw_only=True):
+    """What there is at a path. Without a repository `path` is the folder itself, and the rest is empty."""
+
+    path: str
+    """The top of the worktree that it is in, absolute."""
+    name: str
+    """Of that folder, with what a folder in a workspace may not be called replaced."""
+    repository: bool
+    branch: str | None = None
+    head: str | None = None
+
+
 class Workspaces(Protocol):
     """A place where workspaces are kept."""
+
+    def describe(self, path: str) -> RepositoryDescription:
+        """Say what there is at `path`. Raises `NotARepository` only for a folder that does not exist."""
+        ...
 
     def prepare(self, spec: WorkspaceSpec) -> PreparedWorkspace:
         """Make all worktrees, or none; those that are there already, as a crash leaves them, are taken over.

@@ -1,0 +1,52 @@
+"""Engine: opening it for one command, on the store and in the folders that the settings name."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from aura_cli._settings import PATIENCE, Settings
+from aura_cli._store import require_made, sqlite_path
+from aura_engine.bootstrap import desk_on, open_engine
+from aura_engine.machine import Machine
+from aura_store import open_log
+
+if TYPE_CHECKING:
+    from aura_engine.commands import Desk
+    from aura_engine.engine import Engine
+
+
+@asynccontextmanager
+async def engine_of(settings: Settings, *, make: bool = False, store: str | None = None) -> AsyncIterator["Engine"]:
+    """Open an engine that drives only what it is told to. With `make` a store that is not there is made.
+
+    Raises `StoreMisconfigured` for one that is not there otherwise.
+    """
+    url = store or settings.store
+    if make:
+        make_room(url)
+    else:
+        require_made(url)
+    machine = Machine(environment=settings.environment)
+    async with open_engine(
+        url, home=settings.home, drive_all=False, machine=machine, outage_timeout=PATIENCE, **settings.codec
+    ) as engine:
+        yield engine
+
+
+@asynccontextmanager
+async def desk_of(settings: Settings, *, make: bool = False) -> AsyncIterator["Desk"]:
+    """Open a desk, for commands that touch neither files nor processes."""
+    if make:
+        make_room(settings.store)
+    else:
+        require_made(settings.store)
+    machine = Machine(environment=settings.environment)
+    async with open_log(settings.store, clock=machine.clock, outage_timeout=PATIENCE, **settings.codec) as log:
+        yield desk_on(log, clock=machine.clock, ids=machine.ids)
+
+
+def make_room(store: str) -> None:
+    """Make the folder that an SQLite store is to be in."""
+    path = sqlite_path(store)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,262 @@
+"""Following: a task while it goes on, printed on stdout, until it has ended or waits for a human.
+
+An interrupt (SIGINT, SIGTERM, SIGHUP; also a reader of stdout that has gone away) calls the task off: its agent is
+ended in its own time, and what happens until then is recorded and printed. Another one leaves at once: supervisors end
+what still runs. Where only a human is waited for, an interrupt ends the waiting and nothing else.
+"""
+
+import os
+import signal
+import threading
+from contextlib import aclosing
+from typing import Any
+
+import anyio
+import anyio.abc
+import attrs
+import msgspec
+
+from aura_cli._asking import ask
+from aura_cli._errors import report
+from aura_cli._outcome import INTERRUPTED, outcome_of
+from aura_cli._printer import Printer
+from aura_cli._story import Story, entry_of
+from aura_cli._streaming import JsonLines, TextLines
+from aura_cli._terminal import Terminal
+from aura_cli._words import event_data
+from aura_contracts.errors import AuraError
+from aura_contracts.events import EventRecord
+from aura_contracts.execution import ProcessExited
+from aura_contracts.ids import ApprovalId, TaskId, WorkspaceId
+from aura_contracts.output import OutputRecorded
+from aura_contracts.task import TaskStatus
+from aura_contracts.workspace import WorkspaceStatus
+from aura_engine.engine import Engine
+from aura_engine.runtime.views import View
+from aura_worker_protocol.messages import InterruptProcess
+
+LAST_WORDS = 2.0
+"""Seconds in which what is left is printed after an interrupt; who reads may be stuck."""
+
+AT_ONCE = 0.5
+"""Seconds that leaving at once may take."""
+
+TROUBLE_AFTER = 2.0
+"""Seconds for which something is in the way of a task before it is told."""
+
+_HUMANS_TURN = frozenset({TaskStatus.AWAITING_APPROVAL, TaskStatus.BLOCKED})
+
+
+@attrs.frozen(kw_only=True)
+class Manner:
+    """How a task is followed."""
+
+    wait: bool = False
+    """Stay while a human is being asked, until the task has ended."""
+
+    keyboard: int | None = None
+    """Where a human may be asked right here."""
+
+    review: bool = False
+    """Print what the work changes, at the end."""
+
+    hint: str = ""
+    """Ends the commands that are proposed: the store, where it was named."""
+
+
+async def beginning_of(engine: Engine, task_id: TaskId) -> int:
+    """Return the position before the first event of a task."""
+    rows = await engine.log.sealed_stream(task_id, upto=1)
+    return rows[0].position - 1 if rows else 0
+
+
+async def follow(
+    engine: Engine, task_id: TaskId, terminal: Terminal, manner: Manner, *, begin: int, since: int | None = None
+) -> int:
+    """Print what happens about a task after position `since`; return the exit code.
+
+    The log is read from `begin` on, a position before the task's first event, so that what comes is understood.
+    """
+    following = _Following(engine, task_id, terminal, manner, since=begin if since is None else since)
+    return await following.run(begin)
+
+
+class _Following:
+    def __init__(self, engine: Engine, task_id: TaskId, terminal: Terminal, manner: Manner, *, since: int) -> None:
+        self._engine = engine
+        self._task_id = task_id
+        self._terminal = terminal
+        self._manner = manner
+        self._since = since
+        self._printer = Printer(terminal.out)
+        self._story = Story(manner.hint)
+        encoding = getattr(terminal.out, "encoding", None) or "utf-8"
+        self._text = TextLines(escaped=terminal.out.isatty(), encoding=encoding)
+        self._lines: TextLines | JsonLines = JsonLines() if terminal.json else self._text
+        self._interrupts = 0
+        self._asked: set[str] = set()
+        self._asking = anyio.CancelScope()
+        self._scope = anyio.CancelScope()
+        self._group: anyio.abc.TaskGroup
+
+    async def run(self, begin: int) -> int:
+        async with anyio.create_task_group() as self._group:
+            await self._group.start(self._hear_signals)
+            for task in (self._printer.run, self._notice_the_reader, self._tell_troubles):
+                self._group.start_soon(task)
+            with self._scope:
+                await self._print_all(begin)
+            code, error = await self._outcome()
+            with anyio.move_on_after(LAST_WORDS if self._interrupts else None):
+                await self._printer.drain()
+            self._group.cancel_scope.cancel()
+        if self._printer.error is not None:
+            raise self._printer.error
+        if error is not None:
+            report(error, json=self._terminal.json)
+        return code
+
+    async def _outcome(self) -> tuple[int, AuraError | None]:
+        view = await self._engine.view(self._task_id)
+        if self._manner.review and not self._interrupts:
+            await self._review(view)
+        if self._interrupts:
+            return INTERRUPTED, None
+        return outcome_of(view.task, self._story.exit)
+
+    # --- Printing -----------------------------------------------------------------------------------------------------
+
+    async def _print_all(self, begin: int) -> None:
+        records = self._engine.follow(self._task_id, begin, to_the_end=self._manner.wait)
+        async with aclosing(records):
+            async for record in records:
+                await self._print(record)
+        await self._printer.put(self._lines.end())
+
+    async def _print(self, record: EventRecord) -> None:
+        event, new = record.event, record.position > self._since
+        if isinstance(event, OutputRecorded):
+            for chunk in event.chunks:
+                lines = self._lines.take(chunk.source, chunk.raw, record.position)
+                if new:
+                    await self._printer.put(lines)
+            return
+        told = self._story.hear(record)
+        if not new:
+            return
+        ended = self._lines.end() if isinstance(event, ProcessExited) else b""
+        if self._terminal.json:
+            data = entry_of(record) or event_data(record)
+            await self._printer.put(ended + msgspec.json.encode(data) + b"\n")
+        else:
+            await self._printer.put(ended + b"".join(self._text.note(text) for text in told))
+        self._attend()
+
+    async def _review(self, view: View) -> None:
+        workspace = view.workspace
+        if workspace is None or workspace.status in (WorkspaceStatus.REMOVED, WorkspaceStatus.REQUESTED):
+            return
+        diff = await self._engine.workspaces.diff(WorkspaceId(workspace.id))
+        if self._terminal.json:
+            data = {"kind": "diff", "id": workspace.id, "files": diff.files, "patch": diff.patch}
+            await self._printer.put(msgspec.json.encode(data) + b"\n")
+        else:
+            await self._printer.put(self._text.verbatim(diff.patch))
+
+    # --- Interrupts ---------------------------------------------------------------------------------------------------
+
+    async def _hear_signals(
+        self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Take interrupts for what they are here; those that this process was started to ignore stay ignored."""
+        heard = [each for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if _is_heard(each)]
+        if not heard:
+            task_status.started()
+            return
+        with anyio.open_signal_receiver(*heard) as signals:
+            task_status.started()
+            async for _ in signals:
+                self._interrupted()
+
+    async def _notice_the_reader(self) -> None:
+        await self._printer.closed.wait()
+        if not self._interrupts:
+            self._interrupted()
+
+    def _interrupted(self) -> None:
+        self._interrupts += 1
+        self._printer.hurry()
+        self._group.start_soon(self._call_off if self._interrupts == 1 else self._leave_at_once)
+
+    async def _call_off(self) -> None:
+        """End the agent in its own time; where none works, only stop waiting."""
+        view = await self._engine.view(self._task_id)
+        if view.task.status in _HUMANS_TURN:
+            self._scope.cancel()
+            return
+        self._terminal.say("interrupted: the agent is being ended; interrupt again to leave at once")
+        await self._cancel()
+
+    async def _cancel(self) -> None:
+        try:
+            await self._engine.tasks.cancel(self._task_id, reason="interrupted")
+        except AuraError as error:  # it is over already, or cannot be recorded: the second interrupt helps
+            self._terminal.say(f"not called off: {error.message()}")
+
+    async def _leave_at_once(self) -> None:
+        """Have what runs be ended without further waiting, and be gone.
+
+        By `os._exit`: closing things in order waits for work on files, and for a reader who may never read. All that
+        was recorded is durable, and the next engine goes on from it, as after a crash.
+        """
+        with anyio.move_on_after(AT_ONCE):
+            view = await self._engine.view(self._task_id)
+            execution = view.execution
+            if execution is not None and execution.ended_at is None:
+                await self._cancel()
+            tokens = [process.identity.token for process in execution.processes] if execution else []
+            for token in tokens * 2:  # each time, the next step of its ending begins
+                await self._engine.runtime.gateway.request(InterruptProcess(token=token, reason="interrupted again"))
+        os._exit(INTERRUPTED)
+
+    # --- Questions and troubles ---------------------------------------------------------------------------------------
+
+    def _attend(self) -> None:
+        """Ask the human at the terminal what is open; stop asking what was decided elsewhere."""
+        keyboard, question = self._manner.keyboard, self._story.question
+        if question is None or question not in self._asked:
+            self._asking.cancel()
+        if keyboard is not None and question is not None and question not in self._asked:
+            self._asked.add(question)
+            self._asking = anyio.CancelScope()
+            self._group.start_soon(self._ask, ApprovalId(question), keyboard, self._asking)
+
+    async def _ask(self, question: ApprovalId, keyboard: int, scope: anyio.CancelScope) -> None:
+        with scope:
+            await self._printer.drain()
+            said = await ask(self._terminal, keyboard)
+            if said is None:
+                return
+            approvals = self._engine.approvals
+            try:
+                if said.granted:
+                    await approvals.approve(question)
+                else:
+                    await approvals.reject(question, said.feedback)
+            except AuraError as error:
+                report(error, json=False)
+
+    async def _tell_troubles(self) -> None:
+        """Say what has been in the way for a while; it is tried again until it is gone."""
+        told: Any = None
+        while True:
+            before = self._engine.troubles.get(self._task_id)
+            await anyio.sleep(TROUBLE_AFTER)
+            trouble = self._engine.troubles.get(self._task_id)
+            if trouble is not None and before is not None and str(trouble) == str(before) != told:
+                told = str(trouble)
+                self._terminal.say(f"in the way, tried again: {told}")
+
+
+def _is_heard(number: signal.Signals) -> bool:
+    return threading.current_thread() is threading.main_thread() and signal.getsignal(number) is not signal.SIG_IGN

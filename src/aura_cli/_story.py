@@ -1,0 +1,202 @@
+"""Story: what happens to a task, told to whoever follows it. Pure: records of the log in, lines and entries out.
+
+Told are the things that people wait for; ``aura events --task ID`` has all. Only of the agent's process it says
+``process exited with N``; scripts are named as what they are.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from aura_contracts import approval, execution, task, workspace
+from aura_contracts.actors import actor_name
+from aura_contracts.approval import ApprovalKind
+from aura_contracts.events import EventRecord
+
+STAGES = {"Setup": "setup", "Cleanup": "cleanup"}
+"""The stages whose process is a script, and what that is called."""
+
+_ENTRIES = {"message": "message", "tool_call": "tool_call", "error": "error", "permission_requested": "permission_request"}
+"""Actions that are logged of agents, and the type of the entry that they come from."""
+
+
+def stage_of(token: str) -> str:
+    """Return the stage that a process belongs to, see `aura_contracts.execution.Execution.process_token`."""
+    return token[37:].partition("-")[0]
+
+
+def is_coding(token: str) -> bool:
+    """Whether a process is the agent's."""
+    return stage_of(token).startswith("Coding")
+
+
+def entry_of(record: EventRecord) -> dict[str, Any] | None:
+    """Return what an agent was understood to say or do, as data; None for events that are nothing of the kind."""
+    event = record.event
+    about = {"kind": "entry", "position": record.position, "time": record.time, "execution_id": record.stream_id}
+    match event:
+        case execution.ActionLogged() if event.action in _ENTRIES:
+            error = {} if event.error is None else {"message": event.error}
+            return {**about, "type": _ENTRIES[event.action], **(event.result or {}), **error}
+        case execution.SessionRecorded():
+            return {**about, "type": "session_started", "session_id": event.session_id}
+        case execution.UsageRecorded():
+            return {**about, "type": "usage", "usage": event.usage}
+        case _:
+            return None
+
+
+class Story:
+    """Hears every record of a task, in order, and says what there is to tell of it. `hint` ends proposed commands."""
+
+    def __init__(self, hint: str = "") -> None:
+        self._hint = hint
+        self._executor = "the agent"
+        self._branch = ""
+        self._in_place = False
+        self._paths: tuple[str, ...] = ()
+        self._targets: dict[str, str] = {}
+        self.exit: tuple[int | None, int | None] | None = None
+        """Exit code and signal of the agent's last process."""
+        self.question: str | None = None
+        """The approval that waits for a human."""
+
+    def hear(self, record: EventRecord) -> list[str]:
+        """Take in a record; return what to tell of it."""
+        return list(self._told(record))
+
+    def where(self) -> Iterator[str]:
+        """Yield where the work is."""
+        if self._branch and not self._in_place:
+            yield f"branch {self._branch}"
+        yield from (f"{'folder' if self._in_place else 'worktree'} {path}" for path in self._paths)
+
+    def _told(self, record: EventRecord) -> Iterator[str]:
+        match record.event.topic.partition(".")[0]:
+            case "task":
+                return self._of_task(record)
+            case "workspace":
+                return self._of_workspace(record)
+            case "execution":
+                return self._of_execution(record)
+            case "approval":
+                return self._of_approval(record)
+            case _:
+                return iter(())
+
+    def _of_task(self, record: EventRecord) -> Iterator[str]:
+        event = record.event
+        match event:
+            case task.TaskCreated():
+                yield f"task {event.task_id}: {event.title}"
+            case task.AttemptFailed():
+                yield f"{event.failure.message or event.failure.reason}; {_again(event, record)}"
+            case task.TaskCancelled():
+                yield f"cancelled{f': {event.reason}' if event.reason else ''}"
+                yield from self.where()
+            case task.TaskFailed():
+                yield from self.where()
+            case task.TaskCompleted():
+                yield from self._completed(event)
+            case _:
+                return
+
+    def _completed(self, event: task.TaskCompleted) -> Iterator[str]:
+        changed = event.result.get("changed_files", 0)
+        if self._in_place and changed:
+            yield f"{changed} file{'s' * (changed != 1)} changed"
+            yield from self.where()
+
+    def _of_workspace(self, record: EventRecord) -> Iterator[str]:
+        event = record.event
+        match event:
+            case workspace.WorkspaceRequested():
+                self._branch, self._in_place = event.branch, event.in_place
+                self._targets = {repository.name: repository.target_branch for repository in event.repositories}
+                self._paths = (event.root,) if event.in_place else ()
+            case workspace.WorkspacePrepared():
+                if not self._in_place:
+                    self._paths = tuple(tree.path for tree in event.worktrees)
+                    yield from (f"worktree {path} on branch {self._branch}" for path in self._paths)
+            case workspace.SnapshotTaken():
+                yield f"a safety copy was made: {event.ref}"
+            case workspace.WorkMerged():
+                for commit in event.commits:
+                    yield f"merged into {self._targets.get(commit.repository, '?')}: {commit.commit}"
+            case _:
+                return
+
+    def _of_execution(self, record: EventRecord) -> Iterator[str]:
+        event = record.event
+        match event:
+            case execution.ExecutionQueued():
+                self._executor = event.executor
+            case execution.ProcessStarted():
+                pid, token = event.process.identity.pid, event.process.identity.token
+                name = self._executor if is_coding(token) else STAGES.get(stage_of(token), "process")
+                yield f"{name} started (process {pid})"
+            case execution.ProcessExited():
+                yield self._exited(event)
+            case execution.StageRetryScheduled():
+                yield f"{event.failure.message or event.failure.reason}; {_again(event, record)}"
+            case execution.SessionRecorded():
+                yield f"session {event.session_id}"
+            case execution.FollowUpRequested():
+                yield f"goes on with: {event.feedback}"
+            case _:
+                return
+
+    def _exited(self, event: execution.ProcessExited) -> str:
+        name = STAGES.get(stage_of(event.token), "process")
+        if is_coding(event.token):
+            self.exit = (event.exit_code, event.signal)
+        if event.exit_code is not None:
+            return f"{name} exited with {event.exit_code}"
+        return f"{name} vanished" if event.signal is None else f"{name} ended by signal {event.signal}"
+
+    def _of_approval(self, record: EventRecord) -> Iterator[str]:
+        event = record.event
+        match event:
+            case approval.ApprovalRequested():
+                self.question = event.approval_id
+                yield from self._asked(event)
+            case approval.ApprovalGranted():
+                yield f"approved by {actor_name(record.actor)}{f': {event.feedback}' if event.feedback else ''}"
+            case approval.ApprovalRejected():
+                yield f"rejected by {actor_name(record.actor)}: {event.feedback}"
+            case approval.ApprovalChangesRequested():
+                yield f"{actor_name(record.actor)} asks for changes: {event.feedback}"
+            case approval.ApprovalExpired():
+                yield "nobody decided in time"
+            case _:
+                pass
+        if event.topic in _ENDS and record.stream_id == self.question:
+            self.question = None
+
+    def _asked(self, event: approval.ApprovalRequested) -> Iterator[str]:
+        call = event.tool_call
+        if call is not None:
+            yield f"the agent asks whether it may use {call.tool}: {call.arguments}"
+        elif event.proposed_solution:
+            yield event.proposed_solution
+        if event.kind in (ApprovalKind.CHANGES, ApprovalKind.MERGE_CONFLICT):
+            yield from self.where()
+        yield f"approval {event.approval_id} waits for {' or '.join(event.reviewers) or 'a human'}:"
+        yield f"  aura approval approve {event.approval_id}{self._hint}"
+        yield f"  aura approval reject {event.approval_id} --feedback TEXT{self._hint}"
+
+
+_ENDS = frozenset(
+    event.topic
+    for event in (
+        approval.ApprovalGranted,
+        approval.ApprovalRejected,
+        approval.ApprovalChangesRequested,
+        approval.ApprovalExpired,
+        approval.ApprovalWithdrawn,
+    )
+)
+
+
+def _again(event: task.AttemptFailed | execution.StageRetryScheduled, record: EventRecord) -> str:
+    seconds = max((event.retry_at - record.time).total_seconds(), 0.0)
+    return f"attempt {event.attempt + 1} follows in {seconds:.1f} s"

@@ -1,0 +1,207 @@
+"""Streaming: what agents write, as lines for people and for programs. Pure: bytes in, in whatever pieces; bytes out.
+
+Works on whole chunks, never line by line: a million lines are to cost no more than copying them. What is kept of a line
+that has not ended is at most `PIECE` bytes and one chunk; a longer line is printed in pieces, as they come. Lines of
+standard output and standard error come in the order in which they ended.
+
+**As text** each line has a prefix that says whose it is, and nobody but AURA can write ``[aura] ``: a carriage return
+ends a line too, with or without a line feed behind it, because it would move a terminal's cursor to its beginning and
+because many readers of pipes take it for the end of a line. To a pipe everything else goes as it was written. On a
+terminal what is not printable is escaped, except for tabs. Where something comes in between the pieces of a long line,
+it is broken off and goes on under its prefix.
+
+**As JSON** a line ends at a line feed and nowhere else, and comes exactly as it was written.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Protocol
+
+import attrs
+import msgspec
+
+from aura_contracts.output import OutputSource
+
+PIECE = 64 * 1024
+"""Bytes of a line that has not ended which are kept; then they are printed."""
+
+_UNPRINTABLE = re.compile(r"[^\n\t -~]")
+
+
+class Renderer(Protocol):
+    """Makes lines of what is read in pieces."""
+
+    def take(self, source: OutputSource, raw: bytes, position: int) -> bytes:
+        """Return the lines that `raw`, the next that `source` wrote, completes; `position` is its event's."""
+        ...
+
+    def end(self) -> bytes:
+        """Return what is left: nothing more will come of the lines that have begun."""
+        ...
+
+
+# --- Text -------------------------------------------------------------------------------------------------------------
+
+
+@attrs.define
+class _Begun:
+    """A line of a source that has not ended."""
+
+    prefix: bytes
+    rest: bytearray = attrs.field(factory=bytearray)
+    after_return: bool = False
+    """Its last byte was a carriage return, so a line feed that comes next ends no other line."""
+
+
+class TextLines:
+    """Lines with prefixes. With `escaped` for a terminal, else for a pipe or a file."""
+
+    def __init__(self, *, escaped: bool = False, encoding: str = "utf-8") -> None:
+        self._escaped = escaped
+        self._encoding = encoding
+        self._begun = {source: _Begun(f"[{source}] ".encode()) for source in OutputSource}
+        self._open: OutputSource | None = None
+        """Whose line stands unfinished at the end of what was printed."""
+
+    def take(self, source: OutputSource, raw: bytes, position: int = 0) -> bytes:
+        begun = self._begun[source]
+        raw = _with_line_feeds(begun, raw)
+        cut = raw.rfind(b"\n") + 1
+        parts: list[bytes] = []
+        if cut:
+            lines = self._shown(b"%b%b" % (begun.rest, raw[: cut - 1]))
+            begun.rest.clear()
+            parts += (self._continue(source), lines.replace(b"\n", b"\n" + begun.prefix), b"\n")
+            self._open = None
+        begun.rest += raw[cut:] if cut else raw
+        if len(begun.rest) > PIECE:
+            piece = bytes(begun.rest[: _whole(begun.rest)])
+            del begun.rest[: len(piece)]
+            parts += (self._continue(source), self._shown(piece))
+            self._open = source
+        return b"".join(parts)
+
+    def end(self) -> bytes:
+        return b"".join(
+            self.take(source, b"\n") for source in OutputSource if self._begun[source].rest or self._open is source
+        )
+
+    def note(self, text: str) -> bytes:
+        """Return what AURA says, a prefix before each line of it; what is not printable is escaped."""
+        lines = _escape(text).replace("\t", "\\t").split("\n")
+        said = b"".join(f"[aura] {line}\n".encode(self._encoding, "backslashreplace") for line in lines)
+        broken = b"" if self._open is None else b"\n"
+        self._open = None
+        return broken + said
+
+    def verbatim(self, text: str) -> bytes:
+        """Return a text that is not of lines of somebody, such as a diff, as it is shown."""
+        shown = _escape(text) if self._escaped else text
+        return shown.encode(self._encoding, "backslashreplace") + (b"" if not text or text.endswith("\n") else b"\n")
+
+    def _continue(self, source: OutputSource) -> bytes:
+        """Return what has to stand before more of `source`: its prefix, unless its line is the one at the end."""
+        if self._open is source:
+            return b""
+        return (b"" if self._open is None else b"\n") + self._begun[source].prefix
+
+    def _shown(self, data: bytes) -> bytes:
+        if not self._escaped:
+            return data
+        text = data.decode("utf-8", "backslashreplace")
+        return _escape(text).encode(self._encoding, "backslashreplace")
+
+
+def _with_line_feeds(begun: _Begun, raw: bytes) -> bytes:
+    """Return `raw` with every line end as a line feed."""
+    if begun.after_return and raw:
+        begun.after_return = False
+        raw = raw.removeprefix(b"\n")
+    if b"\r" in raw:
+        begun.after_return = raw.endswith(b"\r")
+        raw = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return raw
+
+
+def _escape(text: str) -> str:
+    """Return `text` with everything escaped that is not printable; line feeds and tabs stay."""
+    return _UNPRINTABLE.sub(_escaped_character, text)
+
+
+def _escaped_character(found: re.Match[str]) -> str:
+    character = found[0]
+    return character if character.isprintable() else character.encode("unicode_escape").decode()
+
+
+def _whole(data: bytearray) -> int:
+    """Return how many of the bytes can be shown without cutting a character of UTF-8 apart."""
+    for back in range(1, min(4, len(data)) + 1):
+        byte = data[-back]
+        if byte < 0x80:
+            break
+        if byte >= 0xC0:  # the first byte of a character says how many there are (RFC 3629, section 3)
+            size = 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
+            return len(data) - back if size > back else len(data)
+    return len(data)
+
+
+# --- JSON -------------------------------------------------------------------------------------------------------------
+
+
+class OutputLine(msgspec.Struct, frozen=True, tag_field="kind", tag="output", omit_defaults=True, gc=False):
+    """A line for ``--json``: `position` is that of the event that holds its end."""
+
+    stream: str
+    text: str
+    position: int
+    data: bytes | None = None
+    """The line as it was written (base64), where it is not UTF-8; `text` has the strange bytes escaped then."""
+    partial: bool = False
+    """The line is longer and goes on with the next object of its stream."""
+
+
+class JsonLines:
+    """Lines as JSON objects, see `OutputLine`."""
+
+    def __init__(self) -> None:
+        self._rest: dict[OutputSource, bytearray] = {source: bytearray() for source in OutputSource}
+        self._broken: set[OutputSource] = set()
+        self._position = 0
+        self._encoder = msgspec.json.Encoder()
+
+    def take(self, source: OutputSource, raw: bytes, position: int) -> bytes:
+        self._position = position
+        rest = self._rest[source]
+        cut = raw.rfind(b"\n") + 1
+        said = b""
+        if cut:
+            lines = b"%b%b" % (rest, raw[: cut - 1])
+            rest.clear()
+            self._broken.discard(source)
+            said = self._encoder.encode_lines(_objects(str(source), lines, position))
+        rest += raw[cut:] if cut else raw
+        if len(rest) > PIECE:
+            piece = bytes(rest[: _whole(rest)])
+            del rest[: len(piece)]
+            self._broken.add(source)
+            said += self._encoder.encode_lines([_object(str(source), piece, position, partial=True)])
+        return said
+
+    def end(self) -> bytes:
+        unfinished = [source for source in OutputSource if self._rest[source] or source in self._broken]
+        return b"".join(self.take(source, b"\n", self._position) for source in unfinished)
+
+
+def _objects(stream: str, lines: bytes, position: int) -> Iterable[OutputLine]:
+    try:
+        text = lines.decode()
+    except UnicodeDecodeError:
+        return [_object(stream, line, position) for line in lines.split(b"\n")]
+    return [OutputLine(stream, line, position) for line in text.split("\n")]
+
+
+def _object(stream: str, line: bytes, position: int, *, partial: bool = False) -> OutputLine:
+    try:
+        return OutputLine(stream, line.decode(), position, partial=partial)
+    except UnicodeDecodeError:
+        return OutputLine(stream, line.decode("utf-8", "backslashreplace"), position, data=line, partial=partial)

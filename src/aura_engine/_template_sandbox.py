@@ -1,0 +1,425 @@
+"""Jinja in a sandbox, made strict, repeatable and bounded. Used by `aura_engine.templates` alone; imports Jinja.
+
+Jinja's own sandbox keeps templates from Python's insides and from changing what they are given; it does not bound what
+they cost. So, beyond it: loops, calls and includes are counted; whatever is put out, also into a ``{% set %}`` block,
+is counted; operators, filters and methods that make much of little are bounded, or not there; and so is what differs
+from one rendering to the next (``random``, ``lipsum``). All of that for one rendering: a `Sandbox` is used once.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import StrictUndefined, Undefined, UndefinedError, meta, nodes, pass_context, pass_environment
+from jinja2.exceptions import (
+    SecurityError,
+    TemplateAssertionError,
+    TemplateNotFound,
+    TemplateRuntimeError,
+    TemplateSyntaxError,
+)
+from jinja2.filters import FILTERS, make_attrgetter
+from jinja2.loaders import FunctionLoader
+from jinja2.runtime import Context
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import missing
+from jinja2.visitor import NodeTransformer
+
+from aura_contracts.errors import MissingVariable, TemplateError
+
+if TYPE_CHECKING:
+    from aura_engine.templates import Template
+
+STEP_LIMIT = 100_000
+"""Rounds of loops, calls, includes, and parts of values that are put out."""
+
+LISTED = 20
+"""Names that an error lists."""
+
+INDENT_LIMIT = 200
+NUMBER_LIMIT = 10_000
+"""Bits of a number that may come out of a multiplication or a power."""
+
+_FILTERS = """
+    abs capitalize count d default dictsort first float groupby int items last length list lower map max min reject
+    rejectattr reverse round select selectattr sort sum title trim truncate unique upper wordcount
+"""
+
+_TEXT_METHODS = """
+    capitalize casefold count endswith find index isalnum isalpha isdecimal isdigit islower isnumeric isspace istitle
+    isupper lower lstrip partition removeprefix removesuffix rfind rindex rpartition rsplit rstrip split splitlines
+    startswith strip swapcase title upper
+"""
+
+_METHODS: Mapping[type, frozenset[str]] = {
+    str: frozenset(_TEXT_METHODS.split()),
+    dict: frozenset({"get", "items", "keys", "values"}),
+    list: frozenset({"count", "index"}),
+    tuple: frozenset({"count", "index"}),
+    int: frozenset(),
+    bool: frozenset(),
+    float: frozenset(),
+}
+
+
+class LimitReached(TemplateRuntimeError):
+    """The template makes too much of it."""
+
+
+class _Missing(UndefinedError):
+    """Something that is not there was used: `name`, of `owner` if it is not a variable."""
+
+    def __init__(self, message: str | None = None, *, name: str | None = None, owner: Any = None) -> None:
+        super().__init__(message)
+        self.missing = name
+        self.owner = owner
+
+
+class _Strict(StrictUndefined):
+    """Raises whenever it is used. Jinja's own can be printed within a list, by its `repr`."""
+
+    __slots__ = ()
+
+    def __init__(
+        self, hint: str | None = None, obj: Any = missing, name: Any = None, exc: type[Exception] = UndefinedError
+    ) -> None:
+        kind: Any = partial(_Missing, name=name, owner=obj) if exc is UndefinedError and hint is None else exc
+        super().__init__(hint, obj, name, kind)
+
+    __repr__ = Undefined._fail_with_undefined_error  # noqa: SLF001 - as its `__str__` is
+
+
+class _Counted(NodeTransformer):
+    """Puts counters into a template."""
+
+    def __init__(self, environment: "Sandbox") -> None:
+        self._environment = environment
+
+    def visit_For(self, node: nodes.For) -> nodes.For:  # noqa: N802 - Jinja's name
+        if node.recursive:
+            raise TemplateAssertionError("recursive loops are not possible", node.lineno)
+        self.generic_visit(node)
+        node.iter = self._through("_counted", node.iter)
+        return node
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Filter:  # noqa: N802 - Jinja's name
+        self.generic_visit(node)
+        return self._through("join", nodes.List(node.nodes, lineno=node.lineno))
+
+    def visit_TemplateData(self, node: nodes.TemplateData) -> nodes.Const:  # noqa: N802 - Jinja's name
+        """Make constants of it, which pass `_put_out`."""
+        made = nodes.Const(node.data, lineno=node.lineno)
+        made.set_environment(self._environment)
+        return made
+
+    def _through(self, name: str, node: Any) -> nodes.Filter:
+        made = nodes.Filter(node, name, [], [], None, None, lineno=node.lineno)
+        made.set_environment(self._environment)
+        return made
+
+
+class Sandbox(ImmutableSandboxedEnvironment):
+    """Renders `template` once. `parts` are the templates that may be included, by name; `limit` is in bytes."""
+
+    intercepted_binops = frozenset({"+", "*", "**", "%"})
+
+    def __init__(self, template: "Template", parts: Mapping[str, "Template"], limit: int) -> None:
+        super().__init__(
+            autoescape=False,
+            finalize=_put_out,
+            keep_trailing_newline=True,
+            loader=FunctionLoader(self._load),
+            optimized=False,  # constants are to be counted as well
+            undefined=_Strict,
+        )
+        self._template = template
+        self._parts = {**parts, "": template}
+        self._labels: dict[str, Template] = {}
+        self._variables: dict[str, Any] = {}
+        self.limit = limit
+        self._steps = 0
+        self._size = 0
+        self.filters = {name: FILTERS[name] for name in _FILTERS.split()}
+        self.filters |= {"_counted": _count, "indent": _indent, "join": _join, "replace": _replace}
+        self.filters |= {"string": _text, "tojson": _json}
+        for name in ("lipsum", "dict"):
+            del self.globals[name]
+
+    # --- What it is used for
+
+    def render(self, variables: dict[str, Any]) -> str:
+        """Return the prompt. Raises `TemplateError`."""
+        self._variables = variables
+        pieces: list[str] = []
+        size = 0
+        try:
+            for piece in self.get_template("").generate(variables):
+                size += len(piece.encode("utf-8", "surrogatepass"))
+                if size > self.limit:
+                    raise LimitReached(f"what comes out takes more than {self.limit} bytes")  # noqa: TRY301
+                pieces.append(piece)
+        except Exception as error:  # whatever the expressions in it do
+            raise self._told(error) from error
+        return "".join(pieces)
+
+    def variables(self) -> frozenset[str]:
+        """Return the names that the template uses and does not define. Raises `TemplateError`."""
+        try:
+            self.get_template("")
+            names = meta.find_undeclared_variables(self.parse(self._template.text))
+        except Exception as error:  # whatever the expressions in it do
+            raise self._told(error) from error
+        return frozenset(names - set(self.globals))
+
+    # --- Bounds
+
+    def step(self, count: int = 1) -> None:
+        """Count work."""
+        self._steps += count
+        if self._steps > STEP_LIMIT:
+            raise LimitReached(f"it takes more than {STEP_LIMIT} steps: loops, calls and includes")
+
+    def put(self, size: int) -> None:
+        """Count characters that are put out, be it into the prompt, or into a block or macro whose text is used."""
+        self._size += size
+        if self._size > 4 * self.limit:
+            raise LimitReached(f"what it puts together takes more than {4 * self.limit} characters")
+
+    def require(self, size: int) -> None:
+        """Refuse to make a single value that is larger than a prompt may be."""
+        if size > self.limit:
+            raise LimitReached(f"a value takes more than {self.limit} characters")
+
+    def measure(self, value: Any) -> None:
+        """Refuse to write out a list or a table that is larger than a prompt may be; it may hold itself many times."""
+        parts, size = [value], 0
+        while parts:
+            part = parts.pop()
+            if isinstance(part, str):
+                size += len(part)
+                self.require(size)
+            elif isinstance(part, list | tuple):
+                self.step(len(part))
+                parts.extend(part)
+            elif isinstance(part, dict):
+                self.step(len(part))
+                parts.extend(part.keys())
+                parts.extend(part.values())
+
+    # --- What Jinja asks
+
+    def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
+        parsed = super()._parse(source, name, filename)
+        _Counted(self).visit(parsed)
+        return parsed
+
+    def _load(self, name: str) -> tuple[str, str, None] | None:
+        template = self._parts.get(name)
+        if template is None:
+            return None
+        self._labels[template.label] = template
+        return template.text, template.label, None
+
+    def get_template(self, *args: Any, **kwargs: Any) -> Any:
+        """Count includes: a template may include itself."""
+        self.step()
+        return super().get_template(*args, **kwargs)
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        for kind, methods in _METHODS.items():
+            if isinstance(obj, kind):
+                return attr in methods
+        return super().is_safe_attribute(obj, attr, value)
+
+    def wrap_str_format(self, value: Any) -> None:
+        """Let `str.format` be refused like other methods that are not listed: widths in it are not bounded."""
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """Look among the keys of a table first: ``task.items`` may be one."""
+        if isinstance(obj, dict) and attribute in obj:
+            return obj[attribute]
+        if isinstance(obj, dict) and attribute not in _METHODS[dict]:
+            return self.undefined(obj=obj, name=attribute)
+        return super().getattr(obj, attribute)
+
+    def call(self, context: Context, called: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """Count calls: a macro may call itself."""
+        self.step()
+        return super().call(context, called, *args, **kwargs)
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        """Bound the operators that make much of little."""
+        sequences: list[Any] = [side for side in (left, right) if isinstance(side, str | list | tuple)]
+        numbers = isinstance(left, int) and isinstance(right, int)
+        if operator == "%" and isinstance(left, str):
+            raise SecurityError("formatting with % is not possible; put texts together with ~")
+        if operator == "+" and len(sequences) == 2:
+            self.require(sum(map(len, sequences)))
+        elif operator == "*" and sequences:
+            count = right if sequences[0] is left else left
+            self.require(len(sequences[0]) * count if isinstance(count, int) else 0)
+        elif numbers and operator == "*":
+            self._require_bits(left.bit_length() + right.bit_length())
+        elif numbers and operator == "**" and right > 0:
+            self._require_bits(left.bit_length() * right)
+        return super().call_binop(context, operator, left, right)
+
+    def _require_bits(self, bits: int) -> None:
+        if bits > NUMBER_LIMIT:
+            raise LimitReached(f"a number takes more than {NUMBER_LIMIT} bits")
+
+    # --- Errors
+
+    def _told(self, error: Exception) -> TemplateError:
+        """Return what went wrong, with the template and the line where it did."""
+        if isinstance(error, TemplateSyntaxError):
+            label = error.filename or self._template.label
+            return TemplateError(template=label, line=error.lineno, reason=error.message or "is no template")
+        template, line = self._place(error.__traceback__)
+        if isinstance(error, _Missing) and error.missing is not None:
+            return self._missing(error, template, line)
+        match error:
+            case TemplateNotFound():
+                reason = f"there is no template {error.name!r} to include"
+            case RecursionError():
+                reason = "it includes or calls itself without end"
+            case TemplateRuntimeError():
+                reason = error.message or type(error).__name__
+            case _:
+                reason = f"{type(error).__name__}: {error}"
+        return TemplateError(template=template.label, line=line, reason=reason)
+
+    def _missing(self, error: _Missing, template: "Template", line: int) -> MissingVariable:
+        whole = error.owner is missing
+        variable, line = self._named(template, line, str(error.missing), whole=whole)
+        owner = self._variables if whole else error.owner
+        if isinstance(owner, dict):
+            names = [*sorted(map(str, owner))[:LISTED], *(["..."] if len(owner) > LISTED else [])]
+            reason = f"there are {', '.join(names) or 'none'}"
+        else:
+            reason = "there is no such part"
+        told = MissingVariable(template=template.label, line=line, reason=reason, variable=variable)
+        if not whole:
+            told.remedy = "correct the template, or use the filter default for what may be missing"
+        return told
+
+    def _place(self, traceback: TracebackType | None) -> tuple["Template", int]:
+        """Return the innermost template, and the line in it, that `traceback` leads to; Jinja has rewritten it."""
+        template, line = self._template, 1
+        while traceback is not None:
+            label = traceback.tb_frame.f_code.co_filename
+            if label in self._labels:
+                template, line = self._labels[label], traceback.tb_lineno
+            traceback = traceback.tb_next
+        return template, line
+
+    def _named(self, template: "Template", line: int, name: str, *, whole: bool) -> tuple[str, int]:
+        """Return how the template names what is missing, ``task.nope`` for ``nope``, and the line of that.
+
+        Jinja knows the last part only, and the line where the expression begins. `whole` says that it is a variable.
+        """
+        kinds: Any = nodes.Name if whole else (nodes.Getattr, nodes.Getitem)
+        written = [
+            (node.lineno, said)
+            for node in self.parse(template.text).find_all(kinds)
+            if (said := _written(node)) and (said == name or said.endswith((f".{name}", f"[{name}]")))
+        ]
+        at, said = min(((lineno, said) for lineno, said in written if lineno >= line), default=(line, name))
+        return said, at
+
+
+def _written(node: nodes.Node) -> str:
+    """Return how an expression was written, as far as it is made of names, attributes and constant indexes."""
+    match node:
+        case nodes.Name():
+            return str(node.name)
+        case nodes.Getattr():
+            before = _written(node.node)
+            return f"{before}.{node.attr}" if before else ""
+        case nodes.Getitem(arg=nodes.Const(value=value)):
+            before = _written(node.node)
+            after = f".{value}" if isinstance(value, str) else f"[{value}]"
+            return before + after if before else ""
+    return ""
+
+
+# --- Filters ----------------------------------------------------------------------------------------------------------
+
+
+@pass_context
+def _put_out(context: Context, value: Any) -> Any:
+    """Count what is put out, and refuse what nobody meant to."""
+    sandbox = _sandbox(context)
+    if callable(value) and not isinstance(value, Undefined):
+        raise TemplateRuntimeError("a function is no text; call it")
+    text = value if isinstance(value, str) else _text(sandbox, value)
+    sandbox.put(len(text))
+    return text
+
+
+@pass_context
+def _count(context: Context, values: Iterable[Any]) -> Iterator[Any]:
+    """Count the rounds of a loop."""
+    sandbox = _sandbox(context)
+    for value in values:
+        sandbox.step()
+        yield value
+
+
+def _sandbox(context: Context) -> Sandbox:
+    sandbox = context.environment
+    assert isinstance(sandbox, Sandbox), "its filters are used nowhere else"
+    return sandbox
+
+
+@pass_environment
+def _text(sandbox: Sandbox, value: Any) -> str:
+    sandbox.measure(value)
+    return str(value)
+
+
+@pass_environment
+def _join(sandbox: Sandbox, values: Iterable[Any], d: str = "", attribute: str | int | None = None) -> str:
+    if attribute is not None:
+        values = map(make_attrgetter(sandbox, attribute), values)
+    texts = [_text(sandbox, value) for value in values]
+    between = _text(sandbox, d)
+    sandbox.require(sum(map(len, texts)) + len(between) * len(texts))
+    return between.join(texts)
+
+
+@pass_environment
+def _replace(sandbox: Sandbox, s: Any, old: Any, new: Any, count: int = -1) -> str:
+    text, old, new = _text(sandbox, s), _text(sandbox, old), _text(sandbox, new)
+    sandbox.require(len(text) + text.count(old) * len(new))
+    return text.replace(old, new, count)
+
+
+@pass_environment
+def _indent(sandbox: Sandbox, s: Any, width: int | str = 4, first: bool = False, blank: bool = False) -> str:  # noqa: FBT001, FBT002 - as Jinja has it
+    """Indent the lines of a text by `width`; the first one and blank ones only if that is asked for."""
+    if (width if isinstance(width, int) else len(width)) > INDENT_LIMIT:
+        raise LimitReached(f"an indent is at most {INDENT_LIMIT} wide")
+    before = " " * width if isinstance(width, int) else width
+    lines = _text(sandbox, s).split("\n")
+    sandbox.require(sum(map(len, lines)) + len(before) * len(lines))
+    return "\n".join(
+        before + line if (first or index) and (blank or line) else line for index, line in enumerate(lines)
+    )
+
+
+@pass_environment
+def _json(sandbox: Sandbox, value: Any, indent: int | None = None) -> str:
+    """Write JSON as people read it; Jinja's own escapes what is special in HTML."""
+    if indent is not None and indent > INDENT_LIMIT:
+        raise LimitReached(f"an indent is at most {INDENT_LIMIT} wide")
+    sandbox.measure(value)
+    return json.dumps(value, ensure_ascii=False, indent=indent, default=_not_json)
+
+
+def _not_json(value: Any) -> str:
+    if isinstance(value, Undefined):
+        return str(value)  # which raises
+    raise TemplateRuntimeError(f"{type(value).__name__} cannot be written as JSON")

@@ -1,0 +1,70 @@
+"""Machine: the defaults that a program gets which does not say otherwise: clock, ids, environment, user, folders.
+
+The only module of the library that looks at the machine it runs on. Everything below is handed what it needs.
+"""
+
+import os
+import random
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from getpass import getuser
+from pathlib import Path
+from secrets import randbits
+
+import attrs
+
+from aura_contracts.actors import Actor, human
+from aura_contracts.errors import InvalidInput
+from aura_contracts.ids import IdFactory, uuid7_factory
+from aura_contracts.ports import Clock
+
+
+def now() -> datetime:
+    """Return the present, in UTC."""
+    return datetime.now(UTC)
+
+
+def new_ids() -> IdFactory:
+    """Return a factory of ids over the clock and the randomness of the machine."""
+    return uuid7_factory(lambda: time.time_ns() // 1_000_000, randbits)
+
+
+def home_of(environment: Mapping[str, str]) -> Path:
+    """Return the folder of AURA's data: AURA_HOME, or the platform's folder for data of the user."""
+    given = environment.get("AURA_HOME")
+    if given:
+        return Path(given).expanduser().absolute()
+    from platformdirs import user_data_path  # noqa: PLC0415 - only where nobody said
+
+    return user_data_path("aura", appauthor=False)
+
+
+def user_of(environment: Mapping[str, str]) -> Actor:
+    """Return who is at the keyboard: AURA_USER, or the login. Raises `InvalidInput` when neither is known."""
+    try:
+        return human(environment.get("AURA_USER") or getuser())
+    except (OSError, KeyError) as error:  # a user id without a name, as in a container
+        reason = f"the machine does not know your name: {error}"
+        raise InvalidInput(field="AURA_USER", reason=reason, remedy="set AURA_USER to your name") from error
+
+
+@attrs.frozen(kw_only=True)
+class Machine:
+    """What the engine is told about where it runs."""
+
+    clock: Clock = now
+    ids: IdFactory = attrs.field(factory=new_ids)
+    random: Callable[[], float] = random.random
+    environment: Mapping[str, str] = attrs.field(factory=lambda: dict(os.environ), repr=False)
+    """What scripts and agents are given, and where programs are looked for (PATH)."""
+
+    @property
+    def home(self) -> Path:
+        """The folder of AURA's data, see `home_of`."""
+        return home_of(self.environment)
+
+    @property
+    def user(self) -> Actor:
+        """Who acts, see `user_of`."""
+        return user_of(self.environment)

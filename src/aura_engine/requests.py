@@ -1,0 +1,85 @@
+"""Requests: what somebody asks for with a run, as values, checked before anything is done."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+
+from aura_contracts.errors import InvalidInput
+from aura_contracts.execution import RunPlan, Script, Shell
+from aura_contracts.task import ApprovalMode, Priority, RetryPolicy
+
+TITLE_LENGTH = 72
+"""Characters of a title that is made of a prompt."""
+
+
+def title_of(prompt: str) -> str:
+    """Return a title for what `prompt` asks for: its first line with something in it, cut at a word."""
+    line = next((line.strip() for line in prompt.splitlines() if line.strip()), "")
+    if len(line) <= TITLE_LENGTH:
+        return line
+    return f"{line[:TITLE_LENGTH].rpartition(' ')[0] or line[:TITLE_LENGTH]}..."
+
+
+def _script(value: str | Script | None) -> Script | None:
+    return Script(text=value) if isinstance(value, str) else value
+
+
+def _positive(_: Any, field: "attrs.Attribute[Any]", value: float | None) -> None:
+    if value is not None and not 0 < value < float("inf"):
+        raise InvalidInput(field=field.name, reason=f"{value} is no number of seconds above 0")
+
+
+def _filled(_: Any, field: "attrs.Attribute[Any]", value: str) -> None:
+    if not value.strip():
+        raise InvalidInput(field=field.name, reason="it is empty")
+
+
+@attrs.frozen(kw_only=True)
+class RunRequest:
+    """One task from prompt to result. Times are in seconds."""
+
+    prompt: str = attrs.field(validator=_filled)
+    executor: str = attrs.field(validator=_filled)
+    options: dict[str, Any] = attrs.field(factory=dict)
+    """Settings of the executor, see there. Never secrets: the log keeps them for ever."""
+    title: str = ""
+    """Empty: made of the prompt."""
+    repositories: Sequence[str] = (".",)
+    """Paths; a folder that is in no repository is worked in as it is."""
+    in_place: bool = False
+    """Work where the files are, without a worktree."""
+    target_branch: str = ""
+    """What the work is merged into; empty: the branch that each repository is on."""
+    copy: Sequence[str] = ()
+    """Untracked files to take along into the worktrees: patterns such as ``.env``."""
+    approval: ApprovalMode = attrs.field(default=ApprovalMode.CHANGES, converter=ApprovalMode)
+    reviewers: Sequence[str] = ()
+    setup: Script | None = attrs.field(default=None, converter=_script)
+    cleanup: Script | None = attrs.field(default=None, converter=_script)
+    timeout: float | None = attrs.field(default=None, validator=_positive)
+    idle_timeout: float | None = attrs.field(default=None, validator=_positive)
+    retry: RetryPolicy = attrs.field(factory=RetryPolicy)
+    session_id: str | None = None
+    """The agent's session to go on with."""
+    variables: dict[str, str] = attrs.field(factory=dict)
+    """For prompt templates."""
+    priority: Priority = attrs.field(default=Priority.MEDIUM, converter=Priority)
+    project: str | None = None
+    context: dict[str, Any] = attrs.field(factory=dict)
+    """Anything that belongs to the task, as JSON values."""
+
+    @property
+    def plan(self) -> RunPlan:
+        """The part of the request that is kept with the execution."""
+        return RunPlan(
+            options=self.options,
+            variables=self.variables,
+            setup=self.setup,
+            cleanup=self.cleanup,
+            timeout=self.timeout,
+            idle_timeout=self.idle_timeout,
+        )
+
+
+__all__ = ["RunRequest", "Script", "Shell", "title_of"]

@@ -1,0 +1,46 @@
+"""What the performers of steps work with."""
+
+from collections.abc import Callable
+
+import attrs
+
+from aura_contracts.actors import actor_kind, actor_name, system
+from aura_contracts.ids import WorkspaceId
+from aura_contracts.lease import RETURN_GRACE
+from aura_contracts.task import RetryPolicy, Task
+from aura_engine.commands import Desk
+from aura_engine.runtime.gateway import Gateway
+from aura_engine.runtime.prompts import Prompts
+from aura_engine.runtime.slots import Slots
+
+ENGINE = system("engine")
+
+
+@attrs.frozen(kw_only=True)
+class Runtime:
+    """What the engine has to work with, shared by all drivers."""
+
+    desk: Desk
+    gateway: Gateway
+    prompts: Prompts
+    slots: Slots
+    random: Callable[[], float]
+    """From 0 up to 1; for the jitter of delays."""
+    grace: float = RETURN_GRACE
+    """Seconds that processes run on when their worker is gone."""
+
+    def delay(self, policy: RetryPolicy, attempt: int) -> float:
+        """Return the seconds before attempt `attempt` + 1, see `RetryPolicy`."""
+        delay = min(policy.base_delay * 2.0 ** min(attempt - 1, 60), policy.max_delay)
+        return max(delay * (1 + policy.jitter * (2 * self.random() - 1)), 0.0)
+
+
+def reviewers_of(task: Task) -> tuple[str, ...]:
+    """Return who may decide about a task: its creator, if human, and those assigned to review it."""
+    creator = (actor_name(task.created_by),) if actor_kind(task.created_by) == "human" else ()
+    return tuple(dict.fromkeys((*creator, *task.reviewers)))
+
+
+def snapshot_ref(workspace_id: WorkspaceId, number: int) -> str:
+    """Return the hidden ref of a workspace's safety copy; `number` counts from 1."""
+    return f"refs/aura/snapshots/{workspace_id}/{number}"

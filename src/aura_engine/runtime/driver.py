@@ -1,0 +1,158 @@
+"""Driver: does one thing after the other for one task, until there is nothing left to do.
+
+It looks, does the next thing, and looks again. Whatever it was doing when it was killed, the next driver of the task
+looks, and does that thing again. When another writer was faster, it looks again too; when something cannot be done for
+now, it waits a little longer each time.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from types import MappingProxyType
+
+import anyio
+import attrs
+
+from aura_contracts.errors import AuraError
+from aura_contracts.events import EventRecord
+from aura_contracts.execution import ExecutionCancelled, InterruptRequested
+from aura_contracts.ids import ExecutionId, StreamId, TaskId
+from aura_engine.runtime import ending, reviewing, stages
+from aura_engine.runtime.context import Runtime
+from aura_engine.runtime.steps import Do, Step, next_step
+from aura_engine.runtime.views import View, load_view
+from aura_worker_protocol.messages import InterruptProcess
+
+_LOG = logging.getLogger(__name__)
+
+Perform = Callable[[Runtime, View], Awaitable[None]]
+
+PERFORM: Mapping[Do, Perform] = MappingProxyType(
+    {
+        Do.LEASE: stages.lease,
+        Do.LEASE_AGAIN: stages.lease_again,
+        Do.PREPARE: stages.prepare,
+        Do.RUN_SETUP: stages.run_setup,
+        Do.RUN_AGENT: stages.run_agent,
+        Do.RUN_CLEANUP: stages.run_cleanup,
+        Do.RETRY_STAGE: stages.retry_stage,
+        Do.PROPOSE_PLAN: reviewing.propose_plan,
+        Do.PROPOSE_CHANGES: reviewing.propose_changes,
+        Do.APPLY_DECISION: reviewing.apply_decision,
+        Do.EXPIRE_APPROVAL: reviewing.expire_approval,
+        Do.MERGE: reviewing.merge,
+        Do.RESOLVE_CONFLICT: reviewing.resolve_conflict,
+        Do.COMPLETE: reviewing.complete,
+        Do.RECORD_OFFLINE: ending.record_offline,
+        Do.RECORD_RETURN: ending.record_return,
+        Do.LOSE_WORKER: ending.lose_worker,
+        Do.CANCEL_EXECUTION: ending.cancel_execution,
+        Do.RELEASE: ending.release,
+        Do.RECORD_FAILURE: ending.record_failure,
+        Do.RUN_AGAIN: ending.run_again,
+        Do.CLEAR_WORKSPACE: ending.clear_workspace,
+    }
+)
+
+_PAUSES = (0.0, 0.02, 0.1, 0.5, 2.0, 10.0)
+"""Seconds before the same step is tried again, which something was in the way of; the last one from then on."""
+
+_WORKING = frozenset({Do.LEASE, Do.PREPARE, Do.RUN_SETUP, Do.RUN_AGENT, Do.RUN_CLEANUP, Do.RETRY_STAGE})
+
+
+@attrs.define
+class Driver:
+    """The one who does what is to be done for a task. `run` returns when the task has ended and all is in order."""
+
+    _runtime: Runtime
+    task_id: TaskId
+    on_streams: Callable[["Driver", frozenset[StreamId]], None]
+    """Told which streams the task is about, before the driver relies on hearing of them."""
+    on_trouble: Callable[[], None] = lambda: None
+    """Told when something is in the way."""
+    trouble: AuraError | None = None
+    """What was in the way when the last step was tried; None when nothing is."""
+    _changed: anyio.Event = attrs.field(factory=anyio.Event)
+    _interrupts: anyio.Event = attrs.field(factory=anyio.Event)
+    _streams: frozenset[StreamId] = frozenset()
+    _view: View | None = None
+    _failures: int = 0
+
+    def wake(self, record: EventRecord | None = None) -> None:
+        """Have the driver look again; `record` is what has happened, None for something outside of the log."""
+        self._changed.set()
+        if record is not None and isinstance(record.event, ExecutionCancelled | InterruptRequested):
+            self._interrupts.set()
+
+    async def run(self) -> None:
+        """Drive the task to its end. Cancel it to stop: what was decided is recorded, the rest is done another time."""
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._pass_interrupts_on)
+            try:
+                while await self._once():
+                    pass
+            finally:
+                if self._view is not None and self._view.execution is not None:
+                    self._runtime.slots.give_back(ExecutionId(self._view.execution.id))
+                group.cancel_scope.cancel()
+
+    async def _once(self) -> bool:
+        """Look, and do one thing; return whether there may be more to do."""
+        self._changed = anyio.Event()
+        view = await load_view(self._runtime.desk, self.task_id)
+        if view is None:
+            return False
+        self._view = view
+        if view.streams != self._streams:
+            self._streams = view.streams
+            self.on_streams(self, self._streams)
+            return True  # what happened in them before they were listened to is seen by looking again
+        step = next_step(view, self._runtime.desk.clock(), self._runtime.gateway.worker_id)
+        if step.do not in _WORKING and view.execution is not None:
+            self._runtime.slots.give_back(ExecutionId(view.execution.id))
+        if step.do is Do.REST:
+            return False
+        if step.do is Do.NOTHING:
+            await self._wait(step)
+            return True
+        await self._perform(step, view)
+        return True
+
+    async def _wait(self, step: Step) -> None:
+        self._failures = 0
+        seconds = None if step.until is None else _seconds(self._runtime.desk.clock(), step.until)
+        with anyio.move_on_after(seconds):
+            await self._changed.wait()
+
+    async def _perform(self, step: Step, view: View) -> None:
+        try:
+            await PERFORM[step.do](self._runtime, view)
+        except AuraError as error:
+            self.trouble = error
+            self.on_trouble()
+            pause = _PAUSES[min(self._failures, len(_PAUSES) - 1)]
+            self._failures += 1
+            level = logging.DEBUG if self._failures < len(_PAUSES) else logging.WARNING
+            _LOG.log(level, "task %s: %s could not be done: %s", self.task_id, step.do.name, error)
+            with anyio.move_on_after(pause):
+                await self._changed.wait()
+        else:
+            self.trouble, self._failures = None, 0
+
+    async def _pass_interrupts_on(self) -> None:
+        """Tell the worker at once when the execution was cancelled or is to be interrupted."""
+        while True:
+            await self._interrupts.wait()
+            self._interrupts = anyio.Event()
+            execution = self._view.execution if self._view else None
+            if execution is None:
+                continue
+            request = InterruptProcess(token=execution.process_token, reason="it was asked for")
+            try:
+                await self._runtime.gateway.request(request)
+            except AuraError as error:
+                _LOG.debug("task %s: nothing to interrupt: %s", self.task_id, error)
+
+
+def _seconds(now: datetime, until: datetime) -> float:
+    return max((until - now).total_seconds(), 0.0) + 0.001

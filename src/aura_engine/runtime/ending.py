@@ -1,0 +1,201 @@
+"""Ending: giving back what an execution held, saying what its failure means, clearing away what is not needed."""
+
+from aura_contracts.agent import Outcome, ReleaseAgent
+from aura_contracts.approval import ApprovalStatus, WithdrawApproval
+from aura_contracts.errors import AuraError, WorkerUnavailable
+from aura_contracts.execution import CancelExecution, Execution, LoseWorker, QueueExecution
+from aura_contracts.failures import FailureReason
+from aura_contracts.ids import ExecutionId, TaskId
+from aura_contracts.lease import (
+    CloseLease,
+    DeclareLost,
+    LeaseStatus,
+    RecordOffline,
+    RecordReturn,
+    ReleaseLease,
+    RevokeLease,
+    WorkerLease,
+)
+from aura_contracts.task import FailTask, RecordAttemptFailure, StartExecution, Task, TaskStatus
+from aura_contracts.workspace import (
+    AbandonMerge,
+    ReleaseWorkspace,
+    RemoveWorkspace,
+    SnapshotReason,
+    Workspace,
+    WorkspaceStatus,
+)
+from aura_engine.commands import Unit
+from aura_engine.runtime.context import ENGINE, Runtime
+from aura_engine.runtime.stages import save
+from aura_engine.runtime.views import View, spec_of
+from aura_worker_protocol import messages
+from aura_worker_protocol.messages import ForgetProcess, InterruptProcess
+
+_OUTCOMES = {
+    TaskStatus.COMPLETED: Outcome.COMPLETED,
+    TaskStatus.FAILED: Outcome.FAILED,
+    TaskStatus.CANCELLED: Outcome.CANCELLED,
+}
+
+
+def _ended(view: View) -> Execution:
+    assert view.execution is not None, "what ends is an execution"
+    return view.execution
+
+
+# --- The worker -------------------------------------------------------------------------------------------------------
+
+
+async def record_offline(runtime: Runtime, view: View) -> None:
+    """Record that the worker of a lease has been silent for too long."""
+    lease = view.lease
+    assert lease is not None, "a worker is offline for a lease"
+    last_seen = lease.last_seen or lease.granted_at
+    await runtime.desk.handle(ENGINE, lease.id, RecordOffline(epoch=lease.epoch, last_seen=last_seen))
+
+
+async def record_return(runtime: Runtime, view: View) -> None:
+    """Record that the worker of a lease is back."""
+    lease, gateway = view.lease, runtime.gateway
+    assert lease is not None, "a worker returns to a lease"
+    if gateway.worker_id is None or gateway.identity is None:
+        raise WorkerUnavailable(reason="no worker is connected")
+    back = RecordReturn(
+        epoch=lease.epoch, worker_id=gateway.worker_id, identity=gateway.identity, process=lease.process
+    )
+    await runtime.desk.handle(ENGINE, lease.id, back)
+
+
+async def lose_worker(runtime: Runtime, view: View) -> None:
+    """Give the worker up, and with it what it was running."""
+    execution, lease = _ended(view), view.lease
+    async with runtime.desk.unit(ENGINE) as unit:
+        if lease is not None and lease.status is LeaseStatus.OFFLINE:
+            await unit.handle(lease.id, DeclareLost(epoch=lease.epoch))
+        await unit.handle(execution.id, LoseWorker(epoch=execution.epoch))
+
+
+# --- The execution ----------------------------------------------------------------------------------------------------
+
+
+async def cancel_execution(runtime: Runtime, view: View) -> None:
+    """Call off an execution whose task is over."""
+    await runtime.desk.handle(ENGINE, _ended(view).id, CancelExecution(reason=f"the task is {view.task.status}"))
+
+
+async def release(runtime: Runtime, view: View) -> None:
+    """End what still runs, then give back lease, workspace and agent, and take open questions back."""
+    execution = _ended(view)
+    await _end_processes(runtime, execution)
+    await runtime.gateway.outputs.close(ExecutionId(execution.id))
+    over = view.task.status in _OUTCOMES or view.task.status is TaskStatus.DELETED
+    async with runtime.desk.unit(ENGINE) as unit:
+        if view.lease is not None and view.lease.status is not LeaseStatus.CLOSED:
+            await _give_back(runtime, unit, view.lease, f"the execution is {execution.status}")
+            await unit.handle(view.lease.id, CloseLease())
+        workspace = view.workspace
+        if workspace is not None and workspace.holder == execution.id:
+            await unit.handle(workspace.id, ReleaseWorkspace(execution_id=ExecutionId(execution.id)))
+        if workspace is not None and over and workspace.status is WorkspaceStatus.MERGING:
+            await unit.handle(workspace.id, AbandonMerge(reason=f"the task is {view.task.status}"))
+        if over:
+            for approval in (view.approval, view.conflict):
+                if approval is not None and approval.status is ApprovalStatus.PENDING:
+                    await unit.handle(approval.id, WithdrawApproval(reason=f"the task is {view.task.status}"))
+            if view.agent is not None and view.agent.current_task_id == view.task.id:
+                outcome = _OUTCOMES.get(view.task.status, Outcome.CANCELLED)
+                await unit.handle(view.agent.id, ReleaseAgent(task_id=TaskId(view.task.id), outcome=outcome))
+
+
+async def _give_back(runtime: Runtime, unit: Unit, lease: WorkerLease, reason: str) -> None:
+    worker_id = runtime.gateway.worker_id
+    if lease.status is LeaseStatus.HELD and lease.worker_id == worker_id and worker_id is not None:
+        await unit.handle(lease.id, ReleaseLease(epoch=lease.epoch, worker_id=worker_id))
+    elif lease.status is not LeaseStatus.FREE:
+        await unit.handle(lease.id, RevokeLease(reason=reason))
+
+
+async def _end_processes(runtime: Runtime, execution: Execution) -> None:
+    """End the processes of an execution that is over, gently first, and delete what is kept of them."""
+    gateway = runtime.gateway
+    tokens = {process.identity.token for process in execution.processes}
+    tokens |= {token for token in gateway.known if token.startswith(execution.id)}
+    for token in sorted(tokens):
+        reason = f"the execution is {execution.status}"
+        await gateway.request(InterruptProcess(token=token, reason=reason))
+        await gateway.request(ForgetProcess(token=token))
+        gateway.known.discard(token)
+
+
+async def record_failure(runtime: Runtime, view: View) -> None:
+    """Say on the task that its execution failed: another one follows where only its worker was lost."""
+    execution, task = _ended(view), view.task
+    failure = execution.failure
+    assert failure is not None, "a failed execution has a failure"
+    working = task.status in (TaskStatus.IN_PROGRESS, TaskStatus.APPROVED)
+    if failure.reason is FailureReason.WORKER_LOST and working:
+        delay = runtime.delay(task.retry, task.attempts_failed + 1)
+        await runtime.desk.handle(ENGINE, task.id, RecordAttemptFailure(failure=failure, delay=delay))
+    else:
+        await runtime.desk.handle(ENGINE, task.id, FailTask(failure=failure))
+
+
+async def run_again(runtime: Runtime, view: View) -> None:
+    """Queue an execution in place of one that was lost: same workspace, same session of the agent."""
+    async with runtime.desk.unit(ENGINE) as unit:
+        await requeue(runtime, unit, view.task, _ended(view))
+
+
+async def requeue(runtime: Runtime, unit: Unit, task: Task, execution: Execution) -> ExecutionId:
+    """Add to `unit` a new execution that goes on where `execution` ended, and return its id."""
+    execution_id = ExecutionId(runtime.desk.ids())
+    prompt = execution.prompt
+    if execution.session_id is not None:
+        prompt = await runtime.prompts.make("resume", task, execution.plan.variables, prompt=execution.prompt)
+    again = QueueExecution(
+        execution_id=execution_id,
+        task_id=TaskId(task.id),
+        executor=execution.executor,
+        prompt=prompt,
+        variant=execution.variant,
+        agent_id=execution.agent_id,
+        agent_type=execution.agent_type,
+        workspace_id=execution.workspace_id,
+        session_id=execution.session_id,
+        retry=execution.retry,
+        plan=execution.plan,
+    )
+    await unit.handle(execution_id, again)
+    await unit.handle(task.id, StartExecution(execution_id=execution_id))
+    return execution_id
+
+
+# --- The workspace ----------------------------------------------------------------------------------------------------
+
+
+async def clear_workspace(runtime: Runtime, view: View) -> None:
+    """Remove worktrees that hold nothing that is not elsewhere; what somebody left in them is saved first."""
+    workspace = view.workspace
+    assert workspace is not None, "what is cleared is there"
+    merged = view.task.status is TaskStatus.COMPLETED
+    try:
+        await remove(runtime, workspace, f"the task is {view.task.status}", delete_branch=merged)
+    except WorkerUnavailable:
+        raise
+    except AuraError:
+        # The repository is gone, or the worktree is held by something. The record says so; a human decides.
+        await runtime.desk.handle(
+            ENGINE, workspace.id, RemoveWorkspace(dirty=False, reason="given up: its files could not be removed")
+        )
+
+
+async def remove(runtime: Runtime, workspace: Workspace, reason: str, *, delete_branch: bool) -> None:
+    """Save what is not committed, remove the files, then record it: torn by a crash, it is done again."""
+    if workspace.status is WorkspaceStatus.READY and workspace.worktrees:
+        found = await runtime.gateway.request(messages.InspectWorkspace(workspace=spec_of(workspace)))
+        if found.condition.dirty:
+            await save(runtime, workspace, SnapshotReason.REMOVE)
+    removal = messages.RemoveWorkspace(workspace=spec_of(workspace), delete_branch=delete_branch)
+    await runtime.gateway.request(removal)
+    await runtime.desk.handle(ENGINE, workspace.id, RemoveWorkspace(dirty=False, reason=reason))

@@ -1,0 +1,91 @@
+"""Output: records what processes wrote, batch after batch, each durable before it is acknowledged."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+
+import anyio
+import attrs
+
+from aura_contracts.actors import system
+from aura_contracts.errors import RuleViolated, VersionConflict
+from aura_contracts.events import Append, Event, Fact
+from aura_contracts.ids import ExecutionId, output_stream
+from aura_contracts.output import OUTPUT, Chunk, CloseOutput, Output, RecordOutput
+from aura_engine.commands import Desk
+from aura_engine.decisions import DECIDERS
+from aura_engine.decisions._decider import Context
+
+_ACTOR = system("worker")
+_DECIDER = DECIDERS["output"]
+
+
+@attrs.define
+class _Known:
+    """How far the output of an execution is recorded. Nobody else writes to it while its lease is held."""
+
+    state: Output | None = None
+    version: int = 0
+    loaded: bool = False
+    lock: anyio.Lock = attrs.field(factory=anyio.Lock)
+
+
+@attrs.define
+class OutputRecorder:
+    """Appends output to the log without reading it again for every batch."""
+
+    _desk: Desk
+    _known: dict[ExecutionId, _Known] = attrs.field(factory=lambda: defaultdict(_Known))
+
+    async def next(self, execution_id: ExecutionId) -> int:
+        """Return the number of the next record that is not recorded."""
+        known = self._known[execution_id]
+        async with known.lock:
+            await self._load(known, execution_id)
+        return 1 if known.state is None else known.state.next
+
+    async def record(self, execution_id: ExecutionId, first: int, chunks: Sequence[Chunk]) -> int:
+        """Record a batch; return the number of the record after it. What was recorded before is passed over.
+
+        Raises `RuleViolated` (``sequence_gap``) when records before `first` are missing.
+        """
+        known = self._known[execution_id]
+        async with known.lock:
+            await self._load(known, execution_id)
+            expected = 1 if known.state is None else known.state.next
+            new = tuple(chunks)[max(expected - first, 0) :]
+            if new:
+                command = RecordOutput(execution_id=execution_id, first=max(first, expected), chunks=new)
+                await self._append(known, execution_id, command)
+            return max(expected, first + len(chunks))
+
+    async def close(self, execution_id: ExecutionId) -> None:
+        """Record that no more output will come; again is harmless."""
+        known = self._known[execution_id]
+        async with known.lock:
+            await self._load(known, execution_id)
+            if known.state is not None and known.state.status not in OUTPUT.terminal:
+                await self._append(known, execution_id, CloseOutput(execution_id=execution_id))
+        self._known.pop(execution_id, None)
+
+    async def _load(self, known: _Known, execution_id: ExecutionId) -> None:
+        if not known.loaded:
+            found = await self._desk.load(OUTPUT, output_stream(execution_id))
+            known.state, known.version, known.loaded = found.state, found.version, True  # type: ignore[assignment]
+
+    async def _append(self, known: _Known, execution_id: ExecutionId, command: RecordOutput | CloseOutput) -> None:
+        stream_id, now = output_stream(execution_id), self._desk.clock()
+        decision = _DECIDER.decide(stream_id, known.state, command, Context(actor=_ACTOR, now=now))
+        facts = tuple(self._fact(event, now, execution_id) for event in decision.events)
+        known.loaded = False  # until it is known what became of the append
+        try:
+            await self._desk.log.append(Append(stream_id, known.version, facts))
+        except VersionConflict as conflict:
+            reason = f"somebody else recorded output of execution {execution_id}"
+            raise RuleViolated(
+                aggregate="output", aggregate_id=stream_id, command="RecordOutput", rule="stale_epoch", reason=reason
+            ) from conflict
+        known.state, known.version, known.loaded = decision.state, known.version + len(facts), True
+
+    def _fact(self, event: Event, now: datetime, execution_id: ExecutionId) -> Fact:
+        return Fact(event, now, _ACTOR, execution_id, self._desk.ids())

@@ -1,0 +1,364 @@
+"""Reviewing: what happens to the work once it is done: proposed, decided about, merged, or gone on with."""
+
+from typing import Any
+
+from aura_contracts.actors import agent as agent_actor
+from aura_contracts.agent import AgentStatus, PauseAgent, ResumeAgent
+from aura_contracts.approval import (
+    Approval,
+    ApprovalKind,
+    ApprovalStatus,
+    ExpireApproval,
+    RequestApproval,
+)
+from aura_contracts.errors import AuraError, GitError, RefChanged, WorkerUnavailable
+from aura_contracts.execution import (
+    CompleteExecution,
+    Execution,
+    ExecutionStatus,
+    FailExecution,
+    QueueExecution,
+    RequestFollowUp,
+)
+from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.ids import AgentId, ApprovalId, ExecutionId, TaskId, WorkspaceId
+from aura_contracts.task import (
+    ApproveTask,
+    BlockTask,
+    CompleteTask,
+    FailTask,
+    RejectTask,
+    RequestTaskChanges,
+    StartExecution,
+    SubmitProposal,
+    Task,
+    UnblockTask,
+)
+from aura_contracts.workspace import (
+    AbandonMerge,
+    AcquireWorkspace,
+    ConflictedFiles,
+    RecordCommit,
+    RecordConflict,
+    RecordMerge,
+    ReleaseWorkspace,
+    ResolveConflict,
+    SnapshotReason,
+    StartMerge,
+    Workspace,
+    WorkspaceStatus,
+)
+from aura_engine.commands import Unit
+from aura_engine.runtime.context import ENGINE, Runtime, reviewers_of
+from aura_engine.runtime.stages import save
+from aura_engine.runtime.views import View, spec_of
+from aura_engine.runtime.words import words_of
+from aura_worker_protocol import messages
+
+NO_WORDS = "(the agent said nothing)"
+
+
+def _parts(view: View) -> tuple[Task, Execution]:
+    assert view.execution is not None, "the review is a stage of an execution"
+    return view.task, view.execution
+
+
+# --- Proposing --------------------------------------------------------------------------------------------------------
+
+
+async def propose_plan(runtime: Runtime, view: View) -> None:
+    """Ask a human about what the agent wants to do."""
+    _, execution = _parts(view)
+    words = await words_of(runtime.desk, ExecutionId(execution.id))
+    await _propose(runtime, view, ApprovalKind.PLAN, words or NO_WORDS, {})
+
+
+async def propose_changes(runtime: Runtime, view: View) -> None:
+    """Ask a human about what the agent has changed. What somebody added since is committed, and part of it."""
+    workspace = view.workspace
+    assert workspace is not None, "there are changes in a workspace"
+    spec = spec_of(workspace)
+    collect = messages.CollectWork(workspace=spec, message=f"{workspace.title}\n\nDuring review.")
+    collected = await runtime.gateway.request(collect)
+    heads = {head.repository: head.commit for head in collected.heads}
+    if collected.heads and heads != {tree.repository: tree.head for tree in workspace.worktrees}:
+        commit = RecordCommit(heads=collected.heads, clean=collected.clean)
+        await runtime.desk.handle(ENGINE, workspace.id, commit)
+    diff = await runtime.gateway.request(messages.DiffWork(workspace=spec, patch_limit=0))
+    await _propose(runtime, view, ApprovalKind.CHANGES, summary_of(diff), heads)
+
+
+def summary_of(diff: messages.WorkDiff) -> str:
+    """Return what a diff changes, a line per file, as ``git diff --stat`` would tell it without the bars."""
+    several = len({file.repository for file in diff.files}) > 1
+    lines = [_line(file, several=several) for file in diff.files]
+    added, removed = sum(f.added or 0 for f in diff.files), sum(f.removed or 0 for f in diff.files)
+    count = f"{len(lines)} file{'s' if len(lines) != 1 else ''} changed, +{added} -{removed}"
+    return "\n".join([count, *lines])
+
+
+_LETTERS = {"added": "A", "modified": "M", "deleted": "D", "renamed": "R", "type_changed": "T"}
+
+
+def _line(file: messages.FileSummary, *, several: bool) -> str:
+    where = f"{file.repository}: " if several else ""
+    name = f"{file.old_path} -> {file.path}" if file.old_path else file.path
+    lines = "binary" if file.added is None else f"+{file.added} -{file.removed}"
+    return f"{_LETTERS.get(file.kind, '?')}  {where}{name}  {lines}"
+
+
+async def _propose(runtime: Runtime, view: View, kind: ApprovalKind, text: str, commits: dict[str, str]) -> None:
+    task, execution = _parts(view)
+    approval_id = ApprovalId(runtime.desk.ids())
+    asking = ENGINE if task.assigned_agent is None else agent_actor(task.assigned_agent)
+    async with runtime.desk.unit(ENGINE) as unit:
+        await unit.handle(task.id, SubmitProposal(approval_id=approval_id, proposal=text))
+        question = RequestApproval(
+            approval_id=approval_id,
+            kind=kind,
+            reviewers=reviewers_of(task),
+            requested_by=asking,
+            task_id=TaskId(task.id),
+            execution_id=ExecutionId(execution.id),
+            proposed_solution=text,
+            commits=commits,
+        )
+        await unit.handle(approval_id, question)
+        if view.agent is not None and view.agent.status is AgentStatus.WORKING:
+            await unit.handle(view.agent.id, PauseAgent(task_id=TaskId(task.id), approval_id=approval_id))
+
+
+# --- Deciding ---------------------------------------------------------------------------------------------------------
+
+
+async def expire_approval(runtime: Runtime, view: View) -> None:
+    """Close a question whose deadline has passed."""
+    assert view.approval is not None, "what expires is there"
+    await runtime.desk.handle(ENGINE, view.approval.id, ExpireApproval())
+
+
+async def apply_decision(runtime: Runtime, view: View) -> None:
+    """Record on the task what was decided, and set going what follows."""
+    async with runtime.desk.unit(ENGINE) as unit:
+        approval = view.approval
+        assert approval is not None, "what was decided is there"
+        await decided(runtime, unit, view, approval)
+
+
+async def decided(runtime: Runtime, unit: Unit, view: View, approval: Approval) -> None:
+    """Add to `unit` what follows from `approval`, whose status may be one that the unit itself decides on."""
+    task, approval_id = view.task, ApprovalId(approval.id)
+    match approval.status:
+        case ApprovalStatus.APPROVED | ApprovalStatus.EXPIRED if approval.granted:
+            await unit.handle(task.id, ApproveTask(approval_id=approval_id, notes=approval.feedback))
+            if approval.kind is ApprovalKind.PLAN:
+                prompt = await _prompt(runtime, view, "implement", plan=approval.proposed_solution)
+                await _go_on(runtime, unit, view, approval.feedback or "approved", prompt)
+        case ApprovalStatus.REJECTED:
+            await unit.handle(task.id, RejectTask(approval_id=approval_id, feedback=approval.feedback or ""))
+            await _revise(runtime, unit, view, approval)
+        case ApprovalStatus.NEEDS_CHANGES:
+            changes = RequestTaskChanges(approval_id=approval_id, feedback=approval.feedback or "")
+            await unit.handle(task.id, changes)
+            await _revise(runtime, unit, view, approval)
+        case ApprovalStatus.EXPIRED:
+            await _give_up(unit, view, Failure(FailureReason.APPROVAL_EXPIRED, "nobody decided in time"))
+        case _:
+            await _give_up(unit, view, Failure(FailureReason.APPROVAL_REJECTED, "the question was withdrawn"))
+    if view.agent is not None and view.agent.status is AgentStatus.WAITING_FOR_APPROVAL:
+        await unit.handle(view.agent.id, ResumeAgent(task_id=TaskId(task.id)))
+
+
+async def _revise(runtime: Runtime, unit: Unit, view: View, approval: Approval) -> None:
+    feedback = approval.feedback or ""
+    name = "plan_follow_up" if approval.kind is ApprovalKind.PLAN else "follow_up"
+    prompt = await _prompt(runtime, view, name, feedback=feedback, proposal=approval.proposed_solution)
+    await _go_on(runtime, unit, view, feedback, prompt)
+
+
+async def _prompt(runtime: Runtime, view: View, name: str, **known: Any) -> str:
+    variables = view.execution.plan.variables if view.execution else {}
+    return await runtime.prompts.make(name, view.task, variables, **known)
+
+
+async def _go_on(runtime: Runtime, unit: Unit, view: View, feedback: str, prompt: str) -> None:
+    """Have the agent go on: in the execution that is in review, or in a new one where there is none."""
+    execution, agent = view.execution, view.agent
+    if execution is not None and execution.status is ExecutionStatus.REVIEW:
+        await unit.handle(execution.id, RequestFollowUp(feedback=feedback, prompt=prompt))
+        return
+    if agent is None or view.workspace is None:
+        return  # an agent outside of AURA proposed it, and will look at what was said
+    execution_id = ExecutionId(runtime.desk.ids())
+    again = QueueExecution(
+        execution_id=execution_id,
+        task_id=TaskId(view.task.id),
+        executor=agent.executor,
+        prompt=prompt,
+        variant=agent.variant or None,
+        agent_id=AgentId(agent.id),
+        agent_type=agent.type,
+        workspace_id=WorkspaceId(view.workspace.id),
+        session_id=execution.session_id if execution else None,
+        retry=view.task.retry,
+        **({"plan": execution.plan} if execution else {}),
+    )
+    await unit.handle(execution_id, again)
+    await unit.handle(view.task.id, StartExecution(execution_id=execution_id))
+
+
+async def _give_up(unit: Unit, view: View, failure: Failure) -> None:
+    if view.execution is not None and view.execution.running:
+        await unit.handle(view.execution.id, FailExecution(failure=failure))
+    await unit.handle(view.task.id, FailTask(failure=failure))
+
+
+# --- Merging ----------------------------------------------------------------------------------------------------------
+
+
+async def complete(runtime: Runtime, view: View) -> None:
+    """End a task of which nothing is to be merged: nothing was changed, or it was changed in place."""
+    task, execution = _parts(view)
+    async with runtime.desk.unit(ENGINE) as unit:
+        await _complete(
+            unit, task, execution, {"changed_files": execution.outcome.changed_files if execution.outcome else 0}
+        )
+
+
+async def _complete(unit: Unit, task: Task, execution: Execution, result: dict[str, Any]) -> None:
+    await unit.handle(execution.id, CompleteExecution())
+    await unit.handle(task.id, CompleteTask(result=result))
+
+
+async def merge(runtime: Runtime, view: View) -> None:
+    """Merge the work into its targets, or find out why that is not possible and ask a human."""
+    task, execution = _parts(view)
+    workspace = view.workspace
+    assert workspace is not None, "the work is in a workspace"
+    if workspace.status is not WorkspaceStatus.MERGING:
+        await save(runtime, workspace, SnapshotReason.MERGE)
+        async with runtime.desk.unit(ENGINE) as unit:
+            if workspace.holder is not None:
+                await unit.handle(workspace.id, ReleaseWorkspace(execution_id=workspace.holder))
+            start = StartMerge(style=execution.plan.merge_style, dirty=False)
+            workspace = await unit.handle(workspace.id, start)
+    assert workspace.merge_style is not None, "a merge is made in some style"
+    request = messages.MergeWork(
+        workspace=spec_of(workspace), style=workspace.merge_style, message=_merge_message(view)
+    )
+    try:
+        merged = await runtime.gateway.request(request)
+    except RefChanged:
+        return  # somebody else moved the target meanwhile: look again, merge again
+    except WorkerUnavailable:
+        raise
+    except GitError as error:
+        await _ask_about(runtime, view, workspace, _files_of(workspace, error), f"{error}")
+        return
+    except AuraError as error:
+        await _fail_merge(runtime, view, workspace, error)
+        return
+    if merged.conflicts:
+        await _ask_about(runtime, view, workspace, merged.conflicts, _conflict_text(workspace, merged.conflicts))
+        return
+    async with runtime.desk.unit(ENGINE) as unit:
+        if merged.commits:
+            await unit.handle(workspace.id, RecordMerge(commits=merged.commits))
+        else:
+            await unit.handle(workspace.id, AbandonMerge(reason="the target has it already"))
+        commits = {commit.repository: commit.commit for commit in merged.commits}
+        changed = execution.outcome.changed_files if execution.outcome else 0
+        await _complete(unit, task, execution, {"changed_files": changed, "merged": commits})
+
+
+def _merge_message(view: View) -> str:
+    task, workspace = view.task, view.workspace
+    assert workspace is not None, "the work is in a workspace"
+    approved = view.approval is not None and view.approval.granted and view.approval.reviewed_by is not None
+    by = f"\nApproved-by: {str(view.approval.reviewed_by).partition(':')[2]}" if approved and view.approval else ""
+    return f"{task.title}\n\nMerged from {workspace.branch}.\n\nAura-Task: {task.id}{by}\n"
+
+
+def _files_of(workspace: Workspace, error: GitError) -> tuple[ConflictedFiles, ...]:
+    """Return what is in the way of a merge; the repository itself (``.``) where no file is to blame."""
+    names = {repository.path: repository.name for repository in workspace.repositories}
+    name = names.get(error.repository, workspace.repositories[0].name)
+    paths = tuple(str(path) for path in error.facts().get("paths") or (".",))
+    return (ConflictedFiles(repository=name, paths=paths),)
+
+
+def _conflict_text(workspace: Workspace, conflicts: tuple[ConflictedFiles, ...]) -> str:
+    targets = {repository.name: repository.target_branch for repository in workspace.repositories}
+    lines = [
+        f"{files.repository}: {', '.join(files.paths)} changed on {targets.get(files.repository)} as well"
+        for files in conflicts
+    ]
+    return "\n".join(["The work cannot be merged:", *lines])
+
+
+async def _ask_about(
+    runtime: Runtime, view: View, workspace: Workspace, files: tuple[ConflictedFiles, ...], text: str
+) -> None:
+    """Pause the task until a human has resolved what is in the way of the merge. Nothing was touched."""
+    task, execution = _parts(view)
+    branch, root = workspace.branch, ", ".join(tree.path for tree in workspace.worktrees)
+    remedy = f"Resolve it on {branch} (in {root}) and approve, or reject with what the agent should do about it."
+    approval_id = ApprovalId(runtime.desk.ids())
+    async with runtime.desk.unit(ENGINE) as unit:
+        question = RequestApproval(
+            approval_id=approval_id,
+            kind=ApprovalKind.MERGE_CONFLICT,
+            reviewers=reviewers_of(task),
+            task_id=TaskId(task.id),
+            execution_id=ExecutionId(execution.id),
+            proposed_solution=f"{text}\n\n{remedy}",
+        )
+        await unit.handle(approval_id, question)
+        await unit.handle(workspace.id, RecordConflict(files=files, approval_id=approval_id))
+        resource = ", ".join(f"{part.repository}: {path}" for part in files for path in part.paths[:10])
+        await unit.handle(task.id, BlockTask(reason=text.partition("\n")[0], resource=resource))
+
+
+async def _fail_merge(runtime: Runtime, view: View, workspace: Workspace, error: AuraError) -> None:
+    failure = Failure(FailureReason.WORKSPACE_ERROR, f"the merge failed: {error}")
+    async with runtime.desk.unit(ENGINE) as unit:
+        await unit.handle(workspace.id, AbandonMerge(reason=failure.message))
+        await _give_up(unit, view, failure)
+
+
+async def resolve_conflict(runtime: Runtime, view: View) -> None:
+    """Go on after a human has decided about what was in the way of the merge."""
+    task, execution = _parts(view)
+    workspace, approval = view.workspace, view.conflict
+    assert workspace is not None, "the conflict is in a workspace"
+    assert approval is not None, "the conflict was asked about"
+    taken = AcquireWorkspace(execution_id=ExecutionId(execution.id))
+    if approval.granted:
+        request = messages.CollectWork(workspace=spec_of(workspace), message="Resolve the conflict")
+        collected = await runtime.gateway.request(request)
+        async with runtime.desk.unit(ENGINE) as unit:
+            resolution = approval.feedback or "resolved on the branch"
+            await unit.handle(workspace.id, ResolveConflict(resolution=resolution, heads=collected.heads))
+            await unit.handle(workspace.id, taken)
+            await unit.handle(task.id, UnblockTask(resolution=resolution))
+        return
+    async with runtime.desk.unit(ENGINE) as unit:
+        await unit.handle(workspace.id, AbandonMerge(reason=approval.feedback or str(approval.status)))
+        if approval.feedback is None:
+            failure = Failure(FailureReason.CONFLICT, f"the conflict was not resolved: {approval.status}")
+            await _give_up(unit, view, failure)
+            return
+        targets = {r.name: r.target_branch for r in workspace.repositories}
+        prompt = await _prompt(
+            runtime,
+            view,
+            "conflict",
+            feedback=approval.feedback,
+            conflicts=[
+                {"repository": files.repository, "target": targets.get(files.repository, ""), "paths": files.paths}
+                for files in workspace.conflicts
+            ],
+        )
+        await unit.handle(workspace.id, taken)
+        await unit.handle(task.id, UnblockTask(resolution=approval.feedback))
+        await unit.handle(execution.id, RequestFollowUp(feedback=approval.feedback, prompt=prompt))

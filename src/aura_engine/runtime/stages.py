@@ -1,0 +1,343 @@
+"""Stages: how the work of an execution is done, up to its review. Each function performs one step, repeatably."""
+
+from aura_contracts.errors import AuraError, ExecutableNotFound, InvalidInput, WorkerUnavailable
+from aura_contracts.execution import (
+    EXECUTION,
+    Execution,
+    ExecutionStatus,
+    FinishCleanup,
+    FinishCoding,
+    FinishPreparation,
+    FinishSetup,
+    LeaseExecution,
+    LoseWorker,
+    Outcome,
+    RecordProcessExit,
+    RecordProcessStart,
+    RecordStageFailure,
+    Report,
+    RetryStage,
+    Script,
+    StartPreparation,
+)
+from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.ids import ExecutionId, WorkspaceId
+from aura_contracts.lease import GrantLease, RecordProcess, RevokeLease
+from aura_contracts.ports.processes import ProcessExit
+from aura_contracts.workspace import (
+    AcquireWorkspace,
+    RecordCommit,
+    RecordPreparation,
+    RecordPreparationFailure,
+    RecordSnapshot,
+    RecreateWorkspace,
+    SnapshotReason,
+    Workspace,
+    WorkspaceStatus,
+)
+from aura_engine.commands import Unit
+from aura_engine.runtime.context import ENGINE, Runtime, snapshot_ref
+from aura_engine.runtime.gateway import WORKER
+from aura_engine.runtime.views import View, directory_of, lease_of, spec_of
+from aura_worker_protocol import messages
+from aura_worker_protocol.messages import AgentWork, AwaitProcess, ForgetProcess, ProcessFinished, StartProcess
+
+
+def _running(view: View) -> tuple[Execution, Workspace]:
+    assert view.execution is not None, "a stage is one of an execution"
+    assert view.workspace is not None, "an execution is queued together with its workspace"
+    return view.execution, view.workspace
+
+
+# --- Before the work --------------------------------------------------------------------------------------------------
+
+
+async def lease(runtime: Runtime, view: View) -> None:
+    """Give the execution to the worker that is connected, under a new epoch."""
+    execution, _ = _running(view)
+    await runtime.slots.take(ExecutionId(execution.id), execution.executor)
+    async with runtime.desk.unit(ENGINE) as unit:
+        epoch = await _grant(runtime, unit, execution)
+        await unit.handle(execution.id, StartPreparation(epoch=epoch))
+
+
+async def lease_again(runtime: Runtime, view: View) -> None:
+    """Give an execution in review to the worker that is connected: nothing of it was lost."""
+    execution, _ = _running(view)
+    async with runtime.desk.unit(ENGINE) as unit:
+        await _grant(runtime, unit, execution)
+
+
+async def _grant(runtime: Runtime, unit: Unit, execution: Execution) -> int:
+    gateway, lease_id = runtime.gateway, lease_of(ExecutionId(execution.id))
+    if gateway.worker_id is None or gateway.identity is None:
+        raise WorkerUnavailable(reason="no worker is connected")
+    command = GrantLease(
+        lease_id=lease_id,
+        execution_id=ExecutionId(execution.id),
+        worker_id=gateway.worker_id,
+        identity=gateway.identity,
+        grace=runtime.grace,
+    )
+    granted = await unit.handle(lease_id, command)
+    epoch: int = granted.epoch
+    await unit.handle(execution.id, LeaseExecution(lease_id=lease_id, epoch=epoch, worker_id=gateway.worker_id))
+    return epoch
+
+
+async def prepare(runtime: Runtime, view: View) -> None:
+    """Have the worktrees made, and take them for this execution."""
+    execution, workspace = _running(view)
+    await runtime.slots.take(ExecutionId(execution.id), execution.executor)
+    replacing = await _over(runtime, workspace, execution)
+    if workspace.status is WorkspaceStatus.FAILED:
+        again = RecreateWorkspace(reason="the preparation is tried again", dirty=False)
+        workspace = await runtime.desk.handle(ENGINE, workspace.id, again)
+    try:
+        made = await runtime.gateway.request(messages.PrepareWorkspace(workspace=spec_of(workspace)))
+        if workspace.status is not WorkspaceStatus.REQUESTED:
+            await save(runtime, workspace, SnapshotReason.RETRY)
+    except WorkerUnavailable:
+        raise
+    except AuraError as error:
+        await _preparation_failed(runtime, execution, workspace, error)
+        return
+    async with runtime.desk.unit(WORKER) as unit:
+        if workspace.status is WorkspaceStatus.REQUESTED:
+            assert runtime.gateway.worker_id is not None, "the worker has just answered"
+            prepared = RecordPreparation(worker_id=runtime.gateway.worker_id, root=made.root, worktrees=made.worktrees)
+            await unit.handle(workspace.id, prepared)
+        taken = AcquireWorkspace(execution_id=ExecutionId(execution.id), replacing=replacing)
+        await unit.handle(workspace.id, taken)
+        finished = FinishPreparation(epoch=execution.epoch, workspace_id=WorkspaceId(workspace.id))
+        await unit.handle(execution.id, finished)
+
+
+async def _over(runtime: Runtime, workspace: Workspace, execution: Execution) -> ExecutionId | None:
+    """Return the execution that has the workspace although it is over; refuse one that is not."""
+    if workspace.holder in (None, execution.id):
+        return None
+    assert workspace.holder is not None, "None is among those above"
+    holder = await runtime.desk.get(EXECUTION, workspace.holder)
+    return workspace.holder if holder is None or holder.status in EXECUTION.terminal else None
+
+
+async def _preparation_failed(runtime: Runtime, execution: Execution, workspace: Workspace, error: AuraError) -> None:
+    failure = Failure(FailureReason.WORKSPACE_ERROR, str(error))
+    facts = error.facts()
+    async with runtime.desk.unit(WORKER) as unit:
+        if workspace.status is WorkspaceStatus.REQUESTED:
+            said = RecordPreparationFailure(
+                failure=failure,
+                cleaned_up=tuple(facts.get("cleaned_up", ())),
+                left_behind=tuple(facts.get("left_behind", ())),
+            )
+            await unit.handle(workspace.id, said)
+        await unit.handle(execution.id, _stage_failure(runtime, execution, failure))
+
+
+# --- Running processes ------------------------------------------------------------------------------------------------
+
+
+async def run_setup(runtime: Runtime, view: View) -> None:
+    """Run the setup script, if there is one."""
+    execution, _ = _running(view)
+    done = FinishSetup(epoch=execution.epoch)
+    if execution.plan.setup is None:
+        await runtime.desk.handle(WORKER, execution.id, done)
+        return
+    finished = await run_process(runtime, view, script=execution.plan.setup)
+    if finished is not None:
+        await _record_end(runtime, view, finished, done)
+
+
+async def run_agent(runtime: Runtime, view: View) -> None:
+    """Run the agent, commit what it changed, and count it."""
+    execution, workspace = _running(view)
+    options = view.agent.options if view.agent is not None else {}
+    work = AgentWork(
+        executor=execution.executor, prompt=execution.prompt, options=options, session_id=execution.session_id
+    )
+    finished = await run_process(runtime, view, agent=work)
+    if finished is None:
+        return
+    if finished.failure is not None:
+        await _record_end(runtime, view, finished, None)
+        return
+    collected = await _collect(runtime, execution, workspace, f"{workspace.title}\n\nBy {execution.executor}.")
+    if collected is None:
+        return
+    changed = _differs(workspace, execution, collected)
+    outcome = collected.outcome if changed else Outcome(changed_files=0)
+    await _record_end(runtime, view, finished, FinishCoding(epoch=execution.epoch, outcome=outcome), collected)
+
+
+async def run_cleanup(runtime: Runtime, view: View) -> None:
+    """Run the cleanup script, if there is one, and commit what it changed."""
+    execution, workspace = _running(view)
+    done = FinishCleanup(epoch=execution.epoch)
+    if execution.plan.cleanup is None:
+        await runtime.desk.handle(WORKER, execution.id, done)
+        return
+    finished = await run_process(runtime, view, script=execution.plan.cleanup)
+    if finished is None:
+        return
+    if finished.failure is not None:
+        await _record_end(runtime, view, finished, None)
+        return
+    collected = await _collect(runtime, execution, workspace, f"{workspace.title}\n\nCleanup.")
+    if collected is not None:
+        await _record_end(runtime, view, finished, done, collected)
+
+
+async def run_process(
+    runtime: Runtime, view: View, *, script: Script | None = None, agent: AgentWork | None = None
+) -> ProcessFinished | None:
+    """Start the process of this stage, or find it running or ended; return how it ended, its output recorded.
+
+    None: it could not be started, which is recorded as the failure of the stage.
+    """
+    execution, workspace = _running(view)
+    gateway, token = runtime.gateway, execution.process_token
+    await runtime.slots.take(ExecutionId(execution.id), execution.executor)
+    try:
+        started = await gateway.request(
+            StartProcess(
+                execution_id=ExecutionId(execution.id),
+                epoch=execution.epoch,
+                token=token,
+                stage=str(execution.status),
+                directory=directory_of(workspace),
+                next_record=await gateway.outputs.next(ExecutionId(execution.id)),
+                plan=execution.plan,
+                script=script,
+                agent=agent,
+                grace=runtime.grace,
+            )
+        )
+    except WorkerUnavailable:
+        raise
+    except AuraError as error:
+        failure = Failure(_reason_of(error), str(error))
+        await runtime.desk.handle(WORKER, execution.id, _stage_failure(runtime, execution, failure))
+        return None
+    async with runtime.desk.unit(WORKER) as unit:
+        await unit.handle(execution.id, RecordProcessStart(epoch=execution.epoch, process=started.process))
+        process = RecordProcess(epoch=execution.epoch, process=started.process.identity)
+        await unit.handle(lease_of(ExecutionId(execution.id)), process)
+    awaited = AwaitProcess(execution_id=ExecutionId(execution.id), epoch=execution.epoch, token=token)
+    return await gateway.request(awaited)
+
+
+def _reason_of(error: AuraError) -> FailureReason:
+    """Return why a process that did not even start failed."""
+    if isinstance(error, ExecutableNotFound):
+        return FailureReason.EXECUTABLE_NOT_FOUND
+    if error.code in {"working_directory_missing", "workspace", "not_a_repository"}:
+        return FailureReason.WORKSPACE_ERROR
+    if isinstance(error, InvalidInput) or error.code in {"unknown_executor", "template"}:
+        return FailureReason.REFUSED
+    return FailureReason.STAGE_ERROR
+
+
+async def _record_end(
+    runtime: Runtime,
+    view: View,
+    finished: ProcessFinished,
+    done: Report | None,
+    collected: messages.WorkCollected | None = None,
+) -> None:
+    """Record how a process ended and what follows from it, at once; then its files may go."""
+    execution, workspace = _running(view)
+    async with runtime.desk.unit(WORKER) as unit:
+        current: Execution = await unit.look(EXECUTION, execution.id)
+        if any(process.identity.token == finished.exit.token for process in current.processes):
+            await unit.handle(execution.id, _exit_report(execution, finished.exit))
+        failure = finished.failure
+        if failure is not None and failure.reason is FailureReason.WORKER_LOST:
+            await _lose(unit, execution, failure)
+        elif failure is not None:
+            await unit.handle(execution.id, _stage_failure(runtime, execution, failure))
+        elif done is not None:
+            if collected is not None and _is_news(workspace, collected):
+                commit = RecordCommit(heads=collected.heads, clean=collected.clean)
+                await unit.handle(workspace.id, commit)
+            await unit.handle(execution.id, done)
+    await runtime.gateway.request(ForgetProcess(token=finished.exit.token))
+
+
+def _is_news(workspace: Workspace, collected: messages.WorkCollected) -> bool:
+    had = {tree.repository: tree.head for tree in workspace.worktrees}
+    return any(had.get(head.repository) != head.commit for head in collected.heads)
+
+
+async def _lose(unit: Unit, execution: Execution, failure: Failure) -> None:
+    lease_id = lease_of(ExecutionId(execution.id))
+    await unit.handle(lease_id, RevokeLease(reason=failure.message))
+    await unit.handle(execution.id, LoseWorker(epoch=execution.epoch))
+
+
+def _exit_report(execution: Execution, exit: ProcessExit) -> RecordProcessExit:  # noqa: A002 - the word for it
+    return RecordProcessExit(
+        epoch=execution.epoch,
+        token=exit.token,
+        exit_code=exit.exit_code,
+        signal=exit.signal,
+        cpu_seconds=exit.cpu_seconds,
+        peak_memory=exit.peak_memory,
+    )
+
+
+def _stage_failure(runtime: Runtime, execution: Execution, failure: Failure) -> RecordStageFailure:
+    delay = runtime.delay(execution.retry, execution.attempt)
+    return RecordStageFailure(epoch=execution.epoch, failure=failure, delay=delay)
+
+
+# --- What the work led to ---------------------------------------------------------------------------------------------
+
+
+async def _collect(
+    runtime: Runtime, execution: Execution, workspace: Workspace, message: str
+) -> messages.WorkCollected | None:
+    """Commit everything on the branch and count it. None: that was not possible, recorded as the stage's failure."""
+    request = messages.CollectWork(workspace=spec_of(workspace), message=message)
+    try:
+        return await runtime.gateway.request(request)
+    except WorkerUnavailable:
+        raise
+    except AuraError as error:
+        failure = Failure(FailureReason.WORKSPACE_ERROR, str(error))
+        await runtime.desk.handle(WORKER, execution.id, _stage_failure(runtime, execution, failure))
+        return None
+
+
+def _differs(workspace: Workspace, execution: Execution, collected: messages.WorkCollected) -> bool:
+    """Whether the agent has changed anything since it was started this time."""
+    if workspace.in_place:
+        return collected.outcome != execution.outcome
+    return _is_news(workspace, collected)
+
+
+async def save(runtime: Runtime, workspace: Workspace, reason: SnapshotReason) -> None:
+    """Write what is not committed to a hidden ref, before something that could destroy it; nothing if all is."""
+    spec = spec_of(workspace)
+    found = await runtime.gateway.request(messages.InspectWorkspace(workspace=spec))
+    if not found.condition.dirty or workspace.in_place:
+        return
+    ref = snapshot_ref(spec.id, len(workspace.snapshots) + 1)
+    taken = await runtime.gateway.request(messages.TakeSnapshot(workspace=spec, ref=ref))
+    record = RecordSnapshot(ref=ref, reason=reason, commits=taken.commits)
+    await runtime.desk.handle(WORKER, workspace.id, record)
+
+
+async def retry_stage(runtime: Runtime, view: View) -> None:
+    """Begin the failed stage again; what the attempt before left uncommitted is saved first."""
+    execution, workspace = _running(view)
+    if execution.status in (ExecutionStatus.CODING_INITIAL, ExecutionStatus.CODING_FOLLOW_UP):
+        try:
+            await save(runtime, workspace, SnapshotReason.RETRY)
+        except WorkerUnavailable:
+            raise
+        except AuraError:  # the worktree is gone: the stage will say so
+            pass
+    await runtime.desk.handle(ENGINE, execution.id, RetryStage())

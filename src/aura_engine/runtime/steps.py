@@ -1,0 +1,254 @@
+"""Steps: from how things are to the one thing that is to be done next. Pure; the whole of the engine's strategy.
+
+    Queued            lease it to a worker, as soon as there is room
+    PrepareWorkspace  have the worktrees made
+    Setup             run the setup script, if there is one
+    Coding...         run the agent; count what it changed
+    Cleanup           run the cleanup script, if there is one
+    Review            propose ► wait for a human ► carry out what was decided: merge, go on with feedback, give up
+    ended             give back what was held; fail the task, or try again, or clear away what is not needed any more
+
+A step says what to do, not how; `aura_engine.runtime.driver` knows how. Nothing here is remembered between two looks.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from enum import Enum, auto
+from types import MappingProxyType
+
+import attrs
+
+from aura_contracts.approval import Approval, ApprovalKind, ApprovalStatus
+from aura_contracts.execution import Execution, ExecutionStatus
+from aura_contracts.ids import WorkerId
+from aura_contracts.lease import OFFLINE_AFTER, LeaseStatus
+from aura_contracts.task import ApprovalMode, TaskStatus
+from aura_contracts.workspace import Workspace, WorkspaceStatus
+from aura_engine.runtime.views import View
+
+
+class Do(Enum):
+    """What can be done next."""
+
+    NOTHING = auto()
+    """Wait for something to happen, at most until `Step.until`."""
+    REST = auto()
+    """The task has ended and all that belongs to it is in order."""
+
+    LEASE = auto()
+    PREPARE = auto()
+    RUN_SETUP = auto()
+    RUN_AGENT = auto()
+    RUN_CLEANUP = auto()
+    RETRY_STAGE = auto()
+
+    PROPOSE_PLAN = auto()
+    PROPOSE_CHANGES = auto()
+    APPLY_DECISION = auto()
+    EXPIRE_APPROVAL = auto()
+    MERGE = auto()
+    RESOLVE_CONFLICT = auto()
+    COMPLETE = auto()
+
+    RECORD_OFFLINE = auto()
+    RECORD_RETURN = auto()
+    LOSE_WORKER = auto()
+    LEASE_AGAIN = auto()
+    """Give an execution in review, which lost nothing with its worker, to the worker at hand."""
+    CANCEL_EXECUTION = auto()
+    RELEASE = auto()
+    """End what still runs; give lease, workspace and agent back."""
+    RECORD_FAILURE = auto()
+    """Say on the task that its execution failed."""
+    RUN_AGAIN = auto()
+    """Queue a new execution in place of the failed one."""
+    CLEAR_WORKSPACE = auto()
+    """Remove worktrees that hold nothing that is not elsewhere."""
+
+
+@attrs.frozen
+class Step:
+    """What is to be done next; `until` is when to look again although nothing has happened."""
+
+    do: Do
+    until: datetime | None = None
+
+
+WAIT = Step(Do.NOTHING)
+_ENDED_TASK = frozenset({TaskStatus.COMPLETED, TaskStatus.CANCELLED, TaskStatus.DELETED, TaskStatus.FAILED})
+
+
+def next_step(view: View, now: datetime, worker: WorkerId | None) -> Step:
+    """Return what is to be done next for the task, by an engine whose worker is `worker` (None: none is connected)."""
+    execution = view.execution
+    if execution is None:
+        return Step(Do.REST) if view.task.status in _ENDED_TASK else WAIT
+    if execution.status in _ENDED_EXECUTION:
+        return _after_the_end(view, execution, now)
+    if view.task.status in _ENDED_TASK:
+        return Step(Do.CANCEL_EXECUTION)
+    return WAIT if worker is None else _in_a_stage(view, execution, worker, now)
+
+
+def _in_a_stage(view: View, execution: Execution, worker: WorkerId, now: datetime) -> Step:
+    lost = _lost_worker(view, execution, worker, now) if execution.running else None
+    if lost is not None:
+        return lost
+    if execution.retry_at is not None:
+        return Step(Do.RETRY_STAGE) if now >= execution.retry_at else Step(Do.NOTHING, execution.retry_at)
+    return _STAGES[execution.status](view, now)
+
+
+_ENDED_EXECUTION = frozenset({ExecutionStatus.DONE, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED})
+
+
+# --- The worker -------------------------------------------------------------------------------------------------------
+
+
+def _lost_worker(view: View, execution: Execution, worker: WorkerId, now: datetime) -> Step | None:
+    """Return what to do about a lease that the worker at hand does not hold; None where it holds it."""
+    lease = view.lease
+    if lease is None or lease.worker_id == worker:
+        return Step(Do.RECORD_RETURN) if lease is not None and lease.status is LeaseStatus.OFFLINE else None
+    if lease.status is LeaseStatus.HELD:
+        silent = (lease.last_seen or lease.granted_at) + timedelta(seconds=OFFLINE_AFTER)
+        return Step(Do.RECORD_OFFLINE) if now >= silent else Step(Do.NOTHING, silent)
+    if lease.status is LeaseStatus.OFFLINE:
+        assert lease.offline_since is not None, "a worker is offline since some moment"
+        over = lease.offline_since + timedelta(seconds=lease.grace)
+        return Step(Do.LOSE_WORKER) if now >= over else Step(Do.NOTHING, over)
+    keeps = execution.status is ExecutionStatus.REVIEW and not execution.processes
+    return Step(Do.LEASE_AGAIN if keeps else Do.LOSE_WORKER)
+
+
+# --- The stages -------------------------------------------------------------------------------------------------------
+
+
+def _queued(view: View, now: datetime) -> Step:
+    return Step(Do.LEASE)
+
+
+def _prepare(view: View, now: datetime) -> Step:
+    return Step(Do.PREPARE)
+
+
+def _setup(view: View, now: datetime) -> Step:
+    return Step(Do.RUN_SETUP)
+
+
+def _code(view: View, now: datetime) -> Step:
+    return Step(Do.RUN_AGENT)
+
+
+def _cleanup(view: View, now: datetime) -> Step:
+    return Step(Do.RUN_CLEANUP)
+
+
+def _review(view: View, now: datetime) -> Step:
+    if view.workspace is not None and view.workspace.status is WorkspaceStatus.MERGING:
+        return Step(Do.MERGE)  # torn by a crash: merging is repeatable
+    match view.task.status:
+        case TaskStatus.IN_PROGRESS | TaskStatus.APPROVED:
+            return Step(_after_the_work(view))
+        case TaskStatus.AWAITING_APPROVAL:
+            return _asked(view, now)
+        case TaskStatus.BLOCKED:
+            return _blocked(view)
+        case _:
+            return WAIT
+
+
+def _after_the_work(view: View) -> Do:
+    """What follows when the agent is done and nobody is being asked."""
+    task, execution, approval = view.task, view.execution, view.approval
+    assert execution is not None, "the review is a stage of an execution"
+    if view.planning:
+        return Do.PROPOSE_PLAN
+    if execution.outcome is None:
+        return Do.COMPLETE
+    if task.approval_mode in (ApprovalMode.CHANGES, ApprovalMode.BOTH) and not _is_approved(view.workspace, approval):
+        return Do.PROPOSE_CHANGES
+    merges = view.workspace is not None and not view.workspace.in_place
+    return Do.MERGE if merges else Do.COMPLETE
+
+
+def _is_approved(workspace: Workspace | None, approval: Approval | None) -> bool:
+    """Whether just this work was approved: not the work of before, and nothing that was added since."""
+    if approval is None or approval.kind is not ApprovalKind.CHANGES or not approval.granted:
+        return False
+    trees = workspace.worktrees if workspace else ()
+    return all(approval.commits.get(tree.repository, tree.head) == tree.head for tree in trees)
+
+
+def _asked(view: View, now: datetime) -> Step:
+    approval = view.approval
+    if approval is None:
+        return WAIT
+    if approval.status is not ApprovalStatus.PENDING:
+        return Step(Do.APPLY_DECISION)
+    if approval.deadline is not None and now >= approval.deadline:
+        return Step(Do.EXPIRE_APPROVAL)
+    return Step(Do.NOTHING, approval.deadline)
+
+
+def _blocked(view: View) -> Step:
+    decided = view.conflict is not None and view.conflict.status is not ApprovalStatus.PENDING
+    return Step(Do.RESOLVE_CONFLICT) if decided else WAIT
+
+
+_STAGES: Mapping[ExecutionStatus, Callable[[View, datetime], Step]] = MappingProxyType(
+    {
+        ExecutionStatus.QUEUED: _queued,
+        ExecutionStatus.PREPARE_WORKSPACE: _prepare,
+        ExecutionStatus.SETUP: _setup,
+        ExecutionStatus.CODING_INITIAL: _code,
+        ExecutionStatus.CODING_FOLLOW_UP: _code,
+        ExecutionStatus.CLEANUP: _cleanup,
+        ExecutionStatus.REVIEW: _review,
+    }
+)
+
+
+# --- The end ----------------------------------------------------------------------------------------------------------
+
+
+def _after_the_end(view: View, execution: Execution, now: datetime) -> Step:
+    task = view.task
+    if _holds_something(view, execution):
+        return Step(Do.RELEASE)
+    if task.status in _ENDED_TASK:
+        return Step(Do.CLEAR_WORKSPACE) if _is_to_be_cleared(view) else Step(Do.REST)
+    if execution.status is not ExecutionStatus.FAILED:
+        return WAIT  # of a task that goes on without this execution: somebody will start another
+    if task.retry_at is None:
+        return Step(Do.RECORD_FAILURE)
+    return Step(Do.RUN_AGAIN) if now >= task.retry_at else Step(Do.NOTHING, task.retry_at)
+
+
+def _holds_something(view: View, execution: Execution) -> bool:
+    lease, workspace, agent = view.lease, view.workspace, view.agent
+    over = view.task.status in _ENDED_TASK
+    return (
+        (lease is not None and lease.status is not LeaseStatus.CLOSED)
+        or (workspace is not None and workspace.holder == execution.id)
+        or (workspace is not None and over and workspace.status is WorkspaceStatus.MERGING)
+        or (agent is not None and over and agent.current_task_id == view.task.id)
+        or (over and view.approval is not None and view.approval.status is ApprovalStatus.PENDING)
+        or (over and view.conflict is not None and view.conflict.status is ApprovalStatus.PENDING)
+    )
+
+
+def _is_to_be_cleared(view: View) -> bool:
+    """Whether the worktrees of an ended task hold nothing that anybody needs.
+
+    Those of a completed task: what it changed is merged. Those of a task that was called off or failed, if there never
+    was anything in them: a workspace with work in it stays until a human says otherwise.
+    """
+    workspace, execution = view.workspace, view.execution
+    if workspace is None or workspace.in_place or workspace.status is WorkspaceStatus.REMOVED:
+        return False
+    if workspace.status not in (WorkspaceStatus.READY, WorkspaceStatus.REQUESTED, WorkspaceStatus.FAILED):
+        return False
+    if view.task.status is TaskStatus.COMPLETED:
+        return True
+    return not workspace.worktrees and execution is not None

@@ -1,0 +1,117 @@
+"""Views: a task with everything that belongs to it, as it is right now."""
+
+from typing import Any
+from uuid import UUID, uuid5
+
+import attrs
+
+from aura_contracts.agent import AGENT, Agent
+from aura_contracts.approval import APPROVAL, Approval, ApprovalKind
+from aura_contracts.execution import EXECUTION, Execution
+from aura_contracts.ids import ExecutionId, LeaseId, StreamId, TaskId, WorkspaceId, output_stream
+from aura_contracts.lease import WORKER_LEASE, WorkerLease
+from aura_contracts.machine import Aggregate
+from aura_contracts.ports.workspaces import WorkspaceSpec
+from aura_contracts.task import TASK, ApprovalMode, Task
+from aura_contracts.workspace import WORKSPACE, Workspace
+from aura_engine.commands import Desk, Unit
+
+
+def workspace_of(task_id: TaskId) -> WorkspaceId:
+    """Return the id of the workspace that the task is worked on in: one for each task (UUIDv5)."""
+    return WorkspaceId(str(uuid5(UUID(task_id), "workspace")))
+
+
+def lease_of(execution_id: ExecutionId) -> LeaseId:
+    """Return the id of the lease under which the execution is run: one for each execution (UUIDv5)."""
+    return LeaseId(str(uuid5(UUID(execution_id), "lease")))
+
+
+@attrs.frozen(kw_only=True)
+class View:
+    """What there is of a task. What does not exist is None."""
+
+    task: Task
+    agent: Agent | None = None
+    execution: Execution | None = None
+    """The newest."""
+    lease: WorkerLease | None = None
+    workspace: Workspace | None = None
+    approval: Approval | None = None
+    """The one about the newest proposal."""
+    conflict: Approval | None = None
+    """The one through which a human resolves why a merge was not possible."""
+
+    @property
+    def planning(self) -> bool:
+        """Whether a proposal in words is still to be approved before the work is done."""
+        if self.task.approval_mode not in (ApprovalMode.PLAN, ApprovalMode.BOTH):
+            return False
+        approval = self.approval
+        return approval is None or (approval.kind is ApprovalKind.PLAN and not approval.granted)
+
+    @property
+    def streams(self) -> frozenset[StreamId]:
+        """The streams of all that belongs to the task; an event in one of them may be something to do."""
+        parts = (self.task, self.execution, self.lease, self.workspace, self.approval, self.conflict)
+        ids = {part.id for part in parts if part is not None}
+        return frozenset({*ids, workspace_of(self.task.id)})
+
+    @property
+    def output(self) -> StreamId | None:
+        """The stream of what the execution's processes wrote."""
+        return output_stream(self.execution.id) if self.execution else None
+
+
+async def load_view(desk: Desk, task_id: TaskId) -> View | None:
+    """Return the task with all that belongs to it, None if there is no such task."""
+
+    async def load(aggregate: Aggregate[Any], stream_id: StreamId | None) -> Any:
+        return None if stream_id is None else await desk.get(aggregate, stream_id)
+
+    return await _view(load, task_id)
+
+
+async def view_in(unit: Unit, task_id: TaskId) -> View | None:
+    """Return the view as a unit of decisions sees it; recording the unit then asserts that it was so."""
+
+    async def load(aggregate: Aggregate[Any], stream_id: StreamId | None) -> Any:
+        return None if stream_id is None else await unit.look(aggregate, stream_id)
+
+    return await _view(load, task_id)
+
+
+async def _view(load: Any, task_id: TaskId) -> View | None:
+    task: Task | None = await load(TASK, task_id)
+    if task is None:
+        return None
+    workspace: Workspace | None = await load(WORKSPACE, workspace_of(task_id))
+    return View(
+        task=task,
+        agent=await load(AGENT, task.assigned_agent),
+        execution=await load(EXECUTION, task.execution_id),
+        lease=await load(WORKER_LEASE, lease_of(task.execution_id) if task.execution_id else None),
+        workspace=workspace,
+        approval=await load(APPROVAL, task.approval_id),
+        conflict=await load(APPROVAL, workspace.approval_id if workspace else None),
+    )
+
+
+def spec_of(workspace: Workspace) -> WorkspaceSpec:
+    """Return the part of a workspace that those who work on its files need."""
+    return WorkspaceSpec(
+        id=WorkspaceId(workspace.id),
+        title=workspace.title,
+        slug=workspace.slug,
+        branch=workspace.branch,
+        repositories=workspace.repositories,
+        copy_globs=workspace.copy_globs,
+        in_place=workspace.in_place,
+        root=workspace.root,
+        worktrees=workspace.worktrees,
+    )
+
+
+def directory_of(workspace: Workspace) -> str:
+    """Return the folder that scripts and agents are started in: the worktree if there is one only, else the root."""
+    return workspace.worktrees[0].path if len(workspace.worktrees) == 1 else workspace.root

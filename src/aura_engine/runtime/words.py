@@ -1,0 +1,38 @@
+"""Words: what an agent said in its last run, for a proposal in words."""
+
+from aura_contracts.execution import ActionLogged, ProcessStarted
+from aura_contracts.ids import ExecutionId, output_stream
+from aura_contracts.output import OutputRecorded, OutputSource
+from aura_engine.commands import Desk
+
+WORDS_LIMIT = 64 * 1024
+"""Characters of what an agent said that become a proposal; of more, the end counts."""
+
+
+async def words_of(desk: Desk, execution_id: ExecutionId) -> str:
+    """Return what the agent said since it was started last: its messages, or else what it wrote on stdout."""
+    facts = await desk.log.facts(execution_id)
+    started = next(
+        (
+            index
+            for index in range(len(facts) - 1, -1, -1)
+            if isinstance(event := facts[index].event, ProcessStarted) and "-Coding" in event.process.identity.token
+        ),
+        0,
+    )
+    said = [
+        str((fact.event.result or {}).get("text", ""))
+        for fact in facts[started:]
+        if isinstance(fact.event, ActionLogged) and fact.event.action == "message"
+    ]
+    text = "\n\n".join(said)
+    if not text.strip() and facts:
+        since = facts[started].time
+        text = "".join(
+            chunk.raw.decode(errors="backslashreplace")
+            for fact in await desk.log.facts(output_stream(execution_id))
+            if isinstance(fact.event, OutputRecorded) and fact.time >= since
+            for chunk in fact.event.chunks
+            if chunk.source is OutputSource.STDOUT
+        )
+    return text.replace("\0", "").strip()[-WORDS_LIMIT:]

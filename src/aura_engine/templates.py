@@ -1,0 +1,109 @@
+"""Templates: prompts made of a text with places to fill in (Jinja), and of plain data. Pure.
+
+    render(builtin("follow_up"), {"task": {...}, "feedback": "Use the other colour"})
+
+Rendering is strict: a variable, or a part of one, that is not there is an error that names template, line and variable,
+and nothing is rendered in part. It runs in a sandbox with limits on the text, on what comes out and on the work in
+between, and the same template with the same data renders to the same prompt: there is neither chance nor time in it.
+
+Which template applies is decided by `aura_contracts.template.resolve`; where it finds none, `builtin` has the text.
+Jinja is imported when it is first used: it takes longer than the rest of AURA's start.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from aura_contracts.errors import InvalidInput, TemplateError
+from aura_engine._builtin_templates import BUILTIN
+from aura_engine.decisions.template import TEXT_LIMIT
+
+BUILTIN_SCOPE = "built-in"
+
+OUTPUT_LIMIT = 1_048_576
+"""Bytes of a rendered prompt in UTF-8: 1 MiB."""
+
+
+@attrs.frozen
+class Template:
+    """A text with places to fill in, and where it is from."""
+
+    name: str
+    scope: str
+    """A `TemplateScope`, or ``built-in``."""
+    text: str = attrs.field(repr=False)
+    revision: int = 1
+    """Counts from 1; built-in ones have 0."""
+
+    @property
+    def label(self) -> str:
+        """How errors call it."""
+        return f"{self.name} ({self.scope})"
+
+
+def builtin(name: str) -> Template:
+    """Return the built-in template of this name. Raises `TemplateError` if there is none."""
+    if name not in BUILTIN:
+        remedy = f"define it, or use one of the built-in ones: {', '.join(BUILTIN)}"
+        raise TemplateError(template=name, line=1, reason="there is no template of this name", remedy=remedy)
+    return Template(name, BUILTIN_SCOPE, BUILTIN[name], revision=0)
+
+
+def render(template: Template, variables: Mapping[str, Any], *, parts: Mapping[str, Template] | None = None) -> str:
+    """Return the prompt that `template` makes of `variables`.
+
+    Values are plain data: texts, numbers, booleans, None, and lists and tables of them. What they hold is never taken
+    for a template. `parts` are templates that this one may include by name, beside the built-in ones; so a project's
+    own ``coding`` can say more around the built-in one.
+
+    Raises `MissingVariable`; `TemplateError` for whatever else is wrong with a template, or too large; `InvalidInput`
+    for a value that is not plain data.
+    """
+    from aura_engine._template_sandbox import Sandbox  # noqa: PLC0415 - see the module's documentation
+
+    _require_size(template)
+    sandbox = Sandbox(template, {**{name: builtin(name) for name in BUILTIN}, **(parts or {})}, OUTPUT_LIMIT)
+    return sandbox.render({name: _plain(value, name) for name, value in variables.items()})
+
+
+def variables_of(text: str, name: str = "template") -> frozenset[str]:
+    """Return the names of the variables that a template of this `text` uses, those of included templates not.
+
+    Raises `TemplateError` for a text that is no template, naming the line; so it also serves to check one. `name` is
+    what the error calls it.
+    """
+    from aura_engine._template_sandbox import Sandbox  # noqa: PLC0415 - see the module's documentation
+
+    template = Template(name, "new", text)
+    _require_size(template)
+    return Sandbox(template, {}, OUTPUT_LIMIT).variables()
+
+
+def _require_size(template: Template) -> None:
+    size = len(template.text.encode("utf-8", "surrogatepass"))
+    if size > TEXT_LIMIT:
+        reason = f"the text takes {size} bytes; the limit is {TEXT_LIMIT}"
+        raise TemplateError(template=template.label, line=1, reason=reason, remedy="shorten it")
+
+
+def _plain(value: Any, place: str, depth: int = 0) -> Any:
+    """Return `value` made of nothing but built-in types, so that no template can call anything of ours."""
+    match value:
+        case None | bool():
+            return value
+        case str():
+            return str.__str__(value)
+        case int():
+            return int(value)
+        case float():
+            return float(value)
+    if depth < _DEPTH_LIMIT and isinstance(value, Mapping) and all(isinstance(name, str) for name in value):
+        return {str.__str__(name): _plain(part, f"{place}.{name}", depth + 1) for name, part in value.items()}
+    if depth < _DEPTH_LIMIT and isinstance(value, list | tuple):
+        return [_plain(part, f"{place}[{index}]", depth + 1) for index, part in enumerate(value)]
+    reason = f"{type(value).__name__} is no plain data" if depth < _DEPTH_LIMIT else "is nested too deep"
+    raise InvalidInput(field=f"variable {place}", reason=reason, remedy="give texts, numbers, lists and tables of them")
+
+
+_DEPTH_LIMIT = 50

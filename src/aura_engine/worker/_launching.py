@@ -1,0 +1,116 @@
+"""Launching: from what the engine asks for to the process that is to be run, and to what understands it. Pure."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+import attrs
+from msgspec.structs import replace
+
+from aura_contracts.errors import InvalidInput
+from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.ports.executors import AgentRun, Conversation, Executor, Launch, failure_of
+from aura_contracts.ports.processes import ProcessExit, ProcessSpec
+from aura_engine.worker._scripts import script_command
+from aura_worker_protocol.messages import AgentWork, ExecutorInfo, StartProcess
+
+VARIABLE_LIMIT = 131_071
+"""Bytes of one variable with its name on Linux (MAX_ARG_STRLEN: 32 pages, with the NUL at the end)."""
+
+PROMPT = "AURA_PROMPT"
+EXECUTION = "AURA_EXECUTION_ID"
+STAGE = "AURA_STAGE"
+WORKSPACE = "AURA_WORKSPACE"
+
+_NOT_INHERITED = frozenset(
+    {
+        *(PROMPT, EXECUTION, STAGE, WORKSPACE),  # of a run that this one was started in
+        *("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_CONFIG", "GIT_CONFIG_COUNT"),
+        *("GIT_CONFIG_PARAMETERS", "GIT_DIR", "GIT_GRAFT_FILE", "GIT_IMPLICIT_WORK_TREE", "GIT_INDEX_FILE"),
+        *("GIT_INTERNAL_SUPER_PREFIX", "GIT_NO_REPLACE_OBJECTS", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX"),
+        *("GIT_REPLACE_REF_BASE", "GIT_SHALLOW_FILE", "GIT_WORK_TREE"),
+    }
+)
+"""What would lead a process out of its worktree: ``git rev-parse --local-env-vars``, set where AURA runs in a hook."""
+
+
+class Executors(Protocol):
+    """Where executors are found; `aura_executors.ExecutorRegistry` is one."""
+
+    def names(self) -> Sequence[str]:
+        """Return the names of all executors."""
+        ...
+
+    def get(self, name: str) -> Executor:
+        """Return the executor of this name. Raises `UnknownExecutor`."""
+        ...
+
+    def describe(self, names: Sequence[str] = ()) -> Sequence[ExecutorInfo]:
+        """Return what there is to say about executors. Blocks. Raises `UnknownExecutor`."""
+        ...
+
+
+@attrs.frozen
+class Assignment:
+    """A process to be run, what understands its output, and what its exit means."""
+
+    spec: ProcessSpec = attrs.field(repr=False)
+    conversation: Conversation
+    judge: Callable[[ProcessExit], Failure | None]
+
+
+def assignment_of(request: StartProcess, executors: Executors, environment: Mapping[str, str]) -> Assignment:
+    """Return what `request` asks for, on a worker with this `environment`.
+
+    Raises `InvalidInput` for a script or options that make no sense, `UnknownExecutor`.
+    """
+    if (request.script is None) == (request.agent is None):
+        raise InvalidInput(field="process.start", reason="needs either a script or an agent")
+    env = {name: value for name, value in environment.items() if name not in _NOT_INHERITED}
+    env |= {EXECUTION: request.execution_id, STAGE: request.stage, WORKSPACE: request.directory}
+    if request.agent is not None:
+        return _agent(request, request.agent, executors.get(request.agent.executor), env)
+    assert request.script is not None
+    launch = Launch(argv=script_command(request.script))
+    return Assignment(_spec(request, launch, env), Conversation(), _script_failure)
+
+
+def _agent(request: StartProcess, work: AgentWork, executor: Executor, env: dict[str, str]) -> Assignment:
+    if (
+        len(PROMPT) + 1 + len(work.prompt.encode("utf-8", "surrogatepass")) <= VARIABLE_LIMIT
+        and "\0" not in work.prompt
+    ):
+        env[PROMPT] = work.prompt  # what cannot be a variable goes the executor's own way, or is refused by it
+    run = AgentRun(
+        prompt=work.prompt,
+        cwd=request.directory,
+        options={**work.options, **request.plan.options},
+        session_id=work.session_id,
+        environment=env,
+    )
+    launch = executor.launch(run)
+    conversation = executor.converse(run)
+    return Assignment(_spec(request, launch, env), conversation, conversation.judge)
+
+
+def _spec(request: StartProcess, launch: Launch, env: Mapping[str, str]) -> ProcessSpec:
+    merged = {**env, **launch.env}
+    return ProcessSpec(
+        token=request.token,
+        argv=launch.argv,
+        cwd=request.directory,
+        env={name: value for name, value in merged.items() if value is not None},
+        stdin=launch.stdin,
+        interactive=launch.interactive,
+        first_record=request.next_record,
+        timeout=request.plan.timeout,
+        idle_timeout=request.plan.idle_timeout,
+        grace=request.grace,
+        interrupt=launch.interrupt,
+    )
+
+
+def _script_failure(exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
+    """As for any plain command; but it is the stage that failed, not an agent."""
+    failure = failure_of(exit)
+    of_agent = failure is not None and failure.reason is FailureReason.AGENT_ERROR
+    return replace(failure, reason=FailureReason.STAGE_ERROR) if failure is not None and of_agent else failure

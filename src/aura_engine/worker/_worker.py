@@ -1,0 +1,170 @@
+"""Worker: the side that touches files and processes. It carries out what the engine asks, and decides nothing.
+
+    worker = Worker(worker_id=..., identity=..., workspaces=..., runner=..., executors=..., environment=..., ...)
+    await worker.run()
+
+It says hello with the processes it knows from before, serves requests and sends heartbeats until the connection closes.
+Leaving `run` leaves processes running, under their supervisors, with their output kept; run again, over the same kind
+of transport, the same worker goes on where it was.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from aura_contracts.errors import AuraError, WorkerUnavailable
+from aura_contracts.ids import WorkerId
+from aura_contracts.lease import WorkerIdentity
+from aura_contracts.ports.processes import ProcessRunner
+from aura_contracts.ports.workspaces import Workspaces
+from aura_engine.worker._launching import Executors
+from aura_engine.worker._processes import Processes
+from aura_engine.worker._workspaces import WorkspaceService
+from aura_worker_protocol import PROTOCOL_VERSION, Handler, Peer, Request, Role, Transport
+from aura_worker_protocol.messages import (
+    AnswerPermission,
+    AwaitProcess,
+    CollectWork,
+    DescribeRepository,
+    DiffWork,
+    ExecutorInfo,
+    ExecutorsListed,
+    FindOrphans,
+    ForgetProcess,
+    Heartbeat,
+    Hello,
+    InspectWorkspace,
+    InterruptProcess,
+    ListExecutors,
+    MergeWork,
+    PrepareWorkspace,
+    RemoveOrphan,
+    RemoveWorkspace,
+    RestoreSnapshot,
+    StartProcess,
+    TakeSnapshot,
+    WarmPool,
+)
+
+
+class Worker:
+    """One worker. `environment` is what processes inherit; `runner` has been entered by the caller.
+
+    `executors` and `workspaces` are called in threads where they block. Runs on asyncio and on trio.
+    """
+
+    def __init__(
+        self,
+        *,
+        worker_id: WorkerId,
+        identity: WorkerIdentity,
+        workspaces: Workspaces,
+        runner: ProcessRunner,
+        executors: Executors,
+        environment: Mapping[str, str],
+        transport: Transport,
+        version: str,
+    ) -> None:
+        self._worker_id = worker_id
+        self._identity = identity
+        self._executors = executors
+        self._transport = transport
+        self._version = version
+        self._workspaces = WorkspaceService(workspaces)
+        self._processes = Processes(runner, executors, environment)
+
+    async def run(self, transport: Transport | None = None) -> None:
+        """Serve one connection until it closes: over the transport given before, or over this one, to connect again.
+
+        Returns when the engine closes. Raises the engine's error if it refuses the hello, `WorkerUnavailable` if it is
+        gone before it has answered that, `ProtocolError` if it does not keep to the protocol. Cancelling closes the
+        connection; work on files that was begun is brought to its end first.
+        """
+        peer = Peer(transport or self._transport, Role.WORKER, self._handlers())
+        errors: list[AuraError] = []
+        async with anyio.create_task_group() as tasks:
+
+            async def serve() -> None:
+                try:
+                    await peer.run()
+                except AuraError as error:
+                    errors.insert(0, error)
+                tasks.cancel_scope.cancel()
+
+            disconnect = self._processes.connect(peer, tasks)
+            tasks.start_soon(serve)
+            try:
+                await self._greet(peer, errors)
+            finally:
+                disconnect()
+                peer.close()
+        if errors:
+            raise errors[0]
+
+    async def _greet(self, peer: Peer, errors: list[AuraError]) -> None:
+        """Say hello, then send heartbeats until the connection closes."""
+        hello = Hello(
+            protocol=PROTOCOL_VERSION,
+            worker_id=self._worker_id,
+            identity=self._identity,
+            version=self._version,
+            processes=await self._processes.known(),
+        )
+        try:
+            welcome = await peer.request(hello)
+        except AuraError as error:
+            errors.append(error)
+            return
+        while True:
+            await anyio.sleep(welcome.heartbeat)
+            try:
+                await peer.notify(Heartbeat())
+            except WorkerUnavailable:
+                return
+
+    def _handlers(self) -> Mapping[type[Request[Any]], Handler]:
+        """What carries out which request: all of `TO_WORKER`."""
+        workspaces, processes = self._workspaces, self._processes
+        return {
+            PrepareWorkspace: workspaces.prepare,
+            InspectWorkspace: workspaces.inspect,
+            CollectWork: workspaces.collect,
+            DiffWork: workspaces.diff,
+            TakeSnapshot: workspaces.snapshot,
+            RestoreSnapshot: workspaces.restore,
+            MergeWork: workspaces.merge,
+            RemoveWorkspace: workspaces.remove,
+            DescribeRepository: workspaces.describe,
+            FindOrphans: workspaces.orphans,
+            RemoveOrphan: workspaces.remove_orphan,
+            WarmPool: workspaces.warm,
+            StartProcess: processes.start,
+            AwaitProcess: processes.finish,
+            InterruptProcess: processes.interrupt,
+            AnswerPermission: processes.answer,
+            ForgetProcess: processes.forget,
+            ListExecutors: self._list_executors,
+        }
+
+    async def _list_executors(self, request: ListExecutors) -> ExecutorsListed:
+        """Look for agents, all at once: each may run a program to learn its version."""
+        names: Sequence[str] = request.names or await anyio.to_thread.run_sync(self._executors.names)
+        found: dict[str, ExecutorInfo] = {}
+        unknown: list[AuraError] = []
+
+        async def look(name: str) -> None:
+            try:
+                for info in await anyio.to_thread.run_sync(partial(self._executors.describe, (name,))):
+                    found[name] = info
+            except AuraError as error:
+                unknown.append(error)
+
+        async with anyio.create_task_group() as tasks:
+            for name in names:
+                tasks.start_soon(look, name)
+        if unknown:
+            raise unknown[0]
+        return ExecutorsListed(executors=tuple(found[name] for name in names))

@@ -1,0 +1,157 @@
+"""Workspaces: what the engine asks about worktrees, carried out in threads, one request at a time per workspace."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+
+from aura_contracts.errors import WorkspaceError
+from aura_contracts.ids import WorkspaceId
+from aura_contracts.ports.workspaces import RepositoryDiff, Workspaces, WorkspaceSpec
+from aura_contracts.workspace import ConflictedFiles
+from aura_engine.worker._turns import Turns
+from aura_worker_protocol.errors import storable_text
+from aura_worker_protocol.messages import (
+    CollectWork,
+    Condition,
+    DescribeRepository,
+    DiffWork,
+    FileSummary,
+    FindOrphans,
+    InspectWorkspace,
+    MergeWork,
+    OrphansFound,
+    PoolWarmed,
+    PrepareWorkspace,
+    RemoveOrphan,
+    RemoveWorkspace,
+    RepositoryDescribed,
+    RestoreSnapshot,
+    SnapshotTaken,
+    TakeSnapshot,
+    WarmPool,
+    WorkCollected,
+    WorkDiff,
+    WorkMerged,
+    WorkspacePrepared,
+)
+
+THREADS = 8
+"""Requests about workspaces that are carried out at once; more wait."""
+
+T = TypeVar("T")
+
+
+class WorkspaceService:
+    """Carries out `workspace.*`. What was begun is brought to its end, also when the request is cancelled."""
+
+    def __init__(self, workspaces: Workspaces) -> None:
+        self._workspaces = workspaces
+        self._turns = Turns()
+        self._threads = anyio.CapacityLimiter(THREADS)
+
+    async def prepare(self, request: PrepareWorkspace) -> WorkspacePrepared:
+        prepared = await self._about(request.workspace, partial(self._workspaces.prepare, request.workspace))
+        return WorkspacePrepared(root=prepared.root, worktrees=prepared.worktrees, directory=prepared.directory)
+
+    async def inspect(self, request: InspectWorkspace) -> Condition:
+        work = partial(self._workspaces.inspect, request.workspace)
+        return Condition(condition=await self._about(request.workspace, work))
+
+    async def collect(self, request: CollectWork) -> WorkCollected:
+        work = partial(self._workspaces.collect, request.workspace, request.message)
+        collected = await self._about(request.workspace, work)
+        return WorkCollected(outcome=collected.outcome, heads=collected.heads, clean=collected.clean)
+
+    async def diff(self, request: DiffWork) -> WorkDiff:
+        patch, limit = request.patch_limit > 0, max(request.patch_limit, 0)
+        work = partial(self._workspaces.diff, request.workspace, patch=patch, patch_limit=limit)
+        return work_diff(await self._about(request.workspace, work))
+
+    async def snapshot(self, request: TakeSnapshot) -> SnapshotTaken:
+        work = partial(self._workspaces.snapshot, request.workspace, request.ref)
+        return SnapshotTaken(commits=await self._about(request.workspace, work))
+
+    async def restore(self, request: RestoreSnapshot) -> None:
+        await self._about(request.workspace, partial(self._workspaces.restore, request.workspace, request.ref))
+
+    async def merge(self, request: MergeWork) -> WorkMerged:
+        work = partial(self._workspaces.merge, request.workspace, request.style, request.message)
+        merged = await self._about(request.workspace, work)
+        conflicts = tuple(
+            ConflictedFiles(files.repository, tuple(storable_text(path) for path in files.paths))
+            for files in merged.conflicts
+        )
+        return WorkMerged(commits=merged.commits, conflicts=conflicts)
+
+    async def remove(self, request: RemoveWorkspace) -> None:
+        work = partial(self._workspaces.remove, request.workspace, delete_branch=request.delete_branch)
+        await self._about(request.workspace, work)
+
+    async def describe(self, request: DescribeRepository) -> RepositoryDescribed:
+        found = await self._in_thread("", request.path, partial(self._workspaces.describe, request.path))
+        return RepositoryDescribed(
+            path=found.path, name=found.name, repository=found.repository, branch=found.branch, head=found.head
+        )
+
+    async def orphans(self, request: FindOrphans) -> OrphansFound:
+        work = partial(self._workspaces.orphans, request.living)
+        return OrphansFound(orphans=await self._in_thread("", "", work))
+
+    async def remove_orphan(self, request: RemoveOrphan) -> SnapshotTaken:
+        orphan = request.orphan
+        work = partial(self._workspaces.remove_orphan, orphan, request.ref)
+        return SnapshotTaken(commits=await self._in_thread(orphan.workspace_id, orphan.path, work))
+
+    async def warm(self, request: WarmPool) -> PoolWarmed:
+        work = partial(self._workspaces.warm, request.repository, request.count)
+        async with self._turns.of(f"pool {request.repository}"):
+            return PoolWarmed(made=await self._in_thread("", request.repository, work))
+
+    async def _about(self, workspace: WorkspaceSpec, work: Callable[[], T]) -> T:
+        return await self._in_thread(workspace.id, workspace.root, work)
+
+    async def _in_thread(self, workspace_id: WorkspaceId | str, path: str, work: Callable[[], T]) -> T:
+        """Return what `work` returns, in a thread. What the system refuses becomes a `WorkspaceError`."""
+        async with self._turns.of(workspace_id):
+            try:
+                return await anyio.to_thread.run_sync(work, limiter=self._threads)
+            except OSError as error:
+                where = path if error.filename is None else str(error.filename)
+                reason = error.strerror or str(error)
+                raise WorkspaceError(workspace_id=workspace_id, path=where, reason=reason) from error
+
+
+def work_diff(diffs: tuple[RepositoryDiff, ...]) -> WorkDiff:
+    """Return `diffs` fit to be shown and stored; of several repositories, a line says whose patch it is."""
+    patches = []
+    for one in diffs:
+        if one.diff.patch and len(diffs) > 1:
+            patches.append(f"# repository {one.repository}\n")
+        patches.append(_storable(one.diff.patch or b""))
+    return WorkDiff(
+        files=tuple(summary for one in diffs for summary in _summaries(one)),
+        patch="".join(patches),
+        truncated=any(one.diff.truncated for one in diffs),
+    )
+
+
+def _summaries(one: RepositoryDiff) -> tuple[FileSummary, ...]:
+    return tuple(
+        FileSummary(
+            repository=one.repository,
+            path=storable_text(file.path),
+            kind=str(file.kind),
+            old_path=None if file.old_path is None else storable_text(file.old_path),
+            added=file.added,
+            removed=file.removed,
+        )
+        for file in one.diff.files
+    )
+
+
+def _storable(patch: bytes) -> str:
+    """Return `patch` as text; bytes that are not UTF-8, and NUL, which databases do not take, are escaped."""
+    return patch.decode("utf-8", "backslashreplace").replace("\0", "\\x00")

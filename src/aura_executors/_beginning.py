@@ -1,0 +1,129 @@
+"""How a supervisor begins: it detaches from the worker, takes its order, starts the agent and reports.
+
+The worker that starts it holds the lock of the folder and hands it over: the open file is shared, so it stays locked
+until both have closed it. It writes the order to our standard input, which keeps secrets off the disk and out of the
+list of processes, and reads one JSON object from our standard output: `running.json`, or ``error`` and ``message``.
+
+    worker killed                       what happens
+    before the order is whole           nothing was started; the lock is free; the next one starts again
+    later                               the agent runs under this supervisor; the next one takes it over
+
+Standard library only: `aura_executors.supervisor` is the program.
+"""
+
+# pathlib would cost every supervisor 5 ms and 1 MB:
+# ruff: noqa: PTH106, PTH108, PTH208
+
+import json
+import os
+import signal
+import time
+import traceback
+from collections.abc import Sequence
+from contextlib import suppress
+
+from aura_executors import _folder
+from aura_executors._ending import kill_children
+from aura_executors._launch import Order, launch, read_order
+from aura_executors._reaping import become_reaper, descendants, load_prctl
+from aura_executors._supervision import Supervision
+
+_IGNORED = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE)
+"""What a terminal or a closed pipe may send; SIGTERM is a request to end the agent."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Supervise: ``supervisor.py FOLDER LOCK``, the latter the number of the open file."""
+    folder, lock = arguments[1], int(arguments[2])
+    if os.fork():
+        os._exit(0)  # so that the supervisor is nobody's child, and no zombie of the worker's
+    status = 1
+    try:
+        os.set_inheritable(lock, False)  # noqa: FBT003 - its signature
+        os.chdir(folder)
+        order = read_order(0)
+        if order is not None:
+            _supervise(folder, lock, order, _take_report())
+            status = 0
+    except BaseException:  # noqa: BLE001 - the end of the program: there is nobody to raise it to
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+def _take_report() -> int:
+    """Return the file on which to report, and leave the worker's pipes."""
+    report = os.dup(1)
+    null = os.open(os.devnull, os.O_RDWR)
+    log = os.open(_folder.LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for file, number in ((null, 0), (null, 1), (log, 2)):
+        os.dup2(file, number)
+    os.close(null)
+    os.close(log)
+    return report
+
+
+def _supervise(folder: str, lock: int, order: Order, report: int) -> None:
+    wakeup = _catch_signals()
+    prctl = load_prctl()
+    reaper = become_reaper(prctl)
+    supervision = None
+    running: dict[str, object] = {}
+    try:
+        _folder.reserve_exit(".")
+        launched = launch(order, prctl)
+        supervision = Supervision(folder, lock, order, launched, wakeup, reaper=reaper)
+        running = supervision.running()
+        _folder.write_json(_folder.RUNNING, running)
+        failure = launched.release()
+    except OSError as error:
+        failure = ("process_start_failed", f"{error.strerror or error}")
+        kill_children(lambda: descendants(os.getpid()))
+    if supervision is None or failure is not None:
+        _remove(folder, order.socket)
+        _tell(report, dict(zip(("error", "message"), failure or (), strict=False)))
+        return
+    _tell(report, running)
+    _run(supervision, order)
+
+
+def _run(supervision: Supervision, order: Order) -> None:
+    """Run to the end; whatever happens, the agent does not run on without supervision."""
+    try:
+        supervision.run()
+    except BaseException as error:
+        traceback.print_exc()
+        kill_children(lambda: descendants(os.getpid()))
+        content: dict[str, object] = {"token": order.token, "cause": "vanished", "ended_at": time.time_ns()}
+        _folder.write_exit(".", {**content, "message": f"its supervisor failed: {error!r}"})
+        raise
+
+
+def _catch_signals() -> int:
+    """Return a file on which the numbers of signals arrive."""
+    wakeup, sender = os.pipe()
+    os.set_blocking(wakeup, False)
+    os.set_blocking(sender, False)
+    signal.set_wakeup_fd(sender, warn_on_full_buffer=False)
+    for number in (signal.SIGCHLD, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    for number in _IGNORED:
+        signal.signal(number, signal.SIG_IGN)
+    return wakeup
+
+
+def _tell(report: int, content: dict[str, object]) -> None:
+    with suppress(BrokenPipeError):  # the worker was killed
+        os.write(report, json.dumps(content).encode())
+    os.close(report)
+
+
+def _remove(folder: str, socket: str) -> None:
+    """Leave nothing of an agent that could not be started. The lock goes last, with the folder."""
+    with suppress(OSError):
+        os.unlink(socket)
+    for name in sorted(os.listdir("."), key=lambda name: name == _folder.LOCK):
+        with suppress(OSError):
+            os.unlink(name)
+    with suppress(OSError):
+        os.rmdir(folder)

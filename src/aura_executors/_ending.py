@@ -1,0 +1,95 @@
+"""Ending everything that an agent started: SIGINT, SIGTERM, SIGKILL, with time in between to leave by itself.
+
+Standard library only: the supervisor loads this module.
+"""
+
+import os
+import signal
+from collections.abc import Callable
+
+from aura_executors._reaping import send
+
+UNKILLABLE = 30.0
+"""Seconds after SIGKILL until what is still there is left: it hangs in the kernel, or belongs to another user."""
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
+INTERRUPT, TERMINATE, KILL = range(3)
+"""The steps."""
+
+_SHORTEST, _LONGEST = 0.01, 0.2
+"""Seconds between two looks at what is left: the pauses grow, because a look costs some milliseconds."""
+
+
+class Ending:
+    """The escalation. `find` returns the pids that are left; `waits` are the seconds after SIGINT and after SIGTERM.
+
+    Each step reaches also what is started while it lasts. `now` is monotonic time in seconds everywhere.
+    """
+
+    def __init__(self, find: Callable[[], list[int]], waits: tuple[float, float]) -> None:
+        self.step = -1
+        """The step that was taken last; -1 before the first."""
+        self.given_up = False
+        """Whether the last step has not helped for `UNKILLABLE` seconds."""
+        self.survivors: set[int] = set()
+        """What was signalled when the main process had gone."""
+        self._find = find
+        self._waits = (*waits, UNKILLABLE)
+        self._reached: set[int] = set()
+        self._next_step = 0.0
+        self._next_look = 0.0
+        self._pause = _SHORTEST
+
+    @property
+    def begun(self) -> bool:
+        return self.step >= 0
+
+    @property
+    def due(self) -> float:
+        """When `carry_on` is to be called next."""
+        return min(self._next_step, self._next_look)
+
+    def take(self, step: int, now: float, *, main_gone: bool) -> None:
+        """Go to `step` at once, unless it is past."""
+        if step > self.step:
+            self.step = min(step, KILL)
+            self._reached.clear()
+            self._next_step = now + self._waits[self.step]
+            self._pause = _SHORTEST
+            self._look(now, main_gone)
+
+    def hasten(self, deadline: float) -> None:
+        """Take the next step at `deadline` at the latest."""
+        if self.step < KILL:
+            self._next_step = min(self._next_step, deadline)
+
+    def carry_on(self, now: float, *, main_gone: bool) -> None:
+        """Do what is due."""
+        if now >= self._next_step and self.step == KILL:
+            self.given_up = True
+        elif now >= self._next_step:
+            self.take(self.step + 1, now, main_gone=main_gone)
+        elif now >= self._next_look:
+            self._look(now, main_gone)
+
+    def _look(self, now: float, main_gone: bool) -> None:  # noqa: FBT001 - private
+        number = _SIGNALS[self.step]
+        left = self._find()
+        reached = send([pid for pid in left if self.step == KILL or pid not in self._reached], number)
+        if number == signal.SIGTERM:
+            send(reached, signal.SIGCONT)  # what is stopped would not see it otherwise
+        self._reached.update(reached)
+        if main_gone:
+            self.survivors.update(reached)
+        self._next_look = now + self._pause
+        self._pause = min(self._pause * 2, _LONGEST)
+
+
+def kill_children(find: Callable[[], list[int]]) -> None:
+    """Kill all that `find` finds and reap all children, until there are none: the way out when all else failed."""
+    while True:
+        send(find(), signal.SIGKILL)
+        try:
+            os.wait4(-1, 0)
+        except ChildProcessError:
+            return

@@ -1,0 +1,239 @@
+"""A process as its worker sees it: the spool for what it writes, the socket for the rest."""
+
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import anyio
+from anyio import to_thread
+from anyio.abc import SocketStream
+
+from aura_contracts.errors import ProcessGone
+from aura_contracts.execution import SupervisedProcess
+from aura_contracts.lease import ProcessIdentity
+from aura_contracts.output import Chunk, OutputSource
+from aura_contracts.ports.processes import ExitCause, OutputBatch, ProcessExit, RunningProcess
+from aura_executors import _starting
+from aura_executors._control import (
+    ACKNOWLEDGE,
+    CLOSE_INPUT,
+    DONE,
+    EXIT,
+    GONE,
+    INTERRUPT,
+    OUTPUT,
+    PIECE,
+    WANT,
+    WRITE,
+    Frames,
+    numbered,
+    split_number,
+)
+from aura_executors._reaping import reap
+from aura_executors._spool import STDERR, STDOUT, SpoolReader, delete_acknowledged
+from aura_executors._starting import Alive, Busy, Ended
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SOURCES = {STDOUT: OutputSource.STDOUT, STDERR: OutputSource.STDERR}
+
+BUSY_PAUSE = 0.005
+"""Seconds until somebody who is just starting or ending a process is looked at again."""
+
+_REASON_LIMIT = 500
+"""Characters of the reason of an interrupt."""
+
+
+class SupervisedRun(RunningProcess):
+    """A process under its supervisor. `follow` runs as long as the process does, in a task of the runner."""
+
+    def __init__(self, token: str, folder: Path, running: dict[str, Any]) -> None:
+        pid, started = running["agent"]
+        self.process = SupervisedProcess(
+            identity=ProcessIdentity(pid=pid, started=started, token=token), socket=str(folder / running["socket"])
+        )
+        self._token = token
+        self._folder = folder
+        self._running = running
+        self._exit: ProcessExit | None = None
+        self._ended = anyio.Event()
+        self._stream: SocketStream | None = None
+        self._sending = anyio.Lock()
+        self._writing = anyio.Lock()
+        self._last = 0
+        self._news = anyio.Event()
+        self._requests = 0
+        self._answers: dict[int, bool] = {}
+        self._answered = anyio.Event()
+
+    # --- The port -----------------------------------------------------------------------------------------------------
+
+    async def output(self, after: int = 0) -> AsyncIterator[OutputBatch]:
+        reader = SpoolReader(str(self._folder), after + 1)
+        try:
+            while True:
+                all_written = self._exit is not None
+                batch = await to_thread.run_sync(_read_batch, reader)
+                if batch is not None:
+                    yield batch
+                elif all_written:
+                    return
+                else:
+                    await self._output_after(reader.next - 1)
+        finally:
+            reader.close()
+
+    async def acknowledge(self, upto: int) -> None:
+        if self._exit is None:
+            await self._send(numbered(ACKNOWLEDGE, upto))
+        else:
+            with suppress(FileNotFoundError):
+                await to_thread.run_sync(delete_acknowledged, str(self._folder), upto)
+
+    async def write(self, data: bytes, *, close: bool = False) -> None:
+        async with self._writing:
+            for start in range(0, len(data), PIECE):
+                await self._ask_for_input(WRITE, data[start : start + PIECE])
+            if close:
+                await self._ask_for_input(CLOSE_INPUT)
+
+    async def interrupt(self, reason: str = "") -> None:
+        await self._ask(INTERRUPT, reason[:_REASON_LIMIT].encode(errors="replace"))
+
+    async def wait(self) -> ProcessExit:
+        await self._ended.wait()
+        assert self._exit is not None, "set before the event"
+        return self._exit
+
+    # --- For the runner -----------------------------------------------------------------------------------------------
+
+    @property
+    def ended(self) -> bool:
+        return self._exit is not None
+
+    def end(self, exit_record: dict[str, Any]) -> None:
+        """Say how it ended."""
+        if self._exit is None:
+            self._exit = exit_of(exit_record)
+            self._ended.set()
+        self._tell_news()
+
+    async def follow(self, connection: socket.socket) -> None:
+        """Listen to the supervisor until the process has ended; take its place in the story if it was killed."""
+        while self._exit is None:
+            await self._listen(connection)
+            while self._exit is None:
+                state = await to_thread.run_sync(_starting.look, self._folder)
+                if isinstance(state, Alive):
+                    connection = state.stream
+                    break
+                if isinstance(state, Ended):
+                    _starting.release(state)
+                    self.end(state.exit)
+                elif isinstance(state, Busy):
+                    await anyio.sleep(BUSY_PAUSE)
+                else:
+                    _starting.release(state)
+                    records = max(0, self._last - self._running["first_record"] + 1)
+                    self.end(
+                        await to_thread.run_sync(_starting.vanished, self._token, self._running, records),
+                    )
+        pid, started = self._running["supervisor"]
+        while reap(pid, started):  # noqa: ASYNC110 - no event tells
+            await anyio.sleep(BUSY_PAUSE)
+
+    # --- The socket ---------------------------------------------------------------------------------------------------
+
+    async def _listen(self, connection: socket.socket) -> None:
+        """Take what the supervisor says until it closes the connection."""
+        frames = Frames()
+        async with await SocketStream.from_socket(connection) as stream:
+            self._stream = stream
+            self._tell_news()
+            try:
+                while True:
+                    for kind, body in frames.feed(await stream.receive()):
+                        self._take(kind, body)
+            except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, ValueError):
+                pass
+            finally:
+                self._stream = None
+                self._tell_answers()
+
+    def _take(self, kind: int, body: bytes) -> None:
+        if kind == OUTPUT:
+            self._last = max(self._last, split_number(body)[0])
+            self._tell_news()
+        elif kind in (DONE, GONE):
+            self._answers[split_number(body)[0]] = kind == DONE
+            self._tell_answers()
+        elif kind == EXIT:
+            self.end(json.loads(body))
+
+    def _tell_news(self) -> None:
+        news, self._news = self._news, anyio.Event()
+        news.set()
+
+    def _tell_answers(self) -> None:
+        answered, self._answered = self._answered, anyio.Event()
+        answered.set()
+
+    async def _send(self, data: bytes) -> bool:
+        """Send a frame whole, even if cancelled in the middle; False if the process has ended."""
+        while self._stream is None and self._exit is None:
+            await self._news.wait()
+        async with self._sending:
+            if self._stream is None:
+                return False
+            with anyio.CancelScope(shield=True):
+                try:
+                    await self._stream.send(data)
+                except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+                    return False
+        return True
+
+    async def _output_after(self, seen: int) -> None:
+        """Return when there is a record after number `seen`, or the process has ended."""
+        while self._exit is None and self._last <= seen:
+            news = self._news
+            await self._send(numbered(WANT, seen))
+            await news.wait()
+
+    async def _ask(self, kind: int, body: bytes = b"") -> bool:
+        """Return whether the supervisor did it; False also if it is not there any more."""
+        self._requests += 1
+        number = self._requests
+        if not await self._send(numbered(kind, number, body)):
+            return False
+        try:
+            while number not in self._answers and self._stream is not None:
+                await self._answered.wait()
+        finally:
+            answer = self._answers.pop(number, False)  # an answer that comes after a cancellation stays: one number
+        return answer
+
+    async def _ask_for_input(self, kind: int, body: bytes = b"") -> None:
+        if not await self._ask(kind, body):
+            ended = "has ended" if self._exit is not None else "takes no input any more"
+            raise ProcessGone(token=self._token, reason=f"process {self._token} {ended}")
+
+
+def exit_of(record: dict[str, Any]) -> ProcessExit:
+    """Return the exit that a record tells of."""
+    times = {name: _instant(record[name]) for name in ("started_at", "ended_at") if record.get(name) is not None}
+    return ProcessExit(**{**record, **times, "cause": ExitCause(record["cause"])})
+
+
+def _read_batch(reader: SpoolReader) -> OutputBatch | None:
+    records = reader.read()
+    if not records:
+        return None
+    chunks = tuple(Chunk.of(_SOURCES[source], _instant(time), data) for source, time, data in records)
+    return OutputBatch(reader.next - len(chunks), chunks)
+
+
+def _instant(nanoseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=nanoseconds // 1000)

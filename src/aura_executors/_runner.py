@@ -1,0 +1,133 @@
+"""The runner: starts processes under supervisors and finds them again."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import anyio
+from anyio import to_thread
+from anyio.abc import TaskGroup
+
+from aura_contracts.ports import Clock
+from aura_contracts.ports.processes import ProcessRunner, ProcessSpec, RunningProcess
+from aura_executors import _starting
+from aura_executors._process import BUSY_PAUSE, SupervisedRun
+from aura_executors._starting import Absent, Alive, Busy, Ended, NeverRan, Settings
+
+UNACKNOWLEDGED_LIMIT = 16 * 1024 * 1024
+LINGER = 2.0
+
+
+class SupervisedRunner(ProcessRunner):
+    """Runs each process under a supervisor of its own, a detached process that outlives the worker.
+
+    `home` is the folder in which processes are kept, `python` the interpreter for the supervisors (3.11 or newer; needs
+    no library). Sockets are made in `run_dir`, a private folder, or else beside what is kept: not every file system
+    takes sockets. Supervisors get `environment` and no more: what `python` itself needs. A process is made to wait
+    while more than `unacknowledged` bytes of its output are not acknowledged. What it leaves running has `linger`
+    seconds to end by itself.
+
+    An async context manager, on asyncio and on trio: leaving it leaves the processes running, for their grace period.
+    Several runners may use one home, in one program or in several.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        clock: Clock,
+        python: str,
+        run_dir: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        unacknowledged: int = UNACKNOWLEDGED_LIMIT,
+        linger: float = LINGER,
+    ) -> None:
+        self._settings = Settings(
+            home=home.absolute(),
+            python=python,
+            run_dir=run_dir,
+            environment=dict(environment or {}),
+            unacknowledged=unacknowledged,
+            linger=linger,
+        )
+        self._clock = clock
+        self._tasks: TaskGroup | None = None
+        self._runs: dict[str, SupervisedRun] = {}
+
+    async def __aenter__(self) -> Self:
+        await to_thread.run_sync(_starting.clean, self._settings)
+        self._tasks = anyio.create_task_group()
+        await self._tasks.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        assert self._tasks is not None, "entered before"
+        tasks, self._tasks = self._tasks, None
+        self._runs.clear()
+        tasks.cancel_scope.cancel()
+        return await tasks.__aexit__(kind, error, traceback)
+
+    async def start(self, spec: ProcessSpec) -> RunningProcess:
+        while True:
+            run = self._known(spec.token)
+            if run is not None:
+                return run
+            state = await to_thread.run_sync(_starting.start, self._settings, spec)
+            run = self._take_over(spec.token, state)
+            if run is not None:
+                return run
+            await anyio.sleep(BUSY_PAUSE)
+
+    async def find(self, token: str) -> RunningProcess | None:
+        folder = self._settings.folder(token)
+        while True:
+            run = self._known(token)
+            if run is not None:
+                return run
+            state = await to_thread.run_sync(_starting.look, folder)
+            run = self._take_over(token, state)
+            if run is not None or not isinstance(state, Busy):
+                return run
+            await anyio.sleep(BUSY_PAUSE)
+
+    async def tokens(self) -> Sequence[str]:
+        return await to_thread.run_sync(_starting.tokens, self._settings)
+
+    async def forget(self, token: str) -> None:
+        folder = self._settings.folder(token)
+        while True:
+            state = await to_thread.run_sync(_starting.look, folder)
+            if isinstance(state, Ended | NeverRan):
+                await to_thread.run_sync(_starting.remove, folder, state)
+                break
+            if isinstance(state, Absent):
+                break
+            run = self._take_over(token, state) if isinstance(state, Alive) else None
+            if run is not None and not run.ended:
+                await run.interrupt("it is to be forgotten")
+                await run.wait()
+            await anyio.sleep(BUSY_PAUSE)
+        self._runs.pop(token, None)
+
+    def _known(self, token: str) -> SupervisedRun | None:
+        if self._tasks is None:
+            raise RuntimeError("the runner is used outside of `async with`")
+        return self._runs.get(token)
+
+    def _take_over(self, token: str, state: _starting.State) -> SupervisedRun | None:
+        """Return the process that `state` tells of, or None if it tells of none. Lets go what the state holds."""
+        known = self._known(token)
+        if known is not None or not isinstance(state, Alive | Ended):
+            _starting.release(state)
+            return known
+        run = self._runs[token] = SupervisedRun(token, self._settings.folder(token), state.running)
+        if isinstance(state, Ended):
+            _starting.release(state)
+            run.end(state.exit)
+        else:
+            assert self._tasks is not None, "looked at above"
+            self._tasks.start_soon(run.follow, state.stream)
+        return run

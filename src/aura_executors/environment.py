@@ -1,0 +1,150 @@
+"""Environment: what processes get to know, and what must never be stored. Pure.
+
+Secrets are known by the **name** that they go under, and by passwords in URLs. They belong into the environment of the
+worker, which the log never sees; settings that carry one are refused before anything is recorded, and what is shown or
+recorded of an environment is redacted.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from aura_contracts.errors import InvalidInput
+
+REDACTED = "[redacted]"
+
+_WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+")
+"""Between the words of a name: apiKey, api-key, api.key and API_KEY are the same to us."""
+
+_SECRET = re.compile(
+    r"""
+      TOKEN (?! S | I[SZ])                              # GITHUB_TOKEN; not max_tokens, TOKENIZERS_PARALLELISM
+    | (?: ACCESS | API | AUTH | BEARER | REFRESH ) _? TOKENS
+    | SECRET | PASSWORD | PASSWD | PASSPHRASE | PASSCODE | CREDENTIAL | AUTHORIZATION | COOKIE
+    | (?: ACCESS | API | PRIVATE | SIGNING ) _? KEY
+    | CONNECTION _? STRING
+    | (?: _KEY | _PASS | SSHPASS | _PWD | MYSQLPWD | _AUTH | _DSN | ^DSN | _PAT ) $
+    """,
+    re.VERBOSE,
+)
+
+_HARMLESS = re.compile(
+    r"""
+      _ (?: FILE | PATH | DIR | DIRECTORY | SOCK | ENV | LIMIT | COUNT | TYPE | HELPER ) $   # about it, not itself
+    | (?: CACHE | FOREIGN | GROUP | HOST | PARTITION | PRIMARY | PUBLIC | ROUTING | SORT ) _KEY $
+    | ^OLD_?PWD$
+    """,
+    re.VERBOSE,
+)
+
+_USERINFO = re.compile(r"(?P<before>://[^/\s:@]*:)(?P<secret>(?!\$)[^/\s@]+)(?=@)")
+"""The password in a URL (RFC 3986, section 3.2.1)."""
+
+_ASSIGNMENT = re.compile(r"-{0,2}(?P<name>[A-Za-z][\w.-]*)\s*[=:]\s*(?P<secret>[^\s$].*)", re.DOTALL)
+"""``--token=VALUE``, ``TOKEN=VALUE``, ``Authorization: VALUE``; a value that begins with ``$`` is none but a name."""
+
+_FLAG = re.compile(r"--?(?P<name>[A-Za-z][\w.-]*)")
+
+
+def merged(base: Mapping[str, str], *changes: Mapping[str, str | None]) -> dict[str, str]:
+    """Return `base` with `changes` made, the last one over the others; None removes a variable.
+
+    >>> merged({"LANG": "C", "EDITOR": "vi"}, {"EDITOR": None}, {"LANG": "C.UTF-8"})
+    {'LANG': 'C.UTF-8'}
+    """
+    environment: dict[str, str | None] = dict(base)
+    for change in changes:
+        environment.update(change)
+    return {name: value for name, value in environment.items() if value is not None}
+
+
+def holds_secret(name: str) -> bool:
+    """Say whether what goes under this name is a secret, as far as the name tells.
+
+    >>> [holds_secret(name) for name in ("GITHUB_TOKEN", "apiKey", "max_tokens", "SSH_AUTH_SOCK")]
+    [True, True, False, False]
+    """
+    words = _WORDS.sub("_", name).upper()
+    return bool(_SECRET.search(words)) and not _HARMLESS.search(words)
+
+
+def redact(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `values`, an environment or settings of any depth, with its secrets replaced by ``[redacted]``.
+
+    >>> redact({"HOME": "/home/ada", "GITHUB_TOKEN": "ghp_1", "params": ["--api-key", "sk-1"]})
+    {'HOME': '/home/ada', 'GITHUB_TOKEN': '[redacted]', 'params': ['--api-key', '[redacted]']}
+    """
+    return {
+        name: REDACTED if value not in (None, "") and holds_secret(name) else _redacted(value)
+        for name, value in values.items()
+    }
+
+
+def _redacted(value: Any) -> Any:
+    match value:
+        case str():
+            return _USERINFO.sub(rf"\g<before>{REDACTED}", value)
+        case Mapping():
+            return redact(value)
+        case list() | tuple():
+            parts = [_redacted(part) for part in value]
+            for index, _, start in _given_in(value):
+                parts[index] = value[index][:start] + REDACTED
+            return parts if isinstance(value, list) else tuple(parts)
+    return value
+
+
+def require_no_secrets(values: Mapping[str, Any], field: str = "options") -> None:
+    """Raise `InvalidInput` if `values`, settings that will be stored, carry a secret. Looks into all of them.
+
+    References such as ``$TOKEN`` are none, nor are empty texts, numbers and switches.
+    """
+    for name, value in values.items():
+        place = f"{field}.{name}"
+        if holds_secret(name) and not isinstance(value, Mapping) and _tells(value):
+            raise _secret(place, name)
+        _require_none_inside(value, place)
+
+
+def _require_none_inside(value: Any, place: str) -> None:
+    match value:
+        case str() if _USERINFO.search(value):
+            raise _secret(place, "a URL with a password")
+        case Mapping():
+            require_no_secrets(value, place)
+        case list() | tuple():
+            for index, name, _ in _given_in(value):
+                raise _secret(f"{place}[{index}]", name)
+            for index, part in enumerate(value):
+                _require_none_inside(part, f"{place}[{index}]")
+        case _:
+            pass
+
+
+def _tells(value: Any) -> bool:
+    """Say whether `value`, under the name of a secret, is one: a reference is not, nor is a switch or a number."""
+    if isinstance(value, str):
+        return bool(value) and not value.startswith("$")
+    return isinstance(value, list | tuple | bytes) and bool(value)
+
+
+def _given_in(arguments: Sequence[Any]) -> Iterator[tuple[int, str, int]]:
+    """Yield index, name, and where in the text it begins, of every secret among the arguments of a command."""
+    flag = ""
+    for index, argument in enumerate(arguments):
+        if not isinstance(argument, str):
+            flag = ""
+            continue
+        given = _ASSIGNMENT.fullmatch(argument)
+        if given and holds_secret(given["name"]):
+            yield index, given["name"], given.start("secret")
+        elif flag and argument and argument[0] not in "-$":
+            yield index, flag, 0
+        named = _FLAG.fullmatch(argument)
+        flag = named["name"] if named and holds_secret(named["name"]) else ""
+
+
+def _secret(place: str, name: str) -> InvalidInput:
+    reason = f"looks like a secret ({name}), and would be stored for ever"
+    remedy = "set it in the environment of the worker, and where it has to be named, name the variable: $NAME"
+    return InvalidInput(field=place, reason=reason, remedy=remedy)

@@ -1,0 +1,139 @@
+"""Registry: which executors there are. Found by the entry point group ``aura.executors``, or given in code.
+
+A plugin is imported when it is first asked for. One that cannot be imported, or is no executor, is fatal for nobody:
+it is listed as unavailable, with the reason, and only who asks for it by name gets an error.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from importlib.metadata import EntryPoint, entry_points
+from threading import Lock
+
+from aura_contracts.errors import InvalidInput, UnknownExecutor
+from aura_contracts.ports.executors import Availability, Capability, Executor
+from aura_worker_protocol.messages import ExecutorInfo
+
+GROUP = "aura.executors"
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+
+_OWN = "aura-core"
+"""Our distribution; what it offers, no other package replaces."""
+
+
+class ExecutorRegistry:
+    """Finds executors by name. Those `given` in code go before those of installed packages.
+
+    `plugins` are the entry points to use; None looks them up in the environment when they are first needed, which
+    reads the metadata of all installed packages. May be used from several threads.
+    """
+
+    def __init__(self, given: Iterable[Executor] = (), *, plugins: Iterable[EntryPoint] | None = None) -> None:
+        self._loaded: dict[str, Executor] = {}
+        self._broken: dict[str, str] = {}
+        self._plugins = None if plugins is None else _by_name(plugins)
+        self._lock = Lock()
+        for executor in given:
+            if reason := _unfit(executor):
+                raise InvalidInput(field="executors", reason=reason)
+            if executor.name in self._loaded:
+                raise InvalidInput(field="executors", reason=f"two executors are named {executor.name!r}")
+            self._loaded[executor.name] = executor
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all executors, sorted; those of broken plugins are among them."""
+        return tuple(sorted({*self._loaded, *self._found()}))
+
+    def get(self, name: str) -> Executor:
+        """Return the executor of this name. Raises `UnknownExecutor`, also when its plugin is broken."""
+        executor = self._load(name)
+        if executor is not None:
+            return executor
+        known = tuple(other for other in self.names() if other not in self._broken)
+        if reason := self._broken.get(name):
+            raise UnknownExecutor(name=name, known=known, remedy=f"{reason}; repair or remove that package")
+        close = get_close_matches(name.lower(), known, n=1)
+        remedy = f"did you mean {close[0]!r}?" if close else "`aura executors` lists them"
+        raise UnknownExecutor(name=name, known=known, remedy=remedy)
+
+    def describe(self, names: Iterable[str] = ()) -> tuple[ExecutorInfo, ...]:
+        """Return what there is to say about the executors of these `names`, or all. Blocks: agents are looked for.
+
+        Raises `UnknownExecutor` for a name that nobody offers; broken plugins are described as unavailable.
+        """
+        return tuple(self._described(name) for name in (tuple(names) or self.names()))
+
+    def _described(self, name: str) -> ExecutorInfo:
+        executor = self._load(name)
+        if executor is None and name in self._broken:
+            remedy = "repair or remove the package that offers it"
+            lacking = Availability(available=False, reason=self._broken[name], remedy=remedy)
+            return ExecutorInfo(name=name, summary="", capability=Capability(plan=False), availability=lacking)
+        executor = executor or self.get(name)
+        try:
+            availability = executor.availability()
+        except Exception as error:  # noqa: BLE001 - a plugin's fault is its own, not that of everybody who lists
+            availability = Availability(available=False, reason=f"finding out failed: {_told(error)}")
+        return ExecutorInfo(
+            name=name, summary=executor.summary, capability=executor.capability, availability=availability
+        )
+
+    def _found(self) -> Mapping[str, tuple[EntryPoint, ...]]:
+        if self._plugins is None:
+            self._plugins = _by_name(entry_points(group=GROUP))
+        return self._plugins
+
+    def _load(self, name: str) -> Executor | None:
+        """Return the executor; None if there is none of the name, or a broken one, whose reason is kept then."""
+        with self._lock:
+            if name not in self._loaded and name not in self._broken and name in self._found():
+                try:
+                    self._loaded[name] = _executor_of(name, self._found()[name])
+                except _BrokenPlugin as broken:
+                    self._broken[name] = str(broken)
+            return self._loaded.get(name)
+
+
+class _BrokenPlugin(Exception):
+    pass
+
+
+def _by_name(plugins: Iterable[EntryPoint]) -> dict[str, tuple[EntryPoint, ...]]:
+    found: dict[str, tuple[EntryPoint, ...]] = {}
+    for plugin in plugins:
+        found[plugin.name] = (*found.get(plugin.name, ()), plugin)
+    return found
+
+
+def _executor_of(name: str, plugins: tuple[EntryPoint, ...]) -> Executor:
+    """Import the executor that the entry points of this name offer: a class, something else to call, or the object."""
+    own = [plugin for plugin in plugins if plugin.dist is not None and plugin.dist.name == _OWN]
+    values = sorted({plugin.value for plugin in own or plugins})
+    if len(values) > 1:
+        raise _BrokenPlugin(f"several packages offer it: {', '.join(values)}")
+    plugin = next(plugin for plugin in own or plugins)
+    try:
+        offered = plugin.load()
+        executor = offered if isinstance(offered, Executor) else offered()
+    except (Exception, SystemExit) as error:  # whatever a plugin does when it is imported
+        raise _BrokenPlugin(f"{plugin.value} could not be loaded: {_told(error)}") from error
+    if reason := _unfit(executor):
+        raise _BrokenPlugin(f"{plugin.value}: {reason}")
+    if executor.name != name:
+        raise _BrokenPlugin(f"{plugin.value}: it names itself {executor.name!r}, its entry point {name!r}")
+    return executor
+
+
+def _unfit(executor: object) -> str:
+    """Return why `executor` is none, if it is none."""
+    if not isinstance(executor, Executor):
+        return f"{executor!r} is not an Executor"
+    name = getattr(executor, "name", None)
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        return f"{name!r} is not a name: small letters, digits and hyphens, at most 64"
+    return ""
+
+
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

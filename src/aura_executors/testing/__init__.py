@@ -1,0 +1,8 @@
+"""Proof for executors, AURA's own and others: a conformance suite. Needs pytest and hypothesis.
+
+from aura_executors.testing.executor import ExecutorConformance
+"""
+
+import pytest
+
+pytest.register_assert_rewrite("aura_executors.testing.executor")

@@ -1,0 +1,251 @@
+"""A worktree that has a branch checked out which moves under it: bringing its files along, with git commands."""
+
+import os
+import shutil
+import stat
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+from aura_contracts.errors import DirtyWorktree, OperationInProgress
+from aura_git import _layout
+from aura_git._cli_files import status
+from aura_git._cli_worktrees import users_of
+from aura_git._parsing import LINK
+from aura_git._repository import Repository
+
+_UNDO = "aura-undo-"
+
+_LOOK_BACK = 10_000
+"""Commits among which the one is looked for that a late checkout is at."""
+
+
+def checkouts_of(repository: Repository, branch: str) -> list["Checkout"]:
+    """Return the worktrees that have `branch` checked out and whose folder is there.
+
+    Raises `OperationInProgress` for one that a rebase or a bisection took off the branch and will put back.
+    """
+    found = []
+    for path in users_of(repository, branch):
+        if not os.path.isdir(path):  # noqa: PTH112
+            continue
+        directory = _layout.git_dir(path)
+        under_way = _layout.branch_under_operation(directory)
+        operation = _layout.operation(directory)
+        if operation is not None and under_way == f"refs/heads/{branch}":
+            raise OperationInProgress(repository=repository.path, worktree=path, operation=operation)
+        found.append(Checkout(repository.at(path)))
+    return found
+
+
+class _Change(NamedTuple):
+    """One file in which two commits differ. Zeros stand for what is not there."""
+
+    old_mode: str
+    mode: str
+    name: str
+    """Of the object in the new commit."""
+    path: str
+
+
+class Checkout:
+    """One of them."""
+
+    def __init__(self, repository: Repository) -> None:
+        self.repository = repository
+        self.path = repository.path
+
+    def require_room(self, old: str, new: str) -> None:
+        """Raise unless the files can go from commit `old` to `new` and leave all uncommitted work as it is."""
+        if operation := _layout.operation(self.repository.git_dir):
+            raise OperationInProgress(repository=self.path, worktree=self.path, operation=operation)
+        self._refresh()
+        found = status(self.repository)
+        if found.staged or found.conflicted:
+            raise self._dirty([*found.staged, *found.conflicted])
+        self._require_room_among(found.unstaged, old, new)
+
+    def _require_room_among(self, unstaged: Iterable[str], old: str, new: str, done: Collection[str] = ()) -> None:
+        changed = set(self.repository.changed_paths(old, new))
+        added = [path for path in self.repository.changed_paths(old, new, "A") if path not in done]
+        touched = sorted({*changed.intersection(unstaged), *self._in_the_way(added, changed)})
+        if touched:
+            raise self._dirty(touched)
+        self.repository.on_files("read-tree", "-m", "-u", "--dry-run", old, new)
+
+    def go(self, old: str, new: str) -> None:
+        """Take index and files from commit `old` to `new`; or nothing: git refuses where that would overwrite work."""
+        with self._undoing(old, new):
+            # A second name changes a file's ctime, and nothing else.
+            self.repository.on_files("-c", "core.trustctime=false", "read-tree", "-m", "-u", old, new)
+
+    def _refresh(self) -> None:
+        """Let the index know again which files are unchanged, those that were only touched, too."""
+        done = self.repository.on_files("update-index", "-q", "--refresh", codes=range(256))
+        if ".lock'" in done.err:
+            raise self.repository.command.failure(self.path, ["update-index"], done)
+
+    def _dirty(self, touched: Iterable[str]) -> DirtyWorktree:
+        return DirtyWorktree(repository=self.path, worktree=self.path, paths=tuple(sorted(set(touched))))
+
+    # --- Untracked files ----------------------------------------------------------------------------------------------
+
+    def _in_the_way(self, added: Sequence[str], changed: set[str]) -> set[str]:
+        """Return the files, untracked and ignored ones, that are where files of paths `added` are to be.
+
+        Those among `changed` are tracked, and go: they are not in the way.
+        """
+        found: set[str] = set()
+        seen: set[str] = set()
+        spellings: dict[str, list[str]] = {}
+        for path in changed:
+            spellings.setdefault(path.casefold(), []).append(path)
+        for path in added:
+            parts = path.split("/")
+            for end in range(1, len(parts)):
+                folder = "/".join(parts[:end])
+                if folder in seen:
+                    continue
+                seen.add(folder)
+                mode = self._mode(folder)
+                if mode is not None and not stat.S_ISDIR(mode) and folder not in changed:
+                    found.add(folder)
+            mode = self._mode(path)
+            if mode is not None and stat.S_ISDIR(mode):
+                found.update(file for file in self._below(path) if file not in changed)
+            elif mode is not None and not self._is_respelled(path, spellings.get(path.casefold(), ())):
+                found.add(path)
+        return found
+
+    def _is_respelled(self, path: str, spellings: Iterable[str]) -> bool:
+        """Whether what is at `path` is a tracked file of another spelling, which goes.
+
+        That is how it looks on a file system that does not tell upper from lower case.
+        """
+        others = [other for other in spellings if other != path and self._mode(other) is not None]
+        return any(Path(self._join(other)).samefile(self._join(path)) for other in others)
+
+    def _join(self, path: str) -> str:
+        return os.path.join(self.path, path)  # noqa: PTH118
+
+    def _mode(self, path: str) -> int | None:
+        try:
+            return os.lstat(self._join(path)).st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def _below(self, folder: str) -> Iterable[str]:
+        top = Path(self.path)
+        for parent, _, files in os.walk(top / folder):
+            for file in files:
+                yield str(Path(parent, file).relative_to(top))
+
+    # --- After a crash ------------------------------------------------------------------------------------------------
+
+    def catch_up(self, tip: str) -> bool:
+        """Take the files to `tip` if the index still is exactly that of an earlier commit of the branch.
+
+        That is how a crash leaves it right after the branch was moved. Files that were taken along already before the
+        crash count as unchanged. Returns whether there was anything to do.
+        """
+        self._sweep()
+        with self.repository.scratch_index() as scratch:
+            done = self.repository.git("write-tree", variables=scratch, codes=(0, 128))
+        if done.code != 0 or done.text == self.repository.tree(tip):
+            return False
+        old = self._commit_with(done.text, tip)
+        if old is None or _layout.operation(self.repository.git_dir):
+            return False
+        accepted = self._accept_done(old, tip)
+        self._refresh()
+        self._require_room_among(status(self.repository).unstaged, old, tip, accepted)
+        self.go(old, tip)
+        return True
+
+    def _commit_with(self, tree: str, tip: str) -> str | None:
+        """Return the newest first-parent ancestor of `tip` that has `tree`."""
+        log = self.repository.git(
+            "rev-list", "--first-parent", "--no-commit-header", f"--max-count={_LOOK_BACK}", "--format=%H %T", tip
+        )
+        lines = (line.split(" ") for line in log.text.splitlines())
+        return next((commit for commit, found in lines if found == tree), None)
+
+    def _accept_done(self, old: str, tip: str) -> set[str]:
+        """Enter in the index the files that already are as `tip` has them; return their paths."""
+        done = [change for change in self._changes(old, tip) if self._is_as_new(change)]
+        if done:
+            entries = (
+                f"{change.mode if change.mode.strip('0') else 0} {change.name} 0\t{change.path}" for change in done
+            )
+            stdin = b"".join(os.fsencode(entry) + b"\0" for entry in entries)
+            self.repository.git("update-index", "-z", "--index-info", stdin=stdin)
+        return {change.path for change in done}
+
+    # --- After a failure ----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _undoing(self, old: str, new: str) -> Iterator[None]:
+        """Put files back as they were when the body fails to take them from commit `old` to `new`.
+
+        Each file that is to change gets a second name in git's folder first: git replaces files, it does not write into
+        them. To have git make the old ones again could fail for the reason for which making the new ones did.
+        """
+        changes = list(self._changes(old, new))
+        self._sweep()
+        with TemporaryDirectory(dir=self.repository.git_dir, prefix=_UNDO) as folder:
+            kept = {change: Path(folder, str(number)) for number, change in enumerate(changes)}
+            for change, second in kept.items():
+                _link(Path(self._join(change.path)), second)
+            try:
+                yield
+            except BaseException:
+                for change, second in kept.items():
+                    if self._mode(change.path) is None or self._is_as_new(change):
+                        self._undo(Path(self._join(change.path)), second)
+                raise
+
+    def _sweep(self) -> None:
+        """Remove what a crash has left of `_undoing`: there is one merge at a time."""
+        for folder in Path(self.repository.git_dir).glob(f"{_UNDO}*"):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _undo(self, file: Path, second: Path) -> None:
+        with suppress(OSError):  # somebody else made something there: that stays
+            if os.path.lexists(second):
+                file.parent.mkdir(parents=True, exist_ok=True)
+                second.replace(file)
+            else:
+                file.unlink(missing_ok=True)
+                os.removedirs(file.parent)
+
+    def _is_as_new(self, change: _Change) -> bool:
+        """Whether the file already is as the new commit has it."""
+        now = self._mode(change.path)
+        if now is None or not change.name.strip("0"):
+            return now is None and not change.name.strip("0")
+        if stat.S_ISREG(now) and change.mode in {"100644", "100755"}:
+            return self.repository.on_files("hash-object", "--", change.path).text == change.name
+        if stat.S_ISLNK(now) and change.mode == LINK:
+            target = os.fsencode(os.readlink(self._join(change.path)))  # noqa: PTH115
+            return self.repository.git("hash-object", "--stdin", stdin=target).text == change.name
+        return False
+
+    def _changes(self, old: str, new: str) -> Iterable[_Change]:
+        output = self.repository.git("diff-tree", "-r", "-z", "--no-renames", "--raw", old, new).out
+        parts = iter(os.fsdecode(output).split("\0")[:-1])
+        for facts in parts:
+            old_mode, mode, _, name, _ = facts.removeprefix(":").split(" ")
+            yield _Change(old_mode, mode, name, next(parts))
+
+
+def _link(file: Path, second: Path) -> None:
+    """Give `file` a second name, or a copy where there are no such; nothing where there is no file."""
+    try:
+        os.link(file, second, follow_symlinks=False)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError:
+        if not file.is_dir():  # of a submodule
+            shutil.copy2(file, second, follow_symlinks=False)

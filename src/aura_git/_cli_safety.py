@@ -1,0 +1,81 @@
+"""Snapshots of everything that a worktree holds, and putting them back, with git commands."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from aura_git._cli_files import others, status, update_index
+from aura_git._parsing import paths
+from aura_git._repository import Repository
+from aura_git._snapshots import INDEX_MESSAGE, IndexPlace, index_place, read_place, write_message
+
+
+def snapshot(repository: Repository, ref: str, message: str) -> str:
+    repository.require_ref(ref)
+    head = repository.head()
+    head_tree = repository.tree(head) if head else repository.empty_tree()
+    with repository.scratch_index() as scratch:
+        found = status(repository)
+        if not found.dirty and head:
+            repository.git("update-ref", "-m", "snapshot: nothing differs from HEAD", ref, head)
+            return head
+        if found.conflicted:
+            _take_ours(repository, scratch)
+        index_tree = repository.git("write-tree", variables=scratch).text
+        update_index(repository, {*found.unstaged, *found.untracked, *found.conflicted}, scratch)
+        files_tree = repository.git("write-tree", variables=scratch).text
+    place = index_place(index_tree, head_tree, files_tree)
+    parents = [head] if head else []
+    if place is IndexPlace.PARENT:
+        parents.append(repository.commit_tree(index_tree, parents, INDEX_MESSAGE))
+    commit = repository.commit_tree(files_tree, parents, write_message(message, place))
+    repository.git("update-ref", "-m", "snapshot", ref, commit)
+    return commit
+
+
+def _take_ours(repository: Repository, scratch: dict[str, str]) -> None:
+    """Let the scratch index have, of each file in conflict, our side; a tree cannot hold more than one."""
+    ours: dict[str, str] = {}
+    for entry in paths(repository.git("ls-files", "-u", "-z").out):
+        facts, path = entry.split("\t", 1)
+        mode, name, number = facts.split(" ")
+        if number == "2":
+            ours[path] = f"{mode} {name} 0"
+        else:
+            ours.setdefault(path, f"0 {'0' * len(name)} 0")
+    entries = b"".join(os.fsencode(f"{facts}\t{path}") + b"\0" for path, facts in ours.items())
+    repository.git("update-index", "-z", "--index-info", stdin=entries, variables=scratch)
+
+
+def restore(repository: Repository, commit: str) -> None:
+    found = repository.resolve(commit)
+    index_tree = _index_tree(repository, found)
+    unsaved = others(repository)  # ignored files are in no snapshot, whatever the snapshot's .gitignore says of them
+    repository.on_files("read-tree", "--reset", "-u", repository.tree(found))
+    left = set(others(repository))
+    _remove_files(repository.path, [path for path in unsaved if path in left])
+    repository.on_files("read-tree", "--reset", index_tree)
+    repository.on_files("update-index", "-q", "--refresh", codes=(0, 1))
+
+
+def _index_tree(repository: Repository, commit: str) -> str:
+    message = repository.git("cat-file", "commit", commit).out.partition(b"\n\n")[2]
+    place = read_place(message.decode("utf-8", "replace"))
+    parents = repository.git("rev-parse", f"{commit}^@").text.split()
+    if place is IndexPlace.HEAD:
+        return repository.tree(parents[0]) if parents else repository.empty_tree()
+    if place is IndexPlace.PARENT and parents:
+        return repository.tree(parents[-1])
+    return repository.tree(commit)
+
+
+def _remove_files(top: str, names: list[str]) -> None:
+    """Remove files, and the folders that are empty then."""
+    folders: set[Path] = set()
+    for name in names:
+        file = Path(top, name)
+        file.unlink(missing_ok=True)
+        folders.update(parent for parent in file.parents if parent.is_relative_to(top) and parent != Path(top))
+    for folder in sorted(folders, key=lambda folder: len(folder.parts), reverse=True):
+        with suppress(OSError):
+            folder.rmdir()

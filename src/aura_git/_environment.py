@@ -1,0 +1,115 @@
+"""The environment that git runs in: the caller's, without what would change what a command does.
+
+The user's configuration stays in force where it says who they are, what they ignore, what filters their files need
+(`git-lfs`), which folders they trust. Everything else that would change a result is set here, by ``GIT_CONFIG_COUNT``
+(git-config(1)), which wins over every file.
+"""
+
+from collections.abc import Iterable, Mapping
+
+MINIMAL_VERSION = (2, 38)
+"""The first git with ``merge-tree --write-tree``."""
+
+_KEPT = frozenset(
+    {
+        "GIT_CONFIG_GLOBAL",
+        "GIT_CONFIG_SYSTEM",
+        "GIT_CONFIG_NOSYSTEM",
+        "GIT_EXEC_PATH",
+        "GIT_DISCOVERY_ACROSS_FILESYSTEM",
+    }
+)
+"""Where the user's configuration and git itself are. All other variables of git are dropped."""
+
+_ALWAYS = {
+    "LC_ALL": "C",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ASKPASS": "true",
+    "SSH_ASKPASS_REQUIRE": "never",
+    "GCM_INTERACTIVE": "never",
+    "GIT_EDITOR": "false",
+    "GIT_SEQUENCE_EDITOR": "false",
+    "GIT_PAGER": "cat",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_LITERAL_PATHSPECS": "1",
+    "GIT_ATTR_NOSYSTEM": "1",
+    "GIT_MERGE_AUTOEDIT": "no",
+}
+
+_SETTINGS = {
+    # Programs of the user that must not be run.
+    "core.hooksPath": "/dev/null",
+    "core.fsmonitor": "false",
+    "core.pager": "cat",
+    "core.askPass": "",
+    "commit.gpgSign": "false",
+    "tag.gpgSign": "false",
+    "rerere.enabled": "false",
+    "gc.auto": "0",
+    "maintenance.auto": "false",
+    # What is stored, and what is shown.
+    "core.attributesFile": "/dev/null",
+    "core.safecrlf": "false",
+    "core.quotePath": "true",
+    "i18n.commitEncoding": "UTF-8",
+    "i18n.logOutputEncoding": "UTF-8",
+    "color.ui": "false",
+    "status.showUntrackedFiles": "all",
+    "status.submoduleSummary": "false",
+    "diff.renames": "true",
+    "diff.renameLimit": "1000",
+    "diff.algorithm": "myers",
+    "diff.ignoreSubmodules": "none",
+    "diff.suppressBlankEmpty": "false",
+    "diff.indentHeuristic": "true",
+    "merge.renames": "true",
+    "merge.renameLimit": "7000",
+    "merge.directoryRenames": "conflict",
+    "merge.renormalize": "false",
+    "merge.conflictStyle": "merge",
+    "add.ignoreErrors": "false",
+    # What else is touched.
+    "submodule.recurse": "false",
+    "branch.autoSetupMerge": "false",
+    "worktree.guessRemote": "false",
+    # Bare repositories are named by the caller, not come upon.
+    "safe.bareRepository": "all",
+    # As many threads as there are processors, from a hundred files on.
+    "checkout.workers": "0",
+    "checkout.thresholdForParallelism": "100",
+}
+
+OF_THE_REPOSITORY = {"core.autocrlf": "false", "core.eol": "native"}
+"""Settings that only the repository's own configuration may make, with what holds where it does not."""
+
+
+def git_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of every git command, made of the caller's."""
+    kept = {name: value for name, value in environment.items() if not name.startswith("GIT_") or name in _KEPT}
+    kept.pop("LANGUAGE", None)
+    return with_settings({**kept, **_ALWAYS, **_configured(environment)}, _SETTINGS)
+
+
+def with_settings(environment: Mapping[str, str], settings: Mapping[str, str]) -> dict[str, str]:
+    """Return `environment` with more configuration, which wins over what it has."""
+    count = int(environment.get("GIT_CONFIG_COUNT", "0"))
+    added = {"GIT_CONFIG_COUNT": str(count + len(settings))}
+    for number, (key, value) in enumerate(settings.items(), count):
+        added |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return {**environment, **added}
+
+
+def _configured(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the configuration that the caller's environment holds itself (containers say ``safe.directory`` so)."""
+    count = environment.get("GIT_CONFIG_COUNT", "")
+    numbers = range(int(count)) if count.isdecimal() and len(count) < 5 else range(0)
+    names = [name for number in numbers for name in (f"GIT_CONFIG_KEY_{number}", f"GIT_CONFIG_VALUE_{number}")]
+    if not all(name in environment for name in names):
+        return {}
+    return {name: environment[name] for name in names} | {"GIT_CONFIG_COUNT": str(len(numbers))}
+
+
+def repository_settings(entries: Iterable[tuple[str, str, str]]) -> dict[str, str]:
+    """Return what `OF_THE_REPOSITORY` comes to, from all configuration: scope, key, value."""
+    own = {key: value for scope, key, value in entries if scope in {"local", "worktree"}}
+    return {name: own.get(name.lower(), default) for name, default in OF_THE_REPOSITORY.items()}

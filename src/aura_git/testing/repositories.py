@@ -1,0 +1,180 @@
+"""Repositories for the conformance suite: made, and looked at, with the git command line."""
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from aura_contracts.ports.git import Git
+
+MakeGit = Callable[[Mapping[str, str]], Git]
+
+WEIRD_NAMES = (
+    "with space",
+    'with "quote"',
+    "with\ttab",
+    "with\nnewline",
+    "with\\backslash",
+    "äöü-€-日本",
+    os.fsdecode(b"latin-\xe9\xff"),
+    "*[glob]?",
+    ":(top)colon",
+    "-dash",
+    " leading",
+    "trailing ",
+    "folder with space/ein\nname",
+)
+"""Names that a program gets wrong that quotes, splits or decodes them."""
+
+USER = {
+    "GIT_AUTHOR_NAME": "Una",
+    "GIT_AUTHOR_EMAIL": "una@example.org",
+    "GIT_COMMITTER_NAME": "Una",
+    "GIT_COMMITTER_EMAIL": "una@example.org",
+}
+
+
+def weird_names(folder: Path) -> list[str]:
+    """Return the weird names that the file system of `folder` takes."""
+    taken = []
+    for name in WEIRD_NAMES:
+        with suppress(OSError):
+            (folder / "probe").mkdir(exist_ok=True)
+            (folder / "probe" / name.replace("/", "_")).touch()
+            taken.append(name)
+    return taken
+
+
+class Scratch:
+    """A repository or worktree to be played with. `git` is the measure: the plain command line."""
+
+    def __init__(self, path: Path, environment: Mapping[str, str]) -> None:
+        self.path = path
+        self.environment = environment
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def run(self, *arguments: str, stdin: bytes = b"", codes: tuple[int, ...] = (0,), **variables: str) -> bytes:
+        """Run git in the repository; return what it prints."""
+        done = subprocess.run(  # noqa: S603 - the suite's own commands
+            ["git", "-c", "core.hooksPath=/dev/null", "-C", str(self.path), *arguments],  # noqa: S607
+            input=stdin,
+            capture_output=True,
+            check=False,
+            env={**self.environment, **USER, **variables},
+        )
+        assert done.returncode in codes, f"git {' '.join(arguments)}: {done.stderr.decode(errors='replace')}"
+        return done.stdout
+
+    def git(self, *arguments: str, stdin: bytes = b"", codes: tuple[int, ...] = (0,), **variables: str) -> str:
+        """Run git in the repository; return what it prints as text."""
+        return os.fsdecode(self.run(*arguments, stdin=stdin, codes=codes, **variables)).rstrip("\n")
+
+    def write(self, name: str, content: str | bytes = "content\n") -> Path:
+        """Write a file, and the folders that it is in."""
+        file = self.path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return file
+
+    def read(self, name: str) -> str:
+        return (self.path / name).read_text("utf-8")
+
+    def commit(self, message: str = "change", files: Mapping[str, str | bytes | None] | None = None) -> str:
+        """Write `files` (None: delete), commit everything, return the commit."""
+        for name, content in (files or {}).items():
+            if content is None:
+                (self.path / name).unlink()
+            else:
+                self.write(name, content)
+        self.git("add", "-A")
+        self.git("commit", "-q", "--allow-empty", "-m", message)
+        return self.head
+
+    @property
+    def head(self) -> str:
+        return self.git("rev-parse", "HEAD")
+
+    def commit_of(self, revision: str) -> str:
+        return self.git("rev-parse", f"{revision}^{{commit}}")
+
+    def tree_of(self, revision: str) -> str:
+        return self.git("rev-parse", f"{revision}^{{tree}}")
+
+    def show(self, revision: str, path: str) -> bytes:
+        """Return a file of a commit."""
+        return self.run("cat-file", "blob", f"{revision}:{path}")
+
+    def names(self, revision: str) -> list[str]:
+        """Return the files of a commit."""
+        listed = self.run("ls-tree", "-r", "-z", "--name-only", revision)
+        return [os.fsdecode(name) for name in listed.split(b"\0")[:-1]]
+
+    def porcelain(self) -> str:
+        """Return what git says of index and files."""
+        return self.git("status", "--porcelain=v2", "--untracked-files=all", "--ignored", "-z")
+
+    def index(self) -> bytes:
+        """Return what the index holds."""
+        return self.run("ls-files", "-s", "-z")
+
+    def state(self) -> tuple[str, bytes, dict[str, bytes], str]:
+        """Return everything about the worktree that a method might touch: HEAD, index, files, refs."""
+        head = self.git("symbolic-ref", "-q", "HEAD", codes=(0, 1)) or self.head
+        return head, self.index(), dict(self.files()), self.git("for-each-ref")
+
+    def files(self) -> Iterator[tuple[str, bytes]]:
+        """Give all files of the folder with what they hold, those in git's own folder not."""
+        for folder, folders, names in os.walk(self.path):
+            if ".git" in folders:
+                folders.remove(".git")
+            for name in names:
+                file = Path(folder, name)
+                if name != ".git":
+                    content = os.readlink(file).encode() if file.is_symlink() else file.read_bytes()  # noqa: PTH115
+                    yield str(file.relative_to(self.path)), content
+
+
+class Conformance:
+    """Fixtures of all parts of the suite."""
+
+    @pytest.fixture
+    def make_git(self) -> MakeGit:
+        raise NotImplementedError("override the fixture `make_git`: see aura_git.testing.conformance")
+
+    @pytest.fixture
+    def environment(self, tmp_path: Path) -> dict[str, str]:
+        """The environment of a user who has configured nothing."""
+        home = tmp_path / "home"
+        home.mkdir()
+        return {"HOME": str(home), "PATH": os.defpath + os.pathsep + "/usr/local/bin", "GIT_CONFIG_NOSYSTEM": "1"}
+
+    @pytest.fixture
+    def git(self, make_git: MakeGit, environment: dict[str, str]) -> Git:
+        return make_git(environment)
+
+    @pytest.fixture
+    def empty(self, tmp_path: Path, environment: dict[str, str]) -> Scratch:
+        """A repository without commits, on branch main."""
+        path = tmp_path / "repo"
+        path.mkdir()
+        scratch = Scratch(path, environment)
+        scratch.git("init", "-q", "-b", "main", "--template=")
+        return scratch
+
+    @pytest.fixture
+    def repo(self, empty: Scratch) -> Scratch:
+        """A repository with one commit: ``README``, ``src/app.py`` and ``.gitignore``, which ignores ``*.log``."""
+        lines = "".join(f"line {number}\n" for number in range(1, 21))
+        empty.commit("first", {"README": lines, "src/app.py": "print('hello')\n", ".gitignore": "*.log\n"})
+        return empty
+
+    @pytest.fixture
+    def bare(self, repo: Scratch, tmp_path: Path) -> Scratch:
+        """A bare clone of `repo`."""
+        repo.git("clone", "-q", "--bare", str(repo), str(tmp_path / "bare.git"))
+        return Scratch(tmp_path / "bare.git", repo.environment)

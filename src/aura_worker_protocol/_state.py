@@ -1,0 +1,112 @@
+"""The life of a connection, as a table: what may be said by whom, when.
+
+    worker     opening ──hello sent──► greeting ──welcome received──► ready ──► closing ──► closed
+    engine     opening ──hello received──► greeting ──welcome sent──► ready ──► closing ──► closed
+
+The worker speaks first, and says hello; until the engine has welcomed it, neither says anything else. From then on both
+may ask, tell, answer and refuse at any time. A hello that is refused leads to closing, as does a close by this side:
+nothing is asked any more, what was asked is still answered. From everywhere the loss of the transport leads to closed.
+
+A connection is one row set of `TABLE`; what it holds beside its state are the requests under way, in both directions
+(see `aura_worker_protocol.connection`). A miss in the table is a violation of the protocol by whoever did the step.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class Role(StrEnum):
+    """Which side this one is."""
+
+    WORKER = "worker"
+    ENGINE = "engine"
+
+
+class ConnectionState(StrEnum):
+    OPENING = "opening"
+    """Nothing has been said."""
+    GREETING = "greeting"
+    """Hello was said, and is not answered."""
+    READY = "ready"
+    CLOSING = "closing"
+    """Nothing new is asked; answers are still given and taken."""
+    CLOSED = "closed"
+
+
+class Step(StrEnum):
+    """What can happen on a connection."""
+
+    HELLO_SENT = "hello sent"
+    HELLO_RECEIVED = "hello received"
+    WELCOME_SENT = "welcome sent"
+    WELCOME_RECEIVED = "welcome received"
+    HELLO_REFUSAL_SENT = "refusal of hello sent"
+    HELLO_REFUSAL_RECEIVED = "refusal of hello received"
+    CALL_SENT = "request or notification sent"
+    CALL_RECEIVED = "request or notification received"
+    RESPONSE_SENT = "response sent"
+    RESPONSE_RECEIVED = "response received"
+    CLOSE = "close"
+    """This side wants no more."""
+    END = "end"
+    """The transport is gone, or the other side broke the protocol."""
+
+
+Rows = Mapping[ConnectionState, Mapping[Step, ConnectionState]]
+
+_READY = {
+    Step.CALL_SENT: ConnectionState.READY,
+    Step.CALL_RECEIVED: ConnectionState.READY,
+    Step.RESPONSE_SENT: ConnectionState.READY,
+    Step.RESPONSE_RECEIVED: ConnectionState.READY,
+    Step.CLOSE: ConnectionState.CLOSING,
+    Step.END: ConnectionState.CLOSED,
+}
+
+_CLOSING = {
+    Step.CALL_RECEIVED: ConnectionState.CLOSING,  # was on its way; it is refused
+    Step.RESPONSE_SENT: ConnectionState.CLOSING,
+    Step.RESPONSE_RECEIVED: ConnectionState.CLOSING,
+    Step.CLOSE: ConnectionState.CLOSING,
+    Step.END: ConnectionState.CLOSED,
+}
+
+_CLOSED = {Step.CLOSE: ConnectionState.CLOSED, Step.END: ConnectionState.CLOSED}
+
+_ANY_TIME = {Step.CLOSE: ConnectionState.CLOSING, Step.END: ConnectionState.CLOSED}
+
+TABLE: Mapping[Role, Rows] = MappingProxyType(
+    {
+        Role.WORKER: {
+            ConnectionState.OPENING: {Step.HELLO_SENT: ConnectionState.GREETING, **_ANY_TIME},
+            ConnectionState.GREETING: {
+                Step.WELCOME_RECEIVED: ConnectionState.READY,
+                Step.HELLO_REFUSAL_RECEIVED: ConnectionState.CLOSING,
+                **_ANY_TIME,
+            },
+            ConnectionState.READY: _READY,
+            ConnectionState.CLOSING: {
+                Step.WELCOME_RECEIVED: ConnectionState.CLOSING,  # this side has closed meanwhile
+                Step.HELLO_REFUSAL_RECEIVED: ConnectionState.CLOSING,
+                **_CLOSING,
+            },
+            ConnectionState.CLOSED: _CLOSED,
+        },
+        Role.ENGINE: {
+            ConnectionState.OPENING: {Step.HELLO_RECEIVED: ConnectionState.GREETING, **_ANY_TIME},
+            ConnectionState.GREETING: {
+                Step.WELCOME_SENT: ConnectionState.READY,
+                Step.HELLO_REFUSAL_SENT: ConnectionState.CLOSING,
+                **_ANY_TIME,
+            },
+            ConnectionState.READY: _READY,
+            ConnectionState.CLOSING: {
+                Step.WELCOME_SENT: ConnectionState.CLOSING,
+                Step.HELLO_REFUSAL_SENT: ConnectionState.CLOSING,
+                **_CLOSING,
+            },
+            ConnectionState.CLOSED: _CLOSED,
+        },
+    }
+)

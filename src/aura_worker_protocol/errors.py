@@ -1,0 +1,102 @@
+"""Errors on the wire: code, facts and remedy, out of which the other side makes the same error again.
+
+Nothing is pickled and no class is named: an error is made by the class that has its `code` here, if its facts are of
+the types they have here. Everything else becomes a `RemoteError` that keeps what came.
+"""
+
+from typing import Any, get_type_hints
+
+import attrs
+import msgspec
+
+from aura_contracts.errors import AuraError, FrameTooLarge, MalformedFrame, ProtocolError, RemoteError, UnknownMethod
+from aura_worker_protocol.frames import AURA_ERROR, INTERNAL_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, ErrorObject
+
+INTERNAL = "internal"
+"""Code of what is no `AuraError`: a program error."""
+
+_NUMBERS: dict[type[AuraError], int] = {
+    UnknownMethod: METHOD_NOT_FOUND,
+    MalformedFrame: INVALID_REQUEST,
+    FrameTooLarge: INVALID_REQUEST,
+    ProtocolError: INVALID_REQUEST,
+}
+
+
+def error_object(error: BaseException, number: int | None = None) -> ErrorObject:
+    """Return `error` as it travels; `number` is JSON-RPC's own code, where there is one that says more."""
+    if not isinstance(error, AuraError):
+        text = storable_text(f"{type(error).__name__}: {error}")
+        return ErrorObject(code=number or INTERNAL_ERROR, message=text, data={"code": INTERNAL})
+    facts = _storable(msgspec.to_builtins(error.facts(), enc_hook=str))
+    data = {"code": error.code, "facts": facts, "remedy": storable_text(error.remedy)}
+    if isinstance(error, RemoteError):  # passed on, it stays what it was
+        data = {"code": error.remote_code, "facts": _storable(error.details), "remedy": storable_text(error.remedy)}
+    number = number or _NUMBERS.get(type(error), AURA_ERROR)
+    return ErrorObject(code=number, message=storable_text(error.message()), data=data)
+
+
+def error_of(received: ErrorObject) -> AuraError:
+    """Return the error that the other side had."""
+    data = received.data or {}
+    code, facts, remedy = data.get("code", str(received.code)), data.get("facts", {}), data.get("remedy", "")
+    if isinstance(code, str) and isinstance(facts, dict) and isinstance(remedy, str):
+        kind = _kind_of(code)
+        error = _made(kind, facts, remedy) if kind else None
+        return error or RemoteError(remote_code=code, reason=received.message, details=facts, remedy=remedy)
+    return RemoteError(remote_code=str(received.code), reason=received.message, details=data)
+
+
+def storable_text(text: str) -> str:
+    r"""Return `text` with what is no character (bytes of a file name that are not UTF-8) escaped.
+
+    >>> storable_text("caf\udce9")
+    'caf\\xe9'
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "".join(_escaped(character) for character in text)
+    return text
+
+
+def _escaped(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return f"\\u{ord(character):04x}" if "\ud800" <= character <= "\udfff" else character
+
+
+def _storable(value: Any) -> Any:
+    match value:
+        case str():
+            return storable_text(value)
+        case dict():
+            return {storable_text(str(name)): _storable(inner) for name, inner in value.items()}
+        case list() | tuple():
+            return [_storable(inner) for inner in value]
+        case _:
+            return value
+
+
+def _kind_of(code: str) -> type[AuraError] | None:
+    """Return the class of this code. Looked up anew each time: a plugin may have brought its own."""
+    found = [AuraError]
+    for kind in found:
+        if kind.code == code and "__attrs_attrs__" in vars(kind):  # attrs leaves an unfinished twin of slotted classes
+            return kind
+        found += kind.__subclasses__()
+    return None
+
+
+def _made(kind: type[AuraError], facts: dict[str, Any], remedy: str) -> AuraError | None:
+    """Return the error; None if the facts are not those that `kind` needs."""
+    hints = get_type_hints(kind)
+    known = {field.name for field in attrs.fields(kind)}
+    try:
+        fields = {name: msgspec.convert(value, hints[name]) for name, value in facts.items() if name in known}
+        error = kind(**fields, remedy=remedy)
+    except (msgspec.ValidationError, TypeError):
+        return None
+    for name in facts.keys() - known:
+        error.add_note(f"{name}: {facts[name]!r}")
+    return error

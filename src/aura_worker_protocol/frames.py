@@ -1,0 +1,83 @@
+"""Frames: JSON-RPC 2.0 as bytes (https://www.jsonrpc.org/specification). One frame is one object, in UTF-8.
+
+    request        {"jsonrpc": "2.0", "id": 7, "method": "process.await", "params": {...}}
+    notification   {"jsonrpc": "2.0", "method": "worker.heartbeat", "params": {...}}
+    answer         {"jsonrpc": "2.0", "id": 7, "result": {...}}
+    refusal        {"jsonrpc": "2.0", "id": 7, "error": {"code": -32000, "message": "...", "data": {...}}}
+
+Parameters are always an object. Batches (arrays of objects) are refused: a transport that wants to save frames may join
+them itself. Parameters and results are not looked into here: they stay bytes until it is known what type they have.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+
+FRAME_LIMIT = 16 * 1024 * 1024
+"""Bytes of one frame. A batch of output is 1 MiB of raw bytes, which JSON makes 6 MiB at worst."""
+
+CANCEL = "$/cancelRequest"
+"""Notification: nobody waits for the answer any more. As in the Language Server Protocol 3.17, with its parameters."""
+
+PARSE_ERROR = -32700
+INVALID_REQUEST = -32600
+METHOD_NOT_FOUND = -32601
+INVALID_PARAMS = -32602
+INTERNAL_ERROR = -32603
+REQUEST_CANCELLED = -32800
+"""As in the Language Server Protocol 3.17."""
+AURA_ERROR = -32000
+"""An `AuraError`, which `data` says everything about."""
+
+RequestId = int | str
+"""We give integers from 1 on; the other side may give texts."""
+
+NOTHING = msgspec.Raw(b"")
+"""A result that is not given; one that is given has at least one byte."""
+
+_NO_PARAMS = msgspec.Raw(b"{}")
+
+
+class ErrorObject(msgspec.Struct, frozen=True, kw_only=True):
+    """The member `error` of a refusal (JSON-RPC 2.0, section 5.1)."""
+
+    code: int
+    message: str
+    data: dict[str, Any] | None = None
+
+
+class Frame(msgspec.Struct, frozen=True, kw_only=True):
+    """Any frame, as it is read."""
+
+    jsonrpc: Literal["2.0"]
+    id: RequestId | msgspec.UnsetType | None = msgspec.UNSET
+    method: str | None = None
+    params: msgspec.Raw = _NO_PARAMS
+    result: msgspec.Raw = NOTHING
+    error: ErrorObject | None = None
+
+
+class RequestFrame(msgspec.Struct, frozen=True, kw_only=True):
+    jsonrpc: Literal["2.0"] = "2.0"
+    id: RequestId
+    method: str
+    params: Any
+
+
+class NotificationFrame(msgspec.Struct, frozen=True, kw_only=True):
+    jsonrpc: Literal["2.0"] = "2.0"
+    method: str
+    params: Any
+
+
+class AnswerFrame(msgspec.Struct, frozen=True, kw_only=True):
+    jsonrpc: Literal["2.0"] = "2.0"
+    id: RequestId
+    result: Any
+
+
+class RefusalFrame(msgspec.Struct, frozen=True, kw_only=True):
+    jsonrpc: Literal["2.0"] = "2.0"
+    id: RequestId | None
+    """None: it could not be read which request is refused."""
+    error: ErrorObject

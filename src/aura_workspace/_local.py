@@ -1,0 +1,162 @@
+"""Workspaces on this machine: what the port asks for, one operation on a workspace at a time."""
+
+import os
+import re
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from aura_contracts.errors import GitError, NotARepository, WorkspaceError
+from aura_contracts.ids import WorkspaceId, is_canonical_id
+from aura_contracts.ports.git import Git
+from aura_contracts.ports.workspaces import (
+    CollectedWork,
+    MergedWorkspace,
+    Orphan,
+    PreparedWorkspace,
+    RepositoryDescription,
+    RepositoryDiff,
+    WorkspaceCondition,
+    WorkspaceSpec,
+)
+from aura_contracts.workspace import MergeStyle, RepositoryCommit, workspace_folder
+from aura_workspace import _working
+from aura_workspace._checkouts import find_source
+from aura_workspace._locks import locked
+from aura_workspace._merging import Merging
+from aura_workspace._parts import Part, as_workspace_error, parts_of
+from aura_workspace._pool import Pool
+from aura_workspace._preparing import Preparation, prepare_in_place
+from aura_workspace._removing import Removal, find_orphans, remove_in_place, remove_orphan
+
+
+class LocalWorkspaces:
+    """Workspaces below the folder `home`, of which AURA alone disposes:
+
+        workspaces/<short id>-<slug>/<repository>    worktrees
+        pool/<repository>/<number>                   worktrees that are ready to be taken, or on their way out
+        locks/<workspace id>                         held while something is done with a workspace
+
+    `patience`, in seconds, is how long an operation waits for another one on the same workspace, in whatever process,
+    before it raises `WorkspaceError`. May be used from several threads.
+    """
+
+    def __init__(
+        self, home: Path, git: Git, *, patience: float = 30.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._home = Path(os.path.realpath(home))
+        self._git = git
+        self._patience = patience
+        self._clock = clock
+        self._pool = Pool(self._home / "pool", git)
+
+    @property
+    def _workspaces(self) -> Path:
+        return self._home / "workspaces"
+
+    # --- The life of a workspace --------------------------------------------------------------------------------------
+
+    def describe(self, path: str) -> RepositoryDescription:
+        try:
+            info = self._git.inspect(path)
+        except NotARepository:
+            if not Path(path).is_dir():
+                raise
+            top = os.path.realpath(path)
+            return RepositoryDescription(path=top, name=_folder_name(top), repository=False)
+        top = info.worktree or info.common_dir
+        name = _folder_name(top.removesuffix(".git") if info.bare else top)
+        return RepositoryDescription(path=top, name=name, repository=True, branch=info.branch, head=info.head)
+
+    def prepare(self, spec: WorkspaceSpec) -> PreparedWorkspace:
+        with self._alone_with(spec) as (root, parts):
+            if spec.in_place:
+                return prepare_in_place(self._git, spec, parts)
+            return Preparation(self._git, self._pool, spec, root, parts).run()
+
+    def inspect(self, spec: WorkspaceSpec) -> WorkspaceCondition:
+        with self._alone_with(spec) as (root, parts):
+            return _working.inspect(self._git, spec, root, parts)
+
+    def collect(self, spec: WorkspaceSpec, message: str) -> CollectedWork:
+        with self._alone_with(spec) as (_, parts):
+            return _working.collect(self._git, spec, parts, message)
+
+    def diff(self, spec: WorkspaceSpec, *, patch: bool, patch_limit: int = 1_048_576) -> tuple[RepositoryDiff, ...]:
+        with self._alone_with(spec) as (_, parts):
+            return _working.diff(self._git, parts, patch=patch, patch_limit=patch_limit)
+
+    def snapshot(self, spec: WorkspaceSpec, ref: str) -> tuple[RepositoryCommit, ...]:
+        with self._alone_with(spec) as (_, parts):
+            return _working.snapshot(self._git, spec, parts, ref)
+
+    def restore(self, spec: WorkspaceSpec, ref: str) -> None:
+        with self._alone_with(spec) as (_, parts):
+            _working.restore(self._git, parts, ref)
+
+    def merge(self, spec: WorkspaceSpec, style: MergeStyle, message: str) -> MergedWorkspace:
+        if spec.in_place:
+            return MergedWorkspace()
+        with self._alone_with(spec) as (_, parts):
+            return Merging(self._git, spec, parts, style, message).run()
+
+    def remove(self, spec: WorkspaceSpec, *, delete_branch: bool) -> None:
+        with self._alone_with(spec) as (root, parts):
+            if spec.in_place:
+                remove_in_place(self._git, spec, parts)
+            else:
+                Removal(self._git, self._pool, spec, root, parts).run(delete_branch=delete_branch)
+
+    # --- What is left over, and what is kept ready --------------------------------------------------------------------
+
+    def orphans(self, living: Collection[WorkspaceId]) -> tuple[Orphan, ...]:
+        self._pool.sweep()
+        return find_orphans(self._git, self._workspaces, living)
+
+    def remove_orphan(self, orphan: Orphan, ref: str) -> tuple[RepositoryCommit, ...]:
+        with self._lock(orphan.workspace_id, orphan.path):
+            return remove_orphan(self._git, self._pool, self._workspaces, orphan, ref)
+
+    def warm(self, repository: str, count: int) -> int:
+        source = find_source(self._git, repository)
+        if source.head is None:
+            raise WorkspaceError(
+                workspace_id="",
+                path=repository,
+                reason="the repository has no commit yet",
+                remedy="make a first commit",
+            )
+        try:
+            return self._pool.warm(source, source.head, count)
+        except (GitError, OSError) as error:
+            raise as_workspace_error("", repository, error, [], []) from error
+
+    # --- One at a time ------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _alone_with(self, spec: WorkspaceSpec) -> Iterator[tuple[Path, list[Part]]]:
+        """Give the workspace's folder and its parts, while no other operation on it is under way."""
+        root = Path(spec.root) if spec.root else self._workspaces / workspace_folder(spec.id, spec.slug)
+        with self._lock(spec.id, str(root)):
+            yield root, parts_of(spec, root)
+
+    @contextmanager
+    def _lock(self, workspace_id: str, path: str) -> Iterator[None]:
+        if not is_canonical_id(workspace_id):
+            raise WorkspaceError(workspace_id=workspace_id, path=path, reason="the workspace's id is none")
+        with locked(self._home / "locks" / workspace_id, self._patience, self._clock) as alone:
+            if not alone:
+                raise WorkspaceError(
+                    workspace_id=workspace_id,
+                    path=path,
+                    reason=f"something else has been done with it for more than {self._patience:g} s",
+                    remedy="wait until it is done, or end the process that does it",
+                )
+            yield
+
+
+def _folder_name(path: str) -> str:
+    """Return the last part of a path, as the name that a repository's folder in a workspace may have."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(path).name).lstrip(".-")
+    return name or "repository"

@@ -1,0 +1,266 @@
+"""The warm pool: worktrees that are checked out before anybody asks for them.
+
+Per repository a folder ``<pool>/<key>`` with numbered entries. Of entry 3,
+
+    3         is the worktree, with a detached HEAD,
+    3.ready   says that it is complete, and free to be taken,
+    3.lock    is locked (flock) by whoever makes, takes or removes it.
+
+So an entry that is neither ready nor locked is what a process left that was ended at work; whoever comes next removes
+it. A worktree is taken by locking its entry, and only one process can. All worktrees begin here, those made on demand
+too: what git is still writing on behalf of a process that is gone is never in a workspace, and never in anyone's way.
+Those to be removed end here: they leave their workspace in one step, and it is of no matter who deletes their files.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from aura_contracts.errors import BranchInUse, GitError, GitFailed, UnknownRevision
+from aura_contracts.ports.git import Git
+from aura_workspace._checkouts import Source
+from aura_workspace._links import common_dir, linked_git_dir
+from aura_workspace._locks import FileLock, try_lock
+
+Mark = Callable[[Path], None]
+"""Writes the marker, given the git directory of a worktree that is about to be moved to its place."""
+
+_ABOUT = "repository.json"
+
+
+class _Entry:
+    """An entry whose lock this process holds."""
+
+    def __init__(self, folder: Path, number: int, lock: FileLock) -> None:
+        self.number = number
+        self.worktree = folder / str(number)
+        self._ready = folder / f"{number}.ready"
+        self._lock = lock
+
+    @property
+    def is_ready(self) -> bool:
+        return self._ready.exists()
+
+    def offer(self) -> None:
+        """Let others take it."""
+        self._ready.touch()
+        self._lock.release()
+
+    def claim(self) -> None:
+        """Have it not be ready any more: from now on it is taken, or is to be removed."""
+        self._ready.unlink(missing_ok=True)
+
+    def release(self) -> None:
+        self._lock.release()
+
+
+class Pool:
+    """The pools of all repositories, in `folder`."""
+
+    def __init__(self, folder: Path, git: Git) -> None:
+        self._folder = folder
+        self._git = git
+
+    # --- Making worktrees ---------------------------------------------------------------------------------------------
+
+    def provide(self, source: Source, branch: str, to: Path, mark: Mark) -> bool:
+        """Put a worktree of `branch` at `to`, which must not exist; return whether a pooled one was used.
+
+        A pooled one with which anything is wrong is removed, and the next taken; when there is none, a new one is made.
+        Raises `GitError`.
+        """
+        self._sweep(source)
+        for entry in self._ready_entries(source):
+            entry.claim()
+            try:
+                self._send(source, entry, branch, to, mark)
+            except (BranchInUse, UnknownRevision):  # the entry is well, but of no use now
+                entry.offer()
+                raise
+            except (GitError, OSError):
+                self._discard(source, entry)
+            except BaseException:
+                self._discard(source, entry)
+                raise
+            else:
+                entry.release()
+                return True
+        self._make(source, branch, to, mark)
+        return False
+
+    def _make(self, source: Source, branch: str, to: Path, mark: Mark) -> None:
+        entry = self._new_entry(source)
+        try:
+            commit = self._git.resolve(source.top, f"refs/heads/{branch}")
+            self._git.add_detached_worktree(source.top, str(entry.worktree), commit)
+            try:
+                self._send(source, entry, branch, to, mark)
+            except GitFailed:
+                self._discard(source, entry)
+                if os.path.lexists(to):
+                    raise
+                self._git.add_worktree(source.top, str(to), branch)  # it cannot go there: another file system, say
+                mark(_git_dir_of(source, to))
+        except BaseException:
+            self._discard(source, entry)
+            raise
+        entry.release()
+
+    def _send(self, source: Source, entry: _Entry, branch: str, to: Path, mark: Mark) -> None:
+        """Make the worktree of an entry what is wanted, and move it to its place."""
+        self._git.switch_worktree(str(entry.worktree), branch)
+        mark(_git_dir_of(source, entry.worktree))
+        to.parent.mkdir(parents=True, exist_ok=True)
+        self._git.move_worktree(source.top, str(entry.worktree), str(to))
+
+    # --- Filling ------------------------------------------------------------------------------------------------------
+
+    def warm(self, source: Source, commit: str, count: int) -> int:
+        """Make worktrees of `commit` until `count` are ready; return how many were made."""
+        self._forget_gone()
+        self._sweep(source)
+        ready = 0
+        for entry in self._ready_entries(source):
+            ready += 1
+            entry.offer()
+        made = 0
+        while ready + made < count:
+            entry = self._new_entry(source)
+            try:
+                self._git.add_detached_worktree(source.top, str(entry.worktree), commit)
+            except BaseException:
+                self._discard(source, entry)
+                raise
+            entry.offer()
+            made += 1
+        return made
+
+    # --- Removing -----------------------------------------------------------------------------------------------------
+
+    def remove(self, source: Source, worktree: Path) -> None:
+        """Remove a linked worktree, **whatever it holds**: it leaves its place in one step. Raises `GitError`."""
+        entry = self._new_entry(source)
+        with suppress(GitFailed):
+            self._git.move_worktree(source.top, str(worktree), str(entry.worktree))
+        self._discard(source, entry)
+        self._git.remove_worktree(source.top, str(worktree), force=True)  # where it could not be moved
+
+    def sweep(self) -> None:
+        """Remove what processes left that were ended at work, of all repositories."""
+        for folder in self._folders():
+            if (source := _read_about(folder)) is not None and source.common_dir.is_dir():
+                self._sweep(source)
+        self._forget_gone()
+
+    def _forget_gone(self) -> None:
+        """Remove the pools of repositories that are no more."""
+        for folder in self._folders():
+            source = _read_about(folder)
+            if source is None or source.common_dir.is_dir():
+                continue
+            entries = [self._lock(folder, number) for number in _numbers(folder)]
+            if all(entries):
+                shutil.rmtree(folder, ignore_errors=True)
+            for entry in entries:
+                if entry is not None:
+                    entry.release()
+
+    def _sweep(self, source: Source) -> None:
+        folder = self._folder / source.key
+        for number in _numbers(folder):
+            if not (folder / f"{number}.ready").exists() and (entry := self._lock(folder, number)) is not None:
+                if entry.is_ready:
+                    entry.release()
+                else:
+                    self._discard(source, entry)
+
+    def _discard(self, source: Source, entry: _Entry) -> None:
+        """Remove the worktree of an entry and the entry. What cannot be removed now is swept later."""
+        entry.claim()
+        with suppress(GitError):
+            self._git.remove_worktree(source.top, str(entry.worktree), force=True)
+        shutil.rmtree(entry.worktree, ignore_errors=True)
+        with suppress(GitError):
+            self._git.remove_worktree(source.top, str(entry.worktree), force=True)
+        entry.release()
+
+    # --- Entries ------------------------------------------------------------------------------------------------------
+
+    def _folders(self) -> list[Path]:
+        with suppress(OSError):
+            return [folder for folder in sorted(self._folder.iterdir()) if folder.is_dir() and not folder.is_symlink()]
+        return []
+
+    def _ready_entries(self, source: Source) -> Iterator[_Entry]:
+        """Yield the entries that can be taken, each locked: the caller releases it. Broken ones are mended or go."""
+        folder = self._folder / source.key
+        for number in _numbers(folder):
+            if not (folder / f"{number}.ready").exists() or (entry := self._lock(folder, number)) is None:
+                continue
+            if not entry.is_ready:
+                entry.release()
+            elif self._is_sound(source, entry.worktree):
+                yield entry
+            else:
+                self._discard(source, entry)
+
+    def _is_sound(self, source: Source, worktree: Path) -> bool:
+        """Whether a worktree of this repository is there; links that are broken are mended."""
+        if worktree.is_symlink() or not worktree.is_dir():
+            return False
+        if linked_git_dir(worktree) is None:
+            with suppress(GitError):
+                self._git.repair_worktrees(source.top, [str(worktree)])
+        found = linked_git_dir(worktree)
+        return found is not None and common_dir(found) == source.common_dir and (found / "index").exists()
+
+    def _new_entry(self, source: Source) -> _Entry:
+        """Return a locked entry of which nothing is there yet."""
+        folder = self._folder / source.key
+        _write_about(folder, source)
+        number = max(_numbers(folder), default=0) + 1
+        while (entry := self._lock(folder, number)) is None or entry.worktree.exists() or entry.is_ready:
+            if entry is not None:
+                entry.release()
+            number += 1
+        return entry
+
+    def _lock(self, folder: Path, number: int) -> _Entry | None:
+        lock = try_lock(folder / f"{number}.lock")
+        return None if lock is None else _Entry(folder, number, lock)
+
+
+def _git_dir_of(source: Source, worktree: Path) -> Path:
+    if (found := linked_git_dir(worktree)) is None:
+        reason = f"{worktree} was made, but is no worktree"
+        raise GitFailed(repository=source.top, command="git worktree", reason=reason)
+    return found
+
+
+def _numbers(folder: Path) -> list[int]:
+    """Return the numbers of the entries."""
+    with suppress(OSError):
+        return sorted({int(stem) for file in folder.iterdir() if (stem := file.name.partition(".")[0]).isdecimal()})
+    return []
+
+
+def _write_about(folder: Path, source: Source) -> None:
+    """Write down whose pool it is."""
+    if not (folder / _ABOUT).exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        about = {"common_dir": str(source.common_dir), "top": source.top}
+        (folder / f"{_ABOUT}.new").write_text(json.dumps(about), encoding="ascii")
+        (folder / f"{_ABOUT}.new").replace(folder / _ABOUT)
+
+
+def _read_about(folder: Path) -> Source | None:
+    try:
+        about = json.loads((folder / _ABOUT).read_bytes())
+        common = Path(about["common_dir"])
+        top = about["top"] if Path(about["top"]).is_dir() else str(common)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return Source(top=str(top), common_dir=common, worktree=None, branch=None, head=None)

@@ -1,0 +1,279 @@
+"""Preparing a workspace: all worktrees, or none.
+
+First everything is looked at, and nothing touched. Then, for each repository: its branch, its worktree (marked before it
+comes to its place, see `Pool`), the untracked files that it needs; at last all markers say ``ready``. So whatever a
+crash leaves is told by what is there:
+
+    a branch, no worktree       the branch is used as it is
+    a worktree without ready    nobody has worked in it, and a copy may be half done: it is made again
+    a worktree that is ready    it is taken over with all that is in it
+
+What was made in this call, or by a call that a crash cut short, is removed when anything fails.
+"""
+
+import os
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import attrs
+
+from aura_contracts.errors import AuraError, GitError, InvalidInput, NotARepository, UnknownRevision, WorkspaceError
+from aura_contracts.ports.git import Git
+from aura_contracts.ports.workspaces import PreparedWorkspace, WorkspaceSpec
+from aura_contracts.workspace import Worktree
+from aura_workspace._checkouts import Source, find_source
+from aura_workspace._copying import copy_untracked, require_inside
+from aura_workspace._links import common_dir, is_half_made, linked_git_dir
+from aura_workspace._marker import Marker, change_marker, write_marker
+from aura_workspace._parts import Part, There, as_workspace_error, visible
+from aura_workspace._pool import Pool
+
+_FOLDER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+
+
+@attrs.define
+class _Plan:
+    """What is to be done in one repository, and what was."""
+
+    part: Part
+    source: Source
+    start: str
+    """Where the branch is started from."""
+    tip: str | None
+    """Where the branch is, if it is there."""
+    base: str
+    """What the work is compared to."""
+    makes_branch: bool
+    """Nobody has worked on the branch before: if preparing fails, it goes."""
+    makes_worktree: bool = False
+    from_pool: bool = False
+
+
+class Preparation:
+    """One call of `prepare`, for worktrees."""
+
+    def __init__(self, git: Git, pool: Pool, spec: WorkspaceSpec, root: Path, parts: Sequence[Part]) -> None:
+        self._git = git
+        self._pool = pool
+        self._spec = spec
+        self._root = root
+        self._parts = parts
+
+    def run(self) -> PreparedWorkspace:
+        self._require_sane()
+        plans: list[_Plan] = []
+        try:
+            for part in self._parts:
+                plans.append(self._plan(part, plans))
+            for plan in plans:
+                self._make(plan)
+            worktrees = tuple(self._finish(plan) for plan in plans)
+        except BaseException as error:
+            cleaned_up, left_behind = self._undo(plans)
+            if isinstance(error, WorkspaceError):
+                raise attrs.evolve(error, cleaned_up=tuple(cleaned_up), left_behind=tuple(left_behind)) from error
+            if isinstance(error, GitError | OSError):
+                path = str(self._root)
+                raise as_workspace_error(self._spec.id, path, error, cleaned_up, left_behind) from error
+            raise
+        from_pool = tuple(plan.part.name for plan in plans if plan.from_pool)
+        return PreparedWorkspace(root=str(self._root), worktrees=worktrees, from_pool=from_pool)
+
+    # --- Looking ------------------------------------------------------------------------------------------------------
+
+    def _require_sane(self) -> None:
+        problem = ""
+        if not self._spec.repositories:
+            problem = "it has no repositories"
+        elif unfit := [part.name for part in self._parts if not _FOLDER.fullmatch(part.name)]:
+            problem = f"{unfit[0]!r} is not the name of a folder"
+        elif self._root.is_symlink() or (self._root.exists() and not self._root.is_dir()):
+            problem = "there is something else where its folder belongs"
+        if problem:
+            raise WorkspaceError(workspace_id=self._spec.id, path=str(self._root), reason=problem)
+        try:
+            for pattern in self._spec.copy_globs:
+                require_inside(pattern)
+        except InvalidInput as error:
+            path = str(self._root)
+            raise WorkspaceError(
+                workspace_id=self._spec.id, path=path, reason=error.message(), remedy=error.remedy
+            ) from error
+
+    def _plan(self, part: Part, others: Sequence[_Plan]) -> _Plan:
+        source = find_source(self._git, part.repository.path)
+        if same := [other.part.name for other in others if other.source.common_dir == source.common_dir]:
+            raise part.problem(f"{part.name} and {same[0]} are the same repository", "name each repository once")
+        tip = self._git.find_ref(source.top, f"refs/heads/{self._spec.branch}")
+        start = tip or ""
+        if tip is None or not part.base_commit:
+            start = self._start(part, source)
+        there, git_dir, marker = part.look(source.common_dir)
+        if there is There.FOREIGN:
+            raise part.in_the_way()
+        if there is There.UNMARKED:
+            self._require_own(part, source, git_dir)
+        base = part.base_commit or (marker.base_commit if marker else "")
+        if not base:
+            base = start if tip is None else self._git.merge_base(source.top, start, tip) or start
+        is_new = not self._spec.worktrees and (tip is None or tip == base)
+        return _Plan(part=part, source=source, start=start, tip=tip, base=base, makes_branch=is_new)
+
+    def _start(self, part: Part, source: Source) -> str:
+        """Return the commit that the branch is started from."""
+        repository = part.repository
+        revision = repository.base or f"refs/heads/{repository.target_branch}"
+        try:
+            return self._git.resolve(source.top, revision)
+        except UnknownRevision as error:
+            if source.head is None:
+                raise part.problem(
+                    f"{repository.path} has no commit yet", "make a first commit, or use --in-place"
+                ) from error
+            what = f"revision {repository.base}" if repository.base else f"branch {repository.target_branch}"
+            raise part.problem(
+                f"{repository.path} has no {what}", "name one that there is, see --target-branch"
+            ) from error
+
+    def _require_own(self, part: Part, source: Source, git_dir: Path | None) -> None:
+        """Without a marker, a worktree is taken over if it is of the repository and has the workspace's branch."""
+        if git_dir is None or common_dir(git_dir) != source.common_dir:
+            raise part.in_the_way()
+        if is_half_made(git_dir):
+            return
+        if self._git.inspect(str(part.path)).branch != self._spec.branch:
+            raise part.in_the_way()
+
+    # --- Making -------------------------------------------------------------------------------------------------------
+
+    def _make(self, plan: _Plan) -> None:
+        git, part, source = self._git, plan.part, plan.source
+        if plan.tip is None:
+            plan.tip = git.ensure_branch(source.top, self._spec.branch, plan.start)
+        there, git_dir, marker = part.look(source.common_dir)
+        if there is There.BROKEN:
+            git.repair_worktrees(source.top, [str(part.path)])
+            there, git_dir, marker = part.look(source.common_dir)
+        if there is There.OURS and marker is not None and not marker.ready:
+            self._pool.remove(source, part.path)
+        elif there is There.UNMARKED and git_dir is not None:
+            if is_half_made(git_dir) or self._is_untouched(plan):
+                self._pool.remove(source, part.path)
+            else:
+                write_marker(git_dir, self._marker(plan, ready=True))  # its marker was lost: there is work in it
+        elif there not in {There.OURS, There.NOTHING}:
+            raise part.in_the_way()
+        if part.look(source.common_dir)[0] is There.NOTHING:
+            self._make_worktree(plan)
+            self._copy(plan)
+
+    def _is_untouched(self, plan: _Plan) -> bool:
+        """Whether there is neither a commit nor a change in a worktree."""
+        return plan.tip == plan.base and not self._git.status(str(plan.part.path)).dirty
+
+    def _make_worktree(self, plan: _Plan) -> None:
+        part, marker = plan.part, self._marker(plan)
+        if part.path.is_dir():
+            part.path.rmdir()
+        plan.makes_worktree = True
+        plan.from_pool = self._pool.provide(
+            plan.source, self._spec.branch, part.path, lambda git_dir: write_marker(git_dir, marker)
+        )
+
+    def _marker(self, plan: _Plan, *, ready: bool = False) -> Marker:
+        part = plan.part
+        return Marker(
+            workspace_id=self._spec.id,
+            repository=part.name,
+            branch=self._spec.branch,
+            path=str(part.path),
+            base_commit=plan.base,
+            ready=ready,
+        )
+
+    def _copy(self, plan: _Plan) -> None:
+        """Copy the untracked files; the marker names them, so that they are not taken for work."""
+        git_dir = linked_git_dir(plan.part.path)
+        if not self._spec.copy_globs or plan.source.worktree is None or git_dir is None:
+            return
+        copied = copy_untracked(Path(plan.source.worktree), plan.part.path, self._spec.copy_globs)
+        if copied:
+            change_marker(git_dir, copied=tuple(copied))
+
+    def _finish(self, plan: _Plan) -> Worktree:
+        git_dir = linked_git_dir(plan.part.path)
+        if git_dir is None or change_marker(git_dir, ready=True) is None:
+            raise plan.part.problem("the worktree was removed while it was prepared", "prepare it again")
+        head = plan.tip if plan.makes_worktree else self._git.inspect(str(plan.part.path)).head
+        return Worktree(
+            repository=plan.part.name, path=str(plan.part.path), base_commit=plan.base, head=head or plan.base
+        )
+
+    # --- Undoing ------------------------------------------------------------------------------------------------------
+
+    def _undo(self, plans: Sequence[_Plan]) -> tuple[list[str], list[str]]:
+        """Remove what was made; return what is gone and what could not be removed."""
+        cleaned_up: list[str] = []
+        left_behind: list[str] = []
+        for plan in reversed(plans):
+            top, path = plan.source.top, str(plan.part.path)
+            if os.path.lexists(path) and (plan.makes_worktree or self._is_left_over(plan)):
+                with suppress(AuraError, OSError):
+                    self._git.remove_worktree(top, path, force=True)
+                (left_behind if os.path.lexists(path) else cleaned_up).append(path)
+            if plan.makes_branch and plan.tip is not None:
+                branch = f"branch {self._spec.branch} in {top}"
+                try:
+                    self._git.delete_branch(top, self._spec.branch, plan.base)
+                    cleaned_up.append(branch)
+                except (AuraError, OSError):
+                    left_behind.append(branch)
+        with suppress(OSError):
+            self._root.rmdir()
+        return cleaned_up, left_behind
+
+    def _is_left_over(self, plan: _Plan) -> bool:
+        """Whether a worktree is what a call made that was cut short: it was never recorded, and nothing is in it."""
+        there, _, marker = plan.part.look(plan.source.common_dir)
+        if self._spec.worktrees or there is not There.OURS or marker is None:
+            return False
+        with suppress(AuraError, OSError):
+            return plan.tip == plan.base and not visible(self._git.status(str(plan.part.path)), marker).dirty
+        return False
+
+
+def prepare_in_place(git: Git, spec: WorkspaceSpec, parts: Sequence[Part]) -> PreparedWorkspace:
+    """Look at the repositories where they are; nothing is made, but a hidden ref where there is no commit yet."""
+    if not spec.root and not parts:
+        raise WorkspaceError(
+            workspace_id=spec.id, path="", reason="there is no folder to work in", remedy="name a folder"
+        )
+    root = spec.root or str(parts[0].path)
+    if not Path(root).is_dir():
+        raise WorkspaceError(
+            workspace_id=spec.id, path=root, reason="there is no such folder", remedy="name one that there is"
+        )
+    try:
+        worktrees = tuple(_worktree_in_place(git, part) for part in parts)
+    except (GitError, OSError) as error:
+        raise as_workspace_error(spec.id, root, error, [], []) from error
+    return PreparedWorkspace(root=root, worktrees=worktrees)
+
+
+def _worktree_in_place(git: Git, part: Part) -> Worktree:
+    known = next((tree for tree in part.spec.worktrees if tree.repository == part.name), None)
+    info = git.inspect(str(part.path))
+    if info.worktree is None:
+        raise NotARepository(repository=str(part.path), remedy="work in place needs files: name a worktree")
+    base = known.base_commit if known else info.head or ""
+    path = known.path if known else info.worktree
+    if not base and git.find_ref(path, base_ref(part.spec)) is None:
+        git.snapshot(path, base_ref(part.spec), "what was there before any work")
+    return Worktree(repository=part.name, path=path, base_commit=base, head=info.head or "")
+
+
+def base_ref(spec: WorkspaceSpec) -> str:
+    """Return the hidden ref for what work in place is compared to, in a repository that had no commit."""
+    return f"refs/aura/bases/{spec.id}"

@@ -1,0 +1,404 @@
+"""Prompts: strict, sandboxed, bounded, and the user's own words unchanged."""
+
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aura_contracts.errors import InvalidInput, MissingVariable, TemplateError
+from aura_engine._builtin_templates import BUILTIN
+from aura_engine.decisions.template import TEXT_LIMIT
+from aura_engine.templates import OUTPUT_LIMIT, Template, builtin, render, variables_of
+
+TASK = {"id": "1", "title": "Fix the login", "description": "It fails.", "priority": "high", "context": {"a": [1]}}
+KNOWN = {
+    "coding": {},
+    "plan": {},
+    "plan_follow_up": {"feedback": "Think again", "proposal": "I propose"},
+    "implement": {"plan": "First this"},
+    "follow_up": {"feedback": "Other colour"},
+    "conflict": {
+        "feedback": "Keep both",
+        "conflicts": [
+            {"repository": "api", "target": "main", "paths": ("a b.py", "c.py")},
+            {"repository": "web", "target": "dev", "paths": ["d.ts"]},
+        ],
+    },
+    "resume": {"prompt": "As I said"},
+}
+
+
+def make(text: str, /, **variables: Any) -> str:
+    return render(Template("mine", "project", text), variables)
+
+
+def refused(text: str, /, **variables: Any) -> TemplateError:
+    with pytest.raises(TemplateError) as caught:
+        make(text, **variables)
+    return caught.value
+
+
+# --- Built-in
+
+
+@given(st.text(min_size=1))
+def test_a_task_made_from_a_prompt_is_told_by_exactly_that_prompt(prompt: str):
+    for title in (prompt, prompt.strip()[:60], prompt.strip()[:60].rstrip() + "…", " ".join(prompt.split())):
+        task = {**TASK, "title": title, "description": prompt}
+        if prompt.strip():
+            assert render(builtin("coding"), {"task": task}) == prompt
+
+
+@pytest.mark.parametrize(
+    ("title", "description", "prompt"),
+    [
+        ("Fix the login", "It fails with 500.\n", "Fix the login\n\nIt fails with 500.\n"),
+        ("Fix the login", "", "Fix the login"),
+        ("Fix the login", " \n", "Fix the login"),
+        ("Fix the login", None, "Fix the login"),
+        ("", "Fix it", "Fix it"),
+        ("Fix {{ this }}", "{% raw %}", "Fix {{ this }}\n\n{% raw %}"),
+        ("<b> & 'c'", '"d"', "<b> & 'c'\n\n\"d\""),
+    ],
+)
+def test_title_and_description_are_both_told_where_they_say_different_things(title, description, prompt):
+    assert render(builtin("coding"), {"task": {**TASK, "title": title, "description": description}}) == prompt
+
+
+@pytest.mark.parametrize("name", BUILTIN)
+def test_the_built_in_ones_render_with_what_they_say_they_need(name: str):
+    assert set(KNOWN) == set(BUILTIN)
+    template = builtin(name)
+    assert (template.scope, template.revision) == ("built-in", 0)
+    prompt = render(template, {"task": TASK, **KNOWN[name]})
+    for told in KNOWN[name].values():
+        if isinstance(told, str):
+            assert told in prompt
+    assert "None" not in prompt
+    assert "{" not in prompt
+    assert "\n\n\n" not in prompt
+    assert variables_of(template.text) <= {"task", *KNOWN[name]}
+
+
+def test_the_prompt_for_a_conflict_lists_the_paths():
+    prompt = render(builtin("conflict"), {"task": TASK, **KNOWN["conflict"]})
+    assert prompt.endswith(
+        "\nIn api, with the branch main:\n- a b.py\n- c.py\n\nIn web, with the branch dev:\n- d.ts\n\nKeep both\n"
+    )
+
+
+def test_there_are_no_other_built_in_ones():
+    with pytest.raises(TemplateError, match="template codign, line 1: there is no template of this name"):
+        builtin("codign")
+
+
+# --- Rendering
+
+
+def test_the_text_is_kept_as_it_is():
+    text = "  # not a comment\r\nä <b>&amp;</b>\n\n\n"
+    assert make(text) == text.replace("\r\n", "\n")
+    assert make("{{ x }}\n", x="<a href='x'>\r\n") == "<a href='x'>\r\n\n"
+
+
+def test_values_are_never_templates():
+    assert make("{{ a }}{{ b.c }}{{ d | join }}", a="{{ b }}", b={"c": "{% x %}"}, d=["{#"]) == "{{ b }}{% x %}{#"
+
+
+def test_it_does_what_prompts_need():
+    text = """\
+{% for step in steps if step.open %}{{ loop.index }}. {{ step.text | trim }}{{ ", " if not loop.last }}{% endfor %}
+{% macro bold(text) %}*{{ text }}*{% endmacro %}{{ bold("x") }} {{ data | tojson }} {{ text | indent(2) }}
+{% set ns = namespace(n=0) %}{% for i in range(3) %}{% set ns.n = ns.n + i %}{% endfor %}{{ ns.n ~ "!" }}
+{{ text.splitlines() | length }} {{ text | replace("a", "b") | upper }} {{ none is none }} {{ missing is defined }}"""
+    steps = [{"text": " one ", "open": True}, {"text": "two", "open": False}, {"text": "three", "open": True}]
+    made = make(text, steps=steps, data={"k": ["ä<", None, 1.5]}, text="a\na")
+    assert made.split("\n") == [
+        "1. one, 2. three",
+        '*x* {"k": ["ä<", null, 1.5]} a',
+        "  a",
+        "3!",
+        "2 B",
+        "B True False",
+    ]
+
+
+def test_keys_go_before_methods():
+    assert make("{{ task.items }} {{ task.title }}", task={"items": 5, "title": "T"}) == "5 T"
+    assert "a function is no text" in str(refused("{{ task.items }}", task={}))
+
+
+def test_a_template_may_say_more_around_the_built_in_one():
+    own = Template("coding", "project", 'Be brief.\n{% include "coding" %}\n{% include "style" %}')
+    parts = {"style": Template("style", "global", "Use {{ task.id }} as the branch.")}
+    assert render(own, {"task": TASK}, parts=parts) == "Be brief.\nFix the login\n\nIt fails.\nUse 1 as the branch."
+
+
+def test_it_is_the_same_every_time():
+    text = "{% for k in data %}{{ k }}{% endfor %}{{ data }}"
+    assert len({make(text, data={str(n): n for n in range(20)}) for _ in range(5)}) == 1
+    for text in ("{{ [1, 2] | random }}", "{{ lipsum() }}", "{{ now() }}"):
+        refused(text)
+
+
+# --- Missing variables
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "variable"),
+    [
+        ("{{ nope }}", 1, "nope"),
+        ("a\n\n{{ task.nope }}", 3, "task.nope"),
+        ("{{ task.context.nope.deeper }}", 1, "task.context.nope"),
+        ("{{ task['nope'] }}", 1, "task.nope"),
+        ("{{ steps[9] }}", 1, "steps[9]"),
+        ("{{ steps[0].nope }}", 1, "steps[0].nope"),
+        ("{% for step in steps %}\n{{ step.text }}\n{{ step.nope }}\n{% endfor %}", 3, "step.nope"),
+        ("\n{% for step in nope %}{% endfor %}", 2, "nope"),
+        ("\n{% if nope %}{% endif %}", 2, "nope"),
+        ("\n{% if nope == 1 %}{% endif %}", 2, "nope"),
+        ("\n{% if 'x' in nope %}{% endif %}", 2, "nope"),
+        ("\n{{ nope | upper }}", 2, "nope"),
+        ("\n{{ nope | length }}", 2, "nope"),
+        ("\n{{ nope() }}", 2, "nope"),
+        ("\n{{ steps | map(attribute='nope') | join }}", 2, "nope"),
+        ("\n{{ 'a' ~\n nope }}", 3, "nope"),
+        ("\n{{ [nope] }}", 2, "nope"),
+        ("\n{{ {'a': nope} | tojson }}", 2, "nope"),
+        ("\n{{ [[nope]] | string }}", 2, "nope"),
+        ("\n{{ [nope] | join }}", 2, "nope"),
+        ("\n{{ 'a' | replace('a', nope) }}", 2, "nope"),
+        ("\n{{ nope + 1 }}", 2, "nope"),
+        ("\n{{ task.title if nope }}", 2, "nope"),
+        ("\n{% set x = nope %}\n{{ x }}", 3, "nope"),
+        ("{% macro m() %}\n{{ nope }}{% endmacro %}\n\n{{ m() }}", 2, "nope"),
+        ("{% set block %}\n\n{{ nope }}{% endset %}", 3, "nope"),
+        ("{{ loop }}", 1, "loop"),
+    ],
+)
+def test_a_missing_variable_is_named_with_template_and_line(text: str, line: int, variable: str):
+    error = refused(text, task=TASK, steps=[{"text": "one"}])
+    assert isinstance(error, MissingVariable)
+    assert (error.template, error.line, error.variable) == ("mine (project)", line, variable)
+    assert f"template mine (project), line {line}: {variable} has no value" in str(error)
+    assert variable.isidentifier() is ("--var NAME=VALUE" in error.remedy) or variable == "nope"
+
+
+def test_a_missing_variable_in_an_included_template_is_named_there():
+    with pytest.raises(MissingVariable) as caught:
+        render(Template("mine", "task", '\n\n{% include "coding" %}'), {"task": {"title": "x"}})
+    assert (caught.value.template, caught.value.variable) == ("coding (built-in)", "task.description")
+    assert caught.value.line == 2
+    with pytest.raises(
+        MissingVariable, match=r"template coding \(built-in\), line 1: task has no value: there are a, b"
+    ):
+        render(builtin("coding"), {"b": 1, "a": 2})
+
+
+def test_what_may_be_missing_can_be_said():
+    text = "{{ nope | default('a') }}{{ task.nope | d('b') }}{% if nope is defined %}c{% endif %}"
+    assert make(text, task=TASK) == "ab"
+
+
+def test_an_unused_variable_may_be_missing_where_it_is_not_reached():
+    assert make("{% if false %}{{ nope }}{% endif %}{{ 'a' if true else nope }}") == "a"
+
+
+# --- Errors
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "reason"),
+    [
+        ("a\n{{ x", 2, "unexpected end of template"),
+        ("a\n{% if x %}", 2, "Unexpected end of template"),
+        ("\n\n{% nope %}", 3, "unknown tag 'nope'"),
+        ("\n{{ x | nope }}", 2, "No filter named 'nope'"),
+        ("\n{{ x is nope }}", 2, "No test named 'nope'"),
+        ("\n{% for x in xs recursive %}{% endfor %}", 2, "recursive loops are not possible"),
+        ('\n{% include "nope" %}', 2, "there is no template 'nope' to include"),
+        ("\n{{ 1 / 0 }}", 2, "ZeroDivisionError"),
+        ("\n{{ 'a' + 1 }}", 2, "TypeError"),
+        ("\n{{ [] | first }}", 2, "No first item"),
+        ("\n{{ 'a' | int('x') | nope }}", 2, "No filter named 'nope'"),
+    ],
+)
+def test_what_is_wrong_is_said_with_the_line(text: str, line: int, reason: str):
+    error = refused(text, x="x")
+    assert not isinstance(error, MissingVariable)
+    assert (error.template, error.line) == ("mine (project)", line)
+    assert reason in error.reason
+
+
+def test_an_included_template_that_is_none_is_named():
+    parts = {"broken": Template("broken", "global", "\n{% if %}")}
+    with pytest.raises(TemplateError, match=r"template broken \(global\), line 2"):
+        render(Template("mine", "task", '{% include "broken" %}'), {}, parts=parts)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ ''.__class__ }}",
+        "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+        "{{ ''['__class__'] }}",
+        "{{ '' | attr('__class__') }}",
+        "{{ [''] | map(attribute='__class__') | list }}",
+        "{{ self.__init__.__globals__ }}",
+        "{{ range.__self__ }}",
+        "{{ xs.append(1) }}",
+        "{{ xs.clear() }}",
+        "{{ table.update({}) }}",
+        "{{ table.pop('a') }}",
+        "{{ '{0.__class__}'.format(1) }}",
+        "{{ '%s' % 1 }}",
+        "{{ 'x'.encode() }}",
+        "{{ (5).to_bytes(9, 'big') }}",
+        "{% macro m() %}{% endmacro %}{{ m.__globals__ }}",
+        "{% for x in xs %}{{ loop.__class__ }}{% endfor %}",
+        "{{ cycler.__init__.__globals__.os }}",
+        "{{ range }}",
+        "{{ xs.count }}",
+    ],
+)
+def test_nothing_leaves_the_sandbox(text: str):
+    xs, table = [1], {"a": 1}
+    assert "no value" not in refused(text, xs=xs, table=table).reason
+    assert (xs, table) == ([1], {"a": 1})
+
+
+DOUBLING = "{% set ns = namespace(s='x', l=[1]) %}{% for i in range(9999) %}__{% endfor %}"
+NESTING = "{% set ns = namespace(l=[1]) %}{% for i in range(99) %}{% set ns.l = [ns.l, ns.l] %}{% endfor %}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ 'x' * 10 ** 9 }}",
+        "{{ 10 ** 9 * 'x' }}",
+        "{{ [1] * 10 ** 9 }}",
+        "{{ 10 ** 99999 }}",
+        "{{ range(10 ** 9) | list }}",
+        "{{ 'x' | indent(10 ** 9) }}",
+        "{{ [1] | tojson(10 ** 9) }}",
+        "{{ 'x'.ljust(10 ** 9) }}",
+        "{{ 'x' | center(10 ** 9) }}",
+        "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+        "{% for a in range(99999) %}{{ big }}{% endfor %}",
+        "{% set x %}{% for a in range(99999) %}" + "constant " * 5000 + "{% endfor %}{% endset %}",
+        "{% macro f(n) %}{% if n > 0 %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(60) }}",
+        "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
+        '{% include "loop" %}',
+        '{% set n = 60 %}{% include "twice" %}',
+        DOUBLING.replace("__", "{% set ns.s = ns.s ~ ns.s %}"),
+        DOUBLING.replace("__", "{% set ns.s = ns.s + ns.s %}"),
+        DOUBLING.replace("__", "{% set ns.s = [ns.s, ns.s] | join %}"),
+        DOUBLING.replace("__", "{% set ns.s = ns.s | replace('x', 'xx') %}"),
+        DOUBLING.replace("__", "{% set x %}{{ ns.s }}{{ ns.s }}{% endset %}{% set ns.s = x %}"),
+        DOUBLING.replace("__", "{% set ns.l = ns.l + ns.l %}"),
+        NESTING + "{{ ns.l }}",
+        NESTING + "{{ ns.l | tojson }}",
+    ],
+)
+def test_no_template_takes_for_ever_or_all_memory(text: str):
+    began = time.monotonic()
+    parts = {
+        "loop": Template("loop", "global", '{% include "loop" %}'),
+        "twice": Template(
+            "twice",
+            "global",
+            '{% set n = n - 1 %}{% if n > 0 %}{% include "twice" %}{% include "twice" %}{% endif %}',
+        ),
+    }
+    with pytest.raises(TemplateError) as caught:
+        render(Template("mine", "project", text), {"big": "x" * 1000}, parts=parts)
+    assert not isinstance(caught.value, MissingVariable)
+    assert time.monotonic() - began < 20
+
+
+def test_limits_of_text_and_output():
+    assert make("x" * TEXT_LIMIT) == "x" * TEXT_LIMIT
+    assert "the limit is 65536" in refused("x" * (TEXT_LIMIT + 1)).reason
+    with pytest.raises(TemplateError, match="the limit is 65536"):
+        variables_of("ä" * (TEXT_LIMIT // 2 + 1))
+    assert len(make("{{ x }}", x="x" * OUTPUT_LIMIT)) == OUTPUT_LIMIT
+    assert "more than 1048576 bytes" in refused("{{ x }}y", x="x" * OUTPUT_LIMIT).reason
+    assert "more than 1048576 bytes" in refused("{{ x }}", x="ä" * (OUTPUT_LIMIT // 2 + 1)).reason
+    assert make("{% for i in range(50000) %}{% endfor %}") == ""
+
+
+# --- Data
+
+
+class Colour(StrEnum):
+    RED = "red"
+
+
+def test_values_become_plain_data():
+    assert make("{{ a }} {{ b }} {{ c.d }} {{ e }}", a=Colour.RED, b=(1, 2), c={Colour.RED: 1, "d": True}, e=None) == (
+        "red [1, 2] True None"
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "field"),
+    [
+        (datetime(2026, 1, 4, tzinfo=UTC), "variable x"),
+        ({"a": [1, {2}]}, "variable x.a[1]"),
+        (object(), "variable x"),
+        (b"bytes", "variable x"),
+        ({1: 2}, "variable x"),
+        (print, "variable x"),
+    ],
+)
+def test_what_is_no_plain_data_is_refused(value: object, field: str):
+    with pytest.raises(InvalidInput) as caught:
+        make("", x=value)
+    assert caught.value.field == field
+
+
+def test_data_that_holds_itself_is_refused():
+    value: list[Any] = []
+    value.append(value)
+    with pytest.raises(InvalidInput, match="nested too deep"):
+        make("", x=value)
+
+
+# --- Variables
+
+
+def test_the_variables_of_a_text():
+    text = "{{ a.b }}{% for c in d %}{{ c }}{{ loop.index }}{% endfor %}{% set e = 1 %}{{ e ~ f }}{{ range(3) | join }}"
+    assert variables_of(text) == {"a", "d", "f"}
+    assert variables_of("no variables") == frozenset()
+    with pytest.raises(TemplateError, match=r"template greeting .*, line 2: "):
+        variables_of("\n{{ x", "greeting")
+    with pytest.raises(TemplateError, match="No filter named 'nope'"):
+        variables_of("{{ x | nope }}")
+
+
+@given(st.text("{}%# -abx\n|.()[]'~", max_size=40))
+def test_any_text_is_a_template_or_an_error_of_ours(text: str):
+    try:
+        make(text, **dict.fromkeys(variables_of(text), "value"))
+    except TemplateError as error:
+        told = (error.line >= 1, bool(error.reason))
+    else:
+        told = (True, True)
+    assert told == (True, True)
+
+
+@given(st.text(st.characters(exclude_characters="{}%#\r"), max_size=200), st.text(max_size=50))
+def test_what_is_around_a_value_and_the_value_are_kept(text: str, value: str):
+    assert make(text + "{{ x }}" + text, x=value) == text + value + text
+
+
+def test_jinja_is_not_imported_before_it_is_needed():
+    code = "import sys, aura_engine.templates as t; t.builtin('coding'); assert 'jinja2' not in sys.modules"
+    subprocess.run([sys.executable, "-I", "-c", code], check=True)

@@ -1,0 +1,350 @@
+"""A stage for tests of the worker: processes without an operating system, and an engine that only keeps what it hears.
+
+The processes do what the port says and no more, and whatever they do is done at the moment the test says. Tests with
+real processes are in `test_worker_for_real.py`.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from uuid import UUID, uuid5
+
+import anyio
+import anyio.lowlevel
+import attrs
+
+from aura_contracts.errors import (
+    AuraError,
+    ExecutableNotFound,
+    ProcessGone,
+    RuleViolated,
+    UnknownExecutor,
+    WorkerUnavailable,
+)
+from aura_contracts.execution import RunPlan, Script, SupervisedProcess
+from aura_contracts.lease import ProcessIdentity, WorkerIdentity
+from aura_contracts.output import Chunk, OutputSource
+from aura_contracts.ports.executors import AgentRun, Availability, Executor, Launch
+from aura_contracts.ports.processes import (
+    ExitCause,
+    OutputBatch,
+    ProcessExit,
+    ProcessRunner,
+    ProcessSpec,
+    RunningProcess,
+)
+from aura_engine.worker import Worker
+from aura_worker_protocol import Peer, Role, Transport, memory_pair
+from aura_worker_protocol.messages import (
+    AgentWork,
+    AppendOutput,
+    AwaitProcess,
+    ExecutorInfo,
+    Heartbeat,
+    Hello,
+    OutputAccepted,
+    ReportEntries,
+    StartProcess,
+    Welcome,
+)
+
+EXECUTION = "0192f0c1-2d3e-7abc-8def-000000000001"
+WORKER = "0192f0c1-2d3e-7abc-8def-000000000002"
+NOW = datetime(2026, 1, 4, 12, 30, tzinfo=UTC)
+BATCH = 1_048_576
+
+
+class StagedProcess(RunningProcess):
+    """A process whose output and end the test decides."""
+
+    def __init__(self, spec: ProcessSpec) -> None:
+        identity = ProcessIdentity(pid=1, started="1", token=spec.token)
+        self.process = SupervisedProcess(identity)
+        self.spec = spec
+        self.records: list[Chunk] = []
+        self.acknowledged = spec.first_record - 1
+        self.written = b""
+        self.closed = False
+        self.interrupts: list[str] = []
+        self.exit: ProcessExit | None = None
+        self._news = anyio.Event()
+
+    @property
+    def ended(self) -> bool:
+        return self.exit is not None
+
+    @property
+    def next(self) -> int:
+        return self.spec.first_record + len(self.records)
+
+    def say(self, raw: bytes, source: OutputSource = OutputSource.STDOUT) -> None:
+        self.records.append(Chunk.of(source, NOW, raw))
+        self._tell()
+
+    def end(self, exit_code: int | None = 0, cause: ExitCause = ExitCause.OWN) -> None:
+        self.exit = ProcessExit(token=self.spec.token, cause=cause, exit_code=exit_code, records=len(self.records))
+        self._tell()
+
+    def _tell(self) -> None:
+        news, self._news = self._news, anyio.Event()
+        news.set()
+
+    async def output(self, after: int = 0) -> AsyncIterator[OutputBatch]:
+        assert after >= self.acknowledged, "what was acknowledged is gone"
+        position = after + 1
+        while True:
+            if position < self.next:
+                chunks, size = [], 0
+                for chunk in self.records[position - self.spec.first_record :]:
+                    chunks.append(chunk)
+                    size += len(chunk.raw)
+                    if size >= BATCH:
+                        break
+                yield OutputBatch(position, tuple(chunks))
+                position += len(chunks)
+            elif self.exit is not None:
+                return
+            else:
+                await self._news.wait()
+
+    async def acknowledge(self, upto: int) -> None:
+        await anyio.lowlevel.checkpoint()
+        assert upto < self.next, "what was not written cannot be acknowledged"
+        self.acknowledged = max(self.acknowledged, upto)
+
+    async def write(self, data: bytes, *, close: bool = False) -> None:
+        await anyio.lowlevel.checkpoint()
+        if self.closed or self.exit is not None:
+            raise ProcessGone(token=self.spec.token, reason="it takes no input any more")
+        self.written += data
+        self.closed = close
+
+    async def interrupt(self, reason: str = "") -> None:
+        await anyio.lowlevel.checkpoint()
+        self.interrupts.append(reason)
+        if self.exit is None:
+            self.end(None, ExitCause.INTERRUPTED)
+
+    async def wait(self) -> ProcessExit:
+        while self.exit is None:
+            await self._news.wait()
+        await anyio.lowlevel.checkpoint()
+        return self.exit
+
+
+class StagedRunner(ProcessRunner):
+    """Keeps processes for as long as the test runs, whatever becomes of workers."""
+
+    def __init__(self) -> None:
+        self.processes: dict[str, StagedProcess] = {}
+        self.started: list[str] = []
+
+    async def start(self, spec: ProcessSpec) -> StagedProcess:
+        await anyio.lowlevel.checkpoint()
+        if spec.argv[0] == "missing":
+            raise ExecutableNotFound(token=spec.token, executable="missing", reason="not on the path")
+        if spec.token not in self.processes:
+            self.started.append(spec.token)
+            self.processes[spec.token] = StagedProcess(spec)
+        return self.processes[spec.token]
+
+    async def find(self, token: str) -> StagedProcess | None:
+        await anyio.lowlevel.checkpoint()
+        return self.processes.get(token)
+
+    async def tokens(self) -> Sequence[str]:
+        return tuple(self.processes)
+
+    async def forget(self, token: str) -> None:
+        await anyio.lowlevel.checkpoint()
+        self.processes.pop(token, None)
+
+
+@attrs.define
+class StagedExecutors:
+    """A registry of the executors given."""
+
+    given: dict[str, Executor] = attrs.field(factory=dict)
+
+    def names(self) -> Sequence[str]:
+        return tuple(sorted(self.given))
+
+    def get(self, name: str) -> Executor:
+        if name not in self.given:
+            raise UnknownExecutor(name=name, known=tuple(self.names()))
+        return self.given[name]
+
+    def describe(self, names: Sequence[str] = ()) -> Sequence[ExecutorInfo]:
+        found = [self.get(name) for name in names or self.names()]
+        return [
+            ExecutorInfo(name=one.name, summary=one.summary, capability=one.capability, availability=one.availability())
+            for one in found
+        ]
+
+
+class Plain(Executor):
+    """The smallest executor."""
+
+    name = "plain"
+
+    def launch(self, run: AgentRun) -> Launch:
+        return Launch(argv=("agent", run.prompt))
+
+    def availability(self) -> Availability:
+        return Availability(available=False, reason="it is only a test")
+
+
+class Engine:
+    """The engine's side: keeps what it hears, and says what the test wants to be said."""
+
+    def __init__(self) -> None:
+        self.epoch = 1
+        self.chunks: list[Chunk] = []
+        self.batches: list[AppendOutput] = []
+        self.reports: list[ReportEntries] = []
+        self.hellos: list[Hello] = []
+        self.heartbeats = 0
+        self.heartbeat = 5.0
+        self.troubles: list[AuraError] = []
+        """Raised instead of accepting output, one after another."""
+        self.report_troubles: list[AuraError] = []
+        self.waiting = 0
+        self.gate = anyio.Event()
+        self.gate.set()
+
+    @property
+    def next(self) -> int:
+        return len(self.chunks) + 1
+
+    @property
+    def output(self) -> bytes:
+        return b"".join(chunk.raw for chunk in self.chunks)
+
+    @property
+    def entries(self) -> list[object]:
+        return [entry for report in self.reports for entry in report.entries]
+
+    def handlers(self):
+        return {Hello: self._hello, Heartbeat: self._beat, AppendOutput: self._append, ReportEntries: self._report}
+
+    async def _hello(self, hello: Hello) -> Welcome:
+        self.hellos.append(hello)
+        return Welcome(engine_id="e", heartbeat=self.heartbeat)
+
+    async def _beat(self, _: Heartbeat) -> None:
+        self.heartbeats += 1
+
+    async def _append(self, batch: AppendOutput) -> OutputAccepted:
+        self.waiting += 1
+        try:
+            await self.gate.wait()
+        finally:
+            self.waiting -= 1
+        self._require_epoch(batch.epoch)
+        if self.troubles:
+            raise self.troubles.pop(0)
+        if batch.first > self.next:
+            raise refusal("sequence_gap")
+        self.batches.append(batch)
+        self.chunks += batch.chunks[self.next - batch.first :]
+        return OutputAccepted(next=self.next)
+
+    async def _report(self, report: ReportEntries) -> None:
+        self._require_epoch(report.epoch)
+        if self.report_troubles:
+            raise self.report_troubles.pop(0)
+        self.reports.append(report)
+
+    def _require_epoch(self, epoch: int) -> None:
+        if epoch != self.epoch:
+            raise refusal("stale_epoch")
+
+
+def refusal(rule: str) -> RuleViolated:
+    return RuleViolated(aggregate="output", aggregate_id="x", command="RecordOutput", rule=rule, reason=rule)
+
+
+class Nowhere(Transport):
+    """Leads nowhere: each `run` is given another."""
+
+    async def send(self, frame: bytes) -> None:
+        raise anyio.BrokenResourceError
+
+    async def receive(self) -> bytes:
+        raise anyio.BrokenResourceError
+
+    async def aclose(self) -> None:
+        pass
+
+
+@attrs.define
+class Stage:
+    """One engine, one runner, and workers that come and go."""
+
+    engine: Engine = attrs.field(factory=Engine)
+    runner: ProcessRunner = attrs.field(factory=StagedRunner)
+    executors: object = attrs.field(factory=lambda: StagedExecutors({"plain": Plain()}))
+    workspaces: object = None
+    environment: dict[str, str] = attrs.field(factory=dict)
+
+    def worker(self) -> Worker:
+        return Worker(
+            worker_id=WORKER,
+            identity=WorkerIdentity(host="here", instance="one"),
+            workspaces=self.workspaces,
+            runner=self.runner,
+            executors=self.executors,
+            environment=self.environment,
+            transport=Nowhere(),
+            version="1",
+        )
+
+    @asynccontextmanager
+    async def connected(self, worker: Worker | None = None) -> AsyncIterator[Peer]:
+        """Connect `worker`, or a new one; yield the engine's peer. Leaving breaks the connection off."""
+        ours, theirs = memory_pair()
+        peer = Peer(ours, Role.ENGINE, self.engine.handlers())
+        worker = worker or self.worker()
+
+        async def work() -> None:
+            with suppress(WorkerUnavailable):
+                await worker.run(theirs)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(peer.run)
+            tasks.start_soon(work)
+            await peer.wait_ready()
+            try:
+                yield peer
+            finally:
+                peer.close()
+
+
+def token_of(number: int = 1) -> str:
+    return str(uuid5(UUID(EXECUTION), str(number)))
+
+
+def script(text: str = "make", *, epoch: int = 1, next_record: int = 1, token: str = "", **given) -> StartProcess:
+    return StartProcess(
+        **{
+            "execution_id": EXECUTION,
+            "epoch": epoch,
+            "token": token or token_of(),
+            "stage": "Setup",
+            "directory": "/",
+            "next_record": next_record,
+            "plan": RunPlan(),
+            "script": Script(text),
+            "grace": 30.0,
+            **given,
+        }
+    )
+
+
+def agent(prompt: str = "hello", executor: str = "plain", *, options=None, session_id=None, **given) -> StartProcess:
+    work = AgentWork(executor=executor, prompt=prompt, options=options or {}, session_id=session_id)
+    return script(script=None, agent=work, stage="CodingInitial", **given)
+
+
+def end_of(started: StartProcess) -> AwaitProcess:
+    return AwaitProcess(execution_id=started.execution_id, epoch=started.epoch, token=started.token)

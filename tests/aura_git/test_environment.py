@@ -1,0 +1,57 @@
+"""Git runs in an environment that holds nothing of git's but what says where the user's configuration is."""
+
+from aura_git._environment import git_environment, repository_settings, with_settings
+
+
+def settings_of(environment: dict[str, str]) -> dict[str, str]:
+    count = int(environment["GIT_CONFIG_COUNT"])
+    return {environment[f"GIT_CONFIG_KEY_{n}"]: environment[f"GIT_CONFIG_VALUE_{n}"] for n in range(count)}
+
+
+def test_variables_that_point_git_elsewhere_are_dropped() -> None:
+    dropped = (
+        "GIT_DIR",
+        "GIT_INDEX_FILE",
+        "GIT_WORK_TREE",
+        "GIT_OBJECT_DIRECTORY",
+        "GIT_TRACE",
+        "GIT_CONFIG_PARAMETERS",
+    )
+    made = git_environment({"HOME": "/home/una", "PATH": "/bin", "LANGUAGE": "de", **dict.fromkeys(dropped, "x")})
+    assert not {*dropped, "LANGUAGE"} & set(made)
+    assert (made["HOME"], made["PATH"], made["LC_ALL"]) == ("/home/una", "/bin", "C")
+
+
+def test_where_the_users_configuration_is_stays() -> None:
+    given = {"GIT_CONFIG_GLOBAL": "/x", "GIT_CONFIG_SYSTEM": "/y", "GIT_CONFIG_NOSYSTEM": "1"}
+    assert given.items() <= git_environment(given).items()
+
+
+def test_configuration_in_the_environment_stays_but_does_not_win() -> None:
+    given = {
+        "GIT_CONFIG_COUNT": "2",
+        "GIT_CONFIG_KEY_0": "safe.directory",
+        "GIT_CONFIG_VALUE_0": "*",
+        "GIT_CONFIG_KEY_1": "core.hooksPath",
+        "GIT_CONFIG_VALUE_1": "/hooks",
+    }
+    settings = settings_of(git_environment(given))
+    assert settings["safe.directory"] == "*"
+    assert settings["core.hooksPath"] == "/dev/null"
+
+
+def test_configuration_that_is_damaged_is_dropped() -> None:
+    plain = git_environment({})
+    for count in ("x", "-1", "3", "99999999999", ""):
+        assert git_environment({"GIT_CONFIG_COUNT": count}) == plain
+
+
+def test_settings_are_added_at_the_end() -> None:
+    made = with_settings(with_settings({}, {"a.b": "1"}), {"a.b": "2", "c.d": "3"})
+    assert made["GIT_CONFIG_COUNT"] == "3"
+    assert settings_of(made) == {"a.b": "2", "c.d": "3"}
+
+
+def test_only_the_repository_says_what_line_ends_are() -> None:
+    entries = [("global", "core.autocrlf", "true"), ("local", "core.eol", "lf"), ("command", "core.eol", "crlf")]
+    assert repository_settings(entries) == {"core.autocrlf": "false", "core.eol": "lf"}

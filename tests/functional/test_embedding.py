@@ -1,0 +1,99 @@
+"""The same run from wherever a program calls it: blocking code, a loop that is running, a notebook; trio too elsewhere."""
+
+import asyncio
+import textwrap
+import threading
+import warnings
+
+import pytest
+
+from aura_contracts.errors import InvalidInput
+from aura_contracts.task import TaskStatus
+from aura_engine.bootstrap import open_engine, open_engine_sync
+from repositories import content, make_repository
+
+STEPS = [{"print": "working"}, {"write": {"path": "new.txt", "text": "more\n"}}]
+
+
+@pytest.fixture
+def repository(tmp_path):
+    return make_repository(tmp_path / "app")
+
+
+@pytest.fixture
+def place(tmp_path):
+    return {"url": f"sqlite:///{tmp_path / 'aura.db'}", "home": tmp_path / "home", "user": "alice"}
+
+
+def request(repository):
+    return {"executor": "scripted", "options": {"steps": STEPS}, "repositories": [str(repository)]}
+
+
+def test_blocking_code(place, repository):
+    threads = threading.active_count()
+    with open_engine_sync(**place) as engine:
+        task = engine.run("Say more", **request(repository))
+        topics = [record.event.topic for record in engine.follow(task.id)]
+        assert "output.recorded" in topics
+        assert topics[-1] == "agent.paused"
+        (question,) = engine.approvals.pending(task.id)
+        with pytest.raises(InvalidInput, match="empty"):
+            engine.run(" ", **request(repository))
+        engine.approvals.approve(question.id)
+        assert engine.settled(task.id).status is TaskStatus.COMPLETED
+        assert engine.view(task.id).task.rejections == 0
+    assert content(repository, "main", "new.txt") == "more"
+    assert threading.active_count() <= threads + 1, "the loop's thread has ended"
+
+
+def test_an_error_in_the_body_is_raised_as_it_is(place):
+    with pytest.raises(ZeroDivisionError), open_engine_sync(**place):
+        raise ZeroDivisionError
+
+
+def test_a_loop_that_is_running_does_other_things_meanwhile(place, repository):
+    async def main():
+        beats = 0
+
+        async def beat():
+            nonlocal beats
+            while True:
+                beats += 1
+                await asyncio.sleep(0.005)
+
+        async with asyncio.timeout(60):
+            other = asyncio.create_task(beat())
+            async with open_engine(**place) as engine:
+                task = await engine.run("Say more", approval="auto", **request(repository))
+                task = await engine.settled(task.id)
+            other.cancel()
+        return task, beats
+
+    task, beats = asyncio.run(main())
+    assert task.status is TaskStatus.COMPLETED
+    assert beats > 10, "the loop was never blocked for long"
+
+
+def test_a_notebook(place, repository, tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import nbformat
+        from nbclient import NotebookClient
+
+        cells = [
+            "from aura_engine.bootstrap import open_engine",
+            f"place = {dict(place, home=str(place['home']))!r}; request = {request(repository)!r}",
+            """
+            async with open_engine(**place) as engine:
+                task = await engine.run("Say more", approval="auto", **request)
+                task = await engine.settled(task.id)
+            """,
+            "print(task.status.value)",
+        ]
+        notebook = nbformat.v4.new_notebook(
+            cells=[nbformat.v4.new_code_cell(textwrap.dedent(cell)) for cell in cells],
+            metadata={"kernelspec": {"name": "python3", "display_name": "Python", "language": "python"}},
+        )
+        done = NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    assert done.cells[-1].outputs[0]["text"] == "completed\n"
+    assert content(repository, "main", "new.txt") == "more"

@@ -1,0 +1,303 @@
+"""The whole way, from prompt to merge, with real repositories, real processes and a real log."""
+
+from contextlib import aclosing
+
+import anyio
+import pytest
+
+from aura_contracts.approval import ApprovalKind, ApprovalStatus
+from aura_contracts.errors import InvalidInput
+from aura_contracts.execution import ExecutionStatus
+from aura_contracts.failures import FailureReason
+from aura_contracts.output import OutputRecorded, OutputSource
+from aura_contracts.task import ApprovalMode, RetryPolicy, TaskStatus
+from aura_contracts.workspace import WorkspaceStatus
+from aura_engine.bootstrap import open_engine
+from repositories import branches, content, git, make_repository, worktrees
+
+pytestmark = pytest.mark.anyio
+
+ONCE = RetryPolicy(max_attempts=1)
+AT_ONCE = RetryPolicy(base_delay=0.01, max_delay=0.01)
+
+
+@pytest.fixture
+def repository(tmp_path):
+    return make_repository(tmp_path / "app", {"README": "hello\n", "a.txt": "one\ntwo\nthree\n"})
+
+
+@pytest.fixture
+def opened(tmp_path):
+    """Opens engines on one log, with one home."""
+
+    def open_one(**options):
+        return open_engine(f"sqlite:///{tmp_path / 'aura.db'}", home=tmp_path / "home", user="alice", **options)
+
+    return open_one
+
+
+def scripted(*rounds):
+    return {"executor": "scripted", "options": {"rounds": [list(steps) for steps in rounds]}}
+
+
+def write(path, text):
+    return {"write": {"path": path, "text": text}}
+
+
+async def output_of(engine, task_id):
+    """Return what was written, by source."""
+    written = dict.fromkeys(OutputSource, b"")
+    async with aclosing(engine.follow(task_id)) as records:
+        async for record in records:
+            if isinstance(record.event, OutputRecorded):
+                for chunk in record.event.chunks:
+                    written[chunk.source] += chunk.raw
+    return written
+
+
+async def has_written(engine, task_id, text):
+    """Wait until `text` was written and recorded."""
+    written = b""
+    async with aclosing(engine.follow(task_id)) as records:
+        async for record in records:
+            if isinstance(record.event, OutputRecorded):
+                written += b"".join(chunk.raw for chunk in record.event.chunks)
+                if text in written:
+                    return
+    raise AssertionError(f"the task is settled and has never written {text!r}")
+
+
+async def test_changes_are_approved_and_merged(opened, repository):
+    (repository / "README").write_text("hello, not committed\n")
+    async with opened() as engine:
+        task = await engine.run("Say more", repositories=[str(repository)], **scripted([write("new.txt", "more\n")]))
+        assert task.status is TaskStatus.IN_PROGRESS
+        task = await engine.settled(task.id)
+        assert task.status is TaskStatus.AWAITING_APPROVAL
+        (question,) = await engine.approvals.pending(task.id)
+        assert question.kind is ApprovalKind.CHANGES
+        assert "new.txt" in question.proposed_solution
+        assert "new.txt" not in git(repository, "ls-tree", "--name-only", "main")
+
+        await engine.approvals.approve(question.id)
+        task = await engine.settled(task.id)
+        assert task.status is TaskStatus.COMPLETED
+        view = await engine.view(task.id)
+
+    assert content(repository, "main", "new.txt") == "more"
+    assert (repository / "new.txt").read_text() == "more\n"
+    assert (repository / "README").read_text() == "hello, not committed\n", "the user's own work is untouched"
+    assert view.execution.status is ExecutionStatus.DONE
+    assert view.workspace.status is WorkspaceStatus.REMOVED
+    assert worktrees(repository) == []
+    assert branches(repository) == {"main"}
+
+
+async def test_a_rejection_goes_back_to_the_agent_with_the_feedback(opened, repository):
+    rounds = (
+        [write("new.txt", "more\n")],
+        [{"expect_prompt": "louder, please"}, {"edit": {"path": "new.txt", "old": "more", "new": "MORE"}}],
+    )
+    async with opened() as engine:
+        task = await engine.run("Say more", repositories=[str(repository)], **scripted(*rounds))
+        await engine.settled(task.id)
+        await engine.reject_task(task.id, "louder, please")
+        task = await engine.settled(task.id)
+        assert task.status is TaskStatus.AWAITING_APPROVAL
+        await engine.approve_task(task.id)
+        task = await engine.settled(task.id)
+        assert task.status is TaskStatus.COMPLETED
+        assert task.rejections == 1
+    assert content(repository, "main", "new.txt") == "MORE"
+
+
+async def test_setup_and_cleanup_run_before_and_after_the_agent(opened, repository):
+    async with opened() as engine:
+        task = await engine.run(
+            "Say more",
+            repositories=[str(repository)],
+            setup="echo prepared > setup.log; echo from setup",
+            cleanup="tr a-z A-Z < new.txt > upper.txt; rm setup.log; echo from cleanup >&2",
+            approval="auto",
+            **scripted([{"print": "from agent"}, write("new.txt", "more\n")]),
+        )
+        written = await output_of(engine, task.id)
+        assert (await engine.settled(task.id)).status is TaskStatus.COMPLETED
+    assert written[OutputSource.STDOUT].startswith(b"from setup\n")
+    assert b"from agent\n" in written[OutputSource.STDOUT]
+    assert written[OutputSource.STDERR].endswith(b"from cleanup\n")
+    assert content(repository, "main", "upper.txt") == "MORE"
+    assert "setup.log" not in git(repository, "ls-tree", "--name-only", "main")
+
+
+async def test_a_run_that_changes_nothing_ends_and_asks_nobody(opened, repository):
+    async with opened() as engine:
+        task = await engine.run("Look around", repositories=[str(repository)], **scripted([{"print": "nothing to do"}]))
+        task = await engine.settled(task.id)
+        assert task.status is TaskStatus.COMPLETED
+        assert await engine.approvals.all(task.id) == []
+    assert worktrees(repository) == []
+    assert branches(repository) == {"main"}
+
+
+async def test_a_plan_is_approved_before_anything_is_changed(opened, repository):
+    rounds = (
+        [{"say": "I shall add new.txt"}],
+        [{"expect_prompt": "I shall add new.txt"}, write("new.txt", "more\n")],
+    )
+    async with opened() as engine:
+        task = await engine.run(
+            "Say more", repositories=[str(repository)], approval=ApprovalMode.BOTH, **scripted(*rounds)
+        )
+        await engine.settled(task.id)
+        (question,) = await engine.approvals.pending(task.id)
+        assert (question.kind, question.proposed_solution) == (ApprovalKind.PLAN, "I shall add new.txt")
+        await engine.approve_task(task.id)
+        await engine.settled(task.id)
+        (question,) = await engine.approvals.pending(task.id)
+        assert question.kind is ApprovalKind.CHANGES
+        await engine.approve_task(task.id)
+        assert (await engine.settled(task.id)).status is TaskStatus.COMPLETED
+    assert content(repository, "main", "new.txt") == "more"
+
+
+async def test_a_failing_agent_is_tried_again_and_then_fails_the_task(opened, repository):
+    async with opened() as engine:
+        steps = [{"print": "trying"}, {"fail": {"exit_code": 7, "message": "no"}}]
+        task = await engine.run("Fail", repositories=[str(repository)], retry=AT_ONCE, **scripted(steps))
+        written = await output_of(engine, task.id)
+        task = await engine.settled(task.id)
+        view = await engine.view(task.id)
+    assert task.status is TaskStatus.FAILED
+    assert view.execution.status is ExecutionStatus.FAILED
+    assert view.execution.failure.exit_code == 7
+    assert written[OutputSource.STDOUT].count(b"trying\n") == 3
+
+
+async def test_a_program_that_is_not_there_fails_at_once_with_what_to_do(opened, repository):
+    async with opened() as engine:
+        options = {"base_command": "no-such-program"}
+        task = await engine.run("Work", executor="custom", repositories=[str(repository)], options=options)
+        task = await engine.settled(task.id)
+    assert task.status is TaskStatus.FAILED
+    assert task.failure.reason is FailureReason.EXECUTABLE_NOT_FOUND
+    assert "no-such-program" in task.failure.message
+
+
+async def test_the_second_of_two_contradicting_changes_is_stopped_before_it_touches_anything(opened, repository):
+    def change(text):
+        return scripted([{"edit": {"path": "a.txt", "old": "two", "new": text}}])
+
+    async with opened() as engine:
+        tasks = [
+            await engine.run(f"Change it to {text}", repositories=[str(repository)], **change(text))
+            for text in ("zwei", "deux")
+        ]
+        for task in tasks:
+            assert (await engine.settled(task.id)).status is TaskStatus.AWAITING_APPROVAL
+        first, second = tasks
+        await engine.approve_task(first.id)
+        assert (await engine.settled(first.id)).status is TaskStatus.COMPLETED
+        merged = git(repository, "rev-parse", "main")
+        await engine.approve_task(second.id)
+        task = await engine.settled(second.id)
+        assert task.status is TaskStatus.BLOCKED
+        (question,) = await engine.approvals.pending(second.id)
+        assert question.kind is ApprovalKind.MERGE_CONFLICT
+        assert "a.txt" in question.proposed_solution
+        assert git(repository, "rev-parse", "main") == merged
+        assert git(repository, "status", "--porcelain") == ""
+        view = await engine.view(second.id)
+        tree = view.workspace.worktrees[0].path
+
+        # A human resolves it on the branch, and approves anew what is now something else.
+        with pytest.raises(AssertionError, match="merge"):
+            git(tree, "merge", "main")
+        (repository.__class__(tree) / "a.txt").write_text("one\nzwei, deux\nthree\n")
+        git(tree, "commit", "-q", "-am", "both")
+        await engine.approvals.approve(question.id, "both of them")
+        task = await engine.settled(second.id)
+        assert task.status is TaskStatus.AWAITING_APPROVAL
+        await engine.approve_task(second.id)
+        assert (await engine.settled(second.id)).status is TaskStatus.COMPLETED
+    assert content(repository, "main", "a.txt") == "one\nzwei, deux\nthree"
+
+
+async def test_a_cancelled_run_leaves_no_process_and_keeps_its_work(opened, repository, tmp_path):
+    steps = [write("new.txt", "half\n"), {"print": "started"}, {"wait_for": str(tmp_path / "never")}]
+    async with opened() as engine:
+        task = await engine.run("Work", repositories=[str(repository)], **scripted(steps))
+        await has_written(engine, task.id, b"started")
+        await engine.tasks.cancel(task.id, "changed my mind")
+        task = await engine.settled(task.id)
+        assert task.status is TaskStatus.CANCELLED
+        view = await engine.view(task.id)
+        assert view.execution.status is ExecutionStatus.CANCELLED
+        assert view.agent.current_task_id is None
+        condition = await engine.workspaces.inspect(view.workspace.id)
+        assert condition.dirty, "its work is where it was"
+        await engine.workspaces.clean(view.workspace.id)
+        workspace = await engine.workspaces.get(view.workspace.id)
+    assert [copy.ref for copy in workspace.snapshots], "and saved before it is cleared away"
+    assert worktrees(repository) == []
+
+
+async def test_a_folder_without_a_repository_is_worked_in_as_it_is(opened, tmp_path):
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    async with opened() as engine:
+        task = await engine.run("Write", repositories=[str(folder)], **scripted([write("new.txt", "more\n")]))
+        assert (await engine.settled(task.id)).status is TaskStatus.COMPLETED
+    assert (folder / "new.txt").read_text() == "more\n"
+
+
+async def test_an_engine_that_is_closed_leaves_the_agent_to_the_next_one(opened, repository, tmp_path):
+    steps = [{"print": "one"}, {"wait_for": str(tmp_path / "go")}, {"print": "two"}, write("new.txt", "more\n")]
+    async with opened() as engine:
+        task = await engine.run("Work", repositories=[str(repository)], **scripted(steps))
+        await has_written(engine, task.id, b"one")
+    (tmp_path / "go").touch()
+    async with opened() as engine:
+        written = await output_of(engine, task.id)
+        assert (await engine.settled(task.id)).status is TaskStatus.AWAITING_APPROVAL
+        view = await engine.view(task.id)
+    lines = [line for line in written[OutputSource.STDOUT].splitlines() if not line.startswith(b"{")]
+    assert lines == [b"one", b"two"]
+    assert view.task.executions == 1
+
+
+async def test_permission_is_asked_of_a_human(opened, repository):
+    asking = {"ask": {"tool": "shell", "arguments": {"command": "rm"}, "then": [write("yes.txt", "y\n")]}}
+    async with opened() as engine:
+        task = await engine.run("Work", repositories=[str(repository)], **scripted([asking]))
+        with anyio.fail_after(20):
+            while not (questions := await engine.approvals.pending(task.id)):
+                await engine.log.wait(await engine.log.head())
+        assert questions[0].kind is ApprovalKind.TOOL_CALL
+        assert questions[0].tool_call.arguments == {"command": "rm"}
+        await engine.approvals.approve(questions[0].id)
+        assert (await engine.settled(task.id)).status is TaskStatus.AWAITING_APPROVAL
+        assert (await engine.approvals.get(questions[0].id)).status is ApprovalStatus.APPROVED
+        (question,) = await engine.approvals.pending(task.id)
+        assert "yes.txt" in question.proposed_solution
+
+
+async def test_no_more_than_the_limit_work_at_once(opened, repository, tmp_path):
+    steps = [{"print": "working"}, {"wait_for": str(tmp_path / "go")}]
+    async with opened(executions=1) as engine:
+        tasks = [await engine.run("Work", repositories=[str(repository)], **scripted(steps)) for _ in range(2)]
+        await has_written(engine, tasks[0].id, b"working")
+        statuses = {(await engine.view(task.id)).execution.status for task in tasks}
+        assert statuses == {ExecutionStatus.CODING_INITIAL, ExecutionStatus.QUEUED}
+        (tmp_path / "go").touch()
+        for task in tasks:
+            assert (await engine.settled(task.id)).status is TaskStatus.COMPLETED
+
+
+async def test_nonsense_is_refused_before_anything_is_recorded(opened, repository):
+    async with opened() as engine:
+        for wrong in ({"prompt": " "}, {"executor": ""}, {"timeout": -1.0}):
+            asked = {"prompt": "Work", "executor": "scripted", "repositories": [str(repository)], **wrong}
+            with pytest.raises(InvalidInput):
+                await engine.run(asked.pop("prompt"), **asked)
+        assert await engine.log.head() == 0
