@@ -5,6 +5,7 @@ from typing import Any
 
 import attrs
 
+from aura_contracts.environment import require_no_secrets
 from aura_contracts.errors import InvalidInput
 from aura_contracts.execution import RunPlan, Script, Shell
 from aura_contracts.task import ApprovalMode, Priority, RetryPolicy
@@ -68,6 +69,11 @@ class RunRequest:
     project: str | None = None
     context: dict[str, Any] = attrs.field(factory=dict)
     """Anything that belongs to the task, as JSON values."""
+
+    def __attrs_post_init__(self) -> None:
+        require_no_secrets(self.options)
+        require_no_secrets(self.variables, "variables")
+        require_no_secrets(self.context, "context")
 
     @property
     def plan(self) -> RunPlan:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from aura_executors._options import read_options
     from aura_executors._runner import SupervisedRunner
     from aura_executors.custom import CustomExecutor
-    from aura_executors.environment import holds_secret, merged, redact, require_no_secrets
     from aura_executors.registry import ExecutorRegistry
     from aura_executors.scripted import ScriptedExecutor
 
@@ -22,11 +21,7 @@ __all__ = [
     "ExecutorRegistry",
     "ScriptedExecutor",
     "SupervisedRunner",
-    "holds_secret",
-    "merged",
     "read_options",
-    "redact",
-    "require_no_secrets",
 ]
 
 _HOMES = {
@@ -34,11 +29,7 @@ _HOMES = {
     "ExecutorRegistry": "registry",
     "ScriptedExecutor": "scripted",
     "SupervisedRunner": "_runner",
-    "holds_secret": "environment",
-    "merged": "environment",
     "read_options": "_options",
-    "redact": "environment",
-    "require_no_secrets": "environment",
 }
 
 

@@ -11,10 +11,10 @@ from enum import StrEnum
 
 import msgspec
 
+from aura_contracts.environment import require_no_secrets
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun, Capability, Executor, Launch
 from aura_executors._options import read_options
-from aura_executors.environment import require_no_secrets
 
 PROMPT_VARIABLE = "AURA_PROMPT"
 

@@ -17,7 +17,7 @@ from aura_git._dulwich_lines import Edit, edits, split_lines, unified
 from aura_git._dulwich_renames import find_renames
 from aura_git._dulwich_repository import Opened
 from aura_git._dulwich_scan import Scanner
-from aura_git._dulwich_trees import SUBMODULE, Change, Entry, compare, compare_tables, flatten
+from aura_git._dulwich_trees import LINK, SUBMODULE, Change, Entry, compare, compare_tables, flatten
 
 _BINARY_WITHIN = 8000
 """Bytes in which a NUL makes a content binary, as in git."""
@@ -88,6 +88,9 @@ class Differ:
         """Find renames and compare the files, in the order of their paths."""
         deleted = {path: old for path, (old, new) in changes.items() if old is not None and new is None}
         added = {path: new for path, (old, new) in changes.items() if new is not None and old is None}
+        for path in [path for path, entry in deleted.items() if entry[0] == LINK]:
+            if any(other.startswith(path + b"/") for other in added):
+                del deleted[path]  # a patch that renames the link that is in the way of others does not apply
         renames = find_renames(deleted, added, self.read_old, self.read_new)
         moved = {source for source, _ in renames.values()}
         for path in sorted(changes.keys() - moved):

@@ -173,9 +173,10 @@ class _TreeMerge:
             )
 
     def _renames(self, changes: Mapping[bytes, Change]) -> dict[bytes, bytes]:
-        """Return where one side's deleted files went."""
-        deleted = {path: was for path, (was, now) in changes.items() if was is not None and now is None}
-        added = {path: now for path, (was, now) in changes.items() if was is None and now is not None}
+        """Return where one side's deleted files went; empty ones are too much alike to say."""
+        empty = self._repo.name_of(b"")
+        deleted = {path: was for path, (was, now) in changes.items() if was and now is None and was[1] != empty}
+        added = {path: now for path, (was, now) in changes.items() if was is None and now and now[1] != empty}
         found = find_renames(deleted, added, self._read, self._read)
         return {old: new for new, (old, _) in found.items()}
 

@@ -12,11 +12,12 @@ from dulwich.objects import ObjectID
 from aura_contracts.errors import OperationInProgress
 from aura_contracts.ports.git import Operation, RepositoryInfo, Status
 from aura_git import _layout
+from aura_git._dulwich_content import look
 from aura_git._dulwich_index import Staged, fresh_entry, held, index_tree, read_index, unseen_entry
 from aura_git._dulwich_refs import move_head
 from aura_git._dulwich_repository import HEADS, Opened
 from aura_git._dulwich_scan import Scan, Scanner, stored_entry
-from aura_git._dulwich_trees import SUBMODULE, Entry, compare_tables, flatten
+from aura_git._dulwich_trees import SUBMODULE, compare_tables, flatten
 
 
 def inspect(repo: Opened) -> RepositoryInfo:
@@ -79,19 +80,25 @@ def stage(repo: Opened, paths: Sequence[str]) -> None:
         changed = [*scan.modified, *untracked, *staged.conflicted]
         if wanted:
             changed = [path for path in changed if not wanted.isdisjoint(_with_folders(path))]
-        if not changed:
+        if not changed and not scan.refreshed:
             return
         entries = dict(staged.entries)
+        for path, found in scan.refreshed.items():
+            known = entries[path]
+            entries[path] = fresh_entry(found, (known.mode, known.sha))
         for path in changed:
-            gone = path in scan.modified and scan.modified[path] is None
-            entry = None if gone else stored_entry(scanner, repo, path, staged.entries.get(path))
-            if entry is None:
+            made = None if _is_gone(scan, path) else _staged_entry(repo, scanner, path)
+            if made is None:
                 entries.pop(path, None)
             else:
                 _make_room(entries, path)
-                entries[path] = _looked_at(repo, path, entry)
+                entries[path] = made
         left = {path: entry for path, entry in staged.conflicted.items() if path not in set(changed)}
         lock.write(Staged(entries, left, staged.written_ns, staged.version))
+
+
+def _is_gone(scan: Scan, path: bytes) -> bool:
+    return path in scan.modified and scan.modified[path] is None
 
 
 def _with_folders(path: bytes) -> list[bytes]:
@@ -107,16 +114,13 @@ def _make_room(entries: dict[bytes, IndexEntry], path: bytes) -> None:
         cut = path.rfind(b"/", 0, cut)
 
 
-def _looked_at(repo: Opened, path: bytes, entry: Entry) -> IndexEntry:
-    """Return the index entry of a file that was just stored. It was read before it is looked at again here, so a file
-    that changed in between has to count as unknown: its metadata are left out if they are from this very moment.
-    """
-    if entry[0] == SUBMODULE:
-        return unseen_entry(entry)
-    try:
-        return fresh_entry(os.lstat(os.path.join(repo.root, path)), entry)
-    except OSError:
-        return unseen_entry(entry)
+def _staged_entry(repo: Opened, scanner: Scanner, path: bytes) -> IndexEntry | None:
+    """Store a file; return its index entry, with what the file was before it was read: a change meanwhile is seen."""
+    found = look(os.path.join(repo.root, path))
+    entry = stored_entry(scanner, repo, path, scanner.staged.entries.get(path))
+    if entry is None or found is None:
+        return None
+    return unseen_entry(entry) if entry[0] == SUBMODULE else fresh_entry(found, entry)
 
 
 # --- Committing -------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from aura_git._dulwich_trees import EXECUTABLE, FILE, Entry
 
 _ALIKE = 0.5
 _PAIRS = 100_000
-"""Where there are more pairs of files to compare than this, only equal ones are found (git: a million; it is faster)."""
+"""Where there are more pairs of files to compare than this, only equal ones are found (git: a million)."""
 
 Read = Callable[[bytes, Entry], bytes]
 """Returns the content of a path."""

@@ -19,7 +19,7 @@ from aura_git._dulwich_trees import LINK, SUBMODULE, Entry, flatten
 
 @dataclass
 class Scan:
-    """What was found. Paths in `ignored` are of files only as far as folders were looked into for tracked ones."""
+    """What was found."""
 
     modified: dict[bytes, Entry | None] = field(default_factory=dict)
     """Tracked paths that differ from the index, with what they are now; None: gone."""

@@ -139,7 +139,8 @@ def test_no_name_hides_a_module():
     modules = {module.name for module in pkgutil.iter_modules(aura_contracts.__path__)}
     assert not modules & set(aura_contracts.__all__)
     for module in modules:
-        assert getattr(aura_contracts, module) is importlib.import_module(f"aura_contracts.{module}")
+        imported = importlib.import_module(f"aura_contracts.{module}")
+        assert getattr(aura_contracts, module) is imported
 
 
 def test_importing_it_imports_nothing_heavy_and_nothing_else_of_aura():

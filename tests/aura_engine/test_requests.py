@@ -29,12 +29,14 @@ def test_a_long_prompt_is_cut_at_a_word():
         ("timeout", 0.0),
         ("timeout", float("inf")),
         ("idle_timeout", -1.0),
+        ("options", {"env": {"API_KEY": "sk-test"}}),
+        ("variables", {"token": "sk-test"}),
     ],
 )
 def test_nonsense_is_refused(field, value):
     with pytest.raises(InvalidInput) as refused:
         RunRequest(**{"prompt": "work", "executor": "custom", field: value})
-    assert refused.value.field == field
+    assert refused.value.field.startswith(field)
 
 
 def test_a_script_may_be_given_as_text():

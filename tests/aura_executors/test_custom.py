@@ -13,7 +13,7 @@ from aura_contracts.failures import FailureReason
 from aura_contracts.ports.executors import AgentRun
 from aura_contracts.ports.processes import ExitCause, ProcessExit
 from aura_executors.custom import ARGUMENT_LIMIT, CustomExecutor
-from aura_executors.environment import merged
+from aura_contracts.environment import merged
 
 EXECUTOR = CustomExecutor()
 

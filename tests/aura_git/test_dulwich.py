@@ -6,11 +6,12 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from aura_contracts.errors import DirtyWorktree, GitFailed, MergeConflict
+from aura_contracts.errors import DirtyWorktree, GitError, GitFailed, MergeConflict
 from aura_contracts.ports.git import ChangeKind, Identity
 from aura_contracts.workspace import MergeStyle
 from aura_git._dulwich import DulwichGit
@@ -277,15 +278,17 @@ def test_both_sides_of_a_criss_cross_merge_as_git_does(git: DulwichGit, repo: Sc
         ({"README": None}, {"README": LINES + "more\n"}, True),
         ({"README": None, "README/in": "x\n"}, {"README": LINES + "more\n"}, True),
         ({"lib/app.py": "print()\n", "src/app.py": None}, {"src/new.py": "x\n"}, True),
+        ({"empty": None, "elsewhere": ""}, {"empty": "x\n"}, True),
         ({"new": "a\n"}, {"new": "b\n"}, True),
         ({"bin": b"\0a"}, {"bin": b"\0b"}, True),
     ],
     ids=["rename and change", "rename and delete", "two renames", "delete and change", "folder", "folder moved",
-         "added twice", "binary"],
+         "empty file moved", "added twice", "binary"],
 )  # fmt: skip
 def test_what_git_calls_a_conflict_is_one(
     git: DulwichGit, repo: Scratch, ours: dict[str, str | None], theirs: dict[str, str | None], conflict: bool
 ):
+    repo.commit("empty", {"empty": ""})
     commit = work(repo, dict(theirs))
     repo.commit("ours", dict(ours))
     predicted = git.predict_merge(str(repo), "main", commit)
@@ -407,3 +410,34 @@ def test_the_users_configuration_says_who_and_what_is_ignored(repo: Scratch, env
     assert nobody.status(str(repo)).untracked == ("x.tmp",)
     nobody.commit(str(repo), "mine", allow_empty=True)
     assert repo.git("log", "-1", "--format=%an %ae %cn") == "A a@b A"
+
+
+# --- Damage -----------------------------------------------------------------------------------------------------------
+
+DAMAGED = ("index", "HEAD", "packed-refs", "config", "refs/heads/main", "shallow", "worktrees/tree/HEAD", "an object")
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\0garbage\n[[<", b"ref: refs/\n"], ids=["empty", "garbage", "cut"])
+@pytest.mark.parametrize("name", DAMAGED)
+def test_damage_is_a_typed_error(git: DulwichGit, repo: Scratch, tmp_path: Path, name: str, content: bytes):
+    repo.git("pack-refs", "--all")
+    commit = work(repo, {"README": "theirs\n"})
+    repo.git("worktree", "add", "-q", str(tmp_path / "tree"), "-b", "tree")
+    folder = repo.path / ".git"
+    damaged = next(folder.glob("objects/??/*")) if name == "an object" else folder / name
+    damaged.unlink(missing_ok=True)
+    damaged.write_bytes(content)
+    path = str(repo)
+    for call in (
+        lambda: git.inspect(path),
+        lambda: git.status(path),
+        lambda: git.diff(path, commit, patch=True),
+        lambda: git.list_refs(path, "refs/"),
+        lambda: git.list_worktrees(path),
+        lambda: git.snapshot(path, "refs/aura/one", "m"),
+        lambda: git.merge(path, source=commit, target_branch="main", message="m"),
+        lambda: git.commit(path, "m", allow_empty=True),
+        lambda: git.switch_worktree(str(tmp_path / "tree"), "tree"),
+    ):
+        with suppress(GitError):
+            call()

@@ -6,6 +6,7 @@ from typing import Protocol
 import attrs
 from msgspec.structs import replace
 
+from aura_contracts.environment import merged
 from aura_contracts.errors import InvalidInput
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ports.executors import AgentRun, Conversation, Executor, Launch, failure_of
@@ -93,12 +94,11 @@ def _agent(request: StartProcess, work: AgentWork, executor: Executor, env: dict
 
 
 def _spec(request: StartProcess, launch: Launch, env: Mapping[str, str]) -> ProcessSpec:
-    merged = {**env, **launch.env}
     return ProcessSpec(
         token=request.token,
         argv=launch.argv,
         cwd=request.directory,
-        env={name: value for name, value in merged.items() if value is not None},
+        env=merged(env, launch.env),
         stdin=launch.stdin,
         interactive=launch.interactive,
         first_record=request.next_record,

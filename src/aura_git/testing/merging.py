@@ -27,22 +27,6 @@ STYLES = tuple(MergeStyle)
 
 class MergingConformance(Conformance):
     @pytest.fixture
-    def forked(self, repo: Scratch) -> Scratch:
-        """`repo` with branches that have gone apart: ``main`` is checked out; ``work`` has two commits of its own."""
-        repo.git("checkout", "-q", "-b", "work")
-        text = repo.read("README")
-        repo.commit("work one\n\nwith a body", {"README": text.replace("line 20", "line twenty"), "one": "1\n"})
-        repo.git(
-            *("commit", "-q", "--allow-empty", "-m", "nothing in it"),
-            GIT_AUTHOR_NAME="Ägent",
-            GIT_AUTHOR_DATE="2001-02-03T04:05:06+0700",
-        )
-        repo.commit("work two", {"deep/two": "2\n", "src/app.py": None})
-        repo.git("checkout", "-q", "main")
-        repo.commit("main", {"README": text.replace("line 1\n", "line one\n"), "main": "m\n"})
-        return repo
-
-    @pytest.fixture
     def conflicting(self, forked: Scratch) -> Scratch:
         """`forked`, and ``main`` contradicts ``work`` in two files."""
         forked.commit("contradict", {"README": "all new\n", "one": "uno\n"})
@@ -406,8 +390,9 @@ class MergingConformance(Conformance):
         assert forked.tree_of("main") == tree
 
     @pytest.mark.parametrize("style", STYLES)
-    def test_a_bare_repository(self, git: Git, forked: Scratch, bare: Scratch, style: MergeStyle) -> None:
-        bare.git("fetch", "-q", str(forked), "+refs/heads/*:refs/heads/*")
+    def test_a_bare_repository(self, git: Git, forked: Scratch, tmp_path: Path, style: MergeStyle) -> None:
+        forked.git("clone", "-q", "--bare", str(forked), str(tmp_path / "bare.git"))
+        bare = Scratch(tmp_path / "bare.git", forked.environment)
         tree = self.merged_tree(bare, "main", "work")
         done = git.merge(str(bare), source="work", target_branch="main", style=style, message="m", keep=KEEP)
         assert (done.changed, done.checkout) == (True, None)

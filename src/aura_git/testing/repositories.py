@@ -1,6 +1,7 @@
 """Repositories for the conformance suite: made, and looked at, with the git command line."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -139,6 +140,27 @@ class Scratch:
                     yield str(file.relative_to(self.path)), content
 
 
+def _make_repo(repo: Scratch) -> None:
+    lines = "".join(f"line {number}\n" for number in range(1, 21))
+    repo.git("init", "-q", "-b", "main", "--template=")
+    repo.commit("first", {"README": lines, "src/app.py": "print('hello')\n", ".gitignore": "*.log\n"})
+
+
+def _make_forked(repo: Scratch) -> None:
+    _make_repo(repo)
+    repo.git("checkout", "-q", "-b", "work")
+    text = repo.read("README")
+    repo.commit("work one\n\nwith a body", {"README": text.replace("line 20", "line twenty"), "one": "1\n"})
+    repo.git(
+        *("commit", "-q", "--allow-empty", "-m", "nothing in it"),
+        GIT_AUTHOR_NAME="Ägent",
+        GIT_AUTHOR_DATE="2001-02-03T04:05:06+0700",
+    )
+    repo.commit("work two", {"deep/two": "2\n", "src/app.py": None})
+    repo.git("checkout", "-q", "main")
+    repo.commit("main", {"README": text.replace("line 1\n", "line one\n"), "main": "m\n"})
+
+
 class Conformance:
     """Fixtures of all parts of the suite."""
 
@@ -167,11 +189,33 @@ class Conformance:
         return scratch
 
     @pytest.fixture
-    def repo(self, empty: Scratch) -> Scratch:
+    def models(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        """A folder of repositories that tests get copies of: copying is faster than making."""
+        folder = tmp_path_factory.getbasetemp() / "git-models"
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    @pytest.fixture
+    def repo(self, models: Path, tmp_path: Path, environment: dict[str, str]) -> Scratch:
         """A repository with one commit: ``README``, ``src/app.py`` and ``.gitignore``, which ignores ``*.log``."""
-        lines = "".join(f"line {number}\n" for number in range(1, 21))
-        empty.commit("first", {"README": lines, "src/app.py": "print('hello')\n", ".gitignore": "*.log\n"})
-        return empty
+        return self.copy_of(models / "repo", _make_repo, tmp_path, environment)
+
+    @pytest.fixture
+    def forked(self, models: Path, tmp_path: Path, environment: dict[str, str]) -> Scratch:
+        """`repo` with branches that have gone apart: ``main`` is checked out; ``work`` has three commits of its own."""
+        return self.copy_of(models / "forked", _make_forked, tmp_path, environment)
+
+    def copy_of(
+        self, model: Path, make: Callable[[Scratch], None], folder: Path, environment: dict[str, str]
+    ) -> Scratch:
+        """Copy the repository `model`, made by `make` when there is none, to ``repo`` in `folder`."""
+        if not model.exists():
+            model.mkdir()
+            make(Scratch(model, environment))
+        shutil.copytree(model, folder / "repo", symlinks=True)
+        copy = Scratch(folder / "repo", environment)
+        copy.git("update-index", "--refresh")
+        return copy
 
     @pytest.fixture
     def bare(self, repo: Scratch, tmp_path: Path) -> Scratch:

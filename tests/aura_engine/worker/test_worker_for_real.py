@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+import uuid
 from datetime import UTC, datetime
 
 import pytest
+import worker_stage
 from msgspec.structs import replace
-from worker_stage import Stage, agent, end_of, script, token_of
+from worker_stage import Stage, end_of
 
 from aura_contracts.errors import ExecutableNotFound, NotARepository, WorkingDirectoryMissing
 from aura_contracts.execution import RunPlan, Script
@@ -42,6 +44,15 @@ from aura_workspace import LocalWorkspaces
 from conditions import until
 
 pytestmark = pytest.mark.anyio
+
+
+def script(*words, **given):
+    """A token of its own for each: whoever carries the token of a process that ends is ended with it."""
+    return worker_stage.script(*words, token=str(uuid.uuid4()), **given)
+
+
+def agent(*words, **given):
+    return worker_stage.agent(*words, token=str(uuid.uuid4()), **given)
 
 
 def runner_in(folder):
@@ -103,7 +114,7 @@ async def test_a_restarted_worker_and_a_restarted_runner_lose_nothing(stage, tmp
         again = Stage(runner=runner, executors=stage.executors, environment=stage.environment, engine=stage.engine)
         async with again.connected() as engine:
             assert [process.running for process in stage.engine.hellos[-1].processes] == [True]
-            request = script(text, directory=str(tmp_path), next_record=stage.engine.next)
+            request = replace(request, next_record=stage.engine.next)
             assert await engine.request(request) == first
             go_on.touch()
             finished = await engine.request(end_of(request))
@@ -152,7 +163,7 @@ async def test_a_process_of_a_past_epoch_is_ended(stage, tmp_path):
     stage.engine.epoch = 2
     async with stage.connected() as engine:
         await engine.request(request)
-        running = await stage.runner.find(token_of())
+        running = await stage.runner.find(request.token)
         assert (await running.wait()).cause is ExitCause.INTERRUPTED
 
 

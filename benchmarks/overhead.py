@@ -1,0 +1,112 @@
+"""Overhead: what AURA adds to a run whose agent does nothing, stage by stage, in milliseconds and in fsyncs.
+
+The reference is what a script would do for the same: ``git worktree add``, the agent, ``git worktree remove``. A stage's
+time is that between the events that begin and end it, medians over the runs. Fsyncs are counted by ``strace`` over the
+whole command, those of git included; without it the row is left out.
+"""
+
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sysconfig
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import anyio
+
+from aura_contracts.events import EventRecord
+from aura_engine import open_engine
+from benchmarks._report import Row, main
+
+RUNS = 15
+STAGES = (
+    ("queue", "execution.queued", "execution.preparation_started"),
+    ("prepare", "execution.preparation_started", "execution.workspace_prepared"),
+    ("setup (none)", "execution.workspace_prepared", "execution.setup_finished"),
+    ("agent", "execution.setup_finished", "execution.coding_changed_nothing"),
+    ("review", "execution.coding_changed_nothing", "task.completed"),
+    ("give back", "task.completed", "lease.closed"),
+    ("clear away", "lease.closed", "workspace.removed"),
+    ("everything", "task.created", "workspace.removed"),
+)
+CEILING = 15.0
+"""A run is that many times a bare one at most."""
+
+ENVIRONMENT = {
+    **os.environ,
+    **{f"GIT_{who}_{what}": "bench@localhost" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
+}
+
+
+def measure() -> Iterator[Row]:
+    with tempfile.TemporaryDirectory() as folder:
+        repository = _repository(Path(folder))
+        bare = statistics.median(_bare(repository) for _ in range(RUNS)) * 1000
+        runs = anyio.run(_runs, Path(folder), repository)
+        for name, begin, end in STAGES:
+            value = statistics.median(_between(run, begin, end) for run in runs)
+            last = name == "everything"
+            yield Row(name, value, "ms", "worktree add, agent, remove", value / bare, CEILING if last else None, last)
+        if shutil.which("strace"):
+            counted = _fsyncs(Path(folder), repository)
+            reference = _count(["git", "-C", str(repository), "worktree", "add", "-q", f"{folder}/w", "-b", "w"])
+            yield Row("fsyncs of one aura run", counted, "", "git worktree add", counted / max(reference, 1), None)
+
+
+def _repository(folder: Path) -> Path:
+    repository = folder / "app"
+    repository.mkdir()
+    (repository / "README").write_text("hello\n")
+    for words in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "first"]):
+        subprocess.run(["git", *words], cwd=repository, check=True, env=ENVIRONMENT)
+    return repository
+
+
+def _bare(repository: Path) -> float:
+    began = time.perf_counter()
+    tree = repository.parent / "bare"
+    git = ["git", "-C", str(repository)]
+    subprocess.run([*git, "worktree", "add", "-q", "-b", "bare", str(tree)], check=True, env=ENVIRONMENT)
+    subprocess.run(["true"], cwd=tree, check=True)
+    subprocess.run([*git, "worktree", "remove", str(tree)], check=True, env=ENVIRONMENT)
+    subprocess.run([*git, "branch", "-q", "-D", "bare"], check=True, env=ENVIRONMENT)
+    return time.perf_counter() - began
+
+
+async def _runs(folder: Path, repository: Path) -> list[list[EventRecord]]:
+    runs = []
+    options = {"base_command": "true"}
+    async with open_engine(f"sqlite:///{folder / 'aura.db'}", home=folder / "home", user="bench") as engine:
+        for number in range(RUNS + 1):
+            task = await engine.run("nothing", executor="custom", repositories=[str(repository)], options=options)
+            records = [record async for record in engine.follow(task.id)]
+            if number:
+                runs.append(records)
+    return runs
+
+
+def _between(run: list[EventRecord], begin: str, end: str) -> float:
+    times = {record.event.topic: record.time for record in reversed(run)}
+    return (times[end] - times[begin]).total_seconds() * 1000
+
+
+def _fsyncs(folder: Path, repository: Path) -> int:
+    aura = str(Path(sysconfig.get_path("scripts")) / "aura")
+    words = ["--executor", "custom", "--prompt", "nothing", "--base-command", "true", "--no-tui"]
+    own = {"AURA_HOME": str(folder / "counted"), "AURA_USER": "bench"}
+    return _count([aura, "run", *words], cwd=repository, env={**ENVIRONMENT, **own})
+
+
+def _count(command: list[str], **more: object) -> int:
+    """Return how often `command`, with everything it starts, has the disk confirm what it wrote."""
+    traced = ["strace", "-f", "-qq", "-e", "trace=fsync,fdatasync,sync_file_range,sync", "-o", "/dev/stderr", *command]
+    done = subprocess.run(traced, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=True, **more)  # type: ignore[call-overload]
+    return len(re.findall(r"^(?:\d+ +)?(?:fsync|fdatasync|sync_file_range|sync)\(", done.stderr, re.MULTILINE))
+
+
+if __name__ == "__main__":
+    main("Overhead", measure)
