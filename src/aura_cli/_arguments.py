@@ -38,6 +38,7 @@ environment:
   AURA_COMPRESSION     zlib or zstd, as --compression
   AURA_ENCRYPTION_KEY  the key of an encrypted store: 16, 24 or 32 bytes in base64; never an option, because
                        arguments can be seen by everybody on the machine
+  AURA_GRACE           seconds that agents run on when AURA is killed, before they are ended (default: 30)
   AURA_USER            your name on what you do (default: your login)
   AURA_DEBUG           set it to see the traceback of an unexpected error
   NO_COLOR             set it for output without colour

@@ -28,7 +28,13 @@ async def engine_of(settings: Settings, *, make: bool = False, store: str | None
         require_made(url)
     machine = Machine(environment=settings.environment)
     async with open_engine(
-        url, home=settings.home, drive_all=False, machine=machine, outage_timeout=PATIENCE, **settings.codec
+        url,
+        home=settings.home,
+        grace=settings.grace,
+        drive_all=False,
+        machine=machine,
+        outage_timeout=PATIENCE,
+        **settings.codec,
     ) as engine:
         yield engine
 

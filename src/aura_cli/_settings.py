@@ -27,6 +27,9 @@ class Settings:
     home: Path
     """The folder of AURA's data."""
 
+    grace: float
+    """Seconds that agents run on when AURA dies."""
+
     environment: Mapping[str, str] = attrs.field(repr=False)
     """What agents are given, and where programs are looked for."""
 
@@ -62,6 +65,7 @@ def read_settings(arguments: argparse.Namespace, environment: Mapping[str, str] 
         store=arguments.store or given.get("AURA_STORE") or f"sqlite:///{home / 'aura.db'}",
         store_given=arguments.store is not None,
         home=home,
+        grace=_grace(given),
         environment=environment,
         encryption_key=given.get("AURA_ENCRYPTION_KEY"),
         compression=None if compression == "none" else compression,
@@ -74,6 +78,22 @@ def read_settings(arguments: argparse.Namespace, environment: Mapping[str, str] 
 def debugging() -> bool:
     """Whether somebody wants to see tracebacks."""
     return bool(os.environ.get("AURA_DEBUG"))
+
+
+def _grace(given: Mapping[str, str]) -> float:
+    """Return AURA_GRACE, in seconds. Raises `InvalidInput` for what is no number of seconds."""
+    from aura_contracts.errors import InvalidInput
+    from aura_contracts.lease import GRACE_LIMIT, RETURN_GRACE
+
+    text = given.get("AURA_GRACE")
+    try:
+        seconds = RETURN_GRACE if text is None else float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= GRACE_LIMIT:
+        reason = f"{text!r} is not a number of seconds from 0 to {GRACE_LIMIT:.0f}"
+        raise InvalidInput(field="AURA_GRACE", reason=reason)
+    return seconds
 
 
 def acting_user(environment: Mapping[str, str] | None = None) -> Actor:

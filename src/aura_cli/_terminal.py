@@ -108,6 +108,12 @@ class Terminal:
             return None
         return sys.stdin.fileno()
 
+    def note(self, text: str) -> None:
+        """Write a line of AURA's own among those of an agent, where people read them."""
+        if not self.json:
+            self.out.write(f"[aura] {printable(text)}\n")
+            self.out.flush()
+
     def progress(self, what: str, done: int, total: int) -> None:
         """Show how far long work has come, on a terminal only."""
         if not (self.quiet or self.json) and self.err.isatty():

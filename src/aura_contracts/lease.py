@@ -39,6 +39,9 @@ RETURN_GRACE = 30.0
 AURA's own choice, long enough for a daemon to be restarted; with 0 a worker is lost as soon as it is offline.
 """
 
+GRACE_LIMIT = 7 * 24 * 3600.0
+"""Seconds; a worker that is away for longer than a week is not coming back."""
+
 
 class LeaseStatus(StrEnum):
     HELD = "held"

@@ -69,8 +69,8 @@ class _Copying:
             return
         is_new = not target.exists()
         target.mkdir(exist_ok=True)
-        for name in sorted(os.listdir(source)):
-            self.take(path / name)
+        for entry in sorted(source.iterdir()):
+            self.take(path / entry.name)
         if is_new:
             shutil.copystat(source, target)  # last: it may forbid writing
 

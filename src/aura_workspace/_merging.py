@@ -14,7 +14,7 @@ from aura_contracts.errors import DirtyWorktree, GitError, MergeConflict, Operat
 from aura_contracts.ports.git import Git, MergeOutcome
 from aura_contracts.ports.workspaces import MergedWorkspace, WorkspaceSpec
 from aura_contracts.workspace import ConflictedFiles, MergeStyle, RepositoryCommit
-from aura_workspace._checkouts import Source, find_source
+from aura_workspace._checkouts import find_source
 from aura_workspace._parts import Part, There, visible
 from aura_workspace._working import require_no_operation
 
@@ -201,8 +201,3 @@ class Merging:
         except GitError:
             return False
         return True
-
-
-def targets_source(git: Git, part: Part) -> Source:
-    """Return the repository that a part is merged in."""
-    return find_source(git, part.repository.path)

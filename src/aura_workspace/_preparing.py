@@ -1,7 +1,7 @@
 """Preparing a workspace: all worktrees, or none.
 
-First everything is looked at, and nothing touched. Then, for each repository: its branch, its worktree (marked before it
-comes to its place, see `Pool`), the untracked files that it needs; at last all markers say ``ready``. So whatever a
+First everything is looked at, and nothing touched. Then, for each repository: its branch, its worktree (marked before
+it comes to its place, see `Pool`), the untracked files that it needs; at last all markers say ``ready``. So whatever a
 crash leaves is told by what is there:
 
     a branch, no worktree       the branch is used as it is

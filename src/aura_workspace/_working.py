@@ -54,10 +54,7 @@ def collect(git: Git, spec: WorkspaceSpec, parts: Sequence[Part], message: str) 
     clean = True
     for part, marker in zip(parts, markers, strict=True):
         path = str(part.path)
-        if spec.in_place:
-            head = git.inspect(path).head
-        else:
-            head = _commit(git, part, marker, message)
+        head = git.inspect(path).head if spec.in_place else _commit(git, part, marker, message)
         if head is not None:
             heads.append(RepositoryCommit(part.name, head))
         diffs.append(_changes(git, part) if spec.in_place else git.diff(path, base_of(part, marker), head))

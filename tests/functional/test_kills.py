@@ -17,6 +17,7 @@ import anyio
 import attrs
 import pytest
 
+from aura_contracts.errors import StoreError
 from aura_contracts.execution import ExecutionFailed, ProcessStarted
 from aura_contracts.failures import FailureReason
 from aura_contracts.output import OutputRecorded, OutputSource
@@ -26,6 +27,13 @@ from conditions import until
 from repositories import branches, content, git, make_repository, worktrees
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend():
+    """What is tested runs in processes of its own, on its own event loop."""
+    return "asyncio"
+
 
 KILLS = range(int(os.environ.get("AURA_KILLS", "1")))
 AURA = str(Path(sysconfig.get_path("scripts")) / "aura")
@@ -47,6 +55,7 @@ class Site:
     root: Path
     mark: str = attrs.field(factory=lambda: uuid.uuid4().hex)
     grace: float = 30.0
+    started: list = attrs.field(factory=list)
 
     @property
     def repository(self):
@@ -66,7 +75,7 @@ class Site:
         words = [AURA, "run", "--no-tui", "--executor", "custom", "--prompt", "Say more", "--base-command", "sh"]
         words += ["--param", "-c", "--param", AGENT, "--setup", SCRIPT, "--cleanup", SCRIPT, "--approval", approval]
         with (self.root / "out").open("ab") as out:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [*words, *more],
                 cwd=self.repository,
                 env=self.environment,
@@ -74,6 +83,8 @@ class Site:
                 stdout=out,
                 stderr=subprocess.STDOUT,
             )
+        self.started.append(process)
+        return process
 
     def aura(self, *words):
         done = subprocess.run(
@@ -90,30 +101,36 @@ class Site:
         return done.stdout
 
     def processes(self):
-        """Return the ids of all processes that carry the mark."""
-        found = []
-        for folder in Path("/proc").iterdir():
-            if folder.name.isdigit():
-                try:
-                    if self.mark.encode() in (folder / "environ").read_bytes():
-                        found.append(int(folder.name))
-                except OSError:
-                    continue
-        return found
+        """Return the ids of all processes that carry the mark, and of the supervisors of this home."""
+        return [*self.carriers(), *self.supervisors()]
+
+    def carriers(self):
+        return [pid for pid in _pids() if self.mark in _read(pid, "environ")]
+
+    def supervisors(self):
+        home = str(self.root / "home")
+        return [pid for pid in _pids() if "supervisor.py" in (words := _read(pid, "cmdline")) and home in words]
 
     async def hears_of(self, topic, after=0, number=1):
         """Return the record of the `number`-th event of this topic, as soon as it is there."""
         with anyio.fail_after(PATIENCE):
-            await until((self.root / "aura.db").exists)
-            async with (
-                open_log(self.store, read_only=True) as log,
-                aclosing(log.tail(after, topics=[topic])) as records,
-            ):
-                async for record in records:
-                    number -= 1
-                    if not number:
-                        return record
+            await until(self.is_made)
+            async with open_log(self.store, read_only=True) as log:
+                async with aclosing(log.tail(after, topics=[topic])) as records:
+                    async for record in records:
+                        number -= 1
+                        if not number:
+                            return record
         raise AssertionError("unreachable")
+
+    async def is_made(self):
+        if not (self.root / "aura.db").exists():
+            return False
+        try:
+            async with open_log(self.store, read_only=True):
+                return True
+        except StoreError:
+            return False
 
     async def records(self):
         async with open_log(self.store, read_only=True) as log:
@@ -152,6 +169,9 @@ def site(tmp_path):
     made = Site(tmp_path)
     make_repository(made.repository)
     yield made
+    for process in made.started:
+        process.kill()
+        process.wait()
     for pid in made.processes():
         os.kill(pid, signal.SIGKILL)
 
@@ -213,7 +233,8 @@ async def test_aura_run_is_killed_while_a_human_decides(site, number):
 async def test_aura_run_is_started_again_too_late(site, number):
     site.grace = 0.5
     process = site.run()
-    await site.hears_of("output.recorded", number=4)
+    started = await site.hears_of("execution.process_started", number=2)
+    await site.hears_of("output.recorded", after=started.position)
     process.kill()
     process.wait()
     with anyio.fail_after(PATIENCE):
@@ -231,8 +252,9 @@ async def test_what_runs_is_killed(site, who, number):
     started = await site.hears_of("execution.process_started", number=2)
     assert isinstance(started.event, ProcessStarted)
     await site.hears_of("output.recorded", after=started.position)
-    agents = [pid for pid in site.processes() if AGENT.strip()[:20] in _command(pid) and _command(pid).startswith("sh")]
-    supervisors = [pid for pid in site.processes() if "supervisor" in _command(pid)]
+    agents = [pid for pid in site.carriers() if _read(pid, "cmdline").startswith("sh ")]
+    supervisors = site.supervisors()
+    assert (len(agents), len(supervisors)) == (1, 1)
     for pid in {"supervisor": supervisors, "agent": agents, "both": supervisors + agents}[who]:
         os.kill(pid, signal.SIGKILL)
     assert wait(process) == 0, (site.root / "out").read_text()
@@ -246,8 +268,13 @@ async def test_what_runs_is_killed(site, who, number):
     assert worktrees(site.repository) == []
 
 
-def _command(pid):
+def _pids():
+    return [int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdigit()]
+
+
+def _read(pid, name):
+    """Return what the system tells of a process, its words parted by spaces; nothing of one that is gone."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        return Path(f"/proc/{pid}/{name}").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     except OSError:
         return ""

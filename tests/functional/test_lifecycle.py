@@ -294,6 +294,20 @@ async def test_no_more_than_the_limit_work_at_once(opened, repository, tmp_path)
             assert (await engine.settled(task.id)).status is TaskStatus.COMPLETED
 
 
+async def test_two_engines_share_a_postgresql_log_and_each_task_has_one(repository, tmp_path, postgres_url):
+    def opened_there(name):
+        return open_engine(postgres_url, home=tmp_path / name, user="alice")
+
+    async with opened_there("home") as one, opened_there("home") as other:
+        request = scripted([write("new.txt", "more\n")])
+        task = await one.run("Say more", repositories=[str(repository)], **request)
+        assert not await other.drive(task.id), "the first one has it"
+        assert (await other.settled(task.id)).status is TaskStatus.AWAITING_APPROVAL
+        await other.approve_task(task.id)
+        assert (await one.settled(task.id)).status is TaskStatus.COMPLETED
+    assert content(repository, "main", "new.txt") == "more"
+
+
 async def test_nonsense_is_refused_before_anything_is_recorded(opened, repository):
     async with opened() as engine:
         for wrong in ({"prompt": " "}, {"executor": ""}, {"timeout": -1.0}):

@@ -146,3 +146,37 @@ async def _run(
             begin = await beginning_of(engine, task_id)
             terminal.note(f"going on with task {task_id} that was cut off")
         return await follow(engine, task_id, terminal, _manner(arguments, settings, terminal), begin=begin, since=since)
+
+
+def _id_of(task: "Task") -> "TaskId":
+    from aura_contracts.ids import TaskId
+
+    return TaskId(task.id)
+
+
+async def _cut_off(engine: "Engine", request: "RunRequest") -> "TaskId | None":
+    """Return the task of the same request that was cut off, taken over by this engine; None if there is none.
+
+    One that waits for a human was not cut off, and one that another engine drives is not abandoned.
+    """
+    from aura_contracts.task import TaskStatus
+    from aura_engine.runtime.directory import unfinished_tasks
+
+    for task_id in reversed(await unfinished_tasks(engine.runtime.desk)):
+        task = (await engine.view(task_id)).task
+        waits = task.status in (TaskStatus.AWAITING_APPROVAL, TaskStatus.BLOCKED)
+        same = task.context.get("run", {}).get("digest") == request.context["run"]["digest"]
+        if same and not waits and await engine.drive(task_id):
+            return task_id
+    return None
+
+
+async def _resuming(engine: "Engine", request: "RunRequest") -> "RunRequest":
+    """Return the request with the newest session of the same executor in the same folder."""
+    raise NotImplementedError
+
+
+def _manner(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> "Manner":
+    from aura_cli._following import Manner
+
+    return Manner(wait=arguments.wait, review=arguments.review)

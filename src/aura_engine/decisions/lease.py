@@ -14,6 +14,7 @@ from aura_contracts.errors import RuleViolated
 from aura_contracts.events import Event
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.lease import (
+    GRACE_LIMIT,
     OFFLINE_AFTER,
     WORKER_LEASE,
     AdjudicateStaleReport,
@@ -50,9 +51,6 @@ from aura_engine.decisions._decider import (
 )
 
 Events = Sequence[Event]
-
-GRACE_LIMIT = 7 * 24 * 3600.0
-"""Seconds; a worker that is away for longer than a week is not coming back."""
 
 
 def _require_no_agent(lease_id: str, command: Command, context: Context) -> None:
