@@ -11,7 +11,7 @@ from typing import TextIO
 import anyio
 import anyio.to_thread
 
-LIMIT = 4 * 1024 * 1024
+LIMIT = 2 * 1024 * 1024
 """Bytes that may wait to be written."""
 
 PIECE = 1024 * 1024

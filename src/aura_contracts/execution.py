@@ -81,6 +81,10 @@ class Script(msgspec.Struct, frozen=True, gc=False):
     shell: Shell = Shell.BASH
 
 
+OUTPUT_LIMIT = 512 * 1024 * 1024
+"""Bytes that a process may write where nobody said otherwise: far more than a human reads, far less than a disk."""
+
+
 class RunPlan(msgspec.Struct, frozen=True, gc=False):
     """How a run is to be made, beyond who runs it and what it is told; kept, so that a restart does the same.
 
@@ -97,6 +101,8 @@ class RunPlan(msgspec.Struct, frozen=True, gc=False):
     """For each process, wall-clock."""
     idle_timeout: float | None = None
     """For each process, without output."""
+    output_limit: int = OUTPUT_LIMIT
+    """For each process, in bytes; one that writes more is ended."""
     merge_style: MergeStyle = MergeStyle.MERGE
 
 

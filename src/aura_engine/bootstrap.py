@@ -12,7 +12,7 @@ import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
@@ -22,7 +22,6 @@ from aura_contracts.ids import IdFactory, WorkerId
 from aura_contracts.lease import RETURN_GRACE, WorkerIdentity
 from aura_contracts.ports import Clock, EventLog
 from aura_contracts.ports.executors import Executor
-from aura_engine.blocking import BlockingEngine
 from aura_engine.commands import Desk
 from aura_engine.engine import Engine
 from aura_engine.machine import Machine
@@ -42,6 +41,9 @@ from aura_worker_protocol import Role
 from aura_worker_protocol.memory import memory_pair
 from aura_worker_protocol.peer import Peer
 from aura_workspace import LocalWorkspaces
+
+if TYPE_CHECKING:
+    from aura_engine.blocking import BlockingEngine
 
 
 @asynccontextmanager
@@ -179,10 +181,12 @@ def _instance(home: Path) -> str:
 
 
 @contextmanager
-def open_engine_sync(url: str, **options: Any) -> Iterator[BlockingEngine]:
+def open_engine_sync(url: str, **options: Any) -> Iterator["BlockingEngine"]:
     """Open an engine for code that is not asynchronous; the options are those of `open_engine`.
 
     It runs on an event loop in a thread of its own, so that tasks go on while the caller does something else.
     """
+    from aura_engine.blocking import BlockingEngine  # noqa: PLC0415 - of no use to anybody else
+
     with BlockingEngine.running(open_engine(url, **options)) as engine:
         yield engine

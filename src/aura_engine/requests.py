@@ -7,7 +7,7 @@ import attrs
 
 from aura_contracts.environment import require_no_secrets
 from aura_contracts.errors import InvalidInput
-from aura_contracts.execution import RunPlan, Script, Shell
+from aura_contracts.execution import OUTPUT_LIMIT, RunPlan, Script, Shell
 from aura_contracts.task import ApprovalMode, Priority, RetryPolicy
 
 TITLE_LENGTH = 72
@@ -29,6 +29,11 @@ def _script(value: str | Script | None) -> Script | None:
 def _positive(_: Any, field: "attrs.Attribute[Any]", value: float | None) -> None:
     if value is not None and not 0 < value < float("inf"):
         raise InvalidInput(field=field.name, reason=f"{value} is no number of seconds above 0")
+
+
+def _bytes(_: Any, field: "attrs.Attribute[Any]", value: int) -> None:
+    if value < 1:
+        raise InvalidInput(field=field.name, reason=f"{value} is no number of bytes above 0")
 
 
 def _filled(_: Any, field: "attrs.Attribute[Any]", value: str) -> None:
@@ -60,6 +65,8 @@ class RunRequest:
     cleanup: Script | None = attrs.field(default=None, converter=_script)
     timeout: float | None = attrs.field(default=None, validator=_positive)
     idle_timeout: float | None = attrs.field(default=None, validator=_positive)
+    output_limit: int = attrs.field(default=OUTPUT_LIMIT, validator=_bytes)
+    """Bytes that each process may write before it is ended."""
     retry: RetryPolicy = attrs.field(factory=RetryPolicy)
     session_id: str | None = None
     """The agent's session to go on with."""
@@ -85,6 +92,7 @@ class RunRequest:
             cleanup=self.cleanup,
             timeout=self.timeout,
             idle_timeout=self.idle_timeout,
+            output_limit=self.output_limit,
         )
 
 

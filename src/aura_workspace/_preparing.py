@@ -25,7 +25,7 @@ from aura_contracts.ports.workspaces import PreparedWorkspace, WorkspaceSpec
 from aura_contracts.workspace import Worktree
 from aura_workspace._checkouts import Source, find_source
 from aura_workspace._copying import copy_untracked, require_inside
-from aura_workspace._links import common_dir, is_half_made, linked_git_dir
+from aura_workspace._links import common_dir, is_half_made, known_git_dir, linked_git_dir
 from aura_workspace._marker import Marker, change_marker, write_marker
 from aura_workspace._parts import Part, There, as_workspace_error, visible
 from aura_workspace._pool import Pool
@@ -177,6 +177,8 @@ class Preparation:
         part, marker = plan.part, self._marker(plan)
         if part.path.is_dir():
             part.path.rmdir()
+        if known_git_dir(plan.source.common_dir, part.path) is not None:
+            self._git.remove_worktree(plan.source.top, str(part.path), force=True)  # forgets one that was deleted
         plan.makes_worktree = True
         plan.from_pool = self._pool.provide(
             plan.source, self._spec.branch, part.path, lambda git_dir: write_marker(git_dir, marker)

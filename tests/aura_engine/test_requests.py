@@ -29,6 +29,7 @@ def test_a_long_prompt_is_cut_at_a_word():
         ("timeout", 0.0),
         ("timeout", float("inf")),
         ("idle_timeout", -1.0),
+        ("output_limit", 0),
         ("options", {"env": {"API_KEY": "sk-test"}}),
         ("variables", {"token": "sk-test"}),
     ],

@@ -15,7 +15,7 @@ from enum import StrEnum
 import msgspec
 
 from aura_contracts.events import Instant
-from aura_contracts.execution import SupervisedProcess
+from aura_contracts.execution import OUTPUT_LIMIT, SupervisedProcess
 from aura_contracts.output import Chunk
 
 
@@ -88,7 +88,7 @@ class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds without output; None: no limit. Time in which it waits for its output to be acknowledged counts not."""
     grace: float = 30.0
     """Seconds for which it runs on when its worker is gone, before it is ended."""
-    output_limit: int = 512 * 1024 * 1024
+    output_limit: int = OUTPUT_LIMIT
     """Bytes that it may write before it is ended."""
     interrupt: InterruptPlan = InterruptPlan()
 

@@ -40,7 +40,18 @@ def _is_storable(chunk: Chunk) -> bool:
         return False
     if chunk.text is None or chunk.data is not None:
         return chunk.text is None and chunk.data is not None
-    return "\0" not in chunk.text and not any("\ud800" <= character <= "\udfff" for character in chunk.text)
+    return "\0" not in chunk.text and _is_unicode(chunk.text)
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether there is no half of a surrogate pair in it: what cannot be encoded is not text."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _record(state: Output | None, command: RecordOutput, context: Context) -> Events:

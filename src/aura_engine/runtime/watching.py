@@ -13,6 +13,9 @@ from aura_contracts.output import OutputRecorded
 from aura_contracts.ports import EventLog
 from aura_engine.runtime.views import lease_of, workspace_of
 
+PAGE = 8
+"""Events that are read at a time: one of output may hold a megabyte, and who watches may be slow."""
+
 
 class Membership:
     """Tells which events are about a task, from the events themselves. Grows with what they name."""
@@ -55,7 +58,7 @@ async def follow(
     while True:
         stirred = activity()
         head = await log.head()
-        async with aclosing(log.read(after, upto=head)) as records:
+        async with aclosing(log.read(after, upto=head, page_size=PAGE)) as records:
             async for record in records:
                 if members.has(record):
                     doubt = doubt or not isinstance(record.event, OutputRecorded)

@@ -104,6 +104,7 @@ def _spec(request: StartProcess, launch: Launch, env: Mapping[str, str]) -> Proc
         first_record=request.next_record,
         timeout=request.plan.timeout,
         idle_timeout=request.plan.idle_timeout,
+        output_limit=request.plan.output_limit,
         grace=request.grace,
         interrupt=launch.interrupt,
     )

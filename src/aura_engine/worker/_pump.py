@@ -40,8 +40,8 @@ from aura_worker_protocol.messages import (
 )
 from aura_worker_protocol.peer import Peer, PendingReply
 
-IN_FLIGHT = 4
-"""Batches of one process that wait for the engine at a time: at most about 4 MiB."""
+IN_FLIGHT = 2
+"""Batches of one process that wait for the engine at a time: at most about 1 MiB."""
 
 SMALL = 65_536
 """Bytes; a batch below waits until nothing is in flight."""

@@ -132,10 +132,11 @@ def test_options_of_the_run_go_over_those_of_the_agent():
 
 def test_limits_and_numbers_are_those_of_the_request():
     launch = Launch(argv=("agent", "-x"), stdin=b"in", interactive=True, interrupt=InterruptPlan(1, 2))
-    plan = RunPlan(timeout=60.0, idle_timeout=5.0)
+    plan = RunPlan(timeout=60.0, idle_timeout=5.0, output_limit=99)
     spec = spec_of(agent("x", "recorder", plan=plan, next_record=41, grace=9.0, token="t-1"), Recorder(launch))
     assert (spec.token, spec.argv, spec.stdin, spec.interactive) == ("t-1", ("agent", "-x"), b"in", True)
     assert (spec.timeout, spec.idle_timeout, spec.grace, spec.first_record) == (60.0, 5.0, 9.0, 41)
+    assert spec.output_limit == 99
     assert spec.interrupt == InterruptPlan(1, 2)
 
 
