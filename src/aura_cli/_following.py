@@ -165,9 +165,7 @@ class _Following:
 
     # --- Interrupts ---------------------------------------------------------------------------------------------------
 
-    async def _hear_signals(
-        self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED
-    ) -> None:
+    async def _hear_signals(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Take interrupts for what they are here; those that this process was started to ignore stay ignored."""
         heard = [each for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if _is_heard(each)]
         if not heard:

@@ -25,7 +25,7 @@ _REMEDIES: Mapping[FailureReason, str] = MappingProxyType(
         FailureReason.AUTHENTICATION: "log in to the agent, then: {retry}",
         FailureReason.RATE_LIMITED: "wait for a while, then: {retry}",
         FailureReason.TIMEOUT: "give it more time with --timeout or --idle-timeout",
-        FailureReason.EXECUTABLE_NOT_FOUND: "install the agent, or say where it is; `aura executors` lists what is found",
+        FailureReason.EXECUTABLE_NOT_FOUND: "install the agent, or say where it is; see `aura executors`",
         FailureReason.REFUSED: "change what it is asked for, or its options",
         FailureReason.APPROVAL_EXPIRED: "ask again: {retry}",
         FailureReason.STORAGE_FULL: "make room on the disk, then: {retry}",

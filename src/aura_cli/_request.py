@@ -48,7 +48,8 @@ def request_of(arguments: Namespace, prompt: str) -> RunRequest:
 
 def executor_options(arguments: Namespace) -> dict[str, Any]:
     """Return the options for the executor: only what was given, so that each refuses what it does not know."""
-    given: dict[str, Any] = {name: getattr(arguments, name) for name in _OPTIONS if getattr(arguments, name) is not None}
+    texts = {name: getattr(arguments, name) for name in _OPTIONS}
+    given: dict[str, Any] = {name: text for name, text in texts.items() if text is not None}
     given |= {name: True for name in _SWITCHES if getattr(arguments, name)}
     if arguments.param:
         given["params"] = list(arguments.param)

@@ -15,7 +15,12 @@ from aura_contracts.events import EventRecord
 STAGES = {"Setup": "setup", "Cleanup": "cleanup"}
 """The stages whose process is a script, and what that is called."""
 
-_ENTRIES = {"message": "message", "tool_call": "tool_call", "error": "error", "permission_requested": "permission_request"}
+_ENTRIES = {
+    "message": "message",
+    "tool_call": "tool_call",
+    "error": "error",
+    "permission_requested": "permission_request",
+}
 """Actions that are logged of agents, and the type of the entry that they come from."""
 
 

@@ -69,7 +69,7 @@ class TextLines:
         cut = raw.rfind(b"\n") + 1
         parts: list[bytes] = []
         if cut:
-            lines = self._shown(b"%b%b" % (begun.rest, raw[: cut - 1]))
+            lines = self._shown(bytes(begun.rest) + raw[: cut - 1])
             begun.rest.clear()
             parts += (self._continue(source), lines.replace(b"\n", b"\n" + begun.prefix), b"\n")
             self._open = None
@@ -175,7 +175,7 @@ class JsonLines:
         cut = raw.rfind(b"\n") + 1
         said = b""
         if cut:
-            lines = b"%b%b" % (rest, raw[: cut - 1])
+            lines = bytes(rest) + raw[: cut - 1]
             rest.clear()
             self._broken.discard(source)
             said = self._encoder.encode_lines(_objects(str(source), lines, position))

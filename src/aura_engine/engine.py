@@ -128,15 +128,20 @@ class Engine:
         """Yield everything that happens about a task after position `after`, output included, in the order of the log.
 
         Ends when the task is settled; with `to_the_end`, of a task that this engine drives, it goes on while a human
-        is being asked, until the task has ended. Close it (``contextlib.aclosing``) when leaving earlier. Raises `StoreFull` or
-        `StoreReadOnly` when nothing can be recorded any more: whatever happens cannot be told then.
+        is being asked, until the task has ended. Close it (``contextlib.aclosing``) when leaving earlier. Raises
+        `StoreFull` or `StoreReadOnly` when nothing can be recorded any more: whatever happens cannot be told then.
         """
 
         async def is_settled() -> bool:
-            waits = to_the_end and task_id in self._drivers
-            return not (waits and (await self.view(task_id)).task.status in _WAITING) and await self._is_settled(task_id)
+            if to_the_end and task_id in self._drivers and (await self.view(task_id)).task.status in _WAITING:
+                return False
+            return await self._is_settled(task_id)
 
-        return follow(self.log, task_id, after, is_settled, lambda: self._stirred)
+        async def known() -> frozenset[StreamId]:
+            view = await self.view(task_id)
+            return view.streams | ({view.output} if view.output else frozenset())
+
+        return follow(self.log, task_id, after, is_settled, lambda: self._stirred, known)
 
     async def settled(self, task_id: TaskId) -> Task:
         """Wait until the task has ended, or nothing can be done for it before a human decides; return it.

@@ -1,7 +1,10 @@
 """Looking at a repository and its files, and recording work, with git commands."""
 
+import errno
 import os
 from collections.abc import Sequence
+
+import msgspec
 
 from aura_contracts.errors import GitFailed, NotARepository, OperationInProgress
 from aura_contracts.ports.git import Diff, Operation, RepositoryInfo, Status
@@ -52,16 +55,30 @@ def status(repository: Repository) -> Status:
         "status", "--porcelain=v2", "-z", "--untracked-files=all", "--no-renames", "--ignore-submodules=none"
     )
     found = parse_status(listed.out)
+    if listed.err:
+        hidden = _hidden_by_loops(repository).difference(found.conflicted)
+        found = msgspec.structs.replace(found, unstaged=tuple(sorted(hidden.union(found.unstaged))))
     folders = [path for path in found.untracked if path.endswith("/")]
     if not folders:
         return found
     own = {path for path in folders if _is_own_worktree(repository, path)}
-    return Status(
-        staged=found.staged,
-        unstaged=found.unstaged,
-        untracked=tuple(path for path in found.untracked if path not in own),
-        conflicted=found.conflicted,
-    )
+    return msgspec.structs.replace(found, untracked=tuple(path for path in found.untracked if path not in own))
+
+
+def _hidden_by_loops(repository: Repository) -> set[str]:
+    """Return the tracked files whose folder has become a symbolic link that leads in a circle.
+
+    They are gone, but ``git status`` only complains that it cannot look at them.
+    """
+    return {path for path in paths(repository.git("ls-files", "-z").out) if _is_in_loop(repository, path)}
+
+
+def _is_in_loop(repository: Repository, path: str) -> bool:
+    try:
+        os.lstat(os.path.join(repository.path, path))  # noqa: PTH118
+    except OSError as error:
+        return error.errno == errno.ELOOP
+    return False
 
 
 def _is_own_worktree(repository: Repository, path: str) -> bool:
@@ -69,16 +86,19 @@ def _is_own_worktree(repository: Repository, path: str) -> bool:
 
 
 def diff(repository: Repository, base: str, target: str | None, patch_limit: int | None) -> Diff:
-    """Return what leads from `base` to `target`, or to the files; with the patch where it has a limit."""
+    """Return what leads from `base` to `target`, or to the files; with the patch where it has a limit.
+
+    The files are entered in a scratch index, and what they hold in a scratch store of objects, before anything is
+    compared: so the summary and the patch are of one moment, also while an agent is at work.
+    """
     old = repository.resolve(base)
     if target is not None:
         new = repository.resolve(target)
         return _diff(repository, ("diff-tree", *_WHAT), (old, new), {}, patch_limit)
-    with repository.scratch_index() as scratch:
-        if unknown := [*others(repository), *unmerged(repository)]:
-            note_unknown(repository, unknown, scratch)
-        repository.on_files("update-index", "-q", "--refresh", codes=(0, 1), variables=scratch)
-        return _diff(repository, ("diff-index", *_WHAT), (old,), scratch, patch_limit)
+    with repository.scratch_index() as index, repository.scratch_objects() as objects:
+        scratch = index | objects
+        record_files(repository, scratch)
+        return _diff(repository, ("diff-index", "--cached", *_WHAT), (old,), scratch, patch_limit)
 
 
 def _diff(
@@ -102,17 +122,16 @@ def others(repository: Repository, variables: dict[str, str] | None = None) -> l
     return [path for path in paths(listed.out) if not path.endswith("/")]
 
 
-def unmerged(repository: Repository) -> list[str]:
-    """Return the paths in conflict."""
-    listed = paths(repository.git("ls-files", "-z", "--unmerged").out)
-    return sorted({entry.split("\t", 1)[1] for entry in listed})
+def make_room_for_folders(repository: Repository, commit: str) -> None:
+    """Remove symbolic links that are where `commit` has folders.
 
-
-def note_unknown(repository: Repository, unknown: Sequence[str], scratch: dict[str, str]) -> None:
-    """Enter files in the scratch index, empty: so that a diff of the files looks at them, whatever they hold."""
-    empty = repository.git("hash-object", "-t", "blob", "-w", "--stdin").text
-    entries = b"".join(f"100644 {empty}\t".encode() + os.fsencode(path) + b"\0" for path in unknown)
-    repository.on_files("update-index", "-z", "--replace", "--index-info", stdin=entries, variables=scratch)
+    Git looks through such a link when it asks whether a file needs to be written, and then takes the link away.
+    """
+    folders = repository.git("ls-tree", "-r", "-d", "-z", "--name-only", commit).out
+    for folder in sorted(paths(folders)):
+        place = os.path.join(repository.path, folder)  # noqa: PTH118
+        if os.path.islink(place):  # noqa: PTH114
+            os.unlink(place)  # noqa: PTH108
 
 
 # --- Recording work ---------------------------------------------------------------------------------------------------
@@ -120,8 +139,7 @@ def note_unknown(repository: Repository, unknown: Sequence[str], scratch: dict[s
 
 def stage(repository: Repository, chosen: Sequence[str]) -> None:
     """Stage the files that differ from the index: by list, which takes git as long as there are files, no longer."""
-    found = status(repository)
-    changed = {*found.unstaged, *found.untracked, *found.conflicted}
+    changed = _unrecorded(status(repository))
     if chosen:
         wanted = {path.rstrip("/") for path in chosen}
         changed = {path for path in changed if not wanted.isdisjoint(_with_folders(path))}
@@ -134,12 +152,39 @@ def _with_folders(path: str) -> list[str]:
     return ["/".join(parts[:end]) for end in range(1, len(parts) + 1)] + ["."]
 
 
+def record_files(repository: Repository, scratch: dict[str, str]) -> None:
+    """Make a scratch index hold what the files are now."""
+    update_index(repository, _unrecorded(status(repository)), scratch)
+
+
+def _unrecorded(found: Status) -> set[str]:
+    """Return the files that are not what the index says."""
+    return {*found.unstaged, *found.untracked, *found.conflicted}
+
+
 def update_index(repository: Repository, changed: set[str], variables: dict[str, str] | None = None) -> None:
-    """Put what the files are now into the index; repositories inside that are no submodules are left out."""
-    names = b"".join(os.fsencode(path) + b"\0" for path in sorted(changed) if not path.endswith("/"))
-    if names:
-        options = ("-z", "--add", "--remove", "--replace", "--stdin")
-        repository.on_files("update-index", *options, stdin=names, variables=variables)
+    """Put what the files are now into the index; repositories inside that are no submodules are left out.
+
+    What is below a symbolic link is no file of the repository: git takes nothing from there, so it is to be told that
+    the files are gone.
+    """
+    files = {path for path in changed if not path.endswith("/")}
+    links: dict[str, bool] = {}
+    gone = {path for path in files if _is_below_link(repository.path, path, links)}
+    for names, options in ((gone, ("--force-remove",)), (files - gone, ("--add", "--remove", "--replace"))):
+        if names:
+            stdin = b"".join(os.fsencode(path) + b"\0" for path in sorted(names))
+            repository.on_files("update-index", "-z", *options, "--stdin", stdin=stdin, variables=variables)
+
+
+def _is_below_link(top: str, path: str, known: dict[str, bool]) -> bool:
+    """Whether one of the folders that `path` is in is a symbolic link; `known` has the answers for folders."""
+    folder = path.rpartition("/")[0]
+    if not folder:
+        return False
+    if folder not in known:
+        known[folder] = _is_below_link(top, folder, known) or os.path.islink(os.path.join(top, folder))  # noqa: PTH114, PTH118
+    return known[folder]
 
 
 def commit(repository: Repository, message: str, *, allow_empty: bool) -> str | None:

@@ -47,7 +47,7 @@ def predict(repository: Repository, target: str, source: str) -> MergePrediction
 
 def _merge_trees(repository: Repository, ours: str, theirs: str) -> tuple[tuple[str, ...], str]:
     """Return the paths in conflict, and the tree that results where there are none."""
-    done = repository.git(
+    done = repository.on_files(
         "merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", ours, theirs, codes=(0, 1)
     )
     tree, *conflicts = paths(done.out)

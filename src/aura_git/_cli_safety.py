@@ -4,7 +4,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from aura_git._cli_files import others, status, update_index
+from aura_git._cli_files import make_room_for_folders, others, status, update_index
 from aura_git._parsing import paths
 from aura_git._repository import Repository
 from aura_git._snapshots import INDEX_MESSAGE, IndexPlace, index_place, read_place, write_message
@@ -50,6 +50,7 @@ def _take_ours(repository: Repository, scratch: dict[str, str]) -> None:
 def restore(repository: Repository, commit: str) -> None:
     found = repository.resolve(commit)
     index_tree = _index_tree(repository, found)
+    make_room_for_folders(repository, found)
     unsaved = others(repository)  # ignored files are in no snapshot, whatever the snapshot's .gitignore says of them
     repository.on_files("read-tree", "--reset", "-u", repository.tree(found))
     left = set(others(repository))

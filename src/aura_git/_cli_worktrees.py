@@ -9,7 +9,7 @@ from pathlib import Path
 from aura_contracts.errors import BranchInUse, DirtyWorktree, GitFailed, UnknownRevision, WorktreeExists
 from aura_contracts.ports.git import LinkedWorktree
 from aura_git import _layout
-from aura_git._cli_files import status
+from aura_git._cli_files import make_room_for_folders, status
 from aura_git._locking import merge_lock
 from aura_git._parsing import GITLINK, parse_worktrees, paths
 from aura_git._repository import Repository
@@ -145,15 +145,18 @@ def _directory_of(repository: Repository, path: str) -> str | None:
 
 
 def switch(repository: Repository, branch: str) -> None:
-    if repository.find_ref(f"refs/heads/{branch}") is None:
+    tip = repository.find_ref(f"refs/heads/{branch}")
+    if tip is None:
         raise UnknownRevision(repository=repository.path, revision=branch)
     here = os.path.realpath(repository.path)
     for user in users_of(repository, branch):
         if os.path.realpath(user) != here:
             raise BranchInUse(repository=repository.path, branch=branch, worktree=user)
     _forget_operation(Path(repository.git_dir))
+    make_room_for_folders(repository, tip)
     checkout = ("checkout", "-q", "-f", "--no-guess", branch, "--")
     try:
+        _look_at_all(repository)
         repository.on_files(*checkout)
     except GitFailed as failure:
         if "index file" not in failure.reason:
@@ -162,6 +165,18 @@ def switch(repository: Repository, branch: str) -> None:
         repository.on_files(*checkout)
     _clean(repository)
     _empty_submodules(repository)
+
+
+def _look_at_all(repository: Repository) -> None:
+    """Have git look again at files that it was told to take for unchanged, or for none of its business."""
+    entries = [(entry[0], entry[2:]) for entry in paths(repository.git("ls-files", "-v", "-z").out)]
+    for option, chosen in (
+        ("--no-assume-unchanged", [path for tag, path in entries if tag.islower()]),
+        ("--no-skip-worktree", [path for tag, path in entries if tag in "Ss"]),
+    ):
+        if chosen:
+            stdin = b"".join(os.fsencode(path) + b"\0" for path in chosen)
+            repository.git("update-index", "-z", option, "--stdin", stdin=stdin)
 
 
 def _forget_operation(git_dir: Path) -> None:

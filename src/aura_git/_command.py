@@ -21,10 +21,13 @@ from aura_git._environment import git_environment, with_settings
 _GRACE = 1.0
 """Seconds that git has to remove its lock files, once it was told to stop."""
 
-_LOCK_PATIENCE = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32)
-"""Pauses in seconds before a command is tried again whose lock another git holds."""
+_PATIENCE = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32)
+"""Pauses in seconds before a command is tried again that another git is in the way of."""
 
 _LOCKED = re.compile(r"Unable to create '(.+?\.lock)': File exists", re.DOTALL)
+_HALF_MADE = re.compile(r"failed to read (.+?)/commondir: ")
+"""What git says when it looks through the worktrees while another git is making one."""
+
 _REASON = re.compile(r"^(?:fatal|error): (.*)", re.MULTILINE)
 
 
@@ -79,13 +82,13 @@ class Command:
         if not search:
             environment["GIT_CEILING_DIRECTORIES"] = os.path.dirname(os.path.realpath(repo))  # noqa: PTH120
         argv = [self.executable, "-C", repo, *arguments]
-        pauses = iter(_LOCK_PATIENCE)
+        pauses = iter(_PATIENCE)
         while True:
             done = self._once(repo, argv, environment, stdin, limit)
             if done.code in codes or done.cut:
                 return done
             pause = next(pauses, None)
-            if pause is None or not _LOCKED.search(done.err):
+            if pause is None or not (_LOCKED.search(done.err) or _HALF_MADE.search(done.err)):
                 raise self.failure(repo, arguments, done)
             time.sleep(pause)
 
@@ -100,6 +103,13 @@ class Command:
                 command=command,
                 reason=f"{locked[1]} is there: another git is at work, or one was ended before it was done",
                 remedy=f"if no git is running there, remove {locked[1]} and try again",
+            )
+        if half_made := _HALF_MADE.search(done.err):
+            return GitFailed(
+                repository=repo,
+                command=command,
+                reason=f"{half_made[1]} is of a worktree that is only half made: a `git worktree add` was torn there",
+                remedy=f"if no git is running there, remove the folder {half_made[1]} and try again",
             )
         if "dubious ownership" in done.err:
             return GitFailed(

@@ -18,6 +18,7 @@ from aura_git._dulwich_files import Files
 from aura_git._dulwich_index import (
     IndexLock,
     Staged,
+    ignores_file,
     index_tree,
     is_clean,
     is_sparse,
@@ -229,7 +230,7 @@ def force(repo: Opened, lock: IndexLock, tree: ObjectID, *, spare: Iterable[str]
         staged = read_index(repo)
     except GitError:  # damaged: it is thrown away as all the rest is
         staged = Staged()
-    scanner = Scanner(repo, staged, submodules=False)
+    scanner = Scanner(repo, staged, submodules=False, hidden=True)
     scan = scanner.run()
     wanted = flatten(repo, tree)
     files = Files(repo, tree, force=True)
@@ -238,7 +239,7 @@ def force(repo: Opened, lock: IndexLock, tree: ObjectID, *, spare: Iterable[str]
         for path, entry in wanted.items()
         if path in staged.entries
         and path not in scan.modified
-        and not is_sparse(staged.entries[path])
+        and not ignores_file(staged.entries[path])
         and (staged.entries[path].mode, staged.entries[path].sha) == entry
     }
     _clean(repo.root, b"", wanted, _folders_of(wanted), {os.fsencode(path) for path in spare})

@@ -3,7 +3,7 @@
 A file is written beside its place and moved there, so that whoever looks sees the old or the new one, whole. Names that
 would lead out of the worktree, or into ``.git``, are refused, and so is writing through a symbolic link.
 """
-# ruff: noqa: PTH102, PTH104, PTH106, PTH108, PTH118, PTH123, PTH211
+# ruff: noqa: PTH102, PTH104, PTH106, PTH108, PTH114, PTH118, PTH123, PTH211
 # Names of files here are bytes, or text of any bytes: os.path, not pathlib.
 
 import errno
@@ -127,7 +127,12 @@ class Files:
         self._folders.add(folder)
 
     def remove(self, path: bytes, mode: int) -> None:
-        """Remove a file and the folders that are empty then. Submodules that hold something stay."""
+        """Remove a file and the folders that are empty then. Submodules that hold something stay.
+
+        What is below a symbolic link is somebody else's, and stays.
+        """
+        if _is_below_link(self._root, path):
+            return
         full = os.path.join(self._root, path)
         if mode == SUBMODULE:
             with suppress(OSError):
@@ -137,6 +142,11 @@ class Files:
                 os.unlink(full)
         remove_empty(self._root, path)
         self._folders = {b""}
+
+
+def _is_below_link(root: bytes, path: bytes) -> bool:
+    folder = path.rpartition(b"/")[0]
+    return bool(folder) and (os.path.islink(os.path.join(root, folder)) or _is_below_link(root, folder))
 
 
 def remove_empty(root: bytes, path: bytes) -> None:

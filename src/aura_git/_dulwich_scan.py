@@ -32,13 +32,14 @@ class Scan:
 
 
 class Scanner:
-    """One walk over the files of a worktree."""
+    """One walk over the files of a worktree. `hidden`: also those that git was told not to look at."""
 
-    def __init__(self, repo: Opened, staged: Staged, *, submodules: bool = True) -> None:
+    def __init__(self, repo: Opened, staged: Staged, *, submodules: bool = True, hidden: bool = False) -> None:
         self._repo = repo
         self._root = repo.root
         self.staged = self._staged = staged
         self._submodules = submodules
+        self._hidden = hidden
         self._conversion: Conversion | None = None
         self._executable = repo.flag(b"core", b"fileMode", default=True)
         self._ctime = repo.flag(b"core", b"trustctime", default=True)
@@ -50,7 +51,7 @@ class Scanner:
         """Walk; a folder that cannot be read is a `GitFailed` by way of its `OSError`."""
         self._walk(b"", base_rules(self._repo), ignored=False)
         for path, entry in self._staged.entries.items():
-            if path not in self._seen and not ignores_file(entry):
+            if path not in self._seen and (self._hidden or not ignores_file(entry)):
                 self.scan.modified[path] = None
         self.scan.untracked.sort()
         return self.scan
@@ -94,7 +95,7 @@ class Scanner:
         if stat.S_ISDIR(found.st_mode) and entry.mode != SUBMODULE:
             return False
         self._seen.add(path)
-        if ignores_file(entry):
+        if ignores_file(entry) and not self._hidden:
             return True
         if is_announced(entry):
             self.scan.modified[path] = self.entry_of(path, entry, found)

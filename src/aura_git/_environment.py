@@ -1,7 +1,8 @@
 """The environment that git runs in: the caller's, without what would change what a command does.
 
 The user's configuration stays in force where it says who they are, what they ignore, what filters their files need
-(`git-lfs`), which folders they trust. Everything else that would change a result is set here, by ``GIT_CONFIG_COUNT``
+(`git-lfs`), which folders they trust. Merge drivers, of the user or of the repository, are no filters: a merge would
+come out differently on each machine, and be predicted by a program nobody has asked for. Everything else that would change a result is set here, by ``GIT_CONFIG_COUNT``
 (git-config(1)), which wins over every file.
 """
 
@@ -66,6 +67,7 @@ _SETTINGS = {
     "merge.renameLimit": "7000",
     "merge.directoryRenames": "conflict",
     "merge.renormalize": "false",
+    "merge.default": "text",
     "merge.conflictStyle": "merge",
     "add.ignoreErrors": "false",
     # What else is touched.
@@ -78,6 +80,12 @@ _SETTINGS = {
     "checkout.workers": "0",
     "checkout.thresholdForParallelism": "100",
 }
+
+_MERGE_AS_TEXT = "git merge-file --marker-size=%L %A %O %B || exit 1"
+"""What takes the place of every merge driver: what git itself does with a file whose driver is not configured.
+
+It cannot be told to forget a driver. Its own ``merge-file`` leaves what it cannot merge (binary files) as it is.
+"""
 
 OF_THE_REPOSITORY = {"core.autocrlf": "false", "core.eol": "native"}
 """Settings that only the repository's own configuration may make, with what holds where it does not."""
@@ -110,6 +118,9 @@ def _configured(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def repository_settings(entries: Iterable[tuple[str, str, str]]) -> dict[str, str]:
-    """Return what `OF_THE_REPOSITORY` comes to, from all configuration: scope, key, value."""
-    own = {key: value for scope, key, value in entries if scope in {"local", "worktree"}}
-    return {name: own.get(name.lower(), default) for name, default in OF_THE_REPOSITORY.items()}
+    """Return what `OF_THE_REPOSITORY` comes to, from all configuration: scope, key, value; and no merge drivers."""
+    known = list(entries)
+    own = {key: value for scope, key, value in known if scope in {"local", "worktree"}}
+    drivers = {key for _, key, _ in known if key.startswith("merge.") and key.endswith(".driver")}
+    chosen = {name: own.get(name.lower(), default) for name, default in OF_THE_REPOSITORY.items()}
+    return chosen | dict.fromkeys(sorted(drivers), _MERGE_AS_TEXT)

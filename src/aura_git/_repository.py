@@ -55,7 +55,10 @@ class Repository:
         variables: Mapping[str, str] | None = None,
         limit: int | None = None,
     ) -> Completed:
-        """Run a git command that compares or writes files: with the line ends that the repository itself asks for."""
+        """Run a git command that compares, merges or writes files.
+
+        With the line ends that the repository itself asks for, and without anybody's merge drivers.
+        """
         return self._files_command.run(
             self.path, *arguments, stdin=stdin, codes=codes, variables=variables, limit=limit
         )
@@ -202,3 +205,14 @@ class Repository:
             if original.exists():
                 copy2(original, copy)
             yield {"GIT_INDEX_FILE": str(copy)}
+
+    @contextmanager
+    def scratch_objects(self) -> Iterator[dict[str, str]]:
+        """Give environment variables with which new objects are written to a place that is removed at the end.
+
+        It is called so that ``git gc`` removes what a crash leaves of it.
+        """
+        objects = str(Path(self.common_dir) / "objects")
+        with TemporaryDirectory(prefix="tmp_objdir-aura-", dir=objects) as folder:
+            escaped = objects.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+            yield {"GIT_OBJECT_DIRECTORY": folder, "GIT_ALTERNATE_OBJECT_DIRECTORIES": f'"{escaped}"'}

@@ -113,8 +113,8 @@ class Preparation:
         there, git_dir, marker = part.look(source.common_dir)
         if there is There.FOREIGN:
             raise part.in_the_way()
-        if there is There.UNMARKED:
-            self._require_own(part, source, git_dir)
+        if there is There.UNMARKED and not (git_dir and is_taken_over(self._git, part, source, git_dir)):
+            raise part.in_the_way()
         base = part.base_commit or (marker.base_commit if marker else "")
         if not base:
             base = start if tip is None else self._git.merge_base(source.top, start, tip) or start
@@ -137,15 +137,6 @@ class Preparation:
                 f"{repository.path} has no {what}", "name one that there is, see --target-branch"
             ) from error
 
-    def _require_own(self, part: Part, source: Source, git_dir: Path | None) -> None:
-        """Without a marker, a worktree is taken over if it is of the repository and has the workspace's branch."""
-        if git_dir is None or common_dir(git_dir) != source.common_dir:
-            raise part.in_the_way()
-        if is_half_made(git_dir):
-            return
-        if self._git.inspect(str(part.path)).branch != self._spec.branch:
-            raise part.in_the_way()
-
     # --- Making -------------------------------------------------------------------------------------------------------
 
     def _make(self, plan: _Plan) -> None:
@@ -154,7 +145,7 @@ class Preparation:
             plan.tip = git.ensure_branch(source.top, self._spec.branch, plan.start)
         there, git_dir, marker = part.look(source.common_dir)
         if there is There.BROKEN:
-            git.repair_worktrees(source.top, [str(part.path)])
+            git.repair_worktrees(source.top)  # named, it would have to have a link already
             there, git_dir, marker = part.look(source.common_dir)
         if there is There.OURS and marker is not None and not marker.ready:
             self._pool.remove(source, part.path)
@@ -244,6 +235,13 @@ class Preparation:
         with suppress(AuraError, OSError):
             return plan.tip == plan.base and not visible(self._git.status(str(plan.part.path)), marker).dirty
         return False
+
+
+def is_taken_over(git: Git, part: Part, source: Source, git_dir: Path) -> bool:
+    """Whether a worktree without a marker is the workspace's: of its repository, and on its branch or half made."""
+    if common_dir(git_dir) != source.common_dir:
+        return False
+    return is_half_made(git_dir) or git.inspect(str(part.path)).branch == part.spec.branch
 
 
 def prepare_in_place(git: Git, spec: WorkspaceSpec, parts: Sequence[Part]) -> PreparedWorkspace:

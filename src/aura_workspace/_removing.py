@@ -21,7 +21,7 @@ from aura_workspace._marker import FILE, Marker, read_marker
 from aura_workspace._merging import is_merged
 from aura_workspace._parts import Part, There, visible
 from aura_workspace._pool import Pool
-from aura_workspace._preparing import base_ref
+from aura_workspace._preparing import base_ref, is_taken_over
 
 
 class Removal:
@@ -66,7 +66,7 @@ class Removal:
             self._remove_without_repository(part)
             return
         there, git_dir, _ = part.look(source.common_dir)
-        unmarked = there is There.UNMARKED and git_dir is not None and common_dir(git_dir) == source.common_dir
+        unmarked = there is There.UNMARKED and git_dir is not None and is_taken_over(self._git, part, source, git_dir)
         if there in {There.OURS, There.BROKEN} or unmarked:
             self._pool.remove(source, part.path)
         elif there is There.NOTHING:

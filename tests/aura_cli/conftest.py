@@ -5,18 +5,29 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import anyio
 import pytest
+from scenario import AURA, Story, play
 
+from aura_engine.bootstrap import open_desk
+from aura_engine.machine import new_ids, now
+from aura_store.audit import checkpoint
 from command_line import call_aura
 
 
 @pytest.fixture(scope="session")
 def told(tmp_path_factory) -> Path:
-    """The file of a log that ``aura demo`` has written. Copy it, or only read it."""
+    """The file of a log that `scenario` was played on. Copy it, or only read it."""
     path = tmp_path_factory.mktemp("told") / "aura.db"
-    answer = call_aura("demo", "--store", f"sqlite:///{path}", "--quiet")
-    assert answer.code == 0, answer.err
+    anyio.run(_play, f"sqlite:///{path}")
     return path
+
+
+async def _play(url: str) -> None:
+    ids = new_ids()
+    async with open_desk(url, clock=now, ids=ids) as desk:
+        await play(Story(desk, lambda step: None))
+        await checkpoint(desk.log, actor=AURA, clock=now, command_id=ids())
 
 
 @pytest.fixture

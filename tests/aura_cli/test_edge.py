@@ -37,7 +37,7 @@ ALLOWED = {
     # what a program gets that does not say otherwise
     "aura_engine/machine.py": {"os.environ", "getpass.getuser"},
     # processes of their own
-    "aura_executors/_scripted_agent.py": {"os.environ", "sys.argv", "sys.stdin"},
+    "aura_executors/_scripted_agent.py": {"os.environ", "sys.argv", "sys.stdin", "Path.cwd"},
     "aura_executors/supervisor.py": {"os.environ", "sys.argv", "sys.stdin"},
 }
 

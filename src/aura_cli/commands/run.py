@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 from aura_cli._arguments import finish, number, pair, seconds, truth
 
 if TYPE_CHECKING:
+    from aura_cli._following import Manner
     from aura_cli._settings import Settings
     from aura_cli._terminal import Terminal
     from aura_contracts.ids import TaskId
+    from aura_contracts.task import Task
     from aura_engine.engine import Engine
     from aura_engine.requests import RunRequest
 
@@ -59,7 +61,7 @@ def _add_place(parser: ArgumentParser) -> None:
 def _add_agent(parser: ArgumentParser) -> None:
     group = parser.add_argument_group("the agent", "given to the executor, which refuses what it does not know")
     group.add_argument("--session", metavar="ID", help="the agent's session to go on with")
-    group.add_argument("--resume-latest", action="store_true", help="go on with the newest session of this executor here")
+    group.add_argument("--resume-latest", action="store_true", help="go on with the newest session of this executor")
     group.add_argument("--base-command", metavar="CMD", help="the program to run")
     group.add_argument(
         "--param", metavar="ARG", action="append", default=[], help="an argument of it; may begin with -; repeatable"
@@ -129,9 +131,7 @@ def run(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int
     return anyio.run(_run, arguments, request, settings, terminal)
 
 
-async def _run(
-    arguments: Namespace, request: "RunRequest", settings: "Settings", terminal: "Terminal"
-) -> int:
+async def _run(arguments: Namespace, request: "RunRequest", settings: "Settings", terminal: "Terminal") -> int:
     from aura_cli._engine import engine_of
     from aura_cli._following import beginning_of, follow
 
@@ -172,11 +172,25 @@ async def _cut_off(engine: "Engine", request: "RunRequest") -> "TaskId | None":
 
 
 async def _resuming(engine: "Engine", request: "RunRequest") -> "RunRequest":
-    """Return the request with the newest session of the same executor in the same folder."""
-    raise NotImplementedError
+    """Return the request with the newest session of the same executor. Raises `InvalidInput` when there is none."""
+    import attrs
+
+    from aura_cli._reading import sessions
+    from aura_contracts.errors import InvalidInput
+
+    for execution in reversed(await sessions(engine.log)):
+        if execution.executor == request.executor:
+            return attrs.evolve(request, session_id=execution.session_id)
+    reason = f"{request.executor} has no session to go on with"
+    raise InvalidInput(field="resume-latest", reason=reason, remedy="aura session list shows what there is")
 
 
 def _manner(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> "Manner":
+    """Return how the run is followed: on a terminal with a human at it, it may ask right here."""
     from aura_cli._following import Manner
 
-    return Manner(wait=arguments.wait, review=arguments.review)
+    asks = arguments.wait and not arguments.no_tui
+    hint = f" --store {settings.store}" if settings.store_given else ""
+    return Manner(
+        wait=arguments.wait, keyboard=terminal.keyboard if asks else None, review=arguments.review, hint=hint
+    )

@@ -1,6 +1,6 @@
 """Watching: everything that happens about one task, in the order of the log, output included."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 
 import anyio
@@ -20,9 +20,9 @@ PAGE = 8
 class Membership:
     """Tells which events are about a task, from the events themselves. Grows with what they name."""
 
-    def __init__(self, task_id: TaskId) -> None:
+    def __init__(self, task_id: TaskId, known: Iterable[StreamId] = ()) -> None:
         self._task_id = task_id
-        self._streams: set[StreamId] = {task_id, workspace_of(task_id)}
+        self._streams: set[StreamId] = {task_id, workspace_of(task_id), *known}
 
     def has(self, record: EventRecord) -> bool:
         """Whether `record` is about the task; to be asked about every event in the order of the log."""
@@ -30,7 +30,8 @@ class Membership:
         if record.stream_id not in self._streams:
             if not self._is_named_in(event):
                 return False
-            self._streams.add(record.stream_id)
+            if not event.topic.startswith("agent."):  # which goes on with other tasks
+                self._streams.add(record.stream_id)
         if isinstance(event, ExecutionQueued):
             self._streams |= {lease_of(event.execution_id), output_stream(event.execution_id)}
         return True
@@ -47,13 +48,14 @@ async def follow(
     after: int,
     is_settled: Callable[[], Awaitable[bool]],
     activity: Callable[[], anyio.Event],
+    known: Callable[[], Awaitable[Iterable[StreamId]]],
 ) -> AsyncGenerator[EventRecord, None]:
-    """Yield what happens about a task after position `after`, as it does.
+    """Yield what happens about a task after position `after`, as it does; `known` returns the streams it has by now.
 
     Ends when all was yielded and `is_settled`; that is asked again after each event that is no output, and when the
     event that `activity` returns is set.
     """
-    members = Membership(task_id)
+    members = Membership(task_id, await known() if after else ())
     doubt = True
     while True:
         stirred = activity()

@@ -8,7 +8,7 @@ import pytest
 
 from aura_contracts.errors import NotARepository, UnknownRevision
 from aura_contracts.ports.git import ChangeKind, FileChange, Git, Operation, Status
-from aura_git.testing.repositories import Conformance, MakeGit, Scratch, weird_names
+from aura_git.testing.repositories import LINK_TARGETS, Conformance, MakeGit, Scratch, weird_names
 
 VALID = ["main", "a/b", "aura/0192-fix-it", "ä", "a.b", "a@b", "x-", "a{b", "@a", os.fsdecode(b"\xe9"), "heads", "v1.0"]
 INVALID = [
@@ -96,7 +96,7 @@ class LookingConformance(Conformance):
         outer.commit("with submodule", {"file": "x\n"})
         return outer
 
-    @pytest.mark.parametrize("name", ["with space", "new\nline", "ä"])
+    @pytest.mark.parametrize("name", ["with space", "new\nline", "ä", 'a "quoted" one', "back\\slash", "co:lon"])
     def test_repositories_may_be_called_anything(self, git: Git, repo: Scratch, tmp_path: Path, name: str) -> None:
         moved = Scratch(tmp_path / name, repo.environment)
         repo.path.rename(moved.path)
@@ -104,6 +104,8 @@ class LookingConformance(Conformance):
         assert (info.worktree, info.git_dir) == (str(moved), str(moved.path / ".git"))
         moved.write("new")
         assert git.status(str(moved)).untracked == ("new",)
+        moved.write("README", "changed\n")
+        assert [change.path for change in git.diff(str(moved), "HEAD").files] == ["README", "new"]
 
     def test_where_there_is_no_repository_everything_says_so(self, git: Git, tmp_path: Path) -> None:
         for path in (tmp_path, tmp_path / "missing"):
@@ -296,6 +298,20 @@ class LookingConformance(Conformance):
         found = make_git(environment).status(str(repo))
         assert found.untracked == ("src/.gitignore", "src/deep/top", "src/kept.log", "top")
 
+    @pytest.mark.parametrize("target", LINK_TARGETS)
+    def test_what_was_in_a_folder_that_became_a_link_is_gone(
+        self, git: Git, repo: Scratch, tmp_path: Path, target: str
+    ) -> None:
+        self.make_link_of_folder(repo, tmp_path, target)
+        assert git.status(str(repo)) == Status(unstaged=("dir/a", "dir/sub/b"), untracked=("dir",))
+        assert [(change.path, change.kind) for change in git.diff(str(repo), "HEAD").files] == [
+            ("dir", ChangeKind.ADDED),
+            ("dir/a", ChangeKind.DELETED),
+            ("dir/sub/b", ChangeKind.DELETED),
+        ]
+        (repo.path / ".gitignore").write_text("dir\n")
+        assert git.status(str(repo)) == Status(unstaged=(".gitignore", "dir/a", "dir/sub/b"))
+
     def test_changes_in_a_submodule_are_unstaged_changes(self, git: Git, with_submodule: Scratch) -> None:
         assert git.status(str(with_submodule)) == Status()
         with_submodule.write("sub/README", "changed\n")
@@ -456,6 +472,25 @@ class LookingConformance(Conformance):
         assert [change.path for change in git.diff(str(repo), base).files] == ["second", "third"]
         os.utime(repo.path / "README", (1_000_000_000, 1_000_000_000))
         assert [change.path for change in git.diff(str(repo), base).files] == ["second", "third"]
+
+    def test_diff_to_the_files_does_not_ask_the_index(self, git: Git, repo: Scratch) -> None:
+        repo.commit("more", {"same": "x\n", "changed": "x\n"})
+        repo.git("rm", "-q", "--cached", "same", "changed")
+        repo.write("changed", "x\ny\n")
+        repo.write("announced", "1\n")
+        repo.git("add", "--intent-to-add", "announced")
+        repo.write("staged and gone")
+        repo.git("add", "staged and gone")
+        (repo.path / "staged and gone").unlink()
+        objects = set((repo.path / ".git" / "objects").rglob("*"))
+        found = git.diff(str(repo), "HEAD", patch=True)
+        assert found.files == (
+            FileChange(path="announced", kind=ChangeKind.ADDED, added=1, removed=0),
+            FileChange(path="changed", kind=ChangeKind.MODIFIED, added=1, removed=0),
+        )
+        assert found.patch is not None
+        assert b"same" not in found.patch
+        assert set((repo.path / ".git" / "objects").rglob("*")) == objects
 
     def test_diff_to_the_files_in_the_middle_of_a_merge(self, git: Git, repo: Scratch) -> None:
         self.make_conflict(repo, "merge")

@@ -112,6 +112,30 @@ class MergingConformance(Conformance):
         assert (repo.path / "link").is_symlink()
         assert os.access(repo.path / "exe", os.X_OK)
 
+    @pytest.mark.parametrize("whose", ["the repository's", "the user's"])
+    @pytest.mark.parametrize("content", ["a\nb\nc\n", b"\0a\n"], ids=["text", "binary"])
+    def test_merge_drivers_are_not_run(
+        self, git: Git, repo: Scratch, tmp_path: Path, whose: str, content: str | bytes
+    ) -> None:
+        file = ("--file", str(tmp_path / "home" / ".gitconfig")) if whose == "the user's" else ()
+        for name in ("mine", "Other.one = two"):
+            repo.git("config", *file, f"merge.{name}.driver", f"touch '{tmp_path}/sprung'")
+        repo.git("config", *file, "merge.default", "mine")
+        repo.git("config", *file, "merge.mine.recursive", "Other.one = two")
+        base = repo.commit("base", {".gitattributes": "x merge=mine\n", "x": content, "y": content})
+        repo.git("checkout", "-q", "-b", "work")
+        repo.commit("theirs", {"x": b"theirs " + repo.show(base, "x"), "y": b"theirs " + repo.show(base, "y")})
+        repo.git("checkout", "-q", "main")
+        repo.commit("ours", {"x": b"ours " + repo.show(base, "x"), "y": b"ours " + repo.show(base, "y")})
+        before = repo.state()
+        assert git.predict_merge(str(repo), "main", "work").conflicts == ("x", "y")
+        for style in STYLES:
+            with pytest.raises(MergeConflict) as conflict:
+                git.merge(str(repo), source="work", target_branch="main", style=style, message="m")
+            assert conflict.value.paths == ("x", "y")
+        assert repo.state() == before
+        assert not (tmp_path / "sprung").exists()
+
     def test_a_file_against_a_folder_is_a_conflict(self, git: Git, repo: Scratch) -> None:
         repo.git("checkout", "-q", "-b", "work")
         repo.commit("theirs", {"x/file": "a\n"})

@@ -14,7 +14,23 @@ from aura_contracts.errors import (
     UnknownRevision,
 )
 from aura_contracts.ports.git import Git, Status
-from aura_git.testing.repositories import Conformance, MakeGit, Scratch, weird_names
+from aura_contracts.workspace import MergeStyle
+from aura_git.testing.repositories import LINK_TARGETS, Conformance, MakeGit, Scratch, weird_names
+
+
+HOOKS = (
+    "commit-msg",
+    "post-checkout",
+    "post-commit",
+    "post-index-change",
+    "post-merge",
+    "post-rewrite",
+    "pre-commit",
+    "pre-merge-commit",
+    "prepare-commit-msg",
+    "reference-transaction",
+    "update",
+)
 
 
 class RecordingConformance(Conformance):
@@ -215,6 +231,20 @@ class RecordingConformance(Conformance):
         git.commit(str(repo), "two", allow_empty=True)
         assert repo.git("log", "-1", "--format=%an %ae %cn %ce") == "Local local@example.org Local local@example.org"
 
+    @pytest.mark.parametrize("target", LINK_TARGETS)
+    def test_stage_takes_a_folder_that_became_a_link(
+        self, git: Git, repo: Scratch, tmp_path: Path, target: str
+    ) -> None:
+        self.make_link_of_folder(repo, tmp_path, target)
+        git.stage(str(repo), ["dir/a"])
+        assert repo.names(repo.git("write-tree")) == [".gitignore", "README", "dir/sub/b", "src/app.py"]
+        git.stage(str(repo))
+        assert git.status(str(repo)) == Status(staged=("dir", "dir/a", "dir/sub/b"))
+        commit = git.commit(str(repo), "link")
+        assert commit is not None
+        assert repo.names(commit) == [".gitignore", "README", "dir", "src/app.py"]
+        assert repo.porcelain() == ""
+
     def test_ten_thousand_names_are_no_burden(self, git: Git, repo: Scratch) -> None:
         for number in range(3000):
             repo.write(f"many/{number % 50}/a-rather-long-name-for-a-file-that-makes-the-list-long-{number}", "")
@@ -321,6 +351,44 @@ class RecordingConformance(Conformance):
         assert (merged.changed, merged.checkout) == (True, where)
         assert hostile.status(where) == Status()
         hostile.remove_worktree(where, linked)
+        assert not (tmp_path / "sprung").exists()
+
+    def test_hooks_and_monitors_of_the_repository_are_not_run(self, git: Git, repo: Scratch, tmp_path: Path) -> None:
+        """Not those of a single worktree either, whose configuration comes last of all."""
+        trap = tmp_path / "trap"
+        trap.write_text(f"#!/bin/sh\necho $0 >> '{tmp_path}/sprung'\nexit 1\n")
+        trap.chmod(0o755)
+        (tmp_path / "hooks").mkdir()
+        for hook in HOOKS:
+            (tmp_path / "hooks" / hook).symlink_to(trap)
+        where, linked = str(repo), Scratch(tmp_path / "linked", repo.environment)
+        git.ensure_branch(where, "work", "main")
+        git.ensure_branch(where, "next", "main")
+        settings = {"core.hooksPath": str(tmp_path / "hooks"), "core.fsmonitor": str(trap)}
+        repo.git("config", "extensions.worktreeConfig", "true")
+        for key, value in settings.items():
+            repo.git("config", key, value)
+            repo.git("config", "--worktree", key, value)
+        git.add_worktree(where, str(linked), "work")
+        for key, value in settings.items():
+            linked.git("config", "--worktree", key, value)
+        (tmp_path / "sprung").unlink(missing_ok=True)  # our own `git config` may have asked the monitor
+        linked.write("new")
+        assert git.status(str(linked)) == Status(untracked=("new",))
+        git.stage(str(linked))
+        assert git.commit(str(linked), "new")
+        linked.write("README", "changed\n")
+        assert git.diff(str(linked), "main", patch=True).files
+        saved = git.snapshot(str(linked), "refs/aura/saved", "m")
+        git.switch_worktree(str(linked), "next")
+        git.restore(str(linked), saved)
+        for style in MergeStyle:
+            git.merge(where, source="work", target_branch="main", style=style, message="m")
+        git.move_worktree(where, str(linked), str(tmp_path / "moved"))
+        git.remove_worktree(where, str(tmp_path / "moved"), force=True)
+        git.add_detached_worktree(where, str(tmp_path / "pool"), "main")
+        git.prune_worktrees(where)
+        git.delete_branch(where, "work", repo.commit_of("work"))
         assert not (tmp_path / "sprung").exists()
 
     def test_the_repositorys_own_line_ends_are_kept(self, git: Git, repo: Scratch, tmp_path: Path) -> None:

@@ -30,6 +30,9 @@ WEIRD_NAMES = (
 )
 """Names that a program gets wrong that quotes, splits or decodes them."""
 
+LINK_TARGETS = ("the same", "other content", "nothing", "itself")
+"""What a symbolic link may lead to that has taken the place of a folder, see `Conformance.make_link_of_folder`."""
+
 USER = {
     "GIT_AUTHOR_NAME": "Una",
     "GIT_AUTHOR_EMAIL": "una@example.org",
@@ -216,6 +219,22 @@ class Conformance:
         copy = Scratch(folder / "repo", environment)
         copy.git("update-index", "--refresh")
         return copy
+
+    def make_link_of_folder(self, repo: Scratch, outside: Path, target: str) -> Path:
+        """Commit ``dir/a`` and ``dir/sub/b``, then have a link in the place of ``dir``; return what it leads to."""
+        repo.commit("folder", {"dir/a": "a\n", "dir/sub/b": "b\n"})
+        (repo.path / "dir").rename(outside / "target")
+        match target:
+            case "other content":
+                (outside / "target" / "a").write_text("A\n")
+            case "nothing":
+                shutil.rmtree(outside / "target")
+            case "itself":
+                shutil.rmtree(outside / "target")
+                (repo.path / "dir").symlink_to("dir")
+                return repo.path / "dir"
+        (repo.path / "dir").symlink_to(outside / "target")
+        return outside / "target"
 
     @pytest.fixture
     def bare(self, repo: Scratch, tmp_path: Path) -> Scratch:

@@ -7,7 +7,7 @@ import pytest
 
 from aura_contracts.errors import UnknownRevision
 from aura_contracts.ports.git import Git, Operation, Status
-from aura_git.testing.repositories import Conformance, Scratch, weird_names
+from aura_git.testing.repositories import LINK_TARGETS, Conformance, Scratch, weird_names
 
 REF = "refs/aura/snapshots/one"
 
@@ -161,6 +161,24 @@ class SafetyConformance(Conformance):
         repo.git("reset", "-q", "--hard")
         git.restore(str(repo), commit)
         assert dict(repo.files()) == before
+
+    @pytest.mark.parametrize("target", LINK_TARGETS)
+    def test_a_folder_that_became_a_link_comes_and_goes(
+        self, git: Git, repo: Scratch, tmp_path: Path, target: str
+    ) -> None:
+        first = repo.head
+        outside = self.make_link_of_folder(repo, tmp_path, target)
+        there = sorted(outside.rglob("*")) if outside.is_dir() else []
+        link = git.snapshot(str(repo), REF, "m")
+        assert repo.names(link) == [".gitignore", "README", "dir", "src/app.py"]
+        git.restore(str(repo), repo.head)
+        assert repo.porcelain() == ""
+        assert repo.read("dir/sub/b") == "b\n"
+        git.restore(str(repo), link)
+        assert (repo.path / "dir").is_symlink()
+        git.restore(str(repo), first)
+        assert not os.path.lexists(repo.path / "dir")
+        assert (sorted(outside.rglob("*")) if outside.is_dir() else []) == there
 
     def test_what_is_ignored_now_survives_a_snapshot_that_did_not_ignore_it(self, git: Git, repo: Scratch) -> None:
         commit = git.snapshot(str(repo), REF, "m")

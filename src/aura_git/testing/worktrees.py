@@ -9,7 +9,7 @@ import pytest
 
 from aura_contracts.errors import BranchInUse, DirtyWorktree, GitError, GitFailed, UnknownRevision, WorktreeExists
 from aura_contracts.ports.git import Git, Status
-from aura_git.testing.repositories import Conformance, Scratch
+from aura_git.testing.repositories import LINK_TARGETS, Conformance, Scratch
 
 
 class WorktreeConformance(Conformance):
@@ -182,6 +182,35 @@ class WorktreeConformance(Conformance):
         assert (linked.path / "untracked").exists()
         git.switch_worktree(str(linked), "work")
         assert not (linked.path / "untracked").exists()
+
+    @pytest.mark.parametrize("target", LINK_TARGETS)
+    def test_switch_puts_folders_back_that_became_links(
+        self, git: Git, repo: Scratch, linked: Scratch, tmp_path: Path, target: str
+    ) -> None:
+        outside = self.make_link_of_folder(linked, tmp_path, target)
+        there = sorted(outside.rglob("*")) if outside.is_dir() else []
+        git.switch_worktree(str(linked), "work")
+        assert linked.porcelain() == ""
+        assert linked.read("dir/a") == "a\n"
+        git.ensure_branch(str(repo), "next", "main")
+        (linked.path / "dir").rename(tmp_path / "moved away")
+        (linked.path / "dir").symlink_to(tmp_path / "moved away")
+        git.switch_worktree(str(linked), "next")
+        assert dict(linked.files()) == dict(repo.files())
+        assert (tmp_path / "moved away" / "sub" / "b").exists()
+        assert (sorted(outside.rglob("*")) if outside.is_dir() and target != "itself" else []) == there
+
+    @pytest.mark.parametrize("option", ["--assume-unchanged", "--skip-worktree"])
+    def test_switch_throws_away_what_git_was_told_not_to_look_at(
+        self, git: Git, repo: Scratch, linked: Scratch, option: str
+    ) -> None:
+        linked.git("update-index", option, "README", "src/app.py")
+        linked.write("README", "hidden\n")
+        (linked.path / "src" / "app.py").unlink()
+        git.switch_worktree(str(linked), "work")
+        assert dict(linked.files()) == dict(repo.files())
+        linked.write("README", "changed\n")
+        assert git.status(str(linked)) == Status(unstaged=("README",))
 
     def test_switch_writes_only_what_differs(self, git: Git, repo: Scratch, linked: Scratch) -> None:
         repo.commit("more", {"src/app.py": "other\n"})

@@ -1,0 +1,83 @@
+"""A process with an engine of its own, for one run: ``python run_driver.py ORDER``; says on stdout how it went.
+
+ORDER and what is said are JSON. ORDER: `url`, `home`, `request` (fields of `RunRequest`), `grace`; `cancel_at`, a text
+upon which the task is called off once it was written; `witness`, a file that is told each event once it was seen;
+`resume`, to go on with what is unfinished instead. Said: `status`, `failure`, `error` (with its class) when the engine
+raised one, and `peak`, the most memory that this process had (bytes).
+
+The executor ``hasty`` is ``custom``, for agents that are not to be asked twice: interrupted, they have 0.2 s to leave.
+"""
+
+import json
+import resource
+import sys
+from contextlib import aclosing, nullcontext
+from pathlib import Path
+from typing import Any
+
+import anyio
+import attrs
+import msgspec
+
+from aura_contracts.errors import AuraError
+from aura_contracts.output import OutputRecorded
+from aura_contracts.ports.executors import AgentRun, Launch
+from aura_contracts.ports.processes import InterruptPlan
+from aura_contracts.task import RetryPolicy
+from aura_engine.bootstrap import open_engine
+from aura_engine.runtime.directory import unfinished_tasks
+from aura_executors.custom import CustomExecutor
+
+
+class HastyExecutor(CustomExecutor):
+    name = "hasty"
+
+    def launch(self, run: AgentRun) -> Launch:
+        return attrs.evolve(super().launch(run), interrupt=InterruptPlan(0.2, 0.2))
+
+
+def peak_memory() -> int:
+    """Return the most resident memory in bytes that this program had, not counting whoever started it."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+
+
+async def begin(engine: Any, order: dict[str, Any]) -> Any:
+    """Return the id of the task to follow."""
+    if order.get("resume"):
+        (task_id,) = await unfinished_tasks(engine.runtime.desk)
+        return task_id
+    request = order["request"]
+    retry = RetryPolicy(**request.pop("retry", {"max_attempts": 1}))
+    return (await engine.run(request.pop("prompt", "Work"), retry=retry, **request)).id
+
+
+async def run(order: dict[str, Any]) -> dict[str, Any]:
+    said: dict[str, Any] = {}
+    cancel_at = order.get("cancel_at", "").encode()
+    witness = Path(order["witness"]).open("a") if "witness" in order else nullcontext()  # noqa: ASYNC230, SIM115
+    options = {"home": order["home"], "user": "alice", "grace": order.get("grace", 30.0)}
+    with witness as told:
+        try:
+            async with open_engine(order["url"], executors=[HastyExecutor()], **options) as engine:
+                task_id = await begin(engine, order)
+                async with aclosing(engine.follow(task_id)) as records:
+                    async for record in records:
+                        if told is not None:
+                            told.write(f"{record.position} {record.stream_id} {record.event.topic}\n")
+                        output = isinstance(record.event, OutputRecorded)
+                        if cancel_at and output and any(cancel_at in chunk.raw for chunk in record.event.chunks):
+                            await engine.tasks.cancel(task_id, "enough")
+                task = (await engine.view(task_id)).task
+                said |= {"status": str(task.status), "failure": msgspec.to_builtins(task.failure)}
+        except AuraError as error:
+            said["error"] = {"type": type(error).__name__, "code": error.code, "message": str(error)}
+    return said
+
+
+if __name__ == "__main__":
+    answer = anyio.run(run, json.loads(sys.argv[1]))
+    sys.stdout.write(json.dumps({**answer, "peak": peak_memory()}) + "\n")

@@ -1,0 +1,369 @@
+"""Agents that misbehave, and machines that fail them: each ends in a typed failure, and nothing is left behind.
+
+Each run has an engine in a process of its own (`run_driver.py`), so that its memory, and that of the supervisors, can
+be told. Every process that it starts carries a mark in its environment, by which it is found wherever it went.
+``AURA_DEEP=1`` plays the full size as well: 2 GiB without a newline.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import anyio
+import attrs
+import pytest
+
+from aura_contracts.failures import RETRYABLE, FailureReason
+from aura_contracts.output import OutputRecorded, OutputSource
+from aura_contracts.workspace import WorkspaceStatus
+from aura_engine.bootstrap import open_engine
+from aura_store import open_log
+from aura_store.audit import verify
+from repositories import branches, content, make_repository, worktrees
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found through /proc")
+
+DRIVER = Path(__file__).parent / "run_driver.py"
+DEEP = os.environ.get("AURA_DEEP") == "1"
+PATIENCE = 900.0 if DEEP else 60.0
+MEMORY = 200 * 1024 * 1024
+MIB = 1024 * 1024
+
+
+@attrs.define
+class Ended:
+    """How a run ended, as the driver says it."""
+
+    status: str = ""
+    failure: dict | None = None
+    error: dict | None = None
+    peak: int = 0
+    supervisors: int = 0
+    """The most memory that a supervisor had."""
+
+    @property
+    def reason(self):
+        return FailureReason(self.failure["reason"]) if self.failure else None
+
+    @property
+    def message(self):
+        return self.failure["message"] if self.failure else ""
+
+
+@attrs.define
+class Site:
+    """A repository, a store and a home, and runs on them."""
+
+    root: Path
+    store: Path
+    home: Path
+    mark: str = attrs.field(factory=lambda: uuid.uuid4().hex)
+
+    @property
+    def repository(self):
+        return self.root / "app"
+
+    @property
+    def url(self):
+        return f"sqlite:///{self.store / 'aura.db'}"
+
+    @property
+    def witness(self):
+        return self.root / "witness"
+
+    def run(self, script, *, before=(), grace=30.0, cancel_at="", resume=False, **request):
+        """Have `script` work as the agent, and wait for the end; `before` are words to put before the program's."""
+        options = {"base_command": "sh", "params": ["-c", script]}
+        asked = {"executor": "hasty", "options": options, "repositories": [str(self.repository)], "approval": "auto"}
+        order = {"url": self.url, "home": str(self.home), "grace": grace, "witness": str(self.witness)}
+        order |= {"request": {**asked, **request}, "cancel_at": cancel_at, "resume": resume}
+        words = [*before, sys.executable, str(DRIVER), json.dumps(order)]
+        environment = {**os.environ, "AURA_TEST_MARK": self.mark}
+        process = subprocess.Popen(
+            words, env=environment, cwd=self.root, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+        )
+        supervisors = self._watch(process)
+        answer = process.stdout.read()
+        process.stdout.close()
+        assert process.returncode == 0, answer
+        return Ended(**json.loads(answer), supervisors=supervisors)
+
+    def _watch(self, process):
+        """Wait for the end; return the most memory that a supervisor had meanwhile. What it says fits into the pipe."""
+        peak, deadline = 0, time.monotonic() + PATIENCE
+        while process.poll() is None:
+            assert time.monotonic() < deadline, "it hangs"
+            peak = max([peak, *(_peak(pid) for pid in self.processes() if "supervisor" in _command(pid))])
+            time.sleep(0.05)
+        return peak
+
+    def processes(self):
+        """Return the ids of all processes that carry the mark."""
+        return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if self.mark in _read(pid, "environ")]
+
+    def check_processes(self, patience=PATIENCE):
+        """What runs comes to its end by itself."""
+        deadline = time.monotonic() + patience
+        while left := self.processes():
+            assert time.monotonic() < deadline, [_command(pid) for pid in left]
+            time.sleep(0.02)
+
+    def records(self):
+        """Return all records, once the log was found in order and to hold all that anybody was told of."""
+        return anyio.run(self._records)
+
+    async def _records(self):
+        async with open_log(self.url, read_only=True) as log:
+            report = await verify(log)
+            assert report.first_bad is None, report.first_bad
+            records = [record async for record in log.read()]
+        stored = {f"{record.position} {record.stream_id} {record.event.topic}" for record in records}
+        assert stored.issuperset(self.witness.read_text().splitlines()), "what was told is kept"
+        return records
+
+    def written(self, source=OutputSource.STDOUT):
+        """Yield what was written, piece by piece."""
+        for record in self.records():
+            if isinstance(record.event, OutputRecorded):
+                yield from (chunk.raw for chunk in record.event.chunks if chunk.source is source)
+
+    def check_clean(self, *, recorded=0):
+        """No process, nothing kept of one, and no worktree but `recorded` ones of which the log knows; clear those."""
+        self.check_processes()
+        assert list((self.home / "processes").iterdir()) == []
+        for workspace in anyio.run(self._clear, recorded):
+            assert workspace.status is WorkspaceStatus.REMOVED
+        if self.repository.exists():
+            assert worktrees(self.repository) == []
+        assert not [path for path in (self.home / "workspaces").rglob("README")]
+
+    async def _clear(self, expected):
+        async with open_engine(self.url, home=self.home, user="alice") as engine:
+            there = [workspace.id for workspace in await engine.workspaces.all()]
+            assert len(there) == expected
+            return [await engine.workspaces.clean(one) for one in there]
+
+
+def _read(pid, name):
+    try:
+        return Path(f"/proc/{pid}/{name}").read_bytes().decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def _command(pid):
+    return _read(pid, "cmdline").replace("\0", " ")
+
+
+def _peak(pid):
+    found = re.search(r"VmHWM:\s*(\d+) kB", _read(pid, "status"))
+    return int(found[1]) * 1024 if found else 0
+
+
+@pytest.fixture
+def site(tmp_path):
+    made = Site(tmp_path, tmp_path, tmp_path / "home")
+    make_repository(made.repository)
+    yield made
+    for pid in made.processes():
+        os.kill(pid, signal.SIGKILL)
+
+
+def check_memory(ended):
+    print(f"\nmemory: engine {ended.peak / MIB:.0f} MiB, supervisor {ended.supervisors / MIB:.0f} MiB")  # noqa: T201 - the figures, with `pytest -s`
+    assert 0 < ended.peak < MEMORY
+    assert 0 < ended.supervisors < MEMORY
+
+
+# --- Agents that do not want to leave ---------------------------------------------------------------------------------
+
+STAY = "while :; do sleep 1; done"
+STUBBORN = f"""
+trap '' INT TERM HUP
+( ( ( setsid sh -c '{STAY}' & {STAY} ) & {STAY} ) & {STAY} ) > /dev/null 2>&1 &
+"""
+"""Children, three deep and one of them in a session of its own, that ignore what can be ignored."""
+
+
+def test_children_that_ignore_signals_end_with_the_task_that_is_cancelled(site):
+    ended = site.run(f"{STUBBORN} echo working; {STAY}", cancel_at="working")
+    assert ended.status == "cancelled"
+    check_memory(ended)
+    site.check_processes(patience=5)
+    site.check_clean(recorded=1)
+
+
+def test_children_that_ignore_signals_end_with_their_parent_that_is_done(site):
+    ended = site.run(f"{STUBBORN} echo more > new.txt")
+    assert (ended.status, ended.failure) == ("completed", None)
+    site.check_processes(patience=5)
+    site.check_clean()
+    assert content(site.repository, "main", "new.txt") == "more"
+
+
+def test_an_agent_that_closes_its_output_is_not_taken_for_one_that_ended(site):
+    ended = site.run("exec >&- 2>&-; sleep 1; echo more > new.txt")
+    assert (ended.status, ended.failure) == ("completed", None)
+    assert content(site.repository, "main", "new.txt") == "more"
+    site.check_clean()
+
+
+@pytest.mark.parametrize(
+    ("script", "limit", "message"),
+    [
+        pytest.param(f"exec >&- 2>&-; {STAY}", {"idle_timeout": 0.5}, "wrote nothing for 0.5 s", id="closed output"),
+        pytest.param(f"{STUBBORN} {STAY}", {"idle_timeout": 0.5}, "wrote nothing for 0.5 s", id="silence"),
+        pytest.param(f"{STUBBORN} yes", {"timeout": 1.0}, "ran for more than 1 s", id="endless"),
+    ],
+)
+def test_time_limits_end_an_agent(site, script, limit, message):
+    ended = site.run(script, **limit)
+    assert (ended.status, ended.reason) == ("failed", FailureReason.TIMEOUT)
+    assert message in ended.message
+    check_memory(ended)
+    site.check_clean(recorded=1)
+
+
+# --- Agents that fail -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+def test_an_agent_that_is_killed_says_by_which_signal(site, number):
+    ended = site.run(f"echo more > new.txt; kill -{number} $$")
+    assert (ended.status, ended.reason, ended.failure["signal"]) == ("failed", FailureReason.AGENT_ERROR, number)
+    assert f"signal {number}" in ended.message
+    site.check_clean(recorded=1)
+
+
+def test_an_agent_that_is_not_there_says_what_to_do(site):
+    ended = site.run("", options={"base_command": "no-such-program"}, retry={"max_attempts": 3})
+    assert (ended.status, ended.reason) == ("failed", FailureReason.EXECUTABLE_NOT_FOUND)
+    assert "no-such-program" in ended.message
+    assert FailureReason.EXECUTABLE_NOT_FOUND not in RETRYABLE
+    site.check_clean(recorded=1)
+
+
+# --- Agents that write much -------------------------------------------------------------------------------------------
+
+
+def test_a_million_lines_are_kept_in_order(site):
+    lines = 1_000_000
+    ended = site.run(f"seq {lines}")
+    assert (ended.status, ended.failure) == ("completed", None)
+    check_memory(ended)
+    site.check_clean()
+    expected = "".join(f"{number}\n" for number in range(1, lines + 1)).encode()
+    assert b"".join(site.written()) == expected
+
+
+def test_output_without_a_newline_ends_at_the_limit(site):
+    ended = site.run(f"{STUBBORN} yes | tr -d '\\n'", output_limit=24 * MIB)
+    assert (ended.status, ended.reason) == ("failed", FailureReason.OUTPUT_LIMIT)
+    assert f"more than {24 * MIB} bytes" in ended.message
+    check_memory(ended)
+    assert sum(map(len, site.written())) == 24 * MIB
+    site.check_clean(recorded=1)
+
+
+@pytest.mark.skipif(not DEEP, reason="writes 2 GiB: set AURA_DEEP=1 to run it")
+@pytest.mark.parametrize("limit", [None, 4096 * MIB])
+def test_two_gibibytes_without_a_newline(site, limit):
+    size = 2048 * MIB
+    began = time.monotonic()
+    more = {} if limit is None else {"output_limit": limit}
+    ended = site.run(f"head -c {size} /dev/zero | tr '\\0' x", **more)
+    print(f"\n{time.monotonic() - began:.0f} s, {(site.store / 'aura.db').stat().st_size / MIB:.0f} MiB in the store")  # noqa: T201 - the figures, with `pytest -s`
+    check_memory(ended)
+    if limit is None:
+        assert (ended.status, ended.reason) == ("failed", FailureReason.OUTPUT_LIMIT)
+        assert sum(map(len, site.written())) == 512 * MIB
+    else:
+        assert (ended.status, ended.failure) == ("completed", None)
+        assert sum(map(len, site.written())) == size
+    site.check_clean(recorded=1 if limit is None else 0)
+
+
+# --- What is deleted under an agent -----------------------------------------------------------------------------------
+
+
+def test_the_repository_is_deleted(site):
+    ended = site.run(f"echo more > new.txt; rm -rf '{site.repository}'", retry={"max_attempts": 2, "base_delay": 0.01})
+    assert (ended.status, ended.reason) == ("failed", FailureReason.WORKSPACE_ERROR)
+    assert str(site.repository) in ended.message
+    site.check_clean(recorded=1)
+
+
+def test_the_worktree_is_deleted(site):
+    ended = site.run('rm -rf "$PWD"', retry={"max_attempts": 2, "base_delay": 0.01})
+    assert (ended.status, ended.reason) == ("failed", FailureReason.WORKSPACE_ERROR)
+    assert str(site.home / "workspaces") in ended.message
+    site.check_clean(recorded=1)
+
+
+def test_the_home_is_deleted(site):
+    ended = site.run(f"rm -rf '{site.home}'; echo gone; {STAY}")
+    assert ended.status == "failed"
+    site.check_processes()
+    site.records()
+
+
+# --- A full disk ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def _may_mount():
+    words = ["unshare", "-m", "sh", "-c", "mount -t tmpfs -o size=1m none /mnt"]
+    if shutil.which("unshare") is None or subprocess.run(words, check=False, capture_output=True).returncode:
+        pytest.skip("a small disk cannot be made: needs Linux, and root")
+
+
+@pytest.fixture
+def small_disk(_may_mount, tmp_path):
+    """A folder to mount a small disk at, and a shell program that does so, and keeps a copy of what was on it."""
+    (tmp_path / "small").mkdir()
+    return tmp_path / "small"
+
+
+def on_a_small_disk(folder, size, after=""):
+    """Return the words that run a program with a disk of `size` at `folder`, which is copied to ``folder.kept``."""
+    keep = f'code=$?; {after} cp -a "{folder}/." "{folder}.kept"; exit $code'
+    return ["unshare", "-m", "sh", "-c", f'mount -t tmpfs -o size={size} none "{folder}"; "$@"; {keep}', "sh"]
+
+
+def test_the_disk_of_the_store_is_full(site, small_disk):
+    site.store = small_disk
+    ended = site.run(f"{STUBBORN} yes", before=on_a_small_disk(small_disk, "3m"), grace=0.5)
+    assert ended.error is not None, ended
+    assert ended.error["type"] == "StoreFull"
+    check_memory(ended)
+    site.check_processes()
+    site.store = Path(f"{small_disk}.kept")
+    assert site.records(), "what was acknowledged is there, and in order"
+
+
+def test_the_disk_of_the_home_is_full(site, small_disk):
+    site.home = small_disk
+    ended = site.run(f"{STUBBORN} yes", before=on_a_small_disk(small_disk, "2m"))
+    assert (ended.status, ended.reason) == ("failed", FailureReason.STORAGE_FULL)
+    assert "No space left" in ended.message
+    check_memory(ended)
+    site.check_processes()
+    site.records()
+
+
+def test_an_agent_fills_the_disk(site, small_disk):
+    site.home = small_disk
+    script = "cat /dev/zero > big 2> /dev/null; true"
+    ended = site.run(script, before=on_a_small_disk(small_disk, "4m"))
+    assert (ended.status, ended.reason) == ("failed", FailureReason.WORKSPACE_ERROR)
+    assert "No space left" in ended.message
+    site.check_processes()
+    assert branches(site.repository) > {"main"}
+    site.records()
