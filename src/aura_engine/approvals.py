@@ -103,7 +103,7 @@ class Approvals:
 
     async def _apply(self, unit: Unit, approval: Approval) -> None:
         """Add what follows for the task. What needs a look at files first is left to the task's driver."""
-        about_work = approval.kind in (ApprovalKind.PLAN, ApprovalKind.CHANGES)
+        about_work = approval.kind in (ApprovalKind.PLAN, ApprovalKind.CHANGES, ApprovalKind.DECOMPOSITION)
         if approval.status is ApprovalStatus.PENDING or approval.task_id is None or not about_work:
             return
         view = await view_in(unit, approval.task_id)

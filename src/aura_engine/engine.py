@@ -115,6 +115,10 @@ class Engine:
             group.start_soon(self._run_driver, driver)
         return True
 
+    async def is_driven(self, task_id: TaskId) -> bool:
+        """Whether an engine has taken the task on: this one, or another one on the same log."""
+        return task_id in self._drivers or await self._locks.held_elsewhere(_lock_of(task_id))
+
     async def drive_unfinished(self) -> Sequence[TaskId]:
         """Take on all tasks that no engine has and of which something is to be done; return them."""
         unfinished = await unfinished_tasks(self.runtime.desk)
@@ -173,7 +177,9 @@ class Engine:
             return view.conflict is not None and view.conflict.status is ApprovalStatus.PENDING
         if view.task.status in _ENDED:
             return not driven and (view.lease is None or view.lease.status is LeaseStatus.CLOSED)
-        return not driven and (view.execution is None or not await self._locks.held_elsewhere(_lock_of(task_id)))
+        if view.execution is None:
+            return True  # nothing of it is for an engine to do
+        return not driven and not await self._locks.held_elsewhere(_lock_of(task_id))
 
     # --- The seeds' words ---------------------------------------------------------------------------------------------
 

@@ -149,6 +149,7 @@ class SpoolReader:
         self._folder = folder
         self._file = -1
         self._offset = 0
+        self._segment = 0
         self._number = 0
         """The number of the record at the offset."""
 
@@ -195,14 +196,16 @@ class SpoolReader:
         return first[0]
 
     def _open(self, first: int) -> bool:
-        """Go on in the segment that begins with record `first`, if there is one."""
+        """Go on in the segment that begins with record `first`, if there is one and it is not open already."""
+        if first == self._segment:
+            return False
         path = os.path.join(self._folder, segment_name(first))
         try:
             file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError):
             return False
         self.close()
-        self._file, self._offset, self._number = file, 0, first
+        self._file, self._offset, self._segment, self._number = file, 0, first, first
         return True
 
     def _records(self, block: bytes) -> list[Record]:

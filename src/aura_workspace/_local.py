@@ -58,6 +58,7 @@ class LocalWorkspaces:
     # --- The life of a workspace --------------------------------------------------------------------------------------
 
     def describe(self, path: str) -> RepositoryDescription:
+        path = os.path.abspath(path)  # noqa: PTH100 - without following symbolic links; git does that
         try:
             info = self._git.inspect(path)
         except NotARepository:

@@ -1,6 +1,7 @@
 """Random work in one repository, seen by both backends: they say the same, and patches and merges come out the same.
 
-`AURA_GIT_SEEDS` is how many histories are tried (default 6; each takes about a second).
+The environment variable `AURA_GIT_SEEDS` is how many histories are tried, each in less than a second; by default 3, and
+with `AURA_DEEP` 60.
 """
 
 import os
@@ -19,7 +20,7 @@ from aura_contracts.workspace import MergeStyle
 from aura_git import CommandLineGit, DulwichGit
 from aura_git.testing.repositories import Scratch
 
-SEEDS = int(os.environ.get("AURA_GIT_SEEDS", "6"))
+SEEDS = int(os.environ.get("AURA_GIT_SEEDS", "60" if os.environ.get("AURA_DEEP") else "3"))
 FILES = (
     "a",
     "b",
@@ -53,7 +54,7 @@ class Chaos:
 
     def _change(self, path: Path) -> None:
         match self.random.randrange(7):
-            case 0 if path.is_dir():
+            case 0 if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             case 0:
                 path.unlink()
@@ -65,8 +66,8 @@ class Chaos:
                 lines = path.read_bytes().split(b"\n")
                 lines[self.random.randrange(len(lines))] = b"edit %d" % self.random.randrange(9)
                 path.write_bytes(b"\n".join(lines))
-            case 4 if not path.exists():
-                path.symlink_to("nowhere")
+            case 4 if not os.path.lexists(path):
+                path.symlink_to(self.random.choice(("nowhere", "dir", "b", "../dir", "sub")))
             case _:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(self._content())

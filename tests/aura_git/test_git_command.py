@@ -143,6 +143,13 @@ def test_a_lock_that_goes_away_is_waited_for(tmp_path: Path, environment: dict[s
     assert len((tmp_path / "calls").read_text().split()) == 3
 
 
+def test_a_worktree_that_another_git_is_making_is_waited_for(tmp_path: Path, environment: dict[str, str]) -> None:
+    text = f"echo x >> {tmp_path}/calls; [ $(wc -l < {tmp_path}/calls) -gt 2 ] && exit 0"
+    busy = f"{text}; echo 'fatal: failed to read .git/worktrees/x/commondir: Success' >&2; exit 128"
+    assert Command(script(tmp_path / "git", busy), environment, 5).run(str(tmp_path), "worktree").code == 0
+    assert len((tmp_path / "calls").read_text().split()) == 3
+
+
 def test_another_users_repository_is_explained(tmp_path: Path, environment: dict[str, str]) -> None:
     text = "echo \"fatal: detected dubious ownership in repository at '/x'\" >&2; exit 128"
     with pytest.raises(GitFailed, match=r"safe\.directory"):

@@ -1,6 +1,6 @@
 """Every example that the documentation shows is run, and does what it says.
 
-- ``python`` blocks are programs; a ``text`` block right behind one is what it prints.
+- ``python`` blocks are programs, run in a repository with a commit; a ``text`` block right behind one is what it prints.
 - ``console`` blocks with lines that begin with ``$`` are sessions: each command is run in one shell, and what is shown
   behind it is what it prints, on both streams; ``...`` stands for anything within a line.
 - ``console`` blocks without ``$`` are commands to copy. The set-up commands are run by ``.ci/run`` in a fresh clone;
@@ -19,6 +19,8 @@ from typing import NamedTuple
 import pytest
 
 from command_line import AURA, ENVIRONMENT
+from repositories import ENVIRONMENT as GIT
+from repositories import make_repository
 
 ROOT = Path(__file__).parents[2]
 
@@ -53,6 +55,11 @@ SESSIONS = [block for block in BLOCKS if block.language == "console" and block.t
 COMMANDS = [block for block in BLOCKS if block.language == "console" and block not in SESSIONS]
 
 
+def surroundings(folder: Path) -> dict[str, str]:
+    """Return the environment of a reader called alice, whose data is kept in `folder`."""
+    return ENVIRONMENT | GIT | {"AURA_HOME": str(folder / "home"), "AURA_USER": "alice"}
+
+
 def output_of(program: Block) -> str | None:
     """Return what a program is said to print: the text block behind it, if there is one."""
     behind = BLOCKS[BLOCKS.index(program) + 1 :]
@@ -76,8 +83,8 @@ def test_the_documentation_shows_programs_and_sessions():
 def test_a_program_does_what_is_said(program, tmp_path):
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program.text],
-        cwd=tmp_path,
-        env=ENVIRONMENT,
+        cwd=make_repository(tmp_path / "here"),
+        env=surroundings(tmp_path),
         capture_output=True,
         text=True,
         encoding="utf-8",
@@ -97,7 +104,7 @@ def test_a_session_goes_as_it_is_shown(session, tmp_path):
     done = subprocess.run(
         ["bash", "-c", f"exec 2>&1; set -eu\n{script}"],
         cwd=tmp_path,
-        env=ENVIRONMENT | {"PATH": f"{Path(AURA).parent}:{ENVIRONMENT['PATH']}", "PYTHONUTF8": "1"},
+        env=surroundings(tmp_path) | {"PATH": f"{Path(AURA).parent}:{ENVIRONMENT['PATH']}", "PYTHONUTF8": "1"},
         stdout=subprocess.PIPE,
         text=True,
         encoding="utf-8",

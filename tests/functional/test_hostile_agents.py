@@ -100,13 +100,17 @@ class Site:
         peak, deadline = 0, time.monotonic() + PATIENCE
         while process.poll() is None:
             assert time.monotonic() < deadline, "it hangs"
-            peak = max([peak, *(_peak(pid) for pid in self.processes() if "supervisor" in _command(pid))])
+            peak = max([peak, *map(_peak, self.supervisors())])
             time.sleep(0.05)
         return peak
 
+    def supervisors(self):
+        """Return the ids of all supervisors: they have no environment, and name the folder of their process."""
+        return [pid for pid in _pids() if f"{self.home}/processes/" in _command(pid)]
+
     def processes(self):
-        """Return the ids of all processes that carry the mark."""
-        return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if self.mark in _read(pid, "environ")]
+        """Return the ids of all processes that carry the mark, and of their supervisors."""
+        return [*self.supervisors(), *(pid for pid in _pids() if self.mark in _read(pid, "environ"))]
 
     def check_processes(self, patience=PATIENCE):
         """What runs comes to its end by itself."""
@@ -142,13 +146,17 @@ class Site:
             assert workspace.status is WorkspaceStatus.REMOVED
         if self.repository.exists():
             assert worktrees(self.repository) == []
-        assert not [path for path in (self.home / "workspaces").rglob("README")]
+        assert not list((self.home / "workspaces").rglob("README"))
 
     async def _clear(self, expected):
         async with open_engine(self.url, home=self.home, user="alice") as engine:
             there = [workspace.id for workspace in await engine.workspaces.all()]
             assert len(there) == expected
             return [await engine.workspaces.clean(one) for one in there]
+
+
+def _pids():
+    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
 
 
 def _read(pid, name):

@@ -128,7 +128,7 @@ async def _show(arguments: Namespace, settings: "Settings", terminal: "Terminal"
     ]
     terminal.out.write(printable("\n".join(lines)) + "\n")
     if patch:
-        terminal.out.write(f"\n{printable(patch)}\n")
+        terminal.out.write(f"\n{printable(patch.rstrip())}\n")
     return 0
 
 

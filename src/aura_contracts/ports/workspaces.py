@@ -108,7 +108,10 @@ class Workspaces(Protocol):
     """A place where workspaces are kept."""
 
     def describe(self, path: str) -> RepositoryDescription:
-        """Say what there is at `path`. Raises `NotARepository` only for a folder that does not exist."""
+        """Say what there is at `path`, relative to where the worker was started.
+
+        Raises `NotARepository` only for a folder that does not exist.
+        """
         ...
 
     def prepare(self, spec: WorkspaceSpec) -> PreparedWorkspace:

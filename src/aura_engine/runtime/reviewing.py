@@ -149,6 +149,8 @@ async def decided(runtime: Runtime, unit: Unit, view: View, approval: Approval) 
     """Add to `unit` what follows from `approval`, whose status may be one that the unit itself decides on."""
     task, approval_id = view.task, ApprovalId(approval.id)
     match approval.status:
+        case ApprovalStatus.APPROVED | ApprovalStatus.EXPIRED if approval.granted and _splits(approval):
+            await _split(unit, view, approval_id)
         case ApprovalStatus.APPROVED | ApprovalStatus.EXPIRED if approval.granted:
             await unit.handle(task.id, ApproveTask(approval_id=approval_id, notes=approval.feedback))
             if approval.kind is ApprovalKind.PLAN:
@@ -167,6 +169,32 @@ async def decided(runtime: Runtime, unit: Unit, view: View, approval: Approval) 
             await _give_up(unit, view, Failure(FailureReason.APPROVAL_REJECTED, "the question was withdrawn"))
     if view.agent is not None and view.agent.status is AgentStatus.WAITING_FOR_APPROVAL:
         await unit.handle(view.agent.id, ResumeAgent(task_id=TaskId(task.id)))
+
+
+def _splits(approval: Approval) -> bool:
+    return approval.kind is ApprovalKind.DECOMPOSITION
+
+
+async def _split(unit: Unit, view: View, approval_id: ApprovalId) -> None:
+    """Create the subtasks that were approved; the agent is free for one of them, or for something else."""
+    task, agent = view.task, view.agent
+    await unit.handle(task.id, DecomposeTask(approval_id=approval_id))
+    for part in task.proposed_subtasks:
+        create = CreateTask(
+            task_id=part.task_id,
+            title=part.title,
+            description=part.description,
+            priority=part.priority,
+            parent_id=TaskId(task.id),
+            project=task.project,
+            agent_type=part.agent_type,
+            approval_mode=task.approval_mode,
+            reviewers=reviewers_of(task),
+            retry=task.retry,
+        )
+        await unit.handle(part.task_id, create)
+    if agent is not None and agent.current_task_id == task.id:
+        await unit.handle(agent.id, ReleaseAgent(task_id=TaskId(task.id), outcome=Outcome.UNASSIGNED))
 
 
 async def _revise(runtime: Runtime, unit: Unit, view: View, approval: Approval) -> None:

@@ -1,5 +1,6 @@
 """The part of the conformance suite about branches, refs, staging and committing."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -245,9 +246,11 @@ class RecordingConformance(Conformance):
         assert repo.names(commit) == [".gitignore", "README", "dir", "src/app.py"]
         assert repo.porcelain() == ""
 
-    def test_ten_thousand_names_are_no_burden(self, git: Git, repo: Scratch) -> None:
-        for number in range(3000):
-            repo.write(f"many/{number % 50}/a-rather-long-name-for-a-file-that-makes-the-list-long-{number}", "")
+    def test_more_names_than_a_command_line_holds(self, git: Git, repo: Scratch) -> None:
+        length = os.pathconf(repo.path, "PC_PATH_MAX") // 2
+        folder = "/".join(["a-rather-long-name-for-a-folder-that-makes-the-list-of-names-long"] * (length // 66))
+        for number in range(min(os.sysconf("SC_ARG_MAX") // len(folder) + 1, 3000)):
+            repo.write(f"{folder}/{number}", "")
         git.stage(str(repo))
         assert git.commit(str(repo), "many")
         assert git.status(str(repo)) == Status()
