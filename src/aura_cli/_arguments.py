@@ -19,7 +19,7 @@ COMMANDS = {
     "demo": "the whole lifecycle on a throw-away repository with a scripted agent, and proof that its replay agrees",
     "task": "tasks: create, list, show, assign, follow up, cancel, retry, decompose, move",
     "approval": "what waits for a human: list, show, approve, reject, delegate",
-    "agent": "the pool of agents: add, list, show, disable",
+    "agent": "the pool of agents: add, list, show, disable, enable",
     "workspace": "worktrees and their safety copies: list, show, diff, snapshot, restore, clean, warm",
     "executors": "the adapters, whether their agents are installed, what they can do",
     "session": "sessions of agents that can be gone on with",
@@ -46,7 +46,7 @@ environment:
 exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted; of an agent that fails, its own
 """
 
-_VERBATIM = {"run": ("--param",)}
+_VERBATIM = {"run": ("--param",), "task": ("--param",)}
 """Options by command whose value is the next word, whatever it begins with: ``--param -lc``, which `argparse` refuses.
 """
 

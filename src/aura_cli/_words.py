@@ -100,6 +100,16 @@ def state_data(aggregate: str, state: State, **more: Any) -> dict[str, Any]:
     return {"id": state.id, "aggregate": aggregate, "status": state.status, **more, "state": msgspec.to_builtins(state)}
 
 
+def plain(state: State, **more: Any) -> dict[str, Any]:
+    """Return a thing as data whose fields are those of its state, ``id`` and ``status`` among them."""
+    return {**msgspec.to_builtins(state), **more}
+
+
+def counted(number: int, thing: str) -> str:
+    """Return how many things there are: ``1 task``, ``2 tasks``."""
+    return f"{number:,} {thing}{'s' * (number != 1)}"
+
+
 def state_lines(state: State) -> Iterable[str]:
     """Yield the fields of a state that say something, a line each."""
     fields = {name: value for name, value in msgspec.to_builtins(state).items() if not says_nothing(value)}

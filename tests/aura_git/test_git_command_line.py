@@ -93,9 +93,7 @@ class TestCommandLine(Conformance):
         git.switch_worktree(str(tmp_path / "linked"), "work")
         assert git.status(str(tmp_path / "linked")) == Status()
 
-    def test_a_worktree_that_was_torn_while_it_was_made_is_named(
-        self, git: Git, repo: Scratch, tmp_path: Path
-    ) -> None:
+    def test_a_worktree_that_was_torn_while_it_was_made_is_named(self, git: Git, repo: Scratch, tmp_path: Path) -> None:
         git.add_detached_worktree(str(repo), str(tmp_path / "linked"), "main")
         folder = repo.path / ".git" / "worktrees" / "linked"
         (folder / "commondir").write_text("")

@@ -3,7 +3,7 @@
 from typing import Any
 
 from aura_contracts.actors import agent as agent_actor
-from aura_contracts.agent import AgentStatus, PauseAgent, ResumeAgent
+from aura_contracts.agent import AgentStatus, Outcome, PauseAgent, ReleaseAgent, ResumeAgent
 from aura_contracts.approval import (
     Approval,
     ApprovalKind,
@@ -26,6 +26,8 @@ from aura_contracts.task import (
     ApproveTask,
     BlockTask,
     CompleteTask,
+    CreateTask,
+    DecomposeTask,
     FailTask,
     RejectTask,
     RequestTaskChanges,
@@ -151,6 +153,7 @@ async def decided(runtime: Runtime, unit: Unit, view: View, approval: Approval) 
     match approval.status:
         case ApprovalStatus.APPROVED | ApprovalStatus.EXPIRED if approval.granted and _splits(approval):
             await _split(unit, view, approval_id)
+            return
         case ApprovalStatus.APPROVED | ApprovalStatus.EXPIRED if approval.granted:
             await unit.handle(task.id, ApproveTask(approval_id=approval_id, notes=approval.feedback))
             if approval.kind is ApprovalKind.PLAN:
