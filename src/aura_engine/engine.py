@@ -34,7 +34,7 @@ from aura_contracts.approval import (
 )
 from aura_contracts.errors import AggregateNotFound, AuraError, EngineClosed, StoreFull, StoreReadOnly
 from aura_contracts.events import EventRecord
-from aura_contracts.ids import ApprovalId, StreamId, TaskId
+from aura_contracts.ids import ApprovalId, ExecutionId, StreamId, TaskId
 from aura_contracts.lease import LeaseStatus
 from aura_contracts.ports.locks import Locks
 from aura_contracts.task import ExecutionStarted, Task, TaskStatus
@@ -43,7 +43,7 @@ from aura_engine.requests import RunRequest
 from aura_engine.runtime.context import ENGINE, Runtime
 from aura_engine.runtime.directory import unfinished_tasks
 from aura_engine.runtime.driver import Driver
-from aura_engine.runtime.permissions import answer
+from aura_engine.runtime.permissions import answer, questions_of
 from aura_engine.runtime.views import View, load_view
 from aura_engine.runtime.watching import follow
 from aura_engine.tasks import Tasks
@@ -76,6 +76,7 @@ class Engine:
         self._drive_all = drive_all
         self._group: TaskGroup | None = None
         self._drivers: dict[TaskId, Driver] = {}
+        self._defects: dict[TaskId, Exception] = {}
         self._listeners: dict[StreamId, Driver] = {}
         self._stirred = anyio.Event()
         runtime.gateway.on_change = self._wake_all
@@ -94,8 +95,13 @@ class Engine:
         """Start a task, see `run`."""
         self._require_open()
         task_id = TaskId(self.runtime.desk.ids())
-        await self._locks.acquire(_lock_of(task_id))
-        task = await self.tasks.begin(task_id, request)
+        await self._locks.acquire(_lock_of(task_id))  # before anybody else can see it
+        try:
+            task = await self.tasks.begin(task_id, request)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self._locks.release(_lock_of(task_id))
+            raise
         await self.drive(task_id)
         return task
 
@@ -112,7 +118,9 @@ class Engine:
         if task_id not in self._drivers:
             driver = Driver(self.runtime, task_id, self._listen, self._stir)
             self._drivers[task_id] = driver
+            self._defects.pop(task_id, None)
             group.start_soon(self._run_driver, driver)
+            group.start_soon(self._attend_all, task_id)
         return True
 
     async def is_driven(self, task_id: TaskId) -> bool:
@@ -126,9 +134,7 @@ class Engine:
 
     # --- Watching -----------------------------------------------------------------------------------------------------
 
-    def follow(
-        self, task_id: TaskId, after: int = 0, *, to_the_end: bool = False
-    ) -> AsyncGenerator[EventRecord, None]:
+    def follow(self, task_id: TaskId, after: int = 0, *, to_the_end: bool = False) -> AsyncGenerator[EventRecord, None]:
         """Yield everything that happens about a task after position `after`, output included, in the order of the log.
 
         Ends when the task is settled; with `to_the_end`, of a task that this engine drives, it goes on while a human
@@ -168,6 +174,8 @@ class Engine:
     async def _is_settled(self, task_id: TaskId) -> bool:
         view = await self.view(task_id)
         driven = task_id in self._drivers
+        if task_id in self._defects:
+            raise self._defects[task_id]
         for trouble in (self._drivers[task_id].trouble, self.runtime.gateway.trouble) if driven else ():
             if isinstance(trouble, StoreFull | StoreReadOnly):
                 raise trouble
@@ -270,6 +278,15 @@ class Engine:
             except AuraError as error:
                 _LOG.debug("approval %s did not expire: %s", approval_id, error)
 
+    async def _attend_all(self, task_id: TaskId) -> None:
+        """See that questions are answered which an agent asked before this engine had its task."""
+        view = await load_view(self.runtime.desk, task_id)
+        if view is None or view.execution is None or view.execution.ended_at is not None:
+            return
+        for approval_id, _, _ in await questions_of(self.runtime, ExecutionId(view.execution.id)):
+            if (await self._approval(approval_id)).status is ApprovalStatus.PENDING:
+                self._require_open().start_soon(self._attend, approval_id)
+
     async def _approval(self, approval_id: ApprovalId) -> Approval:
         approval = await self.runtime.desk.get(APPROVAL, approval_id)
         assert isinstance(approval, Approval), "its stream has begun"
@@ -278,6 +295,9 @@ class Engine:
     async def _run_driver(self, driver: Driver) -> None:
         try:
             await driver.run()
+        except Exception as error:  # noqa: BLE001 - a defect: it stops this task, and is told to who watches it
+            _LOG.exception("task %s is not driven any more", driver.task_id)
+            self._defects[driver.task_id] = error
         finally:
             self._drivers.pop(driver.task_id, None)
             for stream_id in [sid for sid, listener in self._listeners.items() if listener is driver]:

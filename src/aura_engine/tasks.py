@@ -102,13 +102,15 @@ class Tasks:
         workspace = await self._workspace(
             task_id, title, request.repositories, request.target_branch, request.copy, in_place=request.in_place
         )
-        for _ in range(_ATTEMPTS):
+        attempts = _ATTEMPTS
+        while True:
             try:
                 async with self._runtime.desk.unit(self._user) as unit:
                     return await self._begin(unit, task_id, title, request, workspace)
             except VersionConflict:  # somebody else took the idle agent
-                continue
-        raise AssertionError("each conflict is another engine's success, and they end")
+                attempts -= 1
+                if not attempts:
+                    raise
 
     async def _begin(
         self, unit: Unit, task_id: TaskId, title: str, request: RunRequest, workspace: RequestWorkspace | None
@@ -142,12 +144,19 @@ class Tasks:
         agent_type: AgentType | None = None,
         executor: str | None = None,
         plan: RunPlan | None = None,
+        repositories: Sequence[str] = (),
+        in_place: bool = False,
+        target_branch: str = "",
+        copy: Sequence[str] = (),
         actor: Actor | None = None,
     ) -> Task:
         """Give a task to an agent: the one named, or an idle one of this type or executor; have it start.
 
-        A task without a workspace is only assigned: an agent outside of AURA works on it, and submits a proposal.
+        A task that was created without `repositories` gets its workspace from those given here. Without any it is only
+        assigned: an agent outside of AURA works on it, and submits a proposal.
         """
+        title = (await self._look(task_id)).task.title
+        workspace = await self._workspace(task_id, title, repositories, target_branch, copy, in_place=in_place)
 
         async def decide(unit: Unit) -> Task:
             view = await self._view(unit, task_id)
@@ -163,7 +172,9 @@ class Tasks:
             )
             if agent.current_task_id != task_id:
                 await unit.handle(agent.id, TakeTask(task_id=task_id))
-            if view.workspace is None:
+            if workspace is not None:
+                await unit.handle(workspace.workspace_id, workspace)
+            elif view.workspace is None:
                 return task
             chosen = plan or RunPlan()
             prompt = await self._first_prompt(view, chosen)

@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -16,6 +16,12 @@ from aura_git._repository import Repository, message_bytes
 _WHAT = ("-r", "-M50%", "--no-ext-diff", "--no-textconv", "--ignore-submodules=none", "--no-color", "--full-index")
 _SUMMARY = ("-z", "--raw", "--numstat")
 _PATCH = ("-p", "--binary", "--src-prefix=a/", "--dst-prefix=b/", "-U3", "--inter-hunk-context=0", "--submodule=short")
+
+_LOOKS = 4
+"""How often the files are looked at before they are said to change too fast."""
+
+_MOVED = "Unable to process path"
+"""What git says of a file that is not any more what it was asked to take."""
 
 
 # --- Looking ----------------------------------------------------------------------------------------------------------
@@ -97,7 +103,7 @@ def diff(repository: Repository, base: str, target: str | None, patch_limit: int
         return _diff(repository, ("diff-tree", *_WHAT), (old, new), {}, patch_limit)
     with repository.scratch_index() as index, repository.scratch_objects() as objects:
         scratch = index | objects
-        record_files(repository, scratch)
+        record_files(repository, status(repository), scratch)
         return _diff(repository, ("diff-index", "--cached", *_WHAT), (old,), scratch, patch_limit)
 
 
@@ -139,11 +145,12 @@ def make_room_for_folders(repository: Repository, commit: str) -> None:
 
 def stage(repository: Repository, chosen: Sequence[str]) -> None:
     """Stage the files that differ from the index: by list, which takes git as long as there are files, no longer."""
-    changed = _unrecorded(status(repository))
-    if chosen:
-        wanted = {path.rstrip("/") for path in chosen}
-        changed = {path for path in changed if not wanted.isdisjoint(_with_folders(path))}
-    update_index(repository, changed)
+    wanted = {path.rstrip("/") for path in chosen}
+
+    def is_wanted(path: str) -> bool:
+        return not wanted or not wanted.isdisjoint(_with_folders(path))
+
+    record_files(repository, status(repository), {}, is_wanted)
 
 
 def _with_folders(path: str) -> list[str]:
@@ -152,17 +159,29 @@ def _with_folders(path: str) -> list[str]:
     return ["/".join(parts[:end]) for end in range(1, len(parts) + 1)] + ["."]
 
 
-def record_files(repository: Repository, scratch: dict[str, str]) -> None:
-    """Make a scratch index hold what the files are now."""
-    update_index(repository, _unrecorded(status(repository)), scratch)
+def record_files(
+    repository: Repository,
+    found: Status,
+    variables: dict[str, str],
+    is_wanted: Callable[[str], bool] = lambda _: True,
+) -> None:
+    """Make the index, or a scratch index, hold what the files are now; `found` is how they differ from the index.
+
+    An agent may be at work: what has become a folder meanwhile, or vanished, is looked for again.
+    """
+    for left in range(_LOOKS - 1, -1, -1):
+        changed = {path for path in (*found.unstaged, *found.untracked, *found.conflicted) if is_wanted(path)}
+        try:
+            _update_index(repository, changed, variables)
+        except GitFailed as failure:
+            if not left or _MOVED not in failure.reason:
+                raise
+            found = status(repository)
+        else:
+            return
 
 
-def _unrecorded(found: Status) -> set[str]:
-    """Return the files that are not what the index says."""
-    return {*found.unstaged, *found.untracked, *found.conflicted}
-
-
-def update_index(repository: Repository, changed: set[str], variables: dict[str, str] | None = None) -> None:
+def _update_index(repository: Repository, changed: set[str], variables: dict[str, str]) -> None:
     """Put what the files are now into the index; repositories inside that are no submodules are left out.
 
     What is below a symbolic link is no file of the repository: git takes nothing from there, so it is to be told that
@@ -171,7 +190,7 @@ def update_index(repository: Repository, changed: set[str], variables: dict[str,
     files = {path for path in changed if not path.endswith("/")}
     links: dict[str, bool] = {}
     gone = {path for path in files if _is_below_link(repository.path, path, links)}
-    for names, options in ((gone, ("--force-remove",)), (files - gone, ("--add", "--remove", "--replace"))):
+    for names, options in ((files - gone, ("--add", "--remove", "--replace")), (gone, ("--force-remove",))):
         if names:
             stdin = b"".join(os.fsencode(path) + b"\0" for path in sorted(names))
             repository.on_files("update-index", "-z", *options, "--stdin", stdin=stdin, variables=variables)

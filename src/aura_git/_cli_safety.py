@@ -4,7 +4,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from aura_git._cli_files import make_room_for_folders, others, status, update_index
+from aura_git._cli_files import make_room_for_folders, others, record_files, status
 from aura_git._parsing import paths
 from aura_git._repository import Repository
 from aura_git._snapshots import INDEX_MESSAGE, IndexPlace, index_place, read_place, write_message
@@ -22,7 +22,7 @@ def snapshot(repository: Repository, ref: str, message: str) -> str:
         if found.conflicted:
             _take_ours(repository, scratch)
         index_tree = repository.git("write-tree", variables=scratch).text
-        update_index(repository, {*found.unstaged, *found.untracked, *found.conflicted}, scratch)
+        record_files(repository, found, scratch)
         files_tree = repository.git("write-tree", variables=scratch).text
     place = index_place(index_tree, head_tree, files_tree)
     parents = [head] if head else []

@@ -2,8 +2,8 @@
 
 The user's configuration stays in force where it says who they are, what they ignore, what filters their files need
 (`git-lfs`), which folders they trust. Merge drivers, of the user or of the repository, are no filters: a merge would
-come out differently on each machine, and be predicted by a program nobody has asked for. Everything else that would change a result is set here, by ``GIT_CONFIG_COUNT``
-(git-config(1)), which wins over every file.
+come out differently on each machine, and be predicted by a program that nobody has asked for. Everything else that
+would change a result is set here, by ``GIT_CONFIG_COUNT`` (git-config(1)), which wins over every file.
 """
 
 from collections.abc import Iterable, Mapping

@@ -101,11 +101,33 @@ class TestCommandLine(Conformance):
             git.list_worktrees(str(repo))
         assert str(folder.relative_to(repo.path)) in failed.value.remedy
 
+    @pytest.mark.parametrize("method", ["stage", "snapshot", "diff"])
+    def test_a_file_that_becomes_a_folder_meanwhile_is_taken_as_one(
+        self, environment: dict[str, str], repo: Scratch, tmp_path: Path, method: str
+    ) -> None:
+        """An agent at work: right before the first ``update-index``, a file that was found is made a folder."""
+        file = repo.write("report", "x\n")
+        fake = tmp_path / "git"
+        fake.write_text(
+            f'#!/bin/sh\ncase "$*" in *update-index*) [ -f {file} ] && rm {file} && mkdir {file} && touch {file}/one;;\n'
+            f'esac\nexec {shutil.which("git")} "$@"\n'
+        )
+        fake.chmod(0o755)
+        git = CommandLineGit(str(fake), environment=environment)
+        match method:
+            case "stage":
+                git.stage(str(repo))
+                assert git.status(str(repo)) == Status(staged=("report/one",))
+            case "snapshot":
+                assert "report/one" in repo.names(git.snapshot(str(repo), "refs/aura/one", "m"))
+            case _:
+                assert [change.path for change in git.diff(str(repo), "HEAD").files] == ["report/one"]
+
     def test_what_diff_makes_is_removed_by_git_when_nobody_else_did(self, git: Git, repo: Scratch) -> None:
         """Whoever asks for a diff may be killed: the place of its objects is called as git calls its own."""
         place = repo.path / ".git" / "objects"
         seen: list[Path] = []
-        with Repository(git._command, str(repo), Identity()).scratch_objects() as scratch:  # type: ignore[attr-defined]  # noqa: SLF001
+        with Repository(git._command, str(repo), Identity()).scratch_objects() as scratch:  # type: ignore[attr-defined]
             seen += place.glob("tmp_objdir-*")
             assert [str(folder) for folder in seen] == [scratch["GIT_OBJECT_DIRECTORY"]]
             (seen[0] / "ab").mkdir()

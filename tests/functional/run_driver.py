@@ -1,8 +1,8 @@
 """A process with an engine of its own, for one run: ``python run_driver.py ORDER``; says on stdout how it went.
 
-ORDER and what is said are JSON. ORDER: `url`, `home`, `request` (fields of `RunRequest`), `grace`; `cancel_at`, a text
-upon which the task is called off once it was written; `witness`, a file that is told each event once it was seen;
-`resume`, to go on with what is unfinished instead. Said: `status`, `failure`, `error` (with its class) when the engine
+ORDER and what is said are JSON. ORDER: `url`, `home`, `request` (fields of `RunRequest`), `grace`; `cancel_at`, the
+topic of an event, or a text among what is written, upon which the task is called off; `witness`, a file that is told
+each event once it was seen; `resume`, to go on with what is unfinished instead. Said: `status`, `failure`, `error` (with its class) when the engine
 raised one, and `peak`, the most memory that this process had (bytes).
 
 The executor ``hasty`` is ``custom``, for agents that are not to be asked twice: interrupted, they have 0.2 s to leave.
@@ -20,6 +20,7 @@ import attrs
 import msgspec
 
 from aura_contracts.errors import AuraError
+from aura_contracts.events import Event
 from aura_contracts.output import OutputRecorded
 from aura_contracts.ports.executors import AgentRun, Launch
 from aura_contracts.ports.processes import InterruptPlan
@@ -55,9 +56,15 @@ async def begin(engine: Any, order: dict[str, Any]) -> Any:
     return (await engine.run(request.pop("prompt", "Work"), retry=retry, **request)).id
 
 
+def has_come(awaited: str, event: Event) -> bool:
+    """Whether `event` has this topic, or is output with this text."""
+    output = event.chunks if isinstance(event, OutputRecorded) else ()
+    return event.topic == awaited or any(awaited.encode() in chunk.raw for chunk in output)
+
+
 async def run(order: dict[str, Any]) -> dict[str, Any]:
     said: dict[str, Any] = {}
-    cancel_at = order.get("cancel_at", "").encode()
+    cancel_at = order.get("cancel_at", "")
     witness = Path(order["witness"]).open("a") if "witness" in order else nullcontext()  # noqa: ASYNC230, SIM115
     options = {"home": order["home"], "user": "alice", "grace": order.get("grace", 30.0)}
     with witness as told:
@@ -68,8 +75,8 @@ async def run(order: dict[str, Any]) -> dict[str, Any]:
                     async for record in records:
                         if told is not None:
                             told.write(f"{record.position} {record.stream_id} {record.event.topic}\n")
-                        output = isinstance(record.event, OutputRecorded)
-                        if cancel_at and output and any(cancel_at in chunk.raw for chunk in record.event.chunks):
+                        if cancel_at and has_come(cancel_at, record.event):
+                            cancel_at = ""
                             await engine.tasks.cancel(task_id, "enough")
                 task = (await engine.view(task_id)).task
                 said |= {"status": str(task.status), "failure": msgspec.to_builtins(task.failure)}

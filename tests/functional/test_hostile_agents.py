@@ -8,12 +8,14 @@ be told. Every process that it starts carries a mark in its environment, by whic
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import time
 import uuid
+from hashlib import sha256
 from pathlib import Path
 
 import anyio
@@ -26,7 +28,7 @@ from aura_contracts.workspace import WorkspaceStatus
 from aura_engine.bootstrap import open_engine
 from aura_store import open_log
 from aura_store.audit import verify
-from repositories import branches, content, make_repository, worktrees
+from repositories import content, git, make_repository, worktrees
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found through /proc")
 
@@ -62,13 +64,10 @@ class Site:
     """A repository, a store and a home, and runs on them."""
 
     root: Path
+    repository: Path
     store: Path
     home: Path
     mark: str = attrs.field(factory=lambda: uuid.uuid4().hex)
-
-    @property
-    def repository(self):
-        return self.root / "app"
 
     @property
     def url(self):
@@ -78,13 +77,17 @@ class Site:
     def witness(self):
         return self.root / "witness"
 
-    def run(self, script, *, before=(), grace=30.0, cancel_at="", resume=False, **request):
-        """Have `script` work as the agent, and wait for the end; `before` are words to put before the program's."""
+    def words(self, script, *, grace=30.0, cancel_at="", resume=False, **request):
+        """Return the command that has `script` work as the agent."""
         options = {"base_command": "sh", "params": ["-c", script]}
         asked = {"executor": "hasty", "options": options, "repositories": [str(self.repository)], "approval": "auto"}
         order = {"url": self.url, "home": str(self.home), "grace": grace, "witness": str(self.witness)}
         order |= {"request": {**asked, **request}, "cancel_at": cancel_at, "resume": resume}
-        words = [*before, sys.executable, str(DRIVER), json.dumps(order)]
+        return [sys.executable, str(DRIVER), json.dumps(order)]
+
+    def run(self, script, *, before=(), **more):
+        """Have it work, and wait for the end; `before` are words to put before the command."""
+        words = [*before, *self.words(script, **more)]
         environment = {**os.environ, "AURA_TEST_MARK": self.mark}
         process = subprocess.Popen(
             words, env=environment, cwd=self.root, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
@@ -119,28 +122,33 @@ class Site:
             assert time.monotonic() < deadline, [_command(pid) for pid in left]
             time.sleep(0.02)
 
-    def records(self):
-        """Return all records, once the log was found in order and to hold all that anybody was told of."""
-        return anyio.run(self._records)
+    def check_log(self):
+        """The log is in order, and has all that anybody was told of; return how much was written on stdout.
 
-    async def _records(self):
+        As bytes and their SHA-256.
+        """
+        return anyio.run(self._check_log)
+
+    async def _check_log(self):
+        told = set(self.witness.read_text().splitlines())
+        size, digest = 0, sha256()
         async with open_log(self.url, read_only=True) as log:
             report = await verify(log)
             assert report.first_bad is None, report.first_bad
-            records = [record async for record in log.read()]
-        stored = {f"{record.position} {record.stream_id} {record.event.topic}" for record in records}
-        assert stored.issuperset(self.witness.read_text().splitlines()), "what was told is kept"
-        return records
-
-    def written(self, source=OutputSource.STDOUT):
-        """Yield what was written, piece by piece."""
-        for record in self.records():
-            if isinstance(record.event, OutputRecorded):
-                yield from (chunk.raw for chunk in record.event.chunks if chunk.source is source)
+            async for record in log.read(page_size=8):
+                told.discard(f"{record.position} {record.stream_id} {record.event.topic}")
+                if isinstance(record.event, OutputRecorded):
+                    for chunk in record.event.chunks:
+                        if chunk.source is OutputSource.STDOUT:
+                            size += len(chunk.raw)
+                            digest.update(chunk.raw)
+        assert not told, "what was told is kept"
+        return size, digest.hexdigest()
 
     def check_clean(self, *, recorded=0):
         """No process, nothing kept of one, and no worktree but `recorded` ones of which the log knows; clear those."""
         self.check_processes()
+        self.check_log()
         assert list((self.home / "processes").iterdir()) == []
         for workspace in anyio.run(self._clear, recorded):
             assert workspace.status is WorkspaceStatus.REMOVED
@@ -177,7 +185,7 @@ def _peak(pid):
 
 @pytest.fixture
 def site(tmp_path):
-    made = Site(tmp_path, tmp_path, tmp_path / "home")
+    made = Site(tmp_path, tmp_path / "app", tmp_path, tmp_path / "home")
     make_repository(made.repository)
     yield made
     for pid in made.processes():
@@ -200,10 +208,10 @@ trap '' INT TERM HUP
 """Children, three deep and one of them in a session of its own, that ignore what can be ignored."""
 
 
-def test_children_that_ignore_signals_end_with_the_task_that_is_cancelled(site):
-    ended = site.run(f"{STUBBORN} echo working; {STAY}", cancel_at="working")
+@pytest.mark.parametrize("cancel_at", ["execution.setup_finished", "execution.process_started", "working"])
+def test_children_that_ignore_signals_end_with_the_task_that_is_cancelled(site, cancel_at):
+    ended = site.run(f"{STUBBORN} echo working; {STAY}", cancel_at=cancel_at)
     assert ended.status == "cancelled"
-    check_memory(ended)
     site.check_processes(patience=5)
     site.check_clean(recorded=1)
 
@@ -268,7 +276,7 @@ def test_a_million_lines_are_kept_in_order(site):
     check_memory(ended)
     site.check_clean()
     expected = "".join(f"{number}\n" for number in range(1, lines + 1)).encode()
-    assert b"".join(site.written()) == expected
+    assert site.check_log() == (len(expected), sha256(expected).hexdigest())
 
 
 def test_output_without_a_newline_ends_at_the_limit(site):
@@ -276,7 +284,7 @@ def test_output_without_a_newline_ends_at_the_limit(site):
     assert (ended.status, ended.reason) == ("failed", FailureReason.OUTPUT_LIMIT)
     assert f"more than {24 * MIB} bytes" in ended.message
     check_memory(ended)
-    assert sum(map(len, site.written())) == 24 * MIB
+    assert site.check_log()[0] == 24 * MIB
     site.check_clean(recorded=1)
 
 
@@ -291,10 +299,10 @@ def test_two_gibibytes_without_a_newline(site, limit):
     check_memory(ended)
     if limit is None:
         assert (ended.status, ended.reason) == ("failed", FailureReason.OUTPUT_LIMIT)
-        assert sum(map(len, site.written())) == 512 * MIB
+        assert site.check_log()[0] == 512 * MIB
     else:
         assert (ended.status, ended.failure) == ("completed", None)
-        assert sum(map(len, site.written())) == size
+        assert site.check_log()[0] == size
     site.check_clean(recorded=1 if limit is None else 0)
 
 
@@ -304,7 +312,7 @@ def test_two_gibibytes_without_a_newline(site, limit):
 def test_the_repository_is_deleted(site):
     ended = site.run(f"echo more > new.txt; rm -rf '{site.repository}'", retry={"max_attempts": 2, "base_delay": 0.01})
     assert (ended.status, ended.reason) == ("failed", FailureReason.WORKSPACE_ERROR)
-    assert str(site.repository) in ended.message
+    assert str(site.home / "workspaces") in ended.message
     site.check_clean(recorded=1)
 
 
@@ -319,7 +327,7 @@ def test_the_home_is_deleted(site):
     ended = site.run(f"rm -rf '{site.home}'; echo gone; {STAY}")
     assert ended.status == "failed"
     site.check_processes()
-    site.records()
+    site.check_log()
 
 
 # --- A full disk ------------------------------------------------------------------------------------------------------
@@ -339,21 +347,36 @@ def small_disk(_may_mount, tmp_path):
     return tmp_path / "small"
 
 
-def on_a_small_disk(folder, size, after=""):
-    """Return the words that run a program with a disk of `size` at `folder`, which is copied to ``folder.kept``."""
-    keep = f'code=$?; {after} cp -a "{folder}/." "{folder}.kept"; exit $code'
-    return ["unshare", "-m", "sh", "-c", f'mount -t tmpfs -o size={size} none "{folder}"; "$@"; {keep}', "sh"]
+def on_a_small_disk(folder, size, before=":"):
+    """Return the words that run a program with a disk of `size` at `folder`; what was on it is copied to ``.kept``."""
+    keep = f'code=$?; cp -a "{folder}/." "{folder}.kept"; exit $code'
+    return ["unshare", "-m", "sh", "-c", f'mount -t tmpfs -o size={size} none "{folder}"; {before}; "$@"; {keep}', "sh"]
 
 
 def test_the_disk_of_the_store_is_full(site, small_disk):
     site.store = small_disk
     ended = site.run(f"{STUBBORN} yes", before=on_a_small_disk(small_disk, "3m"), grace=0.5)
-    assert ended.error is not None, ended
     assert ended.error["type"] == "StoreFull"
+    assert "free space on the disk that holds the database" in ended.error["message"]
     check_memory(ended)
     site.check_processes()
     site.store = Path(f"{small_disk}.kept")
-    assert site.records(), "what was acknowledged is there, and in order"
+    assert site.check_log()[0] > 0
+
+
+def test_a_run_goes_on_when_there_is_room_in_the_store_again(site, small_disk):
+    """The second engine finds the agent where the first one left it; not a byte is lost or doubled."""
+    site.store = small_disk
+    lines = 400_000
+    make_room = f'mount -o remount,size=64m "{small_disk}"'
+    first = shlex.join(site.words(f"seq {lines}; sleep 1"))
+    ended = site.run("", before=on_a_small_disk(small_disk, "3m", f"{first} > first; {make_room}"), resume=True)
+    assert "StoreFull" in (site.root / "first").read_text()
+    assert (ended.status, ended.error) == ("completed", None)
+    site.check_processes()
+    site.store = Path(f"{small_disk}.kept")
+    expected = "".join(f"{number}\n" for number in range(1, lines + 1)).encode()
+    assert site.check_log() == (len(expected), sha256(expected).hexdigest())
 
 
 def test_the_disk_of_the_home_is_full(site, small_disk):
@@ -363,15 +386,19 @@ def test_the_disk_of_the_home_is_full(site, small_disk):
     assert "No space left" in ended.message
     check_memory(ended)
     site.check_processes()
-    site.records()
+    assert site.check_log()[0] > 0
 
 
-def test_an_agent_fills_the_disk(site, small_disk):
-    site.home = small_disk
-    script = "cat /dev/zero > big 2> /dev/null; true"
-    ended = site.run(script, before=on_a_small_disk(small_disk, "4m"))
+def test_an_agent_fills_the_disk_of_the_repository(site, small_disk):
+    move = f'mv "{site.repository}" "{small_disk}/app"'
+    site.repository = small_disk / "app"
+    script = "head -c 3000000 /dev/urandom > big; true"
+    ended = site.run(script, before=on_a_small_disk(small_disk, "2m", move))
     assert (ended.status, ended.reason) == ("failed", FailureReason.WORKSPACE_ERROR)
     assert "No space left" in ended.message
     site.check_processes()
-    assert branches(site.repository) > {"main"}
-    site.records()
+    site.repository = Path(f"{small_disk}.kept/app")
+    git(site.repository, "fsck", "--strict")
+    assert git(site.repository, "rev-list", "--count", "main") == "1"
+    assert (site.home / "workspaces").exists(), "the work is where it was"
+    site.check_log()

@@ -282,6 +282,22 @@ async def test_permission_is_asked_of_a_human(opened, repository):
         assert "yes.txt" in question.proposed_solution
 
 
+async def test_a_question_outlives_the_engine_that_heard_it(opened, repository):
+    asking = {"ask": {"tool": "shell", "arguments": {"command": "rm"}, "then": [write("yes.txt", "y\n")]}}
+    async with opened() as engine:
+        task = await engine.run("Work", repositories=[str(repository)], **scripted([asking]))
+        with anyio.fail_after(20):
+            while not (questions := await engine.approvals.pending(task.id)):
+                await engine.log.wait(await engine.log.head())
+    async with opened(drive_all=False) as engine:  # decided while nobody drives the task
+        await engine.approvals.approve(questions[0].id)
+    async with opened() as engine:
+        assert (await engine.settled(task.id)).status is TaskStatus.AWAITING_APPROVAL
+        (question,) = await engine.approvals.pending(task.id)
+        assert "yes.txt" in question.proposed_solution
+        assert (await engine.view(task.id)).task.executions == 1
+
+
 async def test_no_more_than_the_limit_work_at_once(opened, repository, tmp_path):
     steps = [{"print": "working"}, {"wait_for": str(tmp_path / "go")}]
     async with opened(executions=1) as engine:

@@ -88,7 +88,8 @@ async def release(runtime: Runtime, view: View) -> None:
     """End what still runs, then give back lease, workspace and agent, and take open questions back."""
     execution = _ended(view)
     await _end_processes(runtime, execution)
-    await runtime.gateway.outputs.close(ExecutionId(execution.id))
+    if view.lease is not None and view.lease.status is not LeaseStatus.CLOSED:
+        await runtime.gateway.outputs.close(ExecutionId(execution.id))
     over = view.task.status in _OUTCOMES or view.task.status is TaskStatus.DELETED
     async with runtime.desk.unit(ENGINE) as unit:
         if view.lease is not None and view.lease.status is not LeaseStatus.CLOSED:

@@ -64,7 +64,7 @@ class Gateway:
     worker_id: WorkerId | None = None
     identity: WorkerIdentity | None = None
     known: set[str] = attrs.field(factory=set)
-    """Tokens of processes that the worker has kept from before."""
+    """Tokens of processes that the worker may have: kept from before, or asked for."""
     outputs: OutputRecorder = attrs.field(init=False)
     on_change: Callable[[], None] = lambda: None
     """Called when a worker comes or goes, or when reports can no longer be recorded."""

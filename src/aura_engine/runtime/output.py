@@ -1,7 +1,8 @@
 """Output: records what processes wrote, batch after batch, each durable before it is acknowledged."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from datetime import datetime
 
 import anyio
@@ -10,14 +11,28 @@ import attrs
 from aura_contracts.actors import system
 from aura_contracts.errors import RuleViolated, VersionConflict
 from aura_contracts.events import Append, Event, Fact
-from aura_contracts.ids import ExecutionId, output_stream
+from aura_contracts.ids import ExecutionId, StreamId, output_stream
+from aura_contracts.machine import HappenedFact
 from aura_contracts.output import OUTPUT, Chunk, CloseOutput, Output, RecordOutput
+from aura_contracts.ports import EventLog
 from aura_engine.commands import Desk
 from aura_engine.decisions import DECIDERS
 from aura_engine.decisions._decider import Context
 
 _ACTOR = system("worker")
 _DECIDER = DECIDERS["output"]
+
+
+PIECE = 8
+"""Events of output that are read at once; each may hold a megabyte."""
+
+
+async def pieces(log: EventLog, stream_id: StreamId) -> AsyncGenerator[Sequence[HappenedFact], None]:
+    """Yield all facts of an output stream, a few at a time."""
+    after = 0
+    while facts := await log.facts(stream_id, after=after, upto=after + PIECE):
+        after += len(facts)
+        yield facts
 
 
 @attrs.define
@@ -69,9 +84,15 @@ class OutputRecorder:
         self._known.pop(execution_id, None)
 
     async def _load(self, known: _Known, execution_id: ExecutionId) -> None:
-        if not known.loaded:
-            found = await self._desk.load(OUTPUT, output_stream(execution_id))
-            known.state, known.version, known.loaded = found.state, found.version, True  # type: ignore[assignment]
+        """Learn how far the output is recorded. Read in pieces, because there may be more of it than memory."""
+        if known.loaded:
+            return
+        known.state, known.version = None, 0
+        async with aclosing(pieces(self._desk.log, output_stream(execution_id))) as read:
+            async for facts in read:
+                known.state = OUTPUT.fold(facts, known.state)
+                known.version += len(facts)
+        known.loaded = True
 
     async def _append(self, known: _Known, execution_id: ExecutionId, command: RecordOutput | CloseOutput) -> None:
         stream_id, now = output_stream(execution_id), self._desk.clock()

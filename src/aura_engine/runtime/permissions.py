@@ -38,15 +38,9 @@ async def answer(runtime: Runtime, approval: Approval) -> None:
                 _LOG.debug("approval %s: nobody waits for the answer: %s", approval.id, error)
 
 
-async def answer_decided(runtime: Runtime, execution_id: ExecutionId, token: str) -> Sequence[Approval]:
-    """Tell a process that was taken over what was decided meanwhile; return what is still open."""
-    still_open: list[Approval] = []
+async def answer_decided(runtime: Runtime, execution_id: ExecutionId, token: str) -> None:
+    """Tell a process that was taken over what was decided while nobody could tell it."""
     for approval_id, asked_by, _ in await questions_of(runtime, execution_id):
         approval = await runtime.desk.get(APPROVAL, approval_id)
-        if asked_by != token or not isinstance(approval, Approval):
-            continue
-        if approval.status is ApprovalStatus.PENDING:
-            still_open.append(approval)
-        else:
+        if asked_by == token and approval is not None and approval.status is not ApprovalStatus.PENDING:
             await answer(runtime, approval)
-    return still_open

@@ -38,6 +38,7 @@ from aura_contracts.workspace import (
 from aura_engine.commands import Unit
 from aura_engine.runtime.context import ENGINE, Runtime, snapshot_ref
 from aura_engine.runtime.gateway import WORKER
+from aura_engine.runtime.permissions import answer_decided
 from aura_engine.runtime.views import View, directory_of, lease_of, spec_of
 from aura_worker_protocol import messages
 from aura_worker_protocol.messages import AgentWork, AwaitProcess, ForgetProcess, ProcessFinished, StartProcess
@@ -200,6 +201,7 @@ async def run_process(
     execution, workspace = _running(view)
     gateway, token = runtime.gateway, execution.process_token
     await runtime.slots.take(ExecutionId(execution.id), execution.executor)
+    gateway.known.add(token)  # called off before the start is on record, it is still found and ended
     try:
         started = await gateway.request(
             StartProcess(
@@ -225,6 +227,8 @@ async def run_process(
         await unit.handle(execution.id, RecordProcessStart(epoch=execution.epoch, process=started.process))
         process = RecordProcess(epoch=execution.epoch, process=started.process.identity)
         await unit.handle(lease_of(ExecutionId(execution.id)), process)
+    if agent is not None:
+        await answer_decided(runtime, ExecutionId(execution.id), token)
     awaited = AwaitProcess(execution_id=ExecutionId(execution.id), epoch=execution.epoch, token=token)
     return await gateway.request(awaited)
 
@@ -264,6 +268,7 @@ async def _record_end(
                 await unit.handle(workspace.id, commit)
             await unit.handle(execution.id, done)
     await runtime.gateway.request(ForgetProcess(token=finished.exit.token))
+    runtime.gateway.known.discard(finished.exit.token)
 
 
 def _is_news(workspace: Workspace, collected: messages.WorkCollected) -> bool:

@@ -1,9 +1,14 @@
 """Words: what an agent said in its last run, for a proposal in words."""
 
+from contextlib import aclosing
+from datetime import datetime
+
 from aura_contracts.execution import ActionLogged, ProcessStarted
 from aura_contracts.ids import ExecutionId, output_stream
 from aura_contracts.output import OutputRecorded, OutputSource
+from aura_contracts.ports import EventLog
 from aura_engine.commands import Desk
+from aura_engine.runtime.output import pieces
 
 WORDS_LIMIT = 64 * 1024
 """Characters of what an agent said that become a proposal; of more, the end counts."""
@@ -27,12 +32,21 @@ async def words_of(desk: Desk, execution_id: ExecutionId) -> str:
     ]
     text = "\n\n".join(said)
     if not text.strip() and facts:
-        since = facts[started].time
-        text = "".join(
-            chunk.raw.decode(errors="backslashreplace")
-            for fact in await desk.log.facts(output_stream(execution_id))
-            if isinstance(fact.event, OutputRecorded) and fact.time >= since
-            for chunk in fact.event.chunks
-            if chunk.source is OutputSource.STDOUT
-        )
+        text = await _written(desk.log, execution_id, facts[started].time)
     return text.replace("\0", "").strip()[-WORDS_LIMIT:]
+
+
+async def _written(log: EventLog, execution_id: ExecutionId, since: datetime) -> str:
+    """Return the end of what was written on stdout since then."""
+    end = b""
+    async with aclosing(pieces(log, output_stream(execution_id))) as read:
+        async for facts in read:
+            end += b"".join(
+                chunk.raw
+                for fact in facts
+                if isinstance(fact.event, OutputRecorded) and fact.time >= since
+                for chunk in fact.event.chunks
+                if chunk.source is OutputSource.STDOUT
+            )
+            end = end[-4 * WORDS_LIMIT :]  # UTF-8 takes up to four bytes for a character
+    return end.decode(errors="backslashreplace")

@@ -18,7 +18,6 @@ from aura_contracts.ports.git import Git, Status
 from aura_contracts.workspace import MergeStyle
 from aura_git.testing.repositories import LINK_TARGETS, Conformance, MakeGit, Scratch, weird_names
 
-
 HOOKS = (
     "commit-msg",
     "post-checkout",

@@ -1,0 +1,76 @@
+"""``aura executors``: the adapters, whether their agents are installed, what they can do."""
+
+from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING, Any
+
+from aura_cli._arguments import finish
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from aura_cli._settings import Settings
+    from aura_cli._terminal import Terminal
+    from aura_worker_protocol.messages import ExecutorInfo
+
+
+def configure(parser: ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("name", metavar="NAME", nargs="?", help="all about this one")
+    finish(parser, run)
+
+
+def run(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
+    """List the executors, or show one."""
+    import anyio
+
+    found = anyio.run(_found, arguments.name, settings)
+    if arguments.name is None:
+        terminal.table([(_data(one), _row(one)) for one in found], ("name", "status", "version", "what it is"))
+        return 0
+    from aura_cli._terminal import printable
+
+    for one in found:
+        terminal.item(_data(one), printable("\n".join(_lines(one))))
+    return 0
+
+
+async def _found(name: str | None, settings: "Settings") -> "tuple[ExecutorInfo, ...]":
+    """Ask the worker of this machine; no store is needed for it."""
+    from aura_cli._engine import engine_of
+    from aura_worker_protocol.messages import ListExecutors
+
+    async with engine_of(settings, make=True, store="memory:") as engine:
+        request = ListExecutors(names=() if name is None else (name,))
+        return (await engine.runtime.gateway.request(request)).executors
+
+
+def _status(one: "ExecutorInfo") -> str:
+    return "available" if one.availability.available else "unavailable"
+
+
+def _data(one: "ExecutorInfo") -> dict[str, Any]:
+    import msgspec
+
+    return {"id": one.name, "status": _status(one), **msgspec.to_builtins(one)}
+
+
+def _row(one: "ExecutorInfo") -> tuple[str, ...]:
+    from aura_cli._words import short
+
+    return (one.name, _status(one), one.availability.version or "", short(one.availability.reason or one.summary))
+
+
+def _lines(one: "ExecutorInfo") -> "Iterator[str]":
+    yield f"{one.name}  {_status(one)}"
+    can = one.capability
+    facts = {
+        "what": one.summary,
+        "program": one.availability.executable,
+        "version": one.availability.version,
+        "lacking": one.availability.reason,
+        "to do": one.availability.remedy,
+        "resumes": "yes" if can.resume else "no",
+        "asks first": "yes" if can.permissions else "no",
+        "plans": "yes" if can.plan else "no",
+    }
+    yield from (f"  {name:<10}  {value}" for name, value in facts.items() if value)
