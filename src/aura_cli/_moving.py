@@ -1,7 +1,7 @@
 """Moving: what a move of a task on the board means, and how a task is split or called off.
 
-A move is the first of the commands in `USER_MOVES` that the task accepts. Where it takes more than a command (somebody to
-do the work, a decision with its reason), the move is refused, and the remedy names what does it.
+A move is the first of the commands in `USER_MOVES` that the task accepts. Where it takes more than a command (somebody
+to do the work, a decision with its reason), the move is refused, and the remedy names what does it.
 """
 
 from collections.abc import Sequence

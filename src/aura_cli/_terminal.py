@@ -90,12 +90,6 @@ class Terminal:
             self.err.write(f"{_styled(text, ('dim',)) if self.color_err else text}\n")
             self.err.flush()
 
-    @property
-    def keyboard(self) -> int | None:
-        """Where a human may be asked something, None where there is none, or where programs read."""
-        asks = sys.stdin is not None and sys.stdin.isatty() and self.out.isatty() and not self.json
-        return sys.stdin.fileno() if asks else None
-
     def read_all(self) -> str:
         """Return all of standard input, as text. Raises `InvalidInput` where it is not UTF-8."""
         from aura_contracts.errors import InvalidInput

@@ -100,7 +100,7 @@ def state_data(aggregate: str, state: State, **more: Any) -> dict[str, Any]:
     return {"id": state.id, "aggregate": aggregate, "status": state.status, **more, "state": msgspec.to_builtins(state)}
 
 
-def plain(state: State, **more: Any) -> dict[str, Any]:
+def plain(state: State, /, **more: Any) -> dict[str, Any]:
     """Return a thing as data whose fields are those of its state, ``id`` and ``status`` among them."""
     return {**msgspec.to_builtins(state), **more}
 

@@ -73,6 +73,7 @@ class WorkspaceCommands:
         if ref not in {copy.ref for copy in workspace.snapshots}:
             known = ", ".join(copy.ref for copy in workspace.snapshots) or "none"
             raise InvalidInput(field="ref", reason=f"there is no safety copy {ref}", remedy=f"there are: {known}")
+        _require_free(workspace)
         await save(self._runtime, workspace, SnapshotReason.RESTORE)
         command = RestoreSnapshot(ref=ref, dirty=False)
         restored: Workspace = await self._runtime.desk.handle(self._user, workspace_id, command)
@@ -83,9 +84,7 @@ class WorkspaceCommands:
     async def clean(self, workspace_id: WorkspaceId, reason: str = "cleaned up") -> Workspace:
         """Remove the worktrees; what is not committed is kept as a safety copy, the branch stays."""
         workspace = await self.get(workspace_id)
-        if workspace.status is WorkspaceStatus.IN_USE:
-            remedy = "cancel its task, or wait until it has ended"
-            raise InvalidInput(field="workspace", reason=f"execution {workspace.holder} uses it", remedy=remedy)
+        _require_free(workspace)
         await remove(self._runtime, workspace, reason, delete_branch=False)
         return await self.get(workspace_id)
 
@@ -105,3 +104,10 @@ class WorkspaceCommands:
         """Fill the pool of warm worktrees of a repository; return how many were made."""
         request = messages.WarmPool(repository=repository, count=count)
         return (await self._runtime.gateway.request(request)).made
+
+
+def _require_free(workspace: Workspace) -> None:
+    """Refuse to change files under the hands of an execution."""
+    if workspace.status is WorkspaceStatus.IN_USE:
+        remedy = "cancel its task, or wait until it has ended"
+        raise InvalidInput(field="workspace", reason=f"execution {workspace.holder} uses it", remedy=remedy)

@@ -13,6 +13,7 @@ from aura_engine.bootstrap import open_desk
 from aura_engine.machine import new_ids, now
 from aura_store.audit import checkpoint
 from command_line import call_aura
+from repositories import make_repository
 
 
 @pytest.fixture(scope="session")
@@ -54,3 +55,14 @@ def change_log(store: str) -> Callable[[str], None]:
             connection.execute(statement)
 
     return change
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository, in which ``aura`` is called with a store and a home of its own."""
+    for name, value in {"AURA_HOME": "home", "AURA_STORE": "aura.db"}.items():
+        monkeypatch.setenv(name, f"{'sqlite:///' if name == 'AURA_STORE' else ''}{tmp_path / value}")
+    monkeypatch.setenv("AURA_USER", "alice")
+    repository = make_repository(tmp_path / "app")
+    monkeypatch.chdir(repository)
+    return repository

@@ -109,7 +109,8 @@ class TestCommandLine(Conformance):
         file = repo.write("report", "x\n")
         fake = tmp_path / "git"
         fake.write_text(
-            f'#!/bin/sh\ncase "$*" in *update-index*) [ -f {file} ] && rm {file} && mkdir {file} && touch {file}/one;;\n'
+            '#!/bin/sh\ncase "$*" in *update-index*)\n'
+            f"[ -f {file} ] && rm {file} && mkdir {file} && touch {file}/one;;\n"
             f'esac\nexec {shutil.which("git")} "$@"\n'
         )
         fake.chmod(0o755)

@@ -2,8 +2,8 @@
 
 ORDER and what is said are JSON. ORDER: `url`, `home`, `request` (fields of `RunRequest`), `grace`; `cancel_at`, the
 topic of an event, or a text among what is written, upon which the task is called off; `witness`, a file that is told
-each event once it was seen; `resume`, to go on with what is unfinished instead. Said: `status`, `failure`, `error` (with its class) when the engine
-raised one, and `peak`, the most memory that this process had (bytes).
+each event once it was seen; `resume`, to go on with what is unfinished instead. Said: `status`, `failure`, `error`
+(with its class) when the engine raised one, and `peak`, the most memory that this process had (bytes).
 
 The executor ``hasty`` is ``custom``, for agents that are not to be asked twice: interrupted, they have 0.2 s to leave.
 """

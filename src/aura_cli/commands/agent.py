@@ -23,9 +23,7 @@ def configure(parser: ArgumentParser) -> None:
     adding.add_argument("--executor", metavar="NAME", required=True, help="what runs it; see aura executors")
     adding.add_argument("--type", choices=_TYPES, default="developer", help="what it is for (default: developer)")
     adding.add_argument("--variant", metavar="NAME", default="", help="a named set of the executor's options")
-    adding.add_argument(
-        "--capability", metavar="WORD", action="append", default=[], help="what it can do; repeatable"
-    )
+    adding.add_argument("--capability", metavar="WORD", action="append", default=[], help="what it can do; repeatable")
     add_option(adding)
     listing = add_subcommand(commands, "list", "list the agents, the oldest first", _list)
     listing.add_argument("--type", choices=_TYPES, help="only those of this type")

@@ -123,4 +123,6 @@ def _say(execution: "Execution", place: str | None, terminal: "Terminal") -> Non
     }
     lines = [f"session {execution.session_id}", *(f"  {name:<8}  {value}" for name, value in facts.items() if value)]
     terminal.item(_data(execution, place), printable("\n".join(lines)))
-    terminal.say(f"go on with it: aura run --executor {execution.executor} --session {execution.session_id} --prompt TEXT")
+    terminal.say(
+        f"go on with it: aura run --executor {execution.executor} --session {execution.session_id} --prompt TEXT"
+    )

@@ -62,7 +62,9 @@ def _add_id(parser: ArgumentParser) -> None:
 
 def _add_place(parser: ArgumentParser) -> None:
     group = parser.add_argument_group("where")
-    group.add_argument("--repo", metavar="PATH", action="append", default=[], help="a repository to work on; repeatable")
+    group.add_argument(
+        "--repo", metavar="PATH", action="append", default=[], help="a repository to work on; repeatable"
+    )
     group.add_argument("--in-place", action="store_true", help="work on the files where they are, without a worktree")
     group.add_argument(
         "--target-branch",
@@ -106,9 +108,7 @@ def _configure_assign(parser: ArgumentParser) -> None:
     whom.add_argument("--agent", metavar="ID", help="this agent of the pool, see aura agent list")
     whom.add_argument("--type", choices=_AGENT_TYPES, help="an idle agent of this type")
     whom.add_argument("--executor", metavar="NAME", help="an idle agent that it runs; one is added where there is none")
-    whom.add_argument(
-        "--outside", action="store_true", help="only assign it: whoever works on it is not run by AURA"
-    )
+    whom.add_argument("--outside", action="store_true", help="only assign it: whoever works on it is not run by AURA")
     _add_place(parser)
     add_executor_options(parser)
     add_plan(parser)
@@ -118,9 +118,7 @@ def _configure_assign(parser: ArgumentParser) -> None:
 def _configure_decompose(parser: ArgumentParser) -> None:
     parser.epilog = "The subtasks are created when a human has approved it: aura approval approve."
     _add_id(parser)
-    parser.add_argument(
-        "--subtask", metavar="TITLE", action="append", required=True, help="a part of it; repeatable"
-    )
+    parser.add_argument("--subtask", metavar="TITLE", action="append", required=True, help="a part of it; repeatable")
 
 
 def _configure_move(parser: ArgumentParser) -> None:
@@ -152,7 +150,7 @@ async def _list_all(arguments: Namespace, settings: "Settings", terminal: "Termi
     wanted = arguments.status or [status for status in _STATUSES if status != TaskStatus.DELETED]
     rows = [
         (
-            plain(task, state=canonical_of_task(task)),
+            plain(task, canonical_state=canonical_of_task(task)),
             (task.id, str(task.status), str(task.priority), time_text(task.created_at)[:16], short(task.title)),
         )
         for task in tasks
@@ -180,7 +178,9 @@ async def _show_one(arguments: Namespace, settings: "Settings", terminal: "Termi
         task = await one_of(log, TASK, await find_id(log, arguments.id, "task"))
         parts = await _parts_of(log, task)
     state = canonical_of_task(task)
-    data = plain(task, state=state, **{name: None if part is None else plain(part) for name, part in parts.items()})
+    data = plain(
+        task, canonical_state=state, **{name: None if part is None else plain(part) for name, part in parts.items()}
+    )
     lines = [
         f"task {terminal.style(task.id, 'bold')} {terminal.style(task.status, 'cyan')} ({state})",
         *state_lines(task),

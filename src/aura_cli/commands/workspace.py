@@ -29,7 +29,9 @@ def configure(parser: ArgumentParser) -> None:
     restore = add_subcommand(commands, "restore", "put its files back to a safety copy", _restore)
     restore.epilog = "What is there now is kept as another safety copy, if it is saved nowhere else."
     _add_id(restore)
-    restore.add_argument("ref", metavar="REF", help="the safety copy, by its ref or its number; see aura workspace show")
+    restore.add_argument(
+        "ref", metavar="REF", help="the safety copy, by its ref or its number; see aura workspace show"
+    )
     clean = add_subcommand(commands, "clean", "remove its worktrees; the branch stays", _clean)
     clean.epilog = "What is not committed is kept as a safety copy."
     _add_id(clean)

@@ -1,0 +1,204 @@
+"""``aura task``: from a request to work, and what people do with tasks."""
+
+import json
+
+import pytest
+
+from command_line import call_aura
+from repositories import content
+
+
+def create(title="Say more", *more):
+    """Create a task and return its id."""
+    answer = call_aura("task", "create", title, *more, "--json")
+    assert answer.code == 0, answer.err
+    return answer.objects[0]["id"]
+
+
+def status_of(task_id):
+    return call_aura("task", "show", task_id, "--json").objects[0]["status"]
+
+
+def scripted(*steps):
+    return ("--executor", "scripted", "--option", f"steps={json.dumps(steps)}")
+
+
+WRITES = scripted({"print": "hello"}, {"write": {"path": "new.txt", "text": "more\n"}})
+FAILS = scripted({"print": "oh"}, {"fail": {"exit_code": 3}})
+
+
+def test_a_task_is_created_listed_and_shown(place):
+    task_id = create("Say more", "--description", "please", "--priority", "high", "--reviewer", "bob")
+    other = create("Another")
+    assert call_aura("task", "cancel", other).code == 0
+    listed = call_aura("task", "list", "--json").objects
+    assert [(row["id"], row["status"]) for row in listed] == [(task_id, "pending"), (other, "cancelled")]
+    (pending,) = call_aura("task", "list", "--status", "pending", "--json").objects
+    assert (pending["canonical_state"], pending["priority"], pending["reviewers"]) == ("backlog", "high", ["bob"])
+    (shown,) = call_aura("task", "show", task_id[:24], "--json").objects
+    assert (shown["description"], shown["created_by"], shown["workspace"]) == ("please", "human:alice", None)
+    text = call_aura("task", "show", task_id)
+    assert f"task {task_id} pending (backlog)" in text.out
+    assert f"aura replay --task {task_id}" in text.err
+    assert "Say more" in call_aura("task", "list").out
+
+
+def test_an_id_that_begins_nothing_is_an_error(place):
+    create()
+    answer = call_aura("task", "show", "ffff", "--json")
+    assert (answer.code, answer.out, answer.error["code"]) == (1, "", "not_found")
+
+
+def test_assigning_streams_the_work_and_stops_where_a_human_is_asked(place):
+    task_id = create()
+    answer = call_aura("task", "assign", task_id, *WRITES)
+    assert answer.code == 0, answer.err
+    assert "[stdout] hello" in answer.out
+    assert "[aura] process exited with 0" in answer.out
+    assert "aura approval approve " in answer.out
+    (shown,) = call_aura("task", "show", task_id, "--json").objects
+    assert (shown["status"], shown["approval"]["status"]) == ("awaiting_approval", "pending")
+    assert shown["workspace"]["repositories"][0]["path"] == str(place), "where it was called"
+    approved = call_aura("approval", "approve", shown["approval_id"])
+    assert approved.code == 0, approved.err
+    assert status_of(task_id) == "completed"
+    assert content(place, "main", "new.txt") == "more"
+
+
+def test_the_parameters_of_a_command_may_look_like_options(place):
+    answer = call_aura(
+        "task", "assign", create("Say", "--approval", "auto"), "--executor", "custom", "--base-command", "sh",
+        "--param", "-c", "--param", "echo out; echo err >&2", "--json",
+    )  # fmt: skip
+    assert answer.code == 0, answer.err
+    said = [(one["stream"], one["text"]) for one in answer.objects if one["kind"] == "output"]
+    assert sorted(said) == [("stderr", "err"), ("stdout", "out")]
+
+
+def test_a_failed_task_is_tried_again(place):
+    task_id = create("Fail", "--attempts", "1", "--repo", ".")
+    failed = call_aura("task", "assign", task_id, *FAILS)
+    assert failed.code == 3, "the agent's own"
+    assert f"aura task retry {task_id}" in failed.err
+    again = call_aura("task", "retry", task_id)
+    assert again.code == 3
+    assert again.out.count("process exited with 3") == 1, "only what is new is told"
+    assert status_of(task_id) == "failed"
+    moved = call_aura("task", "move", task_id, "running", "--no-wait")
+    assert moved.out == f"task {task_id} is in_progress: Fail\n"
+    assert call_aura("task", "cancel", task_id).code == 0
+    assert call_aura("doctor", "--quiet").code == 0, "nothing was left behind"
+
+
+def test_a_repository_is_named_once(place, tmp_path):
+    task_id = create("Say", "--repo", place)
+    answer = call_aura("task", "assign", task_id, "--executor", "custom", "--repo", tmp_path, "--json")
+    assert (answer.code, answer.error["code"]) == (1, "invalid_input")
+    assert answer.error["remedy"]
+
+
+def test_secrets_are_refused(place):
+    answer = call_aura("task", "assign", create(), "--executor", "custom", "--option", "api_key=hunter2", "--json")
+    assert (answer.code, answer.error["code"]) == (1, "invalid_input")
+    assert "hunter2" not in answer.err
+
+
+def test_only_recorded_it_waits_for_somebody_who_drives_it(place):
+    task_id = create("Say", "--approval", "auto")
+    answer = call_aura("task", "assign", task_id, *WRITES, "--no-wait")
+    assert answer.out == f"task {task_id} is in_progress: Say\n"
+    assert call_aura("doctor").code == 1
+    assert call_aura("doctor", "--fix").code == 0
+    assert status_of(task_id) == "completed"
+    assert content(place, "main", "new.txt") == "more"
+
+
+# --- Follow-up --------------------------------------------------------------------------------------------------------
+
+
+def test_a_follow_up_needs_work_in_review(place):
+    for words in (("task", "follow-up", create(), "--feedback", "louder"),):
+        answer = call_aura(*words, "--json")
+        assert (answer.code, answer.error["code"]) == (1, "invalid_input")
+        assert answer.error["remedy"]
+
+
+# --- Decompose --------------------------------------------------------------------------------------------------------
+
+
+def test_an_approved_decomposition_makes_the_subtasks(place):
+    task_id = create("Whole", "--reviewer", "bob")
+    refused = call_aura("task", "decompose", task_id, "--subtask", "One", "--json")
+    assert (refused.code, refused.error["code"]) == (1, "rule_violated")
+    assert "--outside" in refused.error["remedy"]
+    assert call_aura("task", "assign", task_id, "--executor", "custom", "--outside").code == 0
+    answer = call_aura("task", "decompose", task_id, "--subtask", "One", "--subtask", "Two")
+    assert answer.code == 0, answer.err
+    (asked,) = call_aura("approval", "list", "--json").objects
+    assert (asked["kind"], asked["proposed_solution"]) == ("decomposition", "One\nTwo")
+    assert call_aura("approval", "approve", asked["id"]).code == 0
+    tasks = call_aura("task", "list", "--json").objects
+    assert [(row["title"], row["status"]) for row in tasks] == [
+        ("Whole", "approved"),
+        ("One", "pending"),
+        ("Two", "pending"),
+    ]
+    assert {row["parent_id"] for row in tasks[1:]} == {task_id}
+    assert tasks[1]["reviewers"] == ["alice", "bob"]
+    assert [row["status"] for row in call_aura("agent", "list", "--json").objects] == ["idle"]
+
+
+def test_a_rejected_decomposition_leaves_the_task_to_its_agent(place):
+    task_id = create("Whole")
+    assert call_aura("task", "assign", task_id, "--executor", "custom", "--outside").code == 0
+    assert call_aura("task", "decompose", task_id, "--subtask", "One").code == 0
+    assert call_aura("approval", "reject", "--feedback", "finer").code == 0
+    (shown,) = call_aura("task", "show", task_id, "--json").objects
+    assert (shown["status"], shown["feedback"]) == ("in_progress", "finer")
+    assert len(call_aura("task", "list", "--json").objects) == 1
+
+
+# --- Move -------------------------------------------------------------------------------------------------------------
+
+
+def canonical(task_id):
+    return call_aura("task", "show", task_id, "--json").objects[0]["canonical_state"]
+
+
+def test_a_task_is_moved_between_backlog_and_ready(place):
+    task_id = create()
+    for state in ("ready", "ready", "backlog", "cancelled"):
+        assert call_aura("task", "move", task_id, state).code == 0
+        assert canonical(task_id) == state
+
+
+def test_a_task_is_blocked_unblocked_and_given_back(place):
+    task_id = create()
+    assert call_aura("task", "assign", task_id, "--executor", "custom", "--outside").code == 0
+    assert call_aura("task", "move", task_id, "blocked").code == 1, "without a reason"
+    for words, state in (
+        (("blocked", "--reason", "no key"), "blocked"),
+        (("running",), "running"),
+        (("ready",), "ready"),
+    ):
+        assert call_aura("task", "move", task_id, *words).code == 0
+        assert canonical(task_id) == state
+    assert [row["status"] for row in call_aura("agent", "list", "--json").objects] == ["idle"]
+
+
+@pytest.mark.parametrize(("state", "remedy"), [("running", "aura task assign"), ("done", "ready, running, cancelled")])
+def test_what_is_no_matter_of_the_board_is_refused(place, state, remedy):
+    answer = call_aura("task", "move", create(), state, "--json")
+    assert (answer.code, answer.error["code"]) == (1, "rule_violated")
+    assert remedy in answer.error["remedy"]
+
+
+def test_nobody_decides_by_moving(place):
+    task_id = create()
+    assert call_aura("task", "assign", task_id, *WRITES).code == 0
+    answer = call_aura("task", "move", task_id, "running", "--json")
+    assert (answer.code, answer.error["code"]) == (1, "rule_violated")
+    assert "aura approval reject" in answer.error["remedy"]
+    assert call_aura("task", "move", task_id, "cancelled").code == 0
+    assert status_of(task_id) == "cancelled"
+    assert call_aura("approval", "list", "--json").objects == []
