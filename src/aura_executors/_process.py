@@ -71,20 +71,8 @@ class SupervisedRun(RunningProcess):
 
     # --- The port -----------------------------------------------------------------------------------------------------
 
-    async def output(self, after: int = 0) -> AsyncIterator[OutputBatch]:
-        reader = SpoolReader(str(self._folder), after + 1)
-        try:
-            while True:
-                all_written = self._exit is not None
-                batch = await to_thread.run_sync(_read_batch, reader)
-                if batch is not None:
-                    yield batch
-                elif all_written:
-                    return
-                else:
-                    await self._output_after(reader.next - 1)
-        finally:
-            reader.close()
+    def output(self, after: int = 0) -> AsyncIterator[OutputBatch]:
+        return _Output(self, SpoolReader(str(self._folder), after + 1))
 
     async def acknowledge(self, upto: int) -> None:
         if self._exit is None:
@@ -108,11 +96,18 @@ class SupervisedRun(RunningProcess):
         assert self._exit is not None, "set before the event"
         return self._exit
 
-    # --- For the runner -----------------------------------------------------------------------------------------------
+    # --- For `output` and the runner -----------------------------------------------------------------------------------------------
 
     @property
     def ended(self) -> bool:
         return self._exit is not None
+
+    async def output_after(self, seen: int) -> None:
+        """Return when there is a record after number `seen`, or the process has ended."""
+        while self._exit is None and self._last <= seen:
+            news = self._news
+            await self._send(numbered(WANT, seen))
+            await news.wait()
 
     def end(self, exit_record: dict[str, Any]) -> None:
         """Say how it ended."""
@@ -195,13 +190,6 @@ class SupervisedRun(RunningProcess):
                     return False
         return True
 
-    async def _output_after(self, seen: int) -> None:
-        """Return when there is a record after number `seen`, or the process has ended."""
-        while self._exit is None and self._last <= seen:
-            news = self._news
-            await self._send(numbered(WANT, seen))
-            await news.wait()
-
     async def _ask(self, kind: int, body: bytes = b"") -> bool:
         """Return whether the supervisor did it; False also if it is not there any more."""
         self._requests += 1
@@ -219,6 +207,24 @@ class SupervisedRun(RunningProcess):
         if not await self._ask(kind, body):
             ended = "has ended" if self._exit is not None else "takes no input any more"
             raise ProcessGone(token=self._token, reason=f"process {self._token} {ended}")
+
+
+class _Output(AsyncIterator[OutputBatch]):
+    """What a process writes. No generator, and holds nothing open: whoever has enough may simply stop."""
+
+    def __init__(self, run: SupervisedRun, reader: SpoolReader) -> None:
+        self._run = run
+        self._reader = reader
+
+    async def __anext__(self) -> OutputBatch:
+        while True:
+            all_written = self._run.ended
+            batch = await to_thread.run_sync(_read_batch, self._reader)
+            if batch is not None:
+                return batch
+            if all_written:
+                raise StopAsyncIteration
+            await self._run.output_after(self._reader.next - 1)
 
 
 def exit_of(record: dict[str, Any]) -> ProcessExit:

@@ -9,7 +9,7 @@ Standard library only: the supervisor loads this module.
 """
 
 # pathlib would cost every supervisor 5 ms and 1 MB:
-# ruff: noqa: PTH108, PTH118, PTH208
+# ruff: noqa: PTH108, PTH110, PTH118, PTH208
 
 import os
 from collections import deque
@@ -138,75 +138,71 @@ class SpoolWriter:
 
 
 class SpoolReader:
-    """Reads records from number `first` on, while they are written or afterwards.
+    """Reads records from number `first` on, while they are written or afterwards; keeps no file open in between.
 
-    Begins with the oldest record that is kept, should that be a later one.
+    Begins with the oldest record that is kept, should that be a later one, and goes on with it after a gap.
     """
 
     def __init__(self, folder: str, first: int) -> None:
         self.next = first
         """The number of the record that is read next."""
         self._folder = folder
-        self._file = -1
+        self._segment = -1
+        """The number by which the segment is named, and those of the place in it: bytes, and the record there."""
         self._offset = 0
-        self._segment = 0
         self._number = 0
-        """The number of the record at the offset."""
 
     def read(self, limit: int = READ_SIZE) -> list[Record]:
         """Return the records that are there, as many as fit into `limit` bytes (one at least); none when none is.
 
         They have the numbers before `next`, which moves on.
         """
-        while True:
-            if self._file < 0 and not self._open(self._begin()):
-                return []
+        while self._segment >= 0 or self._begin():
             offset = self._offset
-            records = self._records(os.pread(self._file, max(limit, RECORD_LIMIT + HEADER.size), offset))
-            if records:
+            records = self._records(self._block(max(limit, RECORD_LIMIT + HEADER.size)))
+            if records or (self._offset == offset and not self._go_on()):
                 return records
-            if self._offset == offset and not self._open(self._number) and not self._open(self._kept_after()):
-                return []
+        return []
 
-    def close(self) -> None:
-        """Close the file. Without effect when done before."""
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+    def _begin(self) -> bool:
+        """Find the segment to begin in; False if there is none yet."""
+        kept = self._kept()
+        if kept:
+            self.next = max(self.next, kept[0])
+            self._enter(max(number for number in kept if number <= self.next))
+        return bool(kept)
 
-    def _begin(self) -> int:
-        """Return the first record of the segment in which to begin."""
-        try:
-            first = segments(self._folder)
-        except FileNotFoundError:
-            first = []
-        if first and first[0] > self.next:
-            self.next = first[0]
-        return max((number for number in first if number <= self.next), default=self.next)
-
-    def _kept_after(self) -> int:
-        """Return the first record of the oldest segment if the one to go on in was deleted; otherwise -1."""
-        try:
-            first = segments(self._folder)
-        except FileNotFoundError:
-            first = []
-        if not first or first[0] <= self._number:
-            return -1
-        self.next = max(self.next, first[0])
-        return first[0]
-
-    def _open(self, first: int) -> bool:
-        """Go on in the segment that begins with record `first`, if there is one and it is not open already."""
-        if first == self._segment:
+    def _go_on(self) -> bool:
+        """Enter the segment after this one, if there is one: the next, or the oldest if that was deleted."""
+        if self._number != self._segment and os.path.exists(os.path.join(self._folder, segment_name(self._number))):
+            self._enter(self._number)
+            return True
+        kept = self._kept()
+        if not kept or kept[0] <= self._number:
             return False
-        path = os.path.join(self._folder, segment_name(first))
-        try:
-            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        self.close()
-        self._file, self._offset, self._segment, self._number = file, 0, first, first
+        self.next = max(self.next, kept[0])
+        self._enter(kept[0])
         return True
+
+    def _kept(self) -> list[int]:
+        try:
+            return segments(self._folder)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def _enter(self, segment: int) -> None:
+        self._segment, self._offset, self._number = segment, 0, segment
+
+    def _block(self, limit: int) -> bytes:
+        """Return up to `limit` bytes from the place on; none if the segment was deleted."""
+        try:
+            file = os.open(os.path.join(self._folder, segment_name(self._segment)), os.O_RDONLY | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError):
+            return b""
+        try:
+            return os.pread(file, limit, self._offset)
+        finally:
+            os.close(file)
 
     def _records(self, block: bytes) -> list[Record]:
         """Return the whole records of `block` that are wanted, and move on."""

@@ -145,7 +145,6 @@ def _bury(folder: Path, running: dict[str, Any]) -> dict[str, Any]:
     reader = SpoolReader(str(folder), running["first_record"])
     while reader.read():
         pass
-    reader.close()
     exit_record = vanished(running["token"], running, reader.next - running["first_record"])
     with suppress(OSError):  # a full disk: the next one finds out the same
         _folder.write_exit(str(folder), exit_record)

@@ -108,6 +108,7 @@ class LocalWorkspaces:
                 remove_in_place(self._git, spec, parts)
             else:
                 Removal(self._git, self._pool, spec, root, parts).run(delete_branch=delete_branch)
+                self._pool.sweep()  # what an earlier removal left that was ended in the middle
 
     # --- What is left over, and what is kept ready --------------------------------------------------------------------
 

@@ -4,6 +4,9 @@ import json
 
 import pytest
 
+from aura_cli.commands import agent, task
+from aura_contracts.board import CanonicalState
+from aura_contracts.task import AgentType, TaskStatus
 from command_line import call_aura
 from repositories import content
 
@@ -117,10 +120,21 @@ def test_only_recorded_it_waits_for_somebody_who_drives_it(place):
 
 
 def test_a_follow_up_needs_work_in_review(place):
-    for words in (("task", "follow-up", create(), "--feedback", "louder"),):
-        answer = call_aura(*words, "--json")
-        assert (answer.code, answer.error["code"]) == (1, "invalid_input")
-        assert answer.error["remedy"]
+    answer = call_aura("task", "follow-up", create(), "--feedback", "louder", "--json")
+    assert (answer.code, answer.error["code"]) == (1, "invalid_input")
+    assert answer.error["remedy"]
+
+
+def test_a_follow_up_is_an_answer_to_who_asks(place):
+    task_id = create()
+    rounds = [[{"write": {"path": "new.txt", "text": "more\n"}}], [{"write": {"path": "new.txt", "text": "MORE\n"}}]]
+    words = ("--executor", "scripted", "--option", f"rounds={json.dumps(rounds)}")
+    assert call_aura("task", "assign", task_id, *words).code == 0
+    answer = call_aura("task", "follow-up", task_id, "--feedback", "louder", "--review")
+    assert answer.code == 0, answer.err
+    assert "+MORE" in answer.out
+    first, second = call_aura("approval", "list", "--all", "--json").objects
+    assert (first["status"], first["feedback"], second["status"]) == ("needs_changes", "louder", "pending")
 
 
 # --- Decompose --------------------------------------------------------------------------------------------------------
@@ -202,3 +216,10 @@ def test_nobody_decides_by_moving(place):
     assert call_aura("task", "move", task_id, "cancelled").code == 0
     assert status_of(task_id) == "cancelled"
     assert call_aura("approval", "list", "--json").objects == []
+
+
+def test_the_words_of_the_arguments_are_those_of_the_domain():
+    """They are written out, because importing them would slow ``--help`` down."""
+    assert tuple(TaskStatus) == task._STATUSES
+    assert tuple(AgentType) == task._AGENT_TYPES == agent._TYPES
+    assert tuple(CanonicalState) == task._STATES

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from aura_cli._arguments import add_subcommand, add_subcommands, number
-from aura_cli._carrying_on import add_watching
+from aura_cli._carrying_on import EPILOG, add_watching
 from aura_cli._executor_options import add_executor_options, add_plan
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def configure(parser: ArgumentParser) -> None:
     _add_id(follow_up)
     follow_up.add_argument("--feedback", metavar="TEXT", required=True, help="with what; - reads it from stdin")
     add_watching(follow_up)
+    follow_up.epilog = f"Where a human is asked about the work, this is the answer: it needs changes.\n\n{EPILOG}"
     cancel = add_subcommand(commands, "cancel", "call a task off; its work stays where it is", _cancel)
     _add_id(cancel)
     cancel.add_argument("--reason", metavar="TEXT", default="", help="why")
@@ -306,7 +307,15 @@ def _follow_up(arguments: Namespace, settings: "Settings", terminal: "Terminal")
     feedback = terminal.read_all() if arguments.feedback == "-" else arguments.feedback
 
     async def begin(engine: "Engine", task_id: "TaskId") -> None:
-        await engine.tasks.follow_up(task_id, feedback)
+        from aura_contracts.approval import ApprovalKind, ApprovalStatus
+        from aura_contracts.ids import ApprovalId
+
+        asked = (await engine.view(task_id)).approval
+        about_work = asked is not None and asked.kind in (ApprovalKind.PLAN, ApprovalKind.CHANGES)
+        if asked is not None and about_work and asked.status is ApprovalStatus.PENDING:
+            await engine.approvals.request_changes(ApprovalId(asked.id), feedback)
+        else:
+            await engine.tasks.follow_up(task_id, feedback)
 
     return _carry_on(begin, arguments, settings, terminal)
 
