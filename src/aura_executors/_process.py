@@ -96,7 +96,7 @@ class SupervisedRun(RunningProcess):
         assert self._exit is not None, "set before the event"
         return self._exit
 
-    # --- For `output` and the runner -----------------------------------------------------------------------------------------------
+    # --- For `output` and the runner  --------------------------------------------------------------------------------------
 
     @property
     def ended(self) -> bool:

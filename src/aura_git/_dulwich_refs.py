@@ -142,6 +142,8 @@ def move_ref(repo: Opened, ref: bytes, new: ObjectID | None, expected: ObjectID 
     elif done and new is not None:
         note = _log_message(ref, message)
         arguments = (repo.signature(), int(repo.now), repo.offset(), note)
+        if note is not None:  # or two threads that make the same folder get in one another's way in dulwich
+            os.makedirs(os.path.dirname(_log_path(repo, ref)), exist_ok=True)
         if expected is None:
             _make_place(repo, ref)
             done = _with_patience(lambda: refs.add_if_new(name, new, *arguments))
@@ -230,9 +232,13 @@ def log_head(repo: Opened, old: ObjectID | None, new: ObjectID, message: str) ->
         file.write(line)
 
 
-def _forget_log(repo: Opened, ref: bytes) -> None:
+def _log_path(repo: Opened, ref: bytes) -> bytes:
     base = repo.place.git_dir if is_per_worktree_ref(ref) else repo.place.common_dir
-    path = os.path.join(os.fsencode(base), b"logs", ref)
+    return os.path.join(os.fsencode(base), b"logs", ref)
+
+
+def _forget_log(repo: Opened, ref: bytes) -> None:
+    path = _log_path(repo, ref)
     with suppress(OSError):
         os.unlink(path)
         while (path := os.path.dirname(path)).count(b"/logs/refs/"):

@@ -4,6 +4,7 @@ Nothing is pickled and no class is named: an error is made by the class that has
 the types they have here. Everything else becomes a `RemoteError` that keeps what came.
 """
 
+from collections.abc import Iterator
 from typing import Any, get_type_hints
 
 import attrs
@@ -41,8 +42,8 @@ def error_of(received: ErrorObject) -> AuraError:
     data = received.data or {}
     code, facts, remedy = data.get("code", str(received.code)), data.get("facts", {}), data.get("remedy", "")
     if isinstance(code, str) and isinstance(facts, dict) and isinstance(remedy, str):
-        kind = _kind_of(code)
-        error = _made(kind, facts, remedy) if kind else None
+        made = (_made(kind, facts, remedy) for kind in _kinds_of(code))
+        error = next((error for error in made if error is not None), None)
         return error or RemoteError(remote_code=code, reason=received.message, details=facts, remedy=remedy)
     return RemoteError(remote_code=str(received.code), reason=received.message, details=data)
 
@@ -78,14 +79,16 @@ def _storable(value: Any) -> Any:
             return value
 
 
-def _kind_of(code: str) -> type[AuraError] | None:
-    """Return the class of this code. Looked up anew each time: a plugin may have brought its own."""
-    found = [AuraError]
+def _kinds_of(code: str) -> Iterator[type[AuraError]]:
+    """Yield the classes of this code, those of the contracts first: an edge may use a code for an error of its own.
+
+    Looked up anew each time: a plugin may have brought its own.
+    """
+    found: list[type[AuraError]] = [AuraError]
     for kind in found:
-        if kind.code == code and "__attrs_attrs__" in vars(kind):  # attrs leaves an unfinished twin of slotted classes
-            return kind
         found += kind.__subclasses__()
-    return None
+    fitting = [kind for kind in found if kind.code == code and "__attrs_attrs__" in vars(kind)]  # attrs leaves twins
+    yield from sorted(fitting, key=lambda kind: not kind.__module__.startswith("aura_contracts."))
 
 
 def _made(kind: type[AuraError], facts: dict[str, Any], remedy: str) -> AuraError | None:

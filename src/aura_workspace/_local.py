@@ -108,12 +108,11 @@ class LocalWorkspaces:
                 remove_in_place(self._git, spec, parts)
             else:
                 Removal(self._git, self._pool, spec, root, parts).run(delete_branch=delete_branch)
-                self._pool.sweep()  # what an earlier removal left that was ended in the middle
 
     # --- What is left over, and what is kept ready --------------------------------------------------------------------
 
     def orphans(self, living: Collection[WorkspaceId]) -> tuple[Orphan, ...]:
-        self._pool.sweep()
+        self._pool.sweep_all()
         return find_orphans(self._git, self._workspaces, living)
 
     def remove_orphan(self, orphan: Orphan, ref: str) -> tuple[RepositoryCommit, ...]:

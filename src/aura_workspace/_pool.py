@@ -72,7 +72,6 @@ class Pool:
         A pooled one with which anything is wrong is removed, and the next taken; when there is none, a new one is made.
         Raises `GitError`.
         """
-        self._sweep(source)
         for entry in self._ready_entries(source):
             entry.claim()
             try:
@@ -121,7 +120,7 @@ class Pool:
     def warm(self, source: Source, commit: str, count: int) -> int:
         """Make worktrees of `commit` until `count` are ready; return how many were made."""
         self._forget_gone()
-        self._sweep(source)
+        self.sweep(source)
         ready = 0
         for entry in self._ready_entries(source):
             ready += 1
@@ -148,12 +147,22 @@ class Pool:
         self._discard(source, entry)
         self._git.remove_worktree(source.top, str(worktree), force=True)  # where it could not be moved
 
-    def sweep(self) -> None:
-        """Remove what processes left that were ended at work, of all repositories."""
+    def sweep_all(self) -> None:
+        """`sweep` the pools of all repositories."""
         for folder in self._folders():
             if (source := _read_about(folder)) is not None and source.common_dir.is_dir():
-                self._sweep(source)
+                self.sweep(source)
         self._forget_gone()
+
+    def sweep(self, source: Source) -> None:
+        """Remove what processes left that were ended at work: it may have the very branch that is wanted now."""
+        folder = self._folder / source.key
+        for number in _numbers(folder):
+            if not (folder / f"{number}.ready").exists() and (entry := self._lock(folder, number)) is not None:
+                if entry.is_ready:
+                    entry.release()
+                else:
+                    self._discard(source, entry)
 
     def _forget_gone(self) -> None:
         """Remove the pools of repositories that are no more."""
@@ -167,15 +176,6 @@ class Pool:
             for entry in entries:
                 if entry is not None:
                     entry.release()
-
-    def _sweep(self, source: Source) -> None:
-        folder = self._folder / source.key
-        for number in _numbers(folder):
-            if not (folder / f"{number}.ready").exists() and (entry := self._lock(folder, number)) is not None:
-                if entry.is_ready:
-                    entry.release()
-                else:
-                    self._discard(source, entry)
 
     def _discard(self, source: Source, entry: _Entry) -> None:
         """Remove the worktree of an entry and the entry. What cannot be removed now is swept later."""

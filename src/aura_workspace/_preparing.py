@@ -106,6 +106,7 @@ class Preparation:
         source = find_source(self._git, part.repository.path)
         if same := [other.part.name for other in others if other.source.common_dir == source.common_dir]:
             raise part.problem(f"{part.name} and {same[0]} are the same repository", "name each repository once")
+        self._pool.sweep(source)
         tip = self._git.find_ref(source.top, f"refs/heads/{self._spec.branch}")
         start = tip or ""
         if tip is None or not part.base_commit:

@@ -65,6 +65,7 @@ class Removal:
         except NotARepository:
             self._remove_without_repository(part)
             return
+        self._pool.sweep(source)  # what an earlier removal left that was ended in the middle
         there, git_dir, _ = part.look(source.common_dir)
         unmarked = there is There.UNMARKED and git_dir is not None and is_taken_over(self._git, part, source, git_dir)
         if there in {There.OURS, There.BROKEN} or unmarked:

@@ -289,7 +289,7 @@ def test_output_without_a_newline_ends_at_the_limit(site):
 
 
 @pytest.mark.skipif(not DEEP, reason="writes 2 GiB: set AURA_DEEP=1 to run it")
-@pytest.mark.parametrize("limit", [None, 4064 * MIB])
+@pytest.mark.parametrize("limit", [None, 4096 * MIB])
 def test_two_gibibytes_without_a_newline(site, limit):
     size = 2048 * MIB
     began = time.monotonic()

@@ -1,0 +1,124 @@
+"""``aura approval``: what waits is listed and shown; a decision is recorded, and what follows from it is done."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from command_line import call_aura, running_aura
+from repositories import content, git, worktrees
+
+AGENT = 'echo "$AURA_PROMPT" >> new.txt'
+
+
+@pytest.fixture
+def asked(place) -> dict:
+    """An approval that waits, in `place`."""
+    answer = call_aura(
+        "run", "--no-tui", "--executor", "custom", "--prompt", "Say more", "--base-command", "sh",
+        "--param", "-c", "--param", AGENT,
+    )  # fmt: skip
+    assert answer.code == 0, answer.err
+    (approval,) = call_aura("approval", "list", "--json").objects
+    return approval
+
+
+def only_task() -> dict:
+    (task,) = call_aura("task", "list", "--json").objects
+    return task
+
+
+def test_what_waits_is_listed(asked, place):
+    assert (asked["status"], asked["kind"]) == ("pending", "changes")
+    assert asked["reviewers"] == ["alice"]
+    table = call_aura("approval", "list")
+    assert asked["id"] in table.out
+    assert table.err == "1 approval\n"
+
+
+def test_one_is_shown_with_what_it_would_change(asked, place):
+    (shown,) = call_aura("approval", "show", asked["id"], "--diff", "--json").objects
+    assert "+Say more" in shown["diff"]
+    text = call_aura("approval", "show", asked["id"][:13], "--diff").out
+    assert "+Say more" in text
+    assert "1 file changed" in text
+
+
+def test_a_yes_merges_and_says_so(asked, place):
+    (place / "README").write_text("work of one's own\n")
+    answer = call_aura("approval", "approve", asked["id"], "--feedback", "fine")
+    assert answer.code == 0, answer.err
+    lines = answer.out.splitlines()
+    assert "[aura] approved by alice: fine" in lines
+    assert any(line.startswith("[aura] merged into main: ") for line in lines)
+    assert not any(line.startswith("[stdout]") for line in lines)
+    assert content(place, "main", "new.txt") == "Say more"
+    assert (place / "README").read_text() == "work of one's own\n"
+    assert (only_task()["status"], worktrees(place)) == ("completed", [])
+    assert call_aura("approval", "list", "--json").out == ""
+    assert [one["status"] for one in call_aura("approval", "list", "--all", "--json").objects] == ["approved"]
+
+
+@pytest.mark.parametrize(("words", "status"), [((), "rejected"), (("--changes",), "needs_changes")])
+def test_a_no_has_the_agent_go_on_with_the_reason(asked, place, words, status):
+    answer = call_aura("approval", "reject", asked["id"], "--feedback", "say it louder", *words)
+    assert answer.code == 0, answer.err
+    assert "[aura] process exited with 0" in answer.out.splitlines()
+    before, after = call_aura("approval", "list", "--all", "--json").objects
+    assert (before["status"], after["status"]) == (status, "pending")
+    (worktree,) = worktrees(place)
+    assert "say it louder" in (Path(worktree) / "new.txt").read_text()
+    assert call_aura("approval", "approve").code == 0
+    assert "say it louder" in content(place, "main", "new.txt")
+
+
+def test_a_decision_may_be_recorded_only(asked, place):
+    answer = call_aura("approval", "approve", asked["id"], "--no-wait", "--json")
+    assert [one["status"] for one in answer.objects] == ["approved"]
+    assert only_task()["status"] == "approved"
+    assert "new.txt" not in git(place, "ls-tree", "--name-only", "main")
+    assert call_aura("doctor", "--fix", "--quiet").code == 0
+    assert only_task()["status"] == "completed"
+
+
+def test_what_was_decided_is_decided(asked, place):
+    assert call_aura("approval", "approve", asked["id"]).code == 0
+    again = call_aura("approval", "reject", asked["id"], "--feedback", "no", "--json")
+    assert (again.code, again.error["code"]) == (1, "wrong_state")
+
+
+def test_somebody_else_may_not_decide_unless_asked_to(asked, place, monkeypatch):
+    monkeypatch.setenv("AURA_USER", "bob")
+    refused = call_aura("approval", "approve", asked["id"], "--json")
+    assert (refused.code, refused.error["code"]) == (1, "not_allowed")
+    monkeypatch.setenv("AURA_USER", "alice")
+    assert call_aura("approval", "delegate", asked["id"], "--to", "bob").code == 0
+    monkeypatch.setenv("AURA_USER", "bob")
+    assert call_aura("approval", "approve", asked["id"]).code == 0
+
+
+def test_commands_that_are_proposed_name_the_store(place, tmp_path):
+    store = f"sqlite:///{tmp_path}/other.db"
+    words = ("--executor", "custom", "--prompt", "Say more", "--base-command", "sh", "--param", "-c", "--param", AGENT)
+    first = call_aura("run", "--no-tui", *words, "--store", store)
+    assert f"--store {store}" in first.out
+    again = call_aura("approval", "reject", "--feedback", "louder", "--store", store)
+    assert "aura approval approve" in again.out
+    assert f"--store {store}" in again.out
+
+
+def test_a_run_that_waits_goes_on_when_a_human_has_decided_elsewhere(place):
+    words = ("--executor", "custom", "--prompt", "Say more", "--base-command", "sh", "--param", "-c", "--param", AGENT)
+    settings = {name: os.environ[name] for name in ("AURA_HOME", "AURA_STORE", "AURA_USER")}
+    with running_aura("run", "--no-tui", "--wait", *words, "--repo", place, **settings) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "aura approval reject" in line:
+                break
+        (approval,) = call_aura("approval", "list", "--json").objects
+        answer = call_aura("approval", "approve", approval["id"])
+        assert "goes on with it" in answer.out
+        out, _ = process.communicate(timeout=30)
+        assert process.returncode == 0
+    assert "[aura] merged into main: " in out
+    assert content(place, "main", "new.txt") == "Say more"
