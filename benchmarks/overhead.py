@@ -1,8 +1,8 @@
 """Overhead: what AURA adds to a run whose agent does nothing, stage by stage, in milliseconds and in fsyncs.
 
-The reference is what a script would do for the same: ``git worktree add``, the agent, ``git worktree remove``. A stage's
-time is that between the events that begin and end it, medians over the runs. Fsyncs are counted by ``strace`` over the
-whole command, those of git included; without it the row is left out.
+The reference is what a script would do for the same: ``git worktree add``, the agent, ``git worktree remove``. The
+time of a stage is that between the events that begin and end it, medians over the runs. Fsyncs are counted by
+``strace`` over the whole command, those of git included; without it the row is left out.
 """
 
 import os

@@ -35,19 +35,14 @@ async def carry_on(
     since: int,
 ) -> int:
     """Drive a task and print what happens after position `since`; return the exit code."""
-    from aura_cli._following import Manner, beginning_of, follow
+    from aura_cli._following import beginning_of, follow, manner_of
 
     if arguments.no_wait:
         return await show_task(engine, task_id, terminal)
     if not await engine.drive(task_id):
         terminal.say("another process drives the task, and goes on with it")
         return await show_task(engine, task_id, terminal)
-    manner = Manner(
-        wait=arguments.wait,
-        keyboard=terminal.keyboard if arguments.wait and not arguments.no_tui else None,
-        review=arguments.review,
-        hint=f" --store {settings.store}" if settings.store_given else "",
-    )
+    manner = manner_of(settings, terminal, wait=arguments.wait, review=arguments.review, asks=not arguments.no_tui)
     begin = await beginning_of(engine, task_id)
     return await follow(engine, task_id, terminal, manner, begin=begin, since=since)
 

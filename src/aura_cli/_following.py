@@ -8,7 +8,7 @@ what still runs. Where only a human is waited for, an interrupt ends the waiting
 import os
 import signal
 import threading
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
 
 import anyio
@@ -20,13 +20,16 @@ from aura_cli._asking import ask
 from aura_cli._errors import report
 from aura_cli._outcome import INTERRUPTED, outcome_of
 from aura_cli._printer import Printer
+from aura_cli._settings import Settings
+from aura_cli._store import hint_of
 from aura_cli._story import Story, entry_of
 from aura_cli._streaming import JsonLines, TextLines
 from aura_cli._terminal import Terminal
 from aura_cli._words import event_data
-from aura_contracts.errors import AuraError
+from aura_contracts.approval import ApprovalRequested
+from aura_contracts.errors import AuraError, TransitionRefused
 from aura_contracts.events import EventRecord
-from aura_contracts.execution import ProcessExited
+from aura_contracts.execution import ProcessExited, ProcessStarted
 from aura_contracts.ids import ApprovalId, TaskId, WorkspaceId
 from aura_contracts.output import OutputRecorded
 from aura_contracts.task import TaskStatus
@@ -43,6 +46,12 @@ AT_ONCE = 0.5
 
 TROUBLE_AFTER = 2.0
 """Seconds for which something is in the way of a task before it is told."""
+
+_STEPS = 3
+"""Of the ending of a process, see `aura_contracts.ports.processes.InterruptPlan`."""
+
+EARLY = 64
+"""Batches of output that may wait until the start of their process is told."""
 
 _HUMANS_TURN = frozenset({TaskStatus.AWAITING_APPROVAL, TaskStatus.BLOCKED})
 
@@ -62,6 +71,23 @@ class Manner:
 
     hint: str = ""
     """Ends the commands that are proposed: the store, where it was named."""
+
+    preface: str = ""
+    """Told first."""
+
+
+def manner_of(
+    settings: Settings,
+    terminal: Terminal,
+    *,
+    wait: bool = False,
+    review: bool = False,
+    asks: bool = False,
+    preface: str = "",
+) -> Manner:
+    """Return how a command follows a task; with `asks`, a human at the terminal may be asked."""
+    keyboard = terminal.keyboard if asks else None
+    return Manner(wait=wait, keyboard=keyboard, review=review, hint=hint_of(settings), preface=preface)
 
 
 async def beginning_of(engine: Engine, task_id: TaskId) -> int:
@@ -94,7 +120,12 @@ class _Following:
         self._text = TextLines(escaped=terminal.out.isatty(), encoding=encoding)
         self._lines: TextLines | JsonLines = JsonLines() if terminal.json else self._text
         self._interrupts = 0
+        self._tokens: set[str] = set()
+        """Of the processes that were at work when the task was interrupted."""
         self._asked: set[str] = set()
+        self._early: list[EventRecord] = []
+        """Output of a process whose start is not told yet: the two are recorded side by side."""
+        self._started = False
         self._asking = anyio.CancelScope()
         self._scope = anyio.CancelScope()
         self._group: anyio.abc.TaskGroup
@@ -127,22 +158,42 @@ class _Following:
     # --- Printing -----------------------------------------------------------------------------------------------------
 
     async def _print_all(self, begin: int) -> None:
+        if self._manner.preface and not self._terminal.json:
+            await self._printer.put(self._text.note(self._manner.preface))
         records = self._engine.follow(self._task_id, begin, to_the_end=self._manner.wait)
         async with aclosing(records):
             async for record in records:
                 await self._print(record)
+        await self._print_early()
         await self._printer.put(self._lines.end())
 
     async def _print(self, record: EventRecord) -> None:
-        event, new = record.event, record.position > self._since
+        event = record.event
         if isinstance(event, OutputRecorded):
-            for chunk in event.chunks:
-                lines = self._lines.take(chunk.source, chunk.raw, record.position)
-                if new:
-                    await self._printer.put(lines)
+            self._early.append(record)
+            if self._started or self._terminal.json or len(self._early) > EARLY:
+                await self._print_early()
             return
+        if isinstance(event, ProcessExited | ApprovalRequested):
+            await self._print_early()
+        await self._tell(record)
+        if isinstance(event, ProcessStarted | ProcessExited):
+            self._started = isinstance(event, ProcessStarted)
+            await self._print_early()
+
+    async def _print_early(self) -> None:
+        early, self._early = self._early, []
+        for record in early:
+            assert isinstance(record.event, OutputRecorded)
+            for chunk in record.event.chunks:
+                lines = self._lines.take(chunk.source, chunk.raw, record.position)
+                if record.position > self._since:
+                    await self._printer.put(lines)
+
+    async def _tell(self, record: EventRecord) -> None:
+        event = record.event
         told = self._story.hear(record)
-        if not new:
+        if record.position <= self._since:
             return
         ended = self._lines.end() if isinstance(event, ProcessExited) else b""
         if self._terminal.json:
@@ -192,14 +243,23 @@ class _Following:
         if view.task.status in _HUMANS_TURN:
             self._scope.cancel()
             return
+        self._note_processes(view)
         self._terminal.say("interrupted: the agent is being ended; interrupt again to leave at once")
         await self._cancel()
 
     async def _cancel(self) -> None:
         try:
             await self._engine.tasks.cancel(self._task_id, reason="interrupted")
-        except AuraError as error:  # it is over already, or cannot be recorded: the second interrupt helps
+        except TransitionRefused:
+            pass  # it is over already
+        except AuraError as error:  # it cannot be recorded: the second interrupt helps
             self._terminal.say(f"not called off: {error.message()}")
+
+    def _note_processes(self, view: View) -> None:
+        """Remember what is at work; also the process of the stage, whose start may not be recorded yet."""
+        execution = view.execution
+        if execution is not None and execution.running:
+            self._tokens |= {execution.process_token, *(each.identity.token for each in execution.processes)}
 
     async def _leave_at_once(self) -> None:
         """Have what runs be ended without further waiting, and be gone.
@@ -208,14 +268,18 @@ class _Following:
         was recorded is durable, and the next engine goes on from it, as after a crash.
         """
         with anyio.move_on_after(AT_ONCE):
-            view = await self._engine.view(self._task_id)
-            execution = view.execution
-            if execution is not None and execution.ended_at is None:
-                await self._cancel()
-            tokens = [process.identity.token for process in execution.processes] if execution else []
-            for token in tokens * 2:  # each time, the next step of its ending begins
-                await self._engine.runtime.gateway.request(InterruptProcess(token=token, reason="interrupted again"))
+            async with anyio.create_task_group() as group:
+                self._note_processes(await self._engine.view(self._task_id))
+                group.start_soon(self._cancel)
+                for token in self._tokens:
+                    group.start_soon(self._end_at_once, token)
         os._exit(INTERRUPTED)
+
+    async def _end_at_once(self, token: str) -> None:
+        """Take all steps of a process's ending without waiting in between: the last one is SIGKILL."""
+        with suppress(AuraError):  # it has ended
+            for _ in range(_STEPS):
+                await self._engine.runtime.gateway.request(InterruptProcess(token=token, reason="interrupted again"))
 
     # --- Questions and troubles ---------------------------------------------------------------------------------------
 
@@ -224,7 +288,8 @@ class _Following:
         keyboard, question = self._manner.keyboard, self._story.question
         if question is None or question not in self._asked:
             self._asking.cancel()
-        if keyboard is not None and question is not None and question not in self._asked:
+        here = self._manner.wait or self._story.agent_waits
+        if keyboard is not None and question is not None and here and question not in self._asked:
             self._asked.add(question)
             self._asking = anyio.CancelScope()
             self._group.start_soon(self._ask, ApprovalId(question), keyboard, self._asking)

@@ -2,14 +2,18 @@
 
 Writing may block for as long as nobody reads, and must neither stop the event loop nor swallow an interrupt. So a
 thread writes, past the buffers of `sys.stdout`: a thread that is stuck in one when the process ends would bring the
-interpreter down. What waits to be written is bounded: whoever prints more has to wait.
+interpreter down. It is a daemon, unlike those of anyio, for whose end the interpreter waits: nobody may ever read. What
+waits to be written is bounded: whoever prints more has to wait.
 """
 
 import os
+from queue import SimpleQueue
+from threading import Thread
 from typing import TextIO
 
 import anyio
-import anyio.to_thread
+from anyio import from_thread
+from anyio.lowlevel import EventLoopToken, current_token
 
 LIMIT = 2 * 1024 * 1024
 """Bytes that may wait to be written."""
@@ -32,6 +36,10 @@ class Printer:
         self.error: OSError | None = None
         """Why; None where it is only that nobody reads any more."""
         self._patient = True
+        self._pieces: SimpleQueue[bytes | None] = SimpleQueue()
+        """For the thread; None ends it."""
+        self._landed = anyio.Event()
+        self._failure: OSError | None = None
 
     async def put(self, data: bytes) -> None:
         """Print `data`, after what was printed before. Waits while there is too much to be written."""
@@ -57,6 +65,7 @@ class Printer:
 
     async def run(self) -> None:
         """Write until cancelled, or until that is not possible any more."""
+        Thread(target=self._work, args=(current_token(),), name="aura printer", daemon=True).start()
         try:
             await self._write_all()
         except OSError as error:
@@ -65,6 +74,8 @@ class Printer:
             self.closed.set()
             self._room.set()
             self._written.set()
+        finally:
+            self._pieces.put(None)
 
     async def _write_all(self) -> None:
         self._out.flush()
@@ -73,10 +84,31 @@ class Printer:
             self._something = anyio.Event()
             while self._waiting:
                 piece = bytes(self._waiting[:PIECE])
-                await anyio.to_thread.run_sync(_write, self._out, piece, abandon_on_cancel=True)
+                self._landed = anyio.Event()
+                self._pieces.put(piece)
+                await self._landed.wait()
+                if self._failure is not None:
+                    raise self._failure
                 del self._waiting[: len(piece)]
                 self._room.set()
             self._written.set()
+
+    def _work(self, token: EventLoopToken) -> None:
+        """Write piece by piece, in the thread, and tell the event loop of each while it is there."""
+        while (piece := self._pieces.get()) is not None:
+            failure: OSError | None = None
+            try:
+                _write(self._out, piece)
+            except OSError as error:
+                failure = error
+            try:
+                from_thread.run_sync(self._land, failure, token=token)
+            except RuntimeError:  # the event loop is closed
+                return
+
+    def _land(self, failure: OSError | None) -> None:
+        self._failure = failure
+        self._landed.set()
 
 
 def _write(out: TextIO, data: bytes) -> None:

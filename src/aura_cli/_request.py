@@ -73,12 +73,13 @@ def _value(text: str) -> Any:
 
 def _approval(arguments: Namespace) -> ApprovalMode:
     wanted = None if arguments.approval is None else ApprovalMode(arguments.approval)
-    if not arguments.auto_approve:
-        return wanted or ApprovalMode.CHANGES
-    if wanted not in (None, ApprovalMode.AUTO):
-        reason = f"--auto-approve true and --approval {wanted} contradict one another"
+    said = arguments.auto_approve
+    if said is None or wanted is None:
+        return wanted or (ApprovalMode.AUTO if said else ApprovalMode.CHANGES)
+    if said != (wanted is ApprovalMode.AUTO):
+        reason = f"--auto-approve {str(said).lower()} and --approval {wanted} contradict one another"
         raise InvalidInput(field="approval", reason=reason, remedy="give one of the two")
-    return ApprovalMode.AUTO
+    return wanted
 
 
 def _script(text: str | None, shell: str) -> Script | None:

@@ -64,6 +64,8 @@ class Story:
         """Exit code and signal of the agent's last process."""
         self.question: str | None = None
         """The approval that waits for a human."""
+        self.agent_waits = False
+        """Whether it is an agent at work that asks."""
 
     def hear(self, record: EventRecord) -> list[str]:
         """Take in a record; return what to tell of it."""
@@ -71,7 +73,7 @@ class Story:
 
     def where(self) -> Iterator[str]:
         """Yield where the work is."""
-        if self._branch and not self._in_place:
+        if self._branch and self._paths and not self._in_place:
             yield f"branch {self._branch}"
         yield from (f"{'folder' if self._in_place else 'worktree'} {path}" for path in self._paths)
 
@@ -163,6 +165,7 @@ class Story:
         match event:
             case approval.ApprovalRequested():
                 self.question = event.approval_id
+                self.agent_waits = event.kind is ApprovalKind.TOOL_CALL
                 yield from self._asked(event)
             case approval.ApprovalGranted():
                 yield f"approved by {actor_name(record.actor)}{f': {event.feedback}' if event.feedback else ''}"

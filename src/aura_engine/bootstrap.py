@@ -23,7 +23,7 @@ from aura_contracts.lease import RETURN_GRACE, WorkerIdentity
 from aura_contracts.ports import Clock, EventLog
 from aura_contracts.ports.executors import Executor
 from aura_engine.commands import Desk
-from aura_engine.engine import Engine
+from aura_engine.engine import Engine, alone
 from aura_engine.machine import Machine
 from aura_engine.runtime.context import Runtime, reviewers_of
 from aura_engine.runtime.gateway import Gateway
@@ -123,21 +123,26 @@ async def _serving(
 ) -> AsyncIterator[None]:
     """Run worker and engine, each at its end of a connection, while the body runs.
 
-    What the body raises is raised as it is, not as part of a group with what the engine's tasks might raise.
+    What the body raises is raised as it is, not as part of a group with what the engine's tasks might raise; and what
+    one of these raises, which ends the body, is not in a group by itself.
     """
     ours, theirs = memory_pair()
     peer = Peer(ours, Role.ENGINE, gateway.handlers)
     raised: Exception | None = None
-    async with _local_worker(home, executors, machine, theirs) as worker, anyio.create_task_group() as group:
-        group.start_soon(gateway.serve, peer)
-        group.start_soon(worker.run)
-        await peer.wait_ready()
-        await group.start(engine.serve)
-        try:
-            yield
-        except Exception as error:  # noqa: BLE001 - raised again below
-            raised = error
-        group.cancel_scope.cancel()
+    try:
+        async with _local_worker(home, executors, machine, theirs) as worker, anyio.create_task_group() as group:
+            group.start_soon(gateway.serve, peer)
+            group.start_soon(worker.run)
+            await peer.wait_ready()
+            await group.start(engine.serve)
+            try:
+                yield
+            except Exception as error:  # noqa: BLE001 - raised again below
+                raised = error
+            group.cancel_scope.cancel()
+    except ExceptionGroup as errors:
+        if raised is None:
+            raise alone(errors) from None
     if raised is not None:
         raise raised
 

@@ -99,8 +99,9 @@ class Engine:
         try:
             task = await self.tasks.begin(task_id, request)
         except BaseException:
-            with anyio.CancelScope(shield=True):
-                await self._locks.release(_lock_of(task_id))
+            if task_id not in self._drivers:  # which may have begun with what was recorded all the same
+                with anyio.CancelScope(shield=True):
+                    await self._locks.release(_lock_of(task_id))
             raise
         await self.drive(task_id)
         return task
@@ -112,6 +113,7 @@ class Engine:
         """
         group = self._require_open()
         if task_id in self._drivers:
+            self._drivers[task_id].wake()  # or one that has just seen that nothing is left to do would not look again
             return True
         if not await self._locks.acquire(_lock_of(task_id)):
             return False
@@ -139,7 +141,8 @@ class Engine:
 
         Ends when the task is settled; with `to_the_end`, of a task that this engine drives, it goes on while a human
         is being asked, until the task has ended. Close it (``contextlib.aclosing``) when leaving earlier. Raises
-        `StoreFull` or `StoreReadOnly` when nothing can be recorded any more: whatever happens cannot be told then.
+        `AggregateNotFound`, and `StoreFull` or `StoreReadOnly` when nothing can be recorded any more: whatever happens
+        cannot be told then.
         """
 
         async def is_settled() -> bool:
@@ -179,10 +182,9 @@ class Engine:
         for trouble in (self._drivers[task_id].trouble, self.runtime.gateway.trouble) if driven else ():
             if isinstance(trouble, StoreFull | StoreReadOnly):
                 raise trouble
-        if view.task.status is TaskStatus.AWAITING_APPROVAL:
-            return view.approval is not None and view.approval.status is ApprovalStatus.PENDING
-        if view.task.status is TaskStatus.BLOCKED:
-            return view.conflict is not None and view.conflict.status is ApprovalStatus.PENDING
+        asked = {TaskStatus.AWAITING_APPROVAL: view.approval, TaskStatus.BLOCKED: view.conflict}.get(view.task.status)
+        if asked is not None and asked.status is ApprovalStatus.PENDING:
+            return True
         if view.task.status in _ENDED:
             return not driven and (view.lease is None or view.lease.status is LeaseStatus.CLOSED)
         if view.execution is None:
@@ -257,13 +259,26 @@ class Engine:
         if driver is not None:
             driver.wake(record)
         elif self._drive_all and isinstance(record.event, ExecutionStarted):
-            await self.drive(TaskId(record.stream_id))
+            await self._take_on(TaskId(record.stream_id))
         if isinstance(record.event, _DECISIONS) or (
             isinstance(record.event, ApprovalRequested) and record.event.kind is ApprovalKind.TOOL_CALL
         ):
             self._require_open().start_soon(self._attend, ApprovalId(record.stream_id))
 
+    async def _take_on(self, task_id: TaskId) -> None:
+        """Drive a task that somebody has started, if that is possible; it does not end what is done for others."""
+        try:
+            await self.drive(task_id)
+        except AuraError as error:
+            _LOG.warning("task %s is not driven: %s", task_id, error)
+
     async def _attend(self, approval_id: ApprovalId) -> None:
+        try:
+            await self._see_answered(approval_id)
+        except AuraError as error:  # it is seen to again when its task is taken on the next time
+            _LOG.warning("approval %s is not attended to: %s", approval_id, error)
+
+    async def _see_answered(self, approval_id: ApprovalId) -> None:
         """See that an agent's question is answered: when it is decided, or by silence when its deadline passes."""
         approval = await self._approval(approval_id)
         if approval.kind is not ApprovalKind.TOOL_CALL or TaskId(approval.task_id or "") not in self._drivers:
@@ -279,6 +294,12 @@ class Engine:
                 _LOG.debug("approval %s did not expire: %s", approval_id, error)
 
     async def _attend_all(self, task_id: TaskId) -> None:
+        try:
+            await self._see_all_answered(task_id)
+        except AuraError as error:
+            _LOG.warning("the questions of task %s are not attended to: %s", task_id, error)
+
+    async def _see_all_answered(self, task_id: TaskId) -> None:
         """See that questions are answered which an agent asked before this engine had its task."""
         view = await load_view(self.runtime.desk, task_id)
         if view is None or view.execution is None or view.execution.ended_at is not None:
@@ -295,9 +316,11 @@ class Engine:
     async def _run_driver(self, driver: Driver) -> None:
         try:
             await driver.run()
+            while driver.woken:
+                await driver.run()
         except Exception as error:  # noqa: BLE001 - a defect: it stops this task, and is told to who watches it
             _LOG.exception("task %s is not driven any more", driver.task_id)
-            self._defects[driver.task_id] = error
+            self._defects[driver.task_id] = alone(error)
         finally:
             self._drivers.pop(driver.task_id, None)
             for stream_id in [sid for sid, listener in self._listeners.items() if listener is driver]:
@@ -322,6 +345,13 @@ class Engine:
     def troubles(self) -> Mapping[TaskId, AuraError]:
         """What is in the way of tasks right now, for people; it is tried again until it is gone."""
         return {task_id: driver.trouble for task_id, driver in self._drivers.items() if driver.trouble is not None}
+
+
+def alone(error: Exception) -> Exception:
+    """Return what is wrong, out of the groups of one that task groups wrap around it."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 def _lock_of(task_id: TaskId) -> str:

@@ -26,6 +26,19 @@ def _script(value: str | Script | None) -> Script | None:
     return Script(text=value) if isinstance(value, str) else value
 
 
+def _texts(_: Any, field: "attrs.Attribute[Any]", value: Sequence[str]) -> None:
+    if isinstance(value, str) or not all(isinstance(one, str) for one in value):
+        raise InvalidInput(field=field.name, reason=f"{value!r} is no list of texts", remedy="put it in a list")
+
+
+def _mode(value: str) -> ApprovalMode:
+    try:
+        return ApprovalMode(value)
+    except ValueError as error:
+        remedy = f"it is one of {', '.join(ApprovalMode)}"
+        raise InvalidInput(field="approval", reason=f"{value!r} is no approval mode", remedy=remedy) from error
+
+
 def _positive(_: Any, field: "attrs.Attribute[Any]", value: float | None) -> None:
     if value is not None and not 0 < value < float("inf"):
         raise InvalidInput(field=field.name, reason=f"{value} is no number of seconds above 0")
@@ -37,6 +50,8 @@ def _bytes(_: Any, field: "attrs.Attribute[Any]", value: int) -> None:
 
 
 def _filled(_: Any, field: "attrs.Attribute[Any]", value: str) -> None:
+    if not isinstance(value, str):
+        raise InvalidInput(field=field.name, reason=f"{value!r} is no text")
     if not value.strip():
         raise InvalidInput(field=field.name, reason="it is empty")
 
@@ -51,16 +66,16 @@ class RunRequest:
     """Settings of the executor, see there. Never secrets: the log keeps them for ever."""
     title: str = ""
     """Empty: made of the prompt."""
-    repositories: Sequence[str] = (".",)
+    repositories: Sequence[str] = attrs.field(default=(".",), validator=_texts)
     """Paths; a folder that is in no repository is worked in as it is."""
     in_place: bool = False
     """Work where the files are, without a worktree."""
     target_branch: str = ""
     """What the work is merged into; empty: the branch that each repository is on."""
-    copy: Sequence[str] = ()
+    copy: Sequence[str] = attrs.field(default=(), validator=_texts)
     """Untracked files to take along into the worktrees: patterns such as ``.env``."""
-    approval: ApprovalMode = attrs.field(default=ApprovalMode.CHANGES, converter=ApprovalMode)
-    reviewers: Sequence[str] = ()
+    approval: ApprovalMode = attrs.field(default=ApprovalMode.CHANGES, converter=_mode)
+    reviewers: Sequence[str] = attrs.field(default=(), validator=_texts)
     setup: Script | None = attrs.field(default=None, converter=_script)
     cleanup: Script | None = attrs.field(default=None, converter=_script)
     timeout: float | None = attrs.field(default=None, validator=_positive)

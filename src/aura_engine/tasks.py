@@ -7,7 +7,7 @@ import attrs
 
 from aura_contracts.actors import Actor
 from aura_contracts.actors import agent as agent_actor
-from aura_contracts.agent import AGENT, Agent, AgentStatus, RegisterAgent, TakeTask
+from aura_contracts.agent import AGENT, Agent, AgentStatus, Outcome, RegisterAgent, ReleaseAgent, TakeTask
 from aura_contracts.approval import Approval, ApprovalKind, ApprovalStatus, RequestApproval, WithdrawApproval
 from aura_contracts.errors import AggregateNotFound, InvalidInput, VersionConflict
 from aura_contracts.execution import (
@@ -160,6 +160,9 @@ class Tasks:
 
         async def decide(unit: Unit) -> Task:
             view = await self._view(unit, task_id)
+            if view.execution is not None and view.execution.ended_at is None:
+                reason = f"execution {view.execution.id} is at work on it"
+                raise InvalidInput(field="task", reason=reason, remedy="cancel it, or wait until it has ended")
             wanted = agent_type or (None if executor else view.task.agent_type)
             if agent_id is not None:
                 agent: Agent | None = await unit.look(AGENT, agent_id)
@@ -266,6 +269,9 @@ class Tasks:
             task: Task = await unit.handle(task_id, CancelTask(reason=reason))
             if view.execution is not None and view.execution.ended_at is None:
                 await unit.handle(view.execution.id, CancelExecution(reason=reason))
+            elif view.execution is None and view.agent is not None and view.agent.current_task_id == task_id:
+                release = ReleaseAgent(task_id=task_id, outcome=Outcome.CANCELLED)
+                await unit.acting_as(ENGINE).handle(view.agent.id, release)
             for approval in (view.approval, view.conflict):
                 if approval is not None and approval.status is ApprovalStatus.PENDING:
                     await unit.acting_as(ENGINE).handle(approval.id, WithdrawApproval(reason="the task was cancelled"))

@@ -8,6 +8,7 @@ from aura_contracts.actors import Actor
 from aura_contracts.errors import AggregateNotFound, InvalidInput
 from aura_contracts.ids import WorkspaceId
 from aura_contracts.ports.workspaces import Orphan, WorkspaceCondition
+from aura_contracts.task import TASK
 from aura_contracts.workspace import (
     WORKSPACE,
     RecordSnapshot,
@@ -21,6 +22,7 @@ from aura_contracts.workspace import (
 from aura_engine.runtime.context import Runtime, snapshot_ref
 from aura_engine.runtime.ending import remove
 from aura_engine.runtime.stages import save
+from aura_engine.runtime.steps import ENDED_TASK
 from aura_engine.runtime.views import spec_of
 from aura_worker_protocol import messages
 
@@ -73,7 +75,7 @@ class WorkspaceCommands:
         if ref not in {copy.ref for copy in workspace.snapshots}:
             known = ", ".join(copy.ref for copy in workspace.snapshots) or "none"
             raise InvalidInput(field="ref", reason=f"there is no safety copy {ref}", remedy=f"there are: {known}")
-        _require_free(workspace)
+        await self._require_free(workspace)
         await save(self._runtime, workspace, SnapshotReason.RESTORE)
         command = RestoreSnapshot(ref=ref, dirty=False)
         restored: Workspace = await self._runtime.desk.handle(self._user, workspace_id, command)
@@ -84,7 +86,7 @@ class WorkspaceCommands:
     async def clean(self, workspace_id: WorkspaceId, reason: str = "cleaned up") -> Workspace:
         """Remove the worktrees; what is not committed is kept as a safety copy, the branch stays."""
         workspace = await self.get(workspace_id)
-        _require_free(workspace)
+        await self._require_free(workspace)
         await remove(self._runtime, workspace, reason, delete_branch=False)
         return await self.get(workspace_id)
 
@@ -105,9 +107,11 @@ class WorkspaceCommands:
         request = messages.WarmPool(repository=repository, count=count)
         return (await self._runtime.gateway.request(request)).made
 
-
-def _require_free(workspace: Workspace) -> None:
-    """Refuse to change files under the hands of an execution."""
-    if workspace.status is WorkspaceStatus.IN_USE:
+    async def _require_free(self, workspace: Workspace) -> None:
+        """Refuse to change files under the hands of an execution, or of a human who resolves a conflict in them."""
         remedy = "cancel its task, or wait until it has ended"
-        raise InvalidInput(field="workspace", reason=f"execution {workspace.holder} uses it", remedy=remedy)
+        if workspace.status is WorkspaceStatus.IN_USE:
+            raise InvalidInput(field="workspace", reason=f"execution {workspace.holder} uses it", remedy=remedy)
+        task = await self._runtime.desk.get(TASK, workspace.task_id) if workspace.task_id else None
+        if task is not None and task.status not in ENDED_TASK:
+            raise InvalidInput(field="workspace", reason=f"its task is {task.status}", remedy=remedy)

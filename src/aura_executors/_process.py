@@ -16,6 +16,7 @@ from aura_contracts.errors import ProcessGone
 from aura_contracts.execution import SupervisedProcess
 from aura_contracts.lease import ProcessIdentity
 from aura_contracts.output import Chunk, OutputSource
+from aura_contracts.ports import Clock
 from aura_contracts.ports.processes import ExitCause, OutputBatch, ProcessExit, RunningProcess
 from aura_executors import _starting
 from aura_executors._control import (
@@ -50,7 +51,7 @@ _REASON_LIMIT = 500
 class SupervisedRun(RunningProcess):
     """A process under its supervisor. `follow` runs as long as the process does, in a task of the runner."""
 
-    def __init__(self, token: str, folder: Path, running: dict[str, Any]) -> None:
+    def __init__(self, token: str, folder: Path, running: dict[str, Any], clock: Clock) -> None:
         pid, started = running["agent"]
         self.process = SupervisedProcess(
             identity=ProcessIdentity(pid=pid, started=started, token=token), socket=str(folder / running["socket"])
@@ -58,6 +59,7 @@ class SupervisedRun(RunningProcess):
         self._token = token
         self._folder = folder
         self._running = running
+        self._clock = clock
         self._exit: ProcessExit | None = None
         self._ended = anyio.Event()
         self._stream: SocketStream | None = None
@@ -75,9 +77,7 @@ class SupervisedRun(RunningProcess):
         return _Output(self, SpoolReader(str(self._folder), after + 1))
 
     async def acknowledge(self, upto: int) -> None:
-        if self._exit is None:
-            await self._send(numbered(ACKNOWLEDGE, upto))
-        else:
+        if not await self._send(numbered(ACKNOWLEDGE, upto)):
             with suppress(FileNotFoundError):
                 await to_thread.run_sync(delete_acknowledged, str(self._folder), upto)
 
@@ -96,7 +96,7 @@ class SupervisedRun(RunningProcess):
         assert self._exit is not None, "set before the event"
         return self._exit
 
-    # --- For `output` and the runner  --------------------------------------------------------------------------------------
+    # --- For `output` and the runner ----------------------------------------------------------------------------------
 
     @property
     def ended(self) -> bool:
@@ -121,7 +121,7 @@ class SupervisedRun(RunningProcess):
         while self._exit is None:
             await self._listen(connection)
             while self._exit is None:
-                state = await to_thread.run_sync(_starting.look, self._folder)
+                state = await to_thread.run_sync(_starting.look, self._folder, self._clock)
                 if isinstance(state, Alive):
                     connection = state.stream
                     break
@@ -133,9 +133,7 @@ class SupervisedRun(RunningProcess):
                 else:
                     _starting.release(state)
                     records = max(0, self._last - self._running["first_record"] + 1)
-                    self.end(
-                        await to_thread.run_sync(_starting.vanished, self._token, self._running, records),
-                    )
+                    self.end(await to_thread.run_sync(_starting.bury, self._running, records, self._clock))
         pid, started = self._running["supervisor"]
         while reap(pid, started):  # noqa: ASYNC110 - no event tells
             await anyio.sleep(BUSY_PAUSE)

@@ -86,11 +86,10 @@ def descendants(root: int) -> list[int]:
     return _below({root}, _parents())
 
 
-def carriers(token: str, *, session: int = 0, session_started: str = "") -> list[int]:
-    """Return the pids of everything that has `token` in its environment, and of the descendants of those.
+def carriers(token: str, *, session: int = 0) -> list[int]:
+    """Return the pids of everything that has `token` in its environment, or is in `session`, and their descendants.
 
-    Those in the session of the process `session`, too, while that process lives and is the one that started at
-    `session_started`. Never this process.
+    Never this process.
     """
     parents = _parents()
     if LINUX:
@@ -98,7 +97,7 @@ def carriers(token: str, *, session: int = 0, session_started: str = "") -> list
         found = {pid for pid in parents if _environment_has(pid, entry)}
     else:
         found = _ps_carriers(f"{TOKEN_VARIABLE}={token}")
-    if session and start_time(session) == session_started:
+    if session:
         found |= {pid for pid in parents if _in_session(pid, session)}
     found.discard(os.getpid())
     return sorted({*found, *_below(found, parents)} - {os.getpid()})
@@ -163,19 +162,22 @@ def send(pids: Iterable[int], number: int) -> list[int]:
     return reached
 
 
-def kill_carriers(token: str, *, session: int = 0, session_started: str = "", patience: float = 30.0) -> int:
-    """Kill everything that `carriers` finds, until nothing is found; return how many there were.
+def kill_carriers(token: str, *, session: int = 0, session_started: str = "", patience: float = 30.0) -> set[int]:
+    """Kill everything that `carriers` finds, until nothing is found; return their pids.
 
+    Looks into the session only if its first process lives and started at `session_started`: numbers are used again.
     Blocks. Gives up after `patience` seconds: what hangs in the kernel, or belongs to another user, stays.
     """
     killed: set[int] = set()
     deadline = time.monotonic() + patience
-    while found := carriers(token, session=session, session_started=session_started):
+    if session and start_time(session) != session_started:
+        session = 0
+    while found := carriers(token, session=session):
         killed.update(send(found, signal.SIGKILL))
         if time.monotonic() > deadline:
             break
         time.sleep(0.002)
-    return len(killed)
+    return killed
 
 
 def reap(pid: int, started: str) -> bool:
@@ -204,17 +206,17 @@ def _ps(*arguments: str) -> list[str]:
 
 
 def _ps_start_time(pid: int) -> str | None:
-    lines = _ps("-o", "stat=,lstart=", "-p", str(pid))
+    lines = _ps("-o", "stat=", "-o", "lstart=", "-p", str(pid))
     state, _, started = lines[0].strip().partition(" ") if lines else ("Z", "", "")
     return None if state.startswith("Z") else started.strip()
 
 
 def _ps_parents() -> dict[int, int]:
-    rows = (line.split() for line in _ps("-A", "-o", "pid=,ppid=,stat="))
+    rows = (line.split() for line in _ps("-A", "-o", "pid=", "-o", "ppid=", "-o", "stat="))
     return {int(row[0]): int(row[1]) for row in rows if not row[2].startswith("Z")}
 
 
 def _ps_carriers(entry: str) -> set[int]:
     """``-E`` adds the environment to the command line, for processes of the same user."""
-    rows = (line.split(None, 1) for line in _ps("-A", "-E", "-ww", "-o", "pid=,command="))
+    rows = (line.split(None, 1) for line in _ps("-A", "-E", "-ww", "-o", "pid=", "-o", "command="))
     return {int(row[0]) for row in rows if len(row) == 2 and entry in row[1].split()}

@@ -50,8 +50,8 @@ class SupervisedRunner(ProcessRunner):
             environment=dict(environment or {}),
             unacknowledged=unacknowledged,
             linger=linger,
+            clock=clock,
         )
-        self._clock = clock
         self._tasks: TaskGroup | None = None
         self._runs: dict[str, SupervisedRun] = {}
 
@@ -87,7 +87,7 @@ class SupervisedRunner(ProcessRunner):
             run = self._known(token)
             if run is not None:
                 return run
-            state = await to_thread.run_sync(_starting.look, folder)
+            state = await to_thread.run_sync(_starting.look, folder, self._settings.clock)
             run = self._take_over(token, state)
             if run is not None or not isinstance(state, Busy):
                 return run
@@ -99,7 +99,7 @@ class SupervisedRunner(ProcessRunner):
     async def forget(self, token: str) -> None:
         folder = self._settings.folder(token)
         while True:
-            state = await to_thread.run_sync(_starting.look, folder)
+            state = await to_thread.run_sync(_starting.look, folder, self._settings.clock)
             if isinstance(state, Ended | NeverRan):
                 await to_thread.run_sync(_starting.remove, folder, state)
                 break
@@ -123,7 +123,9 @@ class SupervisedRunner(ProcessRunner):
         if known is not None or not isinstance(state, Alive | Ended):
             _starting.release(state)
             return known
-        run = self._runs[token] = SupervisedRun(token, self._settings.folder(token), state.running)
+        run = self._runs[token] = SupervisedRun(
+            token, self._settings.folder(token), state.running, self._settings.clock
+        )
         if isinstance(state, Ended):
             _starting.release(state)
             run.end(state.exit)

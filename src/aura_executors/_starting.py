@@ -26,6 +26,7 @@ from aura_contracts.errors import (
     ProcessStartFailed,
     WorkingDirectoryMissing,
 )
+from aura_contracts.ports import Clock
 from aura_contracts.ports.processes import ExitCause, ProcessSpec
 from aura_executors import _folder
 from aura_executors._launch import FAILED, NO_DIRECTORY, NOT_FOUND, encode_order
@@ -50,6 +51,7 @@ class Settings:
     environment: dict[str, str]
     unacknowledged: int
     linger: float
+    clock: Clock
     segment_size: int = SEGMENT_SIZE
 
     @property
@@ -106,7 +108,7 @@ class Alive:
 State = Absent | Busy | NeverRan | Ended | Alive
 
 
-def look(folder: Path) -> State:
+def look(folder: Path, clock: Clock) -> State:
     """Return the state of the process. If its supervisor was killed, what it had started is ended first."""
     try:
         lock = _folder.try_lock(str(folder))
@@ -119,33 +121,33 @@ def look(folder: Path) -> State:
     try:
         if running is None:
             return NeverRan(lock)
-        exit_record = _folder.read_json(str(folder / _folder.EXIT)) or _bury(folder, running)
+        exit_record = _folder.read_json(str(folder / _folder.EXIT)) or _bury(folder, running, clock)
     except BaseException:
         os.close(lock)
         raise
     return Ended(lock, running, exit_record)
 
 
-def vanished(token: str, running: dict[str, Any], records: int) -> dict[str, Any]:
+def bury(running: dict[str, Any], records: int, clock: Clock) -> dict[str, Any]:
     """End what a killed supervisor has left behind, and return the exit record."""
-    session, started = running.get("agent", (0, ""))
-    survivors = kill_carriers(token, session=session, session_started=started)
+    session, started = running["agent"]
+    survivors = kill_carriers(running["token"], session=session, session_started=started)
     return {
-        "token": token,
+        "token": running["token"],
         "cause": ExitCause.VANISHED.value,
         "message": "its supervisor was killed",
-        "started_at": running.get("started_at"),
-        "ended_at": time.time_ns(),
+        "started_at": running["started_at"],
+        "ended_at": int(clock().timestamp() * 1_000_000) * 1000,
         "records": records,
-        "survivors": survivors,
+        "survivors": len(survivors - {session}),
     }
 
 
-def _bury(folder: Path, running: dict[str, Any]) -> dict[str, Any]:
+def _bury(folder: Path, running: dict[str, Any], clock: Clock) -> dict[str, Any]:
     reader = SpoolReader(str(folder), running["first_record"])
     while reader.read():
         pass
-    exit_record = vanished(running["token"], running, reader.next - running["first_record"])
+    exit_record = bury(running, reader.next - running["first_record"], clock)
     with suppress(OSError):  # a full disk: the next one finds out the same
         _folder.write_exit(str(folder), exit_record)
     return exit_record
@@ -192,7 +194,7 @@ def start(settings: Settings, spec: ProcessSpec) -> State:
     folder = settings.folder(spec.token)
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
-        state = look(folder)
+        state = look(folder, settings.clock)
     except OSError as error:
         raise ProcessStartFailed(token=spec.token, reason=f"{folder}: {error.strerror}") from error
     if not isinstance(state, NeverRan):
@@ -204,7 +206,7 @@ def start(settings: Settings, spec: ProcessSpec) -> State:
         raise
     finally:
         os.close(state.lock)
-    return look(folder)
+    return look(folder, settings.clock)
 
 
 def _start(settings: Settings, spec: ProcessSpec, folder: Path, lock: int) -> None:
@@ -328,7 +330,7 @@ def clean(settings: Settings) -> None:
         if folder.name.startswith(_TRASH):
             shutil.rmtree(folder, ignore_errors=True)
         elif not (folder / _folder.RUNNING).exists():
-            state = look(folder)
+            state = look(folder, settings.clock)
             if isinstance(state, NeverRan):
                 _remove(folder)
             release(state)

@@ -51,6 +51,9 @@ _LOOK_AT_FOLDER = 1.0
 _LOOK_FOR_REST = 0.1
 """Seconds between two looks for what has left the family."""
 
+_FIRST_VISIT = 2.0
+"""Seconds that the worker has to connect for the first time, should the grace period be shorter."""
+
 _MESSAGE_LIMIT = 500
 """Characters of the message in the exit record."""
 
@@ -76,6 +79,7 @@ class Supervision:
         self._started_at = time.time_ns()
         self._began = self._active = self._alone_since = time.monotonic()
         self._checked_folder = self._began
+        self._visited = False
         self._status: int | None = None
         self._gone_since = 0.0
         self._children = True
@@ -149,11 +153,13 @@ class Supervision:
             limits.append((self._active + order.idle_timeout, "idle_timeout", message))
         if not self._serving.connected:
             message = f"no worker was there for {order.grace:g} s"
-            limits.append((self._alone_since + order.grace, "abandoned", message))
+            grace = order.grace if self._visited else max(order.grace, _FIRST_VISIT)
+            limits.append((self._alone_since + grace, "abandoned", message))
         return limits
 
     def _check(self, now: float) -> None:
         if self._serving.connected:
+            self._visited = True
             self._alone_since = now
         if now >= self._checked_folder + _LOOK_AT_FOLDER:
             self._checked_folder = now
@@ -195,8 +201,7 @@ class Supervision:
 
     def _strays(self) -> list[int]:
         """Return what belongs to the agent by its token or its session."""
-        session = 0 if self._reaper else self._agent
-        return carriers(self._order.token, session=session, session_started=self._agent_started)
+        return carriers(self._order.token, session=0 if self._reaper else self._agent)
 
     def _reap(self, now: float) -> None:
         while True:

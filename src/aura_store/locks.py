@@ -1,8 +1,8 @@
 """Locks: which engine drives a task. Each ends with the process that holds it, however it ends.
 
-    SQLite       a locked file beside the database for each key (flock), released by the kernel
-    memory       a set: the log belongs to one process
-    PostgreSQL   an advisory lock of a session kept for it, released by the server
+SQLite       a locked file beside the database for each key (flock), released by the kernel
+memory       a set: the log belongs to one process
+PostgreSQL   an advisory lock of a session kept for it, released by the server
 """
 
 import fcntl
@@ -12,11 +12,15 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+import anyio
 import attrs
 from anyio import to_thread
 
 from aura_contracts.errors import StoreReadOnly, StoreUnavailable
 from aura_contracts.ports.locks import Locks
+
+_GLANCE = 0.005
+"""Seconds; whoever only looks whether a lock is held has it for less."""
 
 
 @attrs.define
@@ -30,6 +34,11 @@ class FileLocks:
         """Take the lock `key`, see the port. Raises `StoreReadOnly` where its file cannot be made."""
         if key not in self._held:
             descriptor = self._lock(key)
+            if descriptor is None:
+                await anyio.sleep(_GLANCE)
+                if key in self._held:
+                    return True
+                descriptor = self._lock(key)
             if descriptor is None:
                 return False
             self._held[key] = descriptor
@@ -121,10 +130,11 @@ class AdvisoryLocks:
         """Take the lock `key`, see the port."""
         if key in self._held:
             return True
-        taken = await to_thread.run_sync(self._ask, "SELECT pg_try_advisory_lock(%s)", key)
+        with anyio.CancelScope(shield=True):  # or it would be held, and nobody would know
+            taken = await self._try(key)
         if taken:
             self._held.add(key)
-        return bool(taken)
+        return taken
 
     async def release(self, key: str) -> None:
         """Give the lock back."""
@@ -136,10 +146,14 @@ class AdvisoryLocks:
         """Whether another session has the lock."""
         if key in self._held:
             return False
-        if await self.acquire(key):
-            await self.release(key)
-            return False
-        return True
+        with anyio.CancelScope(shield=True):
+            free = await self._try(key)
+            if free:  # a session counts how often it has a lock: what `acquire` took meanwhile stays taken
+                await to_thread.run_sync(self._ask, "SELECT pg_advisory_unlock(%s)", key)
+        return not free
+
+    async def _try(self, key: str) -> bool:
+        return bool(await to_thread.run_sync(self._ask, "SELECT pg_try_advisory_lock(%s)", key))
 
     async def aclose(self) -> None:
         """Give all locks back, with the session that holds them."""

@@ -90,11 +90,19 @@ class Merging:
         source = self._git.find_ref(top, f"refs/heads/{self._spec.branch}")
         if source is None:
             raise part.problem(f"{part.repository.path} has no branch {self._spec.branch}", "prepare it again")
+        source = self._recorded(part, top, source)
         target = self._git.resolve(top, f"refs/heads/{part.repository.target_branch}")
         done = _made_before(self._git, self._spec, top, source, target)
         if done is None and self._git.is_ancestor(top, source, target):
             return None
         return _Plan(part=part, top=top, source=source, target=target, done=done)
+
+    def _recorded(self, part: Part, top: str, tip: str) -> str:
+        """Return the head that was recorded: it is what was approved. What was added since stays on the branch."""
+        tree = next((tree for tree in self._spec.worktrees if tree.repository == part.name), None)
+        if tree is None or tree.head in (tip, tree.base_commit) or not self._git.is_ancestor(top, tree.head, tip):
+            return tip
+        return tree.head
 
     def _require_collected(self, part: Part) -> None:
         """A worktree must hold nothing that the branch has not; one that is gone does not."""

@@ -66,11 +66,11 @@ class Pool:
 
     # --- Making worktrees ---------------------------------------------------------------------------------------------
 
-    def provide(self, source: Source, branch: str, to: Path, mark: Mark) -> bool:
+    def provide(self, source: Source, branch: str, commit: str, to: Path, mark: Mark) -> bool:
         """Put a worktree of `branch` at `to`, which must not exist; return whether a pooled one was used.
 
-        A pooled one with which anything is wrong is removed, and the next taken; when there is none, a new one is made.
-        Raises `GitError`.
+        `commit` is where the branch is. A pooled worktree with which anything is wrong is removed, and the next taken;
+        when there is none, a new one is made. Raises `GitError`.
         """
         for entry in self._ready_entries(source):
             entry.claim()
@@ -87,13 +87,12 @@ class Pool:
             else:
                 entry.release()
                 return True
-        self._make(source, branch, to, mark)
+        self._make(source, branch, commit, to, mark)
         return False
 
-    def _make(self, source: Source, branch: str, to: Path, mark: Mark) -> None:
+    def _make(self, source: Source, branch: str, commit: str, to: Path, mark: Mark) -> None:
         entry = self._new_entry(source)
         try:
-            commit = self._git.resolve(source.top, f"refs/heads/{branch}")
             self._git.add_detached_worktree(source.top, str(entry.worktree), commit)
             try:
                 self._send(source, entry, branch, to, mark)

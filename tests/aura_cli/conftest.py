@@ -27,7 +27,7 @@ def told(tmp_path_factory) -> Path:
 async def _play(url: str) -> None:
     ids = new_ids()
     async with open_desk(url, clock=now, ids=ids) as desk:
-        await play(Story(desk, lambda step: None))
+        await play(Story(desk, lambda _: None))
         await checkpoint(desk.log, actor=AURA, clock=now, command_id=ids())
 
 

@@ -1,4 +1,4 @@
-"""A story for tests of commands that read: two agents, one human, and everything that can come between a request and its result.
+"""A story for tests: two agents, one human, and everything that can come between a request and its result.
 
 What the agents say is scripted. Everything else is real: each step is decided by the engine and recorded in the log,
 all that it concerns at once, and what is told of it is what was recorded.

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aura_contracts.errors import InvalidInput
 from aura_contracts.environment import REDACTED, holds_secret, merged, redact, require_no_secrets
+from aura_contracts.errors import InvalidInput
 
 SECRET = [
     "GITHUB_TOKEN",

@@ -17,4 +17,5 @@ def test_the_names_are_these():
 def test_the_decisions_do_not_load_git_and_processes():
     program = "import sys, aura_engine.decisions; print(*(m for m in sys.modules if m.startswith('aura_')))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert not {name.partition(".")[0] for name in done.stdout.split()} & {"aura_git", "aura_workspace", "aura_executors"}
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    assert not loaded & {"aura_git", "aura_workspace", "aura_executors"}

@@ -32,6 +32,11 @@ def test_a_long_prompt_is_cut_at_a_word():
         ("output_limit", 0),
         ("options", {"env": {"API_KEY": "sk-test"}}),
         ("variables", {"token": "sk-test"}),
+        ("prompt", 7),
+        ("approval", "perhaps"),
+        ("repositories", "/a/path"),
+        ("reviewers", "alice"),
+        ("copy", [7]),
     ],
 )
 def test_nonsense_is_refused(field, value):

@@ -23,16 +23,17 @@ HEAD = Struct("<QI")
 def kept(file: Path) -> tuple[int, int, bytes]:
     """Return the number of the last whole record, where it ends, and all bytes."""
     content = file.read_bytes() if file.exists() else b""
-    last, at, written = 0, 0, b""
+    last, at = 0, 0
+    written: list[bytes] = []
     while at + HEAD.size <= len(content):
         number, length = HEAD.unpack_from(content, at)
         end = at + HEAD.size + length
         if end > len(content):
             break
         assert number == last + 1, f"record {number} after {last}"
-        written += content[at + HEAD.size : end]
+        written.append(content[at + HEAD.size : end])
         last, at = number, end
-    return last, at, written
+    return last, at, b"".join(written)
 
 
 async def main(home: str, token: str, file: str, *argv: str) -> None:

@@ -103,7 +103,7 @@ def exit_of(folder: Path) -> dict[str, object]:
 def test_it_is_detached_small_and_discreet(tmp_path: Path) -> None:
     folder = tmp_path / "p"
     began = time.monotonic()
-    report = supervise(folder, order("sleep", "60", SECRET))
+    report = supervise(folder, order("sh", "-c", "sleep 60; true", SECRET))
     took = time.monotonic() - began
     pid = pid_of(report)
     proc = Path("/proc", str(pid))

@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from worlds import command_line_git
 
 from aura_contracts.ports.workspaces import WorkspaceSpec
 from aura_contracts.workspace import MergeStyle
 from aura_workspace import LocalWorkspaces
-from worlds import command_line_git
 
 STEPS = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.symlink", "os.utime", "os.chmod", "subprocess.Popen"}
+
+_WRITING = os.O_WRONLY | os.O_RDWR
 
 
 def do(workspaces: LocalWorkspaces, operation: str, spec: WorkspaceSpec) -> None:
@@ -41,7 +43,7 @@ def die_at(step: int) -> None:
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         nonlocal seen
-        writes = event == "open" and isinstance(arguments[2], int) and bool(arguments[2] & (os.O_WRONLY | os.O_RDWR))
+        writes = event == "open" and isinstance(arguments[0], str) and bool((arguments[2] or 0) & _WRITING)
         if event in STEPS or writes:
             seen += 1
             if seen == step:
@@ -61,7 +63,9 @@ def main() -> None:
             do(workspaces, order["operation"], spec)
             os._exit(0)
         _, status = os.waitpid(child, 0)
-        print("killed" if os.WIFSIGNALED(status) else f"done {os.waitstatus_to_exitcode(status)}", flush=True)
+        answer = "killed" if os.WIFSIGNALED(status) else f"done {os.waitstatus_to_exitcode(status)}"
+        sys.stdout.write(f"{answer}\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

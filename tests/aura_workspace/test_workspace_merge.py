@@ -1,6 +1,7 @@
 """Merging: in all repositories or in none, again after a crash, and never into somebody's unsaved work."""
 
 import pytest
+from worlds import GIT, World, tip, tree
 
 from aura_contracts.errors import DirtyWorktree, GitFailed, OperationInProgress, WorkspaceError
 from aura_contracts.ports.git import MergeOutcome
@@ -9,7 +10,6 @@ from aura_contracts.workspace import MergeStyle
 from aura_git import CommandLineGit
 from aura_workspace import LocalWorkspaces
 from repositories import ENVIRONMENT, git
-from worlds import GIT, World, tip, tree
 
 STYLES = pytest.mark.parametrize("style", list(MergeStyle))
 

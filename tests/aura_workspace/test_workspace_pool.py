@@ -5,11 +5,11 @@ import threading
 from pathlib import Path
 
 import pytest
+from worlds import World, tip, tree
 
 from aura_contracts.errors import WorkspaceError
 from aura_workspace._locks import try_lock
 from repositories import git
-from worlds import World, tip, tree
 
 
 def entries(world: World) -> list[Path]:

@@ -1,12 +1,12 @@
 """Preparing: all worktrees or none, always at the same paths, and what is there already is taken over or left alone."""
 
-import os
 import shutil
 import threading
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+from worlds import GIT, World, command_line_git, recorded, tip, tree
 
 from aura_contracts.errors import GitFailed, NotARepository, WorkspaceError
 from aura_contracts.ports.workspaces import WorkspaceSpec
@@ -17,7 +17,6 @@ from aura_workspace._links import linked_git_dir
 from aura_workspace._locks import try_lock
 from aura_workspace._marker import FILE, read_marker
 from repositories import ENVIRONMENT, git
-from worlds import GIT, World, command_line_git, recorded, tip, tree
 
 
 def test_one_worktree_per_repository_at_paths_that_follow_from_the_spec(world: World) -> None:
@@ -206,12 +205,12 @@ def test_what_is_somebody_elses_is_left_alone(world: World, what: str) -> None:
             git(world.api, "worktree", "add", "-q", "-b", "mine", str(path))
         case "other workspace":
             git(world.api, "worktree", "move", str(tree(other)), str(path))
-    before = sorted(os.listdir(path)) if path.is_dir() else path.read_text()
+    before = sorted(path.iterdir()) if path.is_dir() else path.read_text()
     with pytest.raises(WorkspaceError, match="something else"):
         world.workspaces.prepare(spec)
     with pytest.raises(WorkspaceError):
         world.workspaces.remove(spec, delete_branch=True)
-    assert (sorted(os.listdir(path)) if path.is_dir() else path.read_text()) == before
+    assert (sorted(path.iterdir()) if path.is_dir() else path.read_text()) == before
 
 
 def test_an_empty_folder_in_the_place_is_used(world: World) -> None:

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+from worlds import World, tip, tree
 
 from aura_contracts.errors import WorkspaceError
 from aura_contracts.ports.workspaces import WorkspaceSpec
 from aura_workspace._links import linked_git_dir
 from aura_workspace._marker import FILE
 from repositories import git
-from worlds import World, tip, tree
 
 REF = "refs/aura/orphans/x/1"
 

@@ -27,7 +27,7 @@ class DictMachine(EventLogMachine):
         super().__init__()
         self.shelf = Shelf()
 
-    def open_log(self, handle: int, faults: Faults) -> AbstractAsyncContextManager[EventLog]:  # noqa: ARG002
+    def open_log(self, handle: int, faults: Faults) -> AbstractAsyncContextManager[EventLog]:
         return DictLog(self.shelf)
 
 
@@ -44,7 +44,7 @@ class RecorderMachine(EventLogMachine):
     def prepare(self) -> Callable[[], Recorder]:
         raise NotImplementedError
 
-    def open_log(self, handle: int, faults: Faults) -> AbstractAsyncContextManager[EventLog]:  # noqa: ARG002
+    def open_log(self, handle: int, faults: Faults) -> AbstractAsyncContextManager[EventLog]:
         return open_recorder(FaultyRecorder(self.new_recorder(), faults), patience=QUICK)
 
     def teardown(self) -> None:

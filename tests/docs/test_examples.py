@@ -1,6 +1,6 @@
 """Every example that the documentation shows is run, and does what it says.
 
-- ``python`` blocks are programs, run in a repository with a commit; a ``text`` block right behind one is what it prints.
+- ``python`` blocks are programs, run in a repository; a ``text`` block right behind one is what it prints.
 - ``console`` blocks with lines that begin with ``$`` are sessions: each command is run in one shell, and what is shown
   behind it is what it prints, on both streams; ``...`` stands for anything within a line.
 - ``console`` blocks without ``$`` are commands to copy. The set-up commands are run by ``.ci/run`` in a fresh clone;

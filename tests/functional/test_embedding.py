@@ -1,4 +1,4 @@
-"""The same run from wherever a program calls it: blocking code, a loop that is running, a notebook; trio too elsewhere."""
+"""The same run from wherever a program calls it: blocking code, a loop that is running, a notebook."""
 
 import asyncio
 import textwrap

@@ -115,12 +115,14 @@ class Site:
         """Return the record of the `number`-th event of this topic, as soon as it is there."""
         with anyio.fail_after(PATIENCE):
             await until(self.is_made)
-            async with open_log(self.store, read_only=True) as log:
-                async with aclosing(log.tail(after, topics=[topic])) as records:
-                    async for record in records:
-                        number -= 1
-                        if not number:
-                            return record
+            async with (
+                open_log(self.store, read_only=True) as log,
+                aclosing(log.tail(after, topics=[topic])) as records,
+            ):
+                async for record in records:
+                    number -= 1
+                    if not number:
+                        return record
         raise AssertionError("unreachable")
 
     async def is_made(self):

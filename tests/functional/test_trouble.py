@@ -5,19 +5,23 @@ import shutil
 import anyio
 import pytest
 
+from aura_contracts.actors import human
 from aura_contracts.approval import ApprovalKind
-from aura_contracts.errors import InvalidInput
-from aura_contracts.execution import ExecutionStatus
+from aura_contracts.errors import AggregateNotFound, AuraError, EngineClosed, InvalidId, InvalidInput, StoreUnavailable
+from aura_contracts.execution import ActionLogged, ExecutionStatus, Usage
 from aura_contracts.failures import FailureReason
+from aura_contracts.ports.executors import Conversation, Executor, Launch, Message, UsageReported
 from aura_contracts.task import RetryPolicy, TaskStatus
 from aura_contracts.workspace import WorkspaceStatus
 from aura_engine.bootstrap import open_engine
+from aura_engine.runtime import driver
 from repositories import content, git, make_repository
 
 pytestmark = pytest.mark.anyio
 
 AT_ONCE = RetryPolicy(base_delay=0.01, max_delay=0.01)
 ONCE = RetryPolicy(max_attempts=1)
+NOBODY = "0192f0c1-2d3e-7abc-8def-0123456789ab"
 
 
 @pytest.fixture
@@ -161,14 +165,14 @@ async def test_a_task_that_waits_for_room_is_called_off_at_once(opened, reposito
 
 
 async def test_an_interrupt_before_the_agent_runs_is_not_lost(opened, repository, tmp_path):
-    setup = f"touch {tmp_path / 'setup'}; while ! test -e {tmp_path / 'go'}; do sleep 0.05; done"
     steps = [{"wait_for": str(tmp_path / "never")}]
     async with opened() as engine:
         task = await engine.run("Work", repositories=[str(repository)], retry=AT_ONCE, **scripted(steps))
+        await stage(engine, task.id, ExecutionStatus.PREPARE_WORKSPACE, ExecutionStatus.SETUP)
         await engine.tasks.interrupt(task.id, "stop")
         task = await settled(engine, task.id)
     assert task.status is TaskStatus.FAILED
-    assert task.failure.reason is FailureReason.CANCELLED, setup
+    assert task.failure.reason is FailureReason.CANCELLED
 
 
 async def test_a_follow_up_that_changes_nothing_asks_about_the_same_work_again(opened, repository):
@@ -206,12 +210,74 @@ async def test_a_decision_that_nobody_carries_out_settles_the_task(opened, repos
         assert (await settled(engine, view.task.id, 5)).status is TaskStatus.BLOCKED
 
 
-@pytest.mark.parametrize("text", ["a\0b", "x" * 3_000_000], ids=["NUL", "long"])
-async def test_words_that_cannot_be_recorded_do_not_stop_the_task(opened, repository, text):
-    async with opened() as engine:
-        steps = [{"say": text}, write("new.txt", "more\n")]
-        task = await engine.run("Speak", repositories=[str(repository)], retry=ONCE, **scripted(steps))
+class Speaker(Executor):
+    """Says what no log holds, beside what one does."""
+
+    name = "speaker"
+
+    def launch(self, run):
+        return Launch(argv=("sh", "-c", "echo more > new.txt; echo done"))
+
+    def converse(self, run):
+        return Talk()
+
+
+class Talk(Conversation):
+    def receive(self, source, data):
+        return [
+            Message(text="a\0b"),
+            Message(text="x" * 1_500_000),
+            UsageReported(usage=Usage(input_tokens=-1)),
+            Message(text="heard"),
+        ]
+
+
+async def test_words_that_cannot_be_recorded_do_not_stop_the_task(opened, repository):
+    async with opened(executors=[Speaker()]) as engine:
+        task = await engine.run("Speak", executor="speaker", repositories=[str(repository)], retry=ONCE)
         assert (await settled(engine, task.id)).status is TaskStatus.AWAITING_APPROVAL
+        view = await engine.view(task.id)
+        facts = await engine.log.facts(view.execution.id)
+    said = [fact.event for fact in facts if isinstance(fact.event, ActionLogged)]
+    assert "heard" in [action.result.get("text") for action in said]
+    assert len([action for action in said if "left out" in (action.error or "")]) == 2
+
+
+class Broken(Exception):
+    """A defect."""
+
+
+async def test_what_ends_the_engine_is_raised_as_it_is(opened, repository, monkeypatch):
+    async def tail(*_, **__):
+        raise StoreUnavailable(store="here", reason="gone", waited=0.0, attempts=1)
+        yield
+
+    with pytest.raises(StoreUnavailable):
+        async with opened() as engine:
+            monkeypatch.setattr(type(engine.log), "tail", tail)
+            async with opened():
+                await anyio.sleep_forever()
+
+
+async def test_a_defect_is_raised_as_it_is(opened, repository, monkeypatch):
+    def broken(*_):
+        raise Broken
+
+    monkeypatch.setattr(driver, "next_step", broken)
+    async with opened() as engine:
+        task = await engine.run("Say more", repositories=[str(repository)], **scripted([]))
+        with pytest.raises(Broken):
+            await settled(engine, task.id)
+
+
+async def test_a_task_is_not_given_to_another_agent_while_one_is_at_work(opened, repository, tmp_path):
+    async with opened() as engine:
+        hold = scripted([{"wait_for": str(tmp_path / "go")}])
+        task = await engine.run("Hold", repositories=[str(repository)], **hold)
+        with pytest.raises(InvalidInput, match="at work"):
+            await engine.assign_task(task.id, executor="custom")
+        (tmp_path / "go").touch()
+        assert (await settled(engine, task.id)).status is TaskStatus.COMPLETED
 
 
 async def test_a_cancelled_task_without_an_execution_frees_its_agent(opened):
@@ -222,3 +288,96 @@ async def test_a_cancelled_task_without_an_execution_frees_its_agent(opened):
         assert agent.current_task_id == task.id
         await engine.tasks.cancel(task.id)
         assert (await engine.view(task.id)).agent.current_task_id is None
+
+
+async def test_work_in_place_is_rejected_and_goes_on(opened, repository):
+    async with opened() as engine:
+        edit = {"edit": {"path": "new.txt", "old": "more", "new": "MORE"}}
+        rounds = ([write("new.txt", "more\n")], [edit])
+        task = await engine.run("Say more", repositories=[str(repository)], in_place=True, **scripted(*rounds))
+        assert (await settled(engine, task.id)).status is TaskStatus.AWAITING_APPROVAL
+        await engine.reject_task(task.id, "louder")
+        assert (await settled(engine, task.id)).status is TaskStatus.AWAITING_APPROVAL
+        await engine.approve_task(task.id)
+        assert (await settled(engine, task.id)).status is TaskStatus.COMPLETED
+    assert (repository / "new.txt").read_text() == "MORE\n"
+
+
+async def test_a_rejected_plan_is_made_again(opened, repository):
+    async with opened() as engine:
+        rounds = (
+            [{"say": "first plan"}],
+            [{"expect_prompt": "smaller"}, {"say": "second plan"}],
+            [{"expect_prompt": "second plan"}, write("new.txt", "more\n")],
+        )
+        task = await engine.run("Say more", repositories=[str(repository)], approval="plan", **scripted(*rounds))
+        await settled(engine, task.id)
+        await engine.reject_task(task.id, "smaller")
+        assert (await settled(engine, task.id)).status is TaskStatus.AWAITING_APPROVAL
+        (question,) = await engine.approvals.pending(task.id)
+        assert question.proposed_solution == "second plan"
+        await engine.approve_task(task.id)
+        assert (await settled(engine, task.id)).status is TaskStatus.COMPLETED
+    assert content(repository, "main", "new.txt") == "more"
+
+
+async def test_of_two_repositories_one_is_left_as_it_was(opened, repository, tmp_path):
+    other = make_repository(tmp_path / "other")
+    before = git(other, "rev-parse", "main")
+    async with opened() as engine:
+        steps = [write("app/new.txt", "more\n")]
+        task = await engine.run("Say more", repositories=[str(repository), str(other)], **scripted(steps))
+        assert (await settled(engine, task.id)).status is TaskStatus.AWAITING_APPROVAL
+        await engine.approve_task(task.id)
+        assert (await settled(engine, task.id)).status is TaskStatus.COMPLETED
+    assert content(repository, "main", "new.txt") == "more"
+    assert git(other, "rev-parse", "main") == before
+
+
+async def test_another_one_decides_for_who_delegated(opened, repository):
+    async with opened() as engine:
+        task = await engine.run("Say more", repositories=[str(repository)], **scripted([write("new.txt", "more\n")]))
+        await settled(engine, task.id)
+        (question,) = await engine.approvals.pending(task.id)
+        await engine.approvals.delegate(question.id, "bob")
+        await engine.approvals.approve(question.id, actor=human("bob"))
+        assert (await settled(engine, task.id)).status is TaskStatus.COMPLETED
+
+
+async def test_an_engine_is_closed_in_the_middle_of_every_stage(opened, repository):
+    stages = [ExecutionStatus.PREPARE_WORKSPACE, ExecutionStatus.SETUP, ExecutionStatus.CODING_INITIAL]
+    stages += [ExecutionStatus.CLEANUP, ExecutionStatus.REVIEW, ExecutionStatus.DONE]
+    async with opened() as engine:
+        task = await engine.run(
+            "Say more",
+            repositories=[str(repository)],
+            setup="echo setup",
+            cleanup="echo cleanup",
+            approval="auto",
+            **scripted([write("new.txt", "more\n")]),
+        )
+    for index in range(len(stages)):
+        async with opened() as engine:
+            await stage(engine, task.id, *stages[index:])
+    async with opened() as engine:
+        assert (await settled(engine, task.id)).status is TaskStatus.COMPLETED
+        assert (await engine.view(task.id)).task.executions == 1
+    assert content(repository, "main", "new.txt") == "more"
+
+
+async def test_misuse_is_said(opened, repository):
+    async with opened() as engine:
+        for asked in (engine.settled, engine.view, engine.approve_task, engine.execute_task, engine.tasks.cancel):
+            with pytest.raises(AggregateNotFound):
+                await asked(NOBODY)
+        for wrong, error in ((NOBODY, AggregateNotFound), ("nonsense", InvalidId)):
+            with pytest.raises(error):
+                await anext(engine.follow(wrong))
+        task = await engine.run("Look", repositories=[str(repository)], **scripted([]))
+        await settled(engine, task.id)
+    with pytest.raises(EngineClosed):
+        await engine.run("More", **scripted([]))
+    with pytest.raises(EngineClosed):
+        await engine.drive(task.id)
+    with pytest.raises(AuraError):
+        await settled(engine, task.id)

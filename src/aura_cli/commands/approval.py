@@ -199,7 +199,7 @@ async def _decide_and_follow(
     terminal: "Terminal",
 ) -> int:
     from aura_cli._engine import engine_of
-    from aura_cli._following import Manner, beginning_of, follow
+    from aura_cli._following import beginning_of, follow, manner_of
 
     async with engine_of(settings) as engine:
         since = await engine.log.head()
@@ -212,7 +212,8 @@ async def _decide_and_follow(
             terminal.item(_data(approval), text)
             return 0
         begin = await beginning_of(engine, approval.task_id)
-        return await follow(engine, approval.task_id, terminal, Manner(), begin=begin, since=since)
+        manner = manner_of(settings, terminal, wait=False, review=False, asks=False)
+        return await follow(engine, approval.task_id, terminal, manner, begin=begin, since=since)
 
 
 async def _meant(engine: "Engine", text: str | None) -> "ApprovalId":

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 from aura_cli._arguments import finish, number, pair, seconds, truth
 
 if TYPE_CHECKING:
-    from aura_cli._following import Manner
+    from collections.abc import Sequence
+
     from aura_cli._settings import Settings
     from aura_cli._terminal import Terminal
     from aura_contracts.ids import TaskId
-    from aura_contracts.task import Task
     from aura_engine.engine import Engine
     from aura_engine.requests import RunRequest
 
@@ -133,64 +133,83 @@ def run(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int
 
 async def _run(arguments: Namespace, request: "RunRequest", settings: "Settings", terminal: "Terminal") -> int:
     from aura_cli._engine import engine_of
-    from aura_cli._following import beginning_of, follow
+    from aura_cli._following import beginning_of, follow, manner_of
+    from aura_contracts.ids import TaskId
 
     async with engine_of(settings, make=True) as engine:
         if arguments.resume_latest and request.session_id is None:
             request = await _resuming(engine, request)
-        since = await engine.log.head()
+        begin = since = await engine.log.head()
         task_id = None if arguments.fresh else await _cut_off(engine, request)
+        preface = ""
         if task_id is None:
-            begin, task_id = since, _id_of(await engine.start(request))
+            await _require_executor(engine, request)
+            task_id = TaskId((await engine.start(request)).id)
         else:
-            begin = await beginning_of(engine, task_id)
-            terminal.note(f"going on with task {task_id} that was cut off")
-        return await follow(engine, task_id, terminal, _manner(arguments, settings, terminal), begin=begin, since=since)
+            begin, preface = await beginning_of(engine, task_id), f"going on with task {task_id} that was cut off"
+        manner = manner_of(
+            settings,
+            terminal,
+            wait=arguments.wait,
+            review=arguments.review,
+            asks=not arguments.no_tui,
+            preface=preface,
+        )
+        return await follow(engine, task_id, terminal, manner, begin=begin, since=since)
 
 
-def _id_of(task: "Task") -> "TaskId":
-    from aura_contracts.ids import TaskId
+async def _require_executor(engine: "Engine", request: "RunRequest") -> None:
+    """Raise `UnknownExecutor`, or `InvalidInput` for a session where there are none, before anything is recorded."""
+    from aura_contracts.errors import InvalidInput
+    from aura_worker_protocol.messages import ListExecutors
 
-    return TaskId(task.id)
+    (found,) = (await engine.runtime.gateway.request(ListExecutors(names=(request.executor,)))).executors
+    if request.session_id is not None and not found.capability.resume:
+        reason = f"executor {found.name} has no sessions to go on with"
+        raise InvalidInput(field="session", reason=reason, remedy="leave --session out")
 
 
 async def _cut_off(engine: "Engine", request: "RunRequest") -> "TaskId | None":
-    """Return the task of the same request that was cut off, taken over by this engine; None if there is none.
+    """Take on the newest task of the same request that was cut off before it could be told how it ended.
 
-    One that waits for a human was not cut off, and one that another engine drives is not abandoned.
+    None: there is none, or others are at it. One that failed or was called off is only brought in order.
     """
     from aura_contracts.task import TaskStatus
     from aura_engine.runtime.directory import unfinished_tasks
 
+    over = (TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.DELETED)
     for task_id in reversed(await unfinished_tasks(engine.runtime.desk)):
-        task = (await engine.view(task_id)).task
-        waits = task.status in (TaskStatus.AWAITING_APPROVAL, TaskStatus.BLOCKED)
-        same = task.context.get("run", {}).get("digest") == request.context["run"]["digest"]
-        if same and not waits and await engine.drive(task_id):
+        view = await engine.view(task_id)
+        if view.task.context.get("run", {}).get("digest") != request.context["run"]["digest"]:
+            continue
+        waits = view.task.status in (TaskStatus.AWAITING_APPROVAL, TaskStatus.BLOCKED)
+        if not waits and await engine.drive(task_id) and view.task.status not in over:
             return task_id
     return None
 
 
 async def _resuming(engine: "Engine", request: "RunRequest") -> "RunRequest":
-    """Return the request with the newest session of the same executor. Raises `InvalidInput` when there is none."""
+    """Return the request with the newest session of its executor on the same files. Raises `NoSession`."""
     import attrs
 
-    from aura_cli._reading import sessions
-    from aura_contracts.errors import InvalidInput
+    from aura_cli._errors import NoSession
+    from aura_cli._reading import one_of, sessions
+    from aura_contracts.workspace import WORKSPACE
 
     for execution in reversed(await sessions(engine.log)):
-        if execution.executor == request.executor:
-            return attrs.evolve(request, session_id=execution.session_id)
-    reason = f"{request.executor} has no session to go on with"
-    raise InvalidInput(field="resume-latest", reason=reason, remedy="aura session list shows what there is")
+        if execution.executor == request.executor and execution.workspace_id is not None:
+            workspace = await one_of(engine.log, WORKSPACE, execution.workspace_id)
+            places = [
+                *(repository.path for repository in workspace.repositories),
+                *([workspace.root] * workspace.in_place),
+            ]
+            if any(_is_in(path, places) for path in request.repositories):
+                return attrs.evolve(request, session_id=execution.session_id)
+    raise NoSession(executor=request.executor, place=", ".join(request.repositories))
 
 
-def _manner(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> "Manner":
-    """Return how the run is followed: on a terminal with a human at it, it may ask right here."""
-    from aura_cli._following import Manner
+def _is_in(path: str, places: "Sequence[str]") -> bool:
+    from pathlib import Path
 
-    asks = arguments.wait and not arguments.no_tui
-    hint = f" --store {settings.store}" if settings.store_given else ""
-    return Manner(
-        wait=arguments.wait, keyboard=terminal.keyboard if asks else None, review=arguments.review, hint=hint
-    )
+    real = Path(path).resolve()
+    return any(real.is_relative_to(Path(place).resolve()) for place in places)

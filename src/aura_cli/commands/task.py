@@ -373,11 +373,11 @@ def _cancel(arguments: Namespace, settings: "Settings", terminal: "Terminal") ->
 def _decompose(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
     async def go(engine: "Engine", task_id: "TaskId") -> int:
         from aura_cli._moving import decompose
+        from aura_cli._store import hint_of
 
         approval = await decompose(engine, task_id, arguments.subtask)
         await _shown(engine, task_id, terminal)
-        hint = f" --store {settings.store}" if settings.store_given else ""
-        terminal.say(f"approval {approval.id} waits: aura approval approve {approval.id}{hint}")
+        terminal.say(f"approval {approval.id} waits: aura approval approve {approval.id}{hint_of(settings)}")
         return 0
 
     return _with_task(go, arguments, settings)

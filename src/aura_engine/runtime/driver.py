@@ -13,7 +13,7 @@ from types import MappingProxyType
 import anyio
 import attrs
 
-from aura_contracts.errors import AuraError
+from aura_contracts.errors import AuraError, RefChanged, StoreError, WorkerUnavailable
 from aura_contracts.events import EventRecord
 from aura_contracts.execution import ExecutionCancelled, InterruptRequested
 from aura_contracts.ids import ExecutionId, StreamId, TaskId
@@ -57,7 +57,19 @@ PERFORM: Mapping[Do, Perform] = MappingProxyType(
 _PAUSES = (0.0, 0.02, 0.1, 0.5, 2.0, 10.0)
 """Seconds before the same step is tried again, which something was in the way of; the last one from then on."""
 
-_WORKING = frozenset({Do.LEASE, Do.PREPARE, Do.RUN_SETUP, Do.RUN_AGENT, Do.RUN_CLEANUP, Do.RETRY_STAGE})
+_NEEDS_ROOM = frozenset({Do.LEASE, Do.PREPARE, Do.RUN_SETUP, Do.RUN_AGENT, Do.RUN_CLEANUP})
+_WORKING = _NEEDS_ROOM | {Do.RETRY_STAGE}
+
+_PASSING = (WorkerUnavailable, StoreError, RefChanged)
+"""What is in the way for now, however long that takes; anything else is still there when it is tried again."""
+
+_GIVEN_UP = frozenset(
+    {
+        *(Do.PREPARE, Do.RUN_SETUP, Do.RUN_AGENT, Do.RUN_CLEANUP, Do.RETRY_STAGE, Do.RUN_AGAIN),
+        *(Do.PROPOSE_PLAN, Do.PROPOSE_CHANGES, Do.APPLY_DECISION, Do.MERGE, Do.RESOLVE_CONFLICT),
+    }
+)
+"""Steps whose task fails when they cannot be done, rather than be tried for ever while nobody looks."""
 
 
 @attrs.define
@@ -83,6 +95,11 @@ class Driver:
         self._changed.set()
         if record is not None and isinstance(record.event, ExecutionCancelled | InterruptRequested):
             self._interrupts.set()
+
+    @property
+    def woken(self) -> bool:
+        """Whether something has happened since the driver looked last."""
+        return self._changed.is_set()
 
     async def run(self) -> None:
         """Drive the task to its end. Cancel it to stop: what was decided is recorded, the rest is done another time."""
@@ -115,8 +132,26 @@ class Driver:
         if step.do is Do.NOTHING:
             await self._wait(step)
             return True
-        await self._perform(step, view)
+        if step.do not in _NEEDS_ROOM or await self._has_room(view):
+            await self._perform(step, view)
         return True
+
+    async def _has_room(self, view: View) -> bool:
+        """Wait for room to work in; return whether there is. Something happening ends the waiting."""
+        execution, slots = view.execution, self._runtime.slots
+        assert execution is not None, "what is worked on is an execution"
+        execution_id = ExecutionId(execution.id)
+        if not slots.has(execution_id):
+            async with anyio.create_task_group() as group:
+
+                async def look_up() -> None:
+                    await self._changed.wait()
+                    group.cancel_scope.cancel()
+
+                group.start_soon(look_up)
+                await slots.take(execution_id, execution.executor)
+                group.cancel_scope.cancel()
+        return slots.has(execution_id)
 
     async def _wait(self, step: Step) -> None:
         self._failures = 0
@@ -134,10 +169,18 @@ class Driver:
             self._failures += 1
             level = logging.DEBUG if self._failures < len(_PAUSES) else logging.WARNING
             _LOG.log(level, "task %s: %s could not be done: %s", self.task_id, step.do.name, error)
+            if self._failures >= len(_PAUSES) and step.do in _GIVEN_UP and not isinstance(error, _PASSING):
+                await self._give_up(view, error)
             with anyio.move_on_after(pause):
                 await self._changed.wait()
         else:
             self.trouble, self._failures = None, 0
+
+    async def _give_up(self, view: View, error: AuraError) -> None:
+        try:
+            await reviewing.give_up(self._runtime, view, error)
+        except AuraError as refused:  # things are not any more as they were: look again
+            _LOG.debug("task %s: not given up: %s", self.task_id, refused)
 
     async def _pass_interrupts_on(self) -> None:
         """Tell the worker at once when the execution was cancelled or is to be interrupted."""

@@ -2,7 +2,7 @@
 
 from aura_contracts.agent import Outcome, ReleaseAgent
 from aura_contracts.approval import ApprovalStatus, WithdrawApproval
-from aura_contracts.errors import AuraError, WorkerUnavailable
+from aura_contracts.errors import AuraError, StoreError, WorkerUnavailable
 from aura_contracts.execution import CancelExecution, Execution, LoseWorker, QueueExecution
 from aura_contracts.failures import FailureReason
 from aura_contracts.ids import ExecutionId, TaskId
@@ -23,11 +23,11 @@ from aura_contracts.workspace import (
     RemoveWorkspace,
     SnapshotReason,
     Workspace,
-    WorkspaceStatus,
 )
 from aura_engine.commands import Unit
 from aura_engine.runtime.context import ENGINE, Runtime
 from aura_engine.runtime.stages import save
+from aura_engine.runtime.steps import UNMERGED
 from aura_engine.runtime.views import View, spec_of
 from aura_worker_protocol import messages
 from aura_worker_protocol.messages import ForgetProcess, InterruptProcess
@@ -90,6 +90,7 @@ async def release(runtime: Runtime, view: View) -> None:
     await _end_processes(runtime, execution)
     if view.lease is not None and view.lease.status is not LeaseStatus.CLOSED:
         await runtime.gateway.outputs.close(ExecutionId(execution.id))
+    runtime.gateway.forget(ExecutionId(execution.id))
     over = view.task.status in _OUTCOMES or view.task.status is TaskStatus.DELETED
     async with runtime.desk.unit(ENGINE) as unit:
         if view.lease is not None and view.lease.status is not LeaseStatus.CLOSED:
@@ -98,7 +99,7 @@ async def release(runtime: Runtime, view: View) -> None:
         workspace = view.workspace
         if workspace is not None and workspace.holder == execution.id:
             await unit.handle(workspace.id, ReleaseWorkspace(execution_id=ExecutionId(execution.id)))
-        if workspace is not None and over and workspace.status is WorkspaceStatus.MERGING:
+        if workspace is not None and over and workspace.status in UNMERGED:
             await unit.handle(workspace.id, AbandonMerge(reason=f"the task is {view.task.status}"))
         if over:
             for approval in (view.approval, view.conflict):
@@ -182,7 +183,7 @@ async def clear_workspace(runtime: Runtime, view: View) -> None:
     merged = view.task.status is TaskStatus.COMPLETED
     try:
         await remove(runtime, workspace, f"the task is {view.task.status}", delete_branch=merged)
-    except WorkerUnavailable:
+    except (WorkerUnavailable, StoreError):
         raise
     except AuraError:
         # The repository is gone, or the worktree is held by something. The record says so; a human decides.
@@ -193,7 +194,7 @@ async def clear_workspace(runtime: Runtime, view: View) -> None:
 
 async def remove(runtime: Runtime, workspace: Workspace, reason: str, *, delete_branch: bool) -> None:
     """Save what is not committed, remove the files, then record it: torn by a crash, it is done again."""
-    if workspace.status is WorkspaceStatus.READY and workspace.worktrees:
+    if workspace.worktrees:
         found = await runtime.gateway.request(messages.InspectWorkspace(workspace=spec_of(workspace)))
         if found.condition.dirty:
             await save(runtime, workspace, SnapshotReason.REMOVE)

@@ -4,7 +4,7 @@ What the worker says becomes commands, under the epoch it says it in; what is as
 be repeated. A report under a past epoch changes nothing: it is recorded on the lease, and refused.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from hashlib import sha256
 from types import MappingProxyType
@@ -16,7 +16,14 @@ import msgspec
 
 from aura_contracts.actors import system
 from aura_contracts.approval import ApprovalKind, RequestApproval, ToolCall
-from aura_contracts.errors import AggregateExists, CommandRefused, RuleViolated, StoreError, WorkerUnavailable
+from aura_contracts.errors import (
+    AggregateExists,
+    CommandRefused,
+    InvalidInput,
+    RuleViolated,
+    StoreError,
+    WorkerUnavailable,
+)
 from aura_contracts.execution import EXECUTION, Execution, LogAction, RecordSession, RecordUsage
 from aura_contracts.ids import ApprovalId, ExecutionId, WorkerId
 from aura_contracts.lease import RecordStaleReport, WorkerIdentity
@@ -30,7 +37,7 @@ from aura_contracts.ports.executors import (
     UsageReported,
 )
 from aura_contracts.task import TASK, Task
-from aura_engine.commands import Desk
+from aura_engine.commands import Desk, Unit
 from aura_engine.runtime.output import OutputRecorder
 from aura_engine.runtime.views import lease_of
 from aura_worker_protocol.messages import (
@@ -51,6 +58,9 @@ R = TypeVar("R", bound=Result)
 
 PERMISSION_WAIT = timedelta(hours=24)
 """How long an agent waits for an answer; silence is no."""
+
+_NONSENSE = frozenset({"usage", "session", "action", "tool_call"})
+"""Rules that an entry breaks by what it says, not by when it is said."""
 
 
 @attrs.define
@@ -128,9 +138,34 @@ class Gateway:
 
     async def _report_entries(self, report: ReportEntries) -> Result:
         await self._require_epoch(report.execution_id, report)
-        for entry in report.entries:
-            await self._record_entry(report, entry)
+        try:
+            await self._record_entries(report, report.entries)
+        except (InvalidInput, RuleViolated):  # one of them is nonsense; the others are not to suffer for it
+            for entry in report.entries:
+                await self._record_or_leave_out(report, entry)
         return Result()
+
+    async def _record_or_leave_out(self, report: ReportEntries, entry: AnyEntry) -> None:
+        try:
+            await self._record_entries(report, [entry])
+        except (InvalidInput, RuleViolated) as error:
+            if isinstance(error, RuleViolated) and error.rule not in _NONSENSE:
+                raise
+            said = ErrorReported(message=f"{type(entry).__name__} is left out: {error.reason}")
+            await self._record_entries(report, [said])
+
+    async def _record_entries(self, report: ReportEntries, entries: Sequence[AnyEntry]) -> None:
+        """Record entries together, so that a report which is made again after a failure counts nothing twice."""
+
+        async def decide(unit: Unit) -> None:
+            for entry in entries:
+                await self._record_entry(unit, report, entry)
+
+        await self.desk.retrying(WORKER, decide)
+
+    def forget(self, execution_id: ExecutionId) -> None:
+        """Keep nothing in mind of an execution that is over."""
+        self._epochs.pop(execution_id, None)
 
     async def _require_epoch(self, execution_id: ExecutionId, report: AppendOutput | ReportEntries) -> None:
         """Refuse what comes under a past epoch, on the record. The epoch is looked up only when in doubt."""
@@ -158,29 +193,31 @@ class Gateway:
         except CommandRefused:
             return  # the lease is closed: the execution is over, and the report is refused all the same
 
-    async def _record_entry(self, report: ReportEntries, entry: AnyEntry) -> None:
+    async def _record_entry(self, unit: Unit, report: ReportEntries, entry: AnyEntry) -> None:
         about, epoch = report.execution_id, report.epoch
         match entry:
             case SessionStarted():
-                await self.desk.handle(WORKER, about, RecordSession(epoch=epoch, session_id=entry.session_id))
+                await unit.handle(about, RecordSession(epoch=epoch, session_id=entry.session_id))
             case UsageReported():
-                await self.desk.handle(WORKER, about, RecordUsage(epoch=epoch, usage=entry.usage))
+                await unit.handle(about, RecordUsage(epoch=epoch, usage=entry.usage))
             case Message():
-                await self._log(report, "message", {"text": entry.text})
+                await self._log(unit, report, "message", {"text": entry.text})
             case ToolCalled():
-                await self._log(report, "tool_call", {"tool": entry.tool, "arguments": entry.arguments})
+                await self._log(unit, report, "tool_call", {"tool": entry.tool, "arguments": entry.arguments})
             case ErrorReported():
-                await self._log(report, "error", {}, error=entry.message)
+                await self._log(unit, report, "error", {}, error=entry.message)
             case PermissionRequested():
-                await self._ask(report, entry)
+                await self._ask(unit, report, entry)
             case _:
                 return
 
-    async def _log(self, report: ReportEntries, action: str, result: dict[str, Any], error: str | None = None) -> None:
+    async def _log(
+        self, unit: Unit, report: ReportEntries, action: str, result: dict[str, Any], error: str | None = None
+    ) -> None:
         command = LogAction(epoch=report.epoch, action=action, success=error is None, result=result, error=error)
-        await self.desk.handle(WORKER, report.execution_id, command)
+        await unit.handle(report.execution_id, command)
 
-    async def _ask(self, report: ReportEntries, entry: PermissionRequested) -> None:
+    async def _ask(self, unit: Unit, report: ReportEntries, entry: PermissionRequested) -> None:
         """Make an approval of an agent's question; the same question again finds the same approval."""
         approval_id = ApprovalId(str(uuid5(UUID(report.execution_id), f"{report.token}:{entry.request_id}")))
         execution = await self.desk.get(EXECUTION, report.execution_id)
@@ -190,20 +227,18 @@ class Gateway:
         question = ToolCall(tool=entry.tool, fingerprint=entry.fingerprint, arguments=entry.arguments, diff=entry.diff)
         about = {"approval_id": approval_id, "request_id": entry.request_id, "token": report.token, "tool": entry.tool}
         try:
-            async with self.desk.unit(system("engine")) as unit:
-                await unit.handle(
-                    approval_id,
-                    RequestApproval(
-                        approval_id=approval_id,
-                        kind=ApprovalKind.TOOL_CALL,
-                        reviewers=self.reviewers(task),
-                        task_id=execution.task_id,
-                        execution_id=report.execution_id,
-                        tool_call=question,
-                        deadline=self.desk.clock() + PERMISSION_WAIT,
-                    ),
-                )
-                logged = LogAction(epoch=report.epoch, action="permission_requested", success=True, result=about)
-                await unit.handle(report.execution_id, logged)
+            await unit.acting_as(system("engine")).handle(
+                approval_id,
+                RequestApproval(
+                    approval_id=approval_id,
+                    kind=ApprovalKind.TOOL_CALL,
+                    reviewers=self.reviewers(task),
+                    task_id=execution.task_id,
+                    execution_id=report.execution_id,
+                    tool_call=question,
+                    deadline=self.desk.clock() + PERMISSION_WAIT,
+                ),
+            )
         except AggregateExists:
             return  # asked before a restart
+        await self._log(unit, report, "permission_requested", about)

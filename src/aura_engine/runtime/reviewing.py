@@ -11,7 +11,14 @@ from aura_contracts.approval import (
     ExpireApproval,
     RequestApproval,
 )
-from aura_contracts.errors import AuraError, GitError, RefChanged, WorkerUnavailable
+from aura_contracts.errors import (
+    AuraError,
+    GitError,
+    RefChanged,
+    TemplateError,
+    WorkerUnavailable,
+    WorkspaceError,
+)
 from aura_contracts.execution import (
     CompleteExecution,
     Execution,
@@ -80,14 +87,30 @@ async def propose_changes(runtime: Runtime, view: View) -> None:
     workspace = view.workspace
     assert workspace is not None, "there are changes in a workspace"
     spec = spec_of(workspace)
-    collect = messages.CollectWork(workspace=spec, message=f"{workspace.title}\n\nDuring review.")
+    collected = await _collect(runtime, workspace)
+    diff = await runtime.gateway.request(messages.DiffWork(workspace=spec, patch_limit=0))
+    await _propose(runtime, view, ApprovalKind.CHANGES, summary_of(diff), _heads(collected))
+
+
+async def _collect(runtime: Runtime, workspace: Workspace) -> messages.WorkCollected:
+    """Commit what was added since the agent was done, and record what the branches have got."""
+    collect = messages.CollectWork(workspace=spec_of(workspace), message=f"{workspace.title}\n\nDuring review.")
     collected = await runtime.gateway.request(collect)
-    heads = {head.repository: head.commit for head in collected.heads}
-    if collected.heads and heads != {tree.repository: tree.head for tree in workspace.worktrees}:
+    if collected.heads and _heads(collected) != {tree.repository: tree.head for tree in workspace.worktrees}:
         commit = RecordCommit(heads=collected.heads, clean=collected.clean)
         await runtime.desk.handle(ENGINE, workspace.id, commit)
-    diff = await runtime.gateway.request(messages.DiffWork(workspace=spec, patch_limit=0))
-    await _propose(runtime, view, ApprovalKind.CHANGES, summary_of(diff), heads)
+    return collected
+
+
+def _heads(collected: messages.WorkCollected) -> dict[str, str]:
+    return {head.repository: head.commit for head in collected.heads}
+
+
+async def _has_grown(runtime: Runtime, workspace: Workspace) -> bool:
+    """Whether there is more on the branches than was on record; it is now."""
+    collected = await _collect(runtime, workspace)
+    had = {tree.repository: tree.head for tree in workspace.worktrees}
+    return any(had.get(head.repository) != head.commit for head in collected.heads)
 
 
 def summary_of(diff: messages.WorkDiff) -> str:
@@ -126,8 +149,14 @@ async def _propose(runtime: Runtime, view: View, kind: ApprovalKind, text: str, 
             commits=commits,
         )
         await unit.handle(approval_id, question)
-        if view.agent is not None and view.agent.status is AgentStatus.WORKING:
+        if _is_on_it(view, AgentStatus.WORKING):
+            assert view.agent is not None, "it has a status"
             await unit.handle(view.agent.id, PauseAgent(task_id=TaskId(task.id), approval_id=approval_id))
+
+
+def _is_on_it(view: View, status: AgentStatus) -> bool:
+    """Whether the task's agent has this status because of the task: one that was freed may have another by now."""
+    return view.agent is not None and view.agent.current_task_id == view.task.id and view.agent.status is status
 
 
 # --- Deciding ---------------------------------------------------------------------------------------------------------
@@ -170,7 +199,8 @@ async def decided(runtime: Runtime, unit: Unit, view: View, approval: Approval) 
             await _give_up(unit, view, Failure(FailureReason.APPROVAL_EXPIRED, "nobody decided in time"))
         case _:
             await _give_up(unit, view, Failure(FailureReason.APPROVAL_REJECTED, "the question was withdrawn"))
-    if view.agent is not None and view.agent.status is AgentStatus.WAITING_FOR_APPROVAL:
+    if _is_on_it(view, AgentStatus.WAITING_FOR_APPROVAL):
+        assert view.agent is not None, "it has a status"
         await unit.handle(view.agent.id, ResumeAgent(task_id=TaskId(task.id)))
 
 
@@ -238,6 +268,17 @@ async def _go_on(runtime: Runtime, unit: Unit, view: View, feedback: str, prompt
     await unit.handle(view.task.id, StartExecution(execution_id=execution_id))
 
 
+async def give_up(runtime: Runtime, view: View, error: AuraError) -> None:
+    """Fail a task for which something cannot be done, whoever tries it."""
+    reason = FailureReason.STAGE_ERROR
+    if isinstance(error, GitError | WorkspaceError):
+        reason = FailureReason.WORKSPACE_ERROR
+    elif isinstance(error, TemplateError):
+        reason = FailureReason.REFUSED
+    async with runtime.desk.unit(ENGINE) as unit:
+        await _give_up(unit, view, Failure(reason, str(error)))
+
+
 async def _give_up(unit: Unit, view: View, failure: Failure) -> None:
     if view.execution is not None and view.execution.running:
         await unit.handle(view.execution.id, FailExecution(failure=failure))
@@ -268,6 +309,8 @@ async def merge(runtime: Runtime, view: View) -> None:
     assert workspace is not None, "the work is in a workspace"
     if workspace.status is not WorkspaceStatus.MERGING:
         await save(runtime, workspace, SnapshotReason.MERGE)
+        if await _has_grown(runtime, workspace):
+            return  # look again: what nobody has seen is not merged, where somebody is to see it
         async with runtime.desk.unit(ENGINE) as unit:
             if workspace.holder is not None:
                 await unit.handle(workspace.id, ReleaseWorkspace(execution_id=workspace.holder))
@@ -279,10 +322,8 @@ async def merge(runtime: Runtime, view: View) -> None:
     )
     try:
         merged = await runtime.gateway.request(request)
-    except RefChanged:
-        return  # somebody else moved the target meanwhile: look again, merge again
-    except WorkerUnavailable:
-        raise
+    except (RefChanged, WorkerUnavailable):
+        raise  # somebody else moved the target meanwhile, or nobody can: merge again
     except GitError as error:
         await _ask_about(runtime, view, workspace, _files_of(workspace, error), f"{error}")
         return

@@ -24,6 +24,10 @@ class Slots:
             await self._freed.wait()
         self._held[execution_id] = executor
 
+    def has(self, execution_id: ExecutionId) -> bool:
+        """Whether the execution has room."""
+        return execution_id in self._held
+
     def give_back(self, execution_id: ExecutionId) -> None:
         """Make room for another; harmless for one that has none."""
         if self._held.pop(execution_id, None) is not None:

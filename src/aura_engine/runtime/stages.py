@@ -5,6 +5,7 @@ from aura_contracts.execution import (
     EXECUTION,
     Execution,
     ExecutionStatus,
+    FailExecution,
     FinishCleanup,
     FinishCoding,
     FinishPreparation,
@@ -41,7 +42,16 @@ from aura_engine.runtime.gateway import WORKER
 from aura_engine.runtime.permissions import answer_decided
 from aura_engine.runtime.views import View, directory_of, lease_of, spec_of
 from aura_worker_protocol import messages
-from aura_worker_protocol.messages import AgentWork, AwaitProcess, ForgetProcess, ProcessFinished, StartProcess
+from aura_worker_protocol.messages import (
+    AgentWork,
+    AwaitProcess,
+    ForgetProcess,
+    InterruptProcess,
+    ProcessFinished,
+    StartProcess,
+)
+
+INTERRUPTED = Failure(FailureReason.CANCELLED, "it was interrupted")
 
 
 def _running(view: View) -> tuple[Execution, Workspace]:
@@ -56,7 +66,6 @@ def _running(view: View) -> tuple[Execution, Workspace]:
 async def lease(runtime: Runtime, view: View) -> None:
     """Give the execution to the worker that is connected, under a new epoch."""
     execution, _ = _running(view)
-    await runtime.slots.take(ExecutionId(execution.id), execution.executor)
     async with runtime.desk.unit(ENGINE) as unit:
         epoch = await _grant(runtime, unit, execution)
         await unit.handle(execution.id, StartPreparation(epoch=epoch))
@@ -89,7 +98,6 @@ async def _grant(runtime: Runtime, unit: Unit, execution: Execution) -> int:
 async def prepare(runtime: Runtime, view: View) -> None:
     """Have the worktrees made, and take them for this execution."""
     execution, workspace = _running(view)
-    await runtime.slots.take(ExecutionId(execution.id), execution.executor)
     replacing = await _over(runtime, workspace, execution)
     if workspace.status is WorkspaceStatus.FAILED:
         again = RecreateWorkspace(reason="the preparation is tried again", dirty=False)
@@ -110,6 +118,9 @@ async def prepare(runtime: Runtime, view: View) -> None:
             await unit.handle(workspace.id, prepared)
         taken = AcquireWorkspace(execution_id=ExecutionId(execution.id), replacing=replacing)
         await unit.handle(workspace.id, taken)
+        if (await unit.look(EXECUTION, execution.id)).interrupted:
+            await unit.handle(execution.id, _stage_failure(runtime, execution, INTERRUPTED))
+            return
         finished = FinishPreparation(epoch=execution.epoch, workspace_id=WorkspaceId(workspace.id))
         await unit.handle(execution.id, finished)
 
@@ -200,7 +211,6 @@ async def run_process(
     """
     execution, workspace = _running(view)
     gateway, token = runtime.gateway, execution.process_token
-    await runtime.slots.take(ExecutionId(execution.id), execution.executor)
     gateway.known.add(token)  # called off before the start is on record, it is still found and ended
     try:
         started = await gateway.request(
@@ -224,9 +234,12 @@ async def run_process(
         await runtime.desk.handle(WORKER, execution.id, _stage_failure(runtime, execution, failure))
         return None
     async with runtime.desk.unit(WORKER) as unit:
-        await unit.handle(execution.id, RecordProcessStart(epoch=execution.epoch, process=started.process))
+        record = RecordProcessStart(epoch=execution.epoch, process=started.process)
+        recorded: Execution = await unit.handle(execution.id, record)
         process = RecordProcess(epoch=execution.epoch, process=started.process.identity)
         await unit.handle(lease_of(ExecutionId(execution.id)), process)
+    if recorded.interrupted:  # which may have been asked for when there was nothing to interrupt
+        await gateway.request(InterruptProcess(token=token, reason="it was asked for"))
     if agent is not None:
         await answer_decided(runtime, ExecutionId(execution.id), token)
     awaited = AwaitProcess(execution_id=ExecutionId(execution.id), epoch=execution.epoch, token=token)
@@ -338,6 +351,9 @@ async def save(runtime: Runtime, workspace: Workspace, reason: SnapshotReason) -
 async def retry_stage(runtime: Runtime, view: View) -> None:
     """Begin the failed stage again; what the attempt before left uncommitted is saved first."""
     execution, workspace = _running(view)
+    if execution.interrupted:
+        await runtime.desk.handle(ENGINE, execution.id, FailExecution(failure=INTERRUPTED))
+        return
     if execution.status in (ExecutionStatus.CODING_INITIAL, ExecutionStatus.CODING_FOLLOW_UP):
         try:
             await save(runtime, workspace, SnapshotReason.RETRY)

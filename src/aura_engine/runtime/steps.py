@@ -75,17 +75,19 @@ class Step:
 
 
 WAIT = Step(Do.NOTHING)
-_ENDED_TASK = frozenset({TaskStatus.COMPLETED, TaskStatus.CANCELLED, TaskStatus.DELETED, TaskStatus.FAILED})
+UNMERGED = frozenset({WorkspaceStatus.MERGING, WorkspaceStatus.CONFLICTED})
+"""Workspaces in the middle of a merge."""
+ENDED_TASK = frozenset({TaskStatus.COMPLETED, TaskStatus.CANCELLED, TaskStatus.DELETED, TaskStatus.FAILED})
 
 
 def next_step(view: View, now: datetime, worker: WorkerId | None) -> Step:
     """Return what is to be done next for the task, by an engine whose worker is `worker` (None: none is connected)."""
     execution = view.execution
     if execution is None:
-        return Step(Do.REST) if view.task.status in _ENDED_TASK else WAIT
+        return Step(Do.REST) if view.task.status in ENDED_TASK else WAIT
     if execution.status in _ENDED_EXECUTION:
         return _after_the_end(view, execution, now)
-    if view.task.status in _ENDED_TASK:
+    if view.task.status in ENDED_TASK:
         return Step(Do.CANCEL_EXECUTION)
     return WAIT if worker is None else _in_a_stage(view, execution, worker, now)
 
@@ -95,7 +97,8 @@ def _in_a_stage(view: View, execution: Execution, worker: WorkerId, now: datetim
     if lost is not None:
         return lost
     if execution.retry_at is not None:
-        return Step(Do.RETRY_STAGE) if now >= execution.retry_at else Step(Do.NOTHING, execution.retry_at)
+        due = now >= execution.retry_at or execution.interrupted
+        return Step(Do.RETRY_STAGE) if due else Step(Do.NOTHING, execution.retry_at)
     return _STAGES[execution.status](view, now)
 
 
@@ -216,7 +219,7 @@ def _after_the_end(view: View, execution: Execution, now: datetime) -> Step:
     task = view.task
     if _holds_something(view, execution):
         return Step(Do.RELEASE)
-    if task.status in _ENDED_TASK:
+    if task.status in ENDED_TASK:
         return Step(Do.CLEAR_WORKSPACE) if _is_to_be_cleared(view) else Step(Do.REST)
     if execution.status is not ExecutionStatus.FAILED:
         return WAIT  # of a task that goes on without this execution: somebody will start another
@@ -227,11 +230,11 @@ def _after_the_end(view: View, execution: Execution, now: datetime) -> Step:
 
 def _holds_something(view: View, execution: Execution) -> bool:
     lease, workspace, agent = view.lease, view.workspace, view.agent
-    over = view.task.status in _ENDED_TASK
+    over = view.task.status in ENDED_TASK
     return (
         (lease is not None and lease.status is not LeaseStatus.CLOSED)
         or (workspace is not None and workspace.holder == execution.id)
-        or (workspace is not None and over and workspace.status is WorkspaceStatus.MERGING)
+        or (workspace is not None and over and workspace.status in UNMERGED)
         or (agent is not None and over and agent.current_task_id == view.task.id)
         or (over and view.approval is not None and view.approval.status is ApprovalStatus.PENDING)
         or (over and view.conflict is not None and view.conflict.status is ApprovalStatus.PENDING)
@@ -241,8 +244,8 @@ def _holds_something(view: View, execution: Execution) -> bool:
 def _is_to_be_cleared(view: View) -> bool:
     """Whether the worktrees of an ended task hold nothing that anybody needs.
 
-    Those of a completed task: what it changed is merged. Those of a task that was called off or failed, if there never
-    was anything in them: a workspace with work in it stays until a human says otherwise.
+    Those of a completed task: what it changed is merged. Those of a task that was called off, if there never was
+    anything in them: a workspace with work in it stays until a human says otherwise, and a failed task may be retried.
     """
     workspace, execution = view.workspace, view.execution
     if workspace is None or workspace.in_place or workspace.status is WorkspaceStatus.REMOVED:
@@ -251,4 +254,4 @@ def _is_to_be_cleared(view: View) -> bool:
         return False
     if view.task.status is TaskStatus.COMPLETED:
         return True
-    return not workspace.worktrees and execution is not None
+    return view.task.status is not TaskStatus.FAILED and not workspace.worktrees and execution is not None

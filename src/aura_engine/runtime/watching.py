@@ -55,7 +55,8 @@ async def follow(
     Ends when all was yielded and `is_settled`; that is asked again after each event that is no output, and when the
     event that `activity` returns is set.
     """
-    members = Membership(task_id, await known() if after else ())
+    streams = await known()
+    members = Membership(task_id, streams if after else ())
     doubt = True
     while True:
         stirred = activity()

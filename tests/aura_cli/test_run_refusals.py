@@ -1,0 +1,83 @@
+"""``aura run``: what makes no sense is refused before anything is done; what is told comes in an order that does."""
+
+import pytest
+
+from command_line import call_aura
+from repositories import branches, worktrees
+
+
+def aura_run(script, *more):
+    agent = ("--executor", "custom", "--base-command", "sh", "--param", "-c", "--param", script)
+    return call_aura("run", "--no-tui", "--attempts", "1", "--prompt", "Say more", *agent, *more)
+
+
+def tasks():
+    """Return the tasks that there are; none where there is no store."""
+    answer = call_aura("task", "list", "--json")
+    return answer.objects if answer.code == 0 else []
+
+
+def test_output_is_told_after_the_start_of_what_wrote_it(place):
+    for _ in range(3):
+        answer = aura_run("echo hello", "--setup", "echo tidy")
+        told = [line for line in answer.out.splitlines() if "started" in line or line.startswith("[stdout]")]
+        assert [line.split(" (")[0] for line in told] == [
+            "[aura] setup started",
+            "[stdout] tidy",
+            "[aura] custom started",
+            "[stdout] hello",
+        ]
+
+
+def test_an_executor_that_there_is_not(place):
+    answer = call_aura("run", "--executor", "cutsom", "--prompt", "x", "--json")
+    assert (answer.code, answer.out, answer.error["code"]) == (1, "", "unknown_executor")
+    assert "custom" in answer.error["remedy"]
+    assert tasks() == []
+    assert worktrees(place) == []
+
+
+def test_a_session_where_there_are_none(place):
+    answer = aura_run("true", "--session", "s-1", "--json")
+    assert (answer.code, answer.out, answer.error["facts"]["field"]) == (1, "", "session")
+    assert tasks() == []
+
+
+def test_a_prompt_that_is_empty(place):
+    answer = aura_run("true", "--prompt", " ", "--json")
+    assert (answer.code, answer.error["facts"]["field"]) == (1, "prompt")
+    assert tasks() == []
+
+
+@pytest.mark.parametrize(("said", "mode"), [("true", "plan"), ("false", "auto")])
+def test_two_words_on_approval_that_contradict_one_another(place, said, mode):
+    answer = aura_run("echo more > new.txt", "--auto-approve", said, "--approval", mode, "--json")
+    assert (answer.code, answer.out, answer.error["code"]) == (1, "", "invalid_input")
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (("--model", "m"), "model"),
+        (("--yolo",), "yolo"),
+        (("-f",), "force"),
+        (("--trust",), "trust"),
+        (("--allow-all-tools",), "allow_all_tools"),
+        (("--openai-endpoint", "http://localhost"), "openai_endpoint"),
+        (("--option", "colour=red"), "colour"),
+    ],
+)
+def test_an_option_that_the_executor_does_not_know(place, words, option):
+    answer = aura_run("true", *words)
+    assert answer.code == 1
+    assert f"option {option}: executor custom has no such option" in answer.err
+    assert "started" not in answer.out
+
+
+def test_a_branch_that_there_is_not(place):
+    answer = aura_run("true", "--target-branch", "release")
+    assert answer.code == 1
+    assert "has no branch release" in answer.err
+    assert "[aura] branch" not in answer.out, "there is none to be named"
+    assert branches(place) == {"main"}
+    assert worktrees(place) == []
