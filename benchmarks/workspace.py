@@ -22,7 +22,7 @@ from aura_workspace import LocalWorkspaces
 from benchmarks._report import Row, alternate, main
 
 FILES = 20_000
-ROUNDS = 3
+ROUNDS = 5
 WARM_FLOOR = 20
 COLD_CEILING = 1.1
 ENVIRONMENT = {

@@ -131,6 +131,8 @@ class _Following:
         self._group: anyio.abc.TaskGroup
 
     async def run(self, begin: int) -> int:
+        code: int = INTERRUPTED
+        error: AuraError | None = None
         async with anyio.create_task_group() as self._group:
             await self._group.start(self._hear_signals)
             for task in (self._printer.run, self._notice_the_reader, self._tell_troubles):
