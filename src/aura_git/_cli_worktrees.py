@@ -122,8 +122,10 @@ def _forget(repository: Repository, path: str) -> None:
             reason=f"the worktree at {path} is gone, but locked",
             remedy=f"git worktree unlock {path}",
         )
-    if (directory := _directory_of(repository, path)) is not None:
-        shutil.rmtree(directory)
+    for _ in range(3):  # a git that is about to end there takes its own files away meanwhile
+        if (directory := _directory_of(repository, path)) is None:
+            return
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _is_half_made(repository: Repository, path: str) -> bool:

@@ -4,7 +4,10 @@ Per repository a folder ``<pool>/<key>`` with numbered entries. Of entry 3,
 
     3         is the worktree, with a detached HEAD,
     3.ready   says that it is complete, and free to be taken,
-    3.lock    is locked (flock) by whoever makes, takes or removes it.
+    3.lock    is locked (flock) by whoever makes, takes or removes it,
+
+and ``last`` is the last number that was given: none is given twice, because a ``git worktree add`` whose caller was
+killed goes on, and if it fails it removes what is at the path that it was given, whosesoever that is by then.
 
 So an entry that is neither ready nor locked is what a process left that was ended at work; whoever comes next removes
 it. A worktree is taken by locking its entry, and only one process can. All worktrees begin here, those made on demand
@@ -15,11 +18,14 @@ Those to be removed end here: they leave their workspace in one step, and it is 
 import json
 import os
 import shutil
+import threading
+import time
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from aura_contracts.errors import BranchInUse, GitError, GitFailed, UnknownRevision
+from aura_contracts.errors import BranchInUse, GitError, GitFailed, UnknownRevision, WorktreeExists
 from aura_contracts.ports.git import Git
 from aura_workspace._checkouts import Source
 from aura_workspace._links import common_dir, linked_git_dir
@@ -29,6 +35,17 @@ Mark = Callable[[Path], None]
 """Writes the marker, given the git directory of a worktree that is about to be moved to its place."""
 
 _ABOUT = "repository.json"
+
+_PATIENCE = 100
+"""Tenths of a second that are waited for a git without a caller."""
+
+_LAST = "last"
+
+_ENTRIES_TRIED = 5
+"""New entries that are tried, where others are at work in them."""
+
+_PAUSES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+"""Seconds between two tries to have a branch that remains of a process hold."""
 
 
 class _Entry:
@@ -66,16 +83,29 @@ class Pool:
 
     # --- Making worktrees ---------------------------------------------------------------------------------------------
 
-    def provide(self, source: Source, branch: str, commit: str, to: Path, mark: Mark) -> bool:
+    def provide(self, source: Source, branch: str, to: Path, mark: Mark) -> bool:
         """Put a worktree of `branch` at `to`, which must not exist; return whether a pooled one was used.
 
-        `commit` is where the branch is. A pooled worktree with which anything is wrong is removed, and the next taken;
-        when there is none, a new one is made. Raises `GitError`.
+        A pooled one with which anything is wrong is removed, and the next taken; when there is none, a new one is made.
+        A git whose caller was killed, and that still has the branch in an entry, is waited for. Raises `GitError`.
         """
+        for _ in range(_PATIENCE):
+            try:
+                return self._provide(source, branch, to, mark)
+            except BranchInUse as error:
+                if Path(error.worktree).parent != self._folder / source.key:
+                    raise
+                time.sleep(0.1)
+                self.sweep(source)
+        return self._provide(source, branch, to, mark)
+
+    def _provide(self, source: Source, branch: str, to: Path, mark: Mark) -> bool:
         for entry in self._ready_entries(source):
             entry.claim()
             try:
-                self._send(source, entry, branch, to, mark)
+                tree = str(entry.worktree)
+                self.without_remains(source, lambda tree=tree: self._git.switch_worktree(tree, branch))  # type: ignore[misc]
+                self._send(source, entry, to, mark)
             except (BranchInUse, UnknownRevision):  # the entry is well, but of no use now
                 entry.offer()
                 raise
@@ -87,29 +117,70 @@ class Pool:
             else:
                 entry.release()
                 return True
-        self._make(source, branch, commit, to, mark)
+        self._make(source, branch, to, mark)
         return False
 
-    def _make(self, source: Source, branch: str, commit: str, to: Path, mark: Mark) -> None:
-        entry = self._new_entry(source)
+    def _make(self, source: Source, branch: str, to: Path, mark: Mark) -> None:
+        def add(path: str) -> None:
+            self.without_remains(source, lambda: self._git.add_worktree(source.top, path, branch))
+
+        entry = self._checked_out(source, add)
         try:
-            self._git.add_detached_worktree(source.top, str(entry.worktree), commit)
             try:
-                self._send(source, entry, branch, to, mark)
+                self._send(source, entry, to, mark)
             except GitFailed:
                 self._discard(source, entry)
                 if os.path.lexists(to):
                     raise
-                self._git.add_worktree(source.top, str(to), branch)  # it cannot go there: another file system, say
+                add(str(to))  # it cannot go there: another file system, say
                 mark(_git_dir_of(source, to))
         except BaseException:
             self._discard(source, entry)
             raise
         entry.release()
 
-    def _send(self, source: Source, entry: _Entry, branch: str, to: Path, mark: Mark) -> None:
-        """Make the worktree of an entry what is wanted, and move it to its place."""
-        self._git.switch_worktree(str(entry.worktree), branch)
+    def without_remains(self, source: Source, work: Callable[[], None]) -> None:
+        """Do `work`, again as long as a worktree in the pool has the branch that it needs.
+
+        Nobody who is alive has it there: the branch is that of a workspace, and whoever works on that has its lock. But
+        a git whose caller was killed goes on for a while, and may even begin only after its entry was swept.
+        """
+        for pause in _PAUSES:
+            try:
+                return work()
+            except BranchInUse as error:
+                if Path(error.worktree).parent != self._folder / source.key:
+                    raise
+            self.sweep(source)
+            time.sleep(pause)
+        return work()
+
+    def _checked_out(self, source: Source, add: Callable[[str], None]) -> _Entry:
+        """Return a new entry in whose folder `add` has made a worktree.
+
+        A git whose caller was killed may still be at work in a folder that was free a moment ago: then another is used.
+        """
+        occupied: list[_Entry] = []
+        try:
+            while True:
+                entry = self._new_entry(source)
+                try:
+                    add(str(entry.worktree))
+                except WorktreeExists:
+                    occupied.append(entry)
+                    if len(occupied) == _ENTRIES_TRIED:
+                        raise
+                except BaseException:
+                    self._discard(source, entry)
+                    raise
+                else:
+                    return entry
+        finally:
+            for entry in occupied:
+                self._discard(source, entry)
+
+    def _send(self, source: Source, entry: _Entry, to: Path, mark: Mark) -> None:
+        """Move the worktree of an entry to its place, marked."""
         mark(_git_dir_of(source, entry.worktree))
         to.parent.mkdir(parents=True, exist_ok=True)
         self._git.move_worktree(source.top, str(entry.worktree), str(to))
@@ -126,13 +197,7 @@ class Pool:
             entry.offer()
         made = 0
         while ready + made < count:
-            entry = self._new_entry(source)
-            try:
-                self._git.add_detached_worktree(source.top, str(entry.worktree), commit)
-            except BaseException:
-                self._discard(source, entry)
-                raise
-            entry.offer()
+            self._checked_out(source, lambda path: self._git.add_detached_worktree(source.top, path, commit)).offer()
             made += 1
         return made
 
@@ -179,10 +244,10 @@ class Pool:
     def _discard(self, source: Source, entry: _Entry) -> None:
         """Remove the worktree of an entry and the entry. What cannot be removed now is swept later."""
         entry.claim()
-        with suppress(GitError):
+        with suppress(GitError, OSError):
             self._git.remove_worktree(source.top, str(entry.worktree), force=True)
         shutil.rmtree(entry.worktree, ignore_errors=True)
-        with suppress(GitError):
+        with suppress(GitError, OSError):
             self._git.remove_worktree(source.top, str(entry.worktree), force=True)
         entry.release()
 
@@ -220,11 +285,12 @@ class Pool:
         """Return a locked entry of which nothing is there yet."""
         folder = self._folder / source.key
         _write_about(folder, source)
-        number = max(_numbers(folder), default=0) + 1
+        number = max(_last(folder), *_numbers(folder), 0) + 1
         while (entry := self._lock(folder, number)) is None or entry.worktree.exists() or entry.is_ready:
             if entry is not None:
                 entry.release()
             number += 1
+        _write(folder / _LAST, str(number))
         return entry
 
     def _lock(self, folder: Path, number: int) -> _Entry | None:
@@ -246,13 +312,25 @@ def _numbers(folder: Path) -> list[int]:
     return []
 
 
+def _last(folder: Path) -> int:
+    """Return the last number that was given."""
+    with suppress(OSError, ValueError):
+        return int((folder / _LAST).read_text(encoding="ascii"))
+    return 0
+
+
 def _write_about(folder: Path, source: Source) -> None:
     """Write down whose pool it is."""
     if not (folder / _ABOUT).exists():
         folder.mkdir(parents=True, exist_ok=True)
-        about = {"common_dir": str(source.common_dir), "top": source.top}
-        (folder / f"{_ABOUT}.new").write_text(json.dumps(about), encoding="ascii")
-        (folder / f"{_ABOUT}.new").replace(folder / _ABOUT)
+        _write(folder / _ABOUT, json.dumps({"common_dir": str(source.common_dir), "top": source.top}))
+
+
+def _write(file: Path, text: str) -> None:
+    """Write a small file, whole or not at all. Others may do so at the same time."""
+    new = file.with_name(f"{file.name}.{os.getpid()}-{threading.get_ident()}")
+    new.write_text(text, encoding="ascii")
+    new.replace(file)
 
 
 def _read_about(folder: Path) -> Source | None:

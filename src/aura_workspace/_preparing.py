@@ -173,11 +173,7 @@ class Preparation:
             self._git.remove_worktree(plan.source.top, str(part.path), force=True)  # forgets one that was deleted
         plan.makes_worktree = True
         plan.from_pool = self._pool.provide(
-            plan.source,
-            self._spec.branch,
-            plan.tip or plan.base,
-            part.path,
-            lambda git_dir: write_marker(git_dir, marker),
+            plan.source, self._spec.branch, part.path, lambda git_dir: write_marker(git_dir, marker)
         )
 
     def _marker(self, plan: _Plan, *, ready: bool = False) -> Marker:

@@ -94,7 +94,8 @@ class Removal:
         if tip is None or target is None:
             return
         if is_merged(self._git, self._spec, source.top, tip, target):
-            self._git.delete_branch(source.top, self._spec.branch, tip)
+            branch = self._spec.branch
+            self._pool.without_remains(source, lambda: self._git.delete_branch(source.top, branch, tip))
 
 
 def remove_in_place(git: Git, spec: WorkspaceSpec, parts: Sequence[Part]) -> None:

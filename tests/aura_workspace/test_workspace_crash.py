@@ -205,12 +205,15 @@ def test_git_goes_on_while_its_caller_is_dead_and_the_next_one_prepares(world: W
         f'esac\nexec {GIT} "$@"\n'
     )
     fake.chmod(stat.S_IRWXU)
-    for number in range(300):
-        (world.api / f"file{number}").write_text("x\n" * 100)
+    for number in range(4):
+        (world.api / f"file{number}.slow").write_text("x\n")
+    (world.api / ".gitattributes").write_text("*.slow filter=slow\n")
+    git(world.api, "config", "filter.slow.smudge", "sleep 0.1; cat")
+    git(world.api, "config", "filter.slow.clean", "cat")
     git(world.api, "add", "-A")
-    git(world.api, "commit", "-qm", "many files")
+    git(world.api, "commit", "-qm", "files that take their time")
     patient = LocalWorkspaces(world.home, command_line_git(), patience=30)
-    for step in range(1, 5):
+    for step in range(1, 4):
         (tmp_path / "calls").write_text("")
         (tmp_path / "step").write_text(str(step))
         spec = world.spec()

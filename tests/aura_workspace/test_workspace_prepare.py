@@ -114,10 +114,10 @@ class _FullDisk(CommandLineGit):
 
     clinging = False
 
-    def add_detached_worktree(self, repo: str, path: str, commit: str) -> None:
+    def add_worktree(self, repo: str, path: str, branch: str) -> None:
         if repo.endswith("web"):
             raise GitFailed(repository=repo, command="git worktree add", reason="No space left on device")
-        super().add_detached_worktree(repo, path, commit)
+        super().add_worktree(repo, path, branch)
 
     def remove_worktree(self, repo: str, path: str, *, force: bool = False) -> None:
         if self.clinging:
