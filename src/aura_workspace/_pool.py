@@ -2,7 +2,7 @@
 
 Per repository a folder ``<pool>/<key>`` with numbered entries. Of entry 3,
 
-    3         is the worktree, with a detached HEAD,
+    3         is the worktree, with a detached HEAD while it waits,
     3.ready   says that it is complete, and free to be taken,
     3.lock    is locked (flock) by whoever makes, takes or removes it,
 
@@ -20,7 +20,6 @@ import os
 import shutil
 import threading
 import time
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -36,16 +35,13 @@ Mark = Callable[[Path], None]
 
 _ABOUT = "repository.json"
 
-_PATIENCE = 100
-"""Tenths of a second that are waited for a git without a caller."""
-
 _LAST = "last"
 
 _ENTRIES_TRIED = 5
-"""New entries that are tried, where others are at work in them."""
+"""New entries that are tried, where a git without a caller is at work in them."""
 
-_PAUSES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
-"""Seconds between two tries to have a branch that remains of a process hold."""
+_PAUSES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 3.0)
+"""Seconds between two tries, while a git without a caller has the branch that is wanted."""
 
 
 class _Entry:
@@ -89,17 +85,6 @@ class Pool:
         A pooled one with which anything is wrong is removed, and the next taken; when there is none, a new one is made.
         A git whose caller was killed, and that still has the branch in an entry, is waited for. Raises `GitError`.
         """
-        for _ in range(_PATIENCE):
-            try:
-                return self._provide(source, branch, to, mark)
-            except BranchInUse as error:
-                if Path(error.worktree).parent != self._folder / source.key:
-                    raise
-                time.sleep(0.1)
-                self.sweep(source)
-        return self._provide(source, branch, to, mark)
-
-    def _provide(self, source: Source, branch: str, to: Path, mark: Mark) -> bool:
         for entry in self._ready_entries(source):
             entry.claim()
             try:
