@@ -131,10 +131,9 @@ class AdvisoryLocks:
         if key in self._held:
             return True
         with anyio.CancelScope(shield=True):  # or it would be held, and nobody would know
-            taken = await self._try(key)
-        if taken:
-            self._held.add(key)
-        return taken
+            if await self._try(key):
+                self._held.add(key)
+        return key in self._held
 
     async def release(self, key: str) -> None:
         """Give the lock back."""
@@ -146,6 +145,7 @@ class AdvisoryLocks:
         """Whether another session has the lock."""
         if key in self._held:
             return False
+        free = False
         with anyio.CancelScope(shield=True):
             free = await self._try(key)
             if free:  # a session counts how often it has a lock: what `acquire` took meanwhile stays taken
