@@ -71,8 +71,8 @@ def holds_secret(name: str) -> bool:
 def redact(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return `values`, an environment or settings of any depth, with its secrets replaced by ``[redacted]``.
 
-    >>> redact({"HOME": "/home/ada", "GITHUB_TOKEN": "ghp_1", "params": ["--api-key", "sk-1"]})
-    {'HOME': '/home/ada', 'GITHUB_TOKEN': '[redacted]', 'params': ['--api-key', '[redacted]']}
+    >>> redact({"HOME": "/homes/ada", "GITHUB_TOKEN": "ghp_1", "params": ["--api-key", "sk-1"]})
+    {'HOME': '/homes/ada', 'GITHUB_TOKEN': '[redacted]', 'params': ['--api-key', '[redacted]']}
     """
     return {
         name: REDACTED if value not in (None, "") and holds_secret(name) else _redacted(value)

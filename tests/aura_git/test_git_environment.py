@@ -17,9 +17,9 @@ def test_variables_that_point_git_elsewhere_are_dropped() -> None:
         "GIT_TRACE",
         "GIT_CONFIG_PARAMETERS",
     )
-    made = git_environment({"HOME": "/home/una", "PATH": "/bin", "LANGUAGE": "de", **dict.fromkeys(dropped, "x")})
+    made = git_environment({"HOME": "/homes/una", "PATH": "/bin", "LANGUAGE": "de", **dict.fromkeys(dropped, "x")})
     assert not {*dropped, "LANGUAGE"} & set(made)
-    assert (made["HOME"], made["PATH"], made["LC_ALL"]) == ("/home/una", "/bin", "C")
+    assert (made["HOME"], made["PATH"], made["LC_ALL"]) == ("/homes/una", "/bin", "C")
 
 
 def test_where_the_users_configuration_is_stays() -> None:

@@ -16,7 +16,7 @@ from aura_engine.worker._scripts import SCRIPT_LIMIT, script_command
 
 ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
-    "HOME": "/home/alice",
+    "HOME": "/homes/alice",
     "GIT_DIR": "/elsewhere/.git",
     "GIT_AUTHOR_NAME": "Alice",
     "AURA_PROMPT": "of an outer run",
@@ -94,7 +94,7 @@ def test_a_process_inherits_the_workers_environment_and_knows_what_it_is_for():
     spec = spec_of(script(directory="/tree"))
     assert spec.env == {
         "PATH": "/usr/bin:/bin",
-        "HOME": "/home/alice",
+        "HOME": "/homes/alice",
         "GIT_AUTHOR_NAME": "Alice",
         "AURA_EXECUTION_ID": EXECUTION,
         "AURA_STAGE": "Setup",
@@ -119,7 +119,7 @@ def test_the_executor_has_the_last_word_on_the_environment():
     env = spec_of(agent("do it", "recorder"), executor).env
     assert "HOME" not in env
     assert (env["PATH"], env["NEW"]) == ("/opt", "1")
-    assert executor.run.environment["HOME"] == "/home/alice"
+    assert executor.run.environment["HOME"] == "/homes/alice"
 
 
 def test_options_of_the_run_go_over_those_of_the_agent():
