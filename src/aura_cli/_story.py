@@ -20,6 +20,7 @@ _ENTRIES = {
     "tool_call": "tool_call",
     "error": "error",
     "permission_requested": "permission_request",
+    "progress": "progress",
 }
 """Actions that are logged of agents, and the type of the entry that they come from."""
 
@@ -149,6 +150,8 @@ class Story:
                 yield f"session {event.session_id}"
             case execution.FollowUpRequested():
                 yield f"goes on with: {event.feedback}"
+            case execution.ActionLogged(action="progress"):
+                yield _progress(event.result or {})
             case _:
                 return
 
@@ -165,7 +168,7 @@ class Story:
         match event:
             case approval.ApprovalRequested():
                 self.question = event.approval_id
-                self.agent_waits = event.kind is ApprovalKind.TOOL_CALL
+                self.agent_waits = event.kind in (ApprovalKind.TOOL_CALL, ApprovalKind.QUESTION)
                 yield from self._asked(event)
             case approval.ApprovalGranted():
                 yield f"approved by {actor_name(record.actor)}{f': {event.feedback}' if event.feedback else ''}"
@@ -203,6 +206,13 @@ _ENDS = frozenset(
         approval.ApprovalWithdrawn,
     )
 )
+
+
+def _progress(report: dict[str, Any]) -> str:
+    """Return how far an agent says that it is."""
+    step, percent = report.get("step"), report.get("percent")
+    where = ", ".join(part for part in (step, f"{percent:.0f}%" if percent is not None else None) if part)
+    return f"progress{f' ({where})' if where else ''}: {report.get('message', '')}"
 
 
 def _again(event: task.AttemptFailed | execution.StageRetryScheduled, record: EventRecord) -> str:

@@ -53,6 +53,8 @@ class ApprovalKind(StrEnum):
     """An agent wants to use a tool and waits for permission."""
     DECOMPOSITION = "decomposition"
     MERGE_CONFLICT = "merge_conflict"
+    QUESTION = "question"
+    """An agent asks something in the middle of its work; what follows from the answer is up to the agent."""
     WORKFLOW_STEP = "workflow_step"
 
 

@@ -33,6 +33,7 @@ from aura_contracts.failures import Failure
 from aura_contracts.ids import AgentId, ExecutionId, LeaseId, TaskId, WorkerId, WorkspaceId
 from aura_contracts.lease import ProcessIdentity
 from aura_contracts.machine import Aggregate, Command, Evolve, HappenedFact, State, Table, status_only
+from aura_contracts.permission import PermissionRules
 from aura_contracts.task import AgentType, RetryPolicy
 from aura_contracts.workspace import MergeStyle
 
@@ -104,6 +105,10 @@ class RunPlan(msgspec.Struct, frozen=True, gc=False):
     output_limit: int = OUTPUT_LIMIT
     """For each process, in bytes; one that writes more is ended."""
     merge_style: MergeStyle = MergeStyle.MERGE
+    permissions: PermissionRules = PermissionRules()
+    """Which tool calls need no human."""
+    fork: bool = False
+    """Go on with a copy of the session, and leave the one that is named as it is."""
 
 
 class SupervisedProcess(msgspec.Struct, frozen=True, gc=False):
@@ -263,6 +268,13 @@ class SessionRecorded(Event, frozen=True, kw_only=True):
     previous_session_id: str | None = None
 
 
+class SessionDropped(Event, frozen=True, kw_only=True):
+    """The agent could not go on with its session; it is told the conversation so far in a new one."""
+
+    topic = "execution.session_dropped"
+    session_id: str
+
+
 class ProcessStarted(Event, frozen=True, kw_only=True):
     """A process was started for the current stage, under a supervisor."""
 
@@ -286,6 +298,7 @@ class UsageRecorded(Event, frozen=True, kw_only=True):
 
     topic = "execution.usage_recorded"
     usage: Usage
+    model: str = ""
 
 
 class InterruptRequested(Event, frozen=True, kw_only=True):
@@ -330,6 +343,10 @@ class Execution(State, frozen=True, kw_only=True):
     worker_id: WorkerId | None = None
     session_id: str | None = None
     """The agent's own session: the one to resume, then the newest that the agent named."""
+    fork: bool = False
+    """Whether the session is somebody else's, to be gone on with in a copy."""
+    dropped_session_id: str | None = None
+    """The session that could not be gone on with, as long as there is no other."""
     retry: RetryPolicy = RetryPolicy()
     plan: RunPlan = RunPlan()
     attempts: dict[str, int] = {}
@@ -444,10 +461,11 @@ class FinishCleanup(Report, frozen=True, kw_only=True):
 class RecordStageFailure(Report, frozen=True, kw_only=True):
     """Report a failed attempt at the current stage; `delay` is the wait before the next one in seconds.
 
-    Fails the execution when the policy allows no further attempt or the failure is none that passes by itself.
+    Fails the execution when the policy allows no further attempt or the failure is none that passes by itself. A
+    session that the agent cannot go on with is given up, and the next attempt begins at once, whatever the policy says.
     """
 
-    emits = (StageRetryScheduled, ExecutionFailed)
+    emits = (SessionDropped, StageRetryScheduled, ExecutionFailed)
     failure: Failure
     delay: float = 0.0
 
@@ -481,10 +499,11 @@ class RecordProcessExit(Report, frozen=True, kw_only=True):
 
 
 class RecordUsage(Report, frozen=True, kw_only=True):
-    """Report what the agent consumed since the last report."""
+    """Report what the agent consumed since the last report, of one model."""
 
     emits = (UsageRecorded,)
     usage: Usage
+    model: str = ""
 
 
 class LogAction(Report, frozen=True, kw_only=True):
@@ -556,6 +575,7 @@ _WITHIN_A_STAGE: tuple[type[Event], ...] = (
     ExecutionLeased,
     StageRetryScheduled,
     StageRetried,
+    SessionDropped,
     ProcessStarted,
     ProcessExited,
     UsageRecorded,
@@ -627,6 +647,7 @@ def _queued(_: None, event: ExecutionQueued, fact: HappenedFact, status: Executi
         agent_type=event.agent_type,
         workspace_id=event.workspace_id,
         session_id=event.session_id,
+        fork=event.plan.fork and event.session_id is not None,
         retry=event.retry,
         plan=event.plan,
     )
@@ -685,7 +706,11 @@ def _retried(state: Execution, event: StageRetried, fact: HappenedFact, status: 
 
 
 def _session(state: Execution, event: SessionRecorded, fact: HappenedFact, status: ExecutionStatus) -> Execution:
-    return replace(state, status=status, session_id=event.session_id)
+    return replace(state, status=status, session_id=event.session_id, fork=False, dropped_session_id=None)
+
+
+def _session_dropped(state: Execution, event: SessionDropped, fact: HappenedFact, status: ExecutionStatus) -> Execution:
+    return replace(state, status=status, session_id=None, fork=False, dropped_session_id=event.session_id)
 
 
 def _process_started(state: Execution, event: ProcessStarted, fact: HappenedFact, status: ExecutionStatus) -> Execution:
@@ -727,6 +752,7 @@ _EVOLVERS: Mapping[type[Event], Evolve[Execution]] = MappingProxyType(
         StageRetryScheduled: _retry_scheduled,
         StageRetried: _retried,
         SessionRecorded: _session,
+        SessionDropped: _session_dropped,
         ProcessStarted: _process_started,
         ProcessExited: _process_exited,
         UsageRecorded: _used,

@@ -18,6 +18,10 @@ class FailureReason(StrEnum):
     AUTHENTICATION = "Authentication"
     REFUSED = "Refused"
     """The agent declined the task."""
+    PERMISSION_DENIED = "PermissionDenied"
+    """The agent changed nothing, because it was not permitted to."""
+    SESSION_LOST = "SessionLost"
+    """The agent does not know, or cannot go on with, the session that it was to resume."""
     TIMEOUT = "Timeout"
     """A wall-clock or idle limit was reached."""
     CANCELLED = "Cancelled"
@@ -42,6 +46,7 @@ RETRYABLE = frozenset(
         FailureReason.STAGE_ERROR,
         FailureReason.AGENT_ERROR,
         FailureReason.RATE_LIMITED,
+        FailureReason.SESSION_LOST,
         FailureReason.TIMEOUT,
         FailureReason.WORKSPACE_ERROR,
         FailureReason.STORE_UNAVAILABLE,

@@ -8,6 +8,7 @@
     follow_up        feedback
     conflict         conflicts: a list of (repository, target, paths); feedback
     resume           prompt: what the agent had been told
+    replay           history: what was said in a session that the agent lost; prompt
 
 A task whose description says all that its title says (one made from a prompt: the title is the prompt's beginning) is
 told by its description alone, unchanged to the character.
@@ -94,6 +95,18 @@ You were interrupted before you were done. Look at what you have changed so far,
 {{ prompt }}
 """
 
+_REPLAY = """\
+{%- if history -%}
+You are going on with work that was begun in another session. This is what was said there:
+
+{{ history }}
+
+The files are as they were left. Look at them before you go on. This is what you are told now:
+
+{% endif -%}
+{{ prompt }}
+"""
+
 BUILTIN: Mapping[str, str] = MappingProxyType(
     {
         "coding": _CODING.removesuffix("\n"),
@@ -103,6 +116,7 @@ BUILTIN: Mapping[str, str] = MappingProxyType(
         "follow_up": _FOLLOW_UP,
         "conflict": _CONFLICT,
         "resume": _RESUME,
+        "replay": _REPLAY,
     }
 )
 """Name -> text."""

@@ -59,25 +59,26 @@ class Unit:
     """Decisions that are recorded together. Later commands of a unit see what earlier ones decided."""
 
     def __init__(self, desk: "Desk", actor: Actor, correlation_id: str, command_id: str) -> None:
-        self._desk = desk
+        self.desk = desk
         self._actor = actor
         self._correlation_id = correlation_id
         self._command_id = command_id
         self._loaded: dict[StreamId, _Loaded] = {}
+        self._beside: list[Append] = []
         self.position = 0
         """Of the last event of this unit in the log, once it is recorded; 0 before, and where nothing was to record."""
 
     def acting_as(self, actor: Actor) -> "Unit":
         """Return this unit in the hands of another actor: what both decide is recorded together."""
-        other = Unit(self._desk, actor, self._correlation_id, self._command_id)
-        other._loaded = self._loaded
+        other = Unit(self.desk, actor, self._correlation_id, self._command_id)
+        other._loaded, other._beside = self._loaded, self._beside
         return other
 
     async def handle(self, aggregate_id: StreamId, command: Command) -> Any:
         """Decide `command` and return the state it leads to. Raises `CommandRefused`; the unit is unchanged then."""
         decider = _DECIDER_OF[type(command)]
         loaded = await self._load(decider.aggregate, aggregate_id)
-        now = self._desk.clock()
+        now = self.desk.clock()
         lineage = await self._lineage(aggregate_id, command)
         context = Context(actor=self._actor, now=now, lineage=lineage)
         decision = decider.decide(aggregate_id, loaded.state, command, context)
@@ -92,6 +93,10 @@ class Unit:
         """
         return (await self._load(aggregate, aggregate_id)).state
 
+    def add(self, append: Append) -> None:
+        """Record events that were decided elsewhere together with this unit."""
+        self._beside.append(append)
+
     async def record(self) -> None:
         """Append everything decided, at once; a unit that decided nothing appends nothing.
 
@@ -99,15 +104,16 @@ class Unit:
         decide on what the other changes (each puts a task below the other's) cannot both be recorded.
         """
         appends = [Append(sid, loaded.version, tuple(loaded.facts)) for sid, loaded in self._loaded.items()]
+        appends += self._beside
         if any(append.facts for append in appends):
-            self.position = await self._desk.log.append(*appends)
+            self.position = await self.desk.log.append(*appends)
 
     def _fact(self, event: Event, now: Any) -> Fact:
         return Fact(event, now, self._actor, self._correlation_id, self._command_id)
 
     async def _load(self, aggregate: Aggregate[Any], aggregate_id: StreamId) -> _Loaded:
         if aggregate_id not in self._loaded:
-            found = await self._desk.load(aggregate, aggregate_id)
+            found = await self.desk.load(aggregate, aggregate_id)
             self._loaded[aggregate_id] = _Loaded(found.state, found.version)
         return self._loaded[aggregate_id]
 
@@ -121,7 +127,7 @@ class Unit:
         while parent_id is not None and parent_id != aggregate_id:
             if parent_id in lineage:
                 reason = f"tasks are one another's ancestors: {' < '.join(lineage)}"
-                raise EventOutOfOrder(store=self._desk.log.name, stream_id=parent_id, reason=reason)
+                raise EventOutOfOrder(store=self.desk.log.name, stream_id=parent_id, reason=reason)
             lineage.append(parent_id)
             parent = (await self._load(TASK, parent_id)).state
             if parent is None:

@@ -28,12 +28,12 @@ from aura_contracts.approval import (
     ApprovalGranted,
     ApprovalKind,
     ApprovalRejected,
-    ApprovalRequested,
     ApprovalStatus,
     ExpireApproval,
 )
 from aura_contracts.errors import AggregateNotFound, AuraError, EngineClosed, StoreFull, StoreReadOnly
 from aura_contracts.events import EventRecord
+from aura_contracts.execution import ActionLogged
 from aura_contracts.ids import ApprovalId, ExecutionId, StreamId, TaskId
 from aura_contracts.lease import LeaseStatus
 from aura_contracts.ports.locks import Locks
@@ -43,7 +43,8 @@ from aura_engine.requests import RunRequest
 from aura_engine.runtime.context import ENGINE, Runtime
 from aura_engine.runtime.directory import unfinished_tasks
 from aura_engine.runtime.driver import Driver
-from aura_engine.runtime.permissions import answer, questions_of
+from aura_engine.runtime.permissions import answer
+from aura_engine.runtime.questions import ASKED, questions_of
 from aura_engine.runtime.views import View, load_view
 from aura_engine.runtime.watching import follow
 from aura_engine.tasks import Tasks
@@ -255,14 +256,16 @@ class Engine:
         return self._group
 
     async def _heard(self, record: EventRecord) -> None:
+        if isinstance(record.event, ActionLogged):
+            if record.event.action == ASKED and record.event.result is not None:
+                self._require_open().start_soon(self._attend, ApprovalId(record.event.result["approval_id"]))
+            return
         driver = self._listeners.get(record.stream_id)
         if driver is not None:
             driver.wake(record)
         elif self._drive_all and isinstance(record.event, ExecutionStarted):
             await self._take_on(TaskId(record.stream_id))
-        if isinstance(record.event, _DECISIONS) or (
-            isinstance(record.event, ApprovalRequested) and record.event.kind is ApprovalKind.TOOL_CALL
-        ):
+        if isinstance(record.event, _DECISIONS):
             self._require_open().start_soon(self._attend, ApprovalId(record.stream_id))
 
     async def _take_on(self, task_id: TaskId) -> None:
@@ -304,9 +307,9 @@ class Engine:
         view = await load_view(self.runtime.desk, task_id)
         if view is None or view.execution is None or view.execution.ended_at is not None:
             return
-        for approval_id, _, _ in await questions_of(self.runtime, ExecutionId(view.execution.id)):
-            if (await self._approval(approval_id)).status is ApprovalStatus.PENDING:
-                self._require_open().start_soon(self._attend, approval_id)
+        for question in await questions_of(self.runtime.desk, ExecutionId(view.execution.id)):
+            if (await self._approval(question.approval_id)).status is ApprovalStatus.PENDING:
+                self._require_open().start_soon(self._attend, question.approval_id)
 
     async def _approval(self, approval_id: ApprovalId) -> Approval:
         approval = await self.runtime.desk.get(APPROVAL, approval_id)

@@ -6,13 +6,16 @@ also the sign that the worker is alive: the last one that closes starts the dead
 
     ACKNOWLEDGE  last                records up to this number may be deleted           no answer
     WANT         last                say when there is a record after this number       OUTPUT or EXIT
-    WRITE        id, bytes           write to standard input                            DONE or GONE
+    WRITE        id, key, bytes      write to standard input, once for each key         DONE or GONE
     CLOSE_INPUT  id                  close standard input                               DONE or GONE
-    INTERRUPT    id, reason          begin to end the process, or go to the next step   DONE
+    INTERRUPT    id, time, reason    begin to end the process, or go to the next step   DONE
+    FAREWELL     id, time            end it, unless it goes by itself before that       DONE
     HELLO        JSON                first frame of the supervisor: who runs
     OUTPUT       last                the number of the last record
     DONE, GONE   id                  it was done; standard input is closed
     EXIT         JSON                the exit record; last frame of the supervisor
+
+A key is its length in one byte and as many bytes; the empty one is none. A time is a number of milliseconds from now.
 
 Standard library only: the supervisor loads this module.
 """
@@ -27,6 +30,7 @@ WANT = 2
 WRITE = 3
 CLOSE_INPUT = 4
 INTERRUPT = 5
+FAREWELL = 6
 HELLO = 64
 OUTPUT = 65
 DONE = 66
@@ -34,6 +38,7 @@ GONE = 67
 EXIT = 68
 
 BODY_LIMIT = 128 * 1024
+KEY_LIMIT = 255
 PIECE = 64 * 1024
 """Bytes of input in one `WRITE`. The next one is sent when it was taken, so nobody has to keep more."""
 
@@ -84,3 +89,19 @@ def split_number(body: bytes) -> tuple[int, bytes]:
         raise ValueError(f"a body of {len(body)} bytes")
     number: int = NUMBER.unpack_from(body)[0]
     return number, body[NUMBER.size :]
+
+
+def keyed(key: bytes, data: bytes) -> bytes:
+    """Return `data` behind its key.
+
+    >>> split_key(keyed(b"7", b"data"))
+    (b'7', b'data')
+    """
+    return bytes((len(key),)) + key + data
+
+
+def split_key(body: bytes) -> tuple[bytes, bytes]:
+    """Return the key that a body begins with, and the rest. Raises `ValueError` for a body too short."""
+    if not body or len(body) < 1 + body[0]:
+        raise ValueError(f"a body of {len(body)} bytes")
+    return body[1 : 1 + body[0]], body[1 + body[0] :]

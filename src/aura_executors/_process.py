@@ -24,13 +24,16 @@ from aura_executors._control import (
     CLOSE_INPUT,
     DONE,
     EXIT,
+    FAREWELL,
     GONE,
     INTERRUPT,
+    NUMBER,
     OUTPUT,
     PIECE,
     WANT,
     WRITE,
     Frames,
+    keyed,
     numbered,
     split_number,
 )
@@ -56,6 +59,7 @@ class SupervisedRun(RunningProcess):
         self.process = SupervisedProcess(
             identity=ProcessIdentity(pid=pid, started=started, token=token), socket=str(folder / running["socket"])
         )
+        self.first_record = int(running["first_record"])
         self._token = token
         self._folder = folder
         self._running = running
@@ -81,15 +85,19 @@ class SupervisedRun(RunningProcess):
             with suppress(FileNotFoundError):
                 await to_thread.run_sync(delete_acknowledged, str(self._folder), upto)
 
-    async def write(self, data: bytes, *, close: bool = False) -> None:
+    async def write(self, data: bytes, *, key: str = "", close: bool = False) -> None:
         async with self._writing:
             for start in range(0, len(data), PIECE):
-                await self._ask_for_input(WRITE, data[start : start + PIECE])
+                once = f"{key}/{start}".encode() if key else b""
+                await self._ask_for_input(WRITE, keyed(once, data[start : start + PIECE]))
             if close:
                 await self._ask_for_input(CLOSE_INPUT)
 
-    async def interrupt(self, reason: str = "") -> None:
-        await self._ask(INTERRUPT, reason[:_REASON_LIMIT].encode(errors="replace"))
+    async def interrupt(self, reason: str = "", *, after: float = 0.0) -> None:
+        await self._ask(INTERRUPT, _milliseconds(after) + reason[:_REASON_LIMIT].encode(errors="replace"))
+
+    async def farewell(self, seconds: float) -> None:
+        await self._ask(FAREWELL, _milliseconds(seconds))
 
     async def wait(self) -> ProcessExit:
         await self._ended.wait()
@@ -237,6 +245,10 @@ def _read_batch(reader: SpoolReader) -> OutputBatch | None:
         return None
     chunks = tuple(Chunk.of(_SOURCES[source], _instant(time), data) for source, time, data in records)
     return OutputBatch(reader.next - len(chunks), chunks)
+
+
+def _milliseconds(seconds: float) -> bytes:
+    return NUMBER.pack(max(0, round(seconds * 1000)))
 
 
 def _instant(nanoseconds: int) -> datetime:

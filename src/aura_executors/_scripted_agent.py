@@ -348,16 +348,21 @@ class Agent:
             fingerprint=fingerprint,
             arguments=arguments,
             diff=diff,
+            call_id=request_id,
         )
         answer = self._answer_to(request_id)
         if answer.get("granted") is True:
             self.tell("tool_call", call_id=request_id, tool=tool, arguments=arguments)
             self._carry_out(list(then))
-        elif otherwise is not None:
+            self.tell("tool_result", call_id=request_id)
+            return
+        feedback = answer.get("feedback")
+        denied = f"permission for {tool} was denied" + (f": {feedback}" if feedback else "")
+        self.tell("tool_result", call_id=request_id, success=False, output=denied)
+        if otherwise is not None:
             self._carry_out(list(otherwise))
         else:
-            feedback = answer.get("feedback")
-            self._do_print(f"permission for {tool} was denied" + (f": {feedback}" if feedback else ""))
+            self._do_print(denied)
 
     def _answer_to(self, request_id: str) -> dict[str, Any]:
         """Wait for the answer; the end of standard input is a no, because nobody can answer any more."""

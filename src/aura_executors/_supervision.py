@@ -28,12 +28,14 @@ from aura_executors._control import (
     ACKNOWLEDGE,
     CLOSE_INPUT,
     DONE,
+    FAREWELL,
     GONE,
     INTERRUPT,
     OUTPUT,
     WANT,
     WRITE,
     numbered,
+    split_key,
     split_number,
 )
 from aura_executors._ending import INTERRUPT as STEP_INTERRUPT
@@ -87,6 +89,9 @@ class Supervision:
         self._looked_for_rest = 0.0
         self._cause = "own"
         self._message = ""
+        self._asked_to_end: float | None = None
+        self._farewell: float | None = None
+        self._written: set[bytes] = set()
         self._discarding = False
         self._paused = False
         self._size = 0
@@ -146,6 +151,10 @@ class Supervision:
         """Return what the agent may run into: when, cause, message."""
         order = self._order
         limits = []
+        if self._asked_to_end is not None:
+            limits.append((self._asked_to_end, self._cause, self._message))
+        if self._farewell is not None:
+            limits.append((self._farewell, "farewell", "it had said that it was done, and did not go"))
         if order.timeout is not None:
             limits.append((self._began + order.timeout, "timeout", f"it ran for more than {order.timeout:g} s"))
         if order.idle_timeout is not None and not self._paused:
@@ -192,7 +201,7 @@ class Supervision:
 
     def _woken(self, now: float) -> None:
         if signal.SIGTERM in os.read(self._wakeup, 4096):
-            self._interrupt("the supervisor was told to terminate", now)
+            self._interrupt("the supervisor was told to terminate", now, now)
 
     def _find(self) -> list[int]:
         """Return what is left of the agent and what it started."""
@@ -229,9 +238,14 @@ class Supervision:
             main_gone = self._status is not None
             self._ending.take(STEP_TERMINATE if main_gone else STEP_INTERRUPT, now, main_gone=main_gone)
 
-    def _interrupt(self, reason: str, now: float) -> None:
+    def _interrupt(self, reason: str, due: float, now: float) -> None:
+        """End the agent from `due` on: it may have been asked in its own words, and go by itself until then."""
         if self._ending.begun:
             self._ending.take(self._ending.step + 1, now, main_gone=self._status is not None)
+        elif due > now and self._asked_to_end is None:
+            self._asked_to_end = due
+            if self._status is None and self._cause == "own":
+                self._cause, self._message = "interrupted", reason[:_MESSAGE_LIMIT]
         else:
             self._end("interrupted", reason, now)
 
@@ -281,14 +295,27 @@ class Supervision:
         elif kind == WANT:
             self._want(connection, number)
         elif kind == WRITE:
-            self._answer(self._input.offer(rest, (connection, number)))
+            self._write(connection, number, *split_key(rest))
         elif kind == CLOSE_INPUT:
             self._answer(self._input.close_when_written((connection, number)))
         elif kind == INTERRUPT:
-            self._interrupt(rest.decode(errors="replace"), now)
+            wait, reason = split_number(rest)
+            self._interrupt(reason.decode(errors="replace"), now + wait / 1000, now)
+            self._serving.send(connection, numbered(DONE, number))
+        elif kind == FAREWELL:
+            if self._farewell is None:
+                self._farewell = now + split_number(rest)[0] / 1000
             self._serving.send(connection, numbered(DONE, number))
         else:
             raise ValueError(f"a frame of unknown kind {kind}")
+
+    def _write(self, connection: Connection, number: int, key: bytes, data: bytes) -> None:
+        if key in self._written:
+            self._serving.send(connection, numbered(DONE, number))
+            return
+        if key:
+            self._written.add(key)
+        self._answer(self._input.offer(data, (connection, number)))
 
     def _want(self, connection: Connection, seen: int) -> None:
         if seen < self._spool.last:

@@ -57,14 +57,16 @@ class ExecutorRegistry:
         remedy = f"did you mean {close[0]!r}?" if close else "`aura executors` lists them"
         raise UnknownExecutor(name=name, known=known, remedy=remedy)
 
-    def describe(self, names: Iterable[str] = ()) -> tuple[ExecutorInfo, ...]:
-        """Return what there is to say about the executors of these `names`, or all. Blocks: agents are looked for.
+    def describe(self, names: Iterable[str] = (), *, environment: Mapping[str, str]) -> tuple[ExecutorInfo, ...]:
+        """Return what there is to say about the executors of these `names`, or all, for agents in this `environment`.
+
+        Blocks: agents are looked for.
 
         Raises `UnknownExecutor` for a name that nobody offers; broken plugins are described as unavailable.
         """
-        return tuple(self._described(name) for name in (tuple(names) or self.names()))
+        return tuple(self._described(name, environment) for name in (tuple(names) or self.names()))
 
-    def _described(self, name: str) -> ExecutorInfo:
+    def _described(self, name: str, environment: Mapping[str, str]) -> ExecutorInfo:
         executor = self._load(name)
         if executor is None and name in self._broken:
             remedy = "repair or remove the package that offers it"
@@ -72,7 +74,7 @@ class ExecutorRegistry:
             return ExecutorInfo(name=name, summary="", capability=Capability(plan=False), availability=lacking)
         executor = executor or self.get(name)
         try:
-            availability = executor.availability()
+            availability = executor.availability(environment)
         except Exception as error:  # noqa: BLE001 - a plugin's fault is its own, not that of everybody who lists
             availability = Availability(available=False, reason=f"finding out failed: {_told(error)}")
         return ExecutorInfo(

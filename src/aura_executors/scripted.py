@@ -36,7 +36,7 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +116,7 @@ class ScriptedExecutor(Executor):
     def converse(self, run: AgentRun) -> Conversation:
         return ScriptedConversation()
 
-    def availability(self) -> Availability:
+    def availability(self, environment: Mapping[str, str]) -> Availability:
         found = shutil.which(sys.executable)
         if found is None:
             return Availability(available=False, reason="the Python that runs AURA has no executable of its own")
@@ -135,12 +135,12 @@ class ScriptedConversation(Conversation):
     def receive(self, source: OutputSource, data: bytes) -> Iterable[Entry | Send]:
         return self._entries(data) if source is OutputSource.STDOUT else ()
 
-    def answer(self, request_id: str, answer: Answer) -> Iterable[Entry | Send]:
+    def answer(self, request_id: str, answer: Answer) -> Iterable[Send]:
         told = {"request_id": request_id, "granted": answer.granted, "feedback": answer.feedback}
         return [Send(_line({"answer": told}))]
 
-    def end(self, exit: ProcessExit) -> Iterable[Entry | Send]:  # noqa: A002 - the word for it
-        return self._entries(b"\n") if self._line else ()
+    def end(self, exit: ProcessExit) -> Iterable[Entry]:  # noqa: A002 - the word for it
+        return [said for said in self._entries(b"\n") if isinstance(said, Entry)] if self._line else ()
 
     def judge(self, exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
         failure = failure_of(exit)

@@ -8,8 +8,7 @@ of its lease; whoever holds an older one is told so by the answer, and ends what
                          process.*     scripts and agents
                          executors.*   what can be run there
     worker ──► engine    worker.*      hello, heartbeat
-                         output.*      what processes wrote, in order, acknowledged
-                         agent.*       what agents were understood to say
+                         output.*      what processes wrote and what was understood of it, in order, acknowledged
 
 Method names and field names are the wire format: never renamed. Fields may be added with a default.
 """
@@ -233,6 +232,8 @@ class AgentWork(msgspec.Struct, frozen=True, kw_only=True):
     prompt: str
     options: dict[str, Any] = {}
     session_id: str | None = None
+    fork: bool = False
+    """Go on with a copy of that session."""
 
 
 class ProcessStarted(Result, frozen=True, kw_only=True):
@@ -263,6 +264,10 @@ class ProcessFinished(Result, frozen=True, kw_only=True):
     exit: ProcessExit
     failure: Failure | None = None
     """What the exit means, judged by the executor (or, for a script, by its exit code)."""
+    blocked: str = ""
+    """What the agent was not permitted to do, in words, although it may say that all is well."""
+    entries: tuple[AnyEntry, ...] = ()
+    """What was understood at the very end; not in any report of output."""
 
 
 class AwaitProcess(Request[ProcessFinished], frozen=True, kw_only=True):
@@ -364,34 +369,53 @@ class OutputAccepted(Result, frozen=True, kw_only=True):
     next: int
 
 
+class Understood(msgspec.Struct, frozen=True, kw_only=True):
+    """What an agent was understood to say, in order, once it had written the record of number `record`."""
+
+    record: int
+    entries: tuple[AnyEntry, ...]
+
+
 class AppendOutput(Request[OutputAccepted], frozen=True, kw_only=True):
-    """Hand over records of output; the first has the number `first`."""
+    """Hand over records of output, with what was understood from them; the first has the number `first`.
+
+    Both are stored together: an entry is there if and only if its record is.
+    """
 
     method = "output.append"
     result = OutputAccepted
     execution_id: ExecutionId
     epoch: int
+    token: str
     first: int
     chunks: tuple[Chunk, ...]
+    understood: tuple[Understood, ...] = ()
 
     @property
     def lane(self) -> str:
         return self.execution_id
 
 
-class ReportEntries(Request[Result], frozen=True, kw_only=True):
-    """Hand over what the agent was understood to say, in order.
+class OutputRead(Result, frozen=True, kw_only=True):
+    """A piece of recorded output; its first record has the number `first`. No chunks: there is no more."""
 
-    In one lane with the output, ahead of the records that it was understood from: a report whose output was not
-    accepted comes again after a restart of the worker. `record` is the number of the last of these records.
+    first: int
+    chunks: tuple[Chunk, ...] = ()
+    after: int = 0
+    """Where to read on."""
+
+
+class ReadOutput(Request[OutputRead], frozen=True, kw_only=True):
+    """Read the recorded output of an execution from its beginning, a piece at a time: `after` is that of the last one.
+
+    For a worker that was restarted and has to understand again what an agent said before.
     """
 
-    method = "agent.entries"
+    method = "output.read"
+    result = OutputRead
     execution_id: ExecutionId
     epoch: int
-    token: str
-    entries: tuple[AnyEntry, ...]
-    record: int = 0
+    after: int = 0
 
     @property
     def lane(self) -> str:
@@ -429,5 +453,5 @@ TO_WORKER: Mapping[str, type[Request[Any]]] = MappingProxyType(
 )
 
 TO_ENGINE: Mapping[str, type[Request[Any]]] = MappingProxyType(
-    {request.method: request for request in (Hello, Heartbeat, AppendOutput, ReportEntries)}
+    {request.method: request for request in (Hello, Heartbeat, AppendOutput, ReadOutput)}
 )

@@ -31,6 +31,7 @@ KNOWN = {
         ],
     },
     "resume": {"prompt": "As I said"},
+    "replay": {"history": "You said: yes", "prompt": "Go on"},
 }
 
 

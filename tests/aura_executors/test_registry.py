@@ -24,12 +24,12 @@ class Cat(Executor):
 
 class Ailing(Cat):
     name = "ailing"
-    def availability(self):
+    def availability(self, environment):
         raise OSError("no such disk")
 
 class Unready(Cat):
     name = "unready"
-    def availability(self):
+    def availability(self, environment):
         return Availability(available=False, reason="not logged in", remedy="log in")
 
 class Abstract(Executor):
@@ -130,7 +130,7 @@ def test_an_unknown_name_is_an_error_that_knows_the_others():
 )
 def test_a_broken_plugin_is_unavailable_with_the_reason_and_disturbs_nobody(name: str, value: str, reason: str):
     registry = ExecutorRegistry([Dog()], plugins=[plugin(name, value), plugin("cat", "pets:Cat")])
-    described = {info.name: info for info in registry.describe()}
+    described = {info.name: info for info in registry.describe(environment={})}
     assert set(described) == {name, "cat", "dog"}
     assert described["cat"].availability.available
     broken = described[name].availability
@@ -146,18 +146,18 @@ def test_a_broken_plugin_is_unavailable_with_the_reason_and_disturbs_nobody(name
 
 def test_availability_is_what_the_executor_says_even_when_finding_out_fails():
     registry = ExecutorRegistry(plugins=[plugin("ailing", "pets:Ailing"), plugin("unready", "pets:Unready")])
-    ailing, unready = registry.describe()
+    ailing, unready = registry.describe(environment={})
     assert ailing.availability == Availability(available=False, reason="finding out failed: OSError: no such disk")
     assert unready.availability == Availability(available=False, reason="not logged in", remedy="log in")
     assert registry.get("ailing").summary == ailing.summary == "a cat"
-    assert registry.describe(["unready"]) == (unready,)
+    assert registry.describe(["unready"], environment={}) == (unready,)
     with pytest.raises(UnknownExecutor):
-        registry.describe(["unready", "nobody"])
+        registry.describe(["unready", "nobody"], environment={})
 
 
 def test_two_packages_that_offer_one_name_are_told_apart_by_nobody():
     registry = ExecutorRegistry(plugins=[plugin("cat", "pets:Cat"), plugin("cat", "pets:make")])
-    (cat,) = registry.describe()
+    (cat,) = registry.describe(environment={})
     assert cat.availability.reason == "several packages offer it: pets:Cat, pets:make"
 
 

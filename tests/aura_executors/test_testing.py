@@ -25,7 +25,7 @@ class Bad(Executor):
         return Launch(argv=("bad", run.prompt, str(random.random())))
     def converse(self, run):
         return Loose()
-    def availability(self):
+    def availability(self, environment):
         raise OSError("no")
 
 class TestBad(ExecutorConformance):

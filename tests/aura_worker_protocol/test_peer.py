@@ -29,7 +29,8 @@ from aura_worker_protocol.messages import (
     ListExecutors,
     OrphansFound,
     OutputAccepted,
-    ReportEntries,
+    OutputRead,
+    ReadOutput,
     Result,
     Welcome,
 )
@@ -172,16 +173,17 @@ async def test_requests_of_one_lane_are_served_in_order():
         return OutputAccepted(next=request.first + 1)
 
     async def report(request):
-        served.append(request.token)
+        served.append(str(request.after))
+        return OutputRead(first=1)
 
-    async with Conversing({AppendOutput: append, ReportEntries: report}) as ends:
+    async with Conversing({AppendOutput: append, ReadOutput: report}) as ends:
         replies = []
         for first in range(1, 51):
+            replies.append(await ends.worker.begin(ReadOutput(execution_id=EXECUTION, epoch=1, after=first)))
             replies.append(
-                await ends.worker.begin(ReportEntries(execution_id=EXECUTION, epoch=1, token=str(first), entries=()))
-            )
-            replies.append(
-                await ends.worker.begin(AppendOutput(execution_id=EXECUTION, epoch=1, first=first, chunks=()))
+                await ends.worker.begin(
+                    AppendOutput(execution_id=EXECUTION, epoch=1, token="t", first=first, chunks=())
+                )
             )
         for reply in replies:
             await reply.wait()
@@ -195,8 +197,8 @@ async def test_lanes_do_not_wait_for_one_another():
         return await gate(request) if request.execution_id == EXECUTION else OutputAccepted(next=2)
 
     async with Conversing({AppendOutput: append}) as ends:
-        stuck = await ends.worker.begin(AppendOutput(execution_id=EXECUTION, epoch=1, first=1, chunks=()))
-        other = AppendOutput(execution_id=HELLO.worker_id, epoch=1, first=1, chunks=())
+        stuck = await ends.worker.begin(AppendOutput(execution_id=EXECUTION, epoch=1, token="t", first=1, chunks=()))
+        other = AppendOutput(execution_id=HELLO.worker_id, epoch=1, token="t", first=1, chunks=())
         assert await ends.worker.request(other) == OutputAccepted(next=2)
         gate.open.set()
         assert await stuck.wait() == OutputAccepted(next=1)
@@ -218,8 +220,8 @@ async def test_a_cancelled_request_is_cancelled_at_the_other_side():
 async def test_a_request_that_waits_in_its_lane_can_be_cancelled():
     gate = Gate(OutputAccepted(next=2))
     async with Conversing({AppendOutput: gate}) as ends:
-        first = await ends.worker.begin(AppendOutput(execution_id=EXECUTION, epoch=1, first=1, chunks=()))
-        second = await ends.worker.begin(AppendOutput(execution_id=EXECUTION, epoch=1, first=2, chunks=()))
+        first = await ends.worker.begin(AppendOutput(execution_id=EXECUTION, epoch=1, token="t", first=1, chunks=()))
+        second = await ends.worker.begin(AppendOutput(execution_id=EXECUTION, epoch=1, token="t", first=2, chunks=()))
         await until(lambda: gate.arrived)
         second.cancel()
         with anyio.move_on_after(0.05):
@@ -442,7 +444,7 @@ async def test_many_requests_in_both_directions_over_a_slow_transport():
     async with Conversing(*handlers, buffer=1, wrap=Slow, request_limit=8) as ends:
 
         async def output(number):
-            request = AppendOutput(execution_id=EXECUTION, epoch=1, first=number, chunks=())
+            request = AppendOutput(execution_id=EXECUTION, epoch=1, token="t", first=number, chunks=())
             got.append((await ends.worker.request(request)).next == number)
 
         async def listing():
@@ -486,7 +488,7 @@ async def test_big_output_passes_and_too_big_output_is_refused_here():
 
     def output(count):
         chunks = (Chunk.of(OutputSource.STDOUT, datetime(2026, 1, 4, tzinfo=UTC), b"\xff" * 65_536),) * count
-        return AppendOutput(execution_id=EXECUTION, epoch=1, first=1, chunks=chunks)
+        return AppendOutput(execution_id=EXECUTION, epoch=1, token="t", first=1, chunks=chunks)
 
     async with Conversing({AppendOutput: append}) as ends:
         assert await ends.worker.request(output(128)) == OutputAccepted(next=128 * 65_536)

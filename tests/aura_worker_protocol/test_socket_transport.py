@@ -89,7 +89,7 @@ async def test_peers_talk_over_a_socket():
             working.start_soon(worker.run)
             assert await worker.request(HELLO) == Welcome(engine_id="e")
             for first in range(100):
-                batch = AppendOutput(execution_id=EXECUTION, epoch=1, first=first, chunks=())
+                batch = AppendOutput(execution_id=EXECUTION, epoch=1, token="t", first=first, chunks=())
                 assert (await worker.request(batch)).next == first + 1
             await until(lambda: served)
             worker.close()

@@ -146,7 +146,7 @@ def test_a_frame_with_a_broken_byte_breaks_nothing(data):
 def test_a_frame_that_is_too_large_is_neither_sent_nor_read():
     small = Codec(REQUESTS, frame_limit=1000)
     chunk = Chunk.of(OutputSource.STDOUT, NOW, b"x" * 1000)
-    request = AppendOutput(execution_id=EXECUTION, epoch=1, first=1, chunks=(chunk,))
+    request = AppendOutput(execution_id=EXECUTION, epoch=1, token="t", first=1, chunks=(chunk,))
     with pytest.raises(FrameTooLarge) as caught:
         small.request(1, request)
     assert caught.value.size > caught.value.limit == 1000
@@ -169,14 +169,17 @@ def test_what_no_frame_can_hold_is_refused_here():
 
 def test_a_result_of_another_type_is_malformed():
     with pytest.raises(MalformedFrame, match=r"output\.append"):
-        CODEC.result(AppendOutput(execution_id=EXECUTION, epoch=1, first=1, chunks=()), msgspec.Raw(b'{"next":"soon"}'))
+        CODEC.result(
+            AppendOutput(execution_id=EXECUTION, epoch=1, token="t", first=1, chunks=()),
+            msgspec.Raw(b'{"next":"soon"}'),
+        )
 
 
 def test_output_of_any_bytes_fits_a_frame():
     """A batch is 1 MiB; control characters take the most room in JSON."""
     for raw in (b"\x01" * 65_536, b"\x00" * 65_536, b"\xff" * 65_536, "\u20ac".encode() * 21_845):
         chunks = tuple(Chunk.of(OutputSource.STDERR, NOW, raw) for _ in range(16))
-        request = AppendOutput(execution_id=EXECUTION, epoch=1, first=1, chunks=chunks)
+        request = AppendOutput(execution_id=EXECUTION, epoch=1, token="t", first=1, chunks=chunks)
         asked = CODEC.decode(CODEC.request(1, request))
         assert isinstance(asked, Asked)
         assert b"".join(chunk.raw for chunk in asked.request.chunks) == raw * 16

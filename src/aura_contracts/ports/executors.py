@@ -15,7 +15,8 @@ It is found by the entry point group ``aura.executors``, or given to ``open_engi
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from typing import Any
 
 import attrs
@@ -29,66 +30,147 @@ from aura_contracts.ports.processes import ExitCause, InterruptPlan, ProcessExit
 # --- Entries: what an agent was understood to say or do ---------------------------------------------------------------
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
-    """Base of what an agent says and does, in the same words for every agent."""
+class Entry(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", gc=False):
+    """Base of what an agent says and does, in the same words for every agent.
+
+    Entries are for people and for decisions, and are bounded (`TEXT_LIMIT`); everything that the agent wrote is kept as
+    output, beside them.
+    """
 
 
-class SessionStarted(Entry, frozen=True, kw_only=True, tag="session_started"):
-    """The agent named the session by which it can be resumed."""
+TEXT_LIMIT = 65_536
+"""Characters of a text in an entry; a longer one is cut, with a word about it, by `aura_executors.agents`."""
+
+
+class SessionStarted(Entry, frozen=True, kw_only=True, tag="session_started", gc=False):
+    """The agent named the session by which it can be resumed. `model` is what it works with, if it says so."""
 
     session_id: str
+    model: str = ""
 
 
-class Message(Entry, frozen=True, kw_only=True, tag="message"):
+class Message(Entry, frozen=True, kw_only=True, tag="message", gc=False):
     """The agent said something to the human."""
 
     text: str
 
 
+class Thinking(Entry, frozen=True, kw_only=True, tag="thinking", gc=False):
+    """The agent thought aloud."""
+
+    text: str
+
+
 class ToolCalled(Entry, frozen=True, kw_only=True, tag="tool_call"):
-    """The agent used a tool."""
+    """The agent used a tool. `call_id` is its own name for this call, empty where it has none."""
 
     call_id: str
     tool: str
     arguments: dict[str, Any] = {}
 
 
+class ToolFinished(Entry, frozen=True, kw_only=True, tag="tool_result", gc=False):
+    """A tool call of the agent came to its end."""
+
+    call_id: str
+    success: bool = True
+    output: str = ""
+    exit_code: int | None = None
+
+
+class FileChange(StrEnum):
+    ADDED = "added"
+    MODIFIED = "modified"
+    DELETED = "deleted"
+    RENAMED = "renamed"
+
+
+class FileChanged(Entry, frozen=True, kw_only=True, tag="file_change", gc=False):
+    """The agent says that it changed a file; what really changed, git tells. `path` is as the agent gave it."""
+
+    path: str
+    change: FileChange = FileChange.MODIFIED
+    call_id: str = ""
+    diff: str | None = None
+
+
+class PlanStep(msgspec.Struct, frozen=True, gc=False):
+    """A step of a plan; `status` is pending, in_progress or completed."""
+
+    text: str
+    status: str = "pending"
+
+
+class PlanUpdated(Entry, frozen=True, kw_only=True, tag="plan"):
+    """The agent wrote down, or changed, what it is going to do: the whole plan, each time."""
+
+    steps: tuple[PlanStep, ...]
+
+
 class PermissionRequested(Entry, frozen=True, kw_only=True, tag="permission_request"):
-    """The agent waits for permission. `fingerprint` is the same for the same call in a resumed session."""
+    """The agent waits for permission.
+
+    `fingerprint` is the same for the same call in a resumed session (`aura_contracts.fingerprint.fingerprint_of`).
+    `call_id` is that of the `ToolCalled` and `ToolFinished` which tell what became of it.
+    """
 
     request_id: str
     tool: str
     fingerprint: str
     arguments: dict[str, Any] = {}
     diff: str | None = None
+    call_id: str = ""
+
+
+class PermissionWithdrawn(Entry, frozen=True, kw_only=True, tag="permission_withdrawn", gc=False):
+    """The agent does not wait for this permission any more."""
+
+    request_id: str
 
 
 class UsageReported(Entry, frozen=True, kw_only=True, tag="usage"):
-    """What the agent consumed since it last said so."""
+    """What the agent consumed since it last said so, of one model."""
 
     usage: Usage
+    model: str = ""
 
 
-class ErrorReported(Entry, frozen=True, kw_only=True, tag="error"):
-    """The agent met an error; it may have gone on."""
+class ErrorReported(Entry, frozen=True, kw_only=True, tag="error", gc=False):
+    """The agent met an error; it may have gone on. `retrying`: it says that it tries again by itself."""
 
     message: str
+    retrying: bool = False
 
 
 class Finished(Entry, frozen=True, kw_only=True, tag="finished"):
-    """The agent said how it ended, in its own protocol; `failure` None means well."""
+    """The agent said how it ended, in its own protocol; `failure` None means well.
+
+    After it there is nothing to come: an agent that does not go is ended, see `Launch.farewell`.
+    """
 
     failure: Failure | None = None
 
 
-class Unknown(Entry, frozen=True, kw_only=True, tag="unknown"):
-    """Something that the conversation did not understand; the raw output has it."""
+class Unknown(Entry, frozen=True, kw_only=True, tag="unknown", gc=False):
+    """Something that the conversation did not understand; the raw output has all of it."""
 
     text: str
 
 
 AnyEntry = (
-    SessionStarted | Message | ToolCalled | PermissionRequested | UsageReported | ErrorReported | Finished | Unknown
+    SessionStarted
+    | Message
+    | Thinking
+    | ToolCalled
+    | ToolFinished
+    | FileChanged
+    | PlanUpdated
+    | PermissionRequested
+    | PermissionWithdrawn
+    | UsageReported
+    | ErrorReported
+    | Finished
+    | Unknown
 )
 """For decoding."""
 
@@ -110,6 +192,18 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 # --- Running ----------------------------------------------------------------------------------------------------------
 
 
+class ToolServer(msgspec.Struct, frozen=True, kw_only=True):
+    """A server of the Model Context Protocol on standard input and output, for the agent to start.
+
+    `environment` names variables of the agent's environment that the server needs: agents that give their servers a
+    clean environment are told to pass these on. The values are there already; they are secrets and no arguments.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    environment: tuple[str, ...] = ()
+
+
 @attrs.frozen(kw_only=True)
 class AgentRun:
     """What an agent is asked to do now."""
@@ -121,8 +215,14 @@ class AgentRun:
     """The executor's settings: those of the agent, then those of the run. Unknown names are refused by the executor."""
     session_id: str | None = None
     """The agent's session to go on with; None starts a new one."""
+    fork: bool = False
+    """Go on with a copy of `session_id`, under another id. Refused by executors without the capability."""
+    new_session_id: str = ""
+    """A UUID for the session that is begun, for agents that let one choose; the same whenever this run is started."""
     environment: dict[str, str] = attrs.field(factory=dict, repr=False)
     """What the agent's environment will be, before `Launch.env` is merged into it."""
+    tool_servers: tuple[ToolServer, ...] = ()
+    """What the agent is to be able to use beside its own tools; executors whose agent cannot leave it out."""
 
 
 @attrs.frozen(kw_only=True)
@@ -136,23 +236,39 @@ class Launch:
     """Written first; unless `interactive`, standard input is closed after it. None and not interactive: /dev/null."""
     interactive: bool = False
     interrupt: InterruptPlan = attrs.field(factory=InterruptPlan)
+    farewell: float = 5.0
+    """Seconds that the agent has to exit by itself after its conversation understood `Finished`."""
 
 
 class Conversation:
     """Understands one run of an agent. Pure and incremental: bytes in, in whatever pieces; entries and bytes out.
 
-    Never raises for what an agent writes. This one understands nothing, which is right for any plain command.
+    Never raises for what an agent writes. Deterministic: told the same again it says the same, however the bytes are
+    cut. That is how it survives a restart of AURA: a new one is told all over what the agent wrote, and the answers
+    that were given (at whatever moment); what was recorded or written to the agent before is left out.
+
+    This one understands nothing, which is right for any plain command.
     """
+
+    blocked: str = ""
+    """What the agent was not permitted to do, in words, although it may say that all is well; empty: nothing."""
 
     def receive(self, source: OutputSource, data: bytes) -> Iterable[Entry | Send]:
         """Take in what the agent wrote."""
         return ()
 
-    def answer(self, request_id: str, answer: Answer) -> Iterable[Entry | Send]:
-        """Return how the answer to a permission request is told to the agent."""
+    def answer(self, request_id: str, answer: Answer) -> Iterable[Send]:
+        """Return how the answer to a permission request is told to the agent; nothing for a request that is not open.
+
+        The request may be one that is not known yet, after a restart: then it is remembered until it is asked.
+        """
         return ()
 
-    def end(self, exit: ProcessExit) -> Iterable[Entry | Send]:  # noqa: A002 - the word for it
+    def interrupt(self) -> Iterable[Send]:
+        """Return how the agent is asked to stop in its own protocol. Signals follow in any case."""
+        return ()
+
+    def end(self, exit: ProcessExit) -> Iterable[Entry]:  # noqa: A002 - the word for it
         """Take in that the agent has ended: what is left in buffers becomes entries."""
         return ()
 
@@ -165,8 +281,12 @@ class Capability(msgspec.Struct, frozen=True, kw_only=True):
     """What an executor's agent can do."""
 
     resume: bool = False
+    fork: bool = False
+    """A session can be gone on with under another id, and left as it was."""
     permissions: bool = False
-    """It asks before it uses a tool."""
+    """It asks before it uses a tool, and waits for the answer."""
+    tool_servers: bool = False
+    """It can be given servers of the Model Context Protocol."""
     plan: bool = True
     """It can be asked for a proposal in words."""
 
@@ -178,6 +298,12 @@ class Availability(msgspec.Struct, frozen=True, kw_only=True):
     executable: str | None = None
     """Where it was found."""
     version: str | None = None
+    tested_versions: tuple[str, ...] = ()
+    """Those that AURA was tested with; others may well work."""
+    logged_in: bool | None = None
+    """Whether it has credentials; None: that cannot be found out without asking its service."""
+    login: str = ""
+    """How that was determined: which variable or file was looked for. Never its content."""
     reason: str = ""
     """What is missing."""
     remedy: str = ""
@@ -194,20 +320,25 @@ class Executor(ABC):
 
     @abstractmethod
     def launch(self, run: AgentRun) -> Launch:
-        """Return the command for `run`. Pure. Raises `InvalidInput` for options that make no sense."""
+        """Return the command for `run`. Raises `InvalidInput` for options that make no sense.
+
+        Does nothing but look where the program is, in `AgentRun.environment`.
+        """
 
     def converse(self, run: AgentRun) -> Conversation:
         """Return what understands the agent's side of `run`."""
         return Conversation()
 
-    def availability(self) -> Availability:
-        """Say whether the agent can be run here. May look at files and run ``--version``; blocks."""
+    def availability(self, environment: Mapping[str, str]) -> Availability:
+        """Say whether the agent can be run here, in this environment. May look at files, run ``--version``; blocks."""
         return Availability(available=True)
 
 
 def failure_of(exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
     """Return what `exit` means for a plain command, for which 0 is success; every other cause is a failure."""
     match exit.cause:
+        case ExitCause.FAREWELL:
+            return None
         case ExitCause.OWN if exit.exit_code == 0:
             return None
         case ExitCause.OWN if exit.signal is not None:

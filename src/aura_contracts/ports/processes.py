@@ -26,6 +26,8 @@ class ExitCause(StrEnum):
     """By itself, or by a signal that AURA did not send."""
     INTERRUPTED = "interrupted"
     """Somebody asked for it."""
+    FAREWELL = "farewell"
+    """It had said that it was done, and did not go."""
     TIMEOUT = "timeout"
     """Its wall-clock limit."""
     IDLE_TIMEOUT = "idle_timeout"
@@ -66,6 +68,8 @@ class InterruptPlan(msgspec.Struct, frozen=True):
 
     after_interrupt: float = 5.0
     after_terminate: float = 3.0
+    after_request: float = 5.0
+    """For an agent that is asked in its own protocol first: until SIGINT."""
 
 
 class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,6 +114,9 @@ class RunningProcess(ABC):
     def ended(self) -> bool:
         """Whether it is known to have ended; `wait` returns at once then."""
 
+    first_record: int
+    """The number of its first record of output."""
+
     @abstractmethod
     def output(self, after: int = 0) -> AsyncIterator[OutputBatch]:
         """Yield what it writes, from the record after number `after` on, until it has ended and all was yielded.
@@ -122,15 +129,24 @@ class RunningProcess(ABC):
         """Say that the records up to number `upto` are kept elsewhere; they may be deleted here."""
 
     @abstractmethod
-    async def write(self, data: bytes, *, close: bool = False) -> None:
+    async def write(self, data: bytes, *, key: str = "", close: bool = False) -> None:
         """Write to its standard input, and with `close` close it then.
+
+        What was written under a `key` is not written again under the same one, whoever asks (at most 200 bytes).
 
         Raises `ProcessGone` when the process has ended or it is closed.
         """
 
     @abstractmethod
-    async def interrupt(self, reason: str = "") -> None:
-        """Begin to end it by its `InterruptPlan`; returns at once. Doing so twice skips to the next step at once."""
+    async def interrupt(self, reason: str = "", *, after: float = 0.0) -> None:
+        """Begin to end it by its `InterruptPlan`; returns at once. Doing so twice skips to the next step at once.
+
+        `after` is how many seconds it has before that: it was asked in its own words, and may go by itself.
+        """
+
+    @abstractmethod
+    async def farewell(self, seconds: float) -> None:
+        """End it unless it goes by itself within that time: it has said that it is done. Again changes nothing."""
 
     @abstractmethod
     async def wait(self) -> ProcessExit:

@@ -55,6 +55,7 @@ from aura_contracts.execution import (
     RequestFollowUp,
     RequestInterrupt,
     RetryStage,
+    SessionDropped,
     SessionRecorded,
     SetupFinished,
     StageRetried,
@@ -230,6 +231,9 @@ def _record_stage_failure(state: Execution, command: RecordStageFailure, context
     if not 0 <= command.delay <= DELAY_LIMIT:
         raise _refuse(state, command, "delay", f"{command.delay} seconds is not between 0 and {DELAY_LIMIT:.0f}")
     failure = _in_stage(state, command.failure)
+    if failure.reason is FailureReason.SESSION_LOST and state.session_id is not None:
+        again = StageRetryScheduled(failure=failure, attempt=state.attempt, retry_at=context.now)
+        return [SessionDropped(session_id=state.session_id), again]
     if state.attempt >= state.retry.max_attempts or not failure.retryable:
         return [ExecutionFailed(failure=failure)]
     retry_at = context.now + timedelta(seconds=command.delay)
@@ -304,7 +308,7 @@ def _record_usage(state: Execution, command: RecordUsage, context: Context) -> E
     usage = command.usage
     if not all(_is_amount(getattr(usage, name)) for name in usage.__struct_fields__):
         raise _refuse(state, command, "usage", f"tokens and cost are amounts, these are not: {usage}")
-    return [UsageRecorded(usage=usage)]
+    return [UsageRecorded(usage=usage, model=command.model)]
 
 
 def _log_action(state: Execution, command: LogAction, context: Context) -> Events:

@@ -26,6 +26,7 @@ from aura_contracts.workspace import (
 )
 from aura_engine.commands import Unit
 from aura_engine.runtime.context import ENGINE, Runtime
+from aura_engine.runtime.inquiries import withdraw_inquiries
 from aura_engine.runtime.stages import save
 from aura_engine.runtime.steps import UNMERGED
 from aura_engine.runtime.views import View, spec_of
@@ -105,6 +106,7 @@ async def release(runtime: Runtime, view: View) -> None:
             for approval in (view.approval, view.conflict):
                 if approval is not None and approval.status is ApprovalStatus.PENDING:
                     await unit.handle(approval.id, WithdrawApproval(reason=f"the task is {view.task.status}"))
+            await withdraw_inquiries(unit, TaskId(view.task.id), f"the task is {view.task.status}")
             if view.agent is not None and view.agent.current_task_id == view.task.id:
                 outcome = _OUTCOMES.get(view.task.status, Outcome.CANCELLED)
                 await unit.handle(view.agent.id, ReleaseAgent(task_id=TaskId(view.task.id), outcome=outcome))

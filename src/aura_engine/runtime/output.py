@@ -1,7 +1,7 @@
 """Output: records what processes wrote, batch after batch, each durable before it is acknowledged."""
 
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from datetime import datetime
 
@@ -13,9 +13,9 @@ from aura_contracts.errors import RuleViolated, VersionConflict
 from aura_contracts.events import Append, Event, Fact
 from aura_contracts.ids import ExecutionId, StreamId, output_stream
 from aura_contracts.machine import HappenedFact
-from aura_contracts.output import OUTPUT, Chunk, CloseOutput, Output, RecordOutput
+from aura_contracts.output import OUTPUT, Chunk, CloseOutput, Output, OutputRecorded, RecordOutput
 from aura_contracts.ports import EventLog
-from aura_engine.commands import Desk
+from aura_engine.commands import Desk, Unit
 from aura_engine.decisions import DECIDERS
 from aura_engine.decisions._decider import Context
 
@@ -59,10 +59,18 @@ class OutputRecorder:
             await self._load(known, execution_id)
         return 1 if known.state is None else known.state.next
 
-    async def record(self, execution_id: ExecutionId, first: int, chunks: Sequence[Chunk]) -> int:
+    async def record(
+        self,
+        execution_id: ExecutionId,
+        first: int,
+        chunks: Sequence[Chunk],
+        beside: Callable[[Unit, int], Awaitable[None]] | None = None,
+    ) -> int:
         """Record a batch; return the number of the record after it. What was recorded before is passed over.
 
-        Raises `RuleViolated` (``sequence_gap``) when records before `first` are missing.
+        `beside` adds what is recorded together with it, or not at all; it is given the number of the first record that
+        is new, and called again when another writer got in between. Raises `RuleViolated` (``sequence_gap``) when
+        records before `first` are missing.
         """
         known = self._known[execution_id]
         async with known.lock:
@@ -71,7 +79,7 @@ class OutputRecorder:
             new = tuple(chunks)[max(expected - first, 0) :]
             if new:
                 command = RecordOutput(execution_id=execution_id, first=max(first, expected), chunks=new)
-                await self._append(known, execution_id, command)
+                await self._append(known, execution_id, command, beside)
             return max(expected, first + len(chunks))
 
     async def close(self, execution_id: ExecutionId) -> None:
@@ -94,19 +102,50 @@ class OutputRecorder:
                 known.version += len(facts)
         known.loaded = True
 
-    async def _append(self, known: _Known, execution_id: ExecutionId, command: RecordOutput | CloseOutput) -> None:
+    async def read(self, execution_id: ExecutionId, after: int) -> tuple[int, Sequence[Chunk], int]:
+        """Return a piece of what is recorded after event number `after`: its first record, its chunks, its number.
+
+        No chunks: there is no more.
+        """
+        stream_id = output_stream(execution_id)
+        facts = await self._desk.log.facts(stream_id, after=after, upto=after + 1)
+        for fact in facts:
+            if isinstance(fact.event, OutputRecorded):
+                return fact.event.first, fact.event.chunks, after + 1
+        return 0, (), after
+
+    async def _append(
+        self,
+        known: _Known,
+        execution_id: ExecutionId,
+        command: RecordOutput | CloseOutput,
+        beside: Callable[[Unit, int], Awaitable[None]] | None = None,
+    ) -> None:
         stream_id, now = output_stream(execution_id), self._desk.clock()
         decision = _DECIDER.decide(stream_id, known.state, command, Context(actor=_ACTOR, now=now))
         facts = tuple(self._fact(event, now, execution_id) for event in decision.events)
         known.loaded = False  # until it is known what became of the append
         try:
-            await self._desk.log.append(Append(stream_id, known.version, facts))
+            append = Append(stream_id, known.version, facts)
+            if beside is None or not isinstance(command, RecordOutput):
+                await self._desk.log.append(append)
+            else:
+                await self._append_with(append, command.first, beside)
         except VersionConflict as conflict:
+            if conflict.stream_id != stream_id:
+                raise
             reason = f"somebody else recorded output of execution {execution_id}"
             raise RuleViolated(
                 aggregate="output", aggregate_id=stream_id, command="RecordOutput", rule="stale_epoch", reason=reason
             ) from conflict
         known.state, known.version, known.loaded = decision.state, known.version + len(facts), True
+
+    async def _append_with(self, append: Append, first: int, beside: Callable[[Unit, int], Awaitable[None]]) -> None:
+        async def decide(unit: Unit) -> None:
+            await beside(unit, first)
+            unit.add(append)
+
+        await self._desk.retrying(_ACTOR, decide)
 
     def _fact(self, event: Event, now: datetime, execution_id: ExecutionId) -> Fact:
         return Fact(event, now, _ACTOR, execution_id, self._desk.ids())

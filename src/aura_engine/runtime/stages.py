@@ -1,5 +1,7 @@
 """Stages: how the work of an execution is done, up to its review. Each function performs one step, repeatably."""
 
+import msgspec
+
 from aura_contracts.errors import AuraError, ExecutableNotFound, InvalidInput, WorkerUnavailable
 from aura_contracts.execution import (
     EXECUTION,
@@ -38,8 +40,11 @@ from aura_contracts.workspace import (
 )
 from aura_engine.commands import Unit
 from aura_engine.runtime.context import ENGINE, Runtime, snapshot_ref
+from aura_engine.runtime.conversation import prompt_of
+from aura_engine.runtime.entries import record_entries
 from aura_engine.runtime.gateway import WORKER
 from aura_engine.runtime.permissions import answer_decided
+from aura_engine.runtime.questions import withdraw
 from aura_engine.runtime.views import View, directory_of, lease_of, spec_of
 from aura_worker_protocol import messages
 from aura_worker_protocol.messages import (
@@ -166,9 +171,12 @@ async def run_setup(runtime: Runtime, view: View) -> None:
 async def run_agent(runtime: Runtime, view: View) -> None:
     """Run the agent, commit what it changed, and count it."""
     execution, workspace = _running(view)
-    options = view.agent.options if view.agent is not None else {}
     work = AgentWork(
-        executor=execution.executor, prompt=execution.prompt, options=options, session_id=execution.session_id
+        executor=execution.executor,
+        prompt=await prompt_of(runtime, view),
+        options=view.agent.options if view.agent is not None else {},
+        session_id=execution.session_id,
+        fork=execution.fork,
     )
     finished = await run_process(runtime, view, agent=work)
     if finished is None:
@@ -181,6 +189,10 @@ async def run_agent(runtime: Runtime, view: View) -> None:
         return
     changed = _differs(workspace, execution, collected)
     outcome = collected.outcome if changed else Outcome(changed_files=0)
+    if finished.blocked and not changed and not view.planning:
+        denied = Failure(FailureReason.PERMISSION_DENIED, finished.blocked)
+        await _record_end(runtime, view, msgspec.structs.replace(finished, failure=denied), None)
+        return
     await _record_end(runtime, view, finished, FinishCoding(epoch=execution.epoch, outcome=outcome), collected)
 
 
@@ -241,7 +253,7 @@ async def run_process(
     if recorded.interrupted:  # which may have been asked for when there was nothing to interrupt
         await gateway.request(InterruptProcess(token=token, reason="it was asked for"))
     if agent is not None:
-        await answer_decided(runtime, ExecutionId(execution.id), token)
+        await answer_decided(runtime, execution, token)
     awaited = AwaitProcess(execution_id=ExecutionId(execution.id), epoch=execution.epoch, token=token)
     return await gateway.request(awaited)
 
@@ -269,8 +281,12 @@ async def _record_end(
     async with runtime.desk.unit(WORKER) as unit:
         current: Execution = await unit.look(EXECUTION, execution.id)
         if any(process.identity.token == finished.exit.token for process in current.processes):
+            about = (ExecutionId(execution.id), finished.exit.token, finished.entries)
+            await record_entries(unit, *about, runtime.gateway.reviewers)
             await unit.handle(execution.id, _exit_report(execution, finished.exit))
         failure = finished.failure
+        if failure is None:
+            await withdraw(unit, execution, finished.exit.token, None, "the agent has ended without waiting for it")
         if failure is not None and failure.reason is FailureReason.WORKER_LOST:
             await _lose(unit, execution, failure)
         elif failure is not None:

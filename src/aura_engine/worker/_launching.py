@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
+from uuid import UUID, uuid5
 
 import attrs
 from msgspec.structs import replace
@@ -45,7 +46,7 @@ class Executors(Protocol):
         """Return the executor of this name. Raises `UnknownExecutor`."""
         ...
 
-    def describe(self, names: Sequence[str] = ()) -> Sequence[ExecutorInfo]:
+    def describe(self, names: Sequence[str] = (), *, environment: Mapping[str, str]) -> Sequence[ExecutorInfo]:
         """Return what there is to say about executors. Blocks. Raises `UnknownExecutor`."""
         ...
 
@@ -55,6 +56,7 @@ class Assignment:
     """A process to be run, what understands its output, and what its exit means."""
 
     spec: ProcessSpec = attrs.field(repr=False)
+    launch: Launch
     conversation: Conversation
     judge: Callable[[ProcessExit], Failure | None]
 
@@ -72,7 +74,7 @@ def assignment_of(request: StartProcess, executors: Executors, environment: Mapp
         return _agent(request, request.agent, executors.get(request.agent.executor), env)
     assert request.script is not None
     launch = Launch(argv=script_command(request.script))
-    return Assignment(_spec(request, launch, env), Conversation(), _script_failure)
+    return Assignment(_spec(request, launch, env), launch, Conversation(), _script_failure)
 
 
 def _agent(request: StartProcess, work: AgentWork, executor: Executor, env: dict[str, str]) -> Assignment:
@@ -86,11 +88,13 @@ def _agent(request: StartProcess, work: AgentWork, executor: Executor, env: dict
         cwd=request.directory,
         options={**work.options, **request.plan.options},
         session_id=work.session_id,
+        fork=work.fork and work.session_id is not None,
+        new_session_id=str(uuid5(UUID(request.execution_id), request.token)),
         environment=env,
     )
     launch = executor.launch(run)
     conversation = executor.converse(run)
-    return Assignment(_spec(request, launch, env), conversation, conversation.judge)
+    return Assignment(_spec(request, launch, env), launch, conversation, conversation.judge)
 
 
 def _spec(request: StartProcess, launch: Launch, env: Mapping[str, str]) -> ProcessSpec:

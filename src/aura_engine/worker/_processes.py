@@ -2,8 +2,8 @@
 
 What the worker knows of a process outlives the connection: its conversation, and how far it has been told. The pump
 that brings output to the engine belongs to one connection, and ends with it; `process.start`, asked again over the next
-one, starts another. A restarted worker knows nothing and learns all from the runner. Only the conversation begins anew
-then, with the first record that the engine does not have: what the agent said before is not understood again.
+one, starts another. A restarted worker knows nothing and learns all: what runs, and what the engine does not have yet,
+from the runner; what the agent said before, from the engine, so that its conversation goes on where it was.
 """
 
 import logging
@@ -13,8 +13,9 @@ import anyio
 import attrs
 from anyio.abc import TaskGroup
 
-from aura_contracts.errors import AuraError, ProcessError, RuleViolated, WorkerUnavailable
-from aura_contracts.ports.processes import ProcessRunner, RunningProcess
+from aura_contracts.errors import AuraError, ProcessError, ProcessGone, RuleViolated, WorkerUnavailable
+from aura_contracts.ports.executors import Launch
+from aura_contracts.ports.processes import OutputBatch, ProcessRunner, RunningProcess
 from aura_engine.worker._launching import Executors, assignment_of
 from aura_engine.worker._pump import Pump
 from aura_engine.worker._turns import Turns
@@ -27,6 +28,7 @@ from aura_worker_protocol.messages import (
     KnownProcess,
     ProcessFinished,
     ProcessStarted,
+    ReadOutput,
     StartProcess,
 )
 from aura_worker_protocol.peer import Peer
@@ -50,6 +52,7 @@ class _Known:
     order: StartProcess
     running: RunningProcess
     understanding: Understanding
+    launch: Launch
     pumping: _Pumping | None = None
 
 
@@ -129,11 +132,20 @@ class Processes:
                 raise WorkerUnavailable(reason=f"the output of process {request.token} is not being handed over")
 
     async def interrupt(self, request: InterruptProcess) -> None:
-        """Begin to end the process; one that nobody knows needs no ending."""
+        """Begin to end the process; one that nobody knows needs no ending. It is asked first, if it can be asked."""
         known = self._known.get(request.token)
-        running = known.running if known else await self._runner.find(request.token)
-        if running is not None:
-            await running.interrupt(request.reason)
+        if known is None:
+            running = await self._runner.find(request.token)
+            if running is not None:
+                await running.interrupt(request.reason)
+            return
+        known.understanding.interrupt()
+        asked = bool(known.understanding.sends) and known.pumping is not None
+        patience = known.launch.interrupt.after_request if asked else 0.0
+        await known.running.interrupt(request.reason, after=patience)
+        if known.pumping is not None:
+            with anyio.move_on_after(patience):  # an agent that does not read is not to keep anybody waiting
+                await known.pumping.pump.write()
 
     async def answer(self, request: AnswerPermission) -> None:
         """Tell a waiting agent what was decided; again is harmless."""
@@ -141,8 +153,10 @@ class Processes:
         if known is None or known.pumping is None:
             reason = f"this worker was not asked to start the process {request.token}"
             raise ProcessError(token=request.token, reason=reason, remedy="ask for process.start again")
+        if known.running.ended:
+            raise ProcessGone(token=request.token, reason=f"process {request.token} has ended")
         known.understanding.answer(request.request_id, request.answer)
-        await known.pumping.pump.follow()
+        await known.pumping.pump.write()
 
     async def forget(self, request: ForgetProcess) -> None:
         """Delete what is kept of the process."""
@@ -158,8 +172,26 @@ class Processes:
     async def _begin(self, request: StartProcess) -> _Known:
         assignment = assignment_of(request, self._executors, self._environment)
         running = await self._runner.start(assignment.spec)
-        understanding = Understanding(assignment.conversation, assignment.judge, request.next_record - 1)
-        return _Known(request, running, understanding)
+        recorded = request.next_record - 1
+        understanding = Understanding(assignment.conversation, assignment.judge, running.first_record - 1, recorded)
+        if running.first_record <= recorded:
+            await self._recall(request, running.first_record, understanding)
+        return _Known(request, running, understanding, assignment.launch)
+
+    async def _recall(self, request: StartProcess, first: int, understanding: Understanding) -> None:
+        """Tell a new conversation what the agent wrote before this worker was there."""
+        line, after = self._line, 0
+        if line is None:
+            raise WorkerUnavailable(reason="the connection is closing")
+        while True:
+            asked = ReadOutput(execution_id=request.execution_id, epoch=request.epoch, after=after)
+            piece = await line.peer.request(asked)
+            if not piece.chunks:
+                return
+            after = piece.after
+            if piece.first + len(piece.chunks) > first:
+                others = max(0, first - piece.first)
+                understanding.take(OutputBatch(piece.first + others, piece.chunks[others:]))
 
     async def _keep_pumping(self, known: _Known, request: StartProcess) -> None:
         """See that a pump is at work in the epoch of `request`, over the connection of the moment."""
@@ -170,7 +202,7 @@ class Processes:
             return
         await _stop(known)
         known.order = request
-        pump = Pump(line.peer, request, known.running, known.understanding)
+        pump = Pump(line.peer, request, known.running, known.understanding, known.launch.farewell)
         known.pumping = _Pumping(pump)
         line.tasks.start_soon(_pump, known.pumping, request.token)
 

@@ -1,7 +1,7 @@
 """Pump: brings what one process writes to the engine, and what the agent is to be told to the process.
 
-    spool ──output──► understood ──agent.entries──► engine
-                          └───────output.append──► engine ──accepted──► acknowledged, deleted from the spool
+    spool ──output──► understood ──output.append──► engine ──accepted──► acknowledged, deleted from the spool
+                          └───────what it is answered──► agent
 
 Requests go in the order of the records; up to `IN_FLIGHT` wait for the engine at a time. A record is acknowledged to
 the runner when the engine has said that it is durable, so that whatever happens in between it is handed over again;
@@ -15,7 +15,8 @@ from contextlib import asynccontextmanager
 
 import anyio
 import attrs
-from anyio.abc import ObjectReceiveStream, ObjectSendStream
+import msgspec
+from anyio.abc import ObjectReceiveStream, ObjectSendStream, TaskGroup
 
 from aura_contracts.errors import (
     AuraError,
@@ -27,16 +28,16 @@ from aura_contracts.errors import (
     RuleViolated,
     StoreError,
 )
-from aura_contracts.ports.executors import AnyEntry, Entry, Unknown
-from aura_contracts.ports.processes import OutputBatch, RunningProcess
+from aura_contracts.output import Chunk
+from aura_contracts.ports.executors import AnyEntry, Unknown
+from aura_contracts.ports.processes import OutputBatch, ProcessExit, RunningProcess
 from aura_engine.worker._understanding import Understanding
 from aura_worker_protocol.messages import (
     AppendOutput,
     OutputAccepted,
     ProcessFinished,
-    ReportEntries,
-    Result,
     StartProcess,
+    Understood,
 )
 from aura_worker_protocol.peer import Peer, PendingReply
 
@@ -45,6 +46,9 @@ IN_FLIGHT = 2
 
 SMALL = 65_536
 """Bytes; a batch below waits until nothing is in flight."""
+
+ENTRIES_LIMIT = 8 * 1024 * 1024
+"""Bytes of what was understood from one record, at most: beside the record itself it fits into a frame."""
 
 _PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds between attempts while the engine cannot store; the last one again and again."""
@@ -58,13 +62,10 @@ class _Rewind(Exception):
 
 @attrs.frozen
 class _Flight:
-    """A request that waits for the engine."""
+    """A request that waits for the engine; `expected` is what it should say is the next record."""
 
-    reply: PendingReply[OutputAccepted] | PendingReply[Result]
-    expected: int = 0
-    """Of output: what the engine should say is the next record."""
-    report: int | None = None
-    """Of entries: which report is settled by it."""
+    reply: PendingReply[OutputAccepted]
+    expected: int
 
 
 @attrs.define
@@ -87,15 +88,20 @@ class _Window:
 class Pump:
     """The pump of the process that `order` started, over one connection."""
 
-    def __init__(self, peer: Peer, order: StartProcess, running: RunningProcess, understanding: Understanding) -> None:
+    def __init__(
+        self,
+        peer: Peer,
+        order: StartProcess,
+        running: RunningProcess,
+        understanding: Understanding,
+        farewell: float,
+    ) -> None:
         self._peer = peer
+        self._farewell = farewell
         self._order = order
         self._running = running
         self._understanding = understanding
         self._next = order.next_record
-        self._begun: set[int] = set()
-        """Reports that are on their way."""
-        self._reporting = anyio.Lock()
         self._writing = anyio.Lock()
 
     async def run(self) -> ProcessFinished:
@@ -111,9 +117,7 @@ class Pump:
             try:
                 await self._hand_over()
                 exit = await self._running.wait()  # noqa: A001 - the word for it
-                self._understanding.end(exit)
-                await self.follow()
-                return ProcessFinished(exit=exit, failure=self._understanding.judge(exit, self._order.stage))
+                return self._finished(exit)
             except (_Rewind, StoreError, RemoteError, CommandRefused) as error:
                 if isinstance(error, CommandRefused) and not _is_gap(error):
                     await self._running.interrupt(str(error))
@@ -122,18 +126,33 @@ class Pump:
                 _log.warning("output of %s is handed over again from %d: %s", self._order.token, self._next, error)
                 await anyio.sleep(_PAUSES[min(failures, len(_PAUSES)) - 1])
 
-    async def follow(self) -> None:
-        """Report and write what came of the conversation; return when the engine has the entries."""
-        flights = await self._report()
-        await self._write()
-        for flight in flights:
-            await self._landed(flight)
+    async def write(self) -> None:
+        """Write to the agent what it is to be told; one that has ended needs it no more, and its exit says the rest.
+
+        What was cancelled on its way is written again, under the key by which it arrives once.
+        """
+        sends = self._understanding.sends
+        async with self._writing:
+            while sends:
+                keyed = sends[0]
+                try:
+                    await self._running.write(keyed.send.data, key=keyed.key, close=keyed.send.close)
+                except ProcessGone as gone:
+                    _log.info("%s takes no input: %s", self._order.token, gone)
+                    sends.clear()
+                    return
+                sends.popleft()
+
+    def _finished(self, exit: ProcessExit) -> ProcessFinished:  # noqa: A002 - the word for it
+        understanding = self._understanding
+        last = understanding.end(exit)
+        failure = understanding.judge(exit, self._order.stage)
+        return ProcessFinished(exit=exit, failure=failure, blocked=understanding.blocked, entries=last)
 
     # --- Output -------------------------------------------------------------------------------------------------------
 
     async def _hand_over(self) -> None:
         """Hand over everything from record `_next` on, until the process has ended. Raises what the engine says."""
-        self._begun.clear()
         trouble: list[Exception] = []
         window = _Window()
         async with anyio.create_task_group() as tasks:
@@ -147,100 +166,94 @@ class Pump:
                     tasks.cancel_scope.cancel()
 
             tasks.start_soon(settle)
+            self._attend(tasks)
             async with to_settle, _closing(self._running.output(self._next - 1)) as batches:
                 try:
                     async for batch in batches:
+                        self._understanding.take(batch)
+                        self._attend(tasks)
                         await self._launch(batch, to_settle, window)
-                        if self._understanding.sends:  # beside the output: an agent may read only when it was read
-                            tasks.start_soon(self._write)
                 except AuraError as error:
                     trouble.append(error)
                     tasks.cancel_scope.cancel()
         if trouble:
             raise trouble[0]
 
+    def _attend(self, tasks: TaskGroup) -> None:
+        """Have the agent told what it is to be told, beside its output: it may read only when it was read."""
+        if self._understanding.sends:
+            tasks.start_soon(self.write)
+        if self._understanding.finished:
+            tasks.start_soon(self._running.farewell, self._farewell)
+
     async def _launch(self, batch: OutputBatch, to_settle: ObjectSendStream[_Flight], window: _Window) -> None:
         small = sum(len(chunk.text or chunk.data or "") for chunk in batch.chunks) < SMALL
         await window.room(1 if small else IN_FLIGHT)
-        self._understanding.take(batch)
-        after = batch.first + len(batch.chunks)
-        for flight in await self._report():
+        for flight in await self._begin(batch.first, batch.chunks):
+            window.count += 1
             await to_settle.send(flight)
-        append = AppendOutput(
-            execution_id=self._order.execution_id, epoch=self._order.epoch, first=batch.first, chunks=batch.chunks
+
+    async def _begin(self, first: int, chunks: tuple[Chunk, ...]) -> list[_Flight]:
+        """Hand over records with what was understood from them: in several frames if they do not fit into one."""
+        last = first + len(chunks) - 1
+        understood = self._understanding.understood(first, last)
+        try:
+            return [await self._append(first, chunks, understood)]
+        except (FrameTooLarge, MalformedFrame) as error:
+            if not understood:
+                raise
+            if len(chunks) == 1:
+                return [await self._append(first, chunks, _fitting(understood[0], error))]
+        half = len(chunks) // 2
+        return [*await self._begin(first, chunks[:half]), *await self._begin(first + half, chunks[half:])]
+
+    async def _append(self, first: int, chunks: tuple[Chunk, ...], understood: tuple[Understood, ...]) -> _Flight:
+        order = self._order
+        request = AppendOutput(
+            execution_id=order.execution_id,
+            epoch=order.epoch,
+            token=order.token,
+            first=first,
+            chunks=chunks,
+            understood=understood,
         )
-        window.count += 1
-        await to_settle.send(_Flight(await self._peer.begin(append), after))
+        return _Flight(await self._peer.begin(request), first + len(chunks))
 
     async def _settle(self, flights: ObjectReceiveStream[_Flight], window: _Window) -> None:
         async with flights:
             async for flight in flights:
-                await self._landed(flight)
-                if flight.expected:
-                    window.land()
-
-    async def _landed(self, flight: _Flight) -> None:
-        try:
-            result = await flight.reply.wait()
-        except AuraError:
-            self._begun.discard(-1 if flight.report is None else flight.report)
-            raise
-        if isinstance(result, OutputAccepted):
-            await self._accepted(result.next, flight.expected)
-        elif flight.report is not None:
-            self._understanding.reports.pop(flight.report, None)
+                accepted = await flight.reply.wait()
+                await self._accepted(accepted.next, flight.expected)
+                window.land()
 
     async def _accepted(self, next_record: int, expected: int) -> None:
         self._next = min(next_record, expected)
+        self._understanding.forget(self._next - 1)
         await self._running.acknowledge(self._next - 1)
         if next_record < expected:
             raise _Rewind(f"the engine has the records before {next_record} only")
 
-    # --- Conversation -------------------------------------------------------------------------------------------------
 
-    async def _report(self) -> list[_Flight]:
-        """Send the reports that are not on their way, in their order."""
-        flights = []
-        async with self._reporting:
-            for number, understood in tuple(self._understanding.reports.items()):
-                if number not in self._begun:
-                    self._begun.add(number)
-                    replies = await self._send(understood.entries, understood.record)
-                    flights += [*(_Flight(reply) for reply in replies[:-1]), _Flight(replies[-1], report=number)]
-        return flights
+def _fitting(understood: Understood, error: AuraError) -> tuple[Understood]:
+    """Return what a frame can hold of what was understood from one record; the output has the rest."""
+    entries: list[AnyEntry] = []
+    room = ENTRIES_LIMIT
+    for entry in understood.entries:
+        size = _size_of(entry)
+        if size is None or size > room:
+            entries.append(Unknown(text=f"{type(entry).__name__} is left out: {error}"))
+        else:
+            entries.append(entry)
+            room -= size
+    return (Understood(record=understood.record, entries=tuple(entries)),)
 
-    async def _send(self, entries: tuple[Entry, ...], record: int) -> list[PendingReply[Result]]:
-        """Send entries; in several frames if they are too large for one, and without what no frame can hold."""
-        try:
-            return [await self._peer.begin(self._report_of(entries, record))]
-        except (FrameTooLarge, MalformedFrame) as error:
-            if len(entries) == 1:
-                left_out = Unknown(text=f"{type(entries[0]).__name__} is left out: {error}")
-                return [await self._peer.begin(self._report_of((left_out,), record))]
-        half = len(entries) // 2
-        return [*await self._send(entries[:half], record), *await self._send(entries[half:], record)]
 
-    def _report_of(self, entries: tuple[Entry, ...], record: int) -> ReportEntries:
-        order = self._order
-        known: tuple[AnyEntry, ...] = entries  # type: ignore[assignment]  # all entries there are
-        return ReportEntries(
-            execution_id=order.execution_id, epoch=order.epoch, token=order.token, entries=known, record=record
-        )
-
-    async def _write(self) -> None:
-        """Write to the agent; one that has ended needs it no more, and its exit says the rest.
-
-        At most once: what was cancelled on its way may have arrived, and is not written again.
-        """
-        sends = self._understanding.sends
-        async with self._writing:
-            while sends:
-                send = sends.popleft()
-                try:
-                    await self._running.write(send.data, close=send.close)
-                except ProcessGone as gone:
-                    _log.info("%s takes no input: %s", self._order.token, gone)
-                    sends.clear()
+def _size_of(entry: AnyEntry) -> int | None:
+    """Return the bytes that an entry takes in a frame; None for one that no frame can hold."""
+    try:
+        return len(msgspec.json.encode(entry))
+    except (msgspec.MsgspecError, ValueError, TypeError, RecursionError):
+        return None
 
 
 def _is_gap(error: CommandRefused) -> bool:

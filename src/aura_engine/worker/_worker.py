@@ -73,6 +73,7 @@ class Worker:
         self._executors = executors
         self._transport = transport
         self._version = version
+        self._environment = environment
         self._workspaces = WorkspaceService(workspaces)
         self._processes = Processes(runner, executors, environment)
 
@@ -157,7 +158,9 @@ class Worker:
 
         async def look(name: str) -> None:
             try:
-                for info in await anyio.to_thread.run_sync(partial(self._executors.describe, (name,))):
+                for info in await anyio.to_thread.run_sync(
+                    partial(self._executors.describe, (name,), environment=self._environment)
+                ):
                     found[name] = info
             except AuraError as error:
                 unknown.append(error)

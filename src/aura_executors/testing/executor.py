@@ -12,6 +12,7 @@ agent really writes to standard output, and what is understood of them is tested
 """
 
 import json
+import os
 import random
 import re
 from collections.abc import Iterable, Sequence
@@ -138,7 +139,7 @@ class ExecutorConformance:
         assert "\n" not in executor.summary
 
     def test_whether_it_can_run_here_is_an_answer_and_no_error(self, executor: Executor) -> None:
-        availability = executor.availability()
+        availability = executor.availability(dict(os.environ))
         assert isinstance(availability, Availability)
         assert availability.available or availability.reason, "say what is missing"
 

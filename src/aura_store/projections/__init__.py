@@ -2,7 +2,7 @@
 
 from aura_store.projections._checking import BadSnapshot, CheckReport, RowDifference
 from aura_store.projections._database import Database, memory_database, sqlite_database
-from aura_store.projections._models import AgentRow, ApprovalRow, ExecutionLogRow, TaskRow, WorkflowRow
+from aura_store.projections._models import AgentRow, ApprovalRow, ExecutionLogRow, TaskRow, UsageRow, WorkflowRow
 from aura_store.projections._paging import Page
 from aura_store.projections._read_models import (
     ModelsDiff,
@@ -35,6 +35,7 @@ __all__ = [
     "RowDifference",
     "Step",
     "TaskRow",
+    "UsageRow",
     "WorkflowRow",
     "diff_read_models",
     "memory_database",

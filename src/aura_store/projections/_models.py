@@ -162,3 +162,27 @@ class ExecutionLogRow(msgspec.Struct, frozen=True, kw_only=True):
     """The stage of the execution after it."""
     actor: str
     position: int
+
+
+class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One report of what an agent consumed; see `aura_store.usage` for sums and costs."""
+
+    id: str
+    execution_id: str
+    task_id: str
+    agent_id: str | None
+    executor: str
+    session_id: str | None
+    """The agent's own, as it was by then."""
+    model: str
+    """Empty where the agent does not say."""
+    day: str
+    """That of `used_at` in UTC: ``2026-01-04``."""
+    used_at: datetime
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    reported_nanodollars: int
+    """What the agent said that it cost, in billionths of a US dollar."""
+    position: int

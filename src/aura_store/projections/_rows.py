@@ -22,6 +22,7 @@ from aura_contracts.machine import State
 from aura_contracts.task import Task
 from aura_contracts.workflow import OVER, Workflow
 from aura_store.projections.tables import AGENTS, APPROVALS, TASKS, WORKFLOWS
+from aura_store.usage import amounts_of, day_of
 
 Row = dict[str, Any]
 
@@ -114,10 +115,7 @@ QUIET: Final = (ex.UsageRecorded,)
 
 
 def execution_log_rows(step: Step) -> list[Row]:
-    """Return the entry that an event makes in the execution log, if it makes one.
-
-    The id is derived from the event's stream and version (UUIDv5), so that it is the same after every rebuild.
-    """
+    """Return the entry that an event makes in the execution log, if it makes one."""
     record, state = step.record, step.state
     if isinstance(state, Approval):
         return _expiry_rows(record, state)
@@ -170,7 +168,7 @@ def _log_row(
     record: EventRecord, entry: _Entry, task_id: str, agent_type: str, execution_id: str | None, stage: str | None
 ) -> Row:
     return {
-        "id": str(uuid5(UUID(record.stream_id), str(record.version))),
+        "id": _row_id(record),
         "task_id": task_id,
         "agent_type": agent_type,
         "action": entry.action,
@@ -183,3 +181,31 @@ def _log_row(
         "actor": record.actor,
         "position": record.position,
     }
+
+
+def _row_id(record: EventRecord) -> str:
+    """Return the id of what an event makes, derived from its stream and version (UUIDv5): the same after a rebuild."""
+    return str(uuid5(UUID(record.stream_id), str(record.version)))
+
+
+# --- Usage ------------------------------------------------------------------------------------------------------------
+
+
+def usage_rows(step: Step) -> list[Row]:
+    """Return the row of a report of tokens, if the event is one."""
+    record, execution = step.record, step.state
+    if not isinstance(record.event, ex.UsageRecorded):
+        return []
+    row = {
+        "id": _row_id(record),
+        "execution_id": execution.id,
+        "task_id": execution.task_id,
+        "agent_id": execution.agent_id,
+        "executor": execution.executor,
+        "session_id": execution.session_id,
+        "model": record.event.model,
+        "day": day_of(record.time).isoformat(),
+        "used_at": record.time,
+        "position": record.position,
+    }
+    return [row | attrs.asdict(amounts_of(record.event.usage))]

@@ -35,9 +35,10 @@ from aura_store.projections._rows import (
     approval_row,
     execution_log_rows,
     task_row,
+    usage_rows,
     workflow_row,
 )
-from aura_store.projections.tables import AGENTS, APPROVALS, EXECUTION_LOGS, TASKS, WORKFLOWS
+from aura_store.projections.tables import AGENTS, APPROVALS, EXECUTION_LOGS, TASKS, USAGE, WORKFLOWS
 from aura_store.repository import snapshot_schema
 
 STATES_KEPT = 10_000
@@ -116,6 +117,7 @@ PROJECTIONS: Final = (
         aggregates=(EXECUTION, APPROVAL),
         rows=execution_log_rows,
     ),
+    Projection(name=str(USAGE.name), table=USAGE, aggregates=(EXECUTION,), rows=usage_rows),
 )
 """AURA's own."""
 

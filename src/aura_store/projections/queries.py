@@ -9,7 +9,7 @@ cursor that means nothing, and what `Database.read` raises.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
@@ -26,11 +26,13 @@ from aura_contracts.errors import InvalidInput
 from aura_contracts.ids import parse_id
 from aura_contracts.task import AgentType, Priority, TaskStatus
 from aura_contracts.workflow import WorkflowStatus
+from aura_store.history import Moment
 from aura_store.projections._database import Database
-from aura_store.projections._models import AgentRow, ApprovalRow, ExecutionLogRow, TaskRow, WorkflowRow
+from aura_store.projections._models import AgentRow, ApprovalRow, ExecutionLogRow, TaskRow, UsageRow, WorkflowRow
 from aura_store.projections._paging import Page, order_by, require_limit, require_text, utc
 from aura_store.projections._rows import plain_row
-from aura_store.projections.tables import AGENTS, APPROVALS, EXECUTION_LOGS, METADATA, TASKS, WORKFLOWS
+from aura_store.projections.tables import AGENTS, APPROVALS, EXECUTION_LOGS, METADATA, TASKS, USAGE, WORKFLOWS
+from aura_store.usage import UsageSum, require_since
 
 R = TypeVar("R", bound=msgspec.Struct)
 
@@ -178,6 +180,28 @@ class Queries:
         ]
         return await self._page(EXECUTION_LOGS, ExecutionLogRow, where, sort, descending, limit, cursor)
 
+    async def usage_reports(
+        self,
+        *,
+        task: str | None = None,
+        execution: str | None = None,
+        model: Words | None = None,
+        used_after: datetime | None = None,
+        used_before: datetime | None = None,
+        sort: str = "position",
+        descending: bool = True,
+        limit: int = DEFAULT_LIMIT,
+        cursor: str | None = None,
+    ) -> Page[UsageRow]:
+        """Return what agents reported that they consumed, by default in the order of the log, newest first."""
+        where = [
+            *_is_id("task", USAGE.c.task_id, task),
+            *_is_id("execution", USAGE.c.execution_id, execution),
+            *_words("model", USAGE.c.model, model),
+            *_between("used", USAGE.c.used_at, used_after, used_before),
+        ]
+        return await self._page(USAGE, UsageRow, where, sort, descending, limit, cursor)
+
     async def _page(
         self,
         table: Table,
@@ -238,6 +262,42 @@ class Queries:
             return {str(status): int(number) for status, number in connection.execute(query)}
 
         return await self._database.read(count)
+
+    async def usage(self, *, task: str | None = None, since: Moment | None = None) -> tuple[UsageSum, ...]:
+        """Return what was consumed, summed by execution, session, model and day; `aura_store.usage.cost_of` prices it.
+
+        `since` is a position, after which, or a time, from which on. The same as `aura_store.usage.usage_of` of the log
+        up to where the tables stand.
+        """
+        where = [*_is_id("task", USAGE.c.task_id, task), *_since(since)]
+        query = select(*_DIMENSIONS, *map(func.sum, _AMOUNTS), func.count()).where(*where).group_by(*_DIMENSIONS)
+        found = await self._database.read(lambda c: c.execute(query).all())
+        names = [column.name for column in (*_DIMENSIONS, *_AMOUNTS)]
+        sums = [UsageSum(**_sum_values(dict(zip([*names, "reports"], row, strict=True)))) for row in found]
+        return tuple(sorted(sums, key=lambda each: each.order))
+
+
+_DIMENSIONS: Final = tuple(
+    USAGE.c[name] for name in ("day", "execution_id", "task_id", "agent_id", "executor", "session_id", "model")
+)
+
+_AMOUNTS: Final = tuple(
+    USAGE.c[name]
+    for name in ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reported_nanodollars")
+)
+
+
+def _sum_values(found: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of a sum: PostgreSQL adds integers up to decimals."""
+    numbers = {name: int(found[name]) for name in [*(column.name for column in _AMOUNTS), "reports"]}
+    return found | numbers | {"day": date.fromisoformat(found["day"])}
+
+
+def _since(since: Moment | None) -> Where:
+    if since is None:
+        return []
+    require_since(since)
+    return [USAGE.c.used_at >= utc(since, "since") if isinstance(since, datetime) else USAGE.c.position > since]
 
 
 def _table(name: str) -> Table:

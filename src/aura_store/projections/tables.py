@@ -2,6 +2,7 @@
 
     tasks, agents, approvals, workflows    one row per aggregate, made of its state
     execution_logs                         one row per thing that happened to an execution, never changed
+    usage                                  one row per report of tokens, never changed; AURA's own, summed when asked
     projection_positions                   how far each projection has come, and under which schema
 
 All columns, checks and indexes of the seed are here under its names. What differs, and why:
@@ -266,6 +267,32 @@ Index("idx_execution_logs_task", EXECUTION_LOGS.c.task_id)
 Index("idx_execution_logs_executed_at", EXECUTION_LOGS.c.executed_at.desc())
 Index("idx_execution_logs_execution", EXECUTION_LOGS.c.execution_id)
 Index("idx_execution_logs_position", EXECUTION_LOGS.c.position.desc())
+
+USAGE: Final = Table(
+    "usage",
+    METADATA,
+    Column("id", _ID, primary_key=True),
+    _id("execution_id", nullable=False),
+    _id("task_id", nullable=False),
+    _id("agent_id"),
+    _text("executor", nullable=False),
+    _text("session_id"),
+    _text("model", nullable=False),
+    _text("day", nullable=False),
+    _moment("used_at", nullable=False),
+    _number("input_tokens"),
+    _number("output_tokens"),
+    _number("cache_read_tokens"),
+    _number("cache_write_tokens"),
+    _number("reported_nanodollars"),
+    _number("position"),
+)
+"""`session_id` is the agent's own, as it was by then; `day` that of `used_at` in UTC. No cost but what the agent
+reported: prices change, and what is in here follows from the log alone."""
+
+Index("idx_usage_task", USAGE.c.task_id)
+Index("idx_usage_execution", USAGE.c.execution_id)
+Index("idx_usage_position", USAGE.c.position)
 
 POSITIONS: Final = Table(
     "projection_positions",

@@ -158,9 +158,9 @@ async def test_executors_are_looked_for_at_once():
     meeting = threading.Barrier(3, timeout=30)
 
     class Together(Plain):
-        def availability(self):
+        def availability(self, environment):
             meeting.wait()
-            return super().availability()
+            return super().availability(environment)
 
     stage = Stage(executors=StagedExecutors({name: Together() for name in "abc"}))
     async with stage.connected() as engine:

@@ -403,7 +403,7 @@ class Parroting(Conversation):
                     yield Send(b"heard %s\n" % line)
 
     def answer(self, request_id, answer):
-        return [Message(text=f"told {request_id}"), Send(b"%r\n" % answer.granted, close=not answer.granted)]
+        return [Send(b"%r\n" % answer.granted, close=not answer.granted)]
 
     def end(self, exit):  # noqa: A002
         return [Message(text=f"end after {self.lines}")]
@@ -438,8 +438,9 @@ async def test_an_agent_is_understood_answered_and_judged():
         process(stage).end()
         finished = await engine.request(end_of(start))
     assert finished.failure == Failure(FailureReason.REFUSED, "2 lines", "CodingInitial")
-    assert texts(stage) == ["hello", "1", "told 1", "told 2", "end after 2"]
-    assert {report.record for report in stage.engine.reports} == {2}
+    assert texts(stage) == ["hello", "1"]
+    assert [one.record for one in stage.engine.understood] == [2]
+    assert finished.entries == (Message(text="end after 2"),)
 
 
 async def test_entries_come_once_and_in_order_also_when_connections_break():
@@ -464,25 +465,40 @@ async def test_entries_come_once_and_in_order_also_when_connections_break():
     async with stage.connected(worker) as engine:
         await engine.request(agent(executor="parrot", next_record=stage.engine.next))
         assert await engine.request(end_of(agent())) == first
-    seen = list(dict.fromkeys(texts(stage)))
-    assert seen == [*map(str, range(20)), "end after 20"]
+    assert texts(stage) == [*map(str, range(20))]
+    assert first.entries == (Message(text="end after 20"),)
     assert process(stage).written == b"".join(b"heard %d\n" % number for number in range(20))
 
 
-async def test_entries_that_cannot_be_stored_are_reported_again():
+async def test_a_restarted_worker_understands_what_was_said_before_and_says_nothing_twice():
+    stage = parrots()
+    async with stage.connected() as engine:
+        await engine.request(agent(executor="parrot"))
+        process(stage).say(b"one\nask ")
+        await until(lambda: texts(stage) == ["one"])
+    process(stage).say(b"7\n")
+    async with stage.connected(stage.worker()) as engine:
+        await engine.request(agent(executor="parrot", next_record=stage.engine.next))
+        await until(lambda: texts(stage) == ["one", "7"])
+        process(stage).end()
+        finished = await engine.request(end_of(agent()))
+    assert finished.entries == (Message(text="end after 2"),)
+    assert process(stage).written == b"heard one\n", "and the agent is told nothing twice"
+
+
+async def test_entries_are_stored_with_their_output_or_not_at_all():
     stage = parrots()
     unavailable = StoreUnavailable(store="s", reason="locked", waited=1.0, attempts=1)
-    stage.engine.report_troubles = [unavailable, unavailable]
+    stage.engine.troubles = [unavailable, unavailable]
     async with stage.connected() as engine:
         await engine.request(agent(executor="parrot"))
         process(stage).say(b"one\n")
         process(stage).say(b"two\n")
         await until(lambda: len(stage.engine.chunks) == 2)
-        await until(lambda: texts(stage) == ["one", "two"])
         process(stage).end()
-        stage.engine.report_troubles = [unavailable]
         await engine.request(end_of(agent()))
-    assert texts(stage) == ["one", "two", "end after 2"]
+    assert texts(stage) == ["one", "two"]
+    assert [(one.record, len(one.entries)) for one in stage.engine.understood] == [(1, 1), (2, 1)]
 
 
 async def test_a_conversation_that_breaks_does_not_hold_up_the_output(caplog):
@@ -505,14 +521,13 @@ async def test_entries_that_fit_no_frame_are_left_out_and_said_so():
     stage = parrots()
     async with stage.connected() as engine:
         await engine.request(agent(executor="parrot"))
-        process(stage).say(b"one\nbig 17000000\nbig 9000000\nbig 9000000\nodd\ntwo\n")
+        process(stage).say(b"one\nbig 17000000\nbig 5000000\nbig 5000000\nodd\ntwo\n")
         process(stage).end()
         await engine.request(end_of(agent()))
-    one, huge, *big, odd, two, _ = stage.engine.entries
+    one, huge, big, late, odd, two = stage.engine.entries
     assert (one.text, two.text) == ("one", "two")
-    assert isinstance(huge, Unknown)
-    assert isinstance(odd, Unknown)
-    assert [len(entry.text) for entry in big] == [9_000_000] * 2
+    assert all(isinstance(entry, Unknown) for entry in (huge, late, odd))
+    assert len(big.text) == 5_000_000
 
 
 async def test_an_agent_that_takes_no_input_any_more_is_still_heard():

@@ -43,8 +43,10 @@ from aura_worker_protocol.messages import (
     Heartbeat,
     Hello,
     OutputAccepted,
-    ReportEntries,
+    OutputRead,
+    ReadOutput,
     StartProcess,
+    Understood,
     Welcome,
 )
 
@@ -61,6 +63,9 @@ class StagedProcess(RunningProcess):
         identity = ProcessIdentity(pid=1, started="1", token=spec.token)
         self.process = SupervisedProcess(identity)
         self.spec = spec
+        self.first_record = spec.first_record
+        self.keys: list[str] = []
+        self.farewells: list[float] = []
         self.records: list[Chunk] = []
         self.acknowledged = spec.first_record - 1
         self.written = b""
@@ -112,14 +117,21 @@ class StagedProcess(RunningProcess):
         assert upto < self.next, "what was not written cannot be acknowledged"
         self.acknowledged = max(self.acknowledged, upto)
 
-    async def write(self, data: bytes, *, close: bool = False) -> None:
+    async def write(self, data: bytes, *, key: str = "", close: bool = False) -> None:
         await anyio.lowlevel.checkpoint()
+        if key and key in self.keys:
+            return
         if self.closed or self.exit is not None:
             raise ProcessGone(token=self.spec.token, reason="it takes no input any more")
+        self.keys.append(key)
         self.written += data
         self.closed = close
 
-    async def interrupt(self, reason: str = "") -> None:
+    async def farewell(self, seconds: float) -> None:
+        await anyio.lowlevel.checkpoint()
+        self.farewells.append(seconds)
+
+    async def interrupt(self, reason: str = "", *, after: float = 0.0) -> None:
         await anyio.lowlevel.checkpoint()
         self.interrupts.append(reason)
         if self.exit is None:
@@ -174,10 +186,15 @@ class StagedExecutors:
             raise UnknownExecutor(name=name, known=tuple(self.names()))
         return self.given[name]
 
-    def describe(self, names: Sequence[str] = ()) -> Sequence[ExecutorInfo]:
+    def describe(self, names: Sequence[str] = (), *, environment) -> Sequence[ExecutorInfo]:
         found = [self.get(name) for name in names or self.names()]
         return [
-            ExecutorInfo(name=one.name, summary=one.summary, capability=one.capability, availability=one.availability())
+            ExecutorInfo(
+                name=one.name,
+                summary=one.summary,
+                capability=one.capability,
+                availability=one.availability(environment),
+            )
             for one in found
         ]
 
@@ -190,7 +207,7 @@ class Plain(Executor):
     def launch(self, run: AgentRun) -> Launch:
         return Launch(argv=("agent", run.prompt))
 
-    def availability(self) -> Availability:
+    def availability(self, environment) -> Availability:
         return Availability(available=False, reason="it is only a test")
 
 
@@ -201,13 +218,12 @@ class Engine:
         self.epoch = 1
         self.chunks: list[Chunk] = []
         self.batches: list[AppendOutput] = []
-        self.reports: list[ReportEntries] = []
+        self.understood: list[Understood] = []
         self.hellos: list[Hello] = []
         self.heartbeats = 0
         self.heartbeat = 5.0
         self.troubles: list[AuraError] = []
         """Raised instead of accepting output, one after another."""
-        self.report_troubles: list[AuraError] = []
         self.waiting = 0
         self.gate = anyio.Event()
         self.gate.set()
@@ -222,10 +238,10 @@ class Engine:
 
     @property
     def entries(self) -> list[object]:
-        return [entry for report in self.reports for entry in report.entries]
+        return [entry for understood in self.understood for entry in understood.entries]
 
     def handlers(self):
-        return {Hello: self._hello, Heartbeat: self._beat, AppendOutput: self._append, ReportEntries: self._report}
+        return {Hello: self._hello, Heartbeat: self._beat, AppendOutput: self._append, ReadOutput: self._read}
 
     async def _hello(self, hello: Hello) -> Welcome:
         self.hellos.append(hello)
@@ -246,14 +262,15 @@ class Engine:
         if batch.first > self.next:
             raise refusal("sequence_gap")
         self.batches.append(batch)
+        self.understood += [one for one in batch.understood if one.record >= self.next]
         self.chunks += batch.chunks[self.next - batch.first :]
         return OutputAccepted(next=self.next)
 
-    async def _report(self, report: ReportEntries) -> None:
-        self._require_epoch(report.epoch)
-        if self.report_troubles:
-            raise self.report_troubles.pop(0)
-        self.reports.append(report)
+    async def _read(self, request: ReadOutput) -> OutputRead:
+        self._require_epoch(request.epoch)
+        return OutputRead(
+            first=request.after + 1, chunks=tuple(self.chunks[request.after :][:2]), after=request.after + 2
+        )
 
     def _require_epoch(self, epoch: int) -> None:
         if epoch != self.epoch:

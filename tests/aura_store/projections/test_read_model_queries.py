@@ -21,6 +21,7 @@ from aura_store.projections import (
     ApprovalRow,
     ExecutionLogRow,
     TaskRow,
+    UsageRow,
     WorkflowRow,
     open_read_models,
 )
@@ -34,6 +35,7 @@ ROW_TYPES = {
     "approvals": ApprovalRow,
     "workflows": WorkflowRow,
     "execution_logs": ExecutionLogRow,
+    "usage": UsageRow,
 }
 
 pytestmark = pytest.mark.anyio

@@ -1,0 +1,49 @@
+"""Secret: what an installation of AURA signs with, in a file of its folder that only its user can read. Blocks."""
+
+import os
+import secrets
+import tempfile
+from pathlib import Path
+
+from aura_contracts.errors import InvalidInput
+from aura_engine.scope import SECRET_LENGTH
+
+FILE = "secret"
+"""In the folder of AURA's data."""
+
+
+def read_secret(home: Path) -> bytes | None:
+    """Return the secret of the installation at `home`, None if there is none. Raises `InvalidInput` for a damaged one.
+
+    Raises `OSError` where it cannot be read.
+    """
+    path = home / FILE
+    try:
+        secret = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    if len(secret) != SECRET_LENGTH:
+        reason = f"{path} has {len(secret)} bytes, not {SECRET_LENGTH}"
+        raise InvalidInput(field=FILE, reason=reason, remedy="delete it: agents at work lose what it was for")
+    return secret
+
+
+def secret_of(home: Path) -> bytes:
+    """Return the secret of the installation at `home`; made when there is none, whole or not at all."""
+    found = read_secret(home)
+    if found is not None:
+        return found
+    home.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=home, delete=False) as file:  # for its user alone, from the beginning
+        file.write(secrets.token_bytes(SECRET_LENGTH))
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        (home / FILE).hardlink_to(file.name)  # whoever is first
+    except FileExistsError:
+        pass
+    finally:
+        Path(file.name).unlink()
+    made = read_secret(home)
+    assert made is not None, "it is there, by whoever was first"
+    return made

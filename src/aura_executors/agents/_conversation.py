@@ -1,0 +1,91 @@
+"""What most conversations have in common: JSON lines on standard output, words of trouble on standard error."""
+
+from abc import abstractmethod
+from collections.abc import Iterable
+
+import msgspec
+
+from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.output import OutputSource
+from aura_contracts.ports.executors import Conversation, Entry, Send, Unknown, failure_of
+from aura_contracts.ports.processes import ExitCause, ProcessExit
+from aura_executors.agents._evidence import failure_from
+from aura_executors.agents._lines import Lines
+from aura_executors.agents._texts import Tail, clipped
+
+Said = Entry | Send
+
+UNKNOWN_LIMIT = 2_000
+"""Characters that an `Unknown` shows of a line; the output has all of it."""
+
+UNKNOWN_ENTRIES = 1_000
+"""`Unknown` entries of one run; what comes after them is counted only."""
+
+NOT_UNDERSTOOD = (msgspec.MsgspecError, RecursionError, UnicodeError, ValueError, TypeError, KeyError, IndexError)
+"""What reading a line may raise. Lines come from outside: none of these is our fault, and none ends a conversation."""
+
+
+class JsonLines(Conversation):
+    """Base for agents that write one JSON value in a line. `understand` is given each line that is not blank.
+
+    What `understand` raises of `NOT_UNDERSTOOD` makes the line `Unknown`, and so does returning None.
+    """
+
+    def __init__(self) -> None:
+        self.unknown = 0
+        """How many lines were not understood."""
+        self.errors = Tail()
+        """The end of standard error."""
+        self._lines = Lines()
+        self._overlong = 0
+
+    @abstractmethod
+    def understand(self, line: bytes) -> Iterable[Said] | None:
+        """Return what a line means, which may be nothing; None if it is not understood."""
+
+    def receive(self, source: OutputSource, data: bytes) -> Iterable[Said]:
+        if source is OutputSource.STDERR:
+            self.errors.feed(data)
+            return ()
+        return self._understood(self._lines.feed(data)) if source is OutputSource.STDOUT else ()
+
+    def end(self, exit: ProcessExit) -> Iterable[Entry]:  # noqa: A002 - the word for it
+        return [said for said in self._understood(self._lines.rest()) if isinstance(said, Entry)]
+
+    def failed(self, exit: ProcessExit, told: Failure | None) -> Failure | None:  # noqa: A002 - the word for it
+        """Return what `exit` means beside what the agent told itself; for `judge`, where a plain exit code decides."""
+        if exit.cause not in (ExitCause.OWN, ExitCause.FAREWELL):
+            return failure_of(exit)
+        failure = failure_of(exit)
+        if told is not None:
+            return msgspec.structs.replace(told, exit_code=exit.exit_code, signal=exit.signal)
+        if failure is not None and exit.signal is None and (words := self.errors.text):
+            said = failure_from(words)
+            return msgspec.structs.replace(said, exit_code=exit.exit_code)
+        return failure
+
+    def _understood(self, lines: list[bytes]) -> list[Said]:
+        said: list[Said] = []
+        for line in lines:
+            try:
+                meant = self.understand(line) if line and not line.isspace() else ()
+            except NOT_UNDERSTOOD:
+                meant = None
+            if meant is None:
+                self._count(said, line.decode("utf-8", "replace"))
+            elif meant:
+                said += meant
+        if self._lines.overlong > self._overlong:
+            self._overlong = self._lines.overlong
+            self._count(said, "a line that is too long")
+        return said
+
+    def _count(self, said: list[Said], text: str) -> None:
+        self.unknown += 1
+        if self.unknown <= UNKNOWN_ENTRIES:
+            said.append(Unknown(text=clipped(text, UNKNOWN_LIMIT)))
+
+
+def lost_session(session_id: str, message: str) -> Failure:
+    """Return the failure of an agent that does not know the session which it was to resume."""
+    return Failure(FailureReason.SESSION_LOST, f"it cannot resume session {session_id}: {clipped(message, 500)}")

@@ -1,0 +1,54 @@
+"""Texts of entries: bounded, and fit to be stored."""
+
+from typing import Any
+
+from aura_contracts.ports.executors import TEXT_LIMIT
+
+MESSAGE_LIMIT = 2_000
+"""Characters of the message of a failure."""
+
+_CUT = "\n[... {} characters left out; the output has them ...]\n"
+
+
+def clipped(text: str, limit: int = TEXT_LIMIT) -> str:
+    """Return `text` without what no log can store, at most about `limit` characters of it: beginning and end.
+
+    >>> clipped("abc" * 100, 100).count("left out")
+    1
+    """
+    if "\0" in text:
+        text = text.replace("\0", "\ufffd")
+    if not text.isascii():  # a lone surrogate is no UTF-8
+        text = text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    if len(text) <= limit:
+        return text
+    half = limit // 2
+    return f"{text[:half]}{_CUT.format(len(text) - 2 * half)}{text[-half:]}"
+
+
+def clipped_value(value: Any, limit: int = TEXT_LIMIT, depth: int = 16) -> Any:
+    """Return a JSON value with every text in it clipped, what is nested too deeply shown as text."""
+    if isinstance(value, str):
+        return clipped(value, limit)
+    if depth == 0 and isinstance(value, (dict, list)):
+        return clipped(str(value), 1_000)
+    if isinstance(value, dict):
+        return {clipped(str(name), 1_000): clipped_value(one, limit, depth - 1) for name, one in value.items()}
+    if isinstance(value, list):
+        return [clipped_value(one, limit, depth - 1) for one in value]
+    return value
+
+
+class Tail:
+    """The last bytes of a stream: of standard error, say, where the reason of a failure may stand."""
+
+    def __init__(self, limit: int = 16_384) -> None:
+        self._limit = limit
+        self._data = b""
+
+    def feed(self, data: bytes) -> None:
+        self._data = (self._data + data[-self._limit :])[-self._limit :]
+
+    @property
+    def text(self) -> str:
+        return clipped(self._data.decode("utf-8", "replace").strip(), self._limit)

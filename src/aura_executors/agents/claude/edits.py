@@ -1,0 +1,67 @@
+"""Edits: what a tool call would change, and what it changed, as a unified diff. Pure and bounded."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import unified_diff
+from typing import Any
+
+from aura_contracts.ports.executors import FileChange, FileChanged
+from aura_executors.agents._texts import clipped
+from aura_executors.agents.claude.wire import Edited
+
+DIFF_LIMIT = 32_768
+"""Characters of a diff in an entry."""
+
+COMPARED_LIMIT = 1_000
+"""Lines of old and new text that are compared; more of them are shown as taken away and added."""
+
+_TEXT_LIMIT = 4 * DIFF_LIMIT
+"""Characters of a text that are looked at."""
+
+
+def diff_of(arguments: Mapping[str, Any]) -> str | None:
+    """Return what a call with these arguments would change, as far as they tell; None if it edits no file.
+
+    Line numbers are those within the texts: where in the file they are, the arguments do not say. A file that is
+    written as a whole is shown as new; whether there is one already is not known either.
+    """
+    path = arguments.get("file_path")
+    if not isinstance(path, str):
+        return None
+    changes = [(old, new) for old, new in _changes(arguments) if isinstance(old, str) and isinstance(new, str)]
+    if not changes:
+        return None
+    lines = [line for old, new in changes for line in _compared(old, new)]
+    return clipped("\n".join((f"--- {path}", f"+++ {path}", *lines)), DIFF_LIMIT)
+
+
+def changed(edited: Edited, path: str, call_id: str) -> FileChanged:
+    """Return what a tool says that it did to a file; `path` is what it was called with."""
+    diff = None
+    if edited.structured_patch:
+        lines = [line for hunk in edited.structured_patch for line in (_position(hunk), *hunk.lines)]
+        diff = clipped("\n".join((f"--- {path}", f"+++ {path}", *lines)), DIFF_LIMIT)
+    change = FileChange.ADDED if edited.type == "create" else FileChange.MODIFIED
+    return FileChanged(path=clipped(edited.file_path or path, 4_096), change=change, call_id=call_id, diff=diff)
+
+
+def _position(hunk: Any) -> str:
+    return f"@@ -{hunk.old_start},{hunk.old_lines} +{hunk.new_start},{hunk.new_lines} @@"
+
+
+def _changes(arguments: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
+    if "content" in arguments:
+        yield "", arguments["content"]
+    elif "new_string" in arguments:
+        yield arguments.get("old_string"), arguments["new_string"]
+    elif isinstance(edits := arguments.get("edits"), list):
+        for edit in edits[:100]:
+            if isinstance(edit, Mapping):
+                yield edit.get("old_string"), edit.get("new_string")
+
+
+def _compared(old: str, new: str) -> Iterable[str]:
+    before, after = old[:_TEXT_LIMIT].splitlines(), new[:_TEXT_LIMIT].splitlines()
+    if before and len(before) + len(after) <= COMPARED_LIMIT:
+        return list(unified_diff(before, after, lineterm=""))[2:]
+    position = f"@@ -{min(1, len(before))},{len(before)} +{min(1, len(after))},{len(after)} @@"
+    return [position, *(f"-{line}" for line in before), *(f"+{line}" for line in after)]

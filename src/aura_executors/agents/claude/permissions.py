@@ -1,0 +1,94 @@
+"""Permissions: the questions of an agent that speaks Claude Code's control protocol, and their answers. Pure.
+
+    agent                                       AURA
+    control_request can_use_tool         ->
+                                         <-     control_response allow, with the input    or deny, with a message
+    control_cancel_request               ->     (the agent does not wait any more)
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from aura_contracts.fingerprint import fingerprint_of
+from aura_contracts.ports.executors import Answer, PermissionRequested, PermissionWithdrawn, Send
+from aura_executors.agents._conversation import Said
+from aura_executors.agents._texts import clipped, clipped_value
+from aura_executors.agents.claude.edits import diff_of
+from aura_executors.agents.claude.wire import ARGUMENTS, CAN_USE_TOOL, CanUseTool, ControlRequest, read
+
+OPEN_LIMIT = 1_000
+"""Questions that may be open at once; what is asked beyond is denied."""
+
+DENIED = "This was not permitted."
+"""What the agent is told when nobody said why; it must be told something."""
+
+
+class Permissions:
+    """The open questions of one run. Each is answered once, with the input that the agent asked for, byte by byte."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, tuple[bytes, str]] = {}
+        """By request id: the input as it was written, and the id of the call."""
+        self._early: dict[str, Answer] = {}
+        """Answers to what was not asked yet: AURA was restarted, and is told again what the agent wrote."""
+
+    def asked(self, line: ControlRequest) -> Iterable[Said]:
+        """Take in a request of the agent. What is no question about a tool is refused, so that it does not wait."""
+        request = read(CAN_USE_TOOL, line.request)
+        if request is None or request.subtype != "can_use_tool":
+            what = request.subtype if request is not None else "this"
+            return [_reply(line.request_id, error=f"{what} is not supported")]
+        arguments = read(ARGUMENTS, request.input)
+        if arguments is None:
+            return [_reply(line.request_id, error="the input of a tool must be an object")]
+        return self._question(line.request_id, request, arguments)
+
+    def answer(self, request_id: str, answer: Answer) -> Iterable[Send]:
+        """Return what the agent is told; nothing if it does not wait for it."""
+        if request_id not in self._open:
+            self._early[request_id] = answer
+            return ()
+        given, _ = self._open.pop(request_id)
+        return [_decision(request_id, answer, given)]
+
+    def withdrawn(self, request_id: str) -> Iterable[Said]:
+        """Take in that the agent does not wait for an answer any more."""
+        self._open.pop(request_id, None)
+        return [PermissionWithdrawn(request_id=request_id)]
+
+    def settled(self, call_id: str) -> None:
+        """Take in that a call came to its end: nobody waits for a question about it."""
+        for request_id in [one for one, (_, call) in self._open.items() if call == call_id]:
+            del self._open[request_id]
+
+    def _question(self, request_id: str, request: CanUseTool, arguments: Mapping[str, Any]) -> Iterable[Said]:
+        call_id = request.tool_use_id or ""
+        if request_id not in self._open and len(self._open) >= OPEN_LIMIT:
+            return [_decision(request_id, Answer(granted=False, feedback="Too many questions are open."), b"{}")]
+        self._open[request_id] = (bytes(request.input), call_id)
+        diff = diff_of(arguments)
+        entry = PermissionRequested(
+            request_id=request_id,
+            tool=clipped(request.tool_name, 1_000),
+            fingerprint=fingerprint_of(request.tool_name, arguments),
+            arguments=clipped_value(dict(arguments)),
+            diff=diff,
+            call_id=call_id,
+        )
+        early = self._early.pop(request_id, None)
+        return [entry] if early is None else [entry, *self.answer(request_id, early)]
+
+
+def _decision(request_id: str, answer: Answer, given: bytes) -> Send:
+    if answer.granted:
+        return _reply(request_id, b'{"behavior":"allow","updatedInput":' + given + b"}")
+    message = clipped(answer.feedback).strip() or DENIED
+    return _reply(request_id, msgspec.json.encode({"behavior": "deny", "message": message}))
+
+
+def _reply(request_id: str, response: bytes = b"", error: str = "") -> Send:
+    told: dict[str, Any] = {"subtype": "error" if error else "success", "request_id": request_id}
+    told |= {"error": clipped(error, 500)} if error else {"response": msgspec.Raw(response)}
+    return Send(msgspec.json.encode({"type": "control_response", "response": told}) + b"\n")

@@ -1,0 +1,253 @@
+"""What Claude Code writes with ``--output-format stream-json``: one JSON object in a line. Pure.
+
+Only what is needed is named here; the rest of a line is skipped without being built. What may be missing or of another
+shape in some version is kept raw, so that a line that matters is not lost for a detail.
+"""
+
+from typing import Any, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+_NOTHING = msgspec.Raw()
+
+
+class Part(msgspec.Struct, frozen=True, gc=False):
+    """A part of what a tool returned."""
+
+    type: str = ""
+    text: str = ""
+
+
+class Block(msgspec.Struct, frozen=True):
+    """A part of a message: text, thought, tool call or the result of one, by `type`."""
+
+    type: str
+    text: str = ""
+    thinking: str = ""
+    id: str = ""
+    name: str = ""
+    input: dict[str, Any] = {}
+    tool_use_id: str = ""
+    content: str | list[Part] | Part | None = None
+    is_error: bool | None = None
+
+
+class Tokens(msgspec.Struct, frozen=True, gc=False):
+    """Tokens as the service counts them: `input_tokens` without what was read from its cache, or written there."""
+
+    input_tokens: int | None = 0
+    output_tokens: int | None = 0
+    cache_read_input_tokens: int | None = 0
+    cache_creation_input_tokens: int | None = 0
+
+
+class ModelUsage(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """What one model consumed."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_input_tokens: int = 0
+    cache_creation_input_tokens: int = 0
+    cost: float = msgspec.field(default=0.0, name="costUSD")
+
+
+class Told(msgspec.Struct, frozen=True):
+    """The message in a line: one block or more of it; lines with the same `id` belong together."""
+
+    content: str | list[Block] = ""
+    id: str = ""
+    model: str = ""
+    stop_reason: str | None = None
+    usage: Tokens | None = None
+
+
+class Line(msgspec.Struct, frozen=True, tag_field="type"):
+    """Base of all lines."""
+
+
+class Assistant(Line, frozen=True, tag="assistant"):
+    message: Told
+    parent_tool_use_id: str | None = None
+    """The call that started the subagent whose message it is."""
+    error: str | None = None
+    """It is no message of the model's: the service refused or failed; the word says how."""
+
+
+class User(Line, frozen=True, tag="user"):
+    message: Told
+    tool_use_result: msgspec.Raw = _NOTHING
+    """What the tool did, for programs; the message has it for the model."""
+
+
+class System(Line, frozen=True, tag="system"):
+    subtype: str = ""
+
+
+class Result(Line, frozen=True, tag="result"):
+    """The end of a turn."""
+
+    subtype: Any = ""
+    is_error: Any = False
+    result: Any = None
+    error: Any = None
+    errors: Any = None
+    api_error_status: Any = None
+    stop_reason: Any = None
+    terminal_reason: Any = None
+    total_cost_usd: Any = 0.0
+    usage: msgspec.Raw = _NOTHING
+    modelUsage: msgspec.Raw = _NOTHING  # noqa: N815 - claude's name
+    model_usage_since_last_result: msgspec.Raw = _NOTHING
+    permission_denials: msgspec.Raw = _NOTHING
+
+
+class ControlRequest(Line, frozen=True, tag="control_request"):
+    request_id: str
+    request: msgspec.Raw = _NOTHING
+
+
+class ControlCancel(Line, frozen=True, tag="control_cancel_request"):
+    request_id: str
+
+
+class RateLimit(Line, frozen=True, tag="rate_limit_event"):
+    rate_limit_info: msgspec.Raw = _NOTHING
+
+
+class ControlResponse(Line, frozen=True, tag="control_response"):
+    """The answer to what AURA asked; the turn's result says the same."""
+
+
+class Partial(Line, frozen=True, tag="stream_event"):
+    """A piece of a message, which comes as a whole too."""
+
+
+class Progress(Line, frozen=True, tag="tool_progress"):
+    pass
+
+
+class Summary(Line, frozen=True, tag="tool_use_summary"):
+    pass
+
+
+class Suggestion(Line, frozen=True, tag="prompt_suggestion"):
+    pass
+
+
+class AuthStatus(Line, frozen=True, tag="auth_status"):
+    pass
+
+
+class KeepAlive(Line, frozen=True, tag="keep_alive"):
+    pass
+
+
+AnyLine = (
+    Assistant
+    | User
+    | System
+    | Result
+    | ControlRequest
+    | ControlCancel
+    | RateLimit
+    | ControlResponse
+    | Partial
+    | Progress
+    | Summary
+    | Suggestion
+    | AuthStatus
+    | KeepAlive
+)
+
+SKIPPED = (b'{"type":"stream_event"', b'{"type":"tool_progress"', b'{"type":"control_response"')
+"""How lines begin that nothing is read from, in the order in which claude writes its members."""
+
+
+class Init(msgspec.Struct, frozen=True, gc=False):
+    """``system/init``, at the beginning of each turn."""
+
+    session_id: str
+    model: str = ""
+
+
+class Retry(msgspec.Struct, frozen=True, gc=False):
+    """``system/api_retry``."""
+
+    attempt: int = 0
+    max_retries: int = 0
+    error_status: int | None = None
+    error: str | None = None
+
+
+class BackgroundTask(msgspec.Struct, frozen=True, gc=False):
+    task_type: str = ""
+
+
+class BackgroundTasks(msgspec.Struct, frozen=True):
+    """``system/background_tasks_changed``, since some version after 2.1.197: all that run now."""
+
+    tasks: list[BackgroundTask] = []
+
+
+class CanUseTool(msgspec.Struct, frozen=True):
+    """``can_use_tool``, and what else claude may ask for, by `subtype`."""
+
+    subtype: str
+    tool_name: str = ""
+    input: msgspec.Raw = _NOTHING
+    tool_use_id: str | None = None
+
+
+class Denial(msgspec.Struct, frozen=True):
+    """A call that was not permitted."""
+
+    tool_name: str = ""
+    tool_input: dict[str, Any] = {}
+
+
+class RateLimitInfo(msgspec.Struct, frozen=True, gc=False):
+    status: str = ""
+    rateLimitType: str = ""  # noqa: N815 - claude's name
+
+
+class Hunk(msgspec.Struct, frozen=True, rename="camel"):
+    """A hunk of a unified diff; its `lines` begin with a space, ``+`` or ``-``."""
+
+    old_start: int = 0
+    old_lines: int = 0
+    new_start: int = 0
+    new_lines: int = 0
+    lines: list[str] = []
+
+
+class Edited(msgspec.Struct, frozen=True, rename="camel"):
+    """What Write and Edit did."""
+
+    type: str = ""
+    file_path: str = ""
+    structured_patch: list[Hunk] = []
+
+
+read_line = msgspec.json.Decoder(AnyLine).decode
+INIT = msgspec.json.Decoder(Init)
+RETRY = msgspec.json.Decoder(Retry)
+BACKGROUND_TASKS = msgspec.json.Decoder(BackgroundTasks)
+CAN_USE_TOOL = msgspec.json.Decoder(CanUseTool)
+ARGUMENTS = msgspec.json.Decoder(dict[str, Any])
+TOKENS = msgspec.json.Decoder(Tokens)
+MODEL_USAGES = msgspec.json.Decoder(dict[str, ModelUsage])
+DENIALS = msgspec.json.Decoder(list[Denial])
+RATE_LIMIT = msgspec.json.Decoder(RateLimitInfo)
+EDITED = msgspec.json.Decoder(Edited)
+
+
+def read(decoder: msgspec.json.Decoder[T], raw: msgspec.Raw) -> T | None:
+    """Return what a part of a line says; None if it is not there, or not what it should be."""
+    if not memoryview(raw):
+        return None
+    try:
+        return decoder.decode(raw)
+    except (msgspec.MsgspecError, RecursionError, UnicodeError):
+        return None

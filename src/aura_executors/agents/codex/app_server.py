@@ -1,0 +1,436 @@
+"""What ``codex app-server`` and AURA say to one another: JSON-RPC in lines, without the member ``jsonrpc``. Pure.
+
+    AURA                              codex
+    initialize                 ->
+                               <-     (reply)
+    initialized, thread/start  ->                    or thread/resume, thread/fork
+                               <-     (reply with the thread)
+    turn/start                 ->
+                               <-     item/started, item/completed, thread/tokenUsage/updated, ...
+                               <-     item/commandExecution/requestApproval, ...      (a request)
+    (reply with the decision)  ->
+                               <-     turn/completed
+    (standard input is closed)
+
+Agents that the agent starts have threads of their own on the same connection: their calls and questions are told, their
+words are not, and their turns do not end the run.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from aura_contracts.execution import Usage
+from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.ports.executors import (
+    AgentRun,
+    Answer,
+    Entry,
+    ErrorReported,
+    Finished,
+    PlanStep,
+    PlanUpdated,
+    Send,
+    SessionStarted,
+    UsageReported,
+)
+from aura_contracts.ports.processes import ExitCause, ProcessExit
+from aura_executors.agents._command import prompt_of
+from aura_executors.agents._conversation import JsonLines, Said, lost_session
+from aura_executors.agents._evidence import failure_from
+from aura_executors.agents._rpc import Call, Id, Peer, Reply, Request, RpcError, method_of
+from aura_executors.agents._texts import clipped
+from aura_executors.agents.codex.command import CodexOptions, Sandbox, readable, thread_of
+from aura_executors.agents.codex.failures import failure_of_turn, no_such_session
+from aura_executors.agents.codex.items import (
+    AgentMessage,
+    AnyItem,
+    Change,
+    HookPrompt,
+    Items,
+    Plan,
+    Reasoning,
+    UserMessage,
+)
+from aura_executors.agents.codex.permissions import Permissions
+
+THREADS_LIMIT = 1_000
+"""Threads whose tokens are counted."""
+
+Then = Callable[[msgspec.Raw, RpcError | None], Iterable[Said]]
+
+
+class _Id(msgspec.Struct, frozen=True, gc=False):
+    id: str
+
+
+class _ThreadReply(msgspec.Struct, frozen=True):
+    thread: _Id
+    model: str = ""
+
+
+class _TurnReply(msgspec.Struct, frozen=True):
+    turn: _Id
+
+
+class _Item(msgspec.Struct, frozen=True):
+    item: AnyItem
+    threadId: str = ""  # noqa: N815 - codex's name
+
+
+class _Patch(msgspec.Struct, frozen=True):
+    itemId: str  # noqa: N815 - codex's name
+    changes: list[Change] = []
+
+
+class _Error(msgspec.Struct, frozen=True):
+    message: str = ""
+    codexErrorInfo: Any = None  # noqa: N815 - codex's name
+    additionalDetails: str | None = None  # noqa: N815 - codex's name
+
+
+class _Trouble(msgspec.Struct, frozen=True):
+    error: _Error
+    willRetry: bool = False  # noqa: N815 - codex's name
+
+
+class _Warning(msgspec.Struct, frozen=True, gc=False):
+    message: str = ""
+
+
+class _ConfigWarning(msgspec.Struct, frozen=True, gc=False):
+    summary: str = ""
+    details: str | None = None
+    path: str | None = None
+
+
+class _Turn(msgspec.Struct, frozen=True):
+    id: str
+    status: str = ""
+    error: _Error | None = None
+
+
+class _TurnOf(msgspec.Struct, frozen=True):
+    turn: _Turn
+    threadId: str = ""  # noqa: N815 - codex's name
+
+
+class _Step(msgspec.Struct, frozen=True, gc=False):
+    step: str
+    status: str = "pending"
+
+
+class _PlanOf(msgspec.Struct, frozen=True):
+    plan: list[_Step] = []
+    threadId: str = ""  # noqa: N815 - codex's name
+
+
+class Tokens(msgspec.Struct, frozen=True, gc=False):
+    inputTokens: int = 0  # noqa: N815 - codex's name
+    cachedInputTokens: int = 0  # noqa: N815 - codex's name
+    cacheWriteInputTokens: int = 0  # noqa: N815 - codex's name
+    outputTokens: int = 0  # noqa: N815 - codex's name
+
+
+class _TokenUsage(msgspec.Struct, frozen=True):
+    total: Tokens
+    last: Tokens = Tokens()
+
+
+class _Used(msgspec.Struct, frozen=True):
+    tokenUsage: _TokenUsage  # noqa: N815 - codex's name
+    threadId: str = ""  # noqa: N815 - codex's name
+    turnId: str = ""  # noqa: N815 - codex's name
+
+
+class _Resolved(msgspec.Struct, frozen=True):
+    requestId: Id  # noqa: N815 - codex's name
+
+
+class _Rerouted(msgspec.Struct, frozen=True, gc=False):
+    toModel: str = ""  # noqa: N815 - codex's name
+    threadId: str = ""  # noqa: N815 - codex's name
+
+
+_THREAD = msgspec.json.Decoder(_ThreadReply)
+_TURN = msgspec.json.Decoder(_TurnReply)
+_DECODERS: dict[bytes, msgspec.json.Decoder[Any]] = {
+    b"item/started": msgspec.json.Decoder(Call[_Item]),
+    b"item/completed": msgspec.json.Decoder(Call[_Item]),
+    b"item/fileChange/patchUpdated": msgspec.json.Decoder(Call[_Patch]),
+    b"error": msgspec.json.Decoder(Call[_Trouble]),
+    b"warning": msgspec.json.Decoder(Call[_Warning]),
+    b"guardianWarning": msgspec.json.Decoder(Call[_Warning]),
+    b"configWarning": msgspec.json.Decoder(Call[_ConfigWarning]),
+    b"turn/started": msgspec.json.Decoder(Call[_TurnOf]),
+    b"turn/completed": msgspec.json.Decoder(Call[_TurnOf]),
+    b"turn/plan/updated": msgspec.json.Decoder(Call[_PlanOf]),
+    b"thread/tokenUsage/updated": msgspec.json.Decoder(Call[_Used]),
+    b"serverRequest/resolved": msgspec.json.Decoder(Call[_Resolved]),
+    b"model/rerouted": msgspec.json.Decoder(Call[_Rerouted]),
+}
+_SKIPPED = frozenset(
+    {
+        b"item/agentMessage/delta",
+        b"item/commandExecution/outputDelta",
+        b"item/commandExecution/terminalInteraction",
+        b"item/fileChange/outputDelta",
+        b"item/mcpToolCall/progress",
+        b"item/plan/delta",
+        b"item/reasoning/summaryPartAdded",
+        b"item/reasoning/summaryTextDelta",
+        b"item/reasoning/textDelta",
+        b"item/autoApprovalReview/started",
+        b"item/autoApprovalReview/completed",
+    }
+)
+"""Parts of what `item/completed` has as a whole. Other notifications of these families are not known."""
+
+_FAMILIES = (b"item/", b"turn/")
+"""Where something that is not known may matter; of the other families, only what is wanted is looked at."""
+
+_WORDS = (UserMessage, HookPrompt, AgentMessage, Plan, Reasoning)
+"""Items that are no calls."""
+
+_STATUS = {"inProgress": "in_progress"}
+
+
+class AppServerConversation(JsonLines):
+    """Leads one run of ``codex app-server``."""
+
+    def __init__(self, run: AgentRun, options: CodexOptions) -> None:
+        super().__init__()
+        self._run = run
+        self._prompt = readable(prompt_of(run, options))
+        self._begin = thread_of(run, options)
+        self._peer: Peer[Then | None] = Peer(tagged=False)
+        self._items = Items(sandboxed=options.sandboxed is not Sandbox.DANGER_FULL_ACCESS)
+        self._permissions = Permissions(self._peer, self._items)
+        self._thread = self._turn = ""
+        self._model = options.model or ""
+        self._read_only = options.sandboxed is Sandbox.READ_ONLY
+        self._quiet = False
+        """Whether the last answer of the model called no tool that was told of; if another follows, it did call one."""
+        self._busy = False
+        """Whether codex told of a tool since then."""
+        self._totals: dict[str, Tokens] = {}
+        self._used = Usage()
+        self._unseen = ""
+        self._finished: Finished | None = None
+        hello = {"clientInfo": {"name": "aura", "title": "AURA", "version": "1"}, "capabilities": None}
+        self.hello = self._peer.request("initialize", hello, self._initialized)
+        """What is written first."""
+        self._handlers: dict[bytes, Callable[[Any], Iterable[Said]]] = {
+            b"item/started": self._item_started,
+            b"item/completed": self._item_completed,
+            b"item/fileChange/patchUpdated": self._patched,
+            b"error": self._trouble,
+            b"warning": self._warning,
+            b"guardianWarning": self._warning,
+            b"configWarning": self._misconfigured,
+            b"turn/started": self._turn_started,
+            b"turn/completed": self._turn_completed,
+            b"turn/plan/updated": self._planned,
+            b"thread/tokenUsage/updated": self._tokens,
+            b"serverRequest/resolved": self._resolved,
+            b"model/rerouted": self._rerouted,
+        }
+
+    @property
+    def blocked(self) -> str:  # type: ignore[override]
+        """What codex was not permitted to do."""
+        return self._items.blocked or self._permissions.blocked or self._unseen
+
+    def understand(self, line: bytes) -> Iterable[Said] | None:
+        method = method_of(line)
+        if method in _SKIPPED:
+            return ()
+        if method is None or method not in _DECODERS:
+            return self._other(line)
+        call = _DECODERS[method].decode(line)
+        return self._handlers[method](call.params) if call.id is None else None
+
+    def answer(self, request_id: str, answer: Answer) -> Iterable[Send]:
+        return self._permissions.answer(request_id, answer)
+
+    def interrupt(self) -> Iterable[Send]:
+        if not self._turn or self._finished is not None:
+            return ()
+        params = {"threadId": self._thread, "turnId": self._turn}
+        return (Send(self._peer.request("turn/interrupt", params, None, id="interrupt")),)
+
+    def end(self, exit: ProcessExit) -> Iterable[Entry]:  # noqa: A002 - the word for it
+        return [*super().end(exit), *self._consumed()]
+
+    def judge(self, exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
+        """Go by how the turn ended; without that codex has been cut off, whatever its exit code."""
+        finished = self._finished
+        if finished is not None and finished.failure is None and exit.cause in (ExitCause.OWN, ExitCause.FAREWELL):
+            return None
+        failure = self.failed(exit, finished.failure if finished else None)
+        if failure is None:
+            words = "codex ended without saying how its turn ended"
+            return Failure(FailureReason.AGENT_ERROR, words, exit_code=exit.exit_code)
+        return failure
+
+    # --- Replies and requests
+
+    def _other(self, line: bytes) -> Iterable[Said] | None:
+        message = self._peer.read(line)
+        match message:
+            case Reply(then=None, error=None):
+                return ()
+            case Reply(then=None, error=RpcError(message=words)):  # of an interrupt or of feedback that came too late
+                return (ErrorReported(message=clipped(f"codex: {words}")),)
+            case Reply(then=then, result=result, error=error):
+                return then(result, error) if then is not None else None
+            case Request():
+                return self._permissions.asked(message)
+            case None:
+                return None
+        method = message.method.encode("utf-8", "replace")
+        if method in _DECODERS:  # its method does not stand at the beginning
+            return self._handlers[method](_DECODERS[method].decode(line).params)
+        known = method in _SKIPPED or method == b"turn/diff/updated" or method == b"turn/moderationMetadata"
+        return () if known or not method.startswith(_FAMILIES) else None
+
+    def _initialized(self, result: msgspec.Raw, error: RpcError | None) -> Iterable[Said]:
+        if error is not None:
+            return self._finish(failure_from(f"codex refused to begin: {error.message}"))
+        method, params = self._begin
+        return (Send(self._peer.notify("initialized") + self._peer.request(method, params, self._opened)),)
+
+    def _opened(self, result: msgspec.Raw, error: RpcError | None) -> Iterable[Said]:
+        if error is not None:
+            if (session := self._run.session_id) is not None and no_such_session(error.message):
+                return self._finish(lost_session(session, error.message))
+            return self._finish(failure_from(error.message or "codex did not start a thread"))
+        reply = _THREAD.decode(result)
+        self._thread, self._model = reply.thread.id, clipped(reply.model, 500) or self._model
+        if self._run.session_id is None:
+            self._totals[self._thread] = Tokens()
+        params = {"threadId": self._thread, "input": [{"type": "text", "text": self._prompt, "text_elements": []}]}
+        begin = Send(self._peer.request("turn/start", params, self._begun))
+        return (SessionStarted(session_id=clipped(self._thread, 200), model=self._model), begin)
+
+    def _begun(self, result: msgspec.Raw, error: RpcError | None) -> Iterable[Said]:
+        if error is not None:
+            return self._finish(failure_from(error.message or "codex did not start a turn"))
+        self._turn = _TURN.decode(result).turn.id
+        return ()
+
+    # --- Notifications
+
+    def _item_started(self, told: _Item) -> Iterable[Said]:
+        called = self._items.started(told.item)
+        self._busy = self._busy or bool(called)
+        return called
+
+    def _item_completed(self, told: _Item) -> Iterable[Said]:
+        self._busy = self._busy or not isinstance(told.item, _WORDS)
+        return self._items.completed(told.item, own=told.threadId in ("", self._thread))
+
+    def _patched(self, told: _Patch) -> Iterable[Said]:
+        self._items.changed(told.itemId, told.changes)
+        return ()
+
+    def _trouble(self, told: _Trouble) -> Iterable[Said]:
+        words = ": ".join(part for part in (told.error.message, told.error.additionalDetails) if part)
+        return (ErrorReported(message=clipped(words), retrying=told.willRetry),)
+
+    def _warning(self, told: _Warning) -> Iterable[Said]:
+        return (ErrorReported(message=clipped(told.message)),)
+
+    def _misconfigured(self, told: _ConfigWarning) -> Iterable[Said]:
+        """Tell what is wrong in a file of the user; that there is no bubblewrap on PATH is told at every start."""
+        words = ": ".join(part for part in (told.path, told.summary, told.details) if part)
+        return (ErrorReported(message=clipped(words)),) if told.path else ()
+
+    def _planned(self, told: _PlanOf) -> Iterable[Said]:
+        if told.threadId != self._thread:
+            return ()
+        self._busy = True
+        steps = (PlanStep(clipped(one.step, 4_000), _STATUS.get(one.status, one.status)) for one in told.plan[:1_000])
+        return (PlanUpdated(steps=tuple(steps)),)
+
+    def _resolved(self, told: _Resolved) -> Iterable[Said]:
+        return self._permissions.resolved(told.requestId)
+
+    def _rerouted(self, told: _Rerouted) -> Iterable[Said]:
+        if told.threadId != self._thread or not told.toModel:
+            return ()
+        consumed = self._consumed()
+        self._model = clipped(told.toModel, 500)
+        return consumed
+
+    def _turn_started(self, told: _TurnOf) -> Iterable[Said]:
+        if told.threadId == self._thread:
+            self._turn = told.turn.id
+        return ()
+
+    def _turn_completed(self, told: _TurnOf) -> Iterable[Said]:
+        if told.threadId != self._thread or told.turn.status == "inProgress":
+            return ()
+        error = told.turn.error or _Error()
+        match told.turn.status:
+            case "completed":
+                return self._finish(None)
+            case "interrupted":
+                return self._finish(Failure(FailureReason.CANCELLED, error.message or "the turn was interrupted"))
+        return self._finish(failure_of_turn(error.message, error.additionalDetails, error.codexErrorInfo))
+
+    def _finish(self, failure: Failure | None) -> Iterable[Said]:
+        if self._finished is not None:
+            return ()
+        self._finished = Finished(failure=failure)
+        return (*self._consumed(), self._finished, Send(close=True))
+
+    # --- Tokens
+
+    def _tokens(self, told: _Used) -> Iterable[Said]:
+        """Count what was consumed since the last time.
+
+        A thread that is gone on with begins by telling what was consumed before, under the id of an old turn.
+        """
+        usage, thread = told.tokenUsage, told.threadId
+        before = self._totals.get(thread)
+        if before is None and thread == self._thread and told.turnId != self._turn:
+            self._totals[thread] = usage.total
+            return ()
+        if before is None and thread == self._thread:
+            consumed = _difference(usage.last, Tokens())
+        else:
+            consumed = _difference(usage.total, before or Tokens())
+        if before is not None or len(self._totals) < THREADS_LIMIT:
+            self._totals[thread] = usage.total
+            self._used += consumed
+        if thread == self._thread and consumed != Usage():
+            self._answered()
+        return ()
+
+    def _answered(self) -> None:
+        """Take in that the model has answered, and that the tools which it called have ended.
+
+        It is asked again only because it called a tool. If codex told of none, it has turned the call down: of what the
+        sandbox read-only or the policy rejects, version 0.169 often tells the model alone.
+        """
+        if self._quiet and self._read_only:
+            self._unseen = "a call was turned down in the read-only sandbox; codex does not say which"
+        self._quiet, self._busy = not self._busy, False
+
+    def _consumed(self) -> tuple[Said, ...]:
+        """Return what was consumed and not told yet."""
+        used, self._used = self._used, Usage()
+        return (UsageReported(usage=used, model=self._model),) if used != Usage() else ()
+
+
+def _difference(now: Tokens, before: Tokens) -> Usage:
+    """Return what was consumed in between; `inputTokens` has the cached ones in it."""
+    cached = max(0, now.cachedInputTokens - before.cachedInputTokens)
+    return Usage(
+        input_tokens=max(0, now.inputTokens - before.inputTokens - cached),
+        output_tokens=max(0, now.outputTokens - before.outputTokens),
+        cache_read_tokens=cached,
+        cache_write_tokens=max(0, now.cacheWriteInputTokens - before.cacheWriteInputTokens),
+    )

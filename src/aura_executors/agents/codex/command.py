@@ -1,0 +1,257 @@
+"""How codex is started: its options, and what becomes of them. Pure, but for the program, which is looked for."""
+
+import re
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from aura_contracts.errors import InvalidInput
+from aura_contracts.ports.executors import AgentRun, ToolServer
+from aura_executors._options import read_options
+from aura_executors.agents._command import AgentOptions, program_of, prompt_of, require_clean, with_params
+from aura_executors.agents._finding import Program
+
+PROGRAM = Program(
+    name="codex",
+    tested=("0.169.0",),
+    install="npm install -g @openai/codex@0.169.0",
+    package="@openai/codex@0.169.0",
+    variables=("CODEX_API_KEY", "OPENAI_API_KEY"),
+    files=("~/.codex/auth.json",),
+    log_in="run `codex login`, or set CODEX_API_KEY",
+)
+
+_KEY = re.compile(r"[A-Za-z0-9_-]+|\"[^\"\\\x00-\x1f]+\"")
+"""A part of a dotted key of TOML (toml.io, version 1.0, keys)."""
+
+_PATH = re.compile(rf"(?:{_KEY.pattern})(?:\.(?:{_KEY.pattern}))*")
+
+_LOCAL_MODELS = {"ollama": "gpt-oss:20b", "lmstudio": "openai/gpt-oss-20b"}
+"""What ``codex exec --oss`` takes where no model is named; `codex app-server` has to be told."""
+
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+class Protocol(StrEnum):
+    """How codex is spoken to."""
+
+    APP_SERVER = "app-server"
+    """``codex app-server``: both ways, so that permissions are asked for and answered."""
+    EXEC = "exec"
+    """``codex exec --json``: one way. What is not permitted from the start, does not happen."""
+
+
+class Sandbox(StrEnum):
+    """What commands of the model may touch; codex's own words."""
+
+    READ_ONLY = "read-only"
+    WORKSPACE_WRITE = "workspace-write"
+    DANGER_FULL_ACCESS = "danger-full-access"
+
+
+class ApprovalPolicy(StrEnum):
+    """When codex asks; its own words."""
+
+    UNTRUSTED = "untrusted"
+    """Before every command that is not known to be harmless."""
+    ON_REQUEST = "on-request"
+    """When the model wants more than the sandbox permits."""
+    NEVER = "never"
+
+
+class LocalProvider(StrEnum):
+    """Who runs the model on this machine."""
+
+    OLLAMA = "ollama"
+    LMSTUDIO = "lmstudio"
+
+
+class CodexOptions(AgentOptions, frozen=True, kw_only=True):
+    """What `codex` can be set to."""
+
+    protocol: Protocol = Protocol.APP_SERVER
+    sandbox: Sandbox | None = None
+    """None: workspace-write, whatever the user's configuration says: the folder was made for the agent to write in."""
+    approval_policy: ApprovalPolicy | None = None
+    """None: on-request. Nothing is ever asked with protocol exec."""
+    yolo: bool = False
+    """No sandbox and no questions."""
+    full_auto: bool = False
+    """The old name of sandbox workspace-write with approval_policy on-request."""
+    reasoning_effort: str | None = None
+    """minimal, low, medium, high, xhigh, or what the model has."""
+    reasoning_summary: str | None = None
+    """auto, concise, detailed or none."""
+    profile: str | None = None
+    """The settings in ``$CODEX_HOME/NAME.config.toml`` go over those in ``config.toml``."""
+    config: dict[str, Any] = {}
+    """Settings of ``config.toml`` by dotted key, over all others."""
+    oss: bool = False
+    """A model on this machine."""
+    local_provider: LocalProvider | None = None
+    """Who runs it; means `oss`. None: ollama."""
+    developer_instructions: str | None = None
+    """Told to the model beside codex's own instructions."""
+    add_dirs: tuple[str, ...] = ()
+    """Folders that the sandbox workspace-write permits writing to, beside the one it works in."""
+    network_access: bool | None = None
+    """Whether the sandbox workspace-write permits commands to use the network; None: as configured, which is no."""
+
+    @property
+    def sandboxed(self) -> Sandbox:
+        """The sandbox that is in force."""
+        return Sandbox.DANGER_FULL_ACCESS if self.yolo else self.sandbox or Sandbox.WORKSPACE_WRITE
+
+    @property
+    def asking(self) -> ApprovalPolicy:
+        """The policy that is in force."""
+        return ApprovalPolicy.NEVER if self.yolo else self.approval_policy or ApprovalPolicy.ON_REQUEST
+
+    @property
+    def provider(self) -> LocalProvider | None:
+        """Who runs the model on this machine; None: nobody."""
+        return self.local_provider or (LocalProvider.OLLAMA if self.oss else None)
+
+
+def options_of(run: AgentRun) -> CodexOptions:
+    """Return the options of `run`. Raises `InvalidInput` for those that make no sense."""
+    options = read_options("codex", run.options, CodexOptions)
+    require_clean(options)
+    for name in ("yolo", "full_auto"):
+        if getattr(options, name) and (options.sandbox or options.approval_policy):
+            other = "sandbox" if options.sandbox else "approval_policy"
+            raise InvalidInput(field=f"option {name}", reason=f"it says what {other} says too", remedy="give one")
+    if options.yolo and options.full_auto:
+        raise InvalidInput(field="option yolo", reason="it says what full_auto says too", remedy="give one of them")
+    for key in options.config:
+        if not _PATH.fullmatch(key):
+            raise InvalidInput(field="option config", reason=f"{key!r} is no dotted key of TOML")
+    texts = (options.profile, options.reasoning_effort, options.reasoning_summary, options.developer_instructions)
+    if any(text is not None and ("\0" in text or not text.strip()) for text in texts):
+        reason = "profile, reasoning and instructions are texts that are not empty and hold no NUL character"
+        raise InvalidInput(field="options", reason=reason, remedy="leave out what is not meant")
+    if options.protocol is Protocol.EXEC and run.session_id is not None and not _UUID.fullmatch(run.session_id):
+        reason = f"{run.session_id!r} is no id of a session of codex, and `codex exec resume` would begin a new one"
+        raise InvalidInput(field="session", reason=reason, remedy="name the id that codex gave it")
+    if run.fork and run.session_id is None:
+        raise InvalidInput(field="fork", reason="there is no session to fork", remedy="name the session")
+    return options
+
+
+def argv_of(run: AgentRun, options: CodexOptions) -> tuple[str, ...]:
+    """Return the command. The prompt is not in it: both protocols take it on standard input, where no limit is."""
+    program = program_of(PROGRAM, options, run.environment)
+    settings = [word for setting in _settings(run, options) for word in ("-c", setting)]
+    if options.protocol is Protocol.APP_SERVER:
+        profile = ("-p", options.profile) if options.profile else ()
+        return (*program, *profile, "app-server", *with_params(settings, options))
+    return (*program, "exec", *with_params([*_exec_flags(options), *settings], options), *_exec_what(run))
+
+
+def stdin_of(run: AgentRun, options: CodexOptions) -> bytes:
+    """Return the prompt as `codex exec` reads it."""
+    return readable(prompt_of(run, options)).encode()
+
+
+def thread_of(run: AgentRun, options: CodexOptions) -> tuple[str, dict[str, Any]]:
+    """Return the request of the app-server that begins the run: its method and parameters."""
+    params: dict[str, Any] = {
+        "cwd": run.cwd,
+        "sandbox": options.sandboxed.value,
+        "approvalPolicy": options.asking.value,
+    }
+    if model := _model(options):
+        params["model"] = model
+    if options.provider:
+        params["modelProvider"] = options.provider.value
+    if run.session_id is None:
+        return "thread/start", params
+    known = {"threadId": readable(run.session_id), "excludeTurns": True}
+    return ("thread/fork" if run.fork else "thread/resume"), {**known, **params}
+
+
+def readable(text: str) -> str:
+    """Return `text` as UTF-8 can carry it: a lone surrogate becomes a question mark."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def toml(value: Any) -> str:
+    """Return a JSON value as TOML writes it in one line (toml.io, version 1.0).
+
+    >>> toml({"args": ["a", 'b"'], "on": True})
+    '{"args" = ["a", "b\\\\""], "on" = true}'
+    """
+    match value:
+        case dict():
+            return "{" + ", ".join(f"{toml(str(name))} = {toml(one)}" for name, one in value.items()) + "}"
+        case list() | tuple():
+            return "[" + ", ".join(toml(one) for one in value) + "]"
+        case None:
+            raise InvalidInput(field="option config", reason="TOML has no null", remedy="leave the setting out")
+        case str():
+            return msgspec.json.encode(readable(value)).decode().replace("\x7f", "\\u007f")
+        case _:
+            return msgspec.json.encode(value).decode()
+
+
+def _exec_flags(options: CodexOptions) -> Iterator[str]:
+    yield from ("--json", "--skip-git-repo-check")
+    if options.yolo:
+        yield "--dangerously-bypass-approvals-and-sandbox"
+    else:
+        yield from ("--sandbox", options.sandboxed.value)
+    if options.model:
+        yield from ("--model", options.model)
+    if options.profile:
+        yield from ("--profile", options.profile)
+    if options.provider:
+        yield from ("--oss", "--local-provider", options.provider.value)
+
+
+def _exec_what(run: AgentRun) -> tuple[str, ...]:
+    """Return the subcommand; ``-`` reads the prompt from standard input, ``--`` ends the options."""
+    if run.session_id is None:
+        return ("--", "-")
+    return ("fork" if run.fork else "resume", "--", run.session_id, "-")
+
+
+def _model(options: CodexOptions) -> str | None:
+    return options.model or (_LOCAL_MODELS[options.provider] if options.provider else None)
+
+
+def _settings(run: AgentRun, options: CodexOptions) -> Iterator[str]:
+    """Yield what goes over the user's configuration, as ``key=value``; what comes later wins."""
+    if options.protocol is Protocol.EXEC and not options.yolo:
+        yield 'approval_policy="never"'
+    if options.reasoning_effort:
+        yield f"model_reasoning_effort={toml(options.reasoning_effort)}"
+    if options.reasoning_summary:
+        yield f"model_reasoning_summary={toml(options.reasoning_summary)}"
+    if options.developer_instructions:
+        yield f"developer_instructions={toml(options.developer_instructions)}"
+    if options.add_dirs:
+        yield f"sandbox_workspace_write.writable_roots={toml(options.add_dirs)}"
+    if options.network_access is not None:
+        yield f"sandbox_workspace_write.network_access={toml(options.network_access)}"
+    for server in run.tool_servers:
+        yield from _tool_server(server)
+    for key, value in options.config.items():
+        yield f"{key}={toml(value)}"
+
+
+def _tool_server(server: ToolServer) -> Iterator[str]:
+    """Yield the settings of a tool server. Codex starts it with a clean environment and the variables in `env_vars`."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", server.name):
+        reason = f"codex takes letters, digits, hyphens and underscores, and not {server.name!r}"
+        raise InvalidInput(field="tool server", reason=reason)
+    if not server.command:
+        raise InvalidInput(field="tool server", reason=f"{server.name} has no command")
+    place = f"mcp_servers.{server.name}"
+    yield f"{place}.command={toml(server.command[0])}"
+    yield f"{place}.args={toml(server.command[1:])}"
+    if server.environment:
+        yield f"{place}.env_vars={toml(server.environment)}"
+    yield f'{place}.default_tools_approval_mode="approve"'

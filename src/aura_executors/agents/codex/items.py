@@ -1,0 +1,321 @@
+"""Items of ``codex app-server``: what a thread consists of, and the entries they become. Pure.
+
+The shapes are those of ``codex app-server generate-ts`` (v2/ThreadItem), with what is not used left out.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from aura_contracts.ports.executors import (
+    Entry,
+    FileChange,
+    FileChanged,
+    Message,
+    Thinking,
+    ToolCalled,
+    ToolFinished,
+)
+from aura_executors.agents._texts import clipped, clipped_value
+from aura_executors.agents.codex.failures import forbidden
+
+OPEN_LIMIT = 1_000
+"""Calls that may be begun and not ended; beyond that the oldest is forgotten."""
+
+CHANGES_LIMIT = 1_000
+"""Files of one patch that are told of."""
+
+PATH_LIMIT = 4_096
+"""Characters of a path."""
+
+
+class _Item(msgspec.Struct, frozen=True, tag_field="type", gc=False):
+    id: str
+
+
+class UserMessage(_Item, frozen=True, tag="userMessage", gc=False):
+    pass
+
+
+class HookPrompt(_Item, frozen=True, tag="hookPrompt", gc=False):
+    pass
+
+
+class AgentMessage(_Item, frozen=True, tag="agentMessage", gc=False):
+    text: str = ""
+
+
+class FunctionCallOutput(_Item, frozen=True, tag="functionCallOutput", gc=False):
+    pass
+
+
+class Plan(_Item, frozen=True, tag="plan", gc=False):
+    text: str = ""
+
+
+class Reasoning(_Item, frozen=True, tag="reasoning"):
+    summary: list[str] = []
+    content: list[str] = []
+
+
+class CommandExecution(_Item, frozen=True, tag="commandExecution", gc=False):
+    command: str = ""
+    cwd: str | None = None
+    status: str = ""
+    aggregatedOutput: str | None = None  # noqa: N815 - codex's name
+    exitCode: int | None = None  # noqa: N815 - codex's name
+
+
+class Kind(msgspec.Struct, frozen=True, gc=False):
+    type: str = "update"
+    move_path: str | None = None
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A change of one file. `diff` is the content of an added or deleted file, and the hunks of another."""
+
+    path: str
+    kind: Kind = Kind()
+    diff: str = ""
+
+
+class FileChangeItem(_Item, frozen=True, tag="fileChange"):
+    changes: list[Change] = []
+    status: str = ""
+
+
+class CallError(msgspec.Struct, frozen=True, gc=False):
+    message: str = ""
+
+
+class McpToolCall(_Item, frozen=True, tag="mcpToolCall"):
+    server: str = ""
+    tool: str = ""
+    status: str = ""
+    arguments: Any = None
+    result: Any = None
+    error: CallError | None = None
+
+
+class DynamicToolCall(_Item, frozen=True, tag="dynamicToolCall"):
+    tool: str = ""
+    namespace: str | None = None
+    status: str = ""
+    arguments: Any = None
+
+
+class CollabAgentToolCall(_Item, frozen=True, tag="collabAgentToolCall", gc=False):
+    tool: str = ""
+    prompt: str | None = None
+    status: str = ""
+
+
+class SubAgentActivity(_Item, frozen=True, tag="subAgentActivity", gc=False):
+    pass
+
+
+class WebSearch(_Item, frozen=True, tag="webSearch", gc=False):
+    query: str | None = None
+
+
+class ImageView(_Item, frozen=True, tag="imageView", gc=False):
+    path: str = ""
+
+
+class Sleep(_Item, frozen=True, tag="sleep", gc=False):
+    pass
+
+
+class ImageGeneration(_Item, frozen=True, tag="imageGeneration", gc=False):
+    pass
+
+
+class EnteredReviewMode(_Item, frozen=True, tag="enteredReviewMode", gc=False):
+    pass
+
+
+class ExitedReviewMode(_Item, frozen=True, tag="exitedReviewMode", gc=False):
+    review: str = ""
+
+
+class ContextCompaction(_Item, frozen=True, tag="contextCompaction", gc=False):
+    pass
+
+
+AnyItem = (
+    UserMessage
+    | HookPrompt
+    | AgentMessage
+    | FunctionCallOutput
+    | Plan
+    | Reasoning
+    | CommandExecution
+    | FileChangeItem
+    | McpToolCall
+    | DynamicToolCall
+    | CollabAgentToolCall
+    | SubAgentActivity
+    | WebSearch
+    | ImageView
+    | Sleep
+    | ImageGeneration
+    | EnteredReviewMode
+    | ExitedReviewMode
+    | ContextCompaction
+)
+
+_KINDS = {"add": FileChange.ADDED, "update": FileChange.MODIFIED, "delete": FileChange.DELETED}
+
+
+class Items:
+    """Turns items that begin and end into entries, and remembers what the open ones are about."""
+
+    def __init__(self, *, sandboxed: bool) -> None:
+        self.blocked = ""
+        """What was not permitted."""
+        self._sandboxed = sandboxed
+        self._open: dict[str, AnyItem] = {}
+
+    def changes_of(self, id: str) -> Sequence[Change] | None:  # noqa: A002 - its name
+        """Return what the file change of this id would change, None if that is not known."""
+        item = self._open.get(id)
+        return item.changes if isinstance(item, FileChangeItem) else None
+
+    def changed(self, id: str, changes: list[Change]) -> None:  # noqa: A002 - its name
+        """Take in that a file change is to change something else than it began with."""
+        if isinstance(item := self._open.get(id), FileChangeItem):
+            self._open[id] = msgspec.structs.replace(item, changes=changes)
+
+    def started(self, item: AnyItem) -> Iterable[Entry]:
+        """Return the call that `item` is, if it is one and was not told yet."""
+        called = called_by(item)
+        if called is None or item.id in self._open:
+            return ()
+        if len(self._open) >= OPEN_LIMIT:
+            del self._open[next(iter(self._open))]
+        self._open[item.id] = item
+        return (called,)
+
+    def completed(self, item: AnyItem, *, own: bool) -> Iterable[Entry]:
+        """Return what has ended, or was said. What agents say to one another (not `own`) is no message to the human."""
+        match item:
+            case AgentMessage(text=text) | Plan(text=text) | ExitedReviewMode(review=text):
+                return (Message(text=clipped(text)),) if text and own else ()
+            case Reasoning(summary=summary, content=content):
+                text = "\n\n".join(summary or content)
+                return (Thinking(text=clipped(text)),) if text and own else ()
+        called = self.started(item)
+        ended = self._open.pop(item.id, None) is not None
+        return (*called, *self._ended(item)) if ended else ()
+
+    def _ended(self, item: AnyItem) -> Iterable[Entry]:
+        match item:
+            case CommandExecution(aggregatedOutput=output, exitCode=code, status=status):
+                success = status == "completed" and not code
+                refused = status == "declined" or (not success and self._sandboxed and forbidden(output or ""))
+                if refused:
+                    self.blocked = self.blocked or f"it was not permitted to run: {clipped(item.command, 500)}"
+                return (ToolFinished(call_id=item.id, success=success, output=clipped(output or ""), exit_code=code),)
+            case FileChangeItem(changes=changes, status=status):
+                if status == "declined":
+                    self.blocked = self.blocked or f"it was not permitted to change {_names(changes)}"
+                success = status == "completed"
+                changed = map(_changed, changes[:CHANGES_LIMIT], [item.id] * len(changes)) if success else ()
+                return (*changed, ToolFinished(call_id=item.id, success=success))
+            case McpToolCall(result=result, error=error, status=status):
+                output = error.message if error else text_of(result)
+                success = status == "completed" and error is None
+                return (ToolFinished(call_id=item.id, success=success, output=clipped(output)),)
+            case DynamicToolCall(status=status) | CollabAgentToolCall(status=status):
+                return (ToolFinished(call_id=item.id, success=status != "failed"),)
+            case _:
+                return (ToolFinished(call_id=item.id),)
+
+
+def called_by(item: AnyItem) -> ToolCalled | None:
+    """Return the call that an item is; None for what is none."""
+    match item:
+        case CommandExecution(command=command, cwd=cwd):
+            tool, arguments = (
+                "shell",
+                {"command": clipped(command), **({"cwd": clipped(cwd, PATH_LIMIT)} if cwd else {})},
+            )
+        case FileChangeItem(changes=changes):
+            tool, arguments = "apply_patch", {"changes": told(changes)}
+        case McpToolCall(server=server, tool=name, arguments=given):
+            tool, arguments = f"{server}.{name}", arguments_of(given)
+        case DynamicToolCall(tool=name, namespace=namespace, arguments=given):
+            tool, arguments = f"{namespace}.{name}" if namespace else name, arguments_of(given)
+        case CollabAgentToolCall(tool=name, prompt=prompt):
+            tool, arguments = f"agents.{name}", {"prompt": clipped(prompt)} if prompt else {}
+        case WebSearch(query=query):
+            tool, arguments = "web_search", {"query": clipped(query)} if query else {}
+        case ImageView(path=path):
+            tool, arguments = "view_image", {"path": clipped(path, PATH_LIMIT)}
+        case ImageGeneration():
+            tool, arguments = "image_generation", {}
+        case _:
+            return None
+    return ToolCalled(call_id=item.id, tool=clipped(tool, 500), arguments=arguments)
+
+
+def told(changes: Sequence[Change]) -> list[dict[str, Any]]:
+    """Return changes as arguments of a call: which files, and what becomes of them."""
+    return [
+        {"path": clipped(one.path, PATH_LIMIT), "kind": clipped(one.kind.type, 100)}
+        | ({"to": clipped(one.kind.move_path, PATH_LIMIT)} if one.kind.move_path else {})
+        for one in changes[:CHANGES_LIMIT]
+    ]
+
+
+def diff_of(changes: Sequence[Change]) -> str:
+    """Return changes as a unified diff, cut where it is too long to be read."""
+    return clipped("".join(map(_diff, changes[:CHANGES_LIMIT])))
+
+
+def arguments_of(given: Any) -> dict[str, Any]:
+    """Return the arguments of a tool; what is no table is put into one."""
+    if given is None:
+        return {}
+    clean = clipped_value(given)
+    return clean if isinstance(clean, dict) else {"arguments": clean}
+
+
+def text_of(result: Any) -> str:
+    """Return the texts in the result of a tool of the Model Context Protocol."""
+    content = result.get("content") if isinstance(result, dict) else None
+    if not isinstance(content, list):
+        return ""
+    texts = (part.get("text") for part in content if isinstance(part, dict))
+    return "\n".join(text for text in texts if isinstance(text, str))
+
+
+def _changed(change: Change, call_id: str) -> FileChanged:
+    kind = FileChange.RENAMED if change.kind.move_path else _KINDS.get(change.kind.type, FileChange.MODIFIED)
+    path = change.kind.move_path or change.path
+    return FileChanged(path=clipped(path, PATH_LIMIT), change=kind, call_id=call_id, diff=clipped(_diff(change)))
+
+
+def _diff(change: Change) -> str:
+    new = change.kind.move_path or change.path
+    match change.kind.type:
+        case "add":
+            return f"--- /dev/null\n+++ {new}\n{_marked(change.diff, '+')}"
+        case "delete":
+            return f"--- {change.path}\n+++ /dev/null\n{_marked(change.diff, '-')}"
+        case _:
+            end = "" if change.diff.endswith("\n") else "\n"
+            return f"--- {change.path}\n+++ {new}\n{change.diff}{end}"
+
+
+def _marked(content: str, mark: str) -> str:
+    """Return a whole file as a hunk."""
+    lines = content.splitlines()
+    old, new = ("0,0", f"1,{len(lines)}") if mark == "+" else (f"1,{len(lines)}", "0,0")
+    return "".join([f"@@ -{old} +{new} @@\n", *(f"{mark}{line}\n" for line in lines)]) if lines else ""
+
+
+def _names(changes: Sequence[Change]) -> str:
+    names = ", ".join(clipped(one.path, 200) for one in changes[:3])
+    return f"{names} and {len(changes) - 3} more" if len(changes) > 3 else names or "files"

@@ -1,0 +1,204 @@
+"""What ``codex app-server`` asks: its requests become questions to a human, and the answers become responses. Pure."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import attrs
+import msgspec
+
+from aura_contracts.fingerprint import fingerprint_of
+from aura_contracts.ports.executors import Answer, ErrorReported, PermissionRequested, PermissionWithdrawn, Send
+from aura_executors.agents._conversation import Said
+from aura_executors.agents._rpc import INVALID_PARAMS, METHOD_NOT_FOUND, Id, Peer, Request
+from aura_executors.agents._texts import clipped, clipped_value
+from aura_executors.agents.codex.command import readable
+from aura_executors.agents.codex.items import PATH_LIMIT, Change, Items, diff_of, told
+
+ANSWERS_LIMIT = 10_000
+"""Answers to questions that were not asked yet; beyond that the oldest is forgotten."""
+
+
+class _Asked(msgspec.Struct, frozen=True, kw_only=True):
+    threadId: str = ""  # noqa: N815 - codex's name
+    turnId: str | None = None  # noqa: N815 - codex's name
+    itemId: str = ""  # noqa: N815 - codex's name
+    reason: str | None = None
+
+
+class _Command(_Asked, frozen=True, kw_only=True):
+    kind: str = "command"
+    approvalId: str | None = None  # noqa: N815 - codex's name
+    command: str | None = None
+    cwd: str | None = None
+    networkApprovalContext: Any = None  # noqa: N815 - codex's name
+
+
+class _FileChange(_Asked, frozen=True, kw_only=True):
+    grantRoot: str | None = None  # noqa: N815 - codex's name
+
+
+class _More(_Asked, frozen=True, kw_only=True):
+    permissions: dict[str, Any]
+    cwd: str | None = None
+
+
+class _Elicitation(_Asked, frozen=True, kw_only=True):
+    serverName: str = ""  # noqa: N815 - codex's name
+    mode: str = ""
+    message: str = ""
+    meta: Any = msgspec.field(name="_meta", default=None)
+
+
+@attrs.frozen
+class _Open:
+    """A question that was asked: what is answered if it is granted, and if not."""
+
+    id: Id
+    granted: Any
+    denied: Any
+    thread: str
+    turn: str
+
+
+class Permissions:
+    """The questions that codex waits for answers to, and the answers that came before their questions."""
+
+    def __init__(self, peer: Peer[Any], items: Items) -> None:
+        self.blocked = ""
+        """What was denied, in words, if codex does not say so itself."""
+        self._peer = peer
+        self._items = items
+        self._open: dict[str, _Open] = {}
+        self._names: dict[Id, str] = {}
+        self._answers: dict[str, Answer] = {}
+
+    def asked(self, request: Request) -> Iterable[Said]:
+        """Take in a request of codex; one that nobody here can answer is refused, so that codex does not wait."""
+        try:
+            match request.method:
+                case "item/commandExecution/requestApproval":
+                    return self._command(request.id, _COMMAND.decode(request.params))
+                case "item/fileChange/requestApproval":
+                    return self._file_change(request.id, _FILE_CHANGE.decode(request.params))
+                case "item/permissions/requestApproval":
+                    return self._more(request.id, _MORE.decode(request.params))
+                case "mcpServer/elicitation/request":
+                    return self._elicitation(request.id, _ELICITATION.decode(request.params))
+        except msgspec.MsgspecError as error:
+            words = f"{request.method}: {error}"
+            return self._refused(request, words, INVALID_PARAMS)
+        return self._refused(request, f"this client cannot answer {request.method}", METHOD_NOT_FOUND)
+
+    def answer(self, request_id: str, answer: Answer) -> Iterable[Send]:
+        """Return the response to an open question; an answer to another one is kept until it is asked."""
+        asked = self._open.pop(request_id, None)
+        if asked is not None:
+            return self._respond(asked, answer)
+        if len(self._answers) >= ANSWERS_LIMIT:
+            del self._answers[next(iter(self._answers))]
+        self._answers[request_id] = answer
+        return ()
+
+    def resolved(self, id: Id) -> Iterable[Said]:  # noqa: A002 - its name
+        """Take in that codex does not wait any more, whether because it was answered or not."""
+        name = self._names.pop(id, None)
+        if name is None:
+            return ()
+        self._open.pop(name, None)
+        return (PermissionWithdrawn(request_id=name),)
+
+    # --- Questions
+
+    def _command(self, id: Id, asked: _Command) -> Iterable[Said]:  # noqa: A002 - its name
+        call: dict[str, Any] = {"command": asked.command, "cwd": asked.cwd}
+        if asked.networkApprovalContext is not None:
+            call["network"] = asked.networkApprovalContext
+        if asked.kind != "command":
+            call["kind"] = asked.kind
+        known = asked.command is not None and asked.kind == "command"
+        if not known and asked.networkApprovalContext is None:
+            call["item"] = asked.itemId  # what it would do is not told, so no other question is the same
+        shown = {name: clipped_value(value) for name, value in {**call, "reason": asked.reason}.items() if value}
+        return self._ask(id, asked, "shell", call, shown, {"decision": "accept"}, {"decision": "decline"})
+
+    def _file_change(self, id: Id, asked: _FileChange) -> Iterable[Said]:  # noqa: A002 - its name
+        changes: Sequence[Change] | None = self._items.changes_of(asked.itemId)
+        call: dict[str, Any] = {"changes": msgspec.to_builtins(changes), "root": asked.grantRoot}
+        if not changes:
+            call["item"] = asked.itemId
+        shown: dict[str, Any] = {"changes": told(changes or ())}
+        shown |= {"root": clipped(asked.grantRoot, PATH_LIMIT)} if asked.grantRoot else {}
+        shown |= {"reason": clipped(asked.reason)} if asked.reason else {}
+        diff = diff_of(changes) if changes else None
+        granted, denied = {"decision": "accept"}, {"decision": "decline"}
+        return self._ask(id, asked, "apply_patch", call, shown, granted, denied, diff)
+
+    def _more(self, id: Id, asked: _More) -> Iterable[Said]:  # noqa: A002 - its name
+        wanted = {name: value for name, value in asked.permissions.items() if value is not None}
+        call = {"permissions": wanted, "cwd": asked.cwd}
+        shown = {name: clipped_value(value) for name, value in {**call, "reason": asked.reason}.items() if value}
+        granted, denied = {"permissions": wanted, "scope": "turn"}, {"permissions": {}, "scope": "turn"}
+        return self._ask(id, asked, "request_permissions", call, shown, granted, denied)
+
+    def _elicitation(self, id: Id, asked: _Elicitation) -> Iterable[Said]:  # noqa: A002 - its name
+        """A question of a tool server. May a tool be called? is one; forms and addresses are for a human at a screen."""
+        declined = {"action": "decline", "content": None, "_meta": None}
+        meta = asked.meta if isinstance(asked.meta, dict) else {}
+        if meta.get("codex_approval_kind") != "mcp_tool_call":
+            words = f"the tool server {asked.serverName} asked something that was declined: {asked.message}"
+            self.blocked = self.blocked or clipped(words, 500)
+            return (ErrorReported(message=clipped(words)), Send(self._peer.respond(id, declined)))
+        call = {name: meta[name] for name in ("tool_name", "tool_title", "tool_params") if meta.get(name) is not None}
+        call = {"server": asked.serverName, "message": asked.message, **call}
+        granted = {"action": "accept", "content": {}, "_meta": None}
+        tool = f"{asked.serverName}.{meta.get('tool_name') or 'tool'}"
+        return self._ask(id, asked, tool, call, clipped_value(call), granted, declined)
+
+    def _ask(
+        self,
+        id: Id,  # noqa: A002 - its name
+        asked: _Asked,
+        tool: str,
+        call: dict[str, Any],
+        shown: dict[str, Any],
+        granted: Any,
+        denied: Any,
+        diff: str | None = None,
+    ) -> Iterable[Said]:
+        """Ask a human; `call` is what the question is about, without what differs when it is asked again."""
+        name = clipped(f"{asked.itemId or asked.turnId or asked.threadId}:{id}", 200)
+        self._names[id] = name
+        opened = _Open(id, granted, denied, asked.threadId, asked.turnId or "")
+        request = PermissionRequested(
+            request_id=name,
+            tool=clipped(tool, 500),
+            fingerprint=fingerprint_of(tool, call),
+            arguments=shown,
+            diff=diff,
+            call_id=asked.itemId,
+        )
+        if (answer := self._answers.pop(name, None)) is not None:
+            return (request, *self._respond(opened, answer))
+        self._open[name] = opened
+        return (request,)
+
+    # --- Answers
+
+    def _respond(self, asked: _Open, answer: Answer) -> Iterable[Send]:
+        """Return one thing to send: the response, and the feedback as a message to the turn, for codex takes no reason."""
+        line = self._peer.respond(asked.id, asked.granted if answer.granted else asked.denied)
+        if not answer.granted and answer.feedback and asked.turn:
+            said = {"type": "text", "text": readable(f"The user did not permit this: {answer.feedback}")}
+            steer = {"threadId": asked.thread, "expectedTurnId": asked.turn, "input": [said]}
+            line = self._peer.request("turn/steer", steer, None, id=f"feedback-{asked.id}") + line
+        return (Send(line),)
+
+    def _refused(self, request: Request, words: str, code: int) -> Iterable[Said]:
+        refusal = Send(self._peer.refuse(request.id, clipped(words, 500), code))
+        return (ErrorReported(message=clipped(f"codex asked what AURA cannot answer: {words}", 1_000)), refusal)
+
+
+_COMMAND = msgspec.json.Decoder(_Command)
+_FILE_CHANGE = msgspec.json.Decoder(_FileChange)
+_MORE = msgspec.json.Decoder(_More)
+_ELICITATION = msgspec.json.Decoder(_Elicitation)

@@ -1,0 +1,62 @@
+"""Executor `copilot`: GitHub Copilot CLI, run without a terminal.
+
+    copilot --output-format=json --session-id=ID | --resume=ID ...        # the prompt goes by standard input
+
+It writes one JSON object in a line, an event of its session with ``type`` and ``data``; the last one, ``result``, is
+its final word. How it ended is told by these and never by its exit code.
+
+======================  ================================================================================================
+success                 ``result`` with ``exitCode`` 0, and no ``abort`` before it
+failure                 ``result`` with another ``exitCode``; why says ``session.error``
+no final word           the stream ends without ``result``: a failure, whatever the exit code is
+rate limit              ``session.error`` of type ``rate_limit`` or ``quota``, or with status 429
+authentication          ``session.error`` of type ``authentication`` or ``authorization``, or with status 401 or 403;
+                        without any login no event at all, and "No authentication information found" on standard error
+refused                 ``session.error`` of type ``policy`` or ``content_filter``
+session lost            no event at all, and "No session, task, or name matched" on standard error
+interrupted             known by whoever interrupted it; by others: ``abort``, after which it says ``exitCode`` 0
+lack of permission      ``tool.execution_complete`` with the error code ``denied`` or ``rejected``; it goes on
+======================  ================================================================================================
+
+Quirks, seen in 1.0.102:
+
+- It names its session in the last event only, so AURA chooses the id, and reports it with the first event that matters.
+- The program on PATH is a launcher in Node.js: ended by a signal, it leaves the agent behind.
+- In answer to SIGINT and SIGTERM the agent stops in the middle of its work, and exits with 0.
+- A failed request (401 too) is repeated five times, which takes 16 seconds.
+- It reports no tokens, but for those of the answers where the service counts them, and no costs.
+- Without permission (options `yolo`, `allow_all_tools`, `allow_tools`) it may not write, nor run commands.
+- A tool that is left out by `excluded_tools` is not offered; what the model does then is up to it, and leaves no trace.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from aura_contracts.ports.executors import AgentRun, Availability, Capability, Executor, Launch
+from aura_executors.agents.copilot.command import PROGRAM, CopilotOptions, launch_of
+from aura_executors.agents.copilot.conversation import CopilotConversation
+
+__all__ = ["CopilotConversation", "CopilotExecutor", "CopilotOptions"]
+
+
+class CopilotExecutor(Executor):
+    """Runs the GitHub Copilot CLI."""
+
+    name = "copilot"
+    summary = "GitHub Copilot CLI"
+    capability = Capability(resume=True, tool_servers=True)
+
+    def launch(self, run: AgentRun) -> Launch:
+        return launch_of(self.name, run)
+
+    def converse(self, run: AgentRun) -> CopilotConversation:
+        return CopilotConversation(run)
+
+    def availability(self, environment: Mapping[str, str]) -> Availability:
+        """As the port says. A login that is in no variable is in the keychain of the system, where nobody looks."""
+        found = PROGRAM.availability(environment)
+        if found.logged_in is not False:
+            return found
+        login = f"{found.login}; the keychain may hold a login, and was not asked"
+        return msgspec.structs.replace(found, logged_in=None, login=login)

@@ -1,0 +1,127 @@
+"""The command of the GitHub Copilot CLI. Pure, but for the look where the program is."""
+
+from typing import Any, Literal
+
+import msgspec
+
+from aura_contracts.errors import InvalidInput
+from aura_contracts.ports.executors import AgentRun, Launch, ToolServer
+from aura_executors._options import read_options
+from aura_executors.agents._command import AgentOptions, program_of, prompt_of, require_clean, with_params
+from aura_executors.agents._finding import Program
+
+PROGRAM = Program(
+    name="copilot",
+    tested=("1.0.102",),
+    install="npm install -g @github/copilot@1.0.102",
+    package="@github/copilot@1.0.102",
+    variables=("COPILOT_GITHUB_TOKEN", "GH_TOKEN", "GITHUB_TOKEN", "COPILOT_PROVIDER_BASE_URL"),
+    log_in="run copilot login, or set COPILOT_GITHUB_TOKEN",
+)
+
+_ENVIRONMENT = {"COPILOT_AUTO_UPDATE": "false"}
+
+
+class CopilotOptions(AgentOptions, frozen=True, kw_only=True):
+    """What `copilot` can be set to. Without any permission it can only read the folder it works in."""
+
+    yolo: bool = False
+    """Use every tool, path and URL without asking."""
+    allow_all_tools: bool = False
+    allow_all_paths: bool = False
+    allow_all_urls: bool = False
+    allow_tools: tuple[str, ...] = ()
+    """What may be used without asking: ``write``, ``shell(git:*)``, ``url(github.com)``, ``SERVER(tool)``."""
+    deny_tools: tuple[str, ...] = ()
+    """What may not be used, whatever else is allowed; written likewise."""
+    allow_urls: tuple[str, ...] = ()
+    deny_urls: tuple[str, ...] = ()
+    available_tools: tuple[str, ...] = ()
+    """The only tools that the model is offered; none named: all."""
+    excluded_tools: tuple[str, ...] = ()
+    """Tools that the model is not offered."""
+    add_dirs: tuple[str, ...] = ()
+    """Further folders that it may work in."""
+    disable_mcp_servers: tuple[str, ...] = ()
+    """Servers of its settings that it is not to start."""
+    trust: bool = False
+    """Trust the folder, for this run: its skills, hooks and servers are used."""
+    no_ask_user: bool = True
+    """Do not offer it the tool for asking the human, who cannot answer."""
+    no_custom_instructions: bool = False
+    """Leave out AGENTS.md and the like."""
+    agent: str | None = None
+    """Which of its own agents is to work."""
+    mode: Literal["interactive", "plan", "autopilot"] | None = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+
+
+def launch_of(name: str, run: AgentRun) -> Launch:
+    """Return the command for `run`. Raises `InvalidInput` for options that it could not work with."""
+    options = read_options(name, run.options, CopilotOptions)
+    require_clean(options)
+    if run.fork:
+        reason = f"{name} cannot go on with a copy of a session"
+        raise InvalidInput(field="fork", reason=reason, remedy="resume the session, or begin a new one")
+    arguments = [*_arguments(run, options), *_tool_servers(run.tool_servers)]
+    return Launch(
+        argv=(*program_of(PROGRAM, options, run.environment), *with_params(arguments, options)),
+        env={**_ENVIRONMENT, **options.env},
+        stdin=prompt_of(run, options).encode("utf-8", "surrogatepass"),
+        farewell=10.0,
+    )
+
+
+def _arguments(run: AgentRun, options: CopilotOptions) -> list[str]:
+    """Return the arguments. Values are joined to their names, so that none is taken for an option."""
+    arguments = ["--output-format=json"]
+    if run.session_id is not None:
+        arguments.append(f"--resume={run.session_id}")
+    elif run.new_session_id:
+        arguments.append(f"--session-id={run.new_session_id}")
+    single = {
+        "--model": options.model,
+        "--agent": options.agent,
+        "--mode": options.mode,
+        "--reasoning-effort": options.reasoning_effort,
+    }
+    arguments += [f"{flag}={value}" for flag, value in single.items() if value is not None]
+    flags = {
+        "--allow-all": options.yolo,
+        "--allow-all-tools": options.allow_all_tools,
+        "--allow-all-paths": options.allow_all_paths,
+        "--allow-all-urls": options.allow_all_urls,
+        "--trust-folder": options.trust,
+        "--no-ask-user": options.no_ask_user,
+        "--no-custom-instructions": options.no_custom_instructions,
+    }
+    arguments += [flag for flag, wanted in flags.items() if wanted]
+    lists = {
+        "--allow-tool": options.allow_tools,
+        "--deny-tool": options.deny_tools,
+        "--allow-url": options.allow_urls,
+        "--deny-url": options.deny_urls,
+        "--available-tools": options.available_tools,
+        "--excluded-tools": options.excluded_tools,
+        "--add-dir": options.add_dirs,
+        "--disable-mcp-server": options.disable_mcp_servers,
+    }
+    return arguments + [f"{flag}={value}" for flag, values in lists.items() for value in values]
+
+
+def _tool_servers(servers: tuple[ToolServer, ...]) -> list[str]:
+    """Return how it is told of the servers, and that it may use them; variables by name, for itself to look up."""
+    if not servers:
+        return []
+    known: dict[str, Any] = {
+        server.name: {
+            "type": "local",
+            "command": server.command[0],
+            "args": list(server.command[1:]),
+            "tools": ["*"],
+            "env": {variable: f"${{{variable}}}" for variable in server.environment},
+        }
+        for server in servers
+    }
+    config = msgspec.json.encode({"mcpServers": known}).decode()
+    return [f"--additional-mcp-config={config}", *(f"--allow-tool={server.name}" for server in servers)]

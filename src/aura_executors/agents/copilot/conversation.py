@@ -1,0 +1,293 @@
+"""What the GitHub Copilot CLI writes, understood. Pure and incremental."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from aura_contracts.execution import Usage
+from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.ports.executors import (
+    TEXT_LIMIT,
+    AgentRun,
+    Entry,
+    ErrorReported,
+    FileChange,
+    FileChanged,
+    Finished,
+    Message,
+    SessionStarted,
+    Thinking,
+    ToolCalled,
+    ToolFinished,
+    UsageReported,
+    failure_of,
+)
+from aura_contracts.ports.processes import ExitCause, ProcessExit
+from aura_executors.agents._conversation import JsonLines, lost_session
+from aura_executors.agents._evidence import failure_from
+from aura_executors.agents._texts import MESSAGE_LIMIT, clipped, clipped_value
+from aura_executors.agents.copilot.events import (
+    BEFORE_SESSION,
+    DECODERS,
+    UNINTERESTING,
+    Abort,
+    CallFailure,
+    Complete,
+    Content,
+    Delta,
+    Error,
+    Event,
+    Info,
+    Reasoning,
+    Result,
+    Spoken,
+    Start,
+    Updated,
+    type_of,
+)
+
+MODELS = 100
+"""Models whose usage is counted."""
+
+OPEN_CALLS = 1_000
+"""Calls of tools that are remembered until they finish."""
+
+EDITS = 1_000
+"""Files that one call of a tool may have changed."""
+
+_CHANGES = {"create": FileChange.ADDED, "edit": FileChange.MODIFIED, "delete": FileChange.DELETED}
+
+_DENIALS = frozenset({"denied", "rejected"})
+
+_REASONS = {
+    "authentication": FailureReason.AUTHENTICATION,
+    "authorization": FailureReason.AUTHENTICATION,
+    "rate_limit": FailureReason.RATE_LIMITED,
+    "quota": FailureReason.RATE_LIMITED,
+    "policy": FailureReason.REFUSED,
+    "content_filter": FailureReason.REFUSED,
+}
+
+_LOST = "No session, task, or name matched"
+
+
+class CopilotConversation(JsonLines):
+    """One run of the GitHub Copilot CLI."""
+
+    def __init__(self, run: AgentRun) -> None:
+        super().__init__()
+        self._resumed = run.session_id
+        self._session = run.session_id or run.new_session_id
+        """The session by which it is known to be, once there is one."""
+        self._announced = False
+        self._begun = False
+        self._words: list[str] = []
+        """The message that is being said, in deltas; the whole one follows unless something comes between."""
+        self._length = 0
+        self._thought = ""
+        self._calls: dict[str, str] = {}
+        """The tools of the calls that have not finished."""
+        self._used: dict[str, int] = {}
+        """Tokens of answers by model."""
+        self._call_failure = CallFailure()
+        self._failure: Failure | None = None
+        self._aborted = ""
+        self._finished: Finished | None = None
+        self._handlers: dict[bytes, Callable[[Any], list[Entry]]] = {
+            b"assistant.message": self._message,
+            b"assistant.message_delta": self._delta,
+            b"assistant.message_start": self._message_started,
+            b"assistant.reasoning": self._reasoning,
+            b"assistant.turn_retry": self._retried,
+            b"tool.execution_start": self._called,
+            b"tool.execution_complete": self._tool_finished,
+            b"model.call_failure": self._call_failed,
+            b"session.tools_updated": self._tools_updated,
+            b"session.info": self._informed,
+            b"session.warning": self._warned,
+            b"session.error": self._failed,
+            b"abort": self._abort,
+            b"result": self._ended,
+        }
+
+    def understand(self, line: bytes) -> list[Entry] | None:
+        kind = type_of(line)
+        self._begun = True
+        if kind in UNINTERESTING:
+            return [] if self._announced or kind in BEFORE_SESSION else self._session_started("")
+        if (decoder := DECODERS.get(kind)) is None:
+            return None
+        entries = self._handlers[kind](decoder.decode(line))
+        return entries if self._announced else [*self._session_started(""), *entries]
+
+    def end(self, exit: ProcessExit) -> list[Entry]:  # noqa: A002 - the word for it
+        return [*super().end(exit), *self._said()]
+
+    def judge(self, exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
+        if exit.cause not in (ExitCause.OWN, ExitCause.FAREWELL):
+            return failure_of(exit)
+        failure = self._finished.failure if self._finished else self._unfinished(exit)
+        return failure and msgspec.structs.replace(failure, exit_code=exit.exit_code, signal=exit.signal)
+
+    def _unfinished(self, exit: ProcessExit) -> Failure:  # noqa: A002 - the word for it
+        """Return why there is no final word."""
+        words = self.errors.text
+        if not self._begun and self._resumed is not None and _LOST in words:
+            return lost_session(self._resumed, words.splitlines()[0])
+        if self._failure is not None or self._aborted:
+            return self._failure or _aborted(self._aborted)
+        if not self._begun and words:
+            return failure_from(words)
+        return failure_of(exit) or Failure(FailureReason.AGENT_ERROR, "it ended without its final word")
+
+    # --- The session
+
+    def _session_started(self, model: str) -> list[Entry]:
+        self._announced = bool(self._session)
+        return [SessionStarted(session_id=self._session, model=clipped(model, 200))] if self._session else []
+
+    def _tools_updated(self, event: Event[Updated]) -> list[Entry]:
+        return [] if self._announced else self._session_started(event.data.model)
+
+    # --- Words of the model
+
+    def _delta(self, event: Event[Delta]) -> list[Entry]:
+        text = event.data.delta_content
+        if event.data.parent_tool_call_id is None and text:
+            self._length += len(text)
+            if self._length <= TEXT_LIMIT or not self._words:
+                self._words.append(text)
+        return []
+
+    def _said(self) -> list[Entry]:
+        """Return what was said of a message that does not follow whole, because something came between."""
+        text = "".join(self._words)
+        left_out = self._length - len(text)
+        self._forget()
+        more = f"\n[... {left_out} characters left out; the output has them ...]" if left_out else ""
+        return [Message(text=clipped(text) + more)] if text.strip() else []
+
+    def _forget(self) -> None:
+        self._words.clear()
+        self._length = 0
+
+    def _message_started(self, event: Event[msgspec.Raw]) -> list[Entry]:
+        return self._said() if event.agentId is None else []
+
+    def _retried(self, event: Event[msgspec.Raw]) -> list[Entry]:
+        if event.agentId is None:
+            self._forget()
+        return []
+
+    def _message(self, event: Event[Spoken]) -> list[Entry]:
+        spoken = event.data
+        model = clipped(spoken.model, 200)
+        if spoken.output_tokens > 0 and (model in self._used or len(self._used) < MODELS):
+            self._used[model] = self._used.get(model, 0) + spoken.output_tokens
+        if event.agentId is not None or spoken.parent_tool_call_id is not None:
+            return []
+        self._forget()
+        said = [Message(text=clipped(spoken.content))] if spoken.content.strip() else []
+        return [*self._think(spoken.reasoning_text), *said]
+
+    def _reasoning(self, event: Event[Reasoning]) -> list[Entry]:
+        return self._think(event.data.content) if event.agentId is None else []
+
+    def _think(self, thought: str) -> list[Entry]:
+        """Return the thought, unless it was told just before: some models have it in an event of its own too."""
+        thought = clipped(thought)
+        if not thought.strip() or thought == self._thought:
+            return []
+        self._thought = thought
+        return [Thinking(text=thought)]
+
+    # --- Tools
+
+    def _called(self, event: Event[Start]) -> list[Entry]:
+        start = event.data
+        call_id, tool = clipped(start.tool_call_id, 200), clipped(start.tool_name, 200)
+        self._calls[call_id] = tool
+        if len(self._calls) > OPEN_CALLS:
+            del self._calls[next(iter(self._calls))]
+        arguments = clipped_value(start.arguments)
+        if not isinstance(arguments, dict):
+            arguments = {} if arguments is None else {"input": arguments}
+        return [*self._said(), ToolCalled(call_id=call_id, tool=tool, arguments=arguments)]
+
+    def _tool_finished(self, event: Event[Complete]) -> list[Entry]:
+        complete = event.data
+        call_id = clipped(complete.tool_call_id, 200)
+        tool = self._calls.pop(call_id, "a tool")
+        error, result = complete.error or Error(message=""), complete.result or Content()
+        if not complete.success and error.code in _DENIALS:
+            self.blocked = clipped(f"{tool}: {error.message}", 1_000)
+        diff = result.detailed_content.lstrip("\n")
+        alone = len(complete.file_edits) == 1 and diff.startswith("diff --git")
+        changes: list[Entry] = [
+            FileChanged(
+                path=clipped(edit.path, 4_096),
+                change=_CHANGES.get(edit.kind, FileChange.MODIFIED),
+                call_id=call_id,
+                diff=clipped(diff) if alone else None,
+            )
+            for edit in complete.file_edits[:EDITS]
+        ]
+        shell = complete.shell_execution
+        finished = ToolFinished(
+            call_id=call_id,
+            success=complete.success,
+            output=clipped(result.content or error.message),
+            exit_code=shell.exit_code if shell else None,
+        )
+        return [*changes, finished]
+
+    # --- Trouble, and the end
+
+    def _call_failed(self, event: Event[CallFailure]) -> list[Entry]:
+        message = clipped(event.data.error_message, MESSAGE_LIMIT)
+        self._call_failure = CallFailure(error_message=message, status_code=event.data.status_code)
+        return []
+
+    def _informed(self, event: Event[Info]) -> list[Entry]:
+        if event.data.info_type != "model_retry":
+            return []
+        status, message = self._call_failure.status_code, self._call_failure.error_message
+        words = [event.data.message, f"(status {status})" if status else "", message]
+        return [ErrorReported(message=clipped(" ".join(word for word in words if word)), retrying=True)]
+
+    def _warned(self, event: Event[Error]) -> list[Entry]:
+        return [ErrorReported(message=clipped(event.data.message))]
+
+    def _failed(self, event: Event[Error]) -> list[Entry]:
+        error = event.data
+        if (reason := _REASONS.get(error.error_type)) is not None:
+            self._failure = Failure(reason, clipped(error.message, MESSAGE_LIMIT))
+        else:
+            self._failure = failure_from(error.message, error.status_code)
+        return [*self._said(), ErrorReported(message=clipped(error.message))]
+
+    def _abort(self, event: Event[Abort]) -> list[Entry]:
+        if event.agentId is None:
+            self._aborted = clipped(event.data.reason, 200) or "no reason"
+        return self._said() if event.agentId is None else []
+
+    def _ended(self, result: Result) -> list[Entry]:
+        entries = self._said()
+        if result.session_id and result.session_id != self._session:
+            self._session = clipped(result.session_id, 200)
+            entries += self._session_started("")
+        entries += [
+            UsageReported(usage=Usage(output_tokens=tokens), model=model) for model, tokens in self._used.items()
+        ]
+        self._used.clear()
+        failure = _aborted(self._aborted) if self._aborted else None
+        if result.exit_code != 0:
+            message = f"it says that it ends with exit code {result.exit_code}"
+            failure = self._failure or failure or Failure(FailureReason.AGENT_ERROR, message)
+        self._finished = Finished(failure=failure)
+        return [*entries, self._finished]
+
+
+def _aborted(reason: str) -> Failure:
+    return Failure(FailureReason.AGENT_ERROR, f"it was stopped in the middle of its work: {reason}")

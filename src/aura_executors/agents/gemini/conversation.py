@@ -1,0 +1,244 @@
+"""What the Gemini CLI writes, understood. Pure and incremental."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from aura_contracts.execution import Usage
+from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.ports.executors import (
+    TEXT_LIMIT,
+    AgentRun,
+    Entry,
+    ErrorReported,
+    FileChanged,
+    Finished,
+    Message,
+    SessionStarted,
+    ToolCalled,
+    ToolFinished,
+    UsageReported,
+    failure_of,
+)
+from aura_contracts.ports.processes import ExitCause, ProcessExit
+from aura_executors.agents._conversation import JsonLines, lost_session
+from aura_executors.agents._evidence import failure_from
+from aura_executors.agents._texts import MESSAGE_LIMIT, clipped, clipped_value
+
+WRITERS = frozenset({"write_file", "replace"})
+"""Its tools that change the file they name as ``file_path``."""
+
+OPEN_CALLS = 1_000
+"""Calls of tools that are remembered until they finish."""
+
+_TOOLS = WRITERS | {"run_shell_command", "web_fetch", "google_web_search", "save_memory", "write_todos"}
+"""Its tools that need permission: one that is said not to exist was not offered, for lack of it."""
+
+_REFUSED = "response was blocked due to"
+"""Safety settings, recitation filters, other policies."""
+
+
+class _Init(msgspec.Struct, tag_field="type", tag="init", gc=False):
+    session_id: str
+    model: str = ""
+
+
+class _Message(msgspec.Struct, tag_field="type", tag="message", gc=False):
+    role: str
+    content: str = ""
+    delta: bool = False
+
+
+class _ToolUse(msgspec.Struct, tag_field="type", tag="tool_use"):
+    tool_name: str
+    tool_id: str
+    parameters: dict[str, Any] = {}
+
+
+class _Reason(msgspec.Struct, gc=False):
+    type: str = ""
+    message: str = ""
+
+
+class _ToolResult(msgspec.Struct, tag_field="type", tag="tool_result"):
+    tool_id: str
+    status: str
+    output: str | None = None
+    error: _Reason | None = None
+
+
+class _Error(msgspec.Struct, tag_field="type", tag="error", gc=False):
+    message: str
+    severity: str = "error"
+
+
+class _Tokens(msgspec.Struct, gc=False):
+    """What one model used. `input_tokens` counts cached ones, `output_tokens` no thoughts, `total_tokens` all."""
+
+    total_tokens: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached: int = 0
+
+
+class _Stats(msgspec.Struct):
+    models: dict[str, _Tokens] = {}
+
+
+class _Result(msgspec.Struct, tag_field="type", tag="result"):
+    status: str
+    error: _Reason | None = None
+    stats: _Stats | None = None
+
+
+_Event = _Init | _ToolUse | _ToolResult | _Error | _Result
+
+_DECODER = msgspec.json.Decoder(_Message | _Event)
+
+
+class GeminiConversation(JsonLines):
+    """One run of the Gemini CLI."""
+
+    def __init__(self, run: AgentRun) -> None:
+        super().__init__()
+        self._resumed = run.session_id
+        self._begun = False
+        self._words: list[str] = []
+        self._length = 0
+        self._calls: dict[str, tuple[str, str]] = {}
+        """The tool, and the file it changes, of the calls that have not finished."""
+        self._error = ""
+        self._finished: Finished | None = None
+
+    def understand(self, line: bytes) -> list[Entry]:
+        event = _DECODER.decode(line)
+        if isinstance(event, _Message):
+            return self._say(event) if event.role == "assistant" else []
+        return [*self._said(), *self._happened(event)]
+
+    def _happened(self, event: _Event) -> Iterable[Entry]:
+        match event:
+            case _Init(session_id=session_id, model=model):
+                self._begun = True
+                return [SessionStarted(session_id=clipped(session_id, 200), model=clipped(model, 200))]
+            case _ToolUse():
+                return self._called(event)
+            case _ToolResult():
+                return self._tool_finished(event)
+            case _Error(message=message, severity=severity):
+                if severity == "error":
+                    self._error = clipped(message, MESSAGE_LIMIT)
+                return [ErrorReported(message=clipped(message))]
+            case _Result():
+                return self._ended(event)
+
+    def end(self, exit: ProcessExit) -> list[Entry]:  # noqa: A002 - the word for it
+        return [*super().end(exit), *self._said()]
+
+    def judge(self, exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
+        if exit.cause not in (ExitCause.OWN, ExitCause.FAREWELL):
+            return failure_of(exit)
+        failure = self._told(exit)
+        return failure and msgspec.structs.replace(failure, exit_code=exit.exit_code, signal=exit.signal)
+
+    def _told(self, exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
+        """Return the failure that the stream tells of, and where that is silent, standard error."""
+        words = self.errors.text
+        if self._finished is not None:
+            return _with_status(self._finished.failure, words)
+        if not self._begun and self._resumed is not None and "resuming session" in words:
+            return lost_session(self._resumed, words[words.find("Error resuming session") :])
+        if not self._begun and "set an Auth method" in words:
+            return Failure(FailureReason.AUTHENTICATION, clipped(_last_lines(words), MESSAGE_LIMIT))
+        if not self._begun and words:
+            return failure_from(_last_lines(words))
+        if self._error:
+            return failure_from(self._error)
+        return failure_of(exit) or Failure(FailureReason.AGENT_ERROR, "it ended without its final word")
+
+    # --- Words of the model: deltas until something else happens
+
+    def _say(self, message: _Message) -> list[Entry]:
+        said = [] if message.delta else self._said()
+        self._length += len(message.content)
+        if message.content and (self._length <= TEXT_LIMIT or not self._words):
+            self._words.append(message.content)
+        return said if message.delta else [*said, *self._said()]
+
+    def _said(self) -> list[Entry]:
+        if not self._words:
+            return []
+        text = "".join(self._words)
+        left_out = self._length - len(text)
+        self._words.clear()
+        self._length = 0
+        more = f"\n[... {left_out} characters left out; the output has them ...]" if left_out else ""
+        return [Message(text=clipped(text) + more)] if text.strip() else []
+
+    # --- Tools
+
+    def _called(self, call: _ToolUse) -> Iterator[Entry]:
+        call_id, tool = clipped(call.tool_id, 200), clipped(call.tool_name, 200)
+        path = call.parameters.get("file_path") if tool in WRITERS else None
+        self._calls[call_id] = (tool, clipped(path, 4_096) if isinstance(path, str) else "")
+        if len(self._calls) > OPEN_CALLS:
+            del self._calls[next(iter(self._calls))]
+        yield ToolCalled(call_id=call_id, tool=tool, arguments=clipped_value(call.parameters))
+
+    def _tool_finished(self, result: _ToolResult) -> Iterator[Entry]:
+        call_id = clipped(result.tool_id, 200)
+        tool, path = self._calls.pop(call_id, ("", ""))
+        success = result.status == "success"
+        error = result.error or _Reason()
+        if not success and _is_denied(tool, error):
+            self.blocked = clipped(f"{tool or 'a tool'}: {error.message or error.type}", 1_000)
+        if success and path:
+            yield FileChanged(path=path, call_id=call_id)
+        yield ToolFinished(call_id=call_id, success=success, output=clipped(result.output or error.message))
+
+    # --- The end
+
+    def _ended(self, result: _Result) -> Iterator[Entry]:
+        for model, used in (result.stats or _Stats()).models.items():
+            usage = Usage(
+                input_tokens=max(0, used.input_tokens - used.cached),
+                output_tokens=max(used.output_tokens, used.total_tokens - used.input_tokens),
+                cache_read_tokens=used.cached,
+            )
+            if usage != Usage():
+                yield UsageReported(usage=usage, model=clipped(model, 200))
+        self._finished = Finished(failure=None if result.status == "success" else self._failure(result.error))
+        yield self._finished
+
+    def _failure(self, error: _Reason | None) -> Failure:
+        message = (error.message if error else "") or self._error or "it says that it failed, and not why"
+        failure = failure_from(message)
+        if failure.reason is FailureReason.AGENT_ERROR and _REFUSED in message:
+            return msgspec.structs.replace(failure, reason=FailureReason.REFUSED)
+        return failure
+
+
+def _is_denied(tool: str, error: _Reason) -> bool:
+    if error.type == "policy_violation" or "requires user confirmation" in error.message:
+        return True
+    return error.type == "tool_not_registered" and tool in _TOOLS
+
+
+def _with_status(failure: Failure | None, words: str) -> Failure | None:
+    """Return `failure` with the reason that standard error gives, if its own message gives none.
+
+    There a failed request is shown as an error of JavaScript: with ``status: 429`` in it.
+    """
+    if failure is None or failure.reason is not FailureReason.AGENT_ERROR or "  status: " not in words:
+        return failure
+    status = words.rsplit("  status: ", 1)[1][:3]
+    if not status.isascii() or not status.isdigit():
+        return failure
+    return msgspec.structs.replace(failure, reason=failure_from(failure.message, int(status)).reason)
+
+
+def _last_lines(words: str, count: int = 5) -> str:
+    """Return the end of standard error, without the notes about the terminal and the start."""
+    lines = [line for line in words.splitlines() if not line.startswith(("Warning:", "[STARTUP]", "Ripgrep"))]
+    return "\n".join(lines[-count:])

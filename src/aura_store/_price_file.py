@@ -1,0 +1,84 @@
+"""Price files: TOML, checked field by field, to `PriceTable`. Pure."""
+
+import tomllib
+from datetime import date
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from aura_store.prices import InvalidPrices, Price, PriceTable
+
+_Dollars = Annotated[Decimal, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
+"""For a million tokens."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Source(_Part):
+    page: str = ""
+    retrieved: date | None = None
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (self.page, f"({self.retrieved})" if self.retrieved else "")))
+
+
+class _Row(_Part):
+    since: date = Field(alias="from")
+    input: _Dollars
+    output: _Dollars
+    cache_read: _Dollars | None = None
+    cache_write: _Dollars | None = None
+    source: str = ""
+
+
+class _File(_Part):
+    sources: dict[str, _Source] = {}
+    models: dict[Annotated[str, Field(min_length=1)], Annotated[list[_Row], Field(min_length=1)]]
+
+
+def parse(data: bytes, file: str) -> PriceTable:
+    """Return what a file says. Raises `InvalidPrices`."""
+    try:
+        found = _File.model_validate(tomllib.loads(data.decode(), parse_float=Decimal))
+    except UnicodeDecodeError as error:
+        raise InvalidPrices(file=file, field="", reason=f"it is not UTF-8: {error}") from error
+    except (tomllib.TOMLDecodeError, ArithmeticError) as error:
+        raise InvalidPrices(file=file, field="", reason=f"it is not TOML: {error}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise InvalidPrices(file=file, field=_path(first["loc"]), reason=first["msg"]) from error
+    return PriceTable({name: _rows(name, rows, found, file) for name, rows in found.models.items()})
+
+
+def _rows(name: str, rows: list[_Row], found: _File, file: str) -> tuple[Price, ...]:
+    days = [row.since for row in rows]
+    for number, row in enumerate(rows):
+        if row.since in days[:number]:
+            field = _path(("models", name, number, "from"))
+            raise InvalidPrices(file=file, field=field, reason=f"there is a row from {row.since} already")
+    return tuple(sorted((_price(row, found) for row in rows), key=lambda row: row.since))
+
+
+def _price(row: _Row, found: _File) -> Price:
+    return Price(
+        since=row.since,
+        input=row.input,
+        output=row.output,
+        cache_read=row.input if row.cache_read is None else row.cache_read,
+        cache_write=row.input if row.cache_write is None else row.cache_write,
+        source=str(found.sources.get(row.source, row.source)),
+    )
+
+
+def _path(parts: tuple[int | str, ...]) -> str:
+    """Return where in the file something is: ``models."gpt-5*"[0].input``."""
+    path = ""
+    for part in parts:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        else:
+            path += "." * bool(path) + (part if part.replace("_", "").isalnum() else f'"{part}"')
+    return path

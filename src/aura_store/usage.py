@@ -1,0 +1,289 @@
+"""Usage: the tokens that runs consumed, summed exactly, and what they cost by a table of prices.
+
+    sums = await usage_of(log)                              # by replay of the log
+    sums = await models.usage()                             # the same, from the read models
+    for line in cost_of(sums, read_prices(), by=By.MODEL):
+        print(line.id, line.cost)
+
+Sums are kept by execution, session, model and day (UTC), and priced when they are asked for. As the price of a model
+depends on nothing but its name and the day, that is exact, and another table gives other costs from the same log.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import aclosing
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from math import isfinite
+from typing import Final
+
+import attrs
+
+from aura_contracts.errors import InvalidInput, require_aware
+from aura_contracts.events import EventRecord
+from aura_contracts.execution import ExecutionQueued, SessionRecorded, Usage, UsageRecorded
+from aura_contracts.ids import StreamId, parse_id
+from aura_contracts.ports import EventLog
+from aura_store.history import Moment
+from aura_store.prices import PriceTable, price
+
+TOKENS_LIMIT: Final = 2**42
+"""Tokens of a kind that one report counts for, at most: no agent has consumed more, whatever it says."""
+
+DOLLARS_LIMIT: Final = 100_000
+"""US dollars that one report counts for, at most."""
+
+NANO: Final = 1_000_000_000
+"""Parts of a dollar that costs are counted in, so that sums of them are exact."""
+
+
+# --- Sums -------------------------------------------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class UsageSum:
+    """What one execution consumed in one session, of one model, on one day (UTC)."""
+
+    day: date
+    execution_id: str
+    task_id: str
+    agent_id: str | None
+    executor: str
+    session_id: str | None
+    """The agent's own; None where it had named none by then."""
+    model: str
+    """Empty where the agent does not say."""
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    reported_nanodollars: int
+    """What the agent said that it cost, each report rounded to a billionth of a dollar."""
+    reports: int
+
+    @property
+    def reported(self) -> Decimal:
+        """US dollars that the agent said it cost."""
+        return Decimal(self.reported_nanodollars) / NANO
+
+    @property
+    def tokens(self) -> Usage:
+        """The tokens, without the cost."""
+        return Usage(self.input_tokens, self.output_tokens, self.cache_read_tokens, self.cache_write_tokens)
+
+    @property
+    def order(self) -> tuple[date, str, str, str]:
+        """What sums are sorted by."""
+        return self.day, self.execution_id, self.session_id or "", self.model
+
+
+@attrs.frozen
+class Amounts:
+    """What one report counts for: within the limits of this module, in whole numbers."""
+
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    reported_nanodollars: int
+
+
+def amounts_of(usage: Usage) -> Amounts:
+    """Return what a report counts for."""
+    cost = usage.cost if isfinite(usage.cost) else 0.0
+    return Amounts(
+        input_tokens=_limited(usage.input_tokens),
+        output_tokens=_limited(usage.output_tokens),
+        cache_read_tokens=_limited(usage.cache_read_tokens),
+        cache_write_tokens=_limited(usage.cache_write_tokens),
+        reported_nanodollars=round(max(-DOLLARS_LIMIT, min(cost, DOLLARS_LIMIT)) * NANO),
+    )
+
+
+def _limited(tokens: int) -> int:
+    return max(-TOKENS_LIMIT, min(tokens, TOKENS_LIMIT))
+
+
+def day_of(time: datetime) -> date:
+    """Return the day that a report belongs to, in UTC."""
+    return time.astimezone(UTC).date()
+
+
+# --- Replay -----------------------------------------------------------------------------------------------------------
+
+
+async def usage_of(log: EventLog, *, task: str | None = None, since: Moment | None = None) -> tuple[UsageSum, ...]:
+    """Fold a log, opened in whatever way, into sums; of one task, and what was reported since a moment, if asked.
+
+    `since` is a position, after which, or a time, from which on. Reads three types of events and writes nothing.
+    Raises `InvalidInput` for a `since` or `task` that means nothing, and what reading the log raises.
+    """
+    wanted = None if task is None else parse_id(task, "task")
+    if since is not None:
+        require_since(since)
+    fold = _Fold()
+    topics = [ExecutionQueued.topic, SessionRecorded.topic, UsageRecorded.topic]
+    async with aclosing(log.read(topics=topics)) as records:
+        async for record in records:
+            fold.apply(record, counted=since is None or _is_since(record, since))
+    return tuple(each for each in fold.sums() if wanted in (None, each.task_id))
+
+
+def require_since(since: Moment) -> None:
+    """Raise `NaiveDatetime` for a time without a zone, `InvalidInput` for a position below 0."""
+    if isinstance(since, datetime):
+        require_aware(since, "since")
+    elif since < 0:
+        raise InvalidInput(
+            field="since", reason=f"{since} is below 0", remedy="positions count from 1; 0 is before all"
+        )
+
+
+def _is_since(record: EventRecord, since: Moment) -> bool:
+    return record.time >= since if isinstance(since, datetime) else record.position > since
+
+
+class _Fold:
+    def __init__(self) -> None:
+        self._runs: dict[StreamId, tuple[ExecutionQueued, str | None]] = {}
+        self._sums: dict[tuple[date, StreamId, str | None, str], list[int]] = {}
+
+    def apply(self, record: EventRecord, *, counted: bool) -> None:
+        """Fold one more event."""
+        event, stream = record.event, record.stream_id
+        if isinstance(event, ExecutionQueued):
+            self._runs[stream] = (event, event.session_id)
+        elif isinstance(event, SessionRecorded):
+            self._runs[stream] = (self._runs[stream][0], event.session_id)
+        elif isinstance(event, UsageRecorded) and counted:
+            key = (day_of(record.time), stream, self._runs[stream][1], event.model)
+            amounts = attrs.astuple(amounts_of(event.usage))
+            before = self._sums.get(key, (0,) * (len(amounts) + 1))
+            self._sums[key] = [one + other for one, other in zip(before, (*amounts, 1), strict=True)]
+
+    def sums(self) -> list[UsageSum]:
+        """Return what there is so far."""
+        return sorted((self._sum(*key, *numbers) for key, numbers in self._sums.items()), key=lambda each: each.order)
+
+    def _sum(self, day: date, stream: StreamId, session: str | None, model: str, *numbers: int) -> UsageSum:
+        queued = self._runs[stream][0]
+        *tokens, nanodollars, reports = numbers
+        return UsageSum(
+            day=day,
+            execution_id=stream,
+            task_id=queued.task_id,
+            agent_id=queued.agent_id,
+            executor=queued.executor,
+            session_id=session,
+            model=model,
+            input_tokens=tokens[0],
+            output_tokens=tokens[1],
+            cache_read_tokens=tokens[2],
+            cache_write_tokens=tokens[3],
+            reported_nanodollars=nanodollars,
+            reports=reports,
+        )
+
+
+# --- Costs ------------------------------------------------------------------------------------------------------------
+
+
+class By(StrEnum):
+    """What costs are added up by."""
+
+    RUN = "run"
+    SESSION = "session"
+    TASK = "task"
+    AGENT = "agent"
+    """The agent of the pool; runs without one by their executor."""
+    MODEL = "model"
+    DAY = "day"
+
+
+@attrs.frozen(kw_only=True)
+class UsageCost:
+    """What everything with the same `id` consumed and cost, in US dollars."""
+
+    id: str
+    """Of the run, session, task or agent; the model; the day. Empty where the agent named no session, or no model."""
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    cost: Decimal
+    """By the table of prices; what has no price there is in it as the agent reported it."""
+    reported: Decimal
+    """What agents said that it cost, priced or not. Many say nothing."""
+    unpriced: tuple[str, ...]
+    """Models in it whose tokens have no price; an empty name for one that the agent did not name."""
+    models: tuple[str, ...]
+    executors: tuple[str, ...]
+    task_ids: tuple[str, ...]
+    first_day: date
+    last_day: date
+    reports: int
+
+
+_KEYS: Final[dict[By, Callable[[UsageSum], str]]] = {
+    By.RUN: lambda each: each.execution_id,
+    By.SESSION: lambda each: each.session_id or "",
+    By.TASK: lambda each: each.task_id,
+    By.AGENT: lambda each: each.agent_id or each.executor,
+    By.MODEL: lambda each: each.model,
+    By.DAY: lambda each: each.day.isoformat(),
+}
+
+
+def cost_of(sums: Iterable[UsageSum], prices: PriceTable, *, by: By = By.TASK) -> tuple[UsageCost, ...]:
+    """Price `sums` and add them up, in the order of their first day. Pure: another table, other costs."""
+    priced = _priced(sorted(sums, key=lambda each: each.order), prices)
+    groups: dict[str, list[_Priced]] = {}
+    for each in priced:
+        groups.setdefault(_KEYS[by](each.sum), []).append(each)
+    return tuple(_added_up(key, group) for key, group in groups.items())
+
+
+@attrs.frozen
+class _Priced:
+    sum: UsageSum
+    cost: Decimal
+    known: bool
+
+
+def _priced(sums: Sequence[UsageSum], prices: PriceTable) -> list[_Priced]:
+    """Price each sum.
+
+    A report of a cost alone, without model and tokens, is what some agents say of a whole run at its end. It is its
+    cost only where no tokens of the run have a price: they would be paid twice.
+    """
+    found = [(each, price(each.tokens, each.model, each.day, prices)) for each in sums]
+    paid = {each.execution_id for each, cost in found if cost is not None and each.tokens != Usage()}
+    return [_with_cost(each, cost, paid=each.execution_id in paid) for each, cost in found]
+
+
+def _with_cost(each: UsageSum, cost: Decimal | None, *, paid: bool) -> _Priced:
+    if cost is not None:
+        return _Priced(each, cost, known=True)
+    if each.tokens == Usage() and not each.model:
+        return _Priced(each, Decimal(0) if paid else each.reported, known=True)
+    return _Priced(each, each.reported, known=False)
+
+
+def _added_up(key: str, group: Sequence[_Priced]) -> UsageCost:
+    sums = [each.sum for each in group]
+    return UsageCost(
+        id=key,
+        input_tokens=sum(each.input_tokens for each in sums),
+        output_tokens=sum(each.output_tokens for each in sums),
+        cache_read_tokens=sum(each.cache_read_tokens for each in sums),
+        cache_write_tokens=sum(each.cache_write_tokens for each in sums),
+        cost=sum((each.cost for each in group), Decimal(0)),
+        reported=sum((each.reported for each in sums), Decimal(0)),
+        unpriced=tuple(sorted({each.sum.model for each in group if not each.known})),
+        models=tuple(sorted({each.model for each in sums if each.model})),
+        executors=tuple(sorted({each.executor for each in sums})),
+        task_ids=tuple(sorted({each.task_id for each in sums})),
+        first_day=min(each.day for each in sums),
+        last_day=max(each.day for each in sums),
+        reports=sum(each.reports for each in sums),
+    )
