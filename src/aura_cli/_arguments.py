@@ -24,6 +24,7 @@ COMMANDS = {
     "executors": "the adapters, whether their agents are installed, what they can do",
     "session": "sessions of agents that can be gone on with",
     "mcp": "the tools that an agent has to act on its own task: a server of the Model Context Protocol on stdio",
+    "usage": "tokens that agents consumed and what they cost, by run, session, task, agent, model or day",
     "events": "list the log, or follow it",
     "replay": "the state of everything, or of one task, by folding its events; now, then, and what changed",
     "audit": "prove that the log is as it was written; record and export the proof",

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aura_cli._settings import PATIENCE, Settings
@@ -16,10 +17,13 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def engine_of(settings: Settings, *, make: bool = False, store: str | None = None) -> AsyncIterator["Engine"]:
+async def engine_of(
+    settings: Settings, *, make: bool = False, store: str | None = None, place: str = "."
+) -> AsyncIterator["Engine"]:
     """Open an engine that drives only what it is told to. With `make` a store that is not there is made.
 
-    Raises `StoreMisconfigured` for one that is not there otherwise.
+    The profiles of the project count that `place` is in. Raises `StoreMisconfigured` for a store that is not there
+    otherwise.
     """
     url = store or settings.store
     if make:
@@ -30,6 +34,7 @@ async def engine_of(settings: Settings, *, make: bool = False, store: str | None
     async with open_engine(
         url,
         home=settings.home,
+        project=project_of(place),
         grace=settings.grace,
         drive_all=False,
         machine=machine,
@@ -49,6 +54,17 @@ async def desk_of(settings: Settings, *, make: bool = False) -> AsyncIterator["D
     machine = Machine(environment=settings.environment)
     async with open_log(settings.store, clock=machine.clock, outage_timeout=PATIENCE, **settings.codec) as log:
         yield desk_on(log, clock=machine.clock, ids=machine.ids)
+
+
+def project_of(path: str) -> Path | None:
+    """Return the nearest folder, from `path` up to the top of its repository, that has settings of a project."""
+    place = Path(path).absolute()
+    for folder in (place, *place.parents):
+        if (folder / ".aura").is_dir():
+            return folder
+        if (folder / ".git").exists():
+            return None
+    return None
 
 
 def make_room(store: str) -> None:

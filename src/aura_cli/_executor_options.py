@@ -21,13 +21,10 @@ def add_executor_options(parser: ArgumentParser) -> None:
     group.add_argument("--append-prompt", metavar="TEXT", help="put behind every prompt")
     group.add_argument("--model", metavar="NAME")
     group.add_argument("--openai-endpoint", metavar="URL")
-    for name, help_ in (
-        ("--yolo", "have it ask for nothing"),
-        ("--force", None),
-        ("--trust", None),
-        ("--allow-all-tools", None),
-    ):
-        group.add_argument(name, action="store_true", help=help_)
+    group.add_argument("--yolo", action="store_true", help="have it ask for nothing")
+    group.add_argument("--force", "-f", action="store_true")
+    group.add_argument("--trust", action="store_true")
+    group.add_argument("--allow-all-tools", action="store_true")
     group.add_argument(
         "--executor-path",
         metavar="NAME=PATH",
@@ -37,6 +34,20 @@ def add_executor_options(parser: ArgumentParser) -> None:
         help="where the program of an executor is; repeatable",
     )
     add_option(group)
+
+
+def add_permissions(parser: ArgumentParser) -> None:
+    """Declare which tool calls need no human."""
+    group = parser.add_argument_group("tools that the agent asks for")
+    for name, help_ in (("--allow", "allow without asking"), ("--deny", "refuse without asking; goes first")):
+        group.add_argument(
+            name, metavar="RULE", action="append", default=[], help=f'{help_}: "Read", "Bash(npm test)"; repeatable'
+        )
+
+
+def add_own_tools(parser: ArgumentParser) -> None:
+    """Declare whether the agent gets AURA's own tools."""
+    parser.add_argument("--mcp", action="store_true", help="give it AURA's own tools, see aura mcp")
 
 
 def add_option(parser: "ArgumentParser | _Group") -> None:

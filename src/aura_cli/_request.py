@@ -40,7 +40,12 @@ def request_of(arguments: Namespace, prompt: str) -> RunRequest:
         timeout=arguments.timeout,
         idle_timeout=arguments.idle_timeout,
         retry=RetryPolicy(max_attempts=arguments.attempts),
+        variant=arguments.variant,
         session_id=arguments.session,
+        fork=arguments.fork and not arguments.resume_latest,
+        allow=arguments.allow,
+        deny=arguments.deny,
+        tools=arguments.mcp,
         variables=dict(arguments.var),
     )
     return attrs.evolve(request, context={"run": {"digest": _digest(request), "cwd": cwd}})

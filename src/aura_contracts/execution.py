@@ -107,6 +107,8 @@ class RunPlan(msgspec.Struct, frozen=True, gc=False):
     merge_style: MergeStyle = MergeStyle.MERGE
     permissions: PermissionRules = PermissionRules()
     """Which tool calls need no human."""
+    tools: bool = False
+    """Whether the agent gets AURA's own tools, to act on its task (`aura_engine.tools`)."""
     fork: bool = False
     """Go on with a copy of the session, and leave the one that is named as it is."""
 

@@ -9,15 +9,16 @@ import platform
 import sys
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from aura_contracts import __version__
-from aura_contracts.actors import human
+from aura_contracts.actors import actor_name, human
 from aura_contracts.ids import IdFactory, WorkerId
 from aura_contracts.lease import RETURN_GRACE, WorkerIdentity
 from aura_contracts.ports import Clock, EventLog
@@ -25,11 +26,15 @@ from aura_contracts.ports.executors import Executor
 from aura_engine.commands import Desk
 from aura_engine.engine import Engine, alone
 from aura_engine.machine import Machine
+from aura_engine.profiles import Profiles, load_profiles
 from aura_engine.runtime.context import Runtime, reviewers_of
 from aura_engine.runtime.gateway import Gateway
 from aura_engine.runtime.prompts import Prompts
 from aura_engine.runtime.slots import Slots
-from aura_engine.worker import Worker
+from aura_engine.scope import TaskScope, token_for
+from aura_engine.secret import secret_of
+from aura_engine.tools import Tools, tools_for
+from aura_engine.worker import ToolsOf, Worker
 from aura_executors import SupervisedRunner
 from aura_executors.registry import ExecutorRegistry
 from aura_git import choose_git
@@ -37,7 +42,7 @@ from aura_store import open_log
 from aura_store._open import Compression
 from aura_store.locks import locks_for
 from aura_store.repository import Repository
-from aura_worker_protocol import Role
+from aura_worker_protocol import Role, Transport
 from aura_worker_protocol.memory import memory_pair
 from aura_worker_protocol.peer import Peer
 from aura_workspace import LocalWorkspaces
@@ -72,6 +77,7 @@ async def open_engine(
     user: str | None = None,
     home: Path | str | None = None,
     executors: Sequence[Executor] = (),
+    project: Path | str | None = None,
     executions: int | None = None,
     executions_of: Mapping[str, int] | None = None,
     grace: float = RETURN_GRACE,
@@ -85,8 +91,9 @@ async def open_engine(
 
     `user` is the name in which things are done (default: AURA_USER, or the login). `home` is where worktrees and the
     spools of processes are kept (default: AURA_HOME, or the platform's folder). `executors` are added to the installed
-    ones. `executions` limits how many work at once, `executions_of` the same for each executor by name. `grace` is for
-    how many seconds agents run on when this process dies, before they are ended. With `drive_all` (the default) tasks
+    ones. `project` is a folder whose ``.aura/profiles.toml`` counts, see `aura_engine.profiles`. `executions` limits
+    how many work at once, `executions_of` the same for each executor by name. `grace` is for how many seconds agents
+    run on when this process dies, before they are ended. With `drive_all` (the default) tasks
     that an earlier engine left unfinished are gone on with at once; without it only what this engine is told to.
 
     Leaving it stops driving: what runs goes on under its supervisor for `grace` seconds, for the next engine to find.
@@ -99,27 +106,36 @@ async def open_engine(
     ) as log:
         desk = desk_on(log, clock=machine.clock, ids=machine.ids)
         locks = locks_for(url)
-        gateway = Gateway(desk=desk, engine_id=machine.ids(), reviewers=reviewers_of)
+        acting = human(user) if user else machine.user
+        nobody_else = (actor_name(acting),)
+        gateway = Gateway(desk=desk, engine_id=machine.ids(), reviewers=lambda task: reviewers_of(task) or nobody_else)
         runtime = Runtime(
             desk=desk,
             gateway=gateway,
             prompts=Prompts(desk),
             slots=Slots(executions, executions_of or {}),
+            profiles=await anyio.to_thread.run_sync(_profiles, folder, project),
             random=machine.random,
             grace=grace,
         )
-        engine = Engine(runtime, locks, human(user) if user else machine.user, drive_all=drive_all)
+        engine = Engine(runtime, locks, acting, drive_all=drive_all)
         try:
-            async with _serving(engine, gateway, folder, executors, machine):
+            store = {"store": url, "encryption_key": encryption_key, "compression": compression}
+            worker = partial(_local_worker, folder, executors, machine, _tools_of(folder, **store))
+            async with _serving(engine, gateway, worker):
                 yield engine
         finally:
             with anyio.CancelScope(shield=True):
                 await locks.aclose()
 
 
+def _profiles(home: Path, project: Path | str | None) -> Profiles:
+    return load_profiles(home / "profiles.toml", None if project is None else Path(project) / ".aura/profiles.toml")
+
+
 @asynccontextmanager
 async def _serving(
-    engine: Engine, gateway: Gateway, home: Path, executors: Sequence[Executor], machine: Machine
+    engine: Engine, gateway: Gateway, local_worker: Callable[[Transport], AbstractAsyncContextManager[Worker]]
 ) -> AsyncIterator[None]:
     """Run worker and engine, each at its end of a connection, while the body runs.
 
@@ -130,7 +146,7 @@ async def _serving(
     peer = Peer(ours, Role.ENGINE, gateway.handlers)
     raised: Exception | None = None
     try:
-        async with _local_worker(home, executors, machine, theirs) as worker, anyio.create_task_group() as group:
+        async with local_worker(theirs) as worker, anyio.create_task_group() as group:
             group.start_soon(gateway.serve, peer)
             group.start_soon(worker.run)
             await peer.wait_ready()
@@ -149,7 +165,7 @@ async def _serving(
 
 @asynccontextmanager
 async def _local_worker(
-    home: Path, executors: Sequence[Executor], machine: Machine, transport: Any
+    home: Path, executors: Sequence[Executor], machine: Machine, tools_of: ToolsOf, transport: Transport
 ) -> AsyncIterator[Worker]:
     environment = machine.environment
     git = choose_git(environment.get("PATH"), environment=environment)
@@ -162,9 +178,20 @@ async def _local_worker(
             runner=runner,
             executors=ExecutorRegistry(executors),
             environment=environment,
+            tools_of=tools_of,
             transport=transport,
             version=__version__,
         )
+
+
+def _tools_of(home: Path, **store: Any) -> ToolsOf:
+    """Return what makes AURA's own tools for an agent: a process on the same store, with a token of this home."""
+
+    def tools_of(scope: TaskScope) -> Tools:
+        token = token_for(secret_of(home), scope)
+        return tools_for(token, python=sys.executable, home=home, folder=Path.cwd(), **store)
+
+    return tools_of
 
 
 def _instance(home: Path) -> str:

@@ -8,6 +8,7 @@ import attrs
 from aura_contracts.environment import require_no_secrets
 from aura_contracts.errors import InvalidInput
 from aura_contracts.execution import OUTPUT_LIMIT, RunPlan, Script, Shell
+from aura_contracts.permission import PermissionRules, is_rule
 from aura_contracts.task import ApprovalMode, Priority, RetryPolicy
 
 TITLE_LENGTH = 72
@@ -29,6 +30,14 @@ def _script(value: str | Script | None) -> Script | None:
 def _texts(_: Any, field: "attrs.Attribute[Any]", value: Sequence[str]) -> None:
     if isinstance(value, str) or not all(isinstance(one, str) for one in value):
         raise InvalidInput(field=field.name, reason=f"{value!r} is no list of texts", remedy="put it in a list")
+
+
+def _rules(_: Any, field: "attrs.Attribute[Any]", value: Sequence[str]) -> None:
+    _texts(_, field, value)
+    for rule in value:
+        if not is_rule(rule):
+            remedy = "write the name of a tool, or Tool(what it is used on)"
+            raise InvalidInput(field=field.name, reason=f"{rule!r} is no rule", remedy=remedy)
 
 
 def _mode(value: str) -> ApprovalMode:
@@ -83,8 +92,18 @@ class RunRequest:
     output_limit: int = attrs.field(default=OUTPUT_LIMIT, validator=_bytes)
     """Bytes that each process may write before it is ended."""
     retry: RetryPolicy = attrs.field(factory=RetryPolicy)
+    variant: str | None = None
+    """A named set of the executor's options, see `aura_engine.profiles`."""
     session_id: str | None = None
     """The agent's session to go on with."""
+    fork: bool = False
+    """Go on with a copy of that session, and leave it as it is."""
+    allow: Sequence[str] = attrs.field(default=(), validator=_rules)
+    """Tool calls that need no human: rules such as ``Bash(npm test)``, see `aura_contracts.permission`."""
+    tools: bool = False
+    """Give the agent AURA's own tools: to report, to ask, to create subtasks; see `aura_engine.tools`."""
+    deny: Sequence[str] = attrs.field(default=(), validator=_rules)
+    """Tool calls that are refused without asking; they go before what is allowed."""
     variables: dict[str, str] = attrs.field(factory=dict)
     """For prompt templates."""
     priority: Priority = attrs.field(default=Priority.MEDIUM, converter=Priority)
@@ -96,6 +115,8 @@ class RunRequest:
         require_no_secrets(self.options)
         require_no_secrets(self.variables, "variables")
         require_no_secrets(self.context, "context")
+        if self.fork and self.session_id is None:
+            raise InvalidInput(field="fork", reason="there is no session to copy", remedy="name a session_id")
 
     @property
     def plan(self) -> RunPlan:
@@ -108,6 +129,9 @@ class RunRequest:
             timeout=self.timeout,
             idle_timeout=self.idle_timeout,
             output_limit=self.output_limit,
+            permissions=PermissionRules(allow=tuple(self.allow), deny=tuple(self.deny)),
+            fork=self.fork,
+            tools=self.tools,
         )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import attrs
+import msgspec
 
 from aura_contracts.actors import Actor
 from aura_contracts.actors import agent as agent_actor
@@ -134,7 +135,7 @@ class Tasks:
             await unit.handle(workspace.workspace_id, workspace)
         name = "plan" if request.approval in (ApprovalMode.PLAN, ApprovalMode.BOTH) else "coding"
         prompt = await self._runtime.prompts.make(name, task, request.variables)
-        return await self._queue(unit, task, agent, prompt, request.plan, request.session_id)
+        return await self._queue(unit, task, agent, prompt, request.plan, request.session_id, request.variant)
 
     async def assign(
         self,
@@ -332,21 +333,30 @@ class Tasks:
         return await self._runtime.prompts.make(name, view.task, plan.variables)
 
     async def _queue(
-        self, unit: Unit, task: Task, agent: Agent, prompt: str, plan: RunPlan, session_id: str | None
+        self,
+        unit: Unit,
+        task: Task,
+        agent: Agent,
+        prompt: str,
+        plan: RunPlan,
+        session_id: str | None,
+        variant: str | None = None,
     ) -> Task:
+        variant = variant or agent.variant or None
+        options = self._runtime.profiles.options(agent.executor, variant, {**agent.options, **plan.options})
         execution_id = ExecutionId(self._runtime.desk.ids())
         queued = QueueExecution(
             execution_id=execution_id,
             task_id=TaskId(task.id),
             executor=agent.executor,
             prompt=prompt,
-            variant=agent.variant or None,
+            variant=variant,
             agent_id=AgentId(agent.id),
             agent_type=agent.type,
             workspace_id=workspace_of(TaskId(task.id)),
             session_id=session_id,
             retry=task.retry,
-            plan=plan,
+            plan=msgspec.structs.replace(plan, options=options),
         )
         await unit.handle(execution_id, queued)
         started: Task = await unit.acting_as(ENGINE).handle(task.id, StartExecution(execution_id=execution_id))

@@ -59,6 +59,7 @@ from aura_contracts.ports.executors import (
     Finished,
     Launch,
     Send,
+    ToolFinished,
     Unknown,
     failure_of,
 )
@@ -185,6 +186,8 @@ class ScriptedConversation(Conversation):
                 self._failure = failure
             case ErrorReported(message=message):
                 self._last_error = message
+            case ToolFinished(success=False, output=output):
+                self.blocked = output
             case _:
                 pass
 

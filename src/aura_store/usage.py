@@ -264,9 +264,9 @@ def _priced(sums: Sequence[UsageSum], prices: PriceTable) -> list[_Priced]:
 def _with_cost(each: UsageSum, cost: Decimal | None, *, paid: bool) -> _Priced:
     if cost is not None:
         return _Priced(each, cost, known=True)
-    if each.tokens == Usage() and not each.model:
-        return _Priced(each, Decimal(0) if paid else each.reported, known=True)
-    return _Priced(each, each.reported, known=False)
+    if each.tokens != Usage():
+        return _Priced(each, each.reported, known=False)
+    return _Priced(each, Decimal(0) if paid and not each.model else each.reported, known=True)
 
 
 def _added_up(key: str, group: Sequence[_Priced]) -> UsageCost:

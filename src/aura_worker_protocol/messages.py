@@ -21,7 +21,7 @@ import msgspec
 
 from aura_contracts.execution import Outcome, RunPlan, Script, SupervisedProcess
 from aura_contracts.failures import Failure
-from aura_contracts.ids import ExecutionId, WorkerId, WorkspaceId
+from aura_contracts.ids import ExecutionId, TaskId, WorkerId, WorkspaceId
 from aura_contracts.lease import HEARTBEAT_INTERVAL, WorkerIdentity
 from aura_contracts.output import Chunk
 from aura_contracts.ports.executors import Answer, AnyEntry, Availability, Capability
@@ -234,6 +234,8 @@ class AgentWork(msgspec.Struct, frozen=True, kw_only=True):
     session_id: str | None = None
     fork: bool = False
     """Go on with a copy of that session."""
+    task_id: TaskId | None = None
+    """The task that the agent may act on, if it is to have AURA's own tools."""
 
 
 class ProcessStarted(Result, frozen=True, kw_only=True):

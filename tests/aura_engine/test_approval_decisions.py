@@ -164,6 +164,31 @@ def test_a_tool_call_carries_what_would_be_run():
     assert tool_call().state.tool_call == CALL
 
 
+def test_an_agent_asks_in_the_middle_of_its_work():
+    asked = Story(kind=ApprovalKind.QUESTION, execution_id=EXECUTION_ID, proposed_solution="May I?", deadline=None)
+    assert (asked.state.kind, asked.state.requested_by) == ("question", AGENT)
+    with pytest.raises(ActorNotAllowed):
+        asked.do(AGENT, Approve())
+    with refused("remember"):
+        asked.do(ALICE, Approve(remember=Remember.TASK))
+    asked.do(ALICE, Approve(feedback="On a copy"))
+    assert (asked.state.granted, asked.state.feedback) == (True, "On a copy")
+
+
+@pytest.mark.parametrize(
+    ("rule", "request_"),
+    [
+        ("subject", {"task_id": None}),
+        ("proposal", {"proposed_solution": " "}),
+        ("tool_call", {"tool_call": CALL}),
+        ("reviewers", {"reviewers": ()}),
+    ],
+)
+def test_a_question_has_words_and_somebody_to_answer_it(rule, request_):
+    with refused(rule):
+        Story(kind=ApprovalKind.QUESTION, **request_)
+
+
 def test_an_approval_is_requested_once_and_must_exist():
     with pytest.raises(AggregateExists):
         Story().do(AGENT, RequestApproval(approval_id=APPROVAL_ID, kind=ApprovalKind.PLAN, reviewers=("alice",)))

@@ -10,38 +10,13 @@ from aura_contracts.errors import InvalidInput
 from aura_contracts.execution import ExecutionStatus
 from aura_contracts.failures import FailureReason
 from aura_contracts.output import OutputRecorded, OutputSource
-from aura_contracts.task import ApprovalMode, RetryPolicy, TaskStatus
+from aura_contracts.task import ApprovalMode, TaskStatus
 from aura_contracts.workspace import WorkspaceStatus
 from aura_engine.bootstrap import open_engine
-from repositories import branches, content, git, make_repository, worktrees
+from engines import AT_ONCE, scripted, write
+from repositories import branches, content, git, worktrees
 
 pytestmark = pytest.mark.anyio
-
-ONCE = RetryPolicy(max_attempts=1)
-AT_ONCE = RetryPolicy(base_delay=0.01, max_delay=0.01)
-
-
-@pytest.fixture
-def repository(tmp_path):
-    return make_repository(tmp_path / "app", {"README": "hello\n", "a.txt": "one\ntwo\nthree\n"})
-
-
-@pytest.fixture
-def opened(tmp_path):
-    """Opens engines on one log, with one home."""
-
-    def open_one(**options):
-        return open_engine(f"sqlite:///{tmp_path / 'aura.db'}", home=tmp_path / "home", user="alice", **options)
-
-    return open_one
-
-
-def scripted(*rounds):
-    return {"executor": "scripted", "options": {"rounds": [list(steps) for steps in rounds]}}
-
-
-def write(path, text):
-    return {"write": {"path": path, "text": text}}
 
 
 async def output_of(engine, task_id):

@@ -105,6 +105,8 @@ async def test_a_question_survives_and_is_answered_afterwards(site, who, number)
     kill(site, process, who)
     if "aura" in who:
         process = site.run()
+        with anyio.fail_after(PATIENCE):
+            await until(lambda: "going on with task" in site.said)
     if who != "aura":
         assert await asked(site, number=2) == approval, "the same call is the same question"
     site.aura("approval", "approve", approval)
@@ -135,7 +137,7 @@ async def test_a_refusal_survives_too(site):
     process = site.run()
     approval = await asked(site)
     kill(site, process, "aura+supervisor+agent")
-    site.aura("approval", "reject", approval, "--feedback", "Not this file.")
+    site.aura("approval", "reject", approval, "--feedback", "Not this file.", code=1)
     await check(site, granted=False)
     told = {one["token"]: one["granted"] for one in actions(await site.records(), "permission_answered")}
     assert list(told.values())[-1:] == [False], "and the agent was told"

@@ -11,40 +11,15 @@ from aura_contracts.errors import AggregateNotFound, AuraError, EngineClosed, In
 from aura_contracts.execution import ActionLogged, ExecutionStatus, Usage
 from aura_contracts.failures import FailureReason
 from aura_contracts.ports.executors import Conversation, Executor, Launch, Message, UsageReported
-from aura_contracts.task import RetryPolicy, TaskStatus
+from aura_contracts.task import TaskStatus
 from aura_contracts.workspace import WorkspaceStatus
-from aura_engine.bootstrap import open_engine
 from aura_engine.runtime import driver
+from engines import AT_ONCE, ONCE, scripted, write
 from repositories import content, git, make_repository
 
 pytestmark = pytest.mark.anyio
 
-AT_ONCE = RetryPolicy(base_delay=0.01, max_delay=0.01)
-ONCE = RetryPolicy(max_attempts=1)
 NOBODY = "0192f0c1-2d3e-7abc-8def-0123456789ab"
-
-
-@pytest.fixture
-def repository(tmp_path):
-    return make_repository(tmp_path / "app", {"README": "hello\n", "a.txt": "one\ntwo\nthree\n"})
-
-
-@pytest.fixture
-def opened(tmp_path):
-    """Opens engines on one log, with one home."""
-
-    def open_one(**options):
-        return open_engine(f"sqlite:///{tmp_path / 'aura.db'}", home=tmp_path / "home", user="alice", **options)
-
-    return open_one
-
-
-def scripted(*rounds):
-    return {"executor": "scripted", "options": {"rounds": [list(steps) for steps in rounds]}}
-
-
-def write(path, text):
-    return {"write": {"path": path, "text": text}}
 
 
 async def settled(engine, task_id, seconds=20):

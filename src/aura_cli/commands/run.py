@@ -4,6 +4,7 @@ from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
 from aura_cli._arguments import finish, number, pair, seconds, truth
+from aura_cli._executor_options import add_executor_options, add_own_tools, add_permissions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +33,7 @@ def configure(parser: ArgumentParser) -> None:
     """Declare the arguments."""
     parser.epilog = _EPILOG
     parser.add_argument("--executor", metavar="NAME", required=True, help="who does it; see aura executors")
+    parser.add_argument("--variant", metavar="NAME", help="a named set of its options, see profiles.toml")
     parser.add_argument("--prompt", metavar="TEXT", required=True, help="what is to be done; - reads it from stdin")
     _add_place(parser)
     _add_agent(parser)
@@ -59,36 +61,13 @@ def _add_place(parser: ArgumentParser) -> None:
 
 
 def _add_agent(parser: ArgumentParser) -> None:
-    group = parser.add_argument_group("the agent", "given to the executor, which refuses what it does not know")
+    group = parser.add_argument_group("the session")
     group.add_argument("--session", metavar="ID", help="the agent's session to go on with")
     group.add_argument("--resume-latest", action="store_true", help="go on with the newest session of this executor")
-    group.add_argument("--base-command", metavar="CMD", help="the program to run")
-    group.add_argument(
-        "--param", metavar="ARG", action="append", default=[], help="an argument of it; may begin with -; repeatable"
-    )
-    group.add_argument("--append-prompt", metavar="TEXT", help="put behind every prompt")
-    group.add_argument("--model", metavar="NAME")
-    group.add_argument("--openai-endpoint", metavar="URL")
-    group.add_argument("--yolo", action="store_true", help="have it ask for nothing")
-    group.add_argument("--force", "-f", action="store_true")
-    group.add_argument("--trust", action="store_true")
-    group.add_argument("--allow-all-tools", action="store_true")
-    group.add_argument(
-        "--executor-path",
-        metavar="NAME=PATH",
-        action="append",
-        default=[],
-        type=pair,
-        help="where the program of an executor is; repeatable",
-    )
-    group.add_argument(
-        "--option",
-        metavar="KEY=VALUE",
-        action="append",
-        default=[],
-        type=pair,
-        help="any other option of the executor, as JSON or text; repeatable",
-    )
+    group.add_argument("--fork", action="store_true", help="go on with a copy of the session, and leave it as it is")
+    add_executor_options(parser)
+    add_permissions(parser)
+    add_own_tools(parser)
 
 
 def _add_way(parser: ArgumentParser) -> None:
@@ -136,9 +115,9 @@ async def _run(arguments: Namespace, request: "RunRequest", settings: "Settings"
     from aura_cli._following import beginning_of, follow, manner_of
     from aura_contracts.ids import TaskId
 
-    async with engine_of(settings, make=True) as engine:
+    async with engine_of(settings, make=True, place=arguments.cwd) as engine:
         if arguments.resume_latest and request.session_id is None:
-            request = await _resuming(engine, request)
+            request = await _resuming(engine, request, fork=arguments.fork)
         begin = since = await engine.log.head()
         task_id = None if arguments.fresh else await _cut_off(engine, request)
         preface = ""
@@ -188,7 +167,7 @@ async def _cut_off(engine: "Engine", request: "RunRequest") -> "TaskId | None":
     return None
 
 
-async def _resuming(engine: "Engine", request: "RunRequest") -> "RunRequest":
+async def _resuming(engine: "Engine", request: "RunRequest", *, fork: bool) -> "RunRequest":
     """Return the request with the newest session of its executor on the same files. Raises `NoSession`."""
     import attrs
 
@@ -204,7 +183,7 @@ async def _resuming(engine: "Engine", request: "RunRequest") -> "RunRequest":
                 *([workspace.root] * workspace.in_place),
             ]
             if any(_is_in(path, places) for path in request.repositories):
-                return attrs.evolve(request, session_id=execution.session_id)
+                return attrs.evolve(request, session_id=execution.session_id, fork=fork)
     raise NoSession(executor=request.executor, place=", ".join(request.repositories))
 
 

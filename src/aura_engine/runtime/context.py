@@ -9,6 +9,7 @@ from aura_contracts.ids import WorkspaceId
 from aura_contracts.lease import RETURN_GRACE
 from aura_contracts.task import RetryPolicy, Task
 from aura_engine.commands import Desk
+from aura_engine.profiles import Profiles
 from aura_engine.runtime.gateway import Gateway
 from aura_engine.runtime.prompts import Prompts
 from aura_engine.runtime.slots import Slots
@@ -24,6 +25,7 @@ class Runtime:
     gateway: Gateway
     prompts: Prompts
     slots: Slots
+    profiles: Profiles
     random: Callable[[], float]
     """From 0 up to 1; for the jitter of delays."""
     grace: float = RETURN_GRACE

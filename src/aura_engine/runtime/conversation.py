@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator
 
 from aura_contracts.events import Event
-from aura_contracts.execution import ActionLogged, Execution, ExecutionQueued, FollowUpRequested
+from aura_contracts.execution import ActionLogged, Execution, ExecutionQueued, FollowUpRequested, LogAction
 from aura_contracts.ids import ExecutionId, TaskId
 from aura_contracts.task import ExecutionStarted
-from aura_engine.runtime.context import Runtime
+from aura_engine.runtime.context import ENGINE, Runtime
 from aura_engine.runtime.views import View
 
 HISTORY_LIMIT = 40_000
@@ -24,7 +24,11 @@ async def prompt_of(runtime: Runtime, view: View) -> str:
         return execution.prompt
     history = _newest(await _history(runtime, TaskId(view.task.id), execution))
     variables = execution.plan.variables
-    return await runtime.prompts.make("replay", view.task, variables, history=history, prompt=execution.prompt)
+    prompt = await runtime.prompts.make("replay", view.task, variables, history=history, prompt=execution.prompt)
+    about = {"session_id": execution.dropped_session_id, "attempt": execution.attempt, "prompt": prompt}
+    told = LogAction(epoch=execution.epoch, action="replayed", success=True, result=about)
+    await runtime.desk.handle(ENGINE, execution.id, told)
+    return prompt
 
 
 async def _history(runtime: Runtime, task_id: TaskId, current: Execution) -> list[str]:

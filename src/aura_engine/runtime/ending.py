@@ -27,6 +27,7 @@ from aura_contracts.workspace import (
 from aura_engine.commands import Unit
 from aura_engine.runtime.context import ENGINE, Runtime
 from aura_engine.runtime.inquiries import withdraw_inquiries
+from aura_engine.runtime.questions import withdraw_all
 from aura_engine.runtime.stages import save
 from aura_engine.runtime.steps import UNMERGED
 from aura_engine.runtime.views import View, spec_of
@@ -107,6 +108,7 @@ async def release(runtime: Runtime, view: View) -> None:
                 if approval is not None and approval.status is ApprovalStatus.PENDING:
                     await unit.handle(approval.id, WithdrawApproval(reason=f"the task is {view.task.status}"))
             await withdraw_inquiries(unit, TaskId(view.task.id), f"the task is {view.task.status}")
+            await withdraw_all(unit, TaskId(view.task.id), f"the task is {view.task.status}")
             if view.agent is not None and view.agent.current_task_id == view.task.id:
                 outcome = _OUTCOMES.get(view.task.status, Outcome.CANCELLED)
                 await unit.handle(view.agent.id, ReleaseAgent(task_id=TaskId(view.task.id), outcome=outcome))
@@ -141,8 +143,10 @@ async def record_failure(runtime: Runtime, view: View) -> None:
     if failure.reason is FailureReason.WORKER_LOST and working:
         delay = runtime.delay(task.retry, task.attempts_failed + 1)
         await runtime.desk.handle(ENGINE, task.id, RecordAttemptFailure(failure=failure, delay=delay))
-    else:
-        await runtime.desk.handle(ENGINE, task.id, FailTask(failure=failure))
+        return
+    async with runtime.desk.unit(ENGINE) as unit:
+        await unit.handle(task.id, FailTask(failure=failure))
+        await withdraw_all(unit, TaskId(task.id), "the task has failed")
 
 
 async def run_again(runtime: Runtime, view: View) -> None:

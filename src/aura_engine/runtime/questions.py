@@ -130,6 +130,14 @@ async def withdraw(unit: Unit, execution: Execution, token: str, request_id: str
                 await unit.acting_as(_ENGINE).handle(approval.id, WithdrawApproval(reason=reason))
 
 
+async def withdraw_all(unit: Unit, task_id: TaskId, reason: str) -> None:
+    """Take back all that agents asked about a task that is over, and nobody has answered."""
+    for question in await questions_of_task(unit.desk, task_id):
+        approval: Approval = await unit.look(APPROVAL, question.approval_id)
+        if approval.status is ApprovalStatus.PENDING:
+            await unit.acting_as(_ENGINE).handle(approval.id, WithdrawApproval(reason=reason))
+
+
 async def _asked_before(
     unit: Unit, asked: Sequence[Question], token: str, entry: PermissionRequested
 ) -> Approval | None:

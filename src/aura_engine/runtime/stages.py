@@ -177,6 +177,7 @@ async def run_agent(runtime: Runtime, view: View) -> None:
         options=view.agent.options if view.agent is not None else {},
         session_id=execution.session_id,
         fork=execution.fork,
+        task_id=execution.task_id if execution.plan.tools else None,
     )
     finished = await run_process(runtime, view, agent=work)
     if finished is None:

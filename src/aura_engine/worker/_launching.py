@@ -10,8 +10,10 @@ from msgspec.structs import replace
 from aura_contracts.environment import merged
 from aura_contracts.errors import InvalidInput
 from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.ports.executors import AgentRun, Conversation, Executor, Launch, failure_of
+from aura_contracts.ports.executors import AgentRun, Conversation, Executor, Launch, ToolServer, failure_of
 from aura_contracts.ports.processes import ProcessExit, ProcessSpec
+from aura_engine.scope import TaskScope
+from aura_engine.tools import TOKEN, Tools
 from aura_engine.worker._scripts import script_command
 from aura_worker_protocol.messages import AgentWork, ExecutorInfo, StartProcess
 
@@ -25,7 +27,7 @@ WORKSPACE = "AURA_WORKSPACE"
 
 _NOT_INHERITED = frozenset(
     {
-        *(PROMPT, EXECUTION, STAGE, WORKSPACE),  # of a run that this one was started in
+        *(PROMPT, EXECUTION, STAGE, WORKSPACE, TOKEN),  # of a run that this one was started in
         *("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_CONFIG", "GIT_CONFIG_COUNT"),
         *("GIT_CONFIG_PARAMETERS", "GIT_DIR", "GIT_GRAFT_FILE", "GIT_IMPLICIT_WORK_TREE", "GIT_INDEX_FILE"),
         *("GIT_INTERNAL_SUPER_PREFIX", "GIT_NO_REPLACE_OBJECTS", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX"),
@@ -61,7 +63,13 @@ class Assignment:
     judge: Callable[[ProcessExit], Failure | None]
 
 
-def assignment_of(request: StartProcess, executors: Executors, environment: Mapping[str, str]) -> Assignment:
+ToolsOf = Callable[[TaskScope], Tools]
+"""Returns AURA's own tools for an agent that may act on one task."""
+
+
+def assignment_of(
+    request: StartProcess, executors: Executors, environment: Mapping[str, str], tools_of: ToolsOf
+) -> Assignment:
     """Return what `request` asks for, on a worker with this `environment`.
 
     Raises `InvalidInput` for a script or options that make no sense, `UnknownExecutor`.
@@ -71,18 +79,28 @@ def assignment_of(request: StartProcess, executors: Executors, environment: Mapp
     env = {name: value for name, value in environment.items() if name not in _NOT_INHERITED}
     env |= {EXECUTION: request.execution_id, STAGE: request.stage, WORKSPACE: request.directory}
     if request.agent is not None:
-        return _agent(request, request.agent, executors.get(request.agent.executor), env)
+        return _agent(request, request.agent, executors.get(request.agent.executor), env, tools_of)
     assert request.script is not None
     launch = Launch(argv=script_command(request.script))
     return Assignment(_spec(request, launch, env), launch, Conversation(), _script_failure)
 
 
-def _agent(request: StartProcess, work: AgentWork, executor: Executor, env: dict[str, str]) -> Assignment:
+def _agent(
+    request: StartProcess, work: AgentWork, executor: Executor, env: dict[str, str], tools_of: ToolsOf
+) -> Assignment:
     if (
         len(PROMPT) + 1 + len(work.prompt.encode("utf-8", "surrogatepass")) <= VARIABLE_LIMIT
         and "\0" not in work.prompt
     ):
         env[PROMPT] = work.prompt  # what cannot be a variable goes the executor's own way, or is refused by it
+    servers: tuple[ToolServer, ...] = ()
+    if work.task_id is not None:
+        if not executor.capability.tool_servers:
+            reason = f"executor {executor.name} cannot be given tools"
+            raise InvalidInput(field="tools", reason=reason, remedy="run it without them, or use another executor")
+        tools = tools_of(TaskScope(task_id=work.task_id, execution_id=request.execution_id))
+        env |= tools.environment
+        servers = (tools.server,)
     run = AgentRun(
         prompt=work.prompt,
         cwd=request.directory,
@@ -91,6 +109,7 @@ def _agent(request: StartProcess, work: AgentWork, executor: Executor, env: dict
         fork=work.fork and work.session_id is not None,
         new_session_id=str(uuid5(UUID(request.execution_id), request.token)),
         environment=env,
+        tool_servers=servers,
     )
     launch = executor.launch(run)
     conversation = executor.converse(run)

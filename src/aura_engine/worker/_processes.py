@@ -16,7 +16,7 @@ from anyio.abc import TaskGroup
 from aura_contracts.errors import AuraError, ProcessError, ProcessGone, RuleViolated, WorkerUnavailable
 from aura_contracts.ports.executors import Launch
 from aura_contracts.ports.processes import OutputBatch, ProcessRunner, RunningProcess
-from aura_engine.worker._launching import Executors, assignment_of
+from aura_engine.worker._launching import Executors, ToolsOf, assignment_of
 from aura_engine.worker._pump import Pump
 from aura_engine.worker._turns import Turns
 from aura_engine.worker._understanding import Understanding
@@ -67,7 +67,10 @@ class _Line:
 class Processes:
     """Carries out `process.*`."""
 
-    def __init__(self, runner: ProcessRunner, executors: Executors, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, runner: ProcessRunner, executors: Executors, environment: Mapping[str, str], tools_of: ToolsOf
+    ) -> None:
+        self._tools_of = tools_of
         self._runner = runner
         self._executors = executors
         self._environment = environment
@@ -170,7 +173,7 @@ class Processes:
     # --- Pumps --------------------------------------------------------------------------------------------------------
 
     async def _begin(self, request: StartProcess) -> _Known:
-        assignment = assignment_of(request, self._executors, self._environment)
+        assignment = assignment_of(request, self._executors, self._environment, self._tools_of)
         running = await self._runner.start(assignment.spec)
         recorded = request.next_record - 1
         understanding = Understanding(assignment.conversation, assignment.judge, running.first_record - 1, recorded)

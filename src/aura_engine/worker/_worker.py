@@ -20,7 +20,7 @@ from aura_contracts.ids import WorkerId
 from aura_contracts.lease import WorkerIdentity
 from aura_contracts.ports.processes import ProcessRunner
 from aura_contracts.ports.workspaces import Workspaces
-from aura_engine.worker._launching import Executors
+from aura_engine.worker._launching import Executors, ToolsOf
 from aura_engine.worker._processes import Processes
 from aura_engine.worker._workspaces import WorkspaceService
 from aura_worker_protocol import PROTOCOL_VERSION, Handler, Peer, Request, Role, Transport
@@ -51,7 +51,8 @@ from aura_worker_protocol.messages import (
 
 
 class Worker:
-    """One worker. `environment` is what processes inherit; `runner` has been entered by the caller.
+    """One worker. `environment` is what processes inherit; `runner` has been entered by the caller; `tools_of` makes
+    AURA's own tools for agents that are to have them.
 
     `executors` and `workspaces` are called in threads where they block. Runs on asyncio and on trio.
     """
@@ -65,6 +66,7 @@ class Worker:
         runner: ProcessRunner,
         executors: Executors,
         environment: Mapping[str, str],
+        tools_of: ToolsOf,
         transport: Transport,
         version: str,
     ) -> None:
@@ -75,7 +77,7 @@ class Worker:
         self._version = version
         self._environment = environment
         self._workspaces = WorkspaceService(workspaces)
-        self._processes = Processes(runner, executors, environment)
+        self._processes = Processes(runner, executors, environment, tools_of)
 
     async def run(self, transport: Transport | None = None) -> None:
         """Serve one connection until it closes: over the transport given before, or over this one, to connect again.

@@ -8,9 +8,9 @@
         case Request(id=id, method=method, params=params): yield Send(peer.respond(id, {...}))
         case Notification(method=method, params=params): ...
 
-Parameters and results stay raw (`msgspec.Raw`) until whoever knows their type decodes them. `method_of` tells the method
-of most messages without decoding anything, so that what nobody wants is skipped at the cost of a comparison, and what
-is wanted is decoded once, as a `Call` of its type.
+Parameters and results stay raw (`msgspec.Raw`) until whoever knows their type decodes them. `method_of` tells the
+method of most messages without decoding anything, so that what nobody wants is skipped at the cost of a comparison, and
+what is wanted is decoded once, as a `Call` of its type.
 """
 
 from collections.abc import Callable

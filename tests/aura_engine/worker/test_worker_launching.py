@@ -4,7 +4,7 @@ import shutil
 import subprocess
 
 import pytest
-from worker_stage import EXECUTION, StagedExecutors, agent, script
+from worker_stage import EXECUTION, StagedExecutors, agent, script, tools_of
 
 from aura_contracts.errors import InvalidInput, UnknownExecutor
 from aura_contracts.execution import RunPlan, Script, Shell
@@ -38,7 +38,7 @@ class Recorder(Executor):
 
 
 def spec_of(request, executor=None):
-    return assignment_of(request, StagedExecutors({"recorder": executor or Recorder()}), ENVIRONMENT).spec
+    return assignment_of(request, StagedExecutors({"recorder": executor or Recorder()}), ENVIRONMENT, tools_of).spec
 
 
 def run_script(text, shell, tmp_path):
@@ -161,6 +161,6 @@ def test_what_is_to_be_run_must_be_said_once():
     ],
 )
 def test_a_script_is_judged_by_how_it_ended(given, reason):
-    judge = assignment_of(script(), StagedExecutors(), {}).judge
+    judge = assignment_of(script(), StagedExecutors(), {}, tools_of).judge
     failure = judge(ProcessExit(**{"token": "t", "cause": ExitCause.OWN, **given}))
     assert (failure and failure.reason) == reason

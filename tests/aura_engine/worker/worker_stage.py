@@ -7,6 +7,7 @@ real processes are in `test_worker_for_real.py`.
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import UUID, uuid5
 
 import anyio
@@ -33,6 +34,8 @@ from aura_contracts.ports.processes import (
     ProcessSpec,
     RunningProcess,
 )
+from aura_engine.scope import TaskScope
+from aura_engine.tools import Tools, tools_for
 from aura_engine.worker import Worker
 from aura_worker_protocol import Peer, Role, Transport, memory_pair
 from aura_worker_protocol.messages import (
@@ -142,6 +145,13 @@ class StagedProcess(RunningProcess):
             await self._news.wait()
         await anyio.lowlevel.checkpoint()
         return self.exit
+
+
+def tools_of(scope: TaskScope) -> Tools:
+    """Return AURA's own tools as an engine on a file would."""
+    return tools_for(
+        f"for {scope.task_id}", python="python", store="sqlite:////aura.db", home=Path("/"), folder=Path("/")
+    )
 
 
 class StagedRunner(ProcessRunner):
@@ -312,6 +322,7 @@ class Stage:
             runner=self.runner,
             executors=self.executors,
             environment=self.environment,
+            tools_of=tools_of,
             transport=Nowhere(),
             version="1",
         )

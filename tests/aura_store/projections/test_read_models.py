@@ -419,7 +419,7 @@ async def test_what_changed_between_two_moments(log):
     found = await diff_read_models(log, 1, end)
     assert (found.before, found.after) == (1, end)
     reported = ("execution_logs", "usage")
-        kinds = {(each.table, each.id): each.kind for each in found.differences if each.table not in reported}
+    kinds = {(each.table, each.id): each.kind for each in found.differences if each.table not in reported}
     assert kinds == {
         ("tasks", an_id(0)): "changed",
         ("agents", an_id(1)): "added",

@@ -1,6 +1,6 @@
 """Edits: what a tool call would change, and what it changed, as a unified diff. Pure and bounded."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from difflib import unified_diff
 from typing import Any
 
@@ -30,8 +30,8 @@ def diff_of(arguments: Mapping[str, Any]) -> str | None:
     changes = [(old, new) for old, new in _changes(arguments) if isinstance(old, str) and isinstance(new, str)]
     if not changes:
         return None
-    lines = [line for old, new in changes for line in _compared(old, new)]
-    return clipped("\n".join((f"--- {path}", f"+++ {path}", *lines)), DIFF_LIMIT)
+    compared = "\n".join(_compared(old, new) for old, new in changes)
+    return clipped(f"--- {path}\n+++ {path}\n{compared}", DIFF_LIMIT)
 
 
 def changed(edited: Edited, path: str, call_id: str) -> FileChanged:
@@ -59,9 +59,9 @@ def _changes(arguments: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
                 yield edit.get("old_string"), edit.get("new_string")
 
 
-def _compared(old: str, new: str) -> Iterable[str]:
+def _compared(old: str, new: str) -> str:
     before, after = old[:_TEXT_LIMIT].splitlines(), new[:_TEXT_LIMIT].splitlines()
     if before and len(before) + len(after) <= COMPARED_LIMIT:
-        return list(unified_diff(before, after, lineterm=""))[2:]
+        return "\n".join(list(unified_diff(before, after, lineterm=""))[2:])
     position = f"@@ -{min(1, len(before))},{len(before)} +{min(1, len(after))},{len(after)} @@"
-    return [position, *(f"-{line}" for line in before), *(f"+{line}" for line in after)]
+    return "\n".join([position, *(f"-{line}" for line in before), *(f"+{line}" for line in after)])

@@ -1,13 +1,13 @@
 """Permissions: the questions of an agent that speaks Claude Code's control protocol, and their answers. Pure.
 
-    agent                                       AURA
-    control_request can_use_tool         ->
-                                         <-     control_response allow, with the input    or deny, with a message
-    control_cancel_request               ->     (the agent does not wait any more)
+agent                                       AURA
+control_request can_use_tool         ->
+                                     <-     control_response allow, with the input    or deny, with a message
+control_cancel_request               ->     (the agent does not wait any more)
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -25,17 +25,27 @@ DENIED = "This was not permitted."
 """What the agent is told when nobody said why; it must be told something."""
 
 
+class _Open(NamedTuple):
+    given: bytes
+    """The input as it was written."""
+    call_id: str
+    tool: str
+
+
 class Permissions:
     """The open questions of one run. Each is answered once, with the input that the agent asked for, byte by byte."""
 
     def __init__(self) -> None:
-        self._open: dict[str, tuple[bytes, str]] = {}
-        """By request id: the input as it was written, and the id of the call."""
+        self.denied = ""
+        """What was not permitted, in words; empty: nothing."""
+        self._open: dict[str, _Open] = {}
         self._early: dict[str, Answer] = {}
         """Answers to what was not asked yet: AURA was restarted, and is told again what the agent wrote."""
 
     def asked(self, line: ControlRequest) -> Iterable[Said]:
         """Take in a request of the agent. What is no question about a tool is refused, so that it does not wait."""
+        if clipped(line.request_id, 1_000) != line.request_id:
+            return [_reply(line.request_id, error="request_id is no name")]
         request = read(CAN_USE_TOOL, line.request)
         if request is None or request.subtype != "can_use_tool":
             what = request.subtype if request is not None else "this"
@@ -50,8 +60,10 @@ class Permissions:
         if request_id not in self._open:
             self._early[request_id] = answer
             return ()
-        given, _ = self._open.pop(request_id)
-        return [_decision(request_id, answer, given)]
+        question = self._open.pop(request_id)
+        if not answer.granted:
+            self.denied = f"it was not permitted to use {question.tool}"
+        return [_decision(request_id, answer, question.given)]
 
     def withdrawn(self, request_id: str) -> Iterable[Said]:
         """Take in that the agent does not wait for an answer any more."""
@@ -60,21 +72,21 @@ class Permissions:
 
     def settled(self, call_id: str) -> None:
         """Take in that a call came to its end: nobody waits for a question about it."""
-        for request_id in [one for one, (_, call) in self._open.items() if call == call_id]:
+        for request_id in [one for one, question in self._open.items() if question.call_id == call_id]:
             del self._open[request_id]
 
     def _question(self, request_id: str, request: CanUseTool, arguments: Mapping[str, Any]) -> Iterable[Said]:
-        call_id = request.tool_use_id or ""
+        call_id = clipped(request.tool_use_id or "", 1_000)
         if request_id not in self._open and len(self._open) >= OPEN_LIMIT:
             return [_decision(request_id, Answer(granted=False, feedback="Too many questions are open."), b"{}")]
-        self._open[request_id] = (bytes(request.input), call_id)
-        diff = diff_of(arguments)
+        tool = clipped(request.tool_name, 1_000)
+        self._open[request_id] = _Open(bytes(request.input), call_id, tool)
         entry = PermissionRequested(
             request_id=request_id,
-            tool=clipped(request.tool_name, 1_000),
+            tool=tool,
             fingerprint=fingerprint_of(request.tool_name, arguments),
             arguments=clipped_value(dict(arguments)),
-            diff=diff,
+            diff=diff_of(arguments),
             call_id=call_id,
         )
         early = self._early.pop(request_id, None)

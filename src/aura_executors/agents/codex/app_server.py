@@ -54,9 +54,7 @@ from aura_executors.agents.codex.items import (
     UserMessage,
 )
 from aura_executors.agents.codex.permissions import Permissions
-
-THREADS_LIMIT = 1_000
-"""Threads whose tokens are counted."""
+from aura_executors.agents.codex.tokens import Consumption, TokenUsage
 
 Then = Callable[[msgspec.Raw, RpcError | None], Iterable[Said]]
 
@@ -126,20 +124,8 @@ class _PlanOf(msgspec.Struct, frozen=True):
     threadId: str = ""  # noqa: N815 - codex's name
 
 
-class Tokens(msgspec.Struct, frozen=True, gc=False):
-    inputTokens: int = 0  # noqa: N815 - codex's name
-    cachedInputTokens: int = 0  # noqa: N815 - codex's name
-    cacheWriteInputTokens: int = 0  # noqa: N815 - codex's name
-    outputTokens: int = 0  # noqa: N815 - codex's name
-
-
-class _TokenUsage(msgspec.Struct, frozen=True):
-    total: Tokens
-    last: Tokens = Tokens()
-
-
 class _Used(msgspec.Struct, frozen=True):
-    tokenUsage: _TokenUsage  # noqa: N815 - codex's name
+    tokenUsage: TokenUsage  # noqa: N815 - codex's name
     threadId: str = ""  # noqa: N815 - codex's name
     turnId: str = ""  # noqa: N815 - codex's name
 
@@ -171,24 +157,30 @@ _DECODERS: dict[bytes, msgspec.json.Decoder[Any]] = {
     b"model/rerouted": msgspec.json.Decoder(Call[_Rerouted]),
 }
 _SKIPPED = frozenset(
-    {
-        b"item/agentMessage/delta",
-        b"item/commandExecution/outputDelta",
-        b"item/commandExecution/terminalInteraction",
-        b"item/fileChange/outputDelta",
-        b"item/mcpToolCall/progress",
-        b"item/plan/delta",
-        b"item/reasoning/summaryPartAdded",
-        b"item/reasoning/summaryTextDelta",
-        b"item/reasoning/textDelta",
-        b"item/autoApprovalReview/started",
-        b"item/autoApprovalReview/completed",
-    }
+    b"""
+    account/gatewayOAuth/changed account/login/completed account/rateLimits/updated account/updated
+    app/list/updated autoApprovalReview/strictReviewRequired command/exec/outputDelta deprecationNotice
+    externalAgentConfig/import/completed externalAgentConfig/import/progress fs/changed
+    fuzzyFileSearch/sessionCompleted fuzzyFileSearch/sessionUpdated hook/completed hook/started
+    item/agentMessage/delta item/autoApprovalReview/completed item/autoApprovalReview/started
+    item/commandExecution/outputDelta item/commandExecution/terminalInteraction item/fileChange/outputDelta
+    item/mcpToolCall/progress item/plan/delta item/reasoning/summaryPartAdded item/reasoning/summaryTextDelta
+    item/reasoning/textDelta mcpServer/event/stream/notification mcpServer/oauthLogin/completed
+    mcpServer/startupStatus/updated model/safetyBuffering/updated model/verification
+    modelProvider/authRecoveryCompleted modelProvider/authRecoveryStarted process/exited process/outputDelta
+    project/changed rawResponse/completed rawResponseItem/completed remoteControl/status/changed skills/changed
+    thread/archived thread/attachment/updated thread/closed thread/compacted thread/deleted
+    thread/environment/connected thread/environment/disconnected thread/goal/cleared thread/goal/updated
+    thread/name/updated thread/prediction/updated thread/project/updated thread/queue/changed
+    thread/readState/changed thread/realtime/closed thread/realtime/error thread/realtime/item/completed
+    thread/realtime/item/started thread/realtime/item/transcript/delta thread/realtime/itemAdded
+    thread/realtime/outputAudio/delta thread/realtime/sdp thread/realtime/started
+    thread/realtime/transcript/delta thread/realtime/transcript/done thread/reverted thread/section/changed
+    thread/settings/updated thread/started thread/status/changed thread/unarchived turn/diff/updated
+    turn/moderationMetadata windows/worldWritableWarning windowsSandbox/setupCompleted
+    """.split()
 )
-"""Parts of what `item/completed` has as a whole. Other notifications of these families are not known."""
-
-_FAMILIES = (b"item/", b"turn/")
-"""Where something that is not known may matter; of the other families, only what is wanted is looked at."""
+"""Notifications of version 0.169 (ServerNotification of ``codex app-server generate-ts``) that make no entries."""
 
 _WORDS = (UserMessage, HookPrompt, AgentMessage, Plan, Reasoning)
 """Items that are no calls."""
@@ -214,8 +206,7 @@ class AppServerConversation(JsonLines):
         """Whether the last answer of the model called no tool that was told of; if another follows, it did call one."""
         self._busy = False
         """Whether codex told of a tool since then."""
-        self._totals: dict[str, Tokens] = {}
-        self._used = Usage()
+        self._consumption = Consumption()
         self._unseen = ""
         self._finished: Finished | None = None
         hello = {"clientInfo": {"name": "aura", "title": "AURA", "version": "1"}, "capabilities": None}
@@ -276,7 +267,7 @@ class AppServerConversation(JsonLines):
 
     # --- Replies and requests
 
-    def _other(self, line: bytes) -> Iterable[Said] | None:
+    def _other(self, line: bytes) -> Iterable[Said] | None:  # noqa: PLR0911 - one for each kind of message
         message = self._peer.read(line)
         match message:
             case Reply(then=None, error=None):
@@ -292,8 +283,7 @@ class AppServerConversation(JsonLines):
         method = message.method.encode("utf-8", "replace")
         if method in _DECODERS:  # its method does not stand at the beginning
             return self._handlers[method](_DECODERS[method].decode(line).params)
-        known = method in _SKIPPED or method == b"turn/diff/updated" or method == b"turn/moderationMetadata"
-        return () if known or not method.startswith(_FAMILIES) else None
+        return () if method in _SKIPPED else None
 
     def _initialized(self, result: msgspec.Raw, error: RpcError | None) -> Iterable[Said]:
         if error is not None:
@@ -309,7 +299,7 @@ class AppServerConversation(JsonLines):
         reply = _THREAD.decode(result)
         self._thread, self._model = reply.thread.id, clipped(reply.model, 500) or self._model
         if self._run.session_id is None:
-            self._totals[self._thread] = Tokens()
+            self._consumption.begin(self._thread)
         params = {"threadId": self._thread, "input": [{"type": "text", "text": self._prompt, "text_elements": []}]}
         begin = Send(self._peer.request("turn/start", params, self._begun))
         return (SessionStarted(session_id=clipped(self._thread, 200), model=self._model), begin)
@@ -389,23 +379,8 @@ class AppServerConversation(JsonLines):
     # --- Tokens
 
     def _tokens(self, told: _Used) -> Iterable[Said]:
-        """Count what was consumed since the last time.
-
-        A thread that is gone on with begins by telling what was consumed before, under the id of an old turn.
-        """
-        usage, thread = told.tokenUsage, told.threadId
-        before = self._totals.get(thread)
-        if before is None and thread == self._thread and told.turnId != self._turn:
-            self._totals[thread] = usage.total
-            return ()
-        if before is None and thread == self._thread:
-            consumed = _difference(usage.last, Tokens())
-        else:
-            consumed = _difference(usage.total, before or Tokens())
-        if before is not None or len(self._totals) < THREADS_LIMIT:
-            self._totals[thread] = usage.total
-            self._used += consumed
-        if thread == self._thread and consumed != Usage():
+        answered = self._consumption.take(told.tokenUsage, told.threadId, own=told.turnId == self._turn)
+        if answered and told.threadId == self._thread:
             self._answered()
         return ()
 
@@ -419,18 +394,7 @@ class AppServerConversation(JsonLines):
             self._unseen = "a call was turned down in the read-only sandbox; codex does not say which"
         self._quiet, self._busy = not self._busy, False
 
-    def _consumed(self) -> tuple[Said, ...]:
+    def _consumed(self) -> tuple[UsageReported, ...]:
         """Return what was consumed and not told yet."""
-        used, self._used = self._used, Usage()
+        used = self._consumption.told()
         return (UsageReported(usage=used, model=self._model),) if used != Usage() else ()
-
-
-def _difference(now: Tokens, before: Tokens) -> Usage:
-    """Return what was consumed in between; `inputTokens` has the cached ones in it."""
-    cached = max(0, now.cachedInputTokens - before.cachedInputTokens)
-    return Usage(
-        input_tokens=max(0, now.inputTokens - before.inputTokens - cached),
-        output_tokens=max(0, now.outputTokens - before.outputTokens),
-        cache_read_tokens=cached,
-        cache_write_tokens=max(0, now.cacheWriteInputTokens - before.cacheWriteInputTokens),
-    )

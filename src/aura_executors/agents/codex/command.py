@@ -18,9 +18,9 @@ PROGRAM = Program(
     tested=("0.169.0",),
     install="npm install -g @openai/codex@0.169.0",
     package="@openai/codex@0.169.0",
-    variables=("CODEX_API_KEY", "OPENAI_API_KEY"),
+    variables=("CODEX_API_KEY",),
     files=("~/.codex/auth.json",),
-    log_in="run `codex login`, or set CODEX_API_KEY",
+    log_in="run `codex login`, or set option api_key_variable to the variable that has a key of OpenAI's API",
 )
 
 _KEY = re.compile(r"[A-Za-z0-9_-]+|\"[^\"\\\x00-\x1f]+\"")
@@ -93,6 +93,11 @@ class CodexOptions(AgentOptions, frozen=True, kw_only=True):
     """A model on this machine."""
     local_provider: LocalProvider | None = None
     """Who runs it; means `oss`. None: ollama."""
+    api_key_variable: str | None = None
+    """The variable of the environment that has a key of OpenAI's API; None: as codex is logged in, or configured.
+
+    Of itself codex looks at no variable but CODEX_API_KEY, and that with protocol exec only.
+    """
     developer_instructions: str | None = None
     """Told to the model beside codex's own instructions."""
     add_dirs: tuple[str, ...] = ()
@@ -133,6 +138,10 @@ def options_of(run: AgentRun) -> CodexOptions:
     if any(text is not None and ("\0" in text or not text.strip()) for text in texts):
         reason = "profile, reasoning and instructions are texts that are not empty and hold no NUL character"
         raise InvalidInput(field="options", reason=reason, remedy="leave out what is not meant")
+    if options.api_key_variable is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", options.api_key_variable):
+        raise InvalidInput(field="option api_key_variable", reason="it is no name of a variable", remedy="name one")
+    if options.api_key_variable and options.provider:
+        raise InvalidInput(field="option api_key_variable", reason="a model on this machine needs none")
     if options.protocol is Protocol.EXEC and run.session_id is not None and not _UUID.fullmatch(run.session_id):
         reason = f"{run.session_id!r} is no id of a session of codex, and `codex exec resume` would begin a new one"
         raise InvalidInput(field="session", reason=reason, remedy="name the id that codex gave it")
@@ -230,6 +239,8 @@ def _settings(run: AgentRun, options: CodexOptions) -> Iterator[str]:
         yield f"model_reasoning_effort={toml(options.reasoning_effort)}"
     if options.reasoning_summary:
         yield f"model_reasoning_summary={toml(options.reasoning_summary)}"
+    if options.api_key_variable:
+        yield from _api_key(options.api_key_variable)
     if options.developer_instructions:
         yield f"developer_instructions={toml(options.developer_instructions)}"
     if options.add_dirs:
@@ -240,6 +251,16 @@ def _settings(run: AgentRun, options: CodexOptions) -> Iterator[str]:
         yield from _tool_server(server)
     for key, value in options.config.items():
         yield f"{key}={toml(value)}"
+
+
+def _api_key(variable: str) -> Iterator[str]:
+    """Yield the settings of a provider that is OpenAI's own, but takes its key from a variable."""
+    place = "model_providers.openai-api"
+    yield 'model_provider="openai-api"'
+    yield f'{place}.name="OpenAI"'
+    yield f'{place}.base_url="https://api.openai.com/v1"'
+    yield f'{place}.wire_api="responses"'
+    yield f"{place}.env_key={toml(variable)}"
 
 
 def _tool_server(server: ToolServer) -> Iterator[str]:

@@ -104,7 +104,8 @@ class _Warning(_Item, frozen=True, tag="error", gc=False):
     message: str = ""
 
 
-_AnyItem = _Spoken | _Reasoning | _Command | _Changes | _McpCall | _Collaboration | _Search | _Steps | _Warning
+_AnyCall = _Command | _Changes | _McpCall | _Collaboration | _Search
+_AnyItem = _AnyCall | _Spoken | _Reasoning | _Steps | _Warning
 
 
 class _Event(msgspec.Struct, frozen=True, tag_field="type", gc=False):
@@ -177,7 +178,7 @@ class ExecConversation(JsonLines):
         self._begun: dict[str, None] = {}
         self._finished: Finished | None = None
 
-    def understand(self, line: bytes) -> Iterable[Said] | None:
+    def understand(self, line: bytes) -> Iterable[Said] | None:  # noqa: PLR0911 - one for each kind of event
         event = _EVENTS.decode(line)
         match event:
             case _ItemCompleted(item=item):
@@ -189,12 +190,9 @@ class ExecConversation(JsonLines):
             case _ThreadStarted(thread_id=thread):
                 return (SessionStarted(session_id=clipped(thread, 200), model=self._model),) if thread else None
             case _TurnCompleted(usage=usage):
-                self._finished = Finished()
-                return (*self._used(usage), self._finished)
+                return self._finish(None, self._used(usage))
             case _TurnFailed(error=error):
-                failure = failure_from(error.message if error and error.message else "codex does not say why")
-                self._finished = Finished(failure=failure)
-                return (self._finished,)
+                return self._finish(error.message if error and error.message else "codex does not say why")
             case _Trouble(message=message):
                 return (ErrorReported(message=clipped(message), retrying=message.startswith(RETRYING)),)
             case _:
@@ -217,17 +215,21 @@ class ExecConversation(JsonLines):
             )
         return failure
 
+    def _finish(self, why: str | None, used: Iterable[Said] = ()) -> Iterable[Said]:
+        """Return the end of the run, which comes once."""
+        if self._finished is not None:
+            return ()
+        self._finished = Finished(failure=failure_from(why) if why else None)
+        return (*used, self._finished)
+
     # --- Items
 
-    def _started(self, item: _AnyItem) -> Iterable[Said]:
+    def _started(self, item: _AnyItem) -> Iterable[Said]:  # noqa: PLR0911 - one for each kind of item
         match item:
             case _Command(command=command):
                 return self._begin(item.id, "shell", {"command": clipped(command)})
             case _Changes(changes=changes):
-                told = [
-                    {"path": clipped(one.path, PATH_LIMIT), "kind": clipped(one.kind, 100)}
-                    for one in changes[:CHANGES_LIMIT]
-                ]
+                told = [_told(one) for one in changes[:CHANGES_LIMIT]]
                 return self._begin(item.id, "apply_patch", {"changes": told})
             case _McpCall(server=server, tool=tool, arguments=arguments):
                 return self._begin(item.id, f"{server}.{tool}", arguments_of(arguments))
@@ -244,46 +246,42 @@ class ExecConversation(JsonLines):
         match item:
             case _Spoken(text=text):
                 return (Message(text=clipped(text)),) if text else ()
-            case _Command(aggregated_output=output, exit_code=code, status=status):
-                return self._command(item, output or "", code, status)
             case _Reasoning(text=text):
                 return (Thinking(text=clipped(text)),) if text else ()
-            case _Changes(changes=changes, status=status):
-                success = status == "completed"
-                if status == "declined":
-                    self.blocked = self.blocked or "it was not permitted to change files"
-                changed = (
-                    []
-                    if not success
-                    else [
-                        FileChanged(
-                            path=clipped(one.path, PATH_LIMIT),
-                            change=_KINDS.get(one.kind, FileChange.MODIFIED),
-                            call_id=item.id,
-                        )
-                        for one in changes[:CHANGES_LIMIT]
-                    ]
-                )
-                return (*self._call(item), *changed, ToolFinished(call_id=item.id, success=success))
-            case _McpCall(result=result, error=error, status=status):
-                success = status == "completed" and error is None
-                output = error.message if error else text_of(result)
-                return (*self._call(item), ToolFinished(call_id=item.id, success=success, output=clipped(output)))
-            case _Collaboration(status=status):
-                return (*self._call(item), ToolFinished(call_id=item.id, success=status != "failed"))
-            case _Search():
-                return (*self._call(item), ToolFinished(call_id=item.id))
             case _Steps():
                 return (_plan(item),)
             case _Warning(message=message):
                 return (ErrorReported(message=clipped(message)),)
+            case _:
+                called = () if item.id in self._begun else self._started(item)
+                self._begun.pop(item.id, None)
+                return (*called, *self._ended(item))
 
-    def _command(self, item: _Command, output: str, code: int | None, status: str) -> Iterable[Said]:
+    def _ended(self, item: _AnyCall) -> Iterable[Said]:
+        """Return how a call ended. Quick ones are told of only now."""
+        match item:
+            case _Command(aggregated_output=output, exit_code=code, status=status):
+                return (self._command(item, output or "", code, status),)
+            case _Changes(changes=changes, status=status):
+                if status == "declined":
+                    self.blocked = self.blocked or "it was not permitted to change files"
+                success = status == "completed"
+                changed = (_changed(one, item.id) for one in changes[:CHANGES_LIMIT]) if success else ()
+                return (*changed, ToolFinished(call_id=item.id, success=success))
+            case _McpCall(result=result, error=error, status=status):
+                success = status == "completed" and error is None
+                output = error.message if error else text_of(result)
+                return (ToolFinished(call_id=item.id, success=success, output=clipped(output)),)
+            case _Collaboration(status=status):
+                return (ToolFinished(call_id=item.id, success=status != "failed"),)
+            case _Search():
+                return (ToolFinished(call_id=item.id),)
+
+    def _command(self, item: _Command, output: str, code: int | None, status: str) -> ToolFinished:
         success = status == "completed" and not code
         if not success and (status == "declined" or (self._sandboxed and forbidden(output))):
             self.blocked = self.blocked or f"it was not permitted to run: {clipped(item.command, 500)}"
-        ended = ToolFinished(call_id=item.id, success=success, output=clipped(output), exit_code=code)
-        return (*self._call(item), ended)
+        return ToolFinished(call_id=item.id, success=success, output=clipped(output), exit_code=code)
 
     def _begin(self, id: str, tool: str, arguments: dict[str, Any]) -> Iterable[Said]:  # noqa: A002 - its name
         if id in self._begun:
@@ -292,12 +290,6 @@ class ExecConversation(JsonLines):
             del self._begun[next(iter(self._begun))]
         self._begun[id] = None
         return (ToolCalled(call_id=id, tool=clipped(tool, 500), arguments=arguments),)
-
-    def _call(self, item: _AnyItem) -> Iterable[Said]:
-        """Return the beginning of a call, if codex has not told it: quick ones are told only when they have ended."""
-        called = () if item.id in self._begun else self._started(item)
-        self._begun.pop(item.id, None)
-        return called
 
     def _used(self, usage: _Tokens | None) -> Iterable[Said]:
         """Return what the turn consumed.
@@ -319,3 +311,12 @@ class ExecConversation(JsonLines):
 def _plan(item: _Steps) -> PlanUpdated:
     done = ("pending", "completed")
     return PlanUpdated(steps=tuple(PlanStep(clipped(step.text, 4_000), done[step.completed]) for step in item.items))
+
+
+def _told(change: _Change) -> dict[str, Any]:
+    return {"path": clipped(change.path, PATH_LIMIT), "kind": clipped(change.kind, 100)}
+
+
+def _changed(change: _Change, call_id: str) -> FileChanged:
+    kind = _KINDS.get(change.kind, FileChange.MODIFIED)
+    return FileChanged(path=clipped(change.path, PATH_LIMIT), change=kind, call_id=call_id)

@@ -182,6 +182,11 @@ class Items:
         item = self._open.get(id)
         return item.changes if isinstance(item, FileChangeItem) else None
 
+    def call_of(self, server: str, tool: Any) -> str:
+        """Return the id of the call of a tool of a tool server that was begun last and has not ended; else nothing."""
+        calls = [item for item in self._open.values() if isinstance(item, McpToolCall)]
+        return next((call.id for call in reversed(calls) if (call.server, call.tool) == (server, tool)), "")
+
     def changed(self, id: str, changes: list[Change]) -> None:  # noqa: A002 - its name
         """Take in that a file change is to change something else than it began with."""
         if isinstance(item := self._open.get(id), FileChangeItem):
@@ -235,12 +240,12 @@ class Items:
 
 def called_by(item: AnyItem) -> ToolCalled | None:
     """Return the call that an item is; None for what is none."""
+    arguments: dict[str, Any]
     match item:
         case CommandExecution(command=command, cwd=cwd):
-            tool, arguments = (
-                "shell",
-                {"command": clipped(command), **({"cwd": clipped(cwd, PATH_LIMIT)} if cwd else {})},
-            )
+            tool, arguments = "shell", {"command": clipped(command)}
+            if cwd:
+                arguments["cwd"] = clipped(cwd, PATH_LIMIT)
         case FileChangeItem(changes=changes):
             tool, arguments = "apply_patch", {"changes": told(changes)}
         case McpToolCall(server=server, tool=name, arguments=given):

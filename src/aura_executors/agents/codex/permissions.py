@@ -14,8 +14,8 @@ from aura_executors.agents._texts import clipped, clipped_value
 from aura_executors.agents.codex.command import readable
 from aura_executors.agents.codex.items import PATH_LIMIT, Change, Items, diff_of, told
 
-ANSWERS_LIMIT = 10_000
-"""Answers to questions that were not asked yet; beyond that the oldest is forgotten."""
+LIMIT = 10_000
+"""Open questions, and answers to questions that were not asked yet; beyond that the oldest is forgotten."""
 
 
 class _Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +58,7 @@ class _Open:
     denied: Any
     thread: str
     turn: str
+    tool: str
 
 
 class Permissions:
@@ -94,7 +95,7 @@ class Permissions:
         asked = self._open.pop(request_id, None)
         if asked is not None:
             return self._respond(asked, answer)
-        if len(self._answers) >= ANSWERS_LIMIT:
+        if len(self._answers) >= LIMIT:
             del self._answers[next(iter(self._answers))]
         self._answers[request_id] = answer
         return ()
@@ -137,11 +138,12 @@ class Permissions:
         wanted = {name: value for name, value in asked.permissions.items() if value is not None}
         call = {"permissions": wanted, "cwd": asked.cwd}
         shown = {name: clipped_value(value) for name, value in {**call, "reason": asked.reason}.items() if value}
-        granted, denied = {"permissions": wanted, "scope": "turn"}, {"permissions": {}, "scope": "turn"}
+        granted: dict[str, Any] = {"permissions": wanted, "scope": "turn"}
+        denied: dict[str, Any] = {"permissions": {}, "scope": "turn"}
         return self._ask(id, asked, "request_permissions", call, shown, granted, denied)
 
     def _elicitation(self, id: Id, asked: _Elicitation) -> Iterable[Said]:  # noqa: A002 - its name
-        """A question of a tool server. May a tool be called? is one; forms and addresses are for a human at a screen."""
+        """A question of a tool server: whether a tool may be called. Others, forms say, are for a human at a screen."""
         declined = {"action": "decline", "content": None, "_meta": None}
         meta = asked.meta if isinstance(asked.meta, dict) else {}
         if meta.get("codex_approval_kind") != "mcp_tool_call":
@@ -150,8 +152,10 @@ class Permissions:
             return (ErrorReported(message=clipped(words)), Send(self._peer.respond(id, declined)))
         call = {name: meta[name] for name in ("tool_name", "tool_title", "tool_params") if meta.get(name) is not None}
         call = {"server": asked.serverName, "message": asked.message, **call}
-        granted = {"action": "accept", "content": {}, "_meta": None}
-        tool = f"{asked.serverName}.{meta.get('tool_name') or 'tool'}"
+        granted: dict[str, Any] = {"action": "accept", "content": {}, "_meta": None}
+        name = meta.get("tool_name") or "tool"
+        tool = f"{asked.serverName}.{name}"
+        asked = msgspec.structs.replace(asked, itemId=self._items.call_of(asked.serverName, name))
         return self._ask(id, asked, tool, call, clipped_value(call), granted, declined)
 
     def _ask(
@@ -167,8 +171,10 @@ class Permissions:
     ) -> Iterable[Said]:
         """Ask a human; `call` is what the question is about, without what differs when it is asked again."""
         name = clipped(f"{asked.itemId or asked.turnId or asked.threadId}:{id}", 200)
+        if len(self._names) >= LIMIT:
+            self._open.pop(self._names.pop(next(iter(self._names))), None)
         self._names[id] = name
-        opened = _Open(id, granted, denied, asked.threadId, asked.turnId or "")
+        opened = _Open(id, granted, denied, asked.threadId, asked.turnId or "", clipped(tool, 500))
         request = PermissionRequested(
             request_id=name,
             tool=clipped(tool, 500),
@@ -185,7 +191,12 @@ class Permissions:
     # --- Answers
 
     def _respond(self, asked: _Open, answer: Answer) -> Iterable[Send]:
-        """Return one thing to send: the response, and the feedback as a message to the turn, for codex takes no reason."""
+        """Return one thing to send: the response, and before it the feedback, for which a response has no place.
+
+        The feedback is a message to the turn that goes on, which the model reads after the refusal.
+        """
+        if not answer.granted:
+            self.blocked = self.blocked or f"it was not permitted to use {asked.tool}"
         line = self._peer.respond(asked.id, asked.granted if answer.granted else asked.denied)
         if not answer.granted and answer.feedback and asked.turn:
             said = {"type": "text", "text": readable(f"The user did not permit this: {answer.feedback}")}

@@ -23,9 +23,13 @@ Quirks, seen in 1.0.102:
 - It names its session in the last event only, so AURA chooses the id, and reports it with the first event that matters.
 - The program on PATH is a launcher in Node.js: ended by a signal, it leaves the agent behind.
 - In answer to SIGINT and SIGTERM the agent stops in the middle of its work, and exits with 0.
-- A failed request (401 too) is repeated five times, which takes 16 seconds.
+- A failed request is repeated, 401 twice, others five times: it gives up after 4 seconds with 401, 16 with 500, 54
+  with 429.
 - It reports no tokens, but for those of the answers where the service counts them, and no costs.
-- Without permission (options `yolo`, `allow_all_tools`, `allow_tools`) it may not write, nor run commands.
+- Without permission (options `yolo`, `allow_all_tools`, `allow_tools`) it may not write, nor run commands that could.
+- It trusts a folder (its skills, hooks and servers) for one run only in a session whose id is not chosen, so there is
+  no such option.
+- In mode ``autopilot`` it says its last message again and again, up to five times, unless it calls a tool to end.
 - A tool that is left out by `excluded_tools` is not offered; what the model does then is up to it, and leaves no trace.
 """
 

@@ -44,8 +44,6 @@ class CopilotOptions(AgentOptions, frozen=True, kw_only=True):
     """Further folders that it may work in."""
     disable_mcp_servers: tuple[str, ...] = ()
     """Servers of its settings that it is not to start."""
-    trust: bool = False
-    """Trust the folder, for this run: its skills, hooks and servers are used."""
     no_ask_user: bool = True
     """Do not offer it the tool for asking the human, who cannot answer."""
     no_custom_instructions: bool = False
@@ -91,7 +89,6 @@ def _arguments(run: AgentRun, options: CopilotOptions) -> list[str]:
         "--allow-all-tools": options.allow_all_tools,
         "--allow-all-paths": options.allow_all_paths,
         "--allow-all-urls": options.allow_all_urls,
-        "--trust-folder": options.trust,
         "--no-ask-user": options.no_ask_user,
         "--no-custom-instructions": options.no_custom_instructions,
     }

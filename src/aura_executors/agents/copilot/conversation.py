@@ -28,7 +28,6 @@ from aura_executors.agents._conversation import JsonLines, lost_session
 from aura_executors.agents._evidence import failure_from
 from aura_executors.agents._texts import MESSAGE_LIMIT, clipped, clipped_value
 from aura_executors.agents.copilot.events import (
-    BEFORE_SESSION,
     DECODERS,
     UNINTERESTING,
     Abort,
@@ -38,9 +37,9 @@ from aura_executors.agents.copilot.events import (
     Delta,
     Error,
     Event,
-    Info,
     Reasoning,
     Result,
+    Retry,
     Spoken,
     Start,
     Updated,
@@ -104,7 +103,6 @@ class CopilotConversation(JsonLines):
             b"tool.execution_complete": self._tool_finished,
             b"model.call_failure": self._call_failed,
             b"session.tools_updated": self._tools_updated,
-            b"session.info": self._informed,
             b"session.warning": self._warned,
             b"session.error": self._failed,
             b"abort": self._abort,
@@ -115,11 +113,11 @@ class CopilotConversation(JsonLines):
         kind = type_of(line)
         self._begun = True
         if kind in UNINTERESTING:
-            return [] if self._announced or kind in BEFORE_SESSION else self._session_started("")
+            return self._session_started("") if self._is_news(kind) else []
         if (decoder := DECODERS.get(kind)) is None:
             return None
         entries = self._handlers[kind](decoder.decode(line))
-        return entries if self._announced else [*self._session_started(""), *entries]
+        return [*self._session_started(""), *entries] if self._is_news(kind) else entries
 
     def end(self, exit: ProcessExit) -> list[Entry]:  # noqa: A002 - the word for it
         return [*super().end(exit), *self._said()]
@@ -142,6 +140,10 @@ class CopilotConversation(JsonLines):
         return failure_of(exit) or Failure(FailureReason.AGENT_ERROR, "it ended without its final word")
 
     # --- The session
+
+    def _is_news(self, kind: bytes) -> bool:
+        """Say whether there is a session, and nobody knows. It first tells what it has loaded, then of its model."""
+        return not self._announced and (not kind.startswith(b"session.") or kind == b"session.error")
 
     def _session_started(self, model: str) -> list[Entry]:
         self._announced = bool(self._session)
@@ -175,10 +177,17 @@ class CopilotConversation(JsonLines):
     def _message_started(self, event: Event[msgspec.Raw]) -> list[Entry]:
         return self._said() if event.agentId is None else []
 
-    def _retried(self, event: Event[msgspec.Raw]) -> list[Entry]:
+    def _retried(self, event: Event[Retry]) -> list[Entry]:
+        """Forget the beginning of an answer: it is given again, from the start."""
         if event.agentId is None:
             self._forget()
-        return []
+        failure = self._call_failure
+        words = [
+            event.data.reason,
+            f"status {failure.status_code}" if failure.status_code else "",
+            failure.error_message,
+        ]
+        return [ErrorReported(message=": ".join(word for word in words if word), retrying=True)]
 
     def _message(self, event: Event[Spoken]) -> list[Entry]:
         spoken = event.data
@@ -248,13 +257,6 @@ class CopilotConversation(JsonLines):
         message = clipped(event.data.error_message, MESSAGE_LIMIT)
         self._call_failure = CallFailure(error_message=message, status_code=event.data.status_code)
         return []
-
-    def _informed(self, event: Event[Info]) -> list[Entry]:
-        if event.data.info_type != "model_retry":
-            return []
-        status, message = self._call_failure.status_code, self._call_failure.error_message
-        words = [event.data.message, f"(status {status})" if status else "", message]
-        return [ErrorReported(message=clipped(" ".join(word for word in words if word)), retrying=True)]
 
     def _warned(self, event: Event[Error]) -> list[Entry]:
         return [ErrorReported(message=clipped(event.data.message))]

@@ -75,9 +75,8 @@ class CallFailure(msgspec.Struct, rename="camel", gc=False):
     status_code: int | None = None
 
 
-class Info(msgspec.Struct, rename="camel", gc=False):
-    info_type: str = ""
-    message: str = ""
+class Retry(msgspec.Struct, gc=False):
+    reason: str = ""
 
 
 class Abort(msgspec.Struct, gc=False):
@@ -103,12 +102,11 @@ DECODERS: dict[bytes, msgspec.json.Decoder[Any]] = {
     b"assistant.message_delta": msgspec.json.Decoder(Event[Delta]),
     b"assistant.message_start": msgspec.json.Decoder(Event[msgspec.Raw]),
     b"assistant.reasoning": msgspec.json.Decoder(Event[Reasoning]),
-    b"assistant.turn_retry": msgspec.json.Decoder(Event[msgspec.Raw]),
+    b"assistant.turn_retry": msgspec.json.Decoder(Event[Retry]),
     b"tool.execution_start": msgspec.json.Decoder(Event[Start]),
     b"tool.execution_complete": msgspec.json.Decoder(Event[Complete]),
     b"model.call_failure": msgspec.json.Decoder(Event[CallFailure]),
     b"session.tools_updated": msgspec.json.Decoder(Event[Updated]),
-    b"session.info": msgspec.json.Decoder(Event[Info]),
     b"session.warning": msgspec.json.Decoder(Event[Error]),
     b"session.error": msgspec.json.Decoder(Event[Error]),
     b"abort": msgspec.json.Decoder(Event[Abort]),
@@ -139,12 +137,12 @@ UNINTERESTING = frozenset(
     session.custom_agents_updated session.custom_notification session.extensions.attachments_pushed
     session.extensions_loaded session.fusion_change_checkpoint session.fusion_commit_started
     session.fusion_completed session.fusion_handoff session.fusion_resolved session.fusion_route_failed
-    session.fusion_route_started session.handoff session.idle session.indexed_search session.managed_plugin_progress
-    session.managed_settings_enforced session.managed_settings_resolved session.mcp_server_needs_reconnect
-    session.mcp_server_removed session.mcp_server_status_changed session.mcp_server_tools_loaded
-    session.mcp_servers_loaded session.memory_changed session.mode_changed session.mode_notice_delivered
-    session.model_change session.model_deselected session.permission_recovery session.permissions_changed
-    session.plan_changed session.quota_observation session.remote_steerable_changed
+    session.fusion_route_started session.handoff session.idle session.indexed_search session.info
+    session.managed_plugin_progress session.managed_settings_enforced session.managed_settings_resolved
+    session.mcp_server_needs_reconnect session.mcp_server_removed session.mcp_server_status_changed
+    session.mcp_server_tools_loaded session.mcp_servers_loaded session.memory_changed session.mode_changed
+    session.mode_notice_delivered session.model_change session.model_deselected session.permission_recovery
+    session.permissions_changed session.plan_changed session.quota_observation session.remote_steerable_changed
     session.request_body_compression_disabled session.resume session.schedule_cancelled session.schedule_created
     session.schedule_rearmed session.session_limits_changed session.shutdown session.skills_loaded
     session.snapshot_rewind session.start session.task_complete session.title_changed session.todos_changed
@@ -158,9 +156,6 @@ UNINTERESTING = frozenset(
     """.split()
 )
 """Those of version 1.0.102 for its own screen, telemetry, and so on. What is neither here nor understood is unknown."""
-
-BEFORE_SESSION = frozenset({b"session.skills_loaded", b"session.mcp_servers_loaded"})
-"""What comes before the model is named. A session with nothing else in it is none that could be gone on with."""
 
 _BEGINNING = b'{"type":"'
 _HEAD = msgspec.json.Decoder(_Head)

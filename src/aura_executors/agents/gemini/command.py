@@ -38,7 +38,7 @@ class GeminiOptions(AgentOptions, frozen=True, kw_only=True):
     sandbox: bool = False
     """Run in its own sandbox (Docker, Podman or the system's), as its settings say."""
     trust: bool = False
-    """Trust the folder, for this run: its settings, commands and extensions are used."""
+    """Trust the folder, for this run: its settings, commands and servers are used. It works in no other."""
     include_directories: tuple[str, ...] = ()
     """Further folders that it may work in."""
     extensions: tuple[str, ...] | None = None
@@ -74,8 +74,6 @@ def _arguments(run: AgentRun, options: GeminiOptions) -> list[str]:
     arguments = ["--output-format=stream-json"]
     if run.session_id is not None:
         arguments.append(f"--resume={run.session_id}")
-    elif run.new_session_id:
-        arguments.append(f"--session-id={run.new_session_id}")
     if options.model is not None:
         arguments.append(f"--model={options.model}")
     if options.approval_mode is not None:

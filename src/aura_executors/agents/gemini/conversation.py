@@ -1,5 +1,6 @@
 """What the Gemini CLI writes, understood. Pure and incremental."""
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -15,6 +16,8 @@ from aura_contracts.ports.executors import (
     FileChanged,
     Finished,
     Message,
+    PlanStep,
+    PlanUpdated,
     SessionStarted,
     ToolCalled,
     ToolFinished,
@@ -37,6 +40,17 @@ _TOOLS = WRITERS | {"run_shell_command", "web_fetch", "google_web_search", "save
 
 _REFUSED = "response was blocked due to"
 """Safety settings, recitation filters, other policies."""
+
+
+_EXITS = {41: FailureReason.AUTHENTICATION, 55: FailureReason.PERMISSION_DENIED}
+"""Exit codes of one that did not begin: no login, no trust in the folder. Only then are they what they seem."""
+
+_NOTES = ("Warning:", "[STARTUP]", "Ripgrep", "YOLO mode", "Approval mode overridden")
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+_PLAN_STATUS = {"in_progress": "in_progress", "completed": "completed"}
+"""Its other words, but for ``cancelled``, mean that the step is still to be done."""
 
 
 class _Init(msgspec.Struct, tag_field="type", tag="init", gc=False):
@@ -149,10 +163,11 @@ class GeminiConversation(JsonLines):
             return _with_status(self._finished.failure, words)
         if not self._begun and self._resumed is not None and "resuming session" in words:
             return lost_session(self._resumed, words[words.find("Error resuming session") :])
-        if not self._begun and "set an Auth method" in words:
-            return Failure(FailureReason.AUTHENTICATION, clipped(_last_lines(words), MESSAGE_LIMIT))
-        if not self._begun and words:
-            return failure_from(_last_lines(words))
+        if not self._begun and (message := _without_notes(words)):
+            reason = _EXITS.get(exit.exit_code or 0)
+            if reason is FailureReason.PERMISSION_DENIED:
+                message = f"option trust is not set: {message}"
+            return Failure(reason, clipped(message, MESSAGE_LIMIT)) if reason else failure_from(message)
         if self._error:
             return failure_from(self._error)
         return failure_of(exit) or Failure(FailureReason.AGENT_ERROR, "it ended without its final word")
@@ -184,7 +199,10 @@ class GeminiConversation(JsonLines):
         self._calls[call_id] = (tool, clipped(path, 4_096) if isinstance(path, str) else "")
         if len(self._calls) > OPEN_CALLS:
             del self._calls[next(iter(self._calls))]
-        yield ToolCalled(call_id=call_id, tool=tool, arguments=clipped_value(call.parameters))
+        arguments = clipped_value(call.parameters)
+        yield ToolCalled(call_id=call_id, tool=tool, arguments=arguments)
+        if tool == "write_todos":
+            yield PlanUpdated(steps=_plan(arguments.get("todos")))
 
     def _tool_finished(self, result: _ToolResult) -> Iterator[Entry]:
         call_id = clipped(result.tool_id, 200)
@@ -219,6 +237,15 @@ class GeminiConversation(JsonLines):
         return failure
 
 
+def _plan(todos: Any) -> tuple[PlanStep, ...]:
+    steps = [todo for todo in todos if isinstance(todo, dict)] if isinstance(todos, list) else []
+    return tuple(
+        PlanStep(text=str(todo.get("description", "")), status=_PLAN_STATUS.get(str(todo.get("status")), "pending"))
+        for todo in steps
+        if todo.get("status") != "cancelled"
+    )
+
+
 def _is_denied(tool: str, error: _Reason) -> bool:
     if error.type == "policy_violation" or "requires user confirmation" in error.message:
         return True
@@ -238,7 +265,7 @@ def _with_status(failure: Failure | None, words: str) -> Failure | None:
     return msgspec.structs.replace(failure, reason=failure_from(failure.message, int(status)).reason)
 
 
-def _last_lines(words: str, count: int = 5) -> str:
-    """Return the end of standard error, without the notes about the terminal and the start."""
-    lines = [line for line in words.splitlines() if not line.startswith(("Warning:", "[STARTUP]", "Ripgrep"))]
-    return "\n".join(lines[-count:])
+def _without_notes(words: str) -> str:
+    """Return standard error without colours, and the notes about the terminal and the start."""
+    lines = _COLOUR.sub("", words).splitlines()
+    return "\n".join(line for line in lines if not line.startswith(_NOTES)).strip()

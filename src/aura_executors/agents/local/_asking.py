@@ -29,9 +29,7 @@ class Model:
     retry_delay: float
     """Seconds before the second attempt; doubled for each one after it."""
     sleep: Callable[[float], None] = time.sleep
-    _stream: dict[str, Any] = field(
-        default_factory=lambda: {"stream": True, "stream_options": {"include_usage": True}}
-    )
+    _stream: dict[str, Any] = field(default_factory=lambda: {"stream": True, "stream_options": {"include_usage": True}})
 
     def answer(self, system: str, messages: list[Message], tools: list[dict[str, Any]]) -> Reply:
         """Return what the model answers. Raises `ModelFailed`."""

@@ -22,7 +22,8 @@ REPLY_LIMIT = 64 * 1024 * 1024
 
 _AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
 _OVERFLOW = re.compile(
-    r"context.{0,3}(?:length|window|size)|maximum context|prompt is too long|too many (?:input )?tokens|exceed\w* .{0,40}context",
+    r"context.{0,3}(?:length|window|size)|maximum context|prompt is too long|too many (?:input )?tokens"
+    r"|exceed\w* .{0,40}context",
     re.IGNORECASE,
 )
 
@@ -56,8 +57,11 @@ class Endpoint:
 
     def models(self) -> list[str]:
         """Return the names of the models that the server offers. Raises `ModelFailed`."""
-        with self._response("GET", "/models") as response:
-            offered = _json(_read(response, REPLY_LIMIT))
+        try:
+            with self._response("GET", "/models") as response:
+                offered = json.loads(_read(response, REPLY_LIMIT))
+        except (BadReply, ValueError, RecursionError) as error:
+            raise ModelFailed("the server's list of models cannot be read; give the option model") from error
         listed = offered.get("data") if isinstance(offered, dict) else None
         entries = listed if isinstance(listed, list) else []
         return [entry["id"] for entry in entries if isinstance(entry, dict) and isinstance(entry.get("id"), str)]
@@ -86,10 +90,10 @@ class Endpoint:
         connection = self._connection()
         try:
             connection.request(method, self._url.path.rstrip("/") + path, body, self._headers)
-            response = connection.getresponse()
-            if response.status != 200:
-                raise self._failed(response)
-            yield response
+            with connection.getresponse() as response:
+                if response.status != 200:
+                    raise self._failed(response)
+                yield response
         except ssl.SSLCertVerificationError as error:
             raise ModelFailed(f"{self._url.geturl()}: its certificate is not valid: {error.verify_message}") from error
         except (OSError, http.client.HTTPException) as error:
@@ -142,7 +146,7 @@ def _events(response: http.client.HTTPResponse) -> Iterator[bytes]:
         read += len(line)
         if len(line) > LINE_LIMIT or read > REPLY_LIMIT:
             raise BadReply(f"the server sent more than {LINE_LIMIT if len(line) > LINE_LIMIT else REPLY_LIMIT} bytes")
-        line = line.rstrip(b"\r\n")  # noqa: PLW2901 - the same line
+        line = line.rstrip(b"\r\n")
         if line.startswith(b"data:"):
             data.append(line[5:].removeprefix(b" "))
         elif line.startswith(b"{"):
@@ -159,10 +163,3 @@ def _read(response: http.client.HTTPResponse, limit: int) -> bytes:
     if len(data) > limit:
         raise BadReply(f"the server sent more than {limit} bytes")
     return data
-
-
-def _json(data: bytes) -> Any:
-    try:
-        return json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise ModelFailed("the server's list of models is no JSON") from error

@@ -74,8 +74,8 @@ class Collector:
             raise BadReply(f"the server sent malformed JSON: {data[:200].decode('utf-8', 'replace')!r}") from error
         if not isinstance(piece, dict):
             raise BadReply("the server sent JSON that is no object")
-        if error := piece.get("error"):
-            raise ServerSaid(message_of(piece), _status_in(error))
+        if reported := piece.get("error"):
+            raise ServerSaid(message_of(piece), _status_in(reported))
         self._reply.model = _text(piece.get("model")) or self._reply.model
         self._reply.usage = _usage(piece.get("usage")) or self._reply.usage
         choices = piece.get("choices")

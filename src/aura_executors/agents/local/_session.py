@@ -75,8 +75,7 @@ def load(folder: Path, name: str, new_name: str | None = None) -> Session:
     try:
         saved = json.loads((folder / f"{name}.json").read_bytes())
         messages, running = saved["messages"], saved["running"]
-        if not all(_is_message(message) for message in messages):
-            raise TypeError("a message in it makes no sense")
+        _require_messages(messages)
         return Session(folder, new_name or name, mended(messages, running))
     except FileNotFoundError as error:
         raise SessionUnknown(f"there is no session {name} in {folder}") from error
@@ -84,5 +83,8 @@ def load(folder: Path, name: str, new_name: str | None = None) -> Session:
         raise SessionUnknown(f"session {name} in {folder} cannot be read: {error}") from error
 
 
-def _is_message(message: Any) -> bool:
-    return message["role"] in _ROLES and all(isinstance(call["id"], str) for call in message.get("tool_calls", ()))
+def _require_messages(messages: Any) -> None:
+    for message in messages:
+        calls = message.get("tool_calls", ())
+        if message["role"] not in _ROLES or not all(isinstance(call["id"], str) for call in calls):
+            raise TypeError("a message in it makes no sense")

@@ -1,10 +1,10 @@
 """Talk: how the program and its conversation speak to one another, one JSON object in a line.
 
-    standard input     the order (`_order.Order`), then {"request_id": ..., "granted": ..., "feedback": ...}
-    standard output    {"type": "message", "text": ...}: entries of the port, under the same names; and
-                       {"type": "blocked", "what": ...}       it was not permitted to do this
-                       {"type": "working"}                    it lives; there is nothing to tell
-                       {"type": "finished", "failure": {"message": ..., "reason": ... or "status": ...}}
+standard input     the order (`_order.Order`), then {"request_id": ..., "granted": ..., "feedback": ...}
+standard output    {"type": "message", "text": ...}: entries of the port, under the same names; and
+                   {"type": "blocked", "what": ...}       it was not permitted to do this
+                   {"type": "working"}                    it lives; there is nothing to tell
+                   {"type": "finished", "failure": {"message": ..., "reason": ... or "status": ...}}
 """
 
 import json

@@ -1,0 +1,144 @@
+"""Profiles: how executors are set up, by name, in TOML files that build on one another.
+
+    # profiles.toml
+    [claude.default]            # every run of the executor claude
+    model = "sonnet"
+
+    [claude.careful]            # aura run --executor claude --variant careful
+    description = "asks before everything"
+    permission_mode = "default"
+    env = { BASH_DEFAULT_TIMEOUT_MS = "60000" }
+
+A table is an executor and a variant of it; what is in it are options of that executor. Files are read in this order,
+each over those before: what AURA brings along, the user's (``profiles.toml`` in AURA's folder), the project's
+(``.aura/profiles.toml`` in the repository). Over the variant's options go those of the agent, and over these those of
+the task. Tables in options (`env`) are merged name by name; everything else is replaced.
+
+A project is code of others: its file may not name programs, their arguments or their environment.
+"""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import attrs
+
+from aura_contracts.environment import require_no_secrets
+from aura_contracts.errors import InvalidInput
+
+DEFAULT = "default"
+"""The variant that every run of an executor begins with."""
+
+PROGRAMS = frozenset({"executable", "base_command", "params", "env", "npx"})
+"""Options that say what is run, which no project may set for those who work on it."""
+
+SIZE_LIMIT = 1_048_576
+"""Bytes of a file."""
+
+
+@attrs.frozen
+class Profile:
+    """A variant of an executor: its options, and the files that they come from."""
+
+    executor: str
+    variant: str
+    description: str = ""
+    options: Mapping[str, Any] = attrs.field(factory=dict)
+    sources: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class Profiles:
+    """All profiles, merged."""
+
+    _known: Mapping[tuple[str, str], Profile] = attrs.field(factory=dict)
+
+    def __iter__(self) -> Iterator[Profile]:
+        return iter(self._known.values())
+
+    def variants(self, executor: str) -> tuple[str, ...]:
+        """Return the names of the variants of an executor."""
+        return tuple(sorted(variant for name, variant in self._known if name == executor))
+
+    def options(self, executor: str, variant: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the options of a run: those of the default variant, of the variant, and what is `given` over them.
+
+        Raises `InvalidInput` for a variant that nobody has defined.
+        """
+        layers = []
+        if (default := self._known.get((executor, DEFAULT))) is not None:
+            layers.append(default.options)
+        if variant not in (None, "", DEFAULT):
+            found = self._known.get((executor, str(variant)))
+            if found is None:
+                known = ", ".join(self.variants(executor)) or "none"
+                remedy = f"there are: {known}; define it in profiles.toml as [{executor}.{variant}]"
+                raise InvalidInput(field="variant", reason=f"{executor} has no variant {variant!r}", remedy=remedy)
+            layers.append(found.options)
+        return _merged(*layers, given)
+
+
+def load_profiles(user: Path | None = None, project: Path | None = None) -> Profiles:
+    """Return the built-in profiles, with those of these files over them; a file that does not exist is none.
+
+    Raises `InvalidInput` that names the file and the field.
+    """
+    known: dict[tuple[str, str], Profile] = {}
+    built_in = tomllib.loads(files("aura_engine").joinpath("profiles.toml").read_text(encoding="utf-8"))
+    _add(known, built_in, "built-in profiles.toml", trusted=True)
+    for path, trusted in ((user, True), (project, False)):
+        if path is not None and (data := _read(path)) is not None:
+            from aura_engine._profile_file import parse  # noqa: PLC0415 - pydantic, only where somebody wrote a file
+
+            _add(known, parse(data, str(path)), str(path), trusted=trusted)
+    return Profiles(MappingProxyType(known))
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        with path.open("rb") as file:
+            data = file.read(SIZE_LIMIT + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise InvalidInput(field=str(path), reason=f"it cannot be read: {error.strerror}") from error
+    if len(data) > SIZE_LIMIT:
+        raise InvalidInput(field=str(path), reason=f"it is larger than {SIZE_LIMIT} bytes")
+    return data
+
+
+def _add(
+    known: dict[tuple[str, str], Profile], tables: Mapping[str, Mapping[str, Any]], source: str, *, trusted: bool
+) -> None:
+    for executor, variants in tables.items():
+        for variant, given in variants.items():
+            options = {name: value for name, value in given.items() if name != "description"}
+            field = f"{source}: {executor}.{variant}"
+            require_no_secrets(options, field)
+            if not trusted and (named := sorted(PROGRAMS & options.keys())):
+                reason = "a project may not say which program is run, and how"
+                remedy = "put it into profiles.toml in AURA's own folder, if you trust it"
+                raise InvalidInput(field=f"{field}.{named[0]}", reason=reason, remedy=remedy)
+            before = known.get((executor, variant), Profile(executor, variant))
+            known[executor, variant] = Profile(
+                executor,
+                variant,
+                given.get("description") or before.description,
+                MappingProxyType(_merged(before.options, options)),
+                (*before.sources, source),
+            )
+
+
+def _merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        for name, value in layer.items():
+            before = merged.get(name)
+            if isinstance(before, Mapping) and isinstance(value, Mapping):
+                merged[name] = _merged(before, value)
+            else:
+                merged[name] = value
+    return merged

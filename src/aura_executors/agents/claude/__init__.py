@@ -1,0 +1,79 @@
+"""Executor `claude`: Anthropic's Claude Code.
+
+    claude -p --input-format=stream-json --output-format=stream-json --verbose --permission-prompt-tool=stdio ...
+
+The prompt goes by standard input, which stays open for the answers to permission requests and for the request to stop;
+it is closed when the turn is over. How it went, the ``result`` at the end of the stream says, never the exit code:
+
+    success             subtype success, is_error false
+    failure             is_error true, also with subtype success (that is how failures of the service are told);
+                        error_during_execution, error_max_turns; a stream without a result, whatever the exit code
+    rate limit          api_error_status 429 or 529, or the kind of error ``rate_limit`` or ``overloaded``
+    authentication      api_error_status 401 or 403, ``authentication_failed``, "Not logged in"
+    refusal             stop_reason ``refusal``, or its words about the Usage Policy
+    interrupted         error_during_execution with a terminal_reason that begins with ``aborted``; exit code 0 after
+                        SIGINT (2.1.197, 2.1.329), 143 and no result after SIGTERM
+    lack of permission  permission_denials in the result, which is a success otherwise
+    session lost        "No conversation found with session ID": 2.1.197 and 2.1.329 say so also of sessions that were
+                        killed within seconds of their beginning
+
+Known quirks:
+
+- 2.1.329 runs subagents in the background. A result comes before they are done, and another one after; standard input
+  is kept open until then, because they ask for permissions too.
+- A shell command in the background is waited for without limit by 2.1.329, also when standard input is closed. It has
+  30 seconds, in which claude may go on when it is done, but cannot ask any more.
+- A stream of the service that is cut is taken for a whole answer after one retry (2.1.197, 2.1.329): a success.
+- 2.1.329 counts ``modelUsage`` of a resumed session from the session's beginning.
+- Sessions are bound to the folder (its path), except that other worktrees of the same repository can resume them.
+"""
+
+from collections.abc import Mapping
+from pathlib import PurePath
+
+import attrs
+
+from aura_contracts.ports.executors import AgentRun, Availability, Capability, Conversation, Executor, Launch
+from aura_executors.agents.claude.command import (
+    PROGRAM,
+    ClaudeOptions,
+    Effort,
+    PermissionMode,
+    argv_of,
+    environment_of,
+    options_of,
+    stdin_of,
+)
+from aura_executors.agents.claude.conversation import ClaudeConversation
+
+__all__ = ["ClaudeConversation", "ClaudeExecutor", "ClaudeOptions", "Effort", "PermissionMode"]
+
+
+FAREWELL = 30.0
+"""Seconds for shell commands that it left running in the background; claude goes at once where there are none."""
+
+
+class ClaudeExecutor(Executor):
+    """Runs claude."""
+
+    name = "claude"
+    summary = "Anthropic's Claude Code; it asks before it uses tools"
+    capability = Capability(resume=True, fork=True, permissions=True, tool_servers=True, plan=True)
+
+    def launch(self, run: AgentRun) -> Launch:
+        options = options_of(run)
+        return Launch(
+            argv=argv_of(run, options),
+            env=environment_of(options),
+            stdin=stdin_of(run, options),
+            interactive=True,
+            farewell=FAREWELL,
+        )
+
+    def converse(self, run: AgentRun) -> Conversation:
+        return ClaudeConversation(run)
+
+    def availability(self, environment: Mapping[str, str]) -> Availability:
+        home = environment.get("CLAUDE_CONFIG_DIR")
+        program = attrs.evolve(PROGRAM, files=(str(PurePath(home, ".credentials.json")),)) if home else PROGRAM
+        return program.availability(environment)

@@ -1,0 +1,222 @@
+"""How Claude Code is started: its options, and what becomes of them. Pure, but for the program, which is looked for."""
+
+import importlib.util
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from aura_contracts.errors import InvalidInput
+from aura_contracts.ports.executors import AgentRun, ToolServer
+from aura_executors._options import read_options
+from aura_executors.agents._command import AgentOptions, program_of, prompt_of, require_clean, with_params
+from aura_executors.agents._finding import Program
+
+
+def _bundled() -> str | None:
+    """Return the program inside PyPI's ``claude-agent-sdk``, if that is installed here; nothing of it is imported."""
+    try:
+        found = importlib.util.find_spec("claude_agent_sdk")
+    except (ImportError, ValueError):
+        return None
+    folders = (found.submodule_search_locations or ()) if found is not None else ()
+    programs = (Path(folder, "_bundled", "claude") for folder in folders)
+    return next((str(program) for program in programs if program.is_file()), None)
+
+
+PROGRAM = Program(
+    name="claude",
+    tested=("2.1.197", "2.1.329"),
+    install="npm install -g @anthropic-ai/claude-code@2.1.329, or pip install claude-agent-sdk==0.2.186",
+    package="@anthropic-ai/claude-code@2.1.329",
+    variables=(
+        "ANTHROPIC_API_KEY",
+        "CLAUDE_CODE_OAUTH_TOKEN",
+        "ANTHROPIC_AUTH_TOKEN",
+        "CLAUDE_CODE_USE_BEDROCK",
+        "CLAUDE_CODE_USE_VERTEX",
+        "CLAUDE_CODE_USE_FOUNDRY",
+    ),
+    files=("~/.claude/.credentials.json",),
+    log_in="run `claude` and then /login, or set ANTHROPIC_API_KEY",
+    bundled=_bundled,
+)
+
+
+class PermissionMode(StrEnum):
+    """What claude does without asking; its own words."""
+
+    DEFAULT = "default"
+    """Reads. It asks before all else."""
+    ACCEPT_EDITS = "acceptEdits"
+    """Reads and edits files in its folder."""
+    PLAN = "plan"
+    """Reads and makes a plan, and asks whether it may carry it out."""
+    AUTO = "auto"
+    """What a model judges to be harmless."""
+    DONT_ASK = "dontAsk"
+    """What is allowed; all else is denied without asking."""
+    BYPASS_PERMISSIONS = "bypassPermissions"
+    """Everything."""
+
+
+class Effort(StrEnum):
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    XHIGH = "xhigh"
+    MAX = "max"
+
+
+class ClaudeOptions(AgentOptions, frozen=True, kw_only=True):
+    """What `claude` can be set to."""
+
+    permission_mode: PermissionMode | None = None
+    """None: as the user has configured it."""
+    yolo: bool = False
+    """No questions: ``--dangerously-skip-permissions``, which claude refuses to root unless ``IS_SANDBOX=1`` is set."""
+    allowed_tools: tuple[str, ...] = ()
+    """Tools that it need not ask for: ``Edit``, ``Bash(git log *)``, ``mcp__server``."""
+    disallowed_tools: tuple[str, ...] = ()
+    """Tools that it cannot use."""
+    max_turns: int | None = None
+    """How often the model may be called; at least 1."""
+    max_budget_usd: float | None = None
+    """What it may spend by its own count, in US dollars."""
+    effort: Effort | None = None
+    fallback_model: str | None = None
+    """Used while the model is overloaded."""
+    append_system_prompt: str | None = None
+    """Told to the model beside claude's own instructions."""
+    agent: str | None = None
+    """The subagent that the session is of."""
+    settings: str | None = None
+    """A file with settings, or settings in JSON."""
+    setting_sources: str | None = None
+    """Which settings are read: ``user``, ``project``, ``local``, with commas; None: all."""
+    mcp_config: str | None = None
+    """A file with servers of the Model Context Protocol, or these in JSON."""
+    strict_mcp_config: bool = False
+    """Only those, none that the user has configured."""
+    add_dirs: tuple[str, ...] = ()
+    """Folders that it may work in beside its own."""
+    disable_api_key: bool = False
+    """Take ANTHROPIC_API_KEY away from it, so that it uses the account that it is logged in to."""
+
+
+_TEXTS = ("fallback_model", "append_system_prompt", "agent", "settings", "setting_sources", "mcp_config")
+_QUESTION = "AskUserQuestion"
+"""A tool that asks for a choice. Nobody is there to choose: an approval says only yes or no."""
+
+
+def options_of(run: AgentRun) -> ClaudeOptions:
+    """Return the options of `run`. Raises `InvalidInput` for those that make no sense."""
+    options = read_options("claude", run.options, ClaudeOptions)
+    require_clean(options)
+    if options.yolo and options.permission_mode is not None:
+        reason = "it says what permission_mode says too"
+        raise InvalidInput(field="option yolo", reason=reason, remedy="give one of them")
+    for name in _TEXTS:
+        text = getattr(options, name)
+        if text is not None and ("\0" in text or not text.strip()):
+            raise InvalidInput(
+                field=f"option {name}", reason="is empty, or holds a NUL character", remedy="leave it out"
+            )
+    for name in ("allowed_tools", "disallowed_tools", "add_dirs"):
+        if any("\0" in text or not text.strip() for text in getattr(options, name)):
+            raise InvalidInput(field=f"option {name}", reason="one is empty, or holds a NUL character")
+    if options.max_turns is not None and options.max_turns < 1:
+        raise InvalidInput(field="option max_turns", reason="it must be at least 1")
+    if options.max_budget_usd is not None and not 0 < options.max_budget_usd < 1e9:
+        raise InvalidInput(field="option max_budget_usd", reason="it must be more than nothing, and an amount")
+    if run.fork and run.session_id is None:
+        raise InvalidInput(field="fork", reason="there is no session to fork", remedy="name the session")
+    return options
+
+
+def argv_of(run: AgentRun, options: ClaudeOptions) -> tuple[str, ...]:
+    """Return the command. The prompt is not in it: it goes by standard input, where it may be of any length."""
+    program = program_of(PROGRAM, options, run.environment)
+    protocol = ("-p", "--input-format=stream-json", "--output-format=stream-json", "--verbose")
+    return (
+        *program,
+        *with_params((*protocol, *_session(run), *_permissions(run, options), *_rest(run, options)), options),
+    )
+
+
+def environment_of(options: ClaudeOptions) -> dict[str, str | None]:
+    """Return what is changed in the environment.
+
+    ``CLAUDECODE`` is how claude knows that it was started by another claude, and would refuse; AURA may well have been.
+    """
+    without_key: dict[str, str | None] = {"ANTHROPIC_API_KEY": None} if options.disable_api_key else {}
+    ours: dict[str, str | None] = {"DISABLE_AUTOUPDATER": "1", "CLAUDECODE": None, "CLAUDE_CODE_ENTRYPOINT": None}
+    return {**ours, **without_key, **options.env}
+
+
+def stdin_of(run: AgentRun, options: AgentOptions) -> bytes:
+    """Return the first message to the agent: the prompt."""
+    prompt = prompt_of(run, options).encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    content = [{"type": "text", "text": prompt}]
+    message: dict[str, Any] = {"type": "user", "message": {"role": "user", "content": content}}
+    return msgspec.json.encode({**message, "session_id": "", "parent_tool_use_id": None}) + b"\n"
+
+
+def servers_of(servers: tuple[ToolServer, ...]) -> str:
+    """Return the tool servers as claude and its relatives take them. Secrets are references, which they expand."""
+    found = {
+        server.name: {
+            "type": "stdio",
+            "command": server.command[0],
+            "args": list(server.command[1:]),
+            "env": {name: f"${{{name}}}" for name in server.environment},
+        }
+        for server in servers
+    }
+    return msgspec.json.encode({"mcpServers": found}).decode()
+
+
+def _session(run: AgentRun) -> Iterator[str]:
+    if run.session_id is not None:
+        yield f"--resume={run.session_id}"
+    if run.fork:
+        yield "--fork-session"
+    if run.new_session_id and (run.fork or run.session_id is None):
+        yield f"--session-id={run.new_session_id}"
+
+
+def _permissions(run: AgentRun, options: ClaudeOptions) -> Iterator[str]:
+    if options.yolo:
+        yield "--dangerously-skip-permissions"
+    else:
+        yield "--permission-prompt-tool=stdio"
+    if options.permission_mode is not None:
+        yield f"--permission-mode={options.permission_mode}"
+    for tool in (*options.allowed_tools, *(f"mcp__{server.name}" for server in run.tool_servers)):
+        yield f"--allowedTools={tool}"
+    asking = () if _QUESTION in options.allowed_tools else (_QUESTION,)
+    for tool in dict.fromkeys((*options.disallowed_tools, *asking)):
+        yield f"--disallowedTools={tool}"
+
+
+def _rest(run: AgentRun, options: ClaudeOptions) -> Iterator[str]:
+    named = {
+        "model": options.model,
+        "fallback-model": options.fallback_model,
+        "effort": options.effort,
+        "agent": options.agent,
+        "max-turns": options.max_turns,
+        "max-budget-usd": options.max_budget_usd,
+        "append-system-prompt": options.append_system_prompt,
+        "settings": options.settings,
+        "setting-sources": options.setting_sources,
+        "mcp-config": options.mcp_config,
+    }
+    yield from (f"--{name}={value}" for name, value in named.items() if value is not None)
+    if run.tool_servers:
+        yield f"--mcp-config={servers_of(run.tool_servers)}"
+    if options.strict_mcp_config:
+        yield "--strict-mcp-config"
+    yield from (f"--add-dir={folder}" for folder in options.add_dirs)

@@ -1,0 +1,176 @@
+"""What Claude Code says and how it ended. Pure.
+
+Usage: ``modelUsage`` counts from the beginning of the process in 2.1.197, and of the session in 2.1.329, a resumed one
+included; ``model_usage_since_last_result``, which is newer, is what we want.
+
+A result ends a turn, not always the work: claude 2.1.329 runs subagents in the background and goes on when they are
+done. It asks for permissions over standard input meanwhile, which therefore stays open until the result after that.
+Shell commands in the background are not waited for like this: they may be servers that never end, and claude 2.1.329
+waits for them for ever, even with standard input closed. They have `Launch.farewell` to come to an end.
+"""
+
+from collections.abc import Iterable
+
+from aura_contracts.execution import Usage
+from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.ports.executors import AgentRun, UsageReported
+from aura_executors.agents._conversation import Said, lost_session
+from aura_executors.agents._texts import MESSAGE_LIMIT, clipped
+from aura_executors.agents.claude.stream import StreamJson, failure_of_words, report, status_of, words_of
+from aura_executors.agents.claude.wire import (
+    BACKGROUND_TASKS,
+    MODEL_USAGES,
+    RATE_LIMIT,
+    RETRY,
+    TOKENS,
+    Assistant,
+    ModelUsage,
+    RateLimit,
+    Result,
+    System,
+    Tokens,
+    read,
+)
+
+_LOST = ("No conversation found with session ID", "No conversation found to continue")
+
+_REASONS = {
+    "authentication_failed": FailureReason.AUTHENTICATION,
+    "oauth_org_not_allowed": FailureReason.AUTHENTICATION,
+    "rate_limit": FailureReason.RATE_LIMITED,
+    "overloaded": FailureReason.RATE_LIMITED,
+    "billing_error": FailureReason.RATE_LIMITED,
+}
+"""What claude calls failures of its service, where that says more than the status; there are others."""
+
+_LIMITS = {
+    "error_max_turns": "it reached the limit of turns that it was given",
+    "error_max_budget_usd": "it reached the limit of dollars that it was given",
+    "error_max_structured_output_retries": "its answer did not fit the schema that it was given",
+}
+
+_WAITED_FOR = frozenset({"local_agent", "local_workflow"})
+"""What runs in the background and comes to an end; a shell command may be a server."""
+
+_REFUSAL = "appears to violate our Usage Policy"
+
+_MODELS_LIMIT = 100
+
+
+class ClaudeConversation(StreamJson):
+    """Understands one run of Claude Code."""
+
+    edits = frozenset({"Write", "Edit", "MultiEdit", "NotebookEdit"})
+    plans = frozenset({"TodoWrite"})
+
+    def __init__(self, run: AgentRun) -> None:
+        super().__init__()
+        self._resumed = run.session_id or ""
+        self._trouble = ""
+        """What claude called the last failure of its service."""
+        self._background = False
+        self._counted: dict[str, ModelUsage] = {}
+
+    def note(self, line: System, raw: bytes) -> Iterable[Said]:
+        if line.subtype == "api_retry":
+            retry = RETRY.decode(raw)
+            status = f" ({retry.error_status})" if retry.error_status else ""
+            again = f"attempt {retry.attempt} of {retry.max_retries}"
+            return report(f"{retry.error or 'the service failed'}{status}, {again}", retrying=True)
+        if line.subtype == "background_tasks_changed":
+            running = BACKGROUND_TASKS.decode(raw).tasks
+            self._background = any(task.task_type in _WAITED_FOR for task in running)
+        return ()
+
+    def waiting(self) -> bool:
+        return self._background
+
+    def limited(self, line: RateLimit) -> Iterable[Said]:
+        info = read(RATE_LIMIT, line.rate_limit_info)
+        if info is None or info.status != "rejected":
+            return ()
+        self._trouble = "rate_limit"
+        return report(f"the usage limit is reached {info.rateLimitType}".strip())
+
+    def said(self, line: Assistant) -> Iterable[Said] | None:
+        if line.error is None:
+            return None
+        content = line.message.content
+        self._trouble = line.error
+        texts = [content] if isinstance(content, str) else [block.text for block in content]
+        return report("\n".join(text for text in texts if text) or line.error)
+
+    def failure_in(self, result: Result) -> Failure | None:
+        words, status = words_of(result), status_of(result)
+        if any(text in words for text in _LOST):
+            return lost_session(self._resumed, words)
+        if result.stop_reason == "refusal" or (result.is_error and _REFUSAL in words):
+            return Failure(FailureReason.REFUSED, clipped(words, MESSAGE_LIMIT))
+        if not result.is_error and result.subtype == "success":
+            return None
+        return self._cut_short(result) or self._named(words, status) or failure_of_words(words, status)
+
+    def lost(self, words: str) -> Failure | None:
+        return lost_session(self._resumed, words) if any(text in words for text in _LOST) else None
+
+    def _cut_short(self, result: Result) -> Failure | None:
+        if str(result.terminal_reason).startswith("aborted"):
+            reason = FailureReason.CANCELLED if self.interrupting else FailureReason.AGENT_ERROR
+            return Failure(reason, "it was interrupted")
+        limit = _LIMITS.get(str(result.subtype))
+        return None if limit is None else Failure(FailureReason.AGENT_ERROR, limit)
+
+    def _named(self, words: str, status: int | None) -> Failure | None:
+        reason = _REASONS.get(self._trouble) if status is None else None
+        return None if reason is None else Failure(reason, clipped(words or self._trouble, MESSAGE_LIMIT))
+
+    def usage_in(self, result: Result) -> Iterable[Said]:
+        self._spent.clear()
+        counted = read(MODEL_USAGES, result.modelUsage) or {}
+        since = read(MODEL_USAGES, result.model_usage_since_last_result)
+        if since is None:
+            since = {model: _less(usage, self._counted.get(model)) for model, usage in counted.items()}
+            self._counted = dict(list(counted.items())[:_MODELS_LIMIT])
+        if since or counted:
+            return [_reported(model, usage) for model, usage in since.items() if usage != ModelUsage()]
+        tokens = read(TOKENS, result.usage)
+        cost = result.total_cost_usd if isinstance(result.total_cost_usd, (int, float)) else 0.0
+        usage = _usage(tokens, float(cost)) if tokens is not None else Usage()
+        return [UsageReported(usage=usage)] if usage != Usage() else ()
+
+    def usage_of(self, tokens: Tokens) -> Usage:
+        return _usage(tokens)
+
+
+def _usage(tokens: Tokens, cost: float = 0.0) -> Usage:
+    return Usage(
+        input_tokens=tokens.input_tokens or 0,
+        output_tokens=tokens.output_tokens or 0,
+        cache_read_tokens=tokens.cache_read_input_tokens or 0,
+        cache_write_tokens=tokens.cache_creation_input_tokens or 0,
+        cost=cost,
+    )
+
+
+def _reported(model: str, usage: ModelUsage) -> UsageReported:
+    spent = Usage(
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cache_read_tokens=usage.cache_read_input_tokens,
+        cache_write_tokens=usage.cache_creation_input_tokens,
+        cost=usage.cost,
+    )
+    return UsageReported(usage=spent, model=clipped(model, 1_000))
+
+
+def _less(usage: ModelUsage, before: ModelUsage | None) -> ModelUsage:
+    """Return what was added to a count; one that went back has begun anew."""
+    if before is None or usage.output_tokens < before.output_tokens or usage.input_tokens < before.input_tokens:
+        return usage
+    return ModelUsage(
+        input_tokens=usage.input_tokens - before.input_tokens,
+        output_tokens=usage.output_tokens - before.output_tokens,
+        cache_read_input_tokens=max(0, usage.cache_read_input_tokens - before.cache_read_input_tokens),
+        cache_creation_input_tokens=max(0, usage.cache_creation_input_tokens - before.cache_creation_input_tokens),
+        cost=max(0.0, usage.cost - before.cost),
+    )

@@ -1,0 +1,330 @@
+"""Streams: what agents that write Claude Code's ``stream-json`` say, and how they are told to go on or to stop. Pure.
+
+A turn of such an agent is ``system/init``, then ``assistant`` and ``user`` (with the results of tools) by turns, then
+``result``. In between it asks (`aura_executors.agents.claude.permissions`).
+"""
+
+from abc import abstractmethod
+from collections.abc import Iterable
+from typing import ClassVar
+
+import msgspec
+
+from aura_contracts.execution import Usage
+from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.ports.executors import (
+    Answer,
+    Entry,
+    ErrorReported,
+    FileChanged,
+    Finished,
+    Message,
+    PlanStep,
+    PlanUpdated,
+    Send,
+    SessionStarted,
+    Thinking,
+    ToolCalled,
+    ToolFinished,
+    UsageReported,
+)
+from aura_contracts.ports.processes import ExitCause, ProcessExit
+from aura_executors.agents._conversation import JsonLines, Said
+from aura_executors.agents._evidence import failure_from
+from aura_executors.agents._texts import clipped, clipped_value
+from aura_executors.agents.claude.edits import changed
+from aura_executors.agents.claude.permissions import Permissions
+from aura_executors.agents.claude.wire import (
+    DENIALS,
+    EDITED,
+    INIT,
+    SKIPPED,
+    Assistant,
+    Block,
+    ControlCancel,
+    ControlRequest,
+    Line,
+    Part,
+    RateLimit,
+    Result,
+    System,
+    Tokens,
+    User,
+    read,
+    read_line,
+)
+
+CALLS_LIMIT = 10_000
+"""Calls that are remembered until their results come."""
+
+MESSAGES_LIMIT = 100_000
+"""Messages whose tokens are counted until a result tells of them."""
+
+STEPS_LIMIT = 200
+"""Steps of a plan."""
+
+_INTERRUPT = b'{"type":"control_request","request_id":"aura-interrupt","request":{"subtype":"interrupt"}}\n'
+
+_EXIT_CODE = "Exit code "
+"""How the output of a shell command that failed begins."""
+
+_UNTOLD = "its output ended before it said how it went"
+
+
+class StreamJson(JsonLines):
+    """Base for agents that write ``stream-json``; they differ in names of tools and in how they tell of failures."""
+
+    edits: ClassVar[frozenset[str]]
+    """The tools that change a file."""
+    plans: ClassVar[frozenset[str]]
+    """The tools that write down a plan."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: Failure | None = None
+        """What the agent said about itself, when its last turn ended."""
+        self.ended = False
+        """Whether it has said how a turn ended."""
+        self.interrupting = False
+        """Whether it was asked to stop."""
+        self._permissions = Permissions()
+        self._session_id = ""
+        self._calls: dict[str, str] = {}
+        """Which path is changed by a call whose result has not come yet."""
+        self._spent: dict[str, tuple[str, Tokens]] = {}
+        """Model and tokens by message, of which nothing was reported yet."""
+        self._finished = False
+
+    # --- What agents differ in
+
+    @abstractmethod
+    def failure_in(self, result: Result) -> Failure | None:
+        """Return why the turn failed, if it did."""
+
+    @abstractmethod
+    def usage_in(self, result: Result) -> Iterable[Said]:
+        """Return what was consumed since the last result."""
+
+    @abstractmethod
+    def usage_of(self, tokens: Tokens) -> Usage:
+        """Return what was consumed by a message."""
+
+    def lost(self, words: str) -> Failure | None:
+        """Return the failure if these words, on standard error, say that the session cannot be resumed."""
+        return None
+
+    def waiting(self) -> bool:
+        """Say whether the agent goes on by itself after the result of a turn."""
+        return False
+
+    def note(self, line: System, raw: bytes) -> Iterable[Said]:
+        """Take in what the agent says of itself, but ``init``."""
+        return ()
+
+    def limited(self, line: RateLimit) -> Iterable[Said]:
+        """Take in what the agent says of the limits of its account."""
+        return ()
+
+    def said(self, line: Assistant) -> Iterable[Said] | None:
+        """Return what a message of the agent is, if it is not simply that."""
+        return None
+
+    # --- The conversation
+
+    def understand(self, line: bytes) -> Iterable[Said] | None:
+        if line.startswith(SKIPPED):
+            return ()
+        return self._meant(read_line(line), line)
+
+    def answer(self, request_id: str, answer: Answer) -> Iterable[Send]:
+        return self._permissions.answer(request_id, answer)
+
+    def interrupt(self) -> Iterable[Send]:
+        self.interrupting = True
+        return () if self._finished else [Send(_INTERRUPT)]
+
+    def end(self, exit: ProcessExit) -> Iterable[Entry]:  # noqa: A002 - the word for it
+        """Add what was consumed by messages that no result told of."""
+        return [*super().end(exit), *self.spent()]
+
+    def judge(self, exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
+        if exit.cause not in (ExitCause.OWN, ExitCause.FAREWELL) or self.told is not None:
+            return self.failed(exit, self.told)
+        if self.ended and (self._finished or exit.exit_code == 0):
+            return None
+        if self.interrupting:
+            return Failure(
+                FailureReason.CANCELLED, "it was asked to stop", exit_code=exit.exit_code, signal=exit.signal
+            )
+        words = self.errors.text
+        if (found := self.lost(words)) is None and exit.signal is None and words:
+            found = failure_from(words.partition("\nUsage: ")[0])  # what is offered instead is no reason
+        found = found or self.failed(exit, None) or Failure(FailureReason.AGENT_ERROR, _UNTOLD)
+        return msgspec.structs.replace(found, exit_code=exit.exit_code, signal=exit.signal)
+
+    def _meant(self, line: Line, raw: bytes) -> Iterable[Said] | None:
+        match line:
+            case Assistant():
+                special = self.said(line)
+                return self._assistant(line) if special is None else special
+            case User():
+                return self._user(line)
+            case System():
+                return self._begun(raw) if line.subtype == "init" else self.note(line, raw)
+            case Result():
+                return self._result(line)
+        return self._controlled(line)
+
+    def _controlled(self, line: Line) -> Iterable[Said]:
+        match line:
+            case ControlRequest():
+                return self._permissions.asked(line)
+            case ControlCancel():
+                return self._permissions.withdrawn(line.request_id)
+            case RateLimit():
+                return self.limited(line)
+        return ()
+
+    def _begun(self, raw: bytes) -> Iterable[Said]:
+        init = INIT.decode(raw)
+        session_id = clipped(init.session_id, 1_000)
+        if not session_id or session_id == self._session_id:
+            return ()
+        self._session_id = session_id
+        return [SessionStarted(session_id=session_id, model=clipped(init.model, 1_000))]
+
+    def _result(self, result: Result) -> Iterable[Said]:
+        said = list(self.usage_in(result))
+        self.ended, self.told = True, self.failure_in(result)
+        self.blocked = self.blocked or self._permissions.denied
+        for denial in read(DENIALS, result.permission_denials) or ():
+            path = denial.tool_input.get("file_path") or denial.tool_input.get("command") or ""
+            self.blocked = clipped(f"it was not permitted to use {denial.tool_name} {path}".strip(), 500)
+        if self.waiting() and not self.interrupting and self.told is None:
+            return said
+        if not self._finished:
+            self._finished = True
+            said += [Finished(failure=self.told), Send(close=True)]
+        return said
+
+    def spent(self) -> list[Entry]:
+        """Return what was consumed by the messages since it was last asked for, by model."""
+        counts: dict[str, list[int]] = {}
+        for model, tokens in self._spent.values():
+            count = counts.setdefault(model, [0, 0, 0, 0])
+            for place, number in enumerate(msgspec.structs.astuple(tokens)):
+                count[place] += number or 0
+        self._spent.clear()
+        found = [(model, self.usage_of(Tokens(*count))) for model, count in counts.items() if any(count)]
+        return [UsageReported(usage=usage, model=clipped(model, 1_000)) for model, usage in found]
+
+    # --- Messages
+
+    def _assistant(self, line: Assistant) -> Iterable[Said]:
+        message = line.message
+        if message.usage is not None and message.id and len(self._spent) < MESSAGES_LIMIT:
+            self._spent[message.id] = (message.model, message.usage)
+        if isinstance(message.content, str):
+            return [Message(text=clipped(message.content))] if message.content else ()
+        said: list[Said] = []
+        for block in message.content:
+            said += self._block(block)
+        return said
+
+    def _block(self, block: Block) -> Iterable[Said]:
+        match block.type:
+            case "text":
+                return [Message(text=clipped(block.text))] if block.text else ()
+            case "thinking":
+                return [Thinking(text=clipped(block.thinking))] if block.thinking else ()
+            case "tool_use" | "server_tool_use" | "mcp_tool_use":
+                return self._called(block)
+            case "redacted_thinking" | "image" | "document" | "fallback":
+                return ()
+        if block.type.endswith("_tool_result"):
+            return [self._returned(block)]
+        strange: list[Said] = []
+        self._count(strange, f"a part of a message, of type {block.type}")
+        return strange
+
+    def _called(self, block: Block) -> Iterable[Said]:
+        call_id, tool, given = clipped(block.id, 1_000), block.name, block.input
+        called = ToolCalled(call_id=call_id, tool=clipped(tool, 1_000), arguments=clipped_value(given))
+        if tool in self.edits:
+            path = given.get("file_path") or given.get("notebook_path")
+            if isinstance(path, str) and len(self._calls) < CALLS_LIMIT:
+                self._calls[call_id] = clipped(path, 4_096)
+        elif tool in self.plans and (steps := _steps(given.get("todos"))):
+            return [called, PlanUpdated(steps=steps)]
+        return [called]
+
+    def _user(self, line: User) -> Iterable[Said]:
+        content = line.message.content
+        if isinstance(content, str):
+            return ()
+        said: list[Said] = []
+        results = [block for block in content if block.type == "tool_result"]
+        for block in results:
+            returned = self._returned(block)
+            said.append(returned)
+            path = self._calls.pop(returned.call_id, None)
+            if path is not None and returned.success:
+                edited = read(EDITED, line.tool_use_result) if len(results) == 1 else None
+                change = FileChanged(path=path, call_id=returned.call_id)
+                said.append(change if edited is None else changed(edited, path, returned.call_id))
+        return said
+
+    def _returned(self, block: Block) -> ToolFinished:
+        call_id = clipped(block.tool_use_id, 1_000)
+        self._permissions.settled(call_id)
+        output = clipped(_text(block.content))
+        failed = bool(block.is_error)
+        code = _exit_code(output) if failed and output.startswith(_EXIT_CODE) else None
+        return ToolFinished(call_id=call_id, success=not failed, output=output, exit_code=code)
+
+
+def report(message: str, *, retrying: bool = False) -> list[Said]:
+    """Return an error as an entry."""
+    return [ErrorReported(message=clipped(message, 2_000), retrying=retrying)]
+
+
+def words_of(result: Result) -> str:
+    """Return the words in which the agent says how the turn ended."""
+    found = [result.result, *(result.errors if isinstance(result.errors, list) else [])]
+    if isinstance(result.error, dict):
+        found.append(result.error.get("message"))
+    return "\n".join(text for text in found if isinstance(text, str) and text)
+
+
+def status_of(result: Result) -> int | None:
+    """Return the HTTP status of the model's service, if it failed."""
+    status = result.api_error_status
+    return status if isinstance(status, int) and 400 <= status < 600 else None
+
+
+def failure_of_words(words: str, status: int | None = None) -> Failure:
+    """Return the failure that words of the agent tell of; without any it failed all the same."""
+    return failure_from(words or "it failed, and did not say why", status)
+
+
+def _text(content: str | list[Part] | Part | None) -> str:
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else [content] if content is not None else []
+    return "\n".join(part.text or f"[{part.type}]" for part in parts if part.text or part.type)
+
+
+def _exit_code(output: str) -> int | None:
+    digits = output[len(_EXIT_CODE) : len(_EXIT_CODE) + 6].split(None, 1)
+    return int(digits[0]) if digits and digits[0].isdecimal() and digits[0].isascii() else None
+
+
+def _steps(todos: object) -> tuple[PlanStep, ...]:
+    if not isinstance(todos, list):
+        return ()
+    found = [todo for todo in todos[:STEPS_LIMIT] if isinstance(todo, dict) and isinstance(todo.get("content"), str)]
+    return tuple(PlanStep(clipped(todo["content"], 2_000), _status(todo.get("status"))) for todo in found)
+
+
+def _status(status: object) -> str:
+    return status if isinstance(status, str) and status in ("pending", "in_progress", "completed") else "pending"

@@ -1,0 +1,123 @@
+"""Executor `lms`: a model on this machine answers, by LM Studio's ``lms chat``. It has no tools and changes no files.
+
+From the documentation and the published source of lms 0.0.47 (not run: it needs LM Studio); read tolerantly. The prompt
+goes by standard input, and all of the answer is one message.
+
+- **success**: exit code 0 and an answer;
+- **failure**: anything else: LM Studio does not run, no such model, the prediction failed; standard error says why.
+  Without a prompt it exits with 0 and says nothing, which is a failure here;
+- **interrupted**: SIGINT and SIGTERM end it;
+- rate limits, authentication, refusals and permissions do not occur.
+
+Quirks: it may start LM Studio's service, which stays. A model that is not there is downloaded only with `download`.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+from aura_contracts.errors import InvalidInput
+from aura_contracts.execution import Usage
+from aura_contracts.ports.executors import (
+    AgentRun,
+    Availability,
+    Capability,
+    Conversation,
+    Entry,
+    Executor,
+    Launch,
+    UsageReported,
+)
+from aura_contracts.ports.processes import ProcessExit
+from aura_executors._options import read_options
+from aura_executors.agents._command import AgentOptions, program_of, prompt_of, require_clean, with_params
+from aura_executors.agents._finding import Program
+from aura_executors.agents._plain import PlainConversation
+
+__all__ = ["LmsExecutor", "LmsOptions"]
+
+PROGRAM = Program(
+    name="lms",
+    tested=(),
+    install="install LM Studio (lmstudio.ai), start it once, then run `npx lmstudio install-cli`",
+    version=("version",),
+)
+
+_COUNT = re.compile(r"(?P<kind>Prompt|Predicted) Tokens?(?: Count)?:\s+(?P<tokens>[0-9]{1,15})\b", re.IGNORECASE)
+
+
+class LmsOptions(AgentOptions, frozen=True, kw_only=True):
+    """What `lms` can be set to. `model` is a must: without it, lms asks which one."""
+
+    system_prompt: str | None = None
+    """None: lms's own, for an assistant in a terminal."""
+    ttl: int | None = None
+    """Seconds that the model stays in memory afterwards; None: an hour."""
+    host: str | None = None
+    """Another machine that runs LM Studio."""
+    port: int | None = None
+    download: bool = False
+    """Whatever it asks, such as whether to download the model, is answered with yes."""
+
+
+class LmsExecutor(Executor):
+    """Asks a model through LM Studio."""
+
+    name = "lms"
+    summary = "a model on this machine, by LM Studio's lms chat: answers in words, changes nothing"
+    capability = Capability(plan=True)
+
+    def launch(self, run: AgentRun) -> Launch:
+        options = _options_of(run)
+        argv = (*program_of(PROGRAM, options, run.environment), "chat", *with_params([*_flags(options)], options))
+        return Launch(argv=argv, env=dict(options.env), stdin=prompt_of(run, options).encode("utf-8", "replace"))
+
+    def converse(self, run: AgentRun) -> Conversation:
+        return _LmsConversation(_options_of(run).model or "")
+
+    def availability(self, environment: Mapping[str, str]) -> Availability:
+        return PROGRAM.availability(environment)
+
+
+class _LmsConversation(PlainConversation):
+    thinking = ("<think>", "</think>")
+
+    def __init__(self, model: str) -> None:
+        super().__init__()
+        self._model = model
+
+    def end(self, exit: ProcessExit) -> Iterable[Entry]:  # noqa: A002 - the word for it
+        yield from super().end(exit)
+        counts = {found["kind"].lower(): int(found["tokens"]) for found in _COUNT.finditer(self.trouble)}
+        if counts:
+            usage = Usage(input_tokens=counts.get("prompt", 0), output_tokens=counts.get("predicted", 0))
+            yield UsageReported(usage=usage, model=self._model)
+
+
+def _options_of(run: AgentRun) -> LmsOptions:
+    options = read_options("lms", run.options, LmsOptions)
+    require_clean(options)
+    if options.model is None:
+        remedy = "name one that `lms ls` shows"
+        raise InvalidInput(field="option model", reason="executor lms cannot do without it", remedy=remedy)
+    if options.model.startswith("-"):
+        raise InvalidInput(field="option model", reason=f"{options.model!r} is no name of a model")
+    if options.ttl is not None and options.ttl < 1:
+        raise InvalidInput(field="option ttl", reason="seconds are 1 or more", remedy="leave it out for an hour")
+    for field in ("system_prompt", "host"):
+        if (text := getattr(options, field)) is not None and (not text.strip() or "\0" in text):
+            raise InvalidInput(field=f"option {field}", reason="is empty or holds a NUL character", remedy="leave it out")
+    return options
+
+
+def _flags(options: LmsOptions) -> Iterator[str]:
+    yield from (options.model or "", "--stats", "--dont-fetch-catalog")
+    if options.system_prompt is not None:
+        yield f"--system-prompt={options.system_prompt}"
+    if options.ttl is not None:
+        yield f"--ttl={options.ttl}"
+    if options.host is not None:
+        yield f"--host={options.host}"
+    if options.port is not None:
+        yield f"--port={options.port}"
+    if options.download:
+        yield "--yes"

@@ -1,0 +1,53 @@
+"""Executor `local`: a small agent of AURA's own, for any server with OpenAI's chat completions.
+
+    aura run --executor local --openai-endpoint http://127.0.0.1:11434/v1 --model qwen3-coder --prompt "..."
+
+A local model can so do real work with no other program: it reads, lists, searches, writes and edits files, and runs
+shell commands, and asks before it changes anything unless the option `autonomy` says that it need not. The program
+(`agent.py`, the modules that begin with an underscore) needs nothing but Python's standard library. Conversations are
+kept on disk, one file each, so follow-ups go on with them; a copy of one is its fork. A call that was cut off is told
+to the model as interrupted when the session is resumed, and is not repeated by itself.
+
+How the end is told: by the program's last line. `finished` without a failure is success; with one, the reason is
+
+    Authentication      HTTP status 401 or 403
+    RateLimited         429, tried again as the server asks with Retry-After, and still
+    Refused             the model refused, or its server withheld the answer
+    PermissionDenied    it waited for permission, and standard input came to its end
+    SessionLost         there is no such conversation here
+    AgentError          all else: no answer, a conversation too long, too many turns
+
+and without that line it has failed, whatever its exit code. What was denied, or not permitted at all, is `blocked`.
+
+Known of servers: some number calls anew in each answer, give no ids or indexes, print calls into the text
+(``<tool_call>``), put thoughts into it (``<think>``), do not stream, or say nothing of usage: all are understood.
+"""
+
+from collections.abc import Mapping
+
+from aura_contracts.ports.executors import AgentRun, Availability, Capability, Conversation, Executor, Launch
+from aura_executors.agents.local.command import ENDPOINT_VARIABLE, Autonomy, LocalOptions, launch_of
+from aura_executors.agents.local.conversation import LocalConversation
+
+__all__ = ["Autonomy", "LocalConversation", "LocalExecutor", "LocalOptions"]
+
+
+class LocalExecutor(Executor):
+    """Runs AURA's own agent with the model of any endpoint."""
+
+    name = "local"
+    summary = "AURA's own small agent, for any OpenAI-compatible endpoint: --openai-endpoint URL, --model NAME"
+    capability = Capability(resume=True, fork=True, permissions=True, plan=True)
+
+    def launch(self, run: AgentRun) -> Launch:
+        return launch_of(run)
+
+    def converse(self, run: AgentRun) -> Conversation:
+        return LocalConversation(run)
+
+    def availability(self, environment: Mapping[str, str]) -> Availability:
+        endpoint = environment.get(ENDPOINT_VARIABLE)
+        remedy = "" if endpoint else "name a server: --openai-endpoint http://127.0.0.1:11434/v1, say"
+        key = bool(environment.get("OPENAI_API_KEY"))
+        how = f"variable OPENAI_API_KEY is {'set' if key else 'not set; local servers need none'}"
+        return Availability(available=True, logged_in=True if key else None, login=how, remedy=remedy)

@@ -1,0 +1,169 @@
+"""What the program says: entries of the port in lines of JSON, but for few; see `_talk`. Pure."""
+
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec.structs import replace
+
+from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.fingerprint import fingerprint_of
+from aura_contracts.ports.executors import (
+    TEXT_LIMIT,
+    AgentRun,
+    Answer,
+    Entry,
+    ErrorReported,
+    FileChanged,
+    Finished,
+    Message,
+    PermissionRequested,
+    Send,
+    SessionStarted,
+    Thinking,
+    ToolCalled,
+    ToolFinished,
+    UsageReported,
+)
+from aura_contracts.ports.processes import ExitCause, ProcessExit
+from aura_executors.agents._conversation import JsonLines, Said
+from aura_executors.agents._evidence import failure_from
+from aura_executors.agents._texts import MESSAGE_LIMIT, clipped, clipped_value
+
+E = TypeVar("E", bound=Entry)
+
+NAME_LIMIT = 1_000
+"""Characters of names of tools and calls."""
+
+_NUL = b"\\u0000"
+
+
+class _Asked(msgspec.Struct, frozen=True, tag_field="type", tag="permission_request"):
+    request_id: str
+    tool: str
+    arguments: dict[str, Any]
+    call_id: str
+    diff: str | None = None
+
+
+class _Why(msgspec.Struct, frozen=True):
+    message: str
+    reason: FailureReason | None = None
+    status: int | None = None
+
+
+class _Done(msgspec.Struct, frozen=True, tag_field="type", tag="finished"):
+    failure: _Why | None = None
+
+
+class _Blocked(msgspec.Struct, frozen=True, tag_field="type", tag="blocked"):
+    what: str
+
+
+class _Working(msgspec.Struct, frozen=True, tag_field="type", tag="working"):
+    pass
+
+
+_DECODER = msgspec.json.Decoder(
+    SessionStarted
+    | Message
+    | Thinking
+    | ToolCalled
+    | ToolFinished
+    | FileChanged
+    | UsageReported
+    | ErrorReported
+    | _Asked
+    | _Done
+    | _Blocked
+    | _Working
+)
+
+
+class LocalConversation(JsonLines):
+    """Understands one run of the program."""
+
+    def __init__(self, run: AgentRun) -> None:
+        super().__init__()
+        self._run = run
+        self._finished: Finished | None = None
+        self._open: set[str] = set()
+        self._early: dict[str, Answer] = {}
+
+    def understand(self, line: bytes) -> Iterable[Said] | None:
+        said = _DECODER.decode(line)
+        match said:
+            case Message() | Thinking() | ToolFinished() | FileChanged() | UsageReported() | ErrorReported():
+                # in a line as short as this no text is too long for an entry; NUL is all that may not be in it
+                return (said if len(line) <= TEXT_LIMIT and _NUL not in line else _clipped(said),)
+            case ToolCalled(call_id=call_id, tool=tool, arguments=arguments):
+                name, call_id = clipped(tool, NAME_LIMIT), clipped(call_id, NAME_LIMIT)
+                return (ToolCalled(call_id=call_id, tool=name, arguments=clipped_value(arguments)),)
+            case SessionStarted():
+                return (_clipped(said),) if said.session_id else None
+            case _Asked():
+                return self._asked(said)
+            case _Done(failure=why):
+                self._finished = Finished(failure=_failure(why))
+                return (self._finished,)
+            case _Blocked(what=what):
+                self.blocked = clipped(what, MESSAGE_LIMIT)
+            case _Working():
+                pass
+        return ()
+
+    def answer(self, request_id: str, answer: Answer) -> Iterable[Send]:
+        if request_id in self._open:
+            self._open.discard(request_id)
+            return [_told(request_id, answer)]
+        self._early.setdefault(request_id, answer)
+        return ()
+
+    def judge(self, exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
+        finished = self._finished
+        failure = self.failed(exit, finished.failure if finished else None)
+        if exit.cause not in (ExitCause.OWN, ExitCause.FAREWELL):
+            return failure
+        if finished is not None:
+            return failure if finished.failure is not None else None
+        if failure is not None:
+            return failure
+        return Failure(FailureReason.AGENT_ERROR, "it ended without its last word", exit_code=exit.exit_code)
+
+    def _asked(self, asked: _Asked) -> list[Said]:
+        arguments = asked.arguments
+        said: list[Said] = [
+            PermissionRequested(
+                request_id=clipped(asked.request_id, NAME_LIMIT),
+                tool=clipped(asked.tool, NAME_LIMIT),
+                fingerprint=fingerprint_of(asked.tool, arguments),
+                arguments=clipped_value(arguments),
+                diff=None if asked.diff is None else clipped(asked.diff),
+                call_id=clipped(asked.call_id, NAME_LIMIT),
+            )
+        ]
+        early = self._early.pop(asked.request_id, None)
+        if early is None:
+            self._open.add(asked.request_id)
+        else:
+            said.append(_told(asked.request_id, early))
+        return said
+
+
+def _clipped(entry: E) -> E:
+    """Return the entry with each of its texts clipped."""
+    texts = {name: text for name in entry.__struct_fields__ if isinstance(text := getattr(entry, name), str)}
+    return replace(entry, **{name: clipped(text) for name, text in texts.items()})
+
+
+def _told(request_id: str, answer: Answer) -> Send:
+    told = {"request_id": request_id, "granted": answer.granted, "feedback": clipped(answer.feedback)}
+    return Send(msgspec.json.encode(told) + b"\n")
+
+
+def _failure(why: _Why | None) -> Failure | None:
+    if why is None:
+        return None
+    if why.reason is not None:
+        return Failure(why.reason, clipped(why.message, MESSAGE_LIMIT))
+    return failure_from(why.message, why.status)

@@ -1,0 +1,45 @@
+"""Executor `opencode`: the OpenCode CLI, by ``opencode run --format json``. Measured with 1.18.33.
+
+The prompt goes by standard input: as an argument, one that begins with ``--`` is refused. How its ends are told apart:
+
+- **success**: the last step finished for another reason than tool calls. There is no final event;
+- **failure**: an event ``error``, with the HTTP status of the model's service where there was one: 401 and 403 are
+  `Authentication`, 429 is `RateLimited`. It retries 429 and 500 by itself, for about 75 seconds;
+- **refusal**: a step that finished for ``content-filter``;
+- **interrupted**: SIGINT and SIGTERM end it at once, without a word; SIGTERM during a shell command leaves the command
+  running, which the supervisor ends;
+- **lack of permission**: what would be asked for is rejected at once, so a tool ends with "rejected permission" or "a
+  rule which prevents"; the agent stops there, exits with 0, and `blocked` tells;
+- **session lost**: "Session not found" on standard error, exit code 1.
+
+Quirks: an answer that is cut off is asked for again without limit, 15 times a second, and each half is written out, so
+that no idle timeout helps: after `CUT_OFF_LIMIT` of them in a row the conversation declares the run failed, and the
+process is ended. Give runs a timeout all the same: resumed from another folder than the session's own, it hangs.
+A session is bound to its folder. It works in ``$PWD`` if that is set.
+"""
+
+from collections.abc import Mapping
+
+from aura_contracts.ports.executors import AgentRun, Availability, Capability, Conversation, Executor, Launch
+from aura_executors.agents.opencode.command import PROGRAM, OpencodeOptions, argv_of, env_of, options_of, stdin_of
+from aura_executors.agents.opencode.conversation import CUT_OFF_LIMIT, OpencodeConversation
+
+__all__ = ["CUT_OFF_LIMIT", "OpencodeExecutor", "OpencodeOptions"]
+
+
+class OpencodeExecutor(Executor):
+    """Runs opencode."""
+
+    name = "opencode"
+    summary = "the OpenCode CLI (run --format json)"
+    capability = Capability(resume=True, fork=True, permissions=False, tool_servers=True, plan=True)
+
+    def launch(self, run: AgentRun) -> Launch:
+        options = options_of(run)
+        return Launch(argv=argv_of(run, options), env=env_of(run, options), stdin=stdin_of(run, options))
+
+    def converse(self, run: AgentRun) -> Conversation:
+        return OpencodeConversation(session_id=run.session_id or "", model=options_of(run).model or "")
+
+    def availability(self, environment: Mapping[str, str]) -> Availability:
+        return PROGRAM.availability(environment)

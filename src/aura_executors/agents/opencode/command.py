@@ -1,0 +1,133 @@
+"""How opencode is started: its options, and what becomes of them. Pure, but for the program, which is looked for."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from aura_contracts.errors import InvalidInput
+from aura_contracts.ports.executors import AgentRun
+from aura_executors._options import read_options
+from aura_executors.agents._command import AgentOptions, program_of, prompt_of, require_clean, with_params
+from aura_executors.agents._finding import Program
+
+PROGRAM = Program(
+    name="opencode",
+    tested=("1.18.33",),
+    install="npm install -g opencode-ai@1.18.33",
+    package="opencode-ai@1.18.33",
+    variables=("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "OPENROUTER_API_KEY", "OPENCODE_API_KEY"),
+    files=("~/.local/share/opencode/auth.json",),
+    log_in="run `opencode auth login`, or set the variable of the model's service, such as ANTHROPIC_API_KEY",
+)
+
+_CONFIG = "OPENCODE_CONFIG_CONTENT"
+_PERMISSION = "OPENCODE_PERMISSION"
+
+
+class OpencodeOptions(AgentOptions, frozen=True, kw_only=True):
+    """What `opencode` can be set to. `model` is PROVIDER/MODEL."""
+
+    agent: str | None = None
+    """Which of opencode's agents: build, plan, or one of the user's."""
+    variant: str | None = None
+    """Variant of the model, such as high, max, minimal."""
+    yolo: bool = False
+    """Whatever would be asked for is permitted, except what is denied. What opencode asks for at all, is configured."""
+    permission: dict[str, Any] = {}
+    """opencode's own permissions, over the user's: ``{"bash": "ask", "edit": {"*.md": "allow"}}``."""
+    config: dict[str, Any] = {}
+    """Settings of ``opencode.json``, over the user's."""
+    files: tuple[str, ...] = ()
+    """Attached to the prompt."""
+    share: bool = False
+    """Whether the user's settings may put the session on opencode's web site."""
+
+
+def options_of(run: AgentRun) -> OpencodeOptions:
+    """Return the options of `run`. Raises `InvalidInput` for those that make no sense."""
+    options = read_options("opencode", run.options, OpencodeOptions)
+    require_clean(options)
+    if options.model is not None and not all(options.model.partition("/")):
+        reason = f"{options.model!r} names no provider"
+        raise InvalidInput(field="option model", reason=reason, remedy="write it as PROVIDER/MODEL")
+    for field in ("agent", "variant"):
+        if (text := getattr(options, field)) is not None and (not text.strip() or "\0" in text):
+            raise InvalidInput(
+                field=f"option {field}", reason="is empty or holds a NUL character", remedy="leave it out"
+            )
+    if any(not file or "\0" in file for file in options.files):
+        raise InvalidInput(field="option files", reason="one is empty or holds a NUL character", remedy="leave it out")
+    if run.fork and run.session_id is None:
+        raise InvalidInput(field="fork", reason="there is no session to fork", remedy="name the session")
+    return options
+
+
+def argv_of(run: AgentRun, options: OpencodeOptions) -> tuple[str, ...]:
+    """Return the command. The prompt is not in it."""
+    program = program_of(PROGRAM, options, run.environment)
+    return (*program, "run", *with_params([*_flags(run, options)], options))
+
+
+def stdin_of(run: AgentRun, options: OpencodeOptions) -> bytes:
+    """Return the prompt."""
+    return prompt_of(run, options).encode("utf-8", "replace")
+
+
+def env_of(run: AgentRun, options: OpencodeOptions) -> dict[str, str | None]:
+    """Return what is changed of the environment: settings go by it, over those that are in it already."""
+    environment = {**run.environment, **options.env}
+    config: dict[str, Any] = {"autoupdate": False, **({} if options.share else {"share": "disabled"})}
+    if servers := {server.name: _local(server.command) for server in run.tool_servers}:
+        config["mcp"] = servers
+    env: dict[str, str | None] = {**options.env, "OPENCODE_DISABLE_AUTOUPDATE": "1", "PWD": run.cwd}
+    env[_CONFIG] = _over(environment, _CONFIG, _merged(config, options.config))
+    if options.permission:
+        env[_PERMISSION] = _over(environment, _PERMISSION, options.permission)
+    return env
+
+
+def _flags(run: AgentRun, options: OpencodeOptions) -> Iterator[str]:
+    yield from ("--format", "json", "--thinking")
+    if options.model:
+        yield f"--model={options.model}"
+    if options.agent:
+        yield f"--agent={options.agent}"
+    if options.variant:
+        yield f"--variant={options.variant}"
+    if options.yolo:
+        yield "--auto"
+    for file in options.files:
+        yield f"--file={file}"
+    if run.session_id is not None:
+        yield f"--session={run.session_id}"
+    if run.fork:
+        yield "--fork"
+
+
+def _local(command: tuple[str, ...]) -> dict[str, Any]:
+    """Return the setting of a tool server; opencode gives it the whole of its own environment."""
+    return {"type": "local", "command": list(command), "enabled": True}
+
+
+def _over(environment: Mapping[str, str], name: str, settings: dict[str, Any]) -> str:
+    """Return `settings` as JSON, over those that a variable holds already."""
+    try:
+        before = msgspec.json.decode(environment.get(name) or "{}", type=dict[str, Any])
+    except (msgspec.MsgspecError, RecursionError) as error:
+        reason = f"variable {name} holds no JSON object, and AURA has to add to it"
+        raise InvalidInput(field="environment", reason=reason, remedy="correct the variable, or unset it") from error
+    return msgspec.json.encode(_merged(before, settings)).decode()
+
+
+def _merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Return both; where both say something, `over` counts, tables name by name.
+
+    >>> _merged({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}})
+    {'a': {'b': 1, 'c': 3}}
+    """
+    both = {**under, **over}
+    for name in under.keys() & over.keys():
+        if isinstance(under[name], dict) and isinstance(over[name], dict):
+            both[name] = _merged(under[name], over[name])
+    return both

@@ -1,0 +1,64 @@
+"""Executor `qwen-code`: Qwen Code.
+
+    qwen --input-format=stream-json --output-format=stream-json ...
+
+It writes what Claude Code writes, and speaks the same control protocol (`aura_executors.agents.claude`), with other
+tools and other ways to fail:
+
+    success             the ``result`` says success, and its last message is no failure of the service
+    failure             0.15 tells failures of the service as a success, with exit code 0, whose text is in brackets:
+                        ``[API Error: 500 ...]``, and which consumed no tokens; others: is_error true, or no result
+    rate limit, authentication    the status in that text, or its words
+    refusal             not told apart from other answers
+    interrupted         exit code 130 and no result, after SIGINT and after being asked to stop
+    lack of permission  a call that a human denied; permission_denials stays empty
+    session lost        "No saved session found with ID" on standard error, exit code 1, no line of output
+
+Known quirks (0.15.10):
+
+- It tries again for more than a minute after status 500 or 429 before it gives up, and says nothing meanwhile.
+- It needs the request ``initialize``: without it, it waits for permissions that nobody is asked for.
+- Its launcher keeps signals from the agent; ``QWEN_CODE_NO_RELAUNCH=true`` does away with it.
+- Sessions are bound to the folder: another worktree of the same repository cannot resume them.
+- Tokens in a result are those of the whole session; it reports no cost.
+- 0.24 was seen to ask for no permission at all: tools that need one are not offered to the model.
+"""
+
+from collections.abc import Mapping
+
+from aura_contracts.ports.executors import AgentRun, Availability, Capability, Conversation, Executor, Launch
+from aura_executors.agents.qwen.command import (
+    PROGRAM,
+    ApprovalMode,
+    QwenOptions,
+    argv_of,
+    environment_of,
+    options_of,
+    stdin_of,
+)
+from aura_executors.agents.qwen.conversation import QwenConversation
+
+__all__ = ["ApprovalMode", "QwenConversation", "QwenExecutor", "QwenOptions"]
+
+
+class QwenExecutor(Executor):
+    """Runs qwen."""
+
+    name = "qwen-code"
+    summary = "Qwen Code; it asks before it uses tools"
+    capability = Capability(resume=True, permissions=True, tool_servers=True, plan=True)
+
+    def launch(self, run: AgentRun) -> Launch:
+        options = options_of(run)
+        return Launch(
+            argv=argv_of(run, options),
+            env=environment_of(options),
+            stdin=stdin_of(run, options),
+            interactive=True,
+        )
+
+    def converse(self, run: AgentRun) -> Conversation:
+        return QwenConversation(run)
+
+    def availability(self, environment: Mapping[str, str]) -> Availability:
+        return PROGRAM.availability(environment)

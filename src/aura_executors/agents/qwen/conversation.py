@@ -1,0 +1,72 @@
+"""What Qwen Code says and how it ended. Pure.
+
+Tokens are counted by message: those in a result are of the whole session, the turns before a resume included. A failure
+of the service is a message in brackets, which consumed nothing: ``[API Error: 401 ...]``.
+"""
+
+from collections.abc import Iterable
+
+from aura_contracts.execution import Usage
+from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.ports.executors import AgentRun, Message
+from aura_executors.agents._conversation import Said, lost_session
+from aura_executors.agents._texts import clipped
+from aura_executors.agents.claude.stream import StreamJson, failure_of_words, report, status_of, words_of
+from aura_executors.agents.claude.wire import Assistant, Result, Tokens
+
+_LOST = "No saved session found with ID"
+
+_FAILURE = "[API Error: "
+
+_LIMITS = {"error_max_turns": "it reached the limit of turns that it was given"}
+
+
+class QwenConversation(StreamJson):
+    """Understands one run of Qwen Code."""
+
+    edits = frozenset({"write_file", "edit"})
+    plans = frozenset({"todo_write"})
+
+    def __init__(self, run: AgentRun) -> None:
+        super().__init__()
+        self._resumed = run.session_id or ""
+        self._trouble = ""
+        """The last failure of the service, if nothing came after it."""
+
+    def said(self, line: Assistant) -> Iterable[Said] | None:
+        self._trouble = ""
+        content, usage = line.message.content, line.message.usage
+        if usage is None or usage.output_tokens:
+            return None
+        texts = [content] if isinstance(content, str) else [block.text for block in content]
+        text = "".join(texts)
+        if _FAILURE not in text or not text.rstrip().endswith("]"):
+            return None
+        before, _, self._trouble = text.rstrip().removesuffix("]").rpartition(_FAILURE)
+        return [*([Message(text=clipped(before))] if before else []), *report(self._trouble)]
+
+    def failure_in(self, result: Result) -> Failure | None:
+        words = words_of(result)
+        if isinstance(result.subtype, str) and (limit := _LIMITS.get(result.subtype)):
+            return Failure(FailureReason.AGENT_ERROR, limit)
+        if self._trouble or result.is_error or result.subtype != "success":
+            return failure_of_words(_inside(self._trouble or words), status_of(result))
+        return None
+
+    def lost(self, words: str) -> Failure | None:
+        return lost_session(self._resumed, words) if _LOST in words else None
+
+    def usage_in(self, result: Result) -> Iterable[Said]:
+        return self.spent()
+
+    def usage_of(self, tokens: Tokens) -> Usage:
+        """Return them without those that were read from the cache, which qwen counts as input too."""
+        cached = tokens.cache_read_input_tokens or 0
+        given = max(0, (tokens.input_tokens or 0) - cached)
+        return Usage(input_tokens=given, output_tokens=tokens.output_tokens or 0, cache_read_tokens=cached)
+
+
+def _inside(words: str) -> str:
+    """Return the words of a failure as the service said them; a status comes first, for those who look for one."""
+    words = words.strip().removeprefix(_FAILURE).removesuffix("]")
+    return f"API Error: {words}" if words[:3].isdecimal() else words

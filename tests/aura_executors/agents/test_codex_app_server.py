@@ -1,0 +1,355 @@
+"""What `codex app-server` is understood to say, and what it is told."""
+
+import json
+from itertools import pairwise
+
+import attrs
+import msgspec
+import pytest
+from codex_replays import CAPTURES, THREAD, a_run, exited, replay, written
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aura_contracts.execution import Usage
+from aura_contracts.failures import FailureReason as Reason
+from aura_contracts.output import OutputSource
+from aura_contracts.ports.executors import (
+    AgentRun,
+    Answer,
+    Entry,
+    ErrorReported,
+    FileChange,
+    FileChanged,
+    Finished,
+    Message,
+    PermissionRequested,
+    PermissionWithdrawn,
+    Send,
+    SessionStarted,
+    ToolCalled,
+    ToolFinished,
+    Unknown,
+    UsageReported,
+)
+from aura_contracts.ports.processes import ExitCause
+from aura_executors.agents.codex import CodexExecutor
+
+DECLINED = {"action": "decline", "content": None, "_meta": None}
+YES, NO = Answer(granted=True), Answer(granted=False)
+TURN = Usage(input_tokens=22, output_tokens=14)
+
+CASES = {
+    # case: failure, message, tool, questions, usage, blocked
+    "first": (None, "Done: hello.txt created.", "shell", 1, TURN, ""),
+    "applypatch": (None, "Done: hello.txt created.", "apply_patch", 1, TURN, ""),
+    "resume": (None, "Done: second.txt created too.", "shell", 1, TURN, ""),
+    "fork": (None, "Done two", "shell", 0, TURN, ""),
+    "decline": (None, "Done: hello.txt created.", "shell", 1, TURN, "not permitted to run: /bin/bash"),
+    "patchdeny": (None, "understood", "apply_patch", 1, TURN, "not permitted to change /tmp/demo-repo/hello.txt"),
+    "mcpdeny": (None, "Done mcp", "aura.note", 1, TURN, ""),
+    "readonly": (None, "Done one", None, 0, TURN, "turned down in the read-only sandbox"),
+    "interrupt": (Reason.CANCELLED, None, "shell", 1, Usage(input_tokens=11, output_tokens=7), ""),
+    "badresume": (Reason.SESSION_LOST, None, None, 0, None, ""),
+    "fail401": (Reason.AUTHENTICATION, None, None, 0, None, ""),
+    "fail429": (Reason.RATE_LIMITED, None, None, 0, None, ""),
+    "fail500": (Reason.AGENT_ERROR, None, None, 0, None, ""),
+    "drop": (Reason.AGENT_ERROR, None, None, 0, None, ""),
+}
+
+
+def run_of(case: str) -> AgentRun:
+    session = THREAD if case in {"resume", "fork", "badresume"} else None
+    run = a_run("app-server", session, fork=case == "fork")
+    if case == "readonly":
+        return attrs.evolve(run, options={"sandbox": "read-only"})
+    return run
+
+
+def told(sends: list[Send]) -> list[dict]:
+    return [json.loads(line) for send in sends for line in send.data.splitlines()]
+
+
+def test_every_capture_has_an_expectation():
+    assert {path.stem for path in (CAPTURES / "codex-app-server").glob("*.stdout")} == set(CASES)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_run_is_understood(case):
+    reason, message, tool, questions, usage, blocked = CASES[case]
+    done = replay(run_of(case), [written("app-server", case)])
+    assert (done.failure and done.failure.reason) is reason
+    assert [one.text for one in done.of(Message)] == ([message] if message else [])
+    assert [one.tool for one in done.of(ToolCalled)] == ([tool] if tool else [])
+    assert [one.call_id for one in done.of(ToolFinished)] == [one.call_id for one in done.of(ToolCalled)]
+    assert len(done.of(PermissionRequested)) == len(done.of(PermissionWithdrawn)) == questions
+    assert [one.usage for one in done.of(UsageReported)] == ([usage] if usage else [])
+    assert [one.model for one in done.of(SessionStarted)] == ([] if case == "badresume" else ["fake-model"])
+    assert blocked in done.conversation.blocked
+    assert bool(blocked) == bool(done.conversation.blocked)
+    assert not done.of(Unknown)
+    assert len(done.of(Finished)) == 1
+    assert done.sends[-1].close
+    assert isinstance(done.entries[-1], Finished)
+
+
+def test_the_conversation_is_led():
+    begun = CodexExecutor().launch(run_of("first"))
+    done = replay(run_of("first"), [written("app-server", "first")])
+    assert begun.interactive
+    assert begun.stdin
+    assert json.loads(begun.stdin)["method"] == "initialize"
+    initialized, start, turn = told(done.sends)
+    assert initialized == {"method": "initialized"}
+    assert start["method"] == "thread/start"
+    assert start["params"] == {"cwd": "/tmp/demo-repo", "sandbox": "workspace-write", "approvalPolicy": "on-request"}
+    assert turn["method"] == "turn/start"
+    assert turn["params"]["threadId"] == done.of(SessionStarted)[0].session_id
+    assert turn["params"]["input"][0]["text"] == "Create hello.txt"
+
+
+def test_a_session_is_gone_on_with_or_forked():
+    for fork, method in ((False, "thread/resume"), (True, "thread/fork")):
+        run = a_run("app-server", THREAD, fork=fork, yolo=True, local_provider="ollama")
+        start = told(replay(run, [written("app-server", "resume")]).sends)[1]
+        assert start["method"] == method
+        assert start["params"]["threadId"] == THREAD
+        assert start["params"]["sandbox"] == "danger-full-access"
+        assert start["params"]["approvalPolicy"] == "never"
+        assert (start["params"]["modelProvider"], start["params"]["model"]) == ("ollama", "gpt-oss:20b")
+
+
+def test_a_fork_has_an_id_of_its_own():
+    forked = replay(run_of("fork"), [written("app-server", "fork")]).of(SessionStarted)[0]
+    assert forked.session_id != THREAD
+
+
+# --- Permissions
+
+
+def asked(case: str, answer: Answer | None = None) -> tuple[PermissionRequested, list[dict]]:
+    """Return the question of a capture, and what codex is told when it is answered while codex waits."""
+    data = written("app-server", case)
+    conversation = CodexExecutor().converse(run_of(case))
+    said = [*conversation.receive(OutputSource.STDOUT, data[: data.index(b'{"method":"serverRequest/resolved"')])]
+    question = next(one for one in said if isinstance(one, PermissionRequested))
+    return question, told([*conversation.answer(question.request_id, answer)]) if answer else []
+
+
+def test_a_question_shows_what_would_be_done():
+    command, _ = asked("first")
+    assert (command.tool, command.arguments["cwd"]) == ("shell", "/tmp/demo-repo")
+    assert "hello from the fake model" in command.arguments["command"]
+    patch, _ = asked("applypatch")
+    assert patch.tool == "apply_patch"
+    assert patch.diff == "--- /dev/null\n+++ /tmp/demo-repo/hello.txt\n@@ -0,0 +1,1 @@\n+hello from the fake model\n"
+    tool, _ = asked("mcpdeny")
+    assert (tool.tool, tool.arguments["tool_params"]) == ("aura.note", {"text": "hi"})
+    for case in ("first", "applypatch", "mcpdeny"):
+        done = replay(run_of(case), [written("app-server", case)])
+        assert done.of(PermissionRequested)[0].call_id == done.of(ToolCalled)[0].call_id
+
+
+def test_the_same_call_is_known_again_and_another_is_not():
+    assert asked("first")[0].fingerprint == asked("decline")[0].fingerprint == asked("interrupt")[0].fingerprint
+    assert len({asked(case)[0].fingerprint for case in ("first", "resume", "applypatch", "patchdeny")}) == 4
+    assert asked("first")[0].request_id != asked("decline")[0].request_id
+
+
+@pytest.mark.parametrize(
+    ("case", "yes", "no"),
+    [
+        ("first", {"decision": "accept"}, {"decision": "decline"}),
+        ("applypatch", {"decision": "accept"}, {"decision": "decline"}),
+        (
+            "mcpdeny",
+            {"action": "accept", "content": {}, "_meta": None},
+            {"action": "decline", "content": None, "_meta": None},
+        ),
+    ],
+)
+def test_an_answer_is_told(case, yes, no):
+    assert asked(case, YES)[1] == [{"id": 0, "result": yes}]
+    assert asked(case, NO)[1] == [{"id": 0, "result": no}]
+
+
+def test_feedback_is_a_message_to_the_turn():
+    steer, response = asked("first", Answer(granted=False, feedback="use another name \ud800"))[1]
+    assert steer["method"] == "turn/steer"
+    assert steer["params"]["input"][0]["text"] == "The user did not permit this: use another name ?"
+    assert response == {"id": 0, "result": {"decision": "decline"}}
+
+
+def test_an_answer_may_come_before_its_question():
+    question, live = asked("first", YES)
+    conversation = CodexExecutor().converse(run_of("first"))
+    assert not [*conversation.answer(question.request_id, YES)]
+    said = [*conversation.receive(OutputSource.STDOUT, written("app-server", "first"))]
+    assert told([one for one in said if isinstance(one, Send)])[3:] == live
+    assert not [*conversation.answer(question.request_id, YES)]
+
+
+@pytest.mark.parametrize("case", ["first", "applypatch", "patchdeny", "mcpdeny"])
+def test_the_entries_are_the_same_whenever_the_answer_comes(case):
+    question, _ = asked(case)
+    data = written("app-server", case)
+    plain = replay(run_of(case), [data]).entries
+    for place in (0, data.index(b'{"method":"serverRequest/resolved"'), len(data)):
+        conversation = CodexExecutor().converse(run_of(case))
+        said = [*conversation.receive(OutputSource.STDOUT, data[:place])]
+        said += conversation.answer(question.request_id, NO)
+        said += conversation.receive(OutputSource.STDOUT, data[place:])
+        assert [one for one in said if isinstance(one, Entry)] == plain
+
+
+def request(method: str, **params) -> bytes:
+    return msgspec.json.encode({"method": method, "id": 7, "params": params}) + b"\n"
+
+
+@pytest.mark.parametrize("method", ["item/tool/requestUserInput", "attestation/generate", "something/new"])
+def test_what_nobody_can_answer_is_refused(method):
+    done = replay(a_run(), [request(method, threadId="t")])
+    assert told(done.sends)[0]["error"]["code"] == -32601
+    assert method in done.of(ErrorReported)[0].message
+
+
+def test_a_question_that_makes_no_sense_is_refused():
+    done = replay(a_run(), [request("item/commandExecution/requestApproval", command=5)])
+    assert told(done.sends)[0]["error"]["code"] == -32602
+
+
+def test_what_is_not_told_is_never_the_same_call():
+    one = replay(a_run(), [request("item/fileChange/requestApproval", itemId="a")]).of(PermissionRequested)[0]
+    other = replay(a_run(), [request("item/fileChange/requestApproval", itemId="b")]).of(PermissionRequested)[0]
+    assert one.fingerprint != other.fingerprint
+    stdin = {"kind": "writeStdin", "command": "sh", "cwd": "/"}
+    typed = [
+        replay(a_run(), [request("item/commandExecution/requestApproval", itemId=item, **stdin)]).of(
+            PermissionRequested
+        )
+        for item in ("a", "b")
+    ]
+    assert typed[0][0].fingerprint != typed[1][0].fingerprint
+
+
+def test_more_permissions_are_granted_for_the_turn():
+    wanted = {"network": {"enabled": True}, "fileSystem": None}
+    conversation = CodexExecutor().converse(a_run())
+    line = request("item/permissions/requestApproval", itemId="i", cwd="/", permissions=wanted)
+    (question,) = conversation.receive(OutputSource.STDOUT, line)
+    assert isinstance(question, PermissionRequested)
+    answered = told([*conversation.answer(question.request_id, YES)])
+    assert answered[0]["result"] == {"permissions": {"network": {"enabled": True}}, "scope": "turn"}
+
+
+def test_forms_of_tool_servers_are_declined():
+    done = replay(a_run(), [request("mcpServer/elicitation/request", serverName="s", mode="form", message="Who?")])
+    assert told(done.sends)[0]["result"]["action"] == "decline"
+    assert "Who?" in done.conversation.blocked
+
+
+# --- The rest
+
+
+def test_an_interrupt_is_asked_for_in_the_protocol():
+    data = written("app-server", "interrupt")
+    conversation = CodexExecutor().converse(run_of("interrupt"))
+    assert not [*conversation.interrupt()]
+    list(conversation.receive(OutputSource.STDOUT, data[: data.index(b'{"id":4')]))
+    (asking,) = told([*conversation.interrupt()])
+    assert asking["method"] == "turn/interrupt"
+    assert asking["params"]["turnId"]
+    list(conversation.receive(OutputSource.STDOUT, data[data.index(b'{"id":4') :]))
+    assert not [*conversation.interrupt()]
+
+
+def test_a_stream_that_breaks_off_is_a_failure_and_its_tokens_count():
+    data = written("app-server", "first")
+    done = replay(run_of("first"), [data[: data.index(b'{"method":"turn/completed"')]])
+    assert done.failure
+    assert done.failure.reason is Reason.AGENT_ERROR
+    assert [one.usage for one in done.of(UsageReported)] == [TURN]
+
+
+def test_what_aura_ended_is_no_fault_of_codex():
+    done = replay(run_of("interrupt"), [written("app-server", "interrupt")], exited(cause=ExitCause.TIMEOUT))
+    assert done.failure
+    assert done.failure.reason is Reason.TIMEOUT
+
+
+def test_turns_and_words_of_other_agents_do_not_count():
+    data = written("app-server", "first")
+    thread = replay(run_of("first"), [data]).of(SessionStarted)[0].session_id.encode()
+    at = data.index(b'{"method":"item/started","params":{"item":{"type":"agentMessage"')
+    other = b"".join(line for line in data[at:].splitlines(keepends=True)).replace(thread, b"another")
+    done = replay(run_of("first"), [data[:at] + other + data[at:]])
+    assert len(done.of(Finished)) == len(done.of(Message)) == 1
+
+
+def test_a_patch_says_what_it_does_to_each_file():
+    changes = [
+        {"path": "a", "kind": {"type": "update", "move_path": None}, "diff": "@@ -1 +1 @@\n-x\n+y\n"},
+        {"path": "b", "kind": {"type": "delete"}, "diff": "gone\n"},
+        {"path": "c", "kind": {"type": "update", "move_path": "d"}, "diff": ""},
+    ]
+    item = {"type": "fileChange", "id": "i", "changes": changes, "status": "completed"}
+    line = msgspec.json.encode({"method": "item/completed", "params": {"item": item, "threadId": "t"}})
+    changed = replay(a_run(), [line + b"\n"]).of(FileChanged)
+    kinds = [FileChange.MODIFIED, FileChange.DELETED, FileChange.RENAMED]
+    assert [(one.path, one.change) for one in changed] == list(zip("abd", kinds, strict=True))
+    assert changed[1].diff == "--- b\n+++ /dev/null\n@@ -1,1 +0,0 @@\n-gone\n"
+
+
+@pytest.mark.parametrize(
+    ("info", "reason"),
+    [
+        ("usageLimitExceeded", Reason.RATE_LIMITED),
+        ("unauthorized", Reason.AUTHENTICATION),
+        ("cyberPolicy", Reason.REFUSED),
+        ("contextWindowExceeded", Reason.AGENT_ERROR),
+        ({"responseTooManyFailedAttempts": {"httpStatusCode": 429}}, Reason.RATE_LIMITED),
+        ({"httpConnectionFailed": {"httpStatusCode": None}}, Reason.AGENT_ERROR),
+        (None, Reason.AGENT_ERROR),
+    ],
+)
+def test_codex_says_why_a_turn_failed(info, reason):
+    data = written("app-server", "fail500").replace(b'"internalServerError"', msgspec.json.encode(info))
+    done = replay(run_of("fail500"), [data])
+    assert done.failure
+    assert done.failure.reason is reason
+
+
+def test_what_is_new_is_kept_and_counted():
+    lines = [
+        b'{"method":"item/melted","params":{}}',
+        b'{"method":"item/started","params":{"item":{"type":"x","id":"1"}}}',
+    ]
+    done = replay(a_run(), [line + b"\n" for line in lines])
+    assert [one.text.encode() for one in done.of(Unknown)] == lines
+    assert done.conversation.unknown == 2
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_it_is_understood_in_whatever_pieces(case):
+    data = written("app-server", case)
+    whole = replay(run_of(case), [data])
+
+    @settings(max_examples=10, deadline=None)
+    @given(st.lists(st.integers(0, len(data)), max_size=8))
+    def cut(places):
+        pieces = [data[start:end] for start, end in pairwise([0, *sorted(places), len(data)])]
+        again = replay(run_of(case), pieces)
+        assert (again.entries, again.sends) == (whole.entries, whole.sends)
+
+    cut()
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(list(CASES)), st.integers(0, 20_000), st.binary(min_size=1, max_size=6), st.booleans())
+def test_a_damaged_stream_is_no_error(case, place, garbage, replaced):
+    data = written("app-server", case)
+    place %= len(data)
+    conversation = CodexExecutor().converse(run_of(case))
+    rest = data[place + len(garbage) * replaced :]
+    list(conversation.receive(OutputSource.STDOUT, data[:place] + garbage + rest))
+    list(conversation.end(exited()))
+    conversation.judge(exited())

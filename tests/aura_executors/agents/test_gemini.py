@@ -1,0 +1,381 @@
+"""The Gemini CLI: its command, and what is understood of everything that it was recorded to write."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aura_contracts.errors import InvalidInput
+from aura_contracts.execution import Usage
+from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.output import OutputSource
+from aura_contracts.ports.executors import (
+    TEXT_LIMIT,
+    AgentRun,
+    Entry,
+    ErrorReported,
+    FileChanged,
+    Finished,
+    Message,
+    PlanStep,
+    PlanUpdated,
+    SessionStarted,
+    ToolCalled,
+    ToolFinished,
+    UsageReported,
+)
+from aura_contracts.ports.processes import ExitCause, ProcessExit
+from aura_executors.agents.gemini import GeminiConversation, GeminiExecutor
+from aura_executors.agents.gemini.command import PROMPT_LIMIT
+from aura_executors.testing.executor import ExecutorConformance, pieces
+
+CAPTURES = Path(__file__).parent / "captures"
+EXECUTOR = GeminiExecutor()
+MODEL = "gemini-2.5-flash"
+FILES = [path for folder in ("gemini", "gemini-norelaunch") for path in sorted((CAPTURES / folder).glob("*.stdout"))]
+
+SAID = "message usage finished"
+WROTE = "session_started tool_call file_change tool_result"
+WORK = f"{WROTE} {SAID}"
+CALLED = f"session_started tool_call tool_result {SAID}"
+
+
+class Case(NamedTuple):
+    """What is understood of a capture; `exit_code` is negative for a signal."""
+
+    entries: str
+    exit_code: int = 0
+    reason: FailureReason | None = None
+    message: str = ""
+    blocked: str = ""
+    usage: Usage | None = None
+
+
+TWO_CALLS = Usage(input_tokens=22, output_tokens=14)
+ONE_CALL = Usage(input_tokens=11, output_tokens=7)
+NO_WORD = "without its final word"
+
+CASES = {
+    "gemini/first": Case(WORK, usage=TWO_CALLS),
+    "gemini/stdin": Case(WORK, usage=TWO_CALLS),
+    "gemini/openstdin": Case(WORK, usage=TWO_CALLS),
+    "gemini/resume": Case(WORK, usage=TWO_CALLS),
+    "gemini/retry500": Case(WORK, usage=TWO_CALLS),
+    "gemini/shell": Case(CALLED, usage=TWO_CALLS),
+    "gemini/plan": Case(f"session_started tool_call plan tool_result {SAID}", usage=TWO_CALLS),
+    "gemini/deny": Case(CALLED, usage=TWO_CALLS),  # gave up without trying: no trace of why
+    "gemini/notoffered": Case(CALLED, blocked="write_file: Tool", usage=TWO_CALLS),
+    "gemini/confirmation": Case(CALLED, blocked="requires user confirmation", usage=TWO_CALLS),
+    "gemini/badresume": Case("", 42, FailureReason.SESSION_LOST, "cannot resume session 0000"),
+    "gemini/resumeworktree": Case("", 42, FailureReason.SESSION_LOST, "No previous sessions found"),
+    "gemini/dashprompt": Case("", 1, FailureReason.AGENT_ERROR, "Not enough arguments following: p"),
+    "gemini/nologin": Case("", 41, FailureReason.AUTHENTICATION, "GEMINI_API_KEY"),
+    "gemini/untrusted": Case("", 55, FailureReason.PERMISSION_DENIED, "option trust is not set: Gemini CLI is not"),
+    "gemini/fail401": Case("session_started finished", 145, FailureReason.AUTHENTICATION, "scripted failure 401"),
+    "gemini/fail429": Case("session_started finished", 173, FailureReason.RATE_LIMITED, "scripted failure 429"),
+    "gemini/fail500": Case("session_started finished", 244, FailureReason.AGENT_ERROR, "scripted failure 500"),
+    "gemini/midfail500": Case(
+        f"{WROTE} usage finished", 244, FailureReason.AGENT_ERROR, "scripted failure 500", usage=ONE_CALL
+    ),
+    "gemini/malformed": Case("session_started finished", 1, FailureReason.AGENT_ERROR, "in JSON at position 17"),
+    "gemini/drop": Case(
+        "session_started message error usage finished",
+        reason=FailureReason.AGENT_ERROR,
+        message="Model stream ended without a finish reason",
+        usage=TWO_CALLS,
+    ),
+    "gemini/sigint": Case(f"{WROTE} message", -9, FailureReason.AGENT_ERROR, "signal 9"),
+    "gemini/sigterm": Case(f"{WROTE} message", -9, FailureReason.AGENT_ERROR, "signal 9"),
+    "gemini/sigtermgrp": Case(f"{WROTE} message", 0, FailureReason.AGENT_ERROR, NO_WORD),
+    "gemini/toolsigint": Case("session_started tool_call", -9, FailureReason.AGENT_ERROR, "signal 9"),
+    "gemini/toolsigterm": Case("session_started tool_call", -9, FailureReason.AGENT_ERROR, "signal 9"),
+    "gemini/toolsigtermgrp": Case("session_started tool_call", 0, FailureReason.AGENT_ERROR, NO_WORD),
+    "gemini-norelaunch/first": Case(WORK, usage=TWO_CALLS),
+    "gemini-norelaunch/sigint": Case(f"{WROTE} message", 0, FailureReason.AGENT_ERROR, NO_WORD),
+    "gemini-norelaunch/sigterm": Case(f"{WROTE} message", 0, FailureReason.AGENT_ERROR, NO_WORD),
+    "gemini-norelaunch/toolsigterm": Case("session_started tool_call", 0, FailureReason.AGENT_ERROR, NO_WORD),
+}
+
+
+def ended(code: int = 0, cause: ExitCause = ExitCause.OWN) -> ProcessExit:
+    return ProcessExit(
+        token="t", cause=cause, exit_code=code if code >= 0 else None, signal=-code if code < 0 else None
+    )
+
+
+def run_of(session_id: str | None = None, **options: object) -> AgentRun:
+    return AgentRun(prompt="Do it", cwd="/tmp", options=dict(options), session_id=session_id)
+
+
+def replay(
+    stdout: bytes, stderr: bytes = b"", code: int = 0, session_id: str | None = None, cuts: Sequence[int] = ()
+) -> tuple[list[Entry], Failure | None, GeminiConversation]:
+    conversation = EXECUTOR.converse(run_of(session_id))
+    list(conversation.receive(OutputSource.STDERR, stderr))
+    entries: list[Entry] = []
+    for source, data in pieces(stdout, cuts):
+        entries += [entry for entry in conversation.receive(source, data) if isinstance(entry, Entry)]
+    entries += conversation.end(ended(code))
+    return entries, conversation.judge(ended(code)), conversation
+
+
+def recorded(name: str) -> tuple[bytes, bytes]:
+    errors = CAPTURES / f"{name}.stderr"
+    return (CAPTURES / f"{name}.stdout").read_bytes(), errors.read_bytes() if errors.exists() else b""
+
+
+def kinds(entries: Sequence[Entry]) -> str:
+    return " ".join(str(type(entry).__struct_config__.tag) for entry in entries)
+
+
+def of(kind: type[Entry], entries: Sequence[Entry]) -> list[Entry]:
+    return [entry for entry in entries if isinstance(entry, kind)]
+
+
+class TestGemini(ExecutorConformance):
+    @pytest.fixture
+    def executor(self) -> GeminiExecutor:
+        return EXECUTOR
+
+    @pytest.fixture
+    def transcripts(self) -> Sequence[bytes]:
+        return [data for path in FILES if (data := path.read_bytes())]
+
+
+# --- What it wrote
+
+
+def test_every_capture_is_expected() -> None:
+    assert {f"{path.parent.name}/{path.stem}" for path in FILES} == set(CASES)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_capture_is_understood(name: str) -> None:
+    case = CASES[name]
+    resumed = "00000000-0000-4000-8000-000000000000" if "resume" in name else None
+
+    entries, failure, conversation = replay(*recorded(name), case.exit_code, resumed)
+
+    assert kinds(entries) == case.entries
+    assert conversation.unknown == 0
+    assert case.blocked in conversation.blocked
+    assert bool(case.blocked) == bool(conversation.blocked)
+    usage = [UsageReported(usage=case.usage, model=MODEL)] if case.usage else []
+    assert of(UsageReported, entries) == usage
+    if case.reason is None:
+        assert failure is None
+    else:
+        assert failure is not None
+        assert (failure.reason, case.message in failure.message) == (case.reason, True)
+
+
+def test_the_particulars_of_a_capture() -> None:
+    entries, _, _ = replay(*recorded("gemini/first"))
+    call = "write_file__write_file_1795221012603_0"
+    path = "/tmp/demo-repo/hello.txt"
+
+    assert entries == [
+        SessionStarted(session_id="a8543f14-16ac-4910-bd63-46b7287fd6ed", model=MODEL),
+        ToolCalled(
+            call_id=call,
+            tool="write_file",
+            arguments={"file_path": path, "content": "hello from the fake model\n"},
+        ),
+        FileChanged(path=path, call_id=call),
+        ToolFinished(call_id=call),
+        Message(text="Done: hello.txt created."),
+        UsageReported(usage=TWO_CALLS, model=MODEL),
+        Finished(),
+    ]
+
+
+def test_a_plan_is_what_is_still_to_be_done_or_done() -> None:
+    entries, _, _ = replay(*recorded("gemini/plan"))
+
+    assert of(PlanUpdated, entries) == [PlanUpdated(steps=(PlanStep("write it", "in_progress"), PlanStep("test it")))]
+
+
+def test_the_same_session_goes_on() -> None:
+    first, second = (replay(*recorded(f"gemini/{name}"))[0][0] for name in ("first", "resume"))
+    assert first == second
+
+
+@given(st.sampled_from(FILES), st.lists(st.integers(min_value=0), max_size=20))
+@settings(max_examples=60, deadline=None)
+def test_pieces_do_not_matter(path: Path, cuts: list[int]) -> None:
+    data = path.read_bytes()
+    assert replay(data, cuts=cuts)[:2] == replay(data)[:2]
+
+
+@given(st.sampled_from(FILES), st.integers(min_value=0), st.integers(min_value=0, max_value=40), st.binary(max_size=20))
+@settings(max_examples=150, deadline=None)
+def test_nothing_that_is_damaged_is_an_error_or_lost(path: Path, place: int, size: int, put: bytes) -> None:
+    data = path.read_bytes()
+    place %= len(data) + 1
+    damaged = data[:place] + put + data[place + size :]
+
+    entries, _, conversation = replay(damaged)
+
+    assert conversation.unknown == len([entry for entry in entries if kinds([entry]) == "unknown"])
+
+
+def test_what_is_not_known_is_kept_and_counted() -> None:
+    lines = b'{"type":"hologram","x":1}\nplain words\n{"type":"init"}\n[1]\n'
+    entries, failure, conversation = replay(lines)
+
+    assert (kinds(entries), conversation.unknown) == ("unknown unknown unknown unknown", 4)
+    assert failure is not None
+
+
+# --- How it ended
+
+
+@pytest.mark.parametrize(
+    ("cause", "reason"),
+    [
+        (ExitCause.INTERRUPTED, FailureReason.CANCELLED),
+        (ExitCause.TIMEOUT, FailureReason.TIMEOUT),
+        (ExitCause.VANISHED, FailureReason.WORKER_LOST),
+    ],
+)
+def test_who_ended_it_decides(cause: ExitCause, reason: FailureReason) -> None:
+    _, _, conversation = replay(*recorded("gemini/first"))
+    failure = conversation.judge(ended(0, cause))
+    assert failure is not None
+    assert failure.reason is reason
+
+
+def test_one_that_did_not_go_is_judged_by_what_it_said() -> None:
+    _, _, done = replay(*recorded("gemini/first"))
+    _, _, failed = replay(*recorded("gemini/fail401"))
+
+    assert done.judge(ended(-9, ExitCause.FAREWELL)) is None
+    failure = failed.judge(ended(-9, ExitCause.FAREWELL))
+    assert failure is not None
+    assert (failure.reason, failure.signal) == (FailureReason.AUTHENTICATION, 9)
+
+
+def test_an_answer_that_was_blocked_is_a_refusal() -> None:
+    words = "The model response was blocked due to safety settings."
+    lines = f'{{"type":"error","severity":"error","message":"{words}"}}\n{{"type":"result","status":"error"}}\n'
+    entries, failure, _ = replay(lines.encode())
+
+    assert of(ErrorReported, entries) == [ErrorReported(message=words)]
+    assert failure == Failure(FailureReason.REFUSED, words, exit_code=0)
+
+
+def test_a_status_on_standard_error_says_why() -> None:
+    result = b'{"type":"result","status":"error","error":{"type":"Error","message":"[API Error: sorry]"}}\n'
+    _, failure, _ = replay(result, b"ApiError: sorry\n    at Turn.run (x.js:1) {\n  status: 429\n}\n", 173)
+
+    assert failure == Failure(FailureReason.RATE_LIMITED, "[API Error: sorry]", exit_code=173)
+
+
+def test_a_session_is_lost_only_where_one_was_to_be_resumed() -> None:
+    _, failure, _ = replay(*recorded("gemini/badresume"), 42)
+    assert failure is not None
+    assert failure.reason is FailureReason.AGENT_ERROR
+
+
+# --- Words and numbers
+
+
+def test_cached_tokens_are_counted_apart_and_thoughts_are_output() -> None:
+    stats = b'{"total_tokens":150,"input_tokens":100,"output_tokens":20,"cached":60,"input":40}'
+    lines = b'{"type":"result","status":"success","stats":{"models":{"m":' + stats + b',"unused":{}}}}\n'
+    entries, _, _ = replay(lines)
+
+    usage = Usage(input_tokens=40, output_tokens=50, cache_read_tokens=60)
+    assert entries == [UsageReported(usage=usage, model="m"), Finished()]
+
+
+def test_a_message_that_never_ends_is_cut() -> None:
+    delta = b'{"type":"message","role":"assistant","content":"' + b"x" * 50_000 + b'","delta":true}\n'
+    entries, _, _ = replay(delta * 100)
+
+    (message,) = of(Message, entries)
+    assert isinstance(message, Message)
+    assert len(message.text) < TEXT_LIMIT + 200
+    assert "4950000 characters left out" in message.text
+
+
+# --- The command
+
+
+def test_the_prompt_goes_by_standard_input_however_long_it_is() -> None:
+    prompt = "--help " + "x" * 200_000
+    launch = EXECUTOR.launch(AgentRun(prompt=prompt, cwd="/tmp", options={"append_prompt": "Be quick."}))
+
+    assert launch.argv[1:] == ("--output-format=stream-json",)
+    assert launch.stdin == f"{prompt}\n\nBe quick.".encode()
+    assert launch.env == {"GEMINI_CLI_NO_RELAUNCH": "true"}
+
+
+def test_options_become_arguments() -> None:
+    launch = EXECUTOR.launch(
+        run_of(
+            "an-id",
+            model=MODEL,
+            approval_mode="auto_edit",
+            sandbox=True,
+            trust=True,
+            allowed_tools=["a", "b"],
+            policies=["/p.toml"],
+            include_directories=["/x"],
+            extensions=[],
+            allowed_mcp_server_names=["m"],
+            executable="/opt/gemini",
+            params=["--debug"],
+            env={"GEMINI_CLI_NO_RELAUNCH": "false"},
+        )
+    )
+
+    assert launch.argv == (
+        "/opt/gemini",
+        "--output-format=stream-json",
+        "--resume=an-id",
+        f"--model={MODEL}",
+        "--approval-mode=auto_edit",
+        "--sandbox",
+        "--skip-trust",
+        "--allowed-tools=a",
+        "--allowed-tools=b",
+        "--policy=/p.toml",
+        "--include-directories=/x",
+        "--allowed-mcp-server-names=m",
+        "--extensions=none",
+        "--debug",
+    )
+    assert launch.env == {"GEMINI_CLI_NO_RELAUNCH": "false"}
+
+
+@pytest.mark.parametrize(
+    ("run", "field"),
+    [
+        (run_of(yolo=True, approval_mode="plan"), "option yolo"),
+        (run_of(approval_mode="sometimes"), "option approval_mode"),
+        (AgentRun(prompt="x", cwd="/tmp", session_id="s", fork=True), "fork"),
+        (AgentRun(prompt="x" * (PROMPT_LIMIT + 1), cwd="/tmp"), "prompt"),
+    ],
+)
+def test_what_it_could_not_work_with_is_refused(run: AgentRun, field: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        EXECUTOR.launch(run)
+    assert refused.value.field == field
+
+
+def test_a_login_is_a_variable_or_a_file(tmp_path: Path) -> None:
+    program = tmp_path / "gemini"
+    program.write_text("#!/bin/sh\necho 0.61.0\n")
+    program.chmod(0o755)
+    environment = {"PATH": str(tmp_path), "HOME": str(tmp_path)}
+
+    without = EXECUTOR.availability(environment)
+    assert (without.available, without.version, without.logged_in) == (True, "0.61.0", False)
+    assert EXECUTOR.availability({**environment, "GEMINI_API_KEY": "x"}).logged_in
+    (tmp_path / ".gemini").mkdir()
+    (tmp_path / ".gemini" / "oauth_creds.json").write_text("{}")
+    assert EXECUTOR.availability(environment).logged_in

@@ -1,0 +1,150 @@
+"""Questions of agents: rules and answers that are remembered, refusals, sessions that are lost."""
+
+import anyio
+import pytest
+
+from aura_contracts.approval import ApprovalStatus, Remember
+from aura_contracts.errors import InvalidInput
+from aura_contracts.execution import ActionLogged, SessionDropped
+from aura_contracts.failures import FailureReason
+from aura_contracts.task import TaskStatus
+from engines import AT_ONCE, ONCE, scripted, write
+from repositories import content
+
+pytestmark = pytest.mark.anyio
+
+
+def ask(command, *then, tool="Bash"):
+    return {"ask": {"tool": tool, "arguments": {"command": command}, "then": list(then)}}
+
+
+async def pending(engine, task_id):
+    """Return the question that waits, as soon as there is one."""
+    with anyio.fail_after(20):
+        while not (questions := await engine.approvals.pending(task_id)):
+            head = await engine.log.head()
+            await engine.log.wait(head)
+    return questions[0]
+
+
+async def settled(engine, task_id):
+    with anyio.fail_after(30):
+        return await engine.settled(task_id)
+
+
+async def test_rules_answer_and_a_refusal_goes_first(opened, repository):
+    steps = [ask("make test", write("a", "1")), ask("make install", write("b", "1")), ask("ls; rm x", write("c", "1"))]
+    rules = {"allow": ["Bash(make *)", "Bash(ls*)", "Read"], "deny": ["Bash(make install*)", "Bash(rm *)"]}
+    async with opened() as engine:
+        task = await engine.run("Go", repositories=[str(repository)], approval="auto", **rules, **scripted(steps))
+        assert (await settled(engine, task.id)).status is TaskStatus.COMPLETED
+        decided = await engine.approvals.all(task.id)
+    assert [one.status for one in decided] == ["approved", "rejected", "rejected"]
+    assert all(one.automatic for one in decided)
+    assert "'Bash(rm *)'" in decided[2].feedback
+    assert content(repository, "main", "a") == "1"
+    assert not (repository / "b").exists()
+
+
+@pytest.mark.parametrize(
+    ("remember", "pattern", "asked"),
+    [
+        (Remember.ONCE, None, ["make", "make", "make test"]),
+        (Remember.SESSION, None, ["make", "make test"]),
+        (Remember.TASK, None, ["make", "make test"]),
+        (Remember.PATTERN, "Bash(make*)", ["make"]),
+    ],
+)
+async def test_an_answer_holds_for_as_long_as_was_said(opened, repository, remember, pattern, asked):
+    steps = [{"session": "s"}, ask("make"), ask("make"), ask("make test"), write("done", "1")]
+    async with opened() as engine:
+        task = await engine.run("Go", repositories=[str(repository)], approval="auto", **scripted(steps))
+        answered = []
+        for _ in asked:
+            question = await pending(engine, task.id)
+            answered.append(question.tool_call.arguments["command"])
+            first = len(answered) == 1
+            how = {"remember": remember, "pattern": pattern} if first else {}
+            await engine.approvals.approve(question.id, **how)
+        assert (await settled(engine, task.id)).status is TaskStatus.COMPLETED
+        decided = await engine.approvals.all(task.id)
+    assert answered == asked
+    assert len(decided) == 3
+    assert [one.automatic for one in decided].count(True) == 3 - len(asked)
+
+
+async def test_a_follow_up_that_asks_for_the_same_call_asks_anew(opened, repository):
+    steps = [ask("make", {"append": {"path": "new.txt", "text": "x"}})]
+    async with opened() as engine:
+        task = await engine.run("Go", repositories=[str(repository)], **scripted(steps))
+        first = await pending(engine, task.id)
+        await engine.approvals.approve(first.id)
+        await settled(engine, task.id)
+        await engine.reject_task(task.id, "again")
+        second = await pending(engine, task.id)
+        assert second.id != first.id
+        await engine.approvals.reject(second.id, "no")
+        await settled(engine, task.id)
+
+
+async def test_an_agent_that_was_not_permitted_and_changed_nothing_has_failed(opened, repository):
+    async with opened() as engine:
+        task = await engine.run("Go", repositories=[str(repository)], **scripted([ask("make", write("a", "1"))]))
+        question = await pending(engine, task.id)
+        await engine.approvals.reject(question.id, "not here")
+        task = await settled(engine, task.id)
+    assert task.status is TaskStatus.FAILED
+    assert task.failure.reason is FailureReason.PERMISSION_DENIED
+    assert "not here" in task.failure.message
+
+
+async def test_a_question_that_nobody_waits_for_any_more_is_taken_back(opened, repository):
+    steps = [ask("make", write("a", "1"))]
+    async with opened() as engine:
+        task = await engine.run("Go", repositories=[str(repository)], retry=ONCE, **scripted(steps))
+        question = await pending(engine, task.id)
+        await engine.tasks.cancel(task.id, "enough")
+        await settled(engine, task.id)
+        assert (await engine.approvals.get(question.id)).status is ApprovalStatus.WITHDRAWN
+        assert not await engine.approvals.pending()
+
+
+async def test_a_session_that_is_lost_is_told_again(opened, repository):
+    rounds = (
+        [{"say": "I wrote a greeting"}, write("new.txt", "hello")],
+        [{"fail": {"reason": "SessionLost", "message": "No conversation found"}}],
+    )
+    async with opened() as engine:
+        task = await engine.run("Greet", repositories=[str(repository)], retry=AT_ONCE, **scripted(*rounds))
+        await settled(engine, task.id)
+        await engine.reject_task(task.id, "louder, please")
+        task = await settled(engine, task.id)
+        assert task.status is TaskStatus.AWAITING_APPROVAL
+        view = await engine.view(task.id)
+        events = [fact.event for fact in await engine.log.facts(view.execution.id)]
+    assert [event.session_id for event in events if isinstance(event, SessionDropped)] == ["scripted-2"]
+    logged = [event for event in events if isinstance(event, ActionLogged)]
+    (told,) = [event.result["prompt"] for event in logged if event.action == "replayed"]
+    assert "I wrote a greeting" in told
+    assert told.rstrip().endswith("louder, please")
+    assert view.execution.session_id == "scripted-1", "a new one, and not the one that was lost"
+
+
+async def test_what_is_no_rule_is_refused(opened, repository):
+    async with opened() as engine:
+        with pytest.raises(InvalidInput, match="is no rule"):
+            await engine.run("Go", repositories=[str(repository)], allow=["Bash(make"], **scripted([]))
+
+
+async def test_a_variant_is_a_named_set_of_options(opened, repository, tmp_path):
+    (tmp_path / "home").mkdir()
+    profile = "[scripted.greeting]\nsteps = [{ write = { path = 'new.txt', text = 'hello' } }]\n"
+    (tmp_path / "home" / "profiles.toml").write_text(profile)
+    async with opened() as engine:
+        request = {"executor": "scripted", "repositories": [str(repository)], "approval": "auto"}
+        task = await engine.run("Go", variant="greeting", **request)
+        assert (await settled(engine, task.id)).status is TaskStatus.COMPLETED
+        assert (await engine.view(task.id)).execution.variant == "greeting"
+        with pytest.raises(InvalidInput, match="no variant 'parting'"):
+            await engine.run("Go", variant="parting", **request)
+    assert content(repository, "main", "new.txt") == "hello"
