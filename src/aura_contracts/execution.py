@@ -53,6 +53,9 @@ class ExecutionStatus(StrEnum):
     CANCELLED = "Cancelled"
 
 
+CODING = frozenset({ExecutionStatus.CODING_INITIAL, ExecutionStatus.CODING_FOLLOW_UP})
+"""The stages in which the agent is at work."""
+
 RUNNING_STAGES = frozenset(
     {
         ExecutionStatus.PREPARE_WORKSPACE,
@@ -577,7 +580,6 @@ _WITHIN_A_STAGE: tuple[type[Event], ...] = (
     ExecutionLeased,
     StageRetryScheduled,
     StageRetried,
-    SessionDropped,
     ProcessStarted,
     ProcessExited,
     UsageRecorded,
@@ -607,6 +609,7 @@ _TABLE: Table = MappingProxyType(
             _S.CODING_INITIAL,
             {
                 SessionRecorded: _S.CODING_INITIAL,
+                SessionDropped: _S.CODING_INITIAL,
                 CodingFinished: _S.CLEANUP,
                 CodingChangedNothing: _S.REVIEW,
             },
@@ -624,6 +627,7 @@ _TABLE: Table = MappingProxyType(
             _S.CODING_FOLLOW_UP,
             {
                 SessionRecorded: _S.CODING_FOLLOW_UP,
+                SessionDropped: _S.CODING_FOLLOW_UP,
                 CodingFinished: _S.CLEANUP,
                 CodingChangedNothing: _S.REVIEW,
             },

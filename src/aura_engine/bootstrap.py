@@ -121,7 +121,7 @@ async def open_engine(
         engine = Engine(runtime, locks, acting, drive_all=drive_all)
         try:
             store = {"store": url, "encryption_key": encryption_key, "compression": compression}
-            worker = partial(_local_worker, folder, executors, machine, _tools_of(folder, **store))
+            worker = partial(_local_worker, folder, executors, machine, _tools_of(folder, machine.folder, **store))
             async with _serving(engine, gateway, worker):
                 yield engine
         finally:
@@ -184,12 +184,12 @@ async def _local_worker(
         )
 
 
-def _tools_of(home: Path, **store: Any) -> ToolsOf:
+def _tools_of(home: Path, folder: Path, **store: Any) -> ToolsOf:
     """Return what makes AURA's own tools for an agent: a process on the same store, with a token of this home."""
 
     def tools_of(scope: TaskScope) -> Tools:
         token = token_for(secret_of(home), scope)
-        return tools_for(token, python=sys.executable, home=home, folder=Path.cwd(), **store)
+        return tools_for(token, python=sys.executable, home=home, folder=folder, **store)
 
     return tools_of
 

@@ -58,6 +58,8 @@ class Machine:
     random: Callable[[], float] = random.random
     environment: Mapping[str, str] = attrs.field(factory=lambda: dict(os.environ), repr=False)
     """What scripts and agents are given, and where programs are looked for (PATH)."""
+    folder: Path = attrs.field(factory=Path.cwd)
+    """Where relative paths begin."""
 
     @property
     def home(self) -> Path:

@@ -18,6 +18,7 @@ from aura_contracts.actors import actor_kind
 from aura_contracts.errors import RuleViolated
 from aura_contracts.events import Event
 from aura_contracts.execution import (
+    CODING,
     EXECUTION,
     ActionLogged,
     CancelExecution,
@@ -231,7 +232,8 @@ def _record_stage_failure(state: Execution, command: RecordStageFailure, context
     if not 0 <= command.delay <= DELAY_LIMIT:
         raise _refuse(state, command, "delay", f"{command.delay} seconds is not between 0 and {DELAY_LIMIT:.0f}")
     failure = _in_stage(state, command.failure)
-    if failure.reason is FailureReason.SESSION_LOST and state.session_id is not None:
+    lost = failure.reason is FailureReason.SESSION_LOST and state.status in CODING
+    if lost and state.session_id is not None:
         again = StageRetryScheduled(failure=failure, attempt=state.attempt, retry_at=context.now)
         return [SessionDropped(session_id=state.session_id), again]
     if state.attempt >= state.retry.max_attempts or not failure.retryable:

@@ -13,7 +13,6 @@ method of most messages without decoding anything, so that what nobody wants is 
 what is wanted is decoded once, as a `Call` of its type.
 """
 
-from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 import attrs
@@ -159,7 +158,3 @@ class Peer(Generic[Then]):
 
     def _line(self, message: dict[str, Any]) -> bytes:
         return _ENCODER.encode({**self._version, **message}) + b"\n"
-
-
-Continuation = Callable[[msgspec.Raw, RpcError | None], T]
-"""A handy `Then`: what is to be done with the result or the error."""

@@ -111,7 +111,9 @@ def _options_of(run: AgentRun) -> AmpOptions:
         raise InvalidInput(field="option model", reason="amp chooses the model by itself", remedy=remedy)
     for field in ("mode", "settings_file"):
         if (text := getattr(options, field)) is not None and (not text.strip() or "\0" in text):
-            raise InvalidInput(field=f"option {field}", reason="is empty or holds a NUL character", remedy="leave it out")
+            raise InvalidInput(
+                field=f"option {field}", reason="is empty or holds a NUL character", remedy="leave it out"
+            )
     if run.session_id is not None and run.session_id.startswith("-"):
         raise InvalidInput(field="session", reason=f"{run.session_id!r} is no thread of amp's")
     if run.fork:
@@ -215,15 +217,7 @@ class AmpConversation(JsonLines):
             return []  # the address for a login, say
         if line.startswith(_NO_KEY):
             return [self._finished(Failure(FailureReason.AUTHENTICATION, "it has no API key, and asks for a login"))]
-        match said := _LINE.decode(line):
-            case _System():
-                return self._begun(said.session_id)
-            case _User():
-                return [one for one in self._blocks(said.message.content) if not isinstance(one, Message)]
-            case _Assistant():
-                return [*self._blocks(said.message.content), *self._used(said.message)]
-            case _Result():
-                return [self._result(said)]
+        return [*self._understood_line(_LINE.decode(line))]
 
     def judge(self, exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
         told = self._over.failure if self._over else None
@@ -236,11 +230,19 @@ class AmpConversation(JsonLines):
             return Failure(FailureReason.AGENT_ERROR, "it ended without its result", exit_code=exit.exit_code)
         return failure
 
-    def _begun(self, session_id: str) -> list[Said]:
-        if not session_id or self._session:
-            return []
-        self._session = session_id
-        return [SessionStarted(session_id=clipped(session_id, 1_000))]
+    def _understood_line(self, said: _System | _User | _Assistant | _Result) -> Iterator[Entry]:
+        match said:
+            case _System():
+                if said.session_id and not self._session:
+                    self._session = said.session_id
+                    yield SessionStarted(session_id=clipped(said.session_id, 1_000))
+            case _User():  # the prompt, and what tools answered
+                yield from (one for one in self._blocks(said.message.content) if not isinstance(one, Message))
+            case _Assistant():
+                yield from self._blocks(said.message.content)
+                yield from self._used(said.message)
+            case _Result():
+                yield self._result(said)
 
     def _blocks(self, content: list[msgspec.Raw] | str) -> Iterator[Entry]:
         if isinstance(content, str):
@@ -261,7 +263,9 @@ class AmpConversation(JsonLines):
                     yield Thinking(text=clipped(block.thinking))
                 case _Use():
                     arguments = clipped_value(block.input)
-                    yield ToolCalled(call_id=clipped(block.id, 1_000), tool=clipped(block.name, 1_000), arguments=arguments)
+                    yield ToolCalled(
+                        call_id=clipped(block.id, 1_000), tool=clipped(block.name, 1_000), arguments=arguments
+                    )
                 case _Done():
                     output = clipped(_words(block.content))
                     call = clipped(block.tool_use_id, 1_000)

@@ -220,28 +220,7 @@ class DroidConversation(JsonLines):
         self._over = False
 
     def understand(self, line: bytes) -> list[Said]:
-        match said := _LINE.decode(line):
-            case _System():
-                return self._begun(said)
-            case _Message():
-                said_it = said.role == "assistant" and said.text and not self._over
-                return [Message(text=clipped(said.text))] if said_it else []
-            case _Reasoning():
-                again = said.id and said.id == self._thought
-                self._thought = said.id
-                return [] if again else [Thinking(text=clipped(said.text))]
-            case _Call():
-                return self._called(said)
-            case _Done():
-                return [*self._done(said)]
-            case _Error():
-                message = _words(said.message) or _words(said.error) or "error"
-                self._failure = self._failed(message)
-                return [ErrorReported(message=clipped(message, MESSAGE_LIMIT))]
-            case _Completion():
-                return [*self._ended(said.usage, None)]
-            case _Result():
-                return [*self._ended(said.usage, self._failed(said.result or "it failed") if said.is_error else None)]
+        return [*self._understood_line(_LINE.decode(line))]
 
     def judge(self, exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
         words = self.errors.text
@@ -256,14 +235,43 @@ class DroidConversation(JsonLines):
             return Failure(FailureReason.AGENT_ERROR, "it ended without its completion", exit_code=exit.exit_code)
         return failure
 
-    def _begun(self, system: _System) -> list[Said]:
-        self._model = self._model or clipped(system.model or "", 1_000)
-        if not system.session_id or self._session:
-            return []
-        self._session = system.session_id
-        return [SessionStarted(session_id=clipped(system.session_id, 1_000), model=self._model)]
+    def _understood_line(
+        self, said: _System | _Message | _Reasoning | _Call | _Done | _Error | _Completion | _Result
+    ) -> Iterator[Entry]:
+        match said:
+            case _System():
+                yield from self._begun(said)
+            case _Message() | _Reasoning():
+                yield from self._spoken(said)
+            case _Call():
+                yield self._called(said)
+            case _Done():
+                yield from self._done(said)
+            case _Error():
+                message = _words(said.message) or _words(said.error) or "error"
+                self._failure = self._failed(message)
+                yield ErrorReported(message=clipped(message, MESSAGE_LIMIT))
+            case _Completion():
+                yield from self._ended(said.usage, None)
+            case _Result():
+                yield from self._ended(said.usage, self._failed(said.result or "it failed") if said.is_error else None)
 
-    def _called(self, call: _Call) -> list[Said]:
+    def _begun(self, system: _System) -> Iterator[Entry]:
+        self._model = self._model or clipped(system.model or "", 1_000)
+        if system.session_id and not self._session:
+            self._session = system.session_id
+            yield SessionStarted(session_id=clipped(system.session_id, 1_000), model=self._model)
+
+    def _spoken(self, said: _Message | _Reasoning) -> Iterator[Entry]:
+        if isinstance(said, _Message):
+            if said.role == "assistant" and said.text and not self._over:
+                yield Message(text=clipped(said.text))
+            return
+        if not said.id or said.id != self._thought:
+            yield Thinking(text=clipped(said.text))
+        self._thought = said.id
+
+    def _called(self, call: _Call) -> Entry:
         name, tool = clipped(call.id, 1_000), clipped(call.toolName or call.toolId, 1_000)
         path = call.parameters.get("file_path")
         change = None
@@ -271,7 +279,7 @@ class DroidConversation(JsonLines):
             change = FileChanged(path=clipped(path, 4_096), change=_WRITES[tool], call_id=name)
         if len(self._open) < _OPEN_CALLS:
             self._open[name] = change
-        return [ToolCalled(call_id=name, tool=tool, arguments=clipped_value(call.parameters))]
+        return ToolCalled(call_id=name, tool=tool, arguments=clipped_value(call.parameters))
 
     def _done(self, done: _Done) -> Iterator[Entry]:
         name = clipped(done.id, 1_000) or next(iter(self._open), "")

@@ -105,7 +105,9 @@ def _options_of(run: AgentRun) -> LmsOptions:
         raise InvalidInput(field="option ttl", reason="seconds are 1 or more", remedy="leave it out for an hour")
     for field in ("system_prompt", "host"):
         if (text := getattr(options, field)) is not None and (not text.strip() or "\0" in text):
-            raise InvalidInput(field=f"option {field}", reason="is empty or holds a NUL character", remedy="leave it out")
+            raise InvalidInput(
+                field=f"option {field}", reason="is empty or holds a NUL character", remedy="leave it out"
+            )
     return options
 
 

@@ -149,9 +149,8 @@ class StagedProcess(RunningProcess):
 
 def tools_of(scope: TaskScope) -> Tools:
     """Return AURA's own tools as an engine on a file would."""
-    return tools_for(
-        f"for {scope.task_id}", python="python", store="sqlite:////aura.db", home=Path("/"), folder=Path("/")
-    )
+    root = Path("/")
+    return tools_for(f"for {scope.task_id}", python="python", store="sqlite:////aura.db", home=root, folder=root)
 
 
 class StagedRunner(ProcessRunner):

@@ -263,9 +263,11 @@ def test_settings_go_over_the_configuration():
 
 
 def test_a_key_is_named_and_not_given():
-    given = settings_of(a_run(api_key_variable="OPENAI_API_KEY"))
+    given = settings_of(a_run(api_key_env="OPENAI_API_KEY"))
     assert 'model_provider="openai-api"' in given
     assert 'model_providers.openai-api.env_key="OPENAI_API_KEY"' in given
+    named = settings_of(a_run(config={"model_providers.mine.env_key": "$MY_KEY"}))
+    assert named == ['model_providers.mine.env_key="MY_KEY"']
 
 
 def test_tool_servers_get_their_variables_by_name():
@@ -292,8 +294,8 @@ def test_tool_servers_get_their_variables_by_name():
         {"config": {"a": None}},
         {"config": {"api_key": "sk-1"}},
         {"profile": " "},
-        {"api_key_variable": "sk-1"},
-        {"api_key_variable": "OPENAI_API_KEY", "oss": True},
+        {"api_key_env": "sk-1"},
+        {"api_key_env": "OPENAI_API_KEY", "oss": True},
         {"protocol": "telnet"},
     ],
 )
@@ -321,6 +323,7 @@ def test_the_login_is_looked_for_where_codex_keeps_it(tmp_path):
     environment = {"PATH": f"{tmp_path}:/bin:/usr/bin", "CODEX_HOME": str(tmp_path / "home"), "HOME": "/nowhere"}
     found = CodexExecutor().availability(environment)
     assert (found.available, found.version, found.logged_in) == (True, "0.169.0", False)
+    assert CodexExecutor().availability({**environment, "OPENAI_API_KEY": "x"}).logged_in is None
     (tmp_path / "home" / "auth.json").write_text("{}")
     assert CodexExecutor().availability(environment).logged_in is True
     assert CodexExecutor().availability({"PATH": "/nowhere"}).remedy.startswith("npm install")

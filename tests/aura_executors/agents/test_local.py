@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.execution import Usage
@@ -21,6 +24,7 @@ from aura_contracts.output import OutputSource
 from aura_contracts.ports.executors import (
     AgentRun,
     Answer,
+    AnyEntry,
     Entry,
     ErrorReported,
     FileChanged,
@@ -519,3 +523,30 @@ def test_texts_of_entries_are_bounded_and_can_be_stored():
         (entry,) = conversation.receive(OutputSource.STDOUT, line)
         assert len(entry.output) < 70_000
         assert "\0" not in entry.output
+
+
+def test_an_interrupt_in_an_answer_ends_it_at_once(stage: Stage):
+    slow = {"text": "this takes its time", "chunk_delay": 600}
+    with scripted_model({"turns": [{"match": "go on", "steps": [{"text": "quick"}]}, {"steps": [slow]}]}) as url:
+        with stage.started(url, "slow") as run:
+            run.until(SessionStarted)
+            while not url.requests:
+                assert run.process.poll() is None
+            run.process.send_signal(signal.SIGINT)
+            run.end()
+        assert (run.failure.reason, run.code) == (FailureReason.CANCELLED, 130)
+        assert stage.run(url, "go on", session=run.session).failure is None
+
+
+@given(st.data())
+def test_mutated_output_is_no_error_and_is_counted(written: Sequence[bytes], data: st.DataObject):
+    output = bytearray(data.draw(st.sampled_from(written)))
+    for _ in range(data.draw(st.integers(1, 8))):
+        output[data.draw(st.integers(0, len(output) - 1))] = data.draw(st.integers(0, 255))
+    conversation = EXECUTOR.converse(AgentRun(prompt="x", cwd="/tmp"))
+    ended = ProcessExit(token="t", cause=ExitCause.OWN, exit_code=0)
+    said = [*conversation.receive(OutputSource.STDOUT, bytes(output)), *conversation.end(ended)]
+    assert sum(isinstance(entry, Unknown) for entry in said) == conversation.unknown
+    for entry in said:
+        assert msgspec.json.decode(msgspec.json.encode(entry), type=AnyEntry) == entry
+    conversation.judge(ended)

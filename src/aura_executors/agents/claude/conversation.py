@@ -82,8 +82,8 @@ class ClaudeConversation(StreamJson):
             self._background = any(task.task_type in _WAITED_FOR for task in running)
         return ()
 
-    def waiting(self) -> bool:
-        return self._background
+    def waiting(self, result: Result) -> bool:
+        return self._background or result.queued_turn_count not in (0, None)
 
     def limited(self, line: RateLimit) -> Iterable[Said]:
         info = read(RATE_LIMIT, line.rate_limit_info)
@@ -101,13 +101,14 @@ class ClaudeConversation(StreamJson):
         return report("\n".join(text for text in texts if text) or line.error)
 
     def failure_in(self, result: Result) -> Failure | None:
-        words, status = words_of(result), status_of(result)
+        words = words_of(result)
         if any(text in words for text in _LOST):
             return lost_session(self._resumed, words)
         if result.stop_reason == "refusal" or (result.is_error and _REFUSAL in words):
             return Failure(FailureReason.REFUSED, clipped(words, MESSAGE_LIMIT))
         if not result.is_error and result.subtype == "success":
             return None
+        status = status_of(result)
         return self._cut_short(result) or self._named(words, status) or failure_of_words(words, status)
 
     def lost(self, words: str) -> Failure | None:

@@ -60,8 +60,19 @@ def _changes(arguments: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
 
 
 def _compared(old: str, new: str) -> str:
+    if not old:
+        return _marked("+", new)
     before, after = old[:_TEXT_LIMIT].splitlines(), new[:_TEXT_LIMIT].splitlines()
-    if before and len(before) + len(after) <= COMPARED_LIMIT:
+    if len(before) + len(after) <= COMPARED_LIMIT:
         return "\n".join(list(unified_diff(before, after, lineterm=""))[2:])
-    position = f"@@ -{min(1, len(before))},{len(before)} +{min(1, len(after))},{len(after)} @@"
-    return "\n".join([position, *(f"-{line}" for line in before), *(f"+{line}" for line in after)])
+    return "\n".join((_marked("-", old), _marked("+", new)))
+
+
+def _marked(mark: str, text: str) -> str:
+    """Return a hunk with each line of `text` taken away or added."""
+    if not text:
+        return "@@ -0,0 +0,0 @@"
+    shown = text[:_TEXT_LIMIT].removesuffix("\n").replace("\n", f"\n{mark}")
+    count = shown.count("\n") + 1
+    position = f"-1,{count} +0,0" if mark == "-" else f"-0,0 +1,{count}"
+    return f"@@ {position} @@\n{mark}{shown}"

@@ -6,7 +6,7 @@ control_request can_use_tool         ->
 control_cancel_request               ->     (the agent does not wait any more)
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -16,7 +16,7 @@ from aura_contracts.ports.executors import Answer, PermissionRequested, Permissi
 from aura_executors.agents._conversation import Said
 from aura_executors.agents._texts import clipped, clipped_value
 from aura_executors.agents.claude.edits import diff_of
-from aura_executors.agents.claude.wire import ARGUMENTS, CAN_USE_TOOL, CanUseTool, ControlRequest, read
+from aura_executors.agents.claude.wire import ARGUMENTS, CanUseTool, ControlRequest, read
 
 OPEN_LIMIT = 1_000
 """Questions that may be open at once; what is asked beyond is denied."""
@@ -46,13 +46,12 @@ class Permissions:
         """Take in a request of the agent. What is no question about a tool is refused, so that it does not wait."""
         if clipped(line.request_id, 1_000) != line.request_id:
             return [_reply(line.request_id, error="request_id is no name")]
-        request = read(CAN_USE_TOOL, line.request)
-        if request is None or request.subtype != "can_use_tool":
-            what = request.subtype if request is not None else "this"
-            return [_reply(line.request_id, error=f"{what} is not supported")]
+        request = line.request
+        if request.subtype != "can_use_tool":
+            return [_reply(line.request_id, error=f"{request.subtype} is not supported")]
         arguments = read(ARGUMENTS, request.input)
-        if arguments is None:
-            return [_reply(line.request_id, error="the input of a tool must be an object")]
+        if arguments is None or not isinstance(request.tool_name, str):
+            return [_reply(line.request_id, error="a tool has a name, and its input is an object")]
         return self._question(line.request_id, request, arguments)
 
     def answer(self, request_id: str, answer: Answer) -> Iterable[Send]:
@@ -75,8 +74,8 @@ class Permissions:
         for request_id in [one for one, question in self._open.items() if question.call_id == call_id]:
             del self._open[request_id]
 
-    def _question(self, request_id: str, request: CanUseTool, arguments: Mapping[str, Any]) -> Iterable[Said]:
-        call_id = clipped(request.tool_use_id or "", 1_000)
+    def _question(self, request_id: str, request: CanUseTool, arguments: dict[str, Any]) -> Iterable[Said]:
+        call_id = clipped(request.tool_use_id, 1_000) if isinstance(request.tool_use_id, str) else ""
         if request_id not in self._open and len(self._open) >= OPEN_LIMIT:
             return [_decision(request_id, Answer(granted=False, feedback="Too many questions are open."), b"{}")]
         tool = clipped(request.tool_name, 1_000)
@@ -85,7 +84,7 @@ class Permissions:
             request_id=request_id,
             tool=tool,
             fingerprint=fingerprint_of(request.tool_name, arguments),
-            arguments=clipped_value(dict(arguments)),
+            arguments=clipped_value(arguments),
             diff=diff_of(arguments),
             call_id=call_id,
         )

@@ -4,6 +4,7 @@ A turn of such an agent is ``system/init``, then ``assistant`` and ``user`` (wit
 ``result``. In between it asks (`aura_executors.agents.claude.permissions`).
 """
 
+import re
 from abc import abstractmethod
 from collections.abc import Iterable
 from typing import ClassVar
@@ -37,7 +38,6 @@ from aura_executors.agents.claude.permissions import Permissions
 from aura_executors.agents.claude.wire import (
     DENIALS,
     EDITED,
-    INIT,
     SKIPPED,
     Assistant,
     Block,
@@ -67,6 +67,10 @@ _INTERRUPT = b'{"type":"control_request","request_id":"aura-interrupt","request"
 
 _EXIT_CODE = "Exit code "
 """How the output of a shell command that failed begins."""
+
+_HIGH, _LOW = rb"\\u[dD][89abAB][0-9a-fA-F]{2}", rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_LONE = re.compile(rb"%b(?!%b)|(?<!%b)%b" % (_HIGH, _LOW, _HIGH, _LOW))
+"""Halves of surrogate pairs. Agents in JavaScript write them when a model cuts a character in two; no text has them."""
 
 _UNTOLD = "its output ended before it said how it went"
 
@@ -113,8 +117,8 @@ class StreamJson(JsonLines):
         """Return the failure if these words, on standard error, say that the session cannot be resumed."""
         return None
 
-    def waiting(self) -> bool:
-        """Say whether the agent goes on by itself after the result of a turn."""
+    def waiting(self, result: Result) -> bool:
+        """Say whether the agent goes on by itself after this result of a turn."""
         return False
 
     def note(self, line: System, raw: bytes) -> Iterable[Said]:
@@ -134,7 +138,14 @@ class StreamJson(JsonLines):
     def understand(self, line: bytes) -> Iterable[Said] | None:
         if line.startswith(SKIPPED):
             return ()
-        return self._meant(read_line(line), line)
+        try:
+            meant = read_line(line)
+        except msgspec.DecodeError:
+            if b"\\u" not in line:
+                raise
+            line = _LONE.sub(rb"\\ufffd", line)  # or a question would stay open for ever
+            meant = read_line(line)
+        return self._meant(meant, line)
 
     def answer(self, request_id: str, answer: Answer) -> Iterable[Send]:
         return self._permissions.answer(request_id, answer)
@@ -170,7 +181,7 @@ class StreamJson(JsonLines):
             case User():
                 return self._user(line)
             case System():
-                return self._begun(raw) if line.subtype == "init" else self.note(line, raw)
+                return self._begun(line) if line.subtype == "init" else self.note(line, raw)
             case Result():
                 return self._result(line)
         return self._controlled(line)
@@ -185,13 +196,15 @@ class StreamJson(JsonLines):
                 return self.limited(line)
         return ()
 
-    def _begun(self, raw: bytes) -> Iterable[Said]:
-        init = INIT.decode(raw)
-        session_id = clipped(init.session_id, 1_000)
-        if not session_id or session_id == self._session_id:
+    def _begun(self, line: System) -> Iterable[Said] | None:
+        if not isinstance(line.session_id, str) or not line.session_id:
+            return None
+        session_id = clipped(line.session_id, 1_000)
+        if session_id == self._session_id:
             return ()
         self._session_id = session_id
-        return [SessionStarted(session_id=session_id, model=clipped(init.model, 1_000))]
+        model = clipped(line.model, 1_000) if isinstance(line.model, str) else ""
+        return [SessionStarted(session_id=session_id, model=model)]
 
     def _result(self, result: Result) -> Iterable[Said]:
         said = list(self.usage_in(result))
@@ -200,7 +213,7 @@ class StreamJson(JsonLines):
         for denial in read(DENIALS, result.permission_denials) or ():
             path = denial.tool_input.get("file_path") or denial.tool_input.get("command") or ""
             self.blocked = clipped(f"it was not permitted to use {denial.tool_name} {path}".strip(), 500)
-        if self.waiting() and not self.interrupting and self.told is None:
+        if self.waiting(result) and not self.interrupting and self.told is None:
             return said
         if not self._finished:
             self._finished = True

@@ -82,7 +82,11 @@ class User(Line, frozen=True, tag="user"):
 
 
 class System(Line, frozen=True, tag="system"):
+    """What the agent says of itself; ``init`` at the beginning of each turn."""
+
     subtype: str = ""
+    session_id: Any = ""
+    model: Any = ""
 
 
 class Result(Line, frozen=True, tag="result"):
@@ -97,15 +101,26 @@ class Result(Line, frozen=True, tag="result"):
     stop_reason: Any = None
     terminal_reason: Any = None
     total_cost_usd: Any = 0.0
+    queued_turn_count: Any = 0
+    """Turns that come by themselves, because something in the background is done; since some version after 2.1.197."""
     usage: msgspec.Raw = _NOTHING
     modelUsage: msgspec.Raw = _NOTHING  # noqa: N815 - claude's name
     model_usage_since_last_result: msgspec.Raw = _NOTHING
     permission_denials: msgspec.Raw = _NOTHING
 
 
+class CanUseTool(msgspec.Struct, frozen=True):
+    """``can_use_tool``, and what else the agent may ask for, by `subtype`."""
+
+    subtype: Any = ""
+    tool_name: Any = ""
+    input: msgspec.Raw = _NOTHING
+    tool_use_id: Any = None
+
+
 class ControlRequest(Line, frozen=True, tag="control_request"):
     request_id: str
-    request: msgspec.Raw = _NOTHING
+    request: CanUseTool = CanUseTool()
 
 
 class ControlCancel(Line, frozen=True, tag="control_cancel_request"):
@@ -165,13 +180,6 @@ SKIPPED = (b'{"type":"stream_event"', b'{"type":"tool_progress"', b'{"type":"con
 """How lines begin that nothing is read from, in the order in which claude writes its members."""
 
 
-class Init(msgspec.Struct, frozen=True, gc=False):
-    """``system/init``, at the beginning of each turn."""
-
-    session_id: str
-    model: str = ""
-
-
 class Retry(msgspec.Struct, frozen=True, gc=False):
     """``system/api_retry``."""
 
@@ -189,15 +197,6 @@ class BackgroundTasks(msgspec.Struct, frozen=True):
     """``system/background_tasks_changed``, since some version after 2.1.197: all that run now."""
 
     tasks: list[BackgroundTask] = []
-
-
-class CanUseTool(msgspec.Struct, frozen=True):
-    """``can_use_tool``, and what else claude may ask for, by `subtype`."""
-
-    subtype: str
-    tool_name: str = ""
-    input: msgspec.Raw = _NOTHING
-    tool_use_id: str | None = None
 
 
 class Denial(msgspec.Struct, frozen=True):
@@ -231,10 +230,8 @@ class Edited(msgspec.Struct, frozen=True, rename="camel"):
 
 
 read_line = msgspec.json.Decoder(AnyLine).decode
-INIT = msgspec.json.Decoder(Init)
 RETRY = msgspec.json.Decoder(Retry)
 BACKGROUND_TASKS = msgspec.json.Decoder(BackgroundTasks)
-CAN_USE_TOOL = msgspec.json.Decoder(CanUseTool)
 ARGUMENTS = msgspec.json.Decoder(dict[str, Any])
 TOKENS = msgspec.json.Decoder(Tokens)
 MODEL_USAGES = msgspec.json.Decoder(dict[str, ModelUsage])

@@ -19,20 +19,21 @@ How its ends are told apart (by what it writes; exit codes are looked at only wh
   and in the read-only sandbox an answer of the model that called a tool of which codex tells nothing.
 
 Quirks of 0.169.0: it often says nothing of a command that the sandbox stopped, and with ``exec`` there is then no sign
-of it at all. ``exec`` tells the tokens of the whole session, so those of a resumed one are not reported. ``exec resume``
-begins a new session if it is given something that is no UUID. A refusal has no place for a reason: feedback goes to the
-turn as a message (`turn/steer`). Tool servers get a clean environment and the variables that are named. ``app-server``
-exits with 0 whatever happened, and takes no key from the environment but by option `api_key_variable`.
+of it at all. ``exec`` tells the tokens of the whole session, so those of a resumed one are not reported.
+``exec resume`` begins a new session if it is given something that is no UUID. A refusal has no place for a reason:
+feedback goes to the turn as a message (`turn/steer`). Tool servers get a clean environment and the variables that are
+named. ``app-server`` exits with 0 whatever happened, and takes no key from the environment but by option `api_key_env`.
 """
 
 from collections.abc import Mapping
 from pathlib import PurePath
 
 import attrs
+import msgspec
 
 from aura_contracts.ports.executors import AgentRun, Availability, Capability, Conversation, Executor, Launch
 from aura_executors.agents.codex.app_server import AppServerConversation
-from aura_executors.agents.codex.command import PROGRAM, CodexOptions, Protocol, argv_of, options_of, stdin_of
+from aura_executors.agents.codex.command import KEYS, PROGRAM, CodexOptions, Protocol, argv_of, options_of, stdin_of
 from aura_executors.agents.codex.exec import ExecConversation
 
 __all__ = ["CodexExecutor", "CodexOptions"]
@@ -63,4 +64,8 @@ class CodexExecutor(Executor):
     def availability(self, environment: Mapping[str, str]) -> Availability:
         home = environment.get("CODEX_HOME")
         program = attrs.evolve(PROGRAM, files=(str(PurePath(home, "auth.json")),)) if home else PROGRAM
-        return program.availability(environment)
+        found = program.availability(environment)
+        if found.logged_in is False and (variable := next(filter(environment.get, KEYS), None)):
+            login = f"variable {variable} is set, which counts if option api_key_env names it"
+            return msgspec.structs.replace(found, logged_in=None, login=login)
+        return found

@@ -18,10 +18,12 @@ PROGRAM = Program(
     tested=("0.169.0",),
     install="npm install -g @openai/codex@0.169.0",
     package="@openai/codex@0.169.0",
-    variables=("CODEX_API_KEY",),
     files=("~/.codex/auth.json",),
-    log_in="run `codex login`, or set option api_key_variable to the variable that has a key of OpenAI's API",
+    log_in="run `codex login`, or set option api_key_env to the variable that has a key of OpenAI's API",
 )
+
+KEYS = ("CODEX_API_KEY", "OPENAI_API_KEY")
+"""Where a key may be. Codex takes the first with ``exec`` only, and the other not at all; see option `api_key_env`."""
 
 _KEY = re.compile(r"[A-Za-z0-9_-]+|\"[^\"\\\x00-\x1f]+\"")
 """A part of a dotted key of TOML (toml.io, version 1.0, keys)."""
@@ -88,12 +90,12 @@ class CodexOptions(AgentOptions, frozen=True, kw_only=True):
     profile: str | None = None
     """The settings in ``$CODEX_HOME/NAME.config.toml`` go over those in ``config.toml``."""
     config: dict[str, Any] = {}
-    """Settings of ``config.toml`` by dotted key, over all others."""
+    """Settings of ``config.toml`` by dotted key, over all others. An ``env_key`` is given as ``$NAME``."""
     oss: bool = False
     """A model on this machine."""
     local_provider: LocalProvider | None = None
     """Who runs it; means `oss`. None: ollama."""
-    api_key_variable: str | None = None
+    api_key_env: str | None = None
     """The variable of the environment that has a key of OpenAI's API; None: as codex is logged in, or configured.
 
     Of itself codex looks at no variable but CODEX_API_KEY, and that with protocol exec only.
@@ -125,29 +127,38 @@ def options_of(run: AgentRun) -> CodexOptions:
     """Return the options of `run`. Raises `InvalidInput` for those that make no sense."""
     options = read_options("codex", run.options, CodexOptions)
     require_clean(options)
+    _require_one_mind(options)
+    _require_texts(options)
+    if run.fork and run.session_id is None:
+        raise InvalidInput(field="fork", reason="there is no session to fork", remedy="name the session")
+    if options.protocol is Protocol.EXEC and run.session_id is not None and not _UUID.fullmatch(run.session_id):
+        reason = f"{run.session_id!r} is no id of a session of codex, and `codex exec resume` would begin a new one"
+        raise InvalidInput(field="session", reason=reason, remedy="name the id that codex gave it")
+    return options
+
+
+def _require_one_mind(options: CodexOptions) -> None:
+    """Refuse options that say the same twice."""
     for name in ("yolo", "full_auto"):
         if getattr(options, name) and (options.sandbox or options.approval_policy):
             other = "sandbox" if options.sandbox else "approval_policy"
             raise InvalidInput(field=f"option {name}", reason=f"it says what {other} says too", remedy="give one")
     if options.yolo and options.full_auto:
         raise InvalidInput(field="option yolo", reason="it says what full_auto says too", remedy="give one of them")
+    if options.api_key_env and options.provider:
+        raise InvalidInput(field="option api_key_env", reason="a model on this machine needs none")
+
+
+def _require_texts(options: CodexOptions) -> None:
     for key in options.config:
         if not _PATH.fullmatch(key):
             raise InvalidInput(field="option config", reason=f"{key!r} is no dotted key of TOML")
+    if options.api_key_env is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", options.api_key_env):
+        raise InvalidInput(field="option api_key_env", reason="it is no name of a variable", remedy="name one")
     texts = (options.profile, options.reasoning_effort, options.reasoning_summary, options.developer_instructions)
     if any(text is not None and ("\0" in text or not text.strip()) for text in texts):
         reason = "profile, reasoning and instructions are texts that are not empty and hold no NUL character"
         raise InvalidInput(field="options", reason=reason, remedy="leave out what is not meant")
-    if options.api_key_variable is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", options.api_key_variable):
-        raise InvalidInput(field="option api_key_variable", reason="it is no name of a variable", remedy="name one")
-    if options.api_key_variable and options.provider:
-        raise InvalidInput(field="option api_key_variable", reason="a model on this machine needs none")
-    if options.protocol is Protocol.EXEC and run.session_id is not None and not _UUID.fullmatch(run.session_id):
-        reason = f"{run.session_id!r} is no id of a session of codex, and `codex exec resume` would begin a new one"
-        raise InvalidInput(field="session", reason=reason, remedy="name the id that codex gave it")
-    if run.fork and run.session_id is None:
-        raise InvalidInput(field="fork", reason="there is no session to fork", remedy="name the session")
-    return options
 
 
 def argv_of(run: AgentRun, options: CodexOptions) -> tuple[str, ...]:
@@ -239,8 +250,8 @@ def _settings(run: AgentRun, options: CodexOptions) -> Iterator[str]:
         yield f"model_reasoning_effort={toml(options.reasoning_effort)}"
     if options.reasoning_summary:
         yield f"model_reasoning_summary={toml(options.reasoning_summary)}"
-    if options.api_key_variable:
-        yield from _api_key(options.api_key_variable)
+    if options.api_key_env:
+        yield from _api_key(options.api_key_env)
     if options.developer_instructions:
         yield f"developer_instructions={toml(options.developer_instructions)}"
     if options.add_dirs:
@@ -250,7 +261,8 @@ def _settings(run: AgentRun, options: CodexOptions) -> Iterator[str]:
     for server in run.tool_servers:
         yield from _tool_server(server)
     for key, value in options.config.items():
-        yield f"{key}={toml(value)}"
+        named = key.endswith("env_key") and isinstance(value, str)
+        yield f"{key}={toml(value.removeprefix('$') if named else value)}"
 
 
 def _api_key(variable: str) -> Iterator[str]:

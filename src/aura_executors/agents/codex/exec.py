@@ -1,6 +1,6 @@
 """What ``codex exec --json`` writes: an event in each line of standard output, and nothing is answered. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -177,26 +177,20 @@ class ExecConversation(JsonLines):
         self._sandboxed = options.sandboxed is not Sandbox.DANGER_FULL_ACCESS
         self._begun: dict[str, None] = {}
         self._finished: Finished | None = None
+        self._on: dict[type[_Event], Callable[[Any], Iterable[Said] | None]] = {
+            _ThreadStarted: self._thread_started,
+            _TurnStarted: lambda _: (),
+            _ItemStarted: lambda event: self._started(event.item),
+            _ItemUpdated: lambda event: (_plan(event.item),) if isinstance(event.item, _Steps) else (),
+            _ItemCompleted: lambda event: self._completed(event.item),
+            _TurnCompleted: lambda event: self._finish(None, self._used(event.usage)),
+            _TurnFailed: self._turn_failed,
+            _Trouble: self._trouble,
+        }
 
-    def understand(self, line: bytes) -> Iterable[Said] | None:  # noqa: PLR0911 - one for each kind of event
+    def understand(self, line: bytes) -> Iterable[Said] | None:
         event = _EVENTS.decode(line)
-        match event:
-            case _ItemCompleted(item=item):
-                return self._completed(item)
-            case _ItemStarted(item=item):
-                return self._started(item)
-            case _ItemUpdated(item=_Steps() as steps):
-                return (_plan(steps),)
-            case _ThreadStarted(thread_id=thread):
-                return (SessionStarted(session_id=clipped(thread, 200), model=self._model),) if thread else None
-            case _TurnCompleted(usage=usage):
-                return self._finish(None, self._used(usage))
-            case _TurnFailed(error=error):
-                return self._finish(error.message if error and error.message else "codex does not say why")
-            case _Trouble(message=message):
-                return (ErrorReported(message=clipped(message), retrying=message.startswith(RETRYING)),)
-            case _:
-                return ()
+        return self._on[type(event)](event)
 
     def judge(self, exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
         """Go by how the turn ended. An exit code of 0 without that means nothing; codex has been cut off."""
@@ -214,6 +208,19 @@ class ExecConversation(JsonLines):
                 FailureReason.AGENT_ERROR, "codex ended without saying how its turn ended", exit_code=exit.exit_code
             )
         return failure
+
+    # --- Events
+
+    def _thread_started(self, event: _ThreadStarted) -> Iterable[Said] | None:
+        thread = event.thread_id
+        return (SessionStarted(session_id=clipped(thread, 200), model=self._model),) if thread else None
+
+    def _turn_failed(self, event: _TurnFailed) -> Iterable[Said]:
+        return self._finish(event.error.message if event.error and event.error.message else "codex does not say why")
+
+    def _trouble(self, event: _Trouble) -> Iterable[Said]:
+        message = event.message
+        return (ErrorReported(message=clipped(message), retrying=message.startswith(RETRYING)),)
 
     def _finish(self, why: str | None, used: Iterable[Said] = ()) -> Iterable[Said]:
         """Return the end of the run, which comes once."""
@@ -244,24 +251,27 @@ class ExecConversation(JsonLines):
 
     def _completed(self, item: _AnyItem) -> Iterable[Said]:
         match item:
-            case _Spoken(text=text):
-                return (Message(text=clipped(text)),) if text else ()
-            case _Reasoning(text=text):
-                return (Thinking(text=clipped(text)),) if text else ()
+            case _Spoken():
+                return (Message(text=clipped(item.text)),) if item.text else ()
+            case _Reasoning():
+                return (Thinking(text=clipped(item.text)),) if item.text else ()
             case _Steps():
                 return (_plan(item),)
-            case _Warning(message=message):
-                return (ErrorReported(message=clipped(message)),)
+            case _Warning():
+                return (ErrorReported(message=clipped(item.message)),)
             case _:
-                called = () if item.id in self._begun else self._started(item)
+                if item.id in self._begun:
+                    del self._begun[item.id]
+                    return self._ended(item)
+                called = self._started(item)
                 self._begun.pop(item.id, None)
                 return (*called, *self._ended(item))
 
     def _ended(self, item: _AnyCall) -> Iterable[Said]:
         """Return how a call ended. Quick ones are told of only now."""
         match item:
-            case _Command(aggregated_output=output, exit_code=code, status=status):
-                return (self._command(item, output or "", code, status),)
+            case _Command():
+                return (self._command(item, item.aggregated_output or "", item.exit_code, item.status),)
             case _Changes(changes=changes, status=status):
                 if status == "declined":
                     self.blocked = self.blocked or "it was not permitted to change files"

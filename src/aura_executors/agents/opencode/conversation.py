@@ -29,6 +29,7 @@ from aura_contracts.ports.executors import (
 from aura_contracts.ports.processes import ExitCause, ProcessExit
 from aura_executors.agents._conversation import JsonLines, Said, lost_session
 from aura_executors.agents._evidence import failure_from
+from aura_executors.agents._plain import without_controls
 from aura_executors.agents._texts import MESSAGE_LIMIT, clipped, clipped_value
 
 CUT_OFF_LIMIT = 20
@@ -178,7 +179,7 @@ class OpencodeConversation(JsonLines):
         return entries
 
     def judge(self, exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
-        words = self.errors.text
+        words = without_controls(self.errors.text)
         if self._asked and not self._session and exit.cause is ExitCause.OWN and _NO_SESSION.search(words):
             return self.failed(exit, lost_session(self._asked, words))
         failure = self.failed(exit, self._failure)

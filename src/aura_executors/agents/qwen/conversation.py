@@ -46,11 +46,10 @@ class QwenConversation(StreamJson):
         return [*([Message(text=clipped(before))] if before else []), *report(self._trouble)]
 
     def failure_in(self, result: Result) -> Failure | None:
-        words = words_of(result)
         if isinstance(result.subtype, str) and (limit := _LIMITS.get(result.subtype)):
             return Failure(FailureReason.AGENT_ERROR, limit)
         if self._trouble or result.is_error or result.subtype != "success":
-            return failure_of_words(_inside(self._trouble or words), status_of(result))
+            return failure_of_words(_inside(self._trouble or words_of(result)), status_of(result))
         return None
 
     def lost(self, words: str) -> Failure | None:

@@ -1,0 +1,95 @@
+"""Executor `acp`: any agent that speaks the Agent Client Protocol (agentclientprotocol.com, version 1).
+
+    aura run --executor acp -o agent=claude-agent-acp ...       # one of `PRESETS`
+    aura run --executor acp --base-command my-agent --param --acp ...
+
+JSON-RPC in lines on standard input and output; what is said in which order is in `conversation`. AURA offers neither
+files nor terminals to the agent: it works in the folder itself.
+
+======================  ================================================================================================
+success                 the prompt is answered with ``end_turn``
+failure                 the prompt is answered with an error, or with ``max_tokens``, ``max_turn_requests``
+failure, said only      ``end_turn``, no tool was used, no token counted, and the last message begins as an error does
+                        (copilot 1.0.102: "Error: ..."); or there is not even a message
+no final word           standard output ends without that answer: a failure, whatever the exit code is
+rate limit              the error's code if that is a status, else its words: 429, "rate limit", "quota", "overloaded"
+authentication          error -32000 (the protocol's), code or words 401, 403; a login that fails
+refused                 ``refusal``
+session lost            the agent does not offer ``session/resume`` or ``session/fork``, or answers it with an error
+interrupted             known by whoever interrupted it; the agent answers ``cancelled``
+lack of permission      a permission request was denied. What an agent does not even try, nobody can tell
+======================  ================================================================================================
+
+What cannot be told: an agent that says ``end_turn`` after its model's service failed in the middle of its work, when it
+had used a tool before, looks like one that is done. Its last message says otherwise; what it changed is the proof.
+
+Permissions: the option of kind ``allow_once`` or ``reject_once`` is chosen, never "always": AURA remembers that itself.
+The protocol has no place for the words of a denial: they are sent as an extension (``_meta.aura.feedback``), which no
+known agent reads; tell the agent in the next prompt. The same call asked again after a resume is known by tool and raw
+input; of agents that tell no input (gemini), by title and diff.
+
+Quirks, seen in the tested versions:
+
+- gemini 0.61.0 and copilot 1.0.102 can only load a session, with all that was said in it, which AURA does not ask for;
+  to go on, the conversation is given to a new session. claude-agent-acp, qwen and opencode resume; codex-acp too.
+- copilot and qwen tell other arguments, and another title, with the request than with the call.
+- gemini tells a call only when it is done, unless it needs no permission.
+- opencode 1.18.33 asks to write files through the client, which was not offered; refused, it goes on.
+- Costs are a session's so far: what is reported is what this turn added.
+- A prompt that begins with ``/`` is a command to most of these agents.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from aura_contracts.ports.executors import AgentRun, Availability, Capability, Executor, Launch
+from aura_executors.agents.acp.command import AcpOptions, launch_of, options_of
+from aura_executors.agents.acp.conversation import AcpConversation
+from aura_executors.agents.acp.messages import PACKAGE, REMEDY, is_installed
+from aura_executors.agents.acp.presets import PRESETS, Preset
+
+__all__ = ["PRESETS", "AcpConversation", "AcpExecutor", "AcpOptions", "Preset"]
+
+
+class AcpExecutor(Executor):
+    """Runs an agent that speaks the Agent Client Protocol."""
+
+    name = "acp"
+    summary = "any agent that speaks the Agent Client Protocol: option agent, or --base-command CMD"
+    capability = Capability(resume=True, fork=True, permissions=True, tool_servers=True)
+    """What the protocol has; where an agent cannot resume or fork, it gets the conversation as a prompt."""
+
+    def launch(self, run: AgentRun) -> Launch:
+        return launch_of(self.name, run)
+
+    def converse(self, run: AgentRun) -> AcpConversation:
+        return AcpConversation(run, options_of(self.name, run))
+
+    def availability(self, environment: Mapping[str, str]) -> Availability:
+        """Say whether any known agent is there; of the first one, all that is known of it."""
+        found = self.found(environment)
+        if not found:
+            return Availability(
+                available=False,
+                reason=f"none of the known agents is on PATH: {', '.join(PRESETS)}",
+                remedy="install one, or name another one's program with option base_command",
+            )
+        first = self.availability_of(next(iter(found)), environment)
+        if not first.available:
+            return first
+        agents = ", ".join(name if PRESETS[name].tested else f"{name} (not tested)" for name in found)
+        remedy = "; ".join(part for part in (f"option agent chooses among those found: {agents}", first.remedy) if part)
+        return msgspec.structs.replace(first, remedy=remedy)
+
+    def found(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """Return where each known agent is that is there, by its name."""
+        places = {name: preset.program.locate(environment) for name, preset in PRESETS.items()}
+        return {name: place for name, place in places.items() if place is not None}
+
+    def availability_of(self, agent: str, environment: Mapping[str, str]) -> Availability:
+        """Say whether one of the known agents can be run here. Raises `KeyError` for another one."""
+        if not is_installed():
+            reason = f"the Python package {PACKAGE} is not installed"
+            return Availability(available=False, reason=reason, remedy=REMEDY)
+        return PRESETS[agent].program.availability(environment)

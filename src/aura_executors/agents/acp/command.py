@@ -1,0 +1,76 @@
+"""The command of an agent that speaks the Agent Client Protocol. Pure, but for the look where the program is."""
+
+from difflib import get_close_matches
+
+from aura_contracts.errors import InvalidInput
+from aura_contracts.ports.executors import AgentRun, Launch
+from aura_executors._options import read_options
+from aura_executors.agents._command import AgentOptions, program_of, require_clean, with_params
+from aura_executors.agents._finding import Program
+from aura_executors.agents._rpc import Peer
+from aura_executors.agents.acp import messages
+from aura_executors.agents.acp.presets import PRESETS, Preset
+
+FAREWELL = 10.0
+"""Seconds to exit once standard input is closed: codex-acp 2.6 needs seven, its predecessor never does."""
+
+
+class AcpOptions(AgentOptions, frozen=True, kw_only=True):
+    """What `acp` can be set to: `agent`, or `base_command` with `params` for any other."""
+
+    agent: str | None = None
+    """Which of the known agents; see `PRESETS`."""
+    mode: str | None = None
+    """In which of the session's modes it is to work, by the agent's own name for it."""
+    config: dict[str, str] = {}
+    """Other options of the session, by the agent's own names: ``{"effort": "high"}``."""
+    auth_method: str | None = None
+    """By which of its methods it is to log in; None: it is logged in, or finds its credentials by itself."""
+
+
+def options_of(name: str, run: AgentRun) -> AcpOptions:
+    """Return the options of `run`. Raises `InvalidInput` for those that make no sense."""
+    options = read_options(name, run.options, AcpOptions)
+    require_clean(options)
+    if options.agent is None and options.executable is None and options.base_command is None:
+        remedy = f"give one of {', '.join(PRESETS)}, or option base_command with params for another agent"
+        raise InvalidInput(field="option agent", reason="nothing says which agent is to be run", remedy=remedy)
+    if options.agent is not None and options.agent not in PRESETS:
+        close = get_close_matches(options.agent, PRESETS, n=1)
+        meant = f"did you mean {close[0]}? " if close else ""
+        remedy = f"{meant}there are {', '.join(PRESETS)}; another one is run by option base_command"
+        raise InvalidInput(field="option agent", reason=f"{options.agent} is not known", remedy=remedy)
+    for field in ("mode", "auth_method"):
+        text = getattr(options, field)
+        if text is not None and not text.strip():
+            raise InvalidInput(field=f"option {field}", reason="is empty", remedy="leave it out")
+    return options
+
+
+def preset_of(options: AcpOptions) -> Preset:
+    """Return how the agent is run; of an unknown one nothing is known but its command."""
+    if options.agent is not None:
+        return PRESETS[options.agent]
+    name = options.executable or options.base_command or ""
+    return Preset(program=Program(name=name, tested=(), install=f"install {name}"))
+
+
+def launch_of(name: str, run: AgentRun) -> Launch:
+    """Return the command for `run`, with the first request, which is the same for every agent."""
+    options = options_of(name, run)
+    preset = preset_of(options)
+    model = (preset.model_flag, options.model) if preset.model_flag and options.model else ()
+    arguments = with_params((*preset.arguments, *model), options)
+    peer = Peer[None]()
+    return Launch(
+        argv=(*program_of(preset.program, options, run.environment), *arguments),
+        env={**preset.env, **options.env},
+        stdin=peer.request(*messages.initialize(), then=None),
+        interactive=True,
+        farewell=FAREWELL,
+    )
+
+
+def model_in_session(options: AcpOptions) -> str | None:
+    """Return the model that has to be set in the session, None if the command names it."""
+    return None if preset_of(options).model_flag else options.model

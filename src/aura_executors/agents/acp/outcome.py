@@ -1,0 +1,113 @@
+"""How a turn ended, and why: from the reason that the agent gives, its errors, and what it said and did. Pure."""
+
+import re
+from typing import Any
+
+import msgspec
+
+from aura_contracts.execution import Usage
+from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.ports.executors import UsageReported
+from aura_executors.agents._evidence import failure_from
+from aura_executors.agents._rpc import RpcError
+from aura_executors.agents._texts import MESSAGE_LIMIT, clipped
+from aura_executors.agents.acp.tools import given
+from aura_executors.agents.acp.wire import PromptReply, Tokens
+
+AUTH_REQUIRED = -32_000
+"""The protocol's code for an agent that one has to log in to first."""
+
+_TROUBLE = re.compile(
+    r"[\W_]{0,4}(?:(?:fatal|internal|api|provider|unexpected|stream|http|request) )*error\b"
+    r"|failed to (?:authenticate|connect|reach)|(?:request|authentication|connection) failed|unexpected status"
+    r"|exceeded retry limit|(?:you are )?not logged in|please (?:log in|login|run /login)",
+    re.IGNORECASE,
+)
+"""How a message begins that is the agent's own and not the model's."""
+
+_STOPPED = {
+    "max_tokens": (FailureReason.AGENT_ERROR, "it reached the limit of tokens before it was done"),
+    "max_turn_requests": (
+        FailureReason.AGENT_ERROR,
+        "it reached its limit of requests to the model before it was done",
+    ),
+    "refusal": (FailureReason.REFUSED, "it declined to go on"),
+    "cancelled": (FailureReason.CANCELLED, "its turn was cancelled"),
+}
+
+
+def failure_of_error(error: RpcError, doing: str = "") -> Failure:
+    """Return the failure that an error response tells of; `doing` is what it was asked for."""
+    status = error.code if 400 <= error.code < 600 else None
+    details = _words(given(error.data))
+    said = ": ".join(part for part in (error.message, details) if part and part.strip()) or f"error {error.code}"
+    failure = failure_from(f"{doing}: {said}" if doing else said, status)
+    if error.code == AUTH_REQUIRED and failure.reason is FailureReason.AGENT_ERROR:
+        return msgspec.structs.replace(failure, reason=FailureReason.AUTHENTICATION)
+    return failure
+
+
+def failure_of_turn(reply: PromptReply, words: str, *, worked: bool) -> Failure | None:
+    """Return why a turn failed, None if it did not. `words` is its last message, `worked` whether it used any tool.
+
+    Some agents end a turn well when the model's service has failed, and have only said so. That is believed of a turn
+    in which nothing else happened: no tool was used, and no token is counted.
+    """
+    reason = reply.stopReason
+    if reason in _STOPPED:
+        what, message = _STOPPED[reason]
+        return Failure(what, message)
+    if reason != "end_turn":
+        return Failure(FailureReason.AGENT_ERROR, f"it stopped for a reason that is not known: {clipped(reason, 200)}")
+    if worked or any(tokens(reply)):
+        return None
+    if not words:
+        return Failure(FailureReason.AGENT_ERROR, "it ended its turn without a word, and without using any tool")
+    return failure_from(words) if _TROUBLE.match(words.lstrip()) else None
+
+
+def tokens(reply: PromptReply) -> list[UsageReported]:
+    """Return what a turn consumed, by model where the agent tells that."""
+    if reply.usage is not None:
+        told = [UsageReported(usage=usage_of(reply.usage))]
+    elif reply.meta is not None and reply.meta.quota is not None:
+        told = [
+            UsageReported(
+                usage=Usage(input_tokens=one.token_count.input_tokens, output_tokens=one.token_count.output_tokens),
+                model=clipped(one.model, 200),
+            )
+            for one in reply.meta.quota.model_usage
+        ]
+    else:
+        told = []
+    return [one for one in told if one.usage != Usage()]
+
+
+def usage_of(said: Tokens) -> Usage:
+    """Return tokens by kind. Thoughts are output, as they are billed.
+
+    The protocol leaves open whether the input counts what was read from and written to a cache, and whether the output
+    counts thoughts; agents do both. The total tells: the kinds that it does not need are counted in others.
+
+    >>> usage_of(Tokens(totalTokens=110, inputTokens=100, outputTokens=10, cachedReadTokens=90)).input_tokens
+    10
+    >>> usage_of(Tokens(totalTokens=200, inputTokens=100, outputTokens=10, cachedReadTokens=90)).input_tokens
+    100
+    """
+    read, written, thoughts = said.cachedReadTokens or 0, said.cachedWriteTokens or 0, said.thoughtTokens or 0
+    over = said.totalTokens - said.inputTokens - said.outputTokens
+    apart = over >= read + written
+    return Usage(
+        input_tokens=max(0, said.inputTokens - (0 if apart else read + written)),
+        output_tokens=said.outputTokens + (thoughts if over - (read + written if apart else 0) >= thoughts else 0),
+        cache_read_tokens=read,
+        cache_write_tokens=written,
+    )
+
+
+def _words(data: Any) -> str:
+    """Return what an error says beside its message."""
+    if isinstance(data, dict):
+        parts = [f"{name}: {value}" for name, value in data.items() if isinstance(value, str | int) and name != "stack"]
+        return clipped("; ".join(parts), MESSAGE_LIMIT)
+    return clipped(data, MESSAGE_LIMIT) if isinstance(data, str) else ""

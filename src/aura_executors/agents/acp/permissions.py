@@ -1,0 +1,131 @@
+"""Permission requests of an agent: what is asked, and which of its options is chosen. Pure.
+
+AURA remembers what is allowed for longer than once by itself, so the agent is never told to: of its options the one of
+kind ``allow_once`` or ``reject_once`` is chosen, and where there is none the request is cancelled, which is no.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import attrs
+
+from aura_contracts.fingerprint import fingerprint_of
+from aura_contracts.ports.executors import Answer, PermissionRequested, PermissionWithdrawn, Send
+from aura_executors.agents._conversation import Said
+from aura_executors.agents._rpc import Id, Peer
+from aura_executors.agents._texts import clipped, clipped_value
+from aura_executors.agents.acp import messages
+from aura_executors.agents.acp.tools import NAME_LIMIT, Call, Calls, content_of, given
+from aura_executors.agents.acp.wire import DiffContent, PermissionRequest
+
+REQUESTS_LIMIT = 1_000
+"""Open requests, and answers that came before their requests; the oldest is forgotten for the one above."""
+
+_PASSING = frozenset(
+    {"call_id", "turn_id", "item_id", "approval_id", "started_at_ms", "turnId", "itemId", "approvalId"}
+)
+"""Arguments that codex-acp adds, and that are others when it asks for the same again."""
+
+
+@attrs.frozen
+class _Open:
+    id: Id
+    tool: str
+    allow: str | None
+    reject: str | None
+
+
+class Permissions:
+    """The requests that the agent waits for answers to, and the answers that came before their requests."""
+
+    def __init__(self, peer: Peer[Any], calls: Calls) -> None:
+        self.blocked = ""
+        """What was not permitted, in words."""
+        self.late: list[Send] = []
+        """What is to be sent for requests that had been answered before they were asked; to be taken away."""
+        self._peer = peer
+        self._calls = calls
+        self._open: dict[str, _Open] = {}
+        self._answers: dict[str, Answer] = {}
+
+    def asked(self, id: Id, request: PermissionRequest) -> Iterable[Said]:  # noqa: A002 - its name
+        """Take in a request."""
+        call = self._calls.known(request.toolCall)
+        yield from self._calls.told(call)
+        own = given(request.toolCall.rawInput)
+        arguments = clipped_value(own) if isinstance(own, dict) and own else call.arguments
+        name = clipped(f"{call.call_id}:{id}", NAME_LIMIT)
+        yield PermissionRequested(
+            request_id=name,
+            tool=call.name,
+            fingerprint=fingerprint_of(call.name, _about(request, call, own)),
+            arguments=arguments,
+            diff=_diff(call, arguments),
+            call_id=call.call_id,
+        )
+        options = {option.kind: option.optionId for option in reversed(request.options)}
+        opened = _Open(id, call.name, options.get("allow_once"), options.get("reject_once"))
+        if (answer := self._answers.pop(name, None)) is not None:
+            self.late.append(self._respond(opened, answer))
+        else:
+            _put(self._open, name, opened)
+
+    def answer(self, request_id: str, answer: Answer) -> Iterable[Send]:
+        """Return the response to an open request; an answer to another one is kept until it is asked."""
+        opened = self._open.pop(request_id, None)
+        if opened is not None:
+            return (self._respond(opened, answer),)
+        _put(self._answers, request_id, answer)
+        return ()
+
+    def cancel(self) -> bytes:
+        """Return the responses to all open requests, as the protocol wants them when a turn is cancelled."""
+        lines = [self._peer.respond(opened.id, messages.cancelled()) for opened in self._open.values()]
+        self._open.clear()
+        return b"".join(lines)
+
+    def withdraw(self, id: Id | None = None) -> Iterable[PermissionWithdrawn]:  # noqa: A002 - its name
+        """Take in that the agent does not wait any more: for one answer, or for any."""
+        gone = [name for name, opened in self._open.items() if id is None or opened.id == id]
+        for name in gone:
+            del self._open[name]
+            yield PermissionWithdrawn(request_id=name)
+
+    def _respond(self, opened: _Open, answer: Answer) -> Send:
+        option = opened.allow if answer.granted else opened.reject
+        if not answer.granted:
+            self.blocked = self.blocked or f"it was not permitted to use {opened.tool}"
+        elif option is None:
+            self.blocked = self.blocked or f"it offered no way to permit {opened.tool} just once"
+        if option is None:
+            return Send(self._peer.respond(opened.id, messages.cancelled()))
+        feedback = "" if answer.granted else answer.feedback
+        return Send(self._peer.respond(opened.id, messages.selected(option, feedback)))
+
+
+def _put(known: dict[str, Any], name: str, value: Any) -> None:
+    if len(known) >= REQUESTS_LIMIT:
+        del known[next(iter(known))]
+    known[name] = value
+
+
+def _about(request: PermissionRequest, call: Call, own: Any) -> Mapping[str, Any]:
+    """Return what the request is about, without what is another one when it is asked again."""
+    if isinstance(own, dict) and own:
+        return {name: value for name, value in own.items() if name not in _PASSING}
+    if own:
+        return {"input": own}
+    diffs = [[item.path, item.newText] for item in content_of(request.toolCall) if isinstance(item, DiffContent)]
+    about = {"title": request.toolCall.title, "diffs": diffs, "input": call.input or None, "changes": None}
+    if not diffs and call.changes:
+        about["changes"] = [[change.path, change.diff] for change in call.changes]
+    known = {name: value for name, value in about.items() if value}
+    return known or {"call": call.call_id}  # nothing tells what it would do, so no other request is the same
+
+
+def _diff(call: Call, arguments: Mapping[str, Any]) -> str | None:
+    """Return what would be changed: as the agent shows it, or as it has it among its arguments."""
+    shown = "".join(change.diff for change in call.changes if change.diff)
+    if not shown and isinstance(told := arguments.get("diff"), str):
+        shown = told.lstrip("\n")
+    return clipped(shown) if shown else None

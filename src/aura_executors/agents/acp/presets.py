@@ -1,0 +1,86 @@
+"""Agents that are known to speak the Agent Client Protocol, and how each is told to. Data."""
+
+from types import MappingProxyType
+
+import attrs
+
+from aura_executors.agents._finding import Program
+from aura_executors.agents.claude.command import PROGRAM as CLAUDE
+from aura_executors.agents.codex.command import PROGRAM as CODEX
+from aura_executors.agents.copilot.command import PROGRAM as COPILOT
+from aura_executors.agents.gemini.command import PROGRAM as GEMINI
+from aura_executors.agents.opencode.command import PROGRAM as OPENCODE
+from aura_executors.agents.qwen.command import PROGRAM as QWEN
+
+
+@attrs.frozen(kw_only=True)
+class Preset:
+    """How one agent is run. Without tested versions it is as its documentation says, and was not run by AURA."""
+
+    program: Program
+    arguments: tuple[str, ...] = ()
+    """What makes it speak the protocol."""
+    model_flag: str = ""
+    """The argument that names the model, for agents that take it there; else it is set in the session."""
+    env: dict[str, str] = attrs.field(factory=dict)
+
+    @property
+    def tested(self) -> bool:
+        """Whether AURA was tested with it."""
+        return bool(self.program.tested)
+
+
+def _untested(name: str, install: str) -> Program:
+    return Program(name=name, tested=(), install=install)
+
+
+_CLAUDE = attrs.evolve(
+    CLAUDE,
+    name="claude-agent-acp",
+    tested=("0.49.0",),
+    install="npm install -g @agentclientprotocol/claude-agent-acp@0.49.0",
+    package="@agentclientprotocol/claude-agent-acp@0.49.0",
+    bundled=lambda: None,
+)
+
+_CODEX = attrs.evolve(
+    CODEX,
+    name="codex-acp",
+    tested=("2.6.0",),
+    install="npm install -g @agentclientprotocol/codex-acp@2.6.0",
+    package="@agentclientprotocol/codex-acp@2.6.0",
+)
+
+PRESETS = MappingProxyType(
+    {
+        "claude-agent-acp": Preset(program=_CLAUDE, env={"DISABLE_AUTOUPDATER": "1"}),
+        "codex-acp": Preset(program=_CODEX),
+        "copilot": Preset(
+            program=COPILOT, arguments=("--acp",), model_flag="--model", env={"COPILOT_AUTO_UPDATE": "false"}
+        ),
+        "gemini": Preset(
+            program=GEMINI, arguments=("--acp",), model_flag="--model", env={"GEMINI_CLI_NO_RELAUNCH": "true"}
+        ),
+        "qwen": Preset(program=QWEN, arguments=("--acp",), model_flag="--model", env={"QWEN_CODE_NO_RELAUNCH": "true"}),
+        "opencode": Preset(program=OPENCODE, arguments=("acp",), env={"OPENCODE_DISABLE_AUTOUPDATE": "1"}),
+        "auggie": Preset(
+            program=_untested("auggie", "npm install -g @augmentcode/auggie"),
+            arguments=("--acp",),
+            env={"AUGMENT_DISABLE_AUTO_UPDATE": "1"},
+        ),
+        "cline": Preset(program=_untested("cline", "npm install -g cline"), arguments=("--acp",)),
+        "cursor": Preset(program=_untested("cursor-agent", "see cursor.com/cli"), arguments=("acp",)),
+        "droid": Preset(
+            program=_untested("droid", "see docs.factory.ai/cli"), arguments=("exec", "--output-format", "acp")
+        ),
+        "goose": Preset(program=_untested("goose", "see block.github.io/goose"), arguments=("acp",)),
+        "kilo": Preset(program=_untested("kilo", "npm install -g @kilocode/cli"), arguments=("acp",)),
+        "kimi": Preset(program=_untested("kimi", "uv tool install kimi-cli"), arguments=("acp",)),
+        "kiro": Preset(program=_untested("kiro-cli", "see kiro.dev/cli"), arguments=("acp",)),
+        "openhands": Preset(program=_untested("openhands", "uv tool install openhands"), arguments=("acp",)),
+        "qoder": Preset(program=_untested("qodercli", "npm install -g @qoder-ai/qodercli"), arguments=("--acp",)),
+        "stakpak": Preset(program=_untested("stakpak", "see github.com/stakpak/agent"), arguments=("acp",)),
+        "vibe": Preset(program=_untested("vibe-acp", "uv tool install mistral-vibe")),
+    }
+)
+"""By the name of option `agent`. The tested ones first, in the order in which they are looked for."""

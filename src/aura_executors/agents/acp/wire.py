@@ -1,0 +1,272 @@
+"""What agents say in the Agent Client Protocol, as far as AURA wants to know: structs for decoding. Pure.
+
+Only the fields that are used, and lenient ones where the protocol asks for it: what agents leave out, or give as null, is
+a default. Names are the protocol's (agentclientprotocol.com, schema of version 1). What is large and
+seldom wanted (arguments, output, content of calls) stays raw until it is known to be needed.
+"""
+
+from typing import Any
+
+import msgspec
+
+NOTHING = msgspec.Raw(b"")
+
+
+class Option(msgspec.Struct, frozen=True, gc=False):
+    """A configuration option of a session. `category` is ``mode`` or ``model`` for those that AURA may set."""
+
+    id: str
+    category: Any = None
+    currentValue: Any = None  # noqa: N815 - the protocol's name
+
+
+class _Current(msgspec.Struct, frozen=True, gc=False):
+    currentModeId: str | None = None  # noqa: N815 - the protocol's name
+    currentModelId: str | None = None  # noqa: N815 - the protocol's name
+
+
+class SessionReply(msgspec.Struct, frozen=True):
+    """What a session is like: the reply to new, resume and fork."""
+
+    sessionId: str | None = None  # noqa: N815 - the protocol's name
+    modes: _Current | None = None
+    models: _Current | None = None
+    configOptions: list[Option] | None = None  # noqa: N815 - the protocol's name
+
+
+class _SessionCapabilities(msgspec.Struct, frozen=True):
+    resume: Any = None
+    fork: Any = None
+
+
+class _AgentCapabilities(msgspec.Struct, frozen=True):
+    sessionCapabilities: _SessionCapabilities | None = None  # noqa: N815 - the protocol's name
+
+
+class _Named(msgspec.Struct, frozen=True, gc=False):
+    name: str = ""
+    version: str = ""
+
+
+class _AuthMethod(msgspec.Struct, frozen=True, gc=False):
+    id: str = ""
+
+
+class InitializeReply(msgspec.Struct, frozen=True):
+    """What the agent can do."""
+
+    protocolVersion: int = 1  # noqa: N815 - the protocol's name
+    agentCapabilities: _AgentCapabilities | None = None  # noqa: N815 - the protocol's name
+    authMethods: list[_AuthMethod] | None = None  # noqa: N815 - the protocol's name
+
+    @property
+    def can(self) -> _SessionCapabilities:
+        """What it can do with sessions; a member that is None it cannot."""
+        return (self.agentCapabilities and self.agentCapabilities.sessionCapabilities) or _SessionCapabilities()
+
+
+class Tokens(msgspec.Struct, frozen=True, gc=False):
+    """Tokens of a turn. Whether `inputTokens` counts the cached ones, the total tells."""
+
+    totalTokens: int = 0  # noqa: N815 - the protocol's name
+    inputTokens: int = 0  # noqa: N815 - the protocol's name
+    outputTokens: int = 0  # noqa: N815 - the protocol's name
+    thoughtTokens: int | None = None  # noqa: N815 - the protocol's name
+    cachedReadTokens: int | None = None  # noqa: N815 - the protocol's name
+    cachedWriteTokens: int | None = None  # noqa: N815 - the protocol's name
+
+
+class _Counted(msgspec.Struct, frozen=True, gc=False):
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+class ModelUsage(msgspec.Struct, frozen=True):
+    """Tokens of one model, as the Gemini CLI has them."""
+
+    model: str = ""
+    token_count: _Counted = _Counted()
+
+
+class _Quota(msgspec.Struct, frozen=True):
+    model_usage: list[ModelUsage] = []
+
+
+class _ReplyMeta(msgspec.Struct, frozen=True):
+    quota: _Quota | None = None
+
+
+class PromptReply(msgspec.Struct, frozen=True):
+    """How a turn ended."""
+
+    stopReason: str  # noqa: N815 - the protocol's name
+    usage: Tokens | None = None
+    meta: _ReplyMeta | None = msgspec.field(default=None, name="_meta")
+
+
+# --- session/update
+
+
+class _ChunkMeta(msgspec.Struct, frozen=True, gc=False):
+    usage: Tokens | None = None
+
+
+class _Text(msgspec.Struct, frozen=True, gc=False):
+    type: str = ""
+    text: str | None = None
+    uri: str | None = None
+
+
+class _Update(msgspec.Struct, frozen=True, tag_field="sessionUpdate", gc=False):
+    pass
+
+
+class AgentMessage(_Update, frozen=True, tag="agent_message_chunk", gc=False):
+    content: _Text
+    messageId: str | None = None  # noqa: N815 - the protocol's name
+    meta: _ChunkMeta | None = msgspec.field(default=None, name="_meta")
+
+
+class AgentThought(_Update, frozen=True, tag="agent_thought_chunk", gc=False):
+    content: _Text
+    messageId: str | None = None  # noqa: N815 - the protocol's name
+    meta: _ChunkMeta | None = msgspec.field(default=None, name="_meta")
+
+
+class _ToolOfClaude(msgspec.Struct, frozen=True, gc=False):
+    toolName: str | None = None  # noqa: N815 - claude's name
+
+
+class _CallMeta(msgspec.Struct, frozen=True, gc=False):
+    claudeCode: _ToolOfClaude | None = None  # noqa: N815 - claude's name
+    toolName: str | None = None  # noqa: N815 - qwen's name
+
+
+class Location(msgspec.Struct, frozen=True, gc=False):
+    path: str
+
+
+class CallFields(msgspec.Struct, frozen=True, kw_only=True):
+    """A tool call, or what is new of it: None and nothing mean that it is as it was."""
+
+    toolCallId: str  # noqa: N815 - the protocol's name
+    title: str | None = None
+    kind: str | None = None
+    status: str | None = None
+    rawInput: msgspec.Raw = NOTHING  # noqa: N815 - the protocol's name
+    rawOutput: msgspec.Raw = NOTHING  # noqa: N815 - the protocol's name
+    content: msgspec.Raw = NOTHING
+    locations: list[Location] | None = None
+    meta: _CallMeta | None = msgspec.field(default=None, name="_meta")
+
+
+class ToolCall(CallFields, frozen=True, tag_field="sessionUpdate", tag="tool_call"):
+    pass
+
+
+class ToolCallUpdate(CallFields, frozen=True, tag_field="sessionUpdate", tag="tool_call_update"):
+    pass
+
+
+class _PlanEntry(msgspec.Struct, frozen=True, gc=False):
+    content: str
+    status: str = "pending"
+
+
+class Plan(_Update, frozen=True, tag="plan", gc=False):
+    entries: list[_PlanEntry]
+
+
+class _Cost(msgspec.Struct, frozen=True, gc=False):
+    amount: float = 0.0
+    currency: str = ""
+
+
+class UsageUpdate(_Update, frozen=True, tag="usage_update", gc=False):
+    """How full the context is, which is no consumption; and what the session cost so far."""
+
+    cost: _Cost | None = None
+
+
+class _Commands(_Update, frozen=True, tag="available_commands_update", gc=False):
+    pass
+
+
+class _Mode(_Update, frozen=True, tag="current_mode_update", gc=False):
+    pass
+
+
+class _Configuration(_Update, frozen=True, tag="config_option_update", gc=False):
+    pass
+
+
+class _Information(_Update, frozen=True, tag="session_info_update", gc=False):
+    pass
+
+
+class _UserMessage(_Update, frozen=True, tag="user_message_chunk", gc=False):
+    pass
+
+
+Update = (
+    AgentMessage
+    | AgentThought
+    | ToolCall
+    | ToolCallUpdate
+    | Plan
+    | UsageUpdate
+    | _Commands
+    | _Mode
+    | _Configuration
+    | _Information
+    | _UserMessage
+)
+
+
+class SessionUpdate(msgspec.Struct, frozen=True):
+    update: Update
+
+
+# --- session/request_permission
+
+
+class PermissionOption(msgspec.Struct, frozen=True, gc=False):
+    optionId: str  # noqa: N815 - the protocol's name
+    kind: str = ""
+    name: str = ""
+
+
+class PermissionRequest(msgspec.Struct, frozen=True):
+    toolCall: CallFields  # noqa: N815 - the protocol's name
+    options: list[PermissionOption] = []
+
+
+class Cancelled(msgspec.Struct, frozen=True, gc=False):
+    """``$/cancel_request``: the other side does not wait for an answer any more."""
+
+    requestId: int | str  # noqa: N815 - the protocol's name
+
+
+# --- What is in a call
+
+
+class _DiffMeta(msgspec.Struct, frozen=True, gc=False):
+    kind: str | None = None
+
+
+class DiffContent(msgspec.Struct, frozen=True, tag_field="type", tag="diff", gc=False):
+    path: str
+    newText: str = ""  # noqa: N815 - the protocol's name
+    oldText: str | None = None  # noqa: N815 - the protocol's name
+    meta: _DiffMeta | None = msgspec.field(default=None, name="_meta")
+
+
+class WordsContent(msgspec.Struct, frozen=True, tag_field="type", tag="content", gc=False):
+    content: _Text
+
+
+class TerminalContent(msgspec.Struct, frozen=True, tag_field="type", tag="terminal", gc=False):
+    pass
+
+
+CallContent = DiffContent | WordsContent | TerminalContent

@@ -1,0 +1,394 @@
+"""Executor `cursor-agent`: Cursor's command line agent, by ``cursor-agent -p --output-format stream-json``.
+
+Not run here: it needs an account. From its documentation (cursor.com/docs/cli, "Parameters" and "Output format") and
+from streams that others published of the versions of 2026; read tolerantly. The prompt goes by standard input. How its
+ends are told apart:
+
+- **success**: a ``result`` without ``is_error``, at the end;
+- **failure, rate limit, authentication**: no ``result``; exit code 1, and words on standard error that say which;
+- **interrupted**: a signal; no ``result``;
+- **lack of permission**: a tool's result is ``rejected`` or ``permissionDenied``; it goes on, and says that all is
+  well. Without `force`, commands (and in some versions, edits) are rejected, because nobody is asked in a run;
+- **session lost**: it ends without a ``system`` line, and says that there is no such chat;
+- **refusals** are not told apart from answers.
+
+Quirks: thoughts come as deltas, messages whole; ids of calls may hold newlines; there are no signs of life during a
+long command; a folder that it does not know has to be trusted first, see `trust`.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from typing import Annotated, Any
+
+import msgspec
+
+from aura_contracts.errors import InvalidInput
+from aura_contracts.execution import Usage
+from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.ports.executors import (
+    TEXT_LIMIT,
+    AgentRun,
+    Availability,
+    Capability,
+    Conversation,
+    Entry,
+    ErrorReported,
+    Executor,
+    FileChange,
+    FileChanged,
+    Finished,
+    Launch,
+    Message,
+    PlanStep,
+    PlanUpdated,
+    SessionStarted,
+    Thinking,
+    ToolCalled,
+    ToolFinished,
+    UsageReported,
+)
+from aura_contracts.ports.processes import ExitCause, ProcessExit
+from aura_executors._options import read_options
+from aura_executors.agents._command import AgentOptions, program_of, prompt_of, require_clean, with_params
+from aura_executors.agents._conversation import JsonLines, Said, lost_session
+from aura_executors.agents._evidence import failure_from
+from aura_executors.agents._finding import Program
+from aura_executors.agents._texts import MESSAGE_LIMIT, clipped, clipped_value
+
+__all__ = ["CursorAgentExecutor", "CursorAgentOptions"]
+
+PROGRAM = Program(
+    name="cursor-agent",
+    tested=(),
+    install="see cursor.com/docs/cli/installation",
+    variables=("CURSOR_API_KEY",),
+    files=("~/.config/cursor/auth.json",),
+    log_in="run `cursor-agent login`, or set CURSOR_API_KEY",
+)
+
+_NO_CHAT = re.compile(r"(?:chat|session|conversation)\b.{0,200}(?:not found|not exist|invalid)|no such", re.IGNORECASE)
+_CHANGES = {"write": FileChange.MODIFIED, "edit": FileChange.MODIFIED, "delete": FileChange.DELETED}
+
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+
+
+# --- The command ------------------------------------------------------------------------------------------------------
+
+
+class Mode(StrEnum):
+    """What it is to do; Cursor's own words."""
+
+    PLAN = "plan"
+    """Write a plan, change nothing."""
+    ASK = "ask"
+    """Answer, change nothing."""
+
+
+class Sandbox(StrEnum):
+    """Whether commands run in Cursor's own sandbox."""
+
+    ENABLED = "enabled"
+    DISABLED = "disabled"
+
+
+class CursorAgentOptions(AgentOptions, frozen=True, kw_only=True):
+    """What `cursor-agent` can be set to."""
+
+    force: bool = False
+    """Everything that is not denied in its settings, without asking."""
+    trust: bool = True
+    """The folder is trusted; current versions refuse to work in one that is not. Early ones do not know the option."""
+    mode: Mode | None = None
+    sandbox: Sandbox | None = None
+    approve_mcps: bool = False
+    """Use the tool servers that are configured without asking."""
+
+
+class CursorAgentExecutor(Executor):
+    """Runs cursor-agent."""
+
+    name = "cursor-agent"
+    summary = "Cursor's command line agent (-p --output-format stream-json)"
+    capability = Capability(resume=True, plan=True)
+
+    def launch(self, run: AgentRun) -> Launch:
+        options = _options_of(run)
+        argv = (*program_of(PROGRAM, options, run.environment), *with_params([*_flags(run, options)], options))
+        return Launch(argv=argv, env=dict(options.env), stdin=prompt_of(run, options).encode("utf-8", "replace"))
+
+    def converse(self, run: AgentRun) -> Conversation:
+        return CursorConversation(run.session_id or "")
+
+    def availability(self, environment: Mapping[str, str]) -> Availability:
+        return PROGRAM.availability(environment)
+
+
+def _options_of(run: AgentRun) -> CursorAgentOptions:
+    options = read_options("cursor-agent", run.options, CursorAgentOptions)
+    require_clean(options)
+    if run.fork:
+        raise InvalidInput(field="fork", reason="cursor-agent cannot fork a chat", remedy="begin a new session")
+    return options
+
+
+def _flags(run: AgentRun, options: CursorAgentOptions) -> Iterator[str]:
+    yield from ("--print", "--output-format=stream-json")
+    if options.force:
+        yield "--force"
+    elif options.trust:
+        yield "--trust"
+    if options.model:
+        yield f"--model={options.model}"
+    if options.mode:
+        yield f"--mode={options.mode}"
+    if options.sandbox:
+        yield f"--sandbox={options.sandbox}"
+    if options.approve_mcps:
+        yield "--approve-mcps"
+    if run.session_id is not None:
+        yield f"--resume={run.session_id}"
+
+
+# --- Its lines, as far as they are of interest ------------------------------------------------------------------------
+
+
+class _System(msgspec.Struct, tag_field="type", tag="system", gc=False):
+    session_id: str = ""
+    model: str | None = None
+
+
+class _User(msgspec.Struct, tag_field="type", tag="user", gc=False):
+    pass
+
+
+class _Block(msgspec.Struct, gc=False):
+    type: str = ""
+    text: str = ""
+
+
+class _Content(msgspec.Struct, gc=False):
+    content: list[_Block] | str = ""
+
+
+class _Assistant(msgspec.Struct, tag_field="type", tag="assistant", gc=False):
+    message: _Content
+
+
+class _Thought(msgspec.Struct, tag_field="type", tag="thinking", gc=False):
+    subtype: str = ""
+    text: str = ""
+
+
+class _Call(msgspec.Struct, tag_field="type", tag="tool_call", gc=False):
+    subtype: str
+    tool_call: dict[str, msgspec.Raw]
+    call_id: str = ""
+
+
+class _Query(msgspec.Struct, tag_field="type", tag="interaction_query", gc=False):
+    subtype: str = ""
+    query: dict[str, Any] = {}
+
+
+class _Connection(msgspec.Struct, tag_field="type", tag="connection", gc=False):
+    subtype: str = ""
+
+
+class _Retry(msgspec.Struct, tag_field="type", tag="retry", gc=False):
+    subtype: str = ""
+
+
+class _Tokens(msgspec.Struct, frozen=True, gc=False):
+    inputTokens: _Count = 0  # noqa: N815 - its name
+    outputTokens: _Count = 0  # noqa: N815 - its name
+    cacheReadTokens: _Count = 0  # noqa: N815 - its name
+    cacheWriteTokens: _Count = 0  # noqa: N815 - its name
+
+
+class _Result(msgspec.Struct, tag_field="type", tag="result", gc=False):
+    subtype: str = ""
+    is_error: bool = False
+    result: str | None = None
+    usage: _Tokens | None = None
+
+
+class _Tool(msgspec.Struct, gc=False):
+    """What is under the name of the tool. `result` has one field, which says how it ended."""
+
+    args: dict[str, Any] = {}
+    result: dict[str, Any] = {}
+
+
+class _Function(msgspec.Struct, gc=False):
+    """What is under ``function``: a tool that the command line has no name for. `arguments` is JSON."""
+
+    name: str = "function"
+    arguments: str = "{}"
+    result: dict[str, Any] = {}
+
+
+class _Todo(msgspec.Struct):
+    content: str
+    status: str = ""
+
+
+_LINE = msgspec.json.Decoder(_System | _User | _Assistant | _Thought | _Call | _Query | _Connection | _Retry | _Result)
+_TOOL = msgspec.json.Decoder(_Tool)
+_FUNCTION = msgspec.json.Decoder(_Function)
+_ARGUMENTS = msgspec.json.Decoder(dict[str, Any])
+
+
+class CursorConversation(JsonLines):
+    """Understands one run of cursor-agent. `session_id` is the chat to be gone on with."""
+
+    def __init__(self, session_id: str = "") -> None:
+        super().__init__()
+        self._asked = session_id
+        self._session = ""
+        self._model = ""
+        self._thoughts: list[str] = []
+        self._thought = 0
+        self._over: Finished | None = None
+
+    def understand(self, line: bytes) -> list[Said]:
+        said = _LINE.decode(line)
+        if isinstance(said, _Thought):
+            return [*self._think(said)]
+        return [*self._thoughts_told(), *self._understood_line(said)]
+
+    def end(self, exit: ProcessExit) -> list[Entry]:  # noqa: A002 - the word for it
+        return [*super().end(exit), *self._thoughts_told()]
+
+    def judge(self, exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
+        words = self.errors.text
+        if self._asked and not self._session and exit.cause is ExitCause.OWN and _NO_CHAT.search(words):
+            return self.failed(exit, lost_session(self._asked, words))
+        failure = self.failed(exit, self._over.failure if self._over else None)
+        if failure is None and self._over is None:
+            return Failure(FailureReason.AGENT_ERROR, "it ended without its result", exit_code=exit.exit_code)
+        return failure
+
+    def _understood_line(
+        self, said: _System | _User | _Assistant | _Call | _Query | _Connection | _Retry | _Result
+    ) -> Iterator[Entry]:
+        match said:
+            case _System():
+                yield from self._begun(said)
+            case _Assistant():
+                content = said.message.content
+                text = content if isinstance(content, str) else "".join(one.text for one in content)
+                if text:
+                    yield Message(text=clipped(text))
+            case _Call():
+                yield from self._called(said)
+            case _Query() if said.subtype == "request" and (plan := _plan(said.query)):
+                yield Message(text=clipped(plan))
+            case _Connection() if said.subtype == "reconnecting":
+                yield ErrorReported(message="the connection was lost", retrying=True)
+            case _Retry() if said.subtype == "starting":
+                yield ErrorReported(message="a request failed", retrying=True)
+            case _Result():
+                yield from self._result(said)
+            case _:
+                pass
+
+    def _begun(self, system: _System) -> Iterator[Entry]:
+        self._model = self._model or clipped(system.model or "", 1_000)
+        if system.session_id and not self._session:
+            self._session = system.session_id
+            yield SessionStarted(session_id=clipped(system.session_id, 1_000), model=self._model)
+
+    def _think(self, thought: _Thought) -> Iterator[Entry]:
+        if thought.text and self._thought <= TEXT_LIMIT:  # what is beyond would be cut anyway
+            self._thoughts.append(thought.text)
+            self._thought += len(thought.text)
+        if thought.subtype == "completed":
+            yield from self._thoughts_told()
+
+    def _thoughts_told(self) -> Iterator[Entry]:
+        if self._thoughts:
+            yield Thinking(text=clipped("".join(self._thoughts)))
+            self._thoughts.clear()
+            self._thought = 0
+
+    def _called(self, call: _Call) -> Iterator[Entry]:
+        name, tool = _tool(call.tool_call)
+        call_id = clipped(call.call_id, 1_000)
+        if call.subtype == "started":
+            yield ToolCalled(call_id=call_id, tool=name, arguments=clipped_value(tool.args))
+            if name == "updateTodos" and (steps := _steps(tool.args.get("todos"))):
+                yield PlanUpdated(steps=steps)
+            return
+        how, what = next(iter(tool.result.items()), ("success", {}))
+        told: dict[str, Any] = what if isinstance(what, dict) else {}
+        code = told.get("exitCode")
+        exit_code = code if isinstance(code, int) and abs(code) < 2**31 else None
+        success = how == "success" and exit_code in (0, None)
+        if how in {"rejected", "permissionDenied"}:
+            self.blocked = clipped(f"{name} was {'rejected' if how == 'rejected' else 'denied'}: {_words(what)}", 500)
+        yield ToolFinished(call_id=call_id, success=success, output=clipped(_words(what)), exit_code=exit_code)
+        path = told.get("path") or tool.args.get("path")
+        if success and name in _CHANGES and isinstance(path, str):
+            diff = told.get("diffString")
+            change = FileChange.ADDED if told.get("fileCreated") is True else _CHANGES[name]
+            shown = clipped(diff) if isinstance(diff, str) else None
+            yield FileChanged(path=clipped(path, 4_096), change=change, call_id=call_id, diff=shown)
+
+    def _result(self, result: _Result) -> Iterator[Entry]:
+        if (tokens := result.usage) is not None and tokens != _Tokens():
+            usage = Usage(
+                input_tokens=tokens.inputTokens,
+                output_tokens=tokens.outputTokens,
+                cache_read_tokens=tokens.cacheReadTokens,
+                cache_write_tokens=tokens.cacheWriteTokens,
+            )
+            yield UsageReported(usage=usage, model=self._model)
+        failed = result.is_error or result.subtype not in {"", "success"}
+        self._over = Finished(failure=failure_from(result.result or result.subtype or "it failed") if failed else None)
+        yield self._over
+
+
+def _tool(call: dict[str, msgspec.Raw]) -> tuple[str, _Tool]:
+    """Return the tool's name and what is told of it: under ``NAMEToolCall``, or ``function``, beside other fields."""
+    for field, raw in call.items():
+        if field.endswith("ToolCall"):
+            tool = _TOOL.decode(raw)
+            inner = tool.args.get("toolName") if field == "mcpToolCall" else None
+            return clipped(inner if isinstance(inner, str) else field.removesuffix("ToolCall"), 1_000), tool
+    function = _FUNCTION.decode(call["function"])
+    return clipped(function.name, 1_000), _Tool(_ARGUMENTS.decode(function.arguments or "{}"), function.result)
+
+
+def _words(what: Any) -> str:
+    """Return what a tool's result says: what a command wrote, what is wrong, or all of it as JSON."""
+    if isinstance(what, str):
+        return what
+    if isinstance(what, dict):
+        if isinstance(what.get("stdout"), str):
+            return "\n".join(part for part in (what["stdout"], what.get("stderr")) if part and isinstance(part, str))
+        for field in ("message", "errorMessage", "error", "reason", "content"):
+            if isinstance(what.get(field), str) and what[field]:
+                return str(what[field])
+    return msgspec.json.encode(what).decode()
+
+
+def _plan(query: dict[str, Any]) -> str:
+    """Return the plan that it would ask a human to agree with."""
+    asked = query.get("createPlanRequestQuery")
+    args = asked.get("args") if isinstance(asked, dict) else None
+    plan = args.get("plan") if isinstance(args, dict) else None
+    return plan if isinstance(plan, str) else ""
+
+
+def _steps(todos: Any) -> tuple[PlanStep, ...]:
+    try:
+        steps = msgspec.convert(todos, list[_Todo])
+    except msgspec.ValidationError:
+        return ()
+    return tuple(PlanStep(text=clipped(step.content, MESSAGE_LIMIT), status=_status(step.status)) for step in steps)
+
+
+def _status(told: str) -> str:
+    word = told.lower().removeprefix("todo_status_")
+    return word if word in {"in_progress", "completed"} else "pending"

@@ -1,0 +1,214 @@
+"""Executor `qwen-code`: how it is started, and what Qwen Code is understood to say."""
+
+from typing import Any
+
+import attrs
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from stream_replays import a_run, cases, cut, exited, mutated, replay, written
+
+from aura_contracts.errors import InvalidInput
+from aura_contracts.execution import Usage
+from aura_contracts.failures import FailureReason as Reason
+from aura_contracts.output import OutputSource
+from aura_contracts.ports.executors import (
+    AgentRun,
+    Answer,
+    ErrorReported,
+    FileChanged,
+    Finished,
+    Message,
+    PermissionRequested,
+    Send,
+    SessionStarted,
+    ToolCalled,
+    ToolServer,
+    Unknown,
+    UsageReported,
+)
+from aura_executors.agents.qwen import QwenConversation, QwenExecutor
+from aura_executors.testing.executor import ExecutorConformance
+
+QWEN = QwenExecutor()
+DONE = "Done: hello.txt created."
+SECOND = "Done: second.txt created too."
+TURN, ONE = (22, 14), (11, 7)
+
+OUTCOMES: dict[str, tuple[int, Reason | None, str | None, str | None, tuple[int, int] | None]] = {
+    # case: exit code, failure, last message, tool, input and output tokens
+    "first": (0, None, DONE, "write_file", TURN),
+    "resume": (0, None, SECOND, "write_file", TURN),
+    "retry500": (0, None, DONE, "write_file", TURN),
+    "shell": (0, None, "Done by shell.", "run_shell_command", TURN),
+    "deny": (0, None, DONE, "tool_search", TURN),
+    "badresume": (1, Reason.SESSION_LOST, None, None, None),
+    "resumeworktree": (1, Reason.SESSION_LOST, None, None, None),
+    "dashprompt": (1, Reason.AGENT_ERROR, None, None, None),
+    "fail401": (0, Reason.AUTHENTICATION, None, None, None),
+    "fail500": (0, Reason.AGENT_ERROR, None, None, None),
+    "midfail500": (0, Reason.AGENT_ERROR, None, "write_file", ONE),
+    "drop": (0, Reason.AGENT_ERROR, "half an ahalf an ahalf an a", None, None),
+    "malformed": (0, Reason.AGENT_ERROR, None, None, None),
+    "sigint": (-2, Reason.AGENT_ERROR, None, "write_file", ONE),
+    "toolsigterm": (-15, Reason.AGENT_ERROR, None, "run_shell_command", ONE),
+    "control_allow": (0, None, SECOND, "write_file", (44, 28)),
+    "control_deny": (0, None, DONE, "write_file", TURN),
+    "control_interrupt": (130, Reason.AGENT_ERROR, None, "write_file", ONE),
+}
+
+
+def told(*lines: dict[str, Any]) -> bytes:
+    return b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
+
+
+def message(text: str, **usage: int) -> dict[str, Any]:
+    content = [{"type": "text", "text": text}]
+    return {"type": "assistant", "message": {"id": text, "model": "m", "content": content, "usage": usage}}
+
+
+class TestQwenConforms(ExecutorConformance):
+    @pytest.fixture
+    def executor(self) -> QwenExecutor:
+        return QWEN
+
+    @pytest.fixture
+    def transcripts(self) -> list[bytes]:
+        return [written("qwen", "first"), written("qwen", "control_allow"), written("qwen", "drop")]
+
+
+def test_every_capture_has_an_expected_outcome() -> None:
+    assert set(cases("qwen")) == set(OUTCOMES)
+
+
+@pytest.mark.parametrize("case", OUTCOMES)
+def test_a_recorded_run_has_the_outcome_that_it_had(case: str) -> None:
+    code, reason, text, tool, tokens = OUTCOMES[case]
+    seen = replay(QWEN, [written("qwen", case)], exited(code), written("qwen", case, "stderr"), a_run("s"))
+    assert (seen.failure.reason if seen.failure else None) == reason
+    assert (seen.of(Message)[-1].text if seen.of(Message) else None) == text
+    assert (seen.of(ToolCalled)[-1].tool if seen.of(ToolCalled) else None) == tool
+    used = sum((entry.usage for entry in seen.of(UsageReported)), Usage())
+    assert (used.input_tokens, used.output_tokens) == (tokens or (0, 0))
+    assert seen.conversation.unknown == 0
+    assert len(seen.of(SessionStarted)) == (1 if written("qwen", case) else 0)
+    assert len(seen.of(Finished)) == (1 if code == 0 else 0)
+
+
+@pytest.mark.parametrize("case", OUTCOMES)
+def test_pieces_make_no_difference(case: str) -> None:
+    data = written("qwen", case)
+    whole = replay(QWEN, [data])
+    for seed in range(6):
+        seen = replay(QWEN, cut(data, seed))
+        assert (seen.entries, seen.sends, seen.failure) == (whole.entries, whole.sends, whole.failure)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(sorted(OUTCOMES)), st.integers(0, 10**6))
+def test_what_was_garbled_is_no_error(case: str, seed: int) -> None:
+    seen = replay(QWEN, cut(mutated(written("qwen", case), seed), seed))
+    assert len(seen.of(Unknown)) == seen.conversation.unknown
+    for entry in seen.entries:
+        msgspec.json.encode(entry)
+
+
+def test_a_failure_of_the_service_is_an_error_and_no_message() -> None:
+    seen = replay(QWEN, [written("qwen", "fail401")])
+    assert seen.of(ErrorReported) == [ErrorReported(message="401 scripted failure 401")]
+    assert seen.of(Finished)[0].failure.reason is Reason.AUTHENTICATION
+
+
+def test_an_answer_that_speaks_of_failures_is_none() -> None:
+    text = "The log says [API Error: 401 no]"
+    line = {"type": "result", "subtype": "success", "is_error": False, "result": text}
+    seen = replay(QWEN, [told(message(text, input_tokens=9, output_tokens=9), line)])
+    assert seen.failure is None
+    assert seen.of(Message) == [Message(text=text)]
+
+
+def test_a_rate_limit_is_known() -> None:
+    text = "[API Error: 429 slow down]"
+    line = {"type": "result", "subtype": "success", "is_error": False, "result": text}
+    failure = replay(QWEN, [told(message(text, input_tokens=0, output_tokens=0), line)]).failure
+    assert failure is not None
+    assert failure.reason is Reason.RATE_LIMITED
+
+
+def test_cached_tokens_are_counted_apart() -> None:
+    line = message("a", input_tokens=100, output_tokens=5, cache_read_input_tokens=60)
+    seen = replay(QWEN, [told(line, {"type": "result", "subtype": "success", "is_error": False})])
+    assert seen.of(UsageReported) == [
+        UsageReported(usage=Usage(input_tokens=40, output_tokens=5, cache_read_tokens=60), model="m")
+    ]
+
+
+def test_a_permission_is_asked_for_and_answered() -> None:
+    lines = written("qwen", "control_deny").splitlines(keepends=True)
+    place = next(place for place, line in enumerate(lines) if b"can_use_tool" in line and b"control_request" in line)
+    conversation = QwenConversation(a_run())
+    said = list(conversation.receive(OutputSource.STDOUT, b"".join(lines[: place + 1])))
+    asked = said[-1]
+    assert isinstance(asked, PermissionRequested)
+    assert asked.tool == "write_file"
+    assert asked.diff is not None
+    assert "+hello from the fake model" in asked.diff
+    (send,) = conversation.answer(asked.request_id, Answer(granted=False, feedback="no"))
+    assert b'"behavior":"deny"' in send.data
+    said = list(conversation.receive(OutputSource.STDOUT, b"".join(lines[place + 1 :])))
+    assert said[-1] == Send(close=True)
+    assert not [one for one in said if isinstance(one, FileChanged)]
+    assert conversation.blocked == "it was not permitted to use write_file"
+
+
+def test_it_is_asked_to_stop_and_then_says_nothing_more() -> None:
+    conversation = QwenConversation(a_run())
+    lines = written("qwen", "control_interrupt")
+    list(conversation.receive(OutputSource.STDOUT, lines))
+    (send,) = conversation.interrupt()
+    assert b'"interrupt"' in send.data
+    failure = conversation.judge(exited(130))
+    assert failure is not None
+    assert (failure.reason, failure.exit_code) == (Reason.CANCELLED, 130)
+
+
+def test_the_command() -> None:
+    server = ToolServer(name="aura", command=("aura", "mcp"), environment=("AURA_TOKEN",))
+    run = attrs.evolve(
+        a_run(model="m", approval_mode="auto-edit", allowed_tools=["run_shell_command(ls)"], max_turns=4),
+        new_session_id="e58b6b92-6bd1-48b4-b71a-6e0e3ecf5a1f",
+        tool_servers=(server,),
+    )
+    launch = QWEN.launch(run)
+    for word in (
+        "--session-id=e58b6b92-6bd1-48b4-b71a-6e0e3ecf5a1f",
+        "--model=m",
+        "--approval-mode=auto-edit",
+        "--max-session-turns=4",
+        "--allowed-tools=run_shell_command(ls)",
+        "--exclude-tools=ask_user_question",
+        '--mcp-config={"mcpServers":{"aura":{"command":"aura","args":["mcp"],"trust":true}}}',
+    ):
+        assert word in launch.argv
+    assert launch.env["QWEN_CODE_NO_RELAUNCH"] == "true"
+    assert launch.stdin is not None
+    first, second = launch.stdin.splitlines()
+    assert b'"initialize"' in first
+    assert b"Create hello.txt" in second
+    assert "--resume=old" in QWEN.launch(attrs.evolve(run, session_id="old")).argv
+
+
+@pytest.mark.parametrize(
+    ("run", "field"),
+    [
+        (a_run(yolo=True, approval_mode="plan"), "yolo"),
+        (a_run(approval_mode="never"), "approval_mode"),
+        (a_run(max_turns=0), "max_turns"),
+        (a_run(add_dirs=["\0"]), "options"),
+        (attrs.evolve(a_run("s"), fork=True), "fork"),
+    ],
+)
+def test_runs_that_make_no_sense_are_refused(run: AgentRun, field: str) -> None:
+    with pytest.raises(InvalidInput, match=field):
+        QWEN.launch(run)

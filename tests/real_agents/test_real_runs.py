@@ -1,0 +1,68 @@
+"""Real agents do what they are told, and go on where they were."""
+
+import json
+
+import pytest
+from live import AGENTS, DONE, FEEDBACK, PROMPT, WRITE, live_site
+
+from repositories import branches, content, worktrees
+
+pytestmark = pytest.mark.real_agents
+
+
+@pytest.mark.parametrize("agent", AGENTS, ids=str)
+def test_it_creates_a_file(installed, agent, tmp_path):
+    with live_site(tmp_path, agent, [{"steps": [WRITE, DONE]}]) as site:
+        assert site.end(site.run()) == 0, site.said
+        story = site.story()
+    assert story.ends == ["execution.completed", "task.completed"]
+    assert content(site.repository, "main", "hello.txt") == "hello"
+    assert (worktrees(site.repository), branches(site.repository)) == ([], {"main"})
+    check_entries(story, agent)
+
+
+def check_entries(story, agent):
+    assert len(story.sessions) == 1
+    (called,) = story.entries("tool_call")
+    (result,) = story.entries("tool_result")
+    assert result.success
+    assert called.result["call_id"] == result.result["call_id"] != ""
+    assert called.result["tool"]
+    assert "hello" in json.dumps(called.result["arguments"])
+    assert story.said[-1] == DONE["text"]
+    assert story.usage.input_tokens == agent.usage.input_tokens
+    assert story.usage.output_tokens == agent.usage.output_tokens
+    assert [event.result["failure"] for event in story.entries("finished")] == [None]
+    assert story.entries("unknown") == []
+    assert len(story.of("execution.process_started")) == len(story.of("execution.process_exited")) == 1
+
+
+@pytest.mark.parametrize("agent", AGENTS, ids=str)
+def test_a_rejection_goes_on_in_the_same_session(installed, agent, tmp_path):
+    turns = [
+        {
+            "match": "Follow-up",
+            "steps": [{"write": {"path": "second.txt", "content": "second\n"}}, {"text": "Done: second.txt too."}],
+        },
+        {"steps": [WRITE, DONE]},
+    ]
+    with live_site(tmp_path, agent, turns, words=("--attempts", "1")) as site:
+        assert site.end(site.run()) == 0, site.said
+        asked = len(site.url.requests)
+        (question,) = site.story().of("approval.requested")
+        site.aura("approval", "reject", question.approval_id, "--feedback", FEEDBACK)
+        story = site.story()
+        told = json.dumps([request["body"] for request in site.url.requests[asked:]])
+        (question,) = story.of("approval.requested")[1:]
+        site.aura("approval", "approve", question.approval_id)
+        story = site.story()
+        site.end(site.started[-1])
+    assert PROMPT in told, "it was told again what was said before"
+    assert story.of("execution.session_dropped") == []
+    assert len(set(story.sessions)) == 1
+    assert [event.result["text"] for event in story.entries("message")][-1] == "Done: second.txt too."
+    assert story.ends == ["execution.completed", "task.completed"]
+    assert len(story.of("execution.process_exited")) == 2
+    assert content(site.repository, "main", "hello.txt") == "hello"
+    assert content(site.repository, "main", "second.txt") == "second"
+    assert story.usage.output_tokens == (1 + agent.counts_on) * agent.usage.output_tokens
