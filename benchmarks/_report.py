@@ -41,15 +41,21 @@ def alternate(*cases: Callable[[], float], rounds: int = ROUNDS) -> list[float]:
     return [statistics.median(results) for results in seen]
 
 
-def main(description: str, measure: Callable[[], Iterable[Row]]) -> None:
-    """Measure and print, as a table or (``--json``) a line per row; exit with 1 when a row is under its floor."""
+def main(description: str, measure: Callable[..., Iterable[Row]], *, size: int | None = None) -> None:
+    """Measure and print, as a table or (``--json``) a line per row; exit with 1 when a row is under its floor.
+
+    With a `size`, in MB, there is an option ``--size`` whose default it is, and `measure` is given what was chosen.
+    """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", action="store_true", help="one JSON object per row")
-    as_json = parser.parse_args().json
+    if size is not None:
+        parser.add_argument("--size", type=int, default=size, metavar="MB", help=f"of the input; {size} if not given")
+    options = parser.parse_args()
+    as_json = options.json
     failed = False
     if not as_json:
         print(f"{description}\n\n{'':34} {'value':>12} {'':10} {'ratio':>8} {'floor':>8}   reference")
-    for row in measure():
+    for row in measure() if size is None else measure(options.size):
         failed |= not row.ok
         if as_json:
             print(json.dumps({**row._asdict(), "ok": row.ok}), flush=True)

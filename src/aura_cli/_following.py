@@ -17,12 +17,13 @@ import attrs
 import msgspec
 
 from aura_cli._asking import ask
+from aura_cli._entries import entry_of, words_of
 from aura_cli._errors import report
 from aura_cli._outcome import INTERRUPTED, outcome_of
 from aura_cli._printer import Printer
 from aura_cli._settings import Settings
 from aura_cli._store import hint_of
-from aura_cli._story import Story, entry_of
+from aura_cli._story import Story
 from aura_cli._streaming import JsonLines, TextLines
 from aura_cli._terminal import Terminal
 from aura_cli._words import event_data
@@ -119,6 +120,8 @@ class _Following:
         encoding = getattr(terminal.out, "encoding", None) or "utf-8"
         self._text = TextLines(escaped=terminal.out.isatty(), encoding=encoding)
         self._lines: TextLines | JsonLines = JsonLines() if terminal.json else self._text
+        self._tells_entries = manner.keyboard is not None and terminal.out.isatty()
+        """Whether a human watches, to whom it is told in words what an agent says in its protocol."""
         self._interrupts = 0
         self._tokens: set[str] = set()
         """Of the processes that were at work when the task was interrupted."""
@@ -202,7 +205,13 @@ class _Following:
             data = entry_of(record) or event_data(record)
             await self._printer.put(ended + msgspec.json.encode(data) + b"\n")
         else:
-            await self._printer.put(ended + b"".join(self._text.note(text) for text in told))
+            said = b"".join(self._text.note(text) for text in told)
+            if self._tells_entries:
+                entry = entry_of(record)
+                speaks = entry is not None or self._text.hides_protocol
+                self._text.hides_protocol = speaks and not isinstance(event, ProcessStarted | ProcessExited)
+                said += b"".join(self._text.note(text, "[agent] ") for text in words_of(entry))
+            await self._printer.put(ended + said)
         self._attend()
 
     async def _review(self, view: View) -> None:

@@ -15,15 +15,6 @@ from aura_contracts.events import EventRecord
 STAGES = {"Setup": "setup", "Cleanup": "cleanup"}
 """The stages whose process is a script, and what that is called."""
 
-_ENTRIES = {
-    "message": "message",
-    "tool_call": "tool_call",
-    "error": "error",
-    "permission_requested": "permission_request",
-    "progress": "progress",
-}
-"""Actions that are logged of agents, and the type of the entry that they come from."""
-
 
 def stage_of(token: str) -> str:
     """Return the stage that a process belongs to, see `aura_contracts.execution.Execution.process_token`."""
@@ -33,22 +24,6 @@ def stage_of(token: str) -> str:
 def is_coding(token: str) -> bool:
     """Whether a process is the agent's."""
     return stage_of(token).startswith("Coding")
-
-
-def entry_of(record: EventRecord) -> dict[str, Any] | None:
-    """Return what an agent was understood to say or do, as data; None for events that are nothing of the kind."""
-    event = record.event
-    about = {"kind": "entry", "position": record.position, "time": record.time, "execution_id": record.stream_id}
-    match event:
-        case execution.ActionLogged() if event.action in _ENTRIES:
-            error = {} if event.error is None else {"message": event.error}
-            return {**about, "type": _ENTRIES[event.action], **(event.result or {}), **error}
-        case execution.SessionRecorded():
-            return {**about, "type": "session_started", "session_id": event.session_id}
-        case execution.UsageRecorded():
-            return {**about, "type": "usage", "usage": event.usage}
-        case _:
-            return None
 
 
 class Story:

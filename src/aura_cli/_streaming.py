@@ -8,7 +8,8 @@ standard output and standard error come in the order in which they ended.
 ends a line too, with or without a line feed behind it, because it would move a terminal's cursor to its beginning and
 because many readers of pipes take it for the end of a line. To a pipe everything else goes as it was written. On a
 terminal what is not printable is escaped, except for tabs. Where something comes in between the pieces of a long line,
-it is broken off and goes on under its prefix.
+it is broken off and goes on under its prefix. The lines of an agent's own protocol may be left out where what they mean
+is told instead (`TextLines.hides_protocol`).
 
 **As JSON** a line ends at a line feed and nowhere else, and comes exactly as it was written.
 """
@@ -51,6 +52,8 @@ class _Begun:
     rest: bytearray = attrs.field(factory=bytearray)
     after_return: bool = False
     """Its last byte was a carriage return, so a line feed that comes next ends no other line."""
+    hidden: bool = False
+    """It is one that is left out, and its beginning was dropped already."""
 
 
 class TextLines:
@@ -60,6 +63,8 @@ class TextLines:
         self._escaped = escaped
         self._encoding = encoding
         self._begun = {source: _Begun(f"[{source}] ".encode()) for source in OutputSource}
+        self.hides_protocol = False
+        """Leave lines of standard output out that are JSON objects."""
         self._open: OutputSource | None = None
         """Whose line stands unfinished at the end of what was printed."""
 
@@ -69,12 +74,17 @@ class TextLines:
         cut = raw.rfind(b"\n") + 1
         parts: list[bytes] = []
         if cut:
-            lines = self._shown(bytes(begun.rest) + raw[: cut - 1])
+            lines = self._visible(source, bytes(begun.rest) + raw[: cut - 1])
             begun.rest.clear()
-            parts += (self._continue(source), lines.replace(b"\n", b"\n" + begun.prefix), b"\n")
-            self._open = None
+            if lines is not None:
+                shown = self._shown(lines).replace(b"\n", b"\n" + begun.prefix)
+                parts += (self._continue(source), shown, b"\n")
+                self._open = None
         begun.rest += raw[cut:] if cut else raw
-        if len(begun.rest) > PIECE:
+        if len(begun.rest) > PIECE and self._is_hidden(source, begun.rest):
+            begun.rest.clear()
+            begun.hidden = True
+        elif len(begun.rest) > PIECE:
             piece = bytes(begun.rest[: _whole(begun.rest)])
             del begun.rest[: len(piece)]
             parts += (self._continue(source), self._shown(piece))
@@ -86,10 +96,10 @@ class TextLines:
             self.take(source, b"\n") for source in OutputSource if self._begun[source].rest or self._open is source
         )
 
-    def note(self, text: str) -> bytes:
+    def note(self, text: str, prefix: str = "[aura] ") -> bytes:
         """Return what AURA says, a prefix before each line of it; what is not printable is escaped."""
         lines = _escape(text).replace("\t", "\\t").split("\n")
-        said = b"".join(f"[aura] {line}\n".encode(self._encoding, "backslashreplace") for line in lines)
+        said = b"".join(f"{prefix}{line}\n".encode(self._encoding, "backslashreplace") for line in lines)
         broken = b"" if self._open is None else b"\n"
         self._open = None
         return broken + said
@@ -98,6 +108,23 @@ class TextLines:
         """Return a text that is not of lines of somebody, such as a diff, as it is shown."""
         shown = _escape(text) if self._escaped else text
         return shown.encode(self._encoding, "backslashreplace") + (b"" if not text or text.endswith("\n") else b"\n")
+
+    def _visible(self, source: OutputSource, lines: bytes) -> bytes | None:
+        """Return the lines that are shown; None if there are none."""
+        begun = self._begun[source]
+        if not begun.hidden and not (self.hides_protocol and source is OutputSource.STDOUT):
+            return lines
+        first, *others = lines.split(b"\n")
+        kept = [line for line in others if not self._is_hidden(source, line)]
+        if not begun.hidden and not self._is_hidden(source, first):
+            kept.insert(0, first)
+        begun.hidden = False
+        return b"\n".join(kept) if kept else None
+
+    def _is_hidden(self, source: OutputSource, line: bytes | bytearray) -> bool:
+        begun = self._begun[source]
+        protocol = self.hides_protocol and source is OutputSource.STDOUT and self._open is not source
+        return begun.hidden or (protocol and line.startswith(b"{"))
 
     def _continue(self, source: OutputSource) -> bytes:
         """Return what has to stand before more of `source`: its prefix, unless its line is the one at the end."""

@@ -12,7 +12,9 @@ A rule is the name of a tool, or that and what it is used on in brackets; both m
 
 import posixpath
 import re
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
+from typing import Any
 
 import msgspec
 
@@ -59,7 +61,7 @@ def matches(rule: str, call: ToolCall, *, denying: bool = False) -> bool:
     if parsed is None or not fnmatchcase(call.tool, parsed["tool"].strip()):
         return False
     wanted = parsed["subject"]
-    subject, is_command = _subject_of(call)
+    subject, is_command = _subject(call.arguments)
     if wanted is None or subject is None:
         return wanted is None
     if denying:
@@ -69,9 +71,15 @@ def matches(rule: str, call: ToolCall, *, denying: bool = False) -> bool:
     return subject == wanted or (not unclear and fnmatchcase(subject, wanted))
 
 
-def _subject_of(call: ToolCall) -> tuple[str | None, bool]:
+def subject_of(arguments: Mapping[str, Any]) -> str | None:
+    """Return what a tool is used on, by its arguments: a command, a path, an address; None if they do not say."""
+    return _subject(arguments)[0]
+
+
+def _subject(arguments: Mapping[str, Any]) -> tuple[str | None, bool]:
+    """Return what a tool is used on, and whether that is a command."""
     for name in _SUBJECTS:
-        value = call.arguments.get(name)
+        value = arguments.get(name)
         if isinstance(value, list) and all(isinstance(word, str) for word in value):
             value = " ".join(value)
         if isinstance(value, str):

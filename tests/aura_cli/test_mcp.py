@@ -17,8 +17,9 @@ from mcp import Client, MCPError, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
 from agents_at_work import ALICE, AtWork, agent_at_work, put_to_work
+from aura_cli._entries import entry_of
 from aura_cli._mcp import server_of
-from aura_cli._story import Story, entry_of
+from aura_cli._story import Story
 from aura_contracts.approval import Approve, Reject
 from aura_contracts.ids import ApprovalId
 from aura_contracts.task import Priority

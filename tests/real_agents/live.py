@@ -58,7 +58,7 @@ class RealAgent:
     """Options with which it asks before it uses the shell; None: it never asks."""
     lacking: dict[str, Any] | None = None
     """Options with which it may not write, and does not ask."""
-    usage: Usage = Usage(input_tokens=22, output_tokens=14)
+    usage: Usage = attrs.field(factory=lambda: Usage(input_tokens=22, output_tokens=14))
     """Of two answers, as far as it reports it."""
     counts_on: bool = True
     """It tells what it consumed also of a session that it goes on with."""
@@ -196,8 +196,8 @@ AGENTS = (CODEX, CODEX_EXEC, CLAUDE, COPILOT, GEMINI)
 class LiveSite(Site):
     """A site where a real agent works, with a home of its own, and a model that says what a scenario says."""
 
-    agent: RealAgent = CODEX
-    url: ModelUrl = ModelUrl()
+    agent: RealAgent = attrs.field(init=False)
+    url: ModelUrl = attrs.field(init=False)
 
     @property
     def environment(self):
@@ -239,7 +239,9 @@ class LiveSite(Site):
         return code
 
     def story(self):
-        """Return what is on record."""
+        """Return what is on record: so far nothing, while the store is being made."""
+        if not anyio.run(self.is_made):
+            return Story([])
         return Story([record.event for record in anyio.run(self.records)])
 
     def hears(self, condition):
@@ -247,7 +249,7 @@ class LiveSite(Site):
         end = time.monotonic() + PATIENCE
         while not condition():
             assert time.monotonic() < end, self.said
-            time.sleep(0.02)
+            time.sleep(0.05)
 
 
 @attrs.frozen

@@ -60,17 +60,26 @@ def _row(one: "ExecutorInfo") -> tuple[str, ...]:
     return (one.name, _status(one), one.availability.version or "", short(one.availability.reason or one.summary))
 
 
+def _yes(can: bool) -> str:  # noqa: FBT001 - private
+    return "yes" if can else "no"
+
+
 def _lines(one: "ExecutorInfo") -> "Iterator[str]":
     yield f"{one.name}  {_status(one)}"
-    can = one.capability
+    can, found = one.capability, one.availability
+    login = {True: "yes", False: "no", None: "" if not found.login else "not known"}[found.logged_in]
     facts = {
         "what": one.summary,
-        "program": one.availability.executable,
-        "version": one.availability.version,
-        "lacking": one.availability.reason,
-        "to do": one.availability.remedy,
-        "resumes": "yes" if can.resume else "no",
-        "asks first": "yes" if can.permissions else "no",
-        "plans": "yes" if can.plan else "no",
+        "program": found.executable,
+        "version": found.version,
+        "tested": ", ".join(found.tested_versions),
+        "logged in": f"{login} ({found.login})" if found.login else login,
+        "lacking": found.reason,
+        "to do": found.remedy,
+        "resumes": _yes(can.resume),
+        "forks": _yes(can.fork),
+        "asks first": _yes(can.permissions),
+        "own tools": _yes(can.tool_servers),
+        "plans": _yes(can.plan),
     }
     yield from (f"  {name:<10}  {value}" for name, value in facts.items() if value)

@@ -18,15 +18,15 @@ class Lines:
         self.overlong = 0
         """How many lines were left out."""
         self._limit = limit
-        self._pieces: list[bytes] = []
-        self._size = 0
+        self._begun = bytearray()
+        """The line that was begun; one array, however small the pieces in which it comes."""
         self._skipping = False
 
     def feed(self, data: bytes) -> list[bytes]:
         """Return the lines that are complete now, without their ends."""
         lines = data.split(b"\n")
         last = lines.pop()
-        if lines and (self._pieces or self._skipping):
+        if lines and (self._begun or self._skipping):
             self._keep(lines[0])
             first = self.rest()
             lines[:1] = first
@@ -38,22 +38,20 @@ class Lines:
 
     def rest(self) -> list[bytes]:
         """Return the line that was begun, if any; a next one begins."""
-        line = [] if self._skipping else [b"".join(self._pieces)]
-        begun = self._size > 0
-        self._pieces.clear()
-        self._size, self._skipping = 0, False
-        return line if begun else []
+        line = [bytes(self._begun)] if self._begun else []
+        self._begun = bytearray()
+        self._skipping = False
+        return line
 
     def _keep(self, piece: bytes) -> None:
-        self._size += len(piece)
         if self._skipping:
             return
-        if self._size > self._limit:
+        if len(self._begun) + len(piece) > self._limit:
             self._skipping = True
             self.overlong += 1
-            self._pieces.clear()
+            self._begun = bytearray()
         else:
-            self._pieces.append(piece)
+            self._begun += piece
 
     def _short(self, lines: list[bytes]) -> list[bytes]:
         short = [line for line in lines if len(line) <= self._limit]

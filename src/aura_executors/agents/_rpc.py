@@ -13,6 +13,7 @@ method of most messages without decoding anything, so that what nobody wants is 
 what is wanted is decoded once, as a `Call` of its type.
 """
 
+import re
 from typing import Any, Generic, TypeVar
 
 import attrs
@@ -32,7 +33,7 @@ Then = TypeVar("Then")
 
 _EMPTY = msgspec.Raw(b"null")
 _ENCODER = msgspec.json.Encoder()
-_BEGINNINGS = (b'{"method":"', b'{"jsonrpc":"2.0","method":"', b'{"method": "', b'{"jsonrpc": "2.0", "method": "')
+_BEGINNING = re.compile(rb'\{(?:"jsonrpc": ?"2\.0", ?)?"method": ?"([^"\\]*)"')
 
 
 class RpcError(msgspec.Struct, frozen=True):
@@ -101,13 +102,8 @@ def method_of(line: bytes) -> bytes | None:
     >>> method_of(b'{"method":"turn/started","params":{}}'), method_of(b'{"id":1,"result":{}}')
     (b'turn/started', None)
     """
-    for beginning in _BEGINNINGS:
-        if line.startswith(beginning):
-            start = len(beginning)
-            end = line.find(b'"', start)
-            method = line[start:end]
-            return None if end < 0 or b"\\" in method else method
-    return None
+    found = _BEGINNING.match(line)
+    return None if found is None else found[1]
 
 
 class Peer(Generic[Then]):

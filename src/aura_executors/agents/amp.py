@@ -45,7 +45,14 @@ from aura_contracts.ports.executors import (
 from aura_contracts.ports.processes import ExitCause, ProcessExit
 from aura_executors._options import read_options
 from aura_executors.agents._command import AgentOptions, program_of, prompt_of, require_clean, with_params
-from aura_executors.agents._conversation import NOT_UNDERSTOOD, UNKNOWN_LIMIT, JsonLines, Said, lost_session
+from aura_executors.agents._conversation import (
+    NOT_UNDERSTOOD,
+    UNKNOWN_ENTRIES,
+    UNKNOWN_LIMIT,
+    JsonLines,
+    Said,
+    lost_session,
+)
 from aura_executors.agents._evidence import failure_from
 from aura_executors.agents._finding import Program
 from aura_executors.agents._texts import clipped, clipped_value
@@ -150,29 +157,6 @@ class _Tokens(msgspec.Struct, gc=False):
     cache_read_input_tokens: _Count | None = None
 
 
-class _Content(msgspec.Struct, gc=False):
-    content: list[msgspec.Raw] | str = ""
-    model: str | None = None
-    stop_reason: str | None = None
-    usage: _Tokens | None = None
-
-
-class _User(msgspec.Struct, tag_field="type", tag="user", gc=False):
-    message: _Content
-
-
-class _Assistant(msgspec.Struct, tag_field="type", tag="assistant", gc=False):
-    message: _Content
-
-
-class _Result(msgspec.Struct, tag_field="type", tag="result", gc=False):
-    subtype: str = ""
-    is_error: bool = False
-    error: str | None = None
-    result: str | None = None
-    permission_denials: list[Any] | None = None
-
-
 class _Text(msgspec.Struct, tag_field="type", tag="text", gc=False):
     text: str
 
@@ -197,8 +181,50 @@ class _Done(msgspec.Struct, tag_field="type", tag="tool_result", gc=False):
     is_error: bool | None = False
 
 
+_Block = _Text | _Thinking | _Hidden | _Use | _Done
+
+
+class _Content(msgspec.Struct, gc=False):
+    content: list[_Block] | str = ""
+    model: str | None = None
+    stop_reason: str | None = None
+    usage: _Tokens | None = None
+
+
+class _User(msgspec.Struct, tag_field="type", tag="user", gc=False):
+    message: _Content
+
+
+class _Assistant(msgspec.Struct, tag_field="type", tag="assistant", gc=False):
+    message: _Content
+
+
+class _LooseContent(msgspec.Struct, gc=False):
+    content: list[msgspec.Raw]
+    model: str | None = None
+    stop_reason: str | None = None
+    usage: _Tokens | None = None
+
+
+class _LooseLine(msgspec.Struct, gc=False):
+    """A message with blocks of kinds that are not known."""
+
+    type: str
+    message: _LooseContent
+
+
+class _Result(msgspec.Struct, tag_field="type", tag="result", gc=False):
+    subtype: str = ""
+    is_error: bool = False
+    error: str | None = None
+    result: str | None = None
+    permission_denials: list[Any] | None = None
+
+
 _LINE = msgspec.json.Decoder(_System | _User | _Assistant | _Result)
-_BLOCK = msgspec.json.Decoder(_Text | _Thinking | _Hidden | _Use | _Done)
+_LOOSE_LINE = msgspec.json.Decoder(_LooseLine)
+_BLOCK = msgspec.json.Decoder(_Block)
+_KINDS: dict[str, type[_User | _Assistant]] = {"user": _User, "assistant": _Assistant}
 
 
 class AmpConversation(JsonLines):
@@ -217,7 +243,10 @@ class AmpConversation(JsonLines):
             return []  # the address for a login, say
         if line.startswith(_NO_KEY):
             return [self._finished(Failure(FailureReason.AUTHENTICATION, "it has no API key, and asks for a login"))]
-        return [*self._understood_line(_LINE.decode(line))]
+        try:
+            return [*self._understood_line(_LINE.decode(line))]
+        except msgspec.ValidationError:
+            return [*self._loosely(_LOOSE_LINE.decode(line))]
 
     def judge(self, exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
         told = self._over.failure if self._over else None
@@ -244,32 +273,37 @@ class AmpConversation(JsonLines):
             case _Result():
                 yield self._result(said)
 
-    def _blocks(self, content: list[msgspec.Raw] | str) -> Iterator[Entry]:
+    def _loosely(self, line: _LooseLine) -> Iterator[Entry]:
+        """Yield what the blocks mean that are known, and the others as they are."""
+        kind = _KINDS[line.type]
+        for raw in line.message.content:
+            try:
+                yield from self._understood_line(kind(_Content([_BLOCK.decode(raw)])))
+            except NOT_UNDERSTOOD:
+                self.unknown += 1
+                if self.unknown <= UNKNOWN_ENTRIES:
+                    yield Unknown(text=clipped(bytes(raw).decode("utf-8", "replace"), UNKNOWN_LIMIT))
+        told = line.message
+        if kind is _Assistant:
+            yield from self._used(_Content(model=told.model, stop_reason=told.stop_reason, usage=told.usage))
+
+    def _blocks(self, content: list[_Block] | str) -> Iterator[Entry]:
         if isinstance(content, str):
             if content:
                 yield Message(text=clipped(content))
             return
-        for raw in content:
-            try:
-                block = _BLOCK.decode(raw)
-            except NOT_UNDERSTOOD:
-                self.unknown += 1
-                yield Unknown(text=clipped(bytes(raw).decode("utf-8", "replace"), UNKNOWN_LIMIT))
-                continue
+        for block in content:
             match block:
                 case _Text():
                     yield Message(text=clipped(block.text))
                 case _Thinking():
                     yield Thinking(text=clipped(block.thinking))
                 case _Use():
-                    arguments = clipped_value(block.input)
-                    yield ToolCalled(
-                        call_id=clipped(block.id, 1_000), tool=clipped(block.name, 1_000), arguments=arguments
-                    )
+                    call, tool = clipped(block.id, 1_000), clipped(block.name, 1_000)
+                    yield ToolCalled(call_id=call, tool=tool, arguments=clipped_value(block.input))
                 case _Done():
-                    output = clipped(_words(block.content))
                     call = clipped(block.tool_use_id, 1_000)
-                    yield ToolFinished(call_id=call, success=not block.is_error, output=output)
+                    yield ToolFinished(call_id=call, success=not block.is_error, output=clipped(_words(block.content)))
                 case _Hidden():
                     pass
 

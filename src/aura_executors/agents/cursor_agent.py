@@ -255,7 +255,8 @@ class CursorConversation(JsonLines):
         said = _LINE.decode(line)
         if isinstance(said, _Thought):
             return [*self._think(said)]
-        return [*self._thoughts_told(), *self._understood_line(said)]
+        before = self._thoughts_told() if self._thoughts else ()
+        return [*before, *self._understood_line(said)]
 
     def end(self, exit: ProcessExit) -> list[Entry]:  # noqa: A002 - the word for it
         return [*super().end(exit), *self._thoughts_told()]

@@ -307,9 +307,35 @@ def test_what_is_no_question_about_a_tool_is_refused() -> None:
     (send,) = understood(line)
     assert isinstance(send, Send)
     assert msgspec.json.decode(send.data)["response"]["error"] == "hook_callback is not supported"
-    (send,) = understood({"type": "control_request", "request_id": "r1", "request": [1]})
+    (send,) = understood({"type": "control_request", "request_id": "r1", "request": {"subtype": "can_use_tool"}})
     assert isinstance(send, Send)
     assert b'"error"' in send.data
+
+
+def test_half_a_character_does_not_keep_a_question_from_being_asked() -> None:
+    line = told(asking(content="half HALF")).replace(b"HALF", b"\\ud83d")
+    seen = replay(CLAUDE, [line], answers=[("r1", Answer(granted=True))])
+    assert seen.of(PermissionRequested)[0].arguments == {"content": "half \ufffd"}
+    assert b"\\ufffd" in seen.sends[0].data
+    whole = told(asking(content="HALF")).replace(b"HALF", b"\\ud83d\\ude00")
+    assert replay(CLAUDE, [whole]).of(PermissionRequested)[0].arguments == {"content": "\U0001f600"}
+
+
+def test_arguments_are_bounded_and_can_be_stored() -> None:
+    deep: Any = "x"
+    for _ in range(40):
+        deep = [deep]
+    given = {"content": "x" * 200_000, "deep": deep, "nul": "a\0"}
+    seen = replay(
+        CLAUDE, [told(asking(**given), assistant({"type": "tool_use", "id": "t", "name": "X", "input": given}))]
+    )
+    for entry in seen.of(PermissionRequested, ToolCalled):
+        assert len(msgspec.json.encode(entry)) < 150_000
+        assert entry.arguments["nul"] == "a\ufffd"
+    asked = seen.of(PermissionRequested)[0]
+    assert asked.fingerprint == fingerprint_of("Write", given), "of all that there is"
+    (send,) = seen.conversation.answer("r1", Answer(granted=True))
+    assert msgspec.json.decode(send.data)["response"]["response"]["updatedInput"] == given
 
 
 def test_questions_that_are_too_many_are_denied() -> None:

@@ -1,5 +1,7 @@
 """ollama: an answer in plain text. The streams are as its source writes them."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -106,7 +108,7 @@ def test_memory_is_bounded() -> None:
 @given(st.binary(max_size=200), st.lists(st.integers(0, 200), max_size=5))
 def test_the_pieces_in_which_it_comes_do_not_matter(data: bytes, places: list[int]) -> None:
     cuts = sorted({0, len(data), *(place % (len(data) + 1) for place in places)})
-    pieces = [data[start:end] for start, end in zip(cuts, cuts[1:], strict=False)]
+    pieces = [data[start:end] for start, end in pairwise(cuts)]
     assert replayed(*pieces) == replayed(data)
 
 

@@ -66,13 +66,13 @@ CASES = {
     ),
     "fail401": Expected(["session_started", "error"], "yYvcT80TkNcE", FailureReason.AUTHENTICATION),
     "fail429": Expected(["session_started", "error"], "P82SvRTbj14BiW", FailureReason.RATE_LIMITED),
-    "fail500": Expected(["JqIuAaDYIOMZH2", "error"], "AYDIOMZH2", FailureReason.AGENT_ERROR),
+    "fail500": Expected(["session_started", "error"], "JqIuAaDYIOMZH2", FailureReason.AGENT_ERROR),
     "malformed": Expected(["session_started", "error"], "z0jo73U", FailureReason.AGENT_ERROR),
     "badresume": Expected([], "", FailureReason.SESSION_LOST),
     "dashprompt": Expected([], "", FailureReason.AGENT_ERROR),
     "sigint": Expected(WRITTEN, "OwI0uI13icnteV", FailureReason.AGENT_ERROR, tokens=18),
     "sigterm": Expected(WRITTEN, "v7XU5f7cFn5", FailureReason.AGENT_ERROR, tokens=18),
-    "toolsigterm": Expected(["AojPyQg2yu3jMM"], "AqyQg2yu3jMM", FailureReason.AGENT_ERROR),
+    "toolsigterm": Expected(["session_started"], "PyQg2yu3jMM", FailureReason.AGENT_ERROR),
 }
 
 

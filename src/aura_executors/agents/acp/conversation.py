@@ -42,7 +42,7 @@ from aura_contracts.ports.processes import ExitCause, ProcessExit
 from aura_executors.agents._command import prompt_of
 from aura_executors.agents._conversation import NOT_UNDERSTOOD, JsonLines, Said, lost_session
 from aura_executors.agents._evidence import failure_from
-from aura_executors.agents._rpc import INVALID_PARAMS, Call, Notification, Peer, Reply, Request, RpcError, method_of
+from aura_executors.agents._rpc import INVALID_PARAMS, Call, Notification, Peer, Reply, Request, RpcError
 from aura_executors.agents._texts import MESSAGE_LIMIT, clipped
 from aura_executors.agents.acp import messages
 from aura_executors.agents.acp.command import AcpOptions, model_in_session
@@ -52,18 +52,20 @@ from aura_executors.agents.acp.tools import Calls
 from aura_executors.agents.acp.wire import (
     AgentMessage,
     AgentThought,
+    CallFields,
     Cancelled,
+    Codex,
+    Information,
     InitializeReply,
     PermissionRequest,
     Plan,
     PromptReply,
     SessionReply,
     SessionUpdate,
-    ToolCall,
-    ToolCallUpdate,
     Update,
     UsageUpdate,
 )
+from aura_executors.agents.codex.failures import failure_of_turn as failure_of_codex
 
 Then = Callable[[msgspec.Raw, RpcError | None], Iterable[Said]]
 Setting = tuple[str, tuple[str, messages.Params]]
@@ -82,6 +84,9 @@ _CANCELLED = msgspec.json.Decoder(Cancelled)
 _INITIALIZED = msgspec.json.Decoder(InitializeReply)
 _SESSION = msgspec.json.Decoder(SessionReply)
 _PROMPTED = msgspec.json.Decoder(PromptReply)
+
+_BEGINNING = b'{"jsonrpc":"2.0","method":"session/update","params":'
+"""How nearly all lines of nearly all agents begin; those that do not take longer to read."""
 
 
 class AcpConversation(JsonLines):
@@ -104,13 +109,15 @@ class AcpConversation(JsonLines):
         self._words: list[str] = []
         self._length = 0
         self._last_words = ""
+        self._trouble: Failure | None = None
+        self._failing = False
         self._counted = Usage()
         self._cost = self._cost_told = 0.0
 
     @property
     def blocked(self) -> str:  # type: ignore[override]  # an attribute in the port
         """What the agent was not permitted to do."""
-        return self._permissions.blocked
+        return self._permissions.blocked or self._calls.blocked
 
     def receive(self, source: OutputSource, data: bytes) -> Iterable[Said]:
         said = super().receive(source, data)
@@ -120,7 +127,7 @@ class AcpConversation(JsonLines):
         return said
 
     def understand(self, line: bytes) -> Iterable[Said] | None:
-        if method_of(line) == b"session/update":
+        if line.startswith(_BEGINNING):
             return self._happened(_UPDATE.decode(line).params.update) if self._prompted and not self._finished else ()
         message = self._peer.read(line)
         if message is None or self._finished:
@@ -285,18 +292,31 @@ class AcpConversation(JsonLines):
                 return () if method.startswith("_") else None
 
     def _happened(self, update: Update) -> Iterable[Said]:
-        match update:
-            case AgentMessage() | AgentThought():
-                return self._say(update)
-            case ToolCall() | ToolCallUpdate():
-                return [*self._said(), *self._calls.take(update)]
-            case Plan(entries=entries):
-                steps = (PlanStep(text=clipped(one.content), status=one.status) for one in entries[:PLAN_LIMIT])
-                return [*self._said(), PlanUpdated(steps=tuple(steps))]
-            case UsageUpdate(cost=cost):
-                if cost is not None and cost.currency == "USD":
-                    self._cost = cost.amount
-                return self._said()
+        if isinstance(update, AgentMessage | AgentThought):
+            return self._say(update)
+        if isinstance(update, CallFields):
+            return [*self._said(), *self._calls.take(update)]
+        if isinstance(update, UsageUpdate):
+            if (cost := update.cost) is not None and cost.currency == "USD":
+                self._cost = cost.amount
+            return self._said()
+        if isinstance(update, Plan):
+            steps = (PlanStep(text=clipped(one.content), status=one.status) for one in update.entries[:PLAN_LIMIT])
+            return [*self._said(), PlanUpdated(steps=tuple(steps))]
+        if isinstance(update, Information) and update.meta is not None and update.meta.codex is not None:
+            return self._told_by_codex(update.meta.codex)
+        return ()
+
+    def _told_by_codex(self, told: Codex) -> Iterable[Said]:
+        """Take in what codex-acp tells in an extension: errors, and whether codex is in a state of one."""
+        if told.error is not None:
+            self._trouble = failure_of_codex(
+                told.error.message, told.error.additionalDetails, told.error.codexErrorInfo
+            )
+            words = self._trouble.message
+            return [*self._said(), ErrorReported(message=words, retrying=told.error.willRetry)]
+        if told.threadStatus is not None:
+            self._failing = told.threadStatus.type == "systemError"
         return ()
 
     def _asked(self, request: Request) -> Iterator[Said]:
@@ -320,6 +340,10 @@ class AcpConversation(JsonLines):
         reply = _PROMPTED.decode(result)
         worked = self._calls.any or self._counted != Usage()
         failure = failure_of_turn(reply, self._last_words, worked=worked)
+        if failure is None and self._failing:
+            failure = failure_from(self._last_words)
+            if self._trouble is not None:
+                failure = msgspec.structs.replace(self._trouble, message=failure.message or self._trouble.message)
         return [*said, *self._consumed(tokens(reply)), *self._finish(failure)]
 
     def _consumed(self, told: list[UsageReported]) -> list[UsageReported]:

@@ -25,25 +25,30 @@ def diff_of(path: str, before: str | None, after: str) -> str:
      three
     """
     old, new = (before or "").splitlines(), after.splitlines()
+    if not old:
+        return _hunk(path, "/dev/null", 0, ([], [], new, []))
     same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(old, new, strict=False)))
     rest = min(len(old), len(new)) - same
     ending = zip(reversed(old), reversed(new), strict=False)
     tail = min(rest, sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], ending)))
-    if same == len(old) == len(new):
-        return ""
     start = max(0, same - _CONTEXT)
     removed, added = old[same : len(old) - tail], new[same : len(new) - tail]
-    following = old[len(old) - tail : len(old) - tail + _CONTEXT]
-    before_size, after_size = (same - start + len(lines) + len(following) for lines in (removed, added))
-    name = clipped(path.lstrip("/"), 4_096)
-    head = [
-        f"--- a/{name}" if before else "--- /dev/null",
-        f"+++ b/{name}",
-        f"@@ -{_range(start, before_size)} +{_range(start, after_size)} @@",
-    ]
-    body = [*(f" {line}" for line in old[start:same]), *(f"-{line}" for line in removed)]
-    body += [*(f"+{line}" for line in added), *(f" {line}" for line in following)]
-    return clipped("\n".join((*head, *body)) + "\n", TEXT_LIMIT)
+    return _hunk(
+        path, "a/" + path.lstrip("/"), start, (old[start:same], removed, added, old[len(old) - tail :][:_CONTEXT])
+    )
+
+
+def _hunk(path: str, origin: str, start: int, lines: tuple[list[str], list[str], list[str], list[str]]) -> str:
+    before, removed, added, after = lines
+    if not removed and not added:
+        return ""
+    around = len(before) + len(after)
+    head = (
+        f"--- {clipped(origin, 4_096)}\n+++ b/{clipped(path.lstrip('/'), 4_096)}\n"
+        f"@@ -{_range(start, around + len(removed))} +{_range(start, around + len(added))} @@\n"
+    )
+    marked = ((" ", before), ("-", removed), ("+", added), (" ", after))
+    return clipped(head + "".join(f"{mark}{line}\n" for mark, part in marked for line in part), TEXT_LIMIT)
 
 
 def _range(start: int, size: int) -> str:

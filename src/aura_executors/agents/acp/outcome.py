@@ -17,13 +17,19 @@ from aura_executors.agents.acp.wire import PromptReply, Tokens
 AUTH_REQUIRED = -32_000
 """The protocol's code for an agent that one has to log in to first."""
 
+_STATUS = re.compile(r"(?:details: )?([45][0-9]{2})\b")
+"""How an error begins that is a status and what the service said (qwen 0.15.10)."""
+
 _TROUBLE = re.compile(
     r"[\W_]{0,4}(?:(?:fatal|internal|api|provider|unexpected|stream|http|request) )*error\b"
     r"|failed to (?:authenticate|connect|reach)|(?:request|authentication|connection) failed|unexpected status"
     r"|exceeded retry limit|(?:you are )?not logged in|please (?:log in|login|run /login)",
     re.IGNORECASE,
 )
-"""How a message begins that is the agent's own and not the model's."""
+"""How a message begins that may well be the agent's own and not the model's."""
+
+_OWN = re.compile(r"Error: (?:Failed to get response from the AI model|Authentication failed with provider)")
+"""How a message of copilot begins when it gives up (1.0.102)."""
 
 _STOPPED = {
     "max_tokens": (FailureReason.AGENT_ERROR, "it reached the limit of tokens before it was done"),
@@ -38,8 +44,9 @@ _STOPPED = {
 
 def failure_of_error(error: RpcError, doing: str = "") -> Failure:
     """Return the failure that an error response tells of; `doing` is what it was asked for."""
-    status = error.code if 400 <= error.code < 600 else None
     details = _words(given(error.data))
+    numbers = (_STATUS.match(details), _STATUS.match(error.message or ""))
+    status = error.code if 400 <= error.code < 600 else next((int(found[1]) for found in numbers if found), None)
     said = ": ".join(part for part in (error.message, details) if part and part.strip()) or f"error {error.code}"
     failure = failure_from(f"{doing}: {said}" if doing else said, status)
     if error.code == AUTH_REQUIRED and failure.reason is FailureReason.AGENT_ERROR:
@@ -50,8 +57,9 @@ def failure_of_error(error: RpcError, doing: str = "") -> Failure:
 def failure_of_turn(reply: PromptReply, words: str, *, worked: bool) -> Failure | None:
     """Return why a turn failed, None if it did not. `words` is its last message, `worked` whether it used any tool.
 
-    Some agents end a turn well when the model's service has failed, and have only said so. That is believed of a turn
-    in which nothing else happened: no tool was used, and no token is counted.
+    Some agents end a turn well when the model's service has failed, and have only said so. That is believed of words
+    that are known to be an agent's own, and of any that sound like it in a turn in which nothing else happened: no tool
+    was used, and no token is counted.
     """
     reason = reply.stopReason
     if reason in _STOPPED:
@@ -59,7 +67,9 @@ def failure_of_turn(reply: PromptReply, words: str, *, worked: bool) -> Failure 
         return Failure(what, message)
     if reason != "end_turn":
         return Failure(FailureReason.AGENT_ERROR, f"it stopped for a reason that is not known: {clipped(reason, 200)}")
-    if worked or any(tokens(reply)):
+    if _OWN.match(words):
+        return failure_from(words)
+    if worked or tokens(reply):
         return None
     if not words:
         return Failure(FailureReason.AGENT_ERROR, "it ended its turn without a word, and without using any tool")
@@ -68,18 +78,18 @@ def failure_of_turn(reply: PromptReply, words: str, *, worked: bool) -> Failure 
 
 def tokens(reply: PromptReply) -> list[UsageReported]:
     """Return what a turn consumed, by model where the agent tells that."""
+    by_model = reply.meta.quota.model_usage or [] if reply.meta is not None and reply.meta.quota is not None else []
     if reply.usage is not None:
-        told = [UsageReported(usage=usage_of(reply.usage))]
-    elif reply.meta is not None and reply.meta.quota is not None:
+        model = clipped(by_model[0].model, 200) if len(by_model) == 1 else ""
+        told = [UsageReported(usage=usage_of(reply.usage), model=model)]
+    else:
         told = [
             UsageReported(
                 usage=Usage(input_tokens=one.token_count.input_tokens, output_tokens=one.token_count.output_tokens),
                 model=clipped(one.model, 200),
             )
-            for one in reply.meta.quota.model_usage
+            for one in by_model
         ]
-    else:
-        told = []
     return [one for one in told if one.usage != Usage()]
 
 

@@ -30,7 +30,7 @@ _PASSING = frozenset(
 @attrs.frozen
 class _Open:
     id: Id
-    tool: str
+    call: Call
     allow: str | None
     reject: str | None
 
@@ -64,7 +64,7 @@ class Permissions:
             call_id=call.call_id,
         )
         options = {option.kind: option.optionId for option in reversed(request.options)}
-        opened = _Open(id, call.name, options.get("allow_once"), options.get("reject_once"))
+        opened = _Open(id, call, options.get("allow_once"), options.get("reject_once"))
         if (answer := self._answers.pop(name, None)) is not None:
             self.late.append(self._respond(opened, answer))
         else:
@@ -94,9 +94,10 @@ class Permissions:
     def _respond(self, opened: _Open, answer: Answer) -> Send:
         option = opened.allow if answer.granted else opened.reject
         if not answer.granted:
-            self.blocked = self.blocked or f"it was not permitted to use {opened.tool}"
+            opened.call.denied = True
+            self.blocked = self.blocked or f"it was not permitted to use {opened.call.name}"
         elif option is None:
-            self.blocked = self.blocked or f"it offered no way to permit {opened.tool} just once"
+            self.blocked = self.blocked or f"it offered no way to permit {opened.call.name} just once"
         if option is None:
             return Send(self._peer.respond(opened.id, messages.cancelled()))
         feedback = "" if answer.granted else answer.feedback

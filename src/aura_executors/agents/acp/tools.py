@@ -4,6 +4,7 @@ A call is told when its arguments are known: agents begin with an empty object, 
 latest when the agent asks whether it may, when the call is done, and when the turn ends.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -36,6 +37,14 @@ _CONTENT = msgspec.json.Decoder(list[CallContent])
 _ANY = msgspec.json.Decoder()
 _SILENT = (NOTHING, msgspec.Raw(b"null"))
 
+_FORBIDDEN = re.compile(
+    r"permissions? to use .{0,200} denied|requested permissions? to|user (?:refused|rejected|denied|declined)"
+    r"|rejected (?:permission|this tool)|requires (?:approval|user confirmation)|not permitted to",
+    re.IGNORECASE,
+)
+_BEGINNING = 2_000
+"""Characters of a failed call's output that are looked at for it."""
+
 _WORDS = ("output", "content", "stdout", "aggregated_output", "formatted_output", "message", "error", "text")
 """Where agents put what there is to read of a call's output, if that is an object."""
 
@@ -54,6 +63,8 @@ class Call:
     changes: tuple[FileChanged, ...] = ()
     words: str = ""
     told: bool = False
+    denied: bool = False
+    """Whether it was asked for, and not permitted."""
 
     @property
     def name(self) -> str:
@@ -77,6 +88,8 @@ class Calls:
     def __init__(self) -> None:
         self.any = False
         """Whether there was any."""
+        self.blocked = ""
+        """Which call failed for lack of permission, as the agent says."""
         self._open: dict[str, Call] = {}
         self._closed: dict[str, str] = {}
 
@@ -94,9 +107,12 @@ class Calls:
         if update.status == "completed":
             yield from _changed(call)
         output, exit_code = _output(update.rawOutput)
-        yield ToolFinished(
-            call_id=call_id, success=update.status == "completed", output=output or call.words, exit_code=exit_code
-        )
+        if exit_code is None and update.meta is not None and update.meta.terminal_exit is not None:
+            exit_code = update.meta.terminal_exit.exit_code
+        output, success = output or call.words, update.status == "completed"
+        if not success and not self.blocked and _FORBIDDEN.search(output[:_BEGINNING]):
+            self.blocked = f"{call.name}: {clipped(output, 500)}"
+        yield ToolFinished(call_id=call_id, success=success, output=output, exit_code=exit_code)
         del self._open[call_id]
         _put(self._closed, call_id, call.name)
 
@@ -119,9 +135,11 @@ class Calls:
             yield ToolCalled(call_id=call.call_id, tool=call.name, arguments=call.arguments)
 
     def rest(self) -> Iterator[Entry]:
-        """Tell of the calls that were begun and of which nothing else came."""
+        """Tell of the calls that were begun and of which nothing else came; the ones that were denied are done."""
         for call in self._open.values():
             yield from self.told(call)
+            if call.denied:
+                yield ToolFinished(call_id=call.call_id, success=False, output="it was not permitted")
 
 
 def given(raw: msgspec.Raw) -> Any:
@@ -147,7 +165,7 @@ def _put(known: dict[str, Any], name: str, value: Any) -> None:
 
 def _merge(call: Call, update: CallFields) -> None:
     meta = update.meta
-    name = meta and (meta.toolName or (meta.claudeCode and meta.claudeCode.toolName))
+    name = update.name or (meta and (meta.toolName or (meta.claudeCode and meta.claudeCode.toolName)))
     call.tool = call.tool or clipped(name or "", NAME_LIMIT)
     call.kind = call.kind or clipped(update.kind or "", NAME_LIMIT)
     call.title = clipped(update.title, NAME_LIMIT) if update.title and not call.told else call.title

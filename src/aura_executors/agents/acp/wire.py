@@ -1,8 +1,8 @@
 """What agents say in the Agent Client Protocol, as far as AURA wants to know: structs for decoding. Pure.
 
-Only the fields that are used, and lenient ones where the protocol asks for it: what agents leave out, or give as null, is
-a default. Names are the protocol's (agentclientprotocol.com, schema of version 1). What is large and
-seldom wanted (arguments, output, content of calls) stays raw until it is known to be needed.
+Only the fields that are used, and lenient where the protocol asks for it: what agents leave out, or give as null, is a
+default. Names are the protocol's (agentclientprotocol.com, schema of version 1). What is large and seldom wanted
+(arguments, output, content of calls) stays raw until it is known to be needed.
 """
 
 from typing import Any
@@ -89,7 +89,7 @@ class ModelUsage(msgspec.Struct, frozen=True):
 
 
 class _Quota(msgspec.Struct, frozen=True):
-    model_usage: list[ModelUsage] = []
+    model_usage: list[ModelUsage] | None = None
 
 
 class _ReplyMeta(msgspec.Struct, frozen=True):
@@ -137,9 +137,14 @@ class _ToolOfClaude(msgspec.Struct, frozen=True, gc=False):
     toolName: str | None = None  # noqa: N815 - claude's name
 
 
+class _TerminalExit(msgspec.Struct, frozen=True, gc=False):
+    exit_code: int | None = None
+
+
 class _CallMeta(msgspec.Struct, frozen=True, gc=False):
     claudeCode: _ToolOfClaude | None = None  # noqa: N815 - claude's name
     toolName: str | None = None  # noqa: N815 - qwen's name
+    terminal_exit: _TerminalExit | None = None
 
 
 class Location(msgspec.Struct, frozen=True, gc=False):
@@ -150,6 +155,7 @@ class CallFields(msgspec.Struct, frozen=True, kw_only=True):
     """A tool call, or what is new of it: None and nothing mean that it is as it was."""
 
     toolCallId: str  # noqa: N815 - the protocol's name
+    name: str | None = None
     title: str | None = None
     kind: str | None = None
     status: str | None = None
@@ -200,8 +206,30 @@ class _Configuration(_Update, frozen=True, tag="config_option_update", gc=False)
     pass
 
 
-class _Information(_Update, frozen=True, tag="session_info_update", gc=False):
-    pass
+class _CodexStatus(msgspec.Struct, frozen=True, gc=False):
+    type: str = ""
+
+
+class CodexError(msgspec.Struct, frozen=True):
+    message: str = ""
+    additionalDetails: str | None = None  # noqa: N815 - codex's name
+    codexErrorInfo: Any = None  # noqa: N815 - codex's name
+    willRetry: bool = False  # noqa: N815 - codex's name
+
+
+class Codex(msgspec.Struct, frozen=True):
+    threadStatus: _CodexStatus | None = None  # noqa: N815 - codex's name
+    error: CodexError | None = None
+
+
+class _InformationMeta(msgspec.Struct, frozen=True):
+    codex: Codex | None = None
+
+
+class Information(_Update, frozen=True, tag="session_info_update"):
+    """What the session is called; codex-acp tells here how codex is, and what went wrong."""
+
+    meta: _InformationMeta | None = msgspec.field(default=None, name="_meta")
 
 
 class _UserMessage(_Update, frozen=True, tag="user_message_chunk", gc=False):
@@ -218,7 +246,7 @@ Update = (
     | _Commands
     | _Mode
     | _Configuration
-    | _Information
+    | Information
     | _UserMessage
 )
 

@@ -14,6 +14,9 @@ DIFF_LIMIT = 32_768
 COMPARED_LIMIT = 1_000
 """Lines of old and new text that are compared; more of them are shown as taken away and added."""
 
+EDITS_LIMIT = 100
+"""Edits of one call that are shown."""
+
 _TEXT_LIMIT = 4 * DIFF_LIMIT
 """Characters of a text that are looked at."""
 
@@ -27,11 +30,11 @@ def diff_of(arguments: Mapping[str, Any]) -> str | None:
     path = arguments.get("file_path")
     if not isinstance(path, str):
         return None
-    changes = [(old, new) for old, new in _changes(arguments) if isinstance(old, str) and isinstance(new, str)]
-    if not changes:
-        return None
-    compared = "\n".join(_compared(old, new) for old, new in changes)
-    return clipped(f"--- {path}\n+++ {path}\n{compared}", DIFF_LIMIT)
+    if isinstance(content := arguments.get("content"), str):
+        compared = _marked("+", content)
+    else:
+        compared = "\n".join(_compared(old, new) for old, new in _replacements(arguments))
+    return clipped(f"--- {path}\n+++ {path}\n{compared}", DIFF_LIMIT) if compared else None
 
 
 def changed(edited: Edited, path: str, call_id: str) -> FileChanged:
@@ -48,15 +51,13 @@ def _position(hunk: Any) -> str:
     return f"@@ -{hunk.old_start},{hunk.old_lines} +{hunk.new_start},{hunk.new_lines} @@"
 
 
-def _changes(arguments: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
-    if "content" in arguments:
-        yield "", arguments["content"]
-    elif "new_string" in arguments:
-        yield arguments.get("old_string"), arguments["new_string"]
-    elif isinstance(edits := arguments.get("edits"), list):
-        for edit in edits[:100]:
-            if isinstance(edit, Mapping):
-                yield edit.get("old_string"), edit.get("new_string")
+def _replacements(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    edits = arguments.get("edits")
+    for edit in edits[:EDITS_LIMIT] if isinstance(edits, list) else [arguments]:
+        if isinstance(edit, Mapping):
+            old, new = edit.get("old_string"), edit.get("new_string")
+            if isinstance(old, str) and isinstance(new, str):
+                yield old, new
 
 
 def _compared(old: str, new: str) -> str:

@@ -71,6 +71,8 @@ class Permissions:
 
     def settled(self, call_id: str) -> None:
         """Take in that a call came to its end: nobody waits for a question about it."""
+        if not self._open:
+            return
         for request_id in [one for one, question in self._open.items() if question.call_id == call_id]:
             del self._open[request_id]
 

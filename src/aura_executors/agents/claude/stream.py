@@ -38,7 +38,6 @@ from aura_executors.agents.claude.permissions import Permissions
 from aura_executors.agents.claude.wire import (
     DENIALS,
     EDITED,
-    SKIPPED,
     Assistant,
     Block,
     ControlCancel,
@@ -136,8 +135,6 @@ class StreamJson(JsonLines):
     # --- The conversation
 
     def understand(self, line: bytes) -> Iterable[Said] | None:
-        if line.startswith(SKIPPED):
-            return ()
         try:
             meant = read_line(line)
         except msgspec.DecodeError:
@@ -174,16 +171,15 @@ class StreamJson(JsonLines):
         return msgspec.structs.replace(found, exit_code=exit.exit_code, signal=exit.signal)
 
     def _meant(self, line: Line, raw: bytes) -> Iterable[Said] | None:
-        match line:
-            case Assistant():
-                special = self.said(line)
-                return self._assistant(line) if special is None else special
-            case User():
-                return self._user(line)
-            case System():
-                return self._begun(line) if line.subtype == "init" else self.note(line, raw)
-            case Result():
-                return self._result(line)
+        if isinstance(line, Assistant):
+            special = self.said(line)
+            return self._assistant(line) if special is None else special
+        if isinstance(line, User):
+            return self._user(line)
+        if isinstance(line, System):
+            return self._begun(line) if line.subtype == "init" else self.note(line, raw)
+        if isinstance(line, Result):
+            return self._result(line)
         return self._controlled(line)
 
     def _controlled(self, line: Line) -> Iterable[Said]:
@@ -222,14 +218,13 @@ class StreamJson(JsonLines):
 
     def spent(self) -> list[Entry]:
         """Return what was consumed by the messages since it was last asked for, by model."""
-        counts: dict[str, list[int]] = {}
+        counts: dict[str, Tokens] = {}
         for model, tokens in self._spent.values():
-            count = counts.setdefault(model, [0, 0, 0, 0])
-            for place, number in enumerate(msgspec.structs.astuple(tokens)):
-                count[place] += number or 0
+            before = counts.get(model)
+            counts[model] = tokens if before is None else before + tokens
         self._spent.clear()
-        found = [(model, self.usage_of(Tokens(*count))) for model, count in counts.items() if any(count)]
-        return [UsageReported(usage=usage, model=clipped(model, 1_000)) for model, usage in found]
+        found = [(model, self.usage_of(tokens)) for model, tokens in counts.items()]
+        return [UsageReported(usage=usage, model=clipped(model, 1_000)) for model, usage in found if usage != Usage()]
 
     # --- Messages
 

@@ -42,6 +42,14 @@ class Tokens(msgspec.Struct, frozen=True, gc=False):
     cache_read_input_tokens: int | None = 0
     cache_creation_input_tokens: int | None = 0
 
+    def __add__(self, other: "Tokens") -> "Tokens":
+        return Tokens(
+            (self.input_tokens or 0) + (other.input_tokens or 0),
+            (self.output_tokens or 0) + (other.output_tokens or 0),
+            (self.cache_read_input_tokens or 0) + (other.cache_read_input_tokens or 0),
+            (self.cache_creation_input_tokens or 0) + (other.cache_creation_input_tokens or 0),
+        )
+
 
 class ModelUsage(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """What one model consumed."""
@@ -175,9 +183,6 @@ AnyLine = (
     | AuthStatus
     | KeepAlive
 )
-
-SKIPPED = (b'{"type":"stream_event"', b'{"type":"tool_progress"', b'{"type":"control_response"')
-"""How lines begin that nothing is read from, in the order in which claude writes its members."""
 
 
 class Retry(msgspec.Struct, frozen=True, gc=False):

@@ -1,0 +1,37 @@
+"""Executor `renamer`: AURA runs renamer, an agent that renames words.
+
+    aura run --executor renamer --prompt "Rename fetch to load"
+
+- **success**: its ``done`` says ok; **failure**: it says otherwise. The exit code is always 0;
+- **refusal**: code ``refused``; **session lost**: code ``no_session``, when a session was to be resumed;
+- **cut off**: no ``done`` at all, whatever the exit code;
+- **interrupted**: AURA ended it; what it still said does not count;
+- **lack of permission**: ``done`` lists the files that it was not allowed to edit.
+"""
+
+from collections.abc import Mapping
+
+from aura_contracts.ports.executors import AgentRun, Availability, Capability, Conversation, Executor, Launch
+
+from aura_executor_renamer.command import PROGRAM, RenamerOptions, argv_of, options_of, stdin_of
+from aura_executor_renamer.conversation import RenamerConversation
+
+__all__ = ["RenamerConversation", "RenamerExecutor", "RenamerOptions"]
+
+
+class RenamerExecutor(Executor):
+    """Runs renamer."""
+
+    name = "renamer"
+    summary = "renames words: say `rename A to B`; asks before it edits"
+    capability = Capability(resume=True, permissions=True, plan=False)
+
+    def launch(self, run: AgentRun) -> Launch:
+        options = options_of(run)
+        return Launch(argv=argv_of(run, options), env=dict(options.env), stdin=stdin_of(run, options), interactive=True)
+
+    def converse(self, run: AgentRun) -> Conversation:
+        return RenamerConversation(run)
+
+    def availability(self, environment: Mapping[str, str]) -> Availability:
+        return PROGRAM.availability(environment)

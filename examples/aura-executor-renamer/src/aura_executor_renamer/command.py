@@ -1,0 +1,72 @@
+"""How renamer is started. Pure, but for looking where the program is."""
+
+import shutil
+import sysconfig
+from collections.abc import Iterator
+
+import msgspec
+from aura_contracts.errors import InvalidInput
+from aura_contracts.ports.executors import AgentRun
+from aura_executors.toolkit import (
+    AgentOptions,
+    Program,
+    program_of,
+    prompt_of,
+    read_options,
+    require_clean,
+    with_params,
+)
+
+PROGRAM = Program(
+    name="renamer",
+    tested=("1.0",),
+    install="pip install aura-executor-renamer",
+    bundled=lambda: shutil.which("renamer", path=sysconfig.get_path("scripts")),
+)
+
+
+class RenamerOptions(AgentOptions, frozen=True, kw_only=True):
+    """What `renamer` can be set to, beside what every agent can."""
+
+    only: str = "*"
+    """Only files whose path matches this pattern."""
+    ask: bool = True
+    """It asks for permission before it changes a file."""
+
+
+def options_of(run: AgentRun) -> RenamerOptions:
+    """Return the options of `run`. Raises `InvalidInput` for those that make no sense."""
+    options = read_options("renamer", run.options, RenamerOptions)
+    require_clean(options)
+    if options.model is not None:
+        raise InvalidInput(field="option model", reason="renamer has no models to choose from", remedy="leave it out")
+    if "\0" in options.only:
+        raise InvalidInput(field="option only", reason="holds a NUL character", remedy="remove the character")
+    if run.fork:
+        raise InvalidInput(field="fork", reason="renamer cannot fork a session", remedy="resume it, or begin a new one")
+    return options
+
+
+def argv_of(run: AgentRun, options: RenamerOptions) -> tuple[str, ...]:
+    """Return the command. The prompt is no part of it: it could be too long, or look like an option."""
+    return (*program_of(PROGRAM, options, run.environment), *with_params([*_flags(run, options)], options))
+
+
+def _flags(run: AgentRun, options: RenamerOptions) -> Iterator[str]:
+    yield f"--only={options.only}"
+    if options.ask:
+        yield "--ask"
+    if run.session_id is not None:
+        yield f"--session={run.session_id}"
+    elif run.new_session_id:
+        yield f"--new-session={run.new_session_id}"
+
+
+def stdin_of(run: AgentRun, options: RenamerOptions) -> bytes:
+    """Return what it reads first."""
+    return msgspec.json.encode({"prompt": _printable(prompt_of(run, options))}) + b"\n"
+
+
+def _printable(text: str) -> str:
+    """Return `text` without lone surrogates, which no UTF-8 can say."""
+    return text.encode("utf-8", "replace").decode()

@@ -1,0 +1,165 @@
+"""What renamer says, and how it ended. Pure: bytes in, entries out."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from aura_contracts.execution import Usage
+from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.fingerprint import fingerprint_of
+from aura_contracts.ports.executors import (
+    AgentRun,
+    Answer,
+    FileChanged,
+    Finished,
+    Message,
+    PermissionRequested,
+    Send,
+    SessionStarted,
+    ToolCalled,
+    ToolFinished,
+    UsageReported,
+)
+from aura_contracts.ports.processes import ProcessExit
+from aura_executors.toolkit import JsonLines, Said, clipped, clipped_value, failure_from, lost_session
+
+_NAME = 1_000
+"""Characters of an id or a path."""
+
+
+class _Line(msgspec.Struct, tag_field="type", tag=str.lower):
+    """Base of its lines. Fields that are not named here may come and are not read; other types are `Unknown`."""
+
+
+class Session(_Line):
+    id: str
+    model: str = ""
+
+
+class Text(_Line):
+    text: str
+
+
+class Call(_Line):
+    id: str
+    tool: str
+    arguments: dict[str, Any] = {}
+
+
+class Permission(_Line):
+    id: str
+    tool: str
+    arguments: dict[str, Any] = {}
+    diff: str | None = None
+    call: str = ""
+
+
+class Changed(_Line):
+    path: str
+    call: str = ""
+
+
+class Result(_Line):
+    call: str
+    ok: bool = True
+    output: str = ""
+
+
+class Used(_Line, tag="usage"):
+    read: int = 0
+    written: int = 0
+
+
+class Done(_Line):
+    ok: bool
+    code: str = ""
+    message: str = ""
+    denied: list[str] = []
+
+
+_LINE = msgspec.json.Decoder(Session | Text | Call | Permission | Changed | Result | Used | Done)
+
+
+class RenamerConversation(JsonLines):
+    """Understands one run of renamer."""
+
+    def __init__(self, run: AgentRun) -> None:
+        super().__init__()
+        self._resumed = run.session_id or ""
+        self._model = ""
+        self._open: set[str] = set()
+        self._early: dict[str, Answer] = {}
+        """Answers to requests that are still to come, after a restart of AURA."""
+        self._done: Finished | None = None
+
+    def understand(self, line: bytes) -> Iterable[Said]:  # noqa: PLR0911 - one for each type of line
+        match _LINE.decode(line):
+            case Session(id=id, model=model):
+                self._model = clipped(model, _NAME)
+                return [SessionStarted(session_id=clipped(id, _NAME), model=self._model)]
+            case Text(text=text):
+                return [Message(text=clipped(text))]
+            case Call(id=id, tool=tool, arguments=arguments):
+                called = clipped_value(arguments)
+                return [ToolCalled(call_id=clipped(id, _NAME), tool=clipped(tool, _NAME), arguments=called)]
+            case Permission() as asked:
+                return self._asked(asked)
+            case Changed(path=path, call=call):
+                return [FileChanged(path=clipped(path, _NAME), call_id=clipped(call, _NAME))]
+            case Result(call=call, ok=ok, output=output):
+                return [ToolFinished(call_id=clipped(call, _NAME), success=ok, output=clipped(output))]
+            case Used(read=read, written=written):
+                usage = Usage(input_tokens=read, output_tokens=written)
+                return [UsageReported(usage=usage, model=self._model)]
+            case Done() as done:
+                return self._finished(done)
+
+    def answer(self, request_id: str, answer: Answer) -> Iterable[Send]:
+        if request_id not in self._open:
+            self._early[request_id] = answer
+            return ()
+        self._open.discard(request_id)
+        return [_told(request_id, answer)]
+
+    def interrupt(self) -> Iterable[Send]:
+        return [Send(b'{"stop":true}\n')]
+
+    def judge(self, exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
+        failure = self.failed(exit, self._done.failure if self._done else None)
+        if failure is None and self._done is None:
+            return Failure(FailureReason.AGENT_ERROR, "it ended without saying how it went", exit_code=exit.exit_code)
+        return failure
+
+    def _asked(self, asked: Permission) -> list[Said]:
+        request = PermissionRequested(
+            request_id=clipped(asked.id, _NAME),
+            tool=clipped(asked.tool, _NAME),
+            fingerprint=fingerprint_of(asked.tool, asked.arguments),
+            arguments=clipped_value(asked.arguments),
+            diff=None if asked.diff is None else clipped(asked.diff),
+            call_id=clipped(asked.call, _NAME),
+        )
+        if early := self._early.pop(request.request_id, None):
+            return [request, _told(request.request_id, early)]
+        self._open.add(request.request_id)
+        return [request]
+
+    def _finished(self, done: Done) -> Iterable[Said]:
+        if done.denied:
+            self.blocked = f"it may not change {clipped(', '.join(done.denied), _NAME)}"
+        self._done = Finished(failure=None if done.ok else self._failure(done))
+        return [self._done]
+
+    def _failure(self, done: Done) -> Failure:
+        message = clipped(done.message or "it failed", _NAME)
+        match done.code:
+            case "no_session" if self._resumed:
+                return lost_session(self._resumed, message)
+            case "refused":
+                return Failure(FailureReason.REFUSED, message)
+        return failure_from(message)
+
+
+def _told(request_id: str, answer: Answer) -> Send:
+    told = {"permission": request_id, "allow": answer.granted, "reason": clipped(answer.feedback)}
+    return Send(msgspec.json.encode(told) + b"\n")

@@ -1,0 +1,62 @@
+"""Entries: what agents were understood to say and do, for programs as data and for people in words."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from aura_contracts import execution
+from aura_contracts.events import EventRecord
+from aura_contracts.permission import subject_of
+
+_TYPES = {
+    **{name: name for name in ("message", "thinking", "tool_call", "tool_result", "file_change", "plan", "error")},
+    **{name: name for name in ("finished", "unknown", "progress", "permission_answered", "replayed")},
+    "permission_requested": "permission_request",
+}
+"""Actions that are logged of agents, and the type of the entry that they come from."""
+
+SHORT = 300
+"""Characters of what is told in words about a tool; the log has all of it."""
+
+
+def entry_of(record: EventRecord) -> dict[str, Any] | None:
+    """Return what an agent was understood to say or do, as data; None for events that are nothing of the kind."""
+    event = record.event
+    about = {"kind": "entry", "position": record.position, "time": record.time, "execution_id": record.stream_id}
+    match event:
+        case execution.ActionLogged() if event.action in _TYPES:
+            error = {} if event.error is None else {"message": event.error}
+            return {**about, "type": _TYPES[event.action], **(event.result or {}), **error}
+        case execution.SessionRecorded():
+            return {**about, "type": "session_started", "session_id": event.session_id}
+        case execution.UsageRecorded():
+            return {**about, "type": "usage", "usage": event.usage, "model": event.model}
+        case _:
+            return None
+
+
+def words_of(entry: Mapping[str, Any] | None) -> Iterator[str]:
+    """Yield what is told to a human who watches; questions are told by `aura_cli._story`."""
+    if entry is None:
+        return
+    match entry["type"]:
+        case "message":
+            yield entry["text"]
+        case "tool_call":
+            subject = subject_of(entry.get("arguments") or {})
+            yield f"uses {entry['tool']}{f': {_short(subject)}' if subject else ''}"
+        case "tool_result" if entry.get("message"):
+            yield f"that failed: {_short(entry['message'])}"
+        case "error":
+            yield f"error: {_short(entry['message'])}"
+        case "plan":
+            yield from (f"plan: [{_MARKS.get(step['status'], ' ')}] {_short(step['text'])}" for step in entry["steps"])
+        case _:
+            return
+
+
+_MARKS = {"completed": "x", "in_progress": ">"}
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= SHORT else f"{line[:SHORT]}..."
