@@ -115,10 +115,9 @@ class TextLines:
         if not begun.hidden and not (self.hides_protocol and source is OutputSource.STDOUT):
             return lines
         first, *others = lines.split(b"\n")
-        kept = [line for line in others if not self._is_hidden(source, line)]
-        if not begun.hidden and not self._is_hidden(source, first):
-            kept.insert(0, first)
+        kept = [] if self._is_hidden(source, first) else [first]
         begun.hidden = False
+        kept += [line for line in others if not self._is_hidden(source, line)]
         return b"\n".join(kept) if kept else None
 
     def _is_hidden(self, source: OutputSource, line: bytes | bytearray) -> bool:

@@ -102,9 +102,9 @@ class RunPlan(msgspec.Struct, frozen=True, gc=False):
     setup: Script | None = None
     cleanup: Script | None = None
     timeout: float | None = None
-    """For each process, wall-clock."""
+    """For each process, wall-clock; without the time in which an agent waits for an answer to a permission request."""
     idle_timeout: float | None = None
-    """For each process, without output."""
+    """For each process, without output; without the time in which an agent waits for an answer."""
     output_limit: int = OUTPUT_LIMIT
     """For each process, in bytes; one that writes more is ended."""
     merge_style: MergeStyle = MergeStyle.MERGE

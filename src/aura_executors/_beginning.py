@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from aura_executors import _folder
+from aura_executors._cgroup import Group, Unavailable, group_for
 from aura_executors._ending import kill_children
 from aura_executors._launch import Order, launch, read_order
 from aura_executors._reaping import become_reaper, descendants, load_prctl
@@ -68,35 +69,51 @@ def _supervise(folder: str, lock: int, order: Order, report: int) -> None:
     prctl = load_prctl()
     reaper = become_reaper(prctl)
     supervision = None
+    group = None
     running: dict[str, object] = {}
     try:
         _folder.reserve_exit(".")
         launched = launch(order, prctl)
-        supervision = Supervision(folder, lock, order, launched, wakeup, reaper=reaper)
-        running = supervision.running()
+        group, refusal = _group(order, launched.pid)
+        supervision = Supervision(folder, lock, order, launched, wakeup, reaper=reaper, group=group)
+        running = {**supervision.running(), **refusal}
         _folder.write_json(_folder.RUNNING, running)
         failure = launched.release()
     except OSError as error:
         failure = ("process_start_failed", f"{error.strerror or error}")
         kill_children(lambda: descendants(os.getpid()))
     if supervision is None or failure is not None:
+        if group:
+            group.remove()
         _remove(folder, order.socket)
         _tell(report, dict(zip(("error", "message"), failure or (), strict=False)))
         return
     _tell(report, running)
-    _run(supervision, order)
+    _run(supervision, order, group)
 
 
-def _run(supervision: Supervision, order: Order) -> None:
+def _run(supervision: Supervision, order: Order, group: Group | None) -> None:
     """Run to the end; whatever happens, the agent does not run on without supervision."""
     try:
         supervision.run()
     except BaseException as error:
         traceback.print_exc()
         kill_children(lambda: descendants(os.getpid()))
+        if group:
+            group.remove()
         content: dict[str, object] = {"token": order.token, "cause": "vanished", "ended_at": time.time_ns()}
         _folder.write_exit(".", {**content, "message": f"its supervisor failed: {error!r}"})
         raise
+
+
+def _group(order: Order, agent: int) -> tuple[Group | None, dict[str, object]]:
+    """Put the agent into a control group of its own, if there may be one, and say why not on record."""
+    if not order.control_group:
+        return None, {}
+    try:
+        return group_for(order.token, agent), {}
+    except (OSError, Unavailable) as error:
+        return None, {"no_control_group": str(error)}
 
 
 def _catch_signals() -> int:

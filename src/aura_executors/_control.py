@@ -10,6 +10,7 @@ also the sign that the worker is alive: the last one that closes starts the dead
     CLOSE_INPUT  id                  close standard input                               DONE or GONE
     INTERRUPT    id, time, reason    begin to end the process, or go to the next step   DONE
     FAREWELL     id, time            end it, unless it goes by itself before that       DONE
+    PAUSE_LIMITS id, 1 or 0          it waits for a human, and its time does not count  DONE
     HELLO        JSON                first frame of the supervisor: who runs
     OUTPUT       last                the number of the last record
     DONE, GONE   id                  it was done; standard input is closed
@@ -31,6 +32,7 @@ WRITE = 3
 CLOSE_INPUT = 4
 INTERRUPT = 5
 FAREWELL = 6
+PAUSE_LIMITS = 7
 HELLO = 64
 OUTPUT = 65
 DONE = 66

@@ -23,10 +23,17 @@ _SHORTEST, _LONGEST = 0.01, 0.2
 class Ending:
     """The escalation. `find` returns the pids that are left; `waits` are the seconds after SIGINT and after SIGTERM.
 
+    `kill_all` kills all at once, where the system can do that; what it misses is killed one by one.
+
     Each step reaches also what is started while it lasts. `now` is monotonic time in seconds everywhere.
     """
 
-    def __init__(self, find: Callable[[], list[int]], waits: tuple[float, float]) -> None:
+    def __init__(
+        self,
+        find: Callable[[], list[int]],
+        waits: tuple[float, float],
+        kill_all: Callable[[], None] | None = None,
+    ) -> None:
         self.step = -1
         """The step that was taken last; -1 before the first."""
         self.given_up = False
@@ -34,6 +41,7 @@ class Ending:
         self.survivors: set[int] = set()
         """What was signalled when the main process had gone."""
         self._find = find
+        self._kill_all = kill_all
         self._waits = (*waits, UNKILLABLE)
         self._reached: set[int] = set()
         self._next_step = 0.0
@@ -75,6 +83,8 @@ class Ending:
     def _look(self, now: float, main_gone: bool) -> None:  # noqa: FBT001 - private
         number = _SIGNALS[self.step]
         left = self._find()
+        if self.step == KILL and self._kill_all is not None:
+            self._kill_all()
         reached = send([pid for pid in left if self.step == KILL or pid not in self._reached], number)
         if number == signal.SIGTERM:
             send(reached, signal.SIGCONT)  # what is stopped would not see it otherwise

@@ -52,6 +52,7 @@ class Order:
     unacknowledged: int
     segment_size: int
     linger: float
+    control_group: bool
 
     def __init__(self, content: dict[str, object], given: bytes) -> None:
         self.__dict__.update(content)

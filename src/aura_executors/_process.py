@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 from anyio import to_thread
 from anyio.abc import SocketStream
 
@@ -29,6 +30,7 @@ from aura_executors._control import (
     INTERRUPT,
     NUMBER,
     OUTPUT,
+    PAUSE_LIMITS,
     PIECE,
     WANT,
     WRITE,
@@ -97,7 +99,10 @@ class SupervisedRun(RunningProcess):
         await self._ask(INTERRUPT, _milliseconds(after) + reason[:_REASON_LIMIT].encode(errors="replace"))
 
     async def farewell(self, seconds: float) -> None:
-        await self._ask(FAREWELL, _milliseconds(seconds))
+        await self._insist(FAREWELL, _milliseconds(seconds))
+
+    async def pause_limits(self, paused: bool) -> None:  # noqa: FBT001 - as in the port
+        await self._insist(PAUSE_LIMITS, NUMBER.pack(int(paused)))
 
     async def wait(self) -> ProcessExit:
         await self._ended.wait()
@@ -208,6 +213,11 @@ class SupervisedRun(RunningProcess):
         finally:
             answer = self._answers.pop(number, False)  # an answer that comes after a cancellation stays: one number
         return answer
+
+    async def _insist(self, kind: int, body: bytes) -> None:
+        """Ask for what may be asked for again, until it is done or the process has ended."""
+        while not await self._ask(kind, body) and self._exit is None:
+            await anyio.lowlevel.checkpoint()
 
     async def _ask_for_input(self, kind: int, body: bytes = b"") -> None:
         if not await self._ask(kind, body):

@@ -26,7 +26,7 @@ class SupervisedRunner(ProcessRunner):
     no library). Sockets are made in `run_dir`, a private folder, or else beside what is kept: not every file system
     takes sockets. Supervisors get `environment` and no more: what `python` itself needs. A process is made to wait
     while more than `unacknowledged` bytes of its output are not acknowledged. What it leaves running has `linger`
-    seconds to end by itself.
+    seconds to end by itself. With `control_groups` each gets one of version 2, where the system permits it.
 
     An async context manager, on asyncio and on trio: leaving it leaves the processes running, for their grace period.
     Several runners may use one home, in one program or in several.
@@ -42,6 +42,7 @@ class SupervisedRunner(ProcessRunner):
         environment: Mapping[str, str] | None = None,
         unacknowledged: int = UNACKNOWLEDGED_LIMIT,
         linger: float = LINGER,
+        control_groups: bool = True,
     ) -> None:
         self._settings = Settings(
             home=home.absolute(),
@@ -50,6 +51,7 @@ class SupervisedRunner(ProcessRunner):
             environment=dict(environment or {}),
             unacknowledged=unacknowledged,
             linger=linger,
+            control_groups=control_groups,
             clock=clock,
         )
         self._tasks: TaskGroup | None = None

@@ -29,6 +29,7 @@ from aura_contracts.errors import (
 from aura_contracts.ports import Clock
 from aura_contracts.ports.processes import ExitCause, ProcessSpec
 from aura_executors import _folder
+from aura_executors._cgroup import group_at
 from aura_executors._launch import FAILED, NO_DIRECTORY, NOT_FOUND, encode_order
 from aura_executors._reaping import LINUX, kill_carriers
 from aura_executors._spool import SEGMENT_SIZE, SpoolReader
@@ -51,6 +52,7 @@ class Settings:
     environment: dict[str, str]
     unacknowledged: int
     linger: float
+    control_groups: bool
     clock: Clock
     segment_size: int = SEGMENT_SIZE
 
@@ -131,7 +133,13 @@ def look(folder: Path, clock: Clock) -> State:
 def bury(running: dict[str, Any], records: int, clock: Clock) -> dict[str, Any]:
     """End what a killed supervisor has left behind, and return the exit record."""
     session, started = running["agent"]
+    group = group_at(running.get("control_group", ""), running["token"])
+    members = group.members() if group else []
+    if group:
+        group.kill()
     survivors = kill_carriers(running["token"], session=session, session_started=started)
+    if group:
+        group.remove()
     return {
         "token": running["token"],
         "cause": ExitCause.VANISHED.value,
@@ -139,7 +147,7 @@ def bury(running: dict[str, Any], records: int, clock: Clock) -> dict[str, Any]:
         "started_at": running["started_at"],
         "ended_at": int(clock().timestamp() * 1_000_000) * 1000,
         "records": records,
-        "survivors": len(survivors - {session}),
+        "survivors": len({*survivors, *members} - {session}),
     }
 
 
@@ -278,6 +286,7 @@ def _order(settings: Settings, spec: ProcessSpec) -> bytes:
         "unacknowledged": settings.unacknowledged,
         "segment_size": settings.segment_size,
         "linger": settings.linger,
+        "control_group": settings.control_groups,
     }
     return encode_order(content, spec.stdin)
 

@@ -24,6 +24,7 @@ import time
 from contextlib import suppress
 
 from aura_executors import _folder
+from aura_executors._cgroup import Group
 from aura_executors._control import (
     ACKNOWLEDGE,
     CLOSE_INPUT,
@@ -32,6 +33,7 @@ from aura_executors._control import (
     GONE,
     INTERRUPT,
     OUTPUT,
+    PAUSE_LIMITS,
     WANT,
     WRITE,
     numbered,
@@ -42,6 +44,7 @@ from aura_executors._ending import INTERRUPT as STEP_INTERRUPT
 from aura_executors._ending import TERMINATE as STEP_TERMINATE
 from aura_executors._ending import Ending
 from aura_executors._launch import Launched, Order
+from aura_executors._limits import Limit, Limits
 from aura_executors._piping import Answer, Input, Outputs
 from aura_executors._reaping import carriers, descendants, start_time
 from aura_executors._serving import Connection, Serving, listen
@@ -63,10 +66,21 @@ _MESSAGE_LIMIT = 500
 class Supervision:
     """One agent under supervision. Times are monotonic seconds, except where they are recorded."""
 
-    def __init__(self, folder: str, lock: int, order: Order, launched: Launched, wakeup: int, *, reaper: bool) -> None:
+    def __init__(
+        self,
+        folder: str,
+        lock: int,
+        order: Order,
+        launched: Launched,
+        wakeup: int,
+        *,
+        reaper: bool,
+        group: Group | None = None,
+    ) -> None:
         self._folder = folder
         self._lock = lock
         self._order = order
+        self._group = group
         self._agent = launched.pid
         self._agent_started = start_time(launched.pid) or ""
         self._reaper = reaper
@@ -76,11 +90,12 @@ class Supervision:
         self._spool = SpoolWriter(".", order.first_record, limit=order.unacknowledged, segment_size=order.segment_size)
         self._outputs = Outputs(launched.outputs, self._poll)
         self._input = Input(launched.stdin, self._poll)
-        self._ending = Ending(self._find, (order.after_interrupt, order.after_terminate))
+        kill_all = group.kill if group else None
+        self._ending = Ending(self._find, (order.after_interrupt, order.after_terminate), kill_all)
         self._serving = Serving(listen(order.socket), self._poll, self._handle, self.running())
         self._started_at = time.time_ns()
-        self._began = self._active = self._alone_since = time.monotonic()
-        self._checked_folder = self._began
+        self._alone_since = self._checked_folder = time.monotonic()
+        self._limits = Limits(order.timeout, order.idle_timeout, self._alone_since)
         self._visited = False
         self._status: int | None = None
         self._gone_since = 0.0
@@ -89,8 +104,6 @@ class Supervision:
         self._looked_for_rest = 0.0
         self._cause = "own"
         self._message = ""
-        self._asked_to_end: float | None = None
-        self._farewell: float | None = None
         self._written: set[bytes] = set()
         self._discarding = False
         self._paused = False
@@ -107,6 +120,7 @@ class Supervision:
             "supervisor": [me, start_time(me)],
             "agent": [self._agent, self._agent_started],
             "socket": self._order.socket,
+            "control_group": self._group.path if self._group else "",
             "first_record": self._order.first_record,
             "started_at": time.time_ns(),
         }
@@ -144,26 +158,16 @@ class Supervision:
         elif self._status is not None:
             deadlines += (self._gone_since + self._order.linger, self._looked_for_rest + _LOOK_FOR_REST)
         else:
-            deadlines += [deadline for deadline, _, _ in self._limits()]
+            deadlines += [deadline for deadline, _, _ in self._ahead()]
         return min(deadlines)
 
-    def _limits(self) -> list[tuple[float, str, str]]:
+    def _ahead(self) -> list[Limit]:
         """Return what the agent may run into: when, cause, message."""
-        order = self._order
-        limits = []
-        if self._asked_to_end is not None:
-            limits.append((self._asked_to_end, self._cause, self._message))
-        if self._farewell is not None:
-            limits.append((self._farewell, "farewell", "it had said that it was done, and did not go"))
-        if order.timeout is not None:
-            limits.append((self._began + order.timeout, "timeout", f"it ran for more than {order.timeout:g} s"))
-        if order.idle_timeout is not None and not self._paused:
-            message = f"it wrote nothing for {order.idle_timeout:g} s"
-            limits.append((self._active + order.idle_timeout, "idle_timeout", message))
+        limits = self._limits.ahead()
         if not self._serving.connected:
-            message = f"no worker was there for {order.grace:g} s"
-            grace = order.grace if self._visited else max(order.grace, _FIRST_VISIT)
-            limits.append((self._alone_since + grace, "abandoned", message))
+            grace = self._order.grace
+            message = f"no worker was there for {grace:g} s"
+            limits.append((self._alone_since + max(grace, 0 if self._visited else _FIRST_VISIT), "abandoned", message))
         return limits
 
     def _check(self, now: float) -> None:
@@ -181,7 +185,7 @@ class Supervision:
             if now >= self._gone_since + self._order.linger and (self._children or self._rest):
                 self._ending.take(STEP_TERMINATE, now, main_gone=True)
         else:
-            for deadline, cause, message in self._limits():
+            for deadline, cause, message in self._ahead():
                 if now >= deadline:
                     self._end(cause, message, now)
 
@@ -205,12 +209,15 @@ class Supervision:
 
     def _find(self) -> list[int]:
         """Return what is left of the agent and what it started."""
-        family = descendants(os.getpid()) if self._reaper else []
-        return sorted({*family, *(self._strays() if not self._reaper or not family else ())})
+        family = {*(descendants(os.getpid()) if self._reaper else ()), *self._members()}
+        return sorted(family if self._reaper and family else {*family, *self._strays()})
 
     def _strays(self) -> list[int]:
-        """Return what belongs to the agent by its token or its session."""
-        return carriers(self._order.token, session=0 if self._reaper else self._agent)
+        """Return what belongs to the agent by its token, its session or its group."""
+        return sorted({*carriers(self._order.token, session=0 if self._reaper else self._agent), *self._members()})
+
+    def _members(self) -> list[int]:
+        return self._group.members() if self._group else []
 
     def _reap(self, now: float) -> None:
         while True:
@@ -242,8 +249,7 @@ class Supervision:
         """End the agent from `due` on: it may have been asked in its own words, and go by itself until then."""
         if self._ending.begun:
             self._ending.take(self._ending.step + 1, now, main_gone=self._status is not None)
-        elif due > now and self._asked_to_end is None:
-            self._asked_to_end = due
+        elif due > now and self._limits.appoint(due, "interrupted", reason):
             if self._status is None and self._cause == "own":
                 self._cause, self._message = "interrupted", reason[:_MESSAGE_LIMIT]
         else:
@@ -253,7 +259,7 @@ class Supervision:
 
     def _read(self, now: float) -> None:
         for source, data in self._outputs.read(now):
-            self._active = now
+            self._limits.note_output(now)
             self._keep(source, data, now)
         self._update_pause(now)
         self._serving.tell_output(self._spool.last)
@@ -278,10 +284,8 @@ class Supervision:
         self._end("spool_failed", message, now)
 
     def _update_pause(self, now: float) -> None:
-        paused = self._spool.full and not self._discarding
-        if self._paused and not paused:
-            self._active = now
-        self._paused = paused
+        self._paused = self._spool.full and not self._discarding
+        self._limits.hold(now, held=self._paused)
 
     # --- The worker ---------------------------------------------------------------------------------------------------
 
@@ -303,8 +307,11 @@ class Supervision:
             self._interrupt(reason.decode(errors="replace"), now + wait / 1000, now)
             self._serving.send(connection, numbered(DONE, number))
         elif kind == FAREWELL:
-            if self._farewell is None:
-                self._farewell = now + split_number(rest)[0] / 1000
+            due = now + split_number(rest)[0] / 1000
+            self._limits.appoint(due, "farewell", "it had said that it was done, and did not go")
+            self._serving.send(connection, numbered(DONE, number))
+        elif kind == PAUSE_LIMITS:
+            self._limits.wait(now, waiting=split_number(rest)[0] != 0)
             self._serving.send(connection, numbered(DONE, number))
         else:
             raise ValueError(f"a frame of unknown kind {kind}")
@@ -340,6 +347,9 @@ class Supervision:
         if self._ending.given_up:
             left = ", ".join(str(pid) for pid in self._find())
             self._message = f"{self._message}; these processes could not be ended: {left}".lstrip("; ")
+        if self._group:
+            self._cpu = max(self._cpu, self._group.cpu_seconds())
+            self._group.remove()
         code = None if self._status is None else os.waitstatus_to_exitcode(self._status)
         return {
             "token": self._order.token,

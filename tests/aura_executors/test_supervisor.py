@@ -64,6 +64,7 @@ def order(*argv: str, **content: object) -> bytes:
         "unacknowledged": 1 << 20,
         "segment_size": 1 << 20,
         "linger": 0.2,
+        "control_group": True,
         **content,
     }
     return encode_order(fields, None)

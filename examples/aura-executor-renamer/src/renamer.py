@@ -127,8 +127,8 @@ class Work:
         call = str(self._calls)
         say("call", id=call, tool="rename", arguments=arguments)
         if self._ask:
-            lines = difflib.unified_diff(before.splitlines(True), after.splitlines(True), f"a/{path}", f"b/{path}")  # noqa: FBT003 - keepends
-            say("permission", id=f"p{call}", call=call, tool="rename", arguments=arguments, diff="".join(lines))
+            lines = difflib.unified_diff(before.split("\n"), after.split("\n"), f"a/{path}", f"b/{path}", lineterm="")
+            say("permission", id=f"p{call}", call=call, tool="rename", arguments=arguments, diff="\n".join(lines))
             answer = _read()
             if answer.get("stop"):
                 raise GaveUp("stopped", "it was asked to stop")

@@ -87,9 +87,16 @@ class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True):
     first_record: int = 1
     """The number of its first record of output, so that numbers go on over all processes of an execution."""
     timeout: float | None = None
-    """Seconds of wall-clock time; None: no limit."""
+    """Seconds of wall-clock time; None: no limit. Time in which its limits are paused counts not.
+
+    A limit is there for an agent that works for too long. How long a human takes to answer says nothing about that, and
+    an agent that is ended while somebody reads its question has worked for nothing.
+    """
     idle_timeout: float | None = None
-    """Seconds without output; None: no limit. Time in which it waits for its output to be acknowledged counts not."""
+    """Seconds without output; None: no limit.
+
+    Time in which it waits for its output to be acknowledged, or in which its limits are paused, counts not.
+    """
     grace: float = 30.0
     """Seconds for which it runs on when its worker is gone, before it is ended."""
     output_limit: int = OUTPUT_LIMIT
@@ -147,6 +154,14 @@ class RunningProcess(ABC):
     @abstractmethod
     async def farewell(self, seconds: float) -> None:
         """End it unless it goes by itself within that time: it has said that it is done. Again changes nothing."""
+
+    @abstractmethod
+    async def pause_limits(self, paused: bool) -> None:  # noqa: FBT001 - what it says
+        """Stop the clocks of `timeout` and `idle_timeout`, or let them run again: it waits for a human, not for itself.
+
+        Holds until somebody says otherwise, whoever is connected. The idle time begins anew afterwards. What was
+        appointed by `interrupt` and `farewell`, the grace period and the limit of the output are as ever.
+        """
 
     @abstractmethod
     async def wait(self) -> ProcessExit:

@@ -103,6 +103,8 @@ class Pump:
         self._understanding = understanding
         self._next = order.next_record
         self._writing = anyio.Lock()
+        self._timing = anyio.Lock()
+        self._paused: bool | None = None
 
     async def run(self) -> ProcessFinished:
         """Return how the process ended, once the engine has everything that it wrote.
@@ -131,6 +133,7 @@ class Pump:
 
         What was cancelled on its way is written again, under the key by which it arrives once.
         """
+        await self._keep_time()
         sends = self._understanding.sends
         async with self._writing:
             while sends:
@@ -142,6 +145,16 @@ class Pump:
                     sends.clear()
                     return
                 sends.popleft()
+
+    async def _keep_time(self) -> None:
+        """Have the limits in time of the agent stand still while it waits for an answer.
+
+        Those who wrote to it before may have said otherwise, and be gone: the first time it is said in any case.
+        """
+        async with self._timing:
+            while self._paused != (waiting := self._understanding.waiting):
+                await self._running.pause_limits(waiting)
+                self._paused = waiting
 
     def _finished(self, exit: ProcessExit) -> ProcessFinished:  # noqa: A002 - the word for it
         understanding = self._understanding
@@ -181,6 +194,8 @@ class Pump:
 
     def _attend(self, tasks: TaskGroup) -> None:
         """Have the agent told what it is to be told, beside its output: it may read only when it was read."""
+        if self._understanding.waiting != self._paused:
+            tasks.start_soon(self._keep_time)
         if self._understanding.sends:
             tasks.start_soon(self.write)
         if self._understanding.finished:

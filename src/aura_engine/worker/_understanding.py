@@ -12,7 +12,18 @@ from msgspec.structs import replace
 
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.output import Chunk, OutputSource
-from aura_contracts.ports.executors import Answer, AnyEntry, Conversation, Entry, ErrorReported, Finished, Send
+from aura_contracts.ports.executors import (
+    Answer,
+    AnyEntry,
+    Conversation,
+    Entry,
+    ErrorReported,
+    Finished,
+    PermissionRequested,
+    PermissionWithdrawn,
+    Send,
+    ToolFinished,
+)
 from aura_contracts.ports.processes import OutputBatch, ProcessExit
 from aura_worker_protocol.messages import Understood
 
@@ -50,6 +61,8 @@ class Understanding:
     _last: tuple[AnyEntry, ...] = ()
     _broken: str = ""
     _answered: set[str] = attrs.field(factory=set)
+    _asking: dict[str, str] = attrs.field(factory=dict)
+    """The call that each open question is about."""
     _interrupted: bool = False
     _ended: bool = False
 
@@ -74,6 +87,7 @@ class Understanding:
         """Tell what was decided about a question of the agent; the second time nothing comes of it."""
         if request_id not in self._answered:
             self._answered.add(request_id)
+            self._asking.pop(request_id, None)
             said = self._asked(partial(self._conversation.answer, request_id, answer))
             self._put_sends(_key("answer", request_id), said)
 
@@ -104,6 +118,11 @@ class Understanding:
         return replace(failure, stage=stage) if failure is not None and not failure.stage else failure
 
     @property
+    def waiting(self) -> bool:
+        """Whether the agent waits for somebody to answer a question."""
+        return bool(self._asking) and not self.finished and not self._ended
+
+    @property
     def blocked(self) -> str:
         """What the agent was not permitted to do."""
         return str(self._conversation.blocked)
@@ -116,9 +135,21 @@ class Understanding:
             return
         entries = _entries(said)
         self.finished = self.finished or any(isinstance(entry, Finished) for entry in entries)
+        self._note_questions(entries)
         if entries and number > self._recorded:
             self._understood[number] = entries
         self._put_sends(str(number), said)
+
+    def _note_questions(self, entries: Iterable[AnyEntry]) -> None:
+        """Note which questions are open: a call that came to its end was answered, by whomever and whenever that was."""
+        for entry in entries:
+            match entry:
+                case PermissionRequested() if entry.request_id not in self._answered:
+                    self._asking[entry.request_id] = entry.call_id
+                case PermissionWithdrawn():
+                    self._asking.pop(entry.request_id, None)
+                case ToolFinished() if self._asking:
+                    self._asking = {one: call for one, call in self._asking.items() if call not in ("", entry.call_id)}
 
     def _asked(self, ask: Callable[[], Iterable[T]]) -> Sequence[T | ErrorReported]:
         if self._broken:

@@ -37,7 +37,6 @@ class JsonLines(Conversation):
         self.errors = Tail()
         """The end of standard error."""
         self._lines = Lines()
-        self._overlong = 0
 
     @abstractmethod
     def understand(self, line: bytes) -> Iterable[Said] | None:
@@ -66,18 +65,17 @@ class JsonLines(Conversation):
 
     def _understood(self, lines: list[bytes]) -> list[Said]:
         said: list[Said] = []
+        understand = self.understand
         for line in lines:
+            if not line or line.isspace():
+                continue
             try:
-                meant = self.understand(line) if line and not line.isspace() else ()
+                if (meant := understand(line)) is not None:
+                    said += meant  # may be a generator, and raise only here
+                    continue
             except NOT_UNDERSTOOD:
-                meant = None
-            if meant is None:
-                self._count(said, line.decode("utf-8", "replace"))
-            elif meant:
-                said += meant
-        if self._lines.overlong > self._overlong:
-            self._overlong = self._lines.overlong
-            self._count(said, "a line that is too long")
+                pass
+            self._count(said, line.decode("utf-8", "replace"))
         return said
 
     def _count(self, said: list[Said], text: str) -> None:

@@ -3,23 +3,26 @@
 LINE_LIMIT = 16 * 1024 * 1024
 """Bytes of a line. Agents write whole files in one line; what is longer is no message of theirs."""
 
+TOO_LONG = b"a line that is too long"
+"""What stands in the place of such a line: no JSON, so that it is understood by nobody."""
+
 
 class Lines:
-    r"""Cuts bytes, in whatever pieces they come, into lines. Lines that are too long are left out and counted.
+    r"""Cuts bytes, in whatever pieces they come, into lines. Lines that are too long are counted and not kept.
 
-    >>> lines = Lines()
-    >>> lines.feed(b'{"a":'), lines.feed(b'1}\n\n{"b"')
-    ([], [b'{"a":1}', b''])
+    >>> lines = Lines(limit=8)
+    >>> lines.feed(b'{"a":'), lines.feed(b'1}\n\n{"b"'), lines.feed(b':"long"}\n[]')
+    ([], [b'{"a":1}', b''], [b'a line that is too long'])
     >>> lines.rest()
-    [b'{"b"']
+    [b'[]']
     """
 
     def __init__(self, limit: int = LINE_LIMIT) -> None:
         self.overlong = 0
-        """How many lines were left out."""
+        """How many lines were too long; `TOO_LONG` is returned in their place."""
         self._limit = limit
         self._begun = bytearray()
-        """The line that was begun; one array, however small the pieces in which it comes."""
+        """The line that was begun: one array, however small the pieces in which it comes."""
         self._skipping = False
 
     def feed(self, data: bytes) -> list[bytes]:
@@ -28,32 +31,27 @@ class Lines:
         last = lines.pop()
         if lines and (self._begun or self._skipping):
             self._keep(lines[0])
-            first = self.rest()
-            lines[:1] = first
+            lines[:1] = self.rest()
         if len(data) > self._limit:
-            lines = self._short(lines)
+            lines = [line if len(line) <= self._limit else self._left_out() for line in lines]
         if last:
             self._keep(last)
         return lines
 
     def rest(self) -> list[bytes]:
         """Return the line that was begun, if any; a next one begins."""
-        line = [bytes(self._begun)] if self._begun else []
-        self._begun = bytearray()
-        self._skipping = False
-        return line
+        line = self._left_out() if self._skipping else bytes(self._begun)
+        self._begun, self._skipping = bytearray(), False
+        return [line] if line else []
 
     def _keep(self, piece: bytes) -> None:
         if self._skipping:
             return
         if len(self._begun) + len(piece) > self._limit:
-            self._skipping = True
-            self.overlong += 1
-            self._begun = bytearray()
+            self._begun, self._skipping = bytearray(), True
         else:
             self._begun += piece
 
-    def _short(self, lines: list[bytes]) -> list[bytes]:
-        short = [line for line in lines if len(line) <= self._limit]
-        self.overlong += len(lines) - len(short)
-        return short
+    def _left_out(self) -> bytes:
+        self.overlong += 1
+        return TOO_LONG

@@ -18,8 +18,11 @@ def clipped(text: str, limit: int = TEXT_LIMIT) -> str:
     """
     if "\0" in text:
         text = text.replace("\0", "\ufffd")
-    if not text.isascii():  # a lone surrogate is no UTF-8
-        text = text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:  # a lone surrogate is no UTF-8
+            text = text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
     if len(text) <= limit:
         return text
     half = limit // 2

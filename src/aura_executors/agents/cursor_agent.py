@@ -254,12 +254,13 @@ class CursorConversation(JsonLines):
     def understand(self, line: bytes) -> list[Said]:
         said = _LINE.decode(line)
         if isinstance(said, _Thought):
-            return [*self._think(said)]
-        before = self._thoughts_told() if self._thoughts else ()
-        return [*before, *self._understood_line(said)]
+            return self._think(said)
+        entries = self._thoughts_told()
+        entries += self._called(said) if isinstance(said, _Call) else self._understood_line(said)
+        return entries
 
     def end(self, exit: ProcessExit) -> list[Entry]:  # noqa: A002 - the word for it
-        return [*super().end(exit), *self._thoughts_told()]
+        return [*super().end(exit), *(said for said in self._thoughts_told() if isinstance(said, Entry))]
 
     def judge(self, exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
         words = self.errors.text
@@ -271,7 +272,7 @@ class CursorConversation(JsonLines):
         return failure
 
     def _understood_line(
-        self, said: _System | _User | _Assistant | _Call | _Query | _Connection | _Retry | _Result
+        self, said: _System | _User | _Assistant | _Query | _Connection | _Retry | _Result
     ) -> Iterator[Entry]:
         match said:
             case _System():
@@ -281,8 +282,6 @@ class CursorConversation(JsonLines):
                 text = content if isinstance(content, str) else "".join(one.text for one in content)
                 if text:
                     yield Message(text=clipped(text))
-            case _Call():
-                yield from self._called(said)
             case _Query() if said.subtype == "request" and (plan := _plan(said.query)):
                 yield Message(text=clipped(plan))
             case _Connection() if said.subtype == "reconnecting":
@@ -300,18 +299,19 @@ class CursorConversation(JsonLines):
             self._session = system.session_id
             yield SessionStarted(session_id=clipped(system.session_id, 1_000), model=self._model)
 
-    def _think(self, thought: _Thought) -> Iterator[Entry]:
+    def _think(self, thought: _Thought) -> list[Said]:
         if thought.text and self._thought <= TEXT_LIMIT:  # what is beyond would be cut anyway
             self._thoughts.append(thought.text)
             self._thought += len(thought.text)
-        if thought.subtype == "completed":
-            yield from self._thoughts_told()
+        return self._thoughts_told() if thought.subtype == "completed" else []
 
-    def _thoughts_told(self) -> Iterator[Entry]:
-        if self._thoughts:
-            yield Thinking(text=clipped("".join(self._thoughts)))
-            self._thoughts.clear()
-            self._thought = 0
+    def _thoughts_told(self) -> list[Said]:
+        if not self._thoughts:
+            return []
+        thinking = Thinking(text=clipped("".join(self._thoughts)))
+        self._thoughts.clear()
+        self._thought = 0
+        return [thinking]
 
     def _called(self, call: _Call) -> Iterator[Entry]:
         name, tool = _tool(call.tool_call)

@@ -69,6 +69,7 @@ class StagedProcess(RunningProcess):
         self.first_record = spec.first_record
         self.keys: list[str] = []
         self.farewells: list[float] = []
+        self.pauses: list[bool] = []
         self.records: list[Chunk] = []
         self.acknowledged = spec.first_record - 1
         self.written = b""
@@ -133,6 +134,10 @@ class StagedProcess(RunningProcess):
     async def farewell(self, seconds: float) -> None:
         await anyio.lowlevel.checkpoint()
         self.farewells.append(seconds)
+
+    async def pause_limits(self, paused: bool) -> None:
+        await anyio.lowlevel.checkpoint()
+        self.pauses.append(paused)
 
     async def interrupt(self, reason: str = "", *, after: float = 0.0) -> None:
         await anyio.lowlevel.checkpoint()

@@ -227,7 +227,7 @@ class AcpConversation(JsonLines):
             return self._finish(Failure(FailureReason.AGENT_ERROR, "it named no session"))
         model = reply.models.currentModelId if reply.models else None
         chosen = [option.currentValue for option in reply.configOptions or () if option.category == "model"]
-        model = model or next((value for value in chosen if isinstance(value, str)), None)
+        model = self._options.model or model or next((value for value in chosen if isinstance(value, str)), None)
         started = SessionStarted(session_id=clipped(self._session_id, 500), model=clipped(model or "", 200))
         try:
             self._settings = [*self._wanted(reply)]
