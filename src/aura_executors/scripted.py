@@ -67,6 +67,8 @@ from aura_contracts.ports.processes import ExitCause, ProcessExit
 from aura_executors import _scripted_agent
 from aura_executors._options import read_options
 from aura_executors._scripted_agent import InvalidSteps, Step
+from aura_executors.agents._conversation import UNKNOWN_LIMIT
+from aura_executors.agents._texts import clipped
 
 LINE_LIMIT = 1_048_576
 """Bytes of a line that is looked at; a longer one is plain output."""
@@ -208,7 +210,7 @@ def _understood(line: bytes) -> Entry | None:
             return _DECODER.decode(line).aura
     except (msgspec.MsgspecError, RecursionError, UnicodeError, ValueError):
         pass
-    return Unknown(text=line.decode("utf-8", "replace").replace("\0", "\ufffd"))
+    return Unknown(text=clipped(line.decode("utf-8", "replace"), UNKNOWN_LIMIT))
 
 
 def _checked(given: dict[str, Any]) -> list[list[Step]]:

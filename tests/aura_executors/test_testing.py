@@ -9,7 +9,9 @@ BAD = '''
 import json
 import random
 import pytest
-from aura_contracts.ports.executors import Conversation, Executor, Launch, Message
+from aura_contracts.ports.executors import (
+    Capability, Conversation, Executor, Launch, Message, PermissionRequested, Send, ToolFinished
+)
 from aura_executors.testing.executor import ExecutorConformance
 
 class Loose(Conversation):
@@ -36,6 +38,48 @@ class TestBad(ExecutorConformance):
     def transcripts(self):
         return [b'{"a": 1}\\n{"b": 2}\\n']
 
+class Careless(Conversation):
+    """Keeps whatever has no end, says all of it, forgets early answers, and counts conversations."""
+    made = 0
+    def __init__(self):
+        self.line = b""
+        self.blocked = None
+        Careless.made += 1
+    def receive(self, source, data):
+        *lines, self.line = (self.line + data).split(b"\\n")
+        for line in lines:
+            try:
+                said = json.loads(line)["ask"]
+            except Exception:
+                continue
+            yield PermissionRequested(request_id=said, tool="t", fingerprint=str(Careless.made))
+    def answer(self, request_id, answer):
+        if request_id == "never-asked":
+            return [ToolFinished(call_id="")]
+        return [Send(b"yes")] if not self.line else ()
+    def interrupt(self):
+        return [Send(b"stop")]
+
+class Leaky(Executor):
+    name = "leaky"
+    capability = Capability(resume=True)
+    def launch(self, run):
+        if run.options:
+            raise __import__("aura_contracts.errors").errors.InvalidInput(field="options", reason=str(run.options))
+        return Launch(argv=("leaky", run.environment.get("OPENAI_API_KEY", "")))
+    def converse(self, run):
+        return Careless()
+    def availability(self, environment):
+        return Availability(available=True, executable=environment["PATH"])
+
+class TestLeaky(ExecutorConformance):
+    @pytest.fixture
+    def executor(self):
+        return Leaky()
+    @pytest.fixture
+    def transcripts(self):
+        return [b'{"ask": "1"}\\n{"ask": "2"}\\n']
+
 class TestUnfinished(ExecutorConformance):
     pass
 '''
@@ -57,5 +101,11 @@ def test_a_bad_executor_is_found_out(tmp_path: Path):
         "test_two_conversations_know_nothing_of_one_another",
         "test_every_end_is_judged",
         "test_what_aura_ended_has_failed",
+        "test_told_the_same_again_it_says_the_same",
+        "test_an_answer_that_comes_before_its_question_is_kept_for_it",
+        "test_what_it_asks_for_can_be_answered",
+        "test_what_it_says_is_bounded_and_can_be_stored",
     }
+    leaks = set(re.findall(r"FAILED test_bad.py::TestLeaky::(\w+)", done.stdout))
+    assert leaks == {"x"}
     assert "the fixture `executor` returns the executor to be tested" in done.stdout

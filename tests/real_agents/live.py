@@ -18,7 +18,7 @@ from aura_contracts.execution import ActionLogged, Usage
 from aura_contracts.failures import FailureReason
 from aura_engine import open_engine
 from scripted_model import ModelUrl, scripted_model
-from sites import PATIENCE, Site, children_of, made_site, wait
+from sites import PATIENCE, Site, children_of, made_site
 
 PROMPT = "Create the file hello.txt with one line: hello."
 FEEDBACK = "Follow-up: now create second.txt as well."
@@ -27,6 +27,9 @@ WRITE = {"write": {"path": "hello.txt", "content": "hello\n"}}
 APPEND = {"shell": "echo hello >> hello.txt"}
 """Shows in the file how often it was done."""
 DONE = {"text": "Done: hello.txt is there."}
+
+LONG = 180.0
+"""Seconds that a run may take: some agents repeat what a service turns down for a minute."""
 
 _KEPT = ("PATH", "LANG", "LC_", "TMPDIR", "TERM", "PYTHON", "COVERAGE", "GIT_CONFIG_")
 """How the names of variables begin that agents get from who runs the tests: none of their own settings or keys."""
@@ -58,14 +61,14 @@ class RealAgent:
     """Options with which it asks before it uses the shell; None: it never asks."""
     lacking: dict[str, Any] | None = None
     """Options with which it may not write, and does not ask."""
+    wanting: dict[str, Any] = attrs.field(factory=lambda: WRITE)
+    """What it tries to do then."""
     usage: Usage = attrs.field(factory=lambda: Usage(input_tokens=22, output_tokens=14))
     """Of two answers, as far as it reports it."""
     counts_on: bool = True
     """It tells what it consumed also of a session that it goes on with."""
     cut: FailureReason | None = FailureReason.AGENT_ERROR
     """Why it fails when the connection breaks in mid-answer; None: it takes what has come for the whole answer."""
-    patient: bool = False
-    """It repeats requests that the service turns down for more than a minute."""
 
     def __str__(self) -> str:
         return self.name
@@ -176,7 +179,6 @@ COPILOT = RealAgent(
     free={"yolo": True},
     lacking={},
     usage=Usage(),
-    patient=True,
 )
 GEMINI = RealAgent(
     name="gemini",
@@ -185,8 +187,25 @@ GEMINI = RealAgent(
     setup=_set_up_gemini,
     free={"yolo": True, "model": "gemini-2.5-flash"},
     lacking={"model": "gemini-2.5-flash"},
+    wanting={"tool": {"name": "write_file", "args": {"file_path": "hello.txt", "content": "hello\n"}}},
 )
-AGENTS = (CODEX, CODEX_EXEC, CLAUDE, COPILOT, GEMINI)
+CLAUDE_ACP = RealAgent(
+    name="claude-agent-acp",
+    executor="acp",
+    program="claude-agent-acp",
+    setup=_set_up_claude,
+    free={"agent": "claude-agent-acp", "mode": "bypassPermissions"},
+    asking={"agent": "claude-agent-acp", "mode": "default"},
+    cut=None,
+)
+COPILOT_ACP = attrs.evolve(COPILOT, name="copilot-acp", executor="acp", asking={"agent": "copilot"})
+GEMINI_ACP = attrs.evolve(
+    GEMINI, name="gemini-acp", executor="acp", asking={"agent": "gemini", "model": "gemini-2.5-flash"}
+)
+
+AGENTS = (CODEX, CODEX_EXEC, CLAUDE, COPILOT, GEMINI, CLAUDE_ACP)
+ASKING = (CODEX, CLAUDE, CLAUDE_ACP, COPILOT_ACP, GEMINI_ACP)
+LACKING = (CLAUDE, COPILOT, GEMINI)
 
 
 # --- Sites ------------------------------------------------------------------------------------------------------------
@@ -234,7 +253,7 @@ class LiveSite(Site):
 
     def end(self, process):
         """Wait until a run has ended and none of its processes is left; return its exit code."""
-        code = wait(process)
+        code = process.wait(LONG)
         anyio.run(self.is_quiet)
         return code
 

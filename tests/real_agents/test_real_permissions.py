@@ -5,23 +5,20 @@ import os
 import signal
 
 import pytest
-from live import AGENTS, APPEND, DONE, WRITE, live_site
+from live import APPEND, ASKING, DONE, LACKING, live_site
 
 from aura_contracts.failures import FailureReason
 from repositories import content
-from sites import wait
 
 pytestmark = pytest.mark.real_agents
 
-ASKING = [agent for agent in AGENTS if agent.asking is not None]
-LACKING = [agent for agent in AGENTS if agent.lacking is not None]
-TURNS = [{"steps": [APPEND, DONE]}]
+TURNS = [{"match": "did not permit", "steps": [{"text": "Then I leave it."}]}, {"steps": [APPEND, DONE]}]
 WITH_AURA = ("aura", "aura+agent", "aura+supervisor+agent")
 
 
 @pytest.fixture
 def site(installed, agent, tmp_path):
-    with live_site(tmp_path, agent, TURNS, agent.asking) as made:
+    with live_site(tmp_path, agent, TURNS, agent.asking, ("--approval", "auto")) as made:
         yield made
 
 
@@ -46,11 +43,12 @@ def check_granted(site):
     story = site.story()
     (question,) = story.of("approval.requested")
     assert "hello.txt" in json.dumps(question.tool_call.arguments)
-    assert len(story.of("approval.granted")) == 1
+    assert len(story.of("approval.approved")) == 1
     assert len({event.result["approval_id"] for event in story.entries("permission_requested")}) == 1
     assert content(site.repository, "main", "hello.txt") == "hello", "once"
     assert story.said[-1] == DONE["text"]
-    assert story.ends == ["execution.completed", "task.completed"]
+    assert story.ends[-2:] == ["execution.completed", "task.completed"]
+    assert {event.failure.reason for event in story.of("execution.failed")} <= {FailureReason.WORKER_LOST}
     assert story.entries("unknown") == []
     return story
 
@@ -96,6 +94,7 @@ def test_a_question_survives_and_is_answered_afterwards(agent, site, who):
     kill(site, process, who)
     if "aura" in who:
         process = site.run()
+        site.hears(lambda: "going on with task" in site.said)
     if who != "aura":
         assert asked(site, number=2) == approval, "the same call is the same question"
     site.aura("approval", "approve", approval)
@@ -110,15 +109,13 @@ def test_an_answer_that_is_given_meanwhile_is_not_asked_for_again(agent, site, w
     approval = asked(site)
     kill(site, process, who)
     site.decide_only(approval)
-    process = site.run()
-    assert wait(process) == 0, site.said
-    assert site.end(process) == 0
+    assert site.end(site.run()) == 0, site.said
     check_granted(site)
 
 
 @pytest.mark.parametrize("agent", LACKING, ids=str)
 def test_one_that_may_not_write_and_does_not_ask_has_failed(installed, agent, tmp_path):
-    with live_site(tmp_path, agent, [{"steps": [WRITE, DONE]}], agent.lacking) as site:
+    with live_site(tmp_path, agent, [{"steps": [agent.wanting, DONE]}], agent.lacking) as site:
         assert site.end(site.run()) == 1, site.said
         story = site.story()
     assert story.failure.reason is FailureReason.PERMISSION_DENIED

@@ -24,8 +24,8 @@ END = ["message", "usage", "finished"]
 EXPECTED: dict[str, tuple[list[str], FailureReason | None, str]] = {
     "freely": (["session_started", *EDIT, *EDIT, *END], None, ""),
     "allowed": (["session_started", *ASKED, *ASKED, *END], None, ""),
-    "denied": (["session_started", *DENIED, *ASKED, *END], None, "./notes.txt"),
-    "nothing_allowed": (["session_started", *DENIED, *DENIED, *END], None, "./notes.txt, ./src/api.py"),
+    "denied": (["session_started", *DENIED, *ASKED, *END], None, "notes.txt"),
+    "nothing_allowed": (["session_started", *DENIED, *DENIED, *END], None, "notes.txt, src/api.py"),
     "undone": (["session_started", *EDIT, *EDIT, *END], None, ""),
     "not_resumed": (["finished"], FailureReason.SESSION_LOST, ""),
     "refused": (["session_started", "finished"], FailureReason.REFUSED, ""),
@@ -71,7 +71,7 @@ def test_a_permission_is_known_again_and_the_answer_gets_to_the_agent() -> None:
     conversation = conversation_of("allowed")
     said = list(conversation.receive(OutputSource.STDOUT, captured("allowed")))
     asked = next(one for one in said if isinstance(one, PermissionRequested))
-    assert asked.fingerprint == fingerprint_of("rename", {"new": "load", "old": "fetch", "path": "./notes.txt"})
+    assert asked.fingerprint == fingerprint_of("rename", {"new": "load", "old": "fetch", "path": "notes.txt"})
     assert asked.diff is not None
     assert "-fetch: gets" in asked.diff
     assert [*conversation.answer(asked.request_id, Answer(granted=False, feedback="not now"))] == [

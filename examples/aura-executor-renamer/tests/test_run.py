@@ -7,7 +7,9 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
-from aura_contracts.approval import Approval
+from aura_contracts.approval import Approval, ApprovalKind
+from aura_contracts.failures import FailureReason
+from aura_contracts.task import Task, TaskStatus
 from aura_engine import BlockingEngine, open_engine_sync
 
 from aura_executor_renamer import RenamerExecutor
@@ -38,12 +40,29 @@ def engine(tmp_path: Path) -> Iterator[BlockingEngine]:
         yield opened
 
 
-def asked(engine: BlockingEngine, task_id: str) -> Approval:
-    """Return the question of the agent that waits for an answer."""
-    for _ in engine.follow(task_id):
-        if waiting := engine.approvals.pending(task_id):
-            return waiting[0]
-    raise AssertionError("the task ended without a question")
+class Human:
+    """Answers what the agent asks, and what AURA asks about its work."""
+
+    def __init__(self, engine: BlockingEngine, task: Task) -> None:
+        self._engine, self._task = engine, task
+
+    def question(self, kind: ApprovalKind) -> Approval:
+        """Wait for the next question, and return it."""
+        for _ in self._engine.follow(self._task.id):
+            if waiting := self._engine.approvals.pending(self._task.id):
+                assert [approval.kind for approval in waiting] == [kind]
+                return waiting[0]
+        raise AssertionError("nothing was asked")
+
+    def permits(self, *paths: str) -> None:
+        for path in paths:
+            question = self.question(ApprovalKind.TOOL_CALL)
+            assert question.tool_call is not None
+            assert question.tool_call.arguments["path"] == path
+            self._engine.approvals.approve(question.id)
+
+    def end(self) -> Task:
+        return self._engine.settled(self._task.id)
 
 
 def test_aura_finds_it() -> None:
@@ -56,12 +75,38 @@ def test_its_agent_is_found_and_says_its_version() -> None:
     assert (availability.available, availability.version) == (True, "1.0"), availability.reason
 
 
-def test_it_asks_renames_and_takes_it_back_in_the_same_session(engine: BlockingEngine, repository: Path) -> None:
-    task = engine.run(
-        "Rename fetch to load", executor="renamer", repositories=[str(repository)], approval="diff", options={}
-    )
-    for path in ("./api.py", "./use.py"):
-        question = asked(engine, task.id)
-        assert path in question.proposed_solution
-        engine.approvals.approve(question.id)
-    print(engine.settled(task.id))
+def test_it_asks_renames_and_goes_on_in_its_session(engine: BlockingEngine, repository: Path) -> None:
+    task = engine.run("Rename fetch to load", executor="renamer", repositories=[str(repository)])
+    human = Human(engine, task)
+    human.permits("api.py", "use.py")
+    review = human.question(ApprovalKind.CHANGES)
+    assert "2 files changed, +2 -2" in review.proposed_solution
+    session = engine.view(task.id).execution.session_id
+
+    engine.approvals.reject(review.id, "Undo that. Rename api to net instead.")
+    human.permits("api.py", "use.py", "use.py")
+    assert engine.view(task.id).execution.session_id == session
+    engine.approvals.approve(human.question(ApprovalKind.CHANGES).id)
+
+    assert human.end().status is TaskStatus.COMPLETED
+    assert (repository / "use.py").read_text() == "from net import fetch\n"
+    assert (repository / "api.py").read_text() == "def fetch():\n    return 1\n"
+    assert engine.view(task.id).execution.usage.output_tokens == 5
+
+
+def test_an_agent_that_may_do_nothing_has_failed(engine: BlockingEngine, repository: Path) -> None:
+    options = {"only": "api.py"}
+    task = engine.run("Rename fetch to load", executor="renamer", options=options, repositories=[str(repository)])
+    human = Human(engine, task)
+    engine.approvals.reject(human.question(ApprovalKind.TOOL_CALL).id, "Not this file.")
+    ended = human.end()
+    assert ended.failure is not None
+    assert ended.failure.reason is FailureReason.PERMISSION_DENIED
+    assert "api.py" in ended.failure.message
+
+
+def test_an_agent_that_refuses_says_why(engine: BlockingEngine, repository: Path) -> None:
+    task = engine.run("Make it faster", executor="renamer", repositories=[str(repository)])
+    ended = engine.settled(task.id)
+    assert ended.failure is not None
+    assert (ended.failure.reason, ended.failure.message[:21]) == (FailureReason.REFUSED, "I only rename words: ")

@@ -141,7 +141,7 @@ class Understanding:
         self._put_sends(str(number), said)
 
     def _note_questions(self, entries: Iterable[AnyEntry]) -> None:
-        """Note which questions are open: a call that came to its end was answered, by whomever and whenever that was."""
+        """Note which questions are open; one whose call came to its end was answered, whenever that was."""
         for entry in entries:
             match entry:
                 case PermissionRequested() if entry.request_id not in self._answered:

@@ -1,12 +1,19 @@
-"""What the commands of agents have in common: options that every adapter has, and how the command is put together."""
+"""What the commands of agents have in common: options that every adapter has, and how the command is put together.
 
-from collections.abc import Mapping, Sequence
+The same thing has the same name in all of them: `yolo`, `allow_tools`, `deny_tools`, `reasoning_effort`, `add_dirs`,
+`append_system_prompt`, `autonomy`, `trust`. An agent's own word is kept where its values are its own, too
+(`permission_mode`, `approval_mode`, `approval_policy`, `sandbox`, `mode`).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 
 from aura_contracts.environment import require_no_secrets
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun
+from aura_executors._options import read_options
 from aura_executors.agents._finding import Program
 
 ARGUMENT_LIMIT = 131_071
@@ -32,9 +39,49 @@ class AgentOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Run it through ``npx``, in the version that AURA was tested with, if it is not on PATH."""
 
 
+class ActingOptions(AgentOptions, frozen=True, kw_only=True):
+    """What every agent can be set to that changes files and runs commands: whether anybody is asked."""
+
+    yolo: bool = False
+    """It may do everything, and asks for nothing."""
+    allow_all_tools: bool = False
+    """The same as `yolo`."""
+
+    @property
+    def free(self) -> bool:
+        """Whether it may do everything."""
+        return self.yolo or self.allow_all_tools
+
+
+Options = TypeVar("Options", bound=AgentOptions)
+
+_MAY_BE_EMPTY = frozenset({"params", "append_prompt"})
+"""Options in which an empty text means something, or nothing at all."""
+
+
+def agent_options(name: str, run: AgentRun, kind: type[Options], *, forks: bool = False) -> Options:
+    """Return the options of `run` as the struct of the executor `name`; `forks` says whether its agent can.
+
+    Raises `InvalidInput` for options that it does not have, or that no system would take, and for a fork that cannot be.
+    """
+    options = read_options(name, run.options, kind)
+    require_clean(options)
+    if run.fork and not forks:
+        reason = f"{name} cannot go on with a copy of a session"
+        raise InvalidInput(field="fork", reason=reason, remedy="resume the session, or begin a new one")
+    if run.fork and run.session_id is None:
+        raise InvalidInput(field="fork", reason="there is no session to fork", remedy="name the session")
+    return options
+
+
 def prompt_of(run: AgentRun, options: AgentOptions) -> str:
     """Return the whole prompt."""
     return "\n\n".join(part for part in (run.prompt, options.append_prompt) if part)
+
+
+def prompt_bytes(run: AgentRun, options: AgentOptions) -> bytes:
+    """Return the whole prompt as it goes to standard input: a lone surrogate becomes a question mark."""
+    return prompt_of(run, options).encode("utf-8", "replace")
 
 
 def require_argument(prompt: str, agent: str) -> str:
@@ -54,16 +101,32 @@ def require_clean(options: AgentOptions) -> None:
     if options.executable is not None and options.base_command is not None:
         reason = "it says the same as option executable, another way"
         raise InvalidInput(field="option base_command", reason=reason, remedy="give one of them")
-    for field in ("model", "executable", "base_command"):
-        if (text := getattr(options, field)) is not None and not text.strip():
-            raise InvalidInput(field=f"option {field}", reason="is empty", remedy="leave it out")
     for name in options.env:
-        if not name or "=" in name or "\0" in name:
-            raise InvalidInput(field="option env", reason=f"{name!r} is no name for a variable")
-    texts = [*options.params, *options.env.values(), options.append_prompt]
-    texts += [text for text in (options.model, options.executable, options.base_command) if text]
-    if any("\0" in text for text in texts):
-        raise InvalidInput(field="options", reason="one holds a NUL character", remedy="remove the character")
+        if not name or "=" in name or "\0" in name + options.env[name]:
+            reason = f"{name!r} is no name for a variable, or its value holds a NUL character"
+            raise InvalidInput(field="option env", reason=reason)
+    for field in msgspec.structs.fields(options):
+        value = getattr(options, field.name)
+        texts = [] if value is None or value == field.default else [*_texts(value)]
+        if any("\0" in text for text in texts):
+            raise InvalidInput(field=f"option {field.name}", reason="holds a NUL character", remedy="remove it")
+        if field.name not in _MAY_BE_EMPTY and not all(map(str.strip, texts)):
+            raise InvalidInput(field=f"option {field.name}", reason="is empty", remedy="leave it out")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield a text, or those in a list; what is in tables is the agent's affair."""
+    values = value if isinstance(value, tuple) else (value,)
+    return (text for text in values if isinstance(text, str))
+
+
+def require_one_mind(options: ActingOptions, *names: str) -> None:
+    """Refuse `yolo` beside another option that says what is asked for. Raises `InvalidInput`."""
+    for name in names:
+        if options.free and getattr(options, name):
+            switch = "yolo" if options.yolo else "allow_all_tools"
+            reason = f"it says what option {name} says too"
+            raise InvalidInput(field=f"option {switch}", reason=reason, remedy="give one of them")
 
 
 def program_of(program: Program, options: AgentOptions, environment: Mapping[str, str]) -> tuple[str, ...]:

@@ -11,22 +11,23 @@ _STATUS = re.compile(
     re.IGNORECASE,
 )
 
+_DIGITS = re.compile(r"[45][0-9]{2}")
+"""Without them there is no status; a quick look."""
+
 _WORDS = (
     (
         FailureReason.RATE_LIMITED,
-        re.compile(
-            r"rate.?limit|too many requests|quota|usage limit|resource.?exhausted|overloaded|throttl", re.IGNORECASE
-        ),
+        re.compile(r"rate.?limit|too many requests|quota|usage limit|resource.?exhausted|overloaded|throttl"),
     ),
     (
         FailureReason.AUTHENTICATION,
         re.compile(
             r"unauthori[sz]ed|authenticat|invalid (?:x-)?api.?key|not logged in|/?login\b|permission_denied|forbidden"
-            r"|credential|api.?key (?:is )?(?:not|missing|invalid)",
-            re.IGNORECASE,
+            r"|credential|api.?key (?:is )?(?:not|missing|invalid)"
         ),
     ),
 )
+"""In small letters."""
 
 
 def reason_of_status(status: int) -> FailureReason:
@@ -50,9 +51,10 @@ def failure_from(message: str, status: int | None = None) -> Failure:
     >>> failure_from("exceeded retry limit, last status: 429 Too Many Requests").reason.value
     'RateLimited'
     """
-    if status is None and (found := _STATUS.search(message)):
+    if status is None and _DIGITS.search(message) and (found := _STATUS.search(message)):
         status = int(found["status"])
     reason = FailureReason.AGENT_ERROR if status is None else reason_of_status(status)
     if status is None or (status < 500 and reason is FailureReason.AGENT_ERROR):
-        reason = next((known for known, words in _WORDS if words.search(message)), reason)
+        small = message.lower()
+        reason = next((known for known, words in _WORDS if words.search(small)), reason)
     return Failure(reason, clipped(message, MESSAGE_LIMIT))

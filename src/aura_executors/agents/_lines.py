@@ -29,14 +29,15 @@ class Lines:
         """Return the lines that are complete now, without their ends."""
         lines = data.split(b"\n")
         last = lines.pop()
+        first = []
         if lines and (self._begun or self._skipping):
-            self._keep(lines[0])
-            lines[:1] = self.rest()
+            self._keep(lines.pop(0))
+            first = self.rest()
         if len(data) > self._limit:
             lines = [line if len(line) <= self._limit else self._left_out() for line in lines]
         if last:
             self._keep(last)
-        return lines
+        return first + lines if first else lines
 
     def rest(self) -> list[bytes]:
         """Return the line that was begun, if any; a next one begins."""

@@ -5,4 +5,4 @@ from aura_executors.testing.executor import ExecutorConformance
 
 import pytest
 
-pytest.register_assert_rewrite("aura_executors.testing.executor")
+pytest.register_assert_rewrite("aura_executors.testing._material", "aura_executors.testing.executor")

@@ -8,15 +8,16 @@ An executor proves itself with one small class in its own tests:
             return Cowsay()
 
 Where it needs options, or takes no session, the fixture `runs` says which runs it accepts. Give `transcripts`, what its
-agent really writes to standard output, and what is understood of them is tested too. No agent is started.
+agent really writes to standard output when it runs the first of them, and what is understood of them is tested too: the
+same entries however they are cut, with answers that come in time or before their questions, and with every text in them
+replaced by a huge one. No agent is started.
 """
 
-import json
 import os
 import random
 import re
-from collections.abc import Iterable, Sequence
-from itertools import pairwise
+import tracemalloc
+from collections.abc import Sequence
 
 import attrs
 import msgspec
@@ -28,84 +29,44 @@ from aura_contracts.errors import InvalidInput
 from aura_contracts.failures import Failure
 from aura_contracts.output import OutputSource
 from aura_contracts.ports.executors import (
+    TEXT_LIMIT,
     AgentRun,
     Answer,
     AnyEntry,
     Availability,
     Capability,
-    Conversation,
     Entry,
     Executor,
     Launch,
+    PermissionRequested,
     Send,
     SessionStarted,
 )
-from aura_contracts.ports.processes import ExitCause, ProcessExit
-
-SOURCES = (OutputSource.STDOUT, OutputSource.STDERR)
-
-EXITS = tuple(
-    ProcessExit(token="t", cause=cause, exit_code=code, signal=signal, message=message)  # noqa: S106 - no password
-    for cause in ExitCause
-    for code, signal in ((0, None), (1, None), (255, None), (None, 9), (None, 15), (None, None))
-    for message in ("", "the reason")
+from aura_contracts.ports.processes import ExitCause
+from aura_executors.testing._material import (
+    EXITS,
+    GARBAGE,
+    GOOD_EXIT,
+    SOURCES,
+    answered,
+    jsonlike,
+    pieces,
+    spoilings,
+    texts_in,
+    understood,
 )
-"""Every way to end: all causes, with every kind of exit code and signal."""
 
-GOOD_EXIT = ProcessExit(token="t", cause=ExitCause.OWN, exit_code=0)  # noqa: S106 - no password
+__all__ = ["GARBAGE", "GOOD_EXIT", "ExecutorConformance", "pieces", "understood"]
 
-GARBAGE = (
-    b"",
-    b"\n",
-    b"\r\n\r\n",
-    b"\0\0\0\n",
-    b"\xff\xfe\x00\n",
-    b"{}\n",
-    b"[]\n",
-    b"null\n",
-    b'{"type"\n',
-    b'{"type":null}\n',
-    b'{"type":"message","text":5}\n',
-    b'{"id":"\\ud800\\u0000"}\n',
-    b'{"n":' + b"9" * 5000 + b"}\n",
-    b"[" * 100_000 + b"\n",
-    b'{"a":' * 20_000 + b"1" + b"}" * 20_000 + b"\n",
-    b"x" * 3_000_000,
-    b"data: {\n\n",
-    b"\x1b[2J\x1b[31mred\n",
-)
-"""What no agent should write, and some will."""
+PIECE = 1 << 20
+ENDLESS = 64 * PIECE
+MEMORY_LIMIT = 48 * PIECE
+"""Bytes: a line that has no end, the pieces it comes in, and what a conversation may take to go on waiting for it."""
+
+CUT_NOTE = 200
+"""Characters for saying that a text was cut."""
 
 PATIENT = settings(deadline=None, max_examples=50)
-
-
-def understood(
-    conversation: Conversation, written: Iterable[tuple[OutputSource, bytes]]
-) -> tuple[list[Entry], bytes, Failure | None]:
-    """Return the entries, the bytes to send, and the judgement, when the agent writes this and ends well."""
-    items: list[Entry | Send] = []
-    for source, data in written:
-        items += conversation.receive(source, data)
-    items += conversation.end(GOOD_EXIT)
-    for item in items:
-        assert isinstance(item, Entry | Send), f"{item!r} is neither an entry nor something to send"
-    entries = [item for item in items if isinstance(item, Entry)]
-    return entries, b"".join(item.data for item in items if isinstance(item, Send)), conversation.judge(GOOD_EXIT)
-
-
-def pieces(data: bytes, cuts: Iterable[int]) -> list[tuple[OutputSource, bytes]]:
-    """Return `data` as standard output, cut at these places."""
-    places = [0, *sorted({cut % (len(data) + 1) for cut in cuts}), len(data)]
-    return [(OutputSource.STDOUT, data[start:end]) for start, end in pairwise(places)]
-
-
-def jsonlike() -> st.SearchStrategy[bytes]:
-    """Return lines that look as if they meant something."""
-    names = st.sampled_from(["type", "aura", "id", "method", "params", "result", "session_id", "message", "text"])
-    leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
-    values = st.recursive(leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3))
-    lines = st.dictionaries(names, values, max_size=4).map(lambda value: json.dumps(value).encode() + b"\n")
-    return st.lists(lines | st.binary(max_size=20), max_size=6).map(b"".join)
 
 
 @pytest.mark.aura_conformance
@@ -143,6 +104,11 @@ class ExecutorConformance:
         assert isinstance(availability, Availability)
         assert availability.available or availability.reason, "say what is missing"
 
+    def test_it_can_be_asked_for_where_there_is_nothing(self, executor: Executor) -> None:
+        availability = executor.availability({})
+        assert isinstance(availability, Availability)
+        assert availability.available or availability.reason, "say what is missing"
+
     # --- How it starts its agent
 
     def test_its_command_can_be_started(self, executor: Executor, runs: Sequence[AgentRun]) -> None:
@@ -175,6 +141,23 @@ class ExecutorConformance:
         for prompt in ("", " ", "--help", "-", "a\nb\n", "äöü \U0001f600", "$HOME `id` $(id)", '"\\'):
             for run in runs:
                 assert executor.launch(attrs.evolve(run, prompt=prompt)).argv
+
+    def test_secrets_are_not_shown_to_everybody_on_the_machine(
+        self, executor: Executor, runs: Sequence[AgentRun]
+    ) -> None:
+        """Arguments are: every user may list them."""
+        names = ("ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GITHUB_TOKEN", "OPENAI_API_KEY", "AURA_TOKEN")
+        for run in runs:
+            secrets = {name: f"the-secret-{name}" for name in names}
+            argv = executor.launch(attrs.evolve(run, environment={**run.environment, **secrets})).argv
+            assert not any("the-secret-" in argument for argument in argv)
+
+    def test_a_copy_of_a_session_is_refused_by_who_cannot_make_one(
+        self, executor: Executor, runs: Sequence[AgentRun]
+    ) -> None:
+        for run in runs if executor.capability.resume and not executor.capability.fork else ():
+            with pytest.raises(InvalidInput, match="fork"):
+                executor.launch(attrs.evolve(run, session_id=run.session_id or "a-session", fork=True))
 
     # --- How it understands its agent
 
@@ -243,12 +226,95 @@ class ExecutorConformance:
             before = b"".join(item.data for item in first if isinstance(item, Send))
             assert ([*begun, *entries], before + sent, failure) == alone
 
+    def test_told_the_same_again_it_says_the_same(
+        self, executor: Executor, runs: Sequence[AgentRun], transcripts: Sequence[bytes]
+    ) -> None:
+        """A worker that was restarted tells a new conversation all over what the agent wrote and what was answered."""
+        for data in transcripts:
+            for granted in (True, False):
+                first = answered(executor.converse(runs[0]), data, Answer(granted=granted, feedback="so it is"))
+                assert answered(executor.converse(runs[0]), data, Answer(granted=granted, feedback="so it is")) == first
+
+    def test_what_it_says_is_bounded_and_can_be_stored(
+        self, executor: Executor, runs: Sequence[AgentRun], transcripts: Sequence[bytes]
+    ) -> None:
+        """Each text of a transcript in turn, some of them at most, is made huge, or what no log can store."""
+        for data in (*transcripts, *GARBAGE):
+            for spoilt in spoilings(data):
+                conversation = executor.converse(runs[0])
+                entries, _, failure = understood(conversation, [(OutputSource.STDOUT, spoilt)])
+                for text in texts_in([entries, conversation.blocked, failure]):
+                    assert len(text) <= TEXT_LIMIT + CUT_NOTE, f"a text of {len(text)} characters: {text[:100]}"
+                    assert "\0" not in text, f"a NUL, which no log can store: {text[:100]!r}"
+
+    def test_a_line_without_an_end_does_not_fill_the_memory(self, executor: Executor, runs: Sequence[AgentRun]) -> None:
+        for source in SOURCES:
+            conversation = executor.converse(runs[0])
+            tracemalloc.start()
+            try:
+                for number in range(ENDLESS // PIECE):
+                    for _ in conversation.receive(source, b"%c" % (97 + number % 26) * PIECE):
+                        pass
+                _, peak = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
+            assert peak < MEMORY_LIMIT, f"it keeps {peak} bytes of {ENDLESS} on {source}"
+
+    def test_what_it_is_not_permitted_to_do_is_a_text(
+        self, executor: Executor, runs: Sequence[AgentRun], transcripts: Sequence[bytes]
+    ) -> None:
+        for data in (b"", *transcripts):
+            conversation = executor.converse(runs[0])
+            understood(conversation, [(OutputSource.STDOUT, data)])
+            assert isinstance(conversation.blocked, str)
+
+    # --- How it talks to its agent
+
     def test_an_answer_that_nobody_waits_for_is_no_error(self, executor: Executor, runs: Sequence[AgentRun]) -> None:
         """A worker that was restarted answers a question that its conversation has not seen."""
         for run in runs:
             for answer in (Answer(granted=True), Answer(granted=False, feedback='no "way"\n\u2028')):
                 items = list(executor.converse(run).answer("never-asked", answer))
-                assert all(isinstance(item, Entry | Send) for item in items)
+                assert all(isinstance(item, Send) for item in items), "an answer is something to send, and no entry"
+
+    def test_an_answer_that_comes_before_its_question_is_kept_for_it(
+        self, executor: Executor, runs: Sequence[AgentRun], transcripts: Sequence[bytes]
+    ) -> None:
+        for data in transcripts:
+            answer = Answer(granted=False, feedback="not this one")
+            entries, sent = answered(executor.converse(runs[0]), data, answer)
+            early = executor.converse(runs[0])
+            asked = [entry.request_id for entry in entries if isinstance(entry, PermissionRequested)]
+            before = [item.data for request_id in asked for item in early.answer(request_id, answer)]
+            items = [*early.receive(OutputSource.STDOUT, data), *early.end(GOOD_EXIT)]
+            assert [item for item in items if isinstance(item, Entry)] == entries
+            after = [item.data for item in items if isinstance(item, Send)]
+            assert sorted([*before, *after]) == sorted(sent), "the agent is told the same"
+
+    def test_what_it_asks_for_can_be_answered(
+        self, executor: Executor, runs: Sequence[AgentRun], transcripts: Sequence[bytes]
+    ) -> None:
+        for data in transcripts:
+            entries, _, _ = understood(executor.converse(runs[0]), [(OutputSource.STDOUT, data)])
+            asked = [entry for entry in entries if isinstance(entry, PermissionRequested)]
+            assert executor.capability.permissions or not asked, "its capability says that it does not ask"
+            for entry in asked:
+                assert entry.request_id
+                assert entry.fingerprint
+                assert entry.tool
+
+    def test_what_it_sends_can_be_written(
+        self, executor: Executor, runs: Sequence[AgentRun], transcripts: Sequence[bytes]
+    ) -> None:
+        """An agent that is not interactive has no standard input to write to."""
+        for run in runs:
+            conversation = executor.converse(run)
+            sent: list[Send] = [*conversation.interrupt()]
+            for data in transcripts if run is runs[0] else ():
+                sent += [item for item in conversation.receive(OutputSource.STDOUT, data) if isinstance(item, Send)]
+                sent += conversation.interrupt()
+            assert all(isinstance(item, Send) for item in sent), "an interruption is something to send, and no entry"
+            assert executor.launch(run).interactive or not sent, "`Launch.interactive` keeps standard input open"
 
     # --- How it judges
 
@@ -266,4 +332,5 @@ class ExecutorConformance:
         for exit in EXITS:  # noqa: A001 - the word for it
             conversation = executor.converse(runs[0])
             list(conversation.end(exit))
-            assert exit.cause is ExitCause.OWN or conversation.judge(exit) is not None, exit.cause
+            if exit.cause not in (ExitCause.OWN, ExitCause.FAREWELL):  # which are judged by what the agent said
+                assert conversation.judge(exit) is not None, exit.cause

@@ -17,11 +17,12 @@ authentication          error -32000 (the protocol's), code or words 401, 403; a
 refused                 ``refusal``
 session lost            the agent does not offer ``session/resume`` or ``session/fork``, or answers it with an error
 interrupted             known by whoever interrupted it; the agent answers ``cancelled``
-lack of permission      a permission request was denied. What an agent does not even try, nobody can tell
+lack of permission      a permission request was denied, or a call failed for that, as the agent says; codex-acp ends
+                        its turn as ``cancelled`` then, which nobody asked for. What is not tried, nobody can tell
 ======================  ================================================================================================
 
-What cannot be told: an agent that says ``end_turn`` after its model's service failed in the middle of its work, when it
-had used a tool before, looks like one that is done. Its last message says otherwise; what it changed is the proof.
+What cannot be told: an agent that says ``end_turn`` after its model's service failed in the middle of its work looks
+like one that is done, but for codex-acp and copilot, whose words for it are known. What it changed is the proof.
 
 Permissions: the option of kind ``allow_once`` or ``reject_once`` is chosen, never "always": AURA remembers that itself.
 The protocol has no place for the words of a denial: they are sent as an extension (``_meta.aura.feedback``), which no
@@ -30,12 +31,18 @@ input; of agents that tell no input (gemini), by title and diff.
 
 Quirks, seen in the tested versions:
 
-- gemini 0.61.0 and copilot 1.0.102 can only load a session, with all that was said in it, which AURA does not ask for;
-  to go on, the conversation is given to a new session. claude-agent-acp, qwen and opencode resume; codex-acp too.
-- copilot and qwen tell other arguments, and another title, with the request than with the call.
-- gemini tells a call only when it is done, unless it needs no permission.
-- opencode 1.18.33 asks to write files through the client, which was not offered; refused, it goes on.
-- Costs are a session's so far: what is reported is what this turn added.
+- claude-agent-acp 0.49.0, codex-acp 2.6.0 and opencode 1.18.33 resume and fork. qwen 0.15.10 says that it resumes, and
+  does not know the method; gemini 0.61.0 and copilot 1.0.102 can only load a session, with all that was said in it,
+  which AURA does not ask for. To go on with these, the conversation is given to a new session.
+- codex-acp ends a turn with ``end_turn`` after HTTP 500; an extension of its updates tells that codex is in an error.
+  It takes seven seconds to exit.
+- copilot does so after 500 and 401 alike, and says "Error: ..." before. Its "Info: ..." are messages like any other.
+- opencode tells of HTTP 401 in the words of the service alone, so it is told from 500 only if those say so. It asks to
+  write files through the client, which was not offered; refused, it goes on.
+- copilot, opencode and qwen tell other arguments, and another title, with the request than with the call.
+- gemini tells a call only when it asks for it or is done, and never its arguments.
+- Usage is as the agent tells it: opencode counts the last request of a turn only. Costs are a session's so far, and
+  what is reported is what this turn added.
 - A prompt that begins with ``/`` is a command to most of these agents.
 """
 

@@ -122,8 +122,7 @@ class AcpConversation(JsonLines):
     def receive(self, source: OutputSource, data: bytes) -> Iterable[Said]:
         said = super().receive(source, data)
         if self._permissions.late:  # last, so that the others have the same places as without it
-            late = [] if self._finished else self._permissions.late
-            said, self._permissions.late = [*said, *late], []
+            said, self._permissions.late = [*said, *self._permissions.late], []
         return said
 
     def understand(self, line: bytes) -> Iterable[Said] | None:
@@ -340,6 +339,8 @@ class AcpConversation(JsonLines):
         reply = _PROMPTED.decode(result)
         worked = self._calls.any or self._counted != Usage()
         failure = failure_of_turn(reply, self._last_words, worked=worked)
+        if reply.stopReason == "cancelled" and self._permissions.blocked and not self._interrupted:
+            failure = Failure(FailureReason.PERMISSION_DENIED, f"it stopped, because {self._permissions.blocked}")
         if failure is None and self._failing:
             failure = failure_from(self._last_words)
             if self._trouble is not None:

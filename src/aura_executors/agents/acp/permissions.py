@@ -100,7 +100,7 @@ class Permissions:
             self.blocked = self.blocked or f"it offered no way to permit {opened.call.name} just once"
         if option is None:
             return Send(self._peer.respond(opened.id, messages.cancelled()))
-        feedback = "" if answer.granted else answer.feedback
+        feedback = "" if answer.granted else clipped(answer.feedback)
         return Send(self._peer.respond(opened.id, messages.selected(option, feedback)))
 
 

@@ -10,8 +10,15 @@ import msgspec
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun, ToolServer
-from aura_executors._options import read_options
-from aura_executors.agents._command import AgentOptions, program_of, prompt_of, require_clean, with_params
+from aura_executors.agents._command import (
+    ActingOptions,
+    AgentOptions,
+    agent_options,
+    program_of,
+    prompt_of,
+    require_one_mind,
+    with_params,
+)
 from aura_executors.agents._finding import Program
 
 
@@ -63,6 +70,8 @@ class PermissionMode(StrEnum):
 
 
 class Effort(StrEnum):
+    """How long the model thinks; claude's own words."""
+
     LOW = "low"
     MEDIUM = "medium"
     HIGH = "high"
@@ -70,22 +79,22 @@ class Effort(StrEnum):
     MAX = "max"
 
 
-class ClaudeOptions(AgentOptions, frozen=True, kw_only=True):
+class ClaudeOptions(ActingOptions, frozen=True, kw_only=True):
     """What `claude` can be set to."""
 
     permission_mode: PermissionMode | None = None
     """None: as the user has configured it."""
     yolo: bool = False
-    """No questions: ``--dangerously-skip-permissions``, which claude refuses to root unless ``IS_SANDBOX=1`` is set."""
-    allowed_tools: tuple[str, ...] = ()
+    """It may do everything, and asks for nothing. Claude refuses that to root, unless ``IS_SANDBOX=1`` is set."""
+    allow_tools: tuple[str, ...] = ()
     """Tools that it need not ask for: ``Edit``, ``Bash(git log *)``, ``mcp__server``."""
-    disallowed_tools: tuple[str, ...] = ()
+    deny_tools: tuple[str, ...] = ()
     """Tools that it cannot use."""
     max_turns: int | None = None
     """How often the model may be called; at least 1."""
     max_budget_usd: float | None = None
     """What it may spend by its own count, in US dollars."""
-    effort: Effort | None = None
+    reasoning_effort: Effort | None = None
     fallback_model: str | None = None
     """Used while the model is overloaded."""
     append_system_prompt: str | None = None
@@ -106,33 +115,18 @@ class ClaudeOptions(AgentOptions, frozen=True, kw_only=True):
     """Take ANTHROPIC_API_KEY away from it, so that it uses the account that it is logged in to."""
 
 
-_TEXTS = ("fallback_model", "append_system_prompt", "agent", "settings", "setting_sources", "mcp_config")
 _QUESTION = "AskUserQuestion"
 """A tool that asks for a choice. Nobody is there to choose: an approval says only yes or no."""
 
 
 def options_of(run: AgentRun) -> ClaudeOptions:
     """Return the options of `run`. Raises `InvalidInput` for those that make no sense."""
-    options = read_options("claude", run.options, ClaudeOptions)
-    require_clean(options)
-    if options.yolo and options.permission_mode is not None:
-        reason = "it says what permission_mode says too"
-        raise InvalidInput(field="option yolo", reason=reason, remedy="give one of them")
-    for name in _TEXTS:
-        text = getattr(options, name)
-        if text is not None and ("\0" in text or not text.strip()):
-            raise InvalidInput(
-                field=f"option {name}", reason="is empty, or holds a NUL character", remedy="leave it out"
-            )
-    for name in ("allowed_tools", "disallowed_tools", "add_dirs"):
-        if any("\0" in text or not text.strip() for text in getattr(options, name)):
-            raise InvalidInput(field=f"option {name}", reason="one is empty, or holds a NUL character")
+    options = agent_options("claude", run, ClaudeOptions, forks=True)
+    require_one_mind(options, "permission_mode")
     if options.max_turns is not None and options.max_turns < 1:
         raise InvalidInput(field="option max_turns", reason="it must be at least 1")
     if options.max_budget_usd is not None and not 0 < options.max_budget_usd < 1e9:
         raise InvalidInput(field="option max_budget_usd", reason="it must be more than nothing, and an amount")
-    if run.fork and run.session_id is None:
-        raise InvalidInput(field="fork", reason="there is no session to fork", remedy="name the session")
     return options
 
 
@@ -188,16 +182,16 @@ def _session(run: AgentRun) -> Iterator[str]:
 
 
 def _permissions(run: AgentRun, options: ClaudeOptions) -> Iterator[str]:
-    if options.yolo:
+    if options.free:
         yield "--dangerously-skip-permissions"
     else:
         yield "--permission-prompt-tool=stdio"
     if options.permission_mode is not None:
         yield f"--permission-mode={options.permission_mode}"
-    for tool in (*options.allowed_tools, *(f"mcp__{server.name}" for server in run.tool_servers)):
+    for tool in (*options.allow_tools, *(f"mcp__{server.name}" for server in run.tool_servers)):
         yield f"--allowedTools={tool}"
-    asking = () if _QUESTION in options.allowed_tools else (_QUESTION,)
-    for tool in dict.fromkeys((*options.disallowed_tools, *asking)):
+    asking = () if _QUESTION in options.allow_tools else (_QUESTION,)
+    for tool in dict.fromkeys((*options.deny_tools, *asking)):
         yield f"--disallowedTools={tool}"
 
 
@@ -205,7 +199,7 @@ def _rest(run: AgentRun, options: ClaudeOptions) -> Iterator[str]:
     named = {
         "model": options.model,
         "fallback-model": options.fallback_model,
-        "effort": options.effort,
+        "effort": options.reasoning_effort,
         "agent": options.agent,
         "max-turns": options.max_turns,
         "max-budget-usd": options.max_budget_usd,

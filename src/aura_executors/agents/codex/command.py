@@ -9,8 +9,14 @@ import msgspec
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun, ToolServer
-from aura_executors._options import read_options
-from aura_executors.agents._command import AgentOptions, program_of, prompt_of, require_clean, with_params
+from aura_executors.agents._command import (
+    ActingOptions,
+    agent_options,
+    program_of,
+    prompt_bytes,
+    require_one_mind,
+    with_params,
+)
 from aura_executors.agents._finding import Program
 
 PROGRAM = Program(
@@ -71,7 +77,7 @@ class LocalProvider(StrEnum):
     LMSTUDIO = "lmstudio"
 
 
-class CodexOptions(AgentOptions, frozen=True, kw_only=True):
+class CodexOptions(ActingOptions, frozen=True, kw_only=True):
     """What `codex` can be set to."""
 
     protocol: Protocol = Protocol.APP_SERVER
@@ -80,7 +86,7 @@ class CodexOptions(AgentOptions, frozen=True, kw_only=True):
     approval_policy: ApprovalPolicy | None = None
     """None: on-request. Nothing is ever asked with protocol exec."""
     yolo: bool = False
-    """No sandbox and no questions."""
+    """It may do everything, without a sandbox, and asks for nothing."""
     full_auto: bool = False
     """The old name of sandbox workspace-write with approval_policy on-request."""
     reasoning_effort: str | None = None
@@ -100,7 +106,7 @@ class CodexOptions(AgentOptions, frozen=True, kw_only=True):
 
     Of itself codex looks at no variable but CODEX_API_KEY, and that with protocol exec only.
     """
-    developer_instructions: str | None = None
+    append_system_prompt: str | None = None
     """Told to the model beside codex's own instructions."""
     add_dirs: tuple[str, ...] = ()
     """Folders that the sandbox workspace-write permits writing to, beside the one it works in."""
@@ -110,12 +116,12 @@ class CodexOptions(AgentOptions, frozen=True, kw_only=True):
     @property
     def sandboxed(self) -> Sandbox:
         """The sandbox that is in force."""
-        return Sandbox.DANGER_FULL_ACCESS if self.yolo else self.sandbox or Sandbox.WORKSPACE_WRITE
+        return Sandbox.DANGER_FULL_ACCESS if self.free else self.sandbox or Sandbox.WORKSPACE_WRITE
 
     @property
     def asking(self) -> ApprovalPolicy:
         """The policy that is in force."""
-        return ApprovalPolicy.NEVER if self.yolo else self.approval_policy or ApprovalPolicy.ON_REQUEST
+        return ApprovalPolicy.NEVER if self.free else self.approval_policy or ApprovalPolicy.ON_REQUEST
 
     @property
     def provider(self) -> LocalProvider | None:
@@ -125,12 +131,9 @@ class CodexOptions(AgentOptions, frozen=True, kw_only=True):
 
 def options_of(run: AgentRun) -> CodexOptions:
     """Return the options of `run`. Raises `InvalidInput` for those that make no sense."""
-    options = read_options("codex", run.options, CodexOptions)
-    require_clean(options)
+    options = agent_options("codex", run, CodexOptions, forks=True)
     _require_one_mind(options)
     _require_texts(options)
-    if run.fork and run.session_id is None:
-        raise InvalidInput(field="fork", reason="there is no session to fork", remedy="name the session")
     if options.protocol is Protocol.EXEC and run.session_id is not None and not _UUID.fullmatch(run.session_id):
         reason = f"{run.session_id!r} is no id of a session of codex, and `codex exec resume` would begin a new one"
         raise InvalidInput(field="session", reason=reason, remedy="name the id that codex gave it")
@@ -139,12 +142,11 @@ def options_of(run: AgentRun) -> CodexOptions:
 
 def _require_one_mind(options: CodexOptions) -> None:
     """Refuse options that say the same twice."""
-    for name in ("yolo", "full_auto"):
-        if getattr(options, name) and (options.sandbox or options.approval_policy):
-            other = "sandbox" if options.sandbox else "approval_policy"
-            raise InvalidInput(field=f"option {name}", reason=f"it says what {other} says too", remedy="give one")
-    if options.yolo and options.full_auto:
-        raise InvalidInput(field="option yolo", reason="it says what full_auto says too", remedy="give one of them")
+    require_one_mind(options, "sandbox", "approval_policy", "full_auto")
+    if options.full_auto and (options.sandbox or options.approval_policy):
+        other = "sandbox" if options.sandbox else "approval_policy"
+        reason = f"it says what option {other} says too"
+        raise InvalidInput(field="option full_auto", reason=reason, remedy="give one of them")
     if options.api_key_env and options.provider:
         raise InvalidInput(field="option api_key_env", reason="a model on this machine needs none")
 
@@ -155,10 +157,6 @@ def _require_texts(options: CodexOptions) -> None:
             raise InvalidInput(field="option config", reason=f"{key!r} is no dotted key of TOML")
     if options.api_key_env is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", options.api_key_env):
         raise InvalidInput(field="option api_key_env", reason="it is no name of a variable", remedy="name one")
-    texts = (options.profile, options.reasoning_effort, options.reasoning_summary, options.developer_instructions)
-    if any(text is not None and ("\0" in text or not text.strip()) for text in texts):
-        reason = "profile, reasoning and instructions are texts that are not empty and hold no NUL character"
-        raise InvalidInput(field="options", reason=reason, remedy="leave out what is not meant")
 
 
 def argv_of(run: AgentRun, options: CodexOptions) -> tuple[str, ...]:
@@ -173,7 +171,7 @@ def argv_of(run: AgentRun, options: CodexOptions) -> tuple[str, ...]:
 
 def stdin_of(run: AgentRun, options: CodexOptions) -> bytes:
     """Return the prompt as `codex exec` reads it."""
-    return readable(prompt_of(run, options)).encode()
+    return prompt_bytes(run, options)
 
 
 def thread_of(run: AgentRun, options: CodexOptions) -> tuple[str, dict[str, Any]]:
@@ -219,7 +217,7 @@ def toml(value: Any) -> str:
 
 def _exec_flags(options: CodexOptions) -> Iterator[str]:
     yield from ("--json", "--skip-git-repo-check")
-    if options.yolo:
+    if options.free:
         yield "--dangerously-bypass-approvals-and-sandbox"
     else:
         yield from ("--sandbox", options.sandboxed.value)
@@ -244,7 +242,7 @@ def _model(options: CodexOptions) -> str | None:
 
 def _settings(run: AgentRun, options: CodexOptions) -> Iterator[str]:
     """Yield what goes over the user's configuration, as ``key=value``; what comes later wins."""
-    if options.protocol is Protocol.EXEC and not options.yolo:
+    if options.protocol is Protocol.EXEC and not options.free:
         yield 'approval_policy="never"'
     if options.reasoning_effort:
         yield f"model_reasoning_effort={toml(options.reasoning_effort)}"
@@ -252,8 +250,8 @@ def _settings(run: AgentRun, options: CodexOptions) -> Iterator[str]:
         yield f"model_reasoning_summary={toml(options.reasoning_summary)}"
     if options.api_key_env:
         yield from _api_key(options.api_key_env)
-    if options.developer_instructions:
-        yield f"developer_instructions={toml(options.developer_instructions)}"
+    if options.append_system_prompt:
+        yield f"developer_instructions={toml(options.append_system_prompt)}"
     if options.add_dirs:
         yield f"sandbox_workspace_write.writable_roots={toml(options.add_dirs)}"
     if options.network_access is not None:

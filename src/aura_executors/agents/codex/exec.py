@@ -28,7 +28,7 @@ from aura_executors.agents._evidence import failure_from
 from aura_executors.agents._texts import clipped
 from aura_executors.agents.codex.command import CodexOptions, Sandbox
 from aura_executors.agents.codex.failures import forbidden, no_such_session
-from aura_executors.agents.codex.items import CHANGES_LIMIT, PATH_LIMIT, arguments_of, text_of
+from aura_executors.agents.codex.items import CHANGES_LIMIT, PATH_LIMIT, arguments_of, require_name, text_of
 
 _KINDS = {"add": FileChange.ADDED, "update": FileChange.MODIFIED, "delete": FileChange.DELETED}
 
@@ -41,6 +41,9 @@ RETRYING = "Reconnecting... "
 
 class _Item(msgspec.Struct, frozen=True, tag_field="type", gc=False):
     id: str
+
+    def __post_init__(self) -> None:
+        require_name(self.id)
 
 
 class _Spoken(_Item, frozen=True, tag="agent_message", gc=False):

@@ -29,9 +29,21 @@ CHANGES_LIMIT = 1_000
 PATH_LIMIT = 4_096
 """Characters of a path."""
 
+ID_LIMIT = 200
+"""Characters of the id of an item."""
+
+
+def require_name(id: str) -> None:  # noqa: A002 - its name
+    """Raise `ValueError` for what cannot be the id of an item: it is kept, and stands in entries as it is."""
+    if len(id) > ID_LIMIT or "\0" in id:
+        raise ValueError("the id of an item is no name")
+
 
 class _Item(msgspec.Struct, frozen=True, tag_field="type", gc=False):
     id: str
+
+    def __post_init__(self) -> None:
+        require_name(self.id)
 
 
 class UserMessage(_Item, frozen=True, tag="userMessage", gc=False):

@@ -181,7 +181,7 @@ class Permissions:
             fingerprint=fingerprint_of(tool, call),
             arguments=shown,
             diff=diff,
-            call_id=asked.itemId,
+            call_id=clipped(asked.itemId, 200),
         )
         if (answer := self._answers.pop(name, None)) is not None:
             return (request, *self._respond(opened, answer))

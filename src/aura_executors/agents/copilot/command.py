@@ -4,10 +4,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun, Launch, ToolServer
-from aura_executors._options import read_options
-from aura_executors.agents._command import AgentOptions, program_of, prompt_of, require_clean, with_params
+from aura_executors.agents._command import ActingOptions, agent_options, program_of, prompt_bytes, with_params
 from aura_executors.agents._finding import Program
 
 PROGRAM = Program(
@@ -22,12 +20,13 @@ PROGRAM = Program(
 _ENVIRONMENT = {"COPILOT_AUTO_UPDATE": "false"}
 
 
-class CopilotOptions(AgentOptions, frozen=True, kw_only=True):
+class CopilotOptions(ActingOptions, frozen=True, kw_only=True):
     """What `copilot` can be set to. Without any permission it can only read the folder it works in."""
 
     yolo: bool = False
-    """Use every tool, path and URL without asking."""
+    """Every tool, path and URL, without asking."""
     allow_all_tools: bool = False
+    """Every tool without asking; paths and URLs are judged apart."""
     allow_all_paths: bool = False
     allow_all_urls: bool = False
     allow_tools: tuple[str, ...] = ()
@@ -56,16 +55,12 @@ class CopilotOptions(AgentOptions, frozen=True, kw_only=True):
 
 def launch_of(name: str, run: AgentRun) -> Launch:
     """Return the command for `run`. Raises `InvalidInput` for options that it could not work with."""
-    options = read_options(name, run.options, CopilotOptions)
-    require_clean(options)
-    if run.fork:
-        reason = f"{name} cannot go on with a copy of a session"
-        raise InvalidInput(field="fork", reason=reason, remedy="resume the session, or begin a new one")
+    options = agent_options(name, run, CopilotOptions)
     arguments = [*_arguments(run, options), *_tool_servers(run.tool_servers)]
     return Launch(
         argv=(*program_of(PROGRAM, options, run.environment), *with_params(arguments, options)),
         env={**_ENVIRONMENT, **options.env},
-        stdin=prompt_of(run, options).encode("utf-8", "surrogatepass"),
+        stdin=prompt_bytes(run, options),
         farewell=10.0,
     )
 

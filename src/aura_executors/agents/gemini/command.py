@@ -4,8 +4,14 @@ from typing import Literal
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun, Launch
-from aura_executors._options import read_options
-from aura_executors.agents._command import AgentOptions, program_of, prompt_of, require_clean, with_params
+from aura_executors.agents._command import (
+    ActingOptions,
+    agent_options,
+    program_of,
+    prompt_bytes,
+    require_one_mind,
+    with_params,
+)
 from aura_executors.agents._finding import Program
 
 PROGRAM = Program(
@@ -24,14 +30,12 @@ PROMPT_LIMIT = 8 * 1024 * 1024
 _ENVIRONMENT = {"GEMINI_CLI_NO_RELAUNCH": "true"}
 
 
-class GeminiOptions(AgentOptions, frozen=True, kw_only=True):
+class GeminiOptions(ActingOptions, frozen=True, kw_only=True):
     """What `gemini` can be set to. Without any permission it can only read."""
 
-    yolo: bool = False
-    """Use every tool without asking."""
     approval_mode: Literal["default", "auto_edit", "yolo", "plan"] | None = None
     """What it may do without asking: only read (``default``, ``plan``), edit files too, everything."""
-    allowed_tools: tuple[str, ...] = ()
+    allow_tools: tuple[str, ...] = ()
     """Tools to be used without asking, such as ``run_shell_command(git status)``."""
     policies: tuple[str, ...] = ()
     """Files or folders with rules of its policy engine, which say what it may use."""
@@ -39,7 +43,7 @@ class GeminiOptions(AgentOptions, frozen=True, kw_only=True):
     """Run in its own sandbox (Docker, Podman or the system's), as its settings say."""
     trust: bool = False
     """Trust the folder, for this run: its settings, commands and servers are used. It works in no other."""
-    include_directories: tuple[str, ...] = ()
+    add_dirs: tuple[str, ...] = ()
     """Further folders that it may work in."""
     extensions: tuple[str, ...] | None = None
     """Its extensions to be used; None: all that are installed."""
@@ -49,15 +53,9 @@ class GeminiOptions(AgentOptions, frozen=True, kw_only=True):
 
 def launch_of(name: str, run: AgentRun) -> Launch:
     """Return the command for `run`. Raises `InvalidInput` for options, or a prompt, that it could not work with."""
-    options = read_options(name, run.options, GeminiOptions)
-    require_clean(options)
-    if options.yolo and options.approval_mode is not None:
-        reason = "it says what option approval_mode says"
-        raise InvalidInput(field="option yolo", reason=reason, remedy="give one of them")
-    if run.fork:
-        reason = f"{name} cannot go on with a copy of a session"
-        raise InvalidInput(field="fork", reason=reason, remedy="resume the session, or begin a new one")
-    prompt = prompt_of(run, options).encode("utf-8", "surrogatepass")
+    options = agent_options(name, run, GeminiOptions)
+    require_one_mind(options, "approval_mode")
+    prompt = prompt_bytes(run, options)
     if len(prompt) > PROMPT_LIMIT:
         reason = f"it takes {len(prompt)} bytes, more than the {PROMPT_LIMIT} that {name} reads"
         raise InvalidInput(field="prompt", reason=reason, remedy="put the text into a file, and name it in the prompt")
@@ -78,12 +76,12 @@ def _arguments(run: AgentRun, options: GeminiOptions) -> list[str]:
         arguments.append(f"--model={options.model}")
     if options.approval_mode is not None:
         arguments.append(f"--approval-mode={options.approval_mode}")
-    flags = {"--yolo": options.yolo, "--sandbox": options.sandbox, "--skip-trust": options.trust}
+    flags = {"--yolo": options.free, "--sandbox": options.sandbox, "--skip-trust": options.trust}
     arguments += [flag for flag, wanted in flags.items() if wanted]
     lists = {
-        "--allowed-tools": options.allowed_tools,
+        "--allowed-tools": options.allow_tools,
         "--policy": options.policies,
-        "--include-directories": options.include_directories,
+        "--include-directories": options.add_dirs,
         "--extensions": options.extensions or (),
         "--allowed-mcp-server-names": options.allowed_mcp_server_names,
     }

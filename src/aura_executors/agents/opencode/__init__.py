@@ -21,7 +21,7 @@ A session is bound to its folder. It works in ``$PWD`` if that is set.
 from collections.abc import Mapping
 
 from aura_contracts.ports.executors import AgentRun, Availability, Capability, Conversation, Executor, Launch
-from aura_executors.agents.opencode.command import PROGRAM, OpencodeOptions, argv_of, env_of, options_of, stdin_of
+from aura_executors.agents.opencode.command import PROGRAM, OpencodeOptions, argv_of, environment_of, options_of, stdin_of
 from aura_executors.agents.opencode.conversation import CUT_OFF_LIMIT, OpencodeConversation
 
 __all__ = ["CUT_OFF_LIMIT", "OpencodeExecutor", "OpencodeOptions"]
@@ -36,7 +36,7 @@ class OpencodeExecutor(Executor):
 
     def launch(self, run: AgentRun) -> Launch:
         options = options_of(run)
-        return Launch(argv=argv_of(run, options), env=env_of(run, options), stdin=stdin_of(run, options))
+        return Launch(argv=argv_of(run, options), env=environment_of(run, options), stdin=stdin_of(run, options))
 
     def converse(self, run: AgentRun) -> Conversation:
         return OpencodeConversation(session_id=run.session_id or "", model=options_of(run).model or "")

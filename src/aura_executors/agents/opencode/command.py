@@ -7,8 +7,7 @@ import msgspec
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun
-from aura_executors._options import read_options
-from aura_executors.agents._command import AgentOptions, program_of, prompt_of, require_clean, with_params
+from aura_executors.agents._command import ActingOptions, agent_options, program_of, prompt_bytes, with_params
 from aura_executors.agents._finding import Program
 
 PROGRAM = Program(
@@ -25,15 +24,17 @@ _CONFIG = "OPENCODE_CONFIG_CONTENT"
 _PERMISSION = "OPENCODE_PERMISSION"
 
 
-class OpencodeOptions(AgentOptions, frozen=True, kw_only=True):
+class OpencodeOptions(ActingOptions, frozen=True, kw_only=True):
     """What `opencode` can be set to. `model` is PROVIDER/MODEL."""
 
     agent: str | None = None
     """Which of opencode's agents: build, plan, or one of the user's."""
-    variant: str | None = None
-    """Variant of the model, such as high, max, minimal."""
+    reasoning_effort: str | None = None
+    """minimal, high, max, or what the model has; opencode calls it a variant of the model."""
     yolo: bool = False
     """Whatever would be asked for is permitted, except what is denied. What opencode asks for at all, is configured."""
+    allow_all_tools: bool = False
+    """The same as `yolo`."""
     permission: dict[str, Any] = {}
     """opencode's own permissions, over the user's: ``{"bash": "ask", "edit": {"*.md": "allow"}}``."""
     config: dict[str, Any] = {}
@@ -46,20 +47,10 @@ class OpencodeOptions(AgentOptions, frozen=True, kw_only=True):
 
 def options_of(run: AgentRun) -> OpencodeOptions:
     """Return the options of `run`. Raises `InvalidInput` for those that make no sense."""
-    options = read_options("opencode", run.options, OpencodeOptions)
-    require_clean(options)
+    options = agent_options("opencode", run, OpencodeOptions, forks=True)
     if options.model is not None and not all(options.model.partition("/")):
         reason = f"{options.model!r} names no provider"
         raise InvalidInput(field="option model", reason=reason, remedy="write it as PROVIDER/MODEL")
-    for field in ("agent", "variant"):
-        if (text := getattr(options, field)) is not None and (not text.strip() or "\0" in text):
-            raise InvalidInput(
-                field=f"option {field}", reason="is empty or holds a NUL character", remedy="leave it out"
-            )
-    if any(not file or "\0" in file for file in options.files):
-        raise InvalidInput(field="option files", reason="one is empty or holds a NUL character", remedy="leave it out")
-    if run.fork and run.session_id is None:
-        raise InvalidInput(field="fork", reason="there is no session to fork", remedy="name the session")
     return options
 
 
@@ -71,10 +62,10 @@ def argv_of(run: AgentRun, options: OpencodeOptions) -> tuple[str, ...]:
 
 def stdin_of(run: AgentRun, options: OpencodeOptions) -> bytes:
     """Return the prompt."""
-    return prompt_of(run, options).encode("utf-8", "replace")
+    return prompt_bytes(run, options)
 
 
-def env_of(run: AgentRun, options: OpencodeOptions) -> dict[str, str | None]:
+def environment_of(run: AgentRun, options: OpencodeOptions) -> dict[str, str | None]:
     """Return what is changed of the environment: settings go by it, over those that are in it already."""
     environment = {**run.environment, **options.env}
     config: dict[str, Any] = {"autoupdate": False, **({} if options.share else {"share": "disabled"})}
@@ -93,9 +84,9 @@ def _flags(run: AgentRun, options: OpencodeOptions) -> Iterator[str]:
         yield f"--model={options.model}"
     if options.agent:
         yield f"--agent={options.agent}"
-    if options.variant:
-        yield f"--variant={options.variant}"
-    if options.yolo:
+    if options.reasoning_effort:
+        yield f"--variant={options.reasoning_effort}"
+    if options.free:
         yield "--auto"
     for file in options.files:
         yield f"--file={file}"

@@ -7,8 +7,7 @@ import msgspec
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun, ToolServer
-from aura_executors._options import read_options
-from aura_executors.agents._command import AgentOptions, program_of, require_clean, with_params
+from aura_executors.agents._command import ActingOptions, agent_options, program_of, require_one_mind, with_params
 from aura_executors.agents._finding import Program
 from aura_executors.agents.claude.command import stdin_of as message_of
 
@@ -40,18 +39,16 @@ class ApprovalMode(StrEnum):
     YOLO = "yolo"
 
 
-class QwenOptions(AgentOptions, frozen=True, kw_only=True):
+class QwenOptions(ActingOptions, frozen=True, kw_only=True):
     """What `qwen-code` can be set to."""
 
     approval_mode: ApprovalMode | None = None
     """None: as the user has configured it."""
-    yolo: bool = False
-    """No questions."""
     sandbox: bool = False
     """Run its tools in a sandbox; that is Docker, Podman or macOS's own."""
-    allowed_tools: tuple[str, ...] = ()
+    allow_tools: tuple[str, ...] = ()
     """Tools that it need not ask for: ``run_shell_command(git log)``."""
-    disallowed_tools: tuple[str, ...] = ()
+    deny_tools: tuple[str, ...] = ()
     """Tools that it cannot use."""
     max_turns: int | None = None
     """How often the model may be called; at least 1."""
@@ -65,21 +62,10 @@ class QwenOptions(AgentOptions, frozen=True, kw_only=True):
 
 def options_of(run: AgentRun) -> QwenOptions:
     """Return the options of `run`. Raises `InvalidInput` for those that make no sense."""
-    options = read_options("qwen-code", run.options, QwenOptions)
-    require_clean(options)
-    if options.yolo and options.approval_mode is not None:
-        reason = "it says what approval_mode says too"
-        raise InvalidInput(field="option yolo", reason=reason, remedy="give one of them")
-    texts = [text for text in (options.append_system_prompt, options.auth_type) if text is not None]
-    if any("\0" in one or not one.strip() for one in (*texts, *_lists(options))):
-        reason = "one is empty, or holds a NUL character"
-        raise InvalidInput(field="options", reason=reason, remedy="leave out what is not meant")
+    options = agent_options("qwen-code", run, QwenOptions)
+    require_one_mind(options, "approval_mode")
     if options.max_turns is not None and options.max_turns < 1:
         raise InvalidInput(field="option max_turns", reason="it must be at least 1")
-    if run.fork:
-        raise InvalidInput(
-            field="fork", reason="qwen-code cannot fork sessions", remedy="resume it, or begin a new one"
-        )
     return options
 
 
@@ -108,7 +94,7 @@ def _session(run: AgentRun) -> Iterator[str]:
 
 
 def _settings(options: QwenOptions) -> Iterator[str]:
-    if options.yolo:
+    if options.free:
         yield "--yolo"
     if options.sandbox:
         yield "--sandbox"
@@ -124,9 +110,9 @@ def _settings(options: QwenOptions) -> Iterator[str]:
 
 
 def _tools(run: AgentRun, options: QwenOptions) -> Iterator[str]:
-    yield from (f"--allowed-tools={tool}" for tool in options.allowed_tools)
-    asking = () if _QUESTION in options.allowed_tools else (_QUESTION,)
-    yield from (f"--exclude-tools={tool}" for tool in dict.fromkeys((*options.disallowed_tools, *asking)))
+    yield from (f"--allowed-tools={tool}" for tool in options.allow_tools)
+    asking = () if _QUESTION in options.allow_tools else (_QUESTION,)
+    yield from (f"--exclude-tools={tool}" for tool in dict.fromkeys((*options.deny_tools, *asking)))
     if run.tool_servers:
         yield f"--mcp-config={_servers(run.tool_servers)}"
 
@@ -135,7 +121,3 @@ def _servers(servers: tuple[ToolServer, ...]) -> str:
     """Return the tool servers. They inherit qwen's environment; a reference would not be expanded."""
     found = {one.name: {"command": one.command[0], "args": list(one.command[1:]), "trust": True} for one in servers}
     return msgspec.json.encode({"mcpServers": found}).decode()
-
-
-def _lists(options: QwenOptions) -> tuple[str, ...]:
-    return (*options.allowed_tools, *options.disallowed_tools, *options.add_dirs)

@@ -1,0 +1,199 @@
+"""The pages about the aggregates: state diagrams, and the event catalogue."""
+
+import inspect
+import types
+import typing
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from enum import Enum, StrEnum
+from functools import cache
+from itertools import chain
+from typing import Any
+
+import msgspec
+
+from aura_contracts import failures
+from aura_contracts.aggregates import AGGREGATES
+from aura_contracts.events import Event
+from aura_contracts.ledger import LEDGER
+from aura_contracts.machine import Aggregate, Table
+from aura_contracts.workflow import STEP_TABLE, WORKFLOW
+from generator.markdown import NOTE, fenced, page, table
+from generator.source import first_line, own_words
+from generator.values import anchor, fields, members, types_in
+
+PARTS: Mapping[str, tuple[str, Table]] = types.MappingProxyType({WORKFLOW.name: ("step", STEP_TABLE)})
+"""Aggregates whose parts have a table of their own: what a part is called, and the table."""
+
+# --- State diagrams ---------------------------------------------------------------------------------------------------
+
+
+def state_diagrams() -> str:
+    """Return the page with a diagram for every transition table."""
+    return page(
+        "# State diagrams",
+        NOTE,
+        "The life of every aggregate, drawn from its transition table. A box is a status, an arrow is an event; what"
+        " no arrow allows cannot happen. Events that leave the status as it is are listed below each diagram. What the"
+        " events mean and who causes them is in the [event catalogue](event-catalogue.md).",
+        " · ".join(f"[{title(aggregate)}](#{aggregate.name})" for aggregate in AGGREGATES),
+        *chain.from_iterable(_diagrams_of(aggregate) for aggregate in AGGREGATES),
+    )
+
+
+def _diagrams_of(aggregate: Aggregate[Any]) -> Iterator[str]:
+    yield f'<a id="{aggregate.name}"></a>\n\n## {title(aggregate)}'
+    yield _summary(aggregate)
+    yield from _diagram(aggregate.table)
+    if aggregate.name in PARTS:
+        part, rows = PARTS[aggregate.name]
+        yield f"### {title(aggregate)} {part}"
+        yield f"Every {part} of a {aggregate.name} has its own life; an event about one needs a row in both tables."
+        yield from _diagram(rows)
+
+
+def _diagram(rows: Table) -> Iterator[str]:
+    arrows: dict[tuple[StrEnum | None, StrEnum], list[str]] = defaultdict(list)
+    for before, row in rows.items():
+        for event, after in row.items():
+            arrows[before, after].append(_verb(event))
+    lines = ["stateDiagram-v2"]
+    for (before, after), verbs in arrows.items():
+        if before is not after:
+            lines.append(f"    {before or '[*]'} --> {after}: {'<br/>'.join(verbs)}")
+    lines += [f"    {status} --> [*]" for status in _statuses(rows) if not rows.get(status)]
+    yield fenced("\n".join(lines), "mermaid")
+    stays: dict[str, list[str]] = defaultdict(list)
+    for (before, after), verbs in arrows.items():
+        if before is after:
+            stays[", ".join(verbs)].append(f"`{before}`")
+    if stays:
+        yield table(("while it is", "this may happen"), [(", ".join(when), what) for what, when in stays.items()])
+
+
+def _statuses(rows: Table) -> Iterable[StrEnum]:
+    """Return every status of a table, in the order of their enum."""
+    return type(next(status for status in rows if status is not None))
+
+
+def _verb(event: type[Event]) -> str:
+    return event.topic.partition(".")[2].replace("_", " ")
+
+
+# --- Event catalogue --------------------------------------------------------------------------------------------------
+
+
+def event_catalogue() -> str:
+    """Return the page with every event of every aggregate."""
+    events = sum(len(aggregate.events) for aggregate in AGGREGATES)
+    return page(
+        "# Event catalogue",
+        NOTE,
+        f"Everything that AURA records: {events} events of {len(AGGREGATES)} aggregates. The log labels an event with"
+        " its topic and version (`task.created@1`) and holds it as JSON, with every field. A type that ends in Id is a"
+        " UUID; a datetime is a text as in RFC 3339, with its offset. Topics never"
+        " change, versions only grow, and every version that was ever released stays readable. With"
+        " each event the log keeps its circumstances: time, actor, correlation and causation id. In which order events"
+        " can happen is drawn in the [state diagrams](state-diagrams.md).",
+        table(
+            ("aggregate", "is", "events"),
+            [
+                (f"[{title(aggregate)}](#{aggregate.name})", _summary(aggregate), str(len(aggregate.events)))
+                for aggregate in AGGREGATES
+            ],
+        ),
+        *chain.from_iterable(_events_of(aggregate) for aggregate in AGGREGATES),
+        "## Shared values",
+        *(_value(kind) for kind in _values_of(failures.__name__)),
+    )
+
+
+def _events_of(aggregate: Aggregate[Any]) -> Iterator[str]:
+    yield f'<a id="{aggregate.name}"></a>\n\n## {title(aggregate)}'
+    yield _summary(aggregate)
+    for event in aggregate.evolvers:  # in the order in which the module defines them
+        yield from _event(aggregate, event)
+    if values := _values_of(aggregate.state.__module__):
+        yield f"### Values of {aggregate.name} events"
+        yield from (_value(kind) for kind in values)
+
+
+def _event(aggregate: Aggregate[Any], event: type[Event]) -> Iterator[str]:
+    yield f"### `{event.topic}`"
+    yield first_line(event)
+    by = [f"`{command.__name__}`" for command in aggregate.commands if event in command.emits]
+    emitter = "the store" if aggregate is LEDGER else ", ".join(by)
+    yield f"Version {event.version}, emitted by {emitter}. {_moves(aggregate.table, event)}"
+    if event.__struct_fields__:
+        yield fields(event, _place)
+
+
+def _moves(rows: Table, event: type[Event]) -> str:
+    """Say from which statuses to which an event leads."""
+    sources: dict[StrEnum, list[StrEnum | None]] = defaultdict(list)
+    for before, row in rows.items():
+        if event in row:
+            sources[row[event]].append(before)
+    moves = []
+    for after, befores in sources.items():
+        others = [before for before in befores if before is not after]
+        names = ", ".join("nothing" if before is None else f"`{before}`" for before in others)
+        if others:
+            moves.append(f"{names} → `{after}`")
+    stays = [f"`{after}`" for after, befores in sources.items() if after in befores]
+    if stays:
+        moves.append(f"stays {_either(stays)}")
+    return "; ".join(moves)[:1].upper() + "; ".join(moves)[1:] + "."
+
+
+def _either(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+# --- Values: the enums and structs that fields hold -------------------------------------------------------------------
+
+
+@cache
+def _values() -> tuple[type[Any], ...]:
+    """Return every enum and struct that an event holds, in the order of first mention."""
+    found: dict[type[Any], None] = {}
+    for aggregate in AGGREGATES:
+        for event in aggregate.events:
+            _collect(event, found)
+    return tuple(found)
+
+
+def _collect(kind: type[Any], found: dict[type[Any], None]) -> None:
+    for hint in typing.get_type_hints(kind).values() if issubclass(kind, msgspec.Struct) else ():
+        for inner in types_in(hint):
+            if issubclass(inner, msgspec.Struct | Enum) and inner not in found:
+                found[inner] = None
+                _collect(inner, found)
+
+
+def _values_of(module: str) -> list[type[Any]]:
+    return [kind for kind in _values() if kind.__module__ == module]
+
+
+def _value(kind: type[Any]) -> str:
+    heading = f'<a id="{anchor(kind)}"></a>\n\n#### `{kind.__name__}`'
+    body = members(kind) if issubclass(kind, Enum) else fields(kind, _place)
+    return "\n\n".join(part for part in (heading, own_words(kind), body) if part)
+
+
+def _place(kind: type[Any]) -> str:
+    return anchor(kind) if kind in _values() else ""
+
+
+# --- Names ------------------------------------------------------------------------------------------------------------
+
+
+def title(aggregate: Aggregate[Any]) -> str:
+    """Return the heading of an aggregate."""
+    return aggregate.name.capitalize()
+
+
+def _summary(aggregate: Aggregate[Any]) -> str:
+    """Return what an aggregate is, from the first line of its module, without the name and the source."""
+    words = first_line(inspect.getmodule(aggregate.state)).partition(": ")[2].partition(" (")[0].rstrip(".")
+    return words[0].upper() + words[1:] + "."
