@@ -1,10 +1,12 @@
 """Normalise: MB/s of what agents wrote, through the conversations that understand it, and the memory it takes.
 
-The input of each agent is the largest of its captures, over and over, up to ``--size`` MB. A capture is a whole session:
-after it the agent would be gone, and a conversation rightly makes little of what follows. So there is one conversation
-for each, begun outside of the clock, which makes entries of all of it; that they are as many as they should be is
-asserted. It is given at most 64 KiB at once, as the supervisor does. The reference, in turn with it, takes the same
-bytes and calls ``json.loads`` for each line: the least that whoever reads them without types does.
+The input of each agent is the largest of its captures, over and over, up to ``--size`` MB. A capture is a whole
+session: after it the agent would be gone, and a conversation rightly makes little of what follows. So each has a
+conversation of its own, begun outside of the clock. Where AURA leads the conversation, and would mostly be measured
+opening sessions, what lies between beginning and end is repeated, up to 1 MB for a conversation. Entries are asserted
+to be as many as they should be. The conversation is given 64 KiB at once, as by the supervisor. The reference, in turn
+with it, takes the same bytes and calls ``json.loads`` for each line. Neither waits for anything, so that it is the
+processor's time which is measured: other programs do not count.
 
 Memory is the peak, of one conversation that is given all of the input, against one that is given a tenth of it.
 """
@@ -20,8 +22,9 @@ from pathlib import Path
 import attrs
 
 from aura_contracts.output import OutputSource
-from aura_contracts.ports.executors import AgentRun, Conversation, Entry, Executor
+from aura_contracts.ports.executors import AgentRun, Conversation, Entry, Executor, Finished, Send, SessionStarted
 from aura_contracts.ports.processes import ExitCause, ProcessExit
+from aura_executors.agents.acp import AcpExecutor
 from aura_executors.agents.claude import ClaudeExecutor
 from aura_executors.agents.codex import CodexExecutor
 from aura_executors.agents.copilot import CopilotExecutor
@@ -39,9 +42,15 @@ FLOOR = 1.5
 MEMORY_CEILING = 1.5
 CHUNK = 65_536
 BATCH = 1_000_000
-"""Bytes for which conversations are begun before the clock runs."""
+"""Bytes of a session that was made longer, or of the sessions whose conversations are begun before the clock runs."""
 
 SUBJECTS: dict[str, tuple[type[Executor], dict[str, str]]] = {
+    "claude-agent-acp": (AcpExecutor, {"agent": "claude-agent-acp"}),
+    "codex-acp": (AcpExecutor, {"agent": "codex-acp"}),
+    "copilot-acp": (AcpExecutor, {"agent": "copilot"}),
+    "gemini-acp": (AcpExecutor, {"agent": "gemini"}),
+    "opencode-acp": (AcpExecutor, {"agent": "opencode"}),
+    "qwen-acp": (AcpExecutor, {"agent": "qwen"}),
     "claude": (ClaudeExecutor, {}),
     "claude22": (ClaudeExecutor, {}),
     "codex": (CodexExecutor, {"protocol": "exec"}),
@@ -63,6 +72,8 @@ class Subject:
     name: str
     converse: Callable[[], Conversation]
     written: bytes
+    entries: int
+    """That are in it."""
 
     def chunks(self, size: int) -> Iterator[bytes]:
         """Yield `size` bytes of sessions, one after the other, cut anywhere."""
@@ -77,18 +88,30 @@ def measure(size: int) -> Iterator[Row]:
     for name, (executor, options) in SUBJECTS.items():
         written = max((path.read_bytes() for path in (CAPTURES / name).glob("*.stdout")), key=len)
         run = AgentRun(prompt="Create hello.txt", cwd="/repository", options=options)
-        subject = Subject(name, partial(executor().converse, run), written)
+        subject = _lengthened(name, partial(executor().converse, run), written)
         yield _speed(subject, size * 1_000_000)
         yield _memory(subject, min(size, MEMORY_SIZE) * 1_000_000)
+
+
+def _lengthened(name: str, converse: Callable[[], Conversation], written: bytes) -> Subject:
+    """Return the session `written`; if it is one that AURA opens, with all but its beginning and end repeated."""
+    conversation, lines = converse(), written.splitlines(keepends=True)
+    said = [[*conversation.receive(OutputSource.STDOUT, line)] for line in lines]
+    kinds = [{type(one) for one in what} for what in said]
+    first = next(number for number, what in enumerate(kinds, 1) if SessionStarted in what)
+    last = next((number for number, what in enumerate(kinds) if Finished in what), len(lines))
+    head, body, tail = b"".join(lines[:first]), b"".join(lines[first:last]), b"".join(lines[last:])
+    once, twice, thrice = (len(_entries(converse(), head + body * times + tail)) for times in (1, 2, 3))
+    led = any(isinstance(one, Send) for what in said[:first] for one in what)
+    times = BATCH // len(body) if led and thrice - twice == twice - once > 0 else 1
+    return Subject(name, converse, head + body * times + tail, once + (times - 1) * (twice - once))
 
 
 def _speed(subject: Subject, size: int) -> Row:
     batch = max(1, BATCH // len(subject.written))
     rounds = max(1, size // (batch * len(subject.written)))
-    expected = len(_entries(subject.converse(), subject.written))
-    assert expected, f"{subject.name}: nothing was understood"
     aura, reference = alternate(
-        lambda: _megabytes(rounds, batch, subject, lambda: _normalise(subject, batch, expected)),
+        lambda: _megabytes(rounds, batch, subject, lambda: _normalise(subject, batch)),
         lambda: _megabytes(rounds, batch, subject, lambda: _load(subject, batch)),
     )
     return Row(subject.name, aura, "MB/s", "json.loads of each line", aura / reference, FLOOR)
@@ -100,14 +123,14 @@ def _megabytes(rounds: int, batch: int, subject: Subject, once: Callable[[], flo
     return rounds * batch * len(subject.written) / seconds / 1e6
 
 
-def _normalise(subject: Subject, batch: int, expected: int) -> float:
+def _normalise(subject: Subject, batch: int) -> float:
     conversations = [subject.converse() for _ in range(batch)]
     count = 0
-    began = time.perf_counter()
+    began = time.process_time()
     for conversation in conversations:
         count += len(_entries(conversation, subject.written))
-    taken = time.perf_counter() - began
-    assert count == batch * expected, f"{subject.name}: {count} entries, {batch * expected} expected"
+    taken = time.process_time() - began
+    assert count == batch * subject.entries, f"{subject.name}: {count} entries, {batch * subject.entries} expected"
     return taken
 
 
@@ -120,26 +143,29 @@ def _entries(conversation: Conversation, written: bytes) -> list[Entry]:
 
 
 def _load(subject: Subject, batch: int) -> float:
-    began = time.perf_counter()
+    began = time.process_time()
     for _ in range(batch):
         for line in subject.written.split(b"\n"):
             if line:
                 json.loads(line)
-    return time.perf_counter() - began
+    return time.process_time() - began
 
 
 def _memory(subject: Subject, size: int) -> Row:
     small, large = _peak(subject, size // 10), _peak(subject, size)
-    return Row(f"{subject.name}, memory", large / 1e3, "KB", "a tenth of the input", large / small, MEMORY_CEILING, True)
+    return Row(
+        f"{subject.name}, memory", large / 1e3, "KB", "a tenth of the input", large / small, MEMORY_CEILING, True
+    )
 
 
 def _peak(subject: Subject, size: int) -> int:
     """Return the peak of memory, in bytes, of one conversation whose entries are not kept."""
-    conversation = subject.converse()
+    conversation, chunks = subject.converse(), subject.chunks(size)
+    next(chunks)  # the input is made before memory is counted
     gc.collect()
     tracemalloc.start()
     try:
-        for chunk in subject.chunks(size):
+        for chunk in chunks:
             for _ in conversation.receive(OutputSource.STDOUT, chunk):
                 pass
         return tracemalloc.get_traced_memory()[1]

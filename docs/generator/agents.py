@@ -136,7 +136,7 @@ def _index(agents: Mapping[str, Agent]) -> str:
         " **asks**: it asks before it uses a tool, and [a human decides](../permissions.md). **AURA's tools**: it can"
         " be given [tools that act on its task](../mcp.md). **how**: what AURA's own tests rest on. Agents change"
         " quickly: other versions than those may well work, and `aura executors NAME` says which one is there. What an"
-        " executor does not understand it keeps, counts, and shows as [`unknown`](../entries.md); it does not stop for it.",
+        " executor does not understand it keeps, counts, and shows as [`unknown`](../entries.md); it does not stop.",
         "How all of them are set up by name is told in [profiles](../profiles.md).",
     )
 

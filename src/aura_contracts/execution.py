@@ -467,7 +467,8 @@ class RecordStageFailure(Report, frozen=True, kw_only=True):
     """Report a failed attempt at the current stage; `delay` is the wait before the next one in seconds.
 
     Fails the execution when the policy allows no further attempt or the failure is none that passes by itself. A
-    session that the agent cannot go on with is given up, and the next attempt begins at once, whatever the policy says.
+    session that the agent cannot go on with is given up, and the next attempt begins at once, whatever the policy says;
+    an agent that says so twice in a row has failed like any other.
     """
 
     emits = (SessionDropped, StageRetryScheduled, ExecutionFailed)

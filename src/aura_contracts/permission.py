@@ -6,13 +6,19 @@ A rule is the name of a tool, or that and what it is used on in brackets; both m
     mcp__github__*       every tool of that server
     Bash(git status)     this command
     Bash(npm run *)      commands that begin so
-    Edit(src/*)          files below src
+    Edit(src/*)          files below src, if the agent names them so
     *                    everything
+
+Rules look at what is said, not at what it does. What is **allowed** is narrow: a wildcard stands for the rest of one
+command, never for a second one. But the rest may do anything that the command can: ``git *`` allows ``git -c
+core.pager=...``, and ``find *`` allows ``-exec``. What is **refused** is a fence and no wall: ``Bash(rm *)`` knows
+``ls; /bin/rm x`` and ``"rm"  x``, and not ``sudo rm``, ``sh -c 'rm x'`` or ``find -delete``. To be sure, allow little:
+about what no rule is about, a human is asked.
 """
 
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -27,8 +33,14 @@ _SUBJECTS = ("command", "cmd", "file_path", "filePath", "path", "notebook_path",
 
 _COMMANDS = ("command", "cmd")
 
-_SEVERAL = re.compile(r"[;&|`<>\n\r]|\$\(|\$\{")
-"""What makes more than one command of a line, or redirects it: such a line is allowed by no wildcard."""
+_SEVERAL = re.compile(r"[;&|`<>(\n\r]|\$\{")
+"""What makes more than one command of a line, redirects it, or may: such a line is allowed by no wildcard.
+
+An opening bracket alone begins a subshell, with ``$``, ``<`` or (in zsh) ``=`` before it a substitution.
+"""
+
+_MARKS = str.maketrans("", "", "\"'\\")
+"""What a shell takes away before it looks for the command."""
 
 
 class PermissionRules(msgspec.Struct, frozen=True, gc=False):
@@ -50,25 +62,58 @@ def is_rule(text: str) -> bool:
 def matches(rule: str, call: ToolCall, *, denying: bool = False) -> bool:
     """Return whether `rule` is about `call`. What cannot be told apart is not allowed, and is refused.
 
-    A wildcard never allows a line of several commands, or a path with ``..`` in it, whatever they begin with; to refuse
-    one (`denying`), a match of any of its parts is enough.
+    A wildcard never allows a line of several commands, or a path with ``..`` in it, whatever they begin with. To refuse
+    a call (`denying`), a match of any part of it is enough, in capital letters or small ones, from any folder on.
 
     >>> call = ToolCall("Bash", "f", {"command": "git status; rm -rf ."})
     >>> matches("Bash(git *)", call), matches("Bash(rm *)", call, denying=True), matches("Bash", call)
     (False, True, True)
     """
     parsed = _RULE.fullmatch(rule.strip())
-    if parsed is None or not fnmatchcase(call.tool, parsed["tool"].strip()):
+    if parsed is None:
         return False
-    wanted = parsed["subject"]
+    tool, wanted = parsed["tool"].strip(), parsed["subject"]
+    if denying:
+        named = fnmatchcase(call.tool.casefold(), tool.casefold())
+        return named and (wanted is None or any(_hits(wanted, part) for part in _parts(call.arguments)))
+    if not fnmatchcase(call.tool, tool):
+        return False
     subject, is_command = _subject(call.arguments)
     if wanted is None or subject is None:
         return wanted is None
-    if denying:
-        parts = _SEVERAL.split(subject) if is_command else [posixpath.normpath(subject)]
-        return any(fnmatchcase(part.strip(), wanted) for part in (subject, *parts))
-    unclear = _SEVERAL.search(subject) is not None if is_command else ".." in subject.split("/")
+    unclear = _SEVERAL.search(subject) is not None if is_command else ".." in re.split(r"[/\\]", subject)
     return subject == wanted or (not unclear and fnmatchcase(subject, wanted))
+
+
+def _hits(wanted: str, part: str) -> bool:
+    wanted, part = wanted.casefold(), part.casefold()
+    return fnmatchcase(part, wanted) or fnmatchcase(part, f"*/{wanted}")
+
+
+def _parts(arguments: Mapping[str, Any]) -> Iterator[str]:
+    """Yield whatever a call may be used on: of a command each part, of a path also its plain form."""
+    known = {name: value for name, value in arguments.items() if name in _SUBJECTS}
+    for text in _texts(known or arguments):
+        yield text
+        yield posixpath.normpath(text.replace("\\", "/"))
+        for part in _SEVERAL.split(text):
+            yield " ".join(part.translate(_MARKS).strip("!{}() \t").split())
+
+
+def _texts(value: Any) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case list():
+            if all(isinstance(word, str) for word in value):
+                yield " ".join(value)
+            for one in value:
+                yield from _texts(one)
+        case Mapping():
+            for one in value.values():
+                yield from _texts(one)
+        case _:
+            pass
 
 
 def subject_of(arguments: Mapping[str, Any]) -> str | None:

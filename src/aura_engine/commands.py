@@ -8,7 +8,7 @@ All events of a unit are appended together when it is left, or none. When somebo
 the caller decides again: `Desk.handle` does so by itself, for a unit see `Desk.retrying`.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeVar
 
@@ -93,6 +93,15 @@ class Unit:
         """
         return (await self._load(aggregate, aggregate_id)).state
 
+    async def events(self, stream_id: StreamId) -> Sequence[Event]:
+        """Return what has happened in a stream, and after it what this unit has decided about it so far.
+
+        To be asked about streams that the unit looks at: only then nothing can get in between.
+        """
+        recorded = await self.desk.events(stream_id)
+        loaded = self._loaded.get(stream_id)
+        return [*recorded, *(fact.event for fact in loaded.facts)] if loaded else recorded
+
     def add(self, append: Append) -> None:
         """Record events that were decided elsewhere together with this unit."""
         self._beside.append(append)
@@ -149,6 +158,10 @@ class Desk:
         """Return the state of an aggregate, None if it does not exist."""
         state: S | None = (await self.load(aggregate, aggregate_id)).state  # type: ignore[assignment]
         return state
+
+    async def events(self, stream_id: StreamId) -> Sequence[Event]:
+        """Return what has happened in a stream, the oldest first."""
+        return [fact.event for fact in await self.log.facts(stream_id)]
 
     @asynccontextmanager
     async def unit(self, actor: Actor, *, correlation_id: str | None = None) -> AsyncIterator[Unit]:

@@ -14,6 +14,7 @@ a rule says no, `InvalidInput` for what makes no sense, and what the log raises.
 
 import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import anyio
@@ -29,12 +30,13 @@ from aura_contracts.approval import (
     ApprovalKind,
     ApprovalRejected,
     ApprovalStatus,
+    ApprovalWithdrawn,
     ExpireApproval,
 )
 from aura_contracts.errors import AggregateNotFound, AuraError, EngineClosed, StoreFull, StoreReadOnly
 from aura_contracts.events import EventRecord
 from aura_contracts.execution import ActionLogged
-from aura_contracts.ids import ApprovalId, ExecutionId, StreamId, TaskId
+from aura_contracts.ids import ApprovalId, StreamId, TaskId
 from aura_contracts.lease import LeaseStatus
 from aura_contracts.ports.locks import Locks
 from aura_contracts.task import ExecutionStarted, Task, TaskStatus
@@ -44,7 +46,7 @@ from aura_engine.runtime.context import ENGINE, Runtime
 from aura_engine.runtime.directory import unfinished_tasks
 from aura_engine.runtime.driver import Driver
 from aura_engine.runtime.permissions import answer
-from aura_engine.runtime.questions import ASKED, questions_of
+from aura_engine.runtime.questions import ASKED, questions_of_task
 from aura_engine.runtime.views import View, load_view
 from aura_engine.runtime.watching import follow
 from aura_engine.tasks import Tasks
@@ -54,6 +56,13 @@ _LOG = logging.getLogger(__name__)
 
 _FOLLOWED = ("task.*", "execution.*", "approval.*", "workspace.*", "lease.*", "agent.*")
 _DECISIONS = (ApprovalGranted, ApprovalRejected, ApprovalChangesRequested, ApprovalExpired)
+
+_CLOCK_LOOK = 60.0
+"""Seconds after which one who waits for a moment looks at the clock again: it may have been set, or have slept."""
+
+_EXPIRE_AGAIN = 1.0
+"""Seconds before what could not be recorded is tried again."""
+
 _WAITING = frozenset({TaskStatus.AWAITING_APPROVAL, TaskStatus.BLOCKED})
 _ENDED = frozenset({TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.DELETED})
 
@@ -79,6 +88,7 @@ class Engine:
         self._drivers: dict[TaskId, Driver] = {}
         self._defects: dict[TaskId, Exception] = {}
         self._listeners: dict[StreamId, Driver] = {}
+        self._deadlines: dict[ApprovalId, anyio.CancelScope] = {}
         self._stirred = anyio.Event()
         runtime.gateway.on_change = self._wake_all
 
@@ -160,7 +170,8 @@ class Engine:
     async def settled(self, task_id: TaskId) -> Task:
         """Wait until the task has ended, or nothing can be done for it before a human decides; return it.
 
-        Raises `AggregateNotFound`. Cancel it to stop waiting.
+        An agent that waits for permission is at work: it is waited for, and `follow` tells what it asks. Raises
+        `AggregateNotFound`. Cancel it to stop waiting.
         """
         head = await self.log.head()
         generator = self.follow(task_id, head)
@@ -265,6 +276,8 @@ class Engine:
             driver.wake(record)
         elif self._drive_all and isinstance(record.event, ExecutionStarted):
             await self._take_on(TaskId(record.stream_id))
+        if isinstance(record.event, (*_DECISIONS, ApprovalWithdrawn)) and record.stream_id in self._deadlines:
+            self._deadlines[ApprovalId(record.stream_id)].cancel()
         if isinstance(record.event, _DECISIONS):
             self._require_open().start_soon(self._attend, ApprovalId(record.stream_id))
 
@@ -289,12 +302,29 @@ class Engine:
         if approval.status is not ApprovalStatus.PENDING:
             await answer(self.runtime, approval)
             return
-        if approval.deadline is not None:
-            await anyio.sleep(max((approval.deadline - self.runtime.desk.clock()).total_seconds(), 0.0))
+        if approval.deadline is not None and approval_id not in self._deadlines:
+            with anyio.CancelScope() as scope:
+                self._deadlines[approval_id] = scope
+                try:
+                    await self._expire(approval_id, approval.deadline)
+                finally:
+                    del self._deadlines[approval_id]
+
+    async def _expire(self, approval_id: ApprovalId, deadline: datetime) -> None:
+        """Have silence mean no; whatever is in the way, and wherever the clock is set to, until it does."""
+        while True:
+            left = (deadline - self.runtime.desk.clock()).total_seconds()
+            await anyio.sleep(min(max(left, 0.0), _CLOCK_LOOK))
+            if left > _CLOCK_LOOK:
+                continue
             try:
-                await self.runtime.desk.handle(ENGINE, approval_id, ExpireApproval())
+                if (await self._approval(approval_id)).status is ApprovalStatus.PENDING:
+                    await self.runtime.desk.handle(ENGINE, approval_id, ExpireApproval())
             except AuraError as error:
                 _LOG.debug("approval %s did not expire: %s", approval_id, error)
+                await anyio.sleep(_EXPIRE_AGAIN)
+            else:
+                return
 
     async def _attend_all(self, task_id: TaskId) -> None:
         try:
@@ -304,12 +334,10 @@ class Engine:
 
     async def _see_all_answered(self, task_id: TaskId) -> None:
         """See that questions are answered which an agent asked before this engine had its task."""
-        view = await load_view(self.runtime.desk, task_id)
-        if view is None or view.execution is None or view.execution.ended_at is not None:
-            return
-        for question in await questions_of(self.runtime.desk, ExecutionId(view.execution.id)):
-            if (await self._approval(question.approval_id)).status is ApprovalStatus.PENDING:
-                self._require_open().start_soon(self._attend, question.approval_id)
+        asked = await questions_of_task(self.runtime.desk, task_id)
+        for approval_id in dict.fromkeys(question.approval_id for question in asked):
+            if (await self._approval(approval_id)).status is ApprovalStatus.PENDING:
+                self._require_open().start_soon(self._attend, approval_id)
 
     async def _approval(self, approval_id: ApprovalId) -> Approval:
         approval = await self.runtime.desk.get(APPROVAL, approval_id)

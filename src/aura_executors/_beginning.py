@@ -73,10 +73,14 @@ def _supervise(folder: str, lock: int, order: Order, report: int) -> None:
     running: dict[str, object] = {}
     try:
         _folder.reserve_exit(".")
-        launched = launch(order, prctl)
-        group, refusal = _group(order, launched.pid)
+        group, refusal = _group(order)
+        launched = launch(order, prctl, group.fork if group else os.fork)
+        if group and group.refused:
+            refusal = group.refused
+            group.remove()
+            group = None
         supervision = Supervision(folder, lock, order, launched, wakeup, reaper=reaper, group=group)
-        running = {**supervision.running(), **refusal}
+        running = {**supervision.running(), "no_control_group": refusal}
         _folder.write_json(_folder.RUNNING, running)
         failure = launched.release()
     except OSError as error:
@@ -106,14 +110,14 @@ def _run(supervision: Supervision, order: Order, group: Group | None) -> None:
         raise
 
 
-def _group(order: Order, agent: int) -> tuple[Group | None, dict[str, object]]:
-    """Put the agent into a control group of its own, if there may be one, and say why not on record."""
+def _group(order: Order) -> tuple[Group | None, str]:
+    """Return a control group for the agent, or why there is none."""
     if not order.control_group:
-        return None, {}
+        return None, "none was wanted"
     try:
-        return group_for(order.token, agent), {}
+        return group_for(order.token), ""
     except (OSError, Unavailable) as error:
-        return None, {"no_control_group": str(error)}
+        return None, str(error)
 
 
 def _catch_signals() -> int:

@@ -3,7 +3,8 @@
     <home>/processes/<token>/       0700
         lock            held by whoever starts the process, then by its supervisor, as long as that lives
         spec.json       what was asked for, without environment, input and arguments
-        running.json    who runs: pids and start times; written just before the agent may run
+        running.json    who runs: pids, start times, control group (or why there is none); written just before the agent
+                    may run
         spool-NNN       its output, see `aura_executors._spool`
         exit.json       how it ended
         control         the socket at which the supervisor answers, if no other folder was given for it

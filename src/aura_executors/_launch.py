@@ -109,7 +109,7 @@ class Launched:
         return kind, message
 
 
-def launch(order: Order, prctl: Prctl) -> Launched:
+def launch(order: Order, prctl: Prctl, fork: Callable[[], int] = os.fork) -> Launched:
     """Make the process that will be the agent: in a session of its own, with its pipes and nothing else of ours."""
     needs_stdin = order.input is not None or order.interactive
     stdin_read, stdin_write = os.pipe() if needs_stdin else (os.open(os.devnull, os.O_RDONLY), None)
@@ -118,7 +118,7 @@ def launch(order: Order, prctl: Prctl) -> Launched:
     gate_read, gate_write = os.pipe()
     failure_read, failure_write = os.pipe()
     parent = os.getpid()
-    pid = os.fork()
+    pid = fork()
     if pid == 0:
         try:
             os.close(gate_write)

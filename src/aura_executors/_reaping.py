@@ -3,7 +3,8 @@
 Three ways lead to a descendant, because each has a gap: the parents (lost when a parent dies, unless somebody is the
 reaper of all descendants, which Linux offers), the token in the environment (lost when somebody clears it), the session
 (left with ``setsid``). On Linux the supervisor is the reaper: what it started is gone when it has no child any more.
-Elsewhere all three are looked for in the list of processes.
+Elsewhere all three are looked for in the list of processes. A control group is a fourth way, which has no gap, where
+the system permits one (`aura_executors._cgroup`).
 
 A pid is used again, so a process is known by pid and start time; what is found is signalled at once.
 

@@ -19,6 +19,7 @@ CAPTURES = Path(__file__).parent / "agents" / "captures"
 REGISTRY = ExecutorRegistry()
 
 NEEDED: dict[str, dict[str, Any]] = {
+    "acp": {"agent": "claude-agent-acp"},
     "custom": {"base_command": "sh"},
     "lms": {"model": "a-model"},
     "local": {"openai_endpoint": "http://127.0.0.1:1/v1"},

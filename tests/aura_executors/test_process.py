@@ -24,6 +24,8 @@ __all__ = ["runner"]
 pytestmark = pytest.mark.anyio
 
 STUBBORN = "trap '' INT TERM; echo ready; while :; do sleep 0.05; done"
+SLEEPER = "import time; print('ready', flush=True); time.sleep(60)"
+"""Unlike a shell that is just about to fork, it hears the first signal."""
 PATIENT = InterruptPlan(after_interrupt=60, after_terminate=60)
 FAR = 60.0
 
@@ -163,7 +165,7 @@ async def test_who_does_not_go_when_asked_is_ended(runner: SupervisedRunner) -> 
 
 
 async def test_an_interrupt_again_does_not_wait_for_the_appointed_time(runner: SupervisedRunner) -> None:
-    process = await runner.start(shell("echo ready; sleep 60", interrupt=PATIENT))
+    process = await runner.start(program(SLEEPER, interrupt=PATIENT))
     await first_line(process)
     await process.interrupt("asked", after=FAR)
     await process.interrupt("now", after=FAR)

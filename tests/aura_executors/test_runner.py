@@ -331,12 +331,12 @@ async def test_sockets_may_be_elsewhere_and_paths_long(tmp_path: Path, runner: S
 
 async def test_a_process_waits_while_its_output_is_not_acknowledged(tmp_path: Path, runner: SupervisedRunner) -> None:
     done = tmp_path / "done"
-    asked = shell(f"head -c 3000000 /dev/zero; touch {done}", idle_timeout=0.2)
+    asked = shell(f"head -c 3000000 /dev/zero; touch {done}", idle_timeout=0.5)
     async with make_runner(tmp_path, unacknowledged=500_000) as careful:
         process = await careful.start(asked)
         kept = Path(tmp_path, "processes", asked.token)
         await until(lambda: size_of(kept) >= 500_000)
-        await anyio.sleep(0.4)  # longer than the idle timeout, which must not count
+        await anyio.sleep(0.8)  # longer than the idle timeout, which must not count
         assert size_of(kept) < 700_000
         assert not done.exists()
         assert len(await stdout(process)) == 3_000_000

@@ -55,7 +55,9 @@ from aura_executors.scripted import ScriptedExecutor
 CAPTURES = Path(__file__).parents[1] / "aura_executors" / "agents" / "captures"
 
 RUNS: dict[str, tuple[dict[str, Any], ...]] = {
-    "acp": ({"agent": "claude-agent-acp"}, {"agent": "copilot"}),
+    "acp": tuple(
+        {"agent": agent} for agent in ("claude-agent-acp", "codex-acp", "copilot", "gemini", "opencode", "qwen")
+    ),
     "codex": ({"protocol": "exec"}, {"protocol": "app-server"}),
     "custom": ({"command": "true"},),
     "lms": ({"model": "qwen3"},),
@@ -64,7 +66,12 @@ RUNS: dict[str, tuple[dict[str, Any], ...]] = {
 """Options of the runs, for executors that need some, or have several protocols."""
 
 FOLDERS: dict[str, str] = {
-    "acp": "*acp*",
+    "acp claude-agent-acp": "claude-agent-acp",
+    "acp codex-acp": "codex-acp",
+    "acp copilot": "copilot-acp",
+    "acp gemini": "gemini-acp",
+    "acp opencode": "opencode-acp",
+    "acp qwen": "qwen-acp",
     "amp": "claude",
     "claude": "claude*",
     "codex exec": "codex",
@@ -95,7 +102,9 @@ ENTRIES: tuple[Entry, ...] = (
     FileChanged(path="hello.txt", call_id="c1", diff="--- a\n+++ b\n"),
     ToolFinished(call_id="c1", output="written", exit_code=0),
     PlanUpdated(steps=(PlanStep("one"),)),
-    UsageReported(usage=msgspec.convert({"input_tokens": 3, "output_tokens": 2}, UsageReported.__annotations__["usage"])),
+    UsageReported(
+        usage=msgspec.convert({"input_tokens": 3, "output_tokens": 2}, UsageReported.__annotations__["usage"])
+    ),
     ErrorReported(message="again", retrying=True),
     Finished(),
 )
@@ -150,7 +159,8 @@ def _converse(executor: Executor, run: AgentRun) -> Callable[[], Conversation]:
 
 @cache
 def _seeds(name: str) -> tuple[bytes, ...]:
-    pattern = FOLDERS.get(name) or FOLDERS.get(name.split()[0], f"{name.split()[0]}*")
+    kind, *_ = name.split()
+    pattern = FOLDERS.get(name) or FOLDERS.get(kind, f"{kind}*")
     captures = {path.read_bytes() for path in sorted(CAPTURES.glob(f"{pattern}/*.stdout"))} - {b""}
     return tuple(sorted(captures)) or _written()
 
@@ -422,7 +432,7 @@ _NAMED = re.compile(rb'(?i)("[a-z_]*(?:id|path|name|model|key)"\s*:\s*"[^"\\]{2,
 
 
 def unending(subject: Subject, size: int) -> Iterator[bytes]:
-    """Yield about `size` bytes of what the agent writes, with new names each time, and a third of the lines left out."""
+    """Yield about `size` bytes of what the agent writes: new names each time, and a third of the lines left out."""
     luck = random.Random(1)
     seeds = [[line for line in seed.split(b"\n") if line] for seed in subject.seeds]
     number = 0
@@ -442,7 +452,7 @@ def endless_line(size: int) -> Iterator[bytes]:
 
 
 def kept(subject: Subject, pieces: Iterable[bytes]) -> int:
-    """Return how many bytes a conversation holds when it was given all of `pieces`; and prove it still listens."""
+    """Return how many bytes a conversation holds when it was given all of `pieces`; it can still be judged."""
     conversation = subject.converse()
     tracemalloc.start()
     try:

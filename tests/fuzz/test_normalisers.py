@@ -5,7 +5,6 @@ import os
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from normalisers import JUNK, KINDS, STRANGE, Happening, Mutation, endless_line, kept, prove, spoilt, subjects, unending
 
 DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"

@@ -63,10 +63,14 @@ class RealAgent:
     """Options with which it may not write, and does not ask."""
     wanting: dict[str, Any] = attrs.field(factory=lambda: WRITE)
     """What it tries to do then."""
+    hears_why: bool = True
+    """It can be told why something was not permitted."""
     usage: Usage = attrs.field(factory=lambda: Usage(input_tokens=22, output_tokens=14))
     """Of two answers, as far as it reports it."""
     counts_on: bool = True
     """It tells what it consumed also of a session that it goes on with."""
+    bound: bool = False
+    """Its sessions can be gone on with only in the folder that they were begun in."""
     cut: FailureReason | None = FailureReason.AGENT_ERROR
     """Why it fails when the connection breaks in mid-answer; None: it takes what has come for the whole answer."""
 
@@ -187,6 +191,7 @@ GEMINI = RealAgent(
     setup=_set_up_gemini,
     free={"yolo": True, "model": "gemini-2.5-flash"},
     lacking={"model": "gemini-2.5-flash"},
+    bound=True,
     wanting={"tool": {"name": "write_file", "args": {"file_path": "hello.txt", "content": "hello\n"}}},
 )
 CLAUDE_ACP = RealAgent(
@@ -196,11 +201,12 @@ CLAUDE_ACP = RealAgent(
     setup=_set_up_claude,
     free={"agent": "claude-agent-acp", "mode": "bypassPermissions"},
     asking={"agent": "claude-agent-acp", "mode": "default"},
+    hears_why=False,
     cut=None,
 )
-COPILOT_ACP = attrs.evolve(COPILOT, name="copilot-acp", executor="acp", asking={"agent": "copilot"})
+COPILOT_ACP = attrs.evolve(COPILOT, name="copilot-acp", executor="acp", asking={"agent": "copilot"}, hears_why=False)
 GEMINI_ACP = attrs.evolve(
-    GEMINI, name="gemini-acp", executor="acp", asking={"agent": "gemini", "model": "gemini-2.5-flash"}
+    GEMINI, name="gemini-acp", executor="acp", asking={"agent": "gemini", "model": "gemini-2.5-flash"}, hears_why=False
 )
 
 AGENTS = (CODEX, CODEX_EXEC, CLAUDE, COPILOT, GEMINI, CLAUDE_ACP)

@@ -75,7 +75,8 @@ def test_asked_and_denied(agent, site):
     assert story.failure.reason is FailureReason.PERMISSION_DENIED
     assert story.ends == ["execution.failed", "task.failed"]
     assert [event.result["granted"] for event in story.entries("permission_answered")] == [False]
-    assert "Not this file." in json.dumps([request["body"] for request in site.url.requests]), "the model was told"
+    told = json.dumps([request["body"] for request in site.url.requests])
+    assert ("Not this file." in told) == agent.hears_why, "the model was told"
     assert not (site.repository / "hello.txt").exists()
 
 

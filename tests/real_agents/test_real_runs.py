@@ -9,6 +9,9 @@ from repositories import branches, content, worktrees
 
 pytestmark = pytest.mark.real_agents
 
+MORE = [{"write": {"path": "second.txt", "content": "second\n"}}, {"text": "Done: second.txt too."}]
+TURNS = [{"match": "Follow-up", "steps": MORE}, {"steps": [WRITE, DONE]}]
+
 
 @pytest.mark.parametrize("agent", AGENTS, ids=str)
 def test_it_creates_a_file(installed, agent, tmp_path):
@@ -39,14 +42,7 @@ def check_entries(story, agent):
 
 @pytest.mark.parametrize("agent", AGENTS, ids=str)
 def test_a_rejection_goes_on_in_the_same_session(installed, agent, tmp_path):
-    turns = [
-        {
-            "match": "Follow-up",
-            "steps": [{"write": {"path": "second.txt", "content": "second\n"}}, {"text": "Done: second.txt too."}],
-        },
-        {"steps": [WRITE, DONE]},
-    ]
-    with live_site(tmp_path, agent, turns, words=("--attempts", "1")) as site:
+    with live_site(tmp_path, agent, TURNS, words=("--attempts", "1")) as site:
         assert site.end(site.run()) == 0, site.said
         asked = len(site.url.requests)
         (question,) = site.story().of("approval.requested")
@@ -60,9 +56,26 @@ def test_a_rejection_goes_on_in_the_same_session(installed, agent, tmp_path):
     assert PROMPT in told, "it was told again what was said before"
     assert story.of("execution.session_dropped") == []
     assert len(set(story.sessions)) == 1
-    assert [event.result["text"] for event in story.entries("message")][-1] == "Done: second.txt too."
+    assert story.said[-1] == MORE[-1]["text"]
     assert story.ends == ["execution.completed", "task.completed"]
     assert len(story.of("execution.process_exited")) == 2
     assert content(site.repository, "main", "hello.txt") == "hello"
     assert content(site.repository, "main", "second.txt") == "second"
     assert story.usage.output_tokens == (1 + agent.counts_on) * agent.usage.output_tokens
+
+
+@pytest.mark.parametrize("agent", AGENTS, ids=str)
+def test_another_task_goes_on_with_the_session_in_a_worktree_of_its_own(installed, agent, tmp_path):
+    with live_site(tmp_path, agent, TURNS) as site:
+        assert site.end(site.run()) == 0, site.said
+        asked = len(site.url.requests)
+        assert site.end(site.run("--resume-latest", "--prompt", FEEDBACK)) == 0, site.said
+        story = site.story()
+        told = json.dumps([request["body"] for request in site.url.requests[asked:]])
+    assert PROMPT in told, "by the agent, or by AURA where the agent cannot"
+    assert len(story.of("execution.session_dropped")) == len(story.entries("replayed")) == agent.bound
+    assert len(set(story.sessions)) == 1 + agent.bound
+    assert story.ends == ["execution.completed", "task.completed"] * 2
+    assert story.said[-1] == MORE[-1]["text"]
+    assert content(site.repository, "main", "hello.txt") == "hello"
+    assert content(site.repository, "main", "second.txt") == "second"

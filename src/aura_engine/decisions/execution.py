@@ -233,7 +233,8 @@ def _record_stage_failure(state: Execution, command: RecordStageFailure, context
         raise _refuse(state, command, "delay", f"{command.delay} seconds is not between 0 and {DELAY_LIMIT:.0f}")
     failure = _in_stage(state, command.failure)
     lost = failure.reason is FailureReason.SESSION_LOST and state.status in CODING
-    if lost and state.session_id is not None:
+    again_lost = state.failure is not None and state.failure.reason is FailureReason.SESSION_LOST  # the attempt before
+    if lost and state.session_id is not None and not again_lost:
         again = StageRetryScheduled(failure=failure, attempt=state.attempt, retry_at=context.now)
         return [SessionDropped(session_id=state.session_id), again]
     if state.attempt >= state.retry.max_attempts or not failure.retryable:

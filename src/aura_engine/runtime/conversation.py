@@ -1,42 +1,76 @@
 """Conversation: what was said in a session that the agent lost, told again as a prompt."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from aura_contracts.events import Event
-from aura_contracts.execution import ActionLogged, Execution, ExecutionQueued, FollowUpRequested, LogAction
+from aura_contracts.execution import (
+    EXECUTION,
+    ActionLogged,
+    Execution,
+    ExecutionQueued,
+    FollowUpRequested,
+    LogAction,
+    SetupFinished,
+    StageRetried,
+)
 from aura_contracts.ids import ExecutionId, TaskId
 from aura_contracts.task import ExecutionStarted
+from aura_engine.commands import Desk
 from aura_engine.runtime.context import ENGINE, Runtime
 from aura_engine.runtime.views import View
 
 HISTORY_LIMIT = 40_000
-"""Characters of what is told again, the newest; the files tell the rest."""
+"""Bytes of what is told again, the newest; the files tell the rest. Agents that take a prompt as an argument of their
+command can be given 128 KiB."""
 
 _PIECE = 4_000
 """Characters of one message, and a quarter of it for what a tool was used for."""
 
+_REPLAYED = "replayed"
+_BEGINNINGS = (SetupFinished, FollowUpRequested, StageRetried)
+"""With what an attempt of the agent begins."""
 
-async def prompt_of(runtime: Runtime, view: View) -> str:
-    """Return what the agent is told: the prompt, and before it the conversation that was lost with its session."""
-    execution = view.execution
-    assert execution is not None, "an agent is told something in an execution"
-    if execution.session_id is not None or execution.dropped_session_id is None:
-        return execution.prompt
-    history = _newest(await _history(runtime, TaskId(view.task.id), execution))
-    variables = execution.plan.variables
-    prompt = await runtime.prompts.make("replay", view.task, variables, history=history, prompt=execution.prompt)
-    about = {"session_id": execution.dropped_session_id, "attempt": execution.attempt, "prompt": prompt}
-    told = LogAction(epoch=execution.epoch, action="replayed", success=True, result=about)
-    await runtime.desk.handle(ENGINE, execution.id, told)
+
+async def beginning_of(desk: Desk, execution_id: ExecutionId) -> tuple[Execution, Sequence[Event]]:
+    """Return an execution as it was when its agent was to be started, and what has happened since.
+
+    Whoever asks for the agent again, after a restart, must ask for the same: its conversation begins as it began then,
+    when the agent had not named a session yet.
+    """
+    facts = await desk.log.facts(execution_id)
+    places = [place for place, fact in enumerate(facts, 1) if isinstance(fact.event, _BEGINNINGS)]
+    place = places[-1] if places else len(facts)
+    begun = EXECUTION.fold(facts[:place])
+    assert begun is not None, "it has been queued"
+    return begun, [fact.event for fact in facts[place:]]
+
+
+async def prompt_of(runtime: Runtime, view: View, begun: Execution, since: Sequence[Event]) -> str:
+    """Return what the agent is told: the prompt, and before it the conversation that was lost with its session.
+
+    `begun` and `since` are of `beginning_of`. What is told again is on record, and the same whenever it is asked for.
+    """
+    if begun.session_id is not None or begun.dropped_session_id is None:
+        return begun.prompt
+    for event in since:
+        if isinstance(event, ActionLogged) and event.action == _REPLAYED and event.result is not None:
+            return str(event.result["prompt"])
+    history = _newest(await _history(runtime.desk, TaskId(view.task.id), begun))
+    variables = begun.plan.variables
+    prompt = await runtime.prompts.make("replay", view.task, variables, history=history, prompt=begun.prompt)
+    about = {"session_id": begun.dropped_session_id, "attempt": begun.attempt, "prompt": prompt}
+    epoch = view.execution.epoch if view.execution is not None else begun.epoch
+    told = LogAction(epoch=epoch, action=_REPLAYED, success=True, result=about)
+    await runtime.desk.handle(ENGINE, begun.id, told)
     return prompt
 
 
-async def _history(runtime: Runtime, task_id: TaskId, current: Execution) -> list[str]:
-    log, said = runtime.desk.log, list[str]()
-    for fact in await log.facts(task_id):
-        if isinstance(fact.event, ExecutionStarted):
-            events = [one.event for one in await log.facts(fact.event.execution_id)]
-            said += _lines(events, newest=fact.event.execution_id == ExecutionId(current.id))
+async def _history(desk: Desk, task_id: TaskId, current: Execution) -> list[str]:
+    said = list[str]()
+    for event in await desk.events(task_id):
+        if isinstance(event, ExecutionStarted):
+            events = await desk.events(event.execution_id)
+            said += _lines(events, newest=event.execution_id == ExecutionId(current.id))
     return said
 
 
@@ -69,7 +103,7 @@ def _newest(lines: list[str]) -> str:
     kept: list[str] = []
     size = 0
     for line in reversed(lines):
-        size += len(line) + 2
+        size += len(line.encode("utf-8", "replace")) + 2
         if size > HISTORY_LIMIT:
             kept.append("[what was said before is left out]")
             break

@@ -1,5 +1,7 @@
 """Ending: giving back what an execution held, saying what its failure means, clearing away what is not needed."""
 
+from msgspec.structs import replace
+
 from aura_contracts.agent import Outcome, ReleaseAgent
 from aura_contracts.approval import ApprovalStatus, WithdrawApproval
 from aura_contracts.errors import AuraError, StoreError, WorkerUnavailable
@@ -156,10 +158,15 @@ async def run_again(runtime: Runtime, view: View) -> None:
 
 
 async def requeue(runtime: Runtime, unit: Unit, task: Task, execution: Execution) -> ExecutionId:
-    """Add to `unit` a new execution that goes on where `execution` ended, and return its id."""
+    """Add to `unit` a new execution that goes on where `execution` ended, and return its id.
+
+    Where it ended between two sessions, it is begun with the lost one: that is found out again, and told again. A fork
+    of somebody else's session is still to be made until the agent has named its own.
+    """
     execution_id = ExecutionId(runtime.desk.ids())
-    prompt = execution.prompt
-    if execution.session_id is not None:
+    prompt, session_id = execution.prompt, execution.session_id or execution.dropped_session_id
+    fork = execution.plan.fork and (execution.fork or execution.session_id is None)
+    if session_id is not None:
         prompt = await runtime.prompts.make("resume", task, execution.plan.variables, prompt=execution.prompt)
     again = QueueExecution(
         execution_id=execution_id,
@@ -170,9 +177,9 @@ async def requeue(runtime: Runtime, unit: Unit, task: Task, execution: Execution
         agent_id=execution.agent_id,
         agent_type=execution.agent_type,
         workspace_id=execution.workspace_id,
-        session_id=execution.session_id,
+        session_id=session_id,
         retry=execution.retry,
-        plan=execution.plan,
+        plan=replace(execution.plan, fork=fork),
     )
     await unit.handle(execution_id, again)
     await unit.handle(task.id, StartExecution(execution_id=execution_id))

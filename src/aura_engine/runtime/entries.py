@@ -1,9 +1,10 @@
 """Entries: what becomes of what an agent was understood to say: events of its execution, and questions to humans."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from aura_contracts.environment import redact
 from aura_contracts.errors import InvalidInput, RuleViolated
@@ -25,36 +26,67 @@ from aura_contracts.ports.executors import (
     Unknown,
     UsageReported,
 )
-from aura_contracts.task import Task
 from aura_engine.commands import Unit
-from aura_engine.runtime.questions import ask, withdraw
+from aura_engine.runtime.questions import Reviewers, ask, withdraw
 
 _NONSENSE = frozenset({"usage", "session", "action", "tool_call"})
 """Rules that an entry breaks by what it says, not by when it is said."""
 
-Reviewers = Callable[[Task], tuple[str, ...]]
-"""Returns who may answer an agent's question about a task."""
+ENTRY_LIMIT = 1_048_576
+"""Bytes of an entry as JSON: several times what adapters keep of a text, a part of what the log takes."""
+
+_DEPTH = 64
+"""How deeply what an agent says may be nested."""
 
 
 async def record_entries(
-    unit: Unit, execution_id: ExecutionId, token: str, entries: Sequence[AnyEntry], reviewers: Reviewers
+    unit: Unit, execution_id: ExecutionId, epoch: int, token: str, entries: Sequence[AnyEntry], reviewers: Reviewers
 ) -> None:
-    """Add to `unit` what follows from entries of the process `token`, in order.
+    """Add to `unit` what follows from entries of the process `token`, reported under `epoch`, in order.
 
-    One that makes no sense is left out, and said to be; the others are not to suffer for it. Of an execution that has
-    ended meanwhile nothing is recorded: the output has it.
+    One that makes no sense is left out, and said to be; the others are not to suffer for it. A question that nobody can
+    be shown is answered with no. Of an execution that has ended meanwhile nothing is recorded: the output has it.
     """
     for entry in entries:
         execution: Execution = await unit.look(EXECUTION, execution_id)
         if execution.status in EXECUTION.terminal:
             return
+        execution = replace(execution, epoch=epoch)
         try:
-            await _record(unit, execution, token, entry, reviewers)
+            await _record(unit, execution, token, _storable(entry), reviewers)
         except (InvalidInput, RuleViolated) as error:
             if isinstance(error, RuleViolated) and error.rule not in _NONSENSE:
                 raise
-            said = ErrorReported(message=f"{type(entry).__name__} is left out: {error.reason}")
-            await _record(unit, execution, token, said, reviewers)
+            reason = f"{type(entry).__name__} is left out: {error.reason}"
+            if isinstance(entry, PermissionRequested):
+                question = replace(entry, tool=_cleaned(entry.tool)[:1_000], arguments={}, diff=None)
+                await ask(unit, execution, token, question, reviewers, refused=reason)
+            await _record(unit, execution, token, ErrorReported(message=reason), reviewers)
+
+
+def _storable(entry: AnyEntry) -> AnyEntry:
+    """Return an entry as the log can store it. Raises `InvalidInput` for one that cannot be stored."""
+    try:
+        encoded = msgspec.json.encode(entry)
+    except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
+        raise InvalidInput(field="entry", reason=f"it cannot be stored: {error}") from error
+    if len(encoded) > ENTRY_LIMIT:
+        raise InvalidInput(field="entry", reason=f"it has {len(encoded)} bytes, more than {ENTRY_LIMIT}")
+    if b"\\u0000" in encoded or isinstance(entry, ToolCalled | PermissionRequested):
+        cleaned: AnyEntry = msgspec.convert(_cleaned(msgspec.to_builtins(entry)), AnyEntry)
+        return cleaned
+    return entry
+
+
+def _cleaned(value: Any, depth: int = _DEPTH) -> Any:
+    """Return a JSON value without NUL, which no database can store, and without what is nested too deeply."""
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd") if "\0" in value else value
+    if isinstance(value, dict | list) and not depth:
+        return "[left out: it is nested too deeply]"
+    if isinstance(value, dict):
+        return {_cleaned(name): _cleaned(one, depth - 1) for name, one in value.items()}
+    return [_cleaned(one, depth - 1) for one in value] if isinstance(value, list) else value
 
 
 async def _record(unit: Unit, execution: Execution, token: str, entry: AnyEntry, reviewers: Reviewers) -> None:

@@ -24,8 +24,9 @@ from aura_contracts.execution import EXECUTION, Execution
 from aura_contracts.ids import ExecutionId, WorkerId
 from aura_contracts.lease import RecordStaleReport, WorkerIdentity
 from aura_engine.commands import Desk, Unit
-from aura_engine.runtime.entries import Reviewers, record_entries
+from aura_engine.runtime.entries import record_entries
 from aura_engine.runtime.output import OutputRecorder
+from aura_engine.runtime.questions import Reviewers
 from aura_engine.runtime.views import lease_of
 from aura_worker_protocol.messages import (
     PROTOCOL_VERSION,
@@ -115,7 +116,7 @@ class Gateway:
         async def understand(unit: Unit, first: int) -> None:
             for understood in batch.understood:
                 if understood.record >= first:
-                    about = (batch.execution_id, batch.token, understood.entries)
+                    about = (batch.execution_id, batch.epoch, batch.token, understood.entries)
                     await record_entries(unit, *about, self.reviewers)
 
         try:

@@ -23,9 +23,10 @@ async def answer(runtime: Runtime, approval: Approval) -> None:
     if approval.kind is not ApprovalKind.TOOL_CALL or approval.task_id is None:
         return
     task = await runtime.desk.get(TASK, approval.task_id)
-    if task is None or task.execution_id is None:
+    execution = None if task is None or task.execution_id is None else await _at_work(runtime, task.execution_id)
+    if execution is None:
         return
-    for question in await questions_of(runtime.desk, task.execution_id):
+    for question in await questions_of(runtime.desk, ExecutionId(execution.id)):
         if question.approval_id == approval.id:
             await _tell(runtime, question, approval)
 
@@ -37,6 +38,13 @@ async def answer_decided(runtime: Runtime, execution: Execution, token: str) -> 
         decided = approval is not None and approval.status is not ApprovalStatus.PENDING
         if question.token == token and isinstance(approval, Approval) and decided:
             await _tell(runtime, question, approval)
+
+
+async def _at_work(runtime: Runtime, execution_id: ExecutionId) -> Execution | None:
+    """Return an execution that goes on. One that is being ended is told nothing: it is not to begin anything more."""
+    execution = await runtime.desk.get(EXECUTION, execution_id)
+    over = execution is None or execution.status in EXECUTION.terminal or execution.interrupted
+    return None if over else execution
 
 
 async def _tell(runtime: Runtime, question: Question, approval: Approval) -> None:

@@ -4,6 +4,9 @@ An approval belongs to the **call**, not to the process that asks. When that pro
 and the agent, resumed, asks for the same call again (the same fingerprint), it is asking the same question: what was
 decided holds, what is still open stays open, and nobody is asked twice. A question whose call was made is settled: the
 next one is a new question, unless a human said that the answer is to be remembered, or a policy has one.
+
+A call was made when the agent said how it ended, or ended well itself. Of one that was allowed and then cut off nobody
+knows how far it came: allowed is that it be made, so when the agent begins it again, the answer holds.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +15,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 import attrs
+from msgspec.structs import replace
 
 from aura_contracts.actors import system
 from aura_contracts.approval import (
@@ -29,13 +33,17 @@ from aura_contracts.approval import (
 )
 from aura_contracts.environment import redact
 from aura_contracts.execution import ActionLogged, CodingChangedNothing, CodingFinished, Execution, LogAction
+from aura_contracts.fingerprint import fingerprint_of
 from aura_contracts.ids import ApprovalId, ExecutionId, TaskId
-from aura_contracts.permission import matches
+from aura_contracts.permission import PermissionRules, matches
 from aura_contracts.ports.executors import PermissionRequested
 from aura_contracts.task import TASK, ExecutionStarted, Task
 from aura_engine.commands import Desk, Unit
 
 _ENGINE = system("engine")
+
+Reviewers = Callable[[Task], tuple[str, ...]]
+"""Returns who may answer an agent's question about a task."""
 
 PERMISSION_WAIT = timedelta(hours=24)
 """How long an agent waits for an answer; silence is no."""
@@ -62,17 +70,16 @@ class Question:
     made: bool = False
 
 
-async def questions_of_task(desk: Desk, task_id: TaskId) -> list[Question]:
+async def questions_of_task(source: Desk | Unit, task_id: TaskId) -> list[Question]:
     """Return all questions of the agents of a task, the oldest first."""
-    started = [fact.event for fact in await desk.log.facts(task_id) if isinstance(fact.event, ExecutionStarted)]
-    return [question for event in started for question in await questions_of(desk, event.execution_id)]
+    started = [event for event in await source.events(task_id) if isinstance(event, ExecutionStarted)]
+    return [question for event in started for question in await questions_of(source, event.execution_id)]
 
 
-async def questions_of(desk: Desk, execution_id: ExecutionId) -> list[Question]:
+async def questions_of(source: Desk | Unit, execution_id: ExecutionId) -> list[Question]:
     """Return the questions of an execution's agents, the oldest first."""
     questions: list[Question] = []
-    for fact in await desk.log.facts(execution_id):
-        event = fact.event
+    for event in await source.events(execution_id):
         if isinstance(event, CodingFinished | CodingChangedNothing):  # the agent ended well: nothing is left to be made
             questions = [attrs.evolve(question, made=True) for question in questions]
         elif isinstance(event, ActionLogged):
@@ -97,20 +104,28 @@ def _later(question: Question, action: str, about: Mapping[str, Any]) -> Questio
 
 
 async def ask(
-    unit: Unit,
-    execution: Execution,
-    token: str,
-    entry: PermissionRequested,
-    reviewers: Callable[[Task], tuple[str, ...]],
+    unit: Unit, execution: Execution, token: str, entry: PermissionRequested, reviewers: Reviewers, refused: str = ""
 ) -> None:
-    """Add to `unit` the question of the process `token`: a new approval, or one that its agent asked for before."""
-    asked = await questions_of_task(unit.desk, execution.task_id)
-    approval = await _asked_before(unit, asked, token, entry)
+    """Add to `unit` the question of the process `token`: a new approval, or one that its agent asked for before.
+
+    `refused` is why nobody is to be asked: the answer is no. So is that of the rules of this run, whatever was decided
+    in one before it.
+    """
+    entry = _named(entry)
+    call = ToolCall(tool=entry.tool, fingerprint=entry.fingerprint, arguments=entry.arguments)
+    refused = refused or _refusal(execution.plan.permissions, call)
+    asked = await questions_of_task(unit, execution.task_id)
+    approval = None if refused else await _asked_before(unit, asked, token, entry)
     if approval is None:
-        approval = await _request(unit, execution, token, entry, reviewers)
-        await _decide_by_rule(unit, execution, approval, asked)
+        number = sum((question.token, question.request_id) == (token, entry.request_id) for question in asked)
+        name = f"{token}:{entry.request_id}:{number}" if number else f"{token}:{entry.request_id}"
+        approval_id = ApprovalId(str(uuid5(UUID(execution.id), name)))
+        await _request(unit, execution, approval_id, entry, reviewers)
+        await _decide(unit, execution, approval_id, call, asked, refused)
+    else:
+        approval_id = ApprovalId(approval.id)
     about = {
-        "approval_id": approval.id,
+        "approval_id": approval_id,
         "session_id": execution.session_id,
         "token": token,
         "request_id": entry.request_id,
@@ -121,9 +136,17 @@ async def ask(
     await unit.handle(execution.id, LogAction(epoch=execution.epoch, action=ASKED, success=True, result=about))
 
 
+def _named(entry: PermissionRequested) -> PermissionRequested:
+    """Return a question with a name and a fingerprint: an agent is not to wait for an answer to what nobody can ask."""
+    if entry.tool.strip() and entry.fingerprint.strip():
+        return entry
+    tool = entry.tool.strip() or "(a tool without a name)"
+    return replace(entry, tool=tool, fingerprint=entry.fingerprint.strip() or fingerprint_of(tool, entry.arguments))
+
+
 async def withdraw(unit: Unit, execution: Execution, token: str, request_id: str | None, reason: str) -> None:
     """Take back what the process `token` asked, or one question of it; what was decided stays decided."""
-    for question in await questions_of(unit.desk, ExecutionId(execution.id)):
+    for question in await questions_of(unit, ExecutionId(execution.id)):
         if question.token == token and request_id in (None, question.request_id):
             approval: Approval = await unit.look(APPROVAL, question.approval_id)
             if approval.status is ApprovalStatus.PENDING:
@@ -132,7 +155,7 @@ async def withdraw(unit: Unit, execution: Execution, token: str, request_id: str
 
 async def withdraw_all(unit: Unit, task_id: TaskId, reason: str) -> None:
     """Take back all that agents asked about a task that is over, and nobody has answered."""
-    for question in await questions_of_task(unit.desk, task_id):
+    for question in await questions_of_task(unit, task_id):
         approval: Approval = await unit.look(APPROVAL, question.approval_id)
         if approval.status is ApprovalStatus.PENDING:
             await unit.acting_as(_ENGINE).handle(approval.id, WithdrawApproval(reason=reason))
@@ -141,69 +164,81 @@ async def withdraw_all(unit: Unit, task_id: TaskId, reason: str) -> None:
 async def _asked_before(
     unit: Unit, asked: Sequence[Question], token: str, entry: PermissionRequested
 ) -> Approval | None:
-    """Return the approval of the same call, asked for by a process that went before the call was made."""
+    """Return the approval of the same call, asked for by a process that went before the call was made.
+
+    What a policy said is no such answer: it costs nobody anything to ask it again, and it may have changed.
+    """
     last = {question.approval_id: question for question in asked if question.fingerprint == entry.fingerprint}
     for question in reversed(last.values()):
         again = question.token == token and question.request_id == entry.request_id
         if again or (question.token != token and not question.made):
             approval: Approval = await unit.look(APPROVAL, question.approval_id)
-            if approval.status is not ApprovalStatus.WITHDRAWN:
+            pending = approval.status is ApprovalStatus.PENDING
+            decided = not again and approval.status is not ApprovalStatus.WITHDRAWN and not approval.automatic
+            if pending or decided:
                 return approval
     return None
 
 
 async def _request(
-    unit: Unit,
-    execution: Execution,
-    token: str,
-    entry: PermissionRequested,
-    reviewers: Callable[[Task], tuple[str, ...]],
-) -> Approval:
+    unit: Unit, execution: Execution, approval_id: ApprovalId, entry: PermissionRequested, reviewers: Reviewers
+) -> None:
     task: Task = await unit.look(TASK, execution.task_id)
-    approval_id = ApprovalId(str(uuid5(UUID(execution.id), f"{token}:{entry.request_id}")))
-    call = ToolCall(tool=entry.tool, fingerprint=entry.fingerprint, arguments=redact(entry.arguments), diff=entry.diff)
+    shown = redact({"arguments": entry.arguments, "diff": entry.diff})
     command = RequestApproval(
         approval_id=approval_id,
         kind=ApprovalKind.TOOL_CALL,
         reviewers=reviewers(task),
         task_id=execution.task_id,
         execution_id=ExecutionId(execution.id),
-        tool_call=call,
+        tool_call=ToolCall(tool=entry.tool, fingerprint=entry.fingerprint, **shown),
         deadline=unit.desk.clock() + PERMISSION_WAIT,
     )
-    approval: Approval = await unit.acting_as(_ENGINE).handle(approval_id, command)
-    return approval
+    await unit.acting_as(_ENGINE).handle(approval_id, command)
 
 
-async def _decide_by_rule(unit: Unit, execution: Execution, approval: Approval, asked: Sequence[Question]) -> None:
-    """Have the policy of the run, or what a human said for more than one call, decide; nothing else does."""
-    call = approval.tool_call
-    assert call is not None, "it is about a tool call"
-    policy = execution.plan.permissions
+def _refusal(policy: PermissionRules, call: ToolCall) -> str:
     refused = next((rule for rule in policy.deny if matches(rule, call, denying=True)), None)
-    if refused is not None:
-        feedback = f"the rule {refused!r} of this run does not permit it"
-        await unit.acting_as(POLICY).handle(approval.id, Reject(feedback=feedback))
+    return "" if refused is None else f"the rule {refused!r} of this run does not permit it"
+
+
+async def _decide(
+    unit: Unit,
+    execution: Execution,
+    approval_id: ApprovalId,
+    call: ToolCall,
+    asked: Sequence[Question],
+    refused: str,
+) -> None:
+    """Have the policy of the run, or what a human said for more than one call, decide; nothing else does.
+
+    `call` is as the agent gave it: what is redacted in it could be what a rule is about.
+    """
+    policy = unit.acting_as(POLICY)
+    if refused:
+        await policy.handle(approval_id, Reject(feedback=refused))
         return
-    allowed = next((rule for rule in policy.allow if matches(rule, call)), None)
+    allowed = next((rule for rule in execution.plan.permissions.allow if matches(rule, call)), None)
     if allowed is not None:
-        await unit.acting_as(POLICY).handle(approval.id, Approve(feedback=f"the rule {allowed!r} of this run"))
+        await policy.handle(approval_id, Approve(feedback=f"the rule {allowed!r} of this run"))
         return
     remembered = await _remembered(unit, execution, call, asked)
     if remembered is not None:
         feedback = f"{remembered.reviewed_by} allowed it in approval {remembered.id}"
-        await unit.acting_as(POLICY).handle(approval.id, Approve(feedback=feedback))
+        await policy.handle(approval_id, Approve(feedback=feedback))
 
 
 async def _remembered(unit: Unit, execution: Execution, call: ToolCall, asked: Sequence[Question]) -> Approval | None:
-    """Return the approval by which a human allowed also this call."""
-    for question in asked:
+    """Return the approval by which a human allowed also this call; one who refused it since has changed their mind."""
+    for question in reversed(asked):
         given: Approval = await unit.look(APPROVAL, question.approval_id)
-        if given.status is not ApprovalStatus.APPROVED or given.remember is Remember.ONCE or given.tool_call is None:
+        if given.decision is None or given.automatic or given.tool_call is None:
             continue
-        same = given.tool_call.fingerprint == call.fingerprint
+        same = question.fingerprint == call.fingerprint
+        if same and not given.granted:
+            return None
         session = question.session_id is not None and question.session_id == execution.session_id
-        if (
+        if given.granted and (
             (given.remember is Remember.TASK and same)
             or (given.remember is Remember.SESSION and same and session)
             or (given.remember is Remember.PATTERN and given.pattern is not None and matches(given.pattern, call))

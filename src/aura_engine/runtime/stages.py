@@ -40,7 +40,7 @@ from aura_contracts.workspace import (
 )
 from aura_engine.commands import Unit
 from aura_engine.runtime.context import ENGINE, Runtime, snapshot_ref
-from aura_engine.runtime.conversation import prompt_of
+from aura_engine.runtime.conversation import beginning_of, prompt_of
 from aura_engine.runtime.entries import record_entries
 from aura_engine.runtime.gateway import WORKER
 from aura_engine.runtime.permissions import answer_decided
@@ -171,12 +171,13 @@ async def run_setup(runtime: Runtime, view: View) -> None:
 async def run_agent(runtime: Runtime, view: View) -> None:
     """Run the agent, commit what it changed, and count it."""
     execution, workspace = _running(view)
+    begun, since = await beginning_of(runtime.desk, ExecutionId(execution.id))
     work = AgentWork(
         executor=execution.executor,
-        prompt=await prompt_of(runtime, view),
+        prompt=await prompt_of(runtime, view, begun, since),
         options=view.agent.options if view.agent is not None else {},
-        session_id=execution.session_id,
-        fork=execution.fork,
+        session_id=begun.session_id,
+        fork=begun.fork,
         task_id=execution.task_id if execution.plan.tools else None,
     )
     finished = await run_process(runtime, view, agent=work)
@@ -253,7 +254,7 @@ async def run_process(
         await unit.handle(lease_of(ExecutionId(execution.id)), process)
     if recorded.interrupted:  # which may have been asked for when there was nothing to interrupt
         await gateway.request(InterruptProcess(token=token, reason="it was asked for"))
-    if agent is not None:
+    elif agent is not None:
         await answer_decided(runtime, execution, token)
     awaited = AwaitProcess(execution_id=ExecutionId(execution.id), epoch=execution.epoch, token=token)
     return await gateway.request(awaited)
@@ -282,7 +283,7 @@ async def _record_end(
     async with runtime.desk.unit(WORKER) as unit:
         current: Execution = await unit.look(EXECUTION, execution.id)
         if any(process.identity.token == finished.exit.token for process in current.processes):
-            about = (ExecutionId(execution.id), finished.exit.token, finished.entries)
+            about = (ExecutionId(execution.id), execution.epoch, finished.exit.token, finished.entries)
             await record_entries(unit, *about, runtime.gateway.reviewers)
             await unit.handle(execution.id, _exit_report(execution, finished.exit))
         failure = finished.failure

@@ -62,7 +62,7 @@ _MAY_BE_EMPTY = frozenset({"params", "append_prompt"})
 def agent_options(name: str, run: AgentRun, kind: type[Options], *, forks: bool = False) -> Options:
     """Return the options of `run` as the struct of the executor `name`; `forks` says whether its agent can.
 
-    Raises `InvalidInput` for options that it does not have, or that no system would take, and for a fork that cannot be.
+    Raises `InvalidInput` for options that it does not have, or that no system would take, and for a fork of nothing.
     """
     options = read_options(name, run.options, kind)
     require_clean(options)

@@ -1,5 +1,6 @@
 """What most conversations have in common: JSON lines on standard output, words of trouble on standard error."""
 
+import re
 from abc import abstractmethod
 from collections.abc import Iterable
 
@@ -24,11 +25,17 @@ UNKNOWN_ENTRIES = 1_000
 NOT_UNDERSTOOD = (msgspec.MsgspecError, RecursionError, UnicodeError, ValueError, TypeError, KeyError, IndexError)
 """What reading a line may raise. Lines come from outside: none of these is our fault, and none ends a conversation."""
 
+_PAIR = rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_HALF = re.compile(rb"(?:[^\\]++|\\[^u]|\\u(?![dD][89a-fA-F])|%b)++|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})" % _PAIR)
+"""What stands in front of half of a surrogate pair, or the half. Agents in JavaScript write one where a model cuts a
+character in two; no text has it."""
+
 
 class JsonLines(Conversation):
     """Base for agents that write one JSON value in a line. `understand` is given each line that is not blank.
 
-    What `understand` raises of `NOT_UNDERSTOOD` makes the line `Unknown`, and so does returning None.
+    What `understand` raises of `NOT_UNDERSTOOD` makes the line `Unknown`, and so does returning None. A line that holds
+    half a character is given to it again with a replacement character, so decode first, and take in then.
     """
 
     def __init__(self) -> None:
@@ -74,14 +81,36 @@ class JsonLines(Conversation):
                     said += meant  # may be a generator, and raise only here
                     continue
             except NOT_UNDERSTOOD:
-                pass
+                if (mended := self._once_more(line)) is not None:
+                    said += mended
+                    continue
             self._count(said, line.decode("utf-8", "replace"))
         return said
+
+    def _once_more(self, line: bytes) -> list[Said] | None:
+        """Return what a line means once it is mended; None if it needs no mending, or is not understood even so."""
+        if (mended := _mended(line)) == line:
+            return None
+        try:
+            return None if (meant := self.understand(mended)) is None else [*meant]
+        except NOT_UNDERSTOOD:
+            return None
 
     def _count(self, said: list[Said], text: str) -> None:
         self.unknown += 1
         if self.unknown <= UNKNOWN_ENTRIES:
             said.append(Unknown(text=clipped(text, UNKNOWN_LIMIT)))
+
+
+def _mended(line: bytes) -> bytes:
+    r"""Return a line of JSON with whole characters only.
+
+    >>> _mended(rb'"a\ud83d" "\ud83d\ude00" "\\ud83d"')
+    b'"a\\ufffd" "\\ud83d\\ude00" "\\\\ud83d"'
+    """
+    if b"\\ud" not in line and b"\\uD" not in line:
+        return line
+    return _HALF.sub(lambda found: rb"\ufffd" if found[1] else found[0], line)
 
 
 def lost_session(session_id: str, message: str) -> Failure:

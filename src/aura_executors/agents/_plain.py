@@ -1,12 +1,28 @@
-"""Programs that write nothing but a model's answer: what they say is one message, which is kept in bounded memory."""
+"""Programs that write nothing but a model's answer: what they say is one message, which is kept in bounded memory.
+
+Those that are given a model by name, and count tokens on standard error, are `Answering`; `model_options` are theirs.
+"""
 
 import re
 from collections.abc import Iterable
+from typing import ClassVar
 
+from aura_contracts.errors import InvalidInput
+from aura_contracts.execution import Usage
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.output import OutputSource
-from aura_contracts.ports.executors import TEXT_LIMIT, Conversation, Entry, Message, Thinking, failure_of
+from aura_contracts.ports.executors import (
+    TEXT_LIMIT,
+    AgentRun,
+    Conversation,
+    Entry,
+    Message,
+    Thinking,
+    UsageReported,
+    failure_of,
+)
 from aura_contracts.ports.processes import ExitCause, ProcessExit
+from aura_executors.agents._command import Options, agent_options
 from aura_executors.agents._evidence import failure_from
 from aura_executors.agents._texts import MESSAGE_LIMIT, Tail, clipped
 
@@ -90,3 +106,37 @@ class PlainConversation(Conversation):
             return "", text
         thoughts, _, answer = text[len(begin) :].partition(end)
         return thoughts.strip(), answer.strip()
+
+
+class Answering(PlainConversation):
+    """Understands such a program that lets `model` answer, and counts tokens on standard error."""
+
+    read: ClassVar[re.Pattern[str]]
+    """How it says how many tokens it was given; a group has the number."""
+    written: ClassVar[re.Pattern[str]]
+    """The same of those that it answered with."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__()
+        self._model = model
+
+    def end(self, exit: ProcessExit) -> Iterable[Entry]:  # noqa: A002 - the word for it
+        yield from super().end(exit)
+        read, written = self.read.findall(self.trouble), self.written.findall(self.trouble)
+        if read or written:
+            usage = Usage(input_tokens=int(read[-1]) if read else 0, output_tokens=int(written[-1]) if written else 0)
+            yield UsageReported(usage=usage, model=self._model)
+
+
+def model_options(name: str, run: AgentRun, kind: type[Options], listing: str) -> Options:
+    """Return the options of `run` for the executor `name`, which needs a model; the command `listing` shows them.
+
+    Raises `InvalidInput`, also for what would be no model in an argument.
+    """
+    options = agent_options(name, run, kind)
+    if options.model is None:
+        reason, remedy = f"executor {name} cannot do without it", f"name one that `{listing}` shows"
+        raise InvalidInput(field="option model", reason=reason, remedy=remedy)
+    if options.model.startswith("-"):
+        raise InvalidInput(field="option model", reason=f"{options.model!r} is no name of a model")
+    return options

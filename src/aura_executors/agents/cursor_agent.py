@@ -8,7 +8,7 @@ ends are told apart:
 - **failure, rate limit, authentication**: no ``result``; exit code 1, and words on standard error that say which;
 - **interrupted**: a signal; no ``result``;
 - **lack of permission**: a tool's result is ``rejected`` or ``permissionDenied``; it goes on, and says that all is
-  well. Without `force`, commands (and in some versions, edits) are rejected, because nobody is asked in a run;
+  well. Without `yolo`, commands (and in some versions, edits) are rejected, because nobody is asked in a run;
 - **session lost**: it ends without a ``system`` line, and says that there is no such chat;
 - **refusals** are not told apart from answers.
 
@@ -23,9 +23,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from aura_contracts.errors import InvalidInput
 from aura_contracts.execution import Usage
-from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ports.executors import (
     TEXT_LIMIT,
     AgentRun,
@@ -37,24 +35,27 @@ from aura_contracts.ports.executors import (
     Executor,
     FileChange,
     FileChanged,
-    Finished,
     Launch,
     Message,
     PlanStep,
     PlanUpdated,
-    SessionStarted,
     Thinking,
     ToolCalled,
     ToolFinished,
-    UsageReported,
 )
-from aura_contracts.ports.processes import ExitCause, ProcessExit
-from aura_executors._options import read_options
-from aura_executors.agents._command import AgentOptions, program_of, prompt_of, require_clean, with_params
-from aura_executors.agents._conversation import JsonLines, Said, lost_session
+from aura_contracts.ports.processes import ProcessExit
+from aura_executors.agents._command import (
+    ActingOptions,
+    agent_options,
+    program_of,
+    prompt_bytes,
+    with_params,
+)
+from aura_executors.agents._conversation import Said
 from aura_executors.agents._evidence import failure_from
 from aura_executors.agents._finding import Program
 from aura_executors.agents._texts import MESSAGE_LIMIT, clipped, clipped_value
+from aura_executors.agents._turn import OneTurn
 
 __all__ = ["CursorAgentExecutor", "CursorAgentOptions"]
 
@@ -92,11 +93,13 @@ class Sandbox(StrEnum):
     DISABLED = "disabled"
 
 
-class CursorAgentOptions(AgentOptions, frozen=True, kw_only=True):
+class CursorAgentOptions(ActingOptions, frozen=True, kw_only=True):
     """What `cursor-agent` can be set to."""
 
-    force: bool = False
+    yolo: bool = False
     """Everything that is not denied in its settings, without asking."""
+    force: bool = False
+    """The same as `yolo`, in Cursor's own word."""
     trust: bool = True
     """The folder is trusted; current versions refuse to work in one that is not. Early ones do not know the option."""
     mode: Mode | None = None
@@ -113,9 +116,9 @@ class CursorAgentExecutor(Executor):
     capability = Capability(resume=True, plan=True)
 
     def launch(self, run: AgentRun) -> Launch:
-        options = _options_of(run)
+        options = agent_options(self.name, run, CursorAgentOptions)
         argv = (*program_of(PROGRAM, options, run.environment), *with_params([*_flags(run, options)], options))
-        return Launch(argv=argv, env=dict(options.env), stdin=prompt_of(run, options).encode("utf-8", "replace"))
+        return Launch(argv=argv, env=dict(options.env), stdin=prompt_bytes(run, options))
 
     def converse(self, run: AgentRun) -> Conversation:
         return CursorConversation(run.session_id or "")
@@ -124,17 +127,9 @@ class CursorAgentExecutor(Executor):
         return PROGRAM.availability(environment)
 
 
-def _options_of(run: AgentRun) -> CursorAgentOptions:
-    options = read_options("cursor-agent", run.options, CursorAgentOptions)
-    require_clean(options)
-    if run.fork:
-        raise InvalidInput(field="fork", reason="cursor-agent cannot fork a chat", remedy="begin a new session")
-    return options
-
-
 def _flags(run: AgentRun, options: CursorAgentOptions) -> Iterator[str]:
     yield from ("--print", "--output-format=stream-json")
-    if options.force:
+    if options.free or options.force:
         yield "--force"
     elif options.trust:
         yield "--trust"
@@ -239,44 +234,32 @@ _FUNCTION = msgspec.json.Decoder(_Function)
 _ARGUMENTS = msgspec.json.Decoder(dict[str, Any])
 
 
-class CursorConversation(JsonLines):
+class CursorConversation(OneTurn):
     """Understands one run of cursor-agent. `session_id` is the chat to be gone on with."""
 
+    unknown_session = _NO_CHAT
+
     def __init__(self, session_id: str = "") -> None:
-        super().__init__()
-        self._asked = session_id
-        self._session = ""
-        self._model = ""
+        super().__init__(session_id)
         self._thoughts: list[str] = []
         self._thought = 0
-        self._over: Finished | None = None
 
     def understand(self, line: bytes) -> list[Said]:
         said = _LINE.decode(line)
         if isinstance(said, _Thought):
             return self._think(said)
-        entries = self._thoughts_told()
-        entries += self._called(said) if isinstance(said, _Call) else self._understood_line(said)
-        return entries
+        entries = [*(self._called(said) if isinstance(said, _Call) else self._understood_line(said))]
+        return [*self._thoughts_told(), *entries]
 
     def end(self, exit: ProcessExit) -> list[Entry]:  # noqa: A002 - the word for it
         return [*super().end(exit), *(said for said in self._thoughts_told() if isinstance(said, Entry))]
-
-    def judge(self, exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
-        words = self.errors.text
-        if self._asked and not self._session and exit.cause is ExitCause.OWN and _NO_CHAT.search(words):
-            return self.failed(exit, lost_session(self._asked, words))
-        failure = self.failed(exit, self._over.failure if self._over else None)
-        if failure is None and self._over is None:
-            return Failure(FailureReason.AGENT_ERROR, "it ended without its result", exit_code=exit.exit_code)
-        return failure
 
     def _understood_line(
         self, said: _System | _User | _Assistant | _Query | _Connection | _Retry | _Result
     ) -> Iterator[Entry]:
         match said:
             case _System():
-                yield from self._begun(said)
+                yield from self.begun(said.session_id, said.model)
             case _Assistant():
                 content = said.message.content
                 text = content if isinstance(content, str) else "".join(one.text for one in content)
@@ -292,12 +275,6 @@ class CursorConversation(JsonLines):
                 yield from self._result(said)
             case _:
                 pass
-
-    def _begun(self, system: _System) -> Iterator[Entry]:
-        self._model = self._model or clipped(system.model or "", 1_000)
-        if system.session_id and not self._session:
-            self._session = system.session_id
-            yield SessionStarted(session_id=clipped(system.session_id, 1_000), model=self._model)
 
     def _think(self, thought: _Thought) -> list[Said]:
         if thought.text and self._thought <= TEXT_LIMIT:  # what is beyond would be cut anyway
@@ -337,17 +314,15 @@ class CursorConversation(JsonLines):
             yield FileChanged(path=clipped(path, 4_096), change=change, call_id=call_id, diff=shown)
 
     def _result(self, result: _Result) -> Iterator[Entry]:
-        if (tokens := result.usage) is not None and tokens != _Tokens():
-            usage = Usage(
-                input_tokens=tokens.inputTokens,
-                output_tokens=tokens.outputTokens,
-                cache_read_tokens=tokens.cacheReadTokens,
-                cache_write_tokens=tokens.cacheWriteTokens,
-            )
-            yield UsageReported(usage=usage, model=self._model)
+        tokens = result.usage or _Tokens()
+        usage = Usage(
+            input_tokens=tokens.inputTokens,
+            output_tokens=tokens.outputTokens,
+            cache_read_tokens=tokens.cacheReadTokens,
+            cache_write_tokens=tokens.cacheWriteTokens,
+        )
         failed = result.is_error or result.subtype not in {"", "success"}
-        self._over = Finished(failure=failure_from(result.result or result.subtype or "it failed") if failed else None)
-        yield self._over
+        return self.ended(usage, failure_from(result.result or result.subtype or "it failed") if failed else None)
 
 
 def _tool(call: dict[str, msgspec.Raw]) -> tuple[str, _Tool]:

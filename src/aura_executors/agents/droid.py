@@ -6,7 +6,7 @@ published of versions 0.22 to 0.57; read tolerantly. The prompt goes by standard
 - **success**: a ``completion``, or a ``result`` without ``is_error``;
 - **failure, rate limit, authentication**: an ``error``, a ``result`` with ``is_error``, or words on standard error;
 - **interrupted**: a signal; no ``completion``;
-- **lack of permission**: what `auto` does not cover ends the run at once, with exit code 1 and "insufficient
+- **lack of permission**: what `autonomy` does not cover ends the run at once, with exit code 1 and "insufficient
   permission to proceed": that is `PermissionDenied`, and `blocked` tells;
 - **session lost**: it ends without having begun, and says that there is no such session;
 - **refusals** are not told apart from answers.
@@ -22,7 +22,6 @@ from typing import Annotated, Any
 
 import msgspec
 
-from aura_contracts.errors import InvalidInput
 from aura_contracts.execution import Usage
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ports.executors import (
@@ -35,22 +34,26 @@ from aura_contracts.ports.executors import (
     Executor,
     FileChange,
     FileChanged,
-    Finished,
     Launch,
     Message,
-    SessionStarted,
     Thinking,
     ToolCalled,
     ToolFinished,
-    UsageReported,
 )
 from aura_contracts.ports.processes import ExitCause, ProcessExit
-from aura_executors._options import read_options
-from aura_executors.agents._command import AgentOptions, program_of, prompt_of, require_clean, with_params
-from aura_executors.agents._conversation import JsonLines, Said, lost_session
+from aura_executors.agents._command import (
+    ActingOptions,
+    agent_options,
+    program_of,
+    prompt_bytes,
+    require_one_mind,
+    with_params,
+)
+from aura_executors.agents._conversation import Said
 from aura_executors.agents._evidence import failure_from
 from aura_executors.agents._finding import Program
 from aura_executors.agents._texts import MESSAGE_LIMIT, clipped, clipped_value
+from aura_executors.agents._turn import OneTurn
 
 __all__ = ["DroidExecutor", "DroidOptions"]
 
@@ -89,12 +92,13 @@ class Autonomy(StrEnum):
     """Pushing, deploying as well."""
 
 
-class DroidOptions(AgentOptions, frozen=True, kw_only=True):
+class DroidOptions(ActingOptions, frozen=True, kw_only=True):
     """What `droid` can be set to."""
 
-    auto: Autonomy = Autonomy.MEDIUM
-    skip_permissions_unsafe: bool = False
-    """Everything, without any check; instead of `auto`."""
+    yolo: bool = False
+    """Everything, without any check; instead of `autonomy`."""
+    autonomy: Autonomy | None = None
+    """None: medium."""
     reasoning_effort: str | None = None
     """off, low, medium, high, or what the model has."""
 
@@ -109,7 +113,7 @@ class DroidExecutor(Executor):
     def launch(self, run: AgentRun) -> Launch:
         options = _options_of(run)
         argv = (*program_of(PROGRAM, options, run.environment), "exec", *with_params([*_flags(run, options)], options))
-        return Launch(argv=argv, env=dict(options.env), stdin=prompt_of(run, options).encode("utf-8", "replace"))
+        return Launch(argv=argv, env=dict(options.env), stdin=prompt_bytes(run, options))
 
     def converse(self, run: AgentRun) -> Conversation:
         return DroidConversation(run.session_id or "")
@@ -119,26 +123,18 @@ class DroidExecutor(Executor):
 
 
 def _options_of(run: AgentRun) -> DroidOptions:
-    options = read_options("droid", run.options, DroidOptions)
-    require_clean(options)
-    if options.skip_permissions_unsafe and "auto" in run.options:
-        reason = "it says what auto says too"
-        raise InvalidInput(field="option skip_permissions_unsafe", reason=reason, remedy="give one of them")
-    effort = options.reasoning_effort
-    if effort is not None and (not effort.strip() or "\0" in effort):
-        reason = "is empty or holds a NUL character"
-        raise InvalidInput(field="option reasoning_effort", reason=reason, remedy="leave it out")
-    if run.fork:
-        raise InvalidInput(field="fork", reason="droid cannot fork a session", remedy="begin a new session")
+    options = agent_options("droid", run, DroidOptions)
+    require_one_mind(options, "autonomy")
     return options
 
 
 def _flags(run: AgentRun, options: DroidOptions) -> Iterator[str]:
     yield from ("--output-format", "stream-json")
-    if options.skip_permissions_unsafe:
+    autonomy = options.autonomy or Autonomy.MEDIUM
+    if options.free:
         yield "--skip-permissions-unsafe"
-    elif options.auto is not Autonomy.READ_ONLY:
-        yield f"--auto={options.auto}"
+    elif autonomy is not Autonomy.READ_ONLY:
+        yield f"--auto={autonomy}"
     if options.model:
         yield f"--model={options.model}"
     if options.reasoning_effort:
@@ -205,42 +201,32 @@ class _Result(msgspec.Struct, tag_field="type", tag="result", gc=False):
 _LINE = msgspec.json.Decoder(_System | _Message | _Reasoning | _Call | _Done | _Error | _Completion | _Result)
 
 
-class DroidConversation(JsonLines):
+class DroidConversation(OneTurn):
     """Understands one run of droid. `session_id` is the one to be gone on with."""
 
+    unknown_session = _NO_SESSION
+
     def __init__(self, session_id: str = "") -> None:
-        super().__init__()
-        self._asked = session_id
-        self._session = ""
-        self._model = ""
+        super().__init__(session_id)
         self._thought = ""
         self._open: dict[str, FileChanged | None] = {}
         """The calls that have no result yet, oldest first, and what file each changes."""
-        self._failure: Failure | None = None
-        self._over = False
 
     def understand(self, line: bytes) -> list[Said]:
         return [*self._understood_line(_LINE.decode(line))]
 
     def judge(self, exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
         words = self.errors.text
-        if self._asked and not self._session and exit.cause is ExitCause.OWN:
-            told = words or (self._failure.message if self._failure else "")
-            if _NO_SESSION.search(told):
-                return self.failed(exit, lost_session(self._asked, told))
-        if self._failure is None and not self._over and exit.cause is ExitCause.OWN and _NOT_PERMITTED.search(words):
-            self._failure = self._failed(words)
-        failure = self.failed(exit, self._failure)
-        if failure is None and not self._over:
-            return Failure(FailureReason.AGENT_ERROR, "it ended without its completion", exit_code=exit.exit_code)
-        return failure
+        if self.told is None and not self.over and exit.cause is ExitCause.OWN and _NOT_PERMITTED.search(words):
+            self.told = self._failed(words)
+        return super().judge(exit)
 
     def _understood_line(
         self, said: _System | _Message | _Reasoning | _Call | _Done | _Error | _Completion | _Result
     ) -> Iterator[Entry]:
         match said:
             case _System():
-                yield from self._begun(said)
+                yield from self.begun(said.session_id, said.model)
             case _Message() | _Reasoning():
                 yield from self._spoken(said)
             case _Call():
@@ -249,22 +235,17 @@ class DroidConversation(JsonLines):
                 yield from self._done(said)
             case _Error():
                 message = _words(said.message) or _words(said.error) or "error"
-                self._failure = self._failed(message)
+                self.told = self._failed(message)
                 yield ErrorReported(message=clipped(message, MESSAGE_LIMIT))
             case _Completion():
-                yield from self._ended(said.usage, None)
+                yield from self.ended(_usage(said.usage), None)
             case _Result():
-                yield from self._ended(said.usage, self._failed(said.result or "it failed") if said.is_error else None)
-
-    def _begun(self, system: _System) -> Iterator[Entry]:
-        self._model = self._model or clipped(system.model or "", 1_000)
-        if system.session_id and not self._session:
-            self._session = system.session_id
-            yield SessionStarted(session_id=clipped(system.session_id, 1_000), model=self._model)
+                failure = self._failed(said.result or "it failed") if said.is_error else None
+                yield from self.ended(_usage(said.usage), failure)
 
     def _spoken(self, said: _Message | _Reasoning) -> Iterator[Entry]:
         if isinstance(said, _Message):
-            if said.role == "assistant" and said.text and not self._over:
+            if said.role == "assistant" and said.text and not self.over:
                 yield Message(text=clipped(said.text))
             return
         if not said.id or said.id != self._thought:
@@ -292,23 +273,21 @@ class DroidConversation(JsonLines):
         if success and change is not None:
             yield change
 
-    def _ended(self, tokens: _Tokens | None, failure: Failure | None) -> Iterator[Entry]:
-        self._over, self._failure = True, failure
-        if tokens is not None and tokens != _Tokens():
-            usage = Usage(
-                input_tokens=tokens.input_tokens,
-                output_tokens=tokens.output_tokens,
-                cache_read_tokens=tokens.cache_read_input_tokens,
-                cache_write_tokens=tokens.cache_creation_input_tokens,
-            )
-            yield UsageReported(usage=usage, model=self._model)
-        yield Finished(failure=failure)
-
     def _failed(self, message: str) -> Failure:
         if _NOT_PERMITTED.search(message):
             self.blocked = clipped(message, 500)
             return Failure(FailureReason.PERMISSION_DENIED, clipped(message, MESSAGE_LIMIT))
         return failure_from(message)
+
+
+def _usage(tokens: _Tokens | None) -> Usage:
+    tokens = tokens or _Tokens()
+    return Usage(
+        input_tokens=tokens.input_tokens,
+        output_tokens=tokens.output_tokens,
+        cache_read_tokens=tokens.cache_read_input_tokens,
+        cache_write_tokens=tokens.cache_creation_input_tokens,
+    )
 
 
 def _words(value: Any) -> str:

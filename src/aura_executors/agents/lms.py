@@ -13,25 +13,13 @@ Quirks: it may start LM Studio's service, which stays. A model that is not there
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from aura_contracts.errors import InvalidInput
-from aura_contracts.execution import Usage
-from aura_contracts.ports.executors import (
-    AgentRun,
-    Availability,
-    Capability,
-    Conversation,
-    Entry,
-    Executor,
-    Launch,
-    UsageReported,
-)
-from aura_contracts.ports.processes import ProcessExit
-from aura_executors._options import read_options
-from aura_executors.agents._command import AgentOptions, program_of, prompt_of, require_clean, with_params
+from aura_contracts.ports.executors import AgentRun, Availability, Capability, Conversation, Executor, Launch
+from aura_executors.agents._command import AgentOptions, program_of, prompt_bytes, with_params
 from aura_executors.agents._finding import Program
-from aura_executors.agents._plain import PlainConversation
+from aura_executors.agents._plain import Answering, model_options
 
 __all__ = ["LmsExecutor", "LmsOptions"]
 
@@ -41,8 +29,6 @@ PROGRAM = Program(
     install="install LM Studio (lmstudio.ai), start it once, then run `npx lmstudio install-cli`",
     version=("version",),
 )
-
-_COUNT = re.compile(r"(?P<kind>Prompt|Predicted) Tokens?(?: Count)?:\s+(?P<tokens>[0-9]{1,15})\b", re.IGNORECASE)
 
 
 class LmsOptions(AgentOptions, frozen=True, kw_only=True):
@@ -69,7 +55,7 @@ class LmsExecutor(Executor):
     def launch(self, run: AgentRun) -> Launch:
         options = _options_of(run)
         argv = (*program_of(PROGRAM, options, run.environment), "chat", *with_params([*_flags(options)], options))
-        return Launch(argv=argv, env=dict(options.env), stdin=prompt_of(run, options).encode("utf-8", "replace"))
+        return Launch(argv=argv, env=dict(options.env), stdin=prompt_bytes(run, options))
 
     def converse(self, run: AgentRun) -> Conversation:
         return _LmsConversation(_options_of(run).model or "")
@@ -78,36 +64,16 @@ class LmsExecutor(Executor):
         return PROGRAM.availability(environment)
 
 
-class _LmsConversation(PlainConversation):
+class _LmsConversation(Answering):
     thinking = ("<think>", "</think>")
-
-    def __init__(self, model: str) -> None:
-        super().__init__()
-        self._model = model
-
-    def end(self, exit: ProcessExit) -> Iterable[Entry]:  # noqa: A002 - the word for it
-        yield from super().end(exit)
-        counts = {found["kind"].lower(): int(found["tokens"]) for found in _COUNT.finditer(self.trouble)}
-        if counts:
-            usage = Usage(input_tokens=counts.get("prompt", 0), output_tokens=counts.get("predicted", 0))
-            yield UsageReported(usage=usage, model=self._model)
+    read = re.compile(r"Prompt Tokens?(?: Count)?:\s+([0-9]{1,15})\b", re.IGNORECASE)
+    written = re.compile(r"Predicted Tokens?(?: Count)?:\s+([0-9]{1,15})\b", re.IGNORECASE)
 
 
 def _options_of(run: AgentRun) -> LmsOptions:
-    options = read_options("lms", run.options, LmsOptions)
-    require_clean(options)
-    if options.model is None:
-        remedy = "name one that `lms ls` shows"
-        raise InvalidInput(field="option model", reason="executor lms cannot do without it", remedy=remedy)
-    if options.model.startswith("-"):
-        raise InvalidInput(field="option model", reason=f"{options.model!r} is no name of a model")
+    options = model_options("lms", run, LmsOptions, "lms ls")
     if options.ttl is not None and options.ttl < 1:
         raise InvalidInput(field="option ttl", reason="seconds are 1 or more", remedy="leave it out for an hour")
-    for field in ("system_prompt", "host"):
-        if (text := getattr(options, field)) is not None and (not text.strip() or "\0" in text):
-            raise InvalidInput(
-                field=f"option {field}", reason="is empty or holds a NUL character", remedy="leave it out"
-            )
     return options
 
 

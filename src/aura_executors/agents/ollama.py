@@ -14,32 +14,17 @@ model can see. Thoughts are between ``Thinking...`` and ``...done thinking.`` in
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 
-from aura_contracts.errors import InvalidInput
-from aura_contracts.execution import Usage
-from aura_contracts.ports.executors import (
-    AgentRun,
-    Availability,
-    Capability,
-    Conversation,
-    Entry,
-    Executor,
-    Launch,
-    UsageReported,
-)
-from aura_contracts.ports.processes import ProcessExit
-from aura_executors._options import read_options
-from aura_executors.agents._command import AgentOptions, program_of, prompt_of, require_clean, with_params
+from aura_contracts.ports.executors import AgentRun, Availability, Capability, Conversation, Executor, Launch
+from aura_executors.agents._command import AgentOptions, program_of, prompt_of, with_params
 from aura_executors.agents._finding import Program
-from aura_executors.agents._plain import PlainConversation
+from aura_executors.agents._plain import Answering, model_options
 
 __all__ = ["OllamaExecutor", "OllamaOptions"]
 
 PROGRAM = Program(name="ollama", tested=(), install="see ollama.com/download")
-
-_COUNT = re.compile(r"^(?P<prompt>prompt )?eval count:\s+(?P<tokens>[0-9]{1,15}) token", re.MULTILINE)
 
 
 class Think(StrEnum):
@@ -55,7 +40,7 @@ class Think(StrEnum):
 class OllamaOptions(AgentOptions, frozen=True, kw_only=True):
     """What `ollama` can be set to. `model` is a must: there is none by default."""
 
-    system_prompt: str = ""
+    system_prompt: str | None = None
     """Told to the model in front of the prompt: the command has no other way."""
     think: Think | None = None
     keepalive: str | None = None
@@ -84,32 +69,14 @@ class OllamaExecutor(Executor):
         return PROGRAM.availability(environment)
 
 
-class _OllamaConversation(PlainConversation):
+class _OllamaConversation(Answering):
     thinking = ("Thinking...\n", "...done thinking.")
-
-    def __init__(self, model: str) -> None:
-        super().__init__()
-        self._model = model
-
-    def end(self, exit: ProcessExit) -> Iterable[Entry]:  # noqa: A002 - the word for it
-        yield from super().end(exit)
-        counts = {bool(found["prompt"]): int(found["tokens"]) for found in _COUNT.finditer(self.trouble)}
-        if counts:
-            usage = Usage(input_tokens=counts.get(True, 0), output_tokens=counts.get(False, 0))
-            yield UsageReported(usage=usage, model=self._model)
+    read = re.compile(r"^prompt eval count:\s+([0-9]{1,15}) token", re.MULTILINE)
+    written = re.compile(r"^eval count:\s+([0-9]{1,15}) token", re.MULTILINE)
 
 
 def _options_of(run: AgentRun) -> OllamaOptions:
-    options = read_options("ollama", run.options, OllamaOptions)
-    require_clean(options)
-    if options.model is None:
-        remedy = "name one that `ollama list` shows"
-        raise InvalidInput(field="option model", reason="executor ollama cannot do without it", remedy=remedy)
-    if options.model.startswith("-"):
-        raise InvalidInput(field="option model", reason=f"{options.model!r} is no name of a model")
-    if options.keepalive is not None and (not options.keepalive.strip() or "\0" in options.keepalive):
-        raise InvalidInput(field="option keepalive", reason="is no duration", remedy="write it as 5m, or leave it out")
-    return options
+    return model_options("ollama", run, OllamaOptions, "ollama list")
 
 
 def _flags(options: OllamaOptions) -> Iterator[str]:

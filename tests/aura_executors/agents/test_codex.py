@@ -4,14 +4,11 @@ from itertools import pairwise
 
 import attrs
 import pytest
-from codex_replays import CAPTURES, a_run, exited, replay, written
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from replays import Outcome, a_run, cases, exited, recorded, replay, written
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.execution import Usage
 from aura_contracts.failures import FailureReason as Reason
-from aura_contracts.output import OutputSource
 from aura_contracts.ports.executors import (
     AgentRun,
     ErrorReported,
@@ -25,9 +22,7 @@ from aura_contracts.ports.executors import (
     ToolFinished,
     ToolServer,
     Unknown,
-    UsageReported,
 )
-from aura_contracts.ports.processes import ExitCause
 from aura_executors.agents.codex import CodexExecutor
 from aura_executors.agents.codex.command import toml
 from aura_executors.testing.executor import ExecutorConformance
@@ -37,37 +32,43 @@ UNKNOWN_SESSION = "00000000-0000-4000-8000-000000000000"
 
 TURN = Usage(input_tokens=22, output_tokens=14)
 
+CODEX = CodexExecutor()
+
 EXEC = {
-    # case: exit code, signal, failure, message, tool, usage
-    "first": (0, None, None, "Done: hello.txt created.", "shell", TURN),
-    "applypatch": (0, None, None, "Done: hello.txt created.", "apply_patch", TURN),
-    "shell": (0, None, None, "Done by shell.", "shell", TURN),
-    "stdin": (0, None, None, "Done: hello.txt created.", "shell", TURN),
-    "retry500": (0, None, None, "Done: hello.txt created.", "shell", TURN),
-    "malformed": (0, None, None, "never", None, Usage(input_tokens=11, output_tokens=7)),
-    "deny": (0, None, None, "Done: hello.txt created.", None, TURN),
-    "resume": (0, None, None, "Done: second.txt created too.", "shell", None),
-    "resumeworktree": (0, None, None, "Done: second.txt created too.", "shell", None),
-    "badresume": (1, None, Reason.SESSION_LOST, None, None, None),
-    "dashprompt": (2, None, Reason.AGENT_ERROR, None, None, None),
-    "fail401": (1, None, Reason.AUTHENTICATION, None, None, None),
-    "fail429": (1, None, Reason.RATE_LIMITED, None, None, None),
-    "fail500": (1, None, Reason.AGENT_ERROR, None, None, None),
-    "midfail500": (1, None, Reason.AGENT_ERROR, None, "shell", None),
-    "drop": (1, None, Reason.AGENT_ERROR, None, None, None),
-    "openstdin": (None, 9, Reason.AGENT_ERROR, None, None, None),
-    "sigint": (1, None, Reason.AGENT_ERROR, None, "shell", None),
-    "sigterm": (None, 15, Reason.AGENT_ERROR, None, "shell", None),
-    "sigtermgrp": (None, 15, Reason.AGENT_ERROR, None, "shell", None),
-    "toolsigint": (1, None, Reason.AGENT_ERROR, None, "shell", None),
-    "toolsigterm": (None, 15, Reason.AGENT_ERROR, None, "shell", None),
-    "toolsigtermgrp": (None, 15, Reason.AGENT_ERROR, None, "shell", None),
+    # case: exit code or signal, failure, message, tool, usage
+    "first": (0, None, "Done: hello.txt created.", "shell", TURN),
+    "applypatch": (0, None, "Done: hello.txt created.", "apply_patch", TURN),
+    "shell": (0, None, "Done by shell.", "shell", TURN),
+    "stdin": (0, None, "Done: hello.txt created.", "shell", TURN),
+    "retry500": (0, None, "Done: hello.txt created.", "shell", TURN),
+    "malformed": (0, None, "never", None, Usage(input_tokens=11, output_tokens=7)),
+    "deny": (0, None, "Done: hello.txt created.", None, TURN),
+    "resume": (0, None, "Done: second.txt created too.", "shell", None),
+    "resumeworktree": (0, None, "Done: second.txt created too.", "shell", None),
+    "badresume": (1, Reason.SESSION_LOST, None, None, None),
+    "dashprompt": (2, Reason.AGENT_ERROR, None, None, None),
+    "fail401": (1, Reason.AUTHENTICATION, None, None, None),
+    "fail429": (1, Reason.RATE_LIMITED, None, None, None),
+    "fail500": (1, Reason.AGENT_ERROR, None, None, None),
+    "midfail500": (1, Reason.AGENT_ERROR, None, "shell", None),
+    "drop": (1, Reason.AGENT_ERROR, None, None, None),
+    "openstdin": (-9, Reason.AGENT_ERROR, None, None, None),
+    "sigint": (1, Reason.AGENT_ERROR, None, "shell", None),
+    "sigterm": (-15, Reason.AGENT_ERROR, None, "shell", None),
+    "sigtermgrp": (-15, Reason.AGENT_ERROR, None, "shell", None),
+    "toolsigint": (1, Reason.AGENT_ERROR, None, "shell", None),
+    "toolsigterm": (-15, Reason.AGENT_ERROR, None, "shell", None),
+    "toolsigtermgrp": (-15, Reason.AGENT_ERROR, None, "shell", None),
 }
+
+
+def by_exec(session=None, **options) -> AgentRun:
+    return a_run(session, protocol="exec", **options)
 
 
 def exec_run(case: str) -> AgentRun:
     session = {"resume": SESSION, "resumeworktree": SESSION, "badresume": UNKNOWN_SESSION}.get(case)
-    return a_run("exec", session, sandbox="read-only" if case == "deny" else "danger-full-access")
+    return a_run(session, protocol="exec", sandbox="read-only" if case == "deny" else "danger-full-access")
 
 
 class TestCodexByAppServer(ExecutorConformance):
@@ -77,7 +78,7 @@ class TestCodexByAppServer(ExecutorConformance):
 
     @pytest.fixture
     def transcripts(self):
-        return [path.read_bytes() for path in sorted((CAPTURES / "codex-app-server").glob("*.stdout"))]
+        return [written("codex-app-server", case) for case in cases("codex-app-server")]
 
 
 class TestCodexByExec(ExecutorConformance):
@@ -87,73 +88,57 @@ class TestCodexByExec(ExecutorConformance):
 
     @pytest.fixture
     def runs(self):
-        return [a_run("exec"), a_run("exec", SESSION), a_run("exec", SESSION, fork=True)]
+        return [by_exec(), by_exec(SESSION), by_exec(SESSION, fork=True)]
 
     @pytest.fixture
     def transcripts(self):
-        return [data for path in sorted((CAPTURES / "codex").glob("*.stdout")) if (data := path.read_bytes())]
+        return [data for case in cases("codex") if (data := written("codex", case))]
 
 
 # --- What codex exec says
 
 
 def test_every_capture_has_an_expectation():
-    assert {path.stem for path in (CAPTURES / "codex").glob("*.stdout")} == set(EXEC)
+    assert set(cases("codex")) == set(EXEC)
 
 
 @pytest.mark.parametrize("case", EXEC)
 def test_a_run_of_exec_is_understood(case):
-    code, signal, reason, message, tool, usage = EXEC[case]
-    done = replay(exec_run(case), [written("exec", case)], exited(code, signal), written("exec", case, "stderr"))
-    assert (done.failure and done.failure.reason) is reason
-    assert [one.text for one in done.of(Message)] == ([message] if message else [])
-    assert [one.tool for one in done.of(ToolCalled)] == ([tool] if tool else [])
-    assert [one.usage for one in done.of(UsageReported)] == ([usage] if usage else [])
+    code, reason, message, tool, usage = EXEC[case]
+    done = recorded(CODEX, f"codex/{case}", code, exec_run(case))
+    assert done.outcome == Outcome(reason, message, tool, usage and (usage.input_tokens, usage.output_tokens))
+    assert len(done.of(Message)) <= 1
     assert not done.of(Unknown)
-    assert bool(done.of(SessionStarted)) == bool(written("exec", case))
+    assert bool(done.of(SessionStarted)) == bool(written("codex", case))
     assert [one.call_id for one in done.of(ToolFinished)] == [
         one.call_id for one in done.of(ToolCalled) if not case.startswith("toolsig")
     ]
-    if code is not None and reason:
+    if code > 0 and reason:
         assert done.failure
         assert done.failure.exit_code == code
 
 
 def test_a_warning_in_a_run_that_succeeds_is_no_failure():
-    done = replay(exec_run("first"), [written("exec", "first")])
+    done = recorded(CODEX, "codex/first", 0, exec_run("first"))
     assert "Model metadata" in done.of(ErrorReported)[0].message
     assert done.of(Finished) == [Finished()]
 
 
 def test_that_codex_tries_again_is_told():
-    told = replay(exec_run("fail500"), [written("exec", "fail500")], exited(1)).of(ErrorReported)
+    told = recorded(CODEX, "codex/fail500", 1, exec_run("fail500")).of(ErrorReported)
     assert [one.retrying for one in told] == [False, True, False]
 
 
 def test_a_patch_is_a_call_and_a_changed_file():
-    done = replay(exec_run("applypatch"), [written("exec", "applypatch")])
+    done = recorded(CODEX, "codex/applypatch", 0, exec_run("applypatch"))
     changed = FileChanged(path="/tmp/demo-repo/hello.txt", change=FileChange.ADDED, call_id="item_1")
     assert done.of(FileChanged) == [changed]
 
 
 def test_the_session_that_is_unknown_is_told_apart():
-    done = replay(exec_run("badresume"), [], exited(1), written("exec", "badresume", "stderr"))
+    done = recorded(CODEX, "codex/badresume", 1, exec_run("badresume"))
     assert done.failure
     assert UNKNOWN_SESSION in done.failure.message
-
-
-@pytest.mark.parametrize("cause", [cause for cause in ExitCause if cause not in {ExitCause.OWN, ExitCause.FAREWELL}])
-def test_what_aura_ended_is_no_fault_of_codex(cause):
-    done = replay(exec_run("sigint"), [written("exec", "sigint")], exited(1, cause=cause))
-    assert done.failure
-    assert done.failure.reason is not Reason.AGENT_ERROR
-
-
-def test_exit_code_0_without_a_final_word_is_a_failure():
-    whole = written("exec", "first")
-    done = replay(exec_run("first"), [whole[: whole.index(b'{"type":"turn.completed"')]])
-    assert done.failure
-    assert done.failure.reason is Reason.AGENT_ERROR
 
 
 def test_a_command_that_the_sandbox_stopped_is_what_codex_was_not_permitted():
@@ -161,8 +146,8 @@ def test_a_command_that_the_sandbox_stopped_is_what_codex_was_not_permitted():
         b'{"type":"item.completed","item":{"id":"item_1","type":"command_execution","command":"touch x",'
         b'"aggregated_output":"touch: x: Read-only file system\\n","exit_code":1,"status":"failed"}}\n'
     )
-    assert "touch x" in replay(a_run("exec", sandbox="read-only"), [line]).conversation.blocked
-    assert not replay(a_run("exec", yolo=True), [line]).conversation.blocked
+    assert "touch x" in replay(CODEX, line, run=by_exec(sandbox="read-only")).blocked
+    assert not replay(CODEX, line, run=by_exec(yolo=True)).blocked
 
 
 def test_the_other_items_are_understood():
@@ -177,7 +162,7 @@ def test_the_other_items_are_understood():
         '{"type":"item.completed","item":{"id":"e","type":"hologram"}}',
         '{"type":"thread.melted"}',
     ]
-    done = replay(a_run("exec"), [f"{line}\n".encode() for line in lines], exited(1))
+    done = replay(CODEX, [f"{line}\n".encode() for line in lines], exited(1), run=by_exec())
     assert [step.status for plan in done.of(PlanUpdated) for step in plan.steps] == ["pending", "completed"]
     assert [(one.tool, one.arguments) for one in done.of(ToolCalled)] == [
         ("s.t", {"x": 1}),
@@ -187,36 +172,11 @@ def test_the_other_items_are_understood():
     assert len(done.of(Unknown)) == 2
 
 
-@pytest.mark.parametrize("case", [case for case in EXEC if case not in {"badresume", "dashprompt", "openstdin"}])
-def test_exec_is_understood_in_whatever_pieces(case):
-    data = written("exec", case)
-    whole = replay(exec_run(case), [data]).entries
-
-    @settings(max_examples=15, deadline=None)
-    @given(st.lists(st.integers(0, len(data)), max_size=8))
-    def cut(places):
-        pieces = [data[start:end] for start, end in pairwise([0, *sorted(places), len(data)])]
-        assert replay(exec_run(case), pieces).entries == whole
-
-    cut()
-
-
-@settings(max_examples=150, deadline=None)
-@given(st.sampled_from(["first", "applypatch", "fail500"]), st.integers(0, 1_500), st.binary(min_size=1, max_size=6))
-def test_a_damaged_stream_is_no_error(case, place, garbage):
-    data = written("exec", case)
-    place %= len(data)
-    conversation = CodexExecutor().converse(exec_run(case))
-    list(conversation.receive(OutputSource.STDOUT, data[:place] + garbage + data[place + len(garbage) :]))
-    list(conversation.end(exited()))
-    conversation.judge(exited())
-
-
 # --- How codex is started
 
 
 def words(run: AgentRun) -> list[str]:
-    return [*CodexExecutor().launch(run).argv]
+    return [*CODEX.launch(run).argv]
 
 
 def settings_of(run: AgentRun) -> list[str]:
@@ -225,23 +185,23 @@ def settings_of(run: AgentRun) -> list[str]:
 
 def test_the_prompt_is_never_an_argument():
     for protocol in ("exec", "app-server"):
-        launch = CodexExecutor().launch(attrs.evolve(a_run(protocol), prompt="--help"))
+        launch = CODEX.launch(attrs.evolve(a_run(protocol=protocol), prompt="--help"))
         assert "--help" not in launch.argv
         assert launch.interactive is (protocol == "app-server")
-    run = a_run("exec", append_prompt="Be brief.")
-    assert CodexExecutor().launch(run).stdin == b"Create hello.txt\n\nBe brief."
+    run = by_exec(append_prompt="Be brief.")
+    assert CODEX.launch(run).stdin == b"Create hello.txt\n\nBe brief."
 
 
 def test_exec_is_told_what_codex_may_do():
-    assert words(a_run("exec", yolo=True))[1:] == [
+    assert words(by_exec(yolo=True))[1:] == [
         "exec", "--json", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", "--", "-",
     ]  # fmt: skip
-    assert words(a_run("exec", SESSION, sandbox="read-only", model="m", profile="p", params=["--ephemeral"]))[1:] == [
+    assert words(by_exec(SESSION, sandbox="read-only", model="m", profile="p", params=["--ephemeral"]))[1:] == [
         "exec", "--json", "--skip-git-repo-check", "--sandbox", "read-only", "--model", "m", "--profile", "p",
         "-c", 'approval_policy="never"', "--ephemeral", "resume", "--", SESSION, "-",
     ]  # fmt: skip
-    assert words(a_run("exec", SESSION, fork=True))[-4:] == ["fork", "--", SESSION, "-"]
-    local = words(a_run("exec", local_provider="lmstudio"))
+    assert words(by_exec(SESSION, fork=True))[-4:] == ["fork", "--", SESSION, "-"]
+    local = words(by_exec(local_provider="lmstudio"))
     assert local[local.index("--oss") :][:3] == ["--oss", "--local-provider", "lmstudio"]
 
 
@@ -273,7 +233,7 @@ def test_a_key_is_named_and_not_given():
 def test_tool_servers_get_their_variables_by_name():
     server = ToolServer(name="aura", command=("aura", "mcp"), environment=("AURA_ENDPOINT",))
     for protocol in ("exec", "app-server"):
-        assert settings_of(attrs.evolve(a_run(protocol, yolo=True), tool_servers=(server,))) == [
+        assert settings_of(attrs.evolve(a_run(protocol=protocol, yolo=True), tool_servers=(server,))) == [
             'mcp_servers.aura.command="aura"',
             'mcp_servers.aura.args=["mcp"]',
             'mcp_servers.aura.env_vars=["AURA_ENDPOINT"]',
@@ -306,7 +266,7 @@ def test_options_that_make_no_sense_are_refused(options):
 
 def test_a_name_instead_of_an_id_would_begin_a_new_session():
     with pytest.raises(InvalidInput, match="session"):
-        words(a_run("exec", "yesterday"))
+        words(by_exec("yesterday"))
     with pytest.raises(InvalidInput, match="fork"):
         words(a_run(fork=True))
 
@@ -321,9 +281,9 @@ def test_the_login_is_looked_for_where_codex_keeps_it(tmp_path):
     program.chmod(0o755)
     (tmp_path / "home").mkdir()
     environment = {"PATH": f"{tmp_path}:/bin:/usr/bin", "CODEX_HOME": str(tmp_path / "home"), "HOME": "/nowhere"}
-    found = CodexExecutor().availability(environment)
+    found = CODEX.availability(environment)
     assert (found.available, found.version, found.logged_in) == (True, "0.169.0", False)
-    assert CodexExecutor().availability({**environment, "OPENAI_API_KEY": "x"}).logged_in is None
+    assert CODEX.availability({**environment, "OPENAI_API_KEY": "x"}).logged_in is None
     (tmp_path / "home" / "auth.json").write_text("{}")
-    assert CodexExecutor().availability(environment).logged_in is True
-    assert CodexExecutor().availability({"PATH": "/nowhere"}).remedy.startswith("npm install")
+    assert CODEX.availability(environment).logged_in is True
+    assert CODEX.availability({"PATH": "/nowhere"}).remedy.startswith("npm install")

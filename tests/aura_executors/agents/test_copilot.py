@@ -3,20 +3,17 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
+import attrs
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from replays import Case, Replay, a_run, captures, cases, json_lines, recorded, replay, written
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.execution import Usage
 from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.output import OutputSource
 from aura_contracts.ports.executors import (
     TEXT_LIMIT,
     AgentRun,
-    Entry,
     ErrorReported,
     FileChange,
     FileChanged,
@@ -29,13 +26,11 @@ from aura_contracts.ports.executors import (
     ToolServer,
     UsageReported,
 )
-from aura_contracts.ports.processes import ExitCause, ProcessExit
-from aura_executors.agents.copilot import CopilotConversation, CopilotExecutor
-from aura_executors.testing.executor import ExecutorConformance, pieces
+from aura_executors.agents.copilot import CopilotExecutor
+from aura_executors.testing.executor import ExecutorConformance
 
-CAPTURES = Path(__file__).parent / "captures"
 EXECUTOR = CopilotExecutor()
-FILES = [path for folder in ("copilot", "copilot-native") for path in sorted((CAPTURES / folder).glob("*.stdout"))]
+FOLDERS = ("copilot", "copilot-native")
 
 NEW = "58f26511-6d53-484a-a228-622e507daaf7"
 
@@ -43,16 +38,6 @@ WROTE = "session_started tool_call file_change tool_result"
 WORK = f"{WROTE} message finished"
 CALLED = "session_started tool_call tool_result message finished"
 SIX_ERRORS = "error error error error error error"
-
-
-class Case(NamedTuple):
-    """What is understood of a capture; `exit_code` is negative for a signal."""
-
-    entries: str
-    exit_code: int = 0
-    reason: FailureReason | None = None
-    message: str = ""
-    blocked: str = ""
 
 
 FAILED = FailureReason.AGENT_ERROR
@@ -95,43 +80,23 @@ CASES = {
 }
 
 
-def ended(code: int = 0, cause: ExitCause = ExitCause.OWN) -> ProcessExit:
-    return ProcessExit(
-        token="t", cause=cause, exit_code=code if code >= 0 else None, signal=-code if code < 0 else None
-    )
-
-
 def run_of(session_id: str | None = None, **options: object) -> AgentRun:
-    return AgentRun(prompt="Do it", cwd="/tmp", options=dict(options), session_id=session_id, new_session_id=NEW)
+    return attrs.evolve(a_run(session_id, **options), new_session_id=NEW)
 
 
-def replay(
-    stdout: bytes, stderr: bytes = b"", code: int = 0, session_id: str | None = None, cuts: Sequence[int] = ()
-) -> tuple[list[Entry], Failure | None, CopilotConversation]:
-    conversation = EXECUTOR.converse(run_of(session_id))
-    list(conversation.receive(OutputSource.STDERR, stderr))
-    entries: list[Entry] = []
-    for source, data in pieces(stdout, cuts):
-        entries += [entry for entry in conversation.receive(source, data) if isinstance(entry, Entry)]
-    entries += conversation.end(ended(code))
-    return entries, conversation.judge(ended(code)), conversation
+def understood(data: bytes, session_id: str | None = None) -> Replay:
+    return replay(EXECUTOR, data, run=run_of(session_id))
 
 
-def recorded(name: str) -> tuple[bytes, bytes]:
-    errors = CAPTURES / f"{name}.stderr"
-    return (CAPTURES / f"{name}.stdout").read_bytes(), errors.read_bytes() if errors.exists() else b""
+def events(*told: tuple[str, dict[str, object]]) -> bytes:
+    return json_lines(*({"type": kind, "data": data} for kind, data in told))
 
 
-def kinds(entries: Sequence[Entry]) -> str:
-    return " ".join(str(type(entry).__struct_config__.tag) for entry in entries)
-
-
-def of(kind: type[Entry], entries: Sequence[Entry]) -> list[Entry]:
-    return [entry for entry in entries if isinstance(entry, kind)]
-
-
-def events(*lines: tuple[str, dict[str, object]]) -> bytes:
-    return b"".join(json.dumps({"type": kind, "data": data}).encode() + b"\n" for kind, data in lines)
+def session_of(name: str) -> str:
+    """Return the session that the last event of a capture names; any other where it names none."""
+    told = written(*name.split("/")).splitlines()
+    last = json.loads(told[-1]) if told else {}
+    return str(last.get("sessionId", "00000000-0000-4000-8000-000000000000"))
 
 
 class TestCopilot(ExecutorConformance):
@@ -141,44 +106,27 @@ class TestCopilot(ExecutorConformance):
 
     @pytest.fixture
     def transcripts(self) -> Sequence[bytes]:
-        return [data for path in FILES if (data := path.read_bytes())]
+        return [data for case in cases("copilot") if (data := written("copilot", case))]
 
 
 # --- What it wrote
 
 
 def test_every_capture_is_expected() -> None:
-    assert {f"{path.parent.name}/{path.stem}" for path in FILES} == set(CASES)
-
-
-def session_of(name: str) -> str:
-    """Return the session that the last event of a capture names; any other where it names none."""
-    lines = recorded(name)[0].splitlines()
-    last = json.loads(lines[-1]) if lines else {}
-    return str(last.get("sessionId", "00000000-0000-4000-8000-000000000000"))
+    assert set(captures(*FOLDERS)) == set(CASES)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_capture_is_understood(name: str) -> None:
-    case = CASES[name]
     session = session_of(name)
-
-    entries, failure, conversation = replay(*recorded(name), case.exit_code, session)
-
-    assert kinds(entries) == case.entries
-    assert conversation.unknown == 0
-    assert of(SessionStarted, entries) == ([SessionStarted(session_id=session, model="fake-model")] if entries else [])
-    assert case.blocked in conversation.blocked
-    assert bool(case.blocked) == bool(conversation.blocked)
-    if case.reason is None:
-        assert failure is None
-    else:
-        assert failure is not None
-        assert (failure.reason, case.message in failure.message) == (case.reason, True)
+    seen = recorded(EXECUTOR, name, CASES[name].exit_code, run_of(session))
+    seen.must_be(CASES[name])
+    started = [SessionStarted(session_id=session, model="fake-model")]
+    assert seen.of(SessionStarted) == (started if seen.entries else [])
 
 
 def test_the_particulars_of_a_capture() -> None:
-    entries, _, _ = replay(*recorded("copilot/first"))
+    entries = recorded(EXECUTOR, "copilot/first", run=run_of()).entries
     path = "/tmp/demo-repo/hello.txt"
 
     change = entries[2]
@@ -201,51 +149,27 @@ def test_the_particulars_of_a_capture() -> None:
 
 
 def test_a_command_has_an_exit_code() -> None:
-    entries, _, _ = replay(*recorded("copilot/shell"))
-    (finished,) = of(ToolFinished, entries)
-    assert isinstance(finished, ToolFinished)
+    (finished,) = recorded(EXECUTOR, "copilot/shell").of(ToolFinished)
     assert finished.exit_code == 0
 
 
 def test_it_says_that_it_tries_again() -> None:
-    entries, _, _ = replay(*recorded("copilot/fail429"))
-    errors = [entry for entry in entries if isinstance(entry, ErrorReported)]
+    errors = recorded(EXECUTOR, "copilot/fail429", 1).of(ErrorReported)
     assert [error.retrying for error in errors] == [True] * 5 + [False]
     assert errors[0].message.startswith("rate_limit: status 429: ")
 
 
-@given(st.sampled_from(FILES), st.lists(st.integers(min_value=0), max_size=20))
-@settings(max_examples=60, deadline=None)
-def test_pieces_do_not_matter(path: Path, cuts: list[int]) -> None:
-    data = path.read_bytes()
-    assert replay(data, cuts=cuts)[:2] == replay(data)[:2]
-
-
-@given(st.sampled_from(FILES), st.integers(min_value=0), st.integers(min_value=0, max_value=40), st.binary(max_size=20))
-@settings(max_examples=150, deadline=None)
-def test_nothing_that_is_damaged_is_an_error_or_lost(path: Path, place: int, size: int, put: bytes) -> None:
-    data = path.read_bytes()
-    place %= len(data) + 1
-    damaged = data[:place] + put + data[place + size :]
-
-    entries, _, conversation = replay(damaged)
-
-    assert conversation.unknown == len([entry for entry in entries if kinds([entry]) == "unknown"])
-
-
 def test_what_is_not_known_is_kept_and_counted() -> None:
-    lines = (
+    seen = understood(
         b'{"type":"assistant.hologram","data":{}}\nplain words\n{"type":"abort"}\n{"type":"result"}\n[1]\n{"type":"x\n'
     )
-    entries, failure, conversation = replay(lines)
-
-    assert (set(kinds(entries).split()), conversation.unknown) == ({"unknown"}, 6)
-    assert failure is not None
+    assert (set(seen.kinds.split()), seen.unknown) == ({"unknown"}, 6)
+    assert seen.failure is not None
 
 
 def test_the_type_is_found_wherever_it_is() -> None:
-    entries, _, _ = replay(b'{ "exitCode": 0, "sessionId": "s", "type": "result" }\n', session_id="s")
-    assert kinds(entries) == "session_started finished"
+    seen = understood(b'{ "exitCode": 0, "sessionId": "s", "type": "result" }\n', "s")
+    assert seen.kinds == "session_started finished"
 
 
 # --- The session
@@ -253,81 +177,46 @@ def test_the_type_is_found_wherever_it_is() -> None:
 
 def test_a_session_is_told_when_there_is_something_in_it() -> None:
     loaded = events(("session.skills_loaded", {}), ("session.mcp_server_status_changed", {}))
-    assert replay(loaded)[0] == []
+    assert understood(loaded).entries == []
 
-    entries, _, _ = replay(loaded + events(("session.tools_updated", {"model": "m"}), ("user.message", {})))
-    assert entries == [SessionStarted(session_id=NEW, model="m")]
-    assert replay(loaded + events(("user.message", {})))[0] == [SessionStarted(session_id=NEW)]
+    more = events(("session.tools_updated", {"model": "m"}), ("user.message", {}))
+    assert understood(loaded + more).entries == [SessionStarted(session_id=NEW, model="m")]
+    assert understood(loaded + events(("user.message", {}))).entries == [SessionStarted(session_id=NEW)]
 
 
 def test_another_session_than_the_chosen_one_is_told_in_the_end() -> None:
-    entries, _, _ = replay(*recorded("copilot/stdin"))
-    assert [entry.session_id for entry in entries if isinstance(entry, SessionStarted)] == [
-        NEW,
-        session_of("copilot/stdin"),
-    ]
+    started = recorded(EXECUTOR, "copilot/stdin", run=run_of()).of(SessionStarted)
+    assert [one.session_id for one in started] == [NEW, session_of("copilot/stdin")]
 
 
 # --- How it ended
-
-
-@pytest.mark.parametrize(
-    ("cause", "reason"),
-    [
-        (ExitCause.INTERRUPTED, FailureReason.CANCELLED),
-        (ExitCause.TIMEOUT, FailureReason.TIMEOUT),
-        (ExitCause.VANISHED, FailureReason.WORKER_LOST),
-    ],
-)
-def test_who_ended_it_decides(cause: ExitCause, reason: FailureReason) -> None:
-    _, _, conversation = replay(*recorded("copilot-native/sigint"))
-    failure = conversation.judge(ended(0, cause))
-    assert failure is not None
-    assert failure.reason is reason
-
-
-def test_one_that_did_not_go_is_judged_by_what_it_said() -> None:
-    _, _, done = replay(*recorded("copilot/first"))
-    _, _, failed = replay(*recorded("copilot/fail401"))
-
-    assert done.judge(ended(-9, ExitCause.FAREWELL)) is None
-    failure = failed.judge(ended(-9, ExitCause.FAREWELL))
-    assert failure is not None
-    assert (failure.reason, failure.signal) == (FailureReason.AUTHENTICATION, 9)
 
 
 def test_an_error_that_passed_is_no_failure() -> None:
     error = events(("session.error", {"errorType": "rate_limit", "message": "slow down"}))
     well, badly = (error + json.dumps({"type": "result", "exitCode": code}).encode() for code in (0, 1))
 
-    assert replay(well)[1] is None
-    assert replay(badly)[1] == Failure(FailureReason.RATE_LIMITED, "slow down", exit_code=0)
-    assert replay(error)[1] == Failure(FailureReason.RATE_LIMITED, "slow down", exit_code=0)
+    assert understood(well).failure is None
+    assert understood(badly).failure == Failure(FailureReason.RATE_LIMITED, "slow down", exit_code=0)
+    assert understood(error).failure == Failure(FailureReason.RATE_LIMITED, "slow down", exit_code=0)
 
 
 def test_a_refusal_is_told_apart() -> None:
     refused = events(("session.error", {"errorType": "content_filter", "message": "no"}))
-    assert replay(refused + b'{"type":"result","exitCode":1}')[1] == Failure(FailureReason.REFUSED, "no", exit_code=0)
-
-
-def test_an_end_without_a_final_word_is_a_failure() -> None:
-    stdout = recorded("copilot/first")[0].splitlines(keepends=True)
-    _, failure, _ = replay(b"".join(stdout[:-1]))
-    assert failure == Failure(FAILED, "it ended without its final word", exit_code=0)
+    seen = understood(refused + b'{"type":"result","exitCode":1}')
+    assert seen.failure == Failure(FailureReason.REFUSED, "no", exit_code=0)
 
 
 # --- Words and numbers
 
 
 def test_thoughts_are_told_once_and_tokens_of_answers_are_added_up() -> None:
-    lines = events(
+    told = events(
         ("assistant.reasoning", {"reasoningId": "r", "content": "Hm."}),
         ("assistant.message", {"content": "Yes.", "model": "m", "reasoningText": "Hm.", "outputTokens": 3}),
         ("assistant.message", {"content": "So.", "model": "m", "reasoningText": "Well.", "outputTokens": 4}),
     )
-    entries, _, _ = replay(lines + b'{"type":"result","exitCode":0}')
-
-    assert entries[1:] == [
+    assert understood(told + b'{"type":"result","exitCode":0}').entries[1:] == [
         Thinking(text="Hm."),
         Message(text="Yes."),
         Thinking(text="Well."),
@@ -338,26 +227,23 @@ def test_thoughts_are_told_once_and_tokens_of_answers_are_added_up() -> None:
 
 
 def test_what_sub_agents_say_is_not_said_to_the_human() -> None:
-    lines = events(
+    told = events(
         ("assistant.message_delta", {"messageId": "1", "deltaContent": "psst", "parentToolCallId": "c"}),
         ("assistant.message", {"content": "psst", "parentToolCallId": "c"}),
     )
-    assert kinds(replay(lines)[0]) == "session_started"
+    assert understood(told).kinds == "session_started"
 
 
 def test_a_message_that_is_cut_off_is_told_as_far_as_it_goes() -> None:
     delta = events(("assistant.message_delta", {"messageId": "1", "deltaContent": "x" * 50_000}))
-    entries, _, _ = replay(delta * 100)
-
-    (message,) = of(Message, entries)
-    assert isinstance(message, Message)
+    (message,) = understood(delta * 100).of(Message)
     assert len(message.text) < TEXT_LIMIT + 200
     assert "4950000 characters left out" in message.text
 
 
 def test_arguments_that_are_no_object_are_kept() -> None:
     start = events(("tool.execution_start", {"toolCallId": "c", "toolName": "apply_patch", "arguments": "*** Begin"}))
-    assert replay(start)[0][1] == ToolCalled(call_id="c", tool="apply_patch", arguments={"input": "*** Begin"})
+    assert understood(start).entries[1] == ToolCalled(call_id="c", tool="apply_patch", arguments={"input": "*** Begin"})
 
 
 # --- The command
@@ -448,17 +334,9 @@ def test_tool_servers_are_given_and_allowed_with_no_secret_in_the_arguments() ->
     assert "hidden" not in "".join(launch.argv)
 
 
-@pytest.mark.parametrize(
-    ("run", "field"),
-    [
-        (run_of(reasoning_effort="endless"), "option reasoning_effort"),
-        (AgentRun(prompt="x", cwd="/tmp", session_id="s", fork=True), "fork"),
-    ],
-)
-def test_what_it_could_not_work_with_is_refused(run: AgentRun, field: str) -> None:
-    with pytest.raises(InvalidInput) as refused:
-        EXECUTOR.launch(run)
-    assert refused.value.field == field
+def test_what_it_could_not_work_with_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="option reasoning_effort"):
+        EXECUTOR.launch(a_run(reasoning_effort="endless"))
 
 
 def test_a_login_may_be_in_the_keychain(tmp_path: Path) -> None:

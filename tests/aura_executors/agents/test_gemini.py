@@ -2,20 +2,16 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from replays import Case, a_run, captures, cases, exited, json_lines, recorded, replay, written
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.execution import Usage
 from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.output import OutputSource
 from aura_contracts.ports.executors import (
     TEXT_LIMIT,
     AgentRun,
-    Entry,
     ErrorReported,
     FileChanged,
     Finished,
@@ -27,31 +23,19 @@ from aura_contracts.ports.executors import (
     ToolFinished,
     UsageReported,
 )
-from aura_contracts.ports.processes import ExitCause, ProcessExit
-from aura_executors.agents.gemini import GeminiConversation, GeminiExecutor
+from aura_executors.agents.gemini import GeminiExecutor
 from aura_executors.agents.gemini.command import PROMPT_LIMIT
-from aura_executors.testing.executor import ExecutorConformance, pieces
+from aura_executors.testing.executor import ExecutorConformance
 
-CAPTURES = Path(__file__).parent / "captures"
 EXECUTOR = GeminiExecutor()
 MODEL = "gemini-2.5-flash"
-FILES = [path for folder in ("gemini", "gemini-norelaunch") for path in sorted((CAPTURES / folder).glob("*.stdout"))]
+FOLDERS = ("gemini", "gemini-norelaunch")
+LOST = "00000000-0000-4000-8000-000000000000"
 
 SAID = "message usage finished"
 WROTE = "session_started tool_call file_change tool_result"
 WORK = f"{WROTE} {SAID}"
 CALLED = f"session_started tool_call tool_result {SAID}"
-
-
-class Case(NamedTuple):
-    """What is understood of a capture; `exit_code` is negative for a signal."""
-
-    entries: str
-    exit_code: int = 0
-    reason: FailureReason | None = None
-    message: str = ""
-    blocked: str = ""
-    usage: Usage | None = None
 
 
 TWO_CALLS = Usage(input_tokens=22, output_tokens=14)
@@ -100,41 +84,6 @@ CASES = {
 }
 
 
-def ended(code: int = 0, cause: ExitCause = ExitCause.OWN) -> ProcessExit:
-    return ProcessExit(
-        token="t", cause=cause, exit_code=code if code >= 0 else None, signal=-code if code < 0 else None
-    )
-
-
-def run_of(session_id: str | None = None, **options: object) -> AgentRun:
-    return AgentRun(prompt="Do it", cwd="/tmp", options=dict(options), session_id=session_id)
-
-
-def replay(
-    stdout: bytes, stderr: bytes = b"", code: int = 0, session_id: str | None = None, cuts: Sequence[int] = ()
-) -> tuple[list[Entry], Failure | None, GeminiConversation]:
-    conversation = EXECUTOR.converse(run_of(session_id))
-    list(conversation.receive(OutputSource.STDERR, stderr))
-    entries: list[Entry] = []
-    for source, data in pieces(stdout, cuts):
-        entries += [entry for entry in conversation.receive(source, data) if isinstance(entry, Entry)]
-    entries += conversation.end(ended(code))
-    return entries, conversation.judge(ended(code)), conversation
-
-
-def recorded(name: str) -> tuple[bytes, bytes]:
-    errors = CAPTURES / f"{name}.stderr"
-    return (CAPTURES / f"{name}.stdout").read_bytes(), errors.read_bytes() if errors.exists() else b""
-
-
-def kinds(entries: Sequence[Entry]) -> str:
-    return " ".join(str(type(entry).__struct_config__.tag) for entry in entries)
-
-
-def of(kind: type[Entry], entries: Sequence[Entry]) -> list[Entry]:
-    return [entry for entry in entries if isinstance(entry, kind)]
-
-
 class TestGemini(ExecutorConformance):
     @pytest.fixture
     def executor(self) -> GeminiExecutor:
@@ -142,42 +91,29 @@ class TestGemini(ExecutorConformance):
 
     @pytest.fixture
     def transcripts(self) -> Sequence[bytes]:
-        return [data for path in FILES if (data := path.read_bytes())]
+        return [data for case in cases("gemini") if (data := written("gemini", case))]
 
 
 # --- What it wrote
 
 
 def test_every_capture_is_expected() -> None:
-    assert {f"{path.parent.name}/{path.stem}" for path in FILES} == set(CASES)
+    assert set(captures(*FOLDERS)) == set(CASES)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_capture_is_understood(name: str) -> None:
-    case = CASES[name]
-    resumed = "00000000-0000-4000-8000-000000000000" if "resume" in name else None
-
-    entries, failure, conversation = replay(*recorded(name), case.exit_code, resumed)
-
-    assert kinds(entries) == case.entries
-    assert conversation.unknown == 0
-    assert case.blocked in conversation.blocked
-    assert bool(case.blocked) == bool(conversation.blocked)
-    usage = [UsageReported(usage=case.usage, model=MODEL)] if case.usage else []
-    assert of(UsageReported, entries) == usage
-    if case.reason is None:
-        assert failure is None
-    else:
-        assert failure is not None
-        assert (failure.reason, case.message in failure.message) == (case.reason, True)
+    run = a_run(LOST if "resume" in name else None)
+    seen = recorded(EXECUTOR, name, CASES[name].exit_code, run)
+    seen.must_be(CASES[name])
+    assert {used.model for used in seen.of(UsageReported)} <= {MODEL}
 
 
 def test_the_particulars_of_a_capture() -> None:
-    entries, _, _ = replay(*recorded("gemini/first"))
     call = "write_file__write_file_1795221012603_0"
     path = "/tmp/demo-repo/hello.txt"
 
-    assert entries == [
+    assert recorded(EXECUTOR, "gemini/first").entries == [
         SessionStarted(session_id="a8543f14-16ac-4910-bd63-46b7287fd6ed", model=MODEL),
         ToolCalled(
             call_id=call,
@@ -193,91 +129,41 @@ def test_the_particulars_of_a_capture() -> None:
 
 
 def test_a_plan_is_what_is_still_to_be_done_or_done() -> None:
-    entries, _, _ = replay(*recorded("gemini/plan"))
-
-    assert of(PlanUpdated, entries) == [PlanUpdated(steps=(PlanStep("write it", "in_progress"), PlanStep("test it")))]
+    plan = PlanUpdated(steps=(PlanStep("write it", "in_progress"), PlanStep("test it")))
+    assert recorded(EXECUTOR, "gemini/plan").of(PlanUpdated) == [plan]
 
 
 def test_the_same_session_goes_on() -> None:
-    first, second = (replay(*recorded(f"gemini/{name}"))[0][0] for name in ("first", "resume"))
+    first, second = (recorded(EXECUTOR, f"gemini/{name}").entries[0] for name in ("first", "resume"))
     assert first == second
 
 
-@given(st.sampled_from(FILES), st.lists(st.integers(min_value=0), max_size=20))
-@settings(max_examples=60, deadline=None)
-def test_pieces_do_not_matter(path: Path, cuts: list[int]) -> None:
-    data = path.read_bytes()
-    assert replay(data, cuts=cuts)[:2] == replay(data)[:2]
-
-
-@given(st.sampled_from(FILES), st.integers(min_value=0), st.integers(min_value=0, max_value=40), st.binary(max_size=20))
-@settings(max_examples=150, deadline=None)
-def test_nothing_that_is_damaged_is_an_error_or_lost(path: Path, place: int, size: int, put: bytes) -> None:
-    data = path.read_bytes()
-    place %= len(data) + 1
-    damaged = data[:place] + put + data[place + size :]
-
-    entries, _, conversation = replay(damaged)
-
-    assert conversation.unknown == len([entry for entry in entries if kinds([entry]) == "unknown"])
-
-
 def test_what_is_not_known_is_kept_and_counted() -> None:
-    lines = b'{"type":"hologram","x":1}\nplain words\n{"type":"init"}\n[1]\n'
-    entries, failure, conversation = replay(lines)
-
-    assert (kinds(entries), conversation.unknown) == ("unknown unknown unknown unknown", 4)
-    assert failure is not None
+    seen = replay(EXECUTOR, b'{"type":"hologram","x":1}\nplain words\n{"type":"init"}\n[1]\n')
+    assert (seen.kinds, seen.unknown) == ("unknown unknown unknown unknown", 4)
+    assert seen.failure is not None
 
 
 # --- How it ended
 
 
-@pytest.mark.parametrize(
-    ("cause", "reason"),
-    [
-        (ExitCause.INTERRUPTED, FailureReason.CANCELLED),
-        (ExitCause.TIMEOUT, FailureReason.TIMEOUT),
-        (ExitCause.VANISHED, FailureReason.WORKER_LOST),
-    ],
-)
-def test_who_ended_it_decides(cause: ExitCause, reason: FailureReason) -> None:
-    _, _, conversation = replay(*recorded("gemini/first"))
-    failure = conversation.judge(ended(0, cause))
-    assert failure is not None
-    assert failure.reason is reason
-
-
-def test_one_that_did_not_go_is_judged_by_what_it_said() -> None:
-    _, _, done = replay(*recorded("gemini/first"))
-    _, _, failed = replay(*recorded("gemini/fail401"))
-
-    assert done.judge(ended(-9, ExitCause.FAREWELL)) is None
-    failure = failed.judge(ended(-9, ExitCause.FAREWELL))
-    assert failure is not None
-    assert (failure.reason, failure.signal) == (FailureReason.AUTHENTICATION, 9)
-
-
 def test_an_answer_that_was_blocked_is_a_refusal() -> None:
     words = "The model response was blocked due to safety settings."
-    lines = f'{{"type":"error","severity":"error","message":"{words}"}}\n{{"type":"result","status":"error"}}\n'
-    entries, failure, _ = replay(lines.encode())
-
-    assert of(ErrorReported, entries) == [ErrorReported(message=words)]
-    assert failure == Failure(FailureReason.REFUSED, words, exit_code=0)
+    error = {"type": "error", "severity": "error", "message": words}
+    seen = replay(EXECUTOR, json_lines(error, {"type": "result", "status": "error"}))
+    assert seen.of(ErrorReported) == [ErrorReported(message=words)]
+    assert seen.failure == Failure(FailureReason.REFUSED, words, exit_code=0)
 
 
 def test_a_status_on_standard_error_says_why() -> None:
     result = b'{"type":"result","status":"error","error":{"type":"Error","message":"[API Error: sorry]"}}\n'
-    _, failure, _ = replay(result, b"ApiError: sorry\n    at Turn.run (x.js:1) {\n  status: 429\n}\n", 173)
-
-    assert failure == Failure(FailureReason.RATE_LIMITED, "[API Error: sorry]", exit_code=173)
+    errors = b"ApiError: sorry\n    at Turn.run (x.js:1) {\n  status: 429\n}\n"
+    seen = replay(EXECUTOR, result, exited(173), errors)
+    assert seen.failure == Failure(FailureReason.RATE_LIMITED, "[API Error: sorry]", exit_code=173)
 
 
 def test_a_session_is_lost_only_where_one_was_to_be_resumed() -> None:
-    _, failure, _ = replay(*recorded("gemini/badresume"), 42)
-    assert failure is not None
-    assert failure.reason is FailureReason.AGENT_ERROR
+    assert recorded(EXECUTOR, "gemini/badresume", 42).reason is FailureReason.AGENT_ERROR
 
 
 # --- Words and numbers
@@ -285,19 +171,14 @@ def test_a_session_is_lost_only_where_one_was_to_be_resumed() -> None:
 
 def test_cached_tokens_are_counted_apart_and_thoughts_are_output() -> None:
     stats = b'{"total_tokens":150,"input_tokens":100,"output_tokens":20,"cached":60,"input":40}'
-    lines = b'{"type":"result","status":"success","stats":{"models":{"m":' + stats + b',"unused":{}}}}\n'
-    entries, _, _ = replay(lines)
-
+    data = b'{"type":"result","status":"success","stats":{"models":{"m":' + stats + b',"unused":{}}}}\n'
     usage = Usage(input_tokens=40, output_tokens=50, cache_read_tokens=60)
-    assert entries == [UsageReported(usage=usage, model="m"), Finished()]
+    assert replay(EXECUTOR, data).entries == [UsageReported(usage=usage, model="m"), Finished()]
 
 
 def test_a_message_that_never_ends_is_cut() -> None:
     delta = b'{"type":"message","role":"assistant","content":"' + b"x" * 50_000 + b'","delta":true}\n'
-    entries, _, _ = replay(delta * 100)
-
-    (message,) = of(Message, entries)
-    assert isinstance(message, Message)
+    (message,) = replay(EXECUTOR, delta * 100).of(Message)
     assert len(message.text) < TEXT_LIMIT + 200
     assert "4950000 characters left out" in message.text
 
@@ -316,15 +197,15 @@ def test_the_prompt_goes_by_standard_input_however_long_it_is() -> None:
 
 def test_options_become_arguments() -> None:
     launch = EXECUTOR.launch(
-        run_of(
+        a_run(
             "an-id",
             model=MODEL,
             approval_mode="auto_edit",
             sandbox=True,
             trust=True,
-            allowed_tools=["a", "b"],
+            allow_tools=["a", "b"],
             policies=["/p.toml"],
-            include_directories=["/x"],
+            add_dirs=["/x"],
             extensions=[],
             allowed_mcp_server_names=["m"],
             executable="/opt/gemini",
@@ -355,9 +236,8 @@ def test_options_become_arguments() -> None:
 @pytest.mark.parametrize(
     ("run", "field"),
     [
-        (run_of(yolo=True, approval_mode="plan"), "option yolo"),
-        (run_of(approval_mode="sometimes"), "option approval_mode"),
-        (AgentRun(prompt="x", cwd="/tmp", session_id="s", fork=True), "fork"),
+        (a_run(yolo=True, approval_mode="plan"), "option yolo"),
+        (a_run(approval_mode="sometimes"), "option approval_mode"),
         (AgentRun(prompt="x" * (PROMPT_LIMIT + 1), cwd="/tmp"), "prompt"),
     ],
 )

@@ -77,7 +77,9 @@ class Done(_Line):
     denied: list[str] = []
 
 
-_LINE = msgspec.json.Decoder(Session | Text | Call | Permission | Changed | Result | Used | Done)
+Line = Session | Text | Call | Permission | Changed | Result | Used | Done
+
+_LINE: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
 
 
 class RenamerConversation(JsonLines):

@@ -291,7 +291,7 @@ class AcpConversation(JsonLines):
                 return () if method.startswith("_") else None
 
     def _happened(self, update: Update) -> Iterable[Said]:
-        if isinstance(update, AgentMessage | AgentThought):
+        if isinstance(update, AgentMessage) or isinstance(update, AgentThought):  # noqa: SIM101 - a union takes longer
             return self._say(update)
         if isinstance(update, CallFields):
             return [*self._said(), *self._calls.take(update)]

@@ -58,7 +58,7 @@ class Permissions:
         yield PermissionRequested(
             request_id=name,
             tool=call.name,
-            fingerprint=fingerprint_of(call.name, _about(request, call, own)),
+            fingerprint=fingerprint_of(_name_of(request, call), _about(request, call, own)),
             arguments=arguments,
             diff=_diff(call, arguments),
             call_id=call.call_id,
@@ -108,6 +108,15 @@ def _put(known: dict[str, Any], name: str, value: Any) -> None:
     if len(known) >= REQUESTS_LIMIT:
         del known[next(iter(known))]
     known[name] = value
+
+
+def _name_of(request: PermissionRequest, call: Call) -> str:
+    """Return the tool's name by which a request is known again: its own words, if it has any.
+
+    claude-agent-acp 0.49.0 tells the name with the call, which comes before the request one time and after it another.
+    """
+    told = request.toolCall
+    return clipped(told.name or (told.kind if told.kind != "other" else "") or told.title or call.name, NAME_LIMIT)
 
 
 def _about(request: PermissionRequest, call: Call, own: Any) -> Mapping[str, Any]:

@@ -165,15 +165,19 @@ def _put(known: dict[str, Any], name: str, value: Any) -> None:
 
 def _merge(call: Call, update: CallFields) -> None:
     meta = update.meta
-    name = update.name or (meta and (meta.toolName or (meta.claudeCode and meta.claudeCode.toolName)))
-    call.tool = call.tool or clipped(name or "", NAME_LIMIT)
-    call.kind = call.kind or clipped(update.kind or "", NAME_LIMIT)
-    call.title = clipped(update.title, NAME_LIMIT) if update.title and not call.told else call.title
+    if not call.tool:
+        name = update.name or (meta and (meta.toolName or (meta.claudeCode and meta.claudeCode.toolName)))
+        call.tool = clipped(name, NAME_LIMIT) if name else ""
+    if update.kind and not call.kind:
+        call.kind = clipped(update.kind, NAME_LIMIT)
+    if update.title and not call.told:
+        call.title = clipped(update.title, NAME_LIMIT)
     if update.locations:
         call.paths = _paths(update.locations)
     if not call.told and update.rawInput not in _SILENT:
         call.input = clipped_value(_ANY.decode(update.rawInput))
-    content = content_of(update)
+    if not (content := content_of(update)):
+        return
     if changes := tuple(_change(call, item) for item in content[:CHANGES_LIMIT] if isinstance(item, DiffContent)):
         call.changes = changes
     if words := [item.content.text for item in content if isinstance(item, WordsContent) and item.content.text]:

@@ -4,7 +4,6 @@ A turn of such an agent is ``system/init``, then ``assistant`` and ``user`` (wit
 ``result``. In between it asks (`aura_executors.agents.claude.permissions`).
 """
 
-import re
 from abc import abstractmethod
 from collections.abc import Iterable
 from typing import ClassVar
@@ -67,10 +66,6 @@ _INTERRUPT = b'{"type":"control_request","request_id":"aura-interrupt","request"
 _EXIT_CODE = "Exit code "
 """How the output of a shell command that failed begins."""
 
-_HIGH, _LOW = rb"\\u[dD][89abAB][0-9a-fA-F]{2}", rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-_LONE = re.compile(rb"%b(?!%b)|(?<!%b)%b" % (_HIGH, _LOW, _HIGH, _LOW))
-"""Halves of surrogate pairs. Agents in JavaScript write them when a model cuts a character in two; no text has them."""
-
 _UNTOLD = "its output ended before it said how it went"
 
 
@@ -81,6 +76,8 @@ class StreamJson(JsonLines):
     """The tools that change a file."""
     plans: ClassVar[frozenset[str]]
     """The tools that write down a plan."""
+    listening: ClassVar[bool] = True
+    """Whether its standard input is open until it is done."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -91,7 +88,8 @@ class StreamJson(JsonLines):
         self.interrupting = False
         """Whether it was asked to stop."""
         self._permissions = Permissions()
-        self._session_id = ""
+        self.session_id = ""
+        """What it named its session."""
         self._calls: dict[str, str] = {}
         """Which path is changed by a call whose result has not come yet."""
         self._spent: dict[str, tuple[str, Tokens]] = {}
@@ -135,14 +133,7 @@ class StreamJson(JsonLines):
     # --- The conversation
 
     def understand(self, line: bytes) -> Iterable[Said] | None:
-        try:
-            meant = read_line(line)
-        except msgspec.DecodeError:
-            if b"\\u" not in line:
-                raise
-            line = _LONE.sub(rb"\\ufffd", line)  # or a question would stay open for ever
-            meant = read_line(line)
-        return self._meant(meant, line)
+        return self._meant(read_line(line), line)
 
     def answer(self, request_id: str, answer: Answer) -> Iterable[Send]:
         return self._permissions.answer(request_id, answer)
@@ -196,9 +187,9 @@ class StreamJson(JsonLines):
         if not isinstance(line.session_id, str) or not line.session_id:
             return None
         session_id = clipped(line.session_id, 1_000)
-        if session_id == self._session_id:
+        if session_id == self.session_id:
             return ()
-        self._session_id = session_id
+        self.session_id = session_id
         model = clipped(line.model, 1_000) if isinstance(line.model, str) else ""
         return [SessionStarted(session_id=session_id, model=model)]
 
@@ -211,10 +202,15 @@ class StreamJson(JsonLines):
             self.blocked = clipped(f"it was not permitted to use {denial.tool_name} {path}".strip(), 500)
         if self.waiting(result) and not self.interrupting and self.told is None:
             return said
-        if not self._finished:
-            self._finished = True
-            said += [Finished(failure=self.told), Send(close=True)]
-        return said
+        return [*said, *self.finish(self.told)]
+
+    def finish(self, failure: Failure | None) -> list[Said]:
+        """Return the end of the run, which comes once; nothing is written to the agent after it."""
+        self.ended, self.told = True, failure
+        if self._finished:
+            return []
+        self._finished = True
+        return [Finished(failure=failure), *([Send(close=True)] if self.listening else ())]
 
     def spent(self) -> list[Entry]:
         """Return what was consumed by the messages since it was last asked for, by model."""
@@ -230,8 +226,8 @@ class StreamJson(JsonLines):
 
     def _assistant(self, line: Assistant) -> Iterable[Said]:
         message = line.message
-        if message.usage is not None and message.id and len(self._spent) < MESSAGES_LIMIT:
-            self._spent[message.id] = (message.model, message.usage)
+        if message.usage is not None and len(self._spent) < MESSAGES_LIMIT:
+            self._spent[message.id or str(len(self._spent))] = (message.model or "", message.usage)
         if isinstance(message.content, str):
             return [Message(text=clipped(message.content))] if message.content else ()
         said: list[Said] = []

@@ -66,7 +66,7 @@ class Told(msgspec.Struct, frozen=True):
 
     content: str | list[Block] = ""
     id: str = ""
-    model: str = ""
+    model: str | None = ""
     stop_reason: str | None = None
     usage: Tokens | None = None
 

@@ -10,16 +10,10 @@ from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ports.executors import (
     AgentRun,
     ErrorReported,
-    FileChange,
-    FileChanged,
     Finished,
-    Message,
     PlanStep,
     PlanUpdated,
     SessionStarted,
-    Thinking,
-    ToolCalled,
-    ToolFinished,
     UsageReported,
 )
 from aura_contracts.ports.processes import ExitCause, ProcessExit
@@ -27,13 +21,21 @@ from aura_executors.agents._conversation import JsonLines, Said, lost_session
 from aura_executors.agents._evidence import failure_from
 from aura_executors.agents._texts import clipped
 from aura_executors.agents.codex.command import CodexOptions, Sandbox
-from aura_executors.agents.codex.failures import forbidden, no_such_session
-from aura_executors.agents.codex.items import CHANGES_LIMIT, PATH_LIMIT, arguments_of, require_name, text_of
-
-_KINDS = {"add": FileChange.ADDED, "update": FileChange.MODIFIED, "delete": FileChange.DELETED}
-
-OPEN_LIMIT = 10_000
-"""Calls that may be begun and not ended; beyond that the oldest is forgotten."""
+from aura_executors.agents.codex.failures import no_such_session
+from aura_executors.agents.codex.items import (
+    AgentMessage,
+    AnyItem,
+    CallError,
+    Change,
+    CollabAgentToolCall,
+    CommandExecution,
+    FileChangeItem,
+    Items,
+    Kind,
+    McpToolCall,
+    Reasoning,
+    WebSearch,
+)
 
 RETRYING = "Reconnecting... "
 """What the message of an error begins with when codex tries again by itself."""
@@ -41,9 +43,6 @@ RETRYING = "Reconnecting... "
 
 class _Item(msgspec.Struct, frozen=True, tag_field="type", gc=False):
     id: str
-
-    def __post_init__(self) -> None:
-        require_name(self.id)
 
 
 class _Spoken(_Item, frozen=True, tag="agent_message", gc=False):
@@ -71,16 +70,12 @@ class _Changes(_Item, frozen=True, tag="file_change"):
     status: str = ""
 
 
-class _McpError(msgspec.Struct, frozen=True, gc=False):
-    message: str = ""
-
-
 class _McpCall(_Item, frozen=True, tag="mcp_tool_call"):
     server: str = ""
     tool: str = ""
     arguments: Any = None
     result: Any = None
-    error: _McpError | None = None
+    error: CallError | None = None
     status: str = ""
 
 
@@ -177,8 +172,7 @@ class ExecConversation(JsonLines):
         super().__init__()
         self._session = run.session_id
         self._model = options.model or ""
-        self._sandboxed = options.sandboxed is not Sandbox.DANGER_FULL_ACCESS
-        self._begun: dict[str, None] = {}
+        self._items = Items(sandboxed=options.sandboxed is not Sandbox.DANGER_FULL_ACCESS)
         self._finished: Finished | None = None
         self._on: dict[type[_Event], Callable[[Any], Iterable[Said] | None]] = {
             _ThreadStarted: self._thread_started,
@@ -234,75 +228,23 @@ class ExecConversation(JsonLines):
 
     # --- Items
 
-    def _started(self, item: _AnyItem) -> Iterable[Said]:  # noqa: PLR0911 - one for each kind of item
+    def _started(self, item: _AnyItem) -> Iterable[Said]:
         match item:
-            case _Command(command=command):
-                return self._begin(item.id, "shell", {"command": clipped(command)})
-            case _Changes(changes=changes):
-                told = [_told(one) for one in changes[:CHANGES_LIMIT]]
-                return self._begin(item.id, "apply_patch", {"changes": told})
-            case _McpCall(server=server, tool=tool, arguments=arguments):
-                return self._begin(item.id, f"{server}.{tool}", arguments_of(arguments))
-            case _Collaboration(tool=tool, prompt=prompt):
-                return self._begin(item.id, f"agents.{tool}", {"prompt": clipped(prompt)} if prompt else {})
-            case _Search(query=query):
-                return self._begin(item.id, "web_search", {"query": clipped(query)} if query else {})
             case _Steps():
                 return (_plan(item),)
-            case _:
+            case _Spoken() | _Reasoning() | _Warning():
                 return ()
+        return self._items.started(_shared(item))
 
     def _completed(self, item: _AnyItem) -> Iterable[Said]:
         match item:
-            case _Spoken():
-                return (Message(text=clipped(item.text)),) if item.text else ()
-            case _Reasoning():
-                return (Thinking(text=clipped(item.text)),) if item.text else ()
             case _Steps():
                 return (_plan(item),)
             case _Warning():
                 return (ErrorReported(message=clipped(item.message)),)
-            case _:
-                if item.id in self._begun:
-                    del self._begun[item.id]
-                    return self._ended(item)
-                called = self._started(item)
-                self._begun.pop(item.id, None)
-                return (*called, *self._ended(item))
-
-    def _ended(self, item: _AnyCall) -> Iterable[Said]:
-        """Return how a call ended. Quick ones are told of only now."""
-        match item:
-            case _Command():
-                return (self._command(item, item.aggregated_output or "", item.exit_code, item.status),)
-            case _Changes(changes=changes, status=status):
-                if status == "declined":
-                    self.blocked = self.blocked or "it was not permitted to change files"
-                success = status == "completed"
-                changed = (_changed(one, item.id) for one in changes[:CHANGES_LIMIT]) if success else ()
-                return (*changed, ToolFinished(call_id=item.id, success=success))
-            case _McpCall(result=result, error=error, status=status):
-                success = status == "completed" and error is None
-                output = error.message if error else text_of(result)
-                return (ToolFinished(call_id=item.id, success=success, output=clipped(output)),)
-            case _Collaboration(status=status):
-                return (ToolFinished(call_id=item.id, success=status != "failed"),)
-            case _Search():
-                return (ToolFinished(call_id=item.id),)
-
-    def _command(self, item: _Command, output: str, code: int | None, status: str) -> ToolFinished:
-        success = status == "completed" and not code
-        if not success and (status == "declined" or (self._sandboxed and forbidden(output))):
-            self.blocked = self.blocked or f"it was not permitted to run: {clipped(item.command, 500)}"
-        return ToolFinished(call_id=item.id, success=success, output=clipped(output), exit_code=code)
-
-    def _begin(self, id: str, tool: str, arguments: dict[str, Any]) -> Iterable[Said]:  # noqa: A002 - its name
-        if id in self._begun:
-            return ()
-        if len(self._begun) >= OPEN_LIMIT:
-            del self._begun[next(iter(self._begun))]
-        self._begun[id] = None
-        return (ToolCalled(call_id=id, tool=clipped(tool, 500), arguments=arguments),)
+        said = self._items.completed(_shared(item), own=True)
+        self.blocked = self._items.blocked
+        return said
 
     def _used(self, usage: _Tokens | None) -> Iterable[Said]:
         """Return what the turn consumed.
@@ -326,10 +268,20 @@ def _plan(item: _Steps) -> PlanUpdated:
     return PlanUpdated(steps=tuple(PlanStep(clipped(step.text, 4_000), done[step.completed]) for step in item.items))
 
 
-def _told(change: _Change) -> dict[str, Any]:
-    return {"path": clipped(change.path, PATH_LIMIT), "kind": clipped(change.kind, 100)}
-
-
-def _changed(change: _Change, call_id: str) -> FileChanged:
-    kind = _KINDS.get(change.kind, FileChange.MODIFIED)
-    return FileChanged(path=clipped(change.path, PATH_LIMIT), change=kind, call_id=call_id)
+def _shared(item: _AnyCall | _Spoken | _Reasoning) -> AnyItem:  # noqa: PLR0911 - one for each kind of item
+    """Return an item as the app-server tells it; diffs are told by that alone."""
+    match item:
+        case _Spoken(id=id, text=text):
+            return AgentMessage(id, text)
+        case _Reasoning(id=id, text=text):
+            return Reasoning(id, [text])
+        case _Command(id=id, status=status):
+            return CommandExecution(id, item.command, None, status, item.aggregated_output, item.exit_code)
+        case _Changes(id=id, changes=changes, status=status):
+            return FileChangeItem(id, [Change(one.path, Kind(one.kind), None) for one in changes], status)
+        case _McpCall(id=id, status=status):
+            return McpToolCall(id, item.server, item.tool, status, item.arguments, item.result, item.error)
+        case _Collaboration(id=id, tool=tool, prompt=prompt, status=status):
+            return CollabAgentToolCall(id, tool, prompt, status)
+        case _Search(id=id, query=query):
+            return WebSearch(id, query)

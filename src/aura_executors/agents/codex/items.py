@@ -30,20 +30,11 @@ PATH_LIMIT = 4_096
 """Characters of a path."""
 
 ID_LIMIT = 200
-"""Characters of the id of an item."""
-
-
-def require_name(id: str) -> None:  # noqa: A002 - its name
-    """Raise `ValueError` for what cannot be the id of an item: it is kept, and stands in entries as it is."""
-    if len(id) > ID_LIMIT or "\0" in id:
-        raise ValueError("the id of an item is no name")
+"""Characters of the id of a call."""
 
 
 class _Item(msgspec.Struct, frozen=True, tag_field="type", gc=False):
     id: str
-
-    def __post_init__(self) -> None:
-        require_name(self.id)
 
 
 class UserMessage(_Item, frozen=True, tag="userMessage", gc=False):
@@ -85,11 +76,11 @@ class Kind(msgspec.Struct, frozen=True, gc=False):
 
 
 class Change(msgspec.Struct, frozen=True):
-    """A change of one file. `diff` is the content of an added or deleted file, and the hunks of another."""
+    """A change of one file. `diff` is the content of an added or deleted file, the hunks of another; None: untold."""
 
     path: str
     kind: Kind = Kind()
-    diff: str = ""
+    diff: str | None = ""
 
 
 class FileChangeItem(_Item, frozen=True, tag="fileChange"):
@@ -209,6 +200,7 @@ class Items:
         called = called_by(item)
         if called is None or item.id in self._open:
             return ()
+        require_name(item.id)
         if len(self._open) >= OPEN_LIMIT:
             del self._open[next(iter(self._open))]
         self._open[item.id] = item
@@ -248,6 +240,12 @@ class Items:
                 return (ToolFinished(call_id=item.id, success=status != "failed"),)
             case _:
                 return (ToolFinished(call_id=item.id),)
+
+
+def require_name(id: str) -> None:  # noqa: A002 - its name
+    """Raise `ValueError` for what cannot be the id of a call: it is kept, and stands in entries as it is."""
+    if len(id) > ID_LIMIT or "\0" in id:
+        raise ValueError("the id of a call is no name")
 
 
 def called_by(item: AnyItem) -> ToolCalled | None:
@@ -311,19 +309,20 @@ def text_of(result: Any) -> str:
 def _changed(change: Change, call_id: str) -> FileChanged:
     kind = FileChange.RENAMED if change.kind.move_path else _KINDS.get(change.kind.type, FileChange.MODIFIED)
     path = change.kind.move_path or change.path
-    return FileChanged(path=clipped(path, PATH_LIMIT), change=kind, call_id=call_id, diff=clipped(_diff(change)))
+    diff = None if change.diff is None else clipped(_diff(change))
+    return FileChanged(path=clipped(path, PATH_LIMIT), change=kind, call_id=call_id, diff=diff)
 
 
 def _diff(change: Change) -> str:
-    new = change.kind.move_path or change.path
+    new, diff = change.kind.move_path or change.path, change.diff or ""
     match change.kind.type:
         case "add":
-            return f"--- /dev/null\n+++ {new}\n{_marked(change.diff, '+')}"
+            return f"--- /dev/null\n+++ {new}\n{_marked(diff, '+')}"
         case "delete":
-            return f"--- {change.path}\n+++ /dev/null\n{_marked(change.diff, '-')}"
+            return f"--- {change.path}\n+++ /dev/null\n{_marked(diff, '-')}"
         case _:
-            end = "" if change.diff.endswith("\n") else "\n"
-            return f"--- {change.path}\n+++ {new}\n{change.diff}{end}"
+            end = "" if diff.endswith("\n") else "\n"
+            return f"--- {change.path}\n+++ {new}\n{diff}{end}"
 
 
 def _marked(content: str, mark: str) -> str:

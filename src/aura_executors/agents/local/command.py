@@ -53,9 +53,9 @@ class LocalOptions(msgspec.Struct, frozen=True, kw_only=True):
     autonomy: Autonomy | None = None
     """None: ``ask``."""
     yolo: bool = False
-    """As autonomy ``full``."""
+    """It may do everything, and asks for nothing: autonomy ``full``."""
     allow_all_tools: bool = False
-    """As autonomy ``full``."""
+    """The same as `yolo`."""
     append_prompt: str = ""
     """Put behind every prompt, after an empty line."""
     append_system_prompt: str = ""

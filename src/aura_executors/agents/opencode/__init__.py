@@ -21,7 +21,14 @@ A session is bound to its folder. It works in ``$PWD`` if that is set.
 from collections.abc import Mapping
 
 from aura_contracts.ports.executors import AgentRun, Availability, Capability, Conversation, Executor, Launch
-from aura_executors.agents.opencode.command import PROGRAM, OpencodeOptions, argv_of, environment_of, options_of, stdin_of
+from aura_executors.agents.opencode.command import (
+    PROGRAM,
+    OpencodeOptions,
+    argv_of,
+    environment_of,
+    options_of,
+    stdin_of,
+)
 from aura_executors.agents.opencode.conversation import CUT_OFF_LIMIT, OpencodeConversation
 
 __all__ = ["CUT_OFF_LIMIT", "OpencodeExecutor", "OpencodeOptions"]
