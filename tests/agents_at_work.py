@@ -71,11 +71,11 @@ async def create(desk: Desk, title: str, parent_id: TaskId | None = None, by: Ac
     return task_id
 
 
-async def begin(desk: Desk, task_id: TaskId, agent_id: AgentId) -> ExecutionId:
-    """Begin an execution of the task, which gets as far as its agent."""
+async def begin(desk: Desk, task_id: TaskId, agent_id: AgentId, **given) -> ExecutionId:
+    """Begin an execution of the task, which gets as far as its agent; `given` are more of what it is queued with."""
     execution_id, worker_id = ExecutionId(desk.ids()), WorkerId(desk.ids())
     queue = QueueExecution(
-        execution_id=execution_id, task_id=task_id, executor="custom", prompt="Do it", agent_id=agent_id
+        execution_id=execution_id, task_id=task_id, executor="custom", prompt="Do it", agent_id=agent_id, **given
     )
     async with desk.unit(ENGINE) as unit:
         await unit.handle(execution_id, queue)

@@ -6,7 +6,7 @@ import subprocess
 import sysconfig
 import uuid
 from collections.abc import Sequence
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from pathlib import Path
 
 import anyio
@@ -139,7 +139,8 @@ def made_site(root, words=(), *, kind=Site):
             process.kill()
             process.wait()
         for pid in site.processes():
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def wait(process):

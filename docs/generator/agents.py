@@ -98,7 +98,7 @@ def agent_pages(offered: Mapping[str, str] | None = None) -> Mapping[str, str]:
 
     `offered` are entry points by name; None: those that AURA declares.
     """
-    agents = {name: _agent(target) for name, target in sorted((offered or _declared()).items())}
+    agents = {name: agent_of(target) for name, target in sorted((offered or _declared()).items())}
     return {"README.md": _index(agents), **{f"{name}.md": _page(agent) for name, agent in agents.items()}}
 
 
@@ -107,7 +107,8 @@ def _declared() -> Mapping[str, str]:
     return typing.cast("Mapping[str, str]", project["entry-points"]["aura.executors"])
 
 
-def _agent(target: str) -> Agent:
+def agent_of(target: str) -> Agent:
+    """Return what the code says of the executor at an entry point."""
     place, _, name = target.partition(":")
     module = importlib.import_module(place)
     return Agent(getattr(module, name)(), module)
@@ -131,12 +132,12 @@ def _index(agents: Mapping[str, Agent]) -> str:
             ("executor", "agent", "sessions", "fork", "asks", "AURA's tools", "tested with", "how"),
             [_row(name, agent) for name, agent in agents.items()],
         ),
-        "**sessions**: a follow-up goes on where the agent was; of the others, and of a session that an agent has lost,"
-        " the agent is [told what was said](../running.md#sessions). **fork**: it can go on with a copy of a session."
-        " **asks**: it asks before it uses a tool, and [a human decides](../permissions.md). **AURA's tools**: it can"
-        " be given [tools that act on its task](../mcp.md). **how**: what AURA's own tests rest on. Agents change"
-        " quickly: other versions than those may well work, and `aura executors NAME` says which one is there. What an"
-        " executor does not understand it keeps, counts, and shows as [`unknown`](../entries.md); it does not stop.",
+        "**sessions**: a follow-up goes on where the agent was; one that has lost its session is"
+        " [told what was said](../running.md#sessions). **fork**: it can go on with a copy of a session. **asks**: it"
+        " asks before it uses a tool, and [a human decides](../permissions.md). **AURA's tools**: it can be given"
+        " [tools that act on its task](../mcp.md). **how**: what AURA's own tests rest on. Agents change quickly: other"
+        " versions than those may well work, and `aura executors NAME` says which one is there. What an executor does"
+        " not understand it keeps, counts, and shows as [`unknown`](../entries.md); it does not stop.",
         "How all of them are set up by name is told in [profiles](../profiles.md).",
     )
 

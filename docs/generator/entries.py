@@ -29,11 +29,11 @@ def entries() -> str:
     return page(
         "# Entries",
         NOTE,
-        "What an agent says and does, in the same words for every agent: each [executor](agents/README.md) makes them"
-        " of what its agent writes. They are kept in the log, in order, between the output that they were read"
-        " from; `aura events --type execution.action_logged --json` shows them, where `action` is the kind and"
-        " `result` holds the fields. What looks like a secret is blacked out, and texts are bounded"
-        f" ({executors.TEXT_LIMIT:,} characters); all that the agent wrote is kept as output.",
+        "What an agent says and does, in the same words for every agent: each [executor](agents/README.md)"
+        " makes them of what its agent writes. `aura run --json` prints them, one object a line, with `kind`"
+        " set to `entry` and the kind below as `type`. The log keeps them in order, beside the output that"
+        " they were read from. What looks like a secret is blacked out, and a text has up to"
+        f" {executors.TEXT_LIMIT:,} characters; all that the agent wrote is kept as output.",
         table(
             ("kind", "says", "kept as"),
             [(f"[`{_tag(kind)}`](#{anchor(kind)})", inline(first_line(kind)), _kept_as(kind)) for kind in ENTRIES],

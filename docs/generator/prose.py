@@ -10,7 +10,7 @@ _LITERAL = re.compile(r"``([^`]+)``")
 _BORDER = re.compile(r"=+ +=+")
 _ROW = re.compile(r"(?P<term>\S.*?) {2,}(?P<words>\S.*)")
 _CELLS = re.compile(r" {2,}(?=\S)")
-_CONTINUED = " " * 8
+_CONTINUED = " " * 5
 """How a line begins that goes on with the row above."""
 
 

@@ -14,7 +14,8 @@ each over those before: what AURA brings along, the user's (``profiles.toml`` in
 (``.aura/profiles.toml`` in the repository). Over the variant's options go those of the agent, and over these those of
 the task. Tables in options (`env`) are merged name by name; everything else is replaced.
 
-A project is code of others: its file may not name programs, their arguments or their environment.
+A project is code of others, and of agents: its file chooses the model and what it is told (`HARMLESS`). Which program is
+run, what it may do without asking and where it sends what it reads is said by the user alone.
 """
 
 import tomllib
@@ -32,8 +33,13 @@ from aura_contracts.errors import InvalidInput
 DEFAULT = "default"
 """The variant that every run of an executor begins with."""
 
-PROGRAMS = frozenset({"executable", "base_command", "params", "env", "npx"})
-"""Options that say what is run, which no project may set for those who work on it."""
+HARMLESS = frozenset(
+    {
+        *("model", "reasoning_effort", "reasoning_summary", "think", "temperature", "context_tokens"),
+        *("append_prompt", "append_system_prompt", "system_prompt", "max_turns", "max_tokens"),
+    }
+)
+"""Options that a project may set for those who work on it, of whatever executor."""
 
 SIZE_LIMIT = 1_048_576
 """Bytes of a file."""
@@ -118,8 +124,8 @@ def _add(
             options = {name: value for name, value in given.items() if name != "description"}
             field = f"{source}: {executor}.{variant}"
             require_no_secrets(options, field)
-            if not trusted and (named := sorted(PROGRAMS & options.keys())):
-                reason = "a project may not say which program is run, and how"
+            if not trusted and (named := sorted(options.keys() - HARMLESS)):
+                reason = f"a project may set nothing but {', '.join(sorted(HARMLESS))}"
                 remedy = "put it into profiles.toml in AURA's own folder, if you trust it"
                 raise InvalidInput(field=f"{field}.{named[0]}", reason=reason, remedy=remedy)
             before = known.get((executor, variant), Profile(executor, variant))

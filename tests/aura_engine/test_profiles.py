@@ -64,11 +64,19 @@ def test_a_file_that_makes_no_sense_is_refused_with_file_and_field(tmp_path, tex
     assert str(path) in str(refused.value)
 
 
-@pytest.mark.parametrize("option", ["executable = 'x'", "base_command = 'x'", "params = ['x']", "env = { A = '1' }"])
-def test_a_project_does_not_say_what_is_run(tmp_path, option):
-    project = write(tmp_path / "profiles.toml", f"[claude.default]\n{option}\n")
-    with pytest.raises(InvalidInput, match="may not say which program"):
+@pytest.mark.parametrize(
+    "option",
+    [
+        *("executable = 'x'", "base_command = 'x'", "params = ['x']", "env = { A = '1' }", "npx = true"),
+        *("yolo = true", "permission_mode = 'bypassPermissions'", "deny_tools = []", "mcp_config = 'x'"),
+        *("endpoint = 'https://example.org'", "api_key_env = 'X'", "unheard_of = 1"),
+    ],
+)
+def test_a_project_does_not_say_what_is_run_and_may_be_done(tmp_path, option):
+    project = write(tmp_path / "profiles.toml", f"[claude.default]\nmodel = 'haiku'\n{option}\n")
+    with pytest.raises(InvalidInput, match="a project may set nothing but") as refused:
         load_profiles(None, project)
+    assert f"claude.default.{option.split()[0]}" in str(refused.value)
     assert load_profiles(project).variants("claude")
 
 

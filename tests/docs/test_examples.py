@@ -76,7 +76,7 @@ def pattern(line: str) -> str:
 def test_the_documentation_shows_programs_and_sessions():
     assert PROGRAMS
     assert SESSIONS
-    assert {block.language for block in BLOCKS} <= {"python", "py", "console", "text", "mermaid", "sql", "json"}
+    assert {block.language for block in BLOCKS} <= {"python", "py", "console", "text", "mermaid", "sql", "json", "toml"}
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=str)

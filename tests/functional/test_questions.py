@@ -1,5 +1,7 @@
 """Questions of agents: rules and answers that are remembered, refusals, sessions that are lost."""
 
+from datetime import timedelta
+
 import anyio
 import pytest
 
@@ -8,6 +10,8 @@ from aura_contracts.errors import InvalidInput
 from aura_contracts.execution import ActionLogged, SessionDropped
 from aura_contracts.failures import FailureReason
 from aura_contracts.task import TaskStatus
+from aura_engine.machine import Machine, now
+from aura_engine.runtime import questions
 from engines import AT_ONCE, ONCE, scripted, write
 from repositories import content
 
@@ -107,6 +111,66 @@ async def test_a_question_that_nobody_waits_for_any_more_is_taken_back(opened, r
         await settled(engine, task.id)
         assert (await engine.approvals.get(question.id)).status is ApprovalStatus.WITHDRAWN
         assert not await engine.approvals.pending()
+
+
+async def test_silence_is_no(opened, repository, monkeypatch):
+    monkeypatch.setattr(questions, "PERMISSION_WAIT", timedelta(seconds=0.2))
+    async with opened() as engine:
+        task = await engine.run("Go", repositories=[str(repository)], **scripted([ask("make", write("a", "1"))]))
+        task = await settled(engine, task.id)
+        (question,) = await engine.approvals.all(task.id)
+    assert question.status is ApprovalStatus.EXPIRED
+    assert task.failure.reason is FailureReason.PERMISSION_DENIED
+    assert not (repository / "a").exists()
+
+
+async def test_silence_is_no_also_while_nobody_was_there(opened, repository):
+    """The clock is set forward while no engine runs; the agent waits on, under its supervisor."""
+    async with opened() as engine:
+        task = await engine.run("Go", repositories=[str(repository)], **scripted([ask("make", write("a", "1"))]))
+        question = await pending(engine, task.id)
+    late = Machine(clock=lambda: now() + questions.PERMISSION_WAIT)
+    async with opened(machine=late) as engine:
+        task = await settled(engine, task.id)
+        assert (await engine.approvals.get(question.id)).status is ApprovalStatus.EXPIRED
+        assert len(await engine.approvals.all(task.id)) == 1
+    assert task.failure.reason is FailureReason.PERMISSION_DENIED
+
+
+async def test_an_answer_that_is_given_while_nobody_is_there_reaches_the_agent_that_waits(opened, repository):
+    steps = [ask("make", write("a", "1")), write("b", "1")]
+    request = {"repositories": [str(repository)], "approval": "auto", **scripted(steps)}
+    async with opened() as engine:
+        task = await engine.run("Go", **request)
+        question = await pending(engine, task.id)
+    async with opened(drive_all=False) as engine:
+        await engine.approvals.reject(question.id, "not here")
+    async with opened() as engine:
+        assert (await settled(engine, task.id)).status is TaskStatus.COMPLETED
+        assert len(await engine.approvals.all(task.id)) == 1
+    assert not (repository / "a").exists()
+    assert content(repository, "main", "b") == "1"
+
+
+async def test_an_agent_that_is_interrupted_is_not_allowed_anything_more(opened, repository, tmp_path):
+    steps = ["ignore_signals", ask("make", {"spawn": {"argv": ["touch", str(tmp_path / "made")], "wait": True}})]
+    async with opened() as engine:
+        task = await engine.run("Go", repositories=[str(repository)], **scripted(steps))
+        question = await pending(engine, task.id)
+        await engine.tasks.interrupt(task.id)
+        await engine.approvals.approve(question.id)
+        task = await settled(engine, task.id)
+    assert task.failure.reason is FailureReason.CANCELLED
+    assert not (tmp_path / "made").exists()
+
+
+async def test_who_calls_a_task_off_takes_its_questions_back_at_once(opened, repository):
+    async with opened() as engine:
+        task = await engine.run("Go", repositories=[str(repository)], **scripted(["ignore_signals", ask("make")]))
+        question = await pending(engine, task.id)
+        await engine.tasks.cancel(task.id, "enough")
+        assert (await engine.approvals.get(question.id)).status is ApprovalStatus.WITHDRAWN
+        await settled(engine, task.id)
 
 
 async def test_a_session_that_is_lost_is_told_again(opened, repository):

@@ -6,6 +6,10 @@ from live import folder
 REMEDY = "python tests/real_agents/install.py DIR, then AURA_REAL_AGENTS=DIR"
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", f"real_agents: runs real agents, where they are installed ({REMEDY})")
+
+
 @pytest.fixture
 def installed(agent):
     """Skip the test where its agent is not installed."""

@@ -201,6 +201,7 @@ CLAUDE_ACP = RealAgent(
     setup=_set_up_claude,
     free={"agent": "claude-agent-acp", "mode": "bypassPermissions"},
     asking={"agent": "claude-agent-acp", "mode": "default"},
+    bound=True,
     hears_why=False,
     cut=None,
 )

@@ -3,9 +3,10 @@
 import json
 import os
 import signal
+from contextlib import suppress
 
 import pytest
-from live import APPEND, ASKING, DONE, LACKING, live_site
+from live import APPEND, ASKING, CLAUDE, CODEX, DONE, LACKING, live_site
 
 from aura_contracts.failures import FailureReason
 from repositories import content
@@ -33,7 +34,8 @@ def kill(site, process, who):
     supervisors = site.supervisors()
     victims = {"aura": [process.pid], "supervisor": supervisors, "agent": site.below(supervisors)}
     for pid in [pid for name in ("aura", "supervisor", "agent") if name in who for pid in victims[name]]:
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it has gone with another one
+            os.kill(pid, signal.SIGKILL)
     if "aura" in who:
         process.wait()
 
@@ -85,6 +87,17 @@ def test_a_rule_answers_instead_of_a_human(agent, site):
     process = site.run("--allow", "*")
     assert site.end(process) == 0, site.said
     check_granted(site)
+
+
+@pytest.mark.parametrize("agent", [CLAUDE, CODEX], ids=str)
+def test_a_rule_refuses_what_it_names(agent, site):
+    """Others tell no name of the tool, or no arguments, whenever they ask."""
+    rule = {"claude": "Bash(echo *)", "codex": "shell(echo *)"}[agent.name]
+    assert site.end(site.run("--allow", "*", "--deny", rule)) == 1, site.said
+    story = site.story()
+    assert story.failure.reason is FailureReason.PERMISSION_DENIED
+    assert rule in story.of("approval.rejected")[0].feedback
+    assert not (site.repository / "hello.txt").exists()
 
 
 @pytest.mark.parametrize("who", [*WITH_AURA, "supervisor+agent", "agent"])

@@ -158,9 +158,9 @@ class Pump:
 
     def _finished(self, exit: ProcessExit) -> ProcessFinished:  # noqa: A002 - the word for it
         understanding = self._understanding
-        last = understanding.end(exit)
+        last = _fitting(Understood(record=0, entries=understanding.end(exit)), "no frame can hold it")
         failure = understanding.judge(exit, self._order.stage)
-        return ProcessFinished(exit=exit, failure=failure, blocked=understanding.blocked, entries=last)
+        return ProcessFinished(exit=exit, failure=failure, blocked=understanding.blocked, entries=last.entries)
 
     # --- Output -------------------------------------------------------------------------------------------------------
 
@@ -218,7 +218,7 @@ class Pump:
             if not understood:
                 raise
             if len(chunks) == 1:
-                return [await self._append(first, chunks, _fitting(understood[0], error))]
+                return [await self._append(first, chunks, (_fitting(understood[0], str(error)),))]
         half = len(chunks) // 2
         return [*await self._begin(first, chunks[:half]), *await self._begin(first + half, chunks[half:])]
 
@@ -249,18 +249,18 @@ class Pump:
             raise _Rewind(f"the engine has the records before {next_record} only")
 
 
-def _fitting(understood: Understood, error: AuraError) -> tuple[Understood]:
+def _fitting(understood: Understood, reason: str) -> Understood:
     """Return what a frame can hold of what was understood from one record; the output has the rest."""
     entries: list[AnyEntry] = []
     room = ENTRIES_LIMIT
     for entry in understood.entries:
         size = _size_of(entry)
         if size is None or size > room:
-            entries.append(Unknown(text=f"{type(entry).__name__} is left out: {error}"))
+            entries.append(Unknown(text=f"{type(entry).__name__} is left out: {reason}"))
         else:
             entries.append(entry)
             room -= size
-    return (Understood(record=understood.record, entries=tuple(entries)),)
+    return Understood(record=understood.record, entries=tuple(entries))
 
 
 def _size_of(entry: AnyEntry) -> int | None:

@@ -30,6 +30,9 @@ from aura_worker_protocol.messages import Understood
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
+WORDS_LIMIT = 10_000
+"""Characters of why a process failed."""
+
 
 @attrs.frozen
 class KeyedSend:
@@ -41,7 +44,8 @@ class KeyedSend:
 
 @attrs.define
 class Understanding:
-    """Feeds a conversation, which is code of others. One that raises is not asked again; the output goes on.
+    """Feeds a conversation, which is code of others. One that raises is not asked again; the output goes on, and the
+    agent, with whom nobody can talk any more, hears no more.
 
     What comes of it waits until somebody has taken care of it: it outlives connections. After a restart of the worker
     the conversation is told all that the agent has written before; the entries of what the engine has are left out then
@@ -115,17 +119,19 @@ class Understanding:
         if failure is None and self._broken:
             reason = f"what the agent wrote could not be understood: {self._broken}"
             failure = Failure(FailureReason.AGENT_ERROR, reason, exit_code=exit.exit_code, signal=exit.signal)
-        return replace(failure, stage=stage) if failure is not None and not failure.stage else failure
+        if failure is None:
+            return None
+        return replace(failure, message=_words(failure.message), stage=failure.stage or stage)
 
     @property
     def waiting(self) -> bool:
         """Whether the agent waits for somebody to answer a question."""
-        return bool(self._asking) and not self.finished and not self._ended
+        return bool(self._asking) and not self.finished and not self._ended and not self._broken
 
     @property
     def blocked(self) -> str:
         """What the agent was not permitted to do."""
-        return str(self._conversation.blocked)
+        return _words(str(self._conversation.blocked))
 
     def _tell(self, number: int, chunk: Chunk) -> None:
         if chunk.source is OutputSource.AURA:
@@ -163,6 +169,7 @@ class Understanding:
     def _break(self, error: Exception) -> None:
         _log.error("an executor failed on what its agent wrote: %r", error, exc_info=error)
         self._broken = self._broken or repr(error)
+        self.sends.append(KeyedSend("broken", Send(close=True)))
 
     def _put_sends(self, key: str, said: Iterable[object]) -> None:
         sends = (one for one in said if isinstance(one, Send))
@@ -171,6 +178,11 @@ class Understanding:
 
 def _entries(said: Iterable[object]) -> tuple[AnyEntry, ...]:
     return tuple(one for one in said if isinstance(one, Entry))  # type: ignore[misc]  # all entries there are
+
+
+def _words(text: str) -> str:
+    """Return what an executor says as the log can store it."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()[:WORDS_LIMIT]
 
 
 def _key(kind: str, name: str) -> str:

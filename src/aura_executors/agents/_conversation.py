@@ -22,6 +22,9 @@ UNKNOWN_LIMIT = 2_000
 UNKNOWN_ENTRIES = 1_000
 """`Unknown` entries of one run; what comes after them is counted only."""
 
+UNFINISHED = "it ended without its final word"
+"""The message of the failure of an agent that did not say how it went, whatever its exit code."""
+
 NOT_UNDERSTOOD = (msgspec.MsgspecError, RecursionError, UnicodeError, ValueError, TypeError, KeyError, IndexError)
 """What reading a line may raise. Lines come from outside: none of these is our fault, and none ends a conversation."""
 

@@ -8,7 +8,7 @@ from aura_contracts.execution import Usage
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ports.executors import Entry, Finished, SessionStarted, UsageReported
 from aura_contracts.ports.processes import ExitCause, ProcessExit
-from aura_executors.agents._conversation import JsonLines, lost_session
+from aura_executors.agents._conversation import UNFINISHED, JsonLines, lost_session
 from aura_executors.agents._texts import clipped
 
 
@@ -33,7 +33,7 @@ class OneTurn(JsonLines):
         lost = self._asked and not self._session and exit.cause is ExitCause.OWN and self.unknown_session.search(words)
         failure = self.failed(exit, lost_session(self._asked, words) if lost else self.told)
         if failure is None and not self.over:
-            return Failure(FailureReason.AGENT_ERROR, "it ended without its final word", exit_code=exit.exit_code)
+            return Failure(FailureReason.AGENT_ERROR, UNFINISHED, exit_code=exit.exit_code)
         return failure
 
     def begun(self, session_id: str, model: str | None) -> Iterator[Entry]:

@@ -1,20 +1,29 @@
-"""Executor `amp`: Sourcegraph's Amp, by ``amp --execute --stream-json``. Its own service runs the model.
+"""Executor `amp`: Sourcegraph's Amp. Its own service runs the model.
+
+    amp [threads continue ID] ... --execute --stream-json --stream-json-thinking
 
 Measured with 0.0.1790142911 without an account: its options, what it says without a key and without its service. What a
 run writes is from its documentation (ampcode.com/manual/appendix, "Stream JSON Output"): it is what Claude Code writes
-(`aura_executors.agents.claude.stream`), and is read tolerantly. The prompt goes by standard input. How its ends are
-told apart:
+(`aura_executors.agents.claude.stream`), and is read tolerantly. The prompt goes by standard input.
 
-- **success**: a ``result`` without ``is_error``;
-- **failure, rate limit, authentication**: a ``result`` with ``is_error`` and its ``error``, or words on standard error.
-  Without a key it begins a login on standard output and waits for a code: that is `Authentication` at once;
-- **refusal**: the ``stop_reason`` of the last message is ``refusal``;
-- **interrupted**: a signal; no ``result``;
-- **lack of permission**: ``permission_denials`` of the ``result``;
-- **session lost**: it ends without a ``system`` line, and says that there is no such thread.
+======================  ================================================================================================
+success                 a ``result`` without is_error
+failure                 a ``result`` with is_error and its ``error``, or words on standard error
+no final word           the stream ends without ``result``: a failure, whatever the exit code is
+rate limit              the words of the failure
+authentication          the words of the failure. Without a key it begins a login on standard output and waits for a
+                        code: that is a failure at once
+refused                 stop_reason ``refusal`` of the last message
+session lost            it ends without a ``system`` line, and says that there is no such thread
+interrupted             known by whoever interrupted it; the stream just ends
+lack of permission      permission_denials of the ``result``
+======================  ================================================================================================
 
-Quirks: there is no option for the model; `mode` chooses it. ``input_tokens`` holds the cached ones in the documented
-streams, so they are taken off where that is possible. Threads are kept, and can be read, at the service.
+Quirks:
+
+- There is no option for the model; `mode` chooses it.
+- input_tokens hold the cached ones in the documented streams, so they are taken off where that is possible.
+- Threads are kept, and can be read, at the service.
 """
 
 import re

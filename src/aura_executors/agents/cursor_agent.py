@@ -1,19 +1,30 @@
-"""Executor `cursor-agent`: Cursor's command line agent, by ``cursor-agent -p --output-format stream-json``.
+"""Executor `cursor-agent`: Cursor's command line agent.
+
+    cursor-agent --print --output-format=stream-json ...
 
 Not run here: it needs an account. From its documentation (cursor.com/docs/cli, "Parameters" and "Output format") and
-from streams that others published of the versions of 2026; read tolerantly. The prompt goes by standard input. How its
-ends are told apart:
+from streams that others published of the versions of 2026; read tolerantly. The prompt goes by standard input.
 
-- **success**: a ``result`` without ``is_error``, at the end;
-- **failure, rate limit, authentication**: no ``result``; exit code 1, and words on standard error that say which;
-- **interrupted**: a signal; no ``result``;
-- **lack of permission**: a tool's result is ``rejected`` or ``permissionDenied``; it goes on, and says that all is
-  well. Without `yolo`, commands (and in some versions, edits) are rejected, because nobody is asked in a run;
-- **session lost**: it ends without a ``system`` line, and says that there is no such chat;
-- **refusals** are not told apart from answers.
+======================  ================================================================================================
+success                 a ``result`` without is_error
+failure                 no ``result``, exit code 1, and words on standard error that say why
+no final word           the stream ends without ``result``: a failure, whatever the exit code is
+rate limit              the words on standard error: "usage limit"
+authentication          the words on standard error: "Authentication required"
+refused                 not told apart from other answers
+session lost            no ``system`` line, and words on standard error that there is no such chat
+interrupted             known by whoever interrupted it; the stream just ends
+lack of permission      a tool's result is ``rejected`` or ``permissionDenied``; it goes on, and says that all is well.
+                        Without `yolo`, commands (and in some versions, edits) are rejected, because nobody is asked in
+                        a run
+======================  ================================================================================================
 
-Quirks: thoughts come as deltas, messages whole; ids of calls may hold newlines; there are no signs of life during a
-long command; a folder that it does not know has to be trusted first, see `trust`.
+Quirks, as others saw them:
+
+- Thoughts come as deltas, messages whole.
+- Ids of calls may hold newlines.
+- There are no signs of life during a long command.
+- A folder that it does not know has to be trusted first: option `trust`.
 """
 
 import re

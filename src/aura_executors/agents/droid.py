@@ -1,18 +1,28 @@
-"""Executor `droid`: Factory's Droid, by ``droid exec --output-format stream-json``.
+"""Executor `droid`: Factory's Droid.
+
+    droid exec --output-format stream-json ...
 
 Not run here: it needs an account. From its documentation (docs.factory.ai, "Droid Exec") and from streams that others
-published of versions 0.22 to 0.57; read tolerantly. The prompt goes by standard input. How its ends are told apart:
+published of versions 0.22 to 0.57; read tolerantly. The prompt goes by standard input.
 
-- **success**: a ``completion``, or a ``result`` without ``is_error``;
-- **failure, rate limit, authentication**: an ``error``, a ``result`` with ``is_error``, or words on standard error;
-- **interrupted**: a signal; no ``completion``;
-- **lack of permission**: what `autonomy` does not cover ends the run at once, with exit code 1 and "insufficient
-  permission to proceed": that is `PermissionDenied`, and `blocked` tells;
-- **session lost**: it ends without having begun, and says that there is no such session;
-- **refusals** are not told apart from answers.
+======================  ================================================================================================
+success                 a ``completion``, or a ``result`` without is_error
+failure                 an ``error``, a ``result`` with is_error, or words on standard error
+no final word           the stream ends without either: a failure, whatever the exit code is
+rate limit              the words of the failure
+authentication          the words of the failure
+refused                 not told apart from other answers
+session lost            it ends without having begun, and says that there is no such session
+interrupted             known by whoever interrupted it; the stream just ends
+lack of permission      what `autonomy` does not cover ends the run at once, with exit code 1 and "insufficient
+                        permission to proceed": that is `PermissionDenied`
+======================  ================================================================================================
 
-Quirks: thoughts may be written twice under one id; the last message may be written again after the ``completion``;
-results of tools came without the id of their call in early versions, and belong to the oldest that is open then.
+Quirks, as others saw them:
+
+- Thoughts may be written twice under one id.
+- The last message may be written again after the ``completion``.
+- Results of tools came without the id of their call in early versions, and belong to the oldest that is open then.
 """
 
 import re

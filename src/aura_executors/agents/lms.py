@@ -1,15 +1,28 @@
-"""Executor `lms`: a model on this machine answers, by LM Studio's ``lms chat``. It has no tools and changes no files.
+"""Executor `lms`: a model on this machine answers, by LM Studio's ``lms``. It has no tools and changes no files.
+
+    lms chat MODEL --stats --dont-fetch-catalog ...
 
 From the documentation and the published source of lms 0.0.47 (not run: it needs LM Studio); read tolerantly. The prompt
 goes by standard input, and all of the answer is one message.
 
-- **success**: exit code 0 and an answer;
-- **failure**: anything else: LM Studio does not run, no such model, the prediction failed; standard error says why.
-  Without a prompt it exits with 0 and says nothing, which is a failure here;
-- **interrupted**: SIGINT and SIGTERM end it;
-- rate limits, authentication, refusals and permissions do not occur.
+======================  ================================================================================================
+success                 exit code 0 and an answer
+failure                 anything else: LM Studio does not run, no such model, the prediction failed; standard error says
+                        why
+no final word           not told apart: the answer has no end of its own
+rate limit              does not occur
+authentication          does not occur
+refused                 not told apart from other answers
+session lost            there are no sessions
+interrupted             known by whoever interrupted it: SIGINT and SIGTERM end it
+lack of permission      does not occur
+======================  ================================================================================================
 
-Quirks: it may start LM Studio's service, which stays. A model that is not there is downloaded only with `download`.
+Quirks, seen in the source:
+
+- Without a prompt it exits with 0 and says nothing, which is a failure here.
+- It may start LM Studio's service, which stays.
+- A model that is not there is downloaded only with `download`.
 """
 
 import re

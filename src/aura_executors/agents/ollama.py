@@ -1,16 +1,27 @@
-"""Executor `ollama`: a model on this machine answers, by ``ollama run MODEL``. It has no tools and changes no files.
+"""Executor `ollama`: a model on this machine answers, by Ollama. It has no tools and changes no files.
+
+    ollama run MODEL --verbose --nowordwrap ...
 
 From the documentation and the published source of ollama 0.12 (not run: models are large); read tolerantly. The prompt
 goes by standard input, and all of the answer is one message; ``--verbose`` makes it count tokens on standard error.
 
-- **success**: exit code 0 and an answer;
-- **failure**: anything else; "Error: ..." on standard error says why: no such model, no server;
-- **interrupted**: SIGINT and SIGTERM end it at once;
-- rate limits, authentication, refusals and permissions do not occur with models on this machine; cloud models answer
-  "unauthorized" and "too many requests", which are told apart by these words.
+======================  ================================================================================================
+success                 exit code 0 and an answer
+failure                 anything else; "Error: ..." on standard error says why: no such model, no server
+no final word           not told apart: the answer has no end of its own
+rate limit              "too many requests" on standard error, of models in its cloud
+authentication          "unauthorized" on standard error, of models in its cloud
+refused                 not told apart from other answers
+session lost            there are no sessions
+interrupted             known by whoever interrupted it: SIGINT and SIGTERM end it at once
+lack of permission      does not occur
+======================  ================================================================================================
 
-Quirks: a model that is not there is downloaded first. Paths of images in the prompt are read and sent along, where the
-model can see. Thoughts are between ``Thinking...`` and ``...done thinking.`` in the answer.
+Quirks, seen in the source:
+
+- A model that is not there is downloaded first.
+- Paths of images in the prompt are read and sent along, where the model can see.
+- Thoughts are between ``Thinking...`` and ``...done thinking.`` in the answer.
 """
 
 import re

@@ -202,6 +202,13 @@ class TestPermissions:
         assert [type(entry) for entry in entries][-1] is PermissionRequested
         assert [message["id"] for message in messages] == [8, 7], "what is sent in any case keeps its place"
 
+    def test_a_call_is_known_again_whether_it_was_told_before_the_request_or_not(self) -> None:
+        call = update("tool_call", toolCallId="c1", title="Terminal", _meta={"claudeCode": {"toolName": "Bash"}})
+        found = [entry for lines in ((call, ask()), (ask(), call)) for entry in told(begun(), *lines)[0]]
+        one, again = (entry for entry in found if isinstance(entry, PermissionRequested))
+        assert one.tool == "Bash"
+        assert one.fingerprint == again.fingerprint
+
     def test_an_interruption_cancels_what_is_asked(self) -> None:
         conversation = begun()
         told(conversation, ask(), ask("x", "c2"))

@@ -40,7 +40,6 @@ from aura_executors.agents.claude.command import PROGRAM
 from aura_executors.agents.claude.conversation import ClaudeConversation
 from aura_executors.agents.claude.edits import COMPARED_LIMIT, DIFF_LIMIT, diff_of
 from aura_executors.agents.claude.permissions import OPEN_LIMIT
-from aura_executors.testing.executor import ExecutorConformance
 
 CLAUDE = ClaudeExecutor()
 FOLDERS = ("claude", "claude22")
@@ -118,25 +117,6 @@ def asking(request_id: str = "r1", tool: str = "Write", call_id: str = "t1", **g
 
 def understood(*lines: dict[str, Any]) -> list[Entry | Send]:
     return list(ClaudeConversation(a_run()).receive(OutputSource.STDOUT, json_lines(*lines)))
-
-
-class TestClaudeConforms(ExecutorConformance):
-    @pytest.fixture
-    def executor(self) -> ClaudeExecutor:
-        return CLAUDE
-
-    @pytest.fixture
-    def runs(self) -> list[AgentRun]:
-        return [
-            a_run(),
-            a_run("a-session"),
-            attrs.evolve(a_run("a-session"), fork=True, new_session_id="e58b6b92-6bd1-48b4-b71a-6e0e3ecf5a1f"),
-            a_run(yolo=True, model="opus"),
-        ]
-
-    @pytest.fixture
-    def transcripts(self) -> list[bytes]:
-        return [written("claude22", "first"), written("claude", "partial"), written(*BACKGROUND)]
 
 
 # --- Replays

@@ -25,7 +25,6 @@ from aura_contracts.ports.executors import (
 )
 from aura_executors.agents.codex import CodexExecutor
 from aura_executors.agents.codex.command import toml
-from aura_executors.testing.executor import ExecutorConformance
 
 SESSION = "01a1fb82-92c2-7732-a114-c4583d92c5b1"
 UNKNOWN_SESSION = "00000000-0000-4000-8000-000000000000"
@@ -69,30 +68,6 @@ def by_exec(session=None, **options) -> AgentRun:
 def exec_run(case: str) -> AgentRun:
     session = {"resume": SESSION, "resumeworktree": SESSION, "badresume": UNKNOWN_SESSION}.get(case)
     return a_run(session, protocol="exec", sandbox="read-only" if case == "deny" else "danger-full-access")
-
-
-class TestCodexByAppServer(ExecutorConformance):
-    @pytest.fixture
-    def executor(self):
-        return CodexExecutor()
-
-    @pytest.fixture
-    def transcripts(self):
-        return [written("codex-app-server", case) for case in cases("codex-app-server")]
-
-
-class TestCodexByExec(ExecutorConformance):
-    @pytest.fixture
-    def executor(self):
-        return CodexExecutor()
-
-    @pytest.fixture
-    def runs(self):
-        return [by_exec(), by_exec(SESSION), by_exec(SESSION, fork=True)]
-
-    @pytest.fixture
-    def transcripts(self):
-        return [data for case in cases("codex") if (data := written("codex", case))]
 
 
 # --- What codex exec says

@@ -29,6 +29,7 @@ from aura_contracts.ports.executors import (
     UsageReported,
 )
 from aura_executors.agents.codex import CodexExecutor
+from aura_executors.agents.codex.permissions import bare
 
 DECLINED = {"action": "decline", "content": None, "_meta": None}
 CODEX = CodexExecutor()
@@ -151,6 +152,21 @@ def test_a_question_shows_what_would_be_done():
         assert done.of(PermissionRequested)[0].call_id == done.of(ToolCalled)[0].call_id
 
 
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("/bin/bash -lc 'rm -r x'", "rm -r x"),
+        ("zsh -c \"echo 'a' > b; ls\"", "echo 'a' > b; ls"),
+        ("rm -r x", "rm -r x"),
+        ("bash -lc 'rm x' y", "bash -lc 'rm x' y"),
+        ("sudo bash 'rm x'", "sudo bash 'rm x'"),
+        ("bash -lc 'rm x", "bash -lc 'rm x"),
+    ],
+)
+def test_rules_are_about_the_command_and_not_the_shell_around_it(command, told):
+    assert bare(command) == told
+
+
 def test_the_same_call_is_known_again_and_another_is_not():
     assert asked("first")[0].fingerprint == asked("decline")[0].fingerprint == asked("interrupt")[0].fingerprint
     assert len({asked(case)[0].fingerprint for case in ("first", "resume", "applypatch", "patchdeny")}) == 4
@@ -194,7 +210,7 @@ def test_an_answer_may_come_before_its_question():
 def test_the_entries_are_the_same_whenever_the_answer_comes(case):
     question, _ = asked(case)
     data = written("codex-app-server", case)
-    plain = replay(CODEX, [data], run=run_of(case)).entries
+    plain = replay(CODEX, data, run=run_of(case)).entries
     for place in (0, data.index(b'{"method":"serverRequest/resolved"'), len(data)):
         conversation = CODEX.converse(run_of(case))
         said = [*conversation.receive(OutputSource.STDOUT, data[:place])]
@@ -209,29 +225,23 @@ def request(method: str, **params) -> bytes:
 
 @pytest.mark.parametrize("method", ["item/tool/requestUserInput", "attestation/generate", "something/new"])
 def test_what_nobody_can_answer_is_refused(method):
-    done = replay(CODEX, [request(method, threadId="t")], run=a_run())
+    done = replay(CODEX, request(method, threadId="t"))
     assert told(done.sends)[0]["error"]["code"] == -32601
     assert method in done.of(ErrorReported)[0].message
 
 
 def test_a_question_that_makes_no_sense_is_refused():
-    done = replay(CODEX, [request("item/commandExecution/requestApproval", command=5)], run=a_run())
+    done = replay(CODEX, request("item/commandExecution/requestApproval", command=5))
     assert told(done.sends)[0]["error"]["code"] == -32602
 
 
 def test_what_is_not_told_is_never_the_same_call():
-    one = replay(CODEX, [request("item/fileChange/requestApproval", itemId="a")], run=a_run()).of(PermissionRequested)[
-        0
-    ]
-    other = replay(CODEX, [request("item/fileChange/requestApproval", itemId="b")], run=a_run()).of(
-        PermissionRequested
-    )[0]
+    one = replay(CODEX, request("item/fileChange/requestApproval", itemId="a")).of(PermissionRequested)[0]
+    other = replay(CODEX, request("item/fileChange/requestApproval", itemId="b")).of(PermissionRequested)[0]
     assert one.fingerprint != other.fingerprint
     stdin = {"kind": "writeStdin", "command": "sh", "cwd": "/"}
     typed = [
-        replay(CODEX, [request("item/commandExecution/requestApproval", itemId=item, **stdin)], run=a_run()).of(
-            PermissionRequested
-        )
+        replay(CODEX, request("item/commandExecution/requestApproval", itemId=item, **stdin)).of(PermissionRequested)
         for item in ("a", "b")
     ]
     assert typed[0][0].fingerprint != typed[1][0].fingerprint
@@ -280,7 +290,7 @@ def test_a_stream_that_breaks_off_is_a_failure_and_its_tokens_count():
 
 def test_turns_and_words_of_other_agents_do_not_count():
     data = written("codex-app-server", "first")
-    thread = replay(CODEX, [data], run=run_of("first")).of(SessionStarted)[0].session_id.encode()
+    thread = replay(CODEX, data, run=run_of("first")).of(SessionStarted)[0].session_id.encode()
     at = data.index(b'{"method":"item/started","params":{"item":{"type":"agentMessage"')
     other = b"".join(line for line in data[at:].splitlines(keepends=True)).replace(thread, b"another")
     done = replay(CODEX, [data[:at] + other + data[at:]], run=run_of("first"))
@@ -295,7 +305,7 @@ def test_a_patch_says_what_it_does_to_each_file():
     ]
     item = {"type": "fileChange", "id": "i", "changes": changes, "status": "completed"}
     line = msgspec.json.encode({"method": "item/completed", "params": {"item": item, "threadId": "t"}})
-    changed = replay(CODEX, [line + b"\n"], run=a_run()).of(FileChanged)
+    changed = replay(CODEX, line + b"\n").of(FileChanged)
     kinds = [FileChange.MODIFIED, FileChange.DELETED, FileChange.RENAMED]
     assert [(one.path, one.change) for one in changed] == list(zip("abd", kinds, strict=True))
     assert changed[1].diff == "--- b\n+++ /dev/null\n@@ -1,1 +0,0 @@\n-gone\n"
@@ -315,7 +325,7 @@ def test_a_patch_says_what_it_does_to_each_file():
 )
 def test_codex_says_why_a_turn_failed(info, reason):
     data = written("codex-app-server", "fail500").replace(b'"internalServerError"', msgspec.json.encode(info))
-    done = replay(CODEX, [data], run=run_of("fail500"))
+    done = replay(CODEX, data, run=run_of("fail500"))
     assert done.failure
     assert done.failure.reason is reason
 
@@ -325,6 +335,6 @@ def test_what_is_new_is_kept_and_counted():
         b'{"method":"item/melted","params":{}}',
         b'{"method":"item/started","params":{"item":{"type":"x","id":"1"}}}',
     ]
-    done = replay(CODEX, [line + b"\n" for line in lines], run=a_run())
+    done = replay(CODEX, [line + b"\n" for line in lines])
     assert [one.text.encode() for one in done.of(Unknown)] == lines
     assert done.unknown == 2

@@ -1,12 +1,11 @@
 """The GitHub Copilot CLI: its command, and what is understood of everything that it was recorded to write."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
 import pytest
-from replays import Case, Replay, a_run, captures, cases, json_lines, recorded, replay, written
+from replays import Case, Replay, a_run, captures, json_lines, recorded, replay, written
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.execution import Usage
@@ -27,7 +26,6 @@ from aura_contracts.ports.executors import (
     UsageReported,
 )
 from aura_executors.agents.copilot import CopilotExecutor
-from aura_executors.testing.executor import ExecutorConformance
 
 EXECUTOR = CopilotExecutor()
 FOLDERS = ("copilot", "copilot-native")
@@ -97,16 +95,6 @@ def session_of(name: str) -> str:
     told = written(*name.split("/")).splitlines()
     last = json.loads(told[-1]) if told else {}
     return str(last.get("sessionId", "00000000-0000-4000-8000-000000000000"))
-
-
-class TestCopilot(ExecutorConformance):
-    @pytest.fixture
-    def executor(self) -> CopilotExecutor:
-        return EXECUTOR
-
-    @pytest.fixture
-    def transcripts(self) -> Sequence[bytes]:
-        return [data for case in cases("copilot") if (data := written("copilot", case))]
 
 
 # --- What it wrote

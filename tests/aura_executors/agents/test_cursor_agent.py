@@ -1,22 +1,15 @@
 """cursor-agent: streams as its documentation and others show them."""
 
-import json
-from itertools import pairwise
-
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from replays import Replay, a_run, exited, json_lines, replay
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.execution import Usage
 from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.output import OutputSource
 from aura_contracts.ports.executors import (
     TEXT_LIMIT,
     AgentRun,
-    Entry,
     ErrorReported,
-    Executor,
     FileChange,
     FileChanged,
     Finished,
@@ -27,19 +20,17 @@ from aura_contracts.ports.executors import (
     Thinking,
     ToolCalled,
     ToolFinished,
-    Unknown,
     UsageReported,
 )
-from aura_contracts.ports.processes import ExitCause, ProcessExit
-from aura_executors.agents.cursor_agent import CursorAgentExecutor, CursorConversation
-from aura_executors.testing.executor import ExecutorConformance
+from aura_executors.agents.cursor_agent import CursorAgentExecutor
 
+EXECUTOR = CursorAgentExecutor()
 CHAT = "c6b62c6f-7ead-4fd6-9922-e952131177ff"
 
 
 def line(kind: str, subtype: str = "", **fields: object) -> bytes:
     named = {"subtype": subtype} if subtype else {}
-    return json.dumps({"type": kind, **named, **fields, "session_id": CHAT}).encode() + b"\n"
+    return json_lines({"type": kind, **named, **fields, "session_id": CHAT})
 
 
 def said(kind: str, words: str) -> bytes:
@@ -75,24 +66,14 @@ TURN = b"".join(
 )
 
 
-def exited(code: int | None = 0, cause: ExitCause = ExitCause.OWN, signal: int | None = None) -> ProcessExit:
-    return ProcessExit(token="t", cause=cause, exit_code=code, signal=signal)
-
-
-def replayed(
-    *pieces: bytes, errors: bytes = b"", end: ProcessExit | None = None, session: str = ""
-) -> tuple[list[Entry], CursorConversation, Failure | None]:
-    conversation = CursorConversation(session)
-    entries = [one for piece in pieces for one in conversation.receive(OutputSource.STDOUT, piece)]
-    entries += conversation.receive(OutputSource.STDERR, errors)
-    entries += conversation.end(end or exited())
-    return [one for one in entries if isinstance(one, Entry)], conversation, conversation.judge(end or exited())
+def understood(*pieces: bytes, errors: bytes = b"", code: int = 0, session: str | None = None) -> Replay:
+    return replay(EXECUTOR, pieces, exited(code), errors, a_run(session))
 
 
 def test_a_turn() -> None:
-    entries, conversation, failure = replayed(TURN)
+    seen = understood(TURN)
     usage = Usage(input_tokens=10, output_tokens=3, cache_read_tokens=4, cache_write_tokens=2)
-    assert entries == [
+    assert seen.entries == [
         SessionStarted(session_id=CHAT, model="Auto"),
         Thinking(text="Let me see."),
         Message(text="On it."),
@@ -105,18 +86,18 @@ def test_a_turn() -> None:
         UsageReported(usage=usage, model="Auto"),
         Finished(),
     ]
-    assert failure is None
-    assert conversation.unknown == 0
+    assert seen.failure is None
+    assert seen.unknown == 0
 
 
 @pytest.mark.parametrize("how", ["rejected", "permissionDenied"])
 def test_what_was_rejected_is_a_lack_of_permission_although_all_is_well(how: str) -> None:
     rejected = call("shell", {"command": "make"}, {how: {"command": "make", "reason": "not allowed"}})
-    entries, conversation, failure = replayed(BEGIN, rejected, END)
-    assert entries[1] == ToolFinished(call_id="c\n1", success=False, output="not allowed")
-    assert conversation.blocked.startswith("shell was ")
-    assert conversation.blocked.endswith(": not allowed")
-    assert failure is None
+    seen = understood(BEGIN, rejected, END)
+    assert seen.entries[1] == ToolFinished(call_id="c\n1", success=False, output="not allowed")
+    assert seen.blocked.startswith("shell was ")
+    assert seen.blocked.endswith(": not allowed")
+    assert seen.failure is None
 
 
 def test_other_tools_plans_and_connections() -> None:
@@ -127,7 +108,7 @@ def test_other_tools_plans_and_connections() -> None:
     ]
     function = {"name": "rename", "arguments": '{"to": "b"}'}
     query = {"id": 0, "createPlanRequestQuery": {"args": {"plan": "# Plan"}}}
-    entries, conversation, _ = replayed(
+    seen = understood(
         call("updateTodos", {"todos": todos}),
         call("mcp", {"toolName": "ask", "args": {}}),
         line("tool_call", "started", call_id="f", tool_call={"function": function}),
@@ -139,7 +120,7 @@ def test_other_tools_plans_and_connections() -> None:
         line("connection", "reconnected"),
     )
     steps = (PlanStep("Look", "completed"), PlanStep("Do", "in_progress"), PlanStep("x"))
-    assert entries[1:] == [
+    assert seen.entries[1:] == [
         PlanUpdated(steps=steps),
         ToolCalled(call_id="c\n1", tool="ask", arguments={"toolName": "ask", "args": {}}),
         ToolCalled(call_id="f", tool="rename", arguments={"to": "b"}),
@@ -149,7 +130,7 @@ def test_other_tools_plans_and_connections() -> None:
         Message(text="# Plan"),
         ErrorReported(message="the connection was lost", retrying=True),
     ]
-    assert conversation.unknown == 0
+    assert seen.unknown == 0
 
 
 @pytest.mark.parametrize(
@@ -161,45 +142,34 @@ def test_other_tools_plans_and_connections() -> None:
     ],
 )
 def test_why_it_failed_is_on_standard_error(words: str, reason: FailureReason) -> None:
-    _, _, failure = replayed(errors=words.encode(), end=exited(1))
-    assert failure == Failure(reason, words, exit_code=1)
-    _, _, failure = replayed(BEGIN, line("result", "error", is_error=True, result=words))
-    assert failure == Failure(reason, words, exit_code=0)
+    seen = understood(errors=words.encode(), code=1)
+    assert seen.failure == Failure(reason, words, exit_code=1)
+    seen = understood(BEGIN, line("result", "error", is_error=True, result=words))
+    assert seen.failure == Failure(reason, words, exit_code=0)
 
 
-def test_cut_off_interrupted_and_lost() -> None:
-    entries, _, failure = replayed(BEGIN, line("thinking", "delta", text="Let"))
-    assert entries[-1] == Thinking(text="Let")
-    assert failure is not None
-    assert failure.message == "it ended without its result"
-    _, _, failure = replayed(BEGIN, end=exited(None, ExitCause.INTERRUPTED, 2))
-    assert failure is not None
-    assert failure.reason is FailureReason.CANCELLED
-    _, _, failure = replayed(errors=b"Error: Chat x not found", end=exited(1), session="x")
-    assert failure is not None
-    assert failure.reason is FailureReason.SESSION_LOST
+def test_thoughts_that_are_cut_off_are_told() -> None:
+    seen = understood(BEGIN, line("thinking", "delta", text="Let"))
+    assert seen.entries[-1] == Thinking(text="Let")
+
+
+def test_a_session_that_it_does_not_know_is_lost() -> None:
+    errors = b"Error: Chat x not found"
+    assert understood(errors=errors, code=1, session="x").reason is FailureReason.SESSION_LOST
+    assert understood(errors=errors, code=1).reason is FailureReason.AGENT_ERROR
 
 
 def test_memory_is_bounded() -> None:
     delta = line("thinking", "delta", text="x" * 10_000)
-    entries, _, _ = replayed(*[delta] * 100, line("thinking", "completed"))
-    assert isinstance(entries[-1], Thinking)
-    assert len(entries[-1].text) < TEXT_LIMIT + 200
-
-
-@settings(deadline=None, max_examples=100)
-@given(st.lists(st.integers(0, len(TURN)), max_size=6), st.integers(0, len(TURN) - 1), st.binary(max_size=3))
-def test_pieces_do_not_matter_and_garbage_is_counted(places: list[int], place: int, change: bytes) -> None:
-    cuts = sorted({0, len(TURN), *places})
-    assert replayed(*(TURN[start:end] for start, end in pairwise(cuts)))[0] == replayed(TURN)[0]
-    entries, conversation, _ = replayed(TURN[:place] + change + TURN[place + 1 :])
-    assert sum(isinstance(entry, Unknown) for entry in entries) == conversation.unknown
+    seen = understood(*[delta] * 100, line("thinking", "completed"))
+    assert isinstance(seen.entries[-1], Thinking)
+    assert len(seen.entries[-1].text) < TEXT_LIMIT + 200
 
 
 def test_its_command() -> None:
     def argv(session: str | None = None, **options: object) -> tuple[str, ...]:
         run = AgentRun(prompt="-p", cwd="/tmp", session_id=session, options={"executable": "agent", **options})
-        launch = CursorAgentExecutor().launch(run)
+        launch = EXECUTOR.launch(run)
         assert launch.stdin == b"-p"
         return launch.argv
 
@@ -212,19 +182,7 @@ def test_its_command() -> None:
     )
 
 
-@pytest.mark.parametrize("options", [{"mode": "agent"}, {"sandbox": "on"}, {"forse": True}])
+@pytest.mark.parametrize("options", [{"mode": "agent"}, {"sandbox": "on"}])
 def test_options_that_make_no_sense_are_refused(options: dict[str, object]) -> None:
     with pytest.raises(InvalidInput):
-        CursorAgentExecutor().launch(AgentRun(prompt="p", cwd="/tmp", options=options))
-    with pytest.raises(InvalidInput, match="fork"):
-        CursorAgentExecutor().launch(AgentRun(prompt="p", cwd="/tmp", session_id="s", fork=True))
-
-
-class TestConformance(ExecutorConformance):
-    @pytest.fixture
-    def executor(self) -> Executor:
-        return CursorAgentExecutor()
-
-    @pytest.fixture
-    def transcripts(self) -> list[bytes]:
-        return [TURN]
+        EXECUTOR.launch(AgentRun(prompt="p", cwd="/tmp", options=options))

@@ -1,10 +1,9 @@
 """The Gemini CLI: its command, and what is understood of everything that it was recorded to write."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from replays import Case, a_run, captures, cases, exited, json_lines, recorded, replay, written
+from replays import Case, a_run, captures, exited, json_lines, recorded, replay
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.execution import Usage
@@ -25,7 +24,6 @@ from aura_contracts.ports.executors import (
 )
 from aura_executors.agents.gemini import GeminiExecutor
 from aura_executors.agents.gemini.command import PROMPT_LIMIT
-from aura_executors.testing.executor import ExecutorConformance
 
 EXECUTOR = GeminiExecutor()
 MODEL = "gemini-2.5-flash"
@@ -82,16 +80,6 @@ CASES = {
     "gemini-norelaunch/sigterm": Case(f"{WROTE} message", 0, FailureReason.AGENT_ERROR, NO_WORD),
     "gemini-norelaunch/toolsigterm": Case("session_started tool_call", 0, FailureReason.AGENT_ERROR, NO_WORD),
 }
-
-
-class TestGemini(ExecutorConformance):
-    @pytest.fixture
-    def executor(self) -> GeminiExecutor:
-        return EXECUTOR
-
-    @pytest.fixture
-    def transcripts(self) -> Sequence[bytes]:
-        return [data for case in cases("gemini") if (data := written("gemini", case))]
 
 
 # --- What it wrote

@@ -11,10 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.execution import Usage
@@ -24,7 +21,6 @@ from aura_contracts.output import OutputSource
 from aura_contracts.ports.executors import (
     AgentRun,
     Answer,
-    AnyEntry,
     Entry,
     ErrorReported,
     FileChanged,
@@ -423,12 +419,6 @@ def test_an_interrupt_in_a_command_leaves_nothing_and_the_session_goes_on(stage:
     assert "was interrupted" in told[0]
 
 
-def test_a_stream_without_its_last_word_is_a_failure():
-    run = AgentRun(prompt="x", cwd="/tmp")
-    ended = ProcessExit(token="t", cause=ExitCause.OWN, exit_code=0)
-    assert EXECUTOR.converse(run).judge(ended).reason is FailureReason.AGENT_ERROR
-
-
 def test_an_answer_that_comes_before_its_question_is_kept():
     conversation = EXECUTOR.converse(AgentRun(prompt="x", cwd="/tmp"))
     assert list(conversation.answer("r", Answer(granted=True))) == []
@@ -536,17 +526,3 @@ def test_an_interrupt_in_an_answer_ends_it_at_once(stage: Stage):
             run.end()
         assert (run.failure.reason, run.code) == (FailureReason.CANCELLED, 130)
         assert stage.run(url, "go on", session=run.session).failure is None
-
-
-@given(st.data())
-def test_mutated_output_is_no_error_and_is_counted(written: Sequence[bytes], data: st.DataObject):
-    output = bytearray(data.draw(st.sampled_from(written)))
-    for _ in range(data.draw(st.integers(1, 8))):
-        output[data.draw(st.integers(0, len(output) - 1))] = data.draw(st.integers(0, 255))
-    conversation = EXECUTOR.converse(AgentRun(prompt="x", cwd="/tmp"))
-    ended = ProcessExit(token="t", cause=ExitCause.OWN, exit_code=0)
-    said = [*conversation.receive(OutputSource.STDOUT, bytes(output)), *conversation.end(ended)]
-    assert sum(isinstance(entry, Unknown) for entry in said) == conversation.unknown
-    for entry in said:
-        assert msgspec.json.decode(msgspec.json.encode(entry), type=AnyEntry) == entry
-    conversation.judge(ended)

@@ -24,7 +24,6 @@ from aura_contracts.ports.executors import (
     UsageReported,
 )
 from aura_executors.agents.qwen import QwenConversation, QwenExecutor
-from aura_executors.testing.executor import ExecutorConformance
 
 QWEN = QwenExecutor()
 DONE = "Done: hello.txt created."
@@ -57,16 +56,6 @@ OUTCOMES: dict[str, tuple[int, Reason | None, str | None, str | None, tuple[int,
 def message(text: str, **usage: int) -> dict[str, Any]:
     content = [{"type": "text", "text": text}]
     return {"type": "assistant", "message": {"id": text, "model": "m", "content": content, "usage": usage}}
-
-
-class TestQwenConforms(ExecutorConformance):
-    @pytest.fixture
-    def executor(self) -> QwenExecutor:
-        return QWEN
-
-    @pytest.fixture
-    def transcripts(self) -> list[bytes]:
-        return [written("qwen", "first"), written("qwen", "control_allow"), written("qwen", "drop")]
 
 
 def test_every_capture_has_an_expected_outcome() -> None:

@@ -3,27 +3,31 @@
     claude -p --input-format=stream-json --output-format=stream-json --verbose --permission-prompt-tool=stdio ...
 
 The prompt goes by standard input, which stays open for the answers to permission requests and for the request to stop;
-it is closed when the turn is over. How it went, the ``result`` at the end of the stream says, never the exit code:
+it is closed when the turn is over. How it ended is told by the ``result`` at the end of the stream, and never by its
+exit code, which is 0 after SIGINT and 143 after SIGTERM.
 
-    success             subtype success, is_error false
-    failure             is_error true, also with subtype success (that is how failures of the service are told);
-                        error_during_execution, error_max_turns; a stream without a result, whatever the exit code
-    rate limit          api_error_status 429 or 529, or the kind of error ``rate_limit`` or ``overloaded``
-    authentication      api_error_status 401 or 403, ``authentication_failed``, "Not logged in"
-    refusal             stop_reason ``refusal``, or its words about the Usage Policy
-    interrupted         error_during_execution with a terminal_reason that begins with ``aborted``; exit code 0 after
-                        SIGINT (2.1.197, 2.1.329), 143 and no result after SIGTERM
-    lack of permission  permission_denials in the result, which is a success otherwise
-    session lost        "No conversation found with session ID": 2.1.197 and 2.1.329 say so also of sessions that were
-                        killed within seconds of their beginning
+======================  ================================================================================================
+success                 ``result`` with subtype ``success`` and is_error false
+failure                 ``result`` with is_error true, also with subtype ``success`` (that is how failures of the
+                        service are told); ``error_during_execution``, ``error_max_turns``
+no final word           the stream ends without ``result``: a failure, whatever the exit code is
+rate limit              api_error_status 429 or 529, or the kind of error ``rate_limit`` or ``overloaded``
+authentication          api_error_status 401 or 403, ``authentication_failed``, "Not logged in"
+refused                 stop_reason ``refusal``, or its words about the Usage Policy
+session lost            "No conversation found with session ID"; it says so also of sessions that were killed within
+                        seconds of their beginning
+interrupted             ``error_during_execution`` with a terminal_reason that begins with ``aborted``; no ``result``
+                        after SIGTERM
+lack of permission      permission_denials in the ``result``, which is a success otherwise
+======================  ================================================================================================
 
-Known quirks:
+Quirks, seen in 2.1.197 and 2.1.329:
 
 - 2.1.329 runs subagents in the background. A result comes before they are done, and another one after; standard input
   is kept open until then, because they ask for permissions too.
 - A shell command in the background is waited for without limit by 2.1.329, also when standard input is closed. It has
   30 seconds, in which claude may go on when it is done, but cannot ask any more.
-- A stream of the service that is cut is taken for a whole answer after one retry (2.1.197, 2.1.329): a success.
+- A stream of the service that is cut is taken for a whole answer after one retry: a success.
 - 2.1.329 counts ``modelUsage`` of a resumed session from the session's beginning.
 - Sessions are bound to the folder (its path), except that other worktrees of the same repository can resume them.
 """

@@ -29,7 +29,7 @@ from aura_contracts.ports.executors import (
     UsageReported,
 )
 from aura_contracts.ports.processes import ExitCause, ProcessExit
-from aura_executors.agents._conversation import JsonLines, Said
+from aura_executors.agents._conversation import UNFINISHED, JsonLines, Said
 from aura_executors.agents._evidence import failure_from
 from aura_executors.agents._texts import clipped, clipped_value
 from aura_executors.agents.claude.edits import changed
@@ -65,8 +65,6 @@ _INTERRUPT = b'{"type":"control_request","request_id":"aura-interrupt","request"
 
 _EXIT_CODE = "Exit code "
 """How the output of a shell command that failed begins."""
-
-_UNTOLD = "its output ended before it said how it went"
 
 
 class StreamJson(JsonLines):
@@ -158,7 +156,7 @@ class StreamJson(JsonLines):
         words = self.errors.text
         if (found := self.lost(words)) is None and exit.signal is None and words:
             found = failure_from(words.partition("\nUsage: ")[0])  # what is offered instead is no reason
-        found = found or self.failed(exit, None) or Failure(FailureReason.AGENT_ERROR, _UNTOLD)
+        found = found or self.failed(exit, None) or Failure(FailureReason.AGENT_ERROR, UNFINISHED)
         return msgspec.structs.replace(found, exit_code=exit.exit_code, signal=exit.signal)
 
     def _meant(self, line: Line, raw: bytes) -> Iterable[Said] | None:

@@ -37,7 +37,7 @@ from aura_contracts.ports.executors import (
 )
 from aura_contracts.ports.processes import ExitCause, ProcessExit
 from aura_executors.agents._command import prompt_of
-from aura_executors.agents._conversation import JsonLines, Said, lost_session
+from aura_executors.agents._conversation import UNFINISHED, JsonLines, Said, lost_session
 from aura_executors.agents._evidence import failure_from
 from aura_executors.agents._rpc import Call, Id, Peer, Reply, Request, RpcError, method_of
 from aura_executors.agents._texts import clipped
@@ -261,8 +261,7 @@ class AppServerConversation(JsonLines):
             return None
         failure = self.failed(exit, finished.failure if finished else None)
         if failure is None:
-            words = "codex ended without saying how its turn ended"
-            return Failure(FailureReason.AGENT_ERROR, words, exit_code=exit.exit_code)
+            return Failure(FailureReason.AGENT_ERROR, UNFINISHED, exit_code=exit.exit_code)
         return failure
 
     # --- Replies and requests

@@ -17,7 +17,7 @@ from aura_contracts.ports.executors import (
     UsageReported,
 )
 from aura_contracts.ports.processes import ExitCause, ProcessExit
-from aura_executors.agents._conversation import JsonLines, Said, lost_session
+from aura_executors.agents._conversation import UNFINISHED, JsonLines, Said, lost_session
 from aura_executors.agents._evidence import failure_from
 from aura_executors.agents._texts import clipped
 from aura_executors.agents.codex.command import CodexOptions, Sandbox
@@ -201,9 +201,7 @@ class ExecConversation(JsonLines):
                 )
         failure = self.failed(exit, finished.failure if finished else None)
         if failure is None and finished is None:
-            return Failure(
-                FailureReason.AGENT_ERROR, "codex ended without saying how its turn ended", exit_code=exit.exit_code
-            )
+            return Failure(FailureReason.AGENT_ERROR, UNFINISHED, exit_code=exit.exit_code)
         return failure
 
     # --- Events

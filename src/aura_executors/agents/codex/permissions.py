@@ -1,13 +1,22 @@
 """What ``codex app-server`` asks: its requests become questions to a human, and the answers become responses. Pure."""
 
+import shlex
 from collections.abc import Iterable, Sequence
+from pathlib import PurePath
 from typing import Any
 
 import attrs
 import msgspec
 
 from aura_contracts.fingerprint import fingerprint_of
-from aura_contracts.ports.executors import Answer, ErrorReported, PermissionRequested, PermissionWithdrawn, Send
+from aura_contracts.ports.executors import (
+    TEXT_LIMIT,
+    Answer,
+    ErrorReported,
+    PermissionRequested,
+    PermissionWithdrawn,
+    Send,
+)
 from aura_executors.agents._conversation import Said
 from aura_executors.agents._rpc import INVALID_PARAMS, METHOD_NOT_FOUND, Id, Peer, Request
 from aura_executors.agents._texts import clipped, clipped_value
@@ -119,7 +128,8 @@ class Permissions:
         known = asked.command is not None and asked.kind == "command"
         if not known and asked.networkApprovalContext is None:
             call["item"] = asked.itemId  # what it would do is not told, so no other question is the same
-        shown = {name: clipped_value(value) for name, value in {**call, "reason": asked.reason}.items() if value}
+        told = {**call, "command": bare(asked.command or ""), "reason": asked.reason}
+        shown = {name: clipped_value(value) for name, value in told.items() if value}
         return self._ask(id, asked, "shell", call, shown, {"decision": "accept"}, {"decision": "decline"})
 
     def _file_change(self, id: Id, asked: _FileChange) -> Iterable[Said]:  # noqa: A002 - its name
@@ -208,6 +218,23 @@ class Permissions:
         refusal = Send(self._peer.refuse(request.id, clipped(words, 500), code))
         return (ErrorReported(message=clipped(f"codex asked what AURA cannot answer: {words}", 1_000)), refusal)
 
+
+def bare(command: str) -> str:
+    """Return what a shell is told to run, without the shell that codex puts around every command.
+
+    Rules are about that: ``shell(rm *)`` is to know ``rm x`` also as ``/bin/bash -lc 'rm x'``.
+    """
+    if len(command) > TEXT_LIMIT:
+        return command
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return command
+    wrapped = len(words) == 3 and PurePath(words[0]).name in _SHELLS and words[1] in ("-c", "-lc")
+    return words[2] if wrapped else command
+
+
+_SHELLS = frozenset({"bash", "sh", "zsh"})
 
 _COMMAND = msgspec.json.Decoder(_Command)
 _FILE_CHANGE = msgspec.json.Decoder(_FileChange)

@@ -187,7 +187,7 @@ class CopilotConversation(JsonLines):
             f"status {failure.status_code}" if failure.status_code else "",
             failure.error_message,
         ]
-        return [ErrorReported(message=": ".join(word for word in words if word), retrying=True)]
+        return [ErrorReported(message=clipped(": ".join(word for word in words if word)), retrying=True)]
 
     def _message(self, event: Event[Spoken]) -> list[Entry]:
         spoken = event.data

@@ -25,7 +25,7 @@ from aura_contracts.ports.executors import (
     failure_of,
 )
 from aura_contracts.ports.processes import ExitCause, ProcessExit
-from aura_executors.agents._conversation import JsonLines, lost_session
+from aura_executors.agents._conversation import UNFINISHED, JsonLines, lost_session
 from aura_executors.agents._evidence import failure_from
 from aura_executors.agents._texts import MESSAGE_LIMIT, clipped, clipped_value
 
@@ -170,7 +170,7 @@ class GeminiConversation(JsonLines):
             return Failure(reason, clipped(message, MESSAGE_LIMIT)) if reason else failure_from(message)
         if self._error:
             return failure_from(self._error)
-        return failure_of(exit) or Failure(FailureReason.AGENT_ERROR, "it ended without its final word")
+        return failure_of(exit) or Failure(FailureReason.AGENT_ERROR, UNFINISHED)
 
     # --- Words of the model: deltas until something else happens
 

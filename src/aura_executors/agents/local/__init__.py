@@ -6,21 +6,26 @@ A local model can so do real work with no other program: it reads, lists, search
 shell commands, and asks before it changes anything unless the option `autonomy` says that it need not. The program
 (`agent.py`, the modules that begin with an underscore) needs nothing but Python's standard library. Conversations are
 kept on disk, one file each, so follow-ups go on with them; a copy of one is its fork. A call that was cut off is told
-to the model as interrupted when the session is resumed, and is not repeated by itself.
+to the model as interrupted when the session is resumed, and is not repeated by itself. How it ended is told by the
+program's last line.
 
-How the end is told: by the program's last line. `finished` without a failure is success; with one, the reason is
+======================  ================================================================================================
+success                 ``finished`` without a failure
+failure                 ``finished`` with one: no answer, a conversation too long, too many turns
+no final word           the stream ends without ``finished``: a failure, whatever the exit code is
+rate limit              HTTP status 429, tried again as the server asks with Retry-After, and still
+authentication          HTTP status 401 or 403
+refused                 the model refused, or its server withheld the answer
+session lost            there is no such conversation here
+interrupted             it says so itself, after SIGINT and SIGTERM
+lack of permission      what was denied, or not permitted at all; `PermissionDenied` if it waited for an answer, and
+                        standard input came to its end
+======================  ================================================================================================
 
-    Authentication      HTTP status 401 or 403
-    RateLimited         429, tried again as the server asks with Retry-After, and still
-    Refused             the model refused, or its server withheld the answer
-    PermissionDenied    it waited for permission, and standard input came to its end
-    SessionLost         there is no such conversation here
-    AgentError          all else: no answer, a conversation too long, too many turns
+Quirks of servers, all of which are understood:
 
-and without that line it has failed, whatever its exit code. What was denied, or not permitted at all, is `blocked`.
-
-Known of servers: some number calls anew in each answer, give no ids or indexes, print calls into the text
-(``<tool_call>``), put thoughts into it (``<think>``), do not stream, or say nothing of usage: all are understood.
+- Some number calls anew in each answer, give no ids or indexes, or print calls into the text (``<tool_call>``).
+- Some put thoughts into the text (``<think>``), do not stream, or say nothing of usage.
 """
 
 from collections.abc import Mapping

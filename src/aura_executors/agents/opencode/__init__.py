@@ -1,21 +1,31 @@
-"""Executor `opencode`: the OpenCode CLI, by ``opencode run --format json``. Measured with 1.18.33.
+"""Executor `opencode`: the OpenCode CLI.
 
-The prompt goes by standard input: as an argument, one that begins with ``--`` is refused. How its ends are told apart:
+    opencode run --format json --thinking ...
 
-- **success**: the last step finished for another reason than tool calls. There is no final event;
-- **failure**: an event ``error``, with the HTTP status of the model's service where there was one: 401 and 403 are
-  `Authentication`, 429 is `RateLimited`. It retries 429 and 500 by itself, for about 75 seconds;
-- **refusal**: a step that finished for ``content-filter``;
-- **interrupted**: SIGINT and SIGTERM end it at once, without a word; SIGTERM during a shell command leaves the command
-  running, which the supervisor ends;
-- **lack of permission**: what would be asked for is rejected at once, so a tool ends with "rejected permission" or "a
-  rule which prevents"; the agent stops there, exits with 0, and `blocked` tells;
-- **session lost**: "Session not found" on standard error, exit code 1.
+It writes one JSON object in a line. The prompt goes by standard input: as an argument, one that begins with ``--`` is
+refused.
 
-Quirks: an answer that is cut off is asked for again without limit, 15 times a second, and each half is written out, so
-that no idle timeout helps: after `CUT_OFF_LIMIT` of them in a row the conversation declares the run failed, and the
-process is ended. Give runs a timeout all the same: resumed from another folder than the session's own, it hangs.
-A session is bound to its folder. It works in ``$PWD`` if that is set.
+======================  ================================================================================================
+success                 the last step finished for another reason than tool calls; there is no final event
+failure                 an event ``error``, with the HTTP status of the model's service where there was one
+no final word           the last step did not finish: a failure, whatever the exit code is
+rate limit              status 429; it retries 429 and 500 by itself, for about 75 seconds
+authentication          status 401 or 403, ``ProviderAuthError``
+refused                 a step that finished for ``content-filter``
+session lost            "Session not found" on standard error, exit code 1
+interrupted             known by whoever interrupted it: SIGINT and SIGTERM end it at once, without a word
+lack of permission      what would be asked for is rejected at once: a tool ends with "rejected permission" or "a rule
+                        which prevents"; the agent stops there, and exits with 0
+======================  ================================================================================================
+
+Quirks, seen in 1.18.33:
+
+- An answer that is cut off is asked for again without limit, 15 times a second, and each half is written out, so that
+  no idle timeout helps: after `CUT_OFF_LIMIT` of them in a row the conversation declares the run failed, and the
+  process is ended.
+- Resumed from another folder than the session's own it hangs, so give runs a timeout. A session is bound to its folder.
+- SIGTERM during a shell command leaves the command running, which the supervisor ends.
+- It works in ``$PWD`` if that is set.
 """
 
 from collections.abc import Mapping

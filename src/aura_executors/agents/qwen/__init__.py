@@ -3,18 +3,22 @@
     qwen --input-format=stream-json --output-format=stream-json ...
 
 It writes what Claude Code writes, and speaks the same control protocol (`aura_executors.agents.claude`), with other
-tools and other ways to fail:
+tools and other ways to fail. The prompt goes by standard input.
 
-    success             the ``result`` says success, and its last message is no failure of the service
-    failure             0.15 tells failures of the service as a success, with exit code 0, whose text is in brackets:
-                        ``[API Error: 500 ...]``, and which consumed no tokens; others: is_error true, or no result
-    rate limit, authentication    the status in that text, or its words
-    refusal             not told apart from other answers
-    interrupted         exit code 130 and no result, after SIGINT and after being asked to stop
-    lack of permission  a call that a human denied; permission_denials stays empty
-    session lost        "No saved session found with ID" on standard error, exit code 1, no line of output
+======================  ================================================================================================
+success                 ``result`` with subtype ``success``, whose last message is no failure of the service
+failure                 failures of the service are told as a success, with exit code 0, and a text in brackets that
+                        consumed no tokens: ``[API Error: 500 ...]``; others: is_error true
+no final word           the stream ends without ``result``: a failure, whatever the exit code is
+rate limit              the status in that text, or its words
+authentication          the status in that text, or its words
+refused                 not told apart from other answers
+session lost            "No saved session found with ID" on standard error, exit code 1, and no line of output
+interrupted             exit code 130 and no ``result``, after SIGINT and after being asked to stop
+lack of permission      a call that a human denied; permission_denials stays empty
+======================  ================================================================================================
 
-Known quirks (0.15.10):
+Quirks, seen in 0.15.10:
 
 - It tries again for more than a minute after status 500 or 429 before it gives up, and says nothing meanwhile.
 - It needs the request ``initialize``: without it, it waits for permissions that nobody is asked for.
