@@ -59,6 +59,16 @@ def is_rule(text: str) -> bool:
     return bool(text.strip()) and _RULE.fullmatch(text.strip()) is not None
 
 
+def is_about(rule: str, tool: str) -> bool:
+    """Return whether `rule` allows calls of `tool`, on something or other.
+
+    >>> is_about("Bash(git *)", "Bash"), is_about("git *", "Bash")
+    (True, False)
+    """
+    parsed = _RULE.fullmatch(rule.strip())
+    return parsed is not None and fnmatchcase(tool, parsed["tool"].strip())
+
+
 def matches(rule: str, call: ToolCall, *, denying: bool = False) -> bool:
     """Return whether `rule` is about `call`. What cannot be told apart is not allowed, and is refused.
 
@@ -76,7 +86,7 @@ def matches(rule: str, call: ToolCall, *, denying: bool = False) -> bool:
     if denying:
         named = fnmatchcase(call.tool.casefold(), tool.casefold())
         return named and (wanted is None or any(_hits(wanted, part) for part in _parts(call.arguments)))
-    if not fnmatchcase(call.tool, tool):
+    if not is_about(rule, call.tool):
         return False
     subject, is_command = _subject(call.arguments)
     if wanted is None or subject is None:

@@ -335,7 +335,7 @@ class Engine:
     async def _see_all_answered(self, task_id: TaskId) -> None:
         """See that questions are answered which an agent asked before this engine had its task."""
         asked = await questions_of_task(self.runtime.desk, task_id)
-        for approval_id in dict.fromkeys(question.approval_id for question in asked):
+        for approval_id in dict.fromkeys(question.approval_id for question in asked if not question.automatic):
             if (await self._approval(approval_id)).status is ApprovalStatus.PENDING:
                 self._require_open().start_soon(self._attend, approval_id)
 

@@ -14,8 +14,8 @@ each over those before: what AURA brings along, the user's (``profiles.toml`` in
 (``.aura/profiles.toml`` in the repository). Over the variant's options go those of the agent, and over these those of
 the task. Tables in options (`env`) are merged name by name; everything else is replaced.
 
-A project is code of others, and of agents: its file chooses the model and what it is told (`HARMLESS`). Which program is
-run, what it may do without asking and where it sends what it reads is said by the user alone.
+A project is code of others, and of agents: its file chooses the model and what it is told (`HARMLESS`). Which program
+is run, what it may do without asking, and where it sends what it reads, is said by the user alone.
 """
 
 import tomllib

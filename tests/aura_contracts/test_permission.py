@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aura_contracts.approval import ToolCall
-from aura_contracts.permission import is_rule, matches, subject_of
+from aura_contracts.permission import is_about, is_rule, matches, subject_of
 from aura_executors.agents._texts import clipped
 
 
@@ -87,6 +87,8 @@ def test_a_tool_that_does_not_say_what_it_is_used_on_is_allowed_as_a_whole_only(
 
 
 def test_tools_are_told_apart():
+    assert is_about("B*(x)", "Bash")
+    assert not is_about("Bash(x", "Bash")
     assert not matches("Bash", bash("x", tool="bash"))
     assert not matches("Bas", bash("x"))
     assert not matches("Bash(x)", bash("x", tool="BashOutput"))

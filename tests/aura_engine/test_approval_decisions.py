@@ -474,8 +474,8 @@ def test_others_do_not_take_the_question_back(actor):
 
 def test_the_answer_to_a_tool_call_is_remembered_as_asked():
     story = tool_call()
-    story.do(ALICE, Approve(remember=Remember.PATTERN, pattern="rm -r build*"))
-    assert (story.state.remember, story.state.pattern) == ("pattern", "rm -r build*")
+    story.do(ALICE, Approve(remember=Remember.PATTERN, pattern="Bash(rm -r build*)"))
+    assert (story.state.remember, story.state.pattern) == ("pattern", "Bash(rm -r build*)")
 
 
 def test_of_several_approvals_all_must_want_it_remembered():
@@ -496,7 +496,11 @@ def test_a_plan_is_approved_once():
 
 @pytest.mark.parametrize(
     "command",
-    [Approve(remember=Remember.PATTERN), Approve(remember=Remember.PATTERN, pattern=" "), Approve(pattern="rm *")],
+    [
+        Approve(remember=Remember.PATTERN),
+        *(Approve(remember=Remember.PATTERN, pattern=pattern) for pattern in (" ", "rm -r build*", "Bash(rm", "Edit")),
+        Approve(pattern="Bash(rm *)"),
+    ],
 )
 def test_a_pattern_goes_with_remembering_by_pattern(command):
     with refused("pattern"):

@@ -1,11 +1,13 @@
 """Questions of agents: rules and answers that are remembered, refusals, sessions that are lost."""
 
+import os
+import signal
 from datetime import timedelta
 
 import anyio
 import pytest
 
-from aura_contracts.approval import ApprovalStatus, Remember
+from aura_contracts.approval import ApprovalKind, ApprovalStatus, Remember
 from aura_contracts.errors import InvalidInput
 from aura_contracts.execution import ActionLogged, SessionDropped
 from aura_contracts.failures import FailureReason
@@ -121,6 +123,7 @@ async def test_silence_is_no(opened, repository, monkeypatch):
         (question,) = await engine.approvals.all(task.id)
     assert question.status is ApprovalStatus.EXPIRED
     assert task.failure.reason is FailureReason.PERMISSION_DENIED
+    assert "Nobody answered in time" in task.failure.message
     assert not (repository / "a").exists()
 
 
@@ -152,6 +155,7 @@ async def test_an_answer_that_is_given_while_nobody_is_there_reaches_the_agent_t
     assert content(repository, "main", "b") == "1"
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # it takes its time
 async def test_an_agent_that_is_interrupted_is_not_allowed_anything_more(opened, repository, tmp_path):
     steps = ["ignore_signals", ask("make", {"spawn": {"argv": ["touch", str(tmp_path / "made")], "wait": True}})]
     async with opened() as engine:
@@ -166,11 +170,24 @@ async def test_an_agent_that_is_interrupted_is_not_allowed_anything_more(opened,
 
 async def test_who_calls_a_task_off_takes_its_questions_back_at_once(opened, repository):
     async with opened() as engine:
-        task = await engine.run("Go", repositories=[str(repository)], **scripted(["ignore_signals", ask("make")]))
+        task = await engine.run("Go", repositories=[str(repository)], **scripted([ask("make")]))
         question = await pending(engine, task.id)
         await engine.tasks.cancel(task.id, "enough")
         assert (await engine.approvals.get(question.id)).status is ApprovalStatus.WITHDRAWN
         await settled(engine, task.id)
+
+
+async def test_what_an_agent_asked_before_it_died_is_taken_back_when_it_ends_without_asking_again(opened, repository):
+    rounds = [[{"session": "its-own"}, ask("make")], [write("a", "1")]]  # which it goes on with when it is resumed
+    async with opened() as engine:
+        task = await engine.run("Go", repositories=[str(repository)], retry=AT_ONCE, **scripted(*rounds))
+        question = await pending(engine, task.id)
+        (process,) = (await engine.view(task.id)).execution.processes
+        os.kill(process.identity.pid, signal.SIGKILL)
+        assert (await settled(engine, task.id)).status is TaskStatus.AWAITING_APPROVAL
+        assert (await engine.approvals.get(question.id)).status is ApprovalStatus.WITHDRAWN
+        (changes,) = await engine.approvals.pending()
+        assert changes.kind is ApprovalKind.CHANGES
 
 
 async def test_a_session_that_is_lost_is_told_again(opened, repository):

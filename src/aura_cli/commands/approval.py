@@ -77,12 +77,17 @@ async def _list(arguments: Namespace, settings: "Settings", terminal: "Terminal"
         approvals = await all_of(log, APPROVAL)
     shown = [one for one in approvals if arguments.all or one.status is ApprovalStatus.PENDING]
     rows = [
-        (_data(one), (one.id, str(one.status), str(one.kind), ", ".join(one.awaited), _first_line(one)))
+        (_data(one), (one.id, str(one.status), str(one.kind), ", ".join(_awaited(one)), _first_line(one)))
         for one in shown
     ]
     terminal.table(rows, ("id", "status", "kind", "waits for", "about"))
     terminal.say(f"{len(rows)} approval{'s' * (len(rows) != 1)}")
     return 0
+
+
+def _awaited(approval: "Approval") -> tuple[str, ...]:
+    """Return whose answer would still count: nobody's, once it is decided."""
+    return approval.awaited if approval.closed_at is None else ()
 
 
 def _data(approval: "Approval") -> object:
@@ -121,7 +126,7 @@ async def _show(arguments: Namespace, settings: "Settings", terminal: "Terminal"
         f"kind      {approval.kind}",
         f"task      {approval.task_id}",
         f"asked     {approval.requested_at:%Y-%m-%d %H:%M:%S} by {approval.requested_by}",
-        f"waits for {', '.join(approval.awaited) or 'nobody'}",
+        f"waits for {', '.join(_awaited(approval)) or 'nobody'}",
         *([f"feedback  {approval.feedback}"] if approval.feedback else []),
         "",
         approval.proposed_solution or _first_line(approval),

@@ -146,6 +146,12 @@ async def _require_executor(engine: "Engine", request: "RunRequest") -> None:
     if request.session_id is not None and not found.capability.resume:
         reason = f"executor {found.name} has no sessions to go on with"
         raise InvalidInput(field="session", reason=reason, remedy="leave --session out")
+    if request.fork and not found.capability.fork:
+        reason = f"executor {found.name} cannot copy a session"
+        raise InvalidInput(field="fork", reason=reason, remedy="leave --fork out: it goes on with the session itself")
+    if request.tools and not found.capability.tool_servers:
+        reason = f"executor {found.name} cannot be given tools"
+        raise InvalidInput(field="mcp", reason=reason, remedy="leave --mcp out")
 
 
 async def _cut_off(engine: "Engine", request: "RunRequest") -> "TaskId | None":

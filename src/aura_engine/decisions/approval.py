@@ -43,6 +43,7 @@ from aura_contracts.approval import (
 from aura_contracts.errors import RuleViolated
 from aura_contracts.events import Event
 from aura_contracts.machine import Command
+from aura_contracts.permission import is_about
 from aura_engine.decisions._decider import (
     Context,
     Decide,
@@ -188,6 +189,11 @@ def _require_rememberable(state: Approval, command: Approve) -> None:
         )
     if (command.remember is Remember.PATTERN) is not bool(command.pattern and command.pattern.strip()):
         raise _refuse(state, command, "pattern", "a pattern is given to remember by pattern, and only then")
+    if command.pattern and state.tool_call is not None and not is_about(command.pattern, state.tool_call.tool):
+        reason = f"{command.pattern!r} is no rule about the tool {state.tool_call.tool}"
+        raise _refuse(
+            state, command, "pattern", reason, "write Tool, or Tool(what it is used on); * stands for anything"
+        )
 
 
 def _approve(state: Approval, command: Approve, context: Context) -> Events:

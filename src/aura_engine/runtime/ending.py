@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from aura_contracts.agent import Outcome, ReleaseAgent
 from aura_contracts.approval import ApprovalStatus, WithdrawApproval
 from aura_contracts.errors import AuraError, StoreError, WorkerUnavailable
-from aura_contracts.execution import CancelExecution, Execution, LoseWorker, QueueExecution
+from aura_contracts.execution import CancelExecution, Execution, LoseWorker, QueueExecution, RunPlan
 from aura_contracts.failures import FailureReason
 from aura_contracts.ids import ExecutionId, TaskId
 from aura_contracts.lease import (
@@ -158,16 +158,12 @@ async def run_again(runtime: Runtime, view: View) -> None:
 
 
 async def requeue(runtime: Runtime, unit: Unit, task: Task, execution: Execution) -> ExecutionId:
-    """Add to `unit` a new execution that goes on where `execution` ended, and return its id.
-
-    Where it ended between two sessions, it is begun with the lost one: that is found out again, and told again. A fork
-    of somebody else's session is still to be made until the agent has named its own.
-    """
+    """Add to `unit` a new execution that goes on where `execution` ended, and return its id."""
     execution_id = ExecutionId(runtime.desk.ids())
-    prompt, session_id = execution.prompt, execution.session_id or execution.dropped_session_id
-    fork = execution.plan.fork and (execution.fork or execution.session_id is None)
+    session_id, plan = going_on(execution)
+    prompt = execution.prompt
     if session_id is not None:
-        prompt = await runtime.prompts.make("resume", task, execution.plan.variables, prompt=execution.prompt)
+        prompt = await runtime.prompts.make("resume", task, plan.variables, prompt=execution.prompt)
     again = QueueExecution(
         execution_id=execution_id,
         task_id=TaskId(task.id),
@@ -179,11 +175,22 @@ async def requeue(runtime: Runtime, unit: Unit, task: Task, execution: Execution
         workspace_id=execution.workspace_id,
         session_id=session_id,
         retry=execution.retry,
-        plan=replace(execution.plan, fork=fork),
+        plan=plan,
     )
     await unit.handle(execution_id, again)
     await unit.handle(task.id, StartExecution(execution_id=execution_id))
     return execution_id
+
+
+def going_on(execution: Execution) -> tuple[str | None, RunPlan]:
+    """Return with which session, and how, another execution goes on where `execution` ended.
+
+    Where it ended between two sessions that is the lost one: it is lost again, and told again. A copy of somebody
+    else's session is still to be made until the agent has named its own.
+    """
+    own = execution.session_id is not None and not execution.fork
+    plan = replace(execution.plan, fork=execution.plan.fork and not own)
+    return execution.session_id or execution.dropped_session_id, plan
 
 
 # --- The workspace ----------------------------------------------------------------------------------------------------

@@ -14,6 +14,8 @@ from aura_worker_protocol.messages import AnswerPermission
 
 _LOG = logging.getLogger(__name__)
 
+_SILENCE = "Nobody answered in time, so the answer is no."
+
 
 async def answer(runtime: Runtime, approval: Approval) -> None:
     """Tell the agent that waits for `approval` what was decided; nobody may be there to be told any more.
@@ -48,7 +50,8 @@ async def _at_work(runtime: Runtime, execution_id: ExecutionId) -> Execution | N
 
 
 async def _tell(runtime: Runtime, question: Question, approval: Approval) -> None:
-    told = Answer(granted=approval.granted, feedback=approval.feedback or "")
+    silence = _SILENCE if approval.status is ApprovalStatus.EXPIRED and not approval.granted else ""
+    told = Answer(granted=approval.granted, feedback=approval.feedback or silence)
     request = AnswerPermission(token=question.token, request_id=question.request_id, answer=told)
     try:
         await runtime.gateway.request(request)

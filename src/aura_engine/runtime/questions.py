@@ -56,7 +56,7 @@ ASKED, ANSWERED, MADE = "permission_requested", "permission_answered", "tool_res
 class Question:
     """A question as a process of an execution asked it. The same question may be asked by several, one after another.
 
-    `made` says that the call came to its end; `answered` that the process was told.
+    `automatic` says that no human was asked, `answered` that the process was told, `made` that the call is over.
     """
 
     approval_id: ApprovalId
@@ -66,6 +66,7 @@ class Question:
     request_id: str
     call_id: str
     fingerprint: str
+    automatic: bool = False
     answered: bool = False
     made: bool = False
 
@@ -86,7 +87,8 @@ async def questions_of(source: Desk | Unit, execution_id: ExecutionId) -> list[Q
             about = event.result or {}
             if event.action == ASKED:
                 names = ("approval_id", "session_id", "token", "request_id", "call_id", "fingerprint")
-                questions.append(Question(execution_id=execution_id, **{name: about[name] for name in names}))
+                known = {name: about[name] for name in names}
+                questions.append(Question(execution_id=execution_id, automatic=about.get("automatic", False), **known))
             else:
                 questions = [_later(question, event.action, about) for question in questions]
     return questions
@@ -116,12 +118,13 @@ async def ask(
     refused = refused or _refusal(execution.plan.permissions, call)
     asked = await questions_of_task(unit, execution.task_id)
     approval = None if refused else await _asked_before(unit, asked, token, entry)
+    automatic = False
     if approval is None:
         number = sum((question.token, question.request_id) == (token, entry.request_id) for question in asked)
         name = f"{token}:{entry.request_id}:{number}" if number else f"{token}:{entry.request_id}"
         approval_id = ApprovalId(str(uuid5(UUID(execution.id), name)))
         await _request(unit, execution, approval_id, entry, reviewers)
-        await _decide(unit, execution, approval_id, call, asked, refused)
+        automatic = await _decide(unit, execution, approval_id, call, asked, refused)
     else:
         approval_id = ApprovalId(approval.id)
     about = {
@@ -132,6 +135,7 @@ async def ask(
         "call_id": entry.call_id,
         "tool": entry.tool,
         "fingerprint": entry.fingerprint,
+        "automatic": automatic,
     }
     await unit.handle(execution.id, LogAction(epoch=execution.epoch, action=ASKED, success=True, result=about))
 
@@ -144,21 +148,22 @@ def _named(entry: PermissionRequested) -> PermissionRequested:
     return replace(entry, tool=tool, fingerprint=entry.fingerprint.strip() or fingerprint_of(tool, entry.arguments))
 
 
-async def withdraw(unit: Unit, execution: Execution, token: str, request_id: str | None, reason: str) -> None:
-    """Take back what the process `token` asked, or one question of it; what was decided stays decided."""
-    for question in await questions_of(unit, ExecutionId(execution.id)):
-        if question.token == token and request_id in (None, question.request_id):
-            approval: Approval = await unit.look(APPROVAL, question.approval_id)
-            if approval.status is ApprovalStatus.PENDING:
-                await unit.acting_as(_ENGINE).handle(approval.id, WithdrawApproval(reason=reason))
+async def withdraw(unit: Unit, execution: Execution, token: str, request_id: str, reason: str) -> None:
+    """Take back what the process `token` asked; what was decided stays decided."""
+    asked = await questions_of(unit, ExecutionId(execution.id))
+    await _withdraw(unit, [one for one in asked if (one.token, one.request_id) == (token, request_id)], reason)
 
 
 async def withdraw_all(unit: Unit, task_id: TaskId, reason: str) -> None:
-    """Take back all that agents asked about a task that is over, and nobody has answered."""
-    for question in await questions_of_task(unit, task_id):
-        approval: Approval = await unit.look(APPROVAL, question.approval_id)
+    """Take back all that agents asked about a task, and nobody has answered: no agent is there to hear it any more."""
+    await _withdraw(unit, await questions_of_task(unit, task_id), reason)
+
+
+async def _withdraw(unit: Unit, questions: Sequence[Question], reason: str) -> None:
+    for approval_id in dict.fromkeys(question.approval_id for question in questions if not question.automatic):
+        approval: Approval = await unit.look(APPROVAL, approval_id)
         if approval.status is ApprovalStatus.PENDING:
-            await unit.acting_as(_ENGINE).handle(approval.id, WithdrawApproval(reason=reason))
+            await unit.acting_as(_ENGINE).handle(approval_id, WithdrawApproval(reason=reason))
 
 
 async def _asked_before(
@@ -171,11 +176,10 @@ async def _asked_before(
     last = {question.approval_id: question for question in asked if question.fingerprint == entry.fingerprint}
     for question in reversed(last.values()):
         again = question.token == token and question.request_id == entry.request_id
-        if again or (question.token != token and not question.made):
+        if not question.automatic and (again or (question.token != token and not question.made)):
             approval: Approval = await unit.look(APPROVAL, question.approval_id)
-            pending = approval.status is ApprovalStatus.PENDING
-            decided = not again and approval.status is not ApprovalStatus.WITHDRAWN and not approval.automatic
-            if pending or decided:
+            decided = not again and approval.status is not ApprovalStatus.WITHDRAWN
+            if decided or approval.status is ApprovalStatus.PENDING:
                 return approval
     return None
 
@@ -209,30 +213,32 @@ async def _decide(
     call: ToolCall,
     asked: Sequence[Question],
     refused: str,
-) -> None:
-    """Have the policy of the run, or what a human said for more than one call, decide; nothing else does.
+) -> bool:
+    """Have the policy of the run, or what a human said for more than one call, decide; return whether one did.
 
     `call` is as the agent gave it: what is redacted in it could be what a rule is about.
     """
     policy = unit.acting_as(POLICY)
     if refused:
         await policy.handle(approval_id, Reject(feedback=refused))
-        return
+        return True
     allowed = next((rule for rule in execution.plan.permissions.allow if matches(rule, call)), None)
+    remembered = None if allowed is not None else await _remembered(unit, execution, call, asked)
     if allowed is not None:
         await policy.handle(approval_id, Approve(feedback=f"the rule {allowed!r} of this run"))
-        return
-    remembered = await _remembered(unit, execution, call, asked)
-    if remembered is not None:
+    elif remembered is not None:
         feedback = f"{remembered.reviewed_by} allowed it in approval {remembered.id}"
         await policy.handle(approval_id, Approve(feedback=feedback))
+    return allowed is not None or remembered is not None
 
 
 async def _remembered(unit: Unit, execution: Execution, call: ToolCall, asked: Sequence[Question]) -> Approval | None:
     """Return the approval by which a human allowed also this call; one who refused it since has changed their mind."""
     for question in reversed(asked):
+        if question.automatic:
+            continue
         given: Approval = await unit.look(APPROVAL, question.approval_id)
-        if given.decision is None or given.automatic or given.tool_call is None:
+        if given.decision is None:
             continue
         same = question.fingerprint == call.fingerprint
         if same and not given.granted:

@@ -26,6 +26,7 @@ from aura_contracts.execution import (
     FailExecution,
     QueueExecution,
     RequestFollowUp,
+    RunPlan,
 )
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ids import AgentId, ApprovalId, ExecutionId, TaskId, WorkspaceId
@@ -59,6 +60,7 @@ from aura_contracts.workspace import (
 )
 from aura_engine.commands import Unit
 from aura_engine.runtime.context import ENGINE, Runtime, reviewers_of
+from aura_engine.runtime.ending import going_on
 from aura_engine.runtime.stages import save
 from aura_engine.runtime.views import View, spec_of
 from aura_engine.runtime.words import words_of
@@ -251,18 +253,19 @@ async def _go_on(runtime: Runtime, unit: Unit, view: View, feedback: str, prompt
     if agent is None or view.workspace is None:
         return  # an agent outside of AURA proposed it, and will look at what was said
     execution_id = ExecutionId(runtime.desk.ids())
+    session_id, plan = (None, RunPlan()) if execution is None else going_on(execution)
     again = QueueExecution(
         execution_id=execution_id,
         task_id=TaskId(view.task.id),
         executor=agent.executor,
         prompt=prompt,
-        variant=agent.variant or None,
+        variant=execution.variant if execution is not None else agent.variant or None,
         agent_id=AgentId(agent.id),
         agent_type=agent.type,
         workspace_id=WorkspaceId(view.workspace.id),
-        session_id=execution.session_id if execution else None,
+        session_id=session_id,
         retry=view.task.retry,
-        **({"plan": execution.plan} if execution else {}),
+        plan=plan,
     )
     await unit.handle(execution_id, again)
     await unit.handle(view.task.id, StartExecution(execution_id=execution_id))

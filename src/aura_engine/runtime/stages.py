@@ -4,6 +4,7 @@ import msgspec
 
 from aura_contracts.errors import AuraError, ExecutableNotFound, InvalidInput, WorkerUnavailable
 from aura_contracts.execution import (
+    CODING,
     EXECUTION,
     Execution,
     ExecutionStatus,
@@ -44,7 +45,7 @@ from aura_engine.runtime.conversation import beginning_of, prompt_of
 from aura_engine.runtime.entries import record_entries
 from aura_engine.runtime.gateway import WORKER
 from aura_engine.runtime.permissions import answer_decided
-from aura_engine.runtime.questions import withdraw
+from aura_engine.runtime.questions import withdraw_all
 from aura_engine.runtime.views import View, directory_of, lease_of, spec_of
 from aura_worker_protocol import messages
 from aura_worker_protocol.messages import (
@@ -287,8 +288,8 @@ async def _record_end(
             await record_entries(unit, *about, runtime.gateway.reviewers)
             await unit.handle(execution.id, _exit_report(execution, finished.exit))
         failure = finished.failure
-        if failure is None:
-            await withdraw(unit, execution, finished.exit.token, None, "the agent has ended without waiting for it")
+        if failure is None and execution.status in CODING:  # also what was asked by processes that died before
+            await withdraw_all(unit, execution.task_id, "the agent has ended without waiting for it")
         if failure is not None and failure.reason is FailureReason.WORKER_LOST:
             await _lose(unit, execution, failure)
         elif failure is not None:

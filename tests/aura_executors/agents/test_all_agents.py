@@ -19,7 +19,16 @@ from test_droid import TURN as DROID_TURN
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.failures import FailureReason as Reason
-from aura_contracts.ports.executors import AgentRun, AnyEntry, Executor, Finished, Message, Unknown
+from aura_contracts.ports.executors import (
+    AgentRun,
+    AnyEntry,
+    Executor,
+    Finished,
+    Message,
+    PermissionRequested,
+    PermissionWithdrawn,
+    Unknown,
+)
 from aura_contracts.ports.processes import ExitCause
 from aura_engine.profiles import load_profiles
 from aura_executors.agents._command import ARGUMENT_LIMIT, ActingOptions
@@ -63,11 +72,10 @@ class Agent:
 
     @property
     def runs(self) -> list[AgentRun]:
-        """All that it accepts: a session, a copy of one where it can, and to be let alone."""
+        """What it accepts: to begin, to go on in a session, and with a copy of one, where it can."""
         can, going_on = self.executor.capability, evolve(self.run, session_id=SESSION)
         forked = evolve(going_on, fork=True, new_session_id="e58b6b92-6bd1-48b4-b71a-6e0e3ecf5a1f")
-        alone = evolve(self.run, options={**self.options, "yolo": True})
-        return [self.run, *([going_on] * can.resume), *([forked] * can.fork), *([alone] * (self in ACTING))]
+        return [self.run, *([going_on] * can.resume), *([forked] * can.fork)]
 
     @property
     def transcripts(self) -> list[bytes]:
@@ -112,6 +120,12 @@ AGENTS = (
     Agent(name="copilot", folders=("copilot", "copilot-native"), badly=("fail401", Reason.AUTHENTICATION)),
     Agent(name="qwen-code", folders=("qwen",), badly=("fail401", Reason.AUTHENTICATION)),
     Agent(name="opencode", folders=("opencode",), badly=("drop", Reason.AGENT_ERROR)),
+    Agent(
+        name="acp",
+        folders=("claude-agent-acp", "codex-acp", "copilot-acp", "gemini-acp", "opencode-acp", "qwen-acp"),
+        badly=("fail401", Reason.AUTHENTICATION),
+        options={"agent": "claude-agent-acp"},
+    ),
     Agent(name="amp", turn=AMP_TURN),
     Agent(name="cursor-agent", turn=CURSOR_TURN),
     Agent(name="droid", turn=DROID_TURN),
@@ -325,10 +339,20 @@ def test_an_agent_can_be_let_alone_by_either_word(agent: Agent) -> None:
         for given in ({}, {"yolo": True}, {"allow_all_tools": True}, {"yolo": True, "allow_all_tools": True})
     ]
     words = [(launch.argv, launch.stdin) for launch in started]
-    if (agent.name, agent.label) != ("codex", ""):  # which is told later, when its session begins
+    if label(agent) not in {"codex", "acp"}:  # which are told, or answered, later
         assert words[0] != words[1]
     if agent.name != "copilot":
         assert words[1] == words[2] == words[3]
+
+
+def test_an_agent_that_asks_by_protocol_is_answered_at_once_if_it_is_let_alone() -> None:
+    acp = next(agent for agent in AGENTS if agent.name == "acp")
+    asking, alone = (replay(acp.executor, acp.well, run=a_run(**acp.options, yolo=yolo)) for yolo in (False, True))
+    questions = (PermissionRequested, PermissionWithdrawn)
+    assert len(asking.of(*questions)) == 2
+    assert alone.entries == [entry for entry in asking.entries if not isinstance(entry, questions)]
+    (answer,) = [send for send in alone.sends if send not in asking.sends]
+    assert b'"selected"' in answer.data
 
 
 def test_the_same_thing_has_the_same_name() -> None:

@@ -4,8 +4,7 @@ from difflib import get_close_matches
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun, Launch
-from aura_executors._options import read_options
-from aura_executors.agents._command import AgentOptions, program_of, require_clean, with_params
+from aura_executors.agents._command import ActingOptions, agent_options, program_of, with_params
 from aura_executors.agents._finding import Program
 from aura_executors.agents._rpc import Peer
 from aura_executors.agents.acp import messages
@@ -15,11 +14,13 @@ FAREWELL = 10.0
 """Seconds to exit once standard input is closed: codex-acp 2.6 needs seven, its predecessor never does."""
 
 
-class AcpOptions(AgentOptions, frozen=True, kw_only=True):
+class AcpOptions(ActingOptions, frozen=True, kw_only=True):
     """What `acp` can be set to: `agent`, or `base_command` with `params` for any other."""
 
     agent: str | None = None
     """Which of the known agents; see `PRESETS`."""
+    yolo: bool = False
+    """Whatever it asks for is permitted, and nobody is asked. What it asks for at all, is configured in the agent."""
     mode: str | None = None
     """In which of the session's modes it is to work, by the agent's own name for it."""
     config: dict[str, str] = {}
@@ -30,8 +31,7 @@ class AcpOptions(AgentOptions, frozen=True, kw_only=True):
 
 def options_of(name: str, run: AgentRun) -> AcpOptions:
     """Return the options of `run`. Raises `InvalidInput` for those that make no sense."""
-    options = read_options(name, run.options, AcpOptions)
-    require_clean(options)
+    options = agent_options(name, run, AcpOptions, forks=True)
     if options.agent is None and options.executable is None and options.base_command is None:
         remedy = f"give one of {', '.join(PRESETS)}, or option base_command with params for another agent"
         raise InvalidInput(field="option agent", reason="nothing says which agent is to be run", remedy=remedy)
@@ -40,10 +40,6 @@ def options_of(name: str, run: AgentRun) -> AcpOptions:
         meant = f"did you mean {close[0]}? " if close else ""
         remedy = f"{meant}there are {', '.join(PRESETS)}; another one is run by option base_command"
         raise InvalidInput(field="option agent", reason=f"{options.agent} is not known", remedy=remedy)
-    for field in ("mode", "auth_method"):
-        text = getattr(options, field)
-        if text is not None and not text.strip():
-            raise InvalidInput(field=f"option {field}", reason="is empty", remedy="leave it out")
     return options
 
 

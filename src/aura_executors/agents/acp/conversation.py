@@ -99,7 +99,7 @@ class AcpConversation(JsonLines):
         self._peer = Peer[Then]()
         self._peer.request(*messages.initialize(), then=self._initialized)  # its line is in the launch
         self._calls = Calls()
-        self._permissions = Permissions(self._peer, self._calls)
+        self._permissions = Permissions(self._peer, self._calls, free=options.free)
         self._session_id = ""
         self._settings: list[Setting] = []
         self._prompted = self._interrupted = False

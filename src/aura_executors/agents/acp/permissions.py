@@ -38,13 +38,15 @@ class _Open:
 class Permissions:
     """The requests that the agent waits for answers to, and the answers that came before their requests."""
 
-    def __init__(self, peer: Peer[Any], calls: Calls) -> None:
+    def __init__(self, peer: Peer[Any], calls: Calls, *, free: bool = False) -> None:
+        """With `free`, whatever can be permitted just once is permitted, and nobody is asked."""
         self.blocked = ""
         """What was not permitted, in words."""
         self.late: list[Send] = []
-        """What is to be sent for requests that had been answered before they were asked; to be taken away."""
+        """What is to be sent for requests that were answered before a human was asked; to be taken away."""
         self._peer = peer
         self._calls = calls
+        self._free = free
         self._open: dict[str, _Open] = {}
         self._answers: dict[str, Answer] = {}
 
@@ -52,6 +54,11 @@ class Permissions:
         """Take in a request."""
         call = self._calls.known(request.toolCall)
         yield from self._calls.told(call)
+        options = {option.kind: option.optionId for option in reversed(request.options)}
+        opened = _Open(id, call, options.get("allow_once"), options.get("reject_once"))
+        if self._free and opened.allow is not None:
+            self.late.append(self._respond(opened, Answer(granted=True)))
+            return
         own = given(request.toolCall.rawInput)
         arguments = clipped_value(own) if isinstance(own, dict) and own else call.arguments
         name = clipped(f"{call.call_id}:{id}", NAME_LIMIT)
@@ -63,8 +70,6 @@ class Permissions:
             diff=_diff(call, arguments),
             call_id=call.call_id,
         )
-        options = {option.kind: option.optionId for option in reversed(request.options)}
-        opened = _Open(id, call, options.get("allow_once"), options.get("reject_once"))
         if (answer := self._answers.pop(name, None)) is not None:
             self.late.append(self._respond(opened, answer))
         else:
