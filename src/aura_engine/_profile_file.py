@@ -13,7 +13,7 @@ _OptionName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$"
 
 class _Variant(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True)
-    __pydantic_extra__: dict[_OptionName, JsonValue]
+    __pydantic_extra__: dict[_OptionName, JsonValue]  # pyright: ignore[reportIncompatibleVariableOverride]  # narrower, as pydantic wants it
 
     description: str = ""
 

@@ -96,6 +96,8 @@ class ScriptedExecutor(Executor):
     capability = Capability(resume=True, permissions=True, plan=True)
 
     def launch(self, run: AgentRun) -> Launch:
+        if run.fork:
+            raise InvalidInput(field="fork", reason=f"{self.name} cannot fork a session", remedy="resume it")
         options = read_options(self.name, run.options, ScriptedOptions)
         given = {name: value for name, value in msgspec.structs.asdict(options).items() if value is not None}
         if len(given) != 1:

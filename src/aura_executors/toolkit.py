@@ -2,9 +2,10 @@
 
 Every adapter has the same three parts, and there is something here for each:
 
-**Settings and command.** Options are a struct that inherits from `AgentOptions`. `read_options` checks them by name
-and type, `require_clean` refuses secrets and what no system would take, `prompt_of` returns the whole prompt,
-`program_of` the words that start the agent.
+**Settings and command.** Options are a struct that inherits from `AgentOptions`, or from `ActingOptions` for an agent
+that can be told to ask for nothing; `agent_options` reads and checks them: names and types (`read_options`), secrets
+and what no system would take (`require_clean`). `prompt_of` returns the whole prompt, `prompt_bytes` as it goes to
+standard input, `program_of` the words that start the agent.
 
 **Conversation.** `JsonLines` is the base for agents that write one JSON value in a line: it cuts bytes into lines
 (`Lines`), in bounded memory, and makes what is not understood `Unknown`, once `NOT_UNDERSTOOD` is raised or None is
@@ -25,8 +26,11 @@ named here, may change with every release.
 from aura_executors._options import read_options
 from aura_executors.agents._command import (
     ARGUMENT_LIMIT,
+    ActingOptions,
     AgentOptions,
+    agent_options,
     program_of,
+    prompt_bytes,
     prompt_of,
     require_argument,
     require_clean,
@@ -42,7 +46,7 @@ from aura_executors.agents._conversation import (
 )
 from aura_executors.agents._evidence import failure_from, reason_of_status
 from aura_executors.agents._finding import Program
-from aura_executors.agents._lines import LINE_LIMIT, Lines
+from aura_executors.agents._lines import LINE_LIMIT, TOO_LONG, Lines
 from aura_executors.agents._plain import PlainConversation, without_controls
 from aura_executors.agents._texts import MESSAGE_LIMIT, Tail, clipped, clipped_value
 
@@ -51,8 +55,10 @@ __all__ = [
     "LINE_LIMIT",
     "MESSAGE_LIMIT",
     "NOT_UNDERSTOOD",
+    "TOO_LONG",
     "UNKNOWN_ENTRIES",
     "UNKNOWN_LIMIT",
+    "ActingOptions",
     "AgentOptions",
     "JsonLines",
     "Lines",
@@ -60,11 +66,13 @@ __all__ = [
     "Program",
     "Said",
     "Tail",
+    "agent_options",
     "clipped",
     "clipped_value",
     "failure_from",
     "lost_session",
     "program_of",
+    "prompt_bytes",
     "prompt_of",
     "read_options",
     "reason_of_status",

@@ -35,6 +35,8 @@ from aura_contracts.ports.executors import (
 )
 from aura_contracts.ports.processes import ExitCause, ProcessExit
 from aura_executors._scripted_agent import SHAPES
+from aura_executors.agents._conversation import UNKNOWN_LIMIT
+from aura_executors.agents._texts import clipped
 from aura_executors.scripted import LINE_LIMIT, ScriptedConversation, ScriptedExecutor
 
 EXECUTOR = ScriptedExecutor()
@@ -520,7 +522,9 @@ def test_what_is_marked_and_not_understood_is_kept_as_it_is():
         '{"aura": 5}',
         '{"aura": ' + "[" * 50_000,
     ):
-        assert list(conversation.receive(OutputSource.STDOUT, line.encode() + b"\n")) == [Unknown(text=line)]
+        assert list(conversation.receive(OutputSource.STDOUT, line.encode() + b"\n")) == [
+            Unknown(text=clipped(line, UNKNOWN_LIMIT))
+        ]
     assert list(conversation.receive(OutputSource.STDOUT, b'{"aura":\xff\0}\n')) == [
         Unknown(text='{"aura":\ufffd\ufffd}')
     ]

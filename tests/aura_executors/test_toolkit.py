@@ -8,10 +8,21 @@ from aura_executors import toolkit
 
 def test_the_public_names_are_these() -> None:
     assert toolkit.__all__ == [
-        *("ARGUMENT_LIMIT", "LINE_LIMIT", "MESSAGE_LIMIT", "NOT_UNDERSTOOD", "UNKNOWN_ENTRIES", "UNKNOWN_LIMIT"),
-        *("AgentOptions", "JsonLines", "Lines", "PlainConversation", "Program", "Said", "Tail"),
-        *("clipped", "clipped_value", "failure_from", "lost_session", "program_of", "prompt_of", "read_options"),
-        *("reason_of_status", "require_argument", "require_clean", "with_params", "without_controls"),
+        *("ARGUMENT_LIMIT", "LINE_LIMIT", "MESSAGE_LIMIT", "NOT_UNDERSTOOD", "TOO_LONG"),
+        *("UNKNOWN_ENTRIES", "UNKNOWN_LIMIT"),
+        *("ActingOptions", "AgentOptions", "JsonLines", "Lines", "PlainConversation", "Program", "Said", "Tail"),
+        *("agent_options", "clipped", "clipped_value", "failure_from", "lost_session"),
+        *(
+            "program_of",
+            "prompt_bytes",
+            "prompt_of",
+            "read_options",
+            "reason_of_status",
+            "require_argument",
+            "require_clean",
+            "with_params",
+            "without_controls",
+        ),
     ]
     for name in toolkit.__all__:
         assert hasattr(toolkit, name), name

@@ -199,10 +199,10 @@ async def test_the_second_of_two_contradicting_changes_is_stopped_before_it_touc
 
 
 async def test_a_cancelled_run_leaves_no_process_and_keeps_its_work(opened, repository, tmp_path):
-    steps = [write("new.txt", "half\n"), {"print": "started"}, {"wait_for": str(tmp_path / "never")}]
+    steps = [write("new.txt", "half\n"), {"print": "half done"}, {"wait_for": str(tmp_path / "never")}]
     async with opened() as engine:
         task = await engine.run("Work", repositories=[str(repository)], **scripted(steps))
-        await has_written(engine, task.id, b"started")
+        await has_written(engine, task.id, b"half done")
         await engine.tasks.cancel(task.id, "changed my mind")
         task = await engine.settled(task.id)
         assert task.status is TaskStatus.CANCELLED

@@ -14,6 +14,7 @@ from aura_contracts.failures import FailureReason
 from aura_contracts.task import TaskStatus
 from aura_engine.machine import Machine, now
 from aura_engine.runtime import questions
+from conditions import until
 from engines import AT_ONCE, ONCE, scripted, write
 from repositories import content
 
@@ -27,10 +28,11 @@ def ask(command, *then, tool="Bash"):
 async def pending(engine, task_id):
     """Return the question that waits, as soon as there is one."""
     with anyio.fail_after(20):
-        while not (questions := await engine.approvals.pending(task_id)):
+        while True:
             head = await engine.log.head()
+            if waiting := await engine.approvals.pending(task_id):
+                return waiting[0]
             await engine.log.wait(head)
-    return questions[0]
 
 
 async def settled(engine, task_id):
@@ -188,6 +190,32 @@ async def test_what_an_agent_asked_before_it_died_is_taken_back_when_it_ends_wit
         assert (await engine.approvals.get(question.id)).status is ApprovalStatus.WITHDRAWN
         (changes,) = await engine.approvals.pending()
         assert changes.kind is ApprovalKind.CHANGES
+
+
+async def is_asked_twice(engine, execution_id):
+    return len(await questions.questions_of(engine.runtime.desk, execution_id)) == 2
+
+
+async def test_a_question_survives_the_loss_of_its_session(opened, repository):
+    """As with an agent that was killed before it had written its session down."""
+    lost = {"fail": {"reason": "SessionLost", "message": "No conversation found"}}
+    rounds = [[{"session": "its-own"}, ask("make", write("a", "1"))], [lost]]
+    async with opened() as engine:
+        request = {"repositories": [str(repository)], "approval": "auto", "retry": AT_ONCE}
+        task = await engine.run("Go", **request, **scripted(*rounds))
+        question = await pending(engine, task.id)
+        execution = (await engine.view(task.id)).execution
+        os.kill(execution.processes[0].identity.pid, signal.SIGKILL)
+        with anyio.fail_after(20):
+            await until(lambda: is_asked_twice(engine, execution.id))
+        asked = await questions.questions_of(engine.runtime.desk, execution.id)
+        assert {one.approval_id for one in asked} == {question.id}
+        await engine.approvals.approve(question.id)
+        assert (await settled(engine, task.id)).status is TaskStatus.COMPLETED
+        events = [fact.event for fact in await engine.log.facts(execution.id)]
+        assert len(await engine.approvals.all(task.id)) == 1
+    assert sum(isinstance(event, SessionDropped) for event in events) == 1
+    assert content(repository, "main", "a") == "1"
 
 
 async def test_a_session_that_is_lost_is_told_again(opened, repository):

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stream_replays import Replay, cases, cut, exited, mutated, replay, written
+from replays import Replay, cases, cut, exited, mutated, replay, written
 
 from aura_contracts.execution import Usage
 from aura_contracts.failures import FailureReason

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from acp import AGENT_METHODS, schema
 from pydantic import BaseModel
-from stream_replays import cases, replay, written
+from replays import cases, replay, written
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.failures import FailureReason

@@ -1,8 +1,8 @@
 """What ``codex app-server`` asks: its requests become questions to a human, and the answers become responses. Pure."""
 
+import re
 import shlex
 from collections.abc import Iterable, Sequence
-from pathlib import PurePath
 from typing import Any
 
 import attrs
@@ -224,17 +224,22 @@ def bare(command: str) -> str:
 
     Rules are about that: ``shell(rm *)`` is to know ``rm x`` also as ``/bin/bash -lc 'rm x'``.
     """
-    if len(command) > TEXT_LIMIT:
+    wrapped = _WRAPPED.fullmatch(command) if len(command) <= TEXT_LIMIT else None
+    if wrapped is None:
         return command
+    told = wrapped["told"]
+    if _QUOTED.fullmatch(told):
+        return told[1:-1]
     try:
-        words = shlex.split(command)
+        words = shlex.split(told)
     except ValueError:
         return command
-    wrapped = len(words) == 3 and PurePath(words[0]).name in _SHELLS and words[1] in ("-c", "-lc")
-    return words[2] if wrapped else command
+    return words[0] if len(words) == 1 else command
 
 
-_SHELLS = frozenset({"bash", "sh", "zsh"})
+_WRAPPED = re.compile(r"(?:[^\s'\"]*/)?(?:bash|sh|zsh) -l?c (?P<told>.*)", re.DOTALL)
+_QUOTED = re.compile(r"'[^']*'|\"[^\"\\$`]*\"")
+"""What `shlex` would only take the quotes from; it takes its time."""
 
 _COMMAND = msgspec.json.Decoder(_Command)
 _FILE_CHANGE = msgspec.json.Decoder(_FileChange)

@@ -21,7 +21,7 @@ lack of permission      ``tool_result`` whose error is a policy's, says that a c
 
 Quirks, seen in 0.61.0:
 
-- Without permission (options `yolo`, `approval_mode`, `allowed_tools`) it does not offer the tools that write to the
+- Without permission (options `yolo`, `approval_mode`, `allow_tools`) it does not offer the tools that write to the
   model at all. What the model then does is up to it; it may well say that all is done.
 - It refuses to work in a folder that is not trusted (exit 55, which is `PermissionDenied` here), unless its settings
   do without trust: option `trust`. That a repository is trusted does not make a worktree elsewhere trusted.
