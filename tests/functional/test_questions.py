@@ -239,6 +239,26 @@ async def test_a_session_that_is_lost_is_told_again(opened, repository):
     assert view.execution.session_id == "scripted-1", "a new one, and not the one that was lost"
 
 
+async def test_a_session_of_another_task_that_is_lost_is_told_again_too(opened, repository):
+    rounds = (
+        [{"say": "I wrote a greeting"}, write("new.txt", "hello")],
+        [{"fail": {"reason": "SessionLost", "message": "No conversation found"}}],
+    )
+    request = {"repositories": [str(repository)], "retry": AT_ONCE, "approval": "auto", **scripted(*rounds)}
+    async with opened() as engine:
+        first = await engine.run("Greet", **request)
+        await settled(engine, first.id)
+        session = (await engine.view(first.id)).execution.session_id
+        second = await engine.run("Louder, please", session_id=session, **request)
+        assert (await settled(engine, second.id)).status is TaskStatus.COMPLETED
+        view = await engine.view(second.id)
+        events = [fact.event for fact in await engine.log.facts(view.execution.id)]
+    logged = [event for event in events if isinstance(event, ActionLogged)]
+    (told,) = [event.result["prompt"] for event in logged if event.action == "replayed"]
+    assert "I wrote a greeting" in told
+    assert told.rstrip().endswith("Louder, please")
+
+
 async def test_what_is_no_rule_is_refused(opened, repository):
     async with opened() as engine:
         with pytest.raises(InvalidInput, match="is no rule"):

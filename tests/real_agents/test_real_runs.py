@@ -73,7 +73,7 @@ def test_another_task_goes_on_with_the_session_in_a_worktree_of_its_own(installe
         story = site.story()
         told = json.dumps([request["body"] for request in site.url.requests[asked:]])
     assert FEEDBACK in told
-    assert PROMPT in told or agent.bound, "what was said in a task before is told by the agent, if it can"
+    assert PROMPT in told, "what was said in a task before is told by the agent, or by AURA"
     assert len(story.of("execution.session_dropped")) == len(story.entries("replayed")) == agent.bound
     assert len(set(story.sessions)) == 1 + agent.bound
     assert story.ends == ["execution.completed", "task.completed"] * 2

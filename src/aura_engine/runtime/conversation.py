@@ -10,6 +10,7 @@ from aura_contracts.execution import (
     ExecutionQueued,
     FollowUpRequested,
     LogAction,
+    SessionRecorded,
     SetupFinished,
     StageRetried,
 )
@@ -66,12 +67,30 @@ async def prompt_of(runtime: Runtime, view: View, begun: Execution, since: Seque
 
 
 async def _history(desk: Desk, task_id: TaskId, current: Execution) -> list[str]:
+    """Return what was said in the executions of the task, and before them in those of others that had the session."""
+    own = [event.execution_id for event in await desk.events(task_id) if isinstance(event, ExecutionStarted)]
+    others = await _executions_with(desk, _sessions_of(await desk.events(current.id)))
     said = list[str]()
-    for event in await desk.events(task_id):
-        if isinstance(event, ExecutionStarted):
-            events = await desk.events(event.execution_id)
-            said += _lines(events, newest=event.execution_id == ExecutionId(current.id))
+    for execution_id in [*(one for one in others if one not in own), *own]:
+        events = await desk.events(execution_id)
+        said += _lines(events, newest=execution_id == current.id)
     return said
+
+
+def _sessions_of(events: Iterable[Event]) -> frozenset[str]:
+    """Return the sessions that an execution had: agents may go on in one under another name."""
+    named = (event.session_id for event in events if isinstance(event, ExecutionQueued | SessionRecorded))
+    return frozenset(session for session in named if session is not None)
+
+
+async def _executions_with(desk: Desk, sessions: frozenset[str]) -> list[ExecutionId]:
+    """Return the executions that began, or went on with, one of these sessions, in the order of the log."""
+    topics = [ExecutionQueued.topic, SessionRecorded.topic]
+    found: dict[ExecutionId, None] = {}
+    async for record in desk.log.read(topics=topics):
+        if _sessions_of([record.event]) & sessions:
+            found[ExecutionId(record.stream_id)] = None
+    return list(found)
 
 
 def _lines(events: Iterable[Event], *, newest: bool) -> Iterator[str]:

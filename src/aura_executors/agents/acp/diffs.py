@@ -1,6 +1,7 @@
 """Diffs: what an agent shows as a text before and after, as a unified diff. Pure, and linear in time."""
 
-from itertools import takewhile
+from itertools import compress, count
+from operator import ne
 
 from aura_contracts.ports.executors import TEXT_LIMIT
 from aura_executors.agents._texts import clipped
@@ -24,13 +25,14 @@ def diff_of(path: str, before: str | None, after: str) -> str:
     +2
      three
     """
-    old, new = (before or "").splitlines(), after.splitlines()
+    if before == after:
+        return ""
+    old, new = before.splitlines() if before else [], after.splitlines()
     if not old:
         return _hunk(path, "/dev/null", 0, ([], [], new, []))
-    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(old, new, strict=False)))
-    rest = min(len(old), len(new)) - same
-    ending = zip(reversed(old), reversed(new), strict=False)
-    tail = min(rest, sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], ending)))
+    shorter = min(len(old), len(new))
+    same = next(compress(count(), map(ne, old, new)), shorter)
+    tail = min(shorter - same, next(compress(count(), map(ne, reversed(old), reversed(new))), shorter))
     start = max(0, same - _CONTEXT)
     removed, added = old[same : len(old) - tail], new[same : len(new) - tail]
     return _hunk(
@@ -48,7 +50,8 @@ def _hunk(path: str, origin: str, start: int, lines: tuple[list[str], list[str],
         f"@@ -{_range(start, around + len(removed))} +{_range(start, around + len(added))} @@\n"
     )
     marked = ((" ", before), ("-", removed), ("+", added), (" ", after))
-    return clipped(head + "".join(f"{mark}{line}\n" for mark, part in marked for line in part), TEXT_LIMIT)
+    body = "".join([mark + f"\n{mark}".join(part) + "\n" for mark, part in marked if part])
+    return clipped(head + body, TEXT_LIMIT)
 
 
 def _range(start: int, size: int) -> str:

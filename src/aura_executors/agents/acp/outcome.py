@@ -14,6 +14,9 @@ from aura_executors.agents._texts import MESSAGE_LIMIT, clipped
 from aura_executors.agents.acp.tools import given
 from aura_executors.agents.acp.wire import PromptReply, Tokens
 
+Counts = tuple[int, int, int, int]
+"""Tokens: input, output, read from a cache, written to one."""
+
 AUTH_REQUIRED = -32_000
 """The protocol's code for an agent that one has to log in to first."""
 
@@ -94,24 +97,30 @@ def tokens(reply: PromptReply) -> list[UsageReported]:
 
 
 def usage_of(said: Tokens) -> Usage:
-    """Return tokens by kind. Thoughts are output, as they are billed.
-
-    The protocol leaves open whether the input counts what was read from and written to a cache, and whether the output
-    counts thoughts; agents do both. The total tells: the kinds that it does not need are counted in others.
+    """Return tokens by kind, as `counts_of` has them.
 
     >>> usage_of(Tokens(totalTokens=110, inputTokens=100, outputTokens=10, cachedReadTokens=90)).input_tokens
     10
     >>> usage_of(Tokens(totalTokens=200, inputTokens=100, outputTokens=10, cachedReadTokens=90)).input_tokens
     100
     """
+    return Usage(*counts_of(said))
+
+
+def counts_of(said: Tokens) -> Counts:
+    """Return tokens by kind, in the order of `Usage`. Thoughts are output, as they are billed.
+
+    The protocol leaves open whether the input counts what was read from and written to a cache, and whether the output
+    counts thoughts; agents do both. The total tells: the kinds that it does not need are counted in others.
+    """
     read, written, thoughts = said.cachedReadTokens or 0, said.cachedWriteTokens or 0, said.thoughtTokens or 0
     over = said.totalTokens - said.inputTokens - said.outputTokens
     apart = over >= read + written
-    return Usage(
-        input_tokens=max(0, said.inputTokens - (0 if apart else read + written)),
-        output_tokens=said.outputTokens + (thoughts if over - (read + written if apart else 0) >= thoughts else 0),
-        cache_read_tokens=read,
-        cache_write_tokens=written,
+    return (
+        max(0, said.inputTokens - (0 if apart else read + written)),
+        said.outputTokens + (thoughts if over - (read + written if apart else 0) >= thoughts else 0),
+        read,
+        written,
     )
 
 
