@@ -1,6 +1,7 @@
 """Normalise: MB/s of what agents wrote, through the conversations that understand it, and the memory it takes.
 
-The input of each agent is the largest of its captures, over and over, up to ``--size`` MB. A capture is a whole
+The input of each agent is the largest of its captures that ended well, over and over, up to ``--size`` MB: in one that
+failed there is little, and what comes after a failure is not looked at. A capture is a whole
 session: after it the agent would be gone, and a conversation rightly makes little of what follows. So each has a
 conversation of its own, begun outside of the clock. Where AURA leads the conversation, and would mostly be measured
 opening sessions, what lies between beginning and end is repeated, up to 1 MB for a conversation. Entries are asserted
@@ -87,11 +88,19 @@ class Subject:
 
 def measure(size: int) -> Iterator[Row]:
     for name, (executor, options) in SUBJECTS.items():
-        written = max((path.read_bytes() for path in (CAPTURES / name).glob("*.stdout")), key=len)
         run = AgentRun(prompt="Create hello.txt", cwd="/repository", options=options)
-        subject = _lengthened(name, partial(executor().converse, run), written)
+        converse = partial(executor().converse, run)
+        captures = sorted(path.read_bytes() for path in (CAPTURES / name).glob("*.stdout"))
+        written = max((capture for capture in captures if _ended_well(converse(), capture)), key=len)
+        subject = _lengthened(name, converse, written)
         yield _speed(subject, size * 1_000_000)
         yield _memory(subject, min(size, MEMORY_SIZE) * 1_000_000)
+
+
+def _ended_well(conversation: Conversation, written: bytes) -> bool:
+    """Say whether the agent says so in `written`, and not only by its exit code."""
+    _entries(conversation, written)
+    return conversation.judge(_EXIT) is None
 
 
 def _lengthened(name: str, converse: Callable[[], Conversation], written: bytes) -> Subject:

@@ -175,6 +175,8 @@ class _Following:
     async def _print(self, record: EventRecord) -> None:
         event = record.event
         if isinstance(event, OutputRecorded):
+            if record.position > self._since and not self._terminal.json:
+                await self._printer.put(b"".join(self._text.note(text) for text in self._story.overdue()))
             self._early.append(record)
             if self._started or self._terminal.json or len(self._early) > EARLY:
                 await self._print_early()

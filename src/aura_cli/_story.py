@@ -1,4 +1,4 @@
-"""Story: what happens to a task, told to whoever follows it. Pure: records of the log in, lines and entries out.
+"""Story: what happens to a task, told to whoever follows it. Pure: records of the log in, lines out.
 
 Told are the things that people wait for; ``aura events --task ID`` has all. Only of the agent's process it says
 ``process exited with N``; scripts are named as what they are.
@@ -7,6 +7,8 @@ Told are the things that people wait for; ``aura events --task ID`` has all. Onl
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
 from aura_contracts import approval, execution, task, workspace
 from aura_contracts.actors import actor_name
 from aura_contracts.approval import ApprovalKind
@@ -14,6 +16,9 @@ from aura_contracts.events import EventRecord
 
 STAGES = {"Setup": "setup", "Cleanup": "cleanup"}
 """The stages whose process is a script, and what that is called."""
+
+DIFF_LINES = 40
+"""Lines of a diff that are told when an agent asks."""
 
 
 def stage_of(token: str) -> str:
@@ -42,10 +47,19 @@ class Story:
         """The approval that waits for a human."""
         self.agent_waits = False
         """Whether it is an agent at work that asks."""
+        self._held: tuple[str, ...] = ()
+        """How the question of an agent is answered: told once it is certain that no rule answers it, which would have
+        been recorded together with it."""
 
     def hear(self, record: EventRecord) -> list[str]:
         """Take in a record; return what to tell of it."""
-        return list(self._told(record))
+        told = list(self._told(record))
+        return told if record.event.topic.startswith("approval.") else [*self.overdue(), *told]
+
+    def overdue(self) -> list[str]:
+        """Return what was held back until something else was recorded."""
+        held, self._held = self._held, ()
+        return list(held) if self.question is not None else []
 
     def where(self) -> Iterator[str]:
         """Yield where the work is."""
@@ -161,14 +175,29 @@ class Story:
     def _asked(self, event: approval.ApprovalRequested) -> Iterator[str]:
         call = event.tool_call
         if call is not None:
-            yield f"the agent asks whether it may use {call.tool}: {call.arguments}"
+            yield f"the agent asks whether it may use {call.tool}: {msgspec.json.encode(call.arguments).decode()}"
+            yield from _beginning(call.diff or "")
         elif event.proposed_solution:
             yield event.proposed_solution
         if event.kind in (ApprovalKind.CHANGES, ApprovalKind.MERGE_CONFLICT):
             yield from self.where()
-        yield f"approval {event.approval_id} waits for {' or '.join(event.reviewers) or 'a human'}:"
-        yield f"  aura approval approve {event.approval_id}{self._hint}"
-        yield f"  aura approval reject {event.approval_id} --feedback TEXT{self._hint}"
+        how = (
+            f"approval {event.approval_id} waits for {' or '.join(event.reviewers) or 'a human'}:",
+            f"  aura approval approve {event.approval_id}{self._hint}",
+            f"  aura approval reject {event.approval_id} --feedback TEXT{self._hint}",
+        )
+        if call is None:
+            yield from how
+        else:
+            self._held = how
+
+
+def _beginning(diff: str) -> Iterator[str]:
+    """Yield the first lines of what a tool call would change."""
+    lines = diff.splitlines()
+    yield from (f"  {line}" for line in lines[:DIFF_LINES])
+    if len(lines) > DIFF_LINES:
+        yield f"  ... and {len(lines) - DIFF_LINES} lines more: aura approval show --diff"
 
 
 _ENDS = frozenset(

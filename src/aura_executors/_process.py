@@ -93,7 +93,7 @@ class SupervisedRun(RunningProcess):
                 once = f"{key}/{start}".encode() if key else b""
                 await self._ask_for_input(WRITE, keyed(once, data[start : start + PIECE]))
             if close:
-                await self._ask_for_input(CLOSE_INPUT)
+                await self._ask(CLOSE_INPUT)  # that of a process which has gone meanwhile is closed
 
     async def interrupt(self, reason: str = "", *, after: float = 0.0) -> None:
         await self._ask(INTERRUPT, _milliseconds(after) + reason[:_REASON_LIMIT].encode(errors="replace"))

@@ -47,6 +47,7 @@ from aura_contracts.errors import InvalidInput
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.output import OutputSource
 from aura_contracts.ports.executors import (
+    TEXT_LIMIT,
     AgentRun,
     Answer,
     AnyEntry,
@@ -68,7 +69,7 @@ from aura_executors import _scripted_agent
 from aura_executors._options import read_options
 from aura_executors._scripted_agent import InvalidSteps, Step
 from aura_executors.agents._conversation import UNKNOWN_LIMIT
-from aura_executors.agents._texts import clipped
+from aura_executors.agents._texts import clipped, clipped_value
 
 LINE_LIMIT = 1_048_576
 """Bytes of a line that is looked at; a longer one is plain output."""
@@ -209,10 +210,17 @@ def _understood(line: bytes) -> Entry | None:
         return None
     try:
         if b"\\u0000" not in line:  # a NUL, which no log can store
-            return _DECODER.decode(line).aura
+            return _bounded(_DECODER.decode(line).aura, line)
     except (msgspec.MsgspecError, RecursionError, UnicodeError, ValueError):
         pass
     return Unknown(text=clipped(line.decode("utf-8", "replace"), UNKNOWN_LIMIT))
+
+
+def _bounded(entry: AnyEntry, line: bytes) -> Entry:
+    """Return an entry whose texts are as long as those of an entry may be."""
+    if len(line) <= TEXT_LIMIT:
+        return entry
+    return msgspec.convert(clipped_value(msgspec.to_builtins(entry)), AnyEntry)
 
 
 def _checked(given: dict[str, Any]) -> list[list[Step]]:

@@ -98,7 +98,9 @@ def _data(approval: "Approval") -> object:
 
 def _first_line(approval: "Approval") -> str:
     if approval.tool_call is not None:
-        return f"{approval.tool_call.tool} {approval.tool_call.arguments}"[:80]
+        from msgspec import json
+
+        return f"{approval.tool_call.tool} {json.encode(approval.tool_call.arguments).decode()}"[:80]
     return approval.proposed_solution.strip().partition("\n")[0][:80]
 
 

@@ -28,6 +28,8 @@ UNFINISHED = "it ended without its final word"
 NOT_UNDERSTOOD = (msgspec.MsgspecError, RecursionError, UnicodeError, ValueError, TypeError, KeyError, IndexError)
 """What reading a line may raise. Lines come from outside: none of these is our fault, and none ends a conversation."""
 
+_STDOUT = OutputSource.STDOUT
+
 _PAIR = rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _HALF = re.compile(rb"(?:[^\\]++|\\[^u]|\\u(?![dD][89a-fA-F])|%b)++|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})" % _PAIR)
 """What stands in front of half of a surrogate pair, or the half. Agents in JavaScript write one where a model cuts a
@@ -53,13 +55,15 @@ class JsonLines(Conversation):
         """Return what a line means, which may be nothing; None if it is not understood."""
 
     def receive(self, source: OutputSource, data: bytes) -> Iterable[Said]:
+        if source is _STDOUT:
+            return self._understood(self._lines.feed(data))
         if source is OutputSource.STDERR:
             self.errors.feed(data)
-            return ()
-        return self._understood(self._lines.feed(data)) if source is OutputSource.STDOUT else ()
+        return ()
 
     def end(self, exit: ProcessExit) -> Iterable[Entry]:  # noqa: A002 - the word for it
-        return [said for said in self._understood(self._lines.rest()) if isinstance(said, Entry)]
+        rest = self._lines.rest()
+        return [said for said in self._understood(rest) if isinstance(said, Entry)] if rest else []
 
     def failed(self, exit: ProcessExit, told: Failure | None) -> Failure | None:  # noqa: A002 - the word for it
         """Return what `exit` means beside what the agent told itself; for `judge`, where a plain exit code decides."""

@@ -7,6 +7,9 @@ from aura_contracts.ports.executors import TEXT_LIMIT
 MESSAGE_LIMIT = 2_000
 """Characters of the message of a failure."""
 
+_SHORT = 1_000
+"""Characters of a name in a value, and of what is nested too deeply."""
+
 _CUT = "\n[... {} characters left out; the output has them ...]\n"
 
 
@@ -16,6 +19,8 @@ def clipped(text: str, limit: int = TEXT_LIMIT) -> str:
     >>> clipped("abc" * 100, 100).count("left out")
     1
     """
+    if len(text) <= limit and text.isascii() and "\0" not in text:
+        return text
     if "\0" in text:
         text = text.replace("\0", "\ufffd")
     if not text.isascii():
@@ -30,16 +35,34 @@ def clipped(text: str, limit: int = TEXT_LIMIT) -> str:
 
 
 def clipped_value(value: Any, limit: int = TEXT_LIMIT, depth: int = 16) -> Any:
-    """Return a JSON value with every text in it clipped, what is nested too deeply shown as text."""
+    """Return a JSON value with every text in it clipped, what is nested too deeply shown as text.
+
+    What needs no change may be returned as it is, not as a copy.
+    """
+    if isinstance(value, dict) and depth and _plain(value, limit):
+        return value
     if isinstance(value, str):
         return clipped(value, limit)
     if depth == 0 and isinstance(value, (dict, list)):
-        return clipped(str(value), 1_000)
+        return clipped(str(value), _SHORT)
     if isinstance(value, dict):
-        return {clipped(str(name), 1_000): clipped_value(one, limit, depth - 1) for name, one in value.items()}
+        return {clipped(str(name), _SHORT): clipped_value(one, limit, depth - 1) for name, one in value.items()}
     if isinstance(value, list):
         return [clipped_value(one, limit, depth - 1) for one in value]
     return value
+
+
+def _plain(table: dict[str, Any], limit: int) -> bool:
+    """Say, quickly, that nothing in a table is to be clipped, as in most arguments of tools; if False, it may be."""
+    for name, value in table.items():
+        if len(name) > _SHORT or not name.isascii() or "\0" in name:
+            return False
+        if isinstance(value, str):
+            if len(value) > limit or not value.isascii() or "\0" in value:
+                return False
+        elif isinstance(value, (dict, list)):
+            return False
+    return True
 
 
 class Tail:

@@ -42,17 +42,23 @@ from aura_contracts.ports.processes import ExitCause, ProcessExit
 from aura_executors.agents._command import prompt_of
 from aura_executors.agents._conversation import NOT_UNDERSTOOD, JsonLines, Said, lost_session
 from aura_executors.agents._evidence import failure_from
-from aura_executors.agents._rpc import INVALID_PARAMS, Call, Notification, Peer, Reply, Request, RpcError
+from aura_executors.agents._rpc import INVALID_PARAMS, Notification, Peer, Reply, Request, RpcError
 from aura_executors.agents._texts import MESSAGE_LIMIT, clipped
 from aura_executors.agents.acp import messages
 from aura_executors.agents.acp.command import AcpOptions, model_in_session
-from aura_executors.agents.acp.outcome import AUTH_REQUIRED, failure_of_error, failure_of_turn, tokens, usage_of
-from aura_executors.agents.acp.permissions import Permissions
+from aura_executors.agents.acp.outcome import (
+    AUTH_REQUIRED,
+    Counts,
+    counts_of,
+    failure_of_error,
+    failure_of_turn,
+    tokens,
+)
+from aura_executors.agents.acp.permissions import ASKING, HEAD, METHOD, Permissions, asked_in
 from aura_executors.agents.acp.tools import Calls
 from aura_executors.agents.acp.wire import (
     AgentMessage,
     AgentThought,
-    CallFields,
     Cancelled,
     Codex,
     Information,
@@ -62,7 +68,10 @@ from aura_executors.agents.acp.wire import (
     PromptReply,
     SessionReply,
     SessionUpdate,
+    ToolCall,
+    ToolCallUpdate,
     Update,
+    Updated,
     UsageUpdate,
 )
 from aura_executors.agents.codex.failures import failure_of_turn as failure_of_codex
@@ -77,7 +86,7 @@ VERSION = 1
 PLAN_LIMIT = 500
 """Steps of a plan."""
 
-_UPDATE = msgspec.json.Decoder(Call[SessionUpdate])
+_UPDATE = msgspec.json.Decoder(Updated)
 _UPDATE_PARAMS = msgspec.json.Decoder(SessionUpdate)
 _PERMISSION = msgspec.json.Decoder(PermissionRequest)
 _CANCELLED = msgspec.json.Decoder(Cancelled)
@@ -87,6 +96,10 @@ _PROMPTED = msgspec.json.Decoder(PromptReply)
 
 _BEGINNING = b'{"jsonrpc":"2.0","method":"session/update","params":'
 """How nearly all lines of nearly all agents begin; those that do not take longer to read."""
+
+_OPENING = _BEGINNING + b'{"sessionId":%b,"update":{"sessionUpdate":"'
+_SKIPPED = (b'available_commands_update"', b'config_option_update"', b'current_mode_update"', b'user_message_chunk"')
+"""Updates that tell nothing about the turn: they need not be read."""
 
 
 class AcpConversation(JsonLines):
@@ -101,6 +114,8 @@ class AcpConversation(JsonLines):
         self._calls = Calls()
         self._permissions = Permissions(self._peer, self._calls, free=options.free)
         self._session_id = ""
+        self._skipped: tuple[bytes, ...] = ()
+        """How the lines begin that need not be read."""
         self._settings: list[Setting] = []
         self._prompted = self._interrupted = False
         self._finished: Finished | None = None
@@ -111,7 +126,7 @@ class AcpConversation(JsonLines):
         self._last_words = ""
         self._trouble: Failure | None = None
         self._failing = False
-        self._counted = Usage()
+        self._counted: Counts = (0, 0, 0, 0)
         self._cost = self._cost_told = 0.0
 
     @property
@@ -126,10 +141,24 @@ class AcpConversation(JsonLines):
         return said
 
     def understand(self, line: bytes) -> Iterable[Said] | None:
-        if line.startswith(_BEGINNING):
-            return self._happened(_UPDATE.decode(line).params.update) if self._prompted and not self._finished else ()
+        if not line.startswith(_BEGINNING):
+            return self._told(line)
+        if not self._prompted or self._finished is not None:
+            return ()
+        if line.startswith(self._skipped) and line.endswith(b"}}}"):
+            return ()
+        update = _UPDATE.decode(line).params.update
+        return self._say(update) if type(update) is AgentMessage else self._happened(update)
+
+    def _told(self, line: bytes) -> Iterable[Said] | None:
+        """Take in a line that does not begin as updates do."""
+        if line.find(ASKING, 0, HEAD) > 0 and (asked := asked_in(line)) is not None:
+            if self._finished is not None:
+                return ()
+            said = self._permissions.asked(asked.id, asked.params)
+            return [*self._said(), *said] if self._words else said
         message = self._peer.read(line)
-        if message is None or self._finished:
+        if message is None or self._finished is not None:
             return None if message is None else ()
         if isinstance(message, Request):
             return [*self._asked(message)]
@@ -224,6 +253,8 @@ class AcpConversation(JsonLines):
         self._session_id = reply.sessionId or going_on or ""
         if not self._session_id:
             return self._finish(Failure(FailureReason.AGENT_ERROR, "it named no session"))
+        opening = _OPENING % msgspec.json.encode(self._session_id)
+        self._skipped = tuple(opening + kind for kind in _SKIPPED)
         model = reply.models.currentModelId if reply.models else None
         chosen = [option.currentValue for option in reply.configOptions or () if option.category == "model"]
         model = self._options.model or model or next((value for value in chosen if isinstance(value, str)), None)
@@ -291,18 +322,18 @@ class AcpConversation(JsonLines):
                 return () if method.startswith("_") else None
 
     def _happened(self, update: Update) -> Iterable[Said]:
-        if isinstance(update, AgentMessage) or isinstance(update, AgentThought):  # noqa: SIM101 - a union takes longer
-            return self._say(update)
-        if isinstance(update, CallFields):
-            return [*self._said(), *self._calls.take(update)]
-        if isinstance(update, UsageUpdate):
+        if type(update) is ToolCallUpdate or type(update) is ToolCall:
+            return [*self._said(), *self._calls.take(update)] if self._words else self._calls.take(update)
+        if type(update) is UsageUpdate:
             if (cost := update.cost) is not None and cost.currency == "USD":
                 self._cost = cost.amount
             return self._said()
-        if isinstance(update, Plan):
+        if type(update) is AgentThought or type(update) is AgentMessage:
+            return self._say(update)
+        if type(update) is Plan:
             steps = (PlanStep(text=clipped(one.content), status=one.status) for one in update.entries[:PLAN_LIMIT])
             return [*self._said(), PlanUpdated(steps=tuple(steps))]
-        if isinstance(update, Information) and update.meta is not None and update.meta.codex is not None:
+        if type(update) is Information and update.meta is not None and update.meta.codex is not None:
             return self._told_by_codex(update.meta.codex)
         return ()
 
@@ -320,7 +351,7 @@ class AcpConversation(JsonLines):
 
     def _asked(self, request: Request) -> Iterator[Said]:
         """Take in a request of the agent; one for what was not offered to it is refused, so that it does not wait."""
-        if request.method != "session/request_permission":
+        if request.method != METHOD:
             yield Send(self._peer.refuse(request.id, f"this client does not offer {clipped(request.method, 200)}"))
             return
         try:
@@ -337,7 +368,7 @@ class AcpConversation(JsonLines):
         if error is not None:
             return [*said, *self._consumed([]), *self._finish(failure_of_error(error))]
         reply = _PROMPTED.decode(result)
-        worked = self._calls.any or self._counted != Usage()
+        worked = self._calls.any or any(self._counted)
         failure = failure_of_turn(reply, self._last_words, worked=worked)
         if reply.stopReason == "cancelled" and self._permissions.blocked and not self._interrupted:
             failure = Failure(FailureReason.PERMISSION_DENIED, f"it stopped, because {self._permissions.blocked}")
@@ -349,7 +380,7 @@ class AcpConversation(JsonLines):
 
     def _consumed(self, told: list[UsageReported]) -> list[UsageReported]:
         """Return what the turn consumed, with what it cost: the session's cost less what it was before."""
-        told = told or ([UsageReported(usage=self._counted)] if self._counted != Usage() else [])
+        told = told or ([UsageReported(usage=Usage(*self._counted))] if any(self._counted) else [])
         cost = self._cost - self._cost_told
         if cost > 0:
             first = told[0] if told else UsageReported(usage=Usage())
@@ -364,12 +395,14 @@ class AcpConversation(JsonLines):
 
     def _say(self, piece: AgentMessage | AgentThought) -> Iterable[Entry]:
         if piece.meta is not None and piece.meta.usage is not None:
-            self._counted += usage_of(piece.meta.usage)
+            first, second, third, fourth = self._counted
+            more = counts_of(piece.meta.usage)
+            self._counted = (first + more[0], second + more[1], third + more[2], fourth + more[3])
         content = piece.content
         text = f"[{content.type} {content.uri or ''}]" if content.text is None else content.text
         if not text:
             return ()
-        speaker = Message if isinstance(piece, AgentMessage) else Thinking
+        speaker = Message if type(piece) is AgentMessage else Thinking
         same = speaker is self._speaker and piece.messageId == self._message_id
         said = () if same else self._said()
         self._speaker, self._message_id = speaker, piece.messageId

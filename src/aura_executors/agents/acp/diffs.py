@@ -3,8 +3,9 @@
 from itertools import compress, count
 from operator import ne
 
-from aura_contracts.ports.executors import TEXT_LIMIT
 from aura_executors.agents._texts import clipped
+
+_PATH_LIMIT = 4_096
 
 _CONTEXT = 3
 """Lines shown around what changed, as git does."""
@@ -29,7 +30,7 @@ def diff_of(path: str, before: str | None, after: str) -> str:
         return ""
     old, new = before.splitlines() if before else [], after.splitlines()
     if not old:
-        return _hunk(path, "/dev/null", 0, ([], [], new, []))
+        return _added(path, new)
     shorter = min(len(old), len(new))
     same = next(compress(count(), map(ne, old, new)), shorter)
     tail = min(shorter - same, next(compress(count(), map(ne, reversed(old), reversed(new))), shorter))
@@ -40,18 +41,29 @@ def diff_of(path: str, before: str | None, after: str) -> str:
     )
 
 
+def _added(path: str, lines: list[str]) -> str:
+    if not lines:
+        return ""
+    body = "\n+".join(lines)
+    return clipped(f"--- /dev/null\n+++ b/{_shown(path.lstrip('/'))}\n@@ -0,0 +1,{len(lines)} @@\n+{body}\n")
+
+
+def _shown(path: str) -> str:
+    return path if len(path) <= _PATH_LIMIT else clipped(path, _PATH_LIMIT)
+
+
 def _hunk(path: str, origin: str, start: int, lines: tuple[list[str], list[str], list[str], list[str]]) -> str:
     before, removed, added, after = lines
     if not removed and not added:
         return ""
     around = len(before) + len(after)
     head = (
-        f"--- {clipped(origin, 4_096)}\n+++ b/{clipped(path.lstrip('/'), 4_096)}\n"
+        f"--- {_shown(origin)}\n+++ b/{_shown(path.lstrip('/'))}\n"
         f"@@ -{_range(start, around + len(removed))} +{_range(start, around + len(added))} @@\n"
     )
     marked = ((" ", before), ("-", removed), ("+", added), (" ", after))
     body = "".join([mark + f"\n{mark}".join(part) + "\n" for mark, part in marked if part])
-    return clipped(head + body, TEXT_LIMIT)
+    return clipped(head + body)
 
 
 def _range(start: int, size: int) -> str:

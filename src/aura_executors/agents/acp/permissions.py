@@ -8,15 +8,23 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
+import msgspec
 
 from aura_contracts.fingerprint import fingerprint_of
-from aura_contracts.ports.executors import Answer, PermissionRequested, PermissionWithdrawn, Send
-from aura_executors.agents._conversation import Said
+from aura_contracts.ports.executors import TEXT_LIMIT, Answer, PermissionRequested, PermissionWithdrawn, Send
+from aura_executors.agents._conversation import NOT_UNDERSTOOD, Said
 from aura_executors.agents._rpc import Id, Peer
 from aura_executors.agents._texts import clipped, clipped_value
 from aura_executors.agents.acp import messages
 from aura_executors.agents.acp.tools import NAME_LIMIT, Call, Calls, content_of, given
-from aura_executors.agents.acp.wire import DiffContent, PermissionRequest
+from aura_executors.agents.acp.wire import NOTHING, Asked, DiffContent, PermissionRequest
+
+METHOD = "session/request_permission"
+ASKING = b'"method":"session/request_permission"'
+HEAD = 200
+"""Bytes at the beginning of a line in which it stands, behind the id."""
+
+_ASKED = msgspec.json.Decoder(Asked)
 
 REQUESTS_LIMIT = 1_000
 """Open requests, and answers that came before their requests; the oldest is forgotten for the one above."""
@@ -27,12 +35,12 @@ _PASSING = frozenset(
 """Arguments that codex-acp adds, and that are others when it asks for the same again."""
 
 
-@attrs.frozen
+@attrs.define
 class _Open:
     id: Id
     call: Call
-    allow: str | None
-    reject: str | None
+    allow: str | None = None
+    reject: str | None = None
 
 
 class Permissions:
@@ -50,30 +58,44 @@ class Permissions:
         self._open: dict[str, _Open] = {}
         self._answers: dict[str, Answer] = {}
 
-    def asked(self, id: Id, request: PermissionRequest) -> Iterable[Said]:  # noqa: A002 - its name
+    def asked(self, id: Id, request: PermissionRequest) -> list[Said]:  # noqa: A002 - its name
         """Take in a request."""
-        call = self._calls.known(request.toolCall)
-        yield from self._calls.told(call)
-        options = {option.kind: option.optionId for option in reversed(request.options)}
-        opened = _Open(id, call, options.get("allow_once"), options.get("reject_once"))
+        told = request.toolCall
+        call = self._calls.known(told)
+        arguments, tool = call.arguments, call.name
+        said: list[Said] = [*self._calls.told(call, arguments)]
+        opened = _Open(id, call)
+        for option in reversed(request.options):  # of two of a kind, the first
+            if option.kind == "allow_once":
+                opened.allow = option.optionId
+            elif option.kind == "reject_once":
+                opened.reject = option.optionId
         if self._free and opened.allow is not None:
             self.late.append(self._respond(opened, Answer(granted=True)))
-            return
-        own = given(request.toolCall.rawInput)
-        arguments = clipped_value(own) if isinstance(own, dict) and own else call.arguments
+            return said
+        raw = told.rawInput
+        if raw == NOTHING:
+            own = None
+        elif raw == call.input_told:
+            own = call.input
+        else:
+            own = given(raw)
+            arguments = clipped_value(own) if isinstance(own, dict) and own else arguments
         name = clipped(f"{call.call_id}:{id}", NAME_LIMIT)
-        yield PermissionRequested(
+        asked = PermissionRequested(
             request_id=name,
-            tool=call.name,
+            tool=tool,
             fingerprint=fingerprint_of(_name_of(request, call), _about(request, call, own)),
             arguments=arguments,
             diff=_diff(call, arguments),
             call_id=call.call_id,
         )
+        said.append(asked)
         if (answer := self._answers.pop(name, None)) is not None:
             self.late.append(self._respond(opened, answer))
         else:
             _put(self._open, name, opened)
+        return said
 
     def answer(self, request_id: str, answer: Answer) -> Iterable[Send]:
         """Return the response to an open request; an answer to another one is kept until it is asked."""
@@ -109,6 +131,15 @@ class Permissions:
         return Send(self._peer.respond(opened.id, messages.selected(option, feedback)))
 
 
+def asked_in(line: bytes) -> Asked | None:
+    """Return a request for a permission; None for what is none, or is to be read with more care."""
+    try:
+        asked = _ASKED.decode(line)
+    except NOT_UNDERSTOOD:
+        return None
+    return asked if asked.method == METHOD else None
+
+
 def _put(known: dict[str, Any], name: str, value: Any) -> None:
     if len(known) >= REQUESTS_LIMIT:
         del known[next(iter(known))]
@@ -131,16 +162,23 @@ def _about(request: PermissionRequest, call: Call, own: Any) -> Mapping[str, Any
     if own:
         return {"input": own}
     diffs = [[item.path, item.newText] for item in content_of(request.toolCall) if isinstance(item, DiffContent)]
-    about = {"title": request.toolCall.title, "diffs": diffs, "input": call.input or None, "changes": None}
-    if not diffs and call.changes:
-        about["changes"] = [[change.path, change.diff] for change in call.changes]
-    known = {name: value for name, value in about.items() if value}
+    known: dict[str, Any] = {}
+    if request.toolCall.title:
+        known["title"] = request.toolCall.title
+    if diffs:
+        known["diffs"] = diffs
+    elif call.changes:
+        known["changes"] = [[change.path, change.diff] for change in call.changes]
+    if call.input:
+        known["input"] = call.input
     return known or {"call": call.call_id}  # nothing tells what it would do, so no other request is the same
 
 
 def _diff(call: Call, arguments: Mapping[str, Any]) -> str | None:
     """Return what would be changed: as the agent shows it, or as it has it among its arguments."""
-    shown = "".join(change.diff for change in call.changes if change.diff)
+    if len(call.changes) == 1 and (shown := call.changes[0].diff) and len(shown) <= TEXT_LIMIT:
+        return shown
+    shown = "".join([change.diff for change in call.changes if change.diff])
     if not shown and isinstance(told := arguments.get("diff"), str):
         shown = told.lstrip("\n")
     return clipped(shown) if shown else None

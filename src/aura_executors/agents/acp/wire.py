@@ -25,7 +25,7 @@ class _Current(msgspec.Struct, frozen=True, gc=False):
     currentModelId: str | None = None  # noqa: N815 - the protocol's name
 
 
-class SessionReply(msgspec.Struct, frozen=True):
+class SessionReply(msgspec.Struct, frozen=True, gc=False):
     """What a session is like: the reply to new, resume and fork."""
 
     sessionId: str | None = None  # noqa: N815 - the protocol's name
@@ -34,12 +34,12 @@ class SessionReply(msgspec.Struct, frozen=True):
     configOptions: list[Option] | None = None  # noqa: N815 - the protocol's name
 
 
-class _SessionCapabilities(msgspec.Struct, frozen=True):
+class _SessionCapabilities(msgspec.Struct, frozen=True, gc=False):
     resume: Any = None
     fork: Any = None
 
 
-class _AgentCapabilities(msgspec.Struct, frozen=True):
+class _AgentCapabilities(msgspec.Struct, frozen=True, gc=False):
     sessionCapabilities: _SessionCapabilities | None = None  # noqa: N815 - the protocol's name
 
 
@@ -52,7 +52,7 @@ class _AuthMethod(msgspec.Struct, frozen=True, gc=False):
     id: str = ""
 
 
-class InitializeReply(msgspec.Struct, frozen=True):
+class InitializeReply(msgspec.Struct, frozen=True, gc=False):
     """What the agent can do."""
 
     protocolVersion: int = 1  # noqa: N815 - the protocol's name
@@ -81,22 +81,22 @@ class _Counted(msgspec.Struct, frozen=True, gc=False):
     output_tokens: int = 0
 
 
-class ModelUsage(msgspec.Struct, frozen=True):
+class ModelUsage(msgspec.Struct, frozen=True, gc=False):
     """Tokens of one model, as the Gemini CLI has them."""
 
     model: str = ""
     token_count: _Counted = _Counted()
 
 
-class _Quota(msgspec.Struct, frozen=True):
+class _Quota(msgspec.Struct, frozen=True, gc=False):
     model_usage: list[ModelUsage] | None = None
 
 
-class _ReplyMeta(msgspec.Struct, frozen=True):
+class _ReplyMeta(msgspec.Struct, frozen=True, gc=False):
     quota: _Quota | None = None
 
 
-class PromptReply(msgspec.Struct, frozen=True):
+class PromptReply(msgspec.Struct, frozen=True, gc=False):
     """How a turn ended."""
 
     stopReason: str  # noqa: N815 - the protocol's name
@@ -151,7 +151,7 @@ class Location(msgspec.Struct, frozen=True, gc=False):
     path: str
 
 
-class CallFields(msgspec.Struct, frozen=True, kw_only=True):
+class CallFields(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A tool call, or what is new of it: None and nothing mean that it is as it was."""
 
     toolCallId: str  # noqa: N815 - the protocol's name
@@ -166,11 +166,11 @@ class CallFields(msgspec.Struct, frozen=True, kw_only=True):
     meta: _CallMeta | None = msgspec.field(default=None, name="_meta")
 
 
-class ToolCall(CallFields, frozen=True, tag_field="sessionUpdate", tag="tool_call"):
+class ToolCall(CallFields, frozen=True, tag_field="sessionUpdate", tag="tool_call", gc=False):
     pass
 
 
-class ToolCallUpdate(CallFields, frozen=True, tag_field="sessionUpdate", tag="tool_call_update"):
+class ToolCallUpdate(CallFields, frozen=True, tag_field="sessionUpdate", tag="tool_call_update", gc=False):
     pass
 
 
@@ -210,23 +210,23 @@ class _CodexStatus(msgspec.Struct, frozen=True, gc=False):
     type: str = ""
 
 
-class CodexError(msgspec.Struct, frozen=True):
+class CodexError(msgspec.Struct, frozen=True, gc=False):
     message: str = ""
     additionalDetails: str | None = None  # noqa: N815 - codex's name
     codexErrorInfo: Any = None  # noqa: N815 - codex's name
     willRetry: bool = False  # noqa: N815 - codex's name
 
 
-class Codex(msgspec.Struct, frozen=True):
+class Codex(msgspec.Struct, frozen=True, gc=False):
     threadStatus: _CodexStatus | None = None  # noqa: N815 - codex's name
     error: CodexError | None = None
 
 
-class _InformationMeta(msgspec.Struct, frozen=True):
+class _InformationMeta(msgspec.Struct, frozen=True, gc=False):
     codex: Codex | None = None
 
 
-class Information(_Update, frozen=True, tag="session_info_update"):
+class Information(_Update, frozen=True, tag="session_info_update", gc=False):
     """What the session is called; codex-acp tells here how codex is, and what went wrong."""
 
     meta: _InformationMeta | None = msgspec.field(default=None, name="_meta")
@@ -251,8 +251,14 @@ Update = (
 )
 
 
-class SessionUpdate(msgspec.Struct, frozen=True):
+class SessionUpdate(msgspec.Struct, frozen=True, gc=False):
     update: Update
+
+
+class Updated(msgspec.Struct, frozen=True, gc=False):
+    """A whole line with an update."""
+
+    params: SessionUpdate
 
 
 # --- session/request_permission
@@ -264,9 +270,17 @@ class PermissionOption(msgspec.Struct, frozen=True, gc=False):
     name: str = ""
 
 
-class PermissionRequest(msgspec.Struct, frozen=True):
+class PermissionRequest(msgspec.Struct, frozen=True, gc=False):
     toolCall: CallFields  # noqa: N815 - the protocol's name
     options: list[PermissionOption] = []
+
+
+class Asked(msgspec.Struct, frozen=True, gc=False):
+    """A whole line that asks for a permission."""
+
+    id: int | str
+    method: str
+    params: PermissionRequest
 
 
 class Cancelled(msgspec.Struct, frozen=True, gc=False):
@@ -298,3 +312,43 @@ class TerminalContent(msgspec.Struct, frozen=True, tag_field="type", tag="termin
 
 
 CallContent = DiffContent | WordsContent | TerminalContent
+
+
+class Output(msgspec.Struct, frozen=True, gc=False):
+    """A call's output, if that is an object: there is no rule for it, so anything may be anything."""
+
+    output: Any = None
+    content: Any = None
+    stdout: Any = None
+    aggregated_output: Any = None
+    formatted_output: Any = None
+    message: Any = None
+    error: Any = None
+    text: Any = None
+    exit_code: Any = None
+    exitCode: Any = None  # noqa: N815 - the agents' name
+    metadata: Any = None
+
+    @property
+    def words(self) -> str | None:
+        """What there is to read of it; None if it is nowhere where agents put that."""
+        if isinstance(self.output, str):
+            return self.output
+        if isinstance(self.content, str):
+            return self.content
+        others = self.stdout, self.aggregated_output, self.formatted_output, self.message, self.error, self.text
+        for words in others:
+            if isinstance(words, str):
+                return words
+        return None
+
+    @property
+    def code(self) -> int | None:
+        """The exit code, if there is one that is possible."""
+        details = self.metadata
+        if self.exit_code is None and self.exitCode is None and details is None:
+            return None
+        for code in (self.exit_code, self.exitCode, details.get("exit") if isinstance(details, dict) else None):
+            if isinstance(code, int) and not isinstance(code, bool):
+                return code if -(2**31) <= code < 2**32 else None
+        return None

@@ -7,7 +7,7 @@ control_cancel_request               ->     (the agent does not wait any more)
 """
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -25,7 +25,7 @@ DENIED = "This was not permitted."
 """What the agent is told when nobody said why; it must be told something."""
 
 
-class _Open(NamedTuple):
+class _Open(msgspec.Struct, frozen=True, gc=False):
     given: bytes
     """The input as it was written."""
     call_id: str

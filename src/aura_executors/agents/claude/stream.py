@@ -63,6 +63,13 @@ STEPS_LIMIT = 200
 
 _INTERRUPT = b'{"type":"control_request","request_id":"aura-interrupt","request":{"subtype":"interrupt"}}\n'
 
+_CLOSE = Send(close=True)
+
+_NO_USAGE = Usage()
+
+_NO_DENIALS = msgspec.Raw(b"[]")
+"""What nearly every result says."""
+
 _EXIT_CODE = "Exit code "
 """How the output of a shell command that failed begins."""
 
@@ -131,7 +138,17 @@ class StreamJson(JsonLines):
     # --- The conversation
 
     def understand(self, line: bytes) -> Iterable[Said] | None:
-        return self._meant(read_line(line), line)
+        told = read_line(line)
+        if type(told) is Assistant:  # which has no subclasses; `isinstance` is slower where it is not
+            special = self.said(told)
+            return self._assistant(told) if special is None else special
+        if type(told) is User:
+            return self._user(told)
+        if type(told) is System:
+            return self._begun(told) if told.subtype == "init" else self.note(told, line)
+        if type(told) is Result:
+            return self._result(told)
+        return self._controlled(told)
 
     def answer(self, request_id: str, answer: Answer) -> Iterable[Send]:
         return self._permissions.answer(request_id, answer)
@@ -159,27 +176,12 @@ class StreamJson(JsonLines):
         found = found or self.failed(exit, None) or Failure(FailureReason.AGENT_ERROR, UNFINISHED)
         return msgspec.structs.replace(found, exit_code=exit.exit_code, signal=exit.signal)
 
-    def _meant(self, line: Line, raw: bytes) -> Iterable[Said] | None:
-        if isinstance(line, Assistant):
-            special = self.said(line)
-            return self._assistant(line) if special is None else special
-        if isinstance(line, User):
-            return self._user(line)
-        if isinstance(line, System):
-            return self._begun(line) if line.subtype == "init" else self.note(line, raw)
-        if isinstance(line, Result):
-            return self._result(line)
-        return self._controlled(line)
-
     def _controlled(self, line: Line) -> Iterable[Said]:
-        match line:
-            case ControlRequest():
-                return self._permissions.asked(line)
-            case ControlCancel():
-                return self._permissions.withdrawn(line.request_id)
-            case RateLimit():
-                return self.limited(line)
-        return ()
+        if type(line) is ControlRequest:
+            return self._permissions.asked(line)
+        if type(line) is ControlCancel:
+            return self._permissions.withdrawn(line.request_id)
+        return self.limited(line) if type(line) is RateLimit else ()
 
     def _begun(self, line: System) -> Iterable[Said] | None:
         if not isinstance(line.session_id, str) or not line.session_id:
@@ -192,15 +194,17 @@ class StreamJson(JsonLines):
         return [SessionStarted(session_id=session_id, model=model)]
 
     def _result(self, result: Result) -> Iterable[Said]:
-        said = list(self.usage_in(result))
+        said = [*self.usage_in(result)]
         self.ended, self.told = True, self.failure_in(result)
         self.blocked = self.blocked or self._permissions.denied
-        for denial in read(DENIALS, result.permission_denials) or ():
+        denials = result.permission_denials
+        for denial in (denials != _NO_DENIALS and read(DENIALS, denials)) or ():
             path = denial.tool_input.get("file_path") or denial.tool_input.get("command") or ""
             self.blocked = clipped(f"it was not permitted to use {denial.tool_name} {path}".strip(), 500)
         if self.waiting(result) and not self.interrupting and self.told is None:
             return said
-        return [*said, *self.finish(self.told)]
+        said += self.finish(self.told)
+        return said
 
     def finish(self, failure: Failure | None) -> list[Said]:
         """Return the end of the run, which comes once; nothing is written to the agent after it."""
@@ -208,17 +212,22 @@ class StreamJson(JsonLines):
         if self._finished:
             return []
         self._finished = True
-        return [Finished(failure=failure), *([Send(close=True)] if self.listening else ())]
+        return [Finished(failure=failure), _CLOSE] if self.listening else [Finished(failure=failure)]
 
     def spent(self) -> list[Entry]:
         """Return what was consumed by the messages since it was last asked for, by model."""
+        if not self._spent:
+            return []
         counts: dict[str, Tokens] = {}
         for model, tokens in self._spent.values():
             before = counts.get(model)
             counts[model] = tokens if before is None else before + tokens
         self._spent.clear()
-        found = [(model, self.usage_of(tokens)) for model, tokens in counts.items()]
-        return [UsageReported(usage=usage, model=clipped(model, 1_000)) for model, usage in found if usage != Usage()]
+        said: list[Entry] = []
+        for model, tokens in counts.items():
+            if (usage := self.usage_of(tokens)) != _NO_USAGE:
+                said.append(UsageReported(usage=usage, model=clipped(model, 1_000)))
+        return said
 
     # --- Messages
 
@@ -228,10 +237,9 @@ class StreamJson(JsonLines):
             self._spent[message.id or str(len(self._spent))] = (message.model or "", message.usage)
         if isinstance(message.content, str):
             return [Message(text=clipped(message.content))] if message.content else ()
-        said: list[Said] = []
-        for block in message.content:
-            said += self._block(block)
-        return said
+        if len(message.content) == 1:
+            return self._block(message.content[0])
+        return [said for block in message.content for said in self._block(block)]
 
     def _block(self, block: Block) -> Iterable[Said]:
         match block.type:
@@ -250,7 +258,7 @@ class StreamJson(JsonLines):
         return strange
 
     def _called(self, block: Block) -> Iterable[Said]:
-        call_id, tool, given = clipped(block.id, 1_000), block.name, block.input
+        call_id, tool, given = clipped(block.id, 1_000), block.name, block.input or {}
         called = ToolCalled(call_id=call_id, tool=clipped(tool, 1_000), arguments=clipped_value(given))
         if tool in self.edits:
             path = given.get("file_path") or given.get("notebook_path")
@@ -279,7 +287,8 @@ class StreamJson(JsonLines):
     def _returned(self, block: Block) -> ToolFinished:
         call_id = clipped(block.tool_use_id, 1_000)
         self._permissions.settled(call_id)
-        output = clipped(_text(block.content))
+        content = block.content
+        output = clipped(content if isinstance(content, str) else _text(content))
         failed = bool(block.is_error)
         code = _exit_code(output) if failed and output.startswith(_EXIT_CODE) else None
         return ToolFinished(call_id=call_id, success=not failed, output=output, exit_code=code)
@@ -309,9 +318,7 @@ def failure_of_words(words: str, status: int | None = None) -> Failure:
     return failure_from(words or "it failed, and did not say why", status)
 
 
-def _text(content: str | list[Part] | Part | None) -> str:
-    if isinstance(content, str):
-        return content
+def _text(content: list[Part] | Part | None) -> str:
     parts = content if isinstance(content, list) else [content] if content is not None else []
     return "\n".join(part.text or f"[{part.type}]" for part in parts if part.text or part.type)
 

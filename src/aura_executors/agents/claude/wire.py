@@ -1,7 +1,8 @@
 """What Claude Code writes with ``--output-format stream-json``: one JSON object in a line. Pure.
 
 Only what is needed is named here; the rest of a line is skipped without being built. What may be missing or of another
-shape in some version is kept raw, so that a line that matters is not lost for a detail.
+shape in some version is kept raw, so that a line that matters is not lost for a detail. What
+is read from a line is frozen and has no cycles, so the garbage collector need not know of it (``gc=False``).
 """
 
 from typing import Any, TypeVar
@@ -20,7 +21,7 @@ class Part(msgspec.Struct, frozen=True, gc=False):
     text: str = ""
 
 
-class Block(msgspec.Struct, frozen=True):
+class Block(msgspec.Struct, frozen=True, gc=False):
     """A part of a message: text, thought, tool call or the result of one, by `type`."""
 
     type: str
@@ -28,7 +29,7 @@ class Block(msgspec.Struct, frozen=True):
     thinking: str = ""
     id: str = ""
     name: str = ""
-    input: dict[str, Any] = {}
+    input: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
     tool_use_id: str = ""
     content: str | list[Part] | Part | None = None
     is_error: bool | None = None
@@ -61,7 +62,7 @@ class ModelUsage(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     cost: float = msgspec.field(default=0.0, name="costUSD")
 
 
-class Told(msgspec.Struct, frozen=True):
+class Told(msgspec.Struct, frozen=True, gc=False):
     """The message in a line: one block or more of it; lines with the same `id` belong together."""
 
     content: str | list[Block] = ""
@@ -71,11 +72,11 @@ class Told(msgspec.Struct, frozen=True):
     usage: Tokens | None = None
 
 
-class Line(msgspec.Struct, frozen=True, tag_field="type"):
+class Line(msgspec.Struct, frozen=True, tag_field="type", gc=False):
     """Base of all lines."""
 
 
-class Assistant(Line, frozen=True, tag="assistant"):
+class Assistant(Line, frozen=True, tag="assistant", gc=False):
     message: Told
     parent_tool_use_id: str | None = None
     """The call that started the subagent whose message it is."""
@@ -83,13 +84,13 @@ class Assistant(Line, frozen=True, tag="assistant"):
     """It is no message of the model's: the service refused or failed; the word says how."""
 
 
-class User(Line, frozen=True, tag="user"):
+class User(Line, frozen=True, tag="user", gc=False):
     message: Told
     tool_use_result: msgspec.Raw = _NOTHING
     """What the tool did, for programs; the message has it for the model."""
 
 
-class System(Line, frozen=True, tag="system"):
+class System(Line, frozen=True, tag="system", gc=False):
     """What the agent says of itself; ``init`` at the beginning of each turn."""
 
     subtype: str = ""
@@ -97,7 +98,7 @@ class System(Line, frozen=True, tag="system"):
     model: Any = ""
 
 
-class Result(Line, frozen=True, tag="result"):
+class Result(Line, frozen=True, tag="result", gc=False):
     """The end of a turn."""
 
     subtype: Any = ""
@@ -117,7 +118,7 @@ class Result(Line, frozen=True, tag="result"):
     permission_denials: msgspec.Raw = _NOTHING
 
 
-class CanUseTool(msgspec.Struct, frozen=True):
+class CanUseTool(msgspec.Struct, frozen=True, gc=False):
     """``can_use_tool``, and what else the agent may ask for, by `subtype`."""
 
     subtype: Any = ""
@@ -126,44 +127,44 @@ class CanUseTool(msgspec.Struct, frozen=True):
     tool_use_id: Any = None
 
 
-class ControlRequest(Line, frozen=True, tag="control_request"):
+class ControlRequest(Line, frozen=True, tag="control_request", gc=False):
     request_id: str
     request: CanUseTool = CanUseTool()
 
 
-class ControlCancel(Line, frozen=True, tag="control_cancel_request"):
+class ControlCancel(Line, frozen=True, tag="control_cancel_request", gc=False):
     request_id: str
 
 
-class RateLimit(Line, frozen=True, tag="rate_limit_event"):
+class RateLimit(Line, frozen=True, tag="rate_limit_event", gc=False):
     rate_limit_info: msgspec.Raw = _NOTHING
 
 
-class ControlResponse(Line, frozen=True, tag="control_response"):
+class ControlResponse(Line, frozen=True, tag="control_response", gc=False):
     """The answer to what AURA asked; the turn's result says the same."""
 
 
-class Partial(Line, frozen=True, tag="stream_event"):
+class Partial(Line, frozen=True, tag="stream_event", gc=False):
     """A piece of a message, which comes as a whole too."""
 
 
-class Progress(Line, frozen=True, tag="tool_progress"):
+class Progress(Line, frozen=True, tag="tool_progress", gc=False):
     pass
 
 
-class Summary(Line, frozen=True, tag="tool_use_summary"):
+class Summary(Line, frozen=True, tag="tool_use_summary", gc=False):
     pass
 
 
-class Suggestion(Line, frozen=True, tag="prompt_suggestion"):
+class Suggestion(Line, frozen=True, tag="prompt_suggestion", gc=False):
     pass
 
 
-class AuthStatus(Line, frozen=True, tag="auth_status"):
+class AuthStatus(Line, frozen=True, tag="auth_status", gc=False):
     pass
 
 
-class KeepAlive(Line, frozen=True, tag="keep_alive"):
+class KeepAlive(Line, frozen=True, tag="keep_alive", gc=False):
     pass
 
 
@@ -198,13 +199,13 @@ class BackgroundTask(msgspec.Struct, frozen=True, gc=False):
     task_type: str = ""
 
 
-class BackgroundTasks(msgspec.Struct, frozen=True):
+class BackgroundTasks(msgspec.Struct, frozen=True, gc=False):
     """``system/background_tasks_changed``, since some version after 2.1.197: all that run now."""
 
     tasks: list[BackgroundTask] = []
 
 
-class Denial(msgspec.Struct, frozen=True):
+class Denial(msgspec.Struct, frozen=True, gc=False):
     """A call that was not permitted."""
 
     tool_name: str = ""
@@ -216,7 +217,7 @@ class RateLimitInfo(msgspec.Struct, frozen=True, gc=False):
     rateLimitType: str = ""  # noqa: N815 - claude's name
 
 
-class Hunk(msgspec.Struct, frozen=True, rename="camel"):
+class Hunk(msgspec.Struct, frozen=True, rename="camel", gc=False):
     """A hunk of a unified diff; its `lines` begin with a space, ``+`` or ``-``."""
 
     old_start: int = 0
@@ -226,7 +227,7 @@ class Hunk(msgspec.Struct, frozen=True, rename="camel"):
     lines: list[str] = []
 
 
-class Edited(msgspec.Struct, frozen=True, rename="camel"):
+class Edited(msgspec.Struct, frozen=True, rename="camel", gc=False):
     """What Write and Edit did."""
 
     type: str = ""
@@ -247,7 +248,7 @@ EDITED = msgspec.json.Decoder(Edited)
 
 def read(decoder: msgspec.json.Decoder[T], raw: msgspec.Raw) -> T | None:
     """Return what a part of a line says; None if it is not there, or not what it should be."""
-    if not memoryview(raw):
+    if raw is _NOTHING:
         return None
     try:
         return decoder.decode(raw)

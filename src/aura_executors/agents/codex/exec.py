@@ -11,9 +11,11 @@ from aura_contracts.ports.executors import (
     AgentRun,
     ErrorReported,
     Finished,
+    Message,
     PlanStep,
     PlanUpdated,
     SessionStarted,
+    Thinking,
     UsageReported,
 )
 from aura_contracts.ports.processes import ExitCause, ProcessExit
@@ -24,8 +26,6 @@ from aura_executors.agents.codex.command import CodexOptions, Sandbox
 from aura_executors.agents.codex.failures import no_such_session
 from aura_executors.agents.codex.items import (
     AgentMessage,
-    AnyItem,
-    CallError,
     Change,
     CollabAgentToolCall,
     CommandExecution,
@@ -33,7 +33,6 @@ from aura_executors.agents.codex.items import (
     Items,
     Kind,
     McpToolCall,
-    Reasoning,
     WebSearch,
 )
 
@@ -41,23 +40,33 @@ RETRYING = "Reconnecting... "
 """What the message of an error begins with when codex tries again by itself."""
 
 
+class _Command(CommandExecution, frozen=True, tag="command_execution", gc=False):
+    aggregatedOutput: str | None = msgspec.field(name="aggregated_output", default=None)  # noqa: N815 - as there
+    exitCode: int | None = msgspec.field(name="exit_code", default=None)  # noqa: N815 - as there
+
+
+class _Spoken(AgentMessage, frozen=True, tag="agent_message", gc=False):
+    pass
+
+
+class _McpCall(McpToolCall, frozen=True, tag="mcp_tool_call", gc=False):
+    pass
+
+
+class _Collaboration(CollabAgentToolCall, frozen=True, tag="collab_tool_call", gc=False):
+    pass
+
+
+class _Search(WebSearch, frozen=True, tag="web_search", gc=False):
+    pass
+
+
 class _Item(msgspec.Struct, frozen=True, tag_field="type", gc=False):
     id: str
 
 
-class _Spoken(_Item, frozen=True, tag="agent_message", gc=False):
-    text: str = ""
-
-
 class _Reasoning(_Item, frozen=True, tag="reasoning", gc=False):
     text: str = ""
-
-
-class _Command(_Item, frozen=True, tag="command_execution", gc=False):
-    command: str = ""
-    aggregated_output: str | None = None
-    exit_code: int | None = None
-    status: str = ""
 
 
 class _Change(msgspec.Struct, frozen=True, gc=False):
@@ -65,28 +74,9 @@ class _Change(msgspec.Struct, frozen=True, gc=False):
     kind: str = "update"
 
 
-class _Changes(_Item, frozen=True, tag="file_change"):
+class _Changes(_Item, frozen=True, tag="file_change", gc=False):
     changes: list[_Change] = []
     status: str = ""
-
-
-class _McpCall(_Item, frozen=True, tag="mcp_tool_call"):
-    server: str = ""
-    tool: str = ""
-    arguments: Any = None
-    result: Any = None
-    error: CallError | None = None
-    status: str = ""
-
-
-class _Collaboration(_Item, frozen=True, tag="collab_tool_call", gc=False):
-    tool: str = ""
-    prompt: str | None = None
-    status: str = ""
-
-
-class _Search(_Item, frozen=True, tag="web_search", gc=False):
-    query: str = ""
 
 
 class _Step(msgspec.Struct, frozen=True, gc=False):
@@ -94,7 +84,7 @@ class _Step(msgspec.Struct, frozen=True, gc=False):
     completed: bool = False
 
 
-class _Steps(_Item, frozen=True, tag="todo_list"):
+class _Steps(_Item, frozen=True, tag="todo_list", gc=False):
     items: list[_Step] = []
 
 
@@ -102,8 +92,10 @@ class _Warning(_Item, frozen=True, tag="error", gc=False):
     message: str = ""
 
 
-_AnyCall = _Command | _Changes | _McpCall | _Collaboration | _Search
-_AnyItem = _AnyCall | _Spoken | _Reasoning | _Steps | _Warning
+_Shared = _Command | _Spoken | _McpCall | _Collaboration | _Search
+"""Items that differ from those of the app-server in names only; diffs are told by that alone."""
+
+_AnyItem = _Shared | _Reasoning | _Changes | _Steps | _Warning
 
 
 class _Event(msgspec.Struct, frozen=True, tag_field="type", gc=False):
@@ -118,15 +110,15 @@ class _TurnStarted(_Event, frozen=True, tag="turn.started", gc=False):
     pass
 
 
-class _ItemStarted(_Event, frozen=True, tag="item.started"):
+class _ItemStarted(_Event, frozen=True, tag="item.started", gc=False):
     item: _AnyItem
 
 
-class _ItemUpdated(_Event, frozen=True, tag="item.updated"):
+class _ItemUpdated(_Event, frozen=True, tag="item.updated", gc=False):
     item: _AnyItem
 
 
-class _ItemCompleted(_Event, frozen=True, tag="item.completed"):
+class _ItemCompleted(_Event, frozen=True, tag="item.completed", gc=False):
     item: _AnyItem
 
 
@@ -153,7 +145,7 @@ class _Trouble(_Event, frozen=True, tag="error", gc=False):
     message: str = ""
 
 
-_EVENTS = msgspec.json.Decoder(
+_read = msgspec.json.Decoder(
     _ThreadStarted
     | _TurnStarted
     | _ItemStarted
@@ -162,7 +154,7 @@ _EVENTS = msgspec.json.Decoder(
     | _TurnCompleted
     | _TurnFailed
     | _Trouble
-)
+).decode
 
 
 class ExecConversation(JsonLines):
@@ -174,20 +166,10 @@ class ExecConversation(JsonLines):
         self._model = options.model or ""
         self._items = Items(sandboxed=options.sandboxed is not Sandbox.DANGER_FULL_ACCESS)
         self._finished: Finished | None = None
-        self._on: dict[type[_Event], Callable[[Any], Iterable[Said] | None]] = {
-            _ThreadStarted: self._thread_started,
-            _TurnStarted: lambda _: (),
-            _ItemStarted: lambda event: self._started(event.item),
-            _ItemUpdated: lambda event: (_plan(event.item),) if isinstance(event.item, _Steps) else (),
-            _ItemCompleted: lambda event: self._completed(event.item),
-            _TurnCompleted: lambda event: self._finish(None, self._used(event.usage)),
-            _TurnFailed: self._turn_failed,
-            _Trouble: self._trouble,
-        }
 
     def understand(self, line: bytes) -> Iterable[Said] | None:
-        event = _EVENTS.decode(line)
-        return self._on[type(event)](event)
+        event = _read(line)
+        return _ON[type(event)](self, event)
 
     def judge(self, exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
         """Go by how the turn ended. An exit code of 0 without that means nothing; codex has been cut off."""
@@ -210,6 +192,12 @@ class ExecConversation(JsonLines):
         thread = event.thread_id
         return (SessionStarted(session_id=clipped(thread, 200), model=self._model),) if thread else None
 
+    def _turn_started(self, event: _TurnStarted) -> Iterable[Said]:
+        return ()
+
+    def _turn_completed(self, event: _TurnCompleted) -> Iterable[Said]:
+        return self._finish(None, self._used(event.usage))
+
     def _turn_failed(self, event: _TurnFailed) -> Iterable[Said]:
         return self._finish(event.error.message if event.error and event.error.message else "codex does not say why")
 
@@ -226,23 +214,36 @@ class ExecConversation(JsonLines):
 
     # --- Items
 
-    def _started(self, item: _AnyItem) -> Iterable[Said]:
-        match item:
-            case _Steps():
-                return (_plan(item),)
+    def _started(self, event: _ItemStarted) -> Iterable[Said]:
+        match event.item:
+            case _Command() as item:  # the most frequent first
+                return self._items.started(item)
             case _Spoken() | _Reasoning() | _Warning():
                 return ()
-        return self._items.started(_shared(item))
-
-    def _completed(self, item: _AnyItem) -> Iterable[Said]:
-        match item:
-            case _Steps():
+            case _Steps() as item:
                 return (_plan(item),)
-            case _Warning():
-                return (ErrorReported(message=clipped(item.message)),)
-        said = self._items.completed(_shared(item), own=True)
+            case _Changes() as item:
+                return self._items.started(_shared(item))
+            case item:
+                return self._items.started(item)
+
+    def _completed(self, event: _ItemCompleted) -> Iterable[Said]:
+        match event.item:
+            case _Spoken(text=text):
+                return (Message(text=clipped(text)),) if text else ()
+            case _Reasoning(text=text):
+                return (Thinking(text=clipped(text)),) if text else ()
+            case _Warning(message=message):
+                return (ErrorReported(message=clipped(message)),)
+            case _Steps() as item:
+                return (_plan(item),)
+            case item:
+                said = self._items.completed(_shared(item) if isinstance(item, _Changes) else item, own=True)
         self.blocked = self._items.blocked
         return said
+
+    def _updated(self, event: _ItemUpdated) -> Iterable[Said]:
+        return (_plan(event.item),) if isinstance(event.item, _Steps) else ()
 
     def _used(self, usage: _Tokens | None) -> Iterable[Said]:
         """Return what the turn consumed.
@@ -266,20 +267,18 @@ def _plan(item: _Steps) -> PlanUpdated:
     return PlanUpdated(steps=tuple(PlanStep(clipped(step.text, 4_000), done[step.completed]) for step in item.items))
 
 
-def _shared(item: _AnyCall | _Spoken | _Reasoning) -> AnyItem:  # noqa: PLR0911 - one for each kind of item
-    """Return an item as the app-server tells it; diffs are told by that alone."""
-    match item:
-        case _Spoken(id=id, text=text):
-            return AgentMessage(id, text)
-        case _Reasoning(id=id, text=text):
-            return Reasoning(id, [text])
-        case _Command(id=id, status=status):
-            return CommandExecution(id, item.command, None, status, item.aggregated_output, item.exit_code)
-        case _Changes(id=id, changes=changes, status=status):
-            return FileChangeItem(id, [Change(one.path, Kind(one.kind), None) for one in changes], status)
-        case _McpCall(id=id, status=status):
-            return McpToolCall(id, item.server, item.tool, status, item.arguments, item.result, item.error)
-        case _Collaboration(id=id, tool=tool, prompt=prompt, status=status):
-            return CollabAgentToolCall(id, tool, prompt, status)
-        case _Search(id=id, query=query):
-            return WebSearch(id, query)
+def _shared(item: _Changes) -> FileChangeItem:
+    """Return changes as the app-server tells them, without their diffs."""
+    return FileChangeItem(item.id, [Change(one.path, Kind(one.kind), None) for one in item.changes], item.status)
+
+
+_ON: dict[type[_Event], Callable[[ExecConversation, Any], Iterable[Said] | None]] = {
+    _ThreadStarted: ExecConversation._thread_started,  # noqa: SLF001 - its own module
+    _TurnStarted: ExecConversation._turn_started,  # noqa: SLF001
+    _ItemStarted: ExecConversation._started,  # noqa: SLF001
+    _ItemUpdated: ExecConversation._updated,  # noqa: SLF001
+    _ItemCompleted: ExecConversation._completed,  # noqa: SLF001
+    _TurnCompleted: ExecConversation._turn_completed,  # noqa: SLF001
+    _TurnFailed: ExecConversation._turn_failed,  # noqa: SLF001
+    _Trouble: ExecConversation._trouble,  # noqa: SLF001
+}

@@ -57,7 +57,7 @@ class Plan(_Item, frozen=True, tag="plan", gc=False):
     text: str = ""
 
 
-class Reasoning(_Item, frozen=True, tag="reasoning"):
+class Reasoning(_Item, frozen=True, tag="reasoning", gc=False):
     summary: list[str] = []
     content: list[str] = []
 
@@ -75,7 +75,7 @@ class Kind(msgspec.Struct, frozen=True, gc=False):
     move_path: str | None = None
 
 
-class Change(msgspec.Struct, frozen=True):
+class Change(msgspec.Struct, frozen=True, gc=False):
     """A change of one file. `diff` is the content of an added or deleted file, the hunks of another; None: untold."""
 
     path: str
@@ -83,7 +83,7 @@ class Change(msgspec.Struct, frozen=True):
     diff: str | None = ""
 
 
-class FileChangeItem(_Item, frozen=True, tag="fileChange"):
+class FileChangeItem(_Item, frozen=True, tag="fileChange", gc=False):
     changes: list[Change] = []
     status: str = ""
 
@@ -92,7 +92,7 @@ class CallError(msgspec.Struct, frozen=True, gc=False):
     message: str = ""
 
 
-class McpToolCall(_Item, frozen=True, tag="mcpToolCall"):
+class McpToolCall(_Item, frozen=True, tag="mcpToolCall", gc=False):
     server: str = ""
     tool: str = ""
     status: str = ""
@@ -101,7 +101,7 @@ class McpToolCall(_Item, frozen=True, tag="mcpToolCall"):
     error: CallError | None = None
 
 
-class DynamicToolCall(_Item, frozen=True, tag="dynamicToolCall"):
+class DynamicToolCall(_Item, frozen=True, tag="dynamicToolCall", gc=False):
     tool: str = ""
     namespace: str | None = None
     status: str = ""
@@ -168,6 +168,9 @@ AnyItem = (
     | ContextCompaction
 )
 
+WORDS = frozenset((UserMessage, HookPrompt, AgentMessage, Plan, Reasoning))
+"""Types of items that are no calls."""
+
 _KINDS = {"add": FileChange.ADDED, "update": FileChange.MODIFIED, "delete": FileChange.DELETED}
 
 
@@ -197,8 +200,7 @@ class Items:
 
     def started(self, item: AnyItem) -> Iterable[Entry]:
         """Return the call that `item` is, if it is one and was not told yet."""
-        called = called_by(item)
-        if called is None or item.id in self._open:
+        if type(item) in WORDS or item.id in self._open or (called := called_by(item)) is None:
             return ()
         require_name(item.id)
         if len(self._open) >= OPEN_LIMIT:
@@ -209,11 +211,15 @@ class Items:
     def completed(self, item: AnyItem, *, own: bool) -> Iterable[Entry]:
         """Return what has ended, or was said. What agents say to one another (not `own`) is no message to the human."""
         match item:
+            case CommandExecution():  # the most frequent first
+                pass
             case AgentMessage(text=text) | Plan(text=text) | ExitedReviewMode(review=text):
                 return (Message(text=clipped(text)),) if text and own else ()
             case Reasoning(summary=summary, content=content):
                 text = "\n\n".join(summary or content)
                 return (Thinking(text=clipped(text)),) if text and own else ()
+        if self._open.pop(item.id, None) is not None:
+            return self._ended(item)
         called = self.started(item)
         ended = self._open.pop(item.id, None) is not None
         return (*called, *self._ended(item)) if ended else ()

@@ -5,7 +5,6 @@ import shlex
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import attrs
 import msgspec
 
 from aura_contracts.fingerprint import fingerprint_of
@@ -27,14 +26,14 @@ LIMIT = 10_000
 """Open questions, and answers to questions that were not asked yet; beyond that the oldest is forgotten."""
 
 
-class _Asked(msgspec.Struct, frozen=True, kw_only=True):
+class _Asked(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     threadId: str = ""  # noqa: N815 - codex's name
     turnId: str | None = None  # noqa: N815 - codex's name
     itemId: str = ""  # noqa: N815 - codex's name
     reason: str | None = None
 
 
-class _Command(_Asked, frozen=True, kw_only=True):
+class _Command(_Asked, frozen=True, kw_only=True, gc=False):
     kind: str = "command"
     approvalId: str | None = None  # noqa: N815 - codex's name
     command: str | None = None
@@ -42,24 +41,23 @@ class _Command(_Asked, frozen=True, kw_only=True):
     networkApprovalContext: Any = None  # noqa: N815 - codex's name
 
 
-class _FileChange(_Asked, frozen=True, kw_only=True):
+class _FileChange(_Asked, frozen=True, kw_only=True, gc=False):
     grantRoot: str | None = None  # noqa: N815 - codex's name
 
 
-class _More(_Asked, frozen=True, kw_only=True):
+class _More(_Asked, frozen=True, kw_only=True, gc=False):
     permissions: dict[str, Any]
     cwd: str | None = None
 
 
-class _Elicitation(_Asked, frozen=True, kw_only=True):
+class _Elicitation(_Asked, frozen=True, kw_only=True, gc=False):
     serverName: str = ""  # noqa: N815 - codex's name
     mode: str = ""
     message: str = ""
     meta: Any = msgspec.field(name="_meta", default=None)
 
 
-@attrs.frozen
-class _Open:
+class _Open(msgspec.Struct, frozen=True, gc=False):
     """A question that was asked: what is answered if it is granted, and if not."""
 
     id: Id

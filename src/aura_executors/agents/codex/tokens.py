@@ -15,9 +15,12 @@ class Tokens(msgspec.Struct, frozen=True, gc=False):
     outputTokens: int = 0  # noqa: N815 - codex's name
 
 
-class TokenUsage(msgspec.Struct, frozen=True):
+class TokenUsage(msgspec.Struct, frozen=True, gc=False):
     total: Tokens
     last: Tokens = Tokens()
+
+
+_NONE = Tokens()
 
 
 class Consumption:
@@ -29,7 +32,7 @@ class Consumption:
 
     def begin(self, thread: str) -> None:
         """Take in that `thread` is new: all that it consumes counts."""
-        self._totals[thread] = Tokens()
+        self._totals[thread] = _NONE
 
     def take(self, usage: TokenUsage, thread: str, *, own: bool) -> bool:
         """Take in what a thread consumed in all its time; say whether it has consumed something since.
@@ -43,22 +46,26 @@ class Consumption:
         self._totals[thread] = usage.total
         if before is None and not own:
             return False
-        consumed = _difference(usage.last, Tokens()) if before is None else _difference(usage.total, before)
-        self._used += consumed
-        return consumed != Usage()
+        return self._add(usage.last, _NONE) if before is None else self._add(usage.total, before)
 
     def told(self) -> Usage:
         """Return what was consumed since the last time."""
         used, self._used = self._used, Usage()
         return used
 
-
-def _difference(now: Tokens, before: Tokens) -> Usage:
-    """Return what was consumed in between; `inputTokens` has the cached ones in it."""
-    cached = max(0, now.cachedInputTokens - before.cachedInputTokens)
-    return Usage(
-        input_tokens=max(0, now.inputTokens - before.inputTokens - cached),
-        output_tokens=max(0, now.outputTokens - before.outputTokens),
-        cache_read_tokens=cached,
-        cache_write_tokens=max(0, now.cacheWriteInputTokens - before.cacheWriteInputTokens),
-    )
+    def _add(self, now: Tokens, before: Tokens) -> bool:
+        """Add what was consumed in between, if anything was; `inputTokens` has the cached ones in it."""
+        cached = max(0, now.cachedInputTokens - before.cachedInputTokens)
+        given = max(0, now.inputTokens - before.inputTokens - cached)
+        answered = max(0, now.outputTokens - before.outputTokens)
+        written = max(0, now.cacheWriteInputTokens - before.cacheWriteInputTokens)
+        if not (given or answered or cached or written):
+            return False
+        used = self._used  # field by field: this comes after every answer of the model, and ``+`` takes its time
+        self._used = Usage(
+            used.input_tokens + given,
+            used.output_tokens + answered,
+            used.cache_read_tokens + cached,
+            used.cache_write_tokens + written,
+        )
+        return True
