@@ -220,7 +220,8 @@ def _bounded(entry: AnyEntry, line: bytes) -> Entry:
     """Return an entry whose texts are as long as those of an entry may be."""
     if len(line) <= TEXT_LIMIT:
         return entry
-    return msgspec.convert(clipped_value(msgspec.to_builtins(entry)), AnyEntry)
+    bounded: Entry = msgspec.convert(clipped_value(msgspec.to_builtins(entry)), AnyEntry)
+    return bounded
 
 
 def _checked(given: dict[str, Any]) -> list[list[Step]]:

@@ -29,6 +29,7 @@ NOT_UNDERSTOOD = (msgspec.MsgspecError, RecursionError, UnicodeError, ValueError
 """What reading a line may raise. Lines come from outside: none of these is our fault, and none ends a conversation."""
 
 _STDOUT = OutputSource.STDOUT
+_SPACE = ord(" ")
 
 _PAIR = rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _HALF = re.compile(rb"(?:[^\\]++|\\[^u]|\\u(?![dD][89a-fA-F])|%b)++|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})" % _PAIR)
@@ -81,7 +82,7 @@ class JsonLines(Conversation):
         said: list[Said] = []
         understand = self.understand
         for line in lines:
-            if not line or line.isspace():
+            if not line or (line[0] <= _SPACE and line.isspace()):
                 continue
             try:
                 if (meant := understand(line)) is not None:

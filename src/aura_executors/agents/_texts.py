@@ -54,9 +54,10 @@ def clipped_value(value: Any, limit: int = TEXT_LIMIT, depth: int = 16) -> Any:
 
 def _plain(table: dict[str, Any], limit: int) -> bool:
     """Say, quickly, that nothing in a table is to be clipped, as in most arguments of tools; if False, it may be."""
-    for name, value in table.items():
-        if len(name) > _SHORT or not name.isascii() or "\0" in name:
-            return False
+    names = "".join(table)
+    if len(names) > _SHORT or not names.isascii() or "\0" in names:
+        return False
+    for value in table.values():
         if isinstance(value, str):
             if len(value) > limit or not value.isascii() or "\0" in value:
                 return False

@@ -198,7 +198,8 @@ class StreamJson(JsonLines):
         self.ended, self.told = True, self.failure_in(result)
         self.blocked = self.blocked or self._permissions.denied
         denials = result.permission_denials
-        for denial in (denials != _NO_DENIALS and read(DENIALS, denials)) or ():
+        denied = None if denials == _NO_DENIALS else read(DENIALS, denials)
+        for denial in denied or ():
             path = denial.tool_input.get("file_path") or denial.tool_input.get("command") or ""
             self.blocked = clipped(f"it was not permitted to use {denial.tool_name} {path}".strip(), 500)
         if self.waiting(result) and not self.interrupting and self.told is None:
@@ -220,8 +221,7 @@ class StreamJson(JsonLines):
             return []
         counts: dict[str, Tokens] = {}
         for model, tokens in self._spent.values():
-            before = counts.get(model)
-            counts[model] = tokens if before is None else before + tokens
+            counts[model] = counts[model] + tokens if model in counts else tokens
         self._spent.clear()
         said: list[Entry] = []
         for model, tokens in counts.items():
@@ -273,13 +273,15 @@ class StreamJson(JsonLines):
         if isinstance(content, str):
             return ()
         said: list[Said] = []
-        results = [block for block in content if block.type == "tool_result"]
-        for block in results:
+        for block in content:
+            if block.type != "tool_result":
+                continue
             returned = self._returned(block)
             said.append(returned)
             path = self._calls.pop(returned.call_id, None)
             if path is not None and returned.success:
-                edited = read(EDITED, line.tool_use_result) if len(results) == 1 else None
+                alone = len(content) == 1 or sum(one.type == "tool_result" for one in content) == 1
+                edited = read(EDITED, line.tool_use_result) if alone else None
                 change = FileChanged(path=path, call_id=returned.call_id)
                 said.append(change if edited is None else changed(edited, path, returned.call_id))
         return said

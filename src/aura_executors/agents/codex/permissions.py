@@ -227,7 +227,8 @@ def bare(command: str) -> str:
         return command
     told = wrapped["told"]
     if _QUOTED.fullmatch(told):
-        return told[1:-1]
+        inner = told[1:-1]
+        return _ESCAPED.sub(r"\1", inner) if told[0] == '"' and "\\" in inner else inner
     try:
         words = shlex.split(told)
     except ValueError:
@@ -236,8 +237,9 @@ def bare(command: str) -> str:
 
 
 _WRAPPED = re.compile(r"(?:[^\s'\"]*/)?(?:bash|sh|zsh) -l?c (?P<told>.*)", re.DOTALL)
-_QUOTED = re.compile(r"'[^']*'|\"[^\"\\$`]*\"")
-"""What `shlex` would only take the quotes from; it takes its time."""
+_QUOTED = re.compile(r"'[^']*'|\"(?:[^\"\\]++|\\.)*+\"", re.DOTALL)
+"""One word, which `shlex` would take the quotes from and, within double ones, what escapes; it takes its time."""
+_ESCAPED = re.compile(r"\\([\\\"])")
 
 _COMMAND = msgspec.json.Decoder(_Command)
 _FILE_CHANGE = msgspec.json.Decoder(_FileChange)
