@@ -6,14 +6,15 @@ A rule is the name of a tool, or that and what it is used on in brackets; both m
     mcp__github__*       every tool of that server
     Bash(git status)     this command
     Bash(npm run *)      commands that begin so
-    Edit(src/*)          files below src, if the agent names them so
+    Edit(src/*)          files below src in the folder that the agent works in
     *                    everything
 
 Rules look at what is said, not at what it does. What is **allowed** is narrow: a wildcard stands for the rest of one
 command, never for a second one. But the rest may do anything that the command can: ``git *`` allows ``git -c
 core.pager=...``, and ``find *`` allows ``-exec``. What is **refused** is a fence and no wall: ``Bash(rm *)`` knows
-``ls; /bin/rm x`` and ``"rm"  x``, and not ``sudo rm``, ``sh -c 'rm x'`` or ``find -delete``. To be sure, allow little:
-about what no rule is about, a human is asked.
+``ls; /bin/rm x``, ``A=1 rm x`` and ``"rm"  x``, and not ``sudo rm``, ``sh -c 'rm x'`` or ``find -delete``. To be sure,
+allow little: about what no rule is about, a human is asked. A call that is too long to be seen whole is allowed by no
+rule, and refused by each that refuses something of its tool.
 """
 
 import posixpath
@@ -28,16 +29,23 @@ from aura_contracts.approval import ToolCall
 
 _RULE = re.compile(r"(?P<tool>[^()]+)(?:\((?P<subject>.*)\))?", re.DOTALL)
 
-_SUBJECTS = ("command", "cmd", "file_path", "filePath", "path", "notebook_path", "url", "pattern", "query")
-"""Arguments that say what a tool is used on, the most telling first."""
+CUT_MARK = "characters left out; the output has them"
+"""Stands in every text of an entry that was cut: what is not seen whole is allowed by no rule."""
 
 _COMMANDS = ("command", "cmd")
+_PATHS = ("file_path", "filePath", "path", "paths", "notebook_path")
+_OTHERS = ("url", "pattern", "query")
+_SUBJECTS = (*_COMMANDS, *_PATHS, *_OTHERS)
+"""Arguments that say what a tool is used on, the most telling first."""
 
 _SEVERAL = re.compile(r"[;&|`<>(\n\r]|\$\{")
 """What makes more than one command of a line, redirects it, or may: such a line is allowed by no wildcard.
 
 An opening bracket alone begins a subshell, with ``$``, ``<`` or (in zsh) ``=`` before it a substitution.
 """
+
+_BEFORE = re.compile(r"(?:(?:[A-Za-z_]\w*=\S*|if|then|elif|else|do|while|until|exec|command|time)\s+)*")
+"""What may stand before the command itself: variables for it, and words of the shell's own."""
 
 _MARKS = str.maketrans("", "", "\"'\\")
 """What a shell takes away before it looks for the command."""
@@ -85,14 +93,54 @@ def matches(rule: str, call: ToolCall, *, denying: bool = False) -> bool:
     tool, wanted = parsed["tool"].strip(), parsed["subject"]
     if denying:
         named = fnmatchcase(call.tool.casefold(), tool.casefold())
-        return named and (wanted is None or any(_hits(wanted, part) for part in _parts(call.arguments)))
-    if not is_about(rule, call.tool):
+        hidden = wanted is None or _is_cut(call.arguments)
+        return named and (hidden or any(_hits(wanted or "", part) for part in _parts(call.arguments)))
+    if not is_about(rule, call.tool) or _is_cut(call.arguments):
         return False
-    subject, is_command = _subject(call.arguments)
-    if wanted is None or subject is None:
-        return wanted is None
-    unclear = _SEVERAL.search(subject) is not None if is_command else ".." in re.split(r"[/\\]", subject)
+    return wanted is None or _covers(wanted, call.arguments)
+
+
+def _is_cut(arguments: Mapping[str, Any]) -> bool:
+    return any(CUT_MARK in text for text in _texts(arguments))
+
+
+def _covers(wanted: str, arguments: Mapping[str, Any]) -> bool:
+    """Return whether everything that a call is used on is what is allowed."""
+    commands, paths, others = (list(_named(names, arguments)) for names in (_COMMANDS, _PATHS, _OTHERS))
+    if commands:
+        return not paths and all(_fits(wanted, one, unclear=_SEVERAL.search(one) is not None) for one in commands)
+    subjects = paths or others[:1]
+    return bool(subjects) and all(_fits(wanted, one, unclear=".." in re.split(r"[/\\]", one)) for one in subjects)
+
+
+def _fits(wanted: str, subject: str, *, unclear: bool) -> bool:
     return subject == wanted or (not unclear and fnmatchcase(subject, wanted))
+
+
+def _named(names: tuple[str, ...], arguments: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the arguments of these names; a list of words is a command, one of paths is several."""
+    for name in names:
+        value = arguments.get(name)
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, list) and all(isinstance(word, str) for word in value):
+            yield from [" ".join(value)] if name in _COMMANDS else value
+
+
+def relative_to(folder: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `arguments` with the paths below `folder` as they are within it, for rules that people write.
+
+    >>> relative_to("/work", {"file_path": "/work/src/a.py", "content": "/work/x"})
+    {'file_path': 'src/a.py', 'content': '/work/x'}
+    """
+    below = folder.rstrip("/") + "/"
+
+    def within(value: Any) -> Any:
+        if isinstance(value, list):
+            return [within(one) for one in value]
+        return value.removeprefix(below) if isinstance(value, str) else value
+
+    return {name: within(value) if name in _PATHS else value for name, value in arguments.items()}
 
 
 def _hits(wanted: str, part: str) -> bool:
@@ -107,7 +155,9 @@ def _parts(arguments: Mapping[str, Any]) -> Iterator[str]:
         yield text
         yield posixpath.normpath(text.replace("\\", "/"))
         for part in _SEVERAL.split(text):
-            yield " ".join(part.translate(_MARKS).strip("!{}() \t").split())
+            plain = " ".join(part.translate(_MARKS).strip("!{}() \t").split())
+            yield plain
+            yield _BEFORE.sub("", plain, count=1)
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -128,15 +178,4 @@ def _texts(value: Any) -> Iterator[str]:
 
 def subject_of(arguments: Mapping[str, Any]) -> str | None:
     """Return what a tool is used on, by its arguments: a command, a path, an address; None if they do not say."""
-    return _subject(arguments)[0]
-
-
-def _subject(arguments: Mapping[str, Any]) -> tuple[str | None, bool]:
-    """Return what a tool is used on, and whether that is a command."""
-    for name in _SUBJECTS:
-        value = arguments.get(name)
-        if isinstance(value, list) and all(isinstance(word, str) for word in value):
-            value = " ".join(value)
-        if isinstance(value, str):
-            return value, name in _COMMANDS
-    return None, False
+    return next(_named(_SUBJECTS, arguments), None)

@@ -69,6 +69,12 @@ class Profiles:
         """Return the names of the variants of an executor."""
         return tuple(sorted(variant for name, variant in self._known if name == executor))
 
+    def sources(self, executor: str, variant: str | None, option: str) -> tuple[str, ...]:
+        """Return the files that the profiles come from which set an option of a run."""
+        profiles = (self._known.get((executor, one or DEFAULT)) for one in (DEFAULT, variant))
+        named = (one.sources for one in profiles if one is not None and option in one.options)
+        return tuple(dict.fromkeys(source for sources in named for source in sources))
+
     def options(self, executor: str, variant: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return the options of a run: those of the default variant, of the variant, and what is `given` over them.
 

@@ -40,6 +40,7 @@ from aura_engine.requests import RunRequest, title_of
 from aura_engine.runtime.context import ENGINE, Runtime, reviewers_of
 from aura_engine.runtime.directory import agents_of
 from aura_engine.runtime.ending import requeue
+from aura_engine.runtime.inquiries import withdraw_inquiries
 from aura_engine.runtime.questions import withdraw_all
 from aura_engine.runtime.views import View, view_in, workspace_of
 from aura_worker_protocol.messages import DescribeRepository, RepositoryDescribed
@@ -278,6 +279,7 @@ class Tasks:
                 if approval is not None and approval.status is ApprovalStatus.PENDING:
                     await unit.acting_as(ENGINE).handle(approval.id, WithdrawApproval(reason="the task was cancelled"))
             await withdraw_all(unit, task_id, "the task was cancelled")
+            await withdraw_inquiries(unit.acting_as(ENGINE), task_id, "the task was cancelled")
             return task
 
         return await self._runtime.desk.retrying(actor or self._user, decide)

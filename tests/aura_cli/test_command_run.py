@@ -143,16 +143,28 @@ def test_json_is_events_entries_and_output(place):
 # --- Options ----------------------------------------------------------------------------------------------------------
 
 
-def test_options_reach_the_executor_and_only_those_that_were_given(place):
-    words = ("--model", "big", "--yolo", "-f", "--trust", "--allow-all-tools", "--openai-endpoint", "http://x")
-    answer = call_aura(*sh("true"), *words, "--attempts", 1, "--option", 'deep={"a": [1]}', "--option", "word=yes!")
+def test_options_that_the_executor_refuses_are_refused_before_anything_is_recorded(place):
+    for words, told in (
+        (("--model", "big"), "option model: executor custom has no such option"),
+        (("--yolo", "-f", "--trust"), "option yolo"),
+        (("--option", 'deep={"a": [1]}'), "option deep"),
+        (("--deny", "Bash(rm *)"), "asks for no permission"),
+        (("--session", "s"), "has no sessions"),
+        (("--mcp",), "cannot be given tools"),
+    ):
+        answer = call_aura(*sh("true"), *words)
+        assert (answer.code, told in answer.err) == (1, True), answer.err
+    assert call_aura("task", "list", "--json").objects == []
+    assert worktrees(place) == []
+
+
+def test_a_profile_that_the_executor_refuses_is_named_with_its_file(place):
+    home = Path(os.environ["AURA_HOME"])
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "profiles.toml").write_text('[custom.odd]\nbase_comand = "sh"\n')
+    answer = call_aura(*sh("true"), "--variant", "odd")
     assert answer.code == 1
-    assert "option model: executor custom has no such option" in answer.err
-    (queued,) = call_aura("events", "--json", "--type", "execution.queued").objects
-    assert queued["fields"]["plan"]["options"] == {
-        "base_command": "sh", "params": ["-c", "true"], "model": "big", "yolo": True, "force": True, "trust": True,
-        "allow_all_tools": True, "openai_endpoint": "http://x", "deep": {"a": [1]}, "word": "yes!",
-    }  # fmt: skip
+    assert f"{home / 'profiles.toml'}: custom, option base_comand: executor custom has no such option" in answer.err
 
 
 def test_what_a_run_is_asked_for_is_kept_with_it(place):

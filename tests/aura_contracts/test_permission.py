@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aura_contracts.approval import ToolCall
-from aura_contracts.permission import is_about, is_rule, matches, subject_of
+from aura_contracts.permission import CUT_MARK, is_about, is_rule, matches, subject_of
 from aura_executors.agents._texts import clipped
 
 
@@ -146,3 +146,31 @@ def test_no_text_breaks_it_and_what_is_allowed_narrowly_is_allowed_widely(rule, 
         if isinstance(arguments.get(name), str) and matches("Bash(git *)", call):
             assert subject_of(arguments).startswith("git ")
             assert ";" not in arguments.get("command", "")
+
+
+# --- What the call is used on
+
+
+def call(tool, **arguments):
+    return ToolCall(tool, "f", arguments)
+
+
+def test_a_call_that_is_not_seen_whole_is_allowed_by_nothing_and_refused_by_whatever_is_about_its_tool():
+    cut = call("Bash", command=f"echo {'a' * 50} [... 9 {CUT_MARK} ...] b")
+    assert not any(matches(rule, cut) for rule in ("*", "Bash", "Bash(echo *)"))
+    assert matches("Bash(rm *)", cut, denying=True)
+    assert not matches("Write(*)", cut, denying=True)
+
+
+def test_all_that_a_call_is_used_on_has_to_be_allowed():
+    assert matches("Write(docs/*)", call("Write", file_path="docs/a"))
+    assert not matches("Write(docs/*)", call("Write", file_path="docs/a", path="/etc/passwd"))
+    assert not matches("Edit(docs/*)", call("Edit", path="docs/a", paths=["docs/b", "/etc/passwd"]))
+    assert matches("Edit(docs/*)", call("Edit", paths=["docs/a", "docs/b"]))
+    assert not matches("Bash(git *)", call("Bash", command="git status", path="/etc"))
+    assert not matches("Grep(api_key)", call("Grep", pattern="api_key", path="/etc"))
+
+
+@pytest.mark.parametrize("command", ["FOO=1 rm x", "A=1 B=2 rm x", "if true; then rm x; fi", "exec rm x", "time rm x"])
+def test_what_stands_before_a_command_does_not_hide_it(command):
+    assert matches("Bash(rm *)", call("Bash", command=command), denying=True)

@@ -111,6 +111,7 @@ def run(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int
 
 
 async def _run(arguments: Namespace, request: "RunRequest", settings: "Settings", terminal: "Terminal") -> int:
+    from aura_cli._checking import check
     from aura_cli._engine import engine_of
     from aura_cli._following import beginning_of, follow, manner_of
     from aura_contracts.ids import TaskId
@@ -122,7 +123,7 @@ async def _run(arguments: Namespace, request: "RunRequest", settings: "Settings"
         task_id = None if arguments.fresh else await _cut_off(engine, request)
         preface = ""
         if task_id is None:
-            await _require_executor(engine, request)
+            await check(engine, request, settings.environment)
             task_id = TaskId((await engine.start(request)).id)
         else:
             begin, preface = await beginning_of(engine, task_id), f"going on with task {task_id} that was cut off"
@@ -135,23 +136,6 @@ async def _run(arguments: Namespace, request: "RunRequest", settings: "Settings"
             preface=preface,
         )
         return await follow(engine, task_id, terminal, manner, begin=begin, since=since)
-
-
-async def _require_executor(engine: "Engine", request: "RunRequest") -> None:
-    """Raise `UnknownExecutor`, or `InvalidInput` for a session where there are none, before anything is recorded."""
-    from aura_contracts.errors import InvalidInput
-    from aura_worker_protocol.messages import ListExecutors
-
-    (found,) = (await engine.runtime.gateway.request(ListExecutors(names=(request.executor,)))).executors
-    if request.session_id is not None and not found.capability.resume:
-        reason = f"executor {found.name} has no sessions to go on with"
-        raise InvalidInput(field="session", reason=reason, remedy="leave --session out")
-    if request.fork and not found.capability.fork:
-        reason = f"executor {found.name} cannot copy a session"
-        raise InvalidInput(field="fork", reason=reason, remedy="leave --fork out: it goes on with the session itself")
-    if request.tools and not found.capability.tool_servers:
-        reason = f"executor {found.name} cannot be given tools"
-        raise InvalidInput(field="mcp", reason=reason, remedy="leave --mcp out")
 
 
 async def _cut_off(engine: "Engine", request: "RunRequest") -> "TaskId | None":

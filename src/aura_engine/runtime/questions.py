@@ -35,10 +35,12 @@ from aura_contracts.environment import redact
 from aura_contracts.execution import ActionLogged, CodingChangedNothing, CodingFinished, Execution, LogAction
 from aura_contracts.fingerprint import fingerprint_of
 from aura_contracts.ids import ApprovalId, ExecutionId, TaskId
-from aura_contracts.permission import PermissionRules, matches
+from aura_contracts.permission import PermissionRules, matches, relative_to
 from aura_contracts.ports.executors import PermissionRequested
 from aura_contracts.task import TASK, ExecutionStarted, Task
+from aura_contracts.workspace import WORKSPACE
 from aura_engine.commands import Desk, Unit
+from aura_engine.runtime.views import directory_of
 
 _ENGINE = system("engine")
 
@@ -114,8 +116,8 @@ async def ask(
     in one before it.
     """
     entry = _named(entry)
-    call = ToolCall(tool=entry.tool, fingerprint=entry.fingerprint, arguments=entry.arguments)
-    refused = refused or _refusal(execution.plan.permissions, call)
+    calls = await _as_rules_see_it(unit, execution, entry)
+    refused = refused or _refusal(execution.plan.permissions, calls)
     asked = await questions_of_task(unit, execution.task_id)
     approval = None if refused else await _asked_before(unit, asked, token, entry)
     automatic = False
@@ -124,7 +126,7 @@ async def ask(
         name = f"{token}:{entry.request_id}:{number}" if number else f"{token}:{entry.request_id}"
         approval_id = ApprovalId(str(uuid5(UUID(execution.id), name)))
         await _request(unit, execution, approval_id, entry, reviewers)
-        automatic = await _decide(unit, execution, approval_id, call, asked, refused)
+        automatic = await _decide(unit, execution, approval_id, calls, asked, refused)
     else:
         approval_id = ApprovalId(approval.id)
     about = {
@@ -138,6 +140,18 @@ async def ask(
         "automatic": automatic,
     }
     await unit.handle(execution.id, LogAction(epoch=execution.epoch, action=ASKED, success=True, result=about))
+
+
+async def _as_rules_see_it(unit: Unit, execution: Execution, entry: PermissionRequested) -> tuple[ToolCall, ...]:
+    """Return the call as the agent gave it, and with its paths as they are in the folder that the agent works in.
+
+    Nothing is redacted: what is could be what a rule is about.
+    """
+    call = ToolCall(tool=entry.tool, fingerprint=entry.fingerprint, arguments=entry.arguments)
+    workspace = None if execution.workspace_id is None else await unit.desk.get(WORKSPACE, execution.workspace_id)
+    if workspace is None:
+        return (call,)
+    return (call, replace(call, arguments=relative_to(directory_of(workspace), entry.arguments)))
 
 
 def _named(entry: PermissionRequested) -> PermissionRequested:
@@ -201,8 +215,8 @@ async def _request(
     await unit.acting_as(_ENGINE).handle(approval_id, command)
 
 
-def _refusal(policy: PermissionRules, call: ToolCall) -> str:
-    refused = next((rule for rule in policy.deny if matches(rule, call, denying=True)), None)
+def _refusal(policy: PermissionRules, calls: Sequence[ToolCall]) -> str:
+    refused = next((rule for rule in policy.deny if any(matches(rule, one, denying=True) for one in calls)), None)
     return "" if refused is None else f"the rule {refused!r} of this run does not permit it"
 
 
@@ -210,20 +224,17 @@ async def _decide(
     unit: Unit,
     execution: Execution,
     approval_id: ApprovalId,
-    call: ToolCall,
+    calls: Sequence[ToolCall],
     asked: Sequence[Question],
     refused: str,
 ) -> bool:
-    """Have the policy of the run, or what a human said for more than one call, decide; return whether one did.
-
-    `call` is as the agent gave it: what is redacted in it could be what a rule is about.
-    """
+    """Have the policy of the run, or what a human said for more than one call, decide; return whether one did."""
     policy = unit.acting_as(POLICY)
     if refused:
         await policy.handle(approval_id, Reject(feedback=refused))
         return True
-    allowed = next((rule for rule in execution.plan.permissions.allow if matches(rule, call)), None)
-    remembered = None if allowed is not None else await _remembered(unit, execution, call, asked)
+    allowed = next((rule for rule in execution.plan.permissions.allow if _allows(rule, calls)), None)
+    remembered = None if allowed is not None else await _remembered(unit, execution, calls, asked)
     if allowed is not None:
         await policy.handle(approval_id, Approve(feedback=f"the rule {allowed!r} of this run"))
     elif remembered is not None:
@@ -232,7 +243,13 @@ async def _decide(
     return allowed is not None or remembered is not None
 
 
-async def _remembered(unit: Unit, execution: Execution, call: ToolCall, asked: Sequence[Question]) -> Approval | None:
+def _allows(rule: str, calls: Sequence[ToolCall]) -> bool:
+    return any(matches(rule, call) for call in calls)
+
+
+async def _remembered(
+    unit: Unit, execution: Execution, calls: Sequence[ToolCall], asked: Sequence[Question]
+) -> Approval | None:
     """Return the approval by which a human allowed also this call; one who refused it since has changed their mind."""
     for question in reversed(asked):
         if question.automatic:
@@ -240,14 +257,14 @@ async def _remembered(unit: Unit, execution: Execution, call: ToolCall, asked: S
         given: Approval = await unit.look(APPROVAL, question.approval_id)
         if given.decision is None:
             continue
-        same = question.fingerprint == call.fingerprint
+        same = question.fingerprint == calls[0].fingerprint
         if same and not given.granted:
             return None
         session = question.session_id is not None and question.session_id == execution.session_id
         if given.granted and (
             (given.remember is Remember.TASK and same)
             or (given.remember is Remember.SESSION and same and session)
-            or (given.remember is Remember.PATTERN and given.pattern is not None and matches(given.pattern, call))
+            or (given.remember is Remember.PATTERN and given.pattern is not None and _allows(given.pattern, calls))
         ):
             return given
     return None

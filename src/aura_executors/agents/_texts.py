@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from aura_contracts.permission import CUT_MARK
 from aura_contracts.ports.executors import TEXT_LIMIT
 
 MESSAGE_LIMIT = 2_000
@@ -10,7 +11,7 @@ MESSAGE_LIMIT = 2_000
 _SHORT = 1_000
 """Characters of a name in a value, and of what is nested too deeply."""
 
-_CUT = "\n[... {} characters left out; the output has them ...]\n"
+_CUT = f"\n[... {{}} {CUT_MARK} ...]\n"
 
 
 def clipped(text: str, limit: int = TEXT_LIMIT) -> str:

@@ -1,0 +1,56 @@
+"""Checking: what can be known to be wrong with a request before anything is recorded, or any worktree made."""
+
+from collections.abc import Mapping
+
+from aura_contracts.errors import InvalidInput
+from aura_contracts.ports.executors import AgentRun, Capability
+from aura_engine.engine import Engine
+from aura_engine.profiles import Profiles
+from aura_engine.requests import RunRequest
+from aura_executors.registry import ExecutorRegistry
+from aura_worker_protocol.messages import ListExecutors
+
+
+async def check(engine: Engine, request: RunRequest, environment: Mapping[str, str]) -> None:
+    """Raise `UnknownExecutor`, or `InvalidInput` for what the executor cannot do, or would refuse."""
+    (found,) = (await engine.runtime.gateway.request(ListExecutors(names=(request.executor,)))).executors
+    _require_able(found.capability, request)
+    _require_options(engine.runtime.profiles, request, environment)
+
+
+def _require_able(can: Capability, request: RunRequest) -> None:
+    name = request.executor
+    if request.session_id is not None and not can.resume:
+        reason = f"executor {name} has no sessions to go on with"
+        raise InvalidInput(field="session", reason=reason, remedy="leave --session out")
+    if request.fork and not can.fork:
+        reason = f"executor {name} cannot copy a session"
+        raise InvalidInput(field="fork", reason=reason, remedy="leave --fork out: it goes on with the session itself")
+    if (request.allow or request.deny) and not can.permissions:
+        reason = f"executor {name} asks for no permission, so no rule would be looked at"
+        raise InvalidInput(field="deny" if request.deny else "allow", reason=reason, remedy="leave the rules out")
+    if request.tools and not can.tool_servers:
+        raise InvalidInput(field="mcp", reason=f"executor {name} cannot be given tools", remedy="leave --mcp out")
+
+
+def _require_options(profiles: Profiles, request: RunRequest, environment: Mapping[str, str]) -> None:
+    """Have the executor look at the options, as it will when it is started; nothing is started here."""
+    options = profiles.options(request.executor, request.variant, request.options)
+    executor = ExecutorRegistry().get(request.executor)
+    run = AgentRun(
+        prompt=request.prompt,
+        cwd=request.repositories[0],
+        options=options,
+        session_id=request.session_id,
+        fork=request.fork,
+        environment=dict(environment),
+    )
+    try:
+        executor.launch(run)
+    except InvalidInput as error:
+        name = error.field.removeprefix("option ").partition("[")[0].partition(".")[0]
+        if name in options and name not in request.options:
+            sources = ", ".join(profiles.sources(request.executor, request.variant, name))
+            field = f"{sources}: {request.executor}, {error.field}"
+            raise InvalidInput(field=field, reason=error.reason, remedy=error.remedy) from error
+        raise
