@@ -82,7 +82,7 @@ class LocalOptions(msgspec.Struct, frozen=True, kw_only=True):
     request_timeout: _Seconds = 600.0
     """Seconds that the server may be silent; a local model reads a long prompt slowly."""
     sessions: str | None = None
-    """The folder where conversations are kept; None: see `_session`."""
+    """The folder where conversations are kept; None: ``local-sessions`` in AURA_STATE, or the user's state folder."""
     env: dict[str, str] = {}
     """Added to the environment. Not for secrets, which are refused: the log keeps options."""
 
