@@ -130,8 +130,8 @@ def _named(names: tuple[str, ...], arguments: Mapping[str, Any]) -> Iterator[str
 def relative_to(folder: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return `arguments` with the paths below `folder` as they are within it, for rules that people write.
 
-    >>> relative_to("/work", {"file_path": "/work/src/a.py", "content": "/work/x"})
-    {'file_path': 'src/a.py', 'content': '/work/x'}
+    >>> relative_to("/app", {"file_path": "/app/src/a.py", "content": "/app/x"})
+    {'file_path': 'src/a.py', 'content': '/app/x'}
     """
     below = folder.rstrip("/") + "/"
 
