@@ -1,8 +1,10 @@
 """Checking: what can be known to be wrong with a request before anything is recorded, or any worktree made."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from aura_contracts.errors import InvalidInput
+from aura_contracts.permission import require_questions
 from aura_contracts.ports.executors import AgentRun, Capability
 from aura_engine.engine import Engine
 from aura_engine.profiles import Profiles
@@ -15,7 +17,10 @@ async def check(engine: Engine, request: RunRequest, environment: Mapping[str, s
     """Raise `UnknownExecutor`, or `InvalidInput` for what the executor cannot do, or would refuse."""
     (found,) = (await engine.runtime.gateway.request(ListExecutors(names=(request.executor,)))).executors
     _require_able(found.capability, request)
-    _require_options(engine.runtime.profiles, request, environment)
+    profiles = engine.runtime.profiles
+    options = profiles.options(request.executor, request.variant, request.options)
+    require_questions(request.plan.permissions, found.name, options, asks=found.capability.permissions)
+    _require_options(profiles, request, options, environment)
 
 
 def _require_able(can: Capability, request: RunRequest) -> None:
@@ -26,16 +31,14 @@ def _require_able(can: Capability, request: RunRequest) -> None:
     if request.fork and not can.fork:
         reason = f"executor {name} cannot copy a session"
         raise InvalidInput(field="fork", reason=reason, remedy="leave --fork out: it goes on with the session itself")
-    if (request.allow or request.deny) and not can.permissions:
-        reason = f"executor {name} asks for no permission, so no rule would be looked at"
-        raise InvalidInput(field="deny" if request.deny else "allow", reason=reason, remedy="leave the rules out")
     if request.tools and not can.tool_servers:
         raise InvalidInput(field="mcp", reason=f"executor {name} cannot be given tools", remedy="leave --mcp out")
 
 
-def _require_options(profiles: Profiles, request: RunRequest, environment: Mapping[str, str]) -> None:
+def _require_options(
+    profiles: Profiles, request: RunRequest, options: dict[str, Any], environment: Mapping[str, str]
+) -> None:
     """Have the executor look at the options, as it will when it is started; nothing is started here."""
-    options = profiles.options(request.executor, request.variant, request.options)
     executor = ExecutorRegistry().get(request.executor)
     run = AgentRun(
         prompt=request.prompt,

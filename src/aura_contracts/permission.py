@@ -21,11 +21,13 @@ import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
 from aura_contracts.approval import ToolCall
+from aura_contracts.errors import InvalidInput
 
 _RULE = re.compile(r"(?P<tool>[^()]+)(?:\((?P<subject>.*)\))?", re.DOTALL)
 
@@ -56,6 +58,35 @@ class PermissionRules(msgspec.Struct, frozen=True, gc=False):
 
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
+
+
+_FREE: Mapping[str, object] = MappingProxyType(
+    {
+        **dict.fromkeys(("yolo", "allow_all_tools"), True),
+        "autonomy": "full",
+        "permission_mode": "bypassPermissions",
+        "approval_policy": "never",
+        "protocol": "exec",
+    }
+)
+"""Options of executors with which agents ask for nothing."""
+
+
+def require_questions(rules: PermissionRules, executor: str, options: Mapping[str, Any], *, asks: bool) -> None:
+    """Refuse rules about questions that are never asked: who wrote them relies on them. Raises `InvalidInput`.
+
+    `asks` says whether agents of the executor ask at all.
+    """
+    if not rules.allow and not rules.deny:
+        return
+    field = "deny" if rules.deny else "allow"
+    if not asks:
+        reason = f"executor {executor} asks for no permission, so no rule would be looked at"
+        raise InvalidInput(field=field, reason=reason, remedy="leave the rules out, or use an executor that asks")
+    for name, value in _FREE.items():
+        if options.get(name) == value:
+            reason = f"with option {name}={value} the agent asks for nothing, so no rule would be looked at"
+            raise InvalidInput(field=field, reason=reason, remedy=f"leave the rules or option {name} out")
 
 
 def is_rule(text: str) -> bool:

@@ -5,7 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aura_contracts.approval import ToolCall
-from aura_contracts.permission import CUT_MARK, is_about, is_rule, matches, subject_of
+from aura_contracts.errors import InvalidInput
+from aura_contracts.permission import (
+    CUT_MARK,
+    PermissionRules,
+    is_about,
+    is_rule,
+    matches,
+    require_questions,
+    subject_of,
+)
 from aura_executors.agents._texts import clipped
 
 
@@ -174,3 +183,20 @@ def test_all_that_a_call_is_used_on_has_to_be_allowed():
 @pytest.mark.parametrize("command", ["FOO=1 rm x", "A=1 B=2 rm x", "if true; then rm x; fi", "exec rm x", "time rm x"])
 def test_what_stands_before_a_command_does_not_hide_it(command):
     assert matches("Bash(rm *)", call("Bash", command=command), denying=True)
+
+
+# --- Agents that do not ask
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"yolo": True}, {"allow_all_tools": True}, {"autonomy": "full"}, {"permission_mode": "bypassPermissions"}],
+)
+def test_rules_are_refused_where_nothing_is_asked(options):
+    rules = PermissionRules(deny=("Bash(rm *)",))
+    with pytest.raises(InvalidInput, match="asks for nothing"):
+        require_questions(rules, "claude", options, asks=True)
+    with pytest.raises(InvalidInput, match="asks for no permission"):
+        require_questions(PermissionRules(allow=("*",)), "custom", {}, asks=False)
+    require_questions(rules, "claude", dict.fromkeys(options, False), asks=True)
+    require_questions(PermissionRules(), "custom", options, asks=False)

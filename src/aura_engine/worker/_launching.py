@@ -1,8 +1,7 @@
 """Launching: from what the engine asks for to the process that is to be run, and to what understands it. Pure."""
 
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import UUID, uuid5
 
 import attrs
@@ -11,7 +10,7 @@ from msgspec.structs import replace
 from aura_contracts.environment import merged
 from aura_contracts.errors import InvalidInput
 from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.permission import PermissionRules
+from aura_contracts.permission import require_questions
 from aura_contracts.ports.executors import AgentRun, Conversation, Executor, Launch, ToolServer, failure_of
 from aura_contracts.ports.processes import ProcessExit, ProcessSpec
 from aura_engine.scope import TaskScope
@@ -96,7 +95,7 @@ def _agent(
     ):
         env[PROMPT] = work.prompt  # what cannot be a variable goes the executor's own way, or is refused by it
     options = {**work.options, **request.plan.options}
-    _require_questions(request.plan.permissions, executor, options)
+    require_questions(request.plan.permissions, executor.name, options, asks=executor.capability.permissions)
     servers: tuple[ToolServer, ...] = ()
     if work.task_id is not None:
         if not executor.capability.tool_servers:
@@ -118,31 +117,6 @@ def _agent(
     launch = executor.launch(run)
     conversation = executor.converse(run)
     return Assignment(_spec(request, launch, env), launch, conversation, conversation.judge)
-
-
-_FREE: Mapping[str, object] = MappingProxyType(
-    {
-        **dict.fromkeys(("yolo", "allow_all_tools"), True),
-        "autonomy": "full",
-        "permission_mode": "bypassPermissions",
-        "approval_policy": "never",
-    }
-)
-"""Options with which agents ask for nothing."""
-
-
-def _require_questions(rules: PermissionRules, executor: Executor, options: Mapping[str, Any]) -> None:
-    """Refuse rules about questions that are never asked: who wrote them relies on them. Raises `InvalidInput`."""
-    if not rules.allow and not rules.deny:
-        return
-    field = "deny" if rules.deny else "allow"
-    if not executor.capability.permissions:
-        reason = f"executor {executor.name} asks for no permission, so no rule would be looked at"
-        raise InvalidInput(field=field, reason=reason, remedy="leave the rules out, or use an executor that asks")
-    for name, value in _FREE.items():
-        if options.get(name) == value:
-            reason = f"with option {name} the agent asks for nothing, so no rule would be looked at"
-            raise InvalidInput(field=field, reason=reason, remedy=f"leave the rules or option {name} out")
 
 
 def _spec(request: StartProcess, launch: Launch, env: Mapping[str, str]) -> ProcessSpec:
