@@ -1,0 +1,44 @@
+"""Agents: the pool that tasks are assigned from."""
+
+from typing import Unpack
+
+import attrs
+
+from aura_contracts.agent import AGENT, Agent, DisableAgent, EnableAgent, RegisterAgent
+from aura_contracts.ids import AgentId
+from aura_contracts.ports.read_models import AgentQuery, Page
+from aura_engine.facade.core import Core
+from aura_engine.facade.options import AgentFilters, NewAgentOptions
+
+
+@attrs.frozen
+class Agents:
+    """Agents of the pool, by id; a unique beginning or ending of an id will do."""
+
+    _core: Core
+
+    async def get(self, agent: str) -> Agent:
+        """Return an agent. Raises `AggregateNotFound`, `AmbiguousId`."""
+        return await self._core.load(AGENT, agent)
+
+    async def list(self, **filters: Unpack[AgentFilters]) -> Page[Agent]:
+        """Return a page of agents, newest first unless `sort` and `descending` say otherwise."""
+        return await self._core.reads.list(AgentQuery(**filters))
+
+    async def add(self, name: str, executor: str, *, by: str | None = None, **options: Unpack[NewAgentOptions]) -> Agent:
+        """Add an agent to the pool. Raises `InvalidInput`."""
+        from aura_engine.inputs import NewAgent  # noqa: PLC0415 - pydantic, where an input comes in
+
+        given = NewAgent(name=name, executor=executor, **options)
+        agent_id = AgentId(self._core.bus.ids())
+        command = RegisterAgent(agent_id=agent_id, profile=given.profile)
+        return await self._core.bus.handle(self._core.actor(by), agent_id, command)
+
+    async def disable(self, agent: str, reason: str = "", *, drop_task: bool = False, by: str | None = None) -> Agent:
+        """Take an agent out of the pool: it gets no more tasks. With `drop_task` even in the middle of one."""
+        command = DisableAgent(reason=reason, drop_task=drop_task)
+        return await self._core.bus.handle(self._core.actor(by), await self._core.find("agent", agent), command)
+
+    async def enable(self, agent: str, *, by: str | None = None) -> Agent:
+        """Put an agent back into the pool."""
+        return await self._core.bus.handle(self._core.actor(by), await self._core.find("agent", agent), EnableAgent())

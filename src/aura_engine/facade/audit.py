@@ -1,0 +1,46 @@
+"""Audit: proof that the log is as it was written."""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+
+import attrs
+
+from aura_contracts.errors import AggregateNotFound
+from aura_contracts.journal import JOURNAL_ID, Checkpointed
+from aura_contracts.ports.archive import AuditReport, Progress, SealedEvent
+from aura_engine.facade.core import Core
+
+
+@attrs.frozen
+class Audit:
+    """Seals, checkpoints, exports. None of it needs the encryption key."""
+
+    _core: Core
+
+    async def get(self, position: int) -> Checkpointed:
+        """Return the checkpoint that was made over the log up to `position`. Raises `AggregateNotFound`."""
+        for checkpoint in await self.list():
+            if checkpoint.upto == position:
+                return checkpoint
+        raise AggregateNotFound(aggregate="checkpoint", aggregate_id=str(position), command="get")
+
+    async def list(self) -> Sequence[Checkpointed]:
+        """Return the checkpoints recorded in the log, oldest first."""
+        facts = await self._core.log.facts(JOURNAL_ID)
+        return [fact.event for fact in facts if isinstance(fact.event, Checkpointed)]
+
+    async def verify(
+        self, *, roots: Mapping[int, str] | None = None, on_progress: Progress | None = None
+    ) -> AuditReport:
+        """Check every event against its seal, and against `roots` (hex, by position) that were kept elsewhere.
+
+        Damage is reported, not raised: `report.first_bad` names the first event that was changed, moved or removed.
+        """
+        return await self._core.archive.verify(roots or {}, on_progress)
+
+    async def checkpoint(self, *, by: str | None = None) -> Checkpointed:
+        """Verify the log and record the root over all of it; kept elsewhere, it proves the log. Raises `LogDamaged`."""
+        return await self._core.archive.checkpoint(self._core.actor(by))
+
+    def export(self, *, since: int = 0, upto: int | None = None) -> AsyncGenerator[SealedEvent, None]:
+        """Yield the sealed rows after position `since` up to `upto`, with the events they hold, for an auditor."""
+        return self._core.archive.export(since, upto)

@@ -1,0 +1,106 @@
+"""Core: what the nouns of the facade share, and how they understand names and ids."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+import attrs
+
+from aura_contracts.actors import Actor, human, parse_actor
+from aura_contracts.aggregate import Aggregate, State
+from aura_contracts.approval import APPROVAL, Approval
+from aura_contracts.errors import AggregateNotFound, AmbiguousId, InvalidId
+from aura_contracts.ids import TaskId, is_canonical_id
+from aura_contracts.ports import EventLog
+from aura_contracts.ports.read_models import ApprovalQuery, ReadModels
+from aura_engine.runtime.context import Runtime
+from aura_engine.runtime.follower import Follower
+from aura_engine.runtime.views import View, load_view
+from aura_engine.unit_of_work import CommandBus
+
+if TYPE_CHECKING:
+    from aura_engine.facade.tasks import Tasks
+
+S = TypeVar("S", bound=State)
+
+
+@attrs.define(kw_only=True)
+class Core:
+    """The parts of an engine, as its nouns use them."""
+
+    runtime: Runtime
+    follower: Follower
+    user: Actor
+    """In whose name commands are handled that name no one else."""
+    record_only: bool = False
+    """Commands are recorded; what follows is left to other engines."""
+    tasks: "Tasks" = attrs.field(init=False)
+
+    @property
+    def bus(self) -> CommandBus:
+        return self.runtime.bus
+
+    @property
+    def log(self) -> EventLog:
+        return self.runtime.bus.log
+
+    @property
+    def reads(self) -> ReadModels:
+        return self.runtime.reads
+
+    # --- Names and ids ------------------------------------------------------------------------------------------------
+
+    def actor(self, by: str | None) -> Actor:
+        """Return who `by` names: a person (``alice``), or an actor of any kind (``agent:<id>``); None is the user."""
+        if by is None:
+            return self.user
+        return parse_actor(by) if ":" in by else human(by)
+
+    async def find(self, kind: str, text: str) -> str:
+        """Return the id that `text` is, begins or ends; for approvals also the (part of the) id of their task.
+
+        A whole id is taken as it is. Raises `AggregateNotFound`, `AmbiguousId`, and `InvalidId` for what cannot be
+        part of an id.
+        """
+        if is_canonical_id(text) and kind != "approval":
+            return text
+        matches = await self.reads.find(kind, text)
+        if len(matches) == 1:
+            return matches[0].id
+        if matches:
+            raise AmbiguousId(kind=kind, text=text, candidates=tuple(match.id for match in matches))
+        raise AggregateNotFound(aggregate=kind, aggregate_id=text, command="find")
+
+    # --- States -------------------------------------------------------------------------------------------------------
+
+    async def load(self, aggregate: Aggregate[S], text: str) -> S:
+        """Return the state of the aggregate that `text` names, as it is stored now. Raises as `find`."""
+        aggregate_id = await self.find(aggregate.name, text)
+        state = await self.bus.fetch(aggregate, aggregate_id)
+        if state is None:
+            raise AggregateNotFound(aggregate=aggregate.name, aggregate_id=aggregate_id, command="get")
+        return state
+
+    async def approval(self, approval_id: str) -> Approval:
+        """Return an approval that exists, by its whole id."""
+        approval = await self.bus.fetch(APPROVAL, approval_id)
+        if approval is None:
+            raise AggregateNotFound(aggregate="approval", aggregate_id=approval_id, command="get")
+        return approval
+
+    async def pending(self, task_id: TaskId) -> Sequence[Approval]:
+        """Return the open questions about a task, oldest first."""
+        query = ApprovalQuery(pending=True, task=task_id, descending=False, limit=1000)
+        return (await self.reads.list(query)).rows
+
+    async def snapshot(self, task_id: TaskId) -> View:
+        """Return a task with everything that belongs to it. Raises `AggregateNotFound`."""
+        view = await load_view(self.bus, task_id)
+        if view is None:
+            raise AggregateNotFound(aggregate="task", aggregate_id=task_id, command="get")
+        return view
+
+    # --- Driving ------------------------------------------------------------------------------------------------------
+
+    async def drive(self, task_id: TaskId) -> bool:
+        """Take a task on, unless this engine only records; return whether it drives the task now."""
+        return False if self.record_only else await self.follower.drive(task_id)

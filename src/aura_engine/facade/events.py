@@ -1,0 +1,103 @@
+"""Events: the log itself, as it is and as it grows."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+
+import attrs
+
+from aura_contracts.aggregates import AGGREGATES
+from aura_contracts.errors import AggregateNotFound, InvalidInput
+from aura_contracts.events import EventRecord
+from aura_contracts.ids import ExecutionId, output_stream
+from aura_engine.facade.core import Core
+from aura_engine.runtime.watching import Concern
+
+
+@attrs.frozen
+class Events:
+    """What has happened, in the order of the log. Positions count from 1."""
+
+    _core: Core
+
+    async def get(self, position: int) -> EventRecord:
+        """Return the event at a position. Raises `AggregateNotFound` beyond the end of the log."""
+        records = await self._core.log.page(position - 1, limit=1) if position > 0 else ()
+        if not records:
+            raise AggregateNotFound(aggregate="event", aggregate_id=str(position), command="get")
+        return records[0]
+
+    async def head(self) -> int:
+        """Return the position of the last event, 0 for an empty log."""
+        return await self._core.log.head()
+
+    async def list(
+        self,
+        *,
+        task: str | None = None,
+        execution: str | None = None,
+        stream: str | None = None,
+        types: Sequence[str] = (),
+        since: int = 0,
+        limit: int = 1000,
+    ) -> Sequence[EventRecord]:
+        """Return up to `limit` events after position `since`; see `read` for the filters."""
+        found: list[EventRecord] = []
+        reading = self.read(task=task, execution=execution, stream=stream, types=types, since=since)
+        async with aclosing(reading) as records:
+            async for record in records:
+                found.append(record)
+                if len(found) == limit:
+                    break
+        return found
+
+    async def read(
+        self,
+        *,
+        task: str | None = None,
+        execution: str | None = None,
+        stream: str | None = None,
+        types: Sequence[str] = (),
+        since: int = 0,
+        follow: bool = False,
+    ) -> AsyncGenerator[EventRecord, None]:
+        """Yield the events after position `since`; with `follow` also every later one, as it is recorded by anyone.
+
+        `task` keeps what concerns a task (its own events, its approvals, its runs), `execution` what concerns a run,
+        with its output, `stream` the events of one aggregate; ids may be shortened. `types` are topics
+        (``task.created``) or aggregates (``task``). Raises `InvalidInput` for a type that does not exist.
+        """
+        topics = topics_of(types)
+        concerns = await self._concerns(task, execution, stream)
+        # What concerns a task is known from the beginning of the log on: an approval names its task when it is asked.
+        start, wanted = (0, frozenset[str]()) if concerns else (since, topics)
+        log = self._core.log
+        source = log.tail(start, topics=wanted) if follow else log.read(start, topics=wanted)
+        async with aclosing(source) as records:
+            async for record in records:
+                admitted = all([concern.admits(record) for concern in concerns])  # noqa: C419 - each has to see it
+                if admitted and record.position > since and (not topics or record.event.topic in topics):
+                    yield record
+
+    async def _concerns(self, task: str | None, execution: str | None, stream: str | None) -> list[Concern]:
+        concerns = []
+        if task is not None:
+            concerns.append(Concern("task_id", await self._core.find("task", task)))
+        if execution is not None:
+            execution_id = ExecutionId(await self._core.find("execution", execution))
+            concerns.append(Concern("execution_id", execution_id, [output_stream(execution_id)]))
+        if stream is not None:
+            concerns.append(Concern("", await self._core.find("", stream)))
+        return concerns
+
+
+def topics_of(types: Sequence[str]) -> frozenset[str]:
+    """Return the topics that names of topics and of aggregates stand for. Raises `InvalidInput` for other names."""
+    known = {event.topic: aggregate.name for aggregate in AGGREGATES for event in aggregate.events}
+    topics: set[str] = set()
+    for name in types:
+        meant = {topic for topic, aggregate in known.items() if name in (topic, aggregate)}
+        if not meant:
+            remedy = f"give one of {', '.join(sorted(set(known.values())))}, or a type such as task.created"
+            raise InvalidInput(field="type", reason=f"{name!r} is not a type of event", remedy=remedy)
+        topics |= meant
+    return frozenset(topics)

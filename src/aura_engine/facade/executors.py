@@ -1,0 +1,72 @@
+"""Executors: the adapters of agents, on the machine of the worker."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import attrs
+
+from aura_contracts.errors import InvalidInput
+from aura_contracts.permission import require_questions
+from aura_contracts.ports.executors import Capability
+from aura_engine.facade.core import Core
+from aura_worker_protocol.messages import CheckOptions, ExecutorInfo, ListExecutors
+
+if TYPE_CHECKING:
+    from aura_engine.inputs import RunRequest
+
+
+@attrs.frozen
+class Executors:
+    """What can be run here: installed or not, logged in or not, and what each can do."""
+
+    _core: Core
+
+    async def get(self, name: str) -> ExecutorInfo:
+        """Return one executor. Raises `UnknownExecutor`."""
+        (found,) = (await self._core.runtime.gateway.request(ListExecutors(names=(name,)))).executors
+        return found
+
+    async def list(self) -> Sequence[ExecutorInfo]:
+        """Return all executors, by name."""
+        return (await self._core.runtime.gateway.request(ListExecutors())).executors
+
+    async def check(self, request: "RunRequest") -> None:
+        """Find what is wrong with a request before anything is recorded or made; nothing is started.
+
+        Raises `UnknownExecutor`, or `InvalidInput` for what the executor cannot do or would refuse.
+        """
+        found = await self.get(request.executor)
+        _require_able(found.capability, request)
+        profiles = self._core.runtime.profiles
+        options = profiles.options(request.executor, request.variant, request.options)
+        require_questions(request.plan.permissions, found.name, options, asks=found.capability.permissions)
+        check = CheckOptions(
+            executor=request.executor,
+            prompt=request.prompt,
+            directory=request.repositories[0],
+            options=options,
+            session_id=request.session_id,
+            fork=request.fork,
+        )
+        try:
+            await self._core.runtime.gateway.request(check)
+        except InvalidInput as error:
+            name = error.field.removeprefix("option ").partition("[")[0].partition(".")[0]
+            if name not in options or name in request.options:
+                raise
+            sources = ", ".join(profiles.sources(request.executor, request.variant, name))
+            field = f"{sources}: {request.executor}, {error.field}"
+            raise InvalidInput(field=field, reason=error.reason, remedy=error.remedy) from error
+
+
+def _require_able(can: Capability, request: "RunRequest") -> None:
+    name = request.executor
+    if request.session_id is not None and not can.resume:
+        reason = f"executor {name} has no sessions to resume"
+        raise InvalidInput(field="session_id", reason=reason, remedy="leave the session out")
+    if request.fork and not can.fork:
+        reason = f"executor {name} cannot copy a session"
+        raise InvalidInput(field="fork", reason=reason, remedy="leave fork out: the session itself is resumed")
+    if request.tools and not can.tool_servers:
+        reason = f"executor {name} cannot be given tools"
+        raise InvalidInput(field="tools", reason=reason, remedy="leave the tools out")

@@ -1,0 +1,54 @@
+"""History: time travel. What was, as of a position of the log or an instant, and how it came about."""
+
+from collections.abc import Sequence
+
+import attrs
+import msgspec
+
+from aura_contracts.aggregate import State
+from aura_contracts.ports.archive import AggregateChange, Change, Past, Progress, World
+from aura_contracts.ports.read_models import Moment
+from aura_engine.facade.core import Core
+
+
+@attrs.frozen
+class History:
+    """The past of any aggregate, and of all of them. A moment is a position or an aware datetime; None is now."""
+
+    _core: Core
+
+    async def get(self, aggregate: str, *, at: Moment | None = None) -> Past:
+        """Return an aggregate as of a moment, with the events that led there. Its id may be shortened.
+
+        Raises `AggregateNotFound`, `AmbiguousId`, `InvalidInput` for a moment beyond the end of the log.
+        """
+        return await self._core.archive.past(await self._core.find("", aggregate), at)
+
+    async def list(self, *, at: Moment | None = None, on_progress: Progress | None = None) -> World:
+        """Return every aggregate as of a moment: the whole log up to there is folded."""
+        return await self._core.archive.world(at, on_progress)
+
+    async def diff(
+        self, since: Moment, until: Moment | None = None, *, aggregate: str | None = None
+    ) -> Sequence[AggregateChange]:
+        """Return what changed from one moment until another: of one aggregate, or of all that changed."""
+        archive = self._core.archive
+        if aggregate is not None:
+            aggregate_id = await self._core.find("", aggregate)
+            before, after = await archive.past(aggregate_id, since), await archive.past(aggregate_id, until)
+            return _changed(after.aggregate, aggregate_id, before.state, after.state)
+        old, new = await archive.world(since), await archive.world(until)
+        return [
+            change
+            for kind in dict.fromkeys([*new.states, *old.states])
+            for ident in dict.fromkeys([*new.states.get(kind, {}), *old.states.get(kind, {})])
+            for change in _changed(kind, ident, old.states.get(kind, {}).get(ident), new.states.get(kind, {}).get(ident))
+        ]
+
+
+def _changed(kind: str, ident: str, before: State | None, after: State | None) -> list[AggregateChange]:
+    old = {} if before is None else msgspec.to_builtins(before)
+    new = {} if after is None else msgspec.to_builtins(after)
+    names = [name for name in dict.fromkeys([*new, *old]) if old.get(name) != new.get(name)]
+    changes = tuple(Change(name, old.get(name), new.get(name)) for name in names)
+    return [AggregateChange(kind, ident, changes)] if changes else []

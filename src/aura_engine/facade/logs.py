@@ -1,0 +1,39 @@
+"""Logs: what agents wrote, as they wrote it, and the execution log of what they did."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Unpack
+
+import attrs
+
+from aura_contracts.ids import ExecutionId, output_stream
+from aura_contracts.output import Chunk, OutputRecorded
+from aura_contracts.ports.read_models import ExecutionLogQuery, ExecutionLogRow, Page
+from aura_engine.facade.core import Core
+from aura_engine.facade.options import ExecutionLogFilters
+from aura_engine.runtime.output import pieces
+
+
+@attrs.frozen
+class Logs:
+    """Output by execution, and entries of the execution log."""
+
+    _core: Core
+
+    async def get(self, execution: str) -> bytes:
+        """Return everything that the processes of an execution wrote, stdout and stderr in order of arrival."""
+        return b"".join([chunk.raw async for chunk in self.read(execution)])
+
+    async def list(self, **filters: Unpack[ExecutionLogFilters]) -> Page[ExecutionLogRow]:
+        """Return a page of the execution log: tool calls, messages, plans, failures; newest first."""
+        return await self._core.reads.list(ExecutionLogQuery(**filters))
+
+    async def read(self, execution: str) -> AsyncGenerator[Chunk, None]:
+        """Yield the output of an execution piece by piece, with its source and time; it may exceed memory."""
+        execution_id = ExecutionId(await self._core.find("execution", execution))
+        async with aclosing(pieces(self._core.log, output_stream(execution_id))) as batches:
+            async for facts in batches:
+                for fact in facts:
+                    if isinstance(fact.event, OutputRecorded):
+                        for chunk in fact.event.chunks:
+                            yield chunk

@@ -1,0 +1,92 @@
+"""Run: the handle of a task at work. Holds nothing but the task's id: any number of handles see the same.
+
+    run = await engine.run("Fix the login", executor="claude")
+    async for question in run.questions():
+        await engine.approvals.approve(question.id)
+    task = await run.result()
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import attrs
+
+from aura_contracts.approval import Approval, ApprovalRequested, ApprovalStatus
+from aura_contracts.errors import RunCancelled, RunFailed
+from aura_contracts.events import EventRecord
+from aura_contracts.ids import TaskId
+from aura_contracts.task import Task, TaskStatus
+from aura_engine.facade.core import Core
+from aura_engine.facade.watch import Watch
+
+
+@attrs.frozen
+class Run:
+    """A task from prompt to result, whichever engine drives it."""
+
+    id: TaskId
+    """Of the task: what every noun of the engine knows it by."""
+    _core: Core = attrs.field(repr=False)
+    since: int = attrs.field(default=0, kw_only=True)
+    """The position in the log that `events` starts after."""
+
+    async def task(self) -> Task:
+        """Return the task as it is now."""
+        return (await self._core.snapshot(self.id)).task
+
+    async def events(self, *, after: int | None = None, until_end: bool = False) -> AsyncGenerator[EventRecord, None]:
+        """Yield everything that happens to the task after position `after`, output included, in the order of the log.
+
+        `after` defaults to where the run was started or attached to. Ends when the task has ended or waits for a human
+        decision about its work; with `until_end` only when it has ended. Close it (``contextlib.aclosing``) to leave
+        earlier. Raises `StoreFull` or `StoreReadOnly` when nothing can be recorded any more.
+        """
+        watch = Watch(self._core, self.id)
+        async with aclosing(watch.follow(self.since if after is None else after, until_end=until_end)) as records:
+            async for record in records:
+                yield record
+
+    async def questions(self) -> AsyncGenerator[Approval, None]:
+        """Yield each question to a human, once, as it is asked: about plans, changes, conflicts and tool calls.
+
+        Those already open come first. Ends when the task has ended. A question that was decided before its turn came
+        is left out.
+        """
+        head = await self._core.log.head()
+        seen = set[str]()
+        for approval in await self._core.pending(self.id):
+            seen.add(approval.id)
+            if (await self._core.approval(approval.id)).status is ApprovalStatus.PENDING:
+                yield approval
+        async with aclosing(self.events(after=head, until_end=True)) as records:
+            async for record in records:
+                if isinstance(record.event, ApprovalRequested) and record.stream_id not in seen:
+                    seen.add(record.stream_id)
+                    approval = await self._core.approval(record.stream_id)
+                    if approval.status is ApprovalStatus.PENDING:
+                        yield approval
+
+    async def idle(self) -> Task:
+        """Wait until the task has ended or waits for a human, a tool call included; return it. Cancel to stop waiting."""
+        watch = Watch(self._core, self.id)
+        await watch.idle()
+        return await self.task()
+
+    async def result(self) -> Task:
+        """Wait until the task has completed; return it. While a human is asked, so is this: cancel to stop waiting.
+
+        Raises `RunFailed` with the failure, `RunCancelled` when the task was cancelled or deleted.
+        """
+        async with aclosing(self.events(after=await self._core.log.head(), until_end=True)) as records:
+            async for _ in records:
+                pass
+        task = await self.task()
+        if task.status is TaskStatus.FAILED and task.failure is not None:
+            raise RunFailed(task_id=task.id, failure=task.failure)
+        if task.status is not TaskStatus.COMPLETED:
+            raise RunCancelled(task_id=task.id, status=task.status)
+        return task
+
+    async def cancel(self, reason: str = "") -> Task:
+        """Cancel the task: its agent is interrupted, open questions are withdrawn, its work stays. Returns the task."""
+        return await self._core.tasks.cancel(self.id, reason)

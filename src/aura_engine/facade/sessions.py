@@ -1,0 +1,41 @@
+"""Sessions: conversations of agents that can be resumed."""
+
+from collections.abc import Sequence
+from typing import Unpack
+
+import attrs
+
+from aura_contracts.errors import AggregateNotFound, AmbiguousId
+from aura_contracts.ports.read_models import Page, SessionQuery, SessionRow
+from aura_engine.facade.core import Core
+from aura_engine.facade.options import SessionFilters
+
+
+@attrs.frozen
+class Sessions:
+    """Sessions, by the agent's own name for them; each with the newest run in it."""
+
+    _core: Core
+
+    async def get(self, session: str, *, executor: str | None = None) -> SessionRow:
+        """Return a session by its name or a unique beginning of it. Raises `AggregateNotFound`, `AmbiguousId`."""
+        found = [row async for row in self._core.reads.rows(SessionQuery(executor=executor))]
+        fitting = [row for row in found if row.id == session] or [row for row in found if row.id.startswith(session)]
+        if len(fitting) > 1:
+            names = tuple(f"{row.id} of {row.executor}" for row in fitting)
+            raise AmbiguousId(kind="session", text=session, candidates=names)
+        if not fitting:
+            raise AggregateNotFound(aggregate="session", aggregate_id=session, command="get")
+        return fitting[0]
+
+    async def list(self, **filters: Unpack[SessionFilters]) -> Page[SessionRow]:
+        """Return a page of sessions, the newest first unless `sort` and `descending` say otherwise."""
+        return await self._core.reads.list(SessionQuery(**filters))
+
+    async def latest(self, *, executor: str | None = None, folders: Sequence[str] = ()) -> SessionRow | None:
+        """Return the session that was used last, of `executor`, in one of `folders` or below; None if there is none."""
+        newest: list[SessionRow] = []
+        for folder in folders or (None,):
+            query = SessionQuery(executor=executor, folder=folder, limit=1)
+            newest += (await self._core.reads.list(query)).rows
+        return max(newest, key=lambda row: row.queued_at, default=None)

@@ -1,0 +1,33 @@
+"""Store: the log's database: what it holds, and whether its read models are right."""
+
+from collections.abc import Mapping
+
+import attrs
+
+from aura_contracts.ports.archive import Progress, StoreInfo, StoreReport
+from aura_contracts.ports.read_models import QUERIES
+from aura_engine.facade.core import Core
+
+
+@attrs.frozen
+class Store:
+    """The store that the engine was opened on."""
+
+    _core: Core
+
+    async def get(self, *, on_progress: Progress | None = None) -> StoreInfo:
+        """Describe the store: events, aggregates by kind, sizes, how far its read models are."""
+        return await self._core.archive.info(on_progress)
+
+    async def list(self) -> Mapping[str, Mapping[str, int]]:
+        """Return how many things of each kind have each status: ``{"tasks": {"completed": 3}}``."""
+        counted = {query.table: await self._core.reads.counts(query()) for query in QUERIES if query.has_status}
+        return {table: counts for table, counts in counted.items() if counts}
+
+    async def check(self) -> StoreReport:
+        """Compare read models and snapshots with the log; change nothing."""
+        return await self._core.archive.check()
+
+    async def rebuild(self) -> StoreReport:
+        """Rebuild the read models from the log and repair snapshots; return how everything compares then."""
+        return await self._core.archive.rebuild()

@@ -1,0 +1,40 @@
+"""Usage: the tokens that agents consumed, and what they cost."""
+
+from collections.abc import Sequence
+from typing import Unpack
+
+import attrs
+
+from aura_contracts.ports.archive import UsageCost, UsageKey
+from aura_contracts.ports.read_models import Moment, Page, UsageQuery, UsageRow
+from aura_engine.facade.core import Core
+from aura_engine.facade.options import UsageFilters
+
+
+@attrs.frozen
+class Usage:
+    """Reports of usage, and their sums at list prices; ``prices.toml`` in AURA's home replaces prices."""
+
+    _core: Core
+
+    async def get(self, task: str) -> UsageCost:
+        """Return what one task consumed and cost; all zero where its agents reported nothing."""
+        task_id = await self._core.find("task", task)
+        sums = await self._core.reads.usage(task=task_id)
+        costs = await self._core.archive.costs(sums, UsageKey.TASK)
+        return costs[0] if costs else UsageCost.nothing(task_id)
+
+    async def list(self, **filters: Unpack[UsageFilters]) -> Page[UsageRow]:
+        """Return a page of single reports, newest first."""
+        return await self._core.reads.list(UsageQuery(**filters))
+
+    async def costs(
+        self, *, by: UsageKey | str = UsageKey.TASK, task: str | None = None, since: Moment | None = None
+    ) -> Sequence[UsageCost]:
+        """Return what was consumed and what it cost, added up by task, run, session, agent, model or day.
+
+        `since` is a position, after which, or an aware time, from which on.
+        """
+        task_id = None if task is None else await self._core.find("task", task)
+        sums = await self._core.reads.usage(task=task_id, since=since)
+        return await self._core.archive.costs(sums, UsageKey(by))

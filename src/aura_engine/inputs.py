@@ -1,0 +1,249 @@
+"""Inputs: what people and other programs hand in, as one pydantic model per kind, whatever the way it comes by.
+
+The command line, the options of library calls, files, agents' tools and HTTP all end in these models. A value that
+does not fit is `InvalidInput`, with the field, the reason and a remedy; nothing has been done then. Times are seconds.
+
+Importing pydantic takes longer than the rest of AURA's start, so this module is imported where an input comes in.
+"""
+
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from functools import cached_property
+from hashlib import sha256
+from typing import Annotated, Any, Self, TypeVar
+
+import msgspec
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from aura_contracts.errors import InvalidInput
+from aura_contracts.execution import OUTPUT_LIMIT, RunPlan, Script
+from aura_contracts.permission import PermissionRules, is_rule
+from aura_contracts.secrets import require_no_secrets
+from aura_contracts.task import ApprovalMode, Priority, RetryPolicy
+
+T = TypeVar("T")
+
+TITLE_LENGTH = 72
+"""Characters of a title that is made of a prompt."""
+
+
+# --- Values -----------------------------------------------------------------------------------------------------------
+
+
+def _filled(text: str) -> str:
+    if not text.strip():
+        raise PydanticCustomError("empty", "it is empty")
+    return text
+
+
+def _rule(text: str) -> str:
+    if not is_rule(text):
+        raise PydanticCustomError(
+            "rule", "{text} is not a rule", {"text": repr(text), "remedy": "write TOOL, or TOOL(SUBJECT)"}
+        )
+    return text
+
+
+def _struct(kind: type[T]) -> Callable[[Any], T]:
+    """Return what makes a struct of plain data; one that is a struct already passes."""
+
+    def convert(value: Any) -> T:
+        if isinstance(value, kind):
+            return value
+        try:
+            return msgspec.convert(value, kind)
+        except msgspec.ValidationError as error:
+            raise PydanticCustomError("struct", "{reason}", {"reason": str(error)}) from error
+
+    return convert
+
+
+def _script(value: Any) -> Any:
+    if value is None:
+        return None
+    return Script(text=value) if isinstance(value, str) else _struct(Script)(value)
+
+
+Filled = Annotated[str, AfterValidator(_filled)]
+Rule = Annotated[str, AfterValidator(_rule)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+ScriptInput = Annotated[Script | None, BeforeValidator(_script)]
+RetryInput = Annotated[RetryPolicy, BeforeValidator(_struct(RetryPolicy))]
+
+
+# --- Base -------------------------------------------------------------------------------------------------------------
+
+
+class Input(BaseModel):
+    """Base of all inputs: immutable, without unknown fields, and refused as `InvalidInput`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, hide_input_in_errors=True)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _refuse(cls, data: Any, handler: Callable[[Any], Self]) -> Self:
+        try:
+            return handler(data)
+        except ValidationError as error:
+            raise _refusal(error.errors(include_url=False)[0], cls.model_fields) from error
+
+
+def _refusal(error: ErrorDetails, fields: Mapping[str, Any]) -> InvalidInput:
+    """Return the first thing that is wrong with an input, in AURA's words."""
+    field = ".".join(str(part) for part in error["loc"]) or "input"
+    given = error.get("ctx", {})
+    match error["type"]:
+        case "extra_forbidden":
+            near = get_close_matches(field, fields, n=1)
+            remedy = f"did you mean {near[0]}?" if near else f"the fields are {', '.join(fields)}"
+            return InvalidInput(field=field, reason="there is no such field", remedy=remedy)
+        case "missing":
+            return InvalidInput(field=field, reason="it is required")
+        case "enum":
+            return InvalidInput(field=field, reason=f"{error['input']!r} is not one of its values", remedy=f"use {given['expected']}")
+        case "tuple_type" | "list_type" | "dict_type":
+            kind = "mapping" if error["type"] == "dict_type" else "list"
+            return InvalidInput(field=field, reason=f"{error['input']!r} is not a {kind}", remedy=f"give a {kind}")
+        case "greater_than" | "finite_number":
+            return InvalidInput(field=field, reason=f"{error['input']!r} is not a number above 0")
+        case _:
+            reason = error["msg"][:1].lower() + error["msg"][1:]
+            return InvalidInput(field=field, reason=reason, remedy=str(given.get("remedy", "")))
+
+
+# --- What inputs share ------------------------------------------------------------------------------------------------
+
+
+class Place(Input):
+    """Where a task is worked on."""
+
+    repositories: tuple[str, ...] = Field((), description="Paths of repositories, or of one folder that is not in one")
+    in_place: bool = Field(default=False, description="Work where the files are, without a worktree")
+    target_branch: str = Field("", description="The branch to merge into; empty: the one that is checked out")
+    copy_files: tuple[str, ...] = Field((), description="Patterns of untracked files the worktrees need, such as .env")
+
+
+class HowToRun(Input):
+    """How an agent is run, beyond what it is told."""
+
+    options: dict[str, Any] = Field({}, description="Settings of the executor; never secrets, the log keeps them")
+    variant: str | None = Field(None, description="A named set of the executor's options, see profiles.toml")
+    variables: dict[str, str] = Field({}, description="Variables for prompt templates")
+    setup: ScriptInput = Field(None, description="A script to run before the agent")
+    cleanup: ScriptInput = Field(None, description="A script to run after the agent, if it changed something")
+    timeout: Seconds | None = Field(None, description="Seconds that each process may take")
+    idle_timeout: Seconds | None = Field(None, description="Seconds that each process may be silent")
+    output_limit: int = Field(OUTPUT_LIMIT, ge=1, description="Bytes that each process may write")
+    allow: tuple[Rule, ...] = Field((), description="Tool calls to allow without asking: rules such as Bash(npm test)")
+    deny: tuple[Rule, ...] = Field((), description="Tool calls to refuse without asking; checked before allow")
+    tools: bool = Field(default=False, description="Give the agent AURA's own tools")
+
+    @model_validator(mode="after")
+    def _without_secrets(self) -> Self:
+        require_no_secrets(self.options)
+        require_no_secrets(self.variables, "variables")
+        return self
+
+    @property
+    def plan(self) -> RunPlan:
+        """The part that is kept with the execution."""
+        return RunPlan(
+            options=self.options,
+            variables=self.variables,
+            setup=self.setup,
+            cleanup=self.cleanup,
+            timeout=self.timeout,
+            idle_timeout=self.idle_timeout,
+            output_limit=self.output_limit,
+            permissions=PermissionRules(allow=self.allow, deny=self.deny),
+            tools=self.tools,
+        )
+
+
+class Review(Input):
+    """Who approves what, and how often a failed stage is retried."""
+
+    approval: ApprovalMode = Field(ApprovalMode.CHANGES, description="What a human approves: plan, changes, both, auto")
+    reviewers: tuple[str, ...] = Field((), description="Names of people who may decide besides the creator")
+    retry: RetryInput = Field(RetryPolicy(), description="Attempts at each stage, and the pauses between them")
+    priority: Priority = Field(Priority.MEDIUM, description="low, medium or high")
+    project: str | None = Field(None, description="The project that the task belongs to")
+    context: dict[str, Any] = Field({}, description="Anything that belongs to the task, as JSON values")
+
+    @model_validator(mode="after")
+    def _context_without_secrets(self) -> Self:
+        require_no_secrets(self.context, "context")
+        return self
+
+
+# --- The inputs -------------------------------------------------------------------------------------------------------
+
+
+class RunRequest(Place, HowToRun, Review):
+    """One task from prompt to result."""
+
+    prompt: Filled = Field(description="The task, in words")
+    executor: Filled = Field(description="The executor to use, see `aura executors`")
+    title: str = Field("", description="A short name for the task; empty: made of the prompt")
+    repositories: tuple[str, ...] = Field((".",), description="Paths of repositories, or of one folder")
+    session_id: str | None = Field(None, description="The agent's session to resume")
+    fork: bool = Field(default=False, description="Resume a copy of the session; leave the original unchanged")
+
+    @model_validator(mode="after")
+    def _fork_of_a_session(self) -> Self:
+        if self.fork and self.session_id is None:
+            raise InvalidInput(field="fork", reason="there is no session to copy", remedy="name a session_id")
+        return self
+
+    @property
+    def plan(self) -> RunPlan:
+        """The part that is kept with the execution."""
+        return msgspec.structs.replace(super().plan, fork=self.fork)
+
+    @cached_property
+    def digest(self) -> str:
+        """The digest of everything that is asked for: the same for the same request."""
+        asked = {name: getattr(self, name) for name in type(self).model_fields}
+        return sha256(msgspec.json.encode(asked, order="deterministic")).hexdigest()
+
+
+class NewTask(Place, Review):
+    """A task to create; no agent starts on it yet."""
+
+    title: Filled = Field(description="The task in one line")
+    description: str = Field("", description="The task in full")
+    parent: str | None = Field(None, description="The task that this one is a part of")
+    agent_type: str | None = Field(None, description="The type of agent to assign it to")
+
+
+class Assignment(Place, HowToRun):
+    """Who works on a task, and how."""
+
+    agent: str | None = Field(None, description="This agent of the pool")
+    agent_type: str | None = Field(None, description="An idle agent of this type")
+    executor: str | None = Field(None, description="An idle agent with this executor; added to the pool if there is none")
+
+
+class NewAgent(Input):
+    """An agent for the pool."""
+
+    name: Filled = Field(description="What people call it")
+    executor: Filled = Field(description="The executor that runs it")
+    type: str = Field("developer", description="What it is for: developer, tester, any word")
+    variant: str = Field("", description="A named set of the executor's options")
+    options: dict[str, Any] = Field({}, description="Settings of the executor; never secrets")
+    capabilities: tuple[str, ...] = Field((), description="What it can do, in words")
+
+    @model_validator(mode="after")
+    def _without_secrets(self) -> Self:
+        require_no_secrets(self.options)
+        return self
+
+
+def title_of(prompt: str) -> str:
+    """Return a title for what `prompt` asks for: its first line that is not blank, cut at a word."""
+    line = next((line.strip() for line in prompt.splitlines() if line.strip()), "")
+    if len(line) <= TITLE_LENGTH:
+        return line
+    return f"{line[:TITLE_LENGTH].rpartition(' ')[0] or line[:TITLE_LENGTH]}..."

@@ -1,0 +1,103 @@
+"""Delivery: takes each decision about a tool call to the agent that waits for it. Silence until the deadline means no.
+
+Invariants:
+
+- Only the engine that drives a task delivers its answers; an answer that arrives twice is the same answer.
+- A question has at most one deadline running here. It ends when the question is decided, by anyone.
+"""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+
+import anyio
+from anyio.abc import TaskGroup
+
+from aura_contracts.approval import APPROVAL, Approval, ApprovalKind, ApprovalStatus, ExpireApproval
+from aura_contracts.errors import AuraError
+from aura_contracts.events import EventRecord
+from aura_contracts.execution import PermissionAsked
+from aura_contracts.ids import ApprovalId, TaskId
+from aura_engine.runtime.context import ENGINE, Runtime
+from aura_engine.runtime.permissions import answer
+from aura_engine.runtime.questions import questions_of_task
+
+_LOG = logging.getLogger(__name__)
+
+_CLOCK_CHECK = 60.0
+"""Seconds after which a waiting deadline reads the clock again: it may have been set, or the machine may have slept."""
+
+_RETRY_AFTER = 1.0
+"""Seconds before an expiry that could not be recorded is tried again."""
+
+
+class Deliveries:
+    """The answers on their way to agents, and the deadlines of open questions."""
+
+    def __init__(self, runtime: Runtime, drives: Callable[[TaskId], bool]) -> None:
+        self._runtime = runtime
+        self._drives = drives
+        self._deadlines: dict[ApprovalId, anyio.CancelScope] = {}
+
+    def on_record(self, record: EventRecord, group: TaskGroup) -> None:
+        """Act on an event of the log: a new question starts its deadline, a decision is delivered."""
+        event = record.event
+        if isinstance(event, PermissionAsked):
+            group.start_soon(self._attend, event.approval_id)
+        elif APPROVAL.ends(type(event)):
+            approval_id = ApprovalId(record.stream_id)
+            if approval_id in self._deadlines:
+                self._deadlines[approval_id].cancel()
+            group.start_soon(self._attend, approval_id)
+
+    async def take_on(self, task_id: TaskId, group: TaskGroup) -> None:
+        """Attend to the questions that a task's agent asked before this engine drove it."""
+        try:
+            asked = await questions_of_task(self._runtime.bus, task_id)
+            for approval_id in dict.fromkeys(question.approval_id for question in asked if not question.automatic):
+                if (await self._approval(approval_id)).status is ApprovalStatus.PENDING:
+                    group.start_soon(self._attend, approval_id)
+        except AuraError as error:
+            _LOG.warning("the questions of task %s are not attended to: %s", task_id, error)
+
+    async def _attend(self, approval_id: ApprovalId) -> None:
+        try:
+            await self._answer_or_expire(approval_id)
+        except AuraError as error:  # attended to again when the task is next taken on
+            _LOG.warning("approval %s is not attended to: %s", approval_id, error)
+
+    async def _answer_or_expire(self, approval_id: ApprovalId) -> None:
+        approval = await self._approval(approval_id)
+        question = approval.question
+        if question.kind is not ApprovalKind.TOOL_CALL or question.task_id is None or not self._drives(question.task_id):
+            return
+        if approval.status is not ApprovalStatus.PENDING:
+            await answer(self._runtime, approval)
+        elif question.deadline is not None and approval_id not in self._deadlines:
+            with anyio.CancelScope() as scope:
+                self._deadlines[approval_id] = scope
+                try:
+                    await self._expire(approval_id, question.deadline)
+                finally:
+                    del self._deadlines[approval_id]
+
+    async def _expire(self, approval_id: ApprovalId, deadline: datetime) -> None:
+        """Wait for the deadline by the injected clock, then close the question; retried until it is closed."""
+        while True:
+            left = (deadline - self._runtime.bus.clock()).total_seconds()
+            await anyio.sleep(min(max(left, 0.0), _CLOCK_CHECK))
+            if left > _CLOCK_CHECK:
+                continue
+            try:
+                if (await self._approval(approval_id)).status is ApprovalStatus.PENDING:
+                    await self._runtime.bus.handle(ENGINE, approval_id, ExpireApproval())
+            except AuraError as error:
+                _LOG.debug("approval %s did not expire: %s", approval_id, error)
+                await anyio.sleep(_RETRY_AFTER)
+            else:
+                return
+
+    async def _approval(self, approval_id: ApprovalId) -> Approval:
+        approval = await self._runtime.bus.get(APPROVAL, approval_id)
+        assert approval is not None, "its stream has begun"
+        return approval

@@ -1,0 +1,211 @@
+"""Follower: tails the log and keeps a driver at work on each task that this engine has taken on.
+
+Invariants:
+
+- A task is driven under its lock: taken before its driver starts, released after it has ended. So one engine at a time
+  drives a task, whichever process it lives in.
+- The tail starts at the head as it was before the first driver read anything. A driver listens to its streams before it
+  relies on what it read of them, so an event is either in what it read or wakes it.
+- `_drivers`, `_listeners` and `_defects` belong to the event loop: they change between two awaits, never across one.
+- Nothing starts until the first task is taken on: an engine that only answers questions follows nothing.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeVar
+
+import anyio
+from anyio.abc import TaskGroup, TaskStatus
+
+from aura_contracts.errors import AuraError, EngineClosed
+from aura_contracts.events import EventRecord
+from aura_contracts.ids import StreamId, TaskId
+from aura_contracts.ports.locks import Locks
+from aura_contracts.task import ExecutionStarted
+from aura_engine.permissions.delivery import Deliveries
+from aura_engine.runtime.context import Runtime
+from aura_engine.runtime.driver import Driver
+
+_LOG = logging.getLogger(__name__)
+
+R = TypeVar("R")
+
+_FOLLOWED = ("task.*", "execution.*", "approval.*", "workspace.*", "lease.*", "agent.*")
+
+
+class Follower:
+    """The drivers of an engine and what wakes them. `serve` runs for as long as the engine is open."""
+
+    def __init__(self, runtime: Runtime, locks: Locks, *, drive_all: bool) -> None:
+        self._runtime = runtime
+        self._locks = locks
+        self._drive_all = drive_all
+        self._deliveries = Deliveries(runtime, self.drives)
+        self._group: TaskGroup | None = None
+        self._tailing = anyio.Lock()
+        self._tails = False
+        self._drivers: dict[TaskId, Driver] = {}
+        self._listeners: dict[StreamId, set[Driver]] = {}
+        self._defects: dict[TaskId, Exception] = {}
+        self._activity = anyio.Event()
+        runtime.gateway.on_change = self._wake_all
+
+    # --- Life ---------------------------------------------------------------------------------------------------------
+
+    async def serve(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Keep room for drivers until cancelled; with `drive_all`, take on what earlier engines left unfinished."""
+        try:
+            async with anyio.create_task_group() as group:
+                self._group = group
+                if self._drive_all:
+                    await self._tail()
+                    await self.drive_unfinished()
+                task_status.started()
+                await anyio.sleep_forever()
+        finally:
+            self._group = None
+
+    def require_open(self) -> TaskGroup:
+        """Return the group that background work runs in. Raises `EngineClosed`."""
+        if self._group is None:
+            raise EngineClosed
+        return self._group
+
+    async def _tail(self) -> None:
+        """Start to follow the log, from the head as it is now; again is harmless."""
+        async with self._tailing:
+            if not self._tails:
+                head = await self._runtime.bus.log.head()
+                self.require_open().start_soon(self._follow_log, head)
+                self._tails = True
+
+    async def _follow_log(self, after: int) -> None:
+        async for record in self._runtime.bus.log.tail(after, topics=_FOLLOWED):
+            self._runtime.bus.observe(record)
+            await self._on_record(record)
+
+    async def _on_record(self, record: EventRecord) -> None:
+        for driver in self._listeners.get(record.stream_id, ()):
+            driver.wake(record)
+        if self._drive_all and isinstance(record.event, ExecutionStarted):
+            self.require_open().start_soon(self._take_on, TaskId(record.stream_id))
+        self._deliveries.on_record(record, self.require_open())
+
+    # --- Drivers ------------------------------------------------------------------------------------------------------
+
+    async def begin(self, task_id: TaskId, create: Callable[[], Awaitable[R]]) -> R:
+        """Run `create`, which records the task, under the task's lock, then drive it: no other engine comes between."""
+        self.require_open()
+        await self._locks.acquire(_lock_of(task_id))
+        try:
+            created = await create()
+        except BaseException:
+            if task_id not in self._drivers:  # which may have begun with what was recorded all the same
+                with anyio.CancelScope(shield=True):
+                    await self._locks.release(_lock_of(task_id))
+            raise
+        await self.drive(task_id)
+        return created
+
+    async def drive(self, task_id: TaskId) -> bool:
+        """Take a task on: do what it needs, now and whenever something happens, until it has ended.
+
+        Returns False when another engine has it. Taking it on twice is harmless. Raises `EngineClosed`, and what the
+        worker raises that could not be started.
+        """
+        group = self.require_open()
+        if task_id in self._drivers:
+            self._drivers[task_id].wake()  # or one that has just found nothing left to do would not look again
+            return True
+        await self._tail()
+        await self._runtime.gateway.connect()
+        if not await self._locks.acquire(_lock_of(task_id)):
+            return False
+        if task_id not in self._drivers:
+            driver = Driver(self._runtime, task_id, self._listen, self._notify)
+            self._drivers[task_id] = driver
+            self._defects.pop(task_id, None)
+            group.start_soon(self._run_driver, driver)
+            group.start_soon(self._deliveries.take_on, task_id, group)
+        return True
+
+    async def drive_unfinished(self) -> Sequence[TaskId]:
+        """Take on every task that has work left and that no engine drives; return them."""
+        unfinished = await self._runtime.reads.unfinished_tasks()
+        return [task_id for task_id in unfinished if await self.drive(task_id)]
+
+    def drives(self, task_id: TaskId) -> bool:
+        """Whether this engine drives the task."""
+        return task_id in self._drivers
+
+    async def is_driven(self, task_id: TaskId) -> bool:
+        """Whether an engine drives the task: this one, or another one on the same log."""
+        return task_id in self._drivers or await self._locks.held_elsewhere(_lock_of(task_id))
+
+    async def _take_on(self, task_id: TaskId) -> None:
+        """Drive a task that another program has started, if that is possible; a failure does not end other work."""
+        try:
+            await self.drive(task_id)
+        except AuraError as error:
+            _LOG.warning("task %s is not driven: %s", task_id, error)
+
+    async def _run_driver(self, driver: Driver) -> None:
+        try:
+            await driver.run()
+            while driver.woken:
+                await driver.run()
+        except Exception as error:  # noqa: BLE001 - a bug: it stops this task only, and whoever waits for it is told
+            _LOG.exception("task %s is no longer driven", driver.task_id)
+            self._defects[driver.task_id] = unwrap_group(error)
+        finally:
+            self._drivers.pop(driver.task_id, None)
+            for drivers in self._listeners.values():
+                drivers.discard(driver)
+            self._listeners = {stream: drivers for stream, drivers in self._listeners.items() if drivers}
+            self._runtime.bus.forget(driver.streams)
+            with anyio.CancelScope(shield=True):
+                await self._locks.release(_lock_of(driver.task_id))
+            self._notify()
+
+    def _listen(self, driver: Driver, streams: frozenset[StreamId]) -> None:
+        for stream_id in streams:
+            self._listeners.setdefault(stream_id, set()).add(driver)
+        self._runtime.bus.keep(streams)
+
+    # --- What is known about them -------------------------------------------------------------------------------------
+
+    @property
+    def activity(self) -> anyio.Event:
+        """Set when a driver has ended, something is in the way of one, or a worker has come or gone."""
+        return self._activity
+
+    @property
+    def blockers(self) -> Mapping[TaskId, AuraError]:
+        """The error that holds up each task right now; its step is tried again until it succeeds."""
+        errors = {task_id: driver.last_error for task_id, driver in self._drivers.items()}
+        return {task_id: error for task_id, error in errors.items() if error is not None}
+
+    def raise_defect(self, task_id: TaskId) -> None:
+        """Raise the bug that stopped the driver of a task, if one did."""
+        if task_id in self._defects:
+            raise self._defects[task_id]
+
+    def _wake_all(self) -> None:
+        for driver in self._drivers.values():
+            driver.wake()
+        self._notify()
+
+    def _notify(self) -> None:
+        self._activity.set()
+        self._activity = anyio.Event()
+
+
+def unwrap_group(error: Exception) -> Exception:
+    """Return the one error inside the groups that task groups wrap around it."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+def _lock_of(task_id: TaskId) -> str:
+    return f"task:{task_id}"
