@@ -24,8 +24,8 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from aura_contracts.actors import Actor, agent, human, system
+from aura_contracts.aggregate import Aggregate, Command
 from aura_contracts.events import Event, Fact
-from aura_contracts.machine import Aggregate, Command
 
 T = TypeVar("T", bound=msgspec.Struct)
 

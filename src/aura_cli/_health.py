@@ -103,7 +103,7 @@ async def check_store(log: EventLog) -> Finding:
 async def check_engine(engine: Engine, *, unknown: bool) -> AsyncIterator[Finding]:
     """Yield what is not in order about tasks, processes and worktrees. With `unknown` all of it has a fix."""
     stuck: set[TaskId] = set()
-    for task_id in await unfinished_tasks(engine.runtime.desk):
+    for task_id in await unfinished_tasks(engine.runtime.bus):
         view = await engine.view(task_id)
         if _is_stuck(engine, view) and not await engine.is_driven(task_id):
             stuck.add(task_id)
@@ -124,7 +124,7 @@ def _is_stuck(engine: Engine, view: View) -> bool:
     }.get(view.task.status)
     if asked is not None and asked.status is ApprovalStatus.PENDING:
         return False
-    step = next_step(view, engine.runtime.desk.clock(), engine.runtime.gateway.worker_id)
+    step = next_step(view, engine.runtime.bus.clock(), engine.runtime.gateway.worker_id)
     return step.do not in (Do.NOTHING, Do.REST) or step.until is not None
 
 
@@ -137,7 +137,7 @@ def _task_finding(engine: Engine, view: View) -> Finding:
         status="wrong",
         text=f"{task.title!r} is {task.status}{stage}, and nobody drives it",
         remedy=f"{_FIX} goes on with it; aura task cancel {task.id} calls it off",
-        fix=partial(_drive, engine, TaskId(task.id)),
+        fix=partial(_drive, engine, task.id),
     )
 
 
@@ -179,7 +179,7 @@ async def _process_finding(engine: Engine, token: str, stuck: set[TaskId], *, un
     """Return what is wrong about a process that is kept; None where somebody drives, or will drive, its task."""
     ident = token[:36]
     try:
-        execution = await engine.runtime.desk.get(EXECUTION, parse_id(ident))
+        execution = await engine.runtime.bus.get(EXECUTION, parse_id(ident))
     except InvalidId:
         execution = None
     what = f"a process of {stage_of(token) or 'some stage'} of execution {ident} is kept, and may run"
@@ -214,7 +214,7 @@ async def _end(engine: Engine, token: str) -> str:
 
 
 async def _orphan_finding(engine: Engine, orphan: Orphan, *, unknown: bool) -> Finding:
-    known = await engine.runtime.desk.get(WORKSPACE, orphan.workspace_id) is not None
+    known = await engine.runtime.bus.get(WORKSPACE, orphan.workspace_id) is not None
     fixable = known or unknown
     holds = "with work that is saved nowhere" if orphan.dirty else "with nothing unsaved"
     of = "was given up" if known else "this store does not know"

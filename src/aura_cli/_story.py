@@ -169,7 +169,7 @@ class Story:
                 yield "nobody decided in time"
             case _:
                 pass
-        if event.topic in _ENDS and record.stream_id == self.question:
+        if isinstance(event, approval.APPROVAL.endings) and record.stream_id == self.question:
             self.question = None
 
     def _asked(self, event: approval.ApprovalRequested) -> Iterator[str]:
@@ -198,18 +198,6 @@ def _beginning(diff: str) -> Iterator[str]:
     yield from (f"  {line}" for line in lines[:DIFF_LINES])
     if len(lines) > DIFF_LINES:
         yield f"  ... and {len(lines) - DIFF_LINES} lines more: aura approval show --diff"
-
-
-_ENDS = frozenset(
-    event.topic
-    for event in (
-        approval.ApprovalGranted,
-        approval.ApprovalRejected,
-        approval.ApprovalChangesRequested,
-        approval.ApprovalExpired,
-        approval.ApprovalWithdrawn,
-    )
-)
 
 
 def _progress(report: dict[str, Any]) -> str:

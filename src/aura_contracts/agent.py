@@ -20,9 +20,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from aura_contracts.actors import Actor
+from aura_contracts.aggregate import Aggregate, Command, Evolve, HappenedFact, State, Table
 from aura_contracts.events import Event
 from aura_contracts.ids import AgentId, ApprovalId, TaskId
-from aura_contracts.machine import Aggregate, Command, Evolve, HappenedFact, State, Table
 from aura_contracts.task import AgentType
 
 
@@ -148,7 +148,7 @@ class Agent(State, frozen=True, kw_only=True):
 # --- Commands ---------------------------------------------------------------------------------------------------------
 
 
-class RegisterAgent(Command, frozen=True, kw_only=True):
+class RegisterAgent(Command[Agent], frozen=True, kw_only=True):
     """Add an agent to the pool."""
 
     emits = (AgentRegistered,)
@@ -161,7 +161,7 @@ class RegisterAgent(Command, frozen=True, kw_only=True):
     capabilities: tuple[str, ...] = ()
 
 
-class EditAgent(Command, frozen=True, kw_only=True):
+class EditAgent(Command[Agent], frozen=True, kw_only=True):
     """Change what is known of the agent; None leaves a field as it is. A busy agent's next run uses the new values."""
 
     emits = (AgentEdited,)
@@ -173,14 +173,14 @@ class EditAgent(Command, frozen=True, kw_only=True):
     capabilities: tuple[str, ...] | None = None
 
 
-class TakeTask(Command, frozen=True, kw_only=True):
+class TakeTask(Command[Agent], frozen=True, kw_only=True):
     """Have the agent start on a task."""
 
     emits = (TaskTaken,)
     task_id: TaskId
 
 
-class PauseAgent(Command, frozen=True, kw_only=True):
+class PauseAgent(Command[Agent], frozen=True, kw_only=True):
     """Pause the agent until a human has decided about its proposal."""
 
     emits = (AgentPaused,)
@@ -188,14 +188,14 @@ class PauseAgent(Command, frozen=True, kw_only=True):
     approval_id: ApprovalId
 
 
-class ResumeAgent(Command, frozen=True, kw_only=True):
+class ResumeAgent(Command[Agent], frozen=True, kw_only=True):
     """Have the agent go on with its task."""
 
     emits = (AgentResumed,)
     task_id: TaskId
 
 
-class ReleaseAgent(Command, frozen=True, kw_only=True):
+class ReleaseAgent(Command[Agent], frozen=True, kw_only=True):
     """Free the agent of its task."""
 
     emits = (AgentReleased,)
@@ -203,7 +203,7 @@ class ReleaseAgent(Command, frozen=True, kw_only=True):
     outcome: Outcome
 
 
-class DisableAgent(Command, frozen=True, kw_only=True):
+class DisableAgent(Command[Agent], frozen=True, kw_only=True):
     """Take the agent out of the pool; refused while it is busy, unless it is to drop its task first."""
 
     emits = (AgentReleased, AgentDisabled)
@@ -211,7 +211,7 @@ class DisableAgent(Command, frozen=True, kw_only=True):
     drop_task: bool = False
 
 
-class EnableAgent(Command, frozen=True, kw_only=True):
+class EnableAgent(Command[Agent], frozen=True, kw_only=True):
     """Put the agent back into the pool."""
 
     emits = (AgentEnabled,)

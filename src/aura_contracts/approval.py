@@ -21,9 +21,9 @@ import msgspec
 from msgspec.structs import replace
 
 from aura_contracts.actors import Actor, actor_kind, system
+from aura_contracts.aggregate import Aggregate, Command, Evolve, HappenedFact, State, Table
 from aura_contracts.events import Event, Instant
 from aura_contracts.ids import ApprovalId, ExecutionId, TaskId, WorkflowId
-from aura_contracts.machine import Aggregate, Command, Evolve, HappenedFact, State, Table
 
 POLICY = system("policy")
 """The one actor beside humans that may decide: a rule that humans configured."""
@@ -306,7 +306,7 @@ class Approval(State, frozen=True, kw_only=True):
 # --- Commands ---------------------------------------------------------------------------------------------------------
 
 
-class RequestApproval(Command, frozen=True, kw_only=True):
+class RequestApproval(Command[Approval], frozen=True, kw_only=True):
     """Ask humans to decide.
 
     `requested_by` None means the actor; only AURA asks on behalf of somebody else. `remind_after` and `escalate_after`
@@ -334,7 +334,7 @@ class RequestApproval(Command, frozen=True, kw_only=True):
     escalate_to: tuple[str, ...] = ()
 
 
-class Approve(Command, frozen=True, kw_only=True):
+class Approve(Command[Approval], frozen=True, kw_only=True):
     """Say yes. `remember` (and with it `pattern`) is for tool calls; of several approvals all must ask for the same."""
 
     emits = (VoteCast, ApprovalGranted)
@@ -343,21 +343,21 @@ class Approve(Command, frozen=True, kw_only=True):
     pattern: str | None = None
 
 
-class Reject(Command, frozen=True, kw_only=True):
+class Reject(Command[Approval], frozen=True, kw_only=True):
     """Say no, with the reason."""
 
     emits = (VoteCast, ApprovalRejected)
     feedback: str
 
 
-class RequestChanges(Command, frozen=True, kw_only=True):
+class RequestChanges(Command[Approval], frozen=True, kw_only=True):
     """Say what should be different first."""
 
     emits = (VoteCast, ApprovalChangesRequested)
     feedback: str
 
 
-class DelegateApproval(Command, frozen=True, kw_only=True):
+class DelegateApproval(Command[Approval], frozen=True, kw_only=True):
     """Ask another human, by name, to decide in one's place; a later delegation replaces an earlier one."""
 
     emits = (ApprovalDelegated,)
@@ -365,26 +365,26 @@ class DelegateApproval(Command, frozen=True, kw_only=True):
     reason: str = ""
 
 
-class RemindReviewers(Command, frozen=True, kw_only=True):
+class RemindReviewers(Command[Approval], frozen=True, kw_only=True):
     """Remind those who have not answered, once it is due."""
 
     emits = (ReminderSent,)
 
 
-class EscalateApproval(Command, frozen=True, kw_only=True):
+class EscalateApproval(Command[Approval], frozen=True, kw_only=True):
     """Put the question to more humans, once it is due; `to` empty means those named in the request."""
 
     emits = (ApprovalEscalated,)
     to: tuple[str, ...] = ()
 
 
-class ExpireApproval(Command, frozen=True, kw_only=True):
+class ExpireApproval(Command[Approval], frozen=True, kw_only=True):
     """Close the question, since its deadline has passed."""
 
     emits = (ApprovalExpired,)
 
 
-class WithdrawApproval(Command, frozen=True, kw_only=True):
+class WithdrawApproval(Command[Approval], frozen=True, kw_only=True):
     """Take the question back."""
 
     emits = (ApprovalWithdrawn,)

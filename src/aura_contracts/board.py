@@ -23,10 +23,10 @@ import msgspec
 from msgspec.structs import asdict, replace
 
 from aura_contracts.actors import Actor
+from aura_contracts.aggregate import Aggregate, Command, Evolve, HappenedFact, State, Table, status_only
 from aura_contracts.errors import InvalidInput
 from aura_contracts.events import Event
 from aura_contracts.ids import BoardId, TaskId
-from aura_contracts.machine import Aggregate, Command, Evolve, HappenedFact, State, Table, status_only
 from aura_contracts.task import (
     AssignTask,
     BlockTask,
@@ -116,7 +116,7 @@ def canonical_of_execution(status: str) -> CanonicalState:
         ) from None
 
 
-USER_MOVES: Mapping[CanonicalState, Mapping[CanonicalState, tuple[type[Command], ...]]] = MappingProxyType(
+USER_MOVES: Mapping[CanonicalState, Mapping[CanonicalState, tuple[type[Command[Task]], ...]]] = MappingProxyType(
     {
         _C.BACKLOG: {
             _C.READY: (QueueTask,),
@@ -300,7 +300,7 @@ def column_of_state(board: Board, state: CanonicalState) -> Column:
 # --- Commands ---------------------------------------------------------------------------------------------------------
 
 
-class CreateBoard(Command, frozen=True, kw_only=True):
+class CreateBoard(Command[Board], frozen=True, kw_only=True):
     """Lay out a board; without columns of its own it gets the default ones."""
 
     emits = (BoardCreated,)
@@ -310,14 +310,14 @@ class CreateBoard(Command, frozen=True, kw_only=True):
     columns: tuple[ColumnDefinition, ...] = DEFAULT_COLUMNS
 
 
-class RenameBoard(Command, frozen=True, kw_only=True):
+class RenameBoard(Command[Board], frozen=True, kw_only=True):
     """Give the board another name."""
 
     emits = (BoardRenamed,)
     name: str
 
 
-class AddColumn(Command, frozen=True, kw_only=True):
+class AddColumn(Command[Board], frozen=True, kw_only=True):
     """Add a column at `index` from the left, counted from 0; None adds it on the right."""
 
     emits = (ColumnAdded,)
@@ -325,7 +325,7 @@ class AddColumn(Command, frozen=True, kw_only=True):
     index: int | None = None
 
 
-class RenameColumn(Command, frozen=True, kw_only=True):
+class RenameColumn(Command[Board], frozen=True, kw_only=True):
     """Give a column another name."""
 
     emits = (ColumnRenamed,)
@@ -333,21 +333,21 @@ class RenameColumn(Command, frozen=True, kw_only=True):
     name: str
 
 
-class RemoveColumn(Command, frozen=True, kw_only=True):
+class RemoveColumn(Command[Board], frozen=True, kw_only=True):
     """Take an empty column off the board."""
 
     emits = (ColumnRemoved,)
     column_id: str
 
 
-class ReorderColumns(Command, frozen=True, kw_only=True):
+class ReorderColumns(Command[Board], frozen=True, kw_only=True):
     """Put the columns into this order, from the left; every column is named once."""
 
     emits = (ColumnsReordered,)
     order: tuple[str, ...]
 
 
-class RemapColumn(Command, frozen=True, kw_only=True):
+class RemapColumn(Command[Board], frozen=True, kw_only=True):
     """Map an empty column to another canonical state."""
 
     emits = (ColumnRemapped,)
@@ -355,7 +355,7 @@ class RemapColumn(Command, frozen=True, kw_only=True):
     state: CanonicalState
 
 
-class SetWipLimit(Command, frozen=True, kw_only=True):
+class SetWipLimit(Command[Board], frozen=True, kw_only=True):
     """Limit the cards that people may put into a column; None lifts the limit. Cards above it stay."""
 
     emits = (WipLimitSet,)
@@ -363,7 +363,7 @@ class SetWipLimit(Command, frozen=True, kw_only=True):
     limit: int | None
 
 
-class PlaceCard(Command, frozen=True, kw_only=True):
+class PlaceCard(Command[Board], frozen=True, kw_only=True):
     """Put a task on the board, into the leftmost column of its state or into a column of that state.
 
     `task_state` is looked up by whoever handles the command. `rank` counts from the top, from 0; None is the bottom.
@@ -376,7 +376,7 @@ class PlaceCard(Command, frozen=True, kw_only=True):
     rank: int | None = None
 
 
-class MoveCard(Command, frozen=True, kw_only=True):
+class MoveCard(Command[Board], frozen=True, kw_only=True):
     """Move a card (by a human), to another column or within its own.
 
     `task_state` is the state of the task before the move, looked up by whoever handles the command; that one also sends
@@ -391,7 +391,7 @@ class MoveCard(Command, frozen=True, kw_only=True):
     rank: int | None = None
 
 
-class FollowTask(Command, frozen=True, kw_only=True):
+class FollowTask(Command[Board], frozen=True, kw_only=True):
     """Have the card of a task follow the task's state (by AURA), whatever the limits say.
 
     Does nothing when the card is in a column of that state already, or not on the board.
@@ -402,14 +402,14 @@ class FollowTask(Command, frozen=True, kw_only=True):
     task_state: CanonicalState
 
 
-class RemoveCard(Command, frozen=True, kw_only=True):
+class RemoveCard(Command[Board], frozen=True, kw_only=True):
     """Take a task off the board."""
 
     emits = (CardRemoved,)
     task_id: TaskId
 
 
-class ArchiveBoard(Command, frozen=True, kw_only=True):
+class ArchiveBoard(Command[Board], frozen=True, kw_only=True):
     """Put the board away for good."""
 
     emits = (BoardArchived,)

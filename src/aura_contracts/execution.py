@@ -28,11 +28,11 @@ import msgspec
 from msgspec.structs import replace
 
 from aura_contracts.actors import Actor
+from aura_contracts.aggregate import Aggregate, Command, Evolve, HappenedFact, State, Table, status_only
 from aura_contracts.events import Event, Instant
 from aura_contracts.failures import Failure
 from aura_contracts.ids import AgentId, ExecutionId, LeaseId, TaskId, WorkerId, WorkspaceId
 from aura_contracts.lease import ProcessIdentity
-from aura_contracts.machine import Aggregate, Command, Evolve, HappenedFact, State, Table, status_only
 from aura_contracts.permission import PermissionRules
 from aura_contracts.task import AgentType, RetryPolicy
 from aura_contracts.workspace import MergeStyle
@@ -399,7 +399,7 @@ class Execution(State, frozen=True, kw_only=True):
 # --- Commands ---------------------------------------------------------------------------------------------------------
 
 
-class QueueExecution(Command, frozen=True, kw_only=True):
+class QueueExecution(Command[Execution], frozen=True, kw_only=True):
     """Ask for a run of an agent. `session_id` is the agent's session to resume, `workspace_id` the one to work in."""
 
     emits = (ExecutionQueued,)
@@ -416,7 +416,7 @@ class QueueExecution(Command, frozen=True, kw_only=True):
     plan: RunPlan = RunPlan()
 
 
-class LeaseExecution(Command, frozen=True, kw_only=True):
+class LeaseExecution(Command[Execution], frozen=True, kw_only=True):
     """Give the execution to a worker: the first one, or the one that takes it over or took it back after a restart."""
 
     emits = (ExecutionLeased,)
@@ -425,7 +425,7 @@ class LeaseExecution(Command, frozen=True, kw_only=True):
     worker_id: WorkerId
 
 
-class Report(Command, frozen=True, kw_only=True):
+class Report(Command[Execution], frozen=True, kw_only=True):
     """Base of what a worker reports, under the `epoch` in which it was given the execution."""
 
     epoch: int
@@ -532,13 +532,13 @@ class LoseWorker(Report, frozen=True, kw_only=True):
     emits = (ExecutionFailed,)
 
 
-class RetryStage(Command, frozen=True, kw_only=True):
+class RetryStage(Command[Execution], frozen=True, kw_only=True):
     """Begin the failed stage again, once it is due."""
 
     emits = (StageRetried,)
 
 
-class RequestFollowUp(Command, frozen=True, kw_only=True):
+class RequestFollowUp(Command[Execution], frozen=True, kw_only=True):
     """Have the agent go on with the feedback; `prompt` is what it is told, None for the feedback as it is."""
 
     emits = (FollowUpRequested,)
@@ -546,27 +546,27 @@ class RequestFollowUp(Command, frozen=True, kw_only=True):
     prompt: str | None = None
 
 
-class CompleteExecution(Command, frozen=True, kw_only=True):
+class CompleteExecution(Command[Execution], frozen=True, kw_only=True):
     """Accept what the run led to."""
 
     emits = (ExecutionCompleted,)
 
 
-class FailExecution(Command, frozen=True, kw_only=True):
+class FailExecution(Command[Execution], frozen=True, kw_only=True):
     """Fail the run for good, whatever its policy says: the approval expired, the merge is impossible."""
 
     emits = (ExecutionFailed,)
     failure: Failure
 
 
-class RequestInterrupt(Command, frozen=True, kw_only=True):
+class RequestInterrupt(Command[Execution], frozen=True, kw_only=True):
     """Ask that what is running be stopped at once."""
 
     emits = (InterruptRequested,)
     reason: str = ""
 
 
-class CancelExecution(Command, frozen=True, kw_only=True):
+class CancelExecution(Command[Execution], frozen=True, kw_only=True):
     """Call the run off."""
 
     emits = (ExecutionCancelled,)

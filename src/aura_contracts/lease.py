@@ -22,10 +22,10 @@ import msgspec
 from msgspec.structs import replace
 
 from aura_contracts.actors import Actor
+from aura_contracts.aggregate import Aggregate, Command, Evolve, HappenedFact, State, Table, status_only
 from aura_contracts.events import Event, Instant
 from aura_contracts.failures import Failure
 from aura_contracts.ids import ExecutionId, LeaseId, WorkerId
-from aura_contracts.machine import Aggregate, Command, Evolve, HappenedFact, State, Table, status_only
 
 HEARTBEAT_INTERVAL = 5.0
 """Seconds between two heartbeats of a worker (first seed, "Remote Worker Model")."""
@@ -229,7 +229,7 @@ class WorkerLease(State, frozen=True, kw_only=True):
 # --- Commands ---------------------------------------------------------------------------------------------------------
 
 
-class GrantLease(Command, frozen=True, kw_only=True):
+class GrantLease(Command[WorkerLease], frozen=True, kw_only=True):
     """Give a worker the right to run the execution.
 
     `revoking` names the epoch of a grant that this one replaces in the same step; without it a lease that is held is
@@ -245,7 +245,7 @@ class GrantLease(Command, frozen=True, kw_only=True):
     revoking: int | None = None
 
 
-class RecordProcess(Command, frozen=True, kw_only=True):
+class RecordProcess(Command[WorkerLease], frozen=True, kw_only=True):
     """Record the process that the worker started, so that it is known again when the worker comes back."""
 
     emits = (ProcessStarted,)
@@ -253,7 +253,7 @@ class RecordProcess(Command, frozen=True, kw_only=True):
     process: ProcessIdentity
 
 
-class RecordOffline(Command, frozen=True, kw_only=True):
+class RecordOffline(Command[WorkerLease], frozen=True, kw_only=True):
     """Record that the worker has been silent since `last_seen` (aware)."""
 
     emits = (WorkerWentOffline,)
@@ -261,7 +261,7 @@ class RecordOffline(Command, frozen=True, kw_only=True):
     last_seen: Instant
 
 
-class RecordReturn(Command, frozen=True, kw_only=True):
+class RecordReturn(Command[WorkerLease], frozen=True, kw_only=True):
     """Record that the worker is back and still has what it was given.
 
     `process` is the one that the lease knows, confirmed by the worker from its own records (None if the lease knows
@@ -275,14 +275,14 @@ class RecordReturn(Command, frozen=True, kw_only=True):
     process: ProcessIdentity | None = None
 
 
-class DeclareLost(Command, frozen=True, kw_only=True):
+class DeclareLost(Command[WorkerLease], frozen=True, kw_only=True):
     """Give the worker up after the grace period."""
 
     emits = (LeaseLost,)
     epoch: int
 
 
-class ReleaseLease(Command, frozen=True, kw_only=True):
+class ReleaseLease(Command[WorkerLease], frozen=True, kw_only=True):
     """Give the lease back, the work done."""
 
     emits = (LeaseReleased,)
@@ -290,14 +290,14 @@ class ReleaseLease(Command, frozen=True, kw_only=True):
     worker_id: WorkerId
 
 
-class RevokeLease(Command, frozen=True, kw_only=True):
+class RevokeLease(Command[WorkerLease], frozen=True, kw_only=True):
     """Take the lease from the worker."""
 
     emits = (LeaseRevoked,)
     reason: str = ""
 
 
-class RecordStaleReport(Command, frozen=True, kw_only=True):
+class RecordStaleReport(Command[WorkerLease], frozen=True, kw_only=True):
     """Record a report that came under a past epoch; recording the same one again changes nothing."""
 
     emits = (StaleReportRecorded,)
@@ -308,7 +308,7 @@ class RecordStaleReport(Command, frozen=True, kw_only=True):
     summary: str = ""
 
 
-class AdjudicateStaleReport(Command, frozen=True, kw_only=True):
+class AdjudicateStaleReport(Command[WorkerLease], frozen=True, kw_only=True):
     """Decide whether a report under a past epoch counts."""
 
     emits = (StaleReportAdjudicated,)
@@ -317,7 +317,7 @@ class AdjudicateStaleReport(Command, frozen=True, kw_only=True):
     reason: str
 
 
-class CloseLease(Command, frozen=True, kw_only=True):
+class CloseLease(Command[WorkerLease], frozen=True, kw_only=True):
     """End the lease with its execution; stale reports that nobody decided about are refused, on the record."""
 
     emits = (StaleReportAdjudicated, LeaseClosed)

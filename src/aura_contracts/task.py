@@ -20,10 +20,10 @@ import msgspec
 from msgspec.structs import replace
 
 from aura_contracts.actors import Actor
+from aura_contracts.aggregate import Aggregate, Command, Evolve, HappenedFact, State, Table, status_only
 from aura_contracts.events import Event, Instant
 from aura_contracts.failures import Failure
 from aura_contracts.ids import AgentId, ApprovalId, ExecutionId, TaskId
-from aura_contracts.machine import Aggregate, Command, Evolve, HappenedFact, State, Table, status_only
 
 
 class TaskStatus(StrEnum):
@@ -332,7 +332,7 @@ class Task(State, frozen=True, kw_only=True):
 # --- Commands ---------------------------------------------------------------------------------------------------------
 
 
-class CreateTask(Command, frozen=True, kw_only=True):
+class CreateTask(Command[Task], frozen=True, kw_only=True):
     """Ask for a piece of work."""
 
     emits = (TaskCreated,)
@@ -349,7 +349,7 @@ class CreateTask(Command, frozen=True, kw_only=True):
     context: dict[str, Any] = {}
 
 
-class EditTask(Command, frozen=True, kw_only=True):
+class EditTask(Command[Task], frozen=True, kw_only=True):
     """Change what the task says; None leaves a field as it is."""
 
     emits = (TaskEdited,)
@@ -361,26 +361,26 @@ class EditTask(Command, frozen=True, kw_only=True):
     context: dict[str, Any] | None = None
 
 
-class ReparentTask(Command, frozen=True, kw_only=True):
+class ReparentTask(Command[Task], frozen=True, kw_only=True):
     """Put the task below another one, or (None) on its own."""
 
     emits = (TaskReparented,)
     parent_id: TaskId | None
 
 
-class QueueTask(Command, frozen=True, kw_only=True):
+class QueueTask(Command[Task], frozen=True, kw_only=True):
     """Declare the task ready to be picked up."""
 
     emits = (TaskQueued,)
 
 
-class UnqueueTask(Command, frozen=True, kw_only=True):
+class UnqueueTask(Command[Task], frozen=True, kw_only=True):
     """Put the task back into the backlog."""
 
     emits = (TaskUnqueued,)
 
 
-class AssignTask(Command, frozen=True, kw_only=True):
+class AssignTask(Command[Task], frozen=True, kw_only=True):
     """Give the task to an agent; a failed or rejected task starts over with it."""
 
     emits = (TaskAssigned,)
@@ -388,14 +388,14 @@ class AssignTask(Command, frozen=True, kw_only=True):
     agent_type: AgentType | None = None
 
 
-class UnassignTask(Command, frozen=True, kw_only=True):
+class UnassignTask(Command[Task], frozen=True, kw_only=True):
     """Take the task from its agent."""
 
     emits = (TaskUnassigned,)
     reason: str = ""
 
 
-class SubmitProposal(Command, frozen=True, kw_only=True):
+class SubmitProposal(Command[Task], frozen=True, kw_only=True):
     """Propose a solution (by the assigned agent). `confidence` is between 0 and 1."""
 
     emits = (ProposalSubmitted,)
@@ -404,7 +404,7 @@ class SubmitProposal(Command, frozen=True, kw_only=True):
     confidence: float | None = None
 
 
-class ApproveTask(Command, frozen=True, kw_only=True):
+class ApproveTask(Command[Task], frozen=True, kw_only=True):
     """Record on the task that its proposal was approved."""
 
     emits = (TaskApproved,)
@@ -412,7 +412,7 @@ class ApproveTask(Command, frozen=True, kw_only=True):
     notes: str | None = None
 
 
-class RejectTask(Command, frozen=True, kw_only=True):
+class RejectTask(Command[Task], frozen=True, kw_only=True):
     """Record on the task that its proposal was rejected; with `revise`, the agent tries again."""
 
     emits = (TaskRejected, RevisionStarted)
@@ -421,7 +421,7 @@ class RejectTask(Command, frozen=True, kw_only=True):
     revise: bool = True
 
 
-class RequestTaskChanges(Command, frozen=True, kw_only=True):
+class RequestTaskChanges(Command[Task], frozen=True, kw_only=True):
     """Record on the task that a human wants changes to the proposal."""
 
     emits = (TaskChangesRequested,)
@@ -429,20 +429,20 @@ class RequestTaskChanges(Command, frozen=True, kw_only=True):
     feedback: str
 
 
-class WithdrawProposal(Command, frozen=True, kw_only=True):
+class WithdrawProposal(Command[Task], frozen=True, kw_only=True):
     """Take the pending proposal back."""
 
     emits = (ProposalWithdrawn,)
 
 
-class StartExecution(Command, frozen=True, kw_only=True):
+class StartExecution(Command[Task], frozen=True, kw_only=True):
     """Record that a run was started for the task."""
 
     emits = (ExecutionStarted,)
     execution_id: ExecutionId
 
 
-class RecordAttemptFailure(Command, frozen=True, kw_only=True):
+class RecordAttemptFailure(Command[Task], frozen=True, kw_only=True):
     """Record a failed attempt; `delay` is the wait before the next one in seconds.
 
     Fails the task when the policy allows no further attempt or the failure is none that passes by itself.
@@ -453,7 +453,7 @@ class RecordAttemptFailure(Command, frozen=True, kw_only=True):
     delay: float = 0.0
 
 
-class BlockTask(Command, frozen=True, kw_only=True):
+class BlockTask(Command[Task], frozen=True, kw_only=True):
     """Pause the task until a human has resolved a conflict."""
 
     emits = (TaskBlocked,)
@@ -462,14 +462,14 @@ class BlockTask(Command, frozen=True, kw_only=True):
     conflicting_task_id: TaskId | None = None
 
 
-class UnblockTask(Command, frozen=True, kw_only=True):
+class UnblockTask(Command[Task], frozen=True, kw_only=True):
     """Go on after a conflict was resolved."""
 
     emits = (TaskUnblocked,)
     resolution: str = ""
 
 
-class ProposeDecomposition(Command, frozen=True, kw_only=True):
+class ProposeDecomposition(Command[Task], frozen=True, kw_only=True):
     """Propose to split the task (by the assigned agent)."""
 
     emits = (DecompositionProposed,)
@@ -477,41 +477,41 @@ class ProposeDecomposition(Command, frozen=True, kw_only=True):
     subtasks: tuple[Subtask, ...]
 
 
-class DecomposeTask(Command, frozen=True, kw_only=True):
+class DecomposeTask(Command[Task], frozen=True, kw_only=True):
     """Record that the proposed decomposition was approved and its subtasks exist."""
 
     emits = (TaskDecomposed,)
     approval_id: ApprovalId
 
 
-class RetryTask(Command, frozen=True, kw_only=True):
+class RetryTask(Command[Task], frozen=True, kw_only=True):
     """Have a failed task tried again by the agent it had."""
 
     emits = (TaskRetried,)
 
 
-class CompleteTask(Command, frozen=True, kw_only=True):
+class CompleteTask(Command[Task], frozen=True, kw_only=True):
     """Record that the task is done."""
 
     emits = (TaskCompleted,)
     result: dict[str, Any] = {}
 
 
-class FailTask(Command, frozen=True, kw_only=True):
+class FailTask(Command[Task], frozen=True, kw_only=True):
     """Record that the task failed for good."""
 
     emits = (TaskFailed,)
     failure: Failure
 
 
-class CancelTask(Command, frozen=True, kw_only=True):
+class CancelTask(Command[Task], frozen=True, kw_only=True):
     """Call the task off."""
 
     emits = (TaskCancelled,)
     reason: str = ""
 
 
-class DeleteTask(Command, frozen=True, kw_only=True):
+class DeleteTask(Command[Task], frozen=True, kw_only=True):
     """Remove the task from all lists."""
 
     emits = (TaskDeleted,)
@@ -751,6 +751,7 @@ TASK = Aggregate(
     state=Task,
     statuses=TaskStatus,
     table=_TABLE,
+    restartable=frozenset({TaskStatus.FAILED}),
     evolvers=_EVOLVERS,
     commands=(
         CreateTask,

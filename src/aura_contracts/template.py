@@ -16,9 +16,9 @@ from uuid import UUID, uuid5
 from msgspec.structs import replace
 
 from aura_contracts.actors import Actor
+from aura_contracts.aggregate import Aggregate, Command, Evolve, HappenedFact, State, Table, status_only
 from aura_contracts.events import Event
 from aura_contracts.ids import TaskId, TemplateId, WorkspaceId
-from aura_contracts.machine import Aggregate, Command, Evolve, HappenedFact, State, Table, status_only
 
 
 class TemplateStatus(StrEnum):
@@ -137,7 +137,7 @@ def resolve(
 # --- Commands ---------------------------------------------------------------------------------------------------------
 
 
-class DefineTemplate(Command, frozen=True, kw_only=True):
+class DefineTemplate(Command[PromptTemplate], frozen=True, kw_only=True):
     """Write a prompt template. `template_id` is the one that the function of this name derives from the rest."""
 
     emits = (TemplateDefined,)
@@ -149,7 +149,7 @@ class DefineTemplate(Command, frozen=True, kw_only=True):
     variables: tuple[str, ...] = ()
 
 
-class ReviseTemplate(Command, frozen=True, kw_only=True):
+class ReviseTemplate(Command[PromptTemplate], frozen=True, kw_only=True):
     """Write text and variables anew; with `based_on`, only if that is still the current revision."""
 
     emits = (TemplateRevised,)
@@ -158,14 +158,14 @@ class ReviseTemplate(Command, frozen=True, kw_only=True):
     based_on: int | None = None
 
 
-class RetireTemplate(Command, frozen=True, kw_only=True):
+class RetireTemplate(Command[PromptTemplate], frozen=True, kw_only=True):
     """Take the template out of use."""
 
     emits = (TemplateRetired,)
     reason: str = ""
 
 
-class RestoreTemplate(Command, frozen=True, kw_only=True):
+class RestoreTemplate(Command[PromptTemplate], frozen=True, kw_only=True):
     """Bring the retired template back into use."""
 
     emits = (TemplateRestored,)

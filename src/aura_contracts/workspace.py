@@ -24,10 +24,10 @@ from types import MappingProxyType
 import msgspec
 from msgspec.structs import replace
 
+from aura_contracts.aggregate import Aggregate, Command, Evolve, HappenedFact, State, Table, status_only
 from aura_contracts.events import Event
 from aura_contracts.failures import Failure
 from aura_contracts.ids import ApprovalId, ExecutionId, TaskId, WorkerId, WorkspaceId
-from aura_contracts.machine import Aggregate, Command, Evolve, HappenedFact, State, Table, status_only
 
 
 class WorkspaceStatus(StrEnum):
@@ -322,7 +322,7 @@ class Workspace(State, frozen=True, kw_only=True):
 # --- Commands ---------------------------------------------------------------------------------------------------------
 
 
-class RequestWorkspace(Command, frozen=True, kw_only=True):
+class RequestWorkspace(Command[Workspace], frozen=True, kw_only=True):
     """Ask for worktrees to work on a task in. `root` brings a workspace back where an earlier one was."""
 
     emits = (WorkspaceRequested,)
@@ -337,7 +337,7 @@ class RequestWorkspace(Command, frozen=True, kw_only=True):
     in_place: bool = False
 
 
-class RecordPreparation(Command, frozen=True, kw_only=True):
+class RecordPreparation(Command[Workspace], frozen=True, kw_only=True):
     """Record that all worktrees are there."""
 
     emits = (WorkspacePrepared,)
@@ -346,7 +346,7 @@ class RecordPreparation(Command, frozen=True, kw_only=True):
     worktrees: tuple[Worktree, ...]
 
 
-class RecordPreparationFailure(Command, frozen=True, kw_only=True):
+class RecordPreparationFailure(Command[Workspace], frozen=True, kw_only=True):
     """Record that the worktrees could not all be made, and what became of those that had been."""
 
     emits = (PreparationFailed,)
@@ -355,7 +355,7 @@ class RecordPreparationFailure(Command, frozen=True, kw_only=True):
     left_behind: tuple[str, ...] = ()
 
 
-class AcquireWorkspace(Command, frozen=True, kw_only=True):
+class AcquireWorkspace(Command[Workspace], frozen=True, kw_only=True):
     """Take the workspace for an execution.
 
     `replacing` names a holder that is known to be over, because its worker was lost; without it a workspace that is in
@@ -367,14 +367,14 @@ class AcquireWorkspace(Command, frozen=True, kw_only=True):
     replacing: ExecutionId | None = None
 
 
-class ReleaseWorkspace(Command, frozen=True, kw_only=True):
+class ReleaseWorkspace(Command[Workspace], frozen=True, kw_only=True):
     """Give the workspace back."""
 
     emits = (WorkspaceReleased,)
     execution_id: ExecutionId
 
 
-class RecordSnapshot(Command, frozen=True, kw_only=True):
+class RecordSnapshot(Command[Workspace], frozen=True, kw_only=True):
     """Record a snapshot of all worktrees; for one without changes, `commits` names its head."""
 
     emits = (SnapshotTaken,)
@@ -383,7 +383,7 @@ class RecordSnapshot(Command, frozen=True, kw_only=True):
     commits: tuple[RepositoryCommit, ...]
 
 
-class RestoreSnapshot(Command, frozen=True, kw_only=True):
+class RestoreSnapshot(Command[Workspace], frozen=True, kw_only=True):
     """Put the worktrees back to a snapshot. `dirty`: they hold uncommitted or untracked changes now."""
 
     emits = (SnapshotRestored,)
@@ -391,7 +391,7 @@ class RestoreSnapshot(Command, frozen=True, kw_only=True):
     dirty: bool
 
 
-class RecreateWorkspace(Command, frozen=True, kw_only=True):
+class RecreateWorkspace(Command[Workspace], frozen=True, kw_only=True):
     """Have the worktrees made again at their paths. `dirty`: they hold uncommitted or untracked changes now."""
 
     emits = (RecreationRequested,)
@@ -399,7 +399,7 @@ class RecreateWorkspace(Command, frozen=True, kw_only=True):
     dirty: bool
 
 
-class RecordCommit(Command, frozen=True, kw_only=True):
+class RecordCommit(Command[Workspace], frozen=True, kw_only=True):
     """Record the new heads of the repositories in which work was committed."""
 
     emits = (WorkCommitted,)
@@ -407,7 +407,7 @@ class RecordCommit(Command, frozen=True, kw_only=True):
     clean: bool = False
 
 
-class StartMerge(Command, frozen=True, kw_only=True):
+class StartMerge(Command[Workspace], frozen=True, kw_only=True):
     """Merge the branch. `dirty`: a worktree or a target has uncommitted changes or an operation in progress."""
 
     emits = (MergeStarted,)
@@ -415,14 +415,14 @@ class StartMerge(Command, frozen=True, kw_only=True):
     dirty: bool
 
 
-class RecordMerge(Command, frozen=True, kw_only=True):
+class RecordMerge(Command[Workspace], frozen=True, kw_only=True):
     """Record the commits that the merge made; repositories without changes are left out."""
 
     emits = (WorkMerged,)
     commits: tuple[RepositoryCommit, ...]
 
 
-class RecordConflict(Command, frozen=True, kw_only=True):
+class RecordConflict(Command[Workspace], frozen=True, kw_only=True):
     """Record the files that could not be merged, and the approval through which a human is asked."""
 
     emits = (MergeConflicted,)
@@ -430,7 +430,7 @@ class RecordConflict(Command, frozen=True, kw_only=True):
     approval_id: ApprovalId | None = None
 
 
-class ResolveConflict(Command, frozen=True, kw_only=True):
+class ResolveConflict(Command[Workspace], frozen=True, kw_only=True):
     """Say how the conflict was resolved, with the heads of the repositories in which that was committed."""
 
     emits = (ConflictResolved,)
@@ -438,14 +438,14 @@ class ResolveConflict(Command, frozen=True, kw_only=True):
     heads: tuple[RepositoryCommit, ...] = ()
 
 
-class AbandonMerge(Command, frozen=True, kw_only=True):
+class AbandonMerge(Command[Workspace], frozen=True, kw_only=True):
     """Give the merge up."""
 
     emits = (MergeAbandoned,)
     reason: str = ""
 
 
-class RemoveWorkspace(Command, frozen=True, kw_only=True):
+class RemoveWorkspace(Command[Workspace], frozen=True, kw_only=True):
     """Remove the worktrees for good. `dirty`: they hold uncommitted or untracked changes now."""
 
     emits = (WorkspaceRemoved,)

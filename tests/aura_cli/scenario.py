@@ -13,11 +13,11 @@ import attrs
 from aura_contracts import actors
 from aura_contracts.actors import Actor, actor_name
 from aura_contracts.agent import Outcome, PauseAgent, RegisterAgent, ReleaseAgent, ResumeAgent, TakeTask
+from aura_contracts.aggregate import Command, State
 from aura_contracts.approval import ApprovalKind, Approve, ExpireApproval, Reject, RequestApproval, ToolCall
 from aura_contracts.errors import CommandRefused
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ids import AgentId, ApprovalId, StreamId, TaskId
-from aura_contracts.machine import Command, State
 from aura_contracts.ports import Clock
 from aura_contracts.task import (
     AgentType,
@@ -34,7 +34,7 @@ from aura_contracts.task import (
     SubmitProposal,
     Subtask,
 )
-from aura_engine.commands import Desk, Unit
+from aura_engine.unit_of_work import CommandBus, UnitOfWork
 
 ALICE = actors.human("alice")
 AURA = actors.system("engine")
@@ -73,10 +73,10 @@ Tell = Callable[[Step], None]
 
 
 class Story:
-    """Acts at a desk, tells of it, and keeps every state that the decisions led to."""
+    """Acts at a bus, tells of it, and keeps every state that the decisions led to."""
 
-    def __init__(self, desk: Desk, tell: Tell) -> None:
-        self.desk = desk
+    def __init__(self, bus: CommandBus, tell: Tell) -> None:
+        self.bus = bus
         self.kept: dict[StreamId, State] = {}
         """The last state of everything in the story, as its decisions left it."""
 
@@ -98,7 +98,7 @@ class Story:
 
     def new_id(self, name: str) -> str:
         """Return a fresh id for something that the story calls `name`."""
-        ident = self.desk.ids()
+        ident = self.bus.ids()
         self.names[ident] = name
         return ident
 
@@ -106,13 +106,13 @@ class Story:
         """Have `who` do all of `commands` at once; return the position of what was recorded."""
         states: dict[StreamId, State] = {}
 
-        async def decide(unit: Unit) -> Unit:
+        async def decide(unit: UnitOfWork) -> UnitOfWork:
             states.clear()
             for ident, command in commands:
                 states[ident] = await unit.handle(ident, command)
             return unit
 
-        unit = await self.desk.retrying(who, decide)
+        unit = await self.bus.transact(who, decide)
         moved = [self._moved(ident, state) for ident, state in states.items()]
         self.kept |= states
         changes = tuple(one for one in moved if one.before != one.after)
@@ -274,14 +274,14 @@ async def _fail_and_retry(story: Story, tess: Worker, task: TaskId) -> None:
 
 async def _ask_in_vain(story: Story, tess: Worker, task: TaskId) -> None:
     asked = ApprovalId(story.new_id("question"))
-    deadline = story.desk.clock() + PATIENCE
+    deadline = story.bus.clock() + PATIENCE
     call = ToolCall("shell", "drop-recipes", {"command": "dropdb recipes"})
     await story.act(
         tess.actor,
         'asks: may I run "dropdb recipes"?',
         (asked, _question(asked, ApprovalKind.TOOL_CALL, task, tool_call=call, deadline=deadline)),
     )
-    await _until(story.desk.clock, deadline)
+    await _until(story.bus.clock, deadline)
     await story.act(AURA, "hears nothing until the deadline: silence is no", (asked, ExpireApproval()))
 
 

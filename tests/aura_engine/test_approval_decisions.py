@@ -545,4 +545,4 @@ def test_what_has_ended_stays_ended(last, actor, command):
 def test_statuses_are_the_words_of_the_specification():
     words = {"pending", "approved", "rejected", "needs_changes", "expired", "withdrawn"}
     assert {str(status) for status in ApprovalStatus} == words
-    assert {str(status) for status in APPROVAL.terminal} == words - {"pending"}
+    assert {str(status) for status in APPROVAL.final} == words - {"pending"}

@@ -163,7 +163,7 @@ def test_the_statuses_are_the_words_of_the_specification():
     way = ["Queued", "PrepareWorkspace", "Setup", "CodingInitial", "Cleanup", "Review", "CodingFollowUp"]
     assert [str(status) for status in S] == [*way, "Done", "Failed", "Cancelled"]
     assert set(way[1:]) == RUNNING_STAGES
-    assert EXECUTION.terminal == {"Done", "Failed", "Cancelled"}
+    assert EXECUTION.final == {"Done", "Failed", "Cancelled"}
 
 
 def test_a_run_goes_from_stage_to_stage():

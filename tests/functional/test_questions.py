@@ -193,7 +193,7 @@ async def test_what_an_agent_asked_before_it_died_is_taken_back_when_it_ends_wit
 
 
 async def is_asked_twice(engine, execution_id):
-    return len(await questions.questions_of(engine.runtime.desk, execution_id)) == 2
+    return len(await questions.questions_of(engine.runtime.bus, execution_id)) == 2
 
 
 async def test_a_question_survives_the_loss_of_its_session(opened, repository):
@@ -208,7 +208,7 @@ async def test_a_question_survives_the_loss_of_its_session(opened, repository):
         os.kill(execution.processes[0].identity.pid, signal.SIGKILL)
         with anyio.fail_after(20):
             await until(lambda: is_asked_twice(engine, execution.id))
-        asked = await questions.questions_of(engine.runtime.desk, execution.id)
+        asked = await questions.questions_of(engine.runtime.bus, execution.id)
         assert {one.approval_id for one in asked} == {question.id}
         await engine.approvals.approve(question.id)
         assert (await settled(engine, task.id)).status is TaskStatus.COMPLETED

@@ -25,10 +25,10 @@ import attrs
 import msgspec
 
 from aura_contracts.actors import Actor, agent, human, system
+from aura_contracts.aggregate import Aggregate, Command, State, Table
 from aura_contracts.errors import CommandRefused
 from aura_contracts.events import Event, Fact
 from aura_contracts.ids import AgentId
-from aura_contracts.machine import Aggregate, Command, State, Table
 from aura_engine.decisions import Context, Decider, Decision
 from strategies import EPOCH, IDS, NAMES
 
@@ -77,7 +77,7 @@ def checked_step(
     except CommandRefused:
         return None, []
     assert decider.decide(decision_id(state), state, command, context) == decision, f"{command} is decided by chance"
-    assert state is None or state.status not in aggregate.terminal, f"{state.status} is terminal, took {command}"
+    assert state is None or state.status not in aggregate.final, f"{state.status} is final, took {command}"
     stored = [through_a_store(Fact(event, context.now, context.actor, "r", "c")) for event in decision.events]
     rows: list[Row] = []
     replayed = state

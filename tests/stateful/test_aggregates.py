@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aura_contracts.agent import AGENT, AgentResumed, AgentStatus
+from aura_contracts.aggregate import status_only
 from aura_contracts.approval import ApprovalKind, RequestApproval, ToolCall
 from aura_contracts.board import ReorderColumns
 from aura_contracts.errors import CommandRefused
 from aura_contracts.events import Event
 from aura_contracts.execution import LeaseExecution
-from aura_contracts.machine import status_only
 from aura_contracts.output import Chunk, OutputSource, RecordOutput
 from aura_contracts.template import DefineTemplate, TemplateScope, template_id
 from aura_contracts.workflow import STEP_TABLE, StartWorkflow, StepConfig, StepDefinition, StepType
@@ -153,8 +153,8 @@ def test_every_declared_event_is_emitted(name):
 @every_aggregate
 def test_what_has_ended_refuses_every_command(name):
     found, aggregate = exploration(name), DECIDERS[name].aggregate
-    ended = {state.status: state for state in found.states if state is not None and state.status in aggregate.terminal}
-    assert set(ended) == aggregate.terminal
+    ended = {state.status: state for state in found.states if state is not None and state.status in aggregate.final}
+    assert set(ended) == aggregate.final
     for state in ended.values():
         for kind in aggregate.commands:
             for command, context in found.attempts(state, kind, random.Random(0)):

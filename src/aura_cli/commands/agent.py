@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from aura_cli._settings import Settings
     from aura_cli._terminal import Terminal
     from aura_contracts.agent import Agent
-    from aura_contracts.machine import Command
+    from aura_contracts.aggregate import Command
 
 _TYPES = ("architect", "developer", "database", "tester", "reviewer", "devops")
 
@@ -92,7 +92,7 @@ def _add(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> in
 
 
 async def _add_one(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> None:
-    from aura_cli._engine import desk_of
+    from aura_cli._engine import bus_of
     from aura_cli._request import options_of
     from aura_cli._settings import acting_user
     from aura_contracts.agent import RegisterAgent
@@ -102,8 +102,8 @@ async def _add_one(arguments: Namespace, settings: "Settings", terminal: "Termin
 
     options = options_of(arguments.option)
     require_no_secrets(options)
-    async with desk_of(settings, make=True) as desk:
-        agent_id = AgentId(desk.ids())
+    async with bus_of(settings, make=True) as bus:
+        agent_id = AgentId(bus.ids())
         command = RegisterAgent(
             agent_id=agent_id,
             name=arguments.name,
@@ -113,7 +113,7 @@ async def _add_one(arguments: Namespace, settings: "Settings", terminal: "Termin
             options=options,
             capabilities=tuple(arguments.capability),
         )
-        _say(await desk.handle(acting_user(settings.environment), agent_id, command), terminal)
+        _say(await bus.handle(acting_user(settings.environment), agent_id, command), terminal)
 
 
 def _disable(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
@@ -128,18 +128,18 @@ def _enable(arguments: Namespace, settings: "Settings", terminal: "Terminal") ->
     return _handle(EnableAgent(), arguments, settings, terminal)
 
 
-def _handle(command: "Command", arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
+def _handle(command: "Command[Agent]", arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
     """Handle a command about the agent that is named, and print how it is then."""
     import anyio
 
     async def handle() -> None:
-        from aura_cli._engine import desk_of
+        from aura_cli._engine import bus_of
         from aura_cli._lookup import find_id
         from aura_cli._settings import acting_user
 
-        async with desk_of(settings) as desk:
-            agent_id = await find_id(desk.log, arguments.id, "agent")
-            _say(await desk.handle(acting_user(settings.environment), agent_id, command), terminal)
+        async with bus_of(settings) as bus:
+            agent_id = await find_id(bus.log, arguments.id, "agent")
+            _say(await bus.handle(acting_user(settings.environment), agent_id, command), terminal)
 
     anyio.run(handle)
     return 0

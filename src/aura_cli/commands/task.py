@@ -199,7 +199,6 @@ async def _parts_of(log: "EventLog", task: "Task") -> dict[str, Any]:
     from aura_contracts.agent import AGENT
     from aura_contracts.approval import APPROVAL
     from aura_contracts.execution import EXECUTION
-    from aura_contracts.ids import TaskId
     from aura_contracts.workspace import WORKSPACE
     from aura_engine.runtime.views import workspace_of
     from aura_store.repository import Repository
@@ -208,7 +207,7 @@ async def _parts_of(log: "EventLog", task: "Task") -> dict[str, Any]:
     wanted: dict[str, tuple[Any, Any]] = {
         "agent": (AGENT, task.assigned_agent),
         "execution": (EXECUTION, task.execution_id),
-        "workspace": (WORKSPACE, workspace_of(TaskId(task.id))),
+        "workspace": (WORKSPACE, workspace_of(task.id)),
         "approval": (APPROVAL, task.approval_id),
     }
     return {
@@ -250,7 +249,7 @@ async def _create_one(arguments: Namespace, settings: "Settings", terminal: "Ter
             project=arguments.project,
             **_place(arguments, arguments.repo),
         )
-        await show_task(engine, TaskId(task.id), terminal)
+        await show_task(engine, task.id, terminal)
 
 
 def _place(arguments: Namespace, paths: list[str]) -> dict[str, Any]:
@@ -308,12 +307,11 @@ def _follow_up(arguments: Namespace, settings: "Settings", terminal: "Terminal")
 
     async def begin(engine: "Engine", task_id: "TaskId") -> None:
         from aura_contracts.approval import ApprovalKind, ApprovalStatus
-        from aura_contracts.ids import ApprovalId
 
         asked = (await engine.view(task_id)).approval
         about_work = asked is not None and asked.kind in (ApprovalKind.PLAN, ApprovalKind.CHANGES)
         if asked is not None and about_work and asked.status is ApprovalStatus.PENDING:
-            await engine.approvals.request_changes(ApprovalId(asked.id), feedback)
+            await engine.approvals.request_changes(asked.id, feedback)
         else:
             await engine.tasks.follow_up(task_id, feedback)
 

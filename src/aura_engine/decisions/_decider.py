@@ -15,6 +15,7 @@ import attrs
 import msgspec
 
 from aura_contracts.actors import Actor, actor_kind, actor_name
+from aura_contracts.aggregate import Aggregate, AnyCommand, Command, State
 from aura_contracts.errors import (
     ActorNotAllowed,
     AggregateExists,
@@ -25,7 +26,6 @@ from aura_contracts.errors import (
 )
 from aura_contracts.events import Event, Fact
 from aura_contracts.ids import TaskId
-from aura_contracts.machine import Aggregate, Command, State
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +48,7 @@ class Decision(msgspec.Struct, Generic[S], frozen=True):
     """What a command led to: the events to store, and the state that they will fold to."""
 
     events: tuple[Event, ...]
-    state: S | None
+    state: S
 
 
 @attrs.frozen(kw_only=True)
@@ -56,13 +56,13 @@ class Decider(Generic[S]):
     """All decisions about one kind of aggregate."""
 
     aggregate: Aggregate[S]
-    decisions: Mapping[type[Command], Decide] = attrs.field(repr=False)
+    decisions: Mapping[type[Command[S]], Decide] = attrs.field(repr=False)
 
     def __attrs_post_init__(self) -> None:
         if missing := set(self.aggregate.commands) ^ set(self.decisions):
             raise TypeError(f"{self.aggregate.name}: commands and decisions disagree on {missing}")
 
-    def decide(self, aggregate_id: str, state: S | None, command: Command, context: Context) -> Decision[S]:
+    def decide(self, aggregate_id: str, state: S | None, command: Command[S], context: Context) -> Decision[S]:
         """Return the events that follow from `command` and the state they lead to.
 
         Raises a `CommandRefused` with the facts; nothing has happened then.
@@ -82,9 +82,10 @@ class Decider(Generic[S]):
                     command=type(command).__name__,
                     status=miss.status,
                 ) from None
+        assert state is not None, "a command is possible without a state only if it leads to one"
         return Decision(events, state)
 
-    def _require_possible(self, aggregate_id: str, state: S | None, command: Command) -> None:
+    def _require_possible(self, aggregate_id: str, state: S | None, command: Command[S]) -> None:
         table = self.aggregate.table
         row = table.get(None if state is None else state.status, {})
         if any(event in row for event in command.emits):
@@ -102,7 +103,9 @@ class Decider(Generic[S]):
         raise TransitionRefused(**about, status=state.status, allowed_in=allowed)
 
 
-def refuse_actor(aggregate: str, aggregate_id: str, command: Command, context: Context, reason: str) -> ActorNotAllowed:
+def refuse_actor(
+    aggregate: str, aggregate_id: str, command: AnyCommand, context: Context, reason: str
+) -> ActorNotAllowed:
     """Return the refusal of a command that is for somebody else."""
     return ActorNotAllowed(
         aggregate=aggregate,
@@ -113,14 +116,14 @@ def refuse_actor(aggregate: str, aggregate_id: str, command: Command, context: C
     )
 
 
-def require_no_agent(aggregate: str, aggregate_id: str, command: Command, context: Context, reason: str) -> None:
+def require_no_agent(aggregate: str, aggregate_id: str, command: AnyCommand, context: Context, reason: str) -> None:
     """Refuse what agents have no say in."""
     if actor_kind(context.actor) == "agent":
         raise refuse_actor(aggregate, aggregate_id, command, context, reason)
 
 
 def refuse_rule(
-    aggregate: str, aggregate_id: str, command: Command, rule: str, reason: str, remedy: str = ""
+    aggregate: str, aggregate_id: str, command: AnyCommand, rule: str, reason: str, remedy: str = ""
 ) -> RuleViolated:
     """Return the refusal of a command that a rule of the domain forbids."""
     return RuleViolated(

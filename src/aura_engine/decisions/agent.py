@@ -31,8 +31,8 @@ from aura_contracts.agent import (
     TakeTask,
     TaskTaken,
 )
+from aura_contracts.aggregate import Command
 from aura_contracts.events import Event
-from aura_contracts.machine import Command
 from aura_engine.decisions._decider import (
     Context,
     Decide,
@@ -49,12 +49,12 @@ NAME_LIMIT = 200
 """Characters; a name is a word or two in a list."""
 
 
-def _require_manager(agent_id: str, command: Command, context: Context) -> None:
+def _require_manager(agent_id: str, command: Command[Agent], context: Context) -> None:
     """The pool is managed by humans and by AURA, not by agents."""
     require_no_agent("agent", agent_id, command, context, "agents do not manage the pool")
 
 
-def _require_self(state: Agent, command: Command, context: Context) -> None:
+def _require_self(state: Agent, command: Command[Agent], context: Context) -> None:
     """An agent acts for itself alone; humans and AURA act for any."""
     if actor_kind(context.actor) == "agent" and not is_agent(context, state.id):
         raise refuse_actor("agent", state.id, command, context, "an agent acts for itself alone")
@@ -138,7 +138,7 @@ def _enable(state: Agent, command: EnableAgent, context: Context) -> Events:
     return [AgentEnabled()]
 
 
-_DECISIONS: Mapping[type[Command], Decide] = MappingProxyType(
+_DECISIONS: Mapping[type[Command[Agent]], Decide] = MappingProxyType(
     {
         RegisterAgent: _register,
         EditAgent: _edit,

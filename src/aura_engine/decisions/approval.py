@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import NoReturn
 
 from aura_contracts.actors import actor_name
+from aura_contracts.aggregate import Command
 from aura_contracts.approval import (
     APPROVAL,
     POLICY,
@@ -42,7 +43,6 @@ from aura_contracts.approval import (
 )
 from aura_contracts.errors import RuleViolated
 from aura_contracts.events import Event
-from aura_contracts.machine import Command
 from aura_contracts.permission import is_about
 from aura_engine.decisions._decider import (
     Context,
@@ -60,7 +60,7 @@ WAIT_LIMIT = 366 * 24 * 3600.0
 """Seconds; a reminder or an escalation that is due later than in a year is a slip of the keyboard."""
 
 
-def _refuse(state: Approval, command: Command, rule: str, reason: str, remedy: str = "") -> RuleViolated:
+def _refuse(state: Approval, command: Command[Approval], rule: str, reason: str, remedy: str = "") -> RuleViolated:
     return refuse_rule("approval", state.id, command, rule, reason, remedy)
 
 
@@ -127,13 +127,13 @@ def _require_times(command: RequestApproval, context: Context) -> None:
 # --- Deciding ---------------------------------------------------------------------------------------------------------
 
 
-def _require_before_deadline(state: Approval, command: Command, context: Context) -> None:
+def _require_before_deadline(state: Approval, command: Command[Approval], context: Context) -> None:
     if state.deadline is not None and context.now >= state.deadline:
         reason = f"the deadline was {state.deadline.isoformat()}"
         raise _refuse(state, command, "deadline_passed", reason, "ask again, with a later deadline")
 
 
-def _require_decider(state: Approval, command: Command, context: Context) -> str:
+def _require_decider(state: Approval, command: Command[Approval], context: Context) -> str:
     """Return the name of the human who acts, who may decide."""
     name = actor_name(context.actor)
     if not is_human(context) or not state.seats_of(name):
@@ -142,7 +142,7 @@ def _require_decider(state: Approval, command: Command, context: Context) -> str
     return name
 
 
-def _require_open_seat(state: Approval, command: Command, name: str) -> str:
+def _require_open_seat(state: Approval, command: Command[Approval], name: str) -> str:
     """Return the seat that `name` has not used yet; one human has one vote, and so has one seat."""
     if any(vote.reviewer == name for vote in state.votes):
         raise _refuse(state, command, "already_voted", f"{name} has voted, and a vote is not replaced")
@@ -237,7 +237,7 @@ def _delegate(state: Approval, command: DelegateApproval, context: Context) -> E
 # --- Waiting ----------------------------------------------------------------------------------------------------------
 
 
-def _require_system(state: Approval, command: Command, context: Context) -> None:
+def _require_system(state: Approval, command: Command[Approval], context: Context) -> None:
     if not is_system(context):
         raise refuse_actor("approval", state.id, command, context, "AURA does this when it is due")
 
@@ -280,7 +280,7 @@ def _withdraw(state: Approval, command: WithdrawApproval, context: Context) -> E
     return [ApprovalWithdrawn(reason=command.reason)]
 
 
-_DECISIONS: Mapping[type[Command], Decide] = MappingProxyType(
+_DECISIONS: Mapping[type[Command[Approval]], Decide] = MappingProxyType(
     {
         RequestApproval: _request,
         Approve: _approve,

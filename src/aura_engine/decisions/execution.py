@@ -15,6 +15,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from aura_contracts.actors import actor_kind
+from aura_contracts.aggregate import Command
 from aura_contracts.errors import RuleViolated
 from aura_contracts.events import Event
 from aura_contracts.execution import (
@@ -66,7 +67,6 @@ from aura_contracts.execution import (
     WorkspacePrepared,
 )
 from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.machine import Command
 from aura_engine.decisions._decider import (
     Context,
     Decide,
@@ -85,7 +85,7 @@ DELAY_LIMIT = 366 * 24 * 3600.0
 """Seconds; an attempt that would be made again later than in a year is a slip of the keyboard."""
 
 
-def _refuse(state: Execution, command: Command, rule: str, reason: str, remedy: str = "") -> RuleViolated:
+def _refuse(state: Execution, command: Command[Execution], rule: str, reason: str, remedy: str = "") -> RuleViolated:
     return refuse_rule("execution", state.id, command, rule, reason, remedy)
 
 
@@ -120,11 +120,11 @@ def _require_attempt(state: Execution, command: Report, context: Context) -> Non
         raise _refuse(state, command, "retry_pending", reason, "record that the stage is tried again first")
 
 
-def _require_steering(state: Execution, command: Command, context: Context) -> None:
+def _require_steering(state: Execution, command: Command[Execution], context: Context) -> None:
     require_no_agent("execution", state.id, command, context, "only a human or AURA may")
 
 
-def _require_system(state: Execution, command: Command, context: Context) -> None:
+def _require_system(state: Execution, command: Command[Execution], context: Context) -> None:
     if not is_system(context):
         raise refuse_actor("execution", state.id, command, context, "only AURA may")
 
@@ -325,7 +325,7 @@ def _without_epoch(command: Report) -> dict[str, Any]:
     return {name: getattr(command, name) for name in command.__struct_fields__ if name != "epoch"}
 
 
-_DECISIONS: Mapping[type[Command], Decide] = MappingProxyType(
+_DECISIONS: Mapping[type[Command[Execution]], Decide] = MappingProxyType(
     {
         QueueExecution: _queue,
         LeaseExecution: _lease,

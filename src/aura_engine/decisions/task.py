@@ -12,9 +12,9 @@ from datetime import timedelta
 from types import MappingProxyType
 
 from aura_contracts.actors import actor_kind, actor_name
+from aura_contracts.aggregate import Command
 from aura_contracts.errors import CyclicParent
 from aura_contracts.events import Event
-from aura_contracts.machine import Command
 from aura_contracts.task import (
     TASK,
     ApprovalMode,
@@ -89,7 +89,7 @@ DELAY_LIMIT = 366 * 24 * 3600.0
 """Seconds; an attempt that would be made again later than in a year is a slip of the keyboard."""
 
 
-def _require_own_agent(state: Task, command: Command, context: Context) -> None:
+def _require_own_agent(state: Task, command: Command[Task], context: Context) -> None:
     """Agents act only on tasks assigned to them; humans and AURA may always act."""
     if actor_kind(context.actor) == "agent" and not is_agent(context, state.assigned_agent):
         raise refuse_actor(
@@ -97,17 +97,17 @@ def _require_own_agent(state: Task, command: Command, context: Context) -> None:
         )
 
 
-def _require_worker(state: Task, command: Command, context: Context) -> None:
+def _require_worker(state: Task, command: Command[Task], context: Context) -> None:
     """What the work itself leads to is said by the assigned agent, or by AURA on its behalf; not by a human."""
     if not (is_agent(context, state.assigned_agent) or is_system(context)):
         raise refuse_actor("task", state.id, command, context, "only the assigned agent reports on its work")
 
 
-def _require_human(state: Task, command: Command, context: Context) -> None:
+def _require_human(state: Task, command: Command[Task], context: Context) -> None:
     require_no_agent("task", state.id, command, context, "only a human or a policy may")
 
 
-def _require_reviewer(state: Task, command: Command, context: Context) -> None:
+def _require_reviewer(state: Task, command: Command[Task], context: Context) -> None:
     """Humans approve only what they created or are assigned to review."""
     may_decide = is_human(context) and (
         context.actor == state.created_by or actor_name(context.actor) in state.reviewers
@@ -131,13 +131,13 @@ def _require_new_approval(state: Task, command: SubmitProposal | ProposeDecompos
         raise refuse_rule("task", state.id, command, "used_approval", reason, "ask for a new approval")
 
 
-def _require_title(task_id: str, title: str, command: Command) -> None:
+def _require_title(task_id: str, title: str, command: Command[Task]) -> None:
     if not title.strip() or len(title) > TITLE_LIMIT:
         reason = f"a title has 1 to {TITLE_LIMIT} characters, this one has {len(title.strip())}"
         raise refuse_rule("task", task_id, command, "title", reason)
 
 
-def _require_feedback(state: Task, feedback: str, command: Command) -> None:
+def _require_feedback(state: Task, feedback: str, command: Command[Task]) -> None:
     if not feedback.strip():
         raise refuse_rule("task", state.id, command, "feedback_required", "say what should be different")
 
@@ -342,7 +342,7 @@ def _delete(state: Task, command: DeleteTask, context: Context) -> Events:
     return [TaskDeleted(reason=command.reason)]
 
 
-_DECISIONS: Mapping[type[Command], Decide] = MappingProxyType(
+_DECISIONS: Mapping[type[Command[Task]], Decide] = MappingProxyType(
     {
         CreateTask: _create,
         EditTask: _edit,

@@ -10,9 +10,9 @@ import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from aura_contracts.aggregate import Command
 from aura_contracts.events import Event
 from aura_contracts.ids import is_canonical_id
-from aura_contracts.machine import Command
 from aura_contracts.template import (
     PROMPT_TEMPLATE,
     DefineTemplate,
@@ -46,7 +46,7 @@ VARIABLE_LIMIT = 100
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
 
 
-def _require_no_agent(id_: str, command: Command, context: Context) -> None:
+def _require_no_agent(id_: str, command: Command[PromptTemplate], context: Context) -> None:
     require_no_agent("template", id_, command, context, "agents do not change prompts")
 
 
@@ -130,7 +130,7 @@ def _restore(state: PromptTemplate, command: RestoreTemplate, context: Context) 
     return [TemplateRestored()]
 
 
-_DECISIONS: Mapping[type[Command], Decide] = MappingProxyType(
+_DECISIONS: Mapping[type[Command[PromptTemplate]], Decide] = MappingProxyType(
     {
         DefineTemplate: _define,
         ReviseTemplate: _revise,

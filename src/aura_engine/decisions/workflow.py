@@ -12,9 +12,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from aura_contracts.aggregate import Command
 from aura_contracts.errors import AggregateNotFound, RuleViolated, TransitionRefused
 from aura_contracts.events import Event
-from aura_contracts.machine import Command
 from aura_contracts.workflow import (
     OVER,
     STEP_TABLE,
@@ -82,11 +82,11 @@ _STEP_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 # --- Who --------------------------------------------------------------------------------------------------------------
 
 
-def _require_no_agent(state: Workflow, command: Command, context: Context) -> None:
+def _require_no_agent(state: Workflow, command: Command[Workflow], context: Context) -> None:
     require_no_agent("workflow", state.id, command, context, "agents act on tasks, not on workflows")
 
 
-def _require_system(state: Workflow, command: Command, context: Context) -> None:
+def _require_system(state: Workflow, command: Command[Workflow], context: Context) -> None:
     if not is_system(context):
         raise refuse_actor("workflow", state.id, command, context, "only AURA reports what became of a step")
 
@@ -202,7 +202,7 @@ def _require_subject(state: Workflow, step: WorkflowStep, command: StartStep) ->
         raise refuse_rule("workflow", state.id, command, "step_subject", reason)
 
 
-def _require_agent_task(state: Workflow, step: WorkflowStep, command: Command) -> None:
+def _require_agent_task(state: Workflow, step: WorkflowStep, command: Command[Workflow]) -> None:
     if step.type is not StepType.AGENT_TASK:
         reason = f"step {step.id!r} is of type {step.type}; only the task of an agent_task asks and goes on"
         raise refuse_rule("workflow", state.id, command, "step_type", reason)
@@ -359,7 +359,7 @@ def _cancel(state: Workflow, command: CancelWorkflow, context: Context) -> Event
     return [WorkflowCancelled(reason=command.reason)]
 
 
-_DECISIONS: Mapping[type[Command], Decide] = MappingProxyType(
+_DECISIONS: Mapping[type[Command[Workflow]], Decide] = MappingProxyType(
     {
         StartWorkflow: _start,
         StartStep: _start_step,

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PureWindowsPath
 from types import MappingProxyType
 
+from aura_contracts.aggregate import Command
 from aura_contracts.errors import RuleViolated
 from aura_contracts.events import Event
-from aura_contracts.machine import Command
 from aura_contracts.workspace import (
     WORKSPACE,
     AbandonMerge,
@@ -68,13 +68,13 @@ _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _FOLDER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
 
-def _require_no_agent(workspace_id: str, command: Command, context: Context) -> None:
+def _require_no_agent(workspace_id: str, command: Command[Workspace], context: Context) -> None:
     require_no_agent(
         "workspace", workspace_id, command, context, "agents work in a workspace, they do not dispose of it"
     )
 
 
-def _refuse(workspace_id: str, command: Command, rule: str, reason: str, remedy: str = "") -> RuleViolated:
+def _refuse(workspace_id: str, command: Command[Workspace], rule: str, reason: str, remedy: str = "") -> RuleViolated:
     return refuse_rule("workspace", workspace_id, command, rule, reason, remedy)
 
 
@@ -96,7 +96,7 @@ def _require_saved(
 
 def _require_repositories(
     state: Workspace,
-    command: Command,
+    command: Command[Workspace],
     named: Iterable[RepositoryCommit | ConflictedFiles | Worktree],
     *,
     every: bool = False,
@@ -264,7 +264,7 @@ def _remove(state: Workspace, command: RemoveWorkspace, context: Context) -> Eve
     return [WorkspaceRemoved(reason=command.reason)]
 
 
-_DECISIONS: Mapping[type[Command], Decide] = MappingProxyType(
+_DECISIONS: Mapping[type[Command[Workspace]], Decide] = MappingProxyType(
     {
         RequestWorkspace: _request,
         RecordPreparation: _prepare,

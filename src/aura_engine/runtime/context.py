@@ -8,11 +8,11 @@ from aura_contracts.actors import actor_kind, actor_name, system
 from aura_contracts.ids import WorkspaceId
 from aura_contracts.lease import RETURN_GRACE
 from aura_contracts.task import RetryPolicy, Task
-from aura_engine.commands import Desk
 from aura_engine.profiles import Profiles
 from aura_engine.runtime.gateway import Gateway
 from aura_engine.runtime.prompts import Prompts
 from aura_engine.runtime.slots import Slots
+from aura_engine.unit_of_work import CommandBus
 
 ENGINE = system("engine")
 
@@ -21,7 +21,7 @@ ENGINE = system("engine")
 class Runtime:
     """What the engine has to work with, shared by all drivers."""
 
-    desk: Desk
+    bus: CommandBus
     gateway: Gateway
     prompts: Prompts
     slots: Slots

@@ -16,9 +16,9 @@ from aura_contracts.execution import (
 )
 from aura_contracts.ids import ExecutionId, TaskId
 from aura_contracts.task import ExecutionStarted
-from aura_engine.commands import Desk
 from aura_engine.runtime.context import ENGINE, Runtime
 from aura_engine.runtime.views import View
+from aura_engine.unit_of_work import CommandBus
 
 HISTORY_LIMIT = 40_000
 """Bytes of what is told again, the newest; the files tell the rest. Agents that take a prompt as an argument of their
@@ -32,13 +32,13 @@ _BEGINNINGS = (SetupFinished, FollowUpRequested, StageRetried)
 """With what an attempt of the agent begins."""
 
 
-async def beginning_of(desk: Desk, execution_id: ExecutionId) -> tuple[Execution, Sequence[Event]]:
+async def beginning_of(bus: CommandBus, execution_id: ExecutionId) -> tuple[Execution, Sequence[Event]]:
     """Return an execution as it was when its agent was to be started, and what has happened since.
 
     Whoever asks for the agent again, after a restart, must ask for the same: its conversation begins as it began then,
     when the agent had not named a session yet.
     """
-    facts = await desk.log.facts(execution_id)
+    facts = await bus.log.facts(execution_id)
     places = [place for place, fact in enumerate(facts, 1) if isinstance(fact.event, _BEGINNINGS)]
     place = places[-1] if places else len(facts)
     begun = EXECUTION.fold(facts[:place])
@@ -56,23 +56,23 @@ async def prompt_of(runtime: Runtime, view: View, begun: Execution, since: Seque
     for event in since:
         if isinstance(event, ActionLogged) and event.action == _REPLAYED and event.result is not None:
             return str(event.result["prompt"])
-    history = _newest(await _history(runtime.desk, TaskId(view.task.id), begun))
+    history = _newest(await _history(runtime.bus, view.task.id, begun))
     variables = begun.plan.variables
     prompt = await runtime.prompts.make("replay", view.task, variables, history=history, prompt=begun.prompt)
     about = {"session_id": begun.dropped_session_id, "attempt": begun.attempt, "prompt": prompt}
     epoch = view.execution.epoch if view.execution is not None else begun.epoch
     told = LogAction(epoch=epoch, action=_REPLAYED, success=True, result=about)
-    await runtime.desk.handle(ENGINE, begun.id, told)
+    await runtime.bus.handle(ENGINE, begun.id, told)
     return prompt
 
 
-async def _history(desk: Desk, task_id: TaskId, current: Execution) -> list[str]:
+async def _history(bus: CommandBus, task_id: TaskId, current: Execution) -> list[str]:
     """Return what was said in the executions of the task, and before them in those of others that had the session."""
-    own = [event.execution_id for event in await desk.events(task_id) if isinstance(event, ExecutionStarted)]
-    others = await _executions_with(desk, _sessions_of(await desk.events(current.id)))
+    own = [event.execution_id for event in await bus.events(task_id) if isinstance(event, ExecutionStarted)]
+    others = await _executions_with(bus, _sessions_of(await bus.events(current.id)))
     said = list[str]()
     for execution_id in [*(one for one in others if one not in own), *own]:
-        events = await desk.events(execution_id)
+        events = await bus.events(execution_id)
         said += _lines(events, newest=execution_id == current.id)
     return said
 
@@ -83,11 +83,11 @@ def _sessions_of(events: Iterable[Event]) -> frozenset[str]:
     return frozenset(session for session in named if session is not None)
 
 
-async def _executions_with(desk: Desk, sessions: frozenset[str]) -> list[ExecutionId]:
+async def _executions_with(bus: CommandBus, sessions: frozenset[str]) -> list[ExecutionId]:
     """Return the executions that began, or went on with, one of these sessions, in the order of the log."""
     topics = [ExecutionQueued.topic, SessionRecorded.topic]
     found: dict[ExecutionId, None] = {}
-    async for record in desk.log.read(topics=topics):
+    async for record in bus.log.read(topics=topics):
         if _sessions_of([record.event]) & sessions:
             found[ExecutionId(record.stream_id)] = None
     return list(found)

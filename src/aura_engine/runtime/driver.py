@@ -16,7 +16,7 @@ import attrs
 from aura_contracts.errors import AuraError, RefChanged, StoreError, WorkerUnavailable
 from aura_contracts.events import EventRecord
 from aura_contracts.execution import ExecutionCancelled, InterruptRequested
-from aura_contracts.ids import ExecutionId, StreamId, TaskId
+from aura_contracts.ids import StreamId, TaskId
 from aura_engine.runtime import ending, reviewing, stages
 from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.steps import Do, Step, next_step
@@ -110,13 +110,13 @@ class Driver:
                     pass
             finally:
                 if self._view is not None and self._view.execution is not None:
-                    self._runtime.slots.give_back(ExecutionId(self._view.execution.id))
+                    self._runtime.slots.give_back(self._view.execution.id)
                 group.cancel_scope.cancel()
 
     async def _once(self) -> bool:
         """Look, and do one thing; return whether there may be more to do."""
         self._changed = anyio.Event()
-        view = await load_view(self._runtime.desk, self.task_id)
+        view = await load_view(self._runtime.bus, self.task_id)
         if view is None:
             return False
         self._view = view
@@ -124,9 +124,9 @@ class Driver:
             self._streams = view.streams
             self.on_streams(self, self._streams)
             return True  # what happened in them before they were listened to is seen by looking again
-        step = next_step(view, self._runtime.desk.clock(), self._runtime.gateway.worker_id)
+        step = next_step(view, self._runtime.bus.clock(), self._runtime.gateway.worker_id)
         if step.do not in _WORKING and view.execution is not None:
-            self._runtime.slots.give_back(ExecutionId(view.execution.id))
+            self._runtime.slots.give_back(view.execution.id)
         if step.do is Do.REST:
             return False
         if step.do is Do.NOTHING:
@@ -140,7 +140,7 @@ class Driver:
         """Wait for room to work in; return whether there is. Something happening ends the waiting."""
         execution, slots = view.execution, self._runtime.slots
         assert execution is not None, "what is worked on is an execution"
-        execution_id = ExecutionId(execution.id)
+        execution_id = execution.id
         if not slots.has(execution_id):
             async with anyio.create_task_group() as group:
 
@@ -155,7 +155,7 @@ class Driver:
 
     async def _wait(self, step: Step) -> None:
         self._failures = 0
-        seconds = None if step.until is None else _seconds(self._runtime.desk.clock(), step.until)
+        seconds = None if step.until is None else _seconds(self._runtime.bus.clock(), step.until)
         with anyio.move_on_after(seconds):
             await self._changed.wait()
 

@@ -26,8 +26,8 @@ from aura_contracts.ports.executors import (
     Unknown,
     UsageReported,
 )
-from aura_engine.commands import Unit
 from aura_engine.runtime.questions import Reviewers, ask, withdraw
+from aura_engine.unit_of_work import UnitOfWork
 
 _NONSENSE = frozenset({"usage", "session", "action", "tool_call"})
 """Rules that an entry breaks by what it says, not by when it is said."""
@@ -40,7 +40,12 @@ _DEPTH = 64
 
 
 async def record_entries(
-    unit: Unit, execution_id: ExecutionId, epoch: int, token: str, entries: Sequence[AnyEntry], reviewers: Reviewers
+    unit: UnitOfWork,
+    execution_id: ExecutionId,
+    epoch: int,
+    token: str,
+    entries: Sequence[AnyEntry],
+    reviewers: Reviewers,
 ) -> None:
     """Add to `unit` what follows from entries of the process `token`, reported under `epoch`, in order.
 
@@ -48,8 +53,8 @@ async def record_entries(
     be shown is answered with no. Of an execution that has ended meanwhile nothing is recorded: the output has it.
     """
     for entry in entries:
-        execution: Execution = await unit.look(EXECUTION, execution_id)
-        if execution.status in EXECUTION.terminal:
+        execution = await unit.require(EXECUTION, execution_id)
+        if execution.final:
             return
         execution = replace(execution, epoch=epoch)
         try:
@@ -89,7 +94,7 @@ def _cleaned(value: Any, depth: int = _DEPTH) -> Any:
     return [_cleaned(one, depth - 1) for one in value] if isinstance(value, list) else value
 
 
-async def _record(unit: Unit, execution: Execution, token: str, entry: AnyEntry, reviewers: Reviewers) -> None:
+async def _record(unit: UnitOfWork, execution: Execution, token: str, entry: AnyEntry, reviewers: Reviewers) -> None:
     match entry:
         case SessionStarted():
             await unit.handle(execution.id, RecordSession(epoch=execution.epoch, session_id=entry.session_id))
@@ -104,7 +109,7 @@ async def _record(unit: Unit, execution: Execution, token: str, entry: AnyEntry,
             await _log(unit, execution, entry)
 
 
-async def _log(unit: Unit, execution: Execution, entry: AnyEntry) -> None:
+async def _log(unit: UnitOfWork, execution: Execution, entry: AnyEntry) -> None:
     """Keep an entry in the execution log: its fields under the name of its type."""
     error = entry.message if isinstance(entry, ErrorReported) else None
     if isinstance(entry, Finished) and entry.failure is not None:

@@ -9,7 +9,7 @@ from uuid import UUID, uuid5
 
 from aura_contracts.approval import APPROVAL, Approval, ApprovalStatus, WithdrawApproval
 from aura_contracts.ids import ApprovalId, TaskId
-from aura_engine.commands import Desk, Unit
+from aura_engine.unit_of_work import CommandBus, UnitOfWork
 
 _CHOICES = "\n\nChoices (answer with a number; a yes without words means the first):\n"
 
@@ -19,19 +19,19 @@ def inquiry_id(task_id: TaskId, number: int) -> ApprovalId:
     return ApprovalId(str(uuid5(UUID(task_id), f"inquiry:{number}")))
 
 
-async def inquiries_of(desk: Desk, task_id: TaskId) -> Sequence[Approval]:
+async def inquiries_of(bus: CommandBus, task_id: TaskId) -> Sequence[Approval]:
     """Return what agents asked about a task, the oldest first."""
     asked: list[Approval] = []
     while True:
-        approval = await desk.get(APPROVAL, inquiry_id(task_id, len(asked)))
+        approval = await bus.get(APPROVAL, inquiry_id(task_id, len(asked)))
         if approval is None:
             return asked
         asked.append(approval)
 
 
-async def withdraw_inquiries(unit: Unit, task_id: TaskId, reason: str) -> None:
+async def withdraw_inquiries(unit: UnitOfWork, task_id: TaskId, reason: str) -> None:
     """Take back what nobody has answered: the agent is not there to hear it any more."""
-    for approval in await inquiries_of(unit.desk, task_id):
+    for approval in await inquiries_of(unit.bus, task_id):
         if approval.status is ApprovalStatus.PENDING:
             await unit.handle(approval.id, WithdrawApproval(reason=reason))
 

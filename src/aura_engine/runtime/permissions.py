@@ -24,19 +24,19 @@ async def answer(runtime: Runtime, approval: Approval) -> None:
     """
     if approval.kind is not ApprovalKind.TOOL_CALL or approval.task_id is None:
         return
-    task = await runtime.desk.get(TASK, approval.task_id)
+    task = await runtime.bus.get(TASK, approval.task_id)
     execution = None if task is None or task.execution_id is None else await _at_work(runtime, task.execution_id)
     if execution is None:
         return
-    for question in await questions_of(runtime.desk, ExecutionId(execution.id)):
+    for question in await questions_of(runtime.bus, execution.id):
         if question.approval_id == approval.id:
             await _tell(runtime, question, approval)
 
 
 async def answer_decided(runtime: Runtime, execution: Execution, token: str) -> None:
     """Tell a process that was taken over what was decided while nobody could tell it."""
-    for question in await questions_of(runtime.desk, ExecutionId(execution.id)):
-        approval = await runtime.desk.get(APPROVAL, question.approval_id)
+    for question in await questions_of(runtime.bus, execution.id):
+        approval = await runtime.bus.get(APPROVAL, question.approval_id)
         decided = approval is not None and approval.status is not ApprovalStatus.PENDING
         if question.token == token and isinstance(approval, Approval) and decided:
             await _tell(runtime, question, approval)
@@ -44,8 +44,8 @@ async def answer_decided(runtime: Runtime, execution: Execution, token: str) -> 
 
 async def _at_work(runtime: Runtime, execution_id: ExecutionId) -> Execution | None:
     """Return an execution that goes on. One that is being ended is told nothing: it is not to begin anything more."""
-    execution = await runtime.desk.get(EXECUTION, execution_id)
-    over = execution is None or execution.status in EXECUTION.terminal or execution.interrupted
+    execution = await runtime.bus.get(EXECUTION, execution_id)
+    over = execution is None or execution.final or execution.interrupted
     return None if over else execution
 
 
@@ -66,8 +66,8 @@ async def _tell(runtime: Runtime, question: Question, approval: Approval) -> Non
 
 async def _record_answer(runtime: Runtime, question: Question, approval: Approval) -> None:
     """Record that an agent was told; one that has ended meanwhile needs no record."""
-    execution = await runtime.desk.get(EXECUTION, question.execution_id)
-    if execution is None or execution.status in EXECUTION.terminal:
+    execution = await runtime.bus.get(EXECUTION, question.execution_id)
+    if execution is None or execution.final:
         return
     about = {
         "approval_id": approval.id,
@@ -77,6 +77,6 @@ async def _record_answer(runtime: Runtime, question: Question, approval: Approva
     }
     action = LogAction(epoch=execution.epoch, action=ANSWERED, success=True, result=about)
     try:
-        await runtime.desk.handle(ENGINE, question.execution_id, action)
+        await runtime.bus.handle(ENGINE, question.execution_id, action)
     except AuraError as error:
         _LOG.debug("approval %s: the answer is not on record: %s", approval.id, error)

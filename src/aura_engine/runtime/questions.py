@@ -39,8 +39,8 @@ from aura_contracts.permission import PermissionRules, matches, relative_to
 from aura_contracts.ports.executors import PermissionRequested
 from aura_contracts.task import TASK, ExecutionStarted, Task
 from aura_contracts.workspace import WORKSPACE
-from aura_engine.commands import Desk, Unit
 from aura_engine.runtime.views import directory_of
+from aura_engine.unit_of_work import CommandBus, UnitOfWork
 
 _ENGINE = system("engine")
 
@@ -73,13 +73,13 @@ class Question:
     made: bool = False
 
 
-async def questions_of_task(source: Desk | Unit, task_id: TaskId) -> list[Question]:
+async def questions_of_task(source: CommandBus | UnitOfWork, task_id: TaskId) -> list[Question]:
     """Return all questions of the agents of a task, the oldest first."""
     started = [event for event in await source.events(task_id) if isinstance(event, ExecutionStarted)]
     return [question for event in started for question in await questions_of(source, event.execution_id)]
 
 
-async def questions_of(source: Desk | Unit, execution_id: ExecutionId) -> list[Question]:
+async def questions_of(source: CommandBus | UnitOfWork, execution_id: ExecutionId) -> list[Question]:
     """Return the questions of an execution's agents, the oldest first."""
     questions: list[Question] = []
     for event in await source.events(execution_id):
@@ -108,7 +108,12 @@ def _later(question: Question, action: str, about: Mapping[str, Any]) -> Questio
 
 
 async def ask(
-    unit: Unit, execution: Execution, token: str, entry: PermissionRequested, reviewers: Reviewers, refused: str = ""
+    unit: UnitOfWork,
+    execution: Execution,
+    token: str,
+    entry: PermissionRequested,
+    reviewers: Reviewers,
+    refused: str = "",
 ) -> None:
     """Add to `unit` the question of the process `token`: a new approval, or one that its agent asked for before.
 
@@ -128,7 +133,7 @@ async def ask(
         await _request(unit, execution, approval_id, entry, reviewers)
         automatic = await _decide(unit, execution, approval_id, calls, asked, refused)
     else:
-        approval_id = ApprovalId(approval.id)
+        approval_id = approval.id
     about = {
         "approval_id": approval_id,
         "session_id": execution.session_id,
@@ -142,13 +147,13 @@ async def ask(
     await unit.handle(execution.id, LogAction(epoch=execution.epoch, action=ASKED, success=True, result=about))
 
 
-async def _as_rules_see_it(unit: Unit, execution: Execution, entry: PermissionRequested) -> tuple[ToolCall, ...]:
+async def _as_rules_see_it(unit: UnitOfWork, execution: Execution, entry: PermissionRequested) -> tuple[ToolCall, ...]:
     """Return the call as the agent gave it, and with its paths as they are in the folder that the agent works in.
 
     Nothing is redacted: what is could be what a rule is about.
     """
     call = ToolCall(tool=entry.tool, fingerprint=entry.fingerprint, arguments=entry.arguments)
-    workspace = None if execution.workspace_id is None else await unit.desk.get(WORKSPACE, execution.workspace_id)
+    workspace = None if execution.workspace_id is None else await unit.bus.get(WORKSPACE, execution.workspace_id)
     if workspace is None:
         return (call,)
     return (call, replace(call, arguments=relative_to(directory_of(workspace), entry.arguments)))
@@ -162,26 +167,26 @@ def _named(entry: PermissionRequested) -> PermissionRequested:
     return replace(entry, tool=tool, fingerprint=entry.fingerprint.strip() or fingerprint_of(tool, entry.arguments))
 
 
-async def withdraw(unit: Unit, execution: Execution, token: str, request_id: str, reason: str) -> None:
+async def withdraw(unit: UnitOfWork, execution: Execution, token: str, request_id: str, reason: str) -> None:
     """Take back what the process `token` asked; what was decided stays decided."""
-    asked = await questions_of(unit, ExecutionId(execution.id))
+    asked = await questions_of(unit, execution.id)
     await _withdraw(unit, [one for one in asked if (one.token, one.request_id) == (token, request_id)], reason)
 
 
-async def withdraw_all(unit: Unit, task_id: TaskId, reason: str) -> None:
+async def withdraw_all(unit: UnitOfWork, task_id: TaskId, reason: str) -> None:
     """Take back all that agents asked about a task, and nobody has answered: no agent is there to hear it any more."""
     await _withdraw(unit, await questions_of_task(unit, task_id), reason)
 
 
-async def _withdraw(unit: Unit, questions: Sequence[Question], reason: str) -> None:
+async def _withdraw(unit: UnitOfWork, questions: Sequence[Question], reason: str) -> None:
     for approval_id in dict.fromkeys(question.approval_id for question in questions if not question.automatic):
-        approval: Approval = await unit.look(APPROVAL, approval_id)
+        approval = await unit.require(APPROVAL, approval_id)
         if approval.status is ApprovalStatus.PENDING:
             await unit.acting_as(_ENGINE).handle(approval_id, WithdrawApproval(reason=reason))
 
 
 async def _asked_before(
-    unit: Unit, asked: Sequence[Question], token: str, entry: PermissionRequested
+    unit: UnitOfWork, asked: Sequence[Question], token: str, entry: PermissionRequested
 ) -> Approval | None:
     """Return the approval of the same call, asked for by a process that went before the call was made.
 
@@ -191,7 +196,7 @@ async def _asked_before(
     for question in reversed(last.values()):
         again = question.token == token and question.request_id == entry.request_id
         if not question.automatic and (again or (question.token != token and not question.made)):
-            approval: Approval = await unit.look(APPROVAL, question.approval_id)
+            approval = await unit.require(APPROVAL, question.approval_id)
             decided = not again and approval.status is not ApprovalStatus.WITHDRAWN
             if decided or approval.status is ApprovalStatus.PENDING:
                 return approval
@@ -199,18 +204,18 @@ async def _asked_before(
 
 
 async def _request(
-    unit: Unit, execution: Execution, approval_id: ApprovalId, entry: PermissionRequested, reviewers: Reviewers
+    unit: UnitOfWork, execution: Execution, approval_id: ApprovalId, entry: PermissionRequested, reviewers: Reviewers
 ) -> None:
-    task: Task = await unit.look(TASK, execution.task_id)
+    task = await unit.require(TASK, execution.task_id)
     shown = redact({"arguments": entry.arguments, "diff": entry.diff})
     command = RequestApproval(
         approval_id=approval_id,
         kind=ApprovalKind.TOOL_CALL,
         reviewers=reviewers(task),
         task_id=execution.task_id,
-        execution_id=ExecutionId(execution.id),
+        execution_id=execution.id,
         tool_call=ToolCall(tool=entry.tool, fingerprint=entry.fingerprint, **shown),
-        deadline=unit.desk.clock() + PERMISSION_WAIT,
+        deadline=unit.bus.clock() + PERMISSION_WAIT,
     )
     await unit.acting_as(_ENGINE).handle(approval_id, command)
 
@@ -221,7 +226,7 @@ def _refusal(policy: PermissionRules, calls: Sequence[ToolCall]) -> str:
 
 
 async def _decide(
-    unit: Unit,
+    unit: UnitOfWork,
     execution: Execution,
     approval_id: ApprovalId,
     calls: Sequence[ToolCall],
@@ -248,13 +253,13 @@ def _allows(rule: str, calls: Sequence[ToolCall]) -> bool:
 
 
 async def _remembered(
-    unit: Unit, execution: Execution, calls: Sequence[ToolCall], asked: Sequence[Question]
+    unit: UnitOfWork, execution: Execution, calls: Sequence[ToolCall], asked: Sequence[Question]
 ) -> Approval | None:
     """Return the approval by which a human allowed also this call; one who refused it since has changed their mind."""
     for question in reversed(asked):
         if question.automatic:
             continue
-        given: Approval = await unit.look(APPROVAL, question.approval_id)
+        given = await unit.require(APPROVAL, question.approval_id)
         if given.decision is None:
             continue
         same = question.fingerprint == calls[0].fingerprint

@@ -15,10 +15,10 @@ import msgspec
 from aura_contracts import execution as ex
 from aura_contracts.actors import actor_kind, actor_name
 from aura_contracts.agent import Agent
+from aura_contracts.aggregate import State
 from aura_contracts.approval import Approval, ApprovalExpired
 from aura_contracts.events import Event, EventRecord, event_fields
 from aura_contracts.failures import Failure
-from aura_contracts.machine import State
 from aura_contracts.task import Task
 from aura_contracts.workflow import OVER, Workflow
 from aura_store.projections.tables import AGENTS, APPROVALS, TASKS, WORKFLOWS

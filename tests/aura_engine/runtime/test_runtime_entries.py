@@ -81,7 +81,7 @@ async def test_output_and_entries_are_recorded_together_or_not_at_all():
         async def fails():
             raise StoreUnavailable(store="x", reason="it is away", waited=0, attempts=1)
 
-        agent.gateway.outputs._desk = attrs.evolve(agent.desk, log=Troubled(agent.desk.log, fails))
+        agent.gateway.outputs._bus = attrs.evolve(agent.bus, log=Troubled(agent.bus.log, fails))
         with pytest.raises(StoreUnavailable):
             await agent.says(Message(text="a"), question())
         assert (await said(agent), await agent.approvals()) == ([], [])
@@ -96,13 +96,13 @@ async def test_output_and_entries_are_recorded_together_or_not_at_all():
 
 async def test_it_is_decided_again_when_somebody_else_was_faster():
     async with talking_agent() as agent:
-        execution_id, log = agent.work.execution_id, agent.desk.log
+        execution_id, log = agent.work.execution_id, agent.bus.log
 
         async def races():
             fact = Fact(ActionLogged(action="other", success=True), now(), ENGINE, "c", "c")
             await log.append(Append(execution_id, len(await log.facts(execution_id)), (fact,)))
 
-        agent.gateway.outputs._desk = attrs.evolve(agent.desk, log=Troubled(log, races))
+        agent.gateway.outputs._bus = attrs.evolve(agent.bus, log=Troubled(log, races))
         await agent.says(Message(text="a"), question())
         assert [name for name, _ in await agent.work.actions()] == ["other", "message", "permission_requested"]
         assert len(await agent.approvals()) == 1
@@ -112,10 +112,8 @@ async def test_a_worker_of_a_past_epoch_says_nothing_even_when_nobody_has_looked
     """Another engine has given the execution to another worker, and this one does not know yet."""
     async with talking_agent() as agent:
         await agent.says(Message(text="a"))
-        lease = LeaseExecution(
-            lease_id=lease_of(agent.work.execution_id), epoch=2, worker_id=WorkerId(agent.desk.ids())
-        )
-        await agent.desk.handle(ENGINE, agent.work.execution_id, lease)
+        lease = LeaseExecution(lease_id=lease_of(agent.work.execution_id), epoch=2, worker_id=WorkerId(agent.bus.ids()))
+        await agent.bus.handle(ENGINE, agent.work.execution_id, lease)
         with pytest.raises(RuleViolated, match="epoch"):
             await agent.says(Message(text="b"), question())
         assert await said(agent) == ["a"]
@@ -124,7 +122,7 @@ async def test_a_worker_of_a_past_epoch_says_nothing_even_when_nobody_has_looked
 
 async def test_of_an_execution_that_has_ended_the_output_is_kept():
     async with talking_agent() as agent:
-        await agent.desk.handle(ALICE, agent.work.execution_id, CancelExecution(reason="enough"))
+        await agent.bus.handle(ALICE, agent.work.execution_id, CancelExecution(reason="enough"))
         await agent.says(Message(text="a"), question(), raw=b"last words")
         assert await agent.work.actions() == []
         _, chunks, _ = await agent.gateway.outputs.read(agent.work.execution_id, 0)
@@ -144,7 +142,7 @@ async def test_of_an_execution_that_has_ended_the_output_is_kept():
 async def test_what_makes_no_sense_is_left_out_and_the_rest_is_recorded(entry, told):
     async with talking_agent() as agent:
         await agent.says(Message(text="before"), entry, Message(text="after"))
-        facts = [fact.event for fact in await agent.desk.log.facts(agent.work.execution_id)]
+        facts = [fact.event for fact in await agent.bus.log.facts(agent.work.execution_id)]
         logged = [event for event in facts if isinstance(event, ActionLogged)]
         assert [event.action for event in logged] == ["message", "error", "message"]
         assert told in logged[1].error

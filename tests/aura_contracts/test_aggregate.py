@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aura_contracts.actors import human
+from aura_contracts.aggregate import Aggregate, Command, State, status_only
 from aura_contracts.aggregates import AGGREGATES
 from aura_contracts.errors import ImpossibleTransition
 from aura_contracts.events import Event, EventRecord, Fact
-from aura_contracts.machine import Aggregate, Command, State, status_only
 from strategies import EPOCH
 
 
@@ -104,8 +104,8 @@ def test_the_events_come_in_the_order_of_the_table():
     assert DOOR.events == (Hung, Opened, WalledUp, Shut)
 
 
-def test_what_nothing_leads_out_of_is_terminal():
-    assert DOOR.terminal == {DoorStatus.WALLED_UP}
+def test_what_nothing_leads_out_of_is_final():
+    assert DOOR.final == {DoorStatus.WALLED_UP}
 
 
 def test_statuses_that_accept_an_event_come_in_the_order_of_the_table():

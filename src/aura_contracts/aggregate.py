@@ -14,13 +14,13 @@ log with contracts and store alone.
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import attrs
 import msgspec
 
 from aura_contracts.actors import Actor
-from aura_contracts.errors import ImpossibleTransition
+from aura_contracts.errors import ImpossibleTransition, InvalidInput
 from aura_contracts.events import Event
 
 
@@ -36,14 +36,63 @@ class HappenedFact(Protocol):
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Base of all aggregate states. A subclass adds fields and narrows the type of `status` to its own enum."""
+    """Base of all aggregate states. A subclass adds fields and narrows the types of `id` and `status` to its own.
+
+    States are plain data: they compare by value, pickle, convert to dictionaries (`as_dict`), and are accepted as
+    fields of pydantic models.
+    """
 
     id: str
     status: StrEnum
 
+    ended_statuses: ClassVar[frozenset[StrEnum]] = frozenset()
+    final_statuses: ClassVar[frozenset[StrEnum]] = frozenset()
 
-class Command(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of all commands: what somebody wants to happen, in the imperative.
+    @property
+    def final(self) -> bool:
+        """Whether nothing can happen to it any more: its transition table leads nowhere from here."""
+        return self.status in self.final_statuses
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is final, or can only be started again (a failed task)."""
+        return self.status in self.ended_statuses
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return its fields as JSON-ready values: strings, numbers, lists, dictionaries; times as ISO 8601."""
+        fields: dict[str, Any] = msgspec.to_builtins(self)
+        return fields
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
+        """Return the state that `as_dict` gave these fields of. Raises `InvalidInput` for fields of another shape."""
+        try:
+            return msgspec.convert(fields, cls)
+        except msgspec.ValidationError as error:
+            raise InvalidInput(field=cls.__name__.lower(), reason=str(error)) from error
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: object) -> Mapping[str, Any]:
+        """Let pydantic validate, serialise and describe it; pydantic is imported only by those who have it."""
+        from pydantic_core import core_schema  # noqa: PLC0415 - contracts do not depend on pydantic
+
+        def validated(value: object) -> State:
+            return value if isinstance(value, cls) else msgspec.convert(value, cls)
+
+        serialization = core_schema.plain_serializer_function_ser_schema(cls.as_dict)
+        return core_schema.no_info_plain_validator_function(validated, serialization=serialization)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: object, handler: object) -> dict[str, Any]:
+        (own,), definitions = msgspec.json.schema_components([cls], ref_template="#/$defs/{name}")
+        return {**definitions.pop(cls.__name__, own), "$defs": definitions}
+
+
+S = TypeVar("S", bound=State)
+
+
+class Command(msgspec.Struct, Generic[S], frozen=True, kw_only=True):
+    """Base of all commands: what somebody wants to happen, in the imperative, to an aggregate whose state is `S`.
 
     `emits` names every event the command may lead to. The event catalogue is made of it, and a decision that answers
     with any other event is a program error.
@@ -52,7 +101,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     emits: ClassVar[tuple[type[Event], ...]]
 
 
-S = TypeVar("S", bound=State)
+AnyCommand = Command[Any]
 
 Evolve = Callable[[Any, Any, HappenedFact, Any], S]
 """``(state, event, fact, next_status) -> state``. `event` is the fact's own, of the type the function is listed under;
@@ -72,7 +121,9 @@ class Aggregate(Generic[S]):
     statuses: type[StrEnum]
     table: Table = attrs.field(repr=False)
     evolvers: Mapping[type[Event], Evolve[S]] = attrs.field(repr=False)
-    commands: tuple[type[Command], ...] = attrs.field(repr=False)
+    commands: tuple[type[Command[S]], ...] = attrs.field(repr=False)
+    restartable: frozenset[StrEnum] = frozenset()
+    """Statuses in which it has ended, although somebody may start it again."""
     snapshot_version: int = 1
     """Raised when `evolvers` change meaning, so that snapshots of before are not used."""
 
@@ -87,6 +138,7 @@ class Aggregate(Generic[S]):
         for status, row in self.table.items():
             for event, after in row.items():
                 self._rows[status][event] = (self.evolvers[event], after, self._rows[after])
+        self.state.final_statuses, self.state.ended_statuses = self.final, self.ended
 
     @property
     def events(self) -> tuple[type[Event], ...]:
@@ -94,9 +146,20 @@ class Aggregate(Generic[S]):
         return tuple(dict.fromkeys(event for row in self.table.values() for event in row))
 
     @property
-    def terminal(self) -> frozenset[StrEnum]:
+    def final(self) -> frozenset[StrEnum]:
         """The statuses that nothing leads out of."""
         return frozenset(status for status in self.statuses if not self.table.get(status))
+
+    @property
+    def ended(self) -> frozenset[StrEnum]:
+        """The final statuses, and those that are `restartable`."""
+        return self.final | self.restartable
+
+    @property
+    def endings(self) -> tuple[type[Event], ...]:
+        """The events that lead to a status in which it has ended, in the order of the table."""
+        steps = (step for row in self.table.values() for step in row.items())
+        return tuple(dict.fromkeys(event for event, after in steps if after in self.ended))
 
     def evolve(self, state: S | None, fact: HappenedFact) -> S:
         """Return the state after `fact`. Raises `ImpossibleTransition` where the table has no row for it."""
