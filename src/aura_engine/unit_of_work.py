@@ -10,7 +10,7 @@ again on the newer states: `CommandBus.handle` does so by itself, for a unit of 
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import attrs
 
@@ -23,28 +23,10 @@ from aura_contracts.ports import Clock, EventLog
 from aura_contracts.task import TASK
 from aura_engine.decisions import DECIDERS
 from aura_engine.decisions._decider import Context, Decider
+from aura_engine.state_cache import StateCache
 
 R = TypeVar("R")
 S = TypeVar("S", bound=State)
-
-
-S_co = TypeVar("S_co", bound=State, covariant=True)
-
-
-class LoadedState(Protocol[S_co]):
-    """An aggregate as it is: `aura_store.repository.Loaded` is one."""
-
-    @property
-    def state(self) -> S_co | None: ...
-    @property
-    def version(self) -> int: ...
-
-
-class Load(Protocol):
-    """Returns state and version of an aggregate; state None and version 0 if it does not exist."""
-
-    def __call__(self, aggregate: Aggregate[S], aggregate_id: StreamId, /) -> Awaitable[LoadedState[S]]: ...
-
 
 CONFLICT_RETRIES = 5
 """Decisions made again on newer states before a conflict is the caller's; at each, somebody else got on."""
@@ -66,6 +48,7 @@ def _existing(state: S | None, aggregate: Aggregate[S], aggregate_id: StreamId) 
 
 @attrs.define
 class _Loaded(Generic[S]):
+    aggregate: Aggregate[S]
     state: S | None
     version: int
     facts: list[Fact] = attrs.field(factory=list)
@@ -134,16 +117,25 @@ class UnitOfWork:
         """
         appends = [Append(sid, loaded.version, tuple(loaded.facts)) for sid, loaded in self._loaded.items()]
         appends += self._beside
-        if any(append.facts for append in appends):
+        if not any(append.facts for append in appends):
+            return
+        states = self.bus.states
+        try:
             self.position = await self.bus.log.append(*appends)
+        except BaseException:  # a conflict, or an append of which nothing is known: what is stored decides
+            states.evict(self._loaded)
+            raise
+        for stream_id, loaded in self._loaded.items():
+            if loaded.facts and loaded.state is not None:
+                states.committed(stream_id, loaded.aggregate, loaded.state, loaded.version + len(loaded.facts))
 
     def _fact(self, event: Event, now: Any) -> Fact:
         return Fact(event, now, self._actor, self._correlation_id, self._command_id)
 
     async def _load(self, aggregate: Aggregate[S], aggregate_id: StreamId) -> _Loaded[S]:
         if aggregate_id not in self._loaded:
-            found = await self.bus.load(aggregate, aggregate_id)
-            self._loaded[aggregate_id] = _Loaded(found.state, found.version)
+            found = await self.bus.states.load(aggregate, aggregate_id)
+            self._loaded[aggregate_id] = _Loaded(aggregate, found.state, found.version)
         return self._loaded[aggregate_id]
 
     async def _lineage(self, aggregate_id: StreamId, command: AnyCommand) -> tuple[TaskId, ...]:
@@ -167,13 +159,17 @@ class CommandBus:
     """Handles commands: the one way that state changes."""
 
     log: EventLog
-    load: Load
+    states: StateCache
     clock: Clock
     ids: IdFactory
 
     async def get(self, aggregate: Aggregate[S], aggregate_id: StreamId) -> S | None:
-        """Return the state of an aggregate, None if it does not exist."""
-        return (await self.load(aggregate, aggregate_id)).state
+        """Return the state of an aggregate, None if it does not exist; see `StateCache` for how current it is."""
+        return (await self.states.load(aggregate, aggregate_id)).state
+
+    async def fetch(self, aggregate: Aggregate[S], aggregate_id: StreamId) -> S | None:
+        """Return the state of an aggregate as the log says now, None if it does not exist."""
+        return (await self.states.stored(aggregate, aggregate_id)).state
 
     async def require(self, aggregate: Aggregate[S], aggregate_id: StreamId) -> S:
         """Return the state of an aggregate; raises `AggregateNotFound` if it does not exist."""

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from types import MappingProxyType
+from typing import Protocol
 
 import anyio
 import attrs
@@ -72,21 +73,32 @@ _GIVEN_UP = frozenset(
 """Steps whose task fails when they cannot be done, rather than be tried for ever while nobody looks."""
 
 
-@attrs.define
+class Listeners(Protocol):
+    """Who wakes drivers: told what each one needs to hear of."""
+
+    def listen(self, driver: "Driver", stream_id: StreamId) -> None:
+        """Wake the driver at every event of a stream from now on."""
+
+    def leave(self, driver: "Driver", stream_id: StreamId) -> None:
+        """Wake it at those no longer."""
+
+    def notify(self) -> None:
+        """Tell everyone who waits that something is in the way of a driver, or no longer is."""
+
+
+@attrs.define(eq=False)
 class Driver:
     """The one who does what is to be done for a task. `run` returns when the task has ended and all is in order."""
 
     _runtime: Runtime
     task_id: TaskId
-    on_streams: Callable[["Driver", frozenset[StreamId]], None]
-    """Told which streams the task is about, before the driver relies on hearing of them."""
-    on_trouble: Callable[[], None] = lambda: None
-    """Told when something is in the way."""
-    trouble: AuraError | None = None
-    """What was in the way when the last step was tried; None when nothing is."""
+    _listeners: Listeners
+    last_error: AuraError | None = None
+    """Why the last step could not be done; None when it was done. It is tried again."""
+    streams: frozenset[StreamId] = frozenset()
+    """The streams that this driver listens to."""
     _changed: anyio.Event = attrs.field(factory=anyio.Event)
     _interrupts: anyio.Event = attrs.field(factory=anyio.Event)
-    _streams: frozenset[StreamId] = frozenset()
     _view: View | None = None
     _failures: int = 0
 
@@ -116,14 +128,13 @@ class Driver:
     async def _once(self) -> bool:
         """Look, and do one thing; return whether there may be more to do."""
         self._changed = anyio.Event()
-        view = await load_view(self._runtime.bus, self.task_id)
+        view = await load_view(self._runtime.bus, self.task_id, self._listen)
         if view is None:
             return False
         self._view = view
-        if view.streams != self._streams:
-            self._streams = view.streams
-            self.on_streams(self, self._streams)
-            return True  # what happened in them before they were listened to is seen by looking again
+        for stream_id in self.streams - view.streams:
+            self._listeners.leave(self, stream_id)
+        self.streams &= view.streams
         step = next_step(view, self._runtime.bus.clock(), self._runtime.gateway.worker_id)
         if step.do not in _WORKING and view.execution is not None:
             self._runtime.slots.give_back(view.execution.id)
@@ -135,6 +146,12 @@ class Driver:
         if step.do not in _NEEDS_ROOM or await self._has_room(view):
             await self._perform(step, view)
         return True
+
+    def _listen(self, stream_id: StreamId) -> None:
+        """Hear of a stream from before it is read on: what happens in it is either read, or heard of."""
+        if stream_id not in self.streams:
+            self.streams |= {stream_id}
+            self._listeners.listen(self, stream_id)
 
     async def _has_room(self, view: View) -> bool:
         """Wait for room to work in; return whether there is. Something happening ends the waiting."""
@@ -163,8 +180,8 @@ class Driver:
         try:
             await PERFORM[step.do](self._runtime, view)
         except AuraError as error:
-            self.trouble = error
-            self.on_trouble()
+            self.last_error = error
+            self._listeners.notify()
             pause = _PAUSES[min(self._failures, len(_PAUSES) - 1)]
             self._failures += 1
             level = logging.DEBUG if self._failures < len(_PAUSES) else logging.WARNING
@@ -174,7 +191,7 @@ class Driver:
             with anyio.move_on_after(pause):
                 await self._changed.wait()
         else:
-            self.trouble, self._failures = None, 0
+            self.last_error, self._failures = None, 0
 
     async def _give_up(self, view: View, error: AuraError) -> None:
         try:

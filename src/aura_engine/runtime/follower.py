@@ -81,11 +81,11 @@ class Follower:
 
     async def _follow_log(self, after: int) -> None:
         async for record in self._runtime.bus.log.tail(after, topics=_FOLLOWED):
-            self._runtime.bus.observe(record)
+            self._runtime.bus.states.observe(record)
             await self._on_record(record)
 
     async def _on_record(self, record: EventRecord) -> None:
-        for driver in self._listeners.get(record.stream_id, ()):
+        for driver in tuple(self._listeners.get(record.stream_id, ())):
             driver.wake(record)
         if self._drive_all and isinstance(record.event, ExecutionStarted):
             self.require_open().start_soon(self._take_on, TaskId(record.stream_id))
@@ -122,7 +122,7 @@ class Follower:
         if not await self._locks.acquire(_lock_of(task_id)):
             return False
         if task_id not in self._drivers:
-            driver = Driver(self._runtime, task_id, self._listen, self._notify)
+            driver = Driver(self._runtime, task_id, self)
             self._drivers[task_id] = driver
             self._defects.pop(task_id, None)
             group.start_soon(self._run_driver, driver)
@@ -159,18 +159,24 @@ class Follower:
             self._defects[driver.task_id] = unwrap_group(error)
         finally:
             self._drivers.pop(driver.task_id, None)
-            for drivers in self._listeners.values():
-                drivers.discard(driver)
-            self._listeners = {stream: drivers for stream, drivers in self._listeners.items() if drivers}
-            self._runtime.bus.forget(driver.streams)
+            for stream_id in driver.streams:
+                self.leave(driver, stream_id)
             with anyio.CancelScope(shield=True):
                 await self._locks.release(_lock_of(driver.task_id))
-            self._notify()
+            self.notify()
 
-    def _listen(self, driver: Driver, streams: frozenset[StreamId]) -> None:
-        for stream_id in streams:
-            self._listeners.setdefault(stream_id, set()).add(driver)
-        self._runtime.bus.keep(streams)
+    def listen(self, driver: Driver, stream_id: StreamId) -> None:
+        """Wake a driver at every event of a stream, and keep the stream's state at hand for it."""
+        self._listeners.setdefault(stream_id, set()).add(driver)
+        self._runtime.bus.states.keep([stream_id])
+
+    def leave(self, driver: Driver, stream_id: StreamId) -> None:
+        """Undo `listen`."""
+        drivers = self._listeners[stream_id]
+        drivers.discard(driver)
+        if not drivers:
+            del self._listeners[stream_id]
+        self._runtime.bus.states.release([stream_id])
 
     # --- What is known about them -------------------------------------------------------------------------------------
 
@@ -193,9 +199,10 @@ class Follower:
     def _wake_all(self) -> None:
         for driver in self._drivers.values():
             driver.wake()
-        self._notify()
+        self.notify()
 
-    def _notify(self) -> None:
+    def notify(self) -> None:
+        """Set `activity`, and begin another one."""
         self._activity.set()
         self._activity = anyio.Event()
 

@@ -63,7 +63,9 @@ class Gateway:
     outputs: OutputRecorder = attrs.field(init=False)
     on_change: Callable[[], None] = lambda: None
     """Called when a worker comes or goes, or when reports can no longer be recorded."""
-    trouble: StoreError | None = None
+    start_worker: Callable[[], Awaitable[None]] | None = None
+    """Starts the worker of this process, if it has not been started; None where workers connect by themselves."""
+    last_error: StoreError | None = None
     """Why the last report could not be recorded; None when it was. The worker keeps it, and tries again."""
     _peer: Peer | None = None
     _epochs: dict[ExecutionId, int] = attrs.field(factory=dict)
@@ -92,8 +94,14 @@ class Gateway:
             self._peer, self.worker_id, self.identity = None, None, None
             self.on_change()
 
+    async def connect(self) -> None:
+        """Start the worker of this process unless it runs: an engine that only answers questions needs none."""
+        if self.start_worker is not None:
+            await self.start_worker()
+
     async def request(self, request: Request[R]) -> R:
         """Have the worker do something; return its answer. Raises `WorkerUnavailable`, or what the worker raised."""
+        await self.connect()
         if self._peer is None or self.worker_id is None:
             raise WorkerUnavailable(reason="no worker is connected")
         return await self._peer.request(request)
@@ -124,10 +132,10 @@ class Gateway:
                 batch.execution_id, batch.first, batch.chunks, understand if batch.understood else None
             )
         except StoreError as error:
-            self.trouble = error
+            self.last_error = error
             self.on_change()
             raise
-        self.trouble = None
+        self.last_error = None
         return OutputAccepted(next=accepted)
 
     async def _read_output(self, request: ReadOutput) -> Result:

@@ -1,5 +1,6 @@
 """Views: a task with everything that belongs to it, as it is right now."""
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -53,7 +54,7 @@ class View:
     @property
     def streams(self) -> frozenset[StreamId]:
         """The streams of all that belongs to the task; an event in one of them may be something to do."""
-        parts = (self.task, self.execution, self.lease, self.workspace, self.approval, self.conflict)
+        parts = (self.task, self.agent, self.execution, self.lease, self.workspace, self.approval, self.conflict)
         ids = {part.id for part in parts if part is not None}
         return frozenset({*ids, workspace_of(self.task.id)})
 
@@ -63,11 +64,19 @@ class View:
         return output_stream(self.execution.id) if self.execution else None
 
 
-async def load_view(bus: CommandBus, task_id: TaskId) -> View | None:
-    """Return the task with all that belongs to it, None if there is no such task."""
+async def load_view(
+    bus: CommandBus, task_id: TaskId, before: Callable[[StreamId], None] = lambda _: None
+) -> View | None:
+    """Return the task with everything that belongs to it, None if there is no such task.
+
+    `before` is called with each stream before it is read, so that a driver can listen to it first.
+    """
 
     async def load(aggregate: Aggregate[Any], stream_id: StreamId | None) -> Any:
-        return None if stream_id is None else await bus.get(aggregate, stream_id)
+        if stream_id is None:
+            return None
+        before(stream_id)
+        return await bus.get(aggregate, stream_id)
 
     return await _view(load, task_id)
 

@@ -1,0 +1,175 @@
+"""Engine: the facade. Everything that AURA does is a noun here with `get`, `list` and commands.
+
+    async with open_engine("sqlite:///aura.db") as engine:
+        run = await engine.run("Fix the login", executor="claude")
+        async for question in run.questions():
+            await engine.approvals.approve(question.id)
+        task = await run.result()
+
+Commands are done in the name of the engine's user unless `by` names someone else. Ids may be shortened to a unique
+beginning or ending. All methods raise `CommandRefused` where a rule does not allow it, `InvalidInput` for what makes no
+sense, `AggregateNotFound` and `AmbiguousId` for ids, `StoreReadOnly` for commands on a store that is only read, and what
+the log raises. Any of them may be cancelled: a command is recorded as a whole or not at all.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
+from uuid import NAMESPACE_URL, uuid5
+
+from aura_contracts.actors import actor_name
+from aura_contracts.errors import KeyReused
+from aura_contracts.events import Event, EventRecord
+from aura_contracts.ids import TaskId
+from aura_contracts.ports.read_models import TaskQuery
+from aura_contracts.task import TASK, Task
+from aura_engine.facade.agents import Agents
+from aura_engine.facade.approvals import Approvals
+from aura_engine.facade.audit import Audit
+from aura_engine.facade.core import Core
+from aura_engine.facade.doctor import Doctor
+from aura_engine.facade.events import Events
+from aura_engine.facade.executors import Executors
+from aura_engine.facade.history import History
+from aura_engine.facade.logs import Logs
+from aura_engine.facade.options import RunOptions
+from aura_engine.facade.run import Run
+from aura_engine.facade.sessions import Sessions
+from aura_engine.facade.store import Store
+from aura_engine.facade.subscription import Subscription
+from aura_engine.facade.tasks import Tasks
+from aura_engine.facade.usage import Usage
+from aura_engine.facade.workspaces import Workspaces
+
+if TYPE_CHECKING:
+    from aura_engine.inputs import RunRequest
+
+E = TypeVar("E", bound=Event)
+
+
+class Engine:
+    """Tasks on a log, and everything that belongs to them. Made by `open_engine`; belongs to its event loop.
+
+    It drives the tasks that it starts and those that its commands give work to; with ``drive_all`` also what others
+    left. Opened ``record_only`` it drives none.
+    """
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self.tasks = core.tasks = Tasks(core)
+        self.approvals = Approvals(core)
+        self.agents = Agents(core)
+        self.workspaces = Workspaces(core)
+        self.sessions = Sessions(core)
+        self.executors = Executors(core)
+        self.usage = Usage(core)
+        self.events = Events(core)
+        self.history = History(core)
+        self.audit = Audit(core)
+        self.logs = Logs(core)
+        self.store = Store(core)
+        self.doctor = Doctor(core)
+
+    @property
+    def user(self) -> str:
+        """The name in which things are done."""
+        return actor_name(self._core.user)
+
+    # --- Runs ---------------------------------------------------------------------------------------------------------
+
+    async def run(
+        self,
+        prompt: str,
+        *,
+        executor: str,
+        key: str | None = None,
+        after: Sequence[Run | str] = (),
+        **options: Unpack[RunOptions],
+    ) -> Run:
+        """Start a task from a prompt and return its handle. `options` are the fields of `RunRequest`.
+
+        Everything the task needs is recorded in one append, then driven in the background.
+
+        `key` makes this idempotent: the same key is the same task, also after a crash, and a run that was cut off is
+        resumed. Raises `KeyReused` when the key stands for another request.
+
+        `after` names runs or tasks that must complete first; if one of them fails or is cancelled, this one fails.
+        """
+        from aura_engine.inputs import RunRequest  # noqa: PLC0415 - pydantic, where an input comes in
+
+        request = RunRequest(prompt=prompt, executor=executor, **options)
+        return await self.start(request, key=key, after=after)
+
+    async def start(self, request: "RunRequest", *, key: str | None = None, after: Sequence[Run | str] = ()) -> Run:
+        """Start a task from a request, see `run`."""
+        core = self._core
+        core.follower.require_open()
+        task_id = TaskId(core.bus.ids()) if key is None else task_of_key(key)
+        if key is not None and (task := await core.bus.fetch(TASK, task_id)) is not None:
+            return await self._again(task, request, key)
+        since = await core.log.head()
+        waits_for = [one.id if isinstance(one, Run) else TaskId(await core.find("task", one)) for one in after]
+
+        async def create() -> Task:
+            return await self.tasks.begin(task_id, request, key=key, after=waits_for)
+
+        await core.follower.begin(task_id, create)
+        return Run(task_id, core, since=since)
+
+    async def _again(self, task: Task, request: "RunRequest", key: str) -> Run:
+        """Return the handle of the task that a key stands for, and resume it if it was cut off."""
+        if task.request_digest != request.digest:
+            raise KeyReused(key=key, task_id=task.id)
+        if not task.ended:
+            await self._core.drive(task.id)
+        return await self.attach(task.id)
+
+    async def attach(self, task: str) -> Run:
+        """Return a handle of a task that exists. Nothing is started; `Run.events` begins with what happens from now on.
+
+        Raises `AggregateNotFound`, `AmbiguousId`.
+        """
+        found = await self.tasks.get(task)
+        return Run(found.id, self._core, since=await self._core.log.head())
+
+    async def resume(self, task: str) -> Run:
+        """Take a task on that no engine drives, and return its handle. With another engine at work only the latter."""
+        run = await self.attach(task)
+        await self._core.drive(run.id)
+        return run
+
+    async def interrupted(self, request: "RunRequest") -> Run | None:
+        """Return the newest run of the same request that was cut off, resumed; None if there is none.
+
+        One that waits for a human was not cut off, and one that failed or was cancelled is only tidied up.
+        """
+        query = TaskQuery(unfinished=True, limit=1000)
+        async for task in self._core.reads.rows(query):
+            if task.request_digest != request.digest or task.waiting:
+                continue
+            if await self._core.drive(task.id) and not task.ended:
+                return await self.attach(task.id)
+        return None
+
+    # --- Events -------------------------------------------------------------------------------------------------------
+
+    def on(
+        self,
+        event_type: type[E],
+        callback: Callable[[EventRecord[E]], Awaitable[Any] | Any],
+        *,
+        name: str | None = None,
+    ) -> Subscription:
+        """Call `callback` with the record of every event of a type, whoever recorded it, in the order of the log.
+
+        Without `name`: from now on, while the engine is open. With `name` it is durable: it continues after the last
+        event whose callback returned, also after a restart, so that each event is delivered at least once; one name is
+        served by one engine at a time. A callback that raises is called again after a pause, up to a minute.
+        """
+        subscription = Subscription(self._core, event_type, callback, name)
+        self._core.follower.require_open().start_soon(subscription.serve)
+        return subscription
+
+
+def task_of_key(key: str) -> TaskId:
+    """Return the id of the task that a key stands for (UUIDv5)."""
+    return TaskId(str(uuid5(NAMESPACE_URL, f"urn:aura:key:{key}")))
