@@ -20,7 +20,7 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup
 
-from aura_contracts.actors import Actor
+from aura_contracts.actors import ENGINE, Actor
 from aura_contracts.approval import (
     APPROVAL,
     Approval,
@@ -42,7 +42,7 @@ from aura_contracts.ports.locks import Locks
 from aura_contracts.task import ExecutionStarted, Task, TaskStatus
 from aura_engine.approvals import Approvals
 from aura_engine.requests import RunRequest
-from aura_engine.runtime.context import ENGINE, Runtime
+from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.directory import unfinished_tasks
 from aura_engine.runtime.driver import Driver
 from aura_engine.runtime.permissions import answer

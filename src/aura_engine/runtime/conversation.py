@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from aura_contracts.actors import ENGINE
 from aura_contracts.events import Event
 from aura_contracts.execution import (
     EXECUTION,
@@ -17,7 +18,7 @@ from aura_contracts.execution import (
 from aura_contracts.ids import ExecutionId, TaskId
 from aura_contracts.task import ExecutionStarted
 from aura_engine.commands import Desk
-from aura_engine.runtime.context import ENGINE, Runtime
+from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.views import View
 
 HISTORY_LIMIT = 40_000

@@ -8,7 +8,7 @@ from datetime import datetime
 import anyio
 import attrs
 
-from aura_contracts.actors import system
+from aura_contracts.actors import WORKER
 from aura_contracts.errors import RuleViolated, VersionConflict
 from aura_contracts.events import Append, Event, Fact
 from aura_contracts.ids import ExecutionId, StreamId, output_stream
@@ -19,7 +19,6 @@ from aura_engine.commands import Desk, Unit
 from aura_engine.decisions import DECIDERS
 from aura_engine.decisions._decider import Context
 
-_ACTOR = system("worker")
 _DECIDER = DECIDERS["output"]
 
 
@@ -122,7 +121,7 @@ class OutputRecorder:
         beside: Callable[[Unit, int], Awaitable[None]] | None = None,
     ) -> None:
         stream_id, now = output_stream(execution_id), self._desk.clock()
-        decision = _DECIDER.decide(stream_id, known.state, command, Context(actor=_ACTOR, now=now))
+        decision = _DECIDER.decide(stream_id, known.state, command, Context(actor=WORKER, now=now))
         facts = tuple(self._fact(event, now, execution_id) for event in decision.events)
         known.loaded = False  # until it is known what became of the append
         try:
@@ -145,7 +144,7 @@ class OutputRecorder:
             await beside(unit, first)
             unit.add(append)
 
-        await self._desk.retrying(_ACTOR, decide)
+        await self._desk.retrying(WORKER, decide)
 
     def _fact(self, event: Event, now: datetime, execution_id: ExecutionId) -> Fact:
-        return Fact(event, now, _ACTOR, execution_id, self._desk.ids())
+        return Fact(event, now, WORKER, execution_id, self._desk.ids())
