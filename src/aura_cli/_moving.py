@@ -7,6 +7,7 @@ to do the work, a decision with its reason), the move is refused, and the remedy
 from collections.abc import Sequence
 
 from aura_contracts import board, task
+from aura_contracts.actors import ENGINE
 from aura_contracts.actors import agent as agent_actor
 from aura_contracts.agent import Outcome, ReleaseAgent
 from aura_contracts.approval import Approval, ApprovalKind, ApprovalStatus, RequestApproval
@@ -15,7 +16,7 @@ from aura_contracts.errors import RuleViolated
 from aura_contracts.ids import ApprovalId, TaskId
 from aura_contracts.task import TaskStatus
 from aura_engine.engine import Engine
-from aura_engine.runtime.context import ENGINE, reviewers_of
+from aura_engine.runtime.context import reviewers_of
 from aura_engine.runtime.views import View, view_in
 from aura_engine.unit_of_work import UnitOfWork
 

@@ -37,6 +37,13 @@ def parse_actor(text: str) -> Actor:
     return Actor(text)
 
 
+ENGINE = system("engine")
+"""The engine, for what no human and no agent asked for."""
+
+WORKER = system("worker")
+"""The worker, for what it reports."""
+
+
 def actor_kind(actor: Actor) -> ActorKind:
     """Return whether `actor` is a human, an agent or the system."""
     kind: ActorKind = actor.partition(":")[0]  # type: ignore[assignment]  # parse_actor let it through

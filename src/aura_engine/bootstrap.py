@@ -19,10 +19,10 @@ import anyio
 
 from aura_contracts import __version__
 from aura_contracts.actors import actor_name, human
-from aura_contracts.ids import IdFactory, WorkerId
+from aura_contracts.ids import ExecutionId, IdFactory, TaskId, WorkerId
 from aura_contracts.lease import RETURN_GRACE, WorkerIdentity
 from aura_contracts.ports import Clock, EventLog
-from aura_contracts.ports.executors import Executor
+from aura_contracts.ports.executors import AgentTools, Executor
 from aura_engine.engine import Engine, alone
 from aura_engine.machine import Machine
 from aura_engine.profiles import Profiles, load_profiles
@@ -32,9 +32,8 @@ from aura_engine.runtime.prompts import Prompts
 from aura_engine.runtime.slots import Slots
 from aura_engine.scope import TaskScope, token_for
 from aura_engine.secret import secret_of
-from aura_engine.tools import Tools, tools_for
+from aura_engine.tools import tools_for
 from aura_engine.unit_of_work import CommandBus
-from aura_engine.worker import ToolsOf, Worker
 from aura_executors import SupervisedRunner
 from aura_executors.registry import ExecutorRegistry
 from aura_git import choose_git
@@ -42,6 +41,7 @@ from aura_store import open_log
 from aura_store._open import Compression
 from aura_store.locks import locks_for
 from aura_store.repository import Repository
+from aura_worker import ToolsFactory, Worker
 from aura_worker_protocol import Role, Transport
 from aura_worker_protocol.memory import memory_pair
 from aura_worker_protocol.peer import Peer
@@ -121,7 +121,7 @@ async def open_engine(
         engine = Engine(runtime, locks, acting, drive_all=drive_all)
         try:
             store = {"store": url, "encryption_key": encryption_key, "compression": compression}
-            worker = partial(_local_worker, folder, executors, machine, _tools_of(folder, machine.folder, **store))
+            worker = partial(_local_worker, folder, executors, machine, _tools_factory(folder, machine.folder, **store))
             async with _serving(engine, gateway, worker):
                 yield engine
         finally:
@@ -165,7 +165,7 @@ async def _serving(
 
 @asynccontextmanager
 async def _local_worker(
-    home: Path, executors: Sequence[Executor], machine: Machine, tools_of: ToolsOf, transport: Transport
+    home: Path, executors: Sequence[Executor], machine: Machine, make_tools: ToolsFactory, transport: Transport
 ) -> AsyncIterator[Worker]:
     environment = machine.environment
     git = choose_git(environment.get("PATH"), environment=environment)
@@ -178,20 +178,20 @@ async def _local_worker(
             runner=runner,
             executors=ExecutorRegistry(executors),
             environment=environment,
-            tools_of=tools_of,
+            make_tools=make_tools,
             transport=transport,
             version=__version__,
         )
 
 
-def _tools_of(home: Path, folder: Path, **store: Any) -> ToolsOf:
+def _tools_factory(home: Path, folder: Path, **store: Any) -> ToolsFactory:
     """Return what makes AURA's own tools for an agent: a process on the same store, with a token of this home."""
 
-    def tools_of(scope: TaskScope) -> Tools:
-        token = token_for(secret_of(home), scope)
+    def make_tools(task_id: TaskId, execution_id: ExecutionId) -> AgentTools:
+        token = token_for(secret_of(home), TaskScope(task_id=task_id, execution_id=execution_id))
         return tools_for(token, python=sys.executable, home=home, folder=folder, **store)
 
-    return tools_of
+    return make_tools
 
 
 def _instance(home: Path) -> str:

@@ -1,27 +1,12 @@
 """Tools: the server that an agent is given to act on its own task, and the environment that it needs. Pure."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
-import attrs
-
 from aura_contracts.errors import InvalidInput
-from aura_contracts.ports.executors import ToolServer
-
-TOKEN = "AURA_TASK_TOKEN"  # noqa: S105 - the name of the variable
-"""The variable with the token, see `aura_engine.scope`."""
+from aura_contracts.ports.executors import TASK_TOKEN, AgentTools, ToolServer
 
 NAME = "aura"
 """What agents call the server."""
-
-
-@attrs.frozen(kw_only=True)
-class Tools:
-    """What a run gets that is to use AURA's own tools."""
-
-    server: ToolServer
-    environment: Mapping[str, str] = attrs.field(repr=False)
-    """To be put into the agent's environment; the server names all of them."""
 
 
 def tools_for(
@@ -33,7 +18,7 @@ def tools_for(
     folder: Path,
     encryption_key: str | None = None,
     compression: str | None = None,
-) -> Tools:
+) -> AgentTools:
     """Return what the agent with `token` is given; the arguments are how the engine's own store was opened.
 
     `python` runs this AURA, and `folder` is where relative paths begin. What is not set is set to nothing, so that it
@@ -44,7 +29,7 @@ def tools_for(
         reason = "it is in the memory of one process, where the agent's tools cannot reach it"
         raise InvalidInput(field="store", reason=reason, remedy="use sqlite:///PATH, or run without the tools")
     environment = {
-        TOKEN: token,
+        TASK_TOKEN: token,
         "AURA_STORE": _from_anywhere(store, folder),
         "AURA_HOME": str(folder / home),
         "AURA_COMPRESSION": compression or "none",
@@ -52,7 +37,9 @@ def tools_for(
     }
     # -P: the folder that the agent works in is none to import modules from
     command = (python, "-P", "-m", "aura_cli", "mcp")
-    return Tools(server=ToolServer(name=NAME, command=command, environment=tuple(environment)), environment=environment)
+    return AgentTools(
+        server=ToolServer(name=NAME, command=command, environment=tuple(environment)), environment=environment
+    )
 
 
 def _from_anywhere(store: str, folder: Path) -> str:

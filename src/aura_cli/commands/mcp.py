@@ -43,13 +43,13 @@ def run(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int
 
 def _scope(settings: "Settings") -> "TaskScope":
     """Return what the token in the environment is for. Raises `TokenRefused`."""
+    from aura_contracts.ports.executors import TASK_TOKEN
     from aura_engine.scope import TokenRefused, scope_of
     from aura_engine.secret import read_secret
-    from aura_engine.tools import TOKEN
 
-    token = settings.environment.get(TOKEN)
+    token = settings.environment.get(TASK_TOKEN)
     if not token:
-        raise TokenRefused(reason=f"{TOKEN} is not set")
+        raise TokenRefused(reason=f"{TASK_TOKEN} is not set")
     secret = read_secret(settings.home)
     if secret is None:
         raise TokenRefused(reason=f"no token was ever made by the AURA whose folder is {settings.home}")

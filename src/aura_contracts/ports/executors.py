@@ -204,6 +204,19 @@ class ToolServer(msgspec.Struct, frozen=True, kw_only=True):
     environment: tuple[str, ...] = ()
 
 
+TASK_TOKEN = "AURA_TASK_TOKEN"  # noqa: S105 - the name of the variable
+"""The variable that tells AURA's own tools which task an agent may act on."""
+
+
+@attrs.frozen(kw_only=True)
+class AgentTools:
+    """AURA's own tools for one run of an agent."""
+
+    server: ToolServer
+    environment: Mapping[str, str] = attrs.field(repr=False)
+    """Added to the agent's environment; `server` names all of these variables."""
+
+
 @attrs.frozen(kw_only=True)
 class AgentRun:
     """What an agent is asked to do now."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
-from aura_contracts.actors import Actor
+from aura_contracts.actors import ENGINE, Actor
 from aura_contracts.aggregate import Command
 from aura_contracts.approval import (
     APPROVAL,
@@ -20,7 +20,7 @@ from aura_contracts.approval import (
 )
 from aura_contracts.ids import ApprovalId, TaskId
 from aura_contracts.task import TaskStatus
-from aura_engine.runtime.context import ENGINE, Runtime
+from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.reviewing import decided
 from aura_engine.runtime.views import view_in
 from aura_engine.unit_of_work import UnitOfWork

@@ -6,7 +6,7 @@ from typing import Any
 import attrs
 import msgspec
 
-from aura_contracts.actors import Actor
+from aura_contracts.actors import ENGINE, Actor
 from aura_contracts.actors import agent as agent_actor
 from aura_contracts.agent import AGENT, Agent, AgentStatus, Outcome, RegisterAgent, ReleaseAgent, TakeTask
 from aura_contracts.approval import Approval, ApprovalKind, ApprovalStatus, RequestApproval, WithdrawApproval
@@ -36,7 +36,7 @@ from aura_contracts.task import (
 )
 from aura_contracts.workspace import Repository, RequestWorkspace, workspace_branch, workspace_slug
 from aura_engine.requests import RunRequest, title_of
-from aura_engine.runtime.context import ENGINE, Runtime, reviewers_of
+from aura_engine.runtime.context import Runtime, reviewers_of
 from aura_engine.runtime.directory import agents_of
 from aura_engine.runtime.ending import requeue
 from aura_engine.runtime.inquiries import withdraw_inquiries

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import attrs
 
-from aura_contracts.actors import actor_kind, actor_name, system
+from aura_contracts.actors import actor_kind, actor_name
 from aura_contracts.ids import WorkspaceId
 from aura_contracts.lease import RETURN_GRACE
 from aura_contracts.task import RetryPolicy, Task
@@ -13,8 +13,6 @@ from aura_engine.runtime.gateway import Gateway
 from aura_engine.runtime.prompts import Prompts
 from aura_engine.runtime.slots import Slots
 from aura_engine.unit_of_work import CommandBus
-
-ENGINE = system("engine")
 
 
 @attrs.frozen(kw_only=True)

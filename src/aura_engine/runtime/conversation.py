@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from aura_contracts.actors import ENGINE
 from aura_contracts.events import Event
 from aura_contracts.execution import (
     EXECUTION,
@@ -16,7 +17,7 @@ from aura_contracts.execution import (
 )
 from aura_contracts.ids import ExecutionId, TaskId
 from aura_contracts.task import ExecutionStarted
-from aura_engine.runtime.context import ENGINE, Runtime
+from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.views import View
 from aura_engine.unit_of_work import CommandBus
 

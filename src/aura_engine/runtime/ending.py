@@ -2,6 +2,7 @@
 
 from msgspec.structs import replace
 
+from aura_contracts.actors import ENGINE
 from aura_contracts.agent import Outcome, ReleaseAgent
 from aura_contracts.approval import ApprovalStatus, WithdrawApproval
 from aura_contracts.errors import AuraError, StoreError, WorkerUnavailable
@@ -26,7 +27,7 @@ from aura_contracts.workspace import (
     SnapshotReason,
     Workspace,
 )
-from aura_engine.runtime.context import ENGINE, Runtime
+from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.inquiries import withdraw_inquiries
 from aura_engine.runtime.questions import withdraw_all
 from aura_engine.runtime.stages import save

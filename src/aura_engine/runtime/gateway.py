@@ -13,7 +13,7 @@ from uuid import UUID, uuid5
 import attrs
 import msgspec
 
-from aura_contracts.actors import system
+from aura_contracts.actors import WORKER
 from aura_contracts.errors import (
     CommandRefused,
     RuleViolated,
@@ -42,7 +42,6 @@ from aura_worker_protocol.messages import (
 )
 from aura_worker_protocol.peer import Peer
 
-WORKER = system("worker")
 R = TypeVar("R", bound=Result)
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 import anyio
 import attrs
 
-from aura_contracts.actors import system
+from aura_contracts.actors import WORKER
 from aura_contracts.aggregate import HappenedFact
 from aura_contracts.errors import RuleViolated, VersionConflict
 from aura_contracts.events import Append, Event, Fact
@@ -19,7 +19,6 @@ from aura_engine.decisions import DECIDERS
 from aura_engine.decisions._decider import Context
 from aura_engine.unit_of_work import CommandBus, UnitOfWork
 
-_ACTOR = system("worker")
 _DECIDER = DECIDERS["output"]
 
 
@@ -122,7 +121,7 @@ class OutputRecorder:
         beside: Callable[[UnitOfWork, int], Awaitable[None]] | None = None,
     ) -> None:
         stream_id, now = output_stream(execution_id), self._bus.clock()
-        decision = _DECIDER.decide(stream_id, known.state, command, Context(actor=_ACTOR, now=now))
+        decision = _DECIDER.decide(stream_id, known.state, command, Context(actor=WORKER, now=now))
         facts = tuple(self._fact(event, now, execution_id) for event in decision.events)
         known.loaded = False  # until it is known what became of the append
         try:
@@ -147,7 +146,7 @@ class OutputRecorder:
             await beside(unit, first)
             unit.add(append)
 
-        await self._bus.transact(_ACTOR, decide)
+        await self._bus.transact(WORKER, decide)
 
     def _fact(self, event: Event, now: datetime, execution_id: ExecutionId) -> Fact:
-        return Fact(event, now, _ACTOR, execution_id, self._bus.ids())
+        return Fact(event, now, WORKER, execution_id, self._bus.ids())

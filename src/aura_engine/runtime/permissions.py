@@ -2,13 +2,14 @@
 
 import logging
 
+from aura_contracts.actors import ENGINE
 from aura_contracts.approval import APPROVAL, Approval, ApprovalKind, ApprovalStatus
 from aura_contracts.errors import AuraError
 from aura_contracts.execution import EXECUTION, Execution, LogAction
 from aura_contracts.ids import ExecutionId
 from aura_contracts.ports.executors import Answer
 from aura_contracts.task import TASK
-from aura_engine.runtime.context import ENGINE, Runtime
+from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.questions import ANSWERED, Question, questions_of
 from aura_worker_protocol.messages import AnswerPermission
 

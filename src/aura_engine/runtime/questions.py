@@ -17,7 +17,7 @@ from uuid import UUID, uuid5
 import attrs
 from msgspec.structs import replace
 
-from aura_contracts.actors import system
+from aura_contracts.actors import ENGINE
 from aura_contracts.approval import (
     APPROVAL,
     POLICY,
@@ -41,8 +41,6 @@ from aura_contracts.task import TASK, ExecutionStarted, Task
 from aura_contracts.workspace import WORKSPACE
 from aura_engine.runtime.views import directory_of
 from aura_engine.unit_of_work import CommandBus, UnitOfWork
-
-_ENGINE = system("engine")
 
 Reviewers = Callable[[Task], tuple[str, ...]]
 """Returns who may answer an agent's question about a task."""
@@ -182,7 +180,7 @@ async def _withdraw(unit: UnitOfWork, questions: Sequence[Question], reason: str
     for approval_id in dict.fromkeys(question.approval_id for question in questions if not question.automatic):
         approval = await unit.require(APPROVAL, approval_id)
         if approval.status is ApprovalStatus.PENDING:
-            await unit.acting_as(_ENGINE).handle(approval_id, WithdrawApproval(reason=reason))
+            await unit.acting_as(ENGINE).handle(approval_id, WithdrawApproval(reason=reason))
 
 
 async def _asked_before(
@@ -217,7 +215,7 @@ async def _request(
         tool_call=ToolCall(tool=entry.tool, fingerprint=entry.fingerprint, **shown),
         deadline=unit.bus.clock() + PERMISSION_WAIT,
     )
-    await unit.acting_as(_ENGINE).handle(approval_id, command)
+    await unit.acting_as(ENGINE).handle(approval_id, command)
 
 
 def _refusal(policy: PermissionRules, calls: Sequence[ToolCall]) -> str:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from aura_contracts.actors import ENGINE
 from aura_contracts.actors import agent as agent_actor
 from aura_contracts.agent import AgentStatus, Outcome, PauseAgent, ReleaseAgent, ResumeAgent
 from aura_contracts.approval import (
@@ -58,7 +59,7 @@ from aura_contracts.workspace import (
     Workspace,
     WorkspaceStatus,
 )
-from aura_engine.runtime.context import ENGINE, Runtime, reviewers_of
+from aura_engine.runtime.context import Runtime, reviewers_of
 from aura_engine.runtime.ending import going_on
 from aura_engine.runtime.stages import save
 from aura_engine.runtime.views import View, spec_of

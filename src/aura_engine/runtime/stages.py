@@ -2,6 +2,7 @@
 
 import msgspec
 
+from aura_contracts.actors import ENGINE, WORKER
 from aura_contracts.errors import AuraError, ExecutableNotFound, InvalidInput, WorkerUnavailable
 from aura_contracts.execution import (
     CODING,
@@ -39,10 +40,9 @@ from aura_contracts.workspace import (
     Workspace,
     WorkspaceStatus,
 )
-from aura_engine.runtime.context import ENGINE, Runtime, snapshot_ref
+from aura_engine.runtime.context import Runtime, snapshot_ref
 from aura_engine.runtime.conversation import beginning_of, prompt_of
 from aura_engine.runtime.entries import record_entries
-from aura_engine.runtime.gateway import WORKER
 from aura_engine.runtime.permissions import answer_decided
 from aura_engine.runtime.questions import withdraw_all
 from aura_engine.runtime.views import View, directory_of, lease_of, spec_of

@@ -3,6 +3,7 @@
 import pytest
 from talking_agent import made, talking_agent
 
+from aura_contracts.actors import ENGINE
 from aura_contracts.execution import (
     FinishCoding,
     Outcome,
@@ -17,7 +18,7 @@ from aura_contracts.ids import ExecutionId
 from aura_contracts.ports.executors import Message, SessionStarted, ToolCalled
 from aura_contracts.task import RetryPolicy
 from aura_engine.profiles import Profiles
-from aura_engine.runtime.context import ENGINE, Runtime
+from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.conversation import HISTORY_LIMIT, beginning_of, prompt_of
 from aura_engine.runtime.ending import requeue
 from aura_engine.runtime.prompts import Prompts

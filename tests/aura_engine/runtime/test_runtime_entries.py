@@ -5,6 +5,7 @@ import pytest
 from talking_agent import made, question, talking_agent
 
 from agents_at_work import ALICE
+from aura_contracts.actors import ENGINE
 from aura_contracts.approval import ApprovalStatus
 from aura_contracts.errors import RuleViolated, StoreUnavailable
 from aura_contracts.events import Append, Fact
@@ -20,7 +21,6 @@ from aura_contracts.ports.executors import (
     UsageReported,
 )
 from aura_engine.machine import now
-from aura_engine.runtime.context import ENGINE
 from aura_engine.runtime.views import lease_of
 from aura_worker_protocol.messages import AppendOutput, Understood
 

@@ -1,4 +1,4 @@
-"""Understanding at the worker: conversations that are built again, that break, and that say what nobody can store."""
+"""AgentSession at the worker: conversations that are built again, that break, and that say what nobody can store."""
 
 import anyio
 import pytest

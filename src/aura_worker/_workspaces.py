@@ -11,7 +11,7 @@ from aura_contracts.errors import WorkspaceError
 from aura_contracts.ids import WorkspaceId
 from aura_contracts.ports.workspaces import RepositoryDiff, Workspaces, WorkspaceSpec
 from aura_contracts.workspace import ConflictedFiles
-from aura_engine.worker._turns import Turns
+from aura_worker._keyed_lock import KeyedLock
 from aura_worker_protocol.errors import storable_text
 from aura_worker_protocol.messages import (
     CollectWork,
@@ -49,7 +49,7 @@ class WorkspaceService:
 
     def __init__(self, workspaces: Workspaces) -> None:
         self._workspaces = workspaces
-        self._turns = Turns()
+        self._locks = KeyedLock()
         self._threads = anyio.CapacityLimiter(THREADS)
 
     async def prepare(self, request: PrepareWorkspace) -> WorkspacePrepared:
@@ -107,7 +107,7 @@ class WorkspaceService:
 
     async def warm(self, request: WarmPool) -> PoolWarmed:
         work = partial(self._workspaces.warm, request.repository, request.count)
-        async with self._turns.of(f"pool {request.repository}"):
+        async with self._locks.hold(f"pool {request.repository}"):
             return PoolWarmed(made=await self._in_thread("", request.repository, work))
 
     async def _about(self, workspace: WorkspaceSpec, work: Callable[[], T]) -> T:
@@ -115,7 +115,7 @@ class WorkspaceService:
 
     async def _in_thread(self, workspace_id: WorkspaceId | str, path: str, work: Callable[[], T]) -> T:
         """Return what `work` returns, in a thread. What the system refuses becomes a `WorkspaceError`."""
-        async with self._turns.of(workspace_id):
+        async with self._locks.hold(workspace_id):
             try:
                 return await anyio.to_thread.run_sync(work, limiter=self._threads)
             except OSError as error:

@@ -31,7 +31,7 @@ from aura_contracts.errors import (
 from aura_contracts.output import Chunk
 from aura_contracts.ports.executors import AnyEntry, Unknown
 from aura_contracts.ports.processes import OutputBatch, ProcessExit, RunningProcess
-from aura_engine.worker._understanding import Understanding
+from aura_worker._agent_session import AgentSession
 from aura_worker_protocol.messages import (
     AppendOutput,
     OutputAccepted,
@@ -93,14 +93,14 @@ class Pump:
         peer: Peer,
         order: StartProcess,
         running: RunningProcess,
-        understanding: Understanding,
+        session: AgentSession,
         farewell: float,
     ) -> None:
         self._peer = peer
         self._farewell = farewell
         self._order = order
         self._running = running
-        self._understanding = understanding
+        self._session = session
         self._next = order.next_record
         self._writing = anyio.Lock()
         self._timing = anyio.Lock()
@@ -134,7 +134,7 @@ class Pump:
         What was cancelled on its way is written again, under the key by which it arrives once.
         """
         await self._keep_time()
-        sends = self._understanding.sends
+        sends = self._session.sends
         async with self._writing:
             while sends:
                 keyed = sends[0]
@@ -152,15 +152,15 @@ class Pump:
         Those who wrote to it before may have said otherwise, and be gone: the first time it is said in any case.
         """
         async with self._timing:
-            while self._paused != (waiting := self._understanding.waiting):
+            while self._paused != (waiting := self._session.waiting):
                 await self._running.pause_limits(waiting)
                 self._paused = waiting
 
     def _finished(self, exit: ProcessExit) -> ProcessFinished:  # noqa: A002 - the word for it
-        understanding = self._understanding
-        last = _fitting(Understood(record=0, entries=understanding.end(exit)), "no frame can hold it")
-        failure = understanding.judge(exit, self._order.stage)
-        return ProcessFinished(exit=exit, failure=failure, blocked=understanding.blocked, entries=last.entries)
+        session = self._session
+        last = _fitting(Understood(record=0, entries=session.end(exit)), "no frame can hold it")
+        failure = session.judge(exit, self._order.stage)
+        return ProcessFinished(exit=exit, failure=failure, blocked=session.blocked, entries=last.entries)
 
     # --- Output -------------------------------------------------------------------------------------------------------
 
@@ -183,7 +183,7 @@ class Pump:
             async with to_settle, _closing(self._running.output(self._next - 1)) as batches:
                 try:
                     async for batch in batches:
-                        self._understanding.take(batch)
+                        self._session.take(batch)
                         self._attend(tasks)
                         await self._launch(batch, to_settle, window)
                 except AuraError as error:
@@ -194,11 +194,11 @@ class Pump:
 
     def _attend(self, tasks: TaskGroup) -> None:
         """Have the agent told what it is to be told, beside its output: it may read only when it was read."""
-        if self._understanding.waiting != self._paused:
+        if self._session.waiting != self._paused:
             tasks.start_soon(self._keep_time)
-        if self._understanding.sends:
+        if self._session.sends:
             tasks.start_soon(self.write)
-        if self._understanding.finished:
+        if self._session.finished:
             tasks.start_soon(self._running.farewell, self._farewell)
 
     async def _launch(self, batch: OutputBatch, to_settle: ObjectSendStream[_Flight], window: _Window) -> None:
@@ -211,7 +211,7 @@ class Pump:
     async def _begin(self, first: int, chunks: tuple[Chunk, ...]) -> list[_Flight]:
         """Hand over records with what was understood from them: in several frames if they do not fit into one."""
         last = first + len(chunks) - 1
-        understood = self._understanding.understood(first, last)
+        understood = self._session.understood(first, last)
         try:
             return [await self._append(first, chunks, understood)]
         except (FrameTooLarge, MalformedFrame) as error:
@@ -243,7 +243,7 @@ class Pump:
 
     async def _accepted(self, next_record: int, expected: int) -> None:
         self._next = min(next_record, expected)
-        self._understanding.forget(self._next - 1)
+        self._session.forget(self._next - 1)
         await self._running.acknowledge(self._next - 1)
         if next_record < expected:
             raise _Rewind(f"the engine has the records before {next_record} only")

@@ -1,4 +1,4 @@
-"""Launching: from what the engine asks for to the process that is to be run, and to what understands it. Pure."""
+"""Launch: the process that a request of the engine asks for, and the conversation that reads its output. Pure."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
@@ -10,12 +10,20 @@ from msgspec.structs import replace
 from aura_contracts.environment import merged
 from aura_contracts.errors import InvalidInput
 from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.ids import ExecutionId, TaskId
 from aura_contracts.permission import require_questions
-from aura_contracts.ports.executors import AgentRun, Conversation, Executor, Launch, ToolServer, failure_of
+from aura_contracts.ports.executors import (
+    TASK_TOKEN,
+    AgentRun,
+    AgentTools,
+    Conversation,
+    Executor,
+    Launch,
+    ToolServer,
+    failure_of,
+)
 from aura_contracts.ports.processes import ProcessExit, ProcessSpec
-from aura_engine.scope import TaskScope
-from aura_engine.tools import TOKEN, Tools
-from aura_engine.worker._scripts import script_command
+from aura_worker._scripts import script_command
 from aura_worker_protocol.messages import AgentWork, ExecutorInfo, StartProcess
 
 VARIABLE_LIMIT = 131_071
@@ -28,14 +36,14 @@ WORKSPACE = "AURA_WORKSPACE"
 
 _NOT_INHERITED = frozenset(
     {
-        *(PROMPT, EXECUTION, STAGE, WORKSPACE, TOKEN),  # of a run that this one was started in
+        *(PROMPT, EXECUTION, STAGE, WORKSPACE, TASK_TOKEN),  # of an outer run, when AURA is run by an agent
         *("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_CONFIG", "GIT_CONFIG_COUNT"),
         *("GIT_CONFIG_PARAMETERS", "GIT_DIR", "GIT_GRAFT_FILE", "GIT_IMPLICIT_WORK_TREE", "GIT_INDEX_FILE"),
         *("GIT_INTERNAL_SUPER_PREFIX", "GIT_NO_REPLACE_OBJECTS", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX"),
         *("GIT_REPLACE_REF_BASE", "GIT_SHALLOW_FILE", "GIT_WORK_TREE"),
     }
 )
-"""What would lead a process out of its worktree: ``git rev-parse --local-env-vars``, set where AURA runs in a hook."""
+"""Also what leads git out of the worktree: ``git rev-parse --local-env-vars``, set when AURA runs in a hook."""
 
 
 class Executors(Protocol):
@@ -50,13 +58,13 @@ class Executors(Protocol):
         ...
 
     def describe(self, names: Sequence[str] = (), *, environment: Mapping[str, str]) -> Sequence[ExecutorInfo]:
-        """Return what there is to say about executors. Blocks. Raises `UnknownExecutor`."""
+        """Describe executors, all of them without `names`. Blocks. Raises `UnknownExecutor`."""
         ...
 
 
 @attrs.frozen
 class Assignment:
-    """A process to be run, what understands its output, and what its exit means."""
+    """A process to run, the conversation that reads its output, and the judge of its exit."""
 
     spec: ProcessSpec = attrs.field(repr=False)
     launch: Launch
@@ -64,30 +72,30 @@ class Assignment:
     judge: Callable[[ProcessExit], Failure | None]
 
 
-ToolsOf = Callable[[TaskScope], Tools]
-"""Returns AURA's own tools for an agent that may act on one task."""
+ToolsFactory = Callable[[TaskId, ExecutionId], AgentTools]
+"""Makes AURA's own tools for an agent that may act on one task, from one execution of it. Blocks briefly."""
 
 
 def assignment_of(
-    request: StartProcess, executors: Executors, environment: Mapping[str, str], tools_of: ToolsOf
+    request: StartProcess, executors: Executors, environment: Mapping[str, str], make_tools: ToolsFactory
 ) -> Assignment:
-    """Return what `request` asks for, on a worker with this `environment`.
+    """Return the assignment that `request` asks for, on a worker with this `environment`.
 
-    Raises `InvalidInput` for a script or options that make no sense, `UnknownExecutor`.
+    Raises `InvalidInput` for an invalid script or invalid options, `UnknownExecutor`.
     """
     if (request.script is None) == (request.agent is None):
         raise InvalidInput(field="process.start", reason="needs either a script or an agent")
     env = {name: value for name, value in environment.items() if name not in _NOT_INHERITED}
     env |= {EXECUTION: request.execution_id, STAGE: request.stage, WORKSPACE: request.directory}
     if request.agent is not None:
-        return _agent(request, request.agent, executors.get(request.agent.executor), env, tools_of)
+        return _agent(request, request.agent, executors.get(request.agent.executor), env, make_tools)
     assert request.script is not None
     launch = Launch(argv=script_command(request.script))
     return Assignment(_spec(request, launch, env), launch, Conversation(), _script_failure)
 
 
 def _agent(
-    request: StartProcess, work: AgentWork, executor: Executor, env: dict[str, str], tools_of: ToolsOf
+    request: StartProcess, work: AgentWork, executor: Executor, env: dict[str, str], make_tools: ToolsFactory
 ) -> Assignment:
     if (
         len(PROMPT) + 1 + len(work.prompt.encode("utf-8", "surrogatepass")) <= VARIABLE_LIMIT
@@ -101,7 +109,7 @@ def _agent(
         if not executor.capability.tool_servers:
             reason = f"executor {executor.name} cannot be given tools"
             raise InvalidInput(field="tools", reason=reason, remedy="run it without them, or use another executor")
-        tools = tools_of(TaskScope(task_id=work.task_id, execution_id=request.execution_id))
+        tools = make_tools(work.task_id, request.execution_id)
         env |= tools.environment
         servers = (tools.server,)
     run = AgentRun(

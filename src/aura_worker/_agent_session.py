@@ -1,4 +1,4 @@
-"""Understanding: the conversation with one agent, told each byte once, and never in the way of its output."""
+"""AgentSession: the conversation with one agent, told each byte once, and never in the way of its output."""
 
 import logging
 from collections import deque
@@ -43,7 +43,7 @@ class KeyedSend:
 
 
 @attrs.define
-class Understanding:
+class AgentSession:
     """Feeds a conversation, which is code of others. One that raises is not asked again; the output goes on, and the
     agent, with whom nobody can talk any more, hears no more.
 

@@ -31,8 +31,8 @@ from aura_contracts.ports.executors import (
     Unknown,
 )
 from aura_contracts.ports.processes import ExitCause
-from aura_engine.worker import _pump
-from aura_engine.worker._pump import IN_FLIGHT
+from aura_worker import _pump
+from aura_worker._pump import IN_FLIGHT
 from aura_worker_protocol.messages import (
     AnswerPermission,
     AppendOutput,

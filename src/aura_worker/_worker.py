@@ -20,9 +20,9 @@ from aura_contracts.ids import WorkerId
 from aura_contracts.lease import WorkerIdentity
 from aura_contracts.ports.processes import ProcessRunner
 from aura_contracts.ports.workspaces import Workspaces
-from aura_engine.worker._launching import Executors, ToolsOf
-from aura_engine.worker._processes import Processes
-from aura_engine.worker._workspaces import WorkspaceService
+from aura_worker._launch import Executors, ToolsFactory
+from aura_worker._processes import Processes
+from aura_worker._workspaces import WorkspaceService
 from aura_worker_protocol import PROTOCOL_VERSION, Handler, Peer, Request, Role, Transport
 from aura_worker_protocol.messages import (
     AnswerPermission,
@@ -66,7 +66,7 @@ class Worker:
         runner: ProcessRunner,
         executors: Executors,
         environment: Mapping[str, str],
-        tools_of: ToolsOf,
+        make_tools: ToolsFactory,
         transport: Transport,
         version: str,
     ) -> None:
@@ -77,7 +77,7 @@ class Worker:
         self._version = version
         self._environment = environment
         self._workspaces = WorkspaceService(workspaces)
-        self._processes = Processes(runner, executors, environment, tools_of)
+        self._processes = Processes(runner, executors, environment, make_tools)
 
     async def run(self, transport: Transport | None = None) -> None:
         """Serve one connection until it closes: over the transport given before, or over this one, to connect again.

@@ -16,10 +16,10 @@ from anyio.abc import TaskGroup
 from aura_contracts.errors import AuraError, ProcessError, ProcessGone, RuleViolated, WorkerUnavailable
 from aura_contracts.ports.executors import Launch
 from aura_contracts.ports.processes import OutputBatch, ProcessRunner, RunningProcess
-from aura_engine.worker._launching import Executors, ToolsOf, assignment_of
-from aura_engine.worker._pump import Pump
-from aura_engine.worker._turns import Turns
-from aura_engine.worker._understanding import Understanding
+from aura_worker._agent_session import AgentSession
+from aura_worker._keyed_lock import KeyedLock
+from aura_worker._launch import Executors, ToolsFactory, assignment_of
+from aura_worker._pump import Pump
 from aura_worker_protocol.messages import (
     AnswerPermission,
     AwaitProcess,
@@ -51,7 +51,7 @@ class _Pumping:
 class _Known:
     order: StartProcess
     running: RunningProcess
-    understanding: Understanding
+    session: AgentSession
     launch: Launch
     pumping: _Pumping | None = None
 
@@ -68,14 +68,14 @@ class Processes:
     """Carries out `process.*`."""
 
     def __init__(
-        self, runner: ProcessRunner, executors: Executors, environment: Mapping[str, str], tools_of: ToolsOf
+        self, runner: ProcessRunner, executors: Executors, environment: Mapping[str, str], make_tools: ToolsFactory
     ) -> None:
-        self._tools_of = tools_of
+        self._make_tools = make_tools
         self._runner = runner
         self._executors = executors
         self._environment = environment
         self._known: dict[str, _Known] = {}
-        self._turns = Turns()
+        self._locks = KeyedLock()
         self._line: _Line | None = None
 
     def connect(self, peer: Peer, tasks: TaskGroup) -> Callable[[], None]:
@@ -108,7 +108,7 @@ class Processes:
 
     async def start(self, request: StartProcess) -> ProcessStarted:
         """Start the process or take it over, and bring its output to the engine from now on."""
-        async with self._turns.of(request.token):
+        async with self._locks.hold(request.token):
             known = self._known.get(request.token)
             if known is None:
                 known = self._known[request.token] = await self._begin(request)
@@ -142,8 +142,8 @@ class Processes:
             if running is not None:
                 await running.interrupt(request.reason)
             return
-        known.understanding.interrupt()
-        asked = bool(known.understanding.sends) and known.pumping is not None
+        known.session.interrupt()
+        asked = bool(known.session.sends) and known.pumping is not None
         patience = known.launch.interrupt.after_request if asked else 0.0
         await known.running.interrupt(request.reason, after=patience)
         if known.pumping is not None:
@@ -158,12 +158,12 @@ class Processes:
             raise ProcessError(token=request.token, reason=reason, remedy="ask for process.start again")
         if known.running.ended:
             raise ProcessGone(token=request.token, reason=f"process {request.token} has ended")
-        known.understanding.answer(request.request_id, request.answer)
+        known.session.answer(request.request_id, request.answer)
         await known.pumping.pump.write()
 
     async def forget(self, request: ForgetProcess) -> None:
         """Delete what is kept of the process."""
-        async with self._turns.of(request.token):
+        async with self._locks.hold(request.token):
             known = self._known.get(request.token)
             if known is not None:
                 await _stop(known)
@@ -173,15 +173,15 @@ class Processes:
     # --- Pumps --------------------------------------------------------------------------------------------------------
 
     async def _begin(self, request: StartProcess) -> _Known:
-        assignment = assignment_of(request, self._executors, self._environment, self._tools_of)
+        assignment = assignment_of(request, self._executors, self._environment, self._make_tools)
         running = await self._runner.start(assignment.spec)
         recorded = request.next_record - 1
-        understanding = Understanding(assignment.conversation, assignment.judge, running.first_record - 1, recorded)
+        session = AgentSession(assignment.conversation, assignment.judge, running.first_record - 1, recorded)
         if running.first_record <= recorded:
-            await self._recall(request, running.first_record, understanding)
-        return _Known(request, running, understanding, assignment.launch)
+            await self._recall(request, running.first_record, session)
+        return _Known(request, running, session, assignment.launch)
 
-    async def _recall(self, request: StartProcess, first: int, understanding: Understanding) -> None:
+    async def _recall(self, request: StartProcess, first: int, session: AgentSession) -> None:
         """Tell a new conversation what the agent wrote before this worker was there."""
         line, after = self._line, 0
         if line is None:
@@ -194,7 +194,7 @@ class Processes:
             after = piece.after
             if piece.first + len(piece.chunks) > first:
                 others = max(0, first - piece.first)
-                understanding.take(OutputBatch(piece.first + others, piece.chunks[others:]))
+                session.take(OutputBatch(piece.first + others, piece.chunks[others:]))
 
     async def _keep_pumping(self, known: _Known, request: StartProcess) -> None:
         """See that a pump is at work in the epoch of `request`, over the connection of the moment."""
@@ -205,7 +205,7 @@ class Processes:
             return
         await _stop(known)
         known.order = request
-        pump = Pump(line.peer, request, known.running, known.understanding, known.launch.farewell)
+        pump = Pump(line.peer, request, known.running, known.session, known.launch.farewell)
         known.pumping = _Pumping(pump)
         line.tasks.start_soon(_pump, known.pumping, request.token)
 

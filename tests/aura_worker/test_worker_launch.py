@@ -4,15 +4,15 @@ import shutil
 import subprocess
 
 import pytest
-from worker_stage import EXECUTION, StagedExecutors, agent, script, tools_of
+from worker_stage import EXECUTION, StagedExecutors, agent, make_tools, script
 
 from aura_contracts.errors import InvalidInput, UnknownExecutor
 from aura_contracts.execution import RunPlan, Script, Shell
 from aura_contracts.failures import FailureReason
 from aura_contracts.ports.executors import AgentRun, Executor, Launch
 from aura_contracts.ports.processes import ExitCause, InterruptPlan, ProcessExit
-from aura_engine.worker._launching import assignment_of
-from aura_engine.worker._scripts import SCRIPT_LIMIT, script_command
+from aura_worker._launch import assignment_of
+from aura_worker._scripts import SCRIPT_LIMIT, script_command
 
 ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
@@ -38,7 +38,7 @@ class Recorder(Executor):
 
 
 def spec_of(request, executor=None):
-    return assignment_of(request, StagedExecutors({"recorder": executor or Recorder()}), ENVIRONMENT, tools_of).spec
+    return assignment_of(request, StagedExecutors({"recorder": executor or Recorder()}), ENVIRONMENT, make_tools).spec
 
 
 def run_script(text, shell, tmp_path):
@@ -161,6 +161,6 @@ def test_what_is_to_be_run_must_be_said_once():
     ],
 )
 def test_a_script_is_judged_by_how_it_ended(given, reason):
-    judge = assignment_of(script(), StagedExecutors(), {}, tools_of).judge
+    judge = assignment_of(script(), StagedExecutors(), {}, make_tools).judge
     failure = judge(ProcessExit(**{"token": "t", "cause": ExitCause.OWN, **given}))
     assert (failure and failure.reason) == reason

@@ -25,7 +25,7 @@ from aura_contracts.errors import (
 from aura_contracts.execution import RunPlan, Script, SupervisedProcess
 from aura_contracts.lease import ProcessIdentity, WorkerIdentity
 from aura_contracts.output import Chunk, OutputSource
-from aura_contracts.ports.executors import AgentRun, Availability, Executor, Launch
+from aura_contracts.ports.executors import AgentRun, AgentTools, Availability, Executor, Launch
 from aura_contracts.ports.processes import (
     ExitCause,
     OutputBatch,
@@ -34,9 +34,8 @@ from aura_contracts.ports.processes import (
     ProcessSpec,
     RunningProcess,
 )
-from aura_engine.scope import TaskScope
-from aura_engine.tools import Tools, tools_for
-from aura_engine.worker import Worker
+from aura_engine.tools import tools_for
+from aura_worker import Worker
 from aura_worker_protocol import Peer, Role, Transport, memory_pair
 from aura_worker_protocol.messages import (
     AgentWork,
@@ -152,10 +151,10 @@ class StagedProcess(RunningProcess):
         return self.exit
 
 
-def tools_of(scope: TaskScope) -> Tools:
+def make_tools(task_id: str, execution_id: str) -> AgentTools:
     """Return AURA's own tools as an engine on a file would."""
     root = Path("/")
-    return tools_for(f"for {scope.task_id}", python="python", store="sqlite:////aura.db", home=root, folder=root)
+    return tools_for(f"for {task_id}", python="python", store="sqlite:////aura.db", home=root, folder=root)
 
 
 class StagedRunner(ProcessRunner):
@@ -326,7 +325,7 @@ class Stage:
             runner=self.runner,
             executors=self.executors,
             environment=self.environment,
-            tools_of=tools_of,
+            make_tools=make_tools,
             transport=Nowhere(),
             version="1",
         )
