@@ -20,10 +20,10 @@ from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ids import AgentId, ExecutionId, TaskId, WorkerId
 from aura_contracts.task import AgentType, AssignTask, CreateTask, StartExecution
 from aura_engine.bootstrap import open_bus
-from aura_engine.machine import new_ids, now
-from aura_engine.own_task import OwnTask
+from aura_engine.host import new_ids, now
+from aura_engine.agent_tools.api import OwnTask
 from aura_engine.runtime.views import lease_of
-from aura_engine.scope import TaskScope
+from aura_engine.agent_tools.token import TaskScope
 from aura_engine.unit_of_work import CommandBus
 
 ALICE = human("alice")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from aura_cli._settings import PATIENCE, Settings
 from aura_cli._store import require_made, sqlite_path
 from aura_engine.bootstrap import bus_on, open_engine
-from aura_engine.machine import Machine
+from aura_engine.host import Host
 from aura_store import open_log
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ async def engine_of(
         make_room(url)
     else:
         require_made(url)
-    machine = Machine(environment=settings.environment)
+    machine = Host(environment=settings.environment)
     async with open_engine(
         url,
         home=settings.home,
@@ -51,7 +51,7 @@ async def bus_of(settings: Settings, *, make: bool = False) -> AsyncIterator["Co
         make_room(settings.store)
     else:
         require_made(settings.store)
-    machine = Machine(environment=settings.environment)
+    machine = Host(environment=settings.environment)
     async with open_log(settings.store, clock=machine.clock, outage_timeout=PATIENCE, **settings.codec) as log:
         yield bus_on(log, clock=machine.clock, ids=machine.ids)
 

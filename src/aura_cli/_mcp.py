@@ -1,4 +1,4 @@
-"""Model Context Protocol: the tools of `aura_engine.own_task` on standard input and output, for one agent.
+"""Model Context Protocol: the tools of `aura_engine.agent_tools.api` on standard input and output, for one agent.
 
 Arguments and answers are structs, and what agents are told about them is made of these: JSON Schema for both, with
 nothing in the arguments that some agent's model cannot be shown (no references, no unions). What is refused is an
@@ -26,7 +26,7 @@ from aura_contracts.approval import Approval, ApprovalStatus
 from aura_contracts.errors import AuraError
 from aura_contracts.ids import ApprovalId, parse_id
 from aura_contracts.task import Priority, Task
-from aura_engine.own_task import OwnTask
+from aura_engine.agent_tools.api import OwnTask
 from aura_engine.runtime.inquiries import choice_of
 
 WAIT_LIMIT = 50.0

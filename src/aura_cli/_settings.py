@@ -55,7 +55,7 @@ class Settings:
 
 def read_settings(arguments: argparse.Namespace, environment: Mapping[str, str] | None = None) -> Settings:
     """Return the settings; an argument goes before the environment, an empty variable is none."""
-    from aura_engine.machine import home_of
+    from aura_engine.host import home_of
 
     environment = dict(environment or os.environ)
     given = {name: value for name, value in environment.items() if value}
@@ -98,6 +98,6 @@ def _grace(given: Mapping[str, str]) -> float:
 
 def acting_user(environment: Mapping[str, str] | None = None) -> Actor:
     """Return who is at the keyboard: AURA_USER, or the login. Raises `InvalidInput` when neither is known."""
-    from aura_engine.machine import user_of
+    from aura_engine.host import user_of
 
     return user_of(environment or os.environ)

@@ -111,7 +111,7 @@ class RunPlan(msgspec.Struct, frozen=True, gc=False):
     permissions: PermissionRules = PermissionRules()
     """Which tool calls need no human."""
     tools: bool = False
-    """Whether the agent gets AURA's own tools, to act on its task (`aura_engine.tools`)."""
+    """Whether the agent gets AURA's own tools, to act on its task (`aura_engine.agent_tools.server`)."""
     fork: bool = False
     """Go on with a copy of the session, and leave the one that is named as it is."""
 

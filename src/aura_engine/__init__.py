@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from aura_engine.blocking import BlockingEngine
     from aura_engine.bootstrap import open_engine, open_engine_sync
     from aura_engine.engine import Engine
-    from aura_engine.machine import Machine
+    from aura_engine.host import Host
     from aura_engine.requests import RunRequest
 
-__all__ = ["BlockingEngine", "Engine", "Machine", "RunRequest", "open_engine", "open_engine_sync"]
+__all__ = ["BlockingEngine", "Engine", "Host", "RunRequest", "open_engine", "open_engine_sync"]
 
 _HOMES = {
     "BlockingEngine": "blocking",
     "Engine": "engine",
-    "Machine": "machine",
+    "Host": "machine",
     "RunRequest": "requests",
     "open_engine": "bootstrap",
     "open_engine_sync": "bootstrap",

@@ -1,7 +1,7 @@
 """Bootstrap: where the engine meets its adapters. No other module of the engine imports them.
 
-async with open_engine("sqlite:///aura.db") as engine:
-    task = await engine.run("Fix the login", executor="claude")
+Adapters are imported where they are first needed: an engine that only answers questions opens a store, and neither git
+nor executors nor a worker.
 """
 
 import os.path
@@ -9,65 +9,40 @@ import platform
 import sys
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
+from anyio.abc import TaskGroup, TaskStatus
 
 from aura_contracts import __version__
 from aura_contracts.actors import actor_name, human
-from aura_contracts.ids import ExecutionId, IdFactory, TaskId, WorkerId
+from aura_contracts.ids import ExecutionId, TaskId, WorkerId
 from aura_contracts.lease import RETURN_GRACE, WorkerIdentity
-from aura_contracts.ports import Clock, EventLog
 from aura_contracts.ports.executors import AgentTools, Executor
-from aura_engine.engine import Engine, alone
-from aura_engine.machine import Machine
+from aura_engine.agent_tools.key import key_of
+from aura_engine.agent_tools.server import tools_for
+from aura_engine.agent_tools.token import TaskScope, token_for
+from aura_engine.facade.core import Core
+from aura_engine.facade.engine import Engine
+from aura_engine.host import Host
 from aura_engine.profiles import Profiles, load_profiles
 from aura_engine.runtime.context import Runtime, reviewers_of
+from aura_engine.runtime.follower import Follower, unwrap_group
 from aura_engine.runtime.gateway import Gateway
 from aura_engine.runtime.prompts import Prompts
 from aura_engine.runtime.slots import Slots
-from aura_engine.scope import TaskScope, token_for
-from aura_engine.secret import secret_of
-from aura_engine.tools import tools_for
+from aura_engine.state_cache import StateCache
 from aura_engine.unit_of_work import CommandBus
-from aura_executors import SupervisedRunner
-from aura_executors.registry import ExecutorRegistry
-from aura_git import choose_git
-from aura_store import open_log
-from aura_store._open import Compression
-from aura_store.locks import locks_for
-from aura_store.repository import Repository
-from aura_worker import ToolsFactory, Worker
+from aura_store import Compression, Repository, StoreArchive, locks_for, open_log, open_read_models
 from aura_worker_protocol import Role, Transport
 from aura_worker_protocol.memory import memory_pair
 from aura_worker_protocol.peer import Peer
-from aura_workspace import LocalWorkspaces
 
-if TYPE_CHECKING:
-    from aura_engine.blocking import BlockingEngine
-
-
-@asynccontextmanager
-async def open_bus(
-    url: str,
-    *,
-    clock: Clock,
-    ids: IdFactory,
-    encryption_key: str | None = None,
-    compression: Compression | None = None,
-) -> AsyncIterator[CommandBus]:
-    """Open the log at `url`, see `aura_store.open_log`, and give a bus at which commands on it are handled."""
-    async with open_log(url, encryption_key=encryption_key, compression=compression, clock=clock) as log:
-        yield bus_on(log, clock=clock, ids=ids)
-
-
-def bus_on(log: EventLog, *, clock: Clock, ids: IdFactory) -> CommandBus:
-    """Return a bus on a log that is open already."""
-    return CommandBus(log=log, load=Repository(log).load, clock=clock, ids=ids)
+MakeWorker = Callable[[Transport], AbstractAsyncContextManager[Any]]
 
 
 @asynccontextmanager
@@ -81,49 +56,62 @@ async def open_engine(
     executions: int | None = None,
     executions_of: Mapping[str, int] | None = None,
     grace: float = RETURN_GRACE,
-    drive_all: bool = True,
+    drive_all: bool = False,
+    record_only: bool = False,
+    read_only: bool = False,
+    auditing: bool = False,
     encryption_key: str | None = None,
     compression: Compression | None = None,
     outage_timeout: float | None = None,
-    machine: Machine | None = None,
+    host: Host | None = None,
 ) -> AsyncIterator[Engine]:
-    """Open an engine on the log at `url`, with a worker in this process. Works on asyncio and on trio.
+    """Open an engine on the store at `url` (``sqlite:///aura.db``, ``postgresql://...``, ``memory:``).
 
-    `user` is the name in which things are done (default: AURA_USER, or the login). `home` is where worktrees and the
-    spools of processes are kept (default: AURA_HOME, or the platform's folder). `executors` are added to the installed
-    ones. `project` is a folder whose ``.aura/profiles.toml`` counts, see `aura_engine.profiles`. `executions` limits
-    how many work at once, `executions_of` the same for each executor by name. `grace` is for how many seconds agents
-    run on when this process dies, before they are ended. With `drive_all` (the default) tasks
-    that an earlier engine left unfinished are gone on with at once; without it only what this engine is told to.
+    Works on asyncio and on trio. Opening starts nothing: what earlier engines left unfinished stays as it is, unless
+    `drive_all` has this engine take it on, now and whenever another program starts a task.
 
-    Leaving it stops driving: what runs goes on under its supervisor for `grace` seconds, for the next engine to find.
+    - `user`: the name in which things are done (default: AURA_USER, or the login).
+    - `home`: the folder of worktrees and of the output of processes (default: AURA_HOME, or the platform's folder).
+    - `executors`: used besides the installed ones.
+    - `project`: a folder whose ``.aura/profiles.toml`` counts.
+    - `executions`, `executions_of`: how many runs work at once, in all and by executor.
+    - `grace`: seconds for which agents outlive this process before they are ended (30 by default).
+    - `record_only`: commands are recorded, and carried out by another engine.
+    - `read_only`: commands are refused. `auditing` also opens a damaged store, or one without its key, for `audit`.
+    - `encryption_key`, `compression`, `outage_timeout` (seconds): see `aura_store.open_log`.
+
+    Leaving it stops driving: agents at work continue under their supervisors for `grace` seconds, for the next engine
+    to find. Raises `StoreMisconfigured`, `StoreUnavailable`, `LogDamaged`, `InvalidInput` for a profile file.
     """
-    machine = machine or Machine()
-    folder = machine.home if home is None else Path(os.path.abspath(home))  # noqa: ASYNC240, PTH100 - looks at no file
-    waiting: dict[str, Any] = {} if outage_timeout is None else {"outage_timeout": outage_timeout}
-    async with open_log(
-        url, encryption_key=encryption_key, compression=compression, clock=machine.clock, **waiting
-    ) as log:
-        bus = bus_on(log, clock=machine.clock, ids=machine.ids)
-        locks = locks_for(url)
-        acting = human(user) if user else machine.user
-        nobody_else = (actor_name(acting),)
-        gateway = Gateway(bus=bus, engine_id=machine.ids(), reviewers=lambda task: reviewers_of(task) or nobody_else)
+    host = host or Host()
+    folder = host.home if home is None else Path(os.path.abspath(home))  # noqa: ASYNC240, PTH100 - looks at no file
+    options: dict[str, Any] = {"encryption_key": encryption_key, "compression": compression}
+    waiting = {} if outage_timeout is None else {"outage_timeout": outage_timeout}
+    opening = open_log(url, clock=host.clock, read_only=read_only, auditing=auditing, **options, **waiting)
+    async with opening as log, open_read_models(log) as reads:
+        bus = CommandBus(log=log, states=StateCache(Repository(log).load), clock=host.clock, ids=host.ids)
+        acting = human(user) if user else host.user
+        creator = (actor_name(acting),)
+        gateway = Gateway(bus=bus, engine_id=host.ids(), reviewers=lambda task: reviewers_of(task) or creator)
         runtime = Runtime(
             bus=bus,
+            reads=reads,
             gateway=gateway,
             prompts=Prompts(bus),
             slots=Slots(executions, executions_of or {}),
             profiles=await anyio.to_thread.run_sync(_profiles, folder, project),
-            random=machine.random,
+            random=host.random,
             grace=grace,
         )
-        engine = Engine(runtime, locks, acting, drive_all=drive_all)
+        locks = locks_for(url)
+        follower = Follower(runtime, locks, drive_all=drive_all)
+        archive = StoreArchive(log, reads, url=url, prices=folder / "prices.toml", clock=host.clock, ids=host.ids, **options)
+        core = Core(runtime=runtime, follower=follower, archive=archive, host=host, user=acting, record_only=record_only)
+        make_tools = _tools_factory(folder, host.folder, store=url, **options)
+        worker = _LocalWorker(gateway, partial(_local_worker, folder, executors, host, make_tools))
         try:
-            store = {"store": url, "encryption_key": encryption_key, "compression": compression}
-            worker = partial(_local_worker, folder, executors, machine, _tools_factory(folder, machine.folder, **store))
-            async with _serving(engine, gateway, worker):
-                yield engine
+            async with _serving(follower, worker):
+                yield Engine(core)
         finally:
             with anyio.CancelScope(shield=True):
                 await locks.aclose()
@@ -134,43 +122,100 @@ def _profiles(home: Path, project: Path | str | None) -> Profiles:
 
 
 @asynccontextmanager
-async def _serving(
-    engine: Engine, gateway: Gateway, local_worker: Callable[[Transport], AbstractAsyncContextManager[Worker]]
-) -> AsyncIterator[None]:
-    """Run worker and engine, each at its end of a connection, while the body runs.
+async def _serving(follower: Follower, worker: "_LocalWorker") -> AsyncIterator[None]:
+    """Run the follower and, once it is needed, the worker, while the body runs.
 
-    What the body raises is raised as it is, not as part of a group with what the engine's tasks might raise; and what
-    one of these raises, which ends the body, is not in a group by itself.
+    What the body raises, ``SystemExit`` and ``KeyboardInterrupt`` included, is raised as it is and not in a group; so
+    is the one error of a background task that ends the body.
     """
-    ours, theirs = memory_pair()
-    peer = Peer(ours, Role.ENGINE, gateway.handlers)
-    raised: Exception | None = None
+    raised: BaseException | None = None
     try:
-        async with local_worker(theirs) as worker, anyio.create_task_group() as group:
-            group.start_soon(gateway.serve, peer)
-            group.start_soon(worker.run)
-            await peer.wait_ready()
-            await group.start(engine.serve)
+        async with anyio.create_task_group() as group:
+            worker.group = group
+            await group.start(follower.serve)
             try:
                 yield
-            except Exception as error:  # noqa: BLE001 - raised again below
+            except (anyio.get_cancelled_exc_class(), GeneratorExit):
+                raise
+            except BaseException as error:  # noqa: BLE001 - raised again below
                 raised = error
+            await follower.stop()
+            await worker.stop()
             group.cancel_scope.cancel()
     except ExceptionGroup as errors:
         if raised is None:
-            raise alone(errors) from None
+            raise unwrap_group(errors) from None
     if raised is not None:
         raise raised
 
 
+class _LocalWorker:
+    """The worker of this process, at its end of a connection; started when the gateway first needs one.
+
+    It lives in a task of its own, which enters and leaves the worker's contexts, and is stopped by an event rather than
+    cancelled, so that these are left in order.
+    """
+
+    def __init__(self, gateway: Gateway, make: MakeWorker) -> None:
+        self._gateway = gateway
+        self._make = make
+        self._starting = anyio.Lock()
+        self._stopping = anyio.Event()
+        self._stopped: anyio.Event | None = None
+        """Of the worker that runs; None before it is started."""
+        self.group: TaskGroup
+        gateway.start_worker = self.start
+
+    async def start(self) -> None:
+        """Start the worker and wait until it is connected; again is harmless. Raises what it cannot start for."""
+        async with self._starting:
+            if self._stopped is None and not self._stopping.is_set():
+                try:
+                    await self.group.start(self._run)
+                except ExceptionGroup as errors:
+                    raise unwrap_group(errors) from None
+
+    async def stop(self) -> None:
+        """Have the worker leave in order; what it runs goes on under its supervisors."""
+        self._stopping.set()
+        if self._stopped is not None:
+            await self._stopped.wait()
+
+    async def _run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        stopped = anyio.Event()
+        ours, theirs = memory_pair()
+        peer = Peer(ours, Role.ENGINE, self._gateway.handlers)
+        try:
+            async with self._make(theirs) as worker, anyio.create_task_group() as group:
+                group.start_soon(self._gateway.serve, peer)
+                group.start_soon(worker.run)
+                await peer.wait_ready()
+                self._stopped = stopped
+                task_status.started()
+                await self._stopping.wait()
+                group.cancel_scope.cancel()
+        finally:
+            stopped.set()
+
+
 @asynccontextmanager
 async def _local_worker(
-    home: Path, executors: Sequence[Executor], machine: Machine, make_tools: ToolsFactory, transport: Transport
-) -> AsyncIterator[Worker]:
-    environment = machine.environment
+    home: Path,
+    executors: Sequence[Executor],
+    host: Host,
+    make_tools: Callable[[TaskId, ExecutionId], AgentTools],
+    transport: Transport,
+) -> AsyncIterator[Any]:
+    from aura_executors import SupervisedRunner  # noqa: PLC0415 - adapters are imported where they are needed
+    from aura_executors.registry import ExecutorRegistry  # noqa: PLC0415
+    from aura_git import choose_git  # noqa: PLC0415
+    from aura_worker import Worker  # noqa: PLC0415
+    from aura_workspace import LocalWorkspaces  # noqa: PLC0415
+
+    environment = host.environment
     git = choose_git(environment.get("PATH"), environment=environment)
     instance = await anyio.to_thread.run_sync(_instance, home)
-    async with SupervisedRunner(home, clock=machine.clock, python=sys.executable) as runner:
+    async with SupervisedRunner(home, clock=host.clock, python=sys.executable) as runner:
         yield Worker(
             worker_id=WorkerId(str(uuid.uuid5(uuid.NAMESPACE_OID, instance))),
             identity=WorkerIdentity(host=platform.node(), instance=instance),
@@ -184,18 +229,18 @@ async def _local_worker(
         )
 
 
-def _tools_factory(home: Path, folder: Path, **store: Any) -> ToolsFactory:
+def _tools_factory(home: Path, folder: Path, **store: Any) -> Callable[[TaskId, ExecutionId], AgentTools]:
     """Return what makes AURA's own tools for an agent: a process on the same store, with a token of this home."""
 
     def make_tools(task_id: TaskId, execution_id: ExecutionId) -> AgentTools:
-        token = token_for(secret_of(home), TaskScope(task_id=task_id, execution_id=execution_id))
+        token = token_for(key_of(home), TaskScope(task_id=task_id, execution_id=execution_id))
         return tools_for(token, python=sys.executable, home=home, folder=folder, **store)
 
     return make_tools
 
 
 def _instance(home: Path) -> str:
-    """Return the word by which the worker of this folder is known again; made when there is none."""
+    """Return the name by which the worker of this folder is known again; made when there is none."""
     path = home / "worker"
     try:
         return path.read_text(encoding="utf-8")
@@ -204,21 +249,9 @@ def _instance(home: Path) -> str:
     with tempfile.NamedTemporaryFile("w", dir=home, delete=False, encoding="utf-8") as file:
         file.write(uuid.uuid4().hex)
     try:
-        Path(path).hardlink_to(file.name)  # whoever is first; a file that is there is never half written
+        Path(path).hardlink_to(file.name)  # the first one wins; a file that exists is never half written
     except FileExistsError:
         pass
     finally:
         Path(file.name).unlink()
     return path.read_text(encoding="utf-8")
-
-
-@contextmanager
-def open_engine_sync(url: str, **options: Any) -> Iterator["BlockingEngine"]:
-    """Open an engine for code that is not asynchronous; the options are those of `open_engine`.
-
-    It runs on an event loop in a thread of its own, so that tasks go on while the caller does something else.
-    """
-    from aura_engine.blocking import BlockingEngine  # noqa: PLC0415 - of no use to anybody else
-
-    with BlockingEngine.running(open_engine(url, **options)) as engine:
-        yield engine

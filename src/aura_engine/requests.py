@@ -101,7 +101,7 @@ class RunRequest:
     allow: Sequence[str] = attrs.field(default=(), validator=_rules)
     """Tool calls that need no human: rules such as ``Bash(npm test)``, see `aura_contracts.permission`."""
     tools: bool = False
-    """Give the agent AURA's own tools: to report, to ask, to create subtasks; see `aura_engine.tools`."""
+    """Give the agent AURA's own tools: to report, to ask, to create subtasks; see `aura_engine.agent_tools.server`."""
     deny: Sequence[str] = attrs.field(default=(), validator=_rules)
     """Tool calls that are refused without asking; they go before what is allowed."""
     variables: dict[str, str] = attrs.field(factory=dict)

@@ -10,7 +10,7 @@ import pytest
 from scenario import AURA, Story, play
 
 from aura_engine.bootstrap import open_bus
-from aura_engine.machine import new_ids, now
+from aura_engine.host import new_ids, now
 from aura_store.audit import checkpoint
 from command_line import call_aura
 from repositories import make_repository

@@ -7,7 +7,7 @@ from aura_contracts import execution as ex
 from aura_contracts.actors import human
 from aura_contracts.events import Append, Fact
 from aura_contracts.task import TaskCreated
-from aura_engine.machine import new_ids, now
+from aura_engine.host import new_ids, now
 from aura_store import open_log
 from command_line import call_aura
 

@@ -24,10 +24,10 @@ from aura_contracts.approval import Approve, Reject
 from aura_contracts.ids import ApprovalId
 from aura_contracts.task import Priority
 from aura_engine.bootstrap import open_engine
-from aura_engine.own_task import OwnTask
-from aura_engine.scope import TaskScope, token_for
-from aura_engine.secret import secret_of
-from aura_engine.tools import tools_for
+from aura_engine.agent_tools.api import OwnTask
+from aura_engine.agent_tools.token import TaskScope, token_for
+from aura_engine.agent_tools.key import key_of
+from aura_engine.agent_tools.server import tools_for
 from command_line import ENVIRONMENT, call_aura, run_aura
 
 pytestmark = pytest.mark.anyio
@@ -56,7 +56,7 @@ class Place:
         return dict(self._tools(work).environment)
 
     def _tools(self, work: AtWork | None):
-        token = token_for(secret_of(self.folder / "home"), (work or self.work).scope)
+        token = token_for(key_of(self.folder / "home"), (work or self.work).scope)
         return tools_for(token, python=sys.executable, store=self.store, home=self.folder / "home", folder=self.folder)
 
     def parameters(self, work: AtWork | None = None, **environment: str) -> StdioServerParameters:
@@ -354,7 +354,7 @@ async def test_without_a_token_of_this_installation_there_is_no_server(place, ch
 
 
 async def test_a_token_of_another_installation_is_refused(place):
-    secret_of(place.folder / "other")
+    key_of(place.folder / "other")
     given = place.environment() | {"AURA_HOME": str(place.folder / "other")}
     answer = await anyio.to_thread.run_sync(lambda: run_aura("mcp", **given))
     assert answer.code == 1

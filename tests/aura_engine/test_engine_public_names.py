@@ -7,7 +7,7 @@ import aura_engine
 
 
 def test_the_names_are_these():
-    names = ["BlockingEngine", "Engine", "Machine", "RunRequest", "open_engine", "open_engine_sync"]
+    names = ["BlockingEngine", "Engine", "Host", "RunRequest", "open_engine", "open_engine_sync"]
     assert aura_engine.__all__ == names
     for name in names:
         assert getattr(aura_engine, name).__name__ == name

@@ -12,7 +12,7 @@ from aura_contracts.errors import InvalidInput
 from aura_contracts.execution import ActionLogged, SessionDropped
 from aura_contracts.failures import FailureReason
 from aura_contracts.task import TaskStatus
-from aura_engine.machine import Machine, now
+from aura_engine.host import Host, now
 from aura_engine.runtime import questions
 from conditions import until
 from engines import AT_ONCE, ONCE, scripted, write
@@ -134,7 +134,7 @@ async def test_silence_is_no_also_while_nobody_was_there(opened, repository):
     async with opened() as engine:
         task = await engine.run("Go", repositories=[str(repository)], **scripted([ask("make", write("a", "1"))]))
         question = await pending(engine, task.id)
-    late = Machine(clock=lambda: now() + questions.PERMISSION_WAIT)
+    late = Host(clock=lambda: now() + questions.PERMISSION_WAIT)
     async with opened(machine=late) as engine:
         task = await settled(engine, task.id)
         assert (await engine.approvals.get(question.id)).status is ApprovalStatus.EXPIRED

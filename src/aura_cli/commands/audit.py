@@ -120,7 +120,7 @@ def _checkpoint(arguments: Namespace, settings: "Settings", terminal: "Terminal"
 async def _record_checkpoint(settings: "Settings", terminal: "Terminal") -> None:
     from aura_cli._settings import acting_user
     from aura_cli._store import require_made
-    from aura_engine.machine import new_ids, now
+    from aura_engine.host import new_ids, now
     from aura_store import open_log
     from aura_store.audit import checkpoint
 

@@ -65,12 +65,12 @@ def run(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int
 
 async def _play_and_prove(store: str, folder: "Path", settings: "Settings", terminal: "Terminal") -> None:
     from aura_cli._engine import make_room
-    from aura_engine import Machine, open_engine
+    from aura_engine import Host, open_engine
     from aura_store import open_log
 
     _require_lasting(store)
     make_room(store)
-    machine = Machine(environment=settings.environment)
+    machine = Host(environment=settings.environment)
     repository = _repository(folder / "greeter", machine)
     teller = _Teller(terminal)
     async with open_engine(

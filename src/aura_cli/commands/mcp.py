@@ -8,7 +8,7 @@ from aura_cli._arguments import finish
 if TYPE_CHECKING:
     from aura_cli._settings import Settings
     from aura_cli._terminal import Terminal
-    from aura_engine.scope import TaskScope
+    from aura_engine.agent_tools.token import TaskScope
 
 _EPILOG = """\
 AURA starts it for agents, with the token of the run in AURA_TASK_TOKEN: what it shows and does is about the task of
@@ -44,13 +44,13 @@ def run(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int
 def _scope(settings: "Settings") -> "TaskScope":
     """Return what the token in the environment is for. Raises `TokenRefused`."""
     from aura_contracts.ports.executors import TASK_TOKEN
-    from aura_engine.scope import TokenRefused, scope_of
-    from aura_engine.secret import read_secret
+    from aura_engine.agent_tools.token import TokenRefused, scope_of
+    from aura_engine.agent_tools.key import read_key
 
     token = settings.environment.get(TASK_TOKEN)
     if not token:
         raise TokenRefused(reason=f"{TASK_TOKEN} is not set")
-    secret = read_secret(settings.home)
+    secret = read_key(settings.home)
     if secret is None:
         raise TokenRefused(reason=f"no token was ever made by the AURA whose folder is {settings.home}")
     return scope_of(secret, token)
@@ -59,7 +59,7 @@ def _scope(settings: "Settings") -> "TaskScope":
 async def _serve(scope: "TaskScope", settings: "Settings") -> None:
     from aura_cli._engine import bus_of
     from aura_cli._mcp import serve
-    from aura_engine.own_task import OwnTask
+    from aura_engine.agent_tools.api import OwnTask
 
     async with bus_of(settings) as bus:
         await serve(OwnTask(bus, scope))

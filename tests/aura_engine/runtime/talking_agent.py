@@ -12,7 +12,7 @@ from aura_contracts.fingerprint import fingerprint_of
 from aura_contracts.output import Chunk, OutputSource
 from aura_contracts.permission import PermissionRules
 from aura_contracts.ports.executors import PermissionRequested, ToolFinished
-from aura_engine.machine import now
+from aura_engine.host import now
 from aura_engine.runtime.context import reviewers_of
 from aura_engine.runtime.gateway import Gateway
 from aura_engine.runtime.questions import ASKED

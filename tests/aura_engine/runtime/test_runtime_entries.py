@@ -20,7 +20,7 @@ from aura_contracts.ports.executors import (
     Unknown,
     UsageReported,
 )
-from aura_engine.machine import now
+from aura_engine.host import now
 from aura_engine.runtime.views import lease_of
 from aura_worker_protocol.messages import AppendOutput, Understood
 

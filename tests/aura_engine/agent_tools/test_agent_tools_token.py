@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aura_contracts.errors import InvalidInput
-from aura_engine.scope import ScopeEnded, TaskScope, TokenRefused, scope_of, token_for
-from aura_engine.secret import read_secret, secret_of
-from aura_engine.tools import tools_for
+from aura_engine.agent_tools.token import ScopeEnded, TaskScope, TokenRefused, scope_of, token_for
+from aura_engine.agent_tools.key import read_key, key_of
+from aura_engine.agent_tools.server import tools_for
 
 SECRET = bytes(range(32))
 SCOPE = TaskScope(task_id="0192f0c1-2d3e-7abc-8def-000000000001", execution_id="0192f0c1-2d3e-7abc-8def-000000000002")
@@ -74,10 +74,10 @@ def test_a_secret_of_another_length_is_a_defect():
 
 def test_a_secret_is_made_once_for_its_user_alone(tmp_path):
     home = tmp_path / "new" / "home"
-    assert read_secret(home) is None
+    assert read_key(home) is None
     with ThreadPoolExecutor(8) as threads:
-        made = set(threads.map(lambda _: secret_of(home), range(32)))
-    assert made == {read_secret(home)}
+        made = set(threads.map(lambda _: key_of(home), range(32)))
+    assert made == {read_key(home)}
     assert [path.name for path in home.iterdir()] == ["secret"]
     assert (home / "secret").stat().st_mode & 0o777 == 0o600
 
@@ -85,7 +85,7 @@ def test_a_secret_is_made_once_for_its_user_alone(tmp_path):
 def test_a_damaged_secret_is_said_to_be_one(tmp_path):
     (tmp_path / "secret").write_bytes(b"half")
     with pytest.raises(InvalidInput, match="4 bytes"):
-        secret_of(tmp_path)
+        key_of(tmp_path)
 
 
 # --- What an agent is given -------------------------------------------------------------------------------------------

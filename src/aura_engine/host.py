@@ -1,4 +1,4 @@
-"""Machine: the defaults that a program gets which does not say otherwise: clock, ids, environment, user, folders.
+"""Host: the defaults that a program gets which does not say otherwise: clock, ids, environment, user, folders.
 
 The only module of the library that looks at the machine it runs on. Everything below is handed what it needs.
 """
@@ -50,7 +50,7 @@ def user_of(environment: Mapping[str, str]) -> Actor:
 
 
 @attrs.frozen(kw_only=True)
-class Machine:
+class Host:
     """What the engine is told about where it runs."""
 
     clock: Clock = now

@@ -6,13 +6,13 @@ import tempfile
 from pathlib import Path
 
 from aura_contracts.errors import InvalidInput
-from aura_engine.scope import SECRET_LENGTH
+from aura_engine.agent_tools.token import SECRET_LENGTH
 
 FILE = "secret"
 """In the folder of AURA's data."""
 
 
-def read_secret(home: Path) -> bytes | None:
+def read_key(home: Path) -> bytes | None:
     """Return the secret of the installation at `home`, None if there is none. Raises `InvalidInput` for a damaged one.
 
     Raises `OSError` where it cannot be read.
@@ -28,9 +28,9 @@ def read_secret(home: Path) -> bytes | None:
     return secret
 
 
-def secret_of(home: Path) -> bytes:
+def key_of(home: Path) -> bytes:
     """Return the secret of the installation at `home`; made when there is none, whole or not at all."""
-    found = read_secret(home)
+    found = read_key(home)
     if found is not None:
         return found
     home.mkdir(parents=True, exist_ok=True)
@@ -44,6 +44,6 @@ def secret_of(home: Path) -> bytes:
         pass
     finally:
         Path(file.name).unlink()
-    made = read_secret(home)
+    made = read_key(home)
     assert made is not None, "it is there, by whoever was first"
     return made

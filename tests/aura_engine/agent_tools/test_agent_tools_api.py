@@ -20,9 +20,9 @@ from aura_contracts.errors import ActorNotAllowed, AggregateNotFound, RuleViolat
 from aura_contracts.ids import ApprovalId
 from aura_contracts.task import ApprovalMode, CancelTask, DeleteTask, Priority, ReparentTask
 from aura_engine import own_task
-from aura_engine.own_task import OwnTask
+from aura_engine.agent_tools.api import OwnTask
 from aura_engine.runtime.inquiries import choice_of, inquiries_of, withdraw_inquiries
-from aura_engine.scope import ScopeEnded, TaskScope, TokenRefused
+from aura_engine.agent_tools.token import ScopeEnded, TaskScope, TokenRefused
 
 pytestmark = pytest.mark.anyio
 
