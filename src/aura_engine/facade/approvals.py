@@ -1,16 +1,14 @@
-"""Approvals: the inbox of a human, and what they say (second seed, "Approval")."""
+"""Approvals: the inbox of a human, and the decisions."""
 
-from collections.abc import Callable, Sequence
+from typing import Unpack
 
 import attrs
 
-from aura_contracts.actors import ENGINE, Actor
+from aura_contracts.actors import ENGINE
 from aura_contracts.aggregate import Command
 from aura_contracts.approval import (
-    APPROVAL,
     Approval,
     ApprovalKind,
-    ApprovalRequested,
     ApprovalStatus,
     Approve,
     DelegateApproval,
@@ -18,84 +16,97 @@ from aura_contracts.approval import (
     Remember,
     RequestChanges,
 )
-from aura_contracts.ids import ApprovalId, TaskId
+from aura_contracts.ports.read_models import ApprovalQuery, Page
 from aura_contracts.task import TaskStatus
-from aura_engine.runtime.context import Runtime
+from aura_contracts.workspace import WorkspaceStatus
+from aura_engine.facade.core import Core
+from aura_engine.facade.options import ApprovalFilters
 from aura_engine.runtime.reviewing import decided
 from aura_engine.runtime.views import view_in
 from aura_engine.unit_of_work import UnitOfWork
 
+_ABOUT_WORK = (ApprovalKind.PLAN, ApprovalKind.CHANGES, ApprovalKind.DECOMPOSITION)
+
 
 @attrs.frozen
 class Approvals:
-    """What humans are asked. A decision is recorded together with what it means for the task, or not at all."""
+    """Questions to humans, by their id or by their task's: a task stands for its one open question, or else its last.
 
-    _runtime: Runtime
-    _user: Actor
+    A decision is recorded together with what it means for the task, or not at all; the engine then does what follows.
+    """
 
-    async def pending(self, task_id: TaskId | None = None) -> Sequence[Approval]:
-        """Return what waits for an answer, the oldest first; of one task, or of all."""
-        approvals = await self.all(task_id, only=lambda ended: not ended)
-        return [approval for approval in approvals if approval.status is ApprovalStatus.PENDING]
+    _core: Core
 
-    async def all(
-        self, task_id: TaskId | None = None, *, only: Callable[[bool], bool] = lambda _: True
-    ) -> Sequence[Approval]:
-        """Return all approvals, the oldest first; `only` chooses by whether they have ended."""
-        asked: dict[str, bool] = {}
-        topics = [ApprovalRequested.topic, *(event.topic for event in APPROVAL.endings)]
-        async for record in self._runtime.bus.log.read(topics=topics):
-            if isinstance(record.event, ApprovalRequested):
-                if task_id is None or record.event.task_id == task_id:
-                    asked[record.stream_id] = False
-            elif record.stream_id in asked:
-                asked[record.stream_id] = True
-        return [await self.get(ApprovalId(one)) for one, ended in asked.items() if only(ended)]
+    async def get(self, approval: str) -> Approval:
+        """Return an approval. Raises `AggregateNotFound`, `AmbiguousId`."""
+        return await self._core.approval(await self._core.find("approval", approval))
 
-    async def get(self, approval_id: ApprovalId) -> Approval:
-        """Return an approval. Raises `AggregateNotFound`."""
-        return await self._runtime.bus.require(APPROVAL, approval_id)
+    async def list(self, **filters: Unpack[ApprovalFilters]) -> Page[Approval]:
+        """Return a page of approvals, newest first; ``pending=True`` for those that wait for an answer."""
+        return await self._core.reads.list(ApprovalQuery(**filters))
+
+    async def diff(self, approval: str) -> str:
+        """Return the changes that are asked about, as a unified diff: of a tool call, or of the task's worktrees."""
+        question = (await self.get(approval)).question
+        if question.tool_call is not None:
+            return question.tool_call.diff or ""
+        if question.task_id is None:
+            return ""
+        workspace = (await self._core.snapshot(question.task_id)).workspace
+        if workspace is None or workspace.status is WorkspaceStatus.REMOVED:
+            return ""
+        return (await self._core.workspaces.diff(workspace.id)).patch
 
     async def approve(
         self,
-        approval_id: ApprovalId,
+        approval: str,
         feedback: str | None = None,
         *,
-        remember: Remember = Remember.ONCE,
+        remember: Remember | str = Remember.ONCE,
         pattern: str | None = None,
-        actor: Actor | None = None,
+        by: str | None = None,
     ) -> Approval:
-        """Say yes. With a quorum, the last yes decides."""
-        return await self._decide(approval_id, Approve(feedback=feedback, remember=remember, pattern=pattern), actor)
+        """Approve. With a quorum, the last approval decides.
 
-    async def reject(self, approval_id: ApprovalId, feedback: str, *, actor: Actor | None = None) -> Approval:
-        """Say no, with the reason; the agent goes on with it."""
-        return await self._decide(approval_id, Reject(feedback=feedback), actor)
+        `remember` says for which later tool calls the answer holds: ``once``, ``session``, ``task``, or ``pattern`` for
+        all calls that the rule `pattern` matches.
+        """
+        command = Approve(feedback=feedback, remember=Remember(remember), pattern=pattern)
+        return await self._decide(approval, command, by)
 
-    async def request_changes(self, approval_id: ApprovalId, feedback: str, *, actor: Actor | None = None) -> Approval:
-        """Say what should be different first; the agent goes on with it."""
-        return await self._decide(approval_id, RequestChanges(feedback=feedback), actor)
+    async def reject(self, approval: str, feedback: str, *, by: str | None = None) -> Approval:
+        """Reject, with the reason; the agent revises its work with it."""
+        return await self._decide(approval, Reject(feedback=feedback), by)
 
-    async def delegate(
-        self, approval_id: ApprovalId, to: str, reason: str = "", *, actor: Actor | None = None
-    ) -> Approval:
-        """Have another human, by name, decide in one's place."""
-        return await self._decide(approval_id, DelegateApproval(delegate=to, reason=reason), actor)
+    async def request_changes(self, approval: str, feedback: str, *, by: str | None = None) -> Approval:
+        """Ask for changes first; the agent revises its work with the feedback."""
+        return await self._decide(approval, RequestChanges(feedback=feedback), by)
 
-    async def _decide(self, approval_id: ApprovalId, command: Command[Approval], actor: Actor | None) -> Approval:
+    async def delegate(self, approval: str, to: str, reason: str = "", *, by: str | None = None) -> Approval:
+        """Delegate the decision to another human, by name."""
+        return await self._decide(approval, DelegateApproval(delegate=to, reason=reason), by)
+
+    async def _decide(self, approval: str, command: Command[Approval], by: str | None) -> Approval:
+        approval_id = await self._core.find("approval", approval)
+
         async def decide(unit: UnitOfWork) -> Approval:
-            approval = await unit.handle(approval_id, command)
-            await self._apply(unit.acting_as(ENGINE), approval)
-            return approval
+            state = await unit.handle(approval_id, command)
+            await self._apply(unit.acting_as(ENGINE), state)
+            return state
 
-        return await self._runtime.bus.transact(actor or self._user, decide)
+        state = await self._core.bus.transact(self._core.actor(by), decide)
+        task_id = state.question.task_id
+        if task_id is not None and state.status is not ApprovalStatus.PENDING:
+            await self._core.drive(task_id)
+        return state
 
     async def _apply(self, unit: UnitOfWork, approval: Approval) -> None:
         """Add what follows for the task. What needs a look at files first is left to the task's driver."""
-        about_work = approval.kind in (ApprovalKind.PLAN, ApprovalKind.CHANGES, ApprovalKind.DECOMPOSITION)
-        if approval.status is ApprovalStatus.PENDING or approval.task_id is None or not about_work:
+        task_id = approval.question.task_id
+        about_work = approval.question.kind in _ABOUT_WORK
+        if approval.status is ApprovalStatus.PENDING or task_id is None or not about_work:
             return
-        view = await view_in(unit, approval.task_id)
+        view = await view_in(unit, task_id)
         asked = view is not None and view.task.status is TaskStatus.AWAITING_APPROVAL
         if view is not None and asked and view.task.approval_id == approval.id:
-            await decided(self._runtime, unit, view, approval)
+            await decided(self._core.runtime, unit, view, approval)

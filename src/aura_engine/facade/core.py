@@ -1,6 +1,6 @@
 """Core: what the nouns of the facade share, and how they understand names and ids."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 import attrs
@@ -11,14 +11,18 @@ from aura_contracts.approval import APPROVAL, Approval
 from aura_contracts.errors import AggregateNotFound, AmbiguousId, InvalidId
 from aura_contracts.ids import TaskId, is_canonical_id
 from aura_contracts.ports import EventLog
+from aura_contracts.ports.archive import Archive
 from aura_contracts.ports.read_models import ApprovalQuery, ReadModels
 from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.follower import Follower
-from aura_engine.runtime.views import View, load_view
-from aura_engine.unit_of_work import CommandBus
+from aura_engine.runtime.views import View, load_view, view_in
+from aura_engine.unit_of_work import CommandBus, UnitOfWork
 
 if TYPE_CHECKING:
+    from aura_engine.facade.approvals import Approvals
+    from aura_engine.facade.doctor import Finding
     from aura_engine.facade.tasks import Tasks
+    from aura_engine.facade.workspaces import Workspaces
 
 S = TypeVar("S", bound=State)
 
@@ -29,11 +33,16 @@ class Core:
 
     runtime: Runtime
     follower: Follower
+    archive: Archive
+    examine_host: "Callable[[], Sequence[Finding]]"
+    """Looks at the machine: Python, git."""
     user: Actor
     """In whose name commands are handled that name no one else."""
     record_only: bool = False
     """Commands are recorded; what follows is left to other engines."""
     tasks: "Tasks" = attrs.field(init=False)
+    approvals: "Approvals" = attrs.field(init=False)
+    workspaces: "Workspaces" = attrs.field(init=False)
 
     @property
     def bus(self) -> CommandBus:
@@ -95,6 +104,13 @@ class Core:
     async def snapshot(self, task_id: TaskId) -> View:
         """Return a task with everything that belongs to it. Raises `AggregateNotFound`."""
         view = await load_view(self.bus, task_id)
+        if view is None:
+            raise AggregateNotFound(aggregate="task", aggregate_id=task_id, command="get")
+        return view
+
+    async def view_in(self, unit: UnitOfWork, task_id: TaskId) -> View:
+        """Return a task with everything that belongs to it, as a unit of work sees it. Raises `AggregateNotFound`."""
+        view = await view_in(unit, task_id)
         if view is None:
             raise AggregateNotFound(aggregate="task", aggregate_id=task_id, command="get")
         return view

@@ -1,438 +1,382 @@
-"""Tasks: creating them, giving them to agents, calling them off (second seed, "Task Management")."""
+"""Tasks: pieces of work, from creation to result."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Unpack
 
 import attrs
-import msgspec
 
-from aura_contracts.actors import ENGINE, Actor
+
+from aura_contracts.actors import ENGINE
 from aura_contracts.actors import agent as agent_actor
-from aura_contracts.agent import AGENT, Agent, AgentStatus, Outcome, RegisterAgent, ReleaseAgent, TakeTask
-from aura_contracts.approval import Approval, ApprovalKind, ApprovalStatus, RequestApproval, WithdrawApproval
-from aura_contracts.errors import AggregateNotFound, InvalidInput, VersionConflict
-from aura_contracts.execution import (
-    CancelExecution,
-    ExecutionStatus,
-    QueueExecution,
-    RequestFollowUp,
-    RequestInterrupt,
-    RunPlan,
-)
-from aura_contracts.ids import AgentId, ApprovalId, ExecutionId, TaskId
+from aura_contracts.agent import AGENT, Agent, AgentStatus, Outcome, ReleaseAgent, TakeTask
+from aura_contracts.aggregate import Command
+from aura_contracts.approval import Approval, ApprovalKind, ApprovalStatus, Question, RequestApproval, WithdrawApproval
+from aura_contracts.board import CanonicalState
+from aura_contracts.errors import InvalidInput, VersionConflict
+from aura_contracts.execution import CancelExecution, ExecutionStatus, RequestFollowUp, RequestInterrupt, RunPlan
+from aura_contracts.ids import ApprovalId, TaskId
+from aura_contracts.ports.read_models import Page, TaskQuery
 from aura_contracts.task import (
-    AgentType,
+    TASK,
     ApprovalMode,
     AssignTask,
     CancelTask,
     CreateTask,
-    Priority,
-    RetryPolicy,
+    DeleteTask,
+    EditTask,
+    ProposeDecomposition,
     RetryTask,
-    StartExecution,
     SubmitProposal,
+    Subtask,
     Task,
+    TaskChanges,
+    TaskSpec,
     TaskStatus,
 )
-from aura_contracts.workspace import Repository, RequestWorkspace, workspace_branch, workspace_slug
-from aura_engine.requests import RunRequest, title_of
-from aura_engine.runtime.context import Runtime, reviewers_of
-from aura_engine.runtime.directory import agents_of
+from aura_contracts.workspace import RequestWorkspace
+from aura_engine.facade.board_moves import BoardMoves, refusal
+from aura_engine.facade.core import Core
+from aura_engine.facade.options import AssignmentOptions, NewTaskOptions, TaskFilters
+from aura_engine.permissions.inquiries import withdraw_inquiries
+from aura_engine.permissions.questions import withdraw_all
+from aura_engine.runtime.context import reviewers_of
 from aura_engine.runtime.ending import requeue
-from aura_engine.runtime.inquiries import withdraw_inquiries
-from aura_engine.runtime.questions import withdraw_all
-from aura_engine.runtime.views import View, view_in, workspace_of
+from aura_engine.runtime.views import View
 from aura_engine.unit_of_work import UnitOfWork
-from aura_worker_protocol.messages import DescribeRepository, RepositoryDescribed
+
+if TYPE_CHECKING:
+    from aura_engine.facade.placement import Placement
+    from aura_engine.inputs import RunRequest
 
 _ATTEMPTS = 10
-"""Agents that are tried, when others are faster in taking the idle one."""
+"""Times that a task is begun again when another engine took its agent first."""
+
+_ABOUT_WORK = (ApprovalKind.PLAN, ApprovalKind.CHANGES)
 
 
 @attrs.frozen
 class Tasks:
-    """Commands about tasks. Nothing here waits for what they lead to."""
+    """Tasks, by id. Commands record what follows and have the engine do it; none waits for the result."""
 
-    _runtime: Runtime
-    _user: Actor
+    _core: Core
 
-    async def create(
-        self,
-        title: str,
-        description: str = "",
-        *,
-        priority: Priority = Priority.MEDIUM,
-        parent_id: TaskId | None = None,
-        context: dict[str, Any] | None = None,
-        agent_type: AgentType | None = None,
-        approval_mode: ApprovalMode = ApprovalMode.CHANGES,
-        reviewers: Sequence[str] = (),
-        retry: RetryPolicy | None = None,
-        project: str | None = None,
-        repositories: Sequence[str] = (),
-        in_place: bool = False,
-        target_branch: str = "",
-        copy: Sequence[str] = (),
-        actor: Actor | None = None,
-    ) -> Task:
-        """Ask for a piece of work. With `repositories` it gets a workspace, made when it is first worked on."""
-        task_id = TaskId(self._runtime.bus.ids())
-        workspace = await self._workspace(task_id, title, repositories, target_branch, copy, in_place=in_place)
-        async with self._runtime.bus.unit(actor or self._user) as unit:
-            created = await unit.handle(
-                task_id,
-                CreateTask(
-                    task_id=task_id,
-                    title=title,
-                    description=description,
-                    priority=priority,
-                    parent_id=parent_id,
-                    project=project,
-                    agent_type=agent_type,
-                    approval_mode=approval_mode,
-                    reviewers=tuple(reviewers),
-                    retry=retry or RetryPolicy(),
-                    context=context or {},
-                ),
-            )
+    async def get(self, task: str) -> Task:
+        """Return a task. Raises `AggregateNotFound`, `AmbiguousId`."""
+        return await self._core.load(TASK, task)
+
+    async def list(self, **filters: Unpack[TaskFilters]) -> Page[Task]:
+        """Return a page of tasks, newest first unless `sort` and `descending` say otherwise."""
+        return await self._core.reads.list(TaskQuery(**filters))
+
+    async def view(self, task: str) -> View:
+        """Return a task with its agent, execution, workspace and open questions."""
+        return await self._core.snapshot(TaskId(await self._core.find("task", task)))
+
+    # --- Creating -----------------------------------------------------------------------------------------------------
+
+    async def create(self, title: str, *, by: str | None = None, **options: Unpack[NewTaskOptions]) -> Task:
+        """Create a task without starting it. With `repositories` it gets a workspace, made when work begins."""
+        from aura_engine.inputs import NewTask  # noqa: PLC0415 - pydantic, where an input comes in
+
+        given = NewTask(title=title, **options)
+        task_id = TaskId(self._core.bus.ids())
+        parent_id = None if given.parent is None else TaskId(await self._core.find("task", given.parent))
+        spec = TaskSpec(
+            title=given.title,
+            description=given.description,
+            priority=given.priority,
+            parent_id=parent_id,
+            project=given.project,
+            agent_type=given.agent_type,
+            approval_mode=given.approval,
+            reviewers=given.reviewers,
+            retry=given.retry,
+            context=given.context,
+        )
+        workspace = await self._placement.workspace(task_id, title, given)
+        async with self._core.bus.unit(self._core.actor(by)) as unit:
+            created = await unit.handle(task_id, CreateTask(task_id=task_id, spec=spec))
             if workspace is not None:
                 await unit.handle(workspace.workspace_id, workspace)
         return created
 
-    async def begin(self, task_id: TaskId, request: RunRequest) -> Task:
-        """Create a task with all that it needs and queue its first execution, in one append."""
-        title = request.title or title_of(request.prompt)
-        workspace = await self._workspace(
-            task_id, title, request.repositories, request.target_branch, request.copy, in_place=request.in_place
-        )
-        attempts = _ATTEMPTS
-        while True:
-            try:
-                async with self._runtime.bus.unit(self._user) as unit:
-                    return await self._begin(unit, task_id, title, request, workspace)
-            except VersionConflict:  # somebody else took the idle agent
-                attempts -= 1
-                if not attempts:
-                    raise
-
-    async def _begin(
-        self, unit: UnitOfWork, task_id: TaskId, title: str, request: RunRequest, workspace: RequestWorkspace | None
+    async def begin(
+        self, task_id: TaskId, request: "RunRequest", *, key: str | None = None, after: Sequence[TaskId] = ()
     ) -> Task:
-        create = CreateTask(
-            task_id=task_id,
+        """Create a task with everything it needs and queue its first execution, in one append. See `Engine.run`."""
+        from aura_engine.inputs import title_of  # noqa: PLC0415 - pydantic, where an input comes in
+
+        title = request.title or title_of(request.prompt)
+        workspace = await self._placement.workspace(task_id, title, request)
+        spec = TaskSpec(
             title=title,
             description=request.prompt,
             priority=request.priority,
             project=request.project,
             approval_mode=request.approval,
-            reviewers=tuple(request.reviewers),
+            reviewers=request.reviewers,
             retry=request.retry,
             context=request.context,
+            key=key,
+            request_digest=request.digest,
+            after=tuple(after),
         )
-        task = await unit.handle(task_id, create)
-        agent = await self._idle_agent(unit, executor=request.executor)
-        await unit.handle(task_id, AssignTask(agent_id=agent.id, agent_type=agent.type))
+        for attempt in range(_ATTEMPTS):
+            try:
+                async with self._core.bus.unit(self._core.user) as unit:
+                    return await self._begin(unit, task_id, spec, request, workspace)
+            except VersionConflict:  # another engine took the idle agent
+                if attempt == _ATTEMPTS - 1:
+                    raise
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def _begin(
+        self, unit: UnitOfWork, task_id: TaskId, spec: TaskSpec, request: "RunRequest", workspace: RequestWorkspace | None
+    ) -> Task:
+        task = await unit.handle(task_id, CreateTask(task_id=task_id, spec=spec))
+        agent = await self._placement.idle_agent(unit, executor=request.executor)
+        await unit.handle(task_id, AssignTask(agent_id=agent.id, agent_type=agent.spec.type))
         await unit.handle(agent.id, TakeTask(task_id=task_id))
         if workspace is not None:
             await unit.handle(workspace.workspace_id, workspace)
         name = "plan" if request.approval in (ApprovalMode.PLAN, ApprovalMode.BOTH) else "coding"
-        prompt = await self._runtime.prompts.make(name, task, request.variables)
-        return await self._queue(unit, task, agent, prompt, request.plan, request.session_id, request.variant)
+        prompt = await self._core.runtime.prompts.make(name, task, request.variables)
+        chosen = {"session_id": request.session_id, "variant": request.variant}
+        return await self._placement.queue(unit, task, agent, prompt, request.plan, **chosen)
 
-    async def assign(
-        self,
-        task_id: TaskId,
-        *,
-        agent_id: AgentId | None = None,
-        agent_type: AgentType | None = None,
-        executor: str | None = None,
-        plan: RunPlan | None = None,
-        repositories: Sequence[str] = (),
-        in_place: bool = False,
-        target_branch: str = "",
-        copy: Sequence[str] = (),
-        actor: Actor | None = None,
-    ) -> Task:
-        """Give a task to an agent: the one named, or an idle one of this type or executor; have it start.
+    async def edit(self, task: str, changes: TaskChanges, *, by: str | None = None) -> Task:
+        """Change what a task says; fields of `changes` that are not set stay as they are."""
+        return await self._handle(task, EditTask(changes=changes), by)
+
+    async def delete(self, task: str, reason: str = "", *, by: str | None = None) -> Task:
+        """Delete a task that is not worked on; its history stays in the log."""
+        return await self._handle(task, DeleteTask(reason=reason), by)
+
+    # --- Working ------------------------------------------------------------------------------------------------------
+
+    async def assign(self, task: str, *, by: str | None = None, **options: Unpack[AssignmentOptions]) -> Task:
+        """Give a task to an agent, the one named or an idle one that fits, and have it start.
 
         A task that was created without `repositories` gets its workspace from those given here. Without any it is only
-        assigned: an agent outside of AURA works on it, and submits a proposal.
+        assigned: an agent outside of AURA works on it and submits a proposal.
         """
-        title = (await self._look(task_id)).task.title
-        workspace = await self._workspace(task_id, title, repositories, target_branch, copy, in_place=in_place)
+        from aura_engine.inputs import Assignment  # noqa: PLC0415 - pydantic, where an input comes in
+
+        given = Assignment(**options)
+        task_id = TaskId(await self._core.find("task", task))
+        title = (await self._core.snapshot(task_id)).task.spec.title
+        agent_id = None if given.agent is None else await self._core.find("agent", given.agent)
+        workspace = await self._placement.workspace(task_id, title, given)
 
         async def decide(unit: UnitOfWork) -> Task:
-            view = await self._view(unit, task_id)
-            if view.execution is not None and view.execution.ended_at is None:
+            view = await self._core.view_in(unit, task_id)
+            if view.execution is not None and not view.execution.final:
                 reason = f"execution {view.execution.id} is at work on it"
                 raise InvalidInput(field="task", reason=reason, remedy="cancel it, or wait until it has ended")
-            wanted = agent_type or (None if executor else view.task.agent_type)
-            if agent_id is not None:
-                agent = await unit.get(AGENT, agent_id)
-                if agent is None:
-                    raise AggregateNotFound(aggregate="agent", aggregate_id=agent_id, command="AssignTask")
-            else:
-                agent = await self._idle_agent(unit, agent_type=wanted, executor=executor)
-            task = await unit.handle(task_id, AssignTask(agent_id=agent.id, agent_type=agent_type or agent.type))
+            if view.workspace is not None and workspace is not None:
+                reason = "the task has a workspace already"
+                raise InvalidInput(field="repositories", reason=reason, remedy="leave it out, or create another task")
+            agent = await self._chosen(unit, view, agent_id, given.agent_type, given.executor)
+            assign = AssignTask(agent_id=agent.id, agent_type=given.agent_type or agent.spec.type)
+            assigned = await unit.handle(task_id, assign)
             if agent.current_task_id != task_id:
                 await unit.handle(agent.id, TakeTask(task_id=task_id))
             if workspace is not None:
                 await unit.handle(workspace.workspace_id, workspace)
             elif view.workspace is None:
-                return task
-            chosen = plan or RunPlan()
-            prompt = await self._first_prompt(view, chosen)
-            return await self._queue(unit, task, agent, prompt, chosen, None)
+                return assigned
+            prompt = await self._placement.first_prompt(view, given.plan)
+            return await self._placement.queue(unit, assigned, agent, prompt, given.plan, variant=given.variant)
 
-        return await self._runtime.bus.transact(actor or self._user, decide)
+        return await self._transact_and_drive(task_id, decide, by)
 
-    async def execute(self, task_id: TaskId, *, plan: RunPlan | None = None, actor: Actor | None = None) -> Task:
-        """Have the assigned agent work on the task: for the first time, or again after what it did before has ended."""
+    async def _chosen(
+        self, unit: UnitOfWork, view: View, agent_id: str | None, agent_type: str | None, executor: str | None
+    ) -> Agent:
+        if agent_id is not None:
+            return await unit.require(AGENT, agent_id)
+        wanted = agent_type or (None if executor else view.task.spec.agent_type)
+        return await self._placement.idle_agent(unit, agent_type=wanted, executor=executor)
+
+    async def execute(self, task: str, *, by: str | None = None) -> Task:
+        """Have the assigned agent work on the task: for the first time, or again after its last execution has ended."""
+        task_id = TaskId(await self._core.find("task", task))
 
         async def decide(unit: UnitOfWork) -> Task:
-            view = await self._view(unit, task_id)
+            view = await self._core.view_in(unit, task_id)
             if view.agent is None or view.workspace is None:
                 remedy = "assign the task, and create it with a repository"
                 raise InvalidInput(field="task", reason="it has no agent or no workspace", remedy=remedy)
-            if view.execution is not None and view.execution.ended_at is None:
+            if view.execution is not None and not view.execution.final:
                 return view.task
-            if view.execution is not None and plan is None:
-                await requeue(self._runtime, unit.acting_as(ENGINE), view.task, view.execution)
-                return await self._task(unit, task_id)
-            chosen = plan or RunPlan()
-            prompt = await self._first_prompt(view, chosen)
-            return await self._queue(unit, view.task, view.agent, prompt, chosen, None)
+            if view.execution is not None:
+                await requeue(self._core.runtime, unit.acting_as(ENGINE), view.task, view.execution)
+                return await unit.require(TASK, task_id)
+            prompt = await self._placement.first_prompt(view, RunPlan())
+            return await self._placement.queue(unit, view.task, view.agent, prompt, RunPlan())
 
-        return await self._runtime.bus.transact(actor or self._user, decide)
+        return await self._transact_and_drive(task_id, decide, by)
+
+    async def follow_up(self, task: str, feedback: str, *, by: str | None = None) -> Task:
+        """Have the agent revise work in review. Where a human is asked about it, this answers: it needs changes."""
+        task_id = TaskId(await self._core.find("task", task))
+        asked = (await self._core.snapshot(task_id)).approval
+        if asked is not None and asked.question.kind in _ABOUT_WORK and asked.status is ApprovalStatus.PENDING:
+            await self._core.approvals.request_changes(asked.id, feedback, by=by)
+            return await self.get(task_id)
+
+        async def decide(unit: UnitOfWork) -> Task:
+            view = await self._core.view_in(unit, task_id)
+            execution = view.execution
+            if execution is None or execution.status is not ExecutionStatus.REVIEW:
+                reason = f"it is {view.task.status}, and none of its work is in review"
+                raise InvalidInput(field="task", reason=reason, remedy="create a new task, or wait for the agent")
+            if view.approval is not None and view.approval.status is ApprovalStatus.PENDING:
+                reason = f"approval {view.approval.id} waits for an answer"
+                raise InvalidInput(field="task", reason=reason, remedy="reject it with the feedback")
+            prompts = self._core.runtime.prompts
+            known = {"feedback": feedback, "proposal": ""}
+            prompt = await prompts.make("follow_up", view.task, execution.spec.plan.variables, **known)
+            await unit.handle(execution.id, RequestFollowUp(feedback=feedback, prompt=prompt))
+            return await unit.require(TASK, task_id)
+
+        return await self._transact_and_drive(task_id, decide, by)
+
+    async def retry(self, task: str, *, by: str | None = None) -> Task:
+        """Have a failed task tried again by its agent, in the worktree as it is, with a fresh count of attempts."""
+        task_id = TaskId(await self._core.find("task", task))
+
+        async def decide(unit: UnitOfWork) -> Task:
+            view = await self._core.view_in(unit, task_id)
+            engine = unit.acting_as(ENGINE)
+            if view.task.status is not TaskStatus.FAILED and view.task.retry_at is not None and view.execution:
+                await requeue(self._core.runtime, engine, view.task, view.execution)  # now, not later
+                return await unit.require(TASK, task_id)
+            retried = await unit.handle(task_id, RetryTask())
+            if view.agent is not None and view.agent.status is AgentStatus.IDLE:
+                await unit.handle(view.agent.id, TakeTask(task_id=task_id))
+            if view.execution is not None:
+                await requeue(self._core.runtime, engine, retried, view.execution)
+            return await unit.require(TASK, task_id)
+
+        return await self._transact_and_drive(task_id, decide, by)
+
+    async def interrupt(self, task: str, reason: str = "", *, by: str | None = None) -> Task:
+        """End what is running for a task, which then fails as cancelled."""
+        task_id = TaskId(await self._core.find("task", task))
+
+        async def decide(unit: UnitOfWork) -> Task:
+            view = await self._core.view_in(unit, task_id)
+            if view.execution is not None and not view.execution.final:
+                await unit.handle(view.execution.id, RequestInterrupt(reason=reason))
+            return view.task
+
+        return await self._core.bus.transact(self._core.actor(by), decide)
+
+    async def cancel(self, task: str, reason: str = "", *, by: str | None = None) -> Task:
+        """Cancel a task: its agent is interrupted, open questions are withdrawn, its work stays where it is."""
+        task_id = TaskId(await self._core.find("task", task))
+        withdrawn = "the task was cancelled"
+
+        async def decide(unit: UnitOfWork) -> Task:
+            view = await self._core.view_in(unit, task_id)
+            engine = unit.acting_as(ENGINE)
+            cancelled = await unit.handle(task_id, CancelTask(reason=reason))
+            if view.execution is not None and not view.execution.final:
+                await unit.handle(view.execution.id, CancelExecution(reason=reason))
+            elif view.execution is None and view.agent is not None and view.agent.current_task_id == task_id:
+                await engine.handle(view.agent.id, ReleaseAgent(task_id=task_id, outcome=Outcome.CANCELLED))
+            for approval in (view.approval, view.conflict):
+                if approval is not None and approval.status is ApprovalStatus.PENDING:
+                    await engine.handle(approval.id, WithdrawApproval(reason=withdrawn))
+            await withdraw_all(unit, task_id, withdrawn)
+            await withdraw_inquiries(engine, task_id, withdrawn)
+            return cancelled
+
+        return await self._transact_and_drive(task_id, decide, by)
+
+    # --- Deciding -----------------------------------------------------------------------------------------------------
 
     async def submit(
         self,
-        task_id: TaskId,
+        task: str,
         proposal: str,
         *,
         confidence: float | None = None,
         requires_approval: bool = True,
-        actor: Actor | None = None,
+        by: str | None = None,
     ) -> Approval:
-        """Submit what the assigned agent proposes, for approval (second seed, "submitForApproval").
+        """Submit what the assigned agent proposes, for approval; `confidence` is from 0 to 1.
 
         Without `requires_approval` the policy approves it at once, on the record.
         """
-        approval_id = ApprovalId(self._runtime.bus.ids())
-        view = await self._look(task_id)
-        by = actor or (agent_actor(view.task.assigned_agent) if view.task.assigned_agent else self._user)
-        async with self._runtime.bus.unit(by) as unit:
-            await unit.handle(
-                task_id, SubmitProposal(approval_id=approval_id, proposal=proposal, confidence=confidence)
-            )
-            question = RequestApproval(
-                approval_id=approval_id,
-                kind=ApprovalKind.PLAN,
+        task_id = TaskId(await self._core.find("task", task))
+        view = await self._core.snapshot(task_id)
+        assigned = view.task.assigned_agent
+        actor = agent_actor(assigned) if by is None and assigned else self._core.actor(by)
+        approval_id = ApprovalId(self._core.bus.ids())
+        submit = SubmitProposal(approval_id=approval_id, proposal=proposal, confidence=confidence)
+        question = Question(
+            kind=ApprovalKind.PLAN,
+            reviewers=reviewers_of(view.task),
+            task_id=task_id,
+            proposed_solution=proposal,
+            confidence=confidence,
+        )
+        async with self._core.bus.unit(actor) as unit:
+            await unit.handle(task_id, submit)
+            approval = await unit.handle(approval_id, RequestApproval(approval_id=approval_id, question=question))
+        return approval
+
+    async def decompose(self, task: str, titles: Sequence[str], *, by: str | None = None) -> Approval:
+        """Propose to split a task, in the name of its agent; return the question. Approved, the subtasks are created."""
+        task_id = TaskId(await self._core.find("task", task))
+        approval_id = ApprovalId(self._core.bus.ids())
+        subtasks = tuple(Subtask(TaskId(self._core.bus.ids()), title) for title in titles)
+
+        async def decide(unit: UnitOfWork) -> Approval:
+            view = await self._core.view_in(unit, task_id)
+            if view.worked_on:
+                remedy = "wait for it, or cancel the task and split another one"
+                raise refusal(task_id, "decompose", "an agent works on it", remedy)
+            if view.task.assigned_agent is None:
+                remedy = f"aura task assign {task_id} --outside --agent ID, or --executor NAME"
+                raise refusal(task_id, "decompose", "it has no agent to propose the split", remedy)
+            agent = unit.acting_as(agent_actor(view.task.assigned_agent))
+            await agent.handle(task_id, ProposeDecomposition(approval_id=approval_id, subtasks=subtasks))
+            question = Question(
+                kind=ApprovalKind.DECOMPOSITION,
                 reviewers=reviewers_of(view.task),
                 task_id=task_id,
-                proposed_solution=proposal,
-                confidence=confidence,
+                proposed_solution="\n".join(titles),
             )
-            return await unit.handle(approval_id, question)
+            return await agent.handle(approval_id, RequestApproval(approval_id=approval_id, question=question))
 
-    async def follow_up(self, task_id: TaskId, feedback: str, *, actor: Actor | None = None) -> Task:
-        """Have the agent go on with `feedback` on work that nobody has decided about yet."""
+        return await self._core.bus.transact(self._core.actor(by), decide)
 
-        async def decide(unit: UnitOfWork) -> Task:
-            view = await self._view(unit, task_id)
-            execution = view.execution
-            if execution is None or execution.status is not ExecutionStatus.REVIEW:
-                raise InvalidInput(
-                    field="task",
-                    reason=f"there is no work in review to go on from: it is {view.task.status}",
-                    remedy="create a new task, or wait until the agent is done",
-                )
-            if view.approval is not None and view.approval.status is ApprovalStatus.PENDING:
-                raise InvalidInput(
-                    field="task",
-                    reason=f"approval {view.approval.id} waits for an answer",
-                    remedy="reject it with the feedback",
-                )
-            prompt = await self._runtime.prompts.make(
-                "follow_up", view.task, execution.plan.variables, feedback=feedback, proposal=""
-            )
-            await unit.handle(execution.id, RequestFollowUp(feedback=feedback, prompt=prompt))
-            return await self._task(unit, task_id)
-
-        return await self._runtime.bus.transact(actor or self._user, decide)
-
-    async def cancel(self, task_id: TaskId, reason: str = "", *, actor: Actor | None = None) -> Task:
-        """Call a task off: its agent is interrupted, open questions are taken back, its work stays where it is."""
-
-        async def decide(unit: UnitOfWork) -> Task:
-            view = await self._view(unit, task_id)
-            task = await unit.handle(task_id, CancelTask(reason=reason))
-            if view.execution is not None and view.execution.ended_at is None:
-                await unit.handle(view.execution.id, CancelExecution(reason=reason))
-            elif view.execution is None and view.agent is not None and view.agent.current_task_id == task_id:
-                release = ReleaseAgent(task_id=task_id, outcome=Outcome.CANCELLED)
-                await unit.acting_as(ENGINE).handle(view.agent.id, release)
-            for approval in (view.approval, view.conflict):
-                if approval is not None and approval.status is ApprovalStatus.PENDING:
-                    await unit.acting_as(ENGINE).handle(approval.id, WithdrawApproval(reason="the task was cancelled"))
-            await withdraw_all(unit, task_id, "the task was cancelled")
-            await withdraw_inquiries(unit.acting_as(ENGINE), task_id, "the task was cancelled")
-            return task
-
-        return await self._runtime.bus.transact(actor or self._user, decide)
-
-    async def interrupt(self, task_id: TaskId, reason: str = "", *, actor: Actor | None = None) -> Task:
-        """End what is running for a task, which then fails as cancelled."""
-
-        async def decide(unit: UnitOfWork) -> Task:
-            view = await self._view(unit, task_id)
-            if view.execution is not None and view.execution.ended_at is None:
-                await unit.handle(view.execution.id, RequestInterrupt(reason=reason))
-            return view.task
-
-        return await self._runtime.bus.transact(actor or self._user, decide)
-
-    async def retry(self, task_id: TaskId, *, actor: Actor | None = None) -> Task:
-        """Have a failed task tried again by its agent, in the worktree as it is, with a fresh count of attempts."""
-
-        async def decide(unit: UnitOfWork) -> Task:
-            view = await self._view(unit, task_id)
-            if view.task.status is not TaskStatus.FAILED and view.task.retry_at is not None and view.execution:
-                await requeue(self._runtime, unit.acting_as(ENGINE), view.task, view.execution)  # now, not later
-                return await self._task(unit, task_id)
-            task = await unit.handle(task_id, RetryTask())
-            if view.agent is not None and view.agent.status is AgentStatus.IDLE:
-                await unit.handle(view.agent.id, TakeTask(task_id=task_id))
-            if view.execution is not None:
-                await requeue(self._runtime, unit.acting_as(ENGINE), task, view.execution)
-            return await self._task(unit, task_id)
-
-        return await self._runtime.bus.transact(actor or self._user, decide)
+    async def move(self, task: str, state: CanonicalState | str, reason: str = "", *, by: str | None = None) -> Task:
+        """Move a task on the board, to one of the canonical states. Raises `RuleViolated` with what to do instead."""
+        task_id = TaskId(await self._core.find("task", task))
+        await BoardMoves(self._core, self._core.actor(by)).move(task_id, CanonicalState(state), reason)
+        return await self.get(task_id)
 
     # --- Parts --------------------------------------------------------------------------------------------------------
 
-    async def _look(self, task_id: TaskId) -> View:
-        async def decide(unit: UnitOfWork) -> View:
-            return await self._view(unit, task_id)
+    @property
+    def _placement(self) -> "Placement":
+        from aura_engine.facade.placement import Placement  # noqa: PLC0415 - pydantic, where an input comes in
 
-        return await self._runtime.bus.transact(self._user, decide)
+        return Placement(self._core)
 
-    async def _view(self, unit: UnitOfWork, task_id: TaskId) -> View:
-        view = await view_in(unit, task_id)
-        if view is None:
-            raise AggregateNotFound(aggregate="task", aggregate_id=task_id, command="look")
-        return view
+    async def _handle(self, task: str, command: Command[Task], by: str | None) -> Task:
+        task_id = await self._core.find("task", task)
+        return await self._core.bus.handle(self._core.actor(by), task_id, command)
 
-    async def _task(self, unit: UnitOfWork, task_id: TaskId) -> Task:
-        return (await self._view(unit, task_id)).task
-
-    async def _first_prompt(self, view: View, plan: RunPlan) -> str:
-        if view.approval is not None and view.approval.kind is ApprovalKind.PLAN and view.approval.granted:
-            known = {"plan": view.approval.proposed_solution}
-            return await self._runtime.prompts.make("implement", view.task, plan.variables, **known)
-        name = "plan" if view.planning else "coding"
-        return await self._runtime.prompts.make(name, view.task, plan.variables)
-
-    async def _queue(
-        self,
-        unit: UnitOfWork,
-        task: Task,
-        agent: Agent,
-        prompt: str,
-        plan: RunPlan,
-        session_id: str | None,
-        variant: str | None = None,
+    async def _transact_and_drive(
+        self, task_id: TaskId, decide: Callable[[UnitOfWork], Awaitable[Task]], by: str | None
     ) -> Task:
-        variant = variant or agent.variant or None
-        options = self._runtime.profiles.options(agent.executor, variant, {**agent.options, **plan.options})
-        execution_id = ExecutionId(self._runtime.bus.ids())
-        queued = QueueExecution(
-            execution_id=execution_id,
-            task_id=task.id,
-            executor=agent.executor,
-            prompt=prompt,
-            variant=variant,
-            agent_id=agent.id,
-            agent_type=agent.type,
-            workspace_id=workspace_of(task.id),
-            session_id=session_id,
-            retry=task.retry,
-            plan=msgspec.structs.replace(plan, options=options),
-        )
-        await unit.handle(execution_id, queued)
-        started: Task = await unit.acting_as(ENGINE).handle(task.id, StartExecution(execution_id=execution_id))
-        return started
-
-    async def _idle_agent(
-        self, unit: UnitOfWork, *, agent_type: AgentType | None = None, executor: str | None = None
-    ) -> Agent:
-        """Return an idle agent of the pool; for an executor that has none, one more is registered."""
-        agents = await agents_of(self._runtime.bus)
-        fitting = [
-            agent
-            for agent in agents
-            if (agent_type is None or agent.type is agent_type) and (executor is None or agent.executor == executor)
-        ]
-        for agent in fitting:
-            if agent.status is AgentStatus.IDLE:
-                return agent
-        if executor is None:
-            wanted = f"of type {agent_type}" if agent_type else "at all"
-            remedy = "wait for one, register another, or name an executor"
-            raise InvalidInput(field="agent", reason=f"no agent {wanted} is idle", remedy=remedy)
-        agent_id = AgentId(self._runtime.bus.ids())
-        number = sum(agent.executor == executor for agent in agents) + 1
-        name = executor if number == 1 else f"{executor}-{number}"
-        kind = agent_type or AgentType.DEVELOPER
-        register = RegisterAgent(agent_id=agent_id, name=name, type=kind, executor=executor)
-        registered: Agent = await unit.acting_as(ENGINE).handle(agent_id, register)
-        return registered
-
-    async def _workspace(
-        self,
-        task_id: TaskId,
-        title: str,
-        paths: Sequence[str],
-        target_branch: str,
-        copy: Sequence[str],
-        *,
-        in_place: bool,
-    ) -> RequestWorkspace | None:
-        """Return the request for a workspace on these paths: a folder without a repository is worked in as it is."""
-        if not paths:
-            return None
-        found = [await self._runtime.gateway.request(DescribeRepository(path=path)) for path in paths]
-        plain = [one for one in found if not one.repository]
-        if plain and len(found) > 1:
-            reason = f"{plain[0].path} is in no repository"
-            raise InvalidInput(field="repositories", reason=reason, remedy="name repositories only, or one folder")
-        in_place = in_place or bool(plain)
-        repositories = _named([one for one in found if one.repository], target_branch, in_place=in_place)
-        workspace_id = workspace_of(task_id)
-        slug = workspace_slug(title)
-        return RequestWorkspace(
-            workspace_id=workspace_id,
-            task_id=task_id,
-            title=title,
-            slug=slug,
-            branch=workspace_branch(workspace_id, slug),
-            repositories=repositories,
-            copy_globs=tuple(copy),
-            in_place=in_place,
-            root=found[0].path if in_place else "",
-        )
-
-
-def _named(found: Sequence[RepositoryDescribed], target_branch: str, *, in_place: bool) -> tuple[Repository, ...]:
-    """Return the repositories of a workspace, each under a name of its own, each with the branch to merge into."""
-    names: list[str] = []
-    repositories: list[Repository] = []
-    for one in found:
-        target = target_branch or one.branch
-        if target is None and not in_place:
-            reason = f"{one.path} is on no branch, so there is none to merge into"
-            raise InvalidInput(field="target_branch", reason=reason, remedy="name one, or check a branch out")
-        name = one.name if one.name not in names else f"{one.name}-{names.count(one.name) + 1}"
-        names.append(one.name)
-        repositories.append(Repository(name=name, path=one.path, target_branch=target or ""))
-    return tuple(repositories)
+        """Record a decision, then see that this engine does what follows from it."""
+        task = await self._core.bus.transact(self._core.actor(by), decide)
+        if task.execution_id is not None:
+            await self._core.drive(task_id)
+        return task

@@ -1,12 +1,13 @@
-"""Workspaces: looking at worktrees, keeping safety copies of them, clearing them away."""
+"""Workspaces: worktrees of tasks, and their safety copies."""
 
 from collections.abc import Sequence
+from typing import Unpack
 
 import attrs
 
-from aura_contracts.actors import Actor
 from aura_contracts.errors import AggregateNotFound, InvalidInput
-from aura_contracts.ids import WorkspaceId
+from aura_contracts.ids import TaskId, WorkspaceId
+from aura_contracts.ports.read_models import Page, WorkspaceQuery
 from aura_contracts.ports.workspaces import Orphan, WorkspaceCondition
 from aura_contracts.task import TASK
 from aura_contracts.workspace import (
@@ -15,101 +16,112 @@ from aura_contracts.workspace import (
     RestoreSnapshot,
     SnapshotReason,
     Workspace,
-    WorkspaceRemoved,
-    WorkspaceRequested,
     WorkspaceStatus,
 )
-from aura_engine.runtime.context import Runtime, snapshot_ref
+from aura_engine.facade.core import Core
+from aura_engine.facade.options import WorkspaceFilters
+from aura_engine.runtime.context import snapshot_ref
 from aura_engine.runtime.ending import remove
 from aura_engine.runtime.stages import save
-from aura_engine.runtime.views import spec_of
+from aura_engine.runtime.views import spec_of, workspace_of
 from aura_worker_protocol import messages
+
+PATCH_LIMIT = 1_048_576
+"""Bytes of a diff, unless more are asked for."""
 
 
 @attrs.frozen
-class WorkspaceCommands:
-    """Commands about workspaces. What would destroy work keeps a safety copy of it first."""
+class Workspaces:
+    """Workspaces, by their id or their task's. What would destroy work keeps a safety copy of it first."""
 
-    _runtime: Runtime
-    _user: Actor
+    _core: Core
 
-    async def all(self, *, removed: bool = False) -> Sequence[Workspace]:
-        """Return the workspaces that are there, the oldest first; with `removed`, also those that were."""
-        there: dict[str, bool] = {}
-        topics = [WorkspaceRequested.topic, WorkspaceRemoved.topic]
-        async for record in self._runtime.bus.log.read(topics=topics):
-            there[record.stream_id] = isinstance(record.event, WorkspaceRequested)
-        return [await self.get(WorkspaceId(one)) for one, exists in there.items() if exists or removed]
+    async def get(self, workspace: str) -> Workspace:
+        """Return a workspace. Raises `AggregateNotFound`, `AmbiguousId`."""
+        workspace_id = await self._find(workspace)
+        found = await self._core.bus.fetch(WORKSPACE, workspace_id)
+        if found is None:
+            raise AggregateNotFound(aggregate="workspace", aggregate_id=workspace_id, command="get")
+        return found
 
-    async def get(self, workspace_id: WorkspaceId) -> Workspace:
-        """Return a workspace. Raises `AggregateNotFound`."""
-        workspace = await self._runtime.bus.get(WORKSPACE, workspace_id)
-        if not isinstance(workspace, Workspace):
-            raise AggregateNotFound(aggregate="workspace", aggregate_id=workspace_id, command="show")
-        return workspace
+    async def list(self, **filters: Unpack[WorkspaceFilters]) -> Page[Workspace]:
+        """Return a page of workspaces, newest first; ``removed=False`` for those that still exist."""
+        return await self._core.reads.list(WorkspaceQuery(**filters))
 
-    async def inspect(self, workspace_id: WorkspaceId) -> WorkspaceCondition:
-        """Return what its worktrees are like right now."""
-        request = messages.InspectWorkspace(workspace=spec_of(await self.get(workspace_id)))
-        return (await self._runtime.gateway.request(request)).condition
+    async def inspect(self, workspace: str) -> WorkspaceCondition:
+        """Return the condition of its worktrees right now."""
+        request = messages.InspectWorkspace(workspace=spec_of(await self.get(workspace)))
+        return (await self._core.runtime.gateway.request(request)).condition
 
-    async def diff(self, workspace_id: WorkspaceId, *, patch_limit: int = 1_048_576) -> messages.WorkDiff:
+    async def diff(self, workspace: str, *, patch_limit: int = PATCH_LIMIT) -> messages.WorkDiff:
         """Return what a workspace changes, uncommitted work included; `patch_limit` is in bytes, 0 for no patch."""
-        request = messages.DiffWork(workspace=spec_of(await self.get(workspace_id)), patch_limit=patch_limit)
-        return await self._runtime.gateway.request(request)
+        request = messages.DiffWork(workspace=spec_of(await self.get(workspace)), patch_limit=patch_limit)
+        return await self._core.runtime.gateway.request(request)
 
-    async def snapshot(self, workspace_id: WorkspaceId, reason: SnapshotReason = SnapshotReason.REQUESTED) -> Workspace:
-        """Write the state of all worktrees, tracked and untracked, to a hidden ref."""
-        workspace = await self.get(workspace_id)
-        ref = snapshot_ref(workspace_id, len(workspace.snapshots) + 1)
-        request = messages.TakeSnapshot(workspace=spec_of(workspace), ref=ref)
-        taken = await self._runtime.gateway.request(request)
+    async def snapshot(self, workspace: str, reason: SnapshotReason = SnapshotReason.REQUESTED) -> Workspace:
+        """Take a safety copy: the state of all worktrees, tracked and untracked, on a hidden ref."""
+        found = await self.get(workspace)
+        ref = snapshot_ref(found.id, len(found.snapshots) + 1)
+        taken = await self._core.runtime.gateway.request(messages.TakeSnapshot(workspace=spec_of(found), ref=ref))
         command = RecordSnapshot(ref=ref, reason=reason, commits=taken.commits)
-        return await self._runtime.bus.handle(self._user, workspace_id, command)
+        return await self._core.bus.handle(self._core.user, found.id, command)
 
-    async def restore(self, workspace_id: WorkspaceId, ref: str) -> Workspace:
-        """Put the worktrees back to the safety copy `ref`; what is there now is kept as another one."""
-        workspace = await self.get(workspace_id)
-        if ref not in {copy.ref for copy in workspace.snapshots}:
-            known = ", ".join(copy.ref for copy in workspace.snapshots) or "none"
-            raise InvalidInput(field="ref", reason=f"there is no safety copy {ref}", remedy=f"there are: {known}")
-        await self._require_free(workspace)
-        await save(self._runtime, workspace, SnapshotReason.RESTORE)
-        command = RestoreSnapshot(ref=ref, dirty=False)
-        restored = await self._runtime.bus.handle(self._user, workspace_id, command)
-        request = messages.RestoreSnapshot(workspace=spec_of(workspace), ref=ref)
-        await self._runtime.gateway.request(request)
+    async def restore(self, workspace: str, ref: str) -> Workspace:
+        """Put the worktrees back to a safety copy, by its ref or its number; the present state is kept as another one.
+
+        Raises `InvalidInput` for a copy that does not exist, and while the workspace is in use.
+        """
+        found = await self.get(workspace)
+        copies = [copy.ref for copy in found.snapshots]
+        chosen = next((known for known in copies if ref in (known, known.rpartition("/")[2])), None)
+        if chosen is None:
+            remedy = f"its safety copies are {', '.join(copies)}" if copies else "it has no safety copies"
+            raise InvalidInput(field="ref", reason=f"{ref!r} is not a safety copy of it", remedy=remedy)
+        await self._require_free(found)
+        await save(self._core.runtime, found, SnapshotReason.RESTORE)
+        restored = await self._core.bus.handle(self._core.user, found.id, RestoreSnapshot(ref=chosen, dirty=False))
+        await self._core.runtime.gateway.request(messages.RestoreSnapshot(workspace=spec_of(found), ref=chosen))
         return restored
 
-    async def clean(self, workspace_id: WorkspaceId, reason: str = "cleaned up") -> Workspace:
-        """Remove the worktrees; what is not committed is kept as a safety copy, the branch stays."""
-        workspace = await self.get(workspace_id)
-        await self._require_free(workspace)
-        await remove(self._runtime, workspace, reason, delete_branch=False)
-        return await self.get(workspace_id)
+    async def clean(self, workspace: str, reason: str = "cleaned up") -> Workspace:
+        """Remove the worktrees; uncommitted work is kept as a safety copy, the branch stays."""
+        found = await self.get(workspace)
+        await self._require_free(found)
+        await remove(self._core.runtime, found, reason, delete_branch=False)
+        return await self.get(found.id)
 
     async def orphans(self) -> Sequence[Orphan]:
-        """Return what workspaces that are recorded as gone, or not at all, left behind on the worker."""
-        living = tuple(workspace.id for workspace in await self.all())
-        request = messages.FindOrphans(living=living)
-        return (await self._runtime.gateway.request(request)).orphans
+        """Return worktrees on the worker whose workspace is recorded as removed, or not recorded at all."""
+        query = WorkspaceQuery(removed=False, limit=1000)
+        living = tuple([workspace.id async for workspace in self._core.reads.rows(query)])
+        return (await self._core.runtime.gateway.request(messages.FindOrphans(living=living))).orphans
 
     async def remove_orphan(self, orphan: Orphan) -> messages.SnapshotTaken:
         """Remove an orphan, after a safety copy of what it holds unsaved."""
-        ref = f"refs/aura/orphans/{orphan.workspace_id}/{self._runtime.bus.ids()}"
-        request = messages.RemoveOrphan(orphan=orphan, ref=ref)
-        return await self._runtime.gateway.request(request)
+        ref = f"refs/aura/orphans/{orphan.workspace_id}/{self._core.bus.ids()}"
+        return await self._core.runtime.gateway.request(messages.RemoveOrphan(orphan=orphan, ref=ref))
 
     async def warm(self, repository: str, count: int) -> int:
-        """Fill the pool of warm worktrees of a repository; return how many were made."""
+        """Fill the pool of warm worktrees of a repository up to `count`; return how many were made."""
         request = messages.WarmPool(repository=repository, count=count)
-        return (await self._runtime.gateway.request(request)).made
+        return (await self._core.runtime.gateway.request(request)).made
+
+    async def _find(self, text: str) -> WorkspaceId:
+        """Return the workspace that an id, or part of one, stands for: its own, or its task's."""
+        try:
+            found = WorkspaceId(await self._core.find("workspace", text))
+        except AggregateNotFound:
+            return workspace_of(TaskId(await self._core.find("task", text)))
+        if await self._core.bus.fetch(TASK, found) is not None:
+            return workspace_of(TaskId(found))
+        return found
 
     async def _require_free(self, workspace: Workspace) -> None:
-        """Refuse to change files under the hands of an execution, or of a human who resolves a conflict in them."""
+        """Refuse to change files that an execution works on, or a human who resolves a conflict in them."""
         remedy = "cancel its task, or wait until it has ended"
         if workspace.status is WorkspaceStatus.IN_USE:
             raise InvalidInput(field="workspace", reason=f"execution {workspace.holder} uses it", remedy=remedy)
-        task = await self._runtime.bus.get(TASK, workspace.task_id) if workspace.task_id else None
+        task_id = workspace.layout.task_id
+        task = None if task_id is None else await self._core.bus.fetch(TASK, task_id)
         if task is not None and not task.ended:
             raise InvalidInput(field="workspace", reason=f"its task is {task.status}", remedy=remedy)

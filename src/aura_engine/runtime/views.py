@@ -52,6 +52,11 @@ class View:
         return approval is None or (approval.kind is ApprovalKind.PLAN and not approval.granted)
 
     @property
+    def worked_on(self) -> bool:
+        """Whether an execution is at work on the task, or another one is about to be."""
+        return self.execution is not None and (not self.execution.final or self.task.retry_at is not None)
+
+    @property
     def streams(self) -> frozenset[StreamId]:
         """The streams of all that belongs to the task; an event in one of them may be something to do."""
         parts = (self.task, self.agent, self.execution, self.lease, self.workspace, self.approval, self.conflict)

@@ -1,0 +1,236 @@
+"""Doctor: what was left behind or is stuck, and how to put it right. Looking changes nothing.
+
+What another engine drives right now is left alone. So is what the store knows nothing of: several stores may share one
+home, and each would take for lost what belongs to the others; it is reported, and fixed only when asked for.
+"""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from functools import partial
+from typing import Literal
+
+import anyio
+import attrs
+
+from aura_contracts.approval import ApprovalStatus
+from aura_contracts.errors import AggregateNotFound, AuraError, InvalidInput
+from aura_contracts.execution import EXECUTION, ProcessToken
+from aura_contracts.ids import TaskId
+from aura_contracts.ports.read_models import TaskQuery
+from aura_contracts.ports.workspaces import Orphan
+from aura_contracts.task import TaskStatus
+from aura_contracts.workspace import WORKSPACE
+from aura_engine.facade.core import Core
+from aura_engine.facade.run import Run
+from aura_engine.runtime.steps import Do, next_step
+from aura_engine.runtime.views import View
+from aura_worker_protocol.messages import ForgetProcess, InterruptProcess
+
+GIVE_UP_AFTER = 15.0
+"""Seconds for which one error may hold up a task before its fix is given up."""
+
+CHECK_EVERY = 0.2
+"""Seconds between two looks at that error."""
+
+_FIX = "aura doctor --fix"
+_UNKNOWN = "aura doctor --fix --unknown, if no other store uses this AURA_HOME"
+
+
+@attrs.frozen(kw_only=True)
+class Finding:
+    """Something that was looked at. `fix` puts it right and returns what it did; None where only a person can."""
+
+    id: str
+    kind: str
+    """``python``, ``git``, ``store``, ``task``, ``process`` or ``worktree``."""
+    status: Literal["ok", "note", "wrong", "fixed"]
+    text: str
+    remedy: str = ""
+    fix: Callable[[], Awaitable[str]] | None = attrs.field(default=None, eq=False, repr=False)
+
+
+@attrs.frozen
+class Doctor:
+    """Findings about this machine, the store, and what runs or was left."""
+
+    _core: Core
+
+    async def get(self, finding: str, *, unknown: bool = False) -> Finding:
+        """Return one finding by its id. Raises `AggregateNotFound` where nothing of that id is found."""
+        for found in await self.list(unknown=unknown):
+            if found.id == finding:
+                return found
+        raise AggregateNotFound(aggregate="finding", aggregate_id=finding, command="get")
+
+    async def list(self, *, unknown: bool = False) -> Sequence[Finding]:
+        """Return all findings. With `unknown`, also what this store knows nothing of has a fix."""
+        async with aclosing(self.examine(unknown=unknown)) as findings:
+            return [finding async for finding in findings]
+
+    async def examine(self, *, unknown: bool = False) -> AsyncGenerator[Finding, None]:
+        """Yield findings as they are made: the machine, the store, stuck tasks, processes, worktrees."""
+        for finding in self._core.examine_host():
+            yield finding
+        store = await self._store()
+        yield store
+        if store.status == "wrong":
+            return
+        stuck: set[TaskId] = set()
+        async for task in self._core.reads.rows(TaskQuery(unfinished=True, descending=False)):
+            snapshot = await self._core.snapshot(task.id)
+            if self._is_stuck(snapshot) and not await self._core.follower.is_driven(task.id):
+                stuck.add(task.id)
+                yield self._task(snapshot)
+        await self._core.runtime.gateway.connect()
+        for token in sorted(self._core.runtime.gateway.known):
+            process = await self._process(token, stuck, unknown=unknown)
+            if process is not None:
+                yield process
+        for orphan in await self._core.workspaces.orphans():
+            yield await self._orphan(orphan, unknown=unknown)
+
+    async def fix(self, finding: Finding) -> Finding:
+        """Put a finding right; return how it is then. A fix that fails leaves it wrong, and says why."""
+        if finding.fix is None:
+            return finding
+        try:
+            done = await finding.fix()
+        except AuraError as error:
+            text = f"{finding.text}: {error.message()}"
+            return attrs.evolve(finding, status="wrong", text=text, remedy=error.remedy)
+        return attrs.evolve(finding, status="fixed", text=f"{finding.text}: {done}", remedy="")
+
+    # --- The store ----------------------------------------------------------------------------------------------------
+
+    async def _store(self) -> Finding:
+        """Have the database check its files. Whether events are as they were written is for `audit.verify` to prove."""
+        name = self._core.log.name
+        try:
+            damage = await self._core.archive.damage()
+            events = await self._core.log.head()
+        except AuraError as error:
+            return Finding(id=name, kind="store", status="wrong", text=error.message(), remedy=error.remedy)
+        if damage:
+            remedy = "keep the file as it is; aura audit verify names the first event that is damaged"
+            return Finding(id=name, kind="store", status="wrong", text=damage, remedy=remedy)
+        return Finding(id=name, kind="store", status="ok", text=f"its files are sound, {events:,} events")
+
+    # --- Tasks --------------------------------------------------------------------------------------------------------
+
+    def _is_stuck(self, snapshot: View) -> bool:
+        """Whether there is work left, now or at some moment, that does not wait for a human."""
+        asked = {
+            TaskStatus.AWAITING_APPROVAL: snapshot.approval,
+            TaskStatus.BLOCKED: snapshot.conflict,
+        }.get(snapshot.task.status)
+        if asked is not None and asked.status is ApprovalStatus.PENDING:
+            return False
+        step = next_step(snapshot, self._core.bus.clock(), self._core.runtime.gateway.worker_id)
+        if snapshot.execution is not None and not snapshot.execution.final and step.do is Do.NOTHING:
+            return step.until is not None or self._core.runtime.gateway.worker_id is None
+        return step.do not in (Do.NOTHING, Do.REST) or step.until is not None
+
+    def _task(self, snapshot: View) -> Finding:
+        task, execution = snapshot.task, snapshot.execution
+        stage = "" if execution is None else f", its run is in {execution.status}"
+        return Finding(
+            id=task.id,
+            kind="task",
+            status="wrong",
+            text=f"{task.title!r} is {task.status}{stage}, and no engine drives it",
+            remedy=f"{_FIX} resumes it; aura task cancel {task.id} cancels it",
+            fix=partial(self._resume, task.id),
+        )
+
+    async def _resume(self, task_id: TaskId) -> str:
+        """Drive a task until it has ended or waits for a human. Raises the error that holds it up for too long."""
+        if not await self._core.follower.drive(task_id):
+            return "another process drives it now"
+        errors: list[AuraError] = []
+        async with anyio.create_task_group() as group:
+
+            async def settle() -> None:
+                try:
+                    async with aclosing(Run(task_id, self._core).events(after=await self._core.log.head())) as records:
+                        async for _ in records:
+                            pass
+                except AuraError as error:
+                    errors.append(error)
+                group.cancel_scope.cancel()
+
+            group.start_soon(settle)
+            errors.append(await self._lasting_error(task_id))
+            group.cancel_scope.cancel()
+        if errors:
+            raise errors[0]
+        return f"it is {(await self._core.snapshot(task_id)).task.status} now"
+
+    async def _lasting_error(self, task_id: TaskId) -> AuraError:
+        """Wait until one error has held up a task for too long; return it."""
+        last, rounds = "", 0
+        while True:
+            await anyio.sleep(CHECK_EVERY)
+            error = self._core.follower.blockers.get(task_id)
+            rounds = rounds + 1 if error is not None and str(error) == last else 0
+            last = str(error)
+            if error is not None and rounds * CHECK_EVERY >= GIVE_UP_AFTER:
+                return error
+
+    # --- Leftovers ----------------------------------------------------------------------------------------------------
+
+    async def _process(self, token: str, stuck: set[TaskId], *, unknown: bool) -> Finding | None:
+        """Return what is wrong about a process that is kept; None where its task is driven, or will be."""
+        try:
+            parsed = ProcessToken.parse(token)
+        except InvalidInput:
+            parsed = None
+        execution = None if parsed is None else await self._core.bus.fetch(EXECUTION, parsed.execution_id)
+        stage = "some stage" if parsed is None else str(parsed.stage)
+        whose = token if parsed is None else f"execution {parsed.execution_id}"
+        text = f"a process of {stage} of {whose} is kept, and may run"
+        if execution is None:
+            return Finding(
+                id=token,
+                kind="process",
+                status="wrong" if unknown else "note",
+                text=f"{text}, which this store does not know",
+                remedy=_UNKNOWN,
+                fix=partial(self._end, token) if unknown else None,
+            )
+        task_id = execution.spec.task_id
+        if not execution.final or task_id in stuck or await self._core.follower.is_driven(task_id):
+            return None
+        return Finding(
+            id=token,
+            kind="process",
+            status="wrong",
+            text=f"{text}, which is {execution.status}",
+            remedy=f"{_FIX} ends it",
+            fix=partial(self._end, token),
+        )
+
+    async def _end(self, token: str) -> str:
+        gateway = self._core.runtime.gateway
+        await gateway.request(InterruptProcess(token=token, reason="it was left behind"))
+        await gateway.request(ForgetProcess(token=token))
+        gateway.known.discard(token)
+        return "ended"
+
+    async def _orphan(self, orphan: Orphan, *, unknown: bool) -> Finding:
+        known = await self._core.bus.fetch(WORKSPACE, orphan.workspace_id) is not None
+        fixable = known or unknown
+        holds = "with work that is saved nowhere else" if orphan.dirty else "with nothing unsaved"
+        state = "was removed" if known else "this store does not know"
+        return Finding(
+            id=orphan.path,
+            kind="worktree",
+            status="wrong" if fixable else "note",
+            text=f"{orphan.path} is left of workspace {orphan.workspace_id}, which {state}; {holds}",
+            remedy=f"{_FIX} removes it, after a safety copy" if known else _UNKNOWN,
+            fix=partial(self._remove, orphan) if fixable else None,
+        )
+
+    async def _remove(self, orphan: Orphan) -> str:
+        taken = await self._core.workspaces.remove_orphan(orphan)
+        copies = ", ".join(f"{one.commit} in {one.repository}" for one in taken.commits)
+        return f"removed, safety copy {copies}" if copies else "removed"

@@ -1,0 +1,133 @@
+"""Placement: which agent of the pool works on a task, in which workspace, with which execution."""
+
+from collections.abc import Sequence
+
+import attrs
+import msgspec
+
+from aura_contracts.actors import ENGINE
+from aura_contracts.agent import AGENT, Agent, AgentSpec, AgentStatus, RegisterAgent
+from aura_contracts.approval import ApprovalKind
+from aura_contracts.errors import InvalidInput
+from aura_contracts.execution import ExecutionSpec, QueueExecution, RunPlan
+from aura_contracts.ids import AgentId, ExecutionId, TaskId
+from aura_contracts.ports.read_models import AgentQuery
+from aura_contracts.task import DEVELOPER, StartExecution, Task
+from aura_contracts.workspace import Repository, RequestWorkspace, WorkspaceLayout, workspace_branch, workspace_slug
+from aura_engine.facade.core import Core
+from aura_engine.inputs import Place
+from aura_engine.runtime.views import View, workspace_of
+from aura_engine.unit_of_work import UnitOfWork
+from aura_worker_protocol.messages import DescribeRepository, RepositoryDescribed
+
+
+@attrs.frozen
+class Placement:
+    """Adds to units of work what starting on a task takes."""
+
+    _core: Core
+
+    async def workspace(self, task_id: TaskId, title: str, place: Place) -> RequestWorkspace | None:
+        """Return the request for a workspace, None where there is nothing to work on.
+
+        A folder that is in no repository is worked in as it is. Raises `InvalidInput` for paths that do not fit.
+        """
+        if not place.repositories:
+            return None
+        gateway = self._core.runtime.gateway
+        found = [await gateway.request(DescribeRepository(path=path)) for path in place.repositories]
+        plain = [one for one in found if not one.repository]
+        if plain and len(found) > 1:
+            reason = f"{plain[0].path} is not in a repository"
+            raise InvalidInput(field="repositories", reason=reason, remedy="name repositories only, or one folder")
+        in_place = place.in_place or bool(plain)
+        repositories = _named([one for one in found if one.repository], place.target_branch, in_place=in_place)
+        workspace_id = workspace_of(task_id)
+        slug = workspace_slug(title)
+        layout = WorkspaceLayout(
+            task_id=task_id,
+            title=title,
+            slug=slug,
+            branch=workspace_branch(workspace_id, slug),
+            repositories=repositories,
+            copy_globs=place.copy_files,
+            in_place=in_place,
+            root=found[0].path if in_place else "",
+        )
+        return RequestWorkspace(workspace_id=workspace_id, layout=layout)
+
+    async def idle_agent(
+        self, unit: UnitOfWork, *, agent_type: str | None = None, executor: str | None = None
+    ) -> Agent:
+        """Return an idle agent as `unit` sees it; for an executor that has none, one more is registered."""
+        query = AgentQuery(executor=executor, type=agent_type, sort="created_at", descending=False, limit=1000)
+        agents = (await self._core.reads.list(query)).rows
+        for agent in agents:
+            if agent.status is AgentStatus.IDLE:
+                seen = await unit.require(AGENT, agent.id)
+                if seen.status is AgentStatus.IDLE:
+                    return seen
+        if executor is None:
+            wanted = f"no agent of type {agent_type} is idle" if agent_type else "no agent is idle"
+            remedy = "wait for one, add another, or name an executor"
+            raise InvalidInput(field="agent", reason=wanted, remedy=remedy)
+        agent_id = AgentId(self._core.bus.ids())
+        number = len(agents) + 1
+        name = executor if number == 1 else f"{executor}-{number}"
+        spec = AgentSpec(name=name, type=agent_type or DEVELOPER, executor=executor)
+        return await unit.acting_as(ENGINE).handle(agent_id, RegisterAgent(agent_id=agent_id, spec=spec))
+
+    async def queue(
+        self,
+        unit: UnitOfWork,
+        task: Task,
+        agent: Agent,
+        prompt: str,
+        plan: RunPlan,
+        *,
+        session_id: str | None = None,
+        variant: str | None = None,
+    ) -> Task:
+        """Queue an execution of the task by its agent; return the task as it is then."""
+        variant = variant or agent.spec.variant or None
+        given = {**agent.spec.options, **plan.options}
+        options = self._core.runtime.profiles.options(agent.spec.executor, variant, given)
+        execution_id = ExecutionId(self._core.bus.ids())
+        spec = ExecutionSpec(
+            task_id=task.id,
+            executor=agent.spec.executor,
+            prompt=prompt,
+            variant=variant,
+            agent_id=agent.id,
+            agent_type=agent.spec.type,
+            workspace_id=workspace_of(task.id),
+            session_id=session_id,
+            retry=task.spec.retry,
+            plan=msgspec.structs.replace(plan, options=options),
+        )
+        await unit.handle(execution_id, QueueExecution(execution_id=execution_id, spec=spec))
+        return await unit.acting_as(ENGINE).handle(task.id, StartExecution(execution_id=execution_id))
+
+    async def first_prompt(self, view: View, plan: RunPlan) -> str:
+        """Return what the agent is told first: to implement an approved plan, to make one, or to code."""
+        prompts = self._core.runtime.prompts
+        approval = view.approval
+        if approval is not None and approval.question.kind is ApprovalKind.PLAN and approval.granted:
+            proposed = approval.question.proposed_solution
+            return await prompts.make("implement", view.task, plan.variables, plan=proposed)
+        return await prompts.make("plan" if view.planning else "coding", view.task, plan.variables)
+
+
+def _named(found: Sequence[RepositoryDescribed], target_branch: str, *, in_place: bool) -> tuple[Repository, ...]:
+    """Return the repositories of a workspace, each under a name of its own, each with the branch to merge into."""
+    names: list[str] = []
+    repositories: list[Repository] = []
+    for one in found:
+        target = target_branch or one.branch
+        if target is None and not in_place:
+            reason = f"{one.path} is on no branch that could be merged into"
+            raise InvalidInput(field="target_branch", reason=reason, remedy="name one, or check out a branch")
+        name = one.name if one.name not in names else f"{one.name}-{names.count(one.name) + 1}"
+        names.append(one.name)
+        repositories.append(Repository(name=name, path=one.path, target_branch=target or ""))
+    return tuple(repositories)

@@ -1,0 +1,83 @@
+"""Subscription: a callback that hears of events, live or durably."""
+
+import inspect
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from typing import Any
+
+import anyio
+
+from aura_contracts.events import Event, EventRecord
+from aura_engine.facade.core import Core
+
+_LOG = logging.getLogger(__name__)
+
+_PAUSES = (0.1, 1.0, 5.0, 15.0, 60.0)
+"""Seconds before a callback that raised is called again; the last one from then on."""
+
+
+class Subscription:
+    """A callback on events of a type. Made by `Engine.on`; ends with the engine, or when it is cancelled."""
+
+    def __init__(
+        self,
+        core: Core,
+        event_type: type[Event],
+        callback: Callable[[EventRecord[Any]], Awaitable[Any] | Any],
+        name: str | None,
+    ) -> None:
+        self.name = name
+        """None: live only."""
+        self._core = core
+        self._event_type = event_type
+        self._callback = callback
+        self._scope = anyio.CancelScope()
+        self.failure: Exception | None = None
+        """What the callback raised when it was called last; None when it returned."""
+
+    def cancel(self) -> None:
+        """Call back no more. A durable subscription continues where it was when it is made again."""
+        self._scope.cancel()
+
+    async def serve(self) -> None:
+        """Deliver events until cancelled. Run once, by the engine."""
+        with self._scope:
+            after = await self._start()
+            async with aclosing(self._core.log.tail(after, topics=(self._event_type.topic,))) as records:
+                async for record in records:
+                    await self._deliver(record)
+                    if self.name is not None:
+                        await self._core.log.save_cursor(self.name, record.position)
+
+    async def _start(self) -> int:
+        """Return the position to continue after: the cursor of a durable subscription, else the head."""
+        if self.name is None:
+            return await self._core.log.head()
+        while not await self._core.follower.locks.acquire(f"subscription:{self.name}"):
+            await anyio.sleep(_PAUSES[1])  # another engine serves this name: continue when it ends
+        found = await self._core.log.load_cursor(self.name)
+        if found is None:
+            found = await self._core.log.head()
+            await self._core.log.save_cursor(self.name, found)
+        return found
+
+    async def _deliver(self, record: EventRecord[Any]) -> None:
+        """Call back, again and again if it raises: order matters more than progress, and a human can see `failure`."""
+        attempt = 0
+        while True:
+            try:
+                answer = self._callback(record)
+                if inspect.isawaitable(answer):
+                    await answer
+            except Exception as error:  # noqa: BLE001 - a callback may raise anything
+                self.failure = error
+                pause = _PAUSES[min(attempt, len(_PAUSES) - 1)]
+                attempt += 1
+                _LOG.warning("subscription %s failed at %s: %s", self.name or "(live)", record.position, error)
+                if self.name is None:
+                    return
+                await anyio.sleep(pause)
+            else:
+                self.failure = None
+                return
