@@ -1,0 +1,122 @@
+"""Portal: an event loop in a thread of its own, for code that blocks.
+
+Invariants:
+
+- What the calling program raises (``SystemExit``, ``KeyboardInterrupt``) never enters the loop: a call that is left
+  early is cancelled there, and the exception goes on in the caller's thread.
+- The context that is kept open is entered and left by one task of the loop, whatever thread opens and closes it.
+- The thread is a daemon and closed at exit: a program that forgets to close still ends.
+"""
+
+import atexit
+import threading
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager
+from typing import Any, ParamSpec, TypeVar
+
+import anyio
+from anyio.abc import TaskStatus
+from anyio.from_thread import BlockingPortal
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+class Portal:
+    """Runs coroutines for threads that wait for their results. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._ready: Future[BlockingPortal] = Future()
+        self._close: Callable[[], Any] | None = None
+        self._kept: Future[Any] | None = None
+        self._thread = threading.Thread(target=self._serve, name="aura-engine", daemon=True)
+        self._thread.start()
+        self._portal = self._ready.result()
+
+    def _serve(self) -> None:
+        async def main() -> None:
+            async with BlockingPortal() as portal:
+                self._ready.set_result(portal)
+                await portal.sleep_until_stopped()
+
+        try:
+            anyio.run(main)
+        except BaseException as error:
+            if self._ready.done():
+                raise
+            self._ready.set_exception(error)
+
+    def open(self, context: AbstractAsyncContextManager[T]) -> T:
+        """Enter a context and keep it open until `close`; return what it gives."""
+
+        async def keep(*, task_status: TaskStatus[T]) -> None:
+            closed = anyio.Event()
+            self._close = closed.set
+            async with context as opened:
+                task_status.started(opened)
+                await closed.wait()
+
+        try:
+            self._kept, opened = self._portal.start_task(keep)
+        except BaseException:
+            self._stop()
+            raise
+        atexit.register(self.close)
+        return opened
+
+    def close(self) -> None:
+        """Leave the context that is open and end the loop; again is harmless. Raises what leaving the context raises."""
+        atexit.unregister(self.close)
+        kept, self._kept = self._kept, None
+        if kept is None:
+            return
+        try:
+            if self._close is not None and not kept.done():
+                self._portal.call(self._close)
+            kept.result()
+        finally:
+            self._stop()
+
+    def _stop(self) -> None:
+        self._portal.call(self._portal.stop)
+        self._thread.join()
+
+    def call(self, function: Callable[P, Awaitable[R]], *args: P.args, **options: P.kwargs) -> R:
+        """Run a coroutine function in the loop; return its result, or raise what it raises.
+
+        A caller that is interrupted meanwhile cancels it, and waits until it has ended.
+        """
+
+        async def run() -> R:
+            return await function(*args, **options)
+
+        return self._wait(self._portal.start_task_soon(run))
+
+    def run(self, function: Callable[P, R], *args: P.args, **options: P.kwargs) -> R:
+        """Call a plain function in the loop's thread."""
+
+        async def run() -> R:
+            return function(*args, **options)
+
+        return self._wait(self._portal.start_task_soon(run))
+
+    def iterate(self, items: AsyncGenerator[T, None]) -> Iterator[T]:
+        """Yield what an asynchronous generator yields; leaving early closes it."""
+        try:
+            while True:
+                try:
+                    yield self.call(items.__anext__)
+                except StopAsyncIteration:
+                    return
+        finally:
+            self.call(items.aclose)
+
+    def _wait(self, future: "Future[R]") -> R:
+        try:
+            return future.result()
+        except BaseException:
+            if not future.done():
+                future.cancel()
+            raise
