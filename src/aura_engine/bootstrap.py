@@ -42,7 +42,7 @@ from aura_store._open import Compression
 from aura_store.locks import locks_for
 from aura_store.repository import Repository
 from aura_worker import ToolsFactory, Worker
-from aura_worker_protocol import Role, Transport
+from aura_worker_protocol import Role
 from aura_worker_protocol.memory import memory_pair
 from aura_worker_protocol.peer import Peer
 from aura_workspace import LocalWorkspaces
@@ -135,7 +135,7 @@ def _profiles(home: Path, project: Path | str | None) -> Profiles:
 
 @asynccontextmanager
 async def _serving(
-    engine: Engine, gateway: Gateway, local_worker: Callable[[Transport], AbstractAsyncContextManager[Worker]]
+    engine: Engine, gateway: Gateway, local_worker: Callable[[], AbstractAsyncContextManager[Worker]]
 ) -> AsyncIterator[None]:
     """Run worker and engine, each at its end of a connection, while the body runs.
 
@@ -146,9 +146,9 @@ async def _serving(
     peer = Peer(ours, Role.ENGINE, gateway.handlers)
     raised: Exception | None = None
     try:
-        async with local_worker(theirs) as worker, anyio.create_task_group() as group:
+        async with local_worker() as worker, anyio.create_task_group() as group:
             group.start_soon(gateway.serve, peer)
-            group.start_soon(worker.run)
+            group.start_soon(worker.run, theirs)
             await peer.wait_ready()
             await group.start(engine.serve)
             try:
@@ -165,7 +165,7 @@ async def _serving(
 
 @asynccontextmanager
 async def _local_worker(
-    home: Path, executors: Sequence[Executor], machine: Machine, make_tools: ToolsFactory, transport: Transport
+    home: Path, executors: Sequence[Executor], machine: Machine, make_tools: ToolsFactory
 ) -> AsyncIterator[Worker]:
     environment = machine.environment
     git = choose_git(environment.get("PATH"), environment=environment)
@@ -179,7 +179,6 @@ async def _local_worker(
             executors=ExecutorRegistry(executors),
             environment=environment,
             make_tools=make_tools,
-            transport=transport,
             version=__version__,
         )
 
