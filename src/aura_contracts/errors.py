@@ -46,9 +46,10 @@
     ├── UnknownExecutor
     ├── TemplateError                a prompt cannot be made: template, line
     │   └── MissingVariable
-    ├── ProtocolError                engine and worker do not understand one another
-    │   ├── FrameTooLarge
-    │   ├── MalformedFrame
+    ├── ProtocolError                engine and worker do not understand each other
+    │   ├── LocalProtocolError       what this side did or would have done is against the protocol
+    │   │   └── FrameTooLarge        a message of this side is larger than a frame may be
+    │   ├── RemoteProtocolError      what the other side sent is against the protocol
     │   └── UnknownMethod
     ├── RemoteError                  the other side failed in a way that this one has no class for
     ├── WorkerUnavailable            no worker, or it went away in the middle of a request
@@ -665,7 +666,7 @@ class MissingVariable(TemplateError):
 
 @attrs.define(kw_only=True, eq=False)
 class ProtocolError(AuraError):
-    """Engine and worker do not understand one another; the connection is closed."""
+    """Engine and worker do not understand each other."""
 
     code = "protocol"
     reason: str
@@ -675,8 +676,18 @@ class ProtocolError(AuraError):
 
 
 @attrs.define(kw_only=True, eq=False)
-class FrameTooLarge(ProtocolError):
-    """A message is larger than the other side accepts; sizes in bytes."""
+class LocalProtocolError(ProtocolError):
+    """What this side did, or was about to do, is against the protocol: a bug here, or a message that no frame holds.
+
+    Blame is relative: when it is sent to the other side, it arrives there as `RemoteProtocolError`, and the reverse.
+    """
+
+    code = "local_protocol"
+
+
+@attrs.define(kw_only=True, eq=False)
+class FrameTooLarge(LocalProtocolError):
+    """A message of this side is larger than a frame may be, and was not sent; sizes in bytes."""
 
     code = "frame_too_large"
     size: int
@@ -684,10 +695,10 @@ class FrameTooLarge(ProtocolError):
 
 
 @attrs.define(kw_only=True, eq=False)
-class MalformedFrame(ProtocolError):
-    """A message is no JSON-RPC, or its parameters are not those of its method."""
+class RemoteProtocolError(ProtocolError):
+    """What the other side sent is against the protocol: not JSON-RPC, wrong parameters, or a step out of order."""
 
-    code = "malformed_frame"
+    code = "remote_protocol"
 
 
 @attrs.define(kw_only=True, eq=False)

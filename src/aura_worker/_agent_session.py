@@ -1,4 +1,4 @@
-"""AgentSession: the conversation with one agent, told each byte once, and never in the way of its output."""
+"""Agent session: the conversation with one agent, fed each byte once, and never in the way of its output."""
 
 import logging
 from collections import deque
@@ -8,6 +8,7 @@ from hashlib import sha256
 from typing import TypeVar
 
 import attrs
+import msgspec
 from msgspec.structs import replace
 
 from aura_contracts.failures import Failure, FailureReason
@@ -23,6 +24,7 @@ from aura_contracts.ports.executors import (
     PermissionWithdrawn,
     Send,
     ToolFinished,
+    Unknown,
 )
 from aura_contracts.ports.processes import OutputBatch, ProcessExit
 from aura_worker_protocol.messages import Understood
@@ -30,13 +32,18 @@ from aura_worker_protocol.messages import Understood
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-WORDS_LIMIT = 10_000
+REASON_LIMIT = 10_000
 """Characters of why a process failed."""
+
+ENTRIES_LIMIT = 8 * 1024 * 1024
+"""Bytes of the entries of one record as JSON: together with the record itself they fit into a frame."""
+
+_decode_entry = msgspec.json.Decoder(AnyEntry).decode
 
 
 @attrs.frozen
 class KeyedSend:
-    """Something to be written to the agent once, whoever asks for it: the same words always have the same key."""
+    """Something to write to the agent once: the same data always has the same key."""
 
     key: str
     send: Send
@@ -44,22 +51,22 @@ class KeyedSend:
 
 @attrs.define
 class AgentSession:
-    """Feeds a conversation, which is code of others. One that raises is not asked again; the output goes on, and the
-    agent, with whom nobody can talk any more, hears no more.
+    """Feeds a conversation, which is third-party code. After it has raised it is not called again: the output still
+    flows, and the agent's input is closed, since there is nothing left that could answer it.
 
-    What comes of it waits until somebody has taken care of it: it outlives connections. After a restart of the worker
-    the conversation is told all that the agent has written before; the entries of what the engine has are left out then
-    (`recorded`: the number of its last record), what was to be written is written again under the same keys.
+    Outlives connections: entries are kept until the engine has them, sends until they are written. After a restart of
+    the worker the conversation is fed everything that the agent wrote before. Entries that the engine has (`recorded`
+    is the number of its last record) are left out then, and sends are repeated under the same keys.
     """
 
     _conversation: Conversation
     _judge: Callable[[ProcessExit], Failure | None]
     _fed: int
-    """The number of the last record that the conversation was told."""
+    """The number of the last record that the conversation was fed."""
     _recorded: int
     sends: deque[KeyedSend] = attrs.field(factory=deque)
     finished: bool = False
-    """Whether the agent has said that it is done."""
+    """Whether the agent has reported that it is done."""
     _understood: dict[int, tuple[AnyEntry, ...]] = attrs.field(factory=dict)
     """By the number of the record that completed them."""
     _last: tuple[AnyEntry, ...] = ()
@@ -71,24 +78,24 @@ class AgentSession:
     _ended: bool = False
 
     def take(self, batch: OutputBatch) -> None:
-        """Tell what the agent wrote; records that were told before are left out."""
+        """Feed the conversation with output; records that it had before are left out."""
         for number, chunk in enumerate(batch.chunks, batch.first):
             if number > self._fed:
                 self._fed = number
-                self._tell(number, chunk)
+                self._feed(number, chunk)
 
     def understood(self, first: int, last: int) -> tuple[Understood, ...]:
-        """Return what was understood from the records between these numbers, these included."""
+        """Return the entries of the records from `first` to `last`, both included."""
         found = sorted(number for number in self._understood if first <= number <= last)
         return tuple(Understood(record=number, entries=self._understood[number]) for number in found)
 
     def forget(self, upto: int) -> None:
-        """Forget what the engine has: what was understood from the records up to this number."""
+        """Drop the entries that the engine has: those of the records up to this number."""
         for number in [number for number in self._understood if number <= upto]:
             del self._understood[number]
 
     def answer(self, request_id: str, answer: Answer) -> None:
-        """Tell what was decided about a question of the agent; the second time nothing comes of it."""
+        """Answer a question of the agent; the second time has no effect."""
         if request_id not in self._answered:
             self._answered.add(request_id)
             self._asking.pop(request_id, None)
@@ -96,13 +103,13 @@ class AgentSession:
             self._put_sends(_key("answer", request_id), said)
 
     def interrupt(self) -> None:
-        """Have the agent asked to stop, if its protocol has words for that; the second time nothing comes of it."""
+        """Ask the agent to stop, if its protocol has a message for that; the second time has no effect."""
         if not self._interrupted and not self._ended:
             self._interrupted = True
             self._put_sends("interrupt", self._asked(self._conversation.interrupt))
 
     def end(self, exit: ProcessExit) -> tuple[AnyEntry, ...]:  # noqa: A002 - the word for it
-        """Tell that the agent has ended; return what was understood last, the same each time."""
+        """End the conversation; return its last entries, the same each time."""
         if not self._ended:
             self._ended = True
             said = self._asked(partial(self._conversation.end, exit))
@@ -110,10 +117,10 @@ class AgentSession:
         return self._last
 
     def judge(self, exit: ProcessExit, stage: str) -> Failure | None:  # noqa: A002 - the word for it
-        """Say whether the process failed; an executor that cannot be asked is a failure of its own."""
+        """Return why the process failed, None if it did not; a broken conversation is a failure too."""
         try:
             failure = self._judge(exit)
-        except Exception as error:  # noqa: BLE001 - a plugin's fault is its own
+        except Exception as error:  # noqa: BLE001 - a bug of a plugin ends its conversation only
             self._break(error)
             failure = None
         if failure is None and self._broken:
@@ -121,19 +128,19 @@ class AgentSession:
             failure = Failure(FailureReason.AGENT_ERROR, reason, exit_code=exit.exit_code, signal=exit.signal)
         if failure is None:
             return None
-        return replace(failure, message=_words(failure.message), stage=failure.stage or stage)
+        return replace(failure, message=_storable(failure.message), stage=failure.stage or stage)
 
     @property
     def waiting(self) -> bool:
-        """Whether the agent waits for somebody to answer a question."""
+        """Whether the agent waits for the answer to a question."""
         return bool(self._asking) and not self.finished and not self._ended and not self._broken
 
     @property
     def blocked(self) -> str:
-        """What the agent was not permitted to do."""
-        return _words(str(self._conversation.blocked))
+        """What the agent was not permitted to do, in words."""
+        return _storable(str(self._conversation.blocked))
 
-    def _tell(self, number: int, chunk: Chunk) -> None:
+    def _feed(self, number: int, chunk: Chunk) -> None:
         if chunk.source is OutputSource.AURA:
             return
         said = self._asked(partial(self._conversation.receive, chunk.source, chunk.raw))
@@ -147,7 +154,7 @@ class AgentSession:
         self._put_sends(str(number), said)
 
     def _note_questions(self, entries: Iterable[AnyEntry]) -> None:
-        """Note which questions are open; one whose call came to its end was answered, whenever that was."""
+        """Note which questions are open; one whose call has finished was answered, whenever that was."""
         for entry in entries:
             match entry:
                 case PermissionRequested() if entry.request_id not in self._answered:
@@ -162,7 +169,7 @@ class AgentSession:
             return ()
         try:
             return tuple(ask())
-        except Exception as error:  # noqa: BLE001 - a plugin's fault is its own
+        except Exception as error:  # noqa: BLE001 - a bug of a plugin ends its conversation only
             self._break(error)
             return (ErrorReported(message=f"the executor failed on what the agent wrote: {self._broken}"),)
 
@@ -177,12 +184,35 @@ class AgentSession:
 
 
 def _entries(said: Iterable[object]) -> tuple[AnyEntry, ...]:
-    return tuple(one for one in said if isinstance(one, Entry))  # type: ignore[misc]  # all entries there are
+    """Return the entries in `said`, checked and copied: third-party code made them, and wire and log must hold them.
+
+    An entry that does not pass is replaced by one that says so; the output itself has the rest.
+    """
+    entries: list[AnyEntry] = []
+    room = ENTRIES_LIMIT
+    for one in said:
+        if isinstance(one, Entry):
+            entry, size = _checked(one, room)
+            entries.append(entry)
+            room -= size
+    return tuple(entries)
 
 
-def _words(text: str) -> str:
-    """Return what an executor says as the log can store it."""
-    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()[:WORDS_LIMIT]
+def _checked(entry: Entry, room: int) -> tuple[AnyEntry, int]:
+    """Return what may be kept of `entry`, and how much of `room` it takes, in bytes."""
+    try:
+        encoded = msgspec.json.encode(entry)
+        if len(encoded) <= room:
+            return _decode_entry(encoded), len(encoded)
+        reason = f"its {len(encoded)} bytes are more than a record may have"
+    except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
+        reason = str(error)
+    return Unknown(text=f"{type(entry).__name__} is left out: {reason}"), 0
+
+
+def _storable(text: str) -> str:
+    """Return text of an executor as the log can store it."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()[:REASON_LIMIT]
 
 
 def _key(kind: str, name: str) -> str:

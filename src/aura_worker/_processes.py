@@ -1,9 +1,15 @@
-"""Processes: what the engine asks about scripts and agents, carried out by the process runner.
+"""Processes: requests about scripts and agents, carried out by the process runner.
 
-What the worker knows of a process outlives the connection: its conversation, and how far it has been told. The pump
-that brings output to the engine belongs to one connection, and ends with it; `process.start`, asked again over the next
-one, starts another. A restarted worker knows nothing and learns all: what runs, and what the engine does not have yet,
-from the runner; what the agent said before, from the engine, so that its conversation goes on where it was.
+What the worker knows of a process outlives the connection: its agent session. The pump that carries output to the
+engine belongs to one connection and ends with it; `process.start`, repeated over the next one, starts another. A
+restarted worker knows nothing and learns everything again: what runs, and the output that the engine does not have yet,
+from the runner; the output before that from the engine, so that the conversation resumes where it was. Invariants:
+
+- A process is started, taken over and forgotten under the lock of its token. Only its holder changes `_known`, and
+  which pump a process has.
+- A process has one pump at work at most: another starts only after the one before is done.
+- A pump's `outcome` is set before `done`, once; `finish` reads it only after that.
+- Requests older than the epoch under which the worker holds a process are refused; none changes it back.
 """
 
 import logging
@@ -37,28 +43,30 @@ _log = logging.getLogger(__name__)
 
 
 @attrs.define
-class _Pumping:
-    """A pump at work, or what came of it."""
+class _PumpRun:
+    """A pump at work, or its outcome."""
 
     pump: Pump
     scope: anyio.CancelScope = attrs.field(factory=anyio.CancelScope)
-    over: anyio.Event = attrs.field(factory=anyio.Event)
+    done: anyio.Event = attrs.field(factory=anyio.Event)
     outcome: ProcessFinished | AuraError | None = None
     """None while it works, and when it was stopped."""
 
 
 @attrs.define
 class _Known:
-    order: StartProcess
+    """A process that this worker has started or taken over, by the request that it did so for."""
+
+    request: StartProcess
     running: RunningProcess
     session: AgentSession
     launch: Launch
-    pumping: _Pumping | None = None
+    pump_run: _PumpRun | None = None
 
 
 @attrs.define
-class _Line:
-    """The connection of the moment."""
+class _WorkerConnection:
+    """The current connection."""
 
     peer: Peer
     tasks: TaskGroup
@@ -76,44 +84,44 @@ class Processes:
         self._environment = environment
         self._known: dict[str, _Known] = {}
         self._locks = KeyedLock()
-        self._line: _Line | None = None
+        self._connection: _WorkerConnection | None = None
 
     def connect(self, peer: Peer, tasks: TaskGroup) -> Callable[[], None]:
         """Report to `peer` from now on, by pumps in `tasks`; return what ends it."""
-        self._line = line = _Line(peer, tasks)
+        self._connection = connection = _WorkerConnection(peer, tasks)
 
         def disconnect() -> None:
-            if self._line is line:
-                self._line = None
+            if self._connection is connection:
+                self._connection = None
 
         return disconnect
 
     async def known(self) -> tuple[KnownProcess, ...]:
-        """Return what there is from before: processes that run, and those that have ended and are not forgotten."""
+        """Return the processes from before: those that run, and those that have ended and are not forgotten."""
         found: dict[str, bool] = {}
 
-        async def look(token: str) -> None:
+        async def find(token: str) -> None:
             try:
                 running = self._known[token].running if token in self._known else await self._runner.find(token)
             except ProcessError as error:
-                _log.warning("%s is there and cannot be taken over: %s", token, error)
+                _log.warning("process %s exists and cannot be taken over: %s", token, error)
                 return
             if running is not None:
                 found[token] = not running.ended
 
         async with anyio.create_task_group() as tasks:
             for token in await self._runner.tokens():
-                tasks.start_soon(look, token)
+                tasks.start_soon(find, token)
         return tuple(KnownProcess(token=token, running=found[token]) for token in sorted(found))
 
     async def start(self, request: StartProcess) -> ProcessStarted:
-        """Start the process or take it over, and bring its output to the engine from now on."""
+        """Start the process or take it over, and carry its output to the engine from now on."""
         async with self._locks.hold(request.token):
             known = self._known.get(request.token)
             if known is None:
                 known = self._known[request.token] = await self._begin(request)
             else:
-                _require_epoch("StartProcess", request, known.order)
+                _require_epoch("StartProcess", request, known.request)
             await self._keep_pumping(known, request)
             return ProcessStarted(process=known.running.process)
 
@@ -121,21 +129,20 @@ class Processes:
         """Return how the process ended, once the engine has all its output. Raises why it will never have it."""
         while True:
             known = self._known.get(request.token)
-            if known is None or known.pumping is None:
-                reason = f"this worker was not asked to start the process {request.token}"
-                raise ProcessError(token=request.token, reason=reason, remedy="ask for process.start again")
-            _require_epoch("AwaitProcess", request, known.order)
-            pumping = known.pumping
-            await pumping.over.wait()
-            if isinstance(pumping.outcome, AuraError):
-                raise pumping.outcome
-            if pumping.outcome is not None:
-                return pumping.outcome
-            if known.pumping is pumping:  # stopped, and no other in its place
+            if known is None or known.pump_run is None:
+                raise _not_started(request.token)
+            _require_epoch("AwaitProcess", request, known.request)
+            run = known.pump_run
+            await run.done.wait()
+            if isinstance(run.outcome, AuraError):
+                raise run.outcome
+            if run.outcome is not None:
+                return run.outcome
+            if known.pump_run is run:  # stopped, and no other in its place
                 raise WorkerUnavailable(reason=f"the output of process {request.token} is not being handed over")
 
     async def interrupt(self, request: InterruptProcess) -> None:
-        """Begin to end the process; one that nobody knows needs no ending. It is asked first, if it can be asked."""
+        """Begin to end the process, first by asking the agent, if it can be asked. An unknown process is ignored."""
         known = self._known.get(request.token)
         if known is None:
             running = await self._runner.find(request.token)
@@ -143,26 +150,25 @@ class Processes:
                 await running.interrupt(request.reason)
             return
         known.session.interrupt()
-        asked = bool(known.session.sends) and known.pumping is not None
+        asked = bool(known.session.sends) and known.pump_run is not None
         patience = known.launch.interrupt.after_request if asked else 0.0
         await known.running.interrupt(request.reason, after=patience)
-        if known.pumping is not None:
-            with anyio.move_on_after(patience):  # an agent that does not read is not to keep anybody waiting
-                await known.pumping.pump.write()
+        if known.pump_run is not None:
+            with anyio.move_on_after(patience):  # the agent may not be reading
+                await known.pump_run.pump.write()
 
     async def answer(self, request: AnswerPermission) -> None:
-        """Tell a waiting agent what was decided; again is harmless."""
+        """Answer a waiting agent; repeating it has no effect."""
         known = self._known.get(request.token)
-        if known is None or known.pumping is None:
-            reason = f"this worker was not asked to start the process {request.token}"
-            raise ProcessError(token=request.token, reason=reason, remedy="ask for process.start again")
+        if known is None or known.pump_run is None:
+            raise _not_started(request.token)
         if known.running.ended:
             raise ProcessGone(token=request.token, reason=f"process {request.token} has ended")
         known.session.answer(request.request_id, request.answer)
-        await known.pumping.pump.write()
+        await known.pump_run.pump.write()
 
     async def forget(self, request: ForgetProcess) -> None:
-        """Delete what is kept of the process."""
+        """Delete everything that is kept of the process."""
         async with self._locks.hold(request.token):
             known = self._known.get(request.token)
             if known is not None:
@@ -182,13 +188,13 @@ class Processes:
         return _Known(request, running, session, assignment.launch)
 
     async def _recall(self, request: StartProcess, first: int, session: AgentSession) -> None:
-        """Tell a new conversation what the agent wrote before this worker was there."""
-        line, after = self._line, 0
-        if line is None:
+        """Feed a new session with what the agent wrote before this worker started."""
+        connection, after = self._connection, 0
+        if connection is None:
             raise WorkerUnavailable(reason="the connection is closing")
         while True:
             asked = ReadOutput(execution_id=request.execution_id, epoch=request.epoch, after=after)
-            piece = await line.peer.request(asked)
+            piece = await connection.peer.request(asked)
             if not piece.chunks:
                 return
             after = piece.after
@@ -197,41 +203,46 @@ class Processes:
                 session.take(OutputBatch(piece.first + others, piece.chunks[others:]))
 
     async def _keep_pumping(self, known: _Known, request: StartProcess) -> None:
-        """See that a pump is at work in the epoch of `request`, over the connection of the moment."""
-        line, pumping = self._line, known.pumping
-        if line is None:
+        """Ensure that a pump is at work in the epoch of `request`, over the current connection."""
+        connection, run = self._connection, known.pump_run
+        if connection is None:
             raise WorkerUnavailable(reason="the connection is closing")
-        if pumping is not None and request.epoch == known.order.epoch and not _failed(pumping):
+        if run is not None and request.epoch == known.request.epoch and not _failed(run):
             return
         await _stop(known)
-        known.order = request
-        pump = Pump(line.peer, request, known.running, known.session, known.launch.farewell)
-        known.pumping = _Pumping(pump)
-        line.tasks.start_soon(_pump, known.pumping, request.token)
+        known.request = request
+        pump = Pump(connection.peer, request, known.running, known.session, known.launch.farewell)
+        known.pump_run = _PumpRun(pump)
+        connection.tasks.start_soon(_run, known.pump_run, request.token)
 
 
-async def _pump(pumping: _Pumping, token: str) -> None:
+async def _run(run: _PumpRun, token: str) -> None:
     try:
-        with pumping.scope:
-            pumping.outcome = await pumping.pump.run()
+        with run.scope:
+            run.outcome = await run.pump.run()
     except AuraError as error:
-        pumping.outcome = error
-    except Exception as error:  # noqa: BLE001 - one process is not to end the connection that others use
+        run.outcome = error
+    except Exception as error:  # noqa: BLE001 - one process must not end the connection that others use
         _log.error("the output of %s cannot be read: %r", token, error, exc_info=error)
-        pumping.outcome = ProcessError(token=token, reason=f"its output cannot be read: {error!r}")
+        run.outcome = ProcessError(token=token, reason=f"its output cannot be read: {error!r}")
     finally:
-        pumping.over.set()
+        run.done.set()
 
 
 async def _stop(known: _Known) -> None:
-    if known.pumping is not None:
-        known.pumping.scope.cancel()
-        await known.pumping.over.wait()
+    if known.pump_run is not None:
+        known.pump_run.scope.cancel()
+        await known.pump_run.done.wait()
 
 
-def _failed(pumping: _Pumping) -> bool:
-    """Whether the pump is over without having brought everything."""
-    return pumping.over.is_set() and not isinstance(pumping.outcome, ProcessFinished)
+def _failed(run: _PumpRun) -> bool:
+    """Whether the pump is done without having handed over everything."""
+    return run.done.is_set() and not isinstance(run.outcome, ProcessFinished)
+
+
+def _not_started(token: str) -> ProcessError:
+    reason = f"this worker was not asked to start the process {token}"
+    return ProcessError(token=token, reason=reason, remedy="send process.start again")
 
 
 def _require_epoch(command: str, request: StartProcess | AwaitProcess, known: StartProcess) -> None:

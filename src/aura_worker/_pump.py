@@ -1,12 +1,22 @@
-"""Pump: brings what one process writes to the engine, and what the agent is to be told to the process.
+"""Pump: carries the output of one process to the engine, and answers to the agent.
 
-    spool ──output──► understood ──output.append──► engine ──accepted──► acknowledged, deleted from the spool
-                          └───────what it is answered──► agent
+    spool ──output──► session ──output.append──► engine ──accepted──► acknowledged, deleted from the spool
+                         └────────sends──► agent
 
-Requests go in the order of the records; up to `IN_FLIGHT` wait for the engine at a time. A record is acknowledged to
-the runner when the engine has said that it is durable, so that whatever happens in between it is handed over again;
-the engine passes over what it has. A small batch waits until nothing is in flight, and what is written meanwhile makes
-the next one larger (Nagle's algorithm, RFC 896): few events for many small writes, and no delay for a lone one.
+Invariants:
+
+- One task reads the output and sends it, another settles what the engine accepted; both belong to `_hand_over` and end
+  together. Only the settling task moves `_next` and acknowledges.
+- Requests go in the order of the records; up to `IN_FLIGHT` wait for the engine at a time.
+- A record is acknowledged to the runner only after the engine has said that it is durable, so that after any failure it
+  is handed over again, from `_next` on; the engine skips what it has.
+- Sends to the agent are made under `_writing`, first in first out, and leave the queue only after they were written:
+  what was cancelled on its way is written again, under the key by which it arrives once. Any task may call `write`.
+- `_paused` is what the runner was last told, and changes under `_timing` only.
+- Reading never waits for the agent to read: it may read only after it was read.
+
+A small batch waits until nothing is in flight, and what is written meanwhile makes the next one larger (Nagle's
+algorithm, RFC 896): few events for many small writes, and no delay for a lone one.
 """
 
 import logging
@@ -15,21 +25,18 @@ from contextlib import asynccontextmanager
 
 import anyio
 import attrs
-import msgspec
 from anyio.abc import ObjectReceiveStream, ObjectSendStream, TaskGroup
 
 from aura_contracts.errors import (
     AuraError,
     CommandRefused,
     FrameTooLarge,
-    MalformedFrame,
     ProcessGone,
     RemoteError,
     RuleViolated,
     StoreError,
 )
 from aura_contracts.output import Chunk
-from aura_contracts.ports.executors import AnyEntry, Unknown
 from aura_contracts.ports.processes import OutputBatch, ProcessExit, RunningProcess
 from aura_worker._agent_session import AgentSession
 from aura_worker_protocol.messages import (
@@ -47,9 +54,6 @@ IN_FLIGHT = 2
 SMALL = 65_536
 """Bytes; a batch below waits until nothing is in flight."""
 
-ENTRIES_LIMIT = 8 * 1024 * 1024
-"""Bytes of what was understood from one record, at most: beside the record itself it fits into a frame."""
-
 _PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds between attempts while the engine cannot store; the last one again and again."""
 
@@ -62,7 +66,7 @@ class _Rewind(Exception):
 
 @attrs.frozen
 class _Flight:
-    """A request that waits for the engine; `expected` is what it should say is the next record."""
+    """A request that waits for the engine; `expected` is the next record if it accepts all."""
 
     reply: PendingReply[OutputAccepted]
     expected: int
@@ -109,9 +113,9 @@ class Pump:
     async def run(self) -> ProcessFinished:
         """Return how the process ended, once the engine has everything that it wrote.
 
-        Raises `WorkerUnavailable` when the connection closes; the process goes on, and so will another pump. Raises
-        `CommandRefused` when the engine does not want this output: the process is being ended then. While the engine
-        cannot store anything, tries again.
+        Raises `WorkerUnavailable` when the connection closes; the process continues, and so will another pump. Raises
+        `CommandRefused` when the engine does not want this output: the process is then being ended. While the engine
+        cannot store anything, retries.
         """
         failures = 0
         while True:
@@ -129,10 +133,7 @@ class Pump:
                 await anyio.sleep(_PAUSES[min(failures, len(_PAUSES)) - 1])
 
     async def write(self) -> None:
-        """Write to the agent what it is to be told; one that has ended needs it no more, and its exit says the rest.
-
-        What was cancelled on its way is written again, under the key by which it arrives once.
-        """
+        """Write the pending sends to the agent; one that has ended does not need them, and its exit says the rest."""
         await self._keep_time()
         sends = self._session.sends
         async with self._writing:
@@ -147,9 +148,9 @@ class Pump:
                 sends.popleft()
 
     async def _keep_time(self) -> None:
-        """Have the limits in time of the agent stand still while it waits for an answer.
+        """Pause the time limits of the agent while it waits for an answer.
 
-        Those who wrote to it before may have said otherwise, and be gone: the first time it is said in any case.
+        An earlier pump may have left them in either state: the first time the runner is told in any case.
         """
         async with self._timing:
             while self._paused != (waiting := self._session.waiting):
@@ -158,9 +159,9 @@ class Pump:
 
     def _finished(self, exit: ProcessExit) -> ProcessFinished:  # noqa: A002 - the word for it
         session = self._session
-        last = _fitting(Understood(record=0, entries=session.end(exit)), "no frame can hold it")
+        entries = session.end(exit)
         failure = session.judge(exit, self._order.stage)
-        return ProcessFinished(exit=exit, failure=failure, blocked=session.blocked, entries=last.entries)
+        return ProcessFinished(exit=exit, failure=failure, blocked=session.blocked, entries=entries)
 
     # --- Output -------------------------------------------------------------------------------------------------------
 
@@ -193,7 +194,7 @@ class Pump:
             raise trouble[0]
 
     def _attend(self, tasks: TaskGroup) -> None:
-        """Have the agent told what it is to be told, beside its output: it may read only when it was read."""
+        """Start what the output calls for, without waiting for it."""
         if self._session.waiting != self._paused:
             tasks.start_soon(self._keep_time)
         if self._session.sends:
@@ -204,23 +205,19 @@ class Pump:
     async def _launch(self, batch: OutputBatch, to_settle: ObjectSendStream[_Flight], window: _Window) -> None:
         small = sum(len(chunk.text or chunk.data or "") for chunk in batch.chunks) < SMALL
         await window.room(1 if small else IN_FLIGHT)
-        for flight in await self._begin(batch.first, batch.chunks):
+        for flight in await self._send_frames(batch.first, batch.chunks):
             window.count += 1
             await to_settle.send(flight)
 
-    async def _begin(self, first: int, chunks: tuple[Chunk, ...]) -> list[_Flight]:
-        """Hand over records with what was understood from them: in several frames if they do not fit into one."""
-        last = first + len(chunks) - 1
-        understood = self._session.understood(first, last)
+    async def _send_frames(self, first: int, chunks: tuple[Chunk, ...]) -> list[_Flight]:
+        """Send records with their entries, in several frames if they do not fit into one."""
         try:
-            return [await self._append(first, chunks, understood)]
-        except (FrameTooLarge, MalformedFrame) as error:
-            if not understood:
-                raise
+            return [await self._append(first, chunks, self._session.understood(first, first + len(chunks) - 1))]
+        except FrameTooLarge:
             if len(chunks) == 1:
-                return [await self._append(first, chunks, (_fitting(understood[0], str(error)),))]
+                raise
         half = len(chunks) // 2
-        return [*await self._begin(first, chunks[:half]), *await self._begin(first + half, chunks[half:])]
+        return [*await self._send_frames(first, chunks[:half]), *await self._send_frames(first + half, chunks[half:])]
 
     async def _append(self, first: int, chunks: tuple[Chunk, ...], understood: tuple[Understood, ...]) -> _Flight:
         order = self._order
@@ -247,28 +244,6 @@ class Pump:
         await self._running.acknowledge(self._next - 1)
         if next_record < expected:
             raise _Rewind(f"the engine has the records before {next_record} only")
-
-
-def _fitting(understood: Understood, reason: str) -> Understood:
-    """Return what a frame can hold of what was understood from one record; the output has the rest."""
-    entries: list[AnyEntry] = []
-    room = ENTRIES_LIMIT
-    for entry in understood.entries:
-        size = _size_of(entry)
-        if size is None or size > room:
-            entries.append(Unknown(text=f"{type(entry).__name__} is left out: {reason}"))
-        else:
-            entries.append(entry)
-            room -= size
-    return Understood(record=understood.record, entries=tuple(entries))
-
-
-def _size_of(entry: AnyEntry) -> int | None:
-    """Return the bytes that an entry takes in a frame; None for one that no frame can hold."""
-    try:
-        return len(msgspec.json.encode(entry))
-    except (msgspec.MsgspecError, ValueError, TypeError, RecursionError):
-        return None
 
 
 def _is_gap(error: CommandRefused) -> bool:

@@ -1,7 +1,7 @@
-"""Scripts: which command runs a script. Pure.
+"""Scripts: the command that runs a script. Pure.
 
-The first command that fails ends the script, as continuous integration services run theirs, and no start-up file of
-the user has a say: the same script does the same on every worker. The text is an argument (``-c``), so that standard
+The first command that fails ends the script, as on continuous integration services, and start-up files of the user are
+not read: the same script does the same on every worker. The text is an argument (``-c``), so that standard
 input stays free of it: a command that reads from there would otherwise swallow the rest of the script.
 """
 

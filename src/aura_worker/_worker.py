@@ -1,11 +1,11 @@
 """Worker: the side that touches files and processes. It carries out what the engine asks, and decides nothing.
 
     worker = Worker(worker_id=..., identity=..., workspaces=..., runner=..., executors=..., environment=..., ...)
-    await worker.run()
+    await worker.run(transport)
 
 It says hello with the processes it knows from before, serves requests and sends heartbeats until the connection closes.
-Leaving `run` leaves processes running, under their supervisors, with their output kept; run again, over the same kind
-of transport, the same worker goes on where it was.
+Leaving `run` leaves processes running, under their supervisors, with their output kept; run again, over another
+transport, the same worker resumes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -51,8 +51,10 @@ from aura_worker_protocol.messages import (
 
 
 class Worker:
-    """One worker. `environment` is what processes inherit; `runner` has been entered by the caller; `tools_of` makes
-    AURA's own tools for agents that are to have them.
+    """One worker.
+
+    Processes inherit `environment`; `runner` has been entered by the caller; `make_tools` makes AURA's own tools for
+    the agents that get them.
 
     `executors` and `workspaces` are called in threads where they block. Runs on asyncio and on trio.
     """
@@ -67,26 +69,24 @@ class Worker:
         executors: Executors,
         environment: Mapping[str, str],
         make_tools: ToolsFactory,
-        transport: Transport,
         version: str,
     ) -> None:
         self._worker_id = worker_id
         self._identity = identity
         self._executors = executors
-        self._transport = transport
         self._version = version
         self._environment = environment
         self._workspaces = WorkspaceService(workspaces)
         self._processes = Processes(runner, executors, environment, make_tools)
 
-    async def run(self, transport: Transport | None = None) -> None:
-        """Serve one connection until it closes: over the transport given before, or over this one, to connect again.
+    async def run(self, transport: Transport[Any]) -> None:
+        """Serve one connection until it closes.
 
         Returns when the engine closes. Raises the engine's error if it refuses the hello, `WorkerUnavailable` if it is
-        gone before it has answered that, `ProtocolError` if it does not keep to the protocol. Cancelling closes the
-        connection; work on files that was begun is brought to its end first.
+        gone before it has answered that, `RemoteProtocolError` if it breaks the protocol. Cancelling closes the
+        connection; work on files that has begun is finished first.
         """
-        peer = Peer(transport or self._transport, Role.WORKER, self._handlers())
+        peer = Peer(transport, Role.WORKER, self._handlers())
         errors: list[AuraError] = []
         async with anyio.create_task_group() as tasks:
 
@@ -129,7 +129,7 @@ class Worker:
                 return
 
     def _handlers(self) -> Mapping[type[Request[Any]], Handler]:
-        """What carries out which request: all of `TO_WORKER`."""
+        """Handlers for all of `TO_WORKER`."""
         workspaces, processes = self._workspaces, self._processes
         return {
             PrepareWorkspace: workspaces.prepare,
@@ -158,7 +158,7 @@ class Worker:
         found: dict[str, ExecutorInfo] = {}
         unknown: list[AuraError] = []
 
-        async def look(name: str) -> None:
+        async def describe(name: str) -> None:
             try:
                 for info in await anyio.to_thread.run_sync(
                     partial(self._executors.describe, (name,), environment=self._environment)
@@ -169,7 +169,7 @@ class Worker:
 
         async with anyio.create_task_group() as tasks:
             for name in names:
-                tasks.start_soon(look, name)
+                tasks.start_soon(describe, name)
         if unknown:
             raise unknown[0]
         return ExecutorsListed(executors=tuple(found[name] for name in names))

@@ -1,4 +1,4 @@
-"""Workspaces: what the engine asks about worktrees, carried out in threads, one request at a time per workspace."""
+"""Workspaces: requests about worktrees, carried out in threads, one at a time per workspace."""
 
 from collections.abc import Callable
 from functools import partial
@@ -39,13 +39,13 @@ from aura_worker_protocol.messages import (
 )
 
 THREADS = 8
-"""Requests about workspaces that are carried out at once; more wait."""
+"""Requests about workspaces that run at once; more wait."""
 
 T = TypeVar("T")
 
 
 class WorkspaceService:
-    """Carries out `workspace.*`. What was begun is brought to its end, also when the request is cancelled."""
+    """Carries out `workspace.*`. Work that has begun is finished, even when its request is cancelled."""
 
     def __init__(self, workspaces: Workspaces) -> None:
         self._workspaces = workspaces
@@ -53,33 +53,33 @@ class WorkspaceService:
         self._threads = anyio.CapacityLimiter(THREADS)
 
     async def prepare(self, request: PrepareWorkspace) -> WorkspacePrepared:
-        prepared = await self._about(request.workspace, partial(self._workspaces.prepare, request.workspace))
+        prepared = await self._on_workspace(request.workspace, partial(self._workspaces.prepare, request.workspace))
         return WorkspacePrepared(root=prepared.root, worktrees=prepared.worktrees, directory=prepared.directory)
 
     async def inspect(self, request: InspectWorkspace) -> Condition:
         work = partial(self._workspaces.inspect, request.workspace)
-        return Condition(condition=await self._about(request.workspace, work))
+        return Condition(condition=await self._on_workspace(request.workspace, work))
 
     async def collect(self, request: CollectWork) -> WorkCollected:
         work = partial(self._workspaces.collect, request.workspace, request.message)
-        collected = await self._about(request.workspace, work)
+        collected = await self._on_workspace(request.workspace, work)
         return WorkCollected(outcome=collected.outcome, heads=collected.heads, clean=collected.clean)
 
     async def diff(self, request: DiffWork) -> WorkDiff:
         patch, limit = request.patch_limit > 0, max(request.patch_limit, 0)
         work = partial(self._workspaces.diff, request.workspace, patch=patch, patch_limit=limit)
-        return work_diff(await self._about(request.workspace, work))
+        return work_diff(await self._on_workspace(request.workspace, work))
 
     async def snapshot(self, request: TakeSnapshot) -> SnapshotTaken:
         work = partial(self._workspaces.snapshot, request.workspace, request.ref)
-        return SnapshotTaken(commits=await self._about(request.workspace, work))
+        return SnapshotTaken(commits=await self._on_workspace(request.workspace, work))
 
     async def restore(self, request: RestoreSnapshot) -> None:
-        await self._about(request.workspace, partial(self._workspaces.restore, request.workspace, request.ref))
+        await self._on_workspace(request.workspace, partial(self._workspaces.restore, request.workspace, request.ref))
 
     async def merge(self, request: MergeWork) -> WorkMerged:
         work = partial(self._workspaces.merge, request.workspace, request.style, request.message)
-        merged = await self._about(request.workspace, work)
+        merged = await self._on_workspace(request.workspace, work)
         conflicts = tuple(
             ConflictedFiles(files.repository, tuple(storable_text(path) for path in files.paths))
             for files in merged.conflicts
@@ -88,7 +88,7 @@ class WorkspaceService:
 
     async def remove(self, request: RemoveWorkspace) -> None:
         work = partial(self._workspaces.remove, request.workspace, delete_branch=request.delete_branch)
-        await self._about(request.workspace, work)
+        await self._on_workspace(request.workspace, work)
 
     async def describe(self, request: DescribeRepository) -> RepositoryDescribed:
         found = await self._in_thread("", request.path, partial(self._workspaces.describe, request.path))
@@ -110,11 +110,11 @@ class WorkspaceService:
         async with self._locks.hold(f"pool {request.repository}"):
             return PoolWarmed(made=await self._in_thread("", request.repository, work))
 
-    async def _about(self, workspace: WorkspaceSpec, work: Callable[[], T]) -> T:
+    async def _on_workspace(self, workspace: WorkspaceSpec, work: Callable[[], T]) -> T:
         return await self._in_thread(workspace.id, workspace.root, work)
 
     async def _in_thread(self, workspace_id: WorkspaceId | str, path: str, work: Callable[[], T]) -> T:
-        """Return what `work` returns, in a thread. What the system refuses becomes a `WorkspaceError`."""
+        """Run `work` in a thread. An error of the operating system becomes a `WorkspaceError`."""
         async with self._locks.hold(workspace_id):
             try:
                 return await anyio.to_thread.run_sync(work, limiter=self._threads)
@@ -125,7 +125,7 @@ class WorkspaceService:
 
 
 def work_diff(diffs: tuple[RepositoryDiff, ...]) -> WorkDiff:
-    """Return `diffs` fit to be shown and stored; of several repositories, a line says whose patch it is."""
+    """Return `diffs` as text that can be shown and stored; with several repositories, a line names each."""
     patches = []
     for one in diffs:
         if one.diff.patch and len(diffs) > 1:

@@ -1,10 +1,11 @@
-"""Worker protocol: how engine and worker speak. JSON-RPC 2.0 over a transport that keeps frames whole and in order.
+"""Worker protocol: how engine and worker speak. A transport carries frames, a codec writes messages into them.
 
-messages      what they say to one another, method by method
-frames        JSON-RPC 2.0 as bytes
-codec         messages to frames and back, typed; errors too
-connection    what was said and asked on one connection, without I/O; its life is a table (`_state`)
-transport     the port; `memory` is the one within a process
+messages      the methods of both sides: requests and their results
+codec         a message on its way, and the port that writes it into a frame
+json_codec    frames as JSON-RPC 2.0 (`frames`), with errors made again from their facts (`errors`)
+connection    the rules of one connection, without I/O; its life is a table (`_state`)
+transport     the port, and the base of transports that carry bytes
+memory        the transport within a process: it passes the messages themselves
 peer          one side of a connection at work
 """
 
@@ -14,7 +15,7 @@ from aura_worker_protocol.frames import FRAME_LIMIT
 from aura_worker_protocol.memory import MemoryTransport, memory_pair
 from aura_worker_protocol.messages import PROTOCOL_VERSION, TO_ENGINE, TO_WORKER, Request, Result
 from aura_worker_protocol.peer import Handler, Peer, PendingReply
-from aura_worker_protocol.transport import Transport
+from aura_worker_protocol.transport import ByteTransport, Transport
 
 __all__ = [
     "FRAME_LIMIT",
@@ -22,6 +23,7 @@ __all__ = [
     "REQUEST_LIMIT",
     "TO_ENGINE",
     "TO_WORKER",
+    "ByteTransport",
     "Connection",
     "ConnectionState",
     "Handler",

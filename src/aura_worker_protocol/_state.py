@@ -1,14 +1,15 @@
-"""The life of a connection, as a table: what may be said by whom, when.
+"""The life of a connection, as a table: which side may send what, and when.
 
     worker     opening ──hello sent──► greeting ──welcome received──► ready ──► closing ──► closed
     engine     opening ──hello received──► greeting ──welcome sent──► ready ──► closing ──► closed
 
-The worker speaks first, and says hello; until the engine has welcomed it, neither says anything else. From then on both
-may ask, tell, answer and refuse at any time. A hello that is refused leads to closing, as does a close by this side:
-nothing is asked any more, what was asked is still answered. From everywhere the loss of the transport leads to closed.
+The worker speaks first and says hello; until the engine has welcomed it, neither side sends anything else. From then on
+both may call, notify, answer and refuse at any time. A refused hello leads to closing, as does a close by this side:
+there are no new calls, but those under way are still answered. Losing the transport leads to closed, from everywhere.
 
-A connection is one row set of `TABLE`; what it holds beside its state are the requests under way, in both directions
-(see `aura_worker_protocol.connection`). A miss in the table is a violation of the protocol by whoever did the step.
+A connection is one row set of `TABLE`; besides its state it holds the calls under way, in both directions (see
+`aura_worker_protocol.connection`). A miss in the table breaks the protocol: it is the fault of the side whose step it
+was, which is the other one for the steps in `REMOTE`, and this one for the rest.
 """
 
 from collections.abc import Mapping
@@ -25,12 +26,12 @@ class Role(StrEnum):
 
 class ConnectionState(StrEnum):
     OPENING = "opening"
-    """Nothing has been said."""
+    """Nothing was sent."""
     GREETING = "greeting"
-    """Hello was said, and is not answered."""
+    """Hello was sent and is not answered yet."""
     READY = "ready"
     CLOSING = "closing"
-    """Nothing new is asked; answers are still given and taken."""
+    """No new calls; answers still come and go."""
     CLOSED = "closed"
 
 
@@ -48,10 +49,21 @@ class Step(StrEnum):
     RESPONSE_SENT = "response sent"
     RESPONSE_RECEIVED = "response received"
     CLOSE = "close"
-    """This side wants no more."""
+    """This side closes."""
     END = "end"
     """The transport is gone, or the other side broke the protocol."""
 
+
+REMOTE = frozenset(
+    {
+        Step.HELLO_RECEIVED,
+        Step.WELCOME_RECEIVED,
+        Step.HELLO_REFUSAL_RECEIVED,
+        Step.CALL_RECEIVED,
+        Step.RESPONSE_RECEIVED,
+    }
+)
+"""Steps of the other side."""
 
 Rows = Mapping[ConnectionState, Mapping[Step, ConnectionState]]
 
@@ -65,7 +77,7 @@ _READY = {
 }
 
 _CLOSING = {
-    Step.CALL_RECEIVED: ConnectionState.CLOSING,  # was on its way; it is refused
+    Step.CALL_RECEIVED: ConnectionState.CLOSING,  # was under way; it is refused
     Step.RESPONSE_SENT: ConnectionState.CLOSING,
     Step.RESPONSE_RECEIVED: ConnectionState.CLOSING,
     Step.CLOSE: ConnectionState.CLOSING,

@@ -1,7 +1,8 @@
 """Errors on the wire: code, facts and remedy, out of which the other side makes the same error again.
 
 Nothing is pickled and no class is named: an error is made by the class that has its `code` here, if its facts are of
-the types they have here. Everything else becomes a `RemoteError` that keeps what came.
+the types they have here. Everything else becomes a `RemoteError` that keeps what came. Only blame turns round on the
+way: what one side calls local is remote to the other.
 """
 
 from collections.abc import Iterator
@@ -10,18 +11,36 @@ from typing import Any, get_type_hints
 import attrs
 import msgspec
 
-from aura_contracts.errors import AuraError, FrameTooLarge, MalformedFrame, ProtocolError, RemoteError, UnknownMethod
+from aura_contracts.errors import (
+    AuraError,
+    FrameTooLarge,
+    LocalProtocolError,
+    ProtocolError,
+    RemoteError,
+    RemoteProtocolError,
+    UnknownMethod,
+)
 from aura_worker_protocol.frames import AURA_ERROR, INTERNAL_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, ErrorObject
 
 INTERNAL = "internal"
-"""Code of what is no `AuraError`: a program error."""
+"""Code of what is not an `AuraError`: a program error."""
 
 _NUMBERS: dict[type[AuraError], int] = {
     UnknownMethod: METHOD_NOT_FOUND,
-    MalformedFrame: INVALID_REQUEST,
     FrameTooLarge: INVALID_REQUEST,
+    LocalProtocolError: INVALID_REQUEST,
+    RemoteProtocolError: INVALID_REQUEST,
     ProtocolError: INVALID_REQUEST,
 }
+
+_SEEN_FROM_HERE = {
+    LocalProtocolError.code: RemoteProtocolError.code,
+    RemoteProtocolError.code: LocalProtocolError.code,
+}
+"""The code that an error of the other side has on this one, where that is another."""
+
+UNENCODABLE = (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError)
+"""What encoding raises for a value that JSON cannot hold."""
 
 
 def error_object(error: BaseException, number: int | None = None) -> ErrorObject:
@@ -42,14 +61,23 @@ def error_of(received: ErrorObject) -> AuraError:
     data = received.data or {}
     code, facts, remedy = data.get("code", str(received.code)), data.get("facts", {}), data.get("remedy", "")
     if isinstance(code, str) and isinstance(facts, dict) and isinstance(remedy, str):
-        made = (_made(kind, facts, remedy) for kind in _kinds_of(code))
+        made = (_made(kind, facts, remedy) for kind in _kinds_of(_SEEN_FROM_HERE.get(code, code)))
         error = next((error for error in made if error is not None), None)
         return error or RemoteError(remote_code=code, reason=received.message, details=facts, remedy=remedy)
     return RemoteError(remote_code=str(received.code), reason=received.message, details=data)
 
 
+def unsendable(error: BaseException, cause: BaseException) -> LocalProtocolError:
+    """Return the error to send in place of `error`, which could not be sent because of `cause`."""
+    return LocalProtocolError(reason=f"an error could not be sent: {type(error).__name__}: {type(cause).__name__}")
+
+
+def unknown_method(method: str) -> UnknownMethod:
+    return UnknownMethod(method=method, reason=f"there is no method {method!r} on this side")
+
+
 def storable_text(text: str) -> str:
-    r"""Return `text` with what is no character (bytes of a file name that are not UTF-8) escaped.
+    r"""Return `text` with everything that is not a character (bytes of a file name, say, that are not UTF-8) escaped.
 
     >>> storable_text("caf\udce9")
     'caf\\xe9'
@@ -82,7 +110,7 @@ def _storable(value: Any) -> Any:
 def _kinds_of(code: str) -> Iterator[type[AuraError]]:
     """Yield the classes of this code, those of the contracts first: an edge may use a code for an error of its own.
 
-    Looked up anew each time: a plugin may have brought its own.
+    Looked up again each time: a plugin may have brought its own.
     """
     found: list[type[AuraError]] = [AuraError]
     for kind in found:

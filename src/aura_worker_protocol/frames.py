@@ -6,18 +6,20 @@
     refusal        {"jsonrpc": "2.0", "id": 7, "error": {"code": -32000, "message": "...", "data": {...}}}
 
 Parameters are always an object. Batches (arrays of objects) are refused: a transport that wants to save frames may join
-them itself. Parameters and results are not looked into here: they stay bytes until it is known what type they have.
+them itself. Parameters and results stay bytes here until their type is known.
 """
 
 from typing import Any, Literal
 
 import msgspec
 
+from aura_worker_protocol.codec import RequestId
+
 FRAME_LIMIT = 16 * 1024 * 1024
 """Bytes of one frame. A batch of output is 1 MiB of raw bytes, which JSON makes 6 MiB at worst."""
 
 CANCEL = "$/cancelRequest"
-"""Notification: nobody waits for the answer any more. As in the Language Server Protocol 3.17, with its parameters."""
+"""Notification: the answer is no longer waited for. As in the Language Server Protocol 3.17, with its parameters."""
 
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
@@ -27,13 +29,10 @@ INTERNAL_ERROR = -32603
 REQUEST_CANCELLED = -32800
 """As in the Language Server Protocol 3.17."""
 AURA_ERROR = -32000
-"""An `AuraError`, which `data` says everything about."""
-
-RequestId = int | str
-"""We give integers from 1 on; the other side may give texts."""
+"""An `AuraError`; `data` holds its code, facts and remedy."""
 
 NOTHING = msgspec.Raw(b"")
-"""A result that is not given; one that is given has at least one byte."""
+"""A missing result; one that is present has at least one byte."""
 
 _NO_PARAMS = msgspec.Raw(b"{}")
 
@@ -47,7 +46,7 @@ class ErrorObject(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True):
-    """Any frame, as it is read."""
+    """Any frame, as read."""
 
     jsonrpc: Literal["2.0"]
     id: RequestId | msgspec.UnsetType | None = msgspec.UNSET
@@ -79,5 +78,5 @@ class AnswerFrame(msgspec.Struct, frozen=True, kw_only=True):
 class RefusalFrame(msgspec.Struct, frozen=True, kw_only=True):
     jsonrpc: Literal["2.0"] = "2.0"
     id: RequestId | None
-    """None: it could not be read which request is refused."""
+    """None: the id of the refused request could not be read."""
     error: ErrorObject

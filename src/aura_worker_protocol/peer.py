@@ -4,8 +4,20 @@
     tasks.start_soon(peer.run)
     started = await peer.request(StartProcess(...))
 
-Requests of the other side are carried out beside one another, each in a task of its own; those of one `lane` one after
-another, in the order they came. Runs on asyncio and on trio.
+Runs on asyncio and on trio, in one event loop. Invariants:
+
+- Only the task in `run` receives. It never waits for a handler or for a send, except for the last frame of a broken
+  connection: two peers whose transports are full both go on reading, so neither blocks the other forever.
+- Calls and notifications are made and sent under `_sending`, so they leave in the order of their numbers. Responses and
+  cancellations are made before they wait for it: they may leave after a call made later, which no rule forbids.
+- `_waiting` has exactly the calls in the connection's account, and each of them holds one place of `_room`; both end
+  together, in `_settle` or, if nothing was sent, in `begin`.
+- `_serving` has one scope per call of the other side, from its receipt until its response is made. Cancelling it is how
+  a handler learns that it is not waited for; its response is a refusal all the same.
+- Calls are carried out at once, each in its own task. Calls of one `lane` run one after another in the order of their
+  arrival, in one task per lane, which lives while the lane has calls.
+- After `_end` no frame is sent, and whoever waits is woken: callers by `WorkerUnavailable`, senders by `_send_scope`.
+- Handlers run in tasks of `run` and never outlive it.
 """
 
 import logging
@@ -18,6 +30,7 @@ from anyio.abc import TaskGroup
 
 from aura_contracts.errors import AuraError, UnknownMethod, WorkerUnavailable
 from aura_worker_protocol._state import ConnectionState, Role
+from aura_worker_protocol.codec import RequestId
 from aura_worker_protocol.connection import (
     REQUEST_LIMIT,
     Abandon,
@@ -29,7 +42,6 @@ from aura_worker_protocol.connection import (
     Serve,
     Settle,
 )
-from aura_worker_protocol.frames import FRAME_LIMIT, RequestId
 from aura_worker_protocol.messages import Hello, Request, Result
 from aura_worker_protocol.transport import Transport
 
@@ -39,8 +51,8 @@ is raised again on the other side, anything else becomes an internal error there
 
 R = TypeVar("R", bound=Result)
 
-_FAREWELL = 1.0
-"""Seconds that the other side has to take the frame that says why it is being closed out."""
+_LAST_FRAME_TIMEOUT = 1.0
+"""Seconds that the other side has to take the frame that says why the connection is closed."""
 
 _GONE = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError)
 
@@ -48,7 +60,7 @@ _log = logging.getLogger(__name__)
 
 
 class PendingReply(Generic[R]):
-    """What a request that was sent will come to."""
+    """A request that was sent, until its result comes."""
 
     def __init__(self, cancel: Callable[[], None]) -> None:
         self._cancel = cancel
@@ -63,7 +75,7 @@ class PendingReply(Generic[R]):
         return cast("R", self._outcome)
 
     def cancel(self) -> None:
-        """Tell the other side that nobody waits for it; harmless when it is there already."""
+        """Cancel the request at the other side; without effect once it is settled."""
         if not self._settled.is_set():
             self._cancel()
 
@@ -73,20 +85,19 @@ class PendingReply(Generic[R]):
 
 
 class Peer:
-    """One side of a connection. `handlers` are by the type of request; it belongs to the event loop of its `run`."""
+    """One side of a connection. `handlers` are by the type of request."""
 
     def __init__(
         self,
-        transport: Transport,
+        transport: Transport[Any],
         role: Role,
         handlers: Mapping[type[Request[Any]], Handler],
         *,
-        frame_limit: int = FRAME_LIMIT,
         request_limit: int = REQUEST_LIMIT,
     ) -> None:
         self._transport = transport
         self._handlers = handlers
-        self._connection = Connection(role, frame_limit=frame_limit, request_limit=request_limit)
+        self._connection = Connection(role, transport.codec, request_limit=request_limit)
         self._request_limit = request_limit
         self._room = anyio.Semaphore(request_limit)
         self._ready_or_closed = anyio.Event()
@@ -100,14 +111,15 @@ class Peer:
 
     @property
     def state(self) -> ConnectionState:
-        """What the connection is in the middle of."""
+        """The state of the connection."""
         return self._connection.state
 
     async def run(self) -> None:
-        """Serve the connection until either side closes it; then end what is being served and close the transport.
+        """Serve the connection until either side closes it; then cancel what is being served and close the transport.
 
-        Returns when the other side has closed. Raises `ProtocolError` when it did not keep to the protocol. Cancelling
-        closes the connection. Who waits for an answer then gets `WorkerUnavailable`.
+        Returns when the other side has closed. Raises `RemoteProtocolError` when it broke the protocol,
+        `LocalProtocolError` when it says that this side did, `ProtocolError` when the versions differ. Cancelling
+        closes the connection. Callers that wait for an answer then get `WorkerUnavailable`.
         """
         error = None
         try:
@@ -136,14 +148,14 @@ class Peer:
         if self.state is not ConnectionState.READY:
             raise WorkerUnavailable(reason=f"the connection is {self.state}")
 
-    # --- Asking -------------------------------------------------------------------------------------------------------
+    # --- Calling ------------------------------------------------------------------------------------------------------
 
     async def request(self, request: Request[R]) -> R:
-        """Have the other side carry `request` out, and return its answer; before the welcome, wait for that.
+        """Have the other side carry out `request` and return its answer; before the welcome, wait for that.
 
         Raises what the handler there raised, `WorkerUnavailable` when the connection closes before the answer came
-        (whether it was carried out is not known then), `FrameTooLarge`, `MalformedFrame`. When cancelled, it is
-        cancelled there too.
+        (whether it was carried out is not known then), `LocalProtocolError` for a request that no frame holds (too
+        large: `FrameTooLarge`), `RemoteProtocolError` for an answer of another type. Cancelling cancels it there too.
         """
         reply = await self.begin(request)
         try:
@@ -174,7 +186,7 @@ class Peer:
         return reply
 
     async def notify(self, request: Request[Any]) -> None:
-        """Tell `request` without asking for an answer; the other side may drop it when it is busy."""
+        """Send `request` without expecting an answer; the other side may drop it when it is busy."""
         await self._ready_or_closed.wait()
         async with self._sending:
             await self._transmit(self._connection.notify(request))
@@ -184,10 +196,10 @@ class Peer:
         if frame is not None and self._tasks is not None:
             self._tasks.start_soon(self._send, frame)
 
-    # --- Listening ----------------------------------------------------------------------------------------------------
+    # --- Receiving ----------------------------------------------------------------------------------------------------
 
     async def _read(self) -> AuraError | None:
-        """Act on what comes until nothing more will; return how the other side broke the protocol, if it did."""
+        """Act on frames until the connection closes; return how the protocol was broken, if it was."""
         while self.state not in {ConnectionState.CLOSING, ConnectionState.CLOSED}:
             try:
                 frame = await self._transport.receive()
@@ -195,17 +207,17 @@ class Peer:
                 return None
             action = self._connection.receive(frame)
             if isinstance(action, Fail):
-                await self._say_farewell(action.frame)
+                await self._send_last(action.frame)
                 return action.error
             self._act(action)
             if self.state is ConnectionState.READY:
                 self._ready_or_closed.set()
         return None
 
-    def _act(self, action: Action) -> None:
+    def _act(self, action: Action[Any]) -> None:
         match action:
             case Serve(None, request):
-                self._hear(request)
+                self._notify(request)
             case Serve(int() | str() as request_id, _):
                 self._serving[request_id] = anyio.CancelScope()
                 self._serve(action)
@@ -224,7 +236,7 @@ class Peer:
             self._room.release()
 
     def _end(self) -> None:
-        """Wake everybody who waits: nothing more will come."""
+        """Wake all waiters: nothing more will come."""
         for number in self._connection.end():
             self._settle(number, WorkerUnavailable(reason="the connection closed before the answer came"))
         self._ready_or_closed.set()
@@ -253,7 +265,7 @@ class Peer:
         del self._lanes[lane]
 
     async def _carry_out(self, serve: Serve) -> None:
-        assert serve.id is not None, "notifications are heard"
+        assert serve.id is not None, "notifications have no response"
         frame = await self._response(serve.id, serve.request)
         del self._serving[serve.id]
         if frame is not None:
@@ -263,54 +275,54 @@ class Peer:
         elif self.state is ConnectionState.CLOSING:  # hello was refused
             self.close()
 
-    async def _response(self, request_id: RequestId, request: Request[Any]) -> bytes | None:
+    async def _response(self, request_id: RequestId, request: Request[Any]) -> Any:
         with self._serving[request_id] as scope:
             if not scope.cancel_called:
                 try:
                     result = await self._handle(request)
-                except Exception as error:  # noqa: BLE001 - whatever it is, the other side is told
-                    return self._connection.refuse(request_id, _told(error, request))
+                except Exception as error:  # noqa: BLE001 - whatever it is, it is the response
+                    return self._connection.refuse(request_id, _reported(error, request))
                 return self._connection.answer(request_id, result)
         return self._connection.refuse_cancelled(request_id)
 
-    def _hear(self, request: Request[Any]) -> None:
+    def _notify(self, request: Request[Any]) -> None:
         if self._notifications >= self._request_limit:
-            _log.warning("%s was dropped: %d others are being heard", request.method, self._notifications)
+            _log.warning("%s was dropped: %d notifications are being handled", request.method, self._notifications)
             return
         self._notifications += 1
-        self._start(self._heard, request)
+        self._start(self._handle_notification, request)
 
-    async def _heard(self, request: Request[Any]) -> None:
+    async def _handle_notification(self, request: Request[Any]) -> None:
         try:
             await self._handle(request)
-        except Exception as error:  # noqa: BLE001 - nobody is to be told
-            _told(error, request)
+        except Exception as error:  # noqa: BLE001 - a notification has no response: the log is the only place
+            _reported(error, request)
         finally:
             self._notifications -= 1
 
     async def _handle(self, request: Request[Any]) -> Result:
         handler = self._handlers.get(type(request))
         if handler is None:
-            raise UnknownMethod(method=request.method, reason=f"{request.method} is not served here")
+            raise UnknownMethod(method=request.method, reason=f"{request.method} is not served on this side")
         return await handler(request) or Result()
 
     # --- Sending ------------------------------------------------------------------------------------------------------
 
-    async def _send(self, frame: bytes) -> None:
-        """Send something that nobody here waits for."""
+    async def _send(self, frame: Any) -> None:
+        """Send a frame whose loss does not matter: without a connection it has no reader."""
         try:
             async with self._sending:
                 await self._transmit(frame)
         except WorkerUnavailable as error:
             _log.debug("a frame was not sent: %s", error)
 
-    async def _say_farewell(self, frame: bytes | None) -> None:
+    async def _send_last(self, frame: Any) -> None:
         if frame is not None:
-            with anyio.move_on_after(_FAREWELL):
+            with anyio.move_on_after(_LAST_FRAME_TIMEOUT):
                 await self._send(frame)
 
-    async def _transmit(self, frame: bytes) -> None:
-        """Send `frame`; whoever calls holds `_sending`. Also ended by `_end`, which may come while this waits."""
+    async def _transmit(self, frame: Any) -> None:
+        """Send `frame`; the caller holds `_sending`. `_end` interrupts a send that waits."""
         if self.state is not ConnectionState.CLOSED:
             with anyio.CancelScope() as self._send_scope:
                 try:
@@ -320,8 +332,8 @@ class Peer:
         raise WorkerUnavailable(reason="the connection is closed")
 
 
-def _told(error: Exception, request: Request[Any]) -> Exception:
-    """Return what the other side is told about `error`; a program error is logged."""
+def _reported(error: Exception, request: Request[Any]) -> Exception:
+    """Return `error` as the other side will see it; a program error is logged."""
     while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     if not isinstance(error, AuraError):

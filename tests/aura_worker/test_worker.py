@@ -45,9 +45,17 @@ from aura_worker_protocol.messages import (
     TakeSnapshot,
     WarmPool,
 )
+from byte_transport import byte_pair
 from conditions import until
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=[memory_pair, byte_pair])
+def pair(request):
+    """Makes the two ends of a connection: within the process, and over bytes."""
+    return request.param
+
 
 ONE, OTHER = "0192f0c1-2d3e-7abc-8def-000000000011", "0192f0c1-2d3e-7abc-8def-000000000012"
 
@@ -69,8 +77,8 @@ def workspace(workspace_id=ONE, **given):
 # --- Connection -------------------------------------------------------------------------------------------------------
 
 
-async def test_it_says_hello_and_sends_heartbeats():
-    stage = Stage()
+async def test_it_says_hello_and_sends_heartbeats(pair):
+    stage = Stage(pair=pair)
     stage.engine.heartbeat = 0.005
     async with stage.connected():
         (hello,) = stage.engine.hellos
@@ -83,9 +91,9 @@ def test_it_carries_out_everything_that_can_be_asked():
     assert set(Stage().worker()._handlers()) == set(TO_WORKER.values())
 
 
-async def test_it_returns_when_the_engine_closes():
-    stage, worker = Stage(), Stage().worker()
-    ours, theirs = memory_pair()
+async def test_it_returns_when_the_engine_closes(pair):
+    stage, worker = Stage(pair=pair), Stage(pair=pair).worker()
+    ours, theirs = pair()
     peer = Peer(ours, Role.ENGINE, stage.engine.handlers())
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(peer.run)
@@ -94,27 +102,27 @@ async def test_it_returns_when_the_engine_closes():
         peer.close()
 
 
-async def test_a_refused_hello_is_raised():
+async def test_a_refused_hello_is_raised(pair):
     async def refuse(hello):
         raise ProtocolError(reason="another version")
 
-    ours, theirs = memory_pair()
+    ours, theirs = pair()
     peer = Peer(ours, Role.ENGINE, {Hello: refuse})
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(peer.run)
         with pytest.raises(ProtocolError, match="another version"):
-            await Stage().worker().run(theirs)
+            await Stage(pair=pair).worker().run(theirs)
 
 
-async def test_an_engine_that_is_gone_is_said():
-    ours, theirs = memory_pair()
+async def test_an_engine_that_is_gone_is_said(pair):
+    ours, theirs = pair()
     await ours.aclose()
     with pytest.raises(WorkerUnavailable):
-        await Stage().worker().run(theirs)
+        await Stage(pair=pair).worker().run(theirs)
 
 
 async def test_an_engine_that_breaks_the_protocol_is_said():
-    ours, theirs = memory_pair()
+    ours, theirs = byte_pair()
     worker = Stage().worker()
     async with anyio.create_task_group() as tasks:
 
@@ -127,9 +135,9 @@ async def test_an_engine_that_breaks_the_protocol_is_said():
     await ours.aclose()
 
 
-async def test_leaving_it_closes_the_connection():
-    stage, worker = Stage(), Stage().worker()
-    ours, theirs = memory_pair()
+async def test_leaving_it_closes_the_connection(pair):
+    stage, worker = Stage(pair=pair), Stage(pair=pair).worker()
+    ours, theirs = pair()
     peer = Peer(ours, Role.ENGINE, stage.engine.handlers())
     async with anyio.create_task_group() as engine, anyio.create_task_group() as tasks:
         engine.start_soon(peer.run)
@@ -143,8 +151,8 @@ async def test_leaving_it_closes_the_connection():
 # --- Executors --------------------------------------------------------------------------------------------------------
 
 
-async def test_executors_are_described():
-    stage = Stage()
+async def test_executors_are_described(pair):
+    stage = Stage(pair=pair)
     async with stage.connected() as engine:
         (info,) = (await engine.request(ListExecutors())).executors
         assert (info.name, info.availability.reason) == ("plain", "it is only a test")
@@ -154,7 +162,7 @@ async def test_executors_are_described():
     assert caught.value.known == ("plain",)
 
 
-async def test_executors_are_looked_for_at_once():
+async def test_executors_are_looked_for_at_once(pair):
     meeting = threading.Barrier(3, timeout=30)
 
     class Together(Plain):
@@ -162,7 +170,7 @@ async def test_executors_are_looked_for_at_once():
             meeting.wait()
             return super().availability(environment)
 
-    stage = Stage(executors=StagedExecutors({name: Together() for name in "abc"}))
+    stage = Stage(pair=pair, executors=StagedExecutors({name: Together() for name in "abc"}))
     async with stage.connected() as engine:
         assert len((await engine.request(ListExecutors())).executors) == 3
 
@@ -188,12 +196,12 @@ class Answers:
         return ask
 
 
-async def asked(workspaces, request):
-    async with Stage(workspaces=workspaces).connected() as engine:
+async def asked(pair, workspaces, request):
+    async with Stage(pair=pair, workspaces=workspaces).connected() as engine:
         return await engine.request(request)
 
 
-async def test_every_request_reaches_the_workspaces():
+async def test_every_request_reaches_the_workspaces(pair):
     commits = (RepositoryCommit("r", "a" * 40),)
     outcome = Outcome(changed_files=1)
     orphan = Orphan(workspace_id=ONE, path="/o", repository="/p", branch="b", dirty=True, reason="its marker")
@@ -211,7 +219,7 @@ async def test_every_request_reaches_the_workspaces():
         describe=RepositoryDescription(path="/p", name="p", repository=True, branch="main", head="a" * 40),
     )
     spec = workspace()
-    async with Stage(workspaces=workspaces).connected() as engine:
+    async with Stage(pair=pair, workspaces=workspaces).connected() as engine:
         assert (await engine.request(PrepareWorkspace(workspace=spec))).directory == "/root/r"
         assert await engine.request(InspectWorkspace(workspace=spec)) == Condition(
             condition=WorkspaceCondition(exists=True, dirty=False)
@@ -229,14 +237,14 @@ async def test_every_request_reaches_the_workspaces():
     assert workspaces.asked[6] == ("remove", (spec,), {"delete_branch": True})
 
 
-async def test_a_diff_is_made_fit_to_be_stored():
+async def test_a_diff_is_made_fit_to_be_stored(pair):
     files = (
         FileChange(path="caf\udce9", kind=ChangeKind.RENAMED, old_path="\udcff", added=1, removed=2),
         FileChange(path="image", kind=ChangeKind.ADDED, added=None, removed=None),
     )
     one = RepositoryDiff(repository="one", diff=Diff(files=files, patch=b"+caf\xe9\0\n", truncated=True))
     other = RepositoryDiff(repository="other", diff=Diff(patch=b"+x\n"))
-    found = await asked(Answers(diff=(one, other)), DiffWork(workspace=workspace()))
+    found = await asked(pair, Answers(diff=(one, other)), DiffWork(workspace=workspace()))
     assert [(file.repository, file.path, file.old_path, file.added) for file in found.files] == [
         ("one", "caf\\xe9", "\\xff", 1),
         ("one", "image", None, None),
@@ -244,19 +252,19 @@ async def test_a_diff_is_made_fit_to_be_stored():
     assert found.patch == "# repository one\n+caf\\xe9\\x00\n# repository other\n+x\n"
     assert found.truncated
     workspaces = Answers(diff=(RepositoryDiff(repository="one", diff=Diff(patch=b"+x\n")),))
-    assert (await asked(workspaces, DiffWork(workspace=workspace()))).patch == "+x\n"
+    assert (await asked(pair, workspaces, DiffWork(workspace=workspace()))).patch == "+x\n"
 
 
-async def test_no_patch_is_made_where_none_is_wanted():
+async def test_no_patch_is_made_where_none_is_wanted(pair):
     workspaces = Answers(diff=())
-    assert (await asked(workspaces, DiffWork(workspace=workspace(), patch_limit=0))).patch == ""
+    assert (await asked(pair, workspaces, DiffWork(workspace=workspace(), patch_limit=0))).patch == ""
     assert workspaces.asked[0][2]["patch"] is False
 
 
-async def test_conflicts_are_made_fit_to_be_stored():
+async def test_conflicts_are_made_fit_to_be_stored(pair):
     merged = MergedWorkspace(conflicts=(ConflictedFiles("r", ("caf\udce9",)),))
     request = MergeWork(workspace=workspace(), style=MergeStyle.MERGE, message="m")
-    assert (await asked(Answers(merge=merged), request)).conflicts == (ConflictedFiles("r", ("caf\\xe9",)),)
+    assert (await asked(pair, Answers(merge=merged), request)).conflicts == (ConflictedFiles("r", ("caf\\xe9",)),)
 
 
 @pytest.mark.parametrize(
@@ -268,13 +276,13 @@ async def test_conflicts_are_made_fit_to_be_stored():
         (KeyError("a program error"), RemoteError, "KeyError"),
     ],
 )
-async def test_errors_of_workspaces_come_out_as_they_were(raised, kind, said):
-    async with Stage(workspaces=Answers(inspect=raised)).connected() as engine:
+async def test_errors_of_workspaces_come_out_as_they_were(pair, raised, kind, said):
+    async with Stage(pair=pair, workspaces=Answers(inspect=raised)).connected() as engine:
         with pytest.raises(kind, match=said):
             await engine.request(InspectWorkspace(workspace=workspace()))
 
 
-async def test_one_workspace_is_worked_on_by_one_at_a_time_and_two_at_once():
+async def test_one_workspace_is_worked_on_by_one_at_a_time_and_two_at_once(pair):
     inside, most = set(), []
     guard = threading.Lock()
     meeting = threading.Barrier(2, timeout=30)
@@ -289,7 +297,10 @@ async def test_one_workspace_is_worked_on_by_one_at_a_time_and_two_at_once():
             inside.remove(spec.id)
         return WorkspaceCondition(exists=True, dirty=False)
 
-    async with Stage(workspaces=Answers(inspect=inspect)).connected() as engine, anyio.create_task_group() as tasks:
+    async with (
+        Stage(pair=pair, workspaces=Answers(inspect=inspect)).connected() as engine,
+        anyio.create_task_group() as tasks,
+    ):
         for _ in range(5):
             tasks.start_soon(engine.request, InspectWorkspace(workspace=workspace(ONE)))
             tasks.start_soon(engine.request, InspectWorkspace(workspace=workspace(OTHER)))
@@ -297,7 +308,7 @@ async def test_one_workspace_is_worked_on_by_one_at_a_time_and_two_at_once():
     assert len(most) == 10
 
 
-async def test_work_on_files_that_was_begun_is_brought_to_its_end():
+async def test_work_on_files_that_was_begun_is_brought_to_its_end(pair):
     begun, go_on, done = threading.Event(), threading.Event(), []
 
     def remove(spec, *, delete_branch):
@@ -305,7 +316,7 @@ async def test_work_on_files_that_was_begun_is_brought_to_its_end():
         go_on.wait(30)
         done.append(spec.id)
 
-    async with Stage(workspaces=Answers(remove=remove)).connected() as engine:
+    async with Stage(pair=pair, workspaces=Answers(remove=remove)).connected() as engine:
         reply = await engine.begin(RemoveWorkspace(workspace=workspace()))
         await until(begun.is_set)
         engine.close()

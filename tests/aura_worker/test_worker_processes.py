@@ -33,6 +33,7 @@ from aura_contracts.ports.executors import (
 from aura_contracts.ports.processes import ExitCause
 from aura_worker import _pump
 from aura_worker._pump import IN_FLIGHT
+from aura_worker_protocol import memory_pair
 from aura_worker_protocol.messages import (
     AnswerPermission,
     AppendOutput,
@@ -40,6 +41,7 @@ from aura_worker_protocol.messages import (
     InterruptProcess,
     KnownProcess,
 )
+from byte_transport import byte_pair
 from conditions import until
 
 pytestmark = pytest.mark.anyio
@@ -412,8 +414,8 @@ class Parroting(Conversation):
         return Failure(FailureReason.REFUSED, f"{self.lines} lines")
 
 
-def parrots() -> Stage:
-    return Stage(executors=StagedExecutors({"parrot": Parrot()}))
+def parrots(**given) -> Stage:
+    return Stage(executors=StagedExecutors({"parrot": Parrot()}), **given)
 
 
 def texts(stage):
@@ -517,8 +519,9 @@ async def test_a_conversation_that_breaks_does_not_hold_up_the_output(caplog):
     assert "I do not understand" in caplog.text
 
 
-async def test_entries_that_fit_no_frame_are_left_out_and_said_so():
-    stage = parrots()
+@pytest.mark.parametrize("pair", [memory_pair, byte_pair])
+async def test_entries_that_fit_no_frame_are_left_out_and_said_so(pair):
+    stage = parrots(pair=pair)
     async with stage.connected() as engine:
         await engine.request(agent(executor="parrot"))
         process(stage).say(b"one\nbig 17000000\nbig 5000000\nbig 5000000\nodd\ntwo\n")
@@ -528,6 +531,23 @@ async def test_entries_that_fit_no_frame_are_left_out_and_said_so():
     assert (one.text, two.text) == ("one", "two")
     assert all(isinstance(entry, Unknown) for entry in (huge, late, odd))
     assert len(big.text) == 5_000_000
+
+
+async def test_records_whose_entries_fit_no_single_frame_go_in_several():
+    stage = parrots(pair=byte_pair)
+    async with stage.connected() as engine:
+        stage.engine.gate = anyio.Event()
+        await engine.request(agent(executor="parrot"))
+        process(stage).say(b"first\n")
+        await until(lambda: stage.engine.waiting)
+        for _ in range(4):
+            process(stage).say(b"big 7000000\n")
+        process(stage).end()
+        stage.engine.gate.set()
+        await engine.request(end_of(agent()))
+    assert [entry.text[:1] for entry in stage.engine.entries] == ["f", "x", "x", "x", "x"]
+    assert stage.engine.output == b"first\n" + b"big 7000000\n" * 4
+    assert [batch.first for batch in stage.engine.batches] == [1, 2, 4]
 
 
 async def test_an_agent_that_takes_no_input_any_more_is_still_heard():

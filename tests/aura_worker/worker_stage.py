@@ -4,7 +4,7 @@ The processes do what the port says and no more, and whatever they do is done at
 real processes are in `test_worker_for_real.py`.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,7 +36,7 @@ from aura_contracts.ports.processes import (
 )
 from aura_engine.agent_tools.server import tools_for
 from aura_worker import Worker
-from aura_worker_protocol import Peer, Role, Transport, memory_pair
+from aura_worker_protocol import Peer, Role, memory_pair
 from aura_worker_protocol.messages import (
     AgentWork,
     AppendOutput,
@@ -294,19 +294,6 @@ def refusal(rule: str) -> RuleViolated:
     return RuleViolated(aggregate="output", aggregate_id="x", command="RecordOutput", rule=rule, reason=rule)
 
 
-class Nowhere(Transport):
-    """Leads nowhere: each `run` is given another."""
-
-    async def send(self, frame: bytes) -> None:
-        raise anyio.BrokenResourceError
-
-    async def receive(self) -> bytes:
-        raise anyio.BrokenResourceError
-
-    async def aclose(self) -> None:
-        pass
-
-
 @attrs.define
 class Stage:
     """One engine, one runner, and workers that come and go."""
@@ -315,6 +302,8 @@ class Stage:
     runner: ProcessRunner = attrs.field(factory=StagedRunner)
     executors: object = attrs.field(factory=lambda: StagedExecutors({"plain": Plain()}))
     workspaces: object = None
+    pair: Callable = memory_pair
+    """Makes the two ends of a connection."""
     environment: dict[str, str] = attrs.field(factory=dict)
 
     def worker(self) -> Worker:
@@ -326,14 +315,13 @@ class Stage:
             executors=self.executors,
             environment=self.environment,
             make_tools=make_tools,
-            transport=Nowhere(),
             version="1",
         )
 
     @asynccontextmanager
     async def connected(self, worker: Worker | None = None) -> AsyncIterator[Peer]:
         """Connect `worker`, or a new one; yield the engine's peer. Leaving breaks the connection off."""
-        ours, theirs = memory_pair()
+        ours, theirs = self.pair()
         peer = Peer(ours, Role.ENGINE, self.engine.handlers())
         worker = worker or self.worker()
 

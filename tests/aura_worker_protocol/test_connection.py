@@ -1,15 +1,28 @@
-"""Connection: the table, row by row, and the account of requests; no I/O."""
+"""Connection: the table, row by row, and the account of requests; no I/O. The same rules for bytes and for messages."""
+
+from functools import partial
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from aura_contracts.errors import AuraError, ExecutableNotFound, ProtocolError, RemoteError, WorkerUnavailable
+from aura_contracts.errors import (
+    AuraError,
+    ExecutableNotFound,
+    LocalProtocolError,
+    ProtocolError,
+    RemoteError,
+    RemoteProtocolError,
+    UnknownMethod,
+    WorkerUnavailable,
+)
 from aura_contracts.lease import WorkerIdentity
 from aura_worker_protocol import Connection, ConnectionState, Result, Role
 from aura_worker_protocol._state import TABLE, Step
 from aura_worker_protocol.connection import Abandon, Fail, Nothing, Reply, Serve, Settle
+from aura_worker_protocol.json_codec import JsonCodec
+from aura_worker_protocol.memory import MemoryCodec
 from aura_worker_protocol.messages import (
     ExecutorsListed,
     ForgetProcess,
@@ -28,9 +41,15 @@ HELLO = Hello(
 WELCOME = Welcome(engine_id="e")
 
 
-def connected(**options):
-    """Return an engine's and a worker's end that have greeted one another."""
-    engine, worker = Connection(Role.ENGINE, **options), Connection(Role.WORKER, **options)
+@pytest.fixture(params=[JsonCodec, MemoryCodec])
+def codec(request):
+    """Makes the codec of a connection: one of bytes, one of messages."""
+    return request.param
+
+
+def connected(codec=JsonCodec, **options):
+    """Return an engine's and a worker's end that have greeted each other."""
+    engine, worker = Connection(Role.ENGINE, codec, **options), Connection(Role.WORKER, codec, **options)
     number, frame = worker.request(HELLO)
     served = engine.receive(frame)
     assert served == Serve(number, HELLO)
@@ -47,33 +66,33 @@ def asked(engine, worker, request=None):
 # --- The table --------------------------------------------------------------------------------------------------------
 
 
-def opening(role):
-    return Connection(role)
+def opening(role, codec):
+    return Connection(role, codec)
 
 
-def greeting(role):
-    connection = Connection(role)
+def greeting(role, codec):
+    connection = Connection(role, codec)
     if role is Role.WORKER:
         connection.request(HELLO)
     else:
-        connection.receive(Connection(Role.WORKER).request(HELLO)[1])
+        connection.receive(Connection(Role.WORKER, codec).request(HELLO)[1])
     return connection
 
 
-def ready(role):
-    engine, worker = connected()
+def ready(role, codec):
+    engine, worker = connected(codec)
     return engine if role is Role.ENGINE else worker
 
 
-def closing(role):
+def closing(role, codec):
     """Closing, with a hello that is not answered where that can be."""
-    connection = greeting(role)
+    connection = greeting(role, codec)
     connection.close()
     return connection
 
 
-def closed(role):
-    connection = ready(role)
+def closed(role, codec):
+    connection = ready(role, codec)
     connection.end()
     return connection
 
@@ -87,13 +106,13 @@ MAKE = {
 }
 
 
-def other_end(role):
+def other_end(role, codec):
     """Return an end that has greeted and can make frames for one of `role`."""
-    engine, worker = connected()
+    engine, worker = connected(codec)
     return worker if role is Role.ENGINE else engine
 
 
-def take(connection, step):  # noqa: C901, PLR0911 - one case per step
+def take(connection, step, codec):  # noqa: C901, PLR0911 - one case per step
     """Do `step` on `connection`; return whether it was possible."""
     role = connection.role
     call = ListExecutors() if role is Role.ENGINE else Heartbeat()
@@ -101,21 +120,20 @@ def take(connection, step):  # noqa: C901, PLR0911 - one case per step
         case Step.HELLO_SENT:
             connection.request(HELLO)
         case Step.HELLO_RECEIVED:
-            return isinstance(connection.receive(Connection(Role.WORKER).request(HELLO)[1]), Serve)
+            return isinstance(connection.receive(Connection(Role.WORKER, codec).request(HELLO)[1]), Serve)
         case Step.WELCOME_SENT:
             return connection.answer(1, WELCOME) is not None
         case Step.HELLO_REFUSAL_SENT:
             return connection.refuse(1, ProtocolError(reason="no")) is not None
         case Step.WELCOME_RECEIVED:
-            return isinstance(connection.receive(b'{"jsonrpc":"2.0","id":1,"result":{"engine_id":"e"}}'), Settle)
+            return isinstance(connection.receive(codec({}).answer(1, WELCOME)), Settle)
         case Step.HELLO_REFUSAL_RECEIVED:
-            frame = b'{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"no"}}'
-            return isinstance(connection.receive(frame), Settle)
+            return isinstance(connection.receive(codec({}).refusal(1, ProtocolError(reason="no"))), Settle)
         case Step.CALL_SENT:
             connection.notify(call)
         case Step.CALL_RECEIVED:
             heard = Heartbeat() if role is Role.ENGINE else ListExecutors()
-            return not isinstance(connection.receive(other_end(role).notify(heard)), Fail)
+            return not isinstance(connection.receive(other_end(role, codec).notify(heard)), Fail)
         case Step.CLOSE:
             connection.close()
         case Step.END:
@@ -129,12 +147,12 @@ STEPS = [step for step in Step if step not in {Step.RESPONSE_SENT, Step.RESPONSE
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("state", ConnectionState)
 @pytest.mark.parametrize("role", Role)
-def test_a_step_is_possible_where_the_table_has_it(role, state, step):
-    connection = MAKE[state](role)
+def test_a_step_is_possible_where_the_table_has_it(role, state, step, codec):
+    connection = MAKE[state](role, codec)
     assert connection.state is state
     try:
-        possible = take(connection, step)
-    except (ProtocolError, WorkerUnavailable):
+        possible = take(connection, step, codec)
+    except (LocalProtocolError, WorkerUnavailable):
         possible = False
     after = TABLE[role][state].get(step)
     assert possible == (after is not None)
@@ -143,8 +161,8 @@ def test_a_step_is_possible_where_the_table_has_it(role, state, step):
 
 @pytest.mark.parametrize("closing_first", [False, True])
 @pytest.mark.parametrize("role", Role)
-def test_responses_pass_while_ready_and_closing(role, closing_first):
-    engine, worker = connected()
+def test_responses_pass_while_ready_and_closing(role, closing_first, codec):
+    engine, worker = connected(codec)
     request = ListExecutors() if role is Role.ENGINE else Heartbeat()
     ours, theirs = (engine, worker) if role is Role.ENGINE else (worker, engine)
     number, frame = ours.request(request)
@@ -175,8 +193,8 @@ def test_every_state_is_reached(role):
 # --- Greeting ---------------------------------------------------------------------------------------------------------
 
 
-def test_another_version_of_the_protocol_is_refused():
-    engine, worker = Connection(Role.ENGINE), Connection(Role.WORKER)
+def test_another_version_of_the_protocol_is_refused(codec):
+    engine, worker = Connection(Role.ENGINE, codec), Connection(Role.WORKER, codec)
     number, frame = worker.request(Hello(**{**_fields(HELLO), "protocol": 2}))
     failed = engine.receive(frame)
     assert isinstance(failed, Fail)
@@ -203,31 +221,35 @@ def _fields(struct):
     ],
 )
 def test_whoever_does_not_begin_with_hello_is_closed_out(frame):
-    assert isinstance(Connection(Role.ENGINE).receive(frame), Fail)
+    failed = Connection(Role.ENGINE, JsonCodec).receive(frame)
+    assert isinstance(failed, Fail)
+    assert isinstance(failed.error, RemoteProtocolError | UnknownMethod)
 
 
-def test_hello_is_no_notification_and_is_said_once():
-    _, frame = Connection(Role.WORKER).request(HELLO)
-    engine, worker = connected()
-    assert isinstance(Connection(Role.ENGINE).receive(frame.replace(b'"id":1,', b"")), Fail)
-    assert isinstance(engine.receive(frame), Fail)
-    with pytest.raises(ProtocolError, match="hello sent"):
+def test_hello_is_not_a_notification_and_is_sent_once(codec):
+    _, frame = Connection(Role.WORKER, codec).request(HELLO)
+    engine, worker = connected(codec)
+    assert isinstance(Connection(Role.ENGINE, codec).receive(codec({}).notification(HELLO)), Fail)
+    failed = engine.receive(frame)
+    assert isinstance(failed, Fail)
+    assert isinstance(failed.error, RemoteProtocolError)
+    with pytest.raises(LocalProtocolError, match="hello sent"):
         worker.request(HELLO)
 
 
 # --- Requests ---------------------------------------------------------------------------------------------------------
 
 
-def test_responses_find_their_requests_in_any_order():
-    engine, worker = connected()
+def test_responses_find_their_requests_in_any_order(codec):
+    engine, worker = connected(codec)
     numbers = [asked(engine, worker)[0] for _ in range(10)]
     for number in reversed(numbers):
         settled = engine.receive(worker.answer(number, ExecutorsListed(executors=())))
         assert settled == Settle(number, ExecutorsListed(executors=()))
 
 
-def test_an_error_comes_out_as_it_was():
-    engine, worker = connected()
+def test_an_error_comes_out_as_it_was(codec):
+    engine, worker = connected(codec)
     number, _ = asked(engine, worker)
     error = ExecutableNotFound(token="t", executable="cowsay", reason="not on the path")
     settled = engine.receive(worker.refuse(number, error))
@@ -236,29 +258,30 @@ def test_an_error_comes_out_as_it_was():
     assert str(settled.outcome) == str(error)
 
 
-def test_a_response_to_nothing_is_dropped():
-    engine, worker = connected()
+def test_a_response_to_nothing_is_dropped(codec):
+    engine, worker = connected(codec)
     number, _ = asked(engine, worker)
     frame = worker.answer(number, ExecutorsListed(executors=()))
     assert isinstance(engine.receive(frame), Settle)
     assert isinstance(engine.receive(frame), Nothing)
-    assert isinstance(engine.receive(b'{"jsonrpc":"2.0","id":"x","result":{}}'), Nothing)
-    assert isinstance(engine.receive(b'{"jsonrpc":"2.0","id":99,"error":{"code":1,"message":"x"}}'), Nothing)
+    assert isinstance(engine.receive(codec({}).answer("x", Result())), Nothing)
+    assert isinstance(engine.receive(codec({}).refusal(99, ProtocolError(reason="x"))), Nothing)
     assert engine.state is ConnectionState.READY
 
 
-def test_an_answer_of_the_wrong_type_is_an_error_of_its_request():
-    engine, worker = connected()
+def test_an_answer_of_the_wrong_type_is_an_error_of_its_request(codec):
+    engine, worker = connected(codec)
     number, _ = asked(engine, worker)
     settled = engine.receive(worker.answer(number, Result()))
     assert isinstance(settled, Settle)
-    assert isinstance(settled.outcome, ProtocolError)
+    assert isinstance(settled.outcome, RemoteProtocolError)
 
 
-def test_an_error_about_the_connection_ends_it():
-    engine, _ = connected()
-    failed = engine.receive(b'{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"I do not understand"}}')
+def test_an_error_about_the_connection_ends_it(codec):
+    engine, _ = connected(codec)
+    failed = engine.receive(codec({}).refusal(None, RemoteProtocolError(reason="I do not understand")))
     assert isinstance(failed, Fail)
+    assert isinstance(failed.error, LocalProtocolError)
     assert failed.frame is None
     assert "I do not understand" in str(failed.error)
 
@@ -272,33 +295,33 @@ def test_unreadable_parameters_are_refused_alone():
     assert isinstance(engine.receive(reply.frame), Nothing)
 
 
-def test_an_id_in_use_is_against_the_protocol():
-    engine, worker = connected()
+def test_an_id_in_use_is_against_the_protocol(codec):
+    engine, worker = connected(codec)
     _, frame = engine.request(ListExecutors())
     assert isinstance(worker.receive(frame), Serve)
     assert isinstance(worker.receive(frame), Fail)
 
 
-def test_requests_under_way_are_limited():
-    engine, worker = connected(request_limit=3)
+def test_requests_under_way_are_limited(codec):
+    engine, worker = connected(codec, request_limit=3)
     for _ in range(3):
         asked(engine, worker)
-    with pytest.raises(ProtocolError, match="3 requests"):
+    with pytest.raises(LocalProtocolError, match="too many pending requests"):
         engine.request(ListExecutors())
     engine.receive(worker.answer(1, ExecutorsListed(executors=())))
     asked(engine, worker)
 
 
-def test_a_side_that_asks_without_limit_is_closed_out():
-    _, worker = connected(request_limit=3)
-    greedy, _ = connected()
+def test_a_side_that_asks_without_limit_is_closed_out(codec):
+    _, worker = connected(codec, request_limit=3)
+    greedy, _ = connected(codec)
     actions = [worker.receive(greedy.request(ListExecutors())[1]) for _ in range(7)]
     assert isinstance(actions[-1], Fail)
     assert all(isinstance(action, Serve) for action in actions[:-1])
 
 
-def test_a_cancelled_request_still_counts_until_it_is_settled():
-    engine, worker = connected(request_limit=1)
+def test_a_cancelled_request_still_counts_until_it_is_settled(codec):
+    engine, worker = connected(codec, request_limit=1)
     number, _ = asked(engine, worker)
     assert worker.receive(engine.cancel(number)) == Abandon(number)
     with pytest.raises(ProtocolError):
@@ -309,8 +332,8 @@ def test_a_cancelled_request_still_counts_until_it_is_settled():
     asked(engine, worker)
 
 
-def test_a_cancellation_that_crosses_the_response_does_nothing():
-    engine, worker = connected()
+def test_a_cancellation_that_crosses_the_response_does_nothing(codec):
+    engine, worker = connected(codec)
     number, _ = asked(engine, worker)
     cancellation = engine.cancel(number)
     worker.answer(number, ExecutorsListed(executors=()))
@@ -320,24 +343,25 @@ def test_a_cancellation_that_crosses_the_response_does_nothing():
 
 
 def test_a_result_that_is_too_large_becomes_an_error():
-    engine, worker = connected(frame_limit=500)
+    engine, worker = connected(partial(JsonCodec, frame_limit=500))
     number, _ = asked(engine, worker)
     error = worker.answer(number, WELCOME.__class__(engine_id="e" * 500))
     settled = engine.receive(error)
     assert isinstance(settled, Settle)
+    assert isinstance(settled.outcome, RemoteProtocolError), "the fault of the side that answers"
     assert "larger than 500" in str(settled.outcome)
 
 
 def test_a_request_that_cannot_be_sent_was_not_made():
     engine, worker = connected()
-    with pytest.raises(ProtocolError):
+    with pytest.raises(LocalProtocolError):
         engine.request(ListExecutors(names=("\ud800",)))
     assert engine.end() == ()
     assert worker.state is ConnectionState.READY
 
 
-def test_the_end_says_what_will_never_be_settled():
-    engine, worker = connected()
+def test_the_end_says_what_will_never_be_settled(codec):
+    engine, worker = connected(codec)
     numbers = [asked(engine, worker)[0] for _ in range(3)]
     engine.receive(worker.refuse(numbers[1], RemoteError(remote_code="x", reason="x")))
     assert list(engine.end()) == [numbers[0], numbers[2]]
@@ -348,8 +372,8 @@ def test_the_end_says_what_will_never_be_settled():
         engine.request(ListExecutors())
 
 
-def test_while_closing_requests_are_refused():
-    engine, worker = connected()
+def test_while_closing_requests_are_refused(codec):
+    engine, worker = connected(codec)
     worker.close()
     number, reply = asked(engine, worker)
     assert isinstance(reply, Reply)
@@ -369,9 +393,11 @@ def test_garbage_never_raises(frames):
 class TwoEnds(RuleBasedStateMachine):
     """Two ends with frames on their way in both directions: each request is settled exactly once, by its own answer."""
 
+    codec = JsonCodec
+
     def __init__(self):
         super().__init__()
-        self.engine, self.worker = connected(request_limit=4)
+        self.engine, self.worker = connected(self.codec, request_limit=4)
         self.wire = {Role.ENGINE: [], Role.WORKER: []}
         self.serving, self.open = {}, {}
 
@@ -429,4 +455,9 @@ class TwoEnds(RuleBasedStateMachine):
         assert set(self.engine.end()) == set(self.open)
 
 
+class TwoEndsOfMemory(TwoEnds):
+    codec = MemoryCodec
+
+
 test_two_ends = TwoEnds.TestCase
+test_two_ends_of_memory = TwoEndsOfMemory.TestCase

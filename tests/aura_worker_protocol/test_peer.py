@@ -10,8 +10,10 @@ import pytest
 
 from aura_contracts.errors import (
     FrameTooLarge,
+    LocalProtocolError,
     ProtocolError,
     RemoteError,
+    RemoteProtocolError,
     UnknownExecutor,
     UnknownMethod,
     WorkerUnavailable,
@@ -34,6 +36,7 @@ from aura_worker_protocol.messages import (
     Result,
     Welcome,
 )
+from byte_transport import byte_pair
 from conditions import until
 
 pytestmark = pytest.mark.anyio
@@ -45,6 +48,12 @@ HELLO = Hello(
     identity=WorkerIdentity(host="here", instance="one"),
     version="1",
 )
+
+
+@pytest.fixture(params=[memory_pair, byte_pair])
+def pair(request):
+    """Makes the two ends of a connection: one that passes messages, one that carries bytes."""
+    return request.param
 
 
 async def welcome(hello):
@@ -61,10 +70,10 @@ class Ends:
 
 
 class Conversing:
-    """``async with Conversing(engine handlers, worker handlers) as ends``; both peers run until it is left."""
+    """``async with Conversing(pair, engine handlers, worker handlers) as ends``; both peers run until it is left."""
 
-    def __init__(self, engine=None, worker=None, *, buffer=16, wrap=lambda transport: transport, greet=True, **options):
-        ours, theirs = memory_pair(buffer=buffer)
+    def __init__(self, pair, engine=None, worker=None, *, buffer=16, wrap=lambda end: end, greet=True, **options):
+        ours, theirs = pair(buffer=buffer)
         self.engine = Peer(wrap(ours), Role.ENGINE, {Hello: welcome, **(engine or {})}, **options)
         self.worker = Peer(wrap(theirs), Role.WORKER, worker or {}, **options)
         self.greet = greet
@@ -102,25 +111,25 @@ class Gate:
         return self.result
 
 
-async def test_a_request_is_answered():
+async def test_a_request_is_answered(pair):
     async def list_executors(request):
         assert request == ListExecutors(names=("a",))
         return ExecutorsListed(executors=())
 
-    async with Conversing(worker={ListExecutors: list_executors}) as ends:
+    async with Conversing(pair, worker={ListExecutors: list_executors}) as ends:
         assert await ends.engine.request(ListExecutors(names=("a",))) == ExecutorsListed(executors=())
         assert ends.engine.state is ends.worker.state is ConnectionState.READY
 
 
-async def test_none_stands_for_a_bare_result():
+async def test_none_stands_for_a_bare_result(pair):
     async def forget(request):
         return None
 
-    async with Conversing(worker={ForgetProcess: forget}) as ends:
+    async with Conversing(pair, worker={ForgetProcess: forget}) as ends:
         assert await ends.engine.request(ForgetProcess(token="t")) == Result()
 
 
-async def test_errors_of_a_handler_are_raised_at_the_other_side(caplog):
+async def test_errors_of_a_handler_are_raised_at_the_other_side(pair, caplog):
     async def list_executors(request):
         raise UnknownExecutor(name="cowsay", known=("custom",))
 
@@ -131,7 +140,7 @@ async def test_errors_of_a_handler_are_raised_at_the_other_side(caplog):
         return 1 / 0
 
     handlers = {ListExecutors: list_executors, FindOrphans: find_orphans, ForgetProcess: forget}
-    async with Conversing(worker=handlers) as ends:
+    async with Conversing(pair, worker=handlers) as ends:
         with pytest.raises(UnknownExecutor) as caught:
             await ends.engine.request(ListExecutors())
         assert caught.value.known == ("custom",)
@@ -144,26 +153,26 @@ async def test_errors_of_a_handler_are_raised_at_the_other_side(caplog):
             await ends.engine.request(ListExecutors())
 
 
-async def test_a_request_that_nobody_serves_is_refused():
-    async with Conversing() as ends:
+async def test_a_request_that_nobody_serves_is_refused(pair):
+    async with Conversing(pair) as ends:
         with pytest.raises(UnknownMethod):
             await ends.engine.request(ListExecutors())
 
 
-async def test_requests_are_served_beside_one_another():
+async def test_requests_are_served_beside_one_another(pair):
     gate = Gate(OrphansFound(orphans=()))
 
     async def list_executors(request):
         return ExecutorsListed(executors=())
 
-    async with Conversing(worker={FindOrphans: gate, ListExecutors: list_executors}) as ends:
+    async with Conversing(pair, worker={FindOrphans: gate, ListExecutors: list_executors}) as ends:
         slow = await ends.engine.begin(FindOrphans(living=()))
         await ends.engine.request(ListExecutors())
         gate.open.set()
         assert await slow.wait() == OrphansFound(orphans=())
 
 
-async def test_requests_of_one_lane_are_served_in_order():
+async def test_requests_of_one_lane_are_served_in_order(pair):
     served = []
 
     async def append(request):
@@ -176,7 +185,7 @@ async def test_requests_of_one_lane_are_served_in_order():
         served.append(str(request.after))
         return OutputRead(first=1)
 
-    async with Conversing({AppendOutput: append, ReadOutput: report}) as ends:
+    async with Conversing(pair, {AppendOutput: append, ReadOutput: report}) as ends:
         replies = []
         for first in range(1, 51):
             replies.append(await ends.worker.begin(ReadOutput(execution_id=EXECUTION, epoch=1, after=first)))
@@ -190,13 +199,13 @@ async def test_requests_of_one_lane_are_served_in_order():
     assert served == [said for first in range(1, 51) for said in (str(first), first)]
 
 
-async def test_lanes_do_not_wait_for_one_another():
+async def test_lanes_do_not_wait_for_one_another(pair):
     gate = Gate(OutputAccepted(next=1))
 
     async def append(request):
         return await gate(request) if request.execution_id == EXECUTION else OutputAccepted(next=2)
 
-    async with Conversing({AppendOutput: append}) as ends:
+    async with Conversing(pair, {AppendOutput: append}) as ends:
         stuck = await ends.worker.begin(AppendOutput(execution_id=EXECUTION, epoch=1, token="t", first=1, chunks=()))
         other = AppendOutput(execution_id=HELLO.worker_id, epoch=1, token="t", first=1, chunks=())
         assert await ends.worker.request(other) == OutputAccepted(next=2)
@@ -204,9 +213,9 @@ async def test_lanes_do_not_wait_for_one_another():
         assert await stuck.wait() == OutputAccepted(next=1)
 
 
-async def test_a_cancelled_request_is_cancelled_at_the_other_side():
+async def test_a_cancelled_request_is_cancelled_at_the_other_side(pair):
     gate = Gate(OrphansFound(orphans=()))
-    async with Conversing(worker={FindOrphans: gate}) as ends:
+    async with Conversing(pair, worker={FindOrphans: gate}) as ends:
         with anyio.CancelScope() as scope:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(ends.engine.request, FindOrphans(living=()))
@@ -217,9 +226,9 @@ async def test_a_cancelled_request_is_cancelled_at_the_other_side():
         assert await ends.engine.request(FindOrphans(living=())) == OrphansFound(orphans=())
 
 
-async def test_a_request_that_waits_in_its_lane_can_be_cancelled():
+async def test_a_request_that_waits_in_its_lane_can_be_cancelled(pair):
     gate = Gate(OutputAccepted(next=2))
-    async with Conversing({AppendOutput: gate}) as ends:
+    async with Conversing(pair, {AppendOutput: gate}) as ends:
         first = await ends.worker.begin(AppendOutput(execution_id=EXECUTION, epoch=1, token="t", first=1, chunks=()))
         second = await ends.worker.begin(AppendOutput(execution_id=EXECUTION, epoch=1, token="t", first=2, chunks=()))
         await until(lambda: gate.arrived)
@@ -233,7 +242,7 @@ async def test_a_request_that_waits_in_its_lane_can_be_cancelled():
     assert len(gate.arrived) == 1
 
 
-async def test_requests_wait_for_the_welcome():
+async def test_requests_wait_for_the_welcome(pair):
     asked = anyio.Event()
 
     async def greet(hello):
@@ -250,17 +259,17 @@ async def test_requests_wait_for_the_welcome():
         answers.append(await ends.engine.request(ListExecutors()))
 
     handlers = {Hello: greet}
-    async with Conversing(handlers, {ListExecutors: list_executors}, greet=False) as ends:
+    async with Conversing(pair, handlers, {ListExecutors: list_executors}, greet=False) as ends:
         ends.tasks.start_soon(ask)
         await ends.worker.request(HELLO)
         await until(lambda: answers)
 
 
-async def test_a_refused_hello_closes_both_sides():
+async def test_a_refused_hello_closes_both_sides(pair):
     async def refuse(hello):
         raise ProtocolError(reason="go away")
 
-    ours, theirs = memory_pair()
+    ours, theirs = pair()
     engine, worker = Peer(ours, Role.ENGINE, {Hello: refuse}), Peer(theirs, Role.WORKER, {})
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(engine.run)
@@ -272,7 +281,7 @@ async def test_a_refused_hello_closes_both_sides():
     assert engine.state is worker.state is ConnectionState.CLOSED
 
 
-async def test_notifications_are_heard_and_their_errors_stay_there(caplog):
+async def test_notifications_are_heard_and_their_errors_stay_there(pair, caplog):
     heard = []
 
     async def heartbeat(request):
@@ -280,14 +289,14 @@ async def test_notifications_are_heard_and_their_errors_stay_there(caplog):
         if len(heard) == 1:
             raise ValueError("no")
 
-    async with Conversing({Heartbeat: heartbeat}) as ends:
+    async with Conversing(pair, {Heartbeat: heartbeat}) as ends:
         for _ in range(3):
             await ends.worker.notify(Heartbeat())
         await until(lambda: len(heard) == 3)
     assert "worker.heartbeat failed" in caplog.text
 
 
-async def test_whoever_waits_is_told_when_the_other_side_closes():
+async def test_whoever_waits_is_told_when_the_other_side_closes(pair):
     gate = Gate(OrphansFound(orphans=()))
     refused = []
 
@@ -296,7 +305,7 @@ async def test_whoever_waits_is_told_when_the_other_side_closes():
             await ends.engine.request(FindOrphans(living=()))
         refused.append(True)
 
-    async with Conversing(worker={FindOrphans: gate}) as ends:
+    async with Conversing(pair, worker={FindOrphans: gate}) as ends:
         for _ in range(20):
             ends.tasks.start_soon(ask)
         await until(lambda: len(gate.arrived) == 20)
@@ -311,7 +320,7 @@ async def test_whoever_waits_is_told_when_the_other_side_closes():
 
 async def test_whoever_waits_to_send_is_told_when_its_own_side_closes():
     """The other side does not read: the frames fill the buffer."""
-    ours, theirs = memory_pair(buffer=1)
+    ours, theirs = byte_pair(buffer=1)
     engine = Peer(ours, Role.ENGINE, {Hello: welcome})
     refused = []
 
@@ -337,12 +346,12 @@ def _params(struct):
 
 
 async def test_garbage_closes_the_connection_after_saying_why():
-    ours, theirs = memory_pair()
+    ours, theirs = byte_pair()
     engine = Peer(ours, Role.ENGINE, {Hello: welcome})
     async with anyio.create_task_group() as tasks:
 
         async def run():
-            with pytest.raises(ProtocolError, match="no JSON"):
+            with pytest.raises(RemoteProtocolError, match="not JSON"):
                 await engine.run()
 
         tasks.start_soon(run)
@@ -354,12 +363,12 @@ async def test_garbage_closes_the_connection_after_saying_why():
 
 
 async def test_a_side_that_is_told_off_raises():
-    ours, theirs = memory_pair()
+    ours, theirs = byte_pair()
     worker = Peer(theirs, Role.WORKER, {})
     async with anyio.create_task_group() as tasks:
 
         async def run():
-            with pytest.raises(ProtocolError, match="I do not understand"):
+            with pytest.raises(LocalProtocolError, match="I do not understand"):
                 await worker.run()
 
         tasks.start_soon(run)
@@ -372,6 +381,9 @@ class Slow(Transport):
 
     def __init__(self, transport):
         self.transport = transport
+
+    def codec(self, methods):
+        return self.transport.codec(methods)
 
     async def send(self, frame):
         for _ in range(3):
@@ -390,7 +402,7 @@ class Slow(Transport):
 
 async def test_back_pressure_reaches_whoever_sends():
     """A side that does not read holds the other; nothing grows but what the buffer holds."""
-    ours, theirs = memory_pair(buffer=2)
+    ours, theirs = byte_pair(buffer=2)
     engine = Peer(ours, Role.ENGINE, {Hello: welcome})
     begun = []
 
@@ -413,9 +425,9 @@ async def test_back_pressure_reaches_whoever_sends():
     await theirs.aclose()
 
 
-async def test_more_requests_than_are_allowed_wait_for_room():
+async def test_more_requests_than_are_allowed_wait_for_room(pair):
     gate = Gate(OrphansFound(orphans=()))
-    async with Conversing(worker={FindOrphans: gate}, request_limit=4) as ends:
+    async with Conversing(pair, worker={FindOrphans: gate}, request_limit=4) as ends:
         done = []
 
         async def ask():
@@ -430,7 +442,7 @@ async def test_more_requests_than_are_allowed_wait_for_room():
         await until(lambda: len(done) == 20)
 
 
-async def test_many_requests_in_both_directions_over_a_slow_transport():
+async def test_many_requests_in_both_directions_over_a_slow_transport(pair):
     async def append(request):
         await anyio.lowlevel.checkpoint()
         return OutputAccepted(next=request.first)
@@ -441,7 +453,7 @@ async def test_many_requests_in_both_directions_over_a_slow_transport():
 
     got = []
     handlers = {AppendOutput: append}, {ListExecutors: list_executors}
-    async with Conversing(*handlers, buffer=1, wrap=Slow, request_limit=8) as ends:
+    async with Conversing(pair, *handlers, buffer=1, wrap=Slow, request_limit=8) as ends:
 
         async def output(number):
             request = AppendOutput(execution_id=EXECUTION, epoch=1, token="t", first=number, chunks=())
@@ -457,13 +469,13 @@ async def test_many_requests_in_both_directions_over_a_slow_transport():
         assert all(got)
 
 
-async def test_requests_cancelled_at_any_moment_leave_both_sides_well():
+async def test_requests_cancelled_at_any_moment_leave_both_sides_well(pair):
     async def list_executors(request):
         for _ in range(4):
             await anyio.lowlevel.checkpoint()
         return ExecutorsListed(executors=())
 
-    async with Conversing(worker={ListExecutors: list_executors}, buffer=1, wrap=Slow, request_limit=3) as ends:
+    async with Conversing(pair, worker={ListExecutors: list_executors}, buffer=1, wrap=Slow, request_limit=3) as ends:
         over = []
 
         async def ask(patience):
@@ -490,7 +502,7 @@ async def test_big_output_passes_and_too_big_output_is_refused_here():
         chunks = (Chunk.of(OutputSource.STDOUT, datetime(2026, 1, 4, tzinfo=UTC), b"\xff" * 65_536),) * count
         return AppendOutput(execution_id=EXECUTION, epoch=1, token="t", first=1, chunks=chunks)
 
-    async with Conversing({AppendOutput: append}) as ends:
+    async with Conversing(byte_pair, {AppendOutput: append}) as ends:
         assert await ends.worker.request(output(128)) == OutputAccepted(next=128 * 65_536)
         with pytest.raises(FrameTooLarge):
             await ends.worker.request(output(256))

@@ -6,7 +6,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from aura_contracts.errors import UnknownExecutor
 from aura_contracts.lease import WorkerIdentity
-from aura_worker_protocol import Peer, Role, Transport
+from aura_worker_protocol import ByteTransport, Peer, Role
 from aura_worker_protocol.messages import (
     AppendOutput,
     ExecutorsListed,
@@ -29,7 +29,7 @@ HELLO = Hello(
 )
 
 
-class SocketTransport(Transport):
+class SocketTransport(ByteTransport):
     """Frames over a stream of bytes."""
 
     def __init__(self, stream):

@@ -1,4 +1,4 @@
-"""Codec: what is said is what is heard, whatever is said; and whatever is heard, nothing breaks."""
+"""JSON codec: what was sent is what is received, whatever it is; and whatever is received, nothing breaks."""
 
 from datetime import UTC, datetime
 from math import isfinite
@@ -8,16 +8,17 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from aura_contracts.errors import FrameTooLarge, MalformedFrame, UnknownMethod
+from aura_contracts.errors import FrameTooLarge, LocalProtocolError, RemoteProtocolError, UnknownMethod
 from aura_contracts.output import Chunk, OutputSource
 from aura_worker_protocol import TO_ENGINE, TO_WORKER
-from aura_worker_protocol.codec import Answered, Asked, Cancelled, Codec, Ignored, Refused, Told, Unreadable
+from aura_worker_protocol.codec import Answer, Call, Cancellation, Ignored, Notification, Refusal, Unreadable
 from aura_worker_protocol.frames import INVALID_PARAMS, METHOD_NOT_FOUND, PARSE_ERROR
+from aura_worker_protocol.json_codec import JsonCodec
 from aura_worker_protocol.messages import AppendOutput, Heartbeat, ListExecutors, OutputAccepted, StartProcess
 from strategies import structs
 
 REQUESTS = {**TO_WORKER, **TO_ENGINE}
-CODEC = Codec(REQUESTS)
+CODEC = JsonCodec(REQUESTS)
 EXECUTION = "0192f0c1-2d3e-7abc-8def-000000000001"
 NOW = datetime(2026, 1, 4, 12, 30, tzinfo=UTC)
 
@@ -41,8 +42,8 @@ def require_finite(value):
 def test_a_request_arrives_as_it_was_sent(kind, data):
     request = data.draw(structs(kind))
     require_finite(msgspec.to_builtins(request))
-    assert CODEC.decode(CODEC.request(5, request)) == Asked(5, request)
-    assert CODEC.decode(CODEC.notification(request)) == Told(request)
+    assert CODEC.decode(CODEC.request(5, request)) == Call(5, request)
+    assert CODEC.decode(CODEC.notification(request)) == Notification(request)
 
 
 @every_request
@@ -52,7 +53,7 @@ def test_an_answer_arrives_as_it_was_sent(kind, data):
     require_finite(msgspec.to_builtins(result))
     request = data.draw(structs(kind))
     answered = CODEC.decode(CODEC.answer("a", result))
-    assert isinstance(answered, Answered)
+    assert isinstance(answered, Answer)
     assert CODEC.result(request, answered.result) == result
 
 
@@ -90,7 +91,7 @@ def test_what_is_no_message_is_told_apart(frame, number):
     unreadable = CODEC.decode(frame)
     assert isinstance(unreadable, Unreadable)
     assert unreadable.id is None
-    assert isinstance(unreadable.error, MalformedFrame)
+    assert isinstance(unreadable.error, RemoteProtocolError)
     if number is not None and not frame.startswith(b"[["):
         assert unreadable.number == number
 
@@ -105,7 +106,7 @@ def test_wrong_parameters_are_refused_to_who_sent_them(params):
 
 
 def test_parameters_may_be_left_out():
-    assert CODEC.decode(b'{"jsonrpc":"2.0","id":3,"method":"executors.list"}') == Asked(3, ListExecutors())
+    assert CODEC.decode(b'{"jsonrpc":"2.0","id":3,"method":"executors.list"}') == Call(3, ListExecutors())
 
 
 def test_an_unknown_method_is_refused_and_an_unknown_notification_ignored():
@@ -115,7 +116,7 @@ def test_an_unknown_method_is_refused_and_an_unknown_notification_ignored():
     assert isinstance(unreadable.error, UnknownMethod)
     refused = CODEC.decode(CODEC.refusal("x", unreadable.error))
     assert b"%d" % METHOD_NOT_FOUND in CODEC.refusal("x", unreadable.error)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, Refusal)
     assert isinstance(refused.error, UnknownMethod)
     assert isinstance(CODEC.decode(b'{"jsonrpc":"2.0","method":"$/progress","params":[1]}'), Ignored)
     assert isinstance(CODEC.decode(b'{"jsonrpc":"2.0","method":"executors.list","params":[1]}'), Ignored)
@@ -124,11 +125,11 @@ def test_an_unknown_method_is_refused_and_an_unknown_notification_ignored():
 
 def test_unknown_fields_are_passed_over():
     frame = b'{"jsonrpc":"2.0","id":3,"method":"executors.list","params":{"names":["a"],"more":1},"trace":{}}'
-    assert CODEC.decode(frame) == Asked(3, ListExecutors(names=("a",)))
+    assert CODEC.decode(frame) == Call(3, ListExecutors(names=("a",)))
 
 
 def test_a_cancellation_names_the_request():
-    assert CODEC.decode(CODEC.cancellation(12)) == Cancelled(12)
+    assert CODEC.decode(CODEC.cancellation(12)) == Cancellation(12)
 
 
 @given(st.binary(max_size=200))
@@ -144,7 +145,7 @@ def test_a_frame_with_a_broken_byte_breaks_nothing(data):
 
 
 def test_a_frame_that_is_too_large_is_neither_sent_nor_read():
-    small = Codec(REQUESTS, frame_limit=1000)
+    small = JsonCodec(REQUESTS, frame_limit=1000)
     chunk = Chunk.of(OutputSource.STDOUT, NOW, b"x" * 1000)
     request = AppendOutput(execution_id=EXECUTION, epoch=1, token="t", first=1, chunks=(chunk,))
     with pytest.raises(FrameTooLarge) as caught:
@@ -152,23 +153,24 @@ def test_a_frame_that_is_too_large_is_neither_sent_nor_read():
     assert caught.value.size > caught.value.limit == 1000
     unreadable = small.decode(CODEC.request(1, request))
     assert isinstance(unreadable, Unreadable)
-    assert isinstance(unreadable.error, FrameTooLarge)
+    assert isinstance(unreadable.error, RemoteProtocolError)
+    assert "larger than 1000" in str(unreadable.error)
 
 
 def test_an_error_that_is_too_large_is_said_in_short():
-    small = Codec(REQUESTS, frame_limit=1000)
+    small = JsonCodec(REQUESTS, frame_limit=1000)
     refused = small.decode(small.refusal(1, UnknownMethod(method="x" * 5000, reason="unknown")))
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, Refusal)
     assert "UnknownMethod" in str(refused.error)
 
 
 def test_what_no_frame_can_hold_is_refused_here():
-    with pytest.raises(MalformedFrame):
+    with pytest.raises(LocalProtocolError):
         CODEC.request(1, ListExecutors(names=("\ud800",)))
 
 
 def test_a_result_of_another_type_is_malformed():
-    with pytest.raises(MalformedFrame, match=r"output\.append"):
+    with pytest.raises(RemoteProtocolError, match=r"output\.append"):
         CODEC.result(
             AppendOutput(execution_id=EXECUTION, epoch=1, token="t", first=1, chunks=()),
             msgspec.Raw(b'{"next":"soon"}'),
@@ -181,7 +183,7 @@ def test_output_of_any_bytes_fits_a_frame():
         chunks = tuple(Chunk.of(OutputSource.STDERR, NOW, raw) for _ in range(16))
         request = AppendOutput(execution_id=EXECUTION, epoch=1, token="t", first=1, chunks=chunks)
         asked = CODEC.decode(CODEC.request(1, request))
-        assert isinstance(asked, Asked)
+        assert isinstance(asked, Call)
         assert b"".join(chunk.raw for chunk in asked.request.chunks) == raw * 16
 
 

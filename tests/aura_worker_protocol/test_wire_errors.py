@@ -8,8 +8,10 @@ from aura_contracts import errors
 from aura_contracts.errors import (
     AuraError,
     DirtyWorktree,
+    LocalProtocolError,
     RefChanged,
     RemoteError,
+    RemoteProtocolError,
     RuleViolated,
     WorkspaceError,
 )
@@ -34,7 +36,10 @@ def sent(error):
     return error_of(msgspec.json.decode(msgspec.json.encode(error_object(error)), type=ErrorObject))
 
 
-@pytest.mark.parametrize("kind", [kind for kind in CLASSES if kind is not RemoteError])
+TURNED = {LocalProtocolError: RemoteProtocolError, RemoteProtocolError: LocalProtocolError}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in CLASSES if kind is not RemoteError and kind not in TURNED])
 def test_every_error_comes_out_as_it_was(kind):
     error = sample(kind)
     received = sent(error)
@@ -42,6 +47,13 @@ def test_every_error_comes_out_as_it_was(kind):
     assert received.facts() == error.facts()
     assert received.remedy == error.remedy
     assert str(received) == str(error)
+
+
+@pytest.mark.parametrize(("kind", "seen"), TURNED.items())
+def test_blame_turns_round_on_the_way(kind, seen):
+    received = sent(kind(reason="out of order", remedy="upgrade"))
+    assert type(received) is seen
+    assert (received.reason, received.remedy) == ("out of order", "upgrade")
 
 
 def test_values_that_are_none_stay_none():

@@ -13,8 +13,8 @@ from typing import Any
 from make import sample
 
 from aura_contracts.errors import RuleViolated, UnknownMethod
-from aura_worker_protocol.codec import Codec
 from aura_worker_protocol.frames import REQUEST_CANCELLED
+from aura_worker_protocol.json_codec import JsonCodec
 from aura_worker_protocol.messages import TO_ENGINE, TO_WORKER, Heartbeat
 
 FOLDER = Path(__file__).parent / "wire"
@@ -42,7 +42,7 @@ def main() -> None:
 
 def frames() -> dict[str, bytes]:
     """Return name -> frame, for every request and every answer with all their fields, and for the rest."""
-    codec = Codec({})
+    codec = JsonCodec({})
     made = {}
     for method, kind in REQUESTS.items():
         made[f"{method}.request"] = codec.request(7, _sample(kind))

@@ -8,9 +8,10 @@ import pytest
 from make_wire import FOLDER, REQUESTS, frames
 
 from aura_contracts.errors import AuraError, RuleViolated
-from aura_worker_protocol.codec import Answered, Asked, Cancelled, Codec, Refused, Told
+from aura_worker_protocol.codec import Answer, Call, Cancellation, Notification, Refusal
+from aura_worker_protocol.json_codec import JsonCodec
 
-CODEC = Codec(REQUESTS)
+CODEC = JsonCodec(REQUESTS)
 FILES = {path.stem: path.read_bytes().removesuffix(b"\n") for path in sorted(FOLDER.glob("*.json"))}
 
 every_method = pytest.mark.parametrize("method", REQUESTS)
@@ -20,7 +21,7 @@ every_method = pytest.mark.parametrize("method", REQUESTS)
 def test_a_request_is_read_and_written_as_ever(method):
     frame = FILES[f"{method}.request"]
     asked = CODEC.decode(frame)
-    assert isinstance(asked, Asked), asked
+    assert isinstance(asked, Call), asked
     assert type(asked.request) is REQUESTS[method]
     _require_all_of(frame, CODEC.request(7, asked.request))
 
@@ -29,7 +30,7 @@ def test_a_request_is_read_and_written_as_ever(method):
 def test_an_answer_is_read_and_written_as_ever(method):
     frame = FILES[f"{method}.answer"]
     answered = CODEC.decode(frame)
-    assert isinstance(answered, Answered), answered
+    assert isinstance(answered, Answer), answered
     kind = REQUESTS[method]
     result = msgspec.json.decode(answered.result, type=kind.result)
     _require_all_of(frame, CODEC.answer(7, result))
@@ -53,16 +54,16 @@ def _require_within(before, now):
 
 
 def test_the_rest_is_read_as_ever():
-    assert isinstance(CODEC.decode(FILES["notification"]), Told)
-    assert CODEC.decode(FILES["cancellation"]) == Cancelled(7)
+    assert isinstance(CODEC.decode(FILES["notification"]), Notification)
+    assert CODEC.decode(FILES["cancellation"]) == Cancellation(7)
     refused = CODEC.decode(FILES["refusal"])
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, Refusal)
     assert isinstance(refused.error, RuleViolated)
     assert refused.error.rule == "stale_epoch"
     for name in FILES.keys() - {"refusal"}:
         if name.startswith("refusal"):
             other = CODEC.decode(FILES[name])
-            assert isinstance(other, Refused)
+            assert isinstance(other, Refusal)
             assert isinstance(other.error, AuraError)
 
 
