@@ -38,11 +38,9 @@ from aura_engine.runtime.slots import Slots
 from aura_engine.state_cache import StateCache
 from aura_engine.unit_of_work import CommandBus
 from aura_store import Compression, Repository, StoreArchive, locks_for, open_log, open_read_models
-from aura_worker_protocol import Role, Transport
-from aura_worker_protocol.memory import memory_pair
-from aura_worker_protocol.peer import Peer
+from aura_worker_protocol import Peer, Role, memory_pair
 
-MakeWorker = Callable[[Transport], AbstractAsyncContextManager[Any]]
+MakeWorker = Callable[[], AbstractAsyncContextManager[Any]]
 
 
 @asynccontextmanager
@@ -186,9 +184,9 @@ class _LocalWorker:
         ours, theirs = memory_pair()
         peer = Peer(ours, Role.ENGINE, self._gateway.handlers)
         try:
-            async with self._make(theirs) as worker, anyio.create_task_group() as group:
+            async with self._make() as worker, anyio.create_task_group() as group:
                 group.start_soon(self._gateway.serve, peer)
-                group.start_soon(worker.run)
+                group.start_soon(worker.run, theirs)
                 await peer.wait_ready()
                 self._stopped = stopped
                 task_status.started()
@@ -204,7 +202,6 @@ async def _local_worker(
     executors: Sequence[Executor],
     host: Host,
     make_tools: Callable[[TaskId, ExecutionId], AgentTools],
-    transport: Transport,
 ) -> AsyncIterator[Any]:
     from aura_executors import SupervisedRunner  # noqa: PLC0415 - adapters are imported where they are needed
     from aura_executors.registry import ExecutorRegistry  # noqa: PLC0415
@@ -224,7 +221,6 @@ async def _local_worker(
             executors=ExecutorRegistry(executors),
             environment=environment,
             make_tools=make_tools,
-            transport=transport,
             version=__version__,
         )
 

@@ -18,15 +18,17 @@ import anyio.to_thread
 from aura_contracts.errors import AuraError, WorkerUnavailable
 from aura_contracts.ids import WorkerId
 from aura_contracts.lease import WorkerIdentity
+from aura_contracts.ports.executors import AgentRun
 from aura_contracts.ports.processes import ProcessRunner
 from aura_contracts.ports.workspaces import Workspaces
 from aura_worker._launch import Executors, ToolsFactory
 from aura_worker._processes import Processes
 from aura_worker._workspaces import WorkspaceService
-from aura_worker_protocol import PROTOCOL_VERSION, Handler, Peer, Request, Role, Transport
+from aura_worker_protocol import PROTOCOL_VERSION, Handler, Peer, Request, Result, Role, Transport
 from aura_worker_protocol.messages import (
     AnswerPermission,
     AwaitProcess,
+    CheckOptions,
     CollectWork,
     DescribeRepository,
     DiffWork,
@@ -150,6 +152,7 @@ class Worker:
             AnswerPermission: processes.answer,
             ForgetProcess: processes.forget,
             ListExecutors: self._list_executors,
+            CheckOptions: self._check_options,
         }
 
     async def _list_executors(self, request: ListExecutors) -> ExecutorsListed:
@@ -173,3 +176,17 @@ class Worker:
         if unknown:
             raise unknown[0]
         return ExecutorsListed(executors=tuple(found[name] for name in names))
+
+    async def _check_options(self, request: CheckOptions) -> Result:
+        """Have the executor make the command that it would start, and throw it away."""
+        executor = self._executors.get(request.executor)
+        run = AgentRun(
+            prompt=request.prompt,
+            cwd=request.directory,
+            options=request.options,
+            session_id=request.session_id,
+            fork=request.fork,
+            environment=dict(self._environment),
+        )
+        await anyio.to_thread.run_sync(executor.launch, run)
+        return Result()

@@ -328,6 +328,22 @@ class ListExecutors(Request[ExecutorsListed], frozen=True, kw_only=True):
     names: tuple[str, ...] = ()
 
 
+class CheckOptions(Request[Result], frozen=True, kw_only=True):
+    """Have an executor look at the options of a run, as it will when it is started. Nothing is started.
+
+    Raises `UnknownExecutor`, or `InvalidInput` for what the executor would refuse.
+    """
+
+    method = "executors.check"
+    result = Result
+    executor: str
+    prompt: str
+    directory: str
+    options: dict[str, Any] = {}
+    session_id: str | None = None
+    fork: bool = False
+
+
 # --- Worker to engine -------------------------------------------------------------------------------------------------
 
 
@@ -450,6 +466,7 @@ TO_WORKER: Mapping[str, type[Request[Any]]] = MappingProxyType(
             AnswerPermission,
             ForgetProcess,
             ListExecutors,
+            CheckOptions,
         )
     }
 )
