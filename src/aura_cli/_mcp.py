@@ -27,7 +27,7 @@ from aura_contracts.errors import AuraError
 from aura_contracts.ids import ApprovalId, parse_id
 from aura_contracts.task import Priority, Task
 from aura_engine.agent_tools.api import OwnTask
-from aura_engine.runtime.inquiries import choice_of
+from aura_engine.permissions.inquiries import choice_of
 
 WAIT_LIMIT = 50.0
 """Seconds that an answer is waited for at most: below the 60 that many clients wait for a tool."""

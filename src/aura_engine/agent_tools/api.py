@@ -40,7 +40,7 @@ from aura_contracts.task import (
     TaskStatus,
 )
 from aura_engine.runtime.context import reviewers_of
-from aura_engine.runtime.inquiries import inquiries_of, inquiry_id, words_with
+from aura_engine.permissions.inquiries import inquiries_of, inquiry_id, words_with
 from aura_engine.agent_tools.token import ScopeEnded, TaskScope, TokenRefused
 from aura_engine.unit_of_work import CommandBus, UnitOfWork
 

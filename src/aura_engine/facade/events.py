@@ -10,7 +10,7 @@ from aura_contracts.errors import AggregateNotFound, InvalidInput
 from aura_contracts.events import EventRecord
 from aura_contracts.ids import ExecutionId, output_stream
 from aura_engine.facade.core import Core
-from aura_engine.runtime.watching import Concern
+from aura_engine.runtime.event_stream import Concern
 
 
 @attrs.frozen

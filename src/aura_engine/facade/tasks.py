@@ -40,7 +40,7 @@ from aura_engine.facade.options import AssignmentOptions, NewTaskOptions, TaskFi
 from aura_engine.permissions.inquiries import withdraw_inquiries
 from aura_engine.permissions.questions import withdraw_all
 from aura_engine.runtime.context import reviewers_of
-from aura_engine.runtime.ending import requeue
+from aura_engine.runtime.cleanup import requeue
 from aura_engine.runtime.views import View
 from aura_engine.unit_of_work import UnitOfWork
 

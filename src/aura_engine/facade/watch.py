@@ -13,7 +13,7 @@ from aura_contracts.ids import StreamId, TaskId
 from aura_contracts.lease import LeaseStatus
 from aura_contracts.task import TASK, TaskStatus
 from aura_engine.facade.core import Core
-from aura_engine.runtime.watching import follow
+from aura_engine.runtime.event_stream import follow
 
 _WAITING = frozenset({TaskStatus.AWAITING_APPROVAL, TaskStatus.BLOCKED})
 

@@ -21,7 +21,7 @@ from aura_contracts.workspace import (
 from aura_engine.facade.core import Core
 from aura_engine.facade.options import WorkspaceFilters
 from aura_engine.runtime.context import snapshot_ref
-from aura_engine.runtime.ending import remove
+from aura_engine.runtime.cleanup import remove
 from aura_engine.runtime.stages import save
 from aura_engine.runtime.views import spec_of, workspace_of
 from aura_worker_protocol import messages

@@ -19,8 +19,8 @@ from aura_contracts.events import EventRecord
 from aura_contracts.execution import PermissionAsked
 from aura_contracts.ids import ApprovalId, TaskId
 from aura_engine.runtime.context import ENGINE, Runtime
-from aura_engine.runtime.permissions import answer
-from aura_engine.runtime.questions import questions_of_task
+from aura_engine.permissions.answers import answer
+from aura_engine.permissions.questions import questions_of_task
 
 _LOG = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from aura_contracts.errors import AuraError, RefChanged, StoreError, WorkerUnava
 from aura_contracts.events import EventRecord
 from aura_contracts.execution import ExecutionCancelled, InterruptRequested
 from aura_contracts.ids import StreamId, TaskId
-from aura_engine.runtime import ending, reviewing, stages
+from aura_engine.runtime import cleanup, reviewing, stages
 from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.steps import Do, Step, next_step
 from aura_engine.runtime.views import View, load_view
@@ -44,14 +44,14 @@ PERFORM: Mapping[Do, Perform] = MappingProxyType(
         Do.MERGE: reviewing.merge,
         Do.RESOLVE_CONFLICT: reviewing.resolve_conflict,
         Do.COMPLETE: reviewing.complete,
-        Do.RECORD_OFFLINE: ending.record_offline,
-        Do.RECORD_RETURN: ending.record_return,
-        Do.LOSE_WORKER: ending.lose_worker,
-        Do.CANCEL_EXECUTION: ending.cancel_execution,
-        Do.RELEASE: ending.release,
-        Do.RECORD_FAILURE: ending.record_failure,
-        Do.RUN_AGAIN: ending.run_again,
-        Do.CLEAR_WORKSPACE: ending.clear_workspace,
+        Do.RECORD_OFFLINE: cleanup.record_offline,
+        Do.RECORD_RETURN: cleanup.record_return,
+        Do.LOSE_WORKER: cleanup.lose_worker,
+        Do.CANCEL_EXECUTION: cleanup.cancel_execution,
+        Do.RELEASE: cleanup.release,
+        Do.RECORD_FAILURE: cleanup.record_failure,
+        Do.RUN_AGAIN: cleanup.run_again,
+        Do.CLEAR_WORKSPACE: cleanup.clear_workspace,
     }
 )
 

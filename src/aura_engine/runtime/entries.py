@@ -26,7 +26,7 @@ from aura_contracts.ports.executors import (
     Unknown,
     UsageReported,
 )
-from aura_engine.runtime.questions import Reviewers, ask, withdraw
+from aura_engine.permissions.questions import Reviewers, ask, withdraw
 from aura_engine.unit_of_work import UnitOfWork
 
 _NONSENSE = frozenset({"usage", "session", "action", "tool_call"})

@@ -21,7 +21,7 @@ from aura_contracts.ids import ApprovalId
 from aura_contracts.task import ApprovalMode, CancelTask, DeleteTask, Priority, ReparentTask
 from aura_engine import own_task
 from aura_engine.agent_tools.api import OwnTask
-from aura_engine.runtime.inquiries import choice_of, inquiries_of, withdraw_inquiries
+from aura_engine.permissions.inquiries import choice_of, inquiries_of, withdraw_inquiries
 from aura_engine.agent_tools.token import ScopeEnded, TaskScope, TokenRefused
 
 pytestmark = pytest.mark.anyio

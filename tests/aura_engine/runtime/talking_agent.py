@@ -15,7 +15,7 @@ from aura_contracts.ports.executors import PermissionRequested, ToolFinished
 from aura_engine.host import now
 from aura_engine.runtime.context import reviewers_of
 from aura_engine.runtime.gateway import Gateway
-from aura_engine.runtime.questions import ASKED
+from aura_engine.permissions.questions import ASKED
 from aura_worker_protocol.messages import AppendOutput, Understood
 
 

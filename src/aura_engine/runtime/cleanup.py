@@ -28,8 +28,8 @@ from aura_contracts.workspace import (
     Workspace,
 )
 from aura_engine.runtime.context import Runtime
-from aura_engine.runtime.inquiries import withdraw_inquiries
-from aura_engine.runtime.questions import withdraw_all
+from aura_engine.permissions.inquiries import withdraw_inquiries
+from aura_engine.permissions.questions import withdraw_all
 from aura_engine.runtime.stages import save
 from aura_engine.runtime.steps import UNMERGED
 from aura_engine.runtime.views import View, spec_of

@@ -10,7 +10,7 @@ from aura_contracts.ids import ExecutionId
 from aura_contracts.ports.executors import Answer
 from aura_contracts.task import TASK
 from aura_engine.runtime.context import Runtime
-from aura_engine.runtime.questions import ANSWERED, Question, questions_of
+from aura_engine.permissions.questions import ANSWERED, Question, questions_of
 from aura_worker_protocol.messages import AnswerPermission
 
 _LOG = logging.getLogger(__name__)
