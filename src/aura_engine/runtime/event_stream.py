@@ -1,6 +1,6 @@
-"""Watching: everything that happens about one task, in the order of the log, output included."""
+"""Event stream: which events concern a task or a run, and everything that happens to a task as it happens."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
 
 import anyio
@@ -17,8 +17,36 @@ PAGE = 8
 """Events that are read at a time: one of output may hold a megabyte, and who watches may be slow."""
 
 
+_VALUES = ("question", "spec", "layout")
+"""Fields of events that hold the value an aggregate begins with."""
+
+
+def named_in(event: Event, field: str) -> object:
+    """Return what an event says in `field`, by itself or in the value that its aggregate begins with; or None."""
+    holders = (event, *(getattr(event, name, None) for name in _VALUES))
+    return next((found for one in holders if (found := getattr(one, field, None)) is not None), None)
+
+
+class Concern:
+    """Tells which events concern a thing: those of its own streams, those that name it, and all of the streams that
+    begin with its name, such as the approvals of a task."""
+
+    def __init__(self, field: str, ident: str, streams: Sequence[StreamId] = ()) -> None:
+        self._field = field
+        self._ident = ident
+        self._streams = {ident, *streams}
+
+    def admits(self, record: EventRecord) -> bool:
+        """Whether an event concerns the thing; to be asked about every event, in order."""
+        if self._field and named_in(record.event, self._field) == self._ident:
+            if record.version == 1:
+                self._streams.add(record.stream_id)
+            return True
+        return record.stream_id in self._streams
+
+
 class Membership:
-    """Tells which events are about a task, from the events themselves. Grows with what they name."""
+    """Tells which events are about a task, output included, from the events themselves. Grows with what they name."""
 
     def __init__(self, task_id: TaskId, known: Iterable[StreamId] = ()) -> None:
         self._task_id = task_id
@@ -39,7 +67,7 @@ class Membership:
     def _is_named_in(self, event: Event) -> bool:
         if isinstance(event, LeaseGranted):
             return False  # known by its execution
-        return getattr(event, "task_id", None) == self._task_id
+        return named_in(event, "task_id") == self._task_id
 
 
 async def follow(

@@ -1,0 +1,107 @@
+"""A program that uses every noun, on an empty, a busy and a read-only store: what an embedder writes, typed."""
+
+import pytest
+
+from aura_contracts.errors import AggregateNotFound, StoreReadOnly
+from aura_contracts.ports.archive import UsageKey
+from aura_engine import Engine, open_engine
+from engines import scripted, write
+from repositories import make_repository
+
+pytestmark = pytest.mark.anyio
+
+
+async def use_every_noun(engine: Engine) -> dict[str, int]:
+    """Ask every noun for everything; return how much there was of each."""
+    tasks = await engine.tasks.list(limit=10)
+    approvals = await engine.approvals.list(pending=True)
+    agents = await engine.agents.list(status="idle")
+    workspaces = await engine.workspaces.list(removed=False)
+    sessions = await engine.sessions.list()
+    events = await engine.events.list(types=["task"], limit=100)
+    usage = await engine.usage.costs(by=UsageKey.MODEL)
+    world = await engine.history.list()
+    checkpoints = await engine.audit.list()
+    entries = await engine.logs.list()
+    store = await engine.store.get()
+    counts = await engine.store.list()
+    report = await engine.audit.verify()
+    assert report.first_bad is None
+    assert report.events == store.events == await engine.events.head() == world.position
+    check = await engine.store.check()
+    assert check.ok
+    for row in tasks.rows:
+        assert await engine.tasks.get(row.id) == row
+        assert (await engine.history.get(row.id)).state == row
+        assert (await engine.usage.get(row.id)).id == row.id
+    for approval in approvals.rows:
+        assert await engine.approvals.get(approval.id) == approval
+    for agent in agents.rows:
+        assert await engine.agents.get(agent.id) == agent
+    for workspace in workspaces.rows:
+        assert await engine.workspaces.get(workspace.id) == workspace
+    return {
+        "tasks": len(tasks.rows),
+        "approvals": len(approvals.rows),
+        "agents": len(agents.rows),
+        "workspaces": len(workspaces.rows),
+        "sessions": len(sessions.rows),
+        "events": len(events),
+        "usage": len(usage),
+        "states": sum(map(len, world.states.values())),
+        "checkpoints": len(checkpoints),
+        "entries": len(entries.rows),
+        "counts": sum(sum(each.values()) for each in counts.values()),
+    }
+
+
+@pytest.fixture
+def opened(tmp_path):
+    def open_one(**options):
+        return open_engine(f"sqlite:///{tmp_path / 'aura.db'}", home=tmp_path / "home", user="alice", **options)
+
+    return open_one
+
+
+async def test_an_empty_store(opened):
+    async with opened() as engine:
+        assert set((await use_every_noun(engine)).values()) == {0}
+        assert (await engine.executors.get("custom")).name == "custom"
+        assert {found.kind for found in await engine.doctor.list()} >= {"python", "git", "store"}
+        with pytest.raises(AggregateNotFound):
+            await engine.tasks.get("0192f0c1-2d3e-7abc-8def-0123456789ab")
+
+
+async def test_a_store_in_memory(tmp_path):
+    async with open_engine("memory:", home=tmp_path, user="alice") as engine:
+        assert set((await use_every_noun(engine)).values()) == {0}
+
+
+async def test_a_busy_store_and_then_a_read_only_one(opened, tmp_path):
+    repository = make_repository(tmp_path / "app")
+    async with opened() as engine:
+        run = await engine.run("Say more", repositories=[str(repository)], **scripted([write("new.txt", "more\n")]))
+        waiting = await run.idle()
+        assert waiting.status.value == "awaiting_approval"
+        found = await use_every_noun(engine)
+        assert found["tasks"] == found["approvals"] == found["workspaces"] == 1
+        assert found["events"] > 3
+        assert "+more" in await engine.approvals.diff(run.id)
+        assert (await engine.workspaces.diff(run.id)).files[0].path == "new.txt"
+        await engine.audit.checkpoint()
+        await engine.approvals.approve(run.id[-8:], "fine")
+        done = await run.result()
+        assert done.status.value == "completed"
+        assert b"" == await engine.logs.get(str(done.execution_id))
+        await engine.agents.add("Bob", "custom", type="tester")
+        busy = await use_every_noun(engine)
+        assert busy["agents"] == 2
+        assert busy["checkpoints"] == 1
+        assert (await engine.store.rebuild()).ok
+    (tmp_path / "aura.db").chmod(0o400)
+    async with opened(read_only=True) as engine:
+        assert await use_every_noun(engine) == busy
+        with pytest.raises(StoreReadOnly):
+            await engine.tasks.create("Something else")
+        with pytest.raises(StoreReadOnly):
+            await engine.run("Say more", repositories=[str(repository)], executor="scripted")

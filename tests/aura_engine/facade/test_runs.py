@@ -1,0 +1,138 @@
+"""Run handles: events, questions, results, keys, dependencies, subscriptions."""
+
+import anyio
+import pytest
+
+from aura_contracts.approval import ApprovalKind
+from aura_contracts.errors import KeyReused, RunCancelled, RunFailed
+from aura_contracts.task import TaskCompleted
+from engines import ONCE, scripted, write
+
+pytestmark = pytest.mark.anyio
+
+
+def ask(command):
+    return {"ask": {"tool": "Bash", "arguments": {"command": command}, "then": [write("made.txt", "made\n")]}}
+
+
+async def test_questions_come_as_they_are_asked_until_the_run_has_ended(opened, repository):
+    async with opened() as engine:
+        steps = scripted([ask("make"), write("b.txt", "two\n")])
+        run = await engine.run("Make it", repositories=[str(repository)], **steps)
+        kinds = []
+        async for question in run.questions():
+            kinds.append(question.question.kind)
+            await engine.approvals.approve(question.id)
+        assert kinds == [ApprovalKind.TOOL_CALL, ApprovalKind.CHANGES]
+        assert (await run.result()).status.value == "completed"
+
+
+async def test_idle_returns_at_a_tool_call_and_again_at_the_review(opened, repository):
+    async with opened() as engine:
+        run = await engine.run("Make it", repositories=[str(repository)], **scripted([ask("make")]))
+        assert (await run.idle()).status.value == "in_progress"
+        await engine.approvals.approve(run.id)
+        assert (await run.idle()).status.value == "awaiting_approval"
+        await run.cancel("enough")
+        with pytest.raises(RunCancelled):
+            await run.result()
+
+
+async def test_a_failure_is_raised_with_its_reason(opened, repository):
+    async with opened() as engine:
+        run = await engine.run("Fail", repositories=[str(repository)], retry=ONCE, **scripted([{"exit": 3}]))
+        with pytest.raises(RunFailed) as failed:
+            await run.result()
+        assert failed.value.failure.exit_code == 3
+        assert failed.value.code == "run_failed"
+
+
+async def test_the_same_key_is_the_same_task_also_after_a_restart(opened, repository):
+    request = {"repositories": [str(repository)], "key": "deploy-7", **scripted([write("b.txt", "two\n")])}
+    async with opened() as engine:
+        run = await engine.run("Deploy", **request)
+        assert (await engine.run("Deploy", **request)).id == run.id
+        with pytest.raises(KeyReused, match="deploy-7"):
+            await engine.run("Deploy something else", **request)
+        await run.idle()
+    async with opened() as engine:
+        again = await engine.run("Deploy", **request)
+        assert again.id == run.id
+        assert len((await engine.tasks.list()).rows) == 1
+
+
+async def test_two_engines_that_use_one_key_at_once_start_one_task(opened, repository):
+    request = {"repositories": [str(repository)], "key": "once", **scripted([write("b.txt", "two\n")])}
+    async with opened() as one, opened() as other:
+        ids = []
+
+        async def start(engine):
+            ids.append((await engine.run("Once", **request)).id)
+
+        async with anyio.create_task_group() as group:
+            for engine in (one, other, one, other):
+                group.start_soon(start, engine)
+        assert len(set(ids)) == 1
+        assert len((await one.tasks.list()).rows) == 1
+
+
+async def test_a_run_waits_for_those_that_it_names(opened, repository):
+    async with opened() as engine:
+        places = {"repositories": [str(repository)]}
+        first = await engine.run("First", **places, **scripted([write("a.txt", "first\n")]))
+        second = await engine.run("Second", after=[first], **places, **scripted([write("b.txt", "second\n")]))
+        await first.idle()
+        assert (await engine.tasks.view(second.id)).execution.status.value == "Queued"
+        await engine.approvals.approve(first.id)
+        await first.result()
+        assert (await second.idle()).status.value == "awaiting_approval"
+
+
+async def test_a_run_fails_with_what_it_waits_for(opened, repository):
+    async with opened() as engine:
+        places = {"repositories": [str(repository)], "retry": ONCE}
+        first = await engine.run("First", **places, **scripted([{"exit": 1}]))
+        second = await engine.run("Second", after=[first], **places, **scripted([write("b.txt", "second\n")]))
+        with pytest.raises(RunFailed) as failed:
+            await second.result()
+        assert failed.value.failure.reason.value == "DependencyFailed"
+
+
+async def test_a_live_subscription_hears_what_happens_from_now_on(opened, repository):
+    heard = []
+    async with opened() as engine:
+        subscription = engine.on(TaskCompleted, heard.append)
+        options = {"repositories": [str(repository)], "approval": "auto", **scripted([write("b.txt", "two\n")])}
+        run = await engine.run("Once", **options)
+        await run.result()
+        with anyio.fail_after(10):
+            while not heard:
+                await anyio.sleep(0.01)
+        assert heard[0].stream_id == run.id
+        subscription.cancel()
+
+
+async def test_a_durable_subscription_continues_where_it_was(opened, repository):
+    options = {"repositories": [str(repository)], "approval": "auto"}
+    heard = []
+
+    async def hear(record):
+        heard.append(record.stream_id)
+
+    async def until(number):
+        with anyio.fail_after(10):
+            while len(heard) < number:
+                await anyio.sleep(0.01)
+
+    async with opened() as engine:
+        engine.on(TaskCompleted, hear, name="mail")
+        one = await engine.run("One", **options, **scripted([write("b.txt", "one\n")]))
+        await one.result()
+        await until(1)
+    async with opened() as engine:
+        two = await engine.run("Two", **options, **scripted([write("b.txt", "two\n")]))
+        await two.result()
+    async with opened() as engine:
+        engine.on(TaskCompleted, hear, name="mail")
+        await until(2)
+    assert heard == [one.id, two.id]
