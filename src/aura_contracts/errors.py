@@ -54,6 +54,10 @@
     ├── RemoteError                  the other side failed in a way that this one has no class for
     ├── WorkerUnavailable            no worker, or it went away in the middle of a request
     ├── EngineClosed
+    ├── AmbiguousId                  part of an id that several things have: kind, candidates
+    ├── KeyReused                    the same key with another request: key, task
+    ├── RunFailed                    a run has failed: task, failure
+    ├── RunCancelled                 a run was cancelled, or its task deleted: task
     └── ImpossibleTransition         a table has no such row (a program error, or a damaged log)
 
 Each class has a stable `code` for programs; its facts are attributes; `remedy` says what to do; `str()` puts facts and
@@ -65,6 +69,8 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 import attrs
+
+from aura_contracts.failures import Failure
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -740,6 +746,59 @@ class EngineClosed(AuraError):
 
     code = "engine_closed"
     remedy: str = "open it again"
+
+
+@attrs.define(kw_only=True, eq=False)
+class AmbiguousId(AuraError):
+    """Part of an id that several things have."""
+
+    code = "ambiguous_id"
+    kind: str
+    text: str
+    candidates: tuple[str, ...]
+    remedy: str = "give more of the id"
+
+    def message(self) -> str:
+        return f"{self.text!r} is part of several {self.kind or 'aggregate'} ids: {', '.join(self.candidates)}"
+
+
+@attrs.define(kw_only=True, eq=False)
+class KeyReused(AuraError):
+    """A key was given again with another request than before."""
+
+    code = "key_reused"
+    key: str
+    task_id: str
+    remedy: str = "use another key for another request, or the same request"
+
+    def message(self) -> str:
+        return f"the key {self.key!r} stands for task {self.task_id}, which was started with another request"
+
+
+@attrs.define(kw_only=True, eq=False)
+class RunFailed(AuraError):
+    """A run has failed."""
+
+    code = "run_failed"
+    task_id: str
+    failure: Failure
+
+    def message(self) -> str:
+        stage = f" in {self.failure.stage}" if self.failure.stage else ""
+        said = f": {self.failure.message}" if self.failure.message else ""
+        return f"task {self.task_id} has failed: {self.failure.reason}{stage}{said}"
+
+
+@attrs.define(kw_only=True, eq=False)
+class RunCancelled(AuraError):
+    """A run was cancelled, or its task deleted."""
+
+    code = "run_cancelled"
+    task_id: str
+    status: str
+
+    def message(self) -> str:
+        return f"task {self.task_id} is {self.status}"
 
 
 @attrs.define(kw_only=True, eq=False)

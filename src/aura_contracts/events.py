@@ -6,9 +6,10 @@ events, the engine makes facts of them, the log makes records.
 """
 
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, Generic, NamedTuple
 
 import msgspec
+from typing_extensions import TypeVar
 
 from aura_contracts.actors import Actor
 from aura_contracts.ids import StreamId
@@ -48,8 +49,11 @@ class Fact(msgspec.Struct, frozen=True, array_like=True, gc=False):
     causation_id: str
 
 
-class EventRecord(msgspec.Struct, frozen=True, gc=False):
-    """A fact at its place in the log.
+E_co = TypeVar("E_co", bound=Event, covariant=True, default=Event)
+
+
+class EventRecord(msgspec.Struct, Generic[E_co], frozen=True, gc=False):
+    """A fact at its place in the log; `EventRecord[TaskCompleted]` where the type of its event is known.
 
     `position` counts from 1 over the whole log without gaps; `version` counts from 1 within the stream without gaps.
     Offers the attributes of `Fact` as its own, so that whatever folds facts folds records.
@@ -58,7 +62,7 @@ class EventRecord(msgspec.Struct, frozen=True, gc=False):
     position: int
     stream_id: StreamId
     version: int
-    event: Event
+    event: E_co
     time: Instant
     actor: Actor
     correlation_id: str

@@ -34,6 +34,8 @@ class FailureReason(StrEnum):
     STORE_UNAVAILABLE = "StoreUnavailable"
     EXECUTABLE_NOT_FOUND = "ExecutableNotFound"
     """The agent is not installed, or not on the path."""
+    DEPENDENCY_FAILED = "DependencyFailed"
+    """A task that had to complete first failed, or was cancelled."""
     OUTPUT_LIMIT = "OutputLimit"
     """The process wrote more than is kept of one execution."""
     STORAGE_FULL = "StorageFull"

@@ -101,6 +101,12 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Names of the humans who may decide besides the creator."""
     retry: RetryPolicy = RetryPolicy()
     context: dict[str, Any] = {}
+    after: tuple[TaskId, ...] = ()
+    """Tasks that must complete before work on it begins."""
+    key: str | None = None
+    """The caller's own name for the request, by which it is started once only."""
+    request_digest: str = ""
+    """The digest of the request that it was started with, by which the same request is known again."""
 
 
 class TaskChanges(Changes, frozen=True, kw_only=True):

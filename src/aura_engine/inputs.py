@@ -13,13 +13,13 @@ from hashlib import sha256
 from typing import Annotated, Any, Self, TypeVar
 
 import msgspec
+from aura_contracts.secrets import require_no_secrets
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.execution import OUTPUT_LIMIT, RunPlan, Script
 from aura_contracts.permission import PermissionRules, is_rule
-from aura_contracts.secrets import require_no_secrets
 from aura_contracts.task import ApprovalMode, Priority, RetryPolicy
 
 T = TypeVar("T")

@@ -16,7 +16,7 @@ from aura_contracts.actors import Actor
 from aura_contracts.aggregate import State
 from aura_contracts.events import EventRecord, SealedRow
 from aura_contracts.ids import StreamId
-from aura_contracts.journal import Checkpointed
+from aura_contracts.ledger import Checkpointed
 from aura_contracts.ports.read_models import Moment, UsageSum
 
 Progress = Callable[[int, int], None]
@@ -142,9 +142,18 @@ class UsageCost(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[str, ...]
     executors: tuple[str, ...]
     task_ids: tuple[str, ...]
-    first_day: date
-    last_day: date
+    first_day: date | None
+    last_day: date | None
+    """None where nothing was reported."""
     reports: int
+
+    @classmethod
+    def nothing(cls, ident: str) -> "UsageCost":
+        """Return the cost of what reported nothing."""
+        amounts = {"input_tokens": 0, "output_tokens": 0, "cache_read_tokens": 0, "cache_write_tokens": 0, "reports": 0}
+        dollars = {"cost": Decimal(0), "reported": Decimal(0)}
+        names: dict[str, Any] = {"unpriced": (), "models": (), "executors": (), "task_ids": ()}
+        return cls(id=ident, first_day=None, last_day=None, **amounts, **dollars, **names)
 
 
 # --- Read models ------------------------------------------------------------------------------------------------------

@@ -98,6 +98,17 @@ class EventLog(ABC):
         """Return the newest snapshot of a stream at a version of at most `upto`, or None."""
 
     @abstractmethod
+    async def save_cursor(self, name: str, position: int) -> None:
+        """Remember the position that the reader `name` has reached; one beside the events, not a fact.
+
+        Raises `StoreReadOnly`, `StoreFull`, `StoreUnavailable`.
+        """
+
+    @abstractmethod
+    async def load_cursor(self, name: str) -> int | None:
+        """Return the position that the reader `name` has reached, None if it has not read yet."""
+
+    @abstractmethod
     async def aclose(self) -> None:
         """Finish what was accepted, release everything. Closing twice is harmless."""
 

@@ -20,7 +20,7 @@ nothing. Words may be members of the enum they come from. A range of time is fro
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Collection, Mapping
+from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, ClassVar, Generic, TypeVar
@@ -32,7 +32,7 @@ from aura_contracts.approval import Approval
 from aura_contracts.board import Board
 from aura_contracts.execution import Execution, ExecutionStatus, Usage
 from aura_contracts.lease import WorkerLease
-from aura_contracts.machine import Aggregate, State
+from aura_contracts.aggregate import Aggregate, State
 from aura_contracts.task import Task
 from aura_contracts.template import PromptTemplate
 from aura_contracts.workflow import Workflow
@@ -169,6 +169,12 @@ class Page(msgspec.Struct, Generic[R], frozen=True):
     next_cursor: str | None
     position: int
 
+    def __iter__(self) -> Iterator[R]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
 
 class Match(msgspec.Struct, frozen=True):
     """An id that a part of it was completed to, and what kind of thing has it (``task``, ``approval``, ...)."""
@@ -190,6 +196,8 @@ class Query(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
 
     table: ClassVar[str]
     """What is listed, in the plural: ``tasks``. In SQL adapters the table of this name."""
+    has_status: ClassVar[bool] = True
+    """Whether what is listed has a status that it can be counted by."""
 
     sort: str = "created_at"
     descending: bool = True
@@ -361,6 +369,7 @@ class ExecutionLogQuery(Query[ExecutionLogRow], frozen=True, kw_only=True):
     """Entries of the execution logs, by default in the order of the log, newest first."""
 
     table = "execution_logs"
+    has_status = False
     sort: str = "position"
     task: Words = None
     execution: Words = None
@@ -375,6 +384,7 @@ class UsageQuery(Query[UsageRow], frozen=True, kw_only=True):
     """Reports of what agents consumed, by default in the order of the log, newest first."""
 
     table = "usage"
+    has_status = False
     sort: str = "position"
     task: Words = None
     execution: Words = None

@@ -3,12 +3,12 @@
 from typing import Unpack
 
 import attrs
+from aura_engine.facade.options import AgentFilters, NewAgentOptions
 
 from aura_contracts.agent import AGENT, Agent, DisableAgent, EnableAgent, RegisterAgent
 from aura_contracts.ids import AgentId
 from aura_contracts.ports.read_models import AgentQuery, Page
 from aura_engine.facade.core import Core
-from aura_engine.facade.options import AgentFilters, NewAgentOptions
 
 
 @attrs.frozen

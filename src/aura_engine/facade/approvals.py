@@ -3,6 +3,7 @@
 from typing import Unpack
 
 import attrs
+from aura_engine.facade.options import ApprovalFilters
 
 from aura_contracts.actors import ENGINE
 from aura_contracts.aggregate import Command
@@ -20,7 +21,6 @@ from aura_contracts.ports.read_models import ApprovalQuery, Page
 from aura_contracts.task import TaskStatus
 from aura_contracts.workspace import WorkspaceStatus
 from aura_engine.facade.core import Core
-from aura_engine.facade.options import ApprovalFilters
 from aura_engine.runtime.reviewing import decided
 from aura_engine.runtime.views import view_in
 from aura_engine.unit_of_work import UnitOfWork

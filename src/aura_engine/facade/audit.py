@@ -3,9 +3,9 @@
 from collections.abc import AsyncGenerator, Mapping, Sequence
 
 import attrs
+from aura_contracts.ledger import LEDGER_ID, Checkpointed
 
 from aura_contracts.errors import AggregateNotFound
-from aura_contracts.journal import JOURNAL_ID, Checkpointed
 from aura_contracts.ports.archive import AuditReport, Progress, SealedEvent
 from aura_engine.facade.core import Core
 
@@ -25,7 +25,7 @@ class Audit:
 
     async def list(self) -> Sequence[Checkpointed]:
         """Return the checkpoints recorded in the log, oldest first."""
-        facts = await self._core.log.facts(JOURNAL_ID)
+        facts = await self._core.log.facts(LEDGER_ID)
         return [fact.event for fact in facts if isinstance(fact.event, Checkpointed)]
 
     async def verify(

@@ -8,7 +8,7 @@ import attrs
 from aura_contracts.actors import Actor, human, parse_actor
 from aura_contracts.aggregate import Aggregate, State
 from aura_contracts.approval import APPROVAL, Approval
-from aura_contracts.errors import AggregateNotFound, AmbiguousId, InvalidId
+from aura_contracts.errors import AggregateNotFound, AmbiguousId
 from aura_contracts.ids import TaskId, is_canonical_id
 from aura_contracts.ports import EventLog
 from aura_contracts.ports.archive import Archive

@@ -16,6 +16,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 from uuid import NAMESPACE_URL, uuid5
 
+from aura_engine.facade.options import RunOptions
+
 from aura_contracts.actors import actor_name
 from aura_contracts.errors import KeyReused
 from aura_contracts.events import Event, EventRecord
@@ -31,7 +33,6 @@ from aura_engine.facade.events import Events
 from aura_engine.facade.executors import Executors
 from aura_engine.facade.history import History
 from aura_engine.facade.logs import Logs
-from aura_engine.facade.options import RunOptions
 from aura_engine.facade.run import Run
 from aura_engine.facade.sessions import Sessions
 from aura_engine.facade.store import Store

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Unpack
 
 import attrs
-
+from aura_engine.facade.options import AssignmentOptions, NewTaskOptions, TaskFilters
 
 from aura_contracts.actors import ENGINE
 from aura_contracts.actors import agent as agent_actor
@@ -36,11 +36,10 @@ from aura_contracts.task import (
 from aura_contracts.workspace import RequestWorkspace
 from aura_engine.facade.board_moves import BoardMoves, refusal
 from aura_engine.facade.core import Core
-from aura_engine.facade.options import AssignmentOptions, NewTaskOptions, TaskFilters
 from aura_engine.permissions.inquiries import withdraw_inquiries
 from aura_engine.permissions.questions import withdraw_all
-from aura_engine.runtime.context import reviewers_of
 from aura_engine.runtime.cleanup import requeue
+from aura_engine.runtime.context import reviewers_of
 from aura_engine.runtime.views import View
 from aura_engine.unit_of_work import UnitOfWork
 

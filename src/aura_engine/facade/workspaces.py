@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Unpack
 
 import attrs
+from aura_engine.facade.options import WorkspaceFilters
 
 from aura_contracts.errors import AggregateNotFound, InvalidInput
 from aura_contracts.ids import TaskId, WorkspaceId
@@ -19,9 +20,8 @@ from aura_contracts.workspace import (
     WorkspaceStatus,
 )
 from aura_engine.facade.core import Core
-from aura_engine.facade.options import WorkspaceFilters
-from aura_engine.runtime.context import snapshot_ref
 from aura_engine.runtime.cleanup import remove
+from aura_engine.runtime.context import snapshot_ref
 from aura_engine.runtime.stages import save
 from aura_engine.runtime.views import spec_of, workspace_of
 from aura_worker_protocol import messages

@@ -18,9 +18,9 @@ from aura_contracts.errors import AuraError
 from aura_contracts.events import EventRecord
 from aura_contracts.execution import PermissionAsked
 from aura_contracts.ids import ApprovalId, TaskId
-from aura_engine.runtime.context import ENGINE, Runtime
 from aura_engine.permissions.answers import answer
 from aura_engine.permissions.questions import questions_of_task
+from aura_engine.runtime.context import ENGINE, Runtime
 
 _LOG = logging.getLogger(__name__)
 

@@ -28,9 +28,9 @@ from aura_contracts.workspace import (
     SnapshotReason,
     Workspace,
 )
-from aura_engine.runtime.context import Runtime
 from aura_engine.permissions.inquiries import withdraw_inquiries
 from aura_engine.permissions.questions import withdraw_all
+from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.stages import save
 from aura_engine.runtime.steps import UNMERGED
 from aura_engine.runtime.views import View, spec_of

@@ -61,11 +61,11 @@ from aura_contracts.workspace import (
     Workspace,
     WorkspaceStatus,
 )
+from aura_engine.runtime.agent_messages import words_of
 from aura_engine.runtime.cleanup import going_on
 from aura_engine.runtime.context import Runtime, reviewers_of, subtask_spec
 from aura_engine.runtime.stages import save
 from aura_engine.runtime.views import View, spec_of
-from aura_engine.runtime.agent_messages import words_of
 from aura_engine.unit_of_work import UnitOfWork
 from aura_worker_protocol import messages
 

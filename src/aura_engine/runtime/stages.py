@@ -41,11 +41,11 @@ from aura_contracts.workspace import (
     Workspace,
     WorkspaceStatus,
 )
-from aura_engine.runtime.context import Runtime, snapshot_ref
-from aura_engine.runtime.session_replay import beginning_of, prompt_of
-from aura_engine.runtime.entries import record_entries
 from aura_engine.permissions.answers import answer_decided
 from aura_engine.permissions.questions import withdraw_all
+from aura_engine.runtime.context import Runtime, snapshot_ref
+from aura_engine.runtime.entries import record_entries
+from aura_engine.runtime.session_replay import beginning_of, prompt_of
 from aura_engine.runtime.views import View, directory_of, lease_of, spec_of
 from aura_engine.unit_of_work import UnitOfWork
 from aura_worker_protocol import messages
