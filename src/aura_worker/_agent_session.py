@@ -27,7 +27,7 @@ from aura_contracts.ports.executors import (
     Unknown,
 )
 from aura_contracts.ports.processes import OutputBatch, ProcessExit
-from aura_worker_protocol.messages import Understood
+from aura_worker_protocol.messages import ParsedRecord
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -67,7 +67,7 @@ class AgentSession:
     sends: deque[KeyedSend] = attrs.field(factory=deque)
     finished: bool = False
     """Whether the agent has reported that it is done."""
-    _understood: dict[int, tuple[AnyEntry, ...]] = attrs.field(factory=dict)
+    _parsed: dict[int, tuple[AnyEntry, ...]] = attrs.field(factory=dict)
     """By the number of the record that completed them."""
     _last: tuple[AnyEntry, ...] = ()
     _broken: str = ""
@@ -84,15 +84,15 @@ class AgentSession:
                 self._fed = number
                 self._feed(number, chunk)
 
-    def understood(self, first: int, last: int) -> tuple[Understood, ...]:
+    def parsed(self, first: int, last: int) -> tuple[ParsedRecord, ...]:
         """Return the entries of the records from `first` to `last`, both included."""
-        found = sorted(number for number in self._understood if first <= number <= last)
-        return tuple(Understood(record=number, entries=self._understood[number]) for number in found)
+        found = sorted(number for number in self._parsed if first <= number <= last)
+        return tuple(ParsedRecord(record=number, entries=self._parsed[number]) for number in found)
 
     def forget(self, upto: int) -> None:
         """Drop the entries that the engine has: those of the records up to this number."""
-        for number in [number for number in self._understood if number <= upto]:
-            del self._understood[number]
+        for number in [number for number in self._parsed if number <= upto]:
+            del self._parsed[number]
 
     def answer(self, request_id: str, answer: Answer) -> None:
         """Answer a question of the agent; the second time has no effect."""
@@ -124,7 +124,7 @@ class AgentSession:
             self._break(error)
             failure = None
         if failure is None and self._broken:
-            reason = f"what the agent wrote could not be understood: {self._broken}"
+            reason = f"the output of the agent could not be parsed: {self._broken}"
             failure = Failure(FailureReason.AGENT_ERROR, reason, exit_code=exit.exit_code, signal=exit.signal)
         if failure is None:
             return None
@@ -150,7 +150,7 @@ class AgentSession:
         self.finished = self.finished or any(isinstance(entry, Finished) for entry in entries)
         self._note_questions(entries)
         if entries and number > self._recorded:
-            self._understood[number] = entries
+            self._parsed[number] = entries
         self._put_sends(str(number), said)
 
     def _note_questions(self, entries: Iterable[AnyEntry]) -> None:
@@ -171,10 +171,10 @@ class AgentSession:
             return tuple(ask())
         except Exception as error:  # noqa: BLE001 - a bug of a plugin ends its conversation only
             self._break(error)
-            return (ErrorReported(message=f"the executor failed on what the agent wrote: {self._broken}"),)
+            return (ErrorReported(message=f"the executor failed on the output of the agent: {self._broken}"),)
 
     def _break(self, error: Exception) -> None:
-        _log.error("an executor failed on what its agent wrote: %r", error, exc_info=error)
+        _log.error("an executor failed on the output of its agent: %r", error, exc_info=error)
         self._broken = self._broken or repr(error)
         self.sends.append(KeyedSend("broken", Send(close=True)))
 

@@ -12,7 +12,7 @@ Invariants:
   is handed over again, from `_next` on; the engine skips what it has.
 - Sends to the agent are made under `_writing`, first in first out, and leave the queue only after they were written:
   what was cancelled on its way is written again, under the key by which it arrives once. Any task may call `write`.
-- `_paused` is what the runner was last told, and changes under `_timing` only.
+- `_paused` is the state last set at the runner, and changes under `_timing` only.
 - Reading never waits for the agent to read: it may read only after it was read.
 
 A small batch waits until nothing is in flight, and what is written meanwhile makes the next one larger (Nagle's
@@ -42,9 +42,9 @@ from aura_worker._agent_session import AgentSession
 from aura_worker_protocol.messages import (
     AppendOutput,
     OutputAccepted,
+    ParsedRecord,
     ProcessFinished,
     StartProcess,
-    Understood,
 )
 from aura_worker_protocol.peer import Peer, PendingReply
 
@@ -150,7 +150,7 @@ class Pump:
     async def _keep_time(self) -> None:
         """Pause the time limits of the agent while it waits for an answer.
 
-        An earlier pump may have left them in either state: the first time the runner is told in any case.
+        An earlier pump may have left them in either state: the first time they are set in any case.
         """
         async with self._timing:
             while self._paused != (waiting := self._session.waiting):
@@ -212,14 +212,14 @@ class Pump:
     async def _send_frames(self, first: int, chunks: tuple[Chunk, ...]) -> list[_Flight]:
         """Send records with their entries, in several frames if they do not fit into one."""
         try:
-            return [await self._append(first, chunks, self._session.understood(first, first + len(chunks) - 1))]
+            return [await self._append(first, chunks, self._session.parsed(first, first + len(chunks) - 1))]
         except FrameTooLarge:
             if len(chunks) == 1:
                 raise
         half = len(chunks) // 2
         return [*await self._send_frames(first, chunks[:half]), *await self._send_frames(first + half, chunks[half:])]
 
-    async def _append(self, first: int, chunks: tuple[Chunk, ...], understood: tuple[Understood, ...]) -> _Flight:
+    async def _append(self, first: int, chunks: tuple[Chunk, ...], parsed: tuple[ParsedRecord, ...]) -> _Flight:
         order = self._order
         request = AppendOutput(
             execution_id=order.execution_id,
@@ -227,7 +227,7 @@ class Pump:
             token=order.token,
             first=first,
             chunks=chunks,
-            understood=understood,
+            parsed=parsed,
         )
         return _Flight(await self._peer.begin(request), first + len(chunks))
 

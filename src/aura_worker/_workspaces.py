@@ -15,7 +15,6 @@ from aura_worker._keyed_lock import KeyedLock
 from aura_worker_protocol.errors import storable_text
 from aura_worker_protocol.messages import (
     CollectWork,
-    Condition,
     DescribeRepository,
     DiffWork,
     FileSummary,
@@ -35,6 +34,7 @@ from aura_worker_protocol.messages import (
     WorkCollected,
     WorkDiff,
     WorkMerged,
+    WorkspaceInspected,
     WorkspacePrepared,
 )
 
@@ -56,9 +56,9 @@ class WorkspaceService:
         prepared = await self._on_workspace(request.workspace, partial(self._workspaces.prepare, request.workspace))
         return WorkspacePrepared(root=prepared.root, worktrees=prepared.worktrees, directory=prepared.directory)
 
-    async def inspect(self, request: InspectWorkspace) -> Condition:
+    async def inspect(self, request: InspectWorkspace) -> WorkspaceInspected:
         work = partial(self._workspaces.inspect, request.workspace)
-        return Condition(condition=await self._on_workspace(request.workspace, work))
+        return WorkspaceInspected(condition=await self._on_workspace(request.workspace, work))
 
     async def collect(self, request: CollectWork) -> WorkCollected:
         work = partial(self._workspaces.collect, request.workspace, request.message)

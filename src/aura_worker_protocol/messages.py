@@ -1,14 +1,14 @@
-"""Messages: what engine and worker say to one another, method by method.
+"""Messages: the requests of engine and worker and their results, method by method.
 
-The **engine decides, the worker does**. All requests of the engine are repeatable: asked again after a crash of either
-side they do nothing twice, and answer the same. Whatever a worker says about an execution it says under the **epoch**
-of its lease; whoever holds an older one is told so by the answer, and ends what it still runs.
+The **engine decides, the worker does**. All requests of the engine are repeatable: sent again after a crash of either
+side they do nothing twice and have the same result. Reports of a worker about an execution carry the **epoch** of its
+lease; a report under an older one is refused, and the worker then ends what it still runs.
 
     engine ──► worker    workspace.*   worktrees of a task
                          process.*     scripts and agents
-                         executors.*   what can be run there
+                         executors.*   agents that can run there
     worker ──► engine    worker.*      hello, heartbeat
-                         output.*      what processes wrote and what was understood of it, in order, acknowledged
+                         output.*      output of processes and the entries in it, in order, acknowledged
 
 Method names and field names are the wire format: never renamed. Fields may be added with a default.
 """
@@ -31,21 +31,21 @@ from aura_contracts.workspace import ConflictedFiles, MergeStyle, RepositoryComm
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of all answers; itself the answer that says no more than that it was done."""
+    """Base of all results; by itself: done."""
 
 
 R_co = TypeVar("R_co", bound=Result, covariant=True)
 
 
 class Request(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
-    """Base of all requests. `method` is the name on the wire, `result` the type of the answer."""
+    """Base of all requests. `method` is the name on the wire, `result` the type of the result."""
 
     method: ClassVar[str]
     result: ClassVar[type[Result]] = Result
 
     @property
     def lane(self) -> str:
-        """Requests of one lane are carried out one after another, in the order they were sent; empty: all at once."""
+        """Requests of one lane run one after another, in the order in which they were sent; empty: at once."""
         return ""
 
 
@@ -56,26 +56,26 @@ class WorkspacePrepared(Result, frozen=True, kw_only=True):
     root: str
     worktrees: tuple[Worktree, ...]
     directory: str
-    """The folder that scripts and agents are started in."""
+    """The folder in which scripts and agents are started."""
 
 
 class PrepareWorkspace(Request[WorkspacePrepared], frozen=True, kw_only=True):
-    """Make the worktrees, all or none; those that are there are taken over."""
+    """Create the worktrees, all or none; existing ones are taken over."""
 
     method = "workspace.prepare"
     result = WorkspacePrepared
     workspace: WorkspaceSpec
 
 
-class Condition(Result, frozen=True, kw_only=True):
+class WorkspaceInspected(Result, frozen=True, kw_only=True):
     condition: WorkspaceCondition
 
 
-class InspectWorkspace(Request[Condition], frozen=True, kw_only=True):
-    """Say what the workspace is like right now."""
+class InspectWorkspace(Request[WorkspaceInspected], frozen=True, kw_only=True):
+    """Describe the current condition of the workspace."""
 
     method = "workspace.inspect"
-    result = Condition
+    result = WorkspaceInspected
     workspace: WorkspaceSpec
 
 
@@ -95,7 +95,7 @@ class CollectWork(Request[WorkCollected], frozen=True, kw_only=True):
 
 
 class FileSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """A changed file, fit to be shown and stored: what is not UTF-8 in its name is escaped. Lines None: binary."""
+    """A changed file, with its name as text: bytes that are not UTF-8 are escaped. Lines None: binary."""
 
     repository: str
     path: str
@@ -113,7 +113,7 @@ class WorkDiff(Result, frozen=True, kw_only=True):
 
 
 class DiffWork(Request[WorkDiff], frozen=True, kw_only=True):
-    """Show what the workspace changes, uncommitted work included; `patch_limit` is in bytes, 0 for no patch."""
+    """Show the changes in the workspace, uncommitted work included; `patch_limit` is in bytes, 0 for no patch."""
 
     method = "workspace.diff"
     result = WorkDiff
@@ -135,7 +135,7 @@ class TakeSnapshot(Request[SnapshotTaken], frozen=True, kw_only=True):
 
 
 class RestoreSnapshot(Request[Result], frozen=True, kw_only=True):
-    """Put the worktrees back to a snapshot, over what is there."""
+    """Reset the worktrees to a snapshot, overwriting their content."""
 
     method = "workspace.restore"
     workspace: WorkspaceSpec
@@ -160,7 +160,7 @@ class MergeWork(Request[WorkMerged], frozen=True, kw_only=True):
 
 
 class RemoveWorkspace(Request[Result], frozen=True, kw_only=True):
-    """Remove the worktrees, whatever they hold; with `delete_branch` also the branch, if its target has all of it."""
+    """Remove the worktrees, whatever they hold; with `delete_branch` also the branch, if it is fully merged."""
 
     method = "workspace.remove"
     workspace: WorkspaceSpec
@@ -168,12 +168,12 @@ class RemoveWorkspace(Request[Result], frozen=True, kw_only=True):
 
 
 class RepositoryDescribed(Result, frozen=True, kw_only=True):
-    """What there is at a path. Without a repository `path` is the folder itself, and the rest is empty."""
+    """The repository at a path. Without one `path` is the folder itself, and the rest is empty."""
 
     path: str
     """The top of the worktree that it is in, absolute."""
     name: str
-    """Of that folder, fit to be a folder in a workspace."""
+    """Of that folder, usable as the name of a folder in a workspace."""
     repository: bool
     branch: str | None = None
     """The branch that is checked out."""
@@ -181,7 +181,7 @@ class RepositoryDescribed(Result, frozen=True, kw_only=True):
 
 
 class DescribeRepository(Request[RepositoryDescribed], frozen=True, kw_only=True):
-    """Say what there is at a path on the worker. Raises `NotARepository` only for a folder that does not exist."""
+    """Describe the repository at a path on the worker. Raises `NotARepository` for a folder that does not exist."""
 
     method = "workspace.describe"
     result = RepositoryDescribed
@@ -193,7 +193,7 @@ class OrphansFound(Result, frozen=True, kw_only=True):
 
 
 class FindOrphans(Request[OrphansFound], frozen=True, kw_only=True):
-    """List what workspaces that are not `living` left behind."""
+    """List the leftovers of workspaces that are not `living`."""
 
     method = "workspace.orphans"
     result = OrphansFound
@@ -201,7 +201,7 @@ class FindOrphans(Request[OrphansFound], frozen=True, kw_only=True):
 
 
 class RemoveOrphan(Request[SnapshotTaken], frozen=True, kw_only=True):
-    """Remove an orphan, after a snapshot of what it holds unsaved."""
+    """Remove an orphan, after a snapshot of its unsaved work."""
 
     method = "workspace.remove_orphan"
     result = SnapshotTaken
@@ -226,16 +226,16 @@ class WarmPool(Request[PoolWarmed], frozen=True, kw_only=True):
 
 
 class AgentWork(msgspec.Struct, frozen=True, kw_only=True):
-    """What an agent is to do. `options` are those of the agent; those of the plan go over them."""
+    """The work of an agent. `options` are those of the agent; those of the plan override them."""
 
     executor: str
     prompt: str
     options: dict[str, Any] = {}
     session_id: str | None = None
     fork: bool = False
-    """Go on with a copy of that session."""
+    """Resume a copy of that session."""
     task_id: TaskId | None = None
-    """The task that the agent may act on, if it is to have AURA's own tools."""
+    """The task that the agent may act on, if it gets AURA's own tools."""
 
 
 class ProcessStarted(Result, frozen=True, kw_only=True):
@@ -243,7 +243,7 @@ class ProcessStarted(Result, frozen=True, kw_only=True):
 
 
 class StartProcess(Request[ProcessStarted], frozen=True, kw_only=True):
-    """Run a script or an agent; if the token was started before, take it over. Exactly one of `script` and `agent`.
+    """Run a script or an agent, exactly one of the two; a process started before under this token is taken over.
 
     `next_record` is the number of the next record of output that the engine does not have.
     """
@@ -265,15 +265,15 @@ class StartProcess(Request[ProcessStarted], frozen=True, kw_only=True):
 class ProcessFinished(Result, frozen=True, kw_only=True):
     exit: ProcessExit
     failure: Failure | None = None
-    """What the exit means, judged by the executor (or, for a script, by its exit code)."""
+    """Why it failed, judged by the executor (or, for a script, by its exit code)."""
     blocked: str = ""
-    """What the agent was not permitted to do, in words, although it may say that all is well."""
+    """What the agent was not permitted to do, in words, even if it reports success."""
     entries: tuple[AnyEntry, ...] = ()
-    """What was understood at the very end; not in any report of output."""
+    """The last entries, which are in no report of output."""
 
 
 class AwaitProcess(Request[ProcessFinished], frozen=True, kw_only=True):
-    """Answer once the process has ended and all it wrote was acknowledged by the engine."""
+    """Return once the process has ended and the engine has acknowledged all its output."""
 
     method = "process.await"
     result = ProcessFinished
@@ -283,7 +283,7 @@ class AwaitProcess(Request[ProcessFinished], frozen=True, kw_only=True):
 
 
 class InterruptProcess(Request[Result], frozen=True, kw_only=True):
-    """Begin to end the process; again: do not wait for the next step of its ending."""
+    """Begin to end the process; when repeated: do not wait for the next step of its ending."""
 
     method = "process.interrupt"
     token: str
@@ -291,7 +291,7 @@ class InterruptProcess(Request[Result], frozen=True, kw_only=True):
 
 
 class AnswerPermission(Request[Result], frozen=True, kw_only=True):
-    """Tell a waiting agent what was decided."""
+    """Answer the question of a waiting agent."""
 
     method = "process.answer"
     token: str
@@ -300,7 +300,7 @@ class AnswerPermission(Request[Result], frozen=True, kw_only=True):
 
 
 class ForgetProcess(Request[Result], frozen=True, kw_only=True):
-    """Delete what is kept of the process: the engine has recorded how it ended."""
+    """Delete everything that is kept of the process: the engine has recorded how it ended."""
 
     method = "process.forget"
     token: str
@@ -321,7 +321,7 @@ class ExecutorsListed(Result, frozen=True, kw_only=True):
 
 
 class ListExecutors(Request[ExecutorsListed], frozen=True, kw_only=True):
-    """Say what can be run; with `names`, only about these."""
+    """Describe the installed executors; with `names`, only these."""
 
     method = "executors.list"
     result = ExecutorsListed
@@ -355,7 +355,7 @@ class Welcome(Result, frozen=True, kw_only=True):
 
 
 class KnownProcess(msgspec.Struct, frozen=True, kw_only=True):
-    """A process that the worker has kept from before it was restarted."""
+    """A process that the worker has from before its restart."""
 
     token: str
     running: bool
@@ -387,17 +387,17 @@ class OutputAccepted(Result, frozen=True, kw_only=True):
     next: int
 
 
-class Understood(msgspec.Struct, frozen=True, kw_only=True):
-    """What an agent was understood to say, in order, once it had written the record of number `record`."""
+class ParsedRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """Entries of an agent, in order, that the record of number `record` completed."""
 
     record: int
     entries: tuple[AnyEntry, ...]
 
 
 class AppendOutput(Request[OutputAccepted], frozen=True, kw_only=True):
-    """Hand over records of output, with what was understood from them; the first has the number `first`.
+    """Hand over records of output with the entries in them; the first record has the number `first`.
 
-    Both are stored together: an entry is there if and only if its record is.
+    Both are stored together: an entry is stored if and only if its record is.
     """
 
     method = "output.append"
@@ -407,7 +407,7 @@ class AppendOutput(Request[OutputAccepted], frozen=True, kw_only=True):
     token: str
     first: int
     chunks: tuple[Chunk, ...]
-    understood: tuple[Understood, ...] = ()
+    parsed: tuple[ParsedRecord, ...] = ()
 
     @property
     def lane(self) -> str:
@@ -415,18 +415,18 @@ class AppendOutput(Request[OutputAccepted], frozen=True, kw_only=True):
 
 
 class OutputRead(Result, frozen=True, kw_only=True):
-    """A piece of recorded output; its first record has the number `first`. No chunks: there is no more."""
+    """A piece of recorded output; its first record has the number `first`. No chunks: this is the end."""
 
     first: int
     chunks: tuple[Chunk, ...] = ()
     after: int = 0
-    """Where to read on."""
+    """Where to continue reading."""
 
 
 class ReadOutput(Request[OutputRead], frozen=True, kw_only=True):
     """Read the recorded output of an execution from its beginning, a piece at a time: `after` is that of the last one.
 
-    For a worker that was restarted and has to understand again what an agent said before.
+    For a worker that was restarted, to feed the conversation with the output before.
     """
 
     method = "output.read"

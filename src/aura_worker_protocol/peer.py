@@ -7,7 +7,7 @@
 Runs on asyncio and on trio, in one event loop. Invariants:
 
 - Only the task in `run` receives. It never waits for a handler or for a send, except for the last frame of a broken
-  connection: two peers whose transports are full both go on reading, so neither blocks the other forever.
+  connection: two peers whose transports are full both keep reading, so neither blocks the other forever.
 - Calls and notifications are made and sent under `_sending`, so they leave in the order of their numbers. Responses and
   cancellations are made before they wait for it: they may leave after a call made later, which no rule forbids.
 - `_waiting` has exactly the calls in the connection's account, and each of them holds one place of `_room`; both end

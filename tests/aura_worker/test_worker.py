@@ -30,7 +30,6 @@ from aura_contracts.workspace import ConflictedFiles, MergeStyle, RepositoryComm
 from aura_worker_protocol import TO_WORKER, Peer, Role, memory_pair
 from aura_worker_protocol.messages import (
     CollectWork,
-    Condition,
     DescribeRepository,
     DiffWork,
     FindOrphans,
@@ -44,6 +43,7 @@ from aura_worker_protocol.messages import (
     RestoreSnapshot,
     TakeSnapshot,
     WarmPool,
+    WorkspaceInspected,
 )
 from byte_transport import byte_pair
 from conditions import until
@@ -221,7 +221,7 @@ async def test_every_request_reaches_the_workspaces(pair):
     spec = workspace()
     async with Stage(pair=pair, workspaces=workspaces).connected() as engine:
         assert (await engine.request(PrepareWorkspace(workspace=spec))).directory == "/root/r"
-        assert await engine.request(InspectWorkspace(workspace=spec)) == Condition(
+        assert await engine.request(InspectWorkspace(workspace=spec)) == WorkspaceInspected(
             condition=WorkspaceCondition(exists=True, dirty=False)
         )
         assert (await engine.request(CollectWork(workspace=spec, message="m"))).outcome == outcome

@@ -441,7 +441,7 @@ async def test_an_agent_is_understood_answered_and_judged():
         finished = await engine.request(end_of(start))
     assert finished.failure == Failure(FailureReason.REFUSED, "2 lines", "CodingInitial")
     assert texts(stage) == ["hello", "1"]
-    assert [one.record for one in stage.engine.understood] == [2]
+    assert [one.record for one in stage.engine.parsed] == [2]
     assert finished.entries == (Message(text="end after 2"),)
 
 
@@ -500,7 +500,7 @@ async def test_entries_are_stored_with_their_output_or_not_at_all():
         process(stage).end()
         await engine.request(end_of(agent()))
     assert texts(stage) == ["one", "two"]
-    assert [(one.record, len(one.entries)) for one in stage.engine.understood] == [(1, 1), (2, 1)]
+    assert [(one.record, len(one.entries)) for one in stage.engine.parsed] == [(1, 1), (2, 1)]
 
 
 async def test_a_conversation_that_breaks_does_not_hold_up_the_output(caplog):

@@ -81,7 +81,7 @@ async def test_limits_stand_still_from_the_question_to_the_answer():
         assert process.written == b"1 True\n"
         await engine.request(answer("1"))
         process.say(b"made 1\n")
-        await until(lambda: len(stage.engine.understood) == 2)
+        await until(lambda: len(stage.engine.parsed) == 2)
         assert process.pauses == [False, True, False]
 
 
@@ -96,7 +96,7 @@ async def test_all_questions_must_be_answered_withdrawn_or_past():
         await engine.request(answer("1"))
         process.say(b"withdraw 2\n")
         process.say(b"made x\n")
-        await until(lambda: len(stage.engine.understood) == 3)
+        await until(lambda: len(stage.engine.parsed) == 3)
         assert process.pauses == [False, True], "one is open"
         process.say(b"made c\n")
         await hears(process, False, True, False)

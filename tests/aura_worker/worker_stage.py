@@ -46,9 +46,9 @@ from aura_worker_protocol.messages import (
     Hello,
     OutputAccepted,
     OutputRead,
+    ParsedRecord,
     ReadOutput,
     StartProcess,
-    Understood,
     Welcome,
 )
 
@@ -231,7 +231,7 @@ class Engine:
         self.epoch = 1
         self.chunks: list[Chunk] = []
         self.batches: list[AppendOutput] = []
-        self.understood: list[Understood] = []
+        self.parsed: list[ParsedRecord] = []
         self.hellos: list[Hello] = []
         self.heartbeats = 0
         self.heartbeat = 5.0
@@ -251,7 +251,7 @@ class Engine:
 
     @property
     def entries(self) -> list[object]:
-        return [entry for understood in self.understood for entry in understood.entries]
+        return [entry for record in self.parsed for entry in record.entries]
 
     def handlers(self):
         return {Hello: self._hello, Heartbeat: self._beat, AppendOutput: self._append, ReadOutput: self._read}
@@ -275,7 +275,7 @@ class Engine:
         if batch.first > self.next:
             raise refusal("sequence_gap")
         self.batches.append(batch)
-        self.understood += [one for one in batch.understood if one.record >= self.next]
+        self.parsed += [one for one in batch.parsed if one.record >= self.next]
         self.chunks += batch.chunks[self.next - batch.first :]
         return OutputAccepted(next=self.next)
 

@@ -121,14 +121,14 @@ class Gateway:
         await self._require_epoch(batch.execution_id, batch)
 
         async def understand(unit: UnitOfWork, first: int) -> None:
-            for understood in batch.understood:
-                if understood.record >= first:
-                    about = (batch.execution_id, batch.epoch, batch.token, understood.entries)
+            for parsed in batch.parsed:
+                if parsed.record >= first:
+                    about = (batch.execution_id, batch.epoch, batch.token, parsed.entries)
                     await record_entries(unit, *about, self.reviewers)
 
         try:
             accepted = await self.outputs.record(
-                batch.execution_id, batch.first, batch.chunks, understand if batch.understood else None
+                batch.execution_id, batch.first, batch.chunks, understand if batch.parsed else None
             )
         except StoreError as error:
             self.last_error = error

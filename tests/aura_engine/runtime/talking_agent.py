@@ -16,7 +16,7 @@ from aura_engine.host import now
 from aura_engine.runtime.context import reviewers_of
 from aura_engine.runtime.gateway import Gateway
 from aura_engine.permissions.questions import ASKED
-from aura_worker_protocol.messages import AppendOutput, Understood
+from aura_worker_protocol.messages import AppendOutput, ParsedRecord
 
 
 @attrs.define
@@ -40,7 +40,7 @@ class Talking:
             token=str(process),
             first=first,
             chunks=(Chunk.of(OutputSource.STDOUT, now(), raw),),
-            understood=(Understood(record=first, entries=tuple(entries)),),
+            parsed=(ParsedRecord(record=first, entries=tuple(entries)),),
         )
         return await self.gateway.handlers[AppendOutput](batch)
 

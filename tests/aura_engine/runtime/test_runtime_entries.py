@@ -22,7 +22,7 @@ from aura_contracts.ports.executors import (
 )
 from aura_engine.host import now
 from aura_engine.runtime.views import lease_of
-from aura_worker_protocol.messages import AppendOutput, Understood
+from aura_worker_protocol.messages import AppendOutput, ParsedRecord
 
 pytestmark = pytest.mark.anyio
 
@@ -43,7 +43,7 @@ def batch(agent, first, *said, epoch=1):
         token="1",
         first=first,
         chunks=tuple(Chunk.of(OutputSource.STDOUT, now(), word.encode()) for word in said),
-        understood=tuple(Understood(record=n, entries=(Message(text=word),)) for n, word in enumerate(said, first)),
+        parsed=tuple(ParsedRecord(record=n, entries=(Message(text=word),)) for n, word in enumerate(said, first)),
     )
 
 
