@@ -67,7 +67,7 @@ def options() -> str:
     """Return the source of `aura_engine.facade.options`."""
     head = (
         f'{GENERATED}"""Options: what the calls of the facade take by name, as typed dictionaries.\n\n'
-        'Of the input models in `aura_engine.inputs` and the queries in `aura_contracts.ports.read_models`, which check\n'
+        "Of the input models in `aura_engine.inputs` and the queries in `aura_contracts.ports.read_models`, which check\n"
         'them and say what each means.\n"""\n\n'
         "from collections.abc import Mapping\nfrom datetime import datetime\nfrom typing import Any, Literal, TypedDict\n\n"
         "from aura_contracts.execution import Script\n"
@@ -90,7 +90,11 @@ def _of_model(name: str, model: type[BaseModel], without: tuple[str, ...]) -> st
 
 
 def _of_query(name: str, query: type[msgspec.Struct]) -> str:
-    lines = [f"class {name}(TypedDict, total=False):", f'    """See `aura_contracts.ports.read_models.{query.__name__}`."""', ""]
+    lines = [
+        f"class {name}(TypedDict, total=False):",
+        f'    """See `aura_contracts.ports.read_models.{query.__name__}`."""',
+        "",
+    ]
     hints = typing.get_type_hints(query)
     lines += [f"    {field}: {_text(hints[field])}" for field in query.__struct_fields__]
     return "\n".join(lines) + "\n"
@@ -140,7 +144,10 @@ def blocking() -> str:
     for twin in twins:
         if twin.classes:
             modules.setdefault(f"aura_engine.facade.{twin.module}", set()).update(twin.classes)
-    imports = [f"from {module} import {', '.join(sorted(names, key=_order))}" for module, names in sorted(modules.items(), key=_place)]
+    imports = [
+        f"from {module} import {', '.join(sorted(names, key=_order))}"
+        for module, names in sorted(modules.items(), key=_place)
+    ]
     doc = (
         '"""Blocking: the facade for code that is not asynchronous: the same nouns, arguments, results and errors, without\n'
         "``await``. The engine runs on an event loop in a thread of its own, so tasks proceed while the caller does\n"
@@ -186,7 +193,11 @@ class _Twin:
         self.nodes = [node for node in self.tree.body if isinstance(node, ast.ClassDef) and _has_core(node)]
         for node in self.tree.body:
             if isinstance(node, ast.ClassDef | ast.Assign):
-                names = [node.name] if isinstance(node, ast.ClassDef) else [t.id for t in node.targets if isinstance(t, ast.Name)]
+                names = (
+                    [node.name]
+                    if isinstance(node, ast.ClassDef)
+                    else [t.id for t in node.targets if isinstance(t, ast.Name)]
+                )
                 self.homes.update(dict.fromkeys(names, f"aura_engine.facade.{self.module}"))
         self.homes.update({"Iterator": "collections.abc", "Self": "typing"})
 
@@ -206,7 +217,12 @@ class _Twin:
         lines += [line for method in _methods(node) for line in self._method(method, classes)]
         lines += _LEAVING if node.name == "Engine" else []
         for field, annotation in _fields(node):
-            lines += ["", "    @property", f"    def {field}(self) -> {annotation}:", f"        return self._target.{field}"]
+            lines += [
+                "",
+                "    @property",
+                f"    def {field}(self) -> {annotation}:",
+                f"        return self._target.{field}",
+            ]
             self._use(annotation)
         return "\n".join(lines) + "\n"
 
@@ -246,8 +262,16 @@ class _Twin:
             yield f"        return Blocking{wrapped}({body.removeprefix('return ')}, self._portal)"
 
     def _use(self, text: str) -> None:
-        self.used |= {node.id for node in ast.walk(ast.parse(f"def f({text}): ..." if ":" in text or "=" in text or text == "self" else text)) if isinstance(node, ast.Name)}
-        for node in ast.walk(ast.parse(f"def f({text}): ..." if ":" in text or "=" in text or text == "self" else text)):
+        self.used |= {
+            node.id
+            for node in ast.walk(
+                ast.parse(f"def f({text}): ..." if ":" in text or "=" in text or text == "self" else text)
+            )
+            if isinstance(node, ast.Name)
+        }
+        for node in ast.walk(
+            ast.parse(f"def f({text}): ..." if ":" in text or "=" in text or text == "self" else text)
+        ):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in self.homes:
                 self.used.add(node.value)
 
@@ -275,7 +299,11 @@ def _opening(twin: _Twin) -> str:
 
 def _has_core(node: ast.ClassDef) -> bool:
     """Whether a class is part of the facade: it works on the core."""
-    return not node.name.startswith("_") and any("_core" in ast.unparse(one) for one in node.body) and node.name != "Subscription"
+    return (
+        not node.name.startswith("_")
+        and any("_core" in ast.unparse(one) for one in node.body)
+        and node.name != "Subscription"
+    )
 
 
 def _nouns(node: ast.ClassDef) -> Iterator[tuple[str, str]]:

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
@@ -27,6 +27,7 @@ from aura_engine.agent_tools.key import key_of
 from aura_engine.agent_tools.server import tools_for
 from aura_engine.agent_tools.token import TaskScope, token_for
 from aura_engine.facade.core import Core
+from aura_engine.facade.doctor import Finding
 from aura_engine.facade.engine import Engine
 from aura_engine.host import Host
 from aura_engine.profiles import Profiles, load_profiles
@@ -103,8 +104,17 @@ async def open_engine(
         )
         locks = locks_for(url)
         follower = Follower(runtime, locks, drive_all=drive_all)
-        archive = StoreArchive(log, reads, url=url, prices=folder / "prices.toml", clock=host.clock, ids=host.ids, **options)
-        core = Core(runtime=runtime, follower=follower, archive=archive, host=host, user=acting, record_only=record_only)
+        archive = StoreArchive(
+            log, reads, url=url, prices=folder / "prices.toml", clock=host.clock, ids=host.ids, **options
+        )
+        core = Core(
+            runtime=runtime,
+            follower=follower,
+            archive=archive,
+            examine_host=partial(_examine_host, host),
+            user=acting,
+            record_only=record_only,
+        )
         make_tools = _tools_factory(folder, host.folder, store=url, **options)
         worker = _LocalWorker(gateway, partial(_local_worker, folder, executors, host, make_tools))
         try:
@@ -137,7 +147,6 @@ async def _serving(follower: Follower, worker: "_LocalWorker") -> AsyncIterator[
                 raise
             except BaseException as error:  # noqa: BLE001 - raised again below
                 raised = error
-            await follower.stop()
             await worker.stop()
             group.cancel_scope.cancel()
     except ExceptionGroup as errors:
@@ -233,6 +242,17 @@ def _tools_factory(home: Path, folder: Path, **store: Any) -> Callable[[TaskId, 
         return tools_for(token, python=sys.executable, home=home, folder=folder, **store)
 
     return make_tools
+
+
+def _examine_host(host: Host) -> Sequence[Finding]:
+    """Look at what AURA runs on: Python and git."""
+    from aura_git import find_git  # noqa: PLC0415 - adapters are imported where they are needed
+
+    python = Finding(id=sys.executable, kind="python", status="ok", text=f"Python {platform.python_version()}")
+    found = find_git(host.environment.get("PATH"), host.environment)
+    status: Literal["ok", "wrong"] = "ok" if found.usable else "wrong"
+    remedy = "" if found.usable else "install git 2.34 or newer"
+    return python, Finding(id=found.executable or "git", kind="git", status=status, text=found.reason, remedy=remedy)
 
 
 def _instance(home: Path) -> str:

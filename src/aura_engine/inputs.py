@@ -13,10 +13,11 @@ from hashlib import sha256
 from typing import Annotated, Any, Self, TypeVar
 
 import msgspec
-from aura_contracts.secrets import require_no_secrets
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from aura_contracts.agent import AgentSpec
+from aura_contracts.environment import require_no_secrets
 from aura_contracts.errors import InvalidInput
 from aura_contracts.execution import OUTPUT_LIMIT, RunPlan, Script
 from aura_contracts.permission import PermissionRules, is_rule
@@ -101,7 +102,9 @@ def _refusal(error: ErrorDetails, fields: Mapping[str, Any]) -> InvalidInput:
         case "missing":
             return InvalidInput(field=field, reason="it is required")
         case "enum":
-            return InvalidInput(field=field, reason=f"{error['input']!r} is not one of its values", remedy=f"use {given['expected']}")
+            return InvalidInput(
+                field=field, reason=f"{error['input']!r} is not one of its values", remedy=f"use {given['expected']}"
+            )
         case "tuple_type" | "list_type" | "dict_type":
             kind = "mapping" if error["type"] == "dict_type" else "list"
             return InvalidInput(field=field, reason=f"{error['input']!r} is not a {kind}", remedy=f"give a {kind}")
@@ -222,7 +225,9 @@ class Assignment(Place, HowToRun):
 
     agent: str | None = Field(None, description="This agent of the pool")
     agent_type: str | None = Field(None, description="An idle agent of this type")
-    executor: str | None = Field(None, description="An idle agent with this executor; added to the pool if there is none")
+    executor: str | None = Field(
+        None, description="An idle agent with this executor; added to the pool if there is none"
+    )
 
 
 class NewAgent(Input):
@@ -239,6 +244,18 @@ class NewAgent(Input):
     def _without_secrets(self) -> Self:
         require_no_secrets(self.options)
         return self
+
+    @property
+    def spec(self) -> AgentSpec:
+        """What is recorded of it."""
+        return AgentSpec(
+            name=self.name,
+            type=self.type,
+            executor=self.executor,
+            variant=self.variant,
+            options=self.options,
+            capabilities=self.capabilities,
+        )
 
 
 def title_of(prompt: str) -> str:

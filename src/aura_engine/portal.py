@@ -59,7 +59,8 @@ class Portal:
                 await closed.wait()
 
         try:
-            self._kept, opened = self._portal.start_task(keep)
+            self._kept, started = self._portal.start_task(keep)
+            opened: T = started
         except BaseException:
             self._stop()
             raise

@@ -22,7 +22,7 @@ async def fix(engine: Engine, prompt: str) -> TaskId:
     run = await engine.run(prompt, executor="claude", approval="both", repositories=["."], timeout=60, key="fix")
     after = await engine.run("Then test it", executor="codex", after=[run], allow=["Bash(pytest *)"])
     async for question in run.questions():
-        call = question.question.tool_call
+        call = question.tool_call
         if call is not None and call.tool == "Bash":
             await engine.approvals.reject(question.id, "not here")
         else:

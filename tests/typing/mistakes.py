@@ -20,7 +20,7 @@ async def mistakes(engine: Engine) -> None:
     await engine.tasks.list(state="pending")  # MISTAKE: a filter that does not exist
     page = await engine.approvals.list(pending=True)
     for approval in page.rows:
-        number: int = approval.question.kind  # MISTAKE: a value taken for another type
+        number: int = approval.kind  # MISTAKE: a value taken for another type
         print(number)
     await engine.approvals.reject(run.id)  # MISTAKE: a rejection without its reason
     engine.on(TaskCompleted, about_number)  # MISTAKE: a callback for something else

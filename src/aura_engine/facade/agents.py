@@ -3,12 +3,12 @@
 from typing import Unpack
 
 import attrs
-from aura_engine.facade.options import AgentFilters, NewAgentOptions
 
 from aura_contracts.agent import AGENT, Agent, DisableAgent, EnableAgent, RegisterAgent
 from aura_contracts.ids import AgentId
 from aura_contracts.ports.read_models import AgentQuery, Page
 from aura_engine.facade.core import Core
+from aura_engine.facade.options import AgentFilters, NewAgentOptions
 
 
 @attrs.frozen
@@ -25,13 +25,15 @@ class Agents:
         """Return a page of agents, newest first unless `sort` and `descending` say otherwise."""
         return await self._core.reads.list(AgentQuery(**filters))
 
-    async def add(self, name: str, executor: str, *, by: str | None = None, **options: Unpack[NewAgentOptions]) -> Agent:
+    async def add(
+        self, name: str, executor: str, *, by: str | None = None, **options: Unpack[NewAgentOptions]
+    ) -> Agent:
         """Add an agent to the pool. Raises `InvalidInput`."""
         from aura_engine.inputs import NewAgent  # noqa: PLC0415 - pydantic, where an input comes in
 
-        given = NewAgent(name=name, executor=executor, **options)
+        given = NewAgent.model_validate({"name": name, "executor": executor, **options})
         agent_id = AgentId(self._core.bus.ids())
-        command = RegisterAgent(agent_id=agent_id, profile=given.profile)
+        command = RegisterAgent(agent_id=agent_id, spec=given.spec)
         return await self._core.bus.handle(self._core.actor(by), agent_id, command)
 
     async def disable(self, agent: str, reason: str = "", *, drop_task: bool = False, by: str | None = None) -> Agent:

@@ -3,7 +3,6 @@
 from typing import Unpack
 
 import attrs
-from aura_engine.facade.options import ApprovalFilters
 
 from aura_contracts.actors import ENGINE
 from aura_contracts.aggregate import Command
@@ -21,6 +20,7 @@ from aura_contracts.ports.read_models import ApprovalQuery, Page
 from aura_contracts.task import TaskStatus
 from aura_contracts.workspace import WorkspaceStatus
 from aura_engine.facade.core import Core
+from aura_engine.facade.options import ApprovalFilters
 from aura_engine.runtime.reviewing import decided
 from aura_engine.runtime.views import view_in
 from aura_engine.unit_of_work import UnitOfWork
@@ -47,7 +47,7 @@ class Approvals:
 
     async def diff(self, approval: str) -> str:
         """Return the changes that are asked about, as a unified diff: of a tool call, or of the task's worktrees."""
-        question = (await self.get(approval)).question
+        question = await self.get(approval)
         if question.tool_call is not None:
             return question.tool_call.diff or ""
         if question.task_id is None:
@@ -95,15 +95,15 @@ class Approvals:
             return state
 
         state = await self._core.bus.transact(self._core.actor(by), decide)
-        task_id = state.question.task_id
+        task_id = state.task_id
         if task_id is not None and state.status is not ApprovalStatus.PENDING:
             await self._core.drive(task_id)
         return state
 
     async def _apply(self, unit: UnitOfWork, approval: Approval) -> None:
         """Add what follows for the task. What needs a look at files first is left to the task's driver."""
-        task_id = approval.question.task_id
-        about_work = approval.question.kind in _ABOUT_WORK
+        task_id = approval.task_id
+        about_work = approval.kind in _ABOUT_WORK
         if approval.status is ApprovalStatus.PENDING or task_id is None or not about_work:
             return
         view = await view_in(unit, task_id)

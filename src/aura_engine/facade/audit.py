@@ -3,9 +3,9 @@
 from collections.abc import AsyncGenerator, Mapping, Sequence
 
 import attrs
-from aura_contracts.ledger import LEDGER_ID, Checkpointed
 
 from aura_contracts.errors import AggregateNotFound
+from aura_contracts.ledger import LEDGER_ID, Checkpointed
 from aura_contracts.ports.archive import AuditReport, Progress, SealedEvent
 from aura_engine.facade.core import Core
 

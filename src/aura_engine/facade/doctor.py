@@ -197,7 +197,7 @@ class Doctor:
                 remedy=_UNKNOWN,
                 fix=partial(self._end, token) if unknown else None,
             )
-        task_id = execution.spec.task_id
+        task_id = execution.task_id
         if not execution.final or task_id in stuck or await self._core.follower.is_driven(task_id):
             return None
         return Finding(

@@ -16,14 +16,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 from uuid import NAMESPACE_URL, uuid5
 
-from aura_engine.facade.options import RunOptions
-
 from aura_contracts.actors import actor_name
-from aura_contracts.errors import KeyReused
+from aura_contracts.errors import AggregateExists, KeyReused
 from aura_contracts.events import Event, EventRecord
 from aura_contracts.ids import TaskId
 from aura_contracts.ports.read_models import TaskQuery
-from aura_contracts.task import TASK, Task
+from aura_contracts.task import TASK, Task, TaskStatus
 from aura_engine.facade.agents import Agents
 from aura_engine.facade.approvals import Approvals
 from aura_engine.facade.audit import Audit
@@ -33,6 +31,7 @@ from aura_engine.facade.events import Events
 from aura_engine.facade.executors import Executors
 from aura_engine.facade.history import History
 from aura_engine.facade.logs import Logs
+from aura_engine.facade.options import RunOptions
 from aura_engine.facade.run import Run
 from aura_engine.facade.sessions import Sessions
 from aura_engine.facade.store import Store
@@ -46,6 +45,8 @@ if TYPE_CHECKING:
 
 E = TypeVar("E", bound=Event)
 
+_WAITING = (TaskStatus.AWAITING_APPROVAL, TaskStatus.BLOCKED)
+
 
 class Engine:
     """Tasks on a log, and everything that belongs to them. Made by `open_engine`; belongs to its event loop.
@@ -57,9 +58,9 @@ class Engine:
     def __init__(self, core: Core) -> None:
         self._core = core
         self.tasks = core.tasks = Tasks(core)
-        self.approvals = Approvals(core)
+        self.approvals = core.approvals = Approvals(core)
         self.agents = Agents(core)
-        self.workspaces = Workspaces(core)
+        self.workspaces = core.workspaces = Workspaces(core)
         self.sessions = Sessions(core)
         self.executors = Executors(core)
         self.usage = Usage(core)
@@ -97,7 +98,7 @@ class Engine:
         """
         from aura_engine.inputs import RunRequest  # noqa: PLC0415 - pydantic, where an input comes in
 
-        request = RunRequest(prompt=prompt, executor=executor, **options)
+        request = RunRequest.model_validate({"prompt": prompt, "executor": executor, **options})
         return await self.start(request, key=key, after=after)
 
     async def start(self, request: "RunRequest", *, key: str | None = None, after: Sequence[Run | str] = ()) -> Run:
@@ -113,7 +114,12 @@ class Engine:
         async def create() -> Task:
             return await self.tasks.begin(task_id, request, key=key, after=waits_for)
 
-        await core.follower.begin(task_id, create)
+        try:
+            await core.follower.begin(task_id, create)
+        except AggregateExists:
+            if key is None:
+                raise
+            return await self._again(await self.tasks.get(task_id), request, key)  # another engine was first
         return Run(task_id, core, since=since)
 
     async def _again(self, task: Task, request: "RunRequest", key: str) -> Run:
@@ -145,7 +151,7 @@ class Engine:
         """
         query = TaskQuery(unfinished=True, limit=1000)
         async for task in self._core.reads.rows(query):
-            if task.request_digest != request.digest or task.waiting:
+            if task.request_digest != request.digest or task.status in _WAITING:
                 continue
             if await self._core.drive(task.id) and not task.ended:
                 return await self.attach(task.id)
@@ -164,7 +170,8 @@ class Engine:
 
         Without `name`: from now on, while the engine is open. With `name` it is durable: it continues after the last
         event whose callback returned, also after a restart, so that each event is delivered at least once; one name is
-        served by one engine at a time. A callback that raises is called again after a pause, up to a minute.
+        served by one engine at a time. A callback that raises is called again after a pause where it is durable, and
+        not for that event where it is live; see `Subscription.failure`.
         """
         subscription = Subscription(self._core, event_type, callback, name)
         self._core.follower.require_open().start_soon(subscription.serve)

@@ -78,7 +78,7 @@ class Events:
                 if admitted and record.position > since and (not topics or record.event.topic in topics):
                     yield record
 
-    async def _concerns(self, task: str | None, execution: str | None, stream: str | None) -> list[Concern]:
+    async def _concerns(self, task: str | None, execution: str | None, stream: str | None) -> Sequence[Concern]:
         concerns = []
         if task is not None:
             concerns.append(Concern("task_id", await self._core.find("task", task)))

@@ -42,7 +42,9 @@ class History:
             change
             for kind in dict.fromkeys([*new.states, *old.states])
             for ident in dict.fromkeys([*new.states.get(kind, {}), *old.states.get(kind, {})])
-            for change in _changed(kind, ident, old.states.get(kind, {}).get(ident), new.states.get(kind, {}).get(ident))
+            for change in _changed(
+                kind, ident, old.states.get(kind, {}).get(ident), new.states.get(kind, {}).get(ident)
+            )
         ]
 
 

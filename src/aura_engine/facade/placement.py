@@ -89,20 +89,20 @@ class Placement:
         variant: str | None = None,
     ) -> Task:
         """Queue an execution of the task by its agent; return the task as it is then."""
-        variant = variant or agent.spec.variant or None
-        given = {**agent.spec.options, **plan.options}
-        options = self._core.runtime.profiles.options(agent.spec.executor, variant, given)
+        variant = variant or agent.variant or None
+        given = {**agent.options, **plan.options}
+        options = self._core.runtime.profiles.options(agent.executor, variant, given)
         execution_id = ExecutionId(self._core.bus.ids())
         spec = ExecutionSpec(
             task_id=task.id,
-            executor=agent.spec.executor,
+            executor=agent.executor,
             prompt=prompt,
             variant=variant,
             agent_id=agent.id,
-            agent_type=agent.spec.type,
+            agent_type=agent.type,
             workspace_id=workspace_of(task.id),
             session_id=session_id,
-            retry=task.spec.retry,
+            retry=task.retry,
             plan=msgspec.structs.replace(plan, options=options),
         )
         await unit.handle(execution_id, QueueExecution(execution_id=execution_id, spec=spec))
@@ -112,8 +112,8 @@ class Placement:
         """Return what the agent is told first: to implement an approved plan, to make one, or to code."""
         prompts = self._core.runtime.prompts
         approval = view.approval
-        if approval is not None and approval.question.kind is ApprovalKind.PLAN and approval.granted:
-            proposed = approval.question.proposed_solution
+        if approval is not None and approval.kind is ApprovalKind.PLAN and approval.granted:
+            proposed = approval.proposed_solution
             return await prompts.make("implement", view.task, plan.variables, plan=proposed)
         return await prompts.make("plan" if view.planning else "coding", view.task, plan.variables)
 

@@ -1,9 +1,9 @@
 """Run: the handle of a task at work. Holds nothing but the task's id: any number of handles see the same.
 
-    run = await engine.run("Fix the login", executor="claude")
-    async for question in run.questions():
-        await engine.approvals.approve(question.id)
-    task = await run.result()
+run = await engine.run("Fix the login", executor="claude")
+async for question in run.questions():
+    await engine.approvals.approve(question.id)
+task = await run.result()
 """
 
 from collections.abc import AsyncGenerator

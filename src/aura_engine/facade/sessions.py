@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Unpack
 
 import attrs
-from aura_engine.facade.options import SessionFilters
 
 from aura_contracts.errors import AggregateNotFound, AmbiguousId
 from aura_contracts.ports.read_models import Page, SessionQuery, SessionRow
 from aura_engine.facade.core import Core
+from aura_engine.facade.options import SessionFilters
 
 
 @attrs.frozen

@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Unpack
 
 import attrs
-from aura_engine.facade.options import AssignmentOptions, NewTaskOptions, TaskFilters
 
 from aura_contracts.actors import ENGINE
 from aura_contracts.actors import agent as agent_actor
@@ -36,6 +35,7 @@ from aura_contracts.task import (
 from aura_contracts.workspace import RequestWorkspace
 from aura_engine.facade.board_moves import BoardMoves, refusal
 from aura_engine.facade.core import Core
+from aura_engine.facade.options import AssignmentOptions, NewTaskOptions, TaskFilters
 from aura_engine.permissions.inquiries import withdraw_inquiries
 from aura_engine.permissions.questions import withdraw_all
 from aura_engine.runtime.cleanup import requeue
@@ -77,7 +77,7 @@ class Tasks:
         """Create a task without starting it. With `repositories` it gets a workspace, made when work begins."""
         from aura_engine.inputs import NewTask  # noqa: PLC0415 - pydantic, where an input comes in
 
-        given = NewTask(title=title, **options)
+        given = NewTask.model_validate({"title": title, **options})
         task_id = TaskId(self._core.bus.ids())
         parent_id = None if given.parent is None else TaskId(await self._core.find("task", given.parent))
         spec = TaskSpec(
@@ -130,11 +130,16 @@ class Tasks:
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     async def _begin(
-        self, unit: UnitOfWork, task_id: TaskId, spec: TaskSpec, request: "RunRequest", workspace: RequestWorkspace | None
+        self,
+        unit: UnitOfWork,
+        task_id: TaskId,
+        spec: TaskSpec,
+        request: "RunRequest",
+        workspace: RequestWorkspace | None,
     ) -> Task:
         task = await unit.handle(task_id, CreateTask(task_id=task_id, spec=spec))
         agent = await self._placement.idle_agent(unit, executor=request.executor)
-        await unit.handle(task_id, AssignTask(agent_id=agent.id, agent_type=agent.spec.type))
+        await unit.handle(task_id, AssignTask(agent_id=agent.id, agent_type=agent.type))
         await unit.handle(agent.id, TakeTask(task_id=task_id))
         if workspace is not None:
             await unit.handle(workspace.workspace_id, workspace)
@@ -161,9 +166,9 @@ class Tasks:
         """
         from aura_engine.inputs import Assignment  # noqa: PLC0415 - pydantic, where an input comes in
 
-        given = Assignment(**options)
+        given = Assignment.model_validate(options)
         task_id = TaskId(await self._core.find("task", task))
-        title = (await self._core.snapshot(task_id)).task.spec.title
+        title = (await self._core.snapshot(task_id)).task.title
         agent_id = None if given.agent is None else await self._core.find("agent", given.agent)
         workspace = await self._placement.workspace(task_id, title, given)
 
@@ -176,7 +181,7 @@ class Tasks:
                 reason = "the task has a workspace already"
                 raise InvalidInput(field="repositories", reason=reason, remedy="leave it out, or create another task")
             agent = await self._chosen(unit, view, agent_id, given.agent_type, given.executor)
-            assign = AssignTask(agent_id=agent.id, agent_type=given.agent_type or agent.spec.type)
+            assign = AssignTask(agent_id=agent.id, agent_type=given.agent_type or agent.type)
             assigned = await unit.handle(task_id, assign)
             if agent.current_task_id != task_id:
                 await unit.handle(agent.id, TakeTask(task_id=task_id))
@@ -194,7 +199,7 @@ class Tasks:
     ) -> Agent:
         if agent_id is not None:
             return await unit.require(AGENT, agent_id)
-        wanted = agent_type or (None if executor else view.task.spec.agent_type)
+        wanted = agent_type or (None if executor else view.task.agent_type)
         return await self._placement.idle_agent(unit, agent_type=wanted, executor=executor)
 
     async def execute(self, task: str, *, by: str | None = None) -> Task:
@@ -220,7 +225,7 @@ class Tasks:
         """Have the agent revise work in review. Where a human is asked about it, this answers: it needs changes."""
         task_id = TaskId(await self._core.find("task", task))
         asked = (await self._core.snapshot(task_id)).approval
-        if asked is not None and asked.question.kind in _ABOUT_WORK and asked.status is ApprovalStatus.PENDING:
+        if asked is not None and asked.kind in _ABOUT_WORK and asked.status is ApprovalStatus.PENDING:
             await self._core.approvals.request_changes(asked.id, feedback, by=by)
             return await self.get(task_id)
 
@@ -235,7 +240,7 @@ class Tasks:
                 raise InvalidInput(field="task", reason=reason, remedy="reject it with the feedback")
             prompts = self._core.runtime.prompts
             known = {"feedback": feedback, "proposal": ""}
-            prompt = await prompts.make("follow_up", view.task, execution.spec.plan.variables, **known)
+            prompt = await prompts.make("follow_up", view.task, execution.plan.variables, **known)
             await unit.handle(execution.id, RequestFollowUp(feedback=feedback, prompt=prompt))
             return await unit.require(TASK, task_id)
 

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Unpack
 
 import attrs
-from aura_engine.facade.options import UsageFilters
 
 from aura_contracts.ports.archive import UsageCost, UsageKey
 from aura_contracts.ports.read_models import Moment, Page, UsageQuery, UsageRow
 from aura_engine.facade.core import Core
+from aura_engine.facade.options import UsageFilters
 
 
 @attrs.frozen

@@ -9,9 +9,9 @@ import attrs
 from aura_contracts.approval import APPROVAL, ApprovalRequested, ApprovalStatus
 from aura_contracts.errors import StoreFull, StoreReadOnly
 from aura_contracts.events import EventRecord
-from aura_contracts.ids import StreamId, TaskId
+from aura_contracts.ids import ApprovalId, StreamId, TaskId
 from aura_contracts.lease import LeaseStatus
-from aura_contracts.task import TASK, TaskStatus
+from aura_contracts.task import TaskStatus
 from aura_engine.facade.core import Core
 from aura_engine.runtime.event_stream import follow
 
@@ -42,13 +42,13 @@ class Watch:
         async with aclosing(self.follow(head)) as records:
             async for record in records:
                 if isinstance(record.event, ApprovalRequested):
-                    asked.add(record.stream_id)
-                elif APPROVAL.ends(type(record.event)):
-                    asked.discard(record.stream_id)
+                    asked.add(ApprovalId(record.stream_id))
+                elif isinstance(record.event, APPROVAL.endings):
+                    asked.discard(ApprovalId(record.stream_id))
                 if asked and await self._is_asked(asked):
                     return
 
-    async def _is_asked(self, approvals: set[str]) -> bool:
+    async def _is_asked(self, approvals: set[ApprovalId]) -> bool:
         """Whether one of these is still open: rules answer some questions in the append that asks them."""
         states = [await self._core.approval(approval_id) for approval_id in approvals]
         return any(approval.status is ApprovalStatus.PENDING for approval in states)
@@ -78,7 +78,7 @@ class Watch:
         asked = {TaskStatus.AWAITING_APPROVAL: snapshot.approval, TaskStatus.BLOCKED: snapshot.conflict}.get(status)
         if asked is not None and asked.status is ApprovalStatus.PENDING:
             return True
-        if TASK.is_final(status) or status is TaskStatus.FAILED:
+        if snapshot.task.ended:
             return not driven and (snapshot.lease is None or snapshot.lease.status is LeaseStatus.CLOSED)
         if snapshot.execution is None:
             return True  # no engine has anything to do for it

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Unpack
 
 import attrs
-from aura_engine.facade.options import WorkspaceFilters
 
 from aura_contracts.errors import AggregateNotFound, InvalidInput
 from aura_contracts.ids import TaskId, WorkspaceId
@@ -20,6 +19,7 @@ from aura_contracts.workspace import (
     WorkspaceStatus,
 )
 from aura_engine.facade.core import Core
+from aura_engine.facade.options import WorkspaceFilters
 from aura_engine.runtime.cleanup import remove
 from aura_engine.runtime.context import snapshot_ref
 from aura_engine.runtime.stages import save
@@ -121,7 +121,7 @@ class Workspaces:
         remedy = "cancel its task, or wait until it has ended"
         if workspace.status is WorkspaceStatus.IN_USE:
             raise InvalidInput(field="workspace", reason=f"execution {workspace.holder} uses it", remedy=remedy)
-        task_id = workspace.layout.task_id
+        task_id = workspace.task_id
         task = None if task_id is None else await self._core.bus.fetch(TASK, task_id)
         if task is not None and not task.ended:
             raise InvalidInput(field="workspace", reason=f"its task is {task.status}", remedy=remedy)

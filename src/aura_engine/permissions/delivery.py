@@ -13,6 +13,7 @@ from datetime import datetime
 import anyio
 from anyio.abc import TaskGroup
 
+from aura_contracts.actors import ENGINE
 from aura_contracts.approval import APPROVAL, Approval, ApprovalKind, ApprovalStatus, ExpireApproval
 from aura_contracts.errors import AuraError
 from aura_contracts.events import EventRecord
@@ -20,7 +21,7 @@ from aura_contracts.execution import PermissionAsked
 from aura_contracts.ids import ApprovalId, TaskId
 from aura_engine.permissions.answers import answer
 from aura_engine.permissions.questions import questions_of_task
-from aura_engine.runtime.context import ENGINE, Runtime
+from aura_engine.runtime.context import Runtime
 
 _LOG = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ class Deliveries:
         event = record.event
         if isinstance(event, PermissionAsked):
             group.start_soon(self._attend, event.approval_id)
-        elif APPROVAL.ends(type(event)):
+        elif isinstance(event, APPROVAL.endings):
             approval_id = ApprovalId(record.stream_id)
             if approval_id in self._deadlines:
                 self._deadlines[approval_id].cancel()
@@ -68,16 +69,19 @@ class Deliveries:
 
     async def _answer_or_expire(self, approval_id: ApprovalId) -> None:
         approval = await self._approval(approval_id)
-        question = approval.question
-        if question.kind is not ApprovalKind.TOOL_CALL or question.task_id is None or not self._drives(question.task_id):
+        if (
+            approval.kind is not ApprovalKind.TOOL_CALL
+            or approval.task_id is None
+            or not self._drives(approval.task_id)
+        ):
             return
         if approval.status is not ApprovalStatus.PENDING:
             await answer(self._runtime, approval)
-        elif question.deadline is not None and approval_id not in self._deadlines:
+        elif approval.deadline is not None and approval_id not in self._deadlines:
             with anyio.CancelScope() as scope:
                 self._deadlines[approval_id] = scope
                 try:
-                    await self._expire(approval_id, question.deadline)
+                    await self._expire(approval_id, approval.deadline)
                 finally:
                     del self._deadlines[approval_id]
 

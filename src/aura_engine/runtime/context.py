@@ -7,6 +7,7 @@ import attrs
 from aura_contracts.actors import actor_kind, actor_name
 from aura_contracts.ids import WorkspaceId
 from aura_contracts.lease import RETURN_GRACE
+from aura_contracts.ports.read_models import ReadModels
 from aura_contracts.task import AgentType, Priority, RetryPolicy, Task, TaskSpec
 from aura_engine.profiles import Profiles
 from aura_engine.runtime.gateway import Gateway
@@ -20,6 +21,8 @@ class Runtime:
     """What the engine has to work with, shared by all drivers."""
 
     bus: CommandBus
+    reads: ReadModels
+    """Lists and look-ups, current up to whatever they are asked for."""
     gateway: Gateway
     prompts: Prompts
     slots: Slots

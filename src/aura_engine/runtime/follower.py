@@ -12,6 +12,7 @@ Invariants:
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from typing import TypeVar
 
 import anyio
@@ -21,6 +22,7 @@ from aura_contracts.errors import AuraError, EngineClosed
 from aura_contracts.events import EventRecord
 from aura_contracts.ids import StreamId, TaskId
 from aura_contracts.ports.locks import Locks
+from aura_contracts.ports.read_models import TaskQuery
 from aura_contracts.task import ExecutionStarted
 from aura_engine.permissions.delivery import Deliveries
 from aura_engine.runtime.context import Runtime
@@ -38,7 +40,7 @@ class Follower:
 
     def __init__(self, runtime: Runtime, locks: Locks, *, drive_all: bool) -> None:
         self._runtime = runtime
-        self._locks = locks
+        self.locks = locks
         self._drive_all = drive_all
         self._deliveries = Deliveries(runtime, self.drives)
         self._group: TaskGroup | None = None
@@ -96,13 +98,13 @@ class Follower:
     async def begin(self, task_id: TaskId, create: Callable[[], Awaitable[R]]) -> R:
         """Run `create`, which records the task, under the task's lock, then drive it: no other engine comes between."""
         self.require_open()
-        await self._locks.acquire(_lock_of(task_id))
+        await self.locks.acquire(_lock_of(task_id))
         try:
             created = await create()
         except BaseException:
             if task_id not in self._drivers:  # which may have begun with what was recorded all the same
                 with anyio.CancelScope(shield=True):
-                    await self._locks.release(_lock_of(task_id))
+                    await self.locks.release(_lock_of(task_id))
             raise
         await self.drive(task_id)
         return created
@@ -119,7 +121,7 @@ class Follower:
             return True
         await self._tail()
         await self._runtime.gateway.connect()
-        if not await self._locks.acquire(_lock_of(task_id)):
+        if not await self.locks.acquire(_lock_of(task_id)):
             return False
         if task_id not in self._drivers:
             driver = Driver(self._runtime, task_id, self)
@@ -131,8 +133,9 @@ class Follower:
 
     async def drive_unfinished(self) -> Sequence[TaskId]:
         """Take on every task that has work left and that no engine drives; return them."""
-        unfinished = await self._runtime.reads.unfinished_tasks()
-        return [task_id for task_id in unfinished if await self.drive(task_id)]
+        unfinished = self._runtime.reads.rows(TaskQuery(unfinished=True, descending=False))
+        async with aclosing(unfinished) as tasks:
+            return [task.id async for task in tasks if await self.drive(task.id)]
 
     def drives(self, task_id: TaskId) -> bool:
         """Whether this engine drives the task."""
@@ -140,7 +143,7 @@ class Follower:
 
     async def is_driven(self, task_id: TaskId) -> bool:
         """Whether an engine drives the task: this one, or another one on the same log."""
-        return task_id in self._drivers or await self._locks.held_elsewhere(_lock_of(task_id))
+        return task_id in self._drivers or await self.locks.held_elsewhere(_lock_of(task_id))
 
     async def _take_on(self, task_id: TaskId) -> None:
         """Drive a task that another program has started, if that is possible; a failure does not end other work."""
@@ -162,7 +165,7 @@ class Follower:
             for stream_id in driver.streams:
                 self.leave(driver, stream_id)
             with anyio.CancelScope(shield=True):
-                await self._locks.release(_lock_of(driver.task_id))
+                await self.locks.release(_lock_of(driver.task_id))
             self.notify()
 
     def listen(self, driver: Driver, stream_id: StreamId) -> None:

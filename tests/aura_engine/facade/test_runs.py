@@ -21,7 +21,7 @@ async def test_questions_come_as_they_are_asked_until_the_run_has_ended(opened, 
         run = await engine.run("Make it", repositories=[str(repository)], **steps)
         kinds = []
         async for question in run.questions():
-            kinds.append(question.question.kind)
+            kinds.append(question.kind)
             await engine.approvals.approve(question.id)
         assert kinds == [ApprovalKind.TOOL_CALL, ApprovalKind.CHANGES]
         assert (await run.result()).status.value == "completed"
