@@ -1,0 +1,188 @@
+"""Archive: a log as a whole, for auditors and for the engine: proof, the past, costs, and whether read models are right."""
+
+from collections import Counter
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import msgspec
+
+from aura_contracts.actors import Actor
+from aura_contracts.aggregate import Aggregate
+from aura_contracts.aggregates import AGGREGATES
+from aura_contracts.catalogue import split_label
+from aura_contracts.errors import AggregateNotFound, InvalidInput, LogDamaged
+from aura_contracts.events import EventRecord, SealedRow, Snapshot
+from aura_contracts.ids import IdFactory, StreamId
+from aura_contracts.ledger import Checkpointed
+from aura_contracts.ports import Clock, EventLog, SelfChecking
+from aura_contracts.ports.archive import (
+    Archive,
+    AuditReport,
+    Past,
+    Progress,
+    SealedEvent,
+    StoreInfo,
+    StoreReport,
+    UsageCost,
+    UsageKey,
+    World,
+)
+from aura_contracts.ports.read_models import Moment, UsageSum
+from aura_store import audit, history
+from aura_store.prices import read_prices
+from aura_store.read_models import LogReadModels
+from aura_store.repository import snapshot_schema
+from aura_store.usage import cost_of
+
+AGGREGATE_OF: Mapping[str, Aggregate[Any]] = {
+    event.topic: aggregate for aggregate in AGGREGATES for event in aggregate.events
+}
+"""The aggregate whose life an event is part of, by the event's topic."""
+
+_PAGE = 1000
+
+
+@attrs.frozen(kw_only=True)
+class StoreArchive(Archive):
+    """The archive of an open log and its read models."""
+
+    _log: EventLog
+    _models: LogReadModels
+    _clock: Clock
+    _ids: IdFactory
+    _prices: Path | None = None
+    """A file of prices that goes over the built-in ones, where it exists."""
+    _path: Path | None = None
+    """The file of an SQLite store."""
+    _compression: str = "none"
+    _encrypted: bool = False
+
+    # --- Proof --------------------------------------------------------------------------------------------------------
+
+    async def verify(self, roots: Mapping[int, str], on_progress: Progress | None = None) -> AuditReport:
+        """See `Archive.verify`."""
+        return await audit.verify(self._log, roots=roots, on_progress=on_progress)
+
+    async def checkpoint(self, actor: Actor) -> Checkpointed:
+        """See `Archive.checkpoint`."""
+        return await audit.checkpoint(self._log, actor=actor, clock=self._clock, command_id=self._ids())
+
+    async def export(self, since: int, upto: int | None) -> AsyncGenerator[SealedEvent, None]:
+        """See `Archive.export`."""
+        head = await self._log.head()
+        after, last = since, head if upto is None else min(upto, head)
+        while after < last and (rows := await self._log.sealed_page(after, limit=min(_PAGE, last - after))):
+            records = await self._decoded(after, rows)
+            for row in rows:
+                if row.position <= last:
+                    yield SealedEvent(row, records.get(row.position))
+            after = rows[-1].position
+
+    async def _decoded(self, after: int, rows: Sequence[SealedRow]) -> dict[int, EventRecord]:
+        """Return the events in these rows by position; one that does not decode is left out."""
+        try:
+            return {record.position: record for record in await self._log.page(after, limit=len(rows))}
+        except LogDamaged:
+            if len(rows) == 1:
+                return {}
+        half = len(rows) // 2
+        return await self._decoded(after, rows[:half]) | await self._decoded(rows[half - 1].position, rows[half:])
+
+    # --- The past -----------------------------------------------------------------------------------------------------
+
+    async def past(self, aggregate_id: StreamId, at: Moment | None) -> Past:
+        """See `Archive.past`."""
+        moment = await self._moment(at)
+        rows = await self._log.sealed_stream(aggregate_id, upto=1)
+        aggregate = AGGREGATE_OF.get(split_label(rows[0].topic)[0]) if rows else None
+        if aggregate is None:
+            raise AggregateNotFound(aggregate="aggregate", aggregate_id=aggregate_id, command="replay")
+        found = await history.state_at(self._log, aggregate, aggregate_id, moment)
+        lines = await history.history(self._log, aggregate, aggregate_id)
+        known = tuple(line for line in lines if line.version <= found.version)
+        return Past(aggregate.name, aggregate_id, found.state, found.version, known)
+
+    async def world(self, at: Moment | None, on_progress: Progress | None = None) -> World:
+        """See `Archive.world`."""
+        return await history.world_at(self._log, await self._moment(at), on_progress=on_progress)
+
+    async def _moment(self, at: Moment | None) -> Moment:
+        head = await self._log.head()
+        if isinstance(at, int) and at > head:
+            reason = f"{at} is after the end of the log, {head}"
+            raise InvalidInput(field="at", reason=reason, remedy="give an earlier position, or none for the end")
+        return head if at is None else at
+
+    # --- Costs --------------------------------------------------------------------------------------------------------
+
+    async def costs(self, sums: Sequence[UsageSum], by: UsageKey) -> Sequence[UsageCost]:
+        """See `Archive.costs`."""
+        own = [self._prices] if self._prices is not None and self._prices.is_file() else []
+        return cost_of(sums, read_prices(*own), by=by)
+
+    # --- The store ----------------------------------------------------------------------------------------------------
+
+    async def info(self, on_progress: Progress | None = None) -> StoreInfo:
+        """See `Archive.info`."""
+        return StoreInfo(
+            name=self._log.name,
+            events=await self._log.head(),
+            aggregates=await self._counted(on_progress),
+            compression=self._compression,
+            encryption="aes-gcm" if self._encrypted else "none",
+            bytes=self._sizes(),
+            read_models=await self._models.position(),
+        )
+
+    async def _counted(self, on_progress: Progress | None) -> dict[str, int]:
+        """Count aggregates by kind; nothing is decoded for it."""
+        counts: Counter[str] = Counter()
+        after, head = 0, await self._log.head()
+        while rows := await self._log.sealed_page(after):
+            for row in rows:
+                if row.version == 1:
+                    aggregate = AGGREGATE_OF.get(split_label(row.topic)[0])
+                    counts["other" if aggregate is None else aggregate.name] += 1
+            after = rows[-1].position
+            if on_progress is not None:
+                on_progress(after, max(head, after))
+        return dict(counts.most_common())
+
+    def _sizes(self) -> dict[str, int]:
+        if self._path is None:
+            return {}
+        files = {"file": self._path, "write-ahead": self._path.with_name(f"{self._path.name}-wal")}
+        return {name: file.stat().st_size for name, file in files.items() if file.exists()}
+
+    async def damage(self) -> str | None:
+        """See `Archive.damage`."""
+        return await self._log.check() if isinstance(self._log, SelfChecking) else None
+
+    async def check(self) -> StoreReport:
+        """See `Archive.check`."""
+        report = await self._models.check()
+        return StoreReport(
+            events=await self._log.head(),
+            position=report.position,
+            rows=report.rows,
+            snapshots=report.snapshots,
+            differences=report.differences,
+            bad_snapshots=report.bad_snapshots,
+        )
+
+    async def rebuild(self) -> StoreReport:
+        """See `Archive.rebuild`: what is still wrong after it is a bug, or damage."""
+        await self._models.rebuild()
+        report = await self.check()
+        if not report.bad_snapshots:
+            return report
+        for bad in report.bad_snapshots:
+            aggregate = next(each for each in AGGREGATES if each.name == bad.aggregate)
+            facts = await self._log.facts(bad.stream_id)
+            if len(facts) >= bad.version:
+                data = msgspec.json.encode(aggregate.fold(facts))
+                snapshot = Snapshot(bad.stream_id, len(facts), snapshot_schema(aggregate), data)
+                await self._log.save_snapshot(snapshot)
+        return await self.check()
