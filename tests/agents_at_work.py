@@ -6,9 +6,10 @@ from pathlib import Path
 import attrs
 
 from aura_contracts.actors import Actor, human, system
-from aura_contracts.agent import RegisterAgent, TakeTask
+from aura_contracts.agent import AgentSpec, RegisterAgent, TakeTask
 from aura_contracts.execution import (
     EXECUTION,
+    ExecutionSpec,
     FailExecution,
     FinishPreparation,
     FinishSetup,
@@ -18,7 +19,7 @@ from aura_contracts.execution import (
 )
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ids import AgentId, ExecutionId, TaskId, WorkerId
-from aura_contracts.task import AgentType, AssignTask, CreateTask, StartExecution
+from aura_contracts.task import AgentType, AssignTask, CreateTask, StartExecution, TaskSpec
 from aura_engine.bootstrap import open_bus
 from aura_engine.machine import new_ids, now
 from aura_engine.own_task import OwnTask
@@ -67,7 +68,9 @@ class AtWork:
 
 async def create(bus: CommandBus, title: str, parent_id: TaskId | None = None, by: Actor = ALICE, **fields) -> TaskId:
     task_id = TaskId(bus.ids())
-    await bus.handle(by, task_id, CreateTask(task_id=task_id, title=title, parent_id=parent_id, **fields))
+    await bus.handle(
+        by, task_id, CreateTask(task_id=task_id, spec=TaskSpec(title=title, parent_id=parent_id, **fields))
+    )
     return task_id
 
 
@@ -75,7 +78,8 @@ async def begin(bus: CommandBus, task_id: TaskId, agent_id: AgentId, **given) ->
     """Begin an execution of the task, which gets as far as its agent; `given` are more of what it is queued with."""
     execution_id, worker_id = ExecutionId(bus.ids()), WorkerId(bus.ids())
     queue = QueueExecution(
-        execution_id=execution_id, task_id=task_id, executor="custom", prompt="Do it", agent_id=agent_id, **given
+        execution_id=execution_id,
+        spec=ExecutionSpec(task_id=task_id, executor="custom", prompt="Do it", agent_id=agent_id, **given),
     )
     async with bus.unit(ENGINE) as unit:
         await unit.handle(execution_id, queue)
@@ -94,7 +98,9 @@ async def put_to_work(bus: CommandBus, title: str = "Fix the login", **fields) -
     task_id = await create(bus, title, **fields)
     agent_id = AgentId(bus.ids())
     async with bus.unit(ALICE) as unit:
-        register = RegisterAgent(agent_id=agent_id, name=f"ada-{agent_id}", type=AgentType.DEVELOPER, executor="custom")
+        register = RegisterAgent(
+            agent_id=agent_id, spec=AgentSpec(name=f"ada-{agent_id}", type=AgentType.DEVELOPER, executor="custom")
+        )
         await unit.handle(agent_id, register)
         await unit.handle(task_id, AssignTask(agent_id=agent_id))
         await unit.handle(agent_id, TakeTask(task_id=task_id))

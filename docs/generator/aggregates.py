@@ -13,10 +13,10 @@ from typing import Any
 import msgspec
 
 from aura_contracts import failures
+from aura_contracts.aggregate import Aggregate, Table
 from aura_contracts.aggregates import AGGREGATES
 from aura_contracts.events import Event
 from aura_contracts.ledger import LEDGER
-from aura_contracts.aggregate import Aggregate, Table
 from aura_contracts.workflow import STEP_TABLE, WORKFLOW
 from generator.markdown import NOTE, fenced, page, table
 from generator.source import first_line, own_words

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from aura_contracts import board, task
 from aura_contracts.actors import agent as agent_actor
 from aura_contracts.agent import Outcome, ReleaseAgent
-from aura_contracts.approval import Approval, ApprovalKind, ApprovalStatus, RequestApproval
+from aura_contracts.approval import Approval, ApprovalKind, ApprovalStatus, Question, RequestApproval
 from aura_contracts.board import CanonicalState
 from aura_contracts.errors import RuleViolated
 from aura_contracts.ids import ApprovalId, TaskId
@@ -47,10 +47,12 @@ async def decompose(engine: Engine, task_id: TaskId, titles: Sequence[str]) -> A
         await by.handle(task_id, task.ProposeDecomposition(approval_id=approval_id, subtasks=subtasks))
         question = RequestApproval(
             approval_id=approval_id,
-            kind=ApprovalKind.DECOMPOSITION,
-            reviewers=reviewers_of(view.task),
-            task_id=task_id,
-            proposed_solution="\n".join(titles),
+            question=Question(
+                kind=ApprovalKind.DECOMPOSITION,
+                reviewers=reviewers_of(view.task),
+                task_id=task_id,
+                proposed_solution="\n".join(titles),
+            ),
         )
         return await by.handle(approval_id, question)
 

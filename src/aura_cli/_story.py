@@ -84,7 +84,7 @@ class Story:
         event = record.event
         match event:
             case task.TaskCreated():
-                yield f"task {event.task_id}: {event.title}"
+                yield f"task {event.task_id}: {event.spec.title}"
             case task.AttemptFailed():
                 yield f"{event.failure.message or event.failure.reason}; {_again(event, record)}"
             case task.TaskCancelled():
@@ -107,9 +107,10 @@ class Story:
         event = record.event
         match event:
             case workspace.WorkspaceRequested():
-                self._branch, self._in_place = event.branch, event.in_place
-                self._targets = {repository.name: repository.target_branch for repository in event.repositories}
-                self._paths = (event.root,) if event.in_place else ()
+                layout = event.layout
+                self._branch, self._in_place = layout.branch, layout.in_place
+                self._targets = {repository.name: repository.target_branch for repository in layout.repositories}
+                self._paths = (layout.root,) if layout.in_place else ()
             case workspace.WorkspacePrepared():
                 if not self._in_place:
                     self._paths = tuple(tree.path for tree in event.worktrees)
@@ -126,13 +127,13 @@ class Story:
         event = record.event
         match event:
             case execution.ExecutionQueued():
-                self._executor = event.executor
+                self._executor = event.spec.executor
             case execution.ProcessStarted():
                 pid, token = event.process.identity.pid, event.process.identity.token
                 name = self._executor if is_coding(token) else STAGES.get(stage_of(token), "process")
                 yield f"{name} started (process {pid})"
             case execution.ProcessExited():
-                yield self._exited(event)
+                yield self._exited(event.exit)
             case execution.StageRetryScheduled():
                 yield f"{event.failure.message or event.failure.reason}; {_again(event, record)}"
             case execution.SessionRecorded():
@@ -144,20 +145,20 @@ class Story:
             case _:
                 return
 
-    def _exited(self, event: execution.ProcessExited) -> str:
-        name = STAGES.get(stage_of(event.token), "process")
-        if is_coding(event.token):
-            self.exit = (event.exit_code, event.signal)
-        if event.exit_code is not None:
-            return f"{name} exited with {event.exit_code}"
-        return f"{name} vanished" if event.signal is None else f"{name} ended by signal {event.signal}"
+    def _exited(self, ended: execution.Exit) -> str:
+        name = STAGES.get(stage_of(ended.token), "process")
+        if is_coding(ended.token):
+            self.exit = (ended.exit_code, ended.signal)
+        if ended.exit_code is not None:
+            return f"{name} exited with {ended.exit_code}"
+        return f"{name} vanished" if ended.signal is None else f"{name} ended by signal {ended.signal}"
 
     def _of_approval(self, record: EventRecord) -> Iterator[str]:
         event = record.event
         match event:
             case approval.ApprovalRequested():
                 self.question = event.approval_id
-                self.agent_waits = event.kind in (ApprovalKind.TOOL_CALL, ApprovalKind.QUESTION)
+                self.agent_waits = event.question.kind in (ApprovalKind.TOOL_CALL, ApprovalKind.QUESTION)
                 yield from self._asked(event)
             case approval.ApprovalGranted():
                 yield f"approved by {actor_name(record.actor)}{f': {event.feedback}' if event.feedback else ''}"
@@ -173,16 +174,17 @@ class Story:
             self.question = None
 
     def _asked(self, event: approval.ApprovalRequested) -> Iterator[str]:
-        call = event.tool_call
+        question = event.question
+        call = question.tool_call
         if call is not None:
             yield f"the agent asks whether it may use {call.tool}: {msgspec.json.encode(call.arguments).decode()}"
             yield from _beginning(call.diff or "")
-        elif event.proposed_solution:
-            yield event.proposed_solution
-        if event.kind in (ApprovalKind.CHANGES, ApprovalKind.MERGE_CONFLICT):
+        elif question.proposed_solution:
+            yield question.proposed_solution
+        if question.kind in (ApprovalKind.CHANGES, ApprovalKind.MERGE_CONFLICT):
             yield from self.where()
         how = (
-            f"approval {event.approval_id} waits for {' or '.join(event.reviewers) or 'a human'}:",
+            f"approval {event.approval_id} waits for {' or '.join(question.reviewers) or 'a human'}:",
             f"  aura approval approve {event.approval_id}{self._hint}",
             f"  aura approval reject {event.approval_id} --feedback TEXT{self._hint}",
         )

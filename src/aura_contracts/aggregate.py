@@ -14,7 +14,7 @@ log with contracts and store alone.
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import attrs
 import msgspec
@@ -39,11 +39,13 @@ class State(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Base of all aggregate states. A subclass adds fields and narrows the types of `id` and `status` to its own.
 
     States are plain data: they compare by value, pickle, convert to dictionaries (`as_dict`), and are accepted as
-    fields of pydantic models.
+    fields of pydantic models. A state may also be one of the values that its events carry (a `Task` is a `TaskSpec`
+    with a life); that is why this class has no fields of its own at run time: each subclass declares `id` and `status`.
     """
 
-    id: str
-    status: StrEnum
+    if TYPE_CHECKING:
+        id: str
+        status: StrEnum
 
     ended_statuses: ClassVar[frozenset[StrEnum]] = frozenset()
     final_statuses: ClassVar[frozenset[StrEnum]] = frozenset()
@@ -60,8 +62,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     def as_dict(self) -> dict[str, Any]:
         """Return its fields as JSON-ready values: strings, numbers, lists, dictionaries; times as ISO 8601."""
-        fields: dict[str, Any] = msgspec.to_builtins(self)
-        return fields
+        return {"id": self.id, "status": str(self.status), **msgspec.to_builtins(self)}
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Self:
@@ -187,6 +188,26 @@ class Aggregate(Generic[S]):
     def statuses_accepting(self, *events: type[Event]) -> tuple[StrEnum, ...]:
         """Return the statuses in which any of `events` may happen, in the order of the table."""
         return tuple(s for s, row in self.table.items() if s is not None and any(event in row for event in events))
+
+
+V = TypeVar("V", bound=msgspec.Struct)
+
+
+def part_of(whole: V, kind: type[V]) -> V:
+    """Return the fields of `whole` that `kind`, one of its bases, declares: the spec in a state."""
+    return kind(**{name: getattr(whole, name) for name in kind.__struct_fields__})
+
+
+class Changes(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Base of edits of a value: a field that is None leaves the value's field of that name as it is."""
+
+    def given(self) -> dict[str, Any]:
+        """Return the fields that are not None, by name."""
+        return {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not None}
+
+    def differing_from(self, value: msgspec.Struct) -> Self:
+        """Return only what would change `value`."""
+        return type(self)(**{name: new for name, new in self.given().items() if new != getattr(value, name)})
 
 
 def status_only(state: S, event: Event, fact: HappenedFact, status: StrEnum) -> S:

@@ -173,6 +173,15 @@ DEFAULT_COLUMNS = tuple(ColumnDefinition(id=state.value, name=state.value.capita
 """Backlog, Ready, Running, Review, Done, Cancelled, Blocked: one column per canonical state, without limits."""
 
 
+class BoardLayout(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A board as somebody laid it out."""
+
+    name: str
+    project: str | None = None
+    columns: tuple[ColumnDefinition, ...] = DEFAULT_COLUMNS
+    """From the left."""
+
+
 # --- Events -----------------------------------------------------------------------------------------------------------
 
 
@@ -181,9 +190,7 @@ class BoardCreated(Event, frozen=True, kw_only=True):
 
     topic = "board.created"
     board_id: BoardId
-    name: str
-    project: str | None = None
-    columns: tuple[ColumnDefinition, ...]
+    layout: BoardLayout
 
 
 class BoardRenamed(Event, frozen=True, kw_only=True):
@@ -274,17 +281,14 @@ class BoardArchived(Event, frozen=True, kw_only=True):
 # --- State ------------------------------------------------------------------------------------------------------------
 
 
-class Board(State, frozen=True, kw_only=True):
+class Board(BoardLayout, State, frozen=True, kw_only=True):
     """What a board is at some moment."""
 
     id: BoardId
     status: BoardStatus
-    name: str
     columns: tuple[Column, ...]
-    """From the left."""
     created_by: Actor
     created_at: datetime
-    project: str | None = None
 
 
 def column_of_card(board: Board, task_id: TaskId) -> Column | None:
@@ -301,13 +305,11 @@ def column_of_state(board: Board, state: CanonicalState) -> Column:
 
 
 class CreateBoard(Command[Board], frozen=True, kw_only=True):
-    """Lay out a board; without columns of its own it gets the default ones."""
+    """Lay out a board."""
 
     emits = (BoardCreated,)
     board_id: BoardId
-    name: str
-    project: str | None = None
-    columns: tuple[ColumnDefinition, ...] = DEFAULT_COLUMNS
+    layout: BoardLayout
 
 
 class RenameBoard(Command[Board], frozen=True, kw_only=True):
@@ -446,11 +448,11 @@ def _created(_: None, event: BoardCreated, fact: HappenedFact, status: BoardStat
     return Board(
         id=event.board_id,
         status=status,
-        name=event.name,
-        columns=tuple(Column(**asdict(column)) for column in event.columns),
+        name=event.layout.name,
+        project=event.layout.project,
+        columns=tuple(Column(**asdict(column)) for column in event.layout.columns),
         created_by=fact.actor,
         created_at=fact.time,
-        project=event.project,
     )
 
 

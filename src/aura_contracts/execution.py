@@ -25,7 +25,7 @@ from types import MappingProxyType
 from typing import Any
 
 import msgspec
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from aura_contracts.actors import Actor
 from aura_contracts.aggregate import Aggregate, Command, Evolve, HappenedFact, State, Table, status_only
@@ -126,6 +126,19 @@ class SupervisedProcess(msgspec.Struct, frozen=True, gc=False):
     socket: str = ""
 
 
+class Exit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """How a process ended: by an exit code or a signal, with what it and all it started consumed.
+
+    CPU time is in seconds, memory in bytes; what could not be found out is None.
+    """
+
+    token: str
+    exit_code: int | None = None
+    signal: int | None = None
+    cpu_seconds: float | None = None
+    peak_memory: int | None = None
+
+
 class Usage(msgspec.Struct, frozen=True, gc=False):
     """What a stretch of work consumed, as the agent reports it: tokens by kind, cost in US dollars."""
 
@@ -151,6 +164,23 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     commits: dict[str, str] = {}
 
 
+class ExecutionSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A run of an agent: who does it, for which task, and what it is told."""
+
+    task_id: TaskId
+    executor: str
+    prompt: str
+    """What the agent is told; in the state, what it was told last."""
+    variant: str | None = None
+    agent_id: AgentId | None = None
+    agent_type: AgentType | None = None
+    workspace_id: WorkspaceId | None = None
+    session_id: str | None = None
+    """The agent's own session: the one to resume; in the state, the newest that the agent named."""
+    retry: RetryPolicy = RetryPolicy()
+    plan: RunPlan = RunPlan()
+
+
 # --- Events: the steps ------------------------------------------------------------------------------------------------
 
 
@@ -159,16 +189,12 @@ class ExecutionQueued(Event, frozen=True, kw_only=True):
 
     topic = "execution.queued"
     execution_id: ExecutionId
-    task_id: TaskId
-    executor: str
-    prompt: str
-    variant: str | None = None
-    agent_id: AgentId | None = None
-    agent_type: AgentType | None = None
-    workspace_id: WorkspaceId | None = None
-    session_id: str | None = None
-    retry: RetryPolicy = RetryPolicy()
-    plan: RunPlan = RunPlan()
+    spec: ExecutionSpec
+
+    @property
+    def task_id(self) -> TaskId:
+        """The task that the run is for."""
+        return self.spec.task_id
 
 
 class ExecutionLeased(Event, frozen=True, kw_only=True):
@@ -291,11 +317,7 @@ class ProcessExited(Event, frozen=True, kw_only=True):
     """A process ended, by itself or by a signal; neither is known for one that vanished with its supervisor."""
 
     topic = "execution.process_exited"
-    token: str
-    exit_code: int | None = None
-    signal: int | None = None
-    cpu_seconds: float | None = None
-    peak_memory: int | None = None
+    exit: Exit
 
 
 class UsageRecorded(Event, frozen=True, kw_only=True):
@@ -327,33 +349,21 @@ class ActionLogged(Event, frozen=True, kw_only=True):
 # --- State ------------------------------------------------------------------------------------------------------------
 
 
-class Execution(State, frozen=True, kw_only=True):
+class Execution(ExecutionSpec, State, frozen=True, kw_only=True):
     """What an execution is at some moment. Times are aware and None until they have come."""
 
     id: ExecutionId
     status: ExecutionStatus
-    task_id: TaskId
-    executor: str
-    prompt: str
-    """What the agent was told last."""
     queued_by: Actor
     queued_at: datetime
-    variant: str | None = None
-    agent_id: AgentId | None = None
-    agent_type: AgentType | None = None
-    workspace_id: WorkspaceId | None = None
     lease_id: LeaseId | None = None
     epoch: int = 0
     """The fencing epoch of the lease; 0 before the first."""
     worker_id: WorkerId | None = None
-    session_id: str | None = None
-    """The agent's own session: the one to resume, then the newest that the agent named."""
     fork: bool = False
     """Whether the session is somebody else's, to be gone on with in a copy."""
     dropped_session_id: str | None = None
     """The session that could not be gone on with, as long as there is no other."""
-    retry: RetryPolicy = RetryPolicy()
-    plan: RunPlan = RunPlan()
     attempts: dict[str, int] = {}
     """Stage -> attempts begun since it was entered last, counting from 1."""
     retry_at: datetime | None = None
@@ -404,16 +414,7 @@ class QueueExecution(Command[Execution], frozen=True, kw_only=True):
 
     emits = (ExecutionQueued,)
     execution_id: ExecutionId
-    task_id: TaskId
-    executor: str
-    prompt: str
-    variant: str | None = None
-    agent_id: AgentId | None = None
-    agent_type: AgentType | None = None
-    workspace_id: WorkspaceId | None = None
-    session_id: str | None = None
-    retry: RetryPolicy = RetryPolicy()
-    plan: RunPlan = RunPlan()
+    spec: ExecutionSpec
 
 
 class LeaseExecution(Command[Execution], frozen=True, kw_only=True):
@@ -491,17 +492,10 @@ class RecordProcessStart(Report, frozen=True, kw_only=True):
 
 
 class RecordProcessExit(Report, frozen=True, kw_only=True):
-    """Report how a process ended: exit code or signal, CPU time in seconds and peak memory in bytes of all it started.
-
-    What could not be found out is None.
-    """
+    """Report how a process ended."""
 
     emits = (ProcessExited,)
-    token: str
-    exit_code: int | None = None
-    signal: int | None = None
-    cpu_seconds: float | None = None
-    peak_memory: int | None = None
+    exit: Exit
 
 
 class RecordUsage(Report, frozen=True, kw_only=True):
@@ -641,22 +635,14 @@ _TABLE: Table = MappingProxyType(
 
 
 def _queued(_: None, event: ExecutionQueued, fact: HappenedFact, status: ExecutionStatus) -> Execution:
+    spec = event.spec
     return Execution(
         id=event.execution_id,
         status=status,
-        task_id=event.task_id,
-        executor=event.executor,
-        prompt=event.prompt,
         queued_by=fact.actor,
         queued_at=fact.time,
-        variant=event.variant,
-        agent_id=event.agent_id,
-        agent_type=event.agent_type,
-        workspace_id=event.workspace_id,
-        session_id=event.session_id,
-        fork=event.plan.fork and event.session_id is not None,
-        retry=event.retry,
-        plan=event.plan,
+        fork=spec.plan.fork and spec.session_id is not None,
+        **asdict(spec),
     )
 
 
@@ -728,9 +714,9 @@ def _process_exited(state: Execution, event: ProcessExited, fact: HappenedFact, 
     return replace(
         state,
         status=status,
-        processes=tuple(process for process in state.processes if process.identity.token != event.token),
-        cpu_seconds=state.cpu_seconds + (event.cpu_seconds or 0.0),
-        peak_memory=max(state.peak_memory, event.peak_memory or 0),
+        processes=tuple(process for process in state.processes if process.identity.token != event.exit.token),
+        cpu_seconds=state.cpu_seconds + (event.exit.cpu_seconds or 0.0),
+        peak_memory=max(state.peak_memory, event.exit.peak_memory or 0),
     )
 
 

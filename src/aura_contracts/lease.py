@@ -19,7 +19,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 import msgspec
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from aura_contracts.actors import Actor
 from aura_contracts.aggregate import Aggregate, Command, Evolve, HappenedFact, State, Table, status_only
@@ -90,14 +90,19 @@ class ProcessIdentity(msgspec.Struct, frozen=True, gc=False):
     token: str
 
 
-class StaleReport(msgspec.Struct, frozen=True, gc=False):
-    """A report under a past epoch, and what became of it; `verdict` is None until somebody has decided."""
+class LateReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A report under a past epoch; `digest` is that of the whole report."""
 
     report_id: str
     epoch: int
     kind: str
     digest: str
-    summary: str
+    summary: str = ""
+
+
+class StaleReport(LateReport, frozen=True, kw_only=True, gc=False):
+    """What became of a report under a past epoch; `verdict` is None until it is adjudicated."""
+
     recorded_at: datetime
     verdict: Verdict | None = None
     reason: str = ""
@@ -166,14 +171,10 @@ class LeaseRevoked(Event, frozen=True, kw_only=True):
 
 
 class StaleReportRecorded(Event, frozen=True, kw_only=True):
-    """A worker reported under an epoch that was over; nothing was applied. `digest` is that of the whole report."""
+    """A worker reported under an epoch that was over; nothing was applied."""
 
     topic = "lease.stale_report_recorded"
-    report_id: str
-    epoch: int
-    kind: str
-    digest: str
-    summary: str = ""
+    report: LateReport
 
 
 class StaleReportAdjudicated(Event, frozen=True, kw_only=True):
@@ -301,11 +302,7 @@ class RecordStaleReport(Command[WorkerLease], frozen=True, kw_only=True):
     """Record a report that came under a past epoch; recording the same one again changes nothing."""
 
     emits = (StaleReportRecorded,)
-    report_id: str
-    epoch: int
-    kind: str
-    digest: str
-    summary: str = ""
+    report: LateReport
 
 
 class AdjudicateStaleReport(Command[WorkerLease], frozen=True, kw_only=True):
@@ -402,14 +399,7 @@ def _revoked(state: WorkerLease, event: LeaseRevoked, fact: HappenedFact, status
 
 
 def _recorded(state: WorkerLease, event: StaleReportRecorded, fact: HappenedFact, status: LeaseStatus) -> WorkerLease:
-    report = StaleReport(
-        report_id=event.report_id,
-        epoch=event.epoch,
-        kind=event.kind,
-        digest=event.digest,
-        summary=event.summary,
-        recorded_at=fact.time,
-    )
+    report = StaleReport(recorded_at=fact.time, **asdict(event.report))
     return replace(state, status=status, stale_reports=(*state.stale_reports, report))
 
 

@@ -44,6 +44,7 @@ class OutageEnded(Event, frozen=True, kw_only=True):
 class Ledger(State, frozen=True, kw_only=True):
     """What the log knows about itself."""
 
+    id: StreamId
     status: LedgerStatus
     checkpoints: int = 0
     last_checkpoint: int = 0

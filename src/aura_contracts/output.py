@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from aura_contracts.aggregate import Aggregate, Command, Evolve, HappenedFact, State, Table
 from aura_contracts.events import Event, Instant
-from aura_contracts.ids import ExecutionId, output_stream
+from aura_contracts.ids import ExecutionId, StreamId, output_stream
 
 
 class OutputStatus(StrEnum):
@@ -91,6 +91,7 @@ class OutputClosed(Event, frozen=True, kw_only=True):
 class Output(State, frozen=True, kw_only=True):
     """How much output there is; the output itself is in the events."""
 
+    id: StreamId
     status: OutputStatus
     execution_id: ExecutionId
     next: int = 1

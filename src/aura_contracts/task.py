@@ -17,10 +17,10 @@ from types import MappingProxyType
 from typing import Any
 
 import msgspec
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from aura_contracts.actors import Actor
-from aura_contracts.aggregate import Aggregate, Command, Evolve, HappenedFact, State, Table, status_only
+from aura_contracts.aggregate import Aggregate, Changes, Command, Evolve, HappenedFact, State, Table, status_only
 from aura_contracts.events import Event, Instant
 from aura_contracts.failures import Failure
 from aura_contracts.ids import AgentId, ApprovalId, ExecutionId, TaskId
@@ -86,6 +86,34 @@ class Subtask(msgspec.Struct, frozen=True, gc=False):
     priority: Priority = Priority.MEDIUM
 
 
+class TaskSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a piece of work is: what whoever creates it says."""
+
+    title: str
+    description: str = ""
+    priority: Priority = Priority.MEDIUM
+    parent_id: TaskId | None = None
+    project: str | None = None
+    agent_type: AgentType | None = None
+    """The type of agent it is for, then that of the agent it was assigned to."""
+    approval_mode: ApprovalMode = ApprovalMode.CHANGES
+    reviewers: tuple[str, ...] = ()
+    """Names of the humans who may decide besides the creator."""
+    retry: RetryPolicy = RetryPolicy()
+    context: dict[str, Any] = {}
+
+
+class TaskChanges(Changes, frozen=True, kw_only=True):
+    """An edit of a task; a field that is None stays as it is."""
+
+    title: str | None = None
+    description: str | None = None
+    priority: Priority | None = None
+    approval_mode: ApprovalMode | None = None
+    reviewers: tuple[str, ...] | None = None
+    context: dict[str, Any] | None = None
+
+
 # --- Events -----------------------------------------------------------------------------------------------------------
 
 
@@ -94,28 +122,14 @@ class TaskCreated(Event, frozen=True, kw_only=True):
 
     topic = "task.created"
     task_id: TaskId
-    title: str
-    description: str = ""
-    priority: Priority = Priority.MEDIUM
-    parent_id: TaskId | None = None
-    project: str | None = None
-    agent_type: AgentType | None = None
-    approval_mode: ApprovalMode = ApprovalMode.CHANGES
-    reviewers: tuple[str, ...] = ()
-    retry: RetryPolicy = RetryPolicy()
-    context: dict[str, Any] = {}
+    spec: TaskSpec
 
 
 class TaskEdited(Event, frozen=True, kw_only=True):
-    """Somebody changed what the task says; fields that are None stayed as they were."""
+    """The task was edited."""
 
     topic = "task.edited"
-    title: str | None = None
-    description: str | None = None
-    priority: Priority | None = None
-    approval_mode: ApprovalMode | None = None
-    reviewers: tuple[str, ...] | None = None
-    context: dict[str, Any] | None = None
+    changes: TaskChanges
 
 
 class TaskReparented(Event, frozen=True, kw_only=True):
@@ -283,24 +297,13 @@ class TaskDeleted(Event, frozen=True, kw_only=True):
 # --- State ------------------------------------------------------------------------------------------------------------
 
 
-class Task(State, frozen=True, kw_only=True):
+class Task(TaskSpec, State, frozen=True, kw_only=True):
     """What a task is at some moment. Times are aware and None until they have come."""
 
     id: TaskId
     status: TaskStatus
-    title: str
-    description: str
-    priority: Priority
     created_by: Actor
     created_at: datetime
-    parent_id: TaskId | None = None
-    project: str | None = None
-    agent_type: AgentType | None = None
-    approval_mode: ApprovalMode = ApprovalMode.CHANGES
-    reviewers: tuple[str, ...] = ()
-    """Names of the humans who may decide beside the creator."""
-    retry: RetryPolicy = RetryPolicy()
-    context: dict[str, Any] = {}
     queued: bool = False
     """Ready to be picked up, rather than in the backlog."""
     assigned_agent: AgentId | None = None
@@ -337,28 +340,19 @@ class CreateTask(Command[Task], frozen=True, kw_only=True):
 
     emits = (TaskCreated,)
     task_id: TaskId
-    title: str
-    description: str = ""
-    priority: Priority = Priority.MEDIUM
-    parent_id: TaskId | None = None
-    project: str | None = None
-    agent_type: AgentType | None = None
-    approval_mode: ApprovalMode = ApprovalMode.CHANGES
-    reviewers: tuple[str, ...] = ()
-    retry: RetryPolicy = RetryPolicy()
-    context: dict[str, Any] = {}
+    spec: TaskSpec
+
+    @property
+    def parent_id(self) -> TaskId | None:
+        """The task that it is put below."""
+        return self.spec.parent_id
 
 
 class EditTask(Command[Task], frozen=True, kw_only=True):
-    """Change what the task says; None leaves a field as it is."""
+    """Edit the task."""
 
     emits = (TaskEdited,)
-    title: str | None = None
-    description: str | None = None
-    priority: Priority | None = None
-    approval_mode: ApprovalMode | None = None
-    reviewers: tuple[str, ...] | None = None
-    context: dict[str, Any] | None = None
+    changes: TaskChanges
 
 
 class ReparentTask(Command[Task], frozen=True, kw_only=True):
@@ -597,24 +591,14 @@ def _created(_: None, event: TaskCreated, fact: HappenedFact, status: TaskStatus
     return Task(
         id=event.task_id,
         status=status,
-        title=event.title,
-        description=event.description,
-        priority=event.priority,
         created_by=fact.actor,
         created_at=fact.time,
-        parent_id=event.parent_id,
-        project=event.project,
-        agent_type=event.agent_type,
-        approval_mode=event.approval_mode,
-        reviewers=event.reviewers,
-        retry=event.retry,
-        context=event.context,
+        **asdict(event.spec),
     )
 
 
 def _edited(state: Task, event: TaskEdited, fact: HappenedFact, status: TaskStatus) -> Task:
-    changes = {name: value for name in event.__struct_fields__ if (value := getattr(event, name)) is not None}
-    return replace(state, status=status, **changes)
+    return replace(state, status=status, **event.changes.given())
 
 
 def _reparented(state: Task, event: TaskReparented, fact: HappenedFact, status: TaskStatus) -> Task:

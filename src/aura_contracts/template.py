@@ -13,7 +13,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from uuid import UUID, uuid5
 
-from msgspec.structs import replace
+import msgspec
+from msgspec.structs import asdict, replace
 
 from aura_contracts.actors import Actor
 from aura_contracts.aggregate import Aggregate, Command, Evolve, HappenedFact, State, Table, status_only
@@ -48,6 +49,18 @@ def template_id(scope: TemplateScope, scope_key: str | None, name: str) -> Templ
     return TemplateId(str(uuid5(_NAMESPACE, f"{scope.value}:{len(key)}:{key}:{name}")))
 
 
+class TemplateSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A prompt template as its author wrote it."""
+
+    name: str
+    scope: TemplateScope
+    scope_key: str | None = None
+    """The project's name, the task's or the workspace's id; None for the global scope."""
+    text: str
+    variables: tuple[str, ...] = ()
+    """The names that the text may use, as its author declared them."""
+
+
 # --- Events -----------------------------------------------------------------------------------------------------------
 
 
@@ -56,11 +69,7 @@ class TemplateDefined(Event, frozen=True, kw_only=True):
 
     topic = "template.defined"
     template_id: TemplateId
-    name: str
-    scope: TemplateScope
-    scope_key: str | None = None
-    text: str
-    variables: tuple[str, ...] = ()
+    spec: TemplateSpec
 
 
 class TemplateRevised(Event, frozen=True, kw_only=True):
@@ -88,18 +97,11 @@ class TemplateRestored(Event, frozen=True, kw_only=True):
 # --- State ------------------------------------------------------------------------------------------------------------
 
 
-class PromptTemplate(State, frozen=True, kw_only=True):
+class PromptTemplate(TemplateSpec, State, frozen=True, kw_only=True):
     """What a template is at some moment."""
 
     id: TemplateId
     status: TemplateStatus
-    name: str
-    scope: TemplateScope
-    scope_key: str | None
-    """The project's name, the task's or the workspace's id; None for the global scope."""
-    text: str
-    variables: tuple[str, ...]
-    """The names that the text may use, as its author declared them."""
     revision: int
     """Counts from 1; prompts record the one they were made of."""
     created_by: Actor
@@ -142,11 +144,7 @@ class DefineTemplate(Command[PromptTemplate], frozen=True, kw_only=True):
 
     emits = (TemplateDefined,)
     template_id: TemplateId
-    name: str
-    scope: TemplateScope
-    scope_key: str | None = None
-    text: str
-    variables: tuple[str, ...] = ()
+    spec: TemplateSpec
 
 
 class ReviseTemplate(Command[PromptTemplate], frozen=True, kw_only=True):
@@ -196,16 +194,12 @@ def _defined(_: None, event: TemplateDefined, fact: HappenedFact, status: Templa
     return PromptTemplate(
         id=event.template_id,
         status=status,
-        name=event.name,
-        scope=event.scope,
-        scope_key=event.scope_key,
-        text=event.text,
-        variables=event.variables,
         revision=1,
         created_by=fact.actor,
         created_at=fact.time,
         revised_by=fact.actor,
         revised_at=fact.time,
+        **asdict(event.spec),
     )
 
 

@@ -106,6 +106,16 @@ class StepDefinition(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     config: StepConfig = StepConfig()
 
 
+class WorkflowDefinition(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A workflow as its author wrote it."""
+
+    name: str
+    description: str = ""
+    steps: tuple[StepDefinition, ...]
+    context: dict[str, Any] = {}
+    project: str | None = None
+
+
 class WorkflowStep(StepDefinition, frozen=True, kw_only=True, gc=False):
     """A step and how far it has come."""
 
@@ -134,11 +144,7 @@ class WorkflowStarted(Event, frozen=True, kw_only=True):
 
     topic = "workflow.started"
     workflow_id: WorkflowId
-    name: str
-    description: str = ""
-    steps: tuple[StepDefinition, ...]
-    context: dict[str, Any] = {}
-    project: str | None = None
+    definition: WorkflowDefinition
 
 
 class StepStarted(Event, frozen=True, kw_only=True):
@@ -242,18 +248,14 @@ class WorkflowCancelled(Event, frozen=True, kw_only=True):
 # --- State ------------------------------------------------------------------------------------------------------------
 
 
-class Workflow(State, frozen=True, kw_only=True):
+class Workflow(WorkflowDefinition, State, frozen=True, kw_only=True):
     """What a workflow is at some moment. Times are aware and None until they have come."""
 
     id: WorkflowId
     status: WorkflowStatus
-    name: str
-    description: str
     steps: tuple[WorkflowStep, ...]
     created_by: Actor
     created_at: datetime
-    project: str | None = None
-    context: dict[str, Any] = {}
     current_step_index: int = 0
     """The first step that is not over yet, counted from 0; the number of steps when all are."""
     paused_because: str | None = None
@@ -334,11 +336,7 @@ class StartWorkflow(Command[Workflow], frozen=True, kw_only=True):
 
     emits = (WorkflowStarted,)
     workflow_id: WorkflowId
-    name: str
-    description: str = ""
-    steps: tuple[StepDefinition, ...]
-    context: dict[str, Any] = {}
-    project: str | None = None
+    definition: WorkflowDefinition
 
 
 class StartStep(Command[Workflow], frozen=True, kw_only=True):
@@ -527,16 +525,13 @@ _StepEvent = StepStarted | StepAwaitingApproval | StepResumed | StepCompleted | 
 
 def _started(_: None, event: WorkflowStarted, fact: HappenedFact, status: WorkflowStatus) -> Workflow:
     first = STEP_TABLE[None][WorkflowStarted]
+    steps = tuple(WorkflowStep(**asdict(step), status=first) for step in event.definition.steps)
     return Workflow(
         id=event.workflow_id,
         status=status,
-        name=event.name,
-        description=event.description,
-        steps=tuple(WorkflowStep(**asdict(step), status=first) for step in event.steps),
         created_by=fact.actor,
         created_at=fact.time,
-        project=event.project,
-        context=event.context,
+        **{**asdict(event.definition), "steps": steps},
     )
 
 

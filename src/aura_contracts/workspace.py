@@ -22,7 +22,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 import msgspec
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from aura_contracts.aggregate import Aggregate, Command, Evolve, HappenedFact, State, Table, status_only
 from aura_contracts.events import Event
@@ -114,6 +114,24 @@ class Merge(msgspec.Struct, frozen=True, gc=False):
     merged_at: datetime
 
 
+class WorkspaceLayout(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Which worktrees a task needs, and where."""
+
+    task_id: TaskId
+    title: str
+    slug: str
+    """The title as a folder and branch name can hold it."""
+    branch: str
+    """The branch of the work, the same in every repository."""
+    repositories: tuple[Repository, ...]
+    copy_globs: tuple[str, ...] = ()
+    """Untracked files that are copied into a new worktree, as patterns relative to a repository's root."""
+    root: str = ""
+    """The folder that holds the worktrees; empty until the worker has chosen one, and never another."""
+    in_place: bool = False
+    """The work is done where the repositories are, or in the folder `root`: no worktree, no branch, no merge."""
+
+
 # --- Names ------------------------------------------------------------------------------------------------------------
 
 WORKSPACE_SLUG_LIMIT = 60
@@ -151,21 +169,16 @@ def workspace_branch(workspace_id: WorkspaceId, slug: str) -> str:
 
 
 class WorkspaceRequested(Event, frozen=True, kw_only=True):
-    """Worktrees were asked for, to work on a task in. An empty `root` leaves the folder to the worker.
-
-    `in_place`: the work is done where the repositories are, or in the folder `root`, without worktrees of its own.
-    """
+    """Worktrees were asked for, to work on a task in."""
 
     topic = "workspace.requested"
     workspace_id: WorkspaceId
-    task_id: TaskId
-    title: str
-    slug: str
-    branch: str
-    repositories: tuple[Repository, ...]
-    copy_globs: tuple[str, ...] = ()
-    root: str = ""
-    in_place: bool = False
+    layout: WorkspaceLayout
+
+    @property
+    def task_id(self) -> TaskId:
+        """The task that is worked on in it."""
+        return self.layout.task_id
 
 
 class WorkspacePrepared(Event, frozen=True, kw_only=True):
@@ -278,26 +291,13 @@ class WorkspaceRemoved(Event, frozen=True, kw_only=True):
 # --- State ------------------------------------------------------------------------------------------------------------
 
 
-class Workspace(State, frozen=True, kw_only=True):
+class Workspace(WorkspaceLayout, State, frozen=True, kw_only=True):
     """What a workspace is at some moment. Paths are those of its worker."""
 
     id: WorkspaceId
     status: WorkspaceStatus
-    task_id: TaskId
-    title: str
-    slug: str
-    """The title as a folder and branch name can hold it."""
-    branch: str
-    """The branch of the work, the same in every repository."""
-    repositories: tuple[Repository, ...]
-    copy_globs: tuple[str, ...] = ()
-    """Untracked files that are copied into a new worktree, as patterns relative to a repository's root."""
-    in_place: bool = False
-    """The work is done where the repositories are, or in the folder `root`: no worktree, no branch, no merge."""
     requested_at: datetime
     worker_id: WorkerId | None = None
-    root: str = ""
-    """The folder that holds the worktrees; known once it was asked for or prepared, and never another."""
     worktrees: tuple[Worktree, ...] = ()
     holder: ExecutionId | None = None
     """The execution that uses the workspace."""
@@ -327,14 +327,7 @@ class RequestWorkspace(Command[Workspace], frozen=True, kw_only=True):
 
     emits = (WorkspaceRequested,)
     workspace_id: WorkspaceId
-    task_id: TaskId
-    title: str
-    slug: str
-    branch: str
-    repositories: tuple[Repository, ...]
-    copy_globs: tuple[str, ...] = ()
-    root: str = ""
-    in_place: bool = False
+    layout: WorkspaceLayout
 
 
 class RecordPreparation(Command[Workspace], frozen=True, kw_only=True):
@@ -510,15 +503,8 @@ def _requested(_: None, event: WorkspaceRequested, fact: HappenedFact, status: W
     return Workspace(
         id=event.workspace_id,
         status=status,
-        task_id=event.task_id,
-        title=event.title,
-        slug=event.slug,
-        branch=event.branch,
-        repositories=event.repositories,
-        copy_globs=event.copy_globs,
-        root=event.root,
-        in_place=event.in_place,
         requested_at=fact.time,
+        **asdict(event.layout),
     )
 
 

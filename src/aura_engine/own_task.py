@@ -23,7 +23,7 @@ import attrs
 
 from aura_contracts.actors import Actor
 from aura_contracts.actors import agent as agent_actor
-from aura_contracts.approval import APPROVAL, Approval, ApprovalKind, ApprovalStatus, RequestApproval
+from aura_contracts.approval import APPROVAL, Approval, ApprovalKind, ApprovalStatus, Question, RequestApproval
 from aura_contracts.errors import AggregateExists, AggregateNotFound, RuleViolated, VersionConflict
 from aura_contracts.execution import EXECUTION, ActionLogged, Execution, LogAction
 from aura_contracts.ids import ApprovalId, TaskId
@@ -39,7 +39,7 @@ from aura_contracts.task import (
     TaskReparented,
     TaskStatus,
 )
-from aura_engine.runtime.context import reviewers_of
+from aura_engine.runtime.context import reviewers_of, subtask_spec
 from aura_engine.runtime.inquiries import inquiries_of, inquiry_id, words_with
 from aura_engine.scope import ScopeEnded, TaskScope, TokenRefused
 from aura_engine.unit_of_work import CommandBus, UnitOfWork
@@ -109,9 +109,11 @@ class OwnTask:
         await self._live(None)
         topics = (TaskCreated.topic, TaskReparented.topic)
         async for record in self._bus.log.read(self._read, topics=topics):
-            assert isinstance(record.event, TaskCreated | TaskReparented), "no others were asked for"
+            event = record.event
+            assert isinstance(event, TaskCreated | TaskReparented), "no others were asked for"
             if record.position > self._read:  # by another call that reads at the same time
-                self._children[TaskId(record.stream_id)] = record.event.parent_id
+                parent_id = event.spec.parent_id if isinstance(event, TaskCreated) else event.parent_id
+                self._children[TaskId(record.stream_id)] = parent_id
                 self._read = record.position
         mine = [task_id for task_id, parent_id in self._children.items() if parent_id == self._scope.task_id]
         tasks = [await self._task(task_id) for task_id in mine]
@@ -150,18 +152,8 @@ class OwnTask:
             parent = await unit.require(TASK, parent_id)
             await self._require_depth(unit, parent)
             await self._require_room(execution, SUBTASK, SUBTASK_LIMIT, "subtasks")
-            create = CreateTask(
-                task_id=task_id,
-                title=title,
-                description=description,
-                priority=priority,
-                parent_id=parent_id,
-                project=parent.project,
-                approval_mode=parent.approval_mode,
-                reviewers=reviewers_of(parent),
-                retry=parent.retry,
-            )
-            created = await unit.handle(task_id, create)
+            spec = subtask_spec(parent, title, description, priority=priority)
+            created = await unit.handle(task_id, CreateTask(task_id=task_id, spec=spec))
             await self._note(unit, execution, SUBTASK, {"task_id": task_id, "title": title})
             return created, True
 
@@ -195,11 +187,13 @@ class OwnTask:
             approval_id = inquiry_id(self._scope.task_id, len(asked))
             request = RequestApproval(
                 approval_id=approval_id,
-                kind=ApprovalKind.QUESTION,
-                reviewers=reviewers_of(await unit.require(TASK, self._scope.task_id)),
-                task_id=self._scope.task_id,
-                execution_id=self._scope.execution_id,
-                proposed_solution=words,
+                question=Question(
+                    kind=ApprovalKind.QUESTION,
+                    reviewers=reviewers_of(await unit.require(TASK, self._scope.task_id)),
+                    task_id=self._scope.task_id,
+                    execution_id=self._scope.execution_id,
+                    proposed_solution=words,
+                ),
             )
             approval = await unit.handle(approval_id, request)
             await self._note(unit, execution, ASKED, {"approval_id": approval_id})

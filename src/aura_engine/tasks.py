@@ -8,11 +8,12 @@ import msgspec
 
 from aura_contracts.actors import Actor
 from aura_contracts.actors import agent as agent_actor
-from aura_contracts.agent import AGENT, Agent, AgentStatus, Outcome, RegisterAgent, ReleaseAgent, TakeTask
-from aura_contracts.approval import Approval, ApprovalKind, ApprovalStatus, RequestApproval, WithdrawApproval
+from aura_contracts.agent import AGENT, Agent, AgentSpec, AgentStatus, Outcome, RegisterAgent, ReleaseAgent, TakeTask
+from aura_contracts.approval import Approval, ApprovalKind, ApprovalStatus, Question, RequestApproval, WithdrawApproval
 from aura_contracts.errors import AggregateNotFound, InvalidInput, VersionConflict
 from aura_contracts.execution import (
     CancelExecution,
+    ExecutionSpec,
     ExecutionStatus,
     QueueExecution,
     RequestFollowUp,
@@ -32,9 +33,10 @@ from aura_contracts.task import (
     StartExecution,
     SubmitProposal,
     Task,
+    TaskSpec,
     TaskStatus,
 )
-from aura_contracts.workspace import Repository, RequestWorkspace, workspace_branch, workspace_slug
+from aura_contracts.workspace import Repository, RequestWorkspace, WorkspaceLayout, workspace_branch, workspace_slug
 from aura_engine.requests import RunRequest, title_of
 from aura_engine.runtime.context import ENGINE, Runtime, reviewers_of
 from aura_engine.runtime.directory import agents_of
@@ -83,16 +85,18 @@ class Tasks:
                 task_id,
                 CreateTask(
                     task_id=task_id,
-                    title=title,
-                    description=description,
-                    priority=priority,
-                    parent_id=parent_id,
-                    project=project,
-                    agent_type=agent_type,
-                    approval_mode=approval_mode,
-                    reviewers=tuple(reviewers),
-                    retry=retry or RetryPolicy(),
-                    context=context or {},
+                    spec=TaskSpec(
+                        title=title,
+                        description=description,
+                        priority=priority,
+                        parent_id=parent_id,
+                        project=project,
+                        agent_type=agent_type,
+                        approval_mode=approval_mode,
+                        reviewers=tuple(reviewers),
+                        retry=retry or RetryPolicy(),
+                        context=context or {},
+                    ),
                 ),
             )
             if workspace is not None:
@@ -120,14 +124,16 @@ class Tasks:
     ) -> Task:
         create = CreateTask(
             task_id=task_id,
-            title=title,
-            description=request.prompt,
-            priority=request.priority,
-            project=request.project,
-            approval_mode=request.approval,
-            reviewers=tuple(request.reviewers),
-            retry=request.retry,
-            context=request.context,
+            spec=TaskSpec(
+                title=title,
+                description=request.prompt,
+                priority=request.priority,
+                project=request.project,
+                approval_mode=request.approval,
+                reviewers=tuple(request.reviewers),
+                retry=request.retry,
+                context=request.context,
+            ),
         )
         task = await unit.handle(task_id, create)
         agent = await self._idle_agent(unit, executor=request.executor)
@@ -227,11 +233,13 @@ class Tasks:
             )
             question = RequestApproval(
                 approval_id=approval_id,
-                kind=ApprovalKind.PLAN,
-                reviewers=reviewers_of(view.task),
-                task_id=task_id,
-                proposed_solution=proposal,
-                confidence=confidence,
+                question=Question(
+                    kind=ApprovalKind.PLAN,
+                    reviewers=reviewers_of(view.task),
+                    task_id=task_id,
+                    proposed_solution=proposal,
+                    confidence=confidence,
+                ),
             )
             return await unit.handle(approval_id, question)
 
@@ -348,16 +356,18 @@ class Tasks:
         execution_id = ExecutionId(self._runtime.bus.ids())
         queued = QueueExecution(
             execution_id=execution_id,
-            task_id=task.id,
-            executor=agent.executor,
-            prompt=prompt,
-            variant=variant,
-            agent_id=agent.id,
-            agent_type=agent.type,
-            workspace_id=workspace_of(task.id),
-            session_id=session_id,
-            retry=task.retry,
-            plan=msgspec.structs.replace(plan, options=options),
+            spec=ExecutionSpec(
+                task_id=task.id,
+                executor=agent.executor,
+                prompt=prompt,
+                variant=variant,
+                agent_id=agent.id,
+                agent_type=agent.type,
+                workspace_id=workspace_of(task.id),
+                session_id=session_id,
+                retry=task.retry,
+                plan=msgspec.structs.replace(plan, options=options),
+            ),
         )
         await unit.handle(execution_id, queued)
         started: Task = await unit.acting_as(ENGINE).handle(task.id, StartExecution(execution_id=execution_id))
@@ -384,7 +394,7 @@ class Tasks:
         number = sum(agent.executor == executor for agent in agents) + 1
         name = executor if number == 1 else f"{executor}-{number}"
         kind = agent_type or AgentType.DEVELOPER
-        register = RegisterAgent(agent_id=agent_id, name=name, type=kind, executor=executor)
+        register = RegisterAgent(agent_id=agent_id, spec=AgentSpec(name=name, type=kind, executor=executor))
         registered: Agent = await unit.acting_as(ENGINE).handle(agent_id, register)
         return registered
 
@@ -412,14 +422,16 @@ class Tasks:
         slug = workspace_slug(title)
         return RequestWorkspace(
             workspace_id=workspace_id,
-            task_id=task_id,
-            title=title,
-            slug=slug,
-            branch=workspace_branch(workspace_id, slug),
-            repositories=repositories,
-            copy_globs=tuple(copy),
-            in_place=in_place,
-            root=found[0].path if in_place else "",
+            layout=WorkspaceLayout(
+                task_id=task_id,
+                title=title,
+                slug=slug,
+                branch=workspace_branch(workspace_id, slug),
+                repositories=repositories,
+                copy_globs=tuple(copy),
+                in_place=in_place,
+                root=found[0].path if in_place else "",
+            ),
         )
 
 

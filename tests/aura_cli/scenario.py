@@ -12,9 +12,9 @@ import attrs
 
 from aura_contracts import actors
 from aura_contracts.actors import Actor, actor_name
-from aura_contracts.agent import Outcome, PauseAgent, RegisterAgent, ReleaseAgent, ResumeAgent, TakeTask
+from aura_contracts.agent import AgentSpec, Outcome, PauseAgent, RegisterAgent, ReleaseAgent, ResumeAgent, TakeTask
 from aura_contracts.aggregate import Command, State
-from aura_contracts.approval import ApprovalKind, Approve, ExpireApproval, Reject, RequestApproval, ToolCall
+from aura_contracts.approval import ApprovalKind, Approve, ExpireApproval, Question, Reject, RequestApproval, ToolCall
 from aura_contracts.errors import CommandRefused
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ids import AgentId, ApprovalId, StreamId, TaskId
@@ -33,6 +33,7 @@ from aura_contracts.task import (
     RetryTask,
     SubmitProposal,
     Subtask,
+    TaskSpec,
 )
 from aura_engine.unit_of_work import CommandBus, UnitOfWork
 
@@ -162,7 +163,7 @@ async def play(story: Story) -> None:
 
 async def _register(story: Story, name: str, kind: AgentType, executor: str) -> Worker:
     ident = AgentId(story.new_id(name))
-    command = RegisterAgent(agent_id=ident, name=name, type=kind, executor=executor)
+    command = RegisterAgent(agent_id=ident, spec=AgentSpec(name=name, type=kind, executor=executor))
     await story.act(ALICE, f"adds {name}, a {kind} run by {executor}", (ident, command))
     return Worker(ident, actors.agent(ident))
 
@@ -170,7 +171,7 @@ async def _register(story: Story, name: str, kind: AgentType, executor: str) -> 
 async def _decompose(story: Story, ada: Worker) -> tuple[TaskId, list[TaskId]]:
     whole = TaskId(story.new_id("whole task"))
     title = "Let people search the recipes"
-    await story.act(ALICE, f'asks: "{title}"', (whole, CreateTask(task_id=whole, title=title)))
+    await story.act(ALICE, f'asks: "{title}"', (whole, CreateTask(task_id=whole, spec=TaskSpec(title=title))))
     await _assign(story, ada, whole, "Ada")
     parts = [TaskId(story.new_id(name)) for name in ("search task", "test task")]
     subtasks = (
@@ -187,7 +188,7 @@ async def _decompose(story: Story, ada: Worker) -> tuple[TaskId, list[TaskId]]:
     )
     retry = RetryPolicy(max_attempts=2)
     creations = [
-        (part.task_id, CreateTask(task_id=part.task_id, title=part.title, parent_id=whole, retry=retry))
+        (part.task_id, CreateTask(task_id=part.task_id, spec=TaskSpec(title=part.title, parent_id=whole, retry=retry)))
         for part in subtasks
     ]
     await story.act(
@@ -214,7 +215,7 @@ def _question(
     asked: ApprovalId, kind: ApprovalKind, task: TaskId, proposal: str = "", **more: object
 ) -> RequestApproval:
     fields = {"approval_id": asked, "kind": kind, "task_id": task, "reviewers": ("alice",), **more}
-    return RequestApproval(proposed_solution=proposal, **fields)  # type: ignore[arg-type]  # given as they are
+    return RequestApproval(question=Question(proposed_solution=proposal, **fields))  # type: ignore[arg-type]  # given as they are
 
 
 async def _propose(story: Story, worker: Worker, task: TaskId, proposal: str) -> ApprovalId:

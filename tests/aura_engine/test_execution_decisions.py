@@ -20,7 +20,9 @@ from aura_contracts.execution import (
     ExecutionCompleted,
     ExecutionFailed,
     ExecutionLeased,
+    ExecutionSpec,
     ExecutionStatus,
+    Exit,
     FailExecution,
     FinishCleanup,
     FinishCoding,
@@ -79,14 +81,13 @@ class Story:
         self.facts = []
         self.now = START
         fields = {
-            "execution_id": EXECUTION_ID,
             "task_id": TASK_ID,
             "executor": "claude",
             "prompt": "Add an index.",
             "agent_id": AGENT_ID,
             "agent_type": AgentType.DATABASE,
         }
-        self.do(QueueExecution(**fields | request), by=by)
+        self.do(QueueExecution(execution_id=EXECUTION_ID, spec=ExecutionSpec(**fields | request)), by=by)
         for status, commands in WAY:
             if self.state.status is upto:
                 break
@@ -149,7 +150,7 @@ def reports(stage):
         step[stage],
         RecordStageFailure(epoch=1, failure=FAILURE),
         RecordProcessStart(epoch=1, process=PROCESS),
-        RecordProcessExit(epoch=1, token="word"),
+        RecordProcessExit(epoch=1, exit=Exit(token="word")),
         RecordUsage(epoch=1, usage=Usage(output_tokens=1)),
         LogAction(epoch=1, action="test", success=True),
         LoseWorker(epoch=1),
@@ -274,7 +275,9 @@ def test_an_agent_asks_for_runs_of_its_own_only():
 
 def test_an_execution_is_queued_once_and_must_exist():
     with pytest.raises(AggregateExists):
-        Story().do(QueueExecution(execution_id=EXECUTION_ID, task_id=TASK_ID, executor="codex", prompt="x"))
+        Story().do(
+            QueueExecution(execution_id=EXECUTION_ID, spec=ExecutionSpec(task_id=TASK_ID, executor="codex", prompt="x"))
+        )
     with pytest.raises(AggregateNotFound):
         EXECUTION_DECIDER.decide(EXECUTION_ID, None, CancelExecution(), Context(actor=ALICE, now=START))
 
@@ -557,10 +560,10 @@ def test_a_process_is_known_until_it_exits(stage):
     assert story.do(RecordProcessStart(epoch=1, process=PROCESS)) == [ProcessStarted(process=PROCESS)]
     assert story.do(RecordProcessStart(epoch=1, process=PROCESS)) == []
     assert story.state.processes == (PROCESS,)
-    story.do(RecordProcessExit(epoch=1, token="word", signal=9, cpu_seconds=2.5, peak_memory=1 << 30))
+    story.do(RecordProcessExit(epoch=1, exit=Exit(token="word", signal=9, cpu_seconds=2.5, peak_memory=1 << 30)))
     assert (story.state.processes, story.state.cpu_seconds, story.state.peak_memory) == ((), 2.5, 1 << 30)
     with refused("unknown_process"):
-        story.do(RecordProcessExit(epoch=1, token="word", exit_code=0))
+        story.do(RecordProcessExit(epoch=1, exit=Exit(token="word", exit_code=0)))
 
 
 def test_consumption_adds_up_over_processes_and_reports():
@@ -568,7 +571,9 @@ def test_consumption_adds_up_over_processes_and_reports():
     for token, seconds, memory in (("a", 1.0, 300), ("b", 2.0, 200)):
         process = SupervisedProcess(ProcessIdentity(pid=7, started="1", token=token))
         story.do(RecordProcessStart(epoch=1, process=process))
-        exited = RecordProcessExit(epoch=1, token=token, exit_code=0, cpu_seconds=seconds, peak_memory=memory)
+        exited = RecordProcessExit(
+            epoch=1, exit=Exit(token=token, exit_code=0, cpu_seconds=seconds, peak_memory=memory)
+        )
         story.do(exited)
         story.do(RecordUsage(epoch=1, usage=Usage(input_tokens=10, output_tokens=5, cache_read_tokens=1, cost=0.25)))
     assert (story.state.cpu_seconds, story.state.peak_memory) == (3.0, 300)
@@ -604,7 +609,7 @@ def test_an_exit_that_cannot_have_been_is_refused(facts):
     story = Story(S.SETUP)
     story.do(RecordProcessStart(epoch=1, process=PROCESS))
     with refused("exit"):
-        story.do(RecordProcessExit(epoch=1, token="word", **facts))
+        story.do(RecordProcessExit(epoch=1, exit=Exit(token="word", **facts)))
 
 
 @pytest.mark.parametrize("usage", [Usage(input_tokens=-1), Usage(cost=float("inf")), Usage(cost=-0.01)])

@@ -11,6 +11,7 @@ from aura_contracts.approval import (
     ApprovalStatus,
     Approve,
     ExpireApproval,
+    Question,
     Reject,
     RequestApproval,
     RequestChanges,
@@ -334,10 +335,9 @@ async def test_questions_of_others_and_other_approvals_are_out_of_reach():
         plan = ApprovalId(work.bus.ids())
         request = RequestApproval(
             approval_id=plan,
-            kind=ApprovalKind.PLAN,
-            reviewers=("alice",),
-            task_id=work.task_id,
-            proposed_solution="This way",
+            question=Question(
+                kind=ApprovalKind.PLAN, reviewers=("alice",), task_id=work.task_id, proposed_solution="This way"
+            ),
         )
         await work.bus.handle(ENGINE, plan, request)
         for approval_id in (asked.id, plan, work.task_id, work.bus.ids()):

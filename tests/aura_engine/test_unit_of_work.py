@@ -10,7 +10,7 @@ import pytest
 from aura_contracts.actors import human
 from aura_contracts.errors import AggregateExists, AggregateNotFound, CyclicParent, TransitionRefused, VersionConflict
 from aura_contracts.ids import TaskId, uuid7_factory
-from aura_contracts.task import TASK, CancelTask, CreateTask, QueueTask, ReparentTask, Task, TaskStatus
+from aura_contracts.task import TASK, CancelTask, CreateTask, QueueTask, ReparentTask, Task, TaskSpec, TaskStatus
 from aura_engine.bootstrap import bus_on
 from aura_engine.unit_of_work import CommandBus
 from aura_store import open_log
@@ -30,7 +30,9 @@ async def bus() -> AsyncIterator[CommandBus]:
 
 async def create(bus: CommandBus, parent: TaskId | None = None) -> TaskId:
     task_id = TaskId(new_id())
-    await bus.handle(ALICE, task_id, CreateTask(task_id=task_id, title="Fix the login", parent_id=parent))
+    await bus.handle(
+        ALICE, task_id, CreateTask(task_id=task_id, spec=TaskSpec(title="Fix the login", parent_id=parent))
+    )
     return task_id
 
 
@@ -65,7 +67,7 @@ async def test_a_unit_is_recorded_as_one_or_not_at_all(bus: CommandBus) -> None:
 async def test_later_commands_of_a_unit_see_what_earlier_ones_decided(bus: CommandBus) -> None:
     task_id = TaskId(new_id())
     async with bus.unit(ALICE) as unit:
-        await unit.handle(task_id, CreateTask(task_id=task_id, title="Fix the login"))
+        await unit.handle(task_id, CreateTask(task_id=task_id, spec=TaskSpec(title="Fix the login")))
         state = await unit.handle(task_id, CancelTask(reason="a duplicate"))
     assert state.status is TaskStatus.CANCELLED
     assert await load(bus, task_id) == state
@@ -134,4 +136,4 @@ async def test_a_parent_must_exist(bus: CommandBus) -> None:
 async def test_what_exists_is_not_created_again(bus: CommandBus) -> None:
     task_id = await create(bus)
     with pytest.raises(AggregateExists):
-        await bus.handle(ALICE, task_id, CreateTask(task_id=task_id, title="Again"))
+        await bus.handle(ALICE, task_id, CreateTask(task_id=task_id, spec=TaskSpec(title="Again")))

@@ -95,7 +95,7 @@ async def _add_one(arguments: Namespace, settings: "Settings", terminal: "Termin
     from aura_cli._engine import bus_of
     from aura_cli._request import options_of
     from aura_cli._settings import acting_user
-    from aura_contracts.agent import RegisterAgent
+    from aura_contracts.agent import AgentSpec, RegisterAgent
     from aura_contracts.environment import require_no_secrets
     from aura_contracts.ids import AgentId
     from aura_contracts.task import AgentType
@@ -106,12 +106,14 @@ async def _add_one(arguments: Namespace, settings: "Settings", terminal: "Termin
         agent_id = AgentId(bus.ids())
         command = RegisterAgent(
             agent_id=agent_id,
-            name=arguments.name,
-            type=AgentType(arguments.type),
-            executor=arguments.executor,
-            variant=arguments.variant,
-            options=options,
-            capabilities=tuple(arguments.capability),
+            spec=AgentSpec(
+                name=arguments.name,
+                type=AgentType(arguments.type),
+                executor=arguments.executor,
+                variant=arguments.variant,
+                options=options,
+                capabilities=tuple(arguments.capability),
+            ),
         )
         _say(await bus.handle(acting_user(settings.environment), agent_id, command), terminal)
 

@@ -26,6 +26,7 @@ from aura_contracts.errors import (
 )
 from aura_contracts.events import Event, Fact
 from aura_contracts.ids import TaskId
+from aura_contracts.task import RetryPolicy
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,6 +135,21 @@ def refuse_rule(
         reason=reason,
         remedy=remedy,
     )
+
+
+DELAY_LIMIT = 366 * 24 * 3600.0
+"""Seconds; an attempt that would be made again later than in a year is a slip of the keyboard."""
+
+
+def retry_problem(retry: RetryPolicy) -> str | None:
+    """Return what is wrong with a policy, None if nothing is."""
+    if retry.max_attempts < 1:
+        return f"max_attempts is at least 1, not {retry.max_attempts}"
+    if not 0 <= retry.jitter <= 1:
+        return f"jitter is between 0 and 1, not {retry.jitter}"
+    if not (0 <= retry.base_delay <= DELAY_LIMIT and 0 <= retry.max_delay * (1 + retry.jitter) <= DELAY_LIMIT):
+        return f"delays are between 0 and {DELAY_LIMIT:.0f} seconds, not {retry.base_delay} and {retry.max_delay}"
+    return None
 
 
 def is_human(context: Context) -> bool:

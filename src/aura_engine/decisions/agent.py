@@ -67,8 +67,9 @@ def _require_current_task(state: Agent, command: PauseAgent | ResumeAgent | Rele
 
 
 def _require_valid(agent_id: str, command: RegisterAgent | EditAgent) -> None:
-    """A name and an executor that can be told from nothing, capabilities that each say something new."""
-    name, executor, capabilities = command.name, command.executor, command.capabilities or ()
+    """A name and an executor that are not blank, capabilities that each say something new."""
+    given = command.spec if isinstance(command, RegisterAgent) else command.changes
+    name, executor, capabilities = given.name, given.executor, given.capabilities or ()
     if name is not None and not 1 <= len(name.strip()) <= NAME_LIMIT:
         reason = f"a name has 1 to {NAME_LIMIT} characters, this one has {len(name.strip())}"
         raise refuse_rule("agent", agent_id, command, "name", reason)
@@ -84,18 +85,14 @@ def _require_valid(agent_id: str, command: RegisterAgent | EditAgent) -> None:
 def _register(_: None, command: RegisterAgent, context: Context) -> Events:
     _require_manager(command.agent_id, command, context)
     _require_valid(command.agent_id, command)
-    return [AgentRegistered(**{name: getattr(command, name) for name in command.__struct_fields__})]
+    return [AgentRegistered(agent_id=command.agent_id, spec=command.spec)]
 
 
 def _edit(state: Agent, command: EditAgent, context: Context) -> Events:
     _require_manager(state.id, command, context)
     _require_valid(state.id, command)
-    changes = {
-        name: value
-        for name in command.__struct_fields__
-        if (value := getattr(command, name)) is not None and value != getattr(state, name)
-    }
-    return [AgentEdited(**changes)] if changes else []
+    changes = command.changes.differing_from(state)
+    return [AgentEdited(changes=changes)] if changes.given() else []
 
 
 def _take(state: Agent, command: TakeTask, context: Context) -> Events:

@@ -173,13 +173,12 @@ def _trimmed(column: ColumnDefinition) -> ColumnDefinition:
 
 
 def _create(_: None, command: CreateBoard, context: Context) -> Events:
+    layout = command.layout
     _require_no_agent(command.board_id, command, context)
-    _require_name(command.board_id, command.name, command)
-    _require_columns(command.board_id, command.columns, command)
-    columns = tuple(_trimmed(column) for column in command.columns)
-    return [
-        BoardCreated(board_id=command.board_id, name=command.name.strip(), project=command.project, columns=columns)
-    ]
+    _require_name(command.board_id, layout.name, command)
+    _require_columns(command.board_id, layout.columns, command)
+    columns = tuple(_trimmed(column) for column in layout.columns)
+    return [BoardCreated(board_id=command.board_id, layout=replace(layout, name=layout.name.strip(), columns=columns))]
 
 
 def _rename(state: Board, command: RenameBoard, context: Context) -> Events:

@@ -68,6 +68,7 @@ from aura_contracts.execution import (
 )
 from aura_contracts.failures import Failure, FailureReason
 from aura_engine.decisions._decider import (
+    DELAY_LIMIT,
     Context,
     Decide,
     Decider,
@@ -77,12 +78,10 @@ from aura_engine.decisions._decider import (
     refuse_actor,
     refuse_rule,
     require_no_agent,
+    retry_problem,
 )
 
 Events = Sequence[Event]
-
-DELAY_LIMIT = 366 * 24 * 3600.0
-"""Seconds; an attempt that would be made again later than in a year is a slip of the keyboard."""
 
 
 def _refuse(state: Execution, command: Command[Execution], rule: str, reason: str, remedy: str = "") -> RuleViolated:
@@ -133,20 +132,17 @@ def _require_system(state: Execution, command: Command[Execution], context: Cont
 
 
 def _queue(_: None, command: QueueExecution, context: Context) -> Events:
-    if actor_kind(context.actor) == "agent" and not is_agent(context, command.agent_id):
+    spec = command.spec
+    if actor_kind(context.actor) == "agent" and not is_agent(context, spec.agent_id):
         raise refuse_actor(
             "execution", command.execution_id, command, context, "an agent asks for runs of its own only"
         )
-    for name, text in (("executor", command.executor), ("prompt", command.prompt)):
+    for name, text in (("executor", spec.executor), ("prompt", spec.prompt)):
         if not text.strip():
             raise refuse_rule("execution", command.execution_id, command, name, f"the {name} is empty")
-    retry = command.retry
-    longest = retry.max_delay * (1 + retry.jitter)
-    delays = 0 <= retry.base_delay <= DELAY_LIMIT and 0 <= longest <= DELAY_LIMIT and 0 <= retry.jitter <= 1
-    if retry.max_attempts < 1 or not delays:
-        reason = f"max_attempts is at least 1, delays are 0 to {DELAY_LIMIT:.0f} seconds, jitter is between 0 and 1"
-        raise refuse_rule("execution", command.execution_id, command, "retry", reason)
-    return [ExecutionQueued(**{name: getattr(command, name) for name in command.__struct_fields__})]
+    if problem := retry_problem(spec.retry):
+        raise refuse_rule("execution", command.execution_id, command, "retry", problem)
+    return [ExecutionQueued(execution_id=command.execution_id, spec=spec)]
 
 
 def _lease(state: Execution, command: LeaseExecution, context: Context) -> Events:
@@ -296,14 +292,15 @@ def _record_process_start(state: Execution, command: RecordProcessStart, context
 
 def _record_process_exit(state: Execution, command: RecordProcessExit, context: Context) -> Events:
     _require_reporter(state, command, context)
-    if all(process.identity.token != command.token for process in state.processes):
-        raise _refuse(state, command, "unknown_process", f"no process with the token {command.token!r} is running")
-    if command.exit_code is not None and command.signal is not None:
+    ended = command.exit
+    if all(process.identity.token != ended.token for process in state.processes):
+        raise _refuse(state, command, "unknown_process", f"no process with the token {ended.token!r} is running")
+    if ended.exit_code is not None and ended.signal is not None:
         raise _refuse(state, command, "exit", "a process ends with an exit code or by a signal, not with both")
-    if not _is_amount(command.cpu_seconds or 0.0) or not _is_amount(command.peak_memory or 0):
-        reason = f"{command.cpu_seconds} s of CPU time and {command.peak_memory} bytes of memory are not amounts"
+    if not _is_amount(ended.cpu_seconds or 0.0) or not _is_amount(ended.peak_memory or 0):
+        reason = f"{ended.cpu_seconds} s of CPU time and {ended.peak_memory} bytes of memory are not amounts"
         raise _refuse(state, command, "exit", reason)
-    return [ProcessExited(**_without_epoch(command))]
+    return [ProcessExited(exit=ended)]
 
 
 def _record_usage(state: Execution, command: RecordUsage, context: Context) -> Events:

@@ -174,16 +174,17 @@ def _revoke(state: WorkerLease, command: RevokeLease, context: Context) -> Event
 
 
 def _record_stale(state: WorkerLease, command: RecordStaleReport, context: Context) -> Events:
+    report = command.report
     _require_no_agent(state.id, command, context)
-    _require_granted(state, command, command.epoch)
-    if command.epoch == state.epoch and state.worker_id is not None:
-        reason = f"epoch {command.epoch} is in force"
+    _require_granted(state, command, report.epoch)
+    if report.epoch == state.epoch and state.worker_id is not None:
+        reason = f"epoch {report.epoch} is in force"
         raise _refuse(state, command, "not_stale", reason, "apply the report")
-    known = next((report for report in state.stale_reports if report.report_id == command.report_id), None)
+    known = next((one for one in state.stale_reports if one.report_id == report.report_id), None)
     if known is None:
-        return [StaleReportRecorded(**{name: getattr(command, name) for name in command.__struct_fields__})]
-    if (known.epoch, known.kind, known.digest) != (command.epoch, command.kind, command.digest):
-        reason = f"report {command.report_id} is recorded with other content ({known.kind}, {known.digest})"
+        return [StaleReportRecorded(report=report)]
+    if (known.epoch, known.kind, known.digest) != (report.epoch, report.kind, report.digest):
+        reason = f"report {report.report_id} is recorded with other content ({known.kind}, {known.digest})"
         raise _refuse(state, command, "report_id_reused", reason, "give each report an id of its own")
     return []
 

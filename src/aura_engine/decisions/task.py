@@ -69,6 +69,7 @@ from aura_contracts.task import (
     WithdrawProposal,
 )
 from aura_engine.decisions._decider import (
+    DELAY_LIMIT,
     Context,
     Decide,
     Decider,
@@ -78,15 +79,13 @@ from aura_engine.decisions._decider import (
     refuse_actor,
     refuse_rule,
     require_no_agent,
+    retry_problem,
 )
 
 Events = Sequence[Event]
 
 TITLE_LIMIT = 500
 """Characters; a title is one line in a list."""
-
-DELAY_LIMIT = 366 * 24 * 3600.0
-"""Seconds; an attempt that would be made again later than in a year is a slip of the keyboard."""
 
 
 def _require_own_agent(state: Task, command: Command[Task], context: Context) -> None:
@@ -151,45 +150,28 @@ def _require_acyclic(task_id: str, command: CreateTask | ReparentTask, context: 
         raise CyclicParent(aggregate="task", aggregate_id=task_id, command=type(command).__name__, path=path)
 
 
-def _require_retry(command: CreateTask) -> None:
-    retry = command.retry
-    reason = None
-    if retry.max_attempts < 1:
-        reason = f"max_attempts is at least 1, not {retry.max_attempts}"
-    elif not 0 <= retry.jitter <= 1:
-        reason = f"jitter is between 0 and 1, not {retry.jitter}"
-    elif not (0 <= retry.base_delay <= DELAY_LIMIT and 0 <= retry.max_delay * (1 + retry.jitter) <= DELAY_LIMIT):
-        reason = f"delays are between 0 and {DELAY_LIMIT:.0f} seconds, not {retry.base_delay} and {retry.max_delay}"
-    if reason is not None:
-        raise refuse_rule("task", command.task_id, command, "retry", reason)
-
-
 def _create(_: None, command: CreateTask, context: Context) -> Events:
-    _require_title(command.task_id, command.title, command)
+    spec = command.spec
+    _require_title(command.task_id, spec.title, command)
     _require_acyclic(command.task_id, command, context)
-    _require_retry(command)
-    if (
-        actor_kind(context.actor) == "agent"
-        and not command.reviewers
-        and command.approval_mode is not ApprovalMode.AUTO
-    ):
+    if problem := retry_problem(spec.retry):
+        raise refuse_rule("task", command.task_id, command, "retry", problem)
+    by_agent = actor_kind(context.actor) == "agent"
+    if by_agent and not spec.reviewers and spec.approval_mode is not ApprovalMode.AUTO:
         reason = "no human could approve a task that an agent created without reviewers"
         raise refuse_rule("task", command.task_id, command, "reviewers_required", reason, "name its reviewers")
-    return [TaskCreated(**{name: getattr(command, name) for name in command.__struct_fields__})]
+    return [TaskCreated(task_id=command.task_id, spec=spec)]
 
 
 def _edit(state: Task, command: EditTask, context: Context) -> Events:
     _require_own_agent(state, command, context)
-    if command.title is not None:
-        _require_title(state.id, command.title, command)
-    changes = {
-        name: value
-        for name in command.__struct_fields__
-        if (value := getattr(command, name)) is not None and value != getattr(state, name)
-    }
-    if changes.keys() & {"approval_mode", "reviewers"}:  # or who may not approve could make itself able to
+    if command.changes.title is not None:
+        _require_title(state.id, command.changes.title, command)
+    changes = command.changes.differing_from(state)
+    given = changes.given()
+    if given.keys() & {"approval_mode", "reviewers"}:  # or who may not approve could make itself able to
         _require_reviewer(state, command, context)
-    return [TaskEdited(**changes)] if changes else []
+    return [TaskEdited(changes=changes)] if given else []
 
 
 def _reparent(state: Task, command: ReparentTask, context: Context) -> Events:

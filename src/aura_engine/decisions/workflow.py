@@ -152,12 +152,13 @@ def _cycle_problem(steps: Sequence[StepDefinition]) -> tuple[str, str] | None:
 def _start(_: None, command: StartWorkflow, context: Context) -> Events:
     about = {"aggregate": "workflow", "aggregate_id": command.workflow_id, "command": "StartWorkflow"}
     require_no_agent("workflow", command.workflow_id, command, context, "agents act on tasks, not on workflows")
-    if not command.name.strip() or len(command.name) > NAME_LIMIT:
-        reason = f"a name has 1 to {NAME_LIMIT} characters, this one has {len(command.name.strip())}"
+    definition = command.definition
+    if not definition.name.strip() or len(definition.name) > NAME_LIMIT:
+        reason = f"a name has 1 to {NAME_LIMIT} characters, this one has {len(definition.name.strip())}"
         raise RuleViolated(**about, rule="name", reason=reason)
-    if problem := _definition_problem(command.steps):
+    if problem := _definition_problem(definition.steps):
         raise RuleViolated(**about, rule=problem[0], reason=problem[1], remedy="correct the definition")
-    return [WorkflowStarted(**{name: getattr(command, name) for name in command.__struct_fields__})]
+    return [WorkflowStarted(workflow_id=command.workflow_id, definition=definition)]
 
 
 # --- Steps ------------------------------------------------------------------------------------------------------------

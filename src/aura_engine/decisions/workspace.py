@@ -117,32 +117,33 @@ def _leaves_root(pattern: str) -> bool:
 
 
 def _require_valid_request(command: RequestWorkspace) -> None:
-    names = [repository.name for repository in command.repositories]
-    if not command.title.strip():
+    layout = command.layout
+    names = [repository.name for repository in layout.repositories]
+    if not layout.title.strip():
         raise _refuse(command.workspace_id, command, "title", "the title is blank")
-    if not _SLUG.fullmatch(command.slug) or len(command.slug) > SLUG_LIMIT:
-        reason = f"{command.slug!r} is not up to {SLUG_LIMIT} small letters and digits, with single hyphens between"
+    if not _SLUG.fullmatch(layout.slug) or len(layout.slug) > SLUG_LIMIT:
+        reason = f"{layout.slug!r} is not up to {SLUG_LIMIT} small letters and digits, with single hyphens between"
         raise _refuse(command.workspace_id, command, "slug", reason)
-    if command.in_place and not command.root.strip():
+    if layout.in_place and not layout.root.strip():
         reason = "work in place is done in a folder that is named"
         raise _refuse(command.workspace_id, command, "root", reason)
-    unnamed = not command.branch.strip() or any(not r.target_branch.strip() for r in command.repositories)
-    if unnamed and not command.in_place:
+    unnamed = not layout.branch.strip() or any(not r.target_branch.strip() for r in layout.repositories)
+    if unnamed and not layout.in_place:
         raise _refuse(command.workspace_id, command, "branch", "the branch or a target branch has no name")
-    if not command.in_place and any(command.branch == repository.target_branch for repository in command.repositories):
-        reason = f"{command.branch} is the branch to merge into"
+    if not layout.in_place and any(layout.branch == repository.target_branch for repository in layout.repositories):
+        reason = f"{layout.branch} is the branch to merge into"
         raise _refuse(command.workspace_id, command, "branch", reason, "work on a branch of its own")
     if (
-        not (names or command.in_place)
+        not (names or layout.in_place)
         or len(set(names)) < len(names)
-        or len({r.path for r in command.repositories}) < len(names)
+        or len({r.path for r in layout.repositories}) < len(names)
     ):
         reason = "one repository at least, each once, under a name of its own"
         raise _refuse(command.workspace_id, command, "repositories", reason)
     if unfit := [name for name in names if not _FOLDER.fullmatch(name)]:
         reason = f"{unfit[0]!r} is not the name of a folder"
         raise _refuse(command.workspace_id, command, "repositories", reason, "use letters, digits, '.', '_' and '-'")
-    if outside := [pattern for pattern in command.copy_globs if _leaves_root(pattern)]:
+    if outside := [pattern for pattern in layout.copy_globs if _leaves_root(pattern)]:
         reason = f"{outside[0]!r} does not stay below the repository"
         raise _refuse(command.workspace_id, command, "copy_globs", reason, "write it relative to the repository")
 
@@ -150,7 +151,7 @@ def _require_valid_request(command: RequestWorkspace) -> None:
 def _request(_: None, command: RequestWorkspace, context: Context) -> Events:
     _require_no_agent(command.workspace_id, command, context)
     _require_valid_request(command)
-    return [WorkspaceRequested(**{name: getattr(command, name) for name in command.__struct_fields__})]
+    return [WorkspaceRequested(workspace_id=command.workspace_id, layout=command.layout)]
 
 
 def _prepare(state: Workspace, command: RecordPreparation, context: Context) -> Events:

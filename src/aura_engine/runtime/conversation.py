@@ -77,10 +77,11 @@ async def _history(bus: CommandBus, task_id: TaskId, current: Execution) -> list
     return said
 
 
-def _sessions_of(events: Iterable[Event]) -> frozenset[str]:
+def _sessions_of(events: Sequence[Event]) -> frozenset[str]:
     """Return the sessions that an execution had: agents may go on in one under another name."""
-    named = (event.session_id for event in events if isinstance(event, ExecutionQueued | SessionRecorded))
-    return frozenset(session for session in named if session is not None)
+    queued = (event.spec.session_id for event in events if isinstance(event, ExecutionQueued))
+    recorded = (event.session_id for event in events if isinstance(event, SessionRecorded))
+    return frozenset(session for session in (*queued, *recorded) if session is not None)
 
 
 async def _executions_with(bus: CommandBus, sessions: frozenset[str]) -> list[ExecutionId]:
@@ -100,7 +101,8 @@ def _lines(events: Iterable[Event], *, newest: bool) -> Iterator[str]:
     for event in events:
         if isinstance(event, ExecutionQueued | FollowUpRequested):
             last_prompt = len(lines)
-            lines.append(f"You were told:\n{(event.prompt or '')[:_PIECE]}")
+            prompt = event.spec.prompt if isinstance(event, ExecutionQueued) else event.prompt
+            lines.append(f"You were told:\n{prompt[:_PIECE]}")
         elif isinstance(event, ActionLogged):
             lines += _said(event)
     if newest and lines:

@@ -3,9 +3,10 @@
 from msgspec.structs import replace
 
 from aura_contracts.agent import Outcome, ReleaseAgent
+from aura_contracts.aggregate import part_of
 from aura_contracts.approval import ApprovalStatus, WithdrawApproval
 from aura_contracts.errors import AuraError, StoreError, WorkerUnavailable
-from aura_contracts.execution import CancelExecution, Execution, LoseWorker, QueueExecution, RunPlan
+from aura_contracts.execution import CancelExecution, Execution, ExecutionSpec, LoseWorker, QueueExecution, RunPlan
 from aura_contracts.failures import FailureReason
 from aura_contracts.ids import ExecutionId
 from aura_contracts.lease import (
@@ -164,20 +165,8 @@ async def requeue(runtime: Runtime, unit: UnitOfWork, task: Task, execution: Exe
     prompt = execution.prompt
     if session_id is not None:
         prompt = await runtime.prompts.make("resume", task, plan.variables, prompt=execution.prompt)
-    again = QueueExecution(
-        execution_id=execution_id,
-        task_id=task.id,
-        executor=execution.executor,
-        prompt=prompt,
-        variant=execution.variant,
-        agent_id=execution.agent_id,
-        agent_type=execution.agent_type,
-        workspace_id=execution.workspace_id,
-        session_id=session_id,
-        retry=execution.retry,
-        plan=plan,
-    )
-    await unit.handle(execution_id, again)
+    spec = replace(part_of(execution, ExecutionSpec), prompt=prompt, session_id=session_id, plan=plan)
+    await unit.handle(execution_id, QueueExecution(execution_id=execution_id, spec=spec))
     await unit.handle(task.id, StartExecution(execution_id=execution_id))
     return execution_id
 

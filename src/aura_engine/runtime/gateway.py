@@ -22,7 +22,7 @@ from aura_contracts.errors import (
 )
 from aura_contracts.execution import EXECUTION
 from aura_contracts.ids import ExecutionId, WorkerId
-from aura_contracts.lease import RecordStaleReport, WorkerIdentity
+from aura_contracts.lease import LateReport, RecordStaleReport, WorkerIdentity
 from aura_engine.runtime.entries import record_entries
 from aura_engine.runtime.output import OutputRecorder
 from aura_engine.runtime.questions import Reviewers
@@ -158,7 +158,9 @@ class Gateway:
         digest = sha256(msgspec.json.encode(report)).hexdigest()
         lease_id = lease_of(execution_id)
         command = RecordStaleReport(
-            report_id=str(uuid5(UUID(lease_id), digest)), epoch=report.epoch, kind=report.method, digest=digest
+            report=LateReport(
+                report_id=str(uuid5(UUID(lease_id), digest)), epoch=report.epoch, kind=report.method, digest=digest
+            )
         )
         try:
             await self.bus.handle(WORKER, lease_id, command)

@@ -9,7 +9,7 @@ from aura_contracts.ids import ExecutionId
 from aura_contracts.ports.executors import Answer
 from aura_contracts.task import TASK
 from aura_engine.runtime.context import ENGINE, Runtime
-from aura_engine.runtime.questions import ANSWERED, Question, questions_of
+from aura_engine.runtime.questions import ANSWERED, PermissionQuestion, questions_of
 from aura_worker_protocol.messages import AnswerPermission
 
 _LOG = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ async def _at_work(runtime: Runtime, execution_id: ExecutionId) -> Execution | N
     return None if over else execution
 
 
-async def _tell(runtime: Runtime, question: Question, approval: Approval) -> None:
+async def _tell(runtime: Runtime, question: PermissionQuestion, approval: Approval) -> None:
     silence = _SILENCE if approval.status is ApprovalStatus.EXPIRED and not approval.granted else ""
     told = Answer(granted=approval.granted, feedback=approval.feedback or silence)
     request = AnswerPermission(token=question.token, request_id=question.request_id, answer=told)
@@ -64,7 +64,7 @@ async def _tell(runtime: Runtime, question: Question, approval: Approval) -> Non
         await _record_answer(runtime, question, approval)
 
 
-async def _record_answer(runtime: Runtime, question: Question, approval: Approval) -> None:
+async def _record_answer(runtime: Runtime, question: PermissionQuestion, approval: Approval) -> None:
     """Record that an agent was told; one that has ended meanwhile needs no record."""
     execution = await runtime.bus.get(EXECUTION, question.execution_id)
     if execution is None or execution.final:

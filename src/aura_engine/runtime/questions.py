@@ -25,6 +25,7 @@ from aura_contracts.approval import (
     ApprovalKind,
     ApprovalStatus,
     Approve,
+    Question,
     Reject,
     Remember,
     RequestApproval,
@@ -55,7 +56,7 @@ ASKED, ANSWERED, MADE = "permission_requested", "permission_answered", "tool_res
 
 
 @attrs.frozen(kw_only=True)
-class Question:
+class PermissionQuestion:
     """A question as a process of an execution asked it. The same question may be asked by several, one after another.
 
     `automatic` says that no human was asked, `answered` that the process was told, `made` that the call is over.
@@ -73,15 +74,15 @@ class Question:
     made: bool = False
 
 
-async def questions_of_task(source: CommandBus | UnitOfWork, task_id: TaskId) -> list[Question]:
+async def questions_of_task(source: CommandBus | UnitOfWork, task_id: TaskId) -> list[PermissionQuestion]:
     """Return all questions of the agents of a task, the oldest first."""
     started = [event for event in await source.events(task_id) if isinstance(event, ExecutionStarted)]
     return [question for event in started for question in await questions_of(source, event.execution_id)]
 
 
-async def questions_of(source: CommandBus | UnitOfWork, execution_id: ExecutionId) -> list[Question]:
+async def questions_of(source: CommandBus | UnitOfWork, execution_id: ExecutionId) -> list[PermissionQuestion]:
     """Return the questions of an execution's agents, the oldest first."""
-    questions: list[Question] = []
+    questions: list[PermissionQuestion] = []
     for event in await source.events(execution_id):
         if isinstance(event, CodingFinished | CodingChangedNothing):  # the agent ended well: nothing is left to be made
             questions = [attrs.evolve(question, made=True) for question in questions]
@@ -90,13 +91,15 @@ async def questions_of(source: CommandBus | UnitOfWork, execution_id: ExecutionI
             if event.action == ASKED:
                 names = ("approval_id", "session_id", "token", "request_id", "call_id", "fingerprint")
                 known = {name: about[name] for name in names}
-                questions.append(Question(execution_id=execution_id, automatic=about.get("automatic", False), **known))
+                questions.append(
+                    PermissionQuestion(execution_id=execution_id, automatic=about.get("automatic", False), **known)
+                )
             else:
                 questions = [_later(question, event.action, about) for question in questions]
     return questions
 
 
-def _later(question: Question, action: str, about: Mapping[str, Any]) -> Question:
+def _later(question: PermissionQuestion, action: str, about: Mapping[str, Any]) -> PermissionQuestion:
     """Return the question after something else was logged."""
     if action == ANSWERED:
         told = (question.token, question.request_id) == (about["token"], about["request_id"])
@@ -178,7 +181,7 @@ async def withdraw_all(unit: UnitOfWork, task_id: TaskId, reason: str) -> None:
     await _withdraw(unit, await questions_of_task(unit, task_id), reason)
 
 
-async def _withdraw(unit: UnitOfWork, questions: Sequence[Question], reason: str) -> None:
+async def _withdraw(unit: UnitOfWork, questions: Sequence[PermissionQuestion], reason: str) -> None:
     for approval_id in dict.fromkeys(question.approval_id for question in questions if not question.automatic):
         approval = await unit.require(APPROVAL, approval_id)
         if approval.status is ApprovalStatus.PENDING:
@@ -186,7 +189,7 @@ async def _withdraw(unit: UnitOfWork, questions: Sequence[Question], reason: str
 
 
 async def _asked_before(
-    unit: UnitOfWork, asked: Sequence[Question], token: str, entry: PermissionRequested
+    unit: UnitOfWork, asked: Sequence[PermissionQuestion], token: str, entry: PermissionRequested
 ) -> Approval | None:
     """Return the approval of the same call, asked for by a process that went before the call was made.
 
@@ -210,12 +213,14 @@ async def _request(
     shown = redact({"arguments": entry.arguments, "diff": entry.diff})
     command = RequestApproval(
         approval_id=approval_id,
-        kind=ApprovalKind.TOOL_CALL,
-        reviewers=reviewers(task),
-        task_id=execution.task_id,
-        execution_id=execution.id,
-        tool_call=ToolCall(tool=entry.tool, fingerprint=entry.fingerprint, **shown),
-        deadline=unit.bus.clock() + PERMISSION_WAIT,
+        question=Question(
+            kind=ApprovalKind.TOOL_CALL,
+            reviewers=reviewers(task),
+            task_id=execution.task_id,
+            execution_id=execution.id,
+            tool_call=ToolCall(tool=entry.tool, fingerprint=entry.fingerprint, **shown),
+            deadline=unit.bus.clock() + PERMISSION_WAIT,
+        ),
     )
     await unit.acting_as(_ENGINE).handle(approval_id, command)
 
@@ -230,7 +235,7 @@ async def _decide(
     execution: Execution,
     approval_id: ApprovalId,
     calls: Sequence[ToolCall],
-    asked: Sequence[Question],
+    asked: Sequence[PermissionQuestion],
     refused: str,
 ) -> bool:
     """Have the policy of the run, or what a human said for more than one call, decide; return whether one did."""
@@ -253,7 +258,7 @@ def _allows(rule: str, calls: Sequence[ToolCall]) -> bool:
 
 
 async def _remembered(
-    unit: UnitOfWork, execution: Execution, calls: Sequence[ToolCall], asked: Sequence[Question]
+    unit: UnitOfWork, execution: Execution, calls: Sequence[ToolCall], asked: Sequence[PermissionQuestion]
 ) -> Approval | None:
     """Return the approval by which a human allowed also this call; one who refused it since has changed their mind."""
     for question in reversed(asked):

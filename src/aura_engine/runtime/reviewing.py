@@ -9,6 +9,7 @@ from aura_contracts.approval import (
     ApprovalKind,
     ApprovalStatus,
     ExpireApproval,
+    Question,
     RequestApproval,
 )
 from aura_contracts.errors import (
@@ -22,6 +23,7 @@ from aura_contracts.errors import (
 from aura_contracts.execution import (
     CompleteExecution,
     Execution,
+    ExecutionSpec,
     ExecutionStatus,
     FailExecution,
     QueueExecution,
@@ -58,7 +60,7 @@ from aura_contracts.workspace import (
     Workspace,
     WorkspaceStatus,
 )
-from aura_engine.runtime.context import ENGINE, Runtime, reviewers_of
+from aura_engine.runtime.context import ENGINE, Runtime, reviewers_of, subtask_spec
 from aura_engine.runtime.ending import going_on
 from aura_engine.runtime.stages import save
 from aura_engine.runtime.views import View, spec_of
@@ -142,13 +144,15 @@ async def _propose(runtime: Runtime, view: View, kind: ApprovalKind, text: str, 
         await unit.handle(task.id, SubmitProposal(approval_id=approval_id, proposal=text))
         question = RequestApproval(
             approval_id=approval_id,
-            kind=kind,
-            reviewers=reviewers_of(task),
             requested_by=asking,
-            task_id=task.id,
-            execution_id=execution.id,
-            proposed_solution=text,
-            commits=commits,
+            question=Question(
+                kind=kind,
+                reviewers=reviewers_of(task),
+                task_id=task.id,
+                execution_id=execution.id,
+                proposed_solution=text,
+                commits=commits,
+            ),
         )
         await unit.handle(approval_id, question)
         if _is_on_it(view, AgentStatus.WORKING):
@@ -215,19 +219,8 @@ async def _split(unit: UnitOfWork, view: View, approval_id: ApprovalId) -> None:
     task, agent = view.task, view.agent
     await unit.handle(task.id, DecomposeTask(approval_id=approval_id))
     for part in task.proposed_subtasks:
-        create = CreateTask(
-            task_id=part.task_id,
-            title=part.title,
-            description=part.description,
-            priority=part.priority,
-            parent_id=task.id,
-            project=task.project,
-            agent_type=part.agent_type,
-            approval_mode=task.approval_mode,
-            reviewers=reviewers_of(task),
-            retry=task.retry,
-        )
-        await unit.handle(part.task_id, create)
+        spec = subtask_spec(task, part.title, part.description, priority=part.priority, agent_type=part.agent_type)
+        await unit.handle(part.task_id, CreateTask(task_id=part.task_id, spec=spec))
     if agent is not None and agent.current_task_id == task.id:
         await unit.handle(agent.id, ReleaseAgent(task_id=task.id, outcome=Outcome.UNASSIGNED))
 
@@ -256,16 +249,18 @@ async def _go_on(runtime: Runtime, unit: UnitOfWork, view: View, feedback: str, 
     session_id, plan = (None, RunPlan()) if execution is None else going_on(execution)
     again = QueueExecution(
         execution_id=execution_id,
-        task_id=view.task.id,
-        executor=agent.executor,
-        prompt=prompt,
-        variant=execution.variant if execution is not None else agent.variant or None,
-        agent_id=agent.id,
-        agent_type=agent.type,
-        workspace_id=view.workspace.id,
-        session_id=session_id,
-        retry=view.task.retry,
-        plan=plan,
+        spec=ExecutionSpec(
+            task_id=view.task.id,
+            executor=agent.executor,
+            prompt=prompt,
+            variant=execution.variant if execution is not None else agent.variant or None,
+            agent_id=agent.id,
+            agent_type=agent.type,
+            workspace_id=view.workspace.id,
+            session_id=session_id,
+            retry=view.task.retry,
+            plan=plan,
+        ),
     )
     await unit.handle(execution_id, again)
     await unit.handle(view.task.id, StartExecution(execution_id=execution_id))
@@ -382,11 +377,13 @@ async def _ask_about(
     async with runtime.bus.unit(ENGINE) as unit:
         question = RequestApproval(
             approval_id=approval_id,
-            kind=ApprovalKind.MERGE_CONFLICT,
-            reviewers=reviewers_of(task),
-            task_id=task.id,
-            execution_id=execution.id,
-            proposed_solution=f"{text}\n\n{remedy}",
+            question=Question(
+                kind=ApprovalKind.MERGE_CONFLICT,
+                reviewers=reviewers_of(task),
+                task_id=task.id,
+                execution_id=execution.id,
+                proposed_solution=f"{text}\n\n{remedy}",
+            ),
         )
         await unit.handle(approval_id, question)
         await unit.handle(workspace.id, RecordConflict(files=files, approval_id=approval_id))

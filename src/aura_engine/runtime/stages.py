@@ -8,6 +8,7 @@ from aura_contracts.execution import (
     EXECUTION,
     Execution,
     ExecutionStatus,
+    Exit,
     FailExecution,
     FinishCleanup,
     FinishCoding,
@@ -317,11 +318,13 @@ async def _lose(unit: UnitOfWork, execution: Execution, failure: Failure) -> Non
 def _exit_report(execution: Execution, exit: ProcessExit) -> RecordProcessExit:  # noqa: A002 - the word for it
     return RecordProcessExit(
         epoch=execution.epoch,
-        token=exit.token,
-        exit_code=exit.exit_code,
-        signal=exit.signal,
-        cpu_seconds=exit.cpu_seconds,
-        peak_memory=exit.peak_memory,
+        exit=Exit(
+            token=exit.token,
+            exit_code=exit.exit_code,
+            signal=exit.signal,
+            cpu_seconds=exit.cpu_seconds,
+            peak_memory=exit.peak_memory,
+        ),
     )
 
 

@@ -145,10 +145,10 @@ def _entry(event: Event) -> _Entry:
     if isinstance(event, ex.ExecutionCancelled):
         return _Entry(event.topic, success=False, error=event.reason or "cancelled", result=fields)
     if isinstance(event, ex.ProcessExited):
-        error = _exit_error(event)
+        error = _exit_error(event.exit)
         return _Entry(event.topic, error is None, error, fields)
     if isinstance(event, ex.ExecutionQueued):
-        fields.pop("prompt")  # is in the event, may be long, and says nothing about what happened
+        del fields["spec"]["prompt"]  # is in the event, may be long, and says nothing about what happened
     return _Entry(event.topic, result=fields)
 
 
@@ -156,12 +156,12 @@ def _explain(failure: Failure) -> str:
     return f"{failure.reason}: {failure.message}" if failure.message else str(failure.reason)
 
 
-def _exit_error(event: ex.ProcessExited) -> str | None:
-    if event.signal is not None:
-        return f"ended by signal {event.signal}"
-    if event.exit_code is None:
+def _exit_error(ended: ex.Exit) -> str | None:
+    if ended.signal is not None:
+        return f"ended by signal {ended.signal}"
+    if ended.exit_code is None:
         return "vanished"
-    return f"exit code {event.exit_code}" if event.exit_code else None
+    return f"exit code {ended.exit_code}" if ended.exit_code else None
 
 
 def _log_row(
