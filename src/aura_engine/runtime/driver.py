@@ -30,6 +30,7 @@ Perform = Callable[[Runtime, View], Awaitable[None]]
 
 PERFORM: Mapping[Do, Perform] = MappingProxyType(
     {
+        Do.FAIL_DEPENDENT: reviewing.fail_dependent,
         Do.LEASE: stages.lease,
         Do.LEASE_AGAIN: stages.lease_again,
         Do.PREPARE: stages.prepare,

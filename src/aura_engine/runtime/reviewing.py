@@ -267,6 +267,14 @@ async def _go_on(runtime: Runtime, unit: UnitOfWork, view: View, feedback: str, 
     await unit.handle(view.task.id, StartExecution(execution_id=execution_id))
 
 
+async def fail_dependent(runtime: Runtime, view: View) -> None:
+    """Fail a task that waits for another one in vain."""
+    lost = next(task for task in view.unmet if task.ended)
+    failure = Failure(FailureReason.DEPENDENCY_FAILED, f"it waits for task {lost.id} ({lost.title}), which is {lost.status}")
+    async with runtime.bus.unit(ENGINE) as unit:
+        await _give_up(unit, view, failure)
+
+
 async def give_up(runtime: Runtime, view: View, error: AuraError) -> None:
     """Fail a task for which something cannot be done, whoever tries it."""
     reason = FailureReason.STAGE_ERROR

@@ -1,6 +1,6 @@
 """Steps: from how things are to the one thing that is to be done next. Pure; the whole of the engine's strategy.
 
-    Queued            lease it to a worker, as soon as there is room
+    Queued            wait for the tasks that must complete first; lease it to a worker, as soon as there is room
     PrepareWorkspace  have the worktrees made
     Setup             run the setup script, if there is one
     Coding...         run the agent; count what it changed
@@ -35,6 +35,8 @@ class Do(Enum):
     REST = auto()
     """The task has ended and all that belongs to it is in order."""
 
+    FAIL_DEPENDENT = auto()
+    """Fail a task that waits for one that has failed, or was cancelled."""
     LEASE = auto()
     PREPARE = auto()
     RUN_SETUP = auto()
@@ -124,7 +126,9 @@ def _lost_worker(view: View, execution: Execution, worker: WorkerId, now: dateti
 
 
 def _queued(view: View, now: datetime) -> Step:
-    return Step(Do.LEASE)
+    if any(task.ended for task in view.unmet):
+        return Step(Do.FAIL_DEPENDENT)
+    return WAIT if view.unmet else Step(Do.LEASE)
 
 
 def _prepare(view: View, now: datetime) -> Step:

@@ -13,7 +13,7 @@ from aura_contracts.execution import EXECUTION, Execution
 from aura_contracts.ids import ExecutionId, LeaseId, StreamId, TaskId, WorkspaceId, output_stream
 from aura_contracts.lease import WORKER_LEASE, WorkerLease
 from aura_contracts.ports.workspaces import WorkspaceSpec
-from aura_contracts.task import TASK, ApprovalMode, Task
+from aura_contracts.task import TASK, ApprovalMode, Task, TaskStatus
 from aura_contracts.workspace import WORKSPACE, Workspace
 from aura_engine.unit_of_work import CommandBus, UnitOfWork
 
@@ -42,6 +42,8 @@ class View:
     """The one about the newest proposal."""
     conflict: Approval | None = None
     """The one through which a human resolves why a merge was not possible."""
+    dependencies: tuple[Task, ...] = ()
+    """The tasks that must complete first."""
 
     @property
     def planning(self) -> bool:
@@ -52,6 +54,11 @@ class View:
         return approval is None or (approval.kind is ApprovalKind.PLAN and not approval.granted)
 
     @property
+    def unmet(self) -> tuple[Task, ...]:
+        """The tasks that must complete first and have not."""
+        return tuple(task for task in self.dependencies if task.status is not TaskStatus.COMPLETED)
+
+    @property
     def worked_on(self) -> bool:
         """Whether an execution is at work on the task, or another one is about to be."""
         return self.execution is not None and (not self.execution.final or self.task.retry_at is not None)
@@ -60,6 +67,7 @@ class View:
     def streams(self) -> frozenset[StreamId]:
         """The streams of all that belongs to the task; an event in one of them may be something to do."""
         parts = (self.task, self.agent, self.execution, self.lease, self.workspace, self.approval, self.conflict)
+        parts += self.dependencies
         ids = {part.id for part in parts if part is not None}
         return frozenset({*ids, workspace_of(self.task.id)})
 
@@ -108,6 +116,7 @@ async def _view(load: Any, task_id: TaskId) -> View | None:
         workspace=workspace,
         approval=await load(APPROVAL, task.approval_id),
         conflict=await load(APPROVAL, workspace.approval_id if workspace else None),
+        dependencies=tuple([await load(TASK, task_id) for task_id in task.after]),
     )
 
 
