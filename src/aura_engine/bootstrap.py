@@ -96,7 +96,7 @@ async def open_engine(
             bus=bus,
             reads=reads,
             gateway=gateway,
-            prompts=Prompts(bus),
+            prompts=Prompts(reads),
             slots=Slots(executions, executions_of or {}),
             profiles=await anyio.to_thread.run_sync(_profiles, folder, project),
             random=host.random,

@@ -66,8 +66,8 @@ class View:
     @property
     def streams(self) -> frozenset[StreamId]:
         """The streams of all that belongs to the task; an event in one of them may be something to do."""
-        parts = (self.task, self.agent, self.execution, self.lease, self.workspace, self.approval, self.conflict)
-        parts += self.dependencies
+        own = (self.task, self.agent, self.execution, self.lease, self.workspace, self.approval, self.conflict)
+        parts = (*own, *self.dependencies)
         ids = {part.id for part in parts if part is not None}
         return frozenset({*ids, workspace_of(self.task.id)})
 
