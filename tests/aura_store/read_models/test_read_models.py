@@ -117,14 +117,14 @@ async def test_by_url_with_the_options_of_the_log(url):
     async with open_log(url, compression="zlib") as log:
         await tell(log, story())
     async with open_read_models(url, compression="zlib") as models:
-        assert (await models.task(an_id(0))).title == "Straße 道"
+        assert (await models.get(TASK, an_id(0))).title == "Straße 道"
 
 
 async def test_those_of_an_encrypted_log_stay_in_memory(url, path):
     async with open_log(url, encryption_key=KEY) as log, open_read_models(log) as models:
         await tell(log, story())
         await models.catch_up()
-        assert (await models.task(an_id(0))).title == "Straße 道"
+        assert (await models.get(TASK, an_id(0))).title == "Straße 道"
     for file in path.parent.iterdir():
         assert "Straße 道".encode() not in file.read_bytes()
     with sqlite3.connect(path) as raw:
@@ -157,7 +157,7 @@ async def test_read_only_answers_and_writes_nothing(url):
         await models.catch_up()
         await tell(log, story(1))
     async with open_read_models(url, read_only=True) as models:
-        assert len((await models.tasks()).rows) == 1
+        assert len((await models.list(TaskQuery())).rows) == 1
         assert set((await models.positions()).values()) == {len(story())}
 
 
@@ -225,7 +225,7 @@ async def test_an_event_of_a_newer_program_in_between_is_not_passed_over(url, pa
         with pytest.raises(NewerEventVersion) as caught:
             await models.catch_up()
         assert (caught.value.position, caught.value.stream_id) == (2, an_id(0))
-        assert await models.task(an_id(0)) is None or (await models.task(an_id(0))).version == 1
+        assert await models.get(TASK, an_id(0)) is None or (await models.get(TASK, an_id(0))).version == 1
 
 
 @pytest.mark.parametrize(("label", "error"), [("task.queued@7", NewerEventVersion), ("task.sung@1", UnknownEventType)])
@@ -395,7 +395,7 @@ async def test_any_position_and_any_instant_of_the_past(log):
             assert same(await tables_of(past._database), await fresh_fold(log, position))
     async with read_models_as_of(log, NOW + timedelta(seconds=2)) as past:
         assert past.position == 3
-        assert (await past.task(an_id(0))).status is ta.TaskStatus.PENDING
+        assert (await past.get(TASK, an_id(0))).status is ta.TaskStatus.PENDING
     for instant, position in ((-1, 0), (0, 1), (0.5, 1), (1000, len(events))):
         assert await position_at(log, NOW + timedelta(seconds=instant)) == position
 
@@ -452,4 +452,4 @@ async def test_events_of_other_catalogues_do_not_disturb(url):
         await tell(log, story())
     async with open_read_models(url) as models:
         assert (await models.check()).ok
-        assert len((await models.tasks()).rows) == 1
+        assert len((await models.list(TaskQuery())).rows) == 1

@@ -136,7 +136,7 @@ def test_any_json_comes_back_as_it_was(request, tmp_path_factory, database, cont
                 await log.append(Append(an_id(n), 0, (Fact(created, NOW, human("alice"), "c", "c"),)))
             await models.catch_up()
             for n, context in enumerate(contexts):
-                assert same((await models.task(an_id(n))).metadata["context"], context)
+                assert same((await models.get(TASK, an_id(n))).metadata["context"], context)
             assert (await models.check()).ok
 
     if database == "sqlite":

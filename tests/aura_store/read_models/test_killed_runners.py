@@ -55,7 +55,7 @@ async def test_killed_again_and_again_while_the_log_grows(request, tmp_path, dat
         assert same(await tables_of(models._database), await fresh_fold(log, before["tasks"]))
         assert await models.catch_up() == await log.head()
         assert (await models.check()).ok
-        assert await models.task(an_id(0))
+        assert await models.get(TASK, an_id(0))
 
 
 async def test_two_processes_and_one_is_killed(tmp_path):
