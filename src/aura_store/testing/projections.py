@@ -94,7 +94,7 @@ def story(chapter: int = 0) -> list[tuple[StreamId, Event]]:
         (task, ta.ExecutionStarted(execution_id=ExecutionId(run))),
         (run, worker),
         (run, ex.PreparationStarted()),
-        (run, ex.ActionLogged(action="installed", success=True, result={"packages": 3})),
+        (run, ex.ProgressReported(message="installed", step="3 packages")),
         (run, ex.UsageRecorded(usage=ex.Usage(input_tokens=5))),
         *asked,
         (agent, ag.AgentPaused(task_id=TaskId(task), approval_id=ApprovalId(approval))),
