@@ -22,16 +22,31 @@ from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 from msgspec.structs import asdict, replace
 
 from aura_contracts.actors import Actor
 from aura_contracts.aggregate import Aggregate, Command, Evolve, HappenedFact, State, Table, status_only
+from aura_contracts.approval import ApprovalStatus
+from aura_contracts.entries import (
+    Entry,
+    ErrorReported,
+    FileChanged,
+    Finished,
+    Message,
+    PlanUpdated,
+    Thinking,
+    ToolCalled,
+    ToolFinished,
+    Unknown,
+)
+from aura_contracts.entries import Usage as Usage
+from aura_contracts.errors import InvalidInput
 from aura_contracts.events import Event, Instant
 from aura_contracts.failures import Failure
-from aura_contracts.ids import AgentId, ExecutionId, LeaseId, TaskId, WorkerId, WorkspaceId
+from aura_contracts.ids import AgentId, ApprovalId, ExecutionId, LeaseId, TaskId, WorkerId, WorkspaceId, is_canonical_id
 from aura_contracts.lease import ProcessIdentity
 from aura_contracts.permission import PermissionRules
 from aura_contracts.task import AgentType, RetryPolicy
@@ -67,6 +82,44 @@ RUNNING_STAGES = frozenset(
     }
 )
 """The stages between Queued and the end; each of them may fail (first seed, "Execution Model")."""
+
+
+class ProcessToken(msgspec.Struct, frozen=True, gc=False):
+    """Which process of an execution: of which attempt at which stage, after how many follow-ups.
+
+    Its text is the key by which the worker knows the process. Starting a token twice starts one process, so a restarted
+    engine asks for what it may have asked for before.
+
+    >>> str(ProcessToken.parse("0192f0c1-2d3e-7abc-8def-0123456789ab-CodingInitial-0-1").stage)
+    'CodingInitial'
+    """
+
+    execution_id: ExecutionId
+    stage: ExecutionStatus
+    follow_up: int
+    attempt: int
+
+    def __str__(self) -> str:
+        return f"{self.execution_id}-{self.stage}-{self.follow_up}-{self.attempt}"
+
+    @property
+    def coding(self) -> bool:
+        """Whether it is the agent, and not a script."""
+        return self.stage in CODING
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the token of this text. Raises `InvalidInput`."""
+        match text.rsplit("-", 3):
+            case [execution_id, stage, follow_up, attempt] if (
+                is_canonical_id(execution_id)
+                and stage in set(ExecutionStatus)
+                and (follow_up.isdecimal() and attempt.isdecimal())
+            ):
+                return cls(ExecutionId(execution_id), ExecutionStatus(stage), int(follow_up), int(attempt))
+            case _:
+                reason = f"{text!r} is not the token of a process"
+                raise InvalidInput(field="token", reason=reason, remedy="write it as EXECUTION-STAGE-FOLLOWUP-ATTEMPT")
 
 
 class Shell(StrEnum):
@@ -137,19 +190,6 @@ class Exit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     signal: int | None = None
     cpu_seconds: float | None = None
     peak_memory: int | None = None
-
-
-class Usage(msgspec.Struct, frozen=True, gc=False):
-    """What a stretch of work consumed, as the agent reports it: tokens by kind, cost in US dollars."""
-
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cache_read_tokens: int = 0
-    cache_write_tokens: int = 0
-    cost: float = 0.0
-
-    def __add__(self, other: "Usage") -> "Usage":
-        return Usage(*(getattr(self, name) + getattr(other, name) for name in self.__struct_fields__))
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
@@ -312,6 +352,11 @@ class ProcessStarted(Event, frozen=True, kw_only=True):
     topic = "execution.process_started"
     process: SupervisedProcess
 
+    @property
+    def token(self) -> ProcessToken:
+        """Which process of the execution it is."""
+        return ProcessToken.parse(self.process.identity.token)
+
 
 class ProcessExited(Event, frozen=True, kw_only=True):
     """A process ended, by itself or by a signal; neither is known for one that vanished with its supervisor."""
@@ -335,15 +380,197 @@ class InterruptRequested(Event, frozen=True, kw_only=True):
     reason: str = ""
 
 
-class ActionLogged(Event, frozen=True, kw_only=True):
-    """The agent, or AURA for it, did something worth an entry in the execution log."""
+# --- Events: what the agent, or AURA for it, did ----------------------------------------------------------------------
 
-    topic = "execution.action_logged"
-    action: str
-    success: bool
-    agent_type: AgentType | None = None
-    result: dict[str, Any] | None = None
-    error: str | None = None
+
+class Action(Event, frozen=True, kw_only=True, gc=False):
+    """Base of what the agent, or AURA for it, did within a stage."""
+
+    @property
+    def error(self) -> str | None:
+        """Why it did not succeed; None if it did."""
+        return None
+
+
+class EntryRecorded(Action, frozen=True, kw_only=True, gc=False):
+    """Base of what the agent was understood to say or do; secrets are redacted."""
+
+    entry: Entry
+
+
+class MessageSaid(EntryRecorded, frozen=True, kw_only=True):
+    """The agent said something to the human."""
+
+    topic = "execution.message_said"
+    entry: Message
+
+
+class ThoughtShared(EntryRecorded, frozen=True, kw_only=True):
+    """The agent thought aloud."""
+
+    topic = "execution.thought_shared"
+    entry: Thinking
+
+
+class CallStarted(EntryRecorded, frozen=True, kw_only=True):
+    """The agent began to use a tool."""
+
+    topic = "execution.call_started"
+    entry: ToolCalled
+
+
+class CallMade(EntryRecorded, frozen=True, kw_only=True):
+    """A tool call of the agent came to its end."""
+
+    topic = "execution.call_made"
+    entry: ToolFinished
+
+    @property
+    def error(self) -> str | None:
+        """What the tool said, where the call failed."""
+        return None if self.entry.success else self.entry.output or "it failed"
+
+
+class FileChangeReported(EntryRecorded, frozen=True, kw_only=True):
+    """The agent said that it changed a file; what really changed, git tells."""
+
+    topic = "execution.file_change_reported"
+    entry: FileChanged
+
+
+class PlanReported(EntryRecorded, frozen=True, kw_only=True):
+    """The agent wrote its plan down, or changed it."""
+
+    topic = "execution.plan_reported"
+    entry: PlanUpdated
+
+
+class AgentErrorReported(EntryRecorded, frozen=True, kw_only=True):
+    """The agent met an error, or said something that could not be recorded; it may have continued."""
+
+    topic = "execution.agent_error_reported"
+    entry: ErrorReported
+
+    @property
+    def error(self) -> str | None:
+        """What the agent said about it."""
+        return self.entry.message
+
+
+class AgentFinished(EntryRecorded, frozen=True, kw_only=True):
+    """The agent said how it ended, in its own protocol."""
+
+    topic = "execution.agent_finished"
+    entry: Finished
+
+    @property
+    def error(self) -> str | None:
+        """Why it failed, where it said that it did."""
+        failure = self.entry.failure
+        return None if failure is None else failure.message or str(failure.reason)
+
+
+class EntryNotUnderstood(EntryRecorded, frozen=True, kw_only=True):
+    """The agent wrote something that its adapter did not understand; the raw output has all of it."""
+
+    topic = "execution.entry_not_understood"
+    entry: Unknown
+
+
+class PermissionAsked(Action, frozen=True, kw_only=True):
+    """A process of the agent asked for permission to make a call; `automatic` says that no human was asked.
+
+    The same call, known by its `fingerprint`, may be asked for by several processes, one after another, under one
+    approval. `request_id` and `call_id` are the agent's own names.
+    """
+
+    topic = "execution.permission_asked"
+    approval_id: ApprovalId
+    token: str
+    request_id: str
+    tool: str
+    fingerprint: str
+    call_id: str = ""
+    session_id: str | None = None
+    automatic: bool = False
+
+
+class PermissionAnswered(Action, frozen=True, kw_only=True):
+    """The process that had asked was told what was decided."""
+
+    topic = "execution.permission_answered"
+    approval_id: ApprovalId
+    token: str
+    request_id: str
+    granted: bool
+
+
+class ConversationReplayed(Action, frozen=True, kw_only=True):
+    """The agent had lost its session, and was told the conversation so far in a new one."""
+
+    topic = "execution.conversation_replayed"
+    session_id: str
+    attempt: int
+    prompt: str
+
+
+class ProgressReported(Action, frozen=True, kw_only=True):
+    """The agent said how far the work is; `percent` is from 0 to 100."""
+
+    topic = "execution.progress_reported"
+    message: str
+    step: str | None = None
+    percent: float | None = None
+
+
+class SubtaskCreated(Action, frozen=True, kw_only=True):
+    """The agent created a task below its own."""
+
+    topic = "execution.subtask_created"
+    task_id: TaskId
+    title: str
+
+
+class InquiryMade(Action, frozen=True, kw_only=True):
+    """The agent asked humans something in words."""
+
+    topic = "execution.inquiry_made"
+    approval_id: ApprovalId
+
+
+class InquiryAnswered(Action, frozen=True, kw_only=True):
+    """The agent was told the answer to what it had asked."""
+
+    topic = "execution.inquiry_answered"
+    approval_id: ApprovalId
+    status: ApprovalStatus
+
+
+ENTRY_EVENTS: Mapping[type[Entry], type[EntryRecorded]] = MappingProxyType(
+    {
+        Message: MessageSaid,
+        Thinking: ThoughtShared,
+        ToolCalled: CallStarted,
+        ToolFinished: CallMade,
+        FileChanged: FileChangeReported,
+        PlanUpdated: PlanReported,
+        ErrorReported: AgentErrorReported,
+        Finished: AgentFinished,
+        Unknown: EntryNotUnderstood,
+    }
+)
+"""The entries that are recorded as they are, and the event of each. The others are recorded as what they mean."""
+
+ACTIONS: tuple[type[Action], ...] = (
+    *ENTRY_EVENTS.values(),
+    PermissionAsked,
+    PermissionAnswered,
+    ConversationReplayed,
+    ProgressReported,
+    SubtaskCreated,
+    InquiryMade,
+    InquiryAnswered,
+)
 
 
 # --- State ------------------------------------------------------------------------------------------------------------
@@ -398,12 +625,9 @@ class Execution(ExecutionSpec, State, frozen=True, kw_only=True):
         return self.attempts.get(self.status, 0)
 
     @property
-    def process_token(self) -> str:
-        """The token of the process of this attempt at this stage: the execution's id and more, the same whoever asks.
-
-        Starting a token twice starts one process: so a restarted engine asks for what it may have asked for before.
-        """
-        return f"{self.id}-{self.status}-{self.follow_ups}-{self.attempt}"
+    def process_token(self) -> ProcessToken:
+        """The token of the process of this attempt at this stage."""
+        return ProcessToken(self.id, self.status, self.follow_ups, self.attempt)
 
 
 # --- Commands ---------------------------------------------------------------------------------------------------------
@@ -506,15 +730,11 @@ class RecordUsage(Report, frozen=True, kw_only=True):
     model: str = ""
 
 
-class LogAction(Report, frozen=True, kw_only=True):
-    """Make an entry in the execution log (second seed, "Core Tables": execution_logs); None means the agent's type."""
+class RecordAction(Report, frozen=True, kw_only=True):
+    """Record what the agent, or AURA for it, did (specification, "Core Tables": execution_logs)."""
 
-    emits = (ActionLogged,)
-    action: str
-    success: bool
-    agent_type: AgentType | None = None
-    result: dict[str, Any] | None = None
-    error: str | None = None
+    emits = ACTIONS
+    action: Action
 
 
 class LoseWorker(Report, frozen=True, kw_only=True):
@@ -579,7 +799,7 @@ _WITHIN_A_STAGE: tuple[type[Event], ...] = (
     ProcessExited,
     UsageRecorded,
     InterruptRequested,
-    ActionLogged,
+    *ACTIONS,
 )
 """What may happen in every running stage without ending it."""
 
@@ -750,7 +970,7 @@ _EVOLVERS: Mapping[type[Event], Evolve[Execution]] = MappingProxyType(
         ProcessExited: _process_exited,
         UsageRecorded: _used,
         InterruptRequested: _interrupted,
-        ActionLogged: status_only,
+        **dict.fromkeys(ACTIONS, status_only),
     }
 )
 
@@ -773,7 +993,7 @@ EXECUTION = Aggregate(
         RecordProcessStart,
         RecordProcessExit,
         RecordUsage,
-        LogAction,
+        RecordAction,
         LoseWorker,
         RetryStage,
         RequestFollowUp,

@@ -208,7 +208,7 @@ class Driver:
             execution = self._view.execution if self._view else None
             if execution is None:
                 continue
-            request = InterruptProcess(token=execution.process_token, reason="it was asked for")
+            request = InterruptProcess(token=str(execution.process_token), reason="it was asked for")
             try:
                 await self._runtime.gateway.request(request)
             except AuraError as error:

@@ -226,7 +226,7 @@ async def run_process(
     None: it could not be started, which is recorded as the failure of the stage.
     """
     execution, workspace = _running(view)
-    gateway, token = runtime.gateway, execution.process_token
+    gateway, token = runtime.gateway, str(execution.process_token)
     gateway.known.add(token)  # called off before the start is on record, it is still found and ended
     try:
         started = await gateway.request(
