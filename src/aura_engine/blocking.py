@@ -66,7 +66,7 @@ from aura_engine.host import Host
 from aura_engine.inputs import RunRequest
 from aura_engine.portal import Portal
 from aura_engine.runtime.views import View
-from aura_store import Compression
+from aura_store._open import Compression
 from aura_worker_protocol import messages
 from aura_worker_protocol.messages import ExecutorInfo
 

@@ -38,7 +38,12 @@ from aura_engine.runtime.prompts import Prompts
 from aura_engine.runtime.slots import Slots
 from aura_engine.state_cache import StateCache
 from aura_engine.unit_of_work import CommandBus
-from aura_store import Compression, Repository, StoreArchive, locks_for, open_log, open_read_models
+from aura_store import open_log
+from aura_store._open import Compression
+from aura_store.archive import StoreArchive
+from aura_store.locks import locks_for
+from aura_store.read_models import open_read_models
+from aura_store.repository import Repository
 from aura_worker_protocol import Peer, Role, memory_pair
 
 MakeWorker = Callable[[], AbstractAsyncContextManager[Any]]
@@ -85,7 +90,7 @@ async def open_engine(
     host = host or Host()
     folder = host.home if home is None else Path(os.path.abspath(home))  # noqa: ASYNC240, PTH100 - looks at no file
     options: dict[str, Any] = {"encryption_key": encryption_key, "compression": compression}
-    waiting = {} if outage_timeout is None else {"outage_timeout": outage_timeout}
+    waiting: dict[str, Any] = {} if outage_timeout is None else {"outage_timeout": outage_timeout}
     opening = open_log(url, clock=host.clock, read_only=read_only, auditing=auditing, **options, **waiting)
     async with opening as log, open_read_models(log) as reads:
         bus = CommandBus(log=log, states=StateCache(Repository(log).load), clock=host.clock, ids=host.ids)
@@ -105,7 +110,13 @@ async def open_engine(
         locks = locks_for(url)
         follower = Follower(runtime, locks, drive_all=drive_all)
         archive = StoreArchive(
-            log, reads, url=url, prices=folder / "prices.toml", clock=host.clock, ids=host.ids, **options
+            log=log,
+            models=reads,
+            clock=host.clock,
+            ids=host.ids,
+            prices=folder / "prices.toml",
+            compression=compression or "none",
+            encrypted=encryption_key is not None,
         )
         core = Core(
             runtime=runtime,

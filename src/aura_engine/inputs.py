@@ -21,7 +21,7 @@ from aura_contracts.environment import require_no_secrets
 from aura_contracts.errors import InvalidInput
 from aura_contracts.execution import OUTPUT_LIMIT, RunPlan, Script
 from aura_contracts.permission import PermissionRules, is_rule
-from aura_contracts.task import ApprovalMode, Priority, RetryPolicy
+from aura_contracts.task import AgentType, ApprovalMode, Priority, RetryPolicy
 
 T = TypeVar("T")
 
@@ -250,7 +250,7 @@ class NewAgent(Input):
         """What is recorded of it."""
         return AgentSpec(
             name=self.name,
-            type=self.type,
+            type=AgentType(self.type),
             executor=self.executor,
             variant=self.variant,
             options=self.options,

@@ -232,6 +232,14 @@ class RecorderEventLog(EventLog):
         packed = msgspec.structs.replace(snapshot, data=self._codec.pack(_snapshot_seal(snapshot) + snapshot.data))
         await self.patiently(lambda: self.recorder.insert_snapshot(packed))
 
+    async def save_cursor(self, name: str, position: int) -> None:
+        require_numbers(position=position)
+        await self.patiently(lambda: self.recorder.write_meta(f"cursor:{name}", str(position)))
+
+    async def load_cursor(self, name: str) -> int | None:
+        found = await self.patiently(lambda: self.recorder.read_meta(f"cursor:{name}"))
+        return None if found is None else int(found)
+
     async def load_snapshot(self, stream_id: StreamId, *, upto: int | None = None) -> Snapshot | None:
         require_stream_id(stream_id)
         require_numbers(upto=upto)

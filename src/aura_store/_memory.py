@@ -149,6 +149,14 @@ class MemoryRecorder(Recorder):
     def check(self) -> str | None:
         return None
 
+    def write_meta(self, key: str, value: str) -> None:
+        with self._lock:
+            self._meta[key] = value
+
+    def read_meta(self, key: str) -> str | None:
+        with self._lock:
+            return self._meta.get(key)
+
     def insert_snapshot(self, snapshot: Snapshot) -> None:
         with self._lock:
             kept = self.snapshots.setdefault(snapshot.stream_id, {})

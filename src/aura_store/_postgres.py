@@ -294,6 +294,15 @@ class PostgresRecorder(Recorder):
         found = self._rows(statement + " ORDER BY originator_version DESC LIMIT 1", arguments)
         return Snapshot(*found[0]) if found else None
 
+    def write_meta(self, key: str, value: str) -> None:
+        statement = "INSERT INTO log_meta VALUES (%s, %s) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+        with self._cursor() as cursor:
+            cursor.execute(statement, (key, value))
+
+    def read_meta(self, key: str) -> str | None:
+        found = self._rows("SELECT value FROM log_meta WHERE key = %s", [key])
+        return str(found[0][0]) if found else None
+
     def insert_snapshot(self, snapshot: Snapshot) -> None:
         named = {"stream": snapshot.stream_id, "version": snapshot.version}
         with self._cursor() as cursor:

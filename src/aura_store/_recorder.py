@@ -128,6 +128,14 @@ class Recorder(ABC):
         """Let the database check its own files; return what is wrong with them, or None."""
 
     @abstractmethod
+    def write_meta(self, key: str, value: str) -> None:
+        """Remember a value under a key, beside the events; it replaces the one before it."""
+
+    @abstractmethod
+    def read_meta(self, key: str) -> str | None:
+        """Return the value under a key, or None."""
+
+    @abstractmethod
     def insert_snapshot(self, snapshot: Snapshot) -> None: ...
 
     @abstractmethod

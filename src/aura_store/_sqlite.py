@@ -313,6 +313,18 @@ class SQLiteRecorder(Recorder):
             found = [row[0] for row in cursor.execute("PRAGMA integrity_check(1)").fetchall()]
         return None if found == ["ok"] else "; ".join(found)
 
+    def write_meta(self, key: str, value: str) -> None:
+        with self._transaction("BEGIN IMMEDIATE") as cursor:
+            cursor.execute(
+                "INSERT INTO log_meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                (key, value),
+            )
+
+    def read_meta(self, key: str) -> str | None:
+        with self._reading() as cursor:
+            found = cursor.execute("SELECT value FROM log_meta WHERE key = ?", (key,)).fetchone()
+        return None if found is None else str(found[0])
+
     def insert_snapshot(self, snapshot: Snapshot) -> None:
         with self._transaction("BEGIN IMMEDIATE") as cursor:
             cursor.execute(

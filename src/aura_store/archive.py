@@ -32,7 +32,7 @@ from aura_contracts.ports.archive import (
 from aura_contracts.ports.read_models import Moment, UsageSum
 from aura_store import audit, history
 from aura_store.prices import read_prices
-from aura_store.read_models import LogReadModels
+from aura_store.read_models import LogReadModels, check_read_models
 from aura_store.repository import snapshot_schema
 from aura_store.usage import cost_of
 
@@ -162,7 +162,7 @@ class StoreArchive(Archive):
 
     async def check(self) -> StoreReport:
         """See `Archive.check`."""
-        report = await self._models.check()
+        report = await check_read_models(self._models)
         return StoreReport(
             events=await self._log.head(),
             position=report.position,

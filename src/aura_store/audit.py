@@ -10,7 +10,7 @@ by somebody who could recompute every seal.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from itertools import dropwhile
@@ -18,7 +18,6 @@ from struct import error as StructError  # noqa: N812 - a class, whatever it is 
 
 import anyio
 import anyio.to_thread
-import attrs
 
 from aura_contracts.actors import Actor
 from aura_contracts.catalogue import split_label
@@ -27,6 +26,7 @@ from aura_contracts.events import Append, Fact, SealedRow
 from aura_contracts.ids import StreamId
 from aura_contracts.ledger import LEDGER_ID, Checkpointed
 from aura_contracts.ports import Clock, EventLog, SelfChecking
+from aura_contracts.ports.archive import AuditFinding, AuditReport, Progress
 from aura_store._merkle import MerkleTree
 from aura_store._seal import GENESIS, seal
 
@@ -43,32 +43,6 @@ _BEFORE_FIRST = (0, GENESIS)
 _NO_ROW_OF_OURS = (TypeError, ValueError, AttributeError, StructError)
 """What handling a row raises whose columns are not even of the types that were stored."""
 
-Progress = Callable[[int, int], None]
-"""Told how many events are checked, and how many there are."""
-
-
-@attrs.frozen
-class Finding:
-    """The first event that is not as it was written. `stream_id` is empty where only the position is known."""
-
-    position: int
-    stream_id: StreamId
-    reason: str
-
-
-@attrs.frozen
-class AuditReport:
-    """What an audit saw: `events` up to the head, `checkpoints` that held, and the `root` over all events (hex).
-
-    `unread` are checkpoints in the log that could not be read, for want of the key it was encrypted with.
-    """
-
-    events: int
-    checkpoints: int
-    root: str
-    first_bad: Finding | None
-    unread: int = 0
-
 
 async def verify(
     log: EventLog, *, roots: Mapping[int, str] | None = None, on_progress: Progress | None = None
@@ -80,8 +54,8 @@ async def verify(
     """
     recorded, unread = await _recorded_roots(log)
     auditor = _Auditor(log, recorded, roots or {}, on_progress)
-    finding: Finding | None = None
-    findings: list[Finding] = []
+    finding: AuditFinding | None = None
+    findings: list[AuditFinding] = []
     failures: list[AuraError] = []
 
     async def check_database() -> None:
@@ -95,7 +69,7 @@ async def verify(
         try:
             finding = await auditor.walk(await log.head())
         except LogDamaged as damage:  # of the head itself; the walk tells of events
-            finding = Finding(damage.position, damage.stream_id, damage.reason)
+            finding = AuditFinding(damage.position, damage.stream_id, damage.reason)
         except AuraError as failure:
             failures.append(failure)
     if failures:
@@ -164,15 +138,15 @@ def _seal_of(row: SealedRow) -> bytes:
     return seal(row.previous, row.position, row.version, row.stream_id, row.topic, row.state)
 
 
-async def _database_findings(log: EventLog) -> list[Finding]:
+async def _database_findings(log: EventLog) -> list[AuditFinding]:
     """Ask the database whether its own files and indexes are sound, where it can tell."""
     if not isinstance(log, SelfChecking):
         return []
     try:
         trouble = await log.check()
     except LogDamaged as damage:
-        return [Finding(damage.position, damage.stream_id, damage.reason)]
-    return [Finding(0, "", trouble)] if trouble else []
+        return [AuditFinding(damage.position, damage.stream_id, damage.reason)]
+    return [AuditFinding(0, "", trouble)] if trouble else []
 
 
 class _Auditor:
@@ -187,13 +161,13 @@ class _Auditor:
         self.checkpoints = 0
         self._on_progress = on_progress
         self._page = PAGE
-        self._stray: Finding | None = None
+        self._stray: AuditFinding | None = None
         self._roots = {position: set(roots) for position, roots in recorded.items()}
         for position, root in kept.items():
             self._roots.setdefault(position, set()).add(root.lower())
         self._digests: OrderedDict[StreamId, tuple[int, bytes]] = OrderedDict()
 
-    async def walk(self, head: int) -> Finding | None:
+    async def walk(self, head: int) -> AuditFinding | None:
         """Check all rows up to `head`; return what is wrong with the first that is not sound."""
         while self.position < head:
             if finding := await self._next_page(head):
@@ -202,10 +176,10 @@ class _Auditor:
                 self._on_progress(self.position, head)
         if beyond := [position for position in self._roots if position > self.position]:
             reason = f"a checkpoint was made at position {min(beyond)}; the log ends before"
-            return Finding(self.position + 1, "", reason)
+            return AuditFinding(self.position + 1, "", reason)
         return await self._beyond_head() or self._stray
 
-    async def _next_page(self, head: int) -> Finding | None:
+    async def _next_page(self, head: int) -> AuditFinding | None:
         """Check the next rows up to `head` or the next checkpoint, whichever is nearer.
 
         A page that the database cannot read is read again in halves, until the event is found that it fails at.
@@ -218,11 +192,11 @@ class _Auditor:
                 rows = await self._rows_again(limit) or rows
         except LogDamaged as damage:
             if limit == 1:
-                return Finding(self.position + 1, damage.stream_id, damage.reason)
+                return AuditFinding(self.position + 1, damage.stream_id, damage.reason)
             self._page = limit // 2
             return None
         if not rows:
-            return Finding(self.position + 1, "", "the event is missing, and all after it")
+            return AuditFinding(self.position + 1, "", "the event is missing, and all after it")
         await self._fetch_digests(rows)
         return await anyio.to_thread.run_sync(self._check, rows)
 
@@ -231,7 +205,9 @@ class _Auditor:
         rows = await self.log.sealed_page(after, limit=limit)
         if rows and rows[0].position < 1:
             first = rows[0]
-            self._stray = Finding(first.position, first.stream_id, "there is an event before the beginning of the log")
+            self._stray = AuditFinding(
+                first.position, first.stream_id, "there is an event before the beginning of the log"
+            )
             rows = await self.log.sealed_page(after, limit=limit + PAGE)
             rows = list(dropwhile(lambda row: row.position < 1, rows))[:limit]
         return rows
@@ -246,17 +222,19 @@ class _Auditor:
         rows = await self._rows_after(start, self.position - start + limit)
         return rows[self.position - start :]
 
-    async def _beyond_head(self) -> Finding | None:
+    async def _beyond_head(self) -> AuditFinding | None:
         """Look for events that the log does not own up to. An event and the head that covers it are written at once."""
         try:
             rows = await self.log.sealed_page(self.position, limit=1)
         except LogDamaged as damage:
-            return Finding(self.position + 1, damage.stream_id, damage.reason)
+            return AuditFinding(self.position + 1, damage.stream_id, damage.reason)
         if rows and rows[0].position > (head := await self.log.head()):
-            return Finding(self.position + 1, rows[0].stream_id, f"there are events after position {head}, the head")
+            return AuditFinding(
+                self.position + 1, rows[0].stream_id, f"there are events after position {head}, the head"
+            )
         return None
 
-    def _check(self, rows: Sequence[SealedRow]) -> Finding | None:
+    def _check(self, rows: Sequence[SealedRow]) -> AuditFinding | None:
         digests, expected = self._digests, self.position
         for row in rows:
             expected += 1
@@ -271,7 +249,7 @@ class _Auditor:
                 if not sound:
                     return self._finding(row, expected, before)
             except _NO_ROW_OF_OURS:
-                return Finding(expected, "", "the event's columns are not of the types that were stored")
+                return AuditFinding(expected, "", "the event's columns are not of the types that were stored")
             digests[stream_id] = (version, digest)
         self.position = expected
         self.tree.extend([row[-1] for row in rows])
@@ -279,19 +257,19 @@ class _Auditor:
             digests.popitem(last=False)
         return self._check_roots()
 
-    def _finding(self, row: SealedRow, expected: int, before: tuple[int, bytes]) -> Finding:
+    def _finding(self, row: SealedRow, expected: int, before: tuple[int, bytes]) -> AuditFinding:
         """Say what is wrong with `row`; the event that is missing is named rather than the one that shows it."""
         if row.position != expected:
-            return Finding(expected, "", f"the event is missing; the next one is at {row.position}")
+            return AuditFinding(expected, "", f"the event is missing; the next one is at {row.position}")
         if row.digest != _seal_of(row):
             reason = f"event {row.version} of the stream ({row.topic}) is not what was sealed: altered or moved"
         elif row.version != before[0] + 1:
             reason = f"event {row.version} of the stream follows event {before[0]}"
         else:
             reason = f"event {row.version} of the stream is not sealed to the event before it"
-        return Finding(row.position, row.stream_id, reason)
+        return AuditFinding(row.position, row.stream_id, reason)
 
-    def _check_roots(self) -> Finding | None:
+    def _check_roots(self) -> AuditFinding | None:
         expected = self._roots.get(self.position)
         if expected is None:
             return None
@@ -299,7 +277,7 @@ class _Auditor:
         if expected != {root}:
             wrong = ", ".join(sorted(expected - {root}))
             reason = f"the root over the log up to here is {root}, a checkpoint says {wrong}: the log was rewritten"
-            return Finding(self.position, "", reason)
+            return AuditFinding(self.position, "", reason)
         self.checkpoints += 1
         return None
 

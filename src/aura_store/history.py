@@ -17,37 +17,14 @@ from aura_contracts.errors import EventOutOfOrder, ImpossibleTransition, Invalid
 from aura_contracts.events import Event, EventRecord, event_fields
 from aura_contracts.ids import StreamId
 from aura_contracts.ports import EventLog
+from aura_contracts.ports.archive import Change, HistoryLine, Progress, World
 from aura_contracts.ports.read_models import Moment
 from aura_store.repository import Loaded, fold_records
 
 S = TypeVar("S", bound=State)
 
-
-class Change(msgspec.Struct, frozen=True):
-    """A field that differs between two moments; JSON-ready values, None where there was nothing."""
-
-    field: str
-    before: Any
-    after: Any
-
-
-class HistoryLine(msgspec.Struct, frozen=True):
-    """One event of an aggregate, for people: what happened and what it changed. `str()` makes one line of it."""
-
-    position: int
-    version: int
-    time: datetime
-    actor: str
-    topic: str
-    fields: dict[str, Any]
-    changes: tuple[Change, ...]
-
-    def __str__(self) -> str:
-        when = self.time.isoformat(sep=" ", timespec="milliseconds").replace("+00:00", "Z")
-        status = next((f"{c.before or '·'} → {c.after}" for c in self.changes if c.field == "status"), "")
-        said = {name: value for name, value in self.fields.items() if value is not None and value not in ("", [], {})}
-        details = ", ".join(f"{name}={_short(value)}" for name, value in said.items())
-        return "  ".join(part for part in (f"#{self.position}", when, self.actor, self.topic, status, details) if part)
+PROGRESS_EVERY = 10_000
+"""Events between two reports of progress."""
 
 
 async def state_at(log: EventLog, aggregate: Aggregate[S], aggregate_id: StreamId, at: Moment) -> Loaded[S]:
@@ -79,8 +56,8 @@ def diff(before: State | None, after: State | None) -> list[Change]:
     return [Change(name, old.get(name), new.get(name)) for name in names if old.get(name) != new.get(name)]
 
 
-class World:
-    """Every aggregate of a log, folded: the whole system as of a moment.
+class Fold:
+    """Every aggregate of a log, folded event by event.
 
     `states` maps the name of an aggregate to its states by id. Events of types that belong to no known aggregate are
     passed over.
@@ -105,13 +82,23 @@ class World:
         self.position = record.position
 
 
-async def world_at(log: EventLog, at: Moment | None = None, aggregates: Iterable[Aggregate[Any]] = AGGREGATES) -> World:
+async def world_at(
+    log: EventLog,
+    at: Moment | None = None,
+    aggregates: Iterable[Aggregate[Any]] = AGGREGATES,
+    *,
+    on_progress: Progress | None = None,
+) -> World:
     """Return the whole system as of a moment (None: as it is now)."""
-    world = World(aggregates)
+    fold, head = Fold(aggregates), await log.head()
     async with aclosing(read_until(log, at)) as records:
         async for record in records:
-            world.apply(record)
-    return world
+            fold.apply(record)
+            if on_progress is not None and fold.position % PROGRESS_EVERY == 0:
+                on_progress(fold.position, head)
+    if on_progress is not None:
+        on_progress(fold.position, fold.position)
+    return World(fold.position, fold.states)
 
 
 async def read_until(log: EventLog, at: Moment | None) -> AsyncGenerator[EventRecord, None]:
@@ -148,9 +135,3 @@ def _require_moment(at: Moment) -> None:
         require_aware(at, "at")
     elif at < 0:
         raise InvalidInput(field="at", reason=f"{at} is below 0", remedy="positions count from 1; 0 is before all")
-
-
-def _short(value: Any, limit: int = 60) -> str:
-    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    text = " ".join(text.split())
-    return f"{text[: limit - 1]}…" if len(text) > limit else text

@@ -2,7 +2,7 @@
 
     sums = await usage_of(log)                              # by replay of the log
     sums = await models.usage()                             # the same, from the read models
-    for line in cost_of(sums, read_prices(), by=By.MODEL):
+    for line in cost_of(sums, read_prices(), by=UsageKey.MODEL):
         print(line.id, line.cost)
 
 Sums are kept by execution, session, model and day (UTC), and priced when they are asked for. As the price of a model
@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import aclosing
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from enum import StrEnum
 from math import isfinite
 from typing import Final
 
@@ -24,6 +23,7 @@ from aura_contracts.events import EventRecord
 from aura_contracts.execution import ExecutionQueued, ExecutionSpec, SessionRecorded, Usage, UsageRecorded
 from aura_contracts.ids import StreamId, parse_id
 from aura_contracts.ports import EventLog
+from aura_contracts.ports.archive import UsageCost, UsageKey
 from aura_contracts.ports.read_models import NANO, Moment, UsageSum
 from aura_store.prices import PriceTable, price
 
@@ -148,53 +148,17 @@ class _Fold:
 # --- Costs ------------------------------------------------------------------------------------------------------------
 
 
-class By(StrEnum):
-    """What costs are added up by."""
-
-    RUN = "run"
-    SESSION = "session"
-    TASK = "task"
-    AGENT = "agent"
-    """The agent of the pool; runs without one by their executor."""
-    MODEL = "model"
-    DAY = "day"
-
-
-@attrs.frozen(kw_only=True)
-class UsageCost:
-    """What everything with the same `id` consumed and cost, in US dollars."""
-
-    id: str
-    """Of the run, session, task or agent; the model; the day. Empty where the agent named no session, or no model."""
-    input_tokens: int
-    output_tokens: int
-    cache_read_tokens: int
-    cache_write_tokens: int
-    cost: Decimal
-    """By the table of prices; what has no price there is in it as the agent reported it."""
-    reported: Decimal
-    """What agents said that it cost, priced or not. Many say nothing."""
-    unpriced: tuple[str, ...]
-    """Models in it whose tokens have no price; an empty name for one that the agent did not name."""
-    models: tuple[str, ...]
-    executors: tuple[str, ...]
-    task_ids: tuple[str, ...]
-    first_day: date
-    last_day: date
-    reports: int
-
-
-_KEYS: Final[dict[By, Callable[[UsageSum], str]]] = {
-    By.RUN: lambda each: each.execution_id,
-    By.SESSION: lambda each: each.session_id or "",
-    By.TASK: lambda each: each.task_id,
-    By.AGENT: lambda each: each.agent_id or each.executor,
-    By.MODEL: lambda each: each.model,
-    By.DAY: lambda each: each.day.isoformat(),
+_KEYS: Final[dict[UsageKey, Callable[[UsageSum], str]]] = {
+    UsageKey.RUN: lambda each: each.execution_id,
+    UsageKey.SESSION: lambda each: each.session_id or "",
+    UsageKey.TASK: lambda each: each.task_id,
+    UsageKey.AGENT: lambda each: each.agent_id or each.executor,
+    UsageKey.MODEL: lambda each: each.model,
+    UsageKey.DAY: lambda each: each.day.isoformat(),
 }
 
 
-def cost_of(sums: Iterable[UsageSum], prices: PriceTable, *, by: By = By.TASK) -> tuple[UsageCost, ...]:
+def cost_of(sums: Iterable[UsageSum], prices: PriceTable, *, by: UsageKey = UsageKey.TASK) -> tuple[UsageCost, ...]:
     """Price `sums` and add them up, in the order of their first day. Pure: another table, other costs."""
     priced = _priced(sorted(sums, key=lambda each: each.order), prices)
     groups: dict[str, list[_Priced]] = {}

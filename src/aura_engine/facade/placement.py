@@ -12,7 +12,7 @@ from aura_contracts.errors import InvalidInput
 from aura_contracts.execution import ExecutionSpec, QueueExecution, RunPlan
 from aura_contracts.ids import AgentId, ExecutionId, TaskId
 from aura_contracts.ports.read_models import AgentQuery
-from aura_contracts.task import DEVELOPER, StartExecution, Task
+from aura_contracts.task import AgentType, StartExecution, Task
 from aura_contracts.workspace import Repository, RequestWorkspace, WorkspaceLayout, workspace_branch, workspace_slug
 from aura_engine.facade.core import Core
 from aura_engine.inputs import Place
@@ -74,7 +74,7 @@ class Placement:
         agent_id = AgentId(self._core.bus.ids())
         number = len(agents) + 1
         name = executor if number == 1 else f"{executor}-{number}"
-        spec = AgentSpec(name=name, type=agent_type or DEVELOPER, executor=executor)
+        spec = AgentSpec(name=name, type=AgentType(agent_type or "developer"), executor=executor)
         return await unit.acting_as(ENGINE).handle(agent_id, RegisterAgent(agent_id=agent_id, spec=spec))
 
     async def queue(

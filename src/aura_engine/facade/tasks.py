@@ -17,6 +17,7 @@ from aura_contracts.ids import ApprovalId, TaskId
 from aura_contracts.ports.read_models import Page, TaskQuery
 from aura_contracts.task import (
     TASK,
+    AgentType,
     ApprovalMode,
     AssignTask,
     CancelTask,
@@ -86,7 +87,7 @@ class Tasks:
             priority=given.priority,
             parent_id=parent_id,
             project=given.project,
-            agent_type=given.agent_type,
+            agent_type=AgentType(given.agent_type) if given.agent_type else None,
             approval_mode=given.approval,
             reviewers=given.reviewers,
             retry=given.retry,
@@ -181,7 +182,8 @@ class Tasks:
                 reason = "the task has a workspace already"
                 raise InvalidInput(field="repositories", reason=reason, remedy="leave it out, or create another task")
             agent = await self._chosen(unit, view, agent_id, given.agent_type, given.executor)
-            assign = AssignTask(agent_id=agent.id, agent_type=given.agent_type or agent.type)
+            wanted = AgentType(given.agent_type) if given.agent_type else agent.type
+            assign = AssignTask(agent_id=agent.id, agent_type=wanted)
             assigned = await unit.handle(task_id, assign)
             if agent.current_task_id != task_id:
                 await unit.handle(agent.id, TakeTask(task_id=task_id))

@@ -5,7 +5,7 @@ from typing import Unpack
 
 import attrs
 
-from aura_contracts.errors import AggregateNotFound, InvalidInput
+from aura_contracts.errors import AggregateNotFound, AmbiguousId, InvalidInput
 from aura_contracts.ids import TaskId, WorkspaceId
 from aura_contracts.ports.read_models import Page, WorkspaceQuery
 from aura_contracts.ports.workspaces import Orphan, WorkspaceCondition
@@ -108,13 +108,12 @@ class Workspaces:
 
     async def _find(self, text: str) -> WorkspaceId:
         """Return the workspace that an id, or part of one, stands for: its own, or its task's."""
-        try:
-            found = WorkspaceId(await self._core.find("workspace", text))
-        except AggregateNotFound:
-            return workspace_of(TaskId(await self._core.find("task", text)))
-        if await self._core.bus.fetch(TASK, found) is not None:
-            return workspace_of(TaskId(found))
-        return found
+        matches = await self._core.reads.find("workspace", text)
+        if len(matches) > 1:
+            raise AmbiguousId(kind="workspace", text=text, candidates=tuple(match.id for match in matches))
+        if matches:
+            return WorkspaceId(matches[0].id)
+        return workspace_of(TaskId(await self._core.find("task", text)))
 
     async def _require_free(self, workspace: Workspace) -> None:
         """Refuse to change files that an execution works on, or a human who resolves a conflict in them."""

@@ -55,7 +55,7 @@ class Deliveries:
         """Attend to the questions that a task's agent asked before this engine drove it."""
         try:
             asked = await questions_of_task(self._runtime.bus, task_id)
-            for approval_id in dict.fromkeys(question.approval_id for question in asked if not question.automatic):
+            for approval_id in dict.fromkeys(one.asked.approval_id for one in asked if not one.asked.automatic):
                 if (await self._approval(approval_id)).status is ApprovalStatus.PENDING:
                     group.start_soon(self._attend, approval_id)
         except AuraError as error:

@@ -270,7 +270,9 @@ async def _go_on(runtime: Runtime, unit: UnitOfWork, view: View, feedback: str, 
 async def fail_dependent(runtime: Runtime, view: View) -> None:
     """Fail a task that waits for another one in vain."""
     lost = next(task for task in view.unmet if task.ended)
-    failure = Failure(FailureReason.DEPENDENCY_FAILED, f"it waits for task {lost.id} ({lost.title}), which is {lost.status}")
+    failure = Failure(
+        FailureReason.DEPENDENCY_FAILED, f"it waits for task {lost.id} ({lost.title}), which is {lost.status}"
+    )
     async with runtime.bus.unit(ENGINE) as unit:
         await _give_up(unit, view, failure)
 

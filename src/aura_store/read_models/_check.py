@@ -13,13 +13,13 @@ from typing import Any, Final, Literal
 import attrs
 import msgspec
 
+from aura_contracts.aggregate import Aggregate
 from aura_contracts.aggregates import AGGREGATES
 from aura_contracts.errors import ImpossibleTransition
 from aura_contracts.events import Snapshot
 from aura_contracts.ids import StreamId
-from aura_contracts.aggregate import Aggregate
 from aura_contracts.ports import EventLog
-from aura_store.history import Change
+from aura_contracts.ports.archive import BadSnapshot, Change, RowDifference
 from aura_store.read_models._database import Database, Transaction, memory_database
 from aura_store.read_models._fold import read_mark
 from aura_store.read_models._models import LogReadModels
@@ -33,28 +33,6 @@ LISTED: Final = 1000
 _PAGE: Final = 500
 
 Kind = Literal["missing", "extra", "different", "added", "removed", "changed"]
-
-
-class RowDifference(msgspec.Struct, frozen=True):
-    """A row that is not the same on both sides; values are JSON-ready.
-
-    Of a check: ``missing`` from the table, ``extra`` in it, ``different``; `before` is what the table says, `after`
-    what the log says. Of a comparison of two moments: ``added``, ``removed``, ``changed``.
-    """
-
-    table: str
-    id: str
-    kind: Kind
-    changes: tuple[Change, ...]
-
-
-class BadSnapshot(msgspec.Struct, frozen=True):
-    """A snapshot that is not what its stream folds to. It is a cache: deleting it is safe."""
-
-    aggregate: str
-    stream_id: StreamId
-    version: int
-    reason: str
 
 
 @attrs.frozen(kw_only=True)

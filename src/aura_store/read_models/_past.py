@@ -8,8 +8,9 @@ import attrs
 
 from aura_contracts.errors import InvalidInput, require_aware
 from aura_contracts.ports import EventLog
+from aura_contracts.ports.archive import RowDifference
 from aura_contracts.ports.read_models import Moment
-from aura_store.read_models._check import Kind, RowDifference, compare_tables
+from aura_store.read_models._check import Kind, compare_tables
 from aura_store.read_models._database import Transaction, memory_database
 from aura_store.read_models._models import LogReadModels
 

@@ -4,7 +4,8 @@ import pytest
 
 from aura_contracts.errors import AggregateNotFound, StoreReadOnly
 from aura_contracts.ports.archive import UsageKey
-from aura_engine import Engine, open_engine
+from aura_engine.bootstrap import open_engine
+from aura_engine.facade.engine import Engine
 from engines import scripted, write
 from repositories import make_repository
 
@@ -92,7 +93,7 @@ async def test_a_busy_store_and_then_a_read_only_one(opened, tmp_path):
         await engine.approvals.approve(run.id[-8:], "fine")
         done = await run.result()
         assert done.status.value == "completed"
-        assert b"" == await engine.logs.get(str(done.execution_id))
+        assert b"session" in await engine.logs.get(str(done.execution_id))
         await engine.agents.add("Bob", "custom", type="tester")
         busy = await use_every_noun(engine)
         assert busy["agents"] == 2

@@ -40,7 +40,7 @@ async def test_idle_returns_at_a_tool_call_and_again_at_the_review(opened, repos
 
 async def test_a_failure_is_raised_with_its_reason(opened, repository):
     async with opened() as engine:
-        run = await engine.run("Fail", repositories=[str(repository)], retry=ONCE, **scripted([{"exit": 3}]))
+        run = await engine.run("Fail", repositories=[str(repository)], retry=ONCE, **scripted([{"fail": {"exit_code": 3}}]))
         with pytest.raises(RunFailed) as failed:
             await run.result()
         assert failed.value.failure.exit_code == 3
@@ -91,7 +91,7 @@ async def test_a_run_waits_for_those_that_it_names(opened, repository):
 async def test_a_run_fails_with_what_it_waits_for(opened, repository):
     async with opened() as engine:
         places = {"repositories": [str(repository)], "retry": ONCE}
-        first = await engine.run("First", **places, **scripted([{"exit": 1}]))
+        first = await engine.run("First", **places, **scripted([{"fail": {"exit_code": 1}}]))
         second = await engine.run("Second", after=[first], **places, **scripted([write("b.txt", "second\n")]))
         with pytest.raises(RunFailed) as failed:
             await second.result()
