@@ -13,7 +13,8 @@ Invariants:
 """
 
 from collections import Counter
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
 import attrs
@@ -58,6 +59,7 @@ class StateCache:
     _kept: Counter[StreamId] = attrs.field(init=False, factory=Counter)
     _entries: dict[StreamId, _Entry] = attrs.field(init=False, factory=dict)
     _seen: dict[StreamId, int] = attrs.field(init=False, factory=dict)
+    _collectors: list[set[StreamId]] = attrs.field(init=False, factory=list)
 
     async def load(self, aggregate: Aggregate[S], aggregate_id: StreamId) -> LoadedState[S]:
         """Return the state of an aggregate and its version, from memory if it is kept."""
@@ -88,6 +90,19 @@ class StateCache:
                 self._entries.pop(stream_id, None)
                 self._seen.pop(stream_id, None)
 
+    @contextmanager
+    def collecting(self) -> Iterator[set[StreamId]]:
+        """Keep every stream that this process appends to meanwhile, for a driver that is about to need them.
+
+        Whoever collects them releases them.
+        """
+        collected = set[StreamId]()
+        self._collectors.append(collected)
+        try:
+            yield collected
+        finally:
+            self._collectors.remove(collected)
+
     def observe(self, record: EventRecord) -> None:
         """Fold an event that the tail of the log delivered."""
         stream_id = record.stream_id
@@ -109,6 +124,10 @@ class StateCache:
 
     def committed(self, stream_id: StreamId, aggregate: Aggregate[S], state: S, version: int) -> None:
         """Take over the state that an append of this process led to."""
+        for collected in self._collectors:
+            if stream_id not in collected:
+                collected.add(stream_id)
+                self.keep([stream_id])
         entry = self._entries.get(stream_id)
         if stream_id in self._kept and (entry is None or entry.version < version):
             self._entries[stream_id] = _Entry(aggregate, state, version)

@@ -65,7 +65,7 @@ class EventLog(ABC):
 
         A topic is one event type in all its versions (``task.created``), or all of an aggregate (``task.*``). Events
         that match and that this program does not know are not passed over: they raise, as all that cannot be decoded.
-        An empty answer means that there is nothing (of these topics, in this stream) after `after` yet.
+        Fewer than `limit` mean that there is nothing more (of these topics, in this stream) yet.
         """
 
     @abstractmethod
@@ -121,6 +121,8 @@ class EventLog(ABC):
                 if upto is not None and record.position > upto:
                     return
                 yield record
+            if len(records) < page_size:
+                return
             after = records[-1].position
 
     async def tail(

@@ -120,7 +120,7 @@ class Engine:
             if key is None:
                 raise
             return await self._again(await self.tasks.get(task_id), request, key)  # another engine was first
-        return Run(task_id, core, since=since)
+        return Run(task_id, core, since=since, whole=True)
 
     async def _again(self, task: Task, request: "RunRequest", key: str) -> Run:
         """Return the handle of the task that a key stands for, and resume it if it was cut off."""

@@ -29,6 +29,8 @@ class Run:
     _core: Core = attrs.field(repr=False)
     since: int = attrs.field(default=0, kw_only=True)
     """The position in the log that `events` starts after."""
+    _whole: bool = attrs.field(default=False, kw_only=True, repr=False)
+    """Whether that is before the task's first event."""
 
     async def task(self) -> Task:
         """Return the task as it is now."""
@@ -41,8 +43,10 @@ class Run:
         decision about its work; with `until_end` only when it has ended. Close it (``contextlib.aclosing``) to leave
         earlier. Raises `StoreFull` or `StoreReadOnly` when nothing can be recorded any more.
         """
-        watch = Watch(self._core, self.id)
-        async with aclosing(watch.follow(self.since if after is None else after, until_end=until_end)) as records:
+        start = self.since if after is None else after
+        whole = start == 0 or (self._whole and start == self.since)
+        following = Watch(self._core, self.id).follow(start, until_end=until_end, whole=whole)
+        async with aclosing(following) as records:
             async for record in records:
                 yield record
 

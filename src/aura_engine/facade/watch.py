@@ -10,10 +10,12 @@ from aura_contracts.approval import APPROVAL, ApprovalRequested, ApprovalStatus
 from aura_contracts.errors import StoreFull, StoreReadOnly
 from aura_contracts.events import EventRecord
 from aura_contracts.ids import ApprovalId, StreamId, TaskId
-from aura_contracts.lease import LeaseStatus
-from aura_contracts.task import TaskStatus
+from aura_contracts.lease import WORKER_LEASE, LeaseStatus
+from aura_contracts.task import TASK, Task, TaskStatus
+from aura_contracts.workspace import WORKSPACE
 from aura_engine.facade.core import Core
 from aura_engine.runtime.event_stream import follow
+from aura_engine.runtime.views import lease_of, workspace_of
 
 _WAITING = frozenset({TaskStatus.AWAITING_APPROVAL, TaskStatus.BLOCKED})
 
@@ -25,13 +27,22 @@ class Watch:
     _core: Core
     _task_id: TaskId
 
-    def follow(self, after: int, *, until_end: bool = False) -> AsyncGenerator[EventRecord, None]:
-        """Yield what happens to the task after position `after`; see `Run.events`."""
+    async def follow(
+        self, after: int, *, until_end: bool = False, whole: bool = False
+    ) -> AsyncGenerator[EventRecord, None]:
+        """Yield what happens to the task after position `after`; see `Run.events`.
+
+        `whole` says that `after` is before its first event, so that its streams name themselves.
+        """
 
         async def is_over() -> bool:
             return await (self._has_ended() if until_end else self._is_settled())
 
-        return follow(self._core.log, self._task_id, after, is_over, self._activity, self._streams)
+        known = () if whole else await self._streams()
+        following = follow(self._core.log, self._task_id, after, is_over, self._activity, known)
+        async with aclosing(following) as records:
+            async for record in records:
+                yield record
 
     async def idle(self) -> None:
         """Return when the task has ended, or a human is asked: about its work or about a tool call."""
@@ -62,27 +73,36 @@ class Watch:
 
     async def _has_ended(self) -> bool:
         """Whether nothing more will happen to the task; one that waits for a human is at work still."""
-        snapshot = await self._core.snapshot(self._task_id)
-        if snapshot.task.status in _WAITING:
+        if (await self._core.bus.require(TASK, self._task_id)).status in _WAITING:
             self._raise_obstacles()
             return False
         return await self._is_settled()
 
     async def _is_settled(self) -> bool:
         """Whether nothing will happen to the task before a human decides, or an engine takes it on."""
-        core, task_id = self._core, self._task_id
-        snapshot = await core.snapshot(task_id)
+        bus, follower = self._core.bus, self._core.follower
+        task = await bus.require(TASK, self._task_id)
         self._raise_obstacles()
-        driven = core.follower.drives(task_id)
-        status = snapshot.task.status
-        asked = {TaskStatus.AWAITING_APPROVAL: snapshot.approval, TaskStatus.BLOCKED: snapshot.conflict}.get(status)
-        if asked is not None and asked.status is ApprovalStatus.PENDING:
+        driven = follower.drives(task.id)
+        if task.status in _WAITING and await self._asks_about_work(task):
             return True
-        if snapshot.task.ended:
-            return not driven and (snapshot.lease is None or snapshot.lease.status is LeaseStatus.CLOSED)
-        if snapshot.execution is None:
+        if task.ended:
+            if driven or task.execution_id is None:
+                return not driven
+            lease = await bus.get(WORKER_LEASE, lease_of(task.execution_id))
+            return lease is None or lease.status is LeaseStatus.CLOSED
+        if task.execution_id is None:
             return True  # no engine has anything to do for it
-        return not await core.follower.is_driven(task_id)
+        return not await follower.is_driven(task.id)
+
+    async def _asks_about_work(self, task: Task) -> bool:
+        """Whether a human is asked about a proposal of the task, or about why it could not be merged."""
+        approval_id = task.approval_id
+        if task.status is TaskStatus.BLOCKED:
+            workspace = await self._core.bus.get(WORKSPACE, workspace_of(task.id))
+            approval_id = None if workspace is None else workspace.approval_id
+        approval = None if approval_id is None else await self._core.bus.get(APPROVAL, approval_id)
+        return approval is not None and approval.status is ApprovalStatus.PENDING
 
     def _raise_obstacles(self) -> None:
         """Raise what keeps this engine from recording anything more, or the bug that stopped the task's driver."""

@@ -74,29 +74,28 @@ async def follow(
     log: EventLog,
     task_id: TaskId,
     after: int,
-    is_settled: Callable[[], Awaitable[bool]],
+    is_over: Callable[[], Awaitable[bool]],
     activity: Callable[[], anyio.Event],
-    known: Callable[[], Awaitable[Iterable[StreamId]]],
+    known: Iterable[StreamId] = (),
 ) -> AsyncGenerator[EventRecord, None]:
-    """Yield what happens about a task after position `after`, as it does; `known` returns the streams it has by now.
+    """Yield what happens to a task after position `after`, as it happens.
 
-    Ends when all was yielded and `is_settled`; that is asked again after each event that is no output, and when the
-    event that `activity` returns is set.
+    `known` are the streams that belong to it by then; none are needed from before its first event on. Ends when
+    everything was yielded and `is_over`, which is asked again after each event that is not output, and when the event
+    that `activity` returns is set.
     """
-    streams = await known()
-    members = Membership(task_id, streams if after else ())
+    members = Membership(task_id, known)
     doubt = True
     while True:
         stirred = activity()
-        head = await log.head()
-        async with aclosing(log.read(after, upto=head, page_size=PAGE)) as records:
+        async with aclosing(log.read(after, page_size=PAGE)) as records:
             async for record in records:
+                after = record.position
                 if members.has(record):
                     doubt = doubt or not isinstance(record.event, OutputRecorded)
                     yield record
-        after = max(after, head)
-        if doubt and await is_settled():
-            if await log.head() == after:
+        if doubt and await is_over():
+            if not await log.page(after, limit=1):
                 return
             continue
         doubt = await _stirs(log, after, stirred)

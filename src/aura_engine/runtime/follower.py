@@ -98,15 +98,21 @@ class Follower:
     async def begin(self, task_id: TaskId, create: Callable[[], Awaitable[R]]) -> R:
         """Run `create`, which records the task, under the task's lock, then drive it: no other engine comes between."""
         self.require_open()
-        await self.locks.acquire(_lock_of(task_id))
-        try:
-            created = await create()
-        except BaseException:
-            if task_id not in self._drivers:  # which may have begun with what was recorded all the same
-                with anyio.CancelScope(shield=True):
-                    await self.locks.release(_lock_of(task_id))
-            raise
-        await self.drive(task_id)
+        await self._tail()
+        mine = await self.locks.acquire(_lock_of(task_id))
+        states = self._runtime.bus.states
+        with states.collecting() as streams:
+            try:
+                created = await create()
+                if mine:
+                    await self._start(task_id, frozenset(streams))
+                else:  # another engine begins the task of the same key: one of the two drives it
+                    await self.drive(task_id)
+            except BaseException:
+                await self._let_go(task_id)
+                raise
+            finally:
+                states.release(streams)
         return created
 
     async def drive(self, task_id: TaskId) -> bool:
@@ -120,16 +126,34 @@ class Follower:
             self._drivers[task_id].wake()  # or one that has just found nothing left to do would not look again
             return True
         await self._tail()
-        await self._runtime.gateway.connect()
         if not await self.locks.acquire(_lock_of(task_id)):
             return False
-        if task_id not in self._drivers:
-            driver = Driver(self._runtime, task_id, self)
-            self._drivers[task_id] = driver
-            self._defects.pop(task_id, None)
-            group.start_soon(self._run_driver, driver)
-            group.start_soon(self._deliveries.take_on, task_id, group)
+        try:
+            await self._start(task_id)
+        except BaseException:
+            await self._let_go(task_id)
+            raise
+        group.start_soon(self._deliveries.take_on, task_id, group)
         return True
+
+    async def _let_go(self, task_id: TaskId) -> None:
+        """Release the lock of a task that could not be taken on; a driver that has started keeps it."""
+        if task_id not in self._drivers:
+            with anyio.CancelScope(shield=True):
+                await self.locks.release(_lock_of(task_id))
+
+    async def _start(self, task_id: TaskId, streams: frozenset[StreamId] = frozenset()) -> None:
+        """Start the driver of a task whose lock is held; `streams` are those that it is known to need."""
+        await self._runtime.gateway.connect()
+        if task_id in self._drivers:
+            return
+        driver = Driver(self._runtime, task_id, self)
+        for stream_id in streams:
+            self.listen(driver, stream_id)
+        driver.streams = streams
+        self._drivers[task_id] = driver
+        self._defects.pop(task_id, None)
+        self.require_open().start_soon(self._run_driver, driver)
 
     async def drive_unfinished(self) -> Sequence[TaskId]:
         """Take on every task that has work left and that no engine drives; return them."""

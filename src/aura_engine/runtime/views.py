@@ -69,7 +69,8 @@ class View:
         own = (self.task, self.agent, self.execution, self.lease, self.workspace, self.approval, self.conflict)
         parts = (*own, *self.dependencies)
         ids = {part.id for part in parts if part is not None}
-        return frozenset({*ids, workspace_of(self.task.id)})
+        lease = {lease_of(self.execution.id)} if self.execution else set()  # before it is granted, too
+        return frozenset({*ids, *lease, workspace_of(self.task.id)})
 
     @property
     def output(self) -> StreamId | None:
