@@ -21,7 +21,7 @@ from aura_contracts.ids import StreamId, TaskId
 from aura_engine.runtime import cleanup, reviewing, stages
 from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.steps import Do, Step, next_step
-from aura_engine.runtime.views import View, load_view
+from aura_engine.runtime.views import View, driver_view
 from aura_worker_protocol.messages import InterruptProcess
 
 _LOG = logging.getLogger(__name__)
@@ -129,7 +129,7 @@ class Driver:
     async def _once(self) -> bool:
         """Look, and do one thing; return whether there may be more to do."""
         self._changed = anyio.Event()
-        view = await load_view(self._runtime.bus, self.task_id, self._listen)
+        view = await driver_view(self._runtime.bus, self.task_id, self._listen)
         if view is None:
             return False
         self._view = view
