@@ -272,7 +272,7 @@ class _Following:
         """Remember what is at work; also the process of the stage, whose start may not be recorded yet."""
         execution = view.execution
         if execution is not None and execution.running:
-            self._tokens |= {execution.process_token, *(each.identity.token for each in execution.processes)}
+            self._tokens |= {str(execution.process_token), *(each.identity.token for each in execution.processes)}
 
     async def _leave_at_once(self) -> None:
         """Have what runs be ended without further waiting, and be gone.

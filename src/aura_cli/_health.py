@@ -14,11 +14,10 @@ from typing import Literal
 import anyio
 import attrs
 
-from aura_cli._story import stage_of
 from aura_contracts.approval import ApprovalStatus
-from aura_contracts.errors import AuraError, InvalidId
-from aura_contracts.execution import EXECUTION
-from aura_contracts.ids import TaskId, parse_id
+from aura_contracts.errors import AuraError, InvalidInput
+from aura_contracts.execution import EXECUTION, ProcessToken
+from aura_contracts.ids import TaskId
 from aura_contracts.ports import EventLog, SelfChecking
 from aura_contracts.ports.workspaces import Orphan
 from aura_contracts.task import TaskStatus
@@ -177,12 +176,15 @@ async def _lasting_trouble(engine: Engine, task_id: TaskId) -> AuraError:
 
 async def _process_finding(engine: Engine, token: str, stuck: set[TaskId], *, unknown: bool) -> Finding | None:
     """Return what is wrong about a process that is kept; None where somebody drives, or will drive, its task."""
-    ident = token[:36]
+    execution = None
+    what = f"process {token} is kept, and may run"
     try:
-        execution = await engine.runtime.bus.get(EXECUTION, parse_id(ident))
-    except InvalidId:
-        execution = None
-    what = f"a process of {stage_of(token) or 'some stage'} of execution {ident} is kept, and may run"
+        known = ProcessToken.parse(token)
+    except InvalidInput:
+        pass
+    else:
+        execution = await engine.runtime.bus.get(EXECUTION, known.execution_id)
+        what = f"a process of {known.stage} of execution {known.execution_id} is kept, and may run"
     if execution is None:
         return Finding(
             id=token,

@@ -5,7 +5,6 @@ Told are the things that people wait for; ``aura events --task ID`` has all. Onl
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 import msgspec
 
@@ -13,22 +12,17 @@ from aura_contracts import approval, execution, task, workspace
 from aura_contracts.actors import actor_name
 from aura_contracts.approval import ApprovalKind
 from aura_contracts.events import EventRecord
+from aura_contracts.execution import ExecutionStatus, ProcessToken
 
-STAGES = {"Setup": "setup", "Cleanup": "cleanup"}
+STAGES = {ExecutionStatus.SETUP: "setup", ExecutionStatus.CLEANUP: "cleanup"}
 """The stages whose process is a script, and what that is called."""
 
 DIFF_LINES = 40
 """Lines of a diff that are told when an agent asks."""
 
 
-def stage_of(token: str) -> str:
-    """Return the stage that a process belongs to, see `aura_contracts.execution.Execution.process_token`."""
-    return token[37:].partition("-")[0]
-
-
-def is_coding(token: str) -> bool:
-    """Whether a process is the agent's."""
-    return stage_of(token).startswith("Coding")
+def _script_of(token: ProcessToken) -> str:
+    return STAGES.get(token.stage, "process")
 
 
 class Story:
@@ -129,9 +123,8 @@ class Story:
             case execution.ExecutionQueued():
                 self._executor = event.spec.executor
             case execution.ProcessStarted():
-                pid, token = event.process.identity.pid, event.process.identity.token
-                name = self._executor if is_coding(token) else STAGES.get(stage_of(token), "process")
-                yield f"{name} started (process {pid})"
+                name = self._executor if event.token.coding else _script_of(event.token)
+                yield f"{name} started (process {event.process.identity.pid})"
             case execution.ProcessExited():
                 yield self._exited(event.exit)
             case execution.StageRetryScheduled():
@@ -140,14 +133,15 @@ class Story:
                 yield f"session {event.session_id}"
             case execution.FollowUpRequested():
                 yield f"goes on with: {event.feedback}"
-            case execution.ActionLogged(action="progress"):
-                yield _progress(event.result or {})
+            case execution.ProgressReported():
+                yield _progress(event)
             case _:
                 return
 
     def _exited(self, ended: execution.Exit) -> str:
-        name = STAGES.get(stage_of(ended.token), "process")
-        if is_coding(ended.token):
+        token = ProcessToken.parse(ended.token)
+        name = _script_of(token)
+        if token.coding:
             self.exit = (ended.exit_code, ended.signal)
         if ended.exit_code is not None:
             return f"{name} exited with {ended.exit_code}"
@@ -202,11 +196,11 @@ def _beginning(diff: str) -> Iterator[str]:
         yield f"  ... and {len(lines) - DIFF_LINES} lines more: aura approval show --diff"
 
 
-def _progress(report: dict[str, Any]) -> str:
+def _progress(report: execution.ProgressReported) -> str:
     """Return how far an agent says that it is."""
-    step, percent = report.get("step"), report.get("percent")
-    where = ", ".join(part for part in (step, f"{percent:.0f}%" if percent is not None else None) if part)
-    return f"progress{f' ({where})' if where else ''}: {report.get('message', '')}"
+    percent = None if report.percent is None else f"{report.percent:.0f}%"
+    where = ", ".join(part for part in (report.step, percent) if part)
+    return f"progress{f' ({where})' if where else ''}: {report.message}"
 
 
 def _again(event: task.AttemptFailed | execution.StageRetryScheduled, record: EventRecord) -> str:

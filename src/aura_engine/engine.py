@@ -31,7 +31,7 @@ from aura_contracts.approval import (
 )
 from aura_contracts.errors import AggregateNotFound, AuraError, EngineClosed, StoreFull, StoreReadOnly
 from aura_contracts.events import EventRecord
-from aura_contracts.execution import ActionLogged
+from aura_contracts.execution import Action, PermissionAsked
 from aura_contracts.ids import ApprovalId, StreamId, TaskId
 from aura_contracts.lease import LeaseStatus
 from aura_contracts.ports.locks import Locks
@@ -42,7 +42,7 @@ from aura_engine.runtime.context import ENGINE, Runtime
 from aura_engine.runtime.directory import unfinished_tasks
 from aura_engine.runtime.driver import Driver
 from aura_engine.runtime.permissions import answer
-from aura_engine.runtime.questions import ASKED, questions_of_task
+from aura_engine.runtime.questions import questions_of_task
 from aura_engine.runtime.views import View, load_view
 from aura_engine.runtime.watching import follow
 from aura_engine.tasks import Tasks
@@ -261,9 +261,9 @@ class Engine:
         return self._group
 
     async def _heard(self, record: EventRecord) -> None:
-        if isinstance(record.event, ActionLogged):
-            if record.event.action == ASKED and record.event.result is not None:
-                self._require_open().start_soon(self._attend, ApprovalId(record.event.result["approval_id"]))
+        if isinstance(record.event, Action):
+            if isinstance(record.event, PermissionAsked):
+                self._require_open().start_soon(self._attend, record.event.approval_id)
             return
         driver = self._listeners.get(record.stream_id)
         if driver is not None:
@@ -331,7 +331,7 @@ class Engine:
     async def _see_all_answered(self, task_id: TaskId) -> None:
         """See that questions are answered which an agent asked before this engine had its task."""
         asked = await questions_of_task(self.runtime.bus, task_id)
-        for approval_id in dict.fromkeys(question.approval_id for question in asked if not question.automatic):
+        for approval_id in dict.fromkeys(one.asked.approval_id for one in asked if not one.asked.automatic):
             if (await self._approval(approval_id)).status is ApprovalStatus.PENDING:
                 self._require_open().start_soon(self._attend, approval_id)
 

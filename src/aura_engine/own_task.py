@@ -15,7 +15,7 @@ All methods raise `ScopeEnded` once the execution has ended, `TokenRefused` for 
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 from uuid import UUID, uuid5
 
 import anyio
@@ -25,7 +25,16 @@ from aura_contracts.actors import Actor
 from aura_contracts.actors import agent as agent_actor
 from aura_contracts.approval import APPROVAL, Approval, ApprovalKind, ApprovalStatus, Question, RequestApproval
 from aura_contracts.errors import AggregateExists, AggregateNotFound, RuleViolated, VersionConflict
-from aura_contracts.execution import EXECUTION, ActionLogged, Execution, LogAction
+from aura_contracts.execution import (
+    EXECUTION,
+    Action,
+    Execution,
+    InquiryAnswered,
+    InquiryMade,
+    ProgressReported,
+    RecordAction,
+    SubtaskCreated,
+)
 from aura_contracts.ids import ApprovalId, TaskId
 from aura_contracts.task import (
     TASK,
@@ -58,9 +67,6 @@ INQUIRY_LIMIT = 100
 DEPTH_LIMIT = 5
 """Tasks above one that an agent creates."""
 
-PROGRESS, SUBTASK, ASKED, ANSWERED = "progress", "subtask_created", "question_asked", "question_answered"
-"""Actions in the execution log."""
-
 _PAUSES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 """Seconds before a decision is made again which others were faster than, besides what the bus does by itself."""
 
@@ -86,7 +92,7 @@ class OwnTask:
         self._lock = anyio.Lock()
         self._children: dict[TaskId, TaskId | None] = {}
         self._read = 0
-        self._tallied: tuple[int, Counter[str]] = (0, Counter())
+        self._tallied: tuple[int, Counter[type[Action]]] = (0, Counter())
 
     # --- Reading ------------------------------------------------------------------------------------------------------
 
@@ -126,12 +132,11 @@ class OwnTask:
 
     async def report(self, message: str, *, step: str | None = None, percent: float | None = None) -> None:
         """Record how far the work is. `percent` is from 0 to 100."""
-        given = {"message": message, "step": step, "percent": percent}
-        said = {name: value for name, value in given.items() if value is not None}
+        report = ProgressReported(message=message, step=step, percent=percent)
 
         async def decide(unit: UnitOfWork, execution: Execution) -> None:
-            await self._require_room(execution, PROGRESS, PROGRESS_LIMIT, "reports of progress")
-            await self._note(unit, execution, PROGRESS, said)
+            await self._require_room(execution, ProgressReported, PROGRESS_LIMIT, "reports of progress")
+            await self._record(unit, execution, report)
 
         await self._decide(decide)
 
@@ -151,10 +156,10 @@ class OwnTask:
                 return there, False
             parent = await unit.require(TASK, parent_id)
             await self._require_depth(unit, parent)
-            await self._require_room(execution, SUBTASK, SUBTASK_LIMIT, "subtasks")
+            await self._require_room(execution, SubtaskCreated, SUBTASK_LIMIT, "subtasks")
             spec = subtask_spec(parent, title, description, priority=priority)
             created = await unit.handle(task_id, CreateTask(task_id=task_id, spec=spec))
-            await self._note(unit, execution, SUBTASK, {"task_id": task_id, "title": title})
+            await self._record(unit, execution, SubtaskCreated(task_id=task_id, title=title))
             return created, True
 
         return await self._decide(decide)
@@ -196,7 +201,7 @@ class OwnTask:
                 ),
             )
             approval = await unit.handle(approval_id, request)
-            await self._note(unit, execution, ASKED, {"approval_id": approval_id})
+            await self._record(unit, execution, InquiryMade(approval_id=approval_id))
             return approval
 
         return await self._decide(decide)
@@ -232,7 +237,7 @@ class OwnTask:
     async def _tell(self, approval: Approval) -> None:
         async def decide(unit: UnitOfWork, execution: Execution) -> None:
             if not await self._is_told(approval):
-                await self._note(unit, execution, ANSWERED, {"approval_id": approval.id, "status": approval.status})
+                await self._record(unit, execution, InquiryAnswered(approval_id=approval.id, status=approval.status))
 
         await self._decide(decide)
 
@@ -241,9 +246,7 @@ class OwnTask:
         facts = await self._bus.log.facts(self._scope.task_id)
         for execution_id in [fact.event.execution_id for fact in facts if isinstance(fact.event, ExecutionStarted)]:
             for fact in await self._bus.log.facts(execution_id):
-                event = fact.event
-                told = isinstance(event, ActionLogged) and event.action == ANSWERED and event.result
-                if told and told["approval_id"] == approval.id:
+                if isinstance(fact.event, InquiryAnswered) and fact.event.approval_id == approval.id:
                     return True
         return False
 
@@ -280,21 +283,20 @@ class OwnTask:
             self._refuse("agent", "the execution has no agent in whose name things could be done")
         return agent_actor(execution.agent_id)
 
-    async def _require_room(self, execution: Execution, action: str, limit: int, what: str) -> None:
+    async def _require_room(self, execution: Execution, action: type[Action], limit: int, what: str) -> None:
         """Refuse one more of what this execution has done often enough, counted in its log.
 
         `execution` was looked at in the unit that the action is recorded in: what comes in between is a conflict.
         """
         seen, tally = self._tallied
         facts = await self._bus.log.facts(self._scope.execution_id, after=seen)
-        tally = tally + Counter(fact.event.action for fact in facts if isinstance(fact.event, ActionLogged))
+        tally = tally + Counter(type(fact.event) for fact in facts if isinstance(fact.event, Action))
         self._tallied = (seen + len(facts), tally)
         if tally[action] >= limit:
             self._refuse("limit", f"a run makes at most {limit} {what}", "go on without")
 
-    async def _note(self, unit: UnitOfWork, execution: Execution, action: str, result: dict[str, Any]) -> None:
-        note = LogAction(epoch=execution.epoch, action=action, success=True, result=result)
-        await unit.handle(self._scope.execution_id, note)
+    async def _record(self, unit: UnitOfWork, execution: Execution, action: Action) -> None:
+        await unit.handle(self._scope.execution_id, RecordAction(epoch=execution.epoch, action=action))
 
     def _refuse(self, rule: str, reason: str, remedy: str = "") -> NoReturn:
         about = {"aggregate": "task", "aggregate_id": self._scope.task_id, "command": "act"}

@@ -22,6 +22,7 @@ from aura_contracts.execution import (
 )
 from aura_contracts.ids import AgentId, ApprovalId, ExecutionId, TaskId
 from aura_contracts.task import (
+    DEVELOPER,
     AgentType,
     ApprovalMode,
     AssignTask,
@@ -381,7 +382,7 @@ class Tasks:
         fitting = [
             agent
             for agent in agents
-            if (agent_type is None or agent.type is agent_type) and (executor is None or agent.executor == executor)
+            if (agent_type is None or agent.type == agent_type) and (executor is None or agent.executor == executor)
         ]
         for agent in fitting:
             if agent.status is AgentStatus.IDLE:
@@ -393,7 +394,7 @@ class Tasks:
         agent_id = AgentId(self._runtime.bus.ids())
         number = sum(agent.executor == executor for agent in agents) + 1
         name = executor if number == 1 else f"{executor}-{number}"
-        kind = agent_type or AgentType.DEVELOPER
+        kind = agent_type or DEVELOPER
         register = RegisterAgent(agent_id=agent_id, spec=AgentSpec(name=name, type=kind, executor=executor))
         registered: Agent = await unit.acting_as(ENGINE).handle(agent_id, register)
         return registered

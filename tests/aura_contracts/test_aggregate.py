@@ -44,11 +44,12 @@ class WalledUp(Event, frozen=True, kw_only=True):
 
 
 class Door(State, frozen=True, kw_only=True):
+    id: str
     status: DoorStatus
     opened: int = 0
 
 
-class OpenDoor(Command, frozen=True, kw_only=True):
+class OpenDoor(Command[Door], frozen=True, kw_only=True):
     emits = (Opened,)
 
 

@@ -68,8 +68,8 @@ async def test_progress_is_recorded_in_the_agents_name():
         await work.own.report("half of it", step="tests", percent=50)
         await work.own.report("more")
         assert await work.actions() == [
-            ("progress", {"message": "half of it", "step": "tests", "percent": 50}),
-            ("progress", {"message": "more"}),
+            ("progress_reported", {"message": "half of it", "step": "tests", "percent": 50}),
+            ("progress_reported", {"message": "more"}),
         ]
         facts = await work.bus.log.facts(work.execution_id)
         assert facts[-1].actor == agent(work.agent_id)
@@ -163,8 +163,8 @@ async def test_a_question_is_answered():
         assert (told.status, told.feedback) == (ApprovalStatus.REJECTED, "Somebody reads it")
         await own.wait(asked.id)
         assert await work.actions() == [
-            ("question_asked", {"approval_id": asked.id}),
-            ("question_answered", {"approval_id": asked.id, "status": "rejected"}),
+            ("inquiry_made", {"approval_id": asked.id}),
+            ("inquiry_answered", {"approval_id": asked.id, "status": "rejected"}),
         ]
 
 

@@ -1,6 +1,6 @@
 """Decisions about executions.
 
-Source: first seed, "Execution Model", "Remote Worker Model"; second seed, "Agent Failures", "Authorization".
+Source: specification, "Execution Model", "Remote Worker Model"; "Agent Failures", "Authorization".
 
 Who may do what: the worker that holds the lease reports (as ``system:``), or the agent of the execution does, about its
 own run; both under the current epoch. Humans and AURA steer: follow up, complete, retry, interrupt, cancel.
@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from math import isfinite
 from types import MappingProxyType
-from typing import Any
 
 from msgspec.structs import replace
 
@@ -21,7 +20,6 @@ from aura_contracts.events import Event
 from aura_contracts.execution import (
     CODING,
     EXECUTION,
-    ActionLogged,
     CancelExecution,
     CleanupFinished,
     CodingChangedNothing,
@@ -42,12 +40,12 @@ from aura_contracts.execution import (
     FollowUpRequested,
     InterruptRequested,
     LeaseExecution,
-    LogAction,
     LoseWorker,
     PreparationStarted,
     ProcessExited,
     ProcessStarted,
     QueueExecution,
+    RecordAction,
     RecordProcessExit,
     RecordProcessStart,
     RecordSession,
@@ -77,6 +75,7 @@ from aura_engine.decisions._decider import (
     is_system,
     refuse_actor,
     refuse_rule,
+    require_agent_type,
     require_no_agent,
     retry_problem,
 )
@@ -140,6 +139,7 @@ def _queue(_: None, command: QueueExecution, context: Context) -> Events:
     for name, text in (("executor", spec.executor), ("prompt", spec.prompt)):
         if not text.strip():
             raise refuse_rule("execution", command.execution_id, command, name, f"the {name} is empty")
+    require_agent_type("execution", command.execution_id, command, spec.agent_type)
     if problem := retry_problem(spec.retry):
         raise refuse_rule("execution", command.execution_id, command, "retry", problem)
     return [ExecutionQueued(execution_id=command.execution_id, spec=spec)]
@@ -311,15 +311,9 @@ def _record_usage(state: Execution, command: RecordUsage, context: Context) -> E
     return [UsageRecorded(usage=usage, model=command.model)]
 
 
-def _log_action(state: Execution, command: LogAction, context: Context) -> Events:
+def _record_action(state: Execution, command: RecordAction, context: Context) -> Events:
     _require_reporter(state, command, context)
-    if not command.action.strip():
-        raise _refuse(state, command, "action", "the action has no name")
-    return [ActionLogged(**{**_without_epoch(command), "agent_type": command.agent_type or state.agent_type})]
-
-
-def _without_epoch(command: Report) -> dict[str, Any]:
-    return {name: getattr(command, name) for name in command.__struct_fields__ if name != "epoch"}
+    return [command.action]
 
 
 _DECISIONS: Mapping[type[Command[Execution]], Decide] = MappingProxyType(
@@ -336,7 +330,7 @@ _DECISIONS: Mapping[type[Command[Execution]], Decide] = MappingProxyType(
         RecordProcessStart: _record_process_start,
         RecordProcessExit: _record_process_exit,
         RecordUsage: _record_usage,
-        LogAction: _log_action,
+        RecordAction: _record_action,
         LoseWorker: _lose_worker,
         RetryStage: _retry_stage,
         RequestFollowUp: _request_follow_up,

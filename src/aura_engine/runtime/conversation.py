@@ -5,11 +5,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from aura_contracts.events import Event
 from aura_contracts.execution import (
     EXECUTION,
-    ActionLogged,
+    CallMade,
+    CallStarted,
+    ConversationReplayed,
     Execution,
     ExecutionQueued,
     FollowUpRequested,
-    LogAction,
+    MessageSaid,
+    RecordAction,
     SessionRecorded,
     SetupFinished,
     StageRetried,
@@ -27,7 +30,6 @@ command can be given 128 KiB."""
 _PIECE = 4_000
 """Characters of one message, and a quarter of it for what a tool was used for."""
 
-_REPLAYED = "replayed"
 _BEGINNINGS = (SetupFinished, FollowUpRequested, StageRetried)
 """With what an attempt of the agent begins."""
 
@@ -54,15 +56,14 @@ async def prompt_of(runtime: Runtime, view: View, begun: Execution, since: Seque
     if begun.session_id is not None or begun.dropped_session_id is None:
         return begun.prompt
     for event in since:
-        if isinstance(event, ActionLogged) and event.action == _REPLAYED and event.result is not None:
-            return str(event.result["prompt"])
+        if isinstance(event, ConversationReplayed):
+            return event.prompt
     history = _newest(await _history(runtime.bus, view.task.id, begun))
     variables = begun.plan.variables
     prompt = await runtime.prompts.make("replay", view.task, variables, history=history, prompt=begun.prompt)
-    about = {"session_id": begun.dropped_session_id, "attempt": begun.attempt, "prompt": prompt}
+    replayed = ConversationReplayed(session_id=begun.dropped_session_id, attempt=begun.attempt, prompt=prompt)
     epoch = view.execution.epoch if view.execution is not None else begun.epoch
-    told = LogAction(epoch=epoch, action=_REPLAYED, success=True, result=about)
-    await runtime.bus.handle(ENGINE, begun.id, told)
+    await runtime.bus.handle(ENGINE, begun.id, RecordAction(epoch=epoch, action=replayed))
     return prompt
 
 
@@ -103,21 +104,23 @@ def _lines(events: Iterable[Event], *, newest: bool) -> Iterator[str]:
             last_prompt = len(lines)
             prompt = event.spec.prompt if isinstance(event, ExecutionQueued) else event.prompt
             lines.append(f"You were told:\n{prompt[:_PIECE]}")
-        elif isinstance(event, ActionLogged):
+        else:
             lines += _said(event)
     if newest and lines:
         del lines[last_prompt]
     yield from lines
 
 
-def _said(event: ActionLogged) -> Iterator[str]:
-    about = event.result or {}
-    if event.action == "message":
-        yield f"You said:\n{str(about.get('text', ''))[:_PIECE]}"
-    elif event.action == "tool_call":
-        yield f"You used {about.get('tool')}: {str(about.get('arguments', ''))[: _PIECE // 4]}"
-    elif event.action == "tool_result" and not event.success:
-        yield f"It failed: {(event.error or '')[: _PIECE // 4]}"
+def _said(event: Event) -> Iterator[str]:
+    match event:
+        case MessageSaid(entry=entry):
+            yield f"You said:\n{entry.text[:_PIECE]}"
+        case CallStarted(entry=entry):
+            yield f"You used {entry.tool}: {str(entry.arguments)[: _PIECE // 4]}"
+        case CallMade() if event.error is not None:
+            yield f"It failed: {event.error[: _PIECE // 4]}"
+        case _:
+            return
 
 
 def _newest(lines: list[str]) -> str:

@@ -3,7 +3,7 @@
 from contextlib import aclosing
 from datetime import datetime
 
-from aura_contracts.execution import ActionLogged, ProcessStarted
+from aura_contracts.execution import MessageSaid, ProcessStarted
 from aura_contracts.ids import ExecutionId, output_stream
 from aura_contracts.output import OutputRecorded, OutputSource
 from aura_contracts.ports import EventLog
@@ -21,16 +21,11 @@ async def words_of(bus: CommandBus, execution_id: ExecutionId) -> str:
         (
             index
             for index in range(len(facts) - 1, -1, -1)
-            if isinstance(event := facts[index].event, ProcessStarted) and "-Coding" in event.process.identity.token
+            if isinstance(event := facts[index].event, ProcessStarted) and event.token.coding
         ),
         0,
     )
-    said = [
-        str((fact.event.result or {}).get("text", ""))
-        for fact in facts[started:]
-        if isinstance(fact.event, ActionLogged) and fact.event.action == "message"
-    ]
-    text = "\n\n".join(said)
+    text = "\n\n".join(fact.event.entry.text for fact in facts[started:] if isinstance(fact.event, MessageSaid))
     if not text.strip() and facts:
         text = await _written(bus.log, execution_id, facts[started].time)
     return text.replace("\0", "").strip()[-WORDS_LIMIT:]

@@ -122,7 +122,7 @@ def execution_log_rows(step: Step) -> list[Row]:
     if isinstance(record.event, QUIET):
         return []
     entry = _entry(record.event)
-    agent_type = getattr(record.event, "agent_type", None) or state.agent_type or state.executor
+    agent_type = state.agent_type or state.executor
     return [_log_row(record, entry, state.task_id, str(agent_type), state.id, str(state.status))]
 
 
@@ -138,8 +138,8 @@ def _expiry_rows(record: EventRecord, approval: Approval) -> list[Row]:
 
 def _entry(event: Event) -> _Entry:
     fields = event_fields(event)
-    if isinstance(event, ex.ActionLogged):
-        return _Entry(event.action, event.success, event.error, event.result)
+    if isinstance(event, ex.Action):
+        return _Entry(event.topic, event.error is None, event.error, fields.get("entry", fields))
     if isinstance(event, ex.StageRetryScheduled | ex.ExecutionFailed):
         return _Entry(event.topic, success=False, error=_explain(event.failure), result=fields)
     if isinstance(event, ex.ExecutionCancelled):

@@ -89,12 +89,12 @@ def story(chapter: int = 0) -> list[tuple[StreamId, Event]]:
         ),
         (flow, wf.StepStarted(step_id="code", task_id=TaskId(task))),
         (task, ta.TaskQueued()),
-        (task, ta.TaskAssigned(agent_id=AgentId(agent), agent_type=ta.AgentType.DEVELOPER)),
+        (task, ta.TaskAssigned(agent_id=AgentId(agent), agent_type=ta.DEVELOPER)),
         (agent, ag.TaskTaken(task_id=TaskId(task))),
         (task, ta.ExecutionStarted(execution_id=ExecutionId(run))),
         (run, worker),
         (run, ex.PreparationStarted()),
-        (run, ex.ActionLogged(action="installed", success=True, result={"packages": 3})),
+        (run, ex.ProgressReported(message="installed", step="3 packages")),
         (run, ex.UsageRecorded(usage=ex.Usage(input_tokens=5))),
         *asked,
         (agent, ag.AgentPaused(task_id=TaskId(task), approval_id=ApprovalId(approval))),
@@ -126,7 +126,7 @@ def _beginnings(ids: Sequence[str]) -> tuple[list[tuple[StreamId, Event]], list[
             agent,
             AgentRegistered(
                 agent_id=AgentId(agent),
-                spec=AgentSpec(name="Ada", type=ta.AgentType.DEVELOPER, executor="x", capabilities=("c", "go")),
+                spec=AgentSpec(name="Ada", type=ta.DEVELOPER, executor="x", capabilities=("c", "go")),
             ),
         ),
         (

@@ -58,7 +58,7 @@ async def fail(agent, failure=LOST):
 
 
 async def replayed(agent):
-    return [about for name, about in await agent.work.actions() if name == "replayed"]
+    return [about for name, about in await agent.work.actions() if name == "conversation_replayed"]
 
 
 async def test_who_asks_again_asks_for_the_session_that_was_there_at_the_beginning():

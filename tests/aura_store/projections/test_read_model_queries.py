@@ -137,7 +137,7 @@ async def test_agents_by_status_type_and_capability(log, models):
     for n, kind in enumerate(("developer", "tester")):
         event = ag.AgentRegistered(
             agent_id=an_id(n),
-            spec=ag.AgentSpec(name=kind, type=ag.AgentType(kind), executor="x", capabilities=(kind, 'it"s %', "go")),
+            spec=ag.AgentSpec(name=kind, type=kind, executor="x", capabilities=(kind, 'it"s %', "go")),
         )
         await put(log, an_id(n), event)
     await put(log, an_id(1), ag.AgentDisabled(reason="broken"))
@@ -153,8 +153,8 @@ async def test_agents_by_status_type_and_capability(log, models):
 
 async def test_approvals_as_an_inbox(log, models):
     def request(n, **fields):
-        base = {"kind": ap.ApprovalKind.PLAN, "requested_by": agent(an_id(70)), "reviewers": ("alice", "bob")}
-        return ap.ApprovalRequested(approval_id=an_id(n), question=ap.Question(**{**base, **fields}))
+        question = ap.Question(**{"kind": ap.ApprovalKind.PLAN, "reviewers": ("alice", "bob"), **fields})
+        return ap.ApprovalRequested(approval_id=an_id(n), requested_by=agent(an_id(70)), question=question)
 
     await put(log, an_id(1), request(1, task_id=an_id(40), quorum=2))
     vote = ap.VoteCast(ballot=ap.Ballot(reviewer="alice", seat="alice", decision=ap.ApprovalDecision.APPROVED))
@@ -213,7 +213,7 @@ async def test_execution_logs_tell_what_happened(log, models):
         ("execution.queued", True, "codex", "Queued"),
         ("execution.leased", True, "codex", "Queued"),
         ("execution.preparation_started", True, "codex", "PrepareWorkspace"),
-        ("installed", True, "codex", "PrepareWorkspace"),
+        ("execution.progress_reported", True, "codex", "PrepareWorkspace"),
         ("execution.failed", False, "codex", "Failed"),
         ("approval.expired", False, "human", None),
     ]
@@ -221,8 +221,8 @@ async def test_execution_logs_tell_what_happened(log, models):
     assert failed.error == "WorkerLost: silent for 15 s"
     assert failed.result["failure"]["reason"] == "WorkerLost"
     assert expired.error
-    (installed,) = (await models.execution_logs(action="installed", execution=an_id(2))).rows
-    assert installed.result == {"packages": 3}
+    (installed,) = (await models.execution_logs(action="execution.progress_reported", execution=an_id(2))).rows
+    assert installed.result == {"message": "installed", "step": "3 packages", "percent": None}
     assert "prompt" not in page.rows[0].result
     after = (await models.execution_logs(executed_after=failed.executed_at, descending=False)).rows
     assert [row.action for row in after] == ["execution.failed", "approval.expired"]
