@@ -6,6 +6,7 @@ all that it concerns at once, and what is told of it is what was recorded.
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import anyio
 import attrs
@@ -213,8 +214,8 @@ async def _assign(story: Story, worker: Worker, task: TaskId, name: str) -> None
 def _question(
     asked: ApprovalId, kind: ApprovalKind, task: TaskId, proposal: str = "", **more: object
 ) -> RequestApproval:
-    fields = {"approval_id": asked, "kind": kind, "task_id": task, "reviewers": ("alice",), **more}
-    return RequestApproval(question=Question(proposed_solution=proposal, **fields))  # type: ignore[arg-type]  # given as they are
+    fields: dict[str, Any] = {"kind": kind, "task_id": task, "reviewers": ("alice",), **more}
+    return RequestApproval(approval_id=asked, question=Question(proposed_solution=proposal, **fields))
 
 
 async def _propose(story: Story, worker: Worker, task: TaskId, proposal: str) -> ApprovalId:
