@@ -326,7 +326,7 @@ class SubtaskCreated(Action, frozen=True, kw_only=True):
     """The agent created a task below its own."""
 
     topic = "execution.subtask_created"
-    task_id: TaskId
+    subtask_id: TaskId
     title: str
 
 

@@ -159,7 +159,7 @@ class OwnTask:
             await self._require_room(execution, SubtaskCreated, SUBTASK_LIMIT, "subtasks")
             spec = subtask_spec(parent, title, description, priority=priority)
             created = await unit.handle(task_id, CreateTask(task_id=task_id, spec=spec))
-            await self._record(unit, execution, SubtaskCreated(task_id=task_id, title=title))
+            await self._record(unit, execution, SubtaskCreated(subtask_id=task_id, title=title))
             return created, True
 
         return await self._decide(decide)

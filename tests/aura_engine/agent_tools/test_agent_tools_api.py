@@ -93,7 +93,7 @@ async def test_a_subtask_is_reviewed_as_its_parent_is():
         assert created
         assert (task.parent_id, task.created_by) == (work.task_id, agent(work.agent_id))
         assert (task.reviewers, task.approval_mode, task.project) == (("alice", "bob"), ApprovalMode.BOTH, "web")
-        assert await work.actions() == [("subtask_created", {"task_id": task.id, "title": "Clean up"})]
+        assert await work.actions() == [("subtask_created", {"subtask_id": task.id, "title": "Clean up"})]
 
 
 async def test_the_same_words_are_the_same_subtask():
