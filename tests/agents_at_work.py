@@ -7,8 +7,10 @@ import attrs
 
 from aura_contracts.actors import Actor, human, system
 from aura_contracts.agent import AgentSpec, RegisterAgent, TakeTask
+from aura_contracts.events import event_fields
 from aura_contracts.execution import (
     EXECUTION,
+    Action,
     ExecutionSpec,
     FailExecution,
     FinishPreparation,
@@ -19,12 +21,12 @@ from aura_contracts.execution import (
 )
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ids import AgentId, ExecutionId, TaskId, WorkerId
-from aura_contracts.task import AgentType, AssignTask, CreateTask, StartExecution, TaskSpec
+from aura_contracts.task import AssignTask, CreateTask, StartExecution, TaskSpec
+from aura_engine.agent_tools.api import OwnTask
+from aura_engine.agent_tools.token import TaskScope
 from aura_engine.bootstrap import open_bus
 from aura_engine.host import new_ids, now
-from aura_engine.agent_tools.api import OwnTask
 from aura_engine.runtime.views import lease_of
-from aura_engine.agent_tools.token import TaskScope
 from aura_engine.unit_of_work import CommandBus
 
 ALICE = human("alice")
@@ -63,7 +65,10 @@ class AtWork:
 
     async def actions(self) -> list[tuple[str, dict]]:
         facts = await self.bus.log.facts(self.execution_id)
-        return [(f.event.action, f.event.result) for f in facts if f.event.topic == "execution.action_logged"]
+        done = [fact.event for fact in facts if isinstance(fact.event, Action)]
+        fields = [{name: value for name, value in event_fields(event).items() if value is not None} for event in done]
+        names = [event.topic.removeprefix("execution.") for event in done]
+        return [(name, about.get("entry", about)) for name, about in zip(names, fields, strict=True)]
 
 
 async def create(bus: CommandBus, title: str, parent_id: TaskId | None = None, by: Actor = ALICE, **fields) -> TaskId:
@@ -99,7 +104,7 @@ async def put_to_work(bus: CommandBus, title: str = "Fix the login", **fields) -
     agent_id = AgentId(bus.ids())
     async with bus.unit(ALICE) as unit:
         register = RegisterAgent(
-            agent_id=agent_id, spec=AgentSpec(name=f"ada-{agent_id}", type=AgentType.DEVELOPER, executor="custom")
+            agent_id=agent_id, spec=AgentSpec(name=f"ada-{agent_id}", type="developer", executor="custom")
         )
         await unit.handle(agent_id, register)
         await unit.handle(task_id, AssignTask(agent_id=agent_id))

@@ -4,10 +4,11 @@ from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from aura_engine.engine import Engine
+
     from aura_cli._settings import Settings
     from aura_cli._terminal import Terminal
     from aura_contracts.ids import TaskId
-    from aura_engine.engine import Engine
 
 EPILOG = """\
 What the agent then does is done here and now, and shown as aura run shows it, unless another process drives the task

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+from aura_engine.engine import Engine
+from aura_engine.requests import RunRequest
+
 from aura_contracts.errors import InvalidInput
 from aura_contracts.permission import require_questions
 from aura_contracts.ports.executors import AgentRun, Capability
-from aura_engine.engine import Engine
 from aura_engine.profiles import Profiles
-from aura_engine.requests import RunRequest
 from aura_executors.registry import ExecutorRegistry
 from aura_worker_protocol.messages import ListExecutors
 

@@ -13,6 +13,7 @@ from aura_store import open_log
 
 if TYPE_CHECKING:
     from aura_engine.engine import Engine
+
     from aura_engine.unit_of_work import CommandBus
 
 

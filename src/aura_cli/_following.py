@@ -15,6 +15,7 @@ import anyio
 import anyio.abc
 import attrs
 import msgspec
+from aura_engine.engine import Engine
 
 from aura_cli._asking import ask
 from aura_cli._entries import entry_of, words_of
@@ -35,7 +36,6 @@ from aura_contracts.ids import ApprovalId, TaskId
 from aura_contracts.output import OutputRecorded
 from aura_contracts.task import TaskStatus
 from aura_contracts.workspace import WorkspaceStatus
-from aura_engine.engine import Engine
 from aura_engine.runtime.views import View
 from aura_worker_protocol.messages import InterruptProcess
 

@@ -13,6 +13,8 @@ from typing import Literal
 
 import anyio
 import attrs
+from aura_engine.engine import Engine
+from aura_engine.runtime.directory import unfinished_tasks
 
 from aura_contracts.approval import ApprovalStatus
 from aura_contracts.errors import AuraError, InvalidInput
@@ -22,8 +24,6 @@ from aura_contracts.ports import EventLog, SelfChecking
 from aura_contracts.ports.workspaces import Orphan
 from aura_contracts.task import TaskStatus
 from aura_contracts.workspace import WORKSPACE
-from aura_engine.engine import Engine
-from aura_engine.runtime.directory import unfinished_tasks
 from aura_engine.runtime.steps import Do, next_step
 from aura_engine.runtime.views import View
 from aura_git import find_git

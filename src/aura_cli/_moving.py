@@ -6,6 +6,8 @@ to do the work, a decision with its reason), the move is refused, and the remedy
 
 from collections.abc import Sequence
 
+from aura_engine.engine import Engine
+
 from aura_contracts import board, task
 from aura_contracts.actors import ENGINE
 from aura_contracts.actors import agent as agent_actor
@@ -15,7 +17,6 @@ from aura_contracts.board import CanonicalState
 from aura_contracts.errors import RuleViolated
 from aura_contracts.ids import ApprovalId, TaskId
 from aura_contracts.task import TaskStatus
-from aura_engine.engine import Engine
 from aura_engine.runtime.context import reviewers_of
 from aura_engine.runtime.views import View, view_in
 from aura_engine.unit_of_work import UnitOfWork

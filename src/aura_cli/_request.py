@@ -8,11 +8,11 @@ from typing import Any
 
 import attrs
 import msgspec
+from aura_engine.requests import RunRequest
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.execution import Script, Shell
 from aura_contracts.task import ApprovalMode, RetryPolicy
-from aura_engine.requests import RunRequest
 
 _OPTIONS = ("base_command", "append_prompt", "model", "openai_endpoint")
 """Arguments with a text that are options of executors, given to them under these names."""

@@ -126,9 +126,7 @@ class StateCache:
                 state = entry.aggregate.evolve(entry.state, record)
                 slot.entry = _Entry(entry.aggregate, state, record.version)
 
-    def committed(
-        self, stream_id: StreamId, aggregate: Aggregate[S], state: S, *, version: int, position: int
-    ) -> None:
+    def committed(self, stream_id: StreamId, aggregate: Aggregate[S], state: S, *, version: int, position: int) -> None:
         """Take over the state that an append of this process led to, which ended at `position` in the log."""
         for collected in self._collectors:
             if stream_id not in collected:

@@ -133,9 +133,7 @@ class UnitOfWork:
         for stream_id, loaded in self._loaded.items():
             if loaded.facts and loaded.state is not None:
                 version = loaded.version + len(loaded.facts)
-                states.committed(
-                    stream_id, loaded.aggregate, loaded.state, version=version, position=self.position
-                )
+                states.committed(stream_id, loaded.aggregate, loaded.state, version=version, position=self.position)
 
     def _fact(self, event: Event, now: Any) -> Fact:
         return Fact(event, now, self._actor, self._correlation_id, self._command_id)

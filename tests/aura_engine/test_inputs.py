@@ -1,12 +1,12 @@
 """Requests: refused before anything is done, with the field that is wrong."""
 
 import pytest
+from aura_engine.requests import TITLE_LENGTH, RunRequest, title_of
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.execution import Script
-from aura_engine.requests import TITLE_LENGTH, RunRequest, title_of
 
 
 @given(st.text())

@@ -2,7 +2,6 @@
 
 from contextlib import aclosing
 
-import anyio
 import pytest
 
 from aura_contracts.approval import ApprovalKind, ApprovalStatus

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from aura_contracts.agent import Agent
     from aura_contracts.aggregate import Command
 
-_TYPES = ("architect", "developer", "database", "tester", "reviewer", "devops")
-
 
 def configure(parser: ArgumentParser) -> None:
     """Declare the arguments."""
@@ -21,12 +19,17 @@ def configure(parser: ArgumentParser) -> None:
     adding = add_subcommand(commands, "add", "add an agent to the pool", _add)
     adding.add_argument("name", metavar="NAME", help="what it is called")
     adding.add_argument("--executor", metavar="NAME", required=True, help="what runs it; see aura executors")
-    adding.add_argument("--type", choices=_TYPES, default="developer", help="what it is for (default: developer)")
+    adding.add_argument(
+        "--type",
+        metavar="WORD",
+        default="developer",
+        help="what it is for (default: developer)",
+    )
     adding.add_argument("--variant", metavar="NAME", default="", help="a named set of the executor's options")
     adding.add_argument("--capability", metavar="WORD", action="append", default=[], help="what it can do; repeatable")
     add_option(adding)
     listing = add_subcommand(commands, "list", "list the agents, the oldest first", _list)
-    listing.add_argument("--type", choices=_TYPES, help="only those of this type")
+    listing.add_argument("--type", metavar="WORD", help="only those of this type")
     showing = add_subcommand(commands, "show", "show an agent", _show)
     disabling = add_subcommand(commands, "disable", "take an agent out of the pool; it gets no more tasks", _disable)
     enabling = add_subcommand(commands, "enable", "put an agent back into the pool", _enable)
@@ -96,9 +99,9 @@ async def _add_one(arguments: Namespace, settings: "Settings", terminal: "Termin
     from aura_cli._request import options_of
     from aura_cli._settings import acting_user
     from aura_contracts.agent import AgentSpec, RegisterAgent
-    from aura_contracts.environment import require_no_secrets
     from aura_contracts.ids import AgentId
-    from aura_contracts.task import AgentType
+    from aura_contracts.secrets import require_no_secrets
+    from aura_contracts.task import parse_agent_type
 
     options = options_of(arguments.option)
     require_no_secrets(options)
@@ -108,7 +111,7 @@ async def _add_one(arguments: Namespace, settings: "Settings", terminal: "Termin
             agent_id=agent_id,
             spec=AgentSpec(
                 name=arguments.name,
-                type=AgentType(arguments.type),
+                type=parse_agent_type(arguments.type),
                 executor=arguments.executor,
                 variant=arguments.variant,
                 options=options,

@@ -8,11 +8,12 @@ from aura_cli._arguments import add_subcommand, add_subcommands
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from aura_engine.engine import Engine
+
     from aura_cli._settings import Settings
     from aura_cli._terminal import Terminal
     from aura_contracts.approval import Approval
     from aura_contracts.ids import ApprovalId
-    from aura_engine.engine import Engine
 
 _EPILOG = """\
 What follows from a decision (the merge, the agent's next attempt) is done here and now, and shown as aura run shows

@@ -8,12 +8,13 @@ from aura_cli._arguments import finish
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from aura_engine.engine import Engine
+
     from aura_cli._settings import Settings
     from aura_cli._terminal import Terminal
     from aura_contracts.aggregate import State
     from aura_contracts.ids import TaskId
     from aura_contracts.ports import EventLog
-    from aura_engine.engine import Engine
     from aura_engine.runtime.views import View
     from aura_store.history import World
 

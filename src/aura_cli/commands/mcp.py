@@ -44,8 +44,8 @@ def run(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int
 def _scope(settings: "Settings") -> "TaskScope":
     """Return what the token in the environment is for. Raises `TokenRefused`."""
     from aura_contracts.ports.executors import TASK_TOKEN
-    from aura_engine.agent_tools.token import TokenRefused, scope_of
     from aura_engine.agent_tools.key import read_key
+    from aura_engine.agent_tools.token import TokenRefused, scope_of
 
     token = settings.environment.get(TASK_TOKEN)
     if not token:

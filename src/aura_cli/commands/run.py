@@ -9,11 +9,12 @@ from aura_cli._executor_options import add_executor_options, add_own_tools, add_
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from aura_engine.engine import Engine
+    from aura_engine.requests import RunRequest
+
     from aura_cli._settings import Settings
     from aura_cli._terminal import Terminal
     from aura_contracts.ids import TaskId
-    from aura_engine.engine import Engine
-    from aura_engine.requests import RunRequest
 
 _EPILOG = """\
 Each line of the agent's output is printed under [stdout] or [stderr], what AURA says under [aura].
@@ -143,8 +144,9 @@ async def _cut_off(engine: "Engine", request: "RunRequest") -> "TaskId | None":
 
     None: there is none, or others are at it. One that failed or was called off is only brought in order.
     """
-    from aura_contracts.task import TaskStatus
     from aura_engine.runtime.directory import unfinished_tasks
+
+    from aura_contracts.task import TaskStatus
 
     for task_id in reversed(await unfinished_tasks(engine.runtime.bus)):
         view = await engine.view(task_id)

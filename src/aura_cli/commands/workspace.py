@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 from aura_cli._arguments import add_subcommand, add_subcommands, number
 
 if TYPE_CHECKING:
+    from aura_engine.engine import Engine
+
     from aura_cli._settings import Settings
     from aura_cli._terminal import Terminal
     from aura_contracts.ids import WorkspaceId
     from aura_contracts.workspace import SafetyCopy, Workspace
-    from aura_engine.engine import Engine
 
     Go = Callable[[Engine, WorkspaceId], Awaitable[None]]
 

@@ -14,7 +14,7 @@ from typing import Protocol
 import anyio
 import attrs
 
-from aura_contracts.errors import AuraError, RefChanged, StoreError, WorkerUnavailable
+from aura_contracts.errors import AuraError
 from aura_contracts.events import EventRecord
 from aura_contracts.execution import ExecutionCancelled, InterruptRequested
 from aura_contracts.ids import StreamId, TaskId
@@ -61,9 +61,6 @@ _PAUSES = (0.0, 0.02, 0.1, 0.5, 2.0, 10.0)
 
 _NEEDS_ROOM = frozenset({Do.LEASE, Do.PREPARE, Do.RUN_SETUP, Do.RUN_AGENT, Do.RUN_CLEANUP})
 _WORKING = _NEEDS_ROOM | {Do.RETRY_STAGE}
-
-_PASSING = (WorkerUnavailable, StoreError, RefChanged)
-"""What is in the way for now, however long that takes; anything else is still there when it is tried again."""
 
 _GIVEN_UP = frozenset(
     {
@@ -187,7 +184,7 @@ class Driver:
             self._failures += 1
             level = logging.DEBUG if self._failures < len(_PAUSES) else logging.WARNING
             _LOG.log(level, "task %s: %s could not be done: %s", self.task_id, step.do.name, error)
-            if self._failures >= len(_PAUSES) and step.do in _GIVEN_UP and not isinstance(error, _PASSING):
+            if self._failures >= len(_PAUSES) and step.do in _GIVEN_UP and not error.transient:
                 await self._give_up(view, error)
             with anyio.move_on_after(pause):
                 await self._changed.wait()

@@ -22,8 +22,8 @@ from aura_contracts.ids import ApprovalId
 from aura_contracts.task import ApprovalMode, CancelTask, DeleteTask, Priority, ReparentTask
 from aura_engine import own_task
 from aura_engine.agent_tools.api import OwnTask
-from aura_engine.permissions.inquiries import choice_of, inquiries_of, withdraw_inquiries
 from aura_engine.agent_tools.token import ScopeEnded, TaskScope, TokenRefused
+from aura_engine.permissions.inquiries import choice_of, inquiries_of, withdraw_inquiries
 
 pytestmark = pytest.mark.anyio
 
@@ -68,8 +68,8 @@ async def test_progress_is_recorded_in_the_agents_name():
         await work.own.report("half of it", step="tests", percent=50)
         await work.own.report("more")
         assert await work.actions() == [
-            ("progress", {"message": "half of it", "step": "tests", "percent": 50}),
-            ("progress", {"message": "more"}),
+            ("progress_reported", {"message": "half of it", "step": "tests", "percent": 50}),
+            ("progress_reported", {"message": "more"}),
         ]
         facts = await work.bus.log.facts(work.execution_id)
         assert facts[-1].actor == agent(work.agent_id)
@@ -163,8 +163,8 @@ async def test_a_question_is_answered():
         assert (told.status, told.feedback) == (ApprovalStatus.REJECTED, "Somebody reads it")
         await own.wait(asked.id)
         assert await work.actions() == [
-            ("question_asked", {"approval_id": asked.id}),
-            ("question_answered", {"approval_id": asked.id, "status": "rejected"}),
+            ("inquiry_made", {"approval_id": asked.id}),
+            ("inquiry_answered", {"approval_id": asked.id, "status": "rejected"}),
         ]
 
 

@@ -15,7 +15,6 @@ from aura_contracts.ports.executors import PermissionRequested, ToolFinished
 from aura_engine.host import now
 from aura_engine.runtime.context import reviewers_of
 from aura_engine.runtime.gateway import Gateway
-from aura_engine.permissions.questions import ASKED
 from aura_worker_protocol.messages import AppendOutput, ParsedRecord
 
 
@@ -51,7 +50,7 @@ class Talking:
 
     async def approvals(self) -> list[Approval]:
         """Return what was asked by now, once for each time that it was asked."""
-        asked = [about["approval_id"] for name, about in await self.work.actions() if name == ASKED]
+        asked = [about["approval_id"] for name, about in await self.work.actions() if name == "permission_asked"]
         return [await self.bus.get(APPROVAL, one) for one in asked]
 
     async def approve(self, approval, **how):
