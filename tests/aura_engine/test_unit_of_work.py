@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import anyio
 import pytest
 
+from agents_at_work import bus_on
 from aura_contracts.actors import human
 from aura_contracts.errors import AggregateExists, AggregateNotFound, CyclicParent, TransitionRefused, VersionConflict
 from aura_contracts.ids import TaskId, uuid7_factory
@@ -21,7 +22,6 @@ from aura_contracts.task import (
     TaskSpec,
     TaskStatus,
 )
-from aura_engine.bootstrap import bus_on
 from aura_engine.unit_of_work import CommandBus
 from aura_store import open_log
 
@@ -47,7 +47,7 @@ async def create(bus: CommandBus, parent: TaskId | None = None) -> TaskId:
 
 
 async def load(bus: CommandBus, task_id: TaskId) -> Task | None:
-    return (await bus.load(TASK, task_id)).state  # type: ignore[return-value]
+    return await bus.get(TASK, task_id)
 
 
 async def test_a_handled_command_is_recorded_with_its_circumstances(bus: CommandBus) -> None:

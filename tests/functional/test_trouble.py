@@ -226,7 +226,7 @@ async def test_what_ends_the_engine_is_raised_as_it_is(opened, repository, monke
     with pytest.raises(StoreUnavailable):
         async with opened() as engine:
             monkeypatch.setattr(type(engine._core.log), "tail", tail)
-            async with opened():
+            async with opened(drive_all=True):
                 await anyio.sleep_forever()
 
 

@@ -20,7 +20,7 @@ from aura_contracts.approval import (
 from aura_contracts.errors import ActorNotAllowed, AggregateNotFound, RuleViolated
 from aura_contracts.ids import ApprovalId
 from aura_contracts.task import ApprovalMode, CancelTask, DeleteTask, Priority, ReparentTask
-from aura_engine import own_task
+from aura_engine.agent_tools import api
 from aura_engine.agent_tools.api import OwnTask
 from aura_engine.agent_tools.token import ScopeEnded, TaskScope, TokenRefused
 from aura_engine.permissions.inquiries import choice_of, inquiries_of, withdraw_inquiries
@@ -76,7 +76,7 @@ async def test_progress_is_recorded_in_the_agents_name():
 
 
 async def test_progress_has_an_end(monkeypatch):
-    monkeypatch.setattr(own_task, "PROGRESS_LIMIT", 2)
+    monkeypatch.setattr(api, "PROGRESS_LIMIT", 2)
     async with agent_at_work() as work:
         await work.own.report("one")
         await work.own.report("two")
@@ -107,7 +107,7 @@ async def test_the_same_words_are_the_same_subtask():
 
 
 async def test_a_run_creates_so_many_subtasks_whoever_counts(monkeypatch):
-    monkeypatch.setattr(own_task, "SUBTASK_LIMIT", 10)
+    monkeypatch.setattr(api, "SUBTASK_LIMIT", 10)
     async with agent_at_work() as work:
         hands = [work.own for _ in range(4)]  # as of four servers
         refused = []
@@ -126,7 +126,7 @@ async def test_a_run_creates_so_many_subtasks_whoever_counts(monkeypatch):
 
 
 async def test_subtasks_of_subtasks_have_an_end(monkeypatch):
-    monkeypatch.setattr(own_task, "DEPTH_LIMIT", 3)
+    monkeypatch.setattr(api, "DEPTH_LIMIT", 3)
     async with agent_at_work() as work:
         above = await work.create("Above")
         await work.bus.handle(ALICE, work.task_id, ReparentTask(parent_id=above))
@@ -228,7 +228,7 @@ async def test_two_who_ask_the_same_at_once_ask_once():
 
 
 async def test_questions_have_an_end(monkeypatch):
-    monkeypatch.setattr(own_task, "INQUIRY_LIMIT", 1)
+    monkeypatch.setattr(api, "INQUIRY_LIMIT", 1)
     async with agent_at_work() as work:
         await work.own.ask("May I?")
         await work.own.ask("May I?")

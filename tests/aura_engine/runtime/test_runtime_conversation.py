@@ -34,8 +34,9 @@ PATIENT = RetryPolicy(max_attempts=5, base_delay=0, max_delay=0, jitter=0)
 def runtime_of(agent):
     return Runtime(
         bus=agent.bus,
+        reads=agent.reads,
         gateway=agent.gateway,
-        prompts=Prompts(agent.bus),
+        prompts=Prompts(agent.reads),
         slots=Slots(None, {}),
         profiles=Profiles({}),
         random=lambda: 0.5,

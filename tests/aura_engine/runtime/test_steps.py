@@ -104,6 +104,9 @@ free = {"lease": lease(LeaseStatus.CLOSED, None), "workspace": workspace(Workspa
 
 CASES = [
     (Do.LEASE, {"task": task(), "execution": execution(E.QUEUED)}),
+    (Do.LEASE, {"task": task(), "execution": execution(E.QUEUED), "dependencies": (task(T.COMPLETED),)}),
+    (Do.NOTHING, {"task": task(), "execution": execution(E.QUEUED), "dependencies": (task(T.COMPLETED), task())}),
+    (Do.FAIL_DEPENDENT, {"task": task(), "execution": execution(E.QUEUED), "dependencies": (task(), task(T.FAILED))}),
     (Do.PREPARE, {"task": task(), "execution": execution(E.PREPARE_WORKSPACE), **held}),
     (Do.RUN_SETUP, {"task": task(), "execution": execution(E.SETUP), **held}),
     (Do.RUN_AGENT, {"task": task(), "execution": execution(E.CODING_INITIAL), **held}),
