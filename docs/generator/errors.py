@@ -5,7 +5,7 @@ from typing import Any
 import attrs
 
 from aura_contracts.errors import AuraError
-from aura_engine.scope import ScopeEnded, TokenRefused
+from aura_engine.agent_tools.token import ScopeEnded, TokenRefused
 from generator.markdown import NOTE, page, table
 from generator.prose import inline
 from generator.source import first_line

@@ -70,7 +70,7 @@ from typing import Any, ClassVar
 
 import attrs
 
-from aura_contracts.failures import Failure
+from aura_contracts.failures import Failure, FailureReason
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -786,16 +786,43 @@ class KeyReused(AuraError):
 
 @attrs.define(kw_only=True, eq=False)
 class RunFailed(AuraError):
-    """A run has failed."""
+    """A run has failed; `failure` has its facts together."""
 
     code = "run_failed"
     task_id: str
-    failure: Failure
+    reason: str
+    """One of `FailureReason`."""
+    problem: str = ""
+    stage: str = ""
+    exit_code: int = 0
+    """Of the process that failed; 0 where there was none."""
+    signal: int = 0
+    """That ended it; 0 where none did."""
+
+    @classmethod
+    def of(cls, task_id: str, failure: Failure) -> "RunFailed":
+        """Return the error for a task that has failed like this."""
+        return cls(
+            task_id=task_id,
+            reason=str(failure.reason),
+            problem=failure.message,
+            stage=failure.stage,
+            exit_code=failure.exit_code or 0,
+            signal=failure.signal or 0,
+        )
+
+    @property
+    def failure(self) -> Failure:
+        """The failure as the task has it."""
+        reason = FailureReason(self.reason)
+        return Failure(reason, self.problem, self.stage, self.exit_code or None, self.signal or None)
 
     def message(self) -> str:
-        stage = f" in {self.failure.stage}" if self.failure.stage else ""
-        said = f": {self.failure.message}" if self.failure.message else ""
-        return f"task {self.task_id} has failed: {self.failure.reason}{stage}{said}"
+        stage = f" in {self.stage}" if self.stage else ""
+        ended = f" (exit code {self.exit_code})" if self.exit_code else ""
+        ended += f" (signal {self.signal})" if self.signal else ""
+        problem = f": {self.problem}" if self.problem else ""
+        return f"task {self.task_id} has failed: {self.reason}{stage}{ended}{problem}"
 
 
 @attrs.define(kw_only=True, eq=False)

@@ -86,7 +86,7 @@ class Run:
                 pass
         task = await self.task()
         if task.status is TaskStatus.FAILED and task.failure is not None:
-            raise RunFailed(task_id=task.id, failure=task.failure)
+            raise RunFailed.of(task.id, task.failure)
         if task.status is not TaskStatus.COMPLETED:
             raise RunCancelled(task_id=task.id, status=task.status)
         return task
