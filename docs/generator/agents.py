@@ -16,8 +16,8 @@ import msgspec
 
 from aura_contracts.ports.executors import Capability, Executor
 from aura_engine.profiles import DEFAULT, load_profiles
-from aura_executors.agents._command import AgentOptions
-from aura_executors.agents._finding import Program
+from aura_executors.adapter.options import AgentOptions
+from aura_executors.adapter.program_lookup import Program
 from generator.commands import command_of, commands
 from generator.markdown import NOTE, fenced, page, table
 from generator.prose import inline, markdown

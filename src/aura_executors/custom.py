@@ -14,15 +14,13 @@ import msgspec
 from aura_contracts.environment import require_no_secrets
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun, Capability, Executor, Launch
-from aura_executors._options import read_options
+from aura_contracts.ports.processes import ARGUMENT_LIMIT
+from aura_executors.adapter.option_reader import read_options
 
 PROMPT_VARIABLE = "AURA_PROMPT"
 
 PLACEHOLDER = "{prompt}"
 """An argument that is exactly this is replaced by the prompt, where the prompt goes by argument."""
-
-ARGUMENT_LIMIT = 131_071
-"""Bytes of one argument, or of one variable with its name, on Linux (MAX_ARG_STRLEN: 32 pages, with the NUL)."""
 
 
 class PromptVia(StrEnum):

@@ -12,8 +12,8 @@ from aura_contracts.environment import merged
 from aura_contracts.errors import InvalidInput
 from aura_contracts.failures import FailureReason
 from aura_contracts.ports.executors import AgentRun
-from aura_contracts.ports.processes import ExitCause, ProcessExit
-from aura_executors.custom import ARGUMENT_LIMIT, CustomExecutor
+from aura_contracts.ports.processes import ARGUMENT_LIMIT, ExitCause, ProcessExit
+from aura_executors.custom import CustomExecutor
 
 EXECUTOR = CustomExecutor()
 

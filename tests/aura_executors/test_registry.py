@@ -190,7 +190,9 @@ def test_the_package_offers_its_names_and_imports_none_of_them_unasked():
         "print(*sys.modules)"
     )
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
-    assert not {"asyncio", "subprocess", "aura_executors.scripted", "aura_executors._runner"} & set(done.stdout.split())
+    assert not {"asyncio", "subprocess", "aura_executors.scripted", "aura_executors.runner.supervised_runner"} & set(
+        done.stdout.split()
+    )
     assert sorted(aura_executors.__all__) == list(aura_executors.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = aura_executors.nothing

@@ -34,10 +34,11 @@ from aura_contracts.ports.executors import (
     UsageReported,
 )
 from aura_contracts.ports.processes import ExitCause, ProcessExit
-from aura_executors._scripted_agent import SHAPES
-from aura_executors.agents._conversation import UNKNOWN_LIMIT
-from aura_executors.agents._texts import clipped
-from aura_executors.scripted import LINE_LIMIT, ScriptedConversation, ScriptedExecutor
+from aura_executors.adapter.bounded_text import clipped
+from aura_executors.adapter.json_lines import UNKNOWN_LIMIT
+from aura_executors.scripted import ScriptedConversation, ScriptedExecutor
+from aura_executors.scripted.agent import SHAPES
+from aura_executors.scripted.conversation import LINE_LIMIT
 
 EXECUTOR = ScriptedExecutor()
 

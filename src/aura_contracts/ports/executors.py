@@ -145,7 +145,7 @@ class ErrorReported(Entry, frozen=True, kw_only=True, tag="error", gc=False):
 class Finished(Entry, frozen=True, kw_only=True, tag="finished"):
     """The agent said how it ended, in its own protocol; `failure` None means well.
 
-    After it there is nothing to come: an agent that does not go is ended, see `Launch.farewell`.
+    After it there is nothing to come: an agent that does not go is ended, see `Launch.exit_grace`.
     """
 
     failure: Failure | None = None
@@ -236,7 +236,7 @@ class Launch:
     """Written first; unless `interactive`, standard input is closed after it. None and not interactive: /dev/null."""
     interactive: bool = False
     interrupt: InterruptPlan = attrs.field(factory=InterruptPlan)
-    farewell: float = 5.0
+    exit_grace: float = 5.0
     """Seconds that the agent has to exit by itself after its conversation understood `Finished`."""
 
 
@@ -337,7 +337,7 @@ class Executor(ABC):
 def failure_of(exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
     """Return what `exit` means for a plain command, for which 0 is success; every other cause is a failure."""
     match exit.cause:
-        case ExitCause.FAREWELL:
+        case ExitCause.EXIT_GRACE:
             return None
         case ExitCause.OWN if exit.exit_code == 0:
             return None

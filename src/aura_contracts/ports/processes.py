@@ -19,6 +19,10 @@ from aura_contracts.execution import OUTPUT_LIMIT, SupervisedProcess
 from aura_contracts.output import Chunk
 
 
+ARGUMENT_LIMIT = 131_071
+"""Bytes of one argument, or of one variable with its name, on Linux (MAX_ARG_STRLEN: 32 pages, with the NUL)."""
+
+
 class ExitCause(StrEnum):
     """Why a process ended."""
 
@@ -26,7 +30,7 @@ class ExitCause(StrEnum):
     """By itself, or by a signal that AURA did not send."""
     INTERRUPTED = "interrupted"
     """Somebody asked for it."""
-    FAREWELL = "farewell"
+    EXIT_GRACE = "exit_grace"
     """It had said that it was done, and did not go."""
     TIMEOUT = "timeout"
     """Its wall-clock limit."""
@@ -152,7 +156,7 @@ class RunningProcess(ABC):
         """
 
     @abstractmethod
-    async def farewell(self, seconds: float) -> None:
+    async def expect_exit(self, seconds: float) -> None:
         """End it unless it goes by itself within that time: it has said that it is done. Again changes nothing."""
 
     @abstractmethod
@@ -160,7 +164,7 @@ class RunningProcess(ABC):
         """Stop the clocks of `timeout` and `idle_timeout`, or let them run again: it waits for a human, not for itself.
 
         Holds until somebody says otherwise, whoever is connected. The idle time begins anew afterwards. What was
-        appointed by `interrupt` and `farewell`, the grace period and the limit of the output are as ever.
+        appointed by `interrupt` and `expect_exit`, the grace period and the limit of the output are as ever.
         """
 
     @abstractmethod

@@ -205,7 +205,7 @@ class Processes:
             return
         await _stop(known)
         known.order = request
-        pump = Pump(line.peer, request, known.running, known.understanding, known.launch.farewell)
+        pump = Pump(line.peer, request, known.running, known.understanding, known.launch.exit_grace)
         known.pumping = _Pumping(pump)
         line.tasks.start_soon(_pump, known.pumping, request.token)
 

@@ -94,10 +94,10 @@ class Pump:
         order: StartProcess,
         running: RunningProcess,
         understanding: Understanding,
-        farewell: float,
+        exit_grace: float,
     ) -> None:
         self._peer = peer
-        self._farewell = farewell
+        self._exit_grace = exit_grace
         self._order = order
         self._running = running
         self._understanding = understanding
@@ -199,7 +199,7 @@ class Pump:
         if self._understanding.sends:
             tasks.start_soon(self.write)
         if self._understanding.finished:
-            tasks.start_soon(self._running.farewell, self._farewell)
+            tasks.start_soon(self._running.expect_exit, self._exit_grace)
 
     async def _launch(self, batch: OutputBatch, to_settle: ObjectSendStream[_Flight], window: _Window) -> None:
         small = sum(len(chunk.text or chunk.data or "") for chunk in batch.chunks) < SMALL

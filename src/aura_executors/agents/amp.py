@@ -43,11 +43,11 @@ from aura_contracts.ports.executors import (
     Launch,
     Send,
 )
-from aura_executors.agents._command import ActingOptions, agent_options, program_of, prompt_bytes, with_params
-from aura_executors.agents._conversation import Said, lost_session
-from aura_executors.agents._evidence import failure_from
-from aura_executors.agents._finding import Program
-from aura_executors.agents._texts import MESSAGE_LIMIT, clipped
+from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped
+from aura_executors.adapter.failure_classification import failure_from
+from aura_executors.adapter.json_lines import Item, lost_session
+from aura_executors.adapter.options import ActingOptions, agent_options, program_of, prompt_bytes, with_params
+from aura_executors.adapter.program_lookup import Program
 from aura_executors.agents.claude.stream import StreamJson, words_of
 from aura_executors.agents.claude.wire import Assistant, Result, Tokens, read
 
@@ -144,7 +144,7 @@ class AmpConversation(StreamJson):
         self._stopped = ""
         """Why the last message of the model stopped."""
 
-    def understand(self, line: bytes) -> Iterable[Said] | None:
+    def understand(self, line: bytes) -> Iterable[Item] | None:
         if line.startswith(_NO_KEY):
             failure = Failure(FailureReason.AUTHENTICATION, "it has no API key, and asks for a login")
             return self.finish(failure)
@@ -157,7 +157,7 @@ class AmpConversation(StreamJson):
         self.interrupting = True
         return ()
 
-    def said(self, line: Assistant) -> Iterable[Said] | None:
+    def said(self, line: Assistant) -> Iterable[Item] | None:
         self._stopped = line.message.stop_reason or ""
         return None
 
@@ -175,7 +175,7 @@ class AmpConversation(StreamJson):
         lost = self._asked and not self.session_id and _NO_THREAD.search(words)
         return lost_session(self._asked, words) if lost else None
 
-    def usage_in(self, result: Result) -> Iterable[Said]:
+    def usage_in(self, result: Result) -> Iterable[Item]:
         return self.spent()
 
     def usage_of(self, tokens: Tokens) -> Usage:

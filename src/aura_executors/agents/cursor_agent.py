@@ -55,18 +55,18 @@ from aura_contracts.ports.executors import (
     ToolFinished,
 )
 from aura_contracts.ports.processes import ProcessExit
-from aura_executors.agents._command import (
+from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped, clipped_value
+from aura_executors.adapter.failure_classification import failure_from
+from aura_executors.adapter.json_lines import Item
+from aura_executors.adapter.options import (
     ActingOptions,
     agent_options,
     program_of,
     prompt_bytes,
     with_params,
 )
-from aura_executors.agents._conversation import Said
-from aura_executors.agents._evidence import failure_from
-from aura_executors.agents._finding import Program
-from aura_executors.agents._texts import MESSAGE_LIMIT, clipped, clipped_value
-from aura_executors.agents._turn import OneTurn
+from aura_executors.adapter.program_lookup import Program
+from aura_executors.adapter.turn_state import OneTurn
 
 __all__ = ["CursorAgentExecutor", "CursorAgentOptions"]
 
@@ -255,14 +255,14 @@ class CursorConversation(OneTurn):
         self._thoughts: list[str] = []
         self._thought = 0
 
-    def understand(self, line: bytes) -> list[Said]:
+    def understand(self, line: bytes) -> list[Item]:
         said = _LINE.decode(line)
         if isinstance(said, _Thought):
             return self._think(said)
         entries = [*(self._called(said) if isinstance(said, _Call) else self._understood_line(said))]
         return [*self._thoughts_told(), *entries]
 
-    def end(self, exit: ProcessExit) -> list[Entry]:  # noqa: A002 - the word for it
+    def end(self, exit: ProcessExit) -> list[Entry]:
         return [*super().end(exit), *(said for said in self._thoughts_told() if isinstance(said, Entry))]
 
     def _understood_line(
@@ -287,13 +287,13 @@ class CursorConversation(OneTurn):
             case _:
                 pass
 
-    def _think(self, thought: _Thought) -> list[Said]:
+    def _think(self, thought: _Thought) -> list[Item]:
         if thought.text and self._thought <= TEXT_LIMIT:  # what is beyond would be cut anyway
             self._thoughts.append(thought.text)
             self._thought += len(thought.text)
         return self._thoughts_told() if thought.subtype == "completed" else []
 
-    def _thoughts_told(self) -> list[Said]:
+    def _thoughts_told(self) -> list[Item]:
         if not self._thoughts:
             return []
         thinking = Thinking(text=clipped("".join(self._thoughts)))

@@ -51,19 +51,19 @@ from aura_contracts.ports.executors import (
     ToolFinished,
 )
 from aura_contracts.ports.processes import ExitCause, ProcessExit
-from aura_executors.agents._command import (
+from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped, clipped_value
+from aura_executors.adapter.failure_classification import failure_from
+from aura_executors.adapter.json_lines import Item
+from aura_executors.adapter.options import (
     ActingOptions,
     agent_options,
     program_of,
     prompt_bytes,
-    require_one_mind,
+    require_consistent_options,
     with_params,
 )
-from aura_executors.agents._conversation import Said
-from aura_executors.agents._evidence import failure_from
-from aura_executors.agents._finding import Program
-from aura_executors.agents._texts import MESSAGE_LIMIT, clipped, clipped_value
-from aura_executors.agents._turn import OneTurn
+from aura_executors.adapter.program_lookup import Program
+from aura_executors.adapter.turn_state import OneTurn
 
 __all__ = ["DroidExecutor", "DroidOptions"]
 
@@ -134,7 +134,7 @@ class DroidExecutor(Executor):
 
 def _options_of(run: AgentRun) -> DroidOptions:
     options = agent_options("droid", run, DroidOptions)
-    require_one_mind(options, "autonomy")
+    require_consistent_options(options, "autonomy")
     return options
 
 
@@ -222,10 +222,10 @@ class DroidConversation(OneTurn):
         self._open: dict[str, FileChanged | None] = {}
         """The calls that have no result yet, oldest first, and what file each changes."""
 
-    def understand(self, line: bytes) -> list[Said]:
+    def understand(self, line: bytes) -> list[Item]:
         return [*self._understood_line(_LINE.decode(line))]
 
-    def judge(self, exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
+    def judge(self, exit: ProcessExit) -> Failure | None:
         words = self.errors.text
         if self.told is None and not self.over and exit.cause is ExitCause.OWN and _NOT_PERMITTED.search(words):
             self.told = self._failed(words)

@@ -30,9 +30,9 @@ from collections.abc import Iterator, Mapping
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun, Availability, Capability, Conversation, Executor, Launch
-from aura_executors.agents._command import AgentOptions, program_of, prompt_bytes, with_params
-from aura_executors.agents._finding import Program
-from aura_executors.agents._plain import Answering, model_options
+from aura_executors.adapter.options import AgentOptions, program_of, prompt_bytes, with_params
+from aura_executors.adapter.program_lookup import Program
+from aura_executors.adapter.single_shot import Answering, model_options
 
 __all__ = ["LmsExecutor", "LmsOptions"]
 

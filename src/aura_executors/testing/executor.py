@@ -320,7 +320,7 @@ class ExecutorConformance:
 
     def test_every_end_is_judged(self, executor: Executor, runs: Sequence[AgentRun]) -> None:
         for run in runs:
-            for exit in EXITS:  # noqa: A001 - the word for it
+            for exit in EXITS:
                 conversation = executor.converse(run)
                 list(conversation.receive(OutputSource.STDOUT, b"some output\n"))
                 list(conversation.end(exit))
@@ -329,8 +329,8 @@ class ExecutorConformance:
                 assert conversation.judge(exit) == failure, "judging changes nothing"
 
     def test_what_aura_ended_has_failed(self, executor: Executor, runs: Sequence[AgentRun]) -> None:
-        for exit in EXITS:  # noqa: A001 - the word for it
+        for exit in EXITS:
             conversation = executor.converse(runs[0])
             list(conversation.end(exit))
-            if exit.cause not in (ExitCause.OWN, ExitCause.FAREWELL):  # which are judged by what the agent said
+            if exit.cause not in (ExitCause.OWN, ExitCause.EXIT_GRACE):  # which are judged by what the agent said
                 assert conversation.judge(exit) is not None, exit.cause

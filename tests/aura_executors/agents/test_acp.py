@@ -277,7 +277,7 @@ class TestWhatIsTold:
     def test_an_exit_code_changes_nothing_and_an_interruption_does(self) -> None:
         data = [written("claude-agent-acp", "first")]
         assert replay(EXECUTOR, data, exited(137), run=RUN).failure is None
-        assert replay(EXECUTOR, data, exited(-9, ExitCause.FAREWELL), run=RUN).failure is None
+        assert replay(EXECUTOR, data, exited(-9, ExitCause.EXIT_GRACE), run=RUN).failure is None
         stopped = replay(EXECUTOR, data, exited(-2, ExitCause.INTERRUPTED), run=RUN).failure
         assert stopped is not None
         assert stopped.reason is FailureReason.CANCELLED

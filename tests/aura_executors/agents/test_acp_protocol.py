@@ -26,7 +26,7 @@ from aura_contracts.ports.executors import (
     ToolServer,
     Unknown,
 )
-from aura_executors.agents._rpc import Call
+from aura_executors.adapter.json_rpc import Call
 from aura_executors.agents.acp import PRESETS, AcpConversation, AcpExecutor
 from aura_executors.agents.acp.wire import (
     AgentMessage,
@@ -73,7 +73,7 @@ def read(data: bytes) -> list[dict[str, Any]]:
     return messages
 
 
-def reply(id: int, **result: Any) -> bytes:  # noqa: A002 - its name
+def reply(id: int, **result: Any) -> bytes:
     return msgspec.json.encode({"jsonrpc": "2.0", "id": id, "result": result}) + b"\n"
 
 
@@ -82,7 +82,7 @@ def update(kind: str, **fields: Any) -> bytes:
     return msgspec.json.encode({"jsonrpc": "2.0", "method": "session/update", "params": params}) + b"\n"
 
 
-def ask(id: int | str = 7, call_id: str = "c1", kinds: tuple[str, ...] = ("allow_once", "reject_once")) -> bytes:  # noqa: A002
+def ask(id: int | str = 7, call_id: str = "c1", kinds: tuple[str, ...] = ("allow_once", "reject_once")) -> bytes:
     options = [{"optionId": f"id-of-{kind}", "name": kind, "kind": kind} for kind in ("allow_always", *kinds)]
     call = {"toolCallId": call_id, "title": "ls", "kind": "execute", "rawInput": {"command": "ls"}}
     params = {"sessionId": "s", "toolCall": call, "options": options}

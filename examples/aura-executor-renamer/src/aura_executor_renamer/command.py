@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import msgspec
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun
-from aura_executors.toolkit import (
+from aura_executors import (
     AgentOptions,
     Program,
     program_of,

@@ -4,13 +4,13 @@ from difflib import get_close_matches
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun, Launch
-from aura_executors.agents._command import ActingOptions, agent_options, program_of, with_params
-from aura_executors.agents._finding import Program
-from aura_executors.agents._rpc import Peer
+from aura_executors.adapter.json_rpc import Peer
+from aura_executors.adapter.options import ActingOptions, agent_options, program_of, with_params
+from aura_executors.adapter.program_lookup import Program
 from aura_executors.agents.acp import messages
 from aura_executors.agents.acp.presets import PRESETS, Preset
 
-FAREWELL = 10.0
+EXIT_GRACE = 10.0
 """Seconds to exit once standard input is closed: codex-acp 2.6 needs seven, its predecessor never does."""
 
 
@@ -63,7 +63,7 @@ def launch_of(name: str, run: AgentRun) -> Launch:
         env={**preset.env, **options.env},
         stdin=peer.request(*messages.initialize(), then=None),
         interactive=True,
-        farewell=FAREWELL,
+        exit_grace=EXIT_GRACE,
     )
 
 

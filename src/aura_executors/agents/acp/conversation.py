@@ -39,11 +39,11 @@ from aura_contracts.ports.executors import (
     failure_of,
 )
 from aura_contracts.ports.processes import ExitCause, ProcessExit
-from aura_executors.agents._command import prompt_of
-from aura_executors.agents._conversation import NOT_UNDERSTOOD, JsonLines, Said, lost_session
-from aura_executors.agents._evidence import failure_from
-from aura_executors.agents._rpc import INVALID_PARAMS, Notification, Peer, Reply, Request, RpcError
-from aura_executors.agents._texts import MESSAGE_LIMIT, clipped
+from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped
+from aura_executors.adapter.failure_classification import failure_from
+from aura_executors.adapter.json_lines import NOT_UNDERSTOOD, Item, JsonLines, lost_session
+from aura_executors.adapter.json_rpc import INVALID_PARAMS, Notification, Peer, Reply, Request, RpcError
+from aura_executors.adapter.options import prompt_of
 from aura_executors.agents.acp import messages
 from aura_executors.agents.acp.command import AcpOptions, model_in_session
 from aura_executors.agents.acp.outcome import (
@@ -55,7 +55,7 @@ from aura_executors.agents.acp.outcome import (
     tokens,
 )
 from aura_executors.agents.acp.permissions import ASKING, HEAD, METHOD, Permissions, asked_in
-from aura_executors.agents.acp.tools import Calls
+from aura_executors.agents.acp.tool_calls import Calls
 from aura_executors.agents.acp.wire import (
     AgentMessage,
     AgentThought,
@@ -76,7 +76,7 @@ from aura_executors.agents.acp.wire import (
 )
 from aura_executors.agents.codex.failures import failure_of_turn as failure_of_codex
 
-Then = Callable[[msgspec.Raw, RpcError | None], Iterable[Said]]
+Then = Callable[[msgspec.Raw, RpcError | None], Iterable[Item]]
 Setting = tuple[str, tuple[str, messages.Params]]
 """What is set, in words, and the request that sets it."""
 
@@ -134,13 +134,13 @@ class AcpConversation(JsonLines):
         """What the agent was not permitted to do."""
         return self._permissions.blocked or self._calls.blocked
 
-    def receive(self, source: OutputSource, data: bytes) -> Iterable[Said]:
+    def receive(self, source: OutputSource, data: bytes) -> Iterable[Item]:
         said = super().receive(source, data)
         if self._permissions.late:  # last, so that the others have the same places as without it
             said, self._permissions.late = [*said, *self._permissions.late], []
         return said
 
-    def understand(self, line: bytes) -> Iterable[Said] | None:
+    def understand(self, line: bytes) -> Iterable[Item] | None:
         if not line.startswith(_BEGINNING):
             return self._told(line)
         if not self._prompted or self._finished is not None:
@@ -150,7 +150,7 @@ class AcpConversation(JsonLines):
         update = _UPDATE.decode(line).params.update
         return self._say(update) if type(update) is AgentMessage else self._happened(update)
 
-    def _told(self, line: bytes) -> Iterable[Said] | None:
+    def _told(self, line: bytes) -> Iterable[Item] | None:
         """Take in a line that does not begin as updates do."""
         if line.find(ASKING, 0, HEAD) > 0 and (asked := asked_in(line)) is not None:
             if self._finished is not None:
@@ -164,7 +164,7 @@ class AcpConversation(JsonLines):
             return [*self._asked(message)]
         return self._notified(message) if isinstance(message, Notification) else self._replied(message)
 
-    def end(self, exit: ProcessExit) -> list[Entry]:  # noqa: A002 - the word for it
+    def end(self, exit: ProcessExit) -> list[Entry]:
         return [*super().end(exit), *self._said()]
 
     def answer(self, request_id: str, answer: Answer) -> Iterable[Send]:
@@ -177,8 +177,8 @@ class AcpConversation(JsonLines):
         method, params = messages.cancel(self._session_id)
         return (Send(self._peer.notify(method, params) + self._permissions.cancel()),)
 
-    def judge(self, exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
-        if exit.cause not in (ExitCause.OWN, ExitCause.FAREWELL):
+    def judge(self, exit: ProcessExit) -> Failure | None:
+        if exit.cause not in (ExitCause.OWN, ExitCause.EXIT_GRACE):
             return failure_of(exit)
         if self._finished is not None:
             told = self._finished.failure
@@ -192,7 +192,7 @@ class AcpConversation(JsonLines):
 
     # --- Until there is a session
 
-    def _replied(self, reply: Reply[Then]) -> Iterable[Said] | None:
+    def _replied(self, reply: Reply[Then]) -> Iterable[Item] | None:
         """Go on with what waited for this reply. One that makes no sense ends the run, which would wait for ever."""
         if reply.then is None:
             words = reply.error and reply.error.message
@@ -202,7 +202,7 @@ class AcpConversation(JsonLines):
         except NOT_UNDERSTOOD as error:
             return self._finish(Failure(FailureReason.AGENT_ERROR, f"its reply cannot be understood: {error}"))
 
-    def _initialized(self, result: msgspec.Raw, error: RpcError | None) -> Iterable[Said]:
+    def _initialized(self, result: msgspec.Raw, error: RpcError | None) -> Iterable[Item]:
         if error is not None:
             return self._finish(failure_of_error(error, "it did not start"))
         reply = _INITIALIZED.decode(result)
@@ -210,7 +210,7 @@ class AcpConversation(JsonLines):
             words = f"it speaks version {reply.protocolVersion} of the protocol, and AURA version {VERSION}"
             return self._finish(Failure(FailureReason.AGENT_ERROR, words))
 
-        def authenticated(_: msgspec.Raw, error: RpcError | None) -> Iterable[Said]:
+        def authenticated(_: msgspec.Raw, error: RpcError | None) -> Iterable[Item]:
             if error is None:
                 return self._begin(reply)
             failure = failure_of_error(error, f"it did not log in by {self._options.auth_method}")
@@ -220,7 +220,7 @@ class AcpConversation(JsonLines):
             return self._begin(reply)
         return (Send(self._peer.request(*messages.authenticate(self._options.auth_method), then=authenticated)),)
 
-    def _begin(self, reply: InitializeReply) -> Iterable[Said]:
+    def _begin(self, reply: InitializeReply) -> Iterable[Item]:
         """Ask for the session: a new one, the one to go on with, or a copy of it."""
         session_id, fork = self._run.session_id, self._run.fork
         if session_id is None:
@@ -234,12 +234,12 @@ class AcpConversation(JsonLines):
             request = messages.resume_session(self._run, session_id)
         methods = [method.id for method in reply.authMethods or ()]
 
-        def begun(result: msgspec.Raw, error: RpcError | None) -> Iterable[Said]:
+        def begun(result: msgspec.Raw, error: RpcError | None) -> Iterable[Item]:
             return self._begun(_SESSION.decode(result)) if error is None else self._refused(error, methods)
 
         return (Send(self._peer.request(*request, then=begun)),)
 
-    def _refused(self, error: RpcError, methods: list[str]) -> Iterable[Said]:
+    def _refused(self, error: RpcError, methods: list[str]) -> Iterable[Item]:
         failure = failure_of_error(error, "it began no session")
         if error.code == AUTH_REQUIRED and methods:
             remedy = f"log in to it, or give option auth_method: {', '.join(methods)}"
@@ -248,7 +248,7 @@ class AcpConversation(JsonLines):
             failure = lost_session(self._run.session_id, failure.message)
         return self._finish(failure)
 
-    def _begun(self, reply: SessionReply) -> Iterable[Said]:
+    def _begun(self, reply: SessionReply) -> Iterable[Item]:
         going_on = None if self._run.fork else self._run.session_id
         self._session_id = reply.sessionId or going_on or ""
         if not self._session_id:
@@ -292,14 +292,14 @@ class AcpConversation(JsonLines):
                 )
             yield f"{name} {value}", messages.set_option(session_id, name, value)
 
-    def _next(self) -> Iterable[Said]:
+    def _next(self) -> Iterable[Item]:
         """Set what is to be set next; when there is nothing left, ask what was to be asked."""
         if self._interrupted:
             return self._finish(Failure(FailureReason.CANCELLED, "it was stopped before it began"))
         if self._settings:
             what, request = self._settings.pop(0)
 
-            def done(_: msgspec.Raw, error: RpcError | None) -> Iterable[Said]:
+            def done(_: msgspec.Raw, error: RpcError | None) -> Iterable[Item]:
                 return (
                     self._next() if error is None else self._finish(failure_of_error(error, f"it did not set {what}"))
                 )
@@ -312,7 +312,7 @@ class AcpConversation(JsonLines):
 
     # --- The turn
 
-    def _notified(self, message: Notification) -> Iterable[Said] | None:
+    def _notified(self, message: Notification) -> Iterable[Item] | None:
         match message.method:
             case "session/update":
                 return self._happened(_UPDATE_PARAMS.decode(message.params).update) if self._prompted else ()
@@ -321,7 +321,7 @@ class AcpConversation(JsonLines):
             case method:
                 return () if method.startswith("_") else None
 
-    def _happened(self, update: Update) -> Iterable[Said]:
+    def _happened(self, update: Update) -> Iterable[Item]:
         if type(update) is ToolCallUpdate or type(update) is ToolCall:
             return [*self._said(), *self._calls.take(update)] if self._words else self._calls.take(update)
         if type(update) is UsageUpdate:
@@ -337,7 +337,7 @@ class AcpConversation(JsonLines):
             return self._told_by_codex(update.meta.codex)
         return ()
 
-    def _told_by_codex(self, told: Codex) -> Iterable[Said]:
+    def _told_by_codex(self, told: Codex) -> Iterable[Item]:
         """Take in what codex-acp tells in an extension: errors, and whether codex is in a state of one."""
         if told.error is not None:
             self._trouble = failure_of_codex(
@@ -349,7 +349,7 @@ class AcpConversation(JsonLines):
             self._failing = told.threadStatus.type == "systemError"
         return ()
 
-    def _asked(self, request: Request) -> Iterator[Said]:
+    def _asked(self, request: Request) -> Iterator[Item]:
         """Take in a request of the agent; one for what was not offered to it is refused, so that it does not wait."""
         if request.method != METHOD:
             yield Send(self._peer.refuse(request.id, f"this client does not offer {clipped(request.method, 200)}"))
@@ -363,8 +363,8 @@ class AcpConversation(JsonLines):
         yield from self._said()
         yield from self._permissions.asked(request.id, asked)
 
-    def _ended(self, result: msgspec.Raw, error: RpcError | None) -> Iterable[Said]:
-        said: list[Said] = [*self._said(), *self._calls.rest(), *self._permissions.withdraw()]
+    def _ended(self, result: msgspec.Raw, error: RpcError | None) -> Iterable[Item]:
+        said: list[Item] = [*self._said(), *self._calls.rest(), *self._permissions.withdraw()]
         if error is not None:
             return [*said, *self._consumed([]), *self._finish(failure_of_error(error))]
         reply = _PROMPTED.decode(result)
@@ -387,7 +387,7 @@ class AcpConversation(JsonLines):
             told = [msgspec.structs.replace(first, usage=msgspec.structs.replace(first.usage, cost=cost)), *told[1:]]
         return told
 
-    def _finish(self, failure: Failure | None) -> list[Said]:
+    def _finish(self, failure: Failure | None) -> list[Item]:
         self._finished = Finished(failure=failure)
         return [self._finished, Send(close=True)]
 

@@ -8,10 +8,10 @@ import msgspec
 from aura_contracts.execution import Usage
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ports.executors import UsageReported
-from aura_executors.agents._evidence import failure_from
-from aura_executors.agents._rpc import RpcError
-from aura_executors.agents._texts import MESSAGE_LIMIT, clipped
-from aura_executors.agents.acp.tools import given
+from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped
+from aura_executors.adapter.failure_classification import failure_from
+from aura_executors.adapter.json_rpc import RpcError
+from aura_executors.agents.acp.tool_calls import given
 from aura_executors.agents.acp.wire import PromptReply, Tokens
 
 Counts = tuple[int, int, int, int]

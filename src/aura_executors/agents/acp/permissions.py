@@ -12,11 +12,11 @@ import msgspec
 
 from aura_contracts.fingerprint import fingerprint_of
 from aura_contracts.ports.executors import TEXT_LIMIT, Answer, PermissionRequested, PermissionWithdrawn, Send
-from aura_executors.agents._conversation import NOT_UNDERSTOOD, Said
-from aura_executors.agents._rpc import Id, Peer
-from aura_executors.agents._texts import clipped, clipped_value
+from aura_executors.adapter.bounded_text import clipped, clipped_value
+from aura_executors.adapter.json_lines import NOT_UNDERSTOOD, Item
+from aura_executors.adapter.json_rpc import Id, Peer
 from aura_executors.agents.acp import messages
-from aura_executors.agents.acp.tools import NAME_LIMIT, Call, Calls, content_of, given
+from aura_executors.agents.acp.tool_calls import NAME_LIMIT, Call, Calls, content_of, given
 from aura_executors.agents.acp.wire import NOTHING, Asked, DiffContent, PermissionRequest
 
 METHOD = "session/request_permission"
@@ -58,12 +58,12 @@ class Permissions:
         self._open: dict[str, _Open] = {}
         self._answers: dict[str, Answer] = {}
 
-    def asked(self, id: Id, request: PermissionRequest) -> list[Said]:  # noqa: A002 - its name
+    def asked(self, id: Id, request: PermissionRequest) -> list[Item]:
         """Take in a request."""
         told = request.toolCall
         call = self._calls.known(told)
         arguments, tool = call.arguments, call.name
-        said: list[Said] = [*self._calls.told(call, arguments)]
+        said: list[Item] = [*self._calls.told(call, arguments)]
         opened = _Open(id, call)
         for option in reversed(request.options):  # of two of a kind, the first
             if option.kind == "allow_once":
@@ -111,7 +111,7 @@ class Permissions:
         self._open.clear()
         return b"".join(lines)
 
-    def withdraw(self, id: Id | None = None) -> Iterable[PermissionWithdrawn]:  # noqa: A002 - its name
+    def withdraw(self, id: Id | None = None) -> Iterable[PermissionWithdrawn]:
         """Take in that the agent does not wait any more: for one answer, or for any."""
         gone = [name for name, opened in self._open.items() if id is None or opened.id == id]
         for name in gone:

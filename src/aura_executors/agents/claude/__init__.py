@@ -53,7 +53,7 @@ from aura_executors.agents.claude.conversation import ClaudeConversation
 __all__ = ["ClaudeConversation", "ClaudeExecutor", "ClaudeOptions", "Effort", "PermissionMode"]
 
 
-FAREWELL = 30.0
+EXIT_GRACE = 30.0
 """Seconds for shell commands that it left running in the background; claude goes at once where there are none."""
 
 
@@ -71,7 +71,7 @@ class ClaudeExecutor(Executor):
             env=environment_of(options),
             stdin=stdin_of(run, options),
             interactive=True,
-            farewell=FAREWELL,
+            exit_grace=EXIT_GRACE,
         )
 
     def converse(self, run: AgentRun) -> Conversation:

@@ -10,16 +10,16 @@ import msgspec
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun, ToolServer
-from aura_executors.agents._command import (
+from aura_executors.adapter.options import (
     ActingOptions,
     AgentOptions,
     agent_options,
     program_of,
     prompt_of,
-    require_one_mind,
+    require_consistent_options,
     with_params,
 )
-from aura_executors.agents._finding import Program
+from aura_executors.adapter.program_lookup import Program
 
 
 def _bundled() -> str | None:
@@ -122,7 +122,7 @@ _QUESTION = "AskUserQuestion"
 def options_of(run: AgentRun) -> ClaudeOptions:
     """Return the options of `run`. Raises `InvalidInput` for those that make no sense."""
     options = agent_options("claude", run, ClaudeOptions, forks=True)
-    require_one_mind(options, "permission_mode")
+    require_consistent_options(options, "permission_mode")
     if options.max_turns is not None and options.max_turns < 1:
         raise InvalidInput(field="option max_turns", reason="it must be at least 1")
     if options.max_budget_usd is not None and not 0 < options.max_budget_usd < 1e9:

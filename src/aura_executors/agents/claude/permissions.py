@@ -13,8 +13,8 @@ import msgspec
 
 from aura_contracts.fingerprint import fingerprint_of
 from aura_contracts.ports.executors import Answer, PermissionRequested, PermissionWithdrawn, Send
-from aura_executors.agents._conversation import Said
-from aura_executors.agents._texts import clipped, clipped_value
+from aura_executors.adapter.bounded_text import clipped, clipped_value
+from aura_executors.adapter.json_lines import Item
 from aura_executors.agents.claude.edits import diff_of
 from aura_executors.agents.claude.wire import ARGUMENTS, CanUseTool, ControlRequest, read
 
@@ -42,7 +42,7 @@ class Permissions:
         self._early: dict[str, Answer] = {}
         """Answers to what was not asked yet: AURA was restarted, and is told again what the agent wrote."""
 
-    def asked(self, line: ControlRequest) -> Iterable[Said]:
+    def asked(self, line: ControlRequest) -> Iterable[Item]:
         """Take in a request of the agent. What is no question about a tool is refused, so that it does not wait."""
         if clipped(line.request_id, 1_000) != line.request_id:
             return [_reply(line.request_id, error="request_id is no name")]
@@ -64,7 +64,7 @@ class Permissions:
             self.denied = f"it was not permitted to use {question.tool}"
         return [_decision(request_id, answer, question.given)]
 
-    def withdrawn(self, request_id: str) -> Iterable[Said]:
+    def withdrawn(self, request_id: str) -> Iterable[Item]:
         """Take in that the agent does not wait for an answer any more."""
         self._open.pop(request_id, None)
         return [PermissionWithdrawn(request_id=request_id)]
@@ -76,7 +76,7 @@ class Permissions:
         for request_id in [one for one, question in self._open.items() if question.call_id == call_id]:
             del self._open[request_id]
 
-    def _question(self, request_id: str, request: CanUseTool, arguments: dict[str, Any]) -> Iterable[Said]:
+    def _question(self, request_id: str, request: CanUseTool, arguments: dict[str, Any]) -> Iterable[Item]:
         call_id = clipped(request.tool_use_id, 1_000) if isinstance(request.tool_use_id, str) else ""
         if request_id not in self._open and len(self._open) >= OPEN_LIMIT:
             return [_decision(request_id, Answer(granted=False, feedback="Too many questions are open."), b"{}")]

@@ -29,9 +29,9 @@ from aura_contracts.ports.executors import (
     UsageReported,
 )
 from aura_contracts.ports.processes import ExitCause, ProcessExit
-from aura_executors.agents._conversation import UNFINISHED, JsonLines, Said
-from aura_executors.agents._evidence import failure_from
-from aura_executors.agents._texts import clipped, clipped_value
+from aura_executors.adapter.bounded_text import clipped, clipped_value
+from aura_executors.adapter.failure_classification import failure_from
+from aura_executors.adapter.json_lines import UNFINISHED, Item, JsonLines
 from aura_executors.agents.claude.edits import changed
 from aura_executors.agents.claude.permissions import Permissions
 from aura_executors.agents.claude.wire import (
@@ -108,7 +108,7 @@ class StreamJson(JsonLines):
         """Return why the turn failed, if it did."""
 
     @abstractmethod
-    def usage_in(self, result: Result) -> Iterable[Said]:
+    def usage_in(self, result: Result) -> Iterable[Item]:
         """Return what was consumed since the last result."""
 
     @abstractmethod
@@ -123,21 +123,21 @@ class StreamJson(JsonLines):
         """Say whether the agent goes on by itself after this result of a turn."""
         return False
 
-    def note(self, line: System, raw: bytes) -> Iterable[Said]:
+    def note(self, line: System, raw: bytes) -> Iterable[Item]:
         """Take in what the agent says of itself, but ``init``."""
         return ()
 
-    def limited(self, line: RateLimit) -> Iterable[Said]:
+    def limited(self, line: RateLimit) -> Iterable[Item]:
         """Take in what the agent says of the limits of its account."""
         return ()
 
-    def said(self, line: Assistant) -> Iterable[Said] | None:
+    def said(self, line: Assistant) -> Iterable[Item] | None:
         """Return what a message of the agent is, if it is not simply that."""
         return None
 
     # --- The conversation
 
-    def understand(self, line: bytes) -> Iterable[Said] | None:
+    def understand(self, line: bytes) -> Iterable[Item] | None:
         told = read_line(line)
         if type(told) is Assistant:  # which has no subclasses; `isinstance` is slower where it is not
             special = self.said(told)
@@ -157,12 +157,12 @@ class StreamJson(JsonLines):
         self.interrupting = True
         return () if self._finished else [Send(_INTERRUPT)]
 
-    def end(self, exit: ProcessExit) -> Iterable[Entry]:  # noqa: A002 - the word for it
+    def end(self, exit: ProcessExit) -> Iterable[Entry]:
         """Add what was consumed by messages that no result told of."""
         return [*super().end(exit), *self.spent()]
 
-    def judge(self, exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
-        if exit.cause not in (ExitCause.OWN, ExitCause.FAREWELL) or self.told is not None:
+    def judge(self, exit: ProcessExit) -> Failure | None:
+        if exit.cause not in (ExitCause.OWN, ExitCause.EXIT_GRACE) or self.told is not None:
             return self.failed(exit, self.told)
         if self.ended and (self._finished or exit.exit_code == 0):
             return None
@@ -176,14 +176,14 @@ class StreamJson(JsonLines):
         found = found or self.failed(exit, None) or Failure(FailureReason.AGENT_ERROR, UNFINISHED)
         return msgspec.structs.replace(found, exit_code=exit.exit_code, signal=exit.signal)
 
-    def _controlled(self, line: Line) -> Iterable[Said]:
+    def _controlled(self, line: Line) -> Iterable[Item]:
         if type(line) is ControlRequest:
             return self._permissions.asked(line)
         if type(line) is ControlCancel:
             return self._permissions.withdrawn(line.request_id)
         return self.limited(line) if type(line) is RateLimit else ()
 
-    def _begun(self, line: System) -> Iterable[Said] | None:
+    def _begun(self, line: System) -> Iterable[Item] | None:
         if not isinstance(line.session_id, str) or not line.session_id:
             return None
         session_id = clipped(line.session_id, 1_000)
@@ -193,7 +193,7 @@ class StreamJson(JsonLines):
         model = clipped(line.model, 1_000) if isinstance(line.model, str) else ""
         return [SessionStarted(session_id=session_id, model=model)]
 
-    def _result(self, result: Result) -> Iterable[Said]:
+    def _result(self, result: Result) -> Iterable[Item]:
         said = [*self.usage_in(result)]
         self.ended, self.told = True, self.failure_in(result)
         self.blocked = self.blocked or self._permissions.denied
@@ -207,7 +207,7 @@ class StreamJson(JsonLines):
         said += self.finish(self.told)
         return said
 
-    def finish(self, failure: Failure | None) -> list[Said]:
+    def finish(self, failure: Failure | None) -> list[Item]:
         """Return the end of the run, which comes once; nothing is written to the agent after it."""
         self.ended, self.told = True, failure
         if self._finished:
@@ -231,7 +231,7 @@ class StreamJson(JsonLines):
 
     # --- Messages
 
-    def _assistant(self, line: Assistant) -> Iterable[Said]:
+    def _assistant(self, line: Assistant) -> Iterable[Item]:
         message = line.message
         if message.usage is not None and len(self._spent) < MESSAGES_LIMIT:
             self._spent[message.id or str(len(self._spent))] = (message.model or "", message.usage)
@@ -241,7 +241,7 @@ class StreamJson(JsonLines):
             return self._block(message.content[0])
         return [said for block in message.content for said in self._block(block)]
 
-    def _block(self, block: Block) -> Iterable[Said]:
+    def _block(self, block: Block) -> Iterable[Item]:
         match block.type:
             case "text":
                 return [Message(text=clipped(block.text))] if block.text else ()
@@ -253,11 +253,11 @@ class StreamJson(JsonLines):
                 return ()
         if block.type.endswith("_tool_result"):
             return [self._returned(block)]
-        strange: list[Said] = []
+        strange: list[Item] = []
         self._count(strange, f"a part of a message, of type {block.type}")
         return strange
 
-    def _called(self, block: Block) -> Iterable[Said]:
+    def _called(self, block: Block) -> Iterable[Item]:
         call_id, tool, given = clipped(block.id, 1_000), block.name, block.input or {}
         called = ToolCalled(call_id=call_id, tool=clipped(tool, 1_000), arguments=clipped_value(given))
         if tool in self.edits:
@@ -268,11 +268,11 @@ class StreamJson(JsonLines):
             return [called, PlanUpdated(steps=steps)]
         return [called]
 
-    def _user(self, line: User) -> Iterable[Said]:
+    def _user(self, line: User) -> Iterable[Item]:
         content = line.message.content
         if isinstance(content, str):
             return ()
-        said: list[Said] = []
+        said: list[Item] = []
         for block in content:
             if block.type != "tool_result":
                 continue
@@ -296,7 +296,7 @@ class StreamJson(JsonLines):
         return ToolFinished(call_id=call_id, success=not failed, output=output, exit_code=code)
 
 
-def report(message: str, *, retrying: bool = False) -> list[Said]:
+def report(message: str, *, retrying: bool = False) -> list[Item]:
     """Return an error as an entry."""
     return [ErrorReported(message=clipped(message, 2_000), retrying=retrying)]
 

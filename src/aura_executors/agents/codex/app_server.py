@@ -36,18 +36,18 @@ from aura_contracts.ports.executors import (
     UsageReported,
 )
 from aura_contracts.ports.processes import ExitCause, ProcessExit
-from aura_executors.agents._command import prompt_of
-from aura_executors.agents._conversation import UNFINISHED, JsonLines, Said, lost_session
-from aura_executors.agents._evidence import failure_from
-from aura_executors.agents._rpc import Call, Id, Peer, Reply, Request, RpcError, method_of
-from aura_executors.agents._texts import clipped
+from aura_executors.adapter.bounded_text import clipped
+from aura_executors.adapter.failure_classification import failure_from
+from aura_executors.adapter.json_lines import UNFINISHED, Item, JsonLines, lost_session
+from aura_executors.adapter.json_rpc import Call, Id, Peer, Reply, Request, RpcError, method_of
+from aura_executors.adapter.options import prompt_of
 from aura_executors.agents.codex.command import CodexOptions, Sandbox, readable, thread_of
 from aura_executors.agents.codex.failures import failure_of_turn, no_such_session
 from aura_executors.agents.codex.items import WORDS, AnyItem, Change, Items
 from aura_executors.agents.codex.permissions import Permissions
 from aura_executors.agents.codex.tokens import Consumption, TokenUsage
 
-Then = Callable[[msgspec.Raw, RpcError | None], Iterable[Said]]
+Then = Callable[[msgspec.Raw, RpcError | None], Iterable[Item]]
 
 
 class _Id(msgspec.Struct, frozen=True, gc=False):
@@ -194,7 +194,7 @@ class AppServerConversation(JsonLines):
         """What codex was not permitted to do."""
         return self._items.blocked or self._permissions.blocked or self._unseen
 
-    def understand(self, line: bytes) -> Iterable[Said] | None:
+    def understand(self, line: bytes) -> Iterable[Item] | None:
         # what `method_of` does, without a call of it for each line
         method = line[_FRONT : line.find(b'"', _FRONT)] if line.startswith(_METHOD) else method_of(line)
         if method in _SKIPPED:
@@ -214,13 +214,13 @@ class AppServerConversation(JsonLines):
         params = {"threadId": self._thread, "turnId": self._turn}
         return (Send(self._peer.request("turn/interrupt", params, None, id="interrupt")),)
 
-    def end(self, exit: ProcessExit) -> Iterable[Entry]:  # noqa: A002 - the word for it
+    def end(self, exit: ProcessExit) -> Iterable[Entry]:
         return [*super().end(exit), *self._consumed()]
 
-    def judge(self, exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
+    def judge(self, exit: ProcessExit) -> Failure | None:
         """Go by how the turn ended; without that codex has been cut off, whatever its exit code."""
         finished = self._finished
-        if finished is not None and finished.failure is None and exit.cause in (ExitCause.OWN, ExitCause.FAREWELL):
+        if finished is not None and finished.failure is None and exit.cause in (ExitCause.OWN, ExitCause.EXIT_GRACE):
             return None
         failure = self.failed(exit, finished.failure if finished else None)
         if failure is None:
@@ -229,7 +229,7 @@ class AppServerConversation(JsonLines):
 
     # --- Replies and requests
 
-    def _other(self, line: bytes) -> Iterable[Said] | None:  # noqa: PLR0911 - one for each kind of message
+    def _other(self, line: bytes) -> Iterable[Item] | None:  # noqa: PLR0911 - one for each kind of message
         message = self._peer.read(line)
         match message:
             case Reply(then=None, error=None):
@@ -248,13 +248,13 @@ class AppServerConversation(JsonLines):
             return take(self, decode(line).params)
         return () if method in _SKIPPED else None
 
-    def _initialized(self, result: msgspec.Raw, error: RpcError | None) -> Iterable[Said]:
+    def _initialized(self, result: msgspec.Raw, error: RpcError | None) -> Iterable[Item]:
         if error is not None:
             return self._finish(failure_from(f"codex refused to begin: {error.message}"))
         method, params = self._begin
         return (Send(self._peer.notify("initialized") + self._peer.request(method, params, self._opened)),)
 
-    def _opened(self, result: msgspec.Raw, error: RpcError | None) -> Iterable[Said]:
+    def _opened(self, result: msgspec.Raw, error: RpcError | None) -> Iterable[Item]:
         if error is not None:
             if (session := self._run.session_id) is not None and no_such_session(error.message):
                 return self._finish(lost_session(session, error.message))
@@ -267,7 +267,7 @@ class AppServerConversation(JsonLines):
         begin = Send(self._peer.request("turn/start", params, self._begun))
         return (SessionStarted(session_id=clipped(self._thread, 200), model=self._model), begin)
 
-    def _begun(self, result: msgspec.Raw, error: RpcError | None) -> Iterable[Said]:
+    def _begun(self, result: msgspec.Raw, error: RpcError | None) -> Iterable[Item]:
         if error is not None:
             return self._finish(failure_from(error.message or "codex did not start a turn"))
         self._turn = _TURN.decode(result).turn.id
@@ -275,55 +275,55 @@ class AppServerConversation(JsonLines):
 
     # --- Notifications
 
-    def _item_started(self, told: _Item) -> Iterable[Said]:
+    def _item_started(self, told: _Item) -> Iterable[Item]:
         called = self._items.started(told.item)
         self._busy = self._busy or bool(called)
         return called
 
-    def _item_completed(self, told: _Item) -> Iterable[Said]:
+    def _item_completed(self, told: _Item) -> Iterable[Item]:
         self._busy = self._busy or type(told.item) not in WORDS
         thread = told.threadId
         return self._items.completed(told.item, own=thread == self._thread or not thread)
 
-    def _patched(self, told: _Patch) -> Iterable[Said]:
+    def _patched(self, told: _Patch) -> Iterable[Item]:
         self._items.changed(told.itemId, told.changes)
         return ()
 
-    def _trouble(self, told: _Trouble) -> Iterable[Said]:
+    def _trouble(self, told: _Trouble) -> Iterable[Item]:
         words = ": ".join(part for part in (told.error.message, told.error.additionalDetails) if part)
         return (ErrorReported(message=clipped(words), retrying=told.willRetry),)
 
-    def _warning(self, told: _Warning) -> Iterable[Said]:
+    def _warning(self, told: _Warning) -> Iterable[Item]:
         return (ErrorReported(message=clipped(told.message)),)
 
-    def _misconfigured(self, told: _ConfigWarning) -> Iterable[Said]:
+    def _misconfigured(self, told: _ConfigWarning) -> Iterable[Item]:
         """Tell what is wrong in a file of the user; that there is no bubblewrap on PATH is told at every start."""
         words = ": ".join(part for part in (told.path, told.summary, told.details) if part)
         return (ErrorReported(message=clipped(words)),) if told.path else ()
 
-    def _planned(self, told: _PlanOf) -> Iterable[Said]:
+    def _planned(self, told: _PlanOf) -> Iterable[Item]:
         if told.threadId != self._thread:
             return ()
         self._busy = True
         steps = (PlanStep(clipped(one.step, 4_000), _STATUS.get(one.status, one.status)) for one in told.plan[:1_000])
         return (PlanUpdated(steps=tuple(steps)),)
 
-    def _resolved(self, told: _Resolved) -> Iterable[Said]:
+    def _resolved(self, told: _Resolved) -> Iterable[Item]:
         return self._permissions.resolved(told.requestId)
 
-    def _rerouted(self, told: _Rerouted) -> Iterable[Said]:
+    def _rerouted(self, told: _Rerouted) -> Iterable[Item]:
         if told.threadId != self._thread or not told.toModel:
             return ()
         consumed = self._consumed()
         self._model = clipped(told.toModel, 500)
         return consumed
 
-    def _turn_started(self, told: _TurnOf) -> Iterable[Said]:
+    def _turn_started(self, told: _TurnOf) -> Iterable[Item]:
         if told.threadId == self._thread:
             self._turn = told.turn.id
         return ()
 
-    def _turn_completed(self, told: _TurnOf) -> Iterable[Said]:
+    def _turn_completed(self, told: _TurnOf) -> Iterable[Item]:
         if told.threadId != self._thread or told.turn.status == "inProgress":
             return ()
         error = told.turn.error or _Error()
@@ -334,7 +334,7 @@ class AppServerConversation(JsonLines):
                 return self._finish(Failure(FailureReason.CANCELLED, error.message or "the turn was interrupted"))
         return self._finish(failure_of_turn(error.message, error.additionalDetails, error.codexErrorInfo))
 
-    def _finish(self, failure: Failure | None) -> Iterable[Said]:
+    def _finish(self, failure: Failure | None) -> Iterable[Item]:
         if self._finished is not None:
             return ()
         self._finished = Finished(failure=failure)
@@ -342,7 +342,7 @@ class AppServerConversation(JsonLines):
 
     # --- Tokens
 
-    def _tokens(self, told: _Used) -> Iterable[Said]:
+    def _tokens(self, told: _Used) -> Iterable[Item]:
         answered = self._consumption.take(told.tokenUsage, told.threadId, own=told.turnId == self._turn)
         if answered and told.threadId == self._thread:
             self._answered()
@@ -364,7 +364,7 @@ class AppServerConversation(JsonLines):
         return (UsageReported(usage=used, model=self._model),) if used != Usage() else ()
 
 
-_Take = Callable[[AppServerConversation, Any], Iterable[Said]]
+_Take = Callable[[AppServerConversation, Any], Iterable[Item]]
 
 
 def _known(params: Any, take: _Take) -> tuple[Callable[[bytes], Call[Any]], _Take]:

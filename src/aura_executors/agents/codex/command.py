@@ -9,15 +9,15 @@ import msgspec
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun, ToolServer
-from aura_executors.agents._command import (
+from aura_executors.adapter.options import (
     ActingOptions,
     agent_options,
     program_of,
     prompt_bytes,
-    require_one_mind,
+    require_consistent_options,
     with_params,
 )
-from aura_executors.agents._finding import Program
+from aura_executors.adapter.program_lookup import Program
 
 PROGRAM = Program(
     name="codex",
@@ -142,7 +142,7 @@ def options_of(run: AgentRun) -> CodexOptions:
 
 def _require_one_mind(options: CodexOptions) -> None:
     """Refuse options that say the same twice."""
-    require_one_mind(options, "sandbox", "approval_policy", "full_auto")
+    require_consistent_options(options, "sandbox", "approval_policy", "full_auto")
     if options.full_auto and (options.sandbox or options.approval_policy):
         other = "sandbox" if options.sandbox else "approval_policy"
         reason = f"it says what option {other} says too"

@@ -17,7 +17,7 @@ from aura_contracts.ports.executors import (
     ToolCalled,
     ToolFinished,
 )
-from aura_executors.agents._texts import clipped, clipped_value
+from aura_executors.adapter.bounded_text import clipped, clipped_value
 from aura_executors.agents.codex.failures import forbidden
 
 OPEN_LIMIT = 1_000
@@ -183,7 +183,7 @@ class Items:
         self._sandboxed = sandboxed
         self._open: dict[str, AnyItem] = {}
 
-    def changes_of(self, id: str) -> Sequence[Change] | None:  # noqa: A002 - its name
+    def changes_of(self, id: str) -> Sequence[Change] | None:
         """Return what the file change of this id would change, None if that is not known."""
         item = self._open.get(id)
         return item.changes if isinstance(item, FileChangeItem) else None
@@ -193,7 +193,7 @@ class Items:
         calls = [item for item in self._open.values() if isinstance(item, McpToolCall)]
         return next((call.id for call in reversed(calls) if (call.server, call.tool) == (server, tool)), "")
 
-    def changed(self, id: str, changes: list[Change]) -> None:  # noqa: A002 - its name
+    def changed(self, id: str, changes: list[Change]) -> None:
         """Take in that a file change is to change something else than it began with."""
         if isinstance(item := self._open.get(id), FileChangeItem):
             self._open[id] = msgspec.structs.replace(item, changes=changes)
@@ -248,7 +248,7 @@ class Items:
                 return (ToolFinished(call_id=item.id),)
 
 
-def require_name(id: str) -> None:  # noqa: A002 - its name
+def require_name(id: str) -> None:
     """Raise `ValueError` for what cannot be the id of a call: it is kept, and stands in entries as it is."""
     if len(id) > ID_LIMIT or "\0" in id:
         raise ValueError("the id of a call is no name")

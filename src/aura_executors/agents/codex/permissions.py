@@ -16,9 +16,9 @@ from aura_contracts.ports.executors import (
     PermissionWithdrawn,
     Send,
 )
-from aura_executors.agents._conversation import Said
-from aura_executors.agents._rpc import INVALID_PARAMS, METHOD_NOT_FOUND, Id, Peer, Request
-from aura_executors.agents._texts import clipped, clipped_value
+from aura_executors.adapter.bounded_text import clipped, clipped_value
+from aura_executors.adapter.json_lines import Item
+from aura_executors.adapter.json_rpc import INVALID_PARAMS, METHOD_NOT_FOUND, Id, Peer, Request
 from aura_executors.agents.codex.command import readable
 from aura_executors.agents.codex.items import PATH_LIMIT, Change, Items, diff_of, told
 
@@ -80,7 +80,7 @@ class Permissions:
         self._names: dict[Id, str] = {}
         self._answers: dict[str, Answer] = {}
 
-    def asked(self, request: Request) -> Iterable[Said]:
+    def asked(self, request: Request) -> Iterable[Item]:
         """Take in a request of codex; one that nobody here can answer is refused, so that codex does not wait."""
         try:
             match request.method:
@@ -107,7 +107,7 @@ class Permissions:
         self._answers[request_id] = answer
         return ()
 
-    def resolved(self, id: Id) -> Iterable[Said]:  # noqa: A002 - its name
+    def resolved(self, id: Id) -> Iterable[Item]:
         """Take in that codex does not wait any more, whether because it was answered or not."""
         name = self._names.pop(id, None)
         if name is None:
@@ -117,7 +117,7 @@ class Permissions:
 
     # --- Questions
 
-    def _command(self, id: Id, asked: _Command) -> Iterable[Said]:  # noqa: A002 - its name
+    def _command(self, id: Id, asked: _Command) -> Iterable[Item]:
         call: dict[str, Any] = {"command": asked.command, "cwd": asked.cwd}
         if asked.networkApprovalContext is not None:
             call["network"] = asked.networkApprovalContext
@@ -130,7 +130,7 @@ class Permissions:
         shown = {name: clipped_value(value) for name, value in told.items() if value}
         return self._ask(id, asked, "shell", call, shown, {"decision": "accept"}, {"decision": "decline"})
 
-    def _file_change(self, id: Id, asked: _FileChange) -> Iterable[Said]:  # noqa: A002 - its name
+    def _file_change(self, id: Id, asked: _FileChange) -> Iterable[Item]:
         changes: Sequence[Change] | None = self._items.changes_of(asked.itemId)
         call: dict[str, Any] = {"changes": msgspec.to_builtins(changes), "root": asked.grantRoot}
         if not changes:
@@ -142,7 +142,7 @@ class Permissions:
         granted, denied = {"decision": "accept"}, {"decision": "decline"}
         return self._ask(id, asked, "apply_patch", call, shown, granted, denied, diff)
 
-    def _more(self, id: Id, asked: _More) -> Iterable[Said]:  # noqa: A002 - its name
+    def _more(self, id: Id, asked: _More) -> Iterable[Item]:
         wanted = {name: value for name, value in asked.permissions.items() if value is not None}
         call = {"permissions": wanted, "cwd": asked.cwd}
         shown = {name: clipped_value(value) for name, value in {**call, "reason": asked.reason}.items() if value}
@@ -150,7 +150,7 @@ class Permissions:
         denied: dict[str, Any] = {"permissions": {}, "scope": "turn"}
         return self._ask(id, asked, "request_permissions", call, shown, granted, denied)
 
-    def _elicitation(self, id: Id, asked: _Elicitation) -> Iterable[Said]:  # noqa: A002 - its name
+    def _elicitation(self, id: Id, asked: _Elicitation) -> Iterable[Item]:
         """A question of a tool server: whether a tool may be called. Others, forms say, are for a human at a screen."""
         declined = {"action": "decline", "content": None, "_meta": None}
         meta = asked.meta if isinstance(asked.meta, dict) else {}
@@ -168,7 +168,7 @@ class Permissions:
 
     def _ask(
         self,
-        id: Id,  # noqa: A002 - its name
+        id: Id,
         asked: _Asked,
         tool: str,
         call: dict[str, Any],
@@ -176,7 +176,7 @@ class Permissions:
         granted: Any,
         denied: Any,
         diff: str | None = None,
-    ) -> Iterable[Said]:
+    ) -> Iterable[Item]:
         """Ask a human; `call` is what the question is about, without what differs when it is asked again."""
         name = clipped(f"{asked.itemId or asked.turnId or asked.threadId}:{id}", 200)
         if len(self._names) >= LIMIT:
@@ -212,7 +212,7 @@ class Permissions:
             line = self._peer.request("turn/steer", steer, None, id=f"feedback-{asked.id}") + line
         return (Send(line),)
 
-    def _refused(self, request: Request, words: str, code: int) -> Iterable[Said]:
+    def _refused(self, request: Request, words: str, code: int) -> Iterable[Item]:
         refusal = Send(self._peer.refuse(request.id, clipped(words, 500), code))
         return (ErrorReported(message=clipped(f"codex asked what AURA cannot answer: {words}", 1_000)), refusal)
 

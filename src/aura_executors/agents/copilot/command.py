@@ -5,8 +5,8 @@ from typing import Any, Literal
 import msgspec
 
 from aura_contracts.ports.executors import AgentRun, Launch, ToolServer
-from aura_executors.agents._command import ActingOptions, agent_options, program_of, prompt_bytes, with_params
-from aura_executors.agents._finding import Program
+from aura_executors.adapter.options import ActingOptions, agent_options, program_of, prompt_bytes, with_params
+from aura_executors.adapter.program_lookup import Program
 
 PROGRAM = Program(
     name="copilot",
@@ -61,7 +61,7 @@ def launch_of(name: str, run: AgentRun) -> Launch:
         argv=(*program_of(PROGRAM, options, run.environment), *with_params(arguments, options)),
         env={**_ENVIRONMENT, **options.env},
         stdin=prompt_bytes(run, options),
-        farewell=10.0,
+        exit_grace=10.0,
     )
 
 

@@ -24,9 +24,9 @@ from aura_contracts.ports.executors import (
     failure_of,
 )
 from aura_contracts.ports.processes import ExitCause, ProcessExit
-from aura_executors.agents._conversation import JsonLines, lost_session
-from aura_executors.agents._evidence import failure_from
-from aura_executors.agents._texts import MESSAGE_LIMIT, clipped, clipped_value
+from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped, clipped_value
+from aura_executors.adapter.failure_classification import failure_from
+from aura_executors.adapter.json_lines import JsonLines, lost_session
 from aura_executors.agents.copilot.events import (
     DECODERS,
     UNINTERESTING,
@@ -119,16 +119,16 @@ class CopilotConversation(JsonLines):
         entries = self._handlers[kind](decoder.decode(line))
         return [*self._session_started(""), *entries] if self._is_news(kind) else entries
 
-    def end(self, exit: ProcessExit) -> list[Entry]:  # noqa: A002 - the word for it
+    def end(self, exit: ProcessExit) -> list[Entry]:
         return [*super().end(exit), *self._said()]
 
-    def judge(self, exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
-        if exit.cause not in (ExitCause.OWN, ExitCause.FAREWELL):
+    def judge(self, exit: ProcessExit) -> Failure | None:
+        if exit.cause not in (ExitCause.OWN, ExitCause.EXIT_GRACE):
             return failure_of(exit)
         failure = self._finished.failure if self._finished else self._unfinished(exit)
         return failure and msgspec.structs.replace(failure, exit_code=exit.exit_code, signal=exit.signal)
 
-    def _unfinished(self, exit: ProcessExit) -> Failure:  # noqa: A002 - the word for it
+    def _unfinished(self, exit: ProcessExit) -> Failure:
         """Return why there is no final word."""
         words = self.errors.text
         if not self._begun and self._resumed is not None and _LOST in words:

@@ -4,15 +4,15 @@ from typing import Literal
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun, Launch
-from aura_executors.agents._command import (
+from aura_executors.adapter.options import (
     ActingOptions,
     agent_options,
     program_of,
     prompt_bytes,
-    require_one_mind,
+    require_consistent_options,
     with_params,
 )
-from aura_executors.agents._finding import Program
+from aura_executors.adapter.program_lookup import Program
 
 PROGRAM = Program(
     name="gemini",
@@ -54,7 +54,7 @@ class GeminiOptions(ActingOptions, frozen=True, kw_only=True):
 def launch_of(name: str, run: AgentRun) -> Launch:
     """Return the command for `run`. Raises `InvalidInput` for options, or a prompt, that it could not work with."""
     options = agent_options(name, run, GeminiOptions)
-    require_one_mind(options, "approval_mode")
+    require_consistent_options(options, "approval_mode")
     prompt = prompt_bytes(run, options)
     if len(prompt) > PROMPT_LIMIT:
         reason = f"it takes {len(prompt)} bytes, more than the {PROMPT_LIMIT} that {name} reads"
@@ -63,7 +63,7 @@ def launch_of(name: str, run: AgentRun) -> Launch:
         argv=(*program_of(PROGRAM, options, run.environment), *with_params(_arguments(run, options), options)),
         env={**_ENVIRONMENT, **options.env},
         stdin=prompt,
-        farewell=15.0,
+        exit_grace=15.0,
     )
 
 

@@ -25,9 +25,9 @@ from aura_contracts.ports.executors import (
     failure_of,
 )
 from aura_contracts.ports.processes import ExitCause, ProcessExit
-from aura_executors.agents._conversation import UNFINISHED, JsonLines, lost_session
-from aura_executors.agents._evidence import failure_from
-from aura_executors.agents._texts import MESSAGE_LIMIT, clipped, clipped_value
+from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped, clipped_value
+from aura_executors.adapter.failure_classification import failure_from
+from aura_executors.adapter.json_lines import UNFINISHED, JsonLines, lost_session
 
 WRITERS = frozenset({"write_file", "replace"})
 """Its tools that change the file they name as ``file_path``."""
@@ -147,16 +147,16 @@ class GeminiConversation(JsonLines):
             case _Result():
                 return self._ended(event)
 
-    def end(self, exit: ProcessExit) -> list[Entry]:  # noqa: A002 - the word for it
+    def end(self, exit: ProcessExit) -> list[Entry]:
         return [*super().end(exit), *self._said()]
 
-    def judge(self, exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
-        if exit.cause not in (ExitCause.OWN, ExitCause.FAREWELL):
+    def judge(self, exit: ProcessExit) -> Failure | None:
+        if exit.cause not in (ExitCause.OWN, ExitCause.EXIT_GRACE):
             return failure_of(exit)
         failure = self._told(exit)
         return failure and msgspec.structs.replace(failure, exit_code=exit.exit_code, signal=exit.signal)
 
-    def _told(self, exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
+    def _told(self, exit: ProcessExit) -> Failure | None:
         """Return the failure that the stream tells of, and where that is silent, standard error."""
         words = self.errors.text
         if self._finished is not None:

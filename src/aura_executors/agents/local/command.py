@@ -1,4 +1,4 @@
-"""What is run: options, the order that the program gets, and its command. Pure."""
+"""What is run: options, the request that the program gets, and its command. Pure."""
 
 import re
 import sys
@@ -12,11 +12,12 @@ import msgspec
 from aura_contracts.environment import require_no_secrets
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun, Launch
-from aura_executors._options import read_options
+from aura_executors.adapter.option_reader import read_options
 
 ENDPOINT_VARIABLE = "OPENAI_BASE_URL"
 """Names the endpoint where no option does, as for OpenAI's own clients."""
 
+_PROGRAM = Path(__file__).with_name("program") / "__main__.py"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 _Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -93,17 +94,17 @@ def launch_of(run: AgentRun) -> Launch:
     options = read_options("local", run.options, LocalOptions)
     _require_clean(options)
     autonomy = autonomy_of(options)
-    order = order_of(run, options, autonomy)
+    request = request_of(run, options, autonomy)
     return Launch(
-        argv=(sys.executable, "-I", "-S", "-X", "utf8", str(Path(__file__).with_name("agent.py"))),
+        argv=(sys.executable, "-I", "-S", "-X", "utf8", str(_PROGRAM)),
         env=dict(options.env),
-        stdin=msgspec.json.encode(order) + b"\n",
+        stdin=msgspec.json.encode(request) + b"\n",
         interactive=autonomy in {Autonomy.ASK, Autonomy.EDIT},
     )
 
 
-def order_of(run: AgentRun, options: LocalOptions, autonomy: Autonomy) -> dict[str, Any]:
-    """Return the fields of `_order.Order`."""
+def request_of(run: AgentRun, options: LocalOptions, autonomy: Autonomy) -> dict[str, Any]:
+    """Return the fields of `program.request.AgentRequest`."""
     parts = [part.encode("utf-8", "replace").decode() for part in (run.prompt, options.append_prompt) if part]
     same = (
         *("model", "api_key_env", "max_turns", "max_tokens", "max_total_tokens", "context_tokens", "temperature"),

@@ -26,9 +26,9 @@ from aura_contracts.ports.executors import (
     UsageReported,
 )
 from aura_contracts.ports.processes import ExitCause, ProcessExit
-from aura_executors.agents._conversation import JsonLines, Said
-from aura_executors.agents._evidence import failure_from
-from aura_executors.agents._texts import MESSAGE_LIMIT, clipped, clipped_value
+from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped, clipped_value
+from aura_executors.adapter.failure_classification import failure_from
+from aura_executors.adapter.json_lines import Item, JsonLines
 
 E = TypeVar("E", bound=Entry)
 
@@ -90,7 +90,7 @@ class LocalConversation(JsonLines):
         self._open: set[str] = set()
         self._early: dict[str, Answer] = {}
 
-    def understand(self, line: bytes) -> Iterable[Said] | None:
+    def understand(self, line: bytes) -> Iterable[Item] | None:
         said = _DECODER.decode(line)
         match said:
             case Message() | Thinking() | ToolFinished() | FileChanged() | UsageReported() | ErrorReported():
@@ -119,10 +119,10 @@ class LocalConversation(JsonLines):
         self._early.setdefault(request_id, answer)
         return ()
 
-    def judge(self, exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
+    def judge(self, exit: ProcessExit) -> Failure | None:
         finished = self._finished
         failure = self.failed(exit, finished.failure if finished else None)
-        if exit.cause not in (ExitCause.OWN, ExitCause.FAREWELL):
+        if exit.cause not in (ExitCause.OWN, ExitCause.EXIT_GRACE):
             return failure
         if finished is not None:
             return failure if finished.failure is not None else None
@@ -130,9 +130,9 @@ class LocalConversation(JsonLines):
             return failure
         return Failure(FailureReason.AGENT_ERROR, "it ended without its last word", exit_code=exit.exit_code)
 
-    def _asked(self, asked: _Asked) -> list[Said]:
+    def _asked(self, asked: _Asked) -> list[Item]:
         arguments = asked.arguments
-        said: list[Said] = [
+        said: list[Item] = [
             PermissionRequested(
                 request_id=clipped(asked.request_id, NAME_LIMIT),
                 tool=clipped(asked.tool, NAME_LIMIT),

@@ -7,8 +7,8 @@ import msgspec
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun
-from aura_executors.agents._command import ActingOptions, agent_options, program_of, prompt_bytes, with_params
-from aura_executors.agents._finding import Program
+from aura_executors.adapter.options import ActingOptions, agent_options, program_of, prompt_bytes, with_params
+from aura_executors.adapter.program_lookup import Program
 
 PROGRAM = Program(
     name="opencode",

@@ -27,10 +27,10 @@ from aura_contracts.ports.executors import (
     UsageReported,
 )
 from aura_contracts.ports.processes import ExitCause, ProcessExit
-from aura_executors.agents._conversation import JsonLines, Said, lost_session
-from aura_executors.agents._evidence import failure_from
-from aura_executors.agents._plain import without_controls
-from aura_executors.agents._texts import MESSAGE_LIMIT, clipped, clipped_value
+from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped, clipped_value
+from aura_executors.adapter.failure_classification import failure_from
+from aura_executors.adapter.json_lines import Item, JsonLines, lost_session
+from aura_executors.adapter.single_shot import without_controls
 
 CUT_OFF_LIMIT = 20
 """Answers in a row that broke off in the middle, after which opencode will not succeed any more."""
@@ -155,11 +155,11 @@ class OpencodeConversation(JsonLines):
         self._failure: Failure | None = None
         self._cut_off = 0
 
-    def understand(self, line: bytes) -> list[Said]:
+    def understand(self, line: bytes) -> list[Item]:
         said = _LINE.decode(line)
         if self._cut_off >= CUT_OFF_LIMIT:
             return []
-        entries: list[Said] = []
+        entries: list[Item] = []
         if said.sessionID and not self._session:
             self._session = said.sessionID
             entries.append(SessionStarted(session_id=clipped(said.sessionID, 1_000), model=self._model))
@@ -178,7 +178,7 @@ class OpencodeConversation(JsonLines):
                 entries.append(self._error(said.error))
         return entries
 
-    def judge(self, exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
+    def judge(self, exit: ProcessExit) -> Failure | None:
         words = without_controls(self.errors.text)
         if self._asked and not self._session and exit.cause is ExitCause.OWN and _NO_SESSION.search(words):
             return self.failed(exit, lost_session(self._asked, words))

@@ -7,8 +7,14 @@ import msgspec
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun, ToolServer
-from aura_executors.agents._command import ActingOptions, agent_options, program_of, require_one_mind, with_params
-from aura_executors.agents._finding import Program
+from aura_executors.adapter.options import (
+    ActingOptions,
+    agent_options,
+    program_of,
+    require_consistent_options,
+    with_params,
+)
+from aura_executors.adapter.program_lookup import Program
 from aura_executors.agents.claude.command import stdin_of as message_of
 
 PROGRAM = Program(
@@ -63,7 +69,7 @@ class QwenOptions(ActingOptions, frozen=True, kw_only=True):
 def options_of(run: AgentRun) -> QwenOptions:
     """Return the options of `run`. Raises `InvalidInput` for those that make no sense."""
     options = agent_options("qwen-code", run, QwenOptions)
-    require_one_mind(options, "approval_mode")
+    require_consistent_options(options, "approval_mode")
     if options.max_turns is not None and options.max_turns < 1:
         raise InvalidInput(field="option max_turns", reason="it must be at least 1")
     return options

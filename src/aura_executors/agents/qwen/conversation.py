@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from aura_contracts.execution import Usage
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ports.executors import AgentRun, Message
-from aura_executors.agents._conversation import Said, lost_session
-from aura_executors.agents._texts import clipped
+from aura_executors.adapter.bounded_text import clipped
+from aura_executors.adapter.json_lines import Item, lost_session
 from aura_executors.agents.claude.stream import StreamJson, failure_of_words, report, status_of, words_of
 from aura_executors.agents.claude.wire import Assistant, Result, Tokens
 
@@ -33,7 +33,7 @@ class QwenConversation(StreamJson):
         self._trouble = ""
         """The last failure of the service, if nothing came after it."""
 
-    def said(self, line: Assistant) -> Iterable[Said] | None:
+    def said(self, line: Assistant) -> Iterable[Item] | None:
         self._trouble = ""
         content, usage = line.message.content, line.message.usage
         if usage is None or usage.output_tokens:
@@ -55,7 +55,7 @@ class QwenConversation(StreamJson):
     def lost(self, words: str) -> Failure | None:
         return lost_session(self._resumed, words) if _LOST in words else None
 
-    def usage_in(self, result: Result) -> Iterable[Said]:
+    def usage_in(self, result: Result) -> Iterable[Item]:
         return self.spent()
 
     def usage_of(self, tokens: Tokens) -> Usage:
