@@ -205,11 +205,11 @@ class _Retry(msgspec.Struct, tag_field="type", tag="retry", gc=False):
     subtype: str = ""
 
 
-class _Tokens(msgspec.Struct, frozen=True, gc=False):
-    inputTokens: _Count = 0  # noqa: N815 - its name
-    outputTokens: _Count = 0  # noqa: N815 - its name
-    cacheReadTokens: _Count = 0  # noqa: N815 - its name
-    cacheWriteTokens: _Count = 0  # noqa: N815 - its name
+class _Tokens(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    input_tokens: _Count = 0
+    output_tokens: _Count = 0
+    cache_read_tokens: _Count = 0
+    cache_write_tokens: _Count = 0
 
 
 class _Result(msgspec.Struct, tag_field="type", tag="result", gc=False):
@@ -327,10 +327,10 @@ class CursorConversation(OneTurn):
     def _result(self, result: _Result) -> Iterator[Entry]:
         tokens = result.usage or _Tokens()
         usage = Usage(
-            input_tokens=tokens.inputTokens,
-            output_tokens=tokens.outputTokens,
-            cache_read_tokens=tokens.cacheReadTokens,
-            cache_write_tokens=tokens.cacheWriteTokens,
+            input_tokens=tokens.input_tokens,
+            output_tokens=tokens.output_tokens,
+            cache_read_tokens=tokens.cache_read_tokens,
+            cache_write_tokens=tokens.cache_write_tokens,
         )
         failed = result.is_error or result.subtype not in {"", "success"}
         return self.ended(usage, failure_from(result.result or result.subtype or "it failed") if failed else None)

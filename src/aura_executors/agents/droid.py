@@ -171,16 +171,16 @@ class _Reasoning(msgspec.Struct, tag_field="type", tag="reasoning", gc=False):
     id: str = ""
 
 
-class _Call(msgspec.Struct, tag_field="type", tag="tool_call", gc=False):
+class _Call(msgspec.Struct, tag_field="type", tag="tool_call", gc=False, rename="camel"):
     id: str = ""
-    toolName: str = ""  # noqa: N815 - its name
-    toolId: str = ""  # noqa: N815 - its name
+    tool_name: str = ""
+    tool_id: str = ""
     parameters: dict[str, Any] = {}
 
 
-class _Done(msgspec.Struct, tag_field="type", tag="tool_result", gc=False):
+class _Done(msgspec.Struct, tag_field="type", tag="tool_result", gc=False, rename="camel"):
     id: str = ""
-    isError: bool = False  # noqa: N815 - its name
+    is_error: bool = False
     value: Any = None
     error: Any = None
 
@@ -197,8 +197,8 @@ class _Tokens(msgspec.Struct, frozen=True, gc=False):
     cache_creation_input_tokens: _Count = 0
 
 
-class _Completion(msgspec.Struct, tag_field="type", tag="completion", gc=False):
-    finalText: str | None = None  # noqa: N815 - its name
+class _Completion(msgspec.Struct, tag_field="type", tag="completion", gc=False, rename="camel"):
+    final_text: str | None = None
     usage: _Tokens | None = None
 
 
@@ -263,7 +263,7 @@ class DroidConversation(OneTurn):
         self._thought = said.id
 
     def _called(self, call: _Call) -> Entry:
-        name, tool = clipped(call.id, 1_000), clipped(call.toolName or call.toolId, 1_000)
+        name, tool = clipped(call.id, 1_000), clipped(call.tool_name or call.tool_id, 1_000)
         path = call.parameters.get("file_path")
         change = None
         if tool in _WRITES and isinstance(path, str):
@@ -276,7 +276,7 @@ class DroidConversation(OneTurn):
         name = clipped(done.id, 1_000) or next(iter(self._open), "")
         change = self._open.pop(name, None)
         words = _words(done.value) or _words(done.error)
-        success = not done.isError and done.error is None
+        success = not done.is_error and done.error is None
         if not success and _NOT_PERMITTED.search(words):
             self.blocked = clipped(words, 500)
         yield ToolFinished(call_id=name, success=success, output=clipped(words))

@@ -322,8 +322,10 @@ class TestAgreementWithTheSchema:
             elif message.get("method") == "session/request_permission":
                 request = schema.RequestPermissionRequest.model_validate(message["params"])
                 asked = msgspec.json.decode(line, type=Call[PermissionRequest]).params
-                same(asked.toolCall, request.tool_call)
-                assert [(o.optionId, o.kind) for o in asked.options] == [(o.option_id, o.kind) for o in request.options]
+                same(asked.tool_call, request.tool_call)
+                assert [(o.option_id, o.kind) for o in asked.options] == [
+                    (o.option_id, o.kind) for o in request.options
+                ]
 
     def test_all_updates_of_the_schema_are_read_but_those_that_nobody_asked_for(self) -> None:
         kinds = {kind.__struct_config__.tag for kind in get_args(Update)}
@@ -334,10 +336,10 @@ class TestAgreementWithTheSchema:
 
 
 def same(ours: CallFields, theirs: Any) -> None:
-    assert (ours.toolCallId, ours.title) == (theirs.tool_call_id, theirs.title)
+    assert (ours.tool_call_id, ours.title) == (theirs.tool_call_id, theirs.title)
     assert (ours.kind, ours.status) == (theirs.kind, theirs.status)
     assert [one.path for one in ours.locations or ()] == [one.path for one in theirs.locations or ()]
-    assert (msgspec.json.decode(ours.rawInput) if bytes(ours.rawInput) else None) == theirs.raw_input
+    assert (msgspec.json.decode(ours.raw_input) if bytes(ours.raw_input) else None) == theirs.raw_input
 
 
 class TestCommand:

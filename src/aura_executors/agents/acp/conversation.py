@@ -206,8 +206,8 @@ class AcpConversation(JsonLines):
         if error is not None:
             return self._finish(failure_of_error(error, "it did not start"))
         reply = _INITIALIZED.decode(result)
-        if reply.protocolVersion != VERSION:
-            words = f"it speaks version {reply.protocolVersion} of the protocol, and AURA version {VERSION}"
+        if reply.protocol_version != VERSION:
+            words = f"it speaks version {reply.protocol_version} of the protocol, and AURA version {VERSION}"
             return self._finish(Failure(FailureReason.AGENT_ERROR, words))
 
         def authenticated(_: msgspec.Raw, error: RpcError | None) -> Iterable[Item]:
@@ -232,7 +232,7 @@ class AcpConversation(JsonLines):
             request = messages.fork_session(self._run, session_id)
         else:
             request = messages.resume_session(self._run, session_id)
-        methods = [method.id for method in reply.authMethods or ()]
+        methods = [method.id for method in reply.auth_methods or ()]
 
         def begun(result: msgspec.Raw, error: RpcError | None) -> Iterable[Item]:
             return self._begun(_SESSION.decode(result)) if error is None else self._refused(error, methods)
@@ -250,13 +250,13 @@ class AcpConversation(JsonLines):
 
     def _begun(self, reply: SessionReply) -> Iterable[Item]:
         going_on = None if self._run.fork else self._run.session_id
-        self._session_id = reply.sessionId or going_on or ""
+        self._session_id = reply.session_id or going_on or ""
         if not self._session_id:
             return self._finish(Failure(FailureReason.AGENT_ERROR, "it named no session"))
         opening = _OPENING % msgspec.json.encode(self._session_id)
         self._skipped = tuple(opening + kind for kind in _SKIPPED)
-        model = reply.models.currentModelId if reply.models else None
-        chosen = [option.currentValue for option in reply.configOptions or () if option.category == "model"]
+        model = reply.models.current_model_id if reply.models else None
+        chosen = [option.current_value for option in reply.config_options or () if option.category == "model"]
         model = self._options.model or model or next((value for value in chosen if isinstance(value, str)), None)
         started = SessionStarted(session_id=clipped(self._session_id, 500), model=clipped(model or "", 200))
         try:
@@ -267,7 +267,7 @@ class AcpConversation(JsonLines):
 
     def _wanted(self, reply: SessionReply) -> Iterator[Setting]:
         """Yield what is to be set. Raises `LookupError` for what this agent has no setting for."""
-        offered = reply.configOptions or []
+        offered = reply.config_options or []
         by_category = {option.category: option.id for option in offered if isinstance(option.category, str)}
         session_id, mode, model = self._session_id, self._options.mode, model_in_session(self._options)
         if model is not None:
@@ -317,7 +317,7 @@ class AcpConversation(JsonLines):
             case "session/update":
                 return self._happened(_UPDATE_PARAMS.decode(message.params).update) if self._prompted else ()
             case "$/cancel_request":
-                return [*self._permissions.withdraw(_CANCELLED.decode(message.params).requestId)]
+                return [*self._permissions.withdraw(_CANCELLED.decode(message.params).request_id)]
             case method:
                 return () if method.startswith("_") else None
 
@@ -341,12 +341,12 @@ class AcpConversation(JsonLines):
         """Take in what codex-acp tells in an extension: errors, and whether codex is in a state of one."""
         if told.error is not None:
             self._trouble = failure_of_codex(
-                told.error.message, told.error.additionalDetails, told.error.codexErrorInfo
+                told.error.message, told.error.additional_details, told.error.codex_error_info
             )
             words = self._trouble.message
-            return [*self._said(), ErrorReported(message=words, retrying=told.error.willRetry)]
-        if told.threadStatus is not None:
-            self._failing = told.threadStatus.type == "systemError"
+            return [*self._said(), ErrorReported(message=words, retrying=told.error.will_retry)]
+        if told.thread_status is not None:
+            self._failing = told.thread_status.type == "systemError"
         return ()
 
     def _asked(self, request: Request) -> Iterator[Item]:
@@ -370,7 +370,7 @@ class AcpConversation(JsonLines):
         reply = _PROMPTED.decode(result)
         worked = self._calls.any or any(self._counted)
         failure = failure_of_turn(reply, self._last_words, worked=worked)
-        if reply.stopReason == "cancelled" and self._permissions.blocked and not self._interrupted:
+        if reply.stop_reason == "cancelled" and self._permissions.blocked and not self._interrupted:
             failure = Failure(FailureReason.PERMISSION_DENIED, f"it stopped, because {self._permissions.blocked}")
         if failure is None and self._failing:
             failure = failure_from(self._last_words)
@@ -403,9 +403,9 @@ class AcpConversation(JsonLines):
         if not text:
             return ()
         speaker = Message if type(piece) is AgentMessage else Thinking
-        same = speaker is self._speaker and piece.messageId == self._message_id
+        same = speaker is self._speaker and piece.message_id == self._message_id
         said = () if same else self._said()
-        self._speaker, self._message_id = speaker, piece.messageId
+        self._speaker, self._message_id = speaker, piece.message_id
         self._length += len(text)
         if self._length <= TEXT_LIMIT or not self._words:
             self._words.append(text)

@@ -64,7 +64,7 @@ def failure_of_turn(reply: PromptReply, words: str, *, worked: bool) -> Failure 
     that are known to be an agent's own, and of any that sound like it in a turn in which nothing else happened: no tool
     was used, and no token is counted.
     """
-    reason = reply.stopReason
+    reason = reply.stop_reason
     if reason in _STOPPED:
         what, message = _STOPPED[reason]
         return Failure(what, message)
@@ -99,9 +99,9 @@ def tokens(reply: PromptReply) -> list[UsageReported]:
 def usage_of(said: Tokens) -> Usage:
     """Return tokens by kind, as `counts_of` has them.
 
-    >>> usage_of(Tokens(totalTokens=110, inputTokens=100, outputTokens=10, cachedReadTokens=90)).input_tokens
+    >>> usage_of(Tokens(total_tokens=110, input_tokens=100, output_tokens=10, cached_read_tokens=90)).input_tokens
     10
-    >>> usage_of(Tokens(totalTokens=200, inputTokens=100, outputTokens=10, cachedReadTokens=90)).input_tokens
+    >>> usage_of(Tokens(total_tokens=200, input_tokens=100, output_tokens=10, cached_read_tokens=90)).input_tokens
     100
     """
     return Usage(*counts_of(said))
@@ -113,12 +113,12 @@ def counts_of(said: Tokens) -> Counts:
     The protocol leaves open whether the input counts what was read from and written to a cache, and whether the output
     counts thoughts; agents do both. The total tells: the kinds that it does not need are counted in others.
     """
-    read, written, thoughts = said.cachedReadTokens or 0, said.cachedWriteTokens or 0, said.thoughtTokens or 0
-    over = said.totalTokens - said.inputTokens - said.outputTokens
+    read, written, thoughts = said.cached_read_tokens or 0, said.cached_write_tokens or 0, said.thought_tokens or 0
+    over = said.total_tokens - said.input_tokens - said.output_tokens
     apart = over >= read + written
     return (
-        max(0, said.inputTokens - (0 if apart else read + written)),
-        said.outputTokens + (thoughts if over - (read + written if apart else 0) >= thoughts else 0),
+        max(0, said.input_tokens - (0 if apart else read + written)),
+        said.output_tokens + (thoughts if over - (read + written if apart else 0) >= thoughts else 0),
         read,
         written,
     )

@@ -60,20 +60,20 @@ class Permissions:
 
     def asked(self, id: Id, request: PermissionRequest) -> list[Item]:
         """Take in a request."""
-        told = request.toolCall
+        told = request.tool_call
         call = self._calls.known(told)
         arguments, tool = call.arguments, call.name
         said: list[Item] = [*self._calls.told(call, arguments)]
         opened = _Open(id, call)
         for option in reversed(request.options):  # of two of a kind, the first
             if option.kind == "allow_once":
-                opened.allow = option.optionId
+                opened.allow = option.option_id
             elif option.kind == "reject_once":
-                opened.reject = option.optionId
+                opened.reject = option.option_id
         if self._free and opened.allow is not None:
             self.late.append(self._respond(opened, Answer(granted=True)))
             return said
-        raw = told.rawInput
+        raw = told.raw_input
         if raw == NOTHING:
             own = None
         elif raw == call.input_told:
@@ -151,7 +151,7 @@ def _name_of(request: PermissionRequest, call: Call) -> str:
 
     claude-agent-acp 0.49.0 tells the name with the call, which comes before the request one time and after it another.
     """
-    told = request.toolCall
+    told = request.tool_call
     return clipped(told.name or (told.kind if told.kind != "other" else "") or told.title or call.name, NAME_LIMIT)
 
 
@@ -161,10 +161,10 @@ def _about(request: PermissionRequest, call: Call, own: Any) -> Mapping[str, Any
         return {name: value for name, value in own.items() if name not in _PASSING}
     if own:
         return {"input": own}
-    diffs = [[item.path, item.newText] for item in content_of(request.toolCall) if isinstance(item, DiffContent)]
+    diffs = [[item.path, item.new_text] for item in content_of(request.tool_call) if isinstance(item, DiffContent)]
     known: dict[str, Any] = {}
-    if request.toolCall.title:
-        known["title"] = request.toolCall.title
+    if request.tool_call.title:
+        known["title"] = request.tool_call.title
     if diffs:
         known["diffs"] = diffs
     elif call.changes:

@@ -111,7 +111,7 @@ class Calls:
 
     def take(self, update: CallFields) -> list[Entry]:
         """Take in what is new of a call."""
-        call_id = clipped(update.toolCallId, NAME_LIMIT)
+        call_id = clipped(update.tool_call_id, NAME_LIMIT)
         if call_id in self._closed and not isinstance(update, ToolCall):
             return []  # told already, and what comes late tells nothing new
         call = self._known(call_id, update)
@@ -124,7 +124,7 @@ class Calls:
 
     def known(self, update: CallFields) -> Call:
         """Return the call that this is about, with what is new of it."""
-        return self._known(clipped(update.toolCallId, NAME_LIMIT), update)
+        return self._known(clipped(update.tool_call_id, NAME_LIMIT), update)
 
     def told(self, call: Call, arguments: dict[str, Any] | None = None) -> list[Entry]:
         """Tell of a call, once; `arguments` are those that it has, for who has asked for them already."""
@@ -154,7 +154,7 @@ class Calls:
         said, success = self.told(call), update.status == "completed"
         if success:
             said += _changed(call)
-        output, exit_code = _output(update.rawOutput)
+        output, exit_code = _output(update.raw_output)
         if exit_code is None and update.meta is not None and update.meta.terminal_exit is not None:
             exit_code = update.meta.terminal_exit.exit_code
         output = output or call.words
@@ -190,7 +190,7 @@ def _put(known: dict[str, Any], name: str, value: Any) -> None:
 def _merge(call: Call, update: CallFields) -> None:
     if not call.tool:
         meta = update.meta
-        name = update.name or (meta and (meta.toolName or (meta.claudeCode and meta.claudeCode.toolName)))
+        name = update.name or (meta and (meta.tool_name or (meta.claude_code and meta.claude_code.tool_name)))
         if name:
             call.tool = clipped(name, NAME_LIMIT)
     if not call.kind and update.kind:
@@ -198,7 +198,7 @@ def _merge(call: Call, update: CallFields) -> None:
     if not call.told:
         if update.title:
             call.title = clipped(update.title, NAME_LIMIT)
-        if (raw := update.rawInput) != NOTHING and raw != _NULL:
+        if (raw := update.raw_input) != NOTHING and raw != _NULL:
             _take_input(call, raw)
     if update.locations:
         call.paths = _paths(update.locations)
@@ -237,8 +237,8 @@ def _change(call: Call, item: DiffContent) -> FileChanged:
     if call.kind == "delete" or kind == "delete":
         change = FileChange.DELETED
     else:
-        change = FileChange.MODIFIED if item.oldText else FileChange.ADDED
-    diff = diff_of(item.path, item.oldText, item.newText)
+        change = FileChange.MODIFIED if item.old_text else FileChange.ADDED
+    diff = diff_of(item.path, item.old_text, item.new_text)
     return FileChanged(path=clipped(item.path, PATH_LIMIT), change=change, call_id=call.call_id, diff=diff or None)
 
 

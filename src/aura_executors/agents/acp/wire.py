@@ -12,26 +12,26 @@ import msgspec
 NOTHING = msgspec.Raw(b"")
 
 
-class Option(msgspec.Struct, frozen=True, gc=False):
+class Option(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """A configuration option of a session. `category` is ``mode`` or ``model`` for those that AURA may set."""
 
     id: str
     category: Any = None
-    currentValue: Any = None  # noqa: N815 - the protocol's name
+    current_value: Any = None
 
 
-class _Current(msgspec.Struct, frozen=True, gc=False):
-    currentModeId: str | None = None  # noqa: N815 - the protocol's name
-    currentModelId: str | None = None  # noqa: N815 - the protocol's name
+class _Current(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    current_mode_id: str | None = None
+    current_model_id: str | None = None
 
 
-class SessionReply(msgspec.Struct, frozen=True, gc=False):
+class SessionReply(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """What a session is like: the reply to new, resume and fork."""
 
-    sessionId: str | None = None  # noqa: N815 - the protocol's name
+    session_id: str | None = None
     modes: _Current | None = None
     models: _Current | None = None
-    configOptions: list[Option] | None = None  # noqa: N815 - the protocol's name
+    config_options: list[Option] | None = None
 
 
 class _SessionCapabilities(msgspec.Struct, frozen=True, gc=False):
@@ -39,8 +39,8 @@ class _SessionCapabilities(msgspec.Struct, frozen=True, gc=False):
     fork: Any = None
 
 
-class _AgentCapabilities(msgspec.Struct, frozen=True, gc=False):
-    sessionCapabilities: _SessionCapabilities | None = None  # noqa: N815 - the protocol's name
+class _AgentCapabilities(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    session_capabilities: _SessionCapabilities | None = None
 
 
 class _Named(msgspec.Struct, frozen=True, gc=False):
@@ -52,28 +52,28 @@ class _AuthMethod(msgspec.Struct, frozen=True, gc=False):
     id: str = ""
 
 
-class InitializeReply(msgspec.Struct, frozen=True, gc=False):
+class InitializeReply(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """What the agent can do."""
 
-    protocolVersion: int = 1  # noqa: N815 - the protocol's name
-    agentCapabilities: _AgentCapabilities | None = None  # noqa: N815 - the protocol's name
-    authMethods: list[_AuthMethod] | None = None  # noqa: N815 - the protocol's name
+    protocol_version: int = 1
+    agent_capabilities: _AgentCapabilities | None = None
+    auth_methods: list[_AuthMethod] | None = None
 
     @property
     def can(self) -> _SessionCapabilities:
         """What it can do with sessions; a member that is None it cannot."""
-        return (self.agentCapabilities and self.agentCapabilities.sessionCapabilities) or _SessionCapabilities()
+        return (self.agent_capabilities and self.agent_capabilities.session_capabilities) or _SessionCapabilities()
 
 
-class Tokens(msgspec.Struct, frozen=True, gc=False):
+class Tokens(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """Tokens of a turn. Whether `inputTokens` counts the cached ones, the total tells."""
 
-    totalTokens: int = 0  # noqa: N815 - the protocol's name
-    inputTokens: int = 0  # noqa: N815 - the protocol's name
-    outputTokens: int = 0  # noqa: N815 - the protocol's name
-    thoughtTokens: int | None = None  # noqa: N815 - the protocol's name
-    cachedReadTokens: int | None = None  # noqa: N815 - the protocol's name
-    cachedWriteTokens: int | None = None  # noqa: N815 - the protocol's name
+    total_tokens: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    thought_tokens: int | None = None
+    cached_read_tokens: int | None = None
+    cached_write_tokens: int | None = None
 
 
 class _Counted(msgspec.Struct, frozen=True, gc=False):
@@ -96,10 +96,10 @@ class _ReplyMeta(msgspec.Struct, frozen=True, gc=False):
     quota: _Quota | None = None
 
 
-class PromptReply(msgspec.Struct, frozen=True, gc=False):
+class PromptReply(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """How a turn ended."""
 
-    stopReason: str  # noqa: N815 - the protocol's name
+    stop_reason: str
     usage: Tokens | None = None
     meta: _ReplyMeta | None = msgspec.field(default=None, name="_meta")
 
@@ -121,20 +121,20 @@ class _Update(msgspec.Struct, frozen=True, tag_field="sessionUpdate", gc=False):
     pass
 
 
-class AgentMessage(_Update, frozen=True, tag="agent_message_chunk", gc=False):
+class AgentMessage(_Update, frozen=True, tag="agent_message_chunk", gc=False, rename="camel"):
     content: _Text
-    messageId: str | None = None  # noqa: N815 - the protocol's name
+    message_id: str | None = None
     meta: _ChunkMeta | None = msgspec.field(default=None, name="_meta")
 
 
-class AgentThought(_Update, frozen=True, tag="agent_thought_chunk", gc=False):
+class AgentThought(_Update, frozen=True, tag="agent_thought_chunk", gc=False, rename="camel"):
     content: _Text
-    messageId: str | None = None  # noqa: N815 - the protocol's name
+    message_id: str | None = None
     meta: _ChunkMeta | None = msgspec.field(default=None, name="_meta")
 
 
-class _ToolOfClaude(msgspec.Struct, frozen=True, gc=False):
-    toolName: str | None = None  # noqa: N815 - claude's name
+class _ToolOfClaude(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    tool_name: str | None = None
 
 
 class _TerminalExit(msgspec.Struct, frozen=True, gc=False):
@@ -142,8 +142,8 @@ class _TerminalExit(msgspec.Struct, frozen=True, gc=False):
 
 
 class _CallMeta(msgspec.Struct, frozen=True, gc=False):
-    claudeCode: _ToolOfClaude | None = None  # noqa: N815 - claude's name
-    toolName: str | None = None  # noqa: N815 - qwen's name
+    claude_code: _ToolOfClaude | None = msgspec.field(default=None, name="claudeCode")
+    tool_name: str | None = msgspec.field(default=None, name="toolName")
     terminal_exit: _TerminalExit | None = None
 
 
@@ -151,16 +151,16 @@ class Location(msgspec.Struct, frozen=True, gc=False):
     path: str
 
 
-class CallFields(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class CallFields(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="camel"):
     """A tool call, or what is new of it: None and nothing mean that it is as it was."""
 
-    toolCallId: str  # noqa: N815 - the protocol's name
+    tool_call_id: str
     name: str | None = None
     title: str | None = None
     kind: str | None = None
     status: str | None = None
-    rawInput: msgspec.Raw = NOTHING  # noqa: N815 - the protocol's name
-    rawOutput: msgspec.Raw = NOTHING  # noqa: N815 - the protocol's name
+    raw_input: msgspec.Raw = NOTHING
+    raw_output: msgspec.Raw = NOTHING
     content: msgspec.Raw = NOTHING
     locations: list[Location] | None = None
     meta: _CallMeta | None = msgspec.field(default=None, name="_meta")
@@ -210,15 +210,15 @@ class _CodexStatus(msgspec.Struct, frozen=True, gc=False):
     type: str = ""
 
 
-class CodexError(msgspec.Struct, frozen=True, gc=False):
+class CodexError(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     message: str = ""
-    additionalDetails: str | None = None  # noqa: N815 - codex's name
-    codexErrorInfo: Any = None  # noqa: N815 - codex's name
-    willRetry: bool = False  # noqa: N815 - codex's name
+    additional_details: str | None = None
+    codex_error_info: Any = None
+    will_retry: bool = False
 
 
-class Codex(msgspec.Struct, frozen=True, gc=False):
-    threadStatus: _CodexStatus | None = None  # noqa: N815 - codex's name
+class Codex(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    thread_status: _CodexStatus | None = None
     error: CodexError | None = None
 
 
@@ -264,14 +264,14 @@ class Updated(msgspec.Struct, frozen=True, gc=False):
 # --- session/request_permission
 
 
-class PermissionOption(msgspec.Struct, frozen=True, gc=False):
-    optionId: str  # noqa: N815 - the protocol's name
+class PermissionOption(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    option_id: str
     kind: str = ""
     name: str = ""
 
 
-class PermissionRequest(msgspec.Struct, frozen=True, gc=False):
-    toolCall: CallFields  # noqa: N815 - the protocol's name
+class PermissionRequest(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    tool_call: CallFields
     options: list[PermissionOption] = []
 
 
@@ -283,10 +283,10 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
     params: PermissionRequest
 
 
-class Cancelled(msgspec.Struct, frozen=True, gc=False):
+class Cancelled(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """``$/cancel_request``: the other side does not wait for an answer any more."""
 
-    requestId: int | str  # noqa: N815 - the protocol's name
+    request_id: int | str
 
 
 # --- What is in a call
@@ -296,10 +296,10 @@ class _DiffMeta(msgspec.Struct, frozen=True, gc=False):
     kind: str | None = None
 
 
-class DiffContent(msgspec.Struct, frozen=True, tag_field="type", tag="diff", gc=False):
+class DiffContent(msgspec.Struct, frozen=True, tag_field="type", tag="diff", gc=False, rename="camel"):
     path: str
-    newText: str = ""  # noqa: N815 - the protocol's name
-    oldText: str | None = None  # noqa: N815 - the protocol's name
+    new_text: str = ""
+    old_text: str | None = None
     meta: _DiffMeta | None = msgspec.field(default=None, name="_meta")
 
 
@@ -326,7 +326,7 @@ class Output(msgspec.Struct, frozen=True, gc=False):
     error: Any = None
     text: Any = None
     exit_code: Any = None
-    exitCode: Any = None  # noqa: N815 - the agents' name
+    camel_exit_code: Any = msgspec.field(default=None, name="exitCode")
     metadata: Any = None
 
     @property
@@ -346,9 +346,9 @@ class Output(msgspec.Struct, frozen=True, gc=False):
     def code(self) -> int | None:
         """The exit code, if there is one that is possible."""
         details = self.metadata
-        if self.exit_code is None and self.exitCode is None and details is None:
+        if self.exit_code is None and self.camel_exit_code is None and details is None:
             return None
-        for code in (self.exit_code, self.exitCode, details.get("exit") if isinstance(details, dict) else None):
+        for code in (self.exit_code, self.camel_exit_code, details.get("exit") if isinstance(details, dict) else None):
             if isinstance(code, int) and not isinstance(code, bool):
                 return code if -(2**31) <= code < 2**32 else None
         return None

@@ -90,7 +90,7 @@ class ClaudeConversation(StreamJson):
         if info is None or info.status != "rejected":
             return ()
         self._trouble = "rate_limit"
-        return report(f"the usage limit is reached {info.rateLimitType}".strip())
+        return report(f"the usage limit is reached {info.rate_limit_type}".strip())
 
     def said(self, line: Assistant) -> Iterable[Item] | None:
         if line.error is None:
@@ -127,7 +127,7 @@ class ClaudeConversation(StreamJson):
 
     def usage_in(self, result: Result) -> Iterable[Item]:
         self._spent.clear()
-        counted = read(MODEL_USAGES, result.modelUsage) or {}
+        counted = read(MODEL_USAGES, result.model_usage) or {}
         since = read(MODEL_USAGES, result.model_usage_since_last_result)
         if since is None:
             since = {model: _less(usage, self._counted.get(model)) for model, usage in counted.items()}

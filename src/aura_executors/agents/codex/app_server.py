@@ -63,25 +63,25 @@ class _TurnReply(msgspec.Struct, frozen=True, gc=False):
     turn: _Id
 
 
-class _Item(msgspec.Struct, frozen=True, gc=False):
+class _Item(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     item: AnyItem
-    threadId: str = ""  # noqa: N815 - codex's name
+    thread_id: str = ""
 
 
-class _Patch(msgspec.Struct, frozen=True, gc=False):
-    itemId: str  # noqa: N815 - codex's name
+class _Patch(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    item_id: str
     changes: list[Change] = []
 
 
-class _Error(msgspec.Struct, frozen=True, gc=False):
+class _Error(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     message: str = ""
-    codexErrorInfo: Any = None  # noqa: N815 - codex's name
-    additionalDetails: str | None = None  # noqa: N815 - codex's name
+    codex_error_info: Any = None
+    additional_details: str | None = None
 
 
-class _Trouble(msgspec.Struct, frozen=True, gc=False):
+class _Trouble(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     error: _Error
-    willRetry: bool = False  # noqa: N815 - codex's name
+    will_retry: bool = False
 
 
 class _Warning(msgspec.Struct, frozen=True, gc=False):
@@ -100,9 +100,9 @@ class _Turn(msgspec.Struct, frozen=True, gc=False):
     error: _Error | None = None
 
 
-class _TurnOf(msgspec.Struct, frozen=True, gc=False):
+class _TurnOf(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     turn: _Turn
-    threadId: str = ""  # noqa: N815 - codex's name
+    thread_id: str = ""
 
 
 class _Step(msgspec.Struct, frozen=True, gc=False):
@@ -110,24 +110,24 @@ class _Step(msgspec.Struct, frozen=True, gc=False):
     status: str = "pending"
 
 
-class _PlanOf(msgspec.Struct, frozen=True, gc=False):
+class _PlanOf(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     plan: list[_Step] = []
-    threadId: str = ""  # noqa: N815 - codex's name
+    thread_id: str = ""
 
 
-class _Used(msgspec.Struct, frozen=True, gc=False):
-    tokenUsage: TokenUsage  # noqa: N815 - codex's name
-    threadId: str = ""  # noqa: N815 - codex's name
-    turnId: str = ""  # noqa: N815 - codex's name
+class _Used(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    token_usage: TokenUsage
+    thread_id: str = ""
+    turn_id: str = ""
 
 
-class _Resolved(msgspec.Struct, frozen=True, gc=False):
-    requestId: Id  # noqa: N815 - codex's name
+class _Resolved(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    request_id: Id
 
 
-class _Rerouted(msgspec.Struct, frozen=True, gc=False):
-    toModel: str = ""  # noqa: N815 - codex's name
-    threadId: str = ""  # noqa: N815 - codex's name
+class _Rerouted(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    to_model: str = ""
+    thread_id: str = ""
 
 
 _THREAD = msgspec.json.Decoder(_ThreadReply)
@@ -282,16 +282,16 @@ class AppServerConversation(JsonLines):
 
     def _item_completed(self, told: _Item) -> Iterable[Item]:
         self._busy = self._busy or type(told.item) not in WORDS
-        thread = told.threadId
+        thread = told.thread_id
         return self._items.completed(told.item, own=thread == self._thread or not thread)
 
     def _patched(self, told: _Patch) -> Iterable[Item]:
-        self._items.changed(told.itemId, told.changes)
+        self._items.changed(told.item_id, told.changes)
         return ()
 
     def _trouble(self, told: _Trouble) -> Iterable[Item]:
-        words = ": ".join(part for part in (told.error.message, told.error.additionalDetails) if part)
-        return (ErrorReported(message=clipped(words), retrying=told.willRetry),)
+        words = ": ".join(part for part in (told.error.message, told.error.additional_details) if part)
+        return (ErrorReported(message=clipped(words), retrying=told.will_retry),)
 
     def _warning(self, told: _Warning) -> Iterable[Item]:
         return (ErrorReported(message=clipped(told.message)),)
@@ -302,29 +302,29 @@ class AppServerConversation(JsonLines):
         return (ErrorReported(message=clipped(words)),) if told.path else ()
 
     def _planned(self, told: _PlanOf) -> Iterable[Item]:
-        if told.threadId != self._thread:
+        if told.thread_id != self._thread:
             return ()
         self._busy = True
         steps = (PlanStep(clipped(one.step, 4_000), _STATUS.get(one.status, one.status)) for one in told.plan[:1_000])
         return (PlanUpdated(steps=tuple(steps)),)
 
     def _resolved(self, told: _Resolved) -> Iterable[Item]:
-        return self._permissions.resolved(told.requestId)
+        return self._permissions.resolved(told.request_id)
 
     def _rerouted(self, told: _Rerouted) -> Iterable[Item]:
-        if told.threadId != self._thread or not told.toModel:
+        if told.thread_id != self._thread or not told.to_model:
             return ()
         consumed = self._consumed()
-        self._model = clipped(told.toModel, 500)
+        self._model = clipped(told.to_model, 500)
         return consumed
 
     def _turn_started(self, told: _TurnOf) -> Iterable[Item]:
-        if told.threadId == self._thread:
+        if told.thread_id == self._thread:
             self._turn = told.turn.id
         return ()
 
     def _turn_completed(self, told: _TurnOf) -> Iterable[Item]:
-        if told.threadId != self._thread or told.turn.status == "inProgress":
+        if told.thread_id != self._thread or told.turn.status == "inProgress":
             return ()
         error = told.turn.error or _Error()
         match told.turn.status:
@@ -332,7 +332,7 @@ class AppServerConversation(JsonLines):
                 return self._finish(None)
             case "interrupted":
                 return self._finish(Failure(FailureReason.CANCELLED, error.message or "the turn was interrupted"))
-        return self._finish(failure_of_turn(error.message, error.additionalDetails, error.codexErrorInfo))
+        return self._finish(failure_of_turn(error.message, error.additional_details, error.codex_error_info))
 
     def _finish(self, failure: Failure | None) -> Iterable[Item]:
         if self._finished is not None:
@@ -343,8 +343,8 @@ class AppServerConversation(JsonLines):
     # --- Tokens
 
     def _tokens(self, told: _Used) -> Iterable[Item]:
-        answered = self._consumption.take(told.tokenUsage, told.threadId, own=told.turnId == self._turn)
-        if answered and told.threadId == self._thread:
+        answered = self._consumption.take(told.token_usage, told.thread_id, own=told.turn_id == self._turn)
+        if answered and told.thread_id == self._thread:
             self._answered()
         return ()
 

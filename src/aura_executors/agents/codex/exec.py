@@ -41,8 +41,8 @@ RETRYING = "Reconnecting... "
 
 
 class _Command(CommandExecution, frozen=True, tag="command_execution", gc=False):
-    aggregatedOutput: str | None = msgspec.field(name="aggregated_output", default=None)  # noqa: N815 - as there
-    exitCode: int | None = msgspec.field(name="exit_code", default=None)  # noqa: N815 - as there
+    aggregated_output: str | None = msgspec.field(name="aggregated_output", default=None)
+    exit_code: int | None = msgspec.field(name="exit_code", default=None)
 
 
 class _Spoken(AgentMessage, frozen=True, tag="agent_message", gc=False):

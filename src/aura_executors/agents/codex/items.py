@@ -62,12 +62,12 @@ class Reasoning(_Item, frozen=True, tag="reasoning", gc=False):
     content: list[str] = []
 
 
-class CommandExecution(_Item, frozen=True, tag="commandExecution", gc=False):
+class CommandExecution(_Item, frozen=True, tag="commandExecution", gc=False, rename="camel"):
     command: str = ""
     cwd: str | None = None
     status: str = ""
-    aggregatedOutput: str | None = None  # noqa: N815 - codex's name
-    exitCode: int | None = None  # noqa: N815 - codex's name
+    aggregated_output: str | None = None
+    exit_code: int | None = None
 
 
 class Kind(msgspec.Struct, frozen=True, gc=False):
@@ -226,7 +226,7 @@ class Items:
 
     def _ended(self, item: AnyItem) -> Iterable[Entry]:
         match item:
-            case CommandExecution(aggregatedOutput=output, exitCode=code, status=status):
+            case CommandExecution(aggregated_output=output, exit_code=code, status=status):
                 success = status == "completed" and not code
                 refused = status == "declined" or (not success and self._sandboxed and forbidden(output or ""))
                 if refused:

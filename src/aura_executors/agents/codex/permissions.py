@@ -26,23 +26,23 @@ LIMIT = 10_000
 """Open questions, and answers to questions that were not asked yet; beyond that the oldest is forgotten."""
 
 
-class _Asked(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    threadId: str = ""  # noqa: N815 - codex's name
-    turnId: str | None = None  # noqa: N815 - codex's name
-    itemId: str = ""  # noqa: N815 - codex's name
+class _Asked(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="camel"):
+    thread_id: str = ""
+    turn_id: str | None = None
+    item_id: str = ""
     reason: str | None = None
 
 
-class _Command(_Asked, frozen=True, kw_only=True, gc=False):
+class _Command(_Asked, frozen=True, kw_only=True, gc=False, rename="camel"):
     kind: str = "command"
-    approvalId: str | None = None  # noqa: N815 - codex's name
+    approval_id: str | None = None
     command: str | None = None
     cwd: str | None = None
-    networkApprovalContext: Any = None  # noqa: N815 - codex's name
+    network_approval_context: Any = None
 
 
-class _FileChange(_Asked, frozen=True, kw_only=True, gc=False):
-    grantRoot: str | None = None  # noqa: N815 - codex's name
+class _FileChange(_Asked, frozen=True, kw_only=True, gc=False, rename="camel"):
+    grant_root: str | None = None
 
 
 class _More(_Asked, frozen=True, kw_only=True, gc=False):
@@ -50,8 +50,8 @@ class _More(_Asked, frozen=True, kw_only=True, gc=False):
     cwd: str | None = None
 
 
-class _Elicitation(_Asked, frozen=True, kw_only=True, gc=False):
-    serverName: str = ""  # noqa: N815 - codex's name
+class _Elicitation(_Asked, frozen=True, kw_only=True, gc=False, rename="camel"):
+    server_name: str = ""
     mode: str = ""
     message: str = ""
     meta: Any = msgspec.field(name="_meta", default=None)
@@ -119,24 +119,24 @@ class Permissions:
 
     def _command(self, id: Id, asked: _Command) -> Iterable[Item]:
         call: dict[str, Any] = {"command": asked.command, "cwd": asked.cwd}
-        if asked.networkApprovalContext is not None:
-            call["network"] = asked.networkApprovalContext
+        if asked.network_approval_context is not None:
+            call["network"] = asked.network_approval_context
         if asked.kind != "command":
             call["kind"] = asked.kind
         known = asked.command is not None and asked.kind == "command"
-        if not known and asked.networkApprovalContext is None:
-            call["item"] = asked.itemId  # what it would do is not told, so no other question is the same
+        if not known and asked.network_approval_context is None:
+            call["item"] = asked.item_id  # what it would do is not told, so no other question is the same
         told = {**call, "command": bare(asked.command or ""), "reason": asked.reason}
         shown = {name: clipped_value(value) for name, value in told.items() if value}
         return self._ask(id, asked, "shell", call, shown, {"decision": "accept"}, {"decision": "decline"})
 
     def _file_change(self, id: Id, asked: _FileChange) -> Iterable[Item]:
-        changes: Sequence[Change] | None = self._items.changes_of(asked.itemId)
-        call: dict[str, Any] = {"changes": msgspec.to_builtins(changes), "root": asked.grantRoot}
+        changes: Sequence[Change] | None = self._items.changes_of(asked.item_id)
+        call: dict[str, Any] = {"changes": msgspec.to_builtins(changes), "root": asked.grant_root}
         if not changes:
-            call["item"] = asked.itemId
+            call["item"] = asked.item_id
         shown: dict[str, Any] = {"changes": told(changes or ())}
-        shown |= {"root": clipped(asked.grantRoot, PATH_LIMIT)} if asked.grantRoot else {}
+        shown |= {"root": clipped(asked.grant_root, PATH_LIMIT)} if asked.grant_root else {}
         shown |= {"reason": clipped(asked.reason)} if asked.reason else {}
         diff = diff_of(changes) if changes else None
         granted, denied = {"decision": "accept"}, {"decision": "decline"}
@@ -155,15 +155,15 @@ class Permissions:
         declined = {"action": "decline", "content": None, "_meta": None}
         meta = asked.meta if isinstance(asked.meta, dict) else {}
         if meta.get("codex_approval_kind") != "mcp_tool_call":
-            words = f"the tool server {asked.serverName} asked something that was declined: {asked.message}"
+            words = f"the tool server {asked.server_name} asked something that was declined: {asked.message}"
             self.blocked = self.blocked or clipped(words, 500)
             return (ErrorReported(message=clipped(words)), Send(self._peer.respond(id, declined)))
         call = {name: meta[name] for name in ("tool_name", "tool_title", "tool_params") if meta.get(name) is not None}
-        call = {"server": asked.serverName, "message": asked.message, **call}
+        call = {"server": asked.server_name, "message": asked.message, **call}
         granted: dict[str, Any] = {"action": "accept", "content": {}, "_meta": None}
         name = meta.get("tool_name") or "tool"
-        tool = f"{asked.serverName}.{name}"
-        asked = msgspec.structs.replace(asked, itemId=self._items.call_of(asked.serverName, name))
+        tool = f"{asked.server_name}.{name}"
+        asked = msgspec.structs.replace(asked, item_id=self._items.call_of(asked.server_name, name))
         return self._ask(id, asked, tool, call, clipped_value(call), granted, declined)
 
     def _ask(
@@ -178,18 +178,18 @@ class Permissions:
         diff: str | None = None,
     ) -> Iterable[Item]:
         """Ask a human; `call` is what the question is about, without what differs when it is asked again."""
-        name = clipped(f"{asked.itemId or asked.turnId or asked.threadId}:{id}", 200)
+        name = clipped(f"{asked.item_id or asked.turn_id or asked.thread_id}:{id}", 200)
         if len(self._names) >= LIMIT:
             self._open.pop(self._names.pop(next(iter(self._names))), None)
         self._names[id] = name
-        opened = _Open(id, granted, denied, asked.threadId, asked.turnId or "", clipped(tool, 500))
+        opened = _Open(id, granted, denied, asked.thread_id, asked.turn_id or "", clipped(tool, 500))
         request = PermissionRequested(
             request_id=name,
             tool=clipped(tool, 500),
             fingerprint=fingerprint_of(tool, call),
             arguments=shown,
             diff=diff,
-            call_id=clipped(asked.itemId, 200),
+            call_id=clipped(asked.item_id, 200),
         )
         if (answer := self._answers.pop(name, None)) is not None:
             return (request, *self._respond(opened, answer))

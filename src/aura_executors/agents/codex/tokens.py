@@ -8,11 +8,11 @@ THREADS_LIMIT = 1_000
 """Threads whose tokens are counted."""
 
 
-class Tokens(msgspec.Struct, frozen=True, gc=False):
-    inputTokens: int = 0  # noqa: N815 - codex's name
-    cachedInputTokens: int = 0  # noqa: N815 - codex's name
-    cacheWriteInputTokens: int = 0  # noqa: N815 - codex's name
-    outputTokens: int = 0  # noqa: N815 - codex's name
+class Tokens(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    input_tokens: int = 0
+    cached_input_tokens: int = 0
+    cache_write_input_tokens: int = 0
+    output_tokens: int = 0
 
 
 class TokenUsage(msgspec.Struct, frozen=True, gc=False):
@@ -55,10 +55,10 @@ class Consumption:
 
     def _add(self, now: Tokens, before: Tokens) -> bool:
         """Add what was consumed in between, if anything was; `inputTokens` has the cached ones in it."""
-        cached = max(0, now.cachedInputTokens - before.cachedInputTokens)
-        given = max(0, now.inputTokens - before.inputTokens - cached)
-        answered = max(0, now.outputTokens - before.outputTokens)
-        written = max(0, now.cacheWriteInputTokens - before.cacheWriteInputTokens)
+        cached = max(0, now.cached_input_tokens - before.cached_input_tokens)
+        given = max(0, now.input_tokens - before.input_tokens - cached)
+        answered = max(0, now.output_tokens - before.output_tokens)
+        written = max(0, now.cache_write_input_tokens - before.cache_write_input_tokens)
         if not (given or answered or cached or written):
             return False
         used = self._used  # field by field: this comes after every answer of the model, and ``+`` takes its time

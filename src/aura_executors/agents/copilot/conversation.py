@@ -175,11 +175,11 @@ class CopilotConversation(JsonLines):
         self._length = 0
 
     def _message_started(self, event: Event[msgspec.Raw]) -> list[Entry]:
-        return self._said() if event.agentId is None else []
+        return self._said() if event.agent_id is None else []
 
     def _retried(self, event: Event[Retry]) -> list[Entry]:
         """Forget the beginning of an answer: it is given again, from the start."""
-        if event.agentId is None:
+        if event.agent_id is None:
             self._forget()
         failure = self._call_failure
         words = [
@@ -194,14 +194,14 @@ class CopilotConversation(JsonLines):
         model = clipped(spoken.model, 200)
         if spoken.output_tokens > 0 and (model in self._used or len(self._used) < MODELS):
             self._used[model] = self._used.get(model, 0) + spoken.output_tokens
-        if event.agentId is not None or spoken.parent_tool_call_id is not None:
+        if event.agent_id is not None or spoken.parent_tool_call_id is not None:
             return []
         self._forget()
         said = [Message(text=clipped(spoken.content))] if spoken.content.strip() else []
         return [*self._think(spoken.reasoning_text), *said]
 
     def _reasoning(self, event: Event[Reasoning]) -> list[Entry]:
-        return self._think(event.data.content) if event.agentId is None else []
+        return self._think(event.data.content) if event.agent_id is None else []
 
     def _think(self, thought: str) -> list[Entry]:
         """Return the thought, unless it was told just before: some models have it in an event of its own too."""
@@ -270,9 +270,9 @@ class CopilotConversation(JsonLines):
         return [*self._said(), ErrorReported(message=clipped(error.message))]
 
     def _abort(self, event: Event[Abort]) -> list[Entry]:
-        if event.agentId is None:
+        if event.agent_id is None:
             self._aborted = clipped(event.data.reason, 200) or "no reason"
-        return self._said() if event.agentId is None else []
+        return self._said() if event.agent_id is None else []
 
     def _ended(self, result: Result) -> list[Entry]:
         entries = self._said()

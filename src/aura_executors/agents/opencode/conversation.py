@@ -47,7 +47,7 @@ _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
 class _Line(msgspec.Struct, tag_field="type", gc=False):
-    sessionID: str = ""  # noqa: N815 - its name
+    session_id: str = msgspec.field(default="", name="sessionID")
 
 
 class _StepStart(_Line, tag="step_start", gc=False):
@@ -77,7 +77,7 @@ class _State(msgspec.Struct, gc=False):
 class _Tool(msgspec.Struct, gc=False):
     tool: str
     state: _State
-    callID: str = ""  # noqa: N815 - its name
+    call_id: str = msgspec.field(default="", name="callID")
 
 
 class _ToolUse(_Line, kw_only=True, tag="tool_use"):
@@ -106,9 +106,9 @@ class _StepFinish(_Line, kw_only=True, tag="step_finish"):
     part: _Finish
 
 
-class _Particulars(msgspec.Struct, frozen=True, gc=False):
+class _Particulars(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     message: str = ""
-    statusCode: int | None = None  # noqa: N815 - its name
+    status_code: int | None = None
 
 
 class _Error(msgspec.Struct, gc=False):
@@ -160,9 +160,9 @@ class OpencodeConversation(JsonLines):
         if self._cut_off >= CUT_OFF_LIMIT:
             return []
         entries: list[Item] = []
-        if said.sessionID and not self._session:
-            self._session = said.sessionID
-            entries.append(SessionStarted(session_id=clipped(said.sessionID, 1_000), model=self._model))
+        if said.session_id and not self._session:
+            self._session = said.session_id
+            entries.append(SessionStarted(session_id=clipped(said.session_id, 1_000), model=self._model))
         match said:
             case _StepStart():
                 self._ended, self._failure = "", None
@@ -191,7 +191,7 @@ class OpencodeConversation(JsonLines):
         return None
 
     def _tool(self, part: _Tool) -> Iterator[Entry]:
-        state, call = part.state, clipped(part.callID, 1_000)
+        state, call = part.state, clipped(part.call_id, 1_000)
         tool = clipped(part.tool, 1_000)
         yield ToolCalled(call_id=call, tool=tool, arguments=clipped_value(state.input))
         if state.status == "error":
@@ -242,7 +242,7 @@ class OpencodeConversation(JsonLines):
 
     def _error(self, error: _Error) -> Entry:
         message = error.data.message or error.name
-        self._failure = failure_from(message, error.data.statusCode)
+        self._failure = failure_from(message, error.data.status_code)
         if error.name == "ProviderAuthError":
             self._failure = msgspec.structs.replace(self._failure, reason=FailureReason.AUTHENTICATION)
         return ErrorReported(message=clipped(message, MESSAGE_LIMIT))
