@@ -17,7 +17,7 @@ words are not, and their turns do not end the run.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -164,6 +164,14 @@ _FRONT = len(_METHOD)
 _STATUS = {"inProgress": "in_progress"}
 
 
+_Take = Callable[["AppServerConversation", Any], Iterable[Item]]
+_Handler = tuple[Callable[[bytes], Call[Any]], _Take]
+
+
+def _handler(params: Any, take: Callable[..., Iterable[Item]]) -> _Handler:
+    return msgspec.json.Decoder(Call[params]).decode, take
+
+
 class AppServerConversation(JsonLines):
     """Leads one run of ``codex app-server``."""
 
@@ -199,7 +207,7 @@ class AppServerConversation(JsonLines):
         method = line[_FRONT : line.find(b'"', _FRONT)] if line.startswith(_METHOD) else method_of(line)
         if method in _SKIPPED:
             return ()
-        if method is None or (known := _NOTIFICATIONS.get(method)) is None:
+        if method is None or (known := self._NOTIFICATIONS.get(method)) is None:
             return self._other(line)
         decode, take = known
         call = decode(line)
@@ -229,24 +237,27 @@ class AppServerConversation(JsonLines):
 
     # --- Replies and requests
 
-    def _other(self, line: bytes) -> Iterable[Item] | None:  # noqa: PLR0911 - one for each kind of message
+    def _other(self, line: bytes) -> Iterable[Item] | None:
         message = self._peer.read(line)
         match message:
-            case Reply(then=None, error=None):
-                return ()
-            case Reply(then=None, error=RpcError(message=words)):  # of an interrupt or of feedback that came too late
-                return (ErrorReported(message=clipped(f"codex: {words}")),)
-            case Reply(then=then, result=result, error=error):
-                return then(result, error) if then is not None else None
-            case Request():
-                return self._permissions.asked(message)
             case None:
                 return None
+            case Reply():
+                return self._replied(message)
+            case Request():
+                return self._permissions.asked(message)
         method = message.method.encode("utf-8", "replace")
-        if known := _NOTIFICATIONS.get(method):  # its method does not stand at the beginning
+        if known := self._NOTIFICATIONS.get(method):  # its method does not stand at the beginning
             decode, take = known
             return take(self, decode(line).params)
         return () if method in _SKIPPED else None
+
+    def _replied(self, reply: Reply[Then | None]) -> Iterable[Item]:
+        if reply.then is not None:
+            return reply.then(reply.result, reply.error)
+        if reply.error is not None:  # of an interrupt, or of feedback, that came too late
+            return (ErrorReported(message=clipped(f"codex: {reply.error.message}")),)
+        return ()
 
     def _initialized(self, result: msgspec.Raw, error: RpcError | None) -> Iterable[Item]:
         if error is not None:
@@ -363,27 +374,19 @@ class AppServerConversation(JsonLines):
         used = self._consumption.told()
         return (UsageReported(usage=used, model=self._model),) if used != Usage() else ()
 
-
-_Take = Callable[[AppServerConversation, Any], Iterable[Item]]
-
-
-def _known(params: Any, take: _Take) -> tuple[Callable[[bytes], Call[Any]], _Take]:
-    return msgspec.json.Decoder(Call[params]).decode, take
-
-
-_NOTIFICATIONS: dict[bytes, tuple[Callable[[bytes], Call[Any]], _Take]] = {
-    b"item/started": _known(_Item, AppServerConversation._item_started),  # noqa: SLF001 - its own module
-    b"item/completed": _known(_Item, AppServerConversation._item_completed),  # noqa: SLF001
-    b"item/fileChange/patchUpdated": _known(_Patch, AppServerConversation._patched),  # noqa: SLF001
-    b"error": _known(_Trouble, AppServerConversation._trouble),  # noqa: SLF001
-    b"warning": _known(_Warning, AppServerConversation._warning),  # noqa: SLF001
-    b"guardianWarning": _known(_Warning, AppServerConversation._warning),  # noqa: SLF001
-    b"configWarning": _known(_ConfigWarning, AppServerConversation._misconfigured),  # noqa: SLF001
-    b"turn/started": _known(_TurnOf, AppServerConversation._turn_started),  # noqa: SLF001
-    b"turn/completed": _known(_TurnOf, AppServerConversation._turn_completed),  # noqa: SLF001
-    b"turn/plan/updated": _known(_PlanOf, AppServerConversation._planned),  # noqa: SLF001
-    b"thread/tokenUsage/updated": _known(_Used, AppServerConversation._tokens),  # noqa: SLF001
-    b"serverRequest/resolved": _known(_Resolved, AppServerConversation._resolved),  # noqa: SLF001
-    b"model/rerouted": _known(_Rerouted, AppServerConversation._rerouted),  # noqa: SLF001
-}
-"""Notifications that something is made of: how each is decoded, and what takes it in."""
+    _NOTIFICATIONS: ClassVar[dict[bytes, _Handler]] = {
+        b"item/started": _handler(_Item, _item_started),
+        b"item/completed": _handler(_Item, _item_completed),
+        b"item/fileChange/patchUpdated": _handler(_Patch, _patched),
+        b"error": _handler(_Trouble, _trouble),
+        b"warning": _handler(_Warning, _warning),
+        b"guardianWarning": _handler(_Warning, _warning),
+        b"configWarning": _handler(_ConfigWarning, _misconfigured),
+        b"turn/started": _handler(_TurnOf, _turn_started),
+        b"turn/completed": _handler(_TurnOf, _turn_completed),
+        b"turn/plan/updated": _handler(_PlanOf, _planned),
+        b"thread/tokenUsage/updated": _handler(_Used, _tokens),
+        b"serverRequest/resolved": _handler(_Resolved, _resolved),
+        b"model/rerouted": _handler(_Rerouted, _rerouted),
+    }
+    """Notifications that become entries: how each is decoded, and what takes it in."""

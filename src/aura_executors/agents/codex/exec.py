@@ -1,7 +1,7 @@
 """What ``codex exec --json`` writes: an event in each line of standard output, and nothing is answered. Pure."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -169,7 +169,7 @@ class ExecConversation(JsonLines):
 
     def understand(self, line: bytes) -> Iterable[Item] | None:
         event = _read(line)
-        return _ON[type(event)](self, event)
+        return self._HANDLERS[type(event)](self, event)
 
     def judge(self, exit: ProcessExit) -> Failure | None:
         """Go by how the turn ended. An exit code of 0 without that means nothing; codex has been cut off."""
@@ -261,6 +261,17 @@ class ExecConversation(JsonLines):
         )
         return (UsageReported(usage=used, model=self._model),)
 
+    _HANDLERS: ClassVar[dict[type[_Event], Callable[["ExecConversation", Any], Iterable[Item] | None]]] = {
+        _ThreadStarted: _thread_started,
+        _TurnStarted: _turn_started,
+        _ItemStarted: _started,
+        _ItemUpdated: _updated,
+        _ItemCompleted: _completed,
+        _TurnCompleted: _turn_completed,
+        _TurnFailed: _turn_failed,
+        _Trouble: _trouble,
+    }
+
 
 def _plan(item: _Steps) -> PlanUpdated:
     done = ("pending", "completed")
@@ -270,15 +281,3 @@ def _plan(item: _Steps) -> PlanUpdated:
 def _shared(item: _Changes) -> FileChangeItem:
     """Return changes as the app-server tells them, without their diffs."""
     return FileChangeItem(item.id, [Change(one.path, Kind(one.kind), None) for one in item.changes], item.status)
-
-
-_ON: dict[type[_Event], Callable[[ExecConversation, Any], Iterable[Item] | None]] = {
-    _ThreadStarted: ExecConversation._thread_started,  # noqa: SLF001 - its own module
-    _TurnStarted: ExecConversation._turn_started,  # noqa: SLF001
-    _ItemStarted: ExecConversation._started,  # noqa: SLF001
-    _ItemUpdated: ExecConversation._updated,  # noqa: SLF001
-    _ItemCompleted: ExecConversation._completed,  # noqa: SLF001
-    _TurnCompleted: ExecConversation._turn_completed,  # noqa: SLF001
-    _TurnFailed: ExecConversation._turn_failed,  # noqa: SLF001
-    _Trouble: ExecConversation._trouble,  # noqa: SLF001
-}
