@@ -16,7 +16,6 @@ what is wanted is decoded once, as a `Call` of its type.
 import re
 from typing import Any, Generic, TypeVar
 
-import attrs
 import msgspec
 
 METHOD_NOT_FOUND = -32601
@@ -41,7 +40,7 @@ class RpcError(msgspec.Struct, frozen=True):
 
     code: int = 0
     message: str = ""
-    data: msgspec.Raw = _EMPTY
+    data: Any = None
 
 
 class Call(msgspec.Struct, Generic[T], frozen=True):
@@ -54,8 +53,7 @@ class Call(msgspec.Struct, Generic[T], frozen=True):
     id: Id | None = None
 
 
-@attrs.frozen
-class Request:
+class Request(msgspec.Struct, frozen=True, gc=False):
     """The other side asks, and waits for `Peer.respond` or `Peer.refuse`."""
 
     id: Id
@@ -63,16 +61,14 @@ class Request:
     params: msgspec.Raw
 
 
-@attrs.frozen
-class Notification:
+class Notification(msgspec.Struct, frozen=True, gc=False):
     """The other side tells something."""
 
     method: str
     params: msgspec.Raw
 
 
-@attrs.frozen
-class Reply(Generic[Then]):
+class Reply(msgspec.Struct, Generic[Then], frozen=True):
     """The other side answered a request of ours: with `result`, or with `error`.
 
     `then` is what was given with the request; None for an answer to a request that nobody remembers, such as one that

@@ -73,6 +73,7 @@ from aura_executors.agents.acp.wire import (
     Update,
     Updated,
     UsageUpdate,
+    lenient,
 )
 from aura_executors.agents.codex.failures import failure_of_turn as failure_of_codex
 
@@ -147,7 +148,10 @@ class AcpConversation(JsonLines):
             return ()
         if line.startswith(self._skipped) and line.endswith(b"}}}"):
             return ()
-        update = _UPDATE.decode(line).params.update
+        try:
+            update = _UPDATE.decode(line).params.update
+        except msgspec.ValidationError:
+            update = lenient(_UPDATE, line).params.update
         return self._say(update) if type(update) is AgentMessage else self._happened(update)
 
     def _told(self, line: bytes) -> Iterable[Item] | None:
@@ -315,7 +319,7 @@ class AcpConversation(JsonLines):
     def _notified(self, message: Notification) -> Iterable[Item] | None:
         match message.method:
             case "session/update":
-                return self._happened(_UPDATE_PARAMS.decode(message.params).update) if self._prompted else ()
+                return self._happened(lenient(_UPDATE_PARAMS, message.params).update) if self._prompted else ()
             case "$/cancel_request":
                 return [*self._permissions.withdraw(_CANCELLED.decode(message.params).request_id)]
             case method:
@@ -355,7 +359,7 @@ class AcpConversation(JsonLines):
             yield Send(self._peer.refuse(request.id, f"this client does not offer {clipped(request.method, 200)}"))
             return
         try:
-            asked = _PERMISSION.decode(request.params)
+            asked = lenient(_PERMISSION, request.params)
         except msgspec.MsgspecError as error:
             yield ErrorReported(message=f"it asked for a permission in a way that cannot be understood: {error}")
             yield Send(self._peer.refuse(request.id, str(error), INVALID_PARAMS))

@@ -11,7 +11,6 @@ from aura_contracts.ports.executors import UsageReported
 from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped
 from aura_executors.adapter.failure_classification import failure_from
 from aura_executors.adapter.json_rpc import RpcError
-from aura_executors.agents.acp.tool_calls import given
 from aura_executors.agents.acp.wire import PromptReply, Tokens
 
 Counts = tuple[int, int, int, int]
@@ -47,7 +46,7 @@ _STOPPED = {
 
 def failure_of_error(error: RpcError, doing: str = "") -> Failure:
     """Return the failure that an error response tells of; `doing` is what it was asked for."""
-    details = _words(given(error.data))
+    details = _words(error.data)
     numbers = (_STATUS.match(details), _STATUS.match(error.message or ""))
     status = error.code if 400 <= error.code < 600 else next((int(found[1]) for found in numbers if found), None)
     said = ": ".join(part for part in (error.message, details) if part and part.strip()) or f"error {error.code}"

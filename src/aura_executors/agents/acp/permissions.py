@@ -7,7 +7,6 @@ kind ``allow_once`` or ``reject_once`` is chosen, and where there is none the re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import attrs
 import msgspec
 
 from aura_contracts.fingerprint import fingerprint_of
@@ -16,8 +15,8 @@ from aura_executors.adapter.bounded_text import clipped, clipped_value
 from aura_executors.adapter.json_lines import NOT_UNDERSTOOD, Item
 from aura_executors.adapter.json_rpc import Id, Peer
 from aura_executors.agents.acp import messages
-from aura_executors.agents.acp.tool_calls import NAME_LIMIT, Call, Calls, content_of, given
-from aura_executors.agents.acp.wire import NOTHING, Asked, DiffContent, PermissionRequest
+from aura_executors.agents.acp.tool_calls import NAME_LIMIT, Call, Calls, put
+from aura_executors.agents.acp.wire import Asked, CallFields, DiffContent, PermissionRequest, lenient
 
 METHOD = "session/request_permission"
 ASKING = b'"method":"session/request_permission"'
@@ -35,12 +34,13 @@ _PASSING = frozenset(
 """Arguments that codex-acp adds, and that are others when it asks for the same again."""
 
 
-@attrs.define
-class _Open:
+class _Open(msgspec.Struct, frozen=True):
+    """A request that waits for its answer, and which options are a yes and a no, just once."""
+
     id: Id
     call: Call
-    allow: str | None = None
-    reject: str | None = None
+    allow: str | None
+    reject: str | None
 
 
 class Permissions:
@@ -60,49 +60,46 @@ class Permissions:
 
     def asked(self, id: Id, request: PermissionRequest) -> list[Item]:
         """Take in a request."""
-        told = request.tool_call
-        call = self._calls.known(told)
-        arguments, tool = call.arguments, call.name
-        said: list[Item] = [*self._calls.told(call, arguments)]
-        opened = _Open(id, call)
+        update = request.tool_call
+        call = self._calls.known(update)
+        arguments = call.arguments
+        items: list[Item] = [*self._calls.told(call, arguments)]
+        allow = reject = None
         for option in reversed(request.options):  # of two of a kind, the first
             if option.kind == "allow_once":
-                opened.allow = option.option_id
+                allow = option.option_id
             elif option.kind == "reject_once":
-                opened.reject = option.option_id
-        if self._free and opened.allow is not None:
+                reject = option.option_id
+        opened = _Open(id, call, allow, reject)
+        if self._free and allow is not None:
             self.late.append(self._respond(opened, Answer(granted=True)))
-            return said
-        raw = told.raw_input
-        if raw == NOTHING:
-            own = None
-        elif raw == call.input_told:
-            own = call.input
-        else:
-            own = given(raw)
-            arguments = clipped_value(own) if isinstance(own, dict) and own else arguments
+            return items
+        own = update.raw_input
+        if own and isinstance(own, dict):
+            arguments = clipped_value(own)
         name = clipped(f"{call.call_id}:{id}", NAME_LIMIT)
-        asked = PermissionRequested(
-            request_id=name,
-            tool=tool,
-            fingerprint=fingerprint_of(_name_of(request, call), _about(request, call, own)),
-            arguments=arguments,
-            diff=_diff(call, arguments),
-            call_id=call.call_id,
+        items.append(
+            PermissionRequested(
+                request_id=name,
+                tool=call.name,
+                fingerprint=fingerprint_of(_name_of(update, call), _about(update, call, own)),
+                arguments=arguments,
+                diff=_diff(call, arguments),
+                call_id=call.call_id,
+            )
         )
-        said.append(asked)
         if (answer := self._answers.pop(name, None)) is not None:
             self.late.append(self._respond(opened, answer))
         else:
-            _put(self._open, name, opened)
-        return said
+            put(self._open, name, opened, REQUESTS_LIMIT)
+        return items
 
     def answer(self, request_id: str, answer: Answer) -> Iterable[Send]:
         """Return the response to an open request; an answer to another one is kept until it is asked."""
         opened = self._open.pop(request_id, None)
         if opened is not None:
             return (self._respond(opened, answer),)
-        _put(self._answers, request_id, answer)
+        put(self._answers, request_id, answer, REQUESTS_LIMIT)
         return ()
 
     def cancel(self) -> bytes:
@@ -134,51 +131,44 @@ class Permissions:
 def asked_in(line: bytes) -> Asked | None:
     """Return a request for a permission; None for what is none, or is to be read with more care."""
     try:
-        asked = _ASKED.decode(line)
+        asked = lenient(_ASKED, line)
     except NOT_UNDERSTOOD:
         return None
     return asked if asked.method == METHOD else None
 
 
-def _put(known: dict[str, Any], name: str, value: Any) -> None:
-    if len(known) >= REQUESTS_LIMIT:
-        del known[next(iter(known))]
-    known[name] = value
+def _name_of(update: CallFields, call: Call) -> str:
+    """Return the tool's name by which a request is recognised: the request's own, if it has any.
 
-
-def _name_of(request: PermissionRequest, call: Call) -> str:
-    """Return the tool's name by which a request is known again: its own words, if it has any.
-
-    claude-agent-acp 0.49.0 tells the name with the call, which comes before the request one time and after it another.
+    claude-agent-acp 0.49.0 sends the name with the call, which comes before the request one time and after it another.
     """
-    told = request.tool_call
-    return clipped(told.name or (told.kind if told.kind != "other" else "") or told.title or call.name, NAME_LIMIT)
+    name = update.name or (update.kind if update.kind != "other" else "") or update.title
+    return clipped(name, NAME_LIMIT) if name else call.name
 
 
-def _about(request: PermissionRequest, call: Call, own: Any) -> Mapping[str, Any]:
-    """Return what the request is about, without what is another one when it is asked again."""
+def _about(update: CallFields, call: Call, own: Any) -> Mapping[str, Any]:
+    """Return what the request is about, without what differs when it is asked again."""
     if isinstance(own, dict) and own:
-        return {name: value for name, value in own.items() if name not in _PASSING}
+        return own if _PASSING.isdisjoint(own) else {key: own[key] for key in own if key not in _PASSING}
     if own:
         return {"input": own}
-    diffs = [[item.path, item.new_text] for item in content_of(request.tool_call) if isinstance(item, DiffContent)]
     known: dict[str, Any] = {}
-    if request.tool_call.title:
-        known["title"] = request.tool_call.title
-    if diffs:
+    if update.title:
+        known["title"] = update.title
+    if diffs := [[item.path, item.new_text] for item in update.content or () if type(item) is DiffContent]:
         known["diffs"] = diffs
     elif call.changes:
         known["changes"] = [[change.path, change.diff] for change in call.changes]
     if call.input:
         known["input"] = call.input
-    return known or {"call": call.call_id}  # nothing tells what it would do, so no other request is the same
+    return known or {"call": call.call_id}  # nothing says what it would do, so no other request is the same
 
 
 def _diff(call: Call, arguments: Mapping[str, Any]) -> str | None:
     """Return what would be changed: as the agent shows it, or as it has it among its arguments."""
     if len(call.changes) == 1 and (shown := call.changes[0].diff) and len(shown) <= TEXT_LIMIT:
         return shown
-    shown = "".join([change.diff for change in call.changes if change.diff])
+    shown = "".join([change.diff for change in call.changes if change.diff]) if call.changes else ""
     if not shown and isinstance(told := arguments.get("diff"), str):
         shown = told.lstrip("\n")
     return clipped(shown) if shown else None

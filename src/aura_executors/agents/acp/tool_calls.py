@@ -6,24 +6,24 @@ latest when the agent asks whether it may, when the call is done, and when the t
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
-import attrs
 import msgspec
 
 from aura_contracts.ports.executors import Entry, FileChange, FileChanged, ToolCalled, ToolFinished
 from aura_executors.adapter.bounded_text import clipped, clipped_value
 from aura_executors.agents.acp.diffs import diff_of
 from aura_executors.agents.acp.wire import (
-    NOTHING,
     CallContent,
     CallFields,
+    CallMeta,
     DiffContent,
     Location,
-    Output,
     ToolCall,
     WordsContent,
 )
+
+T = TypeVar("T")
 
 CALLS_LIMIT = 1_000
 """Calls that are kept in mind, open ones and closed ones; the oldest is forgotten for the one above."""
@@ -34,13 +34,13 @@ CHANGES_LIMIT = 100
 NAME_LIMIT = 500
 PATH_LIMIT = 4_096
 
-_CONTENT = msgspec.json.Decoder(list[CallContent])
-_OUTPUT = msgspec.json.Decoder(Output | str | int | float | bool | list[Any] | None)
-_ANY = msgspec.json.Decoder()
-_NULL = msgspec.Raw(b"null")
+_TEXTS = ("output", "content", "stdout", "aggregated_output", "formatted_output", "message", "error", "text")
+"""Where agents put what there is to read of an output."""
+
+_ENDED = frozenset(("completed", "failed"))
 
 _KEPT = 16_384
-"""Bytes of what an agent told of a call that are kept, to know it again."""
+"""Characters of what an agent showed of a call that are kept, to recognise them."""
 
 _CHANGING = {"edit": FileChange.MODIFIED, "delete": FileChange.DELETED}
 """What the kinds of calls do to the files at their places."""
@@ -54,8 +54,7 @@ _BEGINNING = 2_000
 """Characters of a failed call's output that are looked at for it."""
 
 
-@attrs.define
-class Call:
+class Call(msgspec.Struct):
     """What is known of a call by now."""
 
     call_id: str
@@ -64,13 +63,11 @@ class Call:
     kind: str = ""
     input: Any = None
     """Its arguments as the agent has them, bounded; None if it told none."""
-    input_told: msgspec.Raw = NOTHING
-    """Those of which nothing was left out, in the agent's words."""
     paths: tuple[str, ...] = ()
     changes: tuple[FileChanged, ...] = ()
     words: str = ""
-    shown: msgspec.Raw = NOTHING
-    """From what `changes` and `words` were taken last, and when the call was of which kind."""
+    shown: list[CallContent] | None = None
+    """From what `changes` and `words` were taken last, and what kind the call was of then."""
     shown_kind: str = ""
     told: bool = False
     denied: bool = False
@@ -111,20 +108,33 @@ class Calls:
 
     def take(self, update: CallFields) -> list[Entry]:
         """Take in what is new of a call."""
-        call_id = clipped(update.tool_call_id, NAME_LIMIT)
-        if call_id in self._closed and not isinstance(update, ToolCall):
-            return []  # told already, and what comes late tells nothing new
-        call = self._known(call_id, update)
+        call = self._open.get(update.tool_call_id)
+        if call is not None:
+            _merge(call, update)
+        elif not isinstance(update, ToolCall) and clipped(update.tool_call_id, NAME_LIMIT) in self._closed:
+            return []  # reported already, and what comes late adds nothing
+        else:
+            call = self.known(update)
         status = update.status
-        if status == "completed" or status == "failed":  # noqa: PLR1714 - a set takes longer
+        if status in _ENDED:
             return self._done(call, update)
-        if call.input or (status == "in_progress" and call.input is None):
+        if call.input or (call.input is None and status == "in_progress"):
             return self.told(call)
         return []
 
     def known(self, update: CallFields) -> Call:
         """Return the call that this is about, with what is new of it."""
-        return self._known(clipped(update.tool_call_id, NAME_LIMIT), update)
+        call = self._open.get(update.tool_call_id)
+        if call is None:
+            self.any = True
+            call_id = clipped(update.tool_call_id, NAME_LIMIT)
+            call = self._open.get(call_id)
+            if call is None:
+                self._closed.pop(call_id, None)
+                call = Call(call_id)
+                put(self._open, call_id, call, CALLS_LIMIT)
+        _merge(call, update)
+        return call
 
     def told(self, call: Call, arguments: dict[str, Any] | None = None) -> list[Entry]:
         """Tell of a call, once; `arguments` are those that it has, for who has asked for them already."""
@@ -140,16 +150,6 @@ class Calls:
             if call.denied:
                 yield ToolFinished(call_id=call.call_id, success=False, output="it was not permitted")
 
-    def _known(self, call_id: str, update: CallFields) -> Call:
-        self.any = True
-        call = self._open.get(call_id)
-        if call is None:
-            self._closed.pop(call_id, None)
-            call = Call(call_id)
-            _put(self._open, call_id, call)
-        _merge(call, update)
-        return call
-
     def _done(self, call: Call, update: CallFields) -> list[Entry]:
         said, success = self.told(call), update.status == "completed"
         if success:
@@ -162,70 +162,53 @@ class Calls:
             self.blocked = f"{call.name}: {clipped(output, 500)}"
         said.append(ToolFinished(call_id=call.call_id, success=success, output=output, exit_code=exit_code))
         del self._open[call.call_id]
-        _put(self._closed, call.call_id, None)
+        put(self._closed, call.call_id, None, CALLS_LIMIT)
         return said
 
 
-def given(raw: msgspec.Raw) -> Any:
-    """Return a value that an agent may leave out; None if it did."""
-    return None if raw == NOTHING or raw == _NULL else _ANY.decode(raw)  # noqa: PLR1714, SIM109 - a tuple takes longer
-
-
-def content_of(update: CallFields) -> Sequence[CallContent]:
-    """Return what is to be shown of a call; nothing if it is of a kind that is not known."""
-    if update.content == NOTHING or update.content == _NULL:  # noqa: PLR1714 - a tuple takes longer
-        return ()
-    try:
-        return _CONTENT.decode(update.content)
-    except msgspec.MsgspecError:
-        return ()
-
-
-def _put(known: dict[str, Any], name: str, value: Any) -> None:
-    if len(known) >= CALLS_LIMIT:
+def put(known: dict[str, T], name: str, value: T, limit: int) -> None:
+    """Add to `known`, which never holds more than `limit`: the oldest is forgotten for the one above."""
+    if len(known) >= limit:
         del known[next(iter(known))]
     known[name] = value
 
 
 def _merge(call: Call, update: CallFields) -> None:
-    if not call.tool:
-        meta = update.meta
-        name = update.name or (meta and (meta.tool_name or (meta.claude_code and meta.claude_code.tool_name)))
-        if name:
-            call.tool = clipped(name, NAME_LIMIT)
+    if not call.tool and (name := update.name or (update.meta and _tool_in(update.meta))):
+        call.tool = clipped(name, NAME_LIMIT)
     if not call.kind and update.kind:
         call.kind = clipped(update.kind, NAME_LIMIT)
     if not call.told:
         if update.title:
             call.title = clipped(update.title, NAME_LIMIT)
-        if (raw := update.raw_input) != NOTHING and raw != _NULL:
-            _take_input(call, raw)
-    if update.locations:
-        call.paths = _paths(update.locations)
-    if update.content != NOTHING and (update.content != call.shown or call.kind != call.shown_kind):
-        _show(call, update)
+        if update.raw_input is not None:
+            call.input = clipped_value(update.raw_input)
+    if (places := update.locations) and (len(places) != 1 or call.paths != (places[0].path,)):
+        call.paths = _paths(places)
+    content = update.content
+    if content and (content != call.shown or call.kind != call.shown_kind):
+        _show(call, content)
 
 
-def _take_input(call: Call, raw: msgspec.Raw) -> None:
-    value = _ANY.decode(raw)
-    call.input = clipped_value(value)
-    call.input_told = _kept(raw) if call.input is value else NOTHING
+def _tool_in(meta: CallMeta) -> str | None:
+    return meta.tool_name or (meta.claude_code.tool_name if meta.claude_code else None)
 
 
-def _show(call: Call, update: CallFields) -> None:
-    """Take in what is to be shown of a call. Agents show the same when they ask and when they are done."""
-    if not (content := content_of(update)):
-        return
-    if changes := [_change(call, item) for item in content[:CHANGES_LIMIT] if type(item) is DiffContent]:
+def _show(call: Call, content: list[CallContent]) -> None:
+    """Take in what to show of a call. Agents show the same when they ask and when they are done."""
+    changes, texts, size = [], [], 0
+    for item in content[:CHANGES_LIMIT]:
+        if type(item) is DiffContent:
+            changes.append(_change(call, item))
+            size += len(item.new_text) + len(item.old_text or "")
+        elif type(item) is WordsContent and item.content.text:
+            texts.append(item.content.text)
+            size += len(item.content.text)
+    if changes:
         call.changes = tuple(changes)
-    if words := [item.content.text for item in content if type(item) is WordsContent and item.content.text]:
-        call.words = clipped("\n".join(words))
-    call.shown, call.shown_kind = _kept(update.content), call.kind
-
-
-def _kept(raw: msgspec.Raw) -> msgspec.Raw:
-    """Return a copy to know it again, without the line that it is in; nothing if it is large."""
-    return raw.copy() if memoryview(raw).nbytes <= _KEPT else NOTHING
+    if texts:
+        call.words = clipped("\n".join(texts))
+    call.shown, call.shown_kind = (content if size <= _KEPT else None), call.kind
 
 
 def _paths(locations: Sequence[Location]) -> tuple[str, ...]:
@@ -251,14 +234,27 @@ def _changed(call: Call) -> Sequence[FileChanged]:
     return [FileChanged(path=path, change=change, call_id=call.call_id) for path in call.paths]
 
 
-def _output(raw: msgspec.Raw) -> tuple[str, int | None]:
-    """Return what there is to read of a call's output, and its exit code where it has one."""
-    if raw == NOTHING:
+def _output(value: Any) -> tuple[str, int | None]:
+    """Return the readable part of a call's output, and its exit code if any. The protocol leaves its form open."""
+    if value is None:
         return "", None
-    value = _OUTPUT.decode(raw)
     if isinstance(value, str):
         return clipped(value), None
-    if not isinstance(value, Output):
-        return ("" if value is None else clipped(bytes(raw).decode("utf-8", "replace"))), None
-    words = value.words
-    return clipped(bytes(raw).decode("utf-8", "replace") if words is None else words), value.code
+    if isinstance(value, dict):
+        text = next((text for name in _TEXTS if isinstance(text := value.get(name), str)), None)
+        return clipped(_encoded(value) if text is None else text), _exit_code(value)
+    return clipped(_encoded(value)), None
+
+
+def _encoded(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _exit_code(output: dict[str, Any]) -> int | None:
+    """Return the exit code, if there is one that is possible."""
+    details = output.get("metadata")
+    inner = details.get("exit") if isinstance(details, dict) else None
+    for code in (output.get("exit_code"), output.get("exitCode"), inner):
+        if isinstance(code, int) and not isinstance(code, bool):
+            return code if -(2**31) <= code < 2**32 else None
+    return None

@@ -1,15 +1,15 @@
 """What agents say in the Agent Client Protocol, as far as AURA wants to know: structs for decoding. Pure.
 
 Only the fields that are used, and lenient where the protocol asks for it: what agents leave out, or give as null, is a
-default. Names are the protocol's (agentclientprotocol.com, schema of version 1). What is large and seldom wanted
-(arguments, output, content of calls) stays raw until it is known to be needed.
+default. Names are the protocol's (agentclientprotocol.com, schema of version 1). A line is decoded once; only a line
+whose content is of an unknown kind is decoded again, without it (`lenient`).
 """
 
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
-NOTHING = msgspec.Raw(b"")
+T = TypeVar("T")
 
 
 class Option(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -133,6 +133,28 @@ class AgentThought(_Update, frozen=True, tag="agent_thought_chunk", gc=False, re
     meta: _ChunkMeta | None = msgspec.field(default=None, name="_meta")
 
 
+class _DiffMeta(msgspec.Struct, frozen=True, gc=False):
+    kind: str | None = None
+
+
+class DiffContent(msgspec.Struct, frozen=True, tag_field="type", tag="diff", gc=False, rename="camel"):
+    path: str
+    new_text: str = ""
+    old_text: str | None = None
+    meta: _DiffMeta | None = msgspec.field(default=None, name="_meta")
+
+
+class WordsContent(msgspec.Struct, frozen=True, tag_field="type", tag="content", gc=False):
+    content: _Text
+
+
+class TerminalContent(msgspec.Struct, frozen=True, tag_field="type", tag="terminal", gc=False):
+    pass
+
+
+CallContent = DiffContent | WordsContent | TerminalContent
+
+
 class _ToolOfClaude(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     tool_name: str | None = None
 
@@ -141,7 +163,9 @@ class _TerminalExit(msgspec.Struct, frozen=True, gc=False):
     exit_code: int | None = None
 
 
-class _CallMeta(msgspec.Struct, frozen=True, gc=False):
+class CallMeta(msgspec.Struct, frozen=True, gc=False):
+    """Where some agents put the tool's name, and how a command of theirs ended."""
+
     claude_code: _ToolOfClaude | None = msgspec.field(default=None, name="claudeCode")
     tool_name: str | None = msgspec.field(default=None, name="toolName")
     terminal_exit: _TerminalExit | None = None
@@ -152,18 +176,18 @@ class Location(msgspec.Struct, frozen=True, gc=False):
 
 
 class CallFields(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="camel"):
-    """A tool call, or what is new of it: None and nothing mean that it is as it was."""
+    """A tool call, or what is new of it: None means that it is as it was."""
 
     tool_call_id: str
     name: str | None = None
     title: str | None = None
     kind: str | None = None
     status: str | None = None
-    raw_input: msgspec.Raw = NOTHING
-    raw_output: msgspec.Raw = NOTHING
-    content: msgspec.Raw = NOTHING
+    raw_input: Any = None
+    raw_output: Any = None
+    content: list[CallContent] | None = None
     locations: list[Location] | None = None
-    meta: _CallMeta | None = msgspec.field(default=None, name="_meta")
+    meta: CallMeta | None = msgspec.field(default=None, name="_meta")
 
 
 class ToolCall(CallFields, frozen=True, tag_field="sessionUpdate", tag="tool_call", gc=False):
@@ -289,66 +313,20 @@ class Cancelled(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     request_id: int | str
 
 
-# --- What is in a call
+def lenient(decoder: msgspec.json.Decoder[T], data: bytes | msgspec.Raw) -> T:
+    """Return a line, or its parameters, decoded; if that fails, without the content of the call it is about.
 
-
-class _DiffMeta(msgspec.Struct, frozen=True, gc=False):
-    kind: str | None = None
-
-
-class DiffContent(msgspec.Struct, frozen=True, tag_field="type", tag="diff", gc=False, rename="camel"):
-    path: str
-    new_text: str = ""
-    old_text: str | None = None
-    meta: _DiffMeta | None = msgspec.field(default=None, name="_meta")
-
-
-class WordsContent(msgspec.Struct, frozen=True, tag_field="type", tag="content", gc=False):
-    content: _Text
-
-
-class TerminalContent(msgspec.Struct, frozen=True, tag_field="type", tag="terminal", gc=False):
-    pass
-
-
-CallContent = DiffContent | WordsContent | TerminalContent
-
-
-class Output(msgspec.Struct, frozen=True, gc=False):
-    """A call's output, if that is an object: there is no rule for it, so anything may be anything."""
-
-    output: Any = None
-    content: Any = None
-    stdout: Any = None
-    aggregated_output: Any = None
-    formatted_output: Any = None
-    message: Any = None
-    error: Any = None
-    text: Any = None
-    exit_code: Any = None
-    camel_exit_code: Any = msgspec.field(default=None, name="exitCode")
-    metadata: Any = None
-
-    @property
-    def words(self) -> str | None:
-        """What there is to read of it; None if it is nowhere where agents put that."""
-        if isinstance(self.output, str):
-            return self.output
-        if isinstance(self.content, str):
-            return self.content
-        others = self.stdout, self.aggregated_output, self.formatted_output, self.message, self.error, self.text
-        for words in others:
-            if isinstance(words, str):
-                return words
-        return None
-
-    @property
-    def code(self) -> int | None:
-        """The exit code, if there is one that is possible."""
-        details = self.metadata
-        if self.exit_code is None and self.camel_exit_code is None and details is None:
-            return None
-        for code in (self.exit_code, self.camel_exit_code, details.get("exit") if isinstance(details, dict) else None):
-            if isinstance(code, int) and not isinstance(code, bool):
-                return code if -(2**31) <= code < 2**32 else None
-        return None
+    Raises what `msgspec` raises for what is not understood even so.
+    """
+    try:
+        return decoder.decode(data)
+    except msgspec.ValidationError:
+        value = msgspec.json.decode(data)
+        if not isinstance(value, dict):
+            raise
+    params = value.get("params", value)
+    for name in ("update", "toolCall"):
+        if isinstance(params, dict) and isinstance(call := params.get(name), dict):
+            call.pop("content", None)
+    found: T = msgspec.convert(value, decoder.type)
+    return found
