@@ -40,26 +40,26 @@ def clipped_value(value: Any, limit: int = TEXT_LIMIT, depth: int = 16) -> Any:
 
     What needs no change may be returned as it is, not as a copy.
     """
-    if isinstance(value, dict) and depth and _plain(value, limit):
-        return value
-    if isinstance(value, str):
-        return clipped(value, limit)
-    if depth == 0 and isinstance(value, (dict, list)):
-        return clipped(str(value), _SHORT)
     if isinstance(value, dict):
-        return {clipped(str(name), _SHORT): clipped_value(one, limit, depth - 1) for name, one in value.items()}
-    if isinstance(value, list):
+        if depth and _is_plain(value, limit):
+            return value
+        if depth:
+            return {clipped(str(name), _SHORT): clipped_value(one, limit, depth - 1) for name, one in value.items()}
+    elif isinstance(value, str):
+        return clipped(value, limit)
+    elif not isinstance(value, list):
+        return value
+    elif depth:
         return [clipped_value(one, limit, depth - 1) for one in value]
-    return value
+    return clipped(str(value), _SHORT)
 
 
-def _plain(table: dict[str, Any], limit: int) -> bool:
-    """Say, quickly, that nothing in a table is to be clipped, as in most arguments of tools; if False, it may be."""
-    names = "".join(table)
-    if len(names) > _SHORT or not names.isascii() or "\0" in names:
-        return False
-    for value in table.values():
-        if isinstance(value, str):
+def _is_plain(table: dict[str, Any], limit: int) -> bool:
+    """Say, quickly, that nothing in a table needs to be clipped, as in most arguments of tools; if False, it may."""
+    for name, value in table.items():
+        if len(name) > _SHORT or not name.isascii() or "\0" in name:
+            return False
+        if type(value) is str:
             if len(value) > limit or not value.isascii() or "\0" in value:
                 return False
         elif isinstance(value, (dict, list)):

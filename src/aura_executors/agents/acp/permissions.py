@@ -62,7 +62,9 @@ class Permissions:
         """Take in a request."""
         update = request.tool_call
         call = self._calls.known(update)
-        arguments = call.arguments
+        own, arguments = update.raw_input, call.arguments
+        if call.told and own and isinstance(own, dict):  # else they are the call's already
+            arguments = clipped_value(own)
         items: list[Item] = [*self._calls.told(call, arguments)]
         allow = reject = None
         for option in reversed(request.options):  # of two of a kind, the first
@@ -74,9 +76,6 @@ class Permissions:
         if self._free and allow is not None:
             self.late.append(self._respond(opened, Answer(granted=True)))
             return items
-        own = update.raw_input
-        if own and isinstance(own, dict):
-            arguments = clipped_value(own)
         name = clipped(f"{call.call_id}:{id}", NAME_LIMIT)
         items.append(
             PermissionRequested(

@@ -18,7 +18,6 @@ from aura_executors.agents.acp.wire import (
     CallFields,
     CallMeta,
     DiffContent,
-    Location,
     ToolCall,
     WordsContent,
 )
@@ -109,12 +108,12 @@ class Calls:
     def take(self, update: CallFields) -> list[Entry]:
         """Take in what is new of a call."""
         call = self._open.get(update.tool_call_id)
-        if call is not None:
-            _merge(call, update)
-        elif not isinstance(update, ToolCall) and clipped(update.tool_call_id, NAME_LIMIT) in self._closed:
-            return []  # reported already, and what comes late adds nothing
-        else:
-            call = self.known(update)
+        if call is None:
+            call_id = clipped(update.tool_call_id, NAME_LIMIT)
+            if call_id in self._closed and type(update) is not ToolCall:
+                return []  # reported already, and what comes late adds nothing
+            call = self._opened(call_id)
+        _merge(call, update)
         status = update.status
         if status in _ENDED:
             return self._done(call, update)
@@ -124,16 +123,17 @@ class Calls:
 
     def known(self, update: CallFields) -> Call:
         """Return the call that this is about, with what is new of it."""
-        call = self._open.get(update.tool_call_id)
+        call = self._open.get(update.tool_call_id) or self._opened(clipped(update.tool_call_id, NAME_LIMIT))
+        _merge(call, update)
+        return call
+
+    def _opened(self, call_id: str) -> Call:
+        call = self._open.get(call_id)
         if call is None:
             self.any = True
-            call_id = clipped(update.tool_call_id, NAME_LIMIT)
-            call = self._open.get(call_id)
-            if call is None:
-                self._closed.pop(call_id, None)
-                call = Call(call_id)
-                put(self._open, call_id, call, CALLS_LIMIT)
-        _merge(call, update)
+            self._closed.pop(call_id, None)
+            call = Call(call_id)
+            put(self._open, call_id, call, CALLS_LIMIT)
         return call
 
     def told(self, call: Call, arguments: dict[str, Any] | None = None) -> list[Entry]:
@@ -179,12 +179,12 @@ def _merge(call: Call, update: CallFields) -> None:
     if not call.kind and update.kind:
         call.kind = clipped(update.kind, NAME_LIMIT)
     if not call.told:
-        if update.title:
+        if update.title and update.title != call.title:
             call.title = clipped(update.title, NAME_LIMIT)
         if update.raw_input is not None:
             call.input = clipped_value(update.raw_input)
-    if (places := update.locations) and (len(places) != 1 or call.paths != (places[0].path,)):
-        call.paths = _paths(places)
+    if places := update.locations:
+        call.paths = tuple([clipped(place.path, PATH_LIMIT) for place in places[:CHANGES_LIMIT]])
     content = update.content
     if content and (content != call.shown or call.kind != call.shown_kind):
         _show(call, content)
@@ -209,10 +209,6 @@ def _show(call: Call, content: list[CallContent]) -> None:
     if texts:
         call.words = clipped("\n".join(texts))
     call.shown, call.shown_kind = (content if size <= _KEPT else None), call.kind
-
-
-def _paths(locations: Sequence[Location]) -> tuple[str, ...]:
-    return tuple([clipped(location.path, PATH_LIMIT) for location in locations[:CHANGES_LIMIT]])
 
 
 def _change(call: Call, item: DiffContent) -> FileChanged:
