@@ -51,7 +51,7 @@ def test_the_whole_port_is_there() -> None:
 def test_every_name_that_the_manual_mentions_is_there() -> None:
     import re
 
-    mentioned = {name.partition(".")[0] for name in re.findall(r"`([\w.]+)`", aura_executors.__doc__ or "")}
+    mentioned = {name.partition(".")[0] for name in re.findall(r"(?<!`)`([\w.]+)`(?!`)", aura_executors.__doc__ or "")}
     methods = {"launch", "converse", "understand", "aura_executors"}
     assert mentioned - methods <= set(aura_executors.__all__)
 

@@ -1,4 +1,4 @@
-"""Texts of entries: bounded, and fit to be stored."""
+"""Texts of entries, bounded and fit to be stored."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ _CUT = f"\n[... {{}} {CUT_MARK} ...]\n"
 
 
 def clipped(text: str, limit: int = TEXT_LIMIT) -> str:
-    """Return `text` without what no log can store, at most about `limit` characters of it: beginning and end.
+    """Return `text` without characters that no log can store, at most about `limit` of it: beginning and end.
 
     >>> clipped("abc" * 100, 100).count("left out")
     1
@@ -27,7 +27,7 @@ def clipped(text: str, limit: int = TEXT_LIMIT) -> str:
     if not text.isascii():
         try:
             text.encode()
-        except UnicodeEncodeError:  # a lone surrogate is no UTF-8
+        except UnicodeEncodeError:  # a lone surrogate is not UTF-8
             text = text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
     if len(text) <= limit:
         return text

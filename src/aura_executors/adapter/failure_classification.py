@@ -1,4 +1,4 @@
-"""Evidence: what the words and numbers of agents and of their services say about a failure."""
+"""Failures by what agents and their services say: rate limits and authentication recognised by words and numbers."""
 
 import re
 
@@ -27,11 +27,11 @@ _WORDS = (
         ),
     ),
 )
-"""In small letters."""
+"""Matched against the text in lower case."""
 
 
 def reason_of_status(status: int) -> FailureReason:
-    """Return what an HTTP status of a model's service means; what is no such status is an error of the agent.
+    """Return what an HTTP status of a model's service means; any other number is an error of the agent.
 
     >>> reason_of_status(429).value, reason_of_status(401).value, reason_of_status(500).value
     ('RateLimited', 'Authentication', 'AgentError')
@@ -44,7 +44,7 @@ def reason_of_status(status: int) -> FailureReason:
 
 
 def failure_from(message: str, status: int | None = None) -> Failure:
-    """Return the failure that an agent tells of, by the status if it names one, else by its words.
+    """Return the failure that an agent reports, by the status if it names one, else by its words.
 
     >>> failure_from("unexpected status 401 Unauthorized: scripted failure").reason.value
     'Authentication'

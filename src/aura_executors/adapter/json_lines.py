@@ -1,4 +1,4 @@
-"""What most conversations have in common: JSON lines on standard output, words of trouble on standard error."""
+"""Conversations with one JSON value in a line on standard output, and errors on standard error."""
 
 import re
 from abc import abstractmethod
@@ -22,19 +22,19 @@ UNKNOWN_LIMIT = 2_000
 UNKNOWN_ENTRIES = 1_000
 """`Unknown` entries of one run; what comes after them is counted only."""
 
-UNFINISHED = "it ended without its final word"
-"""The message of the failure of an agent that did not say how it went, whatever its exit code."""
+UNFINISHED = "it ended without its final message"
+"""The failure of an agent that did not report its outcome, whatever its exit code."""
 
 NOT_UNDERSTOOD = (msgspec.MsgspecError, RecursionError, UnicodeError, ValueError, TypeError, KeyError, IndexError)
-"""What reading a line may raise. Lines come from outside: none of these is our fault, and none ends a conversation."""
+"""What reading a line may raise. Lines come from outside: none of these is a bug here, and none ends a conversation."""
 
 _STDOUT = OutputSource.STDOUT
 _SPACE = ord(" ")
 
 _PAIR = rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _HALF = re.compile(rb"(?:[^\\]++|\\[^u]|\\u(?![dD][89a-fA-F])|%b)++|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})" % _PAIR)
-"""What stands in front of half of a surrogate pair, or the half. Agents in JavaScript write one where a model cuts a
-character in two; no text has it."""
+"""What precedes half of a surrogate pair, or the half. Agents in JavaScript write one where a model cuts a character in
+two; valid text has none."""
 
 
 class JsonLines(Conversation):
@@ -64,53 +64,53 @@ class JsonLines(Conversation):
 
     def end(self, exit: ProcessExit) -> Iterable[Entry]:
         rest = self._lines.rest()
-        return [said for said in self._understood(rest) if isinstance(said, Entry)] if rest else []
+        return [items for items in self._understood(rest) if isinstance(items, Entry)] if rest else []
 
-    def failed(self, exit: ProcessExit, told: Failure | None) -> Failure | None:
-        """Return what `exit` means beside what the agent told itself; for `judge`, where a plain exit code decides."""
+    def failed(self, exit: ProcessExit, reported: Failure | None) -> Failure | None:
+        """Return what `exit` means given what the agent reported; for `judge`, where a plain exit code decides."""
         if exit.cause not in (ExitCause.OWN, ExitCause.EXIT_GRACE):
             return failure_of(exit)
         failure = failure_of(exit)
-        if told is not None:
-            return msgspec.structs.replace(told, exit_code=exit.exit_code, signal=exit.signal)
+        if reported is not None:
+            return msgspec.structs.replace(reported, exit_code=exit.exit_code, signal=exit.signal)
         if failure is not None and exit.signal is None and (words := self.errors.text):
-            said = failure_from(words)
-            return msgspec.structs.replace(said, exit_code=exit.exit_code)
+            items = failure_from(words)
+            return msgspec.structs.replace(items, exit_code=exit.exit_code)
         return failure
 
     def _understood(self, lines: list[bytes]) -> list[Item]:
-        said: list[Item] = []
+        items: list[Item] = []
         understand = self.understand
         for line in lines:
             if not line or (line[0] <= _SPACE and line.isspace()):
                 continue
             try:
                 if (meant := understand(line)) is not None:
-                    said += meant  # may be a generator, and raise only here
+                    items += meant  # may be a generator, and raise only here
                     continue
             except NOT_UNDERSTOOD:
-                if (mended := self._once_more(line)) is not None:
-                    said += mended
+                if (repaired := self._retry_repaired(line)) is not None:
+                    items += repaired
                     continue
-            self._count(said, line.decode("utf-8", "replace"))
-        return said
+            self._count(items, line.decode("utf-8", "replace"))
+        return items
 
-    def _once_more(self, line: bytes) -> list[Item] | None:
-        """Return what a line means once it is mended; None if it needs no mending, or is not understood even so."""
-        if (mended := _mended(line)) == line:
+    def _retry_repaired(self, line: bytes) -> list[Item] | None:
+        """Return what a line means once it is repaired; None if that does not help."""
+        if (repaired := _repaired(line)) == line:
             return None
         try:
-            return None if (meant := self.understand(mended)) is None else [*meant]
+            return None if (meant := self.understand(repaired)) is None else [*meant]
         except NOT_UNDERSTOOD:
             return None
 
-    def _count(self, said: list[Item], text: str) -> None:
+    def _count(self, items: list[Item], text: str) -> None:
         self.unknown += 1
         if self.unknown <= UNKNOWN_ENTRIES:
-            said.append(Unknown(text=clipped(text, UNKNOWN_LIMIT)))
+            items.append(Unknown(text=clipped(text, UNKNOWN_LIMIT)))
 
 
-def _mended(line: bytes) -> bytes:
+def _repaired(line: bytes) -> bytes:
     r"""Return a line of JSON with whole characters only.
 
     >>> _mended(rb'"a\ud83d" "\ud83d\ude00" "\\ud83d"')
@@ -122,5 +122,5 @@ def _mended(line: bytes) -> bytes:
 
 
 def lost_session(session_id: str, message: str) -> Failure:
-    """Return the failure of an agent that does not know the session which it was to resume."""
+    """Return the failure of an agent that does not know the session it should resume."""
     return Failure(FailureReason.SESSION_LOST, f"it cannot resume session {session_id}: {clipped(message, 500)}")

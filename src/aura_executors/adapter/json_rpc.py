@@ -1,4 +1,4 @@
-"""JSON-RPC 2.0 (jsonrpc.org/specification) over lines, without I/O: what one side keeps in mind, and its messages.
+"""JSON-RPC 2.0 (jsonrpc.org/specification) over lines, without I/O: one side's state and messages.
 
     peer = Peer()
     yield Send(peer.request("initialize", {"clientInfo": ...}, then=self._initialized))
@@ -8,9 +8,13 @@
         case Request(id=id, method=method, params=params): yield Send(peer.respond(id, {...}))
         case Notification(method=method, params=params): ...
 
-Parameters and results stay raw (`msgspec.Raw`) until whoever knows their type decodes them. `method_of` tells the
-method of most messages without decoding anything, so that what nobody wants is skipped at the cost of a comparison, and
-what is wanted is decoded once, as a `Call` of its type.
+Parameters and results stay raw (`msgspec.Raw`) until the adapter, which knows their type, decodes them. `method_of`
+finds the method of most messages without decoding them, so that unwanted ones are skipped at the cost of a comparison
+and the others are decoded once, as a `Call` of their type.
+
+This is not the connection of `aura_worker_protocol`. That one enforces an order of messages, epochs and sizes between
+two ends of AURA's own and closes at the first violation; agents are foreign programs that violate the specification in
+many ways, and a conversation has to understand what it can, never fail, and repeat itself exactly after a restart.
 """
 
 import re
@@ -62,7 +66,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
 
 
 class Notification(msgspec.Struct, frozen=True, gc=False):
-    """The other side tells something."""
+    """The other side sends information."""
 
     method: str
     params: msgspec.Raw
@@ -71,8 +75,8 @@ class Notification(msgspec.Struct, frozen=True, gc=False):
 class Reply(msgspec.Struct, Generic[Then], frozen=True):
     """The other side answered a request of ours: with `result`, or with `error`.
 
-    `then` is what was given with the request; None for an answer to a request that nobody remembers, such as one that
-    was made before a restart.
+    `then` is what was given with the request; None for the answer to an unknown request, such as one made before a
+    restart.
     """
 
     id: Id | None
@@ -93,7 +97,7 @@ _MESSAGE = msgspec.json.Decoder(_Message)
 
 
 def method_of(line: bytes) -> bytes | None:
-    r"""Return the method of a message that begins with it; None if it has none, or has it elsewhere: then decode it.
+    r"""Return the method of a message that begins with it; None if it does not: then decode it.
 
     >>> method_of(b'{"method":"turn/started","params":{}}'), method_of(b'{"id":1,"result":{}}')
     (b'turn/started', None)
@@ -132,11 +136,11 @@ class Peer(Generic[Then]):
         return self._line({"id": id, "result": result})
 
     def refuse(self, id: Id, message: str, code: int = METHOD_NOT_FOUND) -> bytes:
-        """Return the line that tells the other side that its request cannot be answered."""
+        """Return the line that refuses a request of the other side."""
         return self._line({"id": id, "error": {"code": code, "message": message}})
 
     def read(self, line: bytes) -> Request | Notification | Reply[Then] | None:
-        """Return what a line is; None if it is no message. Raises `msgspec.MsgspecError` for what is no JSON object."""
+        """Return what a line is; None if it is no kind of message. Raises `msgspec.MsgspecError`."""
         message = _MESSAGE.decode(line)
         if message.method is not None:
             if message.id is None:

@@ -1,10 +1,10 @@
-"""Lines: cuts a stream of bytes into lines, in bounded memory."""
+"""Cuts a stream of bytes into lines, in bounded memory."""
 
 LINE_LIMIT = 16 * 1024 * 1024
-"""Bytes of a line. Agents write whole files in one line; what is longer is no message of theirs."""
+"""Bytes of a line. Agents write whole files in one line; what is longer is not a message."""
 
 TOO_LONG = b"a line that is too long"
-"""What stands in the place of such a line: no JSON, so that it is understood by nobody."""
+"""Replaces such a line: not JSON, so that no adapter understands it."""
 
 
 class Lines:

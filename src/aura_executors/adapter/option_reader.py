@@ -1,4 +1,4 @@
-"""Options: what executors are set up with, checked by name and type. Pure."""
+"""Options of executors, checked by name and type. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from aura_contracts.errors import InvalidInput
 
 T = TypeVar("T", bound=msgspec.Struct)
 _PLACE = re.compile(r" - at `\$\.?(?P<place>.*)`$")
-"""Where msgspec says that a value does not fit: ``Expected `str`, got `int` - at `$.params[0]```."""
+"""Where msgspec reports a value of the wrong type: ``Expected `str`, got `int` - at `$.params[0]```."""
 
 
 def read_options(executor: str, options: Mapping[str, Any], kind: type[T]) -> T:
@@ -25,7 +25,7 @@ def read_options(executor: str, options: Mapping[str, Any], kind: type[T]) -> T:
             raise _unknown(executor, name, list(fields))
     for name, required in fields.items():
         if required and name not in options:
-            raise InvalidInput(field=f"option {name}", reason=f"executor {executor} cannot do without it")
+            raise InvalidInput(field=f"option {name}", reason=f"executor {executor} requires it")
     try:
         return msgspec.convert(dict(options), kind)
     except msgspec.ValidationError as error:
@@ -38,5 +38,5 @@ def read_options(executor: str, options: Mapping[str, Any], kind: type[T]) -> T:
 def _unknown(executor: str, name: str, known: list[str]) -> InvalidInput:
     close = get_close_matches(name, known, n=1)
     meant = f"did you mean {close[0]}? " if close else ""
-    remedy = f"{meant}there are {', '.join(known)}" if known else "leave it out; it has none"
+    remedy = f"{meant}its options are {', '.join(known)}" if known else "leave it out; it has no options"
     return InvalidInput(field=f"option {name}", reason=f"executor {executor} has no such option", remedy=remedy)

@@ -1,4 +1,4 @@
-"""What the commands of agents have in common: options that every adapter has, and how the command is put together.
+"""Options that every adapter has, and how the command of an agent is put together.
 
 The same thing has the same name in all of them: `yolo`, `allow_tools`, `deny_tools`, `reasoning_effort`, `add_dirs`,
 `append_system_prompt`, `autonomy`, `trust`. An agent's own word is kept where its values are its own, too
@@ -19,29 +19,29 @@ from aura_executors.adapter.program_lookup import Program
 
 
 class AgentOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What every agent can be set to. Options of adapters are structs that inherit from this."""
+    """Options of every agent. Options of adapters are structs that inherit from this."""
 
     model: str | None = None
-    """Which model; None: what the agent is configured for."""
+    """The model; None: the agent's configured one."""
     executable: str | None = None
-    """Where the agent's program is; None: it is looked for on PATH."""
+    """The agent's program; None: it is looked up on PATH."""
     base_command: str | None = None
-    """Another program, instead of the agent's own: a name or a path, one word. As `executable`, under the old name."""
+    """Another program instead of the agent's own: a name or a path, one word. The same as `executable`."""
     params: tuple[str, ...] = ()
-    """Arguments added to those that AURA gives."""
+    """Arguments added after AURA's own."""
     append_prompt: str = ""
-    """Put behind every prompt, after an empty line."""
+    """Appended to every prompt, after an empty line."""
     env: dict[str, str] = {}
-    """Added to the environment. Not for secrets, which are refused: the log keeps options."""
+    """Added to the environment. Secrets are refused: options are stored in the log."""
     npx: bool = False
-    """Run it through ``npx``, in the version that AURA was tested with, if it is not on PATH."""
+    """If it is not on PATH, run it through ``npx``, in the version that AURA was tested with."""
 
 
 class ActingOptions(AgentOptions, frozen=True, kw_only=True):
-    """What every agent can be set to that changes files and runs commands: whether anybody is asked."""
+    """Options of agents that change files and run commands: whether they ask first."""
 
     yolo: bool = False
-    """It may do everything, and asks for nothing."""
+    """It may do everything without asking."""
     allow_all_tools: bool = False
     """The same as `yolo`."""
 
@@ -54,7 +54,7 @@ class ActingOptions(AgentOptions, frozen=True, kw_only=True):
 Options = TypeVar("Options", bound=AgentOptions)
 
 _MAY_BE_EMPTY = frozenset({"params", "append_prompt"})
-"""Options in which an empty text means something, or nothing at all."""
+"""Options that may be empty."""
 
 
 def agent_options(name: str, run: AgentRun, kind: type[Options], *, forks: bool = False) -> Options:
@@ -65,10 +65,10 @@ def agent_options(name: str, run: AgentRun, kind: type[Options], *, forks: bool 
     options = read_options(name, run.options, kind)
     require_clean(options)
     if run.fork and not forks:
-        reason = f"{name} cannot go on with a copy of a session"
+        reason = f"{name} cannot fork a session"
         raise InvalidInput(field="fork", reason=reason, remedy="resume the session, or begin a new one")
     if run.fork and run.session_id is None:
-        raise InvalidInput(field="fork", reason="there is no session to fork", remedy="name the session")
+        raise InvalidInput(field="fork", reason="no session to fork was named", remedy="name the session")
     return options
 
 
@@ -83,10 +83,10 @@ def prompt_bytes(run: AgentRun, options: AgentOptions) -> bytes:
 
 
 def require_argument(prompt: str, agent: str) -> str:
-    """Return `prompt` if it can be an argument. Raises `InvalidInput` where no system would take it."""
+    """Return `prompt` if it can be an argument. Raises `InvalidInput` if no system accepts it."""
     size = len(prompt.encode("utf-8", "surrogatepass"))
     if "\0" in prompt or size > ARGUMENT_LIMIT:
-        unfit = "holds a NUL character" if "\0" in prompt else f"takes {size} bytes, more than {ARGUMENT_LIMIT}"
+        unfit = "contains a NUL character" if "\0" in prompt else f"takes {size} bytes, more than {ARGUMENT_LIMIT}"
         raise InvalidInput(
             field="prompt", reason=f"it {unfit}, and {agent} takes it as an argument", remedy="shorten it"
         )
@@ -94,20 +94,20 @@ def require_argument(prompt: str, agent: str) -> str:
 
 
 def require_clean(options: AgentOptions) -> None:
-    """Refuse options that no operating system would take, or that no log may keep. Raises `InvalidInput`."""
+    """Refuse options that no operating system accepts or that must not be stored. Raises `InvalidInput`."""
     require_no_secrets(msgspec.to_builtins(options))
     if options.executable is not None and options.base_command is not None:
-        reason = "it says the same as option executable, another way"
+        reason = "it is the same as option executable"
         raise InvalidInput(field="option base_command", reason=reason, remedy="give one of them")
     for name in options.env:
         if not name or "=" in name or "\0" in name + options.env[name]:
-            reason = f"{name!r} is no name for a variable, or its value holds a NUL character"
+            reason = f"{name!r} is not the name of a variable, or its value contains a NUL character"
             raise InvalidInput(field="option env", reason=reason)
     for field in msgspec.structs.fields(options):
         value = getattr(options, field.name)
         texts = [] if value is None or value == field.default else [*_texts(value)]
         if any("\0" in text for text in texts):
-            raise InvalidInput(field=f"option {field.name}", reason="holds a NUL character", remedy="remove it")
+            raise InvalidInput(field=f"option {field.name}", reason="contains a NUL character", remedy="remove it")
         if field.name not in _MAY_BE_EMPTY and not all(map(str.strip, texts)):
             raise InvalidInput(field=f"option {field.name}", reason="is empty", remedy="leave it out")
 
@@ -119,11 +119,11 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def require_consistent_options(options: ActingOptions, *names: str) -> None:
-    """Refuse `yolo` beside another option that says what is asked for. Raises `InvalidInput`."""
+    """Refuse `yolo` together with another option that says what to ask for. Raises `InvalidInput`."""
     for name in names:
         if options.free and getattr(options, name):
             switch = "yolo" if options.yolo else "allow_all_tools"
-            reason = f"it says what option {name} says too"
+            reason = f"it conflicts with option {name}"
             raise InvalidInput(field=f"option {switch}", reason=reason, remedy="give one of them")
 
 

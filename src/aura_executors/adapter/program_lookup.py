@@ -1,4 +1,4 @@
-"""Finding agents: where the program is, which version, and whether it seems to be logged in. Blocks."""
+"""Looks agents up: where the program is, which version, and whether it seems to be logged in. Blocks."""
 
 import os
 import re
@@ -13,7 +13,7 @@ import attrs
 from aura_contracts.ports.executors import Availability
 
 _VERSION = re.compile(r"[0-9]+(?:\.[0-9]+)+(?:[-+.][0-9A-Za-z.-]+)?")
-_PATIENCE = 20.0
+_VERSION_TIMEOUT = 20.0
 """Seconds for ``--version``: an agent in Node.js takes some, on a loaded machine."""
 
 
@@ -87,7 +87,7 @@ def _version(path: str, arguments: Sequence[str], stamp: tuple[int, int]) -> str
     """Return what the program says of itself; None if it says nothing. Kept as long as the file is the same."""
     try:
         done = subprocess.run(  # noqa: S603 - a program that the user has installed
-            [path, *arguments], stdin=subprocess.DEVNULL, capture_output=True, timeout=_PATIENCE, check=False
+            [path, *arguments], stdin=subprocess.DEVNULL, capture_output=True, timeout=_VERSION_TIMEOUT, check=False
         )
     except (OSError, subprocess.SubprocessError):
         return None

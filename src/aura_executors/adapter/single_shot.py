@@ -1,6 +1,7 @@
-"""Programs that write nothing but a model's answer: what they say is one message, which is kept in bounded memory.
+"""Programs that write nothing but a model's answer: it becomes one message, kept in bounded memory.
 
-Those that are given a model by name, and count tokens on standard error, are `Answering`; `model_options` are theirs.
+`ModelConversation` is for those that are given a model by name and count tokens on standard error, `model_options` for
+their options.
 """
 
 import re
@@ -81,14 +82,14 @@ class PlainConversation(Conversation):
     def judge(self, exit: ProcessExit) -> Failure | None:
         failure = failure_of(exit)
         if failure is None and not self._answered:
-            failure = Failure(FailureReason.AGENT_ERROR, "it said nothing", exit_code=exit.exit_code)
-        if failure is None or exit.cause is not ExitCause.OWN or exit.signal is not None or not self.trouble:
+            failure = Failure(FailureReason.AGENT_ERROR, "no output", exit_code=exit.exit_code)
+        if failure is None or exit.cause is not ExitCause.OWN or exit.signal is not None or not self.diagnostics:
             return failure
-        told = failure_from(clipped(self.trouble, MESSAGE_LIMIT))
-        return Failure(told.reason, told.message, exit_code=exit.exit_code)
+        found = failure_from(clipped(self.diagnostics, MESSAGE_LIMIT))
+        return Failure(found.reason, found.message, exit_code=exit.exit_code)
 
     @property
-    def trouble(self) -> str:
+    def diagnostics(self) -> str:
         """What standard error says, without what is meant for a terminal."""
         return without_controls(self.errors.text).strip()
 
@@ -108,7 +109,7 @@ class PlainConversation(Conversation):
         return thoughts.strip(), answer.strip()
 
 
-class Answering(PlainConversation):
+class ModelConversation(PlainConversation):
     """Understands such a program that lets `model` answer, and counts tokens on standard error."""
 
     read: ClassVar[re.Pattern[str]]
@@ -122,7 +123,7 @@ class Answering(PlainConversation):
 
     def end(self, exit: ProcessExit) -> Iterable[Entry]:
         yield from super().end(exit)
-        read, written = self.read.findall(self.trouble), self.written.findall(self.trouble)
+        read, written = self.read.findall(self.diagnostics), self.written.findall(self.diagnostics)
         if read or written:
             usage = Usage(input_tokens=int(read[-1]) if read else 0, output_tokens=int(written[-1]) if written else 0)
             yield UsageReported(usage=usage, model=self._model)
@@ -131,12 +132,12 @@ class Answering(PlainConversation):
 def model_options(name: str, run: AgentRun, kind: type[Options], listing: str) -> Options:
     """Return the options of `run` for the executor `name`, which needs a model; the command `listing` shows them.
 
-    Raises `InvalidInput`, also for what would be no model in an argument.
+    Raises `InvalidInput`, also for a name that the program would take for an option.
     """
     options = agent_options(name, run, kind)
     if options.model is None:
-        reason, remedy = f"executor {name} cannot do without it", f"name one that `{listing}` shows"
+        reason, remedy = f"executor {name} requires it", f"name one that `{listing}` shows"
         raise InvalidInput(field="option model", reason=reason, remedy=remedy)
     if options.model.startswith("-"):
-        raise InvalidInput(field="option model", reason=f"{options.model!r} is no name of a model")
+        raise InvalidInput(field="option model", reason=f"{options.model!r} is not the name of a model")
     return options

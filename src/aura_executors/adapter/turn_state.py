@@ -1,4 +1,4 @@
-"""Agents that are run for one turn: their stream names a session first, and says last how it went."""
+"""Agents that are run for one turn: their stream names a session first and ends with the outcome."""
 
 import re
 from collections.abc import Iterator
@@ -12,40 +12,40 @@ from aura_executors.adapter.bounded_text import clipped
 from aura_executors.adapter.json_lines import UNFINISHED, JsonLines, lost_session
 
 
-class OneTurn(JsonLines):
-    """Base for such agents. `session_id` is the one to be gone on with."""
+class SingleTurn(JsonLines):
+    """Base for such agents. `session_id` is the session to resume."""
 
     unknown_session: ClassVar[re.Pattern[str]]
-    """What it says where it does not know the session."""
+    """What it says when it does not know the session."""
 
     def __init__(self, session_id: str = "") -> None:
         super().__init__()
-        self.told: Failure | None = None
-        """Why it failed, as it says itself."""
-        self.over = False
-        """Whether it has said how it went."""
+        self.failure: Failure | None = None
+        """Why it failed, as it reports itself."""
+        self.finished = False
+        """Whether it has reported its outcome."""
         self._asked = session_id
         self._session = ""
         self._model = ""
 
     def judge(self, exit: ProcessExit) -> Failure | None:
-        words = self.errors.text or (self.told.message if self.told else "")
+        words = self.errors.text or (self.failure.message if self.failure else "")
         lost = self._asked and not self._session and exit.cause is ExitCause.OWN and self.unknown_session.search(words)
-        failure = self.failed(exit, lost_session(self._asked, words) if lost else self.told)
-        if failure is None and not self.over:
+        failure = self.failed(exit, lost_session(self._asked, words) if lost else self.failure)
+        if failure is None and not self.finished:
             return Failure(FailureReason.AGENT_ERROR, UNFINISHED, exit_code=exit.exit_code)
         return failure
 
-    def begun(self, session_id: str, model: str | None) -> Iterator[Entry]:
-        """Take in how the session and its model are named; told once."""
+    def take_session(self, session_id: str, model: str | None) -> Iterator[Entry]:
+        """Take in the names of the session and its model; they are reported once."""
         self._model = self._model or clipped(model or "", 1_000)
         if session_id and not self._session:
             self._session = session_id
             yield SessionStarted(session_id=clipped(session_id, 1_000), model=self._model)
 
-    def ended(self, usage: Usage, failure: Failure | None) -> Iterator[Entry]:
-        """Take in how it went, and what it consumed."""
-        self.over, self.told = True, failure
+    def take_result(self, usage: Usage, failure: Failure | None) -> Iterator[Entry]:
+        """Take in its outcome and what it consumed."""
+        self.finished, self.failure = True, failure
         if usage != Usage():
             yield UsageReported(usage=usage, model=self._model)
         yield Finished(failure=failure)

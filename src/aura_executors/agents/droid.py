@@ -11,9 +11,9 @@ failure                 an ``error``, a ``result`` with is_error, or words on st
 no final word           the stream ends without either: a failure, whatever the exit code is
 rate limit              the words of the failure
 authentication          the words of the failure
-refused                 not told apart from other answers
-session lost            it ends without having begun, and says that there is no such session
-interrupted             known by whoever interrupted it; the stream just ends
+refused                 not distinguished from other answers
+session lost            it ends without having begun and says that the session does not exist
+interrupted             not visible: the stream just ends
 lack of permission      what `autonomy` does not cover ends the run at once, with exit code 1 and "insufficient
                         permission to proceed": that is `PermissionDenied`
 ======================  ================================================================================================
@@ -63,7 +63,7 @@ from aura_executors.adapter.options import (
     with_params,
 )
 from aura_executors.adapter.program_lookup import Program
-from aura_executors.adapter.turn_state import OneTurn
+from aura_executors.adapter.turn_state import SingleTurn
 
 __all__ = ["DroidExecutor", "DroidOptions"]
 
@@ -90,7 +90,7 @@ _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
 class Autonomy(StrEnum):
-    """What droid does without asking, which it cannot in a run; its own words."""
+    """What droid does without asking, which it cannot do in a run; its own terms."""
 
     READ_ONLY = "read-only"
     """Reads, and nothing else: no ``--auto`` at all."""
@@ -211,8 +211,8 @@ class _Result(msgspec.Struct, tag_field="type", tag="result", gc=False):
 _LINE = msgspec.json.Decoder(_System | _Message | _Reasoning | _Call | _Done | _Error | _Completion | _Result)
 
 
-class DroidConversation(OneTurn):
-    """Understands one run of droid. `session_id` is the one to be gone on with."""
+class DroidConversation(SingleTurn):
+    """Understands one run of droid. `session_id` is the session to resume."""
 
     unknown_session = _NO_SESSION
 
@@ -227,40 +227,40 @@ class DroidConversation(OneTurn):
 
     def judge(self, exit: ProcessExit) -> Failure | None:
         words = self.errors.text
-        if self.told is None and not self.over and exit.cause is ExitCause.OWN and _NOT_PERMITTED.search(words):
-            self.told = self._failed(words)
+        if self.failure is None and not self.finished and exit.cause is ExitCause.OWN and _NOT_PERMITTED.search(words):
+            self.failure = self._failed(words)
         return super().judge(exit)
 
     def _understood_line(
-        self, said: _System | _Message | _Reasoning | _Call | _Done | _Error | _Completion | _Result
+        self, line: _System | _Message | _Reasoning | _Call | _Done | _Error | _Completion | _Result
     ) -> Iterator[Entry]:
-        match said:
+        match line:
             case _System():
-                yield from self.begun(said.session_id, said.model)
+                yield from self.take_session(line.session_id, line.model)
             case _Message() | _Reasoning():
-                yield from self._spoken(said)
+                yield from self._spoken(line)
             case _Call():
-                yield self._called(said)
+                yield self._called(line)
             case _Done():
-                yield from self._done(said)
+                yield from self._done(line)
             case _Error():
-                message = _words(said.message) or _words(said.error) or "error"
-                self.told = self._failed(message)
+                message = _words(line.message) or _words(line.error) or "error"
+                self.failure = self._failed(message)
                 yield ErrorReported(message=clipped(message, MESSAGE_LIMIT))
             case _Completion():
-                yield from self.ended(_usage(said.usage), None)
+                yield from self.take_result(_usage(line.usage), None)
             case _Result():
-                failure = self._failed(said.result or "it failed") if said.is_error else None
-                yield from self.ended(_usage(said.usage), failure)
+                failure = self._failed(line.result or "it failed") if line.is_error else None
+                yield from self.take_result(_usage(line.usage), failure)
 
-    def _spoken(self, said: _Message | _Reasoning) -> Iterator[Entry]:
-        if isinstance(said, _Message):
-            if said.role == "assistant" and said.text and not self.over:
-                yield Message(text=clipped(said.text))
+    def _spoken(self, line: _Message | _Reasoning) -> Iterator[Entry]:
+        if isinstance(line, _Message):
+            if line.role == "assistant" and line.text and not self.finished:
+                yield Message(text=clipped(line.text))
             return
-        if not said.id or said.id != self._thought:
-            yield Thinking(text=clipped(said.text))
-        self._thought = said.id
+        if not line.id or line.id != self._thought:
+            yield Thinking(text=clipped(line.text))
+        self._thought = line.id
 
     def _called(self, call: _Call) -> Entry:
         name, tool = clipped(call.id, 1_000), clipped(call.tool_name or call.tool_id, 1_000)

@@ -4,7 +4,7 @@ Invariants, all within one event loop:
 
 - At most one connection at a time; `listen` owns it, and clears it before it returns.
 - A frame is sent whole or not at all: a cancellation in the middle would cut the stream for good.
-- A request whose connection is lost counts as not done; whoever asked decides whether to ask again.
+- A request whose connection is lost counts as not done; the caller decides whether to ask again.
 - After `close` nothing waits any more.
 """
 

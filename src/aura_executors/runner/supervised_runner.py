@@ -23,9 +23,9 @@ DRAIN_TIME = 2.0
 class SupervisedRunner(ProcessRunner):
     """Runs each process under a supervisor of its own, a detached process that outlives the worker.
 
-    `home` is the folder in which processes are kept, `python` the interpreter for the supervisors (3.11 or newer; needs
-    no library). Sockets are made in `run_dir`, a private folder, or else beside what is kept: not every file system
-    takes sockets. Supervisors get `environment` and no more: what `python` itself needs. A process is made to wait
+    Processes are recorded in the folder `home`; `python` is the interpreter for the supervisors (3.11 or newer, without
+    libraries). Sockets are made in `run_dir`, a private folder, or else in `home`: not every file system
+    supports sockets. Supervisors get only `environment`: what `python` itself needs. A process has to wait
     while more than `unacknowledged` bytes of its output are not acknowledged. What it leaves running has `drain_time`
     seconds to end by itself. With `control_groups` each gets one of version 2, where the system permits it.
 

@@ -1,4 +1,4 @@
-"""Executor `scripted`: an agent that does what a list of steps says. For demonstrations, and for tests of AURA itself.
+"""Executor `scripted`: an agent that follows a list of steps. For demonstrations and for tests of AURA itself.
 
     rounds = [
         [{"say": "I shall add a greeting"}, {"write": {"path": "hello.txt", "text": "hello\\n"}}],
@@ -6,8 +6,8 @@
     ]
 
 A new session plays the first round, a follow-up the next one, and after the last the last again; a run that was cut
-off plays its round again. Which round it is stands in the session's id, ``scripted-<rounds done>``, so nothing has to
-be kept. The steps, with their arguments (those in brackets may be left out, a lone one may stand for the table):
+off plays its round again. The session's id, ``scripted-<rounds done>``, names the round, so nothing has to be
+stored. The steps, with their arguments (those in brackets may be left out, a lone one may stand for the table):
 
     write           path, text                      make or replace a file, and its folders
     append          path, text
@@ -47,7 +47,7 @@ class ScriptedExecutor(Executor):
     """Runs steps."""
 
     name = "scripted"
-    summary = "an agent that does what a list of steps says, for demonstrations and tests"
+    summary = "an agent that follows a list of steps, for demonstrations and tests"
     capability = Capability(resume=True, permissions=True, plan=True)
 
     def launch(self, run: AgentRun) -> Launch:
@@ -59,5 +59,5 @@ class ScriptedExecutor(Executor):
     def availability(self, environment: Mapping[str, str]) -> Availability:
         found = shutil.which(sys.executable)
         if found is None:
-            return Availability(available=False, reason="the Python that runs AURA has no executable of its own")
+            return Availability(available=False, reason="the Python that runs AURA does not know its own executable")
         return Availability(available=True, executable=found, version=sys.version.split()[0])

@@ -7,7 +7,7 @@ It is started as ``python -I -S agent.py``, imports the standard library alone, 
     further lines of standard input     {"answer": {"request_id": ..., "granted": ..., "feedback": ...}}
 
 Everything else that it writes is plain output. It works in its current directory, and on no file outside of it.
-Exit codes: 0 all steps done, 1 a step failed, 2 the steps make no sense, or what `fail` says.
+Exit codes: 0 all steps done, 1 a step failed, 2 the steps are invalid, or what `fail` says.
 
 `aura_executors.scripted` describes the steps. Steps are checked, all of them, before the first is carried out.
 
@@ -95,7 +95,7 @@ def rounds_of(given: Any) -> list[list[Step]]:
     if not isinstance(given, dict):
         raise InvalidSteps(f"expected a table with steps or rounds, not {_kind(given)}")
     if unknown := sorted(str(name) for name in given if name not in {"steps", "rounds"}):
-        raise InvalidSteps(f"{unknown[0]}: there is no such setting; there are steps, rounds")
+        raise InvalidSteps(f"{unknown[0]}: unknown setting; the settings are steps, rounds")
     if ("steps" in given) == ("rounds" in given):
         raise InvalidSteps("give either steps or rounds")
     if "steps" in given:
@@ -134,7 +134,7 @@ def _step(given: Any, where: str) -> Step:
     ((name, arguments),) = given.items()
     shape = SHAPES.get(name)
     if shape is None:
-        raise InvalidSteps(f"{where}: there is no step {name!r}; there are {', '.join(SHAPES)}")
+        raise InvalidSteps(f"{where}: unknown step {name!r}; the steps are {', '.join(SHAPES)}")
     if not isinstance(arguments, dict):
         if not shape.main:
             raise InvalidSteps(f"{where}.{name}: expected a table, not {_kind(arguments)}")
@@ -161,7 +161,7 @@ def _require_shape(given: dict[str, Any], shape: Shape, where: str) -> None:
     kinds = {**shape.required, **shape.optional}
     for name, value in given.items():
         if name not in kinds:
-            raise InvalidSteps(f"{where}: there is no {name!r}; there are {', '.join(kinds) or 'none'}")
+            raise InvalidSteps(f"{where}: unknown argument {name!r}; the arguments are {', '.join(kinds) or 'none'}")
         if type(value) not in kinds[name]:
             wanted = " or ".join(_KINDS[kind] for kind in kinds[name])
             raise InvalidSteps(f"{where}.{name}: expected {wanted}, not {_kind(value)}")
@@ -217,7 +217,7 @@ class Agent:
         """
         named = any(name == "session" for name, _ in steps)
         if not named:
-            self.tell("session_started", session_id=SESSION.format(self._finished))
+            self.send("session_started", session_id=SESSION.format(self._finished))
         code = 0
         try:
             self._carry_out(steps)
@@ -230,10 +230,10 @@ class Agent:
             self._fail(StepFailed(str(error)))
             code = 1
         if not named:
-            self.tell("session_started", session_id=SESSION.format(self._finished + 1))
+            self.send("session_started", session_id=SESSION.format(self._finished + 1))
         return code
 
-    def tell(self, kind: str, **fields: Any) -> None:
+    def send(self, kind: str, **fields: Any) -> None:
         """Write an entry."""
         self._put("stdout", json.dumps({"aura": {"type": kind, **fields}}).encode() + b"\n")
 
@@ -244,9 +244,9 @@ class Agent:
     def _fail(self, failed: StepFailed) -> None:
         message = str(failed)
         if failed.reason:
-            self.tell("finished", failure={"reason": failed.reason, "message": message})
+            self.send("finished", failure={"reason": failed.reason, "message": message})
         elif message:
-            self.tell("error", message=message)
+            self.send("error", message=message)
         if message:
             self._put("stderr", _bytes(message) + b"\n")
 
@@ -320,13 +320,13 @@ class Agent:
     # --- Talking
 
     def _do_say(self, text: str) -> None:
-        self.tell("message", text=text)
+        self.send("message", text=text)
 
     def _do_session(self, id: str) -> None:
-        self.tell("session_started", session_id=id)
+        self.send("session_started", session_id=id)
 
     def _do_usage(self, **usage: float) -> None:
-        self.tell("usage", usage=usage)
+        self.send("usage", usage=usage)
 
     def _do_ask(
         self,
@@ -341,7 +341,7 @@ class Agent:
         request_id = f"round-{self._number}-ask-{self._asked}"
         call = json.dumps([tool, arguments], sort_keys=True)
         fingerprint = hashlib.sha256(call.encode()).hexdigest()
-        self.tell(
+        self.send(
             "permission_request",
             request_id=request_id,
             tool=tool,
@@ -352,20 +352,20 @@ class Agent:
         )
         answer = self._answer_to(request_id)
         if answer.get("granted") is True:
-            self.tell("tool_call", call_id=request_id, tool=tool, arguments=arguments)
+            self.send("tool_call", call_id=request_id, tool=tool, arguments=arguments)
             self._carry_out(list(then))
-            self.tell("tool_result", call_id=request_id)
+            self.send("tool_result", call_id=request_id)
             return
         feedback = answer.get("feedback")
         denied = f"permission for {tool} was denied" + (f": {feedback}" if feedback else "")
-        self.tell("tool_result", call_id=request_id, success=False, output=denied)
+        self.send("tool_result", call_id=request_id, success=False, output=denied)
         if otherwise is not None:
             self._carry_out(list(otherwise))
         else:
             self._do_print(denied)
 
     def _answer_to(self, request_id: str) -> dict[str, Any]:
-        """Wait for the answer; the end of standard input is a no, because nobody can answer any more."""
+        """Wait for the answer; the end of standard input is a no, because no answer can come any more."""
         while line := self._answers.readline():
             try:
                 answer = json.loads(line)["answer"]
@@ -373,7 +373,7 @@ class Agent:
                     return dict(answer)
             except (ValueError, LookupError, TypeError, RecursionError):
                 self._put("stderr", b"scripted: not an answer: " + line[:200].rstrip(b"\n") + b"\n")
-        return {"granted": False, "feedback": "nobody can answer"}
+        return {"granted": False, "feedback": "no answer can come any more"}
 
     # --- Time and processes
 
@@ -440,7 +440,7 @@ def main() -> int:
     number = min(finished, len(rounds) - 1)
     try:
         return Agent(prompt, finished, number + 1, sys.stdin.buffer).run(rounds[number])
-    except BrokenPipeError:  # nobody reads: what is left in the buffers cannot be written at exit either
+    except BrokenPipeError:  # standard output is closed: the rest of the buffers cannot be written at exit either
         os._exit(1)
 
 

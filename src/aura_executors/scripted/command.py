@@ -19,7 +19,7 @@ _SESSION = re.compile(r"scripted-(?P<finished>[0-9]{1,9})")
 
 
 class ScriptedOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What `scripted` can be set to: exactly one of these."""
+    """Options of `scripted`: exactly one of these."""
 
     steps: list[Any] | None = None
     """The same steps for every round."""

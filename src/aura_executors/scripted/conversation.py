@@ -32,7 +32,7 @@ _MARK = b'{"aura":'
 
 
 class ScriptedConversation(Conversation):
-    """Reads the marked lines, ``{"aura": {...}}``, of standard output. All else is plain output and no entry."""
+    """Reads the marked lines, ``{"aura": {...}}``, of standard output. Everything else is plain output."""
 
     def __init__(self) -> None:
         self._line = bytearray()
@@ -44,11 +44,11 @@ class ScriptedConversation(Conversation):
         return self._entries(data) if source is OutputSource.STDOUT else ()
 
     def answer(self, request_id: str, answer: Answer) -> Iterable[Send]:
-        told = {"request_id": request_id, "granted": answer.granted, "feedback": answer.feedback}
-        return [Send(json.dumps({"answer": told}).encode() + b"\n")]
+        content = {"request_id": request_id, "granted": answer.granted, "feedback": answer.feedback}
+        return [Send(json.dumps({"answer": content}).encode() + b"\n")]
 
     def end(self, exit: ProcessExit) -> Iterable[Entry]:
-        return [said for said in self._entries(b"\n") if isinstance(said, Entry)] if self._line else ()
+        return [entry for entry in self._entries(b"\n") if isinstance(entry, Entry)] if self._line else ()
 
     def judge(self, exit: ProcessExit) -> Failure | None:
         failure = failure_of(exit)
@@ -78,7 +78,7 @@ class ScriptedConversation(Conversation):
         return entries
 
     def _keep(self, data: bytes, start: int, end: int) -> None:
-        """Keep a piece of the line that is read, unless it can be no marked one any more."""
+        """Keep a piece of the current line, unless it cannot be a marked one any more."""
         if self._skipping or start == end:
             return
         self._line += data[start : min(end, start + LINE_LIMIT + 1)]

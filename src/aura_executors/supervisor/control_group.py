@@ -1,7 +1,7 @@
 """Control groups (version 2, Linux): the system's own list of an agent's processes, which they cannot leave unnoticed.
 
-Whoever clears its environment, starts a session of its own and has its parent die is still in the group; and the group
-is there when the supervisor was killed. It is used in addition, where it may be: a hierarchy of version 2 is mounted,
+A process that clears its environment, starts a session of its own and loses its parent is still in the group; and the
+group survives the supervisor. It is used in addition, where it may be: a hierarchy of version 2 is mounted,
 and the group of the supervisor takes a child (as root, or where systemd has delegated it to the user). Nothing else
 depends on it. No controllers are enabled: the group limits nothing, and its parent may go on to hold processes.
 
@@ -19,7 +19,7 @@ import time
 from contextlib import suppress
 
 _REMOVAL = 1.0
-"""Seconds that members have to be gone after they were killed."""
+"""Seconds that members have to disappear after they were killed."""
 
 
 _SYS_CLONE3 = 435
@@ -29,7 +29,7 @@ _CLONE_ARGS = struct.Struct("11Q")
 
 
 class Unavailable(Exception):
-    """There can be no group here; the words say why."""
+    """A group cannot be made here; the text says why."""
 
 
 class Group:
@@ -57,7 +57,7 @@ class Group:
         return os.fork()
 
     def members(self) -> list[int]:
-        """Return the pids of all in the group and the groups that they made below it; zombies are none."""
+        """Return the pids of all in the group and the groups that they made below it; zombies are not members."""
         found: set[int] = set()
         for folder in self._folders():
             with suppress(OSError), open(os.path.join(folder, "cgroup.procs"), "rb") as file:
@@ -79,7 +79,7 @@ class Group:
         return 0.0
 
     def remove(self) -> None:
-        """End who is left, and remove the group. Blocks for a second at most; then it stays."""
+        """End what is left, and remove the group. Blocks for a second at most; then it stays."""
         deadline = time.monotonic() + _REMOVAL
         while not self._remove() and time.monotonic() < deadline:
             self.kill()
@@ -106,7 +106,7 @@ def group_for(token: str) -> Group:
 
 
 def group_at(path: str, token: str) -> Group | None:
-    """Return the group of which there is a record; None if there is none, or it is another's."""
+    """Return the recorded group; None if there is none, or it belongs to another process."""
     return Group(path) if path and os.path.basename(path) == _name(token) else None
 
 
@@ -115,9 +115,9 @@ def _name(token: str) -> str:
 
 
 def _clone_into(group: int) -> int:
-    import ctypes  # noqa: PLC0415 - loaded already by whoever is the reaper, and not needed elsewhere
+    import ctypes  # noqa: PLC0415 - loaded already if this process is a reaper, and not needed elsewhere
 
-    syscall = ctypes.PyDLL(None, use_errno=True).syscall  # which does not let go of the interpreter meanwhile
+    syscall = ctypes.PyDLL(None, use_errno=True).syscall  # which keeps the interpreter's lock meanwhile
     syscall.restype = ctypes.c_long
     arguments = _CLONE_ARGS.pack(_CLONE_INTO_CGROUP, 0, 0, 0, signal.SIGCHLD, 0, 0, 0, 0, 0, group)
     pid: int = syscall(ctypes.c_long(_SYS_CLONE3), arguments, ctypes.c_size_t(len(arguments)))
@@ -140,7 +140,7 @@ def _own_folder() -> str:
         below = "" if root == "/" else root
         if own == root or own.startswith(f"{below}/"):
             return os.path.join(_unescaped(point), own[len(below) :].strip("/"))
-    raise Unavailable("no hierarchy of version 2 in which this process is, is mounted")
+    raise Unavailable("no mounted hierarchy of version 2 contains this process")
 
 
 def _unescaped(path: str) -> str:

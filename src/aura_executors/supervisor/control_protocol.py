@@ -1,22 +1,22 @@
-"""What worker and supervisor say to one another on the control socket.
+"""The protocol between worker and supervisor on the control socket.
 
 A frame is a head (`HEAD`: length of the body, kind) and a body; numbers are little-endian. The worker asks, the
-supervisor answers; output itself goes through the spool, and the socket only says that there is more. A connection is
+supervisor answers; output itself goes through the spool, and the socket only announces it. A connection is
 also the sign that the worker is alive: the last one that closes starts the dead man's clock.
 
     ACKNOWLEDGE  last                records up to this number may be deleted           no answer
-    WANT         last                say when there is a record after this number       OUTPUT or EXIT
+    WANT         last                announce the first record after this number       OUTPUT or EXIT
     WRITE        id, key, bytes      write to standard input, once for each key         DONE or GONE
     CLOSE_INPUT  id                  close standard input                               DONE or GONE
     INTERRUPT    id, time, reason    begin to end the process, or go to the next step   DONE
-    EXPECT_EXIT  id, time            end it, unless it goes by itself before that       DONE
+    EXPECT_EXIT  id, time            end it, unless it exits before that       DONE
     PAUSE_LIMITS id, 1 or 0          it waits for a human, and its time does not count  DONE
     HELLO        JSON                first frame of the supervisor: who runs
     OUTPUT       last                the number of the last record
     DONE, GONE   id                  it was done; standard input is closed
     EXIT         JSON                the exit record; last frame of the supervisor
 
-A key is its length in one byte and as many bytes; the empty one is none. A time is a number of milliseconds from now.
+A key is its length in one byte and as many bytes; an empty key is no key. A time is a number of milliseconds from now.
 
 Standard library only: the supervisor loads this module.
 """
@@ -42,7 +42,7 @@ EXIT = 68
 BODY_LIMIT = 128 * 1024
 KEY_LIMIT = 255
 PIECE = 64 * 1024
-"""Bytes of input in one `WRITE`. The next one is sent when it was taken, so nobody has to keep more."""
+"""Bytes of input in one `WRITE`. The next one is sent once it was taken, so neither side has to buffer more."""
 
 
 def frame(kind: int, body: bytes = b"") -> bytes:

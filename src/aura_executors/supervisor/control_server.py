@@ -61,7 +61,7 @@ class ControlServer:
         return bool(self._connections)
 
     def ready(self, file: int, events: int) -> bool:
-        """Do what the file is ready for; False if it is none of the files here."""
+        """Do what the file is ready for; False if it is not one of the files here."""
         if file == self._listener.fileno():
             self._accept()
             return True
@@ -75,7 +75,7 @@ class ControlServer:
         return True
 
     def send(self, connection: Connection, data: bytes) -> None:
-        """Send as soon as the worker reads. Nothing happens when it has gone."""
+        """Send as soon as the worker reads. Does nothing if it is gone."""
         if connection.stream.fileno() in self._connections:
             connection.unsent += data
             self._flush(connection)

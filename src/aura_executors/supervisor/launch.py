@@ -61,7 +61,7 @@ class LaunchRequest:
 
 
 def encode_request(content: dict[str, object], given: bytes | None) -> bytes:
-    """Return what `read_request` reads; bytes that are no text come as text of one character per byte (Latin-1)."""
+    """Return what `read_request` reads; bytes that are not text come as text of one character per byte (Latin-1)."""
     encoded = json.dumps({**content, "has_input": given is not None}).encode()
     return REQUEST_HEAD.pack(len(encoded), len(given or b"")) + encoded + (given or b"")
 
@@ -137,7 +137,7 @@ def launch(request: LaunchRequest, prctl: Prctl, fork: Callable[[], int] = os.fo
 
 
 def _reset_signals() -> None:
-    """Undo what the supervisor, or whoever started the worker, ignores: an agent begins like one in a fresh shell."""
+    """Undo what the supervisor, or the worker's parent, ignores: an agent starts like one in a fresh shell."""
     signal.set_wakeup_fd(-1)
     for number in range(1, signal.NSIG):
         with suppress(OSError, ValueError):

@@ -60,7 +60,7 @@ class Outputs:
         return min((stream.held_until for stream in self._streams if stream.held_until), default=NEVER)
 
     def watch(self, now: float, *, paused: bool) -> None:
-        """Wait for those that are to be read, for none when `paused`."""
+        """Wait for the streams that should be read; for none when `paused`."""
         for stream in self._streams:
             if stream.held_until and now >= stream.held_until:
                 stream.held_until = 0.0
@@ -72,7 +72,7 @@ class Outputs:
             stream.watched = wanted
 
     def note(self, file: int) -> bool:
-        """Note that a file can be read; False if it is none of the streams."""
+        """Note that a file can be read; False if it is not one of the streams."""
         for stream in self._streams:
             if stream.file == file:
                 stream.ready = True
@@ -102,7 +102,7 @@ class Outputs:
                 self._close(stream)
 
     def _read(self, stream: _Stream) -> bytes:
-        """Return what there is, up to a record's length; close a stream that has ended."""
+        """Return what is available, up to a record's length; close a stream that has ended."""
         try:
             data = os.read(stream.file, RECORD_LIMIT)
         except BlockingIOError:
@@ -147,7 +147,7 @@ class Input:
         return self._write()
 
     def ready(self, file: int, events: int) -> list[Answer]:
-        """Go on writing, if the file is this one and it is ready for that."""
+        """Continue writing, if the file is this one and it is ready."""
         if file != self._file:
             return []
         return self.close() if events & (select.POLLERR | select.POLLHUP | select.POLLNVAL) else self._write()

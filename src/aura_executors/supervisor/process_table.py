@@ -1,8 +1,8 @@
 """Finding and ending everything that a process started.
 
-Three ways lead to a descendant, because each has a gap: the parents (lost when a parent dies, unless somebody is the
-reaper of all descendants, which Linux offers), the token in the environment (lost when somebody clears it), the session
-(left with ``setsid``). On Linux the supervisor is the reaper: what it started is gone when it has no child any more.
+Three ways lead to a descendant, because each has a gap: the parents (lost when a parent dies, unless a process is the
+reaper of all descendants, which Linux offers), the token in the environment (lost when it is cleared), the session
+(left with ``setsid``). On Linux the supervisor is the reaper: what it started is gone when it has no children left.
 Elsewhere all three are looked for in the list of processes. A control group is a fourth way, which has no gap, where
 the system permits one (`aura_executors.supervisor.control_group`).
 
@@ -20,7 +20,7 @@ from contextlib import suppress
 
 LINUX = sys.platform.startswith("linux")
 
-TOKEN_VARIABLE = "AURA_PROCESS_TOKEN"  # noqa: S105 - the name of a variable, and no secret
+TOKEN_VARIABLE = "AURA_PROCESS_TOKEN"  # noqa: S105 - the name of a variable, not a secret
 """The variable in the environment of everything that a process started."""
 
 _PR_SET_PDEATHSIG = 1
@@ -32,7 +32,7 @@ _STATE, _PARENT, _THREADS, _STARTED = 0, 1, 17, 19
 
 
 def load_prctl() -> Callable[[int, int], int] | None:
-    """Return prctl(2) for two numbers; None where there is none."""
+    """Return prctl(2) for two numbers; None where it does not exist."""
     if not LINUX:
         return None
     import ctypes  # noqa: PLC0415 - 3 ms, and there is no other way
@@ -58,18 +58,18 @@ def die_with_parent(prctl: Callable[[int, int], int] | None, parent: int) -> Non
 
 
 def _stat(pid: int | str) -> list[str]:
-    """Return the fields after the name of /proc/PID/stat; raises `OSError` when there is no such process."""
+    """Return the fields after the name of /proc/PID/stat; raises `OSError` if the process does not exist."""
     with open(f"/proc/{pid}/stat", "rb") as file:
         return file.read().rpartition(b")")[2].decode("ascii", "replace").split()
 
 
 def _lives(fields: list[str]) -> bool:
-    """Whether it is no zombie; the first thread of a process may be one while others go on."""
+    """Whether it is not a zombie; the first thread of a process may be one while others run."""
     return fields[_STATE] not in "ZX" or int(fields[_THREADS]) > 1
 
 
 def start_time(pid: int) -> str | None:
-    """Return when the process started, as the system writes it; None if there is none, or only its zombie."""
+    """Return when the process started, as the system writes it; None if it does not exist, or only as a zombie."""
     if not LINUX:
         return _ps_start_time(pid)
     try:
@@ -80,7 +80,7 @@ def start_time(pid: int) -> str | None:
 
 
 def descendants(root: int) -> list[int]:
-    """Return the pids of all living descendants of `root`; of those on the way to it no one may have died."""
+    """Return the pids of all living descendants of `root`; every process between must be alive."""
     return _below({root}, _parents())
 
 
@@ -151,7 +151,7 @@ def _below(roots: set[int], parents: dict[int, int]) -> list[int]:
 
 
 def send(pids: Iterable[int], number: int) -> list[int]:
-    """Send a signal to each and return those that there were."""
+    """Send a signal to each and return those that exist."""
     reached = []
     for pid in pids:
         with suppress(ProcessLookupError, PermissionError):
@@ -183,7 +183,7 @@ def kill_processes_with_token(
 def reap(pid: int, started: str) -> bool:
     """Reap the process if it is a child of this one after all; return whether there is still something to reap.
 
-    What is detached becomes the child of whoever is the reaper: process 1 as a rule, and a worker may be that.
+    A detached process becomes the child of the reaper: normally process 1, and a worker may be that.
     """
     try:
         fields = _stat(pid) if LINUX else []
@@ -200,7 +200,7 @@ def reap(pid: int, started: str) -> bool:
 def _ps(*arguments: str) -> list[str]:
     import subprocess  # noqa: PLC0415 - 10 ms that Linux need not pay
 
-    return subprocess.run(  # noqa: S603 - its own words
+    return subprocess.run(  # noqa: S603 - constant arguments
         ("/bin/ps", *arguments), capture_output=True, check=False, text=True, errors="replace", env={"LC_ALL": "C"}
     ).stdout.splitlines()
 

@@ -1,18 +1,18 @@
-"""The folder of a process: what is kept of it on disk, and the lock that says who is responsible.
+"""The folder of a process: what is stored of it, and the lock that says who is responsible.
 
     <home>/processes/<token>/       0700
-        lock            held by whoever starts the process, then by its supervisor, as long as that lives
+        lock            held by the worker that starts the process, then by its supervisor as long as that lives
         spec.json       what was asked for, without environment, input and arguments
         running.json    who runs: pids, start times, control group (or why there is none); written just before the agent
                     may run
         spool-NNN       its output, see `aura_executors.supervisor.spool`
         exit.json       how it ended
         control         the socket at which the supervisor answers, if no other folder was given for it
-        supervisor.log  what the supervisor had to complain about; as a rule empty
+        supervisor.log  errors of the supervisor itself; normally empty
 
-The files tell the story, the lock tells whether it goes on:
+The files say what happened, the lock whether it is still happening:
 
-    lock held                            somebody starts it, or it runs
+    lock held                            it is being started, or it runs
     lock free, exit.json                 it has ended
     lock free, running.json, no exit     its supervisor was killed
     lock free, neither                   its starter was killed before the agent could run
@@ -41,7 +41,7 @@ _RESERVE = ".exit.json"
 
 
 def try_lock(folder: str) -> int | None:
-    """Return a descriptor that holds the lock of `folder`, or None while somebody else does.
+    """Return a descriptor that holds the lock of `folder`, or None while another process holds it.
 
     Raises `FileNotFoundError` when there is no such folder.
     """
@@ -58,7 +58,7 @@ def try_lock(folder: str) -> int | None:
         except BaseException:
             os.close(lock)
             raise
-        os.close(lock)  # the folder was removed between opening and locking, and perhaps made anew: look again
+        os.close(lock)  # the folder was removed between opening and locking, and perhaps made again: try again
 
 
 def is_lock_of(lock: int, folder: str) -> bool:

@@ -180,7 +180,7 @@ class SpoolReader:
         return []
 
     def _begin(self) -> bool:
-        """Find the segment to begin in; False if there is none yet."""
+        """Find the first segment to read; False if there is none yet."""
         kept = self._kept()
         if kept:
             self.next = max(self.next, kept[0])

@@ -362,7 +362,7 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("options", "words"),
         [
-            ({}, "nothing says which agent"),
+            ({}, "no agent is named"),
             ({"agent": "gemeni"}, "did you mean gemini"),
             ({"agent": "gemini", "mode": " "}, "option mode"),
             ({"agent": "kimi", "npx": True}, "not distributed through npm"),

@@ -362,7 +362,7 @@ def test_the_same_thing_has_the_same_name() -> None:
     for agent in AGENTS:
         with pytest.raises(InvalidInput) as refused:
             agent.executor.launch(evolve(agent.run, options={**agent.options, "no_such_option": 1}))
-        names = set((refused.value.remedy or "").partition("there are ")[2].split(", "))
+        names = set((refused.value.remedy or "").partition("its options are ")[2].split(", "))
         assert not names & shunned, agent.name
         if agent in ACTING:
             assert {"yolo", "allow_all_tools"} <= names, agent.name

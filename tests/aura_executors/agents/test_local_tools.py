@@ -70,7 +70,7 @@ def test_reading(files: Files):
     assert files.read(str(files.root / "src/b.py")) == "x = 1\n"
     os.mkfifo(files.root / "pipe")
     (files.root / "circle").symlink_to("circle")
-    for path, reason in (("c.o", "no text"), ("none", "no such file"), ("src", "folder"), ("pipe", "regular")):
+    for path, reason in (("c.o", "not a text file"), ("none", "no such file"), ("src", "folder"), ("pipe", "regular")):
         with pytest.raises(ToolFailed, match=reason):
             files.read(path)
     with pytest.raises(ToolFailed):
@@ -157,12 +157,12 @@ def test_arguments_are_those_that_the_tool_has():
     assert arguments_of(read, '{"path": "a", "offset": "3", "limit": null}') == {"file_path": "a", "offset": 3}
     assert arguments_of(edit, '{"path": "a", "old": "x", "new": "y", "replace_all": "True"}')["replace_all"] is True
     for text, reason in (
-        ("{", "no valid JSON"),
-        ("[]", "no JSON object"),
+        ("{", "not valid JSON"),
+        ("[]", "not a JSON object"),
         ("{}", "missing"),
         ('{"file_path": 5}', "not of type"),
-        ('{"file_path": "a", "offset": NaN}', "no valid JSON"),
-        ("[" * 100_000, "no valid JSON"),
+        ('{"file_path": "a", "offset": NaN}', "not valid JSON"),
+        ("[" * 100_000, "not valid JSON"),
     ):
         with pytest.raises(ToolFailed, match=reason):
             arguments_of(read, text)

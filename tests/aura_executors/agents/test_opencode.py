@@ -207,7 +207,7 @@ def test_tool_servers_and_what_the_environment_says_already_are_kept_together() 
     assert config["mcp"]["aura"] == {"type": "local", "command": ["aura", "mcp"], "enabled": True}
     assert config["mcp"]["mine"] == {"type": "remote"}
     assert config["share"] == "disabled"
-    with pytest.raises(InvalidInput, match="no JSON object"):
+    with pytest.raises(InvalidInput, match="not a JSON object"):
         EXECUTOR.launch(attrs.evolve(run, environment={"OPENCODE_CONFIG_CONTENT": "// none"}))
 
 

@@ -100,7 +100,7 @@ _BEGINNING = b'{"jsonrpc":"2.0","method":"session/update","params":'
 
 _OPENING = _BEGINNING + b'{"sessionId":%b,"update":{"sessionUpdate":"'
 _SKIPPED = (b'available_commands_update"', b'config_option_update"', b'current_mode_update"', b'user_message_chunk"')
-"""Updates that tell nothing about the turn: they need not be read."""
+"""Updates that say nothing about the turn: they are skipped unread."""
 
 
 class AcpConversation(JsonLines):
@@ -125,7 +125,7 @@ class AcpConversation(JsonLines):
         self._words: list[str] = []
         self._length = 0
         self._last_words = ""
-        self._trouble: Failure | None = None
+        self._last_error: Failure | None = None
         self._failing = False
         self._counted: Counts = (0, 0, 0, 0)
         self._cost = self._cost_told = 0.0
@@ -136,14 +136,14 @@ class AcpConversation(JsonLines):
         return self._permissions.blocked or self._calls.blocked
 
     def receive(self, source: OutputSource, data: bytes) -> Iterable[Item]:
-        said = super().receive(source, data)
+        items = super().receive(source, data)
         if self._permissions.late:  # last, so that the others have the same places as without it
-            said, self._permissions.late = [*said, *self._permissions.late], []
-        return said
+            items, self._permissions.late = [*items, *self._permissions.late], []
+        return items
 
     def understand(self, line: bytes) -> Iterable[Item] | None:
         if not line.startswith(_BEGINNING):
-            return self._told(line)
+            return self._take_other(line)
         if not self._prompted or self._finished is not None:
             return ()
         if line.startswith(self._skipped) and line.endswith(b"}}}"):
@@ -152,15 +152,15 @@ class AcpConversation(JsonLines):
             update = _UPDATE.decode(line).params.update
         except msgspec.ValidationError:
             update = lenient(_UPDATE, line).params.update
-        return self._say(update) if type(update) is AgentMessage else self._happened(update)
+        return self._add_piece(update) if type(update) is AgentMessage else self._take_update(update)
 
-    def _told(self, line: bytes) -> Iterable[Item] | None:
+    def _take_other(self, line: bytes) -> Iterable[Item] | None:
         """Take in a line that does not begin as updates do."""
         if line.find(ASKING, 0, HEAD) > 0 and (asked := asked_in(line)) is not None:
             if self._finished is not None:
                 return ()
-            said = self._permissions.asked(asked.id, asked.params)
-            return [*self._said(), *said] if self._words else said
+            items = self._permissions.asked(asked.id, asked.params)
+            return [*self._flush(), *items] if self._words else items
         message = self._peer.read(line)
         if message is None or self._finished is not None:
             return None if message is None else ()
@@ -169,7 +169,7 @@ class AcpConversation(JsonLines):
         return self._notified(message) if isinstance(message, Notification) else self._replied(message)
 
     def end(self, exit: ProcessExit) -> list[Entry]:
-        return [*super().end(exit), *self._said()]
+        return [*super().end(exit), *self._flush()]
 
     def answer(self, request_id: str, answer: Answer) -> Iterable[Send]:
         return self._permissions.answer(request_id, answer)
@@ -185,19 +185,19 @@ class AcpConversation(JsonLines):
         if exit.cause not in (ExitCause.OWN, ExitCause.EXIT_GRACE):
             return failure_of(exit)
         if self._finished is not None:
-            told = self._finished.failure
-            return told and msgspec.structs.replace(told, exit_code=exit.exit_code, signal=exit.signal)
+            reported = self._finished.failure
+            return reported and msgspec.structs.replace(reported, exit_code=exit.exit_code, signal=exit.signal)
         if exit.signal is not None:
             return failure_of(exit)
         words = self.errors.text
-        unfinished = Failure(FailureReason.AGENT_ERROR, "it ended without its final word")
+        unfinished = Failure(FailureReason.AGENT_ERROR, "it ended without its final message")
         failure = failure_from(words) if words else unfinished
         return msgspec.structs.replace(failure, exit_code=exit.exit_code)
 
     # --- Until there is a session
 
     def _replied(self, reply: Reply[Then]) -> Iterable[Item] | None:
-        """Go on with what waited for this reply. One that makes no sense ends the run, which would wait for ever."""
+        """Continue what waited for this reply. An unintelligible one ends the run, which would wait forever."""
         if reply.then is None:
             words = reply.error and reply.error.message
             return (ErrorReported(message=clipped(words, MESSAGE_LIMIT)),) if words else None
@@ -225,7 +225,7 @@ class AcpConversation(JsonLines):
         return (Send(self._peer.request(*messages.authenticate(self._options.auth_method), then=authenticated)),)
 
     def _begin(self, reply: InitializeReply) -> Iterable[Item]:
-        """Ask for the session: a new one, the one to go on with, or a copy of it."""
+        """Ask for the session: a new one, the one to resume, or a copy of it."""
         session_id, fork = self._run.session_id, self._run.fork
         if session_id is None:
             request = messages.new_session(self._run)
@@ -270,7 +270,7 @@ class AcpConversation(JsonLines):
         return (started, *self._next())
 
     def _wanted(self, reply: SessionReply) -> Iterator[Setting]:
-        """Yield what is to be set. Raises `LookupError` for what this agent has no setting for."""
+        """Yield the settings to make. Raises `LookupError` for one that this agent does not offer."""
         offered = reply.config_options or []
         by_category = {option.category: option.id for option in offered if isinstance(option.category, str)}
         session_id, mode, model = self._session_id, self._options.mode, model_in_session(self._options)
@@ -280,7 +280,7 @@ class AcpConversation(JsonLines):
             elif reply.models is not None:
                 yield f"model {model}", messages.set_model(session_id, model)
             else:
-                raise LookupError("option model: this agent lets nobody choose the model")
+                raise LookupError("option model: this agent does not let clients choose the model")
         if mode is not None:
             if "mode" in by_category:
                 yield f"mode {mode}", messages.set_option(session_id, by_category["mode"], mode)
@@ -297,7 +297,7 @@ class AcpConversation(JsonLines):
             yield f"{name} {value}", messages.set_option(session_id, name, value)
 
     def _next(self) -> Iterable[Item]:
-        """Set what is to be set next; when there is nothing left, ask what was to be asked."""
+        """Make the next setting; after the last one, send the prompt."""
         if self._interrupted:
             return self._finish(Failure(FailureReason.CANCELLED, "it was stopped before it began"))
         if self._settings:
@@ -319,58 +319,58 @@ class AcpConversation(JsonLines):
     def _notified(self, message: Notification) -> Iterable[Item] | None:
         match message.method:
             case "session/update":
-                return self._happened(lenient(_UPDATE_PARAMS, message.params).update) if self._prompted else ()
+                return self._take_update(lenient(_UPDATE_PARAMS, message.params).update) if self._prompted else ()
             case "$/cancel_request":
                 return [*self._permissions.withdraw(_CANCELLED.decode(message.params).request_id)]
             case method:
                 return () if method.startswith("_") else None
 
-    def _happened(self, update: Update) -> Iterable[Item]:
+    def _take_update(self, update: Update) -> Iterable[Item]:
         if type(update) is ToolCallUpdate or type(update) is ToolCall:
-            return [*self._said(), *self._calls.take(update)] if self._words else self._calls.take(update)
+            return [*self._flush(), *self._calls.take(update)] if self._words else self._calls.take(update)
         if type(update) is UsageUpdate:
             if (cost := update.cost) is not None and cost.currency == "USD":
                 self._cost = cost.amount
-            return self._said()
+            return self._flush()
         if type(update) is AgentThought or type(update) is AgentMessage:
-            return self._say(update)
+            return self._add_piece(update)
         if type(update) is Plan:
             steps = (PlanStep(text=clipped(one.content), status=one.status) for one in update.entries[:PLAN_LIMIT])
-            return [*self._said(), PlanUpdated(steps=tuple(steps))]
+            return [*self._flush(), PlanUpdated(steps=tuple(steps))]
         if type(update) is Information and update.meta is not None and update.meta.codex is not None:
-            return self._told_by_codex(update.meta.codex)
+            return self._take_codex_state(update.meta.codex)
         return ()
 
-    def _told_by_codex(self, told: Codex) -> Iterable[Item]:
-        """Take in what codex-acp tells in an extension: errors, and whether codex is in a state of one."""
-        if told.error is not None:
-            self._trouble = failure_of_codex(
-                told.error.message, told.error.additional_details, told.error.codex_error_info
+    def _take_codex_state(self, reported: Codex) -> Iterable[Item]:
+        """Take in what codex-acp reports in an extension: errors, and whether codex is in an error state."""
+        if reported.error is not None:
+            self._last_error = failure_of_codex(
+                reported.error.message, reported.error.additional_details, reported.error.codex_error_info
             )
-            words = self._trouble.message
-            return [*self._said(), ErrorReported(message=words, retrying=told.error.will_retry)]
-        if told.thread_status is not None:
-            self._failing = told.thread_status.type == "systemError"
+            words = self._last_error.message
+            return [*self._flush(), ErrorReported(message=words, retrying=reported.error.will_retry)]
+        if reported.thread_status is not None:
+            self._failing = reported.thread_status.type == "systemError"
         return ()
 
     def _asked(self, request: Request) -> Iterator[Item]:
-        """Take in a request of the agent; one for what was not offered to it is refused, so that it does not wait."""
+        """Take in a request of the agent; what was not offered to it is refused, so that it does not wait."""
         if request.method != METHOD:
             yield Send(self._peer.refuse(request.id, f"this client does not offer {clipped(request.method, 200)}"))
             return
         try:
             asked = lenient(_PERMISSION, request.params)
         except msgspec.MsgspecError as error:
-            yield ErrorReported(message=f"it asked for a permission in a way that cannot be understood: {error}")
+            yield ErrorReported(message=f"its permission request cannot be understood: {error}")
             yield Send(self._peer.refuse(request.id, str(error), INVALID_PARAMS))
             return
-        yield from self._said()
+        yield from self._flush()
         yield from self._permissions.asked(request.id, asked)
 
     def _ended(self, result: msgspec.Raw, error: RpcError | None) -> Iterable[Item]:
-        said: list[Item] = [*self._said(), *self._calls.rest(), *self._permissions.withdraw()]
+        items: list[Item] = [*self._flush(), *self._calls.rest(), *self._permissions.withdraw()]
         if error is not None:
-            return [*said, *self._consumed([]), *self._finish(failure_of_error(error))]
+            return [*items, *self._consumed([]), *self._finish(failure_of_error(error))]
         reply = _PROMPTED.decode(result)
         worked = self._calls.any or any(self._counted)
         failure = failure_of_turn(reply, self._last_words, worked=worked)
@@ -378,18 +378,21 @@ class AcpConversation(JsonLines):
             failure = Failure(FailureReason.PERMISSION_DENIED, f"it stopped, because {self._permissions.blocked}")
         if failure is None and self._failing:
             failure = failure_from(self._last_words)
-            if self._trouble is not None:
-                failure = msgspec.structs.replace(self._trouble, message=failure.message or self._trouble.message)
-        return [*said, *self._consumed(tokens(reply)), *self._finish(failure)]
+            if self._last_error is not None:
+                failure = msgspec.structs.replace(self._last_error, message=failure.message or self._last_error.message)
+        return [*items, *self._consumed(tokens(reply)), *self._finish(failure)]
 
-    def _consumed(self, told: list[UsageReported]) -> list[UsageReported]:
+    def _consumed(self, reported: list[UsageReported]) -> list[UsageReported]:
         """Return what the turn consumed, with what it cost: the session's cost less what it was before."""
-        told = told or ([UsageReported(usage=Usage(*self._counted))] if any(self._counted) else [])
+        reported = reported or ([UsageReported(usage=Usage(*self._counted))] if any(self._counted) else [])
         cost = self._cost - self._cost_told
         if cost > 0:
-            first = told[0] if told else UsageReported(usage=Usage())
-            told = [msgspec.structs.replace(first, usage=msgspec.structs.replace(first.usage, cost=cost)), *told[1:]]
-        return told
+            first = reported[0] if reported else UsageReported(usage=Usage())
+            reported = [
+                msgspec.structs.replace(first, usage=msgspec.structs.replace(first.usage, cost=cost)),
+                *reported[1:],
+            ]
+        return reported
 
     def _finish(self, failure: Failure | None) -> list[Item]:
         self._finished = Finished(failure=failure)
@@ -397,7 +400,7 @@ class AcpConversation(JsonLines):
 
     # --- Words: pieces until something else happens
 
-    def _say(self, piece: AgentMessage | AgentThought) -> Iterable[Entry]:
+    def _add_piece(self, piece: AgentMessage | AgentThought) -> Iterable[Entry]:
         if piece.meta is not None and piece.meta.usage is not None:
             first, second, third, fourth = self._counted
             more = counts_of(piece.meta.usage)
@@ -408,14 +411,14 @@ class AcpConversation(JsonLines):
             return ()
         speaker = Message if type(piece) is AgentMessage else Thinking
         same = speaker is self._speaker and piece.message_id == self._message_id
-        said = () if same else self._said()
+        items = () if same else self._flush()
         self._speaker, self._message_id = speaker, piece.message_id
         self._length += len(text)
         if self._length <= TEXT_LIMIT or not self._words:
             self._words.append(text)
-        return said
+        return items
 
-    def _said(self) -> tuple[Entry, ...]:
+    def _flush(self) -> tuple[Entry, ...]:
         if not self._words:
             return ()
         text, length = "".join(self._words), self._length

@@ -47,11 +47,11 @@ class Permissions:
     """The requests that the agent waits for answers to, and the answers that came before their requests."""
 
     def __init__(self, peer: Peer[Any], calls: Calls, *, free: bool = False) -> None:
-        """With `free`, whatever can be permitted just once is permitted, and nobody is asked."""
+        """With `free`, everything that can be permitted once is permitted without asking."""
         self.blocked = ""
         """What was not permitted, in words."""
         self.late: list[Send] = []
-        """What is to be sent for requests that were answered before a human was asked; to be taken away."""
+        """Responses to requests that had an answer already; the owner sends and clears them."""
         self._peer = peer
         self._calls = calls
         self._free = free
@@ -63,9 +63,9 @@ class Permissions:
         update = request.tool_call
         call = self._calls.known(update)
         own, arguments = update.raw_input, call.arguments
-        if call.told and own and isinstance(own, dict):  # else they are the call's already
+        if call.reported and own and isinstance(own, dict):  # else they are the call's already
             arguments = clipped_value(own)
-        items: list[Item] = [*self._calls.told(call, arguments)]
+        items: list[Item] = [*self._calls.report(call, arguments)]
         allow = reject = None
         for option in reversed(request.options):  # of two of a kind, the first
             if option.kind == "allow_once":
@@ -128,7 +128,7 @@ class Permissions:
 
 
 def asked_in(line: bytes) -> Asked | None:
-    """Return a request for a permission; None for what is none, or is to be read with more care."""
+    """Return a permission request; None if the line is not one, or needs the full reader."""
     try:
         asked = lenient(_ASKED, line)
     except NOT_UNDERSTOOD:
@@ -168,6 +168,6 @@ def _diff(call: Call, arguments: Mapping[str, Any]) -> str | None:
     if len(call.changes) == 1 and (shown := call.changes[0].diff) and len(shown) <= TEXT_LIMIT:
         return shown
     shown = "".join([change.diff for change in call.changes if change.diff]) if call.changes else ""
-    if not shown and isinstance(told := arguments.get("diff"), str):
-        shown = told.lstrip("\n")
+    if not shown and isinstance(reported := arguments.get("diff"), str):
+        shown = reported.lstrip("\n")
     return clipped(shown) if shown else None

@@ -1,4 +1,4 @@
-"""Agents that are known to speak the Agent Client Protocol, and how each is told to. Data."""
+"""Agents that are known to speak the Agent Client Protocol, and how each is started for it. Data."""
 
 from types import MappingProxyType
 

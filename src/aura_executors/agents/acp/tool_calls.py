@@ -1,7 +1,7 @@
-"""Tool calls of an agent: what is told of them in pieces, until it is known what was called and what became of it.
+"""Tool calls of an agent, which it reports in pieces: what was called, and what became of it.
 
-A call is told when its arguments are known: agents begin with an empty object, and complete it later. It is told at the
-latest when the agent asks whether it may, when the call is done, and when the turn ends.
+A call is reported when its arguments are known: agents begin with an empty object and complete it later. It is reported
+at the latest when the agent asks for permission, when the call is done, and when the turn ends.
 """
 
 import re
@@ -25,16 +25,16 @@ from aura_executors.agents.acp.wire import (
 T = TypeVar("T")
 
 CALLS_LIMIT = 1_000
-"""Calls that are kept in mind, open ones and closed ones; the oldest is forgotten for the one above."""
+"""Calls that are remembered, open ones and closed ones; the oldest is forgotten for the one above."""
 
 CHANGES_LIMIT = 100
-"""Files of one call whose changes are told."""
+"""Files of one call whose changes are reported."""
 
 NAME_LIMIT = 500
 PATH_LIMIT = 4_096
 
 _TEXTS = ("output", "content", "stdout", "aggregated_output", "formatted_output", "message", "error", "text")
-"""Where agents put what there is to read of an output."""
+"""Where agents put the readable part of an output."""
 
 _ENDED = frozenset(("completed", "failed"))
 
@@ -54,44 +54,44 @@ _BEGINNING = 2_000
 
 
 class Call(msgspec.Struct):
-    """What is known of a call by now."""
+    """What is known of a call so far."""
 
     call_id: str
     tool: str = ""
     title: str = ""
     kind: str = ""
     input: Any = None
-    """Its arguments as the agent has them, bounded; None if it told none."""
+    """Its arguments as the agent has them, bounded; None if it sent none."""
     paths: tuple[str, ...] = ()
     changes: tuple[FileChanged, ...] = ()
     words: str = ""
     shown: list[CallContent] | None = None
     """From what `changes` and `words` were taken last, and what kind the call was of then."""
     shown_kind: str = ""
-    told: bool = False
+    reported: bool = False
     denied: bool = False
     """Whether it was asked for, and not permitted."""
 
     @property
     def name(self) -> str:
-        """What the tool is called: by name where the agent tells it, else by its kind, else by the call's title."""
+        """The tool's name; where the agent sends none, the call's kind or title."""
         return self.tool or (self.kind if self.kind != "other" else "") or self.title or "tool"
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The arguments; where an agent does not tell them, what it tells instead."""
-        told = self.input
-        if isinstance(told, dict):
-            if told:
-                return told
-        elif told is not None:
-            return {"input": told}
-        said: dict[str, Any] = {}
+        """The arguments; where an agent does not send them, what it sends instead."""
+        reported = self.input
+        if isinstance(reported, dict):
+            if reported:
+                return reported
+        elif reported is not None:
+            return {"input": reported}
+        entries: dict[str, Any] = {}
         if self.title:
-            said["title"] = self.title
+            entries["title"] = self.title
         if self.paths:
-            said["paths"] = [*self.paths]
-        return said
+            entries["paths"] = [*self.paths]
+        return entries
 
 
 class Calls:
@@ -101,7 +101,7 @@ class Calls:
         self.any = False
         """Whether there was any."""
         self.blocked = ""
-        """Which call failed for lack of permission, as the agent says."""
+        """The call that failed for lack of permission, according to the agent."""
         self._open: dict[str, Call] = {}
         self._closed: dict[str, None] = {}
 
@@ -118,7 +118,7 @@ class Calls:
         if status in _ENDED:
             return self._done(call, update)
         if call.input or (call.input is None and status == "in_progress"):
-            return self.told(call)
+            return self.report(call)
         return []
 
     def known(self, update: CallFields) -> Call:
@@ -136,34 +136,34 @@ class Calls:
             put(self._open, call_id, call, CALLS_LIMIT)
         return call
 
-    def told(self, call: Call, arguments: dict[str, Any] | None = None) -> list[Entry]:
-        """Tell of a call, once; `arguments` are those that it has, for who has asked for them already."""
-        if call.told:
+    def report(self, call: Call, arguments: dict[str, Any] | None = None) -> list[Entry]:
+        """Report a call, once; `arguments` are its own, for a caller that has them already."""
+        if call.reported:
             return []
-        call.told = True
+        call.reported = True
         return [ToolCalled(call_id=call.call_id, tool=call.name, arguments=arguments or call.arguments)]
 
     def rest(self) -> Iterator[Entry]:
-        """Tell of the calls that were begun and of which nothing else came; the ones that were denied are done."""
+        """Report the calls that began and did not end; those that were denied are done."""
         for call in self._open.values():
-            yield from self.told(call)
+            yield from self.report(call)
             if call.denied:
                 yield ToolFinished(call_id=call.call_id, success=False, output="it was not permitted")
 
     def _done(self, call: Call, update: CallFields) -> list[Entry]:
-        said, success = self.told(call), update.status == "completed"
+        entries, success = self.report(call), update.status == "completed"
         if success:
-            said += _changed(call)
+            entries += _changed(call)
         output, exit_code = _output(update.raw_output)
         if exit_code is None and update.meta is not None and update.meta.terminal_exit is not None:
             exit_code = update.meta.terminal_exit.exit_code
         output = output or call.words
         if not success and not self.blocked and _FORBIDDEN.search(output[:_BEGINNING]):
             self.blocked = f"{call.name}: {clipped(output, 500)}"
-        said.append(ToolFinished(call_id=call.call_id, success=success, output=output, exit_code=exit_code))
+        entries.append(ToolFinished(call_id=call.call_id, success=success, output=output, exit_code=exit_code))
         del self._open[call.call_id]
         put(self._closed, call.call_id, None, CALLS_LIMIT)
-        return said
+        return entries
 
 
 def put(known: dict[str, T], name: str, value: T, limit: int) -> None:
@@ -178,7 +178,7 @@ def _merge(call: Call, update: CallFields) -> None:
         call.tool = clipped(name, NAME_LIMIT)
     if not call.kind and update.kind:
         call.kind = clipped(update.kind, NAME_LIMIT)
-    if not call.told:
+    if not call.reported:
         if update.title and update.title != call.title:
             call.title = clipped(update.title, NAME_LIMIT)
         if update.raw_input is not None:
@@ -237,8 +237,11 @@ def _output(value: Any) -> tuple[str, int | None]:
     if isinstance(value, str):
         return clipped(value), None
     if isinstance(value, dict):
-        text = next((text for name in _TEXTS if isinstance(text := value.get(name), str)), None)
-        return clipped(_encoded(value) if text is None else text), _exit_code(value)
+        code = _exit_code(value)
+        for name in _TEXTS:
+            if isinstance(text := value.get(name), str):
+                return clipped(text), code
+        return clipped(_encoded(value)), code
     return clipped(_encoded(value)), None
 
 

@@ -85,7 +85,7 @@ class ClaudeOptions(ActingOptions, frozen=True, kw_only=True):
     permission_mode: PermissionMode | None = None
     """None: as the user has configured it."""
     yolo: bool = False
-    """It may do everything, and asks for nothing. Claude refuses that to root, unless ``IS_SANDBOX=1`` is set."""
+    """It may do everything without asking. Claude refuses that to root, unless ``IS_SANDBOX=1`` is set."""
     allow_tools: tuple[str, ...] = ()
     """Tools that it need not ask for: ``Edit``, ``Bash(git log *)``, ``mcp__server``."""
     deny_tools: tuple[str, ...] = ()
@@ -98,7 +98,7 @@ class ClaudeOptions(ActingOptions, frozen=True, kw_only=True):
     fallback_model: str | None = None
     """Used while the model is overloaded."""
     append_system_prompt: str | None = None
-    """Told to the model beside claude's own instructions."""
+    """Added to claude's own instructions for the model."""
     agent: str | None = None
     """The subagent that the session is of."""
     settings: str | None = None
@@ -110,13 +110,13 @@ class ClaudeOptions(ActingOptions, frozen=True, kw_only=True):
     strict_mcp_config: bool = False
     """Only those, none that the user has configured."""
     add_dirs: tuple[str, ...] = ()
-    """Folders that it may work in beside its own."""
+    """Additional folders that it may work in."""
     disable_api_key: bool = False
     """Take ANTHROPIC_API_KEY away from it, so that it uses the account that it is logged in to."""
 
 
 _QUESTION = "AskUserQuestion"
-"""A tool that asks for a choice. Nobody is there to choose: an approval says only yes or no."""
+"""A tool that offers a choice, which an approval cannot make: it says only yes or no."""
 
 
 def options_of(run: AgentRun) -> ClaudeOptions:

@@ -6,7 +6,7 @@ included; ``model_usage_since_last_result``, which is newer, is what we want.
 A result ends a turn, not always the work: claude 2.1.329 runs subagents in the background and goes on when they are
 done. It asks for permissions over standard input meanwhile, which therefore stays open until the result after that.
 Shell commands in the background are not waited for like this: they may be servers that never end, and claude 2.1.329
-waits for them for ever, even with standard input closed. They have `Launch.exit_grace` to come to an end.
+waits for them forever, even with standard input closed. They have `Launch.exit_grace` to end.
 """
 
 from collections.abc import Iterable
@@ -66,7 +66,7 @@ class ClaudeConversation(StreamJson):
     def __init__(self, run: AgentRun) -> None:
         super().__init__()
         self._resumed = run.session_id or ""
-        self._trouble = ""
+        self._last_error = ""
         """What claude called the last failure of its service."""
         self._background = False
         self._counted: dict[str, ModelUsage] = {}
@@ -89,14 +89,14 @@ class ClaudeConversation(StreamJson):
         info = read(RATE_LIMIT, line.rate_limit_info)
         if info is None or info.status != "rejected":
             return ()
-        self._trouble = "rate_limit"
+        self._last_error = "rate_limit"
         return report(f"the usage limit is reached {info.rate_limit_type}".strip())
 
-    def said(self, line: Assistant) -> Iterable[Item] | None:
+    def special(self, line: Assistant) -> Iterable[Item] | None:
         if line.error is None:
             return None
         content = line.message.content
-        self._trouble = line.error
+        self._last_error = line.error
         texts = [content] if isinstance(content, str) else [block.text for block in content]
         return report("\n".join(text for text in texts if text) or line.error)
 
@@ -122,8 +122,8 @@ class ClaudeConversation(StreamJson):
         return None if limit is None else Failure(FailureReason.AGENT_ERROR, limit)
 
     def _named(self, words: str, status: int | None) -> Failure | None:
-        reason = _REASONS.get(self._trouble) if status is None else None
-        return None if reason is None else Failure(reason, clipped(words or self._trouble, MESSAGE_LIMIT))
+        reason = _REASONS.get(self._last_error) if status is None else None
+        return None if reason is None else Failure(reason, clipped(words or self._last_error, MESSAGE_LIMIT))
 
     def usage_in(self, result: Result) -> Iterable[Item]:
         self._spent.clear()
@@ -165,7 +165,7 @@ def _reported(model: str, usage: ModelUsage) -> UsageReported:
 
 
 def _less(usage: ModelUsage, before: ModelUsage | None) -> ModelUsage:
-    """Return what was added to a count; one that went back has begun anew."""
+    """Return what was added to a count; one that went back was reset."""
     if before is None or usage.output_tokens < before.output_tokens or usage.input_tokens < before.input_tokens:
         return usage
     return ModelUsage(

@@ -22,7 +22,7 @@ OPEN_LIMIT = 1_000
 """Questions that may be open at once; what is asked beyond is denied."""
 
 DENIED = "This was not permitted."
-"""What the agent is told when nobody said why; it must be told something."""
+"""The message for a denial without feedback: the protocol requires one."""
 
 
 class _Open(msgspec.Struct, frozen=True, gc=False):
@@ -70,7 +70,7 @@ class Permissions:
         return [PermissionWithdrawn(request_id=request_id)]
 
     def settled(self, call_id: str) -> None:
-        """Take in that a call came to its end: nobody waits for a question about it."""
+        """Take in that a call ended: its questions need no answer any more."""
         if not self._open:
             return
         for request_id in [one for one, question in self._open.items() if question.call_id == call_id]:
@@ -102,6 +102,6 @@ def _decision(request_id: str, answer: Answer, given: bytes) -> Send:
 
 
 def _reply(request_id: str, response: bytes = b"", error: str = "") -> Send:
-    told: dict[str, Any] = {"subtype": "error" if error else "success", "request_id": request_id}
-    told |= {"error": clipped(error, 500)} if error else {"response": msgspec.Raw(response)}
-    return Send(msgspec.json.encode({"type": "control_response", "response": told}) + b"\n")
+    response_fields: dict[str, Any] = {"subtype": "error" if error else "success", "request_id": request_id}
+    response_fields |= {"error": clipped(error, 500)} if error else {"response": msgspec.Raw(response)}
+    return Send(msgspec.json.encode({"type": "control_response", "response": response_fields}) + b"\n")

@@ -86,10 +86,10 @@ class StreamJson(JsonLines):
 
     def __init__(self) -> None:
         super().__init__()
-        self.told: Failure | None = None
-        """What the agent said about itself, when its last turn ended."""
+        self.failure: Failure | None = None
+        """How the last turn failed, as the agent reports it."""
         self.ended = False
-        """Whether it has said how a turn ended."""
+        """Whether it has reported how a turn ended."""
         self.interrupting = False
         """Whether it was asked to stop."""
         self._permissions = Permissions()
@@ -98,7 +98,7 @@ class StreamJson(JsonLines):
         self._calls: dict[str, str] = {}
         """Which path is changed by a call whose result has not come yet."""
         self._spent: dict[str, tuple[str, Tokens]] = {}
-        """Model and tokens by message, of which nothing was reported yet."""
+        """Model and tokens by message, not yet reported."""
         self._finished = False
 
     # --- What agents differ in
@@ -131,24 +131,24 @@ class StreamJson(JsonLines):
         """Take in what the agent says of the limits of its account."""
         return ()
 
-    def said(self, line: Assistant) -> Iterable[Item] | None:
+    def special(self, line: Assistant) -> Iterable[Item] | None:
         """Return what a message of the agent is, if it is not simply that."""
         return None
 
     # --- The conversation
 
     def understand(self, line: bytes) -> Iterable[Item] | None:
-        told = read_line(line)
-        if type(told) is Assistant:  # which has no subclasses; `isinstance` is slower where it is not
-            special = self.said(told)
-            return self._assistant(told) if special is None else special
-        if type(told) is User:
-            return self._user(told)
-        if type(told) is System:
-            return self._begun(told) if told.subtype == "init" else self.note(told, line)
-        if type(told) is Result:
-            return self._result(told)
-        return self._controlled(told)
+        message = read_line(line)
+        if type(message) is Assistant:  # which has no subclasses; `isinstance` is slower where it is not
+            special = self.special(message)
+            return self._assistant(message) if special is None else special
+        if type(message) is User:
+            return self._user(message)
+        if type(message) is System:
+            return self._begun(message) if message.subtype == "init" else self.note(message, line)
+        if type(message) is Result:
+            return self._result(message)
+        return self._controlled(message)
 
     def answer(self, request_id: str, answer: Answer) -> Iterable[Send]:
         return self._permissions.answer(request_id, answer)
@@ -162,8 +162,8 @@ class StreamJson(JsonLines):
         return [*super().end(exit), *self.spent()]
 
     def judge(self, exit: ProcessExit) -> Failure | None:
-        if exit.cause not in (ExitCause.OWN, ExitCause.EXIT_GRACE) or self.told is not None:
-            return self.failed(exit, self.told)
+        if exit.cause not in (ExitCause.OWN, ExitCause.EXIT_GRACE) or self.failure is not None:
+            return self.failed(exit, self.failure)
         if self.ended and (self._finished or exit.exit_code == 0):
             return None
         if self.interrupting:
@@ -194,22 +194,22 @@ class StreamJson(JsonLines):
         return [SessionStarted(session_id=session_id, model=model)]
 
     def _result(self, result: Result) -> Iterable[Item]:
-        said = [*self.usage_in(result)]
-        self.ended, self.told = True, self.failure_in(result)
+        items = [*self.usage_in(result)]
+        self.ended, self.failure = True, self.failure_in(result)
         self.blocked = self.blocked or self._permissions.denied
         denials = result.permission_denials
         denied = None if denials == _NO_DENIALS else read(DENIALS, denials)
         for denial in denied or ():
             path = denial.tool_input.get("file_path") or denial.tool_input.get("command") or ""
             self.blocked = clipped(f"it was not permitted to use {denial.tool_name} {path}".strip(), 500)
-        if self.waiting(result) and not self.interrupting and self.told is None:
-            return said
-        said += self.finish(self.told)
-        return said
+        if self.waiting(result) and not self.interrupting and self.failure is None:
+            return items
+        items += self.finish(self.failure)
+        return items
 
     def finish(self, failure: Failure | None) -> list[Item]:
         """Return the end of the run, which comes once; nothing is written to the agent after it."""
-        self.ended, self.told = True, failure
+        self.ended, self.failure = True, failure
         if self._finished:
             return []
         self._finished = True
@@ -223,11 +223,11 @@ class StreamJson(JsonLines):
         for model, tokens in self._spent.values():
             counts[model] = counts[model] + tokens if model in counts else tokens
         self._spent.clear()
-        said: list[Entry] = []
+        items: list[Entry] = []
         for model, tokens in counts.items():
             if (usage := self.usage_of(tokens)) != _NO_USAGE:
-                said.append(UsageReported(usage=usage, model=clipped(model, 1_000)))
-        return said
+                items.append(UsageReported(usage=usage, model=clipped(model, 1_000)))
+        return items
 
     # --- Messages
 
@@ -239,7 +239,7 @@ class StreamJson(JsonLines):
             return [Message(text=clipped(message.content))] if message.content else ()
         if len(message.content) == 1:
             return self._block(message.content[0])
-        return [said for block in message.content for said in self._block(block)]
+        return [item for block in message.content for item in self._block(block)]
 
     def _block(self, block: Block) -> Iterable[Item]:
         match block.type:
@@ -272,19 +272,19 @@ class StreamJson(JsonLines):
         content = line.message.content
         if isinstance(content, str):
             return ()
-        said: list[Item] = []
+        items: list[Item] = []
         for block in content:
             if block.type != "tool_result":
                 continue
             returned = self._returned(block)
-            said.append(returned)
+            items.append(returned)
             path = self._calls.pop(returned.call_id, None)
             if path is not None and returned.success:
                 alone = len(content) == 1 or sum(one.type == "tool_result" for one in content) == 1
                 edited = read(EDITED, line.tool_use_result) if alone else None
                 change = FileChanged(path=path, call_id=returned.call_id)
-                said.append(change if edited is None else changed(edited, path, returned.call_id))
-        return said
+                items.append(change if edited is None else changed(edited, path, returned.call_id))
+        return items
 
     def _returned(self, block: Block) -> ToolFinished:
         call_id = clipped(block.tool_use_id, 1_000)

@@ -12,8 +12,8 @@
                                <-     turn/completed
     (standard input is closed)
 
-Agents that the agent starts have threads of their own on the same connection: their calls and questions are told, their
-words are not, and their turns do not end the run.
+Agents that the agent starts have threads of their own on the same connection: their calls and questions are reported,
+their messages are not, and their turns do not end the run.
 """
 
 from collections.abc import Callable, Iterable
@@ -79,7 +79,7 @@ class _Error(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     additional_details: str | None = None
 
 
-class _Trouble(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+class _ErrorNotice(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     error: _Error
     will_retry: bool = False
 
@@ -187,9 +187,9 @@ class AppServerConversation(JsonLines):
         self._model = options.model or ""
         self._read_only = options.sandboxed is Sandbox.READ_ONLY
         self._quiet = False
-        """Whether the last answer of the model called no tool that was told of; if another follows, it did call one."""
+        """Whether the model's last answer called no reported tool; if another follows, it called an unreported one."""
         self._busy = False
-        """Whether codex told of a tool since then."""
+        """Whether codex reported a tool since then."""
         self._consumption = Consumption()
         self._unseen = ""
         self._finished: Finished | None = None
@@ -286,59 +286,59 @@ class AppServerConversation(JsonLines):
 
     # --- Notifications
 
-    def _item_started(self, told: _Item) -> Iterable[Item]:
-        called = self._items.started(told.item)
+    def _item_started(self, params: _Item) -> Iterable[Item]:
+        called = self._items.started(params.item)
         self._busy = self._busy or bool(called)
         return called
 
-    def _item_completed(self, told: _Item) -> Iterable[Item]:
-        self._busy = self._busy or type(told.item) not in WORDS
-        thread = told.thread_id
-        return self._items.completed(told.item, own=thread == self._thread or not thread)
+    def _item_completed(self, params: _Item) -> Iterable[Item]:
+        self._busy = self._busy or type(params.item) not in WORDS
+        thread = params.thread_id
+        return self._items.completed(params.item, own=thread == self._thread or not thread)
 
-    def _patched(self, told: _Patch) -> Iterable[Item]:
-        self._items.changed(told.item_id, told.changes)
+    def _patched(self, params: _Patch) -> Iterable[Item]:
+        self._items.changed(params.item_id, params.changes)
         return ()
 
-    def _trouble(self, told: _Trouble) -> Iterable[Item]:
-        words = ": ".join(part for part in (told.error.message, told.error.additional_details) if part)
-        return (ErrorReported(message=clipped(words), retrying=told.will_retry),)
+    def _error_reported(self, params: _ErrorNotice) -> Iterable[Item]:
+        words = ": ".join(part for part in (params.error.message, params.error.additional_details) if part)
+        return (ErrorReported(message=clipped(words), retrying=params.will_retry),)
 
-    def _warning(self, told: _Warning) -> Iterable[Item]:
-        return (ErrorReported(message=clipped(told.message)),)
+    def _warning(self, params: _Warning) -> Iterable[Item]:
+        return (ErrorReported(message=clipped(params.message)),)
 
-    def _misconfigured(self, told: _ConfigWarning) -> Iterable[Item]:
-        """Tell what is wrong in a file of the user; that there is no bubblewrap on PATH is told at every start."""
-        words = ": ".join(part for part in (told.path, told.summary, told.details) if part)
-        return (ErrorReported(message=clipped(words)),) if told.path else ()
+    def _misconfigured(self, params: _ConfigWarning) -> Iterable[Item]:
+        """Report what is wrong in a file of the user; a missing bubblewrap is mentioned at every start."""
+        words = ": ".join(part for part in (params.path, params.summary, params.details) if part)
+        return (ErrorReported(message=clipped(words)),) if params.path else ()
 
-    def _planned(self, told: _PlanOf) -> Iterable[Item]:
-        if told.thread_id != self._thread:
+    def _planned(self, params: _PlanOf) -> Iterable[Item]:
+        if params.thread_id != self._thread:
             return ()
         self._busy = True
-        steps = (PlanStep(clipped(one.step, 4_000), _STATUS.get(one.status, one.status)) for one in told.plan[:1_000])
+        steps = (PlanStep(clipped(one.step, 4_000), _STATUS.get(one.status, one.status)) for one in params.plan[:1_000])
         return (PlanUpdated(steps=tuple(steps)),)
 
-    def _resolved(self, told: _Resolved) -> Iterable[Item]:
-        return self._permissions.resolved(told.request_id)
+    def _resolved(self, params: _Resolved) -> Iterable[Item]:
+        return self._permissions.resolved(params.request_id)
 
-    def _rerouted(self, told: _Rerouted) -> Iterable[Item]:
-        if told.thread_id != self._thread or not told.to_model:
+    def _rerouted(self, params: _Rerouted) -> Iterable[Item]:
+        if params.thread_id != self._thread or not params.to_model:
             return ()
         consumed = self._consumed()
-        self._model = clipped(told.to_model, 500)
+        self._model = clipped(params.to_model, 500)
         return consumed
 
-    def _turn_started(self, told: _TurnOf) -> Iterable[Item]:
-        if told.thread_id == self._thread:
-            self._turn = told.turn.id
+    def _turn_started(self, params: _TurnOf) -> Iterable[Item]:
+        if params.thread_id == self._thread:
+            self._turn = params.turn.id
         return ()
 
-    def _turn_completed(self, told: _TurnOf) -> Iterable[Item]:
-        if told.thread_id != self._thread or told.turn.status == "inProgress":
+    def _turn_completed(self, params: _TurnOf) -> Iterable[Item]:
+        if params.thread_id != self._thread or params.turn.status == "inProgress":
             return ()
-        error = told.turn.error or _Error()
-        match told.turn.status:
+        error = params.turn.error or _Error()
+        match params.turn.status:
             case "completed":
                 return self._finish(None)
             case "interrupted":
@@ -353,32 +353,32 @@ class AppServerConversation(JsonLines):
 
     # --- Tokens
 
-    def _tokens(self, told: _Used) -> Iterable[Item]:
-        answered = self._consumption.take(told.token_usage, told.thread_id, own=told.turn_id == self._turn)
-        if answered and told.thread_id == self._thread:
+    def _tokens(self, params: _Used) -> Iterable[Item]:
+        answered = self._consumption.take(params.token_usage, params.thread_id, own=params.turn_id == self._turn)
+        if answered and params.thread_id == self._thread:
             self._answered()
         return ()
 
     def _answered(self) -> None:
         """Take in that the model has answered, and that the tools which it called have ended.
 
-        It is asked again only because it called a tool. If codex told of none, it has turned the call down: of what the
-        sandbox read-only or the policy rejects, version 0.169 often tells the model alone.
+        It is asked again only because it called a tool. If codex reported none, it rejected the call: version 0.169
+        often informs only the model of what the read-only sandbox or the policy rejects.
         """
         if self._quiet and self._read_only:
-            self._unseen = "a call was turned down in the read-only sandbox; codex does not say which"
+            self._unseen = "a call was rejected in the read-only sandbox; codex does not say which"
         self._quiet, self._busy = not self._busy, False
 
     def _consumed(self) -> tuple[UsageReported, ...]:
-        """Return what was consumed and not told yet."""
-        used = self._consumption.told()
+        """Return what was consumed and not reported yet."""
+        used = self._consumption.drain()
         return (UsageReported(usage=used, model=self._model),) if used != Usage() else ()
 
     _NOTIFICATIONS: ClassVar[dict[bytes, _Handler]] = {
         b"item/started": _handler(_Item, _item_started),
         b"item/completed": _handler(_Item, _item_completed),
         b"item/fileChange/patchUpdated": _handler(_Patch, _patched),
-        b"error": _handler(_Trouble, _trouble),
+        b"error": _handler(_ErrorNotice, _error_reported),
         b"warning": _handler(_Warning, _warning),
         b"guardianWarning": _handler(_Warning, _warning),
         b"configWarning": _handler(_ConfigWarning, _misconfigured),

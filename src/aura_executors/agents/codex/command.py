@@ -107,11 +107,11 @@ class CodexOptions(ActingOptions, frozen=True, kw_only=True):
     Of itself codex looks at no variable but CODEX_API_KEY, and that with protocol exec only.
     """
     append_system_prompt: str | None = None
-    """Told to the model beside codex's own instructions."""
+    """Added to codex's own instructions for the model."""
     add_dirs: tuple[str, ...] = ()
-    """Folders that the sandbox workspace-write permits writing to, beside the one it works in."""
+    """Additional folders that the sandbox workspace-write permits writing to."""
     network_access: bool | None = None
-    """Whether the sandbox workspace-write permits commands to use the network; None: as configured, which is no."""
+    """Whether the sandbox workspace-write permits commands to use the network; None: as configured, by default not."""
 
     @property
     def sandboxed(self) -> Sandbox:
@@ -125,7 +125,7 @@ class CodexOptions(ActingOptions, frozen=True, kw_only=True):
 
     @property
     def provider(self) -> LocalProvider | None:
-        """Who runs the model on this machine; None: nobody."""
+        """What runs the model on this machine; None: nothing does."""
         return self.local_provider or (LocalProvider.OLLAMA if self.oss else None)
 
 
@@ -135,7 +135,7 @@ def options_of(run: AgentRun) -> CodexOptions:
     _require_one_mind(options)
     _require_texts(options)
     if options.protocol is Protocol.EXEC and run.session_id is not None and not _UUID.fullmatch(run.session_id):
-        reason = f"{run.session_id!r} is no id of a session of codex, and `codex exec resume` would begin a new one"
+        reason = f"{run.session_id!r} is not the id of a codex session, and `codex exec resume` would begin a new one"
         raise InvalidInput(field="session", reason=reason, remedy="name the id that codex gave it")
     return options
 
@@ -148,15 +148,15 @@ def _require_one_mind(options: CodexOptions) -> None:
         reason = f"it says what option {other} says too"
         raise InvalidInput(field="option full_auto", reason=reason, remedy="give one of them")
     if options.api_key_env and options.provider:
-        raise InvalidInput(field="option api_key_env", reason="a model on this machine needs none")
+        raise InvalidInput(field="option api_key_env", reason="a model on this machine needs no key")
 
 
 def _require_texts(options: CodexOptions) -> None:
     for key in options.config:
         if not _PATH.fullmatch(key):
-            raise InvalidInput(field="option config", reason=f"{key!r} is no dotted key of TOML")
+            raise InvalidInput(field="option config", reason=f"{key!r} is not a dotted TOML key")
     if options.api_key_env is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", options.api_key_env):
-        raise InvalidInput(field="option api_key_env", reason="it is no name of a variable", remedy="name one")
+        raise InvalidInput(field="option api_key_env", reason="is not the name of a variable", remedy="name one")
 
 
 def argv_of(run: AgentRun, options: CodexOptions) -> tuple[str, ...]:

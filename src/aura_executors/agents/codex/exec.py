@@ -93,7 +93,7 @@ class _Warning(_Item, frozen=True, tag="error", gc=False):
 
 
 _Shared = _Command | _Spoken | _McpCall | _Collaboration | _Search
-"""Items that differ from those of the app-server in names only; diffs are told by that alone."""
+"""Items that differ from those of the app-server only in names; only the app-server sends diffs."""
 
 _AnyItem = _Shared | _Reasoning | _Changes | _Steps | _Warning
 
@@ -141,7 +141,7 @@ class _TurnFailed(_Event, frozen=True, tag="turn.failed", gc=False):
     error: _Why | None = None
 
 
-class _Trouble(_Event, frozen=True, tag="error", gc=False):
+class _ErrorNotice(_Event, frozen=True, tag="error", gc=False):
     message: str = ""
 
 
@@ -153,7 +153,7 @@ _read = msgspec.json.Decoder(
     | _ItemCompleted
     | _TurnCompleted
     | _TurnFailed
-    | _Trouble
+    | _ErrorNotice
 ).decode
 
 
@@ -201,7 +201,7 @@ class ExecConversation(JsonLines):
     def _turn_failed(self, event: _TurnFailed) -> Iterable[Item]:
         return self._finish(event.error.message if event.error and event.error.message else "codex does not say why")
 
-    def _trouble(self, event: _Trouble) -> Iterable[Item]:
+    def _error_reported(self, event: _ErrorNotice) -> Iterable[Item]:
         message = event.message
         return (ErrorReported(message=clipped(message), retrying=message.startswith(RETRYING)),)
 
@@ -238,9 +238,9 @@ class ExecConversation(JsonLines):
             case _Steps() as item:
                 return (_plan(item),)
             case item:
-                said = self._items.completed(_shared(item) if isinstance(item, _Changes) else item, own=True)
+                entries = self._items.completed(_shared(item) if isinstance(item, _Changes) else item, own=True)
         self.blocked = self._items.blocked
-        return said
+        return entries
 
     def _updated(self, event: _ItemUpdated) -> Iterable[Item]:
         return (_plan(event.item),) if isinstance(event.item, _Steps) else ()
@@ -248,8 +248,8 @@ class ExecConversation(JsonLines):
     def _used(self, usage: _Tokens | None) -> Iterable[Item]:
         """Return what the turn consumed.
 
-        Codex tells the sum over the whole thread. Of a thread that was gone on with, nobody here knows what it was
-        before, so nothing is said rather than something that is too much; the app-server tells both.
+        Codex reports the sum over the whole thread. For a resumed thread the earlier part is unknown here, so nothing
+        is reported rather than too much; the app-server reports both.
         """
         if usage is None or self._session is not None:
             return ()
@@ -269,7 +269,7 @@ class ExecConversation(JsonLines):
         _ItemCompleted: _completed,
         _TurnCompleted: _turn_completed,
         _TurnFailed: _turn_failed,
-        _Trouble: _trouble,
+        _ErrorNotice: _error_reported,
     }
 
 
@@ -279,5 +279,5 @@ def _plan(item: _Steps) -> PlanUpdated:
 
 
 def _shared(item: _Changes) -> FileChangeItem:
-    """Return changes as the app-server tells them, without their diffs."""
+    """Return changes in the app-server's form, without diffs."""
     return FileChangeItem(item.id, [Change(one.path, Kind(one.kind), None) for one in item.changes], item.status)

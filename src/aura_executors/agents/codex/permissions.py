@@ -20,7 +20,7 @@ from aura_executors.adapter.bounded_text import clipped, clipped_value
 from aura_executors.adapter.json_lines import Item
 from aura_executors.adapter.json_rpc import INVALID_PARAMS, METHOD_NOT_FOUND, Id, Peer, Request
 from aura_executors.agents.codex.command import readable
-from aura_executors.agents.codex.items import PATH_LIMIT, Change, Items, diff_of, told
+from aura_executors.agents.codex.items import PATH_LIMIT, Change, Items, changes_as_arguments, diff_of
 
 LIMIT = 10_000
 """Open questions, and answers to questions that were not asked yet; beyond that the oldest is forgotten."""
@@ -81,7 +81,7 @@ class Permissions:
         self._answers: dict[str, Answer] = {}
 
     def asked(self, request: Request) -> Iterable[Item]:
-        """Take in a request of codex; one that nobody here can answer is refused, so that codex does not wait."""
+        """Take in a request of codex; an unknown one is refused, so that codex does not wait."""
         try:
             match request.method:
                 case "item/commandExecution/requestApproval":
@@ -125,9 +125,9 @@ class Permissions:
             call["kind"] = asked.kind
         known = asked.command is not None and asked.kind == "command"
         if not known and asked.network_approval_context is None:
-            call["item"] = asked.item_id  # what it would do is not told, so no other question is the same
-        told = {**call, "command": bare(asked.command or ""), "reason": asked.reason}
-        shown = {name: clipped_value(value) for name, value in told.items() if value}
+            call["item"] = asked.item_id  # what it would do is unknown, so no other question is the same
+        shown_call = {**call, "command": bare(asked.command or ""), "reason": asked.reason}
+        shown = {name: clipped_value(value) for name, value in shown_call.items() if value}
         return self._ask(id, asked, "shell", call, shown, {"decision": "accept"}, {"decision": "decline"})
 
     def _file_change(self, id: Id, asked: _FileChange) -> Iterable[Item]:
@@ -135,7 +135,7 @@ class Permissions:
         call: dict[str, Any] = {"changes": msgspec.to_builtins(changes), "root": asked.grant_root}
         if not changes:
             call["item"] = asked.item_id
-        shown: dict[str, Any] = {"changes": told(changes or ())}
+        shown: dict[str, Any] = {"changes": changes_as_arguments(changes or ())}
         shown |= {"root": clipped(asked.grant_root, PATH_LIMIT)} if asked.grant_root else {}
         shown |= {"reason": clipped(asked.reason)} if asked.reason else {}
         diff = diff_of(changes) if changes else None
@@ -199,7 +199,7 @@ class Permissions:
     # --- Answers
 
     def _respond(self, asked: _Open, answer: Answer) -> Iterable[Send]:
-        """Return one thing to send: the response, and before it the feedback, for which a response has no place.
+        """Return one thing to send: the response, preceded by the feedback, for which a response has no field.
 
         The feedback is a message to the turn that goes on, which the model reads after the refusal.
         """
@@ -207,8 +207,8 @@ class Permissions:
             self.blocked = self.blocked or f"it was not permitted to use {asked.tool}"
         line = self._peer.respond(asked.id, asked.granted if answer.granted else asked.denied)
         if not answer.granted and answer.feedback and asked.turn:
-            said = {"type": "text", "text": readable(f"The user did not permit this: {answer.feedback}")}
-            steer = {"threadId": asked.thread, "expectedTurnId": asked.turn, "input": [said]}
+            text = {"type": "text", "text": readable(f"The user did not permit this: {answer.feedback}")}
+            steer = {"threadId": asked.thread, "expectedTurnId": asked.turn, "input": [text]}
             line = self._peer.request("turn/steer", steer, None, id=f"feedback-{asked.id}") + line
         return (Send(line),)
 
@@ -218,25 +218,25 @@ class Permissions:
 
 
 def bare(command: str) -> str:
-    """Return what a shell is told to run, without the shell that codex puts around every command.
+    """Return the command itself, without the shell that codex wraps around every command.
 
     Rules are about that: ``shell(rm *)`` is to know ``rm x`` also as ``/bin/bash -lc 'rm x'``.
     """
     wrapped = _WRAPPED.fullmatch(command) if len(command) <= TEXT_LIMIT else None
     if wrapped is None:
         return command
-    told = wrapped["told"]
-    if _QUOTED.fullmatch(told):
-        inner = told[1:-1]
-        return _ESCAPED.sub(r"\1", inner) if told[0] == '"' and "\\" in inner else inner
+    script = wrapped["script"]
+    if _QUOTED.fullmatch(script):
+        inner = script[1:-1]
+        return _ESCAPED.sub(r"\1", inner) if script[0] == '"' and "\\" in inner else inner
     try:
-        words = shlex.split(told)
+        words = shlex.split(script)
     except ValueError:
         return command
     return words[0] if len(words) == 1 else command
 
 
-_WRAPPED = re.compile(r"(?:[^\s'\"]*/)?(?:bash|sh|zsh) -l?c (?P<told>.*)", re.DOTALL)
+_WRAPPED = re.compile(r"(?:[^\s'\"]*/)?(?:bash|sh|zsh) -l?c (?P<script>.*)", re.DOTALL)
 _QUOTED = re.compile(r"'[^']*'|\"(?:[^\"\\]++|\\.)*+\"", re.DOTALL)
 """One word, which `shlex` would take the quotes from and, within double ones, what escapes; it takes its time."""
 _ESCAPED = re.compile(r"\\([\\\"])")

@@ -1,4 +1,4 @@
-"""Tokens: what codex consumed, out of the sums that ``codex app-server`` tells again and again. Pure."""
+"""What codex consumed, from the running totals that ``codex app-server`` reports. Pure."""
 
 import msgspec
 
@@ -24,7 +24,7 @@ _NONE = Tokens()
 
 
 class Consumption:
-    """Adds up what was consumed in all threads since it was last told."""
+    """Adds up what was consumed in all threads since the last `drain`."""
 
     def __init__(self) -> None:
         self._totals: dict[str, Tokens] = {}
@@ -37,8 +37,8 @@ class Consumption:
     def take(self, usage: TokenUsage, thread: str, *, own: bool) -> bool:
         """Take in what a thread consumed in all its time; say whether it has consumed something since.
 
-        A thread that is gone on with begins by telling what it consumed before, under the id of an old turn (not
-        `own`). If it did not, the sum is of no use the first time, and what the last answer consumed counts.
+        A resumed thread begins by reporting what it consumed before, under the id of an old turn (not `own`). If it did
+        not, its first total is unusable, and what the last answer consumed counts.
         """
         before = self._totals.get(thread)
         if before is None and len(self._totals) >= THREADS_LIMIT:
@@ -48,7 +48,7 @@ class Consumption:
             return False
         return self._add(usage.last, _NONE) if before is None else self._add(usage.total, before)
 
-    def told(self) -> Usage:
+    def drain(self) -> Usage:
         """Return what was consumed since the last time."""
         used, self._used = self._used, Usage()
         return used

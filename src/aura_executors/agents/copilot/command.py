@@ -1,4 +1,4 @@
-"""The command of the GitHub Copilot CLI. Pure, but for the look where the program is."""
+"""The command of the GitHub Copilot CLI. Pure, except that the program is looked up."""
 
 from typing import Any, Literal
 

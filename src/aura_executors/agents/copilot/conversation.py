@@ -120,7 +120,7 @@ class CopilotConversation(JsonLines):
         return [*self._session_started(""), *entries] if self._is_news(kind) else entries
 
     def end(self, exit: ProcessExit) -> list[Entry]:
-        return [*super().end(exit), *self._said()]
+        return [*super().end(exit), *self._flush()]
 
     def judge(self, exit: ProcessExit) -> Failure | None:
         if exit.cause not in (ExitCause.OWN, ExitCause.EXIT_GRACE):
@@ -129,7 +129,7 @@ class CopilotConversation(JsonLines):
         return failure and msgspec.structs.replace(failure, exit_code=exit.exit_code, signal=exit.signal)
 
     def _unfinished(self, exit: ProcessExit) -> Failure:
-        """Return why there is no final word."""
+        """Return why the final message is missing."""
         words = self.errors.text
         if not self._begun and self._resumed is not None and _LOST in words:
             return lost_session(self._resumed, words.splitlines()[0])
@@ -137,12 +137,12 @@ class CopilotConversation(JsonLines):
             return self._failure or _aborted(self._aborted)
         if not self._begun and words:
             return failure_from(words)
-        return failure_of(exit) or Failure(FailureReason.AGENT_ERROR, "it ended without its final word")
+        return failure_of(exit) or Failure(FailureReason.AGENT_ERROR, "it ended without its final message")
 
     # --- The session
 
     def _is_news(self, kind: bytes) -> bool:
-        """Say whether there is a session, and nobody knows. It first tells what it has loaded, then of its model."""
+        """Say whether there is an unreported session. It first lists what it loaded, then names its model."""
         return not self._announced and (not kind.startswith(b"session.") or kind == b"session.error")
 
     def _session_started(self, model: str) -> list[Entry]:
@@ -162,7 +162,7 @@ class CopilotConversation(JsonLines):
                 self._words.append(text)
         return []
 
-    def _said(self) -> list[Entry]:
+    def _flush(self) -> list[Entry]:
         """Return what was said of a message that does not follow whole, because something came between."""
         text = "".join(self._words)
         left_out = self._length - len(text)
@@ -175,7 +175,7 @@ class CopilotConversation(JsonLines):
         self._length = 0
 
     def _message_started(self, event: Event[msgspec.Raw]) -> list[Entry]:
-        return self._said() if event.agent_id is None else []
+        return self._flush() if event.agent_id is None else []
 
     def _retried(self, event: Event[Retry]) -> list[Entry]:
         """Forget the beginning of an answer: it is given again, from the start."""
@@ -197,14 +197,14 @@ class CopilotConversation(JsonLines):
         if event.agent_id is not None or spoken.parent_tool_call_id is not None:
             return []
         self._forget()
-        said = [Message(text=clipped(spoken.content))] if spoken.content.strip() else []
-        return [*self._think(spoken.reasoning_text), *said]
+        message = [Message(text=clipped(spoken.content))] if spoken.content.strip() else []
+        return [*self._think(spoken.reasoning_text), *message]
 
     def _reasoning(self, event: Event[Reasoning]) -> list[Entry]:
         return self._think(event.data.content) if event.agent_id is None else []
 
     def _think(self, thought: str) -> list[Entry]:
-        """Return the thought, unless it was told just before: some models have it in an event of its own too."""
+        """Return the thought, unless it was just reported: some models also send it in an event of its own."""
         thought = clipped(thought)
         if not thought.strip() or thought == self._thought:
             return []
@@ -222,7 +222,7 @@ class CopilotConversation(JsonLines):
         arguments = clipped_value(start.arguments)
         if not isinstance(arguments, dict):
             arguments = {} if arguments is None else {"input": arguments}
-        return [*self._said(), ToolCalled(call_id=call_id, tool=tool, arguments=arguments)]
+        return [*self._flush(), ToolCalled(call_id=call_id, tool=tool, arguments=arguments)]
 
     def _tool_finished(self, event: Event[Complete]) -> list[Entry]:
         complete = event.data
@@ -267,15 +267,15 @@ class CopilotConversation(JsonLines):
             self._failure = Failure(reason, clipped(error.message, MESSAGE_LIMIT))
         else:
             self._failure = failure_from(error.message, error.status_code)
-        return [*self._said(), ErrorReported(message=clipped(error.message))]
+        return [*self._flush(), ErrorReported(message=clipped(error.message))]
 
     def _abort(self, event: Event[Abort]) -> list[Entry]:
         if event.agent_id is None:
             self._aborted = clipped(event.data.reason, 200) or "no reason"
-        return self._said() if event.agent_id is None else []
+        return self._flush() if event.agent_id is None else []
 
     def _ended(self, result: Result) -> list[Entry]:
-        entries = self._said()
+        entries = self._flush()
         if result.session_id and result.session_id != self._session:
             self._session = clipped(result.session_id, 200)
             entries += self._session_started("")

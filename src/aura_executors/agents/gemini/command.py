@@ -1,4 +1,4 @@
-"""The command of the Gemini CLI. Pure, but for the look where the program is."""
+"""The command of the Gemini CLI. Pure, except that the program is looked up."""
 
 from typing import Literal
 

@@ -128,8 +128,8 @@ class GeminiConversation(JsonLines):
     def understand(self, line: bytes) -> list[Entry]:
         event = _DECODER.decode(line)
         if isinstance(event, _Message):
-            return self._say(event) if event.role == "assistant" else []
-        return [*self._said(), *self._happened(event)]
+            return self._add_piece(event) if event.role == "assistant" else []
+        return [*self._flush(), *self._happened(event)]
 
     def _happened(self, event: _Event) -> Iterable[Entry]:
         match event:
@@ -148,15 +148,15 @@ class GeminiConversation(JsonLines):
                 return self._ended(event)
 
     def end(self, exit: ProcessExit) -> list[Entry]:
-        return [*super().end(exit), *self._said()]
+        return [*super().end(exit), *self._flush()]
 
     def judge(self, exit: ProcessExit) -> Failure | None:
         if exit.cause not in (ExitCause.OWN, ExitCause.EXIT_GRACE):
             return failure_of(exit)
-        failure = self._told(exit)
+        failure = self._reported_failure(exit)
         return failure and msgspec.structs.replace(failure, exit_code=exit.exit_code, signal=exit.signal)
 
-    def _told(self, exit: ProcessExit) -> Failure | None:
+    def _reported_failure(self, exit: ProcessExit) -> Failure | None:
         """Return the failure that the stream tells of, and where that is silent, standard error."""
         words = self.errors.text
         if self._finished is not None:
@@ -174,14 +174,14 @@ class GeminiConversation(JsonLines):
 
     # --- Words of the model: deltas until something else happens
 
-    def _say(self, message: _Message) -> list[Entry]:
-        said = [] if message.delta else self._said()
+    def _add_piece(self, message: _Message) -> list[Entry]:
+        entries = [] if message.delta else self._flush()
         self._length += len(message.content)
         if message.content and (self._length <= TEXT_LIMIT or not self._words):
             self._words.append(message.content)
-        return said if message.delta else [*said, *self._said()]
+        return entries if message.delta else [*entries, *self._flush()]
 
-    def _said(self) -> list[Entry]:
+    def _flush(self) -> list[Entry]:
         if not self._words:
             return []
         text = "".join(self._words)

@@ -28,7 +28,7 @@ class Autonomy(StrEnum):
     """What the agent does without asking."""
 
     READ_ONLY = "read-only"
-    """Reading; it can do nothing else, and asks for nothing."""
+    """Reading, and nothing else; it never asks."""
     ASK = "ask"
     """Reading; it asks before each edit and each command."""
     EDIT = "edit"
@@ -54,13 +54,13 @@ class LocalOptions(msgspec.Struct, frozen=True, kw_only=True):
     autonomy: Autonomy | None = None
     """None: ``ask``."""
     yolo: bool = False
-    """It may do everything, and asks for nothing: autonomy ``full``."""
+    """It may do everything without asking: autonomy ``full``."""
     allow_all_tools: bool = False
     """The same as `yolo`."""
     append_prompt: str = ""
-    """Put behind every prompt, after an empty line."""
+    """Appended to every prompt, after an empty line."""
     append_system_prompt: str = ""
-    """Put behind the instructions that every request begins with."""
+    """Appended to the instructions that every request begins with."""
     max_turns: _Positive = 50
     """Answers of the model in one run."""
     max_tokens: _Positive | None = None
@@ -85,7 +85,7 @@ class LocalOptions(msgspec.Struct, frozen=True, kw_only=True):
     sessions: str | None = None
     """The folder where conversations are kept; None: ``local-sessions`` in AURA_STATE, or the user's state folder."""
     env: dict[str, str] = {}
-    """Added to the environment. Not for secrets, which are refused: the log keeps options."""
+    """Added to the environment. Secrets are refused: options are stored in the log."""
 
 
 def launch_of(run: AgentRun) -> Launch:
@@ -123,7 +123,7 @@ def request_of(run: AgentRun, options: LocalOptions, autonomy: Autonomy) -> dict
 
 
 def endpoint_of(options: LocalOptions, run: AgentRun) -> str:
-    """Return the endpoint's URL. Raises `InvalidInput` if there is none, or it is none."""
+    """Return the endpoint's URL. Raises `InvalidInput` if it is missing or malformed."""
     if None not in {options.endpoint, options.openai_endpoint} and options.endpoint != options.openai_endpoint:
         reason = "it says something else than option endpoint"
         raise InvalidInput(field="option openai_endpoint", reason=reason, remedy="give one of them")
@@ -131,21 +131,21 @@ def endpoint_of(options: LocalOptions, run: AgentRun) -> str:
     url = options.endpoint or options.openai_endpoint or variable
     if not url:
         remedy = "give option endpoint (--openai-endpoint URL), such as http://127.0.0.1:11434/v1"
-        raise InvalidInput(field="option endpoint", reason="executor local cannot do without it", remedy=remedy)
+        raise InvalidInput(field="option endpoint", reason="executor local requires it", remedy=remedy)
     if reason := _unfit(url):
         raise InvalidInput(field="option endpoint", reason=reason, remedy="such as http://127.0.0.1:11434/v1")
     return url
 
 
 def _unfit(url: str) -> str:
-    """Return why `url` is no endpoint, if it is none."""
+    """Return why `url` cannot be an endpoint, or an empty text."""
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        return f"is no URL: {error}"
+        return f"is not a URL: {error}"
     if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
-        return "is no URL that begins with http:// or https:// and a host"
+        return "is not a URL that begins with http:// or https:// and a host"
     if parts.username is not None or parts.query or parts.fragment:
         return "has more than scheme, host, port and path"
     if not (url.isascii() and url.isprintable()) or " " in url:
@@ -165,12 +165,13 @@ def autonomy_of(options: LocalOptions) -> Autonomy:
 
 def _require_clean(options: LocalOptions) -> None:
     if not _VARIABLE.fullmatch(options.api_key_env):
-        remedy = "name the variable that holds the key; the key itself has no place in options, which the log keeps"
-        raise InvalidInput(field="option api_key_env", reason="is no name of a variable", remedy=remedy)
+        remedy = "name the variable that holds the key; not the key itself: options are stored in the log"
+        raise InvalidInput(field="option api_key_env", reason="is not the name of a variable", remedy=remedy)
     if options.model is not None and not options.model.strip():
         raise InvalidInput(field="option model", reason="is empty", remedy="leave it out")
     if options.sessions is not None and (not Path(options.sessions).is_absolute() or "\0" in options.sessions):
-        raise InvalidInput(field="option sessions", reason="is no absolute path")
+        raise InvalidInput(field="option sessions", reason="is not an absolute path")
     for name, value in options.env.items():
         if not name or "=" in name or "\0" in name + value:
-            raise InvalidInput(field="option env", reason=f"{name!r} is no name for a variable, or its value is none")
+            reason = f"{name!r} is not the name of a variable, or its value is invalid"
+            raise InvalidInput(field="option env", reason=reason)

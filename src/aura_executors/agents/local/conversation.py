@@ -1,4 +1,4 @@
-"""What the program says: entries of the port in lines of JSON, but for few; see `_talk`. Pure."""
+"""What the program writes: entries of the port in lines of JSON, with few exceptions; see `program.chat`. Pure."""
 
 from collections.abc import Iterable
 from typing import Any, TypeVar
@@ -91,18 +91,18 @@ class LocalConversation(JsonLines):
         self._early: dict[str, Answer] = {}
 
     def understand(self, line: bytes) -> Iterable[Item] | None:
-        said = _DECODER.decode(line)
-        match said:
+        event = _DECODER.decode(line)
+        match event:
             case Message() | Thinking() | ToolFinished() | FileChanged() | UsageReported() | ErrorReported():
                 # in a line as short as this no text is too long for an entry; NUL is all that may not be in it
-                return (said if len(line) <= TEXT_LIMIT and _NUL not in line else _clipped(said),)
+                return (event if len(line) <= TEXT_LIMIT and _NUL not in line else _clipped(event),)
             case ToolCalled(call_id=call_id, tool=tool, arguments=arguments):
                 name, call_id = clipped(tool, NAME_LIMIT), clipped(call_id, NAME_LIMIT)
                 return (ToolCalled(call_id=call_id, tool=name, arguments=clipped_value(arguments)),)
             case SessionStarted():
-                return (_clipped(said),) if said.session_id else None
+                return (_clipped(event),) if event.session_id else None
             case _Asked():
-                return self._asked(said)
+                return self._asked(event)
             case _Done(failure=why):
                 self._finished = Finished(failure=_failure(why))
                 return (self._finished,)
@@ -115,7 +115,7 @@ class LocalConversation(JsonLines):
     def answer(self, request_id: str, answer: Answer) -> Iterable[Send]:
         if request_id in self._open:
             self._open.discard(request_id)
-            return [_told(request_id, answer)]
+            return [_answered(request_id, answer)]
         self._early.setdefault(request_id, answer)
         return ()
 
@@ -128,11 +128,11 @@ class LocalConversation(JsonLines):
             return failure if finished.failure is not None else None
         if failure is not None:
             return failure
-        return Failure(FailureReason.AGENT_ERROR, "it ended without its last word", exit_code=exit.exit_code)
+        return Failure(FailureReason.AGENT_ERROR, "it ended without its final message", exit_code=exit.exit_code)
 
     def _asked(self, asked: _Asked) -> list[Item]:
         arguments = asked.arguments
-        said: list[Item] = [
+        line: list[Item] = [
             PermissionRequested(
                 request_id=clipped(asked.request_id, NAME_LIMIT),
                 tool=clipped(asked.tool, NAME_LIMIT),
@@ -146,8 +146,8 @@ class LocalConversation(JsonLines):
         if early is None:
             self._open.add(asked.request_id)
         else:
-            said.append(_told(asked.request_id, early))
-        return said
+            line.append(_answered(asked.request_id, early))
+        return line
 
 
 def _clipped(entry: E) -> E:
@@ -156,9 +156,9 @@ def _clipped(entry: E) -> E:
     return replace(entry, **{name: clipped(text) for name, text in texts.items()})
 
 
-def _told(request_id: str, answer: Answer) -> Send:
-    told = {"request_id": request_id, "granted": answer.granted, "feedback": clipped(answer.feedback)}
-    return Send(msgspec.json.encode(told) + b"\n")
+def _answered(request_id: str, answer: Answer) -> Send:
+    content = {"request_id": request_id, "granted": answer.granted, "feedback": clipped(answer.feedback)}
+    return Send(msgspec.json.encode(content) + b"\n")
 
 
 def _failure(why: _Why | None) -> Failure | None:

@@ -1,4 +1,4 @@
-"""How opencode is started: its options, and what becomes of them. Pure, but for the program, which is looked for."""
+"""How opencode is started: its options and what they become. Pure, except that the program is looked up."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -28,11 +28,11 @@ class OpencodeOptions(ActingOptions, frozen=True, kw_only=True):
     """What `opencode` can be set to. `model` is PROVIDER/MODEL."""
 
     agent: str | None = None
-    """Which of opencode's agents: build, plan, or one of the user's."""
+    """The opencode agent: build, plan, or one of the user's."""
     reasoning_effort: str | None = None
     """minimal, high, max, or what the model has; opencode calls it a variant of the model."""
     yolo: bool = False
-    """Whatever would be asked for is permitted, except what is denied. What opencode asks for at all, is configured."""
+    """Approve whatever it would ask for, except what is denied. What opencode asks for is configured there."""
     allow_all_tools: bool = False
     """The same as `yolo`."""
     permission: dict[str, Any] = {}
@@ -49,7 +49,7 @@ def options_of(run: AgentRun) -> OpencodeOptions:
     """Return the options of `run`. Raises `InvalidInput` for those that make no sense."""
     options = agent_options("opencode", run, OpencodeOptions, forks=True)
     if options.model is not None and not all(options.model.partition("/")):
-        reason = f"{options.model!r} names no provider"
+        reason = f"{options.model!r} does not name a provider"
         raise InvalidInput(field="option model", reason=reason, remedy="write it as PROVIDER/MODEL")
     return options
 
@@ -106,7 +106,7 @@ def _over(environment: Mapping[str, str], name: str, settings: dict[str, Any]) -
     try:
         before = msgspec.json.decode(environment.get(name) or "{}", type=dict[str, Any])
     except (msgspec.MsgspecError, RecursionError) as error:
-        reason = f"variable {name} holds no JSON object, and AURA has to add to it"
+        reason = f"variable {name} is not a JSON object, and AURA has to add to it"
         raise InvalidInput(field="environment", reason=reason, remedy="correct the variable, or unset it") from error
     return msgspec.json.encode(_merged(before, settings)).decode()
 

@@ -1,6 +1,6 @@
 """What opencode writes: JSON lines ``step_start``, ``text``, ``reasoning``, ``tool_use``, ``step_finish``, ``error``.
 
-Parts come whole, never as deltas; a tool is told of once, when it has ended.
+Parts come whole, never as deltas; a tool is reported once, when it has ended.
 """
 
 import re
@@ -124,7 +124,7 @@ _LINE = msgspec.json.Decoder(_StepStart | _Text | _Reasoning | _ToolUse | _StepF
 
 
 class _Metadata(msgspec.Struct):
-    """What opencode's own tools say of themselves beside their output."""
+    """What opencode's own tools report in addition to their output."""
 
     exit: int | None = None
     diff: str | None = None
@@ -143,7 +143,7 @@ class _Step(msgspec.Struct):
 
 
 class OpencodeConversation(JsonLines):
-    """Understands one run of opencode. `session_id` is the one to be gone on with, `model` the one asked for."""
+    """Understands one run of opencode. `session_id` is the session to resume, `model` the requested one."""
 
     def __init__(self, session_id: str = "", model: str = "") -> None:
         super().__init__()
@@ -156,26 +156,26 @@ class OpencodeConversation(JsonLines):
         self._cut_off = 0
 
     def understand(self, line: bytes) -> list[Item]:
-        said = _LINE.decode(line)
+        event = _LINE.decode(line)
         if self._cut_off >= CUT_OFF_LIMIT:
             return []
         entries: list[Item] = []
-        if said.session_id and not self._session:
-            self._session = said.session_id
-            entries.append(SessionStarted(session_id=clipped(said.session_id, 1_000), model=self._model))
-        match said:
+        if event.session_id and not self._session:
+            self._session = event.session_id
+            entries.append(SessionStarted(session_id=clipped(event.session_id, 1_000), model=self._model))
+        match event:
             case _StepStart():
                 self._ended, self._failure = "", None
             case _Text():
-                entries.append(Message(text=clipped(said.part.text)))
+                entries.append(Message(text=clipped(event.part.text)))
             case _Reasoning():
-                entries.append(Thinking(text=clipped(said.part.text)))
+                entries.append(Thinking(text=clipped(event.part.text)))
             case _ToolUse():
-                entries += self._tool(said.part)
+                entries += self._tool(event.part)
             case _StepFinish():
-                entries += self._finish(said.part)
+                entries += self._finish(event.part)
             case _ErrorLine():
-                entries.append(self._error(said.error))
+                entries.append(self._error(event.error))
         return entries
 
     def judge(self, exit: ProcessExit) -> Failure | None:
@@ -199,13 +199,13 @@ class OpencodeConversation(JsonLines):
                 self.blocked = f"{tool}: {clipped(state.error, 500)}"
             yield ToolFinished(call_id=call, success=False, output=clipped(state.error))
             return
-        told = _metadata(part)
+        details = _metadata(part)
         yield ToolFinished(
-            call_id=call, success=told.exit in (0, None), output=clipped(state.output), exit_code=told.exit
+            call_id=call, success=details.exit in (0, None), output=clipped(state.output), exit_code=details.exit
         )
         if isinstance(path := state.input.get("filePath"), str) and part.tool in {"write", "edit", "multiedit"}:
-            change = FileChange.MODIFIED if told.exists else FileChange.ADDED
-            diff = clipped(told.diff) if told.diff else None
+            change = FileChange.MODIFIED if details.exists else FileChange.ADDED
+            diff = clipped(details.diff) if details.diff else None
             yield FileChanged(path=clipped(path, 4_096), change=change, call_id=call, diff=diff)
         if part.tool == "todowrite" and (steps := _steps(state.input.get("todos"))):
             yield PlanUpdated(steps=steps)

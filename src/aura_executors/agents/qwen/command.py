@@ -30,10 +30,10 @@ PROGRAM = Program(
 _INITIALIZE = (
     b'{"type":"control_request","request_id":"aura-initialize","request":{"subtype":"initialize","hooks":null}}\n'
 )
-"""Without it qwen 0.15 asks nobody, and waits for the answer."""
+"""Without it qwen 0.15 waits for permissions without asking for them."""
 
 _QUESTION = "ask_user_question"
-"""A tool that asks for a choice. Nobody is there to choose: an approval says only yes or no."""
+"""A tool that offers a choice, which an approval cannot make: it says only yes or no."""
 
 
 class ApprovalMode(StrEnum):
@@ -59,11 +59,11 @@ class QwenOptions(ActingOptions, frozen=True, kw_only=True):
     max_turns: int | None = None
     """How often the model may be called; at least 1."""
     append_system_prompt: str | None = None
-    """Told to the model beside qwen's own instructions."""
+    """Added to qwen's own instructions for the model."""
     auth_type: str | None = None
     """openai, anthropic, qwen-oauth, gemini or vertex-ai; None: as configured."""
     add_dirs: tuple[str, ...] = ()
-    """Folders that it may work in beside its own."""
+    """Additional folders that it may work in."""
 
 
 def options_of(run: AgentRun) -> QwenOptions:

@@ -1,9 +1,9 @@
-"""Chat: how the program and its conversation speak to one another, one JSON object in a line.
+"""How the program and its conversation communicate: one JSON object in a line.
 
-standard input     the request (`_request.AgentRequest`), then {"request_id": ..., "granted": ..., "feedback": ...}
+standard input     the `AgentRequest`, then {"request_id": ..., "granted": ..., "feedback": ...}
 standard output    {"type": "message", "text": ...}: entries of the port, under the same names; and
                    {"type": "blocked", "what": ...}       it was not permitted to do this
-                   {"type": "working"}                    it lives; there is nothing to tell
+                   {"type": "working"}                    a sign of life
                    {"type": "finished", "failure": {"message": ..., "reason": ... or "status": ...}}
 """
 
@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, NamedTuple
 from uuid import uuid4
 
 HEARTBEAT = 15.0
-"""Seconds after which a program that is busy says so, lest it is taken for hanging."""
+"""Seconds after which a busy program says so, lest it seem to hang."""
 
 
 class InputClosed(Exception):
@@ -28,22 +28,22 @@ class Permission(NamedTuple):
 
 
 class Chat:
-    """Both directions. Writing raises `BrokenPipeError` when nobody reads."""
+    """Both directions. Writing raises `BrokenPipeError` when the other side is gone."""
 
-    def __init__(self, told: BinaryIO, answers: BinaryIO) -> None:
-        self._told = told
+    def __init__(self, output: BinaryIO, answers: BinaryIO) -> None:
+        self._told = output
         self._answers = answers
         self._last = time.monotonic()
 
     def send(self, kind: str, **fields: Any) -> None:
-        """Write an entry. What is no Unicode becomes question marks."""
+        """Write an entry. What is not Unicode becomes question marks."""
         line = json.dumps({"type": kind, **fields}, ensure_ascii=False, allow_nan=False)
         self._told.write(line.encode("utf-8", "replace") + b"\n")
         self._told.flush()
         self._last = time.monotonic()
 
     def keep_alive(self) -> None:
-        """Say that the program lives, if it said nothing for a while."""
+        """Send a sign of life, if nothing was sent for a while."""
         if time.monotonic() - self._last >= HEARTBEAT:
             self.send("working")
 

@@ -1,4 +1,4 @@
-"""Endpoint: asks a server for chat completions over HTTP. One attempt at a time; `_asking` tries again."""
+"""Asks a server for chat completions over HTTP. One attempt at a time; `model_client` retries."""
 
 import http.client
 import json

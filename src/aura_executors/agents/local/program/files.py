@@ -1,4 +1,4 @@
-"""Files: reading and changing those of the working folder. Every error is a text for the model."""
+"""Reads and changes files of the working folder. Every error is a text for the model."""
 
 import difflib
 import os
@@ -17,11 +17,11 @@ DIFF_LIMIT = 60_000
 
 
 class ToolFailed(Exception):
-    """A tool could not do what it was asked to; the text tells the model why, and what to do instead."""
+    """A tool failed; the text tells the model why, and what to do instead."""
 
 
 class Change(NamedTuple):
-    """What a file is to become."""
+    """The new content of a file."""
 
     path: Path
     shown: str
@@ -63,12 +63,12 @@ class Files:
     def inside(self, path: str, *, reading: bool) -> Path:
         """Return where a path leads, links followed. Raises `ToolFailed` if that is outside, or not to be touched."""
         if "\0" in path or not path:
-            raise ToolFailed(f"{path!r} is no path")
+            raise ToolFailed(f"{path!r} is not a path")
         with _explained(path):
             place = (self.root / path).resolve()
         within = place == self.root or self.root in place.parents
         if not within and not (reading and self._read_outside):
-            raise ToolFailed(f"{path}: is outside of the working folder; give a path within {self.root}")
+            raise ToolFailed(f"{path}: is outside the working folder; give a path within {self.root}")
         if not reading and ".git" in place.relative_to(self.root).parts:
             raise ToolFailed(f"{path}: files of git cannot be written; use git itself")
         return place
@@ -85,9 +85,9 @@ class Files:
         with _explained(path):
             content = _content(place, READ_LIMIT)
         if content is None:
-            raise ToolFailed(f"{path}: there is no such file; use list_files to see which there are")
+            raise ToolFailed(f"{path}: no such file; list_files shows the existing ones")
         if b"\0" in content[:8192]:
-            raise ToolFailed(f"{path}: is no text ({len(content)} bytes)")
+            raise ToolFailed(f"{path}: not a text file ({len(content)} bytes)")
         lines = content.decode("utf-8", "replace").splitlines(keepends=True)
         first, count = max(1, offset), max(1, limit)
         chosen = lines[first - 1 : first - 1 + count]
@@ -109,7 +109,7 @@ class Files:
         with _explained(path):
             before = _content(place, READ_LIMIT // 10)
         if before is None:
-            raise ToolFailed(f"{path}: there is no such file; use write_file to make it")
+            raise ToolFailed(f"{path}: no such file; write_file creates it")
         if not old or old == new:
             raise ToolFailed("old_string is empty" if not old else "old_string and new_string are the same")
         found, wanted = old.encode("utf-8", "replace"), new.encode("utf-8", "replace")
@@ -147,7 +147,7 @@ def _content(place: Path, limit: int) -> bytes | None:
     with os.fdopen(number, "rb") as file:
         status = os.fstat(number)
         if not stat.S_ISREG(status.st_mode):
-            raise OSError("is no regular file")
+            raise OSError("is not a regular file")
         if status.st_size > limit:
             raise OSError(f"has {status.st_size} bytes, more than the {limit} that can be read")
         return file.read(limit + 1)

@@ -1,4 +1,4 @@
-"""History: the messages of a conversation, and what of them a model is sent. Pure."""
+"""The messages of a conversation, and which of them a model is sent. Pure."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Interruption: a signal ends the work at once, but for moments in which it has to wait."""
+"""A signal ends the work at once, except at moments in which it has to wait."""
 
 import signal
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 
 class Stopped(BaseException):
-    """Somebody asked the program to stop. No `Exception`: nothing that tolerates errors swallows it."""
+    """The program was asked to stop. Not an `Exception`, so that nothing which tolerates errors swallows it."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -17,7 +17,7 @@ class Stopped(BaseException):
 
 
 class Interruption:
-    """Raises `Stopped` in the main thread for the first signal, once; those that follow say nothing new."""
+    """Raises `Stopped` in the main thread for the first signal, once; later ones are ignored."""
 
     def __init__(self) -> None:
         self._held = 0
@@ -31,7 +31,7 @@ class Interruption:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Let signals wait until the block is left: it begins or ends a process, or writes a file."""
+        """Defer signals until the block is left: it starts or ends a process, or writes a file."""
         self._held += 1
         try:
             yield

@@ -1,4 +1,4 @@
-"""Loop: the agent itself. Asks the model, carries out what it calls for, until it has nothing more to do."""
+"""The agent itself: asks the model and carries out its calls, until it has nothing more to do."""
 
 import json
 from uuid import uuid4
@@ -67,7 +67,7 @@ class Loop:
     def _take_in(self, reply: Reply) -> None:
         known = {call["id"] for message in self._session.messages for call in message.get("tool_calls", ())}
         for call in reply.calls:
-            if not call.id or call.id in known:  # some servers number them anew in each answer
+            if not call.id or call.id in known:  # some servers restart numbering in each answer
                 call.id = f"call_{uuid4().hex[:16]}"
             known.add(call.id)
         with self._interruption.held():

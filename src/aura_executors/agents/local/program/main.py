@@ -1,6 +1,6 @@
-"""Main: reads the request, sets up the parts, runs the loop, and says how it ended.
+"""Reads the request, sets up the parts, runs the loop, and reports how it ended.
 
-Exit codes: 0 done, 1 failed, 2 no request that makes sense, 128 and the number of the signal that stopped it.
+Exit codes: 0 done, 1 failed, 2 the request is invalid, 128 and the number of the signal that stopped it.
 """
 
 import json
@@ -31,12 +31,12 @@ def main() -> int:
         try:
             request = AgentRequest(**json.loads(sys.stdin.buffer.readline()))
         except (ValueError, TypeError, RecursionError) as error:
-            print(f"local: no request: {error}", file=sys.stderr)  # noqa: T201 - for who starts it by hand
+            print(f"local: not a request: {error}", file=sys.stderr)  # noqa: T201 - for a person who starts it by hand
             return 2
         return _run(request, chat, interruption)
     except Stopped as stopped:
         return _stopped(chat, stopped)
-    except BrokenPipeError:  # nobody reads: what is left in the buffers cannot be written at exit either
+    except BrokenPipeError:  # standard output is closed: the rest of the buffers cannot be written at exit either
         os._exit(1)
 
 
@@ -46,7 +46,9 @@ def _run(request: AgentRequest, chat: Chat, interruption: Interruption) -> int:
     except SessionUnknown as unknown:
         return _failed(chat, str(unknown), reason="SessionLost")
     except InputClosed:
-        return _failed(chat, "it asked for permission, and nobody can answer any more", reason="PermissionDenied")
+        return _failed(
+            chat, "it asked for permission, and its input ended before the answer", reason="PermissionDenied"
+        )
     except ModelFailed as failed:
         return _failed(chat, str(failed), status=failed.status)
     except RunFailed as failed:

@@ -1,4 +1,4 @@
-"""Asking: one question to the model, tried again where that may help, and made smaller where the server wants it."""
+"""One question to the model, retried where that may help, and made smaller where the server wants it."""
 
 import random
 import time
@@ -12,7 +12,7 @@ from aura_executors.agents.local.program.history import Message, sent
 from aura_executors.agents.local.program.replies import Reply
 
 LONGEST_WAIT = 60.0
-"""Seconds between two attempts; a server that wants more has failed, and whoever asked may come back later."""
+"""Seconds between two attempts; a server that wants more has failed."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Replies: what a model answers, put together from whatever pieces its server sends. Pure.
+"""What a model answers, assembled from whatever pieces its server sends. Pure.
 
 The format is that of OpenAI's chat completions, with the liberties that servers for local models take: whole answers
 instead of a stream, calls without index or id, arguments as objects, thinking under several names or inside the text.
@@ -73,7 +73,7 @@ class Collector:
         except (ValueError, RecursionError) as error:
             raise BadReply(f"the server sent malformed JSON: {data[:200].decode('utf-8', 'replace')!r}") from error
         if not isinstance(piece, dict):
-            raise BadReply("the server sent JSON that is no object")
+            raise BadReply("the server sent JSON that is not an object")
         if reported := piece.get("error"):
             raise ServerError(message_of(piece), _status_in(reported))
         self._reply.model = _text(piece.get("model")) or self._reply.model

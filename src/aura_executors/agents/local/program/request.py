@@ -1,4 +1,4 @@
-"""AgentRequest: what the program is told to do, the first line that it reads. `command.order_of` makes it."""
+"""What the program has to do: the first line that it reads. `command.request_of` makes it."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Searching: which files there are, and which lines in them match. Bounded in size and time."""
+"""Lists files and finds lines in them. Bounded in size and time."""
 
 import fnmatch
 import os
@@ -16,7 +16,7 @@ ENTRIES = 1_000
 """Files that are listed; lines that are found are a fifth."""
 
 SECONDS = 20.0
-"""For one search: a regular expression may take for ever."""
+"""For one search: a regular expression may take forever."""
 
 FILE_LIMIT = 2 * 1024 * 1024
 """Bytes of a file that is searched; larger ones are seldom written by people."""
@@ -31,7 +31,7 @@ def list_files(files: Files, path: str = ".", pattern: str = "*") -> str:
     """Return the paths of files below `path` that match `pattern` (``*.py``, ``src/*``), those git ignores not."""
     start = files.inside(path, reading=True)
     if not start.exists():
-        raise ToolFailed(f"{path}: there is no such folder")
+        raise ToolFailed(f"{path}: no such folder")
     found: list[str] = []
     with _limited(SECONDS):
         for place in _below(start):
@@ -49,7 +49,7 @@ def search(files: Files, pattern: str, path: str = ".", glob: str = "*") -> str:
     try:
         wanted = re.compile(pattern)
     except (re.error, RecursionError, OverflowError) as error:
-        raise ToolFailed(f"{pattern!r} is no regular expression: {error}") from error
+        raise ToolFailed(f"{pattern!r} is not a regular expression: {error}") from error
     start = files.inside(path, reading=True)
     found: list[str] = []
     with _limited(SECONDS):

@@ -1,4 +1,4 @@
-"""Sessions: conversations as files, one for each, so that later runs can go on with them.
+"""Conversations as files, one each, so that later runs can resume them.
 
 They are in the folder of the option `sessions`, else in ``$AURA_STATE/local-sessions``, else in
 ``aura/local-sessions`` under ``$XDG_STATE_HOME``, which is ``~/.local/state`` if it is not set (XDG Base Directory
@@ -19,7 +19,7 @@ _ROLES = frozenset({"user", "assistant", "tool"})
 
 
 class SessionUnknown(Exception):
-    """There is no such session here, or it cannot be read; the text says why."""
+    """The session does not exist here or cannot be read; the text says why."""
 
 
 def sessions_folder(option: str | None, environment: Mapping[str, str]) -> Path:
@@ -38,7 +38,7 @@ class Session:
 
     def __init__(self, folder: Path, name: str, messages: list[Message]) -> None:
         if not _NAME.fullmatch(name):
-            raise SessionUnknown(f"{name!r} is no id of a session of this agent")
+            raise SessionUnknown(f"{name!r} is not the id of a session of this agent")
         self.id = name
         self.messages = messages
         self.running: str | None = None
@@ -78,7 +78,7 @@ def load(folder: Path, name: str, new_name: str | None = None) -> Session:
         _require_messages(messages)
         return Session(folder, new_name or name, mended(messages, running))
     except FileNotFoundError as error:
-        raise SessionUnknown(f"there is no session {name} in {folder}") from error
+        raise SessionUnknown(f"session {name} does not exist in {folder}") from error
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise SessionUnknown(f"session {name} in {folder} cannot be read: {error}") from error
 

@@ -1,4 +1,4 @@
-"""Shell: runs one command in a process group of its own, and ends all of the group with it."""
+"""Runs one command in a process group of its own, and ends all of the group with it."""
 
 import os
 import selectors
@@ -66,7 +66,7 @@ def run_shell(
     What it leaves running in its group is ended when it ends, whatever happens here.
     """
     if "\0" in command:
-        raise ToolFailed("the command holds a NUL character")
+        raise ToolFailed("the command contains a NUL character")
     shell = shutil.which("bash", path=environment.get("PATH")) or "/bin/sh"
     process: subprocess.Popen[bytes] | None = None
     try:
@@ -117,11 +117,11 @@ def _follow(process: subprocess.Popen[bytes], output: Output, deadline: float, k
 
 def _exit_code(process: subprocess.Popen[bytes]) -> int:
     code = process.returncode
-    return code if code >= 0 else 128 - code  # as shells tell of signals
+    return code if code >= 0 else 128 - code  # as shells report signals
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End what there is of the group."""
+    """End what is left of the group."""
     if _signal(process.pid, signal.SIGTERM):
         deadline = time.monotonic() + KILL_DELAY
         while _signal(process.pid, 0) and time.monotonic() < deadline:

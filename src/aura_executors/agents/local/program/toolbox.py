@@ -1,4 +1,4 @@
-"""Toolbox: carries out the calls of the model, each after it was permitted. What fails is told to the model."""
+"""Carries out the calls of the model, each after it was permitted. Failures are reported to the model."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -41,19 +41,19 @@ class Toolbox:
         """Carry out `call`, and put its result into the session. Raises `InputClosed`."""
         exit_code: int | None = None
         change: Change | None = None
-        told = False
+        announced = False
         try:
             tool = _tool(call.name)
             arguments = arguments_of(tool, call.arguments)
             self._chat.send("tool_call", call_id=call.id, tool=tool.name, arguments=arguments)
-            told = True
+            announced = True
             change = self._change(tool, arguments)
             self._permit(tool, arguments, change, call)
             text, exit_code = self._done(tool, arguments, change, call)
             success = exit_code in {None, 0}
         except ToolFailed as failed:
             text, success, change = str(failed), False, None
-        if not told:
+        if not announced:
             self._chat.send("tool_call", call_id=call.id, tool=call.name, arguments={"text": call.arguments[:2_000]})
         self._end(call, _shortened(text, self._request.output_limit), change, success=success, exit_code=exit_code)
 
@@ -134,7 +134,7 @@ class Toolbox:
 def _tool(name: str) -> Tool:
     tool = TOOLS.get(name)
     if tool is None:
-        raise ToolFailed(f"there is no tool {name!r}; there are {', '.join(TOOLS)}")
+        raise ToolFailed(f"unknown tool {name!r}; the tools are {', '.join(TOOLS)}")
     return tool
 
 

@@ -1,4 +1,4 @@
-"""Tools: which ones the model is offered, and how the arguments that it writes are understood. Pure."""
+"""The tools that the model is offered, and how the arguments that it writes are understood. Pure."""
 
 import json
 import shlex
@@ -133,10 +133,10 @@ def arguments_of(tool: Tool, text: str) -> dict[str, Any]:
         if isinstance(given, str):  # JSON in JSON, as some models write it
             given = json.loads(given, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
-        reason = f"the arguments are no valid JSON, perhaps cut off ({error}); write less at once"
+        reason = f"the arguments are not valid JSON, perhaps cut off ({error}); write less at once"
         raise ToolFailed(reason) from error
     if not isinstance(given, dict):
-        raise ToolFailed("the arguments are no JSON object")
+        raise ToolFailed("the arguments are not a JSON object")
     arguments: dict[str, Any] = {}
     for said, value in given.items():
         name: str = said if said in tool.parameters else _ALIASES.get(str(said), "")
@@ -182,4 +182,4 @@ def _command(words: list[str]) -> str:
 
 
 def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not JSON")
