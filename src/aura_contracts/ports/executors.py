@@ -268,11 +268,11 @@ class Conversation:
         """Return how the agent is asked to stop in its own protocol. Signals follow in any case."""
         return ()
 
-    def end(self, exit: ProcessExit) -> Iterable[Entry]:  # noqa: A002 - the word for it
+    def end(self, exit: ProcessExit) -> Iterable[Entry]:
         """Take in that the agent has ended: what is left in buffers becomes entries."""
         return ()
 
-    def judge(self, exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
+    def judge(self, exit: ProcessExit) -> Failure | None:
         """Say whether the agent failed, from all the evidence there is; None means it did what it could."""
         return failure_of(exit)
 
@@ -334,7 +334,7 @@ class Executor(ABC):
         return Availability(available=True)
 
 
-def failure_of(exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
+def failure_of(exit: ProcessExit) -> Failure | None:
     """Return what `exit` means for a plain command, for which 0 is success; every other cause is a failure."""
     match exit.cause:
         case ExitCause.EXIT_GRACE:

@@ -18,7 +18,6 @@ from aura_contracts.events import Instant
 from aura_contracts.execution import OUTPUT_LIMIT, SupervisedProcess
 from aura_contracts.output import Chunk
 
-
 ARGUMENT_LIMIT = 131_071
 """Bytes of one argument, or of one variable with its name, on Linux (MAX_ARG_STRLEN: 32 pages, with the NUL)."""
 

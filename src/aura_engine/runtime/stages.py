@@ -314,7 +314,7 @@ async def _lose(unit: Unit, execution: Execution, failure: Failure) -> None:
     await unit.handle(execution.id, LoseWorker(epoch=execution.epoch))
 
 
-def _exit_report(execution: Execution, exit: ProcessExit) -> RecordProcessExit:  # noqa: A002 - the word for it
+def _exit_report(execution: Execution, exit: ProcessExit) -> RecordProcessExit:
     return RecordProcessExit(
         epoch=execution.epoch,
         token=exit.token,

@@ -118,7 +118,7 @@ class Pump:
             before = self._next
             try:
                 await self._hand_over()
-                exit = await self._running.wait()  # noqa: A001 - the word for it
+                exit = await self._running.wait()
                 return self._finished(exit)
             except (_Rewind, StoreError, RemoteError, CommandRefused) as error:
                 if isinstance(error, CommandRefused) and not _is_gap(error):
@@ -156,7 +156,7 @@ class Pump:
                 await self._running.pause_limits(waiting)
                 self._paused = waiting
 
-    def _finished(self, exit: ProcessExit) -> ProcessFinished:  # noqa: A002 - the word for it
+    def _finished(self, exit: ProcessExit) -> ProcessFinished:
         understanding = self._understanding
         last = _fitting(Understood(record=0, entries=understanding.end(exit)), "no frame can hold it")
         failure = understanding.judge(exit, self._order.stage)

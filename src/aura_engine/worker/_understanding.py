@@ -101,7 +101,7 @@ class Understanding:
             self._interrupted = True
             self._put_sends("interrupt", self._asked(self._conversation.interrupt))
 
-    def end(self, exit: ProcessExit) -> tuple[AnyEntry, ...]:  # noqa: A002 - the word for it
+    def end(self, exit: ProcessExit) -> tuple[AnyEntry, ...]:
         """Tell that the agent has ended; return what was understood last, the same each time."""
         if not self._ended:
             self._ended = True
@@ -109,7 +109,7 @@ class Understanding:
             self._last = _entries(said)
         return self._last
 
-    def judge(self, exit: ProcessExit, stage: str) -> Failure | None:  # noqa: A002 - the word for it
+    def judge(self, exit: ProcessExit, stage: str) -> Failure | None:
         """Say whether the process failed; an executor that cannot be asked is a failure of its own."""
         try:
             failure = self._judge(exit)

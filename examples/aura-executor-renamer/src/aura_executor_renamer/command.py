@@ -5,10 +5,10 @@ import sysconfig
 from collections.abc import Iterator
 
 import msgspec
-from aura_contracts.errors import InvalidInput
-from aura_contracts.ports.executors import AgentRun
 from aura_executors import (
     AgentOptions,
+    AgentRun,
+    InvalidInput,
     Program,
     program_of,
     prompt_of,

@@ -4,24 +4,30 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-from aura_contracts.execution import Usage
-from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.fingerprint import fingerprint_of
-from aura_contracts.ports.executors import (
+from aura_executors import (
     AgentRun,
     Answer,
+    Failure,
+    FailureReason,
     FileChanged,
     Finished,
+    Item,
+    JsonLines,
     Message,
     PermissionRequested,
+    ProcessExit,
     Send,
     SessionStarted,
     ToolCalled,
     ToolFinished,
+    Usage,
     UsageReported,
+    clipped,
+    clipped_value,
+    failure_from,
+    fingerprint_of,
+    lost_session,
 )
-from aura_contracts.ports.processes import ProcessExit
-from aura_executors import Item, JsonLines, clipped, clipped_value, failure_from, lost_session
 
 _NAME = 1_000
 """Characters of an id or a path."""
@@ -126,7 +132,7 @@ class RenamerConversation(JsonLines):
     def interrupt(self) -> Iterable[Send]:
         return [Send(b'{"stop":true}\n')]
 
-    def judge(self, exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
+    def judge(self, exit: ProcessExit) -> Failure | None:
         failure = self.failed(exit, self._done.failure if self._done else None)
         if failure is None and self._done is None:
             return Failure(FailureReason.AGENT_ERROR, "it ended without saying how it went", exit_code=exit.exit_code)
