@@ -6,7 +6,7 @@ An adapter of an agent is an `Executor`. It says what it can do (`Capability`), 
 each of its parts:
 
 **Options and command.** Options are a struct that inherits from `AgentOptions`, or from `ActingOptions` for an agent
-that can be told to ask for nothing. `agent_options` reads and checks them: names and types (`read_options`), secrets
+that can act without asking. `agent_options` reads and checks them: names and types (`read_options`), secrets
 and what no system accepts (`require_clean`). `prompt_of` returns the whole prompt, `prompt_bytes` the same as it goes
 to standard input, `program_of` the words that start the agent, `with_params` adds the user's arguments.
 

@@ -9,7 +9,7 @@
     json_rpc                 JSON-RPC over lines
     line_splitter            bytes to lines, in bounded memory
     bounded_text             texts that a log can store
-    failure_classification   rate limits and authentication told from other failures
+    failure_classification   rate limits and authentication distinguished from other failures
 
 Everything here is pure but for `program_lookup`, which looks for programs and runs ``--version``.
 """

@@ -73,10 +73,10 @@ _TOOLS = msgspec.json.Decoder(list[str])
 
 
 class AmpOptions(ActingOptions, frozen=True, kw_only=True):
-    """What `amp` can be set to. `model` cannot be chosen."""
+    """Options of `amp`. `model` cannot be chosen."""
 
     mode: str | None = None
-    """Which agent: low, medium, high, ultra, or one of a plugin; sets the model, too. None: as configured."""
+    """The agent: low, medium, high, ultra, or one of a plugin; it also sets the model. None: as configured."""
     yolo: bool = False
     """All tools without asking. What it asks for otherwise is configured in Amp; in a run it gets no answer."""
     settings_file: str | None = None

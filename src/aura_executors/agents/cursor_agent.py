@@ -89,7 +89,7 @@ _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
 class Mode(StrEnum):
-    """What it is to do; Cursor's own words."""
+    """What it does; Cursor's own terms."""
 
     PLAN = "plan"
     """Write a plan, change nothing."""
@@ -105,18 +105,18 @@ class Sandbox(StrEnum):
 
 
 class CursorAgentOptions(ActingOptions, frozen=True, kw_only=True):
-    """What `cursor-agent` can be set to."""
+    """Options of `cursor-agent`."""
 
     yolo: bool = False
     """Everything that is not denied in its settings, without asking."""
     force: bool = False
-    """The same as `yolo`, in Cursor's own word."""
+    """The same as `yolo`, by Cursor's own name."""
     trust: bool = True
-    """The folder is trusted; current versions refuse to work in one that is not. Early ones do not know the option."""
+    """Trust the folder; current versions refuse to work in an untrusted one, early ones do not know the option."""
     mode: Mode | None = None
     sandbox: Sandbox | None = None
     approve_mcps: bool = False
-    """Use the tool servers that are configured without asking."""
+    """Use the configured tool servers without asking."""
 
 
 class CursorAgentExecutor(Executor):

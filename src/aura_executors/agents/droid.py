@@ -103,10 +103,10 @@ class Autonomy(StrEnum):
 
 
 class DroidOptions(ActingOptions, frozen=True, kw_only=True):
-    """What `droid` can be set to."""
+    """Options of `droid`."""
 
     yolo: bool = False
-    """Everything, without any check; instead of `autonomy`."""
+    """Everything, without any check; excludes `autonomy`."""
     autonomy: Autonomy | None = None
     """None: medium."""
     reasoning_effort: str | None = None

@@ -45,7 +45,7 @@ PROGRAM = Program(
 
 
 class LmsOptions(AgentOptions, frozen=True, kw_only=True):
-    """What `lms` can be set to. `model` is required: without it, lms asks which one."""
+    """Options of `lms`. `model` is required: without it, lms asks which one."""
 
     system_prompt: str | None = None
     """None: lms's own, for an assistant in a terminal."""

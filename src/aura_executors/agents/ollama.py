@@ -39,7 +39,7 @@ PROGRAM = Program(name="ollama", tested=(), install="see ollama.com/download")
 
 
 class Think(StrEnum):
-    """How much the model thinks; ollama's own words. Not every model knows all of them."""
+    """How much the model thinks; ollama's own terms. Not every model knows all of them."""
 
     FALSE = "false"
     TRUE = "true"
@@ -49,7 +49,7 @@ class Think(StrEnum):
 
 
 class OllamaOptions(AgentOptions, frozen=True, kw_only=True):
-    """What `ollama` can be set to. `model` is required: there is no default."""
+    """Options of `ollama`. `model` is required: there is no default."""
 
     system_prompt: str | None = None
     """Put before the prompt: the command has no other way."""

@@ -1,4 +1,4 @@
-"""Starting a supervisor: what it is told, how it is run, what it reports. Blocks for some milliseconds."""
+"""Starting a supervisor: its request, its command, its report. Blocks for some milliseconds."""
 
 import json
 import os

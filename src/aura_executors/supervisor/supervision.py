@@ -14,7 +14,7 @@ One thread, one loop (`Supervision.run`), no locks: every field belongs to it. W
   main process had ended by itself before.
 - Termination only escalates. It begins once and goes on until the family is gone or cannot be ended.
 - The loop ends when the family is gone and its output is read (or `drain_time` is over), never earlier; then the exit
-  record is written, and only then are workers told.
+  record is written, and only then do workers hear of it.
 - No worker owns a supervisor. The one that started it may be killed, and a later one finds it by its folder
   (`run_directory`); none for longer than the grace period ends the agent.
 
@@ -190,7 +190,7 @@ class Supervision:
 
     def _take_signals(self, now: float) -> None:
         if signal.SIGTERM in os.read(self._wakeup, 4096):
-            self._interrupt("the supervisor was told to terminate", now, now)
+            self._interrupt("the supervisor received SIGTERM", now, now)
 
     def _end(self, cause: Cause, now: float) -> None:
         """Begin to end the agent."""

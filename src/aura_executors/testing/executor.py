@@ -289,7 +289,7 @@ class ExecutorConformance:
             items = [*early.receive(OutputSource.STDOUT, data), *early.end(GOOD_EXIT)]
             assert [item for item in items if isinstance(item, Entry)] == entries
             after = [item.data for item in items if isinstance(item, Send)]
-            assert sorted([*before, *after]) == sorted(sent), "the agent is told the same"
+            assert sorted([*before, *after]) == sorted(sent), "the agent gets the same"
 
     def test_what_it_asks_for_can_be_answered(
         self, executor: Executor, runs: Sequence[AgentRun], transcripts: Sequence[bytes]

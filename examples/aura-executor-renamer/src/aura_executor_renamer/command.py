@@ -26,7 +26,7 @@ PROGRAM = Program(
 
 
 class RenamerOptions(AgentOptions, frozen=True, kw_only=True):
-    """What `renamer` can be set to, beside what every agent can."""
+    """Options of `renamer`, in addition to those of every agent."""
 
     only: str = "*"
     """Only files whose path matches this pattern."""

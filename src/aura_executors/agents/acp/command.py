@@ -15,7 +15,7 @@ EXIT_GRACE = 10.0
 
 
 class AcpOptions(ActingOptions, frozen=True, kw_only=True):
-    """What `acp` can be set to: `agent`, or `base_command` with `params` for any other."""
+    """Options of `acp`: `agent`, or `base_command` with `params` for any other."""
 
     agent: str | None = None
     """Which of the known agents; see `PRESETS`."""
@@ -30,7 +30,7 @@ class AcpOptions(ActingOptions, frozen=True, kw_only=True):
 
 
 def options_of(name: str, run: AgentRun) -> AcpOptions:
-    """Return the options of `run`. Raises `InvalidInput` for those that make no sense."""
+    """Return the options of `run`. Raises `InvalidInput` for invalid ones."""
     options = agent_options(name, run, AcpOptions, forks=True)
     if options.agent is None and options.executable is None and options.base_command is None:
         remedy = f"give one of {', '.join(PRESETS)}, or option base_command with params for another agent"

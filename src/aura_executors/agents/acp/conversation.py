@@ -273,28 +273,26 @@ class AcpConversation(JsonLines):
         """Yield the settings to make. Raises `LookupError` for one that this agent does not offer."""
         offered = reply.config_options or []
         by_category = {option.category: option.id for option in offered if isinstance(option.category, str)}
-        session_id, mode, model = self._session_id, self._options.mode, model_in_session(self._options)
-        if model is not None:
-            if "model" in by_category:
-                yield f"model {model}", messages.set_option(session_id, by_category["model"], model)
-            elif reply.models is not None:
-                yield f"model {model}", messages.set_model(session_id, model)
+        wanted = (
+            ("model", model_in_session(self._options), reply.models, messages.set_model),
+            ("mode", self._options.mode, reply.modes, messages.set_mode),
+        )
+        for what, value, choices, request in wanted:
+            if value is None:
+                continue
+            if what in by_category:
+                yield f"{what} {value}", messages.set_option(self._session_id, by_category[what], value)
+            elif choices is not None:
+                yield f"{what} {value}", request(self._session_id, value)
             else:
-                raise LookupError("option model: this agent does not let clients choose the model")
-        if mode is not None:
-            if "mode" in by_category:
-                yield f"mode {mode}", messages.set_option(session_id, by_category["mode"], mode)
-            elif reply.modes is not None:
-                yield f"mode {mode}", messages.set_mode(session_id, mode)
-            else:
-                raise LookupError("option mode: this agent has no modes")
+                raise LookupError(f"option {what}: this agent offers no choice of {what}")
         for name, value in self._options.config.items():
             if name not in (known := [option.id for option in offered]):
                 there = ", ".join(known) or "none"
                 raise LookupError(
                     clipped(f"option config: this agent has no {name}; there are: {there}", MESSAGE_LIMIT)
                 )
-            yield f"{name} {value}", messages.set_option(session_id, name, value)
+            yield f"{name} {value}", messages.set_option(self._session_id, name, value)
 
     def _next(self) -> Iterable[Item]:
         """Make the next setting; after the last one, send the prompt."""

@@ -1,6 +1,6 @@
 """Permission requests of an agent: what is asked, and which of its options is chosen. Pure.
 
-AURA remembers what is allowed for longer than once by itself, so the agent is never told to: of its options the one of
+AURA itself remembers what is allowed for longer than once, so the agent is never asked to: of its options the one of
 kind ``allow_once`` or ``reject_once`` is chosen, and where there is none the request is cancelled, which is no.
 """
 

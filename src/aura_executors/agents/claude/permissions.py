@@ -40,7 +40,7 @@ class Permissions:
         """What was not permitted, in words; empty: nothing."""
         self._open: dict[str, _Open] = {}
         self._early: dict[str, Answer] = {}
-        """Answers to what was not asked yet: AURA was restarted, and is told again what the agent wrote."""
+        """Answers that came before their questions: AURA was restarted and is replaying what the agent wrote."""
 
     def asked(self, line: ControlRequest) -> Iterable[Item]:
         """Take in a request of the agent. What is no question about a tool is refused, so that it does not wait."""
@@ -55,7 +55,7 @@ class Permissions:
         return self._question(line.request_id, request, arguments)
 
     def answer(self, request_id: str, answer: Answer) -> Iterable[Send]:
-        """Return what the agent is told; nothing if it does not wait for it."""
+        """Return the response; nothing if the agent does not wait for it."""
         if request_id not in self._open:
             self._early[request_id] = answer
             return ()

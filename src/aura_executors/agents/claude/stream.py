@@ -1,4 +1,4 @@
-"""Streams: what agents that write Claude Code's ``stream-json`` say, and how they are told to go on or to stop. Pure.
+"""Claude Code's ``stream-json``, which several agents write: what it says, and how its writer is answered. Pure.
 
 A turn of such an agent is ``system/init``, then ``assistant`` and ``user`` (with the results of tools) by turns, then
 ``result``. In between it asks (`aura_executors.agents.claude.permissions`).
@@ -56,7 +56,7 @@ CALLS_LIMIT = 10_000
 """Calls that are remembered until their results come."""
 
 MESSAGES_LIMIT = 100_000
-"""Messages whose tokens are counted until a result tells of them."""
+"""Messages whose tokens are counted until a result reports them."""
 
 STEPS_LIMIT = 200
 """Steps of a plan."""
@@ -75,7 +75,7 @@ _EXIT_CODE = "Exit code "
 
 
 class StreamJson(JsonLines):
-    """Base for agents that write ``stream-json``; they differ in names of tools and in how they tell of failures."""
+    """Base for agents that write ``stream-json``; they differ in names of tools and in how they report failures."""
 
     edits: ClassVar[frozenset[str]]
     """The tools that change a file."""
@@ -158,7 +158,7 @@ class StreamJson(JsonLines):
         return () if self._finished else [Send(_INTERRUPT)]
 
     def end(self, exit: ProcessExit) -> Iterable[Entry]:
-        """Add what was consumed by messages that no result told of."""
+        """Add what was consumed by messages that no result reported."""
         return [*super().end(exit), *self.spent()]
 
     def judge(self, exit: ProcessExit) -> Failure | None:
@@ -316,8 +316,8 @@ def status_of(result: Result) -> int | None:
 
 
 def failure_of_words(words: str, status: int | None = None) -> Failure:
-    """Return the failure that words of the agent tell of; without any it failed all the same."""
-    return failure_from(words or "it failed, and did not say why", status)
+    """Return the failure that the agent's words describe; without any it failed all the same."""
+    return failure_from(words or "it failed without saying why", status)
 
 
 def _text(content: list[Part] | Part | None) -> str:

@@ -31,24 +31,24 @@ _ENVIRONMENT = {"GEMINI_CLI_NO_RELAUNCH": "true"}
 
 
 class GeminiOptions(ActingOptions, frozen=True, kw_only=True):
-    """What `gemini` can be set to. Without any permission it can only read."""
+    """Options of `gemini`. Without any permission it can only read."""
 
     approval_mode: Literal["default", "auto_edit", "yolo", "plan"] | None = None
-    """What it may do without asking: only read (``default``, ``plan``), edit files too, everything."""
+    """What it may do without asking: read only (``default``, ``plan``), edit files too, or everything."""
     allow_tools: tuple[str, ...] = ()
-    """Tools to be used without asking, such as ``run_shell_command(git status)``."""
+    """Tools that it may use without asking, such as ``run_shell_command(git status)``."""
     policies: tuple[str, ...] = ()
-    """Files or folders with rules of its policy engine, which say what it may use."""
+    """Files or folders with rules for its policy engine."""
     sandbox: bool = False
     """Run in its own sandbox (Docker, Podman or the system's), as its settings say."""
     trust: bool = False
-    """Trust the folder, for this run: its settings, commands and servers are used. It works in no other."""
+    """Trust the folder for this run: its settings, commands and servers are used. It refuses to work in any other."""
     add_dirs: tuple[str, ...] = ()
-    """Further folders that it may work in."""
+    """Additional folders that it may work in."""
     extensions: tuple[str, ...] | None = None
-    """Its extensions to be used; None: all that are installed."""
+    """The extensions to use; None: all installed ones."""
     allowed_mcp_server_names: tuple[str, ...] = ()
-    """Which servers of its settings it may use; none named: all."""
+    """The servers of its settings that it may use; none named: all."""
 
 
 def launch_of(name: str, run: AgentRun) -> Launch:

@@ -157,7 +157,7 @@ class GeminiConversation(JsonLines):
         return failure and msgspec.structs.replace(failure, exit_code=exit.exit_code, signal=exit.signal)
 
     def _reported_failure(self, exit: ProcessExit) -> Failure | None:
-        """Return the failure that the stream tells of, and where that is silent, standard error."""
+        """Return the failure that the stream reports, else the one on standard error."""
         words = self.errors.text
         if self._finished is not None:
             return _with_status(self._finished.failure, words)

@@ -38,7 +38,7 @@ class Autonomy(StrEnum):
 
 
 class LocalOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What `local` can be set to."""
+    """Options of `local`."""
 
     endpoint: str | None = None
     """The base URL of a server with OpenAI's chat completions, such as ``http://127.0.0.1:11434/v1``.
@@ -46,11 +46,11 @@ class LocalOptions(msgspec.Struct, frozen=True, kw_only=True):
     None: `openai_endpoint`, else what the variable ``OPENAI_BASE_URL`` says.
     """
     openai_endpoint: str | None = None
-    """As `endpoint`, under the name that the command line has for it."""
+    """The same as `endpoint`, by the command line's name for it."""
     model: str | None = None
     """None: the one that the server offers, if it offers just one."""
     api_key_env: str = "OPENAI_API_KEY"
-    """Name of the variable with the key; sent if it is set. Commands that the agent runs do not get it."""
+    """The variable with the key, which is sent if set. Commands that the agent runs do not see it."""
     autonomy: Autonomy | None = None
     """None: ``ask``."""
     yolo: bool = False
@@ -64,7 +64,7 @@ class LocalOptions(msgspec.Struct, frozen=True, kw_only=True):
     max_turns: _Positive = 50
     """Answers of the model in one run."""
     max_tokens: _Positive | None = None
-    """Tokens of one answer; None: as the server likes."""
+    """Tokens of one answer; None: the server's default."""
     max_total_tokens: _Positive | None = None
     """Tokens of one run, in and out, as far as the server reports them; None: no limit."""
     context_tokens: Annotated[int, msgspec.Meta(ge=1_000)] = 32_000
@@ -75,11 +75,11 @@ class LocalOptions(msgspec.Struct, frozen=True, kw_only=True):
     output_limit: Annotated[int, msgspec.Meta(ge=200)] = 30_000
     """Characters of a tool's result that the model is given."""
     read_outside: bool = False
-    """Let it read files outside of the folder that it works in. Commands can anyway."""
+    """Let it read files outside its working folder. Commands can anyway."""
     max_retries: Annotated[int, msgspec.Meta(ge=0, le=20)] = 4
-    """How often a request is tried again that failed for a reason that may pass."""
+    """How often a request is retried after a failure that may pass."""
     retry_delay: Annotated[float, msgspec.Meta(ge=0, le=60)] = 1.0
-    """Seconds before it is tried again; doubled each time."""
+    """Seconds before the first retry; doubled each time."""
     request_timeout: _Seconds = 600.0
     """Seconds that the server may be silent; a local model reads a long prompt slowly."""
     sessions: str | None = None

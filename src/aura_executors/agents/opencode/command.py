@@ -25,7 +25,7 @@ _PERMISSION = "OPENCODE_PERMISSION"
 
 
 class OpencodeOptions(ActingOptions, frozen=True, kw_only=True):
-    """What `opencode` can be set to. `model` is PROVIDER/MODEL."""
+    """Options of `opencode`. `model` is PROVIDER/MODEL."""
 
     agent: str | None = None
     """The opencode agent: build, plan, or one of the user's."""
@@ -36,17 +36,17 @@ class OpencodeOptions(ActingOptions, frozen=True, kw_only=True):
     allow_all_tools: bool = False
     """The same as `yolo`."""
     permission: dict[str, Any] = {}
-    """opencode's own permissions, over the user's: ``{"bash": "ask", "edit": {"*.md": "allow"}}``."""
+    """opencode's own permissions; they override the user's: ``{"bash": "ask", "edit": {"*.md": "allow"}}``."""
     config: dict[str, Any] = {}
-    """Settings of ``opencode.json``, over the user's."""
+    """Settings of ``opencode.json``; they override the user's."""
     files: tuple[str, ...] = ()
     """Attached to the prompt."""
     share: bool = False
-    """Whether the user's settings may put the session on opencode's web site."""
+    """Whether the user's settings may publish the session on opencode's web site."""
 
 
 def options_of(run: AgentRun) -> OpencodeOptions:
-    """Return the options of `run`. Raises `InvalidInput` for those that make no sense."""
+    """Return the options of `run`. Raises `InvalidInput` for invalid ones."""
     options = agent_options("opencode", run, OpencodeOptions, forks=True)
     if options.model is not None and not all(options.model.partition("/")):
         reason = f"{options.model!r} does not name a provider"

@@ -37,7 +37,7 @@ _QUESTION = "ask_user_question"
 
 
 class ApprovalMode(StrEnum):
-    """What qwen does without asking; its own words."""
+    """What qwen does without asking; its own terms."""
 
     PLAN = "plan"
     DEFAULT = "default"
@@ -46,14 +46,14 @@ class ApprovalMode(StrEnum):
 
 
 class QwenOptions(ActingOptions, frozen=True, kw_only=True):
-    """What `qwen-code` can be set to."""
+    """Options of `qwen-code`."""
 
     approval_mode: ApprovalMode | None = None
-    """None: as the user has configured it."""
+    """None: as configured by the user."""
     sandbox: bool = False
-    """Run its tools in a sandbox; that is Docker, Podman or macOS's own."""
+    """Run its tools in a sandbox: Docker, Podman or macOS's own."""
     allow_tools: tuple[str, ...] = ()
-    """Tools that it need not ask for: ``run_shell_command(git log)``."""
+    """Tools that it may use without asking: ``run_shell_command(git log)``."""
     deny_tools: tuple[str, ...] = ()
     """Tools that it cannot use."""
     max_turns: int | None = None
@@ -67,7 +67,7 @@ class QwenOptions(ActingOptions, frozen=True, kw_only=True):
 
 
 def options_of(run: AgentRun) -> QwenOptions:
-    """Return the options of `run`. Raises `InvalidInput` for those that make no sense."""
+    """Return the options of `run`. Raises `InvalidInput` for invalid ones."""
     options = agent_options("qwen-code", run, QwenOptions)
     require_consistent_options(options, "approval_mode")
     if options.max_turns is not None and options.max_turns < 1:
