@@ -67,6 +67,33 @@ def _is_plain(table: dict[str, Any], limit: int) -> bool:
     return True
 
 
+class Pieces:
+    """A text that comes in pieces: kept up to `TEXT_LIMIT` (or its first piece), the rest is counted."""
+
+    def __init__(self) -> None:
+        self.kept: list[str] = []
+        self._length = 0
+
+    def add(self, text: str) -> None:
+        self._length += len(text)
+        if self._length <= TEXT_LIMIT or not self.kept:
+            self.kept.append(text)
+
+    def take(self) -> str:
+        """Return the whole text, with a note about what was left out, and begin another; "" for a blank one."""
+        text, length = "".join(self.kept), self._length
+        self.clear()
+        if not text.strip():
+            return ""
+        left_out = length - len(text)
+        note = f"\n[... {left_out} characters left out; the output has them ...]" if left_out else ""
+        return clipped(text) + note
+
+    def clear(self) -> None:
+        self.kept.clear()
+        self._length = 0
+
+
 class Tail:
     """The last bytes of a stream: of standard error, say, where the reason of a failure may stand."""
 

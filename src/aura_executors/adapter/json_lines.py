@@ -29,7 +29,6 @@ NOT_UNDERSTOOD = (msgspec.MsgspecError, RecursionError, UnicodeError, ValueError
 """What reading a line may raise. Lines come from outside: none of these is a bug here, and none ends a conversation."""
 
 _STDOUT = OutputSource.STDOUT
-_SPACE = ord(" ")
 
 _PAIR = rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _HALF = re.compile(rb"(?:[^\\]++|\\[^u]|\\u(?![dD][89a-fA-F])|%b)++|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})" % _PAIR)
@@ -38,7 +37,7 @@ two; valid text has none."""
 
 
 class JsonLines(Conversation):
-    """Base for agents that write one JSON value in a line. `understand` is given each line that is not blank.
+    """Base for agents that write one JSON value in a line. `understand` is given each line that is not empty.
 
     What `understand` raises of `NOT_UNDERSTOOD` makes the line `Unknown`, and so does returning None. A line that holds
     half a character is given to it again with a replacement character, so decode first, and take in then.
@@ -74,15 +73,14 @@ class JsonLines(Conversation):
         if reported is not None:
             return msgspec.structs.replace(reported, exit_code=exit.exit_code, signal=exit.signal)
         if failure is not None and exit.signal is None and (words := self.errors.text):
-            items = failure_from(words)
-            return msgspec.structs.replace(items, exit_code=exit.exit_code)
+            return msgspec.structs.replace(failure_from(words), exit_code=exit.exit_code)
         return failure
 
     def _understood(self, lines: list[bytes]) -> list[Item]:
         items: list[Item] = []
         understand = self.understand
         for line in lines:
-            if not line or (line[0] <= _SPACE and line.isspace()):
+            if not line:
                 continue
             try:
                 if (meant := understand(line)) is not None:
@@ -92,7 +90,8 @@ class JsonLines(Conversation):
                 if (repaired := self._retry_repaired(line)) is not None:
                     items += repaired
                     continue
-            self._count(items, line.decode("utf-8", "replace"))
+            if not line.isspace():  # checked here and not before, because nearly all lines are understood
+                self._count(items, line.decode("utf-8", "replace"))
         return items
 
     def _retry_repaired(self, line: bytes) -> list[Item] | None:
@@ -113,7 +112,7 @@ class JsonLines(Conversation):
 def _repaired(line: bytes) -> bytes:
     r"""Return a line of JSON with whole characters only.
 
-    >>> _mended(rb'"a\ud83d" "\ud83d\ude00" "\\ud83d"')
+    >>> _repaired(rb'"a\ud83d" "\ud83d\ude00" "\\ud83d"')
     b'"a\\ufffd" "\\ud83d\\ude00" "\\\\ud83d"'
     """
     if b"\\ud" not in line and b"\\uD" not in line:

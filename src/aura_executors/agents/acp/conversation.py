@@ -23,7 +23,6 @@ from aura_contracts.execution import Usage
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.output import OutputSource
 from aura_contracts.ports.executors import (
-    TEXT_LIMIT,
     AgentRun,
     Answer,
     Entry,
@@ -39,7 +38,7 @@ from aura_contracts.ports.executors import (
     failure_of,
 )
 from aura_contracts.ports.processes import ExitCause, ProcessExit
-from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped
+from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, Pieces, clipped
 from aura_executors.adapter.failure_classification import failure_from
 from aura_executors.adapter.json_lines import NOT_UNDERSTOOD, Item, JsonLines, lost_session
 from aura_executors.adapter.json_rpc import INVALID_PARAMS, Notification, Peer, Reply, Request, RpcError
@@ -122,8 +121,7 @@ class AcpConversation(JsonLines):
         self._finished: Finished | None = None
         self._speaker: type[Message | Thinking] = Message
         self._message_id: str | None = None
-        self._words: list[str] = []
-        self._length = 0
+        self._words = Pieces()
         self._last_words = ""
         self._last_error: Failure | None = None
         self._failing = False
@@ -160,7 +158,7 @@ class AcpConversation(JsonLines):
             if self._finished is not None:
                 return ()
             items = self._permissions.asked(asked.id, asked.params)
-            return [*self._flush(), *items] if self._words else items
+            return [*self._flush(), *items] if self._words.kept else items
         message = self._peer.read(line)
         if message is None or self._finished is not None:
             return None if message is None else ()
@@ -325,7 +323,7 @@ class AcpConversation(JsonLines):
 
     def _take_update(self, update: Update) -> Iterable[Item]:
         if type(update) is ToolCallUpdate or type(update) is ToolCall:
-            return [*self._flush(), *self._calls.take(update)] if self._words else self._calls.take(update)
+            return [*self._flush(), *self._calls.take(update)] if self._words.kept else self._calls.take(update)
         if type(update) is UsageUpdate:
             if (cost := update.cost) is not None and cost.currency == "USD":
                 self._cost = cost.amount
@@ -411,22 +409,12 @@ class AcpConversation(JsonLines):
         same = speaker is self._speaker and piece.message_id == self._message_id
         items = () if same else self._flush()
         self._speaker, self._message_id = speaker, piece.message_id
-        self._length += len(text)
-        if self._length <= TEXT_LIMIT or not self._words:
-            self._words.append(text)
+        self._words.add(text)
         return items
 
     def _flush(self) -> tuple[Entry, ...]:
-        if not self._words:
+        if not self._words.kept or not (text := self._words.take()):
             return ()
-        text, length = "".join(self._words), self._length
-        self._words.clear()
-        self._length = 0
-        if not text.strip():
-            return ()
-        left_out = length - len(text)
-        more = f"\n[... {left_out} characters left out; the output has them ...]" if left_out else ""
-        whole = clipped(text) + more
         if self._speaker is Message:
-            self._last_words = whole
-        return (self._speaker(text=whole),)
+            self._last_words = text
+        return (self._speaker(text=text),)

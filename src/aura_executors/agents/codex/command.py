@@ -132,7 +132,7 @@ class CodexOptions(ActingOptions, frozen=True, kw_only=True):
 def options_of(run: AgentRun) -> CodexOptions:
     """Return the options of `run`. Raises `InvalidInput` for invalid ones."""
     options = agent_options("codex", run, CodexOptions, forks=True)
-    _require_one_mind(options)
+    _require_consistent(options)
     _require_texts(options)
     if options.protocol is Protocol.EXEC and run.session_id is not None and not _UUID.fullmatch(run.session_id):
         reason = f"{run.session_id!r} is not the id of a codex session, and `codex exec resume` would begin a new one"
@@ -140,7 +140,7 @@ def options_of(run: AgentRun) -> CodexOptions:
     return options
 
 
-def _require_one_mind(options: CodexOptions) -> None:
+def _require_consistent(options: CodexOptions) -> None:
     """Refuse options that say the same twice."""
     require_consistent_options(options, "sandbox", "approval_policy", "full_auto")
     if options.full_auto and (options.sandbox or options.approval_policy):

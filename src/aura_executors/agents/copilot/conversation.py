@@ -8,7 +8,6 @@ import msgspec
 from aura_contracts.execution import Usage
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ports.executors import (
-    TEXT_LIMIT,
     AgentRun,
     Entry,
     ErrorReported,
@@ -24,7 +23,7 @@ from aura_contracts.ports.executors import (
     failure_of,
 )
 from aura_contracts.ports.processes import ExitCause, ProcessExit
-from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped, clipped_value
+from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, Pieces, clipped, clipped_value
 from aura_executors.adapter.failure_classification import failure_from
 from aura_executors.adapter.json_lines import JsonLines, lost_session
 from aura_executors.agents.copilot.events import (
@@ -81,9 +80,8 @@ class CopilotConversation(JsonLines):
         """The session by which it is known to be, once there is one."""
         self._announced = False
         self._begun = False
-        self._words: list[str] = []
+        self._words = Pieces()
         """The message that is being said, in deltas; the whole one follows unless something comes between."""
-        self._length = 0
         self._thought = ""
         self._calls: dict[str, str] = {}
         """The tools of the calls that have not finished."""
@@ -157,22 +155,13 @@ class CopilotConversation(JsonLines):
     def _delta(self, event: Event[Delta]) -> list[Entry]:
         text = event.data.delta_content
         if event.data.parent_tool_call_id is None and text:
-            self._length += len(text)
-            if self._length <= TEXT_LIMIT or not self._words:
-                self._words.append(text)
+            self._words.add(text)
         return []
 
     def _flush(self) -> list[Entry]:
         """Return what was said of a message that does not follow whole, because something came between."""
-        text = "".join(self._words)
-        left_out = self._length - len(text)
-        self._forget()
-        more = f"\n[... {left_out} characters left out; the output has them ...]" if left_out else ""
-        return [Message(text=clipped(text) + more)] if text.strip() else []
-
-    def _forget(self) -> None:
-        self._words.clear()
-        self._length = 0
+        text = self._words.take()
+        return [Message(text=text)] if text else []
 
     def _message_started(self, event: Event[msgspec.Raw]) -> list[Entry]:
         return self._flush() if event.agent_id is None else []
@@ -180,7 +169,7 @@ class CopilotConversation(JsonLines):
     def _retried(self, event: Event[Retry]) -> list[Entry]:
         """Forget the beginning of an answer: it is given again, from the start."""
         if event.agent_id is None:
-            self._forget()
+            self._words.clear()
         failure = self._call_failure
         words = [
             event.data.reason,
@@ -196,7 +185,7 @@ class CopilotConversation(JsonLines):
             self._used[model] = self._used.get(model, 0) + spoken.output_tokens
         if event.agent_id is not None or spoken.parent_tool_call_id is not None:
             return []
-        self._forget()
+        self._words.clear()
         message = [Message(text=clipped(spoken.content))] if spoken.content.strip() else []
         return [*self._think(spoken.reasoning_text), *message]
 

@@ -9,7 +9,6 @@ import msgspec
 from aura_contracts.execution import Usage
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ports.executors import (
-    TEXT_LIMIT,
     AgentRun,
     Entry,
     ErrorReported,
@@ -25,7 +24,7 @@ from aura_contracts.ports.executors import (
     failure_of,
 )
 from aura_contracts.ports.processes import ExitCause, ProcessExit
-from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped, clipped_value
+from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, Pieces, clipped, clipped_value
 from aura_executors.adapter.failure_classification import failure_from
 from aura_executors.adapter.json_lines import UNFINISHED, JsonLines, lost_session
 
@@ -118,8 +117,7 @@ class GeminiConversation(JsonLines):
         super().__init__()
         self._resumed = run.session_id
         self._begun = False
-        self._words: list[str] = []
-        self._length = 0
+        self._words = Pieces()
         self._calls: dict[str, tuple[str, str]] = {}
         """The tool, and the file it changes, of the calls that have not finished."""
         self._error = ""
@@ -176,20 +174,13 @@ class GeminiConversation(JsonLines):
 
     def _add_piece(self, message: _Message) -> list[Entry]:
         entries = [] if message.delta else self._flush()
-        self._length += len(message.content)
-        if message.content and (self._length <= TEXT_LIMIT or not self._words):
-            self._words.append(message.content)
+        if message.content:
+            self._words.add(message.content)
         return entries if message.delta else [*entries, *self._flush()]
 
     def _flush(self) -> list[Entry]:
-        if not self._words:
-            return []
-        text = "".join(self._words)
-        left_out = self._length - len(text)
-        self._words.clear()
-        self._length = 0
-        more = f"\n[... {left_out} characters left out; the output has them ...]" if left_out else ""
-        return [Message(text=clipped(text) + more)] if text.strip() else []
+        text = self._words.take()
+        return [Message(text=text)] if text else []
 
     # --- Tools
 
