@@ -1,8 +1,8 @@
-"""What an agent and AURA say to one another in the Agent Client Protocol: JSON-RPC in lines. Pure.
+"""A run in the Agent Client Protocol: JSON-RPC in lines. Pure.
 
 AURA                                    agent
-initialize                       ->
-                                 <-     (reply: what it can do)
+initialize                       ->                              these four: `session_opening`
+                                 <-     (reply: its capabilities)
 authenticate                     ->                              if option auth_method is given
 session/new                      ->                              or session/resume, session/fork
                                  <-     (reply: session, modes, models, options)
@@ -15,7 +15,7 @@ session/prompt                   ->
 (standard input is closed)
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -32,7 +32,6 @@ from aura_contracts.ports.executors import (
     PlanStep,
     PlanUpdated,
     Send,
-    SessionStarted,
     Thinking,
     UsageReported,
     failure_of,
@@ -40,13 +39,12 @@ from aura_contracts.ports.executors import (
 from aura_contracts.ports.processes import ExitCause, ProcessExit
 from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, Pieces, clipped
 from aura_executors.adapter.failure_classification import failure_from
-from aura_executors.adapter.json_lines import NOT_UNDERSTOOD, Item, JsonLines, lost_session
+from aura_executors.adapter.json_lines import NOT_UNDERSTOOD, Item, JsonLines
 from aura_executors.adapter.json_rpc import INVALID_PARAMS, Notification, Peer, Reply, Request, RpcError
 from aura_executors.adapter.options import prompt_of
 from aura_executors.agents.acp import messages
-from aura_executors.agents.acp.command import AcpOptions, model_in_session
+from aura_executors.agents.acp.command import AcpOptions
 from aura_executors.agents.acp.outcome import (
-    AUTH_REQUIRED,
     Counts,
     counts_of,
     failure_of_error,
@@ -54,6 +52,7 @@ from aura_executors.agents.acp.outcome import (
     tokens,
 )
 from aura_executors.agents.acp.permissions import ASKING, HEAD, METHOD, Permissions, asked_in
+from aura_executors.agents.acp.session_opening import SessionOpening, Then
 from aura_executors.agents.acp.tool_calls import Calls
 from aura_executors.agents.acp.wire import (
     AgentMessage,
@@ -61,11 +60,9 @@ from aura_executors.agents.acp.wire import (
     Cancelled,
     Codex,
     Information,
-    InitializeReply,
     PermissionRequest,
     Plan,
     PromptReply,
-    SessionReply,
     SessionUpdate,
     ToolCall,
     ToolCallUpdate,
@@ -76,13 +73,6 @@ from aura_executors.agents.acp.wire import (
 )
 from aura_executors.agents.codex.failures import failure_of_turn as failure_of_codex
 
-Then = Callable[[msgspec.Raw, RpcError | None], Iterable[Item]]
-Setting = tuple[str, tuple[str, messages.Params]]
-"""What is set, in words, and the request that sets it."""
-
-VERSION = 1
-"""Of the protocol; what agents say to a client of this one."""
-
 PLAN_LIMIT = 500
 """Steps of a plan."""
 
@@ -90,8 +80,6 @@ _UPDATE = msgspec.json.Decoder(Updated)
 _UPDATE_PARAMS = msgspec.json.Decoder(SessionUpdate)
 _PERMISSION = msgspec.json.Decoder(PermissionRequest)
 _CANCELLED = msgspec.json.Decoder(Cancelled)
-_INITIALIZED = msgspec.json.Decoder(InitializeReply)
-_SESSION = msgspec.json.Decoder(SessionReply)
 _PROMPTED = msgspec.json.Decoder(PromptReply)
 
 _BEGINNING = b'{"jsonrpc":"2.0","method":"session/update","params":'
@@ -110,14 +98,12 @@ class AcpConversation(JsonLines):
         self._run = run
         self._options = options
         self._peer = Peer[Then]()
-        self._peer.request(*messages.initialize(), then=self._initialized)  # its line is in the launch
+        self._opening = SessionOpening(run, options, self._peer, ready=self._ready, finish=self._finish)
         self._calls = Calls()
         self._permissions = Permissions(self._peer, self._calls, free=options.free)
-        self._session_id = ""
         self._skipped: tuple[bytes, ...] = ()
         """How the lines begin that need not be read."""
-        self._settings: list[Setting] = []
-        self._prompted = self._interrupted = False
+        self._prompted = False
         self._finished: Finished | None = None
         self._speaker: type[Message | Thinking] = Message
         self._message_id: str | None = None
@@ -173,10 +159,10 @@ class AcpConversation(JsonLines):
         return self._permissions.answer(request_id, answer)
 
     def interrupt(self) -> Iterable[Send]:
-        self._interrupted = True
+        self._opening.interrupted = True
         if self._finished or not self._prompted:
             return ()
-        method, params = messages.cancel(self._session_id)
+        method, params = messages.cancel(self._opening.session_id)
         return (Send(self._peer.notify(method, params) + self._permissions.cancel()),)
 
     def judge(self, exit: ProcessExit) -> Failure | None:
@@ -192,7 +178,7 @@ class AcpConversation(JsonLines):
         failure = failure_from(words) if words else unfinished
         return msgspec.structs.replace(failure, exit_code=exit.exit_code)
 
-    # --- Until there is a session
+    # --- Requests of ours
 
     def _replied(self, reply: Reply[Then]) -> Iterable[Item] | None:
         """Continue what waited for this reply. An unintelligible one ends the run, which would wait forever."""
@@ -204,111 +190,14 @@ class AcpConversation(JsonLines):
         except NOT_UNDERSTOOD as error:
             return self._finish(Failure(FailureReason.AGENT_ERROR, f"its reply cannot be understood: {error}"))
 
-    def _initialized(self, result: msgspec.Raw, error: RpcError | None) -> Iterable[Item]:
-        if error is not None:
-            return self._finish(failure_of_error(error, "it did not start"))
-        reply = _INITIALIZED.decode(result)
-        if reply.protocol_version != VERSION:
-            words = f"it speaks version {reply.protocol_version} of the protocol, and AURA version {VERSION}"
-            return self._finish(Failure(FailureReason.AGENT_ERROR, words))
-
-        def authenticated(_: msgspec.Raw, error: RpcError | None) -> Iterable[Item]:
-            if error is None:
-                return self._begin(reply)
-            failure = failure_of_error(error, f"it did not log in by {self._options.auth_method}")
-            return self._finish(msgspec.structs.replace(failure, reason=FailureReason.AUTHENTICATION))
-
-        if self._options.auth_method is None:
-            return self._begin(reply)
-        return (Send(self._peer.request(*messages.authenticate(self._options.auth_method), then=authenticated)),)
-
-    def _begin(self, reply: InitializeReply) -> Iterable[Item]:
-        """Ask for the session: a new one, the one to resume, or a copy of it."""
-        session_id, fork = self._run.session_id, self._run.fork
-        if session_id is None:
-            request = messages.new_session(self._run)
-        elif (reply.can.fork if fork else reply.can.resume) is None:
-            words = f"it does not offer session/{'fork' if fork else 'resume'}"
-            return self._finish(lost_session(session_id, words))
-        elif fork:
-            request = messages.fork_session(self._run, session_id)
-        else:
-            request = messages.resume_session(self._run, session_id)
-        methods = [method.id for method in reply.auth_methods or ()]
-
-        def begun(result: msgspec.Raw, error: RpcError | None) -> Iterable[Item]:
-            return self._begun(_SESSION.decode(result)) if error is None else self._refused(error, methods)
-
-        return (Send(self._peer.request(*request, then=begun)),)
-
-    def _refused(self, error: RpcError, methods: list[str]) -> Iterable[Item]:
-        failure = failure_of_error(error, "it began no session")
-        if error.code == AUTH_REQUIRED and methods:
-            remedy = f"log in to it, or give option auth_method: {', '.join(methods)}"
-            failure = msgspec.structs.replace(failure, message=clipped(f"{failure.message}; {remedy}", MESSAGE_LIMIT))
-        elif self._run.session_id is not None and failure.reason is FailureReason.AGENT_ERROR:
-            failure = lost_session(self._run.session_id, failure.message)
-        return self._finish(failure)
-
-    def _begun(self, reply: SessionReply) -> Iterable[Item]:
-        going_on = None if self._run.fork else self._run.session_id
-        self._session_id = reply.session_id or going_on or ""
-        if not self._session_id:
-            return self._finish(Failure(FailureReason.AGENT_ERROR, "it named no session"))
-        opening = _OPENING % msgspec.json.encode(self._session_id)
+    def _ready(self) -> Iterable[Item]:
+        """Send the prompt: the session is open."""
+        opening = _OPENING % msgspec.json.encode(self._opening.session_id)
         self._skipped = tuple(opening + kind for kind in _SKIPPED)
-        model = reply.models.current_model_id if reply.models else None
-        chosen = [option.current_value for option in reply.config_options or () if option.category == "model"]
-        model = self._options.model or model or next((value for value in chosen if isinstance(value, str)), None)
-        started = SessionStarted(session_id=clipped(self._session_id, 500), model=clipped(model or "", 200))
-        try:
-            self._settings = [*self._wanted(reply)]
-        except LookupError as error:
-            return (started, *self._finish(Failure(FailureReason.AGENT_ERROR, str(error.args[0]))))
-        return (started, *self._next())
-
-    def _wanted(self, reply: SessionReply) -> Iterator[Setting]:
-        """Yield the settings to make. Raises `LookupError` for one that this agent does not offer."""
-        offered = reply.config_options or []
-        by_category = {option.category: option.id for option in offered if isinstance(option.category, str)}
-        wanted = (
-            ("model", model_in_session(self._options), reply.models, messages.set_model),
-            ("mode", self._options.mode, reply.modes, messages.set_mode),
-        )
-        for what, value, choices, request in wanted:
-            if value is None:
-                continue
-            if what in by_category:
-                yield f"{what} {value}", messages.set_option(self._session_id, by_category[what], value)
-            elif choices is not None:
-                yield f"{what} {value}", request(self._session_id, value)
-            else:
-                raise LookupError(f"option {what}: this agent offers no choice of {what}")
-        for name, value in self._options.config.items():
-            if name not in (known := [option.id for option in offered]):
-                there = ", ".join(known) or "none"
-                raise LookupError(
-                    clipped(f"option config: this agent has no {name}; there are: {there}", MESSAGE_LIMIT)
-                )
-            yield f"{name} {value}", messages.set_option(self._session_id, name, value)
-
-    def _next(self) -> Iterable[Item]:
-        """Make the next setting; after the last one, send the prompt."""
-        if self._interrupted:
-            return self._finish(Failure(FailureReason.CANCELLED, "it was stopped before it began"))
-        if self._settings:
-            what, request = self._settings.pop(0)
-
-            def done(_: msgspec.Raw, error: RpcError | None) -> Iterable[Item]:
-                return (
-                    self._next() if error is None else self._finish(failure_of_error(error, f"it did not set {what}"))
-                )
-
-            return (Send(self._peer.request(*request, then=done)),)
         self._prompted = True
         self._cost_told = self._cost
         text = prompt_of(self._run, self._options)
-        return (Send(self._peer.request(*messages.prompt(self._session_id, text), then=self._ended)),)
+        return (Send(self._peer.request(*messages.prompt(self._opening.session_id, text), then=self._ended)),)
 
     # --- The turn
 
@@ -370,7 +259,7 @@ class AcpConversation(JsonLines):
         reply = _PROMPTED.decode(result)
         worked = self._calls.any or any(self._counted)
         failure = failure_of_turn(reply, self._last_words, worked=worked)
-        if reply.stop_reason == "cancelled" and self._permissions.blocked and not self._interrupted:
+        if reply.stop_reason == "cancelled" and self._permissions.blocked and not self._opening.interrupted:
             failure = Failure(FailureReason.PERMISSION_DENIED, f"it stopped, because {self._permissions.blocked}")
         if failure is None and self._failing:
             failure = failure_from(self._last_words)
