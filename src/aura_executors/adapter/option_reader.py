@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from difflib import get_close_matches
+from threading import Lock
 from typing import Any, TypeVar
 
 import msgspec
@@ -10,6 +11,9 @@ import msgspec
 from aura_contracts.errors import InvalidInput
 
 T = TypeVar("T", bound=msgspec.Struct)
+_FIRST_USE = Lock()
+"""msgspec compiles a type when it is first used, and two threads that do so at the same time crash the interpreter."""
+
 _PLACE = re.compile(r" - at `\$\.?(?P<place>.*)`$")
 """Where msgspec reports a value of the wrong type: ``Expected `str`, got `int` - at `$.params[0]```."""
 
@@ -27,7 +31,8 @@ def read_options(executor: str, options: Mapping[str, Any], kind: type[T]) -> T:
         if required and name not in options:
             raise InvalidInput(field=f"option {name}", reason=f"executor {executor} requires it")
     try:
-        return msgspec.convert(dict(options), kind)
+        with _FIRST_USE:
+            return msgspec.convert(dict(options), kind)
     except msgspec.ValidationError as error:
         place = _PLACE.search(str(error))
         field = f"option {place['place']}" if place else "options"

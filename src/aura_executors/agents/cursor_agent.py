@@ -239,6 +239,10 @@ class _Todo(msgspec.Struct):
     status: str = ""
 
 
+_STEPS = msgspec.json.Decoder(list[_Todo])
+"""Compiled when the module is imported, so that no two threads do it."""
+
+
 _LINE = msgspec.json.Decoder(_System | _User | _Assistant | _Thought | _Call | _Query | _Connection | _Retry | _Result)
 _TOOL = msgspec.json.Decoder(_Tool)
 _FUNCTION = msgspec.json.Decoder(_Function)
@@ -370,7 +374,7 @@ def _plan(query: dict[str, Any]) -> str:
 
 def _steps(todos: Any) -> tuple[PlanStep, ...]:
     try:
-        steps = msgspec.convert(todos, list[_Todo])
+        steps = msgspec.convert(todos, _STEPS.type)
     except msgspec.ValidationError:
         return ()
     return tuple(PlanStep(text=clipped(step.content, MESSAGE_LIMIT), status=_status(step.status)) for step in steps)

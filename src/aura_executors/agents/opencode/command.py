@@ -23,6 +23,8 @@ PROGRAM = Program(
 _CONFIG = "OPENCODE_CONFIG_CONTENT"
 _PERMISSION = "OPENCODE_PERMISSION"
 
+_SETTINGS = msgspec.json.Decoder(dict[str, Any])
+
 
 class OpencodeOptions(ActingOptions, frozen=True, kw_only=True):
     """Options of `opencode`. `model` is PROVIDER/MODEL."""
@@ -104,7 +106,7 @@ def _local(command: tuple[str, ...]) -> dict[str, Any]:
 def _over(environment: Mapping[str, str], name: str, settings: dict[str, Any]) -> str:
     """Return `settings` as JSON, over those that a variable holds already."""
     try:
-        before = msgspec.json.decode(environment.get(name) or "{}", type=dict[str, Any])
+        before = _SETTINGS.decode(environment.get(name) or "{}")
     except (msgspec.MsgspecError, RecursionError) as error:
         reason = f"variable {name} is not a JSON object, and AURA has to add to it"
         raise InvalidInput(field="environment", reason=reason, remedy="correct the variable, or unset it") from error

@@ -139,6 +139,10 @@ class _Step(msgspec.Struct):
     status: str = "pending"
 
 
+_STEPS = msgspec.json.Decoder(list[_Step])
+"""Compiled when the module is imported, so that no two threads do it."""
+
+
 # --- The conversation -------------------------------------------------------------------------------------------------
 
 
@@ -263,7 +267,7 @@ def _metadata(part: _Tool) -> _Metadata:
 
 def _steps(todos: Any) -> tuple[PlanStep, ...]:
     try:
-        steps = msgspec.convert(todos, list[_Step])
+        steps = msgspec.convert(todos, _STEPS.type)
     except msgspec.ValidationError:
         return ()
     return tuple(
