@@ -91,7 +91,7 @@ class Site:
 
     def supervisors(self):
         home = str(self.root / "home")
-        return [pid for pid in _pids() if "supervisor.py" in (words := _read(pid, "cmdline")) and home in words]
+        return [pid for pid in _pids() if "supervisor/__main__.py" in (line := _read(pid, "cmdline")) and home in line]
 
     async def hears_of(self, topic, after=0, number=1):
         """Return the record of the `number`-th event of this topic, as soon as it is there."""

@@ -16,8 +16,8 @@ import msgspec
 
 from aura_contracts.ports.executors import Capability, Executor
 from aura_engine.profiles import DEFAULT, load_profiles
-from aura_executors.agents._command import AgentOptions
-from aura_executors.agents._finding import Program
+from aura_executors.adapter.options import AgentOptions
+from aura_executors.adapter.program_lookup import Program
 from generator.commands import command_of, commands
 from generator.markdown import NOTE, fenced, page, table
 from generator.prose import inline, markdown
@@ -27,24 +27,24 @@ from generator.values import anchor, fields, members, types_in
 ROOT = Path(__file__).parents[2]
 
 _WHAT = {
-    "resume": "a session can be gone on with",
-    "fork": "a session can be gone on with as a copy",
-    "permissions": "asks before it uses a tool, and waits for [the answer](../permissions.md)",
-    "tool_servers": "can be given [AURA's own tools](../mcp.md) (`--mcp`)",
-    "plan": "can be asked for a plan first (`--approval plan`)",
+    "resume": "a session can be resumed",
+    "fork": "a copy of a session can be resumed",
+    "permissions": "asks before it uses a tool and waits for [the answer](../permissions.md)",
+    "tool_servers": "can use [AURA's own tools](../mcp.md) (`--mcp`)",
+    "plan": "can plan first (`--approval plan`)",
 }
 
 
 @attrs.frozen
 class Agent:
-    """What the code says of an executor."""
+    """An executor, as its code describes it."""
 
     executor: Executor
     module: types.ModuleType
 
     @property
     def program(self) -> Program | None:
-        """What is known of its program; None if there is none, or several."""
+        """Its program; None if it has none, or several."""
         found = next((module.PROGRAM for module in self._modules() if hasattr(module, "PROGRAM")), None)
         return found if isinstance(found, Program) else None
 
@@ -108,7 +108,7 @@ def _declared() -> Mapping[str, str]:
 
 
 def agent_of(target: str) -> Agent:
-    """Return what the code says of the executor at an entry point."""
+    """Return the executor at an entry point."""
     place, _, name = target.partition(":")
     module = importlib.import_module(place)
     return Agent(getattr(module, name)(), module)
@@ -126,19 +126,20 @@ def _index(agents: Mapping[str, Agent]) -> str:
     return page(
         "# Agents",
         NOTE,
-        "What AURA can run. An executor knows how one kind of agent is started, what it says, and how it is told"
-        " whether it did what it should. Another one is [a class of your own](../executors.md).",
+        "The agents that AURA can run. An executor knows how to start one kind of agent, how to read what it writes and"
+        " how to judge its outcome. Add another one with [a class of your own](../executors.md).",
         table(
             ("executor", "agent", "sessions", "fork", "asks", "AURA's tools", "tested with", "how"),
             [_row(name, agent) for name, agent in agents.items()],
         ),
-        "**sessions**: a follow-up goes on where the agent was; one that has lost its session is"
-        " [told what was said](../running.md#sessions). **fork**: it can go on with a copy of a session. **asks**: it"
-        " asks before it uses a tool, and [a human decides](../permissions.md). **AURA's tools**: it can be given"
-        " [tools that act on its task](../mcp.md). **how**: what AURA's own tests rest on. Agents change quickly: other"
-        " versions than those may well work, and `aura executors NAME` says which one is there. What an executor does"
-        " not understand it keeps, counts, and shows as [`unknown`](../entries.md); it does not stop.",
-        "How all of them are set up by name is told in [profiles](../profiles.md).",
+        "**sessions**: a follow-up resumes the agent's session; an agent that lost its session is"
+        " [given the conversation so far](../running.md#sessions). **fork**: it can resume a copy of a session."
+        " **asks**: it asks before it uses a tool, and [a human decides](../permissions.md). **AURA's tools**: it can"
+        " use [tools that act on its task](../mcp.md). **how**: what AURA's own tests are based on. Agents"
+        " change quickly:"
+        " other versions may well work, and `aura executors NAME` shows the installed one. What an executor does not"
+        " understand it stores, counts and shows as [`unknown`](../entries.md); it does not stop.",
+        "[Profiles](../profiles.md) are named sets of options for all of them.",
     )
 
 
@@ -183,7 +184,7 @@ def _facts(agent: Agent) -> Iterator[tuple[str, str]]:
     if program is not None:
         found = [*(f"`{name}`" for name in program.variables), *(f"`{file}`" for file in program.files)]
         if found:
-            yield "is logged in by", ", ".join(found)
+            yield "logged in by", ", ".join(found)
         if program.log_in:
             yield "log in", program.log_in
     for field in msgspec.structs.fields(Capability):
@@ -200,7 +201,10 @@ def _presets(agent: Agent) -> Iterator[str]:
     if not agent.presets:
         return
     yield "## Known agents"
-    yield "By option `agent`; any other one by `--base-command`. What has no version is as its documentation says."
+    yield (
+        "Chosen by option `agent`; any other one by `--base-command`. Those without a version follow their"
+        " documentation."
+    )
     yield table(
         ("agent", "command", "tested with", "install"),
         [
@@ -216,7 +220,7 @@ def _presets(agent: Agent) -> Iterator[str]:
 
 
 def _options(kind: type[msgspec.Struct]) -> Iterator[str]:
-    """Yield the options: its own first, then what every agent has; and what values they can have."""
+    """Yield the options: its own first, then those of every agent; and their possible values."""
     link = {one: anchor(one) for one in _enums(kind)}
 
     def place(one: type[Any]) -> str:
@@ -224,11 +228,11 @@ def _options(kind: type[msgspec.Struct]) -> Iterator[str]:
 
     if words := own_words(kind):
         yield inline(words)
-    yield "Given by `--option NAME=VALUE`, the common ones by arguments of their own (see `aura run --help`)."
+    yield "Set by `--option NAME=VALUE`, the common ones by arguments of their own (see `aura run --help`)."
     shared = AgentOptions.__struct_fields__ if issubclass(kind, AgentOptions) else ()
     yield fields(kind, place, but=shared, noun="option", words=_meaning, nulls=False)
     if shared:
-        yield "Every agent has these:"
+        yield "Options of every agent:"
         yield fields(AgentOptions, place, noun="option", words=_meaning, nulls=False)
     for one, name in link.items():
         yield f'<a id="{name}"></a>\n\n### {one.__name__}'
@@ -237,7 +241,7 @@ def _options(kind: type[msgspec.Struct]) -> Iterator[str]:
 
 
 def _meaning(text: str) -> str:
-    """Return what the source says of an option, for who sets it: options that are left out are None there."""
+    """Return what the source says about an option, for its user: there, an option left out is None."""
     return inline(re.sub(r"(?:^|(?<=\. ))None: ", "By default: ", text).replace("None: ", "by default: "))
 
 
@@ -251,8 +255,8 @@ def _variants(name: str) -> Iterator[str]:
     if profiles:
         yield "## Variants"
         yield (
-            "Sets of options that AURA brings along, chosen by `--variant NAME`; [profiles](../profiles.md) tells how"
-            " to add yours."
+            "Sets of options that AURA includes, chosen by `--variant NAME`; [profiles](../profiles.md) shows how to"
+            " add yours."
         )
         yield table(
             ("variant", "is", "sets"),

@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 
 from aura_contracts.ports.executors import AgentRun, Executor, Launch
-from aura_executors.agents._finding import Program
+from aura_executors.adapter.program_lookup import Program
 from generator.markdown import table
 
 MODEL = "qwen3-coder"

@@ -136,7 +136,7 @@ class ErrorReported(Entry, frozen=True, kw_only=True, tag="error", gc=False):
 class Finished(Entry, frozen=True, kw_only=True, tag="finished"):
     """The agent said how it ended, in its own protocol; `failure` None means well.
 
-    After it there is nothing to come: an agent that does not go is ended, see `Launch.farewell`.
+    After it there is nothing to come: an agent that does not go is ended, see `Launch.exit_grace`.
     """
 
     failure: Failure | None = None

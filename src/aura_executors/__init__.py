@@ -1,40 +1,209 @@
-"""Executors: how agents are run here. The registry that finds them, the runner of their processes, two of our own.
+"""Executors: how AURA starts coding agents and understands what they write. This module is all an adapter needs.
 
-    custom      any command
-    scripted    an agent that does what a list of steps says: for demonstrations and tests
+An adapter of an agent is an `Executor`. It says what it can do (`Capability`), whether its agent is there
+(`Availability`), which command runs it (`launch`: an `AgentRun` in, a `Launch` out) and how it is understood
+(`converse`: a `Conversation`). It is pure: processes, pipes and time are AURA's affair. There is something here for
+each of its parts:
 
-The port is `aura_contracts.ports.executors`; `aura_executors.testing` proves executors of others.
+**Options and command.** Options are a struct that inherits from `AgentOptions`, or from `ActingOptions` for an agent
+that can act without asking. `agent_options` reads and checks them: names and types (`read_options`), secrets
+and what no system accepts (`require_clean`). `prompt_of` returns the whole prompt, `prompt_bytes` the same as it goes
+to standard input, `program_of` the words that start the agent, `with_params` adds the user's arguments.
+
+**Conversation.** It turns bytes into `Item`s: entries for the log (`SessionStarted`, `Message`, `ToolCalled`, ...) and
+bytes for the agent (`Send`). `JsonLines` is the base for agents that write one JSON value in a line: it cuts bytes into
+lines in bounded memory (`Lines`) and reports what is not understood as `Unknown`, when `understand` returns None or
+raises one of `NOT_UNDERSTOOD`. `PlainConversation` is for programs that write an answer and nothing else. Texts in
+entries are bounded by `clipped`, values by `clipped_value`; `Tail` keeps the end of a stream. A `PermissionRequested`
+carries the call's `fingerprint_of`, and is answered with an `Answer`.
+
+**Judgement.** `JsonLines.failed` combines what the agent reported with how its process ended (`ProcessExit`).
+`failure_of` is what the exit alone means; `failure_from` tells rate limits and authentication from other failures by
+what a service says, `reason_of_status` by its HTTP status; `lost_session` is the failure of an agent that cannot
+resume.
+
+**Availability.** `Program` finds the agent, asks for its version and looks for a login.
+
+`ExecutorRegistry` finds executors by the entry points ``aura.executors``; `CustomExecutor` runs any command and
+`ScriptedExecutor` a list of steps; `SupervisedRunner` runs the processes. `aura_executors.testing` proves an adapter;
+the page ``docs/writing-an-executor.md`` walks through a whole one. Modules that this one takes its names from are
+internal and may change with every release.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from aura_contracts.errors import InvalidInput
+from aura_contracts.execution import Usage
+from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.fingerprint import fingerprint_of
+from aura_contracts.output import OutputSource
+from aura_contracts.ports.executors import (
+    TEXT_LIMIT,
+    AgentRun,
+    Answer,
+    AnyEntry,
+    Availability,
+    Capability,
+    Conversation,
+    Entry,
+    ErrorReported,
+    Executor,
+    FileChange,
+    FileChanged,
+    Finished,
+    Launch,
+    Message,
+    PermissionRequested,
+    PermissionWithdrawn,
+    PlanStep,
+    PlanUpdated,
+    Send,
+    SessionStarted,
+    Thinking,
+    ToolCalled,
+    ToolFinished,
+    ToolServer,
+    Unknown,
+    UsageReported,
+    failure_of,
+)
+from aura_contracts.ports.processes import ARGUMENT_LIMIT, ExitCause, InterruptPlan, ProcessExit
+
 if TYPE_CHECKING:
-    from aura_executors._options import read_options
-    from aura_executors._runner import SupervisedRunner
+    from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, Tail, clipped, clipped_value
+    from aura_executors.adapter.failure_classification import failure_from, reason_of_status
+    from aura_executors.adapter.json_lines import (
+        NOT_UNDERSTOOD,
+        UNKNOWN_ENTRIES,
+        UNKNOWN_LIMIT,
+        Item,
+        JsonLines,
+        lost_session,
+    )
+    from aura_executors.adapter.line_splitter import LINE_LIMIT, TOO_LONG, Lines
+    from aura_executors.adapter.option_reader import read_options
+    from aura_executors.adapter.options import (
+        ActingOptions,
+        AgentOptions,
+        agent_options,
+        program_of,
+        prompt_bytes,
+        prompt_of,
+        require_argument,
+        require_clean,
+        with_params,
+    )
+    from aura_executors.adapter.program_lookup import Program
+    from aura_executors.adapter.single_shot import PlainConversation, without_controls
     from aura_executors.custom import CustomExecutor
     from aura_executors.registry import ExecutorRegistry
+    from aura_executors.runner.supervised_runner import SupervisedRunner
     from aura_executors.scripted import ScriptedExecutor
 
 __all__ = [
+    "ARGUMENT_LIMIT",
+    "LINE_LIMIT",
+    "MESSAGE_LIMIT",
+    "NOT_UNDERSTOOD",
+    "TEXT_LIMIT",
+    "TOO_LONG",
+    "UNKNOWN_ENTRIES",
+    "UNKNOWN_LIMIT",
+    "ActingOptions",
+    "AgentOptions",
+    "AgentRun",
+    "Answer",
+    "AnyEntry",
+    "Availability",
+    "Capability",
+    "Conversation",
     "CustomExecutor",
+    "Entry",
+    "ErrorReported",
+    "Executor",
     "ExecutorRegistry",
+    "ExitCause",
+    "Failure",
+    "FailureReason",
+    "FileChange",
+    "FileChanged",
+    "Finished",
+    "InterruptPlan",
+    "InvalidInput",
+    "Item",
+    "JsonLines",
+    "Launch",
+    "Lines",
+    "Message",
+    "OutputSource",
+    "PermissionRequested",
+    "PermissionWithdrawn",
+    "PlainConversation",
+    "PlanStep",
+    "PlanUpdated",
+    "ProcessExit",
+    "Program",
     "ScriptedExecutor",
+    "Send",
+    "SessionStarted",
     "SupervisedRunner",
+    "Tail",
+    "Thinking",
+    "ToolCalled",
+    "ToolFinished",
+    "ToolServer",
+    "Unknown",
+    "Usage",
+    "UsageReported",
+    "agent_options",
+    "clipped",
+    "clipped_value",
+    "failure_from",
+    "failure_of",
+    "fingerprint_of",
+    "lost_session",
+    "program_of",
+    "prompt_bytes",
+    "prompt_of",
     "read_options",
+    "reason_of_status",
+    "require_argument",
+    "require_clean",
+    "with_params",
+    "without_controls",
 ]
 
 _HOMES = {
-    "CustomExecutor": "custom",
-    "ExecutorRegistry": "registry",
-    "ScriptedExecutor": "scripted",
-    "SupervisedRunner": "_runner",
-    "read_options": "_options",
+    "adapter.bounded_text": ("MESSAGE_LIMIT", "Tail", "clipped", "clipped_value"),
+    "adapter.failure_classification": ("failure_from", "reason_of_status"),
+    "adapter.json_lines": (
+        *("NOT_UNDERSTOOD", "UNKNOWN_ENTRIES", "UNKNOWN_LIMIT"),
+        *("Item", "JsonLines", "lost_session"),
+    ),
+    "adapter.line_splitter": ("LINE_LIMIT", "TOO_LONG", "Lines"),
+    "adapter.option_reader": ("read_options",),
+    "adapter.options": (
+        *("ActingOptions", "AgentOptions", "agent_options", "program_of", "prompt_bytes", "prompt_of"),
+        *("require_argument", "require_clean", "with_params"),
+    ),
+    "adapter.program_lookup": ("Program",),
+    "adapter.single_shot": ("PlainConversation", "without_controls"),
+    "custom": ("CustomExecutor",),
+    "registry": ("ExecutorRegistry",),
+    "runner.supervised_runner": ("SupervisedRunner",),
+    "scripted": ("ScriptedExecutor",),
 }
+"""Names by the module they are imported from when they are first used: the registry must not pay for the runner's
+event loop, nor the runner for plugins."""
 
 
 def __getattr__(name: str) -> object:
-    """Import what is asked for: the registry must not pay for the runner's event loop, nor the runner for plugins."""
-    if name in _HOMES:
-        return getattr(import_module(f"aura_executors.{_HOMES[name]}"), name)
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -13,33 +13,31 @@ import msgspec
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun, Capability, Executor, Launch
+from aura_contracts.ports.processes import ARGUMENT_LIMIT
 from aura_contracts.secrets import require_no_secrets
-from aura_executors._options import read_options
+from aura_executors.adapter.option_reader import read_options
 
 PROMPT_VARIABLE = "AURA_PROMPT"
 
 PLACEHOLDER = "{prompt}"
 """An argument that is exactly this is replaced by the prompt, where the prompt goes by argument."""
 
-ARGUMENT_LIMIT = 131_071
-"""Bytes of one argument, or of one variable with its name, on Linux (MAX_ARG_STRLEN: 32 pages, with the NUL)."""
-
 
 class PromptVia(StrEnum):
     """How the command is given the prompt."""
 
     ARGUMENT = "argument"
-    """In the place of each argument ``{prompt}``; where there is none, as the last argument."""
+    """In place of each argument ``{prompt}``; without any, as the last argument."""
     STDIN = "stdin"
     """On standard input, which is closed after it."""
     ENV = "env"
-    """In the variable ``AURA_PROMPT``, which all the others have too, as long as the prompt fits in there."""
+    """In the variable ``AURA_PROMPT``, which the other ways set too as long as the prompt fits."""
     NONE = "none"
-    """It does not need it; ``AURA_PROMPT`` is set all the same, if the prompt fits."""
+    """The command does not need it; ``AURA_PROMPT`` is set all the same, if the prompt fits."""
 
 
 class CustomOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What `custom` can be set to."""
+    """Options of `custom`."""
 
     base_command: str
     """The program: a name on the path, or a path. One word, not split at spaces."""
@@ -52,9 +50,9 @@ class CustomOptions(msgspec.Struct, frozen=True, kw_only=True):
     it for something else: a shell as its own name, in front of every error message; make as a target.
     """
     append_prompt: str = ""
-    """Put behind the prompt, after an empty line."""
+    """Appended to the prompt, after an empty line."""
     env: dict[str, str] = {}
-    """Added to the environment. Not for secrets, which are refused: the log keeps options."""
+    """Added to the environment. Secrets are refused: options are stored in the log."""
 
 
 class CustomExecutor(Executor):
@@ -90,23 +88,23 @@ def _arguments(params: tuple[str, ...], prompt: str, via: PromptVia) -> tuple[st
 
 
 def _unfit(prompt: str) -> str:
-    """Return why `prompt` cannot be an argument or a variable, if it cannot."""
+    """Return why `prompt` cannot be an argument or a variable, or an empty text."""
     if "\0" in prompt:
-        return "holds a NUL character"
+        return "contains a NUL character"
     size = len(PROMPT_VARIABLE) + 1 + len(prompt.encode("utf-8", "surrogatepass"))
     return f"takes {size} bytes, more than {ARGUMENT_LIMIT}" if size > ARGUMENT_LIMIT else ""
 
 
 def _require_clean(options: CustomOptions) -> None:
-    """Refuse what no operating system would start."""
+    """Refuse what no operating system can start."""
     if not options.base_command.strip():
         raise InvalidInput(field="option base_command", reason="is empty", remedy="name the program to run")
     for name in options.env:
         if not name or "=" in name:
-            raise InvalidInput(field="option env", reason=f"{name!r} is no name for a variable")
+            raise InvalidInput(field="option env", reason=f"{name!r} is not the name of a variable")
     for field, text in _texts(options):
         if "\0" in text:
-            raise InvalidInput(field=f"option {field}", reason="holds a NUL character", remedy="remove the character")
+            raise InvalidInput(field=f"option {field}", reason="contains a NUL character", remedy="remove it")
 
 
 def _texts(options: CustomOptions) -> Iterator[tuple[str, str]]:

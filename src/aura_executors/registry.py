@@ -1,7 +1,7 @@
-"""Registry: which executors there are. Found by the entry point group ``aura.executors``, or given in code.
+"""The registry of executors: found by the entry point group ``aura.executors``, or given in code.
 
-A plugin is imported when it is first asked for. One that cannot be imported, or is no executor, is fatal for nobody:
-it is listed as unavailable, with the reason, and only who asks for it by name gets an error.
+A plugin is imported when it is first requested. One that cannot be imported, or is not an executor, does not affect the
+others: it is listed as unavailable, with the reason, and only a request for it by name raises an error.
 """
 
 import re
@@ -19,7 +19,7 @@ GROUP = "aura.executors"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 
 _OWN = "aura-core"
-"""Our distribution; what it offers, no other package replaces."""
+"""AURA's own distribution; no other package replaces its executors."""
 
 
 class ExecutorRegistry:
@@ -58,11 +58,11 @@ class ExecutorRegistry:
         raise UnknownExecutor(name=name, known=known, remedy=remedy)
 
     def describe(self, names: Iterable[str] = (), *, environment: Mapping[str, str]) -> tuple[ExecutorInfo, ...]:
-        """Return what there is to say about the executors of these `names`, or all, for agents in this `environment`.
+        """Describe the executors of these `names`, or all, for agents in this `environment`.
 
-        Blocks: agents are looked for.
+        Blocks: agents are looked up.
 
-        Raises `UnknownExecutor` for a name that nobody offers; broken plugins are described as unavailable.
+        Raises `UnknownExecutor` for an unknown name; broken plugins are described as unavailable.
         """
         return tuple(self._described(name, environment) for name in (tuple(names) or self.names()))
 
@@ -75,8 +75,8 @@ class ExecutorRegistry:
         executor = executor or self.get(name)
         try:
             availability = executor.availability(environment)
-        except Exception as error:  # noqa: BLE001 - a plugin's fault is its own, not that of everybody who lists
-            availability = Availability(available=False, reason=f"finding out failed: {_told(error)}")
+        except Exception as error:  # noqa: BLE001 - a plugin's fault must not break listing the others
+            availability = Availability(available=False, reason=f"the check failed: {_described_error(error)}")
         return ExecutorInfo(
             name=name, summary=executor.summary, capability=executor.capability, availability=availability
         )
@@ -87,7 +87,7 @@ class ExecutorRegistry:
         return self._plugins
 
     def _load(self, name: str) -> Executor | None:
-        """Return the executor; None if there is none of the name, or a broken one, whose reason is kept then."""
+        """Return the executor; None if the name is unknown or its plugin broken; the reason is recorded then."""
         with self._lock:
             if name not in self._loaded and name not in self._broken and name in self._found():
                 try:
@@ -119,7 +119,7 @@ def _executor_of(name: str, plugins: tuple[EntryPoint, ...]) -> Executor:
         offered = plugin.load()
         executor = offered if isinstance(offered, Executor) else offered()
     except (Exception, SystemExit) as error:  # whatever a plugin does when it is imported
-        raise _BrokenPlugin(f"{plugin.value} could not be loaded: {_told(error)}") from error
+        raise _BrokenPlugin(f"{plugin.value} could not be loaded: {_described_error(error)}") from error
     if reason := _unfit(executor):
         raise _BrokenPlugin(f"{plugin.value}: {reason}")
     if executor.name != name:
@@ -128,14 +128,14 @@ def _executor_of(name: str, plugins: tuple[EntryPoint, ...]) -> Executor:
 
 
 def _unfit(executor: object) -> str:
-    """Return why `executor` is none, if it is none."""
+    """Return why `executor` is not usable, or an empty text."""
     if not isinstance(executor, Executor):
         return f"{executor!r} is not an Executor"
     name = getattr(executor, "name", None)
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        return f"{name!r} is not a name: small letters, digits and hyphens, at most 64"
+        return f"{name!r} is not a name: use lower-case letters, digits and hyphens, at most 64"
     return ""
 
 
-def _told(error: BaseException) -> str:
+def _described_error(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -108,7 +108,7 @@ class AgentSession:
             self._interrupted = True
             self._put_sends("interrupt", self._asked(self._conversation.interrupt))
 
-    def end(self, exit: ProcessExit) -> tuple[AnyEntry, ...]:  # noqa: A002 - the word for it
+    def end(self, exit: ProcessExit) -> tuple[AnyEntry, ...]:
         """End the conversation; return its last entries, the same each time."""
         if not self._ended:
             self._ended = True
@@ -116,7 +116,7 @@ class AgentSession:
             self._last = _entries(said)
         return self._last
 
-    def judge(self, exit: ProcessExit, stage: str) -> Failure | None:  # noqa: A002 - the word for it
+    def judge(self, exit: ProcessExit, stage: str) -> Failure | None:
         """Return why the process failed, None if it did not; a broken conversation is a failure too."""
         try:
             failure = self._judge(exit)

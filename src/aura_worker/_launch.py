@@ -143,7 +143,7 @@ def _spec(request: StartProcess, launch: Launch, env: Mapping[str, str]) -> Proc
     )
 
 
-def _script_failure(exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
+def _script_failure(exit: ProcessExit) -> Failure | None:
     """As for any plain command; but it is the stage that failed, not an agent."""
     failure = failure_of(exit)
     of_agent = failure is not None and failure.reason is FailureReason.AGENT_ERROR

@@ -211,7 +211,7 @@ class Processes:
             return
         await _stop(known)
         known.request = request
-        pump = Pump(connection.peer, request, known.running, known.session, known.launch.farewell)
+        pump = Pump(connection.peer, request, known.running, known.session, known.launch.exit_grace)
         known.pump_run = _PumpRun(pump)
         connection.tasks.start_soon(_run, known.pump_run, request.token)
 

@@ -98,10 +98,10 @@ class Pump:
         order: StartProcess,
         running: RunningProcess,
         session: AgentSession,
-        farewell: float,
+        exit_grace: float,
     ) -> None:
         self._peer = peer
-        self._farewell = farewell
+        self._exit_grace = exit_grace
         self._order = order
         self._running = running
         self._session = session
@@ -122,7 +122,7 @@ class Pump:
             before = self._next
             try:
                 await self._hand_over()
-                exit = await self._running.wait()  # noqa: A001 - the word for it
+                exit = await self._running.wait()
                 return self._finished(exit)
             except (_Rewind, StoreError, RemoteError, CommandRefused) as error:
                 if isinstance(error, CommandRefused) and not _is_gap(error):
@@ -157,7 +157,7 @@ class Pump:
                 await self._running.pause_limits(waiting)
                 self._paused = waiting
 
-    def _finished(self, exit: ProcessExit) -> ProcessFinished:  # noqa: A002 - the word for it
+    def _finished(self, exit: ProcessExit) -> ProcessFinished:
         session = self._session
         entries = session.end(exit)
         failure = session.judge(exit, self._order.stage)
@@ -200,7 +200,7 @@ class Pump:
         if self._session.sends:
             tasks.start_soon(self.write)
         if self._session.finished:
-            tasks.start_soon(self._running.farewell, self._farewell)
+            tasks.start_soon(self._running.expect_exit, self._exit_grace)
 
     async def _launch(self, batch: OutputBatch, to_settle: ObjectSendStream[_Flight], window: _Window) -> None:
         small = sum(len(chunk.text or chunk.data or "") for chunk in batch.chunks) < SMALL

@@ -37,15 +37,15 @@ ALLOWED = {
     # what a program gets that does not say otherwise
     "aura_engine/machine.py": {"os.environ", "getpass.getuser", "Path.cwd"},
     # processes of their own
-    "aura_executors/_scripted_agent.py": {"os.environ", "sys.argv", "sys.stdin", "Path.cwd"},
-    "aura_executors/agents/local/_main.py": {"os.environ", "sys.stdin", "Path.cwd"},
-    "aura_executors/agents/local/_session.py": {"Path.home"},
+    "aura_executors/scripted/agent.py": {"os.environ", "sys.argv", "sys.stdin", "Path.cwd"},
+    "aura_executors/agents/local/program/main.py": {"os.environ", "sys.stdin", "Path.cwd"},
+    "aura_executors/agents/local/program/session.py": {"Path.home"},
     # tests of whoever writes an executor
     "aura_executors/testing/executor.py": {"os.environ"},
-    "aura_executors/supervisor.py": {"os.environ", "sys.argv", "sys.stdin"},
+    "aura_executors/supervisor/__main__.py": {"os.environ", "sys.argv", "sys.stdin"},
 }
 
-PRINTS = {"aura_cli/_arguments.py", "aura_executors/agents/local/_main.py"}
+PRINTS = {"aura_cli/_arguments.py", "aura_executors/agents/local/program/main.py"}
 """Where `print` is called: everything else is written by the terminal."""
 
 

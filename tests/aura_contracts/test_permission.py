@@ -15,7 +15,7 @@ from aura_contracts.permission import (
     require_questions,
     subject_of,
 )
-from aura_executors.agents._texts import clipped
+from aura_executors.adapter.bounded_text import clipped
 
 
 def bash(command, tool="Bash", **more):

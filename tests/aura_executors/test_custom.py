@@ -11,8 +11,8 @@ import pytest
 from aura_contracts.errors import InvalidInput
 from aura_contracts.failures import FailureReason
 from aura_contracts.ports.executors import AgentRun
-from aura_contracts.ports.processes import ExitCause, ProcessExit, merged_environment
-from aura_executors.custom import ARGUMENT_LIMIT, CustomExecutor
+from aura_contracts.ports.processes import ARGUMENT_LIMIT, ExitCause, ProcessExit, merged_environment
+from aura_executors.custom import CustomExecutor
 
 EXECUTOR = CustomExecutor()
 
@@ -101,19 +101,22 @@ def test_the_command_runs_in_the_folder_and_nothing_is_split_or_expanded(tmp_pat
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "option base_command: executor custom cannot do without it"),
+        ({}, "option base_command: executor custom requires it"),
         ({"base_command": ""}, "option base_command: is empty; name the program to run"),
         ({"base_command": 5}, "option base_command: expected str, got int"),
-        ({"base_command": "a\0"}, "option base_command: holds a NUL character"),
+        ({"base_command": "a\0"}, "option base_command: contains a NUL character"),
         ({"base_command": "sh", "params": "-c"}, "option params: expected array, got str"),
         ({"base_command": "sh", "params": ["a", 1]}, r"option params\[1\]: expected str, got int"),
-        ({"base_command": "sh", "params": ["a", "b\0"]}, r"option params\[1\]: holds a NUL character"),
-        ({"base_command": "sh", "env": {"A=B": "1"}}, "option env: 'A=B' is no name for a variable"),
-        ({"base_command": "sh", "env": {"": "1"}}, "option env: '' is no name for a variable"),
-        ({"base_command": "sh", "env": {"A": "\0"}}, "option env.A: holds a NUL character"),
+        ({"base_command": "sh", "params": ["a", "b\0"]}, r"option params\[1\]: contains a NUL character"),
+        ({"base_command": "sh", "env": {"A=B": "1"}}, "option env: 'A=B' is not the name of a variable"),
+        ({"base_command": "sh", "env": {"": "1"}}, "option env: '' is not the name of a variable"),
+        ({"base_command": "sh", "env": {"A": "\0"}}, "option env.A: contains a NUL character"),
         ({"base_command": "sh", "prompt_via": "mail"}, "option prompt_via: invalid enum value 'mail'"),
         ({"base_comand": "sh"}, "option base_comand: executor custom has no such option; did you mean base_command"),
-        ({"base_command": "sh", "model": "m"}, "option model: executor custom has no such option; there are base_comm"),
+        (
+            {"base_command": "sh", "model": "m"},
+            "option model: executor custom has no such option; its options are base_comm",
+        ),
         ({"base_command": "sh", "env": {"API_KEY": "x"}}, "options.env.API_KEY: looks like a secret"),
     ],
 )

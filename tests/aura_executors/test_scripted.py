@@ -34,10 +34,11 @@ from aura_contracts.ports.executors import (
     UsageReported,
 )
 from aura_contracts.ports.processes import ExitCause, ProcessExit
-from aura_executors._scripted_agent import SHAPES
-from aura_executors.agents._conversation import UNKNOWN_LIMIT
-from aura_executors.agents._texts import clipped
-from aura_executors.scripted import LINE_LIMIT, ScriptedConversation, ScriptedExecutor
+from aura_executors.adapter.bounded_text import clipped
+from aura_executors.adapter.json_lines import UNKNOWN_LIMIT
+from aura_executors.scripted import ScriptedConversation, ScriptedExecutor
+from aura_executors.scripted.agent import SHAPES
+from aura_executors.scripted.conversation import LINE_LIMIT
 
 EXECUTOR = ScriptedExecutor()
 
@@ -315,7 +316,7 @@ def test_what_was_denied_is_not_done(tmp_path: Path, more: dict[str, Any], said:
 
 def test_when_nobody_can_answer_the_answer_is_no(tmp_path: Path):
     done = play(tmp_path, ASK)
-    assert done.plain == "permission for rm was denied: nobody can answer\n"
+    assert done.plain == "permission for rm was denied: no answer can come any more\n"
     assert done.failure is None
 
 
@@ -421,7 +422,7 @@ def test_steps_can_be_in_a_file(tmp_path: Path, name: str):
         ("a.json", '[{"say": 5}]', "steps[0].say.text: expected a text, not a whole number"),
         ("a.json", "[" * 100_000, "recursion"),
         ("a.toml", "x", "a.toml: "),
-        ("a.toml", "x = 1", "x: there is no such setting; there are steps, rounds"),
+        ("a.toml", "x = 1", "x: unknown setting; the settings are steps, rounds"),
         ("a.yaml", "", "a.yaml: a script ends in .toml or .json"),
         ("b.json", None, "No such file"),
     ],
@@ -444,12 +445,15 @@ def test_a_file_that_makes_no_sense_is_refused_by_the_agent(tmp_path: Path, name
         ({"steps": "say"}, "option steps: expected array"),
         ({"rounds": []}, "rounds: expected a list of at least one round"),
         ({"rounds": [{"say": "x"}]}, r"rounds\[0\]: expected a list of steps, not a table"),
-        ({"rounds": [[], [{"sya": "x"}]]}, r"rounds\[1\]\[0\]: there is no step 'sya'; there are write, append"),
+        ({"rounds": [[], [{"sya": "x"}]]}, r"rounds\[1\]\[0\]: unknown step 'sya'; the steps are write, append"),
         ({"steps": [{"say": "x", "print": "y"}]}, r"steps\[0\]: expected one step such as"),
         ({"steps": [5]}, r"steps\[0\]: expected one step such as .* not a whole number"),
         ({"steps": ["write"]}, r"steps\[0\]\.write: path is missing"),
         ({"steps": [{"write": "a.txt"}]}, r"steps\[0\]\.write: expected a table, not a text"),
-        ({"steps": [{"write": {"path": "a", "text": "", "mode": 1}}]}, "there is no 'mode'; there are path, text"),
+        (
+            {"steps": [{"write": {"path": "a", "text": "", "mode": 1}}]},
+            "unknown argument 'mode'; the arguments are path, text",
+        ),
         ({"steps": [{"sleep": True}]}, "expected a whole number or a number, not true or false"),
         ({"steps": [{"print": {"text": "x", "stream": "stdlog"}}]}, "expected stdout or stderr, not 'stdlog'"),
         ({"steps": [{"spawn": []}]}, "argv: expected texts, at least one"),
@@ -457,7 +461,7 @@ def test_a_file_that_makes_no_sense_is_refused_by_the_agent(tmp_path: Path, name
         ({"steps": [{"ignore_signals": ["INT"]}]}, "expected numbers of signals"),
         ({"steps": [{"fail": {"reason": "Tired"}}]}, "fail: 'Tired' is none of WorkerLost"),
         ({"steps": [{"ask": {"tool": "x", "then": [{"fail": {"reason": "Tired"}}]}}]}, "'Tired' is none of"),
-        ({"steps": [{"ask": {"tool": "x", "otherwise": [{"no": 1}]}}]}, r"ask\.otherwise\[0\]: there is no step 'no'"),
+        ({"steps": [{"ask": {"tool": "x", "otherwise": [{"no": 1}]}}]}, r"ask\.otherwise\[0\]: unknown step 'no'"),
         ({"steps": [{"write": None}]}, "not nothing"),
     ],
 )

@@ -51,10 +51,10 @@ class Oddity(Conversation):
     def answer(self, request_id, answer):
         return [Send(f"{request_id}: {answer.granted}\n".encode())]
 
-    def end(self, exit):  # noqa: A002
+    def end(self, exit):
         return [Message(text="fits"), Message(text="\ud800"), Message(text="x" * 17_000_000)]
 
-    def judge(self, exit):  # noqa: A002
+    def judge(self, exit):
         return Failure(FailureReason.REFUSED, "no \0 \ud800" + "x" * 100_000)
 
 

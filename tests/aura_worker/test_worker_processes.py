@@ -407,10 +407,10 @@ class Parroting(Conversation):
     def answer(self, request_id, answer):
         return [Send(b"%r\n" % answer.granted, close=not answer.granted)]
 
-    def end(self, exit):  # noqa: A002
+    def end(self, exit):
         return [Message(text=f"end after {self.lines}")]
 
-    def judge(self, exit):  # noqa: A002
+    def judge(self, exit):
         return Failure(FailureReason.REFUSED, f"{self.lines} lines")
 
 

@@ -67,7 +67,7 @@ class StagedProcess(RunningProcess):
         self.spec = spec
         self.first_record = spec.first_record
         self.keys: list[str] = []
-        self.farewells: list[float] = []
+        self.exit_graces: list[float] = []
         self.pauses: list[bool] = []
         self.records: list[Chunk] = []
         self.acknowledged = spec.first_record - 1
@@ -130,9 +130,9 @@ class StagedProcess(RunningProcess):
         self.written += data
         self.closed = close
 
-    async def farewell(self, seconds: float) -> None:
+    async def expect_exit(self, seconds: float) -> None:
         await anyio.lowlevel.checkpoint()
-        self.farewells.append(seconds)
+        self.exit_graces.append(seconds)
 
     async def pause_limits(self, paused: bool) -> None:
         await anyio.lowlevel.checkpoint()

@@ -26,7 +26,7 @@ SHOWN = re.findall(r"^(?:`(\S+)`(?:, continued)?:\n\n)?```(?:py|text)\n(.*?)^```
 
 PUBLIC = re.compile(
     r"aura_contracts\.(approval|errors|execution|failures|fingerprint|output|ports\.executors|ports\.processes|task)"
-    r"|aura_executors\.(toolkit|testing\.executor)|aura_engine|aura_executor_renamer(\.\w+)?"
+    r"|aura_executors(\.testing\.executor)?|aura_engine|aura_executor_renamer(\.\w+)?"
 )
 
 

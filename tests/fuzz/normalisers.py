@@ -47,8 +47,8 @@ from aura_contracts.ports.executors import (
     UsageReported,
 )
 from aura_contracts.ports.processes import ExitCause, ProcessExit
-from aura_executors.agents._conversation import UNKNOWN_ENTRIES, JsonLines
-from aura_executors.agents._lines import LINE_LIMIT
+from aura_executors.adapter.json_lines import UNKNOWN_ENTRIES, JsonLines
+from aura_executors.adapter.line_splitter import LINE_LIMIT
 from aura_executors.custom import CustomExecutor
 from aura_executors.scripted import ScriptedExecutor
 

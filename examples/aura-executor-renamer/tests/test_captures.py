@@ -4,11 +4,21 @@ from pathlib import Path
 
 import pytest
 from agent import CASES, captured, written_by_agent
-from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.fingerprint import fingerprint_of
-from aura_contracts.output import OutputSource
-from aura_contracts.ports.executors import AgentRun, Answer, Entry, PermissionRequested, Send, SessionStarted, Unknown
-from aura_contracts.ports.processes import ExitCause, ProcessExit
+from aura_executors import (
+    AgentRun,
+    Answer,
+    Entry,
+    ExitCause,
+    Failure,
+    FailureReason,
+    OutputSource,
+    PermissionRequested,
+    ProcessExit,
+    Send,
+    SessionStarted,
+    Unknown,
+    fingerprint_of,
+)
 
 from aura_executor_renamer import RenamerExecutor
 from aura_executor_renamer.conversation import RenamerConversation

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import attrs
 import pytest
 from agent import CASES, captured
-from aura_contracts.errors import InvalidInput
-from aura_contracts.ports.executors import AgentRun, Executor
+from aura_executors import AgentRun, Executor, InvalidInput
 from aura_executors.testing.executor import ExecutorConformance
 
 from aura_executor_renamer import RenamerExecutor

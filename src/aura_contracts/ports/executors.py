@@ -150,7 +150,7 @@ class Launch:
     """Written first; unless `interactive`, standard input is closed after it. None and not interactive: /dev/null."""
     interactive: bool = False
     interrupt: InterruptPlan = attrs.field(factory=InterruptPlan)
-    farewell: float = 5.0
+    exit_grace: float = 5.0
     """Seconds that the agent has to exit by itself after its conversation understood `Finished`."""
 
 
@@ -182,11 +182,11 @@ class Conversation:
         """Return how the agent is asked to stop in its own protocol. Signals follow in any case."""
         return ()
 
-    def end(self, exit: ProcessExit) -> Iterable[Entry]:  # noqa: A002 - the word for it
+    def end(self, exit: ProcessExit) -> Iterable[Entry]:
         """Take in that the agent has ended: what is left in buffers becomes entries."""
         return ()
 
-    def judge(self, exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
+    def judge(self, exit: ProcessExit) -> Failure | None:
         """Say whether the agent failed, from all the evidence there is; None means it did what it could."""
         return failure_of(exit)
 
@@ -248,10 +248,10 @@ class Executor(ABC):
         return Availability(available=True)
 
 
-def failure_of(exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
+def failure_of(exit: ProcessExit) -> Failure | None:
     """Return what `exit` means for a plain command, for which 0 is success; every other cause is a failure."""
     match exit.cause:
-        case ExitCause.FAREWELL:
+        case ExitCause.EXIT_GRACE:
             return None
         case ExitCause.OWN if exit.exit_code == 0:
             return None

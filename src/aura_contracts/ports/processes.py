@@ -18,6 +18,9 @@ from aura_contracts.events import Instant
 from aura_contracts.execution import OUTPUT_LIMIT, SupervisedProcess
 from aura_contracts.output import Chunk
 
+ARGUMENT_LIMIT = 131_071
+"""Bytes of one argument, or of one variable with its name, on Linux (MAX_ARG_STRLEN: 32 pages, with the NUL)."""
+
 
 def merged_environment(base: Mapping[str, str], *changes: Mapping[str, str | None]) -> dict[str, str]:
     """Return `base` with `changes` made, the last one over the others; None removes a variable.
@@ -38,7 +41,7 @@ class ExitCause(StrEnum):
     """By itself, or by a signal that AURA did not send."""
     INTERRUPTED = "interrupted"
     """Somebody asked for it."""
-    FAREWELL = "farewell"
+    EXIT_GRACE = "exit_grace"
     """It had said that it was done, and did not go."""
     TIMEOUT = "timeout"
     """Its wall-clock limit."""
@@ -164,7 +167,7 @@ class RunningProcess(ABC):
         """
 
     @abstractmethod
-    async def farewell(self, seconds: float) -> None:
+    async def expect_exit(self, seconds: float) -> None:
         """End it unless it goes by itself within that time: it has said that it is done. Again changes nothing."""
 
     @abstractmethod
@@ -172,7 +175,7 @@ class RunningProcess(ABC):
         """Stop the clocks of `timeout` and `idle_timeout`, or let them run again: it waits for a human, not for itself.
 
         Holds until somebody says otherwise, whoever is connected. The idle time begins anew afterwards. What was
-        appointed by `interrupt` and `farewell`, the grace period and the limit of the output are as ever.
+        appointed by `interrupt` and `expect_exit`, the grace period and the limit of the output are as ever.
         """
 
     @abstractmethod

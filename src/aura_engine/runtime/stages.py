@@ -315,7 +315,7 @@ async def _lose(unit: UnitOfWork, execution: Execution, failure: Failure) -> Non
     await unit.handle(execution.id, LoseWorker(epoch=execution.epoch))
 
 
-def _exit_report(execution: Execution, exit: ProcessExit) -> RecordProcessExit:  # noqa: A002 - the word for it
+def _exit_report(execution: Execution, exit: ProcessExit) -> RecordProcessExit:
     return RecordProcessExit(
         epoch=execution.epoch,
         exit=Exit(

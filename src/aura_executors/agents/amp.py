@@ -15,7 +15,7 @@ authentication          the words of the failure. Without a key it begins a logi
                         code: that is a failure at once
 refused                 stop_reason ``refusal`` of the last message
 session lost            it ends without a ``system`` line, and says that there is no such thread
-interrupted             known by whoever interrupted it; the stream just ends
+interrupted             not visible: the stream just ends
 lack of permission      permission_denials of the ``result``
 ======================  ================================================================================================
 
@@ -23,7 +23,7 @@ Quirks:
 
 - There is no option for the model; `mode` chooses it.
 - input_tokens hold the cached ones in the documented streams, so they are taken off where that is possible.
-- Threads are kept, and can be read, at the service.
+- Threads are stored, and can be read, at the service.
 """
 
 import re
@@ -43,11 +43,11 @@ from aura_contracts.ports.executors import (
     Launch,
     Send,
 )
-from aura_executors.agents._command import ActingOptions, agent_options, program_of, prompt_bytes, with_params
-from aura_executors.agents._conversation import Said, lost_session
-from aura_executors.agents._evidence import failure_from
-from aura_executors.agents._finding import Program
-from aura_executors.agents._texts import MESSAGE_LIMIT, clipped
+from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped
+from aura_executors.adapter.failure_classification import failure_from
+from aura_executors.adapter.json_lines import Item, lost_session
+from aura_executors.adapter.options import ActingOptions, agent_options, program_of, prompt_bytes, with_params
+from aura_executors.adapter.program_lookup import Program
 from aura_executors.agents.claude.stream import StreamJson, words_of
 from aura_executors.agents.claude.wire import Assistant, Result, Tokens, read
 
@@ -73,12 +73,12 @@ _TOOLS = msgspec.json.Decoder(list[str])
 
 
 class AmpOptions(ActingOptions, frozen=True, kw_only=True):
-    """What `amp` can be set to. `model` cannot be chosen."""
+    """Options of `amp`. `model` cannot be chosen."""
 
     mode: str | None = None
-    """Which agent: low, medium, high, ultra, or one of a plugin; sets the model, too. None: as configured."""
+    """The agent: low, medium, high, ultra, or one of a plugin; it also sets the model. None: as configured."""
     yolo: bool = False
-    """All tools without asking. What is asked for otherwise, is configured in Amp; nobody answers in a run."""
+    """All tools without asking. What it asks for otherwise is configured in Amp; in a run it gets no answer."""
     settings_file: str | None = None
     """Instead of the user's settings."""
 
@@ -110,7 +110,7 @@ def _options_of(run: AgentRun) -> AmpOptions:
         remedy = "set option mode: low, medium, high, ultra"
         raise InvalidInput(field="option model", reason="amp chooses the model by itself", remedy=remedy)
     if run.session_id is not None and run.session_id.startswith("-"):
-        raise InvalidInput(field="session", reason=f"{run.session_id!r} is no thread of amp's")
+        raise InvalidInput(field="session", reason=f"{run.session_id!r} is not a thread of amp's")
     return options
 
 
@@ -132,7 +132,7 @@ def _flags(run: AgentRun, options: AmpOptions) -> Iterator[str]:
 
 
 class AmpConversation(StreamJson):
-    """Understands one run of amp. `session_id` is the thread to be gone on with."""
+    """Understands one run of amp. `session_id` is the thread to resume."""
 
     edits = frozenset()
     plans = frozenset()
@@ -144,20 +144,20 @@ class AmpConversation(StreamJson):
         self._stopped = ""
         """Why the last message of the model stopped."""
 
-    def understand(self, line: bytes) -> Iterable[Said] | None:
+    def understand(self, line: bytes) -> Iterable[Item] | None:
         if line.startswith(_NO_KEY):
-            failure = Failure(FailureReason.AUTHENTICATION, "it has no API key, and asks for a login")
+            failure = Failure(FailureReason.AUTHENTICATION, "it has no API key and asks for a login")
             return self.finish(failure)
         if self.ended and not line.startswith(b"{"):
             return ()  # the address for a login, say
         return super().understand(line)
 
     def interrupt(self) -> Iterable[Send]:
-        """There is no way but signals."""
+        """Signals are the only way."""
         self.interrupting = True
         return ()
 
-    def said(self, line: Assistant) -> Iterable[Said] | None:
+    def special(self, line: Assistant) -> Iterable[Item] | None:
         self._stopped = line.message.stop_reason or ""
         return None
 
@@ -175,7 +175,7 @@ class AmpConversation(StreamJson):
         lost = self._asked and not self.session_id and _NO_THREAD.search(words)
         return lost_session(self._asked, words) if lost else None
 
-    def usage_in(self, result: Result) -> Iterable[Said]:
+    def usage_in(self, result: Result) -> Iterable[Item]:
         return self.spent()
 
     def usage_of(self, tokens: Tokens) -> Usage:

@@ -11,19 +11,19 @@ failure                 no ``result``, exit code 1, and words on standard error 
 no final word           the stream ends without ``result``: a failure, whatever the exit code is
 rate limit              the words on standard error: "usage limit"
 authentication          the words on standard error: "Authentication required"
-refused                 not told apart from other answers
+refused                 not distinguished from other answers
 session lost            no ``system`` line, and words on standard error that there is no such chat
-interrupted             known by whoever interrupted it; the stream just ends
-lack of permission      a tool's result is ``rejected`` or ``permissionDenied``; it goes on, and says that all is well.
-                        Without `yolo`, commands (and in some versions, edits) are rejected, because nobody is asked in
-                        a run
+interrupted             not visible: the stream just ends
+lack of permission      a tool's result is ``rejected`` or ``permissionDenied``; it continues and reports success.
+                        Without `yolo`, commands (and in some versions, edits) are rejected, because in a run it cannot
+                        ask
 ======================  ================================================================================================
 
 Quirks, as others saw them:
 
 - Thoughts come as deltas, messages whole.
 - Ids of calls may hold newlines.
-- There are no signs of life during a long command.
+- It writes nothing during a long command.
 - A folder that it does not know has to be trusted first: option `trust`.
 """
 
@@ -55,18 +55,18 @@ from aura_contracts.ports.executors import (
     ToolFinished,
 )
 from aura_contracts.ports.processes import ProcessExit
-from aura_executors.agents._command import (
+from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped, clipped_value
+from aura_executors.adapter.failure_classification import failure_from
+from aura_executors.adapter.json_lines import Item
+from aura_executors.adapter.options import (
     ActingOptions,
     agent_options,
     program_of,
     prompt_bytes,
     with_params,
 )
-from aura_executors.agents._conversation import Said
-from aura_executors.agents._evidence import failure_from
-from aura_executors.agents._finding import Program
-from aura_executors.agents._texts import MESSAGE_LIMIT, clipped, clipped_value
-from aura_executors.agents._turn import OneTurn
+from aura_executors.adapter.program_lookup import Program
+from aura_executors.adapter.turn_state import SingleTurn
 
 __all__ = ["CursorAgentExecutor", "CursorAgentOptions"]
 
@@ -89,7 +89,7 @@ _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
 class Mode(StrEnum):
-    """What it is to do; Cursor's own words."""
+    """What it does; Cursor's own terms."""
 
     PLAN = "plan"
     """Write a plan, change nothing."""
@@ -105,18 +105,18 @@ class Sandbox(StrEnum):
 
 
 class CursorAgentOptions(ActingOptions, frozen=True, kw_only=True):
-    """What `cursor-agent` can be set to."""
+    """Options of `cursor-agent`."""
 
     yolo: bool = False
     """Everything that is not denied in its settings, without asking."""
     force: bool = False
-    """The same as `yolo`, in Cursor's own word."""
+    """The same as `yolo`, by Cursor's own name."""
     trust: bool = True
-    """The folder is trusted; current versions refuse to work in one that is not. Early ones do not know the option."""
+    """Trust the folder; current versions refuse to work in an untrusted one, early ones do not know the option."""
     mode: Mode | None = None
     sandbox: Sandbox | None = None
     approve_mcps: bool = False
-    """Use the tool servers that are configured without asking."""
+    """Use the configured tool servers without asking."""
 
 
 class CursorAgentExecutor(Executor):
@@ -205,11 +205,11 @@ class _Retry(msgspec.Struct, tag_field="type", tag="retry", gc=False):
     subtype: str = ""
 
 
-class _Tokens(msgspec.Struct, frozen=True, gc=False):
-    inputTokens: _Count = 0  # noqa: N815 - its name
-    outputTokens: _Count = 0  # noqa: N815 - its name
-    cacheReadTokens: _Count = 0  # noqa: N815 - its name
-    cacheWriteTokens: _Count = 0  # noqa: N815 - its name
+class _Tokens(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    input_tokens: _Count = 0
+    output_tokens: _Count = 0
+    cache_read_tokens: _Count = 0
+    cache_write_tokens: _Count = 0
 
 
 class _Result(msgspec.Struct, tag_field="type", tag="result", gc=False):
@@ -239,14 +239,18 @@ class _Todo(msgspec.Struct):
     status: str = ""
 
 
+_STEPS = msgspec.json.Decoder(list[_Todo])
+"""Compiled when the module is imported, so that no two threads do it."""
+
+
 _LINE = msgspec.json.Decoder(_System | _User | _Assistant | _Thought | _Call | _Query | _Connection | _Retry | _Result)
 _TOOL = msgspec.json.Decoder(_Tool)
 _FUNCTION = msgspec.json.Decoder(_Function)
 _ARGUMENTS = msgspec.json.Decoder(dict[str, Any])
 
 
-class CursorConversation(OneTurn):
-    """Understands one run of cursor-agent. `session_id` is the chat to be gone on with."""
+class CursorConversation(SingleTurn):
+    """Understands one run of cursor-agent. `session_id` is the chat to resume."""
 
     unknown_session = _NO_CHAT
 
@@ -255,45 +259,45 @@ class CursorConversation(OneTurn):
         self._thoughts: list[str] = []
         self._thought = 0
 
-    def understand(self, line: bytes) -> list[Said]:
-        said = _LINE.decode(line)
-        if isinstance(said, _Thought):
-            return self._think(said)
-        entries = [*(self._called(said) if isinstance(said, _Call) else self._understood_line(said))]
-        return [*self._thoughts_told(), *entries]
+    def understand(self, line: bytes) -> list[Item]:
+        event = _LINE.decode(line)
+        if isinstance(event, _Thought):
+            return self._think(event)
+        entries = [*(self._called(event) if isinstance(event, _Call) else self._understood_line(event))]
+        return [*self._flush_thoughts(), *entries]
 
-    def end(self, exit: ProcessExit) -> list[Entry]:  # noqa: A002 - the word for it
-        return [*super().end(exit), *(said for said in self._thoughts_told() if isinstance(said, Entry))]
+    def end(self, exit: ProcessExit) -> list[Entry]:
+        return [*super().end(exit), *(item for item in self._flush_thoughts() if isinstance(item, Entry))]
 
     def _understood_line(
-        self, said: _System | _User | _Assistant | _Query | _Connection | _Retry | _Result
+        self, line: _System | _User | _Assistant | _Query | _Connection | _Retry | _Result
     ) -> Iterator[Entry]:
-        match said:
+        match line:
             case _System():
-                yield from self.begun(said.session_id, said.model)
+                yield from self.take_session(line.session_id, line.model)
             case _Assistant():
-                content = said.message.content
+                content = line.message.content
                 text = content if isinstance(content, str) else "".join(one.text for one in content)
                 if text:
                     yield Message(text=clipped(text))
-            case _Query() if said.subtype == "request" and (plan := _plan(said.query)):
+            case _Query() if line.subtype == "request" and (plan := _plan(line.query)):
                 yield Message(text=clipped(plan))
-            case _Connection() if said.subtype == "reconnecting":
+            case _Connection() if line.subtype == "reconnecting":
                 yield ErrorReported(message="the connection was lost", retrying=True)
-            case _Retry() if said.subtype == "starting":
+            case _Retry() if line.subtype == "starting":
                 yield ErrorReported(message="a request failed", retrying=True)
             case _Result():
-                yield from self._result(said)
+                yield from self._result(line)
             case _:
                 pass
 
-    def _think(self, thought: _Thought) -> list[Said]:
+    def _think(self, thought: _Thought) -> list[Item]:
         if thought.text and self._thought <= TEXT_LIMIT:  # what is beyond would be cut anyway
             self._thoughts.append(thought.text)
             self._thought += len(thought.text)
-        return self._thoughts_told() if thought.subtype == "completed" else []
+        return self._flush_thoughts() if thought.subtype == "completed" else []
 
-    def _thoughts_told(self) -> list[Said]:
+    def _flush_thoughts(self) -> list[Item]:
         if not self._thoughts:
             return []
         thinking = Thinking(text=clipped("".join(self._thoughts)))
@@ -310,34 +314,34 @@ class CursorConversation(OneTurn):
                 yield PlanUpdated(steps=steps)
             return
         how, what = next(iter(tool.result.items()), ("success", {}))
-        told: dict[str, Any] = what if isinstance(what, dict) else {}
-        code = told.get("exitCode")
+        details: dict[str, Any] = what if isinstance(what, dict) else {}
+        code = details.get("exitCode")
         exit_code = code if isinstance(code, int) and abs(code) < 2**31 else None
         success = how == "success" and exit_code in (0, None)
         if how in {"rejected", "permissionDenied"}:
             self.blocked = clipped(f"{name} was {'rejected' if how == 'rejected' else 'denied'}: {_words(what)}", 500)
         yield ToolFinished(call_id=call_id, success=success, output=clipped(_words(what)), exit_code=exit_code)
-        path = told.get("path") or tool.args.get("path")
+        path = details.get("path") or tool.args.get("path")
         if success and name in _CHANGES and isinstance(path, str):
-            diff = told.get("diffString")
-            change = FileChange.ADDED if told.get("fileCreated") is True else _CHANGES[name]
+            diff = details.get("diffString")
+            change = FileChange.ADDED if details.get("fileCreated") is True else _CHANGES[name]
             shown = clipped(diff) if isinstance(diff, str) else None
             yield FileChanged(path=clipped(path, 4_096), change=change, call_id=call_id, diff=shown)
 
     def _result(self, result: _Result) -> Iterator[Entry]:
         tokens = result.usage or _Tokens()
         usage = Usage(
-            input_tokens=tokens.inputTokens,
-            output_tokens=tokens.outputTokens,
-            cache_read_tokens=tokens.cacheReadTokens,
-            cache_write_tokens=tokens.cacheWriteTokens,
+            input_tokens=tokens.input_tokens,
+            output_tokens=tokens.output_tokens,
+            cache_read_tokens=tokens.cache_read_tokens,
+            cache_write_tokens=tokens.cache_write_tokens,
         )
         failed = result.is_error or result.subtype not in {"", "success"}
-        return self.ended(usage, failure_from(result.result or result.subtype or "it failed") if failed else None)
+        return self.take_result(usage, failure_from(result.result or result.subtype or "it failed") if failed else None)
 
 
 def _tool(call: dict[str, msgspec.Raw]) -> tuple[str, _Tool]:
-    """Return the tool's name and what is told of it: under ``NAMEToolCall``, or ``function``, beside other fields."""
+    """Return the tool's name and its fields: under ``NAMEToolCall`` or ``function``, among others."""
     for field, raw in call.items():
         if field.endswith("ToolCall"):
             tool = _TOOL.decode(raw)
@@ -370,12 +374,12 @@ def _plan(query: dict[str, Any]) -> str:
 
 def _steps(todos: Any) -> tuple[PlanStep, ...]:
     try:
-        steps = msgspec.convert(todos, list[_Todo])
+        steps = msgspec.convert(todos, _STEPS.type)
     except msgspec.ValidationError:
         return ()
     return tuple(PlanStep(text=clipped(step.content, MESSAGE_LIMIT), status=_status(step.status)) for step in steps)
 
 
-def _status(told: str) -> str:
-    word = told.lower().removeprefix("todo_status_")
+def _status(details: str) -> str:
+    word = details.lower().removeprefix("todo_status_")
     return word if word in {"in_progress", "completed"} else "pending"

@@ -11,9 +11,9 @@ failure                 an ``error``, a ``result`` with is_error, or words on st
 no final word           the stream ends without either: a failure, whatever the exit code is
 rate limit              the words of the failure
 authentication          the words of the failure
-refused                 not told apart from other answers
-session lost            it ends without having begun, and says that there is no such session
-interrupted             known by whoever interrupted it; the stream just ends
+refused                 not distinguished from other answers
+session lost            it ends without having begun and says that the session does not exist
+interrupted             not visible: the stream just ends
 lack of permission      what `autonomy` does not cover ends the run at once, with exit code 1 and "insufficient
                         permission to proceed": that is `PermissionDenied`
 ======================  ================================================================================================
@@ -51,19 +51,19 @@ from aura_contracts.ports.executors import (
     ToolFinished,
 )
 from aura_contracts.ports.processes import ExitCause, ProcessExit
-from aura_executors.agents._command import (
+from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped, clipped_value
+from aura_executors.adapter.failure_classification import failure_from
+from aura_executors.adapter.json_lines import Item
+from aura_executors.adapter.options import (
     ActingOptions,
     agent_options,
     program_of,
     prompt_bytes,
-    require_one_mind,
+    require_consistent_options,
     with_params,
 )
-from aura_executors.agents._conversation import Said
-from aura_executors.agents._evidence import failure_from
-from aura_executors.agents._finding import Program
-from aura_executors.agents._texts import MESSAGE_LIMIT, clipped, clipped_value
-from aura_executors.agents._turn import OneTurn
+from aura_executors.adapter.program_lookup import Program
+from aura_executors.adapter.turn_state import SingleTurn
 
 __all__ = ["DroidExecutor", "DroidOptions"]
 
@@ -90,7 +90,7 @@ _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
 class Autonomy(StrEnum):
-    """What droid does without asking, which it cannot in a run; its own words."""
+    """What droid does without asking, which it cannot do in a run; its own terms."""
 
     READ_ONLY = "read-only"
     """Reads, and nothing else: no ``--auto`` at all."""
@@ -103,10 +103,10 @@ class Autonomy(StrEnum):
 
 
 class DroidOptions(ActingOptions, frozen=True, kw_only=True):
-    """What `droid` can be set to."""
+    """Options of `droid`."""
 
     yolo: bool = False
-    """Everything, without any check; instead of `autonomy`."""
+    """Everything, without any check; excludes `autonomy`."""
     autonomy: Autonomy | None = None
     """None: medium."""
     reasoning_effort: str | None = None
@@ -134,7 +134,7 @@ class DroidExecutor(Executor):
 
 def _options_of(run: AgentRun) -> DroidOptions:
     options = agent_options("droid", run, DroidOptions)
-    require_one_mind(options, "autonomy")
+    require_consistent_options(options, "autonomy")
     return options
 
 
@@ -171,16 +171,16 @@ class _Reasoning(msgspec.Struct, tag_field="type", tag="reasoning", gc=False):
     id: str = ""
 
 
-class _Call(msgspec.Struct, tag_field="type", tag="tool_call", gc=False):
+class _Call(msgspec.Struct, tag_field="type", tag="tool_call", gc=False, rename="camel"):
     id: str = ""
-    toolName: str = ""  # noqa: N815 - its name
-    toolId: str = ""  # noqa: N815 - its name
+    tool_name: str = ""
+    tool_id: str = ""
     parameters: dict[str, Any] = {}
 
 
-class _Done(msgspec.Struct, tag_field="type", tag="tool_result", gc=False):
+class _Done(msgspec.Struct, tag_field="type", tag="tool_result", gc=False, rename="camel"):
     id: str = ""
-    isError: bool = False  # noqa: N815 - its name
+    is_error: bool = False
     value: Any = None
     error: Any = None
 
@@ -197,8 +197,8 @@ class _Tokens(msgspec.Struct, frozen=True, gc=False):
     cache_creation_input_tokens: _Count = 0
 
 
-class _Completion(msgspec.Struct, tag_field="type", tag="completion", gc=False):
-    finalText: str | None = None  # noqa: N815 - its name
+class _Completion(msgspec.Struct, tag_field="type", tag="completion", gc=False, rename="camel"):
+    final_text: str | None = None
     usage: _Tokens | None = None
 
 
@@ -211,8 +211,8 @@ class _Result(msgspec.Struct, tag_field="type", tag="result", gc=False):
 _LINE = msgspec.json.Decoder(_System | _Message | _Reasoning | _Call | _Done | _Error | _Completion | _Result)
 
 
-class DroidConversation(OneTurn):
-    """Understands one run of droid. `session_id` is the one to be gone on with."""
+class DroidConversation(SingleTurn):
+    """Understands one run of droid. `session_id` is the session to resume."""
 
     unknown_session = _NO_SESSION
 
@@ -222,48 +222,48 @@ class DroidConversation(OneTurn):
         self._open: dict[str, FileChanged | None] = {}
         """The calls that have no result yet, oldest first, and what file each changes."""
 
-    def understand(self, line: bytes) -> list[Said]:
+    def understand(self, line: bytes) -> list[Item]:
         return [*self._understood_line(_LINE.decode(line))]
 
-    def judge(self, exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
+    def judge(self, exit: ProcessExit) -> Failure | None:
         words = self.errors.text
-        if self.told is None and not self.over and exit.cause is ExitCause.OWN and _NOT_PERMITTED.search(words):
-            self.told = self._failed(words)
+        if self.failure is None and not self.finished and exit.cause is ExitCause.OWN and _NOT_PERMITTED.search(words):
+            self.failure = self._failed(words)
         return super().judge(exit)
 
     def _understood_line(
-        self, said: _System | _Message | _Reasoning | _Call | _Done | _Error | _Completion | _Result
+        self, line: _System | _Message | _Reasoning | _Call | _Done | _Error | _Completion | _Result
     ) -> Iterator[Entry]:
-        match said:
+        match line:
             case _System():
-                yield from self.begun(said.session_id, said.model)
+                yield from self.take_session(line.session_id, line.model)
             case _Message() | _Reasoning():
-                yield from self._spoken(said)
+                yield from self._spoken(line)
             case _Call():
-                yield self._called(said)
+                yield self._called(line)
             case _Done():
-                yield from self._done(said)
+                yield from self._done(line)
             case _Error():
-                message = _words(said.message) or _words(said.error) or "error"
-                self.told = self._failed(message)
+                message = _words(line.message) or _words(line.error) or "error"
+                self.failure = self._failed(message)
                 yield ErrorReported(message=clipped(message, MESSAGE_LIMIT))
             case _Completion():
-                yield from self.ended(_usage(said.usage), None)
+                yield from self.take_result(_usage(line.usage), None)
             case _Result():
-                failure = self._failed(said.result or "it failed") if said.is_error else None
-                yield from self.ended(_usage(said.usage), failure)
+                failure = self._failed(line.result or "it failed") if line.is_error else None
+                yield from self.take_result(_usage(line.usage), failure)
 
-    def _spoken(self, said: _Message | _Reasoning) -> Iterator[Entry]:
-        if isinstance(said, _Message):
-            if said.role == "assistant" and said.text and not self.over:
-                yield Message(text=clipped(said.text))
+    def _spoken(self, line: _Message | _Reasoning) -> Iterator[Entry]:
+        if isinstance(line, _Message):
+            if line.role == "assistant" and line.text and not self.finished:
+                yield Message(text=clipped(line.text))
             return
-        if not said.id or said.id != self._thought:
-            yield Thinking(text=clipped(said.text))
-        self._thought = said.id
+        if not line.id or line.id != self._thought:
+            yield Thinking(text=clipped(line.text))
+        self._thought = line.id
 
     def _called(self, call: _Call) -> Entry:
-        name, tool = clipped(call.id, 1_000), clipped(call.toolName or call.toolId, 1_000)
+        name, tool = clipped(call.id, 1_000), clipped(call.tool_name or call.tool_id, 1_000)
         path = call.parameters.get("file_path")
         change = None
         if tool in _WRITES and isinstance(path, str):
@@ -276,7 +276,7 @@ class DroidConversation(OneTurn):
         name = clipped(done.id, 1_000) or next(iter(self._open), "")
         change = self._open.pop(name, None)
         words = _words(done.value) or _words(done.error)
-        success = not done.isError and done.error is None
+        success = not done.is_error and done.error is None
         if not success and _NOT_PERMITTED.search(words):
             self.blocked = clipped(words, 500)
         yield ToolFinished(call_id=name, success=success, output=clipped(words))

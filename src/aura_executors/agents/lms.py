@@ -9,20 +9,20 @@ goes by standard input, and all of the answer is one message.
 success                 exit code 0 and an answer
 failure                 anything else: LM Studio does not run, no such model, the prediction failed; standard error says
                         why
-no final word           not told apart: the answer has no end of its own
+no final word           not distinguished: an answer has no end marker
 rate limit              does not occur
 authentication          does not occur
-refused                 not told apart from other answers
+refused                 not distinguished from other answers
 session lost            there are no sessions
-interrupted             known by whoever interrupted it: SIGINT and SIGTERM end it
+interrupted             not visible: SIGINT and SIGTERM end it
 lack of permission      does not occur
 ======================  ================================================================================================
 
 Quirks, seen in the source:
 
-- Without a prompt it exits with 0 and says nothing, which is a failure here.
+- Without a prompt it exits with 0 and no output, which is a failure here.
 - It may start LM Studio's service, which stays.
-- A model that is not there is downloaded only with `download`.
+- A missing model is downloaded only with `download`.
 """
 
 import re
@@ -30,9 +30,9 @@ from collections.abc import Iterator, Mapping
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun, Availability, Capability, Conversation, Executor, Launch
-from aura_executors.agents._command import AgentOptions, program_of, prompt_bytes, with_params
-from aura_executors.agents._finding import Program
-from aura_executors.agents._plain import Answering, model_options
+from aura_executors.adapter.options import AgentOptions, program_of, prompt_bytes, with_params
+from aura_executors.adapter.program_lookup import Program
+from aura_executors.adapter.single_shot import ModelConversation, model_options
 
 __all__ = ["LmsExecutor", "LmsOptions"]
 
@@ -45,7 +45,7 @@ PROGRAM = Program(
 
 
 class LmsOptions(AgentOptions, frozen=True, kw_only=True):
-    """What `lms` can be set to. `model` is a must: without it, lms asks which one."""
+    """Options of `lms`. `model` is required: without it, lms asks which one."""
 
     system_prompt: str | None = None
     """None: lms's own, for an assistant in a terminal."""
@@ -55,7 +55,7 @@ class LmsOptions(AgentOptions, frozen=True, kw_only=True):
     """Another machine that runs LM Studio."""
     port: int | None = None
     download: bool = False
-    """Whatever it asks, such as whether to download the model, is answered with yes."""
+    """Approve whatever it asks, such as whether to download the model."""
 
 
 class LmsExecutor(Executor):
@@ -77,7 +77,7 @@ class LmsExecutor(Executor):
         return PROGRAM.availability(environment)
 
 
-class _LmsConversation(Answering):
+class _LmsConversation(ModelConversation):
     thinking = ("<think>", "</think>")
     read = re.compile(r"Prompt Tokens?(?: Count)?:\s+([0-9]{1,15})\b", re.IGNORECASE)
     written = re.compile(r"Predicted Tokens?(?: Count)?:\s+([0-9]{1,15})\b", re.IGNORECASE)

@@ -8,18 +8,18 @@ goes by standard input, and all of the answer is one message; ``--verbose`` make
 ======================  ================================================================================================
 success                 exit code 0 and an answer
 failure                 anything else; "Error: ..." on standard error says why: no such model, no server
-no final word           not told apart: the answer has no end of its own
+no final word           not distinguished: an answer has no end marker
 rate limit              "too many requests" on standard error, of models in its cloud
 authentication          "unauthorized" on standard error, of models in its cloud
-refused                 not told apart from other answers
+refused                 not distinguished from other answers
 session lost            there are no sessions
-interrupted             known by whoever interrupted it: SIGINT and SIGTERM end it at once
+interrupted             not visible: SIGINT and SIGTERM end it at once
 lack of permission      does not occur
 ======================  ================================================================================================
 
 Quirks, seen in the source:
 
-- A model that is not there is downloaded first.
+- A missing model is downloaded first.
 - Paths of images in the prompt are read and sent along, where the model can see.
 - Thoughts are between ``Thinking...`` and ``...done thinking.`` in the answer.
 """
@@ -29,9 +29,9 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 
 from aura_contracts.ports.executors import AgentRun, Availability, Capability, Conversation, Executor, Launch
-from aura_executors.agents._command import AgentOptions, program_of, prompt_of, with_params
-from aura_executors.agents._finding import Program
-from aura_executors.agents._plain import Answering, model_options
+from aura_executors.adapter.options import AgentOptions, program_of, prompt_of, with_params
+from aura_executors.adapter.program_lookup import Program
+from aura_executors.adapter.single_shot import ModelConversation, model_options
 
 __all__ = ["OllamaExecutor", "OllamaOptions"]
 
@@ -39,7 +39,7 @@ PROGRAM = Program(name="ollama", tested=(), install="see ollama.com/download")
 
 
 class Think(StrEnum):
-    """How much the model thinks; ollama's own words. Not every model knows all of them."""
+    """How much the model thinks; ollama's own terms. Not every model knows all of them."""
 
     FALSE = "false"
     TRUE = "true"
@@ -49,10 +49,10 @@ class Think(StrEnum):
 
 
 class OllamaOptions(AgentOptions, frozen=True, kw_only=True):
-    """What `ollama` can be set to. `model` is a must: there is none by default."""
+    """Options of `ollama`. `model` is required: there is no default."""
 
     system_prompt: str | None = None
-    """Told to the model in front of the prompt: the command has no other way."""
+    """Put before the prompt: the command has no other way."""
     think: Think | None = None
     keepalive: str | None = None
     """How long the model stays in memory afterwards: ``5m``, ``0``."""
@@ -80,7 +80,7 @@ class OllamaExecutor(Executor):
         return PROGRAM.availability(environment)
 
 
-class _OllamaConversation(Answering):
+class _OllamaConversation(ModelConversation):
     thinking = ("Thinking...\n", "...done thinking.")
     read = re.compile(r"^prompt eval count:\s+([0-9]{1,15}) token", re.MULTILINE)
     written = re.compile(r"^eval count:\s+([0-9]{1,15}) token", re.MULTILINE)

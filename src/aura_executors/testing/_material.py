@@ -46,7 +46,7 @@ GARBAGE = (
     b"data: {\n\n",
     b"\x1b[2J\x1b[31mred\n",
 )
-"""What no agent should write, and some will."""
+"""What no agent should write, and some do."""
 
 TOO_LONG = " and so on" * 10_000
 UNSTORABLE = "\0"
@@ -91,12 +91,12 @@ def answered(conversation: Conversation, data: bytes, answer: Answer) -> tuple[l
     for line in data.splitlines(keepends=True):
         for item in list(conversation.receive(OutputSource.STDOUT, line)):
             match item:
-                case Send(data=told):
-                    sent.append(told)
+                case Send(data=sent_item):
+                    sent.append(sent_item)
                 case Entry():
                     entries.append(item)
             if isinstance(item, PermissionRequested):
-                sent += [told.data for told in conversation.answer(item.request_id, answer)]
+                sent += [sent_item.data for sent_item in conversation.answer(item.request_id, answer)]
     entries += conversation.end(GOOD_EXIT)
     return entries, sent
 
@@ -104,7 +104,7 @@ def answered(conversation: Conversation, data: bytes, answer: Answer) -> tuple[l
 def spoilings(data: bytes) -> Iterator[bytes]:
     """Yield `data`, lines of which some are JSON, with one text of it replaced; at most about a hundred times."""
     lines = data.splitlines(keepends=True)
-    chance = random.Random(0)  # noqa: S311 - places to change, no secrets
+    chance = random.Random(0)  # noqa: S311 - places to change, not secrets
     places = [(index, path) for index, line in enumerate(lines) for path in _places(line)]
     for index, path in chance.sample(places, min(len(places), SPOILINGS)):
         for spoil in (TOO_LONG, UNSTORABLE):

@@ -61,7 +61,7 @@ __all__ = ["GARBAGE", "GOOD_EXIT", "ExecutorConformance", "pieces", "understood"
 PIECE = 1 << 20
 ENDLESS = 64 * PIECE
 MEMORY_LIMIT = 48 * PIECE
-"""Bytes: a line that has no end, the pieces it comes in, and what a conversation may take to go on waiting for it."""
+"""Bytes: a line without end, the pieces it comes in, and the memory that a conversation may use meanwhile."""
 
 CUT_NOTE = 200
 """Characters for saying that a text was cut."""
@@ -80,7 +80,7 @@ class ExecutorConformance:
 
     @pytest.fixture
     def runs(self, executor: Executor) -> Sequence[AgentRun]:
-        """Return runs that the executor accepts; one of them goes on in a session if the executor can resume."""
+        """Return runs that the executor accepts; one of them resumes a session if the executor can."""
         first = AgentRun(prompt="Say hello", cwd="/tmp")  # noqa: S108 - nothing is written there
         return [first, attrs.evolve(first, session_id="a-session")] if executor.capability.resume else [first]
 
@@ -207,7 +207,7 @@ class ExecutorConformance:
     def test_a_transcript_that_breaks_off_is_understood_as_far_as_it_goes(
         self, executor: Executor, runs: Sequence[AgentRun], transcripts: Sequence[bytes]
     ) -> None:
-        chance = random.Random(0)  # noqa: S311 - places to cut at, no secrets
+        chance = random.Random(0)  # noqa: S311 - places to cut at, not secrets
         for data in transcripts:
             for end in {0, 1, len(data) - 1, *(chance.randrange(len(data) + 1) for _ in range(50))}:
                 understood(executor.converse(runs[0]), [(OutputSource.STDOUT, data[:end])])
@@ -229,7 +229,7 @@ class ExecutorConformance:
     def test_told_the_same_again_it_says_the_same(
         self, executor: Executor, runs: Sequence[AgentRun], transcripts: Sequence[bytes]
     ) -> None:
-        """A worker that was restarted tells a new conversation all over what the agent wrote and what was answered."""
+        """A restarted worker replays to a new conversation what the agent wrote and what was answered."""
         for data in transcripts:
             for granted in (True, False):
                 first = answered(executor.converse(runs[0]), data, Answer(granted=granted, feedback="so it is"))
@@ -270,7 +270,7 @@ class ExecutorConformance:
 
     # --- How it talks to its agent
 
-    def test_an_answer_that_nobody_waits_for_is_no_error(self, executor: Executor, runs: Sequence[AgentRun]) -> None:
+    def test_an_unexpected_answer_is_not_an_error(self, executor: Executor, runs: Sequence[AgentRun]) -> None:
         """A worker that was restarted answers a question that its conversation has not seen."""
         for run in runs:
             for answer in (Answer(granted=True), Answer(granted=False, feedback='no "way"\n\u2028')):
@@ -289,7 +289,7 @@ class ExecutorConformance:
             items = [*early.receive(OutputSource.STDOUT, data), *early.end(GOOD_EXIT)]
             assert [item for item in items if isinstance(item, Entry)] == entries
             after = [item.data for item in items if isinstance(item, Send)]
-            assert sorted([*before, *after]) == sorted(sent), "the agent is told the same"
+            assert sorted([*before, *after]) == sorted(sent), "the agent gets the same"
 
     def test_what_it_asks_for_can_be_answered(
         self, executor: Executor, runs: Sequence[AgentRun], transcripts: Sequence[bytes]
@@ -320,7 +320,7 @@ class ExecutorConformance:
 
     def test_every_end_is_judged(self, executor: Executor, runs: Sequence[AgentRun]) -> None:
         for run in runs:
-            for exit in EXITS:  # noqa: A001 - the word for it
+            for exit in EXITS:
                 conversation = executor.converse(run)
                 list(conversation.receive(OutputSource.STDOUT, b"some output\n"))
                 list(conversation.end(exit))
@@ -329,8 +329,8 @@ class ExecutorConformance:
                 assert conversation.judge(exit) == failure, "judging changes nothing"
 
     def test_what_aura_ended_has_failed(self, executor: Executor, runs: Sequence[AgentRun]) -> None:
-        for exit in EXITS:  # noqa: A001 - the word for it
+        for exit in EXITS:
             conversation = executor.converse(runs[0])
             list(conversation.end(exit))
-            if exit.cause not in (ExitCause.OWN, ExitCause.FAREWELL):  # which are judged by what the agent said
+            if exit.cause not in (ExitCause.OWN, ExitCause.EXIT_GRACE):  # which are judged by what the agent said
                 assert conversation.judge(exit) is not None, exit.cause

@@ -30,7 +30,7 @@ from aura_contracts.ports.executors import (
     UsageReported,
 )
 from aura_contracts.ports.processes import ExitCause, ProcessExit
-from aura_executors.agents._conversation import JsonLines
+from aura_executors.adapter.json_lines import JsonLines
 
 CAPTURES = Path(__file__).parent / "captures"
 

@@ -84,7 +84,7 @@ CASES = {
     "claude-agent-acp/reject": Case(DENIED, usage=cost(TURN, 0.00046)),
     "claude-agent-acp/permcancel": Case(DENIED, usage=cost(TURN, 0.00046)),
     "claude-agent-acp/cancel": Case(WROTE, FailureReason.CANCELLED, "cancelled", usage=Usage(cost=0.00023)),
-    "claude-agent-acp/sigterm": Case(f"{CALLED} file_change tool_result message", ERROR, "without its final word"),
+    "claude-agent-acp/sigterm": Case(f"{CALLED} file_change tool_result message", ERROR, "without its final message"),
     "claude-agent-acp/fail401": Case("session_started message finished", UNKNOWN_LOGIN, "401 scripted failure"),
     "claude-agent-acp/fail500": Case("session_started message finished", ERROR, "500 scripted failure"),
     "codex-acp/first": Case(RAN, usage=TURN),
@@ -277,7 +277,7 @@ class TestWhatIsTold:
     def test_an_exit_code_changes_nothing_and_an_interruption_does(self) -> None:
         data = [written("claude-agent-acp", "first")]
         assert replay(EXECUTOR, data, exited(137), run=RUN).failure is None
-        assert replay(EXECUTOR, data, exited(-9, ExitCause.FAREWELL), run=RUN).failure is None
+        assert replay(EXECUTOR, data, exited(-9, ExitCause.EXIT_GRACE), run=RUN).failure is None
         stopped = replay(EXECUTOR, data, exited(-2, ExitCause.INTERRUPTED), run=RUN).failure
         assert stopped is not None
         assert stopped.reason is FailureReason.CANCELLED

@@ -26,7 +26,7 @@ from aura_contracts.ports.executors import (
     ToolServer,
     Unknown,
 )
-from aura_executors.agents._rpc import Call
+from aura_executors.adapter.json_rpc import Call
 from aura_executors.agents.acp import PRESETS, AcpConversation, AcpExecutor
 from aura_executors.agents.acp.wire import (
     AgentMessage,
@@ -73,7 +73,7 @@ def read(data: bytes) -> list[dict[str, Any]]:
     return messages
 
 
-def reply(id: int, **result: Any) -> bytes:  # noqa: A002 - its name
+def reply(id: int, **result: Any) -> bytes:
     return msgspec.json.encode({"jsonrpc": "2.0", "id": id, "result": result}) + b"\n"
 
 
@@ -82,7 +82,7 @@ def update(kind: str, **fields: Any) -> bytes:
     return msgspec.json.encode({"jsonrpc": "2.0", "method": "session/update", "params": params}) + b"\n"
 
 
-def ask(id: int | str = 7, call_id: str = "c1", kinds: tuple[str, ...] = ("allow_once", "reject_once")) -> bytes:  # noqa: A002
+def ask(id: int | str = 7, call_id: str = "c1", kinds: tuple[str, ...] = ("allow_once", "reject_once")) -> bytes:
     options = [{"optionId": f"id-of-{kind}", "name": kind, "kind": kind} for kind in ("allow_always", *kinds)]
     call = {"toolCallId": call_id, "title": "ls", "kind": "execute", "rawInput": {"command": "ls"}}
     params = {"sessionId": "s", "toolCall": call, "options": options}
@@ -322,8 +322,10 @@ class TestAgreementWithTheSchema:
             elif message.get("method") == "session/request_permission":
                 request = schema.RequestPermissionRequest.model_validate(message["params"])
                 asked = msgspec.json.decode(line, type=Call[PermissionRequest]).params
-                same(asked.toolCall, request.tool_call)
-                assert [(o.optionId, o.kind) for o in asked.options] == [(o.option_id, o.kind) for o in request.options]
+                same(asked.tool_call, request.tool_call)
+                assert [(o.option_id, o.kind) for o in asked.options] == [
+                    (o.option_id, o.kind) for o in request.options
+                ]
 
     def test_all_updates_of_the_schema_are_read_but_those_that_nobody_asked_for(self) -> None:
         kinds = {kind.__struct_config__.tag for kind in get_args(Update)}
@@ -334,10 +336,10 @@ class TestAgreementWithTheSchema:
 
 
 def same(ours: CallFields, theirs: Any) -> None:
-    assert (ours.toolCallId, ours.title) == (theirs.tool_call_id, theirs.title)
+    assert (ours.tool_call_id, ours.title) == (theirs.tool_call_id, theirs.title)
     assert (ours.kind, ours.status) == (theirs.kind, theirs.status)
     assert [one.path for one in ours.locations or ()] == [one.path for one in theirs.locations or ()]
-    assert (msgspec.json.decode(ours.rawInput) if bytes(ours.rawInput) else None) == theirs.raw_input
+    assert ours.raw_input == theirs.raw_input
 
 
 class TestCommand:
@@ -360,7 +362,7 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("options", "words"),
         [
-            ({}, "nothing says which agent"),
+            ({}, "no agent is named"),
             ({"agent": "gemeni"}, "did you mean gemini"),
             ({"agent": "gemini", "mode": " "}, "option mode"),
             ({"agent": "kimi", "npx": True}, "not distributed through npm"),

@@ -29,10 +29,10 @@ from aura_contracts.ports.executors import (
     PermissionWithdrawn,
     Unknown,
 )
-from aura_contracts.ports.processes import ExitCause
+from aura_contracts.ports.processes import ARGUMENT_LIMIT, ExitCause
 from aura_engine.profiles import load_profiles
-from aura_executors.agents._command import ARGUMENT_LIMIT, ActingOptions
-from aura_executors.agents._conversation import JsonLines
+from aura_executors.adapter.json_lines import JsonLines
+from aura_executors.adapter.options import ActingOptions
 from aura_executors.registry import ExecutorRegistry
 from aura_executors.testing.executor import ExecutorConformance
 
@@ -240,14 +240,14 @@ def test_who_ended_it_decides(agent: Agent, cause: ExitCause, reason: Reason) ->
 
 @of(AGENTS)
 def test_one_that_did_not_go_did_well_if_it_said_so(agent: Agent) -> None:
-    assert agent.replay(agent.well, code=-9, cause=ExitCause.FAREWELL).failure is None
+    assert agent.replay(agent.well, code=-9, cause=ExitCause.EXIT_GRACE).failure is None
     assert agent.replay(agent.well).failure is None
 
 
 @of(FINISHING)
 def test_one_that_did_not_go_has_failed_if_it_said_so(agent: Agent) -> None:
     case, reason = agent.badly or ("", None)
-    failure = agent.replay(written(agent.folders[0], case), code=-9, cause=ExitCause.FAREWELL).failure
+    failure = agent.replay(written(agent.folders[0], case), code=-9, cause=ExitCause.EXIT_GRACE).failure
     assert failure is not None
     assert (failure.reason, failure.signal) == (reason, 9)
 
@@ -362,7 +362,7 @@ def test_the_same_thing_has_the_same_name() -> None:
     for agent in AGENTS:
         with pytest.raises(InvalidInput) as refused:
             agent.executor.launch(evolve(agent.run, options={**agent.options, "no_such_option": 1}))
-        names = set((refused.value.remedy or "").partition("there are ")[2].split(", "))
+        names = set((refused.value.remedy or "").partition("its options are ")[2].split(", "))
         assert not names & shunned, agent.name
         if agent in ACTING:
             assert {"yolo", "allow_all_tools"} <= names, agent.name

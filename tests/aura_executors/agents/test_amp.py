@@ -111,7 +111,7 @@ def test_a_refusal_and_a_denial() -> None:
 
 def test_without_a_key_it_asks_for_a_login_which_is_a_failure_at_once_and_shows_no_address() -> None:
     asked = b"No API key found. Starting login flow...\nIf your browser\n\nhttps://x.example/login?authToken=1\n"
-    seen = replay(EXECUTOR, asked, exited(-15, ExitCause.FAREWELL))
+    seen = replay(EXECUTOR, asked, exited(-15, ExitCause.EXIT_GRACE))
     assert len(seen.entries) == 1
     assert seen.reason is FailureReason.AUTHENTICATION
 

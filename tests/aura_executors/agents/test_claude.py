@@ -200,7 +200,7 @@ def test_shell_commands_in_the_background_are_given_the_farewell() -> None:
     seen = replay(CLAUDE, written("claude22", "control_shell_background"))
     kinds = [type(entry) for entry in seen.entries]
     assert kinds.index(Finished) < kinds.index(Message, kinds.index(Finished))
-    assert CLAUDE.launch(a_run()).farewell > 5
+    assert CLAUDE.launch(a_run()).exit_grace > 5
 
 
 # --- Permissions

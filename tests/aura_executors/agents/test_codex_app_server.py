@@ -47,7 +47,7 @@ CASES = {
     "decline": (None, "Done: hello.txt created.", "shell", 1, TURN, "not permitted to run: /bin/bash"),
     "patchdeny": (None, "understood", "apply_patch", 1, TURN, "not permitted to change /tmp/demo-repo/hello.txt"),
     "mcpdeny": (None, "Done mcp", "aura.note", 1, TURN, ""),
-    "readonly": (None, "Done one", None, 0, TURN, "turned down in the read-only sandbox"),
+    "readonly": (None, "Done one", None, 0, TURN, "rejected in the read-only sandbox"),
     "interrupt": (Reason.CANCELLED, None, "shell", 1, Usage(input_tokens=11, output_tokens=7), ""),
     "badresume": (Reason.SESSION_LOST, None, None, 0, None, ""),
     "fail401": (Reason.AUTHENTICATION, None, None, 0, None, ""),

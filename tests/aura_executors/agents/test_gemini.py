@@ -38,7 +38,7 @@ CALLED = f"session_started tool_call tool_result {SAID}"
 
 TWO_CALLS = Usage(input_tokens=22, output_tokens=14)
 ONE_CALL = Usage(input_tokens=11, output_tokens=7)
-NO_WORD = "without its final word"
+NO_WORD = "without its final message"
 
 CASES = {
     "gemini/first": Case(WORK, usage=TWO_CALLS),

@@ -16,15 +16,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aura_executors.agents.local import _search
-from aura_executors.agents.local._endpoint import Endpoint, ModelFailed
-from aura_executors.agents.local._files import Change, Files, ToolFailed
-from aura_executors.agents.local._history import INTERRUPTED, NOT_RUN, groups, mended, result, sent
-from aura_executors.agents.local._replies import BadReply, Collector, Reply, ServerSaid
-from aura_executors.agents.local._session import Session, SessionUnknown, load, sessions_folder
-from aura_executors.agents.local._shell import ShellResult, run_shell
-from aura_executors.agents.local._stopping import SIGNALS, Stopped, Stopping
-from aura_executors.agents.local._tools import TOOLS, arguments_of
+from aura_executors.agents.local.program import search
+from aura_executors.agents.local.program.endpoint import Endpoint, ModelFailed
+from aura_executors.agents.local.program.files import Change, Files, ToolFailed
+from aura_executors.agents.local.program.history import INTERRUPTED, NOT_RUN, groups, mended, result, sent
+from aura_executors.agents.local.program.interruption import SIGNALS, Interruption, Stopped
+from aura_executors.agents.local.program.replies import BadReply, Collector, Reply, ServerError
+from aura_executors.agents.local.program.session import Session, SessionUnknown, load, sessions_folder
+from aura_executors.agents.local.program.shell import ShellResult, run_shell
+from aura_executors.agents.local.program.tools import TOOLS, arguments_of
 from repositories import make_repository
 
 KNOWN = frozenset(TOOLS)
@@ -70,7 +70,7 @@ def test_reading(files: Files):
     assert files.read(str(files.root / "src/b.py")) == "x = 1\n"
     os.mkfifo(files.root / "pipe")
     (files.root / "circle").symlink_to("circle")
-    for path, reason in (("c.o", "no text"), ("none", "no such file"), ("src", "folder"), ("pipe", "regular")):
+    for path, reason in (("c.o", "not a text file"), ("none", "no such file"), ("src", "folder"), ("pipe", "regular")):
         with pytest.raises(ToolFailed, match=reason):
             files.read(path)
     with pytest.raises(ToolFailed):
@@ -105,26 +105,26 @@ def test_every_change_has_a_diff(before: bytes | None, after: bytes):
 
 
 def test_listing_and_searching(files: Files):
-    assert _search.list_files(files) == ".gitignore\na.txt\nlink\nsrc/b.py"
-    assert _search.list_files(files, "src", "*.py") == "src/b.py"
-    assert _search.search(files, "tw.", glob="*.txt") == "a.txt:2:two\na.txt:3:two"
-    assert _search.search(files, "secret") == "[no matches]"
+    assert search.list_files(files) == ".gitignore\na.txt\nlink\nsrc/b.py"
+    assert search.list_files(files, "src", "*.py") == "src/b.py"
+    assert search.search(files, "tw.", glob="*.txt") == "a.txt:2:two\na.txt:3:two"
+    assert search.search(files, "secret") == "[no matches]"
     with pytest.raises(ToolFailed, match="regular expression"):
-        _search.search(files, "(")
+        search.search(files, "(")
 
 
 def test_an_expression_that_takes_for_ever_is_given_up(files: Files, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(_search, "SECONDS", 0.2)
+    monkeypatch.setattr(search, "SECONDS", 0.2)
     (files.root / "a.txt").write_text("a" * 60 + "b\n")
     with pytest.raises(ToolFailed, match="longer than"):
-        _search.search(files, "(a+)+$")
+        search.search(files, "(a+)+$")
 
 
 # --- Shell
 
 
 def shell(command: str, cwd: Path, timeout: float = 20, limit: int = 1_000) -> ShellResult:
-    return run_shell(command, cwd, dict(os.environ), timeout, limit, Stopping(), lambda: None)
+    return run_shell(command, cwd, dict(os.environ), timeout, limit, Interruption(), lambda: None)
 
 
 def test_a_command_ends_with_all_that_it_started(tmp_path: Path):
@@ -157,12 +157,12 @@ def test_arguments_are_those_that_the_tool_has():
     assert arguments_of(read, '{"path": "a", "offset": "3", "limit": null}') == {"file_path": "a", "offset": 3}
     assert arguments_of(edit, '{"path": "a", "old": "x", "new": "y", "replace_all": "True"}')["replace_all"] is True
     for text, reason in (
-        ("{", "no valid JSON"),
-        ("[]", "no JSON object"),
+        ("{", "not valid JSON"),
+        ("[]", "not a JSON object"),
         ("{}", "missing"),
         ('{"file_path": 5}', "not of type"),
-        ('{"file_path": "a", "offset": NaN}', "no valid JSON"),
-        ("[" * 100_000, "no valid JSON"),
+        ('{"file_path": "a", "offset": NaN}', "not valid JSON"),
+        ("[" * 100_000, "not valid JSON"),
     ):
         with pytest.raises(ToolFailed, match=reason):
             arguments_of(read, text)
@@ -246,7 +246,7 @@ def test_replies_that_are_none():
     ):
         with pytest.raises(BadReply):
             collected(*pieces)
-    with pytest.raises(ServerSaid, match="overloaded"):
+    with pytest.raises(ServerError, match="overloaded"):
         collected({"error": {"message": "overloaded", "code": 503}})
 
 
@@ -266,7 +266,7 @@ def test_replies_that_are_none():
     )
 )
 def test_whatever_a_server_sends_is_a_reply_or_none(piece: Any):
-    with suppress(BadReply, ServerSaid):
+    with suppress(BadReply, ServerError):
         collected(piece, delta(**piece) if isinstance(piece, dict) else {}, b"[DONE]")
 
 
@@ -398,12 +398,12 @@ def test_answers_that_are_none(reply: tuple[int, str, bytes], again: bool, said:
 
 def test_signals_wait_while_they_are_held():
     before = {number: signal.getsignal(number) for number in SIGNALS}
-    stopping = Stopping()
-    stopping.install()
+    interruption = Interruption()
+    interruption.install()
     done = []
     try:
-        with pytest.raises(Stopped), stopping.held():
-            with stopping.held():
+        with pytest.raises(Stopped), interruption.held():
+            with interruption.held():
                 os.kill(os.getpid(), signal.SIGTERM)
             done.append("all of it")
         os.kill(os.getpid(), signal.SIGINT)  # says nothing new

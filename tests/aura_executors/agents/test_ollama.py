@@ -69,7 +69,7 @@ def test_why_it_failed_is_on_standard_error(errors: bytes, reason: str) -> None:
 def test_nothing_said_is_a_failure_and_half_an_answer_is_kept() -> None:
     seen = understood(b" \n")
     assert seen.failure is not None
-    assert seen.failure.message == "it said nothing"
+    assert seen.failure.message == "no output"
     seen = replay(EXECUTOR, b"Half an", exited(-2, ExitCause.INTERRUPTED), run=RUN)
     assert seen.entries == [Message(text="Half an")]
     assert seen.failure is not None

@@ -104,7 +104,7 @@ def test_a_session_is_lost_only_if_one_was_asked_for() -> None:
 
 
 def test_it_is_given_up_when_its_answers_keep_breaking_off() -> None:
-    seen = replay(EXECUTOR, written("opencode", "drop"), exited(-9, ExitCause.FAREWELL))
+    seen = replay(EXECUTOR, written("opencode", "drop"), exited(-9, ExitCause.EXIT_GRACE))
     assert seen.failure is not None
     assert seen.failure.message == "the model's answer broke off 20 times in a row"
     assert seen.of(Finished)[0].failure is not None
@@ -207,7 +207,7 @@ def test_tool_servers_and_what_the_environment_says_already_are_kept_together() 
     assert config["mcp"]["aura"] == {"type": "local", "command": ["aura", "mcp"], "enabled": True}
     assert config["mcp"]["mine"] == {"type": "remote"}
     assert config["share"] == "disabled"
-    with pytest.raises(InvalidInput, match="no JSON object"):
+    with pytest.raises(InvalidInput, match="not a JSON object"):
         EXECUTOR.launch(attrs.evolve(run, environment={"OPENCODE_CONFIG_CONTENT": "// none"}))
 
 

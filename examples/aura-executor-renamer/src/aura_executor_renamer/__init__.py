@@ -11,7 +11,7 @@
 
 from collections.abc import Mapping
 
-from aura_contracts.ports.executors import AgentRun, Availability, Capability, Conversation, Executor, Launch
+from aura_executors import AgentRun, Availability, Capability, Conversation, Executor, Launch
 
 from aura_executor_renamer.command import PROGRAM, RenamerOptions, argv_of, options_of, stdin_of
 from aura_executor_renamer.conversation import RenamerConversation

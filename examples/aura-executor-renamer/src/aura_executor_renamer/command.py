@@ -5,10 +5,10 @@ import sysconfig
 from collections.abc import Iterator
 
 import msgspec
-from aura_contracts.errors import InvalidInput
-from aura_contracts.ports.executors import AgentRun
-from aura_executors.toolkit import (
+from aura_executors import (
     AgentOptions,
+    AgentRun,
+    InvalidInput,
     Program,
     program_of,
     prompt_of,
@@ -26,7 +26,7 @@ PROGRAM = Program(
 
 
 class RenamerOptions(AgentOptions, frozen=True, kw_only=True):
-    """What `renamer` can be set to, beside what every agent can."""
+    """Options of `renamer`, in addition to those of every agent."""
 
     only: str = "*"
     """Only files whose path matches this pattern."""

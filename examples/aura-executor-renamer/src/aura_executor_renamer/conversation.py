@@ -4,24 +4,30 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-from aura_contracts.execution import Usage
-from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.fingerprint import fingerprint_of
-from aura_contracts.ports.executors import (
+from aura_executors import (
     AgentRun,
     Answer,
+    Failure,
+    FailureReason,
     FileChanged,
     Finished,
+    Item,
+    JsonLines,
     Message,
     PermissionRequested,
+    ProcessExit,
     Send,
     SessionStarted,
     ToolCalled,
     ToolFinished,
+    Usage,
     UsageReported,
+    clipped,
+    clipped_value,
+    failure_from,
+    fingerprint_of,
+    lost_session,
 )
-from aura_contracts.ports.processes import ProcessExit
-from aura_executors.toolkit import JsonLines, Said, clipped, clipped_value, failure_from, lost_session
 
 _NAME = 1_000
 """Characters of an id or a path."""
@@ -94,7 +100,7 @@ class RenamerConversation(JsonLines):
         """Answers to requests that are still to come, after a restart of AURA."""
         self._done: Finished | None = None
 
-    def understand(self, line: bytes) -> Iterable[Said]:  # noqa: PLR0911 - one for each type of line
+    def understand(self, line: bytes) -> Iterable[Item]:  # noqa: PLR0911 - one for each type of line
         match _LINE.decode(line):
             case Session(id=id, model=model):
                 self._model = clipped(model, _NAME)
@@ -126,13 +132,13 @@ class RenamerConversation(JsonLines):
     def interrupt(self) -> Iterable[Send]:
         return [Send(b'{"stop":true}\n')]
 
-    def judge(self, exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
+    def judge(self, exit: ProcessExit) -> Failure | None:
         failure = self.failed(exit, self._done.failure if self._done else None)
         if failure is None and self._done is None:
             return Failure(FailureReason.AGENT_ERROR, "it ended without saying how it went", exit_code=exit.exit_code)
         return failure
 
-    def _asked(self, asked: Permission) -> list[Said]:
+    def _asked(self, asked: Permission) -> list[Item]:
         request = PermissionRequested(
             request_id=clipped(asked.id, _NAME),
             tool=clipped(asked.tool, _NAME),
@@ -146,7 +152,7 @@ class RenamerConversation(JsonLines):
         self._open.add(request.request_id)
         return [request]
 
-    def _finished(self, done: Done) -> Iterable[Said]:
+    def _finished(self, done: Done) -> Iterable[Item]:
         if done.denied:
             self.blocked = f"it may not change {clipped(', '.join(done.denied), _NAME)}"
         self._done = Finished(failure=None if done.ok else self._failure(done))

@@ -9,40 +9,40 @@ files nor terminals to the agent: it works in the folder itself.
 ======================  ================================================================================================
 success                 the prompt is answered with ``end_turn``
 failure                 the prompt is answered with an error, or with ``max_tokens``, ``max_turn_requests``
-failure, said only      ``end_turn``, no tool was used, no token counted, and the last message begins as an error does
+failure, only in words  ``end_turn``, no tool was used, no token counted, and the last message begins as an error does
                         (copilot 1.0.102: "Error: ..."); or there is not even a message
 no final word           standard output ends without that answer: a failure, whatever the exit code is
 rate limit              the error's code if that is a status, else its words: 429, "rate limit", "quota", "overloaded"
 authentication          error -32000 (the protocol's), code or words 401, 403; a login that fails
 refused                 ``refusal``
 session lost            the agent does not offer ``session/resume`` or ``session/fork``, or answers it with an error
-interrupted             known by whoever interrupted it; the agent answers ``cancelled``
+interrupted             the agent answers ``cancelled``
 lack of permission      a permission request was denied, or a call failed for that, as the agent says; codex-acp ends
-                        its turn as ``cancelled`` then, which nobody asked for. What is not tried, nobody can tell
+                        its turn as ``cancelled`` then, unasked. Calls that are not attempted leave no trace
 ======================  ================================================================================================
 
-What cannot be told: an agent that says ``end_turn`` after its model's service failed in the middle of its work looks
-like one that is done, but for codex-acp and copilot, whose words for it are known. What it changed is the proof.
+Limits: an agent that says ``end_turn`` after its model's service failed in the middle of its work looks like one that
+is done, except for codex-acp and copilot, whose messages are known. Judge it by what it changed.
 
 Permissions: the option of kind ``allow_once`` or ``reject_once`` is chosen, never "always": AURA remembers that itself.
-The protocol has no place for the words of a denial: they are sent as an extension (``_meta.aura.feedback``), which no
-known agent reads; tell the agent in the next prompt. The same call asked again after a resume is known by tool and raw
-input; of agents that tell no input (gemini), by title and diff.
+The protocol has no field for the feedback of a denial: it is sent as an extension (``_meta.aura.feedback``), which no
+known agent reads; repeat it in the next prompt. When the same call is asked for again after a resume, it is recognised
+by tool and raw input, or by title and diff for agents that send no input (gemini).
 
 Quirks, seen in the tested versions:
 
-- claude-agent-acp 0.49.0, codex-acp 2.6.0 and opencode 1.18.33 resume and fork. qwen 0.15.10 says that it resumes, and
-  does not know the method; gemini 0.61.0 and copilot 1.0.102 can only load a session, with all that was said in it,
-  which AURA does not ask for. To go on with these, the conversation is given to a new session.
-- codex-acp ends a turn with ``end_turn`` after HTTP 500; an extension of its updates tells that codex is in an error.
+- claude-agent-acp 0.49.0, codex-acp 2.6.0 and opencode 1.18.33 resume and fork. qwen 0.15.10 claims to resume but
+  does not know the method; gemini 0.61.0 and copilot 1.0.102 can only load a session and replay all of it, which AURA
+  does not ask for. A follow-up to these starts a new session with the conversation so far as its prompt.
+- codex-acp ends a turn with ``end_turn`` after HTTP 500; an extension of its updates reports the error.
   It takes seven seconds to exit.
-- copilot does so after 500 and 401 alike, and says "Error: ..." before. Its "Info: ..." are messages like any other.
-- opencode tells of HTTP 401 in the words of the service alone, so it is told from 500 only if those say so. It asks to
-  write files through the client, which was not offered; refused, it goes on.
-- copilot, opencode and qwen tell other arguments, and another title, with the request than with the call.
-- gemini tells a call only when it asks for it or is done, and never its arguments.
-- Usage is as the agent tells it: opencode counts the last request of a turn only. Costs are a session's so far, and
-  what is reported is what this turn added.
+- copilot does so after 500 and 401 alike, preceded by "Error: ...". Its "Info: ..." are ordinary messages.
+- opencode reports HTTP 401 only in the words of the service, which alone distinguish it from 500. It asks to write
+  files through the client, which was not offered; when refused, it continues.
+- copilot, opencode and qwen send other arguments, and another title, with a permission request than with the call.
+- gemini reports a call only when it asks for it or when it is done, and never its arguments.
+- Usage is as the agent reports it: opencode counts only the last request of a turn. Agents report the cost of the
+  session so far; AURA reports what this turn added.
 - A prompt that begins with ``/`` is a command to most of these agents.
 """
 

@@ -1,44 +1,44 @@
-"""The command of an agent that speaks the Agent Client Protocol. Pure, but for the look where the program is."""
+"""The command of an agent that speaks the Agent Client Protocol. Pure, except that the program is looked up."""
 
 from difflib import get_close_matches
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun, Launch
-from aura_executors.agents._command import ActingOptions, agent_options, program_of, with_params
-from aura_executors.agents._finding import Program
-from aura_executors.agents._rpc import Peer
+from aura_executors.adapter.json_rpc import Peer
+from aura_executors.adapter.options import ActingOptions, agent_options, program_of, with_params
+from aura_executors.adapter.program_lookup import Program
 from aura_executors.agents.acp import messages
 from aura_executors.agents.acp.presets import PRESETS, Preset
 
-FAREWELL = 10.0
+EXIT_GRACE = 10.0
 """Seconds to exit once standard input is closed: codex-acp 2.6 needs seven, its predecessor never does."""
 
 
 class AcpOptions(ActingOptions, frozen=True, kw_only=True):
-    """What `acp` can be set to: `agent`, or `base_command` with `params` for any other."""
+    """Options of `acp`: `agent`, or `base_command` with `params` for any other."""
 
     agent: str | None = None
     """Which of the known agents; see `PRESETS`."""
     yolo: bool = False
-    """Whatever it asks for is permitted, and nobody is asked. What it asks for at all, is configured in the agent."""
+    """Approve whatever it asks for. What it asks for is configured in the agent."""
     mode: str | None = None
-    """In which of the session's modes it is to work, by the agent's own name for it."""
+    """The session's mode, by the agent's own name for it."""
     config: dict[str, str] = {}
     """Other options of the session, by the agent's own names: ``{"effort": "high"}``."""
     auth_method: str | None = None
-    """By which of its methods it is to log in; None: it is logged in, or finds its credentials by itself."""
+    """The agent's login method; None: it is logged in or finds its credentials by itself."""
 
 
 def options_of(name: str, run: AgentRun) -> AcpOptions:
-    """Return the options of `run`. Raises `InvalidInput` for those that make no sense."""
+    """Return the options of `run`. Raises `InvalidInput` for invalid ones."""
     options = agent_options(name, run, AcpOptions, forks=True)
     if options.agent is None and options.executable is None and options.base_command is None:
         remedy = f"give one of {', '.join(PRESETS)}, or option base_command with params for another agent"
-        raise InvalidInput(field="option agent", reason="nothing says which agent is to be run", remedy=remedy)
+        raise InvalidInput(field="option agent", reason="no agent is named", remedy=remedy)
     if options.agent is not None and options.agent not in PRESETS:
         close = get_close_matches(options.agent, PRESETS, n=1)
         meant = f"did you mean {close[0]}? " if close else ""
-        remedy = f"{meant}there are {', '.join(PRESETS)}; another one is run by option base_command"
+        remedy = f"{meant}there are {', '.join(PRESETS)}; use option base_command for any other"
         raise InvalidInput(field="option agent", reason=f"{options.agent} is not known", remedy=remedy)
     return options
 
@@ -63,7 +63,7 @@ def launch_of(name: str, run: AgentRun) -> Launch:
         env={**preset.env, **options.env},
         stdin=peer.request(*messages.initialize(), then=None),
         interactive=True,
-        farewell=FAREWELL,
+        exit_grace=EXIT_GRACE,
     )
 
 

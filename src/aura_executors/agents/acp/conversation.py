@@ -1,8 +1,8 @@
-"""What an agent and AURA say to one another in the Agent Client Protocol: JSON-RPC in lines. Pure.
+"""A run in the Agent Client Protocol: JSON-RPC in lines. Pure.
 
 AURA                                    agent
-initialize                       ->
-                                 <-     (reply: what it can do)
+initialize                       ->                              these four: `session_opening`
+                                 <-     (reply: its capabilities)
 authenticate                     ->                              if option auth_method is given
 session/new                      ->                              or session/resume, session/fork
                                  <-     (reply: session, modes, models, options)
@@ -15,7 +15,7 @@ session/prompt                   ->
 (standard input is closed)
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -23,7 +23,6 @@ from aura_contracts.execution import Usage
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.output import OutputSource
 from aura_contracts.ports.executors import (
-    TEXT_LIMIT,
     AgentRun,
     Answer,
     Entry,
@@ -33,21 +32,19 @@ from aura_contracts.ports.executors import (
     PlanStep,
     PlanUpdated,
     Send,
-    SessionStarted,
     Thinking,
     UsageReported,
     failure_of,
 )
 from aura_contracts.ports.processes import ExitCause, ProcessExit
-from aura_executors.agents._command import prompt_of
-from aura_executors.agents._conversation import NOT_UNDERSTOOD, JsonLines, Said, lost_session
-from aura_executors.agents._evidence import failure_from
-from aura_executors.agents._rpc import INVALID_PARAMS, Notification, Peer, Reply, Request, RpcError
-from aura_executors.agents._texts import MESSAGE_LIMIT, clipped
+from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, Pieces, clipped
+from aura_executors.adapter.failure_classification import failure_from
+from aura_executors.adapter.json_lines import NOT_UNDERSTOOD, Item, JsonLines
+from aura_executors.adapter.json_rpc import INVALID_PARAMS, Notification, Peer, Reply, Request, RpcError
+from aura_executors.adapter.options import prompt_of
 from aura_executors.agents.acp import messages
-from aura_executors.agents.acp.command import AcpOptions, model_in_session
+from aura_executors.agents.acp.command import AcpOptions
 from aura_executors.agents.acp.outcome import (
-    AUTH_REQUIRED,
     Counts,
     counts_of,
     failure_of_error,
@@ -55,33 +52,26 @@ from aura_executors.agents.acp.outcome import (
     tokens,
 )
 from aura_executors.agents.acp.permissions import ASKING, HEAD, METHOD, Permissions, asked_in
-from aura_executors.agents.acp.tools import Calls
+from aura_executors.agents.acp.session_opening import SessionOpening, Then
+from aura_executors.agents.acp.tool_calls import Calls
 from aura_executors.agents.acp.wire import (
     AgentMessage,
     AgentThought,
     Cancelled,
     Codex,
     Information,
-    InitializeReply,
     PermissionRequest,
     Plan,
     PromptReply,
-    SessionReply,
     SessionUpdate,
     ToolCall,
     ToolCallUpdate,
     Update,
     Updated,
     UsageUpdate,
+    lenient,
 )
 from aura_executors.agents.codex.failures import failure_of_turn as failure_of_codex
-
-Then = Callable[[msgspec.Raw, RpcError | None], Iterable[Said]]
-Setting = tuple[str, tuple[str, messages.Params]]
-"""What is set, in words, and the request that sets it."""
-
-VERSION = 1
-"""Of the protocol; what agents say to a client of this one."""
 
 PLAN_LIMIT = 500
 """Steps of a plan."""
@@ -90,8 +80,6 @@ _UPDATE = msgspec.json.Decoder(Updated)
 _UPDATE_PARAMS = msgspec.json.Decoder(SessionUpdate)
 _PERMISSION = msgspec.json.Decoder(PermissionRequest)
 _CANCELLED = msgspec.json.Decoder(Cancelled)
-_INITIALIZED = msgspec.json.Decoder(InitializeReply)
-_SESSION = msgspec.json.Decoder(SessionReply)
 _PROMPTED = msgspec.json.Decoder(PromptReply)
 
 _BEGINNING = b'{"jsonrpc":"2.0","method":"session/update","params":'
@@ -99,7 +87,7 @@ _BEGINNING = b'{"jsonrpc":"2.0","method":"session/update","params":'
 
 _OPENING = _BEGINNING + b'{"sessionId":%b,"update":{"sessionUpdate":"'
 _SKIPPED = (b'available_commands_update"', b'config_option_update"', b'current_mode_update"', b'user_message_chunk"')
-"""Updates that tell nothing about the turn: they need not be read."""
+"""Updates that say nothing about the turn: they are skipped unread."""
 
 
 class AcpConversation(JsonLines):
@@ -110,21 +98,18 @@ class AcpConversation(JsonLines):
         self._run = run
         self._options = options
         self._peer = Peer[Then]()
-        self._peer.request(*messages.initialize(), then=self._initialized)  # its line is in the launch
+        self._opening = SessionOpening(run, options, self._peer, ready=self._ready, finish=self._finish)
         self._calls = Calls()
         self._permissions = Permissions(self._peer, self._calls, free=options.free)
-        self._session_id = ""
         self._skipped: tuple[bytes, ...] = ()
         """How the lines begin that need not be read."""
-        self._settings: list[Setting] = []
-        self._prompted = self._interrupted = False
+        self._prompted = False
         self._finished: Finished | None = None
         self._speaker: type[Message | Thinking] = Message
         self._message_id: str | None = None
-        self._words: list[str] = []
-        self._length = 0
+        self._words = Pieces()
         self._last_words = ""
-        self._trouble: Failure | None = None
+        self._last_error: Failure | None = None
         self._failing = False
         self._counted: Counts = (0, 0, 0, 0)
         self._cost = self._cost_told = 0.0
@@ -134,29 +119,32 @@ class AcpConversation(JsonLines):
         """What the agent was not permitted to do."""
         return self._permissions.blocked or self._calls.blocked
 
-    def receive(self, source: OutputSource, data: bytes) -> Iterable[Said]:
-        said = super().receive(source, data)
+    def receive(self, source: OutputSource, data: bytes) -> Iterable[Item]:
+        items = super().receive(source, data)
         if self._permissions.late:  # last, so that the others have the same places as without it
-            said, self._permissions.late = [*said, *self._permissions.late], []
-        return said
+            items, self._permissions.late = [*items, *self._permissions.late], []
+        return items
 
-    def understand(self, line: bytes) -> Iterable[Said] | None:
+    def understand(self, line: bytes) -> Iterable[Item] | None:
         if not line.startswith(_BEGINNING):
-            return self._told(line)
+            return self._take_other(line)
         if not self._prompted or self._finished is not None:
             return ()
         if line.startswith(self._skipped) and line.endswith(b"}}}"):
             return ()
-        update = _UPDATE.decode(line).params.update
-        return self._say(update) if type(update) is AgentMessage else self._happened(update)
+        try:
+            update = _UPDATE.decode(line).params.update
+        except msgspec.ValidationError:
+            update = lenient(_UPDATE, line).params.update
+        return self._add_piece(update) if type(update) is AgentMessage else self._take_update(update)
 
-    def _told(self, line: bytes) -> Iterable[Said] | None:
+    def _take_other(self, line: bytes) -> Iterable[Item] | None:
         """Take in a line that does not begin as updates do."""
         if line.find(ASKING, 0, HEAD) > 0 and (asked := asked_in(line)) is not None:
             if self._finished is not None:
                 return ()
-            said = self._permissions.asked(asked.id, asked.params)
-            return [*self._said(), *said] if self._words else said
+            items = self._permissions.asked(asked.id, asked.params)
+            return [*self._flush(), *items] if self._words.kept else items
         message = self._peer.read(line)
         if message is None or self._finished is not None:
             return None if message is None else ()
@@ -164,36 +152,36 @@ class AcpConversation(JsonLines):
             return [*self._asked(message)]
         return self._notified(message) if isinstance(message, Notification) else self._replied(message)
 
-    def end(self, exit: ProcessExit) -> list[Entry]:  # noqa: A002 - the word for it
-        return [*super().end(exit), *self._said()]
+    def end(self, exit: ProcessExit) -> list[Entry]:
+        return [*super().end(exit), *self._flush()]
 
     def answer(self, request_id: str, answer: Answer) -> Iterable[Send]:
         return self._permissions.answer(request_id, answer)
 
     def interrupt(self) -> Iterable[Send]:
-        self._interrupted = True
+        self._opening.interrupted = True
         if self._finished or not self._prompted:
             return ()
-        method, params = messages.cancel(self._session_id)
+        method, params = messages.cancel(self._opening.session_id)
         return (Send(self._peer.notify(method, params) + self._permissions.cancel()),)
 
-    def judge(self, exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
-        if exit.cause not in (ExitCause.OWN, ExitCause.FAREWELL):
+    def judge(self, exit: ProcessExit) -> Failure | None:
+        if exit.cause not in (ExitCause.OWN, ExitCause.EXIT_GRACE):
             return failure_of(exit)
         if self._finished is not None:
-            told = self._finished.failure
-            return told and msgspec.structs.replace(told, exit_code=exit.exit_code, signal=exit.signal)
+            reported = self._finished.failure
+            return reported and msgspec.structs.replace(reported, exit_code=exit.exit_code, signal=exit.signal)
         if exit.signal is not None:
             return failure_of(exit)
         words = self.errors.text
-        unfinished = Failure(FailureReason.AGENT_ERROR, "it ended without its final word")
+        unfinished = Failure(FailureReason.AGENT_ERROR, "it ended without its final message")
         failure = failure_from(words) if words else unfinished
         return msgspec.structs.replace(failure, exit_code=exit.exit_code)
 
-    # --- Until there is a session
+    # --- Requests of ours
 
-    def _replied(self, reply: Reply[Then]) -> Iterable[Said] | None:
-        """Go on with what waited for this reply. One that makes no sense ends the run, which would wait for ever."""
+    def _replied(self, reply: Reply[Then]) -> Iterable[Item] | None:
+        """Continue what waited for this reply. An unintelligible one ends the run, which would wait forever."""
         if reply.then is None:
             words = reply.error and reply.error.message
             return (ErrorReported(message=clipped(words, MESSAGE_LIMIT)),) if words else None
@@ -202,198 +190,102 @@ class AcpConversation(JsonLines):
         except NOT_UNDERSTOOD as error:
             return self._finish(Failure(FailureReason.AGENT_ERROR, f"its reply cannot be understood: {error}"))
 
-    def _initialized(self, result: msgspec.Raw, error: RpcError | None) -> Iterable[Said]:
-        if error is not None:
-            return self._finish(failure_of_error(error, "it did not start"))
-        reply = _INITIALIZED.decode(result)
-        if reply.protocolVersion != VERSION:
-            words = f"it speaks version {reply.protocolVersion} of the protocol, and AURA version {VERSION}"
-            return self._finish(Failure(FailureReason.AGENT_ERROR, words))
-
-        def authenticated(_: msgspec.Raw, error: RpcError | None) -> Iterable[Said]:
-            if error is None:
-                return self._begin(reply)
-            failure = failure_of_error(error, f"it did not log in by {self._options.auth_method}")
-            return self._finish(msgspec.structs.replace(failure, reason=FailureReason.AUTHENTICATION))
-
-        if self._options.auth_method is None:
-            return self._begin(reply)
-        return (Send(self._peer.request(*messages.authenticate(self._options.auth_method), then=authenticated)),)
-
-    def _begin(self, reply: InitializeReply) -> Iterable[Said]:
-        """Ask for the session: a new one, the one to go on with, or a copy of it."""
-        session_id, fork = self._run.session_id, self._run.fork
-        if session_id is None:
-            request = messages.new_session(self._run)
-        elif (reply.can.fork if fork else reply.can.resume) is None:
-            words = f"it does not offer session/{'fork' if fork else 'resume'}"
-            return self._finish(lost_session(session_id, words))
-        elif fork:
-            request = messages.fork_session(self._run, session_id)
-        else:
-            request = messages.resume_session(self._run, session_id)
-        methods = [method.id for method in reply.authMethods or ()]
-
-        def begun(result: msgspec.Raw, error: RpcError | None) -> Iterable[Said]:
-            return self._begun(_SESSION.decode(result)) if error is None else self._refused(error, methods)
-
-        return (Send(self._peer.request(*request, then=begun)),)
-
-    def _refused(self, error: RpcError, methods: list[str]) -> Iterable[Said]:
-        failure = failure_of_error(error, "it began no session")
-        if error.code == AUTH_REQUIRED and methods:
-            remedy = f"log in to it, or give option auth_method: {', '.join(methods)}"
-            failure = msgspec.structs.replace(failure, message=clipped(f"{failure.message}; {remedy}", MESSAGE_LIMIT))
-        elif self._run.session_id is not None and failure.reason is FailureReason.AGENT_ERROR:
-            failure = lost_session(self._run.session_id, failure.message)
-        return self._finish(failure)
-
-    def _begun(self, reply: SessionReply) -> Iterable[Said]:
-        going_on = None if self._run.fork else self._run.session_id
-        self._session_id = reply.sessionId or going_on or ""
-        if not self._session_id:
-            return self._finish(Failure(FailureReason.AGENT_ERROR, "it named no session"))
-        opening = _OPENING % msgspec.json.encode(self._session_id)
+    def _ready(self) -> Iterable[Item]:
+        """Send the prompt: the session is open."""
+        opening = _OPENING % msgspec.json.encode(self._opening.session_id)
         self._skipped = tuple(opening + kind for kind in _SKIPPED)
-        model = reply.models.currentModelId if reply.models else None
-        chosen = [option.currentValue for option in reply.configOptions or () if option.category == "model"]
-        model = self._options.model or model or next((value for value in chosen if isinstance(value, str)), None)
-        started = SessionStarted(session_id=clipped(self._session_id, 500), model=clipped(model or "", 200))
-        try:
-            self._settings = [*self._wanted(reply)]
-        except LookupError as error:
-            return (started, *self._finish(Failure(FailureReason.AGENT_ERROR, str(error.args[0]))))
-        return (started, *self._next())
-
-    def _wanted(self, reply: SessionReply) -> Iterator[Setting]:
-        """Yield what is to be set. Raises `LookupError` for what this agent has no setting for."""
-        offered = reply.configOptions or []
-        by_category = {option.category: option.id for option in offered if isinstance(option.category, str)}
-        session_id, mode, model = self._session_id, self._options.mode, model_in_session(self._options)
-        if model is not None:
-            if "model" in by_category:
-                yield f"model {model}", messages.set_option(session_id, by_category["model"], model)
-            elif reply.models is not None:
-                yield f"model {model}", messages.set_model(session_id, model)
-            else:
-                raise LookupError("option model: this agent lets nobody choose the model")
-        if mode is not None:
-            if "mode" in by_category:
-                yield f"mode {mode}", messages.set_option(session_id, by_category["mode"], mode)
-            elif reply.modes is not None:
-                yield f"mode {mode}", messages.set_mode(session_id, mode)
-            else:
-                raise LookupError("option mode: this agent has no modes")
-        for name, value in self._options.config.items():
-            if name not in (known := [option.id for option in offered]):
-                there = ", ".join(known) or "none"
-                raise LookupError(
-                    clipped(f"option config: this agent has no {name}; there are: {there}", MESSAGE_LIMIT)
-                )
-            yield f"{name} {value}", messages.set_option(session_id, name, value)
-
-    def _next(self) -> Iterable[Said]:
-        """Set what is to be set next; when there is nothing left, ask what was to be asked."""
-        if self._interrupted:
-            return self._finish(Failure(FailureReason.CANCELLED, "it was stopped before it began"))
-        if self._settings:
-            what, request = self._settings.pop(0)
-
-            def done(_: msgspec.Raw, error: RpcError | None) -> Iterable[Said]:
-                return (
-                    self._next() if error is None else self._finish(failure_of_error(error, f"it did not set {what}"))
-                )
-
-            return (Send(self._peer.request(*request, then=done)),)
         self._prompted = True
         self._cost_told = self._cost
         text = prompt_of(self._run, self._options)
-        return (Send(self._peer.request(*messages.prompt(self._session_id, text), then=self._ended)),)
+        return (Send(self._peer.request(*messages.prompt(self._opening.session_id, text), then=self._ended)),)
 
     # --- The turn
 
-    def _notified(self, message: Notification) -> Iterable[Said] | None:
+    def _notified(self, message: Notification) -> Iterable[Item] | None:
         match message.method:
             case "session/update":
-                return self._happened(_UPDATE_PARAMS.decode(message.params).update) if self._prompted else ()
+                return self._take_update(lenient(_UPDATE_PARAMS, message.params).update) if self._prompted else ()
             case "$/cancel_request":
-                return [*self._permissions.withdraw(_CANCELLED.decode(message.params).requestId)]
+                return [*self._permissions.withdraw(_CANCELLED.decode(message.params).request_id)]
             case method:
                 return () if method.startswith("_") else None
 
-    def _happened(self, update: Update) -> Iterable[Said]:
+    def _take_update(self, update: Update) -> Iterable[Item]:
         if type(update) is ToolCallUpdate or type(update) is ToolCall:
-            return [*self._said(), *self._calls.take(update)] if self._words else self._calls.take(update)
+            return [*self._flush(), *self._calls.take(update)] if self._words.kept else self._calls.take(update)
         if type(update) is UsageUpdate:
             if (cost := update.cost) is not None and cost.currency == "USD":
                 self._cost = cost.amount
-            return self._said()
+            return self._flush()
         if type(update) is AgentThought or type(update) is AgentMessage:
-            return self._say(update)
+            return self._add_piece(update)
         if type(update) is Plan:
             steps = (PlanStep(text=clipped(one.content), status=one.status) for one in update.entries[:PLAN_LIMIT])
-            return [*self._said(), PlanUpdated(steps=tuple(steps))]
+            return [*self._flush(), PlanUpdated(steps=tuple(steps))]
         if type(update) is Information and update.meta is not None and update.meta.codex is not None:
-            return self._told_by_codex(update.meta.codex)
+            return self._take_codex_state(update.meta.codex)
         return ()
 
-    def _told_by_codex(self, told: Codex) -> Iterable[Said]:
-        """Take in what codex-acp tells in an extension: errors, and whether codex is in a state of one."""
-        if told.error is not None:
-            self._trouble = failure_of_codex(
-                told.error.message, told.error.additionalDetails, told.error.codexErrorInfo
+    def _take_codex_state(self, reported: Codex) -> Iterable[Item]:
+        """Take in what codex-acp reports in an extension: errors, and whether codex is in an error state."""
+        if reported.error is not None:
+            self._last_error = failure_of_codex(
+                reported.error.message, reported.error.additional_details, reported.error.codex_error_info
             )
-            words = self._trouble.message
-            return [*self._said(), ErrorReported(message=words, retrying=told.error.willRetry)]
-        if told.threadStatus is not None:
-            self._failing = told.threadStatus.type == "systemError"
+            words = self._last_error.message
+            return [*self._flush(), ErrorReported(message=words, retrying=reported.error.will_retry)]
+        if reported.thread_status is not None:
+            self._failing = reported.thread_status.type == "systemError"
         return ()
 
-    def _asked(self, request: Request) -> Iterator[Said]:
-        """Take in a request of the agent; one for what was not offered to it is refused, so that it does not wait."""
+    def _asked(self, request: Request) -> Iterator[Item]:
+        """Take in a request of the agent; what was not offered to it is refused, so that it does not wait."""
         if request.method != METHOD:
             yield Send(self._peer.refuse(request.id, f"this client does not offer {clipped(request.method, 200)}"))
             return
         try:
-            asked = _PERMISSION.decode(request.params)
+            asked = lenient(_PERMISSION, request.params)
         except msgspec.MsgspecError as error:
-            yield ErrorReported(message=f"it asked for a permission in a way that cannot be understood: {error}")
+            yield ErrorReported(message=f"its permission request cannot be understood: {error}")
             yield Send(self._peer.refuse(request.id, str(error), INVALID_PARAMS))
             return
-        yield from self._said()
+        yield from self._flush()
         yield from self._permissions.asked(request.id, asked)
 
-    def _ended(self, result: msgspec.Raw, error: RpcError | None) -> Iterable[Said]:
-        said: list[Said] = [*self._said(), *self._calls.rest(), *self._permissions.withdraw()]
+    def _ended(self, result: msgspec.Raw, error: RpcError | None) -> Iterable[Item]:
+        items: list[Item] = [*self._flush(), *self._calls.rest(), *self._permissions.withdraw()]
         if error is not None:
-            return [*said, *self._consumed([]), *self._finish(failure_of_error(error))]
+            return [*items, *self._consumed([]), *self._finish(failure_of_error(error))]
         reply = _PROMPTED.decode(result)
         worked = self._calls.any or any(self._counted)
         failure = failure_of_turn(reply, self._last_words, worked=worked)
-        if reply.stopReason == "cancelled" and self._permissions.blocked and not self._interrupted:
+        if reply.stop_reason == "cancelled" and self._permissions.blocked and not self._opening.interrupted:
             failure = Failure(FailureReason.PERMISSION_DENIED, f"it stopped, because {self._permissions.blocked}")
         if failure is None and self._failing:
             failure = failure_from(self._last_words)
-            if self._trouble is not None:
-                failure = msgspec.structs.replace(self._trouble, message=failure.message or self._trouble.message)
-        return [*said, *self._consumed(tokens(reply)), *self._finish(failure)]
+            if self._last_error is not None:
+                failure = msgspec.structs.replace(self._last_error, message=failure.message or self._last_error.message)
+        return [*items, *self._consumed(tokens(reply)), *self._finish(failure)]
 
-    def _consumed(self, told: list[UsageReported]) -> list[UsageReported]:
+    def _consumed(self, reported: list[UsageReported]) -> list[UsageReported]:
         """Return what the turn consumed, with what it cost: the session's cost less what it was before."""
-        told = told or ([UsageReported(usage=Usage(*self._counted))] if any(self._counted) else [])
+        reported = reported or ([UsageReported(usage=Usage(*self._counted))] if any(self._counted) else [])
         cost = self._cost - self._cost_told
         if cost > 0:
-            first = told[0] if told else UsageReported(usage=Usage())
-            told = [msgspec.structs.replace(first, usage=msgspec.structs.replace(first.usage, cost=cost)), *told[1:]]
-        return told
+            first = reported[0] if reported else UsageReported(usage=Usage())
+            reported = [
+                msgspec.structs.replace(first, usage=msgspec.structs.replace(first.usage, cost=cost)),
+                *reported[1:],
+            ]
+        return reported
 
-    def _finish(self, failure: Failure | None) -> list[Said]:
+    def _finish(self, failure: Failure | None) -> list[Item]:
         self._finished = Finished(failure=failure)
         return [self._finished, Send(close=True)]
 
     # --- Words: pieces until something else happens
 
-    def _say(self, piece: AgentMessage | AgentThought) -> Iterable[Entry]:
+    def _add_piece(self, piece: AgentMessage | AgentThought) -> Iterable[Entry]:
         if piece.meta is not None and piece.meta.usage is not None:
             first, second, third, fourth = self._counted
             more = counts_of(piece.meta.usage)
@@ -403,25 +295,15 @@ class AcpConversation(JsonLines):
         if not text:
             return ()
         speaker = Message if type(piece) is AgentMessage else Thinking
-        same = speaker is self._speaker and piece.messageId == self._message_id
-        said = () if same else self._said()
-        self._speaker, self._message_id = speaker, piece.messageId
-        self._length += len(text)
-        if self._length <= TEXT_LIMIT or not self._words:
-            self._words.append(text)
-        return said
+        same = speaker is self._speaker and piece.message_id == self._message_id
+        items = () if same else self._flush()
+        self._speaker, self._message_id = speaker, piece.message_id
+        self._words.add(text)
+        return items
 
-    def _said(self) -> tuple[Entry, ...]:
-        if not self._words:
+    def _flush(self) -> tuple[Entry, ...]:
+        if not self._words.kept or not (text := self._words.take()):
             return ()
-        text, length = "".join(self._words), self._length
-        self._words.clear()
-        self._length = 0
-        if not text.strip():
-            return ()
-        left_out = length - len(text)
-        more = f"\n[... {left_out} characters left out; the output has them ...]" if left_out else ""
-        whole = clipped(text) + more
         if self._speaker is Message:
-            self._last_words = whole
-        return (self._speaker(text=whole),)
+            self._last_words = text
+        return (self._speaker(text=text),)

@@ -3,7 +3,7 @@
 from itertools import compress, count
 from operator import ne
 
-from aura_executors.agents._texts import clipped
+from aura_executors.adapter.bounded_text import clipped
 
 _PATH_LIMIT = 4_096
 

@@ -57,7 +57,7 @@ def new_session(run: AgentRun) -> tuple[str, Params]:
 
 
 def resume_session(run: AgentRun, session_id: str) -> tuple[str, Params]:
-    """Return the request to go on with a session, without being told all that was said in it."""
+    """Return the request to resume a session without replaying it."""
     request = _models().ResumeSessionRequest(session_id=session_id, cwd=run.cwd, mcp_servers=[*_servers(run)])
     return _method("session_resume"), _told(request)
 
@@ -74,7 +74,7 @@ def set_mode(session_id: str, mode: str) -> tuple[str, Params]:
 
 
 def set_model(session_id: str, model: str) -> tuple[str, Params]:
-    """Return the request for another model, of agents that name models beside their configuration options.
+    """Return the request for another model, for agents that list models separately from their configuration options.
 
     The protocol had this as an unstable method and replaced it by options; the package does not know it any more.
     """
@@ -102,7 +102,7 @@ def cancel(session_id: str) -> tuple[str, Params]:
 def selected(option_id: str, feedback: str = "") -> Params:
     """Return the answer to a permission request: one of its options.
 
-    The protocol has no place for words; `feedback` goes where its extensions go, for an agent that looks there.
+    The protocol has no field for `feedback`, so it is sent as an extension.
     """
     models = _models()
     outcome = models.AllowedOutcome(outcome="selected", option_id=option_id)

@@ -8,10 +8,9 @@ import msgspec
 from aura_contracts.execution import Usage
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ports.executors import UsageReported
-from aura_executors.agents._evidence import failure_from
-from aura_executors.agents._rpc import RpcError
-from aura_executors.agents._texts import MESSAGE_LIMIT, clipped
-from aura_executors.agents.acp.tools import given
+from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped
+from aura_executors.adapter.failure_classification import failure_from
+from aura_executors.adapter.json_rpc import RpcError
 from aura_executors.agents.acp.wire import PromptReply, Tokens
 
 Counts = tuple[int, int, int, int]
@@ -46,12 +45,12 @@ _STOPPED = {
 
 
 def failure_of_error(error: RpcError, doing: str = "") -> Failure:
-    """Return the failure that an error response tells of; `doing` is what it was asked for."""
-    details = _words(given(error.data))
+    """Return the failure that an error response describes; `doing` is what was requested."""
+    details = _words(error.data)
     numbers = (_STATUS.match(details), _STATUS.match(error.message or ""))
     status = error.code if 400 <= error.code < 600 else next((int(found[1]) for found in numbers if found), None)
-    said = ": ".join(part for part in (error.message, details) if part and part.strip()) or f"error {error.code}"
-    failure = failure_from(f"{doing}: {said}" if doing else said, status)
+    words = ": ".join(part for part in (error.message, details) if part and part.strip()) or f"error {error.code}"
+    failure = failure_from(f"{doing}: {words}" if doing else words, status)
     if error.code == AUTH_REQUIRED and failure.reason is FailureReason.AGENT_ERROR:
         return msgspec.structs.replace(failure, reason=FailureReason.AUTHENTICATION)
     return failure
@@ -64,7 +63,7 @@ def failure_of_turn(reply: PromptReply, words: str, *, worked: bool) -> Failure 
     that are known to be an agent's own, and of any that sound like it in a turn in which nothing else happened: no tool
     was used, and no token is counted.
     """
-    reason = reply.stopReason
+    reason = reply.stop_reason
     if reason in _STOPPED:
         what, message = _STOPPED[reason]
         return Failure(what, message)
@@ -80,52 +79,56 @@ def failure_of_turn(reply: PromptReply, words: str, *, worked: bool) -> Failure 
 
 
 def tokens(reply: PromptReply) -> list[UsageReported]:
-    """Return what a turn consumed, by model where the agent tells that."""
+    """Return what a turn consumed, by model where the agent reports models."""
     by_model = reply.meta.quota.model_usage or [] if reply.meta is not None and reply.meta.quota is not None else []
     if reply.usage is not None:
         model = clipped(by_model[0].model, 200) if len(by_model) == 1 else ""
-        told = [UsageReported(usage=usage_of(reply.usage), model=model)]
+        reports = [UsageReported(usage=usage_of(reply.usage), model=model)]
     else:
-        told = [
+        reports = [
             UsageReported(
                 usage=Usage(input_tokens=one.token_count.input_tokens, output_tokens=one.token_count.output_tokens),
                 model=clipped(one.model, 200),
             )
             for one in by_model
         ]
-    return [one for one in told if one.usage != Usage()]
+    return [one for one in reports if one.usage != Usage()]
 
 
-def usage_of(said: Tokens) -> Usage:
+def usage_of(counted: Tokens) -> Usage:
     """Return tokens by kind, as `counts_of` has them.
 
-    >>> usage_of(Tokens(totalTokens=110, inputTokens=100, outputTokens=10, cachedReadTokens=90)).input_tokens
+    >>> usage_of(Tokens(total_tokens=110, input_tokens=100, output_tokens=10, cached_read_tokens=90)).input_tokens
     10
-    >>> usage_of(Tokens(totalTokens=200, inputTokens=100, outputTokens=10, cachedReadTokens=90)).input_tokens
+    >>> usage_of(Tokens(total_tokens=200, input_tokens=100, output_tokens=10, cached_read_tokens=90)).input_tokens
     100
     """
-    return Usage(*counts_of(said))
+    return Usage(*counts_of(counted))
 
 
-def counts_of(said: Tokens) -> Counts:
+def counts_of(counted: Tokens) -> Counts:
     """Return tokens by kind, in the order of `Usage`. Thoughts are output, as they are billed.
 
     The protocol leaves open whether the input counts what was read from and written to a cache, and whether the output
-    counts thoughts; agents do both. The total tells: the kinds that it does not need are counted in others.
+    counts thoughts; agents do both. The total decides: kinds that it does not need are counted in others.
     """
-    read, written, thoughts = said.cachedReadTokens or 0, said.cachedWriteTokens or 0, said.thoughtTokens or 0
-    over = said.totalTokens - said.inputTokens - said.outputTokens
-    apart = over >= read + written
+    read, written, thoughts = (
+        counted.cached_read_tokens or 0,
+        counted.cached_write_tokens or 0,
+        counted.thought_tokens or 0,
+    )
+    surplus = counted.total_tokens - counted.input_tokens - counted.output_tokens
+    apart = surplus >= read + written
     return (
-        max(0, said.inputTokens - (0 if apart else read + written)),
-        said.outputTokens + (thoughts if over - (read + written if apart else 0) >= thoughts else 0),
+        max(0, counted.input_tokens - (0 if apart else read + written)),
+        counted.output_tokens + (thoughts if surplus - (read + written if apart else 0) >= thoughts else 0),
         read,
         written,
     )
 
 
 def _words(data: Any) -> str:
-    """Return what an error says beside its message."""
+    """Return what an error says in addition to its message."""
     if isinstance(data, dict):
         parts = [f"{name}: {value}" for name, value in data.items() if isinstance(value, str | int) and name != "stack"]
         return clipped("; ".join(parts), MESSAGE_LIMIT)

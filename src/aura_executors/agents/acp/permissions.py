@@ -1,23 +1,22 @@
 """Permission requests of an agent: what is asked, and which of its options is chosen. Pure.
 
-AURA remembers what is allowed for longer than once by itself, so the agent is never told to: of its options the one of
+AURA itself remembers what is allowed for longer than once, so the agent is never asked to: of its options the one of
 kind ``allow_once`` or ``reject_once`` is chosen, and where there is none the request is cancelled, which is no.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import attrs
 import msgspec
 
 from aura_contracts.fingerprint import fingerprint_of
 from aura_contracts.ports.executors import TEXT_LIMIT, Answer, PermissionRequested, PermissionWithdrawn, Send
-from aura_executors.agents._conversation import NOT_UNDERSTOOD, Said
-from aura_executors.agents._rpc import Id, Peer
-from aura_executors.agents._texts import clipped, clipped_value
+from aura_executors.adapter.bounded_text import clipped, clipped_value
+from aura_executors.adapter.json_lines import NOT_UNDERSTOOD, Item
+from aura_executors.adapter.json_rpc import Id, Peer
 from aura_executors.agents.acp import messages
-from aura_executors.agents.acp.tools import NAME_LIMIT, Call, Calls, content_of, given
-from aura_executors.agents.acp.wire import NOTHING, Asked, DiffContent, PermissionRequest
+from aura_executors.agents.acp.tool_calls import NAME_LIMIT, Call, Calls, put
+from aura_executors.agents.acp.wire import Asked, CallFields, DiffContent, PermissionRequest, lenient
 
 METHOD = "session/request_permission"
 ASKING = b'"method":"session/request_permission"'
@@ -35,74 +34,71 @@ _PASSING = frozenset(
 """Arguments that codex-acp adds, and that are others when it asks for the same again."""
 
 
-@attrs.define
-class _Open:
+class _Open(msgspec.Struct, frozen=True):
+    """A request that waits for its answer, and which options are a yes and a no, just once."""
+
     id: Id
     call: Call
-    allow: str | None = None
-    reject: str | None = None
+    allow: str | None
+    reject: str | None
 
 
 class Permissions:
     """The requests that the agent waits for answers to, and the answers that came before their requests."""
 
     def __init__(self, peer: Peer[Any], calls: Calls, *, free: bool = False) -> None:
-        """With `free`, whatever can be permitted just once is permitted, and nobody is asked."""
+        """With `free`, everything that can be permitted once is permitted without asking."""
         self.blocked = ""
         """What was not permitted, in words."""
         self.late: list[Send] = []
-        """What is to be sent for requests that were answered before a human was asked; to be taken away."""
+        """Responses to requests that had an answer already; the owner sends and clears them."""
         self._peer = peer
         self._calls = calls
         self._free = free
         self._open: dict[str, _Open] = {}
         self._answers: dict[str, Answer] = {}
 
-    def asked(self, id: Id, request: PermissionRequest) -> list[Said]:  # noqa: A002 - its name
+    def asked(self, id: Id, request: PermissionRequest) -> list[Item]:
         """Take in a request."""
-        told = request.toolCall
-        call = self._calls.known(told)
-        arguments, tool = call.arguments, call.name
-        said: list[Said] = [*self._calls.told(call, arguments)]
-        opened = _Open(id, call)
+        update = request.tool_call
+        call = self._calls.known(update)
+        own, arguments = update.raw_input, call.arguments
+        if call.reported and own and isinstance(own, dict):  # else they are the call's already
+            arguments = clipped_value(own)
+        items: list[Item] = [*self._calls.report(call, arguments)]
+        allow = reject = None
         for option in reversed(request.options):  # of two of a kind, the first
             if option.kind == "allow_once":
-                opened.allow = option.optionId
+                allow = option.option_id
             elif option.kind == "reject_once":
-                opened.reject = option.optionId
-        if self._free and opened.allow is not None:
+                reject = option.option_id
+        opened = _Open(id, call, allow, reject)
+        if self._free and allow is not None:
             self.late.append(self._respond(opened, Answer(granted=True)))
-            return said
-        raw = told.rawInput
-        if raw == NOTHING:
-            own = None
-        elif raw == call.input_told:
-            own = call.input
-        else:
-            own = given(raw)
-            arguments = clipped_value(own) if isinstance(own, dict) and own else arguments
+            return items
         name = clipped(f"{call.call_id}:{id}", NAME_LIMIT)
-        asked = PermissionRequested(
-            request_id=name,
-            tool=tool,
-            fingerprint=fingerprint_of(_name_of(request, call), _about(request, call, own)),
-            arguments=arguments,
-            diff=_diff(call, arguments),
-            call_id=call.call_id,
+        items.append(
+            PermissionRequested(
+                request_id=name,
+                tool=call.name,
+                fingerprint=fingerprint_of(_name_of(update, call), _about(update, call, own)),
+                arguments=arguments,
+                diff=_diff(call, arguments),
+                call_id=call.call_id,
+            )
         )
-        said.append(asked)
         if (answer := self._answers.pop(name, None)) is not None:
             self.late.append(self._respond(opened, answer))
         else:
-            _put(self._open, name, opened)
-        return said
+            put(self._open, name, opened, REQUESTS_LIMIT)
+        return items
 
     def answer(self, request_id: str, answer: Answer) -> Iterable[Send]:
         """Return the response to an open request; an answer to another one is kept until it is asked."""
         opened = self._open.pop(request_id, None)
         if opened is not None:
             return (self._respond(opened, answer),)
-        _put(self._answers, request_id, answer)
+        put(self._answers, request_id, answer, REQUESTS_LIMIT)
         return ()
 
     def cancel(self) -> bytes:
@@ -111,7 +107,7 @@ class Permissions:
         self._open.clear()
         return b"".join(lines)
 
-    def withdraw(self, id: Id | None = None) -> Iterable[PermissionWithdrawn]:  # noqa: A002 - its name
+    def withdraw(self, id: Id | None = None) -> Iterable[PermissionWithdrawn]:
         """Take in that the agent does not wait any more: for one answer, or for any."""
         gone = [name for name, opened in self._open.items() if id is None or opened.id == id]
         for name in gone:
@@ -132,53 +128,46 @@ class Permissions:
 
 
 def asked_in(line: bytes) -> Asked | None:
-    """Return a request for a permission; None for what is none, or is to be read with more care."""
+    """Return a permission request; None if the line is not one, or needs the full reader."""
     try:
-        asked = _ASKED.decode(line)
+        asked = lenient(_ASKED, line)
     except NOT_UNDERSTOOD:
         return None
     return asked if asked.method == METHOD else None
 
 
-def _put(known: dict[str, Any], name: str, value: Any) -> None:
-    if len(known) >= REQUESTS_LIMIT:
-        del known[next(iter(known))]
-    known[name] = value
+def _name_of(update: CallFields, call: Call) -> str:
+    """Return the tool's name by which a request is recognised: the request's own, if it has any.
 
-
-def _name_of(request: PermissionRequest, call: Call) -> str:
-    """Return the tool's name by which a request is known again: its own words, if it has any.
-
-    claude-agent-acp 0.49.0 tells the name with the call, which comes before the request one time and after it another.
+    claude-agent-acp 0.49.0 sends the name with the call, which comes before the request one time and after it another.
     """
-    told = request.toolCall
-    return clipped(told.name or (told.kind if told.kind != "other" else "") or told.title or call.name, NAME_LIMIT)
+    name = update.name or (update.kind if update.kind != "other" else "") or update.title
+    return clipped(name, NAME_LIMIT) if name else call.name
 
 
-def _about(request: PermissionRequest, call: Call, own: Any) -> Mapping[str, Any]:
-    """Return what the request is about, without what is another one when it is asked again."""
+def _about(update: CallFields, call: Call, own: Any) -> Mapping[str, Any]:
+    """Return what the request is about, without what differs when it is asked again."""
     if isinstance(own, dict) and own:
-        return {name: value for name, value in own.items() if name not in _PASSING}
+        return own if _PASSING.isdisjoint(own) else {key: own[key] for key in own if key not in _PASSING}
     if own:
         return {"input": own}
-    diffs = [[item.path, item.newText] for item in content_of(request.toolCall) if isinstance(item, DiffContent)]
     known: dict[str, Any] = {}
-    if request.toolCall.title:
-        known["title"] = request.toolCall.title
-    if diffs:
+    if update.title:
+        known["title"] = update.title
+    if diffs := [[item.path, item.new_text] for item in update.content or () if type(item) is DiffContent]:
         known["diffs"] = diffs
     elif call.changes:
         known["changes"] = [[change.path, change.diff] for change in call.changes]
     if call.input:
         known["input"] = call.input
-    return known or {"call": call.call_id}  # nothing tells what it would do, so no other request is the same
+    return known or {"call": call.call_id}  # nothing says what it would do, so no other request is the same
 
 
 def _diff(call: Call, arguments: Mapping[str, Any]) -> str | None:
     """Return what would be changed: as the agent shows it, or as it has it among its arguments."""
     if len(call.changes) == 1 and (shown := call.changes[0].diff) and len(shown) <= TEXT_LIMIT:
         return shown
-    shown = "".join([change.diff for change in call.changes if change.diff])
-    if not shown and isinstance(told := arguments.get("diff"), str):
-        shown = told.lstrip("\n")
+    shown = "".join([change.diff for change in call.changes if change.diff]) if call.changes else ""
+    if not shown and isinstance(reported := arguments.get("diff"), str):
+        shown = reported.lstrip("\n")
     return clipped(shown) if shown else None

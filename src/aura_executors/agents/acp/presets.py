@@ -1,10 +1,10 @@
-"""Agents that are known to speak the Agent Client Protocol, and how each is told to. Data."""
+"""Agents that are known to speak the Agent Client Protocol, and how each is started for it. Data."""
 
 from types import MappingProxyType
 
 import attrs
 
-from aura_executors.agents._finding import Program
+from aura_executors.adapter.program_lookup import Program
 from aura_executors.agents.claude.command import PROGRAM as CLAUDE
 from aura_executors.agents.codex.command import PROGRAM as CODEX
 from aura_executors.agents.copilot.command import PROGRAM as COPILOT

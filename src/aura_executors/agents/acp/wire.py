@@ -1,37 +1,37 @@
 """What agents say in the Agent Client Protocol, as far as AURA wants to know: structs for decoding. Pure.
 
 Only the fields that are used, and lenient where the protocol asks for it: what agents leave out, or give as null, is a
-default. Names are the protocol's (agentclientprotocol.com, schema of version 1). What is large and seldom wanted
-(arguments, output, content of calls) stays raw until it is known to be needed.
+default. Names are the protocol's (agentclientprotocol.com, schema of version 1). A line is decoded once; only a line
+whose content is of an unknown kind is decoded again, without it (`lenient`).
 """
 
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
-NOTHING = msgspec.Raw(b"")
+T = TypeVar("T")
 
 
-class Option(msgspec.Struct, frozen=True, gc=False):
+class Option(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """A configuration option of a session. `category` is ``mode`` or ``model`` for those that AURA may set."""
 
     id: str
     category: Any = None
-    currentValue: Any = None  # noqa: N815 - the protocol's name
+    current_value: Any = None
 
 
-class _Current(msgspec.Struct, frozen=True, gc=False):
-    currentModeId: str | None = None  # noqa: N815 - the protocol's name
-    currentModelId: str | None = None  # noqa: N815 - the protocol's name
+class _Current(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    current_mode_id: str | None = None
+    current_model_id: str | None = None
 
 
-class SessionReply(msgspec.Struct, frozen=True, gc=False):
+class SessionReply(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """What a session is like: the reply to new, resume and fork."""
 
-    sessionId: str | None = None  # noqa: N815 - the protocol's name
+    session_id: str | None = None
     modes: _Current | None = None
     models: _Current | None = None
-    configOptions: list[Option] | None = None  # noqa: N815 - the protocol's name
+    config_options: list[Option] | None = None
 
 
 class _SessionCapabilities(msgspec.Struct, frozen=True, gc=False):
@@ -39,8 +39,8 @@ class _SessionCapabilities(msgspec.Struct, frozen=True, gc=False):
     fork: Any = None
 
 
-class _AgentCapabilities(msgspec.Struct, frozen=True, gc=False):
-    sessionCapabilities: _SessionCapabilities | None = None  # noqa: N815 - the protocol's name
+class _AgentCapabilities(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    session_capabilities: _SessionCapabilities | None = None
 
 
 class _Named(msgspec.Struct, frozen=True, gc=False):
@@ -52,28 +52,28 @@ class _AuthMethod(msgspec.Struct, frozen=True, gc=False):
     id: str = ""
 
 
-class InitializeReply(msgspec.Struct, frozen=True, gc=False):
+class InitializeReply(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """What the agent can do."""
 
-    protocolVersion: int = 1  # noqa: N815 - the protocol's name
-    agentCapabilities: _AgentCapabilities | None = None  # noqa: N815 - the protocol's name
-    authMethods: list[_AuthMethod] | None = None  # noqa: N815 - the protocol's name
+    protocol_version: int = 1
+    agent_capabilities: _AgentCapabilities | None = None
+    auth_methods: list[_AuthMethod] | None = None
 
     @property
     def can(self) -> _SessionCapabilities:
         """What it can do with sessions; a member that is None it cannot."""
-        return (self.agentCapabilities and self.agentCapabilities.sessionCapabilities) or _SessionCapabilities()
+        return (self.agent_capabilities and self.agent_capabilities.session_capabilities) or _SessionCapabilities()
 
 
-class Tokens(msgspec.Struct, frozen=True, gc=False):
+class Tokens(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """Tokens of a turn. Whether `inputTokens` counts the cached ones, the total tells."""
 
-    totalTokens: int = 0  # noqa: N815 - the protocol's name
-    inputTokens: int = 0  # noqa: N815 - the protocol's name
-    outputTokens: int = 0  # noqa: N815 - the protocol's name
-    thoughtTokens: int | None = None  # noqa: N815 - the protocol's name
-    cachedReadTokens: int | None = None  # noqa: N815 - the protocol's name
-    cachedWriteTokens: int | None = None  # noqa: N815 - the protocol's name
+    total_tokens: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    thought_tokens: int | None = None
+    cached_read_tokens: int | None = None
+    cached_write_tokens: int | None = None
 
 
 class _Counted(msgspec.Struct, frozen=True, gc=False):
@@ -96,10 +96,10 @@ class _ReplyMeta(msgspec.Struct, frozen=True, gc=False):
     quota: _Quota | None = None
 
 
-class PromptReply(msgspec.Struct, frozen=True, gc=False):
+class PromptReply(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """How a turn ended."""
 
-    stopReason: str  # noqa: N815 - the protocol's name
+    stop_reason: str
     usage: Tokens | None = None
     meta: _ReplyMeta | None = msgspec.field(default=None, name="_meta")
 
@@ -121,29 +121,53 @@ class _Update(msgspec.Struct, frozen=True, tag_field="sessionUpdate", gc=False):
     pass
 
 
-class AgentMessage(_Update, frozen=True, tag="agent_message_chunk", gc=False):
+class AgentMessage(_Update, frozen=True, tag="agent_message_chunk", gc=False, rename="camel"):
     content: _Text
-    messageId: str | None = None  # noqa: N815 - the protocol's name
+    message_id: str | None = None
     meta: _ChunkMeta | None = msgspec.field(default=None, name="_meta")
 
 
-class AgentThought(_Update, frozen=True, tag="agent_thought_chunk", gc=False):
+class AgentThought(_Update, frozen=True, tag="agent_thought_chunk", gc=False, rename="camel"):
     content: _Text
-    messageId: str | None = None  # noqa: N815 - the protocol's name
+    message_id: str | None = None
     meta: _ChunkMeta | None = msgspec.field(default=None, name="_meta")
 
 
-class _ToolOfClaude(msgspec.Struct, frozen=True, gc=False):
-    toolName: str | None = None  # noqa: N815 - claude's name
+class _DiffMeta(msgspec.Struct, frozen=True, gc=False):
+    kind: str | None = None
+
+
+class DiffContent(msgspec.Struct, frozen=True, tag_field="type", tag="diff", gc=False, rename="camel"):
+    path: str
+    new_text: str = ""
+    old_text: str | None = None
+    meta: _DiffMeta | None = msgspec.field(default=None, name="_meta")
+
+
+class WordsContent(msgspec.Struct, frozen=True, tag_field="type", tag="content", gc=False):
+    content: _Text
+
+
+class TerminalContent(msgspec.Struct, frozen=True, tag_field="type", tag="terminal", gc=False):
+    pass
+
+
+CallContent = DiffContent | WordsContent | TerminalContent
+
+
+class _ToolOfClaude(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    tool_name: str | None = None
 
 
 class _TerminalExit(msgspec.Struct, frozen=True, gc=False):
     exit_code: int | None = None
 
 
-class _CallMeta(msgspec.Struct, frozen=True, gc=False):
-    claudeCode: _ToolOfClaude | None = None  # noqa: N815 - claude's name
-    toolName: str | None = None  # noqa: N815 - qwen's name
+class CallMeta(msgspec.Struct, frozen=True, gc=False):
+    """Where some agents put the tool's name, and how a command of theirs ended."""
+
+    claude_code: _ToolOfClaude | None = msgspec.field(default=None, name="claudeCode")
+    tool_name: str | None = msgspec.field(default=None, name="toolName")
     terminal_exit: _TerminalExit | None = None
 
 
@@ -151,19 +175,19 @@ class Location(msgspec.Struct, frozen=True, gc=False):
     path: str
 
 
-class CallFields(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A tool call, or what is new of it: None and nothing mean that it is as it was."""
+class CallFields(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="camel"):
+    """A tool call, or what is new of it: None means that it is as it was."""
 
-    toolCallId: str  # noqa: N815 - the protocol's name
+    tool_call_id: str
     name: str | None = None
     title: str | None = None
     kind: str | None = None
     status: str | None = None
-    rawInput: msgspec.Raw = NOTHING  # noqa: N815 - the protocol's name
-    rawOutput: msgspec.Raw = NOTHING  # noqa: N815 - the protocol's name
-    content: msgspec.Raw = NOTHING
+    raw_input: Any = None
+    raw_output: Any = None
+    content: list[CallContent] | None = None
     locations: list[Location] | None = None
-    meta: _CallMeta | None = msgspec.field(default=None, name="_meta")
+    meta: CallMeta | None = msgspec.field(default=None, name="_meta")
 
 
 class ToolCall(CallFields, frozen=True, tag_field="sessionUpdate", tag="tool_call", gc=False):
@@ -210,15 +234,15 @@ class _CodexStatus(msgspec.Struct, frozen=True, gc=False):
     type: str = ""
 
 
-class CodexError(msgspec.Struct, frozen=True, gc=False):
+class CodexError(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     message: str = ""
-    additionalDetails: str | None = None  # noqa: N815 - codex's name
-    codexErrorInfo: Any = None  # noqa: N815 - codex's name
-    willRetry: bool = False  # noqa: N815 - codex's name
+    additional_details: str | None = None
+    codex_error_info: Any = None
+    will_retry: bool = False
 
 
-class Codex(msgspec.Struct, frozen=True, gc=False):
-    threadStatus: _CodexStatus | None = None  # noqa: N815 - codex's name
+class Codex(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    thread_status: _CodexStatus | None = None
     error: CodexError | None = None
 
 
@@ -264,14 +288,14 @@ class Updated(msgspec.Struct, frozen=True, gc=False):
 # --- session/request_permission
 
 
-class PermissionOption(msgspec.Struct, frozen=True, gc=False):
-    optionId: str  # noqa: N815 - the protocol's name
+class PermissionOption(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    option_id: str
     kind: str = ""
     name: str = ""
 
 
-class PermissionRequest(msgspec.Struct, frozen=True, gc=False):
-    toolCall: CallFields  # noqa: N815 - the protocol's name
+class PermissionRequest(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    tool_call: CallFields
     options: list[PermissionOption] = []
 
 
@@ -283,72 +307,26 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
     params: PermissionRequest
 
 
-class Cancelled(msgspec.Struct, frozen=True, gc=False):
+class Cancelled(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """``$/cancel_request``: the other side does not wait for an answer any more."""
 
-    requestId: int | str  # noqa: N815 - the protocol's name
+    request_id: int | str
 
 
-# --- What is in a call
+def lenient(decoder: msgspec.json.Decoder[T], data: bytes | msgspec.Raw) -> T:
+    """Return a line, or its parameters, decoded; if that fails, without the content of the call it is about.
 
-
-class _DiffMeta(msgspec.Struct, frozen=True, gc=False):
-    kind: str | None = None
-
-
-class DiffContent(msgspec.Struct, frozen=True, tag_field="type", tag="diff", gc=False):
-    path: str
-    newText: str = ""  # noqa: N815 - the protocol's name
-    oldText: str | None = None  # noqa: N815 - the protocol's name
-    meta: _DiffMeta | None = msgspec.field(default=None, name="_meta")
-
-
-class WordsContent(msgspec.Struct, frozen=True, tag_field="type", tag="content", gc=False):
-    content: _Text
-
-
-class TerminalContent(msgspec.Struct, frozen=True, tag_field="type", tag="terminal", gc=False):
-    pass
-
-
-CallContent = DiffContent | WordsContent | TerminalContent
-
-
-class Output(msgspec.Struct, frozen=True, gc=False):
-    """A call's output, if that is an object: there is no rule for it, so anything may be anything."""
-
-    output: Any = None
-    content: Any = None
-    stdout: Any = None
-    aggregated_output: Any = None
-    formatted_output: Any = None
-    message: Any = None
-    error: Any = None
-    text: Any = None
-    exit_code: Any = None
-    exitCode: Any = None  # noqa: N815 - the agents' name
-    metadata: Any = None
-
-    @property
-    def words(self) -> str | None:
-        """What there is to read of it; None if it is nowhere where agents put that."""
-        if isinstance(self.output, str):
-            return self.output
-        if isinstance(self.content, str):
-            return self.content
-        others = self.stdout, self.aggregated_output, self.formatted_output, self.message, self.error, self.text
-        for words in others:
-            if isinstance(words, str):
-                return words
-        return None
-
-    @property
-    def code(self) -> int | None:
-        """The exit code, if there is one that is possible."""
-        details = self.metadata
-        if self.exit_code is None and self.exitCode is None and details is None:
-            return None
-        for code in (self.exit_code, self.exitCode, details.get("exit") if isinstance(details, dict) else None):
-            if isinstance(code, int) and not isinstance(code, bool):
-                return code if -(2**31) <= code < 2**32 else None
-        return None
+    Raises what `msgspec` raises for what is not understood even so.
+    """
+    try:
+        return decoder.decode(data)
+    except msgspec.ValidationError:
+        value = msgspec.json.decode(data)
+        if not isinstance(value, dict):
+            raise
+    params = value.get("params", value)
+    for name in ("update", "toolCall"):
+        if isinstance(params, dict) and isinstance(call := params.get(name), dict):
+            call.pop("content", None)
+    found: T = msgspec.convert(value, decoder.type)
+    return found

@@ -3,19 +3,19 @@
     claude -p --input-format=stream-json --output-format=stream-json --verbose --permission-prompt-tool=stdio ...
 
 The prompt goes by standard input, which stays open for the answers to permission requests and for the request to stop;
-it is closed when the turn is over. How it ended is told by the ``result`` at the end of the stream, and never by its
-exit code, which is 0 after SIGINT and 143 after SIGTERM.
+it is closed when the turn is over. Its outcome is judged by the ``result`` at the end of the stream, never by its exit
+code, which is 0 after SIGINT and 143 after SIGTERM.
 
 ======================  ================================================================================================
 success                 ``result`` with subtype ``success`` and is_error false
-failure                 ``result`` with is_error true, also with subtype ``success`` (that is how failures of the
-                        service are told); ``error_during_execution``, ``error_max_turns``
+failure                 ``result`` with is_error true, also with subtype ``success`` (that is how service
+                        failures are reported); ``error_during_execution``, ``error_max_turns``
 no final word           the stream ends without ``result``: a failure, whatever the exit code is
 rate limit              api_error_status 429 or 529, or the kind of error ``rate_limit`` or ``overloaded``
 authentication          api_error_status 401 or 403, ``authentication_failed``, "Not logged in"
 refused                 stop_reason ``refusal``, or its words about the Usage Policy
-session lost            "No conversation found with session ID"; it says so also of sessions that were killed within
-                        seconds of their beginning
+session lost            "No conversation found with session ID"; it also says so of sessions that were killed within
+                        seconds of their start
 interrupted             ``error_during_execution`` with a terminal_reason that begins with ``aborted``; no ``result``
                         after SIGTERM
 lack of permission      permission_denials in the ``result``, which is a success otherwise
@@ -25,9 +25,9 @@ Quirks, seen in 2.1.197 and 2.1.329:
 
 - 2.1.329 runs subagents in the background. A result comes before they are done, and another one after; standard input
   is kept open until then, because they ask for permissions too.
-- A shell command in the background is waited for without limit by 2.1.329, also when standard input is closed. It has
-  30 seconds, in which claude may go on when it is done, but cannot ask any more.
-- A stream of the service that is cut is taken for a whole answer after one retry: a success.
+- 2.1.329 waits for shell commands in the background indefinitely, even when standard input is closed. They get 30
+  seconds, in which claude may continue when they are done but cannot ask any more.
+- A truncated stream of the service counts as a whole answer after one retry: a success.
 - 2.1.329 counts ``modelUsage`` of a resumed session from the session's beginning.
 - Sessions are bound to the folder (its path), except that other worktrees of the same repository can resume them.
 """
@@ -53,8 +53,8 @@ from aura_executors.agents.claude.conversation import ClaudeConversation
 __all__ = ["ClaudeConversation", "ClaudeExecutor", "ClaudeOptions", "Effort", "PermissionMode"]
 
 
-FAREWELL = 30.0
-"""Seconds for shell commands that it left running in the background; claude goes at once where there are none."""
+EXIT_GRACE = 30.0
+"""Seconds for shell commands left running in the background; without any, claude exits at once."""
 
 
 class ClaudeExecutor(Executor):
@@ -71,7 +71,7 @@ class ClaudeExecutor(Executor):
             env=environment_of(options),
             stdin=stdin_of(run, options),
             interactive=True,
-            farewell=FAREWELL,
+            exit_grace=EXIT_GRACE,
         )
 
     def converse(self, run: AgentRun) -> Conversation:

@@ -10,16 +10,16 @@ import msgspec
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun, ToolServer
-from aura_executors.agents._command import (
+from aura_executors.adapter.options import (
     ActingOptions,
     AgentOptions,
     agent_options,
     program_of,
     prompt_of,
-    require_one_mind,
+    require_consistent_options,
     with_params,
 )
-from aura_executors.agents._finding import Program
+from aura_executors.adapter.program_lookup import Program
 
 
 def _bundled() -> str | None:
@@ -53,24 +53,24 @@ PROGRAM = Program(
 
 
 class PermissionMode(StrEnum):
-    """What claude does without asking; its own words."""
+    """What claude does without asking; its own terms."""
 
     DEFAULT = "default"
-    """Reads. It asks before all else."""
+    """Reads; it asks before everything else."""
     ACCEPT_EDITS = "acceptEdits"
     """Reads and edits files in its folder."""
     PLAN = "plan"
-    """Reads and makes a plan, and asks whether it may carry it out."""
+    """Reads, makes a plan, and asks whether to carry it out."""
     AUTO = "auto"
     """What a model judges to be harmless."""
     DONT_ASK = "dontAsk"
-    """What is allowed; all else is denied without asking."""
+    """What is allowed; everything else is denied without asking."""
     BYPASS_PERMISSIONS = "bypassPermissions"
     """Everything."""
 
 
 class Effort(StrEnum):
-    """How long the model thinks; claude's own words."""
+    """How long the model thinks; claude's own terms."""
 
     LOW = "low"
     MEDIUM = "medium"
@@ -80,53 +80,53 @@ class Effort(StrEnum):
 
 
 class ClaudeOptions(ActingOptions, frozen=True, kw_only=True):
-    """What `claude` can be set to."""
+    """Options of `claude`."""
 
     permission_mode: PermissionMode | None = None
-    """None: as the user has configured it."""
+    """None: as configured by the user."""
     yolo: bool = False
-    """It may do everything, and asks for nothing. Claude refuses that to root, unless ``IS_SANDBOX=1`` is set."""
+    """It may do everything without asking. Claude refuses that to root, unless ``IS_SANDBOX=1`` is set."""
     allow_tools: tuple[str, ...] = ()
-    """Tools that it need not ask for: ``Edit``, ``Bash(git log *)``, ``mcp__server``."""
+    """Tools that it may use without asking: ``Edit``, ``Bash(git log *)``, ``mcp__server``."""
     deny_tools: tuple[str, ...] = ()
     """Tools that it cannot use."""
     max_turns: int | None = None
     """How often the model may be called; at least 1."""
     max_budget_usd: float | None = None
-    """What it may spend by its own count, in US dollars."""
+    """Spending limit by its own count, in US dollars."""
     reasoning_effort: Effort | None = None
     fallback_model: str | None = None
     """Used while the model is overloaded."""
     append_system_prompt: str | None = None
-    """Told to the model beside claude's own instructions."""
+    """Added to claude's own instructions for the model."""
     agent: str | None = None
-    """The subagent that the session is of."""
+    """The agent that runs the session."""
     settings: str | None = None
     """A file with settings, or settings in JSON."""
     setting_sources: str | None = None
-    """Which settings are read: ``user``, ``project``, ``local``, with commas; None: all."""
+    """The settings to read: ``user``, ``project``, ``local``, separated by commas; None: all."""
     mcp_config: str | None = None
     """A file with servers of the Model Context Protocol, or these in JSON."""
     strict_mcp_config: bool = False
-    """Only those, none that the user has configured."""
+    """Only those, not the user's configured servers."""
     add_dirs: tuple[str, ...] = ()
-    """Folders that it may work in beside its own."""
+    """Additional folders that it may work in."""
     disable_api_key: bool = False
-    """Take ANTHROPIC_API_KEY away from it, so that it uses the account that it is logged in to."""
+    """Remove ANTHROPIC_API_KEY, so that it uses the account it is logged in to."""
 
 
 _QUESTION = "AskUserQuestion"
-"""A tool that asks for a choice. Nobody is there to choose: an approval says only yes or no."""
+"""A tool that offers a choice, which an approval cannot make: it says only yes or no."""
 
 
 def options_of(run: AgentRun) -> ClaudeOptions:
-    """Return the options of `run`. Raises `InvalidInput` for those that make no sense."""
+    """Return the options of `run`. Raises `InvalidInput` for invalid ones."""
     options = agent_options("claude", run, ClaudeOptions, forks=True)
-    require_one_mind(options, "permission_mode")
+    require_consistent_options(options, "permission_mode")
     if options.max_turns is not None and options.max_turns < 1:
         raise InvalidInput(field="option max_turns", reason="it must be at least 1")
     if options.max_budget_usd is not None and not 0 < options.max_budget_usd < 1e9:
-        raise InvalidInput(field="option max_budget_usd", reason="it must be more than nothing, and an amount")
+        raise InvalidInput(field="option max_budget_usd", reason="it must be an amount above 0")
     return options
 
 

@@ -6,7 +6,7 @@ included; ``model_usage_since_last_result``, which is newer, is what we want.
 A result ends a turn, not always the work: claude 2.1.329 runs subagents in the background and goes on when they are
 done. It asks for permissions over standard input meanwhile, which therefore stays open until the result after that.
 Shell commands in the background are not waited for like this: they may be servers that never end, and claude 2.1.329
-waits for them for ever, even with standard input closed. They have `Launch.farewell` to come to an end.
+waits for them forever, even with standard input closed. They have `Launch.exit_grace` to end.
 """
 
 from collections.abc import Iterable
@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from aura_contracts.execution import Usage
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ports.executors import AgentRun, UsageReported
-from aura_executors.agents._conversation import Said, lost_session
-from aura_executors.agents._texts import MESSAGE_LIMIT, clipped
+from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped
+from aura_executors.adapter.json_lines import Item, lost_session
 from aura_executors.agents.claude.stream import StreamJson, failure_of_words, report, status_of, words_of
 from aura_executors.agents.claude.wire import (
     BACKGROUND_TASKS,
@@ -66,12 +66,12 @@ class ClaudeConversation(StreamJson):
     def __init__(self, run: AgentRun) -> None:
         super().__init__()
         self._resumed = run.session_id or ""
-        self._trouble = ""
+        self._last_error = ""
         """What claude called the last failure of its service."""
         self._background = False
         self._counted: dict[str, ModelUsage] = {}
 
-    def note(self, line: System, raw: bytes) -> Iterable[Said]:
+    def note(self, line: System, raw: bytes) -> Iterable[Item]:
         if line.subtype == "api_retry":
             retry = RETRY.decode(raw)
             status = f" ({retry.error_status})" if retry.error_status else ""
@@ -85,18 +85,18 @@ class ClaudeConversation(StreamJson):
     def waiting(self, result: Result) -> bool:
         return self._background or result.queued_turn_count not in (0, None)
 
-    def limited(self, line: RateLimit) -> Iterable[Said]:
+    def limited(self, line: RateLimit) -> Iterable[Item]:
         info = read(RATE_LIMIT, line.rate_limit_info)
         if info is None or info.status != "rejected":
             return ()
-        self._trouble = "rate_limit"
-        return report(f"the usage limit is reached {info.rateLimitType}".strip())
+        self._last_error = "rate_limit"
+        return report(f"the usage limit is reached {info.rate_limit_type}".strip())
 
-    def said(self, line: Assistant) -> Iterable[Said] | None:
+    def special(self, line: Assistant) -> Iterable[Item] | None:
         if line.error is None:
             return None
         content = line.message.content
-        self._trouble = line.error
+        self._last_error = line.error
         texts = [content] if isinstance(content, str) else [block.text for block in content]
         return report("\n".join(text for text in texts if text) or line.error)
 
@@ -122,12 +122,12 @@ class ClaudeConversation(StreamJson):
         return None if limit is None else Failure(FailureReason.AGENT_ERROR, limit)
 
     def _named(self, words: str, status: int | None) -> Failure | None:
-        reason = _REASONS.get(self._trouble) if status is None else None
-        return None if reason is None else Failure(reason, clipped(words or self._trouble, MESSAGE_LIMIT))
+        reason = _REASONS.get(self._last_error) if status is None else None
+        return None if reason is None else Failure(reason, clipped(words or self._last_error, MESSAGE_LIMIT))
 
-    def usage_in(self, result: Result) -> Iterable[Said]:
+    def usage_in(self, result: Result) -> Iterable[Item]:
         self._spent.clear()
-        counted = read(MODEL_USAGES, result.modelUsage) or {}
+        counted = read(MODEL_USAGES, result.model_usage) or {}
         since = read(MODEL_USAGES, result.model_usage_since_last_result)
         if since is None:
             since = {model: _less(usage, self._counted.get(model)) for model, usage in counted.items()}
@@ -165,7 +165,7 @@ def _reported(model: str, usage: ModelUsage) -> UsageReported:
 
 
 def _less(usage: ModelUsage, before: ModelUsage | None) -> ModelUsage:
-    """Return what was added to a count; one that went back has begun anew."""
+    """Return what was added to a count; one that went back was reset."""
     if before is None or usage.output_tokens < before.output_tokens or usage.input_tokens < before.input_tokens:
         return usage
     return ModelUsage(

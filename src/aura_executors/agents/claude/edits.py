@@ -5,7 +5,7 @@ from difflib import unified_diff
 from typing import Any
 
 from aura_contracts.ports.executors import FileChange, FileChanged
-from aura_executors.agents._texts import clipped
+from aura_executors.adapter.bounded_text import clipped
 from aura_executors.agents.claude.wire import Edited
 
 DIFF_LIMIT = 32_768

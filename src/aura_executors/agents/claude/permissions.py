@@ -13,8 +13,8 @@ import msgspec
 
 from aura_contracts.fingerprint import fingerprint_of
 from aura_contracts.ports.executors import Answer, PermissionRequested, PermissionWithdrawn, Send
-from aura_executors.agents._conversation import Said
-from aura_executors.agents._texts import clipped, clipped_value
+from aura_executors.adapter.bounded_text import clipped, clipped_value
+from aura_executors.adapter.json_lines import Item
 from aura_executors.agents.claude.edits import diff_of
 from aura_executors.agents.claude.wire import ARGUMENTS, CanUseTool, ControlRequest, read
 
@@ -22,7 +22,7 @@ OPEN_LIMIT = 1_000
 """Questions that may be open at once; what is asked beyond is denied."""
 
 DENIED = "This was not permitted."
-"""What the agent is told when nobody said why; it must be told something."""
+"""The message for a denial without feedback: the protocol requires one."""
 
 
 class _Open(msgspec.Struct, frozen=True, gc=False):
@@ -40,9 +40,9 @@ class Permissions:
         """What was not permitted, in words; empty: nothing."""
         self._open: dict[str, _Open] = {}
         self._early: dict[str, Answer] = {}
-        """Answers to what was not asked yet: AURA was restarted, and is told again what the agent wrote."""
+        """Answers that came before their questions: AURA was restarted and is replaying what the agent wrote."""
 
-    def asked(self, line: ControlRequest) -> Iterable[Said]:
+    def asked(self, line: ControlRequest) -> Iterable[Item]:
         """Take in a request of the agent. What is no question about a tool is refused, so that it does not wait."""
         if clipped(line.request_id, 1_000) != line.request_id:
             return [_reply(line.request_id, error="request_id is no name")]
@@ -55,7 +55,7 @@ class Permissions:
         return self._question(line.request_id, request, arguments)
 
     def answer(self, request_id: str, answer: Answer) -> Iterable[Send]:
-        """Return what the agent is told; nothing if it does not wait for it."""
+        """Return the response; nothing if the agent does not wait for it."""
         if request_id not in self._open:
             self._early[request_id] = answer
             return ()
@@ -64,19 +64,19 @@ class Permissions:
             self.denied = f"it was not permitted to use {question.tool}"
         return [_decision(request_id, answer, question.given)]
 
-    def withdrawn(self, request_id: str) -> Iterable[Said]:
+    def withdrawn(self, request_id: str) -> Iterable[Item]:
         """Take in that the agent does not wait for an answer any more."""
         self._open.pop(request_id, None)
         return [PermissionWithdrawn(request_id=request_id)]
 
     def settled(self, call_id: str) -> None:
-        """Take in that a call came to its end: nobody waits for a question about it."""
+        """Take in that a call ended: its questions need no answer any more."""
         if not self._open:
             return
         for request_id in [one for one, question in self._open.items() if question.call_id == call_id]:
             del self._open[request_id]
 
-    def _question(self, request_id: str, request: CanUseTool, arguments: dict[str, Any]) -> Iterable[Said]:
+    def _question(self, request_id: str, request: CanUseTool, arguments: dict[str, Any]) -> Iterable[Item]:
         call_id = clipped(request.tool_use_id, 1_000) if isinstance(request.tool_use_id, str) else ""
         if request_id not in self._open and len(self._open) >= OPEN_LIMIT:
             return [_decision(request_id, Answer(granted=False, feedback="Too many questions are open."), b"{}")]
@@ -102,6 +102,6 @@ def _decision(request_id: str, answer: Answer, given: bytes) -> Send:
 
 
 def _reply(request_id: str, response: bytes = b"", error: str = "") -> Send:
-    told: dict[str, Any] = {"subtype": "error" if error else "success", "request_id": request_id}
-    told |= {"error": clipped(error, 500)} if error else {"response": msgspec.Raw(response)}
-    return Send(msgspec.json.encode({"type": "control_response", "response": told}) + b"\n")
+    response_fields: dict[str, Any] = {"subtype": "error" if error else "success", "request_id": request_id}
+    response_fields |= {"error": clipped(error, 500)} if error else {"response": msgspec.Raw(response)}
+    return Send(msgspec.json.encode({"type": "control_response", "response": response_fields}) + b"\n")

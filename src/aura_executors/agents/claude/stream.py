@@ -1,4 +1,4 @@
-"""Streams: what agents that write Claude Code's ``stream-json`` say, and how they are told to go on or to stop. Pure.
+"""Claude Code's ``stream-json``, which several agents write: what it says, and how its writer is answered. Pure.
 
 A turn of such an agent is ``system/init``, then ``assistant`` and ``user`` (with the results of tools) by turns, then
 ``result``. In between it asks (`aura_executors.agents.claude.permissions`).
@@ -29,9 +29,9 @@ from aura_contracts.ports.executors import (
     UsageReported,
 )
 from aura_contracts.ports.processes import ExitCause, ProcessExit
-from aura_executors.agents._conversation import UNFINISHED, JsonLines, Said
-from aura_executors.agents._evidence import failure_from
-from aura_executors.agents._texts import clipped, clipped_value
+from aura_executors.adapter.bounded_text import clipped, clipped_value
+from aura_executors.adapter.failure_classification import failure_from
+from aura_executors.adapter.json_lines import UNFINISHED, Item, JsonLines
 from aura_executors.agents.claude.edits import changed
 from aura_executors.agents.claude.permissions import Permissions
 from aura_executors.agents.claude.wire import (
@@ -56,7 +56,7 @@ CALLS_LIMIT = 10_000
 """Calls that are remembered until their results come."""
 
 MESSAGES_LIMIT = 100_000
-"""Messages whose tokens are counted until a result tells of them."""
+"""Messages whose tokens are counted until a result reports them."""
 
 STEPS_LIMIT = 200
 """Steps of a plan."""
@@ -75,7 +75,7 @@ _EXIT_CODE = "Exit code "
 
 
 class StreamJson(JsonLines):
-    """Base for agents that write ``stream-json``; they differ in names of tools and in how they tell of failures."""
+    """Base for agents that write ``stream-json``; they differ in names of tools and in how they report failures."""
 
     edits: ClassVar[frozenset[str]]
     """The tools that change a file."""
@@ -86,10 +86,10 @@ class StreamJson(JsonLines):
 
     def __init__(self) -> None:
         super().__init__()
-        self.told: Failure | None = None
-        """What the agent said about itself, when its last turn ended."""
+        self.failure: Failure | None = None
+        """How the last turn failed, as the agent reports it."""
         self.ended = False
-        """Whether it has said how a turn ended."""
+        """Whether it has reported how a turn ended."""
         self.interrupting = False
         """Whether it was asked to stop."""
         self._permissions = Permissions()
@@ -98,7 +98,7 @@ class StreamJson(JsonLines):
         self._calls: dict[str, str] = {}
         """Which path is changed by a call whose result has not come yet."""
         self._spent: dict[str, tuple[str, Tokens]] = {}
-        """Model and tokens by message, of which nothing was reported yet."""
+        """Model and tokens by message, not yet reported."""
         self._finished = False
 
     # --- What agents differ in
@@ -108,7 +108,7 @@ class StreamJson(JsonLines):
         """Return why the turn failed, if it did."""
 
     @abstractmethod
-    def usage_in(self, result: Result) -> Iterable[Said]:
+    def usage_in(self, result: Result) -> Iterable[Item]:
         """Return what was consumed since the last result."""
 
     @abstractmethod
@@ -123,32 +123,32 @@ class StreamJson(JsonLines):
         """Say whether the agent goes on by itself after this result of a turn."""
         return False
 
-    def note(self, line: System, raw: bytes) -> Iterable[Said]:
+    def note(self, line: System, raw: bytes) -> Iterable[Item]:
         """Take in what the agent says of itself, but ``init``."""
         return ()
 
-    def limited(self, line: RateLimit) -> Iterable[Said]:
+    def limited(self, line: RateLimit) -> Iterable[Item]:
         """Take in what the agent says of the limits of its account."""
         return ()
 
-    def said(self, line: Assistant) -> Iterable[Said] | None:
+    def special(self, line: Assistant) -> Iterable[Item] | None:
         """Return what a message of the agent is, if it is not simply that."""
         return None
 
     # --- The conversation
 
-    def understand(self, line: bytes) -> Iterable[Said] | None:
-        told = read_line(line)
-        if type(told) is Assistant:  # which has no subclasses; `isinstance` is slower where it is not
-            special = self.said(told)
-            return self._assistant(told) if special is None else special
-        if type(told) is User:
-            return self._user(told)
-        if type(told) is System:
-            return self._begun(told) if told.subtype == "init" else self.note(told, line)
-        if type(told) is Result:
-            return self._result(told)
-        return self._controlled(told)
+    def understand(self, line: bytes) -> Iterable[Item] | None:
+        message = read_line(line)
+        if type(message) is Assistant:  # which has no subclasses; `isinstance` is slower where it is not
+            special = self.special(message)
+            return self._assistant(message) if special is None else special
+        if type(message) is User:
+            return self._user(message)
+        if type(message) is System:
+            return self._begun(message) if message.subtype == "init" else self.note(message, line)
+        if type(message) is Result:
+            return self._result(message)
+        return self._controlled(message)
 
     def answer(self, request_id: str, answer: Answer) -> Iterable[Send]:
         return self._permissions.answer(request_id, answer)
@@ -157,13 +157,13 @@ class StreamJson(JsonLines):
         self.interrupting = True
         return () if self._finished else [Send(_INTERRUPT)]
 
-    def end(self, exit: ProcessExit) -> Iterable[Entry]:  # noqa: A002 - the word for it
-        """Add what was consumed by messages that no result told of."""
+    def end(self, exit: ProcessExit) -> Iterable[Entry]:
+        """Add what was consumed by messages that no result reported."""
         return [*super().end(exit), *self.spent()]
 
-    def judge(self, exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
-        if exit.cause not in (ExitCause.OWN, ExitCause.FAREWELL) or self.told is not None:
-            return self.failed(exit, self.told)
+    def judge(self, exit: ProcessExit) -> Failure | None:
+        if exit.cause not in (ExitCause.OWN, ExitCause.EXIT_GRACE) or self.failure is not None:
+            return self.failed(exit, self.failure)
         if self.ended and (self._finished or exit.exit_code == 0):
             return None
         if self.interrupting:
@@ -176,14 +176,14 @@ class StreamJson(JsonLines):
         found = found or self.failed(exit, None) or Failure(FailureReason.AGENT_ERROR, UNFINISHED)
         return msgspec.structs.replace(found, exit_code=exit.exit_code, signal=exit.signal)
 
-    def _controlled(self, line: Line) -> Iterable[Said]:
+    def _controlled(self, line: Line) -> Iterable[Item]:
         if type(line) is ControlRequest:
             return self._permissions.asked(line)
         if type(line) is ControlCancel:
             return self._permissions.withdrawn(line.request_id)
         return self.limited(line) if type(line) is RateLimit else ()
 
-    def _begun(self, line: System) -> Iterable[Said] | None:
+    def _begun(self, line: System) -> Iterable[Item] | None:
         if not isinstance(line.session_id, str) or not line.session_id:
             return None
         session_id = clipped(line.session_id, 1_000)
@@ -193,23 +193,23 @@ class StreamJson(JsonLines):
         model = clipped(line.model, 1_000) if isinstance(line.model, str) else ""
         return [SessionStarted(session_id=session_id, model=model)]
 
-    def _result(self, result: Result) -> Iterable[Said]:
-        said = [*self.usage_in(result)]
-        self.ended, self.told = True, self.failure_in(result)
+    def _result(self, result: Result) -> Iterable[Item]:
+        items = [*self.usage_in(result)]
+        self.ended, self.failure = True, self.failure_in(result)
         self.blocked = self.blocked or self._permissions.denied
         denials = result.permission_denials
         denied = None if denials == _NO_DENIALS else read(DENIALS, denials)
         for denial in denied or ():
             path = denial.tool_input.get("file_path") or denial.tool_input.get("command") or ""
             self.blocked = clipped(f"it was not permitted to use {denial.tool_name} {path}".strip(), 500)
-        if self.waiting(result) and not self.interrupting and self.told is None:
-            return said
-        said += self.finish(self.told)
-        return said
+        if self.waiting(result) and not self.interrupting and self.failure is None:
+            return items
+        items += self.finish(self.failure)
+        return items
 
-    def finish(self, failure: Failure | None) -> list[Said]:
+    def finish(self, failure: Failure | None) -> list[Item]:
         """Return the end of the run, which comes once; nothing is written to the agent after it."""
-        self.ended, self.told = True, failure
+        self.ended, self.failure = True, failure
         if self._finished:
             return []
         self._finished = True
@@ -223,15 +223,15 @@ class StreamJson(JsonLines):
         for model, tokens in self._spent.values():
             counts[model] = counts[model] + tokens if model in counts else tokens
         self._spent.clear()
-        said: list[Entry] = []
+        items: list[Entry] = []
         for model, tokens in counts.items():
             if (usage := self.usage_of(tokens)) != _NO_USAGE:
-                said.append(UsageReported(usage=usage, model=clipped(model, 1_000)))
-        return said
+                items.append(UsageReported(usage=usage, model=clipped(model, 1_000)))
+        return items
 
     # --- Messages
 
-    def _assistant(self, line: Assistant) -> Iterable[Said]:
+    def _assistant(self, line: Assistant) -> Iterable[Item]:
         message = line.message
         if message.usage is not None and len(self._spent) < MESSAGES_LIMIT:
             self._spent[message.id or str(len(self._spent))] = (message.model or "", message.usage)
@@ -239,9 +239,9 @@ class StreamJson(JsonLines):
             return [Message(text=clipped(message.content))] if message.content else ()
         if len(message.content) == 1:
             return self._block(message.content[0])
-        return [said for block in message.content for said in self._block(block)]
+        return [item for block in message.content for item in self._block(block)]
 
-    def _block(self, block: Block) -> Iterable[Said]:
+    def _block(self, block: Block) -> Iterable[Item]:
         match block.type:
             case "text":
                 return [Message(text=clipped(block.text))] if block.text else ()
@@ -253,11 +253,11 @@ class StreamJson(JsonLines):
                 return ()
         if block.type.endswith("_tool_result"):
             return [self._returned(block)]
-        strange: list[Said] = []
+        strange: list[Item] = []
         self._count(strange, f"a part of a message, of type {block.type}")
         return strange
 
-    def _called(self, block: Block) -> Iterable[Said]:
+    def _called(self, block: Block) -> Iterable[Item]:
         call_id, tool, given = clipped(block.id, 1_000), block.name, block.input or {}
         called = ToolCalled(call_id=call_id, tool=clipped(tool, 1_000), arguments=clipped_value(given))
         if tool in self.edits:
@@ -268,23 +268,23 @@ class StreamJson(JsonLines):
             return [called, PlanUpdated(steps=steps)]
         return [called]
 
-    def _user(self, line: User) -> Iterable[Said]:
+    def _user(self, line: User) -> Iterable[Item]:
         content = line.message.content
         if isinstance(content, str):
             return ()
-        said: list[Said] = []
+        items: list[Item] = []
         for block in content:
             if block.type != "tool_result":
                 continue
             returned = self._returned(block)
-            said.append(returned)
+            items.append(returned)
             path = self._calls.pop(returned.call_id, None)
             if path is not None and returned.success:
                 alone = len(content) == 1 or sum(one.type == "tool_result" for one in content) == 1
                 edited = read(EDITED, line.tool_use_result) if alone else None
                 change = FileChanged(path=path, call_id=returned.call_id)
-                said.append(change if edited is None else changed(edited, path, returned.call_id))
-        return said
+                items.append(change if edited is None else changed(edited, path, returned.call_id))
+        return items
 
     def _returned(self, block: Block) -> ToolFinished:
         call_id = clipped(block.tool_use_id, 1_000)
@@ -296,7 +296,7 @@ class StreamJson(JsonLines):
         return ToolFinished(call_id=call_id, success=not failed, output=output, exit_code=code)
 
 
-def report(message: str, *, retrying: bool = False) -> list[Said]:
+def report(message: str, *, retrying: bool = False) -> list[Item]:
     """Return an error as an entry."""
     return [ErrorReported(message=clipped(message, 2_000), retrying=retrying)]
 
@@ -316,8 +316,8 @@ def status_of(result: Result) -> int | None:
 
 
 def failure_of_words(words: str, status: int | None = None) -> Failure:
-    """Return the failure that words of the agent tell of; without any it failed all the same."""
-    return failure_from(words or "it failed, and did not say why", status)
+    """Return the failure that the agent's words describe; without any it failed all the same."""
+    return failure_from(words or "it failed without saying why", status)
 
 
 def _text(content: list[Part] | Part | None) -> str:

@@ -113,7 +113,7 @@ class Result(Line, frozen=True, tag="result", gc=False):
     queued_turn_count: Any = 0
     """Turns that come by themselves, because something in the background is done; since some version after 2.1.197."""
     usage: msgspec.Raw = _NOTHING
-    modelUsage: msgspec.Raw = _NOTHING  # noqa: N815 - claude's name
+    model_usage: msgspec.Raw = msgspec.field(default=_NOTHING, name="modelUsage")
     model_usage_since_last_result: msgspec.Raw = _NOTHING
     permission_denials: msgspec.Raw = _NOTHING
 
@@ -212,9 +212,9 @@ class Denial(msgspec.Struct, frozen=True, gc=False):
     tool_input: dict[str, Any] = {}
 
 
-class RateLimitInfo(msgspec.Struct, frozen=True, gc=False):
+class RateLimitInfo(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     status: str = ""
-    rateLimitType: str = ""  # noqa: N815 - claude's name
+    rate_limit_type: str = ""
 
 
 class Hunk(msgspec.Struct, frozen=True, rename="camel", gc=False):

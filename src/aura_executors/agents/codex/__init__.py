@@ -3,34 +3,34 @@
     codex app-server ...
     codex exec --json ...
 
-Which of the two, option `protocol` says. By ``app-server``, the default, it asks before it does what the sandbox or the
-policy does not permit, and waits for the answer: JSON-RPC on standard input and output. By ``exec`` nothing is asked;
-what is not permitted is turned down. The prompt goes by standard input. How it ended is told by what it writes; exit
-codes are looked at only where it wrote nothing.
+Option `protocol` chooses between the two. With ``app-server``, the default, it asks before it does what the sandbox or
+the policy does not permit, and waits for the answer: JSON-RPC on standard input and output. With ``exec`` it never
+asks; what is not permitted is rejected. The prompt goes to standard input. Its outcome is judged by what it writes, and
+by its exit code only if it wrote nothing.
 
 ======================  ================================================================================================
 success                 ``turn.completed``, or ``turn/completed`` with status ``completed``. An item of type ``error``,
-                        or a ``warning``, is no failure
+                        or a ``warning``, is not a failure
 failure                 ``turn.failed``, or ``turn/completed`` with status ``failed``
 no final word           no end of the turn: a failure, whatever the exit code is
 rate limit              ``codexErrorInfo`` with its HTTP status (app-server), else the words of ``turn.failed``
 authentication          the same
 refused                 the same: ``cyberPolicy``
 session lost            the error of ``thread/resume`` or ``thread/fork``; with ``exec``, words on standard error
-interrupted             ``turn/completed`` with status ``interrupted``; else known by whoever interrupted it
+interrupted             ``turn/completed`` with status ``interrupted``; else not visible in the stream
 lack of permission      items with status ``declined``, answers that were no, commands that failed on a read-only file
-                        system, and in the read-only sandbox an answer of the model that called a tool of which codex
-                        tells nothing
+                        system, and in the read-only sandbox an answer of the model that called a tool which
+                        codex does not report
 ======================  ================================================================================================
 
 Quirks, seen in 0.169.0:
 
-- It often says nothing of a command that the sandbox stopped, and with ``exec`` there is then no sign of it at all.
-- ``exec`` tells the tokens of the whole session, so those of a resumed one are not reported.
-- ``exec resume`` begins a new session if it is given something that is no UUID.
-- A denial has no place for a reason: feedback goes to the turn as a message (``turn/steer``).
+- It often does not report a command that the sandbox stopped; with ``exec`` such a command leaves no trace.
+- ``exec`` counts the tokens of the whole session, so usage of a resumed session is not reported.
+- ``exec resume`` begins a new session if it is given an id that is not a UUID.
+- A denial cannot carry a reason: feedback is sent to the turn as a message (``turn/steer``).
 - Tool servers get a clean environment and the variables that are named.
-- ``app-server`` exits with 0 whatever happened, and takes no key from the environment but by option `api_key_env`.
+- ``app-server`` exits with 0 whatever happened, and takes a key from the environment only through option `api_key_env`.
 """
 
 from collections.abc import Mapping

@@ -12,12 +12,12 @@
                                <-     turn/completed
     (standard input is closed)
 
-Agents that the agent starts have threads of their own on the same connection: their calls and questions are told, their
-words are not, and their turns do not end the run.
+Agents that the agent starts have threads of their own on the same connection: their calls and questions are reported,
+their messages are not, and their turns do not end the run.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -36,18 +36,18 @@ from aura_contracts.ports.executors import (
     UsageReported,
 )
 from aura_contracts.ports.processes import ExitCause, ProcessExit
-from aura_executors.agents._command import prompt_of
-from aura_executors.agents._conversation import UNFINISHED, JsonLines, Said, lost_session
-from aura_executors.agents._evidence import failure_from
-from aura_executors.agents._rpc import Call, Id, Peer, Reply, Request, RpcError, method_of
-from aura_executors.agents._texts import clipped
+from aura_executors.adapter.bounded_text import clipped
+from aura_executors.adapter.failure_classification import failure_from
+from aura_executors.adapter.json_lines import UNFINISHED, Item, JsonLines, lost_session
+from aura_executors.adapter.json_rpc import Call, Id, Peer, Reply, Request, RpcError, method_of
+from aura_executors.adapter.options import prompt_of
 from aura_executors.agents.codex.command import CodexOptions, Sandbox, readable, thread_of
 from aura_executors.agents.codex.failures import failure_of_turn, no_such_session
 from aura_executors.agents.codex.items import WORDS, AnyItem, Change, Items
 from aura_executors.agents.codex.permissions import Permissions
 from aura_executors.agents.codex.tokens import Consumption, TokenUsage
 
-Then = Callable[[msgspec.Raw, RpcError | None], Iterable[Said]]
+Then = Callable[[msgspec.Raw, RpcError | None], Iterable[Item]]
 
 
 class _Id(msgspec.Struct, frozen=True, gc=False):
@@ -63,25 +63,25 @@ class _TurnReply(msgspec.Struct, frozen=True, gc=False):
     turn: _Id
 
 
-class _Item(msgspec.Struct, frozen=True, gc=False):
+class _Item(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     item: AnyItem
-    threadId: str = ""  # noqa: N815 - codex's name
+    thread_id: str = ""
 
 
-class _Patch(msgspec.Struct, frozen=True, gc=False):
-    itemId: str  # noqa: N815 - codex's name
+class _Patch(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    item_id: str
     changes: list[Change] = []
 
 
-class _Error(msgspec.Struct, frozen=True, gc=False):
+class _Error(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     message: str = ""
-    codexErrorInfo: Any = None  # noqa: N815 - codex's name
-    additionalDetails: str | None = None  # noqa: N815 - codex's name
+    codex_error_info: Any = None
+    additional_details: str | None = None
 
 
-class _Trouble(msgspec.Struct, frozen=True, gc=False):
+class _ErrorNotice(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     error: _Error
-    willRetry: bool = False  # noqa: N815 - codex's name
+    will_retry: bool = False
 
 
 class _Warning(msgspec.Struct, frozen=True, gc=False):
@@ -100,9 +100,9 @@ class _Turn(msgspec.Struct, frozen=True, gc=False):
     error: _Error | None = None
 
 
-class _TurnOf(msgspec.Struct, frozen=True, gc=False):
+class _TurnOf(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     turn: _Turn
-    threadId: str = ""  # noqa: N815 - codex's name
+    thread_id: str = ""
 
 
 class _Step(msgspec.Struct, frozen=True, gc=False):
@@ -110,24 +110,24 @@ class _Step(msgspec.Struct, frozen=True, gc=False):
     status: str = "pending"
 
 
-class _PlanOf(msgspec.Struct, frozen=True, gc=False):
+class _PlanOf(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     plan: list[_Step] = []
-    threadId: str = ""  # noqa: N815 - codex's name
+    thread_id: str = ""
 
 
-class _Used(msgspec.Struct, frozen=True, gc=False):
-    tokenUsage: TokenUsage  # noqa: N815 - codex's name
-    threadId: str = ""  # noqa: N815 - codex's name
-    turnId: str = ""  # noqa: N815 - codex's name
+class _Used(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    token_usage: TokenUsage
+    thread_id: str = ""
+    turn_id: str = ""
 
 
-class _Resolved(msgspec.Struct, frozen=True, gc=False):
-    requestId: Id  # noqa: N815 - codex's name
+class _Resolved(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    request_id: Id
 
 
-class _Rerouted(msgspec.Struct, frozen=True, gc=False):
-    toModel: str = ""  # noqa: N815 - codex's name
-    threadId: str = ""  # noqa: N815 - codex's name
+class _Rerouted(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    to_model: str = ""
+    thread_id: str = ""
 
 
 _THREAD = msgspec.json.Decoder(_ThreadReply)
@@ -164,6 +164,14 @@ _FRONT = len(_METHOD)
 _STATUS = {"inProgress": "in_progress"}
 
 
+_Take = Callable[["AppServerConversation", Any], Iterable[Item]]
+_Handler = tuple[Callable[[bytes], Call[Any]], _Take]
+
+
+def _handler(params: Any, take: Callable[..., Iterable[Item]]) -> _Handler:
+    return msgspec.json.Decoder(Call[params]).decode, take
+
+
 class AppServerConversation(JsonLines):
     """Leads one run of ``codex app-server``."""
 
@@ -179,9 +187,9 @@ class AppServerConversation(JsonLines):
         self._model = options.model or ""
         self._read_only = options.sandboxed is Sandbox.READ_ONLY
         self._quiet = False
-        """Whether the last answer of the model called no tool that was told of; if another follows, it did call one."""
+        """Whether the model's last answer called no reported tool; if another follows, it called an unreported one."""
         self._busy = False
-        """Whether codex told of a tool since then."""
+        """Whether codex reported a tool since then."""
         self._consumption = Consumption()
         self._unseen = ""
         self._finished: Finished | None = None
@@ -194,12 +202,12 @@ class AppServerConversation(JsonLines):
         """What codex was not permitted to do."""
         return self._items.blocked or self._permissions.blocked or self._unseen
 
-    def understand(self, line: bytes) -> Iterable[Said] | None:
+    def understand(self, line: bytes) -> Iterable[Item] | None:
         # what `method_of` does, without a call of it for each line
         method = line[_FRONT : line.find(b'"', _FRONT)] if line.startswith(_METHOD) else method_of(line)
         if method in _SKIPPED:
             return ()
-        if method is None or (known := _NOTIFICATIONS.get(method)) is None:
+        if method is None or (known := self._NOTIFICATIONS.get(method)) is None:
             return self._other(line)
         decode, take = known
         call = decode(line)
@@ -214,13 +222,13 @@ class AppServerConversation(JsonLines):
         params = {"threadId": self._thread, "turnId": self._turn}
         return (Send(self._peer.request("turn/interrupt", params, None, id="interrupt")),)
 
-    def end(self, exit: ProcessExit) -> Iterable[Entry]:  # noqa: A002 - the word for it
+    def end(self, exit: ProcessExit) -> Iterable[Entry]:
         return [*super().end(exit), *self._consumed()]
 
-    def judge(self, exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
+    def judge(self, exit: ProcessExit) -> Failure | None:
         """Go by how the turn ended; without that codex has been cut off, whatever its exit code."""
         finished = self._finished
-        if finished is not None and finished.failure is None and exit.cause in (ExitCause.OWN, ExitCause.FAREWELL):
+        if finished is not None and finished.failure is None and exit.cause in (ExitCause.OWN, ExitCause.EXIT_GRACE):
             return None
         failure = self.failed(exit, finished.failure if finished else None)
         if failure is None:
@@ -229,32 +237,35 @@ class AppServerConversation(JsonLines):
 
     # --- Replies and requests
 
-    def _other(self, line: bytes) -> Iterable[Said] | None:  # noqa: PLR0911 - one for each kind of message
+    def _other(self, line: bytes) -> Iterable[Item] | None:
         message = self._peer.read(line)
         match message:
-            case Reply(then=None, error=None):
-                return ()
-            case Reply(then=None, error=RpcError(message=words)):  # of an interrupt or of feedback that came too late
-                return (ErrorReported(message=clipped(f"codex: {words}")),)
-            case Reply(then=then, result=result, error=error):
-                return then(result, error) if then is not None else None
-            case Request():
-                return self._permissions.asked(message)
             case None:
                 return None
+            case Reply():
+                return self._replied(message)
+            case Request():
+                return self._permissions.asked(message)
         method = message.method.encode("utf-8", "replace")
-        if known := _NOTIFICATIONS.get(method):  # its method does not stand at the beginning
+        if known := self._NOTIFICATIONS.get(method):  # its method does not stand at the beginning
             decode, take = known
             return take(self, decode(line).params)
         return () if method in _SKIPPED else None
 
-    def _initialized(self, result: msgspec.Raw, error: RpcError | None) -> Iterable[Said]:
+    def _replied(self, reply: Reply[Then | None]) -> Iterable[Item]:
+        if reply.then is not None:
+            return reply.then(reply.result, reply.error)
+        if reply.error is not None:  # of an interrupt, or of feedback, that came too late
+            return (ErrorReported(message=clipped(f"codex: {reply.error.message}")),)
+        return ()
+
+    def _initialized(self, result: msgspec.Raw, error: RpcError | None) -> Iterable[Item]:
         if error is not None:
             return self._finish(failure_from(f"codex refused to begin: {error.message}"))
         method, params = self._begin
         return (Send(self._peer.notify("initialized") + self._peer.request(method, params, self._opened)),)
 
-    def _opened(self, result: msgspec.Raw, error: RpcError | None) -> Iterable[Said]:
+    def _opened(self, result: msgspec.Raw, error: RpcError | None) -> Iterable[Item]:
         if error is not None:
             if (session := self._run.session_id) is not None and no_such_session(error.message):
                 return self._finish(lost_session(session, error.message))
@@ -267,7 +278,7 @@ class AppServerConversation(JsonLines):
         begin = Send(self._peer.request("turn/start", params, self._begun))
         return (SessionStarted(session_id=clipped(self._thread, 200), model=self._model), begin)
 
-    def _begun(self, result: msgspec.Raw, error: RpcError | None) -> Iterable[Said]:
+    def _begun(self, result: msgspec.Raw, error: RpcError | None) -> Iterable[Item]:
         if error is not None:
             return self._finish(failure_from(error.message or "codex did not start a turn"))
         self._turn = _TURN.decode(result).turn.id
@@ -275,66 +286,66 @@ class AppServerConversation(JsonLines):
 
     # --- Notifications
 
-    def _item_started(self, told: _Item) -> Iterable[Said]:
-        called = self._items.started(told.item)
+    def _item_started(self, params: _Item) -> Iterable[Item]:
+        called = self._items.started(params.item)
         self._busy = self._busy or bool(called)
         return called
 
-    def _item_completed(self, told: _Item) -> Iterable[Said]:
-        self._busy = self._busy or type(told.item) not in WORDS
-        thread = told.threadId
-        return self._items.completed(told.item, own=thread == self._thread or not thread)
+    def _item_completed(self, params: _Item) -> Iterable[Item]:
+        self._busy = self._busy or type(params.item) not in WORDS
+        thread = params.thread_id
+        return self._items.completed(params.item, own=thread == self._thread or not thread)
 
-    def _patched(self, told: _Patch) -> Iterable[Said]:
-        self._items.changed(told.itemId, told.changes)
+    def _patched(self, params: _Patch) -> Iterable[Item]:
+        self._items.changed(params.item_id, params.changes)
         return ()
 
-    def _trouble(self, told: _Trouble) -> Iterable[Said]:
-        words = ": ".join(part for part in (told.error.message, told.error.additionalDetails) if part)
-        return (ErrorReported(message=clipped(words), retrying=told.willRetry),)
+    def _error_reported(self, params: _ErrorNotice) -> Iterable[Item]:
+        words = ": ".join(part for part in (params.error.message, params.error.additional_details) if part)
+        return (ErrorReported(message=clipped(words), retrying=params.will_retry),)
 
-    def _warning(self, told: _Warning) -> Iterable[Said]:
-        return (ErrorReported(message=clipped(told.message)),)
+    def _warning(self, params: _Warning) -> Iterable[Item]:
+        return (ErrorReported(message=clipped(params.message)),)
 
-    def _misconfigured(self, told: _ConfigWarning) -> Iterable[Said]:
-        """Tell what is wrong in a file of the user; that there is no bubblewrap on PATH is told at every start."""
-        words = ": ".join(part for part in (told.path, told.summary, told.details) if part)
-        return (ErrorReported(message=clipped(words)),) if told.path else ()
+    def _misconfigured(self, params: _ConfigWarning) -> Iterable[Item]:
+        """Report what is wrong in a file of the user; a missing bubblewrap is mentioned at every start."""
+        words = ": ".join(part for part in (params.path, params.summary, params.details) if part)
+        return (ErrorReported(message=clipped(words)),) if params.path else ()
 
-    def _planned(self, told: _PlanOf) -> Iterable[Said]:
-        if told.threadId != self._thread:
+    def _planned(self, params: _PlanOf) -> Iterable[Item]:
+        if params.thread_id != self._thread:
             return ()
         self._busy = True
-        steps = (PlanStep(clipped(one.step, 4_000), _STATUS.get(one.status, one.status)) for one in told.plan[:1_000])
+        steps = (PlanStep(clipped(one.step, 4_000), _STATUS.get(one.status, one.status)) for one in params.plan[:1_000])
         return (PlanUpdated(steps=tuple(steps)),)
 
-    def _resolved(self, told: _Resolved) -> Iterable[Said]:
-        return self._permissions.resolved(told.requestId)
+    def _resolved(self, params: _Resolved) -> Iterable[Item]:
+        return self._permissions.resolved(params.request_id)
 
-    def _rerouted(self, told: _Rerouted) -> Iterable[Said]:
-        if told.threadId != self._thread or not told.toModel:
+    def _rerouted(self, params: _Rerouted) -> Iterable[Item]:
+        if params.thread_id != self._thread or not params.to_model:
             return ()
         consumed = self._consumed()
-        self._model = clipped(told.toModel, 500)
+        self._model = clipped(params.to_model, 500)
         return consumed
 
-    def _turn_started(self, told: _TurnOf) -> Iterable[Said]:
-        if told.threadId == self._thread:
-            self._turn = told.turn.id
+    def _turn_started(self, params: _TurnOf) -> Iterable[Item]:
+        if params.thread_id == self._thread:
+            self._turn = params.turn.id
         return ()
 
-    def _turn_completed(self, told: _TurnOf) -> Iterable[Said]:
-        if told.threadId != self._thread or told.turn.status == "inProgress":
+    def _turn_completed(self, params: _TurnOf) -> Iterable[Item]:
+        if params.thread_id != self._thread or params.turn.status == "inProgress":
             return ()
-        error = told.turn.error or _Error()
-        match told.turn.status:
+        error = params.turn.error or _Error()
+        match params.turn.status:
             case "completed":
                 return self._finish(None)
             case "interrupted":
                 return self._finish(Failure(FailureReason.CANCELLED, error.message or "the turn was interrupted"))
-        return self._finish(failure_of_turn(error.message, error.additionalDetails, error.codexErrorInfo))
+        return self._finish(failure_of_turn(error.message, error.additional_details, error.codex_error_info))
 
-    def _finish(self, failure: Failure | None) -> Iterable[Said]:
+    def _finish(self, failure: Failure | None) -> Iterable[Item]:
         if self._finished is not None:
             return ()
         self._finished = Finished(failure=failure)
@@ -342,48 +353,40 @@ class AppServerConversation(JsonLines):
 
     # --- Tokens
 
-    def _tokens(self, told: _Used) -> Iterable[Said]:
-        answered = self._consumption.take(told.tokenUsage, told.threadId, own=told.turnId == self._turn)
-        if answered and told.threadId == self._thread:
+    def _tokens(self, params: _Used) -> Iterable[Item]:
+        answered = self._consumption.take(params.token_usage, params.thread_id, own=params.turn_id == self._turn)
+        if answered and params.thread_id == self._thread:
             self._answered()
         return ()
 
     def _answered(self) -> None:
         """Take in that the model has answered, and that the tools which it called have ended.
 
-        It is asked again only because it called a tool. If codex told of none, it has turned the call down: of what the
-        sandbox read-only or the policy rejects, version 0.169 often tells the model alone.
+        It is asked again only because it called a tool. If codex reported none, it rejected the call: version 0.169
+        often informs only the model of what the read-only sandbox or the policy rejects.
         """
         if self._quiet and self._read_only:
-            self._unseen = "a call was turned down in the read-only sandbox; codex does not say which"
+            self._unseen = "a call was rejected in the read-only sandbox; codex does not say which"
         self._quiet, self._busy = not self._busy, False
 
     def _consumed(self) -> tuple[UsageReported, ...]:
-        """Return what was consumed and not told yet."""
-        used = self._consumption.told()
+        """Return what was consumed and not reported yet."""
+        used = self._consumption.drain()
         return (UsageReported(usage=used, model=self._model),) if used != Usage() else ()
 
-
-_Take = Callable[[AppServerConversation, Any], Iterable[Said]]
-
-
-def _known(params: Any, take: _Take) -> tuple[Callable[[bytes], Call[Any]], _Take]:
-    return msgspec.json.Decoder(Call[params]).decode, take
-
-
-_NOTIFICATIONS: dict[bytes, tuple[Callable[[bytes], Call[Any]], _Take]] = {
-    b"item/started": _known(_Item, AppServerConversation._item_started),  # noqa: SLF001 - its own module
-    b"item/completed": _known(_Item, AppServerConversation._item_completed),  # noqa: SLF001
-    b"item/fileChange/patchUpdated": _known(_Patch, AppServerConversation._patched),  # noqa: SLF001
-    b"error": _known(_Trouble, AppServerConversation._trouble),  # noqa: SLF001
-    b"warning": _known(_Warning, AppServerConversation._warning),  # noqa: SLF001
-    b"guardianWarning": _known(_Warning, AppServerConversation._warning),  # noqa: SLF001
-    b"configWarning": _known(_ConfigWarning, AppServerConversation._misconfigured),  # noqa: SLF001
-    b"turn/started": _known(_TurnOf, AppServerConversation._turn_started),  # noqa: SLF001
-    b"turn/completed": _known(_TurnOf, AppServerConversation._turn_completed),  # noqa: SLF001
-    b"turn/plan/updated": _known(_PlanOf, AppServerConversation._planned),  # noqa: SLF001
-    b"thread/tokenUsage/updated": _known(_Used, AppServerConversation._tokens),  # noqa: SLF001
-    b"serverRequest/resolved": _known(_Resolved, AppServerConversation._resolved),  # noqa: SLF001
-    b"model/rerouted": _known(_Rerouted, AppServerConversation._rerouted),  # noqa: SLF001
-}
-"""Notifications that something is made of: how each is decoded, and what takes it in."""
+    _NOTIFICATIONS: ClassVar[dict[bytes, _Handler]] = {
+        b"item/started": _handler(_Item, _item_started),
+        b"item/completed": _handler(_Item, _item_completed),
+        b"item/fileChange/patchUpdated": _handler(_Patch, _patched),
+        b"error": _handler(_ErrorNotice, _error_reported),
+        b"warning": _handler(_Warning, _warning),
+        b"guardianWarning": _handler(_Warning, _warning),
+        b"configWarning": _handler(_ConfigWarning, _misconfigured),
+        b"turn/started": _handler(_TurnOf, _turn_started),
+        b"turn/completed": _handler(_TurnOf, _turn_completed),
+        b"turn/plan/updated": _handler(_PlanOf, _planned),
+        b"thread/tokenUsage/updated": _handler(_Used, _tokens),
+        b"serverRequest/resolved": _handler(_Resolved, _resolved),
+        b"model/rerouted": _handler(_Rerouted, _rerouted),
+    }
+    """Notifications that become entries: how each is decoded, and what takes it in."""

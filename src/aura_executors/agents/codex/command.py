@@ -9,15 +9,15 @@ import msgspec
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun, ToolServer
-from aura_executors.agents._command import (
+from aura_executors.adapter.options import (
     ActingOptions,
     agent_options,
     program_of,
     prompt_bytes,
-    require_one_mind,
+    require_consistent_options,
     with_params,
 )
-from aura_executors.agents._finding import Program
+from aura_executors.adapter.program_lookup import Program
 
 PROGRAM = Program(
     name="codex",
@@ -37,23 +37,23 @@ _KEY = re.compile(r"[A-Za-z0-9_-]+|\"[^\"\\\x00-\x1f]+\"")
 _PATH = re.compile(rf"(?:{_KEY.pattern})(?:\.(?:{_KEY.pattern}))*")
 
 _LOCAL_MODELS = {"ollama": "gpt-oss:20b", "lmstudio": "openai/gpt-oss-20b"}
-"""What ``codex exec --oss`` takes where no model is named; `codex app-server` has to be told."""
+"""What ``codex exec --oss`` uses when no model is named; ``codex app-server`` needs the name."""
 
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 class Protocol(StrEnum):
-    """How codex is spoken to."""
+    """The protocol between AURA and codex."""
 
     APP_SERVER = "app-server"
-    """``codex app-server``: both ways, so that permissions are asked for and answered."""
+    """``codex app-server``: in both directions, so that it can ask for permission."""
     EXEC = "exec"
-    """``codex exec --json``: one way. What is not permitted from the start, does not happen."""
+    """``codex exec --json``: in one direction. What is not permitted from the start is rejected."""
 
 
 class Sandbox(StrEnum):
-    """What commands of the model may touch; codex's own words."""
+    """What the model's commands may touch; codex's own terms."""
 
     READ_ONLY = "read-only"
     WORKSPACE_WRITE = "workspace-write"
@@ -61,7 +61,7 @@ class Sandbox(StrEnum):
 
 
 class ApprovalPolicy(StrEnum):
-    """When codex asks; its own words."""
+    """When codex asks; its own terms."""
 
     UNTRUSTED = "untrusted"
     """Before every command that is not known to be harmless."""
@@ -71,22 +71,22 @@ class ApprovalPolicy(StrEnum):
 
 
 class LocalProvider(StrEnum):
-    """Who runs the model on this machine."""
+    """What runs the model on this machine."""
 
     OLLAMA = "ollama"
     LMSTUDIO = "lmstudio"
 
 
 class CodexOptions(ActingOptions, frozen=True, kw_only=True):
-    """What `codex` can be set to."""
+    """Options of `codex`."""
 
     protocol: Protocol = Protocol.APP_SERVER
     sandbox: Sandbox | None = None
     """None: workspace-write, whatever the user's configuration says: the folder was made for the agent to write in."""
     approval_policy: ApprovalPolicy | None = None
-    """None: on-request. Nothing is ever asked with protocol exec."""
+    """None: on-request. With protocol exec it never asks."""
     yolo: bool = False
-    """It may do everything, without a sandbox, and asks for nothing."""
+    """It may do everything, without a sandbox and without asking."""
     full_auto: bool = False
     """The old name of sandbox workspace-write with approval_policy on-request."""
     reasoning_effort: str | None = None
@@ -94,24 +94,24 @@ class CodexOptions(ActingOptions, frozen=True, kw_only=True):
     reasoning_summary: str | None = None
     """auto, concise, detailed or none."""
     profile: str | None = None
-    """The settings in ``$CODEX_HOME/NAME.config.toml`` go over those in ``config.toml``."""
+    """Settings in ``$CODEX_HOME/NAME.config.toml`` override those in ``config.toml``."""
     config: dict[str, Any] = {}
-    """Settings of ``config.toml`` by dotted key, over all others. An ``env_key`` is given as ``$NAME``."""
+    """Settings of ``config.toml`` by dotted key; they override all others. Write an ``env_key`` as ``$NAME``."""
     oss: bool = False
     """A model on this machine."""
     local_provider: LocalProvider | None = None
-    """Who runs it; means `oss`. None: ollama."""
+    """What runs it; implies `oss`. None: ollama."""
     api_key_env: str | None = None
-    """The variable of the environment that has a key of OpenAI's API; None: as codex is logged in, or configured.
+    """The environment variable with an OpenAI API key; None: codex's own login or configuration.
 
-    Of itself codex looks at no variable but CODEX_API_KEY, and that with protocol exec only.
+    On its own codex reads only CODEX_API_KEY, and only with protocol exec.
     """
     append_system_prompt: str | None = None
-    """Told to the model beside codex's own instructions."""
+    """Added to codex's own instructions for the model."""
     add_dirs: tuple[str, ...] = ()
-    """Folders that the sandbox workspace-write permits writing to, beside the one it works in."""
+    """Additional folders that the sandbox workspace-write permits writing to."""
     network_access: bool | None = None
-    """Whether the sandbox workspace-write permits commands to use the network; None: as configured, which is no."""
+    """Whether the sandbox workspace-write permits commands to use the network; None: as configured, by default not."""
 
     @property
     def sandboxed(self) -> Sandbox:
@@ -125,38 +125,38 @@ class CodexOptions(ActingOptions, frozen=True, kw_only=True):
 
     @property
     def provider(self) -> LocalProvider | None:
-        """Who runs the model on this machine; None: nobody."""
+        """What runs the model on this machine; None: nothing does."""
         return self.local_provider or (LocalProvider.OLLAMA if self.oss else None)
 
 
 def options_of(run: AgentRun) -> CodexOptions:
-    """Return the options of `run`. Raises `InvalidInput` for those that make no sense."""
+    """Return the options of `run`. Raises `InvalidInput` for invalid ones."""
     options = agent_options("codex", run, CodexOptions, forks=True)
-    _require_one_mind(options)
+    _require_consistent(options)
     _require_texts(options)
     if options.protocol is Protocol.EXEC and run.session_id is not None and not _UUID.fullmatch(run.session_id):
-        reason = f"{run.session_id!r} is no id of a session of codex, and `codex exec resume` would begin a new one"
+        reason = f"{run.session_id!r} is not the id of a codex session, and `codex exec resume` would begin a new one"
         raise InvalidInput(field="session", reason=reason, remedy="name the id that codex gave it")
     return options
 
 
-def _require_one_mind(options: CodexOptions) -> None:
+def _require_consistent(options: CodexOptions) -> None:
     """Refuse options that say the same twice."""
-    require_one_mind(options, "sandbox", "approval_policy", "full_auto")
+    require_consistent_options(options, "sandbox", "approval_policy", "full_auto")
     if options.full_auto and (options.sandbox or options.approval_policy):
         other = "sandbox" if options.sandbox else "approval_policy"
         reason = f"it says what option {other} says too"
         raise InvalidInput(field="option full_auto", reason=reason, remedy="give one of them")
     if options.api_key_env and options.provider:
-        raise InvalidInput(field="option api_key_env", reason="a model on this machine needs none")
+        raise InvalidInput(field="option api_key_env", reason="a model on this machine needs no key")
 
 
 def _require_texts(options: CodexOptions) -> None:
     for key in options.config:
         if not _PATH.fullmatch(key):
-            raise InvalidInput(field="option config", reason=f"{key!r} is no dotted key of TOML")
+            raise InvalidInput(field="option config", reason=f"{key!r} is not a dotted TOML key")
     if options.api_key_env is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", options.api_key_env):
-        raise InvalidInput(field="option api_key_env", reason="it is no name of a variable", remedy="name one")
+        raise InvalidInput(field="option api_key_env", reason="is not the name of a variable", remedy="name one")
 
 
 def argv_of(run: AgentRun, options: CodexOptions) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """What ``codex exec --json`` writes: an event in each line of standard output, and nothing is answered. Pure."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -19,9 +19,9 @@ from aura_contracts.ports.executors import (
     UsageReported,
 )
 from aura_contracts.ports.processes import ExitCause, ProcessExit
-from aura_executors.agents._conversation import UNFINISHED, JsonLines, Said, lost_session
-from aura_executors.agents._evidence import failure_from
-from aura_executors.agents._texts import clipped
+from aura_executors.adapter.bounded_text import clipped
+from aura_executors.adapter.failure_classification import failure_from
+from aura_executors.adapter.json_lines import UNFINISHED, Item, JsonLines, lost_session
 from aura_executors.agents.codex.command import CodexOptions, Sandbox
 from aura_executors.agents.codex.failures import no_such_session
 from aura_executors.agents.codex.items import (
@@ -41,8 +41,8 @@ RETRYING = "Reconnecting... "
 
 
 class _Command(CommandExecution, frozen=True, tag="command_execution", gc=False):
-    aggregatedOutput: str | None = msgspec.field(name="aggregated_output", default=None)  # noqa: N815 - as there
-    exitCode: int | None = msgspec.field(name="exit_code", default=None)  # noqa: N815 - as there
+    aggregated_output: str | None = msgspec.field(name="aggregated_output", default=None)
+    exit_code: int | None = msgspec.field(name="exit_code", default=None)
 
 
 class _Spoken(AgentMessage, frozen=True, tag="agent_message", gc=False):
@@ -93,7 +93,7 @@ class _Warning(_Item, frozen=True, tag="error", gc=False):
 
 
 _Shared = _Command | _Spoken | _McpCall | _Collaboration | _Search
-"""Items that differ from those of the app-server in names only; diffs are told by that alone."""
+"""Items that differ from those of the app-server only in names; only the app-server sends diffs."""
 
 _AnyItem = _Shared | _Reasoning | _Changes | _Steps | _Warning
 
@@ -141,7 +141,7 @@ class _TurnFailed(_Event, frozen=True, tag="turn.failed", gc=False):
     error: _Why | None = None
 
 
-class _Trouble(_Event, frozen=True, tag="error", gc=False):
+class _ErrorNotice(_Event, frozen=True, tag="error", gc=False):
     message: str = ""
 
 
@@ -153,7 +153,7 @@ _read = msgspec.json.Decoder(
     | _ItemCompleted
     | _TurnCompleted
     | _TurnFailed
-    | _Trouble
+    | _ErrorNotice
 ).decode
 
 
@@ -167,14 +167,14 @@ class ExecConversation(JsonLines):
         self._items = Items(sandboxed=options.sandboxed is not Sandbox.DANGER_FULL_ACCESS)
         self._finished: Finished | None = None
 
-    def understand(self, line: bytes) -> Iterable[Said] | None:
+    def understand(self, line: bytes) -> Iterable[Item] | None:
         event = _read(line)
-        return _ON[type(event)](self, event)
+        return self._HANDLERS[type(event)](self, event)
 
-    def judge(self, exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
+    def judge(self, exit: ProcessExit) -> Failure | None:
         """Go by how the turn ended. An exit code of 0 without that means nothing; codex has been cut off."""
         finished = self._finished
-        if exit.cause in (ExitCause.OWN, ExitCause.FAREWELL):
+        if exit.cause in (ExitCause.OWN, ExitCause.EXIT_GRACE):
             if finished is not None and finished.failure is None:
                 return None
             if finished is None and self._session is not None and no_such_session(self.errors.text):
@@ -188,24 +188,24 @@ class ExecConversation(JsonLines):
 
     # --- Events
 
-    def _thread_started(self, event: _ThreadStarted) -> Iterable[Said] | None:
+    def _thread_started(self, event: _ThreadStarted) -> Iterable[Item] | None:
         thread = event.thread_id
         return (SessionStarted(session_id=clipped(thread, 200), model=self._model),) if thread else None
 
-    def _turn_started(self, event: _TurnStarted) -> Iterable[Said]:
+    def _turn_started(self, event: _TurnStarted) -> Iterable[Item]:
         return ()
 
-    def _turn_completed(self, event: _TurnCompleted) -> Iterable[Said]:
+    def _turn_completed(self, event: _TurnCompleted) -> Iterable[Item]:
         return self._finish(None, self._used(event.usage))
 
-    def _turn_failed(self, event: _TurnFailed) -> Iterable[Said]:
+    def _turn_failed(self, event: _TurnFailed) -> Iterable[Item]:
         return self._finish(event.error.message if event.error and event.error.message else "codex does not say why")
 
-    def _trouble(self, event: _Trouble) -> Iterable[Said]:
+    def _error_reported(self, event: _ErrorNotice) -> Iterable[Item]:
         message = event.message
         return (ErrorReported(message=clipped(message), retrying=message.startswith(RETRYING)),)
 
-    def _finish(self, why: str | None, used: Iterable[Said] = ()) -> Iterable[Said]:
+    def _finish(self, why: str | None, used: Iterable[Item] = ()) -> Iterable[Item]:
         """Return the end of the run, which comes once."""
         if self._finished is not None:
             return ()
@@ -214,7 +214,7 @@ class ExecConversation(JsonLines):
 
     # --- Items
 
-    def _started(self, event: _ItemStarted) -> Iterable[Said]:
+    def _started(self, event: _ItemStarted) -> Iterable[Item]:
         match event.item:
             case _Command() as item:  # the most frequent first
                 return self._items.started(item)
@@ -227,7 +227,7 @@ class ExecConversation(JsonLines):
             case item:
                 return self._items.started(item)
 
-    def _completed(self, event: _ItemCompleted) -> Iterable[Said]:
+    def _completed(self, event: _ItemCompleted) -> Iterable[Item]:
         match event.item:
             case _Spoken(text=text):
                 return (Message(text=clipped(text)),) if text else ()
@@ -238,18 +238,18 @@ class ExecConversation(JsonLines):
             case _Steps() as item:
                 return (_plan(item),)
             case item:
-                said = self._items.completed(_shared(item) if isinstance(item, _Changes) else item, own=True)
+                entries = self._items.completed(_shared(item) if isinstance(item, _Changes) else item, own=True)
         self.blocked = self._items.blocked
-        return said
+        return entries
 
-    def _updated(self, event: _ItemUpdated) -> Iterable[Said]:
+    def _updated(self, event: _ItemUpdated) -> Iterable[Item]:
         return (_plan(event.item),) if isinstance(event.item, _Steps) else ()
 
-    def _used(self, usage: _Tokens | None) -> Iterable[Said]:
+    def _used(self, usage: _Tokens | None) -> Iterable[Item]:
         """Return what the turn consumed.
 
-        Codex tells the sum over the whole thread. Of a thread that was gone on with, nobody here knows what it was
-        before, so nothing is said rather than something that is too much; the app-server tells both.
+        Codex reports the sum over the whole thread. For a resumed thread the earlier part is unknown here, so nothing
+        is reported rather than too much; the app-server reports both.
         """
         if usage is None or self._session is not None:
             return ()
@@ -261,6 +261,17 @@ class ExecConversation(JsonLines):
         )
         return (UsageReported(usage=used, model=self._model),)
 
+    _HANDLERS: ClassVar[dict[type[_Event], Callable[["ExecConversation", Any], Iterable[Item] | None]]] = {
+        _ThreadStarted: _thread_started,
+        _TurnStarted: _turn_started,
+        _ItemStarted: _started,
+        _ItemUpdated: _updated,
+        _ItemCompleted: _completed,
+        _TurnCompleted: _turn_completed,
+        _TurnFailed: _turn_failed,
+        _ErrorNotice: _error_reported,
+    }
+
 
 def _plan(item: _Steps) -> PlanUpdated:
     done = ("pending", "completed")
@@ -268,17 +279,5 @@ def _plan(item: _Steps) -> PlanUpdated:
 
 
 def _shared(item: _Changes) -> FileChangeItem:
-    """Return changes as the app-server tells them, without their diffs."""
+    """Return changes in the app-server's form, without diffs."""
     return FileChangeItem(item.id, [Change(one.path, Kind(one.kind), None) for one in item.changes], item.status)
-
-
-_ON: dict[type[_Event], Callable[[ExecConversation, Any], Iterable[Said] | None]] = {
-    _ThreadStarted: ExecConversation._thread_started,  # noqa: SLF001 - its own module
-    _TurnStarted: ExecConversation._turn_started,  # noqa: SLF001
-    _ItemStarted: ExecConversation._started,  # noqa: SLF001
-    _ItemUpdated: ExecConversation._updated,  # noqa: SLF001
-    _ItemCompleted: ExecConversation._completed,  # noqa: SLF001
-    _TurnCompleted: ExecConversation._turn_completed,  # noqa: SLF001
-    _TurnFailed: ExecConversation._turn_failed,  # noqa: SLF001
-    _Trouble: ExecConversation._trouble,  # noqa: SLF001
-}

@@ -4,8 +4,8 @@ import re
 from typing import Any
 
 from aura_contracts.failures import Failure, FailureReason
-from aura_executors.agents._evidence import failure_from
-from aura_executors.agents._texts import MESSAGE_LIMIT, clipped
+from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped
+from aura_executors.adapter.failure_classification import failure_from
 
 _KINDS = {
     "usageLimitExceeded": FailureReason.RATE_LIMITED,

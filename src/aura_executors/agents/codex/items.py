@@ -17,14 +17,14 @@ from aura_contracts.ports.executors import (
     ToolCalled,
     ToolFinished,
 )
-from aura_executors.agents._texts import clipped, clipped_value
+from aura_executors.adapter.bounded_text import clipped, clipped_value
 from aura_executors.agents.codex.failures import forbidden
 
 OPEN_LIMIT = 1_000
 """Calls that may be begun and not ended; beyond that the oldest is forgotten."""
 
 CHANGES_LIMIT = 1_000
-"""Files of one patch that are told of."""
+"""Files of one patch that are reported."""
 
 PATH_LIMIT = 4_096
 """Characters of a path."""
@@ -62,12 +62,12 @@ class Reasoning(_Item, frozen=True, tag="reasoning", gc=False):
     content: list[str] = []
 
 
-class CommandExecution(_Item, frozen=True, tag="commandExecution", gc=False):
+class CommandExecution(_Item, frozen=True, tag="commandExecution", gc=False, rename="camel"):
     command: str = ""
     cwd: str | None = None
     status: str = ""
-    aggregatedOutput: str | None = None  # noqa: N815 - codex's name
-    exitCode: int | None = None  # noqa: N815 - codex's name
+    aggregated_output: str | None = None
+    exit_code: int | None = None
 
 
 class Kind(msgspec.Struct, frozen=True, gc=False):
@@ -169,7 +169,7 @@ AnyItem = (
 )
 
 WORDS = frozenset((UserMessage, HookPrompt, AgentMessage, Plan, Reasoning))
-"""Types of items that are no calls."""
+"""Types of items that are not calls."""
 
 _KINDS = {"add": FileChange.ADDED, "update": FileChange.MODIFIED, "delete": FileChange.DELETED}
 
@@ -183,7 +183,7 @@ class Items:
         self._sandboxed = sandboxed
         self._open: dict[str, AnyItem] = {}
 
-    def changes_of(self, id: str) -> Sequence[Change] | None:  # noqa: A002 - its name
+    def changes_of(self, id: str) -> Sequence[Change] | None:
         """Return what the file change of this id would change, None if that is not known."""
         item = self._open.get(id)
         return item.changes if isinstance(item, FileChangeItem) else None
@@ -193,13 +193,13 @@ class Items:
         calls = [item for item in self._open.values() if isinstance(item, McpToolCall)]
         return next((call.id for call in reversed(calls) if (call.server, call.tool) == (server, tool)), "")
 
-    def changed(self, id: str, changes: list[Change]) -> None:  # noqa: A002 - its name
+    def changed(self, id: str, changes: list[Change]) -> None:
         """Take in that a file change is to change something else than it began with."""
         if isinstance(item := self._open.get(id), FileChangeItem):
             self._open[id] = msgspec.structs.replace(item, changes=changes)
 
     def started(self, item: AnyItem) -> Iterable[Entry]:
-        """Return the call that `item` is, if it is one and was not told yet."""
+        """Return the call that `item` is, if it is one and was not reported yet."""
         if type(item) in WORDS or item.id in self._open or (called := called_by(item)) is None:
             return ()
         require_name(item.id)
@@ -209,7 +209,7 @@ class Items:
         return (called,)
 
     def completed(self, item: AnyItem, *, own: bool) -> Iterable[Entry]:
-        """Return what has ended, or was said. What agents say to one another (not `own`) is no message to the human."""
+        """Return what has ended, or was said. What agents say to one another (not `own`) is not for the human."""
         match item:
             case CommandExecution():  # the most frequent first
                 pass
@@ -226,7 +226,7 @@ class Items:
 
     def _ended(self, item: AnyItem) -> Iterable[Entry]:
         match item:
-            case CommandExecution(aggregatedOutput=output, exitCode=code, status=status):
+            case CommandExecution(aggregated_output=output, exit_code=code, status=status):
                 success = status == "completed" and not code
                 refused = status == "declined" or (not success and self._sandboxed and forbidden(output or ""))
                 if refused:
@@ -248,14 +248,14 @@ class Items:
                 return (ToolFinished(call_id=item.id),)
 
 
-def require_name(id: str) -> None:  # noqa: A002 - its name
+def require_name(id: str) -> None:
     """Raise `ValueError` for what cannot be the id of a call: it is kept, and stands in entries as it is."""
     if len(id) > ID_LIMIT or "\0" in id:
-        raise ValueError("the id of a call is no name")
+        raise ValueError("a call's id is too long or contains NUL")
 
 
 def called_by(item: AnyItem) -> ToolCalled | None:
-    """Return the call that an item is; None for what is none."""
+    """Return the call that an item is, or None."""
     arguments: dict[str, Any]
     match item:
         case CommandExecution(command=command, cwd=cwd):
@@ -263,7 +263,7 @@ def called_by(item: AnyItem) -> ToolCalled | None:
             if cwd:
                 arguments["cwd"] = clipped(cwd, PATH_LIMIT)
         case FileChangeItem(changes=changes):
-            tool, arguments = "apply_patch", {"changes": told(changes)}
+            tool, arguments = "apply_patch", {"changes": changes_as_arguments(changes)}
         case McpToolCall(server=server, tool=name, arguments=given):
             tool, arguments = f"{server}.{name}", arguments_of(given)
         case DynamicToolCall(tool=name, namespace=namespace, arguments=given):
@@ -281,7 +281,7 @@ def called_by(item: AnyItem) -> ToolCalled | None:
     return ToolCalled(call_id=item.id, tool=clipped(tool, 500), arguments=arguments)
 
 
-def told(changes: Sequence[Change]) -> list[dict[str, Any]]:
+def changes_as_arguments(changes: Sequence[Change]) -> list[dict[str, Any]]:
     """Return changes as arguments of a call: which files, and what becomes of them."""
     return [
         {"path": clipped(one.path, PATH_LIMIT), "kind": clipped(one.kind.type, 100)}
@@ -296,7 +296,7 @@ def diff_of(changes: Sequence[Change]) -> str:
 
 
 def arguments_of(given: Any) -> dict[str, Any]:
-    """Return the arguments of a tool; what is no table is put into one."""
+    """Return the arguments of a tool; anything but a table is put into one."""
     if given is None:
         return {}
     clean = clipped_value(given)

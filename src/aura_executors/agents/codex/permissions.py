@@ -16,33 +16,33 @@ from aura_contracts.ports.executors import (
     PermissionWithdrawn,
     Send,
 )
-from aura_executors.agents._conversation import Said
-from aura_executors.agents._rpc import INVALID_PARAMS, METHOD_NOT_FOUND, Id, Peer, Request
-from aura_executors.agents._texts import clipped, clipped_value
+from aura_executors.adapter.bounded_text import clipped, clipped_value
+from aura_executors.adapter.json_lines import Item
+from aura_executors.adapter.json_rpc import INVALID_PARAMS, METHOD_NOT_FOUND, Id, Peer, Request
 from aura_executors.agents.codex.command import readable
-from aura_executors.agents.codex.items import PATH_LIMIT, Change, Items, diff_of, told
+from aura_executors.agents.codex.items import PATH_LIMIT, Change, Items, changes_as_arguments, diff_of
 
 LIMIT = 10_000
 """Open questions, and answers to questions that were not asked yet; beyond that the oldest is forgotten."""
 
 
-class _Asked(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    threadId: str = ""  # noqa: N815 - codex's name
-    turnId: str | None = None  # noqa: N815 - codex's name
-    itemId: str = ""  # noqa: N815 - codex's name
+class _Asked(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="camel"):
+    thread_id: str = ""
+    turn_id: str | None = None
+    item_id: str = ""
     reason: str | None = None
 
 
-class _Command(_Asked, frozen=True, kw_only=True, gc=False):
+class _Command(_Asked, frozen=True, kw_only=True, gc=False, rename="camel"):
     kind: str = "command"
-    approvalId: str | None = None  # noqa: N815 - codex's name
+    approval_id: str | None = None
     command: str | None = None
     cwd: str | None = None
-    networkApprovalContext: Any = None  # noqa: N815 - codex's name
+    network_approval_context: Any = None
 
 
-class _FileChange(_Asked, frozen=True, kw_only=True, gc=False):
-    grantRoot: str | None = None  # noqa: N815 - codex's name
+class _FileChange(_Asked, frozen=True, kw_only=True, gc=False, rename="camel"):
+    grant_root: str | None = None
 
 
 class _More(_Asked, frozen=True, kw_only=True, gc=False):
@@ -50,8 +50,8 @@ class _More(_Asked, frozen=True, kw_only=True, gc=False):
     cwd: str | None = None
 
 
-class _Elicitation(_Asked, frozen=True, kw_only=True, gc=False):
-    serverName: str = ""  # noqa: N815 - codex's name
+class _Elicitation(_Asked, frozen=True, kw_only=True, gc=False, rename="camel"):
+    server_name: str = ""
     mode: str = ""
     message: str = ""
     meta: Any = msgspec.field(name="_meta", default=None)
@@ -80,8 +80,8 @@ class Permissions:
         self._names: dict[Id, str] = {}
         self._answers: dict[str, Answer] = {}
 
-    def asked(self, request: Request) -> Iterable[Said]:
-        """Take in a request of codex; one that nobody here can answer is refused, so that codex does not wait."""
+    def asked(self, request: Request) -> Iterable[Item]:
+        """Take in a request of codex; an unknown one is refused, so that codex does not wait."""
         try:
             match request.method:
                 case "item/commandExecution/requestApproval":
@@ -107,7 +107,7 @@ class Permissions:
         self._answers[request_id] = answer
         return ()
 
-    def resolved(self, id: Id) -> Iterable[Said]:  # noqa: A002 - its name
+    def resolved(self, id: Id) -> Iterable[Item]:
         """Take in that codex does not wait any more, whether because it was answered or not."""
         name = self._names.pop(id, None)
         if name is None:
@@ -117,32 +117,32 @@ class Permissions:
 
     # --- Questions
 
-    def _command(self, id: Id, asked: _Command) -> Iterable[Said]:  # noqa: A002 - its name
+    def _command(self, id: Id, asked: _Command) -> Iterable[Item]:
         call: dict[str, Any] = {"command": asked.command, "cwd": asked.cwd}
-        if asked.networkApprovalContext is not None:
-            call["network"] = asked.networkApprovalContext
+        if asked.network_approval_context is not None:
+            call["network"] = asked.network_approval_context
         if asked.kind != "command":
             call["kind"] = asked.kind
         known = asked.command is not None and asked.kind == "command"
-        if not known and asked.networkApprovalContext is None:
-            call["item"] = asked.itemId  # what it would do is not told, so no other question is the same
-        told = {**call, "command": bare(asked.command or ""), "reason": asked.reason}
-        shown = {name: clipped_value(value) for name, value in told.items() if value}
+        if not known and asked.network_approval_context is None:
+            call["item"] = asked.item_id  # what it would do is unknown, so no other question is the same
+        shown_call = {**call, "command": bare(asked.command or ""), "reason": asked.reason}
+        shown = {name: clipped_value(value) for name, value in shown_call.items() if value}
         return self._ask(id, asked, "shell", call, shown, {"decision": "accept"}, {"decision": "decline"})
 
-    def _file_change(self, id: Id, asked: _FileChange) -> Iterable[Said]:  # noqa: A002 - its name
-        changes: Sequence[Change] | None = self._items.changes_of(asked.itemId)
-        call: dict[str, Any] = {"changes": msgspec.to_builtins(changes), "root": asked.grantRoot}
+    def _file_change(self, id: Id, asked: _FileChange) -> Iterable[Item]:
+        changes: Sequence[Change] | None = self._items.changes_of(asked.item_id)
+        call: dict[str, Any] = {"changes": msgspec.to_builtins(changes), "root": asked.grant_root}
         if not changes:
-            call["item"] = asked.itemId
-        shown: dict[str, Any] = {"changes": told(changes or ())}
-        shown |= {"root": clipped(asked.grantRoot, PATH_LIMIT)} if asked.grantRoot else {}
+            call["item"] = asked.item_id
+        shown: dict[str, Any] = {"changes": changes_as_arguments(changes or ())}
+        shown |= {"root": clipped(asked.grant_root, PATH_LIMIT)} if asked.grant_root else {}
         shown |= {"reason": clipped(asked.reason)} if asked.reason else {}
         diff = diff_of(changes) if changes else None
         granted, denied = {"decision": "accept"}, {"decision": "decline"}
         return self._ask(id, asked, "apply_patch", call, shown, granted, denied, diff)
 
-    def _more(self, id: Id, asked: _More) -> Iterable[Said]:  # noqa: A002 - its name
+    def _more(self, id: Id, asked: _More) -> Iterable[Item]:
         wanted = {name: value for name, value in asked.permissions.items() if value is not None}
         call = {"permissions": wanted, "cwd": asked.cwd}
         shown = {name: clipped_value(value) for name, value in {**call, "reason": asked.reason}.items() if value}
@@ -150,25 +150,25 @@ class Permissions:
         denied: dict[str, Any] = {"permissions": {}, "scope": "turn"}
         return self._ask(id, asked, "request_permissions", call, shown, granted, denied)
 
-    def _elicitation(self, id: Id, asked: _Elicitation) -> Iterable[Said]:  # noqa: A002 - its name
+    def _elicitation(self, id: Id, asked: _Elicitation) -> Iterable[Item]:
         """A question of a tool server: whether a tool may be called. Others, forms say, are for a human at a screen."""
         declined = {"action": "decline", "content": None, "_meta": None}
         meta = asked.meta if isinstance(asked.meta, dict) else {}
         if meta.get("codex_approval_kind") != "mcp_tool_call":
-            words = f"the tool server {asked.serverName} asked something that was declined: {asked.message}"
+            words = f"the tool server {asked.server_name} asked something that was declined: {asked.message}"
             self.blocked = self.blocked or clipped(words, 500)
             return (ErrorReported(message=clipped(words)), Send(self._peer.respond(id, declined)))
         call = {name: meta[name] for name in ("tool_name", "tool_title", "tool_params") if meta.get(name) is not None}
-        call = {"server": asked.serverName, "message": asked.message, **call}
+        call = {"server": asked.server_name, "message": asked.message, **call}
         granted: dict[str, Any] = {"action": "accept", "content": {}, "_meta": None}
         name = meta.get("tool_name") or "tool"
-        tool = f"{asked.serverName}.{name}"
-        asked = msgspec.structs.replace(asked, itemId=self._items.call_of(asked.serverName, name))
+        tool = f"{asked.server_name}.{name}"
+        asked = msgspec.structs.replace(asked, item_id=self._items.call_of(asked.server_name, name))
         return self._ask(id, asked, tool, call, clipped_value(call), granted, declined)
 
     def _ask(
         self,
-        id: Id,  # noqa: A002 - its name
+        id: Id,
         asked: _Asked,
         tool: str,
         call: dict[str, Any],
@@ -176,20 +176,20 @@ class Permissions:
         granted: Any,
         denied: Any,
         diff: str | None = None,
-    ) -> Iterable[Said]:
+    ) -> Iterable[Item]:
         """Ask a human; `call` is what the question is about, without what differs when it is asked again."""
-        name = clipped(f"{asked.itemId or asked.turnId or asked.threadId}:{id}", 200)
+        name = clipped(f"{asked.item_id or asked.turn_id or asked.thread_id}:{id}", 200)
         if len(self._names) >= LIMIT:
             self._open.pop(self._names.pop(next(iter(self._names))), None)
         self._names[id] = name
-        opened = _Open(id, granted, denied, asked.threadId, asked.turnId or "", clipped(tool, 500))
+        opened = _Open(id, granted, denied, asked.thread_id, asked.turn_id or "", clipped(tool, 500))
         request = PermissionRequested(
             request_id=name,
             tool=clipped(tool, 500),
             fingerprint=fingerprint_of(tool, call),
             arguments=shown,
             diff=diff,
-            call_id=clipped(asked.itemId, 200),
+            call_id=clipped(asked.item_id, 200),
         )
         if (answer := self._answers.pop(name, None)) is not None:
             return (request, *self._respond(opened, answer))
@@ -199,7 +199,7 @@ class Permissions:
     # --- Answers
 
     def _respond(self, asked: _Open, answer: Answer) -> Iterable[Send]:
-        """Return one thing to send: the response, and before it the feedback, for which a response has no place.
+        """Return one thing to send: the response, preceded by the feedback, for which a response has no field.
 
         The feedback is a message to the turn that goes on, which the model reads after the refusal.
         """
@@ -207,36 +207,36 @@ class Permissions:
             self.blocked = self.blocked or f"it was not permitted to use {asked.tool}"
         line = self._peer.respond(asked.id, asked.granted if answer.granted else asked.denied)
         if not answer.granted and answer.feedback and asked.turn:
-            said = {"type": "text", "text": readable(f"The user did not permit this: {answer.feedback}")}
-            steer = {"threadId": asked.thread, "expectedTurnId": asked.turn, "input": [said]}
+            text = {"type": "text", "text": readable(f"The user did not permit this: {answer.feedback}")}
+            steer = {"threadId": asked.thread, "expectedTurnId": asked.turn, "input": [text]}
             line = self._peer.request("turn/steer", steer, None, id=f"feedback-{asked.id}") + line
         return (Send(line),)
 
-    def _refused(self, request: Request, words: str, code: int) -> Iterable[Said]:
+    def _refused(self, request: Request, words: str, code: int) -> Iterable[Item]:
         refusal = Send(self._peer.refuse(request.id, clipped(words, 500), code))
         return (ErrorReported(message=clipped(f"codex asked what AURA cannot answer: {words}", 1_000)), refusal)
 
 
 def bare(command: str) -> str:
-    """Return what a shell is told to run, without the shell that codex puts around every command.
+    """Return the command itself, without the shell that codex wraps around every command.
 
     Rules are about that: ``shell(rm *)`` is to know ``rm x`` also as ``/bin/bash -lc 'rm x'``.
     """
     wrapped = _WRAPPED.fullmatch(command) if len(command) <= TEXT_LIMIT else None
     if wrapped is None:
         return command
-    told = wrapped["told"]
-    if _QUOTED.fullmatch(told):
-        inner = told[1:-1]
-        return _ESCAPED.sub(r"\1", inner) if told[0] == '"' and "\\" in inner else inner
+    script = wrapped["script"]
+    if _QUOTED.fullmatch(script):
+        inner = script[1:-1]
+        return _ESCAPED.sub(r"\1", inner) if script[0] == '"' and "\\" in inner else inner
     try:
-        words = shlex.split(told)
+        words = shlex.split(script)
     except ValueError:
         return command
     return words[0] if len(words) == 1 else command
 
 
-_WRAPPED = re.compile(r"(?:[^\s'\"]*/)?(?:bash|sh|zsh) -l?c (?P<told>.*)", re.DOTALL)
+_WRAPPED = re.compile(r"(?:[^\s'\"]*/)?(?:bash|sh|zsh) -l?c (?P<script>.*)", re.DOTALL)
 _QUOTED = re.compile(r"'[^']*'|\"(?:[^\"\\]++|\\.)*+\"", re.DOTALL)
 """One word, which `shlex` would take the quotes from and, within double ones, what escapes; it takes its time."""
 _ESCAPED = re.compile(r"\\([\\\"])")

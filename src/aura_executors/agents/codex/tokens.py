@@ -1,4 +1,4 @@
-"""Tokens: what codex consumed, out of the sums that ``codex app-server`` tells again and again. Pure."""
+"""What codex consumed, from the running totals that ``codex app-server`` reports. Pure."""
 
 import msgspec
 
@@ -8,11 +8,11 @@ THREADS_LIMIT = 1_000
 """Threads whose tokens are counted."""
 
 
-class Tokens(msgspec.Struct, frozen=True, gc=False):
-    inputTokens: int = 0  # noqa: N815 - codex's name
-    cachedInputTokens: int = 0  # noqa: N815 - codex's name
-    cacheWriteInputTokens: int = 0  # noqa: N815 - codex's name
-    outputTokens: int = 0  # noqa: N815 - codex's name
+class Tokens(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    input_tokens: int = 0
+    cached_input_tokens: int = 0
+    cache_write_input_tokens: int = 0
+    output_tokens: int = 0
 
 
 class TokenUsage(msgspec.Struct, frozen=True, gc=False):
@@ -24,7 +24,7 @@ _NONE = Tokens()
 
 
 class Consumption:
-    """Adds up what was consumed in all threads since it was last told."""
+    """Adds up what was consumed in all threads since the last `drain`."""
 
     def __init__(self) -> None:
         self._totals: dict[str, Tokens] = {}
@@ -37,8 +37,8 @@ class Consumption:
     def take(self, usage: TokenUsage, thread: str, *, own: bool) -> bool:
         """Take in what a thread consumed in all its time; say whether it has consumed something since.
 
-        A thread that is gone on with begins by telling what it consumed before, under the id of an old turn (not
-        `own`). If it did not, the sum is of no use the first time, and what the last answer consumed counts.
+        A resumed thread begins by reporting what it consumed before, under the id of an old turn (not `own`). If it did
+        not, its first total is unusable, and what the last answer consumed counts.
         """
         before = self._totals.get(thread)
         if before is None and len(self._totals) >= THREADS_LIMIT:
@@ -48,17 +48,17 @@ class Consumption:
             return False
         return self._add(usage.last, _NONE) if before is None else self._add(usage.total, before)
 
-    def told(self) -> Usage:
+    def drain(self) -> Usage:
         """Return what was consumed since the last time."""
         used, self._used = self._used, Usage()
         return used
 
     def _add(self, now: Tokens, before: Tokens) -> bool:
         """Add what was consumed in between, if anything was; `inputTokens` has the cached ones in it."""
-        cached = max(0, now.cachedInputTokens - before.cachedInputTokens)
-        given = max(0, now.inputTokens - before.inputTokens - cached)
-        answered = max(0, now.outputTokens - before.outputTokens)
-        written = max(0, now.cacheWriteInputTokens - before.cacheWriteInputTokens)
+        cached = max(0, now.cached_input_tokens - before.cached_input_tokens)
+        given = max(0, now.input_tokens - before.input_tokens - cached)
+        answered = max(0, now.output_tokens - before.output_tokens)
+        written = max(0, now.cache_write_input_tokens - before.cache_write_input_tokens)
         if not (given or answered or cached or written):
             return False
         used = self._used  # field by field: this comes after every answer of the model, and ``+`` takes its time

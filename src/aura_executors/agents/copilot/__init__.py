@@ -3,34 +3,34 @@
     copilot --output-format=json --session-id=ID | --resume=ID ...        # the prompt goes by standard input
 
 It writes one JSON object in a line, an event of its session with ``type`` and ``data``; the last one, ``result``, is
-its final word. How it ended is told by these and never by its exit code.
+its final word. Its outcome is judged by these and never by its exit code.
 
 ======================  ================================================================================================
 success                 ``result`` with ``exitCode`` 0, and no ``abort`` before it
-failure                 ``result`` with another ``exitCode``; why says ``session.error``
+failure                 ``result`` with another ``exitCode``; ``session.error`` says why
 no final word           the stream ends without ``result``: a failure, whatever the exit code is
 rate limit              ``session.error`` of type ``rate_limit`` or ``quota``, or with status 429
 authentication          ``session.error`` of type ``authentication`` or ``authorization``, or with status 401 or 403;
                         without any login no event at all, and "No authentication information found" on standard error
 refused                 ``session.error`` of type ``policy`` or ``content_filter``
 session lost            no event at all, and "No session, task, or name matched" on standard error
-interrupted             known by whoever interrupted it; by others: ``abort``, after which it says ``exitCode`` 0
+interrupted             AURA's own interrupts need no sign; others: ``abort``, after which ``exitCode`` is 0
 lack of permission      ``tool.execution_complete`` with the error code ``denied`` or ``rejected``; it goes on
 ======================  ================================================================================================
 
 Quirks, seen in 1.0.102:
 
-- It names its session in the last event only, so AURA chooses the id, and reports it with the first event that matters.
+- It names its session in the last event only, so AURA chooses the id and reports it with the first event that matters.
 - The program on PATH is a launcher in Node.js: ended by a signal, it leaves the agent behind.
-- In answer to SIGINT and SIGTERM the agent stops in the middle of its work, and exits with 0.
+- In answer to SIGINT and SIGTERM the agent stops in the middle of its work and exits with 0.
 - A failed request is repeated, 401 twice, others five times: it gives up after 4 seconds with 401, 16 with 500, 54
   with 429.
-- It reports no tokens, but for those of the answers where the service counts them, and no costs.
+- It reports tokens only of answers, and only where the service counts them; it never reports costs.
 - Without permission (options `yolo`, `allow_all_tools`, `allow_tools`) it may not write, nor run commands that could.
 - It trusts a folder (its skills, hooks and servers) for one run only in a session whose id is not chosen, so there is
   no such option.
 - In mode ``autopilot`` it says its last message again and again, up to five times, unless it calls a tool to end.
-- A tool that is left out by `excluded_tools` is not offered; what the model does then is up to it, and leaves no trace.
+- A tool that is left out by `excluded_tools` is not offered; what the model does then is up to it and leaves no trace.
 """
 
 from collections.abc import Mapping
@@ -58,7 +58,7 @@ class CopilotExecutor(Executor):
         return CopilotConversation(run)
 
     def availability(self, environment: Mapping[str, str]) -> Availability:
-        """As the port says. A login that is in no variable is in the keychain of the system, where nobody looks."""
+        """As the port says. A login that is not in a variable is in the system's keychain, which is not read."""
         found = PROGRAM.availability(environment)
         if found.logged_in is not False:
             return found

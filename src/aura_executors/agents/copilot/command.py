@@ -1,12 +1,12 @@
-"""The command of the GitHub Copilot CLI. Pure, but for the look where the program is."""
+"""The command of the GitHub Copilot CLI. Pure, except that the program is looked up."""
 
 from typing import Any, Literal
 
 import msgspec
 
 from aura_contracts.ports.executors import AgentRun, Launch, ToolServer
-from aura_executors.agents._command import ActingOptions, agent_options, program_of, prompt_bytes, with_params
-from aura_executors.agents._finding import Program
+from aura_executors.adapter.options import ActingOptions, agent_options, program_of, prompt_bytes, with_params
+from aura_executors.adapter.program_lookup import Program
 
 PROGRAM = Program(
     name="copilot",
@@ -21,18 +21,18 @@ _ENVIRONMENT = {"COPILOT_AUTO_UPDATE": "false"}
 
 
 class CopilotOptions(ActingOptions, frozen=True, kw_only=True):
-    """What `copilot` can be set to. Without any permission it can only read the folder it works in."""
+    """Options of `copilot`. Without any permission it can only read the folder it works in."""
 
     yolo: bool = False
     """Every tool, path and URL, without asking."""
     allow_all_tools: bool = False
-    """Every tool without asking; paths and URLs are judged apart."""
+    """Every tool without asking; paths and URLs are judged separately."""
     allow_all_paths: bool = False
     allow_all_urls: bool = False
     allow_tools: tuple[str, ...] = ()
     """What may be used without asking: ``write``, ``shell(git:*)``, ``url(github.com)``, ``SERVER(tool)``."""
     deny_tools: tuple[str, ...] = ()
-    """What may not be used, whatever else is allowed; written likewise."""
+    """What may not be used, whatever else is allowed; in the same form."""
     allow_urls: tuple[str, ...] = ()
     deny_urls: tuple[str, ...] = ()
     available_tools: tuple[str, ...] = ()
@@ -40,28 +40,28 @@ class CopilotOptions(ActingOptions, frozen=True, kw_only=True):
     excluded_tools: tuple[str, ...] = ()
     """Tools that the model is not offered."""
     add_dirs: tuple[str, ...] = ()
-    """Further folders that it may work in."""
+    """Additional folders that it may work in."""
     disable_mcp_servers: tuple[str, ...] = ()
-    """Servers of its settings that it is not to start."""
+    """Servers of its settings that it does not start."""
     no_ask_user: bool = True
-    """Do not offer it the tool for asking the human, who cannot answer."""
+    """Do not offer it the tool for asking the human: in a run it gets no answer."""
     no_custom_instructions: bool = False
     """Leave out AGENTS.md and the like."""
     agent: str | None = None
-    """Which of its own agents is to work."""
+    """The one of its own agents to use."""
     mode: Literal["interactive", "plan", "autopilot"] | None = None
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
 
 
 def launch_of(name: str, run: AgentRun) -> Launch:
-    """Return the command for `run`. Raises `InvalidInput` for options that it could not work with."""
+    """Return the command for `run`. Raises `InvalidInput` for options that it cannot work with."""
     options = agent_options(name, run, CopilotOptions)
     arguments = [*_arguments(run, options), *_tool_servers(run.tool_servers)]
     return Launch(
         argv=(*program_of(PROGRAM, options, run.environment), *with_params(arguments, options)),
         env={**_ENVIRONMENT, **options.env},
         stdin=prompt_bytes(run, options),
-        farewell=10.0,
+        exit_grace=10.0,
     )
 
 
@@ -102,7 +102,7 @@ def _arguments(run: AgentRun, options: CopilotOptions) -> list[str]:
 
 
 def _tool_servers(servers: tuple[ToolServer, ...]) -> list[str]:
-    """Return how it is told of the servers, and that it may use them; variables by name, for itself to look up."""
+    """Return the arguments for the servers and the permission to use them; variables by name, for it to look up."""
     if not servers:
         return []
     known: dict[str, Any] = {

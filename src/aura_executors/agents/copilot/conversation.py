@@ -8,7 +8,6 @@ import msgspec
 from aura_contracts.execution import Usage
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ports.executors import (
-    TEXT_LIMIT,
     AgentRun,
     Entry,
     ErrorReported,
@@ -24,9 +23,9 @@ from aura_contracts.ports.executors import (
     failure_of,
 )
 from aura_contracts.ports.processes import ExitCause, ProcessExit
-from aura_executors.agents._conversation import JsonLines, lost_session
-from aura_executors.agents._evidence import failure_from
-from aura_executors.agents._texts import MESSAGE_LIMIT, clipped, clipped_value
+from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, Pieces, clipped, clipped_value
+from aura_executors.adapter.failure_classification import failure_from
+from aura_executors.adapter.json_lines import JsonLines, lost_session
 from aura_executors.agents.copilot.events import (
     DECODERS,
     UNINTERESTING,
@@ -81,9 +80,8 @@ class CopilotConversation(JsonLines):
         """The session by which it is known to be, once there is one."""
         self._announced = False
         self._begun = False
-        self._words: list[str] = []
+        self._words = Pieces()
         """The message that is being said, in deltas; the whole one follows unless something comes between."""
-        self._length = 0
         self._thought = ""
         self._calls: dict[str, str] = {}
         """The tools of the calls that have not finished."""
@@ -119,17 +117,17 @@ class CopilotConversation(JsonLines):
         entries = self._handlers[kind](decoder.decode(line))
         return [*self._session_started(""), *entries] if self._is_news(kind) else entries
 
-    def end(self, exit: ProcessExit) -> list[Entry]:  # noqa: A002 - the word for it
-        return [*super().end(exit), *self._said()]
+    def end(self, exit: ProcessExit) -> list[Entry]:
+        return [*super().end(exit), *self._flush()]
 
-    def judge(self, exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
-        if exit.cause not in (ExitCause.OWN, ExitCause.FAREWELL):
+    def judge(self, exit: ProcessExit) -> Failure | None:
+        if exit.cause not in (ExitCause.OWN, ExitCause.EXIT_GRACE):
             return failure_of(exit)
         failure = self._finished.failure if self._finished else self._unfinished(exit)
         return failure and msgspec.structs.replace(failure, exit_code=exit.exit_code, signal=exit.signal)
 
-    def _unfinished(self, exit: ProcessExit) -> Failure:  # noqa: A002 - the word for it
-        """Return why there is no final word."""
+    def _unfinished(self, exit: ProcessExit) -> Failure:
+        """Return why the final message is missing."""
         words = self.errors.text
         if not self._begun and self._resumed is not None and _LOST in words:
             return lost_session(self._resumed, words.splitlines()[0])
@@ -137,12 +135,12 @@ class CopilotConversation(JsonLines):
             return self._failure or _aborted(self._aborted)
         if not self._begun and words:
             return failure_from(words)
-        return failure_of(exit) or Failure(FailureReason.AGENT_ERROR, "it ended without its final word")
+        return failure_of(exit) or Failure(FailureReason.AGENT_ERROR, "it ended without its final message")
 
     # --- The session
 
     def _is_news(self, kind: bytes) -> bool:
-        """Say whether there is a session, and nobody knows. It first tells what it has loaded, then of its model."""
+        """Say whether there is an unreported session. It first lists what it loaded, then names its model."""
         return not self._announced and (not kind.startswith(b"session.") or kind == b"session.error")
 
     def _session_started(self, model: str) -> list[Entry]:
@@ -157,30 +155,21 @@ class CopilotConversation(JsonLines):
     def _delta(self, event: Event[Delta]) -> list[Entry]:
         text = event.data.delta_content
         if event.data.parent_tool_call_id is None and text:
-            self._length += len(text)
-            if self._length <= TEXT_LIMIT or not self._words:
-                self._words.append(text)
+            self._words.add(text)
         return []
 
-    def _said(self) -> list[Entry]:
+    def _flush(self) -> list[Entry]:
         """Return what was said of a message that does not follow whole, because something came between."""
-        text = "".join(self._words)
-        left_out = self._length - len(text)
-        self._forget()
-        more = f"\n[... {left_out} characters left out; the output has them ...]" if left_out else ""
-        return [Message(text=clipped(text) + more)] if text.strip() else []
-
-    def _forget(self) -> None:
-        self._words.clear()
-        self._length = 0
+        text = self._words.take()
+        return [Message(text=text)] if text else []
 
     def _message_started(self, event: Event[msgspec.Raw]) -> list[Entry]:
-        return self._said() if event.agentId is None else []
+        return self._flush() if event.agent_id is None else []
 
     def _retried(self, event: Event[Retry]) -> list[Entry]:
         """Forget the beginning of an answer: it is given again, from the start."""
-        if event.agentId is None:
-            self._forget()
+        if event.agent_id is None:
+            self._words.clear()
         failure = self._call_failure
         words = [
             event.data.reason,
@@ -194,17 +183,17 @@ class CopilotConversation(JsonLines):
         model = clipped(spoken.model, 200)
         if spoken.output_tokens > 0 and (model in self._used or len(self._used) < MODELS):
             self._used[model] = self._used.get(model, 0) + spoken.output_tokens
-        if event.agentId is not None or spoken.parent_tool_call_id is not None:
+        if event.agent_id is not None or spoken.parent_tool_call_id is not None:
             return []
-        self._forget()
-        said = [Message(text=clipped(spoken.content))] if spoken.content.strip() else []
-        return [*self._think(spoken.reasoning_text), *said]
+        self._words.clear()
+        message = [Message(text=clipped(spoken.content))] if spoken.content.strip() else []
+        return [*self._think(spoken.reasoning_text), *message]
 
     def _reasoning(self, event: Event[Reasoning]) -> list[Entry]:
-        return self._think(event.data.content) if event.agentId is None else []
+        return self._think(event.data.content) if event.agent_id is None else []
 
     def _think(self, thought: str) -> list[Entry]:
-        """Return the thought, unless it was told just before: some models have it in an event of its own too."""
+        """Return the thought, unless it was just reported: some models also send it in an event of its own."""
         thought = clipped(thought)
         if not thought.strip() or thought == self._thought:
             return []
@@ -222,7 +211,7 @@ class CopilotConversation(JsonLines):
         arguments = clipped_value(start.arguments)
         if not isinstance(arguments, dict):
             arguments = {} if arguments is None else {"input": arguments}
-        return [*self._said(), ToolCalled(call_id=call_id, tool=tool, arguments=arguments)]
+        return [*self._flush(), ToolCalled(call_id=call_id, tool=tool, arguments=arguments)]
 
     def _tool_finished(self, event: Event[Complete]) -> list[Entry]:
         complete = event.data
@@ -267,15 +256,15 @@ class CopilotConversation(JsonLines):
             self._failure = Failure(reason, clipped(error.message, MESSAGE_LIMIT))
         else:
             self._failure = failure_from(error.message, error.status_code)
-        return [*self._said(), ErrorReported(message=clipped(error.message))]
+        return [*self._flush(), ErrorReported(message=clipped(error.message))]
 
     def _abort(self, event: Event[Abort]) -> list[Entry]:
-        if event.agentId is None:
+        if event.agent_id is None:
             self._aborted = clipped(event.data.reason, 200) or "no reason"
-        return self._said() if event.agentId is None else []
+        return self._flush() if event.agent_id is None else []
 
     def _ended(self, result: Result) -> list[Entry]:
-        entries = self._said()
+        entries = self._flush()
         if result.session_id and result.session_id != self._session:
             self._session = clipped(result.session_id, 200)
             entries += self._session_started("")

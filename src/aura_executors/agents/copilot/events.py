@@ -92,9 +92,9 @@ class Result(msgspec.Struct, rename="camel", gc=False):
     session_id: str = ""
 
 
-class Event(msgspec.Struct, Generic[T]):
+class Event(msgspec.Struct, Generic[T], rename="camel"):
     data: T
-    agentId: str | None = None  # noqa: N815 - its word
+    agent_id: str | None = None
 
 
 DECODERS: dict[bytes, msgspec.json.Decoder[Any]] = {

@@ -3,8 +3,8 @@
     gemini --output-format stream-json [--resume ID] ...        # the prompt goes by standard input
 
 It writes one JSON object in a line: ``init``, ``message``, ``tool_use``, ``tool_result``, ``error``, ``result``. How it
-ended is told by these and never by its exit code, which is an HTTP status modulo 256 (401 gives 145, 429 173, 500 244),
-0 for an answer that was cut, and 0 when it was ended by SIGTERM in the middle of one.
+ended is judged by these and never by its exit code, which is an HTTP status modulo 256 (401 gives 145, 429 173, 500
+244), 0 for an answer that was cut, and 0 when it was ended by SIGTERM in the middle of one.
 
 ======================  ================================================================================================
 success                 ``result`` with status ``success``
@@ -14,7 +14,7 @@ rate limit              the message of the ``result`` ("quota", "429"); else sta
 authentication          the message (code 401 or 403, ``UNAUTHENTICATED``); no ``init``, and exit 41: no login at all
 refused                 ``error`` that says that the answer was blocked for safety, recitation, or another reason
 session lost            no ``init``, and "Error resuming session" on standard error (exit 42)
-interrupted             known by whoever interrupted it; the stream just ends
+interrupted             not visible: the stream just ends
 lack of permission      ``tool_result`` whose error is a policy's, says that a confirmation cannot be had, or is about a
                         tool that exists but was not offered. An agent that gives up without trying leaves no trace
 ======================  ================================================================================================
@@ -23,19 +23,19 @@ Quirks, seen in 0.61.0:
 
 - Without permission (options `yolo`, `approval_mode`, `allow_tools`) it does not offer the tools that write to the
   model at all. What the model then does is up to it; it may well say that all is done.
-- It refuses to work in a folder that is not trusted (exit 55, which is `PermissionDenied` here), unless its settings
-  do without trust: option `trust`. That a repository is trusted does not make a worktree elsewhere trusted.
+- It refuses to work in a folder that is not trusted (exit 55, which is `PermissionDenied` here) unless its settings
+  do not require it: option `trust`. Trust in a repository does not extend to worktrees elsewhere.
 - It takes an id for a new session (``--session-id``), but refuses it when it is started a second time, so AURA gives
-  none. It tells its own in ``init``, its first event.
+  none. Its own id is in ``init``, its first event.
 - A session is bound to the folder that it was begun in; from another one, a worktree of the same repository too, it is
   not found.
 - It starts itself again in a child, which is out of reach of signals then; AURA forbids it with
   ``GEMINI_CLI_NO_RELAUNCH``.
-- It starts its answer over when the connection breaks, and does not say so: the message holds both beginnings.
+- When the connection breaks it silently restarts its answer: the message contains both beginnings.
 - A prompt that begins with ``/`` is looked up among its commands, and ``@path`` in a prompt includes a file.
-- It does not tell a new file from a changed one: each `FileChanged` says modified.
-- Usage counts thoughts in no kind of tokens but in the total; here they are output, as they are billed.
-- Servers of the Model Context Protocol come from settings files alone, so AURA cannot give it any.
+- It does not distinguish new files from changed ones: each `FileChanged` says modified.
+- Usage counts thoughts only in the total; here they are output, as they are billed.
+- Servers of the Model Context Protocol come only from settings files, so AURA cannot give it any.
 """
 
 from collections.abc import Mapping

@@ -1,18 +1,18 @@
-"""The command of the Gemini CLI. Pure, but for the look where the program is."""
+"""The command of the Gemini CLI. Pure, except that the program is looked up."""
 
 from typing import Literal
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun, Launch
-from aura_executors.agents._command import (
+from aura_executors.adapter.options import (
     ActingOptions,
     agent_options,
     program_of,
     prompt_bytes,
-    require_one_mind,
+    require_consistent_options,
     with_params,
 )
-from aura_executors.agents._finding import Program
+from aura_executors.adapter.program_lookup import Program
 
 PROGRAM = Program(
     name="gemini",
@@ -31,30 +31,30 @@ _ENVIRONMENT = {"GEMINI_CLI_NO_RELAUNCH": "true"}
 
 
 class GeminiOptions(ActingOptions, frozen=True, kw_only=True):
-    """What `gemini` can be set to. Without any permission it can only read."""
+    """Options of `gemini`. Without any permission it can only read."""
 
     approval_mode: Literal["default", "auto_edit", "yolo", "plan"] | None = None
-    """What it may do without asking: only read (``default``, ``plan``), edit files too, everything."""
+    """What it may do without asking: read only (``default``, ``plan``), edit files too, or everything."""
     allow_tools: tuple[str, ...] = ()
-    """Tools to be used without asking, such as ``run_shell_command(git status)``."""
+    """Tools that it may use without asking, such as ``run_shell_command(git status)``."""
     policies: tuple[str, ...] = ()
-    """Files or folders with rules of its policy engine, which say what it may use."""
+    """Files or folders with rules for its policy engine."""
     sandbox: bool = False
     """Run in its own sandbox (Docker, Podman or the system's), as its settings say."""
     trust: bool = False
-    """Trust the folder, for this run: its settings, commands and servers are used. It works in no other."""
+    """Trust the folder for this run: its settings, commands and servers are used. It refuses to work in any other."""
     add_dirs: tuple[str, ...] = ()
-    """Further folders that it may work in."""
+    """Additional folders that it may work in."""
     extensions: tuple[str, ...] | None = None
-    """Its extensions to be used; None: all that are installed."""
+    """The extensions to use; None: all installed ones."""
     allowed_mcp_server_names: tuple[str, ...] = ()
-    """Which servers of its settings it may use; none named: all."""
+    """The servers of its settings that it may use; none named: all."""
 
 
 def launch_of(name: str, run: AgentRun) -> Launch:
     """Return the command for `run`. Raises `InvalidInput` for options, or a prompt, that it could not work with."""
     options = agent_options(name, run, GeminiOptions)
-    require_one_mind(options, "approval_mode")
+    require_consistent_options(options, "approval_mode")
     prompt = prompt_bytes(run, options)
     if len(prompt) > PROMPT_LIMIT:
         reason = f"it takes {len(prompt)} bytes, more than the {PROMPT_LIMIT} that {name} reads"
@@ -63,7 +63,7 @@ def launch_of(name: str, run: AgentRun) -> Launch:
         argv=(*program_of(PROGRAM, options, run.environment), *with_params(_arguments(run, options), options)),
         env={**_ENVIRONMENT, **options.env},
         stdin=prompt,
-        farewell=15.0,
+        exit_grace=15.0,
     )
 
 

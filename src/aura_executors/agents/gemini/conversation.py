@@ -9,7 +9,6 @@ import msgspec
 from aura_contracts.execution import Usage
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ports.executors import (
-    TEXT_LIMIT,
     AgentRun,
     Entry,
     ErrorReported,
@@ -25,9 +24,9 @@ from aura_contracts.ports.executors import (
     failure_of,
 )
 from aura_contracts.ports.processes import ExitCause, ProcessExit
-from aura_executors.agents._conversation import UNFINISHED, JsonLines, lost_session
-from aura_executors.agents._evidence import failure_from
-from aura_executors.agents._texts import MESSAGE_LIMIT, clipped, clipped_value
+from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, Pieces, clipped, clipped_value
+from aura_executors.adapter.failure_classification import failure_from
+from aura_executors.adapter.json_lines import UNFINISHED, JsonLines, lost_session
 
 WRITERS = frozenset({"write_file", "replace"})
 """Its tools that change the file they name as ``file_path``."""
@@ -118,8 +117,7 @@ class GeminiConversation(JsonLines):
         super().__init__()
         self._resumed = run.session_id
         self._begun = False
-        self._words: list[str] = []
-        self._length = 0
+        self._words = Pieces()
         self._calls: dict[str, tuple[str, str]] = {}
         """The tool, and the file it changes, of the calls that have not finished."""
         self._error = ""
@@ -128,8 +126,8 @@ class GeminiConversation(JsonLines):
     def understand(self, line: bytes) -> list[Entry]:
         event = _DECODER.decode(line)
         if isinstance(event, _Message):
-            return self._say(event) if event.role == "assistant" else []
-        return [*self._said(), *self._happened(event)]
+            return self._add_piece(event) if event.role == "assistant" else []
+        return [*self._flush(), *self._happened(event)]
 
     def _happened(self, event: _Event) -> Iterable[Entry]:
         match event:
@@ -147,17 +145,17 @@ class GeminiConversation(JsonLines):
             case _Result():
                 return self._ended(event)
 
-    def end(self, exit: ProcessExit) -> list[Entry]:  # noqa: A002 - the word for it
-        return [*super().end(exit), *self._said()]
+    def end(self, exit: ProcessExit) -> list[Entry]:
+        return [*super().end(exit), *self._flush()]
 
-    def judge(self, exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
-        if exit.cause not in (ExitCause.OWN, ExitCause.FAREWELL):
+    def judge(self, exit: ProcessExit) -> Failure | None:
+        if exit.cause not in (ExitCause.OWN, ExitCause.EXIT_GRACE):
             return failure_of(exit)
-        failure = self._told(exit)
+        failure = self._reported_failure(exit)
         return failure and msgspec.structs.replace(failure, exit_code=exit.exit_code, signal=exit.signal)
 
-    def _told(self, exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
-        """Return the failure that the stream tells of, and where that is silent, standard error."""
+    def _reported_failure(self, exit: ProcessExit) -> Failure | None:
+        """Return the failure that the stream reports, else the one on standard error."""
         words = self.errors.text
         if self._finished is not None:
             return _with_status(self._finished.failure, words)
@@ -174,22 +172,15 @@ class GeminiConversation(JsonLines):
 
     # --- Words of the model: deltas until something else happens
 
-    def _say(self, message: _Message) -> list[Entry]:
-        said = [] if message.delta else self._said()
-        self._length += len(message.content)
-        if message.content and (self._length <= TEXT_LIMIT or not self._words):
-            self._words.append(message.content)
-        return said if message.delta else [*said, *self._said()]
+    def _add_piece(self, message: _Message) -> list[Entry]:
+        entries = [] if message.delta else self._flush()
+        if message.content:
+            self._words.add(message.content)
+        return entries if message.delta else [*entries, *self._flush()]
 
-    def _said(self) -> list[Entry]:
-        if not self._words:
-            return []
-        text = "".join(self._words)
-        left_out = self._length - len(text)
-        self._words.clear()
-        self._length = 0
-        more = f"\n[... {left_out} characters left out; the output has them ...]" if left_out else ""
-        return [Message(text=clipped(text) + more)] if text.strip() else []
+    def _flush(self) -> list[Entry]:
+        text = self._words.take()
+        return [Message(text=text)] if text else []
 
     # --- Tools
 

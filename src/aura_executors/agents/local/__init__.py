@@ -4,9 +4,9 @@
 
 A local model can so do real work with no other program: it reads, lists, searches, writes and edits files, and runs
 shell commands, and asks before it changes anything unless the option `autonomy` says that it need not. The program
-(`agent.py`, the modules that begin with an underscore) needs nothing but Python's standard library. Conversations are
-kept on disk, one file each, so follow-ups go on with them; a copy of one is its fork. A call that was cut off is told
-to the model as interrupted when the session is resumed, and is not repeated by itself. How it ended is told by the
+(the folder `program`) needs nothing but Python's standard library. Conversations are
+kept on disk, one file each, so follow-ups resume them; a copy of one is its fork. When a session is resumed, a call
+that was cut off is reported to the model as interrupted, and is not repeated automatically. The outcome is in the
 program's last line.
 
 ======================  ================================================================================================
@@ -16,16 +16,16 @@ no final word           the stream ends without ``finished``: a failure, whateve
 rate limit              HTTP status 429, tried again as the server asks with Retry-After, and still
 authentication          HTTP status 401 or 403
 refused                 the model refused, or its server withheld the answer
-session lost            there is no such conversation here
-interrupted             it says so itself, after SIGINT and SIGTERM
+session lost            the conversation does not exist here
+interrupted             it reports so itself, after SIGINT and SIGTERM
 lack of permission      what was denied, or not permitted at all; `PermissionDenied` if it waited for an answer, and
                         standard input came to its end
 ======================  ================================================================================================
 
 Quirks of servers, all of which are understood:
 
-- Some number calls anew in each answer, give no ids or indexes, or print calls into the text (``<tool_call>``).
-- Some put thoughts into the text (``<think>``), do not stream, or say nothing of usage.
+- Some restart numbering calls in each answer, omit ids or indexes, or print calls into the text (``<tool_call>``).
+- Some put thoughts into the text (``<think>``), do not stream, or report no usage.
 """
 
 from collections.abc import Mapping

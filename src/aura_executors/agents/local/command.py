@@ -1,4 +1,4 @@
-"""What is run: options, the order that the program gets, and its command. Pure."""
+"""What is run: options, the request that the program gets, and its command. Pure."""
 
 import re
 import sys
@@ -12,11 +12,12 @@ import msgspec
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun, Launch
 from aura_contracts.secrets import require_no_secrets
-from aura_executors._options import read_options
+from aura_executors.adapter.option_reader import read_options
 
 ENDPOINT_VARIABLE = "OPENAI_BASE_URL"
 """Names the endpoint where no option does, as for OpenAI's own clients."""
 
+_PROGRAM = Path(__file__).with_name("program") / "__main__.py"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 _Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -27,7 +28,7 @@ class Autonomy(StrEnum):
     """What the agent does without asking."""
 
     READ_ONLY = "read-only"
-    """Reading; it can do nothing else, and asks for nothing."""
+    """Reading, and nothing else; it never asks."""
     ASK = "ask"
     """Reading; it asks before each edit and each command."""
     EDIT = "edit"
@@ -37,7 +38,7 @@ class Autonomy(StrEnum):
 
 
 class LocalOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What `local` can be set to."""
+    """Options of `local`."""
 
     endpoint: str | None = None
     """The base URL of a server with OpenAI's chat completions, such as ``http://127.0.0.1:11434/v1``.
@@ -45,25 +46,25 @@ class LocalOptions(msgspec.Struct, frozen=True, kw_only=True):
     None: `openai_endpoint`, else what the variable ``OPENAI_BASE_URL`` says.
     """
     openai_endpoint: str | None = None
-    """As `endpoint`, under the name that the command line has for it."""
+    """The same as `endpoint`, by the command line's name for it."""
     model: str | None = None
     """None: the one that the server offers, if it offers just one."""
     api_key_env: str = "OPENAI_API_KEY"
-    """Name of the variable with the key; sent if it is set. Commands that the agent runs do not get it."""
+    """The variable with the key, which is sent if set. Commands that the agent runs do not see it."""
     autonomy: Autonomy | None = None
     """None: ``ask``."""
     yolo: bool = False
-    """It may do everything, and asks for nothing: autonomy ``full``."""
+    """It may do everything without asking: autonomy ``full``."""
     allow_all_tools: bool = False
     """The same as `yolo`."""
     append_prompt: str = ""
-    """Put behind every prompt, after an empty line."""
+    """Appended to every prompt, after an empty line."""
     append_system_prompt: str = ""
-    """Put behind the instructions that every request begins with."""
+    """Appended to the instructions that every request begins with."""
     max_turns: _Positive = 50
     """Answers of the model in one run."""
     max_tokens: _Positive | None = None
-    """Tokens of one answer; None: as the server likes."""
+    """Tokens of one answer; None: the server's default."""
     max_total_tokens: _Positive | None = None
     """Tokens of one run, in and out, as far as the server reports them; None: no limit."""
     context_tokens: Annotated[int, msgspec.Meta(ge=1_000)] = 32_000
@@ -74,17 +75,17 @@ class LocalOptions(msgspec.Struct, frozen=True, kw_only=True):
     output_limit: Annotated[int, msgspec.Meta(ge=200)] = 30_000
     """Characters of a tool's result that the model is given."""
     read_outside: bool = False
-    """Let it read files outside of the folder that it works in. Commands can anyway."""
+    """Let it read files outside its working folder. Commands can anyway."""
     max_retries: Annotated[int, msgspec.Meta(ge=0, le=20)] = 4
-    """How often a request is tried again that failed for a reason that may pass."""
+    """How often a request is retried after a failure that may pass."""
     retry_delay: Annotated[float, msgspec.Meta(ge=0, le=60)] = 1.0
-    """Seconds before it is tried again; doubled each time."""
+    """Seconds before the first retry; doubled each time."""
     request_timeout: _Seconds = 600.0
     """Seconds that the server may be silent; a local model reads a long prompt slowly."""
     sessions: str | None = None
     """The folder where conversations are kept; None: ``local-sessions`` in AURA_STATE, or the user's state folder."""
     env: dict[str, str] = {}
-    """Added to the environment. Not for secrets, which are refused: the log keeps options."""
+    """Added to the environment. Secrets are refused: options are stored in the log."""
 
 
 def launch_of(run: AgentRun) -> Launch:
@@ -93,17 +94,17 @@ def launch_of(run: AgentRun) -> Launch:
     options = read_options("local", run.options, LocalOptions)
     _require_clean(options)
     autonomy = autonomy_of(options)
-    order = order_of(run, options, autonomy)
+    request = request_of(run, options, autonomy)
     return Launch(
-        argv=(sys.executable, "-I", "-S", "-X", "utf8", str(Path(__file__).with_name("agent.py"))),
+        argv=(sys.executable, "-I", "-S", "-X", "utf8", str(_PROGRAM)),
         env=dict(options.env),
-        stdin=msgspec.json.encode(order) + b"\n",
+        stdin=msgspec.json.encode(request) + b"\n",
         interactive=autonomy in {Autonomy.ASK, Autonomy.EDIT},
     )
 
 
-def order_of(run: AgentRun, options: LocalOptions, autonomy: Autonomy) -> dict[str, Any]:
-    """Return the fields of `_order.Order`."""
+def request_of(run: AgentRun, options: LocalOptions, autonomy: Autonomy) -> dict[str, Any]:
+    """Return the fields of `program.request.AgentRequest`."""
     parts = [part.encode("utf-8", "replace").decode() for part in (run.prompt, options.append_prompt) if part]
     same = (
         *("model", "api_key_env", "max_turns", "max_tokens", "max_total_tokens", "context_tokens", "temperature"),
@@ -122,7 +123,7 @@ def order_of(run: AgentRun, options: LocalOptions, autonomy: Autonomy) -> dict[s
 
 
 def endpoint_of(options: LocalOptions, run: AgentRun) -> str:
-    """Return the endpoint's URL. Raises `InvalidInput` if there is none, or it is none."""
+    """Return the endpoint's URL. Raises `InvalidInput` if it is missing or malformed."""
     if None not in {options.endpoint, options.openai_endpoint} and options.endpoint != options.openai_endpoint:
         reason = "it says something else than option endpoint"
         raise InvalidInput(field="option openai_endpoint", reason=reason, remedy="give one of them")
@@ -130,21 +131,21 @@ def endpoint_of(options: LocalOptions, run: AgentRun) -> str:
     url = options.endpoint or options.openai_endpoint or variable
     if not url:
         remedy = "give option endpoint (--openai-endpoint URL), such as http://127.0.0.1:11434/v1"
-        raise InvalidInput(field="option endpoint", reason="executor local cannot do without it", remedy=remedy)
+        raise InvalidInput(field="option endpoint", reason="executor local requires it", remedy=remedy)
     if reason := _unfit(url):
         raise InvalidInput(field="option endpoint", reason=reason, remedy="such as http://127.0.0.1:11434/v1")
     return url
 
 
 def _unfit(url: str) -> str:
-    """Return why `url` is no endpoint, if it is none."""
+    """Return why `url` cannot be an endpoint, or an empty text."""
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        return f"is no URL: {error}"
+        return f"is not a URL: {error}"
     if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
-        return "is no URL that begins with http:// or https:// and a host"
+        return "is not a URL that begins with http:// or https:// and a host"
     if parts.username is not None or parts.query or parts.fragment:
         return "has more than scheme, host, port and path"
     if not (url.isascii() and url.isprintable()) or " " in url:
@@ -164,12 +165,13 @@ def autonomy_of(options: LocalOptions) -> Autonomy:
 
 def _require_clean(options: LocalOptions) -> None:
     if not _VARIABLE.fullmatch(options.api_key_env):
-        remedy = "name the variable that holds the key; the key itself has no place in options, which the log keeps"
-        raise InvalidInput(field="option api_key_env", reason="is no name of a variable", remedy=remedy)
+        remedy = "name the variable that holds the key; not the key itself: options are stored in the log"
+        raise InvalidInput(field="option api_key_env", reason="is not the name of a variable", remedy=remedy)
     if options.model is not None and not options.model.strip():
         raise InvalidInput(field="option model", reason="is empty", remedy="leave it out")
     if options.sessions is not None and (not Path(options.sessions).is_absolute() or "\0" in options.sessions):
-        raise InvalidInput(field="option sessions", reason="is no absolute path")
+        raise InvalidInput(field="option sessions", reason="is not an absolute path")
     for name, value in options.env.items():
         if not name or "=" in name or "\0" in name + value:
-            raise InvalidInput(field="option env", reason=f"{name!r} is no name for a variable, or its value is none")
+            reason = f"{name!r} is not the name of a variable, or its value is invalid"
+            raise InvalidInput(field="option env", reason=reason)

@@ -1,4 +1,4 @@
-"""What the program says: entries of the port in lines of JSON, but for few; see `_talk`. Pure."""
+"""What the program writes: entries of the port in lines of JSON, with few exceptions; see `program.chat`. Pure."""
 
 from collections.abc import Iterable
 from typing import Any, TypeVar
@@ -26,9 +26,9 @@ from aura_contracts.ports.executors import (
     UsageReported,
 )
 from aura_contracts.ports.processes import ExitCause, ProcessExit
-from aura_executors.agents._conversation import JsonLines, Said
-from aura_executors.agents._evidence import failure_from
-from aura_executors.agents._texts import MESSAGE_LIMIT, clipped, clipped_value
+from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped, clipped_value
+from aura_executors.adapter.failure_classification import failure_from
+from aura_executors.adapter.json_lines import Item, JsonLines
 
 E = TypeVar("E", bound=Entry)
 
@@ -90,19 +90,19 @@ class LocalConversation(JsonLines):
         self._open: set[str] = set()
         self._early: dict[str, Answer] = {}
 
-    def understand(self, line: bytes) -> Iterable[Said] | None:
-        said = _DECODER.decode(line)
-        match said:
+    def understand(self, line: bytes) -> Iterable[Item] | None:
+        event = _DECODER.decode(line)
+        match event:
             case Message() | Thinking() | ToolFinished() | FileChanged() | UsageReported() | ErrorReported():
                 # in a line as short as this no text is too long for an entry; NUL is all that may not be in it
-                return (said if len(line) <= TEXT_LIMIT and _NUL not in line else _clipped(said),)
+                return (event if len(line) <= TEXT_LIMIT and _NUL not in line else _clipped(event),)
             case ToolCalled(call_id=call_id, tool=tool, arguments=arguments):
                 name, call_id = clipped(tool, NAME_LIMIT), clipped(call_id, NAME_LIMIT)
                 return (ToolCalled(call_id=call_id, tool=name, arguments=clipped_value(arguments)),)
             case SessionStarted():
-                return (_clipped(said),) if said.session_id else None
+                return (_clipped(event),) if event.session_id else None
             case _Asked():
-                return self._asked(said)
+                return self._asked(event)
             case _Done(failure=why):
                 self._finished = Finished(failure=_failure(why))
                 return (self._finished,)
@@ -115,24 +115,24 @@ class LocalConversation(JsonLines):
     def answer(self, request_id: str, answer: Answer) -> Iterable[Send]:
         if request_id in self._open:
             self._open.discard(request_id)
-            return [_told(request_id, answer)]
+            return [_answered(request_id, answer)]
         self._early.setdefault(request_id, answer)
         return ()
 
-    def judge(self, exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
+    def judge(self, exit: ProcessExit) -> Failure | None:
         finished = self._finished
         failure = self.failed(exit, finished.failure if finished else None)
-        if exit.cause not in (ExitCause.OWN, ExitCause.FAREWELL):
+        if exit.cause not in (ExitCause.OWN, ExitCause.EXIT_GRACE):
             return failure
         if finished is not None:
             return failure if finished.failure is not None else None
         if failure is not None:
             return failure
-        return Failure(FailureReason.AGENT_ERROR, "it ended without its last word", exit_code=exit.exit_code)
+        return Failure(FailureReason.AGENT_ERROR, "it ended without its final message", exit_code=exit.exit_code)
 
-    def _asked(self, asked: _Asked) -> list[Said]:
+    def _asked(self, asked: _Asked) -> list[Item]:
         arguments = asked.arguments
-        said: list[Said] = [
+        line: list[Item] = [
             PermissionRequested(
                 request_id=clipped(asked.request_id, NAME_LIMIT),
                 tool=clipped(asked.tool, NAME_LIMIT),
@@ -146,8 +146,8 @@ class LocalConversation(JsonLines):
         if early is None:
             self._open.add(asked.request_id)
         else:
-            said.append(_told(asked.request_id, early))
-        return said
+            line.append(_answered(asked.request_id, early))
+        return line
 
 
 def _clipped(entry: E) -> E:
@@ -156,9 +156,9 @@ def _clipped(entry: E) -> E:
     return replace(entry, **{name: clipped(text) for name, text in texts.items()})
 
 
-def _told(request_id: str, answer: Answer) -> Send:
-    told = {"request_id": request_id, "granted": answer.granted, "feedback": clipped(answer.feedback)}
-    return Send(msgspec.json.encode(told) + b"\n")
+def _answered(request_id: str, answer: Answer) -> Send:
+    content = {"request_id": request_id, "granted": answer.granted, "feedback": clipped(answer.feedback)}
+    return Send(msgspec.json.encode(content) + b"\n")
 
 
 def _failure(why: _Why | None) -> Failure | None:

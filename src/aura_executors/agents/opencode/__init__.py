@@ -6,14 +6,14 @@ It writes one JSON object in a line. The prompt goes by standard input: as an ar
 refused.
 
 ======================  ================================================================================================
-success                 the last step finished for another reason than tool calls; there is no final event
+success                 the last step finished for another reason than tool calls; a final event does not exist
 failure                 an event ``error``, with the HTTP status of the model's service where there was one
 no final word           the last step did not finish: a failure, whatever the exit code is
 rate limit              status 429; it retries 429 and 500 by itself, for about 75 seconds
 authentication          status 401 or 403, ``ProviderAuthError``
 refused                 a step that finished for ``content-filter``
 session lost            "Session not found" on standard error, exit code 1
-interrupted             known by whoever interrupted it: SIGINT and SIGTERM end it at once, without a word
+interrupted             not visible: SIGINT and SIGTERM end it at once, without output
 lack of permission      what would be asked for is rejected at once: a tool ends with "rejected permission" or "a rule
                         which prevents"; the agent stops there, and exits with 0
 ======================  ================================================================================================

@@ -1,4 +1,4 @@
-"""How opencode is started: its options, and what becomes of them. Pure, but for the program, which is looked for."""
+"""How opencode is started: its options and what they become. Pure, except that the program is looked up."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -7,8 +7,8 @@ import msgspec
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun
-from aura_executors.agents._command import ActingOptions, agent_options, program_of, prompt_bytes, with_params
-from aura_executors.agents._finding import Program
+from aura_executors.adapter.options import ActingOptions, agent_options, program_of, prompt_bytes, with_params
+from aura_executors.adapter.program_lookup import Program
 
 PROGRAM = Program(
     name="opencode",
@@ -23,33 +23,35 @@ PROGRAM = Program(
 _CONFIG = "OPENCODE_CONFIG_CONTENT"
 _PERMISSION = "OPENCODE_PERMISSION"
 
+_SETTINGS = msgspec.json.Decoder(dict[str, Any])
+
 
 class OpencodeOptions(ActingOptions, frozen=True, kw_only=True):
-    """What `opencode` can be set to. `model` is PROVIDER/MODEL."""
+    """Options of `opencode`. `model` is PROVIDER/MODEL."""
 
     agent: str | None = None
-    """Which of opencode's agents: build, plan, or one of the user's."""
+    """The opencode agent: build, plan, or one of the user's."""
     reasoning_effort: str | None = None
     """minimal, high, max, or what the model has; opencode calls it a variant of the model."""
     yolo: bool = False
-    """Whatever would be asked for is permitted, except what is denied. What opencode asks for at all, is configured."""
+    """Approve whatever it would ask for, except what is denied. What opencode asks for is configured there."""
     allow_all_tools: bool = False
     """The same as `yolo`."""
     permission: dict[str, Any] = {}
-    """opencode's own permissions, over the user's: ``{"bash": "ask", "edit": {"*.md": "allow"}}``."""
+    """opencode's own permissions; they override the user's: ``{"bash": "ask", "edit": {"*.md": "allow"}}``."""
     config: dict[str, Any] = {}
-    """Settings of ``opencode.json``, over the user's."""
+    """Settings of ``opencode.json``; they override the user's."""
     files: tuple[str, ...] = ()
     """Attached to the prompt."""
     share: bool = False
-    """Whether the user's settings may put the session on opencode's web site."""
+    """Whether the user's settings may publish the session on opencode's web site."""
 
 
 def options_of(run: AgentRun) -> OpencodeOptions:
-    """Return the options of `run`. Raises `InvalidInput` for those that make no sense."""
+    """Return the options of `run`. Raises `InvalidInput` for invalid ones."""
     options = agent_options("opencode", run, OpencodeOptions, forks=True)
     if options.model is not None and not all(options.model.partition("/")):
-        reason = f"{options.model!r} names no provider"
+        reason = f"{options.model!r} does not name a provider"
         raise InvalidInput(field="option model", reason=reason, remedy="write it as PROVIDER/MODEL")
     return options
 
@@ -104,9 +106,9 @@ def _local(command: tuple[str, ...]) -> dict[str, Any]:
 def _over(environment: Mapping[str, str], name: str, settings: dict[str, Any]) -> str:
     """Return `settings` as JSON, over those that a variable holds already."""
     try:
-        before = msgspec.json.decode(environment.get(name) or "{}", type=dict[str, Any])
+        before = _SETTINGS.decode(environment.get(name) or "{}")
     except (msgspec.MsgspecError, RecursionError) as error:
-        reason = f"variable {name} holds no JSON object, and AURA has to add to it"
+        reason = f"variable {name} is not a JSON object, and AURA has to add to it"
         raise InvalidInput(field="environment", reason=reason, remedy="correct the variable, or unset it") from error
     return msgspec.json.encode(_merged(before, settings)).decode()
 

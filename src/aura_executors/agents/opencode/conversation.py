@@ -1,6 +1,6 @@
 """What opencode writes: JSON lines ``step_start``, ``text``, ``reasoning``, ``tool_use``, ``step_finish``, ``error``.
 
-Parts come whole, never as deltas; a tool is told of once, when it has ended.
+Parts come whole, never as deltas; a tool is reported once, when it has ended.
 """
 
 import re
@@ -27,10 +27,10 @@ from aura_contracts.ports.executors import (
     UsageReported,
 )
 from aura_contracts.ports.processes import ExitCause, ProcessExit
-from aura_executors.agents._conversation import JsonLines, Said, lost_session
-from aura_executors.agents._evidence import failure_from
-from aura_executors.agents._plain import without_controls
-from aura_executors.agents._texts import MESSAGE_LIMIT, clipped, clipped_value
+from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped, clipped_value
+from aura_executors.adapter.failure_classification import failure_from
+from aura_executors.adapter.json_lines import Item, JsonLines, lost_session
+from aura_executors.adapter.single_shot import without_controls
 
 CUT_OFF_LIMIT = 20
 """Answers in a row that broke off in the middle, after which opencode will not succeed any more."""
@@ -47,7 +47,7 @@ _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
 class _Line(msgspec.Struct, tag_field="type", gc=False):
-    sessionID: str = ""  # noqa: N815 - its name
+    session_id: str = msgspec.field(default="", name="sessionID")
 
 
 class _StepStart(_Line, tag="step_start", gc=False):
@@ -77,7 +77,7 @@ class _State(msgspec.Struct, gc=False):
 class _Tool(msgspec.Struct, gc=False):
     tool: str
     state: _State
-    callID: str = ""  # noqa: N815 - its name
+    call_id: str = msgspec.field(default="", name="callID")
 
 
 class _ToolUse(_Line, kw_only=True, tag="tool_use"):
@@ -106,9 +106,9 @@ class _StepFinish(_Line, kw_only=True, tag="step_finish"):
     part: _Finish
 
 
-class _Particulars(msgspec.Struct, frozen=True, gc=False):
+class _Particulars(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     message: str = ""
-    statusCode: int | None = None  # noqa: N815 - its name
+    status_code: int | None = None
 
 
 class _Error(msgspec.Struct, gc=False):
@@ -124,7 +124,7 @@ _LINE = msgspec.json.Decoder(_StepStart | _Text | _Reasoning | _ToolUse | _StepF
 
 
 class _Metadata(msgspec.Struct):
-    """What opencode's own tools say of themselves beside their output."""
+    """What opencode's own tools report in addition to their output."""
 
     exit: int | None = None
     diff: str | None = None
@@ -139,11 +139,15 @@ class _Step(msgspec.Struct):
     status: str = "pending"
 
 
+_STEPS = msgspec.json.Decoder(list[_Step])
+"""Compiled when the module is imported, so that no two threads do it."""
+
+
 # --- The conversation -------------------------------------------------------------------------------------------------
 
 
 class OpencodeConversation(JsonLines):
-    """Understands one run of opencode. `session_id` is the one to be gone on with, `model` the one asked for."""
+    """Understands one run of opencode. `session_id` is the session to resume, `model` the requested one."""
 
     def __init__(self, session_id: str = "", model: str = "") -> None:
         super().__init__()
@@ -155,30 +159,30 @@ class OpencodeConversation(JsonLines):
         self._failure: Failure | None = None
         self._cut_off = 0
 
-    def understand(self, line: bytes) -> list[Said]:
-        said = _LINE.decode(line)
+    def understand(self, line: bytes) -> list[Item]:
+        event = _LINE.decode(line)
         if self._cut_off >= CUT_OFF_LIMIT:
             return []
-        entries: list[Said] = []
-        if said.sessionID and not self._session:
-            self._session = said.sessionID
-            entries.append(SessionStarted(session_id=clipped(said.sessionID, 1_000), model=self._model))
-        match said:
+        entries: list[Item] = []
+        if event.session_id and not self._session:
+            self._session = event.session_id
+            entries.append(SessionStarted(session_id=clipped(event.session_id, 1_000), model=self._model))
+        match event:
             case _StepStart():
                 self._ended, self._failure = "", None
             case _Text():
-                entries.append(Message(text=clipped(said.part.text)))
+                entries.append(Message(text=clipped(event.part.text)))
             case _Reasoning():
-                entries.append(Thinking(text=clipped(said.part.text)))
+                entries.append(Thinking(text=clipped(event.part.text)))
             case _ToolUse():
-                entries += self._tool(said.part)
+                entries += self._tool(event.part)
             case _StepFinish():
-                entries += self._finish(said.part)
+                entries += self._finish(event.part)
             case _ErrorLine():
-                entries.append(self._error(said.error))
+                entries.append(self._error(event.error))
         return entries
 
-    def judge(self, exit: ProcessExit) -> Failure | None:  # noqa: A002 - the word for it
+    def judge(self, exit: ProcessExit) -> Failure | None:
         words = without_controls(self.errors.text)
         if self._asked and not self._session and exit.cause is ExitCause.OWN and _NO_SESSION.search(words):
             return self.failed(exit, lost_session(self._asked, words))
@@ -191,7 +195,7 @@ class OpencodeConversation(JsonLines):
         return None
 
     def _tool(self, part: _Tool) -> Iterator[Entry]:
-        state, call = part.state, clipped(part.callID, 1_000)
+        state, call = part.state, clipped(part.call_id, 1_000)
         tool = clipped(part.tool, 1_000)
         yield ToolCalled(call_id=call, tool=tool, arguments=clipped_value(state.input))
         if state.status == "error":
@@ -199,13 +203,13 @@ class OpencodeConversation(JsonLines):
                 self.blocked = f"{tool}: {clipped(state.error, 500)}"
             yield ToolFinished(call_id=call, success=False, output=clipped(state.error))
             return
-        told = _metadata(part)
+        details = _metadata(part)
         yield ToolFinished(
-            call_id=call, success=told.exit in (0, None), output=clipped(state.output), exit_code=told.exit
+            call_id=call, success=details.exit in (0, None), output=clipped(state.output), exit_code=details.exit
         )
         if isinstance(path := state.input.get("filePath"), str) and part.tool in {"write", "edit", "multiedit"}:
-            change = FileChange.MODIFIED if told.exists else FileChange.ADDED
-            diff = clipped(told.diff) if told.diff else None
+            change = FileChange.MODIFIED if details.exists else FileChange.ADDED
+            diff = clipped(details.diff) if details.diff else None
             yield FileChanged(path=clipped(path, 4_096), change=change, call_id=call, diff=diff)
         if part.tool == "todowrite" and (steps := _steps(state.input.get("todos"))):
             yield PlanUpdated(steps=steps)
@@ -242,7 +246,7 @@ class OpencodeConversation(JsonLines):
 
     def _error(self, error: _Error) -> Entry:
         message = error.data.message or error.name
-        self._failure = failure_from(message, error.data.statusCode)
+        self._failure = failure_from(message, error.data.status_code)
         if error.name == "ProviderAuthError":
             self._failure = msgspec.structs.replace(self._failure, reason=FailureReason.AUTHENTICATION)
         return ErrorReported(message=clipped(message, MESSAGE_LIMIT))
@@ -263,7 +267,7 @@ def _metadata(part: _Tool) -> _Metadata:
 
 def _steps(todos: Any) -> tuple[PlanStep, ...]:
     try:
-        steps = msgspec.convert(todos, list[_Step])
+        steps = msgspec.convert(todos, _STEPS.type)
     except msgspec.ValidationError:
         return ()
     return tuple(

@@ -6,13 +6,13 @@ It writes what Claude Code writes, and speaks the same control protocol (`aura_e
 tools and other ways to fail. The prompt goes by standard input.
 
 ======================  ================================================================================================
-success                 ``result`` with subtype ``success``, whose last message is no failure of the service
-failure                 failures of the service are told as a success, with exit code 0, and a text in brackets that
-                        consumed no tokens: ``[API Error: 500 ...]``; others: is_error true
+success                 ``result`` with subtype ``success``, whose last message is not a service failure
+failure                 service failures are reported as a success, with exit code 0 and a text in brackets
+                        that consumed no tokens: ``[API Error: 500 ...]``; others: is_error true
 no final word           the stream ends without ``result``: a failure, whatever the exit code is
 rate limit              the status in that text, or its words
 authentication          the status in that text, or its words
-refused                 not told apart from other answers
+refused                 not distinguished from other answers
 session lost            "No saved session found with ID" on standard error, exit code 1, and no line of output
 interrupted             exit code 130 and no ``result``, after SIGINT and after being asked to stop
 lack of permission      a call that a human denied; permission_denials stays empty
@@ -20,9 +20,9 @@ lack of permission      a call that a human denied; permission_denials stays emp
 
 Quirks, seen in 0.15.10:
 
-- It tries again for more than a minute after status 500 or 429 before it gives up, and says nothing meanwhile.
-- It needs the request ``initialize``: without it, it waits for permissions that nobody is asked for.
-- Its launcher keeps signals from the agent; ``QWEN_CODE_NO_RELAUNCH=true`` does away with it.
+- After status 500 or 429 it retries silently for more than a minute before it gives up.
+- It needs the request ``initialize``: without it, it waits for permissions without asking for them.
+- Its launcher keeps signals from the agent; ``QWEN_CODE_NO_RELAUNCH=true`` disables the launcher.
 - Sessions are bound to the folder: another worktree of the same repository cannot resume them.
 - Tokens in a result are those of the whole session; it reports no cost.
 - 0.24 was seen to ask for no permission at all: tools that need one are not offered to the model.

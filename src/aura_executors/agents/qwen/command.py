@@ -7,8 +7,14 @@ import msgspec
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun, ToolServer
-from aura_executors.agents._command import ActingOptions, agent_options, program_of, require_one_mind, with_params
-from aura_executors.agents._finding import Program
+from aura_executors.adapter.options import (
+    ActingOptions,
+    agent_options,
+    program_of,
+    require_consistent_options,
+    with_params,
+)
+from aura_executors.adapter.program_lookup import Program
 from aura_executors.agents.claude.command import stdin_of as message_of
 
 PROGRAM = Program(
@@ -24,14 +30,14 @@ PROGRAM = Program(
 _INITIALIZE = (
     b'{"type":"control_request","request_id":"aura-initialize","request":{"subtype":"initialize","hooks":null}}\n'
 )
-"""Without it qwen 0.15 asks nobody, and waits for the answer."""
+"""Without it qwen 0.15 waits for permissions without asking for them."""
 
 _QUESTION = "ask_user_question"
-"""A tool that asks for a choice. Nobody is there to choose: an approval says only yes or no."""
+"""A tool that offers a choice, which an approval cannot make: it says only yes or no."""
 
 
 class ApprovalMode(StrEnum):
-    """What qwen does without asking; its own words."""
+    """What qwen does without asking; its own terms."""
 
     PLAN = "plan"
     DEFAULT = "default"
@@ -40,30 +46,30 @@ class ApprovalMode(StrEnum):
 
 
 class QwenOptions(ActingOptions, frozen=True, kw_only=True):
-    """What `qwen-code` can be set to."""
+    """Options of `qwen-code`."""
 
     approval_mode: ApprovalMode | None = None
-    """None: as the user has configured it."""
+    """None: as configured by the user."""
     sandbox: bool = False
-    """Run its tools in a sandbox; that is Docker, Podman or macOS's own."""
+    """Run its tools in a sandbox: Docker, Podman or macOS's own."""
     allow_tools: tuple[str, ...] = ()
-    """Tools that it need not ask for: ``run_shell_command(git log)``."""
+    """Tools that it may use without asking: ``run_shell_command(git log)``."""
     deny_tools: tuple[str, ...] = ()
     """Tools that it cannot use."""
     max_turns: int | None = None
     """How often the model may be called; at least 1."""
     append_system_prompt: str | None = None
-    """Told to the model beside qwen's own instructions."""
+    """Added to qwen's own instructions for the model."""
     auth_type: str | None = None
     """openai, anthropic, qwen-oauth, gemini or vertex-ai; None: as configured."""
     add_dirs: tuple[str, ...] = ()
-    """Folders that it may work in beside its own."""
+    """Additional folders that it may work in."""
 
 
 def options_of(run: AgentRun) -> QwenOptions:
-    """Return the options of `run`. Raises `InvalidInput` for those that make no sense."""
+    """Return the options of `run`. Raises `InvalidInput` for invalid ones."""
     options = agent_options("qwen-code", run, QwenOptions)
-    require_one_mind(options, "approval_mode")
+    require_consistent_options(options, "approval_mode")
     if options.max_turns is not None and options.max_turns < 1:
         raise InvalidInput(field="option max_turns", reason="it must be at least 1")
     return options

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from aura_contracts.execution import Usage
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ports.executors import AgentRun, Message
-from aura_executors.agents._conversation import Said, lost_session
-from aura_executors.agents._texts import clipped
+from aura_executors.adapter.bounded_text import clipped
+from aura_executors.adapter.json_lines import Item, lost_session
 from aura_executors.agents.claude.stream import StreamJson, failure_of_words, report, status_of, words_of
 from aura_executors.agents.claude.wire import Assistant, Result, Tokens
 
@@ -30,11 +30,11 @@ class QwenConversation(StreamJson):
     def __init__(self, run: AgentRun) -> None:
         super().__init__()
         self._resumed = run.session_id or ""
-        self._trouble = ""
+        self._last_error = ""
         """The last failure of the service, if nothing came after it."""
 
-    def said(self, line: Assistant) -> Iterable[Said] | None:
-        self._trouble = ""
+    def special(self, line: Assistant) -> Iterable[Item] | None:
+        self._last_error = ""
         content, usage = line.message.content, line.message.usage
         if usage is None or usage.output_tokens:
             return None
@@ -42,20 +42,20 @@ class QwenConversation(StreamJson):
         text = "".join(texts)
         if _FAILURE not in text or not text.rstrip().endswith("]"):
             return None
-        before, _, self._trouble = text.rstrip().removesuffix("]").rpartition(_FAILURE)
-        return [*([Message(text=clipped(before))] if before else []), *report(self._trouble)]
+        before, _, self._last_error = text.rstrip().removesuffix("]").rpartition(_FAILURE)
+        return [*([Message(text=clipped(before))] if before else []), *report(self._last_error)]
 
     def failure_in(self, result: Result) -> Failure | None:
         if isinstance(result.subtype, str) and (limit := _LIMITS.get(result.subtype)):
             return Failure(FailureReason.AGENT_ERROR, limit)
-        if self._trouble or result.is_error or result.subtype != "success":
-            return failure_of_words(_inside(self._trouble or words_of(result)), status_of(result))
+        if self._last_error or result.is_error or result.subtype != "success":
+            return failure_of_words(_inside(self._last_error or words_of(result)), status_of(result))
         return None
 
     def lost(self, words: str) -> Failure | None:
         return lost_session(self._resumed, words) if _LOST in words else None
 
-    def usage_in(self, result: Result) -> Iterable[Said]:
+    def usage_in(self, result: Result) -> Iterable[Item]:
         return self.spent()
 
     def usage_of(self, tokens: Tokens) -> Usage:

@@ -1,0 +1,109 @@
+"""Texts of entries, bounded and fit to be stored."""
+
+from typing import Any
+
+from aura_contracts.permission import CUT_MARK
+from aura_contracts.ports.executors import TEXT_LIMIT
+
+MESSAGE_LIMIT = 2_000
+"""Characters of the message of a failure."""
+
+_SHORT = 1_000
+"""Characters of a name in a value, and of what is nested too deeply."""
+
+_CUT = f"\n[... {{}} {CUT_MARK} ...]\n"
+
+
+def clipped(text: str, limit: int = TEXT_LIMIT) -> str:
+    """Return `text` without characters that no log can store, at most about `limit` of it: beginning and end.
+
+    >>> clipped("abc" * 100, 100).count("left out")
+    1
+    """
+    if len(text) <= limit and text.isascii() and "\0" not in text:
+        return text
+    if "\0" in text:
+        text = text.replace("\0", "\ufffd")
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:  # a lone surrogate is not UTF-8
+            text = text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    if len(text) <= limit:
+        return text
+    half = limit // 2
+    return f"{text[:half]}{_CUT.format(len(text) - 2 * half)}{text[-half:]}"
+
+
+def clipped_value(value: Any, limit: int = TEXT_LIMIT, depth: int = 16) -> Any:
+    """Return a JSON value with every text in it clipped, what is nested too deeply shown as text.
+
+    What needs no change may be returned as it is, not as a copy.
+    """
+    if isinstance(value, dict):
+        if depth and _is_plain(value, limit):
+            return value
+        if depth:
+            return {clipped(str(name), _SHORT): clipped_value(one, limit, depth - 1) for name, one in value.items()}
+    elif isinstance(value, str):
+        return clipped(value, limit)
+    elif not isinstance(value, list):
+        return value
+    elif depth:
+        return [clipped_value(one, limit, depth - 1) for one in value]
+    return clipped(str(value), _SHORT)
+
+
+def _is_plain(table: dict[str, Any], limit: int) -> bool:
+    """Say, quickly, that nothing in a table needs to be clipped, as in most arguments of tools; if False, it may."""
+    for name, value in table.items():
+        if len(name) > _SHORT or not name.isascii() or "\0" in name:
+            return False
+        if type(value) is str:
+            if len(value) > limit or not value.isascii() or "\0" in value:
+                return False
+        elif isinstance(value, (dict, list)):
+            return False
+    return True
+
+
+class Pieces:
+    """A text that comes in pieces: kept up to `TEXT_LIMIT` (or its first piece), the rest is counted."""
+
+    def __init__(self) -> None:
+        self.kept: list[str] = []
+        self._length = 0
+
+    def add(self, text: str) -> None:
+        self._length += len(text)
+        if self._length <= TEXT_LIMIT or not self.kept:
+            self.kept.append(text)
+
+    def take(self) -> str:
+        """Return the whole text, with a note about what was left out, and begin another; "" for a blank one."""
+        text, length = "".join(self.kept), self._length
+        self.clear()
+        if not text.strip():
+            return ""
+        left_out = length - len(text)
+        note = f"\n[... {left_out} characters left out; the output has them ...]" if left_out else ""
+        return clipped(text) + note
+
+    def clear(self) -> None:
+        self.kept.clear()
+        self._length = 0
+
+
+class Tail:
+    """The last bytes of a stream: of standard error, say, where the reason of a failure may stand."""
+
+    def __init__(self, limit: int = 16_384) -> None:
+        self._limit = limit
+        self._data = b""
+
+    def feed(self, data: bytes) -> None:
+        self._data = (self._data + data[-self._limit :])[-self._limit :]
+
+    @property
+    def text(self) -> str:
+        return clipped(self._data.decode("utf-8", "replace").strip(), self._limit)

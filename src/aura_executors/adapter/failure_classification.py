@@ -1,0 +1,60 @@
+"""Failures by what agents and their services say: rate limits and authentication recognised by words and numbers."""
+
+import re
+
+from aura_contracts.failures import Failure, FailureReason
+from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped
+
+_STATUS = re.compile(
+    r"(?:\b(?:HTTP|status(?:\s?code)?|api error|error code|code)\b\W{0,4}|unexpected status |\()"
+    r"(?P<status>[45][0-9]{2})\b",
+    re.IGNORECASE,
+)
+
+_DIGITS = re.compile(r"[45][0-9]{2}")
+"""Without them there is no status; a quick look."""
+
+_WORDS = (
+    (
+        FailureReason.RATE_LIMITED,
+        re.compile(r"rate.?limit|too many requests|quota|usage limit|resource.?exhausted|overloaded|throttl"),
+    ),
+    (
+        FailureReason.AUTHENTICATION,
+        re.compile(
+            r"unauthori[sz]ed|authenticat|invalid (?:x-)?api.?key|not logged in|/?login\b|permission_denied|forbidden"
+            r"|credential|api.?key (?:is )?(?:not|missing|invalid)"
+        ),
+    ),
+)
+"""Matched against the text in lower case."""
+
+
+def reason_of_status(status: int) -> FailureReason:
+    """Return what an HTTP status of a model's service means; any other number is an error of the agent.
+
+    >>> reason_of_status(429).value, reason_of_status(401).value, reason_of_status(500).value
+    ('RateLimited', 'Authentication', 'AgentError')
+    """
+    if status in (401, 403):
+        return FailureReason.AUTHENTICATION
+    if status in (429, 529):
+        return FailureReason.RATE_LIMITED
+    return FailureReason.AGENT_ERROR
+
+
+def failure_from(message: str, status: int | None = None) -> Failure:
+    """Return the failure that an agent reports, by the status if it names one, else by its words.
+
+    >>> failure_from("unexpected status 401 Unauthorized: scripted failure").reason.value
+    'Authentication'
+    >>> failure_from("exceeded retry limit, last status: 429 Too Many Requests").reason.value
+    'RateLimited'
+    """
+    if status is None and _DIGITS.search(message) and (found := _STATUS.search(message)):
+        status = int(found["status"])
+    reason = FailureReason.AGENT_ERROR if status is None else reason_of_status(status)
+    if status is None or (status < 500 and reason is FailureReason.AGENT_ERROR):
+        small = message.lower()
+        reason = next((known for known, words in _WORDS if words.search(small)), reason)
+    return Failure(reason, clipped(message, MESSAGE_LIMIT))

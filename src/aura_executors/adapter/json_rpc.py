@@ -1,0 +1,156 @@
+"""JSON-RPC 2.0 (jsonrpc.org/specification) over lines, without I/O: one side's state and messages.
+
+    peer = Peer()
+    yield Send(peer.request("initialize", {"clientInfo": ...}, then=self._initialized))
+
+    match peer.read(line):
+        case Reply(then=then, result=result, error=error): ...
+        case Request(id=id, method=method, params=params): yield Send(peer.respond(id, {...}))
+        case Notification(method=method, params=params): ...
+
+Parameters and results stay raw (`msgspec.Raw`) until the adapter, which knows their type, decodes them. `method_of`
+finds the method of most messages without decoding them, so that unwanted ones are skipped at the cost of a comparison
+and the others are decoded once, as a `Call` of their type.
+
+This is not the connection of `aura_worker_protocol`. That one enforces an order of messages, epochs and sizes between
+two ends of AURA's own and closes at the first violation; agents are foreign programs that violate the specification in
+many ways, and a conversation has to understand what it can, never fail, and repeat itself exactly after a restart.
+"""
+
+import re
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+METHOD_NOT_FOUND = -32601
+INVALID_PARAMS = -32602
+"""Codes of the specification, section 5.1."""
+
+PENDING_LIMIT = 10_000
+"""Requests that may wait for their replies; the oldest is forgotten for the one above."""
+
+Id = int | str
+
+T = TypeVar("T")
+Then = TypeVar("Then")
+
+_EMPTY = msgspec.Raw(b"null")
+_ENCODER = msgspec.json.Encoder()
+_BEGINNING = re.compile(rb'\{(?:"jsonrpc": ?"2\.0", ?)?"method": ?"([^"\\]*)"')
+
+
+class RpcError(msgspec.Struct, frozen=True):
+    """Why a request was refused."""
+
+    code: int = 0
+    message: str = ""
+    data: Any = None
+
+
+class Call(msgspec.Struct, Generic[T], frozen=True):
+    """A whole line with a request or a notification whose parameters are a `T`; an `id` makes it a request.
+
+    For a decoder of one method: ``msgspec.json.Decoder(Call[TurnCompleted])``.
+    """
+
+    params: T
+    id: Id | None = None
+
+
+class Request(msgspec.Struct, frozen=True, gc=False):
+    """The other side asks, and waits for `Peer.respond` or `Peer.refuse`."""
+
+    id: Id
+    method: str
+    params: msgspec.Raw
+
+
+class Notification(msgspec.Struct, frozen=True, gc=False):
+    """The other side sends information."""
+
+    method: str
+    params: msgspec.Raw
+
+
+class Reply(msgspec.Struct, Generic[Then], frozen=True):
+    """The other side answered a request of ours: with `result`, or with `error`.
+
+    `then` is what was given with the request; None for the answer to an unknown request, such as one made before a
+    restart.
+    """
+
+    id: Id | None
+    then: Then | None
+    result: msgspec.Raw
+    error: RpcError | None
+
+
+class _Message(msgspec.Struct, frozen=True):
+    id: Id | None = None
+    method: str | None = None
+    params: msgspec.Raw = _EMPTY
+    result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    error: RpcError | None = None
+
+
+_MESSAGE = msgspec.json.Decoder(_Message)
+
+
+def method_of(line: bytes) -> bytes | None:
+    r"""Return the method of a message that begins with it; None if it does not: then decode it.
+
+    >>> method_of(b'{"method":"turn/started","params":{}}'), method_of(b'{"id":1,"result":{}}')
+    (b'turn/started', None)
+    """
+    found = _BEGINNING.match(line)
+    return None if found is None else found[1]
+
+
+class Peer(Generic[Then]):
+    """One side of a connection. `Then` is whatever the owner wants to be given back with the reply to a request."""
+
+    def __init__(self, *, tagged: bool = True) -> None:
+        self._version = {"jsonrpc": "2.0"} if tagged else {}
+        self._pending: dict[Id, Then] = {}
+        self._next = 1
+
+    def request(self, method: str, params: Any, then: Then, *, id: Id | None = None) -> bytes:
+        """Return the line of a request.
+
+        Without an `id` it gets the next number. Requests that may or may not be made again after a restart need an
+        `id` of their own (a text), so that those that are always made keep their numbers.
+        """
+        if id is None:
+            id, self._next = self._next, self._next + 1
+        if len(self._pending) >= PENDING_LIMIT:
+            del self._pending[next(iter(self._pending))]
+        self._pending[id] = then
+        return self._line({"id": id, "method": method, "params": params})
+
+    def notify(self, method: str, params: Any = None) -> bytes:
+        """Return the line of a notification."""
+        return self._line({"method": method} if params is None else {"method": method, "params": params})
+
+    def respond(self, id: Id, result: Any) -> bytes:
+        """Return the line that answers a request of the other side."""
+        return self._line({"id": id, "result": result})
+
+    def refuse(self, id: Id, message: str, code: int = METHOD_NOT_FOUND) -> bytes:
+        """Return the line that refuses a request of the other side."""
+        return self._line({"id": id, "error": {"code": code, "message": message}})
+
+    def read(self, line: bytes) -> Request | Notification | Reply[Then] | None:
+        """Return what a line is; None if it is no kind of message. Raises `msgspec.MsgspecError`."""
+        message = _MESSAGE.decode(line)
+        if message.method is not None:
+            if message.id is None:
+                return Notification(message.method, message.params)
+            return Request(message.id, message.method, message.params)
+        if message.result is msgspec.UNSET and message.error is None:
+            return None
+        then = self._pending.pop(message.id, None) if message.id is not None else None
+        result = _EMPTY if isinstance(message.result, msgspec.UnsetType) else message.result
+        return Reply(message.id, then, result, message.error)
+
+    def _line(self, message: dict[str, Any]) -> bytes:
+        return _ENCODER.encode({**self._version, **message}) + b"\n"

@@ -1,0 +1,58 @@
+"""Cuts a stream of bytes into lines, in bounded memory."""
+
+LINE_LIMIT = 16 * 1024 * 1024
+"""Bytes of a line. Agents write whole files in one line; what is longer is not a message."""
+
+TOO_LONG = b"a line that is too long"
+"""Replaces such a line: not JSON, so that no adapter understands it."""
+
+
+class Lines:
+    r"""Cuts bytes, in whatever pieces they come, into lines. Lines that are too long are counted and not kept.
+
+    >>> lines = Lines(limit=8)
+    >>> lines.feed(b'{"a":'), lines.feed(b'1}\n\n{"b"'), lines.feed(b':"long"}\n[]')
+    ([], [b'{"a":1}', b''], [b'a line that is too long'])
+    >>> lines.rest()
+    [b'[]']
+    """
+
+    def __init__(self, limit: int = LINE_LIMIT) -> None:
+        self.overlong = 0
+        """How many lines were too long; `TOO_LONG` is returned in their place."""
+        self._limit = limit
+        self._begun = bytearray()
+        """The line that was begun: one array, however small the pieces in which it comes."""
+        self._skipping = False
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Return the lines that are complete now, without their ends."""
+        lines = data.split(b"\n")
+        last = lines.pop()
+        first = []
+        if lines and (self._begun or self._skipping):
+            self._keep(lines.pop(0))
+            first = self.rest()
+        if len(data) > self._limit:
+            lines = [line if len(line) <= self._limit else self._left_out() for line in lines]
+        if last:
+            self._keep(last)
+        return first + lines if first else lines
+
+    def rest(self) -> list[bytes]:
+        """Return the line that was begun, if any; a next one begins."""
+        line = self._left_out() if self._skipping else bytes(self._begun)
+        self._begun, self._skipping = bytearray(), False
+        return [line] if line else []
+
+    def _keep(self, piece: bytes) -> None:
+        if self._skipping:
+            return
+        if len(self._begun) + len(piece) > self._limit:
+            self._begun, self._skipping = bytearray(), True
+        else:
+            self._begun += piece
+
+    def _left_out(self) -> bytes:
+        self.overlong += 1
+        return TOO_LONG

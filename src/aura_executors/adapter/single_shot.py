@@ -1,0 +1,143 @@
+"""Programs that write nothing but a model's answer: it becomes one message, kept in bounded memory.
+
+`ModelConversation` is for those that are given a model by name and count tokens on standard error, `model_options` for
+their options.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import ClassVar
+
+from aura_contracts.errors import InvalidInput
+from aura_contracts.execution import Usage
+from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.output import OutputSource
+from aura_contracts.ports.executors import (
+    TEXT_LIMIT,
+    AgentRun,
+    Conversation,
+    Entry,
+    Message,
+    Thinking,
+    UsageReported,
+    failure_of,
+)
+from aura_contracts.ports.processes import ExitCause, ProcessExit
+from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, Tail, clipped
+from aura_executors.adapter.failure_classification import failure_from
+from aura_executors.adapter.options import Options, agent_options
+
+_CONTROL = re.compile(
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])"  # ECMA-48: CSI, OSC, other escapes
+    r"|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
+)
+
+_KEPT = 4 * TEXT_LIMIT
+"""Bytes kept of the beginning, and as many of the end: a character takes at most four."""
+
+
+def without_controls(text: str) -> str:
+    r"""Return `text` without what is meant for a terminal; of a line that was written over, what was there last.
+
+    >>> without_controls("\x1b[?25lpulling 3%\rpulled\x1b[K\n\x1b[1mdone\x1b[0m\n")
+    'pulled\ndone\n'
+    """
+    lines = _CONTROL.sub("", text).replace("\r\n", "\n").split("\n")
+    return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
+
+
+class PlainConversation(Conversation):
+    """Understands a program whose standard output is the answer, and whose standard error is about everything else."""
+
+    thinking: tuple[str, str] = ("", "")
+    """The lines between which the model thinks, at the beginning of the answer; empty: there are none."""
+
+    def __init__(self) -> None:
+        self.errors = Tail()
+        self._answered = False
+        self._head = bytearray()
+        self._tail = bytearray()
+        self._size = 0
+
+    def receive(self, source: OutputSource, data: bytes) -> Iterable[Entry]:
+        if source is OutputSource.STDERR:
+            self.errors.feed(data)
+        elif source is OutputSource.STDOUT:
+            room = _KEPT - len(self._head)
+            self._head += data[:room]
+            self._tail += data[room:]
+            if len(self._tail) > 2 * _KEPT:
+                del self._tail[:-_KEPT]
+            self._size += len(data)
+        return ()
+
+    def end(self, exit: ProcessExit) -> Iterable[Entry]:
+        thoughts, answer = self._parts(without_controls(self._text()))
+        self._answered = bool(answer)
+        if thoughts:
+            yield Thinking(text=clipped(thoughts))
+        if answer:
+            yield Message(text=clipped(answer))
+
+    def judge(self, exit: ProcessExit) -> Failure | None:
+        failure = failure_of(exit)
+        if failure is None and not self._answered:
+            failure = Failure(FailureReason.AGENT_ERROR, "no output", exit_code=exit.exit_code)
+        if failure is None or exit.cause is not ExitCause.OWN or exit.signal is not None or not self.diagnostics:
+            return failure
+        found = failure_from(clipped(self.diagnostics, MESSAGE_LIMIT))
+        return Failure(found.reason, found.message, exit_code=exit.exit_code)
+
+    @property
+    def diagnostics(self) -> str:
+        """What standard error says, without what is meant for a terminal."""
+        return without_controls(self.errors.text).strip()
+
+    def _text(self) -> str:
+        tail = self._tail[-_KEPT:]
+        left_out = self._size - len(self._head) - len(tail)
+        cut = f"\n[... {left_out} bytes left out; the output has them ...]\n".encode() if left_out > 0 else b""
+        return (bytes(self._head) + cut + tail).decode("utf-8", "replace")
+
+    def _parts(self, text: str) -> tuple[str, str]:
+        """Return what the model thought, and what it said."""
+        begin, end = self.thinking
+        text = text.strip()
+        if not begin or not text.startswith(begin):
+            return "", text
+        thoughts, _, answer = text[len(begin) :].partition(end)
+        return thoughts.strip(), answer.strip()
+
+
+class ModelConversation(PlainConversation):
+    """Understands such a program that lets `model` answer, and counts tokens on standard error."""
+
+    read: ClassVar[re.Pattern[str]]
+    """How it says how many tokens it was given; a group has the number."""
+    written: ClassVar[re.Pattern[str]]
+    """The same of those that it answered with."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__()
+        self._model = model
+
+    def end(self, exit: ProcessExit) -> Iterable[Entry]:
+        yield from super().end(exit)
+        read, written = self.read.findall(self.diagnostics), self.written.findall(self.diagnostics)
+        if read or written:
+            usage = Usage(input_tokens=int(read[-1]) if read else 0, output_tokens=int(written[-1]) if written else 0)
+            yield UsageReported(usage=usage, model=self._model)
+
+
+def model_options(name: str, run: AgentRun, kind: type[Options], listing: str) -> Options:
+    """Return the options of `run` for the executor `name`, which needs a model; the command `listing` shows them.
+
+    Raises `InvalidInput`, also for a name that the program would take for an option.
+    """
+    options = agent_options(name, run, kind)
+    if options.model is None:
+        reason, remedy = f"executor {name} requires it", f"name one that `{listing}` shows"
+        raise InvalidInput(field="option model", reason=reason, remedy=remedy)
+    if options.model.startswith("-"):
+        raise InvalidInput(field="option model", reason=f"{options.model!r} is not the name of a model")
+    return options

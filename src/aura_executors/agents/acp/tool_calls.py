@@ -1,0 +1,259 @@
+"""Tool calls of an agent, which it reports in pieces: what was called, and what became of it.
+
+A call is reported when its arguments are known: agents begin with an empty object and complete it later. It is reported
+at the latest when the agent asks for permission, when the call is done, and when the turn ends.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from aura_contracts.ports.executors import Entry, FileChange, FileChanged, ToolCalled, ToolFinished
+from aura_executors.adapter.bounded_text import clipped, clipped_value
+from aura_executors.agents.acp.diffs import diff_of
+from aura_executors.agents.acp.wire import (
+    CallContent,
+    CallFields,
+    CallMeta,
+    DiffContent,
+    ToolCall,
+    WordsContent,
+)
+
+T = TypeVar("T")
+
+CALLS_LIMIT = 1_000
+"""Calls that are remembered, open ones and closed ones; the oldest is forgotten for the one above."""
+
+CHANGES_LIMIT = 100
+"""Files of one call whose changes are reported."""
+
+NAME_LIMIT = 500
+PATH_LIMIT = 4_096
+
+_TEXTS = ("output", "content", "stdout", "aggregated_output", "formatted_output", "message", "error", "text")
+"""Where agents put the readable part of an output."""
+
+_ENDED = frozenset(("completed", "failed"))
+
+_KEPT = 16_384
+"""Characters of what an agent showed of a call that are kept, to recognise them."""
+
+_CHANGING = {"edit": FileChange.MODIFIED, "delete": FileChange.DELETED}
+"""What the kinds of calls do to the files at their places."""
+
+_FORBIDDEN = re.compile(
+    r"permissions? to use .{0,200} denied|requested permissions? to|user (?:refused|rejected|denied|declined)"
+    r"|rejected (?:permission|this tool)|requires (?:approval|user confirmation)|not permitted to",
+    re.IGNORECASE,
+)
+_BEGINNING = 2_000
+"""Characters of a failed call's output that are looked at for it."""
+
+
+class Call(msgspec.Struct):
+    """What is known of a call so far."""
+
+    call_id: str
+    tool: str = ""
+    title: str = ""
+    kind: str = ""
+    input: Any = None
+    """Its arguments as the agent has them, bounded; None if it sent none."""
+    paths: tuple[str, ...] = ()
+    changes: tuple[FileChanged, ...] = ()
+    words: str = ""
+    shown: list[CallContent] | None = None
+    """From what `changes` and `words` were taken last, and what kind the call was of then."""
+    shown_kind: str = ""
+    reported: bool = False
+    denied: bool = False
+    """Whether it was asked for, and not permitted."""
+
+    @property
+    def name(self) -> str:
+        """The tool's name; where the agent sends none, the call's kind or title."""
+        return self.tool or (self.kind if self.kind != "other" else "") or self.title or "tool"
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments; where an agent does not send them, what it sends instead."""
+        reported = self.input
+        if isinstance(reported, dict):
+            if reported:
+                return reported
+        elif reported is not None:
+            return {"input": reported}
+        entries: dict[str, Any] = {}
+        if self.title:
+            entries["title"] = self.title
+        if self.paths:
+            entries["paths"] = [*self.paths]
+        return entries
+
+
+class Calls:
+    """The calls of one run."""
+
+    def __init__(self) -> None:
+        self.any = False
+        """Whether there was any."""
+        self.blocked = ""
+        """The call that failed for lack of permission, according to the agent."""
+        self._open: dict[str, Call] = {}
+        self._closed: dict[str, None] = {}
+
+    def take(self, update: CallFields) -> list[Entry]:
+        """Take in what is new of a call."""
+        call = self._open.get(update.tool_call_id)
+        if call is None:
+            call_id = clipped(update.tool_call_id, NAME_LIMIT)
+            if call_id in self._closed and type(update) is not ToolCall:
+                return []  # reported already, and what comes late adds nothing
+            call = self._opened(call_id)
+        _merge(call, update)
+        status = update.status
+        if status in _ENDED:
+            return self._done(call, update)
+        if call.input or (call.input is None and status == "in_progress"):
+            return self.report(call)
+        return []
+
+    def known(self, update: CallFields) -> Call:
+        """Return the call that this is about, with what is new of it."""
+        call = self._open.get(update.tool_call_id) or self._opened(clipped(update.tool_call_id, NAME_LIMIT))
+        _merge(call, update)
+        return call
+
+    def _opened(self, call_id: str) -> Call:
+        call = self._open.get(call_id)
+        if call is None:
+            self.any = True
+            self._closed.pop(call_id, None)
+            call = Call(call_id)
+            put(self._open, call_id, call, CALLS_LIMIT)
+        return call
+
+    def report(self, call: Call, arguments: dict[str, Any] | None = None) -> list[Entry]:
+        """Report a call, once; `arguments` are its own, for a caller that has them already."""
+        if call.reported:
+            return []
+        call.reported = True
+        return [ToolCalled(call_id=call.call_id, tool=call.name, arguments=arguments or call.arguments)]
+
+    def rest(self) -> Iterator[Entry]:
+        """Report the calls that began and did not end; those that were denied are done."""
+        for call in self._open.values():
+            yield from self.report(call)
+            if call.denied:
+                yield ToolFinished(call_id=call.call_id, success=False, output="it was not permitted")
+
+    def _done(self, call: Call, update: CallFields) -> list[Entry]:
+        entries, success = self.report(call), update.status == "completed"
+        if success:
+            entries += _changed(call)
+        output, exit_code = _output(update.raw_output)
+        if exit_code is None and update.meta is not None and update.meta.terminal_exit is not None:
+            exit_code = update.meta.terminal_exit.exit_code
+        output = output or call.words
+        if not success and not self.blocked and _FORBIDDEN.search(output[:_BEGINNING]):
+            self.blocked = f"{call.name}: {clipped(output, 500)}"
+        entries.append(ToolFinished(call_id=call.call_id, success=success, output=output, exit_code=exit_code))
+        del self._open[call.call_id]
+        put(self._closed, call.call_id, None, CALLS_LIMIT)
+        return entries
+
+
+def put(known: dict[str, T], name: str, value: T, limit: int) -> None:
+    """Add to `known`, which never holds more than `limit`: the oldest is forgotten for the one above."""
+    if len(known) >= limit:
+        del known[next(iter(known))]
+    known[name] = value
+
+
+def _merge(call: Call, update: CallFields) -> None:
+    if not call.tool and (name := update.name or (update.meta and _tool_in(update.meta))):
+        call.tool = clipped(name, NAME_LIMIT)
+    if not call.kind and update.kind:
+        call.kind = clipped(update.kind, NAME_LIMIT)
+    if not call.reported:
+        if update.title and update.title != call.title:
+            call.title = clipped(update.title, NAME_LIMIT)
+        if update.raw_input is not None:
+            call.input = clipped_value(update.raw_input)
+    if places := update.locations:
+        call.paths = tuple([clipped(place.path, PATH_LIMIT) for place in places[:CHANGES_LIMIT]])
+    content = update.content
+    if content and (content != call.shown or call.kind != call.shown_kind):
+        _show(call, content)
+
+
+def _tool_in(meta: CallMeta) -> str | None:
+    return meta.tool_name or (meta.claude_code.tool_name if meta.claude_code else None)
+
+
+def _show(call: Call, content: list[CallContent]) -> None:
+    """Take in what to show of a call. Agents show the same when they ask and when they are done."""
+    changes, texts, size = [], [], 0
+    for item in content[:CHANGES_LIMIT]:
+        if type(item) is DiffContent:
+            changes.append(_change(call, item))
+            size += len(item.new_text) + len(item.old_text or "")
+        elif type(item) is WordsContent and item.content.text:
+            texts.append(item.content.text)
+            size += len(item.content.text)
+    if changes:
+        call.changes = tuple(changes)
+    if texts:
+        call.words = clipped("\n".join(texts))
+    call.shown, call.shown_kind = (content if size <= _KEPT else None), call.kind
+
+
+def _change(call: Call, item: DiffContent) -> FileChanged:
+    kind = item.meta.kind if item.meta else None
+    if call.kind == "delete" or kind == "delete":
+        change = FileChange.DELETED
+    else:
+        change = FileChange.MODIFIED if item.old_text else FileChange.ADDED
+    diff = diff_of(item.path, item.old_text, item.new_text)
+    return FileChanged(path=clipped(item.path, PATH_LIMIT), change=change, call_id=call.call_id, diff=diff or None)
+
+
+def _changed(call: Call) -> Sequence[FileChanged]:
+    """Return which files a call changed: those of its diffs; if it shows none, those at its places."""
+    if call.changes:
+        return call.changes
+    if (change := _CHANGING.get(call.kind)) is None:
+        return ()
+    return [FileChanged(path=path, change=change, call_id=call.call_id) for path in call.paths]
+
+
+def _output(value: Any) -> tuple[str, int | None]:
+    """Return the readable part of a call's output, and its exit code if any. The protocol leaves its form open."""
+    if value is None:
+        return "", None
+    if isinstance(value, str):
+        return clipped(value), None
+    if isinstance(value, dict):
+        code = _exit_code(value)
+        for name in _TEXTS:
+            if isinstance(text := value.get(name), str):
+                return clipped(text), code
+        return clipped(_encoded(value)), code
+    return clipped(_encoded(value)), None
+
+
+def _encoded(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _exit_code(output: dict[str, Any]) -> int | None:
+    """Return the exit code, if there is one that is possible."""
+    details = output.get("metadata")
+    inner = details.get("exit") if isinstance(details, dict) else None
+    for code in (output.get("exit_code"), output.get("exitCode"), inner):
+        if isinstance(code, int) and not isinstance(code, bool):
+            return code if -(2**31) <= code < 2**32 else None
+    return None

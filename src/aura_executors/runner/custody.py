@@ -1,0 +1,222 @@
+"""Who is responsible for a process: found out from its folder, without waiting.
+
+    lock            running.json    exit.json     state
+    (no folder)                                   `Absent`
+    held            any             any           `Alive` if its supervisor answers, else `Busy`
+    free            none            none          `NeverRan`
+    free            there           any           `Ended`; without exit record, its supervisor was killed
+
+What a killed supervisor left running is ended before `Ended` is returned, and recorded as vanished.
+
+Everything here blocks for some milliseconds and is called in threads.
+"""
+
+import os
+import shutil
+import socket
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from aura_contracts.ports import Clock
+from aura_contracts.ports.processes import ExitCause
+from aura_executors.supervisor import run_directory
+from aura_executors.supervisor.control_group import group_at
+from aura_executors.supervisor.process_table import LINUX, kill_processes_with_token
+from aura_executors.supervisor.spool import SpoolReader
+
+_TRASH = ".trash-"
+_PATH_LIMIT = 100
+"""Bytes of a path that every system takes for a socket (Linux: 107, macOS: 103)."""
+
+
+@attrs.frozen
+class Absent:
+    """There is no such process."""
+
+
+@attrs.frozen
+class Busy:
+    """It is being started or is just ending: probe again."""
+
+
+@attrs.frozen
+class NeverRan:
+    """Its starter died before it could run. The lock is held."""
+
+    lock: int
+
+
+@attrs.frozen
+class Ended:
+    """It has ended. The lock is held."""
+
+    lock: int
+    running: dict[str, Any]
+    exit: dict[str, Any]
+
+
+@attrs.frozen
+class Alive:
+    """It runs; its supervisor is connected."""
+
+    running: dict[str, Any]
+    stream: socket.socket
+
+
+State = Absent | Busy | NeverRan | Ended | Alive
+
+
+def probe(folder: Path, clock: Clock) -> State:
+    """Return the state of the process. If its supervisor was killed, what it had started is ended first."""
+    try:
+        lock = run_directory.try_lock(str(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return Absent()
+    running = run_directory.read_json(str(folder / run_directory.RUNNING))
+    if lock is None:
+        stream = _connect(folder, running) if running else None
+        return Alive(running or {}, stream) if stream else Busy()
+    try:
+        if running is None:
+            return NeverRan(lock)
+        exit_record = run_directory.read_json(str(folder / run_directory.EXIT))
+        exit_record = exit_record or _record_vanished_at(folder, running, clock)
+    except BaseException:
+        os.close(lock)
+        raise
+    return Ended(lock, running, exit_record)
+
+
+def release(state: State) -> None:
+    """Release the lock or the connection that `probe` returned."""
+    match state:
+        case Ended(lock=lock) | NeverRan(lock=lock):
+            os.close(lock)
+        case Alive(stream=stream):
+            stream.close()
+        case _:
+            pass
+
+
+def record_vanished(running: dict[str, Any], records: int, clock: Clock) -> dict[str, Any]:
+    """End what a killed supervisor left behind, and return the exit record."""
+    session, started = running["agent"]
+    group = group_at(running.get("control_group", ""), running["token"])
+    members = group.members() if group else []
+    if group:
+        group.kill()
+    survivors = kill_processes_with_token(running["token"], session=session, session_started=started)
+    if group:
+        group.remove()
+    return {
+        "token": running["token"],
+        "cause": ExitCause.VANISHED.value,
+        "message": "its supervisor was killed",
+        "started_at": running["started_at"],
+        "ended_at": int(clock().timestamp() * 1_000_000) * 1000,
+        "records": records,
+        "survivors": len({*survivors, *members} - {session}),
+    }
+
+
+def _record_vanished_at(folder: Path, running: dict[str, Any], clock: Clock) -> dict[str, Any]:
+    reader = SpoolReader(str(folder), running["first_record"])
+    while reader.read():
+        pass
+    exit_record = record_vanished(running, reader.next - running["first_record"], clock)
+    with suppress(OSError):  # a full disk: the next probe finds out the same
+        run_directory.write_exit(str(folder), exit_record)
+    return exit_record
+
+
+# --- The supervisor's socket ------------------------------------------------------------------------------------------
+
+
+def _connect(folder: Path, running: dict[str, Any]) -> socket.socket | None:
+    """Return a connection to the supervisor, or None if it does not answer."""
+    path = folder / running["socket"]
+    stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        _connect_by_short_path(stream, path)
+    except OSError:
+        stream.close()
+        return None
+    stream.settimeout(0)
+    return stream
+
+
+def _connect_by_short_path(stream: socket.socket, path: Path) -> None:
+    """Connect also where the path is longer than a socket's may be."""
+    if len(os.fsencode(path)) <= _PATH_LIMIT:
+        stream.connect(str(path))
+    elif LINUX:
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            stream.connect(f"/proc/self/fd/{folder}/{path.name}")
+        finally:
+            os.close(folder)
+    else:
+        with tempfile.TemporaryDirectory(dir="/tmp") as short:
+            link = Path(short) / "s"
+            link.symlink_to(path.parent)
+            stream.connect(str(link / path.name))
+
+
+# --- All processes ----------------------------------------------------------------------------------------------------
+
+
+def list_tokens(processes: Path) -> list[str]:
+    """Return the tokens of all processes that were started, or are about to be; `processes` is the folder of all."""
+    tokens = []
+    for folder in sorted(processes.iterdir()):
+        if not folder.name.startswith("."):
+            started = (folder / run_directory.RUNNING).exists() or (folder / run_directory.EXIT).exists()
+            if started or _is_locked(folder):
+                tokens.append(folder.name)
+    return tokens
+
+
+def tidy(processes: Path, clock: Clock) -> None:
+    """Make the folder of all processes; remove folders that were being removed, and those of what was never started."""
+    processes.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for folder in processes.iterdir():
+        if folder.name.startswith(_TRASH):
+            shutil.rmtree(folder, ignore_errors=True)
+        elif not (folder / run_directory.RUNNING).exists():
+            state = probe(folder, clock)
+            if isinstance(state, NeverRan):
+                remove_folder(folder)
+            release(state)
+
+
+def remove(folder: Path, state: Ended | NeverRan) -> None:
+    """Delete the folder of a process that has ended, and its socket; release the lock."""
+    running = run_directory.read_json(str(folder / run_directory.RUNNING)) or {}
+    with suppress(OSError):
+        (folder / str(running.get("socket", run_directory.CONTROL))).unlink()
+    remove_folder(folder)
+    os.close(state.lock)
+
+
+def remove_folder(folder: Path) -> None:
+    """Delete a folder whose lock is held, at once for every process that looks."""
+    trash = folder.with_name(f"{_TRASH}{folder.name}-{os.getpid()}-{time.monotonic_ns()}")
+    with suppress(FileNotFoundError):
+        folder.rename(trash)
+        shutil.rmtree(trash, ignore_errors=True)
+
+
+def _is_locked(folder: Path) -> bool:
+    try:
+        lock = run_directory.try_lock(str(folder))
+    except OSError:
+        return False
+    if lock is None:
+        return True
+    os.close(lock)
+    return False

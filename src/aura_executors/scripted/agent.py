@@ -1,0 +1,448 @@
+"""The agent of the executor `scripted`: a program of its own that does what a list of steps says.
+
+It is started as ``python -I -S agent.py``, imports the standard library alone, and speaks JSON lines:
+
+    first line of its standard input    {"prompt": ..., "finished": <rounds done>, "rounds" or "script": ...}
+    to its standard output              {"aura": {"type": "message", "text": "..."}}     an entry of the port
+    further lines of standard input     {"answer": {"request_id": ..., "granted": ..., "feedback": ...}}
+
+Everything else that it writes is plain output. It works in its current directory, and on no file outside of it.
+Exit codes: 0 all steps done, 1 a step failed, 2 the steps are invalid, or what `fail` says.
+
+`aura_executors.scripted` describes the steps. Steps are checked, all of them, before the first is carried out.
+
+One file, and longer than others, because the program must be able to run by itself, isolated from what is installed.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, NoReturn
+
+Step = tuple[str, dict[str, Any]]
+"""A step as it is carried out: its name, its arguments."""
+
+SESSION = "scripted-{}"
+"""Of the number of rounds that are done in the session."""
+
+POLL_INTERVAL = 0.005
+"""Seconds between two checks of what a step waits for."""
+
+PIECE = 65_536
+"""Bytes that are written at once, about."""
+
+# --- Checking ---------------------------------------------------------------------------------------------------------
+
+
+class InvalidSteps(Exception):
+    """Steps that cannot be carried out; the text says where and why."""
+
+
+class Shape(NamedTuple):
+    """The arguments of a step. With `main` given, ``{"say": "hello"}`` is short for ``{"say": {"text": "hello"}}``."""
+
+    required: dict[str, tuple[type, ...]]
+    optional: dict[str, tuple[type, ...]]
+    main: str = ""
+
+
+_TEXT, _WHOLE, _NUMBER, _SWITCH, _LIST, _TABLE = (str,), (int,), (int, float), (bool,), (list,), (dict,)
+
+SHAPES = {
+    "write": Shape({"path": _TEXT, "text": _TEXT}, {}),
+    "append": Shape({"path": _TEXT, "text": _TEXT}, {}),
+    "edit": Shape({"path": _TEXT, "old": _TEXT, "new": _TEXT}, {}),
+    "delete": Shape({"path": _TEXT}, {}, "path"),
+    "rename": Shape({"path": _TEXT, "to": _TEXT}, {}),
+    "print": Shape({"text": _TEXT}, {"stream": _TEXT, "repeat": _WHOLE, "newline": _SWITCH}, "text"),
+    "print_prompt": Shape({}, {}),
+    "expect_prompt": Shape({"contains": _TEXT}, {}, "contains"),
+    "close": Shape({"stream": _TEXT}, {}, "stream"),
+    "sleep": Shape({"seconds": _NUMBER}, {}, "seconds"),
+    "wait_for": Shape({"path": _TEXT}, {}, "path"),
+    "say": Shape({"text": _TEXT}, {}, "text"),
+    "session": Shape({"id": _TEXT}, {}, "id"),
+    "usage": Shape(
+        {},
+        {
+            "input_tokens": _WHOLE,
+            "output_tokens": _WHOLE,
+            "cache_read_tokens": _WHOLE,
+            "cache_write_tokens": _WHOLE,
+            "cost": _NUMBER,
+        },
+    ),
+    "ask": Shape({"tool": _TEXT}, {"arguments": _TABLE, "diff": _TEXT, "then": _LIST, "otherwise": _LIST}, "tool"),
+    "spawn": Shape({"argv": _LIST}, {"detach": _SWITCH, "wait": _SWITCH}, "argv"),
+    "ignore_signals": Shape({}, {"numbers": _LIST}, "numbers"),
+    "signal": Shape({"number": _WHOLE}, {}, "number"),
+    "fail": Shape({}, {"exit_code": _WHOLE, "message": _TEXT, "reason": _TEXT}, "exit_code"),
+}
+
+
+def rounds_of(given: Any) -> list[list[Step]]:
+    """Return the rounds in `given`: a table with `steps` or `rounds`, or a list of steps. Raises `InvalidSteps`."""
+    if isinstance(given, list):
+        return [_steps(given, "steps")]
+    if not isinstance(given, dict):
+        raise InvalidSteps(f"expected a table with steps or rounds, not {_kind(given)}")
+    if unknown := sorted(str(name) for name in given if name not in {"steps", "rounds"}):
+        raise InvalidSteps(f"{unknown[0]}: unknown setting; the settings are steps, rounds")
+    if ("steps" in given) == ("rounds" in given):
+        raise InvalidSteps("give either steps or rounds")
+    if "steps" in given:
+        return [_steps(given["steps"], "steps")]
+    rounds = given["rounds"]
+    if not isinstance(rounds, list) or not rounds:
+        raise InvalidSteps("rounds: expected a list of at least one round")
+    return [_round(each, f"rounds[{number}]") for number, each in enumerate(rounds)]
+
+
+def has(name: str, steps: Iterable[Step]) -> bool:
+    """Say whether a step of this name is among `steps`, or in what they may lead to."""
+    return any(
+        step == name or has(name, [*arguments.get("then", ()), *arguments.get("otherwise", ())])
+        for step, arguments in steps
+    )
+
+
+def _round(given: Any, where: str) -> list[Step]:
+    if isinstance(given, dict) and set(given) == {"steps"}:
+        return _steps(given["steps"], f"{where}.steps")
+    return _steps(given, where)
+
+
+def _steps(given: Any, where: str) -> list[Step]:
+    if not isinstance(given, list):
+        raise InvalidSteps(f"{where}: expected a list of steps, not {_kind(given)}")
+    return [_step(each, f"{where}[{number}]") for number, each in enumerate(given)]
+
+
+def _step(given: Any, where: str) -> Step:
+    if isinstance(given, str):
+        given = {given: {}}
+    if not isinstance(given, dict) or len(given) != 1:
+        raise InvalidSteps(f'{where}: expected one step such as {{"say": "hello"}}, not {_kind(given)}')
+    ((name, arguments),) = given.items()
+    shape = SHAPES.get(name)
+    if shape is None:
+        raise InvalidSteps(f"{where}: unknown step {name!r}; the steps are {', '.join(SHAPES)}")
+    if not isinstance(arguments, dict):
+        if not shape.main:
+            raise InvalidSteps(f"{where}.{name}: expected a table, not {_kind(arguments)}")
+        arguments = {shape.main: arguments}
+    return name, _arguments(arguments, shape, f"{where}.{name}")
+
+
+def _arguments(given: dict[str, Any], shape: Shape, where: str) -> dict[str, Any]:
+    _require_shape(given, shape, where)
+    if given.get("stream", "stdout") not in {"stdout", "stderr"}:
+        raise InvalidSteps(f"{where}.stream: expected stdout or stderr, not {given['stream']!r}")
+    checked = dict(given)
+    for name in ("then", "otherwise"):
+        if name in given:
+            checked[name] = _steps(given[name], f"{where}.{name}")
+    if "argv" in given and not (given["argv"] and all(isinstance(word, str) for word in given["argv"])):
+        raise InvalidSteps(f"{where}.argv: expected texts, at least one")
+    if not all(type(number) is int for number in given.get("numbers", ())):
+        raise InvalidSteps(f"{where}.numbers: expected numbers of signals")
+    return checked
+
+
+def _require_shape(given: dict[str, Any], shape: Shape, where: str) -> None:
+    kinds = {**shape.required, **shape.optional}
+    for name, value in given.items():
+        if name not in kinds:
+            raise InvalidSteps(f"{where}: unknown argument {name!r}; the arguments are {', '.join(kinds) or 'none'}")
+        if type(value) not in kinds[name]:
+            wanted = " or ".join(_KINDS[kind] for kind in kinds[name])
+            raise InvalidSteps(f"{where}.{name}: expected {wanted}, not {_kind(value)}")
+    for name in shape.required:
+        if name not in given:
+            raise InvalidSteps(f"{where}: {name} is missing")
+
+
+_KINDS = {
+    str: "a text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    list: "a list",
+    dict: "a table",
+}
+
+
+def _kind(value: Any) -> str:
+    return _KINDS.get(type(value), "nothing" if value is None else type(value).__name__)
+
+
+# --- Carrying out -----------------------------------------------------------------------------------------------------
+
+
+class StepFailed(Exception):
+    """A step that could not be carried out, or that fails on purpose."""
+
+    def __init__(self, message: str, exit_code: int = 1, reason: str = "") -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+        self.reason = reason
+
+
+class Agent:
+    """Carries out one round."""
+
+    def __init__(self, prompt: str, finished: int, number: int, answers: BinaryIO) -> None:
+        self._prompt = prompt
+        self._finished = finished
+        self._number = number
+        self._answers = answers
+        self._asked = 0
+        self._children: list[subprocess.Popen[bytes]] = []
+        self._root = Path.cwd().resolve()
+        self._streams = {"stdout": sys.stdout.buffer, "stderr": sys.stderr.buffer}
+
+    def run(self, steps: list[Step]) -> int:
+        """Carry out `steps`, and return the exit code.
+
+        The session is named by the rounds that are done: one that was cut off is done again when it is resumed, one
+        that came to its end, well or not, is followed by the next.
+        """
+        named = any(name == "session" for name, _ in steps)
+        if not named:
+            self.send("session_started", session_id=SESSION.format(self._finished))
+        code = 0
+        try:
+            self._carry_out(steps)
+        except StepFailed as failed:
+            self._fail(failed)
+            code = failed.exit_code
+        except BrokenPipeError:
+            raise
+        except (OSError, ValueError) as error:
+            self._fail(StepFailed(str(error)))
+            code = 1
+        if not named:
+            self.send("session_started", session_id=SESSION.format(self._finished + 1))
+        return code
+
+    def send(self, kind: str, **fields: Any) -> None:
+        """Write an entry."""
+        self._put("stdout", json.dumps({"aura": {"type": kind, **fields}}).encode() + b"\n")
+
+    def _carry_out(self, steps: list[Step]) -> None:
+        for name, arguments in steps:
+            getattr(self, f"_do_{name}")(**arguments)
+
+    def _fail(self, failed: StepFailed) -> None:
+        message = str(failed)
+        if failed.reason:
+            self.send("finished", failure={"reason": failed.reason, "message": message})
+        elif message:
+            self.send("error", message=message)
+        if message:
+            self._put("stderr", _bytes(message) + b"\n")
+
+    def _put(self, stream: str, data: bytes) -> None:
+        self._streams[stream].write(data)
+        self._streams[stream].flush()
+
+    def _inside(self, path: str, *, entry: bool = False) -> Path:
+        """Return where `path` is, or fail if that is outside. With `entry`, a link is meant and not where it leads."""
+        given = self._root / path
+        place = given.parent.resolve() / given.name if entry and given.name != ".." else given.resolve()
+        if self._root not in place.parents:
+            raise StepFailed(f"{path}: is not inside of the folder that the agent works in")
+        return place
+
+    # --- Files
+
+    def _do_write(self, path: str, text: str) -> None:
+        place = self._inside(path)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(_bytes(text))
+
+    def _do_append(self, path: str, text: str) -> None:
+        with self._inside(path).open("ab") as file:
+            file.write(_bytes(text))
+
+    def _do_edit(self, path: str, old: str, new: str) -> None:
+        place = self._inside(path)
+        content = place.read_bytes()
+        if (found := content.count(_bytes(old)) if old else 0) != 1:
+            raise StepFailed(f"{path}: {old!r} is in there {found} times, not once")
+        place.write_bytes(content.replace(_bytes(old), _bytes(new)))
+
+    def _do_delete(self, path: str) -> None:
+        place = self._inside(path, entry=True)
+        if place.is_dir() and not place.is_symlink():
+            shutil.rmtree(place)
+        else:
+            place.unlink()
+
+    def _do_rename(self, path: str, to: str) -> None:
+        source, target = self._inside(path, entry=True), self._inside(to, entry=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        source.rename(target)
+
+    # --- Output
+
+    def _do_print(self, text: str, stream: str = "stdout", repeat: int = 1, *, newline: bool = True) -> None:
+        line = _bytes(text) + (b"\n" if newline else b"")
+        at_once = max(1, PIECE // max(1, len(line)))
+        piece = line * min(at_once, repeat)
+        for _ in range(repeat // at_once):
+            self._put(stream, piece)
+        self._put(stream, line * (repeat % at_once))
+
+    def _do_print_prompt(self) -> None:
+        self._do_print(self._prompt)
+
+    def _do_expect_prompt(self, contains: str) -> None:
+        if contains not in self._prompt:
+            raise StepFailed(f"the prompt lacks {contains!r}: {self._prompt!r}")
+
+    def _do_close(self, stream: str) -> None:
+        """Close a stream, as daemons do, and go on."""
+        number = 1 if stream == "stdout" else 2
+        self._streams[stream].flush()
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, number)
+        os.close(nowhere)
+
+    # --- Talking
+
+    def _do_say(self, text: str) -> None:
+        self.send("message", text=text)
+
+    def _do_session(self, id: str) -> None:
+        self.send("session_started", session_id=id)
+
+    def _do_usage(self, **usage: float) -> None:
+        self.send("usage", usage=usage)
+
+    def _do_ask(
+        self,
+        tool: str,
+        arguments: dict[str, Any] | None = None,
+        diff: str | None = None,
+        then: Iterable[Step] = (),
+        otherwise: Iterable[Step] | None = None,
+    ) -> None:
+        arguments = arguments or {}
+        self._asked += 1
+        request_id = f"round-{self._number}-ask-{self._asked}"
+        call = json.dumps([tool, arguments], sort_keys=True)
+        fingerprint = hashlib.sha256(call.encode()).hexdigest()
+        self.send(
+            "permission_request",
+            request_id=request_id,
+            tool=tool,
+            fingerprint=fingerprint,
+            arguments=arguments,
+            diff=diff,
+            call_id=request_id,
+        )
+        answer = self._answer_to(request_id)
+        if answer.get("granted") is True:
+            self.send("tool_call", call_id=request_id, tool=tool, arguments=arguments)
+            self._carry_out(list(then))
+            self.send("tool_result", call_id=request_id)
+            return
+        feedback = answer.get("feedback")
+        denied = f"permission for {tool} was denied" + (f": {feedback}" if feedback else "")
+        self.send("tool_result", call_id=request_id, success=False, output=denied)
+        if otherwise is not None:
+            self._carry_out(list(otherwise))
+        else:
+            self._do_print(denied)
+
+    def _answer_to(self, request_id: str) -> dict[str, Any]:
+        """Wait for the answer; the end of standard input is a no, because no answer can come any more."""
+        while line := self._answers.readline():
+            try:
+                answer = json.loads(line)["answer"]
+                if answer["request_id"] == request_id:
+                    return dict(answer)
+            except (ValueError, LookupError, TypeError, RecursionError):
+                self._put("stderr", b"scripted: not an answer: " + line[:200].rstrip(b"\n") + b"\n")
+        return {"granted": False, "feedback": "no answer can come any more"}
+
+    # --- Time and processes
+
+    def _do_sleep(self, seconds: float) -> None:
+        time.sleep(max(0.0, seconds))
+
+    def _do_wait_for(self, path: str) -> None:
+        """Wait until there is something at `path`, which may be anywhere: it is neither read nor written."""
+        while not (self._root / path).exists():
+            time.sleep(POLL_INTERVAL)
+
+    def _do_spawn(self, argv: list[str], *, detach: bool = False, wait: bool = False) -> None:
+        nothing = subprocess.DEVNULL
+        output = nothing if detach else None
+        child = subprocess.Popen(argv, stdin=nothing, stdout=output, stderr=output, start_new_session=detach)  # noqa: S603
+        self._do_print(f"spawned {child.pid}")
+        if wait and child.wait() != 0:
+            raise StepFailed(f"{argv[0]}: ended with {child.returncode}")
+        self._children.append(child)  # kept, because collecting it would warn of a child that runs on
+
+    def _do_ignore_signals(self, numbers: Iterable[int] = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)) -> None:
+        for number in numbers:
+            try:
+                signal.signal(number, signal.SIG_IGN)
+            except (OSError, ValueError) as error:
+                raise StepFailed(f"signal {number}: {error}") from error
+
+    def _do_signal(self, number: int) -> None:
+        os.kill(os.getpid(), number)
+
+    def _do_fail(self, exit_code: int = 1, message: str = "", reason: str = "") -> NoReturn:
+        raise StepFailed(message, exit_code, reason)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+# --- Program ----------------------------------------------------------------------------------------------------------
+
+
+def script_at(path: str) -> Any:
+    """Return what a script, a TOML or JSON file, holds. Raises `InvalidSteps`."""
+    readers: dict[str, Callable[[str], Any]] = {".toml": tomllib.loads, ".json": json.loads}
+    reader = readers.get(Path(path).suffix)
+    if reader is None:
+        raise InvalidSteps(f"{path}: a script ends in .toml or .json")
+    try:
+        return reader(Path(path).read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InvalidSteps(f"{path}: {error}") from error
+
+
+def main() -> int:
+    """Read the first line of standard input and do what it says."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # die by it as programs do, instead of printing a traceback
+    try:
+        order = json.loads(sys.stdin.buffer.readline())
+        rounds = rounds_of(script_at(order["script"]) if "script" in order else {"rounds": order["rounds"]})
+        prompt, finished = str(order["prompt"]), int(order["finished"])
+    except (InvalidSteps, ValueError, LookupError, TypeError, RecursionError) as error:
+        sys.stderr.buffer.write(b"scripted: " + _bytes(str(error)) + b"\n")
+        return 2
+    number = min(finished, len(rounds) - 1)
+    try:
+        return Agent(prompt, finished, number + 1, sys.stdin.buffer).run(rounds[number])
+    except BrokenPipeError:  # standard output is closed: the rest of the buffers cannot be written at exit either
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
