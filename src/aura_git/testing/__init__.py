@@ -7,8 +7,8 @@ import pytest
 
 pytest.register_assert_rewrite(
     "aura_git.testing.conformance",
-    "aura_git.testing.looking",
-    "aura_git.testing.recording",
+    "aura_git.testing.inspection",
+    "aura_git.testing.commits",
     "aura_git.testing.worktrees",
     "aura_git.testing.merging",
     "aura_git.testing.safety",

@@ -14,9 +14,9 @@ The suite makes its repositories with the git command line, and looks with it at
 itself says is the measure. The tests are in modules by subject; each is a class that this one inherits.
 """
 
-from aura_git.testing.looking import LookingConformance
+from aura_git.testing.inspection import InspectionConformance
 from aura_git.testing.merging import MergingConformance
-from aura_git.testing.recording import RecordingConformance
+from aura_git.testing.commits import CommitConformance
 from aura_git.testing.repositories import MakeGit, Scratch
 from aura_git.testing.safety import SafetyConformance
 from aura_git.testing.worktrees import WorktreeConformance
@@ -25,6 +25,6 @@ __all__ = ["GitConformance", "MakeGit", "Scratch"]
 
 
 class GitConformance(
-    LookingConformance, RecordingConformance, WorktreeConformance, MergingConformance, SafetyConformance
+    InspectionConformance, CommitConformance, WorktreeConformance, MergingConformance, SafetyConformance
 ):
     """Subclass it, override the fixture `make_git`; see the module's docstring."""
