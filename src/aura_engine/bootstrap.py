@@ -37,7 +37,7 @@ from aura_engine.tools import Tools, tools_for
 from aura_engine.worker import ToolsOf, Worker
 from aura_executors import SupervisedRunner
 from aura_executors.registry import ExecutorRegistry
-from aura_git import choose_git
+from aura_git import CommandLineGit
 from aura_store import open_log
 from aura_store._open import Compression
 from aura_store.locks import locks_for
@@ -168,7 +168,7 @@ async def _local_worker(
     home: Path, executors: Sequence[Executor], machine: Machine, tools_of: ToolsOf, transport: Transport
 ) -> AsyncIterator[Worker]:
     environment = machine.environment
-    git = choose_git(environment.get("PATH"), environment=environment)
+    git = CommandLineGit(environment=environment)
     instance = await anyio.to_thread.run_sync(_instance, home)
     async with SupervisedRunner(home, clock=machine.clock, python=sys.executable) as runner:
         yield Worker(

@@ -21,14 +21,14 @@ from aura_contracts.ports.workspaces import (
     WorkspaceSpec,
 )
 from aura_contracts.workspace import MergeStyle, RepositoryCommit, workspace_folder
-from aura_workspace import _working
-from aura_workspace._checkouts import find_source
+from aura_workspace import _session
+from aura_workspace._sources import find_source
 from aura_workspace._locks import locked
-from aura_workspace._merging import Merging
-from aura_workspace._parts import Part, as_workspace_error, parts_of
+from aura_workspace._merge import Merge
+from aura_workspace._checkouts import RepositoryCheckout, as_workspace_error, checkouts_of
 from aura_workspace._pool import Pool
-from aura_workspace._preparing import Preparation, prepare_in_place
-from aura_workspace._removing import Removal, find_orphans, remove_in_place, remove_orphan
+from aura_workspace._preparation import Preparation, prepare_in_place
+from aura_workspace._removal import Removal, find_orphans, remove_in_place, remove_orphan
 
 
 class LocalWorkspaces:
@@ -71,43 +71,43 @@ class LocalWorkspaces:
         return RepositoryDescription(path=top, name=name, repository=True, branch=info.branch, head=info.head)
 
     def prepare(self, spec: WorkspaceSpec) -> PreparedWorkspace:
-        with self._alone_with(spec) as (root, parts):
+        with self._alone_with(spec) as (root, checkouts):
             if spec.in_place:
-                return prepare_in_place(self._git, spec, parts)
-            return Preparation(self._git, self._pool, spec, root, parts).run()
+                return prepare_in_place(self._git, spec, checkouts)
+            return Preparation(self._git, self._pool, spec, root, checkouts).run()
 
     def inspect(self, spec: WorkspaceSpec) -> WorkspaceCondition:
-        with self._alone_with(spec) as (root, parts):
-            return _working.inspect(self._git, spec, root, parts)
+        with self._alone_with(spec) as (root, checkouts):
+            return _session.inspect(self._git, spec, root, checkouts)
 
     def collect(self, spec: WorkspaceSpec, message: str) -> CollectedWork:
-        with self._alone_with(spec) as (_, parts):
-            return _working.collect(self._git, spec, parts, message)
+        with self._alone_with(spec) as (_, checkouts):
+            return _session.collect(self._git, spec, checkouts, message)
 
     def diff(self, spec: WorkspaceSpec, *, patch: bool, patch_limit: int = 1_048_576) -> tuple[RepositoryDiff, ...]:
-        with self._alone_with(spec) as (_, parts):
-            return _working.diff(self._git, parts, patch=patch, patch_limit=patch_limit)
+        with self._alone_with(spec) as (_, checkouts):
+            return _session.diff(self._git, checkouts, patch=patch, patch_limit=patch_limit)
 
     def snapshot(self, spec: WorkspaceSpec, ref: str) -> tuple[RepositoryCommit, ...]:
-        with self._alone_with(spec) as (_, parts):
-            return _working.snapshot(self._git, spec, parts, ref)
+        with self._alone_with(spec) as (_, checkouts):
+            return _session.snapshot(self._git, spec, checkouts, ref)
 
     def restore(self, spec: WorkspaceSpec, ref: str) -> None:
-        with self._alone_with(spec) as (_, parts):
-            _working.restore(self._git, parts, ref)
+        with self._alone_with(spec) as (_, checkouts):
+            _session.restore(self._git, checkouts, ref)
 
     def merge(self, spec: WorkspaceSpec, style: MergeStyle, message: str) -> MergedWorkspace:
         if spec.in_place:
             return MergedWorkspace()
-        with self._alone_with(spec) as (_, parts):
-            return Merging(self._git, spec, parts, style, message).run()
+        with self._alone_with(spec) as (_, checkouts):
+            return Merge(self._git, spec, checkouts, style, message).run()
 
     def remove(self, spec: WorkspaceSpec, *, delete_branch: bool) -> None:
-        with self._alone_with(spec) as (root, parts):
+        with self._alone_with(spec) as (root, checkouts):
             if spec.in_place:
-                remove_in_place(self._git, spec, parts)
+                remove_in_place(self._git, spec, checkouts)
             else:
-                Removal(self._git, self._pool, spec, root, parts).run(delete_branch=delete_branch)
+                Removal(self._git, self._pool, spec, root, checkouts).run(delete_branch=delete_branch)
 
     # --- What is left over, and what is kept ready --------------------------------------------------------------------
 
@@ -136,11 +136,11 @@ class LocalWorkspaces:
     # --- One at a time ------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _alone_with(self, spec: WorkspaceSpec) -> Iterator[tuple[Path, list[Part]]]:
-        """Give the workspace's folder and its parts, while no other operation on it is under way."""
+    def _alone_with(self, spec: WorkspaceSpec) -> Iterator[tuple[Path, list[RepositoryCheckout]]]:
+        """Give the workspace's folder and its checkouts, while no other operation on it is under way."""
         root = Path(spec.root) if spec.root else self._workspaces / workspace_folder(spec.id, spec.slug)
         with self._lock(spec.id, str(root)):
-            yield root, parts_of(spec, root)
+            yield root, checkouts_of(spec, root)
 
     @contextmanager
     def _lock(self, workspace_id: str, path: str) -> Iterator[None]:
@@ -158,6 +158,6 @@ class LocalWorkspaces:
 
 
 def _folder_name(path: str) -> str:
-    """Return the last part of a path, as the name that a repository's folder in a workspace may have."""
+    """Return the last checkout of a path, as the name that a repository's folder in a workspace may have."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(path).name).lstrip(".-")
     return name or "repository"

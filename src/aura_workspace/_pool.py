@@ -26,8 +26,8 @@ from pathlib import Path
 
 from aura_contracts.errors import BranchInUse, GitError, GitFailed, UnknownRevision, WorktreeExists
 from aura_contracts.ports.git import Git
-from aura_workspace._checkouts import Source
-from aura_workspace._links import common_dir, linked_git_dir
+from aura_workspace._sources import Source
+from aura_workspace._worktree_links import common_dir, linked_git_dir
 from aura_workspace._locks import FileLock, try_lock
 
 Mark = Callable[[Path], None]

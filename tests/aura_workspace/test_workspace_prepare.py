@@ -13,7 +13,7 @@ from aura_contracts.ports.workspaces import WorkspaceSpec
 from aura_contracts.workspace import Repository, workspace_folder
 from aura_git import CommandLineGit, DulwichGit
 from aura_workspace import LocalWorkspaces
-from aura_workspace._links import linked_git_dir
+from aura_workspace._worktree_links import linked_git_dir
 from aura_workspace._locks import try_lock
 from aura_workspace._marker import FILE, read_marker
 from repositories import ENVIRONMENT, git

@@ -1,4 +1,4 @@
-"""Merging a workspace: the branch into the target of each repository, in all of them or in none.
+"""Merge a workspace: the branch into the target of each repository, in all of them or in none.
 
 Conflicts, and whatever else may be in the way, are looked for in all repositories before the first is touched. What
 still fails then, since somebody moved a target in that moment, undoes the merges before it where that touches nobody's
@@ -14,9 +14,9 @@ from aura_contracts.errors import DirtyWorktree, GitError, MergeConflict, Operat
 from aura_contracts.ports.git import Git, MergeOutcome
 from aura_contracts.ports.workspaces import MergedWorkspace, WorkspaceSpec
 from aura_contracts.workspace import ConflictedFiles, MergeStyle, RepositoryCommit
-from aura_workspace._checkouts import find_source
-from aura_workspace._parts import Part, There, visible
-from aura_workspace._working import require_no_operation
+from aura_workspace._sources import find_source
+from aura_workspace._checkouts import RepositoryCheckout, WorktreeState, visible
+from aura_workspace._session import require_no_operation
 
 
 def kept_ref(spec: WorkspaceSpec, source: str) -> str:
@@ -28,7 +28,7 @@ def kept_ref(spec: WorkspaceSpec, source: str) -> str:
 class _Plan:
     """A merge that is to be done, or was done by a call that was cut short."""
 
-    part: Part
+    checkout: RepositoryCheckout
     top: str
     source: str
     target: str
@@ -49,18 +49,18 @@ def _made_before(git: Git, spec: WorkspaceSpec, top: str, source: str, target: s
     return kept if kept is not None and git.is_ancestor(top, kept, target) else None
 
 
-class Merging:
+class Merge:
     """One call of `merge`."""
 
-    def __init__(self, git: Git, spec: WorkspaceSpec, parts: Sequence[Part], style: MergeStyle, message: str) -> None:
+    def __init__(self, git: Git, spec: WorkspaceSpec, checkouts: Sequence[RepositoryCheckout], style: MergeStyle, message: str) -> None:
         self._git = git
         self._spec = spec
-        self._parts = parts
+        self._checkouts = checkouts
         self._style = style
         self._message = message
 
     def run(self) -> MergedWorkspace:
-        plans = [plan for part in self._parts if (plan := self._plan(part)) is not None]
+        plans = [plan for checkout in self._checkouts if (plan := self._plan(checkout)) is not None]
         for plan in plans:
             if plan.done is None:
                 self._foresee(plan)
@@ -75,50 +75,50 @@ class Merging:
             except GitError as error:
                 self._take_back(plans[:number], error)
                 if isinstance(error, MergeConflict):
-                    return MergedWorkspace(conflicts=(ConflictedFiles(plan.part.name, error.paths),))
+                    return MergedWorkspace(conflicts=(ConflictedFiles(plan.checkout.name, error.paths),))
                 raise
-        made = [(plan.part.name, plan.outcome) for plan in plans]
+        made = [(plan.checkout.name, plan.outcome) for plan in plans]
         commits = [RepositoryCommit(name, outcome.commit) for name, outcome in made if outcome is not None]
         return MergedWorkspace(commits=tuple(commits))
 
     # --- Looking ------------------------------------------------------------------------------------------------------
 
-    def _plan(self, part: Part) -> _Plan | None:
+    def _plan(self, checkout: RepositoryCheckout) -> _Plan | None:
         """Return what is to be merged in a repository; None for one without changes."""
-        top = find_source(self._git, part.repository.path).top
-        self._require_collected(part)
+        top = find_source(self._git, checkout.repository.path).top
+        self._require_collected(checkout)
         source = self._git.find_ref(top, f"refs/heads/{self._spec.branch}")
         if source is None:
-            raise part.problem(f"{part.repository.path} has no branch {self._spec.branch}", "prepare it again")
-        source = self._recorded(part, top, source)
-        target = self._git.resolve(top, f"refs/heads/{part.repository.target_branch}")
+            raise checkout.problem(f"{checkout.repository.path} has no branch {self._spec.branch}", "prepare it again")
+        source = self._recorded(checkout, top, source)
+        target = self._git.resolve(top, f"refs/heads/{checkout.repository.target_branch}")
         done = _made_before(self._git, self._spec, top, source, target)
         if done is None and self._git.is_ancestor(top, source, target):
             return None
-        return _Plan(part=part, top=top, source=source, target=target, done=done)
+        return _Plan(checkout=checkout, top=top, source=source, target=target, done=done)
 
-    def _recorded(self, part: Part, top: str, tip: str) -> str:
+    def _recorded(self, checkout: RepositoryCheckout, top: str, tip: str) -> str:
         """Return the head that was recorded: it is what was approved. What was added since stays on the branch."""
-        tree = next((tree for tree in self._spec.worktrees if tree.repository == part.name), None)
+        tree = next((tree for tree in self._spec.worktrees if tree.repository == checkout.name), None)
         if tree is None or tree.head in (tip, tree.base_commit) or not self._git.is_ancestor(top, tree.head, tip):
             return tip
         return tree.head
 
-    def _require_collected(self, part: Part) -> None:
+    def _require_collected(self, checkout: RepositoryCheckout) -> None:
         """A worktree must hold nothing that the branch has not; one that is gone does not."""
-        if part.look()[0] is There.NOTHING:
+        if checkout.probe()[0] is WorktreeState.ABSENT:
             return
-        marker = part.require()
-        require_no_operation(self._git, part)
-        status = visible(self._git.status(str(part.path)), marker)
+        marker = checkout.require_marker()
+        require_no_operation(self._git, checkout)
+        status = visible(self._git.status(str(checkout.path)), marker)
         if status.dirty:
             paths = tuple(sorted({*status.staged, *status.unstaged, *status.untracked}))
-            raise DirtyWorktree(repository=part.repository.path, worktree=str(part.path), paths=paths)
+            raise DirtyWorktree(repository=checkout.repository.path, worktree=str(checkout.path), paths=paths)
 
     def _foresee(self, plan: _Plan) -> None:
         """Find the conflicts. Rebasing may meet some that merging does not, so it is tried on a branch of its own."""
         plan.conflicts = self._git.predict_merge(plan.top, plan.target, plan.source).conflicts
-        if plan.conflicts or self._style is not MergeStyle.REBASE or len(self._parts) == 1:
+        if plan.conflicts or self._style is not MergeStyle.REBASE or len(self._checkouts) == 1:
             return
         trial = f"{self._spec.branch}-trial"
         self._git.update_ref(
@@ -136,19 +136,19 @@ class Merging:
                 self._git.delete_branch(plan.top, trial, tip)
 
     def _conflicts(self, plans: Sequence[_Plan]) -> tuple[ConflictedFiles, ...]:
-        return tuple(ConflictedFiles(plan.part.name, plan.conflicts) for plan in plans if plan.conflicts)
+        return tuple(ConflictedFiles(plan.checkout.name, plan.conflicts) for plan in plans if plan.conflicts)
 
     def _require_room(self, plan: _Plan) -> None:
         """Raise what `Git.merge` would, of a worktree that has the target checked out.
 
         Only where an earlier repository would have been merged by then: git looks again itself, and more closely.
         """
-        if len(self._parts) == 1:
+        if len(self._checkouts) == 1:
             return
         checkouts = [
             tree
             for tree in self._git.list_worktrees(plan.top)
-            if tree.branch == plan.part.repository.target_branch and not (tree.bare or tree.prunable)
+            if tree.branch == plan.checkout.repository.target_branch and not (tree.bare or tree.prunable)
         ]
         if not checkouts:
             return
@@ -158,22 +158,22 @@ class Merging:
         for tree in checkouts:
             if operation := self._git.operation(tree.path):
                 raise OperationInProgress(
-                    repository=plan.part.repository.path, worktree=tree.path, operation=str(operation)
+                    repository=plan.checkout.repository.path, worktree=tree.path, operation=str(operation)
                 )
             status = self._git.status(tree.path)
             staged_or_conflicted = {*status.staged, *status.conflicted}
             if in_the_way := staged_or_conflicted | (changed & {*status.unstaged, *status.untracked}):
                 paths = tuple(sorted(in_the_way))
-                raise DirtyWorktree(repository=plan.part.repository.path, worktree=tree.path, paths=paths)
+                raise DirtyWorktree(repository=plan.checkout.repository.path, worktree=tree.path, paths=paths)
 
-    # --- Merging ------------------------------------------------------------------------------------------------------
+    # --- Merge ------------------------------------------------------------------------------------------------------
 
     def _merge(self, plan: _Plan) -> MergeOutcome:
         """Merge; what was done before is only finished, should a crash have left a checkout behind."""
         outcome = self._git.merge(
             plan.top,
             source=plan.source,
-            target_branch=plan.part.repository.target_branch,
+            target_branch=plan.checkout.repository.target_branch,
             expected=None if plan.done else plan.target,
             style=self._style,
             message=self._message,
@@ -192,7 +192,7 @@ class Merging:
                 continue
             if plan.done is None and outcome.checkout is None and self._is_taken_back(plan, outcome):
                 continue
-            merged.append(plan.part.name)
+            merged.append(plan.checkout.name)
         if merged:
             raise WorkspaceError(
                 workspace_id=self._spec.id,
@@ -203,7 +203,7 @@ class Merging:
             ) from error
 
     def _is_taken_back(self, plan: _Plan, outcome: MergeOutcome) -> bool:
-        ref = f"refs/heads/{plan.part.repository.target_branch}"
+        ref = f"refs/heads/{plan.checkout.repository.target_branch}"
         try:
             self._git.update_ref(plan.top, ref, outcome.previous, outcome.commit, "merge: taken back")
         except GitError:

@@ -23,11 +23,11 @@ from aura_contracts.errors import AuraError, GitError, InvalidInput, NotAReposit
 from aura_contracts.ports.git import Git
 from aura_contracts.ports.workspaces import PreparedWorkspace, WorkspaceSpec
 from aura_contracts.workspace import Worktree
-from aura_workspace._checkouts import Source, find_source
-from aura_workspace._copying import copy_untracked, require_inside
-from aura_workspace._links import common_dir, is_half_made, known_git_dir, linked_git_dir
+from aura_workspace._sources import Source, find_source
+from aura_workspace._copied_files import copy_untracked, require_inside
+from aura_workspace._worktree_links import common_dir, is_half_made, known_git_dir, linked_git_dir
 from aura_workspace._marker import Marker, change_marker, write_marker
-from aura_workspace._parts import Part, There, as_workspace_error, visible
+from aura_workspace._checkouts import RepositoryCheckout, WorktreeState, as_workspace_error, visible
 from aura_workspace._pool import Pool
 
 _FOLDER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
@@ -37,7 +37,7 @@ _FOLDER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 class _Plan:
     """What is to be done in one repository, and what was."""
 
-    part: Part
+    checkout: RepositoryCheckout
     source: Source
     start: str
     """Where the branch is started from."""
@@ -54,19 +54,19 @@ class _Plan:
 class Preparation:
     """One call of `prepare`, for worktrees."""
 
-    def __init__(self, git: Git, pool: Pool, spec: WorkspaceSpec, root: Path, parts: Sequence[Part]) -> None:
+    def __init__(self, git: Git, pool: Pool, spec: WorkspaceSpec, root: Path, checkouts: Sequence[RepositoryCheckout]) -> None:
         self._git = git
         self._pool = pool
         self._spec = spec
         self._root = root
-        self._parts = parts
+        self._checkouts = checkouts
 
     def run(self) -> PreparedWorkspace:
         self._require_sane()
         plans: list[_Plan] = []
         try:
-            for part in self._parts:
-                plans.append(self._plan(part, plans))
+            for checkout in self._checkouts:
+                plans.append(self._plan(checkout, plans))
             for plan in plans:
                 self._make(plan)
             worktrees = tuple(self._finish(plan) for plan in plans)
@@ -78,7 +78,7 @@ class Preparation:
                 path = str(self._root)
                 raise as_workspace_error(self._spec.id, path, error, cleaned_up, left_behind) from error
             raise
-        from_pool = tuple(plan.part.name for plan in plans if plan.from_pool)
+        from_pool = tuple(plan.checkout.name for plan in plans if plan.from_pool)
         return PreparedWorkspace(root=str(self._root), worktrees=worktrees, from_pool=from_pool)
 
     # --- Looking ------------------------------------------------------------------------------------------------------
@@ -87,7 +87,7 @@ class Preparation:
         problem = ""
         if not self._spec.repositories:
             problem = "it has no repositories"
-        elif unfit := [part.name for part in self._parts if not _FOLDER.fullmatch(part.name)]:
+        elif unfit := [checkout.name for checkout in self._checkouts if not _FOLDER.fullmatch(checkout.name)]:
             problem = f"{unfit[0]!r} is not the name of a folder"
         elif self._root.is_symlink() or (self._root.exists() and not self._root.is_dir()):
             problem = "there is something else where its folder belongs"
@@ -102,107 +102,107 @@ class Preparation:
                 workspace_id=self._spec.id, path=path, reason=error.message(), remedy=error.remedy
             ) from error
 
-    def _plan(self, part: Part, others: Sequence[_Plan]) -> _Plan:
-        source = find_source(self._git, part.repository.path)
-        if same := [other.part.name for other in others if other.source.common_dir == source.common_dir]:
-            raise part.problem(f"{part.name} and {same[0]} are the same repository", "name each repository once")
+    def _plan(self, checkout: RepositoryCheckout, others: Sequence[_Plan]) -> _Plan:
+        source = find_source(self._git, checkout.repository.path)
+        if same := [other.checkout.name for other in others if other.source.common_dir == source.common_dir]:
+            raise checkout.problem(f"{checkout.name} and {same[0]} are the same repository", "name each repository once")
         self._pool.sweep(source)
         tip = self._git.find_ref(source.top, f"refs/heads/{self._spec.branch}")
         start = tip or ""
-        if tip is None or not part.base_commit:
-            start = self._start(part, source)
-        there, git_dir, marker = part.look(source.common_dir)
-        if there is There.FOREIGN:
-            raise part.in_the_way()
-        if there is There.UNMARKED and not (git_dir and is_taken_over(self._git, part, source, git_dir)):
-            raise part.in_the_way()
-        base = part.base_commit or (marker.base_commit if marker else "")
+        if tip is None or not checkout.base_commit:
+            start = self._start(checkout, source)
+        state, git_dir, marker = checkout.probe(source.common_dir)
+        if state is WorktreeState.FOREIGN:
+            raise checkout.occupied()
+        if state is WorktreeState.UNMARKED and not (git_dir and is_taken_over(self._git, checkout, source, git_dir)):
+            raise checkout.occupied()
+        base = checkout.base_commit or (marker.base_commit if marker else "")
         if not base:
             base = start if tip is None else self._git.merge_base(source.top, start, tip) or start
         is_new = not self._spec.worktrees and (tip is None or tip == base)
-        return _Plan(part=part, source=source, start=start, tip=tip, base=base, makes_branch=is_new)
+        return _Plan(checkout=checkout, source=source, start=start, tip=tip, base=base, makes_branch=is_new)
 
-    def _start(self, part: Part, source: Source) -> str:
+    def _start(self, checkout: RepositoryCheckout, source: Source) -> str:
         """Return the commit that the branch is started from."""
-        repository = part.repository
+        repository = checkout.repository
         revision = repository.base or f"refs/heads/{repository.target_branch}"
         try:
             return self._git.resolve(source.top, revision)
         except UnknownRevision as error:
             if source.head is None:
-                raise part.problem(
+                raise checkout.problem(
                     f"{repository.path} has no commit yet", "make a first commit, or use --in-place"
                 ) from error
             what = f"revision {repository.base}" if repository.base else f"branch {repository.target_branch}"
-            raise part.problem(
+            raise checkout.problem(
                 f"{repository.path} has no {what}", "name one that there is, see --target-branch"
             ) from error
 
     # --- Making -------------------------------------------------------------------------------------------------------
 
     def _make(self, plan: _Plan) -> None:
-        git, part, source = self._git, plan.part, plan.source
+        git, checkout, source = self._git, plan.checkout, plan.source
         if plan.tip is None:
             plan.tip = git.ensure_branch(source.top, self._spec.branch, plan.start)
-        there, git_dir, marker = part.look(source.common_dir)
-        if there is There.BROKEN:
+        state, git_dir, marker = checkout.probe(source.common_dir)
+        if state is WorktreeState.BROKEN:
             git.repair_worktrees(source.top)  # named, it would have to have a link already
-            there, git_dir, marker = part.look(source.common_dir)
-        if there is There.OURS and marker is not None and not marker.ready:
-            self._pool.remove(source, part.path)
-        elif there is There.UNMARKED and git_dir is not None:
+            state, git_dir, marker = checkout.probe(source.common_dir)
+        if state is WorktreeState.OWN and marker is not None and not marker.ready:
+            self._pool.remove(source, checkout.path)
+        elif state is WorktreeState.UNMARKED and git_dir is not None:
             if is_half_made(git_dir) or self._is_untouched(plan):
-                self._pool.remove(source, part.path)
+                self._pool.remove(source, checkout.path)
             else:
                 write_marker(git_dir, self._marker(plan, ready=True))  # its marker was lost: there is work in it
-        elif there not in {There.OURS, There.NOTHING}:
-            raise part.in_the_way()
-        if part.look(source.common_dir)[0] is There.NOTHING:
+        elif state not in {WorktreeState.OWN, WorktreeState.ABSENT}:
+            raise checkout.occupied()
+        if checkout.probe(source.common_dir)[0] is WorktreeState.ABSENT:
             self._make_worktree(plan)
             self._copy(plan)
 
     def _is_untouched(self, plan: _Plan) -> bool:
         """Whether there is neither a commit nor a change in a worktree."""
-        return plan.tip == plan.base and not self._git.status(str(plan.part.path)).dirty
+        return plan.tip == plan.base and not self._git.status(str(plan.checkout.path)).dirty
 
     def _make_worktree(self, plan: _Plan) -> None:
-        part, marker = plan.part, self._marker(plan)
-        if part.path.is_dir():
-            part.path.rmdir()
-        if known_git_dir(plan.source.common_dir, part.path) is not None:
-            self._git.remove_worktree(plan.source.top, str(part.path), force=True)  # forgets one that was deleted
+        checkout, marker = plan.checkout, self._marker(plan)
+        if checkout.path.is_dir():
+            checkout.path.rmdir()
+        if known_git_dir(plan.source.common_dir, checkout.path) is not None:
+            self._git.remove_worktree(plan.source.top, str(checkout.path), force=True)  # forgets one that was deleted
         plan.makes_worktree = True
         plan.from_pool = self._pool.provide(
-            plan.source, self._spec.branch, part.path, lambda git_dir: write_marker(git_dir, marker)
+            plan.source, self._spec.branch, checkout.path, lambda git_dir: write_marker(git_dir, marker)
         )
 
     def _marker(self, plan: _Plan, *, ready: bool = False) -> Marker:
-        part = plan.part
+        checkout = plan.checkout
         return Marker(
             workspace_id=self._spec.id,
-            repository=part.name,
+            repository=checkout.name,
             branch=self._spec.branch,
-            path=str(part.path),
+            path=str(checkout.path),
             base_commit=plan.base,
             ready=ready,
         )
 
     def _copy(self, plan: _Plan) -> None:
         """Copy the untracked files; the marker names them, so that they are not taken for work."""
-        git_dir = linked_git_dir(plan.part.path)
+        git_dir = linked_git_dir(plan.checkout.path)
         if not self._spec.copy_globs or plan.source.worktree is None or git_dir is None:
             return
-        copied = copy_untracked(Path(plan.source.worktree), plan.part.path, self._spec.copy_globs)
+        copied = copy_untracked(Path(plan.source.worktree), plan.checkout.path, self._spec.copy_globs)
         if copied:
             change_marker(git_dir, copied=tuple(copied))
 
     def _finish(self, plan: _Plan) -> Worktree:
-        git_dir = linked_git_dir(plan.part.path)
+        git_dir = linked_git_dir(plan.checkout.path)
         if git_dir is None or change_marker(git_dir, ready=True) is None:
-            raise plan.part.problem("the worktree was removed while it was prepared", "prepare it again")
-        head = plan.tip if plan.makes_worktree else self._git.inspect(str(plan.part.path)).head
+            raise plan.checkout.problem("the worktree was removed while it was prepared", "prepare it again")
+        head = plan.tip if plan.makes_worktree else self._git.inspect(str(plan.checkout.path)).head
         return Worktree(
-            repository=plan.part.name, path=str(plan.part.path), base_commit=plan.base, head=head or plan.base
+            repository=plan.checkout.name, path=str(plan.checkout.path), base_commit=plan.base, head=head or plan.base
         )
 
     # --- Undoing ------------------------------------------------------------------------------------------------------
@@ -212,7 +212,7 @@ class Preparation:
         cleaned_up: list[str] = []
         left_behind: list[str] = []
         for plan in reversed(plans):
-            top, path = plan.source.top, str(plan.part.path)
+            top, path = plan.source.top, str(plan.checkout.path)
             if os.path.lexists(path) and (plan.makes_worktree or self._is_left_over(plan)):
                 with suppress(AuraError, OSError):
                     self._git.remove_worktree(top, path, force=True)
@@ -230,49 +230,49 @@ class Preparation:
 
     def _is_left_over(self, plan: _Plan) -> bool:
         """Whether a worktree is what a call made that was cut short: it was never recorded, and nothing is in it."""
-        there, _, marker = plan.part.look(plan.source.common_dir)
-        if self._spec.worktrees or there is not There.OURS or marker is None:
+        state, _, marker = plan.checkout.probe(plan.source.common_dir)
+        if self._spec.worktrees or state is not WorktreeState.OWN or marker is None:
             return False
         with suppress(AuraError, OSError):
-            return plan.tip == plan.base and not visible(self._git.status(str(plan.part.path)), marker).dirty
+            return plan.tip == plan.base and not visible(self._git.status(str(plan.checkout.path)), marker).dirty
         return False
 
 
-def is_taken_over(git: Git, part: Part, source: Source, git_dir: Path) -> bool:
+def is_taken_over(git: Git, checkout: RepositoryCheckout, source: Source, git_dir: Path) -> bool:
     """Whether a worktree without a marker is the workspace's: of its repository, and on its branch or half made."""
     if common_dir(git_dir) != source.common_dir:
         return False
-    return is_half_made(git_dir) or git.inspect(str(part.path)).branch == part.spec.branch
+    return is_half_made(git_dir) or git.inspect(str(checkout.path)).branch == checkout.spec.branch
 
 
-def prepare_in_place(git: Git, spec: WorkspaceSpec, parts: Sequence[Part]) -> PreparedWorkspace:
+def prepare_in_place(git: Git, spec: WorkspaceSpec, checkouts: Sequence[RepositoryCheckout]) -> PreparedWorkspace:
     """Look at the repositories where they are; nothing is made, but a hidden ref where there is no commit yet."""
-    if not spec.root and not parts:
+    if not spec.root and not checkouts:
         raise WorkspaceError(
             workspace_id=spec.id, path="", reason="there is no folder to work in", remedy="name a folder"
         )
-    root = spec.root or str(parts[0].path)
+    root = spec.root or str(checkouts[0].path)
     if not Path(root).is_dir():
         raise WorkspaceError(
             workspace_id=spec.id, path=root, reason="there is no such folder", remedy="name one that there is"
         )
     try:
-        worktrees = tuple(_worktree_in_place(git, part) for part in parts)
+        worktrees = tuple(_worktree_in_place(git, checkout) for checkout in checkouts)
     except (GitError, OSError) as error:
         raise as_workspace_error(spec.id, root, error, [], []) from error
     return PreparedWorkspace(root=root, worktrees=worktrees)
 
 
-def _worktree_in_place(git: Git, part: Part) -> Worktree:
-    known = next((tree for tree in part.spec.worktrees if tree.repository == part.name), None)
-    info = git.inspect(str(part.path))
+def _worktree_in_place(git: Git, checkout: RepositoryCheckout) -> Worktree:
+    known = next((tree for tree in checkout.spec.worktrees if tree.repository == checkout.name), None)
+    info = git.inspect(str(checkout.path))
     if info.worktree is None:
-        raise NotARepository(repository=str(part.path), remedy="work in place needs files: name a worktree")
+        raise NotARepository(repository=str(checkout.path), remedy="work in place needs files: name a worktree")
     base = known.base_commit if known else info.head or ""
     path = known.path if known else info.worktree
-    if not base and git.find_ref(path, base_ref(part.spec)) is None:
-        git.snapshot(path, base_ref(part.spec), "what was there before any work")
-    return Worktree(repository=part.name, path=path, base_commit=base, head=info.head or "")
+    if not base and git.find_ref(path, base_ref(checkout.spec)) is None:
+        git.snapshot(path, base_ref(checkout.spec), "what was there before any work")
+    return Worktree(repository=checkout.name, path=path, base_commit=base, head=info.head or "")
 
 
 def base_ref(spec: WorkspaceSpec) -> str:

@@ -15,36 +15,36 @@ from aura_contracts.ids import WorkspaceId
 from aura_contracts.ports.git import Git
 from aura_contracts.ports.workspaces import Orphan, WorkspaceSpec
 from aura_contracts.workspace import RepositoryCommit
-from aura_workspace._checkouts import Source, find_source
-from aura_workspace._links import common_dir, has_pointer, linked_git_dir
+from aura_workspace._sources import Source, find_source
+from aura_workspace._worktree_links import common_dir, has_pointer, linked_git_dir
 from aura_workspace._marker import FILE, Marker, read_marker
-from aura_workspace._merging import is_merged
-from aura_workspace._parts import Part, There, visible
+from aura_workspace._merge import is_merged
+from aura_workspace._checkouts import RepositoryCheckout, WorktreeState, visible
 from aura_workspace._pool import Pool
-from aura_workspace._preparing import base_ref, is_taken_over
+from aura_workspace._preparation import base_ref, is_taken_over
 
 
 class Removal:
     """One call of `remove`, for worktrees."""
 
-    def __init__(self, git: Git, pool: Pool, spec: WorkspaceSpec, root: Path, parts: Sequence[Part]) -> None:
+    def __init__(self, git: Git, pool: Pool, spec: WorkspaceSpec, root: Path, checkouts: Sequence[RepositoryCheckout]) -> None:
         self._git = git
         self._pool = pool
         self._spec = spec
         self._root = root
-        self._parts = parts
+        self._checkouts = checkouts
 
     def run(self, *, delete_branch: bool) -> None:
         """Remove all that can be removed; raise `WorkspaceError` for what is left then."""
         removed: list[str] = []
         left: list[str] = []
         reasons: list[AuraError | OSError] = []
-        for part in self._parts:
+        for checkout in self._checkouts:
             try:
-                self._remove(part, delete_branch=delete_branch)
-                removed.append(str(part.path))
+                self._remove(checkout, delete_branch=delete_branch)
+                removed.append(str(checkout.path))
             except (AuraError, OSError) as error:
-                left.append(str(part.path))
+                left.append(str(checkout.path))
                 reasons.append(error)
         with suppress(OSError):
             self._root.rmdir()  # unless there is something in it that is nobody's worktree
@@ -59,38 +59,38 @@ class Removal:
                 left_behind=tuple(left),
             ) from first
 
-    def _remove(self, part: Part, *, delete_branch: bool) -> None:
+    def _remove(self, checkout: RepositoryCheckout, *, delete_branch: bool) -> None:
         try:
-            source = find_source(self._git, part.repository.path)
+            source = find_source(self._git, checkout.repository.path)
         except NotARepository:
-            self._remove_without_repository(part)
+            self._remove_without_repository(checkout)
             return
         self._pool.sweep(source)  # what an earlier removal left that was ended in the middle
-        there, git_dir, _ = part.look(source.common_dir)
-        unmarked = there is There.UNMARKED and git_dir is not None and is_taken_over(self._git, part, source, git_dir)
-        if there in {There.OURS, There.BROKEN} or unmarked:
-            self._pool.remove(source, part.path)
-        elif there is There.NOTHING:
-            self._git.remove_worktree(source.top, str(part.path), force=True)  # forgets it
+        state, git_dir, _ = checkout.probe(source.common_dir)
+        unmarked = state is WorktreeState.UNMARKED and git_dir is not None and is_taken_over(self._git, checkout, source, git_dir)
+        if state in {WorktreeState.OWN, WorktreeState.BROKEN} or unmarked:
+            self._pool.remove(source, checkout.path)
+        elif state is WorktreeState.ABSENT:
+            self._git.remove_worktree(source.top, str(checkout.path), force=True)  # forgets it
             with suppress(OSError):
-                part.path.rmdir()
+                checkout.path.rmdir()
         else:
-            raise part.in_the_way()
+            raise checkout.occupied()
         if delete_branch:
-            self._delete_branch(part, source)
+            self._delete_branch(checkout, source)
 
-    def _remove_without_repository(self, part: Part) -> None:
+    def _remove_without_repository(self, checkout: RepositoryCheckout) -> None:
         """The repository is gone, and its history with it: the files that are left belong to nothing."""
-        if not os.path.lexists(part.path):
+        if not os.path.lexists(checkout.path):
             return
-        if part.path.is_symlink() or not has_pointer(part.path) or linked_git_dir(part.path) is not None:
-            raise part.in_the_way()
-        shutil.rmtree(part.path)
+        if checkout.path.is_symlink() or not has_pointer(checkout.path) or linked_git_dir(checkout.path) is not None:
+            raise checkout.occupied()
+        shutil.rmtree(checkout.path)
 
-    def _delete_branch(self, part: Part, source: Source) -> None:
+    def _delete_branch(self, checkout: RepositoryCheckout, source: Source) -> None:
         """Delete the branch where the target has all of it."""
         tip = self._git.find_ref(source.top, f"refs/heads/{self._spec.branch}")
-        target = self._git.find_ref(source.top, f"refs/heads/{part.repository.target_branch}")
+        target = self._git.find_ref(source.top, f"refs/heads/{checkout.repository.target_branch}")
         if tip is None or target is None:
             return
         if is_merged(self._git, self._spec, source.top, tip, target):
@@ -98,13 +98,13 @@ class Removal:
             self._pool.without_remains(source, lambda: self._git.delete_branch(source.top, branch, tip))
 
 
-def remove_in_place(git: Git, spec: WorkspaceSpec, parts: Sequence[Part]) -> None:
+def remove_in_place(git: Git, spec: WorkspaceSpec, checkouts: Sequence[RepositoryCheckout]) -> None:
     """Forget what work in place was compared to; all else is the user's."""
-    for part in parts:
+    for checkout in checkouts:
         with suppress(NotARepository):
-            base = git.find_ref(str(part.path), base_ref(spec))
+            base = git.find_ref(str(checkout.path), base_ref(spec))
             if base is not None:
-                git.update_ref(str(part.path), base_ref(spec), None, base, "workspace removed")
+                git.update_ref(str(checkout.path), base_ref(spec), None, base, "workspace removed")
 
 
 # --- Orphans ----------------------------------------------------------------------------------------------------------
