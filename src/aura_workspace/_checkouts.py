@@ -1,4 +1,4 @@
-"""A workspace's checkout in one repository: where its worktree belongs, and what is there."""
+"""The checkout of one repository in a workspace: where its worktree belongs, and what is in that place."""
 
 import os
 from enum import Enum, auto
@@ -10,24 +10,24 @@ from aura_contracts.errors import GitError, WorkspaceError
 from aura_contracts.ports.git import Status
 from aura_contracts.ports.workspaces import WorkspaceSpec
 from aura_contracts.workspace import Repository
-from aura_workspace._worktree_links import known_git_dir, linked_git_dir
 from aura_workspace._marker import Marker, read_marker
+from aura_workspace._worktree_links import known_git_dir, linked_git_dir
 
 NO_MARKER = Marker(workspace_id="", repository="", branch="", path="", base_commit="")
-"""For a place that needs none: it hides nothing."""
+"""The marker of work in place, which has none: it hides nothing."""
 
 
 class WorktreeState(Enum):
-    """What is where a worktree belongs."""
+    """What is in the place of a worktree."""
 
     ABSENT = auto()
-    """Or an empty folder."""
+    """Nothing, or an empty folder."""
     OWN = auto()
     """The workspace's own worktree, proved by its marker."""
     UNMARKED = auto()
     """A linked worktree without a marker."""
     BROKEN = auto()
-    """The workspace's own worktree, whose link to its repository is broken."""
+    """The workspace's own worktree, with a broken link to its repository."""
     FOREIGN = auto()
     """Anything else: a worktree of another workspace, a file, a link, a folder with files."""
 
@@ -40,16 +40,16 @@ class RepositoryCheckout:
     repository: Repository
     path: Path
     base_commit: str
-    """As it is recorded; empty before the workspace was prepared, and for work in place that began without a commit."""
+    """As recorded; empty before the workspace is prepared, and for work in place that began without a commit."""
 
     @property
     def name(self) -> str:
         return self.repository.name
 
     def probe(self, common_dir: Path | None = None) -> tuple[WorktreeState, Path | None, Marker | None]:
-        """Return what is there, its git directory and its marker. `common_dir` is the repository's, where it is known.
+        """Return what is in the place, its git directory and its marker.
 
-        Only with it is a broken worktree told from a foreign folder.
+        A broken worktree is only recognised if the repository's `common_dir` is given.
         """
         if any(os.path.islink(place) for place in (self.path, self.path.parent)):  # noqa: PTH114 - as Path.is_symlink
             return WorktreeState.FOREIGN, None, None
@@ -78,27 +78,27 @@ class RepositoryCheckout:
     def problem(self, reason: str, remedy: str = "") -> WorkspaceError:
         return WorkspaceError(workspace_id=self.spec.id, path=str(self.path), reason=reason, remedy=remedy)
 
-    def in_the_way(self) -> WorkspaceError:
+    def occupied(self) -> WorkspaceError:
         """Return the error for `WorktreeState.FOREIGN`."""
-        return self.problem(
-            "there is something else where the worktree belongs", "look at it, and move it out of the way"
-        )
+        return self.problem("something else is in the place of the worktree", "check it, and move it out of the way")
 
     def require_marker(self) -> Marker:
-        """Return the marker of the worktree, which must be there. In place there is none to be found."""
+        """Return the marker of the worktree, `NO_MARKER` in place. Raises `WorkspaceError` if there is no worktree."""
         if self.spec.in_place:
             if not self.path.is_dir():
                 raise self.problem("the repository is gone", "restore it")
             return NO_MARKER
         state, _, marker = self.probe()
         if state is not WorktreeState.OWN or marker is None:
-            reason = "the worktree is not there" if state is WorktreeState.ABSENT else "it is not this workspace's worktree"
+            reason = (
+                "the worktree is missing" if state is WorktreeState.ABSENT else "it is not this workspace's worktree"
+            )
             raise self.problem(reason, "prepare the workspace again")
         return marker
 
 
 def checkouts_of(spec: WorkspaceSpec, root: Path) -> list[RepositoryCheckout]:
-    """Return the checkouts of a workspace; those that were never prepared, where they will be."""
+    """Return the checkouts of a workspace, in the places where they are or will be."""
     recorded = {worktree.repository: worktree for worktree in spec.worktrees}
     checkouts = []
     for repository in spec.repositories:
@@ -110,7 +110,7 @@ def checkouts_of(spec: WorkspaceSpec, root: Path) -> list[RepositoryCheckout]:
 
 
 def visible(status: Status, marker: Marker) -> Status:
-    """Return `status` without the files that were copied into the worktree and that git knows nothing of."""
+    """Return `status` without the untracked files that were copied into the worktree."""
     if not marker.copied:
         return status
     return Status(
@@ -124,7 +124,7 @@ def visible(status: Status, marker: Marker) -> Status:
 def as_workspace_error(
     spec_id: str, path: str, error: GitError | OSError, cleaned_up: list[str], left_behind: list[str]
 ) -> WorkspaceError:
-    """Return what went wrong as the error of a workspace."""
+    """Return `error` as the error of a workspace."""
     if isinstance(error, GitError):
         reason, remedy = error.message(), error.remedy
     else:

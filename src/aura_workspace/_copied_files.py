@@ -1,8 +1,8 @@
 """Copying untracked files that a worktree needs, such as ``.env``, from the repository that the user works in.
 
 Patterns are those of `glob`: relative to the top of the repository, ``**`` for any folders; ``*`` also matches names
-that begin with a dot. Nothing outside of the repository is read, and nothing outside of the worktree is written: what
-is reached through a symbolic link that leads elsewhere is left out. What is in the worktree already stays as it is.
+that begin with a dot. Nothing outside the repository is read, and nothing outside the worktree is written: files behind
+a symbolic link that leads elsewhere are left out. Files that the worktree has already are not changed.
 """
 
 import glob
@@ -16,7 +16,7 @@ from aura_contracts.errors import InvalidInput
 
 
 def require_inside(pattern: str) -> str:
-    """Return `pattern`, or raise `InvalidInput` when it is not safely relative: neither here nor on Windows."""
+    """Return `pattern`, or raise `InvalidInput` unless it is safely relative, here and on Windows."""
     both = (PurePosixPath(pattern), PureWindowsPath(pattern))
     if not pattern.strip() or "\0" in pattern or any(path.anchor or ".." in path.parts for path in both):
         raise InvalidInput(
@@ -28,7 +28,7 @@ def require_inside(pattern: str) -> str:
 
 
 def copy_untracked(source: Path, target: Path, patterns: Iterable[str]) -> list[str]:
-    """Copy what `patterns` match in `source` to `target`; return the files that were copied, relative, with ``/``."""
+    """Copy the files that match `patterns` from `source` to `target`; return their relative paths, with ``/``."""
     copied: list[str] = []
     for pattern in patterns:
         for match in sorted(glob.glob(require_inside(pattern), root_dir=source, recursive=True, include_hidden=True)):  # noqa: PTH207 - Path.glob follows other rules
@@ -46,7 +46,7 @@ class _Copying:
         self._copied = copied
 
     def take(self, path: Path) -> None:
-        """Copy the file or folder at `path`, unless it is not to be had or not to be put there."""
+        """Copy the file or folder at `path`, unless it is outside, or its place is taken."""
         if ".git" in path.parts or not path.parts or not self._is_inside(path) or not self._make_room(path):
             return
         source, target = self._source / path, self._target / path
@@ -75,19 +75,19 @@ class _Copying:
             shutil.copystat(source, target)  # last: it may forbid writing
 
     def _is_inside(self, path: Path) -> bool:
-        """Whether the folder that holds `path` is in the repository, with all links followed."""
+        """Whether the folder of `path` is in the repository once all links are followed."""
         if not os.path.lexists(self._source / path):
             return False
         folder = os.path.realpath((self._source / path).parent)
         return folder == self._top or folder.startswith(self._top + os.sep)
 
     def _leads_inside(self, path: Path) -> bool:
-        """Whether a link is relative, and leads to something in the repository."""
+        """Whether a link is relative, and leads into the repository."""
         link = (self._source / path).readlink()
         return not link.is_absolute() and os.path.realpath(self._source / path).startswith(self._top + os.sep)
 
     def _make_room(self, path: Path) -> bool:
-        """Make the folders that `path` is in; False when one of them is something else, such as a link."""
+        """Create the folders of `path`; return False if one of them exists but is not a folder, but a link, say."""
         for parent in reversed(path.parents[:-1]):
             folder = self._target / parent
             if folder.is_symlink() or (folder.exists() and not folder.is_dir()):

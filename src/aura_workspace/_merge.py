@@ -1,8 +1,8 @@
-"""Merge a workspace: the branch into the target of each repository, in all of them or in none.
+"""Merging a workspace: the branch into the target of each repository, in all of them or in none.
 
-Conflicts, and whatever else may be in the way, are looked for in all repositories before the first is touched. What
-still fails then, since somebody moved a target in that moment, undoes the merges before it where that touches nobody's
-files. After a crash the merge is asked for again: the hidden ref of each source tells whether it was done.
+Conflicts and other obstacles are detected in all repositories before the first is touched. If a merge fails even so,
+because its target moved at that moment, the merges before it are undone where that changes no files. After a crash the
+merge is requested again: the hidden ref of each source tells whether it was done.
 """
 
 from collections.abc import Sequence
@@ -14,19 +14,19 @@ from aura_contracts.errors import DirtyWorktree, GitError, MergeConflict, Operat
 from aura_contracts.ports.git import Git, MergeOutcome
 from aura_contracts.ports.workspaces import MergedWorkspace, WorkspaceSpec
 from aura_contracts.workspace import ConflictedFiles, MergeStyle, RepositoryCommit
-from aura_workspace._sources import find_source
 from aura_workspace._checkouts import RepositoryCheckout, WorktreeState, visible
-from aura_workspace._session import require_no_operation
+from aura_workspace._session import status_without_operation
+from aura_workspace._sources import find_source
 
 
 def kept_ref(spec: WorkspaceSpec, source: str) -> str:
-    """Return the hidden ref that is pointed to what merging commit `source` made."""
+    """Return the hidden ref for the result of merging commit `source`."""
     return f"refs/aura/merges/{spec.id}/{source[:16]}"
 
 
 @attrs.define
 class _Plan:
-    """A merge that is to be done, or was done by a call that was cut short."""
+    """A merge to do, or one that an interrupted call has done."""
 
     checkout: RepositoryCheckout
     top: str
@@ -40,7 +40,7 @@ class _Plan:
 
 
 def is_merged(git: Git, spec: WorkspaceSpec, top: str, source: str, target: str) -> bool:
-    """Whether `target` has all that is in `source`, by itself or as what a merge made of it."""
+    """Whether `target` contains `source`, itself or as the result of a merge."""
     return git.is_ancestor(top, source, target) or _made_before(git, spec, top, source, target) is not None
 
 
@@ -52,7 +52,9 @@ def _made_before(git: Git, spec: WorkspaceSpec, top: str, source: str, target: s
 class Merge:
     """One call of `merge`."""
 
-    def __init__(self, git: Git, spec: WorkspaceSpec, checkouts: Sequence[RepositoryCheckout], style: MergeStyle, message: str) -> None:
+    def __init__(
+        self, git: Git, spec: WorkspaceSpec, checkouts: Sequence[RepositoryCheckout], style: MergeStyle, message: str
+    ) -> None:
         self._git = git
         self._spec = spec
         self._checkouts = checkouts
@@ -63,7 +65,7 @@ class Merge:
         plans = [plan for checkout in self._checkouts if (plan := self._plan(checkout)) is not None]
         for plan in plans:
             if plan.done is None:
-                self._foresee(plan)
+                self._predict(plan)
         if conflicts := self._conflicts(plans):
             return MergedWorkspace(conflicts=conflicts)
         for plan in plans:
@@ -81,10 +83,10 @@ class Merge:
         commits = [RepositoryCommit(name, outcome.commit) for name, outcome in made if outcome is not None]
         return MergedWorkspace(commits=tuple(commits))
 
-    # --- Looking ------------------------------------------------------------------------------------------------------
+    # --- Planning -----------------------------------------------------------------------------------------------------
 
     def _plan(self, checkout: RepositoryCheckout) -> _Plan | None:
-        """Return what is to be merged in a repository; None for one without changes."""
+        """Return the merge in one repository; None if there are no changes."""
         top = find_source(self._git, checkout.repository.path).top
         self._require_collected(checkout)
         source = self._git.find_ref(top, f"refs/heads/{self._spec.branch}")
@@ -98,25 +100,24 @@ class Merge:
         return _Plan(checkout=checkout, top=top, source=source, target=target, done=done)
 
     def _recorded(self, checkout: RepositoryCheckout, top: str, tip: str) -> str:
-        """Return the head that was recorded: it is what was approved. What was added since stays on the branch."""
+        """Return the recorded head, which was approved; later commits stay on the branch."""
         tree = next((tree for tree in self._spec.worktrees if tree.repository == checkout.name), None)
         if tree is None or tree.head in (tip, tree.base_commit) or not self._git.is_ancestor(top, tree.head, tip):
             return tip
         return tree.head
 
     def _require_collected(self, checkout: RepositoryCheckout) -> None:
-        """A worktree must hold nothing that the branch has not; one that is gone does not."""
+        """Raise unless the branch has everything in the worktree; a worktree that is gone holds nothing."""
         if checkout.probe()[0] is WorktreeState.ABSENT:
             return
         marker = checkout.require_marker()
-        require_no_operation(self._git, checkout)
-        status = visible(self._git.status(str(checkout.path)), marker)
+        status = visible(status_without_operation(self._git, checkout), marker)
         if status.dirty:
             paths = tuple(sorted({*status.staged, *status.unstaged, *status.untracked}))
             raise DirtyWorktree(repository=checkout.repository.path, worktree=str(checkout.path), paths=paths)
 
-    def _foresee(self, plan: _Plan) -> None:
-        """Find the conflicts. Rebasing may meet some that merging does not, so it is tried on a branch of its own."""
+    def _predict(self, plan: _Plan) -> None:
+        """Find the conflicts. A rebase may have more than a merge, so it is tried on a branch of its own."""
         plan.conflicts = self._git.predict_merge(plan.top, plan.target, plan.source).conflicts
         if plan.conflicts or self._style is not MergeStyle.REBASE or len(self._checkouts) == 1:
             return
@@ -139,9 +140,9 @@ class Merge:
         return tuple(ConflictedFiles(plan.checkout.name, plan.conflicts) for plan in plans if plan.conflicts)
 
     def _require_room(self, plan: _Plan) -> None:
-        """Raise what `Git.merge` would, of a worktree that has the target checked out.
+        """Raise what `GitWorktrees.merge` would raise about a worktree that has the target checked out.
 
-        Only where an earlier repository would have been merged by then: git looks again itself, and more closely.
+        Only if other repositories would have been merged by then; `merge` itself checks again, and more closely.
         """
         if len(self._checkouts) == 1:
             return
@@ -166,10 +167,10 @@ class Merge:
                 paths = tuple(sorted(in_the_way))
                 raise DirtyWorktree(repository=plan.checkout.repository.path, worktree=tree.path, paths=paths)
 
-    # --- Merge ------------------------------------------------------------------------------------------------------
+    # --- Merging ----------------------------------------------------------------------------------------------------
 
     def _merge(self, plan: _Plan) -> MergeOutcome:
-        """Merge; what was done before is only finished, should a crash have left a checkout behind."""
+        """Merge. If it was done before, only checkouts that a crash left outdated are updated."""
         outcome = self._git.merge(
             plan.top,
             source=plan.source,
@@ -184,7 +185,7 @@ class Merge:
         return MergeOutcome(commit=plan.done, previous=outcome.previous, changed=False, checkout=outcome.checkout)
 
     def _take_back(self, plans: Sequence[_Plan], error: GitError) -> None:
-        """Undo merges of this call. Raises `WorkspaceError` when there are some that cannot be undone."""
+        """Undo the merges of this call. Raises `WorkspaceError` if some of them cannot be undone."""
         merged: list[str] = []
         for plan in plans:
             outcome = plan.outcome
@@ -199,7 +200,7 @@ class Merge:
                 path=error.repository,
                 reason=f"{error.message()}; merged already: {', '.join(merged)}",
                 left_behind=tuple(merged),
-                remedy=error.remedy or "merge again: it goes on where it stopped",
+                remedy=error.remedy or "merge again: it continues where it stopped",
             ) from error
 
     def _is_taken_back(self, plan: _Plan, outcome: MergeOutcome) -> bool:

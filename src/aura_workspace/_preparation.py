@@ -1,14 +1,14 @@
 """Preparing a workspace: all worktrees, or none.
 
-First everything is looked at, and nothing touched. Then, for each repository: its branch, its worktree (marked before
-it comes to its place, see `Pool`), the untracked files that it needs; at last all markers say ``ready``. So whatever a
-crash leaves is told by what is there:
+First everything is examined, and nothing touched. Then each repository gets its branch, its worktree (marked before it
+is moved to its place, see `Pool`) and the untracked files that it needs; finally all markers become ``ready``. So a
+repeated call knows what a crash has left:
 
-    a branch, no worktree       the branch is used as it is
-    a worktree without ready    nobody has worked in it, and a copy may be half done: it is made again
-    a worktree that is ready    it is taken over with all that is in it
+    a branch, no worktree         the branch is used as it is
+    a worktree that is not ready  it holds no work, and copies may be incomplete: it is made again
+    a worktree that is ready      it is taken over with everything in it
 
-What was made in this call, or by a call that a crash cut short, is removed when anything fails.
+If anything fails, everything that this call, or an interrupted one before it, has made is removed.
 """
 
 import os
@@ -23,30 +23,30 @@ from aura_contracts.errors import AuraError, GitError, InvalidInput, NotAReposit
 from aura_contracts.ports.git import Git
 from aura_contracts.ports.workspaces import PreparedWorkspace, WorkspaceSpec
 from aura_contracts.workspace import Worktree
-from aura_workspace._sources import Source, find_source
-from aura_workspace._copied_files import copy_untracked, require_inside
-from aura_workspace._worktree_links import common_dir, is_half_made, known_git_dir, linked_git_dir
-from aura_workspace._marker import Marker, change_marker, write_marker
 from aura_workspace._checkouts import RepositoryCheckout, WorktreeState, as_workspace_error, visible
+from aura_workspace._copied_files import copy_untracked, require_inside
+from aura_workspace._marker import Marker, change_marker, write_marker
 from aura_workspace._pool import Pool
+from aura_workspace._sources import Source, find_source
+from aura_workspace._worktree_links import common_dir, is_half_made, known_git_dir, linked_git_dir
 
 _FOLDER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
 
 @attrs.define
 class _Plan:
-    """What is to be done in one repository, and what was."""
+    """The steps in one repository, and which of them are done."""
 
     checkout: RepositoryCheckout
     source: Source
     start: str
-    """Where the branch is started from."""
+    """The commit that the branch is started from."""
     tip: str | None
-    """Where the branch is, if it is there."""
+    """The tip of the branch, if it exists."""
     base: str
-    """What the work is compared to."""
+    """The commit that the work is compared to."""
     makes_branch: bool
-    """Nobody has worked on the branch before: if preparing fails, it goes."""
+    """The branch holds no work yet: it is deleted if preparing fails."""
     makes_worktree: bool = False
     from_pool: bool = False
 
@@ -54,7 +54,9 @@ class _Plan:
 class Preparation:
     """One call of `prepare`, for worktrees."""
 
-    def __init__(self, git: Git, pool: Pool, spec: WorkspaceSpec, root: Path, checkouts: Sequence[RepositoryCheckout]) -> None:
+    def __init__(
+        self, git: Git, pool: Pool, spec: WorkspaceSpec, root: Path, checkouts: Sequence[RepositoryCheckout]
+    ) -> None:
         self._git = git
         self._pool = pool
         self._spec = spec
@@ -62,7 +64,7 @@ class Preparation:
         self._checkouts = checkouts
 
     def run(self) -> PreparedWorkspace:
-        self._require_sane()
+        self._validate()
         plans: list[_Plan] = []
         try:
             for checkout in self._checkouts:
@@ -81,16 +83,16 @@ class Preparation:
         from_pool = tuple(plan.checkout.name for plan in plans if plan.from_pool)
         return PreparedWorkspace(root=str(self._root), worktrees=worktrees, from_pool=from_pool)
 
-    # --- Looking ------------------------------------------------------------------------------------------------------
+    # --- Planning -----------------------------------------------------------------------------------------------------
 
-    def _require_sane(self) -> None:
+    def _validate(self) -> None:
         problem = ""
         if not self._spec.repositories:
             problem = "it has no repositories"
         elif unfit := [checkout.name for checkout in self._checkouts if not _FOLDER.fullmatch(checkout.name)]:
             problem = f"{unfit[0]!r} is not the name of a folder"
         elif self._root.is_symlink() or (self._root.exists() and not self._root.is_dir()):
-            problem = "there is something else where its folder belongs"
+            problem = "something else is in the place of its folder"
         if problem:
             raise WorkspaceError(workspace_id=self._spec.id, path=str(self._root), reason=problem)
         try:
@@ -105,7 +107,9 @@ class Preparation:
     def _plan(self, checkout: RepositoryCheckout, others: Sequence[_Plan]) -> _Plan:
         source = find_source(self._git, checkout.repository.path)
         if same := [other.checkout.name for other in others if other.source.common_dir == source.common_dir]:
-            raise checkout.problem(f"{checkout.name} and {same[0]} are the same repository", "name each repository once")
+            raise checkout.problem(
+                f"{checkout.name} and {same[0]} are the same repository", "name each repository once"
+            )
         self._pool.sweep(source)
         tip = self._git.find_ref(source.top, f"refs/heads/{self._spec.branch}")
         start = tip or ""
@@ -135,7 +139,7 @@ class Preparation:
                 ) from error
             what = f"revision {repository.base}" if repository.base else f"branch {repository.target_branch}"
             raise checkout.problem(
-                f"{repository.path} has no {what}", "name one that there is, see --target-branch"
+                f"{repository.path} has no {what}", "name an existing one, see --target-branch"
             ) from error
 
     # --- Making -------------------------------------------------------------------------------------------------------
@@ -146,7 +150,7 @@ class Preparation:
             plan.tip = git.ensure_branch(source.top, self._spec.branch, plan.start)
         state, git_dir, marker = checkout.probe(source.common_dir)
         if state is WorktreeState.BROKEN:
-            git.repair_worktrees(source.top)  # named, it would have to have a link already
+            git.repair_worktrees(source.top)  # by name it would need a valid link
             state, git_dir, marker = checkout.probe(source.common_dir)
         if state is WorktreeState.OWN and marker is not None and not marker.ready:
             self._pool.remove(source, checkout.path)
@@ -154,7 +158,7 @@ class Preparation:
             if is_half_made(git_dir) or self._is_untouched(plan):
                 self._pool.remove(source, checkout.path)
             else:
-                write_marker(git_dir, self._marker(plan, ready=True))  # its marker was lost: there is work in it
+                write_marker(git_dir, self._marker(plan, ready=True))  # its marker was lost, but it holds work
         elif state not in {WorktreeState.OWN, WorktreeState.ABSENT}:
             raise checkout.occupied()
         if checkout.probe(source.common_dir)[0] is WorktreeState.ABSENT:
@@ -162,7 +166,7 @@ class Preparation:
             self._copy(plan)
 
     def _is_untouched(self, plan: _Plan) -> bool:
-        """Whether there is neither a commit nor a change in a worktree."""
+        """Whether a worktree holds neither commits nor changes."""
         return plan.tip == plan.base and not self._git.status(str(plan.checkout.path)).dirty
 
     def _make_worktree(self, plan: _Plan) -> None:
@@ -170,7 +174,7 @@ class Preparation:
         if checkout.path.is_dir():
             checkout.path.rmdir()
         if known_git_dir(plan.source.common_dir, checkout.path) is not None:
-            self._git.remove_worktree(plan.source.top, str(checkout.path), force=True)  # forgets one that was deleted
+            self._git.remove_worktree(plan.source.top, str(checkout.path), force=True)  # the record of a deleted one
         plan.makes_worktree = True
         plan.from_pool = self._pool.provide(
             plan.source, self._spec.branch, checkout.path, lambda git_dir: write_marker(git_dir, marker)
@@ -188,7 +192,7 @@ class Preparation:
         )
 
     def _copy(self, plan: _Plan) -> None:
-        """Copy the untracked files; the marker names them, so that they are not taken for work."""
+        """Copy the untracked files, and name them in the marker: they are not work."""
         git_dir = linked_git_dir(plan.checkout.path)
         if not self._spec.copy_globs or plan.source.worktree is None or git_dir is None:
             return
@@ -208,12 +212,12 @@ class Preparation:
     # --- Undoing ------------------------------------------------------------------------------------------------------
 
     def _undo(self, plans: Sequence[_Plan]) -> tuple[list[str], list[str]]:
-        """Remove what was made; return what is gone and what could not be removed."""
+        """Remove what was made; return what was removed, and what was left behind."""
         cleaned_up: list[str] = []
         left_behind: list[str] = []
         for plan in reversed(plans):
             top, path = plan.source.top, str(plan.checkout.path)
-            if os.path.lexists(path) and (plan.makes_worktree or self._is_left_over(plan)):
+            if os.path.lexists(path) and (plan.makes_worktree or self._is_leftover(plan)):
                 with suppress(AuraError, OSError):
                     self._git.remove_worktree(top, path, force=True)
                 (left_behind if os.path.lexists(path) else cleaned_up).append(path)
@@ -228,8 +232,8 @@ class Preparation:
             self._root.rmdir()
         return cleaned_up, left_behind
 
-    def _is_left_over(self, plan: _Plan) -> bool:
-        """Whether a worktree is what a call made that was cut short: it was never recorded, and nothing is in it."""
+    def _is_leftover(self, plan: _Plan) -> bool:
+        """Whether a worktree comes from an interrupted call: it was never recorded, and holds no work."""
         state, _, marker = plan.checkout.probe(plan.source.common_dir)
         if self._spec.worktrees or state is not WorktreeState.OWN or marker is None:
             return False
@@ -239,14 +243,14 @@ class Preparation:
 
 
 def is_taken_over(git: Git, checkout: RepositoryCheckout, source: Source, git_dir: Path) -> bool:
-    """Whether a worktree without a marker is the workspace's: of its repository, and on its branch or half made."""
+    """Whether a worktree without a marker is the workspace's: in its repository, and on its branch or half made."""
     if common_dir(git_dir) != source.common_dir:
         return False
     return is_half_made(git_dir) or git.inspect(str(checkout.path)).branch == checkout.spec.branch
 
 
 def prepare_in_place(git: Git, spec: WorkspaceSpec, checkouts: Sequence[RepositoryCheckout]) -> PreparedWorkspace:
-    """Look at the repositories where they are; nothing is made, but a hidden ref where there is no commit yet."""
+    """Prepare to work where the repositories are: nothing is made, except a hidden ref in one without commits."""
     if not spec.root and not checkouts:
         raise WorkspaceError(
             workspace_id=spec.id, path="", reason="there is no folder to work in", remedy="name a folder"
@@ -254,7 +258,7 @@ def prepare_in_place(git: Git, spec: WorkspaceSpec, checkouts: Sequence[Reposito
     root = spec.root or str(checkouts[0].path)
     if not Path(root).is_dir():
         raise WorkspaceError(
-            workspace_id=spec.id, path=root, reason="there is no such folder", remedy="name one that there is"
+            workspace_id=spec.id, path=root, reason="the folder does not exist", remedy="name an existing one"
         )
     try:
         worktrees = tuple(_worktree_in_place(git, checkout) for checkout in checkouts)
@@ -271,10 +275,10 @@ def _worktree_in_place(git: Git, checkout: RepositoryCheckout) -> Worktree:
     base = known.base_commit if known else info.head or ""
     path = known.path if known else info.worktree
     if not base and git.find_ref(path, base_ref(checkout.spec)) is None:
-        git.snapshot(path, base_ref(checkout.spec), "what was there before any work")
+        git.snapshot(path, base_ref(checkout.spec), "the files before any work")
     return Worktree(repository=checkout.name, path=path, base_commit=base, head=info.head or "")
 
 
 def base_ref(spec: WorkspaceSpec) -> str:
-    """Return the hidden ref for what work in place is compared to, in a repository that had no commit."""
+    """Return the hidden ref that work in place is compared to, in a repository that had no commit."""
     return f"refs/aura/bases/{spec.id}"

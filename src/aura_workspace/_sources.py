@@ -1,4 +1,4 @@
-"""A repository that worktrees are made of, as `Git.inspect` found it."""
+"""The repositories that worktrees are made from."""
 
 import hashlib
 import os
@@ -12,7 +12,7 @@ from aura_contracts.ports.git import Git, RepositoryInfo
 
 @attrs.frozen
 class Source:
-    """Where a repository is. `top` is what git is asked about: its worktree, or the folder of a bare one."""
+    """A repository. `top` is the folder to run git in: its worktree, or a bare repository itself."""
 
     top: str
     common_dir: Path
@@ -32,7 +32,7 @@ class Source:
 
     @property
     def key(self) -> str:
-        """A name for the repository, the same from all of its worktrees and no other's: its pool has it."""
+        """The name of the repository's pool: the same from all of its worktrees, and unique to it."""
         folder = self.common_dir.parent if self.common_dir.name == ".git" else self.common_dir
         name = re.sub(r"[^A-Za-z0-9_-]+", "-", folder.name).strip("-")[:40] or "repository"
         return f"{name}-{hashlib.sha256(os.fsencode(self.common_dir)).hexdigest()[:12]}"

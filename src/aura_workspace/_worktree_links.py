@@ -1,4 +1,4 @@
-"""Linked worktrees as they lie on the disk: the file ``.git`` in the worktree, and the folder that it points to.
+"""The links of linked worktrees on disk: the file ``.git`` in the worktree, and the folder that it points to.
 
 See gitrepository-layout(5): the worktree's ``.git`` names its git directory (``<repository>/.git/worktrees/<name>``),
 whose files ``gitdir`` and ``commondir`` name the worktree's ``.git`` and what all worktrees of the repository share.
@@ -12,33 +12,33 @@ _POINTER = "gitdir:"
 
 
 def linked_git_dir(worktree: Path) -> Path | None:
-    """Return the git directory of the linked worktree at `worktree`; None unless each points to the other.
+    """Return the git directory of the linked worktree at `worktree`; None unless they point to each other.
 
-    A copy of a worktree, or one that was moved by hand, is not what its git directory points to.
+    The git directory of a copy, or of a worktree that was moved by hand, points elsewhere.
     """
     directory = _pointed_to(worktree)
     return directory if directory is not None and _points_to(directory, worktree) else None
 
 
 def known_git_dir(common_dir: Path, worktree: Path) -> Path | None:
-    """Return the git directory that the repository keeps for a worktree at `worktree`, whatever there is now."""
+    """Return the git directory that the repository keeps for `worktree`, whether or not that still exists."""
     with suppress(OSError):
         return next((d for d in sorted((common_dir / "worktrees").iterdir()) if _points_to(d, worktree)), None)
     return None
 
 
 def common_dir(git_dir: Path) -> Path:
-    """Return what the worktrees of the repository share."""
+    """Return the directory that the worktrees of the repository share."""
     return Path(os.path.realpath(git_dir / (_line(git_dir / "commondir") or ".")))
 
 
 def is_half_made(git_dir: Path) -> bool:
-    """Whether a ``git worktree add`` was ended before it was done: until then it keeps a lock of its own."""
+    """Whether a ``git worktree add`` was interrupted: it holds a lock of its own until it is finished."""
     return _line(git_dir / "locked") == "initializing" or not (git_dir / "index").exists()
 
 
 def has_pointer(worktree: Path) -> bool:
-    """Whether the folder says that it is a linked worktree, of whatever repository, also of one that is gone."""
+    """Whether the folder claims to be a linked worktree, of any repository, even of one that is gone."""
     return (_line(worktree / ".git") or "").startswith(_POINTER)
 
 
@@ -56,7 +56,7 @@ def _points_to(directory: Path, worktree: Path) -> bool:
 
 
 def _line(file: Path) -> str | None:
-    """Return the content of a small file, None where there is no such file."""
+    """Return the content of a small file, None if it does not exist."""
     with suppress(OSError):
         if not file.is_symlink() and file.is_file():
             return os.fsdecode(file.read_bytes()).rstrip("\r\n")

@@ -1,4 +1,4 @@
-"""What only the command line backend does: filters, many files, and what is left when git fails half way.
+"""Beyond the conformance suite: filters, many files, damage, and what is left when git fails half way.
 
 With the environment variable `AURA_DEEP` set, many files are 20,000.
 """
@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 
 from aura_contracts.errors import GitFailed, OperationInProgress
-from aura_contracts.ports.git import Git, Identity, Status
+from aura_contracts.ports.git import Git, Status
 from aura_contracts.workspace import MergeStyle
 from aura_git import CommandLineGit
-from aura_git._repository import Repository
 from aura_git.testing.conformance import MakeGit, Scratch
 from aura_git.testing.repositories import Conformance
 
@@ -128,7 +127,7 @@ class TestCommandLine(Conformance):
         """Whoever asks for a diff may be killed: the place of its objects is called as git calls its own."""
         place = repo.path / ".git" / "objects"
         seen: list[Path] = []
-        with Repository(git._command, str(repo), Identity()).scratch_objects() as scratch:  # type: ignore[attr-defined]
+        with git._repository(str(repo)).scratch_objects() as scratch:  # type: ignore[attr-defined]
             seen += place.glob("tmp_objdir-*")
             assert [str(folder) for folder in seen] == [scratch["GIT_OBJECT_DIRECTORY"]]
             (seen[0] / "ab").mkdir()

@@ -11,11 +11,11 @@ from worlds import GIT, World, command_line_git, recorded, tip, tree
 from aura_contracts.errors import GitFailed, NotARepository, WorkspaceError
 from aura_contracts.ports.workspaces import WorkspaceSpec
 from aura_contracts.workspace import Repository, workspace_folder
-from aura_git import CommandLineGit, DulwichGit
+from aura_git import CommandLineGit
 from aura_workspace import LocalWorkspaces
-from aura_workspace._worktree_links import linked_git_dir
 from aura_workspace._locks import try_lock
 from aura_workspace._marker import FILE, read_marker
+from aura_workspace._worktree_links import linked_git_dir
 from repositories import ENVIRONMENT, git
 
 
@@ -330,7 +330,7 @@ def test_describing_paths(world: World) -> None:
 
 
 def test_without_a_git_binary(tmp_path: Path) -> None:
-    world = World(tmp_path, DulwichGit(environment=ENVIRONMENT))
+    world = World(tmp_path, command_line_git())
     world.workspaces.warm(str(world.api), 1)
     spec = world.spec(world.api, world.web)
     made = world.workspaces.prepare(spec)

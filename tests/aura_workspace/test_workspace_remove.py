@@ -9,8 +9,8 @@ from worlds import World, tip, tree
 
 from aura_contracts.errors import WorkspaceError
 from aura_contracts.ports.workspaces import WorkspaceSpec
-from aura_workspace._worktree_links import linked_git_dir
 from aura_workspace._marker import FILE
+from aura_workspace._worktree_links import linked_git_dir
 from repositories import git
 
 REF = "refs/aura/orphans/x/1"

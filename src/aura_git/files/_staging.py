@@ -18,7 +18,7 @@ _MOVED = "Unable to process path"
 
 
 def stage(repository: Repository, chosen: Sequence[str]) -> None:
-    """Stage the files that differ from the index, by a list: the time it takes depends on the number of changes only."""
+    """Stage the files that differ from the index, by name: the time depends on the number of changes only."""
     wanted = {path.rstrip("/") for path in chosen}
 
     def is_wanted(path: str) -> bool:

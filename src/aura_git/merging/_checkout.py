@@ -1,5 +1,6 @@
 """A worktree that has the target of a merge checked out: taking its files from the old tip to the new one."""
 
+import errno
 import os
 import shutil
 import stat
@@ -131,8 +132,10 @@ class Checkout:
     def _mode(self, path: str) -> int | None:
         try:
             return os.lstat(self._join(path)).st_mode
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+        except OSError as error:
+            if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:  # nothing, or nothing that can be reached
+                return None
+            raise
 
     def _below(self, folder: str) -> Iterable[str]:
         top = Path(self.path)

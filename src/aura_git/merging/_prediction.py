@@ -6,6 +6,8 @@ which git writes only the files that the merge changes. Both use the strategy ``
 """
 
 import os
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -47,7 +49,7 @@ def merge_trees(repository: Repository, ours: str, theirs: str) -> tuple[tuple[s
     tree, *conflicts = paths(done.out)
     if done.code == 1 and not conflicts:
         raise repository.command.failure(repository.path, ["merge-tree"], done)
-    return tuple(sorted(set(conflicts))), tree
+    return _without_labels(conflicts, (ours, theirs)), tree
 
 
 def _merge_in_scratch_worktree(repository: Repository, ours: str, theirs: str) -> tuple[tuple[str, ...], str]:
@@ -56,13 +58,18 @@ def _merge_in_scratch_worktree(repository: Repository, ours: str, theirs: str) -
         repository.git("read-tree", ours, variables=scratch)
         merge = ("-c", "core.sparseCheckout=false", "merge", "-q", "-s", "ort", *_MERGE_OPTIONS, theirs)
         done = repository.without_filters(*merge, variables=scratch, codes=(0, 1))
-        entries = paths(repository.git("ls-files", "-u", "-z", variables=scratch).out)
-        conflicts = {entry.partition("\t")[2] for entry in entries}
         if done.code == 0:
             return (), repository.git("write-tree", variables=scratch).text
-        if not conflicts:
+        entries = paths(repository.git("ls-files", "-u", "-z", variables=scratch).out)
+        if not entries:
             raise repository.command.failure(repository.path, ["merge"], done)
-        return tuple(sorted(conflicts)), ""
+        return _without_labels((entry.partition("\t")[2] for entry in entries), ("HEAD", theirs)), ""
+
+
+def _without_labels(conflicts: Iterable[str], sides: tuple[str, str]) -> tuple[str, ...]:
+    """Return the paths in conflict. A file that gives way to a folder has got the name of its side at the end."""
+    label = re.compile(rf"~(?:{'|'.join(sides)})(?:_\d+)?$")
+    return tuple(sorted({label.sub("", path) for path in conflicts}))
 
 
 def _scratch_worktree(folder: Path, common_dir: str, commit: str) -> dict[str, str]:

@@ -73,12 +73,13 @@ class Configurations:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
-        self._cache: dict[str, _Cached] = {}
+        self._cache: dict[tuple[str, str], _Cached] = {}
+        """By common directory; and by git directory, where that makes a difference, else ""."""
         self._lock = threading.Lock()
 
     def of(self, path: str, git_dir: str, common_dir: str, listing: Callable[[], bytes]) -> Configuration:
         """Return the configuration seen from `git_dir`; `listing` runs git in `path` with `LISTING`."""
-        for key in (git_dir, common_dir):
+        for key in ((common_dir, git_dir), (common_dir, "")):
             cached = self._cache.get(key)
             if cached is not None and _states(cached.states) == cached.states:
                 return cached.configuration
@@ -90,9 +91,11 @@ class Configurations:
             if more == files:
                 break
             files = more
-        key = git_dir if _depends_on_worktree(configuration) else common_dir
+        key = common_dir, git_dir if _depends_on_worktree(configuration) else ""
         with self._lock:
-            self._cache = {one: known for one, known in self._cache.items() if os.path.isdir(one)}
+            self._cache = {
+                one: known for one, known in self._cache.items() if all(map(os.path.isdir, filter(None, one)))
+            }
             self._cache[key] = _Cached(states, configuration)
         return configuration
 

@@ -41,7 +41,7 @@ _LONGEST_CHAIN = 5
 """Symbolic refs that git follows, one to the next."""
 
 
-class CannotRead(Exception):  # noqa: N818 - it never leaves the package
+class CannotRead(Exception):
     """Dulwich does not know for certain: git must be asked."""
 
 

@@ -122,9 +122,7 @@ class Repository:
     @cached_property
     def configuration(self) -> Configuration:
         listing = self.git
-        return self._shared.configurations.of(
-            self.path, self.git_dir, self.common_dir, lambda: listing(*LISTING).out
-        )
+        return self._shared.configurations.of(self.path, self.git_dir, self.common_dir, lambda: listing(*LISTING).out)
 
     @cached_property
     def _files_command(self) -> Command:

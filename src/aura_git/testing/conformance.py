@@ -14,9 +14,9 @@ The suite makes its repositories with the git command line, and looks with it at
 itself says is the measure. The tests are in modules by subject; each is a class that this one inherits.
 """
 
+from aura_git.testing.commits import CommitConformance
 from aura_git.testing.inspection import InspectionConformance
 from aura_git.testing.merging import MergingConformance
-from aura_git.testing.commits import CommitConformance
 from aura_git.testing.repositories import MakeGit, Scratch
 from aura_git.testing.safety import SafetyConformance
 from aura_git.testing.worktrees import WorktreeConformance

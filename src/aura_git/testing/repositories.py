@@ -139,7 +139,7 @@ class Scratch:
             for name in names:
                 file = Path(folder, name)
                 if name != ".git":
-                    content = os.readlink(file).encode() if file.is_symlink() else file.read_bytes()  # noqa: PTH115
+                    content = os.readlink(file).encode() if file.is_symlink() else file.read_bytes()
                     yield str(file.relative_to(self.path)), content
 
 
