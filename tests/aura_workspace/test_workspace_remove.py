@@ -65,7 +65,7 @@ def test_what_no_record_knows_is_an_orphan(world: World, spec: WorkspaceSpec) ->
         True,
     )
     assert (second.repository, second.dirty) == ("web", False)
-    assert "not known to be alive" in first.reason
+    assert "no longer known" in first.reason
 
 
 def test_unsaved_work_is_kept_before_an_orphan_goes(world: World, spec: WorkspaceSpec) -> None:
