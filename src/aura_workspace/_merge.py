@@ -49,17 +49,15 @@ def _made_before(git: Git, spec: WorkspaceSpec, top: str, source: str, target: s
     return kept if kept is not None and git.is_ancestor(top, kept, target) else None
 
 
+@attrs.frozen
 class Merge:
     """One call of `merge`."""
 
-    def __init__(
-        self, git: Git, spec: WorkspaceSpec, checkouts: Sequence[RepositoryCheckout], style: MergeStyle, message: str
-    ) -> None:
-        self._git = git
-        self._spec = spec
-        self._checkouts = checkouts
-        self._style = style
-        self._message = message
+    _git: Git
+    _spec: WorkspaceSpec
+    _checkouts: Sequence[RepositoryCheckout]
+    _style: MergeStyle
+    _message: str
 
     def run(self) -> MergedWorkspace:
         plans = [plan for checkout in self._checkouts if (plan := self._plan(checkout)) is not None]

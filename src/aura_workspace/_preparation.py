@@ -51,17 +51,15 @@ class _Plan:
     from_pool: bool = False
 
 
+@attrs.frozen
 class Preparation:
     """One call of `prepare`, for worktrees."""
 
-    def __init__(
-        self, git: Git, pool: Pool, spec: WorkspaceSpec, root: Path, checkouts: Sequence[RepositoryCheckout]
-    ) -> None:
-        self._git = git
-        self._pool = pool
-        self._spec = spec
-        self._root = root
-        self._checkouts = checkouts
+    _git: Git
+    _pool: Pool
+    _spec: WorkspaceSpec
+    _root: Path
+    _checkouts: Sequence[RepositoryCheckout]
 
     def run(self) -> PreparedWorkspace:
         self._validate()

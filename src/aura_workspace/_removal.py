@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import attrs
+
 from aura_contracts.errors import AuraError, GitError, NotARepository, WorkspaceError
 from aura_contracts.ports.git import Git
 from aura_contracts.ports.workspaces import WorkspaceSpec
@@ -20,17 +22,15 @@ from aura_workspace._sources import Source, find_source
 from aura_workspace._worktree_links import has_pointer, linked_git_dir
 
 
+@attrs.frozen
 class Removal:
     """One call of `remove`, for worktrees."""
 
-    def __init__(
-        self, git: Git, pool: Pool, spec: WorkspaceSpec, root: Path, checkouts: Sequence[RepositoryCheckout]
-    ) -> None:
-        self._git = git
-        self._pool = pool
-        self._spec = spec
-        self._root = root
-        self._checkouts = checkouts
+    _git: Git
+    _pool: Pool
+    _spec: WorkspaceSpec
+    _root: Path
+    _checkouts: Sequence[RepositoryCheckout]
 
     def run(self, *, delete_branch: bool) -> None:
         """Remove as much as possible; raise `WorkspaceError` for the rest."""

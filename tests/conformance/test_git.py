@@ -6,7 +6,11 @@ from pathlib import Path
 import pytest
 
 from aura_git import CommandLineGit
+from aura_git.repository._repository import Repository
 from aura_git.testing.conformance import GitConformance, MakeGit
+from aura_git.testing.inspection import InspectionConformance
+from aura_git.testing.refs import RefConformance
+from aura_git.testing.worktrees import WorktreeConformance
 from old_git import GIT, imitation, old_git
 
 
@@ -21,6 +25,15 @@ class TestOldGit(GitConformance):
     def make_git(self, tmp_path_factory: pytest.TempPathFactory) -> MakeGit:
         executable = old_git(tmp_path_factory.mktemp("bin"))
         return lambda environment: CommandLineGit(executable, environment=environment)
+
+
+class TestUnreadableRefs(RefConformance, InspectionConformance, WorktreeConformance):
+    """Refs that only git can read, as in a reftable."""
+
+    @pytest.fixture
+    def make_git(self, monkeypatch: pytest.MonkeyPatch) -> MakeGit:
+        monkeypatch.setattr(Repository, "reader", None)
+        return lambda environment: CommandLineGit(GIT, environment=environment)
 
 
 def test_the_imitation_refuses_what_is_newer(tmp_path: Path) -> None:

@@ -11,10 +11,10 @@ from aura_git.repository import _paths
 from aura_git.repository._repository import Repository, message_bytes
 
 _ATTEMPTS = 4
-"""How often the files are examined before they are said to change too fast."""
+"""How often the files are examined while they keep changing."""
 
 _MOVED = "Unable to process path"
-"""What git says of a file that is no longer of the kind that it was."""
+"""What git says of a file that has become a folder, or vanished."""
 
 
 def stage(repository: Repository, chosen: Sequence[str]) -> None:
@@ -58,8 +58,8 @@ def record_files(
 def _update_index(repository: Repository, changed: set[str], variables: dict[str, str]) -> None:
     """Put the files as they are now into the index; repositories inside that are not submodules are left out.
 
-    Files below a symbolic link are not files of the repository. Git adds nothing from there, so it has to be told that
-    they are gone.
+    Files below a symbolic link are not files of the repository: they are entered as gone, since git refuses to look
+    there.
     """
     files = {path for path in changed if not path.endswith("/")}
     links: dict[str, bool] = {}
@@ -98,7 +98,7 @@ def commit(repository: Repository, message: str, *, allow_empty: bool) -> str | 
     repository.on_files("commit", *options, stdin=message_bytes(message), variables=repository.author)
     made = repository.head()
     if made is None:
-        raise GitFailed(repository=repository.path, command="git commit", reason="there is no commit after it")
+        raise GitFailed(repository=repository.path, command="git commit", reason="it made no commit")
     return made
 
 

@@ -1,8 +1,8 @@
 """Predicting a merge: merging two commits into a tree without touching a ref or a worktree.
 
-Since 2.38, ``git merge-tree --write-tree`` does that. Before, ``git merge`` does it in a worktree that nobody sees: a
-temporary git directory that borrows objects, refs and configuration from the repository, and a temporary folder in
-which git writes only the files that the merge changes. Both use the strategy ``ort``, with the same settings.
+Since 2.38, ``git merge-tree --write-tree`` does that. Older versions run ``git merge`` in a temporary worktree: a git
+directory that borrows objects, refs and configuration from the repository, and a folder in which git writes only the
+files that the merge changes. Both ways use the strategy ``ort`` with the same settings.
 """
 
 import os
@@ -57,7 +57,7 @@ def _merge_in_scratch_worktree(repository: Repository, ours: str, theirs: str) -
         scratch = _scratch_worktree(Path(folder), repository.common_dir, ours) | repository.author
         repository.git("read-tree", ours, variables=scratch)
         merge = ("-c", "core.sparseCheckout=false", "merge", "-q", "-s", "ort", *_MERGE_OPTIONS, theirs)
-        done = repository.without_filters(*merge, variables=scratch, codes=(0, 1))
+        done = repository.on_scratch_files(*merge, variables=scratch, codes=(0, 1))
         if done.code == 0:
             return (), repository.git("write-tree", variables=scratch).text
         entries = paths(repository.git("ls-files", "-u", "-z", variables=scratch).out)
@@ -67,7 +67,7 @@ def _merge_in_scratch_worktree(repository: Repository, ours: str, theirs: str) -
 
 
 def _without_labels(conflicts: Iterable[str], sides: tuple[str, str]) -> tuple[str, ...]:
-    """Return the paths in conflict. A file that gives way to a folder has got the name of its side at the end."""
+    """Return the paths in conflict, without the name of a side that git appends to a file in place of a folder."""
     label = re.compile(rf"~(?:{'|'.join(sides)})(?:_\d+)?$")
     return tuple(sorted({label.sub("", path) for path in conflicts}))
 

@@ -1,7 +1,7 @@
 """Reading refs and commits in this process, with dulwich: a git process costs twenty times as much.
 
-Only what is plainly there is answered. For everything else (another ref storage, damage, objects that git would have to
-fetch), `CannotRead` is raised, and the caller asks git.
+It answers only what it knows for certain. For everything else (damage, objects that git would have to fetch) it raises
+`CannotRead`, and the caller asks git.
 """
 
 import os

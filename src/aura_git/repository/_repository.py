@@ -13,6 +13,8 @@ from functools import cached_property
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+import attrs
+
 from aura_contracts.errors import GitFailed, RefChanged, UnknownRevision
 from aura_contracts.ports.git import Identity
 from aura_git._branch_names import is_valid_ref
@@ -61,6 +63,25 @@ class Repositories:
             return self._readers[common_dir]
 
 
+@attrs.frozen
+class LocalCommand:
+    """Runs git in one repository. Raises `GitError`."""
+
+    command: Command
+    path: str
+
+    def __call__(
+        self,
+        *arguments: str,
+        stdin: bytes = b"",
+        codes: Collection[int] = (0,),
+        variables: Mapping[str, str] | None = None,
+        limit: int | None = None,
+    ) -> Completed:
+        """See `Command.run`."""
+        return self.command.run(self.path, *arguments, stdin=stdin, codes=codes, variables=variables, limit=limit)
+
+
 class Repository:
     """A repository or worktree at `path`. Its git directory and configuration are read once."""
 
@@ -73,37 +94,23 @@ class Repository:
         """Runs git. Raises `GitUnavailable`."""
         return self._shared.installation.command(self.path)
 
-    def git(
-        self,
-        *arguments: str,
-        stdin: bytes = b"",
-        codes: Collection[int] = (0,),
-        variables: Mapping[str, str] | None = None,
-        limit: int | None = None,
-    ) -> Completed:
-        """Run a git command that reads or writes objects and refs. Raises `GitError`."""
-        return self.command.run(self.path, *arguments, stdin=stdin, codes=codes, variables=variables, limit=limit)
+    @cached_property
+    def git(self) -> "LocalCommand":
+        """Runs git commands that read or write objects and refs."""
+        return LocalCommand(self.command, self.path)
 
-    def on_files(
-        self,
-        *arguments: str,
-        stdin: bytes = b"",
-        codes: Collection[int] = (0,),
-        variables: Mapping[str, str] | None = None,
-        limit: int | None = None,
-    ) -> Completed:
-        """Run a git command that compares, merges or writes files.
+    @cached_property
+    def on_files(self) -> "LocalCommand":
+        """Runs git commands that compare, merge or write files.
 
-        It uses the line endings that the repository itself asks for, and no merge drivers.
+        They use the line endings that the repository itself asks for, and no merge drivers.
         """
-        return self._files_command.run(
-            self.path, *arguments, stdin=stdin, codes=codes, variables=variables, limit=limit
-        )
+        return LocalCommand(self.command.configured(self.configuration.for_files), self.path)
 
-    def without_filters(self, *arguments: str, codes: Collection[int], variables: Mapping[str, str]) -> Completed:
-        """Run a git command like `on_files`, whose files are thrown away: no filter is run for them."""
-        command = self._files_command.configured(self.configuration.without_filters)
-        return command.run(self.path, *arguments, codes=codes, variables=variables)
+    @cached_property
+    def on_scratch_files(self) -> "LocalCommand":
+        """Runs git commands like `on_files`, whose files are thrown away: no filter is run for them."""
+        return LocalCommand(self.on_files.command.configured(self.configuration.without_filters), self.path)
 
     def at(self, path: str) -> "Repository":
         """Return another worktree."""
@@ -121,12 +128,7 @@ class Repository:
 
     @cached_property
     def configuration(self) -> Configuration:
-        listing = self.git
-        return self._shared.configurations.of(self.path, self.git_dir, self.common_dir, lambda: listing(*LISTING).out)
-
-    @cached_property
-    def _files_command(self) -> Command:
-        return self.command.configured(self.configuration.for_files)
+        return self._shared.configurations.of(self.path, self.git_dir, self.common_dir, lambda: self.git(*LISTING).out)
 
     @cached_property
     def author(self) -> dict[str, str]:

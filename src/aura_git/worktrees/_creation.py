@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aura_contracts.errors import BranchInUse, GitFailed, UnknownRevision, WorktreeExists
 from aura_git.repository._repository import Repository
-from aura_git.worktrees._registry import find_linked, is_half_made, linked_git_dir, users_of
+from aura_git.worktrees._registry import find_linked, linked_git_dir, require_unlocked, users_of
 
 
 def add(repository: Repository, path: str, branch: str) -> None:
@@ -74,13 +74,7 @@ def forget(repository: Repository, path: str) -> None:
     """Make git forget the worktree at `path`, of which nothing is left."""
     if (entry := find_linked(repository, path)) is None:
         return
-    if entry.locked and not is_half_made(repository, path):
-        raise GitFailed(
-            repository=repository.path,
-            command="git worktree",
-            reason=f"the worktree at {path} is gone, but locked",
-            remedy=f"git worktree unlock {path}",
-        )
+    require_unlocked(repository, entry)
     for _ in range(3):  # a git that is ending there removes its own files meanwhile
         if (directory := linked_git_dir(repository, path)) is None:
             return

@@ -34,11 +34,11 @@ def _linked(repository: Repository) -> list[str]:
     """Return the git directories of the linked worktrees; one that is just being made is waited for."""
     for pause in (*RETRY_PAUSES, None):
         directories = _paths.git_dirs(repository.common_dir)[1:]
-        torn = next((one for one in directories if not _has_common_dir(one)), None)
-        if torn is None:
+        half_made = next((one for one in directories if not _has_common_dir(one)), None)
+        if half_made is None:
             break
         if pause is None:
-            raise half_made_worktree(repository.path, "git worktree", torn)
+            raise half_made_worktree(repository.path, "git worktree", half_made)
         time.sleep(pause)
     return directories
 
@@ -89,6 +89,17 @@ def find_linked(repository: Repository, path: str) -> LinkedWorktree | None:
     return next((tree for tree in linked if os.path.realpath(tree.path) == real), None)
 
 
+def require_unlocked(repository: Repository, tree: LinkedWorktree) -> None:
+    """Raise `GitFailed` for a worktree that is locked, unless by a ``git worktree add`` that was interrupted."""
+    if tree.locked and not _is_half_made(repository, tree.path):
+        raise GitFailed(
+            repository=repository.path,
+            command="git worktree",
+            reason=f"the worktree at {tree.path} is locked",
+            remedy=f"git worktree unlock {tree.path}",
+        )
+
+
 def linked_git_dir(repository: Repository, path: str) -> str | None:
     """Return the git directory of the linked worktree at `path`."""
     real = os.path.realpath(path)
@@ -96,8 +107,7 @@ def linked_git_dir(repository: Repository, path: str) -> str | None:
     return next((one for one in directories if os.path.realpath(_paths.worktree_of(one)) == real), None)
 
 
-def is_half_made(repository: Repository, path: str) -> bool:
-    """Whether the worktree's lock is that of a ``git worktree add`` that was interrupted."""
+def _is_half_made(repository: Repository, path: str) -> bool:
     directory = linked_git_dir(repository, path)
     try:
         return directory is not None and Path(directory, "locked").read_text("utf-8").strip() == "initializing"

@@ -9,7 +9,7 @@ from aura_git.files._status import status
 from aura_git.repository._lock import repository_lock
 from aura_git.repository._repository import Repository
 from aura_git.worktrees._creation import forget
-from aura_git.worktrees._registry import find_linked, is_half_made, linked_git_dir
+from aura_git.worktrees._registry import find_linked, linked_git_dir, require_unlocked
 
 
 def move(repository: Repository, path: str, to: str) -> None:
@@ -40,13 +40,7 @@ def remove(repository: Repository, path: str, *, force: bool) -> None:
         if exists:
             raise _no_worktree(repository, path)
         return
-    if entry.locked and not is_half_made(repository, path):
-        raise GitFailed(
-            repository=repository.path,
-            command="git worktree remove",
-            reason=f"the worktree at {path} is locked",
-            remedy=f"git worktree unlock {path}",
-        )
+    require_unlocked(repository, entry)
     if not exists:
         forget(repository, path)
         return
