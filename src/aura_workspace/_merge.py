@@ -61,13 +61,13 @@ class Merge:
 
     def run(self) -> MergedWorkspace:
         plans = [plan for checkout in self._checkouts if (plan := self._plan(checkout)) is not None]
-        for plan in plans:
-            if plan.done is None:
+        if len(plans) > 1:  # a single merge does, or refuses, everything by itself
+            pending = [plan for plan in plans if plan.done is None]
+            for plan in pending:
                 self._predict(plan)
-        if conflicts := self._conflicts(plans):
-            return MergedWorkspace(conflicts=conflicts)
-        for plan in plans:
-            if plan.done is None:
+            if conflicts := self._conflicts(plans):
+                return MergedWorkspace(conflicts=conflicts)
+            for plan in pending:
                 self._require_room(plan)
         for number, plan in enumerate(plans):
             try:
@@ -117,7 +117,7 @@ class Merge:
     def _predict(self, plan: _Plan) -> None:
         """Find the conflicts. A rebase may have more than a merge, so it is tried on a branch of its own."""
         plan.conflicts = self._git.predict_merge(plan.top, plan.target, plan.source).conflicts
-        if plan.conflicts or self._style is not MergeStyle.REBASE or len(self._checkouts) == 1:
+        if plan.conflicts or self._style is not MergeStyle.REBASE:
             return
         trial = f"{self._spec.branch}-trial"
         self._git.update_ref(
@@ -140,10 +140,8 @@ class Merge:
     def _require_room(self, plan: _Plan) -> None:
         """Raise what `GitWorktrees.merge` would raise about a worktree that has the target checked out.
 
-        Only if other repositories would have been merged by then; `merge` itself checks again, and more closely.
+        Other repositories would have been merged by then; `merge` itself checks again, and more closely.
         """
-        if len(self._checkouts) == 1:
-            return
         checkouts = [
             tree
             for tree in self._git.list_worktrees(plan.top)

@@ -57,6 +57,7 @@ class Checkout:
     def __init__(self, repository: Repository) -> None:
         self.repository = repository
         self.path = repository.path
+        self._known_changes: dict[tuple[str, str], list[_Change]] = {}
 
     def require_room(self, old: str, new: str) -> None:
         """Raise `DirtyWorktree` unless the files can go from commit `old` to `new` with all uncommitted work intact."""
@@ -69,8 +70,9 @@ class Checkout:
         self._require_room_among(found.unstaged, old, new)
 
     def _require_room_among(self, unstaged: Iterable[str], old: str, new: str, done: Collection[str] = ()) -> None:
-        changed = set(self.repository.changed_paths(old, new))
-        added = [path for path in self.repository.changed_paths(old, new, "A") if path not in done]
+        changes = self._changes(old, new)
+        changed = {change.path for change in changes}
+        added = [change.path for change in changes if not change.old_mode.strip("0") and change.path not in done]
         touched = sorted({*changed.intersection(unstaged), *self._in_the_way(added, changed)})
         if touched:
             raise self._dirty(touched)
@@ -193,10 +195,9 @@ class Checkout:
         First, each file that will change gets a second name in git's folder: git replaces files, it does not write
         into them. Asking git for the old ones could fail for the same reason as the new ones did.
         """
-        changes = list(self._changes(old, new))
         self._sweep()
         with TemporaryDirectory(dir=self.repository.git_dir, prefix=_UNDO) as folder:
-            kept = {change: Path(folder, str(number)) for number, change in enumerate(changes)}
+            kept = {change: Path(folder, str(number)) for number, change in enumerate(self._changes(old, new))}
             for change, second in kept.items():
                 _link(Path(self._join(change.path)), second)
             try:
@@ -233,7 +234,12 @@ class Checkout:
             return self.repository.git("hash-object", "--stdin", stdin=target).text == change.name
         return False
 
-    def _changes(self, old: str, new: str) -> Iterable[_Change]:
+    def _changes(self, old: str, new: str) -> list[_Change]:
+        if (old, new) not in self._known_changes:
+            self._known_changes[old, new] = list(self._read_changes(old, new))
+        return self._known_changes[old, new]
+
+    def _read_changes(self, old: str, new: str) -> Iterator[_Change]:
         output = self.repository.git("diff-tree", "-r", "-z", "--no-renames", "--raw", old, new).out
         parts = iter(os.fsdecode(output).split("\0")[:-1])
         for facts in parts:

@@ -218,10 +218,9 @@ class Repository:
             return True
         return self.git("merge-base", "--is-ancestor", ancestor, descendant, codes=(0, 1)).code == 0
 
-    def changed_paths(self, old: str, new: str, kinds: str = "") -> list[str]:
-        """Return the paths of files that differ between two trees; `kinds` as in ``--diff-filter``."""
-        chosen = [f"--diff-filter={kinds}"] if kinds else []
-        return paths(self.git("diff-tree", "-r", "-z", "--no-renames", "--name-only", *chosen, old, new).out)
+    def changed_paths(self, old: str, new: str) -> list[str]:
+        """Return the paths of files that differ between two trees."""
+        return paths(self.git("diff-tree", "-r", "-z", "--no-renames", "--name-only", old, new).out)
 
     # --- Writing objects and refs -------------------------------------------------------------------------------------
 
