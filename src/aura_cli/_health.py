@@ -70,8 +70,13 @@ def check_machine(environment: Mapping[str, str]) -> Sequence[Finding]:
     """Check what AURA runs on: Python and git."""
     python = Finding(id=sys.executable, kind="python", status="ok", text=f"Python {platform.python_version()}")
     found = find_git(environment.get("PATH"), environment)
-    status = "ok" if found.usable else "wrong"
-    git = Finding(id=found.executable or "git", kind="git", status=status, text=found.reason, remedy=found.remedy)
+    git = Finding(
+        id=found.executable or "git",
+        kind="git",
+        status="ok" if found.usable else "wrong",
+        text=found.reason,
+        remedy=found.remedy,
+    )
     return python, git
 
 

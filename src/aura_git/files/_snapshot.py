@@ -12,6 +12,7 @@ from aura_git.repository._repository import Repository
 
 
 def snapshot(repository: Repository, ref: str, message: str) -> str:
+    """See `GitFiles.snapshot`."""
     repository.require_ref(ref)
     head = repository.head()
     with repository.scratch_index() as scratch:
@@ -50,6 +51,7 @@ def _take_ours(repository: Repository, scratch: dict[str, str]) -> None:
 
 
 def restore(repository: Repository, commit: str) -> None:
+    """See `GitFiles.restore`."""
     found = repository.resolve(commit)
     index_tree = _index_tree(repository, found)
     remove_links_in_place_of_folders(repository, found)

@@ -81,6 +81,7 @@ def _is_below_link(top: str, path: str, known: dict[str, bool]) -> bool:
 
 
 def commit(repository: Repository, message: str, *, allow_empty: bool) -> str | None:
+    """See `GitFiles.commit`."""
     under_way = _paths.operation(repository.git_dir)
     staged, unmerged = _staged(repository)
     if unmerged:

@@ -13,6 +13,7 @@ from aura_git.repository._repository import Repositories, Repository
 
 
 def inspect(repositories: Repositories, path: str) -> RepositoryInfo:
+    """See `GitFiles.inspect`."""
     found = _paths.locate(path)
     common_dir = _paths.common_dir(found.git_dir)
     repository = repositories.at(found.top or found.git_dir)

@@ -35,6 +35,7 @@ def merge(
     message: str,
     keep: str | None,
 ) -> MergeOutcome:
+    """See `GitWorktrees.merge`."""
     if keep is not None:
         repository.require_ref(keep)
     with repository_lock(repository.path, repository.common_dir, repository.command.timeout):

@@ -23,6 +23,7 @@ _MERGE_OPTIONS = ("--no-commit", "--no-ff", "--no-stat", "--no-verify", "--no-ve
 
 
 def predict(repository: Repository, target: str, source: str) -> MergePrediction:
+    """See `GitWorktrees.predict_merge`."""
     ours, theirs = repository.resolve(target), repository.resolve(source)
     base = repository.merge_base(ours, theirs)
     if base is None:

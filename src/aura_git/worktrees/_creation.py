@@ -12,6 +12,7 @@ from aura_git.worktrees._registry import find_linked, linked_git_dir, require_un
 
 
 def add(repository: Repository, path: str, branch: str) -> None:
+    """See `GitWorktrees.add_worktree`."""
     if repository.find_ref(f"refs/heads/{branch}") is None:
         raise UnknownRevision(repository=repository.path, revision=branch)
     real = os.path.realpath(path)
@@ -23,6 +24,7 @@ def add(repository: Repository, path: str, branch: str) -> None:
 
 
 def add_detached(repository: Repository, path: str, commit: str) -> None:
+    """See `GitWorktrees.add_detached_worktree`."""
     found = repository.resolve(commit)
     with _place_for(repository, path):
         repository.on_files("worktree", "add", "-q", "--detach", "--", path, found)

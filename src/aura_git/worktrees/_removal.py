@@ -13,6 +13,7 @@ from aura_git.worktrees._registry import find_linked, linked_git_dir, require_un
 
 
 def move(repository: Repository, path: str, to: str) -> None:
+    """See `GitWorktrees.move_worktree`."""
     if os.path.lexists(to):
         raise WorktreeExists(repository=repository.path, path=to)
     if find_linked(repository, path) is None:
@@ -34,6 +35,7 @@ def _move(repository: Repository, path: str, to: str) -> None:
 
 
 def remove(repository: Repository, path: str, *, force: bool) -> None:
+    """See `GitWorktrees.remove_worktree`."""
     entry = find_linked(repository, path)
     exists = os.path.lexists(path)
     if entry is None:

@@ -14,6 +14,7 @@ from aura_git.worktrees._registry import users_of
 
 
 def switch(repository: Repository, branch: str) -> None:
+    """See `GitWorktrees.switch_worktree`."""
     tip = repository.find_ref(f"refs/heads/{branch}")
     if tip is None:
         raise UnknownRevision(repository=repository.path, revision=branch)
