@@ -73,6 +73,7 @@ _SETTINGS = {
     "submodule.recurse": "false",
     "branch.autoSetupMerge": "false",
     "worktree.guessRemote": "false",
+    "worktree.useRelativePaths": "false",
     # The caller names bare repositories; git does not find them by accident.
     "safe.bareRepository": "all",
     # One thread per processor, from a hundred files on.

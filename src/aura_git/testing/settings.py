@@ -77,6 +77,7 @@ class SettingsConformance(Conformance):
             "submodule.recurse": "true",
             "checkout.guess": "false",
             "branch.autoSetupMerge": "always",
+            "worktree.useRelativePaths": "true",
             "user.useConfigOnly": "true",
             "safe.bareRepository": "explicit",
             "core.attributesFile": str(tmp_path / "attributes"),
