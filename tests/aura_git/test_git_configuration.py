@@ -67,6 +67,14 @@ class TestConfiguration(Conformance):
         file.write_text(before)
         assert self.author(git, repo) == "AURA"
 
+    def test_a_link_that_leads_elsewhere_is_noticed(self, git: Git, repo: Scratch, tmp_path: Path) -> None:
+        link = tmp_path / "home" / ".gitconfig"
+        for name in ("Una", "Eva"):
+            (tmp_path / name).write_text(f"[user]\n\tname = {name}\n\temail = x@y\n")
+            link.unlink(missing_ok=True)
+            link.symlink_to(tmp_path / name)
+            assert self.author(git, repo) == name
+
     def test_included_files_count_as_well_even_before_they_exist(
         self, git: Git, repo: Scratch, tmp_path: Path, calls: Callable[[], int]
     ) -> None:

@@ -73,8 +73,8 @@ class Configurations:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
+        # By common directory, and by git directory ("" where that makes no difference).
         self._cache: dict[tuple[str, str], _Cached] = {}
-        """By common directory; and by git directory, where that makes a difference, else ""."""
         self._lock = threading.Lock()
 
     def of(self, path: str, git_dir: str, common_dir: str, listing: Callable[[], bytes]) -> Configuration:
@@ -87,10 +87,13 @@ class Configurations:
         while True:
             states = _states(files)
             configuration = Configuration(parse_config(listing()))
-            more = files | self._named_files(configuration, path, git_dir)
-            if more == files:
+            known = set(map(os.path.realpath, files))
+            more = {
+                file for file in self._named_files(configuration, path, git_dir) if os.path.realpath(file) not in known
+            }
+            if not more:
                 break
-            files = more
+            files |= more
         key = common_dir, git_dir if _depends_on_worktree(configuration) else ""
         with self._lock:
             self._cache = {
@@ -99,7 +102,7 @@ class Configurations:
             self._cache[key] = _Cached(states, configuration)
         return configuration
 
-    def _usual_files(self, git_dir: str, common_dir: str) -> frozenset[str]:
+    def _usual_files(self, git_dir: str, common_dir: str) -> set[str]:
         """Return where configuration is by default, whether or not there is any (git-config(1), "FILES")."""
         known = self._environment
         home = known.get("HOME", "")
@@ -107,7 +110,7 @@ class Configurations:
         usual = (os.path.join(home, ".gitconfig"), os.path.join(xdg, "git", "config"), "/etc/gitconfig")
         named = (known[name] for name in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM") if known.get(name))
         own = (os.path.join(common_dir, "config"), os.path.join(git_dir, "config.worktree"))
-        return frozenset(map(os.path.realpath, (*usual, *named, *own)))
+        return {*usual, *named, *own}
 
     def _named_files(self, configuration: Configuration, path: str, git_dir: str) -> set[str]:
         """Return the files that entries came from, and those that they include or that decide on including."""
@@ -121,7 +124,7 @@ class Configurations:
                 files.add(os.path.join(os.path.dirname(origin), self._expanded(entry.value)))
             if entry.key.startswith("includeif.onbranch:"):
                 files.add(os.path.join(git_dir, "HEAD"))
-        return set(map(os.path.realpath, files))
+        return files
 
     def _expanded(self, path: str) -> str:
         return os.path.join(self._environment.get("HOME", ""), path[2:]) if path.startswith("~/") else path
