@@ -11,6 +11,7 @@ are in the module of its name, where they are read together:
 from aura_contracts._version import __version__
 from aura_contracts.actors import Actor, ActorKind, actor_kind, actor_name, parse_actor
 from aura_contracts.agent import AGENT, Agent, AgentStatus
+from aura_contracts.aggregate import Aggregate, Command, HappenedFact, State, Table
 from aura_contracts.aggregates import AGGREGATES, CATALOGUE
 from aura_contracts.approval import APPROVAL, Approval, ApprovalStatus
 from aura_contracts.board import BOARD, Board, BoardStatus
@@ -68,7 +69,6 @@ from aura_contracts.ids import (
 )
 from aura_contracts.lease import WORKER_LEASE, LeaseStatus, WorkerLease
 from aura_contracts.ledger import LEDGER, LEDGER_ID, Ledger, LedgerStatus
-from aura_contracts.machine import Aggregate, Command, HappenedFact, State, Table
 from aura_contracts.output import OUTPUT, Output, OutputStatus
 from aura_contracts.ports import Clock, EventLog, SelfChecking
 from aura_contracts.task import TASK, Task, TaskStatus

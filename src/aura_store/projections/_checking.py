@@ -12,10 +12,10 @@ import attrs
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Table, select, tuple_
 
+from aura_contracts.aggregate import Aggregate
 from aura_contracts.aggregates import AGGREGATES
 from aura_contracts.errors import ImpossibleTransition
 from aura_contracts.ids import StreamId
-from aura_contracts.machine import Aggregate
 from aura_contracts.ports import EventLog
 from aura_store.history import Change
 from aura_store.projections import _writing as writing

@@ -15,10 +15,10 @@ import msgspec
 from aura_contracts import execution as ex
 from aura_contracts.actors import actor_kind, actor_name
 from aura_contracts.agent import Agent
+from aura_contracts.aggregate import State
 from aura_contracts.approval import Approval, ApprovalExpired
 from aura_contracts.events import Event, EventRecord, event_fields
 from aura_contracts.failures import Failure
-from aura_contracts.machine import State
 from aura_contracts.task import Task
 from aura_contracts.workflow import OVER, Workflow
 from aura_store.projections.tables import AGENTS, APPROVALS, TASKS, WORKFLOWS
@@ -122,7 +122,7 @@ def execution_log_rows(step: Step) -> list[Row]:
     if isinstance(record.event, QUIET):
         return []
     entry = _entry(record.event)
-    agent_type = getattr(record.event, "agent_type", None) or state.agent_type or state.executor
+    agent_type = state.agent_type or state.executor
     return [_log_row(record, entry, state.task_id, str(agent_type), state.id, str(state.status))]
 
 
@@ -138,17 +138,17 @@ def _expiry_rows(record: EventRecord, approval: Approval) -> list[Row]:
 
 def _entry(event: Event) -> _Entry:
     fields = event_fields(event)
-    if isinstance(event, ex.ActionLogged):
-        return _Entry(event.action, event.success, event.error, event.result)
+    if isinstance(event, ex.Action):
+        return _Entry(event.topic, event.error is None, event.error, fields.get("entry", fields))
     if isinstance(event, ex.StageRetryScheduled | ex.ExecutionFailed):
         return _Entry(event.topic, success=False, error=_explain(event.failure), result=fields)
     if isinstance(event, ex.ExecutionCancelled):
         return _Entry(event.topic, success=False, error=event.reason or "cancelled", result=fields)
     if isinstance(event, ex.ProcessExited):
-        error = _exit_error(event)
+        error = _exit_error(event.exit)
         return _Entry(event.topic, error is None, error, fields)
     if isinstance(event, ex.ExecutionQueued):
-        fields.pop("prompt")  # is in the event, may be long, and says nothing about what happened
+        del fields["spec"]["prompt"]  # is in the event, may be long, and says nothing about what happened
     return _Entry(event.topic, result=fields)
 
 
@@ -156,12 +156,12 @@ def _explain(failure: Failure) -> str:
     return f"{failure.reason}: {failure.message}" if failure.message else str(failure.reason)
 
 
-def _exit_error(event: ex.ProcessExited) -> str | None:
-    if event.signal is not None:
-        return f"ended by signal {event.signal}"
-    if event.exit_code is None:
+def _exit_error(ended: ex.Exit) -> str | None:
+    if ended.signal is not None:
+        return f"ended by signal {ended.signal}"
+    if ended.exit_code is None:
         return "vanished"
-    return f"exit code {event.exit_code}" if event.exit_code else None
+    return f"exit code {ended.exit_code}" if ended.exit_code else None
 
 
 def _log_row(

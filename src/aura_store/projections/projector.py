@@ -18,13 +18,13 @@ from sqlalchemy import Table
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from aura_contracts.agent import AGENT
+from aura_contracts.aggregate import Aggregate
 from aura_contracts.approval import APPROVAL
 from aura_contracts.catalogue import label
 from aura_contracts.errors import EventOutOfOrder, ImpossibleTransition, StoreError
 from aura_contracts.events import Event, EventRecord
 from aura_contracts.execution import EXECUTION
 from aura_contracts.ids import StreamId
-from aura_contracts.machine import Aggregate
 from aura_contracts.ports import EventLog
 from aura_contracts.task import TASK
 from aura_contracts.workflow import WORKFLOW

@@ -8,7 +8,7 @@ to `..._before`, exclusive. Raises `InvalidInput` (with field, reason and remedy
 cursor that means nothing, and what `Database.read` raises.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, Final, TypeVar
@@ -24,7 +24,7 @@ from aura_contracts.agent import AgentStatus
 from aura_contracts.approval import ApprovalDecision, ApprovalKind, ApprovalStatus
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ids import parse_id
-from aura_contracts.task import AgentType, Priority, TaskStatus
+from aura_contracts.task import Priority, TaskStatus, parse_agent_type
 from aura_contracts.workflow import WorkflowStatus
 from aura_store.history import Moment
 from aura_store.projections._database import Database
@@ -103,7 +103,7 @@ class Queries:
         """Return agents of the pool."""
         where = [
             *_words("status", AGENTS.c.status, status, AgentStatus),
-            *_words("type", AGENTS.c.type, type, AgentType),
+            *_words("type", AGENTS.c.type, type, parse=parse_agent_type),
             *_lists("capability", AGENTS.c.capabilities, capability),
         ]
         return await self._page(AGENTS, AgentRow, where, sort, descending, limit, cursor)
@@ -329,7 +329,13 @@ def _in_postgresql(element: Any, compiler: SQLCompiler, **how: Any) -> str:
     return f"jsonb_exists({values}, {text})"
 
 
-def _words(field: str, column: Column[str], given: Words | None, known: type[StrEnum] | None = None) -> Where:
+def _words(
+    field: str,
+    column: Column[str],
+    given: Words | None,
+    known: type[StrEnum] | None = None,
+    parse: Callable[[str, str], str] = require_text,
+) -> Where:
     if given is None:
         return []
     words = [given] if isinstance(given, str) else list(given)
@@ -337,7 +343,7 @@ def _words(field: str, column: Column[str], given: Words | None, known: type[Str
         if not isinstance(word, str) or (known is not None and word not in set(known)):
             remedy = f"use {', '.join(known)}" if known else "give a text"
             raise InvalidInput(field=field, reason=f"{word!r} is not possible", remedy=remedy)
-    return [column.in_([str(require_text(word, field)) for word in words])]
+    return [column.in_([str(parse(word, field)) for word in words])]
 
 
 def _between(field: str, column: Column[datetime], after: datetime | None, before: datetime | None) -> Where:

@@ -42,7 +42,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from aura_contracts.agent import AgentStatus
 from aura_contracts.approval import ApprovalDecision, ApprovalStatus
-from aura_contracts.task import AgentType, Priority, TaskStatus
+from aura_contracts.task import Priority, TaskStatus
 from aura_contracts.workflow import WorkflowStatus
 
 METADATA: Final = MetaData()
@@ -170,7 +170,6 @@ AGENTS: Final = Table(
     _text("last_outcome"),
     _text("disabled_reason", nullable=False),
     *_place(),
-    _one_of("type", AgentType),
     _one_of("status", AgentStatus),
 )
 

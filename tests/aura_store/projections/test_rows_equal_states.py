@@ -15,7 +15,7 @@ from aura_contracts.actors import actor_kind, actor_name, human
 from aura_contracts.aggregates import AGGREGATES
 from aura_contracts.errors import ImpossibleTransition, InvalidInput
 from aura_contracts.events import Append, Fact
-from aura_contracts.task import TaskCreated
+from aura_contracts.task import TaskCreated, TaskSpec
 from aura_contracts.workflow import OVER
 from aura_store import open_log
 from aura_store.history import world_at
@@ -132,7 +132,7 @@ def test_any_json_comes_back_as_it_was(request, tmp_path_factory, database, cont
         async with open_read_models(url) as models:
             log = models._runner.log
             for n, context in enumerate(contexts):
-                created = TaskCreated(task_id=an_id(n), title="t", context=context)
+                created = TaskCreated(task_id=an_id(n), spec=TaskSpec(title="t", context=context))
                 await log.append(Append(an_id(n), 0, (Fact(created, NOW, human("alice"), "c", "c"),)))
             await models.catch_up()
             for n, context in enumerate(contexts):
