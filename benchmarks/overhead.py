@@ -1,8 +1,9 @@
 """Overhead: what AURA adds to a run whose agent does nothing, stage by stage, in milliseconds and in fsyncs.
 
 The reference is what a script would do for the same: ``git worktree add``, the agent, ``git worktree remove``. The
-time of a stage is that between the events that begin and end it, medians over the runs. Fsyncs are counted by
-``strace`` over the whole command, those of git included; without it the row is left out.
+time of a stage is that between the events that begin and end it, medians over the runs. Git processes are counted by a
+``git`` that comes first on the path of the whole command. Fsyncs are counted by ``strace``, those of git included;
+without it the row is left out.
 """
 
 import os
@@ -23,6 +24,8 @@ from aura_engine import open_engine
 from benchmarks._report import Row, main
 
 RUNS = 15
+GIT_PROCESSES = 20
+"""How many git processes one run may start at most; the reference needs 3."""
 STAGES = (
     ("queue", "execution.queued", "execution.preparation_started"),
     ("prepare", "execution.preparation_started", "execution.workspace_prepared"),
@@ -47,6 +50,10 @@ def measure() -> Iterator[Row]:
         for name, begin, end in STAGES:
             value = statistics.median(_between(run, begin, end) for run in runs)
             yield Row(name, value, "ms", "worktree add, agent, remove", value / bare, None)
+        processes = _git_processes(Path(folder), repository)
+        yield Row(
+            "git processes of one aura run", processes, "", "allowed", processes / GIT_PROCESSES, 1.0, ceiling=True
+        )
         if shutil.which("strace"):
             counted = _fsyncs(Path(folder), repository)
             reference = _count(["git", "-C", str(repository), "worktree", "add", "-q", f"{folder}/w", "-b", "w"])
@@ -90,11 +97,26 @@ def _between(run: list[EventRecord], begin: str, end: str) -> float:
     return (times[end] - times[begin]).total_seconds() * 1000
 
 
-def _fsyncs(folder: Path, repository: Path) -> int:
+def _aura_run() -> list[str]:
+    """Return a command that runs an agent which does nothing."""
     aura = str(Path(sysconfig.get_path("scripts")) / "aura")
-    words = ["--executor", "custom", "--prompt", "nothing", "--base-command", "true", "--no-tui"]
+    return [aura, "run", "--executor", "custom", "--prompt", "nothing", "--base-command", "true", "--no-tui"]
+
+
+def _git_processes(folder: Path, repository: Path) -> int:
+    """Return how many git processes one `aura run` starts."""
+    log, program = folder / "git-processes", folder / "bin" / "git"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\necho x >> '{log}'\nexec '{shutil.which('git')}' \"$@\"\n")
+    program.chmod(0o755)
+    own = {"AURA_HOME": str(folder / "gits"), "AURA_USER": "bench", "PATH": f"{program.parent}:{os.environ['PATH']}"}
+    subprocess.run(_aura_run(), cwd=repository, env={**ENVIRONMENT, **own}, check=True, stdout=subprocess.DEVNULL)
+    return len(log.read_text().splitlines())
+
+
+def _fsyncs(folder: Path, repository: Path) -> int:
     own = {"AURA_HOME": str(folder / "counted"), "AURA_USER": "bench"}
-    return _count([aura, "run", *words], cwd=repository, env={**ENVIRONMENT, **own})
+    return _count(_aura_run(), cwd=repository, env={**ENVIRONMENT, **own})
 
 
 def _count(command: list[str], **more: object) -> int:

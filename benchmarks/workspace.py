@@ -17,7 +17,7 @@ from pathlib import Path
 from aura_contracts.ids import WorkspaceId, uuid7_factory
 from aura_contracts.ports.workspaces import WorkspaceSpec
 from aura_contracts.workspace import Repository, workspace_branch
-from aura_git import choose_git
+from aura_git import CommandLineGit
 from aura_workspace import LocalWorkspaces
 from benchmarks._report import Row, alternate, main
 
@@ -37,7 +37,7 @@ numbers = count()
 def measure() -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         repository = _repository(Path(folder) / "repository")
-        workspaces = LocalWorkspaces(Path(folder) / "home", choose_git(os.environ.get("PATH"), environment=ENVIRONMENT))
+        workspaces = LocalWorkspaces(Path(folder) / "home", CommandLineGit(environment=ENVIRONMENT))
         plain, warm, parallel, cold = alternate(
             lambda: _worktree_add(repository),
             lambda: _prepare(workspaces, repository, warm=True),

@@ -8,7 +8,6 @@ import platform
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from importlib.util import find_spec
 from typing import Literal
 
 import anyio
@@ -67,18 +66,15 @@ class Finding:
 
 
 def check_machine(environment: Mapping[str, str]) -> Sequence[Finding]:
-    """Look at what AURA runs on: Python, and git or what stands in for it."""
+    """Check what AURA runs on: Python and git."""
     python = Finding(id=sys.executable, kind="python", status="ok", text=f"Python {platform.python_version()}")
     found = find_git(environment.get("PATH"), environment)
-    if found.usable:
-        return python, Finding(id=str(found.executable), kind="git", status="ok", text=found.reason)
-    instead = find_spec("dulwich") is not None
     git = Finding(
         id=found.executable or "git",
         kind="git",
-        status="note" if instead else "wrong",
-        text=f"{found.reason}{'; dulwich is used instead, which is slower' if instead else ''}",
-        remedy="install git 2.38 or newer",
+        status="ok" if found.usable else "wrong",
+        text=found.reason,
+        remedy=found.remedy,
     )
     return python, git
 

@@ -26,6 +26,7 @@
     │       ├── UndecodableEvent
     │       └── EventOutOfOrder
     ├── GitError                     a repository could not be worked with: repository
+    │   ├── GitUnavailable           git is missing, or too old
     │   ├── NotARepository
     │   ├── UnknownRevision
     │   ├── InvalidBranchName
@@ -425,6 +426,17 @@ class GitError(AuraError):
 
     def message(self) -> str:
         return f"{self.repository} could not be worked with"
+
+
+@attrs.define(kw_only=True, eq=False)
+class GitUnavailable(GitError):
+    """There is no git on this machine, or it is too old."""
+
+    code = "git_unavailable"
+    reason: str
+
+    def message(self) -> str:
+        return f"git is needed for {self.repository}: {self.reason}"
 
 
 @attrs.define(kw_only=True, eq=False)

@@ -226,12 +226,12 @@ async def _local_worker(
 ) -> AsyncIterator[Any]:
     from aura_executors import SupervisedRunner  # noqa: PLC0415 - adapters are imported where they are needed
     from aura_executors.registry import ExecutorRegistry  # noqa: PLC0415
-    from aura_git import choose_git  # noqa: PLC0415
+    from aura_git import CommandLineGit  # noqa: PLC0415
     from aura_worker import Worker  # noqa: PLC0415
     from aura_workspace import LocalWorkspaces  # noqa: PLC0415
 
     environment = host.environment
-    git = choose_git(environment.get("PATH"), environment=environment)
+    git = CommandLineGit(environment=environment)
     instance = await anyio.to_thread.run_sync(_instance, home)
     async with SupervisedRunner(home, clock=host.clock, python=sys.executable) as runner:
         yield Worker(

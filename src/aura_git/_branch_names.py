@@ -1,4 +1,4 @@
-"""What a branch or a ref may be called: git-check-ref-format(1), as pure functions."""
+"""Valid names of branches and refs, by git-check-ref-format(1): pure functions."""
 
 import os
 import re
@@ -7,7 +7,7 @@ _FORBIDDEN = re.compile(rb"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock/")
 
 
 def _bytes(name: str) -> bytes | None:
-    """Return `name` as the file system writes it; None where it cannot."""
+    """Return `name` as the file system stores it; None if it cannot."""
     try:
         return os.fsencode(name)
     except UnicodeEncodeError:
@@ -15,7 +15,7 @@ def _bytes(name: str) -> bytes | None:
 
 
 def is_valid_ref(name: str) -> bool:
-    """Whether `name` is a full ref name that git takes: at least two components, rules 1 to 9 of the manual page."""
+    """Whether git accepts `name` as a full ref name: at least two components, rules 1 to 9 of the manual page."""
     encoded = _bytes(name)
     if encoded is None or b"/" not in encoded or _FORBIDDEN.search(encoded):
         return False
@@ -23,8 +23,8 @@ def is_valid_ref(name: str) -> bool:
 
 
 def is_valid_branch(name: str) -> bool:
-    """Whether git takes `name` for a branch, as it is: ``@{-1}`` and the like stand for other branches.
+    """Whether git accepts `name` as a branch, literally: ``@{-1}`` and the like stand for other branches.
 
-    So does ``@``, for HEAD: ``git branch @`` makes such a branch, but no other command comes to it.
+    ``@`` stands for HEAD: ``git branch @`` makes such a branch, but no other command can reach it.
     """
     return name not in {"", "@", "HEAD"} and not name.startswith("-") and is_valid_ref(f"refs/heads/{name}")

@@ -1,4 +1,4 @@
-"""Workspaces: the worktrees that a task is worked on in. See `aura_contracts.ports.workspaces` for what they are."""
+"""Workspaces on this machine: `LocalWorkspaces` implements the port of `aura_contracts.ports.workspaces`."""
 
 from aura_workspace._local import LocalWorkspaces
 

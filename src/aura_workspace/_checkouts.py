@@ -1,43 +1,140 @@
-"""A repository that worktrees are made of, as `Git.inspect` found it."""
+"""The checkout of one repository in a workspace: where its worktree belongs, and what is in that place."""
 
-import hashlib
 import os
-import re
+from enum import Enum, auto
 from pathlib import Path
 
 import attrs
 
-from aura_contracts.ports.git import Git, RepositoryInfo
+from aura_contracts.errors import GitError, WorkspaceError
+from aura_contracts.ports.git import Status
+from aura_contracts.ports.workspaces import WorkspaceSpec
+from aura_contracts.workspace import Repository
+from aura_workspace._marker import Marker, read_marker
+from aura_workspace._worktree_links import known_git_dir, linked_git_dir
+
+NO_MARKER = Marker(workspace_id="", repository="", branch="", path="", base_commit="")
+"""The marker of work in place, which has none: it hides nothing."""
+
+
+class WorktreeState(Enum):
+    """What is in the place of a worktree."""
+
+    ABSENT = auto()
+    """Nothing, or an empty folder."""
+    OWN = auto()
+    """The workspace's own worktree, proved by its marker."""
+    UNMARKED = auto()
+    """A linked worktree without a marker."""
+    BROKEN = auto()
+    """The workspace's own worktree, with a broken link to its repository."""
+    FOREIGN = auto()
+    """Anything else: a worktree of another workspace, a file, a link, a folder with files."""
 
 
 @attrs.frozen
-class Source:
-    """Where a repository is. `top` is what git is asked about: its worktree, or the folder of a bare one."""
+class RepositoryCheckout:
+    """One repository of a workspace."""
 
-    top: str
-    common_dir: Path
-    worktree: str | None
-    branch: str | None
-    head: str | None
-
-    @classmethod
-    def of(cls, info: RepositoryInfo) -> "Source":
-        return cls(
-            top=info.worktree or info.common_dir,
-            common_dir=Path(os.path.realpath(info.common_dir)),
-            worktree=info.worktree,
-            branch=info.branch,
-            head=info.head,
-        )
+    spec: WorkspaceSpec
+    repository: Repository
+    path: Path
+    base_commit: str
+    """As recorded; empty before the workspace is prepared, and for work in place that began without a commit."""
 
     @property
-    def key(self) -> str:
-        """A name for the repository, the same from all of its worktrees and no other's: its pool has it."""
-        folder = self.common_dir.parent if self.common_dir.name == ".git" else self.common_dir
-        name = re.sub(r"[^A-Za-z0-9_-]+", "-", folder.name).strip("-")[:40] or "repository"
-        return f"{name}-{hashlib.sha256(os.fsencode(self.common_dir)).hexdigest()[:12]}"
+    def name(self) -> str:
+        return self.repository.name
+
+    def probe(self, common_dir: Path | None = None) -> tuple[WorktreeState, Path | None, Marker | None]:
+        """Return what is in the place, its git directory and its marker.
+
+        A broken worktree is only recognised if the repository's `common_dir` is given.
+        """
+        if any(os.path.islink(place) for place in (self.path, self.path.parent)):  # noqa: PTH114 - as Path.is_symlink
+            return WorktreeState.FOREIGN, None, None
+        git_dir = linked_git_dir(self.path)
+        if git_dir is None:
+            return self._probe_without_link(common_dir)
+        marker = read_marker(git_dir)
+        if marker is None:
+            return WorktreeState.UNMARKED, git_dir, None
+        return (WorktreeState.OWN if self._is_own(marker) else WorktreeState.FOREIGN), git_dir, marker
+
+    def _probe_without_link(self, common_dir: Path | None) -> tuple[WorktreeState, Path | None, Marker | None]:
+        if not os.path.lexists(self.path) or (self.path.is_dir() and not any(self.path.iterdir())):
+            return WorktreeState.ABSENT, None, None
+        git_dir = common_dir and known_git_dir(common_dir, self.path)
+        marker = git_dir and read_marker(git_dir)
+        if self.path.is_dir() and git_dir and marker and self._is_own(marker):
+            return WorktreeState.BROKEN, git_dir, marker
+        return WorktreeState.FOREIGN, None, None
+
+    def _is_own(self, marker: Marker) -> bool:
+        return (marker.workspace_id, marker.repository) == (self.spec.id, self.name) and (
+            os.path.realpath(marker.path) == os.path.realpath(self.path)
+        )
+
+    def problem(self, reason: str, remedy: str = "") -> WorkspaceError:
+        return WorkspaceError(workspace_id=self.spec.id, path=str(self.path), reason=reason, remedy=remedy)
+
+    def occupied(self) -> WorkspaceError:
+        """Return the error for `WorktreeState.FOREIGN`."""
+        return self.problem("something else is in the place of the worktree", "check it, and move it out of the way")
+
+    def require_marker(self) -> Marker:
+        """Return the marker of the worktree, `NO_MARKER` in place. Raises `WorkspaceError` if there is no worktree."""
+        if self.spec.in_place:
+            if not self.path.is_dir():
+                raise self.problem("the repository is gone", "restore it")
+            return NO_MARKER
+        state, _, marker = self.probe()
+        if state is not WorktreeState.OWN or marker is None:
+            reason = (
+                "the worktree is missing" if state is WorktreeState.ABSENT else "it is not this workspace's worktree"
+            )
+            raise self.problem(reason, "prepare the workspace again")
+        return marker
 
 
-def find_source(git: Git, path: str) -> Source:
-    """Return the repository that `path` is in. Raises `NotARepository`."""
-    return Source.of(git.inspect(path))
+def checkouts_of(spec: WorkspaceSpec, root: Path) -> list[RepositoryCheckout]:
+    """Return the checkouts of a workspace, in the places where they are or will be."""
+    recorded = {worktree.repository: worktree for worktree in spec.worktrees}
+    checkouts = []
+    for repository in spec.repositories:
+        known = recorded.get(repository.name)
+        usual = Path(repository.path) if spec.in_place else root / repository.name
+        path, base = (Path(known.path), known.base_commit) if known else (usual, "")
+        checkouts.append(RepositoryCheckout(spec=spec, repository=repository, path=path, base_commit=base))
+    return checkouts
+
+
+def visible(status: Status, marker: Marker) -> Status:
+    """Return `status` without the untracked files that were copied into the worktree."""
+    if not marker.copied:
+        return status
+    return Status(
+        staged=status.staged,
+        unstaged=status.unstaged,
+        untracked=tuple(path for path in status.untracked if not marker.hides(path)),
+        conflicted=status.conflicted,
+    )
+
+
+def as_workspace_error(
+    spec_id: str, path: str, error: GitError | OSError, cleaned_up: list[str], left_behind: list[str]
+) -> WorkspaceError:
+    """Return `error` as the error of a workspace."""
+    if isinstance(error, GitError):
+        reason, remedy = error.message(), error.remedy
+    else:
+        where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+        reason, remedy = f"{where}{error.strerror or error}", ""
+    return WorkspaceError(
+        workspace_id=spec_id,
+        path=path,
+        reason=reason,
+        remedy=remedy,
+        cleaned_up=tuple(cleaned_up),
+        left_behind=tuple(left_behind),
+    )

@@ -1,4 +1,4 @@
-"""Workspaces on this machine: what the port asks for, one operation on a workspace at a time."""
+"""Workspaces on this machine: the port, with one operation on a workspace at a time."""
 
 import os
 import re
@@ -21,25 +21,26 @@ from aura_contracts.ports.workspaces import (
     WorkspaceSpec,
 )
 from aura_contracts.workspace import MergeStyle, RepositoryCommit, workspace_folder
-from aura_workspace import _working
-from aura_workspace._checkouts import find_source
+from aura_workspace import _session
+from aura_workspace._checkouts import RepositoryCheckout, as_workspace_error, checkouts_of
 from aura_workspace._locks import locked
-from aura_workspace._merging import Merging
-from aura_workspace._parts import Part, as_workspace_error, parts_of
+from aura_workspace._merge import Merge
+from aura_workspace._orphans import find_orphans, remove_orphan
 from aura_workspace._pool import Pool
-from aura_workspace._preparing import Preparation, prepare_in_place
-from aura_workspace._removing import Removal, find_orphans, remove_in_place, remove_orphan
+from aura_workspace._preparation import Preparation, prepare_in_place
+from aura_workspace._removal import Removal, remove_in_place
+from aura_workspace._sources import find_source
 
 
 class LocalWorkspaces:
-    """Workspaces below the folder `home`, of which AURA alone disposes:
+    """Workspaces in the folder `home`, which AURA alone uses:
 
         workspaces/<short id>-<slug>/<repository>    worktrees
-        pool/<repository>/<number>                   worktrees that are ready to be taken, or on their way out
-        locks/<workspace id>                         held while something is done with a workspace
+        pool/<repository>/<number>                   worktrees that are ready to take, or about to be removed
+        locks/<workspace id>                         held during an operation on a workspace
 
-    `patience`, in seconds, is how long an operation waits for another one on the same workspace, in whatever process,
-    before it raises `WorkspaceError`. May be used from several threads.
+    `patience` is the number of seconds that an operation waits for another one on the same workspace, in any process,
+    before it raises `WorkspaceError`. Safe to use from several threads.
     """
 
     def __init__(
@@ -71,45 +72,45 @@ class LocalWorkspaces:
         return RepositoryDescription(path=top, name=name, repository=True, branch=info.branch, head=info.head)
 
     def prepare(self, spec: WorkspaceSpec) -> PreparedWorkspace:
-        with self._alone_with(spec) as (root, parts):
+        with self._exclusive(spec) as (root, checkouts):
             if spec.in_place:
-                return prepare_in_place(self._git, spec, parts)
-            return Preparation(self._git, self._pool, spec, root, parts).run()
+                return prepare_in_place(self._git, spec, checkouts)
+            return Preparation(self._git, self._pool, spec, root, checkouts).run()
 
     def inspect(self, spec: WorkspaceSpec) -> WorkspaceCondition:
-        with self._alone_with(spec) as (root, parts):
-            return _working.inspect(self._git, spec, root, parts)
+        with self._exclusive(spec) as (root, checkouts):
+            return _session.inspect(self._git, spec, root, checkouts)
 
     def collect(self, spec: WorkspaceSpec, message: str) -> CollectedWork:
-        with self._alone_with(spec) as (_, parts):
-            return _working.collect(self._git, spec, parts, message)
+        with self._exclusive(spec) as (_, checkouts):
+            return _session.collect(self._git, spec, checkouts, message)
 
     def diff(self, spec: WorkspaceSpec, *, patch: bool, patch_limit: int = 1_048_576) -> tuple[RepositoryDiff, ...]:
-        with self._alone_with(spec) as (_, parts):
-            return _working.diff(self._git, parts, patch=patch, patch_limit=patch_limit)
+        with self._exclusive(spec) as (_, checkouts):
+            return _session.diff(self._git, checkouts, patch=patch, patch_limit=patch_limit)
 
     def snapshot(self, spec: WorkspaceSpec, ref: str) -> tuple[RepositoryCommit, ...]:
-        with self._alone_with(spec) as (_, parts):
-            return _working.snapshot(self._git, spec, parts, ref)
+        with self._exclusive(spec) as (_, checkouts):
+            return _session.snapshot(self._git, spec, checkouts, ref)
 
     def restore(self, spec: WorkspaceSpec, ref: str) -> None:
-        with self._alone_with(spec) as (_, parts):
-            _working.restore(self._git, parts, ref)
+        with self._exclusive(spec) as (_, checkouts):
+            _session.restore(self._git, checkouts, ref)
 
     def merge(self, spec: WorkspaceSpec, style: MergeStyle, message: str) -> MergedWorkspace:
         if spec.in_place:
             return MergedWorkspace()
-        with self._alone_with(spec) as (_, parts):
-            return Merging(self._git, spec, parts, style, message).run()
+        with self._exclusive(spec) as (_, checkouts):
+            return Merge(self._git, spec, checkouts, style, message).run()
 
     def remove(self, spec: WorkspaceSpec, *, delete_branch: bool) -> None:
-        with self._alone_with(spec) as (root, parts):
+        with self._exclusive(spec) as (root, checkouts):
             if spec.in_place:
-                remove_in_place(self._git, spec, parts)
+                remove_in_place(self._git, spec, checkouts)
             else:
-                Removal(self._git, self._pool, spec, root, parts).run(delete_branch=delete_branch)
+                Removal(self._git, self._pool, spec, root, checkouts).run(delete_branch=delete_branch)
 
-    # --- What is left over, and what is kept ready --------------------------------------------------------------------
+    # --- Orphans and the pool ---------------------------------------------------------------------------------------
 
     def orphans(self, living: Collection[WorkspaceId]) -> tuple[Orphan, ...]:
         self._pool.sweep_all()
@@ -136,28 +137,28 @@ class LocalWorkspaces:
     # --- One at a time ------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _alone_with(self, spec: WorkspaceSpec) -> Iterator[tuple[Path, list[Part]]]:
-        """Give the workspace's folder and its parts, while no other operation on it is under way."""
+    def _exclusive(self, spec: WorkspaceSpec) -> Iterator[tuple[Path, list[RepositoryCheckout]]]:
+        """Yield the workspace's folder and its checkouts, while no other operation on it runs."""
         root = Path(spec.root) if spec.root else self._workspaces / workspace_folder(spec.id, spec.slug)
         with self._lock(spec.id, str(root)):
-            yield root, parts_of(spec, root)
+            yield root, checkouts_of(spec, root)
 
     @contextmanager
     def _lock(self, workspace_id: str, path: str) -> Iterator[None]:
         if not is_canonical_id(workspace_id):
-            raise WorkspaceError(workspace_id=workspace_id, path=path, reason="the workspace's id is none")
+            raise WorkspaceError(workspace_id=workspace_id, path=path, reason="it is not a valid workspace id")
         with locked(self._home / "locks" / workspace_id, self._patience, self._clock) as alone:
             if not alone:
                 raise WorkspaceError(
                     workspace_id=workspace_id,
                     path=path,
-                    reason=f"something else has been done with it for more than {self._patience:g} s",
-                    remedy="wait until it is done, or end the process that does it",
+                    reason=f"another operation on it has been running for more than {self._patience:g} s",
+                    remedy="wait for it, or end its process",
                 )
             yield
 
 
 def _folder_name(path: str) -> str:
-    """Return the last part of a path, as the name that a repository's folder in a workspace may have."""
+    """Return the last part of a path as a valid name for a repository's folder in a workspace."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(path).name).lstrip(".-")
     return name or "repository"

@@ -1,7 +1,7 @@
-"""The marker: what proves that a worktree is AURA's. It lies in the worktree's own git directory, so nobody commits it.
+"""The marker that proves a worktree to be AURA's. It is in the worktree's git directory, so it is never committed.
 
-It is written before the worktree comes to its place, and goes with the worktree. A marker that cannot be read proves
-nothing.
+It is written before the worktree is moved to its place, and removed with the worktree. A marker that cannot be read
+proves nothing.
 """
 
 import json
@@ -16,20 +16,20 @@ _VERSION = 1
 
 
 class Marker(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose a worktree is, and where it belongs."""
+    """The workspace that a worktree belongs to, and its place."""
 
     workspace_id: str
     repository: str
     """Its name in the workspace."""
     branch: str
     path: str
-    """Where the worktree belongs: one that was moved or copied by hand is not where its marker says."""
+    """The worktree's place: one that was moved or copied by hand is elsewhere."""
     base_commit: str
-    """What the branch was started from."""
+    """The commit that the branch was started from."""
     ready: bool = False
-    """The whole workspace was prepared; before that nobody has worked in it."""
+    """The whole workspace is prepared; until then it holds no work."""
     copied: tuple[str, ...] = ()
-    """Untracked files that were copied into it, and folders (ending with ``/``): no work, and never committed."""
+    """Untracked files that were copied into it, and folders (ending with ``/``): not work, and never committed."""
     version: int = _VERSION
 
     def hides(self, path: str) -> bool:
@@ -38,7 +38,7 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_marker(git_dir: Path) -> Marker | None:
-    """Return the marker in the git directory of a worktree; None where there is none that says all it should."""
+    """Return the marker in the git directory of a worktree; None if it is missing or incomplete."""
     try:
         found = msgspec.convert(json.loads((git_dir / FILE).read_bytes()), Marker)
     except (OSError, ValueError, msgspec.ValidationError):
@@ -47,14 +47,14 @@ def read_marker(git_dir: Path) -> Marker | None:
 
 
 def write_marker(git_dir: Path, marker: Marker) -> None:
-    """Write the marker, whole or not at all. With `json`: paths may hold what is not UTF-8 (`os.fsdecode`)."""
+    """Write the marker atomically. It is ASCII: paths may contain lone surrogates (`os.fsdecode`)."""
     new = git_dir / f"{FILE}.new"
     new.write_text(json.dumps(msgspec.to_builtins(marker)), encoding="ascii")
     os.replace(new, git_dir / FILE)  # noqa: PTH105 - as is Path.replace
 
 
 def change_marker(git_dir: Path, **changes: object) -> Marker | None:
-    """Write the marker again with `changes`, if it differs; return it. None: there is none."""
+    """Apply `changes` to the marker, write it if it differs, and return it; None if there is no marker."""
     found = read_marker(git_dir)
     if found is None:
         return None

@@ -1,18 +1,21 @@
-"""The warm pool: worktrees that are checked out before anybody asks for them.
+"""The warm pool: worktrees that are checked out before they are needed.
 
 Per repository a folder ``<pool>/<key>`` with numbered entries. Of entry 3,
 
     3         is the worktree, with a detached HEAD while it waits,
-    3.ready   says that it is complete, and free to be taken,
-    3.lock    is locked (flock) by whoever makes, takes or removes it,
+    3.ready   marks it as complete and free to take,
+    3.lock    is locked (flock) by the process that makes, takes or removes it,
 
-and ``last`` is the last number that was given: none is given twice, because a ``git worktree add`` whose caller was
-killed goes on, and if it fails it removes what is at the path that it was given, whosesoever that is by then.
+and ``last`` holds the last number in use. Numbers are never reused: a ``git worktree add`` whose caller was killed
+continues, and if it fails it removes whatever is at its path by then.
 
-So an entry that is neither ready nor locked is what a process left that was ended at work; whoever comes next removes
-it. A worktree is taken by locking its entry, and only one process can. All worktrees begin here, those made on demand
-too: what git is still writing on behalf of a process that is gone is never in a workspace, and never in anyone's way.
-Those to be removed end here: they leave their workspace in one step, and it is of no matter who deletes their files.
+Invariants:
+
+- An entry that is neither ready nor locked was left by a process that was killed; the next process removes it.
+- A worktree is taken by locking its entry, so only one process can take it.
+- Every worktree begins here, even one made on demand: whatever git still writes for a dead process never ends up in a
+  workspace.
+- Every worktree ends here: it leaves its workspace in one step, and any process may delete its files.
 """
 
 import json
@@ -26,22 +29,22 @@ from pathlib import Path
 
 from aura_contracts.errors import BranchInUse, GitError, GitFailed, UnknownRevision, WorktreeExists
 from aura_contracts.ports.git import Git
-from aura_workspace._checkouts import Source
-from aura_workspace._links import common_dir, linked_git_dir
 from aura_workspace._locks import FileLock, try_lock
+from aura_workspace._sources import Source
+from aura_workspace._worktree_links import common_dir, linked_git_dir
 
 Mark = Callable[[Path], None]
-"""Writes the marker, given the git directory of a worktree that is about to be moved to its place."""
+"""Writes the marker into the git directory of a worktree before it is moved to its place."""
 
-_ABOUT = "repository.json"
+_RECORD = "repository.json"
 
 _LAST = "last"
 
 _ENTRIES_TRIED = 5
-"""New entries that are tried, where a git without a caller is at work in them."""
+"""New entries to try while a git without a caller is working in them."""
 
 _PAUSES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 3.0)
-"""Seconds between two tries, while a git without a caller has the branch that is wanted."""
+"""Seconds between attempts while a git without a caller holds the branch."""
 
 
 class _Entry:
@@ -58,12 +61,12 @@ class _Entry:
         return self._ready.exists()
 
     def offer(self) -> None:
-        """Let others take it."""
+        """Make it available, and release it."""
         self._ready.touch()
         self._lock.release()
 
     def claim(self) -> None:
-        """Have it not be ready any more: from now on it is taken, or is to be removed."""
+        """Withdraw it: it is taken from now on, or about to be removed."""
         self._ready.unlink(missing_ok=True)
 
     def release(self) -> None:
@@ -82,8 +85,8 @@ class Pool:
     def provide(self, source: Source, branch: str, to: Path, mark: Mark) -> bool:
         """Put a worktree of `branch` at `to`, which must not exist; return whether a pooled one was used.
 
-        A pooled one with which anything is wrong is removed, and the next taken; when there is none, a new one is made.
-        A git whose caller was killed, and that still has the branch in an entry, is waited for. Raises `GitError`.
+        A pooled one that is broken is removed, and the next taken; if there is none, a new one is made. Waits for a git
+        without a caller that still has the branch in an entry. Raises `GitError`.
         """
         for entry in self._ready_entries(source):
             entry.claim()
@@ -91,7 +94,7 @@ class Pool:
                 tree = str(entry.worktree)
                 self.without_remains(source, lambda tree=tree: self._git.switch_worktree(tree, branch))  # type: ignore[misc]
                 self._send(source, entry, to, mark)
-            except (BranchInUse, UnknownRevision):  # the entry is well, but of no use now
+            except (BranchInUse, UnknownRevision):  # the entry is fine, but useless now
                 entry.offer()
                 raise
             except (GitError, OSError):
@@ -117,7 +120,7 @@ class Pool:
                 self._discard(source, entry)
                 if os.path.lexists(to):
                     raise
-                add(str(to))  # it cannot go there: another file system, say
+                add(str(to))  # it cannot move there: another file system, say
                 mark(_git_dir_of(source, to))
         except BaseException:
             self._discard(source, entry)
@@ -125,10 +128,10 @@ class Pool:
         entry.release()
 
     def without_remains(self, source: Source, work: Callable[[], None]) -> None:
-        """Do `work`, again as long as a worktree in the pool has the branch that it needs.
+        """Do `work`, repeatedly as long as a worktree in the pool has the branch that it needs.
 
-        Nobody who is alive has it there: the branch is that of a workspace, and whoever works on that has its lock. But
-        a git whose caller was killed goes on for a while, and may even begin only after its entry was swept.
+        No living process has it there: the branch belongs to a workspace, whose lock the caller holds. But a git whose
+        caller was killed continues for a while, and may even begin only after its entry was swept.
         """
         for pause in _PAUSES:
             try:
@@ -143,7 +146,7 @@ class Pool:
     def _checked_out(self, source: Source, add: Callable[[str], None]) -> _Entry:
         """Return a new entry in whose folder `add` has made a worktree.
 
-        A git whose caller was killed may still be at work in a folder that was free a moment ago: then another is used.
+        A git without a caller may still occupy a folder that was free a moment ago: then another one is used.
         """
         occupied: list[_Entry] = []
         try:
@@ -189,7 +192,7 @@ class Pool:
     # --- Removing -----------------------------------------------------------------------------------------------------
 
     def remove(self, source: Source, worktree: Path) -> None:
-        """Remove a linked worktree, **whatever it holds**: it leaves its place in one step. Raises `GitError`."""
+        """Remove a linked worktree, **whatever it holds**; it leaves its place in one step. Raises `GitError`."""
         entry = self._new_entry(source)
         with suppress(GitFailed):
             self._git.move_worktree(source.top, str(worktree), str(entry.worktree))
@@ -199,12 +202,12 @@ class Pool:
     def sweep_all(self) -> None:
         """`sweep` the pools of all repositories."""
         for folder in self._folders():
-            if (source := _read_about(folder)) is not None and source.common_dir.is_dir():
+            if (source := _read_record(folder)) is not None and source.common_dir.is_dir():
                 self.sweep(source)
         self._forget_gone()
 
     def sweep(self, source: Source) -> None:
-        """Remove what processes left that were ended at work: it may have the very branch that is wanted now."""
+        """Remove the remains of processes that were killed: they may hold the very branch that is needed now."""
         folder = self._folder / source.key
         for number in _numbers(folder):
             if not (folder / f"{number}.ready").exists() and (entry := self._lock(folder, number)) is not None:
@@ -214,9 +217,9 @@ class Pool:
                     self._discard(source, entry)
 
     def _forget_gone(self) -> None:
-        """Remove the pools of repositories that are no more."""
+        """Remove the pools of repositories that no longer exist."""
         for folder in self._folders():
-            source = _read_about(folder)
+            source = _read_record(folder)
             if source is None or source.common_dir.is_dir():
                 continue
             entries = [self._lock(folder, number) for number in _numbers(folder)]
@@ -227,7 +230,7 @@ class Pool:
                     entry.release()
 
     def _discard(self, source: Source, entry: _Entry) -> None:
-        """Remove the worktree of an entry and the entry. What cannot be removed now is swept later."""
+        """Remove an entry and its worktree. What cannot be removed now is swept later."""
         entry.claim()
         with suppress(GitError, OSError):
             self._git.remove_worktree(source.top, str(entry.worktree), force=True)
@@ -244,7 +247,7 @@ class Pool:
         return []
 
     def _ready_entries(self, source: Source) -> Iterator[_Entry]:
-        """Yield the entries that can be taken, each locked: the caller releases it. Broken ones are mended or go."""
+        """Yield the entries that can be taken, locked: the caller releases them. Broken ones are repaired or go."""
         folder = self._folder / source.key
         for number in _numbers(folder):
             if not (folder / f"{number}.ready").exists() or (entry := self._lock(folder, number)) is None:
@@ -257,7 +260,7 @@ class Pool:
                 self._discard(source, entry)
 
     def _is_sound(self, source: Source, worktree: Path) -> bool:
-        """Whether a worktree of this repository is there; links that are broken are mended."""
+        """Whether the entry holds a worktree of this repository; broken links are repaired."""
         if worktree.is_symlink() or not worktree.is_dir():
             return False
         if linked_git_dir(worktree) is None:
@@ -267,9 +270,9 @@ class Pool:
         return found is not None and common_dir(found) == source.common_dir and (found / "index").exists()
 
     def _new_entry(self, source: Source) -> _Entry:
-        """Return a locked entry of which nothing is there yet."""
+        """Return a new entry, locked."""
         folder = self._folder / source.key
-        _write_about(folder, source)
+        _write_record(folder, source)
         number = max(_last(folder), *_numbers(folder), 0) + 1
         while (entry := self._lock(folder, number)) is None or entry.worktree.exists() or entry.is_ready:
             if entry is not None:
@@ -285,7 +288,7 @@ class Pool:
 
 def _git_dir_of(source: Source, worktree: Path) -> Path:
     if (found := linked_git_dir(worktree)) is None:
-        reason = f"{worktree} was made, but is no worktree"
+        reason = f"{worktree} was made, but is not a worktree"
         raise GitFailed(repository=source.top, command="git worktree", reason=reason)
     return found
 
@@ -298,31 +301,31 @@ def _numbers(folder: Path) -> list[int]:
 
 
 def _last(folder: Path) -> int:
-    """Return the last number that was given."""
+    """Return the last number in use."""
     with suppress(OSError, ValueError):
         return int((folder / _LAST).read_text(encoding="ascii"))
     return 0
 
 
-def _write_about(folder: Path, source: Source) -> None:
-    """Write down whose pool it is."""
-    if not (folder / _ABOUT).exists():
+def _write_record(folder: Path, source: Source) -> None:
+    """Record which repository the pool belongs to."""
+    if not (folder / _RECORD).exists():
         folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / _ABOUT, json.dumps({"common_dir": str(source.common_dir), "top": source.top}))
+        _write(folder / _RECORD, json.dumps({"common_dir": str(source.common_dir), "top": source.top}))
 
 
 def _write(file: Path, text: str) -> None:
-    """Write a small file, whole or not at all. Others may do so at the same time."""
+    """Write a small file atomically, even while others write it."""
     new = file.with_name(f"{file.name}.{os.getpid()}-{threading.get_ident()}")
     new.write_text(text, encoding="ascii")
     new.replace(file)
 
 
-def _read_about(folder: Path) -> Source | None:
+def _read_record(folder: Path) -> Source | None:
     try:
-        about = json.loads((folder / _ABOUT).read_bytes())
-        common = Path(about["common_dir"])
-        top = about["top"] if Path(about["top"]).is_dir() else str(common)
+        record = json.loads((folder / _RECORD).read_bytes())
+        common = Path(record["common_dir"])
+        top = record["top"] if Path(record["top"]).is_dir() else str(common)
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return Source(top=str(top), common_dir=common, worktree=None, branch=None, head=None)

@@ -19,14 +19,15 @@ def test_the_demo_leaves_nothing_and_needs_nothing(tmp_path):
     assert '{"aura"' not in answer.out, "the agent's own protocol is not told"
 
 
-def test_the_demo_works_without_git(tmp_path):
+def test_without_git_the_demo_says_what_to_install(tmp_path):
     programs = tmp_path / "programs"
     programs.mkdir()
     for name in ("bash", "sh", "sed", "mv"):
         (programs / name).symlink_to(shutil.which(name))
     answer = run_aura("demo", PATH=str(programs))
-    assert answer.code == 0, answer.err
-    assert "merged into main" in answer.out
+    assert answer.code != 0
+    assert "git is not on the search path" in answer.err
+    assert "install git 2.34 or newer" in answer.err
 
 
 def test_the_demo_does_not_write_to_the_store_of_the_environment(tmp_path):

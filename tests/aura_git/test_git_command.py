@@ -12,7 +12,7 @@ import pytest
 
 from aura_contracts.errors import GitFailed, GitTimeout, NotARepository
 from aura_git import CommandLineGit
-from aura_git._command import Command
+from aura_git.commandline._command import Command
 
 GIT = shutil.which("git") or "git"
 

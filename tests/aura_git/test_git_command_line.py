@@ -1,4 +1,4 @@
-"""What only the command line backend does: filters, many files, and what is left when git fails half way.
+"""Beyond the conformance suite: filters, many files, damage, and what is left when git fails half way.
 
 With the environment variable `AURA_DEEP` set, many files are 20,000.
 """
@@ -6,15 +6,17 @@ With the environment variable `AURA_DEEP` set, many files are 20,000.
 import os
 import shutil
 import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from aura_contracts.errors import GitFailed, OperationInProgress
-from aura_contracts.ports.git import Git, Identity, Status
+from aura_contracts.errors import DirtyWorktree, GitError, GitFailed, OperationInProgress
+from aura_contracts.ports.git import Git, Status
 from aura_contracts.workspace import MergeStyle
 from aura_git import CommandLineGit
-from aura_git._repository import Repository
 from aura_git.testing.conformance import MakeGit, Scratch
 from aura_git.testing.repositories import Conformance
 
@@ -128,7 +130,7 @@ class TestCommandLine(Conformance):
         """Whoever asks for a diff may be killed: the place of its objects is called as git calls its own."""
         place = repo.path / ".git" / "objects"
         seen: list[Path] = []
-        with Repository(git._command, str(repo), Identity()).scratch_objects() as scratch:  # type: ignore[attr-defined]
+        with git._repository(str(repo)).scratch_objects() as scratch:  # type: ignore[attr-defined]
             seen += place.glob("tmp_objdir-*")
             assert [str(folder) for folder in seen] == [scratch["GIT_OBJECT_DIRECTORY"]]
             (seen[0] / "ab").mkdir()
@@ -147,6 +149,61 @@ class TestCommandLine(Conformance):
         git.switch_worktree(str(repo), "next")
         assert (inside / "unsaved").exists()
         assert not (repo.path / "trees [1]" / "other").exists()
+
+    def test_a_merge_does_not_write_through_a_symbolic_link(self, git: Git, repo: Scratch, tmp_path: Path) -> None:
+        (tmp_path / "outside").mkdir()
+        repo.git("checkout", "-q", "-b", "work")
+        repo.commit("theirs", {"folder/file": "theirs\n"})
+        repo.git("checkout", "-q", "main")
+        for target in (tmp_path / "outside", Path("folder")):
+            (repo.path / "folder").symlink_to(target)
+            with pytest.raises(DirtyWorktree):
+                git.merge(str(repo), source="work", target_branch="main", message="m")
+            (repo.path / "folder").unlink()
+        assert not list((tmp_path / "outside").iterdir())
+
+    def test_threads_do_not_get_in_one_anothers_way(self, git: Git, repo: Scratch) -> None:
+        for number in range(10):
+            repo.write(f"file{number}", f"{number}\n")
+        barrier = threading.Barrier(6)
+
+        def save(number: int) -> str:
+            barrier.wait()
+            git.ensure_branch(str(repo), f"branch/{number % 2}", "main")
+            return repo.tree_of(git.snapshot(str(repo), f"refs/aura/{number}", "the same"))
+
+        with ThreadPoolExecutor(6) as pool:
+            assert len(set(pool.map(save, range(6)))) == 1
+        repo.git("fsck", "--strict", "--no-dangling")
+
+    @pytest.mark.parametrize("content", [b"", b"\xff\xfe\0garbage\n[[<"], ids=["empty", "garbage"])
+    @pytest.mark.parametrize(
+        "name",
+        ["index", "HEAD", "packed-refs", "config", "refs/heads/main", "shallow", "worktrees/tree/HEAD", "object"],
+    )
+    def test_damage_is_a_typed_error(self, git: Git, repo: Scratch, tmp_path: Path, name: str, content: bytes) -> None:
+        repo.git("pack-refs", "--all")
+        commit = repo.commit("more", {"README": "more\n"})
+        repo.git("worktree", "add", "-q", str(tmp_path / "tree"), "-b", "tree")
+        folder = repo.path / ".git"
+        damaged = next(folder.glob("objects/??/*")) if name == "object" else folder / name
+        damaged.unlink(missing_ok=True)
+        damaged.write_bytes(content)
+        path = str(repo)
+        for call in (
+            lambda: git.inspect(path),
+            lambda: git.status(path),
+            lambda: git.find_ref(path, "refs/heads/main"),
+            lambda: git.resolve(path, commit),
+            lambda: git.diff(path, commit, patch=True),
+            lambda: git.list_worktrees(path),
+            lambda: git.snapshot(path, "refs/aura/one", "m"),
+            lambda: git.merge(path, source="tree", target_branch="main", message="m"),
+            lambda: git.commit(path, "m", allow_empty=True),
+            lambda: git.switch_worktree(str(tmp_path / "tree"), "tree"),
+        ):
+            with suppress(GitError):
+                call()
 
     def test_many_files(self, git: Git, empty: Scratch, tmp_path: Path) -> None:
         header = "commit refs/heads/main\ncommitter A <a@b> 1700000000 +0000\ndata 1\nx\n"

@@ -1,6 +1,7 @@
 """Git runs in an environment that holds nothing of git's but what says where the user's configuration is."""
 
-from aura_git._environment import git_environment, repository_settings, with_settings
+from aura_git.commandline._environment import git_environment, repository_settings, with_settings, without_filters
+from aura_git.commandline._output import ConfigEntry
 
 
 def settings_of(environment: dict[str, str]) -> dict[str, str]:
@@ -54,4 +55,12 @@ def test_settings_are_added_at_the_end() -> None:
 
 def test_only_the_repository_says_what_line_ends_are() -> None:
     entries = [("global", "core.autocrlf", "true"), ("local", "core.eol", "lf"), ("command", "core.eol", "crlf")]
-    assert repository_settings(entries) == {"core.autocrlf": "false", "core.eol": "lf"}
+    known = [ConfigEntry(scope, "file:x", key, value) for scope, key, value in entries]
+    assert repository_settings(known) == {"core.autocrlf": "false", "core.eol": "lf"}
+
+
+def test_filters_can_be_switched_off_one_by_one() -> None:
+    keys = ("filter.lfs.clean", "filter.a.b.smudge", "filter.a.b.required", "core.filter")
+    settings = without_filters(ConfigEntry("global", "file:x", key, "x") for key in keys)
+    assert {name.rpartition(".")[0] for name in settings} == {"filter.lfs", "filter.a.b"}
+    assert (settings["filter.a.b.process"], settings["filter.a.b.required"]) == ("", "false")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aura_contracts.ports.git import ChangeKind, FileChange, LinkedWorktree, Status
-from aura_git._parsing import parse_changes, parse_config, parse_status, parse_worktrees, paths
+from aura_git.commandline._output import parse_changes, parse_config, parse_status, parse_worktrees, paths
 
 NAMES = st.binary(min_size=1, max_size=12).filter(lambda name: b"\0" not in name)
 ZERO, ONE = "0" * 40, "1" * 40
@@ -74,5 +74,8 @@ def test_nothing_is_nothing() -> None:
 
 
 def test_configuration_with_lines_and_without_values() -> None:
-    output = b"global\0user.name\nUna\nLines\0local\0core.bare\0"
-    assert parse_config(output) == [("global", "user.name", "Una\nLines"), ("local", "core.bare", "")]
+    output = b"global\0file:/x\0user.name\nUna\nLines\0local\0file:.git/config\0core.bare\0"
+    assert parse_config(output) == [
+        ("global", "file:/x", "user.name", "Una\nLines"),
+        ("local", "file:.git/config", "core.bare", ""),
+    ]

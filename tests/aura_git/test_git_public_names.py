@@ -4,5 +4,5 @@ import aura_git
 
 
 def test_the_public_names_are_pinned() -> None:
-    assert sorted(aura_git.__all__) == ["CommandLineGit", "DulwichGit", "FoundGit", "choose_git", "find_git"]
+    assert sorted(aura_git.__all__) == ["CommandLineGit", "FoundGit", "find_git"]
     assert all(hasattr(aura_git, name) for name in aura_git.__all__)

@@ -23,7 +23,7 @@ from aura_contracts.workspace import MergeStyle, Repository
 from aura_executors import ExecutorRegistry, SupervisedRunner
 from aura_executors.custom import CustomExecutor
 from aura_executors.scripted import ScriptedExecutor
-from aura_git import choose_git
+from aura_git import CommandLineGit
 from aura_worker_protocol.messages import (
     AnswerPermission,
     CollectWork,
@@ -187,7 +187,7 @@ async def test_a_workspace_from_beginning_to_end(stage, tmp_path):
     (source / "greeting").write_text("hello\n")
     git(source, "add", "-A")
     git(source, "commit", "-q", "-m", "first")
-    stage.workspaces = LocalWorkspaces(tmp_path / "home", choose_git(os.environ["PATH"], environment=os.environ))
+    stage.workspaces = LocalWorkspaces(tmp_path / "home", CommandLineGit(environment=os.environ))
     async with stage.connected() as engine:
         found = await engine.request(DescribeRepository(path=str(source)))
         assert (found.repository, found.branch, found.head) == (True, "main", git(source, "rev-parse", "HEAD"))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from worlds import World, tree
 
 from aura_contracts.errors import InvalidInput, WorkspaceError
-from aura_workspace._copying import copy_untracked, require_inside
+from aura_workspace._copied_files import copy_untracked, require_inside
 from repositories import git
 
 

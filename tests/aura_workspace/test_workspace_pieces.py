@@ -14,11 +14,11 @@ from worlds import World
 
 import aura_workspace
 from aura_contracts.ports.git import Diff
-from aura_workspace._checkouts import find_source
-from aura_workspace._links import has_pointer, linked_git_dir
 from aura_workspace._locks import locked, try_lock
 from aura_workspace._marker import FILE, Marker, change_marker, read_marker, write_marker
 from aura_workspace._patches import without_added
+from aura_workspace._sources import find_source
+from aura_workspace._worktree_links import has_pointer, linked_git_dir
 from repositories import git
 
 

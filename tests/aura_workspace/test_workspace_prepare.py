@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from worlds import GIT, World, command_line_git, recorded, tip, tree
+from worlds import GIT, World, recorded, tip, tree
 
-from aura_contracts.errors import GitFailed, NotARepository, WorkspaceError
+from aura_contracts.errors import GitFailed, GitUnavailable, NotARepository, WorkspaceError
 from aura_contracts.ports.workspaces import WorkspaceSpec
 from aura_contracts.workspace import Repository, workspace_folder
-from aura_git import CommandLineGit, DulwichGit
+from aura_git import CommandLineGit
 from aura_workspace import LocalWorkspaces
-from aura_workspace._links import linked_git_dir
 from aura_workspace._locks import try_lock
 from aura_workspace._marker import FILE, read_marker
+from aura_workspace._worktree_links import linked_git_dir
 from repositories import ENVIRONMENT, git
 
 
@@ -307,7 +307,7 @@ def test_a_plain_folder_is_worked_in_as_it_is(world: World) -> None:
     assert world.workspaces.collect(spec, "x").outcome.changed_files == 0
     world.workspaces.remove(spec, delete_branch=True)
     assert plain.exists()
-    with pytest.raises(WorkspaceError, match="no such folder"):
+    with pytest.raises(WorkspaceError, match="does not exist"):
         world.workspaces.prepare(replace(spec, root=str(world.folder / "nowhere")))
 
 
@@ -329,15 +329,12 @@ def test_describing_paths(world: World) -> None:
         world.workspaces.describe(str(world.folder / "nowhere"))
 
 
-def test_without_a_git_binary(tmp_path: Path) -> None:
-    world = World(tmp_path, DulwichGit(environment=ENVIRONMENT))
-    world.workspaces.warm(str(world.api), 1)
-    spec = world.spec(world.api, world.web)
-    made = world.workspaces.prepare(spec)
-    assert made.from_pool == ("api",)
-    spec = recorded(spec, made)
-    (tree(spec) / "new").write_text("new\n")
-    assert world.workspaces.collect(spec, "work").outcome.changed_files == 1
-    world.workspaces.remove(spec, delete_branch=True)
-    assert LocalWorkspaces(world.home, command_line_git()).orphans(()) == ()
-    assert not tree(spec).exists()
+def test_without_git_only_plain_folders_can_be_used(world: World) -> None:
+    workspaces = LocalWorkspaces(world.home, CommandLineGit(environment={"PATH": str(world.folder)}))
+    (plain := world.folder / "plain").mkdir()
+    assert not workspaces.describe(str(plain)).repository
+    with pytest.raises(GitUnavailable):
+        workspaces.describe(str(world.api))
+    with pytest.raises(WorkspaceError, match="install git"):
+        workspaces.prepare(world.spec())
+    assert world.left_over() == []

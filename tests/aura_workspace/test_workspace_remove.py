@@ -9,8 +9,8 @@ from worlds import World, tip, tree
 
 from aura_contracts.errors import WorkspaceError
 from aura_contracts.ports.workspaces import WorkspaceSpec
-from aura_workspace._links import linked_git_dir
 from aura_workspace._marker import FILE
+from aura_workspace._worktree_links import linked_git_dir
 from repositories import git
 
 REF = "refs/aura/orphans/x/1"
@@ -65,7 +65,7 @@ def test_what_no_record_knows_is_an_orphan(world: World, spec: WorkspaceSpec) ->
         True,
     )
     assert (second.repository, second.dirty) == ("web", False)
-    assert "not known to be alive" in first.reason
+    assert "no longer known" in first.reason
 
 
 def test_unsaved_work_is_kept_before_an_orphan_goes(world: World, spec: WorkspaceSpec) -> None:

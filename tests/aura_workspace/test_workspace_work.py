@@ -67,7 +67,7 @@ def test_an_agent_that_went_back_is_not(world: World, spec: WorkspaceSpec) -> No
     work(spec)
     world.workspaces.collect(spec, "work")
     git(tree(spec), "checkout", "-q", "-b", "other", "HEAD~")
-    with pytest.raises(WorkspaceError, match="on branch other, which has not all of aura/"):
+    with pytest.raises(WorkspaceError, match="on branch other, which lacks commits of aura/"):
         world.workspaces.collect(spec, "work")
 
 
@@ -133,7 +133,7 @@ def test_a_worktree_that_is_gone_is_said_and_its_branch_still_compared(world: Wo
     assert len(world.workspaces.diff(spec, patch=False)[0].diff.files) == 2
     condition = world.workspaces.inspect(spec)
     assert (condition.exists, condition.dirty, condition.missing) == (False, False, ("api", "web"))
-    with pytest.raises(WorkspaceError, match="not there; prepare the workspace again"):
+    with pytest.raises(WorkspaceError, match="missing; prepare the workspace again"):
         world.workspaces.collect(spec, "work")
 
 
@@ -150,7 +150,7 @@ def test_a_snapshot_and_its_restore(world: World, spec: WorkspaceSpec) -> None:
     assert (tree(spec) / "src/app.py").read_text() == "one\n2\nthree\n"
     assert not (tree(spec) / "more").exists()
     assert not (tree(spec, 1) / "README").exists()
-    with pytest.raises(WorkspaceError, match="there is no snapshot"):
+    with pytest.raises(WorkspaceError, match="has no snapshot"):
         world.workspaces.restore(spec, ref + "9")
 
 

@@ -96,17 +96,17 @@ def _require_lasting(store: str) -> None:
 
 
 def _repository(where: "Path", machine: Any) -> "Path":
-    """Make a repository with one commit, on any machine: it need not have git."""
+    """Make a repository with one commit."""
     from dulwich.refs import Ref
     from dulwich.repo import Repo
 
-    from aura_git import DulwichGit
+    from aura_git import CommandLineGit
 
     where.mkdir()
     (where / "greet.sh").write_text(BEFORE)
     with Repo.init(str(where)) as repository:
         repository.refs.set_symbolic_ref(Ref(b"HEAD"), Ref(b"refs/heads/main"))
-    git = DulwichGit(environment=machine.environment)
+    git = CommandLineGit(environment=machine.environment)
     git.stage(str(where))
     git.commit(str(where), "A script that greets")
     return where

@@ -1,15 +1,13 @@
-"""Proof for git backends, AURA's own and others: a conformance suite, run on real repositories.
+"""Proof for implementations of `Git`, AURA's own and others: a conformance suite, run on real repositories.
 
 from aura_git.testing.conformance import GitConformance    # needs pytest, and git to make repositories with
 """
 
 import pytest
 
-pytest.register_assert_rewrite(
-    "aura_git.testing.conformance",
-    "aura_git.testing.looking",
-    "aura_git.testing.recording",
-    "aura_git.testing.worktrees",
-    "aura_git.testing.merging",
-    "aura_git.testing.safety",
+_SUITES = (
+    *("conformance", "commits", "diffs", "inspection", "merge_recovery", "merges"),
+    *("refs", "repositories", "safety", "settings", "worktrees"),
 )
+
+pytest.register_assert_rewrite(*(f"aura_git.testing.{name}" for name in _SUITES))

@@ -1,30 +1,42 @@
-"""Conformance of git backends: what every implementation of `aura_contracts.ports.git.Git` must do.
+"""Conformance of git adapters: what every implementation of `aura_contracts.ports.git.Git` must do.
 
-A backend proves itself with one small class in its own tests:
+An adapter proves itself with one small class in its own tests:
 
     class TestMyGit(GitConformance):
         @pytest.fixture
         def make_git(self):
             return lambda environment: MyGit(environment=environment)
 
-`make_git` is a fixture that returns a function; the function takes the environment of the caller (``HOME``, ``PATH``)
-and returns a backend. Its identity is to be the default one.
+The fixture `make_git` returns a function that takes the environment of the caller (``HOME``, ``PATH``) and returns an
+adapter with the default identity.
 
-The suite makes its repositories with the git command line, and looks with it at what the backend has done: what git
-itself says is the measure. The tests are in modules by subject; each is a class that this one inherits.
+The suite makes its repositories with the git command line, and checks the results with it: git's own view is the
+measure. Each subject is a module with one class, all of which this one inherits.
 """
 
-from aura_git.testing.looking import LookingConformance
-from aura_git.testing.merging import MergingConformance
-from aura_git.testing.recording import RecordingConformance
+from aura_git.testing.commits import CommitConformance
+from aura_git.testing.diffs import DiffConformance
+from aura_git.testing.inspection import InspectionConformance
+from aura_git.testing.merge_recovery import MergeRecoveryConformance
+from aura_git.testing.merges import MergeConformance
+from aura_git.testing.refs import RefConformance
 from aura_git.testing.repositories import MakeGit, Scratch
 from aura_git.testing.safety import SafetyConformance
+from aura_git.testing.settings import SettingsConformance
 from aura_git.testing.worktrees import WorktreeConformance
 
 __all__ = ["GitConformance", "MakeGit", "Scratch"]
 
 
 class GitConformance(
-    LookingConformance, RecordingConformance, WorktreeConformance, MergingConformance, SafetyConformance
+    InspectionConformance,
+    RefConformance,
+    DiffConformance,
+    CommitConformance,
+    SettingsConformance,
+    WorktreeConformance,
+    MergeConformance,
+    MergeRecoveryConformance,
+    SafetyConformance,
 ):
-    """Subclass it, override the fixture `make_git`; see the module's docstring."""
+    """Subclass it, and override the fixture `make_git`."""

@@ -1,4 +1,4 @@
-"""Repositories for the conformance suite: made, and looked at, with the git command line."""
+"""Repositories for the conformance suite: made, and checked, with the git command line."""
 
 import os
 import shutil
@@ -28,10 +28,10 @@ WEIRD_NAMES = (
     "trailing ",
     "folder with space/ein\nname",
 )
-"""Names that a program gets wrong that quotes, splits or decodes them."""
+"""Names that break programs which quote, split or decode them."""
 
 LINK_TARGETS = ("the same", "other content", "nothing", "itself")
-"""What a symbolic link may lead to that has taken the place of a folder, see `Conformance.make_link_of_folder`."""
+"""The targets of a symbolic link that replaces a folder, see `Conformance.make_link_of_folder`."""
 
 USER = {
     "GIT_AUTHOR_NAME": "Una",
@@ -42,7 +42,7 @@ USER = {
 
 
 def weird_names(folder: Path) -> list[str]:
-    """Return the weird names that the file system of `folder` takes."""
+    """Return the weird names that the file system of `folder` supports."""
     taken = []
     for name in WEIRD_NAMES:
         with suppress(OSError):
@@ -53,7 +53,7 @@ def weird_names(folder: Path) -> list[str]:
 
 
 class Scratch:
-    """A repository or worktree to be played with. `git` is the measure: the plain command line."""
+    """A repository or worktree to experiment with. `git` is the measure: the plain command line."""
 
     def __init__(self, path: Path, environment: Mapping[str, str]) -> None:
         self.path = path
@@ -63,7 +63,7 @@ class Scratch:
         return str(self.path)
 
     def run(self, *arguments: str, stdin: bytes = b"", codes: tuple[int, ...] = (0,), **variables: str) -> bytes:
-        """Run git in the repository; return what it prints."""
+        """Run git in the repository; return its output."""
         done = subprocess.run(  # noqa: S603 - the suite's own commands
             ["git", "-c", "core.hooksPath=/dev/null", "-C", str(self.path), *arguments],  # noqa: S607
             input=stdin,
@@ -75,11 +75,11 @@ class Scratch:
         return done.stdout
 
     def git(self, *arguments: str, stdin: bytes = b"", codes: tuple[int, ...] = (0,), **variables: str) -> str:
-        """Run git in the repository; return what it prints as text."""
+        """Run git in the repository; return its output as text."""
         return os.fsdecode(self.run(*arguments, stdin=stdin, codes=codes, **variables)).rstrip("\n")
 
     def write(self, name: str, content: str | bytes = "content\n") -> Path:
-        """Write a file, and the folders that it is in."""
+        """Write a file, and create its folders."""
         file = self.path / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -119,27 +119,27 @@ class Scratch:
         return [os.fsdecode(name) for name in listed.split(b"\0")[:-1]]
 
     def porcelain(self) -> str:
-        """Return what git says of index and files."""
+        """Return git's status of index and files."""
         return self.git("status", "--porcelain=v2", "--untracked-files=all", "--ignored", "-z")
 
     def index(self) -> bytes:
-        """Return what the index holds."""
+        """Return the content of the index."""
         return self.run("ls-files", "-s", "-z")
 
     def state(self) -> tuple[str, bytes, dict[str, bytes], str]:
-        """Return everything about the worktree that a method might touch: HEAD, index, files, refs."""
+        """Return everything that a method might touch: HEAD, index, files, refs."""
         head = self.git("symbolic-ref", "-q", "HEAD", codes=(0, 1)) or self.head
         return head, self.index(), dict(self.files()), self.git("for-each-ref")
 
     def files(self) -> Iterator[tuple[str, bytes]]:
-        """Give all files of the folder with what they hold, those in git's own folder not."""
+        """Yield all files of the folder with their content, except those in git's own folder."""
         for folder, folders, names in os.walk(self.path):
             if ".git" in folders:
                 folders.remove(".git")
             for name in names:
                 file = Path(folder, name)
                 if name != ".git":
-                    content = os.readlink(file).encode() if file.is_symlink() else file.read_bytes()  # noqa: PTH115
+                    content = os.readlink(file).encode() if file.is_symlink() else file.read_bytes()
                     yield str(file.relative_to(self.path)), content
 
 
@@ -165,7 +165,7 @@ def _make_forked(repo: Scratch) -> None:
 
 
 class Conformance:
-    """Fixtures of all parts of the suite."""
+    """Fixtures for all parts of the suite."""
 
     @pytest.fixture
     def make_git(self) -> MakeGit:
@@ -173,7 +173,7 @@ class Conformance:
 
     @pytest.fixture
     def environment(self, tmp_path: Path) -> dict[str, str]:
-        """The environment of a user who has configured nothing."""
+        """The environment of a user without any configuration."""
         home = tmp_path / "home"
         home.mkdir()
         return {"HOME": str(home), "PATH": os.defpath + os.pathsep + "/usr/local/bin", "GIT_CONFIG_NOSYSTEM": "1"}
@@ -193,7 +193,7 @@ class Conformance:
 
     @pytest.fixture
     def models(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
-        """A folder of repositories that tests get copies of: copying is faster than making."""
+        """A folder of repositories to copy: copying is faster than making."""
         folder = tmp_path_factory.getbasetemp() / "git-models"
         folder.mkdir(exist_ok=True)
         return folder
@@ -205,13 +205,13 @@ class Conformance:
 
     @pytest.fixture
     def forked(self, models: Path, tmp_path: Path, environment: dict[str, str]) -> Scratch:
-        """`repo` with branches that have gone apart: ``main`` is checked out; ``work`` has three commits of its own."""
+        """`repo` with diverged branches: ``main`` is checked out; ``work`` has three commits of its own."""
         return self.copy_of(models / "forked", _make_forked, tmp_path, environment)
 
     def copy_of(
         self, model: Path, make: Callable[[Scratch], None], folder: Path, environment: dict[str, str]
     ) -> Scratch:
-        """Copy the repository `model`, made by `make` when there is none, to ``repo`` in `folder`."""
+        """Copy the repository `model` to ``repo`` in `folder`; if there is none, `make` makes it."""
         if not model.exists():
             model.mkdir()
             make(Scratch(model, environment))
@@ -221,7 +221,7 @@ class Conformance:
         return copy
 
     def make_link_of_folder(self, repo: Scratch, outside: Path, target: str) -> Path:
-        """Commit ``dir/a`` and ``dir/sub/b``, then have a link in the place of ``dir``; return what it leads to."""
+        """Commit ``dir/a`` and ``dir/sub/b``, then replace ``dir`` with a link; return its target."""
         repo.commit("folder", {"dir/a": "a\n", "dir/sub/b": "b\n"})
         (repo.path / "dir").rename(outside / "target")
         match target:
@@ -241,3 +241,32 @@ class Conformance:
         """A bare clone of `repo`."""
         repo.git("clone", "-q", "--bare", str(repo), str(tmp_path / "bare.git"))
         return Scratch(tmp_path / "bare.git", repo.environment)
+
+    @pytest.fixture
+    def conflicting(self, forked: Scratch) -> Scratch:
+        """`forked`, with conflicts between ``main`` and ``work`` in two files."""
+        forked.commit("contradict", {"README": "all new\n", "one": "uno\n"})
+        return forked
+
+    def merged_tree(self, repo: Scratch, ours: str, theirs: str) -> str:
+        """Return the tree of a merge, by git itself."""
+        return repo.git("merge-tree", "--write-tree", ours, theirs)
+
+    @pytest.fixture
+    def with_submodule(self, repo: Scratch, tmp_path: Path) -> Scratch:
+        """A repository with `repo` as submodule ``sub``."""
+        path = tmp_path / "super"
+        path.mkdir()
+        outer = Scratch(path, repo.environment)
+        outer.git("init", "-q", "-b", "main")
+        outer.git("-c", "protocol.file.allow=always", "submodule", "-q", "add", str(repo), "sub")
+        outer.commit("with submodule", {"file": "x\n"})
+        return outer
+
+    def make_conflict(self, repo: Scratch, *command: str) -> None:
+        """Make ``git <command> side`` stop with a conflict in ``README``."""
+        repo.git("checkout", "-q", "-b", "side")
+        repo.commit("theirs", {"README": "theirs\n", "clean": "x\n"})
+        repo.git("checkout", "-q", "main")
+        repo.commit("ours", {"README": "ours\n"})
+        repo.git(*command, "side", codes=(1,))

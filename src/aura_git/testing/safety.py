@@ -213,7 +213,7 @@ class SafetyConformance(Conformance):
         repo.write("new")
         with pytest.raises(UnknownRevision):
             git.restore(str(repo), "1" * 40)
-        assert os.path.exists(repo.path / "new")  # noqa: PTH110
+        assert os.path.exists(repo.path / "new")
 
     def test_snapshots_are_in_the_name_of_somebody(self, git: Git, repo: Scratch) -> None:
         repo.write("new")

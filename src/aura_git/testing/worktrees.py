@@ -256,14 +256,6 @@ class WorktreeConformance(Conformance):
         git.repair_worktrees(str(tmp_path / "moved repo"))
         assert git.status(str(tmp_path / "moved")) == Status()
 
-    def test_prune_forgets_only_what_is_gone(self, git: Git, repo: Scratch, linked: Scratch, tmp_path: Path) -> None:
-        git.add_detached_worktree(str(repo), str(tmp_path / "other"), repo.head)
-        git.prune_worktrees(str(repo))
-        assert len(git.list_worktrees(str(repo))) == 3
-        shutil.rmtree(linked.path)
-        git.prune_worktrees(str(repo))
-        assert [tree.path for tree in git.list_worktrees(str(repo))] == [str(repo), str(tmp_path / "other")]
-
     # --- Removing -----------------------------------------------------------------------------------------------------
 
     def test_remove_leaves_nothing_but_the_branch(self, git: Git, repo: Scratch, linked: Scratch) -> None:

@@ -1,0 +1,194 @@
+"""The port `Git`, by the git command line (2.34 or newer): one method, one to a few git commands.
+
+Rooms, each of which imports only those before it:
+
+    commandline/   running one git command, and parsing its output
+    repository/    one repository: paths, configuration, refs, objects, lock
+    files/         status, diffs, staging, commits, snapshots
+    worktrees/     linked worktrees
+    merging/       predicting and doing merges
+"""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+
+from aura_contracts.errors import BranchInUse, InvalidBranchName, NotARepository, RefChanged, UnknownRevision
+from aura_contracts.ports.git import (
+    Diff,
+    Git,
+    Identity,
+    LinkedWorktree,
+    MergeOutcome,
+    MergePrediction,
+    Operation,
+    RepositoryInfo,
+    Status,
+)
+from aura_contracts.workspace import MergeStyle
+from aura_git._branch_names import is_valid_branch
+from aura_git.commandline._installation import Installation
+from aura_git.files import _diff, _snapshot, _staging, _status
+from aura_git.merging._merge import merge
+from aura_git.merging._prediction import predict
+from aura_git.repository import _paths
+from aura_git.repository._repository import Repositories, Repository
+from aura_git.worktrees import _creation, _registry, _removal, _reuse
+
+_HEX = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+
+
+class CommandLineGit(Git):
+    """Git by its command line.
+
+    `executable` is a path, or a name that is looked up on the ``PATH`` of `environment` when git is first needed;
+    methods raise `GitUnavailable` if there is no git 2.34 or newer. `timeout` is in seconds, for each git command.
+    """
+
+    def __init__(
+        self,
+        executable: str = "git",
+        *,
+        environment: Mapping[str, str],
+        identity: Identity = Identity(),  # noqa: B008 - it is immutable
+        timeout: float = 120.0,
+    ) -> None:
+        self._repositories = Repositories(Installation(executable, environment, timeout), environment, identity)
+
+    def _repository(self, path: str) -> Repository:
+        return self._repositories.at(path)
+
+    def _worktree(self, path: str) -> Repository:
+        """Return the worktree at `path`, whose files will change: that one, or none."""
+        if not os.path.lexists(os.path.join(path, ".git")):
+            raise NotARepository(repository=path)
+        return self._repository(path)
+
+    def _require_branch_name(self, repo: str, branch: str) -> None:
+        if not is_valid_branch(branch):
+            raise InvalidBranchName(repository=repo, branch=branch)
+
+    # --- Refs and history ---------------------------------------------------------------------------------------------
+
+    def resolve(self, repo: str, revision: str) -> str:
+        return self._repository(repo).resolve(revision)
+
+    def find_ref(self, repo: str, ref: str) -> str | None:
+        return self._repository(repo).find_ref(ref)
+
+    def merge_base(self, repo: str, one: str, other: str) -> str | None:
+        repository = self._repository(repo)
+        return repository.merge_base(repository.resolve(one), repository.resolve(other))
+
+    def is_ancestor(self, repo: str, ancestor: str, descendant: str) -> bool:
+        repository = self._repository(repo)
+        return repository.is_ancestor(repository.resolve(ancestor), repository.resolve(descendant))
+
+    def ensure_branch(self, repo: str, branch: str, start: str) -> str:
+        self._require_branch_name(repo, branch)
+        repository, ref = self._repository(repo), f"refs/heads/{branch}"
+        if found := repository.find_ref(ref):
+            return found
+        commit = repository.resolve(start)
+        try:
+            repository.update_ref(ref, commit, None, f"branch: created from {start}")
+        except RefChanged as changed:
+            if changed.actual is None:
+                raise
+            return changed.actual
+        return commit
+
+    def delete_branch(self, repo: str, branch: str, expected: str) -> None:
+        self._require_branch_name(repo, branch)
+        repository, ref = self._repository(repo), f"refs/heads/{branch}"
+        found = repository.find_ref(ref)
+        if found is None:
+            return
+        if users := _registry.users_of(repository, branch):
+            raise BranchInUse(repository=repo, branch=branch, worktree=users[0])
+        if found != expected:
+            raise RefChanged(repository=repo, ref=ref, expected=expected, actual=found)
+        try:
+            repository.update_ref(ref, None, expected, "branch: deleted")
+        except RefChanged as changed:
+            if changed.actual is not None:
+                raise
+
+    def update_ref(self, repo: str, ref: str, new: str | None, expected: str | None, message: str) -> None:
+        repository = self._repository(repo)
+        repository.require_ref(ref)
+        if new is not None and not _HEX.fullmatch(new):
+            raise UnknownRevision(repository=repo, revision=new)
+        repository.update_ref(ref, new, expected, message)
+
+    # --- Files --------------------------------------------------------------------------------------------------------
+
+    def inspect(self, path: str) -> RepositoryInfo:
+        return _status.inspect(self._repositories, path)
+
+    def status(self, worktree: str) -> Status:
+        return _status.status(self._repository(worktree))
+
+    def operation(self, worktree: str) -> Operation | None:
+        return _paths.operation(_paths.git_dir(worktree))
+
+    def diff(
+        self, repo: str, base: str, target: str | None = None, *, patch: bool = False, patch_limit: int = 1_048_576
+    ) -> Diff:
+        return _diff.diff(self._repository(repo), base, target, patch_limit if patch else None)
+
+    def stage(self, worktree: str, paths: Sequence[str] = ()) -> None:
+        _staging.stage(self._worktree(worktree), paths)
+
+    def commit(self, worktree: str, message: str, *, allow_empty: bool = False) -> str | None:
+        return _staging.commit(self._worktree(worktree), message, allow_empty=allow_empty)
+
+    def snapshot(self, worktree: str, ref: str, message: str) -> str:
+        return _snapshot.snapshot(self._worktree(worktree), ref, message)
+
+    def restore(self, worktree: str, commit: str) -> None:
+        _snapshot.restore(self._worktree(worktree), commit)
+
+    # --- Worktrees ----------------------------------------------------------------------------------------------------
+
+    def add_worktree(self, repo: str, path: str, branch: str) -> None:
+        self._require_branch_name(repo, branch)
+        _creation.add(self._repository(repo), path, branch)
+
+    def add_detached_worktree(self, repo: str, path: str, commit: str) -> None:
+        _creation.add_detached(self._repository(repo), path, commit)
+
+    def switch_worktree(self, worktree: str, branch: str) -> None:
+        self._require_branch_name(worktree, branch)
+        _reuse.switch(self._worktree(worktree), branch)
+
+    def move_worktree(self, repo: str, path: str, to: str) -> None:
+        _removal.move(self._repository(repo), path, to)
+
+    def remove_worktree(self, repo: str, path: str, *, force: bool = False) -> None:
+        _removal.remove(self._repository(repo), path, force=force)
+
+    def list_worktrees(self, repo: str) -> tuple[LinkedWorktree, ...]:
+        return _registry.list_worktrees(self._repository(repo))
+
+    def repair_worktrees(self, repo: str, paths: Sequence[str] = ()) -> None:
+        self._repository(repo).git("worktree", "repair", "--", *paths)
+
+    # --- Merging ------------------------------------------------------------------------------------------------------
+
+    def predict_merge(self, repo: str, target: str, source: str) -> MergePrediction:
+        return predict(self._repository(repo), target, source)
+
+    def merge(
+        self,
+        repo: str,
+        *,
+        source: str,
+        target_branch: str,
+        expected: str | None = None,
+        style: MergeStyle = MergeStyle.MERGE,
+        message: str,
+        keep: str | None = None,
+    ) -> MergeOutcome:
+        self._require_branch_name(repo, target_branch)
+        return merge(self._repository(repo), source, target_branch, expected, style, message, keep)

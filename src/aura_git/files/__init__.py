@@ -1,0 +1,1 @@
+"""The files of a worktree: status, diffs, staging, commits and snapshots."""

@@ -1,0 +1,86 @@
+"""Taking and restoring snapshots of everything that a worktree holds."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from aura_git.commandline._output import paths
+from aura_git.files._snapshot_format import INDEX_MESSAGE, IndexPlace, index_place, read_place, write_message
+from aura_git.files._staging import record_files
+from aura_git.files._status import remove_links_in_place_of_folders, status, untracked
+from aura_git.repository._repository import Repository
+
+
+def snapshot(repository: Repository, ref: str, message: str) -> str:
+    """See `GitFiles.snapshot`."""
+    repository.require_ref(ref)
+    head = repository.head()
+    with repository.scratch_index() as scratch:
+        found = status(repository)
+        if not found.dirty and head:
+            if repository.find_ref(ref) != head:
+                repository.git("update-ref", "-m", "snapshot: nothing differs from HEAD", ref, head)
+            return head
+        if found.conflicted:
+            _take_ours(repository, scratch)
+        index_tree = repository.git("write-tree", variables=scratch).text
+        record_files(repository, found, scratch)
+        files_tree = repository.git("write-tree", variables=scratch).text
+    head_tree = repository.tree(head) if head else repository.empty_tree()
+    place = index_place(index_tree, head_tree, files_tree)
+    parents = [head] if head else []
+    if place is IndexPlace.PARENT:
+        parents.append(repository.commit_tree(index_tree, parents, INDEX_MESSAGE))
+    commit = repository.commit_tree(files_tree, parents, write_message(message, place))
+    repository.git("update-ref", "-m", "snapshot", ref, commit)
+    return commit
+
+
+def _take_ours(repository: Repository, scratch: dict[str, str]) -> None:
+    """Make the scratch index hold our side of each file in conflict: a tree cannot hold more than one."""
+    ours: dict[str, str] = {}
+    for entry in paths(repository.git("ls-files", "-u", "-z").out):
+        facts, path = entry.split("\t", 1)
+        mode, name, number = facts.split(" ")
+        if number == "2":
+            ours[path] = f"{mode} {name} 0"
+        else:
+            ours.setdefault(path, f"0 {'0' * len(name)} 0")
+    entries = b"".join(os.fsencode(f"{facts}\t{path}") + b"\0" for path, facts in ours.items())
+    repository.git("update-index", "-z", "--index-info", stdin=entries, variables=scratch)
+
+
+def restore(repository: Repository, commit: str) -> None:
+    """See `GitFiles.restore`."""
+    found = repository.resolve(commit)
+    index_tree = _index_tree(repository, found)
+    remove_links_in_place_of_folders(repository, found)
+    unsaved = untracked(repository)  # ignored files are in no snapshot, whatever its own .gitignore says
+    repository.on_files("read-tree", "--reset", "-u", repository.tree(found))
+    left = set(untracked(repository))
+    _remove_files(repository.path, [path for path in unsaved if path in left])
+    repository.on_files("read-tree", "--reset", index_tree)
+    repository.on_files("update-index", "-q", "--refresh", codes=(0, 1))
+
+
+def _index_tree(repository: Repository, commit: str) -> str:
+    message = repository.git("cat-file", "commit", commit).out.partition(b"\n\n")[2]
+    place = read_place(message.decode("utf-8", "replace"))
+    parents = repository.git("rev-parse", f"{commit}^@").text.split()
+    if place is IndexPlace.HEAD:
+        return repository.tree(parents[0]) if parents else repository.empty_tree()
+    if place is IndexPlace.PARENT and parents:
+        return repository.tree(parents[-1])
+    return repository.tree(commit)
+
+
+def _remove_files(top: str, names: list[str]) -> None:
+    """Remove files, and the folders that this leaves empty."""
+    folders: set[Path] = set()
+    for name in names:
+        file = Path(top, name)
+        file.unlink(missing_ok=True)
+        folders.update(parent for parent in file.parents if parent.is_relative_to(top) and parent != Path(top))
+    for folder in sorted(folders, key=lambda folder: len(folder.parts), reverse=True):
+        with suppress(OSError):
+            folder.rmdir()

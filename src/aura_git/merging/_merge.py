@@ -1,0 +1,191 @@
+"""Merging a commit into a branch.
+
+A merge goes through these steps, so that after a crash between any two the same merge can be repeated:
+
+1. the new commits are made, as objects: nothing refers to them;
+2. `keep` is pointed to the new tip;
+3. the target branch is moved from its old tip to the new one, by compare-and-swap;
+4. a worktree that has the target checked out is taken from the old tree to the new one (``read-tree -m -u``).
+
+Everything that step 4 needs is checked before step 2. A crash between 3 and 4 leaves a checkout whose index and files
+are those of the old tip; repeating the merge finds that the target contains `keep`, and does step 4. If step 4 is
+refused after all, because a file was edited in between, the target is moved back.
+
+Merges into one repository wait for each other (`repository_lock`), in this process and in others.
+"""
+
+import os
+from collections.abc import Sequence
+
+from aura_contracts.errors import GitError, MergeConflict, RefChanged, UnknownRevision
+from aura_contracts.ports.git import MergeOutcome
+from aura_contracts.workspace import MergeStyle
+from aura_git.merging._checkout import Checkout, checkouts_of
+from aura_git.merging._prediction import merge_trees, predict
+from aura_git.repository._lock import repository_lock
+from aura_git.repository._repository import Repository
+
+
+def merge(
+    repository: Repository,
+    source: str,
+    branch: str,
+    expected: str | None,
+    style: MergeStyle,
+    message: str,
+    keep: str | None,
+) -> MergeOutcome:
+    """See `GitWorktrees.merge`."""
+    if keep is not None:
+        repository.require_ref(keep)
+    with repository_lock(repository.path, repository.common_dir, repository.command.timeout):
+        return _Merge(repository, repository.resolve(source), branch, style, message).run(expected, keep)
+
+
+class _Merge:
+    """One merge of `source` into a branch, by the holder of the lock."""
+
+    def __init__(self, repository: Repository, source: str, branch: str, style: MergeStyle, message: str) -> None:
+        self.repository = repository
+        self.source = source
+        self.branch = branch
+        self.ref = f"refs/heads/{branch}"
+        self.style = style
+        self.message = message
+        found = repository.find_ref(self.ref)
+        if found is None:
+            raise UnknownRevision(repository=repository.path, revision=branch)
+        self.previous = found
+
+    def run(self, expected: str | None, keep: str | None) -> MergeOutcome:
+        kept = self.repository.find_ref(keep) if keep else None
+        if kept is not None and self._is_done(kept):
+            return self._finish()
+        if expected is not None and expected != self.previous:
+            raise RefChanged(repository=self.repository.path, ref=self.ref, expected=expected, actual=self.previous)
+        new = self._new_tip()
+        if new == self.previous:
+            return MergeOutcome(commit=new, previous=new, changed=False)
+        checkouts = checkouts_of(self.repository, self.branch)
+        for checkout in checkouts:
+            checkout.require_room(self.previous, new)
+        if keep:
+            self.repository.git("update-ref", "--create-reflog", "-m", f"merge: into {self.branch}", keep, new)
+        self.repository.update_ref(self.ref, new, self.previous, f"merge: {self.source} ({self.style})")
+        self._update_checkouts(checkouts, new)
+        where = checkouts[0].path if checkouts else None
+        return MergeOutcome(commit=new, previous=self.previous, changed=True, checkout=where)
+
+    # --- After a crash ----------------------------------------------------------------------------------------------
+
+    def _is_done(self, kept: str) -> bool:
+        """Whether this merge was done before: the target contains `kept`, and `kept` all of the source."""
+        if not self.repository.is_ancestor(kept, self.previous):
+            return False
+        if self.repository.is_ancestor(self.source, kept):
+            return True
+        if self.style is MergeStyle.MERGE or self.repository.merge_base(kept, self.source) is None:
+            return False
+        conflicts, tree = merge_trees(self.repository, kept, self.source)
+        return not conflicts and tree == self.repository.tree(kept)
+
+    def _finish(self) -> MergeOutcome:
+        """Finish what a crash may have left undone: update checkouts that are still as before the merge."""
+        late = [c for c in checkouts_of(self.repository, self.branch) if c.catch_up(self.previous)]
+        where = late[0].path if late else None
+        return MergeOutcome(commit=self.previous, previous=self.previous, changed=False, checkout=where)
+
+    # --- New commits ------------------------------------------------------------------------------------------------
+
+    def _new_tip(self) -> str:
+        """Make the commits; return the last one, or the old tip when there is nothing to merge."""
+        prediction = predict(self.repository, self.previous, self.source)
+        if prediction.already_merged:
+            return self.previous
+        if prediction.conflicts or prediction.tree is None:
+            raise self._conflict(prediction.conflicts)
+        nothing_new = prediction.tree == self.repository.tree(self.previous)
+        match self.style:
+            case MergeStyle.MERGE:
+                parents = [self.previous, self.source]
+                return self.repository.commit_tree(prediction.tree, parents, self.message)
+            case MergeStyle.SQUASH if not nothing_new:
+                return self.repository.commit_tree(prediction.tree, [self.previous], self.message)
+            case MergeStyle.REBASE if not nothing_new:
+                return self._rebased(prediction.tree, prediction.merge_base == self.previous)
+            case _:
+                return self.previous
+
+    def _rebased(self, merged: str, is_forward: bool) -> str:  # noqa: FBT001 - named where it is called
+        """Repeat the source's commits on the target; return the last one.
+
+        Merge commits are left out, as ``git rebase`` does. If that would lose changes, it is a conflict.
+        """
+        history = ("rev-list", "--reverse", "--topo-order", f"{self.previous}..{self.source}")
+        every = self.repository.git(*history).text.split()
+        commits = self.repository.git(*history, "--no-merges").text.split()
+        if is_forward and every == commits:
+            return self.source
+        committer = self.repository.git("var", "GIT_COMMITTER_IDENT", variables=self.repository.author).out.strip()
+        tip = self.previous
+        for commit in commits:
+            tip = self._picked(commit, tip, committer)
+        result = self.repository.tree(tip)
+        if every != commits and result != merged:
+            raise self._conflict(self.repository.changed_paths(result, merged))
+        return tip
+
+    def _picked(self, commit: str, tip: str, committer: bytes) -> str:
+        """Repeat `commit` on `tip` with its author, date and message; return `tip` if it has the change already."""
+        raw = self.repository.git("cat-file", "commit", commit).out
+        # Git merges two commits over their common parent: so one with the tree of `tip`, and the parent of `commit`.
+        base = _first_parent(raw)
+        theirs = commit
+        if base is None:
+            base = self.repository.commit_tree(self.repository.empty_tree(), (), "")
+            theirs = self.repository.commit_tree(self.repository.tree(commit), (base,), "")
+        before, after, current = self.repository.trees(base, commit, tip)
+        ours = self.repository.commit_tree(current, (base,), "")
+        conflicts, tree = merge_trees(self.repository, ours, theirs)
+        if conflicts:
+            raise self._conflict(conflicts)
+        if tree == current and before != after:
+            return tip
+        again = _commit_again(raw, tree, tip, committer)
+        return self.repository.git("hash-object", "-t", "commit", "-w", "--stdin", stdin=again).text
+
+    def _conflict(self, conflicts: Sequence[str]) -> MergeConflict:
+        return MergeConflict(
+            repository=self.repository.path, source=self.source, target=self.branch, paths=tuple(conflicts)
+        )
+
+    # --- Checkouts --------------------------------------------------------------------------------------------------
+
+    def _update_checkouts(self, checkouts: Sequence[Checkout], new: str) -> None:
+        done: list[Checkout] = []
+        try:
+            for checkout in checkouts:
+                checkout.go(self.previous, new)
+                done.append(checkout)
+        except GitError:
+            self.repository.update_ref(self.ref, self.previous, new, "merge: taken back")
+            for checkout in reversed(done):
+                checkout.go(new, self.previous)
+            checkouts[len(done)].require_room(self.previous, new)  # names the files in the way, if that was the reason
+            raise
+
+
+def _first_parent(raw: bytes) -> str | None:
+    """Return the parent that a commit object names first."""
+    header = raw.partition(b"\n\n")[0].split(b"\n")
+    return next((line.removeprefix(b"parent ").decode() for line in header if line.startswith(b"parent ")), None)
+
+
+def _commit_again(raw: bytes, tree: str, parent: str, committer: bytes) -> bytes:
+    """Return a commit object with the author, encoding and message of `raw`; signatures no longer hold, so they go."""
+    head, _, message = raw.partition(b"\n\n")
+    lines = head.split(b"\n")
+    author = next(line for line in lines if line.startswith(b"author "))
+    encoding = [line for line in lines if line.startswith(b"encoding ")]
+    header = [b"tree " + os.fsencode(tree), b"parent " + os.fsencode(parent), author, b"committer " + committer]
+    return b"\n".join([*header, *encoding]) + b"\n\n" + message

@@ -1,0 +1,1 @@
+"""One repository: where its parts are, its configuration, its refs and objects."""

@@ -1,0 +1,43 @@
+"""The lock of a repository: one merge at a time in it, in whichever process, and no worktree moves meanwhile.
+
+It is an `flock` on a file in the common git directory: the kernel releases it when its holder dies.
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from aura_contracts.errors import GitTimeout
+
+_FILE = "aura-merge.lock"
+_PAUSE = 0.005
+
+
+@contextmanager
+def repository_lock(repository: str, common_dir: str, timeout: float) -> Iterator[None]:
+    """Hold the repository's lock. Raises `GitTimeout` after waiting for it for `timeout` seconds."""
+    descriptor = os.open(os.path.join(common_dir, _FILE), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        deadline = time.monotonic() + timeout
+        while not _try_lock(descriptor):
+            if time.monotonic() > deadline:
+                raise GitTimeout(
+                    repository=repository,
+                    command="merge",
+                    seconds=timeout,
+                    remedy=f"another merge is running in this repository (lock: {common_dir}/{_FILE}); try again",
+                )
+            time.sleep(_PAUSE)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Linked worktrees: listing, creating, reusing, moving and removing them."""

@@ -1,0 +1,115 @@
+"""The worktrees that a repository knows of, read from its ``worktrees`` folder (gitrepository-layout(5))."""
+
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from aura_contracts.errors import GitError, GitFailed
+from aura_contracts.ports.git import LinkedWorktree
+from aura_git.commandline._command import RETRY_PAUSES, half_made_worktree
+from aura_git.commandline._output import parse_worktrees
+from aura_git.files._status import main_worktree
+from aura_git.repository import _paths
+from aura_git.repository._repository import Repository
+
+_HEADS = "refs/heads/"
+
+
+def list_worktrees(repository: Repository) -> tuple[LinkedWorktree, ...]:
+    """Return all worktrees, the main one first. Raises `GitFailed` for one that was never finished."""
+    if repository.reader is None:
+        return parse_worktrees(repository.git("worktree", "list", "--porcelain", "-z").out)
+    main = repository.at(repository.common_dir)
+    top = main_worktree(main)
+    if top is None:
+        first = LinkedWorktree(path=repository.common_dir, head=None, branch=None, bare=True)
+    else:
+        first = _describe(main, repository.common_dir, top)
+    linked = [_describe(main, directory, _paths.worktree_of(directory)) for directory in _linked(repository)]
+    return (first, *sorted(linked, key=lambda tree: tree.path))
+
+
+def _linked(repository: Repository) -> list[str]:
+    """Return the git directories of the linked worktrees; one that is just being made is waited for."""
+    for pause in (*RETRY_PAUSES, None):
+        directories = _paths.git_dirs(repository.common_dir)[1:]
+        half_made = next((one for one in directories if not _has_common_dir(one)), None)
+        if half_made is None:
+            break
+        if pause is None:
+            raise half_made_worktree(repository.path, "git worktree", half_made)
+        time.sleep(pause)
+    return directories
+
+
+def _has_common_dir(directory: str) -> bool:
+    try:
+        return os.path.getsize(os.path.join(directory, "commondir")) > 0
+    except OSError:
+        return not os.path.isdir(directory)  # removed meanwhile
+
+
+def _describe(main: Repository, directory: str, path: str) -> LinkedWorktree:
+    tree, branch, head = main.at(directory), None, None
+    with suppress(GitError):  # one that is damaged does not hide the others
+        branch, head = tree.head_branch(), tree.find_ref("HEAD")
+    is_linked = directory != main.common_dir
+    locked = is_linked and os.path.exists(os.path.join(directory, "locked"))
+    return LinkedWorktree(
+        path=path,
+        head=head,
+        branch=None if branch is None else branch.removeprefix(_HEADS),
+        locked=locked,
+        prunable=is_linked and not locked and not os.path.lexists(os.path.join(path, ".git")),
+    )
+
+
+def users_of(repository: Repository, branch: str) -> list[str]:
+    """Return the worktrees that have `branch` checked out, or that a rebase or bisection will put back on it."""
+    ref = f"{_HEADS}{branch}"
+    found = [tree.path for tree in list_worktrees(repository) if tree.branch == branch and not tree.bare]
+    directories = _paths.git_dirs(repository.common_dir)
+    leaving = [one for one in directories if _paths.branch_under_operation(one) == ref]
+    found += [_paths.worktree_of(directory) for directory in leaving]
+    return list(dict.fromkeys(found))
+
+
+def find_linked(repository: Repository, path: str) -> LinkedWorktree | None:
+    """Return the linked worktree at `path`. Raises `GitFailed` for the main one."""
+    main, *linked = list_worktrees(repository)
+    real = os.path.realpath(path)
+    if os.path.realpath(main.path) == real:
+        raise GitFailed(
+            repository=repository.path,
+            command="git worktree",
+            reason=f"{path} is the main worktree",
+            remedy="name a linked worktree",
+        )
+    return next((tree for tree in linked if os.path.realpath(tree.path) == real), None)
+
+
+def require_unlocked(repository: Repository, tree: LinkedWorktree) -> None:
+    """Raise `GitFailed` for a worktree that is locked, unless by a ``git worktree add`` that was interrupted."""
+    if tree.locked and not _is_half_made(repository, tree.path):
+        raise GitFailed(
+            repository=repository.path,
+            command="git worktree",
+            reason=f"the worktree at {tree.path} is locked",
+            remedy=f"git worktree unlock {tree.path}",
+        )
+
+
+def linked_git_dir(repository: Repository, path: str) -> str | None:
+    """Return the git directory of the linked worktree at `path`."""
+    real = os.path.realpath(path)
+    directories = _paths.git_dirs(repository.common_dir)[1:]
+    return next((one for one in directories if os.path.realpath(_paths.worktree_of(one)) == real), None)
+
+
+def _is_half_made(repository: Repository, path: str) -> bool:
+    directory = linked_git_dir(repository, path)
+    try:
+        return directory is not None and Path(directory, "locked").read_text("utf-8").strip() == "initializing"
+    except OSError:
+        return False

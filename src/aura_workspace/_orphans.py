@@ -1,0 +1,104 @@
+"""Orphans: worktrees of workspaces that are no longer known, proved by their markers."""
+
+import os
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from aura_contracts.errors import GitError, NotARepository, WorkspaceError
+from aura_contracts.ids import WorkspaceId
+from aura_contracts.ports.git import Git
+from aura_contracts.ports.workspaces import Orphan
+from aura_contracts.workspace import RepositoryCommit
+from aura_workspace._checkouts import visible
+from aura_workspace._marker import FILE, Marker, read_marker
+from aura_workspace._pool import Pool
+from aura_workspace._sources import Source, find_source
+from aura_workspace._worktree_links import common_dir, linked_git_dir
+
+
+def find_orphans(git: Git, workspaces: Path, living: Collection[WorkspaceId]) -> tuple[Orphan, ...]:
+    """Return the marked worktrees in their places below `workspaces` that belong to no living workspace."""
+    known = frozenset(living)
+    return tuple(
+        _orphan(git, path, git_dir, marker)
+        for path, git_dir, marker in _marked(workspaces)
+        if marker.workspace_id not in known
+    )
+
+
+def _marked(workspaces: Path) -> Iterator[tuple[Path, Path, Marker]]:
+    for root in _folders(workspaces):
+        for path in _folders(root):
+            git_dir = linked_git_dir(path)
+            marker = git_dir and read_marker(git_dir)
+            if git_dir and marker and os.path.realpath(marker.path) == os.path.realpath(path):
+                yield path, git_dir, marker
+
+
+def _folders(parent: Path) -> list[Path]:
+    with suppress(OSError):
+        return [folder for folder in sorted(parent.iterdir()) if folder.is_dir() and not folder.is_symlink()]
+    return []
+
+
+def _orphan(git: Git, path: Path, git_dir: Path, marker: Marker) -> Orphan:
+    made = datetime.fromtimestamp((git_dir / FILE).stat().st_mtime, UTC)
+    try:
+        dirty = _is_unsaved(git, path, marker)
+    except GitError:
+        dirty = True  # assume the worst
+    return Orphan(
+        workspace_id=WorkspaceId(marker.workspace_id),
+        path=str(path),
+        repository=marker.repository,
+        branch=marker.branch,
+        dirty=dirty,
+        reason=f"made {made:%Y-%m-%d %H:%M} UTC for a workspace that is no longer known",
+    )
+
+
+def _is_unsaved(git: Git, path: Path, marker: Marker) -> bool:
+    """Whether it holds changes that are not ignored, or commits that its branch lacks."""
+    if visible(git.status(str(path)), marker).dirty or git.operation(str(path)) is not None:
+        return True
+    info = git.inspect(str(path))
+    if info.head is None or info.branch is not None:
+        return False
+    tip = git.find_ref(str(path), f"refs/heads/{marker.branch}")
+    return tip is None or not git.is_ancestor(str(path), info.head, tip)
+
+
+def remove_orphan(git: Git, pool: Pool, workspaces: Path, orphan: Orphan, ref: str) -> tuple[RepositoryCommit, ...]:
+    """Remove an orphan, after saving its unsaved work under `ref`."""
+    path = Path(orphan.path)
+    found = [one for one in _marked(workspaces) if one[0] == path and one[2].workspace_id == orphan.workspace_id]
+    if not found:
+        if not os.path.lexists(path):
+            return ()
+        raise WorkspaceError(
+            workspace_id=orphan.workspace_id,
+            path=orphan.path,
+            reason="nothing proves that it is a worktree of this workspace",
+            remedy="check it, and remove it by hand if it is not needed",
+        )
+    _, git_dir, marker = found[0]
+    saved: tuple[RepositoryCommit, ...] = ()
+    if _is_unsaved(git, path, marker):
+        message = f"unsaved work on {marker.branch}\n\nAura-Workspace: {marker.workspace_id}"
+        saved = (RepositoryCommit(marker.repository, git.snapshot(str(path), ref, message)),)
+    pool.remove(_source_of(git, git_dir), path)
+    with suppress(OSError):
+        path.parent.rmdir()
+    return saved
+
+
+def _source_of(git: Git, git_dir: Path) -> Source:
+    """Return the repository of a linked worktree, as seen from its main worktree: the linked one will be removed."""
+    common = common_dir(git_dir)
+    main = common.parent if common.name == ".git" else common
+    try:
+        return find_source(git, str(main))
+    except NotARepository:
+        return find_source(git, str(common))

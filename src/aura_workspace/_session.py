@@ -1,0 +1,281 @@
+"""Working in a workspace: its condition, collecting the work, diffs, and safety copies."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import attrs
+
+from aura_contracts.errors import OperationInProgress
+from aura_contracts.execution import Outcome
+from aura_contracts.ports.git import ChangeKind, Diff, Git, RepositoryInfo, Status
+from aura_contracts.ports.workspaces import CollectedWork, RepositoryDiff, WorkspaceCondition, WorkspaceSpec
+from aura_contracts.workspace import RepositoryCommit
+from aura_workspace._checkouts import RepositoryCheckout, WorktreeState, visible
+from aura_workspace._marker import Marker
+from aura_workspace._patches import without_added
+from aura_workspace._preparation import base_ref
+from aura_workspace._sources import find_source
+from aura_workspace._worktree_links import linked_git_dir
+
+_ASIDE = "aura-aside"
+"""The folder in a worktree's git directory for copied files that are moved away for a moment."""
+
+
+def inspect(git: Git, spec: WorkspaceSpec, root: Path, checkouts: Sequence[RepositoryCheckout]) -> WorkspaceCondition:
+    """See `Workspaces.inspect`."""
+    missing: list[str] = []
+    operations: dict[str, str] = {}
+    dirty = False
+    for checkout in checkouts:
+        if not _exists(checkout):
+            missing.append(checkout.name)
+            continue
+        marker = checkout.require_marker()
+        dirty = dirty or visible(git.status(str(checkout.path)), marker).dirty
+        if operation := git.operation(str(checkout.path)):
+            operations[checkout.name] = str(operation)
+    exists = not missing and root.is_dir()
+    return WorkspaceCondition(exists=exists, dirty=dirty, missing=tuple(missing), operations=operations)
+
+
+def _exists(checkout: RepositoryCheckout) -> bool:
+    return checkout.path.is_dir() if checkout.spec.in_place else checkout.probe()[0] is WorktreeState.OWN
+
+
+# --- Committing -------------------------------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class _Collected:
+    """The work in one repository."""
+
+    head: str | None
+    diff: Diff
+    clean: bool
+
+
+def collect(git: Git, spec: WorkspaceSpec, checkouts: Sequence[RepositoryCheckout], message: str) -> CollectedWork:
+    """See `Workspaces.collect`."""
+    markers = [checkout.require_marker() for checkout in checkouts]
+    if spec.in_place:
+        collected = [_observe(git, checkout) for checkout in checkouts]
+    else:  # every repository is checked before the first commit
+        statuses = [status_without_operation(git, checkout) for checkout in checkouts]
+        collected = [
+            _record(git, checkout, marker, status, message)
+            for checkout, marker, status in zip(checkouts, markers, statuses, strict=True)
+        ]
+    heads = [
+        RepositoryCommit(checkout.name, one.head)
+        for checkout, one in zip(checkouts, collected, strict=True)
+        if one.head is not None
+    ]
+    outcome = Outcome(
+        changed_files=sum(len(one.diff.files) for one in collected),
+        lines_added=sum(one.diff.lines_added for one in collected),
+        lines_removed=sum(one.diff.lines_removed for one in collected),
+        commits={head.repository: head.commit for head in heads},
+    )
+    return CollectedWork(outcome=outcome, heads=tuple(heads), clean=all(one.clean for one in collected))
+
+
+def _observe(git: Git, checkout: RepositoryCheckout) -> _Collected:
+    """Return the work in place, where nothing is committed."""
+    path = str(checkout.path)
+    return _Collected(
+        head=git.inspect(path).head, diff=_difference_in_place(git, checkout), clean=not git.status(path).dirty
+    )
+
+
+def _record(git: Git, checkout: RepositoryCheckout, marker: Marker, status: Status, message: str) -> _Collected:
+    """Commit everything except copied files, and move the branch there if the agent has left it."""
+    path = str(checkout.path)
+    status = _without_copies(git, checkout, marker, status)
+    changed = visible(status, marker)
+    if changed.unstaged or changed.untracked:
+        # No paths would stage everything, which is quicker, where there is nothing to leave out.
+        git.stage(path, () if changed == status else [*changed.unstaged, *changed.untracked])
+    if changed.dirty:
+        git.commit(path, message)
+        status = git.status(path)
+    head = _on_branch(git, checkout, git.inspect(path))
+    diff = git.diff(path, base_of(checkout, marker), head)
+    return _Collected(head=head, diff=diff, clean=not visible(status, marker).dirty)
+
+
+def status_without_operation(git: Git, checkout: RepositoryCheckout) -> Status:
+    """Return the status of a worktree.
+
+    Raises `OperationInProgress` during a merge, rebase or the like, or when there are files in conflict.
+    """
+    path = str(checkout.path)
+    operation = git.operation(path)
+    if operation is not None:
+        raise OperationInProgress(repository=checkout.repository.path, worktree=path, operation=str(operation))
+    status = git.status(path)
+    if status.conflicted:
+        raise OperationInProgress(
+            repository=checkout.repository.path,
+            worktree=path,
+            operation="merge",
+            remedy="resolve the conflicts and stage the files, then try again",
+        )
+    return status
+
+
+def base_of(checkout: RepositoryCheckout, marker: Marker) -> str:
+    """Return the commit that the work was started from."""
+    base = checkout.base_commit or marker.base_commit
+    if not base:
+        raise checkout.problem("the commit that the work was started from is unknown", "prepare the workspace again")
+    return base
+
+
+def _on_branch(git: Git, checkout: RepositoryCheckout, info: RepositoryInfo) -> str:
+    """Move the branch to the work if the agent has left the branch but continued from it; return its tip."""
+    branch, ref = checkout.spec.branch, f"refs/heads/{checkout.spec.branch}"
+    head = info.head
+    if head is None:
+        raise checkout.problem("the worktree has no commit", f"check out {branch} there")
+    if info.branch == branch:
+        return head
+    tip = git.find_ref(str(checkout.path), ref)
+    if tip != head:
+        if tip is not None and not git.is_ancestor(str(checkout.path), tip, head):
+            where = f"on branch {info.branch}" if info.branch else f"at {head}, on no branch"
+            raise checkout.problem(
+                f"it is {where}, which lacks commits of {branch}", f"merge the two, and check out {branch} there"
+            )
+        git.update_ref(str(checkout.path), ref, head, tip, "collect: the work continued elsewhere")
+    return head
+
+
+def _without_copies(git: Git, checkout: RepositoryCheckout, marker: Marker, status: Status) -> Status:
+    """Unstage files that were copied into the worktree and that only the index has; return the status afterwards.
+
+    Git sees the worktree without them for a moment; meanwhile they are in the git directory. If a crash leaves them
+    there, they are put back the next time.
+    """
+    git_dir = linked_git_dir(checkout.path)
+    if git_dir is None:
+        return status
+    if _put_back(checkout.path, git_dir / _ASIDE):
+        status = git.status(str(checkout.path))
+    if not any(marker.hides(path) for path in status.staged):
+        return status
+    against_head = git.diff(str(checkout.path), "HEAD")
+    new = {file.path for file in against_head.files if file.kind is ChangeKind.ADDED}
+    copies = [path for path in status.staged if marker.hides(path) and path in new]
+    if not copies:
+        return status
+    with _aside(checkout.path, git_dir / _ASIDE, copies):
+        git.stage(str(checkout.path), copies)
+    return git.status(str(checkout.path))
+
+
+@contextmanager
+def _aside(worktree: Path, aside: Path, paths: Sequence[str]) -> Iterator[None]:
+    """Move files out of the worktree for the duration of the body."""
+    try:
+        for path in paths:
+            if os.path.lexists(worktree / path):
+                (aside / path).parent.mkdir(parents=True, exist_ok=True)
+                (worktree / path).rename(aside / path)
+        yield
+    finally:
+        _put_back(worktree, aside)
+
+
+def _put_back(worktree: Path, aside: Path) -> bool:
+    """Move files back that were put aside, without overwriting others; return whether there were any."""
+    if not aside.is_dir():
+        return False
+    for folder, _, names in os.walk(aside, topdown=False):
+        for name in names:
+            file = Path(folder, name)
+            target = worktree / file.relative_to(aside)
+            if not os.path.lexists(target):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                file.rename(target)
+        with suppress(OSError):
+            Path(folder).rmdir()
+    return True
+
+
+# --- Comparing --------------------------------------------------------------------------------------------------------
+
+
+def diff(
+    git: Git, checkouts: Sequence[RepositoryCheckout], *, patch: bool, patch_limit: int
+) -> tuple[RepositoryDiff, ...]:
+    """See `Workspaces.diff`."""
+    diffs: list[RepositoryDiff] = []
+    left = patch_limit
+    for checkout in checkouts:
+        found = _difference(git, checkout, patch=patch, limit=max(left, 0))
+        left -= len(found.patch or b"")
+        diffs.append(RepositoryDiff(repository=checkout.name, diff=found))
+    return tuple(diffs)
+
+
+def _difference(git: Git, checkout: RepositoryCheckout, *, patch: bool, limit: int) -> Diff:
+    if checkout.spec.in_place:
+        checkout.require_marker()
+        return _difference_in_place(git, checkout, patch=patch, limit=limit)
+    if checkout.probe()[0] is WorktreeState.ABSENT and checkout.base_commit:
+        source = find_source(git, checkout.repository.path)
+        branch = f"refs/heads/{checkout.spec.branch}"
+        return git.diff(source.top, checkout.base_commit, branch, patch=patch, patch_limit=limit)
+    marker = checkout.require_marker()
+    found = git.diff(str(checkout.path), base_of(checkout, marker), patch=patch, patch_limit=limit)
+    return without_added(found, marker.hides)
+
+
+def _difference_in_place(git: Git, checkout: RepositoryCheckout, *, patch: bool = False, limit: int = 0) -> Diff:
+    """Return how the files in place differ from those at the start."""
+    path = str(checkout.path)
+    base = checkout.base_commit or git.find_ref(path, base_ref(checkout.spec))
+    return git.diff(path, base, patch=patch, patch_limit=limit) if base else Diff(patch=b"" if patch else None)
+
+
+# --- Safety copies ----------------------------------------------------------------------------------------------------
+
+
+def snapshot(
+    git: Git, spec: WorkspaceSpec, checkouts: Sequence[RepositoryCheckout], ref: str
+) -> tuple[RepositoryCommit, ...]:
+    """See `Workspaces.snapshot`."""
+    message = f"work in {spec.title}\n\nAura-Workspace: {spec.id}"
+    commits: list[RepositoryCommit] = []
+    for checkout in checkouts:
+        if not spec.in_place and checkout.probe()[0] is WorktreeState.ABSENT:
+            commits.append(RepositoryCommit(checkout.name, _keep_branch(git, checkout, ref)))
+            continue
+        checkout.require_marker()
+        commits.append(RepositoryCommit(checkout.name, git.snapshot(str(checkout.path), ref, message)))
+    return tuple(commits)
+
+
+def _keep_branch(git: Git, checkout: RepositoryCheckout, ref: str) -> str:
+    """Point `ref` to the branch, which is all that is left when the worktree is gone; return its tip."""
+    top = find_source(git, checkout.repository.path).top
+    tip = git.find_ref(top, f"refs/heads/{checkout.spec.branch}")
+    if tip is None:
+        raise checkout.problem("both the worktree and the branch are gone", "prepare the workspace again")
+    git.update_ref(top, ref, tip, git.find_ref(top, ref), "snapshot: the worktree is gone")
+    return tip
+
+
+def restore(git: Git, checkouts: Sequence[RepositoryCheckout], ref: str) -> None:
+    """See `Workspaces.restore`."""
+    commits: list[str] = []
+    for checkout in checkouts:
+        checkout.require_marker()
+        commit = git.find_ref(str(checkout.path), ref)
+        if commit is None:
+            raise checkout.problem(f"{checkout.name} has no snapshot {ref}", "name an existing snapshot")
+        commits.append(commit)
+    for checkout, commit in zip(checkouts, commits, strict=True):
+        git.restore(str(checkout.path), commit)
