@@ -1,147 +1,311 @@
-"""Engine: has coding agents work on tasks, and humans decide about their work; every fact of it is an event.
+"""Engine: decides what happens to tasks, and has it done. `open_engine` is the way in.
 
     from aura_engine import open_engine
 
     async with open_engine("sqlite:///aura.db") as engine:
         run = await engine.run("Fix the login", executor="claude")
+        async for question in run.questions():
+            await engine.approvals.approve(question.id)
         task = await run.result()
 
-`open_engine_sync` opens the same for code that is not asynchronous. What an embedding program usually names is here;
-everything else is in `aura_contracts`: events, commands and states, each aggregate in the module of its name.
+An `Engine` has a noun for everything: `tasks`, `approvals`, `agents`, `workspaces`, `sessions`, `executors`, `usage`,
+`events`, `history`, `audit`, `logs`, `store`, `doctor`; each has `get`, `list` and commands. `open_engine_sync` opens
+the same for code that is not asynchronous.
+
+Here is everything an embedding program needs, flat: the engine and what it returns, states and their statuses, events
+to subscribe to, ids, errors. Writers of executors find theirs in `aura_executors`, auditors in `aura_store`.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from aura_contracts._lazy import export_lazily
+
 if TYPE_CHECKING:
-    from aura_contracts.agent import Agent, AgentStatus
-    from aura_contracts.approval import Approval, ApprovalKind, ApprovalRequested, ApprovalStatus, Remember
-    from aura_contracts.errors import (
-        AggregateNotFound,
-        AmbiguousId,
-        AuraError,
-        CommandRefused,
-        InvalidInput,
-        KeyReused,
-        RunCancelled,
-        RunFailed,
-        StoreError,
-        StoreReadOnly,
-    )
-    from aura_contracts.events import Event, EventRecord
-    from aura_contracts.execution import ExecutionStatus
-    from aura_contracts.failures import Failure, FailureReason
-    from aura_contracts.ids import ApprovalId, TaskId
-    from aura_contracts.ports.read_models import Page
-    from aura_contracts.task import (
-        ApprovalMode,
-        Priority,
-        RetryPolicy,
-        Task,
-        TaskCompleted,
-        TaskCreated,
-        TaskFailed,
-        TaskStatus,
-    )
-    from aura_contracts.workspace import Workspace
-    from aura_engine.blocking import BlockingEngine, BlockingRun, open_engine_sync
-    from aura_engine.bootstrap import open_engine
-    from aura_engine.facade.engine import Engine
-    from aura_engine.facade.run import Run
-    from aura_engine.facade.subscription import Subscription
-    from aura_engine.host import Host
-    from aura_engine.inputs import RunRequest
+    from aura_contracts._version import __version__ as __version__
+    from aura_contracts.actors import Actor as Actor
+    from aura_contracts.agent import Agent as Agent
+    from aura_contracts.agent import AgentDisabled as AgentDisabled
+    from aura_contracts.agent import AgentEdited as AgentEdited
+    from aura_contracts.agent import AgentEnabled as AgentEnabled
+    from aura_contracts.agent import AgentPaused as AgentPaused
+    from aura_contracts.agent import AgentRegistered as AgentRegistered
+    from aura_contracts.agent import AgentReleased as AgentReleased
+    from aura_contracts.agent import AgentResumed as AgentResumed
+    from aura_contracts.agent import AgentStatus as AgentStatus
+    from aura_contracts.agent import TaskTaken as TaskTaken
+    from aura_contracts.approval import Approval as Approval
+    from aura_contracts.approval import ApprovalChangesRequested as ApprovalChangesRequested
+    from aura_contracts.approval import ApprovalDecision as ApprovalDecision
+    from aura_contracts.approval import ApprovalDelegated as ApprovalDelegated
+    from aura_contracts.approval import ApprovalEscalated as ApprovalEscalated
+    from aura_contracts.approval import ApprovalExpired as ApprovalExpired
+    from aura_contracts.approval import ApprovalGranted as ApprovalGranted
+    from aura_contracts.approval import ApprovalKind as ApprovalKind
+    from aura_contracts.approval import ApprovalRejected as ApprovalRejected
+    from aura_contracts.approval import ApprovalRequested as ApprovalRequested
+    from aura_contracts.approval import ApprovalStatus as ApprovalStatus
+    from aura_contracts.approval import ApprovalWithdrawn as ApprovalWithdrawn
+    from aura_contracts.approval import Remember as Remember
+    from aura_contracts.approval import ReminderSent as ReminderSent
+    from aura_contracts.approval import ToolCall as ToolCall
+    from aura_contracts.approval import VoteCast as VoteCast
+    from aura_contracts.board import Board as Board
+    from aura_contracts.board import BoardArchived as BoardArchived
+    from aura_contracts.board import BoardCreated as BoardCreated
+    from aura_contracts.board import BoardRenamed as BoardRenamed
+    from aura_contracts.board import BoardStatus as BoardStatus
+    from aura_contracts.board import CanonicalState as CanonicalState
+    from aura_contracts.board import CardMoved as CardMoved
+    from aura_contracts.board import CardPlaced as CardPlaced
+    from aura_contracts.board import CardRemoved as CardRemoved
+    from aura_contracts.board import ColumnAdded as ColumnAdded
+    from aura_contracts.board import ColumnRemapped as ColumnRemapped
+    from aura_contracts.board import ColumnRemoved as ColumnRemoved
+    from aura_contracts.board import ColumnRenamed as ColumnRenamed
+    from aura_contracts.board import ColumnsReordered as ColumnsReordered
+    from aura_contracts.board import WipLimitSet as WipLimitSet
+    from aura_contracts.entries import Usage as Usage
+    from aura_contracts.errors import ActorNotAllowed as ActorNotAllowed
+    from aura_contracts.errors import AggregateExists as AggregateExists
+    from aura_contracts.errors import AggregateNotFound as AggregateNotFound
+    from aura_contracts.errors import AmbiguousId as AmbiguousId
+    from aura_contracts.errors import AuraError as AuraError
+    from aura_contracts.errors import BranchInUse as BranchInUse
+    from aura_contracts.errors import CommandRefused as CommandRefused
+    from aura_contracts.errors import CyclicParent as CyclicParent
+    from aura_contracts.errors import DirtyWorktree as DirtyWorktree
+    from aura_contracts.errors import EngineClosed as EngineClosed
+    from aura_contracts.errors import EventOutOfOrder as EventOutOfOrder
+    from aura_contracts.errors import EventTooLarge as EventTooLarge
+    from aura_contracts.errors import ExecutableNotFound as ExecutableNotFound
+    from aura_contracts.errors import FrameTooLarge as FrameTooLarge
+    from aura_contracts.errors import GitError as GitError
+    from aura_contracts.errors import GitFailed as GitFailed
+    from aura_contracts.errors import GitTimeout as GitTimeout
+    from aura_contracts.errors import GitUnavailable as GitUnavailable
+    from aura_contracts.errors import ImpossibleTransition as ImpossibleTransition
+    from aura_contracts.errors import InvalidBranchName as InvalidBranchName
+    from aura_contracts.errors import InvalidId as InvalidId
+    from aura_contracts.errors import InvalidInput as InvalidInput
+    from aura_contracts.errors import InvalidText as InvalidText
+    from aura_contracts.errors import KeyReused as KeyReused
+    from aura_contracts.errors import LocalProtocolError as LocalProtocolError
+    from aura_contracts.errors import LogDamaged as LogDamaged
+    from aura_contracts.errors import MergeConflict as MergeConflict
+    from aura_contracts.errors import MissingVariable as MissingVariable
+    from aura_contracts.errors import NaiveDatetime as NaiveDatetime
+    from aura_contracts.errors import NewerEventVersion as NewerEventVersion
+    from aura_contracts.errors import NotARepository as NotARepository
+    from aura_contracts.errors import OperationInProgress as OperationInProgress
+    from aura_contracts.errors import ProcessError as ProcessError
+    from aura_contracts.errors import ProcessGone as ProcessGone
+    from aura_contracts.errors import ProcessStartFailed as ProcessStartFailed
+    from aura_contracts.errors import ProtocolError as ProtocolError
+    from aura_contracts.errors import RefChanged as RefChanged
+    from aura_contracts.errors import RemoteError as RemoteError
+    from aura_contracts.errors import RemoteProtocolError as RemoteProtocolError
+    from aura_contracts.errors import RuleViolated as RuleViolated
+    from aura_contracts.errors import RunCancelled as RunCancelled
+    from aura_contracts.errors import RunFailed as RunFailed
+    from aura_contracts.errors import StoreClosed as StoreClosed
+    from aura_contracts.errors import StoreError as StoreError
+    from aura_contracts.errors import StoreFull as StoreFull
+    from aura_contracts.errors import StoreMisconfigured as StoreMisconfigured
+    from aura_contracts.errors import StoreReadOnly as StoreReadOnly
+    from aura_contracts.errors import StoreUnavailable as StoreUnavailable
+    from aura_contracts.errors import TemplateError as TemplateError
+    from aura_contracts.errors import TransitionRefused as TransitionRefused
+    from aura_contracts.errors import UndecodableEvent as UndecodableEvent
+    from aura_contracts.errors import UnknownEventType as UnknownEventType
+    from aura_contracts.errors import UnknownExecutor as UnknownExecutor
+    from aura_contracts.errors import UnknownMethod as UnknownMethod
+    from aura_contracts.errors import UnknownRevision as UnknownRevision
+    from aura_contracts.errors import VersionConflict as VersionConflict
+    from aura_contracts.errors import WorkerUnavailable as WorkerUnavailable
+    from aura_contracts.errors import WorkingDirectoryMissing as WorkingDirectoryMissing
+    from aura_contracts.errors import WorkspaceError as WorkspaceError
+    from aura_contracts.errors import WorktreeExists as WorktreeExists
+    from aura_contracts.events import Event as Event
+    from aura_contracts.events import EventRecord as EventRecord
+    from aura_contracts.execution import AgentErrorReported as AgentErrorReported
+    from aura_contracts.execution import AgentFinished as AgentFinished
+    from aura_contracts.execution import CallMade as CallMade
+    from aura_contracts.execution import CallStarted as CallStarted
+    from aura_contracts.execution import CleanupFinished as CleanupFinished
+    from aura_contracts.execution import CodingChangedNothing as CodingChangedNothing
+    from aura_contracts.execution import CodingFinished as CodingFinished
+    from aura_contracts.execution import ConversationReplayed as ConversationReplayed
+    from aura_contracts.execution import EntryNotUnderstood as EntryNotUnderstood
+    from aura_contracts.execution import Execution as Execution
+    from aura_contracts.execution import ExecutionCancelled as ExecutionCancelled
+    from aura_contracts.execution import ExecutionCompleted as ExecutionCompleted
+    from aura_contracts.execution import ExecutionFailed as ExecutionFailed
+    from aura_contracts.execution import ExecutionLeased as ExecutionLeased
+    from aura_contracts.execution import ExecutionQueued as ExecutionQueued
+    from aura_contracts.execution import ExecutionStatus as ExecutionStatus
+    from aura_contracts.execution import FileChangeReported as FileChangeReported
+    from aura_contracts.execution import FollowUpRequested as FollowUpRequested
+    from aura_contracts.execution import InquiryAnswered as InquiryAnswered
+    from aura_contracts.execution import InquiryMade as InquiryMade
+    from aura_contracts.execution import InterruptRequested as InterruptRequested
+    from aura_contracts.execution import MessageSaid as MessageSaid
+    from aura_contracts.execution import Outcome as Outcome
+    from aura_contracts.execution import PermissionAnswered as PermissionAnswered
+    from aura_contracts.execution import PermissionAsked as PermissionAsked
+    from aura_contracts.execution import PlanReported as PlanReported
+    from aura_contracts.execution import PreparationStarted as PreparationStarted
+    from aura_contracts.execution import ProcessExited as ProcessExited
+    from aura_contracts.execution import ProgressReported as ProgressReported
+    from aura_contracts.execution import RunPlan as RunPlan
+    from aura_contracts.execution import Script as Script
+    from aura_contracts.execution import SessionDropped as SessionDropped
+    from aura_contracts.execution import SessionRecorded as SessionRecorded
+    from aura_contracts.execution import SetupFinished as SetupFinished
+    from aura_contracts.execution import Shell as Shell
+    from aura_contracts.execution import StageRetried as StageRetried
+    from aura_contracts.execution import StageRetryScheduled as StageRetryScheduled
+    from aura_contracts.execution import SubtaskCreated as SubtaskCreated
+    from aura_contracts.execution import ThoughtShared as ThoughtShared
+    from aura_contracts.execution import UsageRecorded as UsageRecorded
+    from aura_contracts.failures import Failure as Failure
+    from aura_contracts.failures import FailureReason as FailureReason
+    from aura_contracts.ids import AgentId as AgentId
+    from aura_contracts.ids import ApprovalId as ApprovalId
+    from aura_contracts.ids import BoardId as BoardId
+    from aura_contracts.ids import CommandId as CommandId
+    from aura_contracts.ids import ExecutionId as ExecutionId
+    from aura_contracts.ids import LeaseId as LeaseId
+    from aura_contracts.ids import StreamId as StreamId
+    from aura_contracts.ids import TaskId as TaskId
+    from aura_contracts.ids import TemplateId as TemplateId
+    from aura_contracts.ids import WorkerId as WorkerId
+    from aura_contracts.ids import WorkflowId as WorkflowId
+    from aura_contracts.ids import WorkspaceId as WorkspaceId
+    from aura_contracts.lease import LeaseClosed as LeaseClosed
+    from aura_contracts.lease import LeaseGranted as LeaseGranted
+    from aura_contracts.lease import LeaseLost as LeaseLost
+    from aura_contracts.lease import LeaseReleased as LeaseReleased
+    from aura_contracts.lease import LeaseRevoked as LeaseRevoked
+    from aura_contracts.lease import LeaseStatus as LeaseStatus
+    from aura_contracts.lease import ProcessStarted as ProcessStarted
+    from aura_contracts.lease import StaleReportAdjudicated as StaleReportAdjudicated
+    from aura_contracts.lease import StaleReportRecorded as StaleReportRecorded
+    from aura_contracts.lease import WorkerLease as WorkerLease
+    from aura_contracts.lease import WorkerReturned as WorkerReturned
+    from aura_contracts.lease import WorkerWentOffline as WorkerWentOffline
+    from aura_contracts.ledger import Checkpointed as Checkpointed
+    from aura_contracts.ledger import Ledger as Ledger
+    from aura_contracts.ledger import LedgerStatus as LedgerStatus
+    from aura_contracts.ledger import OutageEnded as OutageEnded
+    from aura_contracts.output import Chunk as Chunk
+    from aura_contracts.output import Output as Output
+    from aura_contracts.output import OutputClosed as OutputClosed
+    from aura_contracts.output import OutputRecorded as OutputRecorded
+    from aura_contracts.output import OutputSource as OutputSource
+    from aura_contracts.output import OutputStatus as OutputStatus
+    from aura_contracts.permission import PermissionRules as PermissionRules
+    from aura_contracts.ports.archive import AggregateChange as AggregateChange
+    from aura_contracts.ports.archive import AuditFinding as AuditFinding
+    from aura_contracts.ports.archive import AuditReport as AuditReport
+    from aura_contracts.ports.archive import Change as Change
+    from aura_contracts.ports.archive import HistoryLine as HistoryLine
+    from aura_contracts.ports.archive import Past as Past
+    from aura_contracts.ports.archive import SealedEvent as SealedEvent
+    from aura_contracts.ports.archive import StoreInfo as StoreInfo
+    from aura_contracts.ports.archive import StoreReport as StoreReport
+    from aura_contracts.ports.archive import UsageCost as UsageCost
+    from aura_contracts.ports.archive import UsageKey as UsageKey
+    from aura_contracts.ports.archive import World as World
+    from aura_contracts.ports.read_models import ExecutionLogRow as ExecutionLogRow
+    from aura_contracts.ports.read_models import Page as Page
+    from aura_contracts.ports.read_models import SessionRow as SessionRow
+    from aura_contracts.ports.read_models import UsageRow as UsageRow
+    from aura_contracts.ports.read_models import UsageSum as UsageSum
+    from aura_contracts.ports.workspaces import Orphan as Orphan
+    from aura_contracts.ports.workspaces import WorkspaceCondition as WorkspaceCondition
+    from aura_contracts.task import AgentType as AgentType
+    from aura_contracts.task import ApprovalMode as ApprovalMode
+    from aura_contracts.task import AttemptFailed as AttemptFailed
+    from aura_contracts.task import DecompositionProposed as DecompositionProposed
+    from aura_contracts.task import ExecutionStarted as ExecutionStarted
+    from aura_contracts.task import Priority as Priority
+    from aura_contracts.task import ProposalSubmitted as ProposalSubmitted
+    from aura_contracts.task import ProposalWithdrawn as ProposalWithdrawn
+    from aura_contracts.task import RetryPolicy as RetryPolicy
+    from aura_contracts.task import RevisionStarted as RevisionStarted
+    from aura_contracts.task import Task as Task
+    from aura_contracts.task import TaskApproved as TaskApproved
+    from aura_contracts.task import TaskAssigned as TaskAssigned
+    from aura_contracts.task import TaskBlocked as TaskBlocked
+    from aura_contracts.task import TaskCancelled as TaskCancelled
+    from aura_contracts.task import TaskChanges as TaskChanges
+    from aura_contracts.task import TaskChangesRequested as TaskChangesRequested
+    from aura_contracts.task import TaskCompleted as TaskCompleted
+    from aura_contracts.task import TaskCreated as TaskCreated
+    from aura_contracts.task import TaskDecomposed as TaskDecomposed
+    from aura_contracts.task import TaskDeleted as TaskDeleted
+    from aura_contracts.task import TaskEdited as TaskEdited
+    from aura_contracts.task import TaskFailed as TaskFailed
+    from aura_contracts.task import TaskQueued as TaskQueued
+    from aura_contracts.task import TaskRejected as TaskRejected
+    from aura_contracts.task import TaskReparented as TaskReparented
+    from aura_contracts.task import TaskRetried as TaskRetried
+    from aura_contracts.task import TaskStatus as TaskStatus
+    from aura_contracts.task import TaskUnassigned as TaskUnassigned
+    from aura_contracts.task import TaskUnblocked as TaskUnblocked
+    from aura_contracts.task import TaskUnqueued as TaskUnqueued
+    from aura_contracts.template import PromptTemplate as PromptTemplate
+    from aura_contracts.template import TemplateDefined as TemplateDefined
+    from aura_contracts.template import TemplateRestored as TemplateRestored
+    from aura_contracts.template import TemplateRetired as TemplateRetired
+    from aura_contracts.template import TemplateRevised as TemplateRevised
+    from aura_contracts.template import TemplateStatus as TemplateStatus
+    from aura_contracts.workflow import StepAwaitingApproval as StepAwaitingApproval
+    from aura_contracts.workflow import StepCompleted as StepCompleted
+    from aura_contracts.workflow import StepFailed as StepFailed
+    from aura_contracts.workflow import StepResumed as StepResumed
+    from aura_contracts.workflow import StepRetried as StepRetried
+    from aura_contracts.workflow import StepSkipped as StepSkipped
+    from aura_contracts.workflow import StepStarted as StepStarted
+    from aura_contracts.workflow import Workflow as Workflow
+    from aura_contracts.workflow import WorkflowCancelled as WorkflowCancelled
+    from aura_contracts.workflow import WorkflowCompleted as WorkflowCompleted
+    from aura_contracts.workflow import WorkflowContextUpdated as WorkflowContextUpdated
+    from aura_contracts.workflow import WorkflowFailed as WorkflowFailed
+    from aura_contracts.workflow import WorkflowPaused as WorkflowPaused
+    from aura_contracts.workflow import WorkflowResumed as WorkflowResumed
+    from aura_contracts.workflow import WorkflowStarted as WorkflowStarted
+    from aura_contracts.workflow import WorkflowStatus as WorkflowStatus
+    from aura_contracts.workspace import ConflictResolved as ConflictResolved
+    from aura_contracts.workspace import MergeAbandoned as MergeAbandoned
+    from aura_contracts.workspace import MergeConflicted as MergeConflicted
+    from aura_contracts.workspace import MergeStarted as MergeStarted
+    from aura_contracts.workspace import PreparationFailed as PreparationFailed
+    from aura_contracts.workspace import RecreationRequested as RecreationRequested
+    from aura_contracts.workspace import SnapshotRestored as SnapshotRestored
+    from aura_contracts.workspace import SnapshotTaken as SnapshotTaken
+    from aura_contracts.workspace import WorkCommitted as WorkCommitted
+    from aura_contracts.workspace import WorkMerged as WorkMerged
+    from aura_contracts.workspace import Workspace as Workspace
+    from aura_contracts.workspace import WorkspaceAcquired as WorkspaceAcquired
+    from aura_contracts.workspace import WorkspacePrepared as WorkspacePrepared
+    from aura_contracts.workspace import WorkspaceReleased as WorkspaceReleased
+    from aura_contracts.workspace import WorkspaceRemoved as WorkspaceRemoved
+    from aura_contracts.workspace import WorkspaceRequested as WorkspaceRequested
+    from aura_contracts.workspace import WorkspaceStatus as WorkspaceStatus
+    from aura_engine.blocking import BlockingEngine as BlockingEngine
+    from aura_engine.blocking import BlockingRun as BlockingRun
+    from aura_engine.blocking import open_engine_sync as open_engine_sync
+    from aura_engine.bootstrap import open_engine as open_engine
+    from aura_engine.facade.doctor import Finding as Finding
+    from aura_engine.facade.engine import Engine as Engine
+    from aura_engine.facade.run import Run as Run
+    from aura_engine.facade.subscription import Subscription as Subscription
+    from aura_engine.host import Host as Host
+    from aura_engine.inputs import Assignment as Assignment
+    from aura_engine.inputs import NewAgent as NewAgent
+    from aura_engine.inputs import NewTask as NewTask
+    from aura_engine.inputs import RunRequest as RunRequest
+    from aura_engine.runtime.views import View as View
 
-__all__ = [
-    "Agent",
-    "AgentStatus",
-    "AggregateNotFound",
-    "AmbiguousId",
-    "Approval",
-    "ApprovalId",
-    "ApprovalKind",
-    "ApprovalMode",
-    "ApprovalRequested",
-    "ApprovalStatus",
-    "AuraError",
-    "BlockingEngine",
-    "BlockingRun",
-    "CommandRefused",
-    "Engine",
-    "Event",
-    "EventRecord",
-    "ExecutionStatus",
-    "Failure",
-    "FailureReason",
-    "Host",
-    "InvalidInput",
-    "KeyReused",
-    "Page",
-    "Priority",
-    "Remember",
-    "RetryPolicy",
-    "Run",
-    "RunCancelled",
-    "RunFailed",
-    "RunRequest",
-    "StoreError",
-    "StoreReadOnly",
-    "Subscription",
-    "Task",
-    "TaskCompleted",
-    "TaskCreated",
-    "TaskFailed",
-    "TaskId",
-    "TaskStatus",
-    "Workspace",
-    "open_engine",
-    "open_engine_sync",
-]
-
-_HOMES = {
-    "aura_contracts.agent": ("Agent", "AgentStatus"),
-    "aura_contracts.approval": ("Approval", "ApprovalKind", "ApprovalRequested", "ApprovalStatus", "Remember"),
-    "aura_contracts.errors": (
-        "AggregateNotFound",
-        "AmbiguousId",
-        "AuraError",
-        "CommandRefused",
-        "InvalidInput",
-        "KeyReused",
-        "RunCancelled",
-        "RunFailed",
-        "StoreError",
-        "StoreReadOnly",
-    ),
-    "aura_contracts.events": ("Event", "EventRecord"),
-    "aura_contracts.execution": ("ExecutionStatus",),
-    "aura_contracts.failures": ("Failure", "FailureReason"),
-    "aura_contracts.ids": ("ApprovalId", "TaskId"),
-    "aura_contracts.ports.read_models": ("Page",),
-    "aura_contracts.task": (
-        "ApprovalMode",
-        "Priority",
-        "RetryPolicy",
-        "Task",
-        "TaskCompleted",
-        "TaskCreated",
-        "TaskFailed",
-        "TaskStatus",
-    ),
-    "aura_contracts.workspace": ("Workspace",),
-    "aura_engine.blocking": ("BlockingEngine", "BlockingRun", "open_engine_sync"),
-    "aura_engine.bootstrap": ("open_engine",),
-    "aura_engine.facade.engine": ("Engine",),
-    "aura_engine.facade.run": ("Run",),
-    "aura_engine.facade.subscription": ("Subscription",),
-    "aura_engine.host": ("Host",),
-    "aura_engine.inputs": ("RunRequest",),
-}
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-
-
-def __getattr__(name: str) -> object:
-    """Import what is asked for: a program that only replays a log does not pay for git and processes."""
-    if name in _HOME_OF:
-        return getattr(import_module(_HOME_OF[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+export_lazily(__name__)

@@ -1,35 +1,38 @@
-"""What `aura_engine` offers by name, and that asking for the package alone costs nothing."""
+"""`aura_engine` is the manual of an embedding program: flat, complete, and free until it is used."""
 
 import subprocess
 import sys
 
+import pytest
+
 import aura_engine
+from aura_contracts import errors
+from aura_contracts.aggregates import AGGREGATES
 
 
-NAMES = """
-Agent AgentStatus AggregateNotFound AmbiguousId Approval ApprovalId ApprovalKind ApprovalMode ApprovalRequested
-ApprovalStatus AuraError BlockingEngine BlockingRun CommandRefused Engine Event EventRecord ExecutionStatus Failure
-FailureReason Host InvalidInput KeyReused Page Priority Remember RetryPolicy Run RunCancelled RunFailed RunRequest
-StoreError StoreReadOnly Subscription Task TaskCompleted TaskCreated TaskFailed TaskId TaskStatus Workspace open_engine
-open_engine_sync
-"""
+def test_the_way_in_and_what_it_leads_to():
+    names = {"open_engine", "open_engine_sync", "Engine", "Run", "BlockingEngine", "BlockingRun", "Subscription", "Host"}
+    assert names | {"RunRequest", "NewTask", "NewAgent", "Assignment", "Finding"} <= set(aura_engine.__all__)
 
 
-def test_the_names_are_these():
-    assert aura_engine.__all__ == NAMES.split()
+def test_every_name_is_there_and_listed_once():
+    assert dir(aura_engine) == aura_engine.__all__
+    assert len(set(aura_engine.__all__)) == len(aura_engine.__all__)
     for name in aura_engine.__all__:
-        assert callable(getattr(aura_engine, name))
-    assert not hasattr(aura_engine, "nothing")
+        assert getattr(aura_engine, name) is not None
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = aura_engine.nothing
 
 
-def test_the_package_alone_loads_nothing_else():
-    program = "import sys, aura_engine; print(*(m for m in sys.modules if m.startswith('aura_')))"
+def test_states_statuses_events_and_errors_are_all_there():
+    wanted = {name for each in AGGREGATES for name in (each.state.__name__, each.statuses.__name__)}
+    wanted |= {event.__name__ for each in AGGREGATES for event in each.events}
+    wanted |= {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.AuraError)}
+    assert wanted <= set(aura_engine.__all__)
+
+
+def test_importing_it_loads_no_adapter_and_no_pydantic():
+    program = "import sys, aura_engine; print(*(m.partition('.')[0] for m in sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["aura_engine"]
-
-
-def test_the_decisions_do_not_load_git_and_processes():
-    program = "import sys, aura_engine.decisions; print(*(m for m in sys.modules if m.startswith('aura_')))"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    loaded = {name.partition(".")[0] for name in done.stdout.split()}
-    assert not loaded & {"aura_git", "aura_workspace", "aura_executors"}
+    unwanted = {"aura_store", "aura_git", "aura_workspace", "aura_executors", "aura_worker", "pydantic", "sqlite3"}
+    assert not unwanted & set(done.stdout.split())
