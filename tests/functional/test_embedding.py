@@ -9,7 +9,7 @@ import pytest
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.task import TaskStatus
-from aura_engine.bootstrap import open_engine, open_engine_sync
+from aura_engine import open_engine, open_engine_sync
 from repositories import content, make_repository
 
 STEPS = [{"print": "working"}, {"write": {"path": "new.txt", "text": "more\n"}}]
@@ -32,16 +32,16 @@ def request(repository):
 def test_blocking_code(place, repository):
     threads = threading.active_count()
     with open_engine_sync(**place) as engine:
-        task = engine.run("Say more", **request(repository))
-        topics = [record.event.topic for record in everything(engine, task.id)]
+        run = engine.run("Say more", **request(repository))
+        topics = [record.event.topic for record in run.events()]
         assert "output.recorded" in topics
         assert topics[-1] == "agent.paused"
-        (question,) = engine.approvals.pending(task.id)
+        (question,) = engine.approvals.list(pending=True, task=run.id).rows
         with pytest.raises(InvalidInput, match="empty"):
             engine.run(" ", **request(repository))
         engine.approvals.approve(question.id)
-        assert engine.settled(task.id).status is TaskStatus.COMPLETED
-        assert engine.tasks.view(task.id).task.rejections == 0
+        assert run.result().status is TaskStatus.COMPLETED
+        assert engine.tasks.view(run.id).task.rejections == 0
     assert content(repository, "main", "new.txt") == "more"
     assert threading.active_count() <= threads + 1, "the loop's thread has ended"
 
@@ -64,8 +64,8 @@ def test_a_loop_that_is_running_does_other_things_meanwhile(place, repository):
         async with asyncio.timeout(60):
             other = asyncio.create_task(beat())
             async with open_engine(**place) as engine:
-                task = await engine.run("Say more", approval="auto", **request(repository))
-                task = await settled(engine, task.id)
+                run = await engine.run("Say more", approval="auto", **request(repository))
+                task = await run.result()
             other.cancel()
         return task, beats
 
@@ -81,12 +81,12 @@ def test_a_notebook(place, repository, tmp_path):
         from nbclient import NotebookClient
 
         cells = [
-            "from aura_engine.bootstrap import open_engine",
+            "from aura_engine import open_engine",
             f"place = {dict(place, home=str(place['home']))!r}; request = {request(repository)!r}",
             """
             async with open_engine(**place) as engine:
-                task = await engine.run("Say more", approval="auto", **request)
-                task = await settled(engine, task.id)
+                run = await engine.run("Say more", approval="auto", **request)
+                task = await run.result()
             """,
             "print(task.status.value)",
         ]

@@ -103,7 +103,7 @@ async def test_a_question_that_nobody_waits_for_any_more_is_taken_back(opened, r
 
 
 async def test_silence_is_no(opened, repository, monkeypatch):
-    monkeypatch.setattr(questions, "PERMISSION_WAIT", timedelta(seconds=0.2))
+    monkeypatch.setattr(questions, "PERMISSION_WAIT", timedelta(seconds=1))
     async with opened() as engine:
         run = await engine.run("Go", repositories=[str(repository)], **scripted([ask("make", write("a", "1"))]))
         task = await settled(engine, run.id)

@@ -140,6 +140,7 @@ class Engine:
 
     async def resume(self, task: str) -> Run:
         """Take a task on that no engine drives, and return its handle. With another engine at work only the latter."""
+        self._core.follower.require_open()
         run = await self.attach(task)
         await self._core.drive(run.id)
         return run
