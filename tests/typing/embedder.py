@@ -7,6 +7,7 @@ from aura_engine import (
     Approval,
     ApprovalStatus,
     Engine,
+    EventRecord,
     RunFailed,
     Task,
     TaskCompleted,
@@ -15,7 +16,6 @@ from aura_engine import (
     open_engine,
     open_engine_sync,
 )
-from aura_contracts.events import EventRecord
 
 
 async def fix(engine: Engine, prompt: str) -> TaskId:

@@ -1,7 +1,6 @@
 """Mistakes that an embedding program can make, one a marked line: both checkers find each of them."""
 
-from aura_engine import Engine, TaskCompleted, open_engine_sync
-from aura_contracts.events import EventRecord
+from aura_engine import Engine, EventRecord, TaskCompleted, TaskFailed, open_engine_sync
 
 
 async def mistakes(engine: Engine) -> None:
@@ -23,10 +22,10 @@ async def mistakes(engine: Engine) -> None:
         number: int = approval.kind  # MISTAKE: a value taken for another type
         print(number)
     await engine.approvals.reject(run.id)  # MISTAKE: a rejection without its reason
-    engine.on(TaskCompleted, about_number)  # MISTAKE: a callback for something else
+    engine.on(TaskCompleted, about_failures)  # MISTAKE: a callback for something else
     with open_engine_sync("sqlite:///aura.db") as blocking:
         blocking.run("Fix it", executor="claude").result().titel  # MISTAKE: misspelt behind the blocking twin
         blocking.tasks.get(7)  # MISTAKE: a number for an id
 
 
-def about_number(record: EventRecord[int]) -> None: ...
+def about_failures(record: EventRecord[TaskFailed]) -> None: ...
