@@ -7,6 +7,7 @@ something else. Safe to call from several threads.
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, Unpack
+
 from aura_contracts.agent import Agent
 from aura_contracts.approval import Approval, Remember
 from aura_contracts.board import CanonicalState

@@ -47,6 +47,8 @@ class Execution(ExecutionSpec, State, frozen=True, kw_only=True):
     """Whether the current stage was asked to stop."""
     outcome: Outcome | None = None
     """What coding left in the workspace: that of the last coding stage that changed something."""
+    permissions_asked: int = 0
+    """Permissions that its agents asked for."""
     usage: Usage = Usage()
     cpu_seconds: float = 0.0
     peak_memory: int = 0

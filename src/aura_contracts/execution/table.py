@@ -42,6 +42,7 @@ from aura_contracts.execution.events import (
     ExecutionQueued,
     FollowUpRequested,
     InterruptRequested,
+    PermissionAsked,
     PreparationStarted,
     ProcessExited,
     ProcessStarted,
@@ -215,6 +216,12 @@ def _interrupted(state: Execution, event: InterruptRequested, fact: HappenedFact
     return replace(state, status=status, interrupted=True)
 
 
+def _permission_asked(
+    state: Execution, event: PermissionAsked, fact: HappenedFact, status: ExecutionStatus
+) -> Execution:
+    return replace(state, status=status, permissions_asked=state.permissions_asked + 1)
+
+
 _EVOLVERS: Mapping[type[Event], Evolve[Execution]] = MappingProxyType(
     {
         ExecutionQueued: _queued,
@@ -238,6 +245,7 @@ _EVOLVERS: Mapping[type[Event], Evolve[Execution]] = MappingProxyType(
         UsageRecorded: _used,
         InterruptRequested: _interrupted,
         **dict.fromkeys(ACTIONS, status_only),
+        PermissionAsked: _permission_asked,
     }
 )
 

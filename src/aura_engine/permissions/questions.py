@@ -32,6 +32,7 @@ from aura_contracts.approval import (
     WithdrawApproval,
 )
 from aura_contracts.execution import (
+    EXECUTION,
     Action,
     CallMade,
     CodingChangedNothing,
@@ -77,12 +78,20 @@ class PermissionQuestion:
 
 async def questions_of_task(source: CommandBus | UnitOfWork, task_id: TaskId) -> list[PermissionQuestion]:
     """Return all questions of the agents of a task, the oldest first."""
+    task = await source.get(TASK, task_id)
+    if task is None or task.execution_id is None:
+        return []
+    if task.executions == 1:  # by far the most: their stream need not be read to find the one
+        return await questions_of(source, task.execution_id)
     started = [event for event in await source.events(task_id) if isinstance(event, ExecutionStarted)]
     return [question for event in started for question in await questions_of(source, event.execution_id)]
 
 
 async def questions_of(source: CommandBus | UnitOfWork, execution_id: ExecutionId) -> list[PermissionQuestion]:
     """Return the questions of an execution's agents, the oldest first."""
+    execution = await source.get(EXECUTION, execution_id)
+    if execution is None or not execution.permissions_asked:
+        return []
     questions: list[PermissionQuestion] = []
     for event in await source.events(execution_id):
         if isinstance(event, CodingFinished | CodingChangedNothing):  # the agent ended well: nothing is left to be made
