@@ -18,8 +18,8 @@ limits and authentication from other failures by the words of a service, `reason
 
 **Availability.** `Program` finds the agent, asks for its version and looks for a login.
 
-The port is `aura_contracts.ports.executors`. What proves an adapter is `aura_executors.testing`; the page
-``docs/writing-an-executor.md`` walks through a whole one. Names that begin with an underscore, and modules that are not
+The port is `aura_contracts.ports.executors`, and `aura_executors.testing` proves an adapter;
+``docs/how-to/write-an-executor.md`` builds a complete one. Names that begin with an underscore, and modules that are not
 named here, may change with every release.
 """
 

@@ -8,12 +8,12 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
-ADAPTERS = (ROOT / "docs" / "store-adapters.md").read_text("utf-8")
-PROMISES = (ROOT / "docs" / "store-promises.md").read_text("utf-8")
+ADAPTERS = (ROOT / "docs/how-to/write-a-store-adapter.md").read_text("utf-8")
+PROMISES = (ROOT / "docs/explanation/store-promises.md").read_text("utf-8")
 
 
 WALK, PROOFS = (
-    re.findall(r"^```py\n(.*?)^```$", part, re.MULTILINE | re.DOTALL) for part in ADAPTERS.split("## 7. Proving it")
+    re.findall(r"^```py\n(.*?)^```$", part, re.MULTILINE | re.DOTALL) for part in ADAPTERS.split("## 7. Prove it")
 )
 
 
@@ -40,6 +40,6 @@ def test_every_promise_names_a_test_that_exists(proof: tuple[str, str]) -> None:
 
 
 def test_every_promise_has_a_proof() -> None:
-    promises, _, _ = PROMISES.partition("## What it does not promise")
+    promises, _, _ = PROMISES.partition("## Limits")
     for section in promises.split("\n## ")[1:]:
         assert "::test_" in section or "::crash`" in section, section.splitlines()[0]

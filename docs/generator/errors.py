@@ -1,0 +1,55 @@
+"""The page about errors: every class with its code, its facts and its remedy; and why a run can fail."""
+
+from collections.abc import Iterator
+
+import attrs
+
+from aura_contracts import errors as module
+from aura_contracts.errors import AuraError
+from aura_contracts.failures import FailureReason
+from generator.docstrings import inline
+from generator.markdown import NOTE, page, table
+from generator.source import first_line
+from generator.values import members
+
+
+def errors() -> str:
+    """Return the page with every error of the tree."""
+    families = [kind for kind in AuraError.__subclasses__() if kind.__module__ == module.__name__]
+    alone = [kind for kind in families if not kind.__subclasses__()]
+    return page(
+        "# Errors",
+        NOTE,
+        "AURA raises subclasses of `AuraError`, all in `aura_contracts.errors`. Each class has a stable `code` that"
+        " programs may depend on. Its facts are attributes, `str(error)` is one sentence with the remedy, and with"
+        " `--json` the command line prints the error as an object.",
+        *(block for kind in families if kind not in alone for block in _family(kind)),
+        "## Other errors",
+        _table(alone),
+        "## Failure reasons",
+        "A run that fails is not an exception: its execution ends with a `Failure`, whose reason is one of these.",
+        members(FailureReason, inline),
+    )
+
+
+def _family(base: type[AuraError]) -> Iterator[str]:
+    yield f"## {base.__name__}"
+    yield inline(first_line(base))
+    yield _table([base, *_below(base)])
+
+
+def _below(base: type[AuraError]) -> Iterator[type[AuraError]]:
+    for kind in base.__subclasses__():
+        yield kind
+        yield from _below(kind)
+
+
+def _table(kinds: list[type[AuraError]]) -> str:
+    return table(("code", "error", "facts", "meaning", "what to do"), [_row(kind) for kind in kinds])
+
+
+def _row(kind: type[AuraError]) -> tuple[str, ...]:
+    fields = attrs.fields_dict(kind)
+    facts = ", ".join(f"`{name}`" for name in fields if name != "remedy")
+    remedy = fields["remedy"].default
+    return f"`{kind.code}`", f"`{kind.__name__}`", facts, inline(first_line(kind)), inline(str(remedy or ""))
