@@ -7,7 +7,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from aura_cli._arguments import COMMANDS
 from aura_contracts import errors
 from aura_contracts.aggregates import AGGREGATES, CATALOGUE
 from aura_contracts.failures import FailureReason
@@ -15,6 +14,8 @@ from aura_engine.profiles import HARMLESS
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
+
+COMMANDS = [path.stem for path in (ROOT / "src/aura_cli/commands").glob("[a-z]*.py")]
 
 EXECUTORS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["entry-points"]["aura.executors"]
 
