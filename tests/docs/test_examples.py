@@ -1,6 +1,6 @@
 """Every example in the documentation runs, prints what the page shows, and passes mypy.
 
-- A ``python`` block is a program, run in a repository. A ``text`` block directly below shows its output.
+- A ``python`` block is a program, run in an empty folder. A ``text`` block directly below shows its output.
 - A ``console`` block whose lines begin with ``$`` is a session. Its commands run in one shell, in an empty folder; the
   lines below a command are its output on both streams, and ``...`` matches anything within a line. The sessions of a
   page of the tutorial are one session.
@@ -23,7 +23,6 @@ import pytest
 
 from command_line import AURA, ENVIRONMENT
 from repositories import ENVIRONMENT as GIT
-from repositories import make_repository
 
 ROOT = Path(__file__).parents[2]
 
@@ -96,9 +95,11 @@ def test_the_documentation_shows_programs_and_sessions():
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=str)
 def test_a_program_does_what_is_said(program, tmp_path):
+    here = tmp_path / "here"
+    here.mkdir()
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program.text],
-        cwd=make_repository(tmp_path / "here"),
+        cwd=here,
         env=surroundings(tmp_path),
         capture_output=True,
         text=True,
