@@ -4,8 +4,8 @@ python docs/prose.py                 report what is above its budget; exit with 
 python docs/prose.py --all [PART]    report every use, of one package or of `docs`
 python docs/prose.py --lower         write budgets that are lower into `docs/prose-budget.toml`
 
-Read are README.md and the other pages (without code and without generated pages, whose words are in the source), the
-fragments of the changelog, and of the source all docstrings, comments and strings.
+It reads README.md and the other pages (but not their code, nor generated pages, whose words are in the source), the
+fragments of the changelog, the examples, and all docstrings, comments and strings of the source.
 """  # noqa: INP001  # a script, not a package
 
 import argparse
@@ -111,15 +111,15 @@ def write_budget(budget: dict[str, int]) -> None:
 
 def _files() -> Iterator[tuple[str, Path]]:
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "changelog.d").glob("*.md")]
-    for path in [*pages, *(ROOT / "docs").rglob("*.py"), *(ROOT / "examples").rglob("*.md")]:
-        if GENERATED not in path.read_text("utf-8")[:500] or path.suffix == ".py":
-            yield "docs", path
-    for path in (ROOT / "src").rglob("*.py"):
+    yield from (("docs", path) for path in pages if GENERATED not in path.read_text("utf-8")[:500])
+    yield from (("docs", path) for path in (ROOT / "docs").rglob("*.py"))
+    yield from (("examples", path) for kind in ("*.py", "*.md") for path in (ROOT / "examples").rglob(kind))
+    for path in (path for kind in ("*.py", "*.toml") for path in (ROOT / "src").rglob(kind)):
         yield path.relative_to(ROOT / "src").parts[0], path
 
 
 def _markdown(source: str) -> Iterator[Text]:
-    """Yield the paragraphs of a page without its code and addresses; lines stay where they are."""
+    """Yield the paragraphs of a page, or of a TOML file, without code and addresses; lines stay where they are."""
     prose = _CODE.sub(lambda code: "\n" * code[0].count("\n"), source)
     for found in re.finditer(r"(?:.+\n?)+", prose):
         first = prose[: found.start()].count("\n") + 1
