@@ -87,14 +87,14 @@ def pattern(line: str) -> str:
     return ".*".join(map(re.escape, line.split("...")))
 
 
-def test_the_documentation_shows_programs_and_sessions():
+def test_the_documentation_has_programs_and_sessions():
     assert PROGRAMS
     assert SESSIONS
     assert {block.language for block in BLOCKS} <= {"python", "py", "console", "text", "mermaid", "sql", "json", "toml"}
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=str)
-def test_a_program_does_what_is_said(program, tmp_path):
+def test_a_program_prints_what_the_page_shows(program, tmp_path):
     here = tmp_path / "here"
     here.mkdir()
     done = subprocess.run(
@@ -128,7 +128,7 @@ def test_programs_pass_mypy(tmp_path):
 
 
 @pytest.mark.parametrize("session", sittings(), ids=str)
-def test_a_session_goes_as_it_is_shown(session, tmp_path):
+def test_a_session_prints_what_the_page_shows(session, tmp_path):
     shown = re.split(r"^\$ ", session.text, flags=re.MULTILINE)[1:]
     commands = [text.partition("\n")[0] for text in shown]
     script = "\n".join(f"{command}\necho {shlex.quote(MARK)}" for command in commands)
@@ -151,7 +151,7 @@ def test_a_session_goes_as_it_is_shown(session, tmp_path):
 
 
 @pytest.mark.parametrize("block", COMMANDS, ids=str)
-def test_a_command_to_copy_is_one_line_each(block):
+def test_a_command_to_copy_is_one_line(block):
     for line in block.text.splitlines():
         assert shlex.split(line), line
         assert not line.endswith("\\")
