@@ -15,11 +15,8 @@ from aura_cli.main import main
 from generator.docstrings import inline
 from generator.markdown import NOTE, fenced, page, table
 
-EVERYWHERE = "everywhere"
-"""The section of the options that every command has."""
-
-_PLAIN = ("positional arguments", "options")
-"""The headings that argparse gives; they say nothing that the table does not."""
+_PLAIN = ("", "arguments", "options", "positional arguments")
+"""Headings of argparse that add nothing to the table."""
 
 
 @attrs.define
@@ -32,7 +29,7 @@ class Section:
 
 
 class _Collector(argparse.HelpFormatter):
-    """Collects what a parser would print. One instance is one help text."""
+    """Collects what a parser would print; mixed into the parser's own formatter, which words the help of arguments."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog)
@@ -54,10 +51,10 @@ class _Collector(argparse.HelpFormatter):
             self.sections[-1].texts.append(text)
 
     def add_argument(self, action: argparse.Action) -> None:
-        if action.help == argparse.SUPPRESS or "--help" in action.option_strings:
-            return
         if isinstance(action.choices, dict) and not action.option_strings:  # sub-commands
             self.commands += action.choices
+            return
+        if action.help == argparse.SUPPRESS or "--help" in action.option_strings:
             return
         if not action.option_strings:
             self.positionals.append(self._value(action))
@@ -90,44 +87,47 @@ class _Collector(argparse.HelpFormatter):
 def command_line() -> str:
     """Return the page with every command and its options."""
     program = _help_of()
-    shared = next(section for section in program.sections if section.heading == EVERYWHERE)
+    (shared,) = (section for section in program.sections if any("--store" in name for name, _ in section.rows))
     return page(
         "# Command line",
         NOTE,
-        inline(" ".join(program.sections[0].texts)),
+        *_texts(program.sections[0]),
         "Every command accepts these options, before or after its name. With `--json` a command prints one JSON object"
         " per line on stdout and nothing else. Ids may be shortened to any unique prefix.",
         _table(shared),
         *(block for section in program.sections[1:] if section is not shared for block in _texts(section)),
-        *(block for name in program.commands for block in _command(name)),
+        *(block for name in program.commands for block in _command(shared.heading, name)),
     )
 
 
-def _command(*words: str) -> Iterator[str]:
+def _command(shared: str, *words: str) -> Iterator[str]:
+    """Yield the blocks about a command and its sub-commands, without the section of that heading."""
     found = _help_of(*words)
     line = " ".join(("aura", *words))
     yield f"{'#' * (len(words) + 1)} {line}"
-    yield inline("\n\n".join(found.sections[0].texts))
+    yield from _texts(found.sections[0])
     if found.commands:
         for name in found.commands:
-            yield from _command(*words, name)
+            yield from _command(shared, *words, name)
         return
     yield fenced(" ".join((line, "[OPTIONS]", *found.positionals)))
     for section in found.sections[1:]:
-        if section.heading != EVERYWHERE:
+        if section.heading != shared:
             yield from _section(section)
 
 
 def _section(section: Section) -> Iterator[str]:
-    if section.heading not in ("", *_PLAIN) and section.rows:
+    if section.heading not in _PLAIN and section.rows:
         yield f"**{section.heading[0].upper()}{section.heading[1:]}**"
     yield from _texts(section)
     yield _table(section)
 
 
 def _texts(section: Section) -> Iterator[str]:
-    """Yield the texts of a section: a text of several lines is laid out by hand, and stays as it is."""
-    return (fenced(text) if "\n" in text else inline(text) for text in map(str.strip, section.texts))
+    """Yield the paragraphs of a section: one of several lines is laid out by hand, and stays as it is."""
+    for text in section.texts:
+        for paragraph in text.strip().split("\n\n"):
+            yield fenced(paragraph) if "\n" in paragraph else inline(paragraph)
 
 
 def _table(section: Section) -> str:
@@ -147,8 +147,10 @@ def _help_of(*words: str) -> _Collector:
     (parser,) = parsers
     found: list[_Collector] = []
 
+    collector = type("Collector", (_Collector, parser.formatter_class), {})
+
     def formatter(prog: str) -> _Collector:
-        found.append(_Collector(prog))
+        found.append(collector(prog))
         return found[-1]
 
     parser.formatter_class = formatter

@@ -98,7 +98,7 @@ def test_every_command_and_every_option_is_on_its_page(generate):
         assert f"\n## aura {name}\n" in text
     assert "\n### aura task create\n" in text
     run = text.partition("\n## aura run\n")[2].partition("\n## ")[0]
-    for option in ("--executor NAME", "--prompt TEXT", "--wait", "--approval plan\\|changes\\|both\\|auto"):
+    for option in ("--executor NAME", "--prompt TEXT", "--wait", "--param ARG"):
         assert f"| `{option}` |" in run
     assert "--store" not in run  # the options of every command are listed once
 
