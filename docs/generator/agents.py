@@ -1,4 +1,4 @@
-"""The pages about agents: one for each executor, from its module, its options and its commands; and their index."""
+"""The pages about agents: an index, and a page for each executor made from its module, options and commands."""
 
 import importlib
 import re
@@ -14,30 +14,30 @@ from typing import Any
 import attrs
 import msgspec
 
-from aura_contracts.ports.executors import Capability, Executor
+from aura_contracts.ports.executors import Capability, Executor, Unknown
 from aura_engine.profiles import DEFAULT, load_profiles
 from aura_executors.adapter.options import AgentOptions
 from aura_executors.adapter.program_lookup import Program
 from generator.commands import command_of, commands
+from generator.docstrings import inline, markdown
 from generator.markdown import NOTE, fenced, page, table
-from generator.prose import inline, markdown
 from generator.source import own_words
 from generator.values import anchor, fields, members, types_in
 
 ROOT = Path(__file__).parents[2]
 
 _WHAT = {
-    "resume": "a session can be resumed",
-    "fork": "a copy of a session can be resumed",
-    "permissions": "asks before it uses a tool and waits for [the answer](../permissions.md)",
-    "tool_servers": "can use [AURA's own tools](../mcp.md) (`--mcp`)",
-    "plan": "can plan first (`--approval plan`)",
+    "resume": "resumes a session",
+    "fork": "resumes a copy of a session",
+    "permissions": "asks before it uses a tool, and waits for [the answer](../../how-to/permissions.md)",
+    "tool_servers": "takes [AURA's own tools](../../how-to/tools-for-agents.md) (`--mcp`)",
+    "plan": "proposes a plan first if asked (`--approval plan`)",
 }
 
 
 @attrs.frozen
 class Agent:
-    """An executor, as its code describes it."""
+    """An executor, and the module that documents it."""
 
     executor: Executor
     module: types.ModuleType
@@ -61,7 +61,7 @@ class Agent:
 
     @property
     def presets(self) -> Mapping[str, Any]:
-        """Known agents that it can run, by name."""
+        """The agents that it knows how to run, by name."""
         return typing.cast("Mapping[str, Any]", getattr(self.module, "PRESETS", {}))
 
     @property
@@ -74,7 +74,7 @@ class Agent:
 
     @property
     def how_tested(self) -> str:
-        """How AURA was tested with it, as the tests show."""
+        """How AURA was tested with it, derived from the tests."""
         name = self.executor.name
         if self.program is None and not self.presets:
             return "is part of AURA"
@@ -99,7 +99,7 @@ def agent_pages(offered: Mapping[str, str] | None = None) -> Mapping[str, str]:
     `offered` are entry points by name; None: those that AURA declares.
     """
     agents = {name: agent_of(target) for name, target in sorted((offered or _declared()).items())}
-    return {"README.md": _index(agents), **{f"{name}.md": _page(agent) for name, agent in agents.items()}}
+    return {"index.md": _index(agents), **{f"{name}.md": _page(agent) for name, agent in agents.items()}}
 
 
 def _declared() -> Mapping[str, str]:
@@ -108,7 +108,7 @@ def _declared() -> Mapping[str, str]:
 
 
 def agent_of(target: str) -> Agent:
-    """Return the executor at an entry point."""
+    """Return the executor at an entry point, with its module."""
     place, _, name = target.partition(":")
     module = importlib.import_module(place)
     return Agent(getattr(module, name)(), module)
@@ -126,20 +126,22 @@ def _index(agents: Mapping[str, Agent]) -> str:
     return page(
         "# Agents",
         NOTE,
-        "The agents that AURA can run. An executor knows how to start one kind of agent, how to read what it writes and"
-        " how to judge its outcome. Add another one with [a class of your own](../executors.md).",
+        "The agents that AURA can run. An executor knows how to start one kind of agent, how to read its output, and"
+        " how to tell success from failure. To add another, [write an executor](../../how-to/write-an-executor.md).",
         table(
             ("executor", "agent", "sessions", "fork", "asks", "AURA's tools", "tested with", "how"),
             [_row(name, agent) for name, agent in agents.items()],
         ),
-        "**sessions**: a follow-up resumes the agent's session; an agent that lost its session is"
-        " [given the conversation so far](../running.md#sessions). **fork**: it can resume a copy of a session."
-        " **asks**: it asks before it uses a tool, and [a human decides](../permissions.md). **AURA's tools**: it can"
-        " use [tools that act on its task](../mcp.md). **how**: what AURA's own tests are based on. Agents"
-        " change quickly:"
-        " other versions may well work, and `aura executors NAME` shows the installed one. What an executor does not"
-        " understand it stores, counts and shows as [`unknown`](../entries.md); it does not stop.",
-        "[Profiles](../profiles.md) are named sets of options for all of them.",
+        "- **sessions**: a follow-up resumes the agent's session. If the agent has lost it, AURA"
+        " [replays the conversation](../../explanation/lifecycle.md#sessions) into a new one.\n"
+        "- **fork**: it can resume a copy of a session and leave the original unchanged.\n"
+        "- **asks**: it asks before it uses a tool, and [a human decides](../../how-to/permissions.md).\n"
+        "- **AURA's tools**: it can call [tools that act on its task](../../how-to/tools-for-agents.md).\n"
+        "- **how**: what AURA's own tests are based on.",
+        "Agents change quickly. Other versions may well work; `aura executors NAME` shows the installed one. AURA keeps"
+        " and counts output that an executor does not understand, shows it as"
+        f" [`unknown`](../entries.md#{anchor(Unknown)}), and carries on.",
+        "[Profiles](../../how-to/profiles.md) store options for any of these agents under a name.",
     )
 
 
@@ -163,7 +165,7 @@ def _page(agent: Agent) -> str:
         first,
         fenced("\n".join(commands(agent.executor))),
         table(("", ""), _facts(agent)),
-        *(("## How it is run and understood", *body[1:]) if body[1:] else ()),
+        *(("## Behaviour", *body[1:]) if body[1:] else ()),
         "## Commands",
         *command_of(agent.executor, agent.program),
         *_presets(agent),
@@ -184,7 +186,7 @@ def _facts(agent: Agent) -> Iterator[tuple[str, str]]:
     if program is not None:
         found = [*(f"`{name}`" for name in program.variables), *(f"`{file}`" for file in program.files)]
         if found:
-            yield "logged in by", ", ".join(found)
+            yield "login is found in", ", ".join(found)
         if program.log_in:
             yield "log in", program.log_in
     for field in msgspec.structs.fields(Capability):
@@ -202,8 +204,8 @@ def _presets(agent: Agent) -> Iterator[str]:
         return
     yield "## Known agents"
     yield (
-        "Chosen by option `agent`; any other one by `--base-command`. Those without a version follow their"
-        " documentation."
+        "Select one with the option `agent`, or run any other with `--base-command`. Agents without a version follow"
+        " their documentation."
     )
     yield table(
         ("agent", "command", "tested with", "install"),
@@ -220,7 +222,7 @@ def _presets(agent: Agent) -> Iterator[str]:
 
 
 def _options(kind: type[msgspec.Struct]) -> Iterator[str]:
-    """Yield the options: its own first, then those of every agent; and their possible values."""
+    """Yield the options: its own first, then those of every agent, then the values of enums."""
     link = {one: anchor(one) for one in _enums(kind)}
 
     def place(one: type[Any]) -> str:
@@ -228,11 +230,14 @@ def _options(kind: type[msgspec.Struct]) -> Iterator[str]:
 
     if words := own_words(kind):
         yield inline(words)
-    yield "Set by `--option NAME=VALUE`, the common ones by arguments of their own (see `aura run --help`)."
+    yield (
+        "Set options with `--option NAME=VALUE`. Common ones have arguments of their own: see"
+        " [`aura run`](../cli.md#aura-run)."
+    )
     shared = AgentOptions.__struct_fields__ if issubclass(kind, AgentOptions) else ()
     yield fields(kind, place, but=shared, noun="option", words=_meaning, nulls=False)
     if shared:
-        yield "Options of every agent:"
+        yield "Every agent also has these:"
         yield fields(AgentOptions, place, noun="option", words=_meaning, nulls=False)
     for one, name in link.items():
         yield f'<a id="{name}"></a>\n\n### {one.__name__}'
@@ -241,7 +246,7 @@ def _options(kind: type[msgspec.Struct]) -> Iterator[str]:
 
 
 def _meaning(text: str) -> str:
-    """Return what the source says about an option, for its user: there, an option left out is None."""
+    """Return the docstring of an option for its users: an option that is left out is None in the source."""
     return inline(re.sub(r"(?:^|(?<=\. ))None: ", "By default: ", text).replace("None: ", "by default: "))
 
 
@@ -255,11 +260,11 @@ def _variants(name: str) -> Iterator[str]:
     if profiles:
         yield "## Variants"
         yield (
-            "Sets of options that AURA includes, chosen by `--variant NAME`; [profiles](../profiles.md) shows how to"
-            " add yours."
+            "Sets of options that come with AURA. Choose one with `--variant NAME`, or"
+            " [add your own](../../how-to/profiles.md)."
         )
         yield table(
-            ("variant", "is", "sets"),
+            ("variant", "description", "options"),
             [(f"`{one.variant}`", one.description, ", ".join(_settings(one.options))) for one in profiles],
         )
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import msgspec
 
-from aura_contracts import entries, failures
 from aura_contracts.aggregate import Aggregate, Table
 from aura_contracts.aggregates import AGGREGATES
 from aura_contracts.events import Event
@@ -33,9 +32,9 @@ def state_diagrams() -> str:
     return page(
         "# State diagrams",
         NOTE,
-        "The life of every aggregate, drawn from its transition table. A box is a status, an arrow is an event; what"
-        " no arrow allows cannot happen. Events that leave the status as it is are listed below each diagram. What the"
-        " events mean and who causes them is in the [event catalogue](event-catalogue.md).",
+        "The lifecycle of every aggregate, drawn from its transition table. A box is a status and an arrow is an event;"
+        " a transition without an arrow cannot happen. The table below each diagram lists the events that leave the"
+        " status unchanged. The [event catalogue](events.md) describes the events and the commands that emit them.",
         " · ".join(f"[{title(aggregate)}](#{aggregate.name})" for aggregate in AGGREGATES),
         *chain.from_iterable(_diagrams_of(aggregate) for aggregate in AGGREGATES),
     )
@@ -48,27 +47,29 @@ def _diagrams_of(aggregate: Aggregate[Any]) -> Iterator[str]:
     if aggregate.name in PARTS:
         part, rows = PARTS[aggregate.name]
         yield f"### {title(aggregate)} {part}"
-        yield f"Every {part} of a {aggregate.name} has its own life; an event about one needs a row in both tables."
+        yield f"Each {part} of a {aggregate.name} has its own lifecycle. An event about one needs a row in both tables."
         yield from _diagram(rows)
 
 
-def _diagram(rows: Table) -> Iterator[str]:
+def _diagram(transitions: Table) -> Iterator[str]:
     arrows: dict[tuple[StrEnum | None, StrEnum], list[str]] = defaultdict(list)
-    for before, row in rows.items():
+    for before, row in transitions.items():
         for event, after in row.items():
             arrows[before, after].append(_verb(event))
     lines = ["stateDiagram-v2"]
     for (before, after), verbs in arrows.items():
         if before is not after:
             lines.append(f"    {before or '[*]'} --> {after}: {'<br/>'.join(verbs)}")
-    lines += [f"    {status} --> [*]" for status in _statuses(rows) if not rows.get(status)]
+    lines += [f"    {status} --> [*]" for status in _statuses(transitions) if not transitions.get(status)]
     yield fenced("\n".join(lines), "mermaid")
     stays: dict[str, list[str]] = defaultdict(list)
     for (before, after), verbs in arrows.items():
         if before is after:
             stays[", ".join(verbs)].append(f"`{before}`")
     if stays:
-        yield table(("while it is", "this may happen"), [(", ".join(when), what) for what, when in stays.items()])
+        yield table(
+            ("status", "events that leave it unchanged"), [(", ".join(when), what) for what, when in stays.items()]
+        )
 
 
 def _statuses(rows: Table) -> Iterable[StrEnum]:
@@ -89,14 +90,13 @@ def event_catalogue() -> str:
     return page(
         "# Event catalogue",
         NOTE,
-        f"Everything that AURA records: {events} events of {len(AGGREGATES)} aggregates. The log labels an event with"
-        " its topic and version (`task.created@1`) and holds it as JSON, with every field. A type that ends in Id is a"
-        " UUID; a datetime is a text as in RFC 3339, with its offset. Topics never"
-        " change, versions only grow, and every version that was ever released stays readable. With"
-        " each event the log keeps its circumstances: time, actor, correlation and causation id. In which order events"
-        " can happen is drawn in the [state diagrams](state-diagrams.md).",
+        f"Everything that AURA records: {events} events of {len(AGGREGATES)} aggregates. The log labels each event with"
+        " its topic and version (`task.created@1`) and stores it as JSON with every field. A type that ends in Id is a"
+        " UUID; a datetime is an RFC 3339 text with its offset. A topic never changes and a version only grows, so"
+        " every released version stays readable. With each event the log stores its time, actor, correlation id and"
+        " causation id. The [state diagrams](state-diagrams.md) show the possible orders.",
         table(
-            ("aggregate", "is", "events"),
+            ("aggregate", "description", "events"),
             [
                 (f"[{title(aggregate)}](#{aggregate.name})", _summary(aggregate), str(len(aggregate.events)))
                 for aggregate in AGGREGATES
@@ -104,7 +104,7 @@ def event_catalogue() -> str:
         ),
         *chain.from_iterable(_events_of(aggregate) for aggregate in AGGREGATES),
         "## Shared values",
-        *(_value(kind) for module in (failures, entries) for kind in _values_of(module.__name__)),
+        *(_value(kind) for kind in _shared_values()),
     )
 
 
@@ -129,7 +129,7 @@ def _event(aggregate: Aggregate[Any], event: type[Event]) -> Iterator[str]:
 
 
 def _moves(rows: Table, event: type[Event]) -> str:
-    """Say from which statuses to which an event leads."""
+    """Return the transitions of an event in words."""
     sources: dict[StrEnum, list[StrEnum | None]] = defaultdict(list)
     for before, row in rows.items():
         if event in row:
@@ -173,6 +173,12 @@ def _collect(kind: type[Any], found: dict[type[Any], None]) -> None:
 
 def _values_of(module: str) -> list[type[Any]]:
     return [kind for kind in _values() if home(kind) == module]
+
+
+def _shared_values() -> list[type[Any]]:
+    """Return the values that belong to no aggregate in particular."""
+    homes = {home(aggregate.state) for aggregate in AGGREGATES}
+    return [kind for kind in _values() if home(kind) not in homes]
 
 
 def _value(kind: type[Any]) -> str:

@@ -1,4 +1,4 @@
-"""Commands: how somebody has an agent run, and what AURA runs then, by asking the executor."""
+"""Commands: what a person types to run an agent, and the command that AURA starts, as the executor builds it."""
 
 import json
 import shlex
@@ -26,7 +26,7 @@ NEEDED: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "scripted": {"steps": [{"append": {"path": "greeting.txt", "text": "Hello!\n"}}]},
     }
 )
-"""Options that an example cannot do without."""
+"""Options that an example needs."""
 
 _ARGUMENTS = ("base_command", "model", "openai_endpoint")
 """Options that ``aura run`` has arguments for."""
@@ -35,7 +35,7 @@ _RUN = AgentRun(prompt="PROMPT", cwd="/repository", new_session_id="NEW-SESSION"
 
 
 def commands(executor: Executor) -> Iterator[str]:
-    """Yield what somebody types."""
+    """Yield the commands to type."""
     begin = f"aura run --executor {executor.name}"
     words = "".join(_words(NEEDED.get(executor.name, {})))
     yield f'{begin}{words} --prompt "Greet people by their name"'
@@ -44,11 +44,11 @@ def commands(executor: Executor) -> Iterator[str]:
 
 
 def command_of(executor: Executor, program: Program | None) -> Iterator[str]:
-    """Yield the blocks about what AURA runs."""
+    """Yield the blocks about the process that AURA starts."""
     options = dict(NEEDED.get(executor.name, {}))
     named = options.get("agent") or (program.name if program is not None else None)
     if named is not None:
-        options["executable"] = named  # wherever it is on the machine that makes the page
+        options["executable"] = named  # wherever it is on this machine
     run = attrs.evolve(_RUN, options=options)
     launch = executor.launch(run)
     kinds = {"new session": launch}
@@ -69,17 +69,17 @@ def _session(executor: Executor) -> str:
 
 def _surroundings(launch: Launch) -> Iterator[str]:
     if launch.interactive:
-        yield "Its standard input stays open: it is spoken with while it works."
+        yield "Its standard input stays open: AURA talks to it while it works."
     elif launch.stdin is not None:
-        yield "The prompt goes by standard input, which is closed after it."
+        yield "The prompt is written to its standard input, which is then closed."
     else:
-        yield "It has no standard input."
+        yield "Its standard input is `/dev/null`."
     given = [f"`{name}={_value(text)}`" for name, text in launch.env.items() if text is not None]
     taken = [f"`{name}`" for name, text in launch.env.items() if text is None]
     if given:
-        yield f"Its environment also has {', '.join(given)}."
+        yield f"AURA adds to its environment: {', '.join(given)}."
     if taken:
-        yield f"Taken out of its environment: {', '.join(taken)}."
+        yield f"AURA removes from its environment: {', '.join(taken)}."
 
 
 def _value(text: str) -> str:
@@ -87,7 +87,7 @@ def _value(text: str) -> str:
 
 
 def _shown(launch: Launch) -> str:
-    """Return the command, without the folders of the machine that makes the page."""
+    """Return the command without the folders of the machine that generates the page."""
     words = ["python" if word == sys.executable else word for word in launch.argv]
     return shlex.join(Path(word).name if Path(word).is_absolute() and Path(word).exists() else word for word in words)
 

@@ -1,4 +1,4 @@
-"""The page about entries: what agents are understood to say and do."""
+"""The page about entries: the output of every agent in one vocabulary."""
 
 import typing
 from enum import Enum
@@ -9,8 +9,8 @@ import msgspec
 
 from aura_contracts.execution import ENTRY_EVENTS
 from aura_contracts.ports import executors
+from generator.docstrings import inline
 from generator.markdown import NOTE, page, table
-from generator.prose import inline
 from generator.source import first_line, own_words
 from generator.values import anchor, fields, members, types_in
 
@@ -19,7 +19,7 @@ ENTRIES: tuple[type[executors.Entry], ...] = typing.get_args(executors.AnyEntry)
 _KEPT_AS = {
     executors.SessionStarted: "`execution.session_recorded`",
     executors.UsageReported: "`execution.usage_recorded`",
-    executors.PermissionRequested: "an [approval](permissions.md), and `execution.permission_asked`",
+    executors.PermissionRequested: "an [approval](../how-to/permissions.md), and `execution.permission_asked`",
     executors.PermissionWithdrawn: "`approval.withdrawn`",
 }
 
@@ -29,13 +29,12 @@ def entries() -> str:
     return page(
         "# Entries",
         NOTE,
-        "What an agent says and does, in the same words for every agent: each [executor](agents/README.md)"
-        " makes them of what its agent writes. `aura run --json` prints them, one object a line, with `kind`"
-        " set to `entry` and the kind below as `type`. The log keeps them in order, beside the output that"
-        " they were read from. What looks like a secret is blacked out, and a text has up to"
-        f" {executors.TEXT_LIMIT:,} characters; all that the agent wrote is kept as output.",
+        "What an agent says and does, in one vocabulary for all agents: each [executor](agents/index.md) translates its"
+        " agent's output into entries. `aura run --json` prints one object per line, with `kind` set to `entry` and the"
+        " kind below as `type`. The log stores entries in order, next to the output they were read from. AURA redacts"
+        f" secrets and cuts a text at {executors.TEXT_LIMIT:,} characters; the output is kept in full.",
         table(
-            ("kind", "says", "kept as"),
+            ("kind", "meaning", "stored as"),
             [(f"[`{_tag(kind)}`](#{anchor(kind)})", inline(first_line(kind)), _kept_as(kind)) for kind in ENTRIES],
         ),
         *chain.from_iterable(_entry(kind) for kind in ENTRIES),

@@ -1,41 +1,55 @@
-"""The page about errors: their codes, which programs may rely on."""
+"""The page about errors: every class with its code, its facts and its remedy; and why a run can fail."""
 
-from typing import Any
+from collections.abc import Iterator
 
 import attrs
 
+from aura_contracts import errors as module
 from aura_contracts.errors import AuraError
-from aura_engine.agent_tools.token import ScopeEnded, TokenRefused
+from aura_contracts.failures import FailureReason
+from generator.docstrings import inline
 from generator.markdown import NOTE, page, table
-from generator.prose import inline
 from generator.source import first_line
-
-_OTHERS = (ScopeEnded, TokenRefused)
-"""Errors that an embedding program meets and that are not part of the contracts."""
+from generator.values import members
 
 
 def errors() -> str:
-    """Return the page with every error."""
+    """Return the page with every error of the tree."""
+    families = [kind for kind in AuraError.__subclasses__() if kind.__module__ == module.__name__]
+    alone = [kind for kind in families if not kind.__subclasses__()]
     return page(
         "# Errors",
         NOTE,
-        "Every error that AURA raises on purpose is an `AuraError`. Its `code` is stable: it is never renamed, and"
-        " never given to another error. The facts are attributes of the error, and `error.facts()` returns them by"
-        " name;"
-        " `aura --json` prints them with the code. `error.transient` says that the same request may succeed later,"
-        " without being changed.",
-        table(("code", "class", "meaning", "facts", "remedy", "transient"), (_row(kind) for kind in _all(AuraError))),
+        "AURA raises subclasses of `AuraError`, all in `aura_contracts.errors`. Each class has a stable `code` that"
+        " programs may depend on. Its facts are attributes, `str(error)` is one sentence with the remedy, and with"
+        " `--json` the command line prints the error as an object.",
+        *(block for kind in families if kind not in alone for block in _family(kind)),
+        "## Other errors",
+        _table(alone),
+        "## Failure reasons",
+        "A run that fails is not an exception: its execution ends with a `Failure`, whose reason is one of these.",
+        members(FailureReason, inline),
     )
 
 
-def _all(kind: type[AuraError]) -> list[type[AuraError]]:
-    own = [child for child in kind.__subclasses__() if child.__module__ == AuraError.__module__ or child in _OTHERS]
-    return [kind, *(deeper for child in own for deeper in _all(child))]
+def _family(base: type[AuraError]) -> Iterator[str]:
+    yield f"## {base.__name__}"
+    yield inline(first_line(base))
+    yield _table([base, *_below(base)])
+
+
+def _below(base: type[AuraError]) -> Iterator[type[AuraError]]:
+    for kind in base.__subclasses__():
+        yield kind
+        yield from _below(kind)
+
+
+def _table(kinds: list[type[AuraError]]) -> str:
+    return table(("code", "error", "facts", "meaning", "what to do"), [_row(kind) for kind in kinds])
 
 
 def _row(kind: type[AuraError]) -> tuple[str, ...]:
-    fields: dict[str, Any] = {field.name: field for field in attrs.fields(kind)}
-    remedy = fields.pop("remedy").default
-    facts = ", ".join(f"`{name}`" for name in fields)
-    words = inline(first_line(kind))
-    return f"`{kind.code}`", f"`{kind.__name__}`", words, facts, inline(remedy), "yes" if kind.transient else ""
+    fields = attrs.fields_dict(kind)
+    facts = ", ".join(f"`{name}`" for name in fields if name != "remedy")
+    remedy = fields["remedy"].default
+    return f"`{kind.code}`", f"`{kind.__name__}`", facts, inline(first_line(kind)), inline(str(remedy or ""))

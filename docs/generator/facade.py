@@ -5,9 +5,11 @@ and of the queries, the twin of the asynchronous facade. They are source like an
 """
 
 import ast
+import subprocess
+import sys
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from pathlib import Path
 
@@ -346,11 +348,35 @@ def _doc(text: str, indent: int) -> str:
     return "\n".join(lines) + ('"""' if len(lines) == 1 else f'\n{space}"""')
 
 
-def main() -> None:
-    """Write both files."""
-    (FACADE / "options.py").write_text(options(), encoding="utf-8")
-    (FACADE.parent / "blocking.py").write_text(blocking(), encoding="utf-8")
+def sources() -> Mapping[Path, str]:
+    """Return the generated modules by their path."""
+    return {FACADE / "options.py": options(), FACADE.parent / "blocking.py": blocking()}
 
 
-if __name__ == "__main__":
-    main()
+def drifted() -> list[Path]:
+    """Return the generated modules that do not say what the code says, however they are formatted."""
+    return [
+        path for path, text in sources().items() if not path.exists() or _tree(path.read_text("utf-8")) != _tree(text)
+    ]
+
+
+def write() -> None:
+    """Write the generated modules, formatted."""
+    for path, text in sources().items():
+        path.write_text(text, encoding="utf-8")
+    subprocess.run([sys.executable, "-m", "ruff", "format", "-q", *map(str, sources())], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "ruff", "check", "-q", "--fix", "--select", "I", *map(str, sources())], check=True
+    )
+
+
+def _tree(text: str) -> str:
+    """Return what a module says, without its layout and the order of its imports."""
+    tree = ast.parse(text)
+    tree.body.sort(
+        key=lambda node: (
+            not isinstance(node, ast.ImportFrom),
+            ast.unparse(node) if isinstance(node, ast.ImportFrom) else "",
+        )
+    )
+    return ast.dump(tree)

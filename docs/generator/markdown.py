@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
-NOTE = "<!-- Made from the code by docs/generate.py. Do not edit. -->"
+NOTE = "<!-- Generated from the code by docs/generate.py. Do not edit. -->"
 
 
 def page(*blocks: str) -> str:
-    """Return a page of blocks with an empty line between them; empty blocks are left out."""
+    """Return a page of blocks with an empty line between them; empty blocks are skipped."""
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 

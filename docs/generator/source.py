@@ -1,4 +1,4 @@
-"""Words of the source: what docstrings say, and the texts below attributes, which Python does not keep."""
+"""Documentation in the source: docstrings, and the texts below attributes, which Python does not keep."""
 
 import ast
 import inspect
@@ -32,7 +32,7 @@ def _texts_below_names(body: ast.ClassDef) -> Iterator[tuple[str, str]]:
 
 
 def own_words(kind: type[Any]) -> str:
-    """Return the first paragraph of a class's docstring; nothing where msgspec made it."""
+    """Return the first paragraph of a class's docstring; empty where msgspec generated it."""
     return first_line(kind) if kind.__doc__ and not kind.__doc__.startswith(f"{kind.__name__}(") else ""
 
 

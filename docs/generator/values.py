@@ -16,7 +16,7 @@ from generator.markdown import table
 from generator.source import attribute_docs
 
 Link = Callable[[type[Any]], str]
-"""Returns the anchor of a type that is described on the same page; empty: it is not."""
+"""Returns the anchor of a type described on the same page; empty for any other type."""
 
 _WORDS = {Any: "any", bool: "true or false", bytes: "base64", float: "number", int: "integer", str: "text"} | {
     types.NoneType: "null"
@@ -48,10 +48,9 @@ def fields(
     words: Callable[[str], str] = str,
     nulls: bool = True,
 ) -> str:
-    """Return the table of the fields of a struct, those in `but` left out.
+    """Return the table of the fields of a struct, except those in `but`.
 
-    `words` is what becomes of what the source says of them. Without `nulls`, a field that is null by default is one
-    that may be left out, and not said to be null.
+    `words` transforms the text below each field. Without `nulls`, a field whose default is null is shown as optional.
     """
     hints, docs = typing.get_type_hints(kind, include_extras=True), attribute_docs(kind)
     rows = [
@@ -77,7 +76,7 @@ def _but_null(hint: Any) -> Any:
 
 
 def members(kind: type[Enum], words: Callable[[str], str] = str) -> str:
-    """Return the values of an enum, with what the source says of them."""
+    """Return the values of an enum, with the text below each."""
     docs = attribute_docs(kind)
     if not any(member.name in docs for member in kind):
         return "One of " + ", ".join(f"`{member.value}`" for member in kind) + "."
@@ -85,7 +84,7 @@ def members(kind: type[Enum], words: Callable[[str], str] = str) -> str:
 
 
 def default(field: msgspec.structs.FieldInfo) -> str:
-    """Return the default of a field as JSON; nothing where there is none."""
+    """Return the default of a field as JSON; empty if it is required."""
     if field.required:
         return ""
     value = field.default_factory() if field.default is msgspec.NODEFAULT else field.default
@@ -95,7 +94,7 @@ def default(field: msgspec.structs.FieldInfo) -> str:
 
 
 def type_words(hint: Any, link: Link) -> str:
-    """Return an annotation in words, the types that are described as links."""
+    """Return an annotation in words, with links to the types described on the page."""
     args = typing.get_args(hint)
     if args:
         return _made_of(typing.get_origin(hint), args, link)
@@ -126,7 +125,7 @@ def _bounds(meta: Any) -> str:
 
 
 def types_in(hint: Any) -> Iterator[type[Any]]:
-    """Yield every class that an annotation names."""
+    """Yield every class in an annotation."""
     if isinstance(hint, type) and not typing.get_args(hint):
         yield hint
     yield from chain.from_iterable(types_in(arg) for arg in typing.get_args(hint))

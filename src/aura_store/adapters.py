@@ -1,4 +1,4 @@
-"""What store adapters are made of, for adapters outside AURA. `docs/store-adapters.md` walks through writing one.
+"""Building blocks of store adapters, for adapters outside AURA: see `docs/how-to/write-a-store-adapter.md`.
 
 An adapter either implements `aura_contracts.ports.EventLog` from scratch, with `Codec` for the bytes and `plan_commit`
 for versions, positions and seals; or it implements `Recorder`, nine SQL statements or so, and `open_recorder` gives it

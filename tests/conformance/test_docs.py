@@ -1,4 +1,4 @@
-"""What the pages about the store show and name is what there is."""
+"""The code that the pages about the store show is the code that the tests run."""
 
 import ast
 import re
@@ -8,12 +8,12 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
-ADAPTERS = (ROOT / "docs" / "store-adapters.md").read_text("utf-8")
-PROMISES = (ROOT / "docs" / "store-promises.md").read_text("utf-8")
+ADAPTERS = (ROOT / "docs/how-to/write-a-store-adapter.md").read_text("utf-8")
+PROMISES = (ROOT / "docs/explanation/store-promises.md").read_text("utf-8")
 
 
 WALK, PROOFS = (
-    re.findall(r"^```py\n(.*?)^```$", part, re.MULTILINE | re.DOTALL) for part in ADAPTERS.split("## 7. Proving it")
+    re.findall(r"^```py\n(.*?)^```$", part, re.MULTILINE | re.DOTALL) for part in ADAPTERS.split("## 7. Prove it")
 )
 
 
@@ -21,12 +21,12 @@ def lines(text: str) -> list[str]:
     return [line for line in text.splitlines() if line]
 
 
-def test_the_adapter_that_the_page_walks_through_is_the_one_that_passes_the_suite() -> None:
+def test_the_adapter_of_the_page_is_the_one_that_passes_the_suite() -> None:
     assert lines("".join(WALK)) == lines((HERE / "dict_log.py").read_text("utf-8"))
 
 
 @pytest.mark.parametrize("block", PROOFS)
-def test_the_proofs_that_the_page_shows_are_those_that_are_run(block: str) -> None:
+def test_the_proofs_of_the_page_are_run(block: str) -> None:
     run = (HERE / "test_event_log.py").read_text("utf-8") + (HERE / "test_stateful.py").read_text("utf-8")
     assert block in run
 
@@ -40,6 +40,6 @@ def test_every_promise_names_a_test_that_exists(proof: tuple[str, str]) -> None:
 
 
 def test_every_promise_has_a_proof() -> None:
-    promises, _, _ = PROMISES.partition("## What it does not promise")
+    promises, _, _ = PROMISES.partition("## Limits")
     for section in promises.split("\n## ")[1:]:
         assert "::test_" in section or "::crash`" in section, section.splitlines()[0]

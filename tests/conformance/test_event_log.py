@@ -40,7 +40,7 @@ class TestSQLiteZstd(EventLogConformance):
 
 
 class TestDict(EventLogConformance):
-    """The adapter of docs/store-adapters.md."""
+    """The adapter of docs/how-to/write-a-store-adapter.md."""
 
     @pytest.fixture
     def open_log(self) -> OpenLog:

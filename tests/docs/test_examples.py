@@ -1,26 +1,28 @@
-"""Every example that the documentation shows is run, and does what it says.
+"""Every example in the documentation runs, prints what the page shows, and passes mypy.
 
-- ``python`` blocks are programs, run in a repository; a ``text`` block right behind one is what it prints.
-- ``console`` blocks with lines that begin with ``$`` are sessions: each command is run in one shell, and what is shown
-  behind it is what it prints, on both streams; ``...`` stands for anything within a line.
-- ``console`` blocks without ``$`` are commands to copy. The set-up commands are run by ``.ci/run`` in a fresh clone;
-  here they are only read.
-- ``py`` blocks are parts of files that the tests run; `tests/conformance/test_docs.py` compares them.
-- Links lead to files that are there.
+- A ``python`` block is a program, run in an empty folder. A ``text`` block directly below shows its output.
+- A ``console`` block whose lines begin with ``$`` is a session. Its commands run in one shell, in an empty folder; the
+  lines below a command are its output on both streams, and ``...`` matches anything within a line. The sessions of a
+  page of the tutorial are one session.
+- A ``console`` block without ``$`` holds commands to copy. ``.ci/run`` runs the set-up commands in a fresh clone; here
+  they are only parsed.
+- A ``py`` block is a part of a file that other tests run and compare: see `tests/conformance/test_docs.py`.
+- Links lead to existing files.
 """
 
 import re
 import shlex
 import subprocess
 import sys
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
+import mypy.api
 import pytest
 
 from command_line import AURA, ENVIRONMENT
 from repositories import ENVIRONMENT as GIT
-from repositories import make_repository
 
 ROOT = Path(__file__).parents[2]
 
@@ -55,13 +57,25 @@ SESSIONS = [block for block in BLOCKS if block.language == "console" and block.t
 COMMANDS = [block for block in BLOCKS if block.language == "console" and block not in SESSIONS]
 
 
+def sittings() -> list[Block]:
+    """Return what runs in one shell: the sessions of a page of the tutorial together, any other alone."""
+    found: list[Block] = []
+    for page, blocks in groupby(SESSIONS, key=lambda block: block.page):
+        first, *others = blocks
+        if page.startswith("docs/tutorial/"):
+            found.append(first._replace(text="".join(block.text for block in (first, *others))))
+        else:
+            found += (first, *others)
+    return found
+
+
 def surroundings(folder: Path) -> dict[str, str]:
-    """Return the environment of a reader called alice, whose data is kept in `folder`."""
+    """Return the environment of a reader called alice whose data is in `folder`."""
     return ENVIRONMENT | GIT | {"AURA_HOME": str(folder / "home"), "AURA_USER": "alice"}
 
 
 def output_of(program: Block) -> str | None:
-    """Return what a program is said to print: the text block behind it, if there is one."""
+    """Return the expected output of a program: the text block directly below it, if there is one."""
     behind = BLOCKS[BLOCKS.index(program) + 1 :]
     if behind and behind[0].page == program.page and behind[0].language == "text":
         end = program.line + program.text.count("\n") + 2
@@ -73,17 +87,19 @@ def pattern(line: str) -> str:
     return ".*".join(map(re.escape, line.split("...")))
 
 
-def test_the_documentation_shows_programs_and_sessions():
+def test_the_documentation_has_programs_and_sessions():
     assert PROGRAMS
     assert SESSIONS
     assert {block.language for block in BLOCKS} <= {"python", "py", "console", "text", "mermaid", "sql", "json", "toml"}
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=str)
-def test_a_program_does_what_is_said(program, tmp_path):
+def test_a_program_prints_what_the_page_shows(program, tmp_path):
+    here = tmp_path / "here"
+    here.mkdir()
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program.text],
-        cwd=make_repository(tmp_path / "here"),
+        cwd=here,
         env=surroundings(tmp_path),
         capture_output=True,
         text=True,
@@ -96,8 +112,23 @@ def test_a_program_does_what_is_said(program, tmp_path):
     assert expected is None or done.stdout == expected
 
 
-@pytest.mark.parametrize("session", SESSIONS, ids=str)
-def test_a_session_goes_as_it_is_shown(session, tmp_path):
+def test_programs_pass_mypy(tmp_path):
+    files = {f"{program.page.replace('/', '_').replace('-', '_')[:-3]}_{program.line}": program for program in PROGRAMS}
+    for name, program in files.items():
+        (tmp_path / f"{name}.py").write_text(program.text, "utf-8")
+    report, trouble, code = mypy.api.run(
+        ["--strict", "--config-file=", f"--cache-dir={ROOT / '.mypy_cache'}", *map(str, tmp_path.glob("*.py"))]
+    )
+
+    def as_written(found: re.Match[str]) -> str:
+        program = files[found["file"]]
+        return f"{program.page}:{program.line + int(found['line'])}"
+
+    assert code == 0, re.sub(r"\S*?(?P<file>\w+)\.py:(?P<line>\d+)", as_written, report + trouble)
+
+
+@pytest.mark.parametrize("session", sittings(), ids=str)
+def test_a_session_prints_what_the_page_shows(session, tmp_path):
     shown = re.split(r"^\$ ", session.text, flags=re.MULTILINE)[1:]
     commands = [text.partition("\n")[0] for text in shown]
     script = "\n".join(f"{command}\necho {shlex.quote(MARK)}" for command in commands)
@@ -120,7 +151,7 @@ def test_a_session_goes_as_it_is_shown(session, tmp_path):
 
 
 @pytest.mark.parametrize("block", COMMANDS, ids=str)
-def test_a_command_to_copy_is_one_line_each(block):
+def test_a_command_to_copy_is_one_line(block):
     for line in block.text.splitlines():
         assert shlex.split(line), line
         assert not line.endswith("\\")

@@ -1,4 +1,4 @@
-"""The pages that are made from the code are what the code says now."""
+"""The generated pages agree with the code."""
 
 import sys
 import tomllib
@@ -7,18 +7,22 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from aura_contracts import errors
 from aura_contracts.aggregates import AGGREGATES, CATALOGUE
+from aura_contracts.failures import FailureReason
 from aura_engine.profiles import HARMLESS
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
+
+COMMANDS = [path.stem for path in (ROOT / "src/aura_cli/commands").glob("[a-z]*.py")]
 
 EXECUTORS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["entry-points"]["aura.executors"]
 
 
 @pytest.fixture
 def generate(monkeypatch):
-    """The script, as Python finds it and the modules beside it."""
+    """The script, imported with its own folder on the path."""
     monkeypatch.syspath_prepend(DOCS)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     import generate
@@ -30,7 +34,7 @@ def test_the_committed_pages_have_not_drifted(generate, capsys):
     assert generate.main(["--check"]) == 0, capsys.readouterr().out
 
 
-def test_a_page_that_has_drifted_is_reported_and_not_touched(generate, tmp_path, capsys):
+def test_a_page_that_has_drifted_is_reported_and_kept(generate, tmp_path, capsys):
     assert generate.main([], tmp_path) == 0
     assert generate.main(["--check"], tmp_path) == 0
     page = tmp_path / "state-diagrams.md"
@@ -40,12 +44,12 @@ def test_a_page_that_has_drifted_is_reported_and_not_touched(generate, tmp_path,
     assert page.read_text("utf-8").endswith("An edit.\n")
 
 
-def test_a_page_about_no_executor_is_reported_and_goes(generate, tmp_path, capsys):
+def test_a_page_without_an_executor_is_reported_and_removed(generate, tmp_path, capsys):
     generate.main([], tmp_path)
     left = tmp_path / "agents/gone.md"
-    left.write_text("An agent that nobody runs any more.", "utf-8")
+    left.write_text("An agent of the past.", "utf-8")
     assert generate.main(["--check"], tmp_path) == 1
-    assert "gone.md is about no executor" in capsys.readouterr().out
+    assert "gone.md belongs to no executor" in capsys.readouterr().out
     assert generate.main([], tmp_path) == 0
     assert not left.exists()
 
@@ -73,7 +77,7 @@ def test_every_event_and_every_field_is_in_the_catalogue(generate):
 def test_the_page_of_an_executor_has_its_options_and_its_command(generate, name):
     text = generate.pages()[f"agents/{name}.md"]
     assert f"aura run --executor {name} " in text
-    assert f"({name}.md)" in generate.pages()["agents/README.md"]
+    assert f"({name}.md)" in generate.pages()["agents/index.md"]
     options = text.partition("\n## Options\n")[2]
     for field in msgspec.structs.fields(options_of(generate, name)):
         assert f"| `{field.name}` |" in options
@@ -88,6 +92,27 @@ def options_of(generate, name):
     return agent_of(EXECUTORS[name]).options
 
 
+def test_every_command_and_every_option_is_on_its_page(generate):
+    text = generate.pages()["cli.md"]
+    for name in COMMANDS:
+        assert f"\n## aura {name}\n" in text
+    assert "\n### aura task create\n" in text
+    run = text.partition("\n## aura run\n")[2].partition("\n## ")[0]
+    for option in ("--executor NAME", "--prompt TEXT", "--wait", "--param ARG"):
+        assert f"| `{option}` |" in run
+    assert "--store" not in run  # the options of every command are listed once
+
+
+def test_every_error_is_on_its_page_with_its_code(generate):
+    text = generate.pages()["errors.md"]
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.AuraError)]
+    for kind in kinds:
+        if kind is not errors.AuraError:
+            assert text.count(f"| `{kind.code}` | `{kind.__name__}` |") == 1
+    for reason in FailureReason:
+        assert f"- `{reason}`" in text
+
+
 def test_every_kind_of_entry_has_a_section(generate):
     from generator.entries import ENTRIES
 
@@ -98,7 +123,7 @@ def test_every_kind_of_entry_has_a_section(generate):
 
 
 def test_docstrings_become_markdown(generate):
-    from generator.prose import markdown
+    from generator.docstrings import markdown
 
     docstring = """Runs ``it``.
 
@@ -122,6 +147,6 @@ b      two,
     ]
 
 
-def test_what_a_project_may_set_is_told():
-    text = (DOCS / "profiles.md").read_text("utf-8").partition("## What a project may set")[2]
+def test_every_option_that_a_project_may_set_is_listed():
+    text = (DOCS / "how-to/profiles.md").read_text("utf-8").partition("## What a project may set")[2]
     assert {word for word in HARMLESS if f"`{word}`" not in text} == set()

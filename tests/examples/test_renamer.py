@@ -20,7 +20,7 @@ from repositories import make_repository
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "aura-executor-renamer"
-PAGE = (ROOT / "docs" / "writing-an-executor.md").read_text("utf-8")
+PAGE = (ROOT / "docs/how-to/write-an-executor.md").read_text("utf-8")
 
 SHOWN = re.findall(r"^(?:`(\S+)`(?:, continued)?:\n\n)?```(?:py|text)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 

@@ -2,7 +2,7 @@
 
     renamer [--ask] [--only PATTERN] [--new-session ID | --session ID]
 
-It knows nothing of AURA. Any program that speaks this protocol, one JSON object in a line, can work with it:
+It does not depend on AURA. Its protocol is one JSON object per line:
 
     <-  {"prompt": "Rename fetch to load"}
      -> {"type": "session", "id": "s-1", "model": "renamer-1"}
@@ -15,8 +15,8 @@ It knows nothing of AURA. Any program that speaks this protocol, one JSON object
      -> {"type": "usage", "read": 120, "written": 2}
      -> {"type": "done", "ok": true}
 
-It does every ``rename A to B`` of the prompt, in order. ``undo`` takes back the last one of the session. Sessions are
-files in ``$RENAMER_HOME``. Like many agents it exits with 0 whatever happened; ``done`` says how it went.
+It performs every ``rename A to B`` of the prompt, in order; ``undo`` reverts the last one of the session. Sessions are
+files in ``$RENAMER_HOME``. Like many agents it always exits with 0; ``done`` reports the result.
 """
 
 import argparse
@@ -42,7 +42,7 @@ _SIZE_LIMIT = 1_048_576
 
 
 class GaveUp(Exception):
-    """It cannot go on; `code` is one of no_session, refused, stopped."""
+    """It cannot continue; `code` is one of no_session, refused, stopped."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -71,8 +71,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--ask", action="store_true", help="ask before a file is changed")
     parser.add_argument("--only", metavar="PATTERN", default="*", help="only files whose path matches this")
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--session", metavar="ID", help="go on with this session")
-    which.add_argument("--new-session", metavar="ID", help="begin one of this name")
+    which.add_argument("--session", metavar="ID", help="resume this session")
+    which.add_argument("--new-session", metavar="ID", help="start a session with this id")
     return parser
 
 
@@ -161,7 +161,7 @@ def _texts(only: str) -> Iterator[tuple[str, str]]:
 
 
 def _read() -> dict[str, Any]:
-    """Return the next line of standard input; what is none, or its end, is an empty answer."""
+    """Return the next line of standard input; an invalid line or the end of input is an empty answer."""
     try:
         line = json.loads(sys.stdin.readline() or "{}")
     except ValueError:

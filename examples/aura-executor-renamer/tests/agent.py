@@ -13,7 +13,7 @@ CAPTURES = Path(__file__).parent / "captures"
 
 
 class Case(NamedTuple):
-    """What the agent is told."""
+    """The input of a run."""
 
     prompt: str
     arguments: tuple[str, ...] = ()
@@ -43,7 +43,7 @@ def written_by_agent(case: Case, folder: Path) -> bytes:
     for path in (work / "src", home):
         path.mkdir(parents=True)
     (work / "src/api.py").write_text("def fetch():\n    return prefetch(fetch)\n")
-    (work / "notes.txt").write_text("fetch: gets what is there")
+    (work / "notes.txt").write_text("fetch: gets the contents")
     if case.done:
         (home / "s-1.json").write_text(json.dumps(case.done))
     told = [{"prompt": case.prompt}]

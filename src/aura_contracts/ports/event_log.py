@@ -1,7 +1,7 @@
 """The ports of AURA's ground: what the rest of the system needs from a store, a clock, a source of ids.
 
 `EventLog` is an ABC because adapters inherit its derived operations; an adapter implements the abstract ones and proves
-itself with the shipped conformance suite (`aura_store.testing`). `docs/store-adapters.md` walks through writing one.
+itself with the shipped conformance suite (`aura_store.testing`): see `docs/how-to/write-a-store-adapter.md`.
 """
 
 from abc import ABC, abstractmethod

@@ -2,11 +2,11 @@
 
     aura run --executor renamer --prompt "Rename fetch to load"
 
-- **success**: its ``done`` says ok; **failure**: it says otherwise. The exit code is always 0;
-- **refusal**: code ``refused``; **session lost**: code ``no_session``, when a session was to be resumed;
+- **success**: ``done`` with ok true; **failure**: ``done`` with ok false. The exit code is always 0;
+- **refusal**: code ``refused``; **session lost**: code ``no_session`` after an attempt to resume;
 - **cut off**: no ``done`` at all, whatever the exit code;
-- **interrupted**: AURA ended it; what it still said does not count;
-- **lack of permission**: ``done`` lists the files that it was not allowed to edit.
+- **interrupted**: AURA ended it; later output does not count;
+- **missing permission**: ``done`` lists the files that it was not allowed to edit.
 """
 
 from collections.abc import Mapping

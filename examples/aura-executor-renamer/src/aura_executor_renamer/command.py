@@ -1,4 +1,4 @@
-"""How renamer is started. Pure, but for looking where the program is."""
+"""The command that starts renamer. Pure, apart from locating the program."""
 
 import shutil
 import sysconfig
@@ -35,20 +35,20 @@ class RenamerOptions(AgentOptions, frozen=True, kw_only=True):
 
 
 def options_of(run: AgentRun) -> RenamerOptions:
-    """Return the options of `run`. Raises `InvalidInput` for those that make no sense."""
+    """Return the options of `run`. Raises `InvalidInput` for invalid ones."""
     options = read_options("renamer", run.options, RenamerOptions)
     require_clean(options)
     if options.model is not None:
-        raise InvalidInput(field="option model", reason="renamer has no models to choose from", remedy="leave it out")
+        raise InvalidInput(field="option model", reason="renamer does not use a model", remedy="leave it out")
     if "\0" in options.only:
         raise InvalidInput(field="option only", reason="holds a NUL character", remedy="remove the character")
     if run.fork:
-        raise InvalidInput(field="fork", reason="renamer cannot fork a session", remedy="resume it, or begin a new one")
+        raise InvalidInput(field="fork", reason="renamer cannot fork a session", remedy="resume it or start a new one")
     return options
 
 
 def argv_of(run: AgentRun, options: RenamerOptions) -> tuple[str, ...]:
-    """Return the command. The prompt is no part of it: it could be too long, or look like an option."""
+    """Return the command without the prompt, which could be too long or look like an option."""
     return (*program_of(PROGRAM, options, run.environment), *with_params([*_flags(run, options)], options))
 
 
@@ -63,10 +63,10 @@ def _flags(run: AgentRun, options: RenamerOptions) -> Iterator[str]:
 
 
 def stdin_of(run: AgentRun, options: RenamerOptions) -> bytes:
-    """Return what it reads first."""
+    """Return its first line of input."""
     return msgspec.json.encode({"prompt": _printable(prompt_of(run, options))}) + b"\n"
 
 
 def _printable(text: str) -> str:
-    """Return `text` without lone surrogates, which no UTF-8 can say."""
+    """Return `text` without lone surrogates, which UTF-8 cannot encode."""
     return text.encode("utf-8", "replace").decode()

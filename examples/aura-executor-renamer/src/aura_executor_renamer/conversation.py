@@ -1,4 +1,4 @@
-"""What renamer says, and how it ended. Pure: bytes in, entries out."""
+"""Understands the output of renamer and judges the result. Pure: bytes in, entries out."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -34,7 +34,7 @@ _NAME = 1_000
 
 
 class _Line(msgspec.Struct, tag_field="type", tag=str.lower):
-    """Base of its lines. Fields that are not named here may come and are not read; other types are `Unknown`."""
+    """Base of its lines. Other fields are ignored; other types are `Unknown`."""
 
 
 class Session(_Line):
@@ -97,7 +97,7 @@ class RenamerConversation(JsonLines):
         self._model = ""
         self._open: set[str] = set()
         self._early: dict[str, Answer] = {}
-        """Answers to requests that are still to come, after a restart of AURA."""
+        """Answers that arrived before their requests, after a restart of AURA."""
         self._done: Finished | None = None
 
     def understand(self, line: bytes) -> Iterable[Item]:  # noqa: PLR0911 - one for each type of line
@@ -135,7 +135,7 @@ class RenamerConversation(JsonLines):
     def judge(self, exit: ProcessExit) -> Failure | None:
         failure = self.failed(exit, self._done.failure if self._done else None)
         if failure is None and self._done is None:
-            return Failure(FailureReason.AGENT_ERROR, "it ended without saying how it went", exit_code=exit.exit_code)
+            return Failure(FailureReason.AGENT_ERROR, "it ended without a final message", exit_code=exit.exit_code)
         return failure
 
     def _asked(self, asked: Permission) -> list[Item]:
