@@ -72,6 +72,11 @@ class Codec:
         self._stored = Decoders(catalogue, StoredFact, unpack)
         self._folded = Decoders(catalogue, FoldedFact, unpack)
 
+    @property
+    def encrypts(self) -> bool:
+        """Whether it encrypts what it packs."""
+        return self._cipher is not None
+
     # --- To bytes -----------------------------------------------------------------------------------------------------
 
     def encode_append(self, append: Append) -> EncodedAppend:

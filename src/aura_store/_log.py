@@ -87,6 +87,11 @@ class RecorderEventLog(EventLog):
         self._watcher: threading.Thread | None = None
         self._closed = False
 
+    @property
+    def encrypted(self) -> bool:
+        """Whether what is stored can be read only with a key."""
+        return self._codec.encrypts
+
     # --- Writing ------------------------------------------------------------------------------------------------------
 
     async def append(self, *appends: Append) -> int:

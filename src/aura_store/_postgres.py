@@ -168,6 +168,15 @@ class PostgresRecorder(Recorder):
         self._use_schema("public")
         self._watch = Watch(self._connector, _HEAD)
 
+    @property
+    def schema(self) -> str:
+        """The schema that the tables are in."""
+        return str(self.datastore.schema)
+
+    def connect(self) -> Connection[Any]:
+        """Return a connection of the caller's own, made as those of the log are."""
+        return self._connector.connect()
+
     def _use_schema(self, schema: str) -> None:
         self.datastore = _Datastore(self._connector, schema)
         self.events = _SealedRecorder(self.datastore)

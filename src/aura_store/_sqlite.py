@@ -185,7 +185,7 @@ class SQLiteRecorder(Recorder):
 
     def __init__(self, path: Path, *, read_only: bool = False, lock_timeout: float = LOCK_TIMEOUT) -> None:
         self.name = f"sqlite:///{path}"
-        self._path = path
+        self.path = path
         self._read_only = read_only
         database = f"{path.absolute().as_uri()}?mode=ro" if read_only else str(path.absolute())
         self.datastore = _Datastore(database, lock_timeout=lock_timeout)
@@ -196,11 +196,11 @@ class SQLiteRecorder(Recorder):
 
     def open(self, meta: Mapping[str, str]) -> Mapping[str, str]:
         try:
-            if "\0" in str(self._path):
+            if "\0" in str(self.path):
                 raise ValueError("the path holds a NUL character")  # noqa: TRY301 - told as the others are
             if not self._read_only:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-            elif not self._path.exists():
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            elif not self.path.exists():
                 raise StoreMisconfigured(store=self.name, reason="there is no such file", remedy="check the path")
             else:
                 self._read_what_cannot_change()
@@ -217,7 +217,7 @@ class SQLiteRecorder(Recorder):
 
         A file without a WAL beside it is open nowhere. Who opens it to write later is not noticed by this handle.
         """
-        file = self._path.absolute()
+        file = self.path.absolute()
         if not os.access(file.parent, os.W_OK) and not os.access(f"{file}-wal", os.F_OK):
             self.datastore.pool.db_name = f"{file.as_uri()}?mode=ro&immutable=1"
 

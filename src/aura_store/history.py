@@ -17,12 +17,10 @@ from aura_contracts.events import Event, EventRecord, event_fields
 from aura_contracts.ids import StreamId
 from aura_contracts.machine import Aggregate, State
 from aura_contracts.ports import EventLog
+from aura_contracts.ports.read_models import Moment
 from aura_store.repository import Loaded, fold_records
 
 S = TypeVar("S", bound=State)
-
-Moment = int | datetime
-"""A position of the log, or an instant."""
 
 
 class Change(msgspec.Struct, frozen=True):

@@ -24,7 +24,7 @@ from aura_contracts.events import EventRecord
 from aura_contracts.execution import ExecutionQueued, SessionRecorded, Usage, UsageRecorded
 from aura_contracts.ids import StreamId, parse_id
 from aura_contracts.ports import EventLog
-from aura_store.history import Moment
+from aura_contracts.ports.read_models import NANO, Moment, UsageSum
 from aura_store.prices import PriceTable, price
 
 TOKENS_LIMIT: Final = 2**42
@@ -33,48 +33,8 @@ TOKENS_LIMIT: Final = 2**42
 DOLLARS_LIMIT: Final = 100_000
 """US dollars that one report counts for, at most."""
 
-NANO: Final = 1_000_000_000
-"""Parts of a dollar that costs are counted in, so that sums of them are exact."""
-
 
 # --- Sums -------------------------------------------------------------------------------------------------------------
-
-
-@attrs.frozen(kw_only=True)
-class UsageSum:
-    """What one execution consumed in one session, of one model, on one day (UTC)."""
-
-    day: date
-    execution_id: str
-    task_id: str
-    agent_id: str | None
-    executor: str
-    session_id: str | None
-    """The agent's own; None where it had named none by then."""
-    model: str
-    """Empty where the agent does not say."""
-    input_tokens: int
-    output_tokens: int
-    cache_read_tokens: int
-    cache_write_tokens: int
-    reported_nanodollars: int
-    """What the agent said that it cost, each report rounded to a billionth of a dollar."""
-    reports: int
-
-    @property
-    def reported(self) -> Decimal:
-        """US dollars that the agent said it cost."""
-        return Decimal(self.reported_nanodollars) / NANO
-
-    @property
-    def tokens(self) -> Usage:
-        """The tokens, without the cost."""
-        return Usage(self.input_tokens, self.output_tokens, self.cache_read_tokens, self.cache_write_tokens)
-
-    @property
-    def order(self) -> tuple[date, str, str, str]:
-        """What sums are sorted by."""
-        return self.day, self.execution_id, self.session_id or "", self.model
 
 
 @attrs.frozen

@@ -7,37 +7,36 @@ import pytest
 from aura_store import open_log
 from aura_store._memory import MemoryRecorder
 from aura_store.adapters import open_recorder
-from aura_store.projections._database import database_of, memory_database
-from aura_store.testing.projections import OpenStore, ProjectionConformance, Store
+from aura_store.read_models._database import memory_database
+from aura_store.read_models._open import database_of
+from aura_store.testing.read_models import OpenStore, ReadModelsConformance, Store, store_of
 
 
 def opening(url: str) -> OpenStore:
     @asynccontextmanager
     async def open_store():
-        async with open_log(url) as log:
-            database = await database_of(log)
-            try:
-                yield Store(log, database)
-            finally:
-                await database.aclose()
+        async with open_log(url) as log, store_of(log, database_of(log)) as store:
+            yield store
 
     return open_store
 
 
-class TestSQLite(ProjectionConformance):
+class TestSQLite(ReadModelsConformance):
     @pytest.fixture
     def open_store(self, tmp_path):
         return opening(f"sqlite:///{tmp_path / 'aura.db'}")
 
 
-class TestPostgres(ProjectionConformance):
+class TestPostgres(ReadModelsConformance):
     @pytest.fixture
     def open_store(self, postgres_url):
         return opening(postgres_url)
 
 
-class TestMemory(ProjectionConformance):
-    """One database in memory outlives its runners, as the recorder outlives its logs."""
+class TestMemory(ReadModelsConformance):
+    """One database in memory outlives its models, as the recorder outlives its logs. No other process can have it."""
+
+    shared = False
 
     @pytest.fixture
     def open_store(self):
@@ -49,4 +48,4 @@ class TestMemory(ProjectionConformance):
                 yield Store(log, database)
 
         yield open_store
-        database.engine.dispose()
+        database.close()

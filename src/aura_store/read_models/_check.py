@@ -1,0 +1,255 @@
+"""Checking: what the tables say against what the log says, row by row and field by field.
+
+The log is folded once more, into memory, up to where the tables stand; then the two are compared in one transaction of
+the database. When another process moved the tables in between, the fold goes on from where it is, and they are compared
+again.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from functools import partial
+from itertools import islice
+from typing import Any, Final, Literal
+
+import attrs
+import msgspec
+
+from aura_contracts.aggregates import AGGREGATES
+from aura_contracts.errors import ImpossibleTransition
+from aura_contracts.events import Snapshot
+from aura_contracts.ids import StreamId
+from aura_contracts.machine import Aggregate
+from aura_contracts.ports import EventLog
+from aura_store.history import Change
+from aura_store.read_models._database import Database, Transaction, memory_database
+from aura_store.read_models._fold import read_mark
+from aura_store.read_models._models import LogReadModels
+from aura_store.read_models._rows import Row
+from aura_store.read_models._schema import FOLDED, Table
+from aura_store.repository import snapshot_schema
+
+LISTED: Final = 1000
+"""Differences that a report lists at most."""
+
+_PAGE: Final = 500
+
+Kind = Literal["missing", "extra", "different", "added", "removed", "changed"]
+
+
+class RowDifference(msgspec.Struct, frozen=True):
+    """A row that is not the same on both sides; values are JSON-ready.
+
+    Of a check: ``missing`` from the table, ``extra`` in it, ``different``; `before` is what the table says, `after`
+    what the log says. Of a comparison of two moments: ``added``, ``removed``, ``changed``.
+    """
+
+    table: str
+    id: str
+    kind: Kind
+    changes: tuple[Change, ...]
+
+
+class BadSnapshot(msgspec.Struct, frozen=True):
+    """A snapshot that is not what its stream folds to. It is a cache: deleting it is safe."""
+
+    aggregate: str
+    stream_id: StreamId
+    version: int
+    reason: str
+
+
+@attrs.frozen(kw_only=True)
+class CheckReport:
+    """What a check found. `position` is where the tables stand, `rows` how many were compared."""
+
+    position: int
+    rows: int
+    differences: tuple[RowDifference, ...]
+    snapshots: int
+    bad_snapshots: tuple[BadSnapshot, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether read models and snapshots say what the log says."""
+        return not self.differences and not self.bad_snapshots
+
+
+async def check_read_models(models: LogReadModels, *, listed: int = LISTED) -> CheckReport:
+    """Catch up, then compare the tables with a fold of the log, and snapshots with their streams; change nothing else.
+
+    Lists up to `listed` differences. Raises what `LogReadModels.catch_up` raises.
+    """
+    position = await models.catch_up()
+    while True:
+        fresh = LogReadModels(models.log, memory_database(), upto=position)
+        try:
+            await fresh.catch_up()
+            found = await models.read(partial(_compare, models, fresh, position, listed))
+        finally:
+            await fresh.aclose()
+        if found is not None:
+            break
+        position = await models.catch_up()
+    rows, differences = found
+    snapshots, bad = await _check_snapshots(models.log)
+    return CheckReport(
+        position=position, rows=rows, differences=tuple(differences), snapshots=snapshots, bad_snapshots=tuple(bad)
+    )
+
+
+def _compare(
+    models: LogReadModels, fresh: LogReadModels, position: int, listed: int, stored: Transaction
+) -> tuple[int, list[RowDifference]] | None:
+    """Compare all tables while they stand at `position`; None if they do not."""
+    mark = read_mark(stored)
+    if mark is None or mark.position != position:
+        return None
+    with fresh.database.transaction() as folded:
+        kinds: tuple[Kind, Kind, Kind] = ("extra", "missing", "different")
+        return compare_tables((models.database, stored), (fresh.database, folded), kinds, listed=listed)
+
+
+# --- Comparing --------------------------------------------------------------------------------------------------------
+
+
+def compare_tables(
+    before: tuple[Database, Transaction],
+    after: tuple[Database, Transaction],
+    kinds: tuple[Kind, Kind, Kind],
+    *,
+    listed: int | None = None,
+) -> tuple[int, list[RowDifference]]:
+    """Return how many rows were compared, and up to `listed` that differ. Blocking.
+
+    `kinds` are the words for a row that is only before, only after, and on both sides but different.
+    """
+    comparison = _Comparison(_Side(*before), _Side(*after), kinds)
+    found = list(islice(comparison.all(), listed))
+    return comparison.rows, found
+
+
+Key = Any
+
+
+@attrs.frozen
+class _Side:
+    """One of two databases that are compared, page by page, in whatever order each sorts."""
+
+    database: Database
+    transaction: Transaction
+
+    def pages(self, table: Table) -> Iterator[dict[Key, Row]]:
+        last: Key = ""
+        while page := self._rows(table, f'"{table.key}" > ?', (last,)):
+            yield page
+            last = next(reversed(page))
+
+    def by_key(self, table: Table, keys: Collection[Key]) -> dict[Key, Row]:
+        return self._rows(table, f'"{table.key}" IN ({", ".join("?" * len(keys))})', tuple(keys))
+
+    def _rows(self, table: Table, condition: str, values: tuple[Any, ...]) -> dict[Key, Row]:
+        names = ", ".join(
+            f'"{name}"::text' if column.kind == "state" and self.database.dialect == "postgresql" else f'"{name}"'
+            for name, column in zip(table.names, table.columns, strict=True)
+        )
+        statement = f'SELECT {names} FROM {table.name} WHERE {condition} ORDER BY "{table.key}" LIMIT {_PAGE}'  # noqa: S608
+        rows = self.transaction.execute(statement, values)
+        plain = (self.database.plain(table.columns, row) for row in rows)
+        return {row[table.key]: row for row in plain}
+
+
+class _Comparison:
+    """Compares tables. `rows` counts those looked at."""
+
+    def __init__(self, before: _Side, after: _Side, kinds: tuple[Kind, Kind, Kind]) -> None:
+        self.rows = 0
+        self._before = before
+        self._after = after
+        self._kinds = kinds
+
+    def all(self) -> Iterator[RowDifference]:
+        """Yield the differences of all tables."""
+        for table in FOLDED:
+            yield from self._table(table)
+
+    def _table(self, table: Table) -> Iterator[RowDifference]:
+        only_before, only_after, different = self._kinds
+        for page in self._before.pages(table):
+            others = self._after.by_key(table, page)
+            for key, row in page.items():
+                self.rows += 1
+                if key not in others:
+                    yield _difference(table, key, only_before, row, {})
+                elif any(not same(row[name], others[key][name]) for name in row):
+                    yield _difference(table, key, different, row, others[key])
+        for page in self._after.pages(table):
+            known = self._before.by_key(table, page)
+            for key, row in page.items():
+                if key not in known:
+                    self.rows += 1
+                    yield _difference(table, key, only_after, {}, row)
+
+
+def _difference(table: Table, key: Key, kind: Kind, before: Row, after: Row) -> RowDifference:
+    old: Row = msgspec.to_builtins(before)
+    new: Row = msgspec.to_builtins(after)
+    names = [name for name in table.names if not same(old.get(name), new.get(name))]
+    changes = tuple(Change(name, old.get(name), new.get(name)) for name in names)
+    return RowDifference(table.name, str(key), kind, changes)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values of a row are the same once they went through a database.
+
+    Databases keep JSON numbers as they are written or as decimals: 1e300 may come back as an integer.
+    """
+    if isinstance(one, float) ^ isinstance(other, float) and not isinstance(one, bool | None | str):
+        return isinstance(other, int | float) and float(one) == float(other)
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return bool(one == other)
+
+
+# --- Snapshots --------------------------------------------------------------------------------------------------------
+
+
+async def _check_snapshots(log: EventLog) -> tuple[int, list[BadSnapshot]]:
+    """Fold every stream that has a snapshot this program would use, and compare."""
+    aggregate_of = {event: aggregate for aggregate in AGGREGATES for event in aggregate.table[None]}
+    streams: dict[StreamId, Aggregate[Any]] = {}
+    async for record in log.read(topics=[event.topic for event in aggregate_of]):
+        streams.setdefault(record.stream_id, aggregate_of[type(record.event)])
+    checked, bad = 0, []
+    for stream_id, aggregate in streams.items():
+        snapshot = await log.load_snapshot(stream_id)
+        if snapshot is None or snapshot.schema != snapshot_schema(aggregate):
+            continue
+        checked += 1
+        reason = await _wrong_with(log, aggregate, stream_id, snapshot.version, snapshot.data)
+        if reason:
+            bad.append(BadSnapshot(aggregate.name, stream_id, snapshot.version, reason))
+    return checked, bad
+
+
+async def _wrong_with(
+    log: EventLog, aggregate: Aggregate[Any], stream_id: StreamId, version: int, data: bytes
+) -> str | None:
+    facts = await log.facts(stream_id, upto=version)
+    if len(facts) < version:
+        return f"the stream ends at version {len(facts)}"
+    try:
+        state = aggregate.fold(facts)
+        kept = msgspec.json.decode(data, type=aggregate.state)
+    except (msgspec.MsgspecError, ImpossibleTransition) as error:
+        return str(error)
+    return None if kept == state else "it differs from what the events fold to"
+
+
+async def repair_snapshot(log: EventLog, bad: BadSnapshot) -> None:
+    """Put a snapshot that the stream folds to in the place of one that it does not."""
+    aggregate = next(each for each in AGGREGATES if each.name == bad.aggregate)
+    facts = await log.facts(bad.stream_id)
+    if len(facts) >= bad.version:
+        data = msgspec.json.encode(aggregate.fold(facts))
+        await log.save_snapshot(Snapshot(bad.stream_id, len(facts), snapshot_schema(aggregate), data))

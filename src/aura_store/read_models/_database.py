@@ -1,0 +1,297 @@
+"""Database: where the read models are. Plain SQL over sqlite3 and psycopg; values are always bound. Blocking.
+
+What the tables hold can always be folded again, so no commit here waits for the disk:
+
+    SQLite       a file of its own next to the log's, WAL, ``synchronous=OFF``. The log's file stays what an auditor
+                 needs and nothing else, folding never holds the lock that appends wait for, and a file that a power
+                 cut or anything else has damaged is deleted and made again.
+    PostgreSQL   in the schema of the log, ``synchronous_commit=off``; rows and position are in one transaction, so
+                 after a crash they are behind, never wrong.
+    memory       an SQLite database of this process alone.
+
+Invariants: one transaction at a time for each `Database`, in one thread at a time; a transaction is left committed or
+undone; after an error that leaves its state unknown the connection is not used again.
+"""
+
+import fcntl
+import os
+import sqlite3
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from aura_contracts.errors import StoreFull
+from aura_store._recorder import LOCK_TIMEOUT, DatabaseAway
+from aura_store.read_models._schema import Column, DialectName, Kind
+
+_encode_json = msgspec.json.encode
+_decode_json = msgspec.json.decode
+
+
+class RowRefused(Exception):
+    """The database does not take a row: a check, a number too large. `str()` says what it said."""
+
+
+class Unusable(Exception):
+    """The tables cannot be used as they are: lost, damaged, or not to be written. `str()` says why."""
+
+
+class Damaged(Unusable):
+    """The file holds no sound database; a new one has to take its place."""
+
+
+class TablesLost(Unusable):
+    """A table or a column is missing; all have to be made again."""
+
+
+class NotWritable(Unusable):
+    """This process may not write, or not even open, the database."""
+
+
+class Transaction(ABC):
+    """An open transaction of a `Database`."""
+
+    dialect: DialectName
+
+    @abstractmethod
+    def execute(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Run one statement, with a ``?`` for each of `values`; return the rows it gives."""
+
+    @abstractmethod
+    def execute_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Run one statement for each of `rows`."""
+
+    @abstractmethod
+    def table_names(self) -> set[str]:
+        """Return the names of the tables and views that are there."""
+
+
+class Database(ABC):
+    """A database for read models, connected to when it is first used. `name` is for messages, without passwords."""
+
+    dialect: DialectName
+    private = False
+    """Whether no other process can have it open."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._turn = threading.Lock()
+
+    @contextmanager
+    def transaction(self, *, writing: bool = False) -> Iterator[Transaction]:
+        """Enter a transaction that sees one moment of the database, committed when left, undone when it raises.
+
+        Raises `DatabaseAway` where trying again may help, `RowRefused`, `Unusable`, and `StoreFull`.
+        """
+        with self._turn:
+            try:
+                yield self.begin(writing=writing)
+                self.commit()
+            except BaseException:
+                self.roll_back()
+                raise
+
+    @abstractmethod
+    def begin(self, *, writing: bool) -> Transaction:
+        """Begin a transaction; for callers that cannot hold a context open, see `transaction`."""
+
+    @abstractmethod
+    def commit(self) -> None:
+        """End it well."""
+
+    @abstractmethod
+    def roll_back(self) -> None:
+        """Undo it. Never raises; where the connection does not answer, it is closed."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the connection; the next use opens another."""
+
+    def replace_file(self) -> bool:
+        """Delete a damaged file, so that the next use makes a new one; return whether there is such a file."""
+        return False
+
+    @abstractmethod
+    def to_database(self, kind: Kind, value: Any) -> Any:
+        """Return `value` as the driver takes it for a column of this kind."""
+
+    @abstractmethod
+    def from_database(self, kind: Kind, value: Any) -> Any:
+        """Return what the driver gave for a column of this kind as it was before `to_database`."""
+
+    def plain(self, columns: Sequence[Column], row: Sequence[Any]) -> dict[str, Any]:
+        """Return a row as the values that it was made of, by the names of its columns."""
+        return {column.name: self.from_database(column.kind, value) for column, value in zip(columns, row, strict=True)}
+
+
+# --- SQLite -----------------------------------------------------------------------------------------------------------
+
+
+_AWAY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PROTOCOL)
+_MEANING: Final[Mapping[int, type[Exception]]] = {
+    **dict.fromkeys(_AWAY, DatabaseAway),
+    **dict.fromkeys((sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG), RowRefused),
+    **dict.fromkeys((sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN), NotWritable),
+    **dict.fromkeys((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB), Damaged),
+    sqlite3.SQLITE_ERROR: TablesLost,
+}
+"""What an error means (https://sqlite.org/rescode.html, primary result codes)."""
+
+_TIME: Final = "%Y-%m-%d %H:%M:%S.%f"
+
+
+class _SQLiteTransaction(Transaction):
+    dialect = "sqlite"
+
+    def __init__(self, database: "SQLiteDatabase", connection: sqlite3.Connection) -> None:
+        self._database = database
+        self._connection = connection
+
+    def execute(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        with self._database.translated():
+            return self._connection.execute(statement, values).fetchall()
+
+    def execute_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        with self._database.translated():
+            self._connection.executemany(statement, rows)
+
+    def table_names(self) -> set[str]:
+        return {row[0] for row in self.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")}
+
+
+class SQLiteDatabase(Database):
+    """A file, or with no path a database in memory."""
+
+    dialect = "sqlite"
+
+    def __init__(self, path: Path | None, name: str, *, lock_timeout: float = LOCK_TIMEOUT) -> None:
+        super().__init__(name)
+        self.private = path is None
+        self._path = path
+        self._lock_timeout = lock_timeout
+        self._connection: sqlite3.Connection | None = None
+        self._inode = 0
+
+    def begin(self, *, writing: bool) -> Transaction:
+        with self.translated():
+            connection = self._connection or self._connect()
+            connection.execute("BEGIN IMMEDIATE" if writing else "BEGIN")
+        return _SQLiteTransaction(self, connection)
+
+    def commit(self) -> None:
+        assert self._connection is not None, "a transaction is open"
+        with self.translated():
+            self._connection.execute("COMMIT")
+
+    def roll_back(self) -> None:
+        if self._connection is None or not self._connection.in_transaction:
+            return
+        try:
+            self._connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            self._drop_connection()
+
+    def close(self) -> None:
+        with self._turn:
+            self._drop_connection()
+
+    def _drop_connection(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(sqlite3.Error):
+                connection.close()
+
+    def _connect(self) -> sqlite3.Connection:
+        """Connect, and touch the write-ahead log, so that file and log that are open belong together."""
+        if self._path is None:
+            self._connection = self._raw_connection(":memory:")
+            return self._connection
+        with _locked(self._path.parent, fcntl.LOCK_SH):
+            connection = self._raw_connection(str(self._path))
+            try:
+                with suppress(sqlite3.OperationalError):  # where it cannot be written it may be read all the same
+                    connection.execute("PRAGMA journal_mode=WAL")
+                    connection.execute("PRAGMA synchronous=OFF")
+                connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+                self._inode = self._path.stat().st_ino
+            except BaseException:
+                connection.close()
+                raise
+        self._connection = connection
+        return connection
+
+    def _raw_connection(self, database: str) -> sqlite3.Connection:
+        return sqlite3.connect(
+            database, isolation_level=None, check_same_thread=False, timeout=self._lock_timeout, cached_statements=256
+        )
+
+    def replace_file(self) -> bool:
+        """Delete the file, unless another process has put a new one in its place already.
+
+        Connections are made under a shared lock and files deleted under an exclusive one: no process can have the old
+        file open with the new file's write-ahead log. One that has the old file with the old log goes on with them.
+        """
+        self.close()
+        if self._path is None:
+            return True
+        with suppress(OSError), _locked(self._path.parent, fcntl.LOCK_EX):
+            if self._inode in (0, self._path.stat().st_ino):
+                for name in ("", "-wal", "-shm"):
+                    Path(f"{self._path}{name}").unlink(missing_ok=True)
+        return not self._path.exists() or self._path.stat().st_ino != self._inode
+
+    def to_database(self, kind: Kind, value: Any) -> Any:
+        if value is None:
+            return None
+        if kind == "time":
+            return value.astimezone(UTC).strftime(_TIME)
+        return _encode_json(value).decode() if kind == "json" else value
+
+    def from_database(self, kind: Kind, value: Any) -> Any:
+        if value is None:
+            return None
+        if kind == "time":
+            return datetime.strptime(value, _TIME).replace(tzinfo=UTC)
+        if kind == "json":
+            return _decode_json(value)
+        return bool(value) if kind == "boolean" else value
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Turn what SQLite raises into what it means."""
+        try:
+            yield
+        except OverflowError as error:
+            raise RowRefused(str(error)) from error
+        except OSError as error:
+            raise NotWritable(str(error)) from error
+        except sqlite3.Error as error:
+            raise self._meaning(error) from error
+
+    def _meaning(self, error: sqlite3.Error) -> Exception:
+        code, reason = getattr(error, "sqlite_errorcode", 0) & 0xFF, str(error)
+        if code == sqlite3.SQLITE_FULL:
+            return StoreFull(store=self.name, stream_id="", position=0, reason=reason)
+        return _MEANING.get(code, RowRefused)(reason)
+
+
+@contextmanager
+def _locked(folder: Path, how: int) -> Iterator[None]:
+    """Hold a lock on a folder, which needs no file of its own and no right to write."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, how)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def memory_database(name: str = "memory:") -> SQLiteDatabase:
+    """Return a new database in the memory of this process."""
+    return SQLiteDatabase(None, name)

@@ -1,0 +1,299 @@
+"""Filters: what a query asks for, as SQL. Everything that comes from outside is checked here and bound, never written.
+
+Raises `InvalidInput` (with field, reason and remedy) for a filter that means nothing.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Final
+
+from aura_contracts.agent import AgentStatus
+from aura_contracts.approval import ApprovalDecision, ApprovalKind, ApprovalStatus
+from aura_contracts.board import BoardStatus
+from aura_contracts.errors import InvalidInput
+from aura_contracts.execution import ExecutionStatus
+from aura_contracts.ids import parse_id
+from aura_contracts.lease import LeaseStatus
+from aura_contracts.ports import read_models as ask
+from aura_contracts.ports.read_models import Query
+from aura_contracts.task import Priority, TaskStatus
+from aura_contracts.template import TemplateScope, TemplateStatus
+from aura_contracts.workflow import WorkflowStatus
+from aura_contracts.workspace import WorkspaceStatus
+from aura_store.read_models._paging import Condition, Values, require_text, utc
+from aura_store.read_models._schema import DialectName
+
+Filter = Callable[[str, Any, DialectName], Condition]
+"""``(field, value, dialect)`` -> condition; `field` is what errors call it."""
+
+_NO: Final[Condition] = ("1 = 0", ())
+
+
+def conditions(query: Query[Any], dialect: DialectName) -> list[Condition]:
+    """Return what rows have to fulfil to fit `query`, whatever its page."""
+    found = [
+        make(field, value, dialect)
+        for field, make in _FILTERS[type(query)].items()
+        if (value := getattr(query, field)) is not None
+    ]
+    if isinstance(query, ask.TaskQuery) and query.status is None and query.unfinished is None and query.id is None:
+        found.append((f"status <> '{TaskStatus.DELETED}'", ()))
+    return found
+
+
+def where(found: Iterable[Condition]) -> Condition:
+    """Join conditions to a WHERE clause; nothing for none."""
+    texts, values = [], list[Any]()
+    for text, bound in found:
+        texts.append(text)
+        values += bound
+    return (f" WHERE {' AND '.join(texts)}" if texts else "", tuple(values))
+
+
+# --- Kinds of filters -------------------------------------------------------------------------------------------------
+
+
+def _several(field: str, given: Any, known: type[StrEnum] | None = None) -> Iterator[str]:
+    """Yield the words of a filter as plain text."""
+    if not isinstance(given, str | Iterable):
+        raise InvalidInput(field=field, reason=f"{given!r} is not a text", remedy="give a text or several")
+    for word in [given] if isinstance(given, str) else given:
+        if not isinstance(word, str) or (known is not None and word not in set(known)):
+            remedy = f"use {', '.join(known)}" if known else "give a text"
+            raise InvalidInput(field=field, reason=f"{word!r} is not possible", remedy=remedy)
+        yield str(require_text(word, field))
+
+
+def _in(column: str, values: Iterable[str]) -> Condition:
+    bound = tuple(values)
+    return (f"{column} IN ({', '.join('?' * len(bound))})", bound) if bound else _NO
+
+
+def _words(column: str, known: type[StrEnum] | None = None) -> Filter:
+    return lambda field, value, _: _in(column, _several(field, value, known))
+
+
+def _ids(column: str) -> Filter:
+    return lambda field, value, _: _in(column, (parse_id(word, field) for word in _several(field, value)))
+
+
+def _from(column: str) -> Filter:
+    return lambda field, value, _: (f"{column} >= ?", (utc(value, field),))
+
+
+def _until(column: str) -> Filter:
+    return lambda field, value, _: (f"{column} < ?", (utc(value, field),))
+
+
+def _flag(yes: str, no: str) -> Filter:
+    """Choose between two conditions without values."""
+
+    def chosen(field: str, value: Any, dialect: DialectName) -> Condition:
+        if not isinstance(value, bool):
+            raise InvalidInput(field=field, reason=f"{value!r} is not True or False", remedy="or leave it out")
+        return (yes if value else no, ())
+
+    return chosen
+
+
+def _holds(column: str) -> Filter:
+    """Whether a JSON list holds a text."""
+
+    def holds(field: str, value: str, dialect: DialectName) -> Condition:
+        item = f"EXISTS (SELECT 1 FROM json_each({column}) AS item WHERE item.value = ?)"  # noqa: S608 - our name
+        sql = item if dialect == "sqlite" else f"jsonb_exists({column}, ?)"
+        return sql, (require_text(value, field),)
+
+    return holds
+
+
+def _contains(*columns: str) -> Filter:
+    """Whether a text is anywhere in one of `columns`, whatever the case of its letters."""
+
+    def contains(field: str, value: str, dialect: DialectName) -> Condition:
+        text = require_text(value, field)
+        for special in ("\\", "%", "_"):
+            text = text.replace(special, f"\\{special}")
+        like = "LIKE" if dialect == "sqlite" else "ILIKE"
+        parts = [f"{column} {like} ? ESCAPE '\\'" for column in columns]
+        return f"({' OR '.join(parts)})", (f"%{text}%",) * len(columns)
+
+    return contains
+
+
+def _inside(column: str, field: str, folder: str) -> Condition:
+    """Whether a path is `folder` or below it."""
+    if not folder.startswith("/"):
+        raise InvalidInput(field=field, reason=f"{folder!r} is not an absolute path", remedy="begin it with /")
+    path = require_text(folder, field).rstrip("/")
+    below = f"{path}/"
+    return f"({column} = ? OR substr({column}, 1, ?) = ?)", (path or "/", len(below), below)
+
+
+def _one_inside(column: str) -> Filter:
+    """Whether one of the paths in a JSON list is in a folder."""
+
+    def inside(field: str, value: str, dialect: DialectName) -> Condition:
+        items = {
+            "sqlite": f"json_each({column}) AS item",
+            "postgresql": f"jsonb_array_elements_text({column}) AS item(value)",
+        }[dialect]
+        text, bound = _inside("item.value", field, value)
+        return f"EXISTS (SELECT 1 FROM {items} WHERE {text})", bound  # noqa: S608 - our names
+
+    return inside
+
+
+def _nested(outer: str, inner: Filter) -> Filter:
+    """Put the condition of `inner` where `outer` has a ``{}``."""
+
+    def nested(field: str, value: Any, dialect: DialectName) -> Condition:
+        text, bound = inner(field, value, dialect)
+        return outer.format(text), bound
+
+    return nested
+
+
+def _due(field: str, value: datetime, dialect: DialectName) -> Condition:
+    bound: Values = (utc(value, field),) * 3
+    return f"(status = '{ApprovalStatus.PENDING}' AND (deadline < ? OR remind_at < ? OR escalate_at < ?))", bound
+
+
+_ENDED_TASK: Final = ", ".join(
+    f"'{status}'" for status in (TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.DELETED)
+)
+_ENDED_RUN: Final = ", ".join(
+    f"'{status}'" for status in (ExecutionStatus.DONE, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED)
+)
+_UNFINISHED: Final = (
+    f"(execution_id IS NOT NULL AND (status NOT IN ({_ENDED_TASK})"  # noqa: S608 - our words
+    " OR EXISTS (SELECT 1 FROM leases WHERE leases.execution_id = tasks.execution_id"
+    f" AND leases.status <> '{LeaseStatus.CLOSED}')"
+    f" OR (status = '{TaskStatus.COMPLETED}' AND EXISTS (SELECT 1 FROM workspaces"
+    f" WHERE workspaces.task_id = tasks.id AND workspaces.status <> '{WorkspaceStatus.REMOVED}'))))"
+)
+
+_FILTERS: Final[Mapping[type[Query[Any]], Mapping[str, Filter]]] = MappingProxyType(
+    {
+        ask.TaskQuery: {
+            "id": _ids("id"),
+            "status": _words("status", TaskStatus),
+            "agent": _ids("assigned_agent"),
+            "agent_type": _words("agent_type"),
+            "priority": _words("priority", Priority),
+            "project": _words("project"),
+            "parent": _ids("parent_task_id"),
+            "creator": _words("creator"),
+            "queued": _flag("queued", "NOT queued"),
+            "unfinished": _flag(_UNFINISHED, f"NOT {_UNFINISHED}"),
+            "folder": _nested("id IN (SELECT task_id FROM workspaces WHERE {})", _one_inside("folders")),
+            "search": _contains("title", "description"),
+            "created_after": _from("created_at"),
+            "created_before": _until("created_at"),
+            "updated_after": _from("updated_at"),
+            "updated_before": _until("updated_at"),
+        },
+        ask.AgentQuery: {
+            "id": _ids("id"),
+            "status": _words("status", AgentStatus),
+            "type": _words("type"),
+            "name": _words("name"),
+            "executor": _words("executor"),
+            "variant": _words("variant"),
+            "task": _ids("current_task_id"),
+            "capability": _holds("capabilities"),
+        },
+        ask.ApprovalQuery: {
+            "id": _ids("id"),
+            "pending": _flag(f"status = '{ApprovalStatus.PENDING}'", f"status <> '{ApprovalStatus.PENDING}'"),
+            "status": _words("status", ApprovalStatus),
+            "decision": _words("decision", ApprovalDecision),
+            "kind": _words("kind", ApprovalKind),
+            "task": _ids("task_id"),
+            "execution": _ids("execution_id"),
+            "workflow": _ids("workflow_id"),
+            "reviewer": _holds("reviewers"),
+            "awaiting": _holds("awaited"),
+            "search": _contains("proposed_solution"),
+            "requested_after": _from("requested_at"),
+            "requested_before": _until("requested_at"),
+            "due_before": _due,
+        },
+        ask.WorkflowQuery: {
+            "id": _ids("id"),
+            "status": _words("status", WorkflowStatus),
+            "project": _words("project"),
+            "search": _contains("name", "description"),
+        },
+        ask.BoardQuery: {
+            "id": _ids("id"),
+            "status": _words("status", BoardStatus),
+            "name": _words("name"),
+            "project": _words("project"),
+        },
+        ask.TemplateQuery: {
+            "id": _ids("id"),
+            "status": _words("status", TemplateStatus),
+            "name": _words("name"),
+            "scope": _words("scope", TemplateScope),
+            "scope_key": _words("scope_key"),
+        },
+        ask.ExecutionQuery: {
+            "id": _ids("id"),
+            "status": _words("status", ExecutionStatus),
+            "ended": _flag(f"status IN ({_ENDED_RUN})", f"status NOT IN ({_ENDED_RUN})"),
+            "task": _ids("task_id"),
+            "agent": _ids("agent_id"),
+            "executor": _words("executor"),
+            "workspace": _ids("workspace_id"),
+            "worker": _ids("worker_id"),
+            "session": _nested("id IN (SELECT execution_id FROM execution_sessions WHERE {})", _words("session_id")),
+            "queued_after": _from("queued_at"),
+            "queued_before": _until("queued_at"),
+        },
+        ask.WorkspaceQuery: {
+            "id": _ids("id"),
+            "status": _words("status", WorkspaceStatus),
+            "removed": _flag(f"status = '{WorkspaceStatus.REMOVED}'", f"status <> '{WorkspaceStatus.REMOVED}'"),
+            "task": _ids("task_id"),
+            "worker": _ids("worker_id"),
+            "folder": _one_inside("folders"),
+        },
+        ask.LeaseQuery: {
+            "id": _ids("id"),
+            "status": _words("status", LeaseStatus),
+            "execution": _ids("execution_id"),
+            "worker": _ids("worker_id"),
+        },
+        ask.SessionQuery: {
+            "id": _words("id"),
+            "executor": _words("executor"),
+            "task": _ids("task_id"),
+            "agent": _ids("agent_id"),
+            "folder": lambda field, value, _: _inside("directory", field, value),
+            "used_after": _from("used_at"),
+            "used_before": _until("used_at"),
+        },
+        ask.ExecutionLogQuery: {
+            "task": _ids("task_id"),
+            "execution": _ids("execution_id"),
+            "agent_type": _words("agent_type"),
+            "action": _words("action"),
+            "success": _flag("success", "NOT success"),
+            "executed_after": _from("executed_at"),
+            "executed_before": _until("executed_at"),
+        },
+        ask.UsageQuery: {
+            "task": _ids("task_id"),
+            "execution": _ids("execution_id"),
+            "agent": _ids("agent_id"),
+            "executor": _words("executor"),
+            "session": _words("session_id"),
+            "model": _words("model"),
+            "used_after": _from("used_at"),
+            "used_before": _until("used_at"),
+        },
+    }
+)

@@ -1,0 +1,362 @@
+"""The read models of a log: lazily opened, caught up before each answer, made again by themselves when they are lost.
+
+Invariants:
+
+- The tables are the fold of exactly the events up to the stored position; both change in one transaction, which begins
+  by looking whether the position is still where the changes were made from. So of any number of processes that catch up
+  at once exactly one applies an event, and none applies it twice, whatever is killed when.
+- A question is answered in a transaction that begins after the catch-up it needs. Positions never go back while a
+  database is used, so what another process does in between only makes the answer newer.
+- Tables are replaced in one transaction: readers see all of the old ones or all of the new ones.
+- What is asked waits its turn: one question, catch-up or rebuild at a time for each `LogReadModels`.
+- Databases that cannot be used (no right to write, tables under another program's schema while this one runs) are left
+  alone; the models go on in the memory of this process, folded from the log.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Final, Protocol, TypeVar
+
+import anyio
+import anyio.to_thread
+import attrs
+
+from aura_contracts.errors import LogDamaged, StoreError, StoreUnavailable
+from aura_contracts.events import EventRecord
+from aura_contracts.ids import StreamId
+from aura_contracts.machine import Aggregate, State
+from aura_contracts.ports import EventLog
+from aura_contracts.ports.read_models import Match, Moment, Page, Query, ReadModels, UsageSum
+from aura_store._log import Patience
+from aura_store._recorder import DatabaseAway
+from aura_store.read_models._database import (
+    Damaged,
+    Database,
+    NotWritable,
+    RowRefused,
+    TablesLost,
+    Transaction,
+    Unusable,
+    memory_database,
+)
+from aura_store.read_models._fold import Fold, Mark, create_tables, empty_tables, read_mark, schema_version, write_mark
+from aura_store.read_models._questions import Questions
+from aura_store.read_models._rows import TOPICS
+
+R = TypeVar("R")
+S = TypeVar("S", bound=State)
+T = TypeVar("T")
+
+BATCH: Final = 1000
+"""Events in one transaction of a catch-up."""
+
+PATIENT: Final = Patience()
+
+_ATTEMPTS: Final = 4
+"""How often a question is asked again of a database that had to be repaired or replaced in between."""
+
+
+@attrs.define(kw_only=True, eq=False)
+class ProjectionFailed(StoreError):
+    """The read models cannot go on: the database does not take what they make of an event. Nothing was skipped."""
+
+    code = "projection_failed"
+    store: str
+    position: int
+    stream_id: StreamId
+    reason: str
+    remedy: str = "run `aura db check`; the log itself is not touched"
+
+    def message(self) -> str:
+        return f"the read models of {self.store} stop at position {self.position}, {self.stream_id}: {self.reason}"
+
+
+class Outdated(Unusable):
+    """The tables were made by another program, or of another log; they have to be made again."""
+
+
+class Rebuild(Unusable):
+    """What the tables hold is not to be trusted."""
+
+
+class Write(Protocol):
+    """Does work in a transaction, or in a part of one that can be undone by itself."""
+
+    async def __call__(self, work: Callable[[Transaction], Mark], /) -> Mark: ...
+
+
+class LogReadModels(ReadModels):
+    """See `ReadModels` for what can be asked. Made by `open_read_models`."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        database: Database,
+        *,
+        upto: int | None = None,
+        batch: int = BATCH,
+        patience: Patience = PATIENT,
+    ) -> None:
+        """`upto` is the last event that they are made of, None for all; with it, `database` has to be private."""
+        self.log = log
+        self.database = database
+        self._upto = upto
+        self._batch = batch
+        self._patience = patience
+        self._fold = Fold(database, log.name)
+        self._mark: Mark | None = None
+        """Where the tables were when they were looked at last, under this program's schema; None before that."""
+        self._turn = anyio.Lock()
+        self._thread = anyio.CapacityLimiter(1)
+
+    # --- Questions ----------------------------------------------------------------------------------------------------
+
+    async def list(self, query: Query[R], *, at_least: int | None = None) -> Page[R]:
+        return await self._ask(lambda questions: questions.page(query), at_least)
+
+    async def get(self, aggregate: Aggregate[S], aggregate_id: str, *, at_least: int | None = None) -> S | None:
+        found: S | None = await self._ask(lambda questions: questions.get(aggregate.name, aggregate_id), at_least)
+        return found
+
+    async def find(self, kind: str, text: str, *, limit: int = 10, at_least: int | None = None) -> tuple[Match, ...]:
+        return await self._ask(lambda questions: questions.find(kind, text, limit), at_least)
+
+    async def counts(self, query: Query[Any], *, at_least: int | None = None) -> Mapping[str, int]:
+        return await self._ask(lambda questions: questions.counts(query), at_least)
+
+    async def usage(
+        self, *, task: str | None = None, since: Moment | None = None, at_least: int | None = None
+    ) -> tuple[UsageSum, ...]:
+        return await self._ask(lambda questions: questions.usage(task, since), at_least)
+
+    async def position(self) -> int:
+        """Return how far the tables are right now, without catching up; 0 where there are none of this program."""
+
+        def look(transaction: Transaction) -> int:
+            mark = read_mark(transaction)
+            return mark.position if mark is not None and mark.schema == schema_version() else 0
+
+        async with self._turn:
+            try:
+                return await self.read(look)
+            except Unusable:
+                return 0
+
+    async def _ask(self, question: Callable[[Questions], T], at_least: int | None) -> T:
+        async with self._turn:
+            return await self._with_repairs(
+                at_least, lambda: self.read(lambda t: question(Questions(self.database, t)))
+            )
+
+    # --- Catching up --------------------------------------------------------------------------------------------------
+
+    async def catch_up(self, at_least: int | None = None) -> int:
+        """Fold the log up to position `at_least` (None: its end as it is now) or further; return the position reached.
+
+        Raises `LogDamaged` errors for an event that does not decode or cannot have happened, and `ProjectionFailed` for
+        one whose row the database refuses: everything before that event is in the tables then, and nothing after it.
+        Cancelled, it stops between two transactions.
+        """
+        async with self._turn:
+            return await self._with_repairs(at_least, self._reached)
+
+    async def rebuild(self) -> int:
+        """Fold the log from its beginning and replace what the tables hold; return the position reached.
+
+        Raises what `catch_up` raises.
+        """
+        async with self._turn:
+            await self._repair(Rebuild("it was asked for"))
+            return await self._with_repairs(None, self._reached)
+
+    async def _reached(self) -> int:
+        assert self._mark is not None, "they have been caught up"
+        return self._mark.position
+
+    async def _catch_up(self, at_least: int | None) -> None:
+        """Bring the tables to `at_least`. Raises `Unusable`."""
+        if self._mark is None:
+            mark = await self.read(read_mark)
+            await self._require_current(mark)
+            self._mark = mark
+        end = await self.log.head() if at_least is None else at_least
+        await self._advance_to(end if self._upto is None else min(end, self._upto), self._write)
+
+    async def _require_current(self, mark: Mark | None) -> None:
+        """Raise `Outdated` unless the tables are this program's, and of the log as it is.
+
+        A log that was put back from a backup, or another log in the place of the old one, ends before the position or
+        has another seal there.
+        """
+        if mark is None or mark.schema != schema_version():
+            raise Outdated("the tables were made by another version")
+        if mark.position:
+            found = await self.log.sealed_page(mark.position - 1, limit=1)
+            if not found or found[0].position != mark.position or found[0].digest.hex() != mark.digest:
+                raise Outdated("the tables were made of another log")
+
+    async def _advance_to(self, end: int, write: "Write") -> None:
+        while self._mark is not None and self._mark.position < end:
+            self._mark = await self._advance(self._mark, end, write)
+
+    async def _advance(self, mark: Mark, end: int, write: "Write") -> Mark:
+        """Fold one batch after `mark`; return where the tables are then."""
+        limit = self._batch
+        while True:
+            records: Sequence[EventRecord] = ()
+            try:
+                records, upto = await self._page(mark.position, limit, end)
+                return await write(partial(self._apply, mark, records, await self._mark_at(upto)))
+            except RowRefused as refused:
+                if limit == 1:
+                    raise self._refused(records[0], refused) from refused
+            except LogDamaged:
+                if limit == 1:
+                    raise
+            limit = max(limit // 2, 1)  # go as far as it goes, so that the error is about the very next event
+
+    async def _page(self, after: int, limit: int, end: int) -> tuple[Sequence[EventRecord], int]:
+        """Return the next records that rows are made of, and the position up to which there are no others."""
+        found = await self.log.page(after, limit=limit, topics=TOPICS)
+        records = [record for record in found if record.position <= end]
+        return records, records[-1].position if len(records) == limit else end
+
+    async def _mark_at(self, position: int) -> Mark:
+        found = await self.log.sealed_page(position - 1, limit=1)
+        if not found or found[0].position != position:
+            raise LogDamaged(store=self.log.name, position=position, reason="the event is missing")
+        return Mark(position, found[0].digest.hex(), schema_version())
+
+    def _apply(self, before: Mark, records: Sequence[EventRecord], after: Mark, transaction: Transaction) -> Mark:
+        """Write `records` if the tables are still at `before`; return where they are then. Blocking."""
+        stored = read_mark(transaction)
+        if stored is None:
+            raise TablesLost("the table of positions is gone")
+        if stored.schema != before.schema:
+            raise Outdated("another version has made the tables again")
+        if stored != before:
+            return stored  # another process was faster
+        self._fold.apply(transaction, records)
+        write_mark(transaction, after)
+        return after
+
+    # --- Repairs ------------------------------------------------------------------------------------------------------
+
+    async def _with_repairs(self, at_least: int | None, then: Callable[[], Awaitable[T]]) -> T:
+        """Catch up, then do `then`; again after the database was repaired or replaced."""
+        for _ in range(_ATTEMPTS):
+            try:
+                await self._catch_up(at_least)
+                return await then()
+            except Unusable as why:
+                await self._repair(why)
+        await self._catch_up(at_least)
+        return await then()
+
+    async def _repair(self, why: Unusable) -> None:
+        """Make the database usable again, or take one in memory instead of it."""
+        known, self._mark = self._mark, None
+        if isinstance(why, TablesLost | Rebuild) or (isinstance(why, Outdated) and known is None):
+            try:
+                return await self._make_again(why)
+            except (Damaged, NotWritable) as worse:
+                why = worse
+        if isinstance(why, Damaged) and await self._in_thread(self.database.replace_file):
+            return None
+        await self._in_thread(self.database.close)
+        self.database = memory_database(self.database.name)
+        self._fold = Fold(self.database, self.log.name)
+        return None
+
+    async def _make_again(self, why: Unusable) -> None:
+        """Fold the log from its beginning into new tables, in one transaction. Raises `Unusable`.
+
+        Where an event stops it, what was before that event is kept, and the error raised.
+        """
+        transaction = await self._in_thread(lambda: self.database.begin(writing=True))
+        try:
+            if not isinstance(why, Outdated) or not await self._is_current(transaction):  # else another was faster
+                make = create_tables if isinstance(why, TablesLost) else empty_tables
+                self._mark = await self._in_thread(lambda: make(transaction, self.database.name))
+                await self._fold_all(transaction)
+            await self._in_thread(self.database.commit)
+        except BaseException:
+            self._mark = None
+            with anyio.CancelScope(shield=True):
+                await self._in_thread(self.database.roll_back)
+            raise
+
+    async def _fold_all(self, transaction: Transaction) -> None:
+        end = await self.log.head() if self._upto is None else self._upto
+        try:
+            await self._advance_to(end, partial(self._write_part, transaction))
+        except (LogDamaged, ProjectionFailed):
+            await self._in_thread(self.database.commit)
+            raise
+
+    async def _is_current(self, transaction: Transaction) -> bool:
+        mark = await self._in_thread(lambda: read_mark(transaction))
+        try:
+            await self._require_current(mark)
+        except Outdated:
+            return False
+        return True
+
+    async def _write_part(self, transaction: Transaction, work: Callable[[Transaction], T]) -> T:
+        """Do `work` in a part of a transaction that can be undone by itself."""
+
+        def part() -> T:
+            transaction.execute("SAVEPOINT batch")
+            try:
+                done = work(transaction)
+            except BaseException:
+                transaction.execute("ROLLBACK TO SAVEPOINT batch")
+                raise
+            transaction.execute("RELEASE SAVEPOINT batch")
+            return done
+
+        return await self._in_thread(part)
+
+    def _refused(self, record: EventRecord, refused: RowRefused) -> ProjectionFailed:
+        return ProjectionFailed(
+            store=self.database.name, position=record.position, stream_id=record.stream_id, reason=str(refused)
+        )
+
+    # --- The database -------------------------------------------------------------------------------------------------
+
+    async def read(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work` in a transaction that sees one moment of the database. Raises `Unusable`."""
+
+        def reading() -> T:
+            with self.database.transaction() as transaction:
+                return work(transaction)
+
+        return await self._in_thread(reading)
+
+    async def _write(self, work: Callable[[Transaction], Mark]) -> Mark:
+        def writing() -> Mark:
+            with self.database.transaction(writing=True) as transaction:
+                return work(transaction)
+
+        return await self._in_thread(writing)
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        """Run blocking `work`, again while the database is away and patience lasts."""
+        since, attempts = anyio.current_time(), 0
+        while True:
+            try:
+                return await anyio.to_thread.run_sync(work, limiter=self._thread)
+            except DatabaseAway as away:
+                attempts += 1
+                waited = anyio.current_time() - since
+                if waited >= self._patience.outage_timeout:
+                    raise StoreUnavailable(
+                        store=self.database.name, reason=str(away), waited=waited, attempts=attempts
+                    ) from away
+                await anyio.sleep(self._patience.pause_after(attempts))
+
+    async def aclose(self) -> None:
+        """Close the database; what was asked before is answered first."""
+        with anyio.CancelScope(shield=True):
+            async with self._turn:
+                await self._in_thread(self.database.close)

@@ -1,0 +1,151 @@
+"""Paging: keyset pagination over any column of a table, forwards, stable while rows are inserted.
+
+A cursor is base64 of what the last row of a page was sorted by, and its key. The next page begins after these values,
+wherever they are by then; so a row that stays where it is is seen exactly once, whatever is inserted around it. Rows
+without a value come last, in either direction. A cursor fits one listing in one order and is refused in any other.
+"""
+
+import binascii
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import attrs
+import msgspec
+
+from aura_contracts.errors import InvalidInput, InvalidText, require_aware
+from aura_contracts.ports.read_models import LIMIT, Query
+from aura_store.read_models._schema import Column, Kind, Table
+
+_PYTHON: Final[dict[Kind, type]] = {"time": datetime, "boolean": bool, "integer": int, "real": float}
+"""What values of a kind are in a cursor; those of all others are text."""
+
+Values = tuple[Any, ...]
+
+Condition = tuple[str, Values]
+"""SQL with a ``?`` for each of its values; these are as a `Column` of the SQL's would hold them."""
+
+
+class _Cursor(msgspec.Struct, frozen=True, array_like=True):
+    table: str
+    sort: str
+    descending: bool
+    value: Any
+    key: str
+
+
+@attrs.frozen
+class Order:
+    """The order of a listing: by one column, then by the table's key. Made by `order_of`."""
+
+    table: Table
+    column: Column
+    descending: bool
+
+    @property
+    def expression(self) -> str:
+        """What the rows are sorted by: the column, or a word's rank."""
+        if not self.column.ranked:
+            return f'"{self.column.name}"'
+        cases = " ".join(f"WHEN '{word}' THEN {rank}" for rank, word in enumerate(self.column.words))
+        return f'CASE "{self.column.name}" {cases} END'
+
+    @property
+    def kind(self) -> Kind:
+        """Of the values that the rows are sorted by."""
+        return "integer" if self.column.ranked else self.column.kind
+
+    @property
+    def clause(self) -> str:
+        """What stands behind ORDER BY."""
+        direction = "DESC" if self.descending else "ASC"
+        empty_last = f'"{self.column.name}" IS NULL, ' if self.column.null else ""
+        return f'{empty_last}{self.expression} {direction}, "{self.table.key}" {direction}'
+
+    def after(self, text: str) -> Condition:
+        """Return the condition for the rows after a cursor. Raises `InvalidInput`."""
+        cursor = _decode(text, self)
+        sign = "<" if self.descending else ">"
+        by, key = self.expression, f'"{self.table.key}"'
+        if cursor.value is None:
+            return f"({by} IS NULL AND {key} {sign} ?)", (cursor.key,)
+        empty = f" OR {by} IS NULL" if self.column.null else ""
+        return f"({by} {sign} ? OR ({by} = ? AND {key} {sign} ?){empty})", (cursor.value, cursor.value, cursor.key)
+
+    def cursor_at(self, value: Any, key: str) -> str:
+        """Return the cursor after a row."""
+        cursor = _Cursor(self.table.name, self.column.name, self.descending, value, key)
+        return urlsafe_b64encode(msgspec.json.encode(cursor)).decode()
+
+
+def order_of(table: Table, query: Query[Any]) -> Order:
+    """Return the order that `query` asks for.
+
+    Raises `InvalidInput` for a column that is not there or has no order, and for a limit out of range.
+    """
+    column = table.column(query.sort) if isinstance(query.sort, str) else None
+    if column is None or column.kind == "json":
+        sortable = ", ".join(each.name for each in table.columns if each.kind != "json")
+        reason = "there is no such column" if column is None else "holds JSON, which has no order"
+        raise InvalidInput(
+            field="sort", reason=f"{query.sort!r} of {table.name}: {reason}", remedy=f"sort by one of {sortable}"
+        )
+    limit: Any = query.limit
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= LIMIT:
+        raise InvalidInput(field="limit", reason=f"{limit!r} is not from 1 to {LIMIT}", remedy="ask for more pages")
+    return Order(table, column, query.descending)
+
+
+def _decode(text: str, order: Order) -> _Cursor:
+    """Return the cursor in `text`; it comes from outside, so everything in it is checked."""
+    wrong = InvalidInput(
+        field="cursor",
+        reason="it is not the cursor of a page",
+        remedy="pass next_cursor on as it came, or leave it out for the first page",
+    )
+    try:
+        cursor = msgspec.json.decode(urlsafe_b64decode(text.encode("ascii")), type=_Cursor)
+    except (msgspec.MsgspecError, binascii.Error, ValueError) as error:
+        raise wrong from error
+    if (cursor.table, cursor.sort, cursor.descending) != (order.table.name, order.column.name, order.descending):
+        direction = "descending" if cursor.descending else "ascending"
+        raise InvalidInput(
+            field="cursor",
+            reason=f"it is from {cursor.table} sorted by {cursor.sort}, {direction}",
+            remedy="use it with the same listing and order, or leave it out for the first page",
+        )
+    try:
+        value = msgspec.convert(cursor.value, _PYTHON.get(order.kind, str) | None)
+    except msgspec.ValidationError as error:
+        raise wrong from error
+    if isinstance(value, datetime):
+        value = utc(value, "cursor")
+    for part in (cursor.key, value):
+        if isinstance(part, str):
+            require_text(part, "cursor")
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise wrong
+    return msgspec.structs.replace(cursor, value=value)
+
+
+def utc(value: datetime, field: str) -> datetime:
+    """Return `value` in UTC. Raises `NaiveDatetime`, and `InvalidInput` for an instant that UTC has no date for."""
+    try:
+        return require_aware(value, field).astimezone(UTC)
+    except OverflowError:
+        remedy = "give an instant from the year 1 to 9999"
+        raise InvalidInput(field=field, reason=f"{value.isoformat()} is out of range", remedy=remedy) from None
+    except (AttributeError, TypeError):
+        raise InvalidInput(field=field, reason=f"{value!r} is not a datetime", remedy="give an aware one") from None
+
+
+def require_text(text: str, field: str) -> str:
+    """Return `text`, or raise `InvalidText` for what no database takes."""
+    if "\0" in text:
+        raise InvalidText(field=field, reason="holds a NUL character")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        reason = "holds half of a surrogate pair, which is not a character"
+        raise InvalidText(field=field, reason=reason) from None
+    return text

@@ -1,0 +1,69 @@
+"""The past: read models as of a position or an instant, and what changed between two moments."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+import attrs
+
+from aura_contracts.errors import InvalidInput, require_aware
+from aura_contracts.ports import EventLog
+from aura_contracts.ports.read_models import Moment
+from aura_store.read_models._check import Kind, RowDifference, compare_tables
+from aura_store.read_models._database import Transaction, memory_database
+from aura_store.read_models._models import LogReadModels
+
+
+@asynccontextmanager
+async def read_models_as_of(log: EventLog, at: Moment) -> AsyncIterator[LogReadModels]:
+    """Offer the same questions about a moment, from models in memory, folded up to it at the first question.
+
+    As of an instant means: the log as it stood before the first event recorded after that instant. Raises
+    `InvalidInput` for a position below 0 or beyond the end, and `NaiveDatetime`.
+    """
+    position = await position_at(log, at)
+    models = LogReadModels(log, memory_database(f"{log.name} as of position {position}"), upto=position)
+    try:
+        yield models
+    finally:
+        await models.aclose()
+
+
+async def position_at(log: EventLog, at: Moment) -> int:
+    """Return the position of the last event that a moment knows; 0 if it knows none."""
+    if isinstance(at, datetime):
+        require_aware(at, "at")
+        position = 0
+        while records := await log.page(position):
+            later = next((record for record in records if record.time > at), None)
+            if later is not None:
+                return later.position - 1
+            position = records[-1].position
+        return position
+    head = await log.head()
+    if not 0 <= at <= head:
+        reason = f"{at} is not a position of the log, which ends at {head}"
+        raise InvalidInput(field="at", reason=reason, remedy=f"give a position from 0 to {head}, or a time")
+    return at
+
+
+@attrs.frozen(kw_only=True)
+class ModelsDiff:
+    """What changed in the read models between two positions, row by row, field by field."""
+
+    before: int
+    after: int
+    differences: tuple[RowDifference, ...]
+
+
+async def diff_read_models(log: EventLog, before: Moment, after: Moment) -> ModelsDiff:
+    """Return the rows added, removed and changed between two moments, table by table. Raises as `read_models_as_of`."""
+    async with read_models_as_of(log, before) as old, read_models_as_of(log, after) as new:
+        first, last = await old.catch_up(), await new.catch_up()
+
+        def compare(before: Transaction) -> tuple[RowDifference, ...]:
+            with new.database.transaction() as later:
+                kinds: tuple[Kind, Kind, Kind] = ("removed", "added", "changed")
+                return tuple(compare_tables((old.database, before), (new.database, later), kinds)[1])
+
+        return ModelsDiff(before=first, after=last, differences=await old.read(compare))

@@ -1,0 +1,221 @@
+"""Questions: what is asked of the tables in one transaction. Blocking."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, datetime
+from types import MappingProxyType
+from typing import Any, Final
+
+import msgspec
+
+from aura_contracts.approval import ApprovalStatus
+from aura_contracts.errors import InvalidId, InvalidInput
+from aura_contracts.ids import parse_id
+from aura_contracts.ports.read_models import (
+    ExecutionLogRow,
+    Match,
+    Moment,
+    Page,
+    Query,
+    SessionRow,
+    UsageRow,
+    UsageSum,
+)
+from aura_store.read_models import _schema as schema
+from aura_store.read_models._database import Database, Transaction
+from aura_store.read_models._filters import conditions, where
+from aura_store.read_models._fold import decode_state, read_mark, state_column
+from aura_store.read_models._paging import Condition, Values, order_of, require_text, utc
+from aura_store.read_models._rows import STATE_TABLES
+from aura_store.read_models._schema import TABLES, Table
+
+_ROW_TYPES: Final[Mapping[str, type[msgspec.Struct]]] = MappingProxyType(
+    {"sessions": SessionRow, "execution_logs": ExecutionLogRow, "usage": UsageRow}
+)
+_KIND_OF: Final = MappingProxyType({each.table.name: kind for kind, each in STATE_TABLES.items()})
+
+
+class Questions:
+    """The questions of `ReadModels`, to the tables as they are. Lives as long as a transaction."""
+
+    def __init__(self, database: Database, transaction: Transaction) -> None:
+        self._database = database
+        self._transaction = transaction
+
+    def position(self) -> int:
+        """Return how far the tables are."""
+        mark = read_mark(self._transaction)
+        return 0 if mark is None else mark.position
+
+    # --- Lists --------------------------------------------------------------------------------------------------------
+
+    def page(self, query: Query[Any]) -> Page[Any]:
+        """Return one page of what fits `query`."""
+        table = TABLES[query.table]
+        order = order_of(table, query)
+        wanted = conditions(query, self._transaction.dialect)
+        if query.cursor is not None:
+            wanted.append(order.after(query.cursor))
+        clause, values = where(wanted)
+        keys = self._execute(
+            f'SELECT {order.expression}, "{table.key}" FROM {table.name}{clause}'  # noqa: S608 - our names
+            f" ORDER BY {order.clause} LIMIT ?",
+            (*values, query.limit + 1),
+        )
+        shown = keys[: query.limit]
+        cursor = None
+        if len(keys) > query.limit:
+            cursor = order.cursor_at(self._database.from_database(order.kind, shown[-1][0]), shown[-1][1])
+        return Page(tuple(self._whole(table, [key for _, key in shown])), cursor, self.position())
+
+    def _whole(self, table: Table, keys: list[str]) -> Iterator[Any]:
+        """Yield what a list shows for the rows with these keys, in their order."""
+        kind = _KIND_OF.get(table.name)
+        found = self._states(keys) if kind is not None else self._rows(table, keys)
+        return (found[key] for key in keys)
+
+    def _states(self, ids: list[str]) -> dict[str, Any]:
+        statement = f"SELECT id, kind, {state_column(self._transaction)} FROM aggregates WHERE id IN ({_marks(ids)})"  # noqa: S608
+        return {row_id: decode_state(kind, state) for row_id, kind, state in self._execute(statement, ids)}
+
+    def _rows(self, table: Table, keys: list[str]) -> dict[str, Any]:
+        names = ", ".join(f'"{name}"' for name in table.names)
+        statement = f'SELECT {names} FROM {table.name} WHERE "{table.key}" IN ({_marks(keys)})'  # noqa: S608
+        plain = [self._database.plain(table.columns, row) for row in self._execute(statement, keys)]
+        return {row[table.key]: msgspec.convert(row, _ROW_TYPES[table.name]) for row in plain}
+
+    def get(self, kind: str, aggregate_id: str) -> Any:
+        """Return the state of one aggregate, or None."""
+        statement = f"SELECT {state_column(self._transaction)} FROM aggregates WHERE id = ? AND kind = ?"  # noqa: S608
+        found = self._execute(statement, (parse_id(aggregate_id), kind))
+        return decode_state(kind, found[0][0]) if found else None
+
+    def counts(self, query: Query[Any]) -> dict[str, int]:
+        """Return how many of what fits `query` have each status."""
+        table = TABLES[query.table]
+        if table.column("status") is None:
+            raise InvalidInput(field="query", reason=f"{table.name} have no status", remedy="ask for tasks, say")
+        clause, values = where(conditions(query, self._transaction.dialect))
+        statement = f"SELECT status, count(*) FROM {table.name}{clause} GROUP BY status ORDER BY status"  # noqa: S608
+        return {str(status): int(number) for status, number in self._execute(statement, values)}
+
+    # --- By a part of an id -------------------------------------------------------------------------------------------
+
+    def find(self, kind: str, text: str, limit: int) -> tuple[Match, ...]:
+        """Return what `text` is, begins or ends the id of."""
+        if kind == "session":
+            part = require_text(text, "session")
+            found = self._matching("sessions", "id", (), (part, _next(part)), part, limit, distinct=True)
+            return tuple(Match("session", row_id) for _, row_id in found)
+        matches = self._aggregates((kind,) if kind else (), text, limit)
+        if not matches and kind == "approval":
+            return self._approvals_of(self._aggregates(("task",), text, 2), limit)
+        return matches
+
+    def _aggregates(self, kinds: tuple[str, ...], text: str, limit: int) -> tuple[Match, ...]:
+        for kind in kinds:
+            if kind not in STATE_TABLES:
+                remedy = f"use {', '.join(STATE_TABLES)}"
+                raise InvalidInput(field="kind", reason=f"{kind!r} is not a kind of aggregate", remedy=remedy)
+        beginning, ending = _parts(text, kinds[0] if kinds else "id")
+        found = self._matching("aggregates", "kind", kinds, (beginning, _next(beginning)), ending, limit)
+        return tuple(Match(kind, row_id) for kind, row_id in found)
+
+    def _matching(
+        self,
+        table: str,
+        kind: str,
+        kinds: Values,
+        start: tuple[str, str],
+        ending: str,
+        limit: int,
+        *,
+        distinct: bool = False,
+    ) -> list[tuple[Any, ...]]:
+        """Return kind and id of the rows whose id is in the range `start` or ends with `ending`, by id."""
+        select = "SELECT DISTINCT" if distinct else "SELECT"
+        clause = f" AND kind IN ({_marks(kinds)})" if kinds else ""
+        statement = (
+            f"{select} {kind}, id FROM {table} WHERE ((id >= ? AND id < ?)"
+            f" OR substr(id, length(id) - ?, ?) = ?){clause} ORDER BY id LIMIT ?"
+        )
+        return self._execute(statement, (*start, len(ending) - 1, len(ending), ending, *kinds, limit))
+
+    def _approvals_of(self, tasks: Iterable[Match], limit: int) -> tuple[Match, ...]:
+        """Return the pending approvals of `tasks`, or else the last one of each."""
+        found = list[Match]()
+        for task in tasks:
+            rows = self._execute(
+                "SELECT id, status FROM approvals WHERE task_id = ? ORDER BY requested_at DESC, id DESC", (task.id,)
+            )
+            pending = [row for row in rows if row[1] == ApprovalStatus.PENDING]
+            found += [Match("approval", row[0]) for row in pending or rows[:1]]
+        return tuple(found[:limit])
+
+    # --- Usage --------------------------------------------------------------------------------------------------------
+
+    def usage(self, task: str | None, since: Moment | None) -> tuple[UsageSum, ...]:
+        """Return what was consumed, summed by execution, session, model and day."""
+        wanted = list[Condition]()
+        if task is not None:
+            wanted.append(("task_id = ?", (parse_id(task, "task"),)))
+        if isinstance(since, datetime):
+            wanted.append(("used_at >= ?", (utc(since, "since"),)))
+        elif since is not None:
+            wanted.append(("position > ?", (require_position(since, "since"),)))
+        clause, values = where(wanted)
+        dimensions = ", ".join(_DIMENSIONS)
+        sums = ", ".join(f"sum({name})" for name in _AMOUNTS)
+        statement = f"SELECT {dimensions}, {sums}, count(*) FROM usage{clause} GROUP BY {dimensions}"  # noqa: S608
+        names = (*_DIMENSIONS, *_AMOUNTS, "reports")
+        return tuple(
+            sorted(
+                (_sum(dict(zip(names, row, strict=True))) for row in self._execute(statement, values)),
+                key=lambda each: each.order,
+            )
+        )
+
+    def _execute(self, statement: str, values: Iterable[Any]) -> list[tuple[Any, ...]]:
+        convert = self._database.to_database
+        bound = [convert("time", value) if isinstance(value, datetime) else value for value in values]
+        return self._transaction.execute(statement, bound)
+
+
+_DIMENSIONS: Final = ("day", "execution_id", "task_id", "agent_id", "executor", "session_id", "model")
+_AMOUNTS: Final = tuple(
+    column.name for column in schema.USAGE.columns if column.name.endswith(("_tokens", "_nanodollars"))
+)
+
+
+def _sum(found: dict[str, Any]) -> UsageSum:
+    """Return a sum: PostgreSQL adds integers up to decimals."""
+    numbers = {name: int(found[name]) for name in (*_AMOUNTS, "reports")}
+    return UsageSum(**{**found, **numbers, "day": date.fromisoformat(found["day"])})
+
+
+def require_position(position: int, field: str) -> int:
+    """Return `position`, or raise `InvalidInput` for one below 0."""
+    if position < 0:
+        remedy = "positions count from 1; 0 is before all"
+        raise InvalidInput(field=field, reason=f"{position} is below 0", remedy=remedy)
+    return position
+
+
+def _marks(values: Iterable[Any]) -> str:
+    return ", ".join("?" for _ in values) or "NULL"
+
+
+def _next(beginning: str) -> str:
+    """Return the first text after all that begin with `beginning`, for those that ids consist of."""
+    return beginning + "\U0010ffff"
+
+
+def _parts(text: str, field: str) -> tuple[str, str]:
+    """Return part of an id as the beginning and as the ending of one that is written with hyphens."""
+    digits = text.lower().replace("-", "")
+    if not digits or len(digits) > 32 or digits.strip("0123456789abcdef"):
+        raise InvalidId(field=field, value=text, remedy="give an id, or the first or last digits of one")
+    cuts = (8, 12, 16, 20)
+    ahead = "".join(f"-{digit}" if at in cuts else digit for at, digit in enumerate(digits))
+    gap = 32 - len(digits)
+    behind = "".join(f"-{digit}" if at + gap in cuts and at else digit for at, digit in enumerate(digits))
+    return ahead, behind

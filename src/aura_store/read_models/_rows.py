@@ -1,0 +1,253 @@
+"""Rows: what the tables hold, made of states and events. Pure.
+
+A row of an aggregate is its state, field by field, so nothing here restates a rule: see `aura_contracts` for what an
+event means.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Final
+from uuid import UUID, uuid5
+
+import attrs
+import msgspec
+
+from aura_contracts import execution as ex
+from aura_contracts.actors import actor_kind, actor_name
+from aura_contracts.agent import AGENT
+from aura_contracts.approval import APPROVAL, Approval, ApprovalExpired
+from aura_contracts.board import BOARD, Board
+from aura_contracts.events import Event, EventRecord, event_fields
+from aura_contracts.execution import EXECUTION
+from aura_contracts.failures import Failure
+from aura_contracts.lease import WORKER_LEASE
+from aura_contracts.machine import Aggregate, State
+from aura_contracts.task import TASK, Task
+from aura_contracts.template import PROMPT_TEMPLATE, PromptTemplate
+from aura_contracts.workflow import OVER, WORKFLOW, Workflow
+from aura_contracts.workspace import WORKSPACE, Workspace
+from aura_store.read_models import _schema as schema
+from aura_store.read_models._schema import Table
+from aura_store.usage import amounts_of, day_of
+
+Row = dict[str, Any]
+"""Column -> value."""
+
+
+# --- Aggregates -------------------------------------------------------------------------------------------------------
+
+
+def _of_task(task: Task) -> Row:
+    metadata = {
+        "context": task.context,
+        "proposedSolution": task.proposed_solution,
+        "approvalNotes": task.approval_notes,
+    }
+    return {
+        "created_by": actor_kind(task.created_by),
+        "creator": task.created_by,
+        "parent_task_id": task.parent_id,
+        "attempts": task.attempts_failed,
+        "metadata": metadata,
+    }
+
+
+def _of_approval(approval: Approval) -> Row:
+    asked = dict.fromkeys(name for seat in approval.seats for name in approval.holders(seat))
+    names = tuple(asked | dict.fromkeys(vote.reviewer for vote in approval.votes))
+    decider = approval.reviewed_by
+    return {
+        "created_at": approval.requested_at,
+        "reviewed_by": ", ".join(names) if decider is None else actor_name(decider),
+        "automatic": approval.automatic,
+        "reviewers": names,
+        "awaited": approval.awaited if approval.closed_at is None else (),
+    }
+
+
+def _of_workflow(workflow: Workflow) -> Row:
+    return {
+        "creator": workflow.created_by,
+        "steps_total": len(workflow.steps),
+        "steps_over": sum(each.status in OVER for each in workflow.steps),
+    }
+
+
+def _of_workspace(workspace: Workspace) -> Row:
+    trees = workspace.worktrees
+    places = [each.path for each in workspace.repositories] or [workspace.root]
+    return {
+        "directory": (trees[0].path if len(trees) == 1 else workspace.root) or None,
+        "folders": [place for place in places if place],
+    }
+
+
+def _creator(state: Board | PromptTemplate) -> Row:
+    return {"creator": state.created_by}
+
+
+def _nothing(_: State) -> Row:
+    return {}
+
+
+@attrs.frozen
+class StateTable:
+    """A table with a row per aggregate, and what its rows hold that is not a field of the state by the same name."""
+
+    table: Table
+    aggregate: Aggregate[Any]
+    more: Callable[[Any], Row] = attrs.field(repr=False, default=_nothing)
+
+    def row(self, record: EventRecord, state: State) -> Row:
+        """Return the row for `state`, which `record` led to."""
+        fields: Row = msgspec.to_builtins(state, builtin_types=(datetime,))
+        return {
+            **{name: fields[name] for name in self.table.names if name in fields},
+            **self.more(state),
+            "version": record.version,
+            "position": record.position,
+            "updated_at": record.time,
+        }
+
+
+STATE_TABLES: Final[Mapping[str, StateTable]] = MappingProxyType(
+    {
+        each.aggregate.name: each
+        for each in (
+            StateTable(schema.TASKS, TASK, _of_task),
+            StateTable(schema.AGENTS, AGENT),
+            StateTable(schema.APPROVALS, APPROVAL, _of_approval),
+            StateTable(schema.WORKFLOWS, WORKFLOW, _of_workflow),
+            StateTable(schema.BOARDS, BOARD, _creator),
+            StateTable(schema.TEMPLATES, PROMPT_TEMPLATE, _creator),
+            StateTable(schema.EXECUTIONS, EXECUTION),
+            StateTable(schema.WORKSPACES, WORKSPACE, _of_workspace),
+            StateTable(schema.LEASES, WORKER_LEASE),
+        )
+    }
+)
+"""By the name of the aggregate."""
+
+AGGREGATE_OF: Final[Mapping[type[Event], Aggregate[Any]]] = MappingProxyType(
+    {event: each.aggregate for each in STATE_TABLES.values() for event in each.aggregate.events}
+)
+"""The aggregate that an event is part of the life of, as far as read models are made of it."""
+
+TOPICS: Final = tuple(f"{name}.*" for name in STATE_TABLES)
+"""What the read models are made of: all events of their aggregates, also those that only a newer program knows.
+
+Any may change the state, so one that cannot be read must stop the fold rather than be passed over.
+"""
+
+
+# --- Events -----------------------------------------------------------------------------------------------------------
+
+
+def event_rows(record: EventRecord, state: State) -> Iterator[tuple[Table, Row]]:
+    """Yield the rows that an event makes by itself, `state` being that after it."""
+    if isinstance(state, Approval):
+        if isinstance(record.event, ApprovalExpired) and state.task_id is not None:
+            yield schema.EXECUTION_LOGS, _expiry_row(record, record.event, state)
+    elif isinstance(state, ex.Execution):
+        yield from _execution_rows(record, state)
+
+
+def _execution_rows(record: EventRecord, execution: ex.Execution) -> Iterator[tuple[Table, Row]]:
+    event = record.event
+    if isinstance(event, ex.UsageRecorded):  # which comes often and only counts: no entry of the execution log
+        yield schema.USAGE, _usage_row(record, event, execution)
+        return
+    if isinstance(event, ex.ExecutionQueued | ex.SessionRecorded) and event.session_id is not None:
+        row = {"execution_id": execution.id, "session_id": event.session_id, "position": record.position}
+        yield schema.EXECUTION_SESSIONS, {"id": _row_id(record), **row}
+    entry = _entry(event)
+    agent_type = getattr(event, "agent_type", None) or execution.agent_type or execution.executor
+    task_id, stage = execution.task_id, str(execution.status)
+    yield schema.EXECUTION_LOGS, _log_row(record, entry, task_id, str(agent_type), execution.id, stage)
+
+
+@attrs.frozen
+class _Entry:
+    """What an event says in the execution log, besides when and where."""
+
+    action: str
+    success: bool = True
+    error: str | None = None
+    result: Mapping[str, Any] | None = None
+
+
+def _expiry_row(record: EventRecord, event: ApprovalExpired, approval: Approval) -> Row:
+    """Log a timeout of an approval (specification, "Approval Timeouts", step 4)."""
+    result = {"approval_id": approval.id, **event_fields(event)}
+    error = None if event.continued else f"no decision before {approval.deadline}"
+    entry = _Entry(event.topic, event.continued, error, result)
+    return _log_row(record, entry, str(approval.task_id), "human", approval.execution_id, None)
+
+
+def _entry(event: Event) -> _Entry:
+    fields = event_fields(event)
+    if isinstance(event, ex.ActionLogged):
+        return _Entry(event.action, event.success, event.error, event.result)
+    if isinstance(event, ex.StageRetryScheduled | ex.ExecutionFailed):
+        return _Entry(event.topic, success=False, error=_explain(event.failure), result=fields)
+    if isinstance(event, ex.ExecutionCancelled):
+        return _Entry(event.topic, success=False, error=event.reason or "cancelled", result=fields)
+    if isinstance(event, ex.ProcessExited):
+        error = _exit_error(event)
+        return _Entry(event.topic, error is None, error, fields)
+    if isinstance(event, ex.ExecutionQueued):
+        fields.pop("prompt")  # is in the event, may be long, and says nothing about what happened
+    return _Entry(event.topic, result=fields)
+
+
+def _explain(failure: Failure) -> str:
+    return f"{failure.reason}: {failure.message}" if failure.message else str(failure.reason)
+
+
+def _exit_error(event: ex.ProcessExited) -> str | None:
+    if event.signal is not None:
+        return f"ended by signal {event.signal}"
+    if event.exit_code is None:
+        return "vanished"
+    return f"exit code {event.exit_code}" if event.exit_code else None
+
+
+def _log_row(
+    record: EventRecord, entry: _Entry, task_id: str, agent_type: str, execution_id: str | None, stage: str | None
+) -> Row:
+    return {
+        "id": _row_id(record),
+        "task_id": task_id,
+        "agent_type": agent_type,
+        "action": entry.action,
+        "result": entry.result,
+        "success": entry.success,
+        "error": entry.error,
+        "executed_at": record.time,
+        "execution_id": execution_id,
+        "stage": stage,
+        "actor": record.actor,
+        "position": record.position,
+    }
+
+
+def _usage_row(record: EventRecord, event: ex.UsageRecorded, execution: ex.Execution) -> Row:
+    row = {
+        "id": _row_id(record),
+        "execution_id": execution.id,
+        "task_id": execution.task_id,
+        "agent_id": execution.agent_id,
+        "executor": execution.executor,
+        "session_id": execution.session_id,
+        "model": event.model,
+        "day": day_of(record.time).isoformat(),
+        "used_at": record.time,
+        "position": record.position,
+    }
+    return row | attrs.asdict(amounts_of(event.usage))
+
+
+def _row_id(record: EventRecord) -> str:
+    """Return the id of what an event makes, derived from its stream and version (UUIDv5): the same after a rebuild."""
+    return str(uuid5(UUID(record.stream_id), str(record.version)))

@@ -1,0 +1,496 @@
+"""Schema: the read models as SQL, one definition for SQLite and PostgreSQL (specification, "Database Schema").
+
+    tasks, agents, approvals, workflows,
+    boards, templates, executions,
+    workspaces, leases                     one row per aggregate: what lists are filtered and sorted by
+    aggregates                             one row per aggregate of any kind: its whole state, as JSON
+    execution_logs                         one row per thing that happened to an execution, never changed
+    usage                                  one row per report of tokens, never changed; AURA's own, summed when asked
+    execution_sessions                     which sessions of its agent a run was in
+    sessions                               a view: the sessions that can be resumed, each with its newest run
+    read_models                            one row: how far the log has been folded, and under which schema
+
+All columns, checks and indexes of the specification are here under its names, for any program that speaks SQL: on
+PostgreSQL in the schema of the log, on SQLite in the file beside the log's, ``aura.db.models`` for ``aura.db``. What
+differs, and why:
+
+- **No foreign keys.** Rows follow events, and no order of events promises that a task exists before what names it.
+- **Checks** admit AURA's further statuses; `created_by` may be ``system`` as well, since a workflow makes tasks too.
+  The type of an agent is an open word.
+- **`approvals.task_id`** may be NULL: a workflow asks humans without a task. `approvals.reviewed_by` names who decided,
+  and until then who is asked.
+- **Ids are text**, in PostgreSQL with the collation ``C``, so that they sort alike everywhere.
+- **Lists** (`capabilities`, `reviewers`) are JSON, for one definition and one way to search both databases.
+- **Times** are UTC: ``timestamptz`` in PostgreSQL, text that sorts by time in SQLite.
+- `version` is that of the aggregate, `position` that of its last event in the log, `updated_at` the time of that event.
+"""
+
+from collections.abc import Callable, Iterable
+from enum import StrEnum
+from typing import Any, Final, Literal
+
+import attrs
+
+from aura_contracts.agent import AgentStatus
+from aura_contracts.approval import ApprovalDecision, ApprovalStatus
+from aura_contracts.execution import ExecutionStatus
+from aura_contracts.lease import LeaseStatus
+from aura_contracts.task import Priority, TaskStatus
+from aura_contracts.workflow import WorkflowStatus
+from aura_contracts.workspace import WorkspaceStatus
+
+Kind = Literal["id", "text", "integer", "real", "boolean", "json", "state", "time"]
+"""Of a column. ``state`` is JSON that comes back byte by byte."""
+
+DialectName = Literal["sqlite", "postgresql"]
+
+_TYPES: Final[dict[DialectName, dict[Kind, str]]] = {
+    "sqlite": {
+        "id": "TEXT",
+        "text": "TEXT",
+        "integer": "BIGINT",
+        "real": "DOUBLE",
+        "boolean": "BOOLEAN",
+        "json": "JSON",
+        "state": "TEXT",
+        "time": "TIMESTAMP",
+    },
+    "postgresql": {
+        "id": 'TEXT COLLATE "C"',
+        "text": "TEXT",
+        "integer": "BIGINT",
+        "real": "DOUBLE PRECISION",
+        "boolean": "BOOLEAN",
+        "json": "JSONB",
+        "state": "JSON",
+        "time": "TIMESTAMP WITH TIME ZONE",
+    },
+}
+
+
+@attrs.frozen
+class Column:
+    """A column; `words` are the values that its check admits, in the order in which they sort."""
+
+    name: str
+    kind: Kind
+    null: bool = False
+    words: tuple[str, ...] = ()
+    ranked: bool = False
+    """Sorts by the order of `words`, since the alphabet would put ``high`` before ``low``."""
+
+    def definition(self, dialect: DialectName) -> str:
+        """Return what stands in CREATE TABLE."""
+        parts = [f'"{self.name}" {_TYPES[dialect][self.kind]}']
+        if not self.null:
+            parts.append("NOT NULL")
+        if self.words:
+            words = ", ".join(f"'{word}'" for word in self.words)
+            parts.append(f"CHECK ({self.name} IN ({words}))")
+        return " ".join(parts)
+
+
+@attrs.frozen
+class Table:
+    """A table, or a view where `view` says what it shows. `key` names the column that tells its rows apart."""
+
+    name: str
+    columns: tuple[Column, ...]
+    indexes: tuple[tuple[str, str], ...] = ()
+    """Name and columns."""
+    key: str = "id"
+    view: str = ""
+
+    def column(self, name: str) -> Column | None:
+        """Return the column of this name, or None."""
+        return next((column for column in self.columns if column.name == name), None)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of its columns, in order."""
+        return tuple(column.name for column in self.columns)
+
+    def create(self, dialect: DialectName) -> list[str]:
+        """Return the statements that create it, with its indexes."""
+        if self.view:
+            return [f"CREATE VIEW {self.name} AS {self.view}"]
+        columns = ", ".join(column.definition(dialect) for column in self.columns)
+        table = f'CREATE TABLE {self.name} ({columns}, PRIMARY KEY ("{self.key}"))'
+        return [table, *(f"CREATE INDEX {name} ON {self.name} ({on})" for name, on in self.indexes)]
+
+    def drop(self) -> str:
+        """Return the statement that removes it."""
+        return f"DROP {'VIEW' if self.view else 'TABLE'} IF EXISTS {self.name}"
+
+
+# --- Columns ----------------------------------------------------------------------------------------------------------
+
+
+def _of(kind: Kind) -> Callable[..., Column]:
+    def column(name: str, **more: Any) -> Column:
+        return Column(name, kind, **more)
+
+    return column
+
+
+_id, _text, _integer, _real = _of("id"), _of("text"), _of("integer"), _of("real")
+_flag, _json, _time = _of("boolean"), _of("json"), _of("time")
+
+
+def _status(statuses: type[StrEnum]) -> Column:
+    return Column("status", "text", words=tuple(statuses))
+
+
+_PLACE: Final = (_integer("version"), _integer("position"), _time("updated_at"))
+
+
+def _indexes(table: str, **columns: str) -> tuple[tuple[str, str], ...]:
+    return tuple((f"idx_{table}_{name}", on) for name, on in columns.items())
+
+
+# --- Aggregates -------------------------------------------------------------------------------------------------------
+
+AGGREGATES: Final = Table(
+    "aggregates",
+    (_id("id"), _text("kind"), _integer("version"), _integer("position"), Column("state", "state")),
+)
+
+TASKS: Final = Table(
+    "tasks",
+    (
+        _id("id"),
+        _text("title"),
+        _text("description", null=True),
+        _status(TaskStatus),
+        _id("assigned_agent", null=True),
+        _text("created_by", words=("human", "agent", "system")),
+        _id("parent_task_id", null=True),
+        _text("priority", words=tuple(Priority), ranked=True),
+        _json("metadata"),
+        _time("created_at"),
+        _time("started_at", null=True),
+        _time("submitted_at", null=True),
+        _time("approved_at", null=True),
+        _time("completed_at", null=True),
+        _text("creator"),
+        _text("project", null=True),
+        _text("agent_type", null=True),
+        _text("approval_mode"),
+        _json("reviewers"),
+        _flag("queued"),
+        _id("approval_id", null=True),
+        _real("confidence", null=True),
+        _text("feedback", null=True),
+        _integer("rejections"),
+        _integer("attempts"),
+        _time("retry_at", null=True),
+        _json("failure", null=True),
+        _text("blocked_by", null=True),
+        _json("subtask_ids"),
+        _id("execution_id", null=True),
+        _integer("executions"),
+        _json("result", null=True),
+        *_PLACE,
+    ),
+    _indexes(
+        "tasks",
+        status="status",
+        assigned_agent="assigned_agent",
+        parent="parent_task_id",
+        created_at="created_at DESC",
+        updated_at="updated_at DESC",
+        project="project",
+    ),
+)
+"""`created_by` is the kind of who asked for it, `creator` the actor; `attempts` counts those that failed."""
+
+AGENTS: Final = Table(
+    "agents",
+    (
+        _id("id"),
+        _text("name"),
+        _text("type"),
+        _status(AgentStatus),
+        _json("capabilities"),
+        _id("current_task_id", null=True),
+        _time("created_at"),
+        _text("executor"),
+        _text("variant"),
+        _json("options"),
+        _text("registered_by"),
+        _id("approval_id", null=True),
+        _time("busy_since", null=True),
+        _text("last_outcome", null=True),
+        _text("disabled_reason"),
+        *_PLACE,
+    ),
+    _indexes("agents", status="status", type="type", executor="executor"),
+)
+
+APPROVALS: Final = Table(
+    "approvals",
+    (
+        _id("id"),
+        _id("task_id", null=True),
+        _text("proposed_solution"),
+        _time("requested_at"),
+        _time("responded_at", null=True),
+        _text("decision", null=True, words=tuple(ApprovalDecision)),
+        _text("feedback", null=True),
+        _text("reviewed_by"),
+        _time("created_at"),
+        _status(ApprovalStatus),
+        _text("kind"),
+        _text("requested_by"),
+        _id("execution_id", null=True),
+        _id("workflow_id", null=True),
+        _text("step_id", null=True),
+        _real("confidence", null=True),
+        _json("tool_call", null=True),
+        _json("reviewers"),
+        _json("awaited"),
+        _integer("quorum"),
+        _json("votes"),
+        _flag("automatic"),
+        _time("deadline", null=True),
+        _text("on_expiry"),
+        _time("remind_at", null=True),
+        _integer("reminders"),
+        _time("escalate_at", null=True),
+        _json("escalated_to"),
+        _time("closed_at", null=True),
+        *_PLACE,
+    ),
+    _indexes("approvals", task="task_id", decision="decision", status="status", requested_at="requested_at DESC"),
+)
+"""`reviewers` are all who were or are asked, by name, delegates among them; `awaited` those whose answer still counts;
+`automatic` tells that a policy decided."""
+
+WORKFLOWS: Final = Table(
+    "workflows",
+    (
+        _id("id"),
+        _text("name"),
+        _text("description", null=True),
+        _status(WorkflowStatus),
+        _json("steps"),
+        _integer("current_step_index"),
+        _json("context"),
+        _time("created_at"),
+        _text("creator"),
+        _text("project", null=True),
+        _integer("steps_total"),
+        _integer("steps_over"),
+        _text("paused_because", null=True),
+        _json("failure", null=True),
+        _time("ended_at", null=True),
+        *_PLACE,
+    ),
+    _indexes("workflows", status="status", created_at="created_at DESC"),
+)
+"""`steps_over` of `steps_total` steps are completed or skipped."""
+
+BOARDS: Final = Table(
+    "boards",
+    (
+        _id("id"),
+        _text("name"),
+        _text("status"),
+        _text("project", null=True),
+        _text("creator"),
+        _time("created_at"),
+        *_PLACE,
+    ),
+)
+
+TEMPLATES: Final = Table(
+    "templates",
+    (
+        _id("id"),
+        _text("name"),
+        _text("status"),
+        _text("scope"),
+        _text("scope_key", null=True),
+        _integer("revision"),
+        _text("creator"),
+        _time("created_at"),
+        _text("revised_by"),
+        _time("revised_at"),
+        *_PLACE,
+    ),
+    _indexes("templates", name="name"),
+)
+
+EXECUTIONS: Final = Table(
+    "executions",
+    (
+        _id("id"),
+        _id("task_id"),
+        _status(ExecutionStatus),
+        _text("executor"),
+        _text("variant", null=True),
+        _id("agent_id", null=True),
+        _text("agent_type", null=True),
+        _id("workspace_id", null=True),
+        _id("worker_id", null=True),
+        _id("session_id", null=True),
+        _text("prompt"),
+        _text("queued_by"),
+        _time("queued_at"),
+        _time("started_at", null=True),
+        _time("stage_started_at", null=True),
+        _time("retry_at", null=True),
+        _time("ended_at", null=True),
+        _integer("follow_ups"),
+        _json("failure", null=True),
+        *_PLACE,
+    ),
+    _indexes(
+        "executions",
+        task="task_id",
+        status="status",
+        session="executor, session_id, id",
+        queued_at="queued_at DESC",
+    ),
+)
+
+WORKSPACES: Final = Table(
+    "workspaces",
+    (
+        _id("id"),
+        _id("task_id"),
+        _status(WorkspaceStatus),
+        _text("title"),
+        _text("branch"),
+        _flag("in_place"),
+        _id("worker_id", null=True),
+        _id("holder", null=True),
+        _text("root"),
+        _text("directory", null=True),
+        _json("folders"),
+        _time("requested_at"),
+        *_PLACE,
+    ),
+    _indexes("workspaces", task="task_id", status="status", requested_at="requested_at DESC"),
+)
+"""`directory` is where agents are started, `folders` are the repositories, or the folder that is worked in."""
+
+LEASES: Final = Table(
+    "leases",
+    (
+        _id("id"),
+        _id("execution_id"),
+        _status(LeaseStatus),
+        _integer("epoch"),
+        _id("worker_id", null=True),
+        _time("granted_at"),
+        _time("last_seen", null=True),
+        _time("offline_since", null=True),
+        *_PLACE,
+    ),
+    _indexes("leases", execution="execution_id", status="status"),
+)
+
+# --- Events -----------------------------------------------------------------------------------------------------------
+
+EXECUTION_LOGS: Final = Table(
+    "execution_logs",
+    (
+        _id("id"),
+        _id("task_id"),
+        _text("agent_type"),
+        _text("action"),
+        _json("result", null=True),
+        _flag("success"),
+        _text("error", null=True),
+        _time("executed_at"),
+        _id("execution_id", null=True),
+        _text("stage", null=True),
+        _text("actor"),
+        _integer("position"),
+    ),
+    _indexes(
+        "execution_logs",
+        task="task_id",
+        executed_at="executed_at DESC",
+        execution="execution_id",
+        position="position DESC",
+    ),
+)
+"""`action` is what an agent called it, or the topic of the event; `stage` the one that the event led to."""
+
+USAGE: Final = Table(
+    "usage",
+    (
+        _id("id"),
+        _id("execution_id"),
+        _id("task_id"),
+        _id("agent_id", null=True),
+        _text("executor"),
+        _text("session_id", null=True),
+        _text("model"),
+        _text("day"),
+        _time("used_at"),
+        _integer("input_tokens"),
+        _integer("output_tokens"),
+        _integer("cache_read_tokens"),
+        _integer("cache_write_tokens"),
+        _integer("reported_nanodollars"),
+        _integer("position"),
+    ),
+    _indexes("usage", task="task_id", execution="execution_id", position="position"),
+)
+"""`session_id` is the agent's own, as it was by then; `day` that of `used_at` in UTC. No cost but what the agent
+reported: prices change, and what is in here follows from the log alone."""
+
+EXECUTION_SESSIONS: Final = Table(
+    "execution_sessions",
+    (_id("id"), _id("execution_id"), _id("session_id"), _integer("position")),
+    _indexes("execution_sessions", session="session_id"),
+)
+
+SESSIONS: Final = Table(
+    "sessions",
+    (
+        _id("id"),
+        _text("executor"),
+        Column("status", "text", words=tuple(ExecutionStatus)),
+        _id("task_id"),
+        _id("execution_id"),
+        _id("agent_id", null=True),
+        _id("workspace_id", null=True),
+        _text("directory", null=True),
+        _text("prompt"),
+        _time("queued_at"),
+        _time("used_at"),
+        _time("ended_at", null=True),
+    ),
+    key="execution_id",
+    view=(
+        "SELECT e.session_id AS id, e.executor, e.status, e.task_id, e.id AS execution_id, e.agent_id, e.workspace_id,"
+        " w.directory, e.prompt, e.queued_at, e.updated_at AS used_at, e.ended_at"
+        " FROM executions AS e LEFT JOIN workspaces AS w ON w.id = e.workspace_id"
+        " WHERE e.session_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM executions AS newer"
+        " WHERE newer.executor = e.executor AND newer.session_id = e.session_id AND newer.id > e.id)"
+    ),
+)
+
+STATES: Final = (TASKS, AGENTS, APPROVALS, WORKFLOWS, BOARDS, TEMPLATES, EXECUTIONS, WORKSPACES, LEASES)
+"""The tables with a row per aggregate."""
+
+FOLDED: Final = (AGGREGATES, *STATES, EXECUTION_LOGS, USAGE, EXECUTION_SESSIONS)
+"""The tables that rows are written to."""
+
+TABLES: Final = {table.name: table for table in (*FOLDED, SESSIONS)}
+
+MARK: Final = Table(
+    "read_models",
+    (_text("name"), _integer("position"), _text("digest"), _text("schema_version")),
+    key="name",
+)
+"""The tables are the fold of exactly the events up to `position`, whose seal is `digest` (hexadecimal)."""
+
+
+def creation(dialect: DialectName) -> Iterable[str]:
+    """Return the statements that create everything."""
+    return [statement for table in (MARK, *TABLES.values()) for statement in table.create(dialect)]
