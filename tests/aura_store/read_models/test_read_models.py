@@ -164,22 +164,23 @@ def unwritable(*paths):
 
 NOBODY = """
 import os, sys, anyio
-os.setgroups([]); os.setgid(65534); os.setuid(65534)
 from aura_contracts.ports.read_models import TaskQuery
 from aura_store import open_log
 from aura_store.read_models import open_read_models
 
-async def main(url):
-    async with open_log(url, read_only=True) as log, open_read_models(log) as models:
-        print(len((await models.list(TaskQuery())).rows), models.database.private)
+async def ask(url):
+    async with open_log(url, read_only=url != "memory:") as log, open_read_models(log) as models:
+        return len((await models.list(TaskQuery())).rows)
 
-anyio.run(main, sys.argv[1])
+anyio.run(ask, "memory:")  # imports all that is needed, from where nobody may not look
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+print(anyio.run(ask, sys.argv[1]))
 """
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root, to become somebody without rights")
 @pytest.mark.parametrize("built", ["not", "behind", "current"])
-def test_whoever_may_only_read_gets_answers_too(tmp_path_factory, built):
+def test_whoever_may_only_read_gets_answers_too(built):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "aura.db"
 
@@ -196,7 +197,7 @@ def test_whoever_may_only_read_gets_answers_too(tmp_path_factory, built):
         with unwritable(path.parent, *files):
             command = [sys.executable, "-c", NOBODY, f"sqlite:///{path}"]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
-        assert done.stdout.split()[0] == ("2" if built == "behind" else "1")
+        assert done.stdout.strip() == ("2" if built == "behind" else "1")
         assert sorted(path.parent.iterdir()) == sorted(files)
 
 
