@@ -38,10 +38,7 @@ from aura_engine.worker import ToolsOf, Worker
 from aura_executors import SupervisedRunner
 from aura_executors.registry import ExecutorRegistry
 from aura_git import choose_git
-from aura_store import open_log
-from aura_store._open import Compression
-from aura_store.locks import locks_for
-from aura_store.repository import Repository
+from aura_store import Compression, Repository, locks_for, open_log
 from aura_worker_protocol import Role, Transport
 from aura_worker_protocol.memory import memory_pair
 from aura_worker_protocol.peer import Peer

@@ -7,6 +7,7 @@ import attrs
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import ToolServer
+from aura_contracts.store_url import StoreUrl
 
 TOKEN = "AURA_TASK_TOKEN"  # noqa: S105 - the name of the variable
 """The variable with the token, see `aura_engine.scope`."""
@@ -45,7 +46,7 @@ def tools_for(
         raise InvalidInput(field="store", reason=reason, remedy="use sqlite:///PATH, or run without the tools")
     environment = {
         TOKEN: token,
-        "AURA_STORE": _from_anywhere(store, folder),
+        "AURA_STORE": str(StoreUrl.parse(store).seen_from(folder)),
         "AURA_HOME": str(folder / home),
         "AURA_COMPRESSION": compression or "none",
         "AURA_ENCRYPTION_KEY": encryption_key or "",
@@ -53,9 +54,3 @@ def tools_for(
     # -P: the folder that the agent works in is none to import modules from
     command = (python, "-P", "-m", "aura_cli", "mcp")
     return Tools(server=ToolServer(name=NAME, command=command, environment=tuple(environment)), environment=environment)
-
-
-def _from_anywhere(store: str, folder: Path) -> str:
-    """Return the URL of the same store for a process in another folder."""
-    path = store.removeprefix("sqlite:///")
-    return f"sqlite:///{folder / path}" if path != store else store

@@ -12,8 +12,7 @@ from aura_contracts.events import Append, Event, Fact
 from aura_contracts.ids import AgentId, TaskId, uuid7_factory
 from aura_contracts.ports import EventLog
 from aura_contracts.task import TASK, TaskAssigned, TaskCancelled, TaskCreated, TaskEdited, TaskQueued, TaskStatus
-from aura_store import open_log
-from aura_store.history import diff, history, state_at, world_at
+from aura_store import diff, history, open_log, state_at, world_at
 from aura_store.repository import Repository
 
 pytestmark = pytest.mark.anyio

@@ -159,9 +159,9 @@ _FILES = {"file": "", "write-ahead": "-wal", "read models": ".models"}
 
 def _sizes(store: str) -> dict[str, int]:
     """Return the sizes of the files of an SQLite store; other stores have none here."""
-    from aura_cli._store import sqlite_path
+    from aura_contracts.store_url import StoreUrl
 
-    path = sqlite_path(store)
+    path = StoreUrl.parse(store).path
     if path is None:
         return {}
     files = {name: path.with_name(path.name + end) for name, end in _FILES.items()}

@@ -19,7 +19,7 @@ from aura_contracts.events import Snapshot
 from aura_contracts.ids import StreamId
 from aura_contracts.machine import Aggregate
 from aura_contracts.ports import EventLog
-from aura_store.history import Change
+from aura_store._history import Change
 from aura_store.read_models._database import Database, Transaction, memory_database
 from aura_store.read_models._fold import read_mark
 from aura_store.read_models._models import LogReadModels

@@ -27,8 +27,8 @@ from aura_contracts.ids import StreamId
 from aura_contracts.machine import Aggregate, State
 from aura_contracts.ports import EventLog
 from aura_contracts.ports.read_models import Match, Moment, Page, Query, ReadModels, UsageSum
-from aura_store._log import Patience
-from aura_store._recorder import DatabaseAway
+from aura_store.log._event_log import Patience
+from aura_store.log._recorder import DatabaseAway
 from aura_store.read_models._database import (
     Damaged,
     Database,

@@ -27,9 +27,9 @@ from aura_contracts.task import TASK, Task
 from aura_contracts.template import PROMPT_TEMPLATE, PromptTemplate
 from aura_contracts.workflow import OVER, WORKFLOW, Workflow
 from aura_contracts.workspace import WORKSPACE, Workspace
+from aura_store.pricing._amounts import amounts_of, day_of
 from aura_store.read_models import _schema as schema
 from aura_store.read_models._schema import Table
-from aura_store.usage import amounts_of, day_of
 
 Row = dict[str, Any]
 """Column -> value."""

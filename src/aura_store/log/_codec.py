@@ -34,9 +34,9 @@ from aura_contracts.errors import (
 )
 from aura_contracts.events import Append, Event, EventRecord, Fact
 from aura_contracts.ids import StreamId, is_canonical_id
-from aura_store._decoders import Decoders, FoldedFact, StoredFact
-from aura_store._recorder import GREATEST, located
-from aura_store._seal import EncodedAppend
+from aura_store.log._decoders import Decoders, FoldedFact, StoredFact
+from aura_store.log._recorder import GREATEST, located
+from aura_store.log._seal import EncodedAppend
 
 EVENT_LIMIT = 4 * 1024 * 1024
 """Bytes of one event as JSON. Larger content belongs into a file or a git object that the event names."""

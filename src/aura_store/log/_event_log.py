@@ -28,11 +28,11 @@ from aura_contracts.ids import StreamId
 from aura_contracts.ledger import LEDGER_ID, OutageEnded
 from aura_contracts.machine import HappenedFact
 from aura_contracts.ports import Clock, EventLog
-from aura_store._codec import Codec, require_numbers, require_stream_id, to_utc
-from aura_store._committer import BatchCommitter
-from aura_store._group_commit import GroupCommit
-from aura_store._recorder import DatabaseAway, Recorder, RecordRow, StreamRow, located
-from aura_store._seal import GENESIS, EncodedAppend, seal
+from aura_store.log._codec import Codec, require_numbers, require_stream_id, to_utc
+from aura_store.log._committer import BatchCommitter
+from aura_store.log._group_commit import GroupCommit
+from aura_store.log._recorder import DatabaseAway, Recorder, RecordRow, StreamRow, located
+from aura_store.log._seal import GENESIS, EncodedAppend, seal
 
 R = TypeVar("R")
 

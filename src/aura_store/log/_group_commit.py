@@ -28,8 +28,8 @@ import anyio.lowlevel
 import anyio.to_thread
 
 from aura_contracts.errors import AuraError
-from aura_store._recorder import DatabaseAway
-from aura_store._seal import EncodedAppend
+from aura_store.log._recorder import DatabaseAway
+from aura_store.log._seal import EncodedAppend
 
 Outcome = int | BaseException
 """The position a command ended at, or why it was not stored."""

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from aura_contracts.errors import AuraError, LogDamaged
 from aura_contracts.ids import StreamId
-from aura_store._group_commit import Command, Outcome
-from aura_store._recorder import Recorder, WriteTransaction
-from aura_store._seal import Plan, Tip, plan_commit
+from aura_store.log._group_commit import Command, Outcome
+from aura_store.log._recorder import Recorder, WriteTransaction
+from aura_store.log._seal import Plan, Tip, plan_commit
 
 TIPS_KEPT = 20_000
 """Streams whose last digest is kept in memory, so that appending to them reads nothing; about 300 bytes each."""
@@ -22,7 +22,7 @@ class _InDoubt(NamedTuple):
 
 
 class BatchCommitter:
-    """Commits batches to a `Recorder`. See `aura_store._group_commit.Committer`."""
+    """Commits batches to a `Recorder`. See `aura_store.log._group_commit.Committer`."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder

@@ -27,7 +27,7 @@ from eventsourcing.sqlite import (
 from aura_contracts.errors import LogDamaged, StoreError, StoreFull, StoreMisconfigured, StoreReadOnly
 from aura_contracts.events import Snapshot
 from aura_contracts.ids import StreamId
-from aura_store._recorder import (
+from aura_store.log._recorder import (
     BEFORE_ALL,
     GREATEST,
     LOCK_TIMEOUT,
@@ -38,7 +38,7 @@ from aura_store._recorder import (
     StreamRow,
     WriteTransaction,
 )
-from aura_store._seal import Columns, Tip
+from aura_store.log._seal import Columns, Tip
 
 WATCH_INTERVAL = 0.01
 """Seconds between two looks at ``PRAGMA data_version``: 0.1 % of a core, and the longest delay of a tail."""
@@ -226,9 +226,11 @@ class SQLiteRecorder(Recorder):
             cursor.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
             tables = {row[0] for row in cursor.fetchall()}
         ours = {"stored_events", "stored_snapshots", "log_head", "log_meta"}
-        if "stored_events" in tables and not ours <= tables:
-            reason = "it has a table stored_events that is not AURA's"
-            raise StoreMisconfigured(store=self.name, reason=reason, remedy="give AURA a database of its own")
+        if not ours <= tables and (
+            found := {name for name in tables - ours if not name.startswith("sqlite_")} | tables
+        ):
+            reason = f"it has a table {min(found)} that is not AURA's"
+            raise StoreMisconfigured(store=self.name, reason=reason, remedy="give AURA a file of its own")
         return ours <= tables
 
     def _create_tables(self, meta: Mapping[str, str]) -> None:

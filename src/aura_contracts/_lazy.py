@@ -1,0 +1,54 @@
+"""Packages that import what they export when it is asked for.
+
+    from typing import TYPE_CHECKING
+
+    from aura_contracts._lazy import export_lazily
+
+    if TYPE_CHECKING:
+        from aura_store._open import open_log as open_log
+
+    export_lazily(__name__)
+
+Every name is written once, in an import that type checkers read and that is not run. The helper reads the same imports
+from the module's source and sets ``__all__``, ``__dir__`` and ``__getattr__``; as it sets them on the module object,
+type checkers see no ``__getattr__`` and go on finding misspelt names.
+"""
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import Any, Final
+
+_ONLY_AST: Final = 0x400
+"""``ast.PyCF_ONLY_AST``; importing `ast` for it would cost more than the rest."""
+
+
+def export_lazily(package: str) -> None:
+    """Have the module called `package` export what it imports under ``if TYPE_CHECKING``."""
+    module = sys.modules[package]
+    homes = dict(sorted(_homes(module).items()))
+
+    def __getattr__(name: str) -> object:  # noqa: N807 - the hook of modules, PEP 562
+        home = homes.get(name)
+        if home is None:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        value = getattr(import_module(home), name)
+        setattr(module, name, value)
+        return value
+
+    hooks: dict[str, Any] = {"__all__": list(homes), "__getattr__": __getattr__, "__dir__": lambda: list(homes)}
+    module.__dict__.update(hooks)
+
+
+def _homes(module: ModuleType) -> dict[str, str]:
+    """Return the names that `module` imports for type checkers only, and the module that each comes from."""
+    loader: Any = module.__loader__
+    path = str(module.__file__)
+    tree: Any = compile(loader.get_data(path), path, "exec", _ONLY_AST)
+    return {
+        alias.name: statement.module
+        for condition in tree.body
+        if type(condition).__name__ == "If" and getattr(condition.test, "id", "") == "TYPE_CHECKING"
+        for statement in condition.body
+        for alias in statement.names
+    }
