@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from aura_contracts.errors import StoreFull, VersionConflict
-from aura_store import _committer
+from aura_store.log import _committer
 from aura_store.log._committer import BatchCommitter
 from aura_store.log._memory import MemoryRecorder
 from aura_store.log._recorder import DatabaseAway

@@ -14,9 +14,10 @@ import pytest
 
 from aura_contracts.errors import LogDamaged, StoreFull, StoreMisconfigured, StoreReadOnly, VersionConflict
 from aura_contracts.events import Snapshot
-from aura_store import _postgres_connections, _postgres_watch, open_log
+from aura_store import open_log
 from aura_store.adapters import open_recorder
 from aura_store.log._recorder import DatabaseAway
+from aura_store.postgres import _connections, _watch
 from aura_store.postgres._connections import translate
 from aura_store.postgres._recorder import PostgresRecorder
 from aura_store.testing.event_log import append, assert_sealed, everything_sealed, stream_id, titles
@@ -330,7 +331,7 @@ async def test_a_standby_is_read_and_tailed_and_cannot_be_written(postgres, post
 
 @pytest.mark.anyio
 async def test_a_tail_does_not_depend_on_notifications(postgres, postgres_database, postgres_url, monkeypatch):
-    monkeypatch.setattr(_postgres_watch, "LOOK_AGAIN", 0.05)
+    monkeypatch.setattr(_watch, "LOOK_AGAIN", 0.05)
     async with open_log(postgres_url) as log:
         await log.append(append(1, 0, "a"))
         silently = (
@@ -462,7 +463,7 @@ def test_the_servers_errors_have_a_meaning(state, meaning):
 async def test_a_process_that_stops_in_the_middle_of_a_commit_does_not_stop_the_others(
     postgres, postgres_database, postgres_url, monkeypatch
 ):
-    monkeypatch.setattr(_postgres_connections, "STALLED_AFTER", 0.2)
+    monkeypatch.setattr(_connections, "STALLED_AFTER", 0.2)
     stalled = PostgresRecorder(postgres_url)
     async with open_recorder(stalled), open_log(postgres_url) as log:
         with pytest.raises(DatabaseAway), stalled.writing():
