@@ -15,7 +15,8 @@ from aura_contracts.ports import Clock
 from aura_contracts.store_url import StoreUrl
 from aura_store.log._codec import EVENT_LIMIT, Codec
 from aura_store.log._committer import check_ends
-from aura_store.log._event_log import Patience, RecorderEventLog
+from aura_store.log._event_log import RecorderEventLog
+from aura_store.log._patience import Patience
 from aura_store.log._recorder import LOCK_TIMEOUT, Recorder
 
 FORMAT = "1"

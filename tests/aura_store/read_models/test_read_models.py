@@ -29,7 +29,7 @@ from aura_contracts.output import Chunk, OutputRecorded, OutputSource
 from aura_contracts.ports.read_models import TaskQuery
 from aura_contracts.task import TASK
 from aura_store import open_log
-from aura_store.log._event_log import Patience
+from aura_store.log._patience import Patience
 from aura_store.read_models import (
     LogReadModels,
     check_read_models,
