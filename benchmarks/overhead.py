@@ -1,8 +1,9 @@
 """Overhead: what AURA adds to a run whose agent does nothing, stage by stage, in milliseconds and in fsyncs.
 
 The reference is what a script would do for the same: ``git worktree add``, the agent, ``git worktree remove``. The
-time of a stage is that between the events that begin and end it, medians over the runs. Fsyncs are counted by
-``strace`` over the whole command, those of git included; without it the row is left out.
+time of a stage is that between the events that begin and end it, medians over the runs. SQL reads and durable commits
+are counted over one run in a store of its own, opening included. Fsyncs are counted by ``strace`` over the whole
+command, those of git included; without it the row is left out.
 """
 
 import os
@@ -20,9 +21,11 @@ import anyio
 
 from aura_contracts.events import EventRecord
 from aura_engine import open_engine
+from benchmarks._counting import counting
 from benchmarks._report import Row, main
 
 RUNS = 15
+LOG = "one.db"
 STAGES = (
     ("queue", "execution.queued", "execution.preparation_started"),
     ("prepare", "execution.preparation_started", "execution.workspace_prepared"),
@@ -47,6 +50,19 @@ def measure() -> Iterator[Row]:
         for name, begin, end in STAGES:
             value = statistics.median(_between(run, begin, end) for run in runs)
             yield Row(name, value, "ms", "worktree add, agent, remove", value / bare, None)
+        with counting() as counts:
+            anyio.run(_one, Path(folder), repository)
+        yield Row(
+            "SQL reads of one run",
+            counts.reads(),
+            "",
+            "the log and its read models",
+            counts.reads() / 60,
+            1,
+            ceiling=True,
+        )
+        commits = counts.commits_of(LOG)
+        yield Row("commits of one run", commits, "", "durable ones, of the log", commits / 8, 1, ceiling=True)
         if shutil.which("strace"):
             counted = _fsyncs(Path(folder), repository)
             reference = _count(["git", "-C", str(repository), "worktree", "add", "-q", f"{folder}/w", "-b", "w"])
@@ -83,6 +99,15 @@ async def _runs(folder: Path, repository: Path) -> list[list[EventRecord]]:
             if number:
                 runs.append(records)
     return runs
+
+
+async def _one(folder: Path, repository: Path) -> None:
+    """Run one task in a store of its own, as a process of its own does."""
+    options = {"base_command": "true"}
+    async with open_engine(f"sqlite:///{folder / LOG}", home=folder / "once", user="bench") as engine:
+        task = await engine.run("nothing", executor="custom", repositories=[str(repository)], options=options)
+        async for _ in engine.follow(task.id):
+            pass
 
 
 def _between(run: list[EventRecord], begin: str, end: str) -> float:
