@@ -6,14 +6,12 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Literal
 
-from eventsourcing.persistence import Cipher, Compressor
-
 from aura_contracts.aggregates import CATALOGUE
 from aura_contracts.catalogue import EventCatalogue
 from aura_contracts.errors import StoreMisconfigured
 from aura_contracts.ports import Clock
 from aura_contracts.store_url import StoreUrl
-from aura_store.log._codec import EVENT_LIMIT, Codec
+from aura_store.log._codec import EVENT_LIMIT, Cipher, Codec, Compressor
 from aura_store.log._committer import check_ends
 from aura_store.log._event_log import RecorderEventLog
 from aura_store.log._patience import Patience

@@ -48,7 +48,8 @@ class Repository:
         start, facts = Loaded[S](None, 0), await self.log.facts(aggregate_id, upto=self._snapshot_after)
         if self._snapshot_after is not None and len(facts) >= self._snapshot_after:  # long enough to have a snapshot
             start = await self._from_snapshot(aggregate, aggregate_id)
-            facts = await self.log.facts(aggregate_id, after=start.version)
+            begun = facts if start.version == 0 else ()
+            facts = [*begun, *await self.log.facts(aggregate_id, after=start.version + len(begun))]
         try:
             state = aggregate.fold(facts, start.state)
         except ImpossibleTransition:
