@@ -49,7 +49,7 @@ class StoreUrl:
         raise StoreMisconfigured(
             store=without_password(text),
             reason="this is not the URL of a store",
-            remedy=f"write {_SQLITE}{text} for the file" if looks_like_a_path else _REMEDY,
+            remedy=f"{_REMEDY}; for this file {_SQLITE}{text}" if looks_like_a_path else _REMEDY,
         )
 
     def seen_from(self, folder: Path) -> "StoreUrl":

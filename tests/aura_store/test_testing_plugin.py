@@ -14,7 +14,7 @@ def test_nothing_of_aura_is_loaded_but_the_plugin():
     aura = {name for name in sys.modules if name.partition(".")[0] in {"aura_store", "aura_contracts"}}
     lists_of_names = {"aura_store", "aura_contracts", "aura_contracts._lazy"}
     assert aura == {"aura_store.testing", "aura_store.testing.plugin", *lists_of_names}
-    assert not {"eventsourcing", "msgspec", "attrs"} & set(sys.modules)
+    assert not {"eventsourcing", "msgspec"} & set(sys.modules)
 """
 
 ADAPTER = """

@@ -232,11 +232,12 @@ class SQLiteRecorder(Recorder):
             cursor.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
             tables = {row[0] for row in cursor.fetchall()}
         ours = {"stored_events", "stored_snapshots", "log_head", "log_meta"}
-        if not ours <= tables and (
-            found := {name for name in tables - ours if not name.startswith("sqlite_")} | tables
-        ):
-            reason = f"it has a table {min(found)} that is not AURA's"
-            raise StoreMisconfigured(store=self.name, reason=reason, remedy="give AURA a file of its own")
+        if "stored_events" in tables and not ours <= tables:
+            reason = "it has a table stored_events that is not AURA's"
+            raise StoreMisconfigured(store=self.name, reason=reason, remedy="give AURA a database of its own")
+        if "read_models" in tables and not ours <= tables:
+            reason = "it holds the read models of a store, not the store"
+            raise StoreMisconfigured(store=self.name, reason=reason, remedy="give the file without .models")
         return ours <= tables
 
     def _create_tables(self, meta: Mapping[str, str]) -> None:
