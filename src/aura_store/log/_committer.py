@@ -1,4 +1,13 @@
-"""Commit of a batch: lock, look, plan, insert, remember. Blocking; runs in one worker thread at a time."""
+"""Commit of a batch: lock, look, plan, insert, remember. Blocking; runs in one worker thread at a time.
+
+Invariants:
+
+- What is remembered (`_tips`, `_known_head`) is used only inside a transaction that holds the write lock and found the
+  head where it was remembered; after any error nothing is.
+- A commit whose fate is unknown is looked up, under the write lock, before anything else is committed: so nothing is
+  stored twice, and a caller is told "stored" only of what is there.
+- Outcomes that were found so are kept until the call that tells them.
+"""
 
 from collections import OrderedDict
 from collections.abc import Sequence
