@@ -17,6 +17,7 @@ from aura_contracts.task import (
     TaskAssigned,
     TaskChangesRequested,
     TaskCreated,
+    TaskSpec,
 )
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -34,7 +35,11 @@ def fact(what: Event) -> Fact:
 
 def created() -> Fact:
     """Return the creating event of a task, about 400 bytes as stored."""
-    return fact(TaskCreated(task_id=TaskId(new_id()), title=TITLE, description=TEXT, context={"module": "parser"}))
+    return fact(
+        TaskCreated(
+            task_id=TaskId(new_id()), spec=TaskSpec(title=TITLE, description=TEXT, context={"module": "parser"})
+        )
+    )
 
 
 def task_stream(events: int) -> Iterator[Fact]:

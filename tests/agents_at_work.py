@@ -6,9 +6,12 @@ from pathlib import Path
 import attrs
 
 from aura_contracts.actors import Actor, human, system
-from aura_contracts.agent import RegisterAgent, TakeTask
+from aura_contracts.agent import AgentSpec, RegisterAgent, TakeTask
+from aura_contracts.events import event_fields
 from aura_contracts.execution import (
     EXECUTION,
+    Action,
+    ExecutionSpec,
     FailExecution,
     FinishPreparation,
     FinishSetup,
@@ -18,13 +21,13 @@ from aura_contracts.execution import (
 )
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ids import AgentId, ExecutionId, TaskId, WorkerId
-from aura_contracts.task import AgentType, AssignTask, CreateTask, StartExecution
-from aura_engine.bootstrap import open_desk
-from aura_engine.commands import Desk
+from aura_contracts.task import AssignTask, CreateTask, StartExecution, TaskSpec
+from aura_engine.bootstrap import open_bus
 from aura_engine.machine import new_ids, now
 from aura_engine.own_task import OwnTask
 from aura_engine.runtime.views import lease_of
 from aura_engine.scope import TaskScope
+from aura_engine.unit_of_work import CommandBus
 
 ALICE = human("alice")
 ENGINE = system("engine")
@@ -32,9 +35,9 @@ ENGINE = system("engine")
 
 @attrs.frozen
 class AtWork:
-    """An agent at work, and the desk at which others may act."""
+    """An agent at work, and the bus at which others may act."""
 
-    desk: Desk
+    bus: CommandBus
     task_id: TaskId
     agent_id: AgentId
     execution_id: ExecutionId
@@ -45,65 +48,73 @@ class AtWork:
 
     @property
     def own(self) -> OwnTask:
-        return OwnTask(self.desk, self.scope)
+        return OwnTask(self.bus, self.scope)
 
     async def create(self, title: str, parent_id: TaskId | None = None, **fields) -> TaskId:
-        return await create(self.desk, title, parent_id, **fields)
+        return await create(self.bus, title, parent_id, **fields)
 
     async def end(self) -> None:
         """End the execution, as when its worker is lost."""
         failure = Failure(FailureReason.WORKER_LOST, "it is gone")
-        await self.desk.handle(ENGINE, self.execution_id, FailExecution(failure=failure))
+        await self.bus.handle(ENGINE, self.execution_id, FailExecution(failure=failure))
 
     async def again(self) -> "AtWork":
         """End the execution and begin another one for the same task."""
         await self.end()
-        return attrs.evolve(self, execution_id=await begin(self.desk, self.task_id, self.agent_id))
+        return attrs.evolve(self, execution_id=await begin(self.bus, self.task_id, self.agent_id))
 
     async def actions(self) -> list[tuple[str, dict]]:
-        facts = await self.desk.log.facts(self.execution_id)
-        return [(f.event.action, f.event.result) for f in facts if f.event.topic == "execution.action_logged"]
+        facts = await self.bus.log.facts(self.execution_id)
+        done = [fact.event for fact in facts if isinstance(fact.event, Action)]
+        fields = [{name: value for name, value in event_fields(event).items() if value is not None} for event in done]
+        names = [event.topic.removeprefix("execution.") for event in done]
+        return [(name, about.get("entry", about)) for name, about in zip(names, fields, strict=True)]
 
 
-async def create(desk: Desk, title: str, parent_id: TaskId | None = None, by: Actor = ALICE, **fields) -> TaskId:
-    task_id = TaskId(desk.ids())
-    await desk.handle(by, task_id, CreateTask(task_id=task_id, title=title, parent_id=parent_id, **fields))
+async def create(bus: CommandBus, title: str, parent_id: TaskId | None = None, by: Actor = ALICE, **fields) -> TaskId:
+    task_id = TaskId(bus.ids())
+    await bus.handle(
+        by, task_id, CreateTask(task_id=task_id, spec=TaskSpec(title=title, parent_id=parent_id, **fields))
+    )
     return task_id
 
 
-async def begin(desk: Desk, task_id: TaskId, agent_id: AgentId, **given) -> ExecutionId:
+async def begin(bus: CommandBus, task_id: TaskId, agent_id: AgentId, **given) -> ExecutionId:
     """Begin an execution of the task, which gets as far as its agent; `given` are more of what it is queued with."""
-    execution_id, worker_id = ExecutionId(desk.ids()), WorkerId(desk.ids())
+    execution_id, worker_id = ExecutionId(bus.ids()), WorkerId(bus.ids())
     queue = QueueExecution(
-        execution_id=execution_id, task_id=task_id, executor="custom", prompt="Do it", agent_id=agent_id, **given
+        execution_id=execution_id,
+        spec=ExecutionSpec(task_id=task_id, executor="custom", prompt="Do it", agent_id=agent_id, **given),
     )
-    async with desk.unit(ENGINE) as unit:
+    async with bus.unit(ENGINE) as unit:
         await unit.handle(execution_id, queue)
         await unit.handle(task_id, StartExecution(execution_id=execution_id))
         lease = LeaseExecution(lease_id=lease_of(execution_id), epoch=1, worker_id=worker_id)
         for command in (lease, StartPreparation(epoch=1)):
             await unit.handle(execution_id, command)
-        await unit.handle(execution_id, FinishPreparation(epoch=1, workspace_id=desk.ids()))
+        await unit.handle(execution_id, FinishPreparation(epoch=1, workspace_id=bus.ids()))
         coding = await unit.handle(execution_id, FinishSetup(epoch=1))
-    assert EXECUTION.fold(await desk.log.facts(execution_id)) == coding
+    assert EXECUTION.fold(await bus.log.facts(execution_id)) == coding
     return execution_id
 
 
-async def put_to_work(desk: Desk, title: str = "Fix the login", **fields) -> AtWork:
+async def put_to_work(bus: CommandBus, title: str = "Fix the login", **fields) -> AtWork:
     """Create a task and have an agent work on it."""
-    task_id = await create(desk, title, **fields)
-    agent_id = AgentId(desk.ids())
-    async with desk.unit(ALICE) as unit:
-        register = RegisterAgent(agent_id=agent_id, name=f"ada-{agent_id}", type=AgentType.DEVELOPER, executor="custom")
+    task_id = await create(bus, title, **fields)
+    agent_id = AgentId(bus.ids())
+    async with bus.unit(ALICE) as unit:
+        register = RegisterAgent(
+            agent_id=agent_id, spec=AgentSpec(name=f"ada-{agent_id}", type="developer", executor="custom")
+        )
         await unit.handle(agent_id, register)
         await unit.handle(task_id, AssignTask(agent_id=agent_id))
         await unit.handle(agent_id, TakeTask(task_id=task_id))
-    return AtWork(desk, task_id, agent_id, await begin(desk, task_id, agent_id))
+    return AtWork(bus, task_id, agent_id, await begin(bus, task_id, agent_id))
 
 
 @asynccontextmanager
 async def agent_at_work(store: str | Path = "memory:", **fields):
-    """Open a desk on `store` and put an agent to work."""
+    """Open a bus on `store` and put an agent to work."""
     url = f"sqlite:///{store}" if isinstance(store, Path) else store
-    async with open_desk(url, clock=now, ids=new_ids()) as desk:
-        yield await put_to_work(desk, **fields)
+    async with open_bus(url, clock=now, ids=new_ids()) as bus:
+        yield await put_to_work(bus, **fields)

@@ -24,8 +24,9 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from aura_contracts.actors import Actor, agent, human, system
+from aura_contracts.aggregate import Aggregate, Command
 from aura_contracts.events import Event, Fact
-from aura_contracts.machine import Aggregate, Command
+from aura_contracts.execution import ACTIONS, Action
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -125,6 +126,7 @@ def values(hint: Any) -> SearchStrategy[Any]:
 
 _PLAIN: Mapping[Any, Callable[[], SearchStrategy[Any]]] = types.MappingProxyType(
     {
+        Action: lambda: st.one_of(*(structs(kind) for kind in ACTIONS)),
         Actor: actors,
         Any: json_values,
         None: st.none,

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
+from aura_contracts.execution import ENTRY_EVENTS
 from aura_contracts.ports import executors
-from aura_engine.runtime.entries import LOGGED
 from generator.markdown import NOTE, page, table
 from generator.prose import inline
 from generator.source import first_line, own_words
@@ -19,7 +19,7 @@ ENTRIES: tuple[type[executors.Entry], ...] = typing.get_args(executors.AnyEntry)
 _KEPT_AS = {
     executors.SessionStarted: "`execution.session_recorded`",
     executors.UsageReported: "`execution.usage_recorded`",
-    executors.PermissionRequested: "an [approval](permissions.md), and `execution.action_logged`",
+    executors.PermissionRequested: "an [approval](permissions.md), and `execution.permission_asked`",
     executors.PermissionWithdrawn: "`approval.withdrawn`",
 }
 
@@ -45,7 +45,7 @@ def entries() -> str:
 
 
 def _kept_as(kind: type[executors.Entry]) -> str:
-    return "`execution.action_logged`" if kind in LOGGED else _KEPT_AS[kind]
+    return f"`{ENTRY_EVENTS[kind].topic}`" if kind in ENTRY_EVENTS else _KEPT_AS[kind]
 
 
 def _tag(kind: type[executors.Entry]) -> str:

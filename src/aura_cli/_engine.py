@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from aura_cli._settings import PATIENCE, Settings
 from aura_cli._store import require_made
 from aura_contracts.store_url import StoreUrl
-from aura_engine.bootstrap import desk_on, open_engine
+from aura_engine.bootstrap import bus_on, open_engine
 from aura_engine.machine import Machine
 from aura_store import open_log
 
 if TYPE_CHECKING:
-    from aura_engine.commands import Desk
     from aura_engine.engine import Engine
+    from aura_engine.unit_of_work import CommandBus
 
 
 @asynccontextmanager
@@ -46,15 +46,15 @@ async def engine_of(
 
 
 @asynccontextmanager
-async def desk_of(settings: Settings, *, make: bool = False) -> AsyncIterator["Desk"]:
-    """Open a desk, for commands that touch neither files nor processes."""
+async def bus_of(settings: Settings, *, make: bool = False) -> AsyncIterator["CommandBus"]:
+    """Open a bus, for commands that touch neither files nor processes."""
     if make:
         make_room(settings.store)
     else:
         require_made(settings.store)
     machine = Machine(environment=settings.environment)
     async with open_log(settings.store, clock=machine.clock, outage_timeout=PATIENCE, **settings.codec) as log:
-        yield desk_on(log, clock=machine.clock, ids=machine.ids)
+        yield bus_on(log, clock=machine.clock, ids=machine.ids)
 
 
 def project_of(path: str) -> Path | None:

@@ -3,16 +3,19 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import msgspec
+
 from aura_contracts import execution
-from aura_contracts.events import EventRecord
+from aura_contracts.events import EventRecord, event_fields
 from aura_contracts.permission import subject_of
 
-_TYPES = {
-    **{name: name for name in ("message", "thinking", "tool_call", "tool_result", "file_change", "plan", "error")},
-    **{name: name for name in ("finished", "unknown", "progress", "permission_answered", "replayed")},
-    "permission_requested": "permission_request",
+_TYPES: Mapping[type[execution.Action], str] = {
+    execution.PermissionAsked: "permission_request",
+    execution.PermissionAnswered: "permission_answered",
+    execution.ConversationReplayed: "replayed",
+    execution.ProgressReported: "progress",
 }
-"""Actions that are logged of agents, and the type of the entry that they come from."""
+"""What else is shown among the entries, and as what."""
 
 SHORT = 300
 """Characters of what is told in words about a tool; the log has all of it."""
@@ -23,9 +26,12 @@ def entry_of(record: EventRecord) -> dict[str, Any] | None:
     event = record.event
     about = {"kind": "entry", "position": record.position, "time": record.time, "execution_id": record.stream_id}
     match event:
-        case execution.ActionLogged() if event.action in _TYPES:
+        case execution.EntryRecorded():
             error = {} if event.error is None else {"message": event.error}
-            return {**about, "type": _TYPES[event.action], **(event.result or {}), **error}
+            return {**about, **msgspec.to_builtins(event.entry), **error}
+        case execution.Action():
+            kind = type(event)
+            return {**about, "type": _TYPES[kind], **event_fields(event)} if kind in _TYPES else None
         case execution.SessionRecorded():
             return {**about, "type": "session_started", "session_id": event.session_id}
         case execution.UsageRecorded():

@@ -83,8 +83,8 @@ def add_plan(parser: ArgumentParser) -> None:
 def plan_of(arguments: Namespace) -> "RunPlan":
     """Return how the run is to be made. Raises `InvalidInput` for what must not be stored."""
     from aura_cli._request import executor_options
-    from aura_contracts.environment import require_no_secrets
     from aura_contracts.execution import RunPlan, Script, Shell
+    from aura_contracts.secrets import require_no_secrets
 
     options, variables = executor_options(arguments), dict(arguments.var)
     require_no_secrets(options)

@@ -31,7 +31,7 @@ from aura_contracts.approval import ApprovalRequested
 from aura_contracts.errors import AuraError, TransitionRefused
 from aura_contracts.events import EventRecord
 from aura_contracts.execution import ProcessExited, ProcessStarted
-from aura_contracts.ids import ApprovalId, TaskId, WorkspaceId
+from aura_contracts.ids import ApprovalId, TaskId
 from aura_contracts.output import OutputRecorded
 from aura_contracts.task import TaskStatus
 from aura_contracts.workspace import WorkspaceStatus
@@ -220,7 +220,7 @@ class _Following:
         workspace = view.workspace
         if workspace is None or workspace.status in (WorkspaceStatus.REMOVED, WorkspaceStatus.REQUESTED):
             return
-        diff = await self._engine.workspaces.diff(WorkspaceId(workspace.id))
+        diff = await self._engine.workspaces.diff(workspace.id)
         if self._terminal.json:
             data = {"kind": "diff", "id": workspace.id, "files": diff.files, "patch": diff.patch}
             await self._printer.put(msgspec.json.encode(data) + b"\n")
@@ -272,7 +272,7 @@ class _Following:
         """Remember what is at work; also the process of the stage, whose start may not be recorded yet."""
         execution = view.execution
         if execution is not None and execution.running:
-            self._tokens |= {execution.process_token, *(each.identity.token for each in execution.processes)}
+            self._tokens |= {str(execution.process_token), *(each.identity.token for each in execution.processes)}
 
     async def _leave_at_once(self) -> None:
         """Have what runs be ended without further waiting, and be gone.

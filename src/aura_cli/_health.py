@@ -14,11 +14,10 @@ from typing import Literal
 import anyio
 import attrs
 
-from aura_cli._story import stage_of
 from aura_contracts.approval import ApprovalStatus
-from aura_contracts.errors import AuraError, InvalidId
-from aura_contracts.execution import EXECUTION
-from aura_contracts.ids import TaskId, parse_id
+from aura_contracts.errors import AuraError, InvalidInput
+from aura_contracts.execution import EXECUTION, ProcessToken
+from aura_contracts.ids import TaskId
 from aura_contracts.ports import EventLog, SelfChecking
 from aura_contracts.ports.workspaces import Orphan
 from aura_contracts.task import TaskStatus
@@ -103,7 +102,7 @@ async def check_store(log: EventLog) -> Finding:
 async def check_engine(engine: Engine, *, unknown: bool) -> AsyncIterator[Finding]:
     """Yield what is not in order about tasks, processes and worktrees. With `unknown` all of it has a fix."""
     stuck: set[TaskId] = set()
-    for task_id in await unfinished_tasks(engine.runtime.desk):
+    for task_id in await unfinished_tasks(engine.runtime.bus):
         view = await engine.view(task_id)
         if _is_stuck(engine, view) and not await engine.is_driven(task_id):
             stuck.add(task_id)
@@ -124,7 +123,7 @@ def _is_stuck(engine: Engine, view: View) -> bool:
     }.get(view.task.status)
     if asked is not None and asked.status is ApprovalStatus.PENDING:
         return False
-    step = next_step(view, engine.runtime.desk.clock(), engine.runtime.gateway.worker_id)
+    step = next_step(view, engine.runtime.bus.clock(), engine.runtime.gateway.worker_id)
     return step.do not in (Do.NOTHING, Do.REST) or step.until is not None
 
 
@@ -137,7 +136,7 @@ def _task_finding(engine: Engine, view: View) -> Finding:
         status="wrong",
         text=f"{task.title!r} is {task.status}{stage}, and nobody drives it",
         remedy=f"{_FIX} goes on with it; aura task cancel {task.id} calls it off",
-        fix=partial(_drive, engine, TaskId(task.id)),
+        fix=partial(_drive, engine, task.id),
     )
 
 
@@ -177,12 +176,15 @@ async def _lasting_trouble(engine: Engine, task_id: TaskId) -> AuraError:
 
 async def _process_finding(engine: Engine, token: str, stuck: set[TaskId], *, unknown: bool) -> Finding | None:
     """Return what is wrong about a process that is kept; None where somebody drives, or will drive, its task."""
-    ident = token[:36]
+    execution = None
+    what = f"process {token} is kept, and may run"
     try:
-        execution = await engine.runtime.desk.get(EXECUTION, parse_id(ident))
-    except InvalidId:
-        execution = None
-    what = f"a process of {stage_of(token) or 'some stage'} of execution {ident} is kept, and may run"
+        known = ProcessToken.parse(token)
+    except InvalidInput:
+        pass
+    else:
+        execution = await engine.runtime.bus.get(EXECUTION, known.execution_id)
+        what = f"a process of {known.stage} of execution {known.execution_id} is kept, and may run"
     if execution is None:
         return Finding(
             id=token,
@@ -214,7 +216,7 @@ async def _end(engine: Engine, token: str) -> str:
 
 
 async def _orphan_finding(engine: Engine, orphan: Orphan, *, unknown: bool) -> Finding:
-    known = await engine.runtime.desk.get(WORKSPACE, orphan.workspace_id) is not None
+    known = await engine.runtime.bus.get(WORKSPACE, orphan.workspace_id) is not None
     fixable = known or unknown
     holds = "with work that is saved nowhere" if orphan.dirty else "with nothing unsaved"
     of = "was given up" if known else "this store does not know"

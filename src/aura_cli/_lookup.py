@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from aura_cli._errors import AmbiguousId, NoSuchId
+from aura_contracts.aggregate import Aggregate
 from aura_contracts.aggregates import AGGREGATES
 from aura_contracts.catalogue import split_label
 from aura_contracts.errors import InvalidId
 from aura_contracts.events import SealedRow
 from aura_contracts.ids import StreamId, parse_id
-from aura_contracts.machine import Aggregate
 from aura_contracts.ports import EventLog
 
 AGGREGATE_OF: Mapping[str, Aggregate[Any]] = {

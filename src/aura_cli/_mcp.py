@@ -216,7 +216,7 @@ async def request_approval(own: OwnTask, asked: Inquiry) -> Answer:
     Returns at once, unless told to wait; then use wait_for_approval. The same question again is the same approval.
     """
     approval = await own.ask(asked.question, asked.choices)
-    return _answer(await own.wait(ApprovalId(approval.id), min(asked.wait_seconds, WAIT_LIMIT)))
+    return _answer(await own.wait(approval.id, min(asked.wait_seconds, WAIT_LIMIT)))
 
 
 async def wait_for_approval(own: OwnTask, wait: Wait) -> Answer:

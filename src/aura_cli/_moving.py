@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from aura_contracts import board, task
 from aura_contracts.actors import agent as agent_actor
 from aura_contracts.agent import Outcome, ReleaseAgent
-from aura_contracts.approval import Approval, ApprovalKind, ApprovalStatus, RequestApproval
+from aura_contracts.approval import Approval, ApprovalKind, ApprovalStatus, Question, RequestApproval
 from aura_contracts.board import CanonicalState
 from aura_contracts.errors import RuleViolated
 from aura_contracts.ids import ApprovalId, TaskId
 from aura_contracts.task import TaskStatus
-from aura_engine.commands import Unit
 from aura_engine.engine import Engine
 from aura_engine.runtime.context import ENGINE, reviewers_of
 from aura_engine.runtime.views import View, view_in
+from aura_engine.unit_of_work import UnitOfWork
 
 _C = CanonicalState
 
@@ -31,11 +31,11 @@ async def cancel(engine: Engine, task_id: TaskId, reason: str) -> None:
 
 async def decompose(engine: Engine, task_id: TaskId, titles: Sequence[str]) -> Approval:
     """Propose to split a task, in the name of its agent; return the question. Raises `CommandRefused`."""
-    desk = engine.runtime.desk
-    approval_id = ApprovalId(desk.ids())
-    subtasks = tuple(task.Subtask(TaskId(desk.ids()), title) for title in titles)
+    bus = engine.runtime.bus
+    approval_id = ApprovalId(bus.ids())
+    subtasks = tuple(task.Subtask(TaskId(bus.ids()), title) for title in titles)
 
-    async def decide(unit: Unit) -> Approval:
+    async def decide(unit: UnitOfWork) -> Approval:
         view = await _view(unit, task_id)
         if _is_worked_on(view):
             reason = "an agent works on it"
@@ -47,15 +47,16 @@ async def decompose(engine: Engine, task_id: TaskId, titles: Sequence[str]) -> A
         await by.handle(task_id, task.ProposeDecomposition(approval_id=approval_id, subtasks=subtasks))
         question = RequestApproval(
             approval_id=approval_id,
-            kind=ApprovalKind.DECOMPOSITION,
-            reviewers=reviewers_of(view.task),
-            task_id=task_id,
-            proposed_solution="\n".join(titles),
+            question=Question(
+                kind=ApprovalKind.DECOMPOSITION,
+                reviewers=reviewers_of(view.task),
+                task_id=task_id,
+                proposed_solution="\n".join(titles),
+            ),
         )
-        asked: Approval = await by.handle(approval_id, question)
-        return asked
+        return await by.handle(approval_id, question)
 
-    return await desk.retrying(engine.user, decide)
+    return await bus.transact(engine.user, decide)
 
 
 async def move(engine: Engine, task_id: TaskId, target: CanonicalState, reason: str) -> bool:
@@ -75,22 +76,22 @@ async def move(engine: Engine, task_id: TaskId, target: CanonicalState, reason: 
         return await _go_on(engine, view, reason)
     if source is _C.REVIEW or target is _C.RUNNING:
         raise _not_here(view, source)
-    desk = engine.runtime.desk
+    bus = engine.runtime.bus
     if target is _C.BLOCKED:
         if not reason:
             raise _refusal(task_id, "move", "nobody would know what blocks it", "say it with --reason TEXT")
-        await desk.handle(engine.user, task_id, task.BlockTask(reason=reason))
+        await bus.handle(engine.user, task_id, task.BlockTask(reason=reason))
     elif source is _C.RUNNING:
         await _give_back(engine, task_id, reason)
     else:
         queue = task.QueueTask() if target is _C.READY else task.UnqueueTask()
-        await desk.handle(engine.user, task_id, queue)
+        await bus.handle(engine.user, task_id, queue)
     return False
 
 
 async def _go_on(engine: Engine, view: View, reason: str) -> bool:
     """Have a task go on that failed, or that somebody blocked."""
-    task_id = TaskId(view.task.id)
+    task_id = view.task.id
     if view.task.status is TaskStatus.FAILED:
         await engine.tasks.retry(task_id)
         return True
@@ -100,14 +101,14 @@ async def _go_on(engine: Engine, view: View, reason: str) -> bool:
         raise _refusal(task_id, "move", "a human is asked about a conflict", remedy)
     if view.task.status is not TaskStatus.BLOCKED:
         raise _not_here(view, _C.BLOCKED)
-    await engine.runtime.desk.handle(engine.user, task_id, task.UnblockTask(resolution=reason))
+    await engine.runtime.bus.handle(engine.user, task_id, task.UnblockTask(resolution=reason))
     return view.execution is not None
 
 
 async def _give_back(engine: Engine, task_id: TaskId, reason: str) -> None:
     """Take a task from its agent, who is free then. Refused while it is worked on."""
 
-    async def decide(unit: Unit) -> None:
+    async def decide(unit: UnitOfWork) -> None:
         view = await _view(unit, task_id)
         if _is_worked_on(view):
             remedy = f"aura task move {task_id} cancelled calls it off"
@@ -117,10 +118,10 @@ async def _give_back(engine: Engine, task_id: TaskId, reason: str) -> None:
             release = ReleaseAgent(task_id=task_id, outcome=Outcome.UNASSIGNED)
             await unit.acting_as(ENGINE).handle(view.agent.id, release)
 
-    await engine.runtime.desk.retrying(engine.user, decide)
+    await engine.runtime.bus.transact(engine.user, decide)
 
 
-async def _view(unit: Unit, task_id: TaskId) -> View:
+async def _view(unit: UnitOfWork, task_id: TaskId) -> View:
     view = await view_in(unit, task_id)
     assert view is not None, "it was looked up by its id"
     return view
@@ -134,7 +135,7 @@ def _is_worked_on(view: View) -> bool:
 
 def _not_here(view: View, source: CanonicalState) -> RuleViolated:
     """Return the refusal of a move to running that takes more than a move."""
-    task_id = TaskId(view.task.id)
+    task_id = view.task.id
     if source is _C.REVIEW:
         remedy = f"aura approval reject {view.task.approval_id} --feedback TEXT"
         return _refusal(task_id, "move", "a human is asked about it, and has to say why not", remedy)

@@ -42,7 +42,7 @@ def outcome_of(task: Task, exit: tuple[int | None, int | None] | None) -> tuple[
     match task.status:
         case TaskStatus.FAILED if task.failure is not None:
             return _code_of(task.failure, exit), _error_of(task, task.failure)
-        case TaskStatus.CANCELLED | TaskStatus.DELETED | TaskStatus.FAILED:
+        case status if task.ended and status is not TaskStatus.COMPLETED:
             error = RunFailed(task_id=task.id, reason=str(task.status), problem=f"the task is {task.status}")
             return FAILED, error
         case _:

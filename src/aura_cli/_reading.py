@@ -5,9 +5,9 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from aura_cli._settings import Settings
+from aura_contracts.aggregate import Aggregate, State
 from aura_contracts.execution import EXECUTION, Execution
 from aura_contracts.ids import StreamId
-from aura_contracts.machine import Aggregate, State
 from aura_contracts.ports import EventLog
 from aura_store import open_log
 from aura_store.repository import Repository

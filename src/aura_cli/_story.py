@@ -5,7 +5,6 @@ Told are the things that people wait for; ``aura events --task ID`` has all. Onl
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 import msgspec
 
@@ -13,22 +12,17 @@ from aura_contracts import approval, execution, task, workspace
 from aura_contracts.actors import actor_name
 from aura_contracts.approval import ApprovalKind
 from aura_contracts.events import EventRecord
+from aura_contracts.execution import ExecutionStatus, ProcessToken
 
-STAGES = {"Setup": "setup", "Cleanup": "cleanup"}
+STAGES = {ExecutionStatus.SETUP: "setup", ExecutionStatus.CLEANUP: "cleanup"}
 """The stages whose process is a script, and what that is called."""
 
 DIFF_LINES = 40
 """Lines of a diff that are told when an agent asks."""
 
 
-def stage_of(token: str) -> str:
-    """Return the stage that a process belongs to, see `aura_contracts.execution.Execution.process_token`."""
-    return token[37:].partition("-")[0]
-
-
-def is_coding(token: str) -> bool:
-    """Whether a process is the agent's."""
-    return stage_of(token).startswith("Coding")
+def _script_of(token: ProcessToken) -> str:
+    return STAGES.get(token.stage, "process")
 
 
 class Story:
@@ -84,7 +78,7 @@ class Story:
         event = record.event
         match event:
             case task.TaskCreated():
-                yield f"task {event.task_id}: {event.title}"
+                yield f"task {event.task_id}: {event.spec.title}"
             case task.AttemptFailed():
                 yield f"{event.failure.message or event.failure.reason}; {_again(event, record)}"
             case task.TaskCancelled():
@@ -107,9 +101,10 @@ class Story:
         event = record.event
         match event:
             case workspace.WorkspaceRequested():
-                self._branch, self._in_place = event.branch, event.in_place
-                self._targets = {repository.name: repository.target_branch for repository in event.repositories}
-                self._paths = (event.root,) if event.in_place else ()
+                layout = event.layout
+                self._branch, self._in_place = layout.branch, layout.in_place
+                self._targets = {repository.name: repository.target_branch for repository in layout.repositories}
+                self._paths = (layout.root,) if layout.in_place else ()
             case workspace.WorkspacePrepared():
                 if not self._in_place:
                     self._paths = tuple(tree.path for tree in event.worktrees)
@@ -126,38 +121,38 @@ class Story:
         event = record.event
         match event:
             case execution.ExecutionQueued():
-                self._executor = event.executor
+                self._executor = event.spec.executor
             case execution.ProcessStarted():
-                pid, token = event.process.identity.pid, event.process.identity.token
-                name = self._executor if is_coding(token) else STAGES.get(stage_of(token), "process")
-                yield f"{name} started (process {pid})"
+                name = self._executor if event.token.coding else _script_of(event.token)
+                yield f"{name} started (process {event.process.identity.pid})"
             case execution.ProcessExited():
-                yield self._exited(event)
+                yield self._exited(event.exit)
             case execution.StageRetryScheduled():
                 yield f"{event.failure.message or event.failure.reason}; {_again(event, record)}"
             case execution.SessionRecorded():
                 yield f"session {event.session_id}"
             case execution.FollowUpRequested():
                 yield f"goes on with: {event.feedback}"
-            case execution.ActionLogged(action="progress"):
-                yield _progress(event.result or {})
+            case execution.ProgressReported():
+                yield _progress(event)
             case _:
                 return
 
-    def _exited(self, event: execution.ProcessExited) -> str:
-        name = STAGES.get(stage_of(event.token), "process")
-        if is_coding(event.token):
-            self.exit = (event.exit_code, event.signal)
-        if event.exit_code is not None:
-            return f"{name} exited with {event.exit_code}"
-        return f"{name} vanished" if event.signal is None else f"{name} ended by signal {event.signal}"
+    def _exited(self, ended: execution.Exit) -> str:
+        token = ProcessToken.parse(ended.token)
+        name = _script_of(token)
+        if token.coding:
+            self.exit = (ended.exit_code, ended.signal)
+        if ended.exit_code is not None:
+            return f"{name} exited with {ended.exit_code}"
+        return f"{name} vanished" if ended.signal is None else f"{name} ended by signal {ended.signal}"
 
     def _of_approval(self, record: EventRecord) -> Iterator[str]:
         event = record.event
         match event:
             case approval.ApprovalRequested():
                 self.question = event.approval_id
-                self.agent_waits = event.kind in (ApprovalKind.TOOL_CALL, ApprovalKind.QUESTION)
+                self.agent_waits = event.question.kind in (ApprovalKind.TOOL_CALL, ApprovalKind.QUESTION)
                 yield from self._asked(event)
             case approval.ApprovalGranted():
                 yield f"approved by {actor_name(record.actor)}{f': {event.feedback}' if event.feedback else ''}"
@@ -169,20 +164,21 @@ class Story:
                 yield "nobody decided in time"
             case _:
                 pass
-        if event.topic in _ENDS and record.stream_id == self.question:
+        if isinstance(event, approval.APPROVAL.endings) and record.stream_id == self.question:
             self.question = None
 
     def _asked(self, event: approval.ApprovalRequested) -> Iterator[str]:
-        call = event.tool_call
+        question = event.question
+        call = question.tool_call
         if call is not None:
             yield f"the agent asks whether it may use {call.tool}: {msgspec.json.encode(call.arguments).decode()}"
             yield from _beginning(call.diff or "")
-        elif event.proposed_solution:
-            yield event.proposed_solution
-        if event.kind in (ApprovalKind.CHANGES, ApprovalKind.MERGE_CONFLICT):
+        elif question.proposed_solution:
+            yield question.proposed_solution
+        if question.kind in (ApprovalKind.CHANGES, ApprovalKind.MERGE_CONFLICT):
             yield from self.where()
         how = (
-            f"approval {event.approval_id} waits for {' or '.join(event.reviewers) or 'a human'}:",
+            f"approval {event.approval_id} waits for {' or '.join(question.reviewers) or 'a human'}:",
             f"  aura approval approve {event.approval_id}{self._hint}",
             f"  aura approval reject {event.approval_id} --feedback TEXT{self._hint}",
         )
@@ -200,23 +196,11 @@ def _beginning(diff: str) -> Iterator[str]:
         yield f"  ... and {len(lines) - DIFF_LINES} lines more: aura approval show --diff"
 
 
-_ENDS = frozenset(
-    event.topic
-    for event in (
-        approval.ApprovalGranted,
-        approval.ApprovalRejected,
-        approval.ApprovalChangesRequested,
-        approval.ApprovalExpired,
-        approval.ApprovalWithdrawn,
-    )
-)
-
-
-def _progress(report: dict[str, Any]) -> str:
+def _progress(report: execution.ProgressReported) -> str:
     """Return how far an agent says that it is."""
-    step, percent = report.get("step"), report.get("percent")
-    where = ", ".join(part for part in (step, f"{percent:.0f}%" if percent is not None else None) if part)
-    return f"progress{f' ({where})' if where else ''}: {report.get('message', '')}"
+    percent = None if report.percent is None else f"{report.percent:.0f}%"
+    where = ", ".join(part for part in (report.step, percent) if part)
+    return f"progress{f' ({where})' if where else ''}: {report.message}"
 
 
 def _again(event: task.AttemptFailed | execution.StageRetryScheduled, record: EventRecord) -> str:

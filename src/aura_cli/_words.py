@@ -1,6 +1,6 @@
 """Words: how events, states and changes look, as data for programs and as lines for people. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -8,8 +8,8 @@ import msgspec
 
 from aura_cli._lookup import AGGREGATE_OF
 from aura_cli._terminal import printable
-from aura_contracts.events import EventRecord, event_fields
-from aura_contracts.machine import State
+from aura_contracts.aggregate import State
+from aura_contracts.events import Event, EventRecord, event_fields
 from aura_store import Change, HistoryLine
 
 LIMIT = 60
@@ -48,9 +48,18 @@ def event_text(record: EventRecord) -> str:
         record.stream_id,
         record.actor,
         record.event.topic,
-        fields_text(event_fields(record.event)),
+        fields_text(dict(_shown(record.event))),
     )
     return printable("  ".join(part for part in parts if part))
+
+
+def _shown(event: Event) -> Iterator[tuple[str, Any]]:
+    """Yield the fields of an event by name; those of a value that it carries as its own."""
+    for name, value in event_fields(event).items():
+        if isinstance(getattr(event, name), msgspec.Struct):
+            yield from value.items()
+        else:
+            yield name, value
 
 
 def history_data(line: HistoryLine, stream_id: str) -> dict[str, Any]:

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from aura_contracts.agent import AGENT as AGENT
     from aura_contracts.agent import Agent as Agent
     from aura_contracts.agent import AgentStatus as AgentStatus
+    from aura_contracts.aggregate import Aggregate as Aggregate
+    from aura_contracts.aggregate import Command as Command
+    from aura_contracts.aggregate import HappenedFact as HappenedFact
+    from aura_contracts.aggregate import State as State
+    from aura_contracts.aggregate import Table as Table
     from aura_contracts.aggregates import AGGREGATES as AGGREGATES
     from aura_contracts.aggregates import CATALOGUE as CATALOGUE
     from aura_contracts.approval import APPROVAL as APPROVAL
@@ -97,11 +102,6 @@ if TYPE_CHECKING:
     from aura_contracts.ledger import LEDGER_ID as LEDGER_ID
     from aura_contracts.ledger import Ledger as Ledger
     from aura_contracts.ledger import LedgerStatus as LedgerStatus
-    from aura_contracts.machine import Aggregate as Aggregate
-    from aura_contracts.machine import Command as Command
-    from aura_contracts.machine import HappenedFact as HappenedFact
-    from aura_contracts.machine import State as State
-    from aura_contracts.machine import Table as Table
     from aura_contracts.output import OUTPUT as OUTPUT
     from aura_contracts.output import Output as Output
     from aura_contracts.output import OutputStatus as OutputStatus

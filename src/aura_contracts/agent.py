@@ -1,4 +1,4 @@
-"""Agent: an AI worker specialised in a domain, and what it is busy with (second seed, "Agent").
+"""Agent: an AI worker specialised in a domain, and what it is busy with (specification, "Agent").
 
     idle ──task taken──► working ──proposal waiting──► waiting_for_approval
      ▲                   │     ▲                         │         │
@@ -8,7 +8,7 @@
      └──disabled──► disabled ──enabled──► idle
 
 An agent works on one task at a time. While a human decides about its proposal it is paused, still holding the task
-(second seed, `submitForApproval`, step 5); it becomes free when the task is over for it, however that came about.
+(specification, `submitForApproval`, step 5); it becomes free when the task is over for it, however that came about.
 """
 
 from collections.abc import Mapping
@@ -17,12 +17,13 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from msgspec.structs import replace
+import msgspec
+from msgspec.structs import asdict, replace
 
 from aura_contracts.actors import Actor
+from aura_contracts.aggregate import Aggregate, Changes, Command, Evolve, HappenedFact, State, Table
 from aura_contracts.events import Event
 from aura_contracts.ids import AgentId, ApprovalId, TaskId
-from aura_contracts.machine import Aggregate, Command, Evolve, HappenedFact, State, Table
 from aura_contracts.task import AgentType
 
 
@@ -45,6 +46,31 @@ class Outcome(StrEnum):
     """The task goes on without this agent."""
 
 
+class AgentSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What is known of an agent: what whoever registers it says."""
+
+    name: str
+    type: AgentType
+    executor: str
+    """The name of the adapter that runs it (``claude``, ``codex``, ``custom``)."""
+    variant: str = ""
+    """A named set of the executor's settings; empty for its standard one."""
+    options: dict[str, Any] = {}
+    """Settings of the executor beyond the variant. Never secrets: the log keeps them forever."""
+    capabilities: tuple[str, ...] = ()
+
+
+class AgentChanges(Changes, frozen=True, kw_only=True):
+    """An edit of an agent; a field that is None stays as it is."""
+
+    name: str | None = None
+    type: AgentType | None = None
+    executor: str | None = None
+    variant: str | None = None
+    options: dict[str, Any] | None = None
+    capabilities: tuple[str, ...] | None = None
+
+
 # --- Events -----------------------------------------------------------------------------------------------------------
 
 
@@ -53,24 +79,14 @@ class AgentRegistered(Event, frozen=True, kw_only=True):
 
     topic = "agent.registered"
     agent_id: AgentId
-    name: str
-    type: AgentType
-    executor: str
-    variant: str = ""
-    options: dict[str, Any] = {}
-    capabilities: tuple[str, ...] = ()
+    spec: AgentSpec
 
 
 class AgentEdited(Event, frozen=True, kw_only=True):
-    """Somebody changed what is known of the agent; fields that are None stayed as they were."""
+    """The agent was edited."""
 
     topic = "agent.edited"
-    name: str | None = None
-    type: AgentType | None = None
-    executor: str | None = None
-    variant: str | None = None
-    options: dict[str, Any] | None = None
-    capabilities: tuple[str, ...] | None = None
+    changes: AgentChanges
 
 
 class TaskTaken(Event, frozen=True, kw_only=True):
@@ -119,20 +135,11 @@ class AgentEnabled(Event, frozen=True, kw_only=True):
 # --- State ------------------------------------------------------------------------------------------------------------
 
 
-class Agent(State, frozen=True, kw_only=True):
+class Agent(AgentSpec, State, frozen=True, kw_only=True):
     """What an agent is at some moment. Times are aware."""
 
     id: AgentId
     status: AgentStatus
-    name: str
-    type: AgentType
-    executor: str
-    """The name of the adapter that runs it (``claude``, ``codex``, ``custom``)."""
-    variant: str = ""
-    """A named set of the executor's settings; empty for its standard one."""
-    options: dict[str, Any] = {}
-    """Settings of the executor beyond the variant. Never secrets: the log keeps them for ever."""
-    capabilities: tuple[str, ...] = ()
     registered_by: Actor
     created_at: datetime
     updated_at: datetime
@@ -148,39 +155,29 @@ class Agent(State, frozen=True, kw_only=True):
 # --- Commands ---------------------------------------------------------------------------------------------------------
 
 
-class RegisterAgent(Command, frozen=True, kw_only=True):
+class RegisterAgent(Command[Agent], frozen=True, kw_only=True):
     """Add an agent to the pool."""
 
     emits = (AgentRegistered,)
     agent_id: AgentId
-    name: str
-    type: AgentType
-    executor: str
-    variant: str = ""
-    options: dict[str, Any] = {}
-    capabilities: tuple[str, ...] = ()
+    spec: AgentSpec
 
 
-class EditAgent(Command, frozen=True, kw_only=True):
-    """Change what is known of the agent; None leaves a field as it is. A busy agent's next run uses the new values."""
+class EditAgent(Command[Agent], frozen=True, kw_only=True):
+    """Edit the agent. A busy agent's next run uses the new values."""
 
     emits = (AgentEdited,)
-    name: str | None = None
-    type: AgentType | None = None
-    executor: str | None = None
-    variant: str | None = None
-    options: dict[str, Any] | None = None
-    capabilities: tuple[str, ...] | None = None
+    changes: AgentChanges
 
 
-class TakeTask(Command, frozen=True, kw_only=True):
+class TakeTask(Command[Agent], frozen=True, kw_only=True):
     """Have the agent start on a task."""
 
     emits = (TaskTaken,)
     task_id: TaskId
 
 
-class PauseAgent(Command, frozen=True, kw_only=True):
+class PauseAgent(Command[Agent], frozen=True, kw_only=True):
     """Pause the agent until a human has decided about its proposal."""
 
     emits = (AgentPaused,)
@@ -188,14 +185,14 @@ class PauseAgent(Command, frozen=True, kw_only=True):
     approval_id: ApprovalId
 
 
-class ResumeAgent(Command, frozen=True, kw_only=True):
+class ResumeAgent(Command[Agent], frozen=True, kw_only=True):
     """Have the agent go on with its task."""
 
     emits = (AgentResumed,)
     task_id: TaskId
 
 
-class ReleaseAgent(Command, frozen=True, kw_only=True):
+class ReleaseAgent(Command[Agent], frozen=True, kw_only=True):
     """Free the agent of its task."""
 
     emits = (AgentReleased,)
@@ -203,7 +200,7 @@ class ReleaseAgent(Command, frozen=True, kw_only=True):
     outcome: Outcome
 
 
-class DisableAgent(Command, frozen=True, kw_only=True):
+class DisableAgent(Command[Agent], frozen=True, kw_only=True):
     """Take the agent out of the pool; refused while it is busy, unless it is to drop its task first."""
 
     emits = (AgentReleased, AgentDisabled)
@@ -211,7 +208,7 @@ class DisableAgent(Command, frozen=True, kw_only=True):
     drop_task: bool = False
 
 
-class EnableAgent(Command, frozen=True, kw_only=True):
+class EnableAgent(Command[Agent], frozen=True, kw_only=True):
     """Put the agent back into the pool."""
 
     emits = (AgentEnabled,)
@@ -254,21 +251,15 @@ def _registered(_: None, event: AgentRegistered, fact: HappenedFact, status: Age
     return Agent(
         id=event.agent_id,
         status=status,
-        name=event.name,
-        type=event.type,
-        executor=event.executor,
-        variant=event.variant,
-        options=event.options,
-        capabilities=event.capabilities,
         registered_by=fact.actor,
         created_at=fact.time,
         updated_at=fact.time,
+        **asdict(event.spec),
     )
 
 
 def _edited(state: Agent, event: AgentEdited, fact: HappenedFact, status: AgentStatus) -> Agent:
-    changes = {name: value for name in event.__struct_fields__ if (value := getattr(event, name)) is not None}
-    return replace(state, status=status, updated_at=fact.time, **changes)
+    return replace(state, status=status, updated_at=fact.time, **event.changes.given())
 
 
 def _taken(state: Agent, event: TaskTaken, fact: HappenedFact, status: AgentStatus) -> Agent:

@@ -6,13 +6,13 @@ A program that adds aggregates of its own extends the catalogue: ``CATALOGUE.ext
 from typing import Any
 
 from aura_contracts.agent import AGENT
+from aura_contracts.aggregate import Aggregate
 from aura_contracts.approval import APPROVAL
 from aura_contracts.board import BOARD
 from aura_contracts.catalogue import EventCatalogue
 from aura_contracts.execution import EXECUTION
 from aura_contracts.lease import WORKER_LEASE
 from aura_contracts.ledger import LEDGER
-from aura_contracts.machine import Aggregate
 from aura_contracts.output import OUTPUT
 from aura_contracts.task import TASK
 from aura_contracts.template import PROMPT_TEMPLATE

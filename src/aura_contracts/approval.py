@@ -1,4 +1,4 @@
-"""Approval: a question to humans, and what they said (second seed, "Approval", "Approval Timeouts").
+"""Approval: a question to humans, and what they said (specification, "Approval", "Approval Timeouts").
 
     pending ──► approved         as many distinct approvals as the quorum asks for, or the policy's
             ──► rejected         by any one of those who may decide, with the reason
@@ -18,21 +18,21 @@ from types import MappingProxyType
 from typing import Any
 
 import msgspec
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from aura_contracts.actors import Actor, actor_kind, system
+from aura_contracts.aggregate import Aggregate, Command, Evolve, HappenedFact, State, Table
 from aura_contracts.events import Event, Instant
 from aura_contracts.ids import ApprovalId, ExecutionId, TaskId, WorkflowId
-from aura_contracts.machine import Aggregate, Command, Evolve, HappenedFact, State, Table
 
 POLICY = system("policy")
 """The one actor beside humans that may decide: a rule that humans configured."""
 
 REMIND_AFTER = 24 * 3600.0
-"""Seconds until a reminder is sent, and between reminders (second seed, "Approval Timeouts")."""
+"""Seconds until a reminder is sent, and between reminders (specification, "Approval Timeouts")."""
 
 ESCALATE_AFTER = 48 * 3600.0
-"""Seconds until the question is put to others as well (second seed, "Approval Timeouts")."""
+"""Seconds until the question is put to others as well (specification, "Approval Timeouts")."""
 
 
 class ApprovalStatus(StrEnum):
@@ -59,7 +59,7 @@ class ApprovalKind(StrEnum):
 
 
 class ApprovalDecision(StrEnum):
-    """The three answers of the second seed, "Approval"."""
+    """The three answers of the specification, section "Approval"."""
 
     APPROVED = "approved"
     REJECTED = "rejected"
@@ -71,7 +71,7 @@ class OnExpiry(StrEnum):
 
     DENY = "deny"
     CONTINUE = "continue"
-    """The work goes on without approval (second seed, "Approval Timeouts": configurable)."""
+    """The work goes on without approval (specification, "Approval Timeouts": configurable)."""
 
 
 class Remember(StrEnum):
@@ -99,16 +99,51 @@ class ToolCall(msgspec.Struct, frozen=True, gc=False):
     diff: str | None = None
 
 
-class Vote(msgspec.Struct, frozen=True, gc=False):
+class Ballot(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What one human said. `seat` is whose vote it was: the reviewer's own name, or that of who delegated to them."""
 
     reviewer: str
     seat: str
     decision: ApprovalDecision
-    time: datetime
     feedback: str | None = None
     remember: Remember = Remember.ONCE
     pattern: str | None = None
+
+
+class Vote(Ballot, frozen=True, kw_only=True, gc=False):
+    """A ballot and when it was cast."""
+
+    time: datetime
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What humans are asked: about what, whom, and what happens while they are silent."""
+
+    kind: ApprovalKind
+    reviewers: tuple[str, ...]
+    """Names of the humans who may decide from the start: the creator and those assigned."""
+    task_id: TaskId | None = None
+    execution_id: ExecutionId | None = None
+    workflow_id: WorkflowId | None = None
+    step_id: str | None = None
+    proposed_solution: str = ""
+    confidence: float | None = None
+    """How sure the agent is, 0 to 1."""
+    choices: tuple[str, ...] = ()
+    """What may be chosen from, where the question offers choices."""
+    tool_call: ToolCall | None = None
+    commits: dict[str, str] = {}
+    """Repository -> the commit that is proposed: what was approved is this, and nothing that came later."""
+    quorum: int = 1
+    """How many of the reviewers have to approve."""
+    deadline: Instant | None = None
+    on_expiry: OnExpiry = OnExpiry.DENY
+    remind_after: float | None = REMIND_AFTER
+    """Seconds until the first reminder, and between reminders; None: never."""
+    escalate_after: float | None = ESCALATE_AFTER
+    """Seconds until the question is put to `escalate_to` as well; None: never."""
+    escalate_to: tuple[str, ...] = ()
+    """Names of those to whom it would be escalated."""
 
 
 # --- Events -----------------------------------------------------------------------------------------------------------
@@ -119,35 +154,20 @@ class ApprovalRequested(Event, frozen=True, kw_only=True):
 
     topic = "approval.requested"
     approval_id: ApprovalId
-    kind: ApprovalKind
     requested_by: Actor
-    reviewers: tuple[str, ...]
-    task_id: TaskId | None = None
-    execution_id: ExecutionId | None = None
-    workflow_id: WorkflowId | None = None
-    step_id: str | None = None
-    proposed_solution: str = ""
-    confidence: float | None = None
-    tool_call: ToolCall | None = None
-    commits: dict[str, str] = {}
-    quorum: int = 1
-    deadline: Instant | None = None
-    on_expiry: OnExpiry = OnExpiry.DENY
-    remind_after: float | None = REMIND_AFTER
-    escalate_after: float | None = ESCALATE_AFTER
-    escalate_to: tuple[str, ...] = ()
+    question: Question
+
+    @property
+    def task_id(self) -> TaskId | None:
+        """The task that the question is about."""
+        return self.question.task_id
 
 
 class VoteCast(Event, frozen=True, kw_only=True):
     """A human gave their answer, for themselves or for who delegated to them."""
 
     topic = "approval.vote_cast"
-    reviewer: str
-    seat: str
-    decision: ApprovalDecision
-    feedback: str | None = None
-    remember: Remember = Remember.ONCE
-    pattern: str | None = None
+    ballot: Ballot
 
 
 class ApprovalDelegated(Event, frozen=True, kw_only=True):
@@ -214,41 +234,20 @@ class ApprovalWithdrawn(Event, frozen=True, kw_only=True):
 # --- State ------------------------------------------------------------------------------------------------------------
 
 
-class Approval(State, frozen=True, kw_only=True):
+class Approval(Question, State, frozen=True, kw_only=True):
     """What an approval is at some moment. Times are aware and None until they have come."""
 
     id: ApprovalId
     status: ApprovalStatus
-    kind: ApprovalKind
     requested_by: Actor
     requested_at: datetime
-    task_id: TaskId | None = None
-    execution_id: ExecutionId | None = None
-    workflow_id: WorkflowId | None = None
-    step_id: str | None = None
-    proposed_solution: str = ""
-    confidence: float | None = None
-    """How sure the agent is, 0 to 1."""
-    tool_call: ToolCall | None = None
-    commits: dict[str, str] = {}
-    """Repository -> the commit that is proposed: what was approved is this, and nothing that came later."""
-    reviewers: tuple[str, ...] = ()
-    """Names of the humans who may decide from the start: the creator and those assigned."""
-    quorum: int = 1
-    """How many of them have to approve."""
     delegations: dict[str, str] = {}
     """Who may decide -> whom they delegated to last."""
     votes: tuple[Vote, ...] = ()
-    deadline: datetime | None = None
-    on_expiry: OnExpiry = OnExpiry.DENY
-    remind_after: float | None = None
-    """Seconds between reminders; None: never."""
     remind_at: datetime | None = None
     """When the next reminder is due."""
     reminders: int = 0
     escalate_at: datetime | None = None
-    escalate_to: tuple[str, ...] = ()
-    """Names of those to whom it would be escalated."""
     escalated_to: tuple[str, ...] = ()
     """Names of those to whom it was escalated."""
     decision: ApprovalDecision | None = None
@@ -306,35 +305,19 @@ class Approval(State, frozen=True, kw_only=True):
 # --- Commands ---------------------------------------------------------------------------------------------------------
 
 
-class RequestApproval(Command, frozen=True, kw_only=True):
+class RequestApproval(Command[Approval], frozen=True, kw_only=True):
     """Ask humans to decide.
 
-    `requested_by` None means the actor; only AURA asks on behalf of somebody else. `remind_after` and `escalate_after`
-    are seconds, None for never.
+    `requested_by` None means the actor; only AURA asks on behalf of others.
     """
 
     emits = (ApprovalRequested,)
     approval_id: ApprovalId
-    kind: ApprovalKind
-    reviewers: tuple[str, ...]
+    question: Question
     requested_by: Actor | None = None
-    task_id: TaskId | None = None
-    execution_id: ExecutionId | None = None
-    workflow_id: WorkflowId | None = None
-    step_id: str | None = None
-    proposed_solution: str = ""
-    confidence: float | None = None
-    tool_call: ToolCall | None = None
-    commits: dict[str, str] = {}
-    quorum: int = 1
-    deadline: Instant | None = None
-    on_expiry: OnExpiry = OnExpiry.DENY
-    remind_after: float | None = REMIND_AFTER
-    escalate_after: float | None = ESCALATE_AFTER
-    escalate_to: tuple[str, ...] = ()
 
 
-class Approve(Command, frozen=True, kw_only=True):
+class Approve(Command[Approval], frozen=True, kw_only=True):
     """Say yes. `remember` (and with it `pattern`) is for tool calls; of several approvals all must ask for the same."""
 
     emits = (VoteCast, ApprovalGranted)
@@ -343,21 +326,21 @@ class Approve(Command, frozen=True, kw_only=True):
     pattern: str | None = None
 
 
-class Reject(Command, frozen=True, kw_only=True):
+class Reject(Command[Approval], frozen=True, kw_only=True):
     """Say no, with the reason."""
 
     emits = (VoteCast, ApprovalRejected)
     feedback: str
 
 
-class RequestChanges(Command, frozen=True, kw_only=True):
+class RequestChanges(Command[Approval], frozen=True, kw_only=True):
     """Say what should be different first."""
 
     emits = (VoteCast, ApprovalChangesRequested)
     feedback: str
 
 
-class DelegateApproval(Command, frozen=True, kw_only=True):
+class DelegateApproval(Command[Approval], frozen=True, kw_only=True):
     """Ask another human, by name, to decide in one's place; a later delegation replaces an earlier one."""
 
     emits = (ApprovalDelegated,)
@@ -365,26 +348,26 @@ class DelegateApproval(Command, frozen=True, kw_only=True):
     reason: str = ""
 
 
-class RemindReviewers(Command, frozen=True, kw_only=True):
+class RemindReviewers(Command[Approval], frozen=True, kw_only=True):
     """Remind those who have not answered, once it is due."""
 
     emits = (ReminderSent,)
 
 
-class EscalateApproval(Command, frozen=True, kw_only=True):
+class EscalateApproval(Command[Approval], frozen=True, kw_only=True):
     """Put the question to more humans, once it is due; `to` empty means those named in the request."""
 
     emits = (ApprovalEscalated,)
     to: tuple[str, ...] = ()
 
 
-class ExpireApproval(Command, frozen=True, kw_only=True):
+class ExpireApproval(Command[Approval], frozen=True, kw_only=True):
     """Close the question, since its deadline has passed."""
 
     emits = (ApprovalExpired,)
 
 
-class WithdrawApproval(Command, frozen=True, kw_only=True):
+class WithdrawApproval(Command[Approval], frozen=True, kw_only=True):
     """Take the question back."""
 
     emits = (ApprovalWithdrawn,)
@@ -421,41 +404,20 @@ def _after(time: datetime, seconds: float | None) -> datetime | None:
 
 
 def _requested(_: None, event: ApprovalRequested, fact: HappenedFact, status: ApprovalStatus) -> Approval:
+    question = event.question
     return Approval(
         id=event.approval_id,
         status=status,
-        kind=event.kind,
         requested_by=event.requested_by,
         requested_at=fact.time,
-        task_id=event.task_id,
-        execution_id=event.execution_id,
-        workflow_id=event.workflow_id,
-        step_id=event.step_id,
-        proposed_solution=event.proposed_solution,
-        confidence=event.confidence,
-        tool_call=event.tool_call,
-        commits=event.commits,
-        reviewers=event.reviewers,
-        quorum=event.quorum,
-        deadline=event.deadline,
-        on_expiry=event.on_expiry,
-        remind_after=event.remind_after,
-        remind_at=_after(fact.time, event.remind_after),
-        escalate_at=_after(fact.time, event.escalate_after),
-        escalate_to=event.escalate_to,
+        remind_at=_after(fact.time, question.remind_after),
+        escalate_at=_after(fact.time, question.escalate_after),
+        **asdict(question),
     )
 
 
 def _vote_cast(state: Approval, event: VoteCast, fact: HappenedFact, status: ApprovalStatus) -> Approval:
-    vote = Vote(
-        reviewer=event.reviewer,
-        seat=event.seat,
-        decision=event.decision,
-        time=fact.time,
-        feedback=event.feedback,
-        remember=event.remember,
-        pattern=event.pattern,
-    )
+    vote = Vote(time=fact.time, **asdict(event.ballot))
     return replace(state, status=status, votes=(*state.votes, vote))
 
 

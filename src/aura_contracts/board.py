@@ -1,4 +1,4 @@
-"""Board: columns that people name and order, over states that the engine enforces (first seed, "Status Model").
+"""Board: columns that people name and order, over states that the engine enforces (specification, "Status Model").
 
     task, execution ──canonical state──► backlog │ ready │ running │ review │ done │ cancelled │ blocked
                                             ▲        ▲        ▲ ▲
@@ -23,10 +23,10 @@ import msgspec
 from msgspec.structs import asdict, replace
 
 from aura_contracts.actors import Actor
+from aura_contracts.aggregate import Aggregate, Command, Evolve, HappenedFact, State, Table, status_only
 from aura_contracts.errors import InvalidInput
 from aura_contracts.events import Event
 from aura_contracts.ids import BoardId, TaskId
-from aura_contracts.machine import Aggregate, Command, Evolve, HappenedFact, State, Table, status_only
 from aura_contracts.task import (
     AssignTask,
     BlockTask,
@@ -49,7 +49,7 @@ class BoardStatus(StrEnum):
 
 
 class CanonicalState(StrEnum):
-    """Where a piece of work stands, in the only words that the engine reasons with (first seed, "Status Model")."""
+    """Where a piece of work stands, in the only words that the engine reasons with (specification, "Status Model")."""
 
     BACKLOG = "backlog"
     READY = "ready"
@@ -94,7 +94,7 @@ _OF_EXECUTION: Mapping[str, CanonicalState] = MappingProxyType(
         "Cancelled": _C.CANCELLED,
     }
 )
-"""By the words of the first seed, "Execution Model"."""
+"""By the words of the specification, section "Execution Model"."""
 
 
 def canonical_of_task(task: Task) -> CanonicalState:
@@ -116,7 +116,7 @@ def canonical_of_execution(status: str) -> CanonicalState:
         ) from None
 
 
-USER_MOVES: Mapping[CanonicalState, Mapping[CanonicalState, tuple[type[Command], ...]]] = MappingProxyType(
+USER_MOVES: Mapping[CanonicalState, Mapping[CanonicalState, tuple[type[Command[Task]], ...]]] = MappingProxyType(
     {
         _C.BACKLOG: {
             _C.READY: (QueueTask,),
@@ -173,6 +173,15 @@ DEFAULT_COLUMNS = tuple(ColumnDefinition(id=state.value, name=state.value.capita
 """Backlog, Ready, Running, Review, Done, Cancelled, Blocked: one column per canonical state, without limits."""
 
 
+class BoardLayout(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A board as somebody laid it out."""
+
+    name: str
+    project: str | None = None
+    columns: tuple[ColumnDefinition, ...] = DEFAULT_COLUMNS
+    """From the left."""
+
+
 # --- Events -----------------------------------------------------------------------------------------------------------
 
 
@@ -181,9 +190,7 @@ class BoardCreated(Event, frozen=True, kw_only=True):
 
     topic = "board.created"
     board_id: BoardId
-    name: str
-    project: str | None = None
-    columns: tuple[ColumnDefinition, ...]
+    layout: BoardLayout
 
 
 class BoardRenamed(Event, frozen=True, kw_only=True):
@@ -274,17 +281,14 @@ class BoardArchived(Event, frozen=True, kw_only=True):
 # --- State ------------------------------------------------------------------------------------------------------------
 
 
-class Board(State, frozen=True, kw_only=True):
+class Board(BoardLayout, State, frozen=True, kw_only=True):
     """What a board is at some moment."""
 
     id: BoardId
     status: BoardStatus
-    name: str
     columns: tuple[Column, ...]
-    """From the left."""
     created_by: Actor
     created_at: datetime
-    project: str | None = None
 
 
 def column_of_card(board: Board, task_id: TaskId) -> Column | None:
@@ -300,24 +304,22 @@ def column_of_state(board: Board, state: CanonicalState) -> Column:
 # --- Commands ---------------------------------------------------------------------------------------------------------
 
 
-class CreateBoard(Command, frozen=True, kw_only=True):
-    """Lay out a board; without columns of its own it gets the default ones."""
+class CreateBoard(Command[Board], frozen=True, kw_only=True):
+    """Lay out a board."""
 
     emits = (BoardCreated,)
     board_id: BoardId
-    name: str
-    project: str | None = None
-    columns: tuple[ColumnDefinition, ...] = DEFAULT_COLUMNS
+    layout: BoardLayout
 
 
-class RenameBoard(Command, frozen=True, kw_only=True):
+class RenameBoard(Command[Board], frozen=True, kw_only=True):
     """Give the board another name."""
 
     emits = (BoardRenamed,)
     name: str
 
 
-class AddColumn(Command, frozen=True, kw_only=True):
+class AddColumn(Command[Board], frozen=True, kw_only=True):
     """Add a column at `index` from the left, counted from 0; None adds it on the right."""
 
     emits = (ColumnAdded,)
@@ -325,7 +327,7 @@ class AddColumn(Command, frozen=True, kw_only=True):
     index: int | None = None
 
 
-class RenameColumn(Command, frozen=True, kw_only=True):
+class RenameColumn(Command[Board], frozen=True, kw_only=True):
     """Give a column another name."""
 
     emits = (ColumnRenamed,)
@@ -333,21 +335,21 @@ class RenameColumn(Command, frozen=True, kw_only=True):
     name: str
 
 
-class RemoveColumn(Command, frozen=True, kw_only=True):
+class RemoveColumn(Command[Board], frozen=True, kw_only=True):
     """Take an empty column off the board."""
 
     emits = (ColumnRemoved,)
     column_id: str
 
 
-class ReorderColumns(Command, frozen=True, kw_only=True):
+class ReorderColumns(Command[Board], frozen=True, kw_only=True):
     """Put the columns into this order, from the left; every column is named once."""
 
     emits = (ColumnsReordered,)
     order: tuple[str, ...]
 
 
-class RemapColumn(Command, frozen=True, kw_only=True):
+class RemapColumn(Command[Board], frozen=True, kw_only=True):
     """Map an empty column to another canonical state."""
 
     emits = (ColumnRemapped,)
@@ -355,7 +357,7 @@ class RemapColumn(Command, frozen=True, kw_only=True):
     state: CanonicalState
 
 
-class SetWipLimit(Command, frozen=True, kw_only=True):
+class SetWipLimit(Command[Board], frozen=True, kw_only=True):
     """Limit the cards that people may put into a column; None lifts the limit. Cards above it stay."""
 
     emits = (WipLimitSet,)
@@ -363,7 +365,7 @@ class SetWipLimit(Command, frozen=True, kw_only=True):
     limit: int | None
 
 
-class PlaceCard(Command, frozen=True, kw_only=True):
+class PlaceCard(Command[Board], frozen=True, kw_only=True):
     """Put a task on the board, into the leftmost column of its state or into a column of that state.
 
     `task_state` is looked up by whoever handles the command. `rank` counts from the top, from 0; None is the bottom.
@@ -376,7 +378,7 @@ class PlaceCard(Command, frozen=True, kw_only=True):
     rank: int | None = None
 
 
-class MoveCard(Command, frozen=True, kw_only=True):
+class MoveCard(Command[Board], frozen=True, kw_only=True):
     """Move a card (by a human), to another column or within its own.
 
     `task_state` is the state of the task before the move, looked up by whoever handles the command; that one also sends
@@ -391,7 +393,7 @@ class MoveCard(Command, frozen=True, kw_only=True):
     rank: int | None = None
 
 
-class FollowTask(Command, frozen=True, kw_only=True):
+class FollowTask(Command[Board], frozen=True, kw_only=True):
     """Have the card of a task follow the task's state (by AURA), whatever the limits say.
 
     Does nothing when the card is in a column of that state already, or not on the board.
@@ -402,14 +404,14 @@ class FollowTask(Command, frozen=True, kw_only=True):
     task_state: CanonicalState
 
 
-class RemoveCard(Command, frozen=True, kw_only=True):
+class RemoveCard(Command[Board], frozen=True, kw_only=True):
     """Take a task off the board."""
 
     emits = (CardRemoved,)
     task_id: TaskId
 
 
-class ArchiveBoard(Command, frozen=True, kw_only=True):
+class ArchiveBoard(Command[Board], frozen=True, kw_only=True):
     """Put the board away for good."""
 
     emits = (BoardArchived,)
@@ -446,11 +448,11 @@ def _created(_: None, event: BoardCreated, fact: HappenedFact, status: BoardStat
     return Board(
         id=event.board_id,
         status=status,
-        name=event.name,
-        columns=tuple(Column(**asdict(column)) for column in event.columns),
+        name=event.layout.name,
+        project=event.layout.project,
+        columns=tuple(Column(**asdict(column)) for column in event.layout.columns),
         created_by=fact.actor,
         created_at=fact.time,
-        project=event.project,
     )
 
 

@@ -10,8 +10,8 @@ from typing import Any, Self
 
 import attrs
 
+from aura_contracts.aggregate import Aggregate
 from aura_contracts.events import Event
-from aura_contracts.machine import Aggregate
 
 Fields = dict[str, Any]
 Upcaster = Callable[[Fields], Fields]

@@ -19,19 +19,19 @@ from enum import StrEnum
 from types import MappingProxyType
 
 import msgspec
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from aura_contracts.actors import Actor
+from aura_contracts.aggregate import Aggregate, Command, Evolve, HappenedFact, State, Table, status_only
 from aura_contracts.events import Event, Instant
 from aura_contracts.failures import Failure
 from aura_contracts.ids import ExecutionId, LeaseId, WorkerId
-from aura_contracts.machine import Aggregate, Command, Evolve, HappenedFact, State, Table, status_only
 
 HEARTBEAT_INTERVAL = 5.0
-"""Seconds between two heartbeats of a worker (first seed, "Remote Worker Model")."""
+"""Seconds between two heartbeats of a worker (specification, "Remote Worker Model")."""
 
 OFFLINE_AFTER = 15.0
-"""Seconds of silence after which a worker is offline (first seed, "Remote Worker Model")."""
+"""Seconds of silence after which a worker is offline (specification, "Remote Worker Model")."""
 
 RETURN_GRACE = 30.0
 """Seconds that an offline worker has to come back before its executions fail with ``WorkerLost``.
@@ -90,14 +90,19 @@ class ProcessIdentity(msgspec.Struct, frozen=True, gc=False):
     token: str
 
 
-class StaleReport(msgspec.Struct, frozen=True, gc=False):
-    """A report under a past epoch, and what became of it; `verdict` is None until somebody has decided."""
+class LateReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A report under a past epoch; `digest` is that of the whole report."""
 
     report_id: str
     epoch: int
     kind: str
     digest: str
-    summary: str
+    summary: str = ""
+
+
+class StaleReport(LateReport, frozen=True, kw_only=True, gc=False):
+    """What became of a report under a past epoch; `verdict` is None until it is adjudicated."""
+
     recorded_at: datetime
     verdict: Verdict | None = None
     reason: str = ""
@@ -166,14 +171,10 @@ class LeaseRevoked(Event, frozen=True, kw_only=True):
 
 
 class StaleReportRecorded(Event, frozen=True, kw_only=True):
-    """A worker reported under an epoch that was over; nothing was applied. `digest` is that of the whole report."""
+    """A worker reported under an epoch that was over; nothing was applied."""
 
     topic = "lease.stale_report_recorded"
-    report_id: str
-    epoch: int
-    kind: str
-    digest: str
-    summary: str = ""
+    report: LateReport
 
 
 class StaleReportAdjudicated(Event, frozen=True, kw_only=True):
@@ -229,7 +230,7 @@ class WorkerLease(State, frozen=True, kw_only=True):
 # --- Commands ---------------------------------------------------------------------------------------------------------
 
 
-class GrantLease(Command, frozen=True, kw_only=True):
+class GrantLease(Command[WorkerLease], frozen=True, kw_only=True):
     """Give a worker the right to run the execution.
 
     `revoking` names the epoch of a grant that this one replaces in the same step; without it a lease that is held is
@@ -245,7 +246,7 @@ class GrantLease(Command, frozen=True, kw_only=True):
     revoking: int | None = None
 
 
-class RecordProcess(Command, frozen=True, kw_only=True):
+class RecordProcess(Command[WorkerLease], frozen=True, kw_only=True):
     """Record the process that the worker started, so that it is known again when the worker comes back."""
 
     emits = (ProcessStarted,)
@@ -253,7 +254,7 @@ class RecordProcess(Command, frozen=True, kw_only=True):
     process: ProcessIdentity
 
 
-class RecordOffline(Command, frozen=True, kw_only=True):
+class RecordOffline(Command[WorkerLease], frozen=True, kw_only=True):
     """Record that the worker has been silent since `last_seen` (aware)."""
 
     emits = (WorkerWentOffline,)
@@ -261,7 +262,7 @@ class RecordOffline(Command, frozen=True, kw_only=True):
     last_seen: Instant
 
 
-class RecordReturn(Command, frozen=True, kw_only=True):
+class RecordReturn(Command[WorkerLease], frozen=True, kw_only=True):
     """Record that the worker is back and still has what it was given.
 
     `process` is the one that the lease knows, confirmed by the worker from its own records (None if the lease knows
@@ -275,14 +276,14 @@ class RecordReturn(Command, frozen=True, kw_only=True):
     process: ProcessIdentity | None = None
 
 
-class DeclareLost(Command, frozen=True, kw_only=True):
+class DeclareLost(Command[WorkerLease], frozen=True, kw_only=True):
     """Give the worker up after the grace period."""
 
     emits = (LeaseLost,)
     epoch: int
 
 
-class ReleaseLease(Command, frozen=True, kw_only=True):
+class ReleaseLease(Command[WorkerLease], frozen=True, kw_only=True):
     """Give the lease back, the work done."""
 
     emits = (LeaseReleased,)
@@ -290,25 +291,21 @@ class ReleaseLease(Command, frozen=True, kw_only=True):
     worker_id: WorkerId
 
 
-class RevokeLease(Command, frozen=True, kw_only=True):
+class RevokeLease(Command[WorkerLease], frozen=True, kw_only=True):
     """Take the lease from the worker."""
 
     emits = (LeaseRevoked,)
     reason: str = ""
 
 
-class RecordStaleReport(Command, frozen=True, kw_only=True):
+class RecordStaleReport(Command[WorkerLease], frozen=True, kw_only=True):
     """Record a report that came under a past epoch; recording the same one again changes nothing."""
 
     emits = (StaleReportRecorded,)
-    report_id: str
-    epoch: int
-    kind: str
-    digest: str
-    summary: str = ""
+    report: LateReport
 
 
-class AdjudicateStaleReport(Command, frozen=True, kw_only=True):
+class AdjudicateStaleReport(Command[WorkerLease], frozen=True, kw_only=True):
     """Decide whether a report under a past epoch counts."""
 
     emits = (StaleReportAdjudicated,)
@@ -317,7 +314,7 @@ class AdjudicateStaleReport(Command, frozen=True, kw_only=True):
     reason: str
 
 
-class CloseLease(Command, frozen=True, kw_only=True):
+class CloseLease(Command[WorkerLease], frozen=True, kw_only=True):
     """End the lease with its execution; stale reports that nobody decided about are refused, on the record."""
 
     emits = (StaleReportAdjudicated, LeaseClosed)
@@ -402,14 +399,7 @@ def _revoked(state: WorkerLease, event: LeaseRevoked, fact: HappenedFact, status
 
 
 def _recorded(state: WorkerLease, event: StaleReportRecorded, fact: HappenedFact, status: LeaseStatus) -> WorkerLease:
-    report = StaleReport(
-        report_id=event.report_id,
-        epoch=event.epoch,
-        kind=event.kind,
-        digest=event.digest,
-        summary=event.summary,
-        recorded_at=fact.time,
-    )
+    report = StaleReport(recorded_at=fact.time, **asdict(event.report))
     return replace(state, status=status, stale_reports=(*state.stale_reports, report))
 
 

@@ -11,9 +11,9 @@ from types import MappingProxyType
 
 from msgspec.structs import replace
 
+from aura_contracts.aggregate import Aggregate, Evolve, HappenedFact, State, Table
 from aura_contracts.events import Event, Instant
 from aura_contracts.ids import StreamId
-from aura_contracts.machine import Aggregate, Evolve, HappenedFact, State, Table
 
 LEDGER_ID: StreamId = "00000000-0000-7000-8000-000000000000"
 """The stream of the ledger, the same in every log."""
@@ -44,6 +44,7 @@ class OutageEnded(Event, frozen=True, kw_only=True):
 class Ledger(State, frozen=True, kw_only=True):
     """What the log knows about itself."""
 
+    id: StreamId
     status: LedgerStatus
     checkpoints: int = 0
     last_checkpoint: int = 0

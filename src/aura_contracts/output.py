@@ -15,9 +15,9 @@ from types import MappingProxyType
 import msgspec
 from msgspec.structs import replace
 
+from aura_contracts.aggregate import Aggregate, Command, Evolve, HappenedFact, State, Table
 from aura_contracts.events import Event, Instant
-from aura_contracts.ids import ExecutionId, output_stream
-from aura_contracts.machine import Aggregate, Command, Evolve, HappenedFact, State, Table
+from aura_contracts.ids import ExecutionId, StreamId, output_stream
 
 
 class OutputStatus(StrEnum):
@@ -91,6 +91,7 @@ class OutputClosed(Event, frozen=True, kw_only=True):
 class Output(State, frozen=True, kw_only=True):
     """How much output there is; the output itself is in the events."""
 
+    id: StreamId
     status: OutputStatus
     execution_id: ExecutionId
     next: int = 1
@@ -102,7 +103,7 @@ class Output(State, frozen=True, kw_only=True):
 # --- Commands ---------------------------------------------------------------------------------------------------------
 
 
-class RecordOutput(Command, frozen=True, kw_only=True):
+class RecordOutput(Command[Output], frozen=True, kw_only=True):
     """Add a batch of output, beginning with chunk number `first`."""
 
     emits = (OutputRecorded,)
@@ -111,7 +112,7 @@ class RecordOutput(Command, frozen=True, kw_only=True):
     chunks: tuple[Chunk, ...]
 
 
-class CloseOutput(Command, frozen=True, kw_only=True):
+class CloseOutput(Command[Output], frozen=True, kw_only=True):
     """Say that no more output will come."""
 
     emits = (OutputClosed,)

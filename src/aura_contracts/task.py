@@ -1,4 +1,4 @@
-"""Task: a unit of work with a single clear objective, from request to result (second seed, "Task").
+"""Task: a unit of work with a single clear objective, from request to result (specification, "Task").
 
     pending ──assigned──► in_progress ──proposal──► awaiting_approval ──approved──► approved ──► completed
                                ▲                          │ rejected / changes requested
@@ -10,20 +10,22 @@ conflict over a shared resource or a merge causes until a human has resolved it;
 ``in_progress``, because what was approved before is no longer what would be merged.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NewType
 
 import msgspec
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from aura_contracts.actors import Actor
+from aura_contracts.aggregate import Aggregate, Changes, Command, Evolve, HappenedFact, State, Table, status_only
+from aura_contracts.errors import InvalidInput
 from aura_contracts.events import Event, Instant
 from aura_contracts.failures import Failure
 from aura_contracts.ids import AgentId, ApprovalId, ExecutionId, TaskId
-from aura_contracts.machine import Aggregate, Command, Evolve, HappenedFact, State, Table, status_only
 
 
 class TaskStatus(StrEnum):
@@ -54,17 +56,35 @@ class ApprovalMode(StrEnum):
     AUTO = "auto"
 
 
-class AgentType(StrEnum):
-    ARCHITECT = "architect"
-    DEVELOPER = "developer"
-    DATABASE = "database"
-    TESTER = "tester"
-    REVIEWER = "reviewer"
-    DEVOPS = "devops"
+AgentType = NewType("AgentType", str)
+"""What an agent is specialised in: one of `AGENT_TYPES`, or any other word that `parse_agent_type` accepts."""
+
+AGENT_TYPES = tuple(map(AgentType, ("architect", "developer", "database", "tester", "reviewer", "devops")))
+"""The types of the specification, section "Agent"."""
+
+DEVELOPER = AgentType("developer")
+"""The type of an agent of which nothing else is said."""
+
+AGENT_TYPE_LIMIT = 40
+"""Characters in an agent type; it is a column in lists."""
+
+_AGENT_TYPE = re.compile(rf"[a-z][a-z0-9_-]{{0,{AGENT_TYPE_LIMIT - 1}}}")
+
+
+def parse_agent_type(text: str, field: str = "type") -> AgentType:
+    """Return `text` as an agent type. Raises `InvalidInput` unless it is one word in lower case.
+
+    >>> parse_agent_type("data-scientist")
+    'data-scientist'
+    """
+    if not _AGENT_TYPE.fullmatch(text):
+        reason = f"{text!r} is not one word of up to {AGENT_TYPE_LIMIT} lower-case letters, digits, '-' and '_'"
+        raise InvalidInput(field=field, reason=reason, remedy=f"write it as {', '.join(AGENT_TYPES)} are written")
+    return AgentType(text)
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, gc=False):
-    """How often and how soon a failed attempt is made again (second seed, "Agent Failures").
+    """How often and how soon a failed attempt is made again (specification, "Agent Failures").
 
     The delay before attempt n + 1 is ``base_delay * 2 ** (n - 1)`` seconds, at most `max_delay`, plus or minus a
     random share of `jitter` (0 to 1).
@@ -86,6 +106,34 @@ class Subtask(msgspec.Struct, frozen=True, gc=False):
     priority: Priority = Priority.MEDIUM
 
 
+class TaskSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a piece of work is: what whoever creates it says."""
+
+    title: str
+    description: str = ""
+    priority: Priority = Priority.MEDIUM
+    parent_id: TaskId | None = None
+    project: str | None = None
+    agent_type: AgentType | None = None
+    """The type of agent it is for, then that of the agent it was assigned to."""
+    approval_mode: ApprovalMode = ApprovalMode.CHANGES
+    reviewers: tuple[str, ...] = ()
+    """Names of the humans who may decide besides the creator."""
+    retry: RetryPolicy = RetryPolicy()
+    context: dict[str, Any] = {}
+
+
+class TaskChanges(Changes, frozen=True, kw_only=True):
+    """An edit of a task; a field that is None stays as it is."""
+
+    title: str | None = None
+    description: str | None = None
+    priority: Priority | None = None
+    approval_mode: ApprovalMode | None = None
+    reviewers: tuple[str, ...] | None = None
+    context: dict[str, Any] | None = None
+
+
 # --- Events -----------------------------------------------------------------------------------------------------------
 
 
@@ -94,28 +142,14 @@ class TaskCreated(Event, frozen=True, kw_only=True):
 
     topic = "task.created"
     task_id: TaskId
-    title: str
-    description: str = ""
-    priority: Priority = Priority.MEDIUM
-    parent_id: TaskId | None = None
-    project: str | None = None
-    agent_type: AgentType | None = None
-    approval_mode: ApprovalMode = ApprovalMode.CHANGES
-    reviewers: tuple[str, ...] = ()
-    retry: RetryPolicy = RetryPolicy()
-    context: dict[str, Any] = {}
+    spec: TaskSpec
 
 
 class TaskEdited(Event, frozen=True, kw_only=True):
-    """Somebody changed what the task says; fields that are None stayed as they were."""
+    """The task was edited."""
 
     topic = "task.edited"
-    title: str | None = None
-    description: str | None = None
-    priority: Priority | None = None
-    approval_mode: ApprovalMode | None = None
-    reviewers: tuple[str, ...] | None = None
-    context: dict[str, Any] | None = None
+    changes: TaskChanges
 
 
 class TaskReparented(Event, frozen=True, kw_only=True):
@@ -283,24 +317,13 @@ class TaskDeleted(Event, frozen=True, kw_only=True):
 # --- State ------------------------------------------------------------------------------------------------------------
 
 
-class Task(State, frozen=True, kw_only=True):
+class Task(TaskSpec, State, frozen=True, kw_only=True):
     """What a task is at some moment. Times are aware and None until they have come."""
 
     id: TaskId
     status: TaskStatus
-    title: str
-    description: str
-    priority: Priority
     created_by: Actor
     created_at: datetime
-    parent_id: TaskId | None = None
-    project: str | None = None
-    agent_type: AgentType | None = None
-    approval_mode: ApprovalMode = ApprovalMode.CHANGES
-    reviewers: tuple[str, ...] = ()
-    """Names of the humans who may decide beside the creator."""
-    retry: RetryPolicy = RetryPolicy()
-    context: dict[str, Any] = {}
     queued: bool = False
     """Ready to be picked up, rather than in the backlog."""
     assigned_agent: AgentId | None = None
@@ -332,55 +355,46 @@ class Task(State, frozen=True, kw_only=True):
 # --- Commands ---------------------------------------------------------------------------------------------------------
 
 
-class CreateTask(Command, frozen=True, kw_only=True):
+class CreateTask(Command[Task], frozen=True, kw_only=True):
     """Ask for a piece of work."""
 
     emits = (TaskCreated,)
     task_id: TaskId
-    title: str
-    description: str = ""
-    priority: Priority = Priority.MEDIUM
-    parent_id: TaskId | None = None
-    project: str | None = None
-    agent_type: AgentType | None = None
-    approval_mode: ApprovalMode = ApprovalMode.CHANGES
-    reviewers: tuple[str, ...] = ()
-    retry: RetryPolicy = RetryPolicy()
-    context: dict[str, Any] = {}
+    spec: TaskSpec
+
+    @property
+    def parent_id(self) -> TaskId | None:
+        """The task that it is put below."""
+        return self.spec.parent_id
 
 
-class EditTask(Command, frozen=True, kw_only=True):
-    """Change what the task says; None leaves a field as it is."""
+class EditTask(Command[Task], frozen=True, kw_only=True):
+    """Edit the task."""
 
     emits = (TaskEdited,)
-    title: str | None = None
-    description: str | None = None
-    priority: Priority | None = None
-    approval_mode: ApprovalMode | None = None
-    reviewers: tuple[str, ...] | None = None
-    context: dict[str, Any] | None = None
+    changes: TaskChanges
 
 
-class ReparentTask(Command, frozen=True, kw_only=True):
+class ReparentTask(Command[Task], frozen=True, kw_only=True):
     """Put the task below another one, or (None) on its own."""
 
     emits = (TaskReparented,)
     parent_id: TaskId | None
 
 
-class QueueTask(Command, frozen=True, kw_only=True):
+class QueueTask(Command[Task], frozen=True, kw_only=True):
     """Declare the task ready to be picked up."""
 
     emits = (TaskQueued,)
 
 
-class UnqueueTask(Command, frozen=True, kw_only=True):
+class UnqueueTask(Command[Task], frozen=True, kw_only=True):
     """Put the task back into the backlog."""
 
     emits = (TaskUnqueued,)
 
 
-class AssignTask(Command, frozen=True, kw_only=True):
+class AssignTask(Command[Task], frozen=True, kw_only=True):
     """Give the task to an agent; a failed or rejected task starts over with it."""
 
     emits = (TaskAssigned,)
@@ -388,14 +402,14 @@ class AssignTask(Command, frozen=True, kw_only=True):
     agent_type: AgentType | None = None
 
 
-class UnassignTask(Command, frozen=True, kw_only=True):
+class UnassignTask(Command[Task], frozen=True, kw_only=True):
     """Take the task from its agent."""
 
     emits = (TaskUnassigned,)
     reason: str = ""
 
 
-class SubmitProposal(Command, frozen=True, kw_only=True):
+class SubmitProposal(Command[Task], frozen=True, kw_only=True):
     """Propose a solution (by the assigned agent). `confidence` is between 0 and 1."""
 
     emits = (ProposalSubmitted,)
@@ -404,7 +418,7 @@ class SubmitProposal(Command, frozen=True, kw_only=True):
     confidence: float | None = None
 
 
-class ApproveTask(Command, frozen=True, kw_only=True):
+class ApproveTask(Command[Task], frozen=True, kw_only=True):
     """Record on the task that its proposal was approved."""
 
     emits = (TaskApproved,)
@@ -412,7 +426,7 @@ class ApproveTask(Command, frozen=True, kw_only=True):
     notes: str | None = None
 
 
-class RejectTask(Command, frozen=True, kw_only=True):
+class RejectTask(Command[Task], frozen=True, kw_only=True):
     """Record on the task that its proposal was rejected; with `revise`, the agent tries again."""
 
     emits = (TaskRejected, RevisionStarted)
@@ -421,7 +435,7 @@ class RejectTask(Command, frozen=True, kw_only=True):
     revise: bool = True
 
 
-class RequestTaskChanges(Command, frozen=True, kw_only=True):
+class RequestTaskChanges(Command[Task], frozen=True, kw_only=True):
     """Record on the task that a human wants changes to the proposal."""
 
     emits = (TaskChangesRequested,)
@@ -429,20 +443,20 @@ class RequestTaskChanges(Command, frozen=True, kw_only=True):
     feedback: str
 
 
-class WithdrawProposal(Command, frozen=True, kw_only=True):
+class WithdrawProposal(Command[Task], frozen=True, kw_only=True):
     """Take the pending proposal back."""
 
     emits = (ProposalWithdrawn,)
 
 
-class StartExecution(Command, frozen=True, kw_only=True):
+class StartExecution(Command[Task], frozen=True, kw_only=True):
     """Record that a run was started for the task."""
 
     emits = (ExecutionStarted,)
     execution_id: ExecutionId
 
 
-class RecordAttemptFailure(Command, frozen=True, kw_only=True):
+class RecordAttemptFailure(Command[Task], frozen=True, kw_only=True):
     """Record a failed attempt; `delay` is the wait before the next one in seconds.
 
     Fails the task when the policy allows no further attempt or the failure is none that passes by itself.
@@ -453,7 +467,7 @@ class RecordAttemptFailure(Command, frozen=True, kw_only=True):
     delay: float = 0.0
 
 
-class BlockTask(Command, frozen=True, kw_only=True):
+class BlockTask(Command[Task], frozen=True, kw_only=True):
     """Pause the task until a human has resolved a conflict."""
 
     emits = (TaskBlocked,)
@@ -462,14 +476,14 @@ class BlockTask(Command, frozen=True, kw_only=True):
     conflicting_task_id: TaskId | None = None
 
 
-class UnblockTask(Command, frozen=True, kw_only=True):
+class UnblockTask(Command[Task], frozen=True, kw_only=True):
     """Go on after a conflict was resolved."""
 
     emits = (TaskUnblocked,)
     resolution: str = ""
 
 
-class ProposeDecomposition(Command, frozen=True, kw_only=True):
+class ProposeDecomposition(Command[Task], frozen=True, kw_only=True):
     """Propose to split the task (by the assigned agent)."""
 
     emits = (DecompositionProposed,)
@@ -477,41 +491,41 @@ class ProposeDecomposition(Command, frozen=True, kw_only=True):
     subtasks: tuple[Subtask, ...]
 
 
-class DecomposeTask(Command, frozen=True, kw_only=True):
+class DecomposeTask(Command[Task], frozen=True, kw_only=True):
     """Record that the proposed decomposition was approved and its subtasks exist."""
 
     emits = (TaskDecomposed,)
     approval_id: ApprovalId
 
 
-class RetryTask(Command, frozen=True, kw_only=True):
+class RetryTask(Command[Task], frozen=True, kw_only=True):
     """Have a failed task tried again by the agent it had."""
 
     emits = (TaskRetried,)
 
 
-class CompleteTask(Command, frozen=True, kw_only=True):
+class CompleteTask(Command[Task], frozen=True, kw_only=True):
     """Record that the task is done."""
 
     emits = (TaskCompleted,)
     result: dict[str, Any] = {}
 
 
-class FailTask(Command, frozen=True, kw_only=True):
+class FailTask(Command[Task], frozen=True, kw_only=True):
     """Record that the task failed for good."""
 
     emits = (TaskFailed,)
     failure: Failure
 
 
-class CancelTask(Command, frozen=True, kw_only=True):
+class CancelTask(Command[Task], frozen=True, kw_only=True):
     """Call the task off."""
 
     emits = (TaskCancelled,)
     reason: str = ""
 
 
-class DeleteTask(Command, frozen=True, kw_only=True):
+class DeleteTask(Command[Task], frozen=True, kw_only=True):
     """Remove the task from all lists."""
 
     emits = (TaskDeleted,)
@@ -597,24 +611,14 @@ def _created(_: None, event: TaskCreated, fact: HappenedFact, status: TaskStatus
     return Task(
         id=event.task_id,
         status=status,
-        title=event.title,
-        description=event.description,
-        priority=event.priority,
         created_by=fact.actor,
         created_at=fact.time,
-        parent_id=event.parent_id,
-        project=event.project,
-        agent_type=event.agent_type,
-        approval_mode=event.approval_mode,
-        reviewers=event.reviewers,
-        retry=event.retry,
-        context=event.context,
+        **asdict(event.spec),
     )
 
 
 def _edited(state: Task, event: TaskEdited, fact: HappenedFact, status: TaskStatus) -> Task:
-    changes = {name: value for name in event.__struct_fields__ if (value := getattr(event, name)) is not None}
-    return replace(state, status=status, **changes)
+    return replace(state, status=status, **event.changes.given())
 
 
 def _reparented(state: Task, event: TaskReparented, fact: HappenedFact, status: TaskStatus) -> Task:
@@ -751,6 +755,7 @@ TASK = Aggregate(
     state=Task,
     statuses=TaskStatus,
     table=_TABLE,
+    restartable=frozenset({TaskStatus.FAILED}),
     evolvers=_EVOLVERS,
     commands=(
         CreateTask,

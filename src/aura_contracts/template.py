@@ -1,4 +1,4 @@
-"""Prompt templates: the words that agents are given, kept in four scopes (first seed, "prompt templates").
+"""Prompt templates: the words that agents are given, kept in four scopes (specification, "prompt templates").
 
     workspace  ►  task  ►  project  ►  global  ►  built-in          the first that has the name is used
 
@@ -13,12 +13,13 @@ from enum import StrEnum
 from types import MappingProxyType
 from uuid import UUID, uuid5
 
-from msgspec.structs import replace
+import msgspec
+from msgspec.structs import asdict, replace
 
 from aura_contracts.actors import Actor
+from aura_contracts.aggregate import Aggregate, Command, Evolve, HappenedFact, State, Table, status_only
 from aura_contracts.events import Event
 from aura_contracts.ids import TaskId, TemplateId, WorkspaceId
-from aura_contracts.machine import Aggregate, Command, Evolve, HappenedFact, State, Table, status_only
 
 
 class TemplateStatus(StrEnum):
@@ -48,6 +49,18 @@ def template_id(scope: TemplateScope, scope_key: str | None, name: str) -> Templ
     return TemplateId(str(uuid5(_NAMESPACE, f"{scope.value}:{len(key)}:{key}:{name}")))
 
 
+class TemplateSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A prompt template as its author wrote it."""
+
+    name: str
+    scope: TemplateScope
+    scope_key: str | None = None
+    """The project's name, the task's or the workspace's id; None for the global scope."""
+    text: str
+    variables: tuple[str, ...] = ()
+    """The names that the text may use, as its author declared them."""
+
+
 # --- Events -----------------------------------------------------------------------------------------------------------
 
 
@@ -56,11 +69,7 @@ class TemplateDefined(Event, frozen=True, kw_only=True):
 
     topic = "template.defined"
     template_id: TemplateId
-    name: str
-    scope: TemplateScope
-    scope_key: str | None = None
-    text: str
-    variables: tuple[str, ...] = ()
+    spec: TemplateSpec
 
 
 class TemplateRevised(Event, frozen=True, kw_only=True):
@@ -88,18 +97,11 @@ class TemplateRestored(Event, frozen=True, kw_only=True):
 # --- State ------------------------------------------------------------------------------------------------------------
 
 
-class PromptTemplate(State, frozen=True, kw_only=True):
+class PromptTemplate(TemplateSpec, State, frozen=True, kw_only=True):
     """What a template is at some moment."""
 
     id: TemplateId
     status: TemplateStatus
-    name: str
-    scope: TemplateScope
-    scope_key: str | None
-    """The project's name, the task's or the workspace's id; None for the global scope."""
-    text: str
-    variables: tuple[str, ...]
-    """The names that the text may use, as its author declared them."""
     revision: int
     """Counts from 1; prompts record the one they were made of."""
     created_by: Actor
@@ -137,19 +139,15 @@ def resolve(
 # --- Commands ---------------------------------------------------------------------------------------------------------
 
 
-class DefineTemplate(Command, frozen=True, kw_only=True):
+class DefineTemplate(Command[PromptTemplate], frozen=True, kw_only=True):
     """Write a prompt template. `template_id` is the one that the function of this name derives from the rest."""
 
     emits = (TemplateDefined,)
     template_id: TemplateId
-    name: str
-    scope: TemplateScope
-    scope_key: str | None = None
-    text: str
-    variables: tuple[str, ...] = ()
+    spec: TemplateSpec
 
 
-class ReviseTemplate(Command, frozen=True, kw_only=True):
+class ReviseTemplate(Command[PromptTemplate], frozen=True, kw_only=True):
     """Write text and variables anew; with `based_on`, only if that is still the current revision."""
 
     emits = (TemplateRevised,)
@@ -158,14 +156,14 @@ class ReviseTemplate(Command, frozen=True, kw_only=True):
     based_on: int | None = None
 
 
-class RetireTemplate(Command, frozen=True, kw_only=True):
+class RetireTemplate(Command[PromptTemplate], frozen=True, kw_only=True):
     """Take the template out of use."""
 
     emits = (TemplateRetired,)
     reason: str = ""
 
 
-class RestoreTemplate(Command, frozen=True, kw_only=True):
+class RestoreTemplate(Command[PromptTemplate], frozen=True, kw_only=True):
     """Bring the retired template back into use."""
 
     emits = (TemplateRestored,)
@@ -196,16 +194,12 @@ def _defined(_: None, event: TemplateDefined, fact: HappenedFact, status: Templa
     return PromptTemplate(
         id=event.template_id,
         status=status,
-        name=event.name,
-        scope=event.scope,
-        scope_key=event.scope_key,
-        text=event.text,
-        variables=event.variables,
         revision=1,
         created_by=fact.actor,
         created_at=fact.time,
         revised_by=fact.actor,
         revised_at=fact.time,
+        **asdict(event.spec),
     )
 
 

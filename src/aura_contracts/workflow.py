@@ -1,4 +1,4 @@
-"""Workflow: steps with dependencies, from start to end (second seed, "Workflow" and "Workflow Orchestration").
+"""Workflow: steps with dependencies, from start to end (specification, "Workflow" and "Workflow Orchestration").
 
     workflow   active ◄──paused, resumed──► paused
                  │ └──failed──► failed ──step retried, resumed──► active
@@ -29,11 +29,11 @@ import msgspec
 from msgspec.structs import asdict, replace
 
 from aura_contracts.actors import Actor
+from aura_contracts.aggregate import Aggregate, Command, Evolve, HappenedFact, State, Table
 from aura_contracts.errors import ImpossibleTransition
 from aura_contracts.events import Event
 from aura_contracts.failures import Failure
 from aura_contracts.ids import ApprovalId, TaskId, WorkflowId
-from aura_contracts.machine import Aggregate, Command, Evolve, HappenedFact, State, Table
 from aura_contracts.task import AgentType
 
 
@@ -106,6 +106,16 @@ class StepDefinition(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     config: StepConfig = StepConfig()
 
 
+class WorkflowDefinition(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A workflow as its author wrote it."""
+
+    name: str
+    description: str = ""
+    steps: tuple[StepDefinition, ...]
+    context: dict[str, Any] = {}
+    project: str | None = None
+
+
 class WorkflowStep(StepDefinition, frozen=True, kw_only=True, gc=False):
     """A step and how far it has come."""
 
@@ -134,11 +144,7 @@ class WorkflowStarted(Event, frozen=True, kw_only=True):
 
     topic = "workflow.started"
     workflow_id: WorkflowId
-    name: str
-    description: str = ""
-    steps: tuple[StepDefinition, ...]
-    context: dict[str, Any] = {}
-    project: str | None = None
+    definition: WorkflowDefinition
 
 
 class StepStarted(Event, frozen=True, kw_only=True):
@@ -242,18 +248,14 @@ class WorkflowCancelled(Event, frozen=True, kw_only=True):
 # --- State ------------------------------------------------------------------------------------------------------------
 
 
-class Workflow(State, frozen=True, kw_only=True):
+class Workflow(WorkflowDefinition, State, frozen=True, kw_only=True):
     """What a workflow is at some moment. Times are aware and None until they have come."""
 
     id: WorkflowId
     status: WorkflowStatus
-    name: str
-    description: str
     steps: tuple[WorkflowStep, ...]
     created_by: Actor
     created_at: datetime
-    project: str | None = None
-    context: dict[str, Any] = {}
     current_step_index: int = 0
     """The first step that is not over yet, counted from 0; the number of steps when all are."""
     paused_because: str | None = None
@@ -329,19 +331,15 @@ def find_cycle(steps: Iterable[StepDefinition]) -> tuple[str, ...]:
 # --- Commands ---------------------------------------------------------------------------------------------------------
 
 
-class StartWorkflow(Command, frozen=True, kw_only=True):
+class StartWorkflow(Command[Workflow], frozen=True, kw_only=True):
     """Define a workflow and start it."""
 
     emits = (WorkflowStarted,)
     workflow_id: WorkflowId
-    name: str
-    description: str = ""
-    steps: tuple[StepDefinition, ...]
-    context: dict[str, Any] = {}
-    project: str | None = None
+    definition: WorkflowDefinition
 
 
-class StartStep(Command, frozen=True, kw_only=True):
+class StartStep(Command[Workflow], frozen=True, kw_only=True):
     """Start a ready step: an agent_task with its task, a human_approval with its approval, others with neither.
 
     A human_approval awaits its approval at once.
@@ -353,7 +351,7 @@ class StartStep(Command, frozen=True, kw_only=True):
     approval_id: ApprovalId | None = None
 
 
-class AwaitStepApproval(Command, frozen=True, kw_only=True):
+class AwaitStepApproval(Command[Workflow], frozen=True, kw_only=True):
     """Record that the task of a running step waits for a human."""
 
     emits = (StepAwaitingApproval,)
@@ -361,7 +359,7 @@ class AwaitStepApproval(Command, frozen=True, kw_only=True):
     approval_id: ApprovalId
 
 
-class ResumeStep(Command, frozen=True, kw_only=True):
+class ResumeStep(Command[Workflow], frozen=True, kw_only=True):
     """Record that the task of a step goes on after its approval was decided: given, or sent back with feedback."""
 
     emits = (StepResumed,)
@@ -369,7 +367,7 @@ class ResumeStep(Command, frozen=True, kw_only=True):
     approved: bool
 
 
-class CompleteStep(Command, frozen=True, kw_only=True):
+class CompleteStep(Command[Workflow], frozen=True, kw_only=True):
     """Record that a step came to its end; a conditional one with the outcome, which skips the other branch."""
 
     emits = (StepCompleted, StepSkipped)
@@ -378,7 +376,7 @@ class CompleteStep(Command, frozen=True, kw_only=True):
     outcome: bool | None = None
 
 
-class FailStep(Command, frozen=True, kw_only=True):
+class FailStep(Command[Workflow], frozen=True, kw_only=True):
     """Record that a step failed."""
 
     emits = (StepFailed,)
@@ -386,7 +384,7 @@ class FailStep(Command, frozen=True, kw_only=True):
     failure: Failure
 
 
-class SkipStep(Command, frozen=True, kw_only=True):
+class SkipStep(Command[Workflow], frozen=True, kw_only=True):
     """Go on without a step that has not started or has failed, and without all that it contains."""
 
     emits = (StepSkipped,)
@@ -394,14 +392,14 @@ class SkipStep(Command, frozen=True, kw_only=True):
     reason: str = ""
 
 
-class RetryStep(Command, frozen=True, kw_only=True):
+class RetryStep(Command[Workflow], frozen=True, kw_only=True):
     """Make a failed step ready to be started again."""
 
     emits = (StepRetried,)
     step_id: str
 
 
-class UpdateWorkflowContext(Command, frozen=True, kw_only=True):
+class UpdateWorkflowContext(Command[Workflow], frozen=True, kw_only=True):
     """Set `values` in the workflow's context, take the keys in `remove` out of it."""
 
     emits = (WorkflowContextUpdated,)
@@ -409,33 +407,33 @@ class UpdateWorkflowContext(Command, frozen=True, kw_only=True):
     remove: tuple[str, ...] = ()
 
 
-class PauseWorkflow(Command, frozen=True, kw_only=True):
+class PauseWorkflow(Command[Workflow], frozen=True, kw_only=True):
     """Let what runs come to its end and start nothing new."""
 
     emits = (WorkflowPaused,)
     reason: str = ""
 
 
-class ResumeWorkflow(Command, frozen=True, kw_only=True):
+class ResumeWorkflow(Command[Workflow], frozen=True, kw_only=True):
     """Set a paused or failed workflow going again."""
 
     emits = (WorkflowResumed,)
 
 
-class CompleteWorkflow(Command, frozen=True, kw_only=True):
+class CompleteWorkflow(Command[Workflow], frozen=True, kw_only=True):
     """Record that every step is over."""
 
     emits = (WorkflowCompleted,)
 
 
-class FailWorkflow(Command, frozen=True, kw_only=True):
+class FailWorkflow(Command[Workflow], frozen=True, kw_only=True):
     """Record that the workflow cannot go on without a human."""
 
     emits = (WorkflowFailed,)
     failure: Failure
 
 
-class CancelWorkflow(Command, frozen=True, kw_only=True):
+class CancelWorkflow(Command[Workflow], frozen=True, kw_only=True):
     """Call the workflow off."""
 
     emits = (WorkflowCancelled,)
@@ -527,16 +525,13 @@ _StepEvent = StepStarted | StepAwaitingApproval | StepResumed | StepCompleted | 
 
 def _started(_: None, event: WorkflowStarted, fact: HappenedFact, status: WorkflowStatus) -> Workflow:
     first = STEP_TABLE[None][WorkflowStarted]
+    steps = tuple(WorkflowStep(**asdict(step), status=first) for step in event.definition.steps)
     return Workflow(
         id=event.workflow_id,
         status=status,
-        name=event.name,
-        description=event.description,
-        steps=tuple(WorkflowStep(**asdict(step), status=first) for step in event.steps),
         created_by=fact.actor,
         created_at=fact.time,
-        project=event.project,
-        context=event.context,
+        **{**asdict(event.definition), "steps": steps},
     )
 
 
@@ -639,6 +634,7 @@ WORKFLOW = Aggregate(
     state=Workflow,
     statuses=WorkflowStatus,
     table=_TABLE,
+    restartable=frozenset({WorkflowStatus.FAILED}),
     evolvers=_EVOLVERS,
     commands=(
         StartWorkflow,

@@ -22,12 +22,12 @@ from enum import StrEnum
 from types import MappingProxyType
 
 import msgspec
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
+from aura_contracts.aggregate import Aggregate, Command, Evolve, HappenedFact, State, Table, status_only
 from aura_contracts.events import Event
 from aura_contracts.failures import Failure
 from aura_contracts.ids import ApprovalId, ExecutionId, TaskId, WorkerId, WorkspaceId
-from aura_contracts.machine import Aggregate, Command, Evolve, HappenedFact, State, Table, status_only
 
 
 class WorkspaceStatus(StrEnum):
@@ -114,6 +114,24 @@ class Merge(msgspec.Struct, frozen=True, gc=False):
     merged_at: datetime
 
 
+class WorkspaceLayout(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Which worktrees a task needs, and where."""
+
+    task_id: TaskId
+    title: str
+    slug: str
+    """The title as a folder and branch name can hold it."""
+    branch: str
+    """The branch of the work, the same in every repository."""
+    repositories: tuple[Repository, ...]
+    copy_globs: tuple[str, ...] = ()
+    """Untracked files that are copied into a new worktree, as patterns relative to a repository's root."""
+    root: str = ""
+    """The folder that holds the worktrees; empty until the worker has chosen one, and never another."""
+    in_place: bool = False
+    """The work is done where the repositories are, or in the folder `root`: no worktree, no branch, no merge."""
+
+
 # --- Names ------------------------------------------------------------------------------------------------------------
 
 WORKSPACE_SLUG_LIMIT = 60
@@ -151,21 +169,16 @@ def workspace_branch(workspace_id: WorkspaceId, slug: str) -> str:
 
 
 class WorkspaceRequested(Event, frozen=True, kw_only=True):
-    """Worktrees were asked for, to work on a task in. An empty `root` leaves the folder to the worker.
-
-    `in_place`: the work is done where the repositories are, or in the folder `root`, without worktrees of its own.
-    """
+    """Worktrees were asked for, to work on a task in."""
 
     topic = "workspace.requested"
     workspace_id: WorkspaceId
-    task_id: TaskId
-    title: str
-    slug: str
-    branch: str
-    repositories: tuple[Repository, ...]
-    copy_globs: tuple[str, ...] = ()
-    root: str = ""
-    in_place: bool = False
+    layout: WorkspaceLayout
+
+    @property
+    def task_id(self) -> TaskId:
+        """The task that is worked on in it."""
+        return self.layout.task_id
 
 
 class WorkspacePrepared(Event, frozen=True, kw_only=True):
@@ -278,26 +291,13 @@ class WorkspaceRemoved(Event, frozen=True, kw_only=True):
 # --- State ------------------------------------------------------------------------------------------------------------
 
 
-class Workspace(State, frozen=True, kw_only=True):
+class Workspace(WorkspaceLayout, State, frozen=True, kw_only=True):
     """What a workspace is at some moment. Paths are those of its worker."""
 
     id: WorkspaceId
     status: WorkspaceStatus
-    task_id: TaskId
-    title: str
-    slug: str
-    """The title as a folder and branch name can hold it."""
-    branch: str
-    """The branch of the work, the same in every repository."""
-    repositories: tuple[Repository, ...]
-    copy_globs: tuple[str, ...] = ()
-    """Untracked files that are copied into a new worktree, as patterns relative to a repository's root."""
-    in_place: bool = False
-    """The work is done where the repositories are, or in the folder `root`: no worktree, no branch, no merge."""
     requested_at: datetime
     worker_id: WorkerId | None = None
-    root: str = ""
-    """The folder that holds the worktrees; known once it was asked for or prepared, and never another."""
     worktrees: tuple[Worktree, ...] = ()
     holder: ExecutionId | None = None
     """The execution that uses the workspace."""
@@ -322,22 +322,15 @@ class Workspace(State, frozen=True, kw_only=True):
 # --- Commands ---------------------------------------------------------------------------------------------------------
 
 
-class RequestWorkspace(Command, frozen=True, kw_only=True):
+class RequestWorkspace(Command[Workspace], frozen=True, kw_only=True):
     """Ask for worktrees to work on a task in. `root` brings a workspace back where an earlier one was."""
 
     emits = (WorkspaceRequested,)
     workspace_id: WorkspaceId
-    task_id: TaskId
-    title: str
-    slug: str
-    branch: str
-    repositories: tuple[Repository, ...]
-    copy_globs: tuple[str, ...] = ()
-    root: str = ""
-    in_place: bool = False
+    layout: WorkspaceLayout
 
 
-class RecordPreparation(Command, frozen=True, kw_only=True):
+class RecordPreparation(Command[Workspace], frozen=True, kw_only=True):
     """Record that all worktrees are there."""
 
     emits = (WorkspacePrepared,)
@@ -346,7 +339,7 @@ class RecordPreparation(Command, frozen=True, kw_only=True):
     worktrees: tuple[Worktree, ...]
 
 
-class RecordPreparationFailure(Command, frozen=True, kw_only=True):
+class RecordPreparationFailure(Command[Workspace], frozen=True, kw_only=True):
     """Record that the worktrees could not all be made, and what became of those that had been."""
 
     emits = (PreparationFailed,)
@@ -355,7 +348,7 @@ class RecordPreparationFailure(Command, frozen=True, kw_only=True):
     left_behind: tuple[str, ...] = ()
 
 
-class AcquireWorkspace(Command, frozen=True, kw_only=True):
+class AcquireWorkspace(Command[Workspace], frozen=True, kw_only=True):
     """Take the workspace for an execution.
 
     `replacing` names a holder that is known to be over, because its worker was lost; without it a workspace that is in
@@ -367,14 +360,14 @@ class AcquireWorkspace(Command, frozen=True, kw_only=True):
     replacing: ExecutionId | None = None
 
 
-class ReleaseWorkspace(Command, frozen=True, kw_only=True):
+class ReleaseWorkspace(Command[Workspace], frozen=True, kw_only=True):
     """Give the workspace back."""
 
     emits = (WorkspaceReleased,)
     execution_id: ExecutionId
 
 
-class RecordSnapshot(Command, frozen=True, kw_only=True):
+class RecordSnapshot(Command[Workspace], frozen=True, kw_only=True):
     """Record a snapshot of all worktrees; for one without changes, `commits` names its head."""
 
     emits = (SnapshotTaken,)
@@ -383,7 +376,7 @@ class RecordSnapshot(Command, frozen=True, kw_only=True):
     commits: tuple[RepositoryCommit, ...]
 
 
-class RestoreSnapshot(Command, frozen=True, kw_only=True):
+class RestoreSnapshot(Command[Workspace], frozen=True, kw_only=True):
     """Put the worktrees back to a snapshot. `dirty`: they hold uncommitted or untracked changes now."""
 
     emits = (SnapshotRestored,)
@@ -391,7 +384,7 @@ class RestoreSnapshot(Command, frozen=True, kw_only=True):
     dirty: bool
 
 
-class RecreateWorkspace(Command, frozen=True, kw_only=True):
+class RecreateWorkspace(Command[Workspace], frozen=True, kw_only=True):
     """Have the worktrees made again at their paths. `dirty`: they hold uncommitted or untracked changes now."""
 
     emits = (RecreationRequested,)
@@ -399,7 +392,7 @@ class RecreateWorkspace(Command, frozen=True, kw_only=True):
     dirty: bool
 
 
-class RecordCommit(Command, frozen=True, kw_only=True):
+class RecordCommit(Command[Workspace], frozen=True, kw_only=True):
     """Record the new heads of the repositories in which work was committed."""
 
     emits = (WorkCommitted,)
@@ -407,7 +400,7 @@ class RecordCommit(Command, frozen=True, kw_only=True):
     clean: bool = False
 
 
-class StartMerge(Command, frozen=True, kw_only=True):
+class StartMerge(Command[Workspace], frozen=True, kw_only=True):
     """Merge the branch. `dirty`: a worktree or a target has uncommitted changes or an operation in progress."""
 
     emits = (MergeStarted,)
@@ -415,14 +408,14 @@ class StartMerge(Command, frozen=True, kw_only=True):
     dirty: bool
 
 
-class RecordMerge(Command, frozen=True, kw_only=True):
+class RecordMerge(Command[Workspace], frozen=True, kw_only=True):
     """Record the commits that the merge made; repositories without changes are left out."""
 
     emits = (WorkMerged,)
     commits: tuple[RepositoryCommit, ...]
 
 
-class RecordConflict(Command, frozen=True, kw_only=True):
+class RecordConflict(Command[Workspace], frozen=True, kw_only=True):
     """Record the files that could not be merged, and the approval through which a human is asked."""
 
     emits = (MergeConflicted,)
@@ -430,7 +423,7 @@ class RecordConflict(Command, frozen=True, kw_only=True):
     approval_id: ApprovalId | None = None
 
 
-class ResolveConflict(Command, frozen=True, kw_only=True):
+class ResolveConflict(Command[Workspace], frozen=True, kw_only=True):
     """Say how the conflict was resolved, with the heads of the repositories in which that was committed."""
 
     emits = (ConflictResolved,)
@@ -438,14 +431,14 @@ class ResolveConflict(Command, frozen=True, kw_only=True):
     heads: tuple[RepositoryCommit, ...] = ()
 
 
-class AbandonMerge(Command, frozen=True, kw_only=True):
+class AbandonMerge(Command[Workspace], frozen=True, kw_only=True):
     """Give the merge up."""
 
     emits = (MergeAbandoned,)
     reason: str = ""
 
 
-class RemoveWorkspace(Command, frozen=True, kw_only=True):
+class RemoveWorkspace(Command[Workspace], frozen=True, kw_only=True):
     """Remove the worktrees for good. `dirty`: they hold uncommitted or untracked changes now."""
 
     emits = (WorkspaceRemoved,)
@@ -510,15 +503,8 @@ def _requested(_: None, event: WorkspaceRequested, fact: HappenedFact, status: W
     return Workspace(
         id=event.workspace_id,
         status=status,
-        task_id=event.task_id,
-        title=event.title,
-        slug=event.slug,
-        branch=event.branch,
-        repositories=event.repositories,
-        copy_globs=event.copy_globs,
-        root=event.root,
-        in_place=event.in_place,
         requested_at=fact.time,
+        **asdict(event.layout),
     )
 
 

@@ -5,33 +5,25 @@ from collections.abc import Callable, Sequence
 import attrs
 
 from aura_contracts.actors import Actor
+from aura_contracts.aggregate import Command
 from aura_contracts.approval import (
     APPROVAL,
     Approval,
-    ApprovalChangesRequested,
-    ApprovalExpired,
-    ApprovalGranted,
     ApprovalKind,
-    ApprovalRejected,
     ApprovalRequested,
     ApprovalStatus,
-    ApprovalWithdrawn,
     Approve,
     DelegateApproval,
     Reject,
     Remember,
     RequestChanges,
 )
-from aura_contracts.errors import AggregateNotFound
 from aura_contracts.ids import ApprovalId, TaskId
-from aura_contracts.machine import Command
 from aura_contracts.task import TaskStatus
-from aura_engine.commands import Unit
 from aura_engine.runtime.context import ENGINE, Runtime
 from aura_engine.runtime.reviewing import decided
 from aura_engine.runtime.views import view_in
-
-_ENDS = (ApprovalGranted, ApprovalRejected, ApprovalChangesRequested, ApprovalExpired, ApprovalWithdrawn)
+from aura_engine.unit_of_work import UnitOfWork
 
 
 @attrs.frozen
@@ -51,8 +43,8 @@ class Approvals:
     ) -> Sequence[Approval]:
         """Return all approvals, the oldest first; `only` chooses by whether they have ended."""
         asked: dict[str, bool] = {}
-        topics = [event.topic for event in (ApprovalRequested, *_ENDS)]
-        async for record in self._runtime.desk.log.read(topics=topics):
+        topics = [ApprovalRequested.topic, *(event.topic for event in APPROVAL.endings)]
+        async for record in self._runtime.bus.log.read(topics=topics):
             if isinstance(record.event, ApprovalRequested):
                 if task_id is None or record.event.task_id == task_id:
                     asked[record.stream_id] = False
@@ -62,10 +54,7 @@ class Approvals:
 
     async def get(self, approval_id: ApprovalId) -> Approval:
         """Return an approval. Raises `AggregateNotFound`."""
-        approval = await self._runtime.desk.get(APPROVAL, approval_id)
-        if not isinstance(approval, Approval):
-            raise AggregateNotFound(aggregate="approval", aggregate_id=approval_id, command="show")
-        return approval
+        return await self._runtime.bus.require(APPROVAL, approval_id)
 
     async def approve(
         self,
@@ -93,15 +82,15 @@ class Approvals:
         """Have another human, by name, decide in one's place."""
         return await self._decide(approval_id, DelegateApproval(delegate=to, reason=reason), actor)
 
-    async def _decide(self, approval_id: ApprovalId, command: Command, actor: Actor | None) -> Approval:
-        async def decide(unit: Unit) -> Approval:
-            approval: Approval = await unit.handle(approval_id, command)
+    async def _decide(self, approval_id: ApprovalId, command: Command[Approval], actor: Actor | None) -> Approval:
+        async def decide(unit: UnitOfWork) -> Approval:
+            approval = await unit.handle(approval_id, command)
             await self._apply(unit.acting_as(ENGINE), approval)
             return approval
 
-        return await self._runtime.desk.retrying(actor or self._user, decide)
+        return await self._runtime.bus.transact(actor or self._user, decide)
 
-    async def _apply(self, unit: Unit, approval: Approval) -> None:
+    async def _apply(self, unit: UnitOfWork, approval: Approval) -> None:
         """Add what follows for the task. What needs a look at files first is left to the task's driver."""
         about_work = approval.kind in (ApprovalKind.PLAN, ApprovalKind.CHANGES, ApprovalKind.DECOMPOSITION)
         if approval.status is ApprovalStatus.PENDING or approval.task_id is None or not about_work:

@@ -23,7 +23,6 @@ from aura_contracts.ids import IdFactory, WorkerId
 from aura_contracts.lease import RETURN_GRACE, WorkerIdentity
 from aura_contracts.ports import Clock, EventLog
 from aura_contracts.ports.executors import Executor
-from aura_engine.commands import Desk
 from aura_engine.engine import Engine, alone
 from aura_engine.machine import Machine
 from aura_engine.profiles import Profiles, load_profiles
@@ -34,6 +33,7 @@ from aura_engine.runtime.slots import Slots
 from aura_engine.scope import TaskScope, token_for
 from aura_engine.secret import secret_of
 from aura_engine.tools import Tools, tools_for
+from aura_engine.unit_of_work import CommandBus
 from aura_engine.worker import ToolsOf, Worker
 from aura_executors import SupervisedRunner
 from aura_executors.registry import ExecutorRegistry
@@ -49,22 +49,22 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def open_desk(
+async def open_bus(
     url: str,
     *,
     clock: Clock,
     ids: IdFactory,
     encryption_key: str | None = None,
     compression: Compression | None = None,
-) -> AsyncIterator[Desk]:
-    """Open the log at `url`, see `aura_store.open_log`, and give a desk at which commands on it are handled."""
+) -> AsyncIterator[CommandBus]:
+    """Open the log at `url`, see `aura_store.open_log`, and give a bus at which commands on it are handled."""
     async with open_log(url, encryption_key=encryption_key, compression=compression, clock=clock) as log:
-        yield desk_on(log, clock=clock, ids=ids)
+        yield bus_on(log, clock=clock, ids=ids)
 
 
-def desk_on(log: EventLog, *, clock: Clock, ids: IdFactory) -> Desk:
-    """Return a desk on a log that is open already."""
-    return Desk(log=log, load=Repository(log).load, clock=clock, ids=ids)
+def bus_on(log: EventLog, *, clock: Clock, ids: IdFactory) -> CommandBus:
+    """Return a bus on a log that is open already."""
+    return CommandBus(log=log, load=Repository(log).load, clock=clock, ids=ids)
 
 
 @asynccontextmanager
@@ -101,15 +101,15 @@ async def open_engine(
     async with open_log(
         url, encryption_key=encryption_key, compression=compression, clock=machine.clock, **waiting
     ) as log:
-        desk = desk_on(log, clock=machine.clock, ids=machine.ids)
+        bus = bus_on(log, clock=machine.clock, ids=machine.ids)
         locks = locks_for(url)
         acting = human(user) if user else machine.user
         nobody_else = (actor_name(acting),)
-        gateway = Gateway(desk=desk, engine_id=machine.ids(), reviewers=lambda task: reviewers_of(task) or nobody_else)
+        gateway = Gateway(bus=bus, engine_id=machine.ids(), reviewers=lambda task: reviewers_of(task) or nobody_else)
         runtime = Runtime(
-            desk=desk,
+            bus=bus,
             gateway=gateway,
-            prompts=Prompts(desk),
+            prompts=Prompts(bus),
             slots=Slots(executions, executions_of or {}),
             profiles=await anyio.to_thread.run_sync(_profiles, folder, project),
             random=machine.random,

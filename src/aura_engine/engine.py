@@ -24,18 +24,14 @@ from aura_contracts.actors import Actor
 from aura_contracts.approval import (
     APPROVAL,
     Approval,
-    ApprovalChangesRequested,
-    ApprovalExpired,
-    ApprovalGranted,
     ApprovalKind,
-    ApprovalRejected,
     ApprovalStatus,
     ApprovalWithdrawn,
     ExpireApproval,
 )
 from aura_contracts.errors import AggregateNotFound, AuraError, EngineClosed, StoreFull, StoreReadOnly
 from aura_contracts.events import EventRecord
-from aura_contracts.execution import ActionLogged
+from aura_contracts.execution import Action, PermissionAsked
 from aura_contracts.ids import ApprovalId, StreamId, TaskId
 from aura_contracts.lease import LeaseStatus
 from aura_contracts.ports.locks import Locks
@@ -46,7 +42,7 @@ from aura_engine.runtime.context import ENGINE, Runtime
 from aura_engine.runtime.directory import unfinished_tasks
 from aura_engine.runtime.driver import Driver
 from aura_engine.runtime.permissions import answer
-from aura_engine.runtime.questions import ASKED, questions_of_task
+from aura_engine.runtime.questions import questions_of_task
 from aura_engine.runtime.views import View, load_view
 from aura_engine.runtime.watching import follow
 from aura_engine.tasks import Tasks
@@ -55,7 +51,6 @@ from aura_engine.workspaces import WorkspaceCommands
 _LOG = logging.getLogger(__name__)
 
 _FOLLOWED = ("task.*", "execution.*", "approval.*", "workspace.*", "lease.*", "agent.*")
-_DECISIONS = (ApprovalGranted, ApprovalRejected, ApprovalChangesRequested, ApprovalExpired)
 
 _CLOCK_LOOK = 60.0
 """Seconds after which one who waits for a moment looks at the clock again: it may have been set, or have slept."""
@@ -64,7 +59,6 @@ _EXPIRE_AGAIN = 1.0
 """Seconds before what could not be recorded is tried again."""
 
 _WAITING = frozenset({TaskStatus.AWAITING_APPROVAL, TaskStatus.BLOCKED})
-_ENDED = frozenset({TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.DELETED})
 
 
 class Engine:
@@ -80,7 +74,7 @@ class Engine:
         self.approvals = Approvals(runtime, user)
         self.workspaces = WorkspaceCommands(runtime, user)
         self.runtime = runtime
-        self.log = runtime.desk.log
+        self.log = runtime.bus.log
         """To read anything: events, output, history."""
         self._locks = locks
         self._drive_all = drive_all
@@ -105,7 +99,7 @@ class Engine:
     async def start(self, request: RunRequest) -> Task:
         """Start a task, see `run`."""
         self._require_open()
-        task_id = TaskId(self.runtime.desk.ids())
+        task_id = TaskId(self.runtime.bus.ids())
         await self._locks.acquire(_lock_of(task_id))  # before anybody else can see it
         try:
             task = await self.tasks.begin(task_id, request)
@@ -142,7 +136,7 @@ class Engine:
 
     async def drive_unfinished(self) -> Sequence[TaskId]:
         """Take on all tasks that no engine has and of which something is to be done; return them."""
-        unfinished = await unfinished_tasks(self.runtime.desk)
+        unfinished = await unfinished_tasks(self.runtime.bus)
         return [task_id for task_id in unfinished if await self.drive(task_id)]
 
     # --- Watching -----------------------------------------------------------------------------------------------------
@@ -181,7 +175,7 @@ class Engine:
 
     async def view(self, task_id: TaskId) -> View:
         """Return a task with all that belongs to it, as it is. Raises `AggregateNotFound`."""
-        view = await load_view(self.runtime.desk, task_id)
+        view = await load_view(self.runtime.bus, task_id)
         if view is None:
             raise AggregateNotFound(aggregate="task", aggregate_id=task_id, command="view")
         return view
@@ -197,7 +191,7 @@ class Engine:
         asked = {TaskStatus.AWAITING_APPROVAL: view.approval, TaskStatus.BLOCKED: view.conflict}.get(view.task.status)
         if asked is not None and asked.status is ApprovalStatus.PENDING:
             return True
-        if view.task.status in _ENDED:
+        if view.task.ended:
             return not driven and (view.lease is None or view.lease.status is LeaseStatus.CLOSED)
         if view.execution is None:
             return True  # nothing of it is for an engine to do
@@ -242,7 +236,7 @@ class Engine:
         view = await self.view(task_id)
         for approval in (view.conflict, view.approval):
             if approval is not None and approval.status is ApprovalStatus.PENDING:
-                return ApprovalId(approval.id)
+                return approval.id
         raise AggregateNotFound(aggregate="pending approval of task", aggregate_id=task_id, command="Approve")
 
     # --- In the background --------------------------------------------------------------------------------------------
@@ -267,18 +261,20 @@ class Engine:
         return self._group
 
     async def _heard(self, record: EventRecord) -> None:
-        if isinstance(record.event, ActionLogged):
-            if record.event.action == ASKED and record.event.result is not None:
-                self._require_open().start_soon(self._attend, ApprovalId(record.event.result["approval_id"]))
+        if isinstance(record.event, Action):
+            if isinstance(record.event, PermissionAsked):
+                self._require_open().start_soon(self._attend, record.event.approval_id)
             return
         driver = self._listeners.get(record.stream_id)
         if driver is not None:
             driver.wake(record)
         elif self._drive_all and isinstance(record.event, ExecutionStarted):
             await self._take_on(TaskId(record.stream_id))
-        if isinstance(record.event, (*_DECISIONS, ApprovalWithdrawn)) and record.stream_id in self._deadlines:
+        if not isinstance(record.event, APPROVAL.endings):
+            return
+        if record.stream_id in self._deadlines:
             self._deadlines[ApprovalId(record.stream_id)].cancel()
-        if isinstance(record.event, _DECISIONS):
+        if not isinstance(record.event, ApprovalWithdrawn):  # which the agent knows: it asks no more
             self._require_open().start_soon(self._attend, ApprovalId(record.stream_id))
 
     async def _take_on(self, task_id: TaskId) -> None:
@@ -313,13 +309,13 @@ class Engine:
     async def _expire(self, approval_id: ApprovalId, deadline: datetime) -> None:
         """Have silence mean no; whatever is in the way, and wherever the clock is set to, until it does."""
         while True:
-            left = (deadline - self.runtime.desk.clock()).total_seconds()
+            left = (deadline - self.runtime.bus.clock()).total_seconds()
             await anyio.sleep(min(max(left, 0.0), _CLOCK_LOOK))
             if left > _CLOCK_LOOK:
                 continue
             try:
                 if (await self._approval(approval_id)).status is ApprovalStatus.PENDING:
-                    await self.runtime.desk.handle(ENGINE, approval_id, ExpireApproval())
+                    await self.runtime.bus.handle(ENGINE, approval_id, ExpireApproval())
             except AuraError as error:
                 _LOG.debug("approval %s did not expire: %s", approval_id, error)
                 await anyio.sleep(_EXPIRE_AGAIN)
@@ -334,15 +330,13 @@ class Engine:
 
     async def _see_all_answered(self, task_id: TaskId) -> None:
         """See that questions are answered which an agent asked before this engine had its task."""
-        asked = await questions_of_task(self.runtime.desk, task_id)
-        for approval_id in dict.fromkeys(question.approval_id for question in asked if not question.automatic):
+        asked = await questions_of_task(self.runtime.bus, task_id)
+        for approval_id in dict.fromkeys(one.asked.approval_id for one in asked if not one.asked.automatic):
             if (await self._approval(approval_id)).status is ApprovalStatus.PENDING:
                 self._require_open().start_soon(self._attend, approval_id)
 
     async def _approval(self, approval_id: ApprovalId) -> Approval:
-        approval = await self.runtime.desk.get(APPROVAL, approval_id)
-        assert isinstance(approval, Approval), "its stream has begun"
-        return approval
+        return await self.runtime.bus.require(APPROVAL, approval_id)
 
     async def _run_driver(self, driver: Driver) -> None:
         try:

@@ -5,10 +5,10 @@ from typing import Any
 
 import attrs
 
-from aura_contracts.environment import require_no_secrets
 from aura_contracts.errors import InvalidInput
 from aura_contracts.execution import OUTPUT_LIMIT, RunPlan, Script, Shell
 from aura_contracts.permission import PermissionRules, is_rule
+from aura_contracts.secrets import require_no_secrets
 from aura_contracts.task import ApprovalMode, Priority, RetryPolicy
 
 TITLE_LENGTH = 72

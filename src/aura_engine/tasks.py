@@ -8,11 +8,12 @@ import msgspec
 
 from aura_contracts.actors import Actor
 from aura_contracts.actors import agent as agent_actor
-from aura_contracts.agent import AGENT, Agent, AgentStatus, Outcome, RegisterAgent, ReleaseAgent, TakeTask
-from aura_contracts.approval import Approval, ApprovalKind, ApprovalStatus, RequestApproval, WithdrawApproval
+from aura_contracts.agent import AGENT, Agent, AgentSpec, AgentStatus, Outcome, RegisterAgent, ReleaseAgent, TakeTask
+from aura_contracts.approval import Approval, ApprovalKind, ApprovalStatus, Question, RequestApproval, WithdrawApproval
 from aura_contracts.errors import AggregateNotFound, InvalidInput, VersionConflict
 from aura_contracts.execution import (
     CancelExecution,
+    ExecutionSpec,
     ExecutionStatus,
     QueueExecution,
     RequestFollowUp,
@@ -21,6 +22,7 @@ from aura_contracts.execution import (
 )
 from aura_contracts.ids import AgentId, ApprovalId, ExecutionId, TaskId
 from aura_contracts.task import (
+    DEVELOPER,
     AgentType,
     ApprovalMode,
     AssignTask,
@@ -32,10 +34,10 @@ from aura_contracts.task import (
     StartExecution,
     SubmitProposal,
     Task,
+    TaskSpec,
     TaskStatus,
 )
-from aura_contracts.workspace import Repository, RequestWorkspace, workspace_branch, workspace_slug
-from aura_engine.commands import Unit
+from aura_contracts.workspace import Repository, RequestWorkspace, WorkspaceLayout, workspace_branch, workspace_slug
 from aura_engine.requests import RunRequest, title_of
 from aura_engine.runtime.context import ENGINE, Runtime, reviewers_of
 from aura_engine.runtime.directory import agents_of
@@ -43,6 +45,7 @@ from aura_engine.runtime.ending import requeue
 from aura_engine.runtime.inquiries import withdraw_inquiries
 from aura_engine.runtime.questions import withdraw_all
 from aura_engine.runtime.views import View, view_in, workspace_of
+from aura_engine.unit_of_work import UnitOfWork
 from aura_worker_protocol.messages import DescribeRepository, RepositoryDescribed
 
 _ATTEMPTS = 10
@@ -76,23 +79,25 @@ class Tasks:
         actor: Actor | None = None,
     ) -> Task:
         """Ask for a piece of work. With `repositories` it gets a workspace, made when it is first worked on."""
-        task_id = TaskId(self._runtime.desk.ids())
+        task_id = TaskId(self._runtime.bus.ids())
         workspace = await self._workspace(task_id, title, repositories, target_branch, copy, in_place=in_place)
-        async with self._runtime.desk.unit(actor or self._user) as unit:
-            created: Task = await unit.handle(
+        async with self._runtime.bus.unit(actor or self._user) as unit:
+            created = await unit.handle(
                 task_id,
                 CreateTask(
                     task_id=task_id,
-                    title=title,
-                    description=description,
-                    priority=priority,
-                    parent_id=parent_id,
-                    project=project,
-                    agent_type=agent_type,
-                    approval_mode=approval_mode,
-                    reviewers=tuple(reviewers),
-                    retry=retry or RetryPolicy(),
-                    context=context or {},
+                    spec=TaskSpec(
+                        title=title,
+                        description=description,
+                        priority=priority,
+                        parent_id=parent_id,
+                        project=project,
+                        agent_type=agent_type,
+                        approval_mode=approval_mode,
+                        reviewers=tuple(reviewers),
+                        retry=retry or RetryPolicy(),
+                        context=context or {},
+                    ),
                 ),
             )
             if workspace is not None:
@@ -108,7 +113,7 @@ class Tasks:
         attempts = _ATTEMPTS
         while True:
             try:
-                async with self._runtime.desk.unit(self._user) as unit:
+                async with self._runtime.bus.unit(self._user) as unit:
                     return await self._begin(unit, task_id, title, request, workspace)
             except VersionConflict:  # somebody else took the idle agent
                 attempts -= 1
@@ -116,22 +121,24 @@ class Tasks:
                     raise
 
     async def _begin(
-        self, unit: Unit, task_id: TaskId, title: str, request: RunRequest, workspace: RequestWorkspace | None
+        self, unit: UnitOfWork, task_id: TaskId, title: str, request: RunRequest, workspace: RequestWorkspace | None
     ) -> Task:
         create = CreateTask(
             task_id=task_id,
-            title=title,
-            description=request.prompt,
-            priority=request.priority,
-            project=request.project,
-            approval_mode=request.approval,
-            reviewers=tuple(request.reviewers),
-            retry=request.retry,
-            context=request.context,
+            spec=TaskSpec(
+                title=title,
+                description=request.prompt,
+                priority=request.priority,
+                project=request.project,
+                approval_mode=request.approval,
+                reviewers=tuple(request.reviewers),
+                retry=request.retry,
+                context=request.context,
+            ),
         )
-        task: Task = await unit.handle(task_id, create)
+        task = await unit.handle(task_id, create)
         agent = await self._idle_agent(unit, executor=request.executor)
-        await unit.handle(task_id, AssignTask(agent_id=AgentId(agent.id), agent_type=agent.type))
+        await unit.handle(task_id, AssignTask(agent_id=agent.id, agent_type=agent.type))
         await unit.handle(agent.id, TakeTask(task_id=task_id))
         if workspace is not None:
             await unit.handle(workspace.workspace_id, workspace)
@@ -161,21 +168,19 @@ class Tasks:
         title = (await self._look(task_id)).task.title
         workspace = await self._workspace(task_id, title, repositories, target_branch, copy, in_place=in_place)
 
-        async def decide(unit: Unit) -> Task:
+        async def decide(unit: UnitOfWork) -> Task:
             view = await self._view(unit, task_id)
             if view.execution is not None and view.execution.ended_at is None:
                 reason = f"execution {view.execution.id} is at work on it"
                 raise InvalidInput(field="task", reason=reason, remedy="cancel it, or wait until it has ended")
             wanted = agent_type or (None if executor else view.task.agent_type)
             if agent_id is not None:
-                agent: Agent | None = await unit.look(AGENT, agent_id)
+                agent = await unit.get(AGENT, agent_id)
                 if agent is None:
                     raise AggregateNotFound(aggregate="agent", aggregate_id=agent_id, command="AssignTask")
             else:
                 agent = await self._idle_agent(unit, agent_type=wanted, executor=executor)
-            task: Task = await unit.handle(
-                task_id, AssignTask(agent_id=AgentId(agent.id), agent_type=agent_type or agent.type)
-            )
+            task = await unit.handle(task_id, AssignTask(agent_id=agent.id, agent_type=agent_type or agent.type))
             if agent.current_task_id != task_id:
                 await unit.handle(agent.id, TakeTask(task_id=task_id))
             if workspace is not None:
@@ -186,12 +191,12 @@ class Tasks:
             prompt = await self._first_prompt(view, chosen)
             return await self._queue(unit, task, agent, prompt, chosen, None)
 
-        return await self._runtime.desk.retrying(actor or self._user, decide)
+        return await self._runtime.bus.transact(actor or self._user, decide)
 
     async def execute(self, task_id: TaskId, *, plan: RunPlan | None = None, actor: Actor | None = None) -> Task:
         """Have the assigned agent work on the task: for the first time, or again after what it did before has ended."""
 
-        async def decide(unit: Unit) -> Task:
+        async def decide(unit: UnitOfWork) -> Task:
             view = await self._view(unit, task_id)
             if view.agent is None or view.workspace is None:
                 remedy = "assign the task, and create it with a repository"
@@ -205,7 +210,7 @@ class Tasks:
             prompt = await self._first_prompt(view, chosen)
             return await self._queue(unit, view.task, view.agent, prompt, chosen, None)
 
-        return await self._runtime.desk.retrying(actor or self._user, decide)
+        return await self._runtime.bus.transact(actor or self._user, decide)
 
     async def submit(
         self,
@@ -220,28 +225,29 @@ class Tasks:
 
         Without `requires_approval` the policy approves it at once, on the record.
         """
-        approval_id = ApprovalId(self._runtime.desk.ids())
+        approval_id = ApprovalId(self._runtime.bus.ids())
         view = await self._look(task_id)
         by = actor or (agent_actor(view.task.assigned_agent) if view.task.assigned_agent else self._user)
-        async with self._runtime.desk.unit(by) as unit:
+        async with self._runtime.bus.unit(by) as unit:
             await unit.handle(
                 task_id, SubmitProposal(approval_id=approval_id, proposal=proposal, confidence=confidence)
             )
             question = RequestApproval(
                 approval_id=approval_id,
-                kind=ApprovalKind.PLAN,
-                reviewers=reviewers_of(view.task),
-                task_id=task_id,
-                proposed_solution=proposal,
-                confidence=confidence,
+                question=Question(
+                    kind=ApprovalKind.PLAN,
+                    reviewers=reviewers_of(view.task),
+                    task_id=task_id,
+                    proposed_solution=proposal,
+                    confidence=confidence,
+                ),
             )
-            approval: Approval = await unit.handle(approval_id, question)
-        return approval
+            return await unit.handle(approval_id, question)
 
     async def follow_up(self, task_id: TaskId, feedback: str, *, actor: Actor | None = None) -> Task:
         """Have the agent go on with `feedback` on work that nobody has decided about yet."""
 
-        async def decide(unit: Unit) -> Task:
+        async def decide(unit: UnitOfWork) -> Task:
             view = await self._view(unit, task_id)
             execution = view.execution
             if execution is None or execution.status is not ExecutionStatus.REVIEW:
@@ -262,14 +268,14 @@ class Tasks:
             await unit.handle(execution.id, RequestFollowUp(feedback=feedback, prompt=prompt))
             return await self._task(unit, task_id)
 
-        return await self._runtime.desk.retrying(actor or self._user, decide)
+        return await self._runtime.bus.transact(actor or self._user, decide)
 
     async def cancel(self, task_id: TaskId, reason: str = "", *, actor: Actor | None = None) -> Task:
         """Call a task off: its agent is interrupted, open questions are taken back, its work stays where it is."""
 
-        async def decide(unit: Unit) -> Task:
+        async def decide(unit: UnitOfWork) -> Task:
             view = await self._view(unit, task_id)
-            task: Task = await unit.handle(task_id, CancelTask(reason=reason))
+            task = await unit.handle(task_id, CancelTask(reason=reason))
             if view.execution is not None and view.execution.ended_at is None:
                 await unit.handle(view.execution.id, CancelExecution(reason=reason))
             elif view.execution is None and view.agent is not None and view.agent.current_task_id == task_id:
@@ -282,51 +288,51 @@ class Tasks:
             await withdraw_inquiries(unit.acting_as(ENGINE), task_id, "the task was cancelled")
             return task
 
-        return await self._runtime.desk.retrying(actor or self._user, decide)
+        return await self._runtime.bus.transact(actor or self._user, decide)
 
     async def interrupt(self, task_id: TaskId, reason: str = "", *, actor: Actor | None = None) -> Task:
         """End what is running for a task, which then fails as cancelled."""
 
-        async def decide(unit: Unit) -> Task:
+        async def decide(unit: UnitOfWork) -> Task:
             view = await self._view(unit, task_id)
             if view.execution is not None and view.execution.ended_at is None:
                 await unit.handle(view.execution.id, RequestInterrupt(reason=reason))
             return view.task
 
-        return await self._runtime.desk.retrying(actor or self._user, decide)
+        return await self._runtime.bus.transact(actor or self._user, decide)
 
     async def retry(self, task_id: TaskId, *, actor: Actor | None = None) -> Task:
         """Have a failed task tried again by its agent, in the worktree as it is, with a fresh count of attempts."""
 
-        async def decide(unit: Unit) -> Task:
+        async def decide(unit: UnitOfWork) -> Task:
             view = await self._view(unit, task_id)
             if view.task.status is not TaskStatus.FAILED and view.task.retry_at is not None and view.execution:
                 await requeue(self._runtime, unit.acting_as(ENGINE), view.task, view.execution)  # now, not later
                 return await self._task(unit, task_id)
-            task: Task = await unit.handle(task_id, RetryTask())
+            task = await unit.handle(task_id, RetryTask())
             if view.agent is not None and view.agent.status is AgentStatus.IDLE:
                 await unit.handle(view.agent.id, TakeTask(task_id=task_id))
             if view.execution is not None:
                 await requeue(self._runtime, unit.acting_as(ENGINE), task, view.execution)
             return await self._task(unit, task_id)
 
-        return await self._runtime.desk.retrying(actor or self._user, decide)
+        return await self._runtime.bus.transact(actor or self._user, decide)
 
     # --- Parts --------------------------------------------------------------------------------------------------------
 
     async def _look(self, task_id: TaskId) -> View:
-        async def decide(unit: Unit) -> View:
+        async def decide(unit: UnitOfWork) -> View:
             return await self._view(unit, task_id)
 
-        return await self._runtime.desk.retrying(self._user, decide)
+        return await self._runtime.bus.transact(self._user, decide)
 
-    async def _view(self, unit: Unit, task_id: TaskId) -> View:
+    async def _view(self, unit: UnitOfWork, task_id: TaskId) -> View:
         view = await view_in(unit, task_id)
         if view is None:
             raise AggregateNotFound(aggregate="task", aggregate_id=task_id, command="look")
         return view
 
-    async def _task(self, unit: Unit, task_id: TaskId) -> Task:
+    async def _task(self, unit: UnitOfWork, task_id: TaskId) -> Task:
         return (await self._view(unit, task_id)).task
 
     async def _first_prompt(self, view: View, plan: RunPlan) -> str:
@@ -338,7 +344,7 @@ class Tasks:
 
     async def _queue(
         self,
-        unit: Unit,
+        unit: UnitOfWork,
         task: Task,
         agent: Agent,
         prompt: str,
@@ -348,33 +354,35 @@ class Tasks:
     ) -> Task:
         variant = variant or agent.variant or None
         options = self._runtime.profiles.options(agent.executor, variant, {**agent.options, **plan.options})
-        execution_id = ExecutionId(self._runtime.desk.ids())
+        execution_id = ExecutionId(self._runtime.bus.ids())
         queued = QueueExecution(
             execution_id=execution_id,
-            task_id=TaskId(task.id),
-            executor=agent.executor,
-            prompt=prompt,
-            variant=variant,
-            agent_id=AgentId(agent.id),
-            agent_type=agent.type,
-            workspace_id=workspace_of(TaskId(task.id)),
-            session_id=session_id,
-            retry=task.retry,
-            plan=msgspec.structs.replace(plan, options=options),
+            spec=ExecutionSpec(
+                task_id=task.id,
+                executor=agent.executor,
+                prompt=prompt,
+                variant=variant,
+                agent_id=agent.id,
+                agent_type=agent.type,
+                workspace_id=workspace_of(task.id),
+                session_id=session_id,
+                retry=task.retry,
+                plan=msgspec.structs.replace(plan, options=options),
+            ),
         )
         await unit.handle(execution_id, queued)
         started: Task = await unit.acting_as(ENGINE).handle(task.id, StartExecution(execution_id=execution_id))
         return started
 
     async def _idle_agent(
-        self, unit: Unit, *, agent_type: AgentType | None = None, executor: str | None = None
+        self, unit: UnitOfWork, *, agent_type: AgentType | None = None, executor: str | None = None
     ) -> Agent:
         """Return an idle agent of the pool; for an executor that has none, one more is registered."""
-        agents = await agents_of(self._runtime.desk)
+        agents = await agents_of(self._runtime.bus)
         fitting = [
             agent
             for agent in agents
-            if (agent_type is None or agent.type is agent_type) and (executor is None or agent.executor == executor)
+            if (agent_type is None or agent.type == agent_type) and (executor is None or agent.executor == executor)
         ]
         for agent in fitting:
             if agent.status is AgentStatus.IDLE:
@@ -383,11 +391,11 @@ class Tasks:
             wanted = f"of type {agent_type}" if agent_type else "at all"
             remedy = "wait for one, register another, or name an executor"
             raise InvalidInput(field="agent", reason=f"no agent {wanted} is idle", remedy=remedy)
-        agent_id = AgentId(self._runtime.desk.ids())
+        agent_id = AgentId(self._runtime.bus.ids())
         number = sum(agent.executor == executor for agent in agents) + 1
         name = executor if number == 1 else f"{executor}-{number}"
-        kind = agent_type or AgentType.DEVELOPER
-        register = RegisterAgent(agent_id=agent_id, name=name, type=kind, executor=executor)
+        kind = agent_type or DEVELOPER
+        register = RegisterAgent(agent_id=agent_id, spec=AgentSpec(name=name, type=kind, executor=executor))
         registered: Agent = await unit.acting_as(ENGINE).handle(agent_id, register)
         return registered
 
@@ -415,14 +423,16 @@ class Tasks:
         slug = workspace_slug(title)
         return RequestWorkspace(
             workspace_id=workspace_id,
-            task_id=task_id,
-            title=title,
-            slug=slug,
-            branch=workspace_branch(workspace_id, slug),
-            repositories=repositories,
-            copy_globs=tuple(copy),
-            in_place=in_place,
-            root=found[0].path if in_place else "",
+            layout=WorkspaceLayout(
+                task_id=task_id,
+                title=title,
+                slug=slug,
+                branch=workspace_branch(workspace_id, slug),
+                repositories=repositories,
+                copy_globs=tuple(copy),
+                in_place=in_place,
+                root=found[0].path if in_place else "",
+            ),
         )
 
 

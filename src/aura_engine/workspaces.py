@@ -22,7 +22,6 @@ from aura_contracts.workspace import (
 from aura_engine.runtime.context import Runtime, snapshot_ref
 from aura_engine.runtime.ending import remove
 from aura_engine.runtime.stages import save
-from aura_engine.runtime.steps import ENDED_TASK
 from aura_engine.runtime.views import spec_of
 from aura_worker_protocol import messages
 
@@ -38,13 +37,13 @@ class WorkspaceCommands:
         """Return the workspaces that are there, the oldest first; with `removed`, also those that were."""
         there: dict[str, bool] = {}
         topics = [WorkspaceRequested.topic, WorkspaceRemoved.topic]
-        async for record in self._runtime.desk.log.read(topics=topics):
+        async for record in self._runtime.bus.log.read(topics=topics):
             there[record.stream_id] = isinstance(record.event, WorkspaceRequested)
         return [await self.get(WorkspaceId(one)) for one, exists in there.items() if exists or removed]
 
     async def get(self, workspace_id: WorkspaceId) -> Workspace:
         """Return a workspace. Raises `AggregateNotFound`."""
-        workspace = await self._runtime.desk.get(WORKSPACE, workspace_id)
+        workspace = await self._runtime.bus.get(WORKSPACE, workspace_id)
         if not isinstance(workspace, Workspace):
             raise AggregateNotFound(aggregate="workspace", aggregate_id=workspace_id, command="show")
         return workspace
@@ -66,8 +65,7 @@ class WorkspaceCommands:
         request = messages.TakeSnapshot(workspace=spec_of(workspace), ref=ref)
         taken = await self._runtime.gateway.request(request)
         command = RecordSnapshot(ref=ref, reason=reason, commits=taken.commits)
-        recorded: Workspace = await self._runtime.desk.handle(self._user, workspace_id, command)
-        return recorded
+        return await self._runtime.bus.handle(self._user, workspace_id, command)
 
     async def restore(self, workspace_id: WorkspaceId, ref: str) -> Workspace:
         """Put the worktrees back to the safety copy `ref`; what is there now is kept as another one."""
@@ -78,7 +76,7 @@ class WorkspaceCommands:
         await self._require_free(workspace)
         await save(self._runtime, workspace, SnapshotReason.RESTORE)
         command = RestoreSnapshot(ref=ref, dirty=False)
-        restored: Workspace = await self._runtime.desk.handle(self._user, workspace_id, command)
+        restored = await self._runtime.bus.handle(self._user, workspace_id, command)
         request = messages.RestoreSnapshot(workspace=spec_of(workspace), ref=ref)
         await self._runtime.gateway.request(request)
         return restored
@@ -92,13 +90,13 @@ class WorkspaceCommands:
 
     async def orphans(self) -> Sequence[Orphan]:
         """Return what workspaces that are recorded as gone, or not at all, left behind on the worker."""
-        living = tuple(WorkspaceId(workspace.id) for workspace in await self.all())
+        living = tuple(workspace.id for workspace in await self.all())
         request = messages.FindOrphans(living=living)
         return (await self._runtime.gateway.request(request)).orphans
 
     async def remove_orphan(self, orphan: Orphan) -> messages.SnapshotTaken:
         """Remove an orphan, after a safety copy of what it holds unsaved."""
-        ref = f"refs/aura/orphans/{orphan.workspace_id}/{self._runtime.desk.ids()}"
+        ref = f"refs/aura/orphans/{orphan.workspace_id}/{self._runtime.bus.ids()}"
         request = messages.RemoveOrphan(orphan=orphan, ref=ref)
         return await self._runtime.gateway.request(request)
 
@@ -112,6 +110,6 @@ class WorkspaceCommands:
         remedy = "cancel its task, or wait until it has ended"
         if workspace.status is WorkspaceStatus.IN_USE:
             raise InvalidInput(field="workspace", reason=f"execution {workspace.holder} uses it", remedy=remedy)
-        task = await self._runtime.desk.get(TASK, workspace.task_id) if workspace.task_id else None
-        if task is not None and task.status not in ENDED_TASK:
+        task = await self._runtime.bus.get(TASK, workspace.task_id) if workspace.task_id else None
+        if task is not None and not task.ended:
             raise InvalidInput(field="workspace", reason=f"its task is {task.status}", remedy=remedy)

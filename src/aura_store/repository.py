@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from aura_contracts.aggregate import Aggregate, State
 from aura_contracts.errors import (
     EventOutOfOrder,
     ImpossibleTransition,
@@ -16,7 +17,6 @@ from aura_contracts.errors import (
 )
 from aura_contracts.events import EventRecord, Snapshot
 from aura_contracts.ids import StreamId
-from aura_contracts.machine import Aggregate, State
 from aura_contracts.ports import EventLog
 
 S = TypeVar("S", bound=State)

@@ -9,7 +9,7 @@ import anyio
 import pytest
 from scenario import AURA, Story, play
 
-from aura_engine.bootstrap import open_desk
+from aura_engine.bootstrap import open_bus
 from aura_engine.machine import new_ids, now
 from aura_store.audit import checkpoint
 from command_line import call_aura
@@ -26,9 +26,9 @@ def told(tmp_path_factory) -> Path:
 
 async def _play(url: str) -> None:
     ids = new_ids()
-    async with open_desk(url, clock=now, ids=ids) as desk:
-        await play(Story(desk, lambda _: None))
-        await checkpoint(desk.log, actor=AURA, clock=now, command_id=ids())
+    async with open_bus(url, clock=now, ids=ids) as bus:
+        await play(Story(bus, lambda _: None))
+        await checkpoint(bus.log, actor=AURA, clock=now, command_id=ids())
 
 
 @pytest.fixture

@@ -6,21 +6,21 @@ all that it concerns at once, and what is told of it is what was recorded.
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import anyio
 import attrs
 
 from aura_contracts import actors
 from aura_contracts.actors import Actor, actor_name
-from aura_contracts.agent import Outcome, PauseAgent, RegisterAgent, ReleaseAgent, ResumeAgent, TakeTask
-from aura_contracts.approval import ApprovalKind, Approve, ExpireApproval, Reject, RequestApproval, ToolCall
+from aura_contracts.agent import AgentSpec, Outcome, PauseAgent, RegisterAgent, ReleaseAgent, ResumeAgent, TakeTask
+from aura_contracts.aggregate import Command, State
+from aura_contracts.approval import ApprovalKind, Approve, ExpireApproval, Question, Reject, RequestApproval, ToolCall
 from aura_contracts.errors import CommandRefused
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ids import AgentId, ApprovalId, StreamId, TaskId
-from aura_contracts.machine import Command, State
 from aura_contracts.ports import Clock
 from aura_contracts.task import (
-    AgentType,
     ApproveTask,
     AssignTask,
     CompleteTask,
@@ -33,8 +33,9 @@ from aura_contracts.task import (
     RetryTask,
     SubmitProposal,
     Subtask,
+    TaskSpec,
 )
-from aura_engine.commands import Desk, Unit
+from aura_engine.unit_of_work import CommandBus, UnitOfWork
 
 ALICE = actors.human("alice")
 AURA = actors.system("engine")
@@ -73,10 +74,10 @@ Tell = Callable[[Step], None]
 
 
 class Story:
-    """Acts at a desk, tells of it, and keeps every state that the decisions led to."""
+    """Acts at a bus, tells of it, and keeps every state that the decisions led to."""
 
-    def __init__(self, desk: Desk, tell: Tell) -> None:
-        self.desk = desk
+    def __init__(self, bus: CommandBus, tell: Tell) -> None:
+        self.bus = bus
         self.kept: dict[StreamId, State] = {}
         """The last state of everything in the story, as its decisions left it."""
 
@@ -98,7 +99,7 @@ class Story:
 
     def new_id(self, name: str) -> str:
         """Return a fresh id for something that the story calls `name`."""
-        ident = self.desk.ids()
+        ident = self.bus.ids()
         self.names[ident] = name
         return ident
 
@@ -106,13 +107,13 @@ class Story:
         """Have `who` do all of `commands` at once; return the position of what was recorded."""
         states: dict[StreamId, State] = {}
 
-        async def decide(unit: Unit) -> Unit:
+        async def decide(unit: UnitOfWork) -> UnitOfWork:
             states.clear()
             for ident, command in commands:
                 states[ident] = await unit.handle(ident, command)
             return unit
 
-        unit = await self.desk.retrying(who, decide)
+        unit = await self.bus.transact(who, decide)
         moved = [self._moved(ident, state) for ident, state in states.items()]
         self.kept |= states
         changes = tuple(one for one in moved if one.before != one.after)
@@ -147,8 +148,8 @@ class Worker:
 async def play(story: Story) -> None:
     """Play the whole story."""
     story.chapter("A request is taken apart")
-    ada = await _register(story, "Ada", AgentType.DEVELOPER, "claude")
-    tess = await _register(story, "Tess", AgentType.TESTER, "codex")
+    ada = await _register(story, "Ada", "developer", "claude")
+    tess = await _register(story, "Tess", "tester", "codex")
     whole, parts = await _decompose(story, ada)
     story.task_told = parts[0]
     story.chapter("A proposal is rejected, revised, approved")
@@ -160,9 +161,9 @@ async def play(story: Story) -> None:
     await story.act(AURA, "sees that both parts are done", (whole, CompleteTask(result={"subtasks": 2})))
 
 
-async def _register(story: Story, name: str, kind: AgentType, executor: str) -> Worker:
+async def _register(story: Story, name: str, kind: str, executor: str) -> Worker:
     ident = AgentId(story.new_id(name))
-    command = RegisterAgent(agent_id=ident, name=name, type=kind, executor=executor)
+    command = RegisterAgent(agent_id=ident, spec=AgentSpec(name=name, type=kind, executor=executor))
     await story.act(ALICE, f"adds {name}, a {kind} run by {executor}", (ident, command))
     return Worker(ident, actors.agent(ident))
 
@@ -170,12 +171,12 @@ async def _register(story: Story, name: str, kind: AgentType, executor: str) -> 
 async def _decompose(story: Story, ada: Worker) -> tuple[TaskId, list[TaskId]]:
     whole = TaskId(story.new_id("whole task"))
     title = "Let people search the recipes"
-    await story.act(ALICE, f'asks: "{title}"', (whole, CreateTask(task_id=whole, title=title)))
+    await story.act(ALICE, f'asks: "{title}"', (whole, CreateTask(task_id=whole, spec=TaskSpec(title=title))))
     await _assign(story, ada, whole, "Ada")
     parts = [TaskId(story.new_id(name)) for name in ("search task", "test task")]
     subtasks = (
-        Subtask(parts[0], "Write the search", agent_type=AgentType.DEVELOPER),
-        Subtask(parts[1], "Test the search", agent_type=AgentType.TESTER),
+        Subtask(parts[0], "Write the search", agent_type="developer"),
+        Subtask(parts[1], "Test the search", agent_type="tester"),
     )
     asked = ApprovalId(story.new_id("split"))
     await story.act(
@@ -187,7 +188,7 @@ async def _decompose(story: Story, ada: Worker) -> tuple[TaskId, list[TaskId]]:
     )
     retry = RetryPolicy(max_attempts=2)
     creations = [
-        (part.task_id, CreateTask(task_id=part.task_id, title=part.title, parent_id=whole, retry=retry))
+        (part.task_id, CreateTask(task_id=part.task_id, spec=TaskSpec(title=part.title, parent_id=whole, retry=retry)))
         for part in subtasks
     ]
     await story.act(
@@ -213,8 +214,8 @@ async def _assign(story: Story, worker: Worker, task: TaskId, name: str) -> None
 def _question(
     asked: ApprovalId, kind: ApprovalKind, task: TaskId, proposal: str = "", **more: object
 ) -> RequestApproval:
-    fields = {"approval_id": asked, "kind": kind, "task_id": task, "reviewers": ("alice",), **more}
-    return RequestApproval(proposed_solution=proposal, **fields)  # type: ignore[arg-type]  # given as they are
+    fields: dict[str, Any] = {"kind": kind, "task_id": task, "reviewers": ("alice",), **more}
+    return RequestApproval(approval_id=asked, question=Question(proposed_solution=proposal, **fields))
 
 
 async def _propose(story: Story, worker: Worker, task: TaskId, proposal: str) -> ApprovalId:
@@ -274,14 +275,14 @@ async def _fail_and_retry(story: Story, tess: Worker, task: TaskId) -> None:
 
 async def _ask_in_vain(story: Story, tess: Worker, task: TaskId) -> None:
     asked = ApprovalId(story.new_id("question"))
-    deadline = story.desk.clock() + PATIENCE
+    deadline = story.bus.clock() + PATIENCE
     call = ToolCall("shell", "drop-recipes", {"command": "dropdb recipes"})
     await story.act(
         tess.actor,
         'asks: may I run "dropdb recipes"?',
         (asked, _question(asked, ApprovalKind.TOOL_CALL, task, tool_call=call, deadline=deadline)),
     )
-    await _until(story.desk.clock, deadline)
+    await _until(story.bus.clock, deadline)
     await story.act(AURA, "hears nothing until the deadline: silence is no", (asked, ExpireApproval()))
 
 

@@ -6,7 +6,7 @@ import pytest
 from aura_contracts import execution as ex
 from aura_contracts.actors import human
 from aura_contracts.events import Append, Fact
-from aura_contracts.task import TaskCreated
+from aura_contracts.task import TaskCreated, TaskSpec
 from aura_engine.machine import new_ids, now
 from aura_store import open_log
 from command_line import call_aura
@@ -29,14 +29,14 @@ async def _tell(url):
         for task, run, model in ((IDS[0], IDS[1], "gpt-5"), (IDS[2], IDS[3], "house\x1bmodel")):
             usage = ex.Usage(1_200_000, 100_000, 10, 0, cost=0.25)
             steps = (
-                ex.ExecutionQueued(execution_id=run, task_id=task, executor="codex", prompt="p"),
+                ex.ExecutionQueued(execution_id=run, spec=ex.ExecutionSpec(task_id=task, executor="codex", prompt="p")),
                 ex.PreparationStarted(),
                 ex.WorkspacePrepared(workspace_id=run),
                 ex.SetupFinished(),
                 ex.SessionRecorded(session_id=f"s-{model[:5]}"),
                 ex.UsageRecorded(usage=usage, model=model),
             )
-            created = TaskCreated(task_id=task, title="t")
+            created = TaskCreated(task_id=task, spec=TaskSpec(title="t"))
             for stream, events in ((task, (created,)), (run, steps)):
                 facts = tuple(Fact(event, now(), human("alice"), "c", "c") for event in events)
                 await log.append(Append(stream, 0, facts))

@@ -170,7 +170,7 @@ async def test_humans_see_progress(place):
     async with place.tools_here() as call:
         await call("report_progress", message="half of it", step="tests", percent=50)
         await call("report_progress", message="more")
-    records = [record async for record in place.work.desk.log.read()]
+    records = [record async for record in place.work.bus.log.read()]
     story = Story()
     told = [line for record in records for line in story.hear(record)]
     assert told[-2:] == ["progress (tests, 50%): half of it", "progress: more"]
@@ -180,8 +180,8 @@ async def test_humans_see_progress(place):
     answer = await anyio.to_thread.run_sync(
         call_aura, "events", "--json", "--store", place.store, "--task", place.work.task_id
     )
-    event, _ = [one for one in answer.objects if one["type"] == "execution.action_logged"]
-    assert event["fields"]["result"] == {"message": "half of it", "step": "tests", "percent": 50.0}
+    event, _ = [one for one in answer.objects if one["type"] == "execution.progress_reported"]
+    assert event["fields"] == {"message": "half of it", "step": "tests", "percent": 50.0}
     assert event["actor"] == f"agent:{place.work.agent_id}"
 
 
@@ -196,7 +196,7 @@ async def test_many_at_once_from_several_servers(place):
         assert titles == {f"Part {number}" for number in range(24)}
         assert await other("list_subtasks") == await one("list_subtasks")
     actions = [action for action, _ in await place.work.actions()]
-    assert sorted(actions) == ["progress"] * 24 + ["subtask_created"] * 24
+    assert sorted(actions) == ["progress_reported"] * 24 + ["subtask_created"] * 24
 
 
 # --- Asking -----------------------------------------------------------------------------------------------------------
@@ -240,7 +240,7 @@ async def test_waiting_has_an_end_and_can_be_given_up(place):
             await call("wait_for_approval", approval_id=asked["approval_id"], timeout_seconds=50)
         assert scope.cancelled_caught
         assert await call("request_approval", question="May I?") == asked
-        await place.work.desk.handle(ALICE, ApprovalId(asked["approval_id"]), Reject(feedback="Not today"))
+        await place.work.bus.handle(ALICE, ApprovalId(asked["approval_id"]), Reject(feedback="Not today"))
         told = await call("wait_for_approval", approval_id=asked["approval_id"])
         assert (told["status"], told["feedback"]) == ("rejected", "Not today")
 
@@ -258,14 +258,14 @@ async def test_a_task_that_is_over_has_no_open_questions(place, tmp_path):
                 heard.append(record.event.topic)
                 if heard[-1] == "execution.process_started":
                     scope = TaskScope(task_id=task.id, execution_id=record.stream_id)
-                    async with Client(server_of(OwnTask(place.work.desk, scope))) as client:
+                    async with Client(server_of(OwnTask(place.work.bus, scope))) as client:
                         call = Tools(client)
                         await call("report_progress", message="asleep")
                         asked = await call("request_approval", question="May I wake up?")
                         waits = await engine.approvals.pending(task.id)
                         await engine.tasks.cancel(task.id)
         assert [one.id for one in waits] == [asked["approval_id"]]
-        assert {"execution.action_logged", "approval.requested", "approval.withdrawn"} <= set(heard)
+        assert {"execution.progress_reported", "approval.requested", "approval.withdrawn"} <= set(heard)
         assert await engine.approvals.pending(task.id) == []
 
 
@@ -286,7 +286,7 @@ async def test_a_server_that_is_killed_leaves_the_question_open(place):
     async with place.tools() as call:
         again = await call("request_approval", question="May I?")
         assert again == first
-        await place.work.desk.handle(ALICE, ApprovalId(first["approval_id"]), Approve(feedback="Go"))
+        await place.work.bus.handle(ALICE, ApprovalId(first["approval_id"]), Approve(feedback="Go"))
     other = await place.work.again()
     async with place.tools(other) as call:
         told = await call("request_approval", question="May I?")
@@ -312,7 +312,7 @@ def servers_of(place: Place) -> list[int]:
 
 
 async def test_another_task_is_out_of_reach_and_a_run_that_has_ended_is_told_so(place):
-    other = await put_to_work(place.work.desk, "Something else")
+    other = await put_to_work(place.work.bus, "Something else")
     theirs = await other.own.ask("May I?")
     async with place.tools() as call:
         assert "there is no question" in await call.refused("wait_for_approval", approval_id=theirs.id)
@@ -320,7 +320,7 @@ async def test_another_task_is_out_of_reach_and_a_run_that_has_ended_is_told_so(
         asked = await call("request_approval", question="May I?")
         assert asked["approval_id"] != theirs.id
         await place.work.end()
-        head = await place.work.desk.log.head()
+        head = await place.work.bus.log.head()
         for tool, arguments in {
             "get_task": {},
             "report_progress": {"message": "x"},
@@ -332,7 +332,7 @@ async def test_another_task_is_out_of_reach_and_a_run_that_has_ended_is_told_so(
             words = await call.refused(tool, **arguments)
             assert "has ended (Failed)" in words
             assert "to do: stop" in words
-        assert await place.work.desk.log.head() == head
+        assert await place.work.bus.log.head() == head
 
 
 @pytest.mark.parametrize(

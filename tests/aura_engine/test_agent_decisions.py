@@ -8,9 +8,11 @@ import pytest
 from aura_contracts.actors import agent, human, system
 from aura_contracts.agent import (
     AGENT,
+    AgentChanges,
     AgentDisabled,
     AgentEdited,
     AgentReleased,
+    AgentSpec,
     AgentStatus,
     DisableAgent,
     EditAgent,
@@ -24,7 +26,6 @@ from aura_contracts.agent import (
 )
 from aura_contracts.errors import ActorNotAllowed, AggregateExists, AggregateNotFound, RuleViolated, TransitionRefused
 from aura_contracts.events import Fact
-from aura_contracts.task import AgentType
 from aura_engine.decisions import Context
 from aura_engine.decisions.agent import AGENT_DECIDER, NAME_LIMIT
 
@@ -45,8 +46,8 @@ class Story:
 
     def __init__(self, *commands, by=ALICE, **registration):
         self.facts = []
-        fields = {"agent_id": AGENT_ID, "name": "Ada", "type": AgentType.DEVELOPER, "executor": "claude"}
-        self.do(by, RegisterAgent(**fields | registration))
+        fields = {"name": "Ada", "type": "developer", "executor": "claude"}
+        self.do(by, RegisterAgent(agent_id=AGENT_ID, spec=AgentSpec(**fields | registration)))
         for command in commands:
             self.do(ENGINE, command)
 
@@ -88,7 +89,7 @@ def test_a_name_is_not_blank_and_fits_a_line(name):
     with refused("name"):
         Story(name=name)
     with refused("name"):
-        Story().do(ALICE, EditAgent(name=name))
+        Story().do(ALICE, EditAgent(changes=AgentChanges(name=name)))
 
 
 def test_capabilities_are_named_once_each():
@@ -97,7 +98,7 @@ def test_capabilities_are_named_once_each():
     assert "sql" in refusal.value.reason
     assert "python" not in refusal.value.reason
     with refused("capabilities"):
-        Story().do(ALICE, EditAgent(capabilities=("sql", "sql")))
+        Story().do(ALICE, EditAgent(changes=AgentChanges(capabilities=("sql", "sql"))))
     with refused("capabilities"):
         Story(capabilities=("sql", " "))
 
@@ -109,7 +110,7 @@ def test_something_runs_the_agent():
 
 def test_an_agent_is_registered_once():
     with pytest.raises(AggregateExists):
-        Story().do(ALICE, RegisterAgent(agent_id=AGENT_ID, name="Eve", type=AgentType.TESTER, executor="codex"))
+        Story().do(ALICE, RegisterAgent(agent_id=AGENT_ID, spec=AgentSpec(name="Eve", type="tester", executor="codex")))
 
 
 def test_who_is_not_registered_takes_no_task():
@@ -119,21 +120,21 @@ def test_who_is_not_registered_takes_no_task():
 
 def test_an_edit_records_only_what_changes():
     story = Story(capabilities=("python",), variant="plan")
-    assert story.do(ALICE, EditAgent(name="Ada", capabilities=("python", "sql"), variant="")) == [
-        AgentEdited(capabilities=("python", "sql"), variant="")
+    assert story.do(ALICE, EditAgent(changes=AgentChanges(name="Ada", capabilities=("python", "sql"), variant=""))) == [
+        AgentEdited(changes=AgentChanges(capabilities=("python", "sql"), variant=""))
     ]
     assert (story.state.name, story.state.capabilities, story.state.variant) == ("Ada", ("python", "sql"), "")
-    assert story.do(ALICE, EditAgent(name="Ada")) == []
+    assert story.do(ALICE, EditAgent(changes=AgentChanges(name="Ada"))) == []
 
 
 def test_editing_a_busy_agent_does_not_disturb_its_task():
     story = Story(TAKE)
-    story.do(ALICE, EditAgent(executor="codex"))
+    story.do(ALICE, EditAgent(changes=AgentChanges(executor="codex")))
     assert (story.state.status, story.state.executor, story.state.current_task_id) == ("working", "codex", TASK_ID)
 
 
 @pytest.mark.parametrize("actor", [SELF, OTHER_AGENT])
-@pytest.mark.parametrize("command", [EditAgent(name="Eve"), DisableAgent()])
+@pytest.mark.parametrize("command", [EditAgent(changes=AgentChanges(name="Eve")), DisableAgent()])
 def test_agents_do_not_manage_the_pool(actor, command):
     with pytest.raises(ActorNotAllowed) as refusal:
         Story().do(actor, command)

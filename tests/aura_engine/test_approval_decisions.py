@@ -21,10 +21,12 @@ from aura_contracts.approval import (
     ApprovalRejected,
     ApprovalStatus,
     Approve,
+    Ballot,
     DelegateApproval,
     EscalateApproval,
     ExpireApproval,
     OnExpiry,
+    Question,
     Reject,
     Remember,
     ReminderSent,
@@ -56,17 +58,19 @@ CALL = ToolCall(tool="Bash", fingerprint="5f2c", arguments={"command": "rm -r bu
 class Story:
     """The events of one approval so far; each command is decided on what they fold to."""
 
-    def __init__(self, by=AGENT, **request):
+    def __init__(self, by=AGENT, requested_by=None, **request):
         self.facts = []
         fields = {
-            "approval_id": APPROVAL_ID,
             "kind": ApprovalKind.PLAN,
             "reviewers": ("alice", "bob"),
             "task_id": TASK_ID,
             "proposed_solution": "Add an index.",
             "deadline": DEADLINE,
         }
-        self.do(by, RequestApproval(**fields | request))
+        self.do(
+            by,
+            RequestApproval(approval_id=APPROVAL_ID, requested_by=requested_by, question=Question(**fields | request)),
+        )
 
     @property
     def state(self):
@@ -191,7 +195,10 @@ def test_a_question_has_words_and_somebody_to_answer_it(rule, request_):
 
 def test_an_approval_is_requested_once_and_must_exist():
     with pytest.raises(AggregateExists):
-        Story().do(AGENT, RequestApproval(approval_id=APPROVAL_ID, kind=ApprovalKind.PLAN, reviewers=("alice",)))
+        Story().do(
+            AGENT,
+            RequestApproval(approval_id=APPROVAL_ID, question=Question(kind=ApprovalKind.PLAN, reviewers=("alice",))),
+        )
     with pytest.raises(AggregateNotFound):
         APPROVAL_DECIDER.decide(APPROVAL_ID, None, Approve(), Context(actor=ALICE, now=START))
 
@@ -202,7 +209,7 @@ def test_an_approval_is_requested_once_and_must_exist():
 def test_a_reviewer_approves():
     story = Story()
     events = story.do(ALICE, Approve(feedback="Good."))
-    vote = VoteCast(reviewer="alice", seat="alice", decision=ApprovalDecision.APPROVED, feedback="Good.")
+    vote = VoteCast(ballot=Ballot(reviewer="alice", seat="alice", decision=ApprovalDecision.APPROVED, feedback="Good."))
     assert events == [vote, ApprovalGranted(feedback="Good.")]
     approval = story.state
     assert (approval.status, approval.decision, approval.feedback) == ("approved", "approved", "Good.")
@@ -290,7 +297,7 @@ def test_a_delegate_decides_and_delegates_on():
     story.do(CAROL, DelegateApproval(delegate="dave"))
     assert story.state.awaited == ("alice", "carol", "dave", "bob")
     vote, _ = story.do(DAVE, Approve())
-    assert (vote.reviewer, vote.seat) == ("dave", "alice")
+    assert (vote.ballot.reviewer, vote.ballot.seat) == ("dave", "alice")
     assert (story.state.status, story.state.reviewed_by) == ("approved", DAVE)
 
 
@@ -390,7 +397,7 @@ def test_who_it_was_escalated_to_may_delegate():
     story.do(ENGINE, EscalateApproval(), after=ESCALATE_AFTER)
     story.do(CAROL, DelegateApproval(delegate="eve"), after=ESCALATE_AFTER)
     vote, _ = story.do(EVE, Reject(feedback="no"), after=ESCALATE_AFTER)
-    assert vote.seat == "carol"
+    assert vote.ballot.seat == "carol"
 
 
 def test_an_escalation_that_changes_nothing_is_no_event():
@@ -545,4 +552,4 @@ def test_what_has_ended_stays_ended(last, actor, command):
 def test_statuses_are_the_words_of_the_specification():
     words = {"pending", "approved", "rejected", "needs_changes", "expired", "withdrawn"}
     assert {str(status) for status in ApprovalStatus} == words
-    assert {str(status) for status in APPROVAL.terminal} == words - {"pending"}
+    assert {str(status) for status in APPROVAL.final} == words - {"pending"}

@@ -14,6 +14,7 @@ from aura_contracts.board import (
     USER_MOVES,
     AddColumn,
     ArchiveBoard,
+    BoardLayout,
     BoardStatus,
     CanonicalState,
     CardMoved,
@@ -58,7 +59,7 @@ def after(state, *commands, actor=ALICE):
 
 
 def board(*commands):
-    return after(None, CreateBoard(board_id=ID, name="Team"), *commands)
+    return after(None, CreateBoard(board_id=ID, layout=BoardLayout(name="Team")), *commands)
 
 
 def refusal(error, state, command, actor=ALICE):
@@ -119,14 +120,14 @@ def test_columns_have_the_names_that_people_give_them():
     ],
 )
 def test_a_layout_that_breaks_a_rule_is_refused(columns, rule, facts):
-    error = refusal(RuleViolated, None, CreateBoard(board_id=ID, name="Team", columns=columns))
+    error = refusal(RuleViolated, None, CreateBoard(board_id=ID, layout=BoardLayout(name="Team", columns=columns)))
     assert error.rule == rule
     assert facts in error.reason
 
 
 @pytest.mark.parametrize("name", ["", "\t", "x" * (NAME_LIMIT + 1)])
 def test_a_board_has_a_name(name):
-    assert refusal(RuleViolated, None, CreateBoard(board_id=ID, name=name)).rule == "name"
+    assert refusal(RuleViolated, None, CreateBoard(board_id=ID, layout=BoardLayout(name=name))).rule == "name"
     assert refusal(RuleViolated, board(), RenameBoard(name=name)).rule == "name"
 
 

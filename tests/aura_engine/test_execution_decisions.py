@@ -6,12 +6,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from aura_contracts.actors import agent, human, system
+from aura_contracts.entries import Finished, ToolFinished
 from aura_contracts.errors import ActorNotAllowed, AggregateExists, AggregateNotFound, RuleViolated, TransitionRefused
 from aura_contracts.events import Fact
 from aura_contracts.execution import (
     EXECUTION,
     RUNNING_STAGES,
-    ActionLogged,
+    AgentFinished,
+    CallMade,
     CancelExecution,
     CleanupFinished,
     CodingChangedNothing,
@@ -20,7 +22,9 @@ from aura_contracts.execution import (
     ExecutionCompleted,
     ExecutionFailed,
     ExecutionLeased,
+    ExecutionSpec,
     ExecutionStatus,
+    Exit,
     FailExecution,
     FinishCleanup,
     FinishCoding,
@@ -29,11 +33,12 @@ from aura_contracts.execution import (
     FollowUpRequested,
     InterruptRequested,
     LeaseExecution,
-    LogAction,
     LoseWorker,
     Outcome,
     ProcessStarted,
+    ProgressReported,
     QueueExecution,
+    RecordAction,
     RecordProcessExit,
     RecordProcessStart,
     RecordSession,
@@ -51,7 +56,7 @@ from aura_contracts.execution import (
 )
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.lease import ProcessIdentity
-from aura_contracts.task import AgentType, RetryPolicy
+from aura_contracts.task import RetryPolicy
 from aura_engine.decisions import Context
 from aura_engine.decisions.execution import EXECUTION_DECIDER
 
@@ -79,14 +84,13 @@ class Story:
         self.facts = []
         self.now = START
         fields = {
-            "execution_id": EXECUTION_ID,
             "task_id": TASK_ID,
             "executor": "claude",
             "prompt": "Add an index.",
             "agent_id": AGENT_ID,
-            "agent_type": AgentType.DATABASE,
+            "agent_type": "database",
         }
-        self.do(QueueExecution(**fields | request), by=by)
+        self.do(QueueExecution(execution_id=EXECUTION_ID, spec=ExecutionSpec(**fields | request)), by=by)
         for status, commands in WAY:
             if self.state.status is upto:
                 break
@@ -149,9 +153,9 @@ def reports(stage):
         step[stage],
         RecordStageFailure(epoch=1, failure=FAILURE),
         RecordProcessStart(epoch=1, process=PROCESS),
-        RecordProcessExit(epoch=1, token="word"),
+        RecordProcessExit(epoch=1, exit=Exit(token="word")),
         RecordUsage(epoch=1, usage=Usage(output_tokens=1)),
-        LogAction(epoch=1, action="test", success=True),
+        RecordAction(epoch=1, action=ProgressReported(message="half")),
         LoseWorker(epoch=1),
     ]
 
@@ -163,7 +167,7 @@ def test_the_statuses_are_the_words_of_the_specification():
     way = ["Queued", "PrepareWorkspace", "Setup", "CodingInitial", "Cleanup", "Review", "CodingFollowUp"]
     assert [str(status) for status in S] == [*way, "Done", "Failed", "Cancelled"]
     assert set(way[1:]) == RUNNING_STAGES
-    assert EXECUTION.terminal == {"Done", "Failed", "Cancelled"}
+    assert EXECUTION.final == {"Done", "Failed", "Cancelled"}
 
 
 def test_a_run_goes_from_stage_to_stage():
@@ -274,7 +278,9 @@ def test_an_agent_asks_for_runs_of_its_own_only():
 
 def test_an_execution_is_queued_once_and_must_exist():
     with pytest.raises(AggregateExists):
-        Story().do(QueueExecution(execution_id=EXECUTION_ID, task_id=TASK_ID, executor="codex", prompt="x"))
+        Story().do(
+            QueueExecution(execution_id=EXECUTION_ID, spec=ExecutionSpec(task_id=TASK_ID, executor="codex", prompt="x"))
+        )
     with pytest.raises(AggregateNotFound):
         EXECUTION_DECIDER.decide(EXECUTION_ID, None, CancelExecution(), Context(actor=ALICE, now=START))
 
@@ -557,10 +563,10 @@ def test_a_process_is_known_until_it_exits(stage):
     assert story.do(RecordProcessStart(epoch=1, process=PROCESS)) == [ProcessStarted(process=PROCESS)]
     assert story.do(RecordProcessStart(epoch=1, process=PROCESS)) == []
     assert story.state.processes == (PROCESS,)
-    story.do(RecordProcessExit(epoch=1, token="word", signal=9, cpu_seconds=2.5, peak_memory=1 << 30))
+    story.do(RecordProcessExit(epoch=1, exit=Exit(token="word", signal=9, cpu_seconds=2.5, peak_memory=1 << 30)))
     assert (story.state.processes, story.state.cpu_seconds, story.state.peak_memory) == ((), 2.5, 1 << 30)
     with refused("unknown_process"):
-        story.do(RecordProcessExit(epoch=1, token="word", exit_code=0))
+        story.do(RecordProcessExit(epoch=1, exit=Exit(token="word", exit_code=0)))
 
 
 def test_consumption_adds_up_over_processes_and_reports():
@@ -568,7 +574,9 @@ def test_consumption_adds_up_over_processes_and_reports():
     for token, seconds, memory in (("a", 1.0, 300), ("b", 2.0, 200)):
         process = SupervisedProcess(ProcessIdentity(pid=7, started="1", token=token))
         story.do(RecordProcessStart(epoch=1, process=process))
-        exited = RecordProcessExit(epoch=1, token=token, exit_code=0, cpu_seconds=seconds, peak_memory=memory)
+        exited = RecordProcessExit(
+            epoch=1, exit=Exit(token=token, exit_code=0, cpu_seconds=seconds, peak_memory=memory)
+        )
         story.do(exited)
         story.do(RecordUsage(epoch=1, usage=Usage(input_tokens=10, output_tokens=5, cache_read_tokens=1, cost=0.25)))
     assert (story.state.cpu_seconds, story.state.peak_memory) == (3.0, 300)
@@ -604,7 +612,7 @@ def test_an_exit_that_cannot_have_been_is_refused(facts):
     story = Story(S.SETUP)
     story.do(RecordProcessStart(epoch=1, process=PROCESS))
     with refused("exit"):
-        story.do(RecordProcessExit(epoch=1, token="word", **facts))
+        story.do(RecordProcessExit(epoch=1, exit=Exit(token="word", **facts)))
 
 
 @pytest.mark.parametrize("usage", [Usage(input_tokens=-1), Usage(cost=float("inf")), Usage(cost=-0.01)])
@@ -613,17 +621,22 @@ def test_usage_is_counted_in_amounts(usage):
         Story(S.CODING_INITIAL).do(RecordUsage(epoch=1, usage=usage))
 
 
-def test_the_execution_log_has_what_was_done_by_which_type_of_agent():
+def test_what_the_agent_did_is_recorded_as_it_is():
     story = Story(S.CODING_INITIAL)
-    (event,) = story.do(LogAction(epoch=1, action="run_tests", success=False, error="2 failed"), by=AGENT)
-    assert event == ActionLogged(
-        action="run_tests", success=False, error="2 failed", agent_type=AgentType.DATABASE, result=None
-    )
-    other = LogAction(epoch=1, action="merge", success=True, agent_type=AgentType.DEVOPS, result={"commit": "4f2a"})
-    (event,) = story.do(other)
-    assert (event.agent_type, event.result) == ("devops", {"commit": "4f2a"})
-    with refused("action"):
-        story.do(LogAction(epoch=1, action=" ", success=True))
+    made = CallMade(entry=ToolFinished(call_id="1", success=False, output="2 failed"))
+    assert story.do(RecordAction(epoch=1, action=made), by=AGENT) == [made]
+    assert made.error == "2 failed"
+    assert CallMade(entry=ToolFinished(call_id="1", success=False)).error == "it failed"
+    assert CallMade(entry=ToolFinished(call_id="1")).error is None
+    with pytest.raises(ActorNotAllowed):
+        story.do(RecordAction(epoch=1, action=made), by=ALICE)
+
+
+def test_how_an_agent_ended_is_its_error():
+    failure = Failure(FailureReason.RATE_LIMITED)
+    assert AgentFinished(entry=Finished(failure=failure)).error == "RateLimited"
+    assert AgentFinished(entry=Finished(failure=Failure(FailureReason.RATE_LIMITED, "slow down"))).error == "slow down"
+    assert AgentFinished(entry=Finished()).error is None
 
 
 # --- The end ----------------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from aura_contracts.lease import (
     DeclareLost,
     GrantEnd,
     GrantLease,
+    LateReport,
     LeaseClosed,
     LeaseGranted,
     LeaseLost,
@@ -335,7 +336,7 @@ def test_nothing_said_under_an_epoch_that_is_over_touches_the_grant_in_force(com
         lambda epoch: RecordProcess(epoch=epoch, process=PROCESS),
         lambda epoch: RecordOffline(epoch=epoch, last_seen=START),
         lambda epoch: ReleaseLease(epoch=epoch, worker_id=WORKER),
-        lambda epoch: RecordStaleReport(**REPORT | {"epoch": epoch}),
+        lambda epoch: RecordStaleReport(report=LateReport(**REPORT | {"epoch": epoch})),
     ],
 )
 def test_no_report_is_taken_under_an_epoch_that_was_never_granted(command, epoch):
@@ -356,16 +357,16 @@ def test_a_report_counts_only_under_the_epoch_in_force_and_from_its_holder():
 def test_a_report_under_the_epoch_in_force_is_to_be_applied_not_recorded():
     for story in (Story(), Story().offline()):
         with refused("not_stale"):
-            story.do(RecordStaleReport(**REPORT))
+            story.do(RecordStaleReport(report=LateReport(**REPORT)))
 
 
 @every_end
 def test_a_report_under_an_epoch_that_is_over_is_recorded_and_changes_nothing_else(end):
     story = Story().freed(end)
-    story.do(RecordStaleReport(**REPORT))
+    story.do(RecordStaleReport(report=LateReport(**REPORT)))
     assert story.state.status is LeaseStatus.FREE
     story.do(grant(OTHER_WORKER))
-    story.do(RecordStaleReport(**REPORT | {"report_id": "r-2"}))
+    story.do(RecordStaleReport(report=LateReport(**REPORT | {"report_id": "r-2"})))
     assert (story.state.status, story.state.worker_id, story.state.epoch) == (LeaseStatus.HELD, OTHER_WORKER, 2)
     first, second = story.state.unadjudicated
     assert (first.report_id, first.epoch, first.kind, first.digest) == ("r-1", 1, "finished", "5f2c")
@@ -374,21 +375,21 @@ def test_a_report_under_an_epoch_that_is_over_is_recorded_and_changes_nothing_el
 
 def test_the_same_report_twice_is_recorded_once():
     story = Story().freed(GrantEnd.LOST)
-    story.do(RecordStaleReport(**REPORT))
-    assert story.do(RecordStaleReport(**REPORT)) == []
+    story.do(RecordStaleReport(report=LateReport(**REPORT)))
+    assert story.do(RecordStaleReport(report=LateReport(**REPORT))) == []
 
 
 def test_another_report_under_the_same_id_is_not_taken_for_the_first():
     story = Story().freed(GrantEnd.LOST)
-    story.do(RecordStaleReport(**REPORT))
+    story.do(RecordStaleReport(report=LateReport(**REPORT)))
     with refused("report_id_reused"):
-        story.do(RecordStaleReport(**REPORT | {"digest": "0000"}))
+        story.do(RecordStaleReport(report=LateReport(**REPORT | {"digest": "0000"})))
 
 
 @pytest.mark.parametrize("verdict", Verdict)
 def test_a_report_is_adjudicated_once_by_somebody_for_a_reason(verdict):
     story = Story().freed(GrantEnd.LOST)
-    story.do(RecordStaleReport(**REPORT))
+    story.do(RecordStaleReport(report=LateReport(**REPORT)))
     story.do(AdjudicateStaleReport(report_id="r-1", verdict=verdict, reason="looked at the diff"), by=ALICE)
     (report,) = story.state.stale_reports
     assert (report.verdict, report.reason, report.adjudicated_by) == (verdict, "looked at the diff", ALICE)
@@ -405,7 +406,7 @@ def test_a_verdict_is_about_a_recorded_report():
 
 def test_a_verdict_has_a_reason():
     story = Story().freed(GrantEnd.LOST)
-    story.do(RecordStaleReport(**REPORT))
+    story.do(RecordStaleReport(report=LateReport(**REPORT)))
     with refused("reason_required"):
         story.do(AdjudicateStaleReport(report_id="r-1", verdict=Verdict.REFUSE, reason=" "))
 
@@ -416,7 +417,7 @@ def test_a_verdict_has_a_reason():
 def test_what_nobody_adjudicated_is_refused_on_the_record_when_the_execution_is_over():
     story = Story().freed(GrantEnd.LOST)
     for number in (1, 2):
-        story.do(RecordStaleReport(**REPORT | {"report_id": f"r-{number}"}))
+        story.do(RecordStaleReport(report=LateReport(**REPORT | {"report_id": f"r-{number}"})))
     story.do(AdjudicateStaleReport(report_id="r-1", verdict=Verdict.ADOPT, reason="complete"), by=ALICE)
     refusal, closed = story.do(CloseLease())
     assert (type(refusal), refusal.report_id, refusal.verdict) == (StaleReportAdjudicated, "r-2", Verdict.REFUSE)
@@ -438,4 +439,4 @@ def test_a_closed_lease_is_never_granted_again():
         story.do(grant())
     assert refusal.value.status == "closed"
     with pytest.raises(TransitionRefused):
-        story.do(RecordStaleReport(**REPORT))
+        story.do(RecordStaleReport(report=LateReport(**REPORT)))

@@ -11,6 +11,7 @@ from aura_contracts.approval import (
     ApprovalStatus,
     Approve,
     ExpireApproval,
+    Question,
     Reject,
     RequestApproval,
     RequestChanges,
@@ -39,8 +40,8 @@ async def test_a_task_is_read_with_what_surrounds_it():
         below = await work.create("A part", work.task_id)
         gone = await work.create("Another part", work.task_id)
         await work.create("Something else")
-        await work.desk.handle(ALICE, work.task_id, ReparentTask(parent_id=above))
-        await work.desk.handle(ALICE, gone, DeleteTask())
+        await work.bus.handle(ALICE, work.task_id, ReparentTask(parent_id=above))
+        await work.bus.handle(ALICE, gone, DeleteTask())
         story = await work.own.read()
         assert (story.task.title, story.task.description, story.task.context) == (
             "Fix the login", "At once", {"issue": 7},
@@ -57,8 +58,8 @@ async def test_subtasks_that_come_and_go_are_seen():
         first = await work.create("First", work.task_id)
         assert [one.id for one in await own.subtasks()] == [first]
         second = await work.create("Second")
-        await work.desk.handle(ALICE, second, ReparentTask(parent_id=work.task_id))
-        await work.desk.handle(ALICE, first, ReparentTask(parent_id=None))
+        await work.bus.handle(ALICE, second, ReparentTask(parent_id=work.task_id))
+        await work.bus.handle(ALICE, first, ReparentTask(parent_id=None))
         assert [one.id for one in await own.subtasks()] == [second]
 
 
@@ -67,10 +68,10 @@ async def test_progress_is_recorded_in_the_agents_name():
         await work.own.report("half of it", step="tests", percent=50)
         await work.own.report("more")
         assert await work.actions() == [
-            ("progress", {"message": "half of it", "step": "tests", "percent": 50}),
-            ("progress", {"message": "more"}),
+            ("progress_reported", {"message": "half of it", "step": "tests", "percent": 50}),
+            ("progress_reported", {"message": "more"}),
         ]
-        facts = await work.desk.log.facts(work.execution_id)
+        facts = await work.bus.log.facts(work.execution_id)
         assert facts[-1].actor == agent(work.agent_id)
 
 
@@ -92,7 +93,7 @@ async def test_a_subtask_is_reviewed_as_its_parent_is():
         assert created
         assert (task.parent_id, task.created_by) == (work.task_id, agent(work.agent_id))
         assert (task.reviewers, task.approval_mode, task.project) == (("alice", "bob"), ApprovalMode.BOTH, "web")
-        assert await work.actions() == [("subtask_created", {"task_id": task.id, "title": "Clean up"})]
+        assert await work.actions() == [("subtask_created", {"subtask_id": task.id, "title": "Clean up"})]
 
 
 async def test_the_same_words_are_the_same_subtask():
@@ -128,12 +129,12 @@ async def test_subtasks_of_subtasks_have_an_end(monkeypatch):
     monkeypatch.setattr(own_task, "DEPTH_LIMIT", 3)
     async with agent_at_work() as work:
         above = await work.create("Above")
-        await work.desk.handle(ALICE, work.task_id, ReparentTask(parent_id=above))
+        await work.bus.handle(ALICE, work.task_id, ReparentTask(parent_id=above))
         await work.own.create_subtask("At the edge")
         top = await work.create("Top")
-        await work.desk.handle(ALICE, above, ReparentTask(parent_id=top))
+        await work.bus.handle(ALICE, above, ReparentTask(parent_id=top))
         await work.own.create_subtask("At the very edge")
-        await work.desk.handle(ALICE, top, ReparentTask(parent_id=await work.create("Topmost")))
+        await work.bus.handle(ALICE, top, ReparentTask(parent_id=await work.create("Topmost")))
         with pytest.raises(RuleViolated, match="3 others above"):
             await work.own.create_subtask("Beyond it")
 
@@ -156,14 +157,14 @@ async def test_a_question_is_answered():
         assert (asked.requested_by, asked.reviewers) == (agent(work.agent_id), ("alice", "bob"))
         assert (await own.wait(asked.id)).status is ApprovalStatus.PENDING
         with pytest.raises(ActorNotAllowed):
-            await work.desk.handle(agent(work.agent_id), asked.id, Approve())
-        await work.desk.handle(human("bob"), asked.id, Reject(feedback="Somebody reads it"))
+            await work.bus.handle(agent(work.agent_id), asked.id, Approve())
+        await work.bus.handle(human("bob"), asked.id, Reject(feedback="Somebody reads it"))
         told = await own.wait(asked.id)
         assert (told.status, told.feedback) == (ApprovalStatus.REJECTED, "Somebody reads it")
         await own.wait(asked.id)
         assert await work.actions() == [
-            ("question_asked", {"approval_id": asked.id}),
-            ("question_answered", {"approval_id": asked.id, "status": "rejected"}),
+            ("inquiry_made", {"approval_id": asked.id}),
+            ("inquiry_answered", {"approval_id": asked.id, "status": "rejected"}),
         ]
 
 
@@ -180,7 +181,7 @@ async def test_who_waits_is_told_at_once():
             async with anyio.create_task_group() as group:
                 group.start_soon(wait)
                 await own.report("waiting")
-                await work.desk.handle(ALICE, asked.id, RequestChanges(feedback="On a copy"))
+                await work.bus.handle(ALICE, asked.id, RequestChanges(feedback="On a copy"))
         assert (told[0].status, told[0].feedback) == (ApprovalStatus.NEEDS_CHANGES, "On a copy")
 
 
@@ -198,7 +199,7 @@ async def test_the_same_words_are_the_same_question_until_the_answer_was_told():
         asked = await first.own.ask("May I?")
         second = await first.again()
         assert await second.own.ask("May I?") == asked
-        await second.desk.handle(ALICE, asked.id, Approve(feedback="Go"))
+        await second.bus.handle(ALICE, asked.id, Approve(feedback="Go"))
         third = await second.again()
         answered = await third.own.ask("May I?")
         assert (answered.id, answered.feedback) == (asked.id, "Go")
@@ -223,7 +224,7 @@ async def test_two_who_ask_the_same_at_once_ask_once():
                 group.start_soon(ask, "Or not?")
         assert len(asked) == 8
         assert len(set(asked)) == 2
-        assert len(await inquiries_of(work.desk, work.task_id)) == 2
+        assert len(await inquiries_of(work.bus, work.task_id)) == 2
 
 
 async def test_questions_have_an_end(monkeypatch):
@@ -244,7 +245,7 @@ async def test_a_question_may_offer_choices(feedback, choice):
     async with agent_at_work() as work:
         asked = await work.own.ask("Which colour?", ["red", "dark\tblue"])
         assert "\n2. dark blue" in asked.proposed_solution
-        await work.desk.handle(ALICE, asked.id, Approve(feedback=feedback))
+        await work.bus.handle(ALICE, asked.id, Approve(feedback=feedback))
         told = await work.own.wait(asked.id)
         assert choice_of(told) == (choice and choice.replace("\t", " "))
 
@@ -252,7 +253,7 @@ async def test_a_question_may_offer_choices(feedback, choice):
 async def test_a_no_is_none_of_the_choices():
     async with agent_at_work() as work:
         asked = await work.own.ask("Which colour?", ["red", "blue"])
-        await work.desk.handle(ALICE, asked.id, Reject(feedback="1"))
+        await work.bus.handle(ALICE, asked.id, Reject(feedback="1"))
         assert choice_of(await work.own.wait(asked.id)) is None
         assert choice_of(await work.own.ask("Any colour?")) is None
 
@@ -260,8 +261,8 @@ async def test_a_no_is_none_of_the_choices():
 async def test_questions_that_nobody_answered_are_taken_back():
     async with agent_at_work() as work:
         first, second = await work.own.ask("May I?"), await work.own.ask("And this?")
-        await work.desk.handle(ALICE, first.id, Approve())
-        async with work.desk.unit(ENGINE) as unit:
+        await work.bus.handle(ALICE, first.id, Approve())
+        async with work.bus.unit(ENGINE) as unit:
             await withdraw_inquiries(unit, work.task_id, "the task is over")
         told = [await work.own.wait(one.id) for one in (first, second)]
         assert [one.status for one in told] == [ApprovalStatus.APPROVED, ApprovalStatus.WITHDRAWN]
@@ -271,9 +272,9 @@ async def test_who_asked_may_take_it_back_and_a_question_does_not_expire():
     async with agent_at_work() as work:
         asked = await work.own.ask("May I?")
         with pytest.raises(RuleViolated):
-            await work.desk.handle(ENGINE, asked.id, ExpireApproval())
-        await work.desk.handle(agent(work.agent_id), asked.id, WithdrawApproval())
-        state = await work.desk.get(APPROVAL, asked.id)
+            await work.bus.handle(ENGINE, asked.id, ExpireApproval())
+        await work.bus.handle(agent(work.agent_id), asked.id, WithdrawApproval())
+        state = await work.bus.get(APPROVAL, asked.id)
         assert state.status is ApprovalStatus.WITHDRAWN
 
 
@@ -300,46 +301,45 @@ async def every_method(own: OwnTask, approval_id: ApprovalId) -> list[str]:
 async def test_nothing_is_taken_in_of_a_run_that_has_ended():
     async with agent_at_work() as work:
         asked = await work.own.ask("May I?")
-        own, before = work.own, await work.desk.log.head()
+        own, before = work.own, await work.bus.log.head()
         await work.again()
-        begun = await work.desk.log.head()
+        begun = await work.bus.log.head()
         assert begun > before
         assert await every_method(own, asked.id) == ["scope_ended"] * 6
-        assert await work.desk.log.head() == begun
+        assert await work.bus.log.head() == begun
 
 
 async def test_a_cancelled_run_has_ended():
     async with agent_at_work() as work:
         await work.end()
-        await work.desk.handle(ALICE, work.task_id, CancelTask())
+        await work.bus.handle(ALICE, work.task_id, CancelTask())
         with pytest.raises(ScopeEnded, match="Failed"):
             await work.own.read()
 
 
 async def test_a_scope_of_another_store_or_of_a_run_of_another_task_is_none():
     async with agent_at_work() as work:
-        other = await put_to_work(work.desk, "Something else")
+        other = await put_to_work(work.bus, "Something else")
         asked = await work.own.ask("May I?")
         for scope in (
             TaskScope(task_id=work.task_id, execution_id=other.execution_id),
-            TaskScope(task_id=work.task_id, execution_id=work.desk.ids()),
+            TaskScope(task_id=work.task_id, execution_id=work.bus.ids()),
         ):
-            assert await every_method(OwnTask(work.desk, scope), asked.id) == ["token_refused"] * 6
+            assert await every_method(OwnTask(work.bus, scope), asked.id) == ["token_refused"] * 6
 
 
 async def test_questions_of_others_and_other_approvals_are_out_of_reach():
     async with agent_at_work() as work:
-        other = await put_to_work(work.desk, "Something else")
+        other = await put_to_work(work.bus, "Something else")
         asked = await other.own.ask("May I?")
-        plan = ApprovalId(work.desk.ids())
+        plan = ApprovalId(work.bus.ids())
         request = RequestApproval(
             approval_id=plan,
-            kind=ApprovalKind.PLAN,
-            reviewers=("alice",),
-            task_id=work.task_id,
-            proposed_solution="This way",
+            question=Question(
+                kind=ApprovalKind.PLAN, reviewers=("alice",), task_id=work.task_id, proposed_solution="This way"
+            ),
         )
-        await work.desk.handle(ENGINE, plan, request)
-        for approval_id in (asked.id, plan, work.task_id, work.desk.ids()):
+        await work.bus.handle(ENGINE, plan, request)
+        for approval_id in (asked.id, plan, work.task_id, work.bus.ids()):
             with pytest.raises(AggregateNotFound):
                 await work.own.wait(approval_id, SOON)

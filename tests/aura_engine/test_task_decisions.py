@@ -19,7 +19,9 @@ from aura_contracts.task import (
     RequestTaskChanges,
     SubmitProposal,
     Task,
+    TaskChanges,
     TaskEdited,
+    TaskSpec,
 )
 from aura_engine.decisions import Context
 from aura_engine.decisions.task import TASK_DECIDER
@@ -36,7 +38,7 @@ class Story:
 
     def __init__(self) -> None:
         self.state: Task | None = None
-        self.do(ALICE, CreateTask(task_id=TASK_ID, title="Fix the login", reviewers=("bob",)))
+        self.do(ALICE, CreateTask(task_id=TASK_ID, spec=TaskSpec(title="Fix the login", reviewers=("bob",))))
         self.do(ALICE, AssignTask(agent_id=AGENT_ID))
 
     def do(self, actor, command):
@@ -49,7 +51,13 @@ class Story:
 
 
 @pytest.mark.parametrize("actor", [WORKER, MALLORY])
-@pytest.mark.parametrize("command", [EditTask(approval_mode=ApprovalMode.AUTO), EditTask(reviewers=("mallory",))])
+@pytest.mark.parametrize(
+    "command",
+    [
+        EditTask(changes=TaskChanges(approval_mode=ApprovalMode.AUTO)),
+        EditTask(changes=TaskChanges(reviewers=("mallory",))),
+    ],
+)
 def test_who_may_not_approve_changes_neither_the_mode_nor_the_reviewers(actor, command):
     with pytest.raises(ActorNotAllowed):
         Story().do(actor, command)
@@ -57,13 +65,15 @@ def test_who_may_not_approve_changes_neither_the_mode_nor_the_reviewers(actor, c
 
 @pytest.mark.parametrize("actor", [ALICE, BOB, ENGINE])
 def test_who_may_approve_changes_them(actor):
-    assert Story().do(actor, EditTask(reviewers=("carol",))) == [TaskEdited(reviewers=("carol",))]
+    assert Story().do(actor, EditTask(changes=TaskChanges(reviewers=("carol",)))) == [
+        TaskEdited(changes=TaskChanges(reviewers=("carol",)))
+    ]
 
 
 @pytest.mark.parametrize("actor", [WORKER, MALLORY])
 def test_anybody_who_works_on_it_says_it_better(actor):
-    same = EditTask(title="Fix it", approval_mode=ApprovalMode.CHANGES, reviewers=("bob",))
-    assert Story().do(actor, same) == [TaskEdited(title="Fix it")]
+    same = EditTask(changes=TaskChanges(title="Fix it", approval_mode=ApprovalMode.CHANGES, reviewers=("bob",)))
+    assert Story().do(actor, same) == [TaskEdited(changes=TaskChanges(title="Fix it"))]
 
 
 def test_an_agent_does_not_complete_what_nobody_approved():

@@ -42,6 +42,7 @@ from aura_contracts.workflow import (
     StepStatus,
     StepType,
     UpdateWorkflowContext,
+    WorkflowDefinition,
     WorkflowStatus,
     find_cycle,
     find_step,
@@ -84,7 +85,11 @@ def decide(state, command, actor=ENGINE):
 
 
 def start(*steps, **fields):
-    return decide(None, StartWorkflow(workflow_id=ID, name="Build feature", steps=steps, **fields), ALICE).state
+    return decide(
+        None,
+        StartWorkflow(workflow_id=ID, definition=WorkflowDefinition(name="Build feature", steps=steps, **fields)),
+        ALICE,
+    ).state
 
 
 def after(state, *commands, actor=ENGINE):
@@ -158,7 +163,9 @@ def test_a_started_workflow_has_its_steps_pending_and_the_first_ones_ready():
     ],
 )
 def test_a_definition_that_cannot_run_is_refused_with_the_step_that_is_wrong(steps, rule, facts):
-    error = refusal(RuleViolated, None, StartWorkflow(workflow_id=ID, name="x", steps=steps), ALICE)
+    error = refusal(
+        RuleViolated, None, StartWorkflow(workflow_id=ID, definition=WorkflowDefinition(name="x", steps=steps)), ALICE
+    )
     assert error.rule == rule
     assert facts in error.reason
     assert error.aggregate_id == ID
@@ -171,7 +178,9 @@ def test_a_circle_is_named_step_by_step():
     assert set(cycle) == {"a", "b", "c"}
     needs = {step.id: step.dependencies for step in steps}
     assert all(later in needs[earlier] for earlier, later in pairwise(cycle))
-    error = refusal(RuleViolated, None, StartWorkflow(workflow_id=ID, name="x", steps=steps), ALICE)
+    error = refusal(
+        RuleViolated, None, StartWorkflow(workflow_id=ID, definition=WorkflowDefinition(name="x", steps=steps)), ALICE
+    )
     assert " -> ".join(cycle) in error.reason
 
 
@@ -181,7 +190,12 @@ def test_a_workflow_either_is_refused_as_circular_or_can_run_to_its_end(needs):
         work(f"s{n}", *dict.fromkeys(f"s{need % len(needs)}" for need in each)) for n, each in enumerate(needs)
     )
     if find_cycle(steps):
-        assert refusal(RuleViolated, None, StartWorkflow(workflow_id=ID, name="x", steps=steps)).rule == "cyclic_steps"
+        assert (
+            refusal(
+                RuleViolated, None, StartWorkflow(workflow_id=ID, definition=WorkflowDefinition(name="x", steps=steps))
+            ).rule
+            == "cyclic_steps"
+        )
         return
     state = start(*steps)
     while ready := ready_steps(state):
@@ -191,12 +205,23 @@ def test_a_workflow_either_is_refused_as_circular_or_can_run_to_its_end(needs):
 
 @pytest.mark.parametrize("name", ["", "  ", "x" * (NAME_LIMIT + 1)])
 def test_a_name_is_one_line(name):
-    assert refusal(RuleViolated, None, StartWorkflow(workflow_id=ID, name=name, steps=(work("a"),))).rule == "name"
+    assert (
+        refusal(
+            RuleViolated,
+            None,
+            StartWorkflow(workflow_id=ID, definition=WorkflowDefinition(name=name, steps=(work("a"),))),
+        ).rule
+        == "name"
+    )
 
 
 def test_a_workflow_is_started_once_and_must_exist_for_the_rest():
     state = start(work("a"))
-    refusal(AggregateExists, state, StartWorkflow(workflow_id=ID, name="x", steps=(work("a"),)))
+    refusal(
+        AggregateExists,
+        state,
+        StartWorkflow(workflow_id=ID, definition=WorkflowDefinition(name="x", steps=(work("a"),))),
+    )
     refusal(AggregateNotFound, None, PauseWorkflow())
 
 
@@ -550,7 +575,12 @@ def test_agents_do_not_steer_workflows(command):
 
 
 def test_agents_do_not_start_or_resume_workflows():
-    refusal(ActorNotAllowed, None, StartWorkflow(workflow_id=ID, name="x", steps=(work("a"),)), AGENT)
+    refusal(
+        ActorNotAllowed,
+        None,
+        StartWorkflow(workflow_id=ID, definition=WorkflowDefinition(name="x", steps=(work("a"),))),
+        AGENT,
+    )
     refusal(ActorNotAllowed, after(start(work("a")), PauseWorkflow()), ResumeWorkflow(), AGENT)
 
 

@@ -35,6 +35,7 @@ from aura_contracts.workspace import (
     SnapshotRestored,
     StartMerge,
     WorkspaceAcquired,
+    WorkspaceLayout,
     WorkspaceReleased,
     WorkspaceStatus,
     Worktree,
@@ -55,7 +56,6 @@ API = Repository(name="api", path="/src/api", target_branch="main")
 WEB = Repository(name="web", path="/src/web", target_branch="develop")
 ROOT = "/srv/add-search"
 REQUEST = {
-    "workspace_id": WORKSPACE_ID,
     "task_id": TASK_ID,
     "title": "Add search",
     "slug": "add-search",
@@ -98,7 +98,7 @@ class Story:
 
     def __init__(self, *commands, **request):
         self.facts = []
-        self.do(RequestWorkspace(**REQUEST | request))
+        self.do(RequestWorkspace(workspace_id=WORKSPACE_ID, layout=WorkspaceLayout(**REQUEST | request)))
         for command in commands:
             self.do(command)
 
@@ -171,7 +171,7 @@ def test_a_request_that_makes_no_sense_or_leaves_its_place_is_refused(fields, ru
 def test_a_workspace_is_requested_once():
     story = Story()
     with pytest.raises(AggregateExists):
-        story.do(RequestWorkspace(**REQUEST))
+        story.do(RequestWorkspace(workspace_id=WORKSPACE_ID, layout=WorkspaceLayout(**REQUEST)))
 
 
 def test_what_was_never_requested_is_not_acquired():

@@ -9,7 +9,7 @@ import pytest
 from aura_contracts.events import Append, Fact
 from aura_contracts.ids import TaskId
 from aura_contracts.ledger import LEDGER_ID, Checkpointed
-from aura_contracts.task import TaskCreated
+from aura_contracts.task import TaskCreated, TaskSpec
 from aura_store import open_log
 from aura_store.audit import verify
 from aura_store.testing.event_log import fact, stream_id
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 def created(number: int) -> Append:
     task_id = TaskId(stream_id(number))
-    return Append(task_id, 0, (fact(TaskCreated(task_id=task_id, title=f"Task {number}")),))
+    return Append(task_id, 0, (fact(TaskCreated(task_id=task_id, spec=TaskSpec(title=f"Task {number}"))),))
 
 
 def checkpointed(upto: int, root: str) -> tuple[Fact, ...]:

@@ -11,7 +11,17 @@ from aura_contracts.errors import EventOutOfOrder, InvalidInput, NaiveDatetime
 from aura_contracts.events import Append, Event, Fact
 from aura_contracts.ids import AgentId, TaskId, uuid7_factory
 from aura_contracts.ports import EventLog
-from aura_contracts.task import TASK, TaskAssigned, TaskCancelled, TaskCreated, TaskEdited, TaskQueued, TaskStatus
+from aura_contracts.task import (
+    TASK,
+    TaskAssigned,
+    TaskCancelled,
+    TaskChanges,
+    TaskCreated,
+    TaskEdited,
+    TaskQueued,
+    TaskSpec,
+    TaskStatus,
+)
 from aura_store import diff, history, open_log, state_at, world_at
 from aura_store.repository import Repository
 
@@ -30,8 +40,12 @@ def fact(event: Event, minute: int) -> Fact:
 async def log() -> AsyncIterator[EventLog]:
     """Two tasks: one created, queued and assigned, with the life of the other in between."""
     async with open_log("memory:") as opened:
-        await opened.append(Append(TASK_ID, 0, (fact(TaskCreated(task_id=TASK_ID, title="Fix the login"), 1),)))
-        await opened.append(Append(OTHER_ID, 0, (fact(TaskCreated(task_id=OTHER_ID, title="Add a test"), 2),)))
+        await opened.append(
+            Append(TASK_ID, 0, (fact(TaskCreated(task_id=TASK_ID, spec=TaskSpec(title="Fix the login")), 1),))
+        )
+        await opened.append(
+            Append(OTHER_ID, 0, (fact(TaskCreated(task_id=OTHER_ID, spec=TaskSpec(title="Add a test")), 2),))
+        )
         await opened.append(Append(TASK_ID, 1, (fact(TaskQueued(), 3),)))
         await opened.append(Append(OTHER_ID, 1, (fact(TaskCancelled(reason="done already"), 4),)))
         await opened.append(Append(TASK_ID, 2, (fact(TaskAssigned(agent_id=AgentId(new_id())), 5),)))
@@ -125,7 +139,7 @@ async def test_events_that_cannot_follow_one_another_are_named(log: EventLog) ->
 
 async def test_as_of_an_instant_an_aggregate_is_what_it_is_in_the_world(log: EventLog) -> None:
     """The clocks of two processes differ: an event of an earlier time arrives after one of a later time."""
-    await log.append(Append(TASK_ID, 3, (fact(TaskEdited(title="Fix it now"), 2),)))
+    await log.append(Append(TASK_ID, 3, (fact(TaskEdited(changes=TaskChanges(title="Fix it now")), 2),)))
     for minute in range(7):
         instant = START + timedelta(minutes=minute)
         world = await world_at(log, instant)

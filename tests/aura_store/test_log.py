@@ -9,7 +9,7 @@ import pytest
 from aura_contracts.errors import EventOutOfOrder, LogDamaged
 from aura_contracts.events import Append
 from aura_contracts.ids import TaskId
-from aura_contracts.task import TaskCreated, TaskEdited
+from aura_contracts.task import TaskChanges, TaskCreated, TaskEdited, TaskSpec
 from aura_store import open_log, world_at
 from aura_store.testing.event_log import fact, stream_id
 
@@ -25,7 +25,11 @@ async def without_position_3(tmp_path: Path) -> str:
     async with open_log(f"sqlite:///{path}") as log:
         for version in range(3):
             for task_id in TASKS:
-                event = TaskEdited(title=f"Edit {version}") if version else TaskCreated(task_id=task_id, title="New")
+                event = (
+                    TaskEdited(changes=TaskChanges(title=f"Edit {version}"))
+                    if version
+                    else TaskCreated(task_id=task_id, spec=TaskSpec(title="New"))
+                )
                 await log.append(Append(task_id, version, (fact(event),)))
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("DELETE FROM stored_events WHERE rowid = 3")

@@ -13,7 +13,7 @@ from aura_contracts.actors import human
 from aura_contracts.events import Append, Event, Fact, Snapshot
 from aura_contracts.ids import StreamId, TaskId, uuid7_factory
 from aura_contracts.ports import EventLog
-from aura_contracts.task import TASK, TaskCreated, TaskEdited
+from aura_contracts.task import TASK, TaskChanges, TaskCreated, TaskEdited, TaskSpec
 from aura_store import open_log
 from aura_store.repository import Loaded, Repository, snapshot_schema
 
@@ -29,8 +29,8 @@ def fact(event: Event) -> Fact:
 
 async def write_task(log: EventLog, events: int) -> TaskId:
     task_id = TaskId(new_id())
-    edits = tuple(fact(TaskEdited(title=f"Title {n}")) for n in range(1, events))
-    await log.append(Append(task_id, 0, (fact(TaskCreated(task_id=task_id, title="Title 0")), *edits)))
+    edits = tuple(fact(TaskEdited(changes=TaskChanges(title=f"Title {n}"))) for n in range(1, events))
+    await log.append(Append(task_id, 0, (fact(TaskCreated(task_id=task_id, spec=TaskSpec(title="Title 0"))), *edits)))
     return task_id
 
 
@@ -62,7 +62,7 @@ async def test_a_snapshot_saves_reading_and_gives_the_same(
         starts = reads(log)
         repository = Repository(log, snapshot_after=5)
         first = await repository.load(TASK, task_id)
-        await log.append(Append(task_id, 10, (fact(TaskEdited(title="Newer")),)))
+        await log.append(Append(task_id, 10, (fact(TaskEdited(changes=TaskChanges(title="Newer"))),)))
         second = await repository.load(TASK, task_id)
         whole = await Repository(log, snapshot_after=None).load(TASK, task_id)
     assert starts == [0, 5, 0, 10, 0], "the beginning, which tells how long it is; then what the snapshot does not know"

@@ -49,7 +49,9 @@ async def put(log, stream, event, time=NIGHT):
 
 async def begin(log, run, **fields):
     """Bring a run to the stage in which its agent works."""
-    queued = ex.ExecutionQueued(execution_id=run, task_id=RUNS[run], executor="claude", prompt="p", **fields)
+    queued = ex.ExecutionQueued(
+        execution_id=run, spec=ex.ExecutionSpec(task_id=RUNS[run], executor="claude", prompt="p", **fields)
+    )
     steps = (ex.PreparationStarted(), ex.WorkspacePrepared(workspace_id=an_id(90)), ex.SetupFinished())
     for event in (queued, *steps):
         await put(log, run, event)

@@ -49,7 +49,7 @@ def peak_memory() -> int:
 async def begin(engine: Any, order: dict[str, Any]) -> Any:
     """Return the id of the task to follow."""
     if order.get("resume"):
-        (task_id,) = await unfinished_tasks(engine.runtime.desk)
+        (task_id,) = await unfinished_tasks(engine.runtime.bus)
         return task_id
     request = order["request"]
     retry = RetryPolicy(**request.pop("retry", {"max_attempts": 1}))

@@ -9,7 +9,7 @@ import pytest
 
 from aura_contracts.approval import ApprovalKind, ApprovalStatus, Remember
 from aura_contracts.errors import InvalidInput
-from aura_contracts.execution import ActionLogged, SessionDropped
+from aura_contracts.execution import ConversationReplayed, SessionDropped
 from aura_contracts.failures import FailureReason
 from aura_contracts.task import TaskStatus
 from aura_engine.machine import Machine, now
@@ -193,7 +193,7 @@ async def test_what_an_agent_asked_before_it_died_is_taken_back_when_it_ends_wit
 
 
 async def is_asked_twice(engine, execution_id):
-    return len(await questions.questions_of(engine.runtime.desk, execution_id)) == 2
+    return len(await questions.questions_of(engine.runtime.bus, execution_id)) == 2
 
 
 async def test_a_question_survives_the_loss_of_its_session(opened, repository):
@@ -208,8 +208,8 @@ async def test_a_question_survives_the_loss_of_its_session(opened, repository):
         os.kill(execution.processes[0].identity.pid, signal.SIGKILL)
         with anyio.fail_after(20):
             await until(lambda: is_asked_twice(engine, execution.id))
-        asked = await questions.questions_of(engine.runtime.desk, execution.id)
-        assert {one.approval_id for one in asked} == {question.id}
+        asked = await questions.questions_of(engine.runtime.bus, execution.id)
+        assert {one.asked.approval_id for one in asked} == {question.id}
         await engine.approvals.approve(question.id)
         assert (await settled(engine, task.id)).status is TaskStatus.COMPLETED
         events = [fact.event for fact in await engine.log.facts(execution.id)]
@@ -232,8 +232,7 @@ async def test_a_session_that_is_lost_is_told_again(opened, repository):
         view = await engine.view(task.id)
         events = [fact.event for fact in await engine.log.facts(view.execution.id)]
     assert [event.session_id for event in events if isinstance(event, SessionDropped)] == ["scripted-2"]
-    logged = [event for event in events if isinstance(event, ActionLogged)]
-    (told,) = [event.result["prompt"] for event in logged if event.action == "replayed"]
+    (told,) = [event.prompt for event in events if isinstance(event, ConversationReplayed)]
     assert "I wrote a greeting" in told
     assert told.rstrip().endswith("louder, please")
     assert view.execution.session_id == "scripted-1", "a new one, and not the one that was lost"
@@ -253,8 +252,7 @@ async def test_a_session_of_another_task_that_is_lost_is_told_again_too(opened, 
         assert (await settled(engine, second.id)).status is TaskStatus.COMPLETED
         view = await engine.view(second.id)
         events = [fact.event for fact in await engine.log.facts(view.execution.id)]
-    logged = [event for event in events if isinstance(event, ActionLogged)]
-    (told,) = [event.result["prompt"] for event in logged if event.action == "replayed"]
+    (told,) = [event.prompt for event in events if isinstance(event, ConversationReplayed)]
     assert "I wrote a greeting" in told
     assert told.rstrip().endswith("Louder, please")
 

@@ -17,7 +17,7 @@ from aura_contracts.actors import human
 from aura_contracts.events import Append, Event, Fact
 from aura_contracts.ids import TaskId
 from aura_contracts.ports import EventLog
-from aura_contracts.task import TaskCreated, TaskEdited
+from aura_contracts.task import TaskChanges, TaskCreated, TaskEdited, TaskSpec
 from aura_store import open_log
 from aura_store.audit import checkpoint, verify
 from aura_store.log._seal import seal
@@ -36,7 +36,11 @@ def events() -> Iterator[tuple[TaskId, int, Event]]:
     for n in range(EVENTS):
         task, version = TASKS[n % 3], n // 3
         text = "long " * 3000 if n == 40 else f"as of change {n}"
-        event = TaskEdited(description=text) if version else TaskCreated(task_id=task, title=f"Task {n}")
+        event = (
+            TaskEdited(changes=TaskChanges(description=text))
+            if version
+            else TaskCreated(task_id=task, spec=TaskSpec(title=f"Task {n}"))
+        )
         yield task, version, event
 
 

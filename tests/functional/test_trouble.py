@@ -8,7 +8,7 @@ import pytest
 from aura_contracts.actors import human
 from aura_contracts.approval import ApprovalKind
 from aura_contracts.errors import AggregateNotFound, AuraError, EngineClosed, InvalidId, InvalidInput, StoreUnavailable
-from aura_contracts.execution import ActionLogged, ExecutionStatus, Usage
+from aura_contracts.execution import Action, ExecutionStatus, MessageSaid, Usage
 from aura_contracts.failures import FailureReason
 from aura_contracts.ports.executors import Conversation, Executor, Launch, Message, UsageReported
 from aura_contracts.task import TaskStatus
@@ -213,8 +213,8 @@ async def test_words_that_cannot_be_recorded_do_not_stop_the_task(opened, reposi
         assert (await settled(engine, task.id)).status is TaskStatus.AWAITING_APPROVAL
         view = await engine.view(task.id)
         facts = await engine.log.facts(view.execution.id)
-    said = [fact.event for fact in facts if isinstance(fact.event, ActionLogged)]
-    assert "heard" in [action.result.get("text") for action in said]
+    said = [fact.event for fact in facts if isinstance(fact.event, Action)]
+    assert "heard" in [action.entry.text for action in said if isinstance(action, MessageSaid)]
     assert len([action for action in said if "left out" in (action.error or "")]) == 2
 
 

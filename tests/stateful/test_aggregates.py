@@ -12,15 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aura_contracts.agent import AGENT, AgentResumed, AgentStatus
-from aura_contracts.approval import ApprovalKind, RequestApproval, ToolCall
+from aura_contracts.aggregate import status_only
+from aura_contracts.approval import ApprovalKind, Question, RequestApproval, ToolCall
 from aura_contracts.board import ReorderColumns
 from aura_contracts.errors import CommandRefused
 from aura_contracts.events import Event
 from aura_contracts.execution import LeaseExecution
-from aura_contracts.machine import status_only
 from aura_contracts.output import Chunk, OutputSource, RecordOutput
-from aura_contracts.template import DefineTemplate, TemplateScope, template_id
-from aura_contracts.workflow import STEP_TABLE, StartWorkflow, StepConfig, StepDefinition, StepType
+from aura_contracts.template import DefineTemplate, TemplateScope, TemplateSpec, template_id
+from aura_contracts.workflow import STEP_TABLE, StartWorkflow, StepConfig, StepDefinition, StepType, WorkflowDefinition
 from aura_engine.decisions import DECIDERS, Context
 from strategies import EPOCH, IDS, actors, commands, structs
 
@@ -31,7 +31,6 @@ def approvals(state):
     """The kind of an approval says which of its fields belong together."""
     if state is None:
         asked = {
-            "approval_id": IDS[0],
             "kind": ApprovalKind.PLAN,
             "reviewers": ("alice", "bob"),
             "task_id": IDS[0],
@@ -40,8 +39,8 @@ def approvals(state):
             "escalate_to": ("carol",),
         }
         call = {"kind": ApprovalKind.TOOL_CALL, "tool_call": ToolCall(tool="Bash", fingerprint="x")}
-        yield RequestApproval(**asked)
-        yield RequestApproval(**asked | call | {"quorum": 2})
+        yield RequestApproval(approval_id=IDS[0], question=Question(**asked))
+        yield RequestApproval(approval_id=IDS[0], question=Question(**asked | call | {"quorum": 2}))
 
 
 def outputs(state):
@@ -59,11 +58,11 @@ def workflows(state):
             StepDefinition(id="code", type=StepType.AGENT_TASK, task_template="build"),
         )
         choice = StepConfig(condition="true", then=("ask",), otherwise=("code",))
-        yield StartWorkflow(workflow_id=IDS[0], name="build", steps=steps)
-        yield StartWorkflow(workflow_id=IDS[0], name="build", steps=steps[1:])
+        yield StartWorkflow(workflow_id=IDS[0], definition=WorkflowDefinition(name="build", steps=steps))
+        yield StartWorkflow(workflow_id=IDS[0], definition=WorkflowDefinition(name="build", steps=steps[1:]))
         for kind, config in ((StepType.CONDITIONAL, choice), (StepType.PARALLEL, StepConfig(children=("ask", "code")))):
             outer = StepDefinition(id="outer", type=kind, config=config)
-            yield StartWorkflow(workflow_id=IDS[0], name="build", steps=(outer, *steps))
+            yield StartWorkflow(workflow_id=IDS[0], definition=WorkflowDefinition(name="build", steps=(outer, *steps)))
 
 
 def boards(state):
@@ -83,7 +82,9 @@ def templates(state):
     """The id follows from the rest."""
     if state is None:
         scope, name = TemplateScope.GLOBAL, "build"
-        yield DefineTemplate(template_id=template_id(scope, None, name), name=name, scope=scope, text="Build it.")
+        yield DefineTemplate(
+            template_id=template_id(scope, None, name), spec=TemplateSpec(name=name, scope=scope, text="Build it.")
+        )
 
 
 GUIDES = {
@@ -153,8 +154,8 @@ def test_every_declared_event_is_emitted(name):
 @every_aggregate
 def test_what_has_ended_refuses_every_command(name):
     found, aggregate = exploration(name), DECIDERS[name].aggregate
-    ended = {state.status: state for state in found.states if state is not None and state.status in aggregate.terminal}
-    assert set(ended) == aggregate.terminal
+    ended = {state.status: state for state in found.states if state is not None and state.status in aggregate.final}
+    assert set(ended) == aggregate.final
     for state in ended.values():
         for kind in aggregate.commands:
             for command, context in found.attempts(state, kind, random.Random(0)):

@@ -10,9 +10,7 @@ if TYPE_CHECKING:
     from aura_cli._settings import Settings
     from aura_cli._terminal import Terminal
     from aura_contracts.agent import Agent
-    from aura_contracts.machine import Command
-
-_TYPES = ("architect", "developer", "database", "tester", "reviewer", "devops")
+    from aura_contracts.aggregate import Command
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -21,12 +19,17 @@ def configure(parser: ArgumentParser) -> None:
     adding = add_subcommand(commands, "add", "add an agent to the pool", _add)
     adding.add_argument("name", metavar="NAME", help="what it is called")
     adding.add_argument("--executor", metavar="NAME", required=True, help="what runs it; see aura executors")
-    adding.add_argument("--type", choices=_TYPES, default="developer", help="what it is for (default: developer)")
+    adding.add_argument(
+        "--type",
+        metavar="WORD",
+        default="developer",
+        help="what it is for (default: developer)",
+    )
     adding.add_argument("--variant", metavar="NAME", default="", help="a named set of the executor's options")
     adding.add_argument("--capability", metavar="WORD", action="append", default=[], help="what it can do; repeatable")
     add_option(adding)
     listing = add_subcommand(commands, "list", "list the agents, the oldest first", _list)
-    listing.add_argument("--type", choices=_TYPES, help="only those of this type")
+    listing.add_argument("--type", metavar="WORD", help="only those of this type")
     showing = add_subcommand(commands, "show", "show an agent", _show)
     disabling = add_subcommand(commands, "disable", "take an agent out of the pool; it gets no more tasks", _disable)
     enabling = add_subcommand(commands, "enable", "put an agent back into the pool", _enable)
@@ -92,28 +95,30 @@ def _add(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> in
 
 
 async def _add_one(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> None:
-    from aura_cli._engine import desk_of
+    from aura_cli._engine import bus_of
     from aura_cli._request import options_of
     from aura_cli._settings import acting_user
-    from aura_contracts.agent import RegisterAgent
-    from aura_contracts.environment import require_no_secrets
+    from aura_contracts.agent import AgentSpec, RegisterAgent
     from aura_contracts.ids import AgentId
-    from aura_contracts.task import AgentType
+    from aura_contracts.secrets import require_no_secrets
+    from aura_contracts.task import parse_agent_type
 
     options = options_of(arguments.option)
     require_no_secrets(options)
-    async with desk_of(settings, make=True) as desk:
-        agent_id = AgentId(desk.ids())
+    async with bus_of(settings, make=True) as bus:
+        agent_id = AgentId(bus.ids())
         command = RegisterAgent(
             agent_id=agent_id,
-            name=arguments.name,
-            type=AgentType(arguments.type),
-            executor=arguments.executor,
-            variant=arguments.variant,
-            options=options,
-            capabilities=tuple(arguments.capability),
+            spec=AgentSpec(
+                name=arguments.name,
+                type=parse_agent_type(arguments.type),
+                executor=arguments.executor,
+                variant=arguments.variant,
+                options=options,
+                capabilities=tuple(arguments.capability),
+            ),
         )
-        _say(await desk.handle(acting_user(settings.environment), agent_id, command), terminal)
+        _say(await bus.handle(acting_user(settings.environment), agent_id, command), terminal)
 
 
 def _disable(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
@@ -128,18 +133,18 @@ def _enable(arguments: Namespace, settings: "Settings", terminal: "Terminal") ->
     return _handle(EnableAgent(), arguments, settings, terminal)
 
 
-def _handle(command: "Command", arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
+def _handle(command: "Command[Agent]", arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
     """Handle a command about the agent that is named, and print how it is then."""
     import anyio
 
     async def handle() -> None:
-        from aura_cli._engine import desk_of
+        from aura_cli._engine import bus_of
         from aura_cli._lookup import find_id
         from aura_cli._settings import acting_user
 
-        async with desk_of(settings) as desk:
-            agent_id = await find_id(desk.log, arguments.id, "agent")
-            _say(await desk.handle(acting_user(settings.environment), agent_id, command), terminal)
+        async with bus_of(settings) as bus:
+            agent_id = await find_id(bus.log, arguments.id, "agent")
+            _say(await bus.handle(acting_user(settings.environment), agent_id, command), terminal)
 
     anyio.run(handle)
     return 0

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
     from aura_cli._settings import Settings
     from aura_cli._terminal import Terminal
+    from aura_contracts.aggregate import State
     from aura_contracts.ids import TaskId
-    from aura_contracts.machine import State
     from aura_contracts.ports import EventLog
     from aura_engine.engine import Engine
     from aura_engine.runtime.views import View
@@ -116,7 +116,6 @@ def _repository(where: "Path", machine: Any) -> "Path":
 
 async def _play(engine: "Engine", repository: "Path", teller: "_Teller") -> "View":
     """Play the task to its end; return everything that belongs to it, as it was decided on."""
-    from aura_contracts.ids import TaskId
 
     teller.chapter("Alice asks for a change, and an agent makes it in a worktree of its own")
     task = await engine.run(
@@ -127,7 +126,7 @@ async def _play(engine: "Engine", repository: "Path", teller: "_Teller") -> "Vie
         setup=SETUP,
         cleanup=CLEANUP,
     )
-    task_id = TaskId(task.id)
+    task_id = task.id
     await _told(engine, task_id, teller)
     teller.chapter("She reads it, and rejects it: the agent goes on with what she says")
     await engine.reject_task(task_id, FEEDBACK)

@@ -57,9 +57,9 @@ def _scope(settings: "Settings") -> "TaskScope":
 
 
 async def _serve(scope: "TaskScope", settings: "Settings") -> None:
-    from aura_cli._engine import desk_of
+    from aura_cli._engine import bus_of
     from aura_cli._mcp import serve
     from aura_engine.own_task import OwnTask
 
-    async with desk_of(settings) as desk:
-        await serve(OwnTask(desk, scope))
+    async with bus_of(settings) as bus:
+        await serve(OwnTask(bus, scope))

@@ -9,7 +9,7 @@ from aura_cli._moments import Moment, moment
 if TYPE_CHECKING:
     from aura_cli._settings import Settings
     from aura_cli._terminal import Terminal
-    from aura_contracts.machine import Aggregate, State
+    from aura_contracts.aggregate import Aggregate, State
     from aura_contracts.ports import EventLog
     from aura_store import Change, HistoryLine, World
 

@@ -146,13 +146,13 @@ async def _cut_off(engine: "Engine", request: "RunRequest") -> "TaskId | None":
     from aura_contracts.task import TaskStatus
     from aura_engine.runtime.directory import unfinished_tasks
 
-    over = (TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.DELETED)
-    for task_id in reversed(await unfinished_tasks(engine.runtime.desk)):
+    for task_id in reversed(await unfinished_tasks(engine.runtime.bus)):
         view = await engine.view(task_id)
         if view.task.context.get("run", {}).get("digest") != request.context["run"]["digest"]:
             continue
         waits = view.task.status in (TaskStatus.AWAITING_APPROVAL, TaskStatus.BLOCKED)
-        if not waits and await engine.drive(task_id) and view.task.status not in over:
+        unsuccessful = view.task.ended and view.task.status is not TaskStatus.COMPLETED
+        if not waits and await engine.drive(task_id) and not unsuccessful:
             return task_id
     return None
 

@@ -28,7 +28,6 @@ _STATUSES = (
     "cancelled",
     "deleted",
 )
-_AGENT_TYPES = ("architect", "developer", "database", "tester", "reviewer", "devops")
 _STATES = ("backlog", "ready", "running", "review", "done", "cancelled", "blocked")
 
 
@@ -89,7 +88,7 @@ def _configure_create(parser: ArgumentParser) -> None:
     parser.add_argument("--priority", choices=("low", "medium", "high"), default="medium")
     parser.add_argument("--parent", metavar="ID", help="the task that it is a part of")
     parser.add_argument("--project", metavar="NAME")
-    parser.add_argument("--type", choices=_AGENT_TYPES, help="the kind of agent that is to do it")
+    parser.add_argument("--type", metavar="WORD", help="the type of agent to do it: developer, tester, ...")
     parser.add_argument(
         "--approval",
         choices=("plan", "changes", "both", "auto"),
@@ -107,7 +106,7 @@ def _configure_assign(parser: ArgumentParser) -> None:
     _add_id(parser)
     whom = parser.add_argument_group("to whom")
     whom.add_argument("--agent", metavar="ID", help="this agent of the pool, see aura agent list")
-    whom.add_argument("--type", choices=_AGENT_TYPES, help="an idle agent of this type")
+    whom.add_argument("--type", metavar="WORD", help="an idle agent of this type")
     whom.add_argument("--executor", metavar="NAME", help="an idle agent that it runs; one is added where there is none")
     whom.add_argument("--outside", action="store_true", help="only assign it: whoever works on it is not run by AURA")
     _add_place(parser)
@@ -199,7 +198,6 @@ async def _parts_of(log: "EventLog", task: "Task") -> dict[str, Any]:
     from aura_contracts.agent import AGENT
     from aura_contracts.approval import APPROVAL
     from aura_contracts.execution import EXECUTION
-    from aura_contracts.ids import TaskId
     from aura_contracts.workspace import WORKSPACE
     from aura_engine.runtime.views import workspace_of
     from aura_store.repository import Repository
@@ -208,7 +206,7 @@ async def _parts_of(log: "EventLog", task: "Task") -> dict[str, Any]:
     wanted: dict[str, tuple[Any, Any]] = {
         "agent": (AGENT, task.assigned_agent),
         "execution": (EXECUTION, task.execution_id),
-        "workspace": (WORKSPACE, workspace_of(TaskId(task.id))),
+        "workspace": (WORKSPACE, workspace_of(task.id)),
         "approval": (APPROVAL, task.approval_id),
     }
     return {
@@ -234,7 +232,7 @@ async def _create_one(arguments: Namespace, settings: "Settings", terminal: "Ter
     from aura_cli._engine import engine_of
     from aura_cli._lookup import find_id
     from aura_contracts.ids import TaskId
-    from aura_contracts.task import AgentType, ApprovalMode, Priority, RetryPolicy
+    from aura_contracts.task import ApprovalMode, Priority, RetryPolicy, parse_agent_type
 
     async with engine_of(settings, make=True) as engine:
         parent = arguments.parent and await find_id(engine.log, arguments.parent, "task")
@@ -243,14 +241,14 @@ async def _create_one(arguments: Namespace, settings: "Settings", terminal: "Ter
             arguments.description,
             priority=Priority(arguments.priority),
             parent_id=TaskId(parent) if parent else None,
-            agent_type=AgentType(arguments.type) if arguments.type else None,
+            agent_type=parse_agent_type(arguments.type) if arguments.type else None,
             approval_mode=ApprovalMode(arguments.approval),
             reviewers=arguments.reviewer,
             retry=RetryPolicy(max_attempts=arguments.attempts),
             project=arguments.project,
             **_place(arguments, arguments.repo),
         )
-        await show_task(engine, TaskId(task.id), terminal)
+        await show_task(engine, task.id, terminal)
 
 
 def _place(arguments: Namespace, paths: list[str]) -> dict[str, Any]:
@@ -269,13 +267,13 @@ def _assign(arguments: Namespace, settings: "Settings", terminal: "Terminal") ->
         from aura_cli._executor_options import plan_of
         from aura_cli._lookup import find_id
         from aura_contracts.ids import AgentId
-        from aura_contracts.task import AgentType
+        from aura_contracts.task import parse_agent_type
 
         agent = arguments.agent and await find_id(engine.log, arguments.agent, "agent")
         await engine.tasks.assign(
             task_id,
             agent_id=AgentId(agent) if agent else None,
-            agent_type=AgentType(arguments.type) if arguments.type else None,
+            agent_type=parse_agent_type(arguments.type) if arguments.type else None,
             executor=arguments.executor,
             plan=plan_of(arguments),
             **_place(arguments, await _paths(engine, task_id, arguments)),
@@ -308,12 +306,11 @@ def _follow_up(arguments: Namespace, settings: "Settings", terminal: "Terminal")
 
     async def begin(engine: "Engine", task_id: "TaskId") -> None:
         from aura_contracts.approval import ApprovalKind, ApprovalStatus
-        from aura_contracts.ids import ApprovalId
 
         asked = (await engine.view(task_id)).approval
         about_work = asked is not None and asked.kind in (ApprovalKind.PLAN, ApprovalKind.CHANGES)
         if asked is not None and about_work and asked.status is ApprovalStatus.PENDING:
-            await engine.approvals.request_changes(ApprovalId(asked.id), feedback)
+            await engine.approvals.request_changes(asked.id, feedback)
         else:
             await engine.tasks.follow_up(task_id, feedback)
 

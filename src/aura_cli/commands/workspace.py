@@ -92,12 +92,11 @@ async def _condition(engine: "Engine", workspace: "Workspace") -> dict[str, Any]
     """Return how the files are right now; None where there are none to look at."""
     import msgspec
 
-    from aura_contracts.ids import WorkspaceId
     from aura_contracts.workspace import WorkspaceStatus
 
     if workspace.status is WorkspaceStatus.REMOVED:
         return None
-    found: dict[str, Any] = msgspec.to_builtins(await engine.workspaces.inspect(WorkspaceId(workspace.id)))
+    found: dict[str, Any] = msgspec.to_builtins(await engine.workspaces.inspect(workspace.id))
     return found
 
 

@@ -11,9 +11,9 @@ from datetime import datetime
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
+from aura_contracts.aggregate import HappenedFact
 from aura_contracts.events import Append, EventRecord, SealedRow, Snapshot
 from aura_contracts.ids import StreamId
-from aura_contracts.machine import HappenedFact
 
 Clock = Callable[[], datetime]
 """Gives the present as an aware datetime; injected everywhere below the edges."""

@@ -15,17 +15,19 @@ import attrs
 import msgspec
 
 from aura_contracts.actors import Actor, actor_kind, actor_name
+from aura_contracts.aggregate import Aggregate, AnyCommand, Command, State
 from aura_contracts.errors import (
     ActorNotAllowed,
     AggregateExists,
     AggregateNotFound,
     ImpossibleTransition,
+    InvalidInput,
     RuleViolated,
     TransitionRefused,
 )
 from aura_contracts.events import Event, Fact
 from aura_contracts.ids import TaskId
-from aura_contracts.machine import Aggregate, Command, State
+from aura_contracts.task import AgentType, RetryPolicy, parse_agent_type
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +50,7 @@ class Decision(msgspec.Struct, Generic[S], frozen=True):
     """What a command led to: the events to store, and the state that they will fold to."""
 
     events: tuple[Event, ...]
-    state: S | None
+    state: S
 
 
 @attrs.frozen(kw_only=True)
@@ -56,13 +58,13 @@ class Decider(Generic[S]):
     """All decisions about one kind of aggregate."""
 
     aggregate: Aggregate[S]
-    decisions: Mapping[type[Command], Decide] = attrs.field(repr=False)
+    decisions: Mapping[type[Command[S]], Decide] = attrs.field(repr=False)
 
     def __attrs_post_init__(self) -> None:
         if missing := set(self.aggregate.commands) ^ set(self.decisions):
             raise TypeError(f"{self.aggregate.name}: commands and decisions disagree on {missing}")
 
-    def decide(self, aggregate_id: str, state: S | None, command: Command, context: Context) -> Decision[S]:
+    def decide(self, aggregate_id: str, state: S | None, command: Command[S], context: Context) -> Decision[S]:
         """Return the events that follow from `command` and the state they lead to.
 
         Raises a `CommandRefused` with the facts; nothing has happened then.
@@ -82,9 +84,10 @@ class Decider(Generic[S]):
                     command=type(command).__name__,
                     status=miss.status,
                 ) from None
+        assert state is not None, "a command is possible without a state only if it leads to one"
         return Decision(events, state)
 
-    def _require_possible(self, aggregate_id: str, state: S | None, command: Command) -> None:
+    def _require_possible(self, aggregate_id: str, state: S | None, command: Command[S]) -> None:
         table = self.aggregate.table
         row = table.get(None if state is None else state.status, {})
         if any(event in row for event in command.emits):
@@ -102,7 +105,9 @@ class Decider(Generic[S]):
         raise TransitionRefused(**about, status=state.status, allowed_in=allowed)
 
 
-def refuse_actor(aggregate: str, aggregate_id: str, command: Command, context: Context, reason: str) -> ActorNotAllowed:
+def refuse_actor(
+    aggregate: str, aggregate_id: str, command: AnyCommand, context: Context, reason: str
+) -> ActorNotAllowed:
     """Return the refusal of a command that is for somebody else."""
     return ActorNotAllowed(
         aggregate=aggregate,
@@ -113,14 +118,14 @@ def refuse_actor(aggregate: str, aggregate_id: str, command: Command, context: C
     )
 
 
-def require_no_agent(aggregate: str, aggregate_id: str, command: Command, context: Context, reason: str) -> None:
+def require_no_agent(aggregate: str, aggregate_id: str, command: AnyCommand, context: Context, reason: str) -> None:
     """Refuse what agents have no say in."""
     if actor_kind(context.actor) == "agent":
         raise refuse_actor(aggregate, aggregate_id, command, context, reason)
 
 
 def refuse_rule(
-    aggregate: str, aggregate_id: str, command: Command, rule: str, reason: str, remedy: str = ""
+    aggregate: str, aggregate_id: str, command: AnyCommand, rule: str, reason: str, remedy: str = ""
 ) -> RuleViolated:
     """Return the refusal of a command that a rule of the domain forbids."""
     return RuleViolated(
@@ -131,6 +136,31 @@ def refuse_rule(
         reason=reason,
         remedy=remedy,
     )
+
+
+def require_agent_type(aggregate: str, aggregate_id: str, command: AnyCommand, agent_type: AgentType | None) -> None:
+    """Refuse a type of agent that is not a word; None is none."""
+    if agent_type is None:
+        return
+    try:
+        parse_agent_type(agent_type)
+    except InvalidInput as error:
+        raise refuse_rule(aggregate, aggregate_id, command, "agent_type", error.reason, error.remedy) from None
+
+
+DELAY_LIMIT = 366 * 24 * 3600.0
+"""Seconds; an attempt that would be made again later than in a year is a slip of the keyboard."""
+
+
+def retry_problem(retry: RetryPolicy) -> str | None:
+    """Return what is wrong with a policy, None if nothing is."""
+    if retry.max_attempts < 1:
+        return f"max_attempts is at least 1, not {retry.max_attempts}"
+    if not 0 <= retry.jitter <= 1:
+        return f"jitter is between 0 and 1, not {retry.jitter}"
+    if not (0 <= retry.base_delay <= DELAY_LIMIT and 0 <= retry.max_delay * (1 + retry.jitter) <= DELAY_LIMIT):
+        return f"delays are between 0 and {DELAY_LIMIT:.0f} seconds, not {retry.base_delay} and {retry.max_delay}"
+    return None
 
 
 def is_human(context: Context) -> bool:

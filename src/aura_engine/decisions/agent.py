@@ -1,6 +1,6 @@
 """Decisions about agents.
 
-Source: second seed, "Agent", "Agent Coordination", `assignTask`, `submitForApproval`, `executeTask`.
+Source: specification, "Agent", "Agent Coordination", `assignTask`, `submitForApproval`, `executeTask`.
 
 Who may do what: humans and AURA itself manage the pool; an agent acts for itself alone. What needs no rule here follows
 from the table: a second task for a busy agent, or any task for a disabled one, is not possible in those states.
@@ -31,8 +31,8 @@ from aura_contracts.agent import (
     TakeTask,
     TaskTaken,
 )
+from aura_contracts.aggregate import Command
 from aura_contracts.events import Event
-from aura_contracts.machine import Command
 from aura_engine.decisions._decider import (
     Context,
     Decide,
@@ -40,6 +40,7 @@ from aura_engine.decisions._decider import (
     is_agent,
     refuse_actor,
     refuse_rule,
+    require_agent_type,
     require_no_agent,
 )
 
@@ -49,12 +50,12 @@ NAME_LIMIT = 200
 """Characters; a name is a word or two in a list."""
 
 
-def _require_manager(agent_id: str, command: Command, context: Context) -> None:
+def _require_manager(agent_id: str, command: Command[Agent], context: Context) -> None:
     """The pool is managed by humans and by AURA, not by agents."""
     require_no_agent("agent", agent_id, command, context, "agents do not manage the pool")
 
 
-def _require_self(state: Agent, command: Command, context: Context) -> None:
+def _require_self(state: Agent, command: Command[Agent], context: Context) -> None:
     """An agent acts for itself alone; humans and AURA act for any."""
     if actor_kind(context.actor) == "agent" and not is_agent(context, state.id):
         raise refuse_actor("agent", state.id, command, context, "an agent acts for itself alone")
@@ -67,13 +68,15 @@ def _require_current_task(state: Agent, command: PauseAgent | ResumeAgent | Rele
 
 
 def _require_valid(agent_id: str, command: RegisterAgent | EditAgent) -> None:
-    """A name and an executor that can be told from nothing, capabilities that each say something new."""
-    name, executor, capabilities = command.name, command.executor, command.capabilities or ()
+    """A name and an executor that are not blank, capabilities that each say something new."""
+    given = command.spec if isinstance(command, RegisterAgent) else command.changes
+    name, executor, capabilities = given.name, given.executor, given.capabilities or ()
     if name is not None and not 1 <= len(name.strip()) <= NAME_LIMIT:
         reason = f"a name has 1 to {NAME_LIMIT} characters, this one has {len(name.strip())}"
         raise refuse_rule("agent", agent_id, command, "name", reason)
     if executor is not None and not executor.strip():
         raise refuse_rule("agent", agent_id, command, "executor", "the executor that runs the agent has no name")
+    require_agent_type("agent", agent_id, command, given.type)
     if not all(capability.strip() for capability in capabilities):
         raise refuse_rule("agent", agent_id, command, "capabilities", "a capability is blank")
     if repeated := sorted({c for c in capabilities if capabilities.count(c) > 1}):
@@ -84,18 +87,14 @@ def _require_valid(agent_id: str, command: RegisterAgent | EditAgent) -> None:
 def _register(_: None, command: RegisterAgent, context: Context) -> Events:
     _require_manager(command.agent_id, command, context)
     _require_valid(command.agent_id, command)
-    return [AgentRegistered(**{name: getattr(command, name) for name in command.__struct_fields__})]
+    return [AgentRegistered(agent_id=command.agent_id, spec=command.spec)]
 
 
 def _edit(state: Agent, command: EditAgent, context: Context) -> Events:
     _require_manager(state.id, command, context)
     _require_valid(state.id, command)
-    changes = {
-        name: value
-        for name in command.__struct_fields__
-        if (value := getattr(command, name)) is not None and value != getattr(state, name)
-    }
-    return [AgentEdited(**changes)] if changes else []
+    changes = command.changes.differing_from(state)
+    return [AgentEdited(changes=changes)] if changes.given() else []
 
 
 def _take(state: Agent, command: TakeTask, context: Context) -> Events:
@@ -138,7 +137,7 @@ def _enable(state: Agent, command: EnableAgent, context: Context) -> Events:
     return [AgentEnabled()]
 
 
-_DECISIONS: Mapping[type[Command], Decide] = MappingProxyType(
+_DECISIONS: Mapping[type[Command[Agent]], Decide] = MappingProxyType(
     {
         RegisterAgent: _register,
         EditAgent: _edit,

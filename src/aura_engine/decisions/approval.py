@@ -1,6 +1,6 @@
 """Decisions about approvals.
 
-Source: second seed, "Authorization", "Approval Timeouts", "Advanced Approval Rules", "rejectTask".
+Source: specification, "Authorization", "Approval Timeouts", "Advanced Approval Rules", "rejectTask".
 
 Who may do what: the reviewers, those it was escalated to and their delegates decide, or the policy does; an agent never
 decides, not even on what it asked itself. Whoever asked may take the question back. AURA reminds, escalates, expires.
@@ -11,7 +11,10 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NoReturn
 
+from msgspec.structs import replace
+
 from aura_contracts.actors import actor_name
+from aura_contracts.aggregate import Command
 from aura_contracts.approval import (
     APPROVAL,
     POLICY,
@@ -27,6 +30,7 @@ from aura_contracts.approval import (
     ApprovalRequested,
     ApprovalWithdrawn,
     Approve,
+    Ballot,
     DelegateApproval,
     EscalateApproval,
     ExpireApproval,
@@ -42,7 +46,6 @@ from aura_contracts.approval import (
 )
 from aura_contracts.errors import RuleViolated
 from aura_contracts.events import Event
-from aura_contracts.machine import Command
 from aura_contracts.permission import is_about
 from aura_engine.decisions._decider import (
     Context,
@@ -60,7 +63,7 @@ WAIT_LIMIT = 366 * 24 * 3600.0
 """Seconds; a reminder or an escalation that is due later than in a year is a slip of the keyboard."""
 
 
-def _refuse(state: Approval, command: Command, rule: str, reason: str, remedy: str = "") -> RuleViolated:
+def _refuse(state: Approval, command: Command[Approval], rule: str, reason: str, remedy: str = "") -> RuleViolated:
     return refuse_rule("approval", state.id, command, rule, reason, remedy)
 
 
@@ -71,16 +74,18 @@ def _request(_: None, command: RequestApproval, context: Context) -> Events:
     requester = command.requested_by or context.actor
     if requester != context.actor and not is_system(context):
         _refuse_request(command, "requested_by", f"{context.actor} cannot ask in the name of {requester}")
+    question = command.question
     _require_subject(command)
     _require_reachable_quorum(command)
     _require_times(command, context)
-    if command.confidence is not None and not 0 <= command.confidence <= 1:
-        _refuse_request(command, "confidence", f"{command.confidence} is not between 0 and 1")
-    fields = {name: getattr(command, name) for name in command.__struct_fields__}
-    fields["requested_by"] = requester
-    fields["reviewers"] = tuple(dict.fromkeys(command.reviewers))
-    fields["escalate_to"] = tuple(dict.fromkeys(command.escalate_to))
-    return [ApprovalRequested(**fields)]
+    if question.confidence is not None and not 0 <= question.confidence <= 1:
+        _refuse_request(command, "confidence", f"{question.confidence} is not between 0 and 1")
+    once = replace(
+        question,
+        reviewers=tuple(dict.fromkeys(question.reviewers)),
+        escalate_to=tuple(dict.fromkeys(question.escalate_to)),
+    )
+    return [ApprovalRequested(approval_id=command.approval_id, requested_by=requester, question=once)]
 
 
 def _refuse_request(command: RequestApproval, rule: str, reason: str, remedy: str = "") -> NoReturn:
@@ -89,37 +94,40 @@ def _refuse_request(command: RequestApproval, rule: str, reason: str, remedy: st
 
 def _require_subject(command: RequestApproval) -> None:
     """A human must be able to see what the question is about."""
-    if command.kind is ApprovalKind.WORKFLOW_STEP:
-        if command.workflow_id is None or not command.step_id:
+    question = command.question
+    if question.kind is ApprovalKind.WORKFLOW_STEP:
+        if question.workflow_id is None or not question.step_id:
             _refuse_request(command, "subject", "an approval of a workflow step names the workflow and the step")
-    elif command.task_id is None:
-        _refuse_request(command, "subject", f"an approval of kind {command.kind} names its task")
-    if (command.kind is ApprovalKind.TOOL_CALL) is not (command.tool_call is not None):
+    elif question.task_id is None:
+        _refuse_request(command, "subject", f"an approval of kind {question.kind} names its task")
+    if (question.kind is ApprovalKind.TOOL_CALL) is not (question.tool_call is not None):
         _refuse_request(command, "tool_call", "a tool call is given for kind tool_call, and for no other")
-    if command.tool_call is not None:
-        if not command.tool_call.tool.strip() or not command.tool_call.fingerprint.strip():
+    if question.tool_call is not None:
+        if not question.tool_call.tool.strip() or not question.tool_call.fingerprint.strip():
             _refuse_request(command, "tool_call", "a tool call has a tool and a fingerprint")
-    elif not command.proposed_solution.strip():
+    elif not question.proposed_solution.strip():
         _refuse_request(command, "proposal", "there is nothing to decide on: the proposed solution is empty")
 
 
 def _require_reachable_quorum(command: RequestApproval) -> None:
     """Every approval can be decided by humans: enough of them are asked, now or by escalation."""
-    names = {*command.reviewers, *command.escalate_to}
-    if not command.reviewers or not all(name.strip() for name in names):
+    question = command.question
+    names = {*question.reviewers, *question.escalate_to}
+    if not question.reviewers or not all(name.strip() for name in names):
         _refuse_request(command, "reviewers", "nobody could decide", "name at least one human, none of them blank")
-    if not 1 <= command.quorum <= len(names):
-        reason = f"{command.quorum} approvals cannot come from {len(names)} reviewers"
+    if not 1 <= question.quorum <= len(names):
+        reason = f"{question.quorum} approvals cannot come from {len(names)} reviewers"
         _refuse_request(command, "quorum", reason, "name more reviewers or ask for fewer approvals")
 
 
 def _require_times(command: RequestApproval, context: Context) -> None:
-    if command.deadline is not None:
-        if command.deadline.utcoffset() is None:
+    question = command.question
+    if question.deadline is not None:
+        if question.deadline.utcoffset() is None:
             _refuse_request(command, "deadline", "the deadline has no time zone", "use an aware datetime")
-        elif command.deadline <= context.now:
-            _refuse_request(command, "deadline", f"the deadline {command.deadline.isoformat()} has passed already")
-    for name, seconds in (("remind_after", command.remind_after), ("escalate_after", command.escalate_after)):
+        elif question.deadline <= context.now:
+            _refuse_request(command, "deadline", f"the deadline {question.deadline.isoformat()} has passed already")
+    for name, seconds in (("remind_after", question.remind_after), ("escalate_after", question.escalate_after)):
         if seconds is not None and not 0 < seconds <= WAIT_LIMIT:
             _refuse_request(command, name, f"{seconds} seconds is not between 0 and {WAIT_LIMIT:.0f}")
 
@@ -127,13 +135,13 @@ def _require_times(command: RequestApproval, context: Context) -> None:
 # --- Deciding ---------------------------------------------------------------------------------------------------------
 
 
-def _require_before_deadline(state: Approval, command: Command, context: Context) -> None:
+def _require_before_deadline(state: Approval, command: Command[Approval], context: Context) -> None:
     if state.deadline is not None and context.now >= state.deadline:
         reason = f"the deadline was {state.deadline.isoformat()}"
         raise _refuse(state, command, "deadline_passed", reason, "ask again, with a later deadline")
 
 
-def _require_decider(state: Approval, command: Command, context: Context) -> str:
+def _require_decider(state: Approval, command: Command[Approval], context: Context) -> str:
     """Return the name of the human who acts, who may decide."""
     name = actor_name(context.actor)
     if not is_human(context) or not state.seats_of(name):
@@ -142,7 +150,7 @@ def _require_decider(state: Approval, command: Command, context: Context) -> str
     return name
 
 
-def _require_open_seat(state: Approval, command: Command, name: str) -> str:
+def _require_open_seat(state: Approval, command: Command[Approval], name: str) -> str:
     """Return the seat that `name` has not used yet; one human has one vote, and so has one seat."""
     if any(vote.reviewer == name for vote in state.votes):
         raise _refuse(state, command, "already_voted", f"{name} has voted, and a vote is not replaced")
@@ -167,12 +175,14 @@ def _vote(
     remember, pattern = (command.remember, command.pattern) if isinstance(command, Approve) else (Remember.ONCE, None)
     return [
         VoteCast(
-            reviewer=name,
-            seat=seat,
-            decision=decision,
-            feedback=command.feedback,
-            remember=remember,
-            pattern=pattern,
+            ballot=Ballot(
+                reviewer=name,
+                seat=seat,
+                decision=decision,
+                feedback=command.feedback,
+                remember=remember,
+                pattern=pattern,
+            )
         )
     ]
 
@@ -237,7 +247,7 @@ def _delegate(state: Approval, command: DelegateApproval, context: Context) -> E
 # --- Waiting ----------------------------------------------------------------------------------------------------------
 
 
-def _require_system(state: Approval, command: Command, context: Context) -> None:
+def _require_system(state: Approval, command: Command[Approval], context: Context) -> None:
     if not is_system(context):
         raise refuse_actor("approval", state.id, command, context, "AURA does this when it is due")
 
@@ -280,7 +290,7 @@ def _withdraw(state: Approval, command: WithdrawApproval, context: Context) -> E
     return [ApprovalWithdrawn(reason=command.reason)]
 
 
-_DECISIONS: Mapping[type[Command], Decide] = MappingProxyType(
+_DECISIONS: Mapping[type[Command[Approval]], Decide] = MappingProxyType(
     {
         RequestApproval: _request,
         Approve: _approve,

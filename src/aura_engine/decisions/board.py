@@ -1,7 +1,7 @@
 """Decisions about boards.
 
-Source: first seed, "Status Model (Hybrid)": columns are customizable and map to canonical states; rules validate what
-people move without weakening what the engine enforces.
+Source: specification, "Status Model (Hybrid)": columns are customizable and map to canonical states; rules validate
+what people move without weakening what the engine enforces.
 
 Who may do what: humans lay out boards and move cards; AURA itself (``system:``) lays out, places, removes, and has
 cards follow their tasks; agents act on tasks only, and their cards follow.
@@ -13,6 +13,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from aura_contracts.aggregate import Command
 from aura_contracts.board import (
     BOARD,
     USER_MOVES,
@@ -50,7 +51,6 @@ from aura_contracts.board import (
 )
 from aura_contracts.errors import AggregateNotFound
 from aura_contracts.events import Event
-from aura_contracts.machine import Command
 from aura_engine.decisions._decider import (
     Context,
     Decide,
@@ -74,11 +74,11 @@ COLUMN_LIMIT = 50
 # --- Rules ------------------------------------------------------------------------------------------------------------
 
 
-def _require_no_agent(board_id: str, command: Command, context: Context) -> None:
+def _require_no_agent(board_id: str, command: Command[Board], context: Context) -> None:
     require_no_agent("board", board_id, command, context, "agents act on tasks; their cards follow")
 
 
-def _require_column(state: Board, column_id: str, command: Command) -> Column:
+def _require_column(state: Board, column_id: str, command: Command[Board]) -> Column:
     for column in state.columns:
         if column.id == column_id:
             return column
@@ -102,13 +102,13 @@ def _require_card(state: Board, command: MoveCard | RemoveCard) -> Column:
     )
 
 
-def _require_name(board_id: str, name: str, command: Command) -> None:
+def _require_name(board_id: str, name: str, command: Command[Board]) -> None:
     if not name.strip() or len(name) > NAME_LIMIT:
         reason = f"a name has 1 to {NAME_LIMIT} characters, this one has {len(name.strip())}"
         raise refuse_rule("board", board_id, command, "name", reason)
 
 
-def _require_columns(board_id: str, columns: Sequence[ColumnDefinition], command: Command) -> None:
+def _require_columns(board_id: str, columns: Sequence[ColumnDefinition], command: Command[Board]) -> None:
     """Check what must hold for the columns of a board as they would be."""
     if len(columns) > COLUMN_LIMIT:
         reason = f"a board has at most {COLUMN_LIMIT} columns, this one would have {len(columns)}"
@@ -132,18 +132,18 @@ def _require_columns(board_id: str, columns: Sequence[ColumnDefinition], command
         raise refuse_rule("board", board_id, command, "canonical_state_without_column", reason, remedy)
 
 
-def _require_limit(board_id: str, limit: int | None, command: Command) -> None:
+def _require_limit(board_id: str, limit: int | None, command: Command[Board]) -> None:
     if limit is not None and limit < 1:
         raise refuse_rule("board", board_id, command, "limit", f"a limit is at least 1, not {limit}")
 
 
-def _require_empty(state: Board, column: Column, command: Command) -> None:
+def _require_empty(state: Board, column: Column, command: Command[Board]) -> None:
     if column.cards:
         reason = f"column {column.name!r} holds {len(column.cards)} cards"
         raise refuse_rule("board", state.id, command, "column_not_empty", reason, "move its cards first")
 
 
-def _require_room(state: Board, column: Column, command: Command) -> None:
+def _require_room(state: Board, column: Column, command: Command[Board]) -> None:
     if column.wip_limit is not None and len(column.cards) >= column.wip_limit:
         reason = f"column {column.name!r} holds {len(column.cards)} cards and its limit is {column.wip_limit}"
         remedy = "move a card out of it, or raise the limit"
@@ -173,13 +173,12 @@ def _trimmed(column: ColumnDefinition) -> ColumnDefinition:
 
 
 def _create(_: None, command: CreateBoard, context: Context) -> Events:
+    layout = command.layout
     _require_no_agent(command.board_id, command, context)
-    _require_name(command.board_id, command.name, command)
-    _require_columns(command.board_id, command.columns, command)
-    columns = tuple(_trimmed(column) for column in command.columns)
-    return [
-        BoardCreated(board_id=command.board_id, name=command.name.strip(), project=command.project, columns=columns)
-    ]
+    _require_name(command.board_id, layout.name, command)
+    _require_columns(command.board_id, layout.columns, command)
+    columns = tuple(_trimmed(column) for column in layout.columns)
+    return [BoardCreated(board_id=command.board_id, layout=replace(layout, name=layout.name.strip(), columns=columns))]
 
 
 def _rename(state: Board, command: RenameBoard, context: Context) -> Events:
@@ -307,7 +306,7 @@ def _remove_card(state: Board, command: RemoveCard, context: Context) -> Events:
     return [CardRemoved(task_id=command.task_id)]
 
 
-_DECISIONS: Mapping[type[Command], Decide] = MappingProxyType(
+_DECISIONS: Mapping[type[Command[Board]], Decide] = MappingProxyType(
     {
         CreateBoard: _create,
         RenameBoard: _rename,

@@ -1,6 +1,6 @@
 """Decisions about executions.
 
-Source: first seed, "Execution Model", "Remote Worker Model"; second seed, "Agent Failures", "Authorization".
+Source: specification, "Execution Model", "Remote Worker Model"; "Agent Failures", "Authorization".
 
 Who may do what: the worker that holds the lease reports (as ``system:``), or the agent of the execution does, about its
 own run; both under the current epoch. Humans and AURA steer: follow up, complete, retry, interrupt, cancel.
@@ -10,17 +10,16 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from math import isfinite
 from types import MappingProxyType
-from typing import Any
 
 from msgspec.structs import replace
 
 from aura_contracts.actors import actor_kind
+from aura_contracts.aggregate import Command
 from aura_contracts.errors import RuleViolated
 from aura_contracts.events import Event
 from aura_contracts.execution import (
     CODING,
     EXECUTION,
-    ActionLogged,
     CancelExecution,
     CleanupFinished,
     CodingChangedNothing,
@@ -41,12 +40,12 @@ from aura_contracts.execution import (
     FollowUpRequested,
     InterruptRequested,
     LeaseExecution,
-    LogAction,
     LoseWorker,
     PreparationStarted,
     ProcessExited,
     ProcessStarted,
     QueueExecution,
+    RecordAction,
     RecordProcessExit,
     RecordProcessStart,
     RecordSession,
@@ -66,8 +65,8 @@ from aura_contracts.execution import (
     WorkspacePrepared,
 )
 from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.machine import Command
 from aura_engine.decisions._decider import (
+    DELAY_LIMIT,
     Context,
     Decide,
     Decider,
@@ -76,16 +75,15 @@ from aura_engine.decisions._decider import (
     is_system,
     refuse_actor,
     refuse_rule,
+    require_agent_type,
     require_no_agent,
+    retry_problem,
 )
 
 Events = Sequence[Event]
 
-DELAY_LIMIT = 366 * 24 * 3600.0
-"""Seconds; an attempt that would be made again later than in a year is a slip of the keyboard."""
 
-
-def _refuse(state: Execution, command: Command, rule: str, reason: str, remedy: str = "") -> RuleViolated:
+def _refuse(state: Execution, command: Command[Execution], rule: str, reason: str, remedy: str = "") -> RuleViolated:
     return refuse_rule("execution", state.id, command, rule, reason, remedy)
 
 
@@ -120,11 +118,11 @@ def _require_attempt(state: Execution, command: Report, context: Context) -> Non
         raise _refuse(state, command, "retry_pending", reason, "record that the stage is tried again first")
 
 
-def _require_steering(state: Execution, command: Command, context: Context) -> None:
+def _require_steering(state: Execution, command: Command[Execution], context: Context) -> None:
     require_no_agent("execution", state.id, command, context, "only a human or AURA may")
 
 
-def _require_system(state: Execution, command: Command, context: Context) -> None:
+def _require_system(state: Execution, command: Command[Execution], context: Context) -> None:
     if not is_system(context):
         raise refuse_actor("execution", state.id, command, context, "only AURA may")
 
@@ -133,20 +131,18 @@ def _require_system(state: Execution, command: Command, context: Context) -> Non
 
 
 def _queue(_: None, command: QueueExecution, context: Context) -> Events:
-    if actor_kind(context.actor) == "agent" and not is_agent(context, command.agent_id):
+    spec = command.spec
+    if actor_kind(context.actor) == "agent" and not is_agent(context, spec.agent_id):
         raise refuse_actor(
             "execution", command.execution_id, command, context, "an agent asks for runs of its own only"
         )
-    for name, text in (("executor", command.executor), ("prompt", command.prompt)):
+    for name, text in (("executor", spec.executor), ("prompt", spec.prompt)):
         if not text.strip():
             raise refuse_rule("execution", command.execution_id, command, name, f"the {name} is empty")
-    retry = command.retry
-    longest = retry.max_delay * (1 + retry.jitter)
-    delays = 0 <= retry.base_delay <= DELAY_LIMIT and 0 <= longest <= DELAY_LIMIT and 0 <= retry.jitter <= 1
-    if retry.max_attempts < 1 or not delays:
-        reason = f"max_attempts is at least 1, delays are 0 to {DELAY_LIMIT:.0f} seconds, jitter is between 0 and 1"
-        raise refuse_rule("execution", command.execution_id, command, "retry", reason)
-    return [ExecutionQueued(**{name: getattr(command, name) for name in command.__struct_fields__})]
+    require_agent_type("execution", command.execution_id, command, spec.agent_type)
+    if problem := retry_problem(spec.retry):
+        raise refuse_rule("execution", command.execution_id, command, "retry", problem)
+    return [ExecutionQueued(execution_id=command.execution_id, spec=spec)]
 
 
 def _lease(state: Execution, command: LeaseExecution, context: Context) -> Events:
@@ -296,14 +292,15 @@ def _record_process_start(state: Execution, command: RecordProcessStart, context
 
 def _record_process_exit(state: Execution, command: RecordProcessExit, context: Context) -> Events:
     _require_reporter(state, command, context)
-    if all(process.identity.token != command.token for process in state.processes):
-        raise _refuse(state, command, "unknown_process", f"no process with the token {command.token!r} is running")
-    if command.exit_code is not None and command.signal is not None:
+    ended = command.exit
+    if all(process.identity.token != ended.token for process in state.processes):
+        raise _refuse(state, command, "unknown_process", f"no process with the token {ended.token!r} is running")
+    if ended.exit_code is not None and ended.signal is not None:
         raise _refuse(state, command, "exit", "a process ends with an exit code or by a signal, not with both")
-    if not _is_amount(command.cpu_seconds or 0.0) or not _is_amount(command.peak_memory or 0):
-        reason = f"{command.cpu_seconds} s of CPU time and {command.peak_memory} bytes of memory are not amounts"
+    if not _is_amount(ended.cpu_seconds or 0.0) or not _is_amount(ended.peak_memory or 0):
+        reason = f"{ended.cpu_seconds} s of CPU time and {ended.peak_memory} bytes of memory are not amounts"
         raise _refuse(state, command, "exit", reason)
-    return [ProcessExited(**_without_epoch(command))]
+    return [ProcessExited(exit=ended)]
 
 
 def _record_usage(state: Execution, command: RecordUsage, context: Context) -> Events:
@@ -314,18 +311,12 @@ def _record_usage(state: Execution, command: RecordUsage, context: Context) -> E
     return [UsageRecorded(usage=usage, model=command.model)]
 
 
-def _log_action(state: Execution, command: LogAction, context: Context) -> Events:
+def _record_action(state: Execution, command: RecordAction, context: Context) -> Events:
     _require_reporter(state, command, context)
-    if not command.action.strip():
-        raise _refuse(state, command, "action", "the action has no name")
-    return [ActionLogged(**{**_without_epoch(command), "agent_type": command.agent_type or state.agent_type})]
+    return [command.action]
 
 
-def _without_epoch(command: Report) -> dict[str, Any]:
-    return {name: getattr(command, name) for name in command.__struct_fields__ if name != "epoch"}
-
-
-_DECISIONS: Mapping[type[Command], Decide] = MappingProxyType(
+_DECISIONS: Mapping[type[Command[Execution]], Decide] = MappingProxyType(
     {
         QueueExecution: _queue,
         LeaseExecution: _lease,
@@ -339,7 +330,7 @@ _DECISIONS: Mapping[type[Command], Decide] = MappingProxyType(
         RecordProcessStart: _record_process_start,
         RecordProcessExit: _record_process_exit,
         RecordUsage: _record_usage,
-        LogAction: _log_action,
+        RecordAction: _record_action,
         LoseWorker: _lose_worker,
         RetryStage: _retry_stage,
         RequestFollowUp: _request_follow_up,

@@ -1,6 +1,6 @@
 """Decisions about leases.
 
-Source: first seed, "Remote Worker Model" and "Worker protocol and lease timeout semantics".
+Source: specification, "Remote Worker Model" and "Worker protocol and lease timeout semantics".
 
 Who may do what: workers report through AURA (``system:``), humans may revoke and adjudicate; agents have no say in
 where they run. Time comes with the context, silence with the command, so that nothing here waits or reads a clock.
@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from types import MappingProxyType
 
+from aura_contracts.aggregate import Command
 from aura_contracts.errors import RuleViolated
 from aura_contracts.events import Event
 from aura_contracts.failures import Failure, FailureReason
@@ -41,7 +42,6 @@ from aura_contracts.lease import (
     WorkerReturned,
     WorkerWentOffline,
 )
-from aura_contracts.machine import Command
 from aura_engine.decisions._decider import (
     Context,
     Decide,
@@ -53,22 +53,24 @@ from aura_engine.decisions._decider import (
 Events = Sequence[Event]
 
 
-def _require_no_agent(lease_id: str, command: Command, context: Context) -> None:
+def _require_no_agent(lease_id: str, command: Command[WorkerLease], context: Context) -> None:
     require_no_agent("lease", lease_id, command, context, "agents have no say in where they run")
 
 
-def _refuse(state: WorkerLease, command: Command, rule: str, reason: str, remedy: str = "") -> RuleViolated:
+def _refuse(
+    state: WorkerLease, command: Command[WorkerLease], rule: str, reason: str, remedy: str = ""
+) -> RuleViolated:
     return refuse_rule("lease", state.id, command, rule, reason, remedy)
 
 
-def _require_granted(state: WorkerLease, command: Command, epoch: int) -> None:
+def _require_granted(state: WorkerLease, command: Command[WorkerLease], epoch: int) -> None:
     """No word is taken under an epoch that is yet to come (or before the first, 1)."""
     if not 1 <= epoch <= state.epoch:
         reason = f"epoch {epoch} was never granted; the newest is {state.epoch}"
         raise _refuse(state, command, "unknown_epoch", reason)
 
 
-def _require_epoch(state: WorkerLease, command: Command, epoch: int) -> None:
+def _require_epoch(state: WorkerLease, command: Command[WorkerLease], epoch: int) -> None:
     """What changes a grant names the grant in force: no word about an earlier one touches it."""
     _require_granted(state, command, epoch)
     if epoch < state.epoch:
@@ -172,16 +174,17 @@ def _revoke(state: WorkerLease, command: RevokeLease, context: Context) -> Event
 
 
 def _record_stale(state: WorkerLease, command: RecordStaleReport, context: Context) -> Events:
+    report = command.report
     _require_no_agent(state.id, command, context)
-    _require_granted(state, command, command.epoch)
-    if command.epoch == state.epoch and state.worker_id is not None:
-        reason = f"epoch {command.epoch} is in force"
+    _require_granted(state, command, report.epoch)
+    if report.epoch == state.epoch and state.worker_id is not None:
+        reason = f"epoch {report.epoch} is in force"
         raise _refuse(state, command, "not_stale", reason, "apply the report")
-    known = next((report for report in state.stale_reports if report.report_id == command.report_id), None)
+    known = next((one for one in state.stale_reports if one.report_id == report.report_id), None)
     if known is None:
-        return [StaleReportRecorded(**{name: getattr(command, name) for name in command.__struct_fields__})]
-    if (known.epoch, known.kind, known.digest) != (command.epoch, command.kind, command.digest):
-        reason = f"report {command.report_id} is recorded with other content ({known.kind}, {known.digest})"
+        return [StaleReportRecorded(report=report)]
+    if (known.epoch, known.kind, known.digest) != (report.epoch, report.kind, report.digest):
+        reason = f"report {report.report_id} is recorded with other content ({known.kind}, {known.digest})"
         raise _refuse(state, command, "report_id_reused", reason, "give each report an id of its own")
     return []
 
@@ -212,7 +215,7 @@ def _close(state: WorkerLease, command: CloseLease, context: Context) -> Events:
     return [*refused, LeaseClosed()]
 
 
-_DECISIONS: Mapping[type[Command], Decide] = MappingProxyType(
+_DECISIONS: Mapping[type[Command[WorkerLease]], Decide] = MappingProxyType(
     {
         GrantLease: _grant,
         RecordProcess: _record_process,

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from aura_contracts.aggregate import Command
 from aura_contracts.errors import RuleViolated
 from aura_contracts.events import Event
 from aura_contracts.ids import output_stream
-from aura_contracts.machine import Command
 from aura_contracts.output import OUTPUT, Chunk, CloseOutput, Output, OutputClosed, OutputRecorded, RecordOutput
 from aura_engine.decisions._decider import (
     Context,
@@ -77,6 +77,6 @@ def _close(state: Output | None, command: CloseOutput, context: Context) -> Even
     return [OutputClosed(execution_id=command.execution_id)]
 
 
-_DECISIONS: Mapping[type[Command], Decide] = MappingProxyType({RecordOutput: _record, CloseOutput: _close})
+_DECISIONS: Mapping[type[Command[Output]], Decide] = MappingProxyType({RecordOutput: _record, CloseOutput: _close})
 
 OUTPUT_DECIDER = Decider(aggregate=OUTPUT, decisions=_DECISIONS)

@@ -1,6 +1,6 @@
 """Decisions about tasks.
 
-Source: second seed, "Task Management", "Authorization", "Agent Failures", "Concurrent Modifications".
+Source: specification, "Task Management", "Authorization", "Agent Failures", "Concurrent Modifications".
 
 Who may do what: agents act only on the task assigned to them; humans approve only what they created or are a reviewer
 of, and only they change who reviews it and whether it needs approval; AURA itself (``system:``) carries out what
@@ -12,9 +12,9 @@ from datetime import timedelta
 from types import MappingProxyType
 
 from aura_contracts.actors import actor_kind, actor_name
+from aura_contracts.aggregate import Command
 from aura_contracts.errors import CyclicParent
 from aura_contracts.events import Event
-from aura_contracts.machine import Command
 from aura_contracts.task import (
     TASK,
     ApprovalMode,
@@ -69,6 +69,7 @@ from aura_contracts.task import (
     WithdrawProposal,
 )
 from aura_engine.decisions._decider import (
+    DELAY_LIMIT,
     Context,
     Decide,
     Decider,
@@ -77,7 +78,9 @@ from aura_engine.decisions._decider import (
     is_system,
     refuse_actor,
     refuse_rule,
+    require_agent_type,
     require_no_agent,
+    retry_problem,
 )
 
 Events = Sequence[Event]
@@ -85,11 +88,8 @@ Events = Sequence[Event]
 TITLE_LIMIT = 500
 """Characters; a title is one line in a list."""
 
-DELAY_LIMIT = 366 * 24 * 3600.0
-"""Seconds; an attempt that would be made again later than in a year is a slip of the keyboard."""
 
-
-def _require_own_agent(state: Task, command: Command, context: Context) -> None:
+def _require_own_agent(state: Task, command: Command[Task], context: Context) -> None:
     """Agents act only on tasks assigned to them; humans and AURA may always act."""
     if actor_kind(context.actor) == "agent" and not is_agent(context, state.assigned_agent):
         raise refuse_actor(
@@ -97,17 +97,17 @@ def _require_own_agent(state: Task, command: Command, context: Context) -> None:
         )
 
 
-def _require_worker(state: Task, command: Command, context: Context) -> None:
+def _require_worker(state: Task, command: Command[Task], context: Context) -> None:
     """What the work itself leads to is said by the assigned agent, or by AURA on its behalf; not by a human."""
     if not (is_agent(context, state.assigned_agent) or is_system(context)):
         raise refuse_actor("task", state.id, command, context, "only the assigned agent reports on its work")
 
 
-def _require_human(state: Task, command: Command, context: Context) -> None:
+def _require_human(state: Task, command: Command[Task], context: Context) -> None:
     require_no_agent("task", state.id, command, context, "only a human or a policy may")
 
 
-def _require_reviewer(state: Task, command: Command, context: Context) -> None:
+def _require_reviewer(state: Task, command: Command[Task], context: Context) -> None:
     """Humans approve only what they created or are assigned to review."""
     may_decide = is_human(context) and (
         context.actor == state.created_by or actor_name(context.actor) in state.reviewers
@@ -131,13 +131,13 @@ def _require_new_approval(state: Task, command: SubmitProposal | ProposeDecompos
         raise refuse_rule("task", state.id, command, "used_approval", reason, "ask for a new approval")
 
 
-def _require_title(task_id: str, title: str, command: Command) -> None:
+def _require_title(task_id: str, title: str, command: Command[Task]) -> None:
     if not title.strip() or len(title) > TITLE_LIMIT:
         reason = f"a title has 1 to {TITLE_LIMIT} characters, this one has {len(title.strip())}"
         raise refuse_rule("task", task_id, command, "title", reason)
 
 
-def _require_feedback(state: Task, feedback: str, command: Command) -> None:
+def _require_feedback(state: Task, feedback: str, command: Command[Task]) -> None:
     if not feedback.strip():
         raise refuse_rule("task", state.id, command, "feedback_required", "say what should be different")
 
@@ -151,45 +151,29 @@ def _require_acyclic(task_id: str, command: CreateTask | ReparentTask, context: 
         raise CyclicParent(aggregate="task", aggregate_id=task_id, command=type(command).__name__, path=path)
 
 
-def _require_retry(command: CreateTask) -> None:
-    retry = command.retry
-    reason = None
-    if retry.max_attempts < 1:
-        reason = f"max_attempts is at least 1, not {retry.max_attempts}"
-    elif not 0 <= retry.jitter <= 1:
-        reason = f"jitter is between 0 and 1, not {retry.jitter}"
-    elif not (0 <= retry.base_delay <= DELAY_LIMIT and 0 <= retry.max_delay * (1 + retry.jitter) <= DELAY_LIMIT):
-        reason = f"delays are between 0 and {DELAY_LIMIT:.0f} seconds, not {retry.base_delay} and {retry.max_delay}"
-    if reason is not None:
-        raise refuse_rule("task", command.task_id, command, "retry", reason)
-
-
 def _create(_: None, command: CreateTask, context: Context) -> Events:
-    _require_title(command.task_id, command.title, command)
+    spec = command.spec
+    _require_title(command.task_id, spec.title, command)
     _require_acyclic(command.task_id, command, context)
-    _require_retry(command)
-    if (
-        actor_kind(context.actor) == "agent"
-        and not command.reviewers
-        and command.approval_mode is not ApprovalMode.AUTO
-    ):
+    if problem := retry_problem(spec.retry):
+        raise refuse_rule("task", command.task_id, command, "retry", problem)
+    require_agent_type("task", command.task_id, command, spec.agent_type)
+    by_agent = actor_kind(context.actor) == "agent"
+    if by_agent and not spec.reviewers and spec.approval_mode is not ApprovalMode.AUTO:
         reason = "no human could approve a task that an agent created without reviewers"
         raise refuse_rule("task", command.task_id, command, "reviewers_required", reason, "name its reviewers")
-    return [TaskCreated(**{name: getattr(command, name) for name in command.__struct_fields__})]
+    return [TaskCreated(task_id=command.task_id, spec=spec)]
 
 
 def _edit(state: Task, command: EditTask, context: Context) -> Events:
     _require_own_agent(state, command, context)
-    if command.title is not None:
-        _require_title(state.id, command.title, command)
-    changes = {
-        name: value
-        for name in command.__struct_fields__
-        if (value := getattr(command, name)) is not None and value != getattr(state, name)
-    }
-    if changes.keys() & {"approval_mode", "reviewers"}:  # or who may not approve could make itself able to
+    if command.changes.title is not None:
+        _require_title(state.id, command.changes.title, command)
+    changes = command.changes.differing_from(state)
+    given = changes.given()
+    if given.keys() & {"approval_mode", "reviewers"}:  # or who may not approve could make itself able to
         _require_reviewer(state, command, context)
-    return [TaskEdited(**changes)] if changes else []
+    return [TaskEdited(changes=changes)] if given else []
 
 
 def _reparent(state: Task, command: ReparentTask, context: Context) -> Events:
@@ -208,6 +192,7 @@ def _unqueue(state: Task, command: UnqueueTask, context: Context) -> Events:
 
 def _assign(state: Task, command: AssignTask, context: Context) -> Events:
     _require_human(state, command, context)
+    require_agent_type("task", state.id, command, command.agent_type)
     if state.status is TaskStatus.IN_PROGRESS and state.assigned_agent == command.agent_id:
         return []
     return [TaskAssigned(agent_id=command.agent_id, agent_type=command.agent_type)]
@@ -297,6 +282,7 @@ def _propose_decomposition(state: Task, command: ProposeDecomposition, context: 
         )
     for subtask in command.subtasks:
         _require_title(subtask.task_id, subtask.title, command)
+        require_agent_type("task", state.id, command, subtask.agent_type)
     _require_new_approval(state, command)
     return [DecompositionProposed(approval_id=command.approval_id, subtasks=command.subtasks)]
 
@@ -342,7 +328,7 @@ def _delete(state: Task, command: DeleteTask, context: Context) -> Events:
     return [TaskDeleted(reason=command.reason)]
 
 
-_DECISIONS: Mapping[type[Command], Decide] = MappingProxyType(
+_DECISIONS: Mapping[type[Command[Task]], Decide] = MappingProxyType(
     {
         CreateTask: _create,
         EditTask: _edit,

@@ -1,6 +1,6 @@
 """Decisions about prompt templates.
 
-Source: first seed, "Prompt template strict rendering"; ARCHITECTURE names the limits. Whether a text is a correct
+Source: specification, "Prompt template strict rendering"; ARCHITECTURE names the limits. Whether a text is a correct
 template is found out by whoever renders it, before it asks for a decision.
 
 Who may do what: humans and AURA itself; an agent never changes the words that it or another agent is given.
@@ -10,9 +10,9 @@ import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from aura_contracts.aggregate import Command
 from aura_contracts.events import Event
 from aura_contracts.ids import is_canonical_id
-from aura_contracts.machine import Command
 from aura_contracts.template import (
     PROMPT_TEMPLATE,
     DefineTemplate,
@@ -46,18 +46,18 @@ VARIABLE_LIMIT = 100
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
 
 
-def _require_no_agent(id_: str, command: Command, context: Context) -> None:
+def _require_no_agent(id_: str, command: Command[PromptTemplate], context: Context) -> None:
     require_no_agent("template", id_, command, context, "agents do not change prompts")
 
 
 def _require_name(command: DefineTemplate) -> None:
-    if not _NAME.fullmatch(command.name):
-        reason = f"{command.name!r} is not a name: a letter, then up to 99 letters, digits, '_', '-'"
+    if not _NAME.fullmatch(command.spec.name):
+        reason = f"{command.spec.name!r} is not a name: a letter, then up to 99 letters, digits, '_', '-'"
         raise refuse_rule("template", command.template_id, command, "name", reason)
 
 
 def _require_scope_key(command: DefineTemplate) -> None:
-    scope, key = command.scope, command.scope_key
+    scope, key = command.spec.scope, command.spec.scope_key
     wanted = {
         TemplateScope.PROJECT: "the name of the project",
         TemplateScope.TASK: "the id of the task",
@@ -74,17 +74,16 @@ def _require_scope_key(command: DefineTemplate) -> None:
         raise refuse_rule("template", command.template_id, command, "scope_key", reason)
 
 
-def _require_text(id_: str, command: DefineTemplate | ReviseTemplate) -> None:
-    size = len(command.text.encode("utf-8", "surrogatepass"))
-    if not command.text.strip():
+def _require_text(id_: str, text: str, command: DefineTemplate | ReviseTemplate) -> None:
+    size = len(text.encode("utf-8", "surrogatepass"))
+    if not text.strip():
         raise refuse_rule("template", id_, command, "text", "the text is empty", "to use none, retire the template")
     if size > TEXT_LIMIT:
         reason = f"the text takes {size} bytes; the limit is {TEXT_LIMIT}"
         raise refuse_rule("template", id_, command, "text_too_large", reason, "shorten it")
 
 
-def _require_variables(id_: str, command: DefineTemplate | ReviseTemplate) -> None:
-    names = command.variables
+def _require_variables(id_: str, names: Sequence[str], command: DefineTemplate | ReviseTemplate) -> None:
     if len(names) > VARIABLE_LIMIT:
         reason = f"a template declares at most {VARIABLE_LIMIT} variables, this one {len(names)}"
         raise refuse_rule("template", id_, command, "variables", reason)
@@ -96,22 +95,23 @@ def _require_variables(id_: str, command: DefineTemplate | ReviseTemplate) -> No
 
 
 def _define(_: None, command: DefineTemplate, context: Context) -> Events:
+    spec = command.spec
     _require_no_agent(command.template_id, command, context)
     _require_name(command)
     _require_scope_key(command)
-    _require_text(command.template_id, command)
-    _require_variables(command.template_id, command)
-    derived = template_id(command.scope, command.scope_key, command.name)
+    _require_text(command.template_id, spec.text, command)
+    _require_variables(command.template_id, spec.variables, command)
+    derived = template_id(spec.scope, spec.scope_key, spec.name)
     if command.template_id != derived:
-        reason = f"the id of {command.name!r} in this scope is {derived}"
+        reason = f"the id of {spec.name!r} in this scope is {derived}"
         raise refuse_rule("template", command.template_id, command, "template_id", reason, "use that id")
-    return [TemplateDefined(**{name: getattr(command, name) for name in command.__struct_fields__})]
+    return [TemplateDefined(template_id=command.template_id, spec=spec)]
 
 
 def _revise(state: PromptTemplate, command: ReviseTemplate, context: Context) -> Events:
     _require_no_agent(state.id, command, context)
-    _require_text(state.id, command)
-    _require_variables(state.id, command)
+    _require_text(state.id, command.text, command)
+    _require_variables(state.id, command.variables, command)
     if command.based_on not in {None, state.revision}:
         reason = f"the change is based on revision {command.based_on}, the current one is {state.revision}"
         raise refuse_rule("template", state.id, command, "stale_revision", reason, "look at the current text first")
@@ -130,7 +130,7 @@ def _restore(state: PromptTemplate, command: RestoreTemplate, context: Context) 
     return [TemplateRestored()]
 
 
-_DECISIONS: Mapping[type[Command], Decide] = MappingProxyType(
+_DECISIONS: Mapping[type[Command[PromptTemplate]], Decide] = MappingProxyType(
     {
         DefineTemplate: _define,
         ReviseTemplate: _revise,

@@ -1,6 +1,6 @@
 """Decisions about workflows.
 
-Source: second seed, "Workflow", "Workflow Orchestration", "Workflow Execution".
+Source: specification, "Workflow", "Workflow Orchestration", "Workflow Execution".
 
 Who may do what: humans start, steer and call off; what became of a step is said by AURA itself (``system:``), which
 follows the step's task and approval; agents know tasks only. A command on a step passes the workflow's table first
@@ -12,9 +12,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from aura_contracts.aggregate import Command
 from aura_contracts.errors import AggregateNotFound, RuleViolated, TransitionRefused
 from aura_contracts.events import Event
-from aura_contracts.machine import Command
 from aura_contracts.workflow import (
     OVER,
     STEP_TABLE,
@@ -65,6 +65,7 @@ from aura_engine.decisions._decider import (
     is_system,
     refuse_actor,
     refuse_rule,
+    require_agent_type,
     require_no_agent,
 )
 
@@ -82,11 +83,11 @@ _STEP_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 # --- Who --------------------------------------------------------------------------------------------------------------
 
 
-def _require_no_agent(state: Workflow, command: Command, context: Context) -> None:
+def _require_no_agent(state: Workflow, command: Command[Workflow], context: Context) -> None:
     require_no_agent("workflow", state.id, command, context, "agents act on tasks, not on workflows")
 
 
-def _require_system(state: Workflow, command: Command, context: Context) -> None:
+def _require_system(state: Workflow, command: Command[Workflow], context: Context) -> None:
     if not is_system(context):
         raise refuse_actor("workflow", state.id, command, context, "only AURA reports what became of a step")
 
@@ -152,12 +153,15 @@ def _cycle_problem(steps: Sequence[StepDefinition]) -> tuple[str, str] | None:
 def _start(_: None, command: StartWorkflow, context: Context) -> Events:
     about = {"aggregate": "workflow", "aggregate_id": command.workflow_id, "command": "StartWorkflow"}
     require_no_agent("workflow", command.workflow_id, command, context, "agents act on tasks, not on workflows")
-    if not command.name.strip() or len(command.name) > NAME_LIMIT:
-        reason = f"a name has 1 to {NAME_LIMIT} characters, this one has {len(command.name.strip())}"
+    definition = command.definition
+    if not definition.name.strip() or len(definition.name) > NAME_LIMIT:
+        reason = f"a name has 1 to {NAME_LIMIT} characters, this one has {len(definition.name.strip())}"
         raise RuleViolated(**about, rule="name", reason=reason)
-    if problem := _definition_problem(command.steps):
+    for step in definition.steps:
+        require_agent_type("workflow", command.workflow_id, command, step.agent_type)
+    if problem := _definition_problem(definition.steps):
         raise RuleViolated(**about, rule=problem[0], reason=problem[1], remedy="correct the definition")
-    return [WorkflowStarted(**{name: getattr(command, name) for name in command.__struct_fields__})]
+    return [WorkflowStarted(workflow_id=command.workflow_id, definition=definition)]
 
 
 # --- Steps ------------------------------------------------------------------------------------------------------------
@@ -202,7 +206,7 @@ def _require_subject(state: Workflow, step: WorkflowStep, command: StartStep) ->
         raise refuse_rule("workflow", state.id, command, "step_subject", reason)
 
 
-def _require_agent_task(state: Workflow, step: WorkflowStep, command: Command) -> None:
+def _require_agent_task(state: Workflow, step: WorkflowStep, command: Command[Workflow]) -> None:
     if step.type is not StepType.AGENT_TASK:
         reason = f"step {step.id!r} is of type {step.type}; only the task of an agent_task asks and goes on"
         raise refuse_rule("workflow", state.id, command, "step_type", reason)
@@ -359,7 +363,7 @@ def _cancel(state: Workflow, command: CancelWorkflow, context: Context) -> Event
     return [WorkflowCancelled(reason=command.reason)]
 
 
-_DECISIONS: Mapping[type[Command], Decide] = MappingProxyType(
+_DECISIONS: Mapping[type[Command[Workflow]], Decide] = MappingProxyType(
     {
         StartWorkflow: _start,
         StartStep: _start_step,

@@ -1,6 +1,6 @@
 """Decisions about workspaces.
 
-Source: ARCHITECTURE, section 6; first seed, "Git safety and worktree recovery behavior".
+Source: ARCHITECTURE, section 6; "Git safety and worktree recovery behavior".
 
 Who may do what: agents work in a workspace (their commits and snapshots are recorded in their name), humans and AURA
 itself dispose of it. Whether a worktree is dirty comes with the command: whoever asks has looked.
@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PureWindowsPath
 from types import MappingProxyType
 
+from aura_contracts.aggregate import Command
 from aura_contracts.errors import RuleViolated
 from aura_contracts.events import Event
-from aura_contracts.machine import Command
 from aura_contracts.workspace import (
     WORKSPACE,
     AbandonMerge,
@@ -68,13 +68,13 @@ _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _FOLDER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
 
-def _require_no_agent(workspace_id: str, command: Command, context: Context) -> None:
+def _require_no_agent(workspace_id: str, command: Command[Workspace], context: Context) -> None:
     require_no_agent(
         "workspace", workspace_id, command, context, "agents work in a workspace, they do not dispose of it"
     )
 
 
-def _refuse(workspace_id: str, command: Command, rule: str, reason: str, remedy: str = "") -> RuleViolated:
+def _refuse(workspace_id: str, command: Command[Workspace], rule: str, reason: str, remedy: str = "") -> RuleViolated:
     return refuse_rule("workspace", workspace_id, command, rule, reason, remedy)
 
 
@@ -96,7 +96,7 @@ def _require_saved(
 
 def _require_repositories(
     state: Workspace,
-    command: Command,
+    command: Command[Workspace],
     named: Iterable[RepositoryCommit | ConflictedFiles | Worktree],
     *,
     every: bool = False,
@@ -117,32 +117,33 @@ def _leaves_root(pattern: str) -> bool:
 
 
 def _require_valid_request(command: RequestWorkspace) -> None:
-    names = [repository.name for repository in command.repositories]
-    if not command.title.strip():
+    layout = command.layout
+    names = [repository.name for repository in layout.repositories]
+    if not layout.title.strip():
         raise _refuse(command.workspace_id, command, "title", "the title is blank")
-    if not _SLUG.fullmatch(command.slug) or len(command.slug) > SLUG_LIMIT:
-        reason = f"{command.slug!r} is not up to {SLUG_LIMIT} small letters and digits, with single hyphens between"
+    if not _SLUG.fullmatch(layout.slug) or len(layout.slug) > SLUG_LIMIT:
+        reason = f"{layout.slug!r} is not up to {SLUG_LIMIT} small letters and digits, with single hyphens between"
         raise _refuse(command.workspace_id, command, "slug", reason)
-    if command.in_place and not command.root.strip():
+    if layout.in_place and not layout.root.strip():
         reason = "work in place is done in a folder that is named"
         raise _refuse(command.workspace_id, command, "root", reason)
-    unnamed = not command.branch.strip() or any(not r.target_branch.strip() for r in command.repositories)
-    if unnamed and not command.in_place:
+    unnamed = not layout.branch.strip() or any(not r.target_branch.strip() for r in layout.repositories)
+    if unnamed and not layout.in_place:
         raise _refuse(command.workspace_id, command, "branch", "the branch or a target branch has no name")
-    if not command.in_place and any(command.branch == repository.target_branch for repository in command.repositories):
-        reason = f"{command.branch} is the branch to merge into"
+    if not layout.in_place and any(layout.branch == repository.target_branch for repository in layout.repositories):
+        reason = f"{layout.branch} is the branch to merge into"
         raise _refuse(command.workspace_id, command, "branch", reason, "work on a branch of its own")
     if (
-        not (names or command.in_place)
+        not (names or layout.in_place)
         or len(set(names)) < len(names)
-        or len({r.path for r in command.repositories}) < len(names)
+        or len({r.path for r in layout.repositories}) < len(names)
     ):
         reason = "one repository at least, each once, under a name of its own"
         raise _refuse(command.workspace_id, command, "repositories", reason)
     if unfit := [name for name in names if not _FOLDER.fullmatch(name)]:
         reason = f"{unfit[0]!r} is not the name of a folder"
         raise _refuse(command.workspace_id, command, "repositories", reason, "use letters, digits, '.', '_' and '-'")
-    if outside := [pattern for pattern in command.copy_globs if _leaves_root(pattern)]:
+    if outside := [pattern for pattern in layout.copy_globs if _leaves_root(pattern)]:
         reason = f"{outside[0]!r} does not stay below the repository"
         raise _refuse(command.workspace_id, command, "copy_globs", reason, "write it relative to the repository")
 
@@ -150,7 +151,7 @@ def _require_valid_request(command: RequestWorkspace) -> None:
 def _request(_: None, command: RequestWorkspace, context: Context) -> Events:
     _require_no_agent(command.workspace_id, command, context)
     _require_valid_request(command)
-    return [WorkspaceRequested(**{name: getattr(command, name) for name in command.__struct_fields__})]
+    return [WorkspaceRequested(workspace_id=command.workspace_id, layout=command.layout)]
 
 
 def _prepare(state: Workspace, command: RecordPreparation, context: Context) -> Events:
@@ -264,7 +265,7 @@ def _remove(state: Workspace, command: RemoveWorkspace, context: Context) -> Eve
     return [WorkspaceRemoved(reason=command.reason)]
 
 
-_DECISIONS: Mapping[type[Command], Decide] = MappingProxyType(
+_DECISIONS: Mapping[type[Command[Workspace]], Decide] = MappingProxyType(
     {
         RequestWorkspace: _request,
         RecordPreparation: _prepare,

@@ -7,12 +7,12 @@ import attrs
 from aura_contracts.actors import actor_kind, actor_name, system
 from aura_contracts.ids import WorkspaceId
 from aura_contracts.lease import RETURN_GRACE
-from aura_contracts.task import RetryPolicy, Task
-from aura_engine.commands import Desk
+from aura_contracts.task import AgentType, Priority, RetryPolicy, Task, TaskSpec
 from aura_engine.profiles import Profiles
 from aura_engine.runtime.gateway import Gateway
 from aura_engine.runtime.prompts import Prompts
 from aura_engine.runtime.slots import Slots
+from aura_engine.unit_of_work import CommandBus
 
 ENGINE = system("engine")
 
@@ -21,7 +21,7 @@ ENGINE = system("engine")
 class Runtime:
     """What the engine has to work with, shared by all drivers."""
 
-    desk: Desk
+    bus: CommandBus
     gateway: Gateway
     prompts: Prompts
     slots: Slots
@@ -41,6 +41,23 @@ def reviewers_of(task: Task) -> tuple[str, ...]:
     """Return who may decide about a task: its creator, if human, and those assigned to review it."""
     creator = (actor_name(task.created_by),) if actor_kind(task.created_by) == "human" else ()
     return tuple(dict.fromkeys((*creator, *task.reviewers)))
+
+
+def subtask_spec(
+    task: Task, title: str, description: str, *, priority: Priority, agent_type: AgentType | None = None
+) -> TaskSpec:
+    """Return the spec of a subtask: reviewed, approved and retried as `task` is."""
+    return TaskSpec(
+        title=title,
+        description=description,
+        priority=priority,
+        parent_id=task.id,
+        project=task.project,
+        agent_type=agent_type,
+        approval_mode=task.approval_mode,
+        reviewers=reviewers_of(task),
+        retry=task.retry,
+    )
 
 
 def snapshot_ref(workspace_id: WorkspaceId, number: int) -> str:

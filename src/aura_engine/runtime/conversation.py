@@ -5,20 +5,23 @@ from collections.abc import Iterable, Iterator, Sequence
 from aura_contracts.events import Event
 from aura_contracts.execution import (
     EXECUTION,
-    ActionLogged,
+    CallMade,
+    CallStarted,
+    ConversationReplayed,
     Execution,
     ExecutionQueued,
     FollowUpRequested,
-    LogAction,
+    MessageSaid,
+    RecordAction,
     SessionRecorded,
     SetupFinished,
     StageRetried,
 )
 from aura_contracts.ids import ExecutionId, TaskId
 from aura_contracts.task import ExecutionStarted
-from aura_engine.commands import Desk
 from aura_engine.runtime.context import ENGINE, Runtime
 from aura_engine.runtime.views import View
+from aura_engine.unit_of_work import CommandBus
 
 HISTORY_LIMIT = 40_000
 """Bytes of what is told again, the newest; the files tell the rest. Agents that take a prompt as an argument of their
@@ -27,18 +30,17 @@ command can be given 128 KiB."""
 _PIECE = 4_000
 """Characters of one message, and a quarter of it for what a tool was used for."""
 
-_REPLAYED = "replayed"
 _BEGINNINGS = (SetupFinished, FollowUpRequested, StageRetried)
 """With what an attempt of the agent begins."""
 
 
-async def beginning_of(desk: Desk, execution_id: ExecutionId) -> tuple[Execution, Sequence[Event]]:
+async def beginning_of(bus: CommandBus, execution_id: ExecutionId) -> tuple[Execution, Sequence[Event]]:
     """Return an execution as it was when its agent was to be started, and what has happened since.
 
     Whoever asks for the agent again, after a restart, must ask for the same: its conversation begins as it began then,
     when the agent had not named a session yet.
     """
-    facts = await desk.log.facts(execution_id)
+    facts = await bus.log.facts(execution_id)
     places = [place for place, fact in enumerate(facts, 1) if isinstance(fact.event, _BEGINNINGS)]
     place = places[-1] if places else len(facts)
     begun = EXECUTION.fold(facts[:place])
@@ -54,40 +56,40 @@ async def prompt_of(runtime: Runtime, view: View, begun: Execution, since: Seque
     if begun.session_id is not None or begun.dropped_session_id is None:
         return begun.prompt
     for event in since:
-        if isinstance(event, ActionLogged) and event.action == _REPLAYED and event.result is not None:
-            return str(event.result["prompt"])
-    history = _newest(await _history(runtime.desk, TaskId(view.task.id), begun))
+        if isinstance(event, ConversationReplayed):
+            return event.prompt
+    history = _newest(await _history(runtime.bus, view.task.id, begun))
     variables = begun.plan.variables
     prompt = await runtime.prompts.make("replay", view.task, variables, history=history, prompt=begun.prompt)
-    about = {"session_id": begun.dropped_session_id, "attempt": begun.attempt, "prompt": prompt}
+    replayed = ConversationReplayed(session_id=begun.dropped_session_id, attempt=begun.attempt, prompt=prompt)
     epoch = view.execution.epoch if view.execution is not None else begun.epoch
-    told = LogAction(epoch=epoch, action=_REPLAYED, success=True, result=about)
-    await runtime.desk.handle(ENGINE, begun.id, told)
+    await runtime.bus.handle(ENGINE, begun.id, RecordAction(epoch=epoch, action=replayed))
     return prompt
 
 
-async def _history(desk: Desk, task_id: TaskId, current: Execution) -> list[str]:
+async def _history(bus: CommandBus, task_id: TaskId, current: Execution) -> list[str]:
     """Return what was said in the executions of the task, and before them in those of others that had the session."""
-    own = [event.execution_id for event in await desk.events(task_id) if isinstance(event, ExecutionStarted)]
-    others = await _executions_with(desk, _sessions_of(await desk.events(current.id)))
+    own = [event.execution_id for event in await bus.events(task_id) if isinstance(event, ExecutionStarted)]
+    others = await _executions_with(bus, _sessions_of(await bus.events(current.id)))
     said = list[str]()
     for execution_id in [*(one for one in others if one not in own), *own]:
-        events = await desk.events(execution_id)
+        events = await bus.events(execution_id)
         said += _lines(events, newest=execution_id == current.id)
     return said
 
 
-def _sessions_of(events: Iterable[Event]) -> frozenset[str]:
+def _sessions_of(events: Sequence[Event]) -> frozenset[str]:
     """Return the sessions that an execution had: agents may go on in one under another name."""
-    named = (event.session_id for event in events if isinstance(event, ExecutionQueued | SessionRecorded))
-    return frozenset(session for session in named if session is not None)
+    queued = (event.spec.session_id for event in events if isinstance(event, ExecutionQueued))
+    recorded = (event.session_id for event in events if isinstance(event, SessionRecorded))
+    return frozenset(session for session in (*queued, *recorded) if session is not None)
 
 
-async def _executions_with(desk: Desk, sessions: frozenset[str]) -> list[ExecutionId]:
+async def _executions_with(bus: CommandBus, sessions: frozenset[str]) -> list[ExecutionId]:
     """Return the executions that began, or went on with, one of these sessions, in the order of the log."""
     topics = [ExecutionQueued.topic, SessionRecorded.topic]
     found: dict[ExecutionId, None] = {}
-    async for record in desk.log.read(topics=topics):
+    async for record in bus.log.read(topics=topics):
         if _sessions_of([record.event]) & sessions:
             found[ExecutionId(record.stream_id)] = None
     return list(found)
@@ -100,22 +102,25 @@ def _lines(events: Iterable[Event], *, newest: bool) -> Iterator[str]:
     for event in events:
         if isinstance(event, ExecutionQueued | FollowUpRequested):
             last_prompt = len(lines)
-            lines.append(f"You were told:\n{(event.prompt or '')[:_PIECE]}")
-        elif isinstance(event, ActionLogged):
+            prompt = event.spec.prompt if isinstance(event, ExecutionQueued) else event.prompt
+            lines.append(f"You were told:\n{prompt[:_PIECE]}")
+        else:
             lines += _said(event)
     if newest and lines:
         del lines[last_prompt]
     yield from lines
 
 
-def _said(event: ActionLogged) -> Iterator[str]:
-    about = event.result or {}
-    if event.action == "message":
-        yield f"You said:\n{str(about.get('text', ''))[:_PIECE]}"
-    elif event.action == "tool_call":
-        yield f"You used {about.get('tool')}: {str(about.get('arguments', ''))[: _PIECE // 4]}"
-    elif event.action == "tool_result" and not event.success:
-        yield f"It failed: {(event.error or '')[: _PIECE // 4]}"
+def _said(event: Event) -> Iterator[str]:
+    match event:
+        case MessageSaid(entry=entry):
+            yield f"You said:\n{entry.text[:_PIECE]}"
+        case CallStarted(entry=entry):
+            yield f"You used {entry.tool}: {str(entry.arguments)[: _PIECE // 4]}"
+        case CallMade() if event.error is not None:
+            yield f"It failed: {event.error[: _PIECE // 4]}"
+        case _:
+            return
 
 
 def _newest(lines: list[str]) -> str:

@@ -3,44 +3,40 @@
 from collections.abc import Sequence
 
 from aura_contracts.agent import AGENT, Agent, AgentRegistered
+from aura_contracts.events import Event
 from aura_contracts.ids import ExecutionId, TaskId
 from aura_contracts.lease import LeaseClosed, LeaseGranted
 from aura_contracts.task import (
+    TASK,
     ExecutionStarted,
     TaskAssigned,
-    TaskCancelled,
     TaskCompleted,
-    TaskDeleted,
-    TaskFailed,
     TaskRetried,
 )
 from aura_contracts.workspace import WorkspaceRemoved, WorkspaceRequested
-from aura_engine.commands import Desk
 from aura_engine.runtime.views import lease_of, workspace_of
+from aura_engine.unit_of_work import CommandBus
 
-_ENDS = (TaskCompleted, TaskFailed, TaskCancelled, TaskDeleted)
-_BEGINNINGS = (TaskAssigned, TaskRetried)
-_TOPICS = tuple(
-    event.topic
-    for event in (
-        *_ENDS,
-        *_BEGINNINGS,
-        ExecutionStarted,
-        LeaseGranted,
-        LeaseClosed,
-        WorkspaceRequested,
-        WorkspaceRemoved,
-    )
+_READ: tuple[type[Event], ...] = (
+    *TASK.endings,
+    TaskAssigned,
+    TaskRetried,
+    ExecutionStarted,
+    LeaseGranted,
+    LeaseClosed,
+    WorkspaceRequested,
+    WorkspaceRemoved,
 )
+_TOPICS = tuple(event.topic for event in _READ)
 
 
-async def unfinished_tasks(desk: Desk) -> Sequence[TaskId]:
+async def unfinished_tasks(bus: CommandBus) -> Sequence[TaskId]:
     """Return the tasks that had an execution and of which something is not in order yet, the oldest first."""
     last_execution: dict[TaskId, ExecutionId] = {}
     over: dict[TaskId, type] = {}
     leases: set[str] = set()
     workspaces: set[str] = set()
-    async for record in desk.log.read(topics=_TOPICS):
+    async for record in bus.log.read(topics=_TOPICS):
         event, stream_id = record.event, record.stream_id
         match event:
             case ExecutionStarted():
@@ -66,11 +62,7 @@ async def unfinished_tasks(desk: Desk) -> Sequence[TaskId]:
     ]
 
 
-async def agents_of(desk: Desk) -> Sequence[Agent]:
+async def agents_of(bus: CommandBus) -> Sequence[Agent]:
     """Return all agents that were ever registered, the oldest first."""
-    agents: list[Agent] = []
-    async for record in desk.log.read(topics=[AgentRegistered.topic]):
-        agent = await desk.get(AGENT, record.stream_id)
-        assert isinstance(agent, Agent), "its stream has begun"
-        agents.append(agent)
-    return agents
+    registered = bus.log.read(topics=[AgentRegistered.topic])
+    return [await bus.require(AGENT, record.stream_id) async for record in registered]

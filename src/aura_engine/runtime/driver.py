@@ -13,10 +13,10 @@ from types import MappingProxyType
 import anyio
 import attrs
 
-from aura_contracts.errors import AuraError, RefChanged, StoreError, WorkerUnavailable
+from aura_contracts.errors import AuraError
 from aura_contracts.events import EventRecord
 from aura_contracts.execution import ExecutionCancelled, InterruptRequested
-from aura_contracts.ids import ExecutionId, StreamId, TaskId
+from aura_contracts.ids import StreamId, TaskId
 from aura_engine.runtime import ending, reviewing, stages
 from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.steps import Do, Step, next_step
@@ -59,9 +59,6 @@ _PAUSES = (0.0, 0.02, 0.1, 0.5, 2.0, 10.0)
 
 _NEEDS_ROOM = frozenset({Do.LEASE, Do.PREPARE, Do.RUN_SETUP, Do.RUN_AGENT, Do.RUN_CLEANUP})
 _WORKING = _NEEDS_ROOM | {Do.RETRY_STAGE}
-
-_PASSING = (WorkerUnavailable, StoreError, RefChanged)
-"""What is in the way for now, however long that takes; anything else is still there when it is tried again."""
 
 _GIVEN_UP = frozenset(
     {
@@ -110,13 +107,13 @@ class Driver:
                     pass
             finally:
                 if self._view is not None and self._view.execution is not None:
-                    self._runtime.slots.give_back(ExecutionId(self._view.execution.id))
+                    self._runtime.slots.give_back(self._view.execution.id)
                 group.cancel_scope.cancel()
 
     async def _once(self) -> bool:
         """Look, and do one thing; return whether there may be more to do."""
         self._changed = anyio.Event()
-        view = await load_view(self._runtime.desk, self.task_id)
+        view = await load_view(self._runtime.bus, self.task_id)
         if view is None:
             return False
         self._view = view
@@ -124,9 +121,9 @@ class Driver:
             self._streams = view.streams
             self.on_streams(self, self._streams)
             return True  # what happened in them before they were listened to is seen by looking again
-        step = next_step(view, self._runtime.desk.clock(), self._runtime.gateway.worker_id)
+        step = next_step(view, self._runtime.bus.clock(), self._runtime.gateway.worker_id)
         if step.do not in _WORKING and view.execution is not None:
-            self._runtime.slots.give_back(ExecutionId(view.execution.id))
+            self._runtime.slots.give_back(view.execution.id)
         if step.do is Do.REST:
             return False
         if step.do is Do.NOTHING:
@@ -140,7 +137,7 @@ class Driver:
         """Wait for room to work in; return whether there is. Something happening ends the waiting."""
         execution, slots = view.execution, self._runtime.slots
         assert execution is not None, "what is worked on is an execution"
-        execution_id = ExecutionId(execution.id)
+        execution_id = execution.id
         if not slots.has(execution_id):
             async with anyio.create_task_group() as group:
 
@@ -155,7 +152,7 @@ class Driver:
 
     async def _wait(self, step: Step) -> None:
         self._failures = 0
-        seconds = None if step.until is None else _seconds(self._runtime.desk.clock(), step.until)
+        seconds = None if step.until is None else _seconds(self._runtime.bus.clock(), step.until)
         with anyio.move_on_after(seconds):
             await self._changed.wait()
 
@@ -169,7 +166,7 @@ class Driver:
             self._failures += 1
             level = logging.DEBUG if self._failures < len(_PAUSES) else logging.WARNING
             _LOG.log(level, "task %s: %s could not be done: %s", self.task_id, step.do.name, error)
-            if self._failures >= len(_PAUSES) and step.do in _GIVEN_UP and not isinstance(error, _PASSING):
+            if self._failures >= len(_PAUSES) and step.do in _GIVEN_UP and not error.transient:
                 await self._give_up(view, error)
             with anyio.move_on_after(pause):
                 await self._changed.wait()
@@ -190,7 +187,7 @@ class Driver:
             execution = self._view.execution if self._view else None
             if execution is None:
                 continue
-            request = InterruptProcess(token=execution.process_token, reason="it was asked for")
+            request = InterruptProcess(token=str(execution.process_token), reason="it was asked for")
             try:
                 await self._runtime.gateway.request(request)
             except AuraError as error:

@@ -3,11 +3,12 @@
 from msgspec.structs import replace
 
 from aura_contracts.agent import Outcome, ReleaseAgent
+from aura_contracts.aggregate import part_of
 from aura_contracts.approval import ApprovalStatus, WithdrawApproval
-from aura_contracts.errors import AuraError, StoreError, WorkerUnavailable
-from aura_contracts.execution import CancelExecution, Execution, LoseWorker, QueueExecution, RunPlan
+from aura_contracts.errors import AuraError, WorkerUnavailable
+from aura_contracts.execution import CancelExecution, Execution, ExecutionSpec, LoseWorker, QueueExecution, RunPlan
 from aura_contracts.failures import FailureReason
-from aura_contracts.ids import ExecutionId, TaskId
+from aura_contracts.ids import ExecutionId
 from aura_contracts.lease import (
     CloseLease,
     DeclareLost,
@@ -26,13 +27,13 @@ from aura_contracts.workspace import (
     SnapshotReason,
     Workspace,
 )
-from aura_engine.commands import Unit
 from aura_engine.runtime.context import ENGINE, Runtime
 from aura_engine.runtime.inquiries import withdraw_inquiries
 from aura_engine.runtime.questions import withdraw_all
 from aura_engine.runtime.stages import save
 from aura_engine.runtime.steps import UNMERGED
 from aura_engine.runtime.views import View, spec_of
+from aura_engine.unit_of_work import UnitOfWork
 from aura_worker_protocol import messages
 from aura_worker_protocol.messages import ForgetProcess, InterruptProcess
 
@@ -56,7 +57,7 @@ async def record_offline(runtime: Runtime, view: View) -> None:
     lease = view.lease
     assert lease is not None, "a worker is offline for a lease"
     last_seen = lease.last_seen or lease.granted_at
-    await runtime.desk.handle(ENGINE, lease.id, RecordOffline(epoch=lease.epoch, last_seen=last_seen))
+    await runtime.bus.handle(ENGINE, lease.id, RecordOffline(epoch=lease.epoch, last_seen=last_seen))
 
 
 async def record_return(runtime: Runtime, view: View) -> None:
@@ -68,13 +69,13 @@ async def record_return(runtime: Runtime, view: View) -> None:
     back = RecordReturn(
         epoch=lease.epoch, worker_id=gateway.worker_id, identity=gateway.identity, process=lease.process
     )
-    await runtime.desk.handle(ENGINE, lease.id, back)
+    await runtime.bus.handle(ENGINE, lease.id, back)
 
 
 async def lose_worker(runtime: Runtime, view: View) -> None:
     """Give the worker up, and with it what it was running."""
     execution, lease = _ended(view), view.lease
-    async with runtime.desk.unit(ENGINE) as unit:
+    async with runtime.bus.unit(ENGINE) as unit:
         if lease is not None and lease.status is LeaseStatus.OFFLINE:
             await unit.handle(lease.id, DeclareLost(epoch=lease.epoch))
         await unit.handle(execution.id, LoseWorker(epoch=execution.epoch))
@@ -85,7 +86,7 @@ async def lose_worker(runtime: Runtime, view: View) -> None:
 
 async def cancel_execution(runtime: Runtime, view: View) -> None:
     """Call off an execution whose task is over."""
-    await runtime.desk.handle(ENGINE, _ended(view).id, CancelExecution(reason=f"the task is {view.task.status}"))
+    await runtime.bus.handle(ENGINE, _ended(view).id, CancelExecution(reason=f"the task is {view.task.status}"))
 
 
 async def release(runtime: Runtime, view: View) -> None:
@@ -93,30 +94,30 @@ async def release(runtime: Runtime, view: View) -> None:
     execution = _ended(view)
     await _end_processes(runtime, execution)
     if view.lease is not None and view.lease.status is not LeaseStatus.CLOSED:
-        await runtime.gateway.outputs.close(ExecutionId(execution.id))
-    runtime.gateway.forget(ExecutionId(execution.id))
-    over = view.task.status in _OUTCOMES or view.task.status is TaskStatus.DELETED
-    async with runtime.desk.unit(ENGINE) as unit:
+        await runtime.gateway.outputs.close(execution.id)
+    runtime.gateway.forget(execution.id)
+    over = view.task.ended
+    async with runtime.bus.unit(ENGINE) as unit:
         if view.lease is not None and view.lease.status is not LeaseStatus.CLOSED:
             await _give_back(runtime, unit, view.lease, f"the execution is {execution.status}")
             await unit.handle(view.lease.id, CloseLease())
         workspace = view.workspace
         if workspace is not None and workspace.holder == execution.id:
-            await unit.handle(workspace.id, ReleaseWorkspace(execution_id=ExecutionId(execution.id)))
+            await unit.handle(workspace.id, ReleaseWorkspace(execution_id=execution.id))
         if workspace is not None and over and workspace.status in UNMERGED:
             await unit.handle(workspace.id, AbandonMerge(reason=f"the task is {view.task.status}"))
         if over:
             for approval in (view.approval, view.conflict):
                 if approval is not None and approval.status is ApprovalStatus.PENDING:
                     await unit.handle(approval.id, WithdrawApproval(reason=f"the task is {view.task.status}"))
-            await withdraw_inquiries(unit, TaskId(view.task.id), f"the task is {view.task.status}")
-            await withdraw_all(unit, TaskId(view.task.id), f"the task is {view.task.status}")
+            await withdraw_inquiries(unit, view.task.id, f"the task is {view.task.status}")
+            await withdraw_all(unit, view.task.id, f"the task is {view.task.status}")
             if view.agent is not None and view.agent.current_task_id == view.task.id:
                 outcome = _OUTCOMES.get(view.task.status, Outcome.CANCELLED)
-                await unit.handle(view.agent.id, ReleaseAgent(task_id=TaskId(view.task.id), outcome=outcome))
+                await unit.handle(view.agent.id, ReleaseAgent(task_id=view.task.id, outcome=outcome))
 
 
-async def _give_back(runtime: Runtime, unit: Unit, lease: WorkerLease, reason: str) -> None:
+async def _give_back(runtime: Runtime, unit: UnitOfWork, lease: WorkerLease, reason: str) -> None:
     worker_id = runtime.gateway.worker_id
     if lease.status is LeaseStatus.HELD and lease.worker_id == worker_id and worker_id is not None:
         await unit.handle(lease.id, ReleaseLease(epoch=lease.epoch, worker_id=worker_id))
@@ -144,40 +145,28 @@ async def record_failure(runtime: Runtime, view: View) -> None:
     working = task.status in (TaskStatus.IN_PROGRESS, TaskStatus.APPROVED)
     if failure.reason is FailureReason.WORKER_LOST and working:
         delay = runtime.delay(task.retry, task.attempts_failed + 1)
-        await runtime.desk.handle(ENGINE, task.id, RecordAttemptFailure(failure=failure, delay=delay))
+        await runtime.bus.handle(ENGINE, task.id, RecordAttemptFailure(failure=failure, delay=delay))
         return
-    async with runtime.desk.unit(ENGINE) as unit:
+    async with runtime.bus.unit(ENGINE) as unit:
         await unit.handle(task.id, FailTask(failure=failure))
-        await withdraw_all(unit, TaskId(task.id), "the task has failed")
+        await withdraw_all(unit, task.id, "the task has failed")
 
 
 async def run_again(runtime: Runtime, view: View) -> None:
     """Queue an execution in place of one that was lost: same workspace, same session of the agent."""
-    async with runtime.desk.unit(ENGINE) as unit:
+    async with runtime.bus.unit(ENGINE) as unit:
         await requeue(runtime, unit, view.task, _ended(view))
 
 
-async def requeue(runtime: Runtime, unit: Unit, task: Task, execution: Execution) -> ExecutionId:
+async def requeue(runtime: Runtime, unit: UnitOfWork, task: Task, execution: Execution) -> ExecutionId:
     """Add to `unit` a new execution that goes on where `execution` ended, and return its id."""
-    execution_id = ExecutionId(runtime.desk.ids())
+    execution_id = ExecutionId(runtime.bus.ids())
     session_id, plan = going_on(execution)
     prompt = execution.prompt
     if session_id is not None:
         prompt = await runtime.prompts.make("resume", task, plan.variables, prompt=execution.prompt)
-    again = QueueExecution(
-        execution_id=execution_id,
-        task_id=TaskId(task.id),
-        executor=execution.executor,
-        prompt=prompt,
-        variant=execution.variant,
-        agent_id=execution.agent_id,
-        agent_type=execution.agent_type,
-        workspace_id=execution.workspace_id,
-        session_id=session_id,
-        retry=execution.retry,
-        plan=plan,
-    )
-    await unit.handle(execution_id, again)
+    spec = replace(part_of(execution, ExecutionSpec), prompt=prompt, session_id=session_id, plan=plan)
+    await unit.handle(execution_id, QueueExecution(execution_id=execution_id, spec=spec))
     await unit.handle(task.id, StartExecution(execution_id=execution_id))
     return execution_id
 
@@ -203,11 +192,11 @@ async def clear_workspace(runtime: Runtime, view: View) -> None:
     merged = view.task.status is TaskStatus.COMPLETED
     try:
         await remove(runtime, workspace, f"the task is {view.task.status}", delete_branch=merged)
-    except (WorkerUnavailable, StoreError):
-        raise
-    except AuraError:
+    except AuraError as error:
+        if error.transient:
+            raise
         # The repository is gone, or the worktree is held by something. The record says so; a human decides.
-        await runtime.desk.handle(
+        await runtime.bus.handle(
             ENGINE, workspace.id, RemoveWorkspace(dirty=False, reason="given up: its files could not be removed")
         )
 
@@ -220,4 +209,4 @@ async def remove(runtime: Runtime, workspace: Workspace, reason: str, *, delete_
             await save(runtime, workspace, SnapshotReason.REMOVE)
     removal = messages.RemoveWorkspace(workspace=spec_of(workspace), delete_branch=delete_branch)
     await runtime.gateway.request(removal)
-    await runtime.desk.handle(ENGINE, workspace.id, RemoveWorkspace(dirty=False, reason=reason))
+    await runtime.bus.handle(ENGINE, workspace.id, RemoveWorkspace(dirty=False, reason=reason))

@@ -1,35 +1,37 @@
 """Entries: what becomes of what an agent was understood to say: events of its execution, and questions to humans."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
-from aura_contracts.environment import redact
 from aura_contracts.errors import InvalidInput, RuleViolated
-from aura_contracts.execution import EXECUTION, Execution, LogAction, RecordSession, RecordUsage
+from aura_contracts.execution import (
+    ENTRY_EVENTS,
+    EXECUTION,
+    Execution,
+    RecordAction,
+    RecordSession,
+    RecordUsage,
+)
 from aura_contracts.ids import ExecutionId
 from aura_contracts.ports.executors import (
     AnyEntry,
     ErrorReported,
-    FileChanged,
-    Finished,
-    Message,
     PermissionRequested,
     PermissionWithdrawn,
-    PlanUpdated,
     SessionStarted,
-    Thinking,
     ToolCalled,
-    ToolFinished,
-    Unknown,
     UsageReported,
 )
-from aura_engine.commands import Unit
+from aura_contracts.secrets import redact
 from aura_engine.runtime.questions import Reviewers, ask, withdraw
+from aura_engine.unit_of_work import UnitOfWork
 
-_NONSENSE = frozenset({"usage", "session", "action", "tool_call"})
+T = TypeVar("T", bound=msgspec.Struct)
+
+_NONSENSE = frozenset({"usage", "session", "tool_call"})
 """Rules that an entry breaks by what it says, not by when it is said."""
 
 ENTRY_LIMIT = 1_048_576
@@ -40,7 +42,12 @@ _DEPTH = 64
 
 
 async def record_entries(
-    unit: Unit, execution_id: ExecutionId, epoch: int, token: str, entries: Sequence[AnyEntry], reviewers: Reviewers
+    unit: UnitOfWork,
+    execution_id: ExecutionId,
+    epoch: int,
+    token: str,
+    entries: Sequence[AnyEntry],
+    reviewers: Reviewers,
 ) -> None:
     """Add to `unit` what follows from entries of the process `token`, reported under `epoch`, in order.
 
@@ -48,8 +55,8 @@ async def record_entries(
     be shown is answered with no. Of an execution that has ended meanwhile nothing is recorded: the output has it.
     """
     for entry in entries:
-        execution: Execution = await unit.look(EXECUTION, execution_id)
-        if execution.status in EXECUTION.terminal:
+        execution = await unit.require(EXECUTION, execution_id)
+        if execution.final:
             return
         execution = replace(execution, epoch=epoch)
         try:
@@ -89,7 +96,7 @@ def _cleaned(value: Any, depth: int = _DEPTH) -> Any:
     return [_cleaned(one, depth - 1) for one in value] if isinstance(value, list) else value
 
 
-async def _record(unit: Unit, execution: Execution, token: str, entry: AnyEntry, reviewers: Reviewers) -> None:
+async def _record(unit: UnitOfWork, execution: Execution, token: str, entry: AnyEntry, reviewers: Reviewers) -> None:
     match entry:
         case SessionStarted():
             await unit.handle(execution.id, RecordSession(epoch=execution.epoch, session_id=entry.session_id))
@@ -101,22 +108,10 @@ async def _record(unit: Unit, execution: Execution, token: str, entry: AnyEntry,
         case PermissionWithdrawn():
             await withdraw(unit, execution, token, entry.request_id, "the agent does not ask for it any more")
         case _:
-            await _log(unit, execution, entry)
+            event = ENTRY_EVENTS[type(entry)](entry=_redacted(entry))
+            await unit.handle(execution.id, RecordAction(epoch=execution.epoch, action=event))
 
 
-async def _log(unit: Unit, execution: Execution, entry: AnyEntry) -> None:
-    """Keep an entry in the execution log: its fields under the name of its type."""
-    error = entry.message if isinstance(entry, ErrorReported) else None
-    if isinstance(entry, Finished) and entry.failure is not None:
-        error = entry.failure.message or str(entry.failure.reason)
-    if isinstance(entry, ToolFinished) and not entry.success:
-        error = entry.output or "it failed"
-    about: dict[str, Any] = redact(msgspec.to_builtins(entry))
-    action = about.pop("type")
-    about.pop("message", None)
-    command = LogAction(epoch=execution.epoch, action=action, success=error is None, result=about, error=error)
-    await unit.handle(execution.id, command)
-
-
-LOGGED = (ErrorReported, FileChanged, Finished, Message, PlanUpdated, Thinking, ToolCalled, ToolFinished, Unknown)
-"""The entries that are kept as they are, as ``execution.action_logged``."""
+def _redacted(entry: T) -> T:
+    """Return an entry without the secrets that its arguments, or anything else in it, hold."""
+    return msgspec.convert(redact(msgspec.to_builtins(entry)), type(entry))

@@ -20,14 +20,14 @@ from aura_contracts.errors import (
     StoreError,
     WorkerUnavailable,
 )
-from aura_contracts.execution import EXECUTION, Execution
+from aura_contracts.execution import EXECUTION
 from aura_contracts.ids import ExecutionId, WorkerId
-from aura_contracts.lease import RecordStaleReport, WorkerIdentity
-from aura_engine.commands import Desk, Unit
+from aura_contracts.lease import LateReport, RecordStaleReport, WorkerIdentity
 from aura_engine.runtime.entries import record_entries
 from aura_engine.runtime.output import OutputRecorder
 from aura_engine.runtime.questions import Reviewers
 from aura_engine.runtime.views import lease_of
+from aura_engine.unit_of_work import CommandBus, UnitOfWork
 from aura_worker_protocol.messages import (
     PROTOCOL_VERSION,
     AppendOutput,
@@ -50,7 +50,7 @@ R = TypeVar("R", bound=Result)
 class Gateway:
     """The worker that is connected, if there is one, and what it reports."""
 
-    desk: Desk
+    bus: CommandBus
     engine_id: str
     reviewers: Reviewers
     """Who may answer an agent's question about a task."""
@@ -69,7 +69,7 @@ class Gateway:
     _epochs: dict[ExecutionId, int] = attrs.field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
-        self.outputs = OutputRecorder(self.desk)
+        self.outputs = OutputRecorder(self.bus)
 
     @property
     def handlers(self) -> Mapping[type[Request[Any]], Callable[[Any], Awaitable[Result]]]:
@@ -113,7 +113,7 @@ class Gateway:
     async def _append_output(self, batch: AppendOutput) -> Result:
         await self._require_epoch(batch.execution_id, batch)
 
-        async def understand(unit: Unit, first: int) -> None:
+        async def understand(unit: UnitOfWork, first: int) -> None:
             for understood in batch.understood:
                 if understood.record >= first:
                     about = (batch.execution_id, batch.epoch, batch.token, understood.entries)
@@ -143,7 +143,7 @@ class Gateway:
         """Refuse what comes under a past epoch, on the record. The epoch is looked up only when in doubt."""
         if self._epochs.get(execution_id) == report.epoch:
             return
-        execution: Execution | None = await self.desk.get(EXECUTION, execution_id)
+        execution = await self.bus.get(EXECUTION, execution_id)
         epoch = 0 if execution is None else execution.epoch
         self._epochs[execution_id] = epoch
         if report.epoch == epoch:
@@ -158,9 +158,11 @@ class Gateway:
         digest = sha256(msgspec.json.encode(report)).hexdigest()
         lease_id = lease_of(execution_id)
         command = RecordStaleReport(
-            report_id=str(uuid5(UUID(lease_id), digest)), epoch=report.epoch, kind=report.method, digest=digest
+            report=LateReport(
+                report_id=str(uuid5(UUID(lease_id), digest)), epoch=report.epoch, kind=report.method, digest=digest
+            )
         )
         try:
-            await self.desk.handle(WORKER, lease_id, command)
+            await self.bus.handle(WORKER, lease_id, command)
         except CommandRefused:
             return  # the lease is closed: the execution is over, and the report is refused all the same

@@ -9,7 +9,7 @@ from uuid import UUID, uuid5
 
 from aura_contracts.approval import APPROVAL, Approval, ApprovalStatus, WithdrawApproval
 from aura_contracts.ids import ApprovalId, TaskId
-from aura_engine.commands import Desk, Unit
+from aura_engine.unit_of_work import CommandBus, UnitOfWork
 
 _CHOICES = "\n\nChoices (answer with a number; a yes without words means the first):\n"
 
@@ -19,35 +19,39 @@ def inquiry_id(task_id: TaskId, number: int) -> ApprovalId:
     return ApprovalId(str(uuid5(UUID(task_id), f"inquiry:{number}")))
 
 
-async def inquiries_of(desk: Desk, task_id: TaskId) -> Sequence[Approval]:
+async def inquiries_of(bus: CommandBus, task_id: TaskId) -> Sequence[Approval]:
     """Return what agents asked about a task, the oldest first."""
     asked: list[Approval] = []
     while True:
-        approval = await desk.get(APPROVAL, inquiry_id(task_id, len(asked)))
+        approval = await bus.get(APPROVAL, inquiry_id(task_id, len(asked)))
         if approval is None:
             return asked
         asked.append(approval)
 
 
-async def withdraw_inquiries(unit: Unit, task_id: TaskId, reason: str) -> None:
+async def withdraw_inquiries(unit: UnitOfWork, task_id: TaskId, reason: str) -> None:
     """Take back what nobody has answered: the agent is not there to hear it any more."""
-    for approval in await inquiries_of(unit.desk, task_id):
+    for approval in await inquiries_of(unit.bus, task_id):
         if approval.status is ApprovalStatus.PENDING:
             await unit.handle(approval.id, WithdrawApproval(reason=reason))
 
 
+def choices_of(choices: Sequence[str]) -> tuple[str, ...]:
+    """Return choices as they are offered: each in one line."""
+    return tuple(" ".join(choice.split()) for choice in choices)
+
+
 def words_with(question: str, choices: Sequence[str]) -> str:
     """Return what humans are shown: the question, with its choices, numbered from 1."""
-    lines = "\n".join(f"{number}. {' '.join(choice.split())}" for number, choice in enumerate(choices, 1))
+    lines = "\n".join(f"{number}. {choice}" for number, choice in enumerate(choices, 1))
     return f"{question}{_CHOICES}{lines}" if choices else question
 
 
 def choice_of(approval: Approval) -> str | None:
     """Return which of its choices an inquiry was answered with; None where none was, or there were none."""
-    _, mark, lines = approval.proposed_solution.rpartition(_CHOICES)
-    if not mark or not approval.granted:
+    choices = approval.choices
+    if not choices or not approval.granted:
         return None
-    choices = [line.partition(". ")[2] for line in lines.split("\n")]
     said = (approval.feedback or "1").strip().rstrip(".")
     if said.isascii() and said.isdecimal():
         return choices[int(said) - 1] if len(said) < 4 and 1 <= int(said) <= len(choices) else None

@@ -9,15 +9,15 @@ import anyio
 import attrs
 
 from aura_contracts.actors import system
+from aura_contracts.aggregate import HappenedFact
 from aura_contracts.errors import RuleViolated, VersionConflict
 from aura_contracts.events import Append, Event, Fact
 from aura_contracts.ids import ExecutionId, StreamId, output_stream
-from aura_contracts.machine import HappenedFact
 from aura_contracts.output import OUTPUT, Chunk, CloseOutput, Output, OutputRecorded, RecordOutput
 from aura_contracts.ports import EventLog
-from aura_engine.commands import Desk, Unit
 from aura_engine.decisions import DECIDERS
 from aura_engine.decisions._decider import Context
+from aura_engine.unit_of_work import CommandBus, UnitOfWork
 
 _ACTOR = system("worker")
 _DECIDER = DECIDERS["output"]
@@ -49,7 +49,7 @@ class _Known:
 class OutputRecorder:
     """Appends output to the log without reading it again for every batch."""
 
-    _desk: Desk
+    _bus: CommandBus
     _known: dict[ExecutionId, _Known] = attrs.field(factory=lambda: defaultdict(_Known))
 
     async def next(self, execution_id: ExecutionId) -> int:
@@ -64,7 +64,7 @@ class OutputRecorder:
         execution_id: ExecutionId,
         first: int,
         chunks: Sequence[Chunk],
-        beside: Callable[[Unit, int], Awaitable[None]] | None = None,
+        beside: Callable[[UnitOfWork, int], Awaitable[None]] | None = None,
     ) -> int:
         """Record a batch; return the number of the record after it. What was recorded before is passed over.
 
@@ -87,7 +87,7 @@ class OutputRecorder:
         known = self._known[execution_id]
         async with known.lock:
             await self._load(known, execution_id)
-            if known.state is not None and known.state.status not in OUTPUT.terminal:
+            if known.state is not None and not known.state.final:
                 await self._append(known, execution_id, CloseOutput(execution_id=execution_id))
         self._known.pop(execution_id, None)
 
@@ -96,7 +96,7 @@ class OutputRecorder:
         if known.loaded:
             return
         known.state, known.version = None, 0
-        async with aclosing(pieces(self._desk.log, output_stream(execution_id))) as read:
+        async with aclosing(pieces(self._bus.log, output_stream(execution_id))) as read:
             async for facts in read:
                 known.state = OUTPUT.fold(facts, known.state)
                 known.version += len(facts)
@@ -108,7 +108,7 @@ class OutputRecorder:
         No chunks: there is no more.
         """
         stream_id = output_stream(execution_id)
-        facts = await self._desk.log.facts(stream_id, after=after, upto=after + 1)
+        facts = await self._bus.log.facts(stream_id, after=after, upto=after + 1)
         for fact in facts:
             if isinstance(fact.event, OutputRecorded):
                 return fact.event.first, fact.event.chunks, after + 1
@@ -119,16 +119,16 @@ class OutputRecorder:
         known: _Known,
         execution_id: ExecutionId,
         command: RecordOutput | CloseOutput,
-        beside: Callable[[Unit, int], Awaitable[None]] | None = None,
+        beside: Callable[[UnitOfWork, int], Awaitable[None]] | None = None,
     ) -> None:
-        stream_id, now = output_stream(execution_id), self._desk.clock()
+        stream_id, now = output_stream(execution_id), self._bus.clock()
         decision = _DECIDER.decide(stream_id, known.state, command, Context(actor=_ACTOR, now=now))
         facts = tuple(self._fact(event, now, execution_id) for event in decision.events)
         known.loaded = False  # until it is known what became of the append
         try:
             append = Append(stream_id, known.version, facts)
             if beside is None or not isinstance(command, RecordOutput):
-                await self._desk.log.append(append)
+                await self._bus.log.append(append)
             else:
                 await self._append_with(append, command.first, beside)
         except VersionConflict as conflict:
@@ -140,12 +140,14 @@ class OutputRecorder:
             ) from conflict
         known.state, known.version, known.loaded = decision.state, known.version + len(facts), True
 
-    async def _append_with(self, append: Append, first: int, beside: Callable[[Unit, int], Awaitable[None]]) -> None:
-        async def decide(unit: Unit) -> None:
+    async def _append_with(
+        self, append: Append, first: int, beside: Callable[[UnitOfWork, int], Awaitable[None]]
+    ) -> None:
+        async def decide(unit: UnitOfWork) -> None:
             await beside(unit, first)
             unit.add(append)
 
-        await self._desk.retrying(_ACTOR, decide)
+        await self._bus.transact(_ACTOR, decide)
 
     def _fact(self, event: Event, now: datetime, execution_id: ExecutionId) -> Fact:
-        return Fact(event, now, _ACTOR, execution_id, self._desk.ids())
+        return Fact(event, now, _ACTOR, execution_id, self._bus.ids())

@@ -4,12 +4,12 @@ import logging
 
 from aura_contracts.approval import APPROVAL, Approval, ApprovalKind, ApprovalStatus
 from aura_contracts.errors import AuraError
-from aura_contracts.execution import EXECUTION, Execution, LogAction
+from aura_contracts.execution import EXECUTION, Execution, PermissionAnswered, RecordAction
 from aura_contracts.ids import ExecutionId
 from aura_contracts.ports.executors import Answer
 from aura_contracts.task import TASK
 from aura_engine.runtime.context import ENGINE, Runtime
-from aura_engine.runtime.questions import ANSWERED, Question, questions_of
+from aura_engine.runtime.questions import PermissionQuestion, questions_of
 from aura_worker_protocol.messages import AnswerPermission
 
 _LOG = logging.getLogger(__name__)
@@ -24,59 +24,58 @@ async def answer(runtime: Runtime, approval: Approval) -> None:
     """
     if approval.kind is not ApprovalKind.TOOL_CALL or approval.task_id is None:
         return
-    task = await runtime.desk.get(TASK, approval.task_id)
+    task = await runtime.bus.get(TASK, approval.task_id)
     execution = None if task is None or task.execution_id is None else await _at_work(runtime, task.execution_id)
     if execution is None:
         return
-    for question in await questions_of(runtime.desk, ExecutionId(execution.id)):
-        if question.approval_id == approval.id:
+    for question in await questions_of(runtime.bus, execution.id):
+        if question.asked.approval_id == approval.id:
             await _tell(runtime, question, approval)
 
 
 async def answer_decided(runtime: Runtime, execution: Execution, token: str) -> None:
     """Tell a process that was taken over what was decided while nobody could tell it."""
-    for question in await questions_of(runtime.desk, ExecutionId(execution.id)):
-        approval = await runtime.desk.get(APPROVAL, question.approval_id)
-        decided = approval is not None and approval.status is not ApprovalStatus.PENDING
-        if question.token == token and isinstance(approval, Approval) and decided:
+    for question in await questions_of(runtime.bus, execution.id):
+        approval = await runtime.bus.get(APPROVAL, question.asked.approval_id)
+        if question.asked.token == token and approval is not None and approval.final:
             await _tell(runtime, question, approval)
 
 
 async def _at_work(runtime: Runtime, execution_id: ExecutionId) -> Execution | None:
     """Return an execution that goes on. One that is being ended is told nothing: it is not to begin anything more."""
-    execution = await runtime.desk.get(EXECUTION, execution_id)
-    over = execution is None or execution.status in EXECUTION.terminal or execution.interrupted
+    execution = await runtime.bus.get(EXECUTION, execution_id)
+    over = execution is None or execution.final or execution.interrupted
     return None if over else execution
 
 
-async def _tell(runtime: Runtime, question: Question, approval: Approval) -> None:
+async def _tell(runtime: Runtime, question: PermissionQuestion, approval: Approval) -> None:
     silence = _SILENCE if approval.status is ApprovalStatus.EXPIRED and not approval.granted else ""
     told = Answer(granted=approval.granted, feedback=approval.feedback or silence)
-    request = AnswerPermission(token=question.token, request_id=question.request_id, answer=told)
+    request = AnswerPermission(token=question.asked.token, request_id=question.asked.request_id, answer=told)
     try:
         await runtime.gateway.request(request)
     except AuraError as error:
         _LOG.debug("approval %s: nobody waits for the answer: %s", approval.id, error)
         return
-    key = (question.token, question.request_id)
+    key = (question.asked.token, question.asked.request_id)
     if not question.answered and key not in runtime.gateway.answered:
         runtime.gateway.answered.add(key)
         await _record_answer(runtime, question, approval)
 
 
-async def _record_answer(runtime: Runtime, question: Question, approval: Approval) -> None:
+async def _record_answer(runtime: Runtime, question: PermissionQuestion, approval: Approval) -> None:
     """Record that an agent was told; one that has ended meanwhile needs no record."""
-    execution = await runtime.desk.get(EXECUTION, question.execution_id)
-    if execution is None or execution.status in EXECUTION.terminal:
+    execution = await runtime.bus.get(EXECUTION, question.execution_id)
+    if execution is None or execution.final:
         return
-    about = {
-        "approval_id": approval.id,
-        "token": question.token,
-        "request_id": question.request_id,
-        "granted": approval.granted,
-    }
-    action = LogAction(epoch=execution.epoch, action=ANSWERED, success=True, result=about)
+    event = PermissionAnswered(
+        approval_id=approval.id,
+        token=question.asked.token,
+        request_id=question.asked.request_id,
+        granted=approval.granted,
+    )
+    action = RecordAction(epoch=execution.epoch, action=event)
     try:
-        await runtime.desk.handle(ENGINE, question.execution_id, action)
+        await runtime.bus.handle(ENGINE, question.execution_id, action)
     except AuraError as error:
         _LOG.debug("approval %s: the answer is not on record: %s", approval.id, error)

@@ -9,9 +9,8 @@ A call was made when the agent said how it ended, or ended well itself. Of one t
 knows how far it came: allowed is that it be made, so when the agent begins it again, the answer holds.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Any
 from uuid import UUID, uuid5
 
 import attrs
@@ -25,22 +24,32 @@ from aura_contracts.approval import (
     ApprovalKind,
     ApprovalStatus,
     Approve,
+    Question,
     Reject,
     Remember,
     RequestApproval,
     ToolCall,
     WithdrawApproval,
 )
-from aura_contracts.environment import redact
-from aura_contracts.execution import ActionLogged, CodingChangedNothing, CodingFinished, Execution, LogAction
+from aura_contracts.execution import (
+    Action,
+    CallMade,
+    CodingChangedNothing,
+    CodingFinished,
+    Execution,
+    PermissionAnswered,
+    PermissionAsked,
+    RecordAction,
+)
 from aura_contracts.fingerprint import fingerprint_of
 from aura_contracts.ids import ApprovalId, ExecutionId, TaskId
 from aura_contracts.permission import PermissionRules, matches, relative_to
 from aura_contracts.ports.executors import PermissionRequested
+from aura_contracts.secrets import redact
 from aura_contracts.task import TASK, ExecutionStarted, Task
 from aura_contracts.workspace import WORKSPACE
-from aura_engine.commands import Desk, Unit
 from aura_engine.runtime.views import directory_of
+from aura_engine.unit_of_work import CommandBus, UnitOfWork
 
 _ENGINE = system("engine")
 
@@ -50,65 +59,62 @@ Reviewers = Callable[[Task], tuple[str, ...]]
 PERMISSION_WAIT = timedelta(hours=24)
 """How long an agent waits for an answer; silence is no."""
 
-ASKED, ANSWERED, MADE = "permission_requested", "permission_answered", "tool_result"
-"""Actions in the execution log that tell the story of a question."""
-
 
 @attrs.frozen(kw_only=True)
-class Question:
+class PermissionQuestion:
     """A question as a process of an execution asked it. The same question may be asked by several, one after another.
 
-    `automatic` says that no human was asked, `answered` that the process was told, `made` that the call is over.
+    `answered` says that the process was told, `made` that the call is over.
     """
 
-    approval_id: ApprovalId
     execution_id: ExecutionId
-    session_id: str | None
-    token: str
-    request_id: str
-    call_id: str
-    fingerprint: str
-    automatic: bool = False
+    asked: PermissionAsked
     answered: bool = False
     made: bool = False
 
+    def is_of(self, token: str, request_id: str) -> bool:
+        """Whether this process asked it, under this name."""
+        return (self.asked.token, self.asked.request_id) == (token, request_id)
 
-async def questions_of_task(source: Desk | Unit, task_id: TaskId) -> list[Question]:
+
+async def questions_of_task(source: CommandBus | UnitOfWork, task_id: TaskId) -> list[PermissionQuestion]:
     """Return all questions of the agents of a task, the oldest first."""
     started = [event for event in await source.events(task_id) if isinstance(event, ExecutionStarted)]
     return [question for event in started for question in await questions_of(source, event.execution_id)]
 
 
-async def questions_of(source: Desk | Unit, execution_id: ExecutionId) -> list[Question]:
+async def questions_of(source: CommandBus | UnitOfWork, execution_id: ExecutionId) -> list[PermissionQuestion]:
     """Return the questions of an execution's agents, the oldest first."""
-    questions: list[Question] = []
+    questions: list[PermissionQuestion] = []
     for event in await source.events(execution_id):
         if isinstance(event, CodingFinished | CodingChangedNothing):  # the agent ended well: nothing is left to be made
             questions = [attrs.evolve(question, made=True) for question in questions]
-        elif isinstance(event, ActionLogged):
-            about = event.result or {}
-            if event.action == ASKED:
-                names = ("approval_id", "session_id", "token", "request_id", "call_id", "fingerprint")
-                known = {name: about[name] for name in names}
-                questions.append(Question(execution_id=execution_id, automatic=about.get("automatic", False), **known))
-            else:
-                questions = [_later(question, event.action, about) for question in questions]
+        elif isinstance(event, PermissionAsked):
+            questions.append(PermissionQuestion(execution_id=execution_id, asked=event))
+        elif isinstance(event, Action):
+            questions = [_later(question, event) for question in questions]
     return questions
 
 
-def _later(question: Question, action: str, about: Mapping[str, Any]) -> Question:
-    """Return the question after something else was logged."""
-    if action == ANSWERED:
-        told = (question.token, question.request_id) == (about["token"], about["request_id"])
+def _later(question: PermissionQuestion, event: Action) -> PermissionQuestion:
+    """Return the question after the agent did something else, or was answered."""
+    call_id = question.asked.call_id
+    if isinstance(event, PermissionAnswered):
+        told = question.is_of(event.token, event.request_id)
         return attrs.evolve(question, answered=True) if told else question
-    if not question.call_id:  # an agent that names no calls goes on when this one was made
+    if not call_id:  # an agent that names no calls does the next thing when this one was made
         return attrs.evolve(question, made=question.answered)
-    made = action == MADE and about.get("call_id") == question.call_id
+    made = isinstance(event, CallMade) and event.entry.call_id == call_id
     return attrs.evolve(question, made=True) if made else question
 
 
 async def ask(
-    unit: Unit, execution: Execution, token: str, entry: PermissionRequested, reviewers: Reviewers, refused: str = ""
+    unit: UnitOfWork,
+    execution: Execution,
+    token: str,
+    entry: PermissionRequested,
+    reviewers: Reviewers,
+    refused: str = "",
 ) -> None:
     """Add to `unit` the question of the process `token`: a new approval, or one that its agent asked for before.
 
@@ -122,33 +128,33 @@ async def ask(
     approval = None if refused else await _asked_before(unit, asked, token, entry)
     automatic = False
     if approval is None:
-        number = sum((question.token, question.request_id) == (token, entry.request_id) for question in asked)
+        number = sum(question.is_of(token, entry.request_id) for question in asked)
         name = f"{token}:{entry.request_id}:{number}" if number else f"{token}:{entry.request_id}"
         approval_id = ApprovalId(str(uuid5(UUID(execution.id), name)))
         await _request(unit, execution, approval_id, entry, reviewers)
         automatic = await _decide(unit, execution, approval_id, calls, asked, refused)
     else:
-        approval_id = ApprovalId(approval.id)
-    about = {
-        "approval_id": approval_id,
-        "session_id": execution.session_id,
-        "token": token,
-        "request_id": entry.request_id,
-        "call_id": entry.call_id,
-        "tool": entry.tool,
-        "fingerprint": entry.fingerprint,
-        "automatic": automatic,
-    }
-    await unit.handle(execution.id, LogAction(epoch=execution.epoch, action=ASKED, success=True, result=about))
+        approval_id = approval.id
+    event = PermissionAsked(
+        approval_id=approval_id,
+        token=token,
+        request_id=entry.request_id,
+        tool=entry.tool,
+        fingerprint=entry.fingerprint,
+        call_id=entry.call_id,
+        session_id=execution.session_id,
+        automatic=automatic,
+    )
+    await unit.handle(execution.id, RecordAction(epoch=execution.epoch, action=event))
 
 
-async def _as_rules_see_it(unit: Unit, execution: Execution, entry: PermissionRequested) -> tuple[ToolCall, ...]:
+async def _as_rules_see_it(unit: UnitOfWork, execution: Execution, entry: PermissionRequested) -> tuple[ToolCall, ...]:
     """Return the call as the agent gave it, and with its paths as they are in the folder that the agent works in.
 
     Nothing is redacted: what is could be what a rule is about.
     """
     call = ToolCall(tool=entry.tool, fingerprint=entry.fingerprint, arguments=entry.arguments)
-    workspace = None if execution.workspace_id is None else await unit.desk.get(WORKSPACE, execution.workspace_id)
+    workspace = None if execution.workspace_id is None else await unit.bus.get(WORKSPACE, execution.workspace_id)
     if workspace is None:
         return (call,)
     return (call, replace(call, arguments=relative_to(directory_of(workspace), entry.arguments)))
@@ -162,36 +168,37 @@ def _named(entry: PermissionRequested) -> PermissionRequested:
     return replace(entry, tool=tool, fingerprint=entry.fingerprint.strip() or fingerprint_of(tool, entry.arguments))
 
 
-async def withdraw(unit: Unit, execution: Execution, token: str, request_id: str, reason: str) -> None:
+async def withdraw(unit: UnitOfWork, execution: Execution, token: str, request_id: str, reason: str) -> None:
     """Take back what the process `token` asked; what was decided stays decided."""
-    asked = await questions_of(unit, ExecutionId(execution.id))
-    await _withdraw(unit, [one for one in asked if (one.token, one.request_id) == (token, request_id)], reason)
+    asked = await questions_of(unit, execution.id)
+    await _withdraw(unit, [one for one in asked if one.is_of(token, request_id)], reason)
 
 
-async def withdraw_all(unit: Unit, task_id: TaskId, reason: str) -> None:
+async def withdraw_all(unit: UnitOfWork, task_id: TaskId, reason: str) -> None:
     """Take back all that agents asked about a task, and nobody has answered: no agent is there to hear it any more."""
     await _withdraw(unit, await questions_of_task(unit, task_id), reason)
 
 
-async def _withdraw(unit: Unit, questions: Sequence[Question], reason: str) -> None:
-    for approval_id in dict.fromkeys(question.approval_id for question in questions if not question.automatic):
-        approval: Approval = await unit.look(APPROVAL, approval_id)
+async def _withdraw(unit: UnitOfWork, questions: Sequence[PermissionQuestion], reason: str) -> None:
+    for approval_id in dict.fromkeys(one.asked.approval_id for one in questions if not one.asked.automatic):
+        approval = await unit.require(APPROVAL, approval_id)
         if approval.status is ApprovalStatus.PENDING:
             await unit.acting_as(_ENGINE).handle(approval_id, WithdrawApproval(reason=reason))
 
 
 async def _asked_before(
-    unit: Unit, asked: Sequence[Question], token: str, entry: PermissionRequested
+    unit: UnitOfWork, asked: Sequence[PermissionQuestion], token: str, entry: PermissionRequested
 ) -> Approval | None:
     """Return the approval of the same call, asked for by a process that went before the call was made.
 
     What a policy said is no such answer: it costs nobody anything to ask it again, and it may have changed.
     """
-    last = {question.approval_id: question for question in asked if question.fingerprint == entry.fingerprint}
+    same = [question for question in asked if question.asked.fingerprint == entry.fingerprint]
+    last = {question.asked.approval_id: question for question in same if not question.asked.automatic}
     for question in reversed(last.values()):
-        again = question.token == token and question.request_id == entry.request_id
-        if not question.automatic and (again or (question.token != token and not question.made)):
-            approval: Approval = await unit.look(APPROVAL, question.approval_id)
+        again = question.is_of(token, entry.request_id)
+        if again or (question.asked.token != token and not question.made):
+            approval = await unit.require(APPROVAL, question.asked.approval_id)
             decided = not again and approval.status is not ApprovalStatus.WITHDRAWN
             if decided or approval.status is ApprovalStatus.PENDING:
                 return approval
@@ -199,18 +206,20 @@ async def _asked_before(
 
 
 async def _request(
-    unit: Unit, execution: Execution, approval_id: ApprovalId, entry: PermissionRequested, reviewers: Reviewers
+    unit: UnitOfWork, execution: Execution, approval_id: ApprovalId, entry: PermissionRequested, reviewers: Reviewers
 ) -> None:
-    task: Task = await unit.look(TASK, execution.task_id)
+    task = await unit.require(TASK, execution.task_id)
     shown = redact({"arguments": entry.arguments, "diff": entry.diff})
     command = RequestApproval(
         approval_id=approval_id,
-        kind=ApprovalKind.TOOL_CALL,
-        reviewers=reviewers(task),
-        task_id=execution.task_id,
-        execution_id=ExecutionId(execution.id),
-        tool_call=ToolCall(tool=entry.tool, fingerprint=entry.fingerprint, **shown),
-        deadline=unit.desk.clock() + PERMISSION_WAIT,
+        question=Question(
+            kind=ApprovalKind.TOOL_CALL,
+            reviewers=reviewers(task),
+            task_id=execution.task_id,
+            execution_id=execution.id,
+            tool_call=ToolCall(tool=entry.tool, fingerprint=entry.fingerprint, **shown),
+            deadline=unit.bus.clock() + PERMISSION_WAIT,
+        ),
     )
     await unit.acting_as(_ENGINE).handle(approval_id, command)
 
@@ -221,11 +230,11 @@ def _refusal(policy: PermissionRules, calls: Sequence[ToolCall]) -> str:
 
 
 async def _decide(
-    unit: Unit,
+    unit: UnitOfWork,
     execution: Execution,
     approval_id: ApprovalId,
     calls: Sequence[ToolCall],
-    asked: Sequence[Question],
+    asked: Sequence[PermissionQuestion],
     refused: str,
 ) -> bool:
     """Have the policy of the run, or what a human said for more than one call, decide; return whether one did."""
@@ -248,13 +257,13 @@ def _allows(rule: str, calls: Sequence[ToolCall]) -> bool:
 
 
 async def _remembered(
-    unit: Unit, execution: Execution, calls: Sequence[ToolCall], asked: Sequence[Question]
+    unit: UnitOfWork, execution: Execution, calls: Sequence[ToolCall], asked: Sequence[PermissionQuestion]
 ) -> Approval | None:
     """Return the approval by which a human allowed also this call; one who refused it since has changed their mind."""
-    for question in reversed(asked):
+    for question in (one.asked for one in reversed(asked)):
         if question.automatic:
             continue
-        given: Approval = await unit.look(APPROVAL, question.approval_id)
+        given = await unit.require(APPROVAL, question.approval_id)
         if given.decision is None:
             continue
         same = question.fingerprint == calls[0].fingerprint

@@ -9,19 +9,19 @@ from aura_contracts.approval import (
     ApprovalKind,
     ApprovalStatus,
     ExpireApproval,
+    Question,
     RequestApproval,
 )
 from aura_contracts.errors import (
     AuraError,
     GitError,
-    RefChanged,
     TemplateError,
-    WorkerUnavailable,
     WorkspaceError,
 )
 from aura_contracts.execution import (
     CompleteExecution,
     Execution,
+    ExecutionSpec,
     ExecutionStatus,
     FailExecution,
     QueueExecution,
@@ -29,7 +29,7 @@ from aura_contracts.execution import (
     RunPlan,
 )
 from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.ids import AgentId, ApprovalId, ExecutionId, TaskId, WorkspaceId
+from aura_contracts.ids import ApprovalId, ExecutionId
 from aura_contracts.task import (
     ApproveTask,
     BlockTask,
@@ -58,12 +58,12 @@ from aura_contracts.workspace import (
     Workspace,
     WorkspaceStatus,
 )
-from aura_engine.commands import Unit
-from aura_engine.runtime.context import ENGINE, Runtime, reviewers_of
+from aura_engine.runtime.context import ENGINE, Runtime, reviewers_of, subtask_spec
 from aura_engine.runtime.ending import going_on
 from aura_engine.runtime.stages import save
 from aura_engine.runtime.views import View, spec_of
 from aura_engine.runtime.words import words_of
+from aura_engine.unit_of_work import UnitOfWork
 from aura_worker_protocol import messages
 
 NO_WORDS = "(the agent said nothing)"
@@ -80,7 +80,7 @@ def _parts(view: View) -> tuple[Task, Execution]:
 async def propose_plan(runtime: Runtime, view: View) -> None:
     """Ask a human about what the agent wants to do."""
     _, execution = _parts(view)
-    words = await words_of(runtime.desk, ExecutionId(execution.id))
+    words = await words_of(runtime.bus, execution.id)
     await _propose(runtime, view, ApprovalKind.PLAN, words or NO_WORDS, {})
 
 
@@ -100,7 +100,7 @@ async def _collect(runtime: Runtime, workspace: Workspace) -> messages.WorkColle
     collected = await runtime.gateway.request(collect)
     if collected.heads and _heads(collected) != {tree.repository: tree.head for tree in workspace.worktrees}:
         commit = RecordCommit(heads=collected.heads, clean=collected.clean)
-        await runtime.desk.handle(ENGINE, workspace.id, commit)
+        await runtime.bus.handle(ENGINE, workspace.id, commit)
     return collected
 
 
@@ -136,24 +136,26 @@ def _line(file: messages.FileSummary, *, several: bool) -> str:
 
 async def _propose(runtime: Runtime, view: View, kind: ApprovalKind, text: str, commits: dict[str, str]) -> None:
     task, execution = _parts(view)
-    approval_id = ApprovalId(runtime.desk.ids())
+    approval_id = ApprovalId(runtime.bus.ids())
     asking = ENGINE if task.assigned_agent is None else agent_actor(task.assigned_agent)
-    async with runtime.desk.unit(ENGINE) as unit:
+    async with runtime.bus.unit(ENGINE) as unit:
         await unit.handle(task.id, SubmitProposal(approval_id=approval_id, proposal=text))
         question = RequestApproval(
             approval_id=approval_id,
-            kind=kind,
-            reviewers=reviewers_of(task),
             requested_by=asking,
-            task_id=TaskId(task.id),
-            execution_id=ExecutionId(execution.id),
-            proposed_solution=text,
-            commits=commits,
+            question=Question(
+                kind=kind,
+                reviewers=reviewers_of(task),
+                task_id=task.id,
+                execution_id=execution.id,
+                proposed_solution=text,
+                commits=commits,
+            ),
         )
         await unit.handle(approval_id, question)
         if _is_on_it(view, AgentStatus.WORKING):
             assert view.agent is not None, "it has a status"
-            await unit.handle(view.agent.id, PauseAgent(task_id=TaskId(task.id), approval_id=approval_id))
+            await unit.handle(view.agent.id, PauseAgent(task_id=task.id, approval_id=approval_id))
 
 
 def _is_on_it(view: View, status: AgentStatus) -> bool:
@@ -167,20 +169,20 @@ def _is_on_it(view: View, status: AgentStatus) -> bool:
 async def expire_approval(runtime: Runtime, view: View) -> None:
     """Close a question whose deadline has passed."""
     assert view.approval is not None, "what expires is there"
-    await runtime.desk.handle(ENGINE, view.approval.id, ExpireApproval())
+    await runtime.bus.handle(ENGINE, view.approval.id, ExpireApproval())
 
 
 async def apply_decision(runtime: Runtime, view: View) -> None:
     """Record on the task what was decided, and set going what follows."""
-    async with runtime.desk.unit(ENGINE) as unit:
+    async with runtime.bus.unit(ENGINE) as unit:
         approval = view.approval
         assert approval is not None, "what was decided is there"
         await decided(runtime, unit, view, approval)
 
 
-async def decided(runtime: Runtime, unit: Unit, view: View, approval: Approval) -> None:
+async def decided(runtime: Runtime, unit: UnitOfWork, view: View, approval: Approval) -> None:
     """Add to `unit` what follows from `approval`, whose status may be one that the unit itself decides on."""
-    task, approval_id = view.task, ApprovalId(approval.id)
+    task, approval_id = view.task, approval.id
     match approval.status:
         case ApprovalStatus.APPROVED | ApprovalStatus.EXPIRED if approval.granted and _splits(approval):
             await _split(unit, view, approval_id)
@@ -203,36 +205,25 @@ async def decided(runtime: Runtime, unit: Unit, view: View, approval: Approval) 
             await _give_up(unit, view, Failure(FailureReason.APPROVAL_REJECTED, "the question was withdrawn"))
     if _is_on_it(view, AgentStatus.WAITING_FOR_APPROVAL):
         assert view.agent is not None, "it has a status"
-        await unit.handle(view.agent.id, ResumeAgent(task_id=TaskId(task.id)))
+        await unit.handle(view.agent.id, ResumeAgent(task_id=task.id))
 
 
 def _splits(approval: Approval) -> bool:
     return approval.kind is ApprovalKind.DECOMPOSITION
 
 
-async def _split(unit: Unit, view: View, approval_id: ApprovalId) -> None:
+async def _split(unit: UnitOfWork, view: View, approval_id: ApprovalId) -> None:
     """Create the subtasks that were approved; the agent is free for one of them, or for something else."""
     task, agent = view.task, view.agent
     await unit.handle(task.id, DecomposeTask(approval_id=approval_id))
     for part in task.proposed_subtasks:
-        create = CreateTask(
-            task_id=part.task_id,
-            title=part.title,
-            description=part.description,
-            priority=part.priority,
-            parent_id=TaskId(task.id),
-            project=task.project,
-            agent_type=part.agent_type,
-            approval_mode=task.approval_mode,
-            reviewers=reviewers_of(task),
-            retry=task.retry,
-        )
-        await unit.handle(part.task_id, create)
+        spec = subtask_spec(task, part.title, part.description, priority=part.priority, agent_type=part.agent_type)
+        await unit.handle(part.task_id, CreateTask(task_id=part.task_id, spec=spec))
     if agent is not None and agent.current_task_id == task.id:
-        await unit.handle(agent.id, ReleaseAgent(task_id=TaskId(task.id), outcome=Outcome.UNASSIGNED))
+        await unit.handle(agent.id, ReleaseAgent(task_id=task.id, outcome=Outcome.UNASSIGNED))
 
 
-async def _revise(runtime: Runtime, unit: Unit, view: View, approval: Approval) -> None:
+async def _revise(runtime: Runtime, unit: UnitOfWork, view: View, approval: Approval) -> None:
     feedback = approval.feedback or ""
     name = "plan_follow_up" if approval.kind is ApprovalKind.PLAN else "follow_up"
     prompt = await _prompt(runtime, view, name, feedback=feedback, proposal=approval.proposed_solution)
@@ -244,7 +235,7 @@ async def _prompt(runtime: Runtime, view: View, name: str, **known: Any) -> str:
     return await runtime.prompts.make(name, view.task, variables, **known)
 
 
-async def _go_on(runtime: Runtime, unit: Unit, view: View, feedback: str, prompt: str) -> None:
+async def _go_on(runtime: Runtime, unit: UnitOfWork, view: View, feedback: str, prompt: str) -> None:
     """Have the agent go on: in the execution that is in review, or in a new one where there is none."""
     execution, agent = view.execution, view.agent
     if execution is not None and execution.status is ExecutionStatus.REVIEW:
@@ -252,20 +243,22 @@ async def _go_on(runtime: Runtime, unit: Unit, view: View, feedback: str, prompt
         return
     if agent is None or view.workspace is None:
         return  # an agent outside of AURA proposed it, and will look at what was said
-    execution_id = ExecutionId(runtime.desk.ids())
+    execution_id = ExecutionId(runtime.bus.ids())
     session_id, plan = (None, RunPlan()) if execution is None else going_on(execution)
     again = QueueExecution(
         execution_id=execution_id,
-        task_id=TaskId(view.task.id),
-        executor=agent.executor,
-        prompt=prompt,
-        variant=execution.variant if execution is not None else agent.variant or None,
-        agent_id=AgentId(agent.id),
-        agent_type=agent.type,
-        workspace_id=WorkspaceId(view.workspace.id),
-        session_id=session_id,
-        retry=view.task.retry,
-        plan=plan,
+        spec=ExecutionSpec(
+            task_id=view.task.id,
+            executor=agent.executor,
+            prompt=prompt,
+            variant=execution.variant if execution is not None else agent.variant or None,
+            agent_id=agent.id,
+            agent_type=agent.type,
+            workspace_id=view.workspace.id,
+            session_id=session_id,
+            retry=view.task.retry,
+            plan=plan,
+        ),
     )
     await unit.handle(execution_id, again)
     await unit.handle(view.task.id, StartExecution(execution_id=execution_id))
@@ -278,11 +271,11 @@ async def give_up(runtime: Runtime, view: View, error: AuraError) -> None:
         reason = FailureReason.WORKSPACE_ERROR
     elif isinstance(error, TemplateError):
         reason = FailureReason.REFUSED
-    async with runtime.desk.unit(ENGINE) as unit:
+    async with runtime.bus.unit(ENGINE) as unit:
         await _give_up(unit, view, Failure(reason, str(error)))
 
 
-async def _give_up(unit: Unit, view: View, failure: Failure) -> None:
+async def _give_up(unit: UnitOfWork, view: View, failure: Failure) -> None:
     if view.execution is not None and view.execution.running:
         await unit.handle(view.execution.id, FailExecution(failure=failure))
     await unit.handle(view.task.id, FailTask(failure=failure))
@@ -294,13 +287,13 @@ async def _give_up(unit: Unit, view: View, failure: Failure) -> None:
 async def complete(runtime: Runtime, view: View) -> None:
     """End a task of which nothing is to be merged: nothing was changed, or it was changed in place."""
     task, execution = _parts(view)
-    async with runtime.desk.unit(ENGINE) as unit:
+    async with runtime.bus.unit(ENGINE) as unit:
         await _complete(
             unit, task, execution, {"changed_files": execution.outcome.changed_files if execution.outcome else 0}
         )
 
 
-async def _complete(unit: Unit, task: Task, execution: Execution, result: dict[str, Any]) -> None:
+async def _complete(unit: UnitOfWork, task: Task, execution: Execution, result: dict[str, Any]) -> None:
     await unit.handle(execution.id, CompleteExecution())
     await unit.handle(task.id, CompleteTask(result=result))
 
@@ -314,7 +307,7 @@ async def merge(runtime: Runtime, view: View) -> None:
         await save(runtime, workspace, SnapshotReason.MERGE)
         if await _has_grown(runtime, workspace):
             return  # look again: what nobody has seen is not merged, where somebody is to see it
-        async with runtime.desk.unit(ENGINE) as unit:
+        async with runtime.bus.unit(ENGINE) as unit:
             if workspace.holder is not None:
                 await unit.handle(workspace.id, ReleaseWorkspace(execution_id=workspace.holder))
             start = StartMerge(style=execution.plan.merge_style, dirty=False)
@@ -325,18 +318,18 @@ async def merge(runtime: Runtime, view: View) -> None:
     )
     try:
         merged = await runtime.gateway.request(request)
-    except (RefChanged, WorkerUnavailable):
-        raise  # somebody else moved the target meanwhile, or nobody can: merge again
-    except GitError as error:
-        await _ask_about(runtime, view, workspace, _files_of(workspace, error), f"{error}")
-        return
     except AuraError as error:
-        await _fail_merge(runtime, view, workspace, error)
+        if error.transient:
+            raise  # the target was moved meanwhile, or no worker is there: merge again
+        if not isinstance(error, GitError):
+            await _fail_merge(runtime, view, workspace, error)
+            return
+        await _ask_about(runtime, view, workspace, _files_of(workspace, error), f"{error}")
         return
     if merged.conflicts:
         await _ask_about(runtime, view, workspace, merged.conflicts, _conflict_text(workspace, merged.conflicts))
         return
-    async with runtime.desk.unit(ENGINE) as unit:
+    async with runtime.bus.unit(ENGINE) as unit:
         if merged.commits:
             await unit.handle(workspace.id, RecordMerge(commits=merged.commits))
         else:
@@ -378,15 +371,17 @@ async def _ask_about(
     task, execution = _parts(view)
     branch, root = workspace.branch, ", ".join(tree.path for tree in workspace.worktrees)
     remedy = f"Resolve it on {branch} (in {root}) and approve, or reject with what the agent should do about it."
-    approval_id = ApprovalId(runtime.desk.ids())
-    async with runtime.desk.unit(ENGINE) as unit:
+    approval_id = ApprovalId(runtime.bus.ids())
+    async with runtime.bus.unit(ENGINE) as unit:
         question = RequestApproval(
             approval_id=approval_id,
-            kind=ApprovalKind.MERGE_CONFLICT,
-            reviewers=reviewers_of(task),
-            task_id=TaskId(task.id),
-            execution_id=ExecutionId(execution.id),
-            proposed_solution=f"{text}\n\n{remedy}",
+            question=Question(
+                kind=ApprovalKind.MERGE_CONFLICT,
+                reviewers=reviewers_of(task),
+                task_id=task.id,
+                execution_id=execution.id,
+                proposed_solution=f"{text}\n\n{remedy}",
+            ),
         )
         await unit.handle(approval_id, question)
         await unit.handle(workspace.id, RecordConflict(files=files, approval_id=approval_id))
@@ -396,7 +391,7 @@ async def _ask_about(
 
 async def _fail_merge(runtime: Runtime, view: View, workspace: Workspace, error: AuraError) -> None:
     failure = Failure(FailureReason.WORKSPACE_ERROR, f"the merge failed: {error}")
-    async with runtime.desk.unit(ENGINE) as unit:
+    async with runtime.bus.unit(ENGINE) as unit:
         await unit.handle(workspace.id, AbandonMerge(reason=failure.message))
         await _give_up(unit, view, failure)
 
@@ -407,17 +402,17 @@ async def resolve_conflict(runtime: Runtime, view: View) -> None:
     workspace, approval = view.workspace, view.conflict
     assert workspace is not None, "the conflict is in a workspace"
     assert approval is not None, "the conflict was asked about"
-    taken = AcquireWorkspace(execution_id=ExecutionId(execution.id))
+    taken = AcquireWorkspace(execution_id=execution.id)
     if approval.granted:
         request = messages.CollectWork(workspace=spec_of(workspace), message="Resolve the conflict")
         collected = await runtime.gateway.request(request)
-        async with runtime.desk.unit(ENGINE) as unit:
+        async with runtime.bus.unit(ENGINE) as unit:
             resolution = approval.feedback or "resolved on the branch"
             await unit.handle(workspace.id, ResolveConflict(resolution=resolution, heads=collected.heads))
             await unit.handle(workspace.id, taken)
             await unit.handle(task.id, UnblockTask(resolution=resolution))
         return
-    async with runtime.desk.unit(ENGINE) as unit:
+    async with runtime.bus.unit(ENGINE) as unit:
         await unit.handle(workspace.id, AbandonMerge(reason=approval.feedback or str(approval.status)))
         if approval.feedback is None:
             failure = Failure(FailureReason.CONFLICT, f"the conflict was not resolved: {approval.status}")

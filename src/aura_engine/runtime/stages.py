@@ -8,6 +8,7 @@ from aura_contracts.execution import (
     EXECUTION,
     Execution,
     ExecutionStatus,
+    Exit,
     FailExecution,
     FinishCleanup,
     FinishCoding,
@@ -25,7 +26,7 @@ from aura_contracts.execution import (
     StartPreparation,
 )
 from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.ids import ExecutionId, WorkspaceId
+from aura_contracts.ids import ExecutionId
 from aura_contracts.lease import GrantLease, RecordProcess, RevokeLease
 from aura_contracts.ports.processes import ProcessExit
 from aura_contracts.workspace import (
@@ -39,7 +40,6 @@ from aura_contracts.workspace import (
     Workspace,
     WorkspaceStatus,
 )
-from aura_engine.commands import Unit
 from aura_engine.runtime.context import ENGINE, Runtime, snapshot_ref
 from aura_engine.runtime.conversation import beginning_of, prompt_of
 from aura_engine.runtime.entries import record_entries
@@ -47,6 +47,7 @@ from aura_engine.runtime.gateway import WORKER
 from aura_engine.runtime.permissions import answer_decided
 from aura_engine.runtime.questions import withdraw_all
 from aura_engine.runtime.views import View, directory_of, lease_of, spec_of
+from aura_engine.unit_of_work import UnitOfWork
 from aura_worker_protocol import messages
 from aura_worker_protocol.messages import (
     AgentWork,
@@ -72,7 +73,7 @@ def _running(view: View) -> tuple[Execution, Workspace]:
 async def lease(runtime: Runtime, view: View) -> None:
     """Give the execution to the worker that is connected, under a new epoch."""
     execution, _ = _running(view)
-    async with runtime.desk.unit(ENGINE) as unit:
+    async with runtime.bus.unit(ENGINE) as unit:
         epoch = await _grant(runtime, unit, execution)
         await unit.handle(execution.id, StartPreparation(epoch=epoch))
 
@@ -80,17 +81,17 @@ async def lease(runtime: Runtime, view: View) -> None:
 async def lease_again(runtime: Runtime, view: View) -> None:
     """Give an execution in review to the worker that is connected: nothing of it was lost."""
     execution, _ = _running(view)
-    async with runtime.desk.unit(ENGINE) as unit:
+    async with runtime.bus.unit(ENGINE) as unit:
         await _grant(runtime, unit, execution)
 
 
-async def _grant(runtime: Runtime, unit: Unit, execution: Execution) -> int:
-    gateway, lease_id = runtime.gateway, lease_of(ExecutionId(execution.id))
+async def _grant(runtime: Runtime, unit: UnitOfWork, execution: Execution) -> int:
+    gateway, lease_id = runtime.gateway, lease_of(execution.id)
     if gateway.worker_id is None or gateway.identity is None:
         raise WorkerUnavailable(reason="no worker is connected")
     command = GrantLease(
         lease_id=lease_id,
-        execution_id=ExecutionId(execution.id),
+        execution_id=execution.id,
         worker_id=gateway.worker_id,
         identity=gateway.identity,
         grace=runtime.grace,
@@ -107,27 +108,27 @@ async def prepare(runtime: Runtime, view: View) -> None:
     replacing = await _over(runtime, workspace, execution)
     if workspace.status is WorkspaceStatus.FAILED:
         again = RecreateWorkspace(reason="the preparation is tried again", dirty=False)
-        workspace = await runtime.desk.handle(ENGINE, workspace.id, again)
+        workspace = await runtime.bus.handle(ENGINE, workspace.id, again)
     try:
         made = await runtime.gateway.request(messages.PrepareWorkspace(workspace=spec_of(workspace)))
         if workspace.status is not WorkspaceStatus.REQUESTED:
             await save(runtime, workspace, SnapshotReason.RETRY)
-    except WorkerUnavailable:
-        raise
     except AuraError as error:
+        if error.transient:
+            raise
         await _preparation_failed(runtime, execution, workspace, error)
         return
-    async with runtime.desk.unit(WORKER) as unit:
+    async with runtime.bus.unit(WORKER) as unit:
         if workspace.status is WorkspaceStatus.REQUESTED:
             assert runtime.gateway.worker_id is not None, "the worker has just answered"
             prepared = RecordPreparation(worker_id=runtime.gateway.worker_id, root=made.root, worktrees=made.worktrees)
             await unit.handle(workspace.id, prepared)
-        taken = AcquireWorkspace(execution_id=ExecutionId(execution.id), replacing=replacing)
+        taken = AcquireWorkspace(execution_id=execution.id, replacing=replacing)
         await unit.handle(workspace.id, taken)
-        if (await unit.look(EXECUTION, execution.id)).interrupted:
+        if (await unit.require(EXECUTION, execution.id)).interrupted:
             await unit.handle(execution.id, _stage_failure(runtime, execution, INTERRUPTED))
             return
-        finished = FinishPreparation(epoch=execution.epoch, workspace_id=WorkspaceId(workspace.id))
+        finished = FinishPreparation(epoch=execution.epoch, workspace_id=workspace.id)
         await unit.handle(execution.id, finished)
 
 
@@ -136,14 +137,14 @@ async def _over(runtime: Runtime, workspace: Workspace, execution: Execution) ->
     if workspace.holder in (None, execution.id):
         return None
     assert workspace.holder is not None, "None is among those above"
-    holder = await runtime.desk.get(EXECUTION, workspace.holder)
-    return workspace.holder if holder is None or holder.status in EXECUTION.terminal else None
+    holder = await runtime.bus.get(EXECUTION, workspace.holder)
+    return workspace.holder if holder is None or holder.final else None
 
 
 async def _preparation_failed(runtime: Runtime, execution: Execution, workspace: Workspace, error: AuraError) -> None:
     failure = Failure(FailureReason.WORKSPACE_ERROR, str(error))
     facts = error.facts()
-    async with runtime.desk.unit(WORKER) as unit:
+    async with runtime.bus.unit(WORKER) as unit:
         if workspace.status is WorkspaceStatus.REQUESTED:
             said = RecordPreparationFailure(
                 failure=failure,
@@ -162,7 +163,7 @@ async def run_setup(runtime: Runtime, view: View) -> None:
     execution, _ = _running(view)
     done = FinishSetup(epoch=execution.epoch)
     if execution.plan.setup is None:
-        await runtime.desk.handle(WORKER, execution.id, done)
+        await runtime.bus.handle(WORKER, execution.id, done)
         return
     finished = await run_process(runtime, view, script=execution.plan.setup)
     if finished is not None:
@@ -172,7 +173,7 @@ async def run_setup(runtime: Runtime, view: View) -> None:
 async def run_agent(runtime: Runtime, view: View) -> None:
     """Run the agent, commit what it changed, and count it."""
     execution, workspace = _running(view)
-    begun, since = await beginning_of(runtime.desk, ExecutionId(execution.id))
+    begun, since = await beginning_of(runtime.bus, execution.id)
     work = AgentWork(
         executor=execution.executor,
         prompt=await prompt_of(runtime, view, begun, since),
@@ -204,7 +205,7 @@ async def run_cleanup(runtime: Runtime, view: View) -> None:
     execution, workspace = _running(view)
     done = FinishCleanup(epoch=execution.epoch)
     if execution.plan.cleanup is None:
-        await runtime.desk.handle(WORKER, execution.id, done)
+        await runtime.bus.handle(WORKER, execution.id, done)
         return
     finished = await run_process(runtime, view, script=execution.plan.cleanup)
     if finished is None:
@@ -225,39 +226,39 @@ async def run_process(
     None: it could not be started, which is recorded as the failure of the stage.
     """
     execution, workspace = _running(view)
-    gateway, token = runtime.gateway, execution.process_token
+    gateway, token = runtime.gateway, str(execution.process_token)
     gateway.known.add(token)  # called off before the start is on record, it is still found and ended
     try:
         started = await gateway.request(
             StartProcess(
-                execution_id=ExecutionId(execution.id),
+                execution_id=execution.id,
                 epoch=execution.epoch,
                 token=token,
                 stage=str(execution.status),
                 directory=directory_of(workspace),
-                next_record=await gateway.outputs.next(ExecutionId(execution.id)),
+                next_record=await gateway.outputs.next(execution.id),
                 plan=execution.plan,
                 script=script,
                 agent=agent,
                 grace=runtime.grace,
             )
         )
-    except WorkerUnavailable:
-        raise
     except AuraError as error:
+        if error.transient:
+            raise
         failure = Failure(_reason_of(error), str(error))
-        await runtime.desk.handle(WORKER, execution.id, _stage_failure(runtime, execution, failure))
+        await runtime.bus.handle(WORKER, execution.id, _stage_failure(runtime, execution, failure))
         return None
-    async with runtime.desk.unit(WORKER) as unit:
+    async with runtime.bus.unit(WORKER) as unit:
         record = RecordProcessStart(epoch=execution.epoch, process=started.process)
-        recorded: Execution = await unit.handle(execution.id, record)
+        recorded = await unit.handle(execution.id, record)
         process = RecordProcess(epoch=execution.epoch, process=started.process.identity)
-        await unit.handle(lease_of(ExecutionId(execution.id)), process)
+        await unit.handle(lease_of(execution.id), process)
     if recorded.interrupted:  # which may have been asked for when there was nothing to interrupt
         await gateway.request(InterruptProcess(token=token, reason="it was asked for"))
     elif agent is not None:
         await answer_decided(runtime, execution, token)
-    awaited = AwaitProcess(execution_id=ExecutionId(execution.id), epoch=execution.epoch, token=token)
+    awaited = AwaitProcess(execution_id=execution.id, epoch=execution.epoch, token=token)
     return await gateway.request(awaited)
 
 
@@ -281,10 +282,10 @@ async def _record_end(
 ) -> None:
     """Record how a process ended and what follows from it, at once; then its files may go."""
     execution, workspace = _running(view)
-    async with runtime.desk.unit(WORKER) as unit:
-        current: Execution = await unit.look(EXECUTION, execution.id)
+    async with runtime.bus.unit(WORKER) as unit:
+        current = await unit.require(EXECUTION, execution.id)
         if any(process.identity.token == finished.exit.token for process in current.processes):
-            about = (ExecutionId(execution.id), execution.epoch, finished.exit.token, finished.entries)
+            about = (execution.id, execution.epoch, finished.exit.token, finished.entries)
             await record_entries(unit, *about, runtime.gateway.reviewers)
             await unit.handle(execution.id, _exit_report(execution, finished.exit))
         failure = finished.failure
@@ -308,8 +309,8 @@ def _is_news(workspace: Workspace, collected: messages.WorkCollected) -> bool:
     return any(had.get(head.repository) != head.commit for head in collected.heads)
 
 
-async def _lose(unit: Unit, execution: Execution, failure: Failure) -> None:
-    lease_id = lease_of(ExecutionId(execution.id))
+async def _lose(unit: UnitOfWork, execution: Execution, failure: Failure) -> None:
+    lease_id = lease_of(execution.id)
     await unit.handle(lease_id, RevokeLease(reason=failure.message))
     await unit.handle(execution.id, LoseWorker(epoch=execution.epoch))
 
@@ -317,11 +318,13 @@ async def _lose(unit: Unit, execution: Execution, failure: Failure) -> None:
 def _exit_report(execution: Execution, exit: ProcessExit) -> RecordProcessExit:  # noqa: A002 - the word for it
     return RecordProcessExit(
         epoch=execution.epoch,
-        token=exit.token,
-        exit_code=exit.exit_code,
-        signal=exit.signal,
-        cpu_seconds=exit.cpu_seconds,
-        peak_memory=exit.peak_memory,
+        exit=Exit(
+            token=exit.token,
+            exit_code=exit.exit_code,
+            signal=exit.signal,
+            cpu_seconds=exit.cpu_seconds,
+            peak_memory=exit.peak_memory,
+        ),
     )
 
 
@@ -340,11 +343,11 @@ async def _collect(
     request = messages.CollectWork(workspace=spec_of(workspace), message=message)
     try:
         return await runtime.gateway.request(request)
-    except WorkerUnavailable:
-        raise
     except AuraError as error:
+        if error.transient:
+            raise
         failure = Failure(FailureReason.WORKSPACE_ERROR, str(error))
-        await runtime.desk.handle(WORKER, execution.id, _stage_failure(runtime, execution, failure))
+        await runtime.bus.handle(WORKER, execution.id, _stage_failure(runtime, execution, failure))
         return None
 
 
@@ -364,20 +367,19 @@ async def save(runtime: Runtime, workspace: Workspace, reason: SnapshotReason) -
     ref = snapshot_ref(spec.id, len(workspace.snapshots) + 1)
     taken = await runtime.gateway.request(messages.TakeSnapshot(workspace=spec, ref=ref))
     record = RecordSnapshot(ref=ref, reason=reason, commits=taken.commits)
-    await runtime.desk.handle(WORKER, workspace.id, record)
+    await runtime.bus.handle(WORKER, workspace.id, record)
 
 
 async def retry_stage(runtime: Runtime, view: View) -> None:
     """Begin the failed stage again; what the attempt before left uncommitted is saved first."""
     execution, workspace = _running(view)
     if execution.interrupted:
-        await runtime.desk.handle(ENGINE, execution.id, FailExecution(failure=INTERRUPTED))
+        await runtime.bus.handle(ENGINE, execution.id, FailExecution(failure=INTERRUPTED))
         return
     if execution.status in (ExecutionStatus.CODING_INITIAL, ExecutionStatus.CODING_FOLLOW_UP):
         try:
             await save(runtime, workspace, SnapshotReason.RETRY)
-        except WorkerUnavailable:
-            raise
-        except AuraError:  # the worktree is gone: the stage will say so
-            pass
-    await runtime.desk.handle(ENGINE, execution.id, RetryStage())
+        except AuraError as error:  # the worktree is gone: the stage will say so
+            if error.transient:
+                raise
+    await runtime.bus.handle(ENGINE, execution.id, RetryStage())

@@ -77,17 +77,16 @@ class Step:
 WAIT = Step(Do.NOTHING)
 UNMERGED = frozenset({WorkspaceStatus.MERGING, WorkspaceStatus.CONFLICTED})
 """Workspaces in the middle of a merge."""
-ENDED_TASK = frozenset({TaskStatus.COMPLETED, TaskStatus.CANCELLED, TaskStatus.DELETED, TaskStatus.FAILED})
 
 
 def next_step(view: View, now: datetime, worker: WorkerId | None) -> Step:
     """Return what is to be done next for the task, by an engine whose worker is `worker` (None: none is connected)."""
     execution = view.execution
     if execution is None:
-        return Step(Do.REST) if view.task.status in ENDED_TASK else WAIT
-    if execution.status in _ENDED_EXECUTION:
+        return Step(Do.REST) if view.task.ended else WAIT
+    if execution.final:
         return _after_the_end(view, execution, now)
-    if view.task.status in ENDED_TASK:
+    if view.task.ended:
         return Step(Do.CANCEL_EXECUTION)
     return WAIT if worker is None else _in_a_stage(view, execution, worker, now)
 
@@ -100,9 +99,6 @@ def _in_a_stage(view: View, execution: Execution, worker: WorkerId, now: datetim
         due = now >= execution.retry_at or execution.interrupted
         return Step(Do.RETRY_STAGE) if due else Step(Do.NOTHING, execution.retry_at)
     return _STAGES[execution.status](view, now)
-
-
-_ENDED_EXECUTION = frozenset({ExecutionStatus.DONE, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED})
 
 
 # --- The worker -------------------------------------------------------------------------------------------------------
@@ -219,7 +215,7 @@ def _after_the_end(view: View, execution: Execution, now: datetime) -> Step:
     task = view.task
     if _holds_something(view, execution):
         return Step(Do.RELEASE)
-    if task.status in ENDED_TASK:
+    if task.ended:
         return Step(Do.CLEAR_WORKSPACE) if _is_to_be_cleared(view) else Step(Do.REST)
     if execution.status is not ExecutionStatus.FAILED:
         return WAIT  # of a task that goes on without this execution: somebody will start another
@@ -230,7 +226,7 @@ def _after_the_end(view: View, execution: Execution, now: datetime) -> Step:
 
 def _holds_something(view: View, execution: Execution) -> bool:
     lease, workspace, agent = view.lease, view.workspace, view.agent
-    over = view.task.status in ENDED_TASK
+    over = view.task.ended
     return (
         (lease is not None and lease.status is not LeaseStatus.CLOSED)
         or (workspace is not None and workspace.holder == execution.id)

@@ -6,15 +6,15 @@ from uuid import UUID, uuid5
 import attrs
 
 from aura_contracts.agent import AGENT, Agent
+from aura_contracts.aggregate import Aggregate
 from aura_contracts.approval import APPROVAL, Approval, ApprovalKind
 from aura_contracts.execution import EXECUTION, Execution
 from aura_contracts.ids import ExecutionId, LeaseId, StreamId, TaskId, WorkspaceId, output_stream
 from aura_contracts.lease import WORKER_LEASE, WorkerLease
-from aura_contracts.machine import Aggregate
 from aura_contracts.ports.workspaces import WorkspaceSpec
 from aura_contracts.task import TASK, ApprovalMode, Task
 from aura_contracts.workspace import WORKSPACE, Workspace
-from aura_engine.commands import Desk, Unit
+from aura_engine.unit_of_work import CommandBus, UnitOfWork
 
 
 def workspace_of(task_id: TaskId) -> WorkspaceId:
@@ -63,20 +63,20 @@ class View:
         return output_stream(self.execution.id) if self.execution else None
 
 
-async def load_view(desk: Desk, task_id: TaskId) -> View | None:
+async def load_view(bus: CommandBus, task_id: TaskId) -> View | None:
     """Return the task with all that belongs to it, None if there is no such task."""
 
     async def load(aggregate: Aggregate[Any], stream_id: StreamId | None) -> Any:
-        return None if stream_id is None else await desk.get(aggregate, stream_id)
+        return None if stream_id is None else await bus.get(aggregate, stream_id)
 
     return await _view(load, task_id)
 
 
-async def view_in(unit: Unit, task_id: TaskId) -> View | None:
+async def view_in(unit: UnitOfWork, task_id: TaskId) -> View | None:
     """Return the view as a unit of decisions sees it; recording the unit then asserts that it was so."""
 
     async def load(aggregate: Aggregate[Any], stream_id: StreamId | None) -> Any:
-        return None if stream_id is None else await unit.look(aggregate, stream_id)
+        return None if stream_id is None else await unit.get(aggregate, stream_id)
 
     return await _view(load, task_id)
 
@@ -100,7 +100,7 @@ async def _view(load: Any, task_id: TaskId) -> View | None:
 def spec_of(workspace: Workspace) -> WorkspaceSpec:
     """Return the part of a workspace that those who work on its files need."""
     return WorkspaceSpec(
-        id=WorkspaceId(workspace.id),
+        id=workspace.id,
         title=workspace.title,
         slug=workspace.slug,
         branch=workspace.branch,

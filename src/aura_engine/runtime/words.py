@@ -3,36 +3,31 @@
 from contextlib import aclosing
 from datetime import datetime
 
-from aura_contracts.execution import ActionLogged, ProcessStarted
+from aura_contracts.execution import MessageSaid, ProcessStarted
 from aura_contracts.ids import ExecutionId, output_stream
 from aura_contracts.output import OutputRecorded, OutputSource
 from aura_contracts.ports import EventLog
-from aura_engine.commands import Desk
 from aura_engine.runtime.output import pieces
+from aura_engine.unit_of_work import CommandBus
 
 WORDS_LIMIT = 64 * 1024
 """Characters of what an agent said that become a proposal; of more, the end counts."""
 
 
-async def words_of(desk: Desk, execution_id: ExecutionId) -> str:
+async def words_of(bus: CommandBus, execution_id: ExecutionId) -> str:
     """Return what the agent said since it was started last: its messages, or else what it wrote on stdout."""
-    facts = await desk.log.facts(execution_id)
+    facts = await bus.log.facts(execution_id)
     started = next(
         (
             index
             for index in range(len(facts) - 1, -1, -1)
-            if isinstance(event := facts[index].event, ProcessStarted) and "-Coding" in event.process.identity.token
+            if isinstance(event := facts[index].event, ProcessStarted) and event.token.coding
         ),
         0,
     )
-    said = [
-        str((fact.event.result or {}).get("text", ""))
-        for fact in facts[started:]
-        if isinstance(fact.event, ActionLogged) and fact.event.action == "message"
-    ]
-    text = "\n\n".join(said)
+    text = "\n\n".join(fact.event.entry.text for fact in facts[started:] if isinstance(fact.event, MessageSaid))
     if not text.strip() and facts:
-        text = await _written(desk.log, execution_id, facts[started].time)
+        text = await _written(bus.log, execution_id, facts[started].time)
     return text.replace("\0", "").strip()[-WORDS_LIMIT:]
 
 

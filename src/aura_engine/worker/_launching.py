@@ -7,12 +7,11 @@ from uuid import UUID, uuid5
 import attrs
 from msgspec.structs import replace
 
-from aura_contracts.environment import merged
 from aura_contracts.errors import InvalidInput
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.permission import require_questions
 from aura_contracts.ports.executors import AgentRun, Conversation, Executor, Launch, ToolServer, failure_of
-from aura_contracts.ports.processes import ProcessExit, ProcessSpec
+from aura_contracts.ports.processes import ProcessExit, ProcessSpec, merged_environment
 from aura_engine.scope import TaskScope
 from aura_engine.tools import TOKEN, Tools
 from aura_engine.worker._scripts import script_command
@@ -124,7 +123,7 @@ def _spec(request: StartProcess, launch: Launch, env: Mapping[str, str]) -> Proc
         token=request.token,
         argv=launch.argv,
         cwd=request.directory,
-        env=merged(env, launch.env),
+        env=merged_environment(env, launch.env),
         stdin=launch.stdin,
         interactive=launch.interactive,
         first_record=request.next_record,

@@ -13,6 +13,7 @@ import attrs
 import msgspec
 
 from aura_contracts.actors import system
+from aura_contracts.aggregate import HappenedFact
 from aura_contracts.errors import (
     AuraError,
     EventOutOfOrder,
@@ -26,7 +27,6 @@ from aura_contracts.errors import (
 from aura_contracts.events import Append, EventRecord, Fact, SealedRow, Snapshot
 from aura_contracts.ids import StreamId
 from aura_contracts.ledger import LEDGER_ID, OutageEnded
-from aura_contracts.machine import HappenedFact
 from aura_contracts.ports import Clock, EventLog
 from aura_store.log._codec import Codec, require_numbers, require_stream_id, to_utc
 from aura_store.log._committer import BatchCommitter

@@ -19,7 +19,7 @@ from typing import Final
 import attrs
 
 from aura_contracts.events import EventRecord
-from aura_contracts.execution import ExecutionQueued, SessionRecorded, Usage, UsageRecorded
+from aura_contracts.execution import ExecutionQueued, ExecutionSpec, SessionRecorded, Usage, UsageRecorded
 from aura_contracts.ids import StreamId, parse_id
 from aura_contracts.ports import EventLog
 from aura_contracts.ports.read_models import Moment, UsageSum
@@ -52,14 +52,14 @@ def _is_since(record: EventRecord, since: Moment) -> bool:
 
 class _Fold:
     def __init__(self) -> None:
-        self._runs: dict[StreamId, tuple[ExecutionQueued, str | None]] = {}
+        self._runs: dict[StreamId, tuple[ExecutionSpec, str | None]] = {}
         self._sums: dict[tuple[date, StreamId, str | None, str], list[int]] = {}
 
     def apply(self, record: EventRecord, *, counted: bool) -> None:
         """Fold one more event."""
         event, stream = record.event, record.stream_id
         if isinstance(event, ExecutionQueued):
-            self._runs[stream] = (event, event.session_id)
+            self._runs[stream] = (event.spec, event.spec.session_id)
         elif isinstance(event, SessionRecorded):
             self._runs[stream] = (self._runs[stream][0], event.session_id)
         elif isinstance(event, UsageRecorded) and counted:
@@ -73,14 +73,14 @@ class _Fold:
         return sorted((self._sum(*key, *numbers) for key, numbers in self._sums.items()), key=lambda each: each.order)
 
     def _sum(self, day: date, stream: StreamId, session: str | None, model: str, *numbers: int) -> UsageSum:
-        queued = self._runs[stream][0]
+        spec = self._runs[stream][0]
         *tokens, nanodollars, reports = numbers
         return UsageSum(
             day=day,
             execution_id=stream,
-            task_id=queued.task_id,
-            agent_id=queued.agent_id,
-            executor=queued.executor,
+            task_id=spec.task_id,
+            agent_id=spec.agent_id,
+            executor=spec.executor,
             session_id=session,
             model=model,
             input_tokens=tokens[0],

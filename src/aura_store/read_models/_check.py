@@ -13,11 +13,11 @@ from typing import Any, Final, Literal
 import attrs
 import msgspec
 
+from aura_contracts.aggregate import Aggregate
 from aura_contracts.aggregates import AGGREGATES
 from aura_contracts.errors import ImpossibleTransition
 from aura_contracts.events import Snapshot
 from aura_contracts.ids import StreamId
-from aura_contracts.machine import Aggregate
 from aura_contracts.ports import EventLog
 from aura_store._history import Change
 from aura_store.read_models._database import Database, Transaction, memory_database

@@ -18,7 +18,7 @@ from aura_contracts.ids import parse_id
 from aura_contracts.lease import LeaseStatus
 from aura_contracts.ports import read_models as ask
 from aura_contracts.ports.read_models import Query
-from aura_contracts.task import Priority, TaskStatus
+from aura_contracts.task import Priority, TaskStatus, parse_agent_type
 from aura_contracts.template import TemplateScope, TemplateStatus
 from aura_contracts.workflow import WorkflowStatus
 from aura_contracts.workspace import WorkspaceStatus
@@ -73,6 +73,10 @@ def _in(column: str, values: Iterable[str]) -> Condition:
 
 def _words(column: str, known: type[StrEnum] | None = None) -> Filter:
     return lambda field, value, _: _in(column, _several(field, value, known))
+
+
+def _agent_types(column: str) -> Filter:
+    return lambda field, value, _: _in(column, (parse_agent_type(word, field) for word in _several(field, value)))
 
 
 def _ids(column: str) -> Filter:
@@ -187,7 +191,7 @@ _FILTERS: Final[Mapping[type[Query[Any]], Mapping[str, Filter]]] = MappingProxyT
             "id": _ids("id"),
             "status": _words("status", TaskStatus),
             "agent": _ids("assigned_agent"),
-            "agent_type": _words("agent_type"),
+            "agent_type": _agent_types("agent_type"),
             "priority": _words("priority", Priority),
             "project": _words("project"),
             "parent": _ids("parent_task_id"),
@@ -204,7 +208,7 @@ _FILTERS: Final[Mapping[type[Query[Any]], Mapping[str, Filter]]] = MappingProxyT
         ask.AgentQuery: {
             "id": _ids("id"),
             "status": _words("status", AgentStatus),
-            "type": _words("type"),
+            "type": _agent_types("type"),
             "name": _words("name"),
             "executor": _words("executor"),
             "variant": _words("variant"),

@@ -20,10 +20,10 @@ from typing import Any, Final, Protocol, TypeVar
 import anyio
 import attrs
 
+from aura_contracts.aggregate import Aggregate, State
 from aura_contracts.errors import LogDamaged, StoreError, StoreUnavailable
 from aura_contracts.events import EventRecord
 from aura_contracts.ids import StreamId
-from aura_contracts.machine import Aggregate, State
 from aura_contracts.ports import EventLog
 from aura_contracts.ports.read_models import Match, Moment, Page, Query, ReadModels, UsageSum
 from aura_store.log._patience import Patience

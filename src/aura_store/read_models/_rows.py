@@ -16,13 +16,13 @@ import msgspec
 from aura_contracts import execution as ex
 from aura_contracts.actors import actor_kind, actor_name
 from aura_contracts.agent import AGENT
+from aura_contracts.aggregate import Aggregate, State
 from aura_contracts.approval import APPROVAL, Approval, ApprovalExpired
 from aura_contracts.board import BOARD, Board
 from aura_contracts.events import Event, EventRecord, event_fields
 from aura_contracts.execution import EXECUTION
 from aura_contracts.failures import Failure
 from aura_contracts.lease import WORKER_LEASE
-from aura_contracts.machine import Aggregate, State
 from aura_contracts.task import TASK, Task
 from aura_contracts.template import PROMPT_TEMPLATE, PromptTemplate
 from aura_contracts.workflow import OVER, WORKFLOW, Workflow
@@ -158,11 +158,11 @@ def _execution_rows(record: EventRecord, execution: ex.Execution) -> Iterator[tu
     if isinstance(event, ex.UsageRecorded):  # which comes often and only counts: no entry of the execution log
         yield schema.USAGE, _usage_row(record, event, execution)
         return
-    if isinstance(event, ex.ExecutionQueued | ex.SessionRecorded) and event.session_id is not None:
-        row = {"execution_id": execution.id, "session_id": event.session_id, "position": record.position}
+    if isinstance(event, ex.ExecutionQueued | ex.SessionRecorded) and execution.session_id is not None:
+        row = {"execution_id": execution.id, "session_id": execution.session_id, "position": record.position}
         yield schema.EXECUTION_SESSIONS, {"id": _row_id(record), **row}
     entry = _entry(event)
-    agent_type = getattr(event, "agent_type", None) or execution.agent_type or execution.executor
+    agent_type = execution.agent_type or execution.executor
     task_id, stage = execution.task_id, str(execution.status)
     yield schema.EXECUTION_LOGS, _log_row(record, entry, task_id, str(agent_type), execution.id, stage)
 
@@ -187,17 +187,17 @@ def _expiry_row(record: EventRecord, event: ApprovalExpired, approval: Approval)
 
 def _entry(event: Event) -> _Entry:
     fields = event_fields(event)
-    if isinstance(event, ex.ActionLogged):
-        return _Entry(event.action, event.success, event.error, event.result)
+    if isinstance(event, ex.Action):
+        return _Entry(event.topic, event.error is None, event.error, fields.get("entry", fields))
     if isinstance(event, ex.StageRetryScheduled | ex.ExecutionFailed):
         return _Entry(event.topic, success=False, error=_explain(event.failure), result=fields)
     if isinstance(event, ex.ExecutionCancelled):
         return _Entry(event.topic, success=False, error=event.reason or "cancelled", result=fields)
     if isinstance(event, ex.ProcessExited):
-        error = _exit_error(event)
+        error = _exit_error(event.exit)
         return _Entry(event.topic, error is None, error, fields)
     if isinstance(event, ex.ExecutionQueued):
-        fields.pop("prompt")  # is in the event, may be long, and says nothing about what happened
+        del fields["spec"]["prompt"]  # is in the event, may be long, and says nothing about what happened
     return _Entry(event.topic, result=fields)
 
 
@@ -205,12 +205,12 @@ def _explain(failure: Failure) -> str:
     return f"{failure.reason}: {failure.message}" if failure.message else str(failure.reason)
 
 
-def _exit_error(event: ex.ProcessExited) -> str | None:
-    if event.signal is not None:
-        return f"ended by signal {event.signal}"
-    if event.exit_code is None:
+def _exit_error(ended: ex.Exit) -> str | None:
+    if ended.signal is not None:
+        return f"ended by signal {ended.signal}"
+    if ended.exit_code is None:
         return "vanished"
-    return f"exit code {event.exit_code}" if event.exit_code else None
+    return f"exit code {ended.exit_code}" if ended.exit_code else None
 
 
 def _log_row(

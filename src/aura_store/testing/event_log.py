@@ -43,9 +43,9 @@ from aura_contracts.errors import (
     VersionConflict,
 )
 from aura_contracts.events import Append, Event, EventRecord, Fact, SealedRow, Snapshot
-from aura_contracts.ids import StreamId
+from aura_contracts.ids import StreamId, TaskId
 from aura_contracts.ports import EventLog
-from aura_contracts.task import Priority, TaskCreated, TaskEdited, TaskQueued, TaskUnqueued
+from aura_contracts.task import Priority, TaskChanges, TaskCreated, TaskEdited, TaskQueued, TaskSpec, TaskUnqueued
 
 OpenLog = Callable[[], AbstractAsyncContextManager[EventLog]]
 
@@ -70,7 +70,9 @@ def stream_id(number: int) -> StreamId:
 
 def fact(event: Event | str = "", *, time: datetime = NOW, actor: Actor = ALICE, cause: str = "cause") -> Fact:
     """Return a fact; a text stands for an event that holds it."""
-    return Fact(TaskEdited(title=event) if isinstance(event, str) else event, time, actor, "talk", cause)
+    return Fact(
+        TaskEdited(changes=TaskChanges(title=event)) if isinstance(event, str) else event, time, actor, "talk", cause
+    )
 
 
 def append(stream: int, expected: int, *events: Event | str) -> Append:
@@ -80,7 +82,7 @@ def append(stream: int, expected: int, *events: Event | str) -> Append:
 
 def titles(records: Iterable[EventRecord]) -> list[str | None]:
     """Return the texts of events made from texts."""
-    return [cast("TaskEdited", record.event).title for record in records]
+    return [cast("TaskEdited", record.event).changes.title for record in records]
 
 
 def as_fact(record: EventRecord) -> Fact:
@@ -156,7 +158,7 @@ ENDLESS["again"] = ENDLESS
 
 
 def _created(**fields: Any) -> TaskCreated:
-    return TaskCreated(**{"task_id": stream_id(1), "title": "x", **fields})
+    return TaskCreated(task_id=TaskId(stream_id(1)), spec=TaskSpec(**{"title": "x", **fields}))
 
 
 def _with_context(value: Any) -> Append:
@@ -191,7 +193,7 @@ REFUSED: dict[str, tuple[Any, type[AuraError], str]] = {
     "half a surrogate pair in an id": (_with_fact(causation_id="\ud800"), InvalidText, "causation_id"),
     "number for a text": (append(1, 0, _created(title=7)), InvalidInput, "title"),
     "text for a number": (
-        append(1, 0, _created(retry=msgspec.structs.replace(_created().retry, max_attempts="3"))),
+        append(1, 0, _created(retry=msgspec.structs.replace(_created().spec.retry, max_attempts="3"))),
         InvalidInput,
         "retry.max_attempts",
     ),
@@ -274,11 +276,13 @@ class EventLogConformance:
             fact(TaskQueued(), actor=human("Ægir 🦊"), time=NOW.astimezone(timezone(timedelta(hours=5, minutes=30)))),
             fact(
                 TaskCreated(
-                    task_id=stream_id(1),  # type: ignore[arg-type]  # an id is a text
-                    title="'; DROP TABLE stored_events; --",
-                    description='tab\t newline\n quote" back\\slash \\u0000 \x01 \x7f \U0010ffff',
-                    priority=Priority.HIGH,
-                    context={"": None, "ünï": [1, -(2**63), 2**64, 0.1, 1e300, True, {"a": {"b": []}}]},
+                    task_id=TaskId(stream_id(1)),
+                    spec=TaskSpec(
+                        title="'; DROP TABLE stored_events; --",
+                        description='tab\t newline\n quote" back\\slash \\u0000 \x01 \x7f \U0010ffff',
+                        priority=Priority.HIGH,
+                        context={"": None, "ünï": [1, -(2**63), 2**64, 0.1, 1e300, True, {"a": {"b": []}}]},
+                    ),
                 ),
             ),
             fact("earlier than the others", time=datetime(1970, 1, 1, tzinfo=UTC)),

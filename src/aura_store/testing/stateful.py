@@ -36,7 +36,7 @@ from aura_contracts.events import Append, EventRecord, Fact, Snapshot
 from aura_contracts.ids import StreamId
 from aura_contracts.ledger import LEDGER_ID
 from aura_contracts.ports import EventLog
-from aura_contracts.task import TaskEdited, TaskQueued
+from aura_contracts.task import TaskChanges, TaskEdited, TaskQueued
 from aura_store.log._recorder import DatabaseAway, FactRow, Recorder, RecordRow, StreamRow, WriteTransaction
 from aura_store.log._seal import Columns, Tip
 from aura_store.testing.event_log import ALICE, NOW, as_fact, assert_sealed, everything, everything_sealed, stream_id
@@ -285,7 +285,13 @@ class EventLogMachine(RuleBasedStateMachine):
             stream = stream_id(number)
             version = ahead.get(stream, self.model.version(stream))
             facts = tuple(
-                Fact(TaskEdited(title=f"{self._serial}.{n}") if n else TaskQueued(), NOW, ALICE, str(self._serial), "")
+                Fact(
+                    TaskEdited(changes=TaskChanges(title=f"{self._serial}.{n}")) if n else TaskQueued(),
+                    NOW,
+                    ALICE,
+                    str(self._serial),
+                    "",
+                )
                 for n in range(events)
             )
             appends.append(Append(stream, max(version + off, 0), facts))

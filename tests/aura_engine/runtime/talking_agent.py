@@ -15,7 +15,6 @@ from aura_contracts.ports.executors import PermissionRequested, ToolFinished
 from aura_engine.machine import now
 from aura_engine.runtime.context import reviewers_of
 from aura_engine.runtime.gateway import Gateway
-from aura_engine.runtime.questions import ASKED
 from aura_worker_protocol.messages import AppendOutput, Understood
 
 
@@ -28,8 +27,8 @@ class Talking:
     _numbers: object = attrs.field(factory=lambda: count(1))
 
     @property
-    def desk(self):
-        return self.work.desk
+    def bus(self):
+        return self.work.bus
 
     async def says(self, *entries, process=1, epoch=1, raw=b"x"):
         """Have a process say something that is understood as these entries, in one batch."""
@@ -51,23 +50,23 @@ class Talking:
 
     async def approvals(self) -> list[Approval]:
         """Return what was asked by now, once for each time that it was asked."""
-        asked = [about["approval_id"] for name, about in await self.work.actions() if name == ASKED]
-        return [await self.desk.get(APPROVAL, one) for one in asked]
+        asked = [about["approval_id"] for name, about in await self.work.actions() if name == "permission_asked"]
+        return [await self.bus.get(APPROVAL, one) for one in asked]
 
     async def approve(self, approval, **how):
-        return await self.desk.handle(ALICE, approval.id, Approve(**how))
+        return await self.bus.handle(ALICE, approval.id, Approve(**how))
 
     async def reject(self, approval):
-        return await self.desk.handle(ALICE, approval.id, Reject(feedback="no"))
+        return await self.bus.handle(ALICE, approval.id, Reject(feedback="no"))
 
     async def again(self, **given) -> "Talking":
         """Lose the worker, and begin another execution."""
         await self.work.end()
-        execution_id = await begin(self.desk, self.work.task_id, self.work.agent_id, **given)
+        execution_id = await begin(self.bus, self.work.task_id, self.work.agent_id, **given)
         return attrs.evolve(self, work=attrs.evolve(self.work, execution_id=execution_id))
 
     async def execution(self) -> Execution:
-        return await self.desk.get(EXECUTION, self.work.execution_id)
+        return await self.bus.get(EXECUTION, self.work.execution_id)
 
 
 def question(command="make", number=1, *, tool="Bash", **given):
@@ -88,6 +87,6 @@ def rules(*allow, deny=()):
 async def talking_agent(**given):
     """Put an agent to work that talks; `given` are more of what its execution is queued with."""
     async with agent_at_work() as work:
-        gateway = Gateway(desk=work.desk, engine_id="e", reviewers=reviewers_of)
+        gateway = Gateway(bus=work.bus, engine_id="e", reviewers=reviewers_of)
         talking = Talking(work, gateway)
         yield await talking.again(**given) if given else talking

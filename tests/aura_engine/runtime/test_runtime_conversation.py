@@ -32,9 +32,9 @@ PATIENT = RetryPolicy(max_attempts=5, base_delay=0, max_delay=0, jitter=0)
 
 def runtime_of(agent):
     return Runtime(
-        desk=agent.desk,
+        bus=agent.bus,
         gateway=agent.gateway,
-        prompts=Prompts(agent.desk),
+        prompts=Prompts(agent.bus),
         slots=Slots(None, {}),
         profiles=Profiles({}),
         random=lambda: 0.5,
@@ -42,34 +42,34 @@ def runtime_of(agent):
 
 
 async def prompt(agent):
-    begun, since = await beginning_of(agent.desk, ExecutionId(agent.work.execution_id))
-    view = await load_view(agent.desk, agent.work.task_id)
+    begun, since = await beginning_of(agent.bus, ExecutionId(agent.work.execution_id))
+    view = await load_view(agent.bus, agent.work.task_id)
     return await prompt_of(runtime_of(agent), view, begun, since)
 
 
 async def fail(agent, failure=LOST):
     """Have the attempt fail, and begin the next one if there is to be one."""
-    execution = await agent.desk.handle(
+    execution = await agent.bus.handle(
         ENGINE, agent.work.execution_id, RecordStageFailure(epoch=1, failure=failure, delay=0)
     )
     if execution.retry_at is not None:
-        execution = await agent.desk.handle(ENGINE, agent.work.execution_id, RetryStage())
+        execution = await agent.bus.handle(ENGINE, agent.work.execution_id, RetryStage())
     return execution
 
 
 async def replayed(agent):
-    return [about for name, about in await agent.work.actions() if name == "replayed"]
+    return [about for name, about in await agent.work.actions() if name == "conversation_replayed"]
 
 
 async def test_who_asks_again_asks_for_the_session_that_was_there_at_the_beginning():
     async with talking_agent(session_id="one") as agent:
         await agent.says(SessionStarted(session_id="two"), Message(text="a"))
-        begun, since = await beginning_of(agent.desk, ExecutionId(agent.work.execution_id))
+        begun, since = await beginning_of(agent.bus, ExecutionId(agent.work.execution_id))
         assert begun.session_id == "one"
         assert (await agent.execution()).session_id == "two"
         assert len(since) == 2
         await fail(agent, Failure(FailureReason.AGENT_ERROR))
-        begun, since = await beginning_of(agent.desk, ExecutionId(agent.work.execution_id))
+        begun, since = await beginning_of(agent.bus, ExecutionId(agent.work.execution_id))
         assert (begun.session_id, begun.attempt, since) == ("two", 2, [])
         assert await prompt(agent) == "Do it"
 
@@ -94,8 +94,8 @@ async def test_a_lost_session_is_told_again_once_and_the_same_whoever_asks():
 async def test_a_follow_up_tells_what_went_before_and_its_own_prompt_last():
     async with talking_agent(session_id="one") as agent:
         await agent.says(Message(text="first answer"))
-        await agent.desk.handle(ENGINE, agent.work.execution_id, FinishCoding(epoch=1, outcome=Outcome(0)))
-        await agent.desk.handle(
+        await agent.bus.handle(ENGINE, agent.work.execution_id, FinishCoding(epoch=1, outcome=Outcome(0)))
+        await agent.bus.handle(
             ENGINE, agent.work.execution_id, RequestFollowUp(feedback="louder", prompt="Louder, please")
         )
         await fail(agent)
@@ -123,7 +123,7 @@ async def test_an_agent_that_always_loses_its_session_fails():
             if execution.ended_at is not None:
                 break
             record = RecordSession(epoch=1, session_id=f"another-{number}")
-            await agent.desk.handle(ENGINE, agent.work.execution_id, record)
+            await agent.bus.handle(ENGINE, agent.work.execution_id, record)
         assert execution.failure.reason is FailureReason.SESSION_LOST
         assert number == PATIENT.max_attempts - 1
 
@@ -149,9 +149,9 @@ async def test_what_follows_goes_on_with_what_there_was(session, then, wanted, f
             await agent.says(SessionStarted(session_id="two"))
         ended = await agent.execution()
         await agent.work.end()
-        view = await load_view(agent.desk, agent.work.task_id)
-        async with agent.desk.unit(ENGINE) as unit:
+        view = await load_view(agent.bus, agent.work.task_id)
+        async with agent.bus.unit(ENGINE) as unit:
             execution_id = await requeue(runtime_of(agent), unit, view.task, ended)
-        begun, _ = await beginning_of(agent.desk, execution_id)
+        begun, _ = await beginning_of(agent.bus, execution_id)
         somebody_elses = session is not None and then != "named"
         assert (begun.session_id, begun.fork) == (wanted, fork and somebody_elses)

@@ -78,10 +78,10 @@ async def test_what_was_taken_back_is_asked_anew_even_if_that_came_at_once():
 async def test_an_agent_that_names_no_calls_goes_on_when_one_was_made():
     async with talking_agent() as agent:
         await agent.asks(call_id="")
-        (asked,) = await questions_of_task(agent.desk, agent.work.task_id)
+        (asked,) = await questions_of_task(agent.bus, agent.work.task_id)
         assert (asked.made, asked.answered) == (False, False)
         await agent.says(made(7), process=1)
-        (asked,) = await questions_of_task(agent.desk, agent.work.task_id)
+        (asked,) = await questions_of_task(agent.bus, agent.work.task_id)
         assert not asked.made, "nobody has told it to go on"
 
 

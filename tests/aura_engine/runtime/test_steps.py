@@ -81,7 +81,14 @@ def workspace(status=WorkspaceStatus.IN_USE, **more):
 
 def approval(status=ApprovalStatus.PENDING, kind=ApprovalKind.CHANGES, **more):
     return Approval(
-        id=IDS[2], status=status, kind=kind, requested_by="system:engine", requested_at=EPOCH, task_id=IDS[0], **more
+        id=IDS[2],
+        status=status,
+        kind=kind,
+        reviewers=("alice",),
+        requested_by="system:engine",
+        requested_at=EPOCH,
+        task_id=IDS[0],
+        **more,
     )
 
 

@@ -276,7 +276,7 @@ async def test_another_log_in_the_place_of_the_old_one(url, path):
 
 async def test_positions_move_over_events_that_rows_are_not_made_of(url):
     async with open_log(url) as log, open_read_models(log) as models:
-        fact = Fact(ta.TaskCreated(task_id=an_id(0), title="t"), NOW, human("alice"), "c", "c")
+        fact = Fact(ta.TaskCreated(task_id=an_id(0), spec=ta.TaskSpec(title="t")), NOW, human("alice"), "c", "c")
         await log.append(Append(an_id(0), 0, (fact,)))
         await models.catch_up()
         chunk = Chunk(OutputSource.STDOUT, NOW, "x")
@@ -313,7 +313,10 @@ async def test_an_event_that_does_not_decode_stops_them_right_before_it(url, pat
 
 async def test_an_event_of_a_newer_program_in_between_is_not_passed_over(url, path):
     async with open_log(url) as log:
-        await tell(log, [(an_id(0), ta.TaskCreated(task_id=an_id(0), title="t")), (an_id(0), ta.TaskQueued())])
+        await tell(
+            log,
+            [(an_id(0), ta.TaskCreated(task_id=an_id(0), spec=ta.TaskSpec(title="t"))), (an_id(0), ta.TaskQueued())],
+        )
         await tell(log, [(an_id(0), ta.TaskUnqueued())])
     with sqlite3.connect(path) as raw:
         raw.execute("UPDATE stored_events SET topic = 'task.queued@7' WHERE rowid = 2")
@@ -328,7 +331,10 @@ async def test_an_event_of_a_newer_program_in_between_is_not_passed_over(url, pa
 @pytest.mark.parametrize(("label", "error"), [("task.queued@7", NewerEventVersion), ("task.sung@1", UnknownEventType)])
 async def test_an_event_of_a_newer_program_at_the_end_of_a_stream_is_not_passed_over(url, path, label, error):
     async with open_log(url) as log:
-        await tell(log, [(an_id(0), ta.TaskCreated(task_id=an_id(0), title="t")), (an_id(0), ta.TaskQueued())])
+        await tell(
+            log,
+            [(an_id(0), ta.TaskCreated(task_id=an_id(0), spec=ta.TaskSpec(title="t"))), (an_id(0), ta.TaskQueued())],
+        )
     with sqlite3.connect(path) as raw:
         raw.execute("UPDATE stored_events SET topic = ? WHERE rowid = 2", (label,))
     raw.close()
@@ -456,7 +462,7 @@ async def test_any_position_and_any_instant_of_the_past(log):
 async def test_a_clock_that_goes_back_hides_nothing(log):
     """As of an instant means before the first event that was recorded after it."""
     for n, second in enumerate((0, 5, 3, 9)):
-        created = ta.TaskCreated(task_id=an_id(n), title="t")
+        created = ta.TaskCreated(task_id=an_id(n), spec=ta.TaskSpec(title="t"))
         time = NOW + timedelta(seconds=second)
         await log.append(Append(an_id(n), 0, (Fact(created, time, human("alice"), "c", "c"),)))
     assert await position_at(log, NOW + timedelta(seconds=4)) == 1
@@ -474,7 +480,7 @@ async def test_moments_that_are_none_are_refused(log):
 
 async def test_what_changed_between_two_moments(log):
     end = await tell(log, story())
-    await tell(log, [(an_id(0), ta.TaskCreated(task_id=an_id(0), title="x"))][:0])
+    await tell(log, [(an_id(0), ta.TaskCreated(task_id=an_id(0), spec=ta.TaskSpec(title="x")))][:0])
     found = await diff_read_models(log, 1, end)
     assert (found.before, found.after) == (1, end)
     specified = ("tasks", "agents", "approvals", "workflows")

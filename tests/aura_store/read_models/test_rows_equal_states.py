@@ -16,7 +16,7 @@ from aura_contracts.aggregates import AGGREGATES
 from aura_contracts.errors import ImpossibleTransition, InvalidInput
 from aura_contracts.events import Append, Fact
 from aura_contracts.ports import read_models
-from aura_contracts.task import TASK, TaskCreated
+from aura_contracts.task import TASK, TaskCreated, TaskSpec
 from aura_contracts.workflow import OVER
 from aura_store import open_log, world_at
 from aura_store.read_models import LogReadModels, check_read_models, open_read_models
@@ -146,7 +146,7 @@ def test_any_json_comes_back_as_it_was(request, tmp_path_factory, database, cont
     async def main(url):
         async with open_log(url) as log, open_read_models(log) as models:
             for n, context in enumerate(contexts):
-                created = TaskCreated(task_id=an_id(n), title="t", context=context)
+                created = TaskCreated(task_id=an_id(n), spec=TaskSpec(title="t", context=context))
                 await log.append(Append(an_id(n), 0, (Fact(created, NOW, human("alice"), "c", "c"),)))
             await models.catch_up()
             for n, context in enumerate(contexts):

@@ -1,24 +1,24 @@
-"""Handling commands: load, decide, append; several aggregates at once where one fact concerns several.
+"""Commands: load, decide, append; several aggregates at once where one fact concerns several.
 
-    async with desk.unit(human("alice")) as unit:
+    async with bus.unit(human("alice")) as unit:
         await unit.handle(task_id, AssignTask(agent_id=agent_id))
         await unit.handle(agent_id, TakeTask(task_id=task_id))
 
-All events of a unit are appended together when it is left, or none. When somebody else was faster (a version conflict)
-the caller decides again: `Desk.handle` does so by itself, for a unit see `Desk.retrying`.
+All events of a unit of work are appended together when it is left, or none. On a version conflict the decision is made
+again on the newer states: `CommandBus.handle` does so by itself, for a unit of work see `CommandBus.transact`.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import attrs
 
 from aura_contracts.actors import Actor
+from aura_contracts.aggregate import Aggregate, AnyCommand, Command, State
 from aura_contracts.errors import AggregateNotFound, EventOutOfOrder, VersionConflict
 from aura_contracts.events import Append, Event, Fact
 from aura_contracts.ids import IdFactory, StreamId, TaskId
-from aura_contracts.machine import Aggregate, Command, State
 from aura_contracts.ports import Clock, EventLog
 from aura_contracts.task import TASK
 from aura_engine.decisions import DECIDERS
@@ -28,57 +28,73 @@ R = TypeVar("R")
 S = TypeVar("S", bound=State)
 
 
-class LoadedState(Protocol):
+S_co = TypeVar("S_co", bound=State, covariant=True)
+
+
+class LoadedState(Protocol[S_co]):
     """An aggregate as it is: `aura_store.repository.Loaded` is one."""
 
     @property
-    def state(self) -> State | None: ...
+    def state(self) -> S_co | None: ...
     @property
     def version(self) -> int: ...
 
 
-Load = Callable[[Aggregate[Any], StreamId], Awaitable[LoadedState]]
-"""Returns state and version of an aggregate; state None and version 0 if it does not exist."""
+class Load(Protocol):
+    """Returns state and version of an aggregate; state None and version 0 if it does not exist."""
+
+    def __call__(self, aggregate: Aggregate[S], aggregate_id: StreamId, /) -> Awaitable[LoadedState[S]]: ...
+
 
 CONFLICT_RETRIES = 5
 """Decisions made again on newer states before a conflict is the caller's; at each, somebody else got on."""
 
-_DECIDER_OF: dict[type[Command], Decider[Any]] = {
+_DECIDER_OF: dict[type[AnyCommand], Decider[Any]] = {
     command: decider for decider in DECIDERS.values() for command in decider.aggregate.commands
 }
 
 
+def _decider_of(command: Command[S]) -> Decider[S]:
+    return _DECIDER_OF[type(command)]
+
+
+def _existing(state: S | None, aggregate: Aggregate[S], aggregate_id: StreamId) -> S:
+    if state is None:
+        raise AggregateNotFound(aggregate=aggregate.name, aggregate_id=aggregate_id, command="read")
+    return state
+
+
 @attrs.define
-class _Loaded:
-    state: Any
+class _Loaded(Generic[S]):
+    state: S | None
     version: int
     facts: list[Fact] = attrs.field(factory=list)
 
 
-class Unit:
-    """Decisions that are recorded together. Later commands of a unit see what earlier ones decided."""
+class UnitOfWork:
+    """Decisions that are recorded together. Later commands see what earlier ones decided."""
 
-    def __init__(self, desk: "Desk", actor: Actor, correlation_id: str, command_id: str) -> None:
-        self.desk = desk
+    def __init__(self, bus: "CommandBus", actor: Actor, correlation_id: str, command_id: str) -> None:
+        self.bus = bus
         self._actor = actor
         self._correlation_id = correlation_id
         self._command_id = command_id
-        self._loaded: dict[StreamId, _Loaded] = {}
+        self._loaded: dict[StreamId, _Loaded[Any]] = {}
         self._beside: list[Append] = []
         self.position = 0
         """Of the last event of this unit in the log, once it is recorded; 0 before, and where nothing was to record."""
 
-    def acting_as(self, actor: Actor) -> "Unit":
+    def acting_as(self, actor: Actor) -> "UnitOfWork":
         """Return this unit in the hands of another actor: what both decide is recorded together."""
-        other = Unit(self.desk, actor, self._correlation_id, self._command_id)
+        other = UnitOfWork(self.bus, actor, self._correlation_id, self._command_id)
         other._loaded, other._beside = self._loaded, self._beside
         return other
 
-    async def handle(self, aggregate_id: StreamId, command: Command) -> Any:
+    async def handle(self, aggregate_id: StreamId, command: Command[S]) -> S:
         """Decide `command` and return the state it leads to. Raises `CommandRefused`; the unit is unchanged then."""
-        decider = _DECIDER_OF[type(command)]
+        decider = _decider_of(command)
         loaded = await self._load(decider.aggregate, aggregate_id)
-        now = self.desk.clock()
+        now = self.bus.clock()
         lineage = await self._lineage(aggregate_id, command)
         context = Context(actor=self._actor, now=now, lineage=lineage)
         decision = decider.decide(aggregate_id, loaded.state, command, context)
@@ -86,19 +102,23 @@ class Unit:
         loaded.facts += [self._fact(event, now) for event in decision.events]
         return decision.state
 
-    async def look(self, aggregate: Aggregate[Any], aggregate_id: StreamId) -> Any:
+    async def get(self, aggregate: Aggregate[S], aggregate_id: StreamId) -> S | None:
         """Return the state of an aggregate as this unit sees it, None if it does not exist.
 
-        What was looked at must not have changed when the unit is recorded.
+        What was read must not have changed when the unit is recorded.
         """
         return (await self._load(aggregate, aggregate_id)).state
+
+    async def require(self, aggregate: Aggregate[S], aggregate_id: StreamId) -> S:
+        """Return the state of an aggregate as `get` does; raises `AggregateNotFound` if it does not exist."""
+        return _existing(await self.get(aggregate, aggregate_id), aggregate, aggregate_id)
 
     async def events(self, stream_id: StreamId) -> Sequence[Event]:
         """Return what has happened in a stream, and after it what this unit has decided about it so far.
 
         To be asked about streams that the unit looks at: only then nothing can get in between.
         """
-        recorded = await self.desk.events(stream_id)
+        recorded = await self.bus.events(stream_id)
         loaded = self._loaded.get(stream_id)
         return [*recorded, *(fact.event for fact in loaded.facts)] if loaded else recorded
 
@@ -115,18 +135,18 @@ class Unit:
         appends = [Append(sid, loaded.version, tuple(loaded.facts)) for sid, loaded in self._loaded.items()]
         appends += self._beside
         if any(append.facts for append in appends):
-            self.position = await self.desk.log.append(*appends)
+            self.position = await self.bus.log.append(*appends)
 
     def _fact(self, event: Event, now: Any) -> Fact:
         return Fact(event, now, self._actor, self._correlation_id, self._command_id)
 
-    async def _load(self, aggregate: Aggregate[Any], aggregate_id: StreamId) -> _Loaded:
+    async def _load(self, aggregate: Aggregate[S], aggregate_id: StreamId) -> _Loaded[S]:
         if aggregate_id not in self._loaded:
-            found = await self.desk.load(aggregate, aggregate_id)
+            found = await self.bus.load(aggregate, aggregate_id)
             self._loaded[aggregate_id] = _Loaded(found.state, found.version)
         return self._loaded[aggregate_id]
 
-    async def _lineage(self, aggregate_id: StreamId, command: Command) -> tuple[TaskId, ...]:
+    async def _lineage(self, aggregate_id: StreamId, command: AnyCommand) -> tuple[TaskId, ...]:
         """Return the parent that `command` names and its ancestors, nearest first.
 
         Raises `AggregateNotFound` for a parent that does not exist. A cycle in the log itself is damage, and is said.
@@ -136,18 +156,15 @@ class Unit:
         while parent_id is not None and parent_id != aggregate_id:
             if parent_id in lineage:
                 reason = f"tasks are one another's ancestors: {' < '.join(lineage)}"
-                raise EventOutOfOrder(store=self.desk.log.name, stream_id=parent_id, reason=reason)
+                raise EventOutOfOrder(store=self.bus.log.name, stream_id=parent_id, reason=reason)
             lineage.append(parent_id)
-            parent = (await self._load(TASK, parent_id)).state
-            if parent is None:
-                raise AggregateNotFound(aggregate="task", aggregate_id=parent_id, command=type(command).__name__)
-            parent_id = parent.parent_id
+            parent_id = (await self.require(TASK, parent_id)).parent_id
         return (*lineage, parent_id) if parent_id is not None else tuple(lineage)
 
 
 @attrs.frozen(kw_only=True)
-class Desk:
-    """Where commands are handled: the one way that state changes."""
+class CommandBus:
+    """Handles commands: the one way that state changes."""
 
     log: EventLog
     load: Load
@@ -156,26 +173,29 @@ class Desk:
 
     async def get(self, aggregate: Aggregate[S], aggregate_id: StreamId) -> S | None:
         """Return the state of an aggregate, None if it does not exist."""
-        state: S | None = (await self.load(aggregate, aggregate_id)).state  # type: ignore[assignment]
-        return state
+        return (await self.load(aggregate, aggregate_id)).state
+
+    async def require(self, aggregate: Aggregate[S], aggregate_id: StreamId) -> S:
+        """Return the state of an aggregate; raises `AggregateNotFound` if it does not exist."""
+        return _existing(await self.get(aggregate, aggregate_id), aggregate, aggregate_id)
 
     async def events(self, stream_id: StreamId) -> Sequence[Event]:
         """Return what has happened in a stream, the oldest first."""
         return [fact.event for fact in await self.log.facts(stream_id)]
 
     @asynccontextmanager
-    async def unit(self, actor: Actor, *, correlation_id: str | None = None) -> AsyncIterator[Unit]:
-        """Enter a unit of decisions; they are appended when it is left without an error.
+    async def unit(self, actor: Actor, *, correlation_id: str | None = None) -> AsyncIterator[UnitOfWork]:
+        """Enter a unit of work; its events are appended when it is left without an error.
 
         Raises `VersionConflict` when another writer got in between; nothing was recorded then.
         """
         command_id = self.ids()
-        unit = Unit(self, actor, correlation_id or command_id, command_id)
+        unit = UnitOfWork(self, actor, correlation_id or command_id, command_id)
         yield unit
         await unit.record()
 
-    async def retrying(self, actor: Actor, decide: Callable[[Unit], Awaitable[R]]) -> R:
-        """Run `decide` in a unit, and again on the newer states when another writer got in between."""
+    async def transact(self, actor: Actor, decide: Callable[[UnitOfWork], Awaitable[R]]) -> R:
+        """Run `decide` in a unit of work, and again on the newer states after a version conflict."""
         for attempt in range(CONFLICT_RETRIES + 1):
             try:
                 async with self.unit(actor) as unit:
@@ -187,10 +207,10 @@ class Desk:
                 return answer
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    async def handle(self, actor: Actor, aggregate_id: StreamId, command: Command) -> Any:
+    async def handle(self, actor: Actor, aggregate_id: StreamId, command: Command[S]) -> S:
         """Handle one command; return the state it led to. Raises `CommandRefused`, or what the log raises."""
 
-        async def decide(unit: Unit) -> Any:
+        async def decide(unit: UnitOfWork) -> S:
             return await unit.handle(aggregate_id, command)
 
-        return await self.retrying(actor, decide)
+        return await self.transact(actor, decide)

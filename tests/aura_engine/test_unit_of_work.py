@@ -1,0 +1,151 @@
+"""Handling commands at the bus: what is decided is recorded, together or not at all, on what is true when it is."""
+
+import random
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import anyio
+import pytest
+
+from aura_contracts.actors import human
+from aura_contracts.errors import AggregateExists, AggregateNotFound, CyclicParent, TransitionRefused, VersionConflict
+from aura_contracts.ids import TaskId, uuid7_factory
+from aura_contracts.task import (
+    TASK,
+    CancelTask,
+    CreateTask,
+    QueueTask,
+    ReparentTask,
+    Task,
+    TaskCreated,
+    TaskSpec,
+    TaskStatus,
+)
+from aura_engine.bootstrap import bus_on
+from aura_engine.unit_of_work import CommandBus
+from aura_store import open_log
+
+pytestmark = pytest.mark.anyio
+
+ALICE = human("alice")
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+new_id = uuid7_factory(lambda: 1_767_225_600_000, random.Random(1).getrandbits)
+
+
+@pytest.fixture
+async def bus() -> AsyncIterator[CommandBus]:
+    async with open_log("memory:") as log:
+        yield bus_on(log, clock=lambda: NOW, ids=new_id)
+
+
+async def create(bus: CommandBus, parent: TaskId | None = None) -> TaskId:
+    task_id = TaskId(new_id())
+    await bus.handle(
+        ALICE, task_id, CreateTask(task_id=task_id, spec=TaskSpec(title="Fix the login", parent_id=parent))
+    )
+    return task_id
+
+
+async def load(bus: CommandBus, task_id: TaskId) -> Task | None:
+    return (await bus.load(TASK, task_id)).state  # type: ignore[return-value]
+
+
+async def test_a_handled_command_is_recorded_with_its_circumstances(bus: CommandBus) -> None:
+    task_id = await create(bus)
+    (record,) = await bus.log.stream(task_id)
+    assert (record.event.topic, record.actor, record.time) == ("task.created", ALICE, NOW)
+    assert record.correlation_id == record.causation_id
+
+
+async def test_a_unit_is_recorded_as_one_or_not_at_all(bus: CommandBus) -> None:
+    first, second = await create(bus), await create(bus)
+    async with bus.unit(ALICE) as unit:
+        await unit.handle(first, QueueTask())
+        await unit.handle(second, CancelTask(reason="not needed"))
+    records = [(await bus.log.stream(task_id))[-1] for task_id in (first, second)]
+    assert records[0].causation_id == records[1].causation_id
+    assert unit.position == records[1].position
+
+    before = await bus.log.head()
+    with pytest.raises(TransitionRefused):
+        async with bus.unit(ALICE) as unit:
+            await unit.handle(first, CancelTask(reason="changed my mind"))
+            await unit.handle(second, CancelTask(reason="again"))
+    assert await bus.log.head() == before
+
+
+async def test_later_commands_of_a_unit_see_what_earlier_ones_decided(bus: CommandBus) -> None:
+    task_id = TaskId(new_id())
+    async with bus.unit(ALICE) as unit:
+        await unit.handle(task_id, CreateTask(task_id=task_id, spec=TaskSpec(title="Fix the login")))
+        state = await unit.handle(task_id, CancelTask(reason="a duplicate"))
+    assert state.status is TaskStatus.CANCELLED
+    assert await load(bus, task_id) == state
+
+
+async def test_a_command_that_changes_nothing_records_nothing(bus: CommandBus) -> None:
+    task_id = await create(bus)
+    await bus.handle(ALICE, task_id, QueueTask())
+    before = await bus.log.head()
+    await bus.handle(ALICE, task_id, QueueTask())
+    assert await bus.log.head() == before
+
+
+async def test_a_conflict_is_decided_again_on_what_is_true_now(bus: CommandBus) -> None:
+    task_id = await create(bus)
+    seen = []
+
+    async def decide(unit: object) -> None:
+        seen.append(await unit.handle(task_id, QueueTask()))  # type: ignore[attr-defined]
+        if len(seen) == 1:
+            await bus.handle(human("bob"), task_id, CancelTask(reason="faster"))
+
+    with pytest.raises(TransitionRefused) as refusal:
+        await bus.transact(ALICE, decide)
+    assert refusal.value.status == "cancelled"
+
+
+async def test_many_at_once_all_get_their_turn(bus: CommandBus) -> None:
+    parent = await create(bus)
+    async with anyio.create_task_group() as tasks:
+        for _ in range(20):
+            tasks.start_soon(create, bus, parent)
+    children = [
+        r async for r in bus.log.read() if isinstance(r.event, TaskCreated) and r.event.spec.parent_id == parent
+    ]
+    assert [child.event.spec.parent_id for child in children].count(parent) == 20
+
+
+async def test_a_cyclic_parent_is_refused_with_the_way_round(bus: CommandBus) -> None:
+    grandparent = await create(bus)
+    parent = await create(bus, grandparent)
+    child = await create(bus, parent)
+    with pytest.raises(CyclicParent) as refusal:
+        await bus.handle(ALICE, grandparent, ReparentTask(parent_id=child))
+    assert refusal.value.path == (child, parent, grandparent)
+    with pytest.raises(CyclicParent):
+        await bus.handle(ALICE, child, ReparentTask(parent_id=child))
+
+
+async def test_two_units_cannot_each_put_a_task_below_the_others(bus: CommandBus) -> None:
+    one, other = await create(bus), await create(bus)
+    with pytest.raises(VersionConflict):
+        async with bus.unit(ALICE) as unit:
+            await unit.handle(one, ReparentTask(parent_id=other))
+            await bus.handle(human("bob"), other, ReparentTask(parent_id=one))
+    state = await load(bus, one)
+    assert state is not None
+    assert state.parent_id is None
+
+
+async def test_a_parent_must_exist(bus: CommandBus) -> None:
+    missing = TaskId(new_id())
+    with pytest.raises(AggregateNotFound) as refusal:
+        await create(bus, missing)
+    assert refusal.value.aggregate_id == missing
+
+
+async def test_what_exists_is_not_created_again(bus: CommandBus) -> None:
+    task_id = await create(bus)
+    with pytest.raises(AggregateExists):
+        await bus.handle(ALICE, task_id, CreateTask(task_id=task_id, spec=TaskSpec(title="Again")))
