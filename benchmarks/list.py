@@ -20,7 +20,7 @@ import anyio
 
 from aura_contracts.events import Append, Fact
 from aura_contracts.ports.read_models import QUERIES, Query, TaskQuery
-from aura_contracts.task import Task, TaskAssigned, TaskQueued
+from aura_contracts.task import Task, TaskAssigned, TaskCreated, TaskQueued, TaskSpec
 from aura_store import open_log, open_read_models
 from aura_store.read_models import LogReadModels
 from benchmarks._report import Row, alternate, main
@@ -86,7 +86,8 @@ def _task(number: int) -> Append:
     """Return a task, a third of them assigned, a third queued, a minute after the one before."""
     first, time = created(), NOW + timedelta(minutes=number)
     more = [[], [TaskQueued()], [TaskAssigned(agent_id=new_id())]][number % 3]
-    begun = type(first.event)(task_id=first.event.task_id, title=f"Task number {number}", context={"module": "parser"})
+    spec = TaskSpec(title=f"Task number {number}", context={"module": "parser"})
+    begun = TaskCreated(task_id=first.event.task_id, spec=spec)
     facts = [Fact(event, time, first.actor, new_id(), new_id()) for event in (begun, *more)]
     return Append(first.event.task_id, 0, tuple(facts))
 
