@@ -1,9 +1,10 @@
 """Overhead: what AURA adds to a run whose agent does nothing, stage by stage, in milliseconds and in fsyncs.
 
 The reference is what a script would do for the same: ``git worktree add``, the agent, ``git worktree remove``. The
-time of a stage is that between the events that begin and end it, medians over the runs. Git processes are counted by a
-``git`` that comes first on the path of the whole command. Fsyncs are counted by ``strace``, those of git included;
-without it the row is left out.
+time of a stage is that between the events that begin and end it, medians over the runs. SQL reads and durable commits
+are counted over one run in a store of its own, opening included. Git processes are counted by a ``git`` that comes
+first on the path of the whole command. Fsyncs are counted by ``strace``, those of git included; without it the row is
+left out.
 """
 
 import os
@@ -21,11 +22,13 @@ import anyio
 
 from aura_contracts.events import EventRecord
 from aura_engine import open_engine
+from benchmarks._counting import counting
 from benchmarks._report import Row, main
 
 RUNS = 15
 GIT_PROCESSES = 20
 """How many git processes one run may start at most; the reference needs 3."""
+LOG = "one.db"
 STAGES = (
     ("queue", "execution.queued", "execution.preparation_started"),
     ("prepare", "execution.preparation_started", "execution.workspace_prepared"),
@@ -54,6 +57,19 @@ def measure() -> Iterator[Row]:
         yield Row(
             "git processes of one aura run", processes, "", "allowed", processes / GIT_PROCESSES, 1.0, ceiling=True
         )
+        with counting() as counts:
+            anyio.run(_one, Path(folder), repository)
+        yield Row(
+            "SQL reads of one run",
+            counts.reads(),
+            "",
+            "the log and its read models",
+            counts.reads() / 60,
+            1,
+            ceiling=True,
+        )
+        commits = counts.commits_of(LOG)
+        yield Row("commits of one run", commits, "", "durable ones, of the log", commits / 8, 1, ceiling=True)
         if shutil.which("strace"):
             counted = _fsyncs(Path(folder), repository)
             reference = _count(["git", "-C", str(repository), "worktree", "add", "-q", f"{folder}/w", "-b", "w"])
@@ -90,6 +106,15 @@ async def _runs(folder: Path, repository: Path) -> list[list[EventRecord]]:
             if number:
                 runs.append(records)
     return runs
+
+
+async def _one(folder: Path, repository: Path) -> None:
+    """Run one task in a store of its own, as a process of its own does."""
+    options = {"base_command": "true"}
+    async with open_engine(f"sqlite:///{folder / LOG}", home=folder / "once", user="bench") as engine:
+        task = await engine.run("nothing", executor="custom", repositories=[str(repository)], options=options)
+        async for _ in engine.follow(task.id):
+            pass
 
 
 def _between(run: list[EventRecord], begin: str, end: str) -> float:

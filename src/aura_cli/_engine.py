@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aura_cli._settings import PATIENCE, Settings
-from aura_cli._store import require_made, sqlite_path
+from aura_cli._store import require_made
+from aura_contracts.store_url import StoreUrl
 from aura_engine.bootstrap import bus_on, open_engine
 from aura_engine.host import Host
 from aura_store import open_log
@@ -70,6 +71,6 @@ def project_of(path: str) -> Path | None:
 
 def make_room(store: str) -> None:
     """Make the folder that an SQLite store is to be in."""
-    path = sqlite_path(store)
+    path = StoreUrl.parse(store).path
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)

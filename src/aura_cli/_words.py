@@ -10,7 +10,7 @@ from aura_cli._lookup import AGGREGATE_OF
 from aura_cli._terminal import printable
 from aura_contracts.aggregate import State
 from aura_contracts.events import Event, EventRecord, event_fields
-from aura_store.history import Change, HistoryLine
+from aura_store import Change, HistoryLine
 
 LIMIT = 60
 """Characters of a value in a line for people; ``--json`` has all of it."""

@@ -38,12 +38,7 @@ from aura_engine.runtime.prompts import Prompts
 from aura_engine.runtime.slots import Slots
 from aura_engine.state_cache import StateCache
 from aura_engine.unit_of_work import CommandBus
-from aura_store import open_log
-from aura_store._open import Compression
-from aura_store.archive import StoreArchive
-from aura_store.locks import locks_for
-from aura_store.read_models import open_read_models
-from aura_store.repository import Repository
+from aura_store import Compression, Repository, StoreArchive, locks_for, open_log, open_read_models
 from aura_worker_protocol import Peer, Role, memory_pair
 
 MakeWorker = Callable[[], AbstractAsyncContextManager[Any]]

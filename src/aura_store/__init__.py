@@ -1,18 +1,53 @@
-"""Store: the event log on memory, SQLite and PostgreSQL, and what is made of it: read models, audit, time travel."""
+"""Store: the event log on memory, SQLite and PostgreSQL, and what is made of it: lists, audit, time travel, costs.
 
-from importlib import import_module
+    async with open_log("sqlite:///aura.db", read_only=True) as log:
+        report = await verify(log)                                  # was anything changed, removed or moved?
+        before = await world_at(log, 100)                           # every aggregate as of a position or an instant
+        lines = await history(log, TASK, task_id)                   # one aggregate, event by event
+        async with open_read_models(log) as models:
+            page = await models.list(TaskQuery(status="pending"))   # lists, see aura_contracts.ports.read_models
+
+Here is everything that an auditor needs. Modules below are for those who write adapters: `aura_store.adapters` has what
+they are made of, `aura_store.testing` what proves them.
+"""
+
 from typing import TYPE_CHECKING
 
+from aura_contracts._lazy import export_lazily
+
 if TYPE_CHECKING:
-    from aura_store._open import open_log
+    from aura_contracts.ports.archive import AuditFinding as AuditFinding
+    from aura_contracts.ports.archive import AuditReport as AuditReport
+    from aura_contracts.ports.archive import Change as Change
+    from aura_contracts.ports.archive import HistoryLine as HistoryLine
+    from aura_contracts.ports.archive import UsageCost as UsageCost
+    from aura_contracts.ports.archive import UsageKey as UsageKey
+    from aura_contracts.ports.archive import World as World
+    from aura_contracts.store_url import StoreUrl as StoreUrl
+    from aura_store._history import diff as diff
+    from aura_store._history import history as history
+    from aura_store._history import read_until as read_until
+    from aura_store._history import state_at as state_at
+    from aura_store._history import world_at as world_at
+    from aura_store._locks import locks_for as locks_for
+    from aura_store._open import Compression as Compression
+    from aura_store._open import open_log as open_log
+    from aura_store.archive import StoreArchive as StoreArchive
+    from aura_store.audit import checkpoint as checkpoint
+    from aura_store.audit import verify as verify
+    from aura_store.pricing import InvalidPrices as InvalidPrices
+    from aura_store.pricing import Price as Price
+    from aura_store.pricing import PriceTable as PriceTable
+    from aura_store.pricing import cost_of as cost_of
+    from aura_store.pricing import read_prices as read_prices
+    from aura_store.pricing import usage_of as usage_of
+    from aura_store.read_models import CheckReport as CheckReport
+    from aura_store.read_models import check_read_models as check_read_models
+    from aura_store.read_models import diff_read_models as diff_read_models
+    from aura_store.read_models import open_read_models as open_read_models
+    from aura_store.read_models import read_models_as_of as read_models_as_of
+    from aura_store.read_models import repair_snapshot as repair_snapshot
+    from aura_store.repository import Loaded as Loaded
+    from aura_store.repository import Repository as Repository
 
-__all__ = ["open_log"]
-
-_HOMES = {"open_log": "aura_store._open"}
-
-
-def __getattr__(name: str) -> object:
-    """Import what is asked for: every pytest run loads `aura_store.testing.plugin`, and must not pay for the rest."""
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+export_lazily(__name__)

@@ -4,19 +4,18 @@ import random
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Literal
-
-from eventsourcing.persistence import Cipher, Compressor
 
 from aura_contracts.aggregates import CATALOGUE
 from aura_contracts.catalogue import EventCatalogue
 from aura_contracts.errors import StoreMisconfigured
 from aura_contracts.ports import Clock
-from aura_store._codec import EVENT_LIMIT, Codec
-from aura_store._committer import check_ends
-from aura_store._log import Patience, RecorderEventLog
-from aura_store._recorder import LOCK_TIMEOUT, Recorder, without_password
+from aura_contracts.store_url import StoreUrl
+from aura_store.log._codec import EVENT_LIMIT, Cipher, Codec, Compressor
+from aura_store.log._committer import check_ends
+from aura_store.log._event_log import RecorderEventLog
+from aura_store.log._patience import Patience
+from aura_store.log._recorder import LOCK_TIMEOUT, Recorder
 
 FORMAT = "1"
 """Of the tables and of what is in them, as written in ``log_meta``."""
@@ -33,7 +32,7 @@ def utc_now() -> datetime:
 
 @asynccontextmanager
 async def open_log(
-    url: str,
+    url: str | StoreUrl,
     *,
     encryption_key: str | None = None,
     compression: Compression | None = None,
@@ -46,9 +45,7 @@ async def open_log(
 ) -> AsyncIterator[RecorderEventLog]:
     """Open the event log at `url`, and create it if it is not there.
 
-    - ``sqlite:///relative.db``, ``sqlite:////absolute.db``: a file; several processes may have it open.
-    - ``postgresql://user:password@host:port/database``: needs the extra ``postgres``.
-    - ``memory:``: gone when it is closed.
+    See `StoreUrl` for what `url` may be. Several processes may have the same SQLite file, or PostgreSQL database, open.
 
     `encryption_key` is 16, 24 or 32 bytes in base64 (AES-GCM; extra ``encryption``), `compression` is ``"zlib"`` or
     ``"zstd"`` (extra ``zstd``): both are chosen when a log is made and required ever after. `event_limit` is in bytes
@@ -106,32 +103,26 @@ async def open_recorder(
         await log.aclose()
 
 
-def recorder_for(url: str, *, read_only: bool = False, lock_timeout: float = 30.0) -> Recorder:
+def recorder_for(url: str | StoreUrl, *, read_only: bool = False, lock_timeout: float = 30.0) -> Recorder:
     """Return the recorder for `url`, not opened yet. Adapters are imported here, when they are needed.
 
     One attempt to write waits for other processes no longer than `lock_timeout` seconds, and a few at most.
     """
-    scheme, separator, rest = url.partition(":")
+    where = StoreUrl.parse(str(url))
     lock_timeout = max(min(lock_timeout, LOCK_TIMEOUT), 0.001)
-    if scheme == "sqlite" and rest.startswith("///") and len(rest) > len("///"):
-        from aura_store._sqlite import SQLiteRecorder  # noqa: PLC0415
+    if where.path is not None:
+        from aura_store.sqlite._recorder import SQLiteRecorder  # noqa: PLC0415
 
-        return SQLiteRecorder(Path(rest[3:]), read_only=read_only, lock_timeout=lock_timeout)
-    if scheme in ("postgresql", "postgres") and separator:
-        try:
-            from aura_store._postgres import PostgresRecorder  # noqa: PLC0415
-        except ImportError as error:
-            raise _missing("postgres", scheme, error) from error
-        return PostgresRecorder(url, read_only=read_only, lock_timeout=lock_timeout)
-    if scheme == "memory" and separator:
-        from aura_store._memory import MemoryRecorder  # noqa: PLC0415
+        return SQLiteRecorder(where.path, read_only=read_only or where.read_only, lock_timeout=lock_timeout)
+    if where.kind == "memory":
+        from aura_store.log._memory import MemoryRecorder  # noqa: PLC0415
 
-        return MemoryRecorder(url)
-    raise StoreMisconfigured(
-        store=without_password(url),
-        reason="this is not the URL of a store",
-        remedy="use sqlite:///PATH, postgresql://USER@HOST/DATABASE or memory:",
-    )
+        return MemoryRecorder(where.text)
+    try:
+        from aura_store.postgres._recorder import PostgresRecorder  # noqa: PLC0415
+    except ImportError as error:
+        raise _missing("postgres", where.kind, error) from error
+    return PostgresRecorder(where.text, read_only=read_only, lock_timeout=lock_timeout)
 
 
 def _cipher(url: str, key: str | None) -> Cipher | None:
@@ -158,7 +149,7 @@ def _compressor(url: str, compression: str | None) -> Compressor | None:
         return ZlibCompressor()
     if compression == "zstd":
         try:
-            from aura_store._zstd import ZstdCompressor  # noqa: PLC0415
+            from aura_store.log._zstd import ZstdCompressor  # noqa: PLC0415
         except ImportError as error:
             raise _missing("zstd", url, error) from error
         return ZstdCompressor()

@@ -5,12 +5,13 @@ for versions, positions and seals; or it implements `Recorder`, nine SQL stateme
 group commit, patience with the database, tailing and encryption. `aura_store.testing` proves either.
 """
 
-from aura_store._codec import Codec, require_numbers, require_stream_id
-from aura_store._decoders import StoredFact
-from aura_store._log import Patience, RecorderEventLog
 from aura_store._open import open_recorder, recorder_for
-from aura_store._recorder import DatabaseAway, FactRow, Recorder, RecordRow, WriteTransaction
-from aura_store._seal import GENESIS, NO_STREAM, EncodedAppend, Plan, Tip, plan_commit, seal
+from aura_store.log._codec import Codec, require_numbers, require_stream_id
+from aura_store.log._decoders import StoredFact
+from aura_store.log._event_log import RecorderEventLog
+from aura_store.log._patience import Patience
+from aura_store.log._recorder import DatabaseAway, FactRow, Recorder, RecordRow, WriteTransaction
+from aura_store.log._seal import GENESIS, NO_STREAM, EncodedAppend, Plan, Tip, plan_commit, seal
 
 __all__ = [
     "GENESIS",

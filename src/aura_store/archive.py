@@ -30,11 +30,11 @@ from aura_contracts.ports.archive import (
     World,
 )
 from aura_contracts.ports.read_models import Moment, UsageSum
-from aura_store import audit, history
-from aura_store.prices import read_prices
+from aura_store import _history as history
+from aura_store import audit
+from aura_store.pricing import cost_of, read_prices
 from aura_store.read_models import LogReadModels, check_read_models
 from aura_store.repository import snapshot_schema
-from aura_store.usage import cost_of
 
 AGGREGATE_OF: Mapping[str, Aggregate[Any]] = {
     event.topic: aggregate for aggregate in AGGREGATES for event in aggregate.events

@@ -22,7 +22,7 @@ from eventsourcing.persistence import (
 from aura_contracts.aggregates import CATALOGUE
 from aura_contracts.catalogue import EventCatalogue
 from aura_contracts.events import EventRecord
-from aura_store._codec import Codec
+from aura_store.log._codec import Codec
 
 
 class RecordedEvent(EventRecord, frozen=True, gc=False):

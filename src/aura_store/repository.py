@@ -45,8 +45,11 @@ class Repository:
 
         Raises `EventOutOfOrder` when its events cannot have happened in this order, and other `LogDamaged` errors.
         """
-        start = await self._from_snapshot(aggregate, aggregate_id)
-        facts = await self.log.facts(aggregate_id, after=start.version)
+        start, facts = Loaded[S](None, 0), await self.log.facts(aggregate_id, upto=self._snapshot_after)
+        if self._snapshot_after is not None and len(facts) >= self._snapshot_after:  # long enough to have a snapshot
+            start = await self._from_snapshot(aggregate, aggregate_id)
+            begun = facts if start.version == 0 else ()
+            facts = [*begun, *await self.log.facts(aggregate_id, after=start.version + len(begun))]
         try:
             state = aggregate.fold(facts, start.state)
         except ImpossibleTransition:
@@ -61,11 +64,10 @@ class Repository:
 
     async def _from_snapshot(self, aggregate: Aggregate[S], aggregate_id: StreamId) -> Loaded[S]:
         """Return the newest snapshot that this program understands, or the beginning."""
-        if self._snapshot_after is not None:
-            snapshot = await self.log.load_snapshot(aggregate_id)
-            if snapshot is not None and snapshot.schema == snapshot_schema(aggregate):
-                with suppress(msgspec.MsgspecError):  # damaged
-                    return Loaded(msgspec.json.decode(snapshot.data, type=aggregate.state), snapshot.version)
+        snapshot = await self.log.load_snapshot(aggregate_id)
+        if snapshot is not None and snapshot.schema == snapshot_schema(aggregate):
+            with suppress(msgspec.MsgspecError):  # damaged
+                return Loaded(msgspec.json.decode(snapshot.data, type=aggregate.state), snapshot.version)
         return Loaded(None, 0)
 
 

@@ -28,8 +28,8 @@ from aura_contracts.errors import (
 from aura_contracts.events import Event, Fact, Instant
 from aura_contracts.ids import TaskId
 from aura_contracts.task import TaskCreated, TaskSpec
-from aura_store._codec import Codec, to_utc
-from aura_store._zstd import ZstdCompressor
+from aura_store.log._codec import Codec, to_utc
+from aura_store.log._zstd import ZstdCompressor
 from aura_store.testing.event_log import ALICE, NOW, as_fact, fact, stream_id
 
 STREAM = stream_id(1)

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from aura_contracts.errors import StoreFull, VersionConflict
-from aura_store import _committer
-from aura_store._committer import BatchCommitter
-from aura_store._memory import MemoryRecorder
-from aura_store._recorder import DatabaseAway
-from aura_store._seal import EncodedAppend
+from aura_store.log import _committer
+from aura_store.log._committer import BatchCommitter
+from aura_store.log._memory import MemoryRecorder
+from aura_store.log._recorder import DatabaseAway
+from aura_store.log._seal import EncodedAppend
 from aura_store.testing.event_log import assert_sealed, stream_id
 from aura_store.testing.stateful import Faults, FaultyRecorder
 

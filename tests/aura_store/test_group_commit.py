@@ -16,9 +16,9 @@ import attrs
 import pytest
 
 from aura_contracts.errors import AuraError, StoreUnavailable, VersionConflict
-from aura_store._group_commit import BATCH_LIMIT, Command, GroupCommit, Outcome
-from aura_store._recorder import DatabaseAway
-from aura_store._seal import EncodedAppend
+from aura_store.log._group_commit import BATCH_LIMIT, Command, GroupCommit, Outcome
+from aura_store.log._recorder import DatabaseAway
+from aura_store.log._seal import EncodedAppend
 
 pytestmark = pytest.mark.anyio
 

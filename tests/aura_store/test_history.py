@@ -22,8 +22,7 @@ from aura_contracts.task import (
     TaskSpec,
     TaskStatus,
 )
-from aura_store import open_log
-from aura_store.history import diff, history, state_at, world_at
+from aura_store import diff, history, open_log, state_at, world_at
 from aura_store.repository import Repository
 
 pytestmark = pytest.mark.anyio

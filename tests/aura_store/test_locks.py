@@ -6,14 +6,14 @@ import sys
 import pytest
 
 from aura_contracts.errors import StoreReadOnly
-from aura_store.locks import FileLocks, MemoryLocks, locks_for
+from aura_store._locks import FileLocks, MemoryLocks, locks_for
 from conditions import until
 
 pytestmark = pytest.mark.anyio
 
 HOLDER = """
 import anyio, sys
-from aura_store.locks import locks_for
+from aura_store._locks import locks_for
 async def main():
     locks = locks_for(sys.argv[1])
     print(await locks.acquire("task:1"), flush=True)

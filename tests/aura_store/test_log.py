@@ -10,8 +10,7 @@ from aura_contracts.errors import EventOutOfOrder, LogDamaged
 from aura_contracts.events import Append
 from aura_contracts.ids import TaskId
 from aura_contracts.task import TaskChanges, TaskCreated, TaskEdited, TaskSpec
-from aura_store import open_log
-from aura_store.history import world_at
+from aura_store import open_log, world_at
 from aura_store.testing.event_log import fact, stream_id
 
 pytestmark = pytest.mark.anyio

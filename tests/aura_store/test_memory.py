@@ -2,7 +2,7 @@
 
 import threading
 
-from aura_store._memory import MemoryRecorder
+from aura_store.log._memory import MemoryRecorder
 
 
 def test_a_watch_that_is_stopped_between_two_looks_ends():

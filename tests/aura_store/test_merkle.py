@@ -5,7 +5,7 @@ from hashlib import sha256
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aura_store._merkle import FAN_OUT, MerkleTree
+from aura_store.audit._merkle import FAN_OUT, MerkleTree
 
 leaves = st.lists(st.binary(min_size=32, max_size=32), max_size=3 * FAN_OUT)
 sizes = st.sampled_from([0, 1, 2, 15, 16, 17, 255, 256, 257, 272, 4095, 4096, 4097])

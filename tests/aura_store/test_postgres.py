@@ -14,11 +14,12 @@ import pytest
 
 from aura_contracts.errors import LogDamaged, StoreFull, StoreMisconfigured, StoreReadOnly, VersionConflict
 from aura_contracts.events import Snapshot
-from aura_store import _postgres_connections, _postgres_watch, open_log
-from aura_store._postgres import PostgresRecorder
-from aura_store._postgres_connections import translate
-from aura_store._recorder import DatabaseAway
+from aura_store import open_log
 from aura_store.adapters import open_recorder
+from aura_store.log._recorder import DatabaseAway
+from aura_store.postgres import _connections, _watch
+from aura_store.postgres._connections import translate
+from aura_store.postgres._recorder import PostgresRecorder
 from aura_store.testing.event_log import append, assert_sealed, everything_sealed, stream_id, titles
 from conditions import until
 from databases import PostgresServer, running_postgres
@@ -141,7 +142,7 @@ async def test_isolation_and_durability_do_not_depend_on_the_defaults_of_the_dat
 
 @pytest.mark.anyio
 async def test_a_batch_larger_than_one_statement_is_one_commit(postgres_url, monkeypatch):
-    monkeypatch.setattr("aura_store._postgres.SLICE", 1000)
+    monkeypatch.setattr("aura_store.postgres._recorder.SLICE", 1000)
     async with open_log(postgres_url) as log:
         assert await log.append(append(1, 0, *("x" * 300 for _ in range(10))), append(2, 0, "end")) == 11
         assert_sealed(await everything_sealed(log))
@@ -330,7 +331,7 @@ async def test_a_standby_is_read_and_tailed_and_cannot_be_written(postgres, post
 
 @pytest.mark.anyio
 async def test_a_tail_does_not_depend_on_notifications(postgres, postgres_database, postgres_url, monkeypatch):
-    monkeypatch.setattr(_postgres_watch, "LOOK_AGAIN", 0.05)
+    monkeypatch.setattr(_watch, "LOOK_AGAIN", 0.05)
     async with open_log(postgres_url) as log:
         await log.append(append(1, 0, "a"))
         silently = (
@@ -462,7 +463,7 @@ def test_the_servers_errors_have_a_meaning(state, meaning):
 async def test_a_process_that_stops_in_the_middle_of_a_commit_does_not_stop_the_others(
     postgres, postgres_database, postgres_url, monkeypatch
 ):
-    monkeypatch.setattr(_postgres_connections, "STALLED_AFTER", 0.2)
+    monkeypatch.setattr(_connections, "STALLED_AFTER", 0.2)
     stalled = PostgresRecorder(postgres_url)
     async with open_recorder(stalled), open_log(postgres_url) as log:
         with pytest.raises(DatabaseAway), stalled.writing():
@@ -480,7 +481,9 @@ async def test_a_commit_of_another_process_is_waited_for(postgres, postgres_data
     attempts: list[str] = []
     real = translate
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("aura_store._postgres.translate", lambda *error: (attempts.append("away"), real(*error))[1])
+        patch.setattr(
+            "aura_store.postgres._recorder.translate", lambda *error: (attempts.append("away"), real(*error))[1]
+        )
         async with open_recorder(recorder) as log, anyio.create_task_group() as tasks:
             with psycopg.connect(postgres_url) as held:
                 held.execute("SELECT position FROM log_head FOR UPDATE")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from aura_contracts.errors import NaiveDatetime
 from aura_contracts.execution import Usage
-from aura_store.prices import InvalidPrices, parse_prices, price, read_prices
+from aura_store.pricing import InvalidPrices, parse_prices, price, read_prices
 
 TABLE = parse_prices(
     b"""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from aura_contracts.errors import LogDamaged, VersionConflict
 from aura_contracts.events import SealedRow
-from aura_store._seal import GENESIS, NO_STREAM, EncodedAppend, Plan, Tip, plan_commit, seal
+from aura_store.log._seal import GENESIS, NO_STREAM, EncodedAppend, Plan, Tip, plan_commit, seal
 from aura_store.testing.event_log import digest_of, stream_id
 
 streams = st.integers(1, 4).map(stream_id)

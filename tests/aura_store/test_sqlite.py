@@ -29,10 +29,10 @@ from aura_contracts.errors import (
 from aura_contracts.events import EventRecord, Snapshot
 from aura_contracts.task import TaskQueued
 from aura_store import open_log
-from aura_store._recorder import DatabaseAway, WriteTransaction
-from aura_store._sqlite import SQLiteRecorder
 from aura_store.adapters import Patience, open_recorder
 from aura_store.audit import verify
+from aura_store.log._recorder import DatabaseAway, WriteTransaction
+from aura_store.sqlite._recorder import SQLiteRecorder
 from aura_store.testing.event_log import append, assert_sealed, everything, everything_sealed, stream_id, titles
 
 pytestmark = pytest.mark.anyio
@@ -361,7 +361,7 @@ import anyio
 from aura_contracts.errors import AuraError
 from aura_store import open_log
 from aura_store.testing.event_log import append
-import aura_store._open, aura_store._sqlite, anyio._backends._asyncio, concurrent.futures.thread
+import aura_store._open, aura_store.sqlite._recorder, anyio._backends._asyncio, concurrent.futures.thread
 
 async def main(url, read_only):
     report = {}

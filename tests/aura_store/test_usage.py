@@ -15,11 +15,12 @@ from aura_contracts.actors import human
 from aura_contracts.errors import InvalidInput, NaiveDatetime
 from aura_contracts.events import Append, Fact
 from aura_contracts.execution import EXECUTION, Usage, UsageRecorded
+from aura_contracts.ports.read_models import UsageQuery, UsageSum
 from aura_store import open_log
-from aura_store.prices import parse_prices, read_prices
-from aura_store.projections import ProjectionRunner, memory_database, open_read_models
-from aura_store.testing.projections import an_id
-from aura_store.usage import By, UsageSum, amounts_of, cost_of, usage_of
+from aura_store.pricing import By, cost_of, parse_prices, read_prices, usage_of
+from aura_store.pricing._amounts import amounts_of
+from aura_store.read_models import check_read_models, open_read_models
+from aura_store.testing.read_models import an_id
 
 NIGHT = datetime(2026, 1, 31, 22, 30, tzinfo=UTC)
 RUNS = {an_id(10): an_id(1), an_id(11): an_id(1), an_id(12): an_id(2)}
@@ -143,24 +144,10 @@ async def test_sums_of_a_task_and_since_a_moment(models):
 async def test_reports_are_listed_one_by_one(models):
     await tell(models.log)
     await models.catch_up()
-    page = await models.usage_reports(execution=an_id(10), descending=False)
+    page = await models.list(UsageQuery(execution=an_id(10), descending=False))
     assert [(row.session_id, row.model) for row in page.rows] == [(None, "m-1"), *[("s-1", "m-1")] * 2, ("s-1", "m-2")]
-    assert len((await models.usage_reports(model="m-2", task=an_id(1))).rows) == 1
-    assert (await models.usage_reports(used_before=NIGHT)).rows == ()
-
-
-async def test_tables_of_a_program_without_usage_are_built_when_opened(tmp_path):
-    from aura_store.projections import PROJECTIONS
-
-    url = f"sqlite:///{tmp_path / 'a.db'}"
-    older = [each for each in PROJECTIONS if each.name != "usage"]
-    async with open_log(url) as log:
-        await tell(log)
-        async with open_read_models(log, projections=older) as models:
-            await models.catch_up()
-        async with open_read_models(log) as models:
-            assert await models.usage() == await usage_of(log) != ()
-            assert (await models.check()).ok
+    assert len((await models.list(UsageQuery(model="m-2", task=an_id(1)))).rows) == 1
+    assert (await models.list(UsageQuery(used_before=NIGHT))).rows == ()
 
 
 _MODELS = st.sampled_from(["m-1", "M-1", "m-2", ""])
@@ -189,17 +176,17 @@ async def summed_by_states(log):
 def test_read_models_and_replay_agree_on_every_sum(backend, data):
     async def main():
         async with open_log("memory:") as log:
-            database = memory_database()
             for run in RUNS:
                 await begin(log, run)
-            async with open_read_models(log, database=database) as models:
+            async with open_read_models(log) as models:
                 for run, event, time in data.draw(st.lists(st.tuples(st.sampled_from([*RUNS]), _EVENTS, _HOURS))):
                     await put(log, run, event, time)
                     if data.draw(st.integers(0, 3)) == 0:
-                        await ProjectionRunner(log, database, batch=data.draw(st.integers(1, 4))).catch_up()
+                        models._batch = data.draw(st.integers(1, 4))
+                        await models.catch_up()
                 await models.catch_up()
                 sums = await models.usage()
-                await models.rebuild(["usage"])
+                await models.rebuild()
                 assert sums == await models.usage() == await usage_of(log)
                 counted, states = await summed_by_states(log)
                 assert counted == {
@@ -214,7 +201,6 @@ def test_read_models_and_replay_agree_on_every_sum(backend, data):
                 for table in (CHEAP, DEAR):
                     totals = {sum(line.cost for line in cost_of(sums, table, by=by)) for by in By}
                     assert len(totals) == 1, "whatever it is added up by"
-            await database.aclose()
 
     anyio.run(main, backend=backend)
 
@@ -279,5 +265,5 @@ async def test_another_table_gives_other_costs_from_the_same_log(models):
     assert by_replay[0] == by_replay[2]
     assert [lines[0].cost for lines in by_replay[:2]] == [Decimal("5.300005"), Decimal("500.3005")]
     assert await log.sealed_page(0) == rows
-    assert (await models.check()).ok
+    assert (await check_read_models(models)).ok
     assert all(line.unpriced for line in cost_of(await usage_of(log), read_prices(), by=By.MODEL) if line.id)

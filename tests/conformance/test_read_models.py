@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from aura_store import open_log
-from aura_store._memory import MemoryRecorder
 from aura_store.adapters import open_recorder
+from aura_store.log._memory import MemoryRecorder
 from aura_store.read_models._database import memory_database
 from aura_store.read_models._open import database_of
 from aura_store.testing.read_models import OpenStore, ReadModelsConformance, Store, store_of
@@ -34,7 +34,9 @@ class TestPostgres(ReadModelsConformance):
 
 
 class TestMemory(ReadModelsConformance):
-    """One database in memory outlives its models, as the recorder outlives its logs."""
+    """One database in memory outlives its models, as the recorder outlives its logs. No other process can have it."""
+
+    shared = False
 
     @pytest.fixture
     def open_store(self):

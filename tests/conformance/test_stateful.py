@@ -10,9 +10,9 @@ from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from aura_contracts.ports import EventLog
-from aura_store._memory import MemoryRecorder
-from aura_store._recorder import Recorder
 from aura_store.adapters import Patience, open_recorder, recorder_for
+from aura_store.log._memory import MemoryRecorder
+from aura_store.log._recorder import Recorder
 from aura_store.testing.stateful import EventLogMachine, Faults, FaultyRecorder
 from databases import PostgresServer, new_schema
 

@@ -19,8 +19,8 @@ from aura_contracts.ids import TaskId
 from aura_contracts.ports import EventLog
 from aura_contracts.task import TaskChanges, TaskCreated, TaskEdited, TaskSpec
 from aura_store import open_log
-from aura_store._seal import seal
 from aura_store.audit import checkpoint, verify
+from aura_store.log._seal import seal
 from command_line import Answer, call_aura, run_aura
 from sqlite_cells import spans
 

@@ -1,8 +1,7 @@
 """``aura db``: the read models and what is in the store."""
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from aura_cli._arguments import add_subcommand, add_subcommands
@@ -11,7 +10,7 @@ if TYPE_CHECKING:
     from aura_cli._settings import Settings
     from aura_cli._terminal import Terminal
     from aura_contracts.ports import EventLog
-    from aura_store.projections import BadSnapshot, CheckReport, ReadModels
+    from aura_store.read_models import CheckReport
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -35,25 +34,10 @@ def _check(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> 
 
 async def _compared(settings: "Settings") -> "tuple[CheckReport, int]":
     from aura_store import open_log
+    from aura_store.read_models import check_read_models, open_read_models
 
-    async with open_log(settings.store, **settings.reading) as log, _built(log) as models:
-        return await models.check(), await log.head()
-
-
-@asynccontextmanager
-async def _built(log: "EventLog") -> "AsyncIterator[ReadModels]":
-    """Open the read models as they are. Raises `StoreMisconfigured`, which says how to build them."""
-    import attrs
-
-    from aura_contracts.errors import StoreMisconfigured
-    from aura_store.projections import open_read_models
-
-    async with AsyncExitStack() as stack:
-        try:
-            models = await stack.enter_async_context(open_read_models(log, read_only=True))
-        except StoreMisconfigured as missing:
-            raise attrs.evolve(missing, remedy="aura db rebuild builds them") from missing
-        yield models
+    async with open_log(settings.store, **settings.reading) as log, open_read_models(log) as models:
+        return await check_read_models(models), await log.head()
 
 
 def _show_check(report: "CheckReport", head: int, settings: "Settings", terminal: "Terminal") -> None:
@@ -66,12 +50,9 @@ def _show_check(report: "CheckReport", head: int, settings: "Settings", terminal
             terminal.flush()
         raise ReadModelsDiffer(rows=len(report.differences), snapshots=len(report.bad_snapshots))
     if terminal.json:
-        counts = {"rows": report.rows, "snapshots": report.snapshots, "positions": report.positions, "events": head}
+        counts = {"rows": report.rows, "snapshots": report.snapshots, "position": report.position, "events": head}
         terminal.write_json({"id": settings.store, "status": "ok", **counts})
     terminal.say(f"{report.rows:,} rows and {report.snapshots:,} snapshots say what the log says")
-    reached = min(report.positions.values(), default=0)
-    if reached < head:
-        terminal.say(f"up to position {reached:,}; the log goes on to {head:,}: aura db rebuild")
 
 
 def _list_findings(report: "CheckReport", terminal: "Terminal") -> None:
@@ -103,33 +84,18 @@ def _rebuild(arguments: Namespace, settings: "Settings", terminal: "Terminal") -
 
 
 async def _rebuilt(settings: "Settings") -> "tuple[int, CheckReport]":
-    """Rebuild, then check: what is still wrong then is a defect, or a snapshot."""
+    """Rebuild, then check: what is still wrong then is a bug, or a snapshot."""
     from aura_store import open_log
-    from aura_store.projections import open_read_models
+    from aura_store.read_models import check_read_models, open_read_models, repair_snapshot
 
     async with open_log(settings.store, **settings.codec) as log, open_read_models(log) as models:
         position = await models.rebuild()
-        report = await models.check()
+        report = await check_read_models(models)
         if report.bad_snapshots:
             for bad in report.bad_snapshots:
-                await _mend(log, bad)
-            report = await models.check()
+                await repair_snapshot(log, bad)
+            report = await check_read_models(models)
         return position, report
-
-
-async def _mend(log: "EventLog", bad: "BadSnapshot") -> None:
-    """Put a snapshot that the stream folds to in the place of one that it does not."""
-    import msgspec
-
-    from aura_contracts.aggregates import AGGREGATES
-    from aura_contracts.events import Snapshot
-    from aura_store.repository import snapshot_schema
-
-    aggregate = next(each for each in AGGREGATES if each.name == bad.aggregate)
-    facts = await log.facts(bad.stream_id)
-    if len(facts) >= bad.version:
-        data = msgspec.json.encode(aggregate.fold(facts))
-        await log.save_snapshot(Snapshot(bad.stream_id, len(facts), snapshot_schema(aggregate), data))
 
 
 # --- info -------------------------------------------------------------------------------------------------------------
@@ -146,29 +112,17 @@ def _info(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> i
         f"compression  {data['compression']}",
         f"encryption   {data['encryption']}",
         *(f"{name:<12} {size:,} bytes" for name, size in data["bytes"].items()),
-        f"read models  {_positions_text(data['read_models'], data['events'])}",
+        f"read models  at position {data['read_models']:,}",
     ]
     terminal.item(data, "\n".join(lines))
     return 0
 
 
-def _positions_text(positions: Mapping[str, int] | None, head: int) -> str:
-    if positions is None:
-        return "not built (aura db rebuild)"
-    behind = ", ".join(f"{name} is at {position:,}" for name, position in positions.items() if position < head)
-    return behind or "at the end of the log"
-
-
 async def _described(settings: "Settings", terminal: "Terminal") -> dict[str, Any]:
-    from aura_contracts.errors import StoreMisconfigured
     from aura_store import open_log
+    from aura_store.read_models import open_read_models
 
-    async with open_log(settings.store, **settings.reading) as log:
-        try:
-            async with _built(log) as models:
-                positions: Mapping[str, int] | None = await models.positions()
-        except StoreMisconfigured:
-            positions = None
+    async with open_log(settings.store, **settings.reading) as log, open_read_models(log) as models:
         return {
             "id": log.name,
             "status": "ok",
@@ -177,7 +131,7 @@ async def _described(settings: "Settings", terminal: "Terminal") -> dict[str, An
             "compression": settings.compression or "none",
             "encryption": "none" if settings.encryption_key is None else "aes-gcm",
             "bytes": _sizes(settings.store),
-            "read_models": positions,
+            "read_models": await models.position(),
         }
 
 
@@ -200,12 +154,15 @@ async def _count(log: "EventLog", terminal: "Terminal") -> dict[str, int]:
     return dict(counts.most_common())
 
 
+_FILES = {"file": "", "write-ahead": "-wal", "read models": ".models"}
+
+
 def _sizes(store: str) -> dict[str, int]:
     """Return the sizes of the files of an SQLite store; other stores have none here."""
-    from aura_cli._store import sqlite_path
+    from aura_contracts.store_url import StoreUrl
 
-    path = sqlite_path(store)
+    path = StoreUrl.parse(store).path
     if path is None:
         return {}
-    files = {"file": path, "write-ahead": path.with_name(f"{path.name}-wal")}
+    files = {name: path.with_name(path.name + end) for name, end in _FILES.items()}
     return {name: file.stat().st_size for name, file in files.items() if file.exists()}

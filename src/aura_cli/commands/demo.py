@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from aura_contracts.ids import TaskId
     from aura_contracts.ports import EventLog
     from aura_engine.runtime.views import View
-    from aura_store.history import World
+    from aura_store import World
 
 PROMPT = "Greet people by their name"
 FEEDBACK = "Greet the world when nobody is named"
@@ -220,8 +220,8 @@ async def _prove(log: "EventLog", view: "View", machine: Any, teller: _Teller) -
     from aura_cli._errors import ReplayDiffers
     from aura_contracts.actors import system
     from aura_contracts.errors import LogDamaged
+    from aura_store import world_at
     from aura_store.audit import checkpoint, verify
-    from aura_store.history import world_at
 
     kept = [view.task, view.agent, view.execution, view.lease, view.workspace, view.approval]
     states: dict[str, State] = {state.id: state for state in kept if state is not None}
@@ -240,7 +240,7 @@ async def _prove(log: "EventLog", view: "View", machine: Any, teller: _Teller) -
 def differences(kept: "dict[str, State]", world: "World") -> list[str]:
     """Return what the folded world says otherwise than the states that were kept."""
     from aura_cli._words import change_text
-    from aura_store.history import diff
+    from aura_store import diff
 
     folded = {ident: state for states in world.states.values() for ident, state in states.items()}
     return [

@@ -73,12 +73,12 @@ async def _find(take: "Callable[[Finding], Awaitable[None]]", arguments: Namespa
     from aura_cli._engine import engine_of
     from aura_cli._health import Finding, check_engine, check_machine, check_store
     from aura_cli._reading import reading
-    from aura_cli._store import sqlite_path
     from aura_contracts.errors import AuraError
+    from aura_contracts.store_url import StoreUrl
 
     for finding in check_machine(settings.environment):
         await take(finding)
-    path = sqlite_path(settings.store)
+    path = StoreUrl.parse(settings.store).path
     if path is not None and not path.exists():
         remedy = "aura run makes one; check --store and AURA_STORE if there should be one"
         await take(Finding(id=settings.store, kind="store", status="note", text="there is no store yet", remedy=remedy))

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from aura_cli._terminal import Terminal
     from aura_contracts.aggregate import Aggregate, State
     from aura_contracts.ports import EventLog
-    from aura_store.history import Change, HistoryLine, World
+    from aura_store import Change, HistoryLine, World
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -74,7 +74,7 @@ async def _everything(log: "EventLog", at: Moment | None, terminal: "Terminal") 
 
 
 async def _everything_that_changed(log: "EventLog", since: Moment, until: Moment | None, terminal: "Terminal") -> None:
-    from aura_store.history import diff, world_at
+    from aura_store import diff, world_at
 
     old, new = await world_at(log, since), await _world(log, until, terminal)
     changed = 0
@@ -90,7 +90,7 @@ async def _everything_that_changed(log: "EventLog", since: Moment, until: Moment
 
 async def _world(log: "EventLog", at: Moment | None, terminal: "Terminal") -> "World":
     """Fold the whole log up to a moment, and show how far it has come."""
-    from aura_store.history import World, read_until
+    from aura_store import World, read_until
 
     world, head = World(), await log.head()
     async for record in read_until(log, at):
@@ -115,7 +115,7 @@ def _show_changes(terminal: "Terminal", name: str, ident: str, changes: "list[Ch
 
 async def _one(log: "EventLog", ident: str, arguments: Namespace, terminal: "Terminal") -> None:
     from aura_cli._lookup import aggregate_of
-    from aura_store.history import diff, state_at
+    from aura_store import diff, state_at
 
     aggregate = await aggregate_of(log, ident)
     at = await log.head() if arguments.at is None else arguments.at
@@ -133,7 +133,7 @@ async def _one(log: "EventLog", ident: str, arguments: Namespace, terminal: "Ter
 
 
 async def _history(log: "EventLog", aggregate: "Aggregate[Any]", ident: str, upto_version: int) -> "list[HistoryLine]":
-    from aura_store.history import history
+    from aura_store import history
 
     return [line for line in await history(log, aggregate, ident) if line.version <= upto_version]
 

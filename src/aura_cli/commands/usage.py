@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from aura_cli._settings import Settings
     from aura_cli._terminal import Terminal
-    from aura_store.usage import UsageCost
+    from aura_store.pricing import UsageCost
 
 _KINDS = ("run", "session", "task", "agent", "model", "day")
 
@@ -58,8 +58,7 @@ async def _found(arguments: Namespace, settings: "Settings") -> "Sequence[UsageC
     """Fold the log; prices are read before it, so that a mistake in them is told at once."""
     from aura_cli._lookup import find_id
     from aura_cli._reading import reading
-    from aura_store.prices import read_prices
-    from aura_store.usage import By, cost_of, usage_of
+    from aura_store.pricing import By, cost_of, read_prices, usage_of
 
     own = settings.home / "prices.toml"
     prices = read_prices(*([own] if own.is_file() else []))

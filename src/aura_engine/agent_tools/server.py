@@ -4,6 +4,7 @@ from pathlib import Path
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import TASK_TOKEN, AgentTools, ToolServer
+from aura_contracts.store_url import StoreUrl
 
 NAME = "aura"
 """What agents call the server."""
@@ -30,7 +31,7 @@ def tools_for(
         raise InvalidInput(field="store", reason=reason, remedy="use sqlite:///PATH, or run without the tools")
     environment = {
         TASK_TOKEN: token,
-        "AURA_STORE": _from_anywhere(store, folder),
+        "AURA_STORE": str(StoreUrl.parse(store).seen_from(folder)),
         "AURA_HOME": str(folder / home),
         "AURA_COMPRESSION": compression or "none",
         "AURA_ENCRYPTION_KEY": encryption_key or "",
@@ -40,9 +41,3 @@ def tools_for(
     return AgentTools(
         server=ToolServer(name=NAME, command=command, environment=tuple(environment)), environment=environment
     )
-
-
-def _from_anywhere(store: str, folder: Path) -> str:
-    """Return the URL of the same store for a process in another folder."""
-    path = store.removeprefix("sqlite:///")
-    return f"sqlite:///{folder / path}" if path != store else store

@@ -1,18 +1,19 @@
 """Read models: lists, counts and look-ups in SQL, folded from the log. See `aura_contracts.ports.read_models`."""
 
-from aura_store.read_models._check import CheckReport, check_read_models
-from aura_store.read_models._models import LogReadModels, ProjectionFailed
-from aura_store.read_models._open import open_read_models
-from aura_store.read_models._past import ModelsDiff, diff_read_models, position_at, read_models_as_of
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "CheckReport",
-    "LogReadModels",
-    "ModelsDiff",
-    "ProjectionFailed",
-    "check_read_models",
-    "diff_read_models",
-    "open_read_models",
-    "position_at",
-    "read_models_as_of",
-]
+from aura_contracts._lazy import export_lazily
+
+if TYPE_CHECKING:
+    from aura_store.read_models._check import CheckReport as CheckReport
+    from aura_store.read_models._check import check_read_models as check_read_models
+    from aura_store.read_models._check import repair_snapshot as repair_snapshot
+    from aura_store.read_models._models import LogReadModels as LogReadModels
+    from aura_store.read_models._models import ProjectionFailed as ProjectionFailed
+    from aura_store.read_models._open import open_read_models as open_read_models
+    from aura_store.read_models._past import ModelsDiff as ModelsDiff
+    from aura_store.read_models._past import diff_read_models as diff_read_models
+    from aura_store.read_models._past import position_at as position_at
+    from aura_store.read_models._past import read_models_as_of as read_models_as_of
+
+export_lazily(__name__)

@@ -13,8 +13,6 @@ Invariants: one transaction at a time for each `Database`, in one thread at a ti
 undone; after an error that leaves its state unknown the connection is not used again.
 """
 
-import fcntl
-import os
 import sqlite3
 import threading
 from abc import ABC, abstractmethod
@@ -27,7 +25,8 @@ from typing import Any, Final
 import msgspec
 
 from aura_contracts.errors import StoreFull
-from aura_store._recorder import LOCK_TIMEOUT, DatabaseAway
+from aura_store._locks import folder_lock
+from aura_store.log._recorder import LOCK_TIMEOUT, DatabaseAway
 from aura_store.read_models._schema import Column, DialectName, Kind
 
 _encode_json = msgspec.json.encode
@@ -212,7 +211,7 @@ class SQLiteDatabase(Database):
         if self._path is None:
             self._connection = self._raw_connection(":memory:")
             return self._connection
-        with _locked(self._path.parent, fcntl.LOCK_SH):
+        with folder_lock(self._path.parent, exclusive=False):
             connection = self._raw_connection(str(self._path))
             try:
                 with suppress(sqlite3.OperationalError):  # where it cannot be written it may be read all the same
@@ -240,7 +239,7 @@ class SQLiteDatabase(Database):
         self.close()
         if self._path is None:
             return True
-        with suppress(OSError), _locked(self._path.parent, fcntl.LOCK_EX):
+        with suppress(OSError), folder_lock(self._path.parent, exclusive=True):
             if self._inode in (0, self._path.stat().st_ino):
                 for name in ("", "-wal", "-shm"):
                     Path(f"{self._path}{name}").unlink(missing_ok=True)
@@ -279,17 +278,6 @@ class SQLiteDatabase(Database):
         if code == sqlite3.SQLITE_FULL:
             return StoreFull(store=self.name, stream_id="", position=0, reason=reason)
         return _MEANING.get(code, RowRefused)(reason)
-
-
-@contextmanager
-def _locked(folder: Path, how: int) -> Iterator[None]:
-    """Hold a lock on a folder, which needs no file of its own and no right to write."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, how)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def memory_database(name: str = "memory:") -> SQLiteDatabase:

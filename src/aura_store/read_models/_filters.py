@@ -18,7 +18,7 @@ from aura_contracts.ids import parse_id
 from aura_contracts.lease import LeaseStatus
 from aura_contracts.ports import read_models as ask
 from aura_contracts.ports.read_models import Query
-from aura_contracts.task import Priority, TaskStatus
+from aura_contracts.task import Priority, TaskStatus, parse_agent_type
 from aura_contracts.template import TemplateScope, TemplateStatus
 from aura_contracts.workflow import WorkflowStatus
 from aura_contracts.workspace import WorkspaceStatus
@@ -73,6 +73,10 @@ def _in(column: str, values: Iterable[str]) -> Condition:
 
 def _words(column: str, known: type[StrEnum] | None = None) -> Filter:
     return lambda field, value, _: _in(column, _several(field, value, known))
+
+
+def _agent_types(column: str) -> Filter:
+    return lambda field, value, _: _in(column, (parse_agent_type(word, field) for word in _several(field, value)))
 
 
 def _ids(column: str) -> Filter:
@@ -161,18 +165,24 @@ def _due(field: str, value: datetime, dialect: DialectName) -> Condition:
     return f"(status = '{ApprovalStatus.PENDING}' AND (deadline < ? OR remind_at < ? OR escalate_at < ?))", bound
 
 
-_ENDED_TASK: Final = ", ".join(
-    f"'{status}'" for status in (TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.DELETED)
-)
-_ENDED_RUN: Final = ", ".join(
-    f"'{status}'" for status in (ExecutionStatus.DONE, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED)
+def _listed(statuses: Iterable[StrEnum]) -> str:
+    return ", ".join(f"'{status}'" for status in statuses)
+
+
+def _but(statuses: type[StrEnum], *without: StrEnum) -> str:
+    """Return all of `statuses` but some: an index finds these, and not what is different from some."""
+    return _listed(status for status in statuses if status not in without)
+
+
+_ENDED_RUN: Final = _listed((ExecutionStatus.DONE, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED))
+_LIVE_TASK: Final = _but(TaskStatus, TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.DELETED)
+_LEASED: Final = f"SELECT execution_id FROM leases WHERE status IN ({_but(LeaseStatus, LeaseStatus.CLOSED)})"  # noqa: S608
+_WITH_WORKTREES: Final = (
+    f"SELECT task_id FROM workspaces WHERE status IN ({_but(WorkspaceStatus, WorkspaceStatus.REMOVED)})"  # noqa: S608
 )
 _UNFINISHED: Final = (
-    f"(execution_id IS NOT NULL AND (status NOT IN ({_ENDED_TASK})"  # noqa: S608 - our words
-    " OR EXISTS (SELECT 1 FROM leases WHERE leases.execution_id = tasks.execution_id"
-    f" AND leases.status <> '{LeaseStatus.CLOSED}')"
-    f" OR (status = '{TaskStatus.COMPLETED}' AND EXISTS (SELECT 1 FROM workspaces"
-    f" WHERE workspaces.task_id = tasks.id AND workspaces.status <> '{WorkspaceStatus.REMOVED}'))))"
+    f"(execution_id IS NOT NULL AND (status IN ({_LIVE_TASK}) OR execution_id IN ({_LEASED})"
+    f" OR (status = '{TaskStatus.COMPLETED}' AND id IN ({_WITH_WORKTREES}))))"
 )
 
 _FILTERS: Final[Mapping[type[Query[Any]], Mapping[str, Filter]]] = MappingProxyType(
@@ -181,13 +191,13 @@ _FILTERS: Final[Mapping[type[Query[Any]], Mapping[str, Filter]]] = MappingProxyT
             "id": _ids("id"),
             "status": _words("status", TaskStatus),
             "agent": _ids("assigned_agent"),
-            "agent_type": _words("agent_type"),
+            "agent_type": _agent_types("agent_type"),
             "priority": _words("priority", Priority),
             "project": _words("project"),
             "parent": _ids("parent_task_id"),
             "creator": _words("creator"),
             "queued": _flag("queued", "NOT queued"),
-            "unfinished": _flag(_UNFINISHED, f"NOT {_UNFINISHED}"),
+            "unfinished": _flag(_UNFINISHED, f"coalesce(NOT {_UNFINISHED}, TRUE)"),
             "folder": _nested("id IN (SELECT task_id FROM workspaces WHERE {})", _one_inside("folders")),
             "search": _contains("title", "description"),
             "created_after": _from("created_at"),
@@ -198,7 +208,7 @@ _FILTERS: Final[Mapping[type[Query[Any]], Mapping[str, Filter]]] = MappingProxyT
         ask.AgentQuery: {
             "id": _ids("id"),
             "status": _words("status", AgentStatus),
-            "type": _words("type"),
+            "type": _agent_types("type"),
             "name": _words("name"),
             "executor": _words("executor"),
             "variant": _words("variant"),

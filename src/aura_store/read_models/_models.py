@@ -18,7 +18,6 @@ from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 import anyio
-import anyio.to_thread
 import attrs
 
 from aura_contracts.aggregate import Aggregate, State
@@ -27,8 +26,8 @@ from aura_contracts.events import EventRecord
 from aura_contracts.ids import StreamId
 from aura_contracts.ports import EventLog
 from aura_contracts.ports.read_models import Match, Moment, Page, Query, ReadModels, UsageSum
-from aura_store._log import Patience
-from aura_store._recorder import DatabaseAway
+from aura_store.log._patience import Patience
+from aura_store.log._recorder import DatabaseAway
 from aura_store.read_models._database import (
     Damaged,
     Database,
@@ -342,18 +341,12 @@ class LogReadModels(ReadModels):
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         """Run blocking `work`, again while the database is away and patience lasts."""
-        since, attempts = anyio.current_time(), 0
-        while True:
-            try:
-                return await anyio.to_thread.run_sync(work, limiter=self._thread)
-            except DatabaseAway as away:
-                attempts += 1
-                waited = anyio.current_time() - since
-                if waited >= self._patience.outage_timeout:
-                    raise StoreUnavailable(
-                        store=self.database.name, reason=str(away), waited=waited, attempts=attempts
-                    ) from away
-                await anyio.sleep(self._patience.pause_after(attempts))
+        return await self._patience.run(work, limiter=self._thread, give_up=self._give_up)
+
+    def _give_up(self, waited: float, away: DatabaseAway, attempts: int) -> StoreUnavailable | None:
+        if waited < self._patience.outage_timeout:
+            return None
+        return StoreUnavailable(store=self.database.name, reason=str(away), waited=waited, attempts=attempts)
 
     async def aclose(self) -> None:
         """Close the database; what was asked before is answered first."""

@@ -27,9 +27,9 @@ from aura_contracts.task import TASK, Task
 from aura_contracts.template import PROMPT_TEMPLATE, PromptTemplate
 from aura_contracts.workflow import OVER, WORKFLOW, Workflow
 from aura_contracts.workspace import WORKSPACE, Workspace
+from aura_store.pricing._amounts import amounts_of, day_of
 from aura_store.read_models import _schema as schema
 from aura_store.read_models._schema import Table
-from aura_store.usage import amounts_of, day_of
 
 Row = dict[str, Any]
 """Column -> value."""
@@ -158,21 +158,13 @@ def _execution_rows(record: EventRecord, execution: ex.Execution) -> Iterator[tu
     if isinstance(event, ex.UsageRecorded):  # which comes often and only counts: no entry of the execution log
         yield schema.USAGE, _usage_row(record, event, execution)
         return
-    session_id = _session_of(event)
-    if session_id is not None:
-        row = {"execution_id": execution.id, "session_id": session_id, "position": record.position}
+    if isinstance(event, ex.ExecutionQueued | ex.SessionRecorded) and execution.session_id is not None:
+        row = {"execution_id": execution.id, "session_id": execution.session_id, "position": record.position}
         yield schema.EXECUTION_SESSIONS, {"id": _row_id(record), **row}
     entry = _entry(event)
-    agent_type = getattr(event, "agent_type", None) or execution.agent_type or execution.executor
+    agent_type = execution.agent_type or execution.executor
     task_id, stage = execution.task_id, str(execution.status)
     yield schema.EXECUTION_LOGS, _log_row(record, entry, task_id, str(agent_type), execution.id, stage)
-
-
-def _session_of(event: Event) -> str | None:
-    """Return the session that a run began with or continued in, where the event says so."""
-    if isinstance(event, ex.ExecutionQueued):
-        return event.spec.session_id
-    return event.session_id if isinstance(event, ex.SessionRecorded) else None
 
 
 @attrs.frozen
@@ -196,7 +188,7 @@ def _expiry_row(record: EventRecord, event: ApprovalExpired, approval: Approval)
 def _entry(event: Event) -> _Entry:
     fields = event_fields(event)
     if isinstance(event, ex.Action):
-        return _Entry(event.topic, event.error is None, event.error, fields)
+        return _Entry(event.topic, event.error is None, event.error, fields.get("entry", fields))
     if isinstance(event, ex.StageRetryScheduled | ex.ExecutionFailed):
         return _Entry(event.topic, success=False, error=_explain(event.failure), result=fields)
     if isinstance(event, ex.ExecutionCancelled):
@@ -205,7 +197,7 @@ def _entry(event: Event) -> _Entry:
         error = _exit_error(event.exit)
         return _Entry(event.topic, error is None, error, fields)
     if isinstance(event, ex.ExecutionQueued):
-        fields["spec"].pop("prompt", None)  # is in the event, may be long, and says nothing about what happened
+        del fields["spec"]["prompt"]  # is in the event, may be long, and says nothing about what happened
     return _Entry(event.topic, result=fields)
 
 
@@ -213,12 +205,12 @@ def _explain(failure: Failure) -> str:
     return f"{failure.reason}: {failure.message}" if failure.message else str(failure.reason)
 
 
-def _exit_error(event: ex.Exit) -> str | None:
-    if event.signal is not None:
-        return f"ended by signal {event.signal}"
-    if event.exit_code is None:
+def _exit_error(ended: ex.Exit) -> str | None:
+    if ended.signal is not None:
+        return f"ended by signal {ended.signal}"
+    if ended.exit_code is None:
         return "vanished"
-    return f"exit code {event.exit_code}" if event.exit_code else None
+    return f"exit code {ended.exit_code}" if ended.exit_code else None
 
 
 def _log_row(

@@ -200,6 +200,7 @@ TASKS: Final = Table(
         created_at="created_at DESC",
         updated_at="updated_at DESC",
         project="project",
+        execution="execution_id",
     ),
 )
 """`created_by` is the kind of who asked for it, `creator` the actor; `attempts` counts those that failed."""

@@ -13,7 +13,7 @@ trio. Tests that need two handles at the same time can be switched off with ``sh
 process has to itself.
 
 The suite knows nothing of the adapter. It writes AURA's own events, checks seals by the published formula
-(`aura_store._seal`) with its own code, and waits on conditions, never for a time; `patience` only ends a hang.
+(`aura_store.log._seal`) with its own code, and waits on conditions, never for a time; `patience` only ends a hang.
 """
 
 import asyncio
@@ -91,7 +91,7 @@ def as_fact(record: EventRecord) -> Fact:
 
 
 def digest_of(row: SealedRow) -> bytes:
-    """Return the digest that `row` must carry, by the formula in `aura_store._seal`; written again on purpose."""
+    """Return the digest that `row` must carry, by the formula in `aura_store.log._seal`; written again on purpose."""
     stream, topic = row.stream_id.encode(), row.topic.encode()
     numbers = row.position.to_bytes(8, "big") + row.version.to_bytes(8, "big")
     lengths = len(stream).to_bytes(2, "big") + len(topic).to_bytes(2, "big")

@@ -98,21 +98,30 @@ def story(chapter: int = 0) -> list[tuple[StreamId, Event]]:
     failure = Failure(FailureReason.WORKER_LOST, "silent for 15 s", stage="Setup")
     return [
         *start,
-        (flow, wf.WorkflowStarted(workflow_id=WorkflowId(flow), name="all", steps=steps, context={"π": [1.5, None]})),
+        (
+            flow,
+            wf.WorkflowStarted(
+                workflow_id=WorkflowId(flow),
+                definition=wf.WorkflowDefinition(name="all", steps=steps, context={"π": [1.5, None]}),
+            ),
+        ),
         (flow, wf.StepStarted(step_id="code", task_id=TaskId(task))),
         (task, ta.TaskQueued()),
-        (task, ta.TaskAssigned(agent_id=AgentId(agent), agent_type=ta.AgentType.DEVELOPER)),
+        (task, ta.TaskAssigned(agent_id=AgentId(agent), agent_type=ta.DEVELOPER)),
         (agent, ag.TaskTaken(task_id=TaskId(task))),
         (task, ta.ExecutionStarted(execution_id=ExecutionId(run))),
         (run, worker),
         (ids[6], _lease(ids)),
         (ids[8], _workspace(ids)),
         (run, ex.PreparationStarted()),
-        (run, ex.ActionLogged(action="installed", success=True, result={"packages": 3})),
+        (run, ex.ProgressReported(message="installed", step="3 packages")),
         (run, ex.UsageRecorded(usage=ex.Usage(input_tokens=5))),
         *asked,
         (agent, ag.AgentPaused(task_id=TaskId(task), approval_id=ApprovalId(approval))),
-        (approval, ap.VoteCast(reviewer="alice", seat="alice", decision=ap.ApprovalDecision.APPROVED)),
+        (
+            approval,
+            ap.VoteCast(ballot=ap.Ballot(reviewer="alice", seat="alice", decision=ap.ApprovalDecision.APPROVED)),
+        ),
         (approval, ap.ApprovalGranted(feedback="good")),
         (task, ta.TaskApproved(approval_id=ApprovalId(approval), notes="good")),
         (run, ex.ExecutionFailed(failure=failure)),
@@ -127,17 +136,24 @@ def story(chapter: int = 0) -> list[tuple[StreamId, Event]]:
 def _beginnings(ids: Sequence[str]) -> tuple[list[tuple[StreamId, Event]], list[tuple[StreamId, Event]]]:
     task, agent, run, approval = ids[:4]
     start: list[tuple[StreamId, Event]] = [
-        (task, ta.TaskCreated(task_id=TaskId(task), title="Straße 道", context={"n": 1e300, "deep": {"x": [{}]}})),
+        (
+            task,
+            ta.TaskCreated(
+                task_id=TaskId(task), spec=ta.TaskSpec(title="Straße 道", context={"n": 1e300, "deep": {"x": [{}]}})
+            ),
+        ),
         (
             agent,
             ag.AgentRegistered(
-                agent_id=AgentId(agent), name="Ada", type=ta.AgentType.DEVELOPER, executor="x", capabilities=("c", "go")
+                agent_id=AgentId(agent),
+                spec=ag.AgentSpec(name="Ada", type=ta.DEVELOPER, executor="x", capabilities=("c", "go")),
             ),
         ),
         (
             run,
             ex.ExecutionQueued(
-                execution_id=ExecutionId(run), task_id=TaskId(task), executor="codex", prompt="p", session_id="s"
+                execution_id=ExecutionId(run),
+                spec=ex.ExecutionSpec(task_id=TaskId(task), executor="codex", prompt="p", session_id="s"),
             ),
         ),
     ]
@@ -145,10 +161,8 @@ def _beginnings(ids: Sequence[str]) -> tuple[list[tuple[StreamId, Event]], list[
     def question(number: str) -> ap.ApprovalRequested:
         return ap.ApprovalRequested(
             approval_id=ApprovalId(number),
-            kind=ap.ApprovalKind.CHANGES,
             requested_by=human("bob"),
-            reviewers=("alice", "bob"),
-            task_id=TaskId(task),
+            question=ap.Question(kind=ap.ApprovalKind.CHANGES, reviewers=("alice", "bob"), task_id=TaskId(task)),
         )
 
     asked: list[tuple[StreamId, Event]] = [
@@ -171,14 +185,14 @@ def _lease(ids: Sequence[str]) -> le.LeaseGranted:
 
 
 def _workspace(ids: Sequence[str]) -> ws.WorkspaceRequested:
-    return ws.WorkspaceRequested(
-        workspace_id=WorkspaceId(ids[8]),
+    layout = ws.WorkspaceLayout(
         task_id=TaskId(ids[0]),
         title="t",
         slug="t",
         branch="aura/t",
         repositories=(ws.Repository("app", "/home/a/app", "main"),),
     )
+    return ws.WorkspaceRequested(workspace_id=WorkspaceId(ids[8]), layout=layout)
 
 
 async def tell(log: EventLog, events: Sequence[tuple[StreamId, Event]]) -> int:
@@ -463,12 +477,14 @@ class ReadModelsConformance:
                 assert same(await tables_of(newer), await fresh_fold(store.log))
 
     async def test_a_program_does_not_fight_with_a_newer_one(self, open_store: OpenStore) -> None:
-        async with open_store() as store:
+        if not self.shared:
+            pytest.skip("the store cannot be opened twice")
+        async with open_store() as store, open_store() as other:
             old = store.models()
             await tell(store.log, story())
             await old.catch_up()
             with another_version(-1):
-                newer = store.models()
+                newer = other.models()
                 await newer.catch_up()
             end = await tell(store.log, story(1))
             assert len((await old.list(TaskQuery())).rows) == 2

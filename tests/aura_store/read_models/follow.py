@@ -5,13 +5,16 @@ import sys
 import anyio
 
 from aura_store import open_log
-from aura_store.projections import open_read_models
+from aura_store.read_models import open_read_models
 
 
 async def main(url: str) -> None:
     async with open_log(url) as log, open_read_models(log) as models:
+        reached = await models.catch_up()
         print("following", flush=True)  # noqa: T201 - tells the test
-        await models.run()
+        while True:
+            await log.wait(reached)
+            reached = await models.catch_up()
 
 
 if __name__ == "__main__":

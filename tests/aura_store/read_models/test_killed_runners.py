@@ -1,4 +1,4 @@
-"""Runners in processes of their own, killed with SIGKILL at moments that nobody chose: nothing is lost or doubled."""
+"""Processes that catch up, killed with SIGKILL at moments that nobody chose: nothing is lost or doubled."""
 
 import random
 import sys
@@ -8,10 +8,11 @@ from pathlib import Path
 import anyio
 import pytest
 
+from aura_contracts.task import TASK
 from aura_store import open_log
-from aura_store.projections import ProjectionRunner, open_read_models
-from aura_store.projections.projector import same
-from aura_store.testing.projections import an_id, fresh_fold, story, tables_of, tell
+from aura_store.read_models import check_read_models, open_read_models
+from aura_store.read_models._check import same
+from aura_store.testing.read_models import an_id, fresh_fold, story, tables_of, tell
 
 pytestmark = pytest.mark.anyio
 
@@ -50,11 +51,9 @@ async def test_killed_again_and_again_while_the_log_grows(request, tmp_path, dat
                 await log.wait(await log.head() + rng.randrange(20))
         enough.set()
     async with open_log(url) as log, open_read_models(log) as models:
-        before = await models.positions()
-        assert len(set(before.values())) == 1
-        assert same(await tables_of(models._database), await fresh_fold(log, before["tasks"]))
+        assert same(await tables_of(models), await fresh_fold(log, await models.position()))
         assert await models.catch_up() == await log.head()
-        assert (await models.check()).ok
+        assert (await check_read_models(models)).ok
         assert await models.get(TASK, an_id(0))
 
 
@@ -67,9 +66,9 @@ async def test_two_processes_and_one_is_killed(tmp_path):
             await tell(log, story())
             first.kill()
             end = await tell(log, story(1))
-            async with open_read_models(log, read_only=True) as models:
-                while set((await models.positions()).values()) != {end}:
+            async with open_read_models(log) as models:
+                while await models.position() != end:
                     assert second.returncode is None
         async with open_read_models(log) as models:
-            assert (await models.check()).ok
-            assert await ProjectionRunner(log, models._database).catch_up() == end
+            assert (await check_read_models(models)).ok
+            assert await models.catch_up() == end

@@ -71,7 +71,7 @@ async def put(log, stream_id, *events, minutes=0, actor=None):
 
 async def put_tasks(log, count, **fields):
     for n in range(count):
-        created = ta.TaskCreated(task_id=an_id(n), title=f"task {n}", **fields)
+        created = ta.TaskCreated(task_id=an_id(n), spec=ta.TaskSpec(title=f"task {n}", **fields))
         await put(log, an_id(n), created, minutes=n)
 
 
@@ -112,11 +112,19 @@ async def test_everything_that_can_be_listed_can_be_sorted_and_counted(models, q
 async def test_tasks_by_everything_that_they_can_be_filtered_by(log, models):
     await put_tasks(log, 6)
     await put(log, an_id(1), ta.TaskAssigned(agent_id=an_id(50)))
-    await put(log, an_id(2), ta.TaskQueued(), ta.TaskEdited(priority=ta.Priority.HIGH, title="Äpfel 100% _x_"))
+    await put(
+        log,
+        an_id(2),
+        ta.TaskQueued(),
+        ta.TaskEdited(changes=ta.TaskChanges(priority=ta.Priority.HIGH, title="Äpfel 100% _x_")),
+    )
     await put(log, an_id(3), ta.TaskReparented(parent_id=an_id(2)))
     await put(log, an_id(4), ta.TaskDeleted())
     await put(
-        log, an_id(9), ta.TaskCreated(task_id=an_id(9), title="x", project="p", description="BUILD it"), minutes=9
+        log,
+        an_id(9),
+        ta.TaskCreated(task_id=an_id(9), spec=ta.TaskSpec(title="x", project="p", description="BUILD it")),
+        minutes=9,
     )
     await models.catch_up()
 
@@ -151,7 +159,8 @@ async def test_tasks_by_everything_that_they_can_be_filtered_by(log, models):
 async def test_agents_by_status_type_and_capability(log, models):
     for n, kind in enumerate(("developer", "tester")):
         event = ag.AgentRegistered(
-            agent_id=an_id(n), name=kind, type=ag.AgentType(kind), executor="x", capabilities=(kind, 'it"s %', "go")
+            agent_id=an_id(n),
+            spec=ag.AgentSpec(name=kind, type=kind, executor="x", capabilities=(kind, 'it"s %', "go")),
         )
         await put(log, an_id(n), event)
     await put(log, an_id(1), ag.AgentDisabled(reason="broken"))
@@ -167,11 +176,11 @@ async def test_agents_by_status_type_and_capability(log, models):
 
 async def test_approvals_as_an_inbox(log, models):
     def request(n, **fields):
-        base = {"kind": ap.ApprovalKind.PLAN, "requested_by": agent(an_id(70)), "reviewers": ("alice", "bob")}
-        return ap.ApprovalRequested(approval_id=an_id(n), **{**base, **fields})
+        question = ap.Question(**{"kind": ap.ApprovalKind.PLAN, "reviewers": ("alice", "bob"), **fields})
+        return ap.ApprovalRequested(approval_id=an_id(n), requested_by=agent(an_id(70)), question=question)
 
     await put(log, an_id(1), request(1, task_id=an_id(40), quorum=2))
-    vote = ap.VoteCast(reviewer="alice", seat="alice", decision=ap.ApprovalDecision.APPROVED)
+    vote = ap.VoteCast(ballot=ap.Ballot(reviewer="alice", seat="alice", decision=ap.ApprovalDecision.APPROVED))
     await put(log, an_id(1), vote, ap.ApprovalDelegated(delegator="bob", delegate="carol"))
     await put(log, an_id(2), request(2, reviewers=("dora",), workflow_id=an_id(60)))
     await put(log, an_id(3), request(3), ap.ApprovalGranted(), actor=system("policy"))
@@ -203,7 +212,13 @@ async def test_approvals_as_an_inbox(log, models):
 async def test_workflows_tell_their_progress(log, models):
     step = wf.StepDefinition(id="code", type=wf.StepType.AGENT_TASK, task_template="x")
     other = msgspec.structs.replace(step, id="test", dependencies=("code",))
-    await put(log, an_id(1), wf.WorkflowStarted(workflow_id=an_id(1), name="w", steps=(step, other), project="p"))
+    await put(
+        log,
+        an_id(1),
+        wf.WorkflowStarted(
+            workflow_id=an_id(1), definition=wf.WorkflowDefinition(name="w", steps=(step, other), project="p")
+        ),
+    )
     await put(log, an_id(1), wf.StepStarted(step_id="code", task_id=an_id(2)), wf.StepCompleted(step_id="code"))
     await models.catch_up()
     (row,) = (await models.list(WorkflowQuery(status="active", project="p"))).rows
@@ -222,7 +237,7 @@ async def test_execution_logs_tell_what_happened(log, models):
         ("execution.queued", True, "codex", "Queued"),
         ("execution.leased", True, "codex", "Queued"),
         ("execution.preparation_started", True, "codex", "PrepareWorkspace"),
-        ("installed", True, "codex", "PrepareWorkspace"),
+        ("execution.progress_reported", True, "codex", "PrepareWorkspace"),
         ("execution.failed", False, "codex", "Failed"),
         ("approval.expired", False, "human", None),
     ]
@@ -230,8 +245,8 @@ async def test_execution_logs_tell_what_happened(log, models):
     assert failed.error == "WorkerLost: silent for 15 s"
     assert failed.result["failure"]["reason"] == "WorkerLost"
     assert expired.error
-    (installed,) = (await models.list(ExecutionLogQuery(action="installed", execution=an_id(2)))).rows
-    assert installed.result == {"packages": 3}
+    (installed,) = (await models.list(ExecutionLogQuery(action="execution.progress_reported", execution=an_id(2)))).rows
+    assert installed.result == {"message": "installed", "step": "3 packages", "percent": None}
     assert "prompt" not in page.rows[0].result
     after = (await models.list(ExecutionLogQuery(executed_after=failed.executed_at, descending=False))).rows
     assert [row.action for row in after] == ["execution.failed", "approval.expired"]
@@ -239,9 +254,11 @@ async def test_execution_logs_tell_what_happened(log, models):
 
 
 async def test_exits_of_processes_say_how(log, models):
-    queued = ex.ExecutionQueued(execution_id=an_id(1), task_id=an_id(2), executor="x", prompt="p")
+    queued = ex.ExecutionQueued(
+        execution_id=an_id(1), spec=ex.ExecutionSpec(task_id=an_id(2), executor="x", prompt="p")
+    )
     exits = [
-        ex.ProcessExited(token="t", exit_code=code, signal=signal)
+        ex.ProcessExited(exit=ex.Exit(token="t", exit_code=code, signal=signal))
         for code, signal in ((0, None), (3, None), (None, 9), (None, None))
     ]
     await put(log, an_id(1), queued, ex.PreparationStarted(), *exits)
@@ -274,7 +291,7 @@ async def test_one_row_by_id(log, models):
 async def test_counts_of_what_fits(log, models):
     await put_tasks(log, 3)
     await put(log, an_id(2), ta.TaskCancelled())
-    await put(log, an_id(4), ta.TaskCreated(task_id=an_id(4), title="x", project="p"))
+    await put(log, an_id(4), ta.TaskCreated(task_id=an_id(4), spec=ta.TaskSpec(title="x", project="p")))
     assert await models.counts(TaskQuery()) == {"cancelled": 1, "pending": 3}
     assert await models.counts(TaskQuery(project="p", limit=1)) == {"pending": 1}
     assert await models.counts(AgentQuery()) == {}
@@ -283,8 +300,10 @@ async def test_counts_of_what_fits(log, models):
 async def test_an_id_by_its_beginning_or_its_end(log, models):
     first, second = "0192f0c1-2d3e-7abc-8def-aaaa00000001", "0192f0c1-2d3e-7abc-9def-bbbb00000002"
     for task_id in (first, second):
-        await put(log, task_id, ta.TaskCreated(task_id=task_id, title="t"))
-    await put(log, an_id(3), ag.AgentRegistered(agent_id=an_id(3), name="a", type=ta.AgentType.TESTER, executor="x"))
+        await put(log, task_id, ta.TaskCreated(task_id=task_id, spec=ta.TaskSpec(title="t")))
+    await put(
+        log, an_id(3), ag.AgentRegistered(agent_id=an_id(3), spec=ag.AgentSpec(name="a", type="tester", executor="x"))
+    )
 
     async def found(kind, text):
         return [match.id for match in await models.find(kind, text)]
@@ -314,10 +333,12 @@ async def test_an_id_by_its_beginning_or_its_end(log, models):
 
 async def test_an_approval_by_the_id_of_its_task(log, models):
     task = "0192f0c1-2d3e-7abc-8def-aaaa00000001"
-    await put(log, task, ta.TaskCreated(task_id=task, title="t"))
+    await put(log, task, ta.TaskCreated(task_id=task, spec=ta.TaskSpec(title="t")))
     for n in (5, 6, 7):
         asked = ap.ApprovalRequested(
-            approval_id=an_id(n), kind=ap.ApprovalKind.PLAN, requested_by=human("a"), reviewers=("a",), task_id=task
+            approval_id=an_id(n),
+            requested_by=human("a"),
+            question=ap.Question(kind=ap.ApprovalKind.PLAN, reviewers=("a",), task_id=task),
         )
         await put(log, an_id(n), asked, minutes=n)
         if n < 7:
@@ -329,7 +350,9 @@ async def test_an_approval_by_the_id_of_its_task(log, models):
 
 
 async def queued(log, n, task, *events, minutes=0, **fields):
-    event = ex.ExecutionQueued(execution_id=an_id(n), task_id=task, **{"executor": "claude", "prompt": "p"} | fields)
+    event = ex.ExecutionQueued(
+        execution_id=an_id(n), spec=ex.ExecutionSpec(task_id=task, **{"executor": "claude", "prompt": "p"} | fields)
+    )
     await put(log, an_id(n), event, *events, minutes=minutes)
 
 
@@ -346,7 +369,10 @@ async def test_sessions_are_listed_once_with_their_newest_run(log, models):
         log,
         an_id(60),
         ws.WorkspaceRequested(
-            workspace_id=an_id(60), task_id=an_id(1), title="t", slug="t", branch="b", repositories=(), root="/w/app"
+            workspace_id=an_id(60),
+            layout=ws.WorkspaceLayout(
+                task_id=an_id(1), title="t", slug="t", branch="b", repositories=(), root="/w/app"
+            ),
         ),
     )
     await queued(log, 10, an_id(1), *CODING, ex.SessionRecorded(session_id="s-1"))
@@ -400,11 +426,13 @@ async def test_what_has_something_left_to_do(log, models):
         await put(log, an_id(30 + n), granted)
         requested = ws.WorkspaceRequested(
             workspace_id=an_id(40 + n),
-            task_id=an_id(n),
-            title="t",
-            slug="t",
-            branch="b",
-            repositories=(ws.Repository("app", f"/home/{n}/app", "main"),),
+            layout=ws.WorkspaceLayout(
+                task_id=an_id(n),
+                title="t",
+                slug="t",
+                branch="b",
+                repositories=(ws.Repository("app", f"/home/{n}/app", "main"),),
+            ),
         )
         await put(log, an_id(40 + n), requested)
     closed = (le.LeaseReleased(epoch=1), le.LeaseClosed())
@@ -436,12 +464,14 @@ async def test_approvals_that_are_due(log, models):
     for n, deadline in ((1, 5), (2, 50), (3, None)):
         asked = ap.ApprovalRequested(
             approval_id=an_id(n),
-            kind=ap.ApprovalKind.PLAN,
             requested_by=human("a"),
-            reviewers=("a",),
-            deadline=None if deadline is None else NOW + timedelta(minutes=deadline),
-            remind_after=None,
-            escalate_after=None,
+            question=ap.Question(
+                kind=ap.ApprovalKind.PLAN,
+                reviewers=("a",),
+                deadline=None if deadline is None else NOW + timedelta(minutes=deadline),
+                remind_after=None,
+                escalate_after=None,
+            ),
         )
         await put(log, an_id(n), asked)
     due = await models.list(ApprovalQuery(due_before=NOW + timedelta(minutes=6)))
@@ -462,7 +492,10 @@ async def test_any_column_sorts_both_ways_and_pages_hold_every_row_once(log, mod
     for n in range(23):
         priority = rng.choice(list(ta.Priority))
         await put(
-            log, an_id(n), ta.TaskCreated(task_id=an_id(n), title=rng.choice("abÄ"), priority=priority), minutes=n // 5
+            log,
+            an_id(n),
+            ta.TaskCreated(task_id=an_id(n), spec=ta.TaskSpec(title=rng.choice("abÄ"), priority=priority)),
+            minutes=n // 5,
         )
         if n % 3:
             await put(log, an_id(n), ta.TaskAssigned(agent_id=an_id(50 + n % 2)), minutes=rng.randrange(9))
@@ -502,8 +535,10 @@ async def test_what_is_inserted_between_pages_moves_nothing(log, models):
     page = await models.list(TaskQuery(limit=4))
     seen = [row.title for row in page.rows]
     for n in range(20, 25):
-        await put(log, an_id(n), ta.TaskCreated(task_id=an_id(n), title="later"), minutes=n)
-        await put(log, an_id(10 + n), ta.TaskCreated(task_id=an_id(10 + n), title="older"), minutes=-n)
+        await put(log, an_id(n), ta.TaskCreated(task_id=an_id(n), spec=ta.TaskSpec(title="later")), minutes=n)
+        await put(
+            log, an_id(10 + n), ta.TaskCreated(task_id=an_id(10 + n), spec=ta.TaskSpec(title="older")), minutes=-n
+        )
     await models.catch_up()
     while page.next_cursor:
         page = await models.list(TaskQuery(limit=4, cursor=page.next_cursor))

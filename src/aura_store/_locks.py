@@ -1,26 +1,37 @@
 """Locks: which engine drives a task. Each ends with the process that holds it, however it ends.
 
-SQLite       a locked file beside the database for each key (flock), released by the kernel
+SQLite       a locked file next to the database for each key (flock), released by the kernel
 memory       a set: the log belongs to one process
 PostgreSQL   an advisory lock of a session kept for it, released by the server
 """
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from threading import Lock
-from typing import Any
 
 import anyio
 import attrs
-from anyio import to_thread
 
-from aura_contracts.errors import StoreReadOnly, StoreUnavailable
+from aura_contracts.errors import StoreReadOnly
 from aura_contracts.ports.locks import Locks
+from aura_contracts.store_url import StoreUrl
 
 _GLANCE = 0.005
 """Seconds; whoever only looks whether a lock is held has it for less."""
+
+
+@contextmanager
+def folder_lock(folder: Path, *, exclusive: bool) -> Iterator[None]:
+    """Hold a lock on a folder, waiting for it; it needs no file of its own and no right to write. Blocking."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @attrs.define
@@ -117,72 +128,13 @@ class MemoryLocks:
         self._held.clear()
 
 
-class AdvisoryLocks:
-    """Locks of sessions of a PostgreSQL server (its documentation, "Advisory Locks"), each ended with the session."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._connection: Any = None
-        self._held: set[str] = set()
-        self._lock = Lock()
-
-    async def acquire(self, key: str) -> bool:
-        """Take the lock `key`, see the port."""
-        if key in self._held:
-            return True
-        with anyio.CancelScope(shield=True):  # or it would be held, and nobody would know
-            if await self._try(key):
-                self._held.add(key)
-        return key in self._held
-
-    async def release(self, key: str) -> None:
-        """Give the lock back."""
-        if key in self._held:
-            self._held.discard(key)
-            await to_thread.run_sync(self._ask, "SELECT pg_advisory_unlock(%s)", key)
-
-    async def held_elsewhere(self, key: str) -> bool:
-        """Whether another session has the lock."""
-        if key in self._held:
-            return False
-        free = False
-        with anyio.CancelScope(shield=True):
-            free = await self._try(key)
-            if free:  # a session counts how often it has a lock: what `acquire` took meanwhile stays taken
-                await to_thread.run_sync(self._ask, "SELECT pg_advisory_unlock(%s)", key)
-        return not free
-
-    async def _try(self, key: str) -> bool:
-        return bool(await to_thread.run_sync(self._ask, "SELECT pg_try_advisory_lock(%s)", key))
-
-    async def aclose(self) -> None:
-        """Give all locks back, with the session that holds them."""
-        connection, self._connection = self._connection, None
-        self._held.clear()
-        if connection is not None:
-            await to_thread.run_sync(connection.close)
-
-    def _ask(self, question: str, key: str) -> Any:
-        import psycopg  # noqa: PLC0415 - an extra
-
-        number = int.from_bytes(sha256(b"aura:" + key.encode()).digest()[:8], signed=True)
-        with self._lock:
-            try:
-                if self._connection is None:
-                    self._connection = psycopg.connect(self._url, autocommit=True)
-                row = self._connection.execute(question, (number,)).fetchone()
-            except psycopg.Error as error:
-                self._connection = None
-                self._held.clear()  # with the session went its locks
-                raise StoreUnavailable(store="PostgreSQL", reason=str(error), waited=0.0, attempts=1) from error
-        return row[0]
-
-
-def locks_for(url: str) -> Locks:
+def locks_for(url: str | StoreUrl) -> Locks:
     """Return the locks that belong to the log at `url`, see `aura_store.open_log`."""
-    if url.startswith("sqlite:///"):
-        database = Path(url.removeprefix("sqlite:///"))
-        return FileLocks(database.parent / f"{database.name}.locks")
-    if url.startswith(("postgresql://", "postgres://")):
-        return AdvisoryLocks(url)
-    return MemoryLocks()
+    where = StoreUrl.parse(str(url))
+    if where.path is not None:
+        return FileLocks(where.path.with_name(f"{where.path.name}.locks"))
+    if where.kind == "memory":
+        return MemoryLocks()
+    from aura_store.postgres._locks import AdvisoryLocks  # noqa: PLC0415 - needs the extra
+
+    return AdvisoryLocks(where.text)

@@ -11,63 +11,20 @@ depends on nothing but its name and the day, that is exact, and another table gi
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import aclosing
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
-from math import isfinite
 from typing import Final
 
 import attrs
 
-from aura_contracts.errors import InvalidInput, require_aware
 from aura_contracts.events import EventRecord
 from aura_contracts.execution import ExecutionQueued, ExecutionSpec, SessionRecorded, Usage, UsageRecorded
 from aura_contracts.ids import StreamId, parse_id
 from aura_contracts.ports import EventLog
 from aura_contracts.ports.archive import UsageCost, UsageKey
-from aura_contracts.ports.read_models import NANO, Moment, UsageSum
-from aura_store.prices import PriceTable, price
-
-TOKENS_LIMIT: Final = 2**42
-"""Tokens of a kind that one report counts for, at most: no agent has consumed more, whatever it says."""
-
-DOLLARS_LIMIT: Final = 100_000
-"""US dollars that one report counts for, at most."""
-
-
-# --- Sums -------------------------------------------------------------------------------------------------------------
-
-
-@attrs.frozen
-class Amounts:
-    """What one report counts for: within the limits of this module, in whole numbers."""
-
-    input_tokens: int
-    output_tokens: int
-    cache_read_tokens: int
-    cache_write_tokens: int
-    reported_nanodollars: int
-
-
-def amounts_of(usage: Usage) -> Amounts:
-    """Return what a report counts for."""
-    cost = usage.cost if isfinite(usage.cost) else 0.0
-    return Amounts(
-        input_tokens=_limited(usage.input_tokens),
-        output_tokens=_limited(usage.output_tokens),
-        cache_read_tokens=_limited(usage.cache_read_tokens),
-        cache_write_tokens=_limited(usage.cache_write_tokens),
-        reported_nanodollars=round(max(-DOLLARS_LIMIT, min(cost, DOLLARS_LIMIT)) * NANO),
-    )
-
-
-def _limited(tokens: int) -> int:
-    return max(-TOKENS_LIMIT, min(tokens, TOKENS_LIMIT))
-
-
-def day_of(time: datetime) -> date:
-    """Return the day that a report belongs to, in UTC."""
-    return time.astimezone(UTC).date()
-
+from aura_contracts.ports.read_models import Moment, UsageSum
+from aura_store.pricing._amounts import amounts_of, day_of, require_since
+from aura_store.pricing._prices import PriceTable, price
 
 # --- Replay -----------------------------------------------------------------------------------------------------------
 
@@ -87,16 +44,6 @@ async def usage_of(log: EventLog, *, task: str | None = None, since: Moment | No
         async for record in records:
             fold.apply(record, counted=since is None or _is_since(record, since))
     return tuple(each for each in fold.sums() if wanted in (None, each.task_id))
-
-
-def require_since(since: Moment) -> None:
-    """Raise `NaiveDatetime` for a time without a zone, `InvalidInput` for a position below 0."""
-    if isinstance(since, datetime):
-        require_aware(since, "since")
-    elif since < 0:
-        raise InvalidInput(
-            field="since", reason=f"{since} is below 0", remedy="positions count from 1; 0 is before all"
-        )
 
 
 def _is_since(record: EventRecord, since: Moment) -> bool:

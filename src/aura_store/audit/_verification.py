@@ -27,8 +27,8 @@ from aura_contracts.ids import StreamId
 from aura_contracts.ledger import LEDGER_ID, Checkpointed
 from aura_contracts.ports import Clock, EventLog, SelfChecking
 from aura_contracts.ports.archive import AuditFinding, AuditReport, Progress
-from aura_store._merkle import MerkleTree
-from aura_store._seal import GENESIS, seal
+from aura_store.audit._merkle import MerkleTree
+from aura_store.log._seal import GENESIS, seal
 
 PAGE = 4096
 """Rows read and hashed at once."""

@@ -9,7 +9,6 @@ with a position of its own and two columns for the seals, so that the library's 
     log_meta    how the log was made: format, compression, encryption and a check value of the key.
 """
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -20,7 +19,7 @@ import attrs
 from aura_contracts.errors import AuraError
 from aura_contracts.events import Snapshot
 from aura_contracts.ids import StreamId
-from aura_store._seal import Columns, Tip
+from aura_store.log._seal import Columns, Tip
 
 GREATEST = 2**63 - 1
 """The greatest position or version that databases can hold."""
@@ -143,11 +142,6 @@ class Recorder(ABC):
 
     @abstractmethod
     def close(self) -> None: ...
-
-
-def without_password(url: str) -> str:
-    """Return `url`, or a text that holds it, fit to be shown, also when it is not quite a URL."""
-    return re.sub(r"((?:^|[?&\s])\w*password=)[^&\s]*", r"\1***", re.sub(r"(://[^:/@\s]*):\S*@", r"\1@", url))
 
 
 def located(error: AuraError, stream_id: StreamId, position: int) -> AuraError:

@@ -15,19 +15,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from eventsourcing.persistence import InterfaceError, PersistenceError
-from eventsourcing.sqlite import (
-    SQLiteAggregateRecorder,
-    SQLiteApplicationRecorder,
-    SQLiteConnection,
-    SQLiteConnectionPool,
-    SQLiteDatastore,
-)
-
 from aura_contracts.errors import LogDamaged, StoreError, StoreFull, StoreMisconfigured, StoreReadOnly
 from aura_contracts.events import Snapshot
 from aura_contracts.ids import StreamId
-from aura_store._recorder import (
+from aura_store.log._recorder import (
     BEFORE_ALL,
     GREATEST,
     LOCK_TIMEOUT,
@@ -38,7 +29,7 @@ from aura_store._recorder import (
     StreamRow,
     WriteTransaction,
 )
-from aura_store._seal import Columns, Tip
+from aura_store.log._seal import Columns, Tip
 
 WATCH_INTERVAL = 0.01
 """Seconds between two looks at ``PRAGMA data_version``: 0.1 % of a core, and the longest delay of a tail."""
@@ -61,65 +52,82 @@ _FACTS = (
     "SELECT topic, state FROM stored_events WHERE originator_id = ? AND originator_version > ?"
     " AND originator_version <= ? ORDER BY originator_version"
 )
+# As `eventsourcing` lays them out, so that its own tools read them, with the seals as further columns. ``rowid`` is
+# named because SQLite may renumber a nameless one on VACUUM.
 _TABLES = (
+    (
+        "CREATE TABLE IF NOT EXISTS stored_events (rowid INTEGER PRIMARY KEY, originator_id TEXT NOT NULL,"
+        " originator_version INTEGER NOT NULL, topic TEXT NOT NULL, state BLOB NOT NULL, previous BLOB NOT NULL,"
+        " digest BLOB NOT NULL, UNIQUE (originator_id, originator_version))"
+    ),
+    (
+        "CREATE TABLE IF NOT EXISTS stored_snapshots (originator_id TEXT, originator_version INTEGER, topic TEXT,"
+        " state BLOB, PRIMARY KEY (originator_id, originator_version)) WITHOUT ROWID"
+    ),
     "CREATE TABLE IF NOT EXISTS log_head (id INTEGER PRIMARY KEY CHECK (id = 1), position INTEGER NOT NULL)",
     "CREATE TABLE IF NOT EXISTS log_meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
 )
 
 
-class _Pool(SQLiteConnectionPool):
-    """The library's pool, with connections that keep their statements and sync every commit."""
+class _Connections:
+    """Connections to one file: those at rest are lent again. They keep their statements and sync every commit."""
 
-    def connect(self) -> SQLiteConnection:
-        """Return a connection that is not one of the pool's."""
-        return self._create_connection()
+    def __init__(self, database: str, *, lock_timeout: float) -> None:
+        self.database = database
+        """A path, or a ``file:`` URI for a file that is only read."""
+        self._lock_timeout = lock_timeout
+        self._idle: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
+        self._closed = False
 
-    def _create_connection(self) -> SQLiteConnection:
-        try:
-            raw = sqlite3.connect(
-                self.db_name,
-                uri=True,
-                check_same_thread=False,
-                isolation_level=None,
-                cached_statements=256,
-                timeout=self.lock_timeout or LOCK_TIMEOUT,
-            )
-        except sqlite3.Error as error:
-            raise InterfaceError(error) from error
-        try:
-            raw.row_factory = sqlite3.Row
-            if not self.db_name.startswith("file:"):
-                raw.execute("PRAGMA journal_mode=WAL")
-                raw.execute("PRAGMA synchronous=FULL")
-        except sqlite3.Error as error:
-            raw.close()
-            raise InterfaceError(error) from error
-        return SQLiteConnection(raw, max_age=self.max_age)
-
-
-class _Datastore(SQLiteDatastore):
-    pool: _Pool
-
-    def __init__(self, db_name: str, *, lock_timeout: float) -> None:
-        super().__init__(db_name, originator_id_type="text")
-        self.pool.close()
-        self.pool = _Pool(db_name=db_name, lock_timeout=lock_timeout)  # type: ignore[arg-type]  # passed on as is
-
-
-class _SealedRecorder(SQLiteApplicationRecorder):
-    """The library's recorder on our table: reading works as it is, writing is refused by the column count.
-
-    ``rowid`` is named, because SQLite may renumber a nameless one on VACUUM.
-    """
-
-    def construct_create_table_statements(self) -> list[str]:
-        events = (
-            f"CREATE TABLE IF NOT EXISTS {self.events_table_name} (rowid INTEGER PRIMARY KEY,"
-            " originator_id TEXT NOT NULL, originator_version INTEGER NOT NULL, topic TEXT NOT NULL,"
-            " state BLOB NOT NULL, previous BLOB NOT NULL, digest BLOB NOT NULL,"
-            " UNIQUE (originator_id, originator_version))"
+    def connect(self) -> sqlite3.Connection:
+        """Return a new connection, which is the caller's own."""
+        connection = sqlite3.connect(
+            self.database,
+            uri=True,
+            check_same_thread=False,
+            isolation_level=None,
+            cached_statements=256,
+            timeout=self._lock_timeout,
         )
-        return [events, *_TABLES]
+        try:
+            if not self.database.startswith("file:"):
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute("PRAGMA synchronous=FULL")
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
+
+    @contextmanager
+    def lent(self) -> Iterator[sqlite3.Connection]:
+        """Lend a connection; one that is not given back in order is closed."""
+        with self._lock:
+            connection = self._idle.pop() if self._idle else None
+        connection = connection or self.connect()
+        try:
+            yield connection
+        except BaseException:
+            _close(connection)
+            raise
+        with self._lock:
+            if not self._closed:
+                self._idle.append(connection)
+                return
+        _close(connection)
+
+    def close(self) -> None:
+        """Close those at rest, and the others when they are given back."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            _close(connection)
+
+
+def _close(connection: sqlite3.Connection) -> None:
+    with suppress(sqlite3.Error):
+        connection.close()
 
 
 class _Transaction:
@@ -160,7 +168,7 @@ class _Writing:
         try:
             self._cursor = self._recorder.writer()
             self._cursor.execute("BEGIN IMMEDIATE")
-        except (sqlite3.Error, PersistenceError) as error:
+        except sqlite3.Error as error:
             self._recorder.discard_writer()
             raise self._recorder.translate(error) from error
         return _Transaction(self._cursor)
@@ -188,9 +196,7 @@ class SQLiteRecorder(Recorder):
         self.path = path
         self._read_only = read_only
         database = f"{path.absolute().as_uri()}?mode=ro" if read_only else str(path.absolute())
-        self.datastore = _Datastore(database, lock_timeout=lock_timeout)
-        self.events = _SealedRecorder(self.datastore)
-        self.snapshots = SQLiteAggregateRecorder(self.datastore, events_table_name="stored_snapshots")
+        self._connections = _Connections(database, lock_timeout=lock_timeout)
         self._writer: sqlite3.Cursor | None = None
         self._stop = threading.Event()
 
@@ -219,7 +225,7 @@ class SQLiteRecorder(Recorder):
         """
         file = self.path.absolute()
         if not os.access(file.parent, os.W_OK) and not os.access(f"{file}-wal", os.F_OK):
-            self.datastore.pool.db_name = f"{file.as_uri()}?mode=ro&immutable=1"
+            self._connections.database = f"{file.as_uri()}?mode=ro&immutable=1"
 
     def _has_tables(self) -> bool:
         with self._reading() as cursor:
@@ -229,11 +235,14 @@ class SQLiteRecorder(Recorder):
         if "stored_events" in tables and not ours <= tables:
             reason = "it has a table stored_events that is not AURA's"
             raise StoreMisconfigured(store=self.name, reason=reason, remedy="give AURA a database of its own")
+        if "read_models" in tables and not ours <= tables:
+            reason = "it holds the read models of a store, not the store"
+            raise StoreMisconfigured(store=self.name, reason=reason, remedy="give the file without .models")
         return ours <= tables
 
     def _create_tables(self, meta: Mapping[str, str]) -> None:
         with self._transaction("BEGIN IMMEDIATE") as cursor:
-            for statement in (*self.events.create_table_statements, *self.snapshots.create_table_statements):
+            for statement in _TABLES:
                 cursor.execute(statement)
             cursor.execute("INSERT INTO log_head VALUES (1, 0) ON CONFLICT DO NOTHING")
             cursor.executemany("INSERT INTO log_meta VALUES (?, ?) ON CONFLICT DO NOTHING", list(meta.items()))
@@ -337,21 +346,25 @@ class SQLiteRecorder(Recorder):
             )
 
     def select_snapshot(self, stream_id: StreamId, upto: int | None) -> Snapshot | None:
-        with self._translated():
-            found = self.snapshots.select_events(stream_id, lte=upto, desc=True, limit=1)
-        return Snapshot(stream_id, found[0].originator_version, found[0].topic, found[0].state) if found else None
+        statement = (
+            "SELECT originator_id, originator_version, topic, state FROM stored_snapshots"
+            " WHERE originator_id = ? AND originator_version <= ? ORDER BY originator_version DESC LIMIT 1"
+        )
+        with self._reading() as cursor:
+            found = cursor.execute(statement, (stream_id, GREATEST if upto is None else upto)).fetchone()
+        return Snapshot(*found) if found else None
 
     def close(self) -> None:
         self._stop.set()
         self.discard_writer()
-        self.datastore.close()
+        self._connections.close()
 
     # --- Connections and errors ---------------------------------------------------------------------------------------
 
     def writer(self) -> sqlite3.Cursor:
         """Return the cursor of the connection that commits batches, outside the pool."""
         if self._writer is None:
-            self._writer = _plain_cursor(self.datastore.pool.connect())
+            self._writer = self._connections.connect().cursor()
         return self._writer
 
     def discard_writer(self) -> None:
@@ -368,8 +381,8 @@ class SQLiteRecorder(Recorder):
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[sqlite3.Cursor]:
-        with self._translated(), self.datastore.get_connection(commit=True) as connection:
-            cursor = _plain_cursor(connection)
+        with self._translated(), self._connections.lent() as connection:
+            cursor = connection.cursor()
             cursor.execute(begin)
             try:
                 yield cursor
@@ -382,14 +395,14 @@ class SQLiteRecorder(Recorder):
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Cursor]:
-        with self._translated(), self.datastore.get_connection(commit=False) as connection:
-            yield _plain_cursor(connection)
+        with self._translated(), self._connections.lent() as connection:
+            yield connection.cursor()
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, PersistenceError) as error:
+        except sqlite3.Error as error:
             raise self.translate(error) from error
 
     def translate(self, error: Exception) -> Exception:
@@ -405,10 +418,3 @@ class SQLiteRecorder(Recorder):
             return StoreMisconfigured(store=self.name, reason=str(cause), remedy=remedy)
         kind = _MEANING.get(code, LogDamaged)
         return kind(store=self.name, stream_id="", position=0, reason=str(cause))
-
-
-def _plain_cursor(connection: SQLiteConnection) -> sqlite3.Cursor:
-    """Return a cursor whose rows are plain tuples; the library's own want names."""
-    cursor: sqlite3.Cursor = connection.cursor().sqlite_cursor
-    cursor.row_factory = None
-    return cursor

@@ -16,7 +16,7 @@ from psycopg import Connection
 from psycopg.errors import ReadOnlySqlTransaction
 from psycopg.rows import DictRow, tuple_row
 
-from aura_store._postgres_connections import Connector
+from aura_store.postgres._connections import Connector
 
 LOOK_AGAIN = 5.0
 """Seconds after which the head is read although nobody has notified."""

@@ -11,8 +11,8 @@ from eventsourcing.popo import POPOApplicationRecorder
 
 from aura_contracts.events import SealedRow, Snapshot
 from aura_contracts.ids import StreamId
-from aura_store._recorder import FactRow, Recorder, RecordRow, StreamRow
-from aura_store._seal import NO_STREAM, Columns, Tip
+from aura_store.log._recorder import FactRow, Recorder, RecordRow, StreamRow
+from aura_store.log._seal import NO_STREAM, Columns, Tip
 
 
 class _SealedRecorder(POPOApplicationRecorder):

@@ -11,6 +11,14 @@ batch fills. So the cost of making something durable is shared by all who wait f
 The thread belongs to the log, not to any caller: a caller that is cancelled just leaves. If its batch was not taken
 yet, its command is dropped; otherwise it is carried to its end.
 
+Invariants:
+
+- A command is committed at most once and each caller is told exactly once what became of its own.
+- Batches are committed in the order in which they were filled, one at a time; only the writer thread commits.
+- `_batches` and `_closing` change under `_filled` alone; an `_Entry` is written by the writer thread (`outcome`) and by
+  its caller (`abandoned`), each its own field; events of the event loop are set in the event loop alone.
+- After `aclose` everything that was accepted has been decided and the thread has ended.
+
 When the database is away the thread tries again with growing pauses, and the batches keep their order. A commit whose
 fate is unknown (the connection broke while it was on its way) is looked up before it is tried again: see
 `Committer.commit`.
@@ -28,8 +36,8 @@ import anyio.lowlevel
 import anyio.to_thread
 
 from aura_contracts.errors import AuraError
-from aura_store._recorder import DatabaseAway
-from aura_store._seal import EncodedAppend
+from aura_store.log._recorder import DatabaseAway
+from aura_store.log._seal import EncodedAppend
 
 Outcome = int | BaseException
 """The position a command ended at, or why it was not stored."""

@@ -3,11 +3,17 @@
 import tomllib
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from aura_store.prices import InvalidPrices, Price, PriceTable
+from aura_store.pricing._prices import InvalidPrices, Price, PriceTable
+
+LIST_PRICES = "prices.toml"
+"""AURA's own table, in this package."""
 
 _Dollars = Annotated[Decimal, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 """For a million tokens."""
@@ -39,8 +45,24 @@ class _File(_Part):
     models: dict[Annotated[str, Field(min_length=1)], Annotated[list[_Row], Field(min_length=1)]]
 
 
-def parse(data: bytes, file: str) -> PriceTable:
-    """Return what a file says. Raises `InvalidPrices`."""
+def read_prices(*files: Path) -> PriceTable:
+    """Return AURA's list prices, with the models of `files` over them, those of the last file first.
+
+    Raises `InvalidPrices`, which names file and field, and `OSError` for a file that cannot be read.
+    """
+    table = _list_prices()
+    for file in files:
+        table = table.replaced_by(parse_prices(file.read_bytes(), str(file)))
+    return table
+
+
+@lru_cache(maxsize=1)
+def _list_prices() -> PriceTable:
+    return parse_prices(resources.files("aura_store.pricing").joinpath(LIST_PRICES).read_bytes(), LIST_PRICES)
+
+
+def parse_prices(data: bytes, file: str) -> PriceTable:
+    """Return the table that TOML describes; `file` is what errors call it. Raises `InvalidPrices`."""
     try:
         found = _File.model_validate(tomllib.loads(data.decode(), parse_float=Decimal))
     except UnicodeDecodeError as error:

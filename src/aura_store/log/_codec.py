@@ -15,11 +15,10 @@ from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime
 from functools import cache
 from math import isfinite
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import msgspec.inspect
-from eventsourcing.persistence import Cipher, Compressor
 
 from aura_contracts.catalogue import EventCatalogue, label
 from aura_contracts.errors import (
@@ -34,9 +33,9 @@ from aura_contracts.errors import (
 )
 from aura_contracts.events import Append, Event, EventRecord, Fact
 from aura_contracts.ids import StreamId, is_canonical_id
-from aura_store._decoders import Decoders, FoldedFact, StoredFact
-from aura_store._recorder import GREATEST, located
-from aura_store._seal import EncodedAppend
+from aura_store.log._decoders import Decoders, FoldedFact, StoredFact
+from aura_store.log._recorder import GREATEST, located
+from aura_store.log._seal import EncodedAppend
 
 EVENT_LIMIT = 4 * 1024 * 1024
 """Bytes of one event as JSON. Larger content belongs into a file or a git object that the event names."""
@@ -49,6 +48,20 @@ _MISSING_ZONE = re.compile(r"timezone component - at `\$\[(\d)\](.*)`")
 _TOPIC = re.compile(r"[\w.-]+?(\.\*)?")
 _PLACE = re.compile(r" - at `\$(\[\d\])?\.?(.*)`$")
 _COLUMNS = ("event", "time", "actor", "correlation_id", "causation_id")
+
+
+class Compressor(Protocol):
+    """What makes bytes fewer. `eventsourcing`'s compressors are of this shape."""
+
+    def compress(self, data: bytes) -> bytes: ...
+    def decompress(self, data: bytes) -> bytes: ...
+
+
+class Cipher(Protocol):
+    """What makes bytes unreadable. `eventsourcing`'s ciphers are of this shape."""
+
+    def encrypt(self, plaintext: bytes) -> bytes: ...
+    def decrypt(self, ciphertext: bytes) -> bytes: ...
 
 
 class Codec:

@@ -1,4 +1,13 @@
-"""Commit of a batch: lock, look, plan, insert, remember. Blocking; runs in one worker thread at a time."""
+"""Commit of a batch: lock, look, plan, insert, remember. Blocking; runs in one worker thread at a time.
+
+Invariants:
+
+- What is remembered (`_tips`, `_known_head`) is used only inside a transaction that holds the write lock and found the
+  head where it was remembered; after any error nothing is.
+- A commit whose fate is unknown is looked up, under the write lock, before anything else is committed: so nothing is
+  stored twice, and a caller is told "stored" only of what is there.
+- Outcomes that were found so are kept until the call that tells them.
+"""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -6,9 +15,9 @@ from typing import NamedTuple
 
 from aura_contracts.errors import AuraError, LogDamaged
 from aura_contracts.ids import StreamId
-from aura_store._group_commit import Command, Outcome
-from aura_store._recorder import Recorder, WriteTransaction
-from aura_store._seal import Plan, Tip, plan_commit
+from aura_store.log._group_commit import Command, Outcome
+from aura_store.log._recorder import Recorder, WriteTransaction
+from aura_store.log._seal import Plan, Tip, plan_commit
 
 TIPS_KEPT = 20_000
 """Streams whose last digest is kept in memory, so that appending to them reads nothing; about 300 bytes each."""
@@ -22,7 +31,7 @@ class _InDoubt(NamedTuple):
 
 
 class BatchCommitter:
-    """Commits batches to a `Recorder`. See `aura_store._group_commit.Committer`."""
+    """Commits batches to a `Recorder`. See `aura_store.log._group_commit.Committer`."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder

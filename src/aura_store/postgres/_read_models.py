@@ -12,7 +12,7 @@ from psycopg.rows import tuple_row
 from psycopg.types.json import set_json_loads
 
 from aura_contracts.errors import StoreReadOnly
-from aura_store._postgres_connections import translate
+from aura_store.postgres._connections import translate
 from aura_store.read_models._database import (
     Database,
     NotWritable,

@@ -20,10 +20,10 @@ from psycopg.sql import SQL, Identifier
 from aura_contracts.errors import LogDamaged, StoreMisconfigured
 from aura_contracts.events import Snapshot
 from aura_contracts.ids import StreamId
-from aura_store._postgres_connections import Connector, Pool, parse_url, public_url, translate
-from aura_store._postgres_watch import Watch
-from aura_store._recorder import BEFORE_ALL, LOCK_TIMEOUT, FactRow, Recorder, RecordRow, StreamRow
-from aura_store._seal import Columns, Tip
+from aura_store.log._recorder import BEFORE_ALL, LOCK_TIMEOUT, FactRow, Recorder, RecordRow, StreamRow
+from aura_store.log._seal import Columns, Tip
+from aura_store.postgres._connections import Connector, Pool, parse_url, public_url, translate
+from aura_store.postgres._watch import Watch
 
 SLICE = 8 * 1024 * 1024
 """Bytes of states in one INSERT: bounds what client and server hold at once, far below their limit of 1 GB."""

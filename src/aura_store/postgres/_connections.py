@@ -14,7 +14,8 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import DictRow, dict_row
 
 from aura_contracts.errors import LogDamaged, StoreFull, StoreMisconfigured, StoreReadOnly
-from aura_store._recorder import DatabaseAway, without_password
+from aura_contracts.store_url import without_password
+from aura_store.log._recorder import DatabaseAway
 
 STALLED_AFTER = 10.0
 """Seconds after which the server ends the transaction of a process that has stopped in the middle of a commit.

@@ -28,36 +28,17 @@ from aura_contracts.events import Append, EventRecord, Fact, SealedRow, Snapshot
 from aura_contracts.ids import StreamId
 from aura_contracts.ledger import LEDGER_ID, OutageEnded
 from aura_contracts.ports import Clock, EventLog
-from aura_store._codec import Codec, require_numbers, require_stream_id, to_utc
-from aura_store._committer import BatchCommitter
-from aura_store._group_commit import GroupCommit
-from aura_store._recorder import DatabaseAway, Recorder, RecordRow, StreamRow, located
-from aura_store._seal import GENESIS, EncodedAppend, seal
+from aura_store.log._codec import Codec, require_numbers, require_stream_id, to_utc
+from aura_store.log._committer import BatchCommitter
+from aura_store.log._group_commit import GroupCommit
+from aura_store.log._patience import Patience
+from aura_store.log._recorder import DatabaseAway, Recorder, RecordRow, StreamRow, located
+from aura_store.log._seal import GENESIS, EncodedAppend, seal
 
 R = TypeVar("R")
 
 READERS = 4
 """Reads at the same time; each uses a thread and a connection."""
-
-
-@attrs.frozen(kw_only=True)
-class Patience:
-    """How long callers wait when the database is locked or away.
-
-    Attempts are made again after `first_pause` seconds, doubling up to `longest_pause`, each varied by up to a quarter
-    so that many processes do not come back at once. A caller is told `StoreUnavailable` after `outage_timeout` seconds.
-    """
-
-    outage_timeout: float = 30.0
-    first_pause: float = 0.05
-    longest_pause: float = 2.0
-    random: Callable[[], float] = lambda: 0.5
-    """A number from 0 to 1; the edge injects real randomness."""
-
-    def pause_after(self, attempt: int) -> float:
-        """Return the seconds to wait after failed attempt number `attempt` (from 1)."""
-        pause = min(self.first_pause * 2.0 ** min(attempt - 1, 30), self.longest_pause)
-        return pause * (0.75 + self.random() / 2)
 
 
 @attrs.define
@@ -280,20 +261,15 @@ class RecorderEventLog(EventLog):
 
     async def patiently(self, work: Callable[[], R]) -> R:
         """Run blocking `work` in a worker thread, again while the database is away and the caller has patience."""
-        since, attempts = anyio.current_time(), 0
-        while True:
+
+        def attempt() -> R:
             self._require_open()
-            try:
-                answer = await anyio.to_thread.run_sync(work, limiter=self._readers)
-            except DatabaseAway as away:
-                attempts += 1
-                if error := self.give_up(anyio.current_time() - since, away, attempts):
-                    raise error from away
-                await anyio.sleep(self.pause(attempts))
-            else:
-                if self._outage is not None:
-                    await self._outage_ended()
-                return answer
+            return work()
+
+        answer = await self._patience.run(attempt, limiter=self._readers, give_up=self.give_up)
+        if self._outage is not None:
+            await self._outage_ended()
+        return answer
 
     def pause(self, attempt: int) -> float:
         return self._patience.pause_after(attempt)

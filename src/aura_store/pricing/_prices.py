@@ -1,6 +1,6 @@
 """Prices: what the tokens of a model cost on a day, from a dated table.
 
-    prices = read_prices()                                   # AURA's own, aura_store/prices.toml
+    prices = read_prices()                                   # AURA's own, aura_store/pricing/prices.toml
     prices = read_prices(home / "prices.toml")               # with a file of one's own over it
     price(usage, "claude-sonnet-4-5-20250929", used_at, prices)
 
@@ -16,8 +16,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import lru_cache
-from importlib import resources
-from pathlib import Path
 
 import attrs
 
@@ -25,9 +23,6 @@ from aura_contracts.errors import InvalidInput, require_aware
 from aura_contracts.execution import Usage
 
 MILLION = Decimal(1_000_000)
-
-LIST_PRICES = "prices.toml"
-"""AURA's own table, in this package."""
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -57,7 +52,7 @@ class Price:
     source: str = ""
     """Where the price is from, and when it was read there."""
 
-    def of(self, usage: Usage) -> Decimal:
+    def cost_of(self, usage: Usage) -> Decimal:
         """Return what the tokens of `usage` cost; what the agent said that they cost does not matter."""
         return (
             self.input * usage.input_tokens
@@ -99,30 +94,7 @@ def price(usage: Usage, model: str, at: datetime | date, table: PriceTable) -> D
     """
     day = require_aware(at, "at").astimezone(UTC).date() if isinstance(at, datetime) else at
     row = table.find(model, day)
-    return None if row is None else row.of(usage)
-
-
-def read_prices(*files: Path) -> PriceTable:
-    """Return AURA's list prices, with the models of `files` over them, those of the last file first.
-
-    Raises `InvalidPrices`, which names file and field, and `OSError` for a file that cannot be read.
-    """
-    table = _list_prices()
-    for file in files:
-        table = table.replaced_by(parse_prices(file.read_bytes(), str(file)))
-    return table
-
-
-def parse_prices(data: bytes, file: str) -> PriceTable:
-    """Return the table that TOML describes; `file` is what errors call it. Raises `InvalidPrices`."""
-    from aura_store._price_file import parse  # noqa: PLC0415 - pydantic is only worth its import where a file is read
-
-    return parse(data, file)
-
-
-@lru_cache(maxsize=1)
-def _list_prices() -> PriceTable:
-    return parse_prices(resources.files("aura_store").joinpath(LIST_PRICES).read_bytes(), LIST_PRICES)
+    return None if row is None else row.cost_of(usage)
 
 
 @lru_cache(maxsize=1024)

@@ -1,0 +1,11 @@
+"""Audit: proof that nobody changed, removed or moved an event."""
+
+from typing import TYPE_CHECKING
+
+from aura_contracts._lazy import export_lazily
+
+if TYPE_CHECKING:
+    from aura_store.audit._verification import checkpoint as checkpoint
+    from aura_store.audit._verification import verify as verify
+
+export_lazily(__name__)

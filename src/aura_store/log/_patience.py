@@ -1,0 +1,48 @@
+"""Patience: how often, how soon and how long a database that is away is asked again."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+import attrs
+
+from aura_contracts.errors import AuraError
+from aura_store.log._recorder import DatabaseAway
+
+R = TypeVar("R")
+
+GiveUp = Callable[[float, DatabaseAway, int], AuraError | None]
+"""``(seconds waited, why, attempts)`` -> the error for the caller, or None to go on."""
+
+
+@attrs.frozen(kw_only=True)
+class Patience:
+    """How long callers wait when the database is locked or away.
+
+    Attempts are made again after `first_pause` seconds, doubling up to `longest_pause`, each varied by up to a quarter
+    so that many processes do not come back at once. A caller is told `StoreUnavailable` after `outage_timeout` seconds.
+    """
+
+    outage_timeout: float = 30.0
+    first_pause: float = 0.05
+    longest_pause: float = 2.0
+    random: Callable[[], float] = lambda: 0.5
+    """A number from 0 to 1; the edge injects real randomness."""
+
+    def pause_after(self, attempt: int) -> float:
+        """Return the seconds to wait after failed attempt number `attempt` (from 1)."""
+        pause = min(self.first_pause * 2.0 ** min(attempt - 1, 30), self.longest_pause)
+        return pause * (0.75 + self.random() / 2)
+
+    async def run(self, work: Callable[[], R], *, limiter: anyio.CapacityLimiter, give_up: GiveUp) -> R:
+        """Run blocking `work` in a worker thread, again while the database is away, until `give_up` has an error."""
+        since, attempts = anyio.current_time(), 0
+        while True:
+            try:
+                return await anyio.to_thread.run_sync(work, limiter=limiter)
+            except DatabaseAway as away:
+                attempts += 1
+                if error := give_up(anyio.current_time() - since, away, attempts):
+                    raise error from away
+                await anyio.sleep(self.pause_after(attempts))

@@ -1,0 +1,1 @@
+"""SQLite: the embedded default, several processes on one file."""
