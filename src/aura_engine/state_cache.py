@@ -136,7 +136,7 @@ class StateCache:
         if slot is None:
             return
         if slot.entry is None:
-            newer = version >= slot.seen and position >= self._position
+            newer = version >= slot.seen and position >= self._position and not slot.evictions
         else:
             newer = version > slot.entry.version
         if newer:
