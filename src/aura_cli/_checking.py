@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from aura_contracts.errors import InvalidInput
+from aura_contracts.errors import InvalidInput, UnknownExecutor
 from aura_contracts.permission import require_questions
 from aura_contracts.ports.executors import AgentRun, Capability
 from aura_engine.engine import Engine
@@ -23,16 +23,24 @@ async def check(engine: Engine, request: RunRequest, environment: Mapping[str, s
     _require_options(profiles, request, options, environment)
 
 
+def speaks_protocol(executor: str) -> bool:
+    """Whether the agent's standard output is a protocol rather than text for people."""
+    try:
+        return ExecutorRegistry().get(executor).capability.protocol
+    except UnknownExecutor:  # one that was installed when the task was run
+        return False
+
+
 def _require_able(can: Capability, request: RunRequest) -> None:
     name = request.executor
     if request.session_id is not None and not can.resume:
-        reason = f"executor {name} has no sessions to go on with"
-        raise InvalidInput(field="session", reason=reason, remedy="leave --session out")
+        reason = f"executor {name} has no sessions to resume"
+        raise InvalidInput(field="session", reason=reason, remedy="omit --session")
     if request.fork and not can.fork:
         reason = f"executor {name} cannot copy a session"
-        raise InvalidInput(field="fork", reason=reason, remedy="leave --fork out: it goes on with the session itself")
+        raise InvalidInput(field="fork", reason=reason, remedy="omit --fork to resume the session itself")
     if request.tools and not can.tool_servers:
-        raise InvalidInput(field="mcp", reason=f"executor {name} cannot be given tools", remedy="leave --mcp out")
+        raise InvalidInput(field="mcp", reason=f"executor {name} cannot be given tools", remedy="omit --mcp")
 
 
 def _require_options(

@@ -7,20 +7,20 @@ from typing import Any
 import attrs
 import msgspec
 
-from aura_cli._arguments import WrongUsage
 from aura_cli._settings import debugging
-from aura_cli._terminal import printable
+from aura_cli.arguments.parser import WrongUsage
+from aura_cli.rendering.terminal import printable
 from aura_contracts.errors import AuraError
 
 
 @attrs.define(kw_only=True, eq=False)
 class NoSuchId(AuraError):
-    """An id, or the beginning of one, that belongs to nothing in the log."""
+    """An id, or a prefix of one, that nothing in the log has."""
 
     code = "not_found"
     kind: str
     id: str
-    remedy: str = "aura replay lists what there is"
+    remedy: str = "`aura replay` lists everything in the log"
 
     def message(self) -> str:
         return f"there is no {self.kind} {self.id}"
@@ -28,15 +28,15 @@ class NoSuchId(AuraError):
 
 @attrs.define(kw_only=True, eq=False)
 class AmbiguousId(AuraError):
-    """The beginning of an id that several things have."""
+    """A prefix that several ids share."""
 
     code = "ambiguous_id"
     prefix: str
     candidates: tuple[str, ...]
-    remedy: str = "give more of the id"
+    remedy: str = "give more digits of the id"
 
     def message(self) -> str:
-        return f"{self.prefix!r} is the beginning of {len(self.candidates)} ids: {', '.join(self.candidates)}"
+        return f"{self.prefix!r} is a prefix of several ids: {', '.join(self.candidates)}"
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -45,28 +45,28 @@ class ReplayDiffers(AuraError):
 
     code = "replay_differs"
     differences: tuple[str, ...]
-    remedy: str = "this is a defect of AURA: please report it, with the database"
+    remedy: str = "this is a bug in AURA; please report it, with the database"
 
     def message(self) -> str:
-        return f"replaying the log gives other states: {'; '.join(self.differences)}"
+        return f"replaying the log gives different states: {'; '.join(self.differences)}"
 
 
 @attrs.define(kw_only=True, eq=False)
 class ReadModelsDiffer(AuraError):
-    """Read models or snapshots do not say what the log says. The log is right."""
+    """Read models or snapshots differ from the log. The log is right."""
 
     code = "read_models_differ"
     rows: int
     snapshots: int
-    remedy: str = "aura db rebuild makes them anew"
+    remedy: str = "run `aura db rebuild`"
 
     def message(self) -> str:
-        return f"{self.rows} rows of the read models and {self.snapshots} snapshots do not say what the log says"
+        return f"{self.rows} rows of the read models and {self.snapshots} snapshots differ from the log"
 
 
 @attrs.define(kw_only=True, eq=False)
 class RunFailed(AuraError):
-    """A run did not end well; `reason` is one of `FailureReason`, or the status of the task."""
+    """A run failed; `reason` is one of `FailureReason`, or the status of the task."""
 
     code = "run_failed"
     task_id: str
@@ -79,12 +79,12 @@ class RunFailed(AuraError):
 
 @attrs.define(kw_only=True, eq=False)
 class NoSession(AuraError):
-    """There is no session of an agent to go on with."""
+    """An agent has no session to resume."""
 
     code = "no_session"
     executor: str
     place: str
-    remedy: str = "leave --resume-latest out; aura session list lists what there is"
+    remedy: str = "omit --resume-latest; `aura session list` lists the sessions"
 
     def message(self) -> str:
         return f"no run of {self.executor} in {self.place} has a session"
@@ -92,27 +92,28 @@ class NoSession(AuraError):
 
 @attrs.define(kw_only=True, eq=False)
 class NotHealthy(AuraError):
-    """Something is left behind, or broken, that a human should know of."""
+    """Something is left over, stuck or broken."""
 
     code = "not_healthy"
     problems: int
-    remedy: str = "aura doctor --fix puts right what can be"
+    remedy: str = "`aura doctor --fix` fixes what it can"
 
     def message(self) -> str:
-        return f"{self.problems} thing{'s' * (self.problems != 1)} not in order"
+        return f"{self.problems} problem{'s' * (self.problems != 1)} found"
 
 
 def describe(error: BaseException) -> dict[str, Any]:
     """Return an error as data: its stable code, what happened, what to do, its facts."""
     if isinstance(error, WrongUsage):
-        remedy = f"see {error.program} --help"
-        return {"code": "usage", "message": str(error), "remedy": remedy, "facts": {"usage": error.usage}}
+        message = f"{error}; did you mean `{error.suggestion}`?" if error.suggestion else str(error)
+        facts = {"usage": error.usage, "suggestion": error.suggestion}
+        return {"code": "usage", "message": message, "remedy": f"see {error.program} --help", "facts": facts}
     if isinstance(error, AuraError):
         return {"code": error.code, "message": error.message(), "remedy": error.remedy, "facts": error.facts()}
     if isinstance(error, OSError):
         remedy = "check the path and its permissions" if error.filename else ""
         return {"code": "system", "message": str(error), "remedy": remedy, "facts": {"errno": error.errno}}
-    remedy = "this is a defect of AURA: please report it; AURA_DEBUG=1 shows where it happened"
+    remedy = "this is a bug in AURA; please report it, with the traceback that AURA_DEBUG=1 shows"
     return {"code": "internal", "message": f"{type(error).__name__}: {error}", "remedy": remedy, "facts": {}}
 
 
@@ -128,8 +129,8 @@ def report(error: BaseException, *, json: bool) -> None:
     if json:
         sys.stderr.write(f"{msgspec.json.encode(told, enc_hook=str).decode()}\n")
         return
-    if usage := told["facts"].get("usage"):
-        sys.stderr.write(f"{usage}\n")
     sys.stderr.write(f"error[{told['code']}]: {printable(told['message'])}\n")
-    if told["remedy"]:
-        sys.stderr.write(f"  to do: {printable(told['remedy'])}\n")
+    if isinstance(error, WrongUsage):
+        sys.stderr.write(f"  usage: {error.usage}; see `{error.program} --help`\n")
+    elif told["remedy"]:
+        sys.stderr.write(f"  hint: {printable(told['remedy'])}\n")

@@ -14,7 +14,7 @@ from typing import Literal
 import anyio
 import attrs
 
-from aura_cli._story import stage_of
+from aura_cli.streaming.narration import stage_of
 from aura_contracts.approval import ApprovalStatus
 from aura_contracts.errors import AuraError, InvalidId
 from aura_contracts.execution import EXECUTION
@@ -36,8 +36,8 @@ PATIENCE = 15.0
 PAUSE = 0.2
 """Seconds between two looks at that."""
 
-_FIX = "aura doctor --fix"
-_UNKNOWN = "aura doctor --fix --unknown, if no other store uses this AURA_HOME"
+_FIX = "`aura doctor --fix`"
+_UNKNOWN = "`aura doctor --fix --unknown` ends it, if no other store uses this AURA_HOME"
 
 Status = Literal["ok", "note", "wrong", "fixed"]
 
@@ -78,7 +78,7 @@ def check_machine(environment: Mapping[str, str]) -> Sequence[Finding]:
         id=found.executable or "git",
         kind="git",
         status="note" if instead else "wrong",
-        text=f"{found.reason}{'; dulwich is used instead, which is slower' if instead else ''}",
+        text=f"{found.reason}{'; using dulwich instead, which is slower' if instead else ''}",
         remedy="install git 2.38 or newer",
     )
     return python, git
@@ -92,7 +92,7 @@ async def check_store(log: EventLog) -> Finding:
     except AuraError as error:
         return Finding(id=log.name, kind="store", status="wrong", text=error.message(), remedy=error.remedy)
     if trouble:
-        remedy = "keep the file as it is; aura audit verify names the first event that is damaged"
+        remedy = "keep the file as it is; `aura audit verify` names the first damaged event"
         return Finding(id=log.name, kind="store", status="wrong", text=trouble, remedy=remedy)
     return Finding(id=log.name, kind="store", status="ok", text=f"its files are sound, {events:,} events")
 
@@ -135,8 +135,8 @@ def _task_finding(engine: Engine, view: View) -> Finding:
         id=task.id,
         kind="task",
         status="wrong",
-        text=f"{task.title!r} is {task.status}{stage}, and nobody drives it",
-        remedy=f"{_FIX} goes on with it; aura task cancel {task.id} calls it off",
+        text=f"{task.title!r} is {task.status}{stage}, and nothing drives it",
+        remedy=f"{_FIX} resumes it; `aura task cancel {task.id}` cancels it",
         fix=partial(_drive, engine, TaskId(task.id)),
     )
 
@@ -207,7 +207,7 @@ async def _process_finding(engine: Engine, token: str, stuck: set[TaskId], *, un
 
 async def _end(engine: Engine, token: str) -> str:
     gateway = engine.runtime.gateway
-    await gateway.request(InterruptProcess(token=token, reason="it was left behind"))
+    await gateway.request(InterruptProcess(token=token, reason="left over"))
     await gateway.request(ForgetProcess(token=token))
     gateway.known.discard(token)
     return "ended"
@@ -216,13 +216,13 @@ async def _end(engine: Engine, token: str) -> str:
 async def _orphan_finding(engine: Engine, orphan: Orphan, *, unknown: bool) -> Finding:
     known = await engine.runtime.desk.get(WORKSPACE, orphan.workspace_id) is not None
     fixable = known or unknown
-    holds = "with work that is saved nowhere" if orphan.dirty else "with nothing unsaved"
-    of = "was given up" if known else "this store does not know"
+    holds = "with unsaved work" if orphan.dirty else "without unsaved work"
+    of = "was abandoned" if known else "this store does not know"
     return Finding(
         id=orphan.path,
         kind="worktree",
         status="wrong" if fixable else "note",
-        text=f"{orphan.path} is left of workspace {orphan.workspace_id}, which {of}; {holds}",
+        text=f"{orphan.path} is left over from workspace {orphan.workspace_id}, which {of}; {holds}",
         remedy=f"{_FIX} removes it, after a safety copy" if known else _UNKNOWN,
         fix=partial(_remove, engine, orphan) if fixable else None,
     )

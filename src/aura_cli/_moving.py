@@ -66,8 +66,8 @@ async def move(engine: Engine, task_id: TaskId, target: CanonicalState, reason: 
         return False
     if target not in board.USER_MOVES[source]:
         possible = ", ".join(board.USER_MOVES[source]) or "nowhere"
-        remedy = f"from {source} people move tasks to {possible}" if possible != "nowhere" else "create another task"
-        raise _refusal(task_id, "move", f"nobody moves a task from {source} to {target}", remedy)
+        remedy = f"from {source} it can be moved to {possible}" if possible != "nowhere" else "create another task"
+        raise _refusal(task_id, "move", f"a task cannot be moved from {source} to {target}", remedy)
     if target is _C.CANCELLED:
         await cancel(engine, task_id, reason)
         return False
@@ -78,7 +78,7 @@ async def move(engine: Engine, task_id: TaskId, target: CanonicalState, reason: 
     desk = engine.runtime.desk
     if target is _C.BLOCKED:
         if not reason:
-            raise _refusal(task_id, "move", "nobody would know what blocks it", "say it with --reason TEXT")
+            raise _refusal(task_id, "move", "a reason is required", "give it with --reason TEXT")
         await desk.handle(engine.user, task_id, task.BlockTask(reason=reason))
     elif source is _C.RUNNING:
         await _give_back(engine, task_id, reason)
@@ -97,7 +97,7 @@ async def _go_on(engine: Engine, view: View, reason: str) -> bool:
     conflict = view.conflict
     if conflict is not None and conflict.status is ApprovalStatus.PENDING:
         remedy = f"aura approval approve {conflict.id} when it is resolved"
-        raise _refusal(task_id, "move", "a human is asked about a conflict", remedy)
+        raise _refusal(task_id, "move", "the approval of a conflict is pending", remedy)
     if view.task.status is not TaskStatus.BLOCKED:
         raise _not_here(view, _C.BLOCKED)
     await engine.runtime.desk.handle(engine.user, task_id, task.UnblockTask(resolution=reason))
@@ -110,7 +110,7 @@ async def _give_back(engine: Engine, task_id: TaskId, reason: str) -> None:
     async def decide(unit: Unit) -> None:
         view = await _view(unit, task_id)
         if _is_worked_on(view):
-            remedy = f"aura task move {task_id} cancelled calls it off"
+            remedy = f"`aura task move {task_id} cancelled` cancels it"
             raise _refusal(task_id, "move", "an agent works on it", remedy)
         await unit.handle(task_id, task.UnassignTask(reason=reason))
         if view.agent is not None and view.agent.current_task_id == task_id:
@@ -137,9 +137,9 @@ def _not_here(view: View, source: CanonicalState) -> RuleViolated:
     task_id = TaskId(view.task.id)
     if source is _C.REVIEW:
         remedy = f"aura approval reject {view.task.approval_id} --feedback TEXT"
-        return _refusal(task_id, "move", "a human is asked about it, and has to say why not", remedy)
+        return _refusal(task_id, "move", "an approval is pending, and rejecting it takes a reason", remedy)
     remedy = f"aura task assign {task_id} --executor NAME, or --agent ID"
-    return _refusal(task_id, "move", "somebody has to work on it", remedy)
+    return _refusal(task_id, "move", "it needs an agent", remedy)
 
 
 def _refusal(task_id: TaskId, command: str, reason: str, remedy: str) -> RuleViolated:

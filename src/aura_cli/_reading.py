@@ -5,6 +5,8 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from aura_cli._settings import Settings
+from aura_cli._store import is_absent
+from aura_cli.rendering.terminal import Terminal
 from aura_contracts.execution import EXECUTION, Execution
 from aura_contracts.ids import StreamId
 from aura_contracts.machine import Aggregate, State
@@ -16,9 +18,10 @@ S = TypeVar("S", bound=State)
 
 
 @asynccontextmanager
-async def reading(settings: Settings) -> AsyncIterator[EventLog]:
-    """Open the log to read it."""
-    async with open_log(settings.store, **settings.reading) as log:
+async def reading(settings: Settings, terminal: Terminal) -> AsyncIterator[EventLog]:
+    """Open the log to read it: an empty one where the default store is not there yet."""
+    absent = is_absent(settings, terminal)
+    async with open_log("memory:" if absent else settings.store, **{} if absent else settings.reading) as log:
         yield log
 
 

@@ -11,18 +11,21 @@ import attrs
 from aura_contracts.actors import Actor
 
 PATIENCE = 10.0
-"""Seconds that somebody at a terminal waits for a database that is away."""
+"""Seconds to wait for a database that is not reachable, with a human at the terminal."""
 
 
 @attrs.frozen(kw_only=True)
 class Settings:
-    """How this run of `aura` is to be done."""
+    """How this run of `aura` works."""
 
     store: str
     """The URL of the store."""
 
     store_given: bool
     """Whether the store was named on the command line."""
+
+    store_default: bool
+    """Whether it was named nowhere, and is the one in `home`."""
 
     home: Path
     """The folder of AURA's data."""
@@ -64,6 +67,7 @@ def read_settings(arguments: argparse.Namespace, environment: Mapping[str, str] 
     return Settings(
         store=arguments.store or given.get("AURA_STORE") or f"sqlite:///{home / 'aura.db'}",
         store_given=arguments.store is not None,
+        store_default=not (arguments.store or given.get("AURA_STORE")),
         home=home,
         grace=_grace(given),
         environment=environment,
@@ -76,12 +80,12 @@ def read_settings(arguments: argparse.Namespace, environment: Mapping[str, str] 
 
 
 def debugging() -> bool:
-    """Whether somebody wants to see tracebacks."""
+    """Whether tracebacks are shown."""
     return bool(os.environ.get("AURA_DEBUG"))
 
 
 def _grace(given: Mapping[str, str]) -> float:
-    """Return AURA_GRACE, in seconds. Raises `InvalidInput` for what is no number of seconds."""
+    """Return AURA_GRACE, in seconds. Raises `InvalidInput` for what is not a number of seconds."""
     from aura_contracts.errors import InvalidInput
     from aura_contracts.lease import GRACE_LIMIT, RETURN_GRACE
 

@@ -1,4 +1,4 @@
-"""The store of a run: what the command line asks of it before the library does."""
+"""Store: what the command line checks about it before the library opens it."""
 
 import shlex
 from pathlib import Path
@@ -8,6 +8,7 @@ from aura_contracts.errors import StoreMisconfigured
 
 if TYPE_CHECKING:
     from aura_cli._settings import Settings
+    from aura_cli.rendering.terminal import Terminal
 
 
 def sqlite_path(url: str) -> Path | None:
@@ -19,8 +20,28 @@ def require_made(url: str) -> None:
     """Raise `StoreMisconfigured` where a command that only makes sense on a log with events would make an empty one."""
     path = sqlite_path(url)
     if path is not None and not path.exists():
-        remedy = "check --store and AURA_STORE; `aura demo --store URL` makes one to try things on"
-        raise StoreMisconfigured(store=url, reason="there is no such store", remedy=remedy)
+        remedy = "check --store and AURA_STORE; `aura demo --store URL` creates one to explore"
+        raise StoreMisconfigured(store=url, reason="it does not exist", remedy=remedy)
+
+
+def is_absent(settings: "Settings", terminal: "Terminal") -> bool:
+    """Return whether this is the first command on a machine: the default store is not there yet. Says so.
+
+    A store that was named has to be there: leaving it out of the account would hide a mistake in its name.
+    """
+    path = sqlite_path(settings.store) if settings.store_default else None
+    if path is None or path.exists():
+        return False
+    terminal.say(f"no store yet at {path}; `aura run` creates it, `aura demo` shows what it is for")
+    return True
+
+
+def report_absent(settings: "Settings", terminal: "Terminal") -> bool:
+    """Return whether `is_absent`, and write it as data too."""
+    absent = is_absent(settings, terminal)
+    if absent and terminal.json:
+        terminal.write_json({"id": settings.store, "status": "not_created", "events": 0})
+    return absent
 
 
 def hint_of(settings: "Settings") -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import aura_cli
-from aura_cli._arguments import COMMANDS
+from aura_cli.arguments.parser import COMMANDS
 from aura_contracts import __version__
 from command_line import AURA, ENVIRONMENT, call_aura, run_aura, running_aura
 
@@ -103,7 +103,7 @@ def test_a_store_that_is_not_there_is_an_error_and_is_not_made(command, tmp_path
     answer = run_aura(*command, "--store", f"sqlite:///{tmp_path}/none.db")
     assert (answer.code, answer.out) == (1, "")
     assert answer.err.startswith("error[store_misconfigured]: ")
-    assert "\n  to do: " in answer.err
+    assert "\n  hint: " in answer.err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -213,7 +213,7 @@ def test_an_auditor_needs_no_key(tmp_path):
 
 
 def test_text_that_would_move_the_cursor_is_escaped(tmp_path):
-    from aura_cli._terminal import printable
+    from aura_cli.rendering.terminal import printable
 
     assert printable("a\x1b[2Jb\rc\u202ed\ne") == "a\\x1b[2Jb\\rc\\u202ed\ne"
     assert printable("Grüße, 日本 → ok") == "Grüße, 日本 → ok"

@@ -20,7 +20,7 @@ def built(store) -> str:
 def test_read_models_that_were_never_built(store):
     answer = call_aura("db", "check", "--store", store)
     assert answer.code == 1
-    assert "to do: aura db rebuild builds them" in answer.err
+    assert "hint: aura db rebuild builds them" in answer.err
     assert call_aura("db", "info", "--json", "--store", store).objects[0]["read_models"] is None
 
 

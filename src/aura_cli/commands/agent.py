@@ -3,40 +3,38 @@
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
-from aura_cli._arguments import add_subcommand, add_subcommands
-from aura_cli._executor_options import add_option
+from aura_cli.arguments.options import AGENT_TYPES, OPTION, add_option
+from aura_cli.arguments.parser import add_subcommand, add_subcommands
 
 if TYPE_CHECKING:
     from aura_cli._settings import Settings
-    from aura_cli._terminal import Terminal
+    from aura_cli.rendering.terminal import Terminal
     from aura_contracts.agent import Agent
     from aura_contracts.machine import Command
-
-_TYPES = ("architect", "developer", "database", "tester", "reviewer", "devops")
 
 
 def configure(parser: ArgumentParser) -> None:
     """Declare the arguments."""
     commands = add_subcommands(parser)
     adding = add_subcommand(commands, "add", "add an agent to the pool", _add)
-    adding.add_argument("name", metavar="NAME", help="what it is called")
-    adding.add_argument("--executor", metavar="NAME", required=True, help="what runs it; see aura executors")
-    adding.add_argument("--type", choices=_TYPES, default="developer", help="what it is for (default: developer)")
-    adding.add_argument("--variant", metavar="NAME", default="", help="a named set of the executor's options")
-    adding.add_argument("--capability", metavar="WORD", action="append", default=[], help="what it can do; repeatable")
-    add_option(adding)
-    listing = add_subcommand(commands, "list", "list the agents, the oldest first", _list)
-    listing.add_argument("--type", choices=_TYPES, help="only those of this type")
+    adding.add_argument("name", metavar="NAME", help="name of the agent")
+    adding.add_argument("--executor", metavar="NAME", required=True, help="what runs it; see `aura executors`")
+    adding.add_argument("--type", metavar="TYPE", choices=AGENT_TYPES, default="developer", help="kind of agent")
+    adding.add_argument("--variant", metavar="NAME", default="", help="named set of the executor's options")
+    adding.add_argument("--capability", metavar="WORD", action="append", default=[], help="something it can do")
+    add_option(adding.add_argument, OPTION)
+    listing = add_subcommand(commands, "list", "list the agents, oldest first", _list)
+    listing.add_argument("--type", metavar="TYPE", choices=AGENT_TYPES, help="only agents of this type")
     showing = add_subcommand(commands, "show", "show an agent", _show)
-    disabling = add_subcommand(commands, "disable", "take an agent out of the pool; it gets no more tasks", _disable)
+    disabling = add_subcommand(commands, "disable", "take an agent out of the pool: it gets no more tasks", _disable)
     enabling = add_subcommand(commands, "enable", "put an agent back into the pool", _enable)
     for command in (showing, disabling, enabling):
-        command.add_argument("id", metavar="ID", help="the agent, or the beginning of its id")
-    disabling.add_argument("--reason", metavar="TEXT", default="", help="why")
-    disabling.add_argument("--drop-task", action="store_true", help="also in the middle of a task, which goes on")
+        command.add_argument("id", metavar="ID", help="the agent: its id, or the first digits of it")
+    disabling.add_argument("--reason", metavar="TEXT", default="", help="why it is disabled")
+    disabling.add_argument("--drop-task", action="store_true", help="even if it is working; the task goes on")
 
 
-# --- Looking ----------------------------------------------------------------------------------------------------------
+# --- Reading ----------------------------------------------------------------------------------------------------------
 
 
 def _list(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
@@ -48,10 +46,10 @@ def _list(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> i
 
 async def _list_all(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> None:
     from aura_cli._reading import all_of, reading
-    from aura_cli._words import counted, plain
+    from aura_cli.rendering.formatting import counted, plain
     from aura_contracts.agent import AGENT
 
-    async with reading(settings) as log:
+    async with reading(settings, terminal) as log:
         agents = await all_of(log, AGENT)
     rows = [
         (plain(one), (one.id, str(one.status), str(one.type), one.executor, one.name, one.current_task_id or ""))
@@ -72,10 +70,10 @@ def _show(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> i
 async def _show_one(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> None:
     from aura_cli._lookup import find_id
     from aura_cli._reading import one_of, reading
-    from aura_cli._words import plain, state_lines
+    from aura_cli.rendering.formatting import plain, state_lines
     from aura_contracts.agent import AGENT
 
-    async with reading(settings) as log:
+    async with reading(settings, terminal) as log:
         agent = await one_of(log, AGENT, await find_id(log, arguments.id, "agent"))
     heading = f"agent {terminal.style(agent.id, 'bold')} {terminal.style(agent.status, 'cyan')}"
     terminal.item(plain(agent), "\n".join([heading, *state_lines(agent)]))
@@ -93,14 +91,13 @@ def _add(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> in
 
 async def _add_one(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> None:
     from aura_cli._engine import desk_of
-    from aura_cli._request import options_of
     from aura_cli._settings import acting_user
     from aura_contracts.agent import RegisterAgent
     from aura_contracts.environment import require_no_secrets
     from aura_contracts.ids import AgentId
     from aura_contracts.task import AgentType
 
-    options = options_of(arguments.option)
+    options = dict(arguments.option)
     require_no_secrets(options)
     async with desk_of(settings, make=True) as desk:
         agent_id = AgentId(desk.ids())
@@ -146,7 +143,7 @@ def _handle(command: "Command", arguments: Namespace, settings: "Settings", term
 
 
 def _say(agent: "Agent", terminal: "Terminal") -> None:
-    from aura_cli._terminal import printable
-    from aura_cli._words import plain
+    from aura_cli.rendering.formatting import plain
+    from aura_cli.rendering.terminal import printable
 
     terminal.item(plain(agent), printable(f"agent {agent.id} is {agent.status}: {agent.name}"))

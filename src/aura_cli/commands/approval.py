@@ -1,65 +1,74 @@
-"""``aura approval``: the inbox of a human, and what they say."""
+"""``aura approval``: the inbox of a human, and their decisions."""
 
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
-from aura_cli._arguments import add_subcommand, add_subcommands
+from aura_cli.arguments.parser import add_subcommand, add_subcommands
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from aura_cli._settings import Settings
-    from aura_cli._terminal import Terminal
+    from aura_cli.rendering.terminal import Terminal
     from aura_contracts.approval import Approval
     from aura_contracts.ids import ApprovalId
     from aura_engine.engine import Engine
 
 _EPILOG = """\
-What follows from a decision (the merge, the agent's next attempt) is done here and now, and shown as aura run shows
-it, unless another process drives the task already; with --no-wait it is left to whoever drives the task next.
+What follows (the merge, or the agent's next attempt) happens here and is shown
+as `aura run` shows it, unless another process drives the task already. With
+--no-wait it is left to whatever drives the task next.
 
-Where just one approval waits, ID may be left out.
+ID may be omitted if exactly one approval is pending.
 """
+
+_ID_HELP = "the approval: its id, or the first digits of it"
 
 
 def configure(parser: ArgumentParser) -> None:
     """Declare the arguments."""
     commands = add_subcommands(parser)
-    listing = add_subcommand(commands, "list", "list what waits for an answer", list_)
-    listing.add_argument("--all", action="store_true", help="also what was decided")
-    showing = add_subcommand(commands, "show", "show what is asked, and what it would change", show)
-    showing.add_argument("id", metavar="ID", nargs="?", help="the approval, or the beginning of its id")
-    showing.add_argument("--diff", action="store_true", help="with the changes themselves")
+    listing = add_subcommand(commands, "list", "list pending approvals", list_)
+    listing.add_argument("--all", action="store_true", help="include approvals that were decided")
+    showing = add_subcommand(commands, "show", "show a question and what it would change", show)
+    showing.add_argument("id", metavar="ID", nargs="?", help=_ID_HELP)
+    showing.add_argument("--diff", action="store_true", help="include the diff")
     for name, summary, function in (
-        ("approve", "say yes", approve),
-        ("reject", "say no, with the reason; the agent goes on with it", reject),
+        ("approve", "approve, and continue the task", approve),
+        ("reject", "reject, and send your feedback to the agent", reject),
     ):
         deciding = add_subcommand(commands, name, summary, function)
         deciding.epilog = _EPILOG
-        deciding.add_argument("id", metavar="ID", nargs="?", help="the approval, or the beginning of its id")
-        deciding.add_argument("--feedback", metavar="TEXT", required=name == "reject", help="what you think of it")
-        deciding.add_argument("--no-wait", action="store_true", help="only record it")
+        deciding.add_argument("id", metavar="ID", nargs="?", help=_ID_HELP)
+        deciding.add_argument(
+            "--feedback",
+            metavar="TEXT",
+            required=name == "reject",
+            help="your comment" if name == "approve" else "what is wrong with it",
+        )
+        deciding.add_argument("--no-wait", action="store_true", help="record the decision only")
         if name == "approve":
             _add_remember(deciding)
         else:
-            deciding.add_argument("--changes", action="store_true", help="it needs changes, rather than being wrong")
-    delegating = add_subcommand(commands, "delegate", "have somebody else decide in your place", delegate)
-    delegating.add_argument("id", metavar="ID", nargs="?", help="the approval, or the beginning of its id")
-    delegating.add_argument("--to", metavar="NAME", required=True, help="who")
-    delegating.add_argument("--reason", metavar="TEXT", default="", help="why")
+            deciding.add_argument("--changes", action="store_true", help="request changes instead of rejecting")
+    delegating = add_subcommand(commands, "delegate", "delegate the decision to someone else", delegate)
+    delegating.add_argument("id", metavar="ID", nargs="?", help=_ID_HELP)
+    delegating.add_argument("--to", metavar="NAME", required=True, help="who decides instead")
+    delegating.add_argument("--reason", metavar="TEXT", default="", help="why it is delegated")
 
 
 def _add_remember(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--remember",
+        metavar="SCOPE",
         choices=("once", "session", "task", "pattern"),
         default="once",
-        help="of a tool call: for which calls the answer holds (default: once)",
+        help="which further tool calls the answer covers",
     )
-    parser.add_argument("--pattern", metavar="P", help="with --remember pattern: which calls")
+    parser.add_argument("--pattern", metavar="RULE", help="the calls covered by --remember pattern")
 
 
-# --- Looking ----------------------------------------------------------------------------------------------------------
+# --- Reading ----------------------------------------------------------------------------------------------------------
 
 
 def list_(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
@@ -73,7 +82,7 @@ async def _list(arguments: Namespace, settings: "Settings", terminal: "Terminal"
     from aura_cli._reading import all_of, reading
     from aura_contracts.approval import APPROVAL, ApprovalStatus
 
-    async with reading(settings) as log:
+    async with reading(settings, terminal) as log:
         approvals = await all_of(log, APPROVAL)
     shown = [one for one in approvals if arguments.all or one.status is ApprovalStatus.PENDING]
     rows = [
@@ -86,7 +95,7 @@ async def _list(arguments: Namespace, settings: "Settings", terminal: "Terminal"
 
 
 def _awaited(approval: "Approval") -> tuple[str, ...]:
-    """Return whose answer would still count: nobody's, once it is decided."""
+    """Return whose answer would still count: none, once it is decided."""
     return approval.awaited if approval.closed_at is None else ()
 
 
@@ -120,7 +129,7 @@ async def _show(arguments: Namespace, settings: "Settings", terminal: "Terminal"
     if terminal.json:
         terminal.write_json({**_data(approval), "diff": patch} if patch is not None else _data(approval))  # type: ignore[dict-item]
         return 0
-    from aura_cli._terminal import printable
+    from aura_cli.rendering.terminal import printable
 
     lines = [
         f"approval  {approval.id}",
@@ -128,7 +137,7 @@ async def _show(arguments: Namespace, settings: "Settings", terminal: "Terminal"
         f"kind      {approval.kind}",
         f"task      {approval.task_id}",
         f"asked     {approval.requested_at:%Y-%m-%d %H:%M:%S} by {approval.requested_by}",
-        f"waits for {', '.join(_awaited(approval)) or 'nobody'}",
+        f"waits for {', '.join(_awaited(approval)) or 'no one'}",
         *([f"feedback  {approval.feedback}"] if approval.feedback else []),
         "",
         approval.proposed_solution or _first_line(approval),
@@ -155,7 +164,7 @@ async def _patch(engine: "Engine", approval: "Approval") -> str:
 
 
 def approve(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
-    """Say yes, and do what follows."""
+    """Approve, and do what follows."""
     from aura_contracts.approval import Remember
 
     async def decide(engine: "Engine", approval_id: "ApprovalId") -> "Approval":
@@ -168,7 +177,7 @@ def approve(arguments: Namespace, settings: "Settings", terminal: "Terminal") ->
 
 
 def reject(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
-    """Say no, and do what follows."""
+    """Reject, and do what follows."""
 
     async def decide(engine: "Engine", approval_id: "ApprovalId") -> "Approval":
         if arguments.changes:
@@ -179,7 +188,7 @@ def reject(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> 
 
 
 def delegate(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
-    """Hand the decision on."""
+    """Delegate the decision."""
     arguments.no_wait = True
 
     async def decide(engine: "Engine", approval_id: "ApprovalId") -> "Approval":
@@ -206,7 +215,7 @@ async def _decide_and_follow(
     terminal: "Terminal",
 ) -> int:
     from aura_cli._engine import engine_of
-    from aura_cli._following import beginning_of, follow, manner_of
+    from aura_cli.streaming.follower import beginning_of, follow, follow_options
 
     async with engine_of(settings) as engine:
         since = await engine.log.head()
@@ -215,16 +224,16 @@ async def _decide_and_follow(
             terminal.item(_data(approval), f"approval {approval.id} is {approval.status}")
             return 0
         if not await engine.drive(approval.task_id):
-            text = f"approval {approval.id} is {approval.status}; the process that drives its task goes on with it"
+            text = f"approval {approval.id} is {approval.status}; another process continues its task"
             terminal.item(_data(approval), text)
             return 0
         begin = await beginning_of(engine, approval.task_id)
-        manner = manner_of(settings, terminal, wait=False, review=False, asks=False)
-        return await follow(engine, approval.task_id, terminal, manner, begin=begin, since=since)
+        options = follow_options(settings, terminal, wait=False, review=False, asks=False)
+        return await follow(engine, approval.task_id, terminal, options, begin=begin, since=since)
 
 
 async def _meant(engine: "Engine", text: str | None) -> "ApprovalId":
-    """Return the approval that is named; where none is, the one that waits."""
+    """Return the approval that is named, or the only one that is pending."""
     from aura_cli._lookup import find_id
     from aura_contracts.errors import InvalidInput
     from aura_contracts.ids import ApprovalId
@@ -233,6 +242,6 @@ async def _meant(engine: "Engine", text: str | None) -> "ApprovalId":
         return ApprovalId(await find_id(engine.log, text, "approval"))
     pending = await engine.approvals.pending()
     if len(pending) != 1:
-        reason = f"{len(pending) or 'no'} approvals wait for an answer"
-        raise InvalidInput(field="ID", reason=reason, remedy="aura approval list shows them; name one")
+        reason = f"{len(pending) or 'no'} approvals are pending"
+        raise InvalidInput(field="ID", reason=reason, remedy="name one of those that `aura approval list` shows")
     return ApprovalId(pending[0].id)

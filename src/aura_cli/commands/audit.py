@@ -1,27 +1,31 @@
-"""``aura audit``: proof that the log is as it was written."""
+"""``aura audit``: proof that the log has not been tampered with."""
 
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from typing import TYPE_CHECKING, Any
 
-from aura_cli._arguments import add_subcommand, add_subcommands, count
+from aura_cli.arguments.parser import add_subcommand, add_subcommands
+from aura_cli.arguments.values import count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from aura_cli._settings import Settings
-    from aura_cli._terminal import Terminal
+    from aura_cli.rendering.terminal import Terminal
     from aura_contracts.events import SealedRow
     from aura_contracts.ports import EventLog
     from aura_store.audit import AuditReport
 
 _EXPORT = """\
-One JSON object per line and event, with the row as it is stored (state in base64, digests in hex) and the fact
-that it says. To check it without AURA, compute for each row
+One JSON object per line and event, with the row as it is stored (state in
+base64, digests in hex) and the fact that it records. To check it without AURA,
+compute for each row
 
-  SHA-256(previous + position + version + len(stream_id) + len(type_label) + stream_id + type_label + state)
+  SHA-256(previous + position + version + len(stream_id) + len(type_label)
+          + stream_id + type_label + state)
 
-with big-endian integers of 8, 8, 2 and 2 bytes, and compare with digest; previous is the digest of the row before
-it in the same stream, 32 zero bytes for the first.
+with big-endian integers of 8, 8, 2 and 2 bytes, and compare it with digest;
+previous is the digest of the row before it in the same stream, 32 zero bytes
+for the first.
 """
 
 
@@ -31,7 +35,7 @@ def configure(parser: ArgumentParser) -> None:
     verify = add_subcommand(
         commands,
         "verify",
-        "check every event against its seal; names the first that was changed, moved or removed",
+        "check the seal of every event; name the first that was tampered with",
         _verify,
     )
     verify.add_argument(
@@ -40,12 +44,10 @@ def configure(parser: ArgumentParser) -> None:
         type=_root,
         action="append",
         default=[],
-        help="a checkpoint that you kept elsewhere: the log up to POS had this root; repeatable",
+        help="checkpoint that you kept elsewhere",
     )
-    add_subcommand(
-        commands, "checkpoint", "verify, and record the root over the whole log; keep what it prints", _checkpoint
-    )
-    export = add_subcommand(commands, "export", "print the sealed rows and what they say, for an auditor", _export)
+    add_subcommand(commands, "checkpoint", "verify, then record and print a root over the whole log", _checkpoint)
+    export = add_subcommand(commands, "export", "print the sealed rows and their facts for an auditor", _export)
     export.epilog = _EXPORT
     export.add_argument("--since", metavar="POS", type=count, default=0, help="only events after this position")
     export.add_argument("--upto", metavar="POS", type=count, help="only events up to this position")
@@ -64,6 +66,10 @@ def _root(text: str) -> tuple[int, str]:
 def _verify(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
     import anyio
 
+    from aura_cli._store import report_absent
+
+    if report_absent(settings, terminal):
+        return 0
     store, report = anyio.run(_verified, arguments, settings, terminal)
     _show(store, report, terminal)
     return 0
@@ -98,7 +104,7 @@ def _show(store: str, report: "AuditReport", terminal: "Terminal") -> None:
         sound = terminal.style("sound", "green", "bold")
         terminal.item(data, f"{sound}: {report.events:,} events, {checkpoints}, root {report.root}")
         if report.unread:
-            terminal.say(f"{report.unread} checkpoints in the log were not checked: they need AURA_ENCRYPTION_KEY")
+            terminal.say(f"{report.unread} checkpoints in the log were not checked; they need AURA_ENCRYPTION_KEY")
         return
     if terminal.json:
         with suppress(BrokenPipeError):
@@ -129,7 +135,7 @@ async def _record_checkpoint(settings: "Settings", terminal: "Terminal") -> None
         made = await checkpoint(log, actor=acting_user(), clock=now, command_id=new_ids()())
     kept = f"{made.upto}={made.root}"
     terminal.item({"id": kept, "position": made.upto, "root": made.root}, kept)
-    terminal.say(f"keep this line elsewhere; it proves the log up to here: aura audit verify --root {kept}")
+    terminal.say(f"keep this line elsewhere: `aura audit verify --root {kept}` proves the log up to here")
 
 
 # --- export -----------------------------------------------------------------------------------------------------------
@@ -143,9 +149,9 @@ def _export(arguments: Namespace, settings: "Settings", terminal: "Terminal") ->
 
 
 async def _write_rows(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> None:
-    from aura_store import open_log
+    from aura_cli._reading import reading
 
-    async with open_log(settings.store, **settings.reading) as log:
+    async with reading(settings, terminal) as log:
         after, head = arguments.since, await log.head()
         last = head if arguments.upto is None else min(arguments.upto, head)
         while after < last and (rows := await log.sealed_page(after, limit=min(1000, last - after))):
@@ -172,7 +178,7 @@ async def _facts(log: "EventLog", after: int, rows: "Sequence[SealedRow]") -> di
 def _row_data(row: "SealedRow", record: Any) -> dict[str, Any]:
     from base64 import b64encode
 
-    from aura_cli._words import event_id
+    from aura_cli.rendering.formatting import event_id
     from aura_contracts.events import event_fields
 
     fact = record and {

@@ -1,15 +1,15 @@
-"""``aura db``: the read models and what is in the store."""
+"""``aura db``: the read models, and what the store holds."""
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from aura_cli._arguments import add_subcommand, add_subcommands
+from aura_cli.arguments.parser import add_subcommand, add_subcommands
 
 if TYPE_CHECKING:
     from aura_cli._settings import Settings
-    from aura_cli._terminal import Terminal
+    from aura_cli.rendering.terminal import Terminal
     from aura_contracts.ports import EventLog
     from aura_store.projections import BadSnapshot, CheckReport, ReadModels
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 def configure(parser: ArgumentParser) -> None:
     """Declare the arguments."""
     commands = add_subcommands(parser)
-    add_subcommand(commands, "check", "compare the read models and the snapshots with the log; changes nothing", _check)
-    add_subcommand(commands, "rebuild", "fold the read models anew from the log, and mend snapshots", _rebuild)
-    add_subcommand(commands, "info", "say what is in the store, how large it is, how far the read models are", _info)
+    add_subcommand(commands, "check", "compare the read models and snapshots with the log", _check)
+    add_subcommand(commands, "rebuild", "rebuild the read models and repair snapshots", _rebuild)
+    add_subcommand(commands, "info", "show the size of the store and the state of its read models", _info)
 
 
 # --- check ------------------------------------------------------------------------------------------------------------
@@ -28,6 +28,10 @@ def configure(parser: ArgumentParser) -> None:
 def _check(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
     import anyio
 
+    from aura_cli._store import report_absent
+
+    if report_absent(settings, terminal):
+        return 0
     report, head = anyio.run(_compared, settings)
     _show_check(report, head, settings, terminal)
     return 0
@@ -52,7 +56,7 @@ async def _built(log: "EventLog") -> "AsyncIterator[ReadModels]":
         try:
             models = await stack.enter_async_context(open_read_models(log, read_only=True))
         except StoreMisconfigured as missing:
-            raise attrs.evolve(missing, remedy="aura db rebuild builds them") from missing
+            raise attrs.evolve(missing, remedy="run `aura db rebuild`") from missing
         yield models
 
 
@@ -68,15 +72,15 @@ def _show_check(report: "CheckReport", head: int, settings: "Settings", terminal
     if terminal.json:
         counts = {"rows": report.rows, "snapshots": report.snapshots, "positions": report.positions, "events": head}
         terminal.write_json({"id": settings.store, "status": "ok", **counts})
-    terminal.say(f"{report.rows:,} rows and {report.snapshots:,} snapshots say what the log says")
+    terminal.say(f"{report.rows:,} rows and {report.snapshots:,} snapshots agree with the log")
     reached = min(report.positions.values(), default=0)
     if reached < head:
-        terminal.say(f"up to position {reached:,}; the log goes on to {head:,}: aura db rebuild")
+        terminal.say(f"compared up to position {reached:,} of {head:,}; `aura db rebuild` catches up")
 
 
 def _list_findings(report: "CheckReport", terminal: "Terminal") -> None:
-    from aura_cli._terminal import printable
-    from aura_cli._words import change_text
+    from aura_cli.rendering.formatting import change_text
+    from aura_cli.rendering.terminal import printable
 
     for row in report.differences:
         lines = [f"{row.table} {row.id}: {row.kind}", *(f"  {printable(change_text(c))}" for c in row.changes)]
@@ -93,8 +97,10 @@ def _list_findings(report: "CheckReport", terminal: "Terminal") -> None:
 def _rebuild(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
     import anyio
 
-    from aura_cli._store import require_made
+    from aura_cli._store import report_absent, require_made
 
+    if report_absent(settings, terminal):
+        return 0
     require_made(settings.store)
     position, report = anyio.run(_rebuilt, settings)
     _show_check(report, position, settings, terminal)
@@ -138,6 +144,10 @@ async def _mend(log: "EventLog", bad: "BadSnapshot") -> None:
 def _info(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
     import anyio
 
+    from aura_cli._store import report_absent
+
+    if report_absent(settings, terminal):
+        return 0
     data = anyio.run(_described, settings, terminal)
     lines = [
         f"store        {data['id']}",
@@ -154,7 +164,7 @@ def _info(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> i
 
 def _positions_text(positions: Mapping[str, int] | None, head: int) -> str:
     if positions is None:
-        return "not built (aura db rebuild)"
+        return "not built (`aura db rebuild` builds them)"
     behind = ", ".join(f"{name} is at {position:,}" for name, position in positions.items() if position < head)
     return behind or "at the end of the log"
 

@@ -1,15 +1,15 @@
-"""``aura demo``: one task on a throw-away repository, from prompt to merge, and the proof that its log says so."""
+"""``aura demo``: one task on a throw-away repository, from prompt to merge, and the proof that its log agrees."""
 
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any
 
-from aura_cli._arguments import finish
+from aura_cli.arguments.parser import finish
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from aura_cli._settings import Settings
-    from aura_cli._terminal import Terminal
+    from aura_cli.rendering.terminal import Terminal
     from aura_contracts.ids import TaskId
     from aura_contracts.machine import State
     from aura_contracts.ports import EventLog
@@ -46,7 +46,7 @@ CLEANUP = "sed 's/ *$//' greet.sh > greet.tmp && mv greet.tmp greet.sh && sh -n 
 
 def configure(parser: ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.epilog = "Runs in a folder that is thrown away. With --store on the command line, the log is kept there."
+    parser.epilog = "Runs in a temporary folder. With --store the log is kept there."
     finish(parser, run)
 
 
@@ -90,7 +90,7 @@ def _require_lasting(store: str) -> None:
 
     if store.startswith("memory:"):
         remedy = "use sqlite:///PATH or postgresql://USER@HOST/DATABASE"
-        reason = "the demo opens its log twice, this one is gone then"
+        reason = "the demo opens its log twice, and a log in memory is gone by then"
         raise StoreMisconfigured(store=store, reason=reason, remedy=remedy)
 
 
@@ -129,13 +129,13 @@ async def _play(engine: "Engine", repository: "Path", teller: "_Teller") -> "Vie
     )
     task_id = TaskId(task.id)
     await _told(engine, task_id, teller)
-    teller.chapter("She reads it, and rejects it: the agent goes on with what she says")
+    teller.chapter("She rejects it, and the agent tries again with her feedback")
     await engine.reject_task(task_id, FEEDBACK)
     await _told(engine, task_id, teller)
     teller.chapter("She approves, and it is merged")
     await engine.approve_task(task_id)
     await _told(engine, task_id, teller)
-    teller.shows("main", "greet.sh", (repository / "greet.sh").read_text().strip())
+    teller.file("main", "greet.sh", (repository / "greet.sh").read_text().strip())
     return await engine.view(task_id)
 
 
@@ -145,20 +145,20 @@ async def _told(engine: "Engine", task_id: "TaskId", teller: "_Teller") -> None:
 
     async with aclosing(engine.follow(task_id, teller.position)) as records:
         async for record in records:
-            teller.hear(record)
+            teller.show(record)
 
 
 class _Teller:
     """Writes the story down as it happens."""
 
     def __init__(self, terminal: "Terminal") -> None:
-        from aura_cli._story import Story
+        from aura_cli.streaming.narration import Narration
 
         self._terminal = terminal
-        self._story = Story()
+        self._narration = Narration()
         self._chapters = 0
         self.position = 0
-        """Of the last event that was heard."""
+        """Of the last event that was handled."""
 
     def chapter(self, title: str) -> None:
         """Begin a chapter."""
@@ -167,9 +167,9 @@ class _Teller:
         self._terminal.item({"kind": "chapter", "id": f"chapter-{self._chapters}", "title": title}, heading)
         self._terminal.flush()
 
-    def hear(self, record: Any) -> None:
+    def show(self, record: Any) -> None:
         """Write what happened, as `aura run` would, but for the agent's own protocol."""
-        from aura_cli._words import event_data
+        from aura_cli.rendering.formatting import event_data
         from aura_contracts.output import OutputRecorded
 
         self.position = record.position
@@ -186,14 +186,14 @@ class _Teller:
         else:
             lines = [
                 self._terminal.style(f"[aura] {part}", "dim")
-                for t in self._story.hear(record)
+                for t in self._narration.narrate(record)
                 for part in t.splitlines()
             ]
         for line in lines:
             self._terminal.out.write(f"   {line}\n")
         self._terminal.flush()
 
-    def shows(self, branch: str, path: str, text: str) -> None:
+    def file(self, branch: str, path: str, text: str) -> None:
         """Write what a file holds now."""
         data = {"kind": "file", "id": path, "branch": branch, "text": text}
         self._terminal.item(data, f"   {path} on {branch}: {self._terminal.style(text, 'cyan')}")
@@ -206,11 +206,9 @@ class _Teller:
     def end(self, store: str | None) -> None:
         """Say where to go from here."""
         if store is None:
-            self._terminal.say(
-                "the log was thrown away; aura demo --store sqlite:///demo.db keeps it, to look around in"
-            )
+            self._terminal.say("the log was thrown away; keep one to explore: aura demo --store sqlite:///demo.db")
         else:
-            self._terminal.say(f"look around: aura events --store {store}; aura replay --store {store}")
+            self._terminal.say(f"explore it: aura events --store {store}; aura replay --store {store}")
 
 
 # --- The proof --------------------------------------------------------------------------------------------------------
@@ -239,7 +237,7 @@ async def _prove(log: "EventLog", view: "View", machine: Any, teller: _Teller) -
 
 def differences(kept: "dict[str, State]", world: "World") -> list[str]:
     """Return what the folded world says otherwise than the states that were kept."""
-    from aura_cli._words import change_text
+    from aura_cli.rendering.formatting import change_text
     from aura_store.history import diff
 
     folded = {ident: state for states in world.states.values() for ident, state in states.items()}

@@ -1,22 +1,23 @@
-"""``aura doctor``: what was left behind or is stuck, and what to do about it."""
+"""``aura doctor``: leftovers and stuck tasks, and what to do about them."""
 
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
-from aura_cli._arguments import finish
+from aura_cli.arguments.parser import finish
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from aura_cli._health import Finding
     from aura_cli._settings import Settings
-    from aura_cli._terminal import Terminal
+    from aura_cli.rendering.terminal import Terminal
 
 _EPILOG = """\
-Looked at are Python and git, the files of the store, tasks that something is to be done for and nobody drives,
-processes and worktrees that were left behind. What another process works on right now is left alone.
+Checks Python and git, the files of the store, tasks that are stuck, and
+leftover processes and worktrees. Tasks that another process is working on are
+left alone.
 
-exit code: 0 when nothing is wrong, or all of it was put right; 1 otherwise.
+exit code: 0 if no problem remains, 1 otherwise.
 """
 
 _STYLES = {"ok": "green", "note": "yellow", "wrong": "red", "fixed": "green"}
@@ -28,12 +29,12 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--fix",
         action="store_true",
-        help="put it right: go on with tasks, end processes, remove worktrees after a safety copy",
+        help="fix problems: resume stuck tasks, end leftover processes, remove leftover worktrees after a safety copy",
     )
     parser.add_argument(
         "--unknown",
         action="store_true",
-        help="also what this store knows nothing of: other stores that use the same AURA_HOME would lose theirs",
+        help="also fix leftovers unknown to this store; unsafe if another store shares this AURA_HOME",
     )
     finish(parser, run)
 
@@ -47,7 +48,7 @@ def run(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int
     wrong = anyio.run(_look, arguments, settings, terminal)
     if wrong:
         terminal.flush()
-        remedies = {} if not arguments.fix else {"remedy": "see above what was in the way"}
+        remedies = {} if not arguments.fix else {"remedy": "see the problems above"}
         raise NotHealthy(problems=wrong, **remedies)
     return 0
 
@@ -59,16 +60,18 @@ async def _look(arguments: Namespace, settings: "Settings", terminal: "Terminal"
     async def take(finding: "Finding") -> None:
         nonlocal wrong
         if arguments.fix and finding.fix is not None:
-            terminal.say(f"putting right: {finding.text}")
+            terminal.say(f"fixing: {finding.text}")
             finding = await finding.fixed()
         wrong += finding.status == "wrong"
         _show(finding, terminal)
 
-    await _find(take, arguments, settings)
+    await _find(take, arguments, settings, terminal)
     return wrong
 
 
-async def _find(take: "Callable[[Finding], Awaitable[None]]", arguments: Namespace, settings: "Settings") -> None:
+async def _find(
+    take: "Callable[[Finding], Awaitable[None]]", arguments: Namespace, settings: "Settings", terminal: "Terminal"
+) -> None:
     """Hand over what is found, the engine being open as long as it may be needed to put it right."""
     from aura_cli._engine import engine_of
     from aura_cli._health import Finding, check_engine, check_machine, check_store
@@ -80,11 +83,11 @@ async def _find(take: "Callable[[Finding], Awaitable[None]]", arguments: Namespa
         await take(finding)
     path = sqlite_path(settings.store)
     if path is not None and not path.exists():
-        remedy = "aura run makes one; check --store and AURA_STORE if there should be one"
-        await take(Finding(id=settings.store, kind="store", status="note", text="there is no store yet", remedy=remedy))
+        remedy = "`aura run` creates it; check --store and AURA_STORE if you expected one"
+        await take(Finding(id=settings.store, kind="store", status="note", text="no store yet", remedy=remedy))
         return
     try:
-        async with reading(settings) as log:
+        async with reading(settings, terminal) as log:
             store = await check_store(log)
         await take(store)
         if store.status == "wrong":
@@ -98,7 +101,7 @@ async def _find(take: "Callable[[Finding], Awaitable[None]]", arguments: Namespa
 
 
 def _show(finding: "Finding", terminal: "Terminal") -> None:
-    from aura_cli._terminal import printable
+    from aura_cli.rendering.terminal import printable
 
     data = {
         "id": finding.id,
@@ -110,5 +113,5 @@ def _show(finding: "Finding", terminal: "Terminal") -> None:
     status = terminal.style(f"{finding.status:<5}", _STYLES[finding.status])
     lines = [f"{status}  {finding.kind:<8}  {printable(finding.text)}"]
     if finding.remedy:
-        lines.append(f"       to do: {printable(finding.remedy)}")
+        lines.append(f"       hint: {printable(finding.remedy)}")
     terminal.item(data, "\n".join(lines))

@@ -1,34 +1,33 @@
-"""``aura events``: the log as a list, and as it grows."""
+"""``aura events``: the log as a list, and live."""
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-from aura_cli._arguments import count, finish
+from aura_cli.arguments.parser import finish
+from aura_cli.arguments.values import count
 
 if TYPE_CHECKING:
     from aura_cli._settings import Settings
-    from aura_cli._terminal import Terminal
+    from aura_cli.rendering.terminal import Terminal
     from aura_contracts.events import EventRecord
     from aura_contracts.ports import EventLog
 
 
 def configure(parser: ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument(
-        "--task", metavar="ID", help="only what concerns a task: its own events, its approvals, its runs"
-    )
-    parser.add_argument("--execution", metavar="ID", help="only what concerns an execution, with its output")
-    parser.add_argument("--stream", metavar="ID", help="only the events of one aggregate")
+    parser.add_argument("--task", metavar="ID", help="only events about a task, its approvals and its runs")
+    parser.add_argument("--execution", metavar="ID", help="only events about an execution, and its output")
+    parser.add_argument("--stream", metavar="ID", help="only events of one stream")
     parser.add_argument(
         "--type",
-        metavar="T",
+        metavar="TYPE",
         action="append",
-        help="only events of a type (task.created) or aggregate (task); repeatable",
+        help="only events of a type (task.created) or a kind (task)",
     )
     parser.add_argument("--since", metavar="POS", type=count, default=0, help="only events after this position")
-    parser.add_argument("--follow", action="store_true", help="go on with each event as it is recorded, by anybody")
+    parser.add_argument("--follow", action="store_true", help="keep listing events as they are recorded")
     finish(parser, run)
 
 
@@ -41,12 +40,15 @@ def run(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int
 
 
 async def _list(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> None:
-    from aura_cli._words import event_data, event_text
-    from aura_store import open_log
+    from aura_cli._reading import reading
+    from aura_cli._store import require_made
+    from aura_cli.rendering.formatting import event_data, event_text
 
+    if arguments.follow:
+        require_made(settings.store)
     topics = _topics(arguments.type or ())
     listed = 0
-    async with open_log(settings.store, **settings.reading) as log:
+    async with reading(settings, terminal) as log:
         concerns = await _concerns(log, arguments)
         # what concerns a task is known from the beginning of the log on: an approval names its task when it is asked
         start = 0 if concerns else arguments.since

@@ -1,21 +1,21 @@
-"""``aura executors``: the adapters, whether their agents are installed, what they can do."""
+"""``aura executors``: the supported agents, whether they are installed, what they can do."""
 
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any
 
-from aura_cli._arguments import finish
+from aura_cli.arguments.parser import finish
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from aura_cli._settings import Settings
-    from aura_cli._terminal import Terminal
+    from aura_cli.rendering.terminal import Terminal
     from aura_worker_protocol.messages import ExecutorInfo
 
 
 def configure(parser: ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("name", metavar="NAME", nargs="?", help="all about this one")
+    parser.add_argument("name", metavar="NAME", nargs="?", help="show everything about this one")
     finish(parser, run)
 
 
@@ -27,7 +27,7 @@ def run(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int
     if arguments.name is None:
         terminal.table([(_data(one), _row(one)) for one in found], ("name", "status", "version", "what it is"))
         return 0
-    from aura_cli._terminal import printable
+    from aura_cli.rendering.terminal import printable
 
     for one in found:
         terminal.item(_data(one), printable("\n".join(_lines(one))))
@@ -55,7 +55,7 @@ def _data(one: "ExecutorInfo") -> dict[str, Any]:
 
 
 def _row(one: "ExecutorInfo") -> tuple[str, ...]:
-    from aura_cli._words import short
+    from aura_cli.rendering.formatting import short
 
     return (one.name, _status(one), one.availability.version or "", short(one.availability.reason or one.summary))
 
@@ -75,7 +75,7 @@ def _lines(one: "ExecutorInfo") -> "Iterator[str]":
         "tested": ", ".join(found.tested_versions),
         "logged in": f"{login} ({found.login})" if found.login else login,
         "lacking": found.reason,
-        "to do": found.remedy,
+        "hint": found.remedy,
         "resumes": _yes(can.resume),
         "forks": _yes(can.fork),
         "asks first": _yes(can.permissions),

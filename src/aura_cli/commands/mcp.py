@@ -3,16 +3,18 @@
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
-from aura_cli._arguments import finish
+from aura_cli.arguments.parser import finish
 
 if TYPE_CHECKING:
     from aura_cli._settings import Settings
-    from aura_cli._terminal import Terminal
+    from aura_cli.rendering.terminal import Terminal
     from aura_engine.scope import TaskScope
 
 _EPILOG = """\
-AURA starts it for agents, with the token of the run in AURA_TASK_TOKEN: what it shows and does is about the task of
-that run, and over when the run is. Needs the extra mcp.
+AURA starts this for an agent, with the token of the run in AURA_TASK_TOKEN. It
+only shows and changes the task of that run, and ends with the run.
+
+Needs the extra mcp: pip install "aura-core[mcp]"
 """
 
 
@@ -28,7 +30,7 @@ def run(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int
 
     scope = _scope(settings)
     try:
-        from aura_cli import _mcp  # noqa: F401 - is it there? before anything is opened
+        from aura_cli import tool_server  # noqa: F401 - is it there? before anything is opened
     except ImportError as error:
         from aura_contracts.errors import InvalidInput
 
@@ -52,13 +54,13 @@ def _scope(settings: "Settings") -> "TaskScope":
         raise TokenRefused(reason=f"{TOKEN} is not set")
     secret = read_secret(settings.home)
     if secret is None:
-        raise TokenRefused(reason=f"no token was ever made by the AURA whose folder is {settings.home}")
+        raise TokenRefused(reason=f"no token was issued from this AURA_HOME: {settings.home}")
     return scope_of(secret, token)
 
 
 async def _serve(scope: "TaskScope", settings: "Settings") -> None:
     from aura_cli._engine import desk_of
-    from aura_cli._mcp import serve
+    from aura_cli.tool_server import serve
     from aura_engine.own_task import OwnTask
 
     async with desk_of(settings) as desk:

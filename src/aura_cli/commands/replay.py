@@ -1,14 +1,14 @@
-"""``aura replay``: states made by folding events, now or as of then, and what changed in between."""
+"""``aura replay``: states folded from the log, now or at a past moment, and what changed in between."""
 
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any
 
-from aura_cli._arguments import finish
-from aura_cli._moments import Moment, moment
+from aura_cli.arguments.parser import finish
+from aura_cli.arguments.times import Moment, moment
 
 if TYPE_CHECKING:
     from aura_cli._settings import Settings
-    from aura_cli._terminal import Terminal
+    from aura_cli.rendering.terminal import Terminal
     from aura_contracts.machine import Aggregate, State
     from aura_contracts.ports import EventLog
     from aura_store.history import Change, HistoryLine, World
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 def configure(parser: ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("--task", metavar="ID", action="append", help="one task with its history; repeatable")
-    parser.add_argument("--stream", metavar="ID", action="append", help="one aggregate of any kind; repeatable")
+    parser.add_argument("--task", metavar="ID", action="append", help="one task with its history")
+    parser.add_argument("--stream", metavar="ID", action="append", help="one stream of any kind, with its history")
     parser.add_argument(
-        "--at", metavar="POS|TIME", type=moment, help="as of then: a position, or a time like 2026-01-04T10:00:00Z"
+        "--at", metavar="POS|TIME", type=moment, help="state at a position, or at a time such as 2026-01-04T10:00:00Z"
     )
     parser.add_argument(
-        "--diff", metavar="POS|TIME", type=moment, help="what changed from then until --at (or until now)"
+        "--diff", metavar="POS|TIME", type=moment, help="what changed from then until --at, or until now"
     )
     finish(parser, run)
 
@@ -37,17 +37,19 @@ def run(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int
 
 async def _replay(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> None:
     from aura_cli._lookup import find_id
+    from aura_cli._reading import reading
     from aura_contracts.errors import InvalidInput
-    from aura_store import open_log
 
-    async with open_log(settings.store, **settings.reading) as log:
+    async with reading(settings, terminal) as log:
         ids = [await find_id(log, text, "task") for text in arguments.task or ()]
         ids += [await find_id(log, text) for text in arguments.stream or ()]
         head = await log.head()
         for field, moment in (("--at", arguments.at), ("--diff", arguments.diff)):
             if isinstance(moment, int) and moment > head:
-                remedy = "give an earlier position, or none for the end"
-                raise InvalidInput(field=field, reason=f"{moment} is behind the end of the log, {head}", remedy=remedy)
+                remedy = "give an earlier position, or omit it for the end"
+                raise InvalidInput(
+                    field=field, reason=f"position {moment} is past the end of the log, {head}", remedy=remedy
+                )
         if ids:
             for ident in ids:
                 await _one(log, ident, arguments, terminal)
@@ -61,7 +63,7 @@ async def _replay(arguments: Namespace, settings: "Settings", terminal: "Termina
 
 
 async def _everything(log: "EventLog", at: Moment | None, terminal: "Terminal") -> None:
-    from aura_cli._words import state_data, title_of
+    from aura_cli.rendering.formatting import state_data, title_of
 
     world = await _world(log, at, terminal)
     rows = [
@@ -102,8 +104,8 @@ async def _world(log: "EventLog", at: Moment | None, terminal: "Terminal") -> "W
 
 
 def _show_changes(terminal: "Terminal", name: str, ident: str, changes: "list[Change]") -> None:
-    from aura_cli._terminal import printable
-    from aura_cli._words import change_text
+    from aura_cli.rendering.formatting import change_text
+    from aura_cli.rendering.terminal import printable
 
     status = next((change.after for change in changes if change.field == "status"), None)
     lines = [f"{name} {terminal.style(ident, 'bold')}", *(f"  {printable(change_text(change))}" for change in changes)]
@@ -141,8 +143,8 @@ async def _history(log: "EventLog", aggregate: "Aggregate[Any]", ident: str, upt
 def _show(
     terminal: "Terminal", aggregate: "Aggregate[Any]", ident: str, state: "State | None", lines: "list[HistoryLine]"
 ) -> None:
-    from aura_cli._terminal import printable
-    from aura_cli._words import history_data, state_data, state_lines
+    from aura_cli.rendering.formatting import history_data, state_data, state_lines
+    from aura_cli.rendering.terminal import printable
 
     story = [history_data(line, ident) for line in lines]
     if state is None:

@@ -4,13 +4,13 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from aura_cli._arguments import add_subcommand, add_subcommands, number
-from aura_cli._carrying_on import EPILOG, add_watching
-from aura_cli._executor_options import add_executor_options, add_plan
+from aura_cli._carrying_on import EPILOG, add_follow_options
+from aura_cli.arguments.options import ASSIGN, CREATE, TASK_ID, add_option, add_options, values_of
+from aura_cli.arguments.parser import add_subcommand, add_subcommands
 
 if TYPE_CHECKING:
     from aura_cli._settings import Settings
-    from aura_cli._terminal import Terminal
+    from aura_cli.rendering.terminal import Terminal
     from aura_contracts.ids import TaskId
     from aura_contracts.ports import EventLog
     from aura_contracts.task import Task
@@ -28,109 +28,51 @@ _STATUSES = (
     "cancelled",
     "deleted",
 )
-_AGENT_TYPES = ("architect", "developer", "database", "tester", "reviewer", "devops")
 _STATES = ("backlog", "ready", "running", "review", "done", "cancelled", "blocked")
 
 
 def configure(parser: ArgumentParser) -> None:
     """Declare the arguments."""
     commands = add_subcommands(parser)
-    _configure_create(add_subcommand(commands, "create", "ask for a piece of work; nobody starts on it yet", _create))
-    listing = add_subcommand(commands, "list", "list the tasks, the oldest first", _list)
+    creating = add_subcommand(commands, "create", "create a task without starting it", _create)
+    creating.epilog = "Without --repo it gets its workspace when it is assigned."
+    add_options(creating, CREATE)
+    listing = add_subcommand(commands, "list", "list the tasks, oldest first", _list)
     listing.add_argument(
-        "--status", metavar="S", choices=_STATUSES, action="append", help="only those with this status; repeatable"
+        "--status", metavar="STATUS", choices=_STATUSES, action="append", help="only tasks with this status"
     )
-    _add_id(add_subcommand(commands, "show", "show a task and what belongs to it", _show))
-    _configure_assign(add_subcommand(commands, "assign", "give a task to an agent and have it start", _assign))
-    follow_up = add_subcommand(commands, "follow-up", "have the agent go on with work that is in review", _follow_up)
+    _add_id(add_subcommand(commands, "show", "show a task and everything that belongs to it", _show))
+    assigning = add_subcommand(commands, "assign", "assign a task to an agent and start it", _assign, epilog=EPILOG)
+    add_options(assigning, ASSIGN)
+    add_follow_options(assigning)
+    follow_up = add_subcommand(commands, "follow-up", "send feedback to the agent of a task in review", _follow_up)
     _add_id(follow_up)
-    follow_up.add_argument("--feedback", metavar="TEXT", required=True, help="with what; - reads it from stdin")
-    add_watching(follow_up)
-    follow_up.epilog = f"Where a human is asked about the work, this is the answer: it needs changes.\n\n{EPILOG}"
-    cancel = add_subcommand(commands, "cancel", "call a task off; its work stays where it is", _cancel)
-    _add_id(cancel)
-    cancel.add_argument("--reason", metavar="TEXT", default="", help="why")
-    retry = add_subcommand(commands, "retry", "have a failed task tried again by its agent", _retry)
-    _add_id(retry)
-    add_watching(retry)
-    _configure_decompose(add_subcommand(commands, "decompose", "propose to split a task; a human is asked", _decompose))
-    _configure_move(add_subcommand(commands, "move", "move a task on the board", _move))
+    follow_up.add_argument("--feedback", metavar="TEXT", required=True, help="what to change; - reads it from stdin")
+    add_follow_options(follow_up)
+    follow_up.epilog = f"If an approval of the work is pending, this requests changes.\n\n{EPILOG}"
+    cancelling = add_subcommand(commands, "cancel", "cancel a task; keep its work", _cancel)
+    _add_id(cancelling)
+    cancelling.add_argument("--reason", metavar="TEXT", default="", help="why it is cancelled")
+    retrying = add_subcommand(commands, "retry", "let the agent try a failed task again", _retry, epilog=EPILOG)
+    _add_id(retrying)
+    add_follow_options(retrying)
+    splitting = add_subcommand(commands, "decompose", "propose to split a task into subtasks", _decompose)
+    splitting.epilog = "The subtasks are created once the proposal is approved: `aura approval approve`."
+    _add_id(splitting)
+    splitting.add_argument("--subtask", metavar="TITLE", action="append", required=True, help="title of a subtask")
+    moving = add_subcommand(commands, "move", "move a task on the board", _move)
+    moving.epilog = f"A move that takes another command is refused, and that command is named.\n\n{EPILOG}"
+    _add_id(moving)
+    moving.add_argument("state", metavar="STATE", choices=_STATES, help="where to")
+    moving.add_argument("--reason", metavar="TEXT", default="", help="why it is moved")
+    add_follow_options(moving)
 
 
 def _add_id(parser: ArgumentParser) -> None:
-    parser.add_argument("id", metavar="ID", help="the task, or the beginning of its id")
+    add_option(parser.add_argument, TASK_ID)
 
 
-def _add_place(parser: ArgumentParser) -> None:
-    group = parser.add_argument_group("where")
-    group.add_argument(
-        "--repo", metavar="PATH", action="append", default=[], help="a repository to work on; repeatable"
-    )
-    group.add_argument("--in-place", action="store_true", help="work on the files where they are, without a worktree")
-    group.add_argument(
-        "--target-branch",
-        metavar="B",
-        default="",
-        help="what the work is merged into (default: the branch that is checked out)",
-    )
-    group.add_argument(
-        "--copy",
-        metavar="GLOB",
-        action="append",
-        default=[],
-        help="untracked files that the worktree needs, such as .env; repeatable",
-    )
-
-
-def _configure_create(parser: ArgumentParser) -> None:
-    parser.epilog = "Without --repo it gets its workspace when it is assigned."
-    parser.add_argument("title", metavar="TITLE", help="what is to be done, in a line")
-    parser.add_argument("--description", metavar="TEXT", default="", help="all about it; - reads it from stdin")
-    parser.add_argument("--priority", choices=("low", "medium", "high"), default="medium")
-    parser.add_argument("--parent", metavar="ID", help="the task that it is a part of")
-    parser.add_argument("--project", metavar="NAME")
-    parser.add_argument("--type", choices=_AGENT_TYPES, help="the kind of agent that is to do it")
-    parser.add_argument(
-        "--approval",
-        choices=("plan", "changes", "both", "auto"),
-        default="changes",
-        help="what a human approves: the plan, the changes (default), both, nothing",
-    )
-    parser.add_argument(
-        "--reviewer", metavar="NAME", action="append", default=[], help="who may decide beside you; repeatable"
-    )
-    parser.add_argument("--attempts", metavar="N", type=number, default=3, help="at each stage (default: 3)")
-    _add_place(parser)
-
-
-def _configure_assign(parser: ArgumentParser) -> None:
-    _add_id(parser)
-    whom = parser.add_argument_group("to whom")
-    whom.add_argument("--agent", metavar="ID", help="this agent of the pool, see aura agent list")
-    whom.add_argument("--type", choices=_AGENT_TYPES, help="an idle agent of this type")
-    whom.add_argument("--executor", metavar="NAME", help="an idle agent that it runs; one is added where there is none")
-    whom.add_argument("--outside", action="store_true", help="only assign it: whoever works on it is not run by AURA")
-    _add_place(parser)
-    add_executor_options(parser)
-    add_plan(parser)
-    add_watching(parser)
-
-
-def _configure_decompose(parser: ArgumentParser) -> None:
-    parser.epilog = "The subtasks are created when a human has approved it: aura approval approve."
-    _add_id(parser)
-    parser.add_argument("--subtask", metavar="TITLE", action="append", required=True, help="a part of it; repeatable")
-
-
-def _configure_move(parser: ArgumentParser) -> None:
-    parser.epilog = "What is not a matter of the board is refused, with the command that does it."
-    _add_id(parser)
-    parser.add_argument("state", metavar="STATE", choices=_STATES, help=f"one of {', '.join(_STATES)}")
-    parser.add_argument("--reason", metavar="TEXT", default="", help="why")
-    add_watching(parser)
-
-
-# --- Looking ----------------------------------------------------------------------------------------------------------
+# --- Reading ----------------------------------------------------------------------------------------------------------
 
 
 def _list(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
@@ -142,11 +84,11 @@ def _list(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> i
 
 async def _list_all(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> None:
     from aura_cli._reading import all_of, reading
-    from aura_cli._words import counted, plain, short, time_text
+    from aura_cli.rendering.formatting import counted, plain, short, time_text
     from aura_contracts.board import canonical_of_task
     from aura_contracts.task import TASK, TaskStatus
 
-    async with reading(settings) as log:
+    async with reading(settings, terminal) as log:
         tasks = await all_of(log, TASK)
     wanted = arguments.status or [status for status in _STATUSES if status != TaskStatus.DELETED]
     rows = [
@@ -171,11 +113,11 @@ def _show(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> i
 async def _show_one(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> None:
     from aura_cli._lookup import find_id
     from aura_cli._reading import one_of, reading
-    from aura_cli._words import plain, state_lines
+    from aura_cli.rendering.formatting import plain, state_lines
     from aura_contracts.board import canonical_of_task
     from aura_contracts.task import TASK
 
-    async with reading(settings) as log:
+    async with reading(settings, terminal) as log:
         task = await one_of(log, TASK, await find_id(log, arguments.id, "task"))
         parts = await _parts_of(log, task)
     state = canonical_of_task(task)
@@ -191,7 +133,7 @@ async def _show_one(arguments: Namespace, settings: "Settings", terminal: "Termi
             lines += [f"{name} {terminal.style(part.id, 'bold')} {terminal.style(part.status, 'cyan')}"]
             lines += state_lines(part)
     terminal.item(data, "\n".join(lines))
-    terminal.say(f"its history: aura replay --task {task.id}")
+    terminal.say(f"history: aura replay --task {task.id}")
 
 
 async def _parts_of(log: "EventLog", task: "Task") -> dict[str, Any]:
@@ -217,7 +159,7 @@ async def _parts_of(log: "EventLog", task: "Task") -> dict[str, Any]:
     }
 
 
-# --- Beginning --------------------------------------------------------------------------------------------------------
+# --- Starting ---------------------------------------------------------------------------------------------------------
 
 
 def _create(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
@@ -233,41 +175,25 @@ async def _create_one(arguments: Namespace, settings: "Settings", terminal: "Ter
     from aura_cli._carrying_on import show_task
     from aura_cli._engine import engine_of
     from aura_cli._lookup import find_id
+    from aura_cli.arguments.request import place_of
     from aura_contracts.ids import TaskId
     from aura_contracts.task import AgentType, ApprovalMode, Priority, RetryPolicy
 
+    values = values_of(arguments, CREATE)
+    values["retry"] = RetryPolicy(**values["retry"])
+    converters = {"priority": Priority, "agent_type": AgentType, "approval_mode": ApprovalMode}
+    values |= {name: converters[name](values[name]) for name in converters if name in values}
     async with engine_of(settings, make=True) as engine:
-        parent = arguments.parent and await find_id(engine.log, arguments.parent, "task")
-        task = await engine.tasks.create(
-            arguments.title,
-            arguments.description,
-            priority=Priority(arguments.priority),
-            parent_id=TaskId(parent) if parent else None,
-            agent_type=AgentType(arguments.type) if arguments.type else None,
-            approval_mode=ApprovalMode(arguments.approval),
-            reviewers=arguments.reviewer,
-            retry=RetryPolicy(max_attempts=arguments.attempts),
-            project=arguments.project,
-            **_place(arguments, arguments.repo),
-        )
+        if "parent_id" in values:
+            values["parent_id"] = TaskId(await find_id(engine.log, values["parent_id"], "task"))
+        task = await engine.tasks.create(**values | place_of(values))
         await show_task(engine, TaskId(task.id), terminal)
-
-
-def _place(arguments: Namespace, paths: list[str]) -> dict[str, Any]:
-    import os.path
-
-    return {
-        "repositories": [os.path.abspath(path) for path in paths],  # noqa: PTH100 - looks at no file
-        "in_place": arguments.in_place,
-        "target_branch": arguments.target_branch,
-        "copy": arguments.copy,
-    }
 
 
 def _assign(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
     async def begin(engine: "Engine", task_id: "TaskId") -> None:
-        from aura_cli._executor_options import plan_of
         from aura_cli._lookup import find_id
+        from aura_cli.arguments.request import place_of, run_plan
         from aura_contracts.ids import AgentId
         from aura_contracts.task import AgentType
 
@@ -277,15 +203,15 @@ def _assign(arguments: Namespace, settings: "Settings", terminal: "Terminal") ->
             agent_id=AgentId(agent) if agent else None,
             agent_type=AgentType(arguments.type) if arguments.type else None,
             executor=arguments.executor,
-            plan=plan_of(arguments),
-            **_place(arguments, await _paths(engine, task_id, arguments)),
+            plan=run_plan(arguments, ASSIGN),
+            **place_of({**values_of(arguments, ASSIGN), "repositories": await _paths(engine, task_id, arguments)}),
         )
 
     return _carry_on(begin, arguments, settings, terminal)
 
 
 async def _paths(engine: "Engine", task_id: "TaskId", arguments: Namespace) -> list[str]:
-    """Return what the task is to be worked on, where that is not settled: the current folder where nobody said."""
+    """Return where to work on a task that has no workspace yet: in the current folder unless said otherwise."""
     from aura_contracts.errors import InvalidInput
 
     if (await engine.view(task_id)).workspace is None:
@@ -296,11 +222,11 @@ async def _paths(engine: "Engine", task_id: "TaskId", arguments: Namespace) -> l
     if arguments.outside or arguments.repo:
         field = "--outside" if arguments.outside else "--repo"
         remedy = "leave it out, or create another task"
-        raise InvalidInput(field=field, reason="the task has a workspace already", remedy=remedy)
+        raise InvalidInput(field=field, reason="the task already has a workspace", remedy=remedy)
     return []
 
 
-# --- Going on ---------------------------------------------------------------------------------------------------------
+# --- Changing ---------------------------------------------------------------------------------------------------------
 
 
 def _follow_up(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
@@ -377,7 +303,7 @@ def _decompose(arguments: Namespace, settings: "Settings", terminal: "Terminal")
 
         approval = await decompose(engine, task_id, arguments.subtask)
         await _shown(engine, task_id, terminal)
-        terminal.say(f"approval {approval.id} waits: aura approval approve {approval.id}{hint_of(settings)}")
+        terminal.say(f"approval {approval.id} is pending: aura approval approve {approval.id}{hint_of(settings)}")
         return 0
 
     return _with_task(go, arguments, settings)

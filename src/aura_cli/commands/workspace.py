@@ -4,11 +4,12 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from aura_cli._arguments import add_subcommand, add_subcommands, number
+from aura_cli.arguments.parser import add_subcommand, add_subcommands
+from aura_cli.arguments.values import number
 
 if TYPE_CHECKING:
     from aura_cli._settings import Settings
-    from aura_cli._terminal import Terminal
+    from aura_cli.rendering.terminal import Terminal
     from aura_contracts.ids import WorkspaceId
     from aura_contracts.workspace import SafetyCopy, Workspace
     from aura_engine.engine import Engine
@@ -19,32 +20,30 @@ if TYPE_CHECKING:
 def configure(parser: ArgumentParser) -> None:
     """Declare the arguments."""
     commands = add_subcommands(parser)
-    listing = add_subcommand(commands, "list", "list the workspaces, the oldest first", _list)
-    listing.add_argument("--all", action="store_true", help="also those that were removed")
-    _add_id(add_subcommand(commands, "show", "show a workspace, its safety copies, and how its files are now", _show))
-    diff = add_subcommand(commands, "diff", "show what is changed in it, also what is not committed", _diff)
+    listing = add_subcommand(commands, "list", "list the workspaces, oldest first", _list)
+    listing.add_argument("--all", action="store_true", help="include removed workspaces")
+    _add_id(add_subcommand(commands, "show", "show a workspace, its safety copies and the state of its files", _show))
+    diff = add_subcommand(commands, "diff", "show its changes, uncommitted ones included", _diff)
     _add_id(diff)
-    diff.add_argument("--stat", action="store_true", help="only which files, and how much of them")
-    _add_id(add_subcommand(commands, "snapshot", "make a safety copy of all its files, untracked ones too", _snapshot))
-    restore = add_subcommand(commands, "restore", "put its files back to a safety copy", _restore)
-    restore.epilog = "What is there now is kept as another safety copy, if it is saved nowhere else."
+    diff.add_argument("--stat", action="store_true", help="only file names and line counts")
+    _add_id(add_subcommand(commands, "snapshot", "make a safety copy of its files, untracked ones included", _snapshot))
+    restore = add_subcommand(commands, "restore", "restore its files from a safety copy", _restore)
+    restore.epilog = "Unsaved work is kept as another safety copy."
     _add_id(restore)
-    restore.add_argument(
-        "ref", metavar="REF", help="the safety copy, by its ref or its number; see aura workspace show"
-    )
-    clean = add_subcommand(commands, "clean", "remove its worktrees; the branch stays", _clean)
-    clean.epilog = "What is not committed is kept as a safety copy."
+    restore.add_argument("ref", metavar="REF", help="the safety copy: its ref or its number; see `aura workspace show`")
+    clean = add_subcommand(commands, "clean", "remove its worktrees; keep the branch", _clean)
+    clean.epilog = "Uncommitted work is kept as a safety copy."
     _add_id(clean)
-    warm = add_subcommand(commands, "warm", "make worktrees of a repository ahead of their use", _warm)
-    warm.add_argument("repository", metavar="PATH", nargs="?", default=".", help="(default: the current folder)")
-    warm.add_argument("--count", metavar="N", type=number, default=2, help="how many there are to be (default: 2)")
+    warm = add_subcommand(commands, "warm", "prepare worktrees of a repository in advance", _warm)
+    warm.add_argument("repository", metavar="PATH", nargs="?", default=".", help="the repository")
+    warm.add_argument("--count", metavar="N", type=number, default=2, help="number of worktrees")
 
 
 def _add_id(parser: ArgumentParser) -> None:
-    parser.add_argument("id", metavar="ID", help="the workspace or its task, or the beginning of its id")
+    parser.add_argument("id", metavar="ID", help="the workspace or its task: its id, or the first digits of it")
 
 
-# --- Looking ----------------------------------------------------------------------------------------------------------
+# --- Reading ----------------------------------------------------------------------------------------------------------
 
 
 def _list(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
@@ -56,10 +55,10 @@ def _list(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> i
 
 async def _list_all(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> None:
     from aura_cli._reading import all_of, reading
-    from aura_cli._words import counted, plain, short
+    from aura_cli.rendering.formatting import counted, plain, short
     from aura_contracts.workspace import WORKSPACE, WorkspaceStatus
 
-    async with reading(settings) as log:
+    async with reading(settings, terminal) as log:
         workspaces = await all_of(log, WORKSPACE)
     rows = [
         (plain(one), (one.id, str(one.status), str(len(one.snapshots)), one.branch, one.root, short(one.title)))
@@ -72,8 +71,8 @@ async def _list_all(arguments: Namespace, settings: "Settings", terminal: "Termi
 
 def _show(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
     async def show(engine: "Engine", workspace_id: "WorkspaceId") -> None:
-        from aura_cli._terminal import printable
-        from aura_cli._words import plain, state_lines
+        from aura_cli.rendering.formatting import plain, state_lines
+        from aura_cli.rendering.terminal import printable
 
         workspace = await engine.workspaces.get(workspace_id)
         condition = await _condition(engine, workspace)
@@ -105,13 +104,13 @@ def _condition_text(condition: dict[str, Any] | None) -> str:
     if condition is None:
         return "removed"
     if not condition["exists"]:
-        return f"not there{': ' if condition['missing'] else ''}{', '.join(condition['missing'])}"
+        return f"missing{': ' if condition['missing'] else ''}{', '.join(condition['missing'])}"
     operations = [f"{name} is in the middle of a {what}" for name, what in condition["operations"].items()]
-    return ", ".join(["something is not committed" if condition["dirty"] else "everything is committed", *operations])
+    return ", ".join(["uncommitted changes" if condition["dirty"] else "everything is committed", *operations])
 
 
 def _copy_text(copy: "SafetyCopy") -> str:
-    from aura_cli._words import time_text
+    from aura_cli.rendering.formatting import time_text
 
     commits = ", ".join(f"{one.repository} {one.commit[:12]}" for one in copy.commits)
     return f"copy {copy.ref}  {time_text(copy.taken_at)}  {copy.reason}  {commits}"
@@ -119,8 +118,8 @@ def _copy_text(copy: "SafetyCopy") -> str:
 
 def _diff(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
     async def show(engine: "Engine", workspace_id: "WorkspaceId") -> None:
-        from aura_cli._streaming import TextLines
-        from aura_cli._terminal import printable
+        from aura_cli.rendering.terminal import printable
+        from aura_cli.streaming.lines import TextLines
 
         limit = 0 if arguments.stat else 64 * 1024 * 1024
         found = await engine.workspaces.diff(workspace_id, patch_limit=limit)
@@ -135,7 +134,7 @@ def _diff(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> i
             lines = TextLines(escaped=terminal.out.isatty(), encoding=encoding)
             terminal.out.write(lines.verbatim(found.patch).decode(encoding))
         if found.truncated and not arguments.stat:
-            terminal.say("there is more; what is shown ends where it is too long")
+            terminal.say("the diff is too long to show all of it")
 
     return _with_workspace(show, arguments, settings)
 
@@ -158,7 +157,7 @@ def _restore(arguments: Namespace, settings: "Settings", terminal: "Terminal") -
         restored = await engine.workspaces.restore(workspace_id, refs[0] if refs else arguments.ref)
         _say(restored, f"as in {refs[0] if refs else arguments.ref}", terminal)
         for copy in restored.snapshots[len(before.snapshots) :]:
-            terminal.say(f"what was there is kept as {copy.ref}")
+            terminal.say(f"the files before are kept as {copy.ref}")
 
     return _with_workspace(restore, arguments, settings)
 
@@ -167,16 +166,16 @@ def _clean(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> 
     async def clean(engine: "Engine", workspace_id: "WorkspaceId") -> None:
         before = await engine.workspaces.get(workspace_id)
         cleaned = await engine.workspaces.clean(workspace_id)
-        _say(cleaned, f"branch {cleaned.branch} stays", terminal)
+        _say(cleaned, f"branch {cleaned.branch} is kept", terminal)
         for copy in cleaned.snapshots[len(before.snapshots) :]:
-            terminal.say(f"what was not committed is kept as {copy.ref}")
+            terminal.say(f"uncommitted work is kept as {copy.ref}")
 
     return _with_workspace(clean, arguments, settings)
 
 
 def _say(workspace: "Workspace", what: str, terminal: "Terminal") -> None:
-    from aura_cli._terminal import printable
-    from aura_cli._words import plain
+    from aura_cli.rendering.formatting import plain
+    from aura_cli.rendering.terminal import printable
 
     terminal.item(plain(workspace), printable(f"workspace {workspace.id} is {workspace.status}: {what}"))
 
@@ -195,7 +194,7 @@ def _warm(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> i
             return await engine.workspaces.warm(path, arguments.count)
 
     made = anyio.run(warm)
-    text = f"{made} made, {arguments.count} are ready for {path}"
+    text = f"{arguments.count} ready for {path}, {made} of them new"
     terminal.item({"id": path, "status": "ready", "made": made, "count": arguments.count}, text)
     return 0
 
@@ -226,6 +225,6 @@ async def _meant(engine: "Engine", text: str) -> "WorkspaceId":
         try:
             task_id = TaskId(await find_id(engine.log, text, "task"))
         except NoSuchId:
-            remedy = "aura workspace list shows what there is"
+            remedy = "`aura workspace list` lists the workspaces"
             raise NoSuchId(kind="workspace", id=text, remedy=remedy) from None
         return WorkspaceId(await find_id(engine.log, workspace_of(task_id), "workspace"))

@@ -58,10 +58,8 @@ class Progress(Arguments, frozen=True, kw_only=True):
 
 
 class NewSubtask(Arguments, frozen=True, kw_only=True):
-    title: Annotated[str, Meta(min_length=1, max_length=500, description="What is to be done, in one line.")]
-    description: Annotated[
-        str, Meta(max_length=50_000, description="All that somebody needs to know who has seen nothing of this task.")
-    ] = ""
+    title: Annotated[str, Meta(min_length=1, max_length=500, description="The work, in one line.")]
+    description: Annotated[str, Meta(max_length=50_000, description="Everything someone new to the task needs.")] = ""
     priority: Annotated[Literal["low", "medium", "high"], Meta(extra_json_schema=_TEXT)] = "medium"
 
 
@@ -81,7 +79,7 @@ class Inquiry(Arguments, frozen=True, kw_only=True):
         Meta(
             min_length=1,
             max_length=20_000,
-            description="What you want to do or to know, with all that is needed to decide. Yes must be an answer.",
+            description="What you want to do or know, and everything needed to decide. Phrase it as a yes/no question.",
         ),
     ]
     choices: Annotated[
@@ -171,7 +169,7 @@ def _answer(approval: Approval, *, question: bool = False) -> Answer:
 
 
 async def get_task(own: OwnTask, _: Nothing) -> TaskStory:
-    """Read the task that you are working on: what is to be done, what belongs to it, and what humans said so far."""
+    """Read the task that you are working on: its description, what belongs to it, and what humans said so far."""
     story = await own.read()
     task = story.task
     return TaskStory(
@@ -197,7 +195,7 @@ async def report_progress(own: OwnTask, said: Progress) -> Recorded:
 
 
 async def create_subtask(own: OwnTask, wanted: NewSubtask) -> Created:
-    """Record a piece of work below this task, for somebody to do later. You are not expected to do it.
+    """Record a piece of work below this task, for later. You are not expected to do it.
 
     The same title and description again give the same subtask.
     """
@@ -211,7 +209,7 @@ async def list_subtasks(own: OwnTask, _: Nothing) -> Subtasks:
 
 
 async def request_approval(own: OwnTask, asked: Inquiry) -> Answer:
-    """Ask the humans who review this task, before you do what only they can decide.
+    """Ask the humans who review this task, before you do something that only they can decide.
 
     Returns at once, unless told to wait; then use wait_for_approval. The same question again is the same approval.
     """
@@ -315,7 +313,7 @@ async def answer(own: OwnTask, name: str, given: Mapping[str, Any]) -> types.Cal
     """Call a tool. Raises `MCPError` where there is none of this name; what else goes wrong is told in the answer."""
     tool = TOOLS.get(name)
     if tool is None:
-        raise MCPError(types.INVALID_PARAMS, f"there is no tool {name!r}; there are {', '.join(TOOLS)}")
+        raise MCPError(types.INVALID_PARAMS, f"unknown tool {name!r}; the tools are {', '.join(TOOLS)}")
     try:
         # Models write null for what they leave out, and numbers as texts.
         arguments = msgspec.convert(
@@ -325,7 +323,7 @@ async def answer(own: OwnTask, name: str, given: Mapping[str, Any]) -> types.Cal
     except msgspec.ValidationError as error:
         return _told(f"error[arguments]: {error}", is_error=True)
     except AuraError as error:
-        remedy = f"\n  to do: {error.remedy}" if error.remedy else ""
+        remedy = f"\n  hint: {error.remedy}" if error.remedy else ""
         return _told(f"error[{error.code}]: {error.message()}{remedy}", is_error=True)
     except Exception as error:  # noqa: BLE001 - a defect of ours; the agent goes on without this answer
         traceback.print_exception(error, file=sys.stderr)

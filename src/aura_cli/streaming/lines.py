@@ -16,7 +16,6 @@ is told instead (`TextLines.hides_protocol`).
 
 import re
 from collections.abc import Iterable
-from typing import Protocol
 
 import attrs
 import msgspec
@@ -27,18 +26,6 @@ PIECE = 64 * 1024
 """Bytes of a line that has not ended which are kept; then they are printed."""
 
 _UNPRINTABLE = re.compile(r"[^\n\t -~]")
-
-
-class Renderer(Protocol):
-    """Makes lines of what is read in pieces."""
-
-    def take(self, source: OutputSource, raw: bytes, position: int) -> bytes:
-        """Return the lines that `raw`, the next that `source` wrote, completes; `position` is its event's."""
-        ...
-
-    def end(self) -> bytes:
-        """Return what is left: nothing more will come of the lines that have begun."""
-        ...
 
 
 # --- Text -------------------------------------------------------------------------------------------------------------

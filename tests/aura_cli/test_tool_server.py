@@ -17,9 +17,9 @@ from mcp import Client, MCPError, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
 from agents_at_work import ALICE, AtWork, agent_at_work, put_to_work
-from aura_cli._entries import entry_of
-from aura_cli._mcp import server_of
-from aura_cli._story import Story
+from aura_cli.streaming.entry_text import entry_of
+from aura_cli.streaming.narration import Story
+from aura_cli.tool_server import server_of
 from aura_contracts.approval import Approve, Reject
 from aura_contracts.ids import ApprovalId
 from aura_contracts.task import Priority
@@ -331,7 +331,7 @@ async def test_another_task_is_out_of_reach_and_a_run_that_has_ended_is_told_so(
         }.items():
             words = await call.refused(tool, **arguments)
             assert "has ended (Failed)" in words
-            assert "to do: stop" in words
+            assert "hint: stop" in words
         assert await place.work.desk.log.head() == head
 
 

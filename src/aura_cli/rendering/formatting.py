@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from aura_cli._lookup import AGGREGATE_OF
-from aura_cli._terminal import printable
+from aura_cli.rendering.terminal import printable
 from aura_contracts.events import EventRecord, event_fields
 from aura_contracts.machine import State
 from aura_store.history import Change, HistoryLine

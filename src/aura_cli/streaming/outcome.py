@@ -1,4 +1,4 @@
-"""Outcome: what the end of a run means for whoever started it: an exit code, and an error where it failed. Pure."""
+"""Outcome: what the end of a run means for its caller: an exit code, and an error if it failed. Pure."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -23,13 +23,13 @@ _ITS_OWN = frozenset(
 _REMEDIES: Mapping[FailureReason, str] = MappingProxyType(
     {
         FailureReason.AUTHENTICATION: "log in to the agent, then: {retry}",
-        FailureReason.RATE_LIMITED: "wait for a while, then: {retry}",
-        FailureReason.TIMEOUT: "give it more time with --timeout or --idle-timeout",
-        FailureReason.EXECUTABLE_NOT_FOUND: "install the agent, or say where it is; see `aura executors`",
-        FailureReason.REFUSED: "change what it is asked for, or its options",
+        FailureReason.RATE_LIMITED: "wait a while, then: {retry}",
+        FailureReason.TIMEOUT: "allow more time with --timeout or --idle-timeout",
+        FailureReason.EXECUTABLE_NOT_FOUND: "install the agent, or pass --executor-path; see `aura executors`",
+        FailureReason.REFUSED: "change the prompt or the options",
         FailureReason.APPROVAL_EXPIRED: "ask again: {retry}",
-        FailureReason.STORAGE_FULL: "make room on the disk, then: {retry}",
-        FailureReason.OUTPUT_LIMIT: "have the agent write less",
+        FailureReason.STORAGE_FULL: "free disk space, then: {retry}",
+        FailureReason.OUTPUT_LIMIT: "make the agent write less output",
     }
 )
 
@@ -63,7 +63,7 @@ def _code_of(failure: Failure, exit: tuple[int | None, int | None] | None) -> in
 
 def _error_of(task: Task, failure: Failure) -> RunFailed:
     retry = f"aura task retry {task.id}"
-    remedy = _REMEDIES.get(failure.reason, "look at what it wrote above, then: {retry}").format(retry=retry)
+    remedy = _REMEDIES.get(failure.reason, "read its output above, then: {retry}").format(retry=retry)
     stage = f" in {failure.stage}" if failure.stage else ""
     problem = f"{failure.reason}{stage}: {failure.message}" if failure.message else f"{failure.reason}{stage}"
     return RunFailed(task_id=task.id, reason=str(failure.reason), problem=problem, remedy=remedy)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aura_cli._streaming import PIECE, JsonLines, TextLines
+from aura_cli.streaming.lines import PIECE, JsonLines, TextLines
 from aura_contracts.output import OutputSource
 
 OUT, ERR = OutputSource.STDOUT, OutputSource.STDERR

@@ -31,7 +31,7 @@ def is_coding(token: str) -> bool:
     return stage_of(token).startswith("Coding")
 
 
-class Story:
+class Narration:
     """Hears every record of a task, in order, and says what there is to tell of it. `hint` ends proposed commands."""
 
     def __init__(self, hint: str = "") -> None:
@@ -51,12 +51,12 @@ class Story:
         """How the question of an agent is answered: told once it is certain that no rule answers it, which would have
         been recorded together with it."""
 
-    def hear(self, record: EventRecord) -> list[str]:
+    def narrate(self, record: EventRecord) -> list[str]:
         """Take in a record; return what to tell of it."""
         told = list(self._told(record))
-        return told if record.event.topic.startswith("approval.") else [*self.overdue(), *told]
+        return told if record.event.topic.startswith("approval.") else [*self.release(), *told]
 
-    def overdue(self) -> list[str]:
+    def release(self) -> list[str]:
         """Return what was held back until something else was recorded."""
         held, self._held = self._held, ()
         return list(held) if self.question is not None else []
@@ -115,7 +115,7 @@ class Story:
                     self._paths = tuple(tree.path for tree in event.worktrees)
                     yield from (f"worktree {path} on branch {self._branch}" for path in self._paths)
             case workspace.SnapshotTaken():
-                yield f"a safety copy was made: {event.ref}"
+                yield f"safety copy: {event.ref}"
             case workspace.WorkMerged():
                 for commit in event.commits:
                     yield f"merged into {self._targets.get(commit.repository, '?')}: {commit.commit}"
@@ -138,7 +138,7 @@ class Story:
             case execution.SessionRecorded():
                 yield f"session {event.session_id}"
             case execution.FollowUpRequested():
-                yield f"goes on with: {event.feedback}"
+                yield f"resuming with feedback: {event.feedback}"
             case execution.ActionLogged(action="progress"):
                 yield _progress(event.result or {})
             case _:
@@ -164,9 +164,9 @@ class Story:
             case approval.ApprovalRejected():
                 yield f"rejected by {actor_name(record.actor)}: {event.feedback}"
             case approval.ApprovalChangesRequested():
-                yield f"{actor_name(record.actor)} asks for changes: {event.feedback}"
+                yield f"{actor_name(record.actor)} requests changes: {event.feedback}"
             case approval.ApprovalExpired():
-                yield "nobody decided in time"
+                yield "the approval expired"
             case _:
                 pass
         if event.topic in _ENDS and record.stream_id == self.question:
@@ -175,7 +175,7 @@ class Story:
     def _asked(self, event: approval.ApprovalRequested) -> Iterator[str]:
         call = event.tool_call
         if call is not None:
-            yield f"the agent asks whether it may use {call.tool}: {msgspec.json.encode(call.arguments).decode()}"
+            yield f"the agent asks to use {call.tool}: {msgspec.json.encode(call.arguments).decode()}"
             yield from _beginning(call.diff or "")
         elif event.proposed_solution:
             yield event.proposed_solution
@@ -197,7 +197,7 @@ def _beginning(diff: str) -> Iterator[str]:
     lines = diff.splitlines()
     yield from (f"  {line}" for line in lines[:DIFF_LINES])
     if len(lines) > DIFF_LINES:
-        yield f"  ... and {len(lines) - DIFF_LINES} lines more: aura approval show --diff"
+        yield f"  ... and {len(lines) - DIFF_LINES} more lines: aura approval show --diff"
 
 
 _ENDS = frozenset(
@@ -221,4 +221,4 @@ def _progress(report: dict[str, Any]) -> str:
 
 def _again(event: task.AttemptFailed | execution.StageRetryScheduled, record: EventRecord) -> str:
     seconds = max((event.retry_at - record.time).total_seconds(), 0.0)
-    return f"attempt {event.attempt + 1} follows in {seconds:.1f} s"
+    return f"attempt {event.attempt + 1} in {seconds:.1f} s"

@@ -1,7 +1,7 @@
 """What agents say in their protocol, told to a human who watches."""
 
-from aura_cli._entries import words_of
-from aura_cli._streaming import PIECE, TextLines
+from aura_cli.streaming.entry_text import words_of
+from aura_cli.streaming.lines import PIECE, TextLines
 from aura_contracts.output import OutputSource
 
 OUT, ERR = OutputSource.STDOUT, OutputSource.STDERR

@@ -1,4 +1,4 @@
-"""Entries: what agents were understood to say and do, for programs as data and for people in words."""
+"""Entry text: what agents say and do, for programs as data and for people in words."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -35,7 +35,7 @@ def entry_of(record: EventRecord) -> dict[str, Any] | None:
 
 
 def words_of(entry: Mapping[str, Any] | None) -> Iterator[str]:
-    """Yield what is told to a human who watches; questions are told by `aura_cli._story`."""
+    """Yield what is told to a human who watches; questions are told by `aura_cli.streaming.narration`."""
     if entry is None:
         return
     match entry["type"]:
@@ -45,7 +45,7 @@ def words_of(entry: Mapping[str, Any] | None) -> Iterator[str]:
             subject = subject_of(entry.get("arguments") or {})
             yield f"uses {entry['tool']}{f': {_short(subject)}' if subject else ''}"
         case "tool_result" if entry.get("message"):
-            yield f"that failed: {_short(entry['message'])}"
+            yield f"failed: {_short(entry['message'])}"
         case "error":
             yield f"error: {_short(entry['message'])}"
         case "plan":

@@ -16,21 +16,22 @@ import anyio.abc
 import attrs
 import msgspec
 
-from aura_cli._asking import ask
-from aura_cli._entries import entry_of, words_of
+from aura_cli._checking import speaks_protocol
 from aura_cli._errors import report
-from aura_cli._outcome import INTERRUPTED, outcome_of
-from aura_cli._printer import Printer
 from aura_cli._settings import Settings
 from aura_cli._store import hint_of
-from aura_cli._story import Story
-from aura_cli._streaming import JsonLines, TextLines
-from aura_cli._terminal import Terminal
-from aura_cli._words import event_data
+from aura_cli.rendering.formatting import event_data
+from aura_cli.rendering.terminal import Terminal
+from aura_cli.streaming.entry_text import entry_of, words_of
+from aura_cli.streaming.lines import JsonLines, TextLines
+from aura_cli.streaming.narration import Narration, is_coding
+from aura_cli.streaming.outcome import INTERRUPTED, outcome_of
+from aura_cli.streaming.printer import Printer
+from aura_cli.streaming.prompt import ask
 from aura_contracts.approval import ApprovalRequested
 from aura_contracts.errors import AuraError, TransitionRefused
-from aura_contracts.events import EventRecord
-from aura_contracts.execution import ProcessExited, ProcessStarted
+from aura_contracts.events import Event, EventRecord
+from aura_contracts.execution import ExecutionQueued, ProcessExited, ProcessStarted
 from aura_contracts.ids import ApprovalId, TaskId, WorkspaceId
 from aura_contracts.output import OutputRecorded
 from aura_contracts.task import TaskStatus
@@ -39,26 +40,26 @@ from aura_engine.engine import Engine
 from aura_engine.runtime.views import View
 from aura_worker_protocol.messages import InterruptProcess
 
-LAST_WORDS = 2.0
+DRAIN_TIME = 2.0
 """Seconds in which what is left is printed after an interrupt; who reads may be stuck."""
 
-AT_ONCE = 0.5
+EXIT_TIME = 0.5
 """Seconds that leaving at once may take."""
 
-TROUBLE_AFTER = 2.0
+DELAY_NOTICE = 2.0
 """Seconds for which something is in the way of a task before it is told."""
 
 _STEPS = 3
 """Of the ending of a process, see `aura_contracts.ports.processes.InterruptPlan`."""
 
-EARLY = 64
+HELD_LIMIT = 64
 """Batches of output that may wait until the start of their process is told."""
 
 _HUMANS_TURN = frozenset({TaskStatus.AWAITING_APPROVAL, TaskStatus.BLOCKED})
 
 
 @attrs.frozen(kw_only=True)
-class Manner:
+class FollowOptions:
     """How a task is followed."""
 
     wait: bool = False
@@ -77,7 +78,7 @@ class Manner:
     """Told first."""
 
 
-def manner_of(
+def follow_options(
     settings: Settings,
     terminal: Terminal,
     *,
@@ -85,10 +86,10 @@ def manner_of(
     review: bool = False,
     asks: bool = False,
     preface: str = "",
-) -> Manner:
+) -> FollowOptions:
     """Return how a command follows a task; with `asks`, a human at the terminal may be asked."""
     keyboard = terminal.keyboard if asks else None
-    return Manner(wait=wait, keyboard=keyboard, review=review, hint=hint_of(settings), preface=preface)
+    return FollowOptions(wait=wait, keyboard=keyboard, review=review, hint=hint_of(settings), preface=preface)
 
 
 async def beginning_of(engine: Engine, task_id: TaskId) -> int:
@@ -98,35 +99,37 @@ async def beginning_of(engine: Engine, task_id: TaskId) -> int:
 
 
 async def follow(
-    engine: Engine, task_id: TaskId, terminal: Terminal, manner: Manner, *, begin: int, since: int | None = None
+    engine: Engine, task_id: TaskId, terminal: Terminal, options: FollowOptions, *, begin: int, since: int | None = None
 ) -> int:
     """Print what happens about a task after position `since`; return the exit code.
 
     The log is read from `begin` on, a position before the task's first event, so that what comes is understood.
     """
-    following = _Following(engine, task_id, terminal, manner, since=begin if since is None else since)
+    following = _Follower(engine, task_id, terminal, options, since=begin if since is None else since)
     return await following.run(begin)
 
 
-class _Following:
-    def __init__(self, engine: Engine, task_id: TaskId, terminal: Terminal, manner: Manner, *, since: int) -> None:
+class _Follower:
+    def __init__(
+        self, engine: Engine, task_id: TaskId, terminal: Terminal, options: FollowOptions, *, since: int
+    ) -> None:
         self._engine = engine
         self._task_id = task_id
         self._terminal = terminal
-        self._manner = manner
+        self._options = options
         self._since = since
         self._printer = Printer(terminal.out)
-        self._story = Story(manner.hint)
+        self._narration = Narration(options.hint)
         encoding = getattr(terminal.out, "encoding", None) or "utf-8"
         self._text = TextLines(escaped=terminal.out.isatty(), encoding=encoding)
         self._lines: TextLines | JsonLines = JsonLines() if terminal.json else self._text
-        self._tells_entries = manner.keyboard is not None and terminal.out.isatty()
-        """Whether a human watches, to whom it is told in words what an agent says in its protocol."""
+        self._protocol = False
+        """Whether the agent speaks a protocol: its words are printed instead of the lines of it."""
         self._interrupts = 0
         self._tokens: set[str] = set()
         """Of the processes that were at work when the task was interrupted."""
         self._asked: set[str] = set()
-        self._early: list[EventRecord] = []
+        self._held: list[EventRecord] = []
         """Output of a process whose start is not told yet: the two are recorded side by side."""
         self._started = False
         self._asking = anyio.CancelScope()
@@ -137,13 +140,13 @@ class _Following:
         code: int = INTERRUPTED
         error: AuraError | None = None
         async with anyio.create_task_group() as self._group:
-            await self._group.start(self._hear_signals)
-            for task in (self._printer.run, self._notice_the_reader, self._tell_troubles):
+            await self._group.start(self._handle_signals)
+            for task in (self._printer.run, self._watch_reader, self._report_delays):
                 self._group.start_soon(task)
             with self._scope:
                 await self._print_all(begin)
             code, error = await self._outcome()
-            with anyio.move_on_after(LAST_WORDS if self._interrupts else None):
+            with anyio.move_on_after(DRAIN_TIME if self._interrupts else None):
                 await self._printer.drain()
             self._group.cancel_scope.cancel()
         if self._printer.error is not None:
@@ -154,42 +157,42 @@ class _Following:
 
     async def _outcome(self) -> tuple[int, AuraError | None]:
         view = await self._engine.view(self._task_id)
-        if self._manner.review and not self._interrupts:
+        if self._options.review and not self._interrupts:
             await self._review(view)
         if self._interrupts:
             return INTERRUPTED, None
-        return outcome_of(view.task, self._story.exit)
+        return outcome_of(view.task, self._narration.exit)
 
     # --- Printing -----------------------------------------------------------------------------------------------------
 
     async def _print_all(self, begin: int) -> None:
-        if self._manner.preface and not self._terminal.json:
-            await self._printer.put(self._text.note(self._manner.preface))
-        records = self._engine.follow(self._task_id, begin, to_the_end=self._manner.wait)
+        if self._options.preface and not self._terminal.json:
+            await self._printer.put(self._text.note(self._options.preface))
+        records = self._engine.follow(self._task_id, begin, to_the_end=self._options.wait)
         async with aclosing(records):
             async for record in records:
                 await self._print(record)
-        await self._print_early()
+        await self._print_held()
         await self._printer.put(self._lines.end())
 
     async def _print(self, record: EventRecord) -> None:
         event = record.event
         if isinstance(event, OutputRecorded):
             if record.position > self._since and not self._terminal.json:
-                await self._printer.put(b"".join(self._text.note(text) for text in self._story.overdue()))
-            self._early.append(record)
-            if self._started or self._terminal.json or len(self._early) > EARLY:
-                await self._print_early()
+                await self._printer.put(b"".join(self._text.note(text) for text in self._narration.release()))
+            self._held.append(record)
+            if self._started or self._terminal.json or len(self._held) > HELD_LIMIT:
+                await self._print_held()
             return
         if isinstance(event, ProcessExited | ApprovalRequested):
-            await self._print_early()
+            await self._print_held()
         await self._tell(record)
         if isinstance(event, ProcessStarted | ProcessExited):
             self._started = isinstance(event, ProcessStarted)
-            await self._print_early()
+            await self._print_held()
 
-    async def _print_early(self) -> None:
-        early, self._early = self._early, []
+    async def _print_held(self) -> None:
+        early, self._held = self._held, []
         for record in early:
             assert isinstance(record.event, OutputRecorded)
             for chunk in record.event.chunks:
@@ -198,23 +201,32 @@ class _Following:
                     await self._printer.put(lines)
 
     async def _tell(self, record: EventRecord) -> None:
-        event = record.event
-        told = self._story.hear(record)
-        if record.position <= self._since:
-            return
-        ended = self._lines.end() if isinstance(event, ProcessExited) else b""
+        told = self._narration.narrate(record)
+        if record.position > self._since:
+            await self._say(record, told)
+            self._attend()
+        self._notice_protocol(record.event)
+
+    async def _say(self, record: EventRecord, told: list[str]) -> None:
+        ended = self._lines.end() if isinstance(record.event, ProcessExited) else b""
         if self._terminal.json:
             data = entry_of(record) or event_data(record)
             await self._printer.put(ended + msgspec.json.encode(data) + b"\n")
-        else:
-            said = b"".join(self._text.note(text) for text in told)
-            if self._tells_entries:
-                entry = entry_of(record)
-                speaks = entry is not None or self._text.hides_protocol
-                self._text.hides_protocol = speaks and not isinstance(event, ProcessStarted | ProcessExited)
-                said += b"".join(self._text.note(text, "[agent] ") for text in words_of(entry))
-            await self._printer.put(ended + said)
-        self._attend()
+            return
+        said = b"".join(self._text.note(text) for text in told)
+        if self._protocol:
+            said += b"".join(self._text.note(text, "[agent] ") for text in words_of(entry_of(record)))
+        await self._printer.put(ended + said)
+
+    def _notice_protocol(self, event: Event) -> None:
+        """Hide the lines of a protocol while the agent runs, and no line of a script."""
+        match event:
+            case ExecutionQueued():
+                self._protocol = self._text.hides_protocol = speaks_protocol(event.executor)
+            case ProcessStarted():
+                self._text.hides_protocol = self._protocol and is_coding(event.process.identity.token)
+            case ProcessExited():
+                self._text.hides_protocol = self._protocol
 
     async def _review(self, view: View) -> None:
         workspace = view.workspace
@@ -229,18 +241,18 @@ class _Following:
 
     # --- Interrupts ---------------------------------------------------------------------------------------------------
 
-    async def _hear_signals(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+    async def _handle_signals(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Take interrupts for what they are here; those that this process was started to ignore stay ignored."""
-        heard = [each for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if _is_heard(each)]
-        if not heard:
+        handled = [each for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if _is_handled(each)]
+        if not handled:
             task_status.started()
             return
-        with anyio.open_signal_receiver(*heard) as signals:
+        with anyio.open_signal_receiver(*handled) as signals:
             task_status.started()
             async for _ in signals:
                 self._interrupted()
 
-    async def _notice_the_reader(self) -> None:
+    async def _watch_reader(self) -> None:
         await self._printer.closed.wait()
         if not self._interrupts:
             self._interrupted()
@@ -248,16 +260,16 @@ class _Following:
     def _interrupted(self) -> None:
         self._interrupts += 1
         self._printer.hurry()
-        self._group.start_soon(self._call_off if self._interrupts == 1 else self._leave_at_once)
+        self._group.start_soon(self._cancel_run if self._interrupts == 1 else self._exit_now)
 
-    async def _call_off(self) -> None:
+    async def _cancel_run(self) -> None:
         """End the agent in its own time; where none works, only stop waiting."""
         view = await self._engine.view(self._task_id)
         if view.task.status in _HUMANS_TURN:
             self._scope.cancel()
             return
-        self._note_processes(view)
-        self._terminal.say("interrupted: the agent is being ended; interrupt again to leave at once")
+        self._remember_processes(view)
+        self._terminal.say("interrupted: stopping the agent; interrupt again to leave at once")
         await self._cancel()
 
     async def _cancel(self) -> None:
@@ -266,29 +278,29 @@ class _Following:
         except TransitionRefused:
             pass  # it is over already
         except AuraError as error:  # it cannot be recorded: the second interrupt helps
-            self._terminal.say(f"not called off: {error.message()}")
+            self._terminal.say(f"not cancelled: {error.message()}")
 
-    def _note_processes(self, view: View) -> None:
+    def _remember_processes(self, view: View) -> None:
         """Remember what is at work; also the process of the stage, whose start may not be recorded yet."""
         execution = view.execution
         if execution is not None and execution.running:
             self._tokens |= {execution.process_token, *(each.identity.token for each in execution.processes)}
 
-    async def _leave_at_once(self) -> None:
+    async def _exit_now(self) -> None:
         """Have what runs be ended without further waiting, and be gone.
 
         By `os._exit`: closing things in order waits for work on files, and for a reader who may never read. All that
         was recorded is durable, and the next engine goes on from it, as after a crash.
         """
-        with anyio.move_on_after(AT_ONCE):
+        with anyio.move_on_after(EXIT_TIME):
             async with anyio.create_task_group() as group:
-                self._note_processes(await self._engine.view(self._task_id))
+                self._remember_processes(await self._engine.view(self._task_id))
                 group.start_soon(self._cancel)
                 for token in self._tokens:
-                    group.start_soon(self._end_at_once, token)
+                    group.start_soon(self._kill, token)
         os._exit(INTERRUPTED)
 
-    async def _end_at_once(self, token: str) -> None:
+    async def _kill(self, token: str) -> None:
         """Take all steps of a process's ending without waiting in between: the last one is SIGKILL."""
         with suppress(AuraError):  # it has ended
             for _ in range(_STEPS):
@@ -298,10 +310,10 @@ class _Following:
 
     def _attend(self) -> None:
         """Ask the human at the terminal what is open; stop asking what was decided elsewhere."""
-        keyboard, question = self._manner.keyboard, self._story.question
+        keyboard, question = self._options.keyboard, self._narration.question
         if question is None or question not in self._asked:
             self._asking.cancel()
-        here = self._manner.wait or self._story.agent_waits
+        here = self._options.wait or self._narration.agent_waits
         if keyboard is not None and question is not None and here and question not in self._asked:
             self._asked.add(question)
             self._asking = anyio.CancelScope()
@@ -322,17 +334,17 @@ class _Following:
             except AuraError as error:
                 report(error, json=False)
 
-    async def _tell_troubles(self) -> None:
+    async def _report_delays(self) -> None:
         """Say what has been in the way for a while; it is tried again until it is gone."""
         told: Any = None
         while True:
             before = self._engine.troubles.get(self._task_id)
-            await anyio.sleep(TROUBLE_AFTER)
+            await anyio.sleep(DELAY_NOTICE)
             trouble = self._engine.troubles.get(self._task_id)
             if trouble is not None and before is not None and str(trouble) == str(before) != told:
                 told = str(trouble)
-                self._terminal.say(f"in the way, tried again: {told}")
+                self._terminal.say(f"retrying: {told}")
 
 
-def _is_heard(number: signal.Signals) -> bool:
+def _is_handled(number: signal.Signals) -> bool:
     return threading.current_thread() is threading.main_thread() and signal.getsignal(number) is not signal.SIG_IGN
