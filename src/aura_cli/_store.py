@@ -17,7 +17,7 @@ def sqlite_path(url: str) -> Path | None:
 
 
 def require_made(url: str) -> None:
-    """Raise `StoreMisconfigured` where a command that only makes sense on a log with events would make an empty one."""
+    """Raise `StoreMisconfigured` for a store that does not exist, before a command would create an empty one."""
     path = sqlite_path(url)
     if path is not None and not path.exists():
         remedy = "check --store and AURA_STORE; `aura demo --store URL` creates one to explore"
@@ -27,7 +27,7 @@ def require_made(url: str) -> None:
 def is_absent(settings: "Settings", terminal: "Terminal") -> bool:
     """Return whether this is the first command on a machine: the default store is not there yet. Says so.
 
-    A store that was named has to be there: leaving it out of the account would hide a mistake in its name.
+    A store that was named must exist: treating it as empty would hide a misspelt name.
     """
     path = sqlite_path(settings.store) if settings.store_default else None
     if path is None or path.exists():
@@ -45,9 +45,9 @@ def report_absent(settings: "Settings", terminal: "Terminal") -> bool:
 
 
 def hint_of(settings: "Settings") -> str:
-    """Return what a proposed command has to end with, where the store was named on the command line.
+    """Return the end of a proposed command: the store, if it was named on the command line.
 
-    Nothing for stores on a server: their URL may hold a password, which is to be in no output and no log of one.
+    Nothing for stores on a server: their URL may hold a password, which must not appear in output.
     """
     if settings.store_given and sqlite_path(settings.store) is not None:
         return f" --store {shlex.quote(settings.store)}"

@@ -1,8 +1,8 @@
-"""Model Context Protocol: the tools of `aura_engine.own_task` on standard input and output, for one agent.
+"""Tool server: the tools of `aura_engine.own_task` over the Model Context Protocol on stdio, for one agent.
 
-Arguments and answers are structs, and what agents are told about them is made of these: JSON Schema for both, with
-nothing in the arguments that some agent's model cannot be shown (no references, no unions). What is refused is an
-answer too, with the words that say what to do instead, because it is the agent's model that has to read it.
+Arguments and answers are structs, and their JSON Schema is generated from them, without anything that the model of some
+agent cannot be shown (no references, no unions). A refusal is an answer too, and says what to do instead, because the
+agent's model has to read it.
 """
 
 import signal
@@ -30,13 +30,13 @@ from aura_engine.own_task import OwnTask
 from aura_engine.runtime.inquiries import choice_of
 
 WAIT_LIMIT = 50.0
-"""Seconds that an answer is waited for at most: below the 60 that many clients wait for a tool."""
+"""Most seconds to wait for an answer: below the 60 that many clients wait for a tool."""
 
 INSTRUCTIONS = """\
-These tools connect you with AURA, which gave you the task that you are working on. get_task tells what it is and what \
-was said about it so far. Tell how far you are with report_progress. Put work that does not belong to this task into \
+These tools connect you with AURA, which gave you the task that you are working on. get_task describes it and what \
+was said about it so far. Report your progress with report_progress. Put work that does not belong to this task into \
 create_subtask instead of doing it. Where a human has to decide, use request_approval and wait for the answer before \
-you go on."""
+you continue."""
 
 _TEXT = {"type": "string"}
 
@@ -44,7 +44,7 @@ _TEXT = {"type": "string"}
 
 
 class Arguments(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of what a tool is called with."""
+    """Base of the arguments of a tool."""
 
 
 class Nothing(Arguments, frozen=True, kw_only=True):
@@ -188,7 +188,7 @@ async def get_task(own: OwnTask, _: Nothing) -> TaskStory:
 
 
 async def report_progress(own: OwnTask, said: Progress) -> Recorded:
-    """Tell the humans who follow this task how far you are. Use it when a step is done, not for every command."""
+    """Report your progress to the humans who follow this task, after each step rather than each command."""
     step, percent = (None if value is UNSET else value for value in (said.step, said.percent))
     await own.report(said.message, step=step, percent=percent)  # type: ignore[arg-type]  # each has its type
     return Recorded(recorded=True)
@@ -211,7 +211,7 @@ async def list_subtasks(own: OwnTask, _: Nothing) -> Subtasks:
 async def request_approval(own: OwnTask, asked: Inquiry) -> Answer:
     """Ask the humans who review this task, before you do something that only they can decide.
 
-    Returns at once, unless told to wait; then use wait_for_approval. The same question again is the same approval.
+    Returns at once unless wait_seconds is given; then use wait_for_approval. The same question is the same approval.
     """
     approval = await own.ask(asked.question, asked.choices)
     return _answer(await own.wait(ApprovalId(approval.id), min(asked.wait_seconds, WAIT_LIMIT)))
@@ -310,7 +310,7 @@ async def serve(own: OwnTask) -> None:
 
 
 async def answer(own: OwnTask, name: str, given: Mapping[str, Any]) -> types.CallToolResult:
-    """Call a tool. Raises `MCPError` where there is none of this name; what else goes wrong is told in the answer."""
+    """Call a tool. Raises `MCPError` for an unknown tool; any other error is an answer."""
     tool = TOOLS.get(name)
     if tool is None:
         raise MCPError(types.INVALID_PARAMS, f"unknown tool {name!r}; the tools are {', '.join(TOOLS)}")
@@ -321,17 +321,17 @@ async def answer(own: OwnTask, name: str, given: Mapping[str, Any]) -> types.Cal
         )
         answered = await tool.call(own, arguments)
     except msgspec.ValidationError as error:
-        return _told(f"error[arguments]: {error}", is_error=True)
+        return _result(f"error[arguments]: {error}", is_error=True)
     except AuraError as error:
         remedy = f"\n  hint: {error.remedy}" if error.remedy else ""
-        return _told(f"error[{error.code}]: {error.message()}{remedy}", is_error=True)
-    except Exception as error:  # noqa: BLE001 - a defect of ours; the agent goes on without this answer
+        return _result(f"error[{error.code}]: {error.message()}{remedy}", is_error=True)
+    except Exception as error:  # noqa: BLE001 - a bug of ours; the agent continues without this answer
         traceback.print_exception(error, file=sys.stderr)
-        return _told(f"error[internal]: {describe(error)['message']}", is_error=True)
+        return _result(f"error[internal]: {describe(error)['message']}", is_error=True)
     data = msgspec.to_builtins(answered)
-    return _told(msgspec.json.encode(data).decode(), data=data)
+    return _result(msgspec.json.encode(data).decode(), data=data)
 
 
-def _told(text: str, *, data: Any = None, is_error: bool = False) -> types.CallToolResult:
+def _result(text: str, *, data: Any = None, is_error: bool = False) -> types.CallToolResult:
     content = [types.TextContent(type="text", text=text)]
     return types.CallToolResult(content=list(content), structured_content=data, is_error=is_error)

@@ -95,7 +95,7 @@ class WrongUsage(Exception):
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
-    """Help in at most 80 columns: choices, defaults and repetition are told once, here, for every option."""
+    """Help in at most 80 columns: choices, defaults and repetition are stated here, for every option."""
 
     def __init__(self, prog: str) -> None:
         from shutil import get_terminal_size
@@ -114,8 +114,11 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
         return f"{text} ({'; '.join(notes)})" if notes else text
 
     def _format_action(self, action: argparse.Action) -> str:
-        if isinstance(action, Subcommands):
-            return "".join(self._format_action(each) for each in self._iter_indented_subactions(action))
+        if isinstance(action, Subcommands):  # its subcommands in the place of the argument itself
+            self._dedent()
+            shown = "".join(self._format_action(each) for each in self._iter_indented_subactions(action))
+            self._indent()
+            return shown
         return super()._format_action(action)
 
 
@@ -125,6 +128,7 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **options: object) -> None:
         options.setdefault("formatter_class", _Formatter)
         super().__init__(allow_abbrev=False, **options)  # type: ignore[arg-type]  # passed on as they are
+        self._positionals.title = "arguments"
 
     @property
     def subcommands(self) -> "dict[str, Parser]":
@@ -198,7 +202,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     try:
         return _parsed(words)
     except WrongUsage as wrong:
-        raise _with_suggestion(wrong, words) from None
+        raise _with_suggestion(wrong, [word for word in words if word not in ("-h", "--help")]) from None
 
 
 def _without_help(words: Sequence[str]) -> list[str]:
@@ -319,7 +323,7 @@ def _sentence(summary: str) -> str:
 def add_subcommands(parser: argparse.ArgumentParser) -> "Subcommands[argparse.ArgumentParser]":
     """Have a command consist of commands: ``aura audit verify``."""
     _inherit_everywhere(parser)
-    # told its name, `argparse` need not format help, and import much, to find it
+    # given `prog`, `argparse` need not format help, and import much, to find it
     return parser.add_subparsers(
         title="commands", prog=parser.prog, metavar="COMMAND", dest="subcommand", required=True
     )
@@ -341,7 +345,7 @@ def finish(parser: argparse.ArgumentParser, run: object) -> None:
 
 
 def _inherit_everywhere(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of every command again: no default, and told by `_EVERYWHERE`."""
+    """Declare the options of every command again: no default, and `_EVERYWHERE` for their help."""
     for name, options in _everywhere():
         parser.add_argument(name, **{**options, "default": argparse.SUPPRESS, "help": argparse.SUPPRESS})  # type: ignore[arg-type]  # as declared
 

@@ -1,4 +1,4 @@
-"""Moments as people write them: a position of the log, or a time with its zone."""
+"""Times as arguments: a position of the log, or a time with its zone."""
 
 from argparse import ArgumentTypeError
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Words: how events, states and changes look, as data for programs and as lines for people. Pure."""
+"""Formatting: events, states and changes as data for programs and as lines for people. Pure."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -36,7 +36,7 @@ def event_data(record: EventRecord) -> dict[str, Any]:
 
 
 def event_id(stream_id: str, version: int) -> str:
-    """Return the one name that an event has in every copy of the log."""
+    """Return the id that an event has in every copy of the log."""
     return f"{stream_id}:{version}"
 
 
@@ -64,17 +64,17 @@ def time_text(time: datetime) -> str:
 
 
 def fields_text(fields: dict[str, Any]) -> str:
-    """Return named values in a line; those that say nothing are left out."""
-    return ", ".join(f"{name}={short(value)}" for name, value in fields.items() if not says_nothing(value))
+    """Return named values in a line, without the empty ones."""
+    return ", ".join(f"{name}={short(value)}" for name, value in fields.items() if not is_blank(value))
 
 
 def change_text(change: Change) -> str:
-    """Return what became of a field."""
+    """Return the change of a field."""
     return f"{change.field}: {short(change.before)} → {short(change.after)}"
 
 
-def says_nothing(value: Any) -> bool:
-    """Whether a value is worth no mention to people: nothing, or empty."""
+def is_blank(value: Any) -> bool:
+    """Whether a value is None or empty."""
     return value is None or value in ("", (), [], {})
 
 
@@ -86,7 +86,7 @@ def short(value: Any, limit: int = LIMIT) -> str:
 
 
 def title_of(state: State) -> str:
-    """Return what people call a thing: the first of its names that it has, or what it asks for."""
+    """Return a title for people: the first name that a thing has, or the tool call that it asks for."""
     for name in ("title", "name", "proposed_solution"):
         value = getattr(state, name, None)
         if isinstance(value, str) and value:
@@ -101,18 +101,18 @@ def state_data(aggregate: str, state: State, **more: Any) -> dict[str, Any]:
 
 
 def plain(state: State, /, **more: Any) -> dict[str, Any]:
-    """Return a thing as data whose fields are those of its state, ``id`` and ``status`` among them."""
+    """Return a state as data: its fields, ``id`` and ``status`` among them, and `more`."""
     return {**msgspec.to_builtins(state), **more}
 
 
 def counted(number: int, thing: str) -> str:
-    """Return how many things there are: ``1 task``, ``2 tasks``."""
+    """Return a number of things: ``1 task``, ``2 tasks``."""
     return f"{number:,} {thing}{'s' * (number != 1)}"
 
 
 def state_lines(state: State) -> Iterable[str]:
-    """Yield the fields of a state that say something, a line each."""
-    fields = {name: value for name, value in msgspec.to_builtins(state).items() if not says_nothing(value)}
+    """Yield the fields of a state that are not blank, a line each."""
+    fields = {name: value for name, value in msgspec.to_builtins(state).items() if not is_blank(value)}
     width = max(map(len, fields))
     for name, value in fields.items():
         yield printable(f"  {name.ljust(width)}  {short(value, 100)}")

@@ -1,6 +1,6 @@
-"""Terminal: where everything that people and programs read is written. Data on stdout, messages on stderr.
+"""Terminal: the streams of the process. Data on stdout, messages on stderr.
 
-Each thing is given twice, as data for ``--json`` and as text for people, and the settings choose. Text of people and
+Everything is given twice, as data for ``--json`` and as text for people, and the settings choose. Text of people and
 agents may hold anything, also sequences that move a terminal's cursor or forge lines: what is not printable is escaped.
 """
 
@@ -78,7 +78,7 @@ class Terminal:
         return _styled(text, styles) if self.color else text
 
     def flush(self) -> None:
-        """Hand over what was written. Raises `BrokenPipeError` when nobody reads any more."""
+        """Flush stdout. Raises `BrokenPipeError` if the reader has gone away."""
         self.out.flush()
 
     # --- Messages -----------------------------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ class Terminal:
 
     @property
     def keyboard(self) -> int | None:
-        """The descriptor at which a human can be asked something: None where there is nobody, or nobody who reads."""
+        """The descriptor at which a human can be asked; None without a human at the terminal."""
         if sys.stdin is None or self.json or self.quiet or not (sys.stdin.isatty() and self.err.isatty()):
             return None
         return sys.stdin.fileno()
@@ -115,7 +115,7 @@ class Terminal:
             self.out.flush()
 
     def progress(self, what: str, done: int, total: int) -> None:
-        """Show how far long work has come, on a terminal only."""
+        """Show the progress of long work, on a terminal only."""
         if not (self.quiet or self.json) and self.err.isatty():
             self.err.write(f"\r\033[K{what} {done:,} of {total:,}" if done < total else "\r\033[K")
             self.err.flush()

@@ -12,14 +12,14 @@ _TYPES = {
     **{name: name for name in ("finished", "unknown", "progress", "permission_answered", "replayed")},
     "permission_requested": "permission_request",
 }
-"""Actions that are logged of agents, and the type of the entry that they come from."""
+"""Logged actions of agents, and the type of the entry that each comes from."""
 
 SHORT = 300
-"""Characters of what is told in words about a tool; the log has all of it."""
+"""Characters of a text about a tool that are shown; the log has all of it."""
 
 
 def entry_of(record: EventRecord) -> dict[str, Any] | None:
-    """Return what an agent was understood to say or do, as data; None for events that are nothing of the kind."""
+    """Return an entry of an agent as data; None for other events."""
     event = record.event
     about = {"kind": "entry", "position": record.position, "time": record.time, "execution_id": record.stream_id}
     match event:
@@ -35,7 +35,7 @@ def entry_of(record: EventRecord) -> dict[str, Any] | None:
 
 
 def words_of(entry: Mapping[str, Any] | None) -> Iterator[str]:
-    """Yield what is told to a human who watches; questions are told by `aura_cli.streaming.narration`."""
+    """Yield an entry in words; `aura_cli.streaming.narration` covers questions."""
     if entry is None:
         return
     match entry["type"]:

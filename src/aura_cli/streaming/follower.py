@@ -1,8 +1,11 @@
-"""Following: a task while it goes on, printed on stdout, until it has ended or waits for a human.
+"""Follower: prints a task on stdout while it runs, until it has ended or waits for a human.
 
-An interrupt (SIGINT, SIGTERM, SIGHUP; also a reader of stdout that has gone away) calls the task off: its agent is
-ended in its own time, and what happens until then is recorded and printed. Another one leaves at once: supervisors end
-what still runs. Where only a human is waited for, an interrupt ends the waiting and nothing else.
+An interrupt (SIGINT, SIGTERM, SIGHUP; also a reader of stdout that goes away) cancels the task: its agent is ended
+gracefully, and what happens until then is recorded and printed. A second interrupt leaves at once; supervisors end what
+still runs. While the task only waits for a human, an interrupt ends the waiting and nothing else.
+
+Everything runs in one task group and one event loop: `_print_all` alone reads the log and owns the narration and the
+lines; the others (signals, the reader, questions, delays) only print whole lines or cancel its scope.
 """
 
 import os
@@ -41,19 +44,19 @@ from aura_engine.runtime.views import View
 from aura_worker_protocol.messages import InterruptProcess
 
 DRAIN_TIME = 2.0
-"""Seconds in which what is left is printed after an interrupt; who reads may be stuck."""
+"""Seconds to print the remaining output after an interrupt; the reader may be stuck."""
 
 EXIT_TIME = 0.5
 """Seconds that leaving at once may take."""
 
 DELAY_NOTICE = 2.0
-"""Seconds for which something is in the way of a task before it is told."""
+"""Seconds for which a task is held up before that is reported."""
 
 _STEPS = 3
 """Of the ending of a process, see `aura_contracts.ports.processes.InterruptPlan`."""
 
 HELD_LIMIT = 64
-"""Batches of output that may wait until the start of their process is told."""
+"""Batches of output that are held until the start of their process is printed."""
 
 _HUMANS_TURN = frozenset({TaskStatus.AWAITING_APPROVAL, TaskStatus.BLOCKED})
 
@@ -63,19 +66,19 @@ class FollowOptions:
     """How a task is followed."""
 
     wait: bool = False
-    """Stay while a human is being asked, until the task has ended."""
+    """Keep following while an approval is pending, until the task has ended."""
 
     keyboard: int | None = None
-    """Where a human may be asked right here."""
+    """The descriptor at which a human can be asked."""
 
     review: bool = False
-    """Print what the work changes, at the end."""
+    """Print the changes at the end."""
 
     hint: str = ""
-    """Ends the commands that are proposed: the store, where it was named."""
+    """Ends the proposed commands: the store, if it was named."""
 
     preface: str = ""
-    """Told first."""
+    """Printed first."""
 
 
 def follow_options(
@@ -127,10 +130,10 @@ class _Follower:
         """Whether the agent speaks a protocol: its words are printed instead of the lines of it."""
         self._interrupts = 0
         self._tokens: set[str] = set()
-        """Of the processes that were at work when the task was interrupted."""
+        """Tokens of the processes that were running when the task was interrupted."""
         self._asked: set[str] = set()
         self._held: list[EventRecord] = []
-        """Output of a process whose start is not told yet: the two are recorded side by side."""
+        """Output of a process whose start is not printed yet: the two are recorded concurrently."""
         self._started = False
         self._asking = anyio.CancelScope()
         self._scope = anyio.CancelScope()
@@ -242,7 +245,7 @@ class _Follower:
     # --- Interrupts ---------------------------------------------------------------------------------------------------
 
     async def _handle_signals(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Take interrupts for what they are here; those that this process was started to ignore stay ignored."""
+        """Handle interrupts; those that this process was started to ignore stay ignored."""
         handled = [each for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if _is_handled(each)]
         if not handled:
             task_status.started()
@@ -263,7 +266,7 @@ class _Follower:
         self._group.start_soon(self._cancel_run if self._interrupts == 1 else self._exit_now)
 
     async def _cancel_run(self) -> None:
-        """End the agent in its own time; where none works, only stop waiting."""
+        """End the agent gracefully; if none is at work, only stop waiting."""
         view = await self._engine.view(self._task_id)
         if view.task.status in _HUMANS_TURN:
             self._scope.cancel()
@@ -276,21 +279,21 @@ class _Follower:
         try:
             await self._engine.tasks.cancel(self._task_id, reason="interrupted")
         except TransitionRefused:
-            pass  # it is over already
+            pass  # it has ended already
         except AuraError as error:  # it cannot be recorded: the second interrupt helps
             self._terminal.say(f"not cancelled: {error.message()}")
 
     def _remember_processes(self, view: View) -> None:
-        """Remember what is at work; also the process of the stage, whose start may not be recorded yet."""
+        """Remember the running processes, and that of the stage, whose start may not be recorded yet."""
         execution = view.execution
         if execution is not None and execution.running:
             self._tokens |= {execution.process_token, *(each.identity.token for each in execution.processes)}
 
     async def _exit_now(self) -> None:
-        """Have what runs be ended without further waiting, and be gone.
+        """End what runs without waiting, and exit.
 
-        By `os._exit`: closing things in order waits for work on files, and for a reader who may never read. All that
-        was recorded is durable, and the next engine goes on from it, as after a crash.
+        By `os._exit`: an orderly exit waits for file operations, and for a reader that may never read. Everything
+        recorded is durable, and the next engine resumes from it, as after a crash.
         """
         with anyio.move_on_after(EXIT_TIME):
             async with anyio.create_task_group() as group:
@@ -301,15 +304,15 @@ class _Follower:
         os._exit(INTERRUPTED)
 
     async def _kill(self, token: str) -> None:
-        """Take all steps of a process's ending without waiting in between: the last one is SIGKILL."""
+        """Take all steps of ending a process without waiting in between; the last is SIGKILL."""
         with suppress(AuraError):  # it has ended
             for _ in range(_STEPS):
                 await self._engine.runtime.gateway.request(InterruptProcess(token=token, reason="interrupted again"))
 
-    # --- Questions and troubles ---------------------------------------------------------------------------------------
+    # --- Questions and delays -----------------------------------------------------------------------------------------
 
     def _attend(self) -> None:
-        """Ask the human at the terminal what is open; stop asking what was decided elsewhere."""
+        """Ask the human at the terminal; withdraw a question that was decided elsewhere."""
         keyboard, question = self._options.keyboard, self._narration.question
         if question is None or question not in self._asked:
             self._asking.cancel()
@@ -335,15 +338,15 @@ class _Follower:
                 report(error, json=False)
 
     async def _report_delays(self) -> None:
-        """Say what has been in the way for a while; it is tried again until it is gone."""
-        told: Any = None
+        """Report what has held up the task for a while; it is retried until it succeeds."""
+        reported: Any = None
         while True:
             before = self._engine.troubles.get(self._task_id)
             await anyio.sleep(DELAY_NOTICE)
             trouble = self._engine.troubles.get(self._task_id)
-            if trouble is not None and before is not None and str(trouble) == str(before) != told:
-                told = str(trouble)
-                self._terminal.say(f"retrying: {told}")
+            if trouble is not None and before is not None and str(trouble) == str(before) != reported:
+                reported = str(trouble)
+                self._terminal.say(f"retrying: {reported}")
 
 
 def _is_handled(number: signal.Signals) -> bool:

@@ -1,17 +1,16 @@
-"""Streaming: what agents write, as lines for people and for programs. Pure: bytes in, in whatever pieces; bytes out.
+"""Lines: the output of agents for people and for programs. Pure: bytes in, cut anywhere; bytes out.
 
-Works on whole chunks, never line by line: a million lines are to cost no more than copying them. What is kept of a line
-that has not ended is at most `PIECE` bytes and one chunk; a longer line is printed in pieces, as they come. Lines of
-standard output and standard error come in the order in which they ended.
+It works on whole chunks, never line by line: a million lines cost little more than copying them. Of a line that has not
+ended, at most `PIECE` bytes and one chunk are kept; a longer line is printed in pieces, as they arrive. Lines of
+standard output and standard error are printed in the order in which they ended.
 
-**As text** each line has a prefix that says whose it is, and nobody but AURA can write ``[aura] ``: a carriage return
-ends a line too, with or without a line feed behind it, because it would move a terminal's cursor to its beginning and
-because many readers of pipes take it for the end of a line. To a pipe everything else goes as it was written. On a
-terminal what is not printable is escaped, except for tabs. Where something comes in between the pieces of a long line,
-it is broken off and goes on under its prefix. The lines of an agent's own protocol may be left out where what they mean
-is told instead (`TextLines.hides_protocol`).
+**As text** each line has a prefix that names its source, and only AURA can write ``[aura] ``: a carriage return ends a
+line too, with or without a line feed after it, because it would move a terminal's cursor to the start of the line and
+because many readers of pipes take it for a line end. A pipe gets everything else as it was written. A terminal gets
+unprintable characters escaped, except for tabs. If something is printed between the pieces of a long line, the line is
+broken and continues under its prefix. The lines of an agent's own protocol can be hidden (`TextLines.hides_protocol`).
 
-**As JSON** a line ends at a line feed and nowhere else, and comes exactly as it was written.
+**As JSON** a line ends at a line feed and nowhere else, and is given exactly as it was written.
 """
 
 import re
@@ -23,7 +22,7 @@ import msgspec
 from aura_contracts.output import OutputSource
 
 PIECE = 64 * 1024
-"""Bytes of a line that has not ended which are kept; then they are printed."""
+"""Bytes of an unfinished line that are kept before they are printed."""
 
 _UNPRINTABLE = re.compile(r"[^\n\t -~]")
 
@@ -38,9 +37,9 @@ class _Begun:
     prefix: bytes
     rest: bytearray = attrs.field(factory=bytearray)
     after_return: bool = False
-    """Its last byte was a carriage return, so a line feed that comes next ends no other line."""
+    """Its last byte was a carriage return: a line feed that follows does not end another line."""
     hidden: bool = False
-    """It is one that is left out, and its beginning was dropped already."""
+    """It is hidden, and its start was dropped already."""
 
 
 class TextLines:
@@ -51,9 +50,9 @@ class TextLines:
         self._encoding = encoding
         self._begun = {source: _Begun(f"[{source}] ".encode()) for source in OutputSource}
         self.hides_protocol = False
-        """Leave lines of standard output out that are JSON objects."""
+        """Hide lines of standard output that are JSON objects."""
         self._open: OutputSource | None = None
-        """Whose line stands unfinished at the end of what was printed."""
+        """The source whose unfinished line was printed last."""
 
     def take(self, source: OutputSource, raw: bytes, position: int = 0) -> bytes:
         begun = self._begun[source]
@@ -84,7 +83,7 @@ class TextLines:
         )
 
     def note(self, text: str, prefix: str = "[aura] ") -> bytes:
-        """Return what AURA says, a prefix before each line of it; what is not printable is escaped."""
+        """Return lines of AURA's own under a prefix; unprintable characters are escaped."""
         lines = _escape(text).replace("\t", "\\t").split("\n")
         said = b"".join(f"{prefix}{line}\n".encode(self._encoding, "backslashreplace") for line in lines)
         broken = b"" if self._open is None else b"\n"
@@ -92,7 +91,7 @@ class TextLines:
         return broken + said
 
     def verbatim(self, text: str) -> bytes:
-        """Return a text that is not of lines of somebody, such as a diff, as it is shown."""
+        """Return a text without prefixes, such as a diff, as it is shown."""
         shown = _escape(text) if self._escaped else text
         return shown.encode(self._encoding, "backslashreplace") + (b"" if not text or text.endswith("\n") else b"\n")
 
@@ -113,7 +112,7 @@ class TextLines:
         return begun.hidden or (protocol and line.startswith(b"{"))
 
     def _continue(self, source: OutputSource) -> bytes:
-        """Return what has to stand before more of `source`: its prefix, unless its line is the one at the end."""
+        """Return the prefix of `source`, or nothing if its unfinished line was printed last."""
         if self._open is source:
             return b""
         return (b"" if self._open is None else b"\n") + self._begun[source].prefix
@@ -168,9 +167,9 @@ class OutputLine(msgspec.Struct, frozen=True, tag_field="kind", tag="output", om
     text: str
     position: int
     data: bytes | None = None
-    """The line as it was written (base64), where it is not UTF-8; `text` has the strange bytes escaped then."""
+    """The line as it was written (base64), where it is not UTF-8; `text` has the undecodable bytes escaped then."""
     partial: bool = False
-    """The line is longer and goes on with the next object of its stream."""
+    """The line is longer and continues with the next object of its stream."""
 
 
 class JsonLines:

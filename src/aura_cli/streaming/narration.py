@@ -1,7 +1,7 @@
-"""Story: what happens to a task, told to whoever follows it. Pure: records of the log in, lines out.
+"""Narration: what happens to a task, in lines for people. Pure: records of the log in, lines out.
 
-Told are the things that people wait for; ``aura events --task ID`` has all. Only of the agent's process it says
-``process exited with N``; scripts are named as what they are.
+It covers what people wait for; ``aura events --task ID`` lists everything. ``process exited with N`` is only said of
+the agent's process; scripts are named ``setup`` and ``cleanup``.
 """
 
 from collections.abc import Iterator
@@ -15,10 +15,10 @@ from aura_contracts.approval import ApprovalKind
 from aura_contracts.events import EventRecord
 
 STAGES = {"Setup": "setup", "Cleanup": "cleanup"}
-"""The stages whose process is a script, and what that is called."""
+"""The stages whose process is a script, and the name of the script."""
 
 DIFF_LINES = 40
-"""Lines of a diff that are told when an agent asks."""
+"""Lines of a diff that are shown when an agent asks."""
 
 
 def stage_of(token: str) -> str:
@@ -32,7 +32,7 @@ def is_coding(token: str) -> bool:
 
 
 class Narration:
-    """Hears every record of a task, in order, and says what there is to tell of it. `hint` ends proposed commands."""
+    """Takes in every record of a task, in order, and describes it. `hint` ends the commands that it proposes."""
 
     def __init__(self, hint: str = "") -> None:
         self._hint = hint
@@ -44,30 +44,30 @@ class Narration:
         self.exit: tuple[int | None, int | None] | None = None
         """Exit code and signal of the agent's last process."""
         self.question: str | None = None
-        """The approval that waits for a human."""
+        """The id of the pending approval."""
         self.agent_waits = False
-        """Whether it is an agent at work that asks."""
+        """Whether a working agent waits for it."""
         self._held: tuple[str, ...] = ()
-        """How the question of an agent is answered: told once it is certain that no rule answers it, which would have
-        been recorded together with it."""
+        """The commands that answer an agent's question: held back until no rule can answer it any more, because the
+        answer of a rule is recorded together with the question."""
 
     def narrate(self, record: EventRecord) -> list[str]:
-        """Take in a record; return what to tell of it."""
-        told = list(self._told(record))
-        return told if record.event.topic.startswith("approval.") else [*self.release(), *told]
+        """Take in a record; return its lines."""
+        lines = list(self._lines(record))
+        return lines if record.event.topic.startswith("approval.") else [*self.release(), *lines]
 
     def release(self) -> list[str]:
-        """Return what was held back until something else was recorded."""
+        """Return the lines that were held back until something else is recorded."""
         held, self._held = self._held, ()
         return list(held) if self.question is not None else []
 
     def where(self) -> Iterator[str]:
-        """Yield where the work is."""
+        """Yield the branch and the folders of the work."""
         if self._branch and self._paths and not self._in_place:
             yield f"branch {self._branch}"
         yield from (f"{'folder' if self._in_place else 'worktree'} {path}" for path in self._paths)
 
-    def _told(self, record: EventRecord) -> Iterator[str]:
+    def _lines(self, record: EventRecord) -> Iterator[str]:
         match record.event.topic.partition(".")[0]:
             case "task":
                 return self._of_task(record)
@@ -193,7 +193,7 @@ class Narration:
 
 
 def _beginning(diff: str) -> Iterator[str]:
-    """Yield the first lines of what a tool call would change."""
+    """Yield the first lines of the change that a tool call would make."""
     lines = diff.splitlines()
     yield from (f"  {line}" for line in lines[:DIFF_LINES])
     if len(lines) > DIFF_LINES:
@@ -213,7 +213,7 @@ _ENDS = frozenset(
 
 
 def _progress(report: dict[str, Any]) -> str:
-    """Return how far an agent says that it is."""
+    """Return the progress that an agent reports."""
     step, percent = report.get("step"), report.get("percent")
     where = ", ".join(part for part in (step, f"{percent:.0f}%" if percent is not None else None) if part)
     return f"progress{f' ({where})' if where else ''}: {report.get('message', '')}"

@@ -1,9 +1,12 @@
-"""Printer: writes on stdout beside everything else that goes on, however slow whoever reads it is.
+"""Printer: writes on stdout without blocking the event loop, however slow the reader is.
 
-Writing may block for as long as nobody reads, and must neither stop the event loop nor swallow an interrupt. So a
-thread writes, past the buffers of `sys.stdout`: a thread that is stuck in one when the process ends would bring the
-interpreter down. It is a daemon, unlike those of anyio, for whose end the interpreter waits: nobody may ever read. What
-waits to be written is bounded: whoever prints more has to wait.
+A write blocks for as long as the reader does not read, and must neither stop the event loop nor swallow an interrupt.
+So a thread writes, bypassing the buffers of `sys.stdout`: a thread that is stuck in a buffer when the process exits
+crashes the interpreter. It is a daemon thread, unlike those of anyio, because the interpreter waits for the others at
+its exit, and the reader may never read. The backlog is bounded: callers that print more have to wait.
+
+Invariants: only `run` removes bytes from `_waiting`; only the thread writes; it holds at most one piece, and the event
+loop learns of each piece by `_land` before it hands over the next.
 """
 
 import os
@@ -19,7 +22,7 @@ LIMIT = 2 * 1024 * 1024
 """Bytes that may wait to be written."""
 
 PIECE = 1024 * 1024
-"""Bytes that are written at once, at most."""
+"""Most bytes that are written at once."""
 
 
 class Printer:
@@ -32,9 +35,9 @@ class Printer:
         self._room = anyio.Event()
         self._written = anyio.Event()
         self.closed = anyio.Event()
-        """Set when nothing can be written any more; what is printed from then on goes nowhere."""
+        """Set when nothing can be written any more; later output is discarded."""
         self.error: OSError | None = None
-        """Why; None where it is only that nobody reads any more."""
+        """Why; None if the reader has only gone away."""
         self._patient = True
         self._pieces: SimpleQueue[bytes | None] = SimpleQueue()
         """For the thread; None ends it."""
@@ -42,7 +45,7 @@ class Printer:
         self._failure: OSError | None = None
 
     async def put(self, data: bytes) -> None:
-        """Print `data`, after what was printed before. Waits while there is too much to be written."""
+        """Print `data` after everything before it. Waits while the backlog is full."""
         full = len(self._waiting) > LIMIT
         if not data or self.closed.is_set() or (full and not self._patient):
             return
@@ -54,17 +57,17 @@ class Printer:
             await self._room.wait()
 
     def hurry(self) -> None:
-        """Let nobody wait any more: from now on, what there is no room for is not printed. The log has it."""
+        """Stop waiting: from now on, output that exceeds the backlog is discarded. The log has it."""
         self._patient = False
         self._room.set()
 
     async def drain(self) -> None:
-        """Wait until everything is written, or nobody reads any more."""
+        """Wait until everything is written, or the reader has gone away."""
         if self._waiting and not self.closed.is_set():
             await self._written.wait()
 
     async def run(self) -> None:
-        """Write until cancelled, or until that is not possible any more."""
+        """Write until cancelled, or until writing fails."""
         Thread(target=self._work, args=(current_token(),), name="aura printer", daemon=True).start()
         try:
             await self._write_all()
@@ -94,7 +97,7 @@ class Printer:
             self._written.set()
 
     def _work(self, token: EventLoopToken) -> None:
-        """Write piece by piece, in the thread, and tell the event loop of each while it is there."""
+        """Write piece by piece, in the thread, and report each to the event loop while it runs."""
         while (piece := self._pieces.get()) is not None:
             failure: OSError | None = None
             try:
