@@ -21,7 +21,7 @@ def require_made(url: str) -> None:
     path = sqlite_path(url)
     if path is not None and not path.exists():
         remedy = "check --store and AURA_STORE; `aura demo --store URL` creates one to explore"
-        raise StoreMisconfigured(store=url, reason="it does not exist", remedy=remedy)
+        raise StoreMisconfigured(store=url, reason="the store does not exist", remedy=remedy)
 
 
 def is_absent(settings: "Settings", terminal: "Terminal") -> bool:

@@ -70,7 +70,6 @@ def test_the_version_is_told_without_importing_anything_of_weight():
 @pytest.mark.parametrize(
     "words",
     [
-        (),
         ("nonsense",),
         ("events", "--since", "minus one"),
         ("events", "--since", "-1"),
@@ -120,7 +119,7 @@ def test_an_error_is_an_object_on_stderr_with_json(store):
     assert answer.error == {
         "code": "not_found",
         "message": "there is no task 0000",
-        "remedy": "aura replay lists what there is",
+        "remedy": "`aura replay` lists everything in the log",
         "facts": {"kind": "task", "id": "0000"},
     }
 
@@ -186,9 +185,8 @@ def test_the_store_is_in_the_folder_that_aura_home_names(told, tmp_path):
 
 
 def test_the_store_is_in_the_users_data_folder_otherwise(tmp_path):
-    answer = run_aura("events", "--json", HOME=str(tmp_path), XDG_DATA_HOME=str(tmp_path / "data"))
-    assert answer.code == 1
-    assert str(tmp_path) in answer.error["facts"]["store"]
+    (store,) = run_aura("db", "info", "--json", HOME=str(tmp_path), XDG_DATA_HOME=str(tmp_path / "data")).objects
+    assert store["id"].startswith(f"sqlite:///{tmp_path}")
 
 
 def test_an_encrypted_compressed_store_is_read_with_its_key(tmp_path):

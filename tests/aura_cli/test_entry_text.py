@@ -48,7 +48,7 @@ def test_entries_are_told_in_few_words():
         "I shall add a test",
         "uses Bash: make test",
         "uses Think",
-        "that failed: no such file",
+        "failed: no such file",
         "error: overloaded",
         "plan: [x] read",
         "plan: [ ] write",

@@ -58,6 +58,11 @@ def test_aura_alone_shows_its_help():
     assert headings == [f"{title}:" for title in GROUPS]
 
 
+def test_json_alone_is_wrong_usage():
+    answer = call_aura("--json")
+    assert (answer.code, answer.out, answer.error["code"]) == (2, "", "usage")
+
+
 @pytest.mark.parametrize("words", [("task",), ("task", "list"), ("run",), ("audit", "verify")])
 def test_help_is_a_command_too(words):
     assert call_aura("help", *words) == call_aura(*words, "--help")

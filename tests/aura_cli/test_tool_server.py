@@ -18,7 +18,7 @@ from mcp.client.stdio import stdio_client
 
 from agents_at_work import ALICE, AtWork, agent_at_work, put_to_work
 from aura_cli.streaming.entry_text import entry_of
-from aura_cli.streaming.narration import Story
+from aura_cli.streaming.narration import Narration
 from aura_cli.tool_server import server_of
 from aura_contracts.approval import Approve, Reject
 from aura_contracts.ids import ApprovalId
@@ -162,7 +162,7 @@ async def test_mistakes_are_told_to_the_agent(place, tool, arguments, words):
     async with place.tools_here() as call:
         assert words in await call.refused(tool, **arguments)
         assert (await call("get_task"))["subtasks"] == []
-        with pytest.raises(MCPError, match="there is no tool"):
+        with pytest.raises(MCPError, match="unknown tool"):
             await call("delete_task")
 
 
@@ -171,8 +171,8 @@ async def test_humans_see_progress(place):
         await call("report_progress", message="half of it", step="tests", percent=50)
         await call("report_progress", message="more")
     records = [record async for record in place.work.desk.log.read()]
-    story = Story()
-    told = [line for record in records for line in story.hear(record)]
+    story = Narration()
+    told = [line for record in records for line in story.narrate(record)]
     assert told[-2:] == ["progress (tests, 50%): half of it", "progress: more"]
     entry = entry_of(records[-1])
     assert entry is not None
@@ -341,8 +341,8 @@ async def test_another_task_is_out_of_reach_and_a_run_that_has_ended_is_told_so(
         ({"AURA_TASK_TOKEN": ""}, "AURA_TASK_TOKEN is not set"),
         ({"AURA_TASK_TOKEN": "aura1.x.y"}, "is cut, or was changed"),
         ({"AURA_TASK_TOKEN": "Bearer x"}, "does not begin with aura1"),
-        ({"AURA_HOME": "{place}/elsewhere"}, "no token was ever made"),
-        ({"AURA_STORE": "sqlite:///{place}/none.db"}, "there is no such store"),
+        ({"AURA_HOME": "{place}/elsewhere"}, "no token was issued"),
+        ({"AURA_STORE": "sqlite:///{place}/none.db"}, "the store does not exist"),
     ],
 )
 async def test_without_a_token_of_this_installation_there_is_no_server(place, change, words):
