@@ -72,17 +72,17 @@ async def _play_and_prove(store: str, folder: "Path", settings: "Settings", term
     make_room(store)
     machine = Machine(environment=settings.environment)
     repository = _repository(folder / "greeter", machine)
-    teller = _Teller(terminal)
+    presenter = _Presenter(terminal)
     async with open_engine(
         store, user="alice", home=folder / "home", drive_all=False, machine=machine, **settings.codec
     ) as engine:
-        view = await _play(engine, repository, teller)
+        view = await _play(engine, repository, presenter)
         head = await engine.log.head()
-    teller.chapter("The log is the truth")
-    teller.proof("recorded", f"{head} events were recorded; the log is closed, and opened again", position=head)
+    presenter.chapter("The log is the truth")
+    presenter.proof("recorded", f"{head} events were recorded; the log is closed, and opened again", position=head)
     async with open_log(store, **settings.codec) as log:
-        await _prove(log, view, machine, teller)
-    teller.end(store if settings.store_given else None)
+        await _prove(log, view, machine, presenter)
+    presenter.end(store if settings.store_given else None)
 
 
 def _require_lasting(store: str) -> None:
@@ -111,14 +111,14 @@ def _repository(where: "Path", machine: Any) -> "Path":
     return where
 
 
-# --- The story --------------------------------------------------------------------------------------------------------
+# --- The run ----------------------------------------------------------------------------------------------------------
 
 
-async def _play(engine: "Engine", repository: "Path", teller: "_Teller") -> "View":
+async def _play(engine: "Engine", repository: "Path", presenter: "_Presenter") -> "View":
     """Play the task to its end; return everything that belongs to it, as it was decided on."""
     from aura_contracts.ids import TaskId
 
-    teller.chapter("Alice asks for a change, and an agent makes it in a worktree of its own")
+    presenter.chapter("Alice asks for a change, and an agent makes it in a worktree of its own")
     task = await engine.run(
         PROMPT,
         executor="scripted",
@@ -128,28 +128,28 @@ async def _play(engine: "Engine", repository: "Path", teller: "_Teller") -> "Vie
         cleanup=CLEANUP,
     )
     task_id = TaskId(task.id)
-    await _told(engine, task_id, teller)
-    teller.chapter("She rejects it, and the agent tries again with her feedback")
+    await _show_events(engine, task_id, presenter)
+    presenter.chapter("She rejects it, and the agent tries again with her feedback")
     await engine.reject_task(task_id, FEEDBACK)
-    await _told(engine, task_id, teller)
-    teller.chapter("She approves, and it is merged")
+    await _show_events(engine, task_id, presenter)
+    presenter.chapter("She approves, and it is merged")
     await engine.approve_task(task_id)
-    await _told(engine, task_id, teller)
-    teller.file("main", "greet.sh", (repository / "greet.sh").read_text().strip())
+    await _show_events(engine, task_id, presenter)
+    presenter.file("main", "greet.sh", (repository / "greet.sh").read_text().strip())
     return await engine.view(task_id)
 
 
-async def _told(engine: "Engine", task_id: "TaskId", teller: "_Teller") -> None:
-    """Tell what happens until nothing more does."""
+async def _show_events(engine: "Engine", task_id: "TaskId", presenter: "_Presenter") -> None:
+    """Show every event until nothing more happens."""
     from contextlib import aclosing
 
-    async with aclosing(engine.follow(task_id, teller.position)) as records:
+    async with aclosing(engine.follow(task_id, presenter.position)) as records:
         async for record in records:
-            teller.show(record)
+            presenter.show(record)
 
 
-class _Teller:
-    """Writes the story down as it happens."""
+class _Presenter:
+    """Prints the demo as it happens."""
 
     def __init__(self, terminal: "Terminal") -> None:
         from aura_cli.streaming.narration import Narration
@@ -161,14 +161,14 @@ class _Teller:
         """Of the last event that was handled."""
 
     def chapter(self, title: str) -> None:
-        """Begin a chapter."""
+        """Start a chapter."""
         self._chapters += 1
         heading = self._terminal.style(f"{self._chapters}. {title}", "bold")
         self._terminal.item({"kind": "chapter", "id": f"chapter-{self._chapters}", "title": title}, heading)
         self._terminal.flush()
 
     def show(self, record: Any) -> None:
-        """Write what happened, as `aura run` would, but for the agent's own protocol."""
+        """Print an event as `aura run` does, without the agent's own protocol."""
         from aura_cli.rendering.formatting import event_data
         from aura_contracts.output import OutputRecorded
 
@@ -194,17 +194,17 @@ class _Teller:
         self._terminal.flush()
 
     def file(self, branch: str, path: str, text: str) -> None:
-        """Write what a file holds now."""
+        """Print the content of a file."""
         data = {"kind": "file", "id": path, "branch": branch, "text": text}
         self._terminal.item(data, f"   {path} on {branch}: {self._terminal.style(text, 'cyan')}")
 
     def proof(self, ident: str, text: str, **facts: object) -> None:
-        """Write something that was proved."""
+        """Print a proof."""
         mark = self._terminal.style("ok", "green")
         self._terminal.item({"kind": "proof", "id": ident, "status": "ok", **facts}, f"   {mark}   {text}")
 
     def end(self, store: str | None) -> None:
-        """Say where to go from here."""
+        """Print the next steps."""
         if store is None:
             self._terminal.say("the log was thrown away; keep one to explore: aura demo --store sqlite:///demo.db")
         else:
@@ -214,7 +214,7 @@ class _Teller:
 # --- The proof --------------------------------------------------------------------------------------------------------
 
 
-async def _prove(log: "EventLog", view: "View", machine: Any, teller: _Teller) -> None:
+async def _prove(log: "EventLog", view: "View", machine: Any, presenter: _Presenter) -> None:
     from aura_cli._errors import ReplayDiffers
     from aura_contracts.actors import system
     from aura_contracts.errors import LogDamaged
@@ -226,13 +226,13 @@ async def _prove(log: "EventLog", view: "View", machine: Any, teller: _Teller) -
     if different := differences(states, await world_at(log)):
         raise ReplayDiffers(differences=tuple(different))
     count = len(states)
-    teller.proof("replay", f"{count} states that were decided on = {count} states folded from the log", states=count)
+    presenter.proof("replay", f"{count} states that were decided on = {count} states folded from the log", states=count)
     made = await checkpoint(log, actor=system("demo"), clock=machine.clock, command_id=machine.ids())
     report = await verify(log, roots={made.upto: made.root})
     if bad := report.first_bad:
         raise LogDamaged(store=log.name, stream_id=bad.stream_id, position=bad.position, reason=bad.reason)
     text = f"{report.events} seals hold, and the checkpoint {made.upto}={made.root[:12]}..."
-    teller.proof("seals", text, root=made.root)
+    presenter.proof("seals", text, root=made.root)
 
 
 def differences(kept: "dict[str, State]", world: "World") -> list[str]:

@@ -16,6 +16,12 @@ import msgspec
 
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
+_ID_BEGINNING = 13
+"""Characters of an id that are shown where there is no room for all: its time, to the millisecond."""
+
+_NARROW = 12
+"""Characters to which a column of a table is narrowed at most."""
+
 
 def printable(text: str) -> str:
     """Return `text` with everything that is not printable escaped; line ends stay."""
@@ -69,6 +75,10 @@ class Terminal:
                 self.write_json(data)
         elif listed:
             texts = [[printable(text) for text in texts] for _, texts in listed]
+            if self.out.isatty():
+                from shutil import get_terminal_size
+
+                texts = fitted(texts, titles, get_terminal_size().columns)
             widths = [max(map(len, column)) for column in zip(titles, *texts, strict=True)]
             self.out.write(f"{self.style(_columns(titles, widths), 'dim')}\n")
             self.out.writelines(f"{_columns(row, widths)}\n" for row in texts)
@@ -119,6 +129,40 @@ class Terminal:
         if not (self.quiet or self.json) and self.err.isatty():
             self.err.write(f"\r\033[K{what} {done:,} of {total:,}" if done < total else "\r\033[K")
             self.err.flush()
+
+
+def fitted(rows: Sequence[Sequence[str]], titles: Sequence[str], width: int) -> list[list[str]]:
+    """Return the rows of a table so that they fit in `width` columns, as far as that can be done.
+
+    Ids are shortened first, to what tells the things in the table apart, then the widest texts.
+    """
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    widths = [max(map(len, [title, *column])) for title, column in zip(titles, columns, strict=True)]
+    for index, title in enumerate(titles):
+        if title == "id" and _total(widths) > width:
+            columns[index] = _shortened(columns[index])
+            widths[index] = max(map(len, [title, *columns[index]]))
+    while (excess := _total(widths) - width) > 0 and max(widths) > _NARROW:
+        widest = widths.index(max(widths))
+        widths[widest] = max(widths[widest] - excess, _NARROW)
+    clipped = [[_clipped(text, size) for text in column] for column, size in zip(columns, widths, strict=True)]
+    return [list(row) for row in zip(*clipped, strict=True)]
+
+
+def _shortened(ids: Sequence[str]) -> list[str]:
+    """Return beginnings of ids that differ wherever the ids do."""
+    size = _ID_BEGINNING
+    while len({ident[:size] for ident in ids}) < len(set(ids)):
+        size += 1
+    return [ident[:size] for ident in ids]
+
+
+def _clipped(text: str, size: int) -> str:
+    return text if len(text) <= size else f"{text[: size - 1]}…"
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + 2 * (len(widths) - 1)
 
 
 def _nowhere() -> TextIO:
