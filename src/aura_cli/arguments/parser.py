@@ -7,7 +7,7 @@ earlier. Only the module of the command that is meant is imported.
 
 import argparse
 import os
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Sequence
 from importlib import import_module
 
 TYPE_CHECKING = False  # importing `typing` for it would cost as much as everything else here together
@@ -235,7 +235,7 @@ def program_with(configured: Container[str]) -> Parser:
     """Return the parser of the program, in which only the `configured` commands know their arguments."""
     program = Parser(prog="aura", description=_described(), epilog=_EPILOG)
     program.add_argument("--version", action="store_true", help="show the version and exit")
-    _add_everywhere(program)
+    _add_everywhere(program.add_argument_group("options on every command"), inherited=False)
     commands = program.add_subparsers(
         prog=program.prog, metavar="COMMAND", dest="command", help=argparse.SUPPRESS, parser_class=Parser
     )
@@ -322,7 +322,7 @@ def _sentence(summary: str) -> str:
 
 def add_subcommands(parser: argparse.ArgumentParser) -> "Subcommands[argparse.ArgumentParser]":
     """Have a command consist of commands: ``aura audit verify``."""
-    _inherit_everywhere(parser)
+    _add_everywhere(parser, inherited=True)
     # given `prog`, `argparse` need not format help, and import much, to find it
     return parser.add_subparsers(
         title="commands", prog=parser.prog, metavar="COMMAND", dest="subcommand", required=True
@@ -340,26 +340,34 @@ def add_subcommand(
 
 def finish(parser: argparse.ArgumentParser, run: object) -> None:
     """Give a command the options that every command has, and the function that runs it."""
-    _inherit_everywhere(parser)
+    _add_everywhere(parser, inherited=True)
     parser.set_defaults(run=run)
 
 
-def _inherit_everywhere(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of every command again: no default, and `_EVERYWHERE` for their help."""
-    for name, options in _everywhere():
-        parser.add_argument(name, **{**options, "default": argparse.SUPPRESS, "help": argparse.SUPPRESS})  # type: ignore[arg-type]  # as declared
+def _add_everywhere(parser: "argparse.ArgumentParser | argparse._ArgumentGroup", *, inherited: bool) -> None:
+    """Declare the options of every command; on a command without defaults, and without help: `_EVERYWHERE` is it."""
+    text = argparse.SUPPRESS if inherited else None
+    flag = argparse.SUPPRESS if inherited else False
 
+    def about(help_: str) -> str:
+        return argparse.SUPPRESS if inherited else help_
 
-def _add_everywhere(program: Parser) -> None:
-    group = program.add_argument_group("options on every command")
-    for name, options in _everywhere():
-        group.add_argument(name, **options)  # type: ignore[arg-type]  # as declared
-
-
-def _everywhere() -> Iterator[tuple[str, dict[str, object]]]:
-    yield "--store", {"metavar": "URL", "help": "sqlite:///PATH or postgresql://USER@HOST/DATABASE [AURA_STORE]"}
-    kinds = ("none", "zlib", "zstd")
-    yield "--compression", {"metavar": "KIND", "choices": kinds, "help": "of the store [AURA_COMPRESSION]"}
-    yield "--json", {"action": "store_true", "help": "print one JSON object per line and nothing else"}
-    yield "--quiet", {"action": "store_true", "help": "print data and errors only"}
-    yield "--no-color", {"action": "store_true", "help": "output without colour [NO_COLOR]"}
+    parser.add_argument(
+        "--store",
+        metavar="URL",
+        default=text,
+        help=about("sqlite:///PATH or postgresql://USER@HOST/DATABASE [AURA_STORE]"),
+    )
+    parser.add_argument(
+        "--compression",
+        metavar="KIND",
+        choices=("none", "zlib", "zstd"),
+        default=text,
+        help=about("of the store [AURA_COMPRESSION]"),
+    )
+    for name, help_ in (
+        ("--json", "print one JSON object per line and nothing else"),
+        ("--quiet", "print data and errors only"),
+        ("--no-color", "output without colour [NO_COLOR]"),
+    ):
+        parser.add_argument(name, action="store_true", default=flag, help=about(help_))

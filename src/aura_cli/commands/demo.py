@@ -158,7 +158,7 @@ class _Presenter:
         self._narration = Narration()
         self._chapters = 0
         self.position = 0
-        """Of the last event that was handled."""
+        """Of the last event that was shown."""
 
     def chapter(self, title: str) -> None:
         """Start a chapter."""
