@@ -8,9 +8,8 @@ import os
 import sys
 from collections.abc import Sequence
 
+from aura_cli._exit_codes import DONE, FAILED, INTERRUPTED, WRONG_USAGE
 from aura_cli.arguments.parser import WrongUsage, parse
-
-DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -21,6 +21,7 @@ import msgspec
 
 from aura_cli._checking import speaks_protocol
 from aura_cli._errors import report
+from aura_cli._exit_codes import INTERRUPTED
 from aura_cli._settings import Settings
 from aura_cli._store import hint_of
 from aura_cli.rendering.formatting import event_data
@@ -28,7 +29,7 @@ from aura_cli.rendering.terminal import Terminal
 from aura_cli.streaming.entry_text import entry_of, words_of
 from aura_cli.streaming.lines import JsonLines, TextLines
 from aura_cli.streaming.narration import Narration, is_coding
-from aura_cli.streaming.outcome import INTERRUPTED, outcome_of
+from aura_cli.streaming.outcome import outcome_of
 from aura_cli.streaming.printer import Printer
 from aura_cli.streaming.prompt import ask
 from aura_contracts.approval import ApprovalRequested

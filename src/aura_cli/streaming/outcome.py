@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from aura_cli._errors import RunFailed
+from aura_cli._exit_codes import DONE, FAILED
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.task import Task, TaskStatus
-
-DONE, FAILED, INTERRUPTED = 0, 1, 130
 
 _ITS_OWN = frozenset(
     {
