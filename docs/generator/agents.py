@@ -32,6 +32,7 @@ _WHAT = {
     "permissions": "asks before it uses a tool, and waits for [the answer](../permissions.md)",
     "tool_servers": "can be given [AURA's own tools](../mcp.md) (`--mcp`)",
     "plan": "can be asked for a plan first (`--approval plan`)",
+    "protocol": "shows its words instead of its output",
 }
 
 

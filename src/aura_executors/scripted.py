@@ -94,7 +94,7 @@ class ScriptedExecutor(Executor):
 
     name = "scripted"
     summary = "an agent that does what a list of steps says, for demonstrations and tests"
-    capability = Capability(resume=True, permissions=True, plan=True)
+    capability = Capability(resume=True, permissions=True, plan=True, protocol=True)
 
     def launch(self, run: AgentRun) -> Launch:
         if run.fork:

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from aura_cli.commands import agent, task
+from aura_cli.commands import task
 from aura_contracts.board import CanonicalState
-from aura_contracts.task import AgentType, TaskStatus
+from aura_contracts.task import TaskStatus
 from command_line import call_aura
 from repositories import content
 
@@ -221,5 +221,4 @@ def test_nobody_decides_by_moving(place):
 def test_the_words_of_the_arguments_are_those_of_the_domain():
     """They are written out, because importing them would slow ``--help`` down."""
     assert tuple(TaskStatus) == task._STATUSES
-    assert tuple(AgentType) == task._AGENT_TYPES == agent._TYPES
     assert tuple(CanonicalState) == task._STATES
