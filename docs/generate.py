@@ -1,4 +1,4 @@
-"""Write the pages that are made from the code: agents, entries, events, state diagrams.
+"""Write the pages that are made from the code: agents, entries, errors, events, state diagrams.
 
 python docs/generate.py            write them
 python docs/generate.py --check    exit with 1 when a page is not what the code says
@@ -13,6 +13,7 @@ from pathlib import Path
 from generator.agents import agent_pages
 from generator.aggregates import event_catalogue, state_diagrams
 from generator.entries import entries
+from generator.errors import errors
 
 FOLDER = Path(__file__).parent
 
@@ -47,6 +48,7 @@ def pages() -> Mapping[str, str]:
         "state-diagrams.md": state_diagrams(),
         "event-catalogue.md": event_catalogue(),
         "entries.md": entries(),
+        "errors.md": errors(),
         **{f"agents/{name}": text for name, text in agent_pages().items()},
     }
 

@@ -7,8 +7,10 @@ import attrs
 
 from aura_contracts.actors import Actor, human, system
 from aura_contracts.agent import AgentSpec, RegisterAgent, TakeTask
+from aura_contracts.events import event_fields
 from aura_contracts.execution import (
     EXECUTION,
+    Action,
     ExecutionSpec,
     FailExecution,
     FinishPreparation,
@@ -18,14 +20,17 @@ from aura_contracts.execution import (
     StartPreparation,
 )
 from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.ids import AgentId, ExecutionId, TaskId, WorkerId
-from aura_contracts.task import AgentType, AssignTask, CreateTask, StartExecution, TaskSpec
-from aura_engine.bootstrap import open_bus
-from aura_engine.host import new_ids, now
+from aura_contracts.ids import AgentId, ExecutionId, IdFactory, TaskId, WorkerId
+from aura_contracts.ports import Clock, EventLog
+from aura_contracts.task import AssignTask, CreateTask, StartExecution, TaskSpec
 from aura_engine.agent_tools.api import OwnTask
-from aura_engine.runtime.views import lease_of
 from aura_engine.agent_tools.token import TaskScope
+from aura_engine.host import new_ids, now
+from aura_engine.runtime.views import lease_of
+from aura_engine.state_cache import StateCache
 from aura_engine.unit_of_work import CommandBus
+from aura_store import open_log
+from aura_store.repository import Repository
 
 ALICE = human("alice")
 ENGINE = system("engine")
@@ -63,7 +68,15 @@ class AtWork:
 
     async def actions(self) -> list[tuple[str, dict]]:
         facts = await self.bus.log.facts(self.execution_id)
-        return [(f.event.action, f.event.result) for f in facts if f.event.topic == "execution.action_logged"]
+        done = [fact.event for fact in facts if isinstance(fact.event, Action)]
+        fields = [{name: value for name, value in event_fields(event).items() if value is not None} for event in done]
+        names = [event.topic.removeprefix("execution.") for event in done]
+        return [(name, about.get("entry", about)) for name, about in zip(names, fields, strict=True)]
+
+
+def bus_on(log: EventLog, *, clock: Clock = now, ids: IdFactory | None = None) -> CommandBus:
+    """Return a bus on a log, as an engine makes it."""
+    return CommandBus(log=log, states=StateCache(Repository(log).load), clock=clock, ids=ids or new_ids())
 
 
 async def create(bus: CommandBus, title: str, parent_id: TaskId | None = None, by: Actor = ALICE, **fields) -> TaskId:
@@ -99,7 +112,7 @@ async def put_to_work(bus: CommandBus, title: str = "Fix the login", **fields) -
     agent_id = AgentId(bus.ids())
     async with bus.unit(ALICE) as unit:
         register = RegisterAgent(
-            agent_id=agent_id, spec=AgentSpec(name=f"ada-{agent_id}", type=AgentType.DEVELOPER, executor="custom")
+            agent_id=agent_id, spec=AgentSpec(name=f"ada-{agent_id}", type="developer", executor="custom")
         )
         await unit.handle(agent_id, register)
         await unit.handle(task_id, AssignTask(agent_id=agent_id))
@@ -111,5 +124,5 @@ async def put_to_work(bus: CommandBus, title: str = "Fix the login", **fields) -
 async def agent_at_work(store: str | Path = "memory:", **fields):
     """Open a bus on `store` and put an agent to work."""
     url = f"sqlite:///{store}" if isinstance(store, Path) else store
-    async with open_bus(url, clock=now, ids=new_ids()) as bus:
-        yield await put_to_work(bus, **fields)
+    async with open_log(url) as log:
+        yield await put_to_work(bus_on(log), **fields)

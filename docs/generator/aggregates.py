@@ -1,6 +1,6 @@
 """The pages about the aggregates: state diagrams, and the event catalogue."""
 
-import inspect
+import sys
 import types
 import typing
 from collections import defaultdict
@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from aura_contracts import failures
+from aura_contracts import entries, failures
 from aura_contracts.aggregate import Aggregate, Table
 from aura_contracts.aggregates import AGGREGATES
 from aura_contracts.events import Event
@@ -20,7 +20,7 @@ from aura_contracts.ledger import LEDGER
 from aura_contracts.workflow import STEP_TABLE, WORKFLOW
 from generator.markdown import NOTE, fenced, page, table
 from generator.source import first_line, own_words
-from generator.values import anchor, fields, members, types_in
+from generator.values import anchor, fields, home, members, types_in
 
 PARTS: Mapping[str, tuple[str, Table]] = types.MappingProxyType({WORKFLOW.name: ("step", STEP_TABLE)})
 """Aggregates whose parts have a table of their own: what a part is called, and the table."""
@@ -104,7 +104,7 @@ def event_catalogue() -> str:
         ),
         *chain.from_iterable(_events_of(aggregate) for aggregate in AGGREGATES),
         "## Shared values",
-        *(_value(kind) for kind in _values_of(failures.__name__)),
+        *(_value(kind) for module in (failures, entries) for kind in _values_of(module.__name__)),
     )
 
 
@@ -113,7 +113,7 @@ def _events_of(aggregate: Aggregate[Any]) -> Iterator[str]:
     yield _summary(aggregate)
     for event in aggregate.evolvers:  # in the order in which the module defines them
         yield from _event(aggregate, event)
-    if values := _values_of(aggregate.state.__module__):
+    if values := _values_of(home(aggregate.state)):
         yield f"### Values of {aggregate.name} events"
         yield from (_value(kind) for kind in values)
 
@@ -172,7 +172,7 @@ def _collect(kind: type[Any], found: dict[type[Any], None]) -> None:
 
 
 def _values_of(module: str) -> list[type[Any]]:
-    return [kind for kind in _values() if kind.__module__ == module]
+    return [kind for kind in _values() if home(kind) == module]
 
 
 def _value(kind: type[Any]) -> str:
@@ -195,5 +195,5 @@ def title(aggregate: Aggregate[Any]) -> str:
 
 def _summary(aggregate: Aggregate[Any]) -> str:
     """Return what an aggregate is, from the first line of its module, without the name and the source."""
-    words = first_line(inspect.getmodule(aggregate.state)).partition(": ")[2].partition(" (")[0].rstrip(".")
+    words = first_line(sys.modules[home(aggregate.state)]).partition(": ")[2].partition(" (")[0].rstrip(".")
     return words[0].upper() + words[1:] + "."

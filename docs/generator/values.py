@@ -2,6 +2,7 @@
 
 import builtins
 import json
+import sys
 import types
 import typing
 from collections.abc import Callable, Container, Iterator
@@ -26,7 +27,16 @@ _BOUNDS = (("ge", "at least"), ("gt", "more than"), ("le", "at most"), ("lt", "l
 
 def anchor(kind: type[Any]) -> str:
     """Return the name of the place where a type is described."""
-    return f"{kind.__module__.rpartition('.')[2]}-{kind.__name__}".lower()
+    return f"{home(kind).rpartition('.')[2]}-{kind.__name__}".lower()
+
+
+def home(kind: type[Any]) -> str:
+    """Return the module that programs import a type from: of an aggregate in a package of its own, that package."""
+    module = kind.__module__
+    package = sys.modules[module.rpartition(".")[0]]
+    return (
+        package.__name__ if kind.__name__ in getattr(package, "__all__", ()) and package.__name__.count(".") else module
+    )
 
 
 def fields(

@@ -48,11 +48,11 @@ class Settings:
 
 def read_settings(arguments: argparse.Namespace, environment: Mapping[str, str] | None = None) -> Settings:
     """Return the settings; an argument goes before the environment, an empty variable is none."""
-    from aura_engine import home_of
+    from aura_engine import Host
 
     environment = dict(environment or os.environ)
     given = {name: value for name, value in environment.items() if value}
-    home = home_of(given)
+    home = Host(environment=given).home
     compression = arguments.compression or given.get("AURA_COMPRESSION")
     return Settings(
         store=arguments.store or given.get("AURA_STORE") or f"sqlite:///{home / 'aura.db'}",

@@ -1,4 +1,13 @@
-"""Actors: who did it, on every event. ``human:alice``, ``agent:<id>``, ``system:engine``."""
+"""Actors: who did it, on every event. ``human:alice``, ``agent:<id>``, ``system:engine``.
+
+One form for each purpose, everywhere:
+
+- **Who did something** is an `Actor`: the actor of a fact, and the fields of states that repeat it, which end in
+  ``_by`` (`created_by`, `requested_by`, `reviewed_by`, `queued_by`, ...). It may be a human, an agent or AURA itself,
+  and the kind matters.
+- **People who are asked, named or written to** are plain names, ``alice``: `reviewers`, `delegate`, `escalate_to`, the
+  holders of seats, votes. They are humans by definition.
+"""
 
 from typing import Literal, NewType, get_args
 

@@ -1,4 +1,4 @@
-"""Agent: an AI worker specialised in a domain, and what it is busy with (second seed, "Agent").
+"""Agent: an AI worker specialised in a domain, and what it is busy with (specification, "Agent").
 
     idle ──task taken──► working ──proposal waiting──► waiting_for_approval
      ▲                   │     ▲                         │         │
@@ -8,7 +8,7 @@
      └──disabled──► disabled ──enabled──► idle
 
 An agent works on one task at a time. While a human decides about its proposal it is paused, still holding the task
-(second seed, `submitForApproval`, step 5); it becomes free when the task is over for it, however that came about.
+(specification, `submitForApproval`, step 5); it becomes free when the task is over for it, however that came about.
 """
 
 from collections.abc import Mapping

@@ -85,8 +85,21 @@ class State(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: object, handler: object) -> dict[str, Any]:
-        (own,), definitions = msgspec.json.schema_components([cls], ref_template="#/$defs/{name}")
-        return {**definitions.pop(cls.__name__, own), "$defs": definitions}
+        (own,), definitions = msgspec.json.schema_components([cls])
+        return dict(_resolved(own, definitions))
+
+
+def _resolved(schema: Any, definitions: Mapping[str, Any]) -> Any:
+    """Return a JSON schema with what it refers to in its place: pydantic names its definitions itself."""
+    match schema:
+        case {"$ref": str(place)}:
+            return _resolved(definitions[place.rpartition("/")[2]], definitions)
+        case dict():
+            return {name: _resolved(value, definitions) for name, value in schema.items()}
+        case list():
+            return [_resolved(value, definitions) for value in schema]
+        case _:
+            return schema
 
 
 S = TypeVar("S", bound=State)

@@ -1,4 +1,4 @@
-"""Approval: a question to humans, and what they said (second seed, "Approval", "Approval Timeouts").
+"""Approval: a question to humans, and what they said (specification, "Approval", "Approval Timeouts").
 
     pending ──► approved         as many distinct approvals as the quorum asks for, or the policy's
             ──► rejected         by any one of those who may decide, with the reason
@@ -29,10 +29,10 @@ POLICY = system("policy")
 """The one actor beside humans that may decide: a rule that humans configured."""
 
 REMIND_AFTER = 24 * 3600.0
-"""Seconds until a reminder is sent, and between reminders (second seed, "Approval Timeouts")."""
+"""Seconds until a reminder is sent, and between reminders (specification, "Approval Timeouts")."""
 
 ESCALATE_AFTER = 48 * 3600.0
-"""Seconds until the question is put to others as well (second seed, "Approval Timeouts")."""
+"""Seconds until the question is put to others as well (specification, "Approval Timeouts")."""
 
 
 class ApprovalStatus(StrEnum):
@@ -59,7 +59,7 @@ class ApprovalKind(StrEnum):
 
 
 class ApprovalDecision(StrEnum):
-    """The three answers of the second seed, "Approval"."""
+    """The three answers of the specification, section "Approval"."""
 
     APPROVED = "approved"
     REJECTED = "rejected"
@@ -71,7 +71,7 @@ class OnExpiry(StrEnum):
 
     DENY = "deny"
     CONTINUE = "continue"
-    """The work goes on without approval (second seed, "Approval Timeouts": configurable)."""
+    """The work goes on without approval (specification, "Approval Timeouts": configurable)."""
 
 
 class Remember(StrEnum):

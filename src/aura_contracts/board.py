@@ -1,4 +1,4 @@
-"""Board: columns that people name and order, over states that the engine enforces (first seed, "Status Model").
+"""Board: columns that people name and order, over states that the engine enforces (specification, "Status Model").
 
     task, execution ──canonical state──► backlog │ ready │ running │ review │ done │ cancelled │ blocked
                                             ▲        ▲        ▲ ▲
@@ -49,7 +49,7 @@ class BoardStatus(StrEnum):
 
 
 class CanonicalState(StrEnum):
-    """Where a piece of work stands, in the only words that the engine reasons with (first seed, "Status Model")."""
+    """Where a piece of work stands, in the only words that the engine reasons with (specification, "Status Model")."""
 
     BACKLOG = "backlog"
     READY = "ready"
@@ -94,7 +94,7 @@ _OF_EXECUTION: Mapping[str, CanonicalState] = MappingProxyType(
         "Cancelled": _C.CANCELLED,
     }
 )
-"""By the words of the first seed, "Execution Model"."""
+"""By the words of the specification, section "Execution Model"."""
 
 
 def canonical_of_task(task: Task) -> CanonicalState:

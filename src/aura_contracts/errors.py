@@ -60,8 +60,8 @@
     ├── RunCancelled                 a run was cancelled, or its task deleted: task
     └── ImpossibleTransition         a table has no such row (a program error, or a damaged log)
 
-Each class has a stable `code` for programs; its facts are attributes; `remedy` says what to do; `str()` puts facts and
-remedy in one sentence for people.
+Each class has a stable `code` for programs; its facts are attributes; `remedy` says what to do; `transient` says
+whether trying again later may help; `str()` puts facts and remedy in one sentence for people.
 """
 
 from collections.abc import Callable
@@ -78,6 +78,9 @@ class AuraError(Exception):
     """Base of all of AURA's errors."""
 
     code: ClassVar[str] = "aura"
+    """Stable, for programs: it is never renamed, and never given to another error."""
+    transient: ClassVar[bool] = False
+    """Whether the same request may succeed later, once what is in the way has passed, without being changed."""
     remedy: str = ""
 
     def message(self) -> str:
@@ -255,6 +258,7 @@ class StoreError(AuraError):
     """The store could not do what was asked."""
 
     code = "store"
+    transient = True
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -321,6 +325,7 @@ class StoreClosed(StoreError):
     """The log was used after it was closed."""
 
     code = "store_closed"
+    transient = False
     store: str
     remedy: str = "open the log again"
 
@@ -333,6 +338,7 @@ class StoreMisconfigured(StoreError):
     """The log cannot be opened as it was asked for."""
 
     code = "store_misconfigured"
+    transient = False
     store: str
     reason: str
 
@@ -348,6 +354,7 @@ class LogDamaged(StoreError):
     """
 
     code = "log_damaged"
+    transient = False
     store: str = ""
     stream_id: str = ""
     position: int = 0
@@ -502,6 +509,7 @@ class RefChanged(GitError):
     """A ref was not where it was expected to be; nothing was touched."""
 
     code = "ref_changed"
+    transient = True
     ref: str
     expected: str | None
     actual: str | None
@@ -733,6 +741,7 @@ class WorkerUnavailable(AuraError):
     """There is no worker, or it went away in the middle of a request; whether it was carried out is not known."""
 
     code = "worker_unavailable"
+    transient = True
     reason: str
     remedy: str = "ask again when the worker is back: requests are repeatable"
 

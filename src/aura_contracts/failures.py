@@ -6,7 +6,7 @@ import msgspec
 
 
 class FailureReason(StrEnum):
-    """The values are the words of the seeds and are stored; they never change."""
+    """The values are the words of the specification and are stored; they never change."""
 
     WORKER_LOST = "WorkerLost"
     """The worker was silent for longer than the offline timeout (15 s) and did not come back in time."""

@@ -28,10 +28,10 @@ from aura_contracts.failures import Failure
 from aura_contracts.ids import ExecutionId, LeaseId, WorkerId
 
 HEARTBEAT_INTERVAL = 5.0
-"""Seconds between two heartbeats of a worker (first seed, "Remote Worker Model")."""
+"""Seconds between two heartbeats of a worker (specification, "Remote Worker Model")."""
 
 OFFLINE_AFTER = 15.0
-"""Seconds of silence after which a worker is offline (first seed, "Remote Worker Model")."""
+"""Seconds of silence after which a worker is offline (specification, "Remote Worker Model")."""
 
 RETURN_GRACE = 30.0
 """Seconds that an offline worker has to come back before its executions fail with ``WorkerLost``.

@@ -1,4 +1,4 @@
-"""Task: a unit of work with a single clear objective, from request to result (second seed, "Task").
+"""Task: a unit of work with a single clear objective, from request to result (specification, "Task").
 
     pending ──assigned──► in_progress ──proposal──► awaiting_approval ──approved──► approved ──► completed
                                ▲                          │ rejected / changes requested
@@ -10,17 +10,19 @@ conflict over a shared resource or a merge causes until a human has resolved it;
 ``in_progress``, because what was approved before is no longer what would be merged.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NewType
 
 import msgspec
 from msgspec.structs import asdict, replace
 
 from aura_contracts.actors import Actor
 from aura_contracts.aggregate import Aggregate, Changes, Command, Evolve, HappenedFact, State, Table, status_only
+from aura_contracts.errors import InvalidInput
 from aura_contracts.events import Event, Instant
 from aura_contracts.failures import Failure
 from aura_contracts.ids import AgentId, ApprovalId, ExecutionId, TaskId
@@ -54,17 +56,35 @@ class ApprovalMode(StrEnum):
     AUTO = "auto"
 
 
-class AgentType(StrEnum):
-    ARCHITECT = "architect"
-    DEVELOPER = "developer"
-    DATABASE = "database"
-    TESTER = "tester"
-    REVIEWER = "reviewer"
-    DEVOPS = "devops"
+AgentType = NewType("AgentType", str)
+"""What an agent is specialised in: one of `AGENT_TYPES`, or any other word that `parse_agent_type` accepts."""
+
+AGENT_TYPES = tuple(map(AgentType, ("architect", "developer", "database", "tester", "reviewer", "devops")))
+"""The types of the specification, section "Agent"."""
+
+DEVELOPER = AgentType("developer")
+"""The type of an agent of which nothing else is said."""
+
+AGENT_TYPE_LIMIT = 40
+"""Characters in an agent type; it is a column in lists."""
+
+_AGENT_TYPE = re.compile(rf"[a-z][a-z0-9_-]{{0,{AGENT_TYPE_LIMIT - 1}}}")
+
+
+def parse_agent_type(text: str, field: str = "type") -> AgentType:
+    """Return `text` as an agent type. Raises `InvalidInput` unless it is one word in lower case.
+
+    >>> parse_agent_type("data-scientist")
+    'data-scientist'
+    """
+    if not _AGENT_TYPE.fullmatch(text):
+        reason = f"{text!r} is not one word of up to {AGENT_TYPE_LIMIT} lower-case letters, digits, '-' and '_'"
+        raise InvalidInput(field=field, reason=reason, remedy=f"write it as {', '.join(AGENT_TYPES)} are written")
+    return AgentType(text)
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, gc=False):
-    """How often and how soon a failed attempt is made again (second seed, "Agent Failures").
+    """How often and how soon a failed attempt is made again (specification, "Agent Failures").
 
     The delay before attempt n + 1 is ``base_delay * 2 ** (n - 1)`` seconds, at most `max_delay`, plus or minus a
     random share of `jitter` (0 to 1).

@@ -1,4 +1,4 @@
-"""Prompt templates: the words that agents are given, kept in four scopes (first seed, "prompt templates").
+"""Prompt templates: the words that agents are given, kept in four scopes (specification, "prompt templates").
 
     workspace  ►  task  ►  project  ►  global  ►  built-in          the first that has the name is used
 

@@ -1,4 +1,4 @@
-"""Workflow: steps with dependencies, from start to end (second seed, "Workflow" and "Workflow Orchestration").
+"""Workflow: steps with dependencies, from start to end (specification, "Workflow" and "Workflow Orchestration").
 
     workflow   active ◄──paused, resumed──► paused
                  │ └──failed──► failed ──step retried, resumed──► active

@@ -225,8 +225,8 @@ class _LocalWorker:
     async def stop(self) -> None:
         """Have the worker leave in order; what it runs goes on under its supervisors."""
         self._stopping.set()
-        if self._stopped is not None:
-            await self._stopped.wait()
+        if (stopped := self._stopped) is not None:
+            await stopped.wait()
 
     async def _run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         stopped = anyio.Event()
@@ -242,6 +242,7 @@ class _LocalWorker:
                 await self._stopping.wait()
                 group.cancel_scope.cancel()
         finally:
+            self._stopped = None  # so that one whose start was cancelled can be started again
             stopped.set()
 
 

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from aura_contracts.agent import AgentSpec
-from aura_contracts.environment import require_no_secrets
+from aura_contracts.secrets import require_no_secrets
 from aura_contracts.errors import InvalidInput
 from aura_contracts.execution import OUTPUT_LIMIT, RunPlan, Script
 from aura_contracts.permission import PermissionRules, is_rule

@@ -62,7 +62,7 @@ class Portal:
             self._kept, started = self._portal.start_task(keep)
             opened: T = started
         except BaseException:
-            self._stop()
+            self._stop(cancel=True)
             raise
         atexit.register(self.close)
         return opened
@@ -80,8 +80,8 @@ class Portal:
         finally:
             self._stop()
 
-    def _stop(self) -> None:
-        self._portal.call(self._portal.stop)
+    def _stop(self, *, cancel: bool = False) -> None:
+        self._portal.call(self._portal.stop, cancel)
         self._thread.join()
 
     def call(self, function: Callable[P, Awaitable[R]], *args: P.args, **options: P.kwargs) -> R:
@@ -89,11 +89,21 @@ class Portal:
 
         A caller that is interrupted meanwhile cancels it, and waits until it has ended.
         """
+        ended = threading.Event()
 
         async def run() -> R:
-            return await function(*args, **options)
+            try:
+                return await function(*args, **options)
+            finally:
+                ended.set()
 
-        return self._wait(self._portal.start_task_soon(run))
+        future = self._portal.start_task_soon(run)
+        try:
+            return future.result()
+        except BaseException:
+            if future.cancel():
+                ended.wait()
+            raise
 
     def run(self, function: Callable[P, R], *args: P.args, **options: P.kwargs) -> R:
         """Call a plain function in the loop's thread."""
@@ -101,7 +111,7 @@ class Portal:
         async def run() -> R:
             return function(*args, **options)
 
-        return self._wait(self._portal.start_task_soon(run))
+        return self.call(run)
 
     def iterate(self, items: AsyncGenerator[T, None]) -> Iterator[T]:
         """Yield what an asynchronous generator yields; leaving early closes it."""
@@ -113,11 +123,3 @@ class Portal:
                     return
         finally:
             self.call(items.aclose)
-
-    def _wait(self, future: "Future[R]") -> R:
-        try:
-            return future.result()
-        except BaseException:
-            if not future.done():
-                future.cancel()
-            raise

@@ -27,8 +27,8 @@ from typing import Any
 
 import attrs
 
-from aura_contracts.environment import require_no_secrets
 from aura_contracts.errors import InvalidInput
+from aura_contracts.secrets import require_no_secrets
 
 DEFAULT = "default"
 """The variant that every run of an executor begins with."""

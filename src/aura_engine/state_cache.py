@@ -1,20 +1,20 @@
 """State cache: the states of the aggregates that drivers work on, folded forward instead of read again.
 
 A run looks at the same seven aggregates before each of its steps. Their states are kept while a driver needs them, and
-what the log's tail tells, or this process appends, is folded into them.
+what the log's tail delivers, or this process appends, is folded into them.
 
 Invariants:
 
 - Only streams that a driver keeps are cached. All others are read from the log at each load.
 - A cached state is one that the stream had at some version. It may be behind another process for as long as the tail
   takes; a decision on it then fails with `VersionConflict`, evicts it, and is made again on what is stored.
-- An event is folded only into the version just before it. A gap evicts; what is older is already in the state.
-- A load that began before the tail told of a later event is not cached, but repeated: `_seen` remembers that event.
+- It is never behind what this process has observed. An event is folded only into the version just before it; a gap
+  evicts. What was read or appended before the stream was kept, or read before it was evicted, is not cached: the tail
+  may have delivered a later event to a cache that did not listen.
 """
 
-from collections import Counter
 from collections.abc import Awaitable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TypeVar
 
 import attrs
@@ -50,45 +50,52 @@ class _Entry:
     version: int
 
 
+@attrs.define(eq=False)
+class _Slot:
+    """A stream that is kept, from the first `keep` to the last `release`."""
+
+    holders: int = 0
+    entry: _Entry | None = None
+    seen: int = 0
+    """The latest version that was observed since it is kept."""
+    evictions: int = 0
+
+
 @attrs.define
 class StateCache:
     """Loads aggregates, from memory where they are kept. Belongs to one event loop."""
 
     stored: Load
     """Loads what the log says now, whatever is cached."""
-    _kept: Counter[StreamId] = attrs.field(init=False, factory=Counter)
-    _entries: dict[StreamId, _Entry] = attrs.field(init=False, factory=dict)
-    _seen: dict[StreamId, int] = attrs.field(init=False, factory=dict)
+    _slots: dict[StreamId, _Slot] = attrs.field(init=False, factory=dict)
     _collectors: list[set[StreamId]] = attrs.field(init=False, factory=list)
+    _position: int = attrs.field(init=False, default=0)
+    """In the log, of the latest event that was observed in any stream."""
 
     async def load(self, aggregate: Aggregate[S], aggregate_id: StreamId) -> LoadedState[S]:
         """Return the state of an aggregate and its version, from memory if it is kept."""
-        entry = self._entries.get(aggregate_id)
-        if entry is not None:
-            return entry
-        while True:
+        slot = self._slots.get(aggregate_id)
+        if slot is None:
+            return await self.stored(aggregate, aggregate_id)
+        while slot.entry is None:
+            evictions = slot.evictions
             loaded = await self.stored(aggregate, aggregate_id)
-            if loaded.version >= self._seen.get(aggregate_id, 0):
-                break
-        if aggregate_id in self._kept:
-            newer = self._entries.get(aggregate_id)
-            if newer is not None and newer.version >= loaded.version:
-                return newer
-            self._entries[aggregate_id] = _Entry(aggregate, loaded.state, loaded.version)
-        return loaded
+            if slot.entry is None and loaded.version >= slot.seen and slot.evictions == evictions:
+                slot.entry = _Entry(aggregate, loaded.state, loaded.version)
+        return slot.entry
 
     def keep(self, streams: Iterable[StreamId]) -> None:
         """Keep the states of these streams until they are released as often as they were kept."""
-        self._kept.update(streams)
+        for stream_id in streams:
+            self._slots.setdefault(stream_id, _Slot()).holders += 1
 
     def release(self, streams: Iterable[StreamId]) -> None:
         """Keep these streams no longer on behalf of one who did."""
         for stream_id in streams:
-            self._kept[stream_id] -= 1
-            if self._kept[stream_id] <= 0:
-                del self._kept[stream_id]
-                self._entries.pop(stream_id, None)
-                self._seen.pop(stream_id, None)
+            slot = self._slots[stream_id]
+            slot.holders -= 1
+            if not slot.holders:
+                del self._slots[stream_id]
 
     @contextmanager
     def collecting(self) -> Iterator[set[StreamId]]:
@@ -101,38 +108,43 @@ class StateCache:
         try:
             yield collected
         finally:
-            self._collectors.remove(collected)
+            self._collectors = [other for other in self._collectors if other is not collected]
 
     def observe(self, record: EventRecord) -> None:
-        """Fold an event that the tail of the log delivered."""
-        stream_id = record.stream_id
-        if stream_id not in self._kept:
+        """Fold an event that was read from the log; harmless if it is folded already."""
+        self._position = max(self._position, record.position)
+        slot = self._slots.get(record.stream_id)
+        if slot is None:
             return
-        self._seen[stream_id] = max(record.version, self._seen.get(stream_id, 0))
-        entry = self._entries.get(stream_id)
+        slot.seen = max(record.version, slot.seen)
+        entry = slot.entry
         if entry is None or record.version <= entry.version:
             return
-        if record.version != entry.version + 1:
-            del self._entries[stream_id]
-            return
-        try:
-            state = entry.aggregate.evolve(entry.state, record)
-        except ImpossibleTransition:  # reading the stream says so with the facts
-            del self._entries[stream_id]
-        else:
-            self._entries[stream_id] = _Entry(entry.aggregate, state, record.version)
+        slot.entry = None
+        if record.version == entry.version + 1:
+            with suppress(ImpossibleTransition):  # reading the stream says so with the facts
+                state = entry.aggregate.evolve(entry.state, record)
+                slot.entry = _Entry(entry.aggregate, state, record.version)
 
-    def committed(self, stream_id: StreamId, aggregate: Aggregate[S], state: S, version: int) -> None:
-        """Take over the state that an append of this process led to."""
+    def committed(self, stream_id: StreamId, aggregate: Aggregate[S], state: S, *, version: int, position: int) -> None:
+        """Take over the state that an append of this process led to, which ended at `position` in the log."""
         for collected in self._collectors:
             if stream_id not in collected:
                 collected.add(stream_id)
                 self.keep([stream_id])
-        entry = self._entries.get(stream_id)
-        if stream_id in self._kept and (entry is None or entry.version < version):
-            self._entries[stream_id] = _Entry(aggregate, state, version)
+        slot = self._slots.get(stream_id)
+        if slot is None:
+            return
+        if slot.entry is None:
+            newer = version >= slot.seen and position >= self._position
+        else:
+            newer = version > slot.entry.version
+        if newer:
+            slot.entry = _Entry(aggregate, state, version)
 
     def evict(self, streams: Iterable[StreamId]) -> None:
         """Forget the states of these streams: an append that relied on them failed."""
         for stream_id in streams:
-            self._entries.pop(stream_id, None)
+            if (slot := self._slots.get(stream_id)) is not None:
+                slot.entry = None
+                slot.evictions += 1

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 
-from aura_contracts.actors import Actor
+from aura_contracts.actors import Actor, actor_kind
 from aura_contracts.aggregate import Aggregate, AnyCommand, Command, State
 from aura_contracts.errors import AggregateNotFound, EventOutOfOrder, VersionConflict
 from aura_contracts.events import Append, Event, Fact
@@ -23,13 +23,13 @@ from aura_contracts.ports import Clock, EventLog
 from aura_contracts.task import TASK
 from aura_engine.decisions import DECIDERS
 from aura_engine.decisions._decider import Context, Decider
-from aura_engine.state_cache import StateCache
+from aura_engine.state_cache import Load, StateCache
 
 R = TypeVar("R")
 S = TypeVar("S", bound=State)
 
 CONFLICT_RETRIES = 5
-"""Decisions made again on newer states before a conflict is the caller's; at each, somebody else got on."""
+"""Decisions made again on newer states before a conflict is the caller's; each time, another writer made progress."""
 
 _DECIDER_OF: dict[type[AnyCommand], Decider[Any]] = {
     command: decider for decider in DECIDERS.values() for command in decider.aggregate.commands
@@ -55,13 +55,18 @@ class _Loaded(Generic[S]):
 
 
 class UnitOfWork:
-    """Decisions that are recorded together. Later commands see what earlier ones decided."""
+    """Decisions that are recorded together. Later commands see what earlier ones decided.
+
+    Those of the engine and its worker may begin with cached states: they look again when something has changed. What a
+    human or an agent decides begins with what is stored, or a command could be refused for what is no longer so.
+    """
 
     def __init__(self, bus: "CommandBus", actor: Actor, correlation_id: str, command_id: str) -> None:
         self.bus = bus
         self._actor = actor
         self._correlation_id = correlation_id
         self._command_id = command_id
+        self._load_state: Load = bus.states.load if actor_kind(actor) == "system" else bus.states.stored
         self._loaded: dict[StreamId, _Loaded[Any]] = {}
         self._beside: list[Append] = []
         self.position = 0
@@ -70,7 +75,7 @@ class UnitOfWork:
     def acting_as(self, actor: Actor) -> "UnitOfWork":
         """Return this unit in the hands of another actor: what both decide is recorded together."""
         other = UnitOfWork(self.bus, actor, self._correlation_id, self._command_id)
-        other._loaded, other._beside = self._loaded, self._beside
+        other._loaded, other._beside, other._load_state = self._loaded, self._beside, self._load_state
         return other
 
     async def handle(self, aggregate_id: StreamId, command: Command[S]) -> S:
@@ -127,14 +132,15 @@ class UnitOfWork:
             raise
         for stream_id, loaded in self._loaded.items():
             if loaded.facts and loaded.state is not None:
-                states.committed(stream_id, loaded.aggregate, loaded.state, loaded.version + len(loaded.facts))
+                version = loaded.version + len(loaded.facts)
+                states.committed(stream_id, loaded.aggregate, loaded.state, version=version, position=self.position)
 
     def _fact(self, event: Event, now: Any) -> Fact:
         return Fact(event, now, self._actor, self._correlation_id, self._command_id)
 
     async def _load(self, aggregate: Aggregate[S], aggregate_id: StreamId) -> _Loaded[S]:
         if aggregate_id not in self._loaded:
-            found = await self.bus.states.load(aggregate, aggregate_id)
+            found = await self._load_state(aggregate, aggregate_id)
             self._loaded[aggregate_id] = _Loaded(aggregate, found.state, found.version)
         return self._loaded[aggregate_id]
 

@@ -11,9 +11,9 @@ from enum import StrEnum
 
 import msgspec
 
-from aura_contracts.environment import require_no_secrets
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun, Capability, Executor, Launch
+from aura_contracts.secrets import require_no_secrets
 from aura_executors._options import read_options
 
 PROMPT_VARIABLE = "AURA_PROMPT"

@@ -7,7 +7,6 @@ from uuid import UUID, uuid5
 import attrs
 from msgspec.structs import replace
 
-from aura_contracts.environment import merged
 from aura_contracts.errors import InvalidInput
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ids import ExecutionId, TaskId
@@ -22,7 +21,7 @@ from aura_contracts.ports.executors import (
     ToolServer,
     failure_of,
 )
-from aura_contracts.ports.processes import ProcessExit, ProcessSpec
+from aura_contracts.ports.processes import ProcessExit, ProcessSpec, merged_environment
 from aura_worker._scripts import script_command
 from aura_worker_protocol.messages import AgentWork, ExecutorInfo, StartProcess
 
@@ -132,7 +131,7 @@ def _spec(request: StartProcess, launch: Launch, env: Mapping[str, str]) -> Proc
         token=request.token,
         argv=launch.argv,
         cwd=request.directory,
-        env=merged(env, launch.env),
+        env=merged_environment(env, launch.env),
         stdin=launch.stdin,
         interactive=launch.interactive,
         first_record=request.next_record,

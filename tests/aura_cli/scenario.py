@@ -6,6 +6,7 @@ all that it concerns at once, and what is told of it is what was recorded.
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import anyio
 import attrs
@@ -20,7 +21,6 @@ from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ids import AgentId, ApprovalId, StreamId, TaskId
 from aura_contracts.ports import Clock
 from aura_contracts.task import (
-    AgentType,
     ApproveTask,
     AssignTask,
     CompleteTask,
@@ -148,8 +148,8 @@ class Worker:
 async def play(story: Story) -> None:
     """Play the whole story."""
     story.chapter("A request is taken apart")
-    ada = await _register(story, "Ada", AgentType.DEVELOPER, "claude")
-    tess = await _register(story, "Tess", AgentType.TESTER, "codex")
+    ada = await _register(story, "Ada", "developer", "claude")
+    tess = await _register(story, "Tess", "tester", "codex")
     whole, parts = await _decompose(story, ada)
     story.task_told = parts[0]
     story.chapter("A proposal is rejected, revised, approved")
@@ -161,7 +161,7 @@ async def play(story: Story) -> None:
     await story.act(AURA, "sees that both parts are done", (whole, CompleteTask(result={"subtasks": 2})))
 
 
-async def _register(story: Story, name: str, kind: AgentType, executor: str) -> Worker:
+async def _register(story: Story, name: str, kind: str, executor: str) -> Worker:
     ident = AgentId(story.new_id(name))
     command = RegisterAgent(agent_id=ident, spec=AgentSpec(name=name, type=kind, executor=executor))
     await story.act(ALICE, f"adds {name}, a {kind} run by {executor}", (ident, command))
@@ -175,8 +175,8 @@ async def _decompose(story: Story, ada: Worker) -> tuple[TaskId, list[TaskId]]:
     await _assign(story, ada, whole, "Ada")
     parts = [TaskId(story.new_id(name)) for name in ("search task", "test task")]
     subtasks = (
-        Subtask(parts[0], "Write the search", agent_type=AgentType.DEVELOPER),
-        Subtask(parts[1], "Test the search", agent_type=AgentType.TESTER),
+        Subtask(parts[0], "Write the search", agent_type="developer"),
+        Subtask(parts[1], "Test the search", agent_type="tester"),
     )
     asked = ApprovalId(story.new_id("split"))
     await story.act(
@@ -214,8 +214,8 @@ async def _assign(story: Story, worker: Worker, task: TaskId, name: str) -> None
 def _question(
     asked: ApprovalId, kind: ApprovalKind, task: TaskId, proposal: str = "", **more: object
 ) -> RequestApproval:
-    fields = {"approval_id": asked, "kind": kind, "task_id": task, "reviewers": ("alice",), **more}
-    return RequestApproval(question=Question(proposed_solution=proposal, **fields))  # type: ignore[arg-type]  # given as they are
+    fields: dict[str, Any] = {"kind": kind, "task_id": task, "reviewers": ("alice",), **more}
+    return RequestApproval(approval_id=asked, question=Question(proposed_solution=proposal, **fields))
 
 
 async def _propose(story: Story, worker: Worker, task: TaskId, proposal: str) -> ApprovalId:

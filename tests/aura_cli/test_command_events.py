@@ -18,7 +18,7 @@ def test_all_events_are_listed_in_their_order(store):
     assert first["kind"] == "event"
     assert first["id"] == f"{first['stream_id']}:1"
     assert (first["type"], first["aggregate"], first["actor"]) == ("agent.registered", "agent", "human:alice")
-    assert first["fields"]["name"] == "Ada"
+    assert first["fields"]["spec"]["name"] == "Ada"
     assert first["time"].endswith("Z")
 
 

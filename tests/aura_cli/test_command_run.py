@@ -186,7 +186,7 @@ def test_a_profile_that_the_executor_refuses_is_named_with_its_file(place):
 def test_what_a_run_is_asked_for_is_kept_with_it(place):
     words = ("--timeout", "60", "--idle-timeout", "30.5", "--var", "KEY=a=b", "--title", "More")
     call_aura(*sh("true"), *words, "--approval", "both", "--attempts", 2, "--append-prompt", "please")
-    created, queued = (call_aura("events", "--json", "--type", t).objects[0]["fields"] for t in
+    created, queued = (call_aura("events", "--json", "--type", t).objects[0]["fields"]["spec"] for t in
                        ("task.created", "execution.queued"))  # fmt: skip
     assert (created["title"], created["approval_mode"], created["retry"]["max_attempts"]) == ("More", "both", 2)
     plan = queued["plan"]
@@ -239,7 +239,7 @@ def test_resume_latest_goes_on_with_the_newest_session_here(place, tmp_path):
     assert call_aura(*words).code == 0
     assert call_aura(*words, "--resume-latest").code == 0
     queued = call_aura("events", "--json", "--type", "execution.queued").objects
-    assert [each["fields"]["session_id"] for each in queued] == [None, "mine"]
+    assert [each["fields"]["spec"]["session_id"] for each in queued] == [None, "mine"]
     other = make_repository(tmp_path / "other")
     elsewhere = call_aura(*words, "--resume-latest", "--cwd", other)
     assert elsewhere.code == 1  # a session of other files is none of these

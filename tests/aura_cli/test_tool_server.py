@@ -180,8 +180,8 @@ async def test_humans_see_progress(place):
     answer = await anyio.to_thread.run_sync(
         call_aura, "events", "--json", "--store", place.store, "--task", place.work.task_id
     )
-    event, _ = [one for one in answer.objects if one["type"] == "execution.action_logged"]
-    assert event["fields"]["result"] == {"message": "half of it", "step": "tests", "percent": 50.0}
+    event, _ = [one for one in answer.objects if one["type"] == "execution.progress_reported"]
+    assert event["fields"] == {"message": "half of it", "step": "tests", "percent": 50.0}
     assert event["actor"] == f"agent:{place.work.agent_id}"
 
 
@@ -196,7 +196,7 @@ async def test_many_at_once_from_several_servers(place):
         assert titles == {f"Part {number}" for number in range(24)}
         assert await other("list_subtasks") == await one("list_subtasks")
     actions = [action for action, _ in await place.work.actions()]
-    assert sorted(actions) == ["progress"] * 24 + ["subtask_created"] * 24
+    assert sorted(actions) == ["progress_reported"] * 24 + ["subtask_created"] * 24
 
 
 # --- Asking -----------------------------------------------------------------------------------------------------------
@@ -265,7 +265,7 @@ async def test_a_task_that_is_over_has_no_open_questions(place, tmp_path):
                         waits = await engine.approvals.pending(task.id)
                         await engine.tasks.cancel(task.id)
         assert [one.id for one in waits] == [asked["approval_id"]]
-        assert {"execution.action_logged", "approval.requested", "approval.withdrawn"} <= set(heard)
+        assert {"execution.progress_reported", "approval.requested", "approval.withdrawn"} <= set(heard)
         assert await engine.approvals.pending(task.id) == []
 
 

@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from aura_contracts.actors import human
 from aura_contracts.aggregate import Aggregate, Command, State, status_only
 from aura_contracts.aggregates import AGGREGATES
+from aura_contracts.approval import APPROVAL
 from aura_contracts.errors import ImpossibleTransition
 from aura_contracts.events import Event, EventRecord, Fact
+from aura_contracts.task import TASK
 from strategies import EPOCH
 
 
@@ -44,11 +46,12 @@ class WalledUp(Event, frozen=True, kw_only=True):
 
 
 class Door(State, frozen=True, kw_only=True):
+    id: str
     status: DoorStatus
     opened: int = 0
 
 
-class OpenDoor(Command, frozen=True, kw_only=True):
+class OpenDoor(Command[Door], frozen=True, kw_only=True):
     emits = (Opened,)
 
 
@@ -236,3 +239,27 @@ def plain_types(hint):
     yield hint
     for inner in typing.get_args(hint):
         yield from plain_types(inner)
+
+
+def test_the_table_says_what_is_final_what_has_ended_and_which_events_end_it():
+    assert TASK.final == {"completed", "cancelled", "deleted"}
+    assert TASK.ended == {*TASK.final, "failed"}, "a failed task may be started again"
+    assert {event.topic for event in TASK.endings} == {
+        "task.completed",
+        "task.cancelled",
+        "task.deleted",
+        "task.failed",
+    }
+    assert {event.topic for event in APPROVAL.endings} == {
+        "approval.approved",
+        "approval.rejected",
+        "approval.changes_requested",
+        "approval.expired",
+        "approval.withdrawn",
+    }
+
+
+@pytest.mark.parametrize("aggregate", AGGREGATES, ids=lambda aggregate: aggregate.name)
+def test_a_state_knows_what_its_table_says(aggregate):
+    assert aggregate.state.final_statuses == aggregate.final
+    assert aggregate.state.ended_statuses == aggregate.ended

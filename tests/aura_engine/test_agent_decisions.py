@@ -26,7 +26,6 @@ from aura_contracts.agent import (
 )
 from aura_contracts.errors import ActorNotAllowed, AggregateExists, AggregateNotFound, RuleViolated, TransitionRefused
 from aura_contracts.events import Fact
-from aura_contracts.task import AgentType
 from aura_engine.decisions import Context
 from aura_engine.decisions.agent import AGENT_DECIDER, NAME_LIMIT
 
@@ -47,7 +46,7 @@ class Story:
 
     def __init__(self, *commands, by=ALICE, **registration):
         self.facts = []
-        fields = {"name": "Ada", "type": AgentType.DEVELOPER, "executor": "claude"}
+        fields = {"name": "Ada", "type": "developer", "executor": "claude"}
         self.do(by, RegisterAgent(agent_id=AGENT_ID, spec=AgentSpec(**fields | registration)))
         for command in commands:
             self.do(ENGINE, command)
@@ -111,9 +110,7 @@ def test_something_runs_the_agent():
 
 def test_an_agent_is_registered_once():
     with pytest.raises(AggregateExists):
-        Story().do(
-            ALICE, RegisterAgent(agent_id=AGENT_ID, spec=AgentSpec(name="Eve", type=AgentType.TESTER, executor="codex"))
-        )
+        Story().do(ALICE, RegisterAgent(agent_id=AGENT_ID, spec=AgentSpec(name="Eve", type="tester", executor="codex")))
 
 
 def test_who_is_not_registered_takes_no_task():

@@ -297,7 +297,7 @@ def test_a_delegate_decides_and_delegates_on():
     story.do(CAROL, DelegateApproval(delegate="dave"))
     assert story.state.awaited == ("alice", "carol", "dave", "bob")
     vote, _ = story.do(DAVE, Approve())
-    assert (vote.reviewer, vote.seat) == ("dave", "alice")
+    assert (vote.ballot.reviewer, vote.ballot.seat) == ("dave", "alice")
     assert (story.state.status, story.state.reviewed_by) == ("approved", DAVE)
 
 
@@ -397,7 +397,7 @@ def test_who_it_was_escalated_to_may_delegate():
     story.do(ENGINE, EscalateApproval(), after=ESCALATE_AFTER)
     story.do(CAROL, DelegateApproval(delegate="eve"), after=ESCALATE_AFTER)
     vote, _ = story.do(EVE, Reject(feedback="no"), after=ESCALATE_AFTER)
-    assert vote.seat == "carol"
+    assert vote.ballot.seat == "carol"
 
 
 def test_an_escalation_that_changes_nothing_is_no_event():

@@ -6,12 +6,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from aura_contracts.actors import agent, human, system
+from aura_contracts.entries import Finished, ToolFinished
 from aura_contracts.errors import ActorNotAllowed, AggregateExists, AggregateNotFound, RuleViolated, TransitionRefused
 from aura_contracts.events import Fact
 from aura_contracts.execution import (
     EXECUTION,
     RUNNING_STAGES,
-    ActionLogged,
+    AgentFinished,
+    CallMade,
     CancelExecution,
     CleanupFinished,
     CodingChangedNothing,
@@ -31,11 +33,12 @@ from aura_contracts.execution import (
     FollowUpRequested,
     InterruptRequested,
     LeaseExecution,
-    LogAction,
     LoseWorker,
     Outcome,
     ProcessStarted,
+    ProgressReported,
     QueueExecution,
+    RecordAction,
     RecordProcessExit,
     RecordProcessStart,
     RecordSession,
@@ -53,7 +56,7 @@ from aura_contracts.execution import (
 )
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.lease import ProcessIdentity
-from aura_contracts.task import AgentType, RetryPolicy
+from aura_contracts.task import RetryPolicy
 from aura_engine.decisions import Context
 from aura_engine.decisions.execution import EXECUTION_DECIDER
 
@@ -85,7 +88,7 @@ class Story:
             "executor": "claude",
             "prompt": "Add an index.",
             "agent_id": AGENT_ID,
-            "agent_type": AgentType.DATABASE,
+            "agent_type": "database",
         }
         self.do(QueueExecution(execution_id=EXECUTION_ID, spec=ExecutionSpec(**fields | request)), by=by)
         for status, commands in WAY:
@@ -152,7 +155,7 @@ def reports(stage):
         RecordProcessStart(epoch=1, process=PROCESS),
         RecordProcessExit(epoch=1, exit=Exit(token="word")),
         RecordUsage(epoch=1, usage=Usage(output_tokens=1)),
-        LogAction(epoch=1, action="test", success=True),
+        RecordAction(epoch=1, action=ProgressReported(message="half")),
         LoseWorker(epoch=1),
     ]
 
@@ -618,17 +621,22 @@ def test_usage_is_counted_in_amounts(usage):
         Story(S.CODING_INITIAL).do(RecordUsage(epoch=1, usage=usage))
 
 
-def test_the_execution_log_has_what_was_done_by_which_type_of_agent():
+def test_what_the_agent_did_is_recorded_as_it_is():
     story = Story(S.CODING_INITIAL)
-    (event,) = story.do(LogAction(epoch=1, action="run_tests", success=False, error="2 failed"), by=AGENT)
-    assert event == ActionLogged(
-        action="run_tests", success=False, error="2 failed", agent_type=AgentType.DATABASE, result=None
-    )
-    other = LogAction(epoch=1, action="merge", success=True, agent_type=AgentType.DEVOPS, result={"commit": "4f2a"})
-    (event,) = story.do(other)
-    assert (event.agent_type, event.result) == ("devops", {"commit": "4f2a"})
-    with refused("action"):
-        story.do(LogAction(epoch=1, action=" ", success=True))
+    made = CallMade(entry=ToolFinished(call_id="1", success=False, output="2 failed"))
+    assert story.do(RecordAction(epoch=1, action=made), by=AGENT) == [made]
+    assert made.error == "2 failed"
+    assert CallMade(entry=ToolFinished(call_id="1", success=False)).error == "it failed"
+    assert CallMade(entry=ToolFinished(call_id="1")).error is None
+    with pytest.raises(ActorNotAllowed):
+        story.do(RecordAction(epoch=1, action=made), by=ALICE)
+
+
+def test_how_an_agent_ended_is_its_error():
+    failure = Failure(FailureReason.RATE_LIMITED)
+    assert AgentFinished(entry=Finished(failure=failure)).error == "RateLimited"
+    assert AgentFinished(entry=Finished(failure=Failure(FailureReason.RATE_LIMITED, "slow down"))).error == "slow down"
+    assert AgentFinished(entry=Finished()).error is None
 
 
 # --- The end ----------------------------------------------------------------------------------------------------------

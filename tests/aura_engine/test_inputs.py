@@ -1,4 +1,4 @@
-"""Requests: refused before anything is done, with the field that is wrong."""
+"""Inputs: refused before anything is done, with the field that is wrong."""
 
 import pytest
 from hypothesis import given
@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.execution import Script
-from aura_engine.requests import TITLE_LENGTH, RunRequest, title_of
+from aura_engine.inputs import TITLE_LENGTH, RunRequest, title_of
 
 
 @given(st.text())
@@ -36,7 +36,7 @@ def test_a_long_prompt_is_cut_at_a_word():
         ("approval", "perhaps"),
         ("repositories", "/a/path"),
         ("reviewers", "alice"),
-        ("copy", [7]),
+        ("copy_files", [7]),
     ],
 )
 def test_nonsense_is_refused(field, value):

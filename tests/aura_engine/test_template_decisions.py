@@ -27,8 +27,9 @@ ALICE, BOB, AGENT = human("alice"), human("bob"), agent(TASK_ID)
 
 
 def define(name="coding", scope=TemplateScope.GLOBAL, key=None, text="Do {{ title }}", **fields):
-    fields.setdefault("template_id", template_id(scope, key, name))
-    return DefineTemplate(spec=TemplateSpec(name=name, scope=scope, scope_key=key, text=text, **fields))
+    id_ = fields.pop("template_id", template_id(scope, key, name))
+    spec = TemplateSpec(name=name, scope=scope, scope_key=key, text=text, **fields)
+    return DefineTemplate(template_id=id_, spec=spec)
 
 
 def decide(state, command, actor=ALICE, now=NOW):

@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from aura_contracts.environment import merged
 from aura_contracts.errors import InvalidInput
 from aura_contracts.failures import FailureReason
 from aura_contracts.ports.executors import AgentRun
-from aura_contracts.ports.processes import ExitCause, ProcessExit
+from aura_contracts.ports.processes import ExitCause, ProcessExit, merged_environment
 from aura_executors.custom import ARGUMENT_LIMIT, CustomExecutor
 
 EXECUTOR = CustomExecutor()
@@ -20,7 +19,7 @@ EXECUTOR = CustomExecutor()
 
 def run(prompt: str, cwd: Path, **options: Any) -> subprocess.CompletedProcess[str]:
     launch = EXECUTOR.launch(AgentRun(prompt=prompt, cwd=str(cwd), options=options))
-    environment = merged(os.environ, launch.env)
+    environment = merged_environment(os.environ, launch.env)
     given = {"stdin": subprocess.DEVNULL} if launch.stdin is None else {"input": launch.stdin.decode()}
     return subprocess.run(launch.argv, cwd=cwd, env=environment, capture_output=True, text=True, check=False, **given)
 

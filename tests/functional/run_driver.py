@@ -26,7 +26,8 @@ from aura_contracts.ports.executors import AgentRun, Launch
 from aura_contracts.ports.processes import InterruptPlan
 from aura_contracts.task import RetryPolicy
 from aura_engine.bootstrap import open_engine
-from aura_engine.runtime.directory import unfinished_tasks
+from aura_engine.facade.engine import Engine
+from aura_engine.facade.run import Run
 from aura_executors.custom import CustomExecutor
 
 
@@ -46,14 +47,14 @@ def peak_memory() -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
 
 
-async def begin(engine: Any, order: dict[str, Any]) -> Any:
-    """Return the id of the task to follow."""
+async def begin(engine: Engine, order: dict[str, Any]) -> Run:
+    """Return the run to follow."""
     if order.get("resume"):
-        (task_id,) = await unfinished_tasks(engine.runtime.bus)
-        return task_id
+        (task,) = (await engine.tasks.list(unfinished=True)).rows
+        return await engine.resume(task.id)
     request = order["request"]
     retry = RetryPolicy(**request.pop("retry", {"max_attempts": 1}))
-    return (await engine.run(request.pop("prompt", "Work"), retry=retry, **request)).id
+    return await engine.run(request.pop("prompt", "Work"), retry=retry, **request)
 
 
 def has_come(awaited: str, event: Event) -> bool:
@@ -62,7 +63,7 @@ def has_come(awaited: str, event: Event) -> bool:
     return event.topic == awaited or any(awaited.encode() in chunk.raw for chunk in output)
 
 
-async def run(order: dict[str, Any]) -> dict[str, Any]:
+async def work(order: dict[str, Any]) -> dict[str, Any]:
     said: dict[str, Any] = {}
     cancel_at = order.get("cancel_at", "")
     witness = Path(order["witness"]).open("a") if "witness" in order else nullcontext()  # noqa: ASYNC230, SIM115
@@ -70,15 +71,15 @@ async def run(order: dict[str, Any]) -> dict[str, Any]:
     with witness as told:
         try:
             async with open_engine(order["url"], executors=[HastyExecutor()], **options) as engine:
-                task_id = await begin(engine, order)
-                async with aclosing(engine.follow(task_id)) as records:
+                run = await begin(engine, order)
+                async with aclosing(run.events(after=0)) as records:
                     async for record in records:
                         if told is not None:
                             told.write(f"{record.position} {record.stream_id} {record.event.topic}\n")
                         if cancel_at and has_come(cancel_at, record.event):
                             cancel_at = ""
-                            await engine.tasks.cancel(task_id, "enough")
-                task = (await engine.view(task_id)).task
+                            await run.cancel("enough")
+                task = await run.task()
                 said |= {"status": str(task.status), "failure": msgspec.to_builtins(task.failure)}
         except AuraError as error:
             said["error"] = {"type": type(error).__name__, "code": error.code, "message": str(error)}
@@ -86,5 +87,5 @@ async def run(order: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    answer = anyio.run(run, json.loads(sys.argv[1]))
+    answer = anyio.run(work, json.loads(sys.argv[1]))
     sys.stdout.write(json.dumps({**answer, "peak": peak_memory()}) + "\n")

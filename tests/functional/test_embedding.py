@@ -33,7 +33,7 @@ def test_blocking_code(place, repository):
     threads = threading.active_count()
     with open_engine_sync(**place) as engine:
         task = engine.run("Say more", **request(repository))
-        topics = [record.event.topic for record in engine.follow(task.id)]
+        topics = [record.event.topic for record in everything(engine, task.id)]
         assert "output.recorded" in topics
         assert topics[-1] == "agent.paused"
         (question,) = engine.approvals.pending(task.id)
@@ -41,7 +41,7 @@ def test_blocking_code(place, repository):
             engine.run(" ", **request(repository))
         engine.approvals.approve(question.id)
         assert engine.settled(task.id).status is TaskStatus.COMPLETED
-        assert engine.view(task.id).task.rejections == 0
+        assert engine.tasks.view(task.id).task.rejections == 0
     assert content(repository, "main", "new.txt") == "more"
     assert threading.active_count() <= threads + 1, "the loop's thread has ended"
 
@@ -65,7 +65,7 @@ def test_a_loop_that_is_running_does_other_things_meanwhile(place, repository):
             other = asyncio.create_task(beat())
             async with open_engine(**place) as engine:
                 task = await engine.run("Say more", approval="auto", **request(repository))
-                task = await engine.settled(task.id)
+                task = await settled(engine, task.id)
             other.cancel()
         return task, beats
 
@@ -86,7 +86,7 @@ def test_a_notebook(place, repository, tmp_path):
             """
             async with open_engine(**place) as engine:
                 task = await engine.run("Say more", approval="auto", **request)
-                task = await engine.settled(task.id)
+                task = await settled(engine, task.id)
             """,
             "print(task.status.value)",
         ]

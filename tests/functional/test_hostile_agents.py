@@ -165,7 +165,7 @@ class Site:
 
     async def _clear(self, expected):
         async with open_engine(self.url, home=self.home, user="alice") as engine:
-            there = [workspace.id for workspace in await engine.workspaces.all()]
+            there = [workspace.id for workspace in (await engine.workspaces.list(removed=False)).rows]
             assert len(there) == expected
             return [await engine.workspaces.clean(one) for one in there]
 

@@ -2,7 +2,6 @@
 
 from contextlib import aclosing
 
-import anyio
 import pytest
 
 from aura_contracts.approval import ApprovalKind, ApprovalStatus
@@ -13,7 +12,7 @@ from aura_contracts.output import OutputRecorded, OutputSource
 from aura_contracts.task import ApprovalMode, TaskStatus
 from aura_contracts.workspace import WorkspaceStatus
 from aura_engine.bootstrap import open_engine
-from engines import AT_ONCE, scripted, write
+from engines import AT_ONCE, all_questions, everything, next_question, open_questions, scripted, settled, write
 from repositories import branches, content, git, worktrees
 
 pytestmark = pytest.mark.anyio
@@ -22,7 +21,7 @@ pytestmark = pytest.mark.anyio
 async def output_of(engine, task_id):
     """Return what was written, by source."""
     written = dict.fromkeys(OutputSource, b"")
-    async with aclosing(engine.follow(task_id)) as records:
+    async with aclosing(everything(engine, task_id)) as records:
         async for record in records:
             if isinstance(record.event, OutputRecorded):
                 for chunk in record.event.chunks:
@@ -33,7 +32,7 @@ async def output_of(engine, task_id):
 async def has_written(engine, task_id, text):
     """Wait until `text` was written and recorded."""
     written = b""
-    async with aclosing(engine.follow(task_id)) as records:
+    async with aclosing(everything(engine, task_id)) as records:
         async for record in records:
             if isinstance(record.event, OutputRecorded):
                 written += b"".join(chunk.raw for chunk in record.event.chunks)
@@ -45,19 +44,19 @@ async def has_written(engine, task_id, text):
 async def test_changes_are_approved_and_merged(opened, repository):
     (repository / "README").write_text("hello, not committed\n")
     async with opened() as engine:
-        task = await engine.run("Say more", repositories=[str(repository)], **scripted([write("new.txt", "more\n")]))
-        assert task.status is TaskStatus.IN_PROGRESS
-        task = await engine.settled(task.id)
+        run = await engine.run("Say more", repositories=[str(repository)], **scripted([write("new.txt", "more\n")]))
+        assert (await run.task()).status is TaskStatus.IN_PROGRESS
+        task = await settled(engine, run.id)
         assert task.status is TaskStatus.AWAITING_APPROVAL
-        (question,) = await engine.approvals.pending(task.id)
+        (question,) = await open_questions(engine, run.id)
         assert question.kind is ApprovalKind.CHANGES
         assert "new.txt" in question.proposed_solution
         assert "new.txt" not in git(repository, "ls-tree", "--name-only", "main")
 
         await engine.approvals.approve(question.id)
-        task = await engine.settled(task.id)
+        task = await settled(engine, run.id)
         assert task.status is TaskStatus.COMPLETED
-        view = await engine.view(task.id)
+        view = await engine.tasks.view(run.id)
 
     assert content(repository, "main", "new.txt") == "more"
     assert (repository / "new.txt").read_text() == "more\n"
@@ -74,13 +73,13 @@ async def test_a_rejection_goes_back_to_the_agent_with_the_feedback(opened, repo
         [{"expect_prompt": "louder, please"}, {"edit": {"path": "new.txt", "old": "more", "new": "MORE"}}],
     )
     async with opened() as engine:
-        task = await engine.run("Say more", repositories=[str(repository)], **scripted(*rounds))
-        await engine.settled(task.id)
-        await engine.reject_task(task.id, "louder, please")
-        task = await engine.settled(task.id)
+        run = await engine.run("Say more", repositories=[str(repository)], **scripted(*rounds))
+        await settled(engine, run.id)
+        await engine.approvals.reject(run.id, "louder, please")
+        task = await settled(engine, run.id)
         assert task.status is TaskStatus.AWAITING_APPROVAL
-        await engine.approve_task(task.id)
-        task = await engine.settled(task.id)
+        await engine.approvals.approve(run.id)
+        task = await settled(engine, run.id)
         assert task.status is TaskStatus.COMPLETED
         assert task.rejections == 1
     assert content(repository, "main", "new.txt") == "MORE"
@@ -88,7 +87,7 @@ async def test_a_rejection_goes_back_to_the_agent_with_the_feedback(opened, repo
 
 async def test_setup_and_cleanup_run_before_and_after_the_agent(opened, repository):
     async with opened() as engine:
-        task = await engine.run(
+        run = await engine.run(
             "Say more",
             repositories=[str(repository)],
             setup="echo prepared > setup.log; echo from setup",
@@ -96,8 +95,8 @@ async def test_setup_and_cleanup_run_before_and_after_the_agent(opened, reposito
             approval="auto",
             **scripted([{"print": "from agent"}, write("new.txt", "more\n")]),
         )
-        written = await output_of(engine, task.id)
-        assert (await engine.settled(task.id)).status is TaskStatus.COMPLETED
+        written = await output_of(engine, run.id)
+        assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED
     assert written[OutputSource.STDOUT].startswith(b"from setup\n")
     assert b"from agent\n" in written[OutputSource.STDOUT]
     assert written[OutputSource.STDERR].endswith(b"from cleanup\n")
@@ -107,10 +106,10 @@ async def test_setup_and_cleanup_run_before_and_after_the_agent(opened, reposito
 
 async def test_a_run_that_changes_nothing_ends_and_asks_nobody(opened, repository):
     async with opened() as engine:
-        task = await engine.run("Look around", repositories=[str(repository)], **scripted([{"print": "nothing to do"}]))
-        task = await engine.settled(task.id)
+        run = await engine.run("Look around", repositories=[str(repository)], **scripted([{"print": "nothing to do"}]))
+        task = await settled(engine, run.id)
         assert task.status is TaskStatus.COMPLETED
-        assert await engine.approvals.all(task.id) == []
+        assert not await all_questions(engine, run.id)
     assert worktrees(repository) == []
     assert branches(repository) == {"main"}
 
@@ -121,28 +120,28 @@ async def test_a_plan_is_approved_before_anything_is_changed(opened, repository)
         [{"expect_prompt": "I shall add new.txt"}, write("new.txt", "more\n")],
     )
     async with opened() as engine:
-        task = await engine.run(
+        run = await engine.run(
             "Say more", repositories=[str(repository)], approval=ApprovalMode.BOTH, **scripted(*rounds)
         )
-        await engine.settled(task.id)
-        (question,) = await engine.approvals.pending(task.id)
+        await settled(engine, run.id)
+        (question,) = await open_questions(engine, run.id)
         assert (question.kind, question.proposed_solution) == (ApprovalKind.PLAN, "I shall add new.txt")
-        await engine.approve_task(task.id)
-        await engine.settled(task.id)
-        (question,) = await engine.approvals.pending(task.id)
+        await engine.approvals.approve(run.id)
+        await settled(engine, run.id)
+        (question,) = await open_questions(engine, run.id)
         assert question.kind is ApprovalKind.CHANGES
-        await engine.approve_task(task.id)
-        assert (await engine.settled(task.id)).status is TaskStatus.COMPLETED
+        await engine.approvals.approve(run.id)
+        assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED
     assert content(repository, "main", "new.txt") == "more"
 
 
 async def test_a_failing_agent_is_tried_again_and_then_fails_the_task(opened, repository):
     async with opened() as engine:
         steps = [{"print": "trying"}, {"fail": {"exit_code": 7, "message": "no"}}]
-        task = await engine.run("Fail", repositories=[str(repository)], retry=AT_ONCE, **scripted(steps))
-        written = await output_of(engine, task.id)
-        task = await engine.settled(task.id)
-        view = await engine.view(task.id)
+        run = await engine.run("Fail", repositories=[str(repository)], retry=AT_ONCE, **scripted(steps))
+        written = await output_of(engine, run.id)
+        task = await settled(engine, run.id)
+        view = await engine.tasks.view(run.id)
     assert task.status is TaskStatus.FAILED
     assert view.execution.status is ExecutionStatus.FAILED
     assert view.execution.failure.exit_code == 7
@@ -152,8 +151,8 @@ async def test_a_failing_agent_is_tried_again_and_then_fails_the_task(opened, re
 async def test_a_program_that_is_not_there_fails_at_once_with_what_to_do(opened, repository):
     async with opened() as engine:
         options = {"base_command": "no-such-program"}
-        task = await engine.run("Work", executor="custom", repositories=[str(repository)], options=options)
-        task = await engine.settled(task.id)
+        run = await engine.run("Work", executor="custom", repositories=[str(repository)], options=options)
+        task = await settled(engine, run.id)
     assert task.status is TaskStatus.FAILED
     assert task.failure.reason is FailureReason.EXECUTABLE_NOT_FOUND
     assert "no-such-program" in task.failure.message
@@ -169,20 +168,20 @@ async def test_the_second_of_two_contradicting_changes_is_stopped_before_it_touc
             for text in ("zwei", "deux")
         ]
         for task in tasks:
-            assert (await engine.settled(task.id)).status is TaskStatus.AWAITING_APPROVAL
+            assert (await settled(engine, task.id)).status is TaskStatus.AWAITING_APPROVAL
         first, second = tasks
-        await engine.approve_task(first.id)
-        assert (await engine.settled(first.id)).status is TaskStatus.COMPLETED
+        await engine.approvals.approve(first.id)
+        assert (await settled(engine, first.id)).status is TaskStatus.COMPLETED
         merged = git(repository, "rev-parse", "main")
-        await engine.approve_task(second.id)
-        task = await engine.settled(second.id)
+        await engine.approvals.approve(second.id)
+        task = await settled(engine, second.id)
         assert task.status is TaskStatus.BLOCKED
-        (question,) = await engine.approvals.pending(second.id)
+        (question,) = await open_questions(engine, second.id)
         assert question.kind is ApprovalKind.MERGE_CONFLICT
         assert "a.txt" in question.proposed_solution
         assert git(repository, "rev-parse", "main") == merged
         assert git(repository, "status", "--porcelain") == ""
-        view = await engine.view(second.id)
+        view = await engine.tasks.view(second.id)
         tree = view.workspace.worktrees[0].path
 
         # A human resolves it on the branch, and approves anew what is now something else.
@@ -191,22 +190,22 @@ async def test_the_second_of_two_contradicting_changes_is_stopped_before_it_touc
         (repository.__class__(tree) / "a.txt").write_text("one\nzwei, deux\nthree\n")
         git(tree, "commit", "-q", "-am", "both")
         await engine.approvals.approve(question.id, "both of them")
-        task = await engine.settled(second.id)
+        task = await settled(engine, second.id)
         assert task.status is TaskStatus.AWAITING_APPROVAL
-        await engine.approve_task(second.id)
-        assert (await engine.settled(second.id)).status is TaskStatus.COMPLETED
+        await engine.approvals.approve(second.id)
+        assert (await settled(engine, second.id)).status is TaskStatus.COMPLETED
     assert content(repository, "main", "a.txt") == "one\nzwei, deux\nthree"
 
 
 async def test_a_cancelled_run_leaves_no_process_and_keeps_its_work(opened, repository, tmp_path):
     steps = [write("new.txt", "half\n"), {"print": "half done"}, {"wait_for": str(tmp_path / "never")}]
     async with opened() as engine:
-        task = await engine.run("Work", repositories=[str(repository)], **scripted(steps))
-        await has_written(engine, task.id, b"half done")
-        await engine.tasks.cancel(task.id, "changed my mind")
-        task = await engine.settled(task.id)
+        run = await engine.run("Work", repositories=[str(repository)], **scripted(steps))
+        await has_written(engine, run.id, b"half done")
+        await engine.tasks.cancel(run.id, "changed my mind")
+        task = await settled(engine, run.id)
         assert task.status is TaskStatus.CANCELLED
-        view = await engine.view(task.id)
+        view = await engine.tasks.view(run.id)
         assert view.execution.status is ExecutionStatus.CANCELLED
         assert view.agent.current_task_id is None
         condition = await engine.workspaces.inspect(view.workspace.id)
@@ -221,21 +220,21 @@ async def test_a_folder_without_a_repository_is_worked_in_as_it_is(opened, tmp_p
     folder = tmp_path / "plain"
     folder.mkdir()
     async with opened() as engine:
-        task = await engine.run("Write", repositories=[str(folder)], **scripted([write("new.txt", "more\n")]))
-        assert (await engine.settled(task.id)).status is TaskStatus.COMPLETED
+        run = await engine.run("Write", repositories=[str(folder)], **scripted([write("new.txt", "more\n")]))
+        assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED
     assert (folder / "new.txt").read_text() == "more\n"
 
 
 async def test_an_engine_that_is_closed_leaves_the_agent_to_the_next_one(opened, repository, tmp_path):
     steps = [{"print": "one"}, {"wait_for": str(tmp_path / "go")}, {"print": "two"}, write("new.txt", "more\n")]
     async with opened() as engine:
-        task = await engine.run("Work", repositories=[str(repository)], **scripted(steps))
-        await has_written(engine, task.id, b"one")
+        run = await engine.run("Work", repositories=[str(repository)], **scripted(steps))
+        await has_written(engine, run.id, b"one")
     (tmp_path / "go").touch()
-    async with opened() as engine:
-        written = await output_of(engine, task.id)
-        assert (await engine.settled(task.id)).status is TaskStatus.AWAITING_APPROVAL
-        view = await engine.view(task.id)
+    async with opened(drive_all=True) as engine:
+        written = await output_of(engine, run.id)
+        assert (await settled(engine, run.id)).status is TaskStatus.AWAITING_APPROVAL
+        view = await engine.tasks.view(run.id)
     lines = [line for line in written[OutputSource.STDOUT].splitlines() if not line.startswith(b"{")]
     assert lines == [b"one", b"two"]
     assert view.task.executions == 1
@@ -244,33 +243,29 @@ async def test_an_engine_that_is_closed_leaves_the_agent_to_the_next_one(opened,
 async def test_permission_is_asked_of_a_human(opened, repository):
     asking = {"ask": {"tool": "shell", "arguments": {"command": "rm"}, "then": [write("yes.txt", "y\n")]}}
     async with opened() as engine:
-        task = await engine.run("Work", repositories=[str(repository)], **scripted([asking]))
-        with anyio.fail_after(20):
-            while not (questions := await engine.approvals.pending(task.id)):
-                await engine.log.wait(await engine.log.head())
-        assert questions[0].kind is ApprovalKind.TOOL_CALL
-        assert questions[0].tool_call.arguments == {"command": "rm"}
-        await engine.approvals.approve(questions[0].id)
-        assert (await engine.settled(task.id)).status is TaskStatus.AWAITING_APPROVAL
-        assert (await engine.approvals.get(questions[0].id)).status is ApprovalStatus.APPROVED
-        (question,) = await engine.approvals.pending(task.id)
+        run = await engine.run("Work", repositories=[str(repository)], **scripted([asking]))
+        question = await next_question(engine, run.id)
+        assert question.kind is ApprovalKind.TOOL_CALL
+        assert question.tool_call.arguments == {"command": "rm"}
+        await engine.approvals.approve(question.id)
+        assert (await settled(engine, run.id)).status is TaskStatus.AWAITING_APPROVAL
+        assert (await engine.approvals.get(question.id)).status is ApprovalStatus.APPROVED
+        (question,) = await open_questions(engine, run.id)
         assert "yes.txt" in question.proposed_solution
 
 
 async def test_a_question_outlives_the_engine_that_heard_it(opened, repository):
     asking = {"ask": {"tool": "shell", "arguments": {"command": "rm"}, "then": [write("yes.txt", "y\n")]}}
     async with opened() as engine:
-        task = await engine.run("Work", repositories=[str(repository)], **scripted([asking]))
-        with anyio.fail_after(20):
-            while not (questions := await engine.approvals.pending(task.id)):
-                await engine.log.wait(await engine.log.head())
-    async with opened(drive_all=False) as engine:  # decided while nobody drives the task
-        await engine.approvals.approve(questions[0].id)
-    async with opened() as engine:
-        assert (await engine.settled(task.id)).status is TaskStatus.AWAITING_APPROVAL
-        (question,) = await engine.approvals.pending(task.id)
+        run = await engine.run("Work", repositories=[str(repository)], **scripted([asking]))
+        question = await next_question(engine, run.id)
+    async with opened(record_only=True) as engine:  # decided while nobody drives the task
+        await engine.approvals.approve(question.id)
+    async with opened(drive_all=True) as engine:
+        assert (await settled(engine, run.id)).status is TaskStatus.AWAITING_APPROVAL
+        (question,) = await open_questions(engine, run.id)
         assert "yes.txt" in question.proposed_solution
-        assert (await engine.view(task.id)).task.executions == 1
+        assert (await engine.tasks.view(run.id)).task.executions == 1
 
 
 async def test_no_more_than_the_limit_work_at_once(opened, repository, tmp_path):
@@ -278,11 +273,11 @@ async def test_no_more_than_the_limit_work_at_once(opened, repository, tmp_path)
     async with opened(executions=1) as engine:
         tasks = [await engine.run("Work", repositories=[str(repository)], **scripted(steps)) for _ in range(2)]
         await has_written(engine, tasks[0].id, b"working")
-        statuses = {(await engine.view(task.id)).execution.status for task in tasks}
+        statuses = {(await engine.tasks.view(task.id)).execution.status for task in tasks}
         assert statuses == {ExecutionStatus.CODING_INITIAL, ExecutionStatus.QUEUED}
         (tmp_path / "go").touch()
         for task in tasks:
-            assert (await engine.settled(task.id)).status is TaskStatus.COMPLETED
+            assert (await settled(engine, task.id)).status is TaskStatus.COMPLETED
 
 
 async def test_two_engines_share_a_postgresql_log_and_each_task_has_one(repository, tmp_path, postgres_url):
@@ -291,11 +286,12 @@ async def test_two_engines_share_a_postgresql_log_and_each_task_has_one(reposito
 
     async with opened_there("home") as one, opened_there("home") as other:
         request = scripted([write("new.txt", "more\n")])
-        task = await one.run("Say more", repositories=[str(repository)], **request)
-        assert not await other.drive(task.id), "the first one has it"
-        assert (await other.settled(task.id)).status is TaskStatus.AWAITING_APPROVAL
-        await other.approve_task(task.id)
-        assert (await one.settled(task.id)).status is TaskStatus.COMPLETED
+        run = await one.run("Say more", repositories=[str(repository)], **request)
+        await other.resume(run.id)
+        assert not other._core.follower.drives(run.id), "the first one has it"
+        assert (await settled(other, run.id)).status is TaskStatus.AWAITING_APPROVAL
+        await other.approvals.approve(run.id)
+        assert (await settled(one, run.id)).status is TaskStatus.COMPLETED
     assert content(repository, "main", "new.txt") == "more"
 
 
@@ -305,4 +301,4 @@ async def test_nonsense_is_refused_before_anything_is_recorded(opened, repositor
             asked = {"prompt": "Work", "executor": "scripted", "repositories": [str(repository)], **wrong}
             with pytest.raises(InvalidInput):
                 await engine.run(asked.pop("prompt"), **asked)
-        assert await engine.log.head() == 0
+        assert await engine.events.head() == 0

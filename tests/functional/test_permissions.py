@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from aura_contracts.approval import ApprovalGranted, ApprovalRequested
-from aura_contracts.execution import ActionLogged
+from aura_contracts.execution import PermissionAnswered, PermissionAsked
 from aura_engine import open_engine
 from conditions import until
 from repositories import content
@@ -56,9 +56,8 @@ def kill(site, process, who):
         process.wait()
 
 
-def actions(records, name):
-    logged = [record.event for record in records if isinstance(record.event, ActionLogged)]
-    return [event.result for event in logged if event.action == name]
+def actions(records, kind):
+    return [record.event for record in records if isinstance(record.event, kind)]
 
 
 async def asked(site, number=1):
@@ -66,11 +65,11 @@ async def asked(site, number=1):
     with anyio.fail_after(PATIENCE):
         await site.hears_of("approval.requested")
         await until(lambda: is_asked(site, number))
-    return actions(await site.records(), "permission_requested")[-1]["approval_id"]
+    return actions(await site.records(), PermissionAsked)[-1].approval_id
 
 
 async def is_asked(site, number):
-    return len(actions(await site.records(), "permission_requested")) >= number
+    return len(actions(await site.records(), PermissionAsked)) >= number
 
 
 async def check(site, *, granted=True):
@@ -79,7 +78,7 @@ async def check(site, *, granted=True):
     records = await site.records()
     questions = [record for record in records if isinstance(record.event, ApprovalRequested)]
     assert len(questions) == 1, "a human was asked once"
-    assert len({one["approval_id"] for one in actions(records, "permission_requested")}) == 1
+    assert len({one.approval_id for one in actions(records, PermissionAsked)}) == 1
     assert sum(isinstance(record.event, ApprovalGranted) for record in records) == granted
     if granted:
         assert content(site.repository, "main", "hello.txt") == "hello"
@@ -139,5 +138,5 @@ async def test_a_refusal_survives_too(site):
     kill(site, process, "aura+supervisor+agent")
     site.aura("approval", "reject", approval, "--feedback", "Not this file.", code=1)
     await check(site, granted=False)
-    told = {one["token"]: one["granted"] for one in actions(await site.records(), "permission_answered")}
+    told = {one.token: one.granted for one in actions(await site.records(), PermissionAnswered)}
     assert list(told.values())[-1:] == [False], "and the agent was told"

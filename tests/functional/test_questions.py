@@ -9,13 +9,13 @@ import pytest
 
 from aura_contracts.approval import ApprovalKind, ApprovalStatus, Remember
 from aura_contracts.errors import InvalidInput
-from aura_contracts.execution import ActionLogged, SessionDropped
+from aura_contracts.execution import ConversationReplayed, SessionDropped
 from aura_contracts.failures import FailureReason
 from aura_contracts.task import TaskStatus
 from aura_engine.host import Host, now
-from aura_engine.runtime import questions
+from aura_engine.permissions import questions
 from conditions import until
-from engines import AT_ONCE, ONCE, scripted, write
+from engines import AT_ONCE, ONCE, all_questions, events_of, next_question, open_questions, scripted, settled, write
 from repositories import content
 
 pytestmark = pytest.mark.anyio
@@ -25,28 +25,13 @@ def ask(command, *then, tool="Bash"):
     return {"ask": {"tool": tool, "arguments": {"command": command}, "then": list(then)}}
 
 
-async def pending(engine, task_id):
-    """Return the question that waits, as soon as there is one."""
-    with anyio.fail_after(20):
-        while True:
-            head = await engine.log.head()
-            if waiting := await engine.approvals.pending(task_id):
-                return waiting[0]
-            await engine.log.wait(head)
-
-
-async def settled(engine, task_id):
-    with anyio.fail_after(30):
-        return await engine.settled(task_id)
-
-
 async def test_rules_answer_and_a_refusal_goes_first(opened, repository):
     steps = [ask("make test", write("a", "1")), ask("make install", write("b", "1")), ask("ls; rm x", write("c", "1"))]
     rules = {"allow": ["Bash(make *)", "Bash(ls*)", "Read"], "deny": ["Bash(make install*)", "Bash(rm *)"]}
     async with opened() as engine:
-        task = await engine.run("Go", repositories=[str(repository)], approval="auto", **rules, **scripted(steps))
-        assert (await settled(engine, task.id)).status is TaskStatus.COMPLETED
-        decided = await engine.approvals.all(task.id)
+        run = await engine.run("Go", repositories=[str(repository)], approval="auto", **rules, **scripted(steps))
+        assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED
+        decided = await all_questions(engine, run.id)
     assert [one.status for one in decided] == ["approved", "rejected", "rejected"]
     assert all(one.automatic for one in decided)
     assert "'Bash(rm *)'" in decided[2].feedback
@@ -66,16 +51,16 @@ async def test_rules_answer_and_a_refusal_goes_first(opened, repository):
 async def test_an_answer_holds_for_as_long_as_was_said(opened, repository, remember, pattern, asked):
     steps = [{"session": "s"}, ask("make"), ask("make"), ask("make test"), write("done", "1")]
     async with opened() as engine:
-        task = await engine.run("Go", repositories=[str(repository)], approval="auto", **scripted(steps))
+        run = await engine.run("Go", repositories=[str(repository)], approval="auto", **scripted(steps))
         answered = []
         for _ in asked:
-            question = await pending(engine, task.id)
+            question = await next_question(engine, run.id)
             answered.append(question.tool_call.arguments["command"])
             first = len(answered) == 1
             how = {"remember": remember, "pattern": pattern} if first else {}
             await engine.approvals.approve(question.id, **how)
-        assert (await settled(engine, task.id)).status is TaskStatus.COMPLETED
-        decided = await engine.approvals.all(task.id)
+        assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED
+        decided = await all_questions(engine, run.id)
     assert answered == asked
     assert len(decided) == 3
     assert [one.automatic for one in decided].count(True) == 3 - len(asked)
@@ -84,23 +69,23 @@ async def test_an_answer_holds_for_as_long_as_was_said(opened, repository, remem
 async def test_a_follow_up_that_asks_for_the_same_call_asks_anew(opened, repository):
     steps = [ask("make", {"append": {"path": "new.txt", "text": "x"}})]
     async with opened() as engine:
-        task = await engine.run("Go", repositories=[str(repository)], **scripted(steps))
-        first = await pending(engine, task.id)
+        run = await engine.run("Go", repositories=[str(repository)], **scripted(steps))
+        first = await next_question(engine, run.id)
         await engine.approvals.approve(first.id)
-        await settled(engine, task.id)
-        await engine.reject_task(task.id, "again")
-        second = await pending(engine, task.id)
+        await settled(engine, run.id)
+        await engine.approvals.reject(run.id, "again")
+        second = await next_question(engine, run.id)
         assert second.id != first.id
         await engine.approvals.reject(second.id, "no")
-        await settled(engine, task.id)
+        await settled(engine, run.id)
 
 
 async def test_an_agent_that_was_not_permitted_and_changed_nothing_has_failed(opened, repository):
     async with opened() as engine:
-        task = await engine.run("Go", repositories=[str(repository)], **scripted([ask("make", write("a", "1"))]))
-        question = await pending(engine, task.id)
+        run = await engine.run("Go", repositories=[str(repository)], **scripted([ask("make", write("a", "1"))]))
+        question = await next_question(engine, run.id)
         await engine.approvals.reject(question.id, "not here")
-        task = await settled(engine, task.id)
+        task = await settled(engine, run.id)
     assert task.status is TaskStatus.FAILED
     assert task.failure.reason is FailureReason.PERMISSION_DENIED
     assert "not here" in task.failure.message
@@ -109,20 +94,20 @@ async def test_an_agent_that_was_not_permitted_and_changed_nothing_has_failed(op
 async def test_a_question_that_nobody_waits_for_any_more_is_taken_back(opened, repository):
     steps = [ask("make", write("a", "1"))]
     async with opened() as engine:
-        task = await engine.run("Go", repositories=[str(repository)], retry=ONCE, **scripted(steps))
-        question = await pending(engine, task.id)
-        await engine.tasks.cancel(task.id, "enough")
-        await settled(engine, task.id)
+        run = await engine.run("Go", repositories=[str(repository)], retry=ONCE, **scripted(steps))
+        question = await next_question(engine, run.id)
+        await engine.tasks.cancel(run.id, "enough")
+        await settled(engine, run.id)
         assert (await engine.approvals.get(question.id)).status is ApprovalStatus.WITHDRAWN
-        assert not await engine.approvals.pending()
+        assert not await open_questions(engine)
 
 
 async def test_silence_is_no(opened, repository, monkeypatch):
     monkeypatch.setattr(questions, "PERMISSION_WAIT", timedelta(seconds=0.2))
     async with opened() as engine:
-        task = await engine.run("Go", repositories=[str(repository)], **scripted([ask("make", write("a", "1"))]))
-        task = await settled(engine, task.id)
-        (question,) = await engine.approvals.all(task.id)
+        run = await engine.run("Go", repositories=[str(repository)], **scripted([ask("make", write("a", "1"))]))
+        task = await settled(engine, run.id)
+        (question,) = await all_questions(engine, run.id)
     assert question.status is ApprovalStatus.EXPIRED
     assert task.failure.reason is FailureReason.PERMISSION_DENIED
     assert "Nobody answered in time" in task.failure.message
@@ -132,13 +117,13 @@ async def test_silence_is_no(opened, repository, monkeypatch):
 async def test_silence_is_no_also_while_nobody_was_there(opened, repository):
     """The clock is set forward while no engine runs; the agent waits on, under its supervisor."""
     async with opened() as engine:
-        task = await engine.run("Go", repositories=[str(repository)], **scripted([ask("make", write("a", "1"))]))
-        question = await pending(engine, task.id)
+        run = await engine.run("Go", repositories=[str(repository)], **scripted([ask("make", write("a", "1"))]))
+        question = await next_question(engine, run.id)
     late = Host(clock=lambda: now() + questions.PERMISSION_WAIT)
-    async with opened(machine=late) as engine:
-        task = await settled(engine, task.id)
+    async with opened(host=late, drive_all=True) as engine:
+        task = await settled(engine, run.id)
         assert (await engine.approvals.get(question.id)).status is ApprovalStatus.EXPIRED
-        assert len(await engine.approvals.all(task.id)) == 1
+        assert len(await all_questions(engine, run.id)) == 1
     assert task.failure.reason is FailureReason.PERMISSION_DENIED
 
 
@@ -146,13 +131,13 @@ async def test_an_answer_that_is_given_while_nobody_is_there_reaches_the_agent_t
     steps = [ask("make", write("a", "1")), write("b", "1")]
     request = {"repositories": [str(repository)], "approval": "auto", **scripted(steps)}
     async with opened() as engine:
-        task = await engine.run("Go", **request)
-        question = await pending(engine, task.id)
-    async with opened(drive_all=False) as engine:
+        run = await engine.run("Go", **request)
+        question = await next_question(engine, run.id)
+    async with opened(record_only=True) as engine:
         await engine.approvals.reject(question.id, "not here")
-    async with opened() as engine:
-        assert (await settled(engine, task.id)).status is TaskStatus.COMPLETED
-        assert len(await engine.approvals.all(task.id)) == 1
+    async with opened(drive_all=True) as engine:
+        assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED
+        assert len(await all_questions(engine, run.id)) == 1
     assert not (repository / "a").exists()
     assert content(repository, "main", "b") == "1"
 
@@ -161,39 +146,39 @@ async def test_an_answer_that_is_given_while_nobody_is_there_reaches_the_agent_t
 async def test_an_agent_that_is_interrupted_is_not_allowed_anything_more(opened, repository, tmp_path):
     steps = ["ignore_signals", ask("make", {"spawn": {"argv": ["touch", str(tmp_path / "made")], "wait": True}})]
     async with opened() as engine:
-        task = await engine.run("Go", repositories=[str(repository)], **scripted(steps))
-        question = await pending(engine, task.id)
-        await engine.tasks.interrupt(task.id)
+        run = await engine.run("Go", repositories=[str(repository)], **scripted(steps))
+        question = await next_question(engine, run.id)
+        await engine.tasks.interrupt(run.id)
         await engine.approvals.approve(question.id)
-        task = await settled(engine, task.id)
+        task = await settled(engine, run.id)
     assert task.failure.reason is FailureReason.CANCELLED
     assert not (tmp_path / "made").exists()
 
 
 async def test_who_calls_a_task_off_takes_its_questions_back_at_once(opened, repository):
     async with opened() as engine:
-        task = await engine.run("Go", repositories=[str(repository)], **scripted([ask("make")]))
-        question = await pending(engine, task.id)
-        await engine.tasks.cancel(task.id, "enough")
+        run = await engine.run("Go", repositories=[str(repository)], **scripted([ask("make")]))
+        question = await next_question(engine, run.id)
+        await engine.tasks.cancel(run.id, "enough")
         assert (await engine.approvals.get(question.id)).status is ApprovalStatus.WITHDRAWN
-        await settled(engine, task.id)
+        await settled(engine, run.id)
 
 
 async def test_what_an_agent_asked_before_it_died_is_taken_back_when_it_ends_without_asking_again(opened, repository):
     rounds = [[{"session": "its-own"}, ask("make")], [write("a", "1")]]  # which it goes on with when it is resumed
     async with opened() as engine:
-        task = await engine.run("Go", repositories=[str(repository)], retry=AT_ONCE, **scripted(*rounds))
-        question = await pending(engine, task.id)
-        (process,) = (await engine.view(task.id)).execution.processes
+        run = await engine.run("Go", repositories=[str(repository)], retry=AT_ONCE, **scripted(*rounds))
+        question = await next_question(engine, run.id)
+        (process,) = (await engine.tasks.view(run.id)).execution.processes
         os.kill(process.identity.pid, signal.SIGKILL)
-        assert (await settled(engine, task.id)).status is TaskStatus.AWAITING_APPROVAL
+        assert (await settled(engine, run.id)).status is TaskStatus.AWAITING_APPROVAL
         assert (await engine.approvals.get(question.id)).status is ApprovalStatus.WITHDRAWN
-        (changes,) = await engine.approvals.pending()
+        (changes,) = await open_questions(engine)
         assert changes.kind is ApprovalKind.CHANGES
 
 
 async def is_asked_twice(engine, execution_id):
-    return len(await questions.questions_of(engine.runtime.bus, execution_id)) == 2
+    return len(await questions.questions_of(engine._core.bus, execution_id)) == 2
 
 
 async def test_a_question_survives_the_loss_of_its_session(opened, repository):
@@ -202,18 +187,18 @@ async def test_a_question_survives_the_loss_of_its_session(opened, repository):
     rounds = [[{"session": "its-own"}, ask("make", write("a", "1"))], [lost]]
     async with opened() as engine:
         request = {"repositories": [str(repository)], "approval": "auto", "retry": AT_ONCE}
-        task = await engine.run("Go", **request, **scripted(*rounds))
-        question = await pending(engine, task.id)
-        execution = (await engine.view(task.id)).execution
+        run = await engine.run("Go", **request, **scripted(*rounds))
+        question = await next_question(engine, run.id)
+        execution = (await engine.tasks.view(run.id)).execution
         os.kill(execution.processes[0].identity.pid, signal.SIGKILL)
         with anyio.fail_after(20):
             await until(lambda: is_asked_twice(engine, execution.id))
-        asked = await questions.questions_of(engine.runtime.bus, execution.id)
-        assert {one.approval_id for one in asked} == {question.id}
+        asked = await questions.questions_of(engine._core.bus, execution.id)
+        assert {one.asked.approval_id for one in asked} == {question.id}
         await engine.approvals.approve(question.id)
-        assert (await settled(engine, task.id)).status is TaskStatus.COMPLETED
-        events = [fact.event for fact in await engine.log.facts(execution.id)]
-        assert len(await engine.approvals.all(task.id)) == 1
+        assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED
+        events = await events_of(engine, execution.id)
+        assert len(await all_questions(engine, run.id)) == 1
     assert sum(isinstance(event, SessionDropped) for event in events) == 1
     assert content(repository, "main", "a") == "1"
 
@@ -224,16 +209,15 @@ async def test_a_session_that_is_lost_is_told_again(opened, repository):
         [{"fail": {"reason": "SessionLost", "message": "No conversation found"}}],
     )
     async with opened() as engine:
-        task = await engine.run("Greet", repositories=[str(repository)], retry=AT_ONCE, **scripted(*rounds))
-        await settled(engine, task.id)
-        await engine.reject_task(task.id, "louder, please")
-        task = await settled(engine, task.id)
+        run = await engine.run("Greet", repositories=[str(repository)], retry=AT_ONCE, **scripted(*rounds))
+        await settled(engine, run.id)
+        await engine.approvals.reject(run.id, "louder, please")
+        task = await settled(engine, run.id)
         assert task.status is TaskStatus.AWAITING_APPROVAL
-        view = await engine.view(task.id)
-        events = [fact.event for fact in await engine.log.facts(view.execution.id)]
+        view = await engine.tasks.view(run.id)
+        events = await events_of(engine, view.execution.id)
     assert [event.session_id for event in events if isinstance(event, SessionDropped)] == ["scripted-2"]
-    logged = [event for event in events if isinstance(event, ActionLogged)]
-    (told,) = [event.result["prompt"] for event in logged if event.action == "replayed"]
+    (told,) = [event.prompt for event in events if isinstance(event, ConversationReplayed)]
     assert "I wrote a greeting" in told
     assert told.rstrip().endswith("louder, please")
     assert view.execution.session_id == "scripted-1", "a new one, and not the one that was lost"
@@ -248,20 +232,19 @@ async def test_a_session_of_another_task_that_is_lost_is_told_again_too(opened, 
     async with opened() as engine:
         first = await engine.run("Greet", **request)
         await settled(engine, first.id)
-        session = (await engine.view(first.id)).execution.session_id
+        session = (await engine.tasks.view(first.id)).execution.session_id
         second = await engine.run("Louder, please", session_id=session, **request)
         assert (await settled(engine, second.id)).status is TaskStatus.COMPLETED
-        view = await engine.view(second.id)
-        events = [fact.event for fact in await engine.log.facts(view.execution.id)]
-    logged = [event for event in events if isinstance(event, ActionLogged)]
-    (told,) = [event.result["prompt"] for event in logged if event.action == "replayed"]
+        view = await engine.tasks.view(second.id)
+        events = await events_of(engine, view.execution.id)
+    (told,) = [event.prompt for event in events if isinstance(event, ConversationReplayed)]
     assert "I wrote a greeting" in told
     assert told.rstrip().endswith("Louder, please")
 
 
 async def test_what_is_no_rule_is_refused(opened, repository):
     async with opened() as engine:
-        with pytest.raises(InvalidInput, match="is no rule"):
+        with pytest.raises(InvalidInput, match="is not a rule"):
             await engine.run("Go", repositories=[str(repository)], allow=["Bash(make"], **scripted([]))
 
 
@@ -271,9 +254,9 @@ async def test_a_variant_is_a_named_set_of_options(opened, repository, tmp_path)
     (tmp_path / "home" / "profiles.toml").write_text(profile)
     async with opened() as engine:
         request = {"executor": "scripted", "repositories": [str(repository)], "approval": "auto"}
-        task = await engine.run("Go", variant="greeting", **request)
-        assert (await settled(engine, task.id)).status is TaskStatus.COMPLETED
-        assert (await engine.view(task.id)).execution.variant == "greeting"
+        run = await engine.run("Go", variant="greeting", **request)
+        assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED
+        assert (await engine.tasks.view(run.id)).execution.variant == "greeting"
         with pytest.raises(InvalidInput, match="no variant 'parting'"):
             await engine.run("Go", variant="parting", **request)
     assert content(repository, "main", "new.txt") == "hello"

@@ -18,6 +18,7 @@ from aura_contracts.output import OutputRecorded
 from aura_contracts.task import RetryPolicy, TaskStatus
 from aura_contracts.workspace import WorkspaceStatus
 from aura_engine.bootstrap import open_engine
+from engines import everything, open_questions, settled
 from repositories import branches, content, git, worktrees
 
 pytestmark = pytest.mark.anyio
@@ -178,7 +179,7 @@ def expected_lines(*, marked):
 
 async def question_of(engine, task_id, *, marked):
     """Return the approval that waits, having looked at what it says."""
-    (question,) = await engine.approvals.pending(task_id)
+    (question,) = await open_questions(engine, task_id)
     assert question.kind is ApprovalKind.CHANGES
     count, *lines = question.proposed_solution.splitlines()
     assert sorted(lines) == expected_lines(marked=marked)
@@ -188,7 +189,7 @@ async def question_of(engine, task_id, *, marked):
 
 async def check_diff(engine, task_id, origin, scratch):
     """What the diff says, applied to the project as it was, is what the branch holds."""
-    view = await engine.view(task_id)
+    view = await engine.tasks.view(task_id)
     diff = await engine.workspaces.diff(view.workspace.id)
     kinds = [file.kind for file in diff.files]
     assert [kinds.count(kind) for kind in ("modified", "added", "deleted", "renamed")] == [10, 2, 1, 1]
@@ -208,7 +209,7 @@ async def check_diff(engine, task_id, origin, scratch):
 async def follow_to_rest(engine, task_id):
     """Return what was written until the task is settled."""
     written = b""
-    async with aclosing(engine.follow(task_id)) as records:
+    async with aclosing(everything(engine, task_id)) as records:
         async for record in records:
             if isinstance(record.event, OutputRecorded):
                 written += b"".join(chunk.raw for chunk in record.event.chunks)
@@ -221,27 +222,27 @@ async def run_to_the_merge(checkout, origin, downloads, tmp_path):
     notes.mkdir()
     before = state_of(checkout)
     async with open_engine(f"sqlite:///{tmp_path / 'aura.db'}", home=tmp_path / "home", user="alice") as engine:
-        task = await engine.run("Mark ten modules.", **request_of(checkout, downloads, notes))
-        written = await follow_to_rest(engine, task.id)
-        assert (await engine.view(task.id)).task.status is TaskStatus.AWAITING_APPROVAL, written
+        run = await engine.run("Mark ten modules.", **request_of(checkout, downloads, notes))
+        written = await follow_to_rest(engine, run.id)
+        assert (await engine.tasks.view(run.id)).task.status is TaskStatus.AWAITING_APPROVAL, written
         assert "ruff 0" in written
         assert "edited" in written
-        await question_of(engine, task.id, marked=2)
-        await check_diff(engine, task.id, origin, tmp_path / "scratch")
+        await question_of(engine, run.id, marked=2)
+        await check_diff(engine, run.id, origin, tmp_path / "scratch")
         assert state_of(checkout) == before
 
-        await engine.reject_task(task.id, "Say who did it: the author is Ada.")
-        task = await engine.settled(task.id)
+        await engine.approvals.reject(run.id, "Say who did it: the author is Ada.")
+        task = await settled(engine, run.id)
         assert task.status is TaskStatus.AWAITING_APPROVAL
-        question = await question_of(engine, task.id, marked=5)
-        tree = await check_diff(engine, task.id, origin, tmp_path / "scratch")
+        question = await question_of(engine, run.id, marked=5)
+        tree = await check_diff(engine, run.id, origin, tmp_path / "scratch")
         assert state_of(checkout) == before
 
         await engine.approvals.approve(question.id, "Thank you")
-        task = await engine.settled(task.id)
+        task = await settled(engine, run.id)
         assert task.status is TaskStatus.COMPLETED
         assert (task.rejections, task.executions) == (1, 1)
-        view = await engine.view(task.id)
+        view = await engine.tasks.view(run.id)
         assert view.workspace.status is WorkspaceStatus.REMOVED
     assert "Mark ten modules." in (notes / "first").read_text()
     assert "Say who did it: the author is Ada." in (notes / "follow-up").read_text()

@@ -1,20 +1,20 @@
 """What is in the way of a task: it ends with a reason that a person can act on, and nothing waits for ever."""
 
 import shutil
+from contextlib import aclosing
 
 import anyio
 import pytest
 
-from aura_contracts.actors import human
 from aura_contracts.approval import ApprovalKind
 from aura_contracts.errors import AggregateNotFound, AuraError, EngineClosed, InvalidId, InvalidInput, StoreUnavailable
-from aura_contracts.execution import ActionLogged, ExecutionStatus, Usage
+from aura_contracts.execution import AgentErrorReported, ExecutionStatus, MessageSaid, Usage
 from aura_contracts.failures import FailureReason
 from aura_contracts.ports.executors import Conversation, Executor, Launch, Message, UsageReported
 from aura_contracts.task import TaskStatus
 from aura_contracts.workspace import WorkspaceStatus
 from aura_engine.runtime import driver
-from engines import AT_ONCE, ONCE, scripted, write
+from engines import AT_ONCE, ONCE, events_of, open_questions, scripted, settled, write
 from repositories import content, git, make_repository
 
 pytestmark = pytest.mark.anyio
@@ -22,29 +22,25 @@ pytestmark = pytest.mark.anyio
 NOBODY = "0192f0c1-2d3e-7abc-8def-0123456789ab"
 
 
-async def settled(engine, task_id, seconds=20):
-    with anyio.fail_after(seconds):
-        return await engine.settled(task_id)
-
-
 async def stage(engine, task_id, *statuses):
     """Wait until the newest execution of a task is in one of these stages."""
+    run = await engine.attach(task_id)
     with anyio.fail_after(20):
-        while True:
-            head = await engine.log.head()
-            view = await engine.view(task_id)
-            if view.execution is not None and view.execution.status in statuses:
-                return view
-            await engine.log.wait(head)
+        async with aclosing(run.events(after=0, until_end=True)) as records:
+            async for _ in records:
+                view = await engine.tasks.view(task_id)
+                if view.execution is not None and view.execution.status in statuses:
+                    return view
+    raise AssertionError(f"the task has ended and was never seen in {statuses}")
 
 
 async def test_work_that_is_gone_when_it_is_approved_fails_the_task(opened, repository):
     async with opened() as engine:
-        task = await engine.run("Say more", repositories=[str(repository)], **scripted([write("new.txt", "more\n")]))
-        await settled(engine, task.id)
+        run = await engine.run("Say more", repositories=[str(repository)], **scripted([write("new.txt", "more\n")]))
+        await settled(engine, run.id)
         shutil.rmtree(repository)
-        await engine.approve_task(task.id)
-        task = await settled(engine, task.id)
+        await engine.approvals.approve(run.id)
+        task = await settled(engine, run.id)
     assert task.status is TaskStatus.FAILED
     assert task.failure.reason is FailureReason.WORKSPACE_ERROR
 
@@ -62,9 +58,9 @@ async def test_a_task_is_retried_while_its_agent_is_busy_with_another(opened, re
         assert view.agent.current_task_id == second.id
         go.touch()
         await engine.tasks.retry(first.id)
-        await engine.drive(first.id)
+        await engine.resume(first.id)
         assert (await settled(engine, first.id)).status is TaskStatus.AWAITING_APPROVAL
-        await engine.approve_task(first.id)
+        await engine.approvals.approve(first.id)
         assert (await settled(engine, first.id)).status is TaskStatus.COMPLETED
         (tmp_path / "end").touch()
         assert (await settled(engine, second.id)).status is TaskStatus.COMPLETED
@@ -73,13 +69,13 @@ async def test_a_task_is_retried_while_its_agent_is_busy_with_another(opened, re
 async def blocked(engine, repository):
     """Return the view of a task that is blocked by a conflict."""
     edit = scripted([{"edit": {"path": "a.txt", "old": "two", "new": "zwei"}}])
-    task = await engine.run("Translate", repositories=[str(repository)], **edit)
-    await settled(engine, task.id)
+    run = await engine.run("Translate", repositories=[str(repository)], **edit)
+    await settled(engine, run.id)
     (repository / "a.txt").write_text("one\ndeux\nthree\n")
     git(repository, "commit", "-q", "-am", "theirs")
-    await engine.approve_task(task.id)
-    assert (await settled(engine, task.id)).status is TaskStatus.BLOCKED
-    return await engine.view(task.id)
+    await engine.approvals.approve(run.id)
+    assert (await settled(engine, run.id)).status is TaskStatus.BLOCKED
+    return await engine.tasks.view(run.id)
 
 
 async def test_what_a_human_does_about_a_conflict_is_not_cleaned_away(opened, repository, tmp_path):
@@ -103,7 +99,7 @@ async def test_what_a_human_does_about_a_conflict_is_not_cleaned_away(opened, re
 async def test_work_that_is_gone_when_its_conflict_is_resolved_fails_the_task(opened, repository):
     async with opened() as engine:
         view = await blocked(engine, repository)
-        (question,) = await engine.approvals.pending(view.task.id)
+        (question,) = await open_questions(engine, view.task.id)
         assert question.kind is ApprovalKind.MERGE_CONFLICT
         shutil.rmtree(repository)
         await engine.approvals.approve(question.id)
@@ -117,14 +113,14 @@ async def test_a_repository_that_was_gone_is_tried_again_when_it_is_back(opened,
         other = make_repository(tmp_path / "other")
         first = await engine.run("Hold", repositories=[str(other)], **hold)
         await stage(engine, first.id, ExecutionStatus.CODING_INITIAL)
-        task = await engine.run("Say more", repositories=[str(repository)], retry=ONCE, **setup)
+        run = await engine.run("Say more", repositories=[str(repository)], retry=ONCE, **setup)
         repository.rename(tmp_path / "away")
         (tmp_path / "go").touch()
-        assert (await settled(engine, task.id)).status is TaskStatus.FAILED
+        assert (await settled(engine, run.id)).status is TaskStatus.FAILED
         (tmp_path / "away").rename(repository)
-        await engine.tasks.retry(task.id)
-        await engine.drive(task.id)
-        assert (await settled(engine, task.id)).status is TaskStatus.AWAITING_APPROVAL
+        await engine.tasks.retry(run.id)
+        await engine.resume(run.id)
+        assert (await settled(engine, run.id)).status is TaskStatus.AWAITING_APPROVAL
 
 
 async def test_a_task_that_waits_for_room_is_called_off_at_once(opened, repository, tmp_path):
@@ -132,9 +128,9 @@ async def test_a_task_that_waits_for_room_is_called_off_at_once(opened, reposito
         hold = scripted([{"wait_for": str(tmp_path / "go")}])
         first = await engine.run("Hold", repositories=[str(repository)], **hold)
         await stage(engine, first.id, ExecutionStatus.CODING_INITIAL)
-        task = await engine.run("Wait", repositories=[str(repository)], **hold)
-        await engine.tasks.cancel(task.id)
-        assert (await settled(engine, task.id, 5)).status is TaskStatus.CANCELLED
+        run = await engine.run("Wait", repositories=[str(repository)], **hold)
+        await engine.tasks.cancel(run.id)
+        assert (await settled(engine, run.id, 5)).status is TaskStatus.CANCELLED
         (tmp_path / "go").touch()
         assert (await settled(engine, first.id)).status is TaskStatus.COMPLETED
 
@@ -142,10 +138,10 @@ async def test_a_task_that_waits_for_room_is_called_off_at_once(opened, reposito
 async def test_an_interrupt_before_the_agent_runs_is_not_lost(opened, repository, tmp_path):
     steps = [{"wait_for": str(tmp_path / "never")}]
     async with opened() as engine:
-        task = await engine.run("Work", repositories=[str(repository)], retry=AT_ONCE, **scripted(steps))
-        await stage(engine, task.id, ExecutionStatus.PREPARE_WORKSPACE, ExecutionStatus.SETUP)
-        await engine.tasks.interrupt(task.id, "stop")
-        task = await settled(engine, task.id)
+        run = await engine.run("Work", repositories=[str(repository)], retry=AT_ONCE, **scripted(steps))
+        await stage(engine, run.id, ExecutionStatus.PREPARE_WORKSPACE, ExecutionStatus.SETUP)
+        await engine.tasks.interrupt(run.id, "stop")
+        task = await settled(engine, run.id)
     assert task.status is TaskStatus.FAILED
     assert task.failure.reason is FailureReason.CANCELLED
 
@@ -153,34 +149,34 @@ async def test_an_interrupt_before_the_agent_runs_is_not_lost(opened, repository
 async def test_a_follow_up_that_changes_nothing_asks_about_the_same_work_again(opened, repository):
     async with opened() as engine:
         rounds = ([write("new.txt", "more\n")], [{"print": "I like it as it is"}])
-        task = await engine.run("Say more", repositories=[str(repository)], **scripted(*rounds))
-        await settled(engine, task.id)
-        await engine.reject_task(task.id, "less")
-        assert (await settled(engine, task.id)).status is TaskStatus.AWAITING_APPROVAL
-        await engine.approve_task(task.id)
-        assert (await settled(engine, task.id)).status is TaskStatus.COMPLETED
+        run = await engine.run("Say more", repositories=[str(repository)], **scripted(*rounds))
+        await settled(engine, run.id)
+        await engine.approvals.reject(run.id, "less")
+        assert (await settled(engine, run.id)).status is TaskStatus.AWAITING_APPROVAL
+        await engine.approvals.approve(run.id)
+        assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED
     assert content(repository, "main", "new.txt") == "more"
 
 
 async def test_what_was_committed_after_the_question_is_not_merged_unseen(opened, repository):
     async with opened() as engine:
-        task = await engine.run("Say more", repositories=[str(repository)], **scripted([write("new.txt", "more\n")]))
-        await settled(engine, task.id)
-        view = await engine.view(task.id)
+        run = await engine.run("Say more", repositories=[str(repository)], **scripted([write("new.txt", "more\n")]))
+        await settled(engine, run.id)
+        view = await engine.tasks.view(run.id)
         tree = view.workspace.worktrees[0].path
         (repository.__class__(tree) / "unseen.txt").write_text("unseen\n")
         git(tree, "add", "-A")
         git(tree, "commit", "-q", "-m", "unseen")
-        await engine.approve_task(task.id)
-        await settled(engine, task.id)
+        await engine.approvals.approve(run.id)
+        await settled(engine, run.id)
     assert "unseen.txt" not in git(repository, "ls-tree", "--name-only", "main")
 
 
 async def test_a_decision_that_nobody_carries_out_settles_the_task(opened, repository):
     async with opened() as engine:
         view = await blocked(engine, repository)
-        (question,) = await engine.approvals.pending(view.task.id)
-    async with opened(drive_all=False) as engine:
+        (question,) = await open_questions(engine, view.task.id)
+    async with opened(record_only=True) as engine:
         await engine.approvals.approve(question.id)
         assert (await settled(engine, view.task.id, 5)).status is TaskStatus.BLOCKED
 
@@ -209,13 +205,13 @@ class Talk(Conversation):
 
 async def test_words_that_cannot_be_recorded_do_not_stop_the_task(opened, repository):
     async with opened(executors=[Speaker()]) as engine:
-        task = await engine.run("Speak", executor="speaker", repositories=[str(repository)], retry=ONCE)
-        assert (await settled(engine, task.id)).status is TaskStatus.AWAITING_APPROVAL
-        view = await engine.view(task.id)
-        facts = await engine.log.facts(view.execution.id)
-    said = [fact.event for fact in facts if isinstance(fact.event, ActionLogged)]
-    assert "heard" in [action.result.get("text") for action in said]
-    assert len([action for action in said if "left out" in (action.error or "")]) == 2
+        run = await engine.run("Speak", executor="speaker", repositories=[str(repository)], retry=ONCE)
+        assert (await settled(engine, run.id)).status is TaskStatus.AWAITING_APPROVAL
+        view = await engine.tasks.view(run.id)
+        events = await events_of(engine, view.execution.id)
+    assert "heard" in [event.entry.text for event in events if isinstance(event, MessageSaid)]
+    errors = [event.entry.message for event in events if isinstance(event, AgentErrorReported)]
+    assert len([error for error in errors if "left out" in error]) == 2
 
 
 class Broken(Exception):
@@ -229,8 +225,8 @@ async def test_what_ends_the_engine_is_raised_as_it_is(opened, repository, monke
 
     with pytest.raises(StoreUnavailable):
         async with opened() as engine:
-            monkeypatch.setattr(type(engine.log), "tail", tail)
-            async with opened():
+            monkeypatch.setattr(type(engine._core.log), "tail", tail)
+            async with opened(drive_all=True):
                 await anyio.sleep_forever()
 
 
@@ -240,41 +236,41 @@ async def test_a_defect_is_raised_as_it_is(opened, repository, monkeypatch):
 
     monkeypatch.setattr(driver, "next_step", broken)
     async with opened() as engine:
-        task = await engine.run("Say more", repositories=[str(repository)], **scripted([]))
+        run = await engine.run("Say more", repositories=[str(repository)], **scripted([]))
         with pytest.raises(Broken):
-            await settled(engine, task.id)
+            await settled(engine, run.id)
 
 
 async def test_a_task_is_not_given_to_another_agent_while_one_is_at_work(opened, repository, tmp_path):
     async with opened() as engine:
         hold = scripted([{"wait_for": str(tmp_path / "go")}])
-        task = await engine.run("Hold", repositories=[str(repository)], **hold)
+        run = await engine.run("Hold", repositories=[str(repository)], **hold)
         with pytest.raises(InvalidInput, match="at work"):
-            await engine.assign_task(task.id, executor="custom")
+            await engine.tasks.assign(run.id, executor="custom")
         (tmp_path / "go").touch()
-        assert (await settled(engine, task.id)).status is TaskStatus.COMPLETED
+        assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED
 
 
 async def test_a_cancelled_task_without_an_execution_frees_its_agent(opened):
     async with opened() as engine:
-        task = await engine.create_task("Think")
-        task = await engine.assign_task(task.id, executor="scripted")
-        agent = (await engine.view(task.id)).agent
+        task = await engine.tasks.create("Think")
+        task = await engine.tasks.assign(task.id, executor="scripted")
+        agent = (await engine.tasks.view(task.id)).agent
         assert agent.current_task_id == task.id
         await engine.tasks.cancel(task.id)
-        assert (await engine.view(task.id)).agent.current_task_id is None
+        assert (await engine.tasks.view(task.id)).agent.current_task_id is None
 
 
 async def test_work_in_place_is_rejected_and_goes_on(opened, repository):
     async with opened() as engine:
         edit = {"edit": {"path": "new.txt", "old": "more", "new": "MORE"}}
         rounds = ([write("new.txt", "more\n")], [edit])
-        task = await engine.run("Say more", repositories=[str(repository)], in_place=True, **scripted(*rounds))
-        assert (await settled(engine, task.id)).status is TaskStatus.AWAITING_APPROVAL
-        await engine.reject_task(task.id, "louder")
-        assert (await settled(engine, task.id)).status is TaskStatus.AWAITING_APPROVAL
-        await engine.approve_task(task.id)
-        assert (await settled(engine, task.id)).status is TaskStatus.COMPLETED
+        run = await engine.run("Say more", repositories=[str(repository)], in_place=True, **scripted(*rounds))
+        assert (await settled(engine, run.id)).status is TaskStatus.AWAITING_APPROVAL
+        await engine.approvals.reject(run.id, "louder")
+        assert (await settled(engine, run.id)).status is TaskStatus.AWAITING_APPROVAL
+        await engine.approvals.approve(run.id)
+        assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED
     assert (repository / "new.txt").read_text() == "MORE\n"
 
 
@@ -285,14 +281,14 @@ async def test_a_rejected_plan_is_made_again(opened, repository):
             [{"expect_prompt": "smaller"}, {"say": "second plan"}],
             [{"expect_prompt": "second plan"}, write("new.txt", "more\n")],
         )
-        task = await engine.run("Say more", repositories=[str(repository)], approval="plan", **scripted(*rounds))
-        await settled(engine, task.id)
-        await engine.reject_task(task.id, "smaller")
-        assert (await settled(engine, task.id)).status is TaskStatus.AWAITING_APPROVAL
-        (question,) = await engine.approvals.pending(task.id)
+        run = await engine.run("Say more", repositories=[str(repository)], approval="plan", **scripted(*rounds))
+        await settled(engine, run.id)
+        await engine.approvals.reject(run.id, "smaller")
+        assert (await settled(engine, run.id)).status is TaskStatus.AWAITING_APPROVAL
+        (question,) = await open_questions(engine, run.id)
         assert question.proposed_solution == "second plan"
-        await engine.approve_task(task.id)
-        assert (await settled(engine, task.id)).status is TaskStatus.COMPLETED
+        await engine.approvals.approve(run.id)
+        assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED
     assert content(repository, "main", "new.txt") == "more"
 
 
@@ -301,29 +297,29 @@ async def test_of_two_repositories_one_is_left_as_it_was(opened, repository, tmp
     before = git(other, "rev-parse", "main")
     async with opened() as engine:
         steps = [write("app/new.txt", "more\n")]
-        task = await engine.run("Say more", repositories=[str(repository), str(other)], **scripted(steps))
-        assert (await settled(engine, task.id)).status is TaskStatus.AWAITING_APPROVAL
-        await engine.approve_task(task.id)
-        assert (await settled(engine, task.id)).status is TaskStatus.COMPLETED
+        run = await engine.run("Say more", repositories=[str(repository), str(other)], **scripted(steps))
+        assert (await settled(engine, run.id)).status is TaskStatus.AWAITING_APPROVAL
+        await engine.approvals.approve(run.id)
+        assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED
     assert content(repository, "main", "new.txt") == "more"
     assert git(other, "rev-parse", "main") == before
 
 
 async def test_another_one_decides_for_who_delegated(opened, repository):
     async with opened() as engine:
-        task = await engine.run("Say more", repositories=[str(repository)], **scripted([write("new.txt", "more\n")]))
-        await settled(engine, task.id)
-        (question,) = await engine.approvals.pending(task.id)
+        run = await engine.run("Say more", repositories=[str(repository)], **scripted([write("new.txt", "more\n")]))
+        await settled(engine, run.id)
+        (question,) = await open_questions(engine, run.id)
         await engine.approvals.delegate(question.id, "bob")
-        await engine.approvals.approve(question.id, actor=human("bob"))
-        assert (await settled(engine, task.id)).status is TaskStatus.COMPLETED
+        await engine.approvals.approve(question.id, by="bob")
+        assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED
 
 
 async def test_an_engine_is_closed_in_the_middle_of_every_stage(opened, repository):
     stages = [ExecutionStatus.PREPARE_WORKSPACE, ExecutionStatus.SETUP, ExecutionStatus.CODING_INITIAL]
     stages += [ExecutionStatus.CLEANUP, ExecutionStatus.REVIEW, ExecutionStatus.DONE]
     async with opened() as engine:
-        task = await engine.run(
+        run = await engine.run(
             "Say more",
             repositories=[str(repository)],
             setup="echo setup",
@@ -332,27 +328,27 @@ async def test_an_engine_is_closed_in_the_middle_of_every_stage(opened, reposito
             **scripted([write("new.txt", "more\n")]),
         )
     for index in range(len(stages)):
-        async with opened() as engine:
-            await stage(engine, task.id, *stages[index:])
-    async with opened() as engine:
-        assert (await settled(engine, task.id)).status is TaskStatus.COMPLETED
-        assert (await engine.view(task.id)).task.executions == 1
+        async with opened(drive_all=True) as engine:
+            await stage(engine, run.id, *stages[index:])
+    async with opened(drive_all=True) as engine:
+        assert (await settled(engine, run.id)).status is TaskStatus.COMPLETED
+        assert (await engine.tasks.view(run.id)).task.executions == 1
     assert content(repository, "main", "new.txt") == "more"
 
 
 async def test_misuse_is_said(opened, repository):
     async with opened() as engine:
-        for asked in (engine.settled, engine.view, engine.approve_task, engine.execute_task, engine.tasks.cancel):
+        for asked in (engine.attach, engine.tasks.view, engine.approvals.approve, engine.tasks.execute, engine.tasks.cancel):
             with pytest.raises(AggregateNotFound):
                 await asked(NOBODY)
         for wrong, error in ((NOBODY, AggregateNotFound), ("nonsense", InvalidId)):
             with pytest.raises(error):
-                await anext(engine.follow(wrong))
-        task = await engine.run("Look", repositories=[str(repository)], **scripted([]))
-        await settled(engine, task.id)
+                await settled(engine, wrong)
+        run = await engine.run("Look", repositories=[str(repository)], **scripted([]))
+        await settled(engine, run.id)
     with pytest.raises(EngineClosed):
         await engine.run("More", **scripted([]))
     with pytest.raises(EngineClosed):
-        await engine.drive(task.id)
+        await engine.resume(run.id)
     with pytest.raises(AuraError):
-        await settled(engine, task.id)
+        await settled(engine, run.id)

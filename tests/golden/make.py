@@ -66,7 +66,8 @@ def _value(name: str, hint: Any, field: Any) -> Any:
     if hint is bool:
         return field is None or field.default is not True
     if isinstance(hint, typing.NewType):
-        return f"0192f0c1-2d3e-7abc-8def-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+        random = hashlib.sha256(name.encode()).hexdigest()[:12]
+        return f"0192f0c1-2d3e-7abc-8def-{random}" if hint.__name__.endswith("Id") else name.replace("_", "-")
     if isinstance(hint, type) and issubclass(hint, Enum):
         return next(member for member in hint if field is None or member != field.default)
     return _composed(name, typing.get_origin(hint), typing.get_args(hint), hint)

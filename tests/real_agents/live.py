@@ -14,7 +14,7 @@ from typing import Any
 import anyio
 import attrs
 
-from aura_contracts.execution import ActionLogged, Usage
+from aura_contracts.execution import MessageSaid, Usage
 from aura_contracts.failures import FailureReason
 from aura_engine import open_engine
 from scripted_model import ModelUrl, scripted_model
@@ -287,9 +287,9 @@ class Story:
     def of(self, topic):
         return [event for event in self.events if event.topic == topic]
 
-    def entries(self, action):
-        """Return what the execution log has under this name."""
-        return [event for event in self.events if isinstance(event, ActionLogged) and event.action == action]
+    def entries(self, kind):
+        """Return the events of this type."""
+        return [event for event in self.events if isinstance(event, kind)]
 
     @property
     def sessions(self):
@@ -297,7 +297,7 @@ class Story:
 
     @property
     def said(self):
-        return [event.result["text"] for event in self.entries("message")]
+        return [event.entry.text for event in self.entries(MessageSaid)]
 
     @property
     def usage(self):

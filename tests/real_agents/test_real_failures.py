@@ -3,6 +3,7 @@
 import pytest
 from live import AGENTS, WRITE, live_site
 
+from aura_contracts.execution import AgentErrorReported, AgentFinished, CallMade, CallStarted, EntryNotUnderstood
 from aura_contracts.failures import FailureReason
 from repositories import content
 
@@ -35,7 +36,7 @@ def test_work_that_fails_half_way_is_a_failure_and_is_kept(installed, agent, tmp
         (prepared,) = story.of("workspace.prepared")
         assert (site.root / prepared.worktrees[0].path / "hello.txt").read_text() == "hello\n"
     assert story.failure.reason is FailureReason.AGENT_ERROR
-    assert len(story.sessions) == len(story.entries("tool_call")) == len(story.entries("tool_result")) == 1
+    assert len(story.sessions) == len(story.entries(CallStarted)) == len(story.entries(CallMade)) == 1
     assert not (site.repository / "hello.txt").exists()
     check_failed(story)
 
@@ -65,5 +66,5 @@ def check_failed(story):
     assert story.ends == ["execution.failed", "task.failed"]
     assert story.failure.message
     assert story.failure.stage == "CodingInitial"
-    assert [event for event in (*story.entries("error"), *story.entries("finished")) if event.error]
-    assert story.entries("unknown") == []
+    assert [event for event in (*story.entries(AgentErrorReported), *story.entries(AgentFinished)) if event.error]
+    assert story.entries(EntryNotUnderstood) == []

@@ -5,6 +5,7 @@ import signal
 import pytest
 from live import AGENTS, WRITE, live_site
 
+from aura_contracts.execution import CallMade, CallStarted
 from scripted_model import READERS
 
 pytestmark = pytest.mark.real_agents
@@ -22,7 +23,7 @@ def test_in_the_middle_of_an_answer(installed, agent, tmp_path):
         assert site.end(process) == 130, site.said
         check(site)
         assert worktree(site).joinpath("hello.txt").read_text() == "hello\n", "its work is where it was"
-        assert len(site.story().entries("tool_result")) == 1
+        assert len(site.story().entries(CallMade)) == 1
 
 
 @pytest.mark.parametrize("agent", AGENTS, ids=str)
@@ -31,7 +32,7 @@ def test_in_the_middle_of_a_tool(installed, agent, tmp_path):
         process = site.run()
         site.hears(lambda: worktree(site) and worktree(site).joinpath("started.txt").exists())
         site.hears(lambda: site.sleeping("sleep 300"))
-        site.hears(lambda: site.story().entries("tool_call"))
+        site.hears(lambda: site.story().entries(CallStarted))
         process.send_signal(signal.SIGINT)
         assert site.end(process) == 130, site.said
         check(site)
@@ -49,7 +50,7 @@ def check(site):
     story = site.story()
     assert sorted(story.ends) == ["execution.cancelled", "task.cancelled"], site.said
     assert len(story.sessions) == 1
-    assert len(story.entries("tool_call")) == 1
+    assert len(story.entries(CallStarted)) == 1
     assert len(story.of("execution.process_started")) == len(story.of("output.closed")) == 1
 
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 import pytest
 from live import APPEND, ASKING, CLAUDE, CODEX, DONE, LACKING, live_site
 
+from aura_contracts.execution import CallMade, CallStarted, EntryNotUnderstood, PermissionAnswered, PermissionAsked
 from aura_contracts.failures import FailureReason
 from repositories import content
 
@@ -25,8 +26,8 @@ def site(installed, agent, tmp_path):
 
 def asked(site, number=1):
     """Return the approval's id, once the question was asked this often."""
-    site.hears(lambda: len(site.story().entries("permission_requested")) >= number)
-    return site.story().entries("permission_requested")[-1].result["approval_id"]
+    site.hears(lambda: len(site.story().entries(PermissionAsked)) >= number)
+    return site.story().entries(PermissionAsked)[-1].approval_id
 
 
 def kill(site, process, who):
@@ -46,12 +47,12 @@ def check_granted(site):
     (question,) = story.of("approval.requested")
     assert "hello.txt" in json.dumps(question.tool_call.arguments)
     assert len(story.of("approval.approved")) == 1
-    assert len({event.result["approval_id"] for event in story.entries("permission_requested")}) == 1
+    assert len({event.approval_id for event in story.entries(PermissionAsked)}) == 1
     assert content(site.repository, "main", "hello.txt") == "hello", "once"
     assert story.said[-1] == DONE["text"]
     assert story.ends[-2:] == ["execution.completed", "task.completed"]
     assert {event.failure.reason for event in story.of("execution.failed")} <= {FailureReason.WORKER_LOST}
-    assert story.entries("unknown") == []
+    assert story.entries(EntryNotUnderstood) == []
     return story
 
 
@@ -62,10 +63,10 @@ def test_asked_and_allowed(agent, site):
     assert site.end(process) == 0, site.said
     story = check_granted(site)
     assert len(story.sessions) == 1
-    assert [event.result["granted"] for event in story.entries("permission_answered")] == [True]
-    (result,) = story.entries("tool_result")
+    assert [event.granted for event in story.entries(PermissionAnswered)] == [True]
+    (result,) = story.entries(CallMade)
     assert result.success
-    assert result.result["call_id"] == story.entries("tool_call")[0].result["call_id"]
+    assert result.entry.call_id == story.entries(CallStarted)[0].entry.call_id
 
 
 @pytest.mark.parametrize("agent", ASKING, ids=str)
@@ -76,7 +77,7 @@ def test_asked_and_denied(agent, site):
     story = site.story()
     assert story.failure.reason is FailureReason.PERMISSION_DENIED
     assert story.ends == ["execution.failed", "task.failed"]
-    assert [event.result["granted"] for event in story.entries("permission_answered")] == [False]
+    assert [event.granted for event in story.entries(PermissionAnswered)] == [False]
     told = json.dumps([request["body"] for request in site.url.requests])
     assert ("Not this file." in told) == agent.hears_why, "the model was told"
     assert not (site.repository / "hello.txt").exists()

@@ -5,6 +5,7 @@ import json
 import pytest
 from live import AGENTS, DONE, FEEDBACK, PROMPT, WRITE, live_site
 
+from aura_contracts.execution import AgentFinished, CallMade, CallStarted, ConversationReplayed, EntryNotUnderstood
 from repositories import branches, content, worktrees
 
 pytestmark = pytest.mark.real_agents
@@ -26,17 +27,17 @@ def test_it_creates_a_file(installed, agent, tmp_path):
 
 def check_entries(story, agent):
     assert len(story.sessions) == 1
-    (called,) = story.entries("tool_call")
-    (result,) = story.entries("tool_result")
+    (called,) = story.entries(CallStarted)
+    (result,) = story.entries(CallMade)
     assert result.success
-    assert called.result["call_id"] == result.result["call_id"] != ""
-    assert called.result["tool"]
-    assert "hello" in json.dumps(called.result["arguments"])
+    assert called.entry.call_id == result.entry.call_id != ""
+    assert called.entry.tool
+    assert "hello" in json.dumps(called.entry.arguments)
     assert story.said[-1] == DONE["text"]
     assert story.usage.input_tokens == agent.usage.input_tokens
     assert story.usage.output_tokens == agent.usage.output_tokens
-    assert [event.result["failure"] for event in story.entries("finished")] == [None]
-    assert story.entries("unknown") == []
+    assert [event.entry.failure for event in story.entries(AgentFinished)] == [None]
+    assert story.entries(EntryNotUnderstood) == []
     assert len(story.of("execution.process_started")) == len(story.of("execution.process_exited")) == 1
 
 
@@ -74,7 +75,7 @@ def test_another_task_goes_on_with_the_session_in_a_worktree_of_its_own(installe
         told = json.dumps([request["body"] for request in site.url.requests[asked:]])
     assert FEEDBACK in told
     assert PROMPT in told, "what was said in a task before is told by the agent, or by AURA"
-    assert len(story.of("execution.session_dropped")) == len(story.entries("replayed")) == agent.bound
+    assert len(story.of("execution.session_dropped")) == len(story.entries(ConversationReplayed)) == agent.bound
     assert len(set(story.sessions)) == 1 + agent.bound
     assert story.ends == ["execution.completed", "task.completed"] * 2
     assert story.said[-1] == MORE[-1]["text"]

@@ -28,7 +28,9 @@ from aura_contracts.actors import Actor, agent, human, system
 from aura_contracts.aggregate import Aggregate, Command, State, Table
 from aura_contracts.errors import CommandRefused
 from aura_contracts.events import Event, Fact
+from aura_contracts.execution import ACTIONS, Action
 from aura_contracts.ids import AgentId
+from aura_contracts.task import AGENT_TYPES, AgentType
 from aura_engine.decisions import Context, Decider, Decision
 from strategies import EPOCH, IDS, NAMES
 
@@ -177,7 +179,8 @@ class Suggestions:
         if isinstance(hint, type) and issubclass(hint, Enum):
             return list(hint)
         if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
-            return list(itertools.islice(self.structs(hint), 12))
+            kinds = [next(self.structs(kind)) for kind in ACTIONS] if hint is Action else self.structs(hint)
+            return list(itertools.islice(kinds, len(ACTIONS)))
         if hint in (Actor, datetime):
             return self.actors() if hint is Actor else [*self.times(), EPOCH.replace(tzinfo=None)]
         if hint in _USUAL:
@@ -224,15 +227,22 @@ class Suggestions:
         required = {f.name for f in msgspec.structs.fields(kind) if f.required}
         return kind(
             **{
-                name: rng.choice(self.values(name, hint))
+                name: self._random(name, hint, rng)
                 for name, hint in _hints(kind).items()
                 if name in required or rng.random() < 0.5
             }
         )
 
+    def _random(self, name: str, hint: Any, rng: random.Random) -> Any:
+        """A value of a field chosen at random; of a value that a command carries, each of its fields."""
+        if isinstance(hint, type) and issubclass(hint, msgspec.Struct) and hint is not Action:
+            return self.random_struct(hint, rng)
+        return rng.choice(self.values(name, hint))
+
 
 _USUAL: Mapping[Any, Sequence[Any]] = types.MappingProxyType(
     {
+        AgentType: [*AGENT_TYPES[:2], "Two words"],
         Any: [1, "x", None],
         bool: [True, False],
         bytes: [b"x", b""],

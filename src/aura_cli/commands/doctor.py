@@ -66,20 +66,19 @@ async def _examine(call: "Call", take: "Callable[[Finding], None]") -> "Finding 
     from aura_contracts.errors import AuraError
     from aura_engine import Finding
 
-    store = call.settings.store
+    given, store = call.arguments, call.settings.store
     path = sqlite_path(store)
     if path is not None and not path.exists():
         remedy = "`aura run` creates it; check --store and AURA_STORE if you expected one"
         return Finding(id=store, kind="store", status="note", text="no store yet", remedy=remedy)
     try:
-        async with engine_of(call) as engine:
-            async with aclosing(engine.doctor.examine(unknown=call.arguments.unknown)) as findings:
-                async for finding in findings:
-                    if call.arguments.fix and finding.fix is not None:
-                        call.terminal.say(f"fixing: {finding.text}")
-                        take(await engine.doctor.fix(finding))
-                    else:
-                        take(finding)
+        async with engine_of(call) as engine, aclosing(engine.doctor.examine(unknown=given.unknown)) as findings:
+            async for finding in findings:
+                if given.fix and finding.fix is not None:
+                    call.terminal.say(f"fixing: {finding.text}")
+                    take(await engine.doctor.fix(finding))
+                else:
+                    take(finding)
     except AuraError as error:
         return Finding(id=store, kind="store", status="wrong", text=error.message(), remedy=error.remedy)
     return None

@@ -217,7 +217,7 @@ async def _assign(call: "Call") -> int:
 
         paths: Sequence[str] = given.get("repositories", ())
         if (await engine.tasks.view(task_id)).workspace is None:
-            here = os.path.abspath(".")  # noqa: PTH100 - looks at no file
+            here = os.path.abspath(".")  # noqa: ASYNC240, PTH100 - looks at no file
             return () if call.arguments.outside else paths or (here,)
         if call.arguments.outside or paths:
             field = "--outside" if call.arguments.outside else "--repo"

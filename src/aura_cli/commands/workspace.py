@@ -174,7 +174,7 @@ async def _warm(call: "Call") -> None:
     from aura_cli._call import engine_of
 
     count = call.arguments.count
-    path = os.path.abspath(call.arguments.repository)  # noqa: PTH100 - looks at no file
+    path = os.path.abspath(call.arguments.repository)  # noqa: ASYNC240, PTH100 - looks at no file
     async with engine_of(call, make=True, store="memory:") as engine:
         made = await engine.workspaces.warm(path, count)
     data = {"id": path, "status": "ready", "made": made, "count": count}

@@ -19,7 +19,7 @@ from aura_cli.demo import script
 from aura_cli.demo.presenter import Presenter
 from aura_cli.rendering.errors import ReplayDiffers
 from aura_contracts.aggregate import State
-from aura_contracts.errors import ExecutableNotFound, LogDamaged, StoreMisconfigured
+from aura_contracts.errors import InvalidInput, LogDamaged, StoreMisconfigured
 from aura_contracts.output import OutputRecorded
 from aura_engine import Engine, Host, Run, open_engine
 
@@ -73,7 +73,8 @@ def _make_repository(where: Path, environment: Mapping[str, str]) -> Path:
                 capture_output=True,
             )
         except FileNotFoundError as error:
-            raise GitNotFound from error
+            remedy = "install git 2.34 or newer"
+            raise InvalidInput(field="PATH", reason="there is no git on it", remedy=remedy) from error
     return where
 
 

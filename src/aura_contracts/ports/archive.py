@@ -150,10 +150,23 @@ class UsageCost(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def nothing(cls, ident: str) -> "UsageCost":
         """Return the cost of what reported nothing."""
-        amounts = {"input_tokens": 0, "output_tokens": 0, "cache_read_tokens": 0, "cache_write_tokens": 0, "reports": 0}
-        dollars = {"cost": Decimal(0), "reported": Decimal(0)}
-        names: dict[str, Any] = {"unpriced": (), "models": (), "executors": (), "task_ids": ()}
-        return cls(id=ident, first_day=None, last_day=None, **amounts, **dollars, **names)
+        nothing = Decimal(0)
+        return cls(
+            id=ident,
+            input_tokens=0,
+            output_tokens=0,
+            cache_read_tokens=0,
+            cache_write_tokens=0,
+            cost=nothing,
+            reported=nothing,
+            unpriced=(),
+            models=(),
+            executors=(),
+            task_ids=(),
+            first_day=None,
+            last_day=None,
+            reports=0,
+        )
 
 
 # --- Read models ------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ records are acknowledged is made to wait. Runs on asyncio and on trio.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from enum import StrEnum
 
 import msgspec
@@ -17,6 +17,18 @@ import msgspec
 from aura_contracts.events import Instant
 from aura_contracts.execution import OUTPUT_LIMIT, SupervisedProcess
 from aura_contracts.output import Chunk
+
+
+def merged_environment(base: Mapping[str, str], *changes: Mapping[str, str | None]) -> dict[str, str]:
+    """Return `base` with `changes` made, the last one over the others; None removes a variable.
+
+    >>> merged_environment({"LANG": "C", "EDITOR": "vi"}, {"EDITOR": None}, {"LANG": "C.UTF-8"})
+    {'LANG': 'C.UTF-8'}
+    """
+    environment: dict[str, str | None] = dict(base)
+    for change in changes:
+        environment.update(change)
+    return {name: value for name, value in environment.items() if value is not None}
 
 
 class ExitCause(StrEnum):

@@ -28,11 +28,11 @@ from typing import Any, ClassVar, Generic, TypeVar
 import msgspec
 
 from aura_contracts.agent import Agent
+from aura_contracts.aggregate import Aggregate, State
 from aura_contracts.approval import Approval
 from aura_contracts.board import Board
 from aura_contracts.execution import Execution, ExecutionStatus, Usage
 from aura_contracts.lease import WorkerLease
-from aura_contracts.aggregate import Aggregate, State
 from aura_contracts.task import Task
 from aura_contracts.template import PromptTemplate
 from aura_contracts.workflow import Workflow

@@ -49,7 +49,7 @@ from aura_contracts.task import (
     TaskStatus,
 )
 from aura_engine.agent_tools.token import ScopeEnded, TaskScope, TokenRefused
-from aura_engine.permissions.inquiries import choice_of, inquiries_of, inquiry_id, words_with
+from aura_engine.permissions.inquiries import choice_of, choices_of, inquiries_of, inquiry_id, words_with
 from aura_engine.runtime.context import reviewers_of, subtask_spec
 from aura_engine.unit_of_work import CommandBus, UnitOfWork
 
@@ -159,7 +159,7 @@ class OwnTask:
             await self._require_room(execution, SubtaskCreated, SUBTASK_LIMIT, "subtasks")
             spec = subtask_spec(parent, title, description, priority=priority)
             created = await unit.handle(task_id, CreateTask(task_id=task_id, spec=spec))
-            await self._record(unit, execution, SubtaskCreated(task_id=task_id, title=title))
+            await self._record(unit, execution, SubtaskCreated(subtask_id=task_id, title=title))
             return created, True
 
         return await self._decide(decide)
@@ -180,7 +180,8 @@ class OwnTask:
         The same words again are the same question, until the agent was told the answer: one that was interrupted asks
         again, and finds its question open, or answered.
         """
-        words = words_with(question, choices)
+        offered = choices_of(choices)
+        words = words_with(question, offered)
 
         async def decide(unit: UnitOfWork, execution: Execution) -> Approval:
             asked = await inquiries_of(self._bus, self._scope.task_id)
@@ -198,6 +199,7 @@ class OwnTask:
                     task_id=self._scope.task_id,
                     execution_id=self._scope.execution_id,
                     proposed_solution=words,
+                    choices=offered,
                 ),
             )
             approval = await unit.handle(approval_id, request)

@@ -21,12 +21,13 @@ from aura_contracts.errors import (
     AggregateExists,
     AggregateNotFound,
     ImpossibleTransition,
+    InvalidInput,
     RuleViolated,
     TransitionRefused,
 )
 from aura_contracts.events import Event, Fact
 from aura_contracts.ids import TaskId
-from aura_contracts.task import RetryPolicy
+from aura_contracts.task import AgentType, RetryPolicy, parse_agent_type
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,6 +136,16 @@ def refuse_rule(
         reason=reason,
         remedy=remedy,
     )
+
+
+def require_agent_type(aggregate: str, aggregate_id: str, command: AnyCommand, agent_type: AgentType | None) -> None:
+    """Refuse a type of agent that is not a word; None is none."""
+    if agent_type is None:
+        return
+    try:
+        parse_agent_type(agent_type)
+    except InvalidInput as error:
+        raise refuse_rule(aggregate, aggregate_id, command, "agent_type", error.reason, error.remedy) from None
 
 
 DELAY_LIMIT = 366 * 24 * 3600.0

@@ -1,6 +1,6 @@
 """Decisions about agents.
 
-Source: second seed, "Agent", "Agent Coordination", `assignTask`, `submitForApproval`, `executeTask`.
+Source: specification, "Agent", "Agent Coordination", `assignTask`, `submitForApproval`, `executeTask`.
 
 Who may do what: humans and AURA itself manage the pool; an agent acts for itself alone. What needs no rule here follows
 from the table: a second task for a busy agent, or any task for a disabled one, is not possible in those states.
@@ -40,6 +40,7 @@ from aura_engine.decisions._decider import (
     is_agent,
     refuse_actor,
     refuse_rule,
+    require_agent_type,
     require_no_agent,
 )
 
@@ -75,6 +76,7 @@ def _require_valid(agent_id: str, command: RegisterAgent | EditAgent) -> None:
         raise refuse_rule("agent", agent_id, command, "name", reason)
     if executor is not None and not executor.strip():
         raise refuse_rule("agent", agent_id, command, "executor", "the executor that runs the agent has no name")
+    require_agent_type("agent", agent_id, command, given.type)
     if not all(capability.strip() for capability in capabilities):
         raise refuse_rule("agent", agent_id, command, "capabilities", "a capability is blank")
     if repeated := sorted({c for c in capabilities if capabilities.count(c) > 1}):

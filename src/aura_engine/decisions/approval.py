@@ -1,6 +1,6 @@
 """Decisions about approvals.
 
-Source: second seed, "Authorization", "Approval Timeouts", "Advanced Approval Rules", "rejectTask".
+Source: specification, "Authorization", "Approval Timeouts", "Advanced Approval Rules", "rejectTask".
 
 Who may do what: the reviewers, those it was escalated to and their delegates decide, or the policy does; an agent never
 decides, not even on what it asked itself. Whoever asked may take the question back. AURA reminds, escalates, expires.

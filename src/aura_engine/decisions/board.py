@@ -1,7 +1,7 @@
 """Decisions about boards.
 
-Source: first seed, "Status Model (Hybrid)": columns are customizable and map to canonical states; rules validate what
-people move without weakening what the engine enforces.
+Source: specification, "Status Model (Hybrid)": columns are customizable and map to canonical states; rules validate
+what people move without weakening what the engine enforces.
 
 Who may do what: humans lay out boards and move cards; AURA itself (``system:``) lays out, places, removes, and has
 cards follow their tasks; agents act on tasks only, and their cards follow.

@@ -1,6 +1,6 @@
 """Decisions about executions.
 
-Source: first seed, "Execution Model", "Remote Worker Model"; second seed, "Agent Failures", "Authorization".
+Source: specification, "Execution Model", "Remote Worker Model"; "Agent Failures", "Authorization".
 
 Who may do what: the worker that holds the lease reports (as ``system:``), or the agent of the execution does, about its
 own run; both under the current epoch. Humans and AURA steer: follow up, complete, retry, interrupt, cancel.
@@ -75,6 +75,7 @@ from aura_engine.decisions._decider import (
     is_system,
     refuse_actor,
     refuse_rule,
+    require_agent_type,
     require_no_agent,
     retry_problem,
 )
@@ -138,6 +139,7 @@ def _queue(_: None, command: QueueExecution, context: Context) -> Events:
     for name, text in (("executor", spec.executor), ("prompt", spec.prompt)):
         if not text.strip():
             raise refuse_rule("execution", command.execution_id, command, name, f"the {name} is empty")
+    require_agent_type("execution", command.execution_id, command, spec.agent_type)
     if problem := retry_problem(spec.retry):
         raise refuse_rule("execution", command.execution_id, command, "retry", problem)
     return [ExecutionQueued(execution_id=command.execution_id, spec=spec)]

@@ -1,6 +1,6 @@
 """Decisions about leases.
 
-Source: first seed, "Remote Worker Model" and "Worker protocol and lease timeout semantics".
+Source: specification, "Remote Worker Model" and "Worker protocol and lease timeout semantics".
 
 Who may do what: workers report through AURA (``system:``), humans may revoke and adjudicate; agents have no say in
 where they run. Time comes with the context, silence with the command, so that nothing here waits or reads a clock.

@@ -1,6 +1,6 @@
 """Decisions about tasks.
 
-Source: second seed, "Task Management", "Authorization", "Agent Failures", "Concurrent Modifications".
+Source: specification, "Task Management", "Authorization", "Agent Failures", "Concurrent Modifications".
 
 Who may do what: agents act only on the task assigned to them; humans approve only what they created or are a reviewer
 of, and only they change who reviews it and whether it needs approval; AURA itself (``system:``) carries out what
@@ -78,6 +78,7 @@ from aura_engine.decisions._decider import (
     is_system,
     refuse_actor,
     refuse_rule,
+    require_agent_type,
     require_no_agent,
     retry_problem,
 )
@@ -156,6 +157,7 @@ def _create(_: None, command: CreateTask, context: Context) -> Events:
     _require_acyclic(command.task_id, command, context)
     if problem := retry_problem(spec.retry):
         raise refuse_rule("task", command.task_id, command, "retry", problem)
+    require_agent_type("task", command.task_id, command, spec.agent_type)
     by_agent = actor_kind(context.actor) == "agent"
     if by_agent and not spec.reviewers and spec.approval_mode is not ApprovalMode.AUTO:
         reason = "no human could approve a task that an agent created without reviewers"
@@ -190,6 +192,7 @@ def _unqueue(state: Task, command: UnqueueTask, context: Context) -> Events:
 
 def _assign(state: Task, command: AssignTask, context: Context) -> Events:
     _require_human(state, command, context)
+    require_agent_type("task", state.id, command, command.agent_type)
     if state.status is TaskStatus.IN_PROGRESS and state.assigned_agent == command.agent_id:
         return []
     return [TaskAssigned(agent_id=command.agent_id, agent_type=command.agent_type)]
@@ -279,6 +282,7 @@ def _propose_decomposition(state: Task, command: ProposeDecomposition, context: 
         )
     for subtask in command.subtasks:
         _require_title(subtask.task_id, subtask.title, command)
+        require_agent_type("task", state.id, command, subtask.agent_type)
     _require_new_approval(state, command)
     return [DecompositionProposed(approval_id=command.approval_id, subtasks=command.subtasks)]
 

@@ -1,6 +1,6 @@
 """Decisions about prompt templates.
 
-Source: first seed, "Prompt template strict rendering"; ARCHITECTURE names the limits. Whether a text is a correct
+Source: specification, "Prompt template strict rendering"; ARCHITECTURE names the limits. Whether a text is a correct
 template is found out by whoever renders it, before it asks for a decision.
 
 Who may do what: humans and AURA itself; an agent never changes the words that it or another agent is given.

@@ -1,6 +1,6 @@
 """Decisions about workflows.
 
-Source: second seed, "Workflow", "Workflow Orchestration", "Workflow Execution".
+Source: specification, "Workflow", "Workflow Orchestration", "Workflow Execution".
 
 Who may do what: humans start, steer and call off; what became of a step is said by AURA itself (``system:``), which
 follows the step's task and approval; agents know tasks only. A command on a step passes the workflow's table first
@@ -65,6 +65,7 @@ from aura_engine.decisions._decider import (
     is_system,
     refuse_actor,
     refuse_rule,
+    require_agent_type,
     require_no_agent,
 )
 
@@ -156,6 +157,8 @@ def _start(_: None, command: StartWorkflow, context: Context) -> Events:
     if not definition.name.strip() or len(definition.name) > NAME_LIMIT:
         reason = f"a name has 1 to {NAME_LIMIT} characters, this one has {len(definition.name.strip())}"
         raise RuleViolated(**about, rule="name", reason=reason)
+    for step in definition.steps:
+        require_agent_type("workflow", command.workflow_id, command, step.agent_type)
     if problem := _definition_problem(definition.steps):
         raise RuleViolated(**about, rule=problem[0], reason=problem[1], remedy="correct the definition")
     return [WorkflowStarted(workflow_id=command.workflow_id, definition=definition)]

@@ -1,6 +1,6 @@
 """Decisions about workspaces.
 
-Source: ARCHITECTURE, section 6; first seed, "Git safety and worktree recovery behavior".
+Source: ARCHITECTURE, section 6; "Git safety and worktree recovery behavior".
 
 Who may do what: agents work in a workspace (their commits and snapshots are recorded in their name), humans and AURA
 itself dispose of it. Whether a worktree is dirty comes with the command: whoever asks has looked.

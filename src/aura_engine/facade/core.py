@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
+from weakref import WeakValueDictionary
 
+import anyio
 import attrs
 
 from aura_contracts.actors import Actor, human, parse_actor
@@ -40,6 +42,8 @@ class Core:
     """In whose name commands are handled that name no one else."""
     record_only: bool = False
     """Commands are recorded; what follows is left to other engines."""
+    readers: WeakValueDictionary[str, anyio.Lock] = attrs.field(init=False, factory=WeakValueDictionary)
+    """What a durable subscription holds while it serves its name."""
     tasks: "Tasks" = attrs.field(init=False)
     approvals: "Approvals" = attrs.field(init=False)
     workspaces: "Workspaces" = attrs.field(init=False)
@@ -102,7 +106,7 @@ class Core:
         return (await self.reads.list(query)).rows
 
     async def snapshot(self, task_id: TaskId) -> View:
-        """Return a task with everything that belongs to it. Raises `AggregateNotFound`."""
+        """Return a task with everything that belongs to it, as it is stored now. Raises `AggregateNotFound`."""
         view = await load_view(self.bus, task_id)
         if view is None:
             raise AggregateNotFound(aggregate="task", aggregate_id=task_id, command="get")

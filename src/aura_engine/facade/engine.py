@@ -172,7 +172,7 @@ class Engine:
 
         Without `name`: from now on, while the engine is open. With `name` it is durable: it continues after the last
         event whose callback returned, also after a restart, so that each event is delivered at least once; one name is
-        served by one engine at a time. A callback that raises is called again after a pause where it is durable, and
+        served by one subscription at a time, whichever engine made it. A callback that raises is called again after a pause where it is durable, and
         not for that event where it is live; see `Subscription.failure`.
         """
         subscription = Subscription(self._core, event_type, callback, name)

@@ -16,7 +16,7 @@ from aura_contracts.approval import Approval, ApprovalRequested, ApprovalStatus
 from aura_contracts.errors import AuraError, RunCancelled, RunFailed, TransitionRefused
 from aura_contracts.events import EventRecord
 from aura_contracts.ids import TaskId
-from aura_contracts.task import Task, TaskStatus
+from aura_contracts.task import TASK, Task, TaskStatus
 from aura_engine.facade.core import Core
 from aura_engine.facade.watch import Watch
 from aura_worker_protocol.messages import InterruptProcess
@@ -41,7 +41,7 @@ class Run:
 
     async def task(self) -> Task:
         """Return the task as it is now."""
-        return (await self._core.snapshot(self.id)).task
+        return await self._core.load(TASK, self.id)
 
     async def events(self, *, after: int | None = None, until_end: bool = False) -> AsyncGenerator[EventRecord, None]:
         """Yield everything that happens to the task after position `after`, output included, in the order of the log.

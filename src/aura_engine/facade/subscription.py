@@ -43,24 +43,33 @@ class Subscription:
     async def serve(self) -> None:
         """Deliver events until cancelled. Run once, by the engine."""
         with self._scope:
-            after = await self._start()
-            async with aclosing(self._core.log.tail(after, topics=(self._event_type.topic,))) as records:
-                async for record in records:
-                    await self._deliver(record)
-                    if self.name is not None:
-                        await self._core.log.save_cursor(self.name, record.position)
+            if self.name is None:
+                await self._deliver_after(await self._core.log.head())
+            else:
+                await self._serve_durably(self.name)
 
-    async def _start(self) -> int:
-        """Return the position to continue after: the cursor of a durable subscription, else the head."""
-        if self.name is None:
-            return await self._core.log.head()
-        while not await self._core.follower.locks.acquire(f"subscription:{self.name}"):
-            await anyio.sleep(_PAUSES[1])  # another engine serves this name: continue when it ends
-        found = await self._core.log.load_cursor(self.name)
-        if found is None:
-            found = await self._core.log.head()
-            await self._core.log.save_cursor(self.name, found)
-        return found
+    async def _serve_durably(self, name: str) -> None:
+        """Deliver events from the cursor on, once no other subscription serves the name, here or in another engine."""
+        locks, log, lock = self._core.follower.locks, self._core.log, f"subscription:{name}"
+        async with self._core.readers.setdefault(name, anyio.Lock()):
+            while not await locks.acquire(lock):
+                await anyio.sleep(_PAUSES[1])
+            try:
+                after = await log.load_cursor(name)
+                if after is None:
+                    after = await log.head()
+                    await log.save_cursor(name, after)
+                await self._deliver_after(after)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await locks.release(lock)
+
+    async def _deliver_after(self, position: int) -> None:
+        async with aclosing(self._core.log.tail(position, topics=(self._event_type.topic,))) as records:
+            async for record in records:
+                await self._deliver(record)
+                if self.name is not None:
+                    await self._core.log.save_cursor(self.name, record.position)
 
     async def _deliver(self, record: EventRecord[Any]) -> None:
         """Call back, again and again if it raises: order matters more than progress, and a human can see `failure`."""

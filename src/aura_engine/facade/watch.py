@@ -39,7 +39,8 @@ class Watch:
             return await (self._has_ended() if until_end else self._is_settled())
 
         known = () if whole else await self._streams()
-        following = follow(self._core.log, self._task_id, after, is_over, self._activity, known)
+        observe = self._core.bus.states.observe
+        following = follow(self._core.log, self._task_id, after, is_over, self._activity, known, observe)
         async with aclosing(following) as records:
             async for record in records:
                 yield record
@@ -68,7 +69,9 @@ class Watch:
         return self._core.follower.activity
 
     async def _streams(self) -> frozenset[StreamId]:
+        """Return the streams that the task has now; their cached states are read anew, as they could be older."""
         snapshot = await self._core.snapshot(self._task_id)
+        self._core.bus.states.evict(snapshot.streams)
         return snapshot.streams | ({snapshot.output} if snapshot.output else frozenset())
 
     async def _has_ended(self) -> bool:

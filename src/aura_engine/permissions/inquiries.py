@@ -36,18 +36,22 @@ async def withdraw_inquiries(unit: UnitOfWork, task_id: TaskId, reason: str) -> 
             await unit.handle(approval.id, WithdrawApproval(reason=reason))
 
 
+def choices_of(choices: Sequence[str]) -> tuple[str, ...]:
+    """Return choices as they are offered: each in one line."""
+    return tuple(" ".join(choice.split()) for choice in choices)
+
+
 def words_with(question: str, choices: Sequence[str]) -> str:
     """Return what humans are shown: the question, with its choices, numbered from 1."""
-    lines = "\n".join(f"{number}. {' '.join(choice.split())}" for number, choice in enumerate(choices, 1))
+    lines = "\n".join(f"{number}. {choice}" for number, choice in enumerate(choices, 1))
     return f"{question}{_CHOICES}{lines}" if choices else question
 
 
 def choice_of(approval: Approval) -> str | None:
     """Return which of its choices an inquiry was answered with; None where none was, or there were none."""
-    _, mark, lines = approval.proposed_solution.rpartition(_CHOICES)
-    if not mark or not approval.granted:
+    choices = approval.choices
+    if not choices or not approval.granted:
         return None
-    choices = [line.partition(". ")[2] for line in lines.split("\n")]
     said = (approval.feedback or "1").strip().rstrip(".")
     if said.isascii() and said.isdecimal():
         return choices[int(said) - 1] if len(said) < 4 and 1 <= int(said) <= len(choices) else None

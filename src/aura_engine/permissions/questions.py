@@ -31,7 +31,6 @@ from aura_contracts.approval import (
     ToolCall,
     WithdrawApproval,
 )
-from aura_contracts.environment import redact
 from aura_contracts.execution import (
     Action,
     CallMade,
@@ -46,6 +45,7 @@ from aura_contracts.fingerprint import fingerprint_of
 from aura_contracts.ids import ApprovalId, ExecutionId, TaskId
 from aura_contracts.permission import PermissionRules, matches, relative_to
 from aura_contracts.ports.executors import PermissionRequested
+from aura_contracts.secrets import redact
 from aura_contracts.task import TASK, ExecutionStarted, Task
 from aura_contracts.workspace import WORKSPACE
 from aura_engine.runtime.views import directory_of

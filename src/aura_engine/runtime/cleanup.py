@@ -6,7 +6,7 @@ from aura_contracts.actors import ENGINE
 from aura_contracts.agent import Outcome, ReleaseAgent
 from aura_contracts.aggregate import part_of
 from aura_contracts.approval import ApprovalStatus, WithdrawApproval
-from aura_contracts.errors import AuraError, StoreError, WorkerUnavailable
+from aura_contracts.errors import AuraError, WorkerUnavailable
 from aura_contracts.execution import CancelExecution, Execution, ExecutionSpec, LoseWorker, QueueExecution, RunPlan
 from aura_contracts.failures import FailureReason
 from aura_contracts.ids import ExecutionId
@@ -193,9 +193,9 @@ async def clear_workspace(runtime: Runtime, view: View) -> None:
     merged = view.task.status is TaskStatus.COMPLETED
     try:
         await remove(runtime, workspace, f"the task is {view.task.status}", delete_branch=merged)
-    except (WorkerUnavailable, StoreError):
-        raise
-    except AuraError:
+    except AuraError as error:
+        if error.transient:
+            raise
         # The repository is gone, or the worktree is held by something. The record says so; a human decides.
         await runtime.bus.handle(
             ENGINE, workspace.id, RemoveWorkspace(dirty=False, reason="given up: its files could not be removed")

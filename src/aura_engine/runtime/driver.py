@@ -14,14 +14,14 @@ from typing import Protocol
 import anyio
 import attrs
 
-from aura_contracts.errors import AuraError, RefChanged, StoreError, WorkerUnavailable
+from aura_contracts.errors import AuraError
 from aura_contracts.events import EventRecord
 from aura_contracts.execution import ExecutionCancelled, InterruptRequested
 from aura_contracts.ids import StreamId, TaskId
 from aura_engine.runtime import cleanup, reviewing, stages
 from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.steps import Do, Step, next_step
-from aura_engine.runtime.views import View, load_view
+from aura_engine.runtime.views import View, driver_view
 from aura_worker_protocol.messages import InterruptProcess
 
 _LOG = logging.getLogger(__name__)
@@ -61,9 +61,6 @@ _PAUSES = (0.0, 0.02, 0.1, 0.5, 2.0, 10.0)
 
 _NEEDS_ROOM = frozenset({Do.LEASE, Do.PREPARE, Do.RUN_SETUP, Do.RUN_AGENT, Do.RUN_CLEANUP})
 _WORKING = _NEEDS_ROOM | {Do.RETRY_STAGE}
-
-_PASSING = (WorkerUnavailable, StoreError, RefChanged)
-"""What is in the way for now, however long that takes; anything else is still there when it is tried again."""
 
 _GIVEN_UP = frozenset(
     {
@@ -129,7 +126,7 @@ class Driver:
     async def _once(self) -> bool:
         """Look, and do one thing; return whether there may be more to do."""
         self._changed = anyio.Event()
-        view = await load_view(self._runtime.bus, self.task_id, self._listen)
+        view = await driver_view(self._runtime.bus, self.task_id, self._listen)
         if view is None:
             return False
         self._view = view
@@ -187,7 +184,7 @@ class Driver:
             self._failures += 1
             level = logging.DEBUG if self._failures < len(_PAUSES) else logging.WARNING
             _LOG.log(level, "task %s: %s could not be done: %s", self.task_id, step.do.name, error)
-            if self._failures >= len(_PAUSES) and step.do in _GIVEN_UP and not isinstance(error, _PASSING):
+            if self._failures >= len(_PAUSES) and step.do in _GIVEN_UP and not error.transient:
                 await self._give_up(view, error)
             with anyio.move_on_after(pause):
                 await self._changed.wait()

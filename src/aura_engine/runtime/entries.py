@@ -6,7 +6,6 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from aura_contracts.environment import redact
 from aura_contracts.errors import InvalidInput, RuleViolated
 from aura_contracts.execution import (
     ENTRY_EVENTS,
@@ -26,6 +25,7 @@ from aura_contracts.ports.executors import (
     ToolCalled,
     UsageReported,
 )
+from aura_contracts.secrets import redact
 from aura_engine.permissions.questions import Reviewers, ask, withdraw
 from aura_engine.unit_of_work import UnitOfWork
 

@@ -77,12 +77,14 @@ async def follow(
     is_over: Callable[[], Awaitable[bool]],
     activity: Callable[[], anyio.Event],
     known: Iterable[StreamId] = (),
+    observe: Callable[[EventRecord], None] = lambda _: None,
 ) -> AsyncGenerator[EventRecord, None]:
     """Yield what happens to a task after position `after`, as it happens.
 
     `known` are the streams that belong to it by then; none are needed from before its first event on. Ends when
     everything was yielded and `is_over`, which is asked again after each event that is not output, and when the event
-    that `activity` returns is set.
+    that `activity` returns is set. `observe` is called with every event before that, so that nothing it looks at is
+    behind what was yielded.
     """
     members = Membership(task_id, known)
     doubt = True
@@ -91,6 +93,7 @@ async def follow(
         async with aclosing(log.read(after, page_size=PAGE)) as records:
             async for record in records:
                 after = record.position
+                observe(record)
                 if members.has(record):
                     doubt = doubt or not isinstance(record.event, OutputRecorded)
                     yield record

@@ -3,7 +3,8 @@
 Invariants:
 
 - A task is driven under its lock: taken before its driver starts, released after it has ended. So one engine at a time
-  drives a task, whichever process it lives in.
+  drives a task, whichever process it lives in. Within an engine a lock is not counted, so those who take it or give it
+  back do so in turn (`_turn`), and it is not given back while there is a driver.
 - The tail starts at the head as it was before the first driver read anything. A driver listens to its streams before it
   relies on what it read of them, so an event is either in what it read or wakes it.
 - `_drivers`, `_listeners` and `_defects` belong to the event loop: they change between two awaits, never across one.
@@ -11,9 +12,10 @@ Invariants:
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
@@ -49,6 +51,7 @@ class Follower:
         self._drivers: dict[TaskId, Driver] = {}
         self._listeners: dict[StreamId, set[Driver]] = {}
         self._defects: dict[TaskId, Exception] = {}
+        self._turns: WeakValueDictionary[TaskId, anyio.Lock] = WeakValueDictionary()
         self._activity = anyio.Event()
         runtime.gateway.on_change = self._wake_all
 
@@ -99,20 +102,18 @@ class Follower:
         """Run `create`, which records the task, under the task's lock, then drive it: no other engine comes between."""
         self.require_open()
         await self._tail()
-        mine = await self.locks.acquire(_lock_of(task_id))
         states = self._runtime.bus.states
-        with states.collecting() as streams:
-            try:
-                created = await create()
-                if mine:
-                    await self._start(task_id, frozenset(streams))
-                else:  # another engine begins the task of the same key: one of the two drives it
-                    await self.drive(task_id)
-            except BaseException:
-                await self._let_go(task_id)
-                raise
-            finally:
-                states.release(streams)
+        async with self._turn(task_id):
+            await self.locks.acquire(_lock_of(task_id))
+            with states.collecting() as streams:
+                try:
+                    created = await create()
+                    await self._take(task_id, streams)  # where another engine had the lock, this may still get it
+                except BaseException:
+                    await self._let_go(task_id)
+                    raise
+                finally:
+                    states.release(streams)
         return created
 
     async def drive(self, task_id: TaskId) -> bool:
@@ -122,18 +123,45 @@ class Follower:
         worker raises that could not be started.
         """
         group = self.require_open()
-        if task_id in self._drivers:
-            self._drivers[task_id].wake()  # or one that has just found nothing left to do would not look again
+        if self._wake(task_id):
             return True
         await self._tail()
+        async with self._turn(task_id):
+            if not await self._take(task_id):
+                return False
+        group.start_soon(self._deliveries.take_on, task_id, group)
+        return True
+
+    def _turn(self, task_id: TaskId) -> anyio.Lock:
+        """Return what those hold who take the lock of a task or give it back."""
+        return self._turns.setdefault(task_id, anyio.Lock())
+
+    def _wake(self, task_id: TaskId) -> bool:
+        """Have the driver of a task look again, if it has one: it may just have found nothing left to do."""
+        driver = self._drivers.get(task_id)
+        if driver is not None:
+            driver.wake()
+        return driver is not None
+
+    async def _take(self, task_id: TaskId, streams: Iterable[StreamId] = ()) -> bool:
+        """Start the driver of a task, under its lock; `streams` are those that it is known to need."""
+        if self._wake(task_id):
+            return True
         if not await self.locks.acquire(_lock_of(task_id)):
             return False
         try:
-            await self._start(task_id)
+            await self._runtime.gateway.connect()
+            group = self.require_open()
         except BaseException:
             await self._let_go(task_id)
             raise
-        group.start_soon(self._deliveries.take_on, task_id, group)
+        driver = Driver(self._runtime, task_id, self)
+        driver.streams = frozenset(streams)
+        for stream_id in driver.streams:
+            self.listen(driver, stream_id)
+        self._drivers[task_id] = driver
+        self._defects.pop(task_id, None)
+        group.start_soon(self._run_driver, driver)
         return True
 
     async def _let_go(self, task_id: TaskId) -> None:
@@ -141,19 +169,6 @@ class Follower:
         if task_id not in self._drivers:
             with anyio.CancelScope(shield=True):
                 await self.locks.release(_lock_of(task_id))
-
-    async def _start(self, task_id: TaskId, streams: frozenset[StreamId] = frozenset()) -> None:
-        """Start the driver of a task whose lock is held; `streams` are those that it is known to need."""
-        await self._runtime.gateway.connect()
-        if task_id in self._drivers:
-            return
-        driver = Driver(self._runtime, task_id, self)
-        for stream_id in streams:
-            self.listen(driver, stream_id)
-        driver.streams = streams
-        self._drivers[task_id] = driver
-        self._defects.pop(task_id, None)
-        self.require_open().start_soon(self._run_driver, driver)
 
     async def drive_unfinished(self) -> Sequence[TaskId]:
         """Take on every task that has work left and that no engine drives; return them."""
@@ -189,7 +204,8 @@ class Follower:
             for stream_id in driver.streams:
                 self.leave(driver, stream_id)
             with anyio.CancelScope(shield=True):
-                await self.locks.release(_lock_of(driver.task_id))
+                async with self._turn(driver.task_id):
+                    await self._let_go(driver.task_id)  # unless another driver has been started meanwhile
             self.notify()
 
     def listen(self, driver: Driver, stream_id: StreamId) -> None:

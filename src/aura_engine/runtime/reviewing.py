@@ -16,9 +16,7 @@ from aura_contracts.approval import (
 from aura_contracts.errors import (
     AuraError,
     GitError,
-    RefChanged,
     TemplateError,
-    WorkerUnavailable,
     WorkspaceError,
 )
 from aura_contracts.execution import (
@@ -331,13 +329,13 @@ async def merge(runtime: Runtime, view: View) -> None:
     )
     try:
         merged = await runtime.gateway.request(request)
-    except (RefChanged, WorkerUnavailable):
-        raise  # somebody else moved the target meanwhile, or nobody can: merge again
-    except GitError as error:
-        await _ask_about(runtime, view, workspace, _files_of(workspace, error), f"{error}")
-        return
     except AuraError as error:
-        await _fail_merge(runtime, view, workspace, error)
+        if error.transient:
+            raise  # the target was moved meanwhile, or no worker is there: merge again
+        if not isinstance(error, GitError):
+            await _fail_merge(runtime, view, workspace, error)
+            return
+        await _ask_about(runtime, view, workspace, _files_of(workspace, error), f"{error}")
         return
     if merged.conflicts:
         await _ask_about(runtime, view, workspace, merged.conflicts, _conflict_text(workspace, merged.conflicts))

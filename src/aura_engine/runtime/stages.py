@@ -113,9 +113,9 @@ async def prepare(runtime: Runtime, view: View) -> None:
         made = await runtime.gateway.request(messages.PrepareWorkspace(workspace=spec_of(workspace)))
         if workspace.status is not WorkspaceStatus.REQUESTED:
             await save(runtime, workspace, SnapshotReason.RETRY)
-    except WorkerUnavailable:
-        raise
     except AuraError as error:
+        if error.transient:
+            raise
         await _preparation_failed(runtime, execution, workspace, error)
         return
     async with runtime.bus.unit(WORKER) as unit:
@@ -243,9 +243,9 @@ async def run_process(
                 grace=runtime.grace,
             )
         )
-    except WorkerUnavailable:
-        raise
     except AuraError as error:
+        if error.transient:
+            raise
         failure = Failure(_reason_of(error), str(error))
         await runtime.bus.handle(WORKER, execution.id, _stage_failure(runtime, execution, failure))
         return None
@@ -343,9 +343,9 @@ async def _collect(
     request = messages.CollectWork(workspace=spec_of(workspace), message=message)
     try:
         return await runtime.gateway.request(request)
-    except WorkerUnavailable:
-        raise
     except AuraError as error:
+        if error.transient:
+            raise
         failure = Failure(FailureReason.WORKSPACE_ERROR, str(error))
         await runtime.bus.handle(WORKER, execution.id, _stage_failure(runtime, execution, failure))
         return None
@@ -379,8 +379,7 @@ async def retry_stage(runtime: Runtime, view: View) -> None:
     if execution.status in (ExecutionStatus.CODING_INITIAL, ExecutionStatus.CODING_FOLLOW_UP):
         try:
             await save(runtime, workspace, SnapshotReason.RETRY)
-        except WorkerUnavailable:
-            raise
-        except AuraError:  # the worktree is gone: the stage will say so
-            pass
+        except AuraError as error:  # the worktree is gone: the stage will say so
+            if error.transient:
+                raise
     await runtime.bus.handle(ENGINE, execution.id, RetryStage())

@@ -78,12 +78,19 @@ class View:
         return output_stream(self.execution.id) if self.execution else None
 
 
-async def load_view(
-    bus: CommandBus, task_id: TaskId, before: Callable[[StreamId], None] = lambda _: None
-) -> View | None:
-    """Return the task with everything that belongs to it, None if there is no such task.
+async def load_view(bus: CommandBus, task_id: TaskId) -> View | None:
+    """Return the task with everything that belongs to it as it is stored, None if there is no such task."""
 
-    `before` is called with each stream before it is read, so that a driver can listen to it first.
+    async def load(aggregate: Aggregate[Any], stream_id: StreamId | None) -> Any:
+        return None if stream_id is None else await bus.fetch(aggregate, stream_id)
+
+    return await _view(load, task_id)
+
+
+async def driver_view(bus: CommandBus, task_id: TaskId, before: Callable[[StreamId], None]) -> View | None:
+    """Return the view as a driver sees it, from cached states; see `StateCache` for how current these are.
+
+    `before` is called with each stream before it is read, so that the driver can listen to it first.
     """
 
     async def load(aggregate: Aggregate[Any], stream_id: StreamId | None) -> Any:

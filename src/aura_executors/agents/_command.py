@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from aura_contracts.environment import require_no_secrets
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun
+from aura_contracts.secrets import require_no_secrets
 from aura_executors._options import read_options
 from aura_executors.agents._finding import Program
 

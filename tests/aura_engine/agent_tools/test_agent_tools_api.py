@@ -20,10 +20,10 @@ from aura_contracts.approval import (
 from aura_contracts.errors import ActorNotAllowed, AggregateNotFound, RuleViolated
 from aura_contracts.ids import ApprovalId
 from aura_contracts.task import ApprovalMode, CancelTask, DeleteTask, Priority, ReparentTask
-from aura_engine import own_task
+from aura_engine.agent_tools import api
 from aura_engine.agent_tools.api import OwnTask
-from aura_engine.permissions.inquiries import choice_of, inquiries_of, withdraw_inquiries
 from aura_engine.agent_tools.token import ScopeEnded, TaskScope, TokenRefused
+from aura_engine.permissions.inquiries import choice_of, inquiries_of, withdraw_inquiries
 
 pytestmark = pytest.mark.anyio
 
@@ -68,15 +68,15 @@ async def test_progress_is_recorded_in_the_agents_name():
         await work.own.report("half of it", step="tests", percent=50)
         await work.own.report("more")
         assert await work.actions() == [
-            ("progress", {"message": "half of it", "step": "tests", "percent": 50}),
-            ("progress", {"message": "more"}),
+            ("progress_reported", {"message": "half of it", "step": "tests", "percent": 50}),
+            ("progress_reported", {"message": "more"}),
         ]
         facts = await work.bus.log.facts(work.execution_id)
         assert facts[-1].actor == agent(work.agent_id)
 
 
 async def test_progress_has_an_end(monkeypatch):
-    monkeypatch.setattr(own_task, "PROGRESS_LIMIT", 2)
+    monkeypatch.setattr(api, "PROGRESS_LIMIT", 2)
     async with agent_at_work() as work:
         await work.own.report("one")
         await work.own.report("two")
@@ -93,7 +93,7 @@ async def test_a_subtask_is_reviewed_as_its_parent_is():
         assert created
         assert (task.parent_id, task.created_by) == (work.task_id, agent(work.agent_id))
         assert (task.reviewers, task.approval_mode, task.project) == (("alice", "bob"), ApprovalMode.BOTH, "web")
-        assert await work.actions() == [("subtask_created", {"task_id": task.id, "title": "Clean up"})]
+        assert await work.actions() == [("subtask_created", {"subtask_id": task.id, "title": "Clean up"})]
 
 
 async def test_the_same_words_are_the_same_subtask():
@@ -107,7 +107,7 @@ async def test_the_same_words_are_the_same_subtask():
 
 
 async def test_a_run_creates_so_many_subtasks_whoever_counts(monkeypatch):
-    monkeypatch.setattr(own_task, "SUBTASK_LIMIT", 10)
+    monkeypatch.setattr(api, "SUBTASK_LIMIT", 10)
     async with agent_at_work() as work:
         hands = [work.own for _ in range(4)]  # as of four servers
         refused = []
@@ -126,7 +126,7 @@ async def test_a_run_creates_so_many_subtasks_whoever_counts(monkeypatch):
 
 
 async def test_subtasks_of_subtasks_have_an_end(monkeypatch):
-    monkeypatch.setattr(own_task, "DEPTH_LIMIT", 3)
+    monkeypatch.setattr(api, "DEPTH_LIMIT", 3)
     async with agent_at_work() as work:
         above = await work.create("Above")
         await work.bus.handle(ALICE, work.task_id, ReparentTask(parent_id=above))
@@ -163,8 +163,8 @@ async def test_a_question_is_answered():
         assert (told.status, told.feedback) == (ApprovalStatus.REJECTED, "Somebody reads it")
         await own.wait(asked.id)
         assert await work.actions() == [
-            ("question_asked", {"approval_id": asked.id}),
-            ("question_answered", {"approval_id": asked.id, "status": "rejected"}),
+            ("inquiry_made", {"approval_id": asked.id}),
+            ("inquiry_answered", {"approval_id": asked.id, "status": "rejected"}),
         ]
 
 
@@ -228,7 +228,7 @@ async def test_two_who_ask_the_same_at_once_ask_once():
 
 
 async def test_questions_have_an_end(monkeypatch):
-    monkeypatch.setattr(own_task, "INQUIRY_LIMIT", 1)
+    monkeypatch.setattr(api, "INQUIRY_LIMIT", 1)
     async with agent_at_work() as work:
         await work.own.ask("May I?")
         await work.own.ask("May I?")

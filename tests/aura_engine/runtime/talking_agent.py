@@ -12,10 +12,11 @@ from aura_contracts.fingerprint import fingerprint_of
 from aura_contracts.output import Chunk, OutputSource
 from aura_contracts.permission import PermissionRules
 from aura_contracts.ports.executors import PermissionRequested, ToolFinished
+from aura_contracts.ports.read_models import ReadModels
 from aura_engine.host import now
 from aura_engine.runtime.context import reviewers_of
 from aura_engine.runtime.gateway import Gateway
-from aura_engine.permissions.questions import ASKED
+from aura_store.read_models import open_read_models
 from aura_worker_protocol.messages import AppendOutput, ParsedRecord
 
 
@@ -25,6 +26,7 @@ class Talking:
 
     work: AtWork
     gateway: Gateway
+    reads: ReadModels
     _numbers: object = attrs.field(factory=lambda: count(1))
 
     @property
@@ -51,7 +53,7 @@ class Talking:
 
     async def approvals(self) -> list[Approval]:
         """Return what was asked by now, once for each time that it was asked."""
-        asked = [about["approval_id"] for name, about in await self.work.actions() if name == ASKED]
+        asked = [about["approval_id"] for name, about in await self.work.actions() if name == "permission_asked"]
         return [await self.bus.get(APPROVAL, one) for one in asked]
 
     async def approve(self, approval, **how):
@@ -87,7 +89,7 @@ def rules(*allow, deny=()):
 @asynccontextmanager
 async def talking_agent(**given):
     """Put an agent to work that talks; `given` are more of what its execution is queued with."""
-    async with agent_at_work() as work:
+    async with agent_at_work() as work, open_read_models(work.bus.log) as reads:
         gateway = Gateway(bus=work.bus, engine_id="e", reviewers=reviewers_of)
-        talking = Talking(work, gateway)
+        talking = Talking(work, gateway, reads)
         yield await talking.again(**given) if given else talking

@@ -18,10 +18,10 @@ from aura_contracts.ids import ExecutionId
 from aura_contracts.ports.executors import Message, SessionStarted, ToolCalled
 from aura_contracts.task import RetryPolicy
 from aura_engine.profiles import Profiles
-from aura_engine.runtime.context import Runtime
-from aura_engine.runtime.session_replay import HISTORY_LIMIT, beginning_of, prompt_of
 from aura_engine.runtime.cleanup import requeue
+from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.prompts import Prompts
+from aura_engine.runtime.session_replay import HISTORY_LIMIT, beginning_of, prompt_of
 from aura_engine.runtime.slots import Slots
 from aura_engine.runtime.views import load_view
 
@@ -34,8 +34,9 @@ PATIENT = RetryPolicy(max_attempts=5, base_delay=0, max_delay=0, jitter=0)
 def runtime_of(agent):
     return Runtime(
         bus=agent.bus,
+        reads=agent.reads,
         gateway=agent.gateway,
-        prompts=Prompts(agent.bus),
+        prompts=Prompts(agent.reads),
         slots=Slots(None, {}),
         profiles=Profiles({}),
         random=lambda: 0.5,
@@ -59,7 +60,7 @@ async def fail(agent, failure=LOST):
 
 
 async def replayed(agent):
-    return [about for name, about in await agent.work.actions() if name == "replayed"]
+    return [about for name, about in await agent.work.actions() if name == "conversation_replayed"]
 
 
 async def test_who_asks_again_asks_for_the_session_that_was_there_at_the_beginning():

@@ -9,7 +9,15 @@ from aura_contracts.actors import ENGINE
 from aura_contracts.approval import ApprovalStatus
 from aura_contracts.errors import RuleViolated, StoreUnavailable
 from aura_contracts.events import Append, Fact
-from aura_contracts.execution import ActionLogged, CancelExecution, LeaseExecution, Usage
+from aura_contracts.execution import (
+    Action,
+    AgentErrorReported,
+    CancelExecution,
+    LeaseExecution,
+    MessageSaid,
+    ProgressReported,
+    Usage,
+)
 from aura_contracts.ids import WorkerId
 from aura_contracts.output import Chunk, OutputSource
 from aura_contracts.ports.executors import (
@@ -48,7 +56,7 @@ def batch(agent, first, *said, epoch=1):
 
 
 async def said(agent):
-    return [about["text"] for name, about in await agent.work.actions() if name == "message"]
+    return [about["text"] for name, about in await agent.work.actions() if name == "message_said"]
 
 
 async def test_what_comes_twice_is_recorded_once():
@@ -99,12 +107,16 @@ async def test_it_is_decided_again_when_somebody_else_was_faster():
         execution_id, log = agent.work.execution_id, agent.bus.log
 
         async def races():
-            fact = Fact(ActionLogged(action="other", success=True), now(), ENGINE, "c", "c")
+            fact = Fact(ProgressReported(message="other"), now(), ENGINE, "c", "c")
             await log.append(Append(execution_id, len(await log.facts(execution_id)), (fact,)))
 
         agent.gateway.outputs._bus = attrs.evolve(agent.bus, log=Troubled(log, races))
         await agent.says(Message(text="a"), question())
-        assert [name for name, _ in await agent.work.actions()] == ["other", "message", "permission_requested"]
+        assert [name for name, _ in await agent.work.actions()] == [
+            "progress_reported",
+            "message_said",
+            "permission_asked",
+        ]
         assert len(await agent.approvals()) == 1
 
 
@@ -143,8 +155,8 @@ async def test_what_makes_no_sense_is_left_out_and_the_rest_is_recorded(entry, t
     async with talking_agent() as agent:
         await agent.says(Message(text="before"), entry, Message(text="after"))
         facts = [fact.event for fact in await agent.bus.log.facts(agent.work.execution_id)]
-        logged = [event for event in facts if isinstance(event, ActionLogged)]
-        assert [event.action for event in logged] == ["message", "error", "message"]
+        logged = [event for event in facts if isinstance(event, Action)]
+        assert [type(event) for event in logged] == [MessageSaid, AgentErrorReported, MessageSaid]
         assert told in logged[1].error
 
 
@@ -159,9 +171,9 @@ async def test_what_no_database_stores_is_replaced():
             question("make\0", number=1),
         )
         actions = dict(await agent.work.actions())
-        assert actions["message"] == {"text": "a\ufffdb \\u0000"}
-        assert actions["tool_call"]["arguments"]["k\ufffd"] == ["v\ufffd", 1, None]
-        assert "nested too deeply" in str(actions["tool_call"]["arguments"]["deep"])
+        assert actions["message_said"] == {"type": "message", "text": "a\ufffdb \\u0000"}
+        assert actions["call_started"]["arguments"]["k\ufffd"] == ["v\ufffd", 1, None]
+        assert "nested too deeply" in str(actions["call_started"]["arguments"]["deep"])
         assert (await agent.approvals())[0].tool_call.arguments == {"command": "make\ufffd"}
 
 
@@ -181,7 +193,7 @@ async def test_secrets_are_redacted():
         assert "secret" not in str(await agent.work.actions())
 
 
-async def test_the_names_of_what_is_kept_are_those_of_the_entries():
+async def test_each_kind_of_entry_is_an_event_of_its_own():
     async with talking_agent() as agent:
         await agent.says(Message(text="a"), ErrorReported(message="b"), made(1, success=False, output="c"))
-        assert [name for name, _ in await agent.work.actions()] == ["message", "error", "tool_result"]
+        assert [name for name, _ in await agent.work.actions()] == ["message_said", "agent_error_reported", "call_made"]

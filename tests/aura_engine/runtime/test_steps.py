@@ -81,7 +81,14 @@ def workspace(status=WorkspaceStatus.IN_USE, **more):
 
 def approval(status=ApprovalStatus.PENDING, kind=ApprovalKind.CHANGES, **more):
     return Approval(
-        id=IDS[2], status=status, kind=kind, requested_by="system:engine", requested_at=EPOCH, task_id=IDS[0], **more
+        id=IDS[2],
+        status=status,
+        kind=kind,
+        reviewers=("alice",),
+        requested_by="system:engine",
+        requested_at=EPOCH,
+        task_id=IDS[0],
+        **more,
     )
 
 
@@ -97,6 +104,9 @@ free = {"lease": lease(LeaseStatus.CLOSED, None), "workspace": workspace(Workspa
 
 CASES = [
     (Do.LEASE, {"task": task(), "execution": execution(E.QUEUED)}),
+    (Do.LEASE, {"task": task(), "execution": execution(E.QUEUED), "dependencies": (task(T.COMPLETED),)}),
+    (Do.NOTHING, {"task": task(), "execution": execution(E.QUEUED), "dependencies": (task(T.COMPLETED), task())}),
+    (Do.FAIL_DEPENDENT, {"task": task(), "execution": execution(E.QUEUED), "dependencies": (task(), task(T.FAILED))}),
     (Do.PREPARE, {"task": task(), "execution": execution(E.PREPARE_WORKSPACE), **held}),
     (Do.RUN_SETUP, {"task": task(), "execution": execution(E.SETUP), **held}),
     (Do.RUN_AGENT, {"task": task(), "execution": execution(E.CODING_INITIAL), **held}),

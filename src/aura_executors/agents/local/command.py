@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from aura_contracts.environment import require_no_secrets
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun, Launch
+from aura_contracts.secrets import require_no_secrets
 from aura_executors._options import read_options
 
 ENDPOINT_VARIABLE = "OPENAI_BASE_URL"

@@ -1,4 +1,4 @@
-"""Environment: what processes get to know, and what must never be stored. Pure.
+"""Secrets: what must never be stored, and how it is recognised. Pure.
 
 Secrets are known by the **name** that they go under, and by passwords in URLs. They belong into the environment of the
 worker, which the log never sees; settings that carry one are refused before anything is recorded, and what is shown or
@@ -44,18 +44,6 @@ _ASSIGNMENT = re.compile(r"-{0,2}(?P<name>[A-Za-z][\w.-]*)\s*[=:]\s*(?P<secret>[
 """``--token=VALUE``, ``TOKEN=VALUE``, ``Authorization: VALUE``; a value that begins with ``$`` is none but a name."""
 
 _FLAG = re.compile(r"--?(?P<name>[A-Za-z][\w.-]*)")
-
-
-def merged(base: Mapping[str, str], *changes: Mapping[str, str | None]) -> dict[str, str]:
-    """Return `base` with `changes` made, the last one over the others; None removes a variable.
-
-    >>> merged({"LANG": "C", "EDITOR": "vi"}, {"EDITOR": None}, {"LANG": "C.UTF-8"})
-    {'LANG': 'C.UTF-8'}
-    """
-    environment: dict[str, str | None] = dict(base)
-    for change in changes:
-        environment.update(change)
-    return {name: value for name, value in environment.items() if value is not None}
 
 
 def holds_secret(name: str) -> bool:

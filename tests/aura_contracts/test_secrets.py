@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aura_contracts.environment import REDACTED, holds_secret, merged, redact, require_no_secrets
 from aura_contracts.errors import InvalidInput
+from aura_contracts.ports.processes import merged_environment
+from aura_contracts.secrets import REDACTED, holds_secret, redact, require_no_secrets
 
 SECRET = [
     "GITHUB_TOKEN",
@@ -73,14 +74,18 @@ def test_names_of_other_things(name: str):
 
 def test_the_last_change_wins_and_none_removes():
     base = {"A": "1", "B": "2", "C": "3"}
-    assert merged(base, {"A": None, "B": "x"}, {"B": "y", "D": "4", "E": None}) == {"B": "y", "C": "3", "D": "4"}
+    assert merged_environment(base, {"A": None, "B": "x"}, {"B": "y", "D": "4", "E": None}) == {
+        "B": "y",
+        "C": "3",
+        "D": "4",
+    }
     assert base == {"A": "1", "B": "2", "C": "3"}
-    assert merged({}) == {}
+    assert merged_environment({}) == {}
 
 
 @given(st.dictionaries(st.text(), st.text()), st.dictionaries(st.text(), st.none() | st.text()))
 def test_merging_is_looking_in_the_changes_first(base: dict[str, str], change: dict[str, str | None]):
-    both = merged(base, change)
+    both = merged_environment(base, change)
     for name in {*base, *change}:
         assert both.get(name) == (change[name] if name in change else base[name])
 

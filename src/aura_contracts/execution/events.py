@@ -1,0 +1,372 @@
+"""The events of executions: see `aura_contracts.execution`."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from aura_contracts.approval import ApprovalStatus
+from aura_contracts.entries import (
+    Entry,
+    ErrorReported,
+    FileChanged,
+    Finished,
+    Message,
+    PlanUpdated,
+    Thinking,
+    ToolCalled,
+    ToolFinished,
+    Unknown,
+    Usage,
+)
+from aura_contracts.events import Event, Instant
+from aura_contracts.execution.values import ExecutionSpec, Exit, Outcome, ProcessToken, SupervisedProcess
+from aura_contracts.failures import Failure
+from aura_contracts.ids import ApprovalId, ExecutionId, LeaseId, TaskId, WorkerId, WorkspaceId
+
+
+class ExecutionQueued(Event, frozen=True, kw_only=True):
+    """A run was asked for and waits for a worker."""
+
+    topic = "execution.queued"
+    execution_id: ExecutionId
+    spec: ExecutionSpec
+
+    @property
+    def task_id(self) -> TaskId:
+        """The task that the run is for."""
+        return self.spec.task_id
+
+
+class ExecutionLeased(Event, frozen=True, kw_only=True):
+    """A worker was given the execution; reports under an earlier epoch count no more."""
+
+    topic = "execution.leased"
+    lease_id: LeaseId
+    epoch: int
+    worker_id: WorkerId
+
+
+class PreparationStarted(Event, frozen=True, kw_only=True):
+    """The worker began to prepare the workspace."""
+
+    topic = "execution.preparation_started"
+
+
+class WorkspacePrepared(Event, frozen=True, kw_only=True):
+    """The workspace was ready, and setup began."""
+
+    topic = "execution.workspace_prepared"
+    workspace_id: WorkspaceId
+
+
+class SetupFinished(Event, frozen=True, kw_only=True):
+    """The setup scripts were done, and the agent began to code."""
+
+    topic = "execution.setup_finished"
+
+
+class CodingFinished(Event, frozen=True, kw_only=True):
+    """The agent was done and had changed something; cleanup began."""
+
+    topic = "execution.coding_finished"
+    outcome: Outcome
+
+
+class CodingChangedNothing(Event, frozen=True, kw_only=True):
+    """The agent was done and had changed nothing, so there was nothing to clean up; review began."""
+
+    topic = "execution.coding_changed_nothing"
+
+
+class CleanupFinished(Event, frozen=True, kw_only=True):
+    """The cleanup scripts were done, and review began."""
+
+    topic = "execution.cleanup_finished"
+
+
+class FollowUpRequested(Event, frozen=True, kw_only=True):
+    """The review asked for more, and the agent went on in its session with the feedback."""
+
+    topic = "execution.follow_up_requested"
+    feedback: str
+    prompt: str
+
+
+class ExecutionCompleted(Event, frozen=True, kw_only=True):
+    """The review accepted what the run led to."""
+
+    topic = "execution.completed"
+
+
+class ExecutionFailed(Event, frozen=True, kw_only=True):
+    """The run failed, in the stage that the failure names."""
+
+    topic = "execution.failed"
+    failure: Failure
+
+
+class ExecutionCancelled(Event, frozen=True, kw_only=True):
+    """The run was called off; processes that were still running are interrupted."""
+
+    topic = "execution.cancelled"
+    reason: str = ""
+
+
+# --- Events: within a stage -------------------------------------------------------------------------------------------
+
+
+class StageRetryScheduled(Event, frozen=True, kw_only=True):
+    """An attempt at a stage failed and will be made again at `retry_at`."""
+
+    topic = "execution.stage_retry_scheduled"
+    failure: Failure
+    attempt: int
+    retry_at: Instant
+
+
+class StageRetried(Event, frozen=True, kw_only=True):
+    """The stage was begun again; `attempt` counts from 1."""
+
+    topic = "execution.stage_retried"
+    attempt: int
+
+
+class SessionRecorded(Event, frozen=True, kw_only=True):
+    """The agent named its session, or went on in a fork of it; follow-ups continue the newest."""
+
+    topic = "execution.session_recorded"
+    session_id: str
+    previous_session_id: str | None = None
+
+
+class SessionDropped(Event, frozen=True, kw_only=True):
+    """The agent could not go on with its session; it is told the conversation so far in a new one."""
+
+    topic = "execution.session_dropped"
+    session_id: str
+
+
+class ProcessStarted(Event, frozen=True, kw_only=True):
+    """A process was started for the current stage, under a supervisor."""
+
+    topic = "execution.process_started"
+    process: SupervisedProcess
+
+    @property
+    def token(self) -> ProcessToken:
+        """Which process of the execution it is."""
+        return ProcessToken.parse(self.process.identity.token)
+
+
+class ProcessExited(Event, frozen=True, kw_only=True):
+    """A process ended, by itself or by a signal; neither is known for one that vanished with its supervisor."""
+
+    topic = "execution.process_exited"
+    exit: Exit
+
+
+class UsageRecorded(Event, frozen=True, kw_only=True):
+    """The agent reported what it consumed since its last report."""
+
+    topic = "execution.usage_recorded"
+    usage: Usage
+    model: str = ""
+
+
+class InterruptRequested(Event, frozen=True, kw_only=True):
+    """Somebody asked that what is running be stopped at once, while the execution goes on."""
+
+    topic = "execution.interrupt_requested"
+    reason: str = ""
+
+
+# --- Events: what the agent, or AURA for it, did ----------------------------------------------------------------------
+
+
+class Action(Event, frozen=True, kw_only=True, gc=False):
+    """Base of what the agent, or AURA for it, did within a stage."""
+
+    @property
+    def error(self) -> str | None:
+        """Why it did not succeed; None if it did."""
+        return None
+
+
+class EntryRecorded(Action, frozen=True, kw_only=True, gc=False):
+    """Base of what the agent was understood to say or do; secrets are redacted."""
+
+    entry: Entry
+
+
+class MessageSaid(EntryRecorded, frozen=True, kw_only=True):
+    """The agent said something to the human."""
+
+    topic = "execution.message_said"
+    entry: Message
+
+
+class ThoughtShared(EntryRecorded, frozen=True, kw_only=True):
+    """The agent thought aloud."""
+
+    topic = "execution.thought_shared"
+    entry: Thinking
+
+
+class CallStarted(EntryRecorded, frozen=True, kw_only=True):
+    """The agent began to use a tool."""
+
+    topic = "execution.call_started"
+    entry: ToolCalled
+
+
+class CallMade(EntryRecorded, frozen=True, kw_only=True):
+    """A tool call of the agent came to its end."""
+
+    topic = "execution.call_made"
+    entry: ToolFinished
+
+    @property
+    def error(self) -> str | None:
+        """What the tool said, where the call failed."""
+        return None if self.entry.success else self.entry.output or "it failed"
+
+
+class FileChangeReported(EntryRecorded, frozen=True, kw_only=True):
+    """The agent said that it changed a file; what really changed, git tells."""
+
+    topic = "execution.file_change_reported"
+    entry: FileChanged
+
+
+class PlanReported(EntryRecorded, frozen=True, kw_only=True):
+    """The agent wrote its plan down, or changed it."""
+
+    topic = "execution.plan_reported"
+    entry: PlanUpdated
+
+
+class AgentErrorReported(EntryRecorded, frozen=True, kw_only=True):
+    """The agent met an error, or said something that could not be recorded; it may have continued."""
+
+    topic = "execution.agent_error_reported"
+    entry: ErrorReported
+
+    @property
+    def error(self) -> str | None:
+        """What the agent said about it."""
+        return self.entry.message
+
+
+class AgentFinished(EntryRecorded, frozen=True, kw_only=True):
+    """The agent said how it ended, in its own protocol."""
+
+    topic = "execution.agent_finished"
+    entry: Finished
+
+    @property
+    def error(self) -> str | None:
+        """Why it failed, where it said that it did."""
+        failure = self.entry.failure
+        return None if failure is None else failure.message or str(failure.reason)
+
+
+class EntryNotUnderstood(EntryRecorded, frozen=True, kw_only=True):
+    """The agent wrote something that its adapter did not understand; the raw output has all of it."""
+
+    topic = "execution.entry_not_understood"
+    entry: Unknown
+
+
+class PermissionAsked(Action, frozen=True, kw_only=True):
+    """A process of the agent asked for permission to make a call; `automatic` says that no human was asked.
+
+    The same call, known by its `fingerprint`, may be asked for by several processes, one after another, under one
+    approval. `request_id` and `call_id` are the agent's own names.
+    """
+
+    topic = "execution.permission_asked"
+    approval_id: ApprovalId
+    token: str
+    request_id: str
+    tool: str
+    fingerprint: str
+    call_id: str = ""
+    session_id: str | None = None
+    automatic: bool = False
+
+
+class PermissionAnswered(Action, frozen=True, kw_only=True):
+    """The process that had asked was told what was decided."""
+
+    topic = "execution.permission_answered"
+    approval_id: ApprovalId
+    token: str
+    request_id: str
+    granted: bool
+
+
+class ConversationReplayed(Action, frozen=True, kw_only=True):
+    """The agent had lost its session, and was told the conversation so far in a new one."""
+
+    topic = "execution.conversation_replayed"
+    session_id: str
+    attempt: int
+    prompt: str
+
+
+class ProgressReported(Action, frozen=True, kw_only=True):
+    """The agent said how far the work is; `percent` is from 0 to 100."""
+
+    topic = "execution.progress_reported"
+    message: str
+    step: str | None = None
+    percent: float | None = None
+
+
+class SubtaskCreated(Action, frozen=True, kw_only=True):
+    """The agent created a task below its own."""
+
+    topic = "execution.subtask_created"
+    subtask_id: TaskId
+    title: str
+
+
+class InquiryMade(Action, frozen=True, kw_only=True):
+    """The agent asked humans something in words."""
+
+    topic = "execution.inquiry_made"
+    approval_id: ApprovalId
+
+
+class InquiryAnswered(Action, frozen=True, kw_only=True):
+    """The agent was told the answer to what it had asked."""
+
+    topic = "execution.inquiry_answered"
+    approval_id: ApprovalId
+    status: ApprovalStatus
+
+
+ENTRY_EVENTS: Mapping[type[Entry], type[EntryRecorded]] = MappingProxyType(
+    {
+        Message: MessageSaid,
+        Thinking: ThoughtShared,
+        ToolCalled: CallStarted,
+        ToolFinished: CallMade,
+        FileChanged: FileChangeReported,
+        PlanUpdated: PlanReported,
+        ErrorReported: AgentErrorReported,
+        Finished: AgentFinished,
+        Unknown: EntryNotUnderstood,
+    }
+)
+"""The entries that are recorded as they are, and the event of each. The others are recorded as what they mean."""
+
+ACTIONS: tuple[type[Action], ...] = (
+    *ENTRY_EVENTS.values(),
+    PermissionAsked,
+    PermissionAnswered,
+    ConversationReplayed,
+    ProgressReported,
+    SubtaskCreated,
+    InquiryMade,
+    InquiryAnswered,
+)
