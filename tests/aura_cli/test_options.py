@@ -5,6 +5,8 @@ from argparse import Namespace
 
 import attrs
 import pytest
+from aura_engine.requests import RunRequest
+from aura_engine.tasks import Tasks
 
 from aura_cli.arguments.options import (
     AGENT_TYPES,
@@ -20,8 +22,6 @@ from aura_cli.arguments.parser import Parser
 from aura_cli.arguments.request import run_request
 from aura_contracts.execution import RunPlan, Shell
 from aura_contracts.task import AgentType, ApprovalMode, Priority, RetryPolicy
-from aura_engine.requests import RunRequest
-from aura_engine.tasks import Tasks
 
 
 def options_of(groups: tuple[Group, ...]):

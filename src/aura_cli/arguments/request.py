@@ -29,8 +29,8 @@ def input_of(arguments: Namespace, groups: Iterable[Group]) -> dict[str, Any]:
         values["repositories"] = [os.path.abspath(path) for path in values["repositories"]]  # noqa: PTH100
     if hasattr(arguments, "executor_path"):
         values["options"] = _executor_options(arguments, values.get("options", {}))
-    shell = getattr(arguments, "setup_shell", None)
-    return values | {name: Script(values[name], Shell(shell)) for name in ("setup", "cleanup") if name in values}
+    scripts = [name for name in ("setup", "cleanup") if name in values]
+    return values | {name: Script(values[name], Shell(arguments.setup_shell)) for name in scripts}
 
 
 def _executor_options(arguments: Namespace, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -63,7 +63,8 @@ async def _show_changes(engine: "Engine", ids: "Sequence[str]", call: "Call") ->
     from aura_cli.rendering.terminal import printable
 
     terminal, since, until = call.terminal, call.arguments.diff, call.arguments.at
-    changed = [each for ident in ids or [None] for each in await engine.history.diff(since, until, aggregate=ident)]
+    wanted: Sequence[str | None] = ids or [None]
+    changed = [each for ident in wanted for each in await engine.history.diff(since, until, aggregate=ident)]
     for one in changed:
         status = next((change.after for change in one.changes if change.field == "status"), None)
         lines = [
