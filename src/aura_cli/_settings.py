@@ -8,21 +8,19 @@ from typing import Any
 
 import attrs
 
-from aura_contracts.actors import Actor
-
-PATIENCE = 10.0
-"""Seconds that somebody at a terminal waits for a database that is away."""
-
 
 @attrs.frozen(kw_only=True)
 class Settings:
-    """How this run of `aura` is to be done."""
+    """How this run of `aura` works."""
 
     store: str
     """The URL of the store."""
 
     store_given: bool
     """Whether the store was named on the command line."""
+
+    store_default: bool
+    """Whether it was named nowhere, and is the one in `home`."""
 
     home: Path
     """The folder of AURA's data."""
@@ -44,26 +42,22 @@ class Settings:
 
     @property
     def codec(self) -> dict[str, Any]:
-        """How the bytes in the store are to be read, as arguments for `open_log`."""
+        """How the bytes in the store are to be read, as arguments for `open_engine`."""
         return {"encryption_key": self.encryption_key, "compression": self.compression}
-
-    @property
-    def reading(self) -> dict[str, Any]:
-        """How a command that only reads opens the store, as arguments for `open_log`."""
-        return {"read_only": True, "outage_timeout": PATIENCE, **self.codec}
 
 
 def read_settings(arguments: argparse.Namespace, environment: Mapping[str, str] | None = None) -> Settings:
     """Return the settings; an argument goes before the environment, an empty variable is none."""
-    from aura_engine.host import home_of
+    from aura_engine import Host
 
     environment = dict(environment or os.environ)
     given = {name: value for name, value in environment.items() if value}
-    home = home_of(given)
+    home = Host(environment=given).home
     compression = arguments.compression or given.get("AURA_COMPRESSION")
     return Settings(
         store=arguments.store or given.get("AURA_STORE") or f"sqlite:///{home / 'aura.db'}",
         store_given=arguments.store is not None,
+        store_default=not (arguments.store or given.get("AURA_STORE")),
         home=home,
         grace=_grace(given),
         environment=environment,
@@ -76,12 +70,12 @@ def read_settings(arguments: argparse.Namespace, environment: Mapping[str, str] 
 
 
 def debugging() -> bool:
-    """Whether somebody wants to see tracebacks."""
+    """Whether tracebacks are shown."""
     return bool(os.environ.get("AURA_DEBUG"))
 
 
 def _grace(given: Mapping[str, str]) -> float:
-    """Return AURA_GRACE, in seconds. Raises `InvalidInput` for what is no number of seconds."""
+    """Return AURA_GRACE, in seconds. Raises `InvalidInput` for what is not a number of seconds."""
     from aura_contracts.errors import InvalidInput
     from aura_contracts.lease import GRACE_LIMIT, RETURN_GRACE
 
@@ -94,10 +88,3 @@ def _grace(given: Mapping[str, str]) -> float:
         reason = f"{text!r} is not a number of seconds from 0 to {GRACE_LIMIT:.0f}"
         raise InvalidInput(field="AURA_GRACE", reason=reason)
     return seconds
-
-
-def acting_user(environment: Mapping[str, str] | None = None) -> Actor:
-    """Return who is at the keyboard: AURA_USER, or the login. Raises `InvalidInput` when neither is known."""
-    from aura_engine.host import user_of
-
-    return user_of(environment or os.environ)

@@ -8,9 +8,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from aura_cli._arguments import WrongUsage, parse
-
-DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+from aura_cli._exit_codes import DONE, FAILED, INTERRUPTED, WRONG_USAGE
+from aura_cli.arguments.parser import WrongUsage, parse
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
-        _let_go_of_stdout()
+        _discard_stdout()
     return code
 
 
@@ -33,8 +32,8 @@ def _guarded(words: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        _let_go_of_stdout()
-        return DONE  # whoever read had seen enough
+        _discard_stdout()
+        return DONE  # the reader has seen enough
     except SystemExit as end:  # argparse, after --help and --version
         return end.code if isinstance(end.code, int) else DONE
     except Exception as error:  # noqa: BLE001 - the edge: people and programs get every error in one form
@@ -43,26 +42,31 @@ def _guarded(words: Sequence[str]) -> int:
 
 def _run(words: Sequence[str]) -> int:
     arguments = parse(words)
+    from aura_cli._call import Call
     from aura_cli._settings import read_settings
-    from aura_cli._terminal import Terminal
+    from aura_cli.rendering.terminal import Terminal
 
     settings = read_settings(arguments)
     terminal = Terminal.of_process(json=settings.json, quiet=settings.quiet, color=settings.color)
-    code: int = arguments.run(arguments, settings, terminal)
+    answer = arguments.run(Call(arguments, settings, terminal))
+    if answer is not None:  # a coroutine: what talks to an engine
+        import anyio
+
+        answer = anyio.run(lambda: answer)
     terminal.flush()
-    return code
+    return DONE if answer is None else answer
 
 
 def _report(error: Exception, words: Sequence[str], code: int) -> int:
-    """Say on stderr what went wrong: code, message, remedy; an object with ``--json``."""
-    from aura_cli._errors import report
+    """Report an error on stderr: code, message, remedy; an object with ``--json``."""
+    from aura_cli.rendering.errors import report
 
     report(error, json="--json" in words)
     return code
 
 
-def _let_go_of_stdout() -> None:
-    """Have what is left in the buffer go nowhere, so that the interpreter does not complain at its end."""
+def _discard_stdout() -> None:
+    """Discard what is left in the buffer, so that the interpreter does not complain when it exits."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

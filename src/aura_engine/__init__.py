@@ -293,10 +293,12 @@ if TYPE_CHECKING:
     from aura_contracts.workspace import WorkspaceRemoved as WorkspaceRemoved
     from aura_contracts.workspace import WorkspaceRequested as WorkspaceRequested
     from aura_contracts.workspace import WorkspaceStatus as WorkspaceStatus
+    from aura_engine.agent_tools.api import OwnTask as OwnTask
     from aura_engine.blocking import BlockingEngine as BlockingEngine
     from aura_engine.blocking import BlockingRun as BlockingRun
     from aura_engine.blocking import open_engine_sync as open_engine_sync
     from aura_engine.bootstrap import open_engine as open_engine
+    from aura_engine.bootstrap import open_own_task as open_own_task
     from aura_engine.facade.doctor import Finding as Finding
     from aura_engine.facade.engine import Engine as Engine
     from aura_engine.facade.run import Run as Run
@@ -307,5 +309,6 @@ if TYPE_CHECKING:
     from aura_engine.inputs import NewTask as NewTask
     from aura_engine.inputs import RunRequest as RunRequest
     from aura_engine.runtime.views import View as View
+    from aura_worker_protocol.messages import ExecutorInfo as ExecutorInfo
 
 export_lazily(__name__)

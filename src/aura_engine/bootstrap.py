@@ -23,13 +23,14 @@ from aura_contracts.actors import actor_name, human
 from aura_contracts.ids import ExecutionId, TaskId, WorkerId
 from aura_contracts.lease import RETURN_GRACE, WorkerIdentity
 from aura_contracts.ports.executors import AgentTools, Executor
-from aura_engine.agent_tools.key import key_of
+from aura_engine.agent_tools.api import OwnTask
+from aura_engine.agent_tools.key import key_of, scope_in
 from aura_engine.agent_tools.server import tools_for
 from aura_engine.agent_tools.token import TaskScope, token_for
 from aura_engine.facade.core import Core
 from aura_engine.facade.doctor import Finding
 from aura_engine.facade.engine import Engine
-from aura_engine.host import Host
+from aura_engine.host import Host, new_ids, now
 from aura_engine.profiles import Profiles, load_profiles
 from aura_engine.runtime.context import Runtime, reviewers_of
 from aura_engine.runtime.follower import Follower, unwrap_group
@@ -110,6 +111,7 @@ async def open_engine(
             clock=host.clock,
             ids=host.ids,
             prices=folder / "prices.toml",
+            path=_file_of(url),
             compression=compression or "none",
             encrypted=encryption_key is not None,
         )
@@ -129,6 +131,33 @@ async def open_engine(
         finally:
             with anyio.CancelScope(shield=True):
                 await locks.aclose()
+
+
+@asynccontextmanager
+async def open_own_task(
+    url: str,
+    *,
+    home: Path,
+    environment: Mapping[str, str],
+    encryption_key: str | None = None,
+    compression: Compression | None = None,
+    outage_timeout: float | None = None,
+) -> AsyncIterator[OwnTask]:
+    """Open what an agent may see and do of AURA by itself: about the task whose token its environment holds.
+
+    Works on the store alone, alongside the engine that drives the task. Raises `TokenRefused` for a token that this
+    home did not issue, before anything is opened, and what `open_engine` raises for the store.
+    """
+    scope = scope_in(environment, home)
+    options: dict[str, Any] = {"encryption_key": encryption_key, "compression": compression}
+    waiting: dict[str, Any] = {} if outage_timeout is None else {"outage_timeout": outage_timeout}
+    async with open_log(url, clock=now, **options, **waiting) as log:
+        yield OwnTask(CommandBus(log=log, states=StateCache(Repository(log).load), clock=now, ids=new_ids()), scope)
+
+
+def _file_of(url: str) -> Path | None:
+    """Return the file of an SQLite store, None for stores of other kinds."""
+    return Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
 
 
 def _profiles(home: Path, project: Path | str | None) -> Profiles:

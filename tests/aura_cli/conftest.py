@@ -9,8 +9,9 @@ import anyio
 import pytest
 from scenario import AURA, Story, play
 
-from aura_engine.bootstrap import open_bus
+from agents_at_work import bus_on
 from aura_engine.host import new_ids, now
+from aura_store import open_log
 from aura_store.audit import checkpoint
 from command_line import call_aura
 from repositories import make_repository
@@ -25,10 +26,9 @@ def told(tmp_path_factory) -> Path:
 
 
 async def _play(url: str) -> None:
-    ids = new_ids()
-    async with open_bus(url, clock=now, ids=ids) as bus:
-        await play(Story(bus, lambda _: None))
-        await checkpoint(bus.log, actor=AURA, clock=now, command_id=ids())
+    async with open_log(url) as log:
+        await play(Story(bus_on(log), lambda _: None))
+        await checkpoint(log, actor=AURA, clock=now, command_id=new_ids()())
 
 
 @pytest.fixture

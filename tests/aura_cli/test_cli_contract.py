@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import aura_cli
-from aura_cli._arguments import COMMANDS
+from aura_cli.arguments.parser import COMMANDS
 from aura_contracts import __version__
 from command_line import AURA, ENVIRONMENT, call_aura, run_aura, running_aura
 
@@ -70,7 +70,6 @@ def test_the_version_is_told_without_importing_anything_of_weight():
 @pytest.mark.parametrize(
     "words",
     [
-        (),
         ("nonsense",),
         ("events", "--since", "minus one"),
         ("events", "--since", "-1"),
@@ -103,7 +102,7 @@ def test_a_store_that_is_not_there_is_an_error_and_is_not_made(command, tmp_path
     answer = run_aura(*command, "--store", f"sqlite:///{tmp_path}/none.db")
     assert (answer.code, answer.out) == (1, "")
     assert answer.err.startswith("error[store_misconfigured]: ")
-    assert "\n  to do: " in answer.err
+    assert "\n  hint: " in answer.err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -120,7 +119,7 @@ def test_an_error_is_an_object_on_stderr_with_json(store):
     assert answer.error == {
         "code": "not_found",
         "message": "there is no task 0000",
-        "remedy": "aura replay lists what there is",
+        "remedy": "`aura replay` lists everything in the log",
         "facts": {"kind": "task", "id": "0000"},
     }
 
@@ -186,9 +185,8 @@ def test_the_store_is_in_the_folder_that_aura_home_names(told, tmp_path):
 
 
 def test_the_store_is_in_the_users_data_folder_otherwise(tmp_path):
-    answer = run_aura("events", "--json", HOME=str(tmp_path), XDG_DATA_HOME=str(tmp_path / "data"))
-    assert answer.code == 1
-    assert str(tmp_path) in answer.error["facts"]["store"]
+    (store,) = run_aura("db", "info", "--json", HOME=str(tmp_path), XDG_DATA_HOME=str(tmp_path / "data")).objects
+    assert store["id"].startswith(f"sqlite:///{tmp_path}")
 
 
 def test_an_encrypted_compressed_store_is_read_with_its_key(tmp_path):
@@ -213,7 +211,7 @@ def test_an_auditor_needs_no_key(tmp_path):
 
 
 def test_text_that_would_move_the_cursor_is_escaped(tmp_path):
-    from aura_cli._terminal import printable
+    from aura_cli.rendering.terminal import printable
 
     assert printable("a\x1b[2Jb\rc\u202ed\ne") == "a\\x1b[2Jb\\rc\\u202ed\ne"
     assert printable("Grüße, 日本 → ok") == "Grüße, 日本 → ok"

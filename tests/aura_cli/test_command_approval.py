@@ -117,7 +117,7 @@ def test_a_run_that_waits_goes_on_when_a_human_has_decided_elsewhere(place):
                 break
         (approval,) = call_aura("approval", "list", "--json").objects
         answer = call_aura("approval", "approve", approval["id"])
-        assert "goes on with it" in answer.out
+        assert "another process continues its task" in answer.out
         out, _ = process.communicate(timeout=30)
         assert process.returncode == 0
     assert "[aura] merged into main: " in out

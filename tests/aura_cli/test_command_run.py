@@ -140,6 +140,22 @@ def test_json_is_events_entries_and_output(place):
     assert content(place, "main", "new.txt") == "x"
 
 
+def test_an_agent_speaks_in_words_and_a_plain_command_as_it_writes(place):
+    """In a pipe as on a terminal: the lines of a protocol are for ``--json``, those of commands and scripts for all."""
+    steps = '[{"say": "hello"}, {"print": "plain"}, {"say": "bye"}]'
+    shared = ("--setup", "echo '{\"a\": 1}'", "--approval", "auto")
+    answer = call_aura("run", "--executor", "scripted", "--prompt", "Go", "--option", f"steps={steps}", *shared)
+    told = [line for line in answer.out.splitlines() if not line.startswith("[aura] ")]
+    assert told[0] == '[stdout] {"a": 1}'
+    assert [line for line in told if line.startswith("[agent] ")] == ["[agent] hello", "[agent] bye"]
+    assert set(told[1:]) == {"[agent] hello", "[stdout] plain", "[agent] bye"}
+    raw = call_aura("run", "--executor", "scripted", "--prompt", "Go", "--option", f"steps={steps}", "--json")
+    assert [each for each in raw.objects if each["kind"] == "output" and each["text"].startswith("{")]
+    plain = call_aura(*sh('echo "{\\"b\\": 2}"; printf "{unfinished"'), *shared)
+    told = [line for line in plain.out.splitlines() if not line.startswith("[aura] ")]
+    assert told == ['[stdout] {"a": 1}', '[stdout] {"b": 2}', "[stdout] {unfinished"]
+
+
 # --- Options ----------------------------------------------------------------------------------------------------------
 
 
@@ -313,7 +329,7 @@ def test_the_same_request_after_an_interrupt_is_a_new_task(place):
     (place.parent / "go").touch()
     again = call_aura(*sh(f"trap '' INT TERM; {WAITS}", "--in-place"), "--auto-approve", "false")
     assert again.code == 0
-    assert "going on" not in again.out
+    assert "resuming" not in again.out
     first, second = tasks()
     assert (first["status"], second["status"]) == ("cancelled", "awaiting_approval")
 
@@ -351,7 +367,7 @@ def test_a_run_that_was_killed_is_gone_on_with(place):
         again = run_aura(*sh(WAITS, "--in-place"), cwd=place, **settings_of(place))
     (task,) = tasks()
     assert again.code == 0, again.err
-    assert f"[aura] going on with task {task['id']} that was cut off" in again.out.splitlines()
+    assert f"[aura] resuming task {task['id']}, which was interrupted" in again.out.splitlines()
     assert "[aura] process exited with 0" in again.out.splitlines()
     assert (place / "new.txt").read_text() == "more\n"
 

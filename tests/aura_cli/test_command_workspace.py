@@ -51,7 +51,7 @@ def test_a_safety_copy_is_made_and_restored(place, task_id):
     restored = call_aura("workspace", "restore", task_id, "1")
     assert restored.code == 0, restored.err
     assert file.read_text() == "two\n"
-    assert "what was there is kept as refs/aura/snapshots/" in restored.err
+    assert "the files before are kept as refs/aura/snapshots/" in restored.err
     copies = shown(task_id)["snapshots"]
     assert [copy["reason"] for copy in copies] == ["requested", "restore"]
     assert git(place, "show", f"{copies[1]['ref']}:new.txt") == "three"
@@ -83,4 +83,4 @@ def test_the_pool_is_filled(place):
 def test_a_workspace_that_is_not_there(place, task_id):
     answer = call_aura("workspace", "show", "ffff", "--json")
     assert (answer.code, answer.error["code"]) == (1, "not_found")
-    assert answer.error["remedy"] == "aura workspace list shows what there is"
+    assert answer.error["remedy"] == "`aura workspace list` lists the workspaces"

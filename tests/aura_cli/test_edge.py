@@ -32,7 +32,7 @@ READS = {
 
 ALLOWED = {
     "aura_cli/_settings.py": {"os.environ"},
-    "aura_cli/_terminal.py": {"sys.stdin"},
+    "aura_cli/rendering/terminal.py": {"sys.stdin"},
     "aura_cli/main.py": {"sys.argv"},
     # what a program gets that does not say otherwise
     "aura_engine/machine.py": {"os.environ", "getpass.getuser", "Path.cwd"},
@@ -45,7 +45,7 @@ ALLOWED = {
     "aura_executors/supervisor/__main__.py": {"os.environ", "sys.argv", "sys.stdin"},
 }
 
-PRINTS = {"aura_cli/_arguments.py", "aura_executors/agents/local/program/main.py"}
+PRINTS = {"aura_cli/arguments/parser.py", "aura_executors/agents/local/program/main.py"}
 """Where `print` is called: everything else is written by the terminal."""
 
 

@@ -105,7 +105,7 @@ async def test_a_question_survives_and_is_answered_afterwards(site, who, number)
     if "aura" in who:
         process = site.run()
         with anyio.fail_after(PATIENCE):
-            await until(lambda: "going on with task" in site.said)
+            await until(lambda: "resuming task" in site.said)
     if who != "aura":
         assert await asked(site, number=2) == approval, "the same call is the same question"
     site.aura("approval", "approve", approval)

@@ -330,7 +330,7 @@ def test_people_are_told_what_is_wrong_and_what_to_do(log):
     assert answer.out == ""
     assert f"error[log_damaged]: position 30, stream {TASKS[2]}: " in answer.err
     assert "altered or moved" in answer.err
-    assert "to do: keep the file as it is" in answer.err
+    assert "hint: keep the file as it is" in answer.err
     assert "Traceback" not in answer.err
 
 

@@ -109,7 +109,7 @@ def test_a_question_survives_and_is_answered_afterwards(agent, site, who):
     kill(site, process, who)
     if "aura" in who:
         process = site.run()
-        site.hears(lambda: "going on with task" in site.said)
+        site.hears(lambda: "resuming task" in site.said)
     if who != "aura":
         assert asked(site, number=2) == approval, "the same call is the same question"
     site.aura("approval", "approve", approval)

@@ -1,157 +1,95 @@
 """``aura agent``: the pool of agents: add, list, show, disable, enable."""
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser
 from typing import TYPE_CHECKING
 
-from aura_cli._arguments import add_subcommand, add_subcommands
-from aura_cli._executor_options import add_option
+from aura_cli.arguments.options import AGENT_TYPES, OPTION, add_option
+from aura_cli.arguments.parser import add_subcommand, add_subcommands
 
 if TYPE_CHECKING:
-    from aura_cli._settings import Settings
-    from aura_cli._terminal import Terminal
+    from aura_cli._call import Call
     from aura_contracts.agent import Agent
-    from aura_contracts.aggregate import Command
+
+_TYPE_HELP = f"{', '.join(AGENT_TYPES)}, or any other word"
 
 
 def configure(parser: ArgumentParser) -> None:
     """Declare the arguments."""
     commands = add_subcommands(parser)
     adding = add_subcommand(commands, "add", "add an agent to the pool", _add)
-    adding.add_argument("name", metavar="NAME", help="what it is called")
-    adding.add_argument("--executor", metavar="NAME", required=True, help="what runs it; see aura executors")
-    adding.add_argument(
-        "--type",
-        metavar="WORD",
-        default="developer",
-        help="what it is for (default: developer)",
-    )
-    adding.add_argument("--variant", metavar="NAME", default="", help="a named set of the executor's options")
-    adding.add_argument("--capability", metavar="WORD", action="append", default=[], help="what it can do; repeatable")
-    add_option(adding)
-    listing = add_subcommand(commands, "list", "list the agents, the oldest first", _list)
-    listing.add_argument("--type", metavar="WORD", help="only those of this type")
+    adding.add_argument("name", metavar="NAME", help="name of the agent")
+    adding.add_argument("--executor", metavar="NAME", required=True, help="what runs it; see `aura executors`")
+    adding.add_argument("--type", metavar="TYPE", default="developer", help=f"kind of agent: {_TYPE_HELP}")
+    adding.add_argument("--variant", metavar="NAME", default="", help="named set of the executor's options")
+    adding.add_argument("--capability", metavar="WORD", action="append", default=[], help="something it can do")
+    add_option(adding.add_argument, OPTION)
+    listing = add_subcommand(commands, "list", "list the agents, oldest first", _list)
+    listing.add_argument("--type", metavar="TYPE", help="only agents of this type")
     showing = add_subcommand(commands, "show", "show an agent", _show)
-    disabling = add_subcommand(commands, "disable", "take an agent out of the pool; it gets no more tasks", _disable)
+    disabling = add_subcommand(commands, "disable", "take an agent out of the pool: it gets no more tasks", _disable)
     enabling = add_subcommand(commands, "enable", "put an agent back into the pool", _enable)
     for command in (showing, disabling, enabling):
-        command.add_argument("id", metavar="ID", help="the agent, or the beginning of its id")
-    disabling.add_argument("--reason", metavar="TEXT", default="", help="why")
-    disabling.add_argument("--drop-task", action="store_true", help="also in the middle of a task, which goes on")
+        command.add_argument("id", metavar="ID", help="the agent: its id, or the first or last digits of it")
+    disabling.add_argument("--reason", metavar="TEXT", default="", help="why it is disabled")
+    disabling.add_argument("--drop-task", action="store_true", help="even if it is working; the task goes on")
 
 
-# --- Looking ----------------------------------------------------------------------------------------------------------
+async def _list(call: "Call") -> None:
+    from aura_cli._call import all_rows, engine_of
+    from aura_cli.rendering.formatting import counted
 
-
-def _list(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
-    import anyio
-
-    anyio.run(_list_all, arguments, settings, terminal)
-    return 0
-
-
-async def _list_all(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> None:
-    from aura_cli._reading import all_of, reading
-    from aura_cli._words import counted, plain
-    from aura_contracts.agent import AGENT
-
-    async with reading(settings) as log:
-        agents = await all_of(log, AGENT)
+    async with engine_of(call, read_only=True) as engine:
+        agents = [agent async for agent in all_rows(engine.agents.list, type=call.arguments.type)]
     rows = [
-        (plain(one), (one.id, str(one.status), str(one.type), one.executor, one.name, one.current_task_id or ""))
+        (one.as_dict(), (one.id, str(one.status), str(one.type), one.executor, one.name, one.current_task_id or ""))
         for one in agents
-        if arguments.type in (None, one.type)
     ]
-    terminal.table(rows, ("id", "status", "type", "executor", "name", "task"))
-    terminal.say(counted(len(rows), "agent"))
+    call.terminal.table(rows, ("id", "status", "type", "executor", "name", "task"))
+    call.terminal.say(counted(len(rows), "agent"))
 
 
-def _show(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
-    import anyio
+async def _show(call: "Call") -> None:
+    from aura_cli._call import engine_of
+    from aura_cli.rendering.formatting import state_heading, state_lines
 
-    anyio.run(_show_one, arguments, settings, terminal)
-    return 0
-
-
-async def _show_one(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> None:
-    from aura_cli._lookup import find_id
-    from aura_cli._reading import one_of, reading
-    from aura_cli._words import plain, state_lines
-    from aura_contracts.agent import AGENT
-
-    async with reading(settings) as log:
-        agent = await one_of(log, AGENT, await find_id(log, arguments.id, "agent"))
-    heading = f"agent {terminal.style(agent.id, 'bold')} {terminal.style(agent.status, 'cyan')}"
-    terminal.item(plain(agent), "\n".join([heading, *state_lines(agent)]))
+    async with engine_of(call, read_only=True) as engine:
+        agent = await engine.agents.get(call.arguments.id)
+    heading = state_heading("agent", agent, call.terminal)
+    call.terminal.item(agent.as_dict(), "\n".join([heading, *state_lines(agent)]))
 
 
-# --- Changing ---------------------------------------------------------------------------------------------------------
+async def _add(call: "Call") -> None:
+    from aura_cli._call import engine_of
 
-
-def _add(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
-    import anyio
-
-    anyio.run(_add_one, arguments, settings, terminal)
-    return 0
-
-
-async def _add_one(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> None:
-    from aura_cli._engine import bus_of
-    from aura_cli._request import options_of
-    from aura_cli._settings import acting_user
-    from aura_contracts.agent import AgentSpec, RegisterAgent
-    from aura_contracts.ids import AgentId
-    from aura_contracts.secrets import require_no_secrets
-    from aura_contracts.task import parse_agent_type
-
-    options = options_of(arguments.option)
-    require_no_secrets(options)
-    async with bus_of(settings, make=True) as bus:
-        agent_id = AgentId(bus.ids())
-        command = RegisterAgent(
-            agent_id=agent_id,
-            spec=AgentSpec(
-                name=arguments.name,
-                type=parse_agent_type(arguments.type),
-                executor=arguments.executor,
-                variant=arguments.variant,
-                options=options,
-                capabilities=tuple(arguments.capability),
-            ),
+    given = call.arguments
+    async with engine_of(call, record_only=True, make=True) as engine:
+        agent = await engine.agents.add(
+            given.name,
+            given.executor,
+            type=given.type,
+            variant=given.variant,
+            options=dict(given.option),
+            capabilities=given.capability,
         )
-        _say(await bus.handle(acting_user(settings.environment), agent_id, command), terminal)
+    _say(agent, call)
 
 
-def _disable(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
-    from aura_contracts.agent import DisableAgent
+async def _disable(call: "Call") -> None:
+    from aura_cli._call import engine_of
 
-    return _handle(DisableAgent(reason=arguments.reason, drop_task=arguments.drop_task), arguments, settings, terminal)
-
-
-def _enable(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
-    from aura_contracts.agent import EnableAgent
-
-    return _handle(EnableAgent(), arguments, settings, terminal)
+    given = call.arguments
+    async with engine_of(call, record_only=True) as engine:
+        _say(await engine.agents.disable(given.id, given.reason, drop_task=given.drop_task), call)
 
 
-def _handle(command: "Command[Agent]", arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
-    """Handle a command about the agent that is named, and print how it is then."""
-    import anyio
+async def _enable(call: "Call") -> None:
+    from aura_cli._call import engine_of
 
-    async def handle() -> None:
-        from aura_cli._engine import bus_of
-        from aura_cli._lookup import find_id
-        from aura_cli._settings import acting_user
-
-        async with bus_of(settings) as bus:
-            agent_id = await find_id(bus.log, arguments.id, "agent")
-            _say(await bus.handle(acting_user(settings.environment), agent_id, command), terminal)
-
-    anyio.run(handle)
-    return 0
+    async with engine_of(call, record_only=True) as engine:
+        _say(await engine.agents.enable(call.arguments.id), call)
 
 
-def _say(agent: "Agent", terminal: "Terminal") -> None:
-    from aura_cli._terminal import printable
-    from aura_cli._words import plain
+def _say(agent: "Agent", call: "Call") -> None:
+    from aura_cli.rendering.terminal import printable
 
-    terminal.item(plain(agent), printable(f"agent {agent.id} is {agent.status}: {agent.name}"))
+    call.terminal.item(agent.as_dict(), printable(f"agent {agent.id} is {agent.status}: {agent.name}"))

@@ -1,27 +1,26 @@
-"""``aura audit``: proof that the log is as it was written."""
+"""``aura audit``: proof that the log has not been tampered with."""
 
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentParser, ArgumentTypeError
 from typing import TYPE_CHECKING, Any
 
-from aura_cli._arguments import add_subcommand, add_subcommands, count
+from aura_cli.arguments.parser import add_subcommand, add_subcommands
+from aura_cli.arguments.values import count
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from aura_cli._settings import Settings
-    from aura_cli._terminal import Terminal
-    from aura_contracts.events import SealedRow
-    from aura_contracts.ports import EventLog
-    from aura_store.audit import AuditReport
+    from aura_cli._call import Call
+    from aura_contracts.ports.archive import AuditReport, SealedEvent
 
 _EXPORT = """\
-One JSON object per line and event, with the row as it is stored (state in base64, digests in hex) and the fact
-that it says. To check it without AURA, compute for each row
+One JSON object per line and event, with the row as it is stored (state in
+base64, digests in hex) and the fact that it records. To check it without AURA,
+compute for each row
 
-  SHA-256(previous + position + version + len(stream_id) + len(type_label) + stream_id + type_label + state)
+  SHA-256(previous + position + version + len(stream_id) + len(type_label)
+          + stream_id + type_label + state)
 
-with big-endian integers of 8, 8, 2 and 2 bytes, and compare with digest; previous is the digest of the row before
-it in the same stream, 32 zero bytes for the first.
+with big-endian integers of 8, 8, 2 and 2 bytes, and compare it with digest;
+previous is the digest of the row before it in the same stream, 32 zero bytes
+for the first.
 """
 
 
@@ -31,7 +30,7 @@ def configure(parser: ArgumentParser) -> None:
     verify = add_subcommand(
         commands,
         "verify",
-        "check every event against its seal; names the first that was changed, moved or removed",
+        "check the seal of every event; name the first that was tampered with",
         _verify,
     )
     verify.add_argument(
@@ -40,12 +39,10 @@ def configure(parser: ArgumentParser) -> None:
         type=_root,
         action="append",
         default=[],
-        help="a checkpoint that you kept elsewhere: the log up to POS had this root; repeatable",
+        help="checkpoint that you kept elsewhere",
     )
-    add_subcommand(
-        commands, "checkpoint", "verify, and record the root over the whole log; keep what it prints", _checkpoint
-    )
-    export = add_subcommand(commands, "export", "print the sealed rows and what they say, for an auditor", _export)
+    add_subcommand(commands, "checkpoint", "verify, then record and print a root over the whole log", _checkpoint)
+    export = add_subcommand(commands, "export", "print the sealed rows and their facts for an auditor", _export)
     export.epilog = _EXPORT
     export.add_argument("--since", metavar="POS", type=count, default=0, help="only events after this position")
     export.add_argument("--upto", metavar="POS", type=count, help="only events up to this position")
@@ -58,47 +55,35 @@ def _root(text: str) -> tuple[int, str]:
     return int(position), root.lower()
 
 
-# --- verify -----------------------------------------------------------------------------------------------------------
+async def _verify(call: "Call") -> None:
+    from aura_cli._call import engine_of
+
+    if call.is_first_of_checks():
+        return
+    async with engine_of(call, read_only=True, auditing=True) as engine:
+        roots = dict(call.arguments.root)
+        report = await engine.audit.verify(roots=roots, on_progress=call.terminal.progress_of("verified"))
+        _show(engine.store.name, report, call)
 
 
-def _verify(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
-    import anyio
-
-    store, report = anyio.run(_verified, arguments, settings, terminal)
-    _show(store, report, terminal)
-    return 0
-
-
-async def _verified(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> "tuple[str, AuditReport]":
-    from aura_store import open_log
-    from aura_store.audit import verify
-
-    async with open_log(settings.store, auditing=True, **settings.reading) as log:
-        report = await verify(
-            log,
-            roots=dict(arguments.root),
-            on_progress=lambda done, total: terminal.progress("verified", done, total),
-        )
-        return log.name, report
-
-
-def _show(store: str, report: "AuditReport", terminal: "Terminal") -> None:
+def _show(store: str, report: "AuditReport", call: "Call") -> None:
     """Print the report; raise what was found, which no closed pipe may hide."""
     from contextlib import suppress
 
-    import attrs
+    import msgspec
 
+    from aura_cli.rendering.formatting import counted
     from aura_contracts.errors import LogDamaged
 
-    bad = report.first_bad
-    data: dict[str, Any] = {"id": store, "status": "sound" if bad is None else "damaged"}
-    data |= attrs.asdict(report)
+    terminal, bad = call.terminal, report.first_bad
+    status = "sound" if bad is None else "damaged"
+    data: dict[str, Any] = {"id": store, "status": status, **msgspec.to_builtins(report)}
     if bad is None:
-        checkpoints = f"{report.checkpoints} checkpoint{'s' * (report.checkpoints != 1)}"
         sound = terminal.style("sound", "green", "bold")
+        checkpoints = counted(report.checkpoints, "checkpoint")
         terminal.item(data, f"{sound}: {report.events:,} events, {checkpoints}, root {report.root}")
         if report.unread:
-            terminal.say(f"{report.unread} checkpoints in the log were not checked: they need AURA_ENCRYPTION_KEY")
+            terminal.say(f"{report.unread} checkpoints in the log were not checked; they need AURA_ENCRYPTION_KEY")
         return
     if terminal.json:
         with suppress(BrokenPipeError):
@@ -107,74 +92,35 @@ def _show(store: str, report: "AuditReport", terminal: "Terminal") -> None:
     raise LogDamaged(store=store, stream_id=bad.stream_id, position=bad.position, reason=bad.reason)
 
 
-# --- checkpoint -------------------------------------------------------------------------------------------------------
+async def _checkpoint(call: "Call") -> None:
+    from aura_cli._call import engine_of
 
-
-def _checkpoint(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
-    import anyio
-
-    anyio.run(_record_checkpoint, settings, terminal)
-    return 0
-
-
-async def _record_checkpoint(settings: "Settings", terminal: "Terminal") -> None:
-    from aura_cli._settings import acting_user
-    from aura_cli._store import require_made
-    from aura_engine.host import new_ids, now
-    from aura_store import open_log
-    from aura_store.audit import checkpoint
-
-    require_made(settings.store)
-    async with open_log(settings.store, **settings.codec) as log:
-        made = await checkpoint(log, actor=acting_user(), clock=now, command_id=new_ids()())
+    async with engine_of(call, record_only=True) as engine:
+        made = await engine.audit.checkpoint()
     kept = f"{made.upto}={made.root}"
-    terminal.item({"id": kept, "position": made.upto, "root": made.root}, kept)
-    terminal.say(f"keep this line elsewhere; it proves the log up to here: aura audit verify --root {kept}")
+    call.terminal.item({"id": kept, "position": made.upto, "root": made.root}, kept)
+    call.terminal.say(f"keep this line elsewhere: `aura audit verify --root {kept}` proves the log up to here")
 
 
-# --- export -----------------------------------------------------------------------------------------------------------
+async def _export(call: "Call") -> None:
+    from contextlib import aclosing
+
+    from aura_cli._call import engine_of
+
+    async with engine_of(call, read_only=True, auditing=True) as engine:
+        exporting = engine.audit.export(since=call.arguments.since, upto=call.arguments.upto)
+        async with aclosing(exporting) as events:
+            async for event in events:
+                call.terminal.write_json(_row_data(event))
 
 
-def _export(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
-    import anyio
-
-    anyio.run(_write_rows, arguments, settings, terminal)
-    return 0
-
-
-async def _write_rows(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> None:
-    from aura_store import open_log
-
-    async with open_log(settings.store, **settings.reading) as log:
-        after, head = arguments.since, await log.head()
-        last = head if arguments.upto is None else min(arguments.upto, head)
-        while after < last and (rows := await log.sealed_page(after, limit=min(1000, last - after))):
-            facts = await _facts(log, after, rows)
-            for row in rows:
-                if row.position <= last:
-                    terminal.write_json(_row_data(row, facts.get(row.position)))
-            after = rows[-1].position
-
-
-async def _facts(log: "EventLog", after: int, rows: "Sequence[SealedRow]") -> dict[int, Any]:
-    """Return what the rows say, by position; an event that does not decode says nothing, and its row is exported."""
-    from aura_contracts.errors import LogDamaged
-
-    try:
-        return {record.position: record for record in await log.page(after, limit=len(rows))}
-    except LogDamaged:
-        if len(rows) == 1:
-            return {}
-    half = len(rows) // 2
-    return await _facts(log, after, rows[:half]) | await _facts(log, rows[half - 1].position, rows[half:])
-
-
-def _row_data(row: "SealedRow", record: Any) -> dict[str, Any]:
+def _row_data(event: "SealedEvent") -> dict[str, Any]:
     from base64 import b64encode
 
-    from aura_cli._words import event_id
+    from aura_cli.rendering.formatting import event_id
     from aura_contracts.events import event_fields
 
+    row, record = event.row, event.record
     fact = record and {
         "type": record.event.topic,
         "time": record.time,

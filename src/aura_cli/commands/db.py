@@ -1,63 +1,65 @@
-"""``aura db``: the read models and what is in the store."""
+"""``aura db``: the read models, and what the store holds."""
 
-from argparse import ArgumentParser, Namespace
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from argparse import ArgumentParser
+from typing import TYPE_CHECKING
 
-from aura_cli._arguments import add_subcommand, add_subcommands
+from aura_cli.arguments.parser import add_subcommand, add_subcommands
 
 if TYPE_CHECKING:
-    from aura_cli._settings import Settings
-    from aura_cli._terminal import Terminal
-    from aura_contracts.ports import EventLog
-    from aura_store.read_models import CheckReport
+    from aura_cli._call import Call
+    from aura_cli.rendering.terminal import Terminal
+    from aura_contracts.ports.archive import StoreReport
 
 
 def configure(parser: ArgumentParser) -> None:
     """Declare the arguments."""
     commands = add_subcommands(parser)
-    add_subcommand(commands, "check", "compare the read models and the snapshots with the log; changes nothing", _check)
-    add_subcommand(commands, "rebuild", "fold the read models anew from the log, and mend snapshots", _rebuild)
-    add_subcommand(commands, "info", "say what is in the store, how large it is, how far the read models are", _info)
+    add_subcommand(commands, "check", "compare the read models and snapshots with the log", _check)
+    add_subcommand(commands, "rebuild", "rebuild the read models and repair snapshots", _rebuild)
+    add_subcommand(commands, "info", "show the size of the store and the state of its read models", _info)
 
 
-# --- check ------------------------------------------------------------------------------------------------------------
+async def _check(call: "Call") -> None:
+    from aura_cli._call import engine_of
+
+    if not call.is_first_of_checks():
+        async with engine_of(call, read_only=True) as engine:
+            _show(await engine.store.check(), call)
 
 
-def _check(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
-    import anyio
+async def _rebuild(call: "Call") -> None:
+    from aura_cli._call import engine_of
 
-    report, head = anyio.run(_compared, settings)
-    _show_check(report, head, settings, terminal)
-    return 0
-
-
-async def _compared(settings: "Settings") -> "tuple[CheckReport, int]":
-    from aura_store import open_log
-    from aura_store.read_models import check_read_models, open_read_models
-
-    async with open_log(settings.store, **settings.reading) as log, open_read_models(log) as models:
-        return await check_read_models(models), await log.head()
+    if not call.is_first_of_checks():
+        async with engine_of(call, record_only=True) as engine:
+            report = await engine.store.rebuild()
+        _show(report, call)
+        call.terminal.say(f"the read models were rebuilt up to position {report.position:,}")
 
 
-def _show_check(report: "CheckReport", head: int, settings: "Settings", terminal: "Terminal") -> None:
+def _show(report: "StoreReport", call: "Call") -> None:
     """Print what was found and raise it; no closed pipe may hide it."""
-    from aura_cli._errors import ReadModelsDiffer
+    from contextlib import suppress
 
+    from aura_cli.rendering.errors import ReadModelsDiffer
+
+    terminal = call.terminal
     if not report.ok:
         with suppress(BrokenPipeError):
             _list_findings(report, terminal)
             terminal.flush()
         raise ReadModelsDiffer(rows=len(report.differences), snapshots=len(report.bad_snapshots))
     if terminal.json:
-        counts = {"rows": report.rows, "snapshots": report.snapshots, "position": report.position, "events": head}
-        terminal.write_json({"id": settings.store, "status": "ok", **counts})
-    terminal.say(f"{report.rows:,} rows and {report.snapshots:,} snapshots say what the log says")
+        counts = {"rows": report.rows, "snapshots": report.snapshots, "position": report.position}
+        terminal.write_json({"id": call.settings.store, "status": "ok", **counts, "events": report.events})
+    terminal.say(f"{report.rows:,} rows and {report.snapshots:,} snapshots agree with the log")
+    if report.position < report.events:
+        terminal.say(f"compared up to position {report.position:,} of {report.events:,}; the next list catches up")
 
 
-def _list_findings(report: "CheckReport", terminal: "Terminal") -> None:
-    from aura_cli._terminal import printable
-    from aura_cli._words import change_text
+def _list_findings(report: "StoreReport", terminal: "Terminal") -> None:
+    from aura_cli.rendering.formatting import change_text
+    from aura_cli.rendering.terminal import printable
 
     for row in report.differences:
         lines = [f"{row.table} {row.id}: {row.kind}", *(f"  {printable(change_text(c))}" for c in row.changes)]
@@ -68,101 +70,25 @@ def _list_findings(report: "CheckReport", terminal: "Terminal") -> None:
         terminal.item(data, f"snapshot of {bad.aggregate} {bad.stream_id}: {printable(bad.reason)}")
 
 
-# --- rebuild ----------------------------------------------------------------------------------------------------------
+async def _info(call: "Call") -> None:
+    from msgspec import structs
 
+    from aura_cli._call import engine_of
 
-def _rebuild(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
-    import anyio
-
-    from aura_cli._store import require_made
-
-    require_made(settings.store)
-    position, report = anyio.run(_rebuilt, settings)
-    _show_check(report, position, settings, terminal)
-    terminal.say(f"the read models were rebuilt up to position {position:,}")
-    return 0
-
-
-async def _rebuilt(settings: "Settings") -> "tuple[int, CheckReport]":
-    """Rebuild, then check: what is still wrong then is a bug, or a snapshot."""
-    from aura_store import open_log
-    from aura_store.read_models import check_read_models, open_read_models, repair_snapshot
-
-    async with open_log(settings.store, **settings.codec) as log, open_read_models(log) as models:
-        position = await models.rebuild()
-        report = await check_read_models(models)
-        if report.bad_snapshots:
-            for bad in report.bad_snapshots:
-                await repair_snapshot(log, bad)
-            report = await check_read_models(models)
-        return position, report
-
-
-# --- info -------------------------------------------------------------------------------------------------------------
-
-
-def _info(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
-    import anyio
-
-    data = anyio.run(_described, settings, terminal)
+    if call.is_first_of_checks():
+        return
+    async with engine_of(call, read_only=True) as engine:
+        info = await engine.store.get(on_progress=call.terminal.progress_of("counted"))
+    behind = info.read_models < info.events
     lines = [
-        f"store        {data['id']}",
-        f"events       {data['events']:,}",
-        *(f"  {name:<15} {count:>10,}" for name, count in data["aggregates"].items()),
-        f"compression  {data['compression']}",
-        f"encryption   {data['encryption']}",
-        *(f"{name:<12} {size:,} bytes" for name, size in data["bytes"].items()),
-        f"read models  at position {data['read_models']:,}",
+        f"store        {info.name}",
+        f"events       {info.events:,}",
+        *(f"  {name:<15} {count:>10,}" for name, count in info.aggregates.items()),
+        f"compression  {info.compression}",
+        f"encryption   {info.encryption}",
+        *(f"{name:<12} {size:,} bytes" for name, size in info.bytes.items()),
+        f"read models  {f'at position {info.read_models:,}' if behind else 'at the end of the log'}",
     ]
-    terminal.item(data, "\n".join(lines))
-    return 0
-
-
-async def _described(settings: "Settings", terminal: "Terminal") -> dict[str, Any]:
-    from aura_store import open_log
-    from aura_store.read_models import open_read_models
-
-    async with open_log(settings.store, **settings.reading) as log, open_read_models(log) as models:
-        return {
-            "id": log.name,
-            "status": "ok",
-            "events": await log.head(),
-            "aggregates": await _count(log, terminal),
-            "compression": settings.compression or "none",
-            "encryption": "none" if settings.encryption_key is None else "aes-gcm",
-            "bytes": _sizes(settings.store),
-            "read_models": await models.position(),
-        }
-
-
-async def _count(log: "EventLog", terminal: "Terminal") -> dict[str, int]:
-    """Return how many aggregates of each kind there are; nothing is decoded for it."""
-    from collections import Counter
-
-    from aura_cli._lookup import AGGREGATE_OF
-    from aura_contracts.catalogue import split_label
-
-    counts: Counter[str] = Counter()
-    after, head = 0, await log.head()
-    while rows := await log.sealed_page(after):
-        for row in rows:
-            if row.version == 1:
-                aggregate = AGGREGATE_OF.get(split_label(row.topic)[0])
-                counts["other" if aggregate is None else aggregate.name] += 1
-        after = rows[-1].position
-        terminal.progress("counted", after, max(head, after))
-    return dict(counts.most_common())
-
-
-_FILES = {"file": "", "write-ahead": "-wal", "read models": ".models"}
-
-
-def _sizes(store: str) -> dict[str, int]:
-    """Return the sizes of the files of an SQLite store; other stores have none here."""
-    from aura_contracts.store_url import StoreUrl
-
-    path = StoreUrl.parse(store).path
-    if path is None:
-        return {}
-    files = {name: path.with_name(path.name + end) for name, end in _FILES.items()}
-    return {name: file.stat().st_size for name, file in files.items() if file.exists()}
+    data = {"id": info.name, "status": "ok", **structs.asdict(info)}
+    del data["name"]
+    call.terminal.item(data, "\n".join(lines))

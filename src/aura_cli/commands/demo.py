@@ -1,251 +1,27 @@
-"""``aura demo``: one task on a throw-away repository, from prompt to merge, and the proof that its log says so."""
+"""``aura demo``: two tasks on a throw-away repository: review, feedback, merge, a crash; and proof in the log."""
 
-from argparse import ArgumentParser, Namespace
-from typing import TYPE_CHECKING, Any
+from argparse import ArgumentParser
+from typing import TYPE_CHECKING
 
-from aura_cli._arguments import finish
+from aura_cli.arguments.parser import finish
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from aura_engine.engine import Engine
-
-    from aura_cli._settings import Settings
-    from aura_cli._terminal import Terminal
-    from aura_contracts.aggregate import State
-    from aura_contracts.ids import TaskId
-    from aura_contracts.ports import EventLog
-    from aura_engine.runtime.views import View
-    from aura_store import World
-
-PROMPT = "Greet people by their name"
-FEEDBACK = "Greet the world when nobody is named"
-
-BEFORE = 'echo "Hello"\n'
-FIRST = 'echo "Hello, $1"   \n'
-SECOND = 'echo "Hello, ${1:-world}"   \n'
-
-ROUNDS: list[list[dict[str, Any]]] = [
-    [
-        {"print": "reading greet.sh"},
-        {"edit": {"path": "greet.sh", "old": BEFORE, "new": FIRST}},
-        {"write": {"path": "USAGE", "text": "sh greet.sh NAME\n"}},
-        {"print": "greet.sh greets by name now"},
-    ],
-    [
-        {"expect_prompt": FEEDBACK},
-        {"print": f"I was told: {FEEDBACK}"},
-        {"edit": {"path": "greet.sh", "old": FIRST.replace("   ", ""), "new": SECOND}},
-        {"write": {"path": "USAGE", "text": "sh greet.sh [NAME]\n"}},
-    ],
-]
-"""What the scripted agent does, the first time and after the feedback."""
-
-SETUP = "sh -n greet.sh && echo the script is sound before anything is changed"
-CLEANUP = "sed 's/ *$//' greet.sh > greet.tmp && mv greet.tmp greet.sh && sh -n greet.sh && echo tidied up"
+    from aura_cli._call import Call
 
 
 def configure(parser: ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.epilog = "Runs in a folder that is thrown away. With --store on the command line, the log is kept there."
+    parser.epilog = "Runs in a temporary folder. With --store the log is kept there."
     finish(parser, run)
 
 
-def run(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
+async def run(call: "Call") -> None:
     """Play, then prove. Raises `ReplayDiffers` when the log does not say what was done."""
     from pathlib import Path
     from tempfile import TemporaryDirectory
 
-    import anyio
+    from aura_cli.demo.play import play_and_prove
 
     with TemporaryDirectory(prefix="aura-demo-") as folder:
-        store = settings.store if settings.store_given else f"sqlite:///{folder}/aura.db"
-        anyio.run(_play_and_prove, store, Path(folder), settings, terminal)
-    return 0
-
-
-async def _play_and_prove(store: str, folder: "Path", settings: "Settings", terminal: "Terminal") -> None:
-    from aura_cli._engine import make_room
-    from aura_engine import Host, open_engine
-    from aura_store import open_log
-
-    _require_lasting(store)
-    make_room(store)
-    machine = Host(environment=settings.environment)
-    repository = _repository(folder / "greeter", machine)
-    teller = _Teller(terminal)
-    async with open_engine(
-        store, user="alice", home=folder / "home", drive_all=False, machine=machine, **settings.codec
-    ) as engine:
-        view = await _play(engine, repository, teller)
-        head = await engine.log.head()
-    teller.chapter("The log is the truth")
-    teller.proof("recorded", f"{head} events were recorded; the log is closed, and opened again", position=head)
-    async with open_log(store, **settings.codec) as log:
-        await _prove(log, view, machine, teller)
-    teller.end(store if settings.store_given else None)
-
-
-def _require_lasting(store: str) -> None:
-    from aura_contracts.errors import StoreMisconfigured
-
-    if store.startswith("memory:"):
-        remedy = "use sqlite:///PATH or postgresql://USER@HOST/DATABASE"
-        reason = "the demo opens its log twice, this one is gone then"
-        raise StoreMisconfigured(store=store, reason=reason, remedy=remedy)
-
-
-def _repository(where: "Path", machine: Any) -> "Path":
-    """Make a repository with one commit."""
-    from dulwich.refs import Ref
-    from dulwich.repo import Repo
-
-    from aura_git import CommandLineGit
-
-    where.mkdir()
-    (where / "greet.sh").write_text(BEFORE)
-    with Repo.init(str(where)) as repository:
-        repository.refs.set_symbolic_ref(Ref(b"HEAD"), Ref(b"refs/heads/main"))
-    git = CommandLineGit(environment=machine.environment)
-    git.stage(str(where))
-    git.commit(str(where), "A script that greets")
-    return where
-
-
-# --- The story --------------------------------------------------------------------------------------------------------
-
-
-async def _play(engine: "Engine", repository: "Path", teller: "_Teller") -> "View":
-    """Play the task to its end; return everything that belongs to it, as it was decided on."""
-
-    teller.chapter("Alice asks for a change, and an agent makes it in a worktree of its own")
-    task = await engine.run(
-        PROMPT,
-        executor="scripted",
-        options={"rounds": ROUNDS},
-        repositories=[str(repository)],
-        setup=SETUP,
-        cleanup=CLEANUP,
-    )
-    task_id = task.id
-    await _told(engine, task_id, teller)
-    teller.chapter("She reads it, and rejects it: the agent goes on with what she says")
-    await engine.reject_task(task_id, FEEDBACK)
-    await _told(engine, task_id, teller)
-    teller.chapter("She approves, and it is merged")
-    await engine.approve_task(task_id)
-    await _told(engine, task_id, teller)
-    teller.shows("main", "greet.sh", (repository / "greet.sh").read_text().strip())
-    return await engine.view(task_id)
-
-
-async def _told(engine: "Engine", task_id: "TaskId", teller: "_Teller") -> None:
-    """Tell what happens until nothing more does."""
-    from contextlib import aclosing
-
-    async with aclosing(engine.follow(task_id, teller.position)) as records:
-        async for record in records:
-            teller.hear(record)
-
-
-class _Teller:
-    """Writes the story down as it happens."""
-
-    def __init__(self, terminal: "Terminal") -> None:
-        from aura_cli._story import Story
-
-        self._terminal = terminal
-        self._story = Story()
-        self._chapters = 0
-        self.position = 0
-        """Of the last event that was heard."""
-
-    def chapter(self, title: str) -> None:
-        """Begin a chapter."""
-        self._chapters += 1
-        heading = self._terminal.style(f"{self._chapters}. {title}", "bold")
-        self._terminal.item({"kind": "chapter", "id": f"chapter-{self._chapters}", "title": title}, heading)
-        self._terminal.flush()
-
-    def hear(self, record: Any) -> None:
-        """Write what happened, as `aura run` would, but for the agent's own protocol."""
-        from aura_cli._words import event_data
-        from aura_contracts.output import OutputRecorded
-
-        self.position = record.position
-        if self._terminal.json:
-            self._terminal.write_json(event_data(record))
-            return
-        if isinstance(record.event, OutputRecorded):
-            lines = [
-                f"[{chunk.source}] {line}"
-                for chunk in record.event.chunks
-                for line in chunk.raw.decode(errors="replace").splitlines()
-                if not line.startswith('{"aura"')
-            ]
-        else:
-            lines = [
-                self._terminal.style(f"[aura] {part}", "dim")
-                for t in self._story.hear(record)
-                for part in t.splitlines()
-            ]
-        for line in lines:
-            self._terminal.out.write(f"   {line}\n")
-        self._terminal.flush()
-
-    def shows(self, branch: str, path: str, text: str) -> None:
-        """Write what a file holds now."""
-        data = {"kind": "file", "id": path, "branch": branch, "text": text}
-        self._terminal.item(data, f"   {path} on {branch}: {self._terminal.style(text, 'cyan')}")
-
-    def proof(self, ident: str, text: str, **facts: object) -> None:
-        """Write something that was proved."""
-        mark = self._terminal.style("ok", "green")
-        self._terminal.item({"kind": "proof", "id": ident, "status": "ok", **facts}, f"   {mark}   {text}")
-
-    def end(self, store: str | None) -> None:
-        """Say where to go from here."""
-        if store is None:
-            self._terminal.say(
-                "the log was thrown away; aura demo --store sqlite:///demo.db keeps it, to look around in"
-            )
-        else:
-            self._terminal.say(f"look around: aura events --store {store}; aura replay --store {store}")
-
-
-# --- The proof --------------------------------------------------------------------------------------------------------
-
-
-async def _prove(log: "EventLog", view: "View", machine: Any, teller: _Teller) -> None:
-    from aura_cli._errors import ReplayDiffers
-    from aura_contracts.actors import system
-    from aura_contracts.errors import LogDamaged
-    from aura_store import world_at
-    from aura_store.audit import checkpoint, verify
-
-    kept = [view.task, view.agent, view.execution, view.lease, view.workspace, view.approval]
-    states: dict[str, State] = {state.id: state for state in kept if state is not None}
-    if different := differences(states, await world_at(log)):
-        raise ReplayDiffers(differences=tuple(different))
-    count = len(states)
-    teller.proof("replay", f"{count} states that were decided on = {count} states folded from the log", states=count)
-    made = await checkpoint(log, actor=system("demo"), clock=machine.clock, command_id=machine.ids())
-    report = await verify(log, roots={made.upto: made.root})
-    if bad := report.first_bad:
-        raise LogDamaged(store=log.name, stream_id=bad.stream_id, position=bad.position, reason=bad.reason)
-    text = f"{report.events} seals hold, and the checkpoint {made.upto}={made.root[:12]}..."
-    teller.proof("seals", text, root=made.root)
-
-
-def differences(kept: "dict[str, State]", world: "World") -> list[str]:
-    """Return what the folded world says otherwise than the states that were kept."""
-    from aura_cli._words import change_text
-    from aura_store import diff
-
-    folded = {ident: state for states in world.states.values() for ident, state in states.items()}
-    return [
-        f"{ident} {change_text(change)}"
-        for ident, state in kept.items()
-        if folded.get(ident) != state
-        for change in diff(state, folded.get(ident))
-    ]
+        store = call.settings.store if call.settings.store_given else f"sqlite:///{folder}/aura.db"
+        await play_and_prove(call, store, Path(folder))

@@ -1,22 +1,23 @@
-"""``aura doctor``: what was left behind or is stuck, and what to do about it."""
+"""``aura doctor``: leftovers and stuck tasks, and what to do about them."""
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from aura_cli._arguments import finish
+from aura_cli.arguments.parser import finish
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
-    from aura_cli._health import Finding
-    from aura_cli._settings import Settings
-    from aura_cli._terminal import Terminal
+    from aura_cli._call import Call
+    from aura_engine import Finding
 
 _EPILOG = """\
-Looked at are Python and git, the files of the store, tasks that something is to be done for and nobody drives,
-processes and worktrees that were left behind. What another process works on right now is left alone.
+Checks Python and git, the files of the store, tasks that are stuck, and
+leftover processes and worktrees. Tasks that another process is working on are
+left alone.
 
-exit code: 0 when nothing is wrong, or all of it was put right; 1 otherwise.
+exit code: 0 if no problem remains, 1 otherwise.
 """
 
 _STYLES = {"ok": "green", "note": "yellow", "wrong": "red", "fixed": "green"}
@@ -28,87 +29,77 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--fix",
         action="store_true",
-        help="put it right: go on with tasks, end processes, remove worktrees after a safety copy",
+        help="fix problems: resume stuck tasks, end leftover processes, remove leftover worktrees after a safety copy",
     )
     parser.add_argument(
         "--unknown",
         action="store_true",
-        help="also what this store knows nothing of: other stores that use the same AURA_HOME would lose theirs",
+        help="also fix leftovers unknown to this store; unsafe if another store shares this AURA_HOME",
     )
     finish(parser, run)
 
 
-def run(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
+async def run(call: "Call") -> None:
     """Look at everything; raise `NotHealthy` for what is wrong then."""
-    import anyio
+    from aura_cli.rendering.errors import NotHealthy
 
-    from aura_cli._errors import NotHealthy
+    found: list[Finding] = []
 
-    wrong = anyio.run(_look, arguments, settings, terminal)
+    def take(finding: "Finding") -> None:
+        found.append(finding)
+        _show(finding, call)
+
+    problem = await _examine(call, take)
+    if problem is not None:
+        if not found:
+            await _examine_host(call, take)
+        take(problem)
+    wrong = sum(finding.status == "wrong" for finding in found)
     if wrong:
-        terminal.flush()
-        remedies = {} if not arguments.fix else {"remedy": "see above what was in the way"}
-        raise NotHealthy(problems=wrong, **remedies)
-    return 0
+        call.terminal.flush()
+        raise NotHealthy(problems=wrong, **({"remedy": "see the problems above"} if call.arguments.fix else {}))
 
 
-async def _look(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
-    """Show what is found, and what was put right; return how many things are wrong."""
-    wrong = 0
-
-    async def take(finding: "Finding") -> None:
-        nonlocal wrong
-        if arguments.fix and finding.fix is not None:
-            terminal.say(f"putting right: {finding.text}")
-            finding = await finding.fixed()
-        wrong += finding.status == "wrong"
-        _show(finding, terminal)
-
-    await _find(take, arguments, settings)
-    return wrong
-
-
-async def _find(take: "Callable[[Finding], Awaitable[None]]", arguments: Namespace, settings: "Settings") -> None:
-    """Hand over what is found, the engine being open as long as it may be needed to put it right."""
-    from aura_cli._engine import engine_of
-    from aura_cli._health import Finding, check_engine, check_machine, check_store
-    from aura_cli._reading import reading
+async def _examine(call: "Call", take: "Callable[[Finding], None]") -> "Finding | None":
+    """Take what is found, put right where that was asked for; return why the store cannot be examined, if so."""
+    from aura_cli._call import engine_of, sqlite_path
     from aura_contracts.errors import AuraError
-    from aura_contracts.store_url import StoreUrl
+    from aura_engine import Finding
 
-    for finding in check_machine(settings.environment):
-        await take(finding)
-    path = StoreUrl.parse(settings.store).path
+    given, store = call.arguments, call.settings.store
+    path = sqlite_path(store)
     if path is not None and not path.exists():
-        remedy = "aura run makes one; check --store and AURA_STORE if there should be one"
-        await take(Finding(id=settings.store, kind="store", status="note", text="there is no store yet", remedy=remedy))
-        return
+        remedy = "`aura run` creates it; check --store and AURA_STORE if you expected one"
+        return Finding(id=store, kind="store", status="note", text="no store yet", remedy=remedy)
     try:
-        async with reading(settings) as log:
-            store = await check_store(log)
-        await take(store)
-        if store.status == "wrong":
-            return
-        async with engine_of(settings) as engine:
-            for finding in [finding async for finding in check_engine(engine, unknown=arguments.unknown)]:
-                await take(finding)
+        async with engine_of(call) as engine, aclosing(engine.doctor.examine(unknown=given.unknown)) as findings:
+            async for finding in findings:
+                if given.fix and finding.fix is not None:
+                    call.terminal.say(f"fixing: {finding.text}")
+                    take(await engine.doctor.fix(finding))
+                else:
+                    take(finding)
     except AuraError as error:
-        lasting = Finding(id=settings.store, kind="store", status="wrong", text=error.message(), remedy=error.remedy)
-        await take(lasting)
+        return Finding(id=store, kind="store", status="wrong", text=error.message(), remedy=error.remedy)
+    return None
 
 
-def _show(finding: "Finding", terminal: "Terminal") -> None:
-    from aura_cli._terminal import printable
+async def _examine_host(call: "Call", take: "Callable[[Finding], None]") -> None:
+    """Take what is found about the machine alone, where there is no store to be opened."""
+    from aura_cli._call import engine_of
 
-    data = {
-        "id": finding.id,
-        "status": finding.status,
-        "kind": finding.kind,
-        "text": finding.text,
-        "remedy": finding.remedy,
-    }
-    status = terminal.style(f"{finding.status:<5}", _STYLES[finding.status])
+    async with engine_of(call, store="memory:") as engine:
+        for finding in await engine.doctor.list():
+            if finding.kind in ("python", "git"):
+                take(finding)
+
+
+def _show(finding: "Finding", call: "Call") -> None:
+    from aura_cli.rendering.terminal import printable
+
+    names = ("id", "status", "kind", "text", "remedy")
+    status = call.terminal.style(f"{finding.status:<5}", _STYLES[finding.status])
     lines = [f"{status}  {finding.kind:<8}  {printable(finding.text)}"]
     if finding.remedy:
-        lines.append(f"       to do: {printable(finding.remedy)}")
-    terminal.item(data, "\n".join(lines))
+        lines.append(f"       hint: {printable(finding.remedy)}")
+    call.terminal.item({name: getattr(finding, name) for name in names}, "\n".join(lines))

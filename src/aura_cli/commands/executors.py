@@ -1,47 +1,35 @@
-"""``aura executors``: the adapters, whether their agents are installed, what they can do."""
+"""``aura executors``: the supported agents, whether they are installed, what they can do."""
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser
 from typing import TYPE_CHECKING, Any
 
-from aura_cli._arguments import finish
+from aura_cli.arguments.parser import finish
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from aura_cli._settings import Settings
-    from aura_cli._terminal import Terminal
-    from aura_worker_protocol.messages import ExecutorInfo
+    from aura_cli._call import Call
+    from aura_engine import ExecutorInfo
 
 
 def configure(parser: ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("name", metavar="NAME", nargs="?", help="all about this one")
+    parser.add_argument("name", metavar="NAME", nargs="?", help="show everything about this one")
     finish(parser, run)
 
 
-def run(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
-    """List the executors, or show one."""
-    import anyio
+async def run(call: "Call") -> None:
+    """List the executors, or show one: those of this machine, so no store is needed."""
+    from aura_cli._call import engine_of
+    from aura_cli.rendering.terminal import printable
 
-    found = anyio.run(_found, arguments.name, settings)
-    if arguments.name is None:
-        terminal.table([(_data(one), _row(one)) for one in found], ("name", "status", "version", "what it is"))
-        return 0
-    from aura_cli._terminal import printable
-
-    for one in found:
-        terminal.item(_data(one), printable("\n".join(_lines(one))))
-    return 0
-
-
-async def _found(name: str | None, settings: "Settings") -> "tuple[ExecutorInfo, ...]":
-    """Ask the worker of this machine; no store is needed for it."""
-    from aura_cli._engine import engine_of
-    from aura_worker_protocol.messages import ListExecutors
-
-    async with engine_of(settings, make=True, store="memory:") as engine:
-        request = ListExecutors(names=() if name is None else (name,))
-        return (await engine.runtime.gateway.request(request)).executors
+    async with engine_of(call, make=True, store="memory:") as engine:
+        name = call.arguments.name
+        found = await engine.executors.list() if name is None else [await engine.executors.get(name)]
+    if name is None:
+        call.terminal.table([(_data(one), _row(one)) for one in found], ("name", "status", "version", "what it is"))
+    else:
+        call.terminal.item(_data(found[0]), printable("\n".join(_lines(found[0]))))
 
 
 def _status(one: "ExecutorInfo") -> str:
@@ -55,7 +43,7 @@ def _data(one: "ExecutorInfo") -> dict[str, Any]:
 
 
 def _row(one: "ExecutorInfo") -> tuple[str, ...]:
-    from aura_cli._words import short
+    from aura_cli.rendering.formatting import short
 
     return (one.name, _status(one), one.availability.version or "", short(one.availability.reason or one.summary))
 
@@ -75,7 +63,7 @@ def _lines(one: "ExecutorInfo") -> "Iterator[str]":
         "tested": ", ".join(found.tested_versions),
         "logged in": f"{login} ({found.login})" if found.login else login,
         "lacking": found.reason,
-        "to do": found.remedy,
+        "hint": found.remedy,
         "resumes": _yes(can.resume),
         "forks": _yes(can.fork),
         "asks first": _yes(can.permissions),

@@ -1,18 +1,21 @@
 """``aura mcp``: the tools with which an agent acts on its own task."""
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser
 from typing import TYPE_CHECKING
 
-from aura_cli._arguments import finish
+from aura_cli.arguments.parser import finish
 
 if TYPE_CHECKING:
-    from aura_cli._settings import Settings
-    from aura_cli._terminal import Terminal
-    from aura_engine.agent_tools.token import TaskScope
+    from collections.abc import Awaitable, Callable
+
+    from aura_cli._call import Call
+    from aura_engine import OwnTask
 
 _EPILOG = """\
-AURA starts it for agents, with the token of the run in AURA_TASK_TOKEN: what it shows and does is about the task of
-that run, and over when the run is. Needs the extra mcp.
+AURA starts this for an agent, with the token of the run in AURA_TASK_TOKEN. It
+only shows and changes the task of that run, and ends with the run.
+
+Needs the extra mcp: pip install "aura-core[mcp]"
 """
 
 
@@ -22,13 +25,29 @@ def configure(parser: ArgumentParser) -> None:
     finish(parser, run)
 
 
-def run(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
+async def run(call: "Call") -> None:
     """Serve until the agent closes standard input."""
-    import anyio
+    from aura_cli._call import OUTAGE_TIMEOUT, require_made
+    from aura_engine import open_own_task
 
-    scope = _scope(settings)
+    settings = call.settings
+    opening = open_own_task(
+        settings.store,
+        home=settings.home,
+        environment=settings.environment,
+        outage_timeout=OUTAGE_TIMEOUT,
+        **settings.codec,
+    )
+    serve = _server()
+    require_made(settings.store)
+    async with opening as own:
+        await serve(own)
+
+
+def _server() -> "Callable[[OwnTask], Awaitable[None]]":
+    """Return what serves the tools: is the extra there? before anything is opened."""
     try:
-        from aura_cli import _mcp  # noqa: F401 - is it there? before anything is opened
+        from aura_cli.tool_server import serve
     except ImportError as error:
         from aura_contracts.errors import InvalidInput
 
@@ -37,29 +56,4 @@ def run(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int
         reason = f"the Python package mcp is not installed ({error})"
         remedy = 'install the extra: pip install "aura-core[mcp]"'
         raise InvalidInput(field="aura mcp", reason=reason, remedy=remedy) from error
-    anyio.run(_serve, scope, settings)
-    return 0
-
-
-def _scope(settings: "Settings") -> "TaskScope":
-    """Return what the token in the environment is for. Raises `TokenRefused`."""
-    from aura_contracts.ports.executors import TASK_TOKEN
-    from aura_engine.agent_tools.key import read_key
-    from aura_engine.agent_tools.token import TokenRefused, scope_of
-
-    token = settings.environment.get(TASK_TOKEN)
-    if not token:
-        raise TokenRefused(reason=f"{TASK_TOKEN} is not set")
-    secret = read_key(settings.home)
-    if secret is None:
-        raise TokenRefused(reason=f"no token was ever made by the AURA whose folder is {settings.home}")
-    return scope_of(secret, token)
-
-
-async def _serve(scope: "TaskScope", settings: "Settings") -> None:
-    from aura_cli._engine import bus_of
-    from aura_cli._mcp import serve
-    from aura_engine.agent_tools.api import OwnTask
-
-    async with bus_of(settings) as bus:
-        await serve(OwnTask(bus, scope))
+    return serve

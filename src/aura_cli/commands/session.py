@@ -1,128 +1,82 @@
-"""``aura session``: sessions of agents that can be gone on with."""
+"""``aura session``: agent sessions that can be resumed."""
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser
 from typing import TYPE_CHECKING, Any
 
-from aura_cli._arguments import add_subcommand, add_subcommands
+from aura_cli.arguments.parser import add_subcommand, add_subcommands
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from aura_cli._call import Call
+    from aura_contracts.ports.read_models import SessionRow
 
-    from aura_cli._settings import Settings
-    from aura_cli._terminal import Terminal
-    from aura_contracts.execution import Execution
-    from aura_contracts.ports import EventLog
-
-_EPILOG = "A session is gone on with by aura run --session ID, with the executor that it is of."
+_EPILOG = "Resume a session with `aura run --session ID` and its executor."
 
 
 def configure(parser: ArgumentParser) -> None:
     """Declare the arguments."""
     commands = add_subcommands(parser)
-    listing = add_subcommand(commands, "list", "list the sessions, that of the newest run last", _list)
+    listing = add_subcommand(commands, "list", "list the sessions, most recently used last", _list)
     showing = add_subcommand(commands, "show", "show a session and its last run", _show)
-    showing.add_argument("id", metavar="ID", help="the session, or the beginning of its id")
+    showing.add_argument("id", metavar="ID", help="the session: its id, or the first characters of it")
     latest = add_subcommand(commands, "latest", "show the session of the newest run", _latest)
     for command in (listing, showing, latest):
         command.epilog = _EPILOG
         command.add_argument("--executor", metavar="NAME", help="only sessions of this executor")
 
 
-def _list(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
-    from aura_cli._words import counted, time_text
+async def _list(call: "Call") -> None:
+    from aura_cli._call import all_rows, engine_of
+    from aura_cli.rendering.formatting import counted, time_text
 
-    found = _found(arguments, settings)
+    async with engine_of(call, read_only=True) as engine:
+        sessions = [one async for one in all_rows(engine.sessions.list, executor=call.arguments.executor)]
     rows = [
-        (
-            _data(one, place),
-            (str(one.session_id), str(one.status), one.executor, time_text(one.queued_at)[:16], place or ""),
-        )
-        for one, place in found
+        (_data(one), (one.id, str(one.status), one.executor, time_text(one.queued_at)[:16], one.directory or ""))
+        for one in sessions
     ]
-    terminal.table(rows, ("id", "status", "executor", "run at (UTC)", "in"))
-    terminal.say(counted(len(rows), "session"))
-    return 0
+    call.terminal.table(rows, ("id", "status", "executor", "run at (UTC)", "folder"))
+    call.terminal.say(counted(len(rows), "session"))
 
 
-def _show(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
-    from aura_cli._errors import AmbiguousId, NoSuchId
+async def _show(call: "Call") -> None:
+    from aura_cli._call import engine_of
 
-    found = _found(arguments, settings)
-    fitting = [one for one in found if one[0].session_id == arguments.id]
-    fitting = fitting or [one for one in found if str(one[0].session_id).startswith(arguments.id)]
-    if not fitting:
-        raise NoSuchId(kind="session", id=arguments.id, remedy="aura session list shows what there is")
-    if len(fitting) > 1:
-        candidates = tuple(f"{one.session_id} of {one.executor}" for one, _ in fitting)
-        raise AmbiguousId(prefix=arguments.id, candidates=candidates, remedy="give more of the id, or --executor NAME")
-    _say(*fitting[0], terminal)
-    return 0
+    async with engine_of(call, read_only=True) as engine:
+        _say(await engine.sessions.get(call.arguments.id, executor=call.arguments.executor), call)
 
 
-def _latest(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
-    from aura_cli._errors import NoSuchId
+async def _latest(call: "Call") -> None:
+    from aura_cli._call import engine_of
+    from aura_contracts.errors import AggregateNotFound
 
-    found = _found(arguments, settings)
-    if not found:
-        of = f"of {arguments.executor}" if arguments.executor else "at all"
-        raise NoSuchId(kind="session", id=of, remedy="an agent that has sessions names its own when it is run")
-    _say(*found[-1], terminal)
-    return 0
-
-
-def _found(arguments: Namespace, settings: "Settings") -> "Sequence[tuple[Execution, str | None]]":
-    """Return the newest run of each session, and the folder it was made in."""
-    import anyio
-
-    async def find() -> "Sequence[tuple[Execution, str | None]]":
-        from aura_cli._reading import reading, sessions
-
-        async with reading(settings) as log:
-            wanted = [one for one in await sessions(log) if arguments.executor in (None, one.executor)]
-            return [(one, await _place_of(log, one)) for one in wanted]
-
-    return anyio.run(find)
+    executor = call.arguments.executor
+    async with engine_of(call, read_only=True) as engine:
+        found = await engine.sessions.latest(executor=executor)
+    if found is None:
+        remedy = "run an agent that has sessions; see `aura executors NAME`"
+        of = f"of {executor}" if executor else "at all"
+        raise AggregateNotFound(aggregate="session", aggregate_id=of, command="latest", remedy=remedy)
+    _say(found, call)
 
 
-async def _place_of(log: "EventLog", execution: "Execution") -> str | None:
-    """Return the folder that an agent was started in: many know their sessions by it."""
-    from aura_cli._reading import one_of
-    from aura_contracts.workspace import WORKSPACE
-    from aura_engine.runtime.views import directory_of
+def _data(session: "SessionRow") -> dict[str, Any]:
+    from msgspec import structs
 
-    if execution.workspace_id is None:
-        return None
-    return directory_of(await one_of(log, WORKSPACE, execution.workspace_id)) or None
+    return structs.asdict(session)
 
 
-def _data(execution: "Execution", place: str | None) -> dict[str, Any]:
-    return {
-        "id": execution.session_id,
-        "status": execution.status,
-        "executor": execution.executor,
-        "task_id": execution.task_id,
-        "execution_id": execution.id,
-        "queued_at": execution.queued_at,
-        "ended_at": execution.ended_at,
-        "directory": place,
-        "prompt": execution.prompt,
-    }
-
-
-def _say(execution: "Execution", place: str | None, terminal: "Terminal") -> None:
-    from aura_cli._terminal import printable
-    from aura_cli._words import short, time_text
+def _say(session: "SessionRow", call: "Call") -> None:
+    from aura_cli.rendering.formatting import short, time_text
+    from aura_cli.rendering.terminal import printable
 
     facts = {
-        "executor": execution.executor,
-        "last run": f"{execution.id} {execution.status}",
-        "at": time_text(execution.queued_at),
-        "task": execution.task_id,
-        "in": place,
-        "prompt": short(execution.prompt, 100),
+        "executor": session.executor,
+        "last run": f"{session.execution_id} {session.status}",
+        "at": time_text(session.queued_at),
+        "task": session.task_id,
+        "folder": session.directory,
+        "prompt": short(session.prompt, 100),
     }
-    lines = [f"session {execution.session_id}", *(f"  {name:<8}  {value}" for name, value in facts.items() if value)]
-    terminal.item(_data(execution, place), printable("\n".join(lines)))
-    terminal.say(
-        f"go on with it: aura run --executor {execution.executor} --session {execution.session_id} --prompt TEXT"
-    )
+    lines = [f"session {session.id}", *(f"  {name:<8}  {value}" for name, value in facts.items() if value)]
+    call.terminal.item(_data(session), printable("\n".join(lines)))
+    call.terminal.say(f"resume it: aura run --executor {session.executor} --session {session.id} --prompt TEXT")

@@ -1,21 +1,27 @@
-"""``aura task``: tasks and where they stand: create, list, show, assign, follow up, cancel, retry, decompose, move."""
+"""``aura task``: tasks and where they stand: create, list, show, edit, assign, cancel, retry, move and the others."""
 
-from argparse import ArgumentParser, Namespace
-from collections.abc import Awaitable, Callable
+from argparse import ArgumentParser
 from typing import TYPE_CHECKING, Any
 
-from aura_cli._arguments import add_subcommand, add_subcommands, number
-from aura_cli._carrying_on import EPILOG, add_watching
-from aura_cli._executor_options import add_executor_options, add_plan
+from aura_cli.arguments.options import (
+    ASSIGN,
+    CREATE,
+    EDIT,
+    FOLLOW_EPILOG,
+    TASK_ID,
+    add_follow_options,
+    add_option,
+    add_options,
+    values_of,
+)
+from aura_cli.arguments.parser import add_subcommand, add_subcommands
 
 if TYPE_CHECKING:
-    from aura_engine.engine import Engine
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from aura_cli._settings import Settings
-    from aura_cli._terminal import Terminal
-    from aura_contracts.ids import TaskId
-    from aura_contracts.ports import EventLog
+    from aura_cli._call import Call
     from aura_contracts.task import Task
+    from aura_engine import Engine
 
 _STATUSES = (
     "pending",
@@ -35,367 +41,228 @@ _STATES = ("backlog", "ready", "running", "review", "done", "cancelled", "blocke
 def configure(parser: ArgumentParser) -> None:
     """Declare the arguments."""
     commands = add_subcommands(parser)
-    _configure_create(add_subcommand(commands, "create", "ask for a piece of work; nobody starts on it yet", _create))
-    listing = add_subcommand(commands, "list", "list the tasks, the oldest first", _list)
+    creating = add_subcommand(commands, "create", "create a task without starting it", _create)
+    creating.epilog = "Without --repo it gets its workspace when it is assigned."
+    add_options(creating, CREATE)
+    listing = add_subcommand(commands, "list", "list the tasks, oldest first", _list)
     listing.add_argument(
-        "--status", metavar="S", choices=_STATUSES, action="append", help="only those with this status; repeatable"
+        "--status", metavar="STATUS", choices=_STATUSES, action="append", help="only tasks with this status"
     )
-    _add_id(add_subcommand(commands, "show", "show a task and what belongs to it", _show))
-    _configure_assign(add_subcommand(commands, "assign", "give a task to an agent and have it start", _assign))
-    follow_up = add_subcommand(commands, "follow-up", "have the agent go on with work that is in review", _follow_up)
+    _add_id(add_subcommand(commands, "show", "show a task and everything that belongs to it", _show))
+    assigning = add_subcommand(
+        commands, "assign", "assign a task to an agent and start it", _assign, epilog=FOLLOW_EPILOG
+    )
+    add_options(assigning, ASSIGN)
+    add_follow_options(assigning)
+    follow_up = add_subcommand(commands, "follow-up", "send feedback to the agent of a task in review", _follow_up)
     _add_id(follow_up)
-    follow_up.add_argument("--feedback", metavar="TEXT", required=True, help="with what; - reads it from stdin")
-    add_watching(follow_up)
-    follow_up.epilog = f"Where a human is asked about the work, this is the answer: it needs changes.\n\n{EPILOG}"
-    cancel = add_subcommand(commands, "cancel", "call a task off; its work stays where it is", _cancel)
-    _add_id(cancel)
-    cancel.add_argument("--reason", metavar="TEXT", default="", help="why")
-    retry = add_subcommand(commands, "retry", "have a failed task tried again by its agent", _retry)
-    _add_id(retry)
-    add_watching(retry)
-    _configure_decompose(add_subcommand(commands, "decompose", "propose to split a task; a human is asked", _decompose))
-    _configure_move(add_subcommand(commands, "move", "move a task on the board", _move))
+    follow_up.add_argument("--feedback", metavar="TEXT", required=True, help="what to change; - reads it from stdin")
+    add_follow_options(follow_up)
+    follow_up.epilog = f"If an approval of the work is pending, this requests changes.\n\n{FOLLOW_EPILOG}"
+    editing = add_subcommand(commands, "edit", "change what a task says", _edit)
+    _add_id(editing)
+    add_options(editing, EDIT)
+    deleting = add_subcommand(commands, "delete", "delete a task; its history stays in the log", _delete)
+    _add_id(deleting)
+    deleting.add_argument("--reason", metavar="TEXT", default="", help="why it is deleted")
+    cancelling = add_subcommand(commands, "cancel", "cancel a task; keep its work", _cancel)
+    _add_id(cancelling)
+    cancelling.add_argument("--reason", metavar="TEXT", default="", help="why it is cancelled")
+    retrying = add_subcommand(commands, "retry", "let the agent try a failed task again", _retry, epilog=FOLLOW_EPILOG)
+    _add_id(retrying)
+    add_follow_options(retrying)
+    splitting = add_subcommand(commands, "decompose", "propose to split a task into subtasks", _decompose)
+    splitting.epilog = "The subtasks are created once the proposal is approved: `aura approval approve`."
+    _add_id(splitting)
+    splitting.add_argument("--subtask", metavar="TITLE", action="append", required=True, help="title of a subtask")
+    moving = add_subcommand(commands, "move", "move a task on the board", _move)
+    moving.epilog = f"A move that takes another command is refused, and that command is named.\n\n{FOLLOW_EPILOG}"
+    _add_id(moving)
+    moving.add_argument("state", metavar="STATE", choices=_STATES, help="where to")
+    moving.add_argument("--reason", metavar="TEXT", default="", help="why it is moved")
+    add_follow_options(moving)
 
 
 def _add_id(parser: ArgumentParser) -> None:
-    parser.add_argument("id", metavar="ID", help="the task, or the beginning of its id")
+    add_option(parser.add_argument, TASK_ID)
 
 
-def _add_place(parser: ArgumentParser) -> None:
-    group = parser.add_argument_group("where")
-    group.add_argument(
-        "--repo", metavar="PATH", action="append", default=[], help="a repository to work on; repeatable"
-    )
-    group.add_argument("--in-place", action="store_true", help="work on the files where they are, without a worktree")
-    group.add_argument(
-        "--target-branch",
-        metavar="B",
-        default="",
-        help="what the work is merged into (default: the branch that is checked out)",
-    )
-    group.add_argument(
-        "--copy",
-        metavar="GLOB",
-        action="append",
-        default=[],
-        help="untracked files that the worktree needs, such as .env; repeatable",
-    )
+# --- Reading ----------------------------------------------------------------------------------------------------------
 
 
-def _configure_create(parser: ArgumentParser) -> None:
-    parser.epilog = "Without --repo it gets its workspace when it is assigned."
-    parser.add_argument("title", metavar="TITLE", help="what is to be done, in a line")
-    parser.add_argument("--description", metavar="TEXT", default="", help="all about it; - reads it from stdin")
-    parser.add_argument("--priority", choices=("low", "medium", "high"), default="medium")
-    parser.add_argument("--parent", metavar="ID", help="the task that it is a part of")
-    parser.add_argument("--project", metavar="NAME")
-    parser.add_argument("--type", metavar="WORD", help="the type of agent to do it: developer, tester, ...")
-    parser.add_argument(
-        "--approval",
-        choices=("plan", "changes", "both", "auto"),
-        default="changes",
-        help="what a human approves: the plan, the changes (default), both, nothing",
-    )
-    parser.add_argument(
-        "--reviewer", metavar="NAME", action="append", default=[], help="who may decide beside you; repeatable"
-    )
-    parser.add_argument("--attempts", metavar="N", type=number, default=3, help="at each stage (default: 3)")
-    _add_place(parser)
-
-
-def _configure_assign(parser: ArgumentParser) -> None:
-    _add_id(parser)
-    whom = parser.add_argument_group("to whom")
-    whom.add_argument("--agent", metavar="ID", help="this agent of the pool, see aura agent list")
-    whom.add_argument("--type", metavar="WORD", help="an idle agent of this type")
-    whom.add_argument("--executor", metavar="NAME", help="an idle agent that it runs; one is added where there is none")
-    whom.add_argument("--outside", action="store_true", help="only assign it: whoever works on it is not run by AURA")
-    _add_place(parser)
-    add_executor_options(parser)
-    add_plan(parser)
-    add_watching(parser)
-
-
-def _configure_decompose(parser: ArgumentParser) -> None:
-    parser.epilog = "The subtasks are created when a human has approved it: aura approval approve."
-    _add_id(parser)
-    parser.add_argument("--subtask", metavar="TITLE", action="append", required=True, help="a part of it; repeatable")
-
-
-def _configure_move(parser: ArgumentParser) -> None:
-    parser.epilog = "What is not a matter of the board is refused, with the command that does it."
-    _add_id(parser)
-    parser.add_argument("state", metavar="STATE", choices=_STATES, help=f"one of {', '.join(_STATES)}")
-    parser.add_argument("--reason", metavar="TEXT", default="", help="why")
-    add_watching(parser)
-
-
-# --- Looking ----------------------------------------------------------------------------------------------------------
-
-
-def _list(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
-    import anyio
-
-    anyio.run(_list_all, arguments, settings, terminal)
-    return 0
-
-
-async def _list_all(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> None:
-    from aura_cli._reading import all_of, reading
-    from aura_cli._words import counted, plain, short, time_text
+async def _list(call: "Call") -> None:
+    from aura_cli._call import all_rows, engine_of
+    from aura_cli.rendering.formatting import counted, short, time_text
     from aura_contracts.board import canonical_of_task
-    from aura_contracts.task import TASK, TaskStatus
 
-    async with reading(settings) as log:
-        tasks = await all_of(log, TASK)
-    wanted = arguments.status or [status for status in _STATUSES if status != TaskStatus.DELETED]
+    async with engine_of(call, read_only=True) as engine:
+        tasks = [task async for task in all_rows(engine.tasks.list, status=call.arguments.status)]
     rows = [
         (
-            plain(task, canonical_state=canonical_of_task(task)),
+            {**task.as_dict(), "canonical_state": canonical_of_task(task)},
             (task.id, str(task.status), str(task.priority), time_text(task.created_at)[:16], short(task.title)),
         )
         for task in tasks
-        if task.status in wanted
     ]
-    terminal.table(rows, ("id", "status", "priority", "created (UTC)", "title"))
-    terminal.say(counted(len(rows), "task"))
+    call.terminal.table(rows, ("id", "status", "priority", "created (UTC)", "title"))
+    call.terminal.say(counted(len(rows), "task"))
 
 
-def _show(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
-    import anyio
-
-    anyio.run(_show_one, arguments, settings, terminal)
-    return 0
-
-
-async def _show_one(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> None:
-    from aura_cli._lookup import find_id
-    from aura_cli._reading import one_of, reading
-    from aura_cli._words import plain, state_lines
+async def _show(call: "Call") -> None:
+    from aura_cli._call import engine_of
+    from aura_cli.rendering.formatting import state_heading, state_lines
     from aura_contracts.board import canonical_of_task
-    from aura_contracts.task import TASK
 
-    async with reading(settings) as log:
-        task = await one_of(log, TASK, await find_id(log, arguments.id, "task"))
-        parts = await _parts_of(log, task)
-    state = canonical_of_task(task)
-    data = plain(
-        task, canonical_state=state, **{name: None if part is None else plain(part) for name, part in parts.items()}
-    )
-    lines = [
-        f"task {terminal.style(task.id, 'bold')} {terminal.style(task.status, 'cyan')} ({state})",
-        *state_lines(task),
-    ]
+    async with engine_of(call, read_only=True) as engine:
+        view = await engine.tasks.view(call.arguments.id)
+    task, state = view.task, canonical_of_task(view.task)
+    parts = {
+        "agent": view.agent,
+        "execution": view.execution,
+        "workspace": view.workspace,
+        "approval": view.approval,
+    }
+    lines = [f"{state_heading('task', task, call.terminal)} ({state})", *state_lines(task)]
     for name, part in parts.items():
         if part is not None:
-            lines += [f"{name} {terminal.style(part.id, 'bold')} {terminal.style(part.status, 'cyan')}"]
-            lines += state_lines(part)
-    terminal.item(data, "\n".join(lines))
-    terminal.say(f"its history: aura replay --task {task.id}")
+            lines += [state_heading(name, part, call.terminal), *state_lines(part)]
+    shown = {name: None if part is None else part.as_dict() for name, part in parts.items()}
+    call.terminal.item({**task.as_dict(), "canonical_state": state, **shown}, "\n".join(lines))
+    call.terminal.say(f"history: aura replay --task {task.id}")
 
 
-async def _parts_of(log: "EventLog", task: "Task") -> dict[str, Any]:
-    """Return what belongs to a task by what it is called; None for what there is not."""
-    from aura_contracts.agent import AGENT
-    from aura_contracts.approval import APPROVAL
-    from aura_contracts.execution import EXECUTION
-    from aura_contracts.workspace import WORKSPACE
-    from aura_engine.runtime.views import workspace_of
-    from aura_store.repository import Repository
-
-    load = Repository(log).load
-    wanted: dict[str, tuple[Any, Any]] = {
-        "agent": (AGENT, task.assigned_agent),
-        "execution": (EXECUTION, task.execution_id),
-        "workspace": (WORKSPACE, workspace_of(task.id)),
-        "approval": (APPROVAL, task.approval_id),
-    }
-    return {
-        name: None if ident is None else (await load(aggregate, ident)).state
-        for name, (aggregate, ident) in wanted.items()
-    }
+# --- Creating and changing --------------------------------------------------------------------------------------------
 
 
-# --- Beginning --------------------------------------------------------------------------------------------------------
+async def _create(call: "Call") -> None:
+    from aura_cli._call import engine_of
+    from aura_cli.arguments.request import input_of
+
+    given = input_of(call.arguments, CREATE)
+    if given.get("description") == "-":
+        given["description"] = call.terminal.read_all()
+    async with engine_of(call, record_only=True, make=True) as engine:
+        _say(await engine.tasks.create(given.pop("title"), **given), call)
 
 
-def _create(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
-    import anyio
+async def _edit(call: "Call") -> None:
+    from msgspec import convert
 
-    if arguments.description == "-":
-        arguments.description = terminal.read_all()
-    anyio.run(_create_one, arguments, settings, terminal)
-    return 0
+    from aura_cli._call import engine_of
+    from aura_contracts.task import TaskChanges
 
-
-async def _create_one(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> None:
-    from aura_cli._carrying_on import show_task
-    from aura_cli._engine import engine_of
-    from aura_cli._lookup import find_id
-    from aura_contracts.ids import TaskId
-    from aura_contracts.task import ApprovalMode, Priority, RetryPolicy, parse_agent_type
-
-    async with engine_of(settings, make=True) as engine:
-        parent = arguments.parent and await find_id(engine.log, arguments.parent, "task")
-        task = await engine.tasks.create(
-            arguments.title,
-            arguments.description,
-            priority=Priority(arguments.priority),
-            parent_id=TaskId(parent) if parent else None,
-            agent_type=parse_agent_type(arguments.type) if arguments.type else None,
-            approval_mode=ApprovalMode(arguments.approval),
-            reviewers=arguments.reviewer,
-            retry=RetryPolicy(max_attempts=arguments.attempts),
-            project=arguments.project,
-            **_place(arguments, arguments.repo),
-        )
-        await show_task(engine, task.id, terminal)
+    given = values_of(call.arguments, EDIT)
+    if given.get("description") == "-":
+        given["description"] = call.terminal.read_all()
+    async with engine_of(call, record_only=True) as engine:
+        _say(await engine.tasks.edit(call.arguments.id, convert(given, TaskChanges)), call)
 
 
-def _place(arguments: Namespace, paths: list[str]) -> dict[str, Any]:
-    import os.path
+async def _delete(call: "Call") -> None:
+    from aura_cli._call import engine_of
 
-    return {
-        "repositories": [os.path.abspath(path) for path in paths],  # noqa: PTH100 - looks at no file
-        "in_place": arguments.in_place,
-        "target_branch": arguments.target_branch,
-        "copy": arguments.copy,
-    }
+    async with engine_of(call, record_only=True) as engine:
+        _say(await engine.tasks.delete(call.arguments.id, call.arguments.reason), call)
 
 
-def _assign(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
-    async def begin(engine: "Engine", task_id: "TaskId") -> None:
-        from aura_cli._executor_options import plan_of
-        from aura_cli._lookup import find_id
-        from aura_contracts.ids import AgentId
-        from aura_contracts.task import parse_agent_type
+async def _cancel(call: "Call") -> None:
+    from aura_cli._call import engine_of
 
-        agent = arguments.agent and await find_id(engine.log, arguments.agent, "agent")
-        await engine.tasks.assign(
-            task_id,
-            agent_id=AgentId(agent) if agent else None,
-            agent_type=parse_agent_type(arguments.type) if arguments.type else None,
-            executor=arguments.executor,
-            plan=plan_of(arguments),
-            **_place(arguments, await _paths(engine, task_id, arguments)),
-        )
-
-    return _carry_on(begin, arguments, settings, terminal)
+    async with engine_of(call) as engine:
+        task = await engine.tasks.cancel(call.arguments.id, call.arguments.reason)
+        await _end(engine, task.id)
+        _say(await engine.tasks.get(task.id), call)
 
 
-async def _paths(engine: "Engine", task_id: "TaskId", arguments: Namespace) -> list[str]:
-    """Return what the task is to be worked on, where that is not settled: the current folder where nobody said."""
-    from aura_contracts.errors import InvalidInput
-
-    if (await engine.view(task_id)).workspace is None:
-        if arguments.outside:
-            arguments.no_wait = True
-            return []
-        return arguments.repo or ["."]
-    if arguments.outside or arguments.repo:
-        field = "--outside" if arguments.outside else "--repo"
-        remedy = "leave it out, or create another task"
-        raise InvalidInput(field=field, reason="the task has a workspace already", remedy=remedy)
-    return []
+async def _end(engine: "Engine", task_id: str) -> None:
+    """Wait until a cancelled task has left nothing running, unless another process drives it."""
+    run = await engine.attach(task_id)
+    if run.driven:
+        await run.idle()
 
 
-# --- Going on ---------------------------------------------------------------------------------------------------------
+async def _decompose(call: "Call") -> None:
+    from aura_cli._call import engine_of
+
+    async with engine_of(call, record_only=True) as engine:
+        approval = await engine.tasks.decompose(call.arguments.id, call.arguments.subtask)
+        _say(await engine.tasks.get(call.arguments.id), call)
+    call.terminal.say(f"approval {approval.id} is pending: aura approval approve {approval.id}{call.hint}")
 
 
-def _follow_up(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
-    feedback = terminal.read_all() if arguments.feedback == "-" else arguments.feedback
+def _say(task: "Task", call: "Call") -> None:
+    from aura_cli.rendering.formatting import task_text
 
-    async def begin(engine: "Engine", task_id: "TaskId") -> None:
-        from aura_contracts.approval import ApprovalKind, ApprovalStatus
-
-        asked = (await engine.view(task_id)).approval
-        about_work = asked is not None and asked.kind in (ApprovalKind.PLAN, ApprovalKind.CHANGES)
-        if asked is not None and about_work and asked.status is ApprovalStatus.PENDING:
-            await engine.approvals.request_changes(asked.id, feedback)
-        else:
-            await engine.tasks.follow_up(task_id, feedback)
-
-    return _carry_on(begin, arguments, settings, terminal)
+    call.terminal.item(task.as_dict(), task_text(task))
 
 
-def _retry(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
-    async def begin(engine: "Engine", task_id: "TaskId") -> None:
-        await engine.tasks.retry(task_id)
-
-    return _carry_on(begin, arguments, settings, terminal)
+# --- Working ----------------------------------------------------------------------------------------------------------
 
 
-def _carry_on(
-    begin: "Callable[[Engine, TaskId], Awaitable[None]]",
-    arguments: Namespace,
-    settings: "Settings",
-    terminal: "Terminal",
-) -> int:
-    """Record something about a task, then drive and follow it."""
+async def _assign(call: "Call") -> int:
+    if call.arguments.outside:
+        call.arguments.no_wait = True
 
-    async def go(engine: "Engine", task_id: "TaskId") -> int:
-        from aura_cli._carrying_on import carry_on
+    async def assign(engine: "Engine", task_id: str) -> "Task":
+        from aura_cli.arguments.request import input_of
 
-        since = await engine.log.head()
-        await begin(engine, task_id)
-        return await carry_on(engine, task_id, arguments, settings, terminal, since=since)
+        given = input_of(call.arguments, ASSIGN)
+        return await engine.tasks.assign(task_id, **{**given, "repositories": await _paths(engine, task_id, given)})
 
-    return _with_task(go, arguments, settings)
+    async def _paths(engine: "Engine", task_id: str, given: "Mapping[str, Any]") -> "Sequence[str]":
+        """Return where to work on a task that has no workspace yet: in the current folder unless said otherwise."""
+        import os.path
 
+        from aura_contracts.errors import InvalidInput
 
-def _with_task(go: "Callable[[Engine, TaskId], Awaitable[int]]", arguments: Namespace, settings: "Settings") -> int:
-    """Open an engine and do something about the task that is named."""
-    import anyio
+        paths: Sequence[str] = given.get("repositories", ())
+        if (await engine.tasks.view(task_id)).workspace is None:
+            here = os.path.abspath(".")  # noqa: ASYNC240, PTH100 - looks at no file
+            return () if call.arguments.outside else paths or (here,)
+        if call.arguments.outside or paths:
+            field = "--outside" if call.arguments.outside else "--repo"
+            remedy = "leave it out, or create another task"
+            raise InvalidInput(field=field, reason="the task already has a workspace", remedy=remedy)
+        return ()
 
-    async def opened() -> int:
-        from aura_cli._engine import engine_of
-        from aura_cli._lookup import find_id
-        from aura_contracts.ids import TaskId
-
-        async with engine_of(settings) as engine:
-            return await go(engine, TaskId(await find_id(engine.log, arguments.id, "task")))
-
-    return anyio.run(opened)
+    return await _work(call, assign)
 
 
-def _cancel(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
-    async def go(engine: "Engine", task_id: "TaskId") -> int:
-        from aura_cli._moving import cancel
+async def _follow_up(call: "Call") -> int:
+    feedback = call.terminal.read_all() if call.arguments.feedback == "-" else call.arguments.feedback
 
-        await cancel(engine, task_id, arguments.reason)
-        return await _shown(engine, task_id, terminal)
+    async def follow_up(engine: "Engine", task_id: str) -> "Task":
+        return await engine.tasks.follow_up(task_id, feedback)
 
-    return _with_task(go, arguments, settings)
-
-
-def _decompose(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
-    async def go(engine: "Engine", task_id: "TaskId") -> int:
-        from aura_cli._moving import decompose
-        from aura_cli._store import hint_of
-
-        approval = await decompose(engine, task_id, arguments.subtask)
-        await _shown(engine, task_id, terminal)
-        terminal.say(f"approval {approval.id} waits: aura approval approve {approval.id}{hint_of(settings)}")
-        return 0
-
-    return _with_task(go, arguments, settings)
+    return await _work(call, follow_up)
 
 
-def _move(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
-    async def go(engine: "Engine", task_id: "TaskId") -> int:
-        from aura_cli._carrying_on import carry_on
-        from aura_cli._moving import move
-        from aura_contracts.board import CanonicalState
+async def _retry(call: "Call") -> int:
+    async def retry(engine: "Engine", task_id: str) -> "Task":
+        return await engine.tasks.retry(task_id)
 
-        since = await engine.log.head()
-        if await move(engine, task_id, CanonicalState(arguments.state), arguments.reason):
-            return await carry_on(engine, task_id, arguments, settings, terminal, since=since)
-        return await _shown(engine, task_id, terminal)
-
-    return _with_task(go, arguments, settings)
+    return await _work(call, retry)
 
 
-async def _shown(engine: "Engine", task_id: "TaskId", terminal: "Terminal") -> int:
-    from aura_cli._carrying_on import show_task
+async def _move(call: "Call") -> int:
+    async def move(engine: "Engine", task_id: str) -> "Task | None":
+        task = await engine.tasks.move(task_id, call.arguments.state, call.arguments.reason)
+        if task.ended:
+            await _end(engine, task.id)
+        elif (await engine.attach(task.id)).driven:
+            return task
+        _say(task, call)
+        return None
 
-    return await show_task(engine, task_id, terminal)
+    return await _work(call, move)
+
+
+async def _work(call: "Call", begin: "Callable[[Engine, str], Awaitable[Task | None]]") -> int:
+    """Record something about a task, then follow it, unless it is None: then nothing follows from it."""
+    from aura_cli._call import engine_of
+    from aura_cli.streaming.follower import continue_task
+
+    async with engine_of(call, record_only=call.arguments.no_wait) as engine:
+        since = await engine.events.head()
+        task = await begin(engine, call.arguments.id)
+        return 0 if task is None else await continue_task(call, engine, task.id, since=since)

@@ -1,23 +1,22 @@
-"""``aura usage``: the tokens that agents consumed, and what they cost."""
+"""``aura usage``: the tokens that agents used, and what they cost."""
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser
 from typing import TYPE_CHECKING, Any
 
-from aura_cli._arguments import finish
+from aura_cli.arguments.parser import finish
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from decimal import Decimal
 
-    from aura_cli._settings import Settings
-    from aura_cli._terminal import Terminal
-    from aura_store.pricing import UsageCost
+    from aura_cli._call import Call
+    from aura_contracts.ports.archive import UsageCost
 
 _KINDS = ("run", "session", "task", "agent", "model", "day")
 
 _EPILOG = """\
-Costs are tokens at list prices, each at that of its day; prices.toml in AURA_HOME replaces the prices of the models
-that it names, also of what was used before. Models without a price count with what their agent says they cost.
+Costs are tokens at the list price of their day. prices.toml in AURA_HOME
+overrides the prices of the models it names, past usage included. A model
+without a price counts with the cost that its agent reports.
 """
 
 _TITLES = ("input", "output", "cache read", "cache write", "cost", "models")
@@ -25,46 +24,33 @@ _TITLES = ("input", "output", "cache read", "cache write", "cost", "models")
 
 def configure(parser: ArgumentParser) -> None:
     """Declare the arguments."""
-    from aura_cli._moments import moment
+    from aura_cli.arguments.times import moment
 
     parser.epilog = _EPILOG
-    parser.add_argument("--by", choices=_KINDS, default="task", help="what to add up by (default: task)")
-    parser.add_argument("--task", metavar="ID", help="only of this task; the beginning of its id is enough")
+    parser.add_argument("--by", metavar="UNIT", choices=_KINDS, default="task", help="what to add up by")
+    parser.add_argument("--task", metavar="ID", help="only this task")
     parser.add_argument(
         "--since", metavar="POS|TIME", type=moment, help="only after this position, or from this time on"
     )
     finish(parser, run)
 
 
-def run(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
-    """List what was consumed."""
-    import anyio
+async def run(call: "Call") -> None:
+    """List the usage."""
+    from aura_cli._call import engine_of
+    from aura_cli.rendering.formatting import counted
 
-    from aura_cli._words import counted
-
-    lines = anyio.run(_found, arguments, settings)
-    terminal.table([(_data(line), _row(line)) for line in lines], (arguments.by, *_TITLES))
+    given, terminal = call.arguments, call.terminal
+    async with engine_of(call, read_only=True) as engine:
+        lines = await engine.usage.costs(by=given.by, task=given.task, since=given.since)
+    terminal.table([(_data(line), _row(line)) for line in lines], (given.by, *_TITLES))
     total, unpriced = sum(line.cost for line in lines), {model for line in lines for model in line.unpriced}
-    terminal.say(f"{counted(len(lines), arguments.by)}, {_dollars(total)}")
+    terminal.say(f"{counted(len(lines), given.by)}, {_dollars(total)}")
     if unpriced:
         terminal.say(
-            f"* without a price: {', '.join(map(_named, sorted(unpriced)))}; counted with what the agent says it cost."
-            f" Prices go to {settings.home / 'prices.toml'}"
+            f"* without a price: {', '.join(map(_named, sorted(unpriced)))}; counted at the reported cost."
+            f" Add prices to {call.settings.home / 'prices.toml'}"
         )
-    return 0
-
-
-async def _found(arguments: Namespace, settings: "Settings") -> "Sequence[UsageCost]":
-    """Fold the log; prices are read before it, so that a mistake in them is told at once."""
-    from aura_cli._lookup import find_id
-    from aura_cli._reading import reading
-    from aura_store.pricing import By, cost_of, read_prices, usage_of
-
-    own = settings.home / "prices.toml"
-    prices = read_prices(*([own] if own.is_file() else []))
-    async with reading(settings) as log:
-        task = None if arguments.task is None else await find_id(log, arguments.task, "task")
-        return cost_of(await usage_of(log, task=task, since=arguments.since), prices, by=By(arguments.by))
 
 
 def _data(line: "UsageCost") -> dict[str, Any]:
@@ -93,9 +79,9 @@ def _row(line: "UsageCost") -> tuple[str, ...]:
 
 
 def _named(model: str) -> str:
-    from aura_cli._terminal import printable
+    from aura_cli.rendering.terminal import printable
 
-    return printable(model) if model else "a model that the agent does not name"
+    return printable(model) if model else "an unnamed model"
 
 
 def _dollars(amount: "Decimal | int") -> str:

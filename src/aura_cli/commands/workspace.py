@@ -1,231 +1,181 @@
 """``aura workspace``: worktrees and their safety copies."""
 
-from argparse import ArgumentParser, Namespace
-from collections.abc import Awaitable, Callable
+from argparse import ArgumentParser
 from typing import TYPE_CHECKING, Any
 
-from aura_cli._arguments import add_subcommand, add_subcommands, number
+from aura_cli.arguments.parser import add_subcommand, add_subcommands
+from aura_cli.arguments.values import number
 
 if TYPE_CHECKING:
-    from aura_engine.engine import Engine
+    from collections.abc import Awaitable, Callable
 
-    from aura_cli._settings import Settings
-    from aura_cli._terminal import Terminal
-    from aura_contracts.ids import WorkspaceId
+    from aura_cli._call import Call
     from aura_contracts.workspace import SafetyCopy, Workspace
+    from aura_engine import Engine
 
-    Go = Callable[[Engine, WorkspaceId], Awaitable[None]]
+DIFF_LIMIT = 64 * 1024 * 1024
+"""Bytes of a diff that are shown at most."""
 
 
 def configure(parser: ArgumentParser) -> None:
     """Declare the arguments."""
     commands = add_subcommands(parser)
-    listing = add_subcommand(commands, "list", "list the workspaces, the oldest first", _list)
-    listing.add_argument("--all", action="store_true", help="also those that were removed")
-    _add_id(add_subcommand(commands, "show", "show a workspace, its safety copies, and how its files are now", _show))
-    diff = add_subcommand(commands, "diff", "show what is changed in it, also what is not committed", _diff)
+    listing = add_subcommand(commands, "list", "list the workspaces, oldest first", _list)
+    listing.add_argument("--all", action="store_true", help="include removed workspaces")
+    _add_id(add_subcommand(commands, "show", "show a workspace, its safety copies and the state of its files", _show))
+    diff = add_subcommand(commands, "diff", "show its changes, uncommitted ones included", _diff)
     _add_id(diff)
-    diff.add_argument("--stat", action="store_true", help="only which files, and how much of them")
-    _add_id(add_subcommand(commands, "snapshot", "make a safety copy of all its files, untracked ones too", _snapshot))
-    restore = add_subcommand(commands, "restore", "put its files back to a safety copy", _restore)
-    restore.epilog = "What is there now is kept as another safety copy, if it is saved nowhere else."
+    diff.add_argument("--stat", action="store_true", help="only file names and line counts")
+    _add_id(add_subcommand(commands, "snapshot", "make a safety copy of its files, untracked ones included", _snapshot))
+    restore = add_subcommand(commands, "restore", "restore its files from a safety copy", _restore)
+    restore.epilog = "Unsaved work is kept as another safety copy."
     _add_id(restore)
-    restore.add_argument(
-        "ref", metavar="REF", help="the safety copy, by its ref or its number; see aura workspace show"
-    )
-    clean = add_subcommand(commands, "clean", "remove its worktrees; the branch stays", _clean)
-    clean.epilog = "What is not committed is kept as a safety copy."
+    restore.add_argument("ref", metavar="REF", help="the safety copy: its ref or its number; see `aura workspace show`")
+    clean = add_subcommand(commands, "clean", "remove its worktrees; keep the branch", _clean)
+    clean.epilog = "Uncommitted work is kept as a safety copy."
     _add_id(clean)
-    warm = add_subcommand(commands, "warm", "make worktrees of a repository ahead of their use", _warm)
-    warm.add_argument("repository", metavar="PATH", nargs="?", default=".", help="(default: the current folder)")
-    warm.add_argument("--count", metavar="N", type=number, default=2, help="how many there are to be (default: 2)")
+    warm = add_subcommand(commands, "warm", "prepare worktrees of a repository in advance", _warm)
+    warm.add_argument("repository", metavar="PATH", nargs="?", default=".", help="the repository")
+    warm.add_argument("--count", metavar="N", type=number, default=2, help="number of worktrees")
 
 
 def _add_id(parser: ArgumentParser) -> None:
-    parser.add_argument("id", metavar="ID", help="the workspace or its task, or the beginning of its id")
+    parser.add_argument("id", metavar="ID", help="the workspace or its task: its id, or the first or last digits of it")
 
 
-# --- Looking ----------------------------------------------------------------------------------------------------------
+# --- Reading ----------------------------------------------------------------------------------------------------------
 
 
-def _list(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
-    import anyio
+async def _list(call: "Call") -> None:
+    from aura_cli._call import all_rows, engine_of
+    from aura_cli.rendering.formatting import counted, short
 
-    anyio.run(_list_all, arguments, settings, terminal)
-    return 0
-
-
-async def _list_all(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> None:
-    from aura_cli._reading import all_of, reading
-    from aura_cli._words import counted, plain, short
-    from aura_contracts.workspace import WORKSPACE, WorkspaceStatus
-
-    async with reading(settings) as log:
-        workspaces = await all_of(log, WORKSPACE)
+    removed = None if call.arguments.all else False
+    async with engine_of(call, read_only=True) as engine:
+        workspaces = [one async for one in all_rows(engine.workspaces.list, removed=removed)]
     rows = [
-        (plain(one), (one.id, str(one.status), str(len(one.snapshots)), one.branch, one.root, short(one.title)))
+        (one.as_dict(), (one.id, str(one.status), str(len(one.snapshots)), one.branch, one.root, short(one.title)))
         for one in workspaces
-        if arguments.all or one.status is not WorkspaceStatus.REMOVED
     ]
-    terminal.table(rows, ("id", "status", "copies", "branch", "folder", "title"))
-    terminal.say(counted(len(rows), "workspace"))
+    call.terminal.table(rows, ("id", "status", "copies", "branch", "folder", "title"))
+    call.terminal.say(counted(len(rows), "workspace"))
 
 
-def _show(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
-    async def show(engine: "Engine", workspace_id: "WorkspaceId") -> None:
-        from aura_cli._terminal import printable
-        from aura_cli._words import plain, state_lines
-
-        workspace = await engine.workspaces.get(workspace_id)
-        condition = await _condition(engine, workspace)
-        lines = [
-            f"workspace {terminal.style(workspace.id, 'bold')} {terminal.style(workspace.status, 'cyan')}",
-            *state_lines(workspace),
-            *(printable(_copy_text(copy)) for copy in workspace.snapshots),
-            f"now: {_condition_text(condition)}",
-        ]
-        terminal.item(plain(workspace, condition=condition), "\n".join(lines))
-
-    return _with_workspace(show, arguments, settings)
-
-
-async def _condition(engine: "Engine", workspace: "Workspace") -> dict[str, Any] | None:
-    """Return how the files are right now; None where there are none to look at."""
+async def _show(call: "Call") -> None:
     import msgspec
 
+    from aura_cli._call import engine_of
+    from aura_cli.rendering.formatting import state_heading, state_lines
+    from aura_cli.rendering.terminal import printable
     from aura_contracts.workspace import WorkspaceStatus
 
-    if workspace.status is WorkspaceStatus.REMOVED:
-        return None
-    found: dict[str, Any] = msgspec.to_builtins(await engine.workspaces.inspect(workspace.id))
-    return found
+    async with engine_of(call, read_only=True) as engine:
+        workspace = await engine.workspaces.get(call.arguments.id)
+        there = workspace.status is not WorkspaceStatus.REMOVED
+        condition: dict[str, Any] | None = (
+            msgspec.to_builtins(await engine.workspaces.inspect(workspace.id)) if there else None
+        )
+    lines = [
+        state_heading("workspace", workspace, call.terminal),
+        *state_lines(workspace),
+        *(printable(_copy_text(copy)) for copy in workspace.snapshots),
+        f"now: {_condition_text(condition)}",
+    ]
+    call.terminal.item({**workspace.as_dict(), "condition": condition}, "\n".join(lines))
 
 
 def _condition_text(condition: dict[str, Any] | None) -> str:
     if condition is None:
         return "removed"
     if not condition["exists"]:
-        return f"not there{': ' if condition['missing'] else ''}{', '.join(condition['missing'])}"
+        return f"missing{': ' if condition['missing'] else ''}{', '.join(condition['missing'])}"
     operations = [f"{name} is in the middle of a {what}" for name, what in condition["operations"].items()]
-    return ", ".join(["something is not committed" if condition["dirty"] else "everything is committed", *operations])
+    return ", ".join(["uncommitted changes" if condition["dirty"] else "everything is committed", *operations])
 
 
 def _copy_text(copy: "SafetyCopy") -> str:
-    from aura_cli._words import time_text
+    from aura_cli.rendering.formatting import time_text
 
     commits = ", ".join(f"{one.repository} {one.commit[:12]}" for one in copy.commits)
     return f"copy {copy.ref}  {time_text(copy.taken_at)}  {copy.reason}  {commits}"
 
 
-def _diff(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
-    async def show(engine: "Engine", workspace_id: "WorkspaceId") -> None:
-        from aura_cli._streaming import TextLines
-        from aura_cli._terminal import printable
+async def _diff(call: "Call") -> None:
+    from aura_cli._call import engine_of
+    from aura_cli.rendering.terminal import printable
+    from aura_cli.streaming.lines import TextLines
 
-        limit = 0 if arguments.stat else 64 * 1024 * 1024
-        found = await engine.workspaces.diff(workspace_id, patch_limit=limit)
-        if terminal.json:
-            terminal.write_json({"id": workspace_id, "files": found.files, "patch": found.patch})
-        elif arguments.stat:
-            for file in found.files:
-                changed = "binary" if file.added is None else f"+{file.added} -{file.removed}"
-                terminal.out.write(printable(f"{file.kind:<10}  {changed:<12}  {file.repository}/{file.path}") + "\n")
-        else:
-            encoding = getattr(terminal.out, "encoding", None) or "utf-8"
-            lines = TextLines(escaped=terminal.out.isatty(), encoding=encoding)
-            terminal.out.write(lines.verbatim(found.patch).decode(encoding))
-        if found.truncated and not arguments.stat:
-            terminal.say("there is more; what is shown ends where it is too long")
-
-    return _with_workspace(show, arguments, settings)
+    terminal, stat = call.terminal, call.arguments.stat
+    async with engine_of(call, read_only=True) as engine:
+        workspace = await engine.workspaces.get(call.arguments.id)
+        found = await engine.workspaces.diff(workspace.id, patch_limit=0 if stat else DIFF_LIMIT)
+    if terminal.json:
+        terminal.write_json({"id": workspace.id, "files": found.files, "patch": found.patch})
+    elif stat:
+        for file in found.files:
+            changed = "binary" if file.added is None else f"+{file.added} -{file.removed}"
+            terminal.out.write(printable(f"{file.kind:<10}  {changed:<12}  {file.repository}/{file.path}") + "\n")
+    else:
+        encoding = getattr(terminal.out, "encoding", None) or "utf-8"
+        lines = TextLines(escaped=terminal.out.isatty(), encoding=encoding)
+        terminal.out.write(lines.verbatim(found.patch).decode(encoding))
+    if found.truncated and not stat:
+        terminal.say("the diff is too long to show all of it")
 
 
 # --- Changing ---------------------------------------------------------------------------------------------------------
 
 
-def _snapshot(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
-    async def take(engine: "Engine", workspace_id: "WorkspaceId") -> None:
-        workspace = await engine.workspaces.snapshot(workspace_id)
-        _say(workspace, workspace.snapshots[-1].ref, terminal)
+async def _snapshot(call: "Call") -> None:
+    from aura_cli._call import engine_of
 
-    return _with_workspace(take, arguments, settings)
-
-
-def _restore(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
-    async def restore(engine: "Engine", workspace_id: "WorkspaceId") -> None:
-        before = await engine.workspaces.get(workspace_id)
-        refs = [copy.ref for copy in before.snapshots if arguments.ref in (copy.ref, copy.ref.rpartition("/")[2])]
-        restored = await engine.workspaces.restore(workspace_id, refs[0] if refs else arguments.ref)
-        _say(restored, f"as in {refs[0] if refs else arguments.ref}", terminal)
-        for copy in restored.snapshots[len(before.snapshots) :]:
-            terminal.say(f"what was there is kept as {copy.ref}")
-
-    return _with_workspace(restore, arguments, settings)
+    async with engine_of(call) as engine:
+        workspace = await engine.workspaces.snapshot(call.arguments.id)
+    _say(workspace, workspace.snapshots[-1].ref, call)
 
 
-def _clean(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
-    async def clean(engine: "Engine", workspace_id: "WorkspaceId") -> None:
-        before = await engine.workspaces.get(workspace_id)
-        cleaned = await engine.workspaces.clean(workspace_id)
-        _say(cleaned, f"branch {cleaned.branch} stays", terminal)
-        for copy in cleaned.snapshots[len(before.snapshots) :]:
-            terminal.say(f"what was not committed is kept as {copy.ref}")
+async def _restore(call: "Call") -> None:
+    async def restore(engine: "Engine", workspace: "Workspace") -> "Workspace":
+        return await engine.workspaces.restore(workspace.id, call.arguments.ref)
 
-    return _with_workspace(clean, arguments, settings)
+    await _change(call, restore, f"as in {call.arguments.ref}", "the files before are kept")
 
 
-def _say(workspace: "Workspace", what: str, terminal: "Terminal") -> None:
-    from aura_cli._terminal import printable
-    from aura_cli._words import plain
+async def _clean(call: "Call") -> None:
+    async def clean(engine: "Engine", workspace: "Workspace") -> "Workspace":
+        return await engine.workspaces.clean(workspace.id)
 
-    terminal.item(plain(workspace), printable(f"workspace {workspace.id} is {workspace.status}: {what}"))
+    await _change(call, clean, "its branch is kept", "uncommitted work is kept")
 
 
-def _warm(arguments: Namespace, settings: "Settings", terminal: "Terminal") -> int:
+async def _change(
+    call: "Call", change: "Callable[[Engine, Workspace], Awaitable[Workspace]]", what: str, kept: str
+) -> None:
+    """Change the files of a workspace; say where what it held unsaved is kept."""
+    from aura_cli._call import engine_of
+
+    async with engine_of(call) as engine:
+        before = await engine.workspaces.get(call.arguments.id)
+        after = await change(engine, before)
+    _say(after, what, call)
+    for copy in after.snapshots[len(before.snapshots) :]:
+        call.terminal.say(f"{kept} as {copy.ref}")
+
+
+def _say(workspace: "Workspace", what: str, call: "Call") -> None:
+    from aura_cli.rendering.terminal import printable
+
+    call.terminal.item(workspace.as_dict(), printable(f"workspace {workspace.id} is {workspace.status}: {what}"))
+
+
+async def _warm(call: "Call") -> None:
     import os.path
 
-    import anyio
+    from aura_cli._call import engine_of
 
-    path = os.path.abspath(arguments.repository)  # noqa: PTH100 - looks at no file
-
-    async def warm() -> int:
-        from aura_cli._engine import engine_of
-
-        async with engine_of(settings, make=True, store="memory:") as engine:
-            return await engine.workspaces.warm(path, arguments.count)
-
-    made = anyio.run(warm)
-    text = f"{made} made, {arguments.count} are ready for {path}"
-    terminal.item({"id": path, "status": "ready", "made": made, "count": arguments.count}, text)
-    return 0
-
-
-def _with_workspace(go: "Go", arguments: Namespace, settings: "Settings") -> int:
-    """Open an engine and do something about the workspace that is named, by its id or by that of its task."""
-    import anyio
-
-    async def opened() -> None:
-        from aura_cli._engine import engine_of
-
-        async with engine_of(settings) as engine:
-            await go(engine, await _meant(engine, arguments.id))
-
-    anyio.run(opened)
-    return 0
-
-
-async def _meant(engine: "Engine", text: str) -> "WorkspaceId":
-    from aura_cli._errors import NoSuchId
-    from aura_cli._lookup import find_id
-    from aura_contracts.ids import TaskId, WorkspaceId
-    from aura_engine.runtime.views import workspace_of
-
-    try:
-        return WorkspaceId(await find_id(engine.log, text, "workspace"))
-    except NoSuchId:
-        try:
-            task_id = TaskId(await find_id(engine.log, text, "task"))
-        except NoSuchId:
-            remedy = "aura workspace list shows what there is"
-            raise NoSuchId(kind="workspace", id=text, remedy=remedy) from None
-        return WorkspaceId(await find_id(engine.log, workspace_of(task_id), "workspace"))
+    count = call.arguments.count
+    path = os.path.abspath(call.arguments.repository)  # noqa: ASYNC240, PTH100 - looks at no file
+    async with engine_of(call, make=True, store="memory:") as engine:
+        made = await engine.workspaces.warm(path, count)
+    data = {"id": path, "status": "ready", "made": made, "count": count}
+    call.terminal.item(data, f"{count} ready for {path}, {made} of them new")

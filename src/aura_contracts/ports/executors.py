@@ -203,6 +203,11 @@ class Capability(msgspec.Struct, frozen=True, kw_only=True):
     """It can be given servers of the Model Context Protocol."""
     plan: bool = True
     """It can be asked for a proposal in words."""
+    protocol: bool = False
+    """Standard output carries a protocol, one JSON object per line, and `Conversation` turns into entries what it says.
+
+    People are shown those entries instead of the lines.
+    """
 
 
 class Availability(msgspec.Struct, frozen=True, kw_only=True):

@@ -49,7 +49,7 @@ from aura_contracts.task import (
     TaskStatus,
 )
 from aura_engine.agent_tools.token import ScopeEnded, TaskScope, TokenRefused
-from aura_engine.permissions.inquiries import choices_of, inquiries_of, inquiry_id, words_with
+from aura_engine.permissions.inquiries import choice_of, choices_of, inquiries_of, inquiry_id, words_with
 from aura_engine.runtime.context import reviewers_of, subtask_spec
 from aura_engine.unit_of_work import CommandBus, UnitOfWork
 
@@ -224,6 +224,11 @@ class OwnTask:
         if approval.status is not ApprovalStatus.PENDING:
             await self._tell(approval)
         return approval
+
+    @staticmethod
+    def choice_of(question: Approval) -> str | None:
+        """Return which of its choices a question was answered with; None where none was, or there were none."""
+        return choice_of(question)
 
     async def _question(self, approval_id: ApprovalId) -> Approval:
         numbers = range(INQUIRY_LIMIT)

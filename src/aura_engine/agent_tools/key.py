@@ -3,10 +3,12 @@
 import os
 import secrets
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from aura_contracts.errors import InvalidInput
-from aura_engine.agent_tools.token import SECRET_LENGTH
+from aura_contracts.ports.executors import TASK_TOKEN
+from aura_engine.agent_tools.token import SECRET_LENGTH, TaskScope, TokenRefused, scope_of
 
 FILE = "secret"
 """In the folder of AURA's data."""
@@ -47,3 +49,14 @@ def key_of(home: Path) -> bytes:
     made = read_key(home)
     assert made is not None, "it is there, by whoever was first"
     return made
+
+
+def scope_in(environment: Mapping[str, str], home: Path) -> TaskScope:
+    """Return what the token in an agent's environment is for. Raises `TokenRefused`."""
+    token = environment.get(TASK_TOKEN)
+    if not token:
+        raise TokenRefused(reason=f"{TASK_TOKEN} is not set")
+    key = read_key(home)
+    if key is None:
+        raise TokenRefused(reason=f"no token was issued from this AURA_HOME: {home}")
+    return scope_of(key, token)

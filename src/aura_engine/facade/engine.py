@@ -16,6 +16,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 from uuid import NAMESPACE_URL, uuid5
 
+from attrs import evolve
+
 from aura_contracts.actors import actor_name
 from aura_contracts.errors import AggregateExists, KeyReused
 from aura_contracts.events import Event, EventRecord
@@ -120,7 +122,7 @@ class Engine:
             if key is None:
                 raise
             return await self._again(await self.tasks.get(task_id), request, key)  # another engine was first
-        return Run(task_id, core, since=since, whole=True)
+        return Run(task_id, core, since=since, whole=True, driven=True)
 
     async def _again(self, task: Task, request: "RunRequest", key: str) -> Run:
         """Return the handle of the task that a key stands for, and resume it if it was cut off."""
@@ -135,15 +137,15 @@ class Engine:
 
         Raises `AggregateNotFound`, `AmbiguousId`.
         """
-        found = await self.tasks.get(task)
-        return Run(found.id, self._core, since=await self._core.log.head())
+        task_id = (await self.tasks.get(task)).id
+        driven = self._core.follower.drives(task_id)
+        return Run(task_id, self._core, since=await self._core.log.head(), driven=driven)
 
     async def resume(self, task: str) -> Run:
-        """Take a task on that no engine drives, and return its handle. With another engine at work only the latter."""
+        """Take a task on and return its handle. `Run.driven` is False where another engine drives it."""
         self._core.follower.require_open()
         run = await self.attach(task)
-        await self._core.drive(run.id)
-        return run
+        return evolve(run, driven=await self._core.drive(run.id))
 
     async def interrupted(self, request: "RunRequest") -> Run | None:
         """Return the newest run of the same request that was cut off, resumed; None if there is none.

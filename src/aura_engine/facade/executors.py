@@ -20,11 +20,18 @@ class Executors:
     """What can be run here: installed or not, logged in or not, and what each can do."""
 
     _core: Core
+    _capabilities: dict[str, Capability] = attrs.field(factory=dict, init=False)
+    """Of executors that were described before: these do not change while an engine is open."""
 
     async def get(self, name: str) -> ExecutorInfo:
         """Return one executor. Raises `UnknownExecutor`."""
         (found,) = (await self._core.runtime.gateway.request(ListExecutors(names=(name,)))).executors
+        self._capabilities[name] = found.capability
         return found
+
+    async def capability(self, name: str) -> Capability:
+        """Return what an executor can do; it is looked at once. Raises `UnknownExecutor`."""
+        return self._capabilities.get(name) or (await self.get(name)).capability
 
     async def list(self) -> Sequence[ExecutorInfo]:
         """Return all executors, by name."""

@@ -7,17 +7,22 @@ task = await run.result()
 """
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
+import anyio
 import attrs
 
 from aura_contracts.approval import Approval, ApprovalRequested, ApprovalStatus
-from aura_contracts.errors import RunCancelled, RunFailed
+from aura_contracts.errors import AuraError, RunCancelled, RunFailed, TransitionRefused
 from aura_contracts.events import EventRecord
 from aura_contracts.ids import TaskId
 from aura_contracts.task import TASK, Task, TaskStatus
 from aura_engine.facade.core import Core
 from aura_engine.facade.watch import Watch
+from aura_worker_protocol.messages import InterruptProcess
+
+_STEPS = 3
+"""Of ending a process: see `aura_contracts.ports.processes.InterruptPlan`."""
 
 
 @attrs.frozen
@@ -29,6 +34,8 @@ class Run:
     _core: Core = attrs.field(repr=False)
     since: int = attrs.field(default=0, kw_only=True)
     """The position in the log that `events` starts after."""
+    driven: bool = attrs.field(default=False, kw_only=True)
+    """Whether the engine drove the task when this handle was made; otherwise another one may."""
     _whole: bool = attrs.field(default=False, kw_only=True, repr=False)
     """Whether that is before the task's first event."""
 
@@ -39,12 +46,16 @@ class Run:
     async def events(self, *, after: int | None = None, until_end: bool = False) -> AsyncGenerator[EventRecord, None]:
         """Yield everything that happens to the task after position `after`, output included, in the order of the log.
 
-        `after` defaults to where the run was started or attached to. Ends when the task has ended or waits for a human
-        decision about its work; with `until_end` only when it has ended. Close it (``contextlib.aclosing``) to leave
-        earlier. Raises `StoreFull` or `StoreReadOnly` when nothing can be recorded any more.
+        `after` defaults to where the run was started or attached to; 0 is from the task's first event on. Ends when the
+        task has ended or waits for a human decision about its work; with `until_end` only when it has ended. Close it
+        (``contextlib.aclosing``) to leave earlier. Raises `StoreFull` or `StoreReadOnly` when nothing can be recorded
+        any more.
         """
         start = self.since if after is None else after
         whole = start == 0 or (self._whole and start == self.since)
+        if start == 0:
+            first = await self._core.log.sealed_stream(self.id, upto=1)
+            start = first[0].position - 1 if first else 0
         following = Watch(self._core, self.id).follow(start, until_end=until_end, whole=whole)
         async with aclosing(following) as records:
             async for record in records:
@@ -94,3 +105,36 @@ class Run:
     async def cancel(self, reason: str = "") -> Task:
         """Cancel the task: its agent is interrupted, open questions are withdrawn, its work stays. Returns the task."""
         return await self._core.tasks.cancel(self.id, reason)
+
+    async def kill(self, reason: str = "") -> None:
+        """Cancel the task, and end its processes without the time that `cancel` leaves them to finish."""
+        tokens = await self._tokens()
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._cancel_if_possible, reason)
+            for token in tokens:
+                group.start_soon(self._kill, token, reason)
+
+    async def _tokens(self) -> frozenset[str]:
+        """Return the tokens of processes that may run: those recorded, and those only the worker knows of so far."""
+        execution = (await self._core.snapshot(self.id)).execution
+        if execution is None:
+            return frozenset()
+        recorded = {str(process.identity.token) for process in execution.processes}
+        current = {str(execution.process_token)} if execution.running else set()
+        known = {token for token in self._core.runtime.gateway.known if token.startswith(execution.id)}
+        return frozenset(recorded | current | known)
+
+    async def _cancel_if_possible(self, reason: str) -> None:
+        with suppress(TransitionRefused):  # it has ended
+            await self.cancel(reason)
+
+    async def _kill(self, token: str, reason: str) -> None:
+        """Take the steps of ending a process without a pause in between; the last is SIGKILL."""
+        with suppress(AuraError):  # it has ended
+            for _ in range(_STEPS):
+                await self._core.runtime.gateway.request(InterruptProcess(token=token, reason=reason))
+
+    @property
+    def blocker(self) -> AuraError | None:
+        """The error that holds up the task right now, and is tried again; None where this engine knows of none."""
+        return self._core.follower.blockers.get(self.id)

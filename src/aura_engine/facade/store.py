@@ -15,6 +15,11 @@ class Store:
 
     _core: Core
 
+    @property
+    def name(self) -> str:
+        """Its URL without passwords."""
+        return self._core.log.name
+
     async def get(self, *, on_progress: Progress | None = None) -> StoreInfo:
         """Describe the store: events, aggregates by kind, sizes, how far its read models are."""
         return await self._core.archive.info(on_progress)

@@ -88,7 +88,7 @@ class AmpExecutor(Executor):
 
     name = "amp"
     summary = "Sourcegraph's Amp (--execute --stream-json)"
-    capability = Capability(resume=True, tool_servers=True, plan=True)
+    capability = Capability(resume=True, tool_servers=True, plan=True, protocol=True)
 
     def launch(self, run: AgentRun) -> Launch:
         options = _options_of(run)

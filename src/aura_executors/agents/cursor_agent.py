@@ -124,7 +124,7 @@ class CursorAgentExecutor(Executor):
 
     name = "cursor-agent"
     summary = "Cursor's command line agent (-p --output-format stream-json)"
-    capability = Capability(resume=True, plan=True)
+    capability = Capability(resume=True, plan=True, protocol=True)
 
     def launch(self, run: AgentRun) -> Launch:
         options = agent_options(self.name, run, CursorAgentOptions)

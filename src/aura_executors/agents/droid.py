@@ -118,7 +118,7 @@ class DroidExecutor(Executor):
 
     name = "droid"
     summary = "Factory's Droid (exec --output-format stream-json)"
-    capability = Capability(resume=True, plan=True)
+    capability = Capability(resume=True, plan=True, protocol=True)
 
     def launch(self, run: AgentRun) -> Launch:
         options = _options_of(run)

@@ -48,7 +48,7 @@ class ScriptedExecutor(Executor):
 
     name = "scripted"
     summary = "an agent that follows a list of steps, for demonstrations and tests"
-    capability = Capability(resume=True, permissions=True, plan=True)
+    capability = Capability(resume=True, permissions=True, plan=True, protocol=True)
 
     def launch(self, run: AgentRun) -> Launch:
         return launch_of(self.name, run)

@@ -24,7 +24,7 @@ class RenamerExecutor(Executor):
 
     name = "renamer"
     summary = "renames words: say `rename A to B`; asks before it edits"
-    capability = Capability(resume=True, permissions=True, plan=False)
+    capability = Capability(resume=True, permissions=True, plan=False, protocol=True)
 
     def launch(self, run: AgentRun) -> Launch:
         options = options_of(run)

@@ -64,7 +64,7 @@ class AcpExecutor(Executor):
 
     name = "acp"
     summary = "any agent that speaks the Agent Client Protocol: option agent, or --base-command CMD"
-    capability = Capability(resume=True, fork=True, permissions=True, tool_servers=True)
+    capability = Capability(resume=True, fork=True, permissions=True, tool_servers=True, protocol=True)
     """What the protocol has; where an agent cannot resume or fork, it gets the conversation as a prompt."""
 
     def launch(self, run: AgentRun) -> Launch:

@@ -62,7 +62,7 @@ class ClaudeExecutor(Executor):
 
     name = "claude"
     summary = "Anthropic's Claude Code; it asks before it uses tools"
-    capability = Capability(resume=True, fork=True, permissions=True, tool_servers=True, plan=True)
+    capability = Capability(resume=True, fork=True, permissions=True, tool_servers=True, plan=True, protocol=True)
 
     def launch(self, run: AgentRun) -> Launch:
         options = options_of(run)

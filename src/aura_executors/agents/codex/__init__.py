@@ -52,7 +52,7 @@ class CodexExecutor(Executor):
 
     name = "codex"
     summary = "OpenAI's Codex CLI (app-server, or exec --json)"
-    capability = Capability(resume=True, fork=True, permissions=True, tool_servers=True, plan=True)
+    capability = Capability(resume=True, fork=True, permissions=True, tool_servers=True, plan=True, protocol=True)
 
     def launch(self, run: AgentRun) -> Launch:
         options = options_of(run)

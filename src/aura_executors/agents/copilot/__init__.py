@@ -49,7 +49,7 @@ class CopilotExecutor(Executor):
 
     name = "copilot"
     summary = "GitHub Copilot CLI"
-    capability = Capability(resume=True, tool_servers=True)
+    capability = Capability(resume=True, tool_servers=True, protocol=True)
 
     def launch(self, run: AgentRun) -> Launch:
         return launch_of(self.name, run)

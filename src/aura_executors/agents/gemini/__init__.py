@@ -52,7 +52,7 @@ class GeminiExecutor(Executor):
 
     name = "gemini"
     summary = "Google's Gemini CLI"
-    capability = Capability(resume=True)
+    capability = Capability(resume=True, protocol=True)
 
     def launch(self, run: AgentRun) -> Launch:
         return launch_of(self.name, run)

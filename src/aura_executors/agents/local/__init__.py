@@ -42,7 +42,7 @@ class LocalExecutor(Executor):
 
     name = "local"
     summary = "AURA's own small agent, for any OpenAI-compatible endpoint: --openai-endpoint URL, --model NAME"
-    capability = Capability(resume=True, fork=True, permissions=True, plan=True)
+    capability = Capability(resume=True, fork=True, permissions=True, plan=True, protocol=True)
 
     def launch(self, run: AgentRun) -> Launch:
         return launch_of(run)

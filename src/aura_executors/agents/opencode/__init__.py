@@ -49,7 +49,7 @@ class OpencodeExecutor(Executor):
 
     name = "opencode"
     summary = "the OpenCode CLI (run --format json)"
-    capability = Capability(resume=True, fork=True, permissions=False, tool_servers=True, plan=True)
+    capability = Capability(resume=True, fork=True, permissions=False, tool_servers=True, plan=True, protocol=True)
 
     def launch(self, run: AgentRun) -> Launch:
         options = options_of(run)

@@ -50,7 +50,7 @@ class QwenExecutor(Executor):
 
     name = "qwen-code"
     summary = "Qwen Code; it asks before it uses tools"
-    capability = Capability(resume=True, permissions=True, tool_servers=True, plan=True)
+    capability = Capability(resume=True, permissions=True, tool_servers=True, plan=True, protocol=True)
 
     def launch(self, run: AgentRun) -> Launch:
         options = options_of(run)

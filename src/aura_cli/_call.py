@@ -1,0 +1,148 @@
+"""Call: one call of a command: what was asked for, how to answer, and the engine it is asked of."""
+
+import shlex
+from argparse import Namespace
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import attrs
+
+from aura_cli._settings import Settings
+from aura_cli.rendering.terminal import Terminal
+
+if TYPE_CHECKING:
+    from aura_contracts.ports.read_models import Page
+    from aura_engine import Engine
+
+R = TypeVar("R")
+
+OUTAGE_TIMEOUT = 10.0
+"""Seconds to wait for a database that is not reachable, with a human at the terminal."""
+
+PAGE = 1000
+"""Rows that are asked for at once."""
+
+
+@attrs.frozen
+class Call:
+    """What a command is given."""
+
+    arguments: Namespace
+    settings: Settings
+    terminal: Terminal
+
+    @property
+    def hint(self) -> str:
+        """The end of a proposed command: the store, if it was named on the command line.
+
+        Nothing for stores on a server: their URL may hold a password, which must not appear in output.
+        """
+        if self.settings.store_given and sqlite_path(self.settings.store) is not None:
+            return f" --store {shlex.quote(self.settings.store)}"
+        return ""
+
+    def is_first(self) -> bool:
+        """Return whether this is the first command on a machine: the default store is not there yet. Says so.
+
+        A store that was named must exist: treating it as empty would hide a misspelt name.
+        """
+        path = sqlite_path(self.settings.store) if self.settings.store_default else None
+        if path is None or path.exists():
+            return False
+        self.terminal.say(f"no store yet at {path}; `aura run` creates it, `aura demo` shows what it is for")
+        return True
+
+    def is_first_of_checks(self) -> bool:
+        """Return whether `is_first`, for a command about the store itself, which is then written as data too."""
+        first = self.is_first()
+        if first and self.terminal.json:
+            self.terminal.write_json({"id": self.settings.store, "status": "not_created", "events": 0})
+        return first
+
+
+@asynccontextmanager
+async def engine_of(
+    call: Call,
+    *,
+    read_only: bool = False,
+    record_only: bool = False,
+    auditing: bool = False,
+    make: bool = False,
+    store: str | None = None,
+    folder: str = ".",
+) -> AsyncIterator["Engine"]:
+    """Open an engine for a command, with the profiles of the project that `folder` is in.
+
+    A store that is not there is made with `make`; with `read_only` it is empty where it is the default one. Otherwise
+    it raises `StoreMisconfigured`.
+    """
+    from aura_engine import Host, open_engine
+
+    settings = call.settings
+    url = store or settings.store
+    if make:
+        make_room(url)
+    elif read_only and store is None and call.is_first():
+        url = "memory:"
+    else:
+        require_made(url)
+    async with open_engine(
+        url,
+        home=settings.home,
+        project=project_of(folder),
+        grace=settings.grace,
+        read_only=read_only and url != "memory:",
+        record_only=record_only,
+        auditing=auditing,
+        host=Host(environment=settings.environment),
+        outage_timeout=OUTAGE_TIMEOUT,
+        **settings.codec,
+    ) as engine:
+        yield engine
+
+
+async def all_rows(list_: Callable[..., "Awaitable[Page[R]]"], **filters: Any) -> AsyncGenerator[R, None]:
+    """Yield everything that `list_`, of a noun of the engine, lists page by page; the oldest first."""
+    cursor = None
+    while True:
+        page = await list_(**filters, descending=False, limit=PAGE, cursor=cursor)
+        for row in page.rows:
+            yield row
+        cursor = page.next_cursor
+        if cursor is None:
+            return
+
+
+def sqlite_path(url: str) -> Path | None:
+    """Return the file of an SQLite store, None for stores of other kinds."""
+    return Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
+
+
+def require_made(url: str) -> None:
+    """Raise `StoreMisconfigured` for a store that does not exist, before a command would create an empty one."""
+    path = sqlite_path(url)
+    if path is not None and not path.exists():
+        from aura_contracts.errors import StoreMisconfigured
+
+        remedy = "check --store and AURA_STORE; `aura demo --store URL` creates one to explore"
+        raise StoreMisconfigured(store=url, reason="the store does not exist", remedy=remedy)
+
+
+def make_room(url: str) -> None:
+    """Make the folder that an SQLite store will be in."""
+    path = sqlite_path(url)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def project_of(path: str) -> Path | None:
+    """Return the nearest folder, from `path` up to the top of its repository, that has settings of a project."""
+    start = Path(path).absolute()
+    for folder in (start, *start.parents):
+        if (folder / ".aura").is_dir():
+            return folder
+        if (folder / ".git").exists():
+            return None
+    return None

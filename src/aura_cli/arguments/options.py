@@ -1,0 +1,279 @@
+"""Options: those that fill in a request, each declared once, and made into arguments and into values of the request.
+
+A declaration names the field that it fills in: ``retry.max_attempts`` is a key of the field ``retry``. It is static:
+importing the requests takes longer than parsing does. `tests/aura_cli/test_options.py` compares the two.
+"""
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from aura_cli.arguments.values import number, pair, seconds, setting, truth
+
+
+class Option(NamedTuple):
+    """An argument that fills in a field of a request."""
+
+    field: str
+    flag: str
+    """``--name``, or the name of an argument without one."""
+    help: str
+    metavar: str = ""
+    """Empty: it takes no value, and the field is true where it is given."""
+    convert: Callable[[str], Any] | None = None
+    choices: tuple[str, ...] | None = None
+    default: Any = None
+    repeatable: bool = False
+    required: bool = False
+    short: str = ""
+
+    @property
+    def dest(self) -> str:
+        """Its name among the arguments."""
+        return self.flag.removeprefix("--").replace("-", "_")
+
+
+class Group(NamedTuple):
+    """Options that help shows together. Without a title they are among those of the command itself."""
+
+    title: str
+    options: tuple[Option, ...]
+    note: str = ""
+
+
+TASK_ID = Option("", "id", "the task: its id, or the first or last digits of it", "ID")
+
+WHERE = Group(
+    "where",
+    (
+        Option("repositories", "--repo", "repository to work on", "PATH", repeatable=True),
+        Option("in_place", "--in-place", "work on the files where they are, without a worktree"),
+        Option("target_branch", "--target-branch", "merge into this branch instead of the current one", "BRANCH"),
+        Option("copy_files", "--copy", "untracked files to take along, such as .env", "GLOB", repeatable=True),
+    ),
+)
+
+SESSION = Group(
+    "the agent's session",
+    (
+        Option("session_id", "--session", "resume this session", "ID"),
+        Option("", "--resume-latest", "resume the newest session of this executor here"),
+        Option("fork", "--fork", "resume a copy; leave the original unchanged"),
+    ),
+)
+
+OPTION = Option("options", "--option", "any other option, as JSON or text", "KEY=VALUE", setting, repeatable=True)
+"""Through which everything can be given to an executor."""
+
+AGENT = Group(
+    "the agent",
+    (
+        Option("options.base_command", "--base-command", "program to run", "CMD"),
+        Option("options.params", "--param", "argument of the program; may begin with -", "ARG", repeatable=True),
+        Option("options.append_prompt", "--append-prompt", "text appended to every prompt", "TEXT"),
+        Option("options.model", "--model", "model to use", "NAME"),
+        Option("options.openai_endpoint", "--openai-endpoint", "OpenAI-compatible service to use", "URL"),
+        Option("options.yolo", "--yolo", "never ask for permission"),
+        Option("options.force", "--force", "the same, for agents that call it so", short="-f"),
+        Option("options.trust", "--trust", "trust the folder without asking"),
+        Option("options.allow_all_tools", "--allow-all-tools", "allow every tool without asking"),
+        Option("", "--executor-path", "where an executor's program is", "NAME=PATH", pair, repeatable=True),
+        OPTION,
+    ),
+    "passed to the executor, which rejects options it does not know",
+)
+
+PERMISSIONS = Group(
+    "permissions",
+    (
+        Option("allow", "--allow", 'allow without asking: "Read", "Bash(npm test)"', "RULE", repeatable=True),
+        Option("deny", "--deny", "refuse without asking; wins over --allow", "RULE", repeatable=True),
+    ),
+)
+
+APPROVAL = Option(
+    "approval",
+    "--approval",
+    "what a human approves, by default the changes",
+    "MODE",
+    choices=("plan", "changes", "both", "auto"),
+)
+ATTEMPTS = Option("retry.max_attempts", "--attempts", "attempts at each stage", "N", number, default=3)
+
+VARIANT = Option("variant", "--variant", "named set of its options; see profiles.toml", "NAME")
+TOOLS = Option("tools", "--mcp", "give it AURA's tools; see `aura mcp`")
+
+_PLAN = (
+    Option("variables", "--var", "variable for prompt templates", "KEY=VALUE", pair, repeatable=True),
+    Option("setup", "--setup", "script to run before the agent", "CMD"),
+    Option("cleanup", "--cleanup", "script to run after it, if it changed anything", "CMD"),
+    Option("", "--setup-shell", "shell of the scripts", "SHELL", choices=("bash", "sh", "zsh", "pwsh"), default="bash"),
+    Option("timeout", "--timeout", "time limit of each process", "SECONDS", seconds),
+    Option("idle_timeout", "--idle-timeout", "time limit without any output", "SECONDS", seconds),
+)
+
+RUN = (
+    Group(
+        "",
+        (
+            Option("executor", "--executor", "agent to use; see `aura executors`", "NAME", required=True),
+            Option("prompt", "--prompt", "the task; - reads it from stdin", "TEXT", required=True),
+            VARIANT,
+            TOOLS,
+            Option("", "--key", "start it once: the same key is the same task", "KEY"),
+        ),
+    ),
+    Group("where", (Option("", "--cwd", "folder to work in", "PATH", default="."), *WHERE.options)),
+    SESSION,
+    AGENT,
+    PERMISSIONS,
+    Group(
+        "how",
+        (
+            Option("title", "--title", "title of the task (default: start of the prompt)", "TEXT"),
+            *_PLAN,
+            APPROVAL,
+            Option("", "--auto-approve", "true means --approval auto", "true|false", truth),
+            ATTEMPTS,
+        ),
+    ),
+)
+"""Of `aura_engine.RunRequest`."""
+
+WITHOUT = {
+    "output_limit": "a limit of the installation rather than of one run",
+    "reviewers": "you review what you start; `aura task create --reviewer` names others",
+    "priority": "a run starts at once; `aura task create --priority` orders what waits",
+    "project": "`aura task create --project`",
+    "context": "data of programs",
+}
+"""Fields that no option of the run fills in, and why."""
+
+AGENT_TYPES = ("architect", "developer", "database", "tester", "reviewer", "devops")
+"""Kinds of agents that the specification names; any other word will do, too."""
+
+DESCRIPTION = Option("description", "--description", "all details; - reads them from stdin", "TEXT")
+PRIORITY = Option("priority", "--priority", "priority, by default medium", "LEVEL", choices=("low", "medium", "high"))
+REVIEWER = Option("reviewers", "--reviewer", "additional reviewer", "NAME", repeatable=True)
+
+CREATE = (
+    Group(
+        "",
+        (
+            Option("title", "title", "the task in one line", "TITLE"),
+            DESCRIPTION,
+            PRIORITY,
+            Option("parent", "--parent", "task that it is a part of", "ID"),
+            Option("project", "--project", "project that it belongs to", "NAME"),
+            Option("agent_type", "--type", "kind of agent to assign", "TYPE"),
+            APPROVAL,
+            REVIEWER,
+            ATTEMPTS,
+        ),
+    ),
+    WHERE,
+)
+"""Of `aura_engine.inputs.NewTask`."""
+
+EDIT = (
+    Group(
+        "",
+        (
+            Option("title", "--title", "the task in one line", "TEXT"),
+            DESCRIPTION,
+            PRIORITY._replace(help="priority"),
+            APPROVAL._replace(field="approval_mode", help="what a human approves"),
+            REVIEWER._replace(help="reviewer, instead of those it has"),
+        ),
+    ),
+)
+"""Of `aura_contracts.task.TaskChanges`."""
+
+ASSIGN = (
+    Group("", (TASK_ID,)),
+    Group(
+        "to whom",
+        (
+            Option("agent", "--agent", "this agent; see `aura agent list`", "ID"),
+            Option("agent_type", "--type", "an idle agent of this type", "TYPE"),
+            Option("executor", "--executor", "an idle agent of this executor; added if there is none", "NAME"),
+            Option("", "--outside", "assign only; AURA does not run the agent"),
+        ),
+    ),
+    WHERE,
+    AGENT._replace(options=(VARIANT, TOOLS, *AGENT.options)),
+    PERMISSIONS,
+    Group("how", _PLAN),
+)
+"""Of `aura_engine.inputs.Assignment`."""
+
+FOLLOW = (
+    Option("", "--wait", "wait for the decision, then continue"),
+    Option("", "--review", "print the changes at the end"),
+    Option("", "--no-tui", "print lines only and ask no questions here"),
+)
+"""How a task is followed by a command that has given it work."""
+
+NO_WAIT = Option("", "--no-wait", "record it only, without driving the task")
+FOLLOW_EPILOG = """\
+The agent then works here, and its output is shown as `aura run` shows it,
+unless another process drives the task already. With --no-wait it is left to
+whatever drives the task next, such as `aura doctor --fix`.
+"""
+
+
+def add_follow_options(parser: ArgumentParser, *, waits: bool = False) -> None:
+    """Declare how a task is followed; with `waits` the command always follows it."""
+    how = parser.add_mutually_exclusive_group()
+    if not waits:
+        add_option(how.add_argument, NO_WAIT)
+    wait, *others = FOLLOW
+    add_option(how.add_argument, wait)
+    for option in others:
+        add_option(parser.add_argument, option)
+    parser.set_defaults(**({"no_wait": False} if waits else {}))
+
+
+def add_options(parser: ArgumentParser, groups: Iterable[Group]) -> None:
+    """Declare the arguments."""
+    for group in groups:
+        add = parser.add_argument_group(group.title, group.note or None).add_argument if group.title else None
+        for option in group.options:
+            add_option(add or parser.add_argument, option)
+
+
+def add_option(add: Callable[..., Any], option: Option) -> None:
+    """Declare an argument by `add`, the method of a parser or a group."""
+    if not option.flag.startswith("--"):
+        add(option.flag, metavar=option.metavar, help=option.help, choices=option.choices)
+        return
+    flags = [option.short, option.flag] if option.short else [option.flag]
+    if not option.metavar:
+        add(*flags, action="store_true", help=option.help)
+        return
+    more: dict[str, Any] = {"action": "append", "default": []} if option.repeatable else {"default": option.default}
+    if option.choices is not None:
+        more["choices"] = option.choices
+    if option.convert is not None:
+        more["type"] = option.convert
+    add(*flags, metavar=option.metavar, help=option.help, required=option.required, **more)
+
+
+def values_of(arguments: Namespace, groups: Iterable[Group]) -> dict[str, Any]:
+    """Return what was given, by the fields that it fills in: a dictionary for ``retry.max_attempts`` and its kind.
+
+    Names with values (``--option KEY=VALUE``) are a dictionary too, in which those given last win.
+    """
+    found: dict[str, Any] = {}
+    for option in (each for group in groups for each in group.options if each.field):
+        value = getattr(arguments, option.dest)
+        if value is None or value is False or value == []:
+            continue
+        field, _, key = option.field.partition(".")
+        if option.convert in (pair, setting):
+            found.setdefault(field, {}).update(value)
+        elif key:
+            found.setdefault(field, {})[key] = value
+        else:
+            found[field] = value
+    return found

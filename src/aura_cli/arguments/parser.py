@@ -1,0 +1,373 @@
+"""Parser: the commands, the options that all of them have, and the parser of the command that is meant.
+
+Options of every command may stand before or after it: ``aura --json events`` is ``aura events --json``. They are
+declared twice, on the program with a default and on each command without, so that the later one does not undo the
+earlier. Only the module of the command that is meant is imported.
+"""
+
+import argparse
+import os
+from collections.abc import Container, Sequence
+from importlib import import_module
+
+TYPE_CHECKING = False  # importing `typing` for it would cost as much as everything else here together
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+GROUPS = {
+    "start here": {
+        "demo": "watch the whole lifecycle on a throw-away repository",
+        "run": "run one task, from prompt to review, on the current repository",
+    },
+    "tasks and reviews": {
+        "task": "create, assign, follow up, retry, cancel and move tasks",
+        "approval": "review what is waiting for a human",
+        "workspace": "inspect, save, restore and clean up worktrees",
+        "session": "find agent sessions that can be resumed",
+    },
+    "agents": {
+        "executors": "list the supported agents and whether they are installed",
+        "agent": "manage the pool of agents",
+        "usage": "report tokens and cost by run, task, agent, model or day",
+        "mcp": "serve AURA's tools to an agent (Model Context Protocol)",
+    },
+    "the log": {
+        "events": "list the log, or follow it live",
+        "replay": "show any state, now or at a past moment, and what changed",
+        "audit": "prove that the log has not been tampered with",
+        "db": "inspect, check and rebuild the read models",
+    },
+    "this installation": {
+        "doctor": "find and fix leftovers and stuck tasks",
+        "completion": "print a completion script for your shell",
+    },
+}
+"""Every command with what it does, grouped and ordered as in ``aura --help``."""
+
+COMMANDS = {name: summary for group in GROUPS.values() for name, summary in group.items()}
+
+_EPILOG = """\
+environment:
+  AURA_HOME            folder of AURA's data
+                       (default: the platform's user data folder)
+  AURA_STORE           the store, as --store
+  AURA_COMPRESSION     zlib or zstd, as --compression
+  AURA_ENCRYPTION_KEY  key of an encrypted store: 16, 24 or 32 bytes in base64
+                       (never an option: other users can see arguments)
+  AURA_GRACE           seconds that agents keep running after AURA was killed
+                       (default: 30)
+  AURA_USER            your name on what you do (default: your login)
+  AURA_DEBUG           show the traceback of an unexpected error
+  NO_COLOR             output without colour
+
+exit codes:
+  0 done, 1 failed, 2 wrong usage, 130 interrupted;
+  `aura run` passes on the exit code of an agent that fails
+
+`aura help COMMAND` describes a command.
+"""
+
+_EVERYWHERE = """
+on every command: --store URL, --compression KIND, --json, --quiet, --no-color;
+see `aura --help`
+"""
+
+_VERBATIM = {"run": ("--param",), "task": ("--param",)}
+"""Options by command whose value is the next word, whatever it begins with: ``--param -lc``, which `argparse` refuses.
+"""
+
+
+Subcommands = argparse._SubParsersAction  # noqa: SLF001 - has no public name
+
+
+class WrongUsage(Exception):
+    """The arguments make no sense. `usage` is the line that shows how `program`, the command meant, is called."""
+
+    def __init__(self, message: str, parser: "Parser", *, typed: str = "", meant: str = "") -> None:
+        super().__init__(message)
+        self.usage = parser.usage_line()
+        self.program = parser.prog
+        self.typed = typed
+        self.meant = meant
+        """The name of the command or subcommand that `typed` is closest to."""
+        self.suggestion = ""
+        """What to write instead."""
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Help in at most 80 columns: choices, defaults and repetition are stated here, for every option."""
+
+    def __init__(self, prog: str) -> None:
+        from shutil import get_terminal_size
+
+        super().__init__(prog, max_help_position=26, width=min(get_terminal_size().columns, 80) - 2)
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        text = action.help or ""
+        if action.choices is not None and action.metavar is not None:
+            text += f": {', '.join(map(str, action.choices))}"
+        notes = []
+        if action.default not in (None, False, argparse.SUPPRESS, "", []):
+            notes.append("default: %(default)s")
+        if isinstance(action, argparse._AppendAction):  # noqa: SLF001 - has no public name
+            notes.append("repeatable")
+        return f"{text} ({'; '.join(notes)})" if notes else text
+
+    def _format_action(self, action: argparse.Action) -> str:
+        if isinstance(action, Subcommands):  # its subcommands in the place of the argument itself
+            self._dedent()
+            shown = "".join(self._format_action(each) for each in self._iter_indented_subactions(action))
+            self._indent()
+            return shown
+        return super()._format_action(action)
+
+
+class Parser(argparse.ArgumentParser):
+    """Takes options by their full names only, so that adding one never changes what a script means."""
+
+    def __init__(self, **options: object) -> None:
+        options.setdefault("formatter_class", _Formatter)
+        super().__init__(allow_abbrev=False, **options)  # type: ignore[arg-type]  # passed on as they are
+        self._positionals.title = "arguments"
+
+    @property
+    def subcommands(self) -> "dict[str, Parser]":
+        """The parsers of its subcommands by their names."""
+        for action in self._actions:
+            if isinstance(action, Subcommands):
+                return dict(action.choices)
+        return {}
+
+    @property
+    def options(self) -> list[argparse.Action]:
+        """Its options, those of every command included."""
+        return [action for action in self._actions if action.option_strings]
+
+    @property
+    def positionals(self) -> list[argparse.Action]:
+        """Its arguments without a name, but for a subcommand."""
+        return [action for action in self._actions if not action.option_strings and not isinstance(action, Subcommands)]
+
+    def usage_line(self) -> str:
+        """Return how it is called, in a line: options that must be given are named, the others are not."""
+        required = [f"{action.option_strings[0]} {action.metavar}" for action in self.options if action.required]
+        places = [f"[{each.metavar}]" if each.nargs == "?" else str(each.metavar) for each in self.positionals]
+        command = ["COMMAND"] if self.subcommands else []
+        return " ".join([self.prog, *required, "[OPTIONS]", *places, *command])
+
+    def format_usage(self) -> str:
+        return f"usage: {self.usage_line()}\n"
+
+    def format_help(self) -> str:
+        self.usage = self.usage_line()
+        return f"{super().format_help()}{'' if self.prog == 'aura' else _EVERYWHERE}"
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        if action.choices is None or value in action.choices:
+            return
+        choices, typed = list(map(str, action.choices)), str(value)
+        meant = closest(typed, choices)
+        if action.dest in ("command", "subcommand"):
+            raise WrongUsage(f"unknown command {typed!r}", self, typed=typed, meant=meant)
+        name = "/".join(action.option_strings) or str(action.metavar)
+        wrong = WrongUsage(f"{name}: {typed!r} is not one of {', '.join(choices)}", self)
+        wrong.suggestion = meant
+        raise wrong
+
+    def error(self, message: str) -> "NoReturn":
+        raise WrongUsage(message.removeprefix("argument "), self)
+
+
+def closest(typed: str, known: Sequence[str]) -> str:
+    """Return the word of `known` that `typed` is most likely meant to be, "" if it resembles none."""
+    from difflib import get_close_matches
+
+    return next(iter(get_close_matches(typed, known, 1, cutoff=0.6)), "")
+
+
+def read_version() -> str:
+    """Return the version, read from its file: importing `aura_contracts` for it would take ten times as long."""
+    here = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 - pathlib costs a millisecond
+    path = os.path.join(here, "..", "..", "aura_contracts", "_version.py")  # noqa: PTH118
+    with open(path, encoding="utf-8") as file:  # noqa: PTH123
+        return file.read().split('"')[1]
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """Return the arguments, with the function of their command as `run`.
+
+    Prints the help or the version where they are asked for, and raises `SystemExit`. Raises `WrongUsage`.
+    """
+    words = _without_help(words)
+    try:
+        return _parsed(words)
+    except WrongUsage as wrong:
+        raise _with_suggestion(wrong, [word for word in words if word not in ("-h", "--help")]) from None
+
+
+def _without_help(words: Sequence[str]) -> list[str]:
+    """Return ``COMMAND --help`` for ``help COMMAND``."""
+    first = next((index for index, word in enumerate(words) if not word.startswith("-")), None)
+    if first is None or words[first] != "help":
+        return list(words)
+    return [*words[:first], *words[first + 1 :], "--help"]
+
+
+def _parsed(words: Sequence[str]) -> argparse.Namespace:
+    program = program_with(words)
+    arguments, unknown = program.parse_known_args(_joined(words))
+    if unknown:
+        meant = command_of(program, words)
+        raise WrongUsage(f"unexpected argument {unknown[0]!r}", meant)
+    if arguments.command is not None:
+        return arguments
+    if arguments.version:
+        version = read_version()
+        print(f'{{"id": "aura", "version": "{version}"}}' if arguments.json else f"aura {version}")  # noqa: T201
+    elif arguments.json:
+        raise WrongUsage("a command is required", program)
+    else:
+        program.print_help()
+    raise SystemExit(0)
+
+
+def program_with(configured: Container[str]) -> Parser:
+    """Return the parser of the program, in which only the `configured` commands know their arguments."""
+    program = Parser(prog="aura", description=_described(), epilog=_EPILOG)
+    program.add_argument("--version", action="store_true", help="show the version and exit")
+    _add_everywhere(program.add_argument_group("options on every command"), inherited=False)
+    commands = program.add_subparsers(
+        prog=program.prog, metavar="COMMAND", dest="command", help=argparse.SUPPRESS, parser_class=Parser
+    )
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=_sentence(summary))
+        if name in configured:
+            import_module(f"aura_cli.commands.{name}").configure(command)
+    return program
+
+
+def _described() -> str:
+    lines = ["Orchestrates coding agents, with a human in the loop."]
+    for title, group in GROUPS.items():
+        lines += ["", f"{title}:", *(f"  {name:<12}{summary}" for name, summary in group.items())]
+    return "\n".join(lines)
+
+
+def command_of(program: Parser, words: Sequence[str]) -> Parser:
+    """Return the parser of the command or subcommand that the words name."""
+    for word in words:
+        program = program.subcommands.get(word, program)
+    return program
+
+
+def _with_suggestion(wrong: WrongUsage, words: Sequence[str]) -> WrongUsage:
+    """Find out what was meant: the nearest command with its subcommand, or the nearest option."""
+    corrected = list(words)
+    if wrong.typed and wrong.program == "aura":
+        wrong.meant = _command_with(wrong.typed) or wrong.meant
+    better: WrongUsage | None = wrong
+    while better is not None and better.meant:
+        place = corrected.index(better.typed)
+        corrected[place : place + 1] = better.meant.split()
+        better = _still_wrong(corrected)
+    meant = command_of(program_with(corrected), corrected)
+    if wrong.meant:
+        wrong.suggestion = meant.prog
+    elif not wrong.typed:
+        names = [name for action in meant.options for name in action.option_strings]
+        given = (word.partition("=")[0] for word in _joined(_before_dashes(words)) if word.startswith("--"))
+        if unknown := next((name for name in given if name not in names), None):
+            wrong = WrongUsage(f"unknown option {unknown}", meant)
+            wrong.suggestion = closest(unknown, [name for name in names if name.startswith("--")])
+    wrong.usage, wrong.program = meant.usage_line(), meant.prog
+    return wrong
+
+
+def _still_wrong(words: Sequence[str]) -> WrongUsage | None:
+    """Return what is wrong about the name of a command, as far as it is the next thing that is wrong."""
+    try:
+        program_with(words).parse_known_args(_joined(words))
+    except WrongUsage as wrong:
+        return wrong if wrong.typed else None
+    return None
+
+
+def _command_with(subcommand: str) -> str:
+    """Return ``approval approve`` for ``approve``: "" if no command, or more than one, has such a subcommand."""
+    having = [name for name, command in program_with(COMMANDS).subcommands.items() if subcommand in command.subcommands]
+    return f"{having[0]} {subcommand}" if len(having) == 1 else ""
+
+
+def _before_dashes(words: Sequence[str]) -> Sequence[str]:
+    return words[: words.index("--")] if "--" in words else words
+
+
+def _joined(words: Sequence[str]) -> list[str]:
+    """Return the words with options joined to values that `argparse` would take for options."""
+    options: tuple[str, ...] = ()
+    joined: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        options = options or _VERBATIM.get(word, ())
+        value = next(rest, None) if word in options else None
+        joined.append(word if value is None else f"{word}={value}")
+        if word == "--":
+            break
+    return [*joined, *rest]
+
+
+def _sentence(summary: str) -> str:
+    return f"{summary[0].upper()}{summary[1:]}."
+
+
+def add_subcommands(parser: argparse.ArgumentParser) -> "Subcommands[argparse.ArgumentParser]":
+    """Have a command consist of commands: ``aura audit verify``."""
+    _add_everywhere(parser, inherited=True)
+    # given `prog`, `argparse` need not format help, and import much, to find it
+    return parser.add_subparsers(
+        title="commands", prog=parser.prog, metavar="COMMAND", dest="subcommand", required=True
+    )
+
+
+def add_subcommand(
+    commands: "Subcommands[argparse.ArgumentParser]", name: str, summary: str, run: object, *, epilog: str = ""
+) -> argparse.ArgumentParser:
+    """Add ``aura COMMAND name`` with the options that every command has."""
+    parser = commands.add_parser(name, help=summary, description=_sentence(summary), epilog=epilog)
+    finish(parser, run)
+    return parser
+
+
+def finish(parser: argparse.ArgumentParser, run: object) -> None:
+    """Give a command the options that every command has, and the function that runs it."""
+    _add_everywhere(parser, inherited=True)
+    parser.set_defaults(run=run)
+
+
+def _add_everywhere(parser: "argparse.ArgumentParser | argparse._ArgumentGroup", *, inherited: bool) -> None:
+    """Declare the options of every command; on a command without defaults, and without help: `_EVERYWHERE` is it."""
+    text = argparse.SUPPRESS if inherited else None
+    flag = argparse.SUPPRESS if inherited else False
+
+    def about(help_: str) -> str:
+        return argparse.SUPPRESS if inherited else help_
+
+    parser.add_argument(
+        "--store",
+        metavar="URL",
+        default=text,
+        help=about("sqlite:///PATH or postgresql://USER@HOST/DATABASE [AURA_STORE]"),
+    )
+    parser.add_argument(
+        "--compression",
+        metavar="KIND",
+        choices=("none", "zlib", "zstd"),
+        default=text,
+        help=about("of the store [AURA_COMPRESSION]"),
+    )
+    for name, help_ in (
+        ("--json", "print one JSON object per line and nothing else"),
+        ("--quiet", "print data and errors only"),
+        ("--no-color", "output without colour [NO_COLOR]"),
+    ):
+        parser.add_argument(name, action="store_true", default=flag, help=about(help_))

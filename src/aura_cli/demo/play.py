@@ -1,0 +1,194 @@
+"""Play: two tasks from prompt to merge. AURA itself is killed in the middle of the second, and resumes it."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager, aclosing
+from pathlib import Path
+from typing import Any
+
+import anyio
+import msgspec
+
+from aura_cli._call import Call, make_room
+from aura_cli.arguments.parser import parse
+from aura_cli.arguments.request import run_request
+from aura_cli.demo import script
+from aura_cli.demo.presenter import Presenter
+from aura_cli.rendering.errors import ReplayDiffers
+from aura_contracts.aggregate import State
+from aura_contracts.errors import InvalidInput, LogDamaged, StoreMisconfigured
+from aura_contracts.output import OutputRecorded
+from aura_engine import Engine, Host, Run, open_engine
+
+
+async def play_and_prove(call: Call, store: str, folder: Path) -> None:
+    """Play the demo on a store, in an empty folder. Raises `ReplayDiffers`, `LogDamaged`."""
+    _require_lasting(store)
+    make_room(store)
+    presenter = Presenter(call.terminal)
+    repository = await anyio.to_thread.run_sync(_make_repository, folder / "greeter", call.settings.environment)
+
+    def opened() -> AbstractAsyncContextManager[Engine]:
+        host = Host(environment=call.settings.environment)
+        return open_engine(store, user="alice", home=folder / "home", host=host, **call.settings.codec)
+
+    async with opened() as engine:
+        presenter.position = await engine.events.head()
+        states = await _review(engine, repository, presenter)
+        states |= await _crash(engine, call, store, folder, presenter)
+        head = await engine.events.head()
+    presenter.chapter("The log is the truth")
+    presenter.proof("recorded", f"{head} events were recorded; the log is closed, and opened again", position=head)
+    async with opened() as engine:
+        await _prove(engine, states, presenter)
+    presenter.end(store if call.settings.store_given else None)
+
+
+def _require_lasting(store: str) -> None:
+    if store.startswith("memory:"):
+        remedy = "use sqlite:///PATH or postgresql://USER@HOST/DATABASE"
+        reason = "the demo opens its log twice, and a log in memory is gone by then"
+        raise StoreMisconfigured(store=store, reason=reason, remedy=remedy)
+
+
+def _make_repository(where: Path, environment: Mapping[str, str]) -> Path:
+    """Make a repository with one commit."""
+    where.mkdir()
+    (where / "greet.sh").write_text(script.BEFORE)
+    author = ("-c", "user.name=alice", "-c", "user.email=alice@localhost")
+    for words in (
+        ("-c", "init.defaultBranch=main", "init"),
+        ("add", "greet.sh"),
+        (*author, "commit", "-m", "A script that greets"),
+    ):
+        try:
+            subprocess.run(  # noqa: S603 - fixed words
+                ["git", *words],  # noqa: S607 - the one on PATH, as the worker finds it
+                cwd=where,
+                env={**environment},
+                check=True,
+                capture_output=True,
+            )
+        except FileNotFoundError as error:
+            remedy = "install git 2.34 or newer"
+            raise InvalidInput(field="PATH", reason="there is no git on it", remedy=remedy) from error
+    return where
+
+
+# --- Review -----------------------------------------------------------------------------------------------------------
+
+
+async def _review(engine: Engine, repository: Path, presenter: Presenter) -> dict[str, State]:
+    """Play a task that is rejected once, then approved; return the states that were decided on."""
+    presenter.chapter("Alice asks for a change, and an agent makes it in a worktree of its own")
+    presenter.said("alice", script.PROMPT)
+    run = await engine.run(
+        script.PROMPT,
+        executor="scripted",
+        options={"rounds": script.ROUNDS},
+        repositories=[str(repository)],
+        setup=script.CHECK,
+    )
+    await _show_events(run, presenter)
+    presenter.diff(await engine.approvals.diff(run.id))
+    presenter.chapter("She says no, and why; the agent tries again")
+    presenter.said("alice", f"no, because: {script.FEEDBACK}")
+    await engine.approvals.reject(run.id, script.FEEDBACK)
+    await _show_events(run, presenter)
+    presenter.diff(await engine.approvals.diff(run.id))
+    presenter.chapter("She says yes, and it is merged")
+    presenter.said("alice", "yes")
+    await engine.approvals.approve(run.id)
+    await _show_events(run, presenter)
+    presenter.file("main", "greet.sh", (repository / "greet.sh").read_text().strip())
+    return await _states(engine, run)
+
+
+async def _show_events(run: Run, presenter: Presenter) -> None:
+    """Show every event until nothing more happens."""
+    async with aclosing(run.events(after=presenter.position)) as records:
+        async for record in records:
+            presenter.show(record)
+
+
+async def _states(engine: Engine, run: Run) -> dict[str, State]:
+    view = await engine.tasks.view(run.id)
+    kept = [view.task, view.agent, view.execution, view.lease, view.workspace, view.approval]
+    return {state.id: state for state in kept if state is not None}
+
+
+# --- Crash ------------------------------------------------------------------------------------------------------------
+
+
+async def _crash(engine: Engine, call: Call, store: str, folder: Path, presenter: Presenter) -> dict[str, State]:
+    """Play a task whose AURA is killed while the agent works, and resume it as the same command would."""
+    presenter.chapter("AURA is killed in the middle of the next task: its agent works on")
+    gate, repository = folder / "gate", folder / "greeter"
+    rounds = msgspec.json.encode(script.slow_rounds(gate)).decode()
+    words = [
+        *("run", "--store", store, "--json", "--executor", "scripted", "--prompt", script.SECOND_PROMPT),
+        *("--cwd", str(repository), "--approval", "auto", "--option", f"rounds={rounds}"),
+    ]
+    presenter.said("alice", script.SECOND_PROMPT)
+    environment = {**call.settings.environment, "AURA_HOME": str(folder / "home"), "AURA_USER": "alice"}
+    command = [sys.executable, "-m", "aura_cli", *words]
+    quiet: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    async with await anyio.open_process(command, env=environment, **quiet) as process:
+        await _show_until_half(engine, presenter)
+        os.kill(process.pid, signal.SIGKILL)
+        await process.wait()
+    presenter.killed(process.pid)
+    presenter.chapter("The same command again: resumed, with the same agent")
+    gate.touch()
+    run = await engine.interrupted(run_request(parse(words), script.SECOND_PROMPT))
+    assert run is not None, "it was cut off"
+    await _show_events(run, presenter)
+    presenter.file("main", "greet.sh", (repository / "greet.sh").read_text().strip())
+    return await _states(engine, run)
+
+
+async def _show_until_half(engine: Engine, presenter: Presenter) -> None:
+    """Show what another process records until its agent has done half of its work."""
+    reading = engine.events.read(since=presenter.position, follow=True)
+    async with aclosing(reading) as records:
+        async for record in records:
+            presenter.show(record)
+            event = record.event
+            if isinstance(event, OutputRecorded) and any(script.HALF.encode() in chunk.raw for chunk in event.chunks):
+                return
+
+
+# --- The proof --------------------------------------------------------------------------------------------------------
+
+
+async def _prove(engine: Engine, states: Mapping[str, State], presenter: Presenter) -> None:
+    world = await engine.history.list()
+    folded = {ident: state for kind in world.states.values() for ident, state in kind.items()}
+    if different := differences(states, folded):
+        raise ReplayDiffers(differences=tuple(different))
+    count = len(states)
+    presenter.proof("replay", f"{count} states that were decided on = {count} states folded from the log", states=count)
+    made = await engine.audit.checkpoint(by="system:demo")
+    report = await engine.audit.verify(roots={made.upto: made.root})
+    if bad := report.first_bad:
+        raise LogDamaged(store=engine.store.name, stream_id=bad.stream_id, position=bad.position, reason=bad.reason)
+    text = f"{report.events} seals hold, and the checkpoint {made.upto}={made.root[:12]}..."
+    presenter.proof("seals", text, root=made.root)
+
+
+def differences(kept: Mapping[str, State], folded: Mapping[str, State]) -> list[str]:
+    """Return what the folded states say otherwise than those that were kept."""
+    return [
+        f"{ident} {name}: {before.get(name)} → {after.get(name)}"
+        for ident, state in kept.items()
+        if (before := state.as_dict()) != (after := _fields(folded.get(ident)))
+        for name in before
+        if before.get(name) != after.get(name)
+    ]
+
+
+def _fields(state: State | None) -> dict[str, Any]:
+    return {} if state is None else state.as_dict()

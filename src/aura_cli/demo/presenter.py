@@ -1,0 +1,82 @@
+"""Presenter: prints the demo as it happens."""
+
+from collections.abc import Iterator
+
+from aura_cli.rendering.formatting import event_data
+from aura_cli.rendering.terminal import Terminal
+from aura_cli.streaming.narration import Narration
+from aura_contracts.events import EventRecord
+from aura_contracts.output import OutputRecorded
+
+_STYLES = {"+": "green", "-": "red"}
+
+
+class Presenter:
+    """Everything that the demo prints: as data, or for people."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+        self._narration = Narration()
+        self._chapters = 0
+        self.position = 0
+        """Of the last event that was shown."""
+
+    def chapter(self, title: str) -> None:
+        """Start a chapter."""
+        self._chapters += 1
+        heading = self._terminal.style(f"{self._chapters}. {title}", "bold")
+        self._terminal.item({"kind": "chapter", "id": f"chapter-{self._chapters}", "title": title}, heading)
+        self._terminal.flush()
+
+    def show(self, record: EventRecord) -> None:
+        """Print an event as `aura run` does, without the agent's own protocol."""
+        self.position = record.position
+        lines = [f"   {line}\n" for line in self._lines(record)]
+        if self._terminal.json:
+            self._terminal.write_json(event_data(record))
+        else:
+            self._terminal.out.writelines(lines)
+        self._terminal.flush()
+
+    def _lines(self, record: EventRecord) -> Iterator[str]:
+        if isinstance(record.event, OutputRecorded):
+            for chunk in record.event.chunks:
+                lines = chunk.raw.decode(errors="replace").splitlines()
+                yield from (f"[{chunk.source}] {line}" for line in lines if not line.startswith('{"aura"'))
+            return
+        for text in self._narration.narrate(record):
+            yield from (self._terminal.style(f"[aura] {line}", "dim") for line in text.splitlines())
+
+    def said(self, name: str, text: str) -> None:
+        """Print what a person says."""
+        data = {"kind": "said", "id": name, "text": text}
+        self._terminal.item(data, f"   {self._terminal.style(f'{name}:', 'bold')} {text}")
+
+    def diff(self, patch: str) -> None:
+        """Print the lines that a change adds and removes."""
+        lines = [line for line in patch.splitlines() if line[:1] in _STYLES and not line.startswith(("+++", "---"))]
+        text = "\n".join(f"   {self._terminal.style(line, _STYLES[line[0]])}" for line in lines)
+        self._terminal.item({"kind": "diff", "id": "diff", "patch": patch}, text)
+
+    def file(self, branch: str, path: str, text: str) -> None:
+        """Print the content of a file."""
+        data = {"kind": "file", "id": path, "branch": branch, "text": text}
+        self._terminal.item(data, f"   {path} on {branch}: {self._terminal.style(text, 'cyan')}")
+
+    def killed(self, pid: int) -> None:
+        """Print that AURA was killed."""
+        self._terminal.item(
+            {"kind": "killed", "id": str(pid)}, self._terminal.style(f"   kill -9 {pid}", "red", "bold")
+        )
+
+    def proof(self, ident: str, text: str, **facts: object) -> None:
+        """Print a proof."""
+        mark = self._terminal.style("ok", "green")
+        self._terminal.item({"kind": "proof", "id": ident, "status": "ok", **facts}, f"   {mark}   {text}")
+
+    def end(self, store: str | None) -> None:
+        """Print the next steps."""
+        if store is None:
+            self._terminal.say("the log was thrown away; keep one to explore: aura demo --store sqlite:///demo.db")
+        else:
+            self._terminal.say(f"explore it: aura events --store {store}; aura replay --store {store}")

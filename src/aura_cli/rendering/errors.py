@@ -1,0 +1,97 @@
+"""Errors as they are shown: code, message, remedy; no traceback. Also those that only the command line raises."""
+
+import sys
+import traceback
+from typing import Any
+
+import attrs
+import msgspec
+
+from aura_cli._settings import debugging
+from aura_cli.arguments.parser import WrongUsage
+from aura_cli.rendering.terminal import printable
+from aura_contracts.errors import AuraError
+
+
+@attrs.define(kw_only=True, eq=False)
+class ReplayDiffers(AuraError):
+    """States folded from the log are not those that decisions were made on."""
+
+    code = "replay_differs"
+    differences: tuple[str, ...]
+    remedy: str = "this is a bug in AURA; please report it, with the database"
+
+    def message(self) -> str:
+        return f"replaying the log gives different states: {'; '.join(self.differences)}"
+
+
+@attrs.define(kw_only=True, eq=False)
+class ReadModelsDiffer(AuraError):
+    """Read models or snapshots differ from the log. The log is right."""
+
+    code = "read_models_differ"
+    rows: int
+    snapshots: int
+    remedy: str = "run `aura db rebuild`"
+
+    def message(self) -> str:
+        return f"{self.rows} rows of the read models and {self.snapshots} snapshots differ from the log"
+
+
+@attrs.define(kw_only=True, eq=False)
+class NoSession(AuraError):
+    """An agent has no session to resume."""
+
+    code = "no_session"
+    executor: str
+    place: str
+    remedy: str = "omit --resume-latest; `aura session list` lists the sessions"
+
+    def message(self) -> str:
+        return f"no run of {self.executor} in {self.place} has a session"
+
+
+@attrs.define(kw_only=True, eq=False)
+class NotHealthy(AuraError):
+    """Something is left over, stuck or broken."""
+
+    code = "not_healthy"
+    problems: int
+    remedy: str = "`aura doctor --fix` fixes what it can"
+
+    def message(self) -> str:
+        return f"{self.problems} problem{'s' * (self.problems != 1)} found"
+
+
+def describe(error: BaseException) -> dict[str, Any]:
+    """Return an error as data: its stable code, what happened, what to do, its facts."""
+    if isinstance(error, WrongUsage):
+        message = f"{error}; did you mean `{error.suggestion}`?" if error.suggestion else str(error)
+        facts = {"usage": error.usage, "suggestion": error.suggestion}
+        return {"code": "usage", "message": message, "remedy": f"see {error.program} --help", "facts": facts}
+    if isinstance(error, AuraError):
+        return {"code": error.code, "message": error.message(), "remedy": error.remedy, "facts": error.facts()}
+    if isinstance(error, OSError):
+        remedy = "check the path and its permissions" if error.filename else ""
+        return {"code": "system", "message": str(error), "remedy": remedy, "facts": {"errno": error.errno}}
+    remedy = "this is a bug in AURA; please report it, with the traceback that AURA_DEBUG=1 shows"
+    return {"code": "internal", "message": f"{type(error).__name__}: {error}", "remedy": remedy, "facts": {}}
+
+
+def report(error: BaseException, *, json: bool) -> None:
+    """Write an error to stderr, as an object or for people."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    if sys.stderr is None:
+        return
+    if debugging():
+        traceback.print_exception(error)
+    told = describe(error)
+    if json:
+        sys.stderr.write(f"{msgspec.json.encode(told, enc_hook=str).decode()}\n")
+        return
+    sys.stderr.write(f"error[{told['code']}]: {printable(told['message'])}\n")
+    if isinstance(error, WrongUsage):
+        sys.stderr.write(f"  usage: {error.usage}; see `{error.program} --help`\n")
+    elif told["remedy"]:
+        sys.stderr.write(f"  hint: {printable(told['remedy'])}\n")

@@ -1,0 +1,126 @@
+"""Formatting: events, states and changes as data for programs and as lines for people. Pure."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from aura_cli.rendering.terminal import Terminal, printable
+from aura_contracts.aggregate import State
+from aura_contracts.aggregates import AGGREGATES
+from aura_contracts.events import EventRecord, event_fields
+from aura_contracts.ports.archive import Change, HistoryLine
+from aura_contracts.task import Task
+
+LIMIT = 60
+"""Characters of a value in a line for people; ``--json`` has all of it."""
+
+_AGGREGATE_OF = {event.topic: aggregate.name for aggregate in AGGREGATES for event in aggregate.events}
+"""The name of the aggregate whose life an event is part of, by the event's topic."""
+
+
+def event_data(record: EventRecord) -> dict[str, Any]:
+    """Return an event of the log as data."""
+    return {
+        "kind": "event",
+        "id": event_id(record.stream_id, record.version),
+        "position": record.position,
+        "time": record.time,
+        "type": record.event.topic,
+        "aggregate": _AGGREGATE_OF.get(record.event.topic),
+        "stream_id": record.stream_id,
+        "version": record.version,
+        "actor": record.actor,
+        "correlation_id": record.correlation_id,
+        "causation_id": record.causation_id,
+        "fields": event_fields(record.event),
+    }
+
+
+def event_id(stream_id: str, version: int) -> str:
+    """Return the id that an event has in every copy of the log."""
+    return f"{stream_id}:{version}"
+
+
+def event_text(record: EventRecord) -> str:
+    """Return an event of the log as a line."""
+    parts = (
+        f"#{record.position}",
+        time_text(record.time),
+        record.stream_id,
+        record.actor,
+        record.event.topic,
+        fields_text(event_fields(record.event)),
+    )
+    return printable("  ".join(part for part in parts if part))
+
+
+def history_data(line: HistoryLine, stream_id: str) -> dict[str, Any]:
+    """Return a line of a history as data."""
+    return {"id": event_id(stream_id, line.version), "type": line.topic, **msgspec.to_builtins(line)}
+
+
+def time_text(time: datetime) -> str:
+    """Return a moment in UTC, to the millisecond."""
+    return time.isoformat(sep=" ", timespec="milliseconds").replace("+00:00", "Z")
+
+
+def fields_text(fields: dict[str, Any]) -> str:
+    """Return named values in a line, without the empty ones."""
+    return ", ".join(f"{name}={short(value)}" for name, value in fields.items() if not is_blank(value))
+
+
+def change_text(change: Change) -> str:
+    """Return the change of a field."""
+    return f"{change.field}: {short(change.before)} → {short(change.after)}"
+
+
+def is_blank(value: Any) -> bool:
+    """Whether a value is None or empty."""
+    return value is None or value in ("", (), [], {})
+
+
+def short(value: Any, limit: int = LIMIT) -> str:
+    """Return a value in one line of at most `limit` characters."""
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    text = " ".join(text.split())
+    return f"{text[: limit - 1]}…" if len(text) > limit else text
+
+
+def title_of(state: State) -> str:
+    """Return a title for people: the first name that a thing has, or the tool call that it asks for."""
+    for name in ("title", "name", "proposed_solution"):
+        value = getattr(state, name, None)
+        if isinstance(value, str) and value:
+            return short(value)
+    call = getattr(state, "tool_call", None)
+    return "" if call is None else f"{call.tool} {short(call.arguments)}"
+
+
+def state_data(aggregate: str, state: State, **more: Any) -> dict[str, Any]:
+    """Return an aggregate's state as data."""
+    return {"id": state.id, "aggregate": aggregate, "status": state.status, **more, "state": msgspec.to_builtins(state)}
+
+
+def counted(number: int, thing: str) -> str:
+    """Return a number of things: ``1 task``, ``2 tasks``."""
+    return f"{number:,} {thing}{'s' * (number != 1)}"
+
+
+def state_heading(aggregate: str, state: State, terminal: Terminal) -> str:
+    """Return what a state is of, and its status."""
+    return f"{aggregate} {terminal.style(state.id, 'bold')} {terminal.style(state.status, 'cyan')}"
+
+
+def task_text(task: Task) -> str:
+    """Return how a task is, in a line."""
+    return printable(f"task {task.id} is {task.status}: {task.title}")
+
+
+def state_lines(state: State) -> Iterable[str]:
+    """Yield the fields of a state that are not blank, a line each."""
+    fields = {name: value for name, value in msgspec.to_builtins(state).items() if not is_blank(value)}
+    width = max(map(len, fields))
+    for name, value in fields.items():
+        yield printable(f"  {name.ljust(width)}  {short(value, 100)}")

@@ -1,0 +1,181 @@
+"""Terminal: the streams of the process. Data on stdout, messages on stderr.
+
+Everything is given twice, as data for ``--json`` and as text for people, and the settings choose. Text of people and
+agents may hold anything, also sequences that move a terminal's cursor or forge lines: what is not printable is escaped.
+"""
+
+import io
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Self, TextIO
+
+import attrs
+import msgspec
+
+_CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+
+_ID_BEGINNING = 13
+"""Characters of an id that are shown where there is no room for all: its time, to the millisecond."""
+
+_NARROW = 12
+"""Characters to which a column of a table is narrowed at most."""
+
+
+def printable(text: str) -> str:
+    """Return `text` with everything that is not printable escaped; line ends stay."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
+@attrs.define
+class Terminal:
+    """The two streams of the process and how to write on them."""
+
+    out: TextIO
+    err: TextIO
+    json: bool = False
+    quiet: bool = False
+    color: bool = False
+    """Whether `out` shows colour."""
+
+    color_err: bool = False
+
+    @classmethod
+    def of_process(cls, *, json: bool, quiet: bool, color: bool) -> Self:
+        """Return the terminal of this process. What its encoding cannot express is escaped rather than refused."""
+        out, err = sys.stdout or _nowhere(), sys.stderr or _nowhere()  # None where the caller has closed them
+        for stream in (out, err):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
+        if json and isinstance(out, io.TextIOWrapper):
+            out.reconfigure(encoding="utf-8")  # RFC 8259, section 8.1
+        return cls(out, err, json=json, quiet=quiet, color=color and out.isatty(), color_err=color and err.isatty())
+
+    # --- Data ---------------------------------------------------------------------------------------------------------
+
+    def item(self, data: Any, text: str) -> None:
+        """Write one thing: as a line of JSON, or as text."""
+        if self.json:
+            self.write_json(data)
+        else:
+            self.out.write(f"{text}\n")
+
+    def write_json(self, data: Any) -> None:
+        """Write one line of JSON."""
+        self.out.write(f"{msgspec.json.encode(data).decode()}\n")
+
+    def table(self, rows: Iterable[tuple[Any, Sequence[str]]], titles: Sequence[str]) -> None:
+        """Write a list: each row as its data, or its texts in columns under `titles`. Nothing for an empty list."""
+        listed = list(rows)
+        if self.json:
+            for data, _ in listed:
+                self.write_json(data)
+        elif listed:
+            texts = [[printable(text) for text in texts] for _, texts in listed]
+            if self.out.isatty():
+                from shutil import get_terminal_size
+
+                texts = fitted(texts, titles, get_terminal_size().columns)
+            widths = [max(map(len, column)) for column in zip(titles, *texts, strict=True)]
+            self.out.write(f"{self.style(_columns(titles, widths), 'dim')}\n")
+            self.out.writelines(f"{_columns(row, widths)}\n" for row in texts)
+
+    def style(self, text: str, *styles: str) -> str:
+        """Return `text` in colours, where stdout shows them."""
+        return _styled(text, styles) if self.color else text
+
+    def flush(self) -> None:
+        """Flush stdout. Raises `BrokenPipeError` if the reader has gone away."""
+        self.out.flush()
+
+    # --- Messages -----------------------------------------------------------------------------------------------------
+
+    def say(self, text: str) -> None:
+        """Write a message for people: after the data, on stderr."""
+        if not (self.quiet or self.json):
+            self.out.flush()
+            self.err.write(f"{_styled(text, ('dim',)) if self.color_err else text}\n")
+            self.err.flush()
+
+    def read_all(self) -> str:
+        """Return all of standard input, as text. Raises `InvalidInput` where it is not UTF-8."""
+        from aura_contracts.errors import InvalidInput
+
+        if sys.stdin is None:
+            return ""
+        try:
+            return sys.stdin.buffer.read().decode()
+        except UnicodeDecodeError as error:
+            raise InvalidInput(field="standard input", reason=f"it is not UTF-8: {error}") from error
+
+    @property
+    def keyboard(self) -> int | None:
+        """The descriptor at which a human can be asked; None without a human at the terminal."""
+        if sys.stdin is None or self.json or self.quiet or not (sys.stdin.isatty() and self.err.isatty()):
+            return None
+        return sys.stdin.fileno()
+
+    def note(self, text: str) -> None:
+        """Write a line of AURA's own among those of an agent, where people read them."""
+        if not self.json:
+            self.out.write(f"[aura] {printable(text)}\n")
+            self.out.flush()
+
+    def progress_of(self, what: str) -> Callable[[int, int], None]:
+        """Return what shows the progress of long work, on a terminal only: called with the done and with all."""
+
+        def show(done: int, total: int) -> None:
+            if not (self.quiet or self.json) and self.err.isatty():
+                self.err.write(f"\r\033[K{what} {done:,} of {total:,}" if done < total else "\r\033[K")
+                self.err.flush()
+
+        return show
+
+
+def fitted(rows: Sequence[Sequence[str]], titles: Sequence[str], width: int) -> list[list[str]]:
+    """Return the rows of a table so that they fit in `width` columns, as far as that can be done.
+
+    Ids are shortened first, to what tells the things in the table apart, then the widest texts.
+    """
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    widths = [max(map(len, [title, *column])) for title, column in zip(titles, columns, strict=True)]
+    for index, title in enumerate(titles):
+        if title == "id" and _total(widths) > width:
+            columns[index] = _shortened(columns[index])
+            widths[index] = max(map(len, [title, *columns[index]]))
+    while (excess := _total(widths) - width) > 0 and max(widths) > _NARROW:
+        widest = widths.index(max(widths))
+        widths[widest] = max(widths[widest] - excess, _NARROW)
+    clipped = [[_clipped(text, size) for text in column] for column, size in zip(columns, widths, strict=True)]
+    return [list(row) for row in zip(*clipped, strict=True)]
+
+
+def _shortened(ids: Sequence[str]) -> list[str]:
+    """Return beginnings of ids that differ wherever the ids do."""
+    size = _ID_BEGINNING
+    while len({ident[:size] for ident in ids}) < len(set(ids)):
+        size += 1
+    return [ident[:size] for ident in ids]
+
+
+def _clipped(text: str, size: int) -> str:
+    return text if len(text) <= size else f"{text[: size - 1]}…"
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + 2 * (len(widths) - 1)
+
+
+def _nowhere() -> TextIO:
+    return Path(os.devnull).open("w", encoding="utf-8")
+
+
+def _styled(text: str, styles: Sequence[str]) -> str:
+    return f"\033[{';'.join(_CODES[style] for style in styles)}m{text}\033[0m"
+
+
+def _columns(texts: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(text.ljust(width) for text, width in zip(texts, widths, strict=True)).rstrip()

@@ -1,0 +1,335 @@
+"""Follower: prints a task on stdout while it runs, until it has ended or waits for a human.
+
+An interrupt (SIGINT, SIGTERM, SIGHUP; also a reader of stdout that goes away) cancels the task: its agent is ended
+gracefully, and what happens until then is recorded and printed. A second interrupt leaves at once; supervisors end what
+still runs. While the task only waits for a human, an interrupt ends the waiting and nothing else.
+
+Everything runs in one task group and one event loop: `_print_all` alone reads the log and owns the narration and the
+lines; the others (signals, the reader, questions, delays) only print whole lines or cancel its scope.
+"""
+
+import os
+import signal
+import threading
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import anyio.abc
+import attrs
+import msgspec
+
+from aura_cli._exit_codes import INTERRUPTED
+from aura_cli.rendering.errors import report
+from aura_cli.rendering.formatting import event_data, task_text
+from aura_cli.rendering.terminal import Terminal
+from aura_cli.streaming.entry_text import entry_of, words_of
+from aura_cli.streaming.lines import JsonLines, TextLines
+from aura_cli.streaming.narration import Narration
+from aura_cli.streaming.outcome import outcome_of
+from aura_cli.streaming.printer import Printer
+from aura_cli.streaming.prompt import ask
+from aura_contracts.approval import ApprovalRequested
+from aura_contracts.errors import AuraError, TransitionRefused, UnknownExecutor
+from aura_contracts.events import Event, EventRecord
+from aura_contracts.execution import ExecutionQueued, ProcessExited, ProcessStarted
+from aura_contracts.output import OutputRecorded
+from aura_contracts.task import TaskStatus
+from aura_contracts.workspace import WorkspaceStatus
+from aura_engine import Engine, Run
+
+if TYPE_CHECKING:
+    from aura_cli._call import Call
+
+DRAIN_TIME = 2.0
+"""Seconds to print the remaining output after an interrupt; the reader may be stuck."""
+
+EXIT_TIME = 0.5
+"""Seconds that leaving at once may take."""
+
+DELAY_NOTICE = 2.0
+"""Seconds for which a task is held up before that is reported."""
+
+HELD_LIMIT = 64
+"""Batches of output that are held until the start of their process is printed."""
+
+_HUMANS_TURN = frozenset({TaskStatus.AWAITING_APPROVAL, TaskStatus.BLOCKED})
+
+
+@attrs.frozen(kw_only=True)
+class FollowOptions:
+    """How a task is followed."""
+
+    since: int | None = None
+    """The position after which events are printed, for a task that was begun before; None for a run just started."""
+
+    wait: bool = False
+    """Keep following while an approval is pending, until the task has ended."""
+
+    keyboard: int | None = None
+    """The descriptor at which a human can be asked."""
+
+    review: bool = False
+    """Print the changes at the end."""
+
+    hint: str = ""
+    """Ends the proposed commands: the store, if it was named."""
+
+    preface: str = ""
+    """Printed first."""
+
+    @classmethod
+    def of(cls, call: "Call", *, since: int | None = None, preface: str = "") -> "FollowOptions":
+        """Return what the follow options of a command say."""
+        given, keyboard = call.arguments, call.terminal.keyboard
+        return cls(
+            since=since,
+            wait=given.wait,
+            keyboard=None if given.no_tui else keyboard,
+            review=given.review,
+            hint=call.hint,
+            preface=preface,
+        )
+
+
+async def continue_task(call: "Call", engine: Engine, task_id: str, *, since: int) -> int:
+    """Follow a task that a command has just given work to; return the exit code.
+
+    With --no-wait, or where another process drives the task, it is only shown.
+    """
+    if not call.arguments.no_wait:
+        run = await engine.resume(task_id)
+        if run.driven:
+            return await follow(engine, run, call.terminal, FollowOptions.of(call, since=since))
+        call.terminal.say("another process drives the task and continues it")
+    task = await engine.tasks.get(task_id)
+    call.terminal.item(task.as_dict(), task_text(task))
+    return 0
+
+
+async def follow(engine: Engine, run: Run, terminal: Terminal, options: FollowOptions) -> int:
+    """Print what happens about a task; return the exit code.
+
+    A task that was begun before is read from its first event on, so that what comes is understood.
+    """
+    return await _Follower(engine, run, terminal, options).follow()
+
+
+class _Follower:
+    def __init__(self, engine: Engine, run: Run, terminal: Terminal, options: FollowOptions) -> None:
+        self._engine = engine
+        self._run = run
+        self._terminal = terminal
+        self._options = options
+        self._since = options.since or 0
+        self._printer = Printer(terminal.out)
+        self._narration = Narration(options.hint)
+        encoding = getattr(terminal.out, "encoding", None) or "utf-8"
+        self._text = TextLines(escaped=terminal.out.isatty(), encoding=encoding)
+        self._lines: TextLines | JsonLines = JsonLines() if terminal.json else self._text
+        self._protocol = False
+        """Whether the agent speaks a protocol: its words are printed instead of the lines of it."""
+        self._interrupts = 0
+        self._asked: set[str] = set()
+        self._held: list[EventRecord] = []
+        """Output of a process whose start is not printed yet: the two are recorded concurrently."""
+        self._started = False
+        self._asking = anyio.CancelScope()
+        self._scope = anyio.CancelScope()
+        self._group: anyio.abc.TaskGroup
+
+    async def follow(self) -> int:
+        code: int = INTERRUPTED
+        error: AuraError | None = None
+        async with anyio.create_task_group() as self._group:
+            await self._group.start(self._handle_signals)
+            for task in (self._printer.run, self._watch_reader, self._report_delays):
+                self._group.start_soon(task)
+            with self._scope:
+                await self._print_all()
+            code, error = await self._outcome()
+            with anyio.move_on_after(DRAIN_TIME if self._interrupts else None):
+                await self._printer.drain()
+            self._group.cancel_scope.cancel()
+        if self._printer.error is not None:
+            raise self._printer.error
+        if error is not None:
+            report(error, json=self._terminal.json)
+        return code
+
+    async def _outcome(self) -> tuple[int, AuraError | None]:
+        if self._interrupts:
+            return INTERRUPTED, None
+        if self._options.review:
+            await self._review()
+        return outcome_of(await self._run.task(), self._narration.exit)
+
+    # --- Printing -----------------------------------------------------------------------------------------------------
+
+    async def _print_all(self) -> None:
+        if self._options.preface and not self._terminal.json:
+            await self._printer.put(self._text.note(self._options.preface))
+        start = None if self._options.since is None else 0
+        records = self._run.events(after=start, until_end=self._options.wait)
+        async with aclosing(records):
+            async for record in records:
+                await self._print(record)
+        await self._print_held()
+        await self._printer.put(self._lines.end())
+
+    async def _print(self, record: EventRecord) -> None:
+        event = record.event
+        if isinstance(event, OutputRecorded):
+            if record.position > self._since and not self._terminal.json:
+                await self._printer.put(b"".join(self._text.note(text) for text in self._narration.release()))
+            self._held.append(record)
+            if self._started or self._terminal.json or len(self._held) > HELD_LIMIT:
+                await self._print_held()
+            return
+        if isinstance(event, ProcessExited | ApprovalRequested):
+            await self._print_held()
+        await self._tell(record)
+        if isinstance(event, ProcessStarted | ProcessExited):
+            self._started = isinstance(event, ProcessStarted)
+            await self._print_held()
+
+    async def _print_held(self) -> None:
+        early, self._held = self._held, []
+        for record in early:
+            assert isinstance(record.event, OutputRecorded)
+            for chunk in record.event.chunks:
+                lines = self._lines.take(chunk.source, chunk.raw, record.position)
+                if record.position > self._since:
+                    await self._printer.put(lines)
+
+    async def _tell(self, record: EventRecord) -> None:
+        told = self._narration.narrate(record)
+        if record.position > self._since:
+            await self._say(record, told)
+            self._attend()
+        await self._notice_protocol(record.event)
+
+    async def _say(self, record: EventRecord, told: list[str]) -> None:
+        ended = self._lines.end() if isinstance(record.event, ProcessExited) else b""
+        if self._terminal.json:
+            data = entry_of(record) or event_data(record)
+            await self._printer.put(ended + msgspec.json.encode(data) + b"\n")
+            return
+        said = b"".join(self._text.note(text) for text in told)
+        if self._protocol:
+            said += b"".join(self._text.note(text, "[agent] ") for text in words_of(entry_of(record)))
+        await self._printer.put(ended + said)
+
+    async def _notice_protocol(self, event: Event) -> None:
+        """Hide the lines of a protocol while the agent runs, and no line of a script."""
+        match event:
+            case ExecutionQueued():
+                try:
+                    capability = await self._engine.executors.capability(event.spec.executor)
+                except UnknownExecutor:  # one that was installed when the task was run
+                    return
+                self._protocol = self._text.hides_protocol = capability.protocol
+            case ProcessStarted():
+                self._text.hides_protocol = self._protocol and event.token.coding
+            case ProcessExited():
+                self._text.hides_protocol = self._protocol
+
+    async def _review(self) -> None:
+        workspace = (await self._engine.tasks.view(self._run.id)).workspace
+        if workspace is None or workspace.status in (WorkspaceStatus.REMOVED, WorkspaceStatus.REQUESTED):
+            return
+        diff = await self._engine.workspaces.diff(workspace.id)
+        if self._terminal.json:
+            data = {"kind": "diff", "id": workspace.id, "files": diff.files, "patch": diff.patch}
+            await self._printer.put(msgspec.json.encode(data) + b"\n")
+        else:
+            await self._printer.put(self._text.verbatim(diff.patch))
+
+    # --- Interrupts ---------------------------------------------------------------------------------------------------
+
+    async def _handle_signals(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Handle interrupts; those that this process was started to ignore stay ignored."""
+        handled = [each for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if _is_handled(each)]
+        if not handled:
+            task_status.started()
+            return
+        with anyio.open_signal_receiver(*handled) as signals:
+            task_status.started()
+            async for _ in signals:
+                self._interrupted()
+
+    async def _watch_reader(self) -> None:
+        await self._printer.closed.wait()
+        if not self._interrupts:
+            self._interrupted()
+
+    def _interrupted(self) -> None:
+        self._interrupts += 1
+        self._printer.hurry()
+        self._group.start_soon(self._cancel_run if self._interrupts == 1 else self._exit_now)
+
+    async def _cancel_run(self) -> None:
+        """End the agent gracefully; if none is at work, only stop waiting."""
+        if (await self._run.task()).status in _HUMANS_TURN:
+            self._scope.cancel()
+            return
+        self._terminal.say("interrupted: stopping the agent; interrupt again to leave at once")
+        try:
+            await self._run.cancel("interrupted")
+        except TransitionRefused:
+            pass  # it has ended already
+        except AuraError as error:  # it cannot be recorded: the second interrupt helps
+            self._terminal.say(f"not cancelled: {error.message()}")
+
+    async def _exit_now(self) -> None:
+        """End what runs without waiting, and exit.
+
+        By `os._exit`: an orderly exit waits for file operations, and for a reader that may never read. Everything
+        recorded is durable, and the next engine resumes from it, as after a crash.
+        """
+        with anyio.move_on_after(EXIT_TIME):
+            await self._run.kill("interrupted again")
+        os._exit(INTERRUPTED)
+
+    # --- Questions and delays -----------------------------------------------------------------------------------------
+
+    def _attend(self) -> None:
+        """Ask the human at the terminal; withdraw a question that was decided elsewhere."""
+        keyboard, question = self._options.keyboard, self._narration.question
+        if question is None or question not in self._asked:
+            self._asking.cancel()
+        here = self._options.wait or self._narration.agent_waits
+        if keyboard is not None and question is not None and here and question not in self._asked:
+            self._asked.add(question)
+            self._asking = anyio.CancelScope()
+            self._group.start_soon(self._ask, question, keyboard, self._asking)
+
+    async def _ask(self, question: str, keyboard: int, scope: anyio.CancelScope) -> None:
+        with scope:
+            await self._printer.drain()
+            said = await ask(self._terminal, keyboard)
+            if said is None:
+                return
+            approvals = self._engine.approvals
+            try:
+                if said.granted:
+                    await approvals.approve(question)
+                else:
+                    await approvals.reject(question, said.feedback)
+            except AuraError as error:
+                report(error, json=False)
+
+    async def _report_delays(self) -> None:
+        """Report what has held up the task for a while; it is retried until it succeeds."""
+        reported: Any = None
+        while True:
+            before = self._run.blocker
+            await anyio.sleep(DELAY_NOTICE)
+            error = self._run.blocker
+            if error is not None and before is not None and str(error) == str(before) != reported:
+                reported = str(error)
+                self._terminal.say(f"retrying: {reported}")
+
+
+def _is_handled(number: signal.Signals) -> bool:
+    return threading.current_thread() is threading.main_thread() and signal.getsignal(number) is not signal.SIG_IGN

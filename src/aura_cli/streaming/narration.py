@@ -1,0 +1,208 @@
+"""Narration: what happens to a task, in lines for people. Pure: records of the log in, lines out.
+
+It covers what people wait for; ``aura events --task ID`` lists everything. ``process exited with N`` is only said of
+the agent's process; scripts are named ``setup`` and ``cleanup``.
+"""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from aura_contracts import approval, execution, task, workspace
+from aura_contracts.actors import actor_name
+from aura_contracts.approval import ApprovalKind
+from aura_contracts.events import EventRecord
+from aura_contracts.execution import ExecutionStatus, ProcessToken
+
+STAGES = {ExecutionStatus.SETUP: "setup", ExecutionStatus.CLEANUP: "cleanup"}
+"""The stages whose process is a script, and the name of the script."""
+
+DIFF_LINES = 40
+"""Lines of a diff that are shown when an agent asks."""
+
+
+def _script_of(token: ProcessToken) -> str:
+    return STAGES.get(token.stage, "process")
+
+
+class Narration:
+    """Takes in every record of a task, in order, and describes it. `hint` ends the commands that it proposes."""
+
+    def __init__(self, hint: str = "") -> None:
+        self._hint = hint
+        self._executor = "the agent"
+        self._branch = ""
+        self._in_place = False
+        self._paths: tuple[str, ...] = ()
+        self._targets: dict[str, str] = {}
+        self.exit: tuple[int | None, int | None] | None = None
+        """Exit code and signal of the agent's last process."""
+        self.question: str | None = None
+        """The id of the pending approval."""
+        self.agent_waits = False
+        """Whether a working agent waits for it."""
+        self._held: tuple[str, ...] = ()
+        """The commands that answer an agent's question: held back until no rule can answer it any more, because the
+        answer of a rule is recorded together with the question."""
+
+    def narrate(self, record: EventRecord) -> list[str]:
+        """Take in a record; return its lines."""
+        lines = list(self._lines(record))
+        return lines if record.event.topic.startswith("approval.") else [*self.release(), *lines]
+
+    def release(self) -> list[str]:
+        """Return the lines that were held back until something else is recorded."""
+        held, self._held = self._held, ()
+        return list(held) if self.question is not None else []
+
+    def where(self) -> Iterator[str]:
+        """Yield the branch and the folders of the work."""
+        if self._branch and self._paths and not self._in_place:
+            yield f"branch {self._branch}"
+        yield from (f"{'folder' if self._in_place else 'worktree'} {path}" for path in self._paths)
+
+    def _lines(self, record: EventRecord) -> Iterator[str]:
+        match record.event.topic.partition(".")[0]:
+            case "task":
+                return self._of_task(record)
+            case "workspace":
+                return self._of_workspace(record)
+            case "execution":
+                return self._of_execution(record)
+            case "approval":
+                return self._of_approval(record)
+            case _:
+                return iter(())
+
+    def _of_task(self, record: EventRecord) -> Iterator[str]:
+        event = record.event
+        match event:
+            case task.TaskCreated():
+                yield f"task {event.task_id}: {event.spec.title}"
+            case task.AttemptFailed():
+                yield f"{event.failure.message or event.failure.reason}; {_again(event, record)}"
+            case task.TaskCancelled():
+                yield f"cancelled{f': {event.reason}' if event.reason else ''}"
+                yield from self.where()
+            case task.TaskFailed():
+                yield from self.where()
+            case task.TaskCompleted():
+                yield from self._completed(event)
+            case _:
+                return
+
+    def _completed(self, event: task.TaskCompleted) -> Iterator[str]:
+        changed = event.result.get("changed_files", 0)
+        if self._in_place and changed:
+            yield f"{changed} file{'s' * (changed != 1)} changed"
+            yield from self.where()
+
+    def _of_workspace(self, record: EventRecord) -> Iterator[str]:
+        event = record.event
+        match event:
+            case workspace.WorkspaceRequested():
+                layout = event.layout
+                self._branch, self._in_place = layout.branch, layout.in_place
+                self._targets = {repository.name: repository.target_branch for repository in layout.repositories}
+                self._paths = (layout.root,) if layout.in_place else ()
+            case workspace.WorkspacePrepared():
+                if not self._in_place:
+                    self._paths = tuple(tree.path for tree in event.worktrees)
+                    yield from (f"worktree {path} on branch {self._branch}" for path in self._paths)
+            case workspace.SnapshotTaken():
+                yield f"safety copy: {event.ref}"
+            case workspace.WorkMerged():
+                for commit in event.commits:
+                    yield f"merged into {self._targets.get(commit.repository, '?')}: {commit.commit}"
+            case _:
+                return
+
+    def _of_execution(self, record: EventRecord) -> Iterator[str]:
+        event = record.event
+        match event:
+            case execution.ExecutionQueued():
+                self._executor = event.spec.executor
+            case execution.ProcessStarted():
+                name = self._executor if event.token.coding else _script_of(event.token)
+                yield f"{name} started (process {event.process.identity.pid})"
+            case execution.ProcessExited():
+                yield self._exited(event.exit)
+            case execution.StageRetryScheduled():
+                yield f"{event.failure.message or event.failure.reason}; {_again(event, record)}"
+            case execution.SessionRecorded():
+                yield f"session {event.session_id}"
+            case execution.FollowUpRequested():
+                yield f"resuming with feedback: {event.feedback}"
+            case execution.ProgressReported():
+                yield _progress(event)
+            case _:
+                return
+
+    def _exited(self, ended: execution.Exit) -> str:
+        token = ProcessToken.parse(ended.token)
+        name = _script_of(token)
+        if token.coding:
+            self.exit = (ended.exit_code, ended.signal)
+        if ended.exit_code is not None:
+            return f"{name} exited with {ended.exit_code}"
+        return f"{name} vanished" if ended.signal is None else f"{name} ended by signal {ended.signal}"
+
+    def _of_approval(self, record: EventRecord) -> Iterator[str]:
+        event = record.event
+        match event:
+            case approval.ApprovalRequested():
+                self.question = event.approval_id
+                self.agent_waits = event.question.kind in (ApprovalKind.TOOL_CALL, ApprovalKind.QUESTION)
+                yield from self._asked(event)
+            case approval.ApprovalGranted():
+                yield f"approved by {actor_name(record.actor)}{f': {event.feedback}' if event.feedback else ''}"
+            case approval.ApprovalRejected():
+                yield f"rejected by {actor_name(record.actor)}: {event.feedback}"
+            case approval.ApprovalChangesRequested():
+                yield f"{actor_name(record.actor)} requests changes: {event.feedback}"
+            case approval.ApprovalExpired():
+                yield "the approval expired"
+            case _:
+                pass
+        if isinstance(event, approval.APPROVAL.endings) and record.stream_id == self.question:
+            self.question = None
+
+    def _asked(self, event: approval.ApprovalRequested) -> Iterator[str]:
+        question = event.question
+        call = question.tool_call
+        if call is not None:
+            yield f"the agent asks to use {call.tool}: {msgspec.json.encode(call.arguments).decode()}"
+            yield from _beginning(call.diff or "")
+        elif question.proposed_solution:
+            yield question.proposed_solution
+        if question.kind in (ApprovalKind.CHANGES, ApprovalKind.MERGE_CONFLICT):
+            yield from self.where()
+        how = (
+            f"approval {event.approval_id} waits for {' or '.join(question.reviewers) or 'a human'}:",
+            f"  aura approval approve {event.approval_id}{self._hint}",
+            f"  aura approval reject {event.approval_id} --feedback TEXT{self._hint}",
+        )
+        if call is None:
+            yield from how
+        else:
+            self._held = how
+
+
+def _beginning(diff: str) -> Iterator[str]:
+    """Yield the first lines of the change that a tool call would make."""
+    lines = diff.splitlines()
+    yield from (f"  {line}" for line in lines[:DIFF_LINES])
+    if len(lines) > DIFF_LINES:
+        yield f"  ... and {len(lines) - DIFF_LINES} more lines: aura approval show --diff"
+
+
+def _progress(report: execution.ProgressReported) -> str:
+    """Return the progress that an agent reports."""
+    percent = None if report.percent is None else f"{report.percent:.0f}%"
+    where = ", ".join(part for part in (report.step, percent) if part)
+    return f"progress{f' ({where})' if where else ''}: {report.message}"
+
+
+def _again(event: task.AttemptFailed | execution.StageRetryScheduled, record: EventRecord) -> str:
+    seconds = max((event.retry_at - record.time).total_seconds(), 0.0)
+    return f"attempt {event.attempt + 1} in {seconds:.1f} s"

@@ -1,0 +1,95 @@
+"""Options: each field of a request has one, or a reason to have none, and they agree on what is meant by default."""
+
+import inspect
+from argparse import Namespace
+
+import attrs
+import pytest
+from aura_engine.requests import RunRequest
+from aura_engine.tasks import Tasks
+
+from aura_cli.arguments.options import (
+    AGENT_TYPES,
+    ASSIGN,
+    CREATE,
+    RUN,
+    RUN_WITHOUT,
+    Group,
+    add_options,
+    values_of,
+)
+from aura_cli.arguments.parser import Parser
+from aura_cli.arguments.request import run_request
+from aura_contracts.execution import RunPlan, Shell
+from aura_contracts.task import AgentType, ApprovalMode, Priority, RetryPolicy
+
+
+def options_of(groups: tuple[Group, ...]):
+    return [option for group in groups for option in group.options]
+
+
+def fields_of(groups: tuple[Group, ...]) -> set[str]:
+    return {option.field.partition(".")[0] for option in options_of(groups) if option.field}
+
+
+def parsed(groups: tuple[Group, ...], *words: str) -> Namespace:
+    parser = Parser(prog="aura")
+    add_options(parser, groups)
+    return parser.parse_args(words)
+
+
+def test_every_field_of_a_run_has_an_option_or_a_reason():
+    fields = {field.name for field in attrs.fields(RunRequest)}
+    assert fields == fields_of(RUN) | set(RUN_WITHOUT)
+    assert not fields_of(RUN) & set(RUN_WITHOUT)
+
+
+@pytest.mark.parametrize(
+    ("groups", "method", "without"),
+    [
+        (CREATE, Tasks.create, {"self", "actor", "context"}),
+        (ASSIGN, Tasks.assign, {"self", "actor", "task_id", "plan"}),
+    ],
+)
+def test_every_argument_of_a_task_has_an_option(groups, method, without):
+    plan = {field for field in RunPlan.__struct_fields__ if method is Tasks.assign}
+    assert set(inspect.signature(method).parameters) - without == fields_of(groups) - plan
+
+
+def test_choices_are_those_of_the_domain():
+    choices = {option.field: option.choices for option in [*options_of(RUN), *options_of(CREATE)] if option.choices}
+    assert choices["approval"] == choices["approval_mode"] == tuple(ApprovalMode)
+    assert choices["priority"] == tuple(Priority)
+    assert choices["agent_type"] == AGENT_TYPES == tuple(AgentType)
+    (shell,) = [option for option in options_of(RUN) if option.flag == "--setup-shell"]
+    assert shell.choices == tuple(Shell)
+
+
+def test_a_run_of_which_only_the_least_is_said_is_what_the_request_is_by_default():
+    words = ("--executor", "custom", "--prompt", "x")
+    request = run_request(parsed(RUN, *words), "x")
+    default = RunRequest(executor="custom", prompt="x", repositories=request.repositories, context=request.context)
+    assert request == default
+    assert request.retry == RetryPolicy()
+
+
+def test_a_flag_is_declared_once_in_a_command():
+    for groups in (RUN, CREATE, ASSIGN):
+        flags = [option.flag for option in options_of(groups)]
+        assert len(flags) == len(set(flags))
+
+
+def test_values_are_those_that_were_given():
+    words = ("--executor", "x", "--prompt", "p", "--attempts", "2", "--var", "a=1", "--param", "q", "--option", "n=[1]")
+    assert values_of(parsed(RUN, *words), RUN) == {
+        "executor": "x",
+        "prompt": "p",
+        "retry": {"max_attempts": 2},
+        "variables": {"a": "1"},
+        "options": {"params": ["q"], "n": [1]},
+    }
+
+
+def test_a_setting_wins_over_the_option_of_its_name():
+    words = ("--executor", "x", "--prompt", "p", "--option", "model=big", "--model", "small", "--option", "yolo=false")
+    assert values_of(parsed(RUN, *words), RUN)["options"] == {"model": "big", "yolo": False}

@@ -1,0 +1,35 @@
+"""Tables on a terminal: they fit, ids stay usable, and nothing is cut that there is room for."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aura_cli.rendering.terminal import fitted
+
+IDS = st.uuids(version=4).map(str)
+
+
+def width_of(rows, titles):
+    columns = zip(titles, *rows, strict=True)
+    return sum(max(map(len, column)) for column in columns) + 2 * (len(titles) - 1)
+
+
+@given(st.lists(st.tuples(IDS, st.sampled_from(["pending", "awaiting_approval"]), st.text(max_size=100)), min_size=1))
+def test_a_table_fits_in_80_columns(rows):
+    titles = ("id", "status", "title")
+    shown = fitted(rows, titles, 80)
+    assert width_of(shown, titles) <= 80
+    for row, original in zip(shown, rows, strict=True):
+        for text, whole in zip(row, original, strict=True):
+            assert whole.startswith(text.removesuffix("…"))
+    assert len({row[0] for row in shown}) == len({row[0] for row in rows})
+
+
+def test_what_fits_is_shown_as_it_is():
+    rows = [["0192f0c1-2d3e-7abc-8def-0123456789ab", "pending", "short"]]
+    assert fitted(rows, ("id", "status", "title"), 80) == rows
+
+
+def test_ids_are_shortened_before_texts():
+    ids = ["0192f0c1-2d3e-7abc-8def-0123456789ab", "0192f0c1-2d3e-7abd-8def-0123456789ab"]
+    shown = fitted([[one, "x" * 60] for one in ids], ("id", "title"), 80)
+    assert shown == [["0192f0c1-2d3e-7abc", "x" * 60], ["0192f0c1-2d3e-7abd", "x" * 60]]
