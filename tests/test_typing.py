@@ -18,7 +18,9 @@ def mypy(path: Path) -> set[int]:
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode in (0, 1), done.stderr
     lines = [line for line in done.stdout.splitlines() if ": error:" in line]
-    assert all(line.startswith(str(path.relative_to(ROOT))) or line.startswith(str(path)) for line in lines), done.stdout
+    assert all(line.startswith(str(path.relative_to(ROOT))) or line.startswith(str(path)) for line in lines), (
+        done.stdout
+    )
     return {int(line.split(":")[1]) for line in lines}
 
 
@@ -31,8 +33,20 @@ def pyright(path: Path) -> set[int]:
 
 
 CHECKERS = [
-    pytest.param(mypy, marks=pytest.mark.skipif(shutil.which("mypy", path=str(Path(sys.executable).parent)) is None, reason="no mypy: pip install --group dev")),
-    pytest.param(pyright, marks=pytest.mark.skipif(shutil.which("pyright", path=str(Path(sys.executable).parent)) is None, reason="no pyright: pip install --group dev")),
+    pytest.param(
+        mypy,
+        marks=pytest.mark.skipif(
+            shutil.which("mypy", path=str(Path(sys.executable).parent)) is None,
+            reason="no mypy: pip install --group dev",
+        ),
+    ),
+    pytest.param(
+        pyright,
+        marks=pytest.mark.skipif(
+            shutil.which("pyright", path=str(Path(sys.executable).parent)) is None,
+            reason="no pyright: pip install --group dev",
+        ),
+    ),
 ]
 
 

@@ -11,6 +11,7 @@ from typing import Any, Self, Unpack
 from aura_contracts.agent import Agent
 from aura_contracts.approval import Approval, Remember
 from aura_contracts.board import CanonicalState
+from aura_contracts.errors import AuraError
 from aura_contracts.events import EventRecord
 from aura_contracts.ids import TaskId
 from aura_contracts.lease import RETURN_GRACE
@@ -28,7 +29,7 @@ from aura_contracts.ports.archive import (
     UsageKey,
     World,
 )
-from aura_contracts.ports.executors import Executor
+from aura_contracts.ports.executors import Capability, Executor
 from aura_contracts.ports.read_models import ExecutionLogRow, Moment, Page, SessionRow, UsageRow
 from aura_contracts.ports.workspaces import Orphan, WorkspaceCondition
 from aura_contracts.task import Task, TaskChanges
@@ -66,7 +67,7 @@ from aura_engine.host import Host
 from aura_engine.inputs import RunRequest
 from aura_engine.portal import Portal
 from aura_engine.runtime.views import View
-from aura_store._open import Compression
+from aura_store import Compression
 from aura_worker_protocol import messages
 from aura_worker_protocol.messages import ExecutorInfo
 
@@ -323,6 +324,10 @@ class BlockingExecutors:
         """Return one executor. Raises `UnknownExecutor`."""
         return self._portal.call(self._target.get, name)
 
+    def capability(self, name: str) -> Capability:
+        """Return what an executor can do; it is looked at once. Raises `UnknownExecutor`."""
+        return self._portal.call(self._target.capability, name)
+
     def list(self) -> Sequence[ExecutorInfo]:
         """Return all executors, by name."""
         return self._portal.call(self._target.list)
@@ -494,6 +499,11 @@ class BlockingStore:
         self._target = target
         self._portal = portal
 
+    @property
+    def name(self) -> str:
+        """Its URL without passwords."""
+        return self._target.name
+
     def get(self, *, on_progress: Progress | None = None) -> StoreInfo:
         """Describe the store: events, aggregates by kind, sizes, how far its read models are."""
         return self._portal.call(self._target.get, on_progress=on_progress)
@@ -549,9 +559,10 @@ class BlockingRun:
     def events(self, *, after: int | None = None, until_end: bool = False) -> Iterator[EventRecord]:
         """Yield everything that happens to the task after position `after`, output included, in the order of the log.
 
-        `after` defaults to where the run was started or attached to. Ends when the task has ended or waits for a human
-        decision about its work; with `until_end` only when it has ended. Close it (``contextlib.aclosing``) to leave
-        earlier. Raises `StoreFull` or `StoreReadOnly` when nothing can be recorded any more.
+        `after` defaults to where the run was started or attached to; 0 is from the task's first event on. Ends when the
+        task has ended or waits for a human decision about its work; with `until_end` only when it has ended. Close it
+        (``contextlib.aclosing``) to leave earlier. Raises `StoreFull` or `StoreReadOnly` when nothing can be recorded
+        any more.
         """
         return self._portal.iterate(self._target.events(after=after, until_end=until_end))
 
@@ -578,6 +589,15 @@ class BlockingRun:
         """Cancel the task: its agent is interrupted, open questions are withdrawn, its work stays. Returns the task."""
         return self._portal.call(self._target.cancel, reason)
 
+    def kill(self, reason: str = "") -> None:
+        """Cancel the task, and end its processes without the time that `cancel` leaves them to finish."""
+        return self._portal.call(self._target.kill, reason)
+
+    @property
+    def blocker(self) -> AuraError | None:
+        """The error that holds up the task right now, and is tried again; None where this engine knows of none."""
+        return self._target.blocker
+
     @property
     def id(self) -> TaskId:
         return self._target.id
@@ -585,6 +605,10 @@ class BlockingRun:
     @property
     def since(self) -> int:
         return self._target.since
+
+    @property
+    def driven(self) -> bool:
+        return self._target.driven
 
 
 class BlockingEngine:
@@ -665,7 +689,7 @@ class BlockingEngine:
         return BlockingRun(self._portal.call(self._target.attach, task), self._portal)
 
     def resume(self, task: str) -> BlockingRun:
-        """Take a task on that no engine drives, and return its handle. With another engine at work only the latter."""
+        """Take a task on and return its handle. `Run.driven` is False where another engine drives it."""
         return BlockingRun(self._portal.call(self._target.resume, task), self._portal)
 
     def interrupted(self, request: "RunRequest") -> BlockingRun | None:

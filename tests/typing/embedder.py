@@ -42,7 +42,9 @@ def completed(record: EventRecord[TaskCompleted]) -> None:
 
 async def inbox(engine: Engine) -> list[Approval]:
     subscription = engine.on(TaskCompleted, completed, name="mail")
-    page = await engine.approvals.list(pending=True, awaiting=engine.user, requested_after=datetime(2026, 1, 4, tzinfo=UTC))
+    page = await engine.approvals.list(
+        pending=True, awaiting=engine.user, requested_after=datetime(2026, 1, 4, tzinfo=UTC)
+    )
     subscription.cancel()
     return [approval for approval in page.rows if approval.status is ApprovalStatus.PENDING]
 

@@ -21,7 +21,7 @@ from aura_contracts.task import TaskStatus
 from aura_contracts.workspace import WorkspaceStatus
 from aura_engine.facade.core import Core
 from aura_engine.facade.options import ApprovalFilters
-from aura_engine.runtime.reviewing import decided
+from aura_engine.runtime.review import decided
 from aura_engine.runtime.views import view_in
 from aura_engine.unit_of_work import UnitOfWork
 

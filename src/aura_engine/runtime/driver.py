@@ -18,7 +18,7 @@ from aura_contracts.errors import AuraError
 from aura_contracts.events import EventRecord
 from aura_contracts.execution import ExecutionCancelled, InterruptRequested
 from aura_contracts.ids import StreamId, TaskId
-from aura_engine.runtime import cleanup, reviewing, stages
+from aura_engine.runtime import cleanup, review, stages
 from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.steps import Do, Step, next_step
 from aura_engine.runtime.views import View, driver_view
@@ -30,7 +30,7 @@ Perform = Callable[[Runtime, View], Awaitable[None]]
 
 PERFORM: Mapping[Do, Perform] = MappingProxyType(
     {
-        Do.FAIL_DEPENDENT: reviewing.fail_dependent,
+        Do.FAIL_DEPENDENT: review.fail_dependent,
         Do.LEASE: stages.lease,
         Do.LEASE_AGAIN: stages.lease_again,
         Do.PREPARE: stages.prepare,
@@ -38,13 +38,13 @@ PERFORM: Mapping[Do, Perform] = MappingProxyType(
         Do.RUN_AGENT: stages.run_agent,
         Do.RUN_CLEANUP: stages.run_cleanup,
         Do.RETRY_STAGE: stages.retry_stage,
-        Do.PROPOSE_PLAN: reviewing.propose_plan,
-        Do.PROPOSE_CHANGES: reviewing.propose_changes,
-        Do.APPLY_DECISION: reviewing.apply_decision,
-        Do.EXPIRE_APPROVAL: reviewing.expire_approval,
-        Do.MERGE: reviewing.merge,
-        Do.RESOLVE_CONFLICT: reviewing.resolve_conflict,
-        Do.COMPLETE: reviewing.complete,
+        Do.PROPOSE_PLAN: review.propose_plan,
+        Do.PROPOSE_CHANGES: review.propose_changes,
+        Do.APPLY_DECISION: review.apply_decision,
+        Do.EXPIRE_APPROVAL: review.expire_approval,
+        Do.MERGE: review.merge,
+        Do.RESOLVE_CONFLICT: review.resolve_conflict,
+        Do.COMPLETE: review.complete,
         Do.RECORD_OFFLINE: cleanup.record_offline,
         Do.RECORD_RETURN: cleanup.record_return,
         Do.LOSE_WORKER: cleanup.lose_worker,
@@ -193,7 +193,7 @@ class Driver:
 
     async def _give_up(self, view: View, error: AuraError) -> None:
         try:
-            await reviewing.give_up(self._runtime, view, error)
+            await review.give_up(self._runtime, view, error)
         except AuraError as refused:  # things are not any more as they were: look again
             _LOG.debug("task %s: not given up: %s", self.task_id, refused)
 
