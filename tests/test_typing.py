@@ -18,9 +18,7 @@ def mypy(path: Path) -> set[int]:
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode in (0, 1), done.stderr
     lines = [line for line in done.stdout.splitlines() if ": error:" in line]
-    assert all(line.startswith(str(path.relative_to(ROOT))) or line.startswith(str(path)) for line in lines), (
-        done.stdout
-    )
+    assert all(line.startswith((str(path.relative_to(ROOT)), str(path))) for line in lines), done.stdout
     return {int(line.split(":")[1]) for line in lines}
 
 

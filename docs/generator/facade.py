@@ -1,7 +1,8 @@
 """The generated parts of the engine's facade: the options of its calls as typed dictionaries, and the blocking twin.
 
-Both are made of the source they repeat, so that each field and each method is declared once: options of the input models
-and of the queries, the twin of the asynchronous facade. They are source like any other: typed, documented, checked.
+Both are made of the source they repeat, so that each field and each method is declared once: the options of the input
+models and of the queries, the twin of the asynchronous facade. They are source like any other: typed,
+documented, checked.
 """
 
 import ast
@@ -69,9 +70,10 @@ def options() -> str:
     """Return the source of `aura_engine.facade.options`."""
     head = (
         f'{GENERATED}"""Options: what the calls of the facade take by name, as typed dictionaries.\n\n'
-        "Of the input models in `aura_engine.inputs` and the queries in `aura_contracts.ports.read_models`, which check\n"
-        'them and say what each means.\n"""\n\n'
-        "from collections.abc import Mapping\nfrom datetime import datetime\nfrom typing import Any, Literal, TypedDict\n\n"
+        "Of the input models in `aura_engine.inputs` and the queries in `aura_contracts.ports.read_models`, which\n"
+        'check them and say what each means.\n"""\n\n'
+        "from collections.abc import Mapping\nfrom datetime import datetime\n"
+        "from typing import Any, Literal, TypedDict\n\n"
         "from aura_contracts.execution import Script\n"
         "from aura_contracts.ports.read_models import Words\n"
         "from aura_contracts.task import ApprovalMode, Priority, RetryPolicy\n\n"
@@ -102,7 +104,7 @@ def _of_query(name: str, query: type[msgspec.Struct]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _text(hint: object) -> str:
+def _text(hint: object) -> str:  # noqa: PLR0911 - a case a kind
     """Return how a field is given: lists where tuples are kept, words where there is an enumeration."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if hint == read_models.Words:
@@ -151,7 +153,7 @@ def blocking() -> str:
         for module, names in sorted(modules.items(), key=_place)
     ]
     doc = (
-        '"""Blocking: the facade for code that is not asynchronous: the same nouns, arguments, results and errors, without\n'
+        '"""Blocking: the facade for code that is not asynchronous: the same nouns, arguments and errors, without\n'
         "``await``. The engine runs on an event loop in a thread of its own, so tasks proceed while the caller does\n"
         "something else. Safe to call from several threads.\n"
         '"""\n'
@@ -225,7 +227,7 @@ class _Twin:
                 f"    def {field}(self) -> {annotation}:",
                 f"        return self._target.{field}",
             ]
-            self._use(annotation)
+            self.use(annotation)
         return "\n".join(lines) + "\n"
 
     def _method(self, node: ast.FunctionDef | ast.AsyncFunctionDef, classes: set[str]) -> Iterator[str]:
@@ -239,8 +241,8 @@ class _Twin:
         wrapped = next((name for name in classes if returns in (name, f"{name} | None")), None)
         returns = returns if wrapped is None else returns.replace(wrapped, f"Blocking{wrapped}")
         signature = ast.unparse(node.args).replace("Run | str", "BlockingRun | str")
-        self._use(signature)
-        self._use(returns)
+        self.use(signature)
+        self.use(returns)
         call = f"self._target.{node.name}"
         arguments = ", ".join(_passed(node.args))
         if is_property:
@@ -263,7 +265,7 @@ class _Twin:
         else:
             yield f"        return Blocking{wrapped}({body.removeprefix('return ')}, self._portal)"
 
-    def _use(self, text: str) -> None:
+    def use(self, text: str) -> None:
         self.used |= {
             node.id
             for node in ast.walk(
@@ -282,16 +284,16 @@ def _opening(twin: _Twin) -> str:
     """Return the blocking form of `open_engine`."""
     (node,) = [one for one in twin.tree.body if isinstance(one, ast.AsyncFunctionDef) and one.name == "open_engine"]
     signature = ast.unparse(node.args)
-    twin._use(signature)
+    twin.use(signature)
     passed = ", ".join(["url", *_passed(node.args)])
     lines = [
         f"def open_engine_sync({signature}) -> BlockingEngine:",
         '    """Open an engine for code that is not asynchronous; the arguments are those of `open_engine`.',
         "",
-        "    Use it in ``with``, or close it: in a notebook, open it in one cell and close it in another. It runs on an event",
-        "    loop in a thread of its own, so tasks proceed while the caller does something else.",
+        "    Use it in ``with``, or close it: in a notebook, open it in one cell and close it in another. It runs on",
+        "    an event loop in a thread of its own, so tasks proceed while the caller does something else.",
         '    """',
-        "    from aura_engine.bootstrap import open_engine",
+        "    from aura_engine.bootstrap import open_engine  # noqa: PLC0415 - it opens stores",
         "",
         "    portal = Portal()",
         f"    return BlockingEngine(portal.open(open_engine({passed})), portal)",

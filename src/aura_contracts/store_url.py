@@ -15,6 +15,9 @@ import attrs
 
 from aura_contracts.errors import StoreMisconfigured
 
+Compression = Literal["zlib", "zstd"]
+"""How events are compressed, chosen when a store is made; zstd needs the extra of this name."""
+
 _SQLITE: Final = "sqlite:///"
 _READ_ONLY: Final = "?mode=ro"
 _REMEDY: Final = "use sqlite:///PATH, postgresql://USER@HOST/DATABASE or memory:"

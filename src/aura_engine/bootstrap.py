@@ -23,6 +23,7 @@ from aura_contracts.actors import actor_name, human
 from aura_contracts.ids import ExecutionId, TaskId, WorkerId
 from aura_contracts.lease import RETURN_GRACE, WorkerIdentity
 from aura_contracts.ports.executors import AgentTools, Executor
+from aura_contracts.store_url import Compression
 from aura_engine.agent_tools.api import OwnTask
 from aura_engine.agent_tools.key import key_of, scope_in
 from aura_engine.agent_tools.server import tools_for
@@ -39,7 +40,7 @@ from aura_engine.runtime.prompts import Prompts
 from aura_engine.runtime.slots import Slots
 from aura_engine.state_cache import StateCache
 from aura_engine.unit_of_work import CommandBus
-from aura_store import Compression, Repository, StoreArchive, locks_for, open_log, open_read_models
+from aura_store import Repository, StoreArchive, locks_for, open_log, open_read_models
 from aura_worker_protocol import Peer, Role, memory_pair
 
 MakeWorker = Callable[[], AbstractAsyncContextManager[Any]]

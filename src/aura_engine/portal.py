@@ -68,7 +68,7 @@ class Portal:
         return opened
 
     def close(self) -> None:
-        """Leave the context that is open and end the loop; again is harmless. Raises what leaving the context raises."""
+        """Leave the open context and end the loop; again is harmless. Raises what leaving the context raises."""
         atexit.unregister(self.close)
         kept, self._kept = self._kept, None
         if kept is None:

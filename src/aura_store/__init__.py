@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from aura_contracts.ports.archive import UsageCost as UsageCost
     from aura_contracts.ports.archive import UsageKey as UsageKey
     from aura_contracts.ports.archive import World as World
+    from aura_contracts.store_url import Compression as Compression
     from aura_contracts.store_url import StoreUrl as StoreUrl
     from aura_store._history import diff as diff
     from aura_store._history import history as history
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from aura_store._history import state_at as state_at
     from aura_store._history import world_at as world_at
     from aura_store._locks import locks_for as locks_for
-    from aura_store._open import Compression as Compression
     from aura_store._open import open_log as open_log
     from aura_store.archive import StoreArchive as StoreArchive
     from aura_store.audit import checkpoint as checkpoint

@@ -4,13 +4,12 @@ import random
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Literal
 
 from aura_contracts.aggregates import CATALOGUE
 from aura_contracts.catalogue import EventCatalogue
 from aura_contracts.errors import StoreMisconfigured
 from aura_contracts.ports import Clock
-from aura_contracts.store_url import StoreUrl
+from aura_contracts.store_url import Compression, StoreUrl
 from aura_store.log._codec import EVENT_LIMIT, Cipher, Codec, Compressor
 from aura_store.log._committer import check_ends
 from aura_store.log._event_log import RecorderEventLog
@@ -20,7 +19,6 @@ from aura_store.log._recorder import LOCK_TIMEOUT, Recorder
 FORMAT = "1"
 """Of the tables and of what is in them, as written in ``log_meta``."""
 
-Compression = Literal["zlib", "zstd"]
 
 DEFAULT_PATIENCE = Patience(random=random.random)
 

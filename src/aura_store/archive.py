@@ -1,4 +1,4 @@
-"""Archive: a log as a whole, for auditors and for the engine: proof, the past, costs, and whether read models are right."""
+"""Archive: a log as a whole, for auditors and the engine: proof, the past, costs, whether read models are right."""
 
 from collections import Counter
 from collections.abc import AsyncGenerator, Mapping, Sequence

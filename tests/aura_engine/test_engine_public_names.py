@@ -11,7 +11,16 @@ from aura_contracts.aggregates import AGGREGATES
 
 
 def test_the_way_in_and_what_it_leads_to():
-    names = {"open_engine", "open_engine_sync", "Engine", "Run", "BlockingEngine", "BlockingRun", "Subscription", "Host"}
+    names = {
+        "open_engine",
+        "open_engine_sync",
+        "Engine",
+        "Run",
+        "BlockingEngine",
+        "BlockingRun",
+        "Subscription",
+        "Host",
+    }
     assert names | {"RunRequest", "NewTask", "NewAgent", "Assignment", "Finding"} <= set(aura_engine.__all__)
 
 
@@ -27,7 +36,9 @@ def test_every_name_is_there_and_listed_once():
 def test_states_statuses_events_and_errors_are_all_there():
     wanted = {name for each in AGGREGATES for name in (each.state.__name__, each.statuses.__name__)}
     wanted |= {event.__name__ for each in AGGREGATES for event in each.events}
-    wanted |= {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.AuraError)}
+    wanted |= {
+        name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.AuraError)
+    }
     assert wanted <= set(aura_engine.__all__)
 
 

@@ -338,7 +338,8 @@ async def test_an_engine_is_closed_in_the_middle_of_every_stage(opened, reposito
 
 async def test_misuse_is_said(opened, repository):
     async with opened() as engine:
-        for asked in (engine.attach, engine.tasks.view, engine.approvals.approve, engine.tasks.execute, engine.tasks.cancel):
+        nouns = (engine.attach, engine.tasks.view, engine.approvals.approve, engine.tasks.execute, engine.tasks.cancel)
+        for asked in nouns:
             with pytest.raises(AggregateNotFound):
                 await asked(NOBODY)
         for wrong, error in ((NOBODY, AggregateNotFound), ("nonsense", InvalidId)):

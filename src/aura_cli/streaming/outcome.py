@@ -35,7 +35,7 @@ _REMEDIES: Mapping[FailureReason, str] = MappingProxyType(
 )
 
 
-def outcome_of(task: Task, exit: tuple[int | None, int | None] | None) -> tuple[int, AuraError | None]:  # noqa: A002
+def outcome_of(task: Task, exit: tuple[int | None, int | None] | None) -> tuple[int, AuraError | None]:
     """Return the exit code and the error to be shown. `exit` is how the agent's last process ended, if there was one.
 
     A task that waits for a human is done as far as a command goes; one that was cancelled has failed.
@@ -49,7 +49,7 @@ def outcome_of(task: Task, exit: tuple[int | None, int | None] | None) -> tuple[
             return DONE, None
 
 
-def _code_of(failure: Failure, exit: tuple[int | None, int | None] | None) -> int:  # noqa: A002
+def _code_of(failure: Failure, exit: tuple[int | None, int | None] | None) -> int:
     """Return the agent's own exit code, 128 and the signal for one that ended by it; 1 where it was not the agent."""
     if failure.reason not in _ITS_OWN or not (failure.stage.startswith("Coding") or not failure.stage):
         return FAILED

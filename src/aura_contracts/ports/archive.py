@@ -35,7 +35,7 @@ class AuditFinding(msgspec.Struct, frozen=True):
 
 
 class AuditReport(msgspec.Struct, frozen=True):
-    """The result of an audit: `events` up to the head, `checkpoints` that held, the Merkle `root` over all events (hex).
+    """The result of an audit: `events` up to the head, `checkpoints` that held, the Merkle `root` over all (hex).
 
     `unread` counts checkpoints in the log that could not be read for want of the encryption key.
     """

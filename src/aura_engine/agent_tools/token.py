@@ -4,8 +4,8 @@
     scope_of(secret, token).task_id
 
 A token says who is asking, and nothing about when: whoever accepts one looks whether its execution is still going on,
-see `aura_engine.agent_tools.api`. It is ``aura1.SCOPE.MAC``: both ids, then HMAC-SHA256 over them (RFC 2104), each in base64
-without padding that is safe in URLs (RFC 4648, section 5).
+see `aura_engine.agent_tools.api`. It is ``aura1.SCOPE.MAC``: both ids, then HMAC-SHA256 over them (RFC 2104), each in
+base64 without padding that is safe in URLs (RFC 4648, section 5).
 """
 
 import hmac

@@ -8,8 +8,8 @@
 
 Commands are done in the name of the engine's user unless `by` names someone else. Ids may be shortened to a unique
 beginning or ending. All methods raise `CommandRefused` where a rule does not allow it, `InvalidInput` for what makes no
-sense, `AggregateNotFound` and `AmbiguousId` for ids, `StoreReadOnly` for commands on a store that is only read, and what
-the log raises. Any of them may be cancelled: a command is recorded as a whole or not at all.
+sense, `AggregateNotFound` and `AmbiguousId` for ids, `StoreReadOnly` for commands on a store that is only read, and
+what the log raises. Any of them may be cancelled: a command is recorded as a whole or not at all.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -173,8 +173,8 @@ class Engine:
 
         Without `name`: from now on, while the engine is open. With `name` it is durable: it continues after the last
         event whose callback returned, also after a restart, so that each event is delivered at least once; one name is
-        served by one subscription at a time, whichever engine made it. A callback that raises is called again after a pause where it is durable, and
-        not for that event where it is live; see `Subscription.failure`.
+        served by one subscription at a time, whichever engine made it. A callback that raises is called again after a
+        pause where it is durable, and not for that event where it is live; see `Subscription.failure`.
         """
         subscription = Subscription(self._core, event_type, callback, name)
         self._core.follower.require_open().start_soon(subscription.serve)

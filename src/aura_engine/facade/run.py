@@ -82,7 +82,7 @@ class Run:
                         yield approval
 
     async def idle(self) -> Task:
-        """Wait until the task has ended or waits for a human, a tool call included; return it. Cancel to stop waiting."""
+        """Wait until the task has ended or waits for a human, also about a tool call; return it. Cancel to stop."""
         watch = Watch(self._core, self.id)
         await watch.idle()
         return await self.task()

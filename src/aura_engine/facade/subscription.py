@@ -52,7 +52,7 @@ class Subscription:
         """Deliver events from the cursor on, once no other subscription serves the name, here or in another engine."""
         locks, log, lock = self._core.follower.locks, self._core.log, f"subscription:{name}"
         async with self._core.readers.setdefault(name, anyio.Lock()):
-            while not await locks.acquire(lock):
+            while not await locks.acquire(lock):  # noqa: ASYNC110 - no event tells when another process lets go
                 await anyio.sleep(_PAUSES[1])
             try:
                 after = await log.load_cursor(name)

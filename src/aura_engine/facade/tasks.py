@@ -331,11 +331,10 @@ class Tasks:
         )
         async with self._core.bus.unit(actor) as unit:
             await unit.handle(task_id, submit)
-            approval = await unit.handle(approval_id, RequestApproval(approval_id=approval_id, question=question))
-        return approval
+            return await unit.handle(approval_id, RequestApproval(approval_id=approval_id, question=question))
 
     async def decompose(self, task: str, titles: Sequence[str], *, by: str | None = None) -> Approval:
-        """Propose to split a task, in the name of its agent; return the question. Approved, the subtasks are created."""
+        """Propose to split a task, in the name of its agent; return the question. Its approval creates the subtasks."""
         task_id = TaskId(await self._core.find("task", task))
         approval_id = ApprovalId(self._core.bus.ids())
         subtasks = tuple(Subtask(TaskId(self._core.bus.ids()), title) for title in titles)

@@ -1,4 +1,4 @@
-"""Inquiries: what agents ask humans in words, with their tools (`aura_engine.agent_tools.api`), in the middle of their work.
+"""Inquiries: what agents ask humans in words, with AURA's own tools, in the middle of their work.
 
 They are numbered for each task, and their ids follow from the number: finding them takes no search, a task without any
 costs one look, and two agents that ask at once cannot both have the same number.

@@ -6,6 +6,7 @@ import pytest
 from aura_contracts.approval import ApprovalKind
 from aura_contracts.errors import KeyReused, RunCancelled, RunFailed
 from aura_contracts.task import TaskCompleted
+from conditions import until
 from engines import ONCE, scripted, write
 
 pytestmark = pytest.mark.anyio
@@ -40,7 +41,9 @@ async def test_idle_returns_at_a_tool_call_and_again_at_the_review(opened, repos
 
 async def test_a_failure_is_raised_with_its_reason(opened, repository):
     async with opened() as engine:
-        run = await engine.run("Fail", repositories=[str(repository)], retry=ONCE, **scripted([{"fail": {"exit_code": 3}}]))
+        run = await engine.run(
+            "Fail", repositories=[str(repository)], retry=ONCE, **scripted([{"fail": {"exit_code": 3}}])
+        )
         with pytest.raises(RunFailed) as failed:
             await run.result()
         assert failed.value.failure.exit_code == 3
@@ -105,9 +108,7 @@ async def test_a_live_subscription_hears_what_happens_from_now_on(opened, reposi
         options = {"repositories": [str(repository)], "approval": "auto", **scripted([write("b.txt", "two\n")])}
         run = await engine.run("Once", **options)
         await run.result()
-        with anyio.fail_after(10):
-            while not heard:
-                await anyio.sleep(0.01)
+        await until(lambda: heard)
         assert heard[0].stream_id == run.id
         subscription.cancel()
 
@@ -119,20 +120,15 @@ async def test_a_durable_subscription_continues_where_it_was(opened, repository)
     async def hear(record):
         heard.append(record.stream_id)
 
-    async def until(number):
-        with anyio.fail_after(10):
-            while len(heard) < number:
-                await anyio.sleep(0.01)
-
     async with opened() as engine:
         engine.on(TaskCompleted, hear, name="mail")
         one = await engine.run("One", **options, **scripted([write("b.txt", "one\n")]))
         await one.result()
-        await until(1)
+        await until(lambda: len(heard) == 1)
     async with opened() as engine:
         two = await engine.run("Two", **options, **scripted([write("b.txt", "two\n")]))
         await two.result()
     async with opened() as engine:
         engine.on(TaskCompleted, hear, name="mail")
-        await until(2)
+        await until(lambda: len(heard) == 2)
     assert heard == [one.id, two.id]
