@@ -286,7 +286,7 @@ class Board(BoardLayout, State, frozen=True, kw_only=True):
 
     id: BoardId
     status: BoardStatus
-    columns: tuple[Column, ...]
+    columns: tuple[Column, ...] = ()
     created_by: Actor
     created_at: datetime
 

@@ -48,16 +48,16 @@ _PAGE = 1000
 class StoreArchive(Archive):
     """The archive of an open log and its read models."""
 
-    _log: EventLog
-    _models: LogReadModels
-    _clock: Clock
-    _ids: IdFactory
-    _prices: Path | None = None
+    _log: EventLog = attrs.field(alias="log")
+    _models: LogReadModels = attrs.field(alias="models")
+    _clock: Clock = attrs.field(alias="clock")
+    _ids: IdFactory = attrs.field(alias="ids")
+    _prices: Path | None = attrs.field(default=None, alias="prices")
     """A file of prices that goes over the built-in ones, where it exists."""
-    _path: Path | None = None
+    _path: Path | None = attrs.field(default=None, alias="path")
     """The file of an SQLite store."""
-    _compression: str = "none"
-    _encrypted: bool = False
+    _compression: str = attrs.field(default="none", alias="compression")
+    _encrypted: bool = attrs.field(default=False, alias="encrypted")
 
     # --- Proof --------------------------------------------------------------------------------------------------------
 

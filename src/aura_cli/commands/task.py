@@ -206,8 +206,9 @@ async def _assign(call: "Call") -> int:
     async def assign(engine: "Engine", task_id: str) -> "Task":
         from aura_cli.arguments.request import input_of
 
-        given = input_of(call.arguments, ASSIGN)
-        return await engine.tasks.assign(task_id, **{**given, "repositories": await _paths(engine, task_id, given)})
+        given: dict[str, Any] = dict(input_of(call.arguments, ASSIGN))
+        given["repositories"] = await _paths(engine, task_id, given)
+        return await engine.tasks.assign(task_id, **given)
 
     async def _paths(engine: "Engine", task_id: str, given: "Mapping[str, Any]") -> "Sequence[str]":
         """Return where to work on a task that has no workspace yet: in the current folder unless said otherwise."""

@@ -36,7 +36,7 @@ class Run:
     """The position in the log that `events` starts after."""
     driven: bool = attrs.field(default=False, kw_only=True)
     """Whether the engine drove the task when this handle was made; otherwise another one may."""
-    _whole: bool = attrs.field(default=False, kw_only=True, repr=False)
+    _whole: bool = attrs.field(default=False, kw_only=True, repr=False, alias="whole")
     """Whether that is before the task's first event."""
 
     async def task(self) -> Task:

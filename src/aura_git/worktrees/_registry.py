@@ -32,6 +32,7 @@ def list_worktrees(repository: Repository) -> tuple[LinkedWorktree, ...]:
 
 def _linked(repository: Repository) -> list[str]:
     """Return the git directories of the linked worktrees; one that is just being made is waited for."""
+    directories: list[str] = []
     for pause in (*RETRY_PAUSES, None):
         directories = _paths.git_dirs(repository.common_dir)[1:]
         half_made = next((one for one in directories if not _has_common_dir(one)), None)

@@ -42,12 +42,12 @@ class _PostgresTransaction(Transaction):
 
     def execute(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with self._database.translated():
-            cursor = self._connection.execute(_with_percent(statement), values or None)
+            cursor = self._connection.execute(_with_percent(statement).encode(), values or None)
             return cursor.fetchall() if cursor.description else []
 
     def execute_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
         with self._database.translated(), self._connection.cursor() as cursor:
-            cursor.executemany(_with_percent(statement), rows)
+            cursor.executemany(_with_percent(statement).encode(), rows)
 
     def table_names(self) -> set[str]:
         return {row[0] for row in self.execute(_NAMES)}

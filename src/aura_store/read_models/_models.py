@@ -208,7 +208,7 @@ class LogReadModels(ReadModels):
                 return await write(partial(self._apply, mark, records, await self._mark_at(upto)))
             except RowRefused as refused:
                 if limit == 1:
-                    raise self._refused(records[0], refused) from refused
+                    raise self._refused(next(iter(records)), refused) from refused
             except LogDamaged:
                 if limit == 1:
                     raise
