@@ -101,8 +101,8 @@ async def _runs(folder: Path, repository: Path) -> list[list[EventRecord]]:
     options = {"base_command": "true"}
     async with open_engine(f"sqlite:///{folder / 'aura.db'}", home=folder / "home", user="bench") as engine:
         for number in range(RUNS + 1):
-            task = await engine.run("nothing", executor="custom", repositories=[str(repository)], options=options)
-            records = [record async for record in engine.follow(task.id)]
+            run = await engine.run("nothing", executor="custom", repositories=[str(repository)], options=options)
+            records = [record async for record in run.events(after=0)]
             if number:
                 runs.append(records)
     return runs
@@ -112,8 +112,8 @@ async def _one(folder: Path, repository: Path) -> None:
     """Run one task in a store of its own, as a process of its own does."""
     options = {"base_command": "true"}
     async with open_engine(f"sqlite:///{folder / LOG}", home=folder / "once", user="bench") as engine:
-        task = await engine.run("nothing", executor="custom", repositories=[str(repository)], options=options)
-        async for _ in engine.follow(task.id):
+        run = await engine.run("nothing", executor="custom", repositories=[str(repository)], options=options)
+        async for _ in run.events():
             pass
 
 

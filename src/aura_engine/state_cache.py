@@ -59,6 +59,7 @@ class _Slot:
     seen: int = 0
     """The latest version that was observed since it is kept."""
     evictions: int = 0
+    """How often it was evicted since it is kept: what was read before the latest one is not cached."""
 
 
 @attrs.define
@@ -69,6 +70,8 @@ class StateCache:
     """Loads what the log says now, whatever is cached."""
     _slots: dict[StreamId, _Slot] = attrs.field(init=False, factory=dict)
     _collectors: list[set[StreamId]] = attrs.field(init=False, factory=list)
+    evictions: int = attrs.field(init=False, default=0)
+    """How often streams were evicted, whether or not they were kept: see `committed`."""
     _position: int = attrs.field(init=False, default=0)
     """In the log, of the latest event that was observed in any stream."""
 
@@ -126,8 +129,14 @@ class StateCache:
                 state = entry.aggregate.evolve(entry.state, record)
                 slot.entry = _Entry(entry.aggregate, state, record.version)
 
-    def committed(self, stream_id: StreamId, aggregate: Aggregate[S], state: S, *, version: int, position: int) -> None:
-        """Take over the state that an append of this process led to, which ended at `position` in the log."""
+    def committed(
+        self, stream_id: StreamId, aggregate: Aggregate[S], state: S, *, version: int, position: int, evictions: int
+    ) -> None:
+        """Take over the state that an append of this process led to, which ended at `position` in the log.
+
+        `evictions` is what the cache's attribute was when the append began: a conflict since then may have shown that
+        the state is not the latest any more.
+        """
         for collected in self._collectors:
             if stream_id not in collected:
                 collected.add(stream_id)
@@ -136,7 +145,7 @@ class StateCache:
         if slot is None:
             return
         if slot.entry is None:
-            newer = version >= slot.seen and position >= self._position and not slot.evictions
+            newer = version >= slot.seen and position >= self._position and evictions == self.evictions
         else:
             newer = version > slot.entry.version
         if newer:
@@ -144,6 +153,7 @@ class StateCache:
 
     def evict(self, streams: Iterable[StreamId]) -> None:
         """Forget the states of these streams: an append that relied on them failed."""
+        self.evictions += 1
         for stream_id in streams:
             if (slot := self._slots.get(stream_id)) is not None:
                 slot.entry = None

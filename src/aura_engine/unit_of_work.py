@@ -125,6 +125,7 @@ class UnitOfWork:
         if not any(append.facts for append in appends):
             return
         states = self.bus.states
+        evictions = states.evictions
         try:
             self.position = await self.bus.log.append(*appends)
         except BaseException:  # a conflict, or an append of which nothing is known: what is stored decides
@@ -133,7 +134,8 @@ class UnitOfWork:
         for stream_id, loaded in self._loaded.items():
             if loaded.facts and loaded.state is not None:
                 version = loaded.version + len(loaded.facts)
-                states.committed(stream_id, loaded.aggregate, loaded.state, version=version, position=self.position)
+                about = {"version": version, "position": self.position, "evictions": evictions}
+                states.committed(stream_id, loaded.aggregate, loaded.state, **about)
 
     def _fact(self, event: Event, now: Any) -> Fact:
         return Fact(event, now, self._actor, self._correlation_id, self._command_id)

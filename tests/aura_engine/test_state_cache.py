@@ -56,6 +56,7 @@ class Appended:
     state: Task
     version: int
     position: int
+    evictions: int
 
 
 class Interleavings(RuleBasedStateMachine):
@@ -100,13 +101,13 @@ class Interleavings(RuleBasedStateMachine):
         self.append(stream_id)
         state = self.states[stream_id][-1]
         assert state is not None
-        return Appended(stream_id, state, len(self.states[stream_id]) - 1, len(self.log))
+        return Appended(stream_id, state, len(self.states[stream_id]) - 1, len(self.log), self.cache.evictions)
 
     # --- The cache ----------------------------------------------------------------------------------------------------
 
     @rule(append=consumes(appends), collected=st.booleans())
     def an_append_is_taken_over(self, append: Appended, collected: bool) -> None:
-        about = {"version": append.version, "position": append.position}
+        about = {"version": append.version, "position": append.position, "evictions": append.evictions}
         if collected:
             with self.cache.collecting() as streams:
                 self.cache.committed(append.stream_id, TASK, append.state, **about)

@@ -20,6 +20,7 @@ class Shelf:
         self.rows: list[SealedRow] = []
         self.tips: dict[StreamId, Tip] = {}
         self.snapshots: dict[StreamId, Snapshot] = {}
+        self.cursors: dict[str, int] = {}
         self.waiting: set[anyio.Event] = set()
 
     def wake(self) -> None:
@@ -117,6 +118,17 @@ class DictLog(EventLog):
         await self._checkpoint()
         kept = self._shelf.snapshots.get(stream_id)
         return kept if kept is not None and (upto is None or kept.version <= upto) else None
+
+    # --- Cursors ------------------------------------------------------------------------------------------------------
+
+    async def save_cursor(self, name: str, position: int) -> None:
+        require_numbers(position=position)
+        await self._checkpoint()
+        self._shelf.cursors[name] = position
+
+    async def load_cursor(self, name: str) -> int | None:
+        await self._checkpoint()
+        return self._shelf.cursors.get(name)
 
     # --- Closing ------------------------------------------------------------------------------------------------------
 

@@ -603,6 +603,26 @@ class EventLogConformance:
         await log.save_snapshot(Snapshot(stream_id(1), 9, "task/2", b"new shape"))
         assert await log.load_snapshot(stream_id(1)) == Snapshot(stream_id(1), 9, "task/2", b"new shape")
 
+    # --- Cursors ------------------------------------------------------------------------------------------------------
+
+    async def test_a_cursor_is_the_position_that_was_saved_last(self, open_log: OpenLog) -> None:
+        async with self.opened(open_log) as (log,):
+            assert await log.load_cursor("audit") is None
+            for position in (0, 7, 3, 2**63 - 1):
+                await log.save_cursor("audit", position)
+                assert await log.load_cursor("audit") == position
+            await log.save_cursor("mail", 5)
+        async with self.opened(open_log) as (log,):
+            assert await log.load_cursor("audit") == 2**63 - 1
+            assert await log.load_cursor("mail") == 5
+            assert await log.load_cursor("aud") is None
+            assert await log.head() == 0, "a cursor is not an event"
+
+    async def test_a_cursor_is_seen_by_other_handles(self, open_log: OpenLog) -> None:
+        async with self.opened(open_log, 2) as (one, other):
+            await one.save_cursor("audit", 4)
+            assert await other.load_cursor("audit") == 4
+
     # --- Cancelling ---------------------------------------------------------------------------------------------------
 
     @pytest.mark.parametrize("doomed", ["first", "last", "rest", "every second", "all"])
@@ -735,6 +755,8 @@ class EventLogConformance:
                 lambda: anext(log.tail()),
                 lambda: log.save_snapshot(Snapshot(stream_id(1), 1, "task/1", b"")),
                 lambda: log.load_snapshot(stream_id(1)),
+                lambda: log.save_cursor("audit", 1),
+                lambda: log.load_cursor("audit"),
             ]
             for call in calls:
                 with pytest.raises(StoreClosed) as caught:
@@ -786,6 +808,7 @@ class EventLogConformance:
                 ("upto", partial(log.sealed_stream, stream_id(1), upto=bad)),
                 ("upto", partial(log.load_snapshot, stream_id(1), upto=bad)),
                 ("version", partial(log.save_snapshot, Snapshot(stream_id(1), bad, "", b""))),
+                ("position", partial(log.save_cursor, "audit", bad)),
                 ("limit", partial(log.page, limit=bad)),
                 ("limit", partial(log.sealed_page, limit=bad)),
             ]

@@ -160,6 +160,12 @@ class FaultyRecorder(Recorder):
     def check(self) -> str | None:
         return self._alive().check()
 
+    def write_meta(self, key: str, value: str) -> None:
+        self._alive().write_meta(key, value)
+
+    def read_meta(self, key: str) -> str | None:
+        return self._alive().read_meta(key)
+
     def insert_snapshot(self, snapshot: Snapshot) -> None:
         self._alive().insert_snapshot(snapshot)
 
