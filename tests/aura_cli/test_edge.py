@@ -35,7 +35,7 @@ ALLOWED = {
     "aura_cli/rendering/terminal.py": {"sys.stdin"},
     "aura_cli/main.py": {"sys.argv"},
     # what a program gets that does not say otherwise
-    "aura_engine/machine.py": {"os.environ", "getpass.getuser", "Path.cwd"},
+    "aura_engine/host.py": {"os.environ", "getpass.getuser", "Path.cwd"},
     # processes of their own
     "aura_executors/scripted/agent.py": {"os.environ", "sys.argv", "sys.stdin", "Path.cwd"},
     "aura_executors/agents/local/program/main.py": {"os.environ", "sys.stdin", "Path.cwd"},

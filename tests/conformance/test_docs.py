@@ -13,7 +13,7 @@ PROMISES = (ROOT / "docs/explanation/store-promises.md").read_text("utf-8")
 
 
 WALK, PROOFS = (
-    re.findall(r"^```py\n(.*?)^```$", part, re.MULTILINE | re.DOTALL) for part in ADAPTERS.split("## 7. Prove it")
+    re.findall(r"^```py\n(.*?)^```$", part, re.MULTILINE | re.DOTALL) for part in ADAPTERS.split("## 8. Prove it")
 )
 
 

@@ -333,7 +333,7 @@ def test_the_worktree_is_deleted(site):
 def test_the_home_is_deleted(site):
     ended = site.run(f"rm -rf '{site.home}'; echo gone; {STAY}")
     assert (ended.status, ended.reason) == ("failed", FailureReason.STORAGE_FULL)
-    assert "could not be kept" in ended.message
+    assert "could not be stored" in ended.message
     site.check_processes()
     site.check_log()
 

@@ -1,7 +1,7 @@
 """Core: what the nouns of the facade share, and how they understand names and ids."""
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
 import anyio
@@ -11,7 +11,7 @@ from aura_contracts.actors import Actor, human, parse_actor
 from aura_contracts.aggregate import Aggregate, State
 from aura_contracts.approval import APPROVAL, Approval
 from aura_contracts.errors import AggregateNotFound, AmbiguousId
-from aura_contracts.ids import TaskId, is_canonical_id
+from aura_contracts.ids import TaskId
 from aura_contracts.ports import EventLog
 from aura_contracts.ports.archive import Archive
 from aura_contracts.ports.read_models import ApprovalQuery, ReadModels
@@ -71,17 +71,14 @@ class Core:
     async def find(self, kind: str, text: str) -> str:
         """Return the id that `text` is, begins or ends; for approvals also the (part of the) id of their task.
 
-        A whole id is taken as it is. Raises `AggregateNotFound`, `AmbiguousId`, and `InvalidId` for what cannot be
-        part of an id.
+        Raises `AggregateNotFound`, `AmbiguousId`, and `InvalidId` for what cannot be part of an id.
         """
-        if is_canonical_id(text) and kind != "approval":
-            return text
         matches = await self.reads.find(kind, text)
         if len(matches) == 1:
             return matches[0].id
         if matches:
             raise AmbiguousId(kind=kind, text=text, candidates=tuple(match.id for match in matches))
-        raise AggregateNotFound(aggregate=kind, aggregate_id=text, command="find")
+        raise AggregateNotFound(aggregate=kind or "aggregate", aggregate_id=text, command="find")
 
     # --- States -------------------------------------------------------------------------------------------------------
 
@@ -120,6 +117,13 @@ class Core:
         return view
 
     # --- Driving ------------------------------------------------------------------------------------------------------
+
+    async def begin(self, task_id: TaskId, create: Callable[[], Awaitable[Any]]) -> bool:
+        """Record a task with `create`, then drive it as `drive` does: no other engine comes between."""
+        if self.record_only:
+            await create()
+            return False
+        return await self.follower.begin(task_id, create)
 
     async def drive(self, task_id: TaskId) -> bool:
         """Take a task on, unless this engine only records; return whether it drives the task now."""

@@ -117,12 +117,12 @@ class Engine:
             return await self.tasks.begin(task_id, request, key=key, after=waits_for)
 
         try:
-            await core.follower.begin(task_id, create)
+            driven = await core.begin(task_id, create)
         except AggregateExists:
             if key is None:
                 raise
             return await self._again(await self.tasks.get(task_id), request, key)  # another engine was first
-        return Run(task_id, core, since=since, whole=True, driven=True)
+        return Run(task_id, core, since=since, whole=True, driven=driven)
 
     async def _again(self, task: Task, request: "RunRequest", key: str) -> Run:
         """Return the handle of the task that a key stands for, and resume it if it was cut off."""
@@ -150,13 +150,14 @@ class Engine:
     async def interrupted(self, request: "RunRequest") -> Run | None:
         """Return the newest run of the same request that was cut off, resumed; None if there is none.
 
-        One that waits for a human was not cut off, and one that failed or was cancelled is only tidied up.
+        One that waits for a human was not cut off; one that failed or was cancelled is only tidied up. One that completed
+        and was not yet tidied up counts as cut off.
         """
         query = TaskQuery(unfinished=True, limit=1000)
         async for task in self._core.reads.rows(query):
             if task.request_digest != request.digest or task.status in _WAITING:
                 continue
-            if await self._core.drive(task.id) and not task.ended:
+            if await self._core.drive(task.id) and (not task.ended or task.status is TaskStatus.COMPLETED):
                 return await self.attach(task.id)
         return None
 

@@ -6,6 +6,7 @@ import attrs
 import msgspec
 
 from aura_contracts.aggregate import State
+from aura_contracts.ledger import LEDGER_ID
 from aura_contracts.ports.archive import AggregateChange, Change, Past, Progress, World
 from aura_contracts.ports.read_models import Moment
 from aura_engine.facade.core import Core
@@ -22,7 +23,13 @@ class History:
 
         Raises `AggregateNotFound`, `AmbiguousId`, `InvalidInput` for a moment beyond the end of the log.
         """
-        return await self._core.archive.past(await self._core.find("", aggregate), at)
+        return await self._core.archive.past(await self._find(aggregate), at)
+
+    async def _find(self, text: str) -> str:
+        """Return the id of any aggregate; the ledger of the log, which has no row, is found by its first eight digits."""
+        if len(text) >= 8 and LEDGER_ID.startswith(text):
+            return LEDGER_ID
+        return await self._core.find("", text)
 
     async def list(self, *, at: Moment | None = None, on_progress: Progress | None = None) -> World:
         """Return every aggregate as of a moment: the whole log up to there is folded."""
@@ -34,7 +41,7 @@ class History:
         """Return what changed from one moment until another: of one aggregate, or of all that changed."""
         archive = self._core.archive
         if aggregate is not None:
-            aggregate_id = await self._core.find("", aggregate)
+            aggregate_id = await self._find(aggregate)
             before, after = await archive.past(aggregate_id, since), await archive.past(aggregate_id, until)
             return _changed(after.aggregate, aggregate_id, before.state, after.state)
         old, new = await archive.world(since), await archive.world(until)

@@ -14,7 +14,7 @@ Invariants:
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from typing import TypeVar
+from typing import Any
 from weakref import WeakValueDictionary
 
 import anyio
@@ -32,7 +32,6 @@ from aura_engine.runtime.driver import Driver
 
 _LOG = logging.getLogger(__name__)
 
-R = TypeVar("R")
 
 _FOLLOWED = ("task.*", "execution.*", "approval.*", "workspace.*", "lease.*", "agent.*")
 
@@ -98,8 +97,11 @@ class Follower:
 
     # --- Drivers ------------------------------------------------------------------------------------------------------
 
-    async def begin(self, task_id: TaskId, create: Callable[[], Awaitable[R]]) -> R:
-        """Run `create`, which records the task, under the task's lock, then drive it: no other engine comes between."""
+    async def begin(self, task_id: TaskId, create: Callable[[], Awaitable[Any]]) -> bool:
+        """Run `create`, which records the task, under the task's lock, then drive it: no other engine comes between.
+
+        Returns False when another engine drives it all the same: it had the lock before.
+        """
         self.require_open()
         await self._tail()
         states = self._runtime.bus.states
@@ -107,14 +109,13 @@ class Follower:
             await self.locks.acquire(_lock_of(task_id))
             with states.collecting() as streams:
                 try:
-                    created = await create()
-                    await self._take(task_id, streams)  # where another engine had the lock, this may still get it
+                    await create()
+                    return await self._take(task_id, streams)  # where another engine had the lock, this may still get it
                 except BaseException:
                     await self._let_go(task_id)
                     raise
                 finally:
                     states.release(streams)
-        return created
 
     async def drive(self, task_id: TaskId) -> bool:
         """Take a task on: do what it needs, now and whenever something happens, until it has ended.
