@@ -695,7 +695,8 @@ class BlockingEngine:
     def interrupted(self, request: "RunRequest") -> BlockingRun | None:
         """Return the newest run of the same request that was cut off, resumed; None if there is none.
 
-        One that waits for a human was not cut off, and one that failed or was cancelled is only tidied up.
+        One that waits for a human was not cut off; one that failed or was cancelled is only tidied up. One that completed
+        and was not yet tidied up counts as cut off.
         """
         found = self._portal.call(self._target.interrupted, request)
         return None if found is None else BlockingRun(found, self._portal)
