@@ -111,7 +111,7 @@ class StoreArchive(Archive):
     async def _moment(self, at: Moment | None) -> Moment:
         head = await self._log.head()
         if isinstance(at, int) and at > head:
-            reason = f"{at} is after the end of the log, {head}"
+            reason = f"position {at} is past the end of the log, {head}"
             raise InvalidInput(field="at", reason=reason, remedy="give an earlier position, or none for the end")
         return head if at is None else at
 

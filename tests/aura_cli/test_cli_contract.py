@@ -119,8 +119,8 @@ def test_an_error_is_an_object_on_stderr_with_json(store):
     assert answer.error == {
         "code": "not_found",
         "message": "there is no task 0000",
-        "remedy": "`aura replay` lists everything in the log",
-        "facts": {"kind": "task", "id": "0000"},
+        "remedy": "`aura task list` lists the tasks",
+        "facts": {"aggregate": "task", "aggregate_id": "0000", "command": "find"},
     }
 
 

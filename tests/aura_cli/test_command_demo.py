@@ -4,7 +4,7 @@ import shutil
 
 from msgspec.structs import replace
 
-from aura_cli.commands import demo
+from aura_cli.demo import play, script
 from command_line import call_aura, run_aura
 
 
@@ -14,7 +14,7 @@ def test_the_demo_leaves_nothing_and_needs_nothing(tmp_path):
     assert [path.name for path in tmp_path.iterdir() if not path.name.startswith("aura-")] == []
     assert "rejected by alice: Greet the world when nobody is named" in answer.out
     assert 'greet.sh on main: echo "Hello, ${1:-world}"' in answer.out
-    assert "6 states that were decided on = 6 states folded from the log" in answer.out
+    assert "10 states that were decided on = 10 states folded from the log" in answer.out
     assert answer.out.count("process exited with 0") == 2
     assert '{"aura"' not in answer.out, "the agent's own protocol is not told"
 
@@ -26,7 +26,7 @@ def test_without_git_the_demo_says_what_to_install(tmp_path):
         (programs / name).symlink_to(shutil.which(name))
     answer = run_aura("demo", PATH=str(programs))
     assert answer.code != 0
-    assert "git is not on the search path" in answer.err
+    assert "PATH: there is no git on it" in answer.err
     assert "install git 2.34 or newer" in answer.err
 
 
@@ -46,19 +46,17 @@ def test_the_log_is_kept_where_a_store_is_given(tmp_path):
 
 
 def test_a_log_that_replays_to_other_states_is_an_error(monkeypatch, tmp_path):
-    played = demo._play
+    states_of = play._states
 
-    async def forget_the_title(*where):
-        view = await played(*where)
-        import attrs
+    async def forget_the_title(engine, run):
+        states = await states_of(engine, run)
+        return states | {run.id: replace(states[run.id], title="Another title")}
 
-        return attrs.evolve(view, task=replace(view.task, title="Another title"))
-
-    monkeypatch.setattr(demo, "_play", forget_the_title)
+    monkeypatch.setattr(play, "_states", forget_the_title)
     answer = call_aura("demo", "--json", "--store", f"sqlite:///{tmp_path}/aura.db")
     assert answer.code == 1
     assert '"code":"replay_differs"' in answer.err
-    assert f"title: Another title → {demo.PROMPT}" in answer.err
+    assert f"title: Another title → {script.PROMPT}" in answer.err
 
 
 def test_a_store_that_forgets_is_refused():

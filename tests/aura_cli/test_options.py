@@ -1,27 +1,24 @@
 """Options: each field of a request has one, or a reason to have none, and they agree on what is meant by default."""
 
-import inspect
 from argparse import Namespace
 
-import attrs
 import pytest
-from aura_engine.requests import RunRequest
-from aura_engine.tasks import Tasks
 
 from aura_cli.arguments.options import (
     AGENT_TYPES,
     ASSIGN,
     CREATE,
     RUN,
-    RUN_WITHOUT,
+    WITHOUT,
     Group,
     add_options,
     values_of,
 )
 from aura_cli.arguments.parser import Parser
 from aura_cli.arguments.request import run_request
-from aura_contracts.execution import RunPlan, Shell
-from aura_contracts.task import AgentType, ApprovalMode, Priority, RetryPolicy
+from aura_contracts.execution import Shell
+from aura_contracts.task import ApprovalMode, Priority, RetryPolicy
+from aura_engine import Assignment, NewTask, RunRequest
 
 
 def options_of(groups: tuple[Group, ...]):
@@ -39,28 +36,23 @@ def parsed(groups: tuple[Group, ...], *words: str) -> Namespace:
 
 
 def test_every_field_of_a_run_has_an_option_or_a_reason():
-    fields = {field.name for field in attrs.fields(RunRequest)}
-    assert fields == fields_of(RUN) | set(RUN_WITHOUT)
-    assert not fields_of(RUN) & set(RUN_WITHOUT)
+    assert set(RunRequest.model_fields) == fields_of(RUN) | set(WITHOUT)
+    assert not fields_of(RUN) & set(WITHOUT)
 
 
 @pytest.mark.parametrize(
-    ("groups", "method", "without"),
-    [
-        (CREATE, Tasks.create, {"self", "actor", "context"}),
-        (ASSIGN, Tasks.assign, {"self", "actor", "task_id", "plan"}),
-    ],
+    ("groups", "model", "without"),
+    [(CREATE, NewTask, {"context"}), (ASSIGN, Assignment, {"output_limit"})],
 )
-def test_every_argument_of_a_task_has_an_option(groups, method, without):
-    plan = {field for field in RunPlan.__struct_fields__ if method is Tasks.assign}
-    assert set(inspect.signature(method).parameters) - without == fields_of(groups) - plan
+def test_every_field_of_a_task_has_an_option(groups, model, without):
+    assert set(model.model_fields) - without == fields_of(groups)
 
 
 def test_choices_are_those_of_the_domain():
     choices = {option.field: option.choices for option in [*options_of(RUN), *options_of(CREATE)] if option.choices}
     assert choices["approval"] == choices["approval_mode"] == tuple(ApprovalMode)
     assert choices["priority"] == tuple(Priority)
-    assert choices["agent_type"] == AGENT_TYPES == tuple(AgentType)
+    assert choices["agent_type"] == AGENT_TYPES
     (shell,) = [option for option in options_of(RUN) if option.flag == "--setup-shell"]
     assert shell.choices == tuple(Shell)
 

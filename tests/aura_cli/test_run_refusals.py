@@ -39,7 +39,7 @@ def test_an_executor_that_there_is_not(place):
 
 def test_a_session_where_there_are_none(place):
     answer = aura_run("true", "--session", "s-1", "--json")
-    assert (answer.code, answer.out, answer.error["facts"]["field"]) == (1, "", "session")
+    assert (answer.code, answer.out, answer.error["facts"]["field"]) == (1, "", "session_id")
     assert tasks() == []
 
 

@@ -254,7 +254,7 @@ async def test_a_task_that_is_over_has_no_open_questions(place, tmp_path):
         task = await engine.run("Sleep", executor="custom", options=options, repositories=[str(folder)])
         heard = []
         with anyio.fail_after(PATIENCE):
-            async for record in engine.follow(task.id):
+            async for record in task.events():
                 heard.append(record.event.topic)
                 if heard[-1] == "execution.process_started":
                     scope = TaskScope(task_id=task.id, execution_id=record.stream_id)

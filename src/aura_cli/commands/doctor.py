@@ -88,10 +88,11 @@ async def _examine_host(call: "Call", take: "Callable[[Finding], None]") -> None
     """Take what is found about the machine alone, where there is no store to be opened."""
     from aura_cli._call import engine_of
 
-    async with engine_of(call, store="memory:") as engine:
-        for finding in await engine.doctor.list():
-            if finding.kind in ("python", "git"):
-                take(finding)
+    async with engine_of(call, store="memory:") as engine, aclosing(engine.doctor.examine()) as findings:
+        async for finding in findings:
+            if finding.kind not in ("python", "git"):  # what follows needs a home, and would make it
+                break
+            take(finding)
 
 
 def _show(finding: "Finding", call: "Call") -> None:

@@ -11,13 +11,14 @@ from typing import Any
 
 import anyio
 import msgspec
+from anyio.abc import Process
 
 from aura_cli._call import Call, make_room
 from aura_cli.arguments.parser import parse
 from aura_cli.arguments.request import run_request
 from aura_cli.demo import script
 from aura_cli.demo.presenter import Presenter
-from aura_cli.rendering.errors import ReplayDiffers
+from aura_cli.rendering.errors import DemoFailed, ReplayDiffers
 from aura_contracts.aggregate import State
 from aura_contracts.errors import InvalidInput, LogDamaged, StoreMisconfigured
 from aura_contracts.output import OutputRecorded
@@ -134,10 +135,11 @@ async def _crash(engine: Engine, call: Call, store: str, folder: Path, presenter
     ]
     presenter.said("alice", script.SECOND_PROMPT)
     environment = {**call.settings.environment, "AURA_HOME": str(folder / "home"), "AURA_USER": "alice"}
+    environment |= {"AURA_COMPRESSION": call.settings.compression or "none"}
     command = [sys.executable, "-m", "aura_cli", *words]
     quiet: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     async with await anyio.open_process(command, env=environment, **quiet) as process:
-        await _show_until_half(engine, presenter)
+        await _show_until_half(engine, presenter, process)
         os.kill(process.pid, signal.SIGKILL)
         await process.wait()
     presenter.killed(process.pid)
@@ -150,15 +152,26 @@ async def _crash(engine: Engine, call: Call, store: str, folder: Path, presenter
     return await _states(engine, run)
 
 
-async def _show_until_half(engine: Engine, presenter: Presenter) -> None:
-    """Show what another process records until its agent has done half of its work."""
+async def _show_until_half(engine: Engine, presenter: Presenter, process: Process) -> None:
+    """Show what another process records until its agent has done half of its work. Raises `DemoFailed` if it ends."""
     reading = engine.events.read(since=presenter.position, follow=True)
-    async with aclosing(reading) as records:
+    half = False
+    async with anyio.create_task_group() as group, aclosing(reading) as records:
+        group.start_soon(_cancel_at_end, process, group.cancel_scope)
         async for record in records:
             presenter.show(record)
             event = record.event
             if isinstance(event, OutputRecorded) and any(script.HALF.encode() in chunk.raw for chunk in event.chunks):
-                return
+                half = True
+                group.cancel_scope.cancel()
+                break
+    if not half:
+        raise DemoFailed(exit_code=process.returncode)
+
+
+async def _cancel_at_end(process: Process, scope: anyio.CancelScope) -> None:
+    await process.wait()
+    scope.cancel()
 
 
 # --- The proof --------------------------------------------------------------------------------------------------------

@@ -10,7 +10,10 @@ import msgspec
 from aura_cli._settings import debugging
 from aura_cli.arguments.parser import WrongUsage
 from aura_cli.rendering.terminal import printable
-from aura_contracts.errors import AuraError
+from aura_contracts.errors import AggregateNotFound, AuraError
+
+_LISTED = ("agent", "approval", "session", "task", "workspace")
+"""What a command of that name lists."""
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -23,6 +26,18 @@ class ReplayDiffers(AuraError):
 
     def message(self) -> str:
         return f"replaying the log gives different states: {'; '.join(self.differences)}"
+
+
+@attrs.define(kw_only=True, eq=False)
+class DemoFailed(AuraError):
+    """The program that the demo was to kill ended by itself."""
+
+    code = "demo_failed"
+    exit_code: int | None
+    remedy: str = "run `aura doctor`; without --store the demo depends on no other store"
+
+    def message(self) -> str:
+        return f"the `aura run` of the demo ended by itself, with {self.exit_code}"
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -70,12 +85,22 @@ def describe(error: BaseException) -> dict[str, Any]:
         facts = {"usage": error.usage, "suggestion": error.suggestion}
         return {"code": "usage", "message": message, "remedy": f"see {error.program} --help", "facts": facts}
     if isinstance(error, AuraError):
-        return {"code": error.code, "message": error.message(), "remedy": error.remedy, "facts": error.facts()}
+        remedy = error.remedy or _where_listed(error)
+        return {"code": error.code, "message": error.message(), "remedy": remedy, "facts": error.facts()}
     if isinstance(error, OSError):
         remedy = "check the path and its permissions" if error.filename else ""
         return {"code": "system", "message": str(error), "remedy": remedy, "facts": {"errno": error.errno}}
     remedy = "this is a bug in AURA; please report it, with the traceback that AURA_DEBUG=1 shows"
     return {"code": "internal", "message": f"{type(error).__name__}: {error}", "remedy": remedy, "facts": {}}
+
+
+def _where_listed(error: AuraError) -> str:
+    """Return which command lists what was not found; empty for other errors."""
+    if not isinstance(error, AggregateNotFound):
+        return ""
+    if error.aggregate in _LISTED:
+        return f"`aura {error.aggregate} list` lists the {error.aggregate}s"
+    return "`aura replay` lists everything in the log"
 
 
 def report(error: BaseException, *, json: bool) -> None:

@@ -360,7 +360,7 @@ class SessionQuery(Query[SessionRow], frozen=True, kw_only=True):
     task: Words = None
     agent: Words = None
     folder: str | None = None
-    """Absolute; sessions of agents that were started there or below."""
+    """Absolute; sessions of agents that were started there or below, or worked on a repository there."""
     used_after: datetime | None = None
     used_before: datetime | None = None
 

@@ -33,7 +33,7 @@ class Sessions:
         return await self._core.reads.list(SessionQuery(**filters))
 
     async def latest(self, *, executor: str | None = None, folders: Sequence[str] = ()) -> SessionRow | None:
-        """Return the session that was used last, of `executor`, in one of `folders` or below; None if there is none."""
+        """Return the session that was used last, of `executor`, on files in one of `folders`; None if there is none."""
         newest: list[SessionRow] = []
         for folder in folders or (None,):
             query = SessionQuery(executor=executor, folder=folder, limit=1)

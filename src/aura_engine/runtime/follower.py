@@ -110,7 +110,9 @@ class Follower:
             with states.collecting() as streams:
                 try:
                     await create()
-                    return await self._take(task_id, streams)  # where another engine had the lock, this may still get it
+                    return await self._take(
+                        task_id, streams
+                    )  # where another engine had the lock, this may still get it
                 except BaseException:
                     await self._let_go(task_id)
                     raise

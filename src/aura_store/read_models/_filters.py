@@ -160,6 +160,16 @@ def _nested(outer: str, inner: Filter) -> Filter:
     return nested
 
 
+def _either(one: Filter, other: Filter) -> Filter:
+    """Whether at least one of two conditions holds."""
+
+    def either(field: str, value: Any, dialect: DialectName) -> Condition:
+        (first, bound), (second, more) = one(field, value, dialect), other(field, value, dialect)
+        return f"({first} OR {second})", (*bound, *more)
+
+    return either
+
+
 def _due(field: str, value: datetime, dialect: DialectName) -> Condition:
     bound: Values = (utc(value, field),) * 3
     return f"(status = '{ApprovalStatus.PENDING}' AND (deadline < ? OR remind_at < ? OR escalate_at < ?))", bound
@@ -282,7 +292,10 @@ _FILTERS: Final[Mapping[type[Query[Any]], Mapping[str, Filter]]] = MappingProxyT
             "executor": _words("executor"),
             "task": _ids("task_id"),
             "agent": _ids("agent_id"),
-            "folder": lambda field, value, _: _inside("directory", field, value),
+            "folder": _either(
+                lambda field, value, _: _inside("directory", field, value),
+                _nested("workspace_id IN (SELECT id FROM workspaces WHERE {})", _one_inside("folders")),
+            ),
             "used_after": _from("used_at"),
             "used_before": _until("used_at"),
         },
