@@ -67,11 +67,12 @@ whether trying again later may help; `str()` puts facts and remedy in one senten
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
-from aura_contracts.failures import Failure, FailureReason
+if TYPE_CHECKING:
+    from aura_contracts.failures import Failure
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -812,7 +813,7 @@ class RunFailed(AuraError):
     """That ended it; 0 where none did."""
 
     @classmethod
-    def of(cls, task_id: str, failure: Failure) -> "RunFailed":
+    def of(cls, task_id: str, failure: "Failure") -> "RunFailed":
         """Return the error for a task that has failed like this."""
         return cls(
             task_id=task_id,
@@ -824,8 +825,10 @@ class RunFailed(AuraError):
         )
 
     @property
-    def failure(self) -> Failure:
+    def failure(self) -> "Failure":
         """The failure as the task has it."""
+        from aura_contracts.failures import Failure, FailureReason  # noqa: PLC0415 - msgspec, which not all need
+
         reason = FailureReason(self.reason)
         return Failure(reason, self.problem, self.stage, self.exit_code or None, self.signal or None)
 

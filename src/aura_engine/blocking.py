@@ -309,7 +309,7 @@ class BlockingSessions:
         return self._portal.call(self._target.list, **filters)
 
     def latest(self, *, executor: str | None = None, folders: Sequence[str] = ()) -> SessionRow | None:
-        """Return the session that was used last, of `executor`, in one of `folders` or below; None if there is none."""
+        """Return the session that was used last, of `executor`, on files in one of `folders`; None if there is none."""
         return self._portal.call(self._target.latest, executor=executor, folders=folders)
 
 
@@ -695,8 +695,8 @@ class BlockingEngine:
     def interrupted(self, request: "RunRequest") -> BlockingRun | None:
         """Return the newest run of the same request that was cut off, resumed; None if there is none.
 
-        One that waits for a human was not cut off; one that failed or was cancelled is only tidied up. One that completed
-        and was not yet tidied up counts as cut off.
+        One that waits for a human was not cut off; one that failed or was cancelled is only tidied up. One that
+        completed and was not yet tidied up counts as cut off.
         """
         found = self._portal.call(self._target.interrupted, request)
         return None if found is None else BlockingRun(found, self._portal)

@@ -41,6 +41,7 @@ from aura_contracts.output import OutputSource
 from aura_contracts.ports.executors import (
     TEXT_LIMIT,
     AgentRun,
+    AgentTools,
     Answer,
     AnyEntry,
     Availability,
@@ -113,6 +114,7 @@ __all__ = [
     "ActingOptions",
     "AgentOptions",
     "AgentRun",
+    "AgentTools",
     "Answer",
     "AnyEntry",
     "Availability",

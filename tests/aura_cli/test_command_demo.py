@@ -15,7 +15,7 @@ def test_the_demo_leaves_nothing_and_needs_nothing(tmp_path):
     assert "rejected by alice: Greet the world when nobody is named" in answer.out
     assert 'greet.sh on main: echo "Hello, ${1:-world}"' in answer.out
     assert "10 states that were decided on = 10 states folded from the log" in answer.out
-    assert answer.out.count("process exited with 0") == 2
+    assert answer.out.count("process exited with 0") == 3
     assert '{"aura"' not in answer.out, "the agent's own protocol is not told"
 
 

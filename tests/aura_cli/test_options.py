@@ -5,7 +5,6 @@ from argparse import Namespace
 import pytest
 
 from aura_cli.arguments.options import (
-    AGENT_TYPES,
     ASSIGN,
     CREATE,
     RUN,
@@ -50,9 +49,8 @@ def test_every_field_of_a_task_has_an_option(groups, model, without):
 
 def test_choices_are_those_of_the_domain():
     choices = {option.field: option.choices for option in [*options_of(RUN), *options_of(CREATE)] if option.choices}
-    assert choices["approval"] == choices["approval_mode"] == tuple(ApprovalMode)
+    assert choices["approval"] == tuple(ApprovalMode)
     assert choices["priority"] == tuple(Priority)
-    assert choices["agent_type"] == AGENT_TYPES
     (shell,) = [option for option in options_of(RUN) if option.flag == "--setup-shell"]
     assert shell.choices == tuple(Shell)
 

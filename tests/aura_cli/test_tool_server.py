@@ -206,7 +206,7 @@ async def test_a_human_answers_through_the_library(place):
     async with place.tools() as call, open_engine(place.store, home=place.folder / "home", user="alice") as engine:
         asked = await call("request_approval", question="May I drop the column?", choices=["yes", "rename it"])
         assert asked == {"approval_id": asked["approval_id"], "status": "pending"}
-        (question,) = await engine.approvals.pending(place.work.task_id)
+        (question,) = (await engine.approvals.list(task=place.work.task_id, status="pending")).rows
         assert (question.id, question.kind) == (asked["approval_id"], "question")
         answers = []
 
@@ -262,11 +262,11 @@ async def test_a_task_that_is_over_has_no_open_questions(place, tmp_path):
                         call = Tools(client)
                         await call("report_progress", message="asleep")
                         asked = await call("request_approval", question="May I wake up?")
-                        waits = await engine.approvals.pending(task.id)
+                        waits = (await engine.approvals.list(task=task.id, status="pending")).rows
                         await engine.tasks.cancel(task.id)
         assert [one.id for one in waits] == [asked["approval_id"]]
         assert {"execution.progress_reported", "approval.requested", "approval.withdrawn"} <= set(heard)
-        assert await engine.approvals.pending(task.id) == []
+        assert (await engine.approvals.list(task=task.id, status="pending")).rows == ()
 
 
 async def test_a_server_that_is_killed_leaves_the_question_open(place):

@@ -7,7 +7,17 @@ import aura_executors
 from aura_contracts.ports import executors as port
 
 PORT = {
-    *("AgentRun", "Answer", "AnyEntry", "Availability", "Capability", "Conversation", "Entry", "ErrorReported"),
+    *(
+        "AgentRun",
+        "AgentTools",
+        "Answer",
+        "AnyEntry",
+        "Availability",
+        "Capability",
+        "Conversation",
+        "Entry",
+        "ErrorReported",
+    ),
     *("Executor", "FileChange", "FileChanged", "Finished", "Launch", "Message", "PermissionRequested"),
     *("PermissionWithdrawn", "PlanStep", "PlanUpdated", "Send", "SessionStarted", "TEXT_LIMIT", "Thinking"),
     *("ToolCalled", "ToolFinished", "ToolServer", "Unknown", "UsageReported", "failure_of"),

@@ -9,8 +9,8 @@ import aura_store
 from aura_store import audit, pricing, read_models
 
 PUBLIC = [
+    "AuditFinding",
     "AuditReport",
-    "By",
     "Change",
     "CheckReport",
     "Compression",
@@ -20,8 +20,10 @@ PUBLIC = [
     "Price",
     "PriceTable",
     "Repository",
+    "StoreArchive",
     "StoreUrl",
     "UsageCost",
+    "UsageKey",
     "World",
     "check_read_models",
     "checkpoint",

@@ -15,9 +15,10 @@ from aura_contracts.actors import human
 from aura_contracts.errors import InvalidInput, NaiveDatetime
 from aura_contracts.events import Append, Fact
 from aura_contracts.execution import EXECUTION, Usage, UsageRecorded
+from aura_contracts.ports.archive import UsageKey
 from aura_contracts.ports.read_models import UsageQuery, UsageSum
 from aura_store import open_log
-from aura_store.pricing import By, cost_of, parse_prices, read_prices, usage_of
+from aura_store.pricing import cost_of, parse_prices, read_prices, usage_of
 from aura_store.pricing._amounts import amounts_of
 from aura_store.read_models import check_read_models, open_read_models
 from aura_store.testing.read_models import an_id
@@ -199,7 +200,7 @@ def test_read_models_and_replay_agree_on_every_sum(backend, data):
                     assert state.usage.input_tokens == sum(each.input_tokens for each in mine)
                     assert state.usage.output_tokens == sum(each.output_tokens for each in mine)
                 for table in (CHEAP, DEAR):
-                    totals = {sum(line.cost for line in cost_of(sums, table, by=by)) for by in By}
+                    totals = {sum(line.cost for line in cost_of(sums, table, by=by)) for by in UsageKey}
                     assert len(totals) == 1, "whatever it is added up by"
 
     anyio.run(main, backend=backend)
@@ -227,16 +228,16 @@ def costs(sums, table, by):
 async def test_costs_by_everything():
     sums = await told()
     run_1, run_2, other = Decimal("4.300005"), Decimal(1), Decimal("1.5")
-    assert costs(sums, CHEAP, By.RUN) == {an_id(10): run_1, an_id(11): run_2, an_id(12): other}
-    assert costs(sums, CHEAP, By.TASK) == {an_id(1): run_1 + run_2, an_id(2): other}
-    assert costs(sums, CHEAP, By.AGENT) == {an_id(50): run_1, "claude": run_2 + other}
-    assert costs(sums, CHEAP, By.MODEL) == {"m-1": Decimal("5.000005"), "m-2": Decimal("0.3"), "": other}
-    assert costs(sums, CHEAP, By.SESSION) == {"": Decimal("1.000005"), "s-1": Decimal("4.3"), "s-2": other}
-    assert costs(sums, CHEAP, By.DAY) == {"2026-01-31": Decimal("4.500005"), "2026-02-01": Decimal("2.3")}
+    assert costs(sums, CHEAP, UsageKey.RUN) == {an_id(10): run_1, an_id(11): run_2, an_id(12): other}
+    assert costs(sums, CHEAP, UsageKey.TASK) == {an_id(1): run_1 + run_2, an_id(2): other}
+    assert costs(sums, CHEAP, UsageKey.AGENT) == {an_id(50): run_1, "claude": run_2 + other}
+    assert costs(sums, CHEAP, UsageKey.MODEL) == {"m-1": Decimal("5.000005"), "m-2": Decimal("0.3"), "": other}
+    assert costs(sums, CHEAP, UsageKey.SESSION) == {"": Decimal("1.000005"), "s-1": Decimal("4.3"), "s-2": other}
+    assert costs(sums, CHEAP, UsageKey.DAY) == {"2026-01-31": Decimal("4.500005"), "2026-02-01": Decimal("2.3")}
 
 
 async def test_what_agents_report_is_kept_apart_and_counts_where_there_is_no_price():
-    first, second = cost_of(await told(), CHEAP, by=By.TASK)
+    first, second = cost_of(await told(), CHEAP, by=UsageKey.TASK)
     assert (first.reported, first.unpriced) == (Decimal("0.6"), ("m-2",))
     assert (second.cost, second.reported, second.unpriced) == (Decimal("1.5"), Decimal("1.5"), ())
     assert (first.models, first.executors, first.reports) == (("m-1", "m-2"), ("claude",), 5)
@@ -249,7 +250,7 @@ async def test_a_cost_of_the_whole_run_is_not_paid_beside_its_tokens():
         await put(log, run, used("m-1", 1_000_000))
         await put(log, run, used("", cost=0.9))
         await put(log, run, used("<synthetic>"))
-        (line,) = cost_of(await usage_of(log), CHEAP, by=By.RUN)
+        (line,) = cost_of(await usage_of(log), CHEAP, by=UsageKey.RUN)
         assert (line.cost, line.reported, line.unpriced) == (1, Decimal("0.9"), ())
 
 
@@ -266,4 +267,4 @@ async def test_another_table_gives_other_costs_from_the_same_log(models):
     assert [lines[0].cost for lines in by_replay[:2]] == [Decimal("5.300005"), Decimal("500.3005")]
     assert await log.sealed_page(0) == rows
     assert (await check_read_models(models)).ok
-    assert all(line.unpriced for line in cost_of(await usage_of(log), read_prices(), by=By.MODEL) if line.id)
+    assert all(line.unpriced for line in cost_of(await usage_of(log), read_prices(), by=UsageKey.MODEL) if line.id)

@@ -10,7 +10,7 @@ import pytest
 from aura_contracts.approval import Approval, ApprovalKind
 from aura_contracts.failures import FailureReason
 from aura_contracts.task import Task, TaskStatus
-from aura_engine import BlockingEngine, open_engine_sync
+from aura_engine import BlockingEngine, BlockingRun, open_engine_sync
 
 from aura_executor_renamer import RenamerExecutor
 
@@ -43,16 +43,14 @@ def engine(tmp_path: Path) -> Iterator[BlockingEngine]:
 class Human:
     """Answers what the agent asks, and what AURA asks about its work."""
 
-    def __init__(self, engine: BlockingEngine, task: Task) -> None:
-        self._engine, self._task = engine, task
+    def __init__(self, engine: BlockingEngine, run: BlockingRun) -> None:
+        self._engine, self._run = engine, run
 
     def question(self, kind: ApprovalKind) -> Approval:
         """Wait for the next question, and return it."""
-        for _ in self._engine.follow(self._task.id):
-            if waiting := self._engine.approvals.pending(self._task.id):
-                assert [approval.kind for approval in waiting] == [kind]
-                return waiting[0]
-        raise AssertionError("nothing was asked")
+        question = next(self._run.questions())
+        assert question.kind is kind
+        return question
 
     def permits(self, *paths: str) -> None:
         for path in paths:
@@ -62,7 +60,7 @@ class Human:
             self._engine.approvals.approve(question.id)
 
     def end(self) -> Task:
-        return self._engine.settled(self._task.id)
+        return self._run.idle()
 
 
 def test_aura_finds_it() -> None:
@@ -76,28 +74,28 @@ def test_its_agent_is_found_and_says_its_version() -> None:
 
 
 def test_it_asks_renames_and_goes_on_in_its_session(engine: BlockingEngine, repository: Path) -> None:
-    task = engine.run("Rename fetch to load", executor="renamer", repositories=[str(repository)])
-    human = Human(engine, task)
+    run = engine.run("Rename fetch to load", executor="renamer", repositories=[str(repository)])
+    human = Human(engine, run)
     human.permits("api.py", "use.py")
     review = human.question(ApprovalKind.CHANGES)
     assert "2 files changed, +2 -2" in review.proposed_solution
-    session = engine.view(task.id).execution.session_id
+    session = engine.tasks.view(run.id).execution.session_id
 
     engine.approvals.reject(review.id, "Undo that. Rename api to net instead.")
     human.permits("api.py", "use.py", "use.py")
-    assert engine.view(task.id).execution.session_id == session
+    assert engine.tasks.view(run.id).execution.session_id == session
     engine.approvals.approve(human.question(ApprovalKind.CHANGES).id)
 
     assert human.end().status is TaskStatus.COMPLETED
     assert (repository / "use.py").read_text() == "from net import fetch\n"
     assert (repository / "api.py").read_text() == "def fetch():\n    return 1\n"
-    assert engine.view(task.id).execution.usage.output_tokens == 5
+    assert engine.tasks.view(run.id).execution.usage.output_tokens == 5
 
 
 def test_an_agent_that_may_do_nothing_has_failed(engine: BlockingEngine, repository: Path) -> None:
     options = {"only": "api.py"}
-    task = engine.run("Rename fetch to load", executor="renamer", options=options, repositories=[str(repository)])
-    human = Human(engine, task)
+    run = engine.run("Rename fetch to load", executor="renamer", options=options, repositories=[str(repository)])
+    human = Human(engine, run)
     engine.approvals.reject(human.question(ApprovalKind.TOOL_CALL).id, "Not this file.")
     ended = human.end()
     assert ended.failure is not None
@@ -106,7 +104,7 @@ def test_an_agent_that_may_do_nothing_has_failed(engine: BlockingEngine, reposit
 
 
 def test_an_agent_that_refuses_says_why(engine: BlockingEngine, repository: Path) -> None:
-    task = engine.run("Make it faster", executor="renamer", repositories=[str(repository)])
-    ended = engine.settled(task.id)
+    run = engine.run("Make it faster", executor="renamer", repositories=[str(repository)])
+    ended = run.idle()
     assert ended.failure is not None
     assert (ended.failure.reason, ended.failure.message[:21]) == (FailureReason.REFUSED, "I only rename words: ")

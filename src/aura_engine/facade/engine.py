@@ -150,8 +150,8 @@ class Engine:
     async def interrupted(self, request: "RunRequest") -> Run | None:
         """Return the newest run of the same request that was cut off, resumed; None if there is none.
 
-        One that waits for a human was not cut off; one that failed or was cancelled is only tidied up. One that completed
-        and was not yet tidied up counts as cut off.
+        One that waits for a human was not cut off; one that failed or was cancelled is only tidied up. One that
+        completed and was not yet tidied up counts as cut off.
         """
         query = TaskQuery(unfinished=True, limit=1000)
         async for task in self._core.reads.rows(query):

@@ -26,7 +26,7 @@ class History:
         return await self._core.archive.past(await self._find(aggregate), at)
 
     async def _find(self, text: str) -> str:
-        """Return the id of any aggregate; the ledger of the log, which has no row, is found by its first eight digits."""
+        """Return the id of any aggregate; the ledger, which has no row, is found by its first eight digits."""
         if len(text) >= 8 and LEDGER_ID.startswith(text):
             return LEDGER_ID
         return await self._core.find("", text)

@@ -113,7 +113,10 @@ class Workspaces:
             raise AmbiguousId(kind="workspace", text=text, candidates=tuple(match.id for match in matches))
         if matches:
             return WorkspaceId(matches[0].id)
-        return workspace_of(TaskId(await self._core.find("task", text)))
+        try:
+            return workspace_of(TaskId(await self._core.find("task", text)))
+        except AggregateNotFound as error:
+            raise AggregateNotFound(aggregate="workspace", aggregate_id=text, command="find") from error
 
     async def _require_free(self, workspace: Workspace) -> None:
         """Refuse to change files that an execution works on, or a human who resolves a conflict in them."""

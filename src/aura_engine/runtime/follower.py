@@ -110,9 +110,7 @@ class Follower:
             with states.collecting() as streams:
                 try:
                     await create()
-                    return await self._take(
-                        task_id, streams
-                    )  # where another engine had the lock, this may still get it
+                    return await self._take(task_id, streams)  # another engine may have let it go by now
                 except BaseException:
                     await self._let_go(task_id)
                     raise
