@@ -20,6 +20,7 @@ from anyio.abc import TaskGroup, TaskStatus
 
 from aura_contracts import __version__
 from aura_contracts.actors import actor_name, human
+from aura_contracts.errors import StoreMisconfigured
 from aura_contracts.ids import ExecutionId, TaskId, WorkerId
 from aura_contracts.lease import RETURN_GRACE, WorkerIdentity
 from aura_contracts.ports.executors import AgentTools, Executor
@@ -150,6 +151,10 @@ async def open_own_task(
     home did not issue, before anything is opened, and what `open_engine` raises for the store.
     """
     scope = scope_in(environment, home)
+    path = _file_of(url)
+    if path is not None and not path.exists():
+        reason = "the store does not exist"
+        raise StoreMisconfigured(store=url, reason=reason, remedy="set AURA_STORE as AURA does for its agents")
     options: dict[str, Any] = {"encryption_key": encryption_key, "compression": compression}
     waiting: dict[str, Any] = {} if outage_timeout is None else {"outage_timeout": outage_timeout}
     async with open_log(url, clock=now, **options, **waiting) as log:
@@ -176,14 +181,17 @@ async def _serving(follower: Follower, worker: "_LocalWorker") -> AsyncIterator[
     try:
         async with anyio.create_task_group() as group:
             worker.group = group
-            await group.start(follower.serve)
             try:
-                yield
-            except (anyio.get_cancelled_exc_class(), GeneratorExit):
-                raise
-            except BaseException as error:  # noqa: BLE001 - raised again below
-                raised = error
-            await worker.stop()
+                await group.start(follower.serve)
+                try:
+                    yield
+                except (anyio.get_cancelled_exc_class(), GeneratorExit):
+                    raise
+                except BaseException as error:  # noqa: BLE001 - raised again below
+                    raised = error
+                await worker.stop()
+            finally:
+                worker.stopping.set()  # the group waits for it
             group.cancel_scope.cancel()
     except ExceptionGroup as errors:
         if raised is None:
@@ -195,15 +203,15 @@ async def _serving(follower: Follower, worker: "_LocalWorker") -> AsyncIterator[
 class _LocalWorker:
     """The worker of this process, at its end of a connection; started when the gateway first needs one.
 
-    It lives in a task of its own, which enters and leaves the worker's contexts, and is stopped by an event rather than
-    cancelled, so that these are left in order.
+    It lives in a task of its own, which enters and leaves the worker's contexts, and is stopped by an event: it is
+    shielded from cancellation, so that these are left in order. Who ends the group sets the event.
     """
 
     def __init__(self, gateway: Gateway, make: MakeWorker) -> None:
         self._gateway = gateway
         self._make = make
         self._starting = anyio.Lock()
-        self._stopping = anyio.Event()
+        self.stopping = anyio.Event()
         self._stopped: anyio.Event | None = None
         """Of the worker that runs; None before it is started."""
         self.group: TaskGroup
@@ -212,7 +220,7 @@ class _LocalWorker:
     async def start(self) -> None:
         """Start the worker and wait until it is connected; again is harmless. Raises what it cannot start for."""
         async with self._starting:
-            if self._stopped is None and not self._stopping.is_set():
+            if self._stopped is None and not self.stopping.is_set():
                 try:
                     await self.group.start(self._run)
                 except ExceptionGroup as errors:
@@ -220,7 +228,7 @@ class _LocalWorker:
 
     async def stop(self) -> None:
         """Have the worker leave in order; what it runs goes on under its supervisors."""
-        self._stopping.set()
+        self.stopping.set()
         if (stopped := self._stopped) is not None:
             await stopped.wait()
 
@@ -229,14 +237,15 @@ class _LocalWorker:
         ours, theirs = memory_pair()
         peer = Peer(ours, Role.ENGINE, self._gateway.handlers)
         try:
-            async with self._make() as worker, anyio.create_task_group() as group:
-                group.start_soon(self._gateway.serve, peer)
-                group.start_soon(worker.run, theirs)
-                await peer.wait_ready()
-                self._stopped = stopped
-                task_status.started()
-                await self._stopping.wait()
-                group.cancel_scope.cancel()
+            with anyio.CancelScope(shield=True):
+                async with self._make() as worker, anyio.create_task_group() as group:
+                    group.start_soon(self._gateway.serve, peer)
+                    group.start_soon(worker.run, theirs)
+                    await peer.wait_ready()
+                    self._stopped = stopped
+                    task_status.started()
+                    await self.stopping.wait()
+                    group.cancel_scope.cancel()
         finally:
             self._stopped = None  # so that one whose start was cancelled can be started again
             stopped.set()

@@ -27,7 +27,7 @@ def configure(parser: ArgumentParser) -> None:
 
 async def run(call: "Call") -> None:
     """Serve until the agent closes standard input."""
-    from aura_cli._call import OUTAGE_TIMEOUT, require_made
+    from aura_cli._call import OUTAGE_TIMEOUT
     from aura_engine import open_own_task
 
     settings = call.settings
@@ -39,7 +39,6 @@ async def run(call: "Call") -> None:
         **settings.codec,
     )
     serve = _server()
-    require_made(settings.store)
     async with opening as own:
         await serve(own)
 

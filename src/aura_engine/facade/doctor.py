@@ -1,4 +1,4 @@
-"""Doctor: what was left behind or is stuck, and how to put it right. Looking changes nothing.
+"""Doctor: what was left behind or is stuck, and how to fix it. Looking changes nothing.
 
 What another engine drives right now is left alone. So is what the store knows nothing of: several stores may share one
 home, and each would take for lost what belongs to the others; it is reported, and fixed only when asked for.
@@ -27,7 +27,7 @@ from aura_engine.runtime.views import View
 from aura_worker_protocol.messages import ForgetProcess, InterruptProcess
 
 GIVE_UP_AFTER = 15.0
-"""Seconds for which one error may hold up a task before its fix is given up."""
+"""Seconds for which one error may hold up a task before its fix is abandoned."""
 
 CHECK_EVERY = 0.2
 """Seconds between two looks at that error."""
