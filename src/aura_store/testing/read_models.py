@@ -190,7 +190,7 @@ def _workspace(ids: Sequence[str]) -> ws.WorkspaceRequested:
         title="t",
         slug="t",
         branch="aura/t",
-        repositories=(ws.Repository("app", "/home/a/app", "main"),),
+        repositories=(ws.Repository("app", "/srv/app", "main"),),
     )
     return ws.WorkspaceRequested(workspace_id=WorkspaceId(ids[8]), layout=layout)
 
