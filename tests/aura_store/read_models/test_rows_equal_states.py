@@ -83,7 +83,7 @@ async def something_happens(log, data, streams):
     if not row:
         return
     event = data.draw(st.sampled_from(list(row)).flatmap(structs))
-    if state is None:
+    if f"{kind}_id" in event.__struct_fields__:  # as every decision has it
         event = msgspec.structs.replace(event, **{f"{kind}_id": stream_id})
     fact = Fact(event, data.draw(times()), data.draw(actors()), "c", "c")
     try:
