@@ -11,8 +11,8 @@ Invariants:
 import atexit
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from concurrent.futures import Future
-from contextlib import AbstractAsyncContextManager
+from concurrent.futures import CancelledError, Future
+from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any, ParamSpec, TypeVar
 
 import anyio
@@ -22,6 +22,31 @@ from anyio.from_thread import BlockingPortal
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
+
+
+class _Call:
+    """A coroutine that a thread waits for, and may give up at any moment: also while it is handed to the loop.
+
+    The thread writes `given_up` and then reads `scope`; the loop writes `scope` and then reads `given_up`. So at least
+    one of them cancels a call that is given up.
+    """
+
+    def __init__(self) -> None:
+        self.given_up = False
+        self.scope: anyio.CancelScope | None = None
+        self.ended = threading.Event()
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Run the body, in the loop, unless the call is given up."""
+        try:
+            with anyio.CancelScope() as scope:
+                self.scope = scope
+                if self.given_up:
+                    scope.cancel()
+                yield
+        finally:
+            self.ended.set()
 
 
 class Portal:
@@ -62,7 +87,7 @@ class Portal:
             self._kept, started = self._portal.start_task(keep)
             opened: T = started
         except BaseException:
-            self._stop(cancel=True)
+            self._stop()
             raise
         atexit.register(self.close)
         return opened
@@ -80,8 +105,9 @@ class Portal:
         finally:
             self._stop()
 
-    def _stop(self, *, cancel: bool = False) -> None:
-        self._portal.call(self._portal.stop, cancel)
+    def _stop(self) -> None:
+        """End the loop; calls that other threads still wait for, or that nothing waits for any more, are cancelled."""
+        self._portal.call(self._portal.stop, True)  # noqa: FBT003 - takes no keywords
         self._thread.join()
 
     def call(self, function: Callable[P, Awaitable[R]], *args: P.args, **options: P.kwargs) -> R:
@@ -89,20 +115,20 @@ class Portal:
 
         A caller that is interrupted meanwhile cancels it, and waits until it has ended.
         """
-        ended = threading.Event()
+        call = _Call()
 
         async def run() -> R:
-            try:
+            with call.running():
                 return await function(*args, **options)
-            finally:
-                ended.set()
+            raise CancelledError
 
-        future = self._portal.start_task_soon(run)
         try:
-            return future.result()
+            return self._portal.start_task_soon(run).result()
         except BaseException:
-            if future.cancel():
-                ended.wait()
+            call.given_up = True
+            if call.scope is not None and not call.ended.is_set():
+                self._portal.start_task_soon(call.scope.cancel)
+                call.ended.wait()
             raise
 
     def run(self, function: Callable[P, R], *args: P.args, **options: P.kwargs) -> R:
