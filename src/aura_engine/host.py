@@ -35,7 +35,7 @@ def home_of(environment: Mapping[str, str]) -> Path:
     given = environment.get("AURA_HOME")
     if given:
         return Path(given).expanduser().absolute()
-    from platformdirs import user_data_path  # noqa: PLC0415 - only where nobody said
+    from platformdirs import user_data_path  # noqa: PLC0415 - only where AURA_HOME is not set
 
     return user_data_path("aura", appauthor=False)
 
@@ -51,7 +51,7 @@ def user_of(environment: Mapping[str, str]) -> Actor:
 
 @attrs.frozen(kw_only=True)
 class Host:
-    """What the engine is told about where it runs."""
+    """Where the engine runs."""
 
     clock: Clock = now
     ids: IdFactory = attrs.field(factory=new_ids)

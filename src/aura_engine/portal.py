@@ -3,7 +3,7 @@
 Invariants:
 
 - What the calling program raises (``SystemExit``, ``KeyboardInterrupt``) never enters the loop: a call that is left
-  early is cancelled there, and the exception goes on in the caller's thread.
+  early is cancelled there, and the exception propagates in the caller's thread.
 - The context that is kept open is entered and left by one task of the loop, whatever thread opens and closes it.
 - The thread is a daemon and closed at exit: a program that forgets to close still ends.
 """
@@ -25,24 +25,24 @@ T = TypeVar("T")
 
 
 class _Call:
-    """A coroutine that a thread waits for, and may give up at any moment: also while it is handed to the loop.
+    """A coroutine that a thread waits for, and may abandon at any moment: also while it is handed to the loop.
 
-    The thread writes `given_up` and then reads `scope`; the loop writes `scope` and then reads `given_up`. So at least
-    one of them cancels a call that is given up.
+    The thread writes `abandoned` and then reads `scope`; the loop writes `scope` and then reads `abandoned`. So at least
+    one of them cancels an abandoned call.
     """
 
     def __init__(self) -> None:
-        self.given_up = False
+        self.abandoned = False
         self.scope: anyio.CancelScope | None = None
         self.ended = threading.Event()
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Run the body, in the loop, unless the call is given up."""
+        """Run the body, in the loop, unless the call is abandoned."""
         try:
             with anyio.CancelScope() as scope:
                 self.scope = scope
-                if self.given_up:
+                if self.abandoned:
                     scope.cancel()
                 yield
         finally:
@@ -125,7 +125,7 @@ class Portal:
         try:
             return self._portal.start_task_soon(run).result()
         except BaseException:
-            call.given_up = True
+            call.abandoned = True
             if call.scope is not None and not call.ended.is_set():
                 self._portal.start_task_soon(call.scope.cancel)
                 call.ended.wait()

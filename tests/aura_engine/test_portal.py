@@ -92,9 +92,7 @@ def test_a_program_that_forgets_to_close_still_ends_and_in_order(tmp_path):
 def run(program, folder):
     environment = {**os.environ, "HOME": str(folder), "AURA_USER": "alice"}
     command = [sys.executable, "-c", dedent(program)]
-    return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False
-    )
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_closing_again_is_harmless(opened, left):
