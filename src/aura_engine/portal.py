@@ -27,8 +27,8 @@ T = TypeVar("T")
 class _Call:
     """A coroutine that a thread waits for, and may abandon at any moment: also while it is handed to the loop.
 
-    The thread writes `abandoned` and then reads `scope`; the loop writes `scope` and then reads `abandoned`. So at least
-    one of them cancels an abandoned call.
+    The thread writes `abandoned` and then reads `scope`; the loop writes `scope` and then reads `abandoned`. So at
+    least one of them cancels an abandoned call.
     """
 
     def __init__(self) -> None:
