@@ -173,20 +173,20 @@ class RecorderEventLog(EventLog):
     async def wait(self, after: int) -> int:
         self._require_open()
         require_numbers(after=after)
-        self._watch()
-        if await self.head() <= after:
-            while self._head <= after:
-                self._require_open()
-                self._grown = self._grown or anyio.Event()
-                await self._grown.wait()
+        if self._watcher is None:
+            self._watch()
+            await self.head()
+        while self._head <= after:
+            self._require_open()
+            self._grown = self._grown or anyio.Event()
+            await self._grown.wait()
         return self._head
 
     def _watch(self) -> None:
         """Start the thread that notices what other processes append; it ends with the log."""
-        if self._watcher is None:
-            token = anyio.lowlevel.current_token()
-            self._watcher = threading.Thread(target=self._run_watcher, args=(token,), name="aura-watch", daemon=True)
-            self._watcher.start()
+        token = anyio.lowlevel.current_token()
+        self._watcher = threading.Thread(target=self._run_watcher, args=(token,), name="aura-watch", daemon=True)
+        self._watcher.start()
 
     def _run_watcher(self, token: anyio.lowlevel.EventLoopToken) -> None:
         for head in self.recorder.heads():

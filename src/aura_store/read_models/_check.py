@@ -21,7 +21,7 @@ from aura_contracts.ids import StreamId
 from aura_contracts.ports import EventLog
 from aura_contracts.ports.archive import BadSnapshot, Change, RowDifference
 from aura_store.read_models._database import Database, Transaction, memory_database
-from aura_store.read_models._fold import read_mark
+from aura_store.read_models._fold import find_mark
 from aura_store.read_models._models import LogReadModels
 from aura_store.read_models._rows import Row
 from aura_store.read_models._schema import FOLDED, Table
@@ -78,7 +78,7 @@ def _compare(
     models: LogReadModels, fresh: LogReadModels, position: int, listed: int, stored: Transaction
 ) -> tuple[int, list[RowDifference]] | None:
     """Compare all tables while they stand at `position`; None if they do not."""
-    mark = read_mark(stored)
+    mark = find_mark(stored)
     if mark is None or mark.position != position:
         return None
     with fresh.database.transaction() as folded:

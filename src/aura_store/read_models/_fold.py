@@ -64,10 +64,13 @@ def schema_version() -> str:
 # --- Tables -----------------------------------------------------------------------------------------------------------
 
 
-def read_mark(transaction: Transaction) -> Mark | None:
+def find_mark(transaction: Transaction) -> Mark | None:
     """Return how far the tables are, None where there are none."""
-    if MARK.name not in transaction.table_names():
-        return None
+    return read_mark(transaction) if MARK.name in transaction.table_names() else None
+
+
+def read_mark(transaction: Transaction) -> Mark | None:
+    """Return how far the tables are, None where that is not recorded. Raises `TablesLost` where there are none."""
     found = transaction.execute(f"SELECT position, digest, schema_version FROM {MARK.name}")  # noqa: S608 - our name
     return Mark(*found[0]) if found else None
 
@@ -106,7 +109,7 @@ def empty_tables(transaction: Transaction, store: str) -> Mark:
 
     Raises as `create_tables`.
     """
-    mark = read_mark(transaction)
+    mark = find_mark(transaction)
     if mark is None or mark.schema != schema_version() or not TABLES.keys() <= transaction.table_names():
         return create_tables(transaction, store)
     for table in schema.FOLDED:

@@ -38,7 +38,7 @@ from aura_store.read_models._database import (
     Unusable,
     memory_database,
 )
-from aura_store.read_models._fold import Fold, Mark, create_tables, empty_tables, read_mark, schema_version, write_mark
+from aura_store.read_models._fold import Fold, Mark, create_tables, empty_tables, find_mark, read_mark, schema_version, write_mark
 from aura_store.read_models._questions import Questions
 from aura_store.read_models._rows import TOPICS
 
@@ -175,7 +175,7 @@ class LogReadModels(ReadModels):
     async def _catch_up(self, at_least: int | None) -> None:
         """Bring the tables to `at_least`. Raises `Unusable`."""
         if self._mark is None:
-            mark = await self.read(read_mark)
+            mark = await self.read(find_mark)
             await self._require_current(mark)
             self._mark = mark
         end = await self.log.head() if at_least is None else at_least
@@ -294,7 +294,7 @@ class LogReadModels(ReadModels):
             raise
 
     async def _is_current(self, transaction: Transaction) -> bool:
-        mark = await self._in_thread(lambda: read_mark(transaction))
+        mark = await self._in_thread(lambda: find_mark(transaction))
         try:
             await self._require_current(mark)
         except Outdated:
