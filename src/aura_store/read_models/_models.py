@@ -38,7 +38,16 @@ from aura_store.read_models._database import (
     Unusable,
     memory_database,
 )
-from aura_store.read_models._fold import Fold, Mark, create_tables, empty_tables, find_mark, read_mark, schema_version, write_mark
+from aura_store.read_models._fold import (
+    Fold,
+    Mark,
+    create_tables,
+    empty_tables,
+    find_mark,
+    read_mark,
+    schema_version,
+    write_mark,
+)
 from aura_store.read_models._questions import Questions
 from aura_store.read_models._rows import TOPICS
 
