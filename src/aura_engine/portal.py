@@ -11,17 +11,19 @@ Invariants:
 import atexit
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any, ParamSpec, TypeVar
 
 import anyio
-from anyio.abc import TaskStatus
 from anyio.from_thread import BlockingPortal
 
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
+
+INTERVAL = 0.5
+"""Seconds after which a waiting thread looks for signals: one that arrives just before a wait does not end it."""
 
 
 class _Call:
@@ -58,7 +60,7 @@ class Portal:
         self._kept: Future[Any] | None = None
         self._thread = threading.Thread(target=self._serve, name="aura-engine", daemon=True)
         self._thread.start()
-        self._portal = self._ready.result()
+        self._portal = _result(self._ready)
 
     def _serve(self) -> None:
         async def main() -> None:
@@ -76,21 +78,28 @@ class Portal:
     def open(self, context: AbstractAsyncContextManager[T]) -> T:
         """Enter a context and keep it open until `close`; return what it gives."""
 
-        async def keep(*, task_status: TaskStatus[T]) -> None:
+        opened = Future[T]()
+
+        async def keep() -> None:
             closed = anyio.Event()
             self._close = closed.set
-            async with context as opened:
-                task_status.started(opened)
+            async with context as value:
+                opened.set_result(value)
                 await closed.wait()
 
         try:
-            self._kept, started = self._portal.start_task(keep)
-            opened: T = started
+            self._kept = self._portal.start_task_soon(keep)
+            while not wait((opened, self._kept), INTERVAL, FIRST_COMPLETED).done:
+                pass
+            if not opened.done():
+                self._kept.result()  # raises what entering the context raised
+            value = opened.result()
         except BaseException:
+            self._kept = None
             self._stop()
             raise
         atexit.register(self.close)
-        return opened
+        return value
 
     def close(self) -> None:
         """Leave the open context and end the loop; again is harmless. Raises what leaving the context raises."""
@@ -100,14 +109,14 @@ class Portal:
             return
         try:
             if self._close is not None and not kept.done():
-                self._portal.call(self._close)
-            kept.result()
+                _result(self._portal.start_task_soon(self._close))
+            _result(kept)
         finally:
             self._stop()
 
     def _stop(self) -> None:
         """End the loop; calls that other threads still wait for, or that nothing waits for any more, are cancelled."""
-        self._portal.call(self._portal.stop, True)  # noqa: FBT003 - takes no keywords
+        _result(self._portal.start_task_soon(self._portal.stop, True))  # noqa: FBT003 - takes no keywords
         self._thread.join()
 
     def call(self, function: Callable[P, Awaitable[R]], *args: P.args, **options: P.kwargs) -> R:
@@ -123,12 +132,13 @@ class Portal:
             raise CancelledError
 
         try:
-            return self._portal.start_task_soon(run).result()
+            return _result(self._portal.start_task_soon(run))
         except BaseException:
             call.abandoned = True
             if call.scope is not None and not call.ended.is_set():
                 self._portal.start_task_soon(call.scope.cancel)
-                call.ended.wait()
+                while not call.ended.wait(INTERVAL):
+                    pass
             raise
 
     def run(self, function: Callable[P, R], *args: P.args, **options: P.kwargs) -> R:
@@ -149,3 +159,10 @@ class Portal:
                     return
         finally:
             self.call(items.aclose)
+
+
+def _result(future: Future[R]) -> R:
+    """Return the result of `future` once it has one, or raise its exception; signals are handled meanwhile."""
+    while not wait((future,), INTERVAL).done:
+        pass
+    return future.result()
