@@ -24,6 +24,14 @@ def no_thread_is_left():
     assert [thread for thread in threading.enumerate() if thread.name == "aura-engine"] == []
 
 
+@pytest.fixture(autouse=True)
+def interrupts_are_handled():
+    """As at a terminal; what a shell starts in the background ignores them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def left():
     """What contexts note when they are left."""
