@@ -70,7 +70,7 @@ def find_mark(transaction: Transaction) -> Mark | None:
 
 
 def read_mark(transaction: Transaction) -> Mark | None:
-    """Return how far the tables are, None where that is not recorded. Raises `TablesLost` where there are none."""
+    """Return how far the tables are, None if that is not recorded. Raises `TablesLost` if they do not exist."""
     found = transaction.execute(f"SELECT position, digest, schema_version FROM {MARK.name}")  # noqa: S608 - our name
     return Mark(*found[0]) if found else None
 
