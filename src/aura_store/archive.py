@@ -31,8 +31,7 @@ from aura_contracts.ports.archive import (
 )
 from aura_contracts.ports.read_models import Moment, UsageSum
 from aura_store import _history as history
-from aura_store import audit
-from aura_store.pricing import cost_of, read_prices
+from aura_store import audit, pricing
 from aura_store.read_models import LogReadModels, check_read_models
 from aura_store.repository import snapshot_schema
 
@@ -120,7 +119,7 @@ class StoreArchive(Archive):
     async def costs(self, sums: Sequence[UsageSum], by: UsageKey) -> Sequence[UsageCost]:
         """See `Archive.costs`."""
         own = [self._prices] if self._prices is not None and self._prices.is_file() else []
-        return cost_of(sums, read_prices(*own), by=by)
+        return pricing.cost_of(sums, pricing.read_prices(*own), by=by)
 
     # --- The store ----------------------------------------------------------------------------------------------------
 
