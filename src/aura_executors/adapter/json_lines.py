@@ -31,9 +31,9 @@ NOT_UNDERSTOOD = (msgspec.MsgspecError, RecursionError, UnicodeError, ValueError
 _STDOUT = OutputSource.STDOUT
 
 _PAIR = rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-_HALF = re.compile(rb"(?:[^\\]++|\\[^u]|\\u(?![dD][89a-fA-F])|%b)++|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})" % _PAIR)
-"""What precedes half of a surrogate pair, or the half. Agents in JavaScript write one where a model cuts a character in
-two; valid text has none."""
+_ESCAPE = re.compile(rb"%b|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\." % _PAIR)
+"""An escape; its group is half of a surrogate pair. Agents in JavaScript write one where a model cuts a character in two;
+valid text has none."""
 
 
 class JsonLines(Conversation):
@@ -117,7 +117,7 @@ def _repaired(line: bytes) -> bytes:
     """
     if b"\\ud" not in line and b"\\uD" not in line:
         return line
-    return _HALF.sub(lambda found: rb"\ufffd" if found[1] else found[0], line)
+    return _ESCAPE.sub(lambda found: rb"\ufffd" if found[1] else found[0], line)
 
 
 def lost_session(session_id: str, message: str) -> Failure:
