@@ -69,6 +69,4 @@ class AuraMapper(Mapper[str]):
     def to_stored_event(self, domain_event: DomainEventProtocol[str]) -> StoredEvent:
         """Refuse."""
         name = type(domain_event).__name__
-        raise NotSupportedError(
-            f"{name} is not stored: append it through aura_store.open_log, which seals it"
-        )
+        raise NotSupportedError(f"{name} is not stored: append it through aura_store.open_log, which seals it")

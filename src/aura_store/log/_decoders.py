@@ -37,7 +37,7 @@ Decode = Callable[[bytes], Any]
 class Decoders(dict[str, Decode]):
     """Decoders by label (``task.created@1``), created on first use.
 
-    `shape` is the generic struct to decode to; `unpack` undoes compression and encryption (None if there are none).
+    `shape` is the generic struct to decode to; `unpack` undoes compression and encryption (None: nothing to undo).
     A label that is not in the catalogue raises `UnknownEventType` or `NewerEventVersion`, without a position.
     """
 
