@@ -10,8 +10,8 @@
     export_lazily(__name__)
 
 Each name is written once, in an import that type checkers read and Python never runs. `export_lazily` reads the same
-imports from the module's source and sets ``__all__``, ``__dir__`` and ``__getattr__``, but on the module object,
-so type checkers see no ``__getattr__`` and still find misspelt names.
+imports from the module's source and sets ``__all__``, ``__dir__`` and ``__getattr__``, but on the module object, so
+type checkers see no ``__getattr__`` and still find misspelt names.
 """
 
 import sys

@@ -118,8 +118,8 @@ class Command(msgspec.Struct, Generic[S], frozen=True, kw_only=True):
 AnyCommand = Command[Any]
 
 Evolve = Callable[[Any, Any, HappenedFact, Any], S]
-"""``(state, event, fact, next_status) -> state``. `event` is that of the fact, of the type that the function
-is listed under; `state` is None for the creating event."""
+"""``(state, event, fact, next_status) -> state``. `event` is that of the fact, of the type that the function is listed
+under; `state` is None for the creating event."""
 
 Table = Mapping[StrEnum | None, Mapping[type[Event], StrEnum]]
 

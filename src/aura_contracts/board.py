@@ -8,9 +8,9 @@ Each column maps to one canonical state, and **every canonical state has at leas
 has a place. If several columns share a state, cards that AURA moves go to the leftmost; people move cards freely
 between them.
 
-A card sits where the state of its task says. People can only make the moves in `USER_MOVES`, each of which stands for
-a task command, so a move never does anything that the task's own table forbids. No one can move a card to done (only
-the engine completes tasks), and no move approves anything. A board holds the ids of tasks, never copies of them.
+A card sits where the state of its task says. People can only make the moves in `USER_MOVES`, each of which stands for a
+task command, so a move never does anything that the task's own table forbids. No one can move a card to done (only the
+engine completes tasks), and no move approves anything. A board holds the ids of tasks, never copies of them.
 """
 
 from collections.abc import Mapping

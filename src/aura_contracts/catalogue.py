@@ -1,7 +1,7 @@
 """The event catalogue: every event type by topic, and how old versions are upgraded.
 
-A stored event is labelled ``topic@version``. An event type at version n has an upcaster for each earlier version,
-a function from the fields of one version to those of the next; they are applied in turn. Once written, bytes stay
+A stored event is labelled ``topic@version``. An event type at version n has an upcaster for each earlier version, a
+function from the fields of one version to those of the next; they are applied in turn. Once written, bytes stay
 readable forever; `tests/golden` holds a sample of every released version.
 """
 

@@ -61,8 +61,8 @@
     ├── RunCancelled                 a run was cancelled, or its task deleted: task
     └── ImpossibleTransition         a table has no such row (a bug, or a damaged log)
 
-For programs, each class has a stable `code`, its facts as attributes, and `transient`, which says whether a later
-retry may help. For people, `remedy` says what to do, and `str()` combines message and remedy.
+For programs, each class has a stable `code`, its facts as attributes, and `transient`, which says whether a later retry
+may help. For people, `remedy` says what to do, and `str()` combines message and remedy.
 """
 
 from collections.abc import Callable

@@ -21,14 +21,14 @@ Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Base of all events.
 
-    A subclass sets `topic`, a name that is never changed or reused (``"task.created"``), and increases
-    `version` when its fields change so that old bytes no longer decode; `aura_contracts.catalogue` explains how
-    old versions stay readable. Adding a field with a default does not need a new version. The first line of a
-    subclass's docstring says what the event means, and becomes its entry in the documented event catalogue.
+    A subclass sets `topic`, a name that is never changed or reused (``"task.created"``), and increases `version` when
+    its fields change so that old bytes no longer decode; `aura_contracts.catalogue` explains how old versions stay
+    readable. Adding a field with a default does not need a new version. The first line of a subclass's docstring says
+    what the event means, and becomes its entry in the documented event catalogue.
 
-    Every field is stored, even one with its default value, so that changing a default later does not rewrite
-    history. ``gc=False`` is safe because events hold JSON values, which cannot form cycles, and it pays because a
-    replay creates millions of events.
+    Every field is stored, even one with its default value, so that changing a default later does not rewrite history.
+    ``gc=False`` is safe because events hold JSON values, which cannot form cycles, and it pays because a replay creates
+    millions of events.
     """
 
     topic: ClassVar[str]
@@ -38,8 +38,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Fact(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An event with its circumstances, stored as a JSON array in this order.
 
-    `time` is aware. `correlation_id` is shared by everything that follows from one request. `causation_id` is the id
-    of the command that led to the event, which makes a retried append recognisable.
+    `time` is aware. `correlation_id` is shared by everything that follows from one request. `causation_id` is the id of
+    the command that led to the event, which makes a retried append recognisable.
     """
 
     event: Event
@@ -55,8 +55,8 @@ E_co = TypeVar("E_co", bound=Event, covariant=True, default=Event)
 class EventRecord(msgspec.Struct, Generic[E_co], frozen=True, gc=False):
     """A fact at its place in the log; `EventRecord[TaskCompleted]` if the event's type is known.
 
-    `position` counts from 1 over the whole log, `version` from 1 within the stream, both without gaps. A record has
-    the attributes of `Fact`, so code that folds facts also folds records.
+    `position` counts from 1 over the whole log, `version` from 1 within the stream, both without gaps. A record has the
+    attributes of `Fact`, so code that folds facts also folds records.
     """
 
     position: int
@@ -72,8 +72,8 @@ class EventRecord(msgspec.Struct, Generic[E_co], frozen=True, gc=False):
 class SealedRow(NamedTuple):
     """A row of the log as stored, with its seals. Auditors can read it without the encryption key.
 
-    `state` is the stored bytes (possibly compressed and encrypted). `previous` is the digest of the event before
-    it in its stream (32 zero bytes for the first). `digest` is its own, over everything else in the row.
+    `state` is the stored bytes (possibly compressed and encrypted). `previous` is the digest of the event before it in
+    its stream (32 zero bytes for the first). `digest` is its own, over everything else in the row.
     """
 
     position: int

@@ -1,8 +1,8 @@
 """Ids: UUIDv7 in canonical text form, with a static type for each kind of thing.
 
-At run time an id is a plain ``str`` (``0192f0c1-2d3e-7abc-8def-0123456789ab``). Events carry several ids each, and
-a replay decodes all of them: as text they cost nothing, while ``uuid.UUID`` objects would halve the speed of
-reading the log. The ``NewType``s let type checkers distinguish the kinds; `parse_id` checks ids from outside.
+At run time an id is a plain ``str`` (``0192f0c1-2d3e-7abc-8def-0123456789ab``). Events carry several ids each, and a
+replay decodes all of them: as text they cost nothing, while ``uuid.UUID`` objects would halve the speed of reading the
+log. The ``NewType``s let type checkers distinguish the kinds; `parse_id` checks ids from outside.
 """
 
 import re

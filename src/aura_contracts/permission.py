@@ -1,6 +1,6 @@
 """Permission: rules that allow or refuse tool calls without asking a human. Pure.
 
-A rule is the name of a tool, optionally followed by what it is used on in brackets. Both may contain shell wildcards:
+A rule is the name of a tool, optionally followed by its target in brackets. Both may contain shell wildcards:
 
     Read                 every call of the tool Read
     mcp__github__*       every tool of that server

@@ -86,8 +86,8 @@ def parse_agent_type(text: str, field: str = "type") -> AgentType:
 class RetryPolicy(msgspec.Struct, frozen=True, gc=False):
     """How often and how soon a failed attempt is repeated (specification, "Agent Failures").
 
-    The delay before attempt n + 1 is ``base_delay * 2 ** (n - 1)`` seconds, at most `max_delay`, plus or minus a
-    random share of `jitter` (0 to 1).
+    The delay before attempt n + 1 is ``base_delay * 2 ** (n - 1)`` seconds, at most `max_delay`, plus or minus a random
+    share of `jitter` (0 to 1).
     """
 
     max_attempts: int = 3

@@ -111,7 +111,7 @@ class ExecutionCancelled(Event, frozen=True, kw_only=True):
     reason: str = ""
 
 
-# --- Events: within a stage -------------------------------------------------------------------------------------------
+# --- Events within a stage --------------------------------------------------------------------------------------------
 
 
 class StageRetryScheduled(Event, frozen=True, kw_only=True):
@@ -179,7 +179,7 @@ class InterruptRequested(Event, frozen=True, kw_only=True):
     reason: str = ""
 
 
-# --- Events: what the agent, or AURA for it, did ----------------------------------------------------------------------
+# --- Events: actions of the agent -------------------------------------------------------------------------------------
 
 
 class Action(Event, frozen=True, kw_only=True, gc=False):

@@ -99,8 +99,7 @@ class EventLog(ABC):
 
     @abstractmethod
     async def save_cursor(self, name: str, position: int) -> None:
-        """Remember the position that the reader `name` has reached. It is stored alongside the events, and is not a
-        fact.
+        """Remember the position that the reader `name` has reached, alongside the events. It is not a fact.
 
         Raises `StoreReadOnly`, `StoreFull`, `StoreUnavailable`.
         """

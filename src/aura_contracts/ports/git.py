@@ -191,10 +191,9 @@ class GitRefs(ABC):
 
     @abstractmethod
     def update_ref(self, repo: str, ref: str, new: str | None, expected: str | None, message: str) -> None:
-        """Point `ref` (full name) to `new` if it points to `expected`, atomically; None means that the ref does not
-        exist.
+        """Point `ref` (full name) to `new` if it points to `expected`, atomically.
 
-        Raises `RefChanged`. No worktree is touched.
+        None means that the ref does not exist. Raises `RefChanged`. No worktree is touched.
         """
 
 
@@ -227,10 +226,9 @@ class GitFiles(ABC):
 
     @abstractmethod
     def stage(self, worktree: str, paths: Sequence[str] = ()) -> None:
-        """Stage `paths` (files and folders), or everything: changes, deletions, and untracked files that are not
-        ignored.
+        """Stage `paths` (files and folders), or everything that is not ignored.
 
-        Nested repositories that are not submodules are left out.
+        Everything includes deletions and untracked files. Nested repositories that are not submodules are left out.
         """
 
     @abstractmethod
@@ -241,7 +239,7 @@ class GitFiles(ABC):
         commit. Raises `OperationInProgress` while there are conflicts.
         """
 
-    # --- Safety copies ------------------------------------------------------------------------------------------------
+    # --- Snapshots ----------------------------------------------------------------------------------------------------
 
     @abstractmethod
     def snapshot(self, worktree: str, ref: str, message: str) -> str:
@@ -250,8 +248,8 @@ class GitFiles(ABC):
         Returns the commit that `ref` points to: HEAD itself if nothing differs from it. Its tree has the files, its
         first parent is HEAD, and a second parent holds the index if that differs from both. The last line of the
         message says where the index is (``Aura-Index:``). Leaves files, index and branches untouched. Works in a
-        repository without commits, and during a merge, of which it keeps our side in the index. Nested repositories
-        that are not submodules are not saved.
+        repository without commits, and during a merge, keeping our side in the index. Nested repositories that are not
+        submodules are not saved.
         """
 
     @abstractmethod

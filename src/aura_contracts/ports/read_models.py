@@ -42,7 +42,7 @@ R = TypeVar("R")
 S = TypeVar("S", bound=State)
 
 Words = str | Collection[str] | None
-"""One word, several words of which any may match, or None for no filter."""
+"""One word, several alternatives, or None for no filter."""
 
 Moment = int | datetime
 """A position of the log, or an instant."""

@@ -90,7 +90,7 @@ class Codec:
         """Whether it encrypts."""
         return self._cipher is not None
 
-    # --- To bytes -----------------------------------------------------------------------------------------------------
+    # --- Encoding -----------------------------------------------------------------------------------------------------
 
     def encode_append(self, append: Append) -> EncodedAppend:
         """Return `append` with its facts encoded.
@@ -160,7 +160,7 @@ class Codec:
                 raise ValueError(str(error)) from error
         return data
 
-    # --- From bytes ---------------------------------------------------------------------------------------------------
+    # --- Decoding -----------------------------------------------------------------------------------------------------
 
     def label_prefixes(self, topics: Collection[str]) -> tuple[str, ...]:
         """Return the label prefixes of events of `topics`, in any version; none without topics.

@@ -37,8 +37,8 @@ Decode = Callable[[bytes], Any]
 class Decoders(dict[str, Decode]):
     """Decoders by label (``task.created@1``), created on first use.
 
-    `shape` is the generic struct to decode to; `unpack` undoes compression and encryption (None: nothing to undo).
-    A label that is not in the catalogue raises `UnknownEventType` or `NewerEventVersion`, without a position.
+    `shape` is the generic struct to decode to; `unpack` undoes compression and encryption (None: nothing to undo). A
+    label that is not in the catalogue raises `UnknownEventType` or `NewerEventVersion`, without a position.
     """
 
     def __init__(self, catalogue: EventCatalogue, shape: Any, unpack: Callable[[bytes], bytes] | None = None) -> None:

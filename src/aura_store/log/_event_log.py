@@ -257,7 +257,7 @@ class RecorderEventLog(EventLog):
         if self._closed:
             raise StoreClosed(store=self.name)
 
-    # --- When the database is away ------------------------------------------------------------------------------------
+    # --- Outages ------------------------------------------------------------------------------------------------------
 
     async def patiently(self, work: Callable[[], R]) -> R:
         """Run blocking `work` in a worker thread; retry while the database is down and the caller has patience."""

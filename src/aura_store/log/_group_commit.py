@@ -155,7 +155,7 @@ class GroupCommit:
         self._thread = threading.Thread(target=self._run, name="aura-commit", daemon=True)
         self._thread.start()
 
-    # --- In the writer thread -----------------------------------------------------------------------------------------
+    # --- Writer thread ------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         while batch := self._next_batch():

@@ -7,6 +7,7 @@
 A table maps model names to rows, each of which is valid from a day on, in UTC. The longest name that matches the model
 is used, and of its rows the latest that starts on or before the day of use. Usage from before a price change therefore
 keeps its price, and correcting a row also corrects the past, because costs are not stored anywhere.
+
 Money is `Decimal`, in US dollars, and exact.
 """
 

@@ -84,8 +84,7 @@ class Database(ABC):
 
     @contextmanager
     def transaction(self, *, writing: bool = False) -> Iterator[Transaction]:
-        """Enter a transaction with a consistent view of the database; it is committed on exit, and rolled back on
-        errors.
+        """Enter a transaction with a consistent view; it is committed on exit, and rolled back on errors.
 
         Raises `DatabaseAway` if a retry may help, `RowRefused`, `Unusable` and `StoreFull`.
         """

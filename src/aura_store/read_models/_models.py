@@ -108,7 +108,7 @@ class LogReadModels(ReadModels):
         self._turn = anyio.Lock()
         self._thread = anyio.CapacityLimiter(1)
 
-    # --- Questions ----------------------------------------------------------------------------------------------------
+    # --- Queries ------------------------------------------------------------------------------------------------------
 
     async def list(self, query: Query[R], *, at_least: int | None = None) -> Page[R]:
         return await self._ask(lambda questions: questions.page(query), at_least)
@@ -192,7 +192,7 @@ class LogReadModels(ReadModels):
         if mark.position:
             found = await self.log.sealed_page(mark.position - 1, limit=1)
             if not found or found[0].position != mark.position or found[0].digest.hex() != mark.digest:
-                raise Outdated("the tables were made of another log")
+                raise Outdated("the tables were made from another log")
 
     async def _advance_to(self, end: int, write: "Write") -> None:
         while self._mark is not None and self._mark.position < end:

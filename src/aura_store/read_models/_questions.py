@@ -98,7 +98,7 @@ class Questions:
         statement = f"SELECT status, count(*) FROM {table.name}{clause} GROUP BY status ORDER BY status"  # noqa: S608
         return {str(status): int(number) for status, number in self._execute(statement, values)}
 
-    # --- By a part of an id -------------------------------------------------------------------------------------------
+    # --- Lookup by partial id -----------------------------------------------------------------------------------------
 
     def find(self, kind: str, text: str, limit: int) -> tuple[Match, ...]:
         """Return the ids that equal `text`, or start or end with it."""

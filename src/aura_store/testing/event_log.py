@@ -59,7 +59,7 @@ class Unheard(Event, frozen=True, kw_only=True):
     text: str = ""
 
 
-# --- Making and comparing -------------------------------------------------------------------------------------------
+# --- Building and comparing -----------------------------------------------------------------------------------------
 
 
 def stream_id(number: int) -> StreamId:
@@ -149,7 +149,7 @@ async def together(log: EventLog, commands: Sequence[Sequence[Append]]) -> list[
     return [outcomes[number] for number in range(len(commands))]
 
 
-# --- Input that no log may accept ------------------------------------------------------------------------------------
+# --- Invalid input ---------------------------------------------------------------------------------------------------
 
 NAIVE = NOW.replace(tzinfo=None)
 ENDLESS: dict[str, Any] = {}
@@ -424,7 +424,7 @@ class EventLogConformance:
             await log.append(append(1, 0), append(2, 1, "c"))
         assert await log.head() == 2
 
-    # --- Many at the same time ----------------------------------------------------------------------------------------
+    # --- Concurrency --------------------------------------------------------------------------------------------------
 
     async def test_many_appends_at_once_are_all_stored_in_one_order(self, log: EventLog) -> None:
         outcomes = await together(log, [[append(number, 0, str(number), "second")] for number in range(150)])
@@ -765,7 +765,7 @@ class EventLogConformance:
         async with self.opened(open_log) as (log,):
             assert titles(await everything(log)) == ["a"]
 
-    # --- Bad input ----------------------------------------------------------------------------------------------------
+    # --- Invalid input ------------------------------------------------------------------------------------------------
 
     async def test_what_cannot_be_stored_is_refused(self, log: EventLog) -> None:
         for case, (bad, kind, field) in REFUSED.items():

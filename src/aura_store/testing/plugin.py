@@ -1,5 +1,4 @@
-"""Pytest plugin, declared as the entry point ``aura_conformance``: failing assertions of the shipped suites show
-values.
+"""Pytest plugin, entry point ``aura_conformance``: failing assertions of the shipped suites show values.
 
 Every pytest run in an environment with AURA loads it. So it imports only pytest, adds no fixtures or options, and
 changes nothing for tests outside the suites.

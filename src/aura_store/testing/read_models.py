@@ -79,7 +79,7 @@ class Crashed(Exception):
     """The process ended here. It is not a database error, so nothing handles it."""
 
 
-# --- A story to fold --------------------------------------------------------------------------------------------------
+# --- Events to fold ---------------------------------------------------------------------------------------------------
 
 
 def an_id(number: int) -> str:
@@ -204,7 +204,7 @@ async def tell(log: EventLog, events: Sequence[tuple[StreamId, Event]]) -> int:
     return position
 
 
-# --- Looking and crashing ---------------------------------------------------------------------------------------------
+# --- Inspection and crashes -------------------------------------------------------------------------------------------
 
 Tables = dict[str, list[dict[str, Any]]]
 
@@ -346,7 +346,7 @@ class ReadModelsConformance:
         with anyio.fail_after(self.patience):
             yield
 
-    # --- Incrementally ------------------------------------------------------------------------------------------------
+    # --- Incremental folding ------------------------------------------------------------------------------------------
 
     async def test_rows_are_the_fold_of_the_log(self, open_store: OpenStore) -> None:
         async with open_store() as store:
@@ -530,7 +530,7 @@ class ReadModelsConformance:
                 await models.catch_up()
             assert await models.read(lambda transaction: transaction.execute("SELECT * FROM tasks")) == []
 
-    # --- Several at once ----------------------------------------------------------------------------------------------
+    # --- Concurrency --------------------------------------------------------------------------------------------------
 
     async def test_two_that_catch_up_apply_each_event_once(self, open_store: OpenStore) -> None:
         if not self.shared:

@@ -401,7 +401,7 @@ class EventLogMachine(RuleBasedStateMachine):
             assert record.stream_id == LEDGER_ID
             self.model.add(LEDGER_ID, as_fact(record))
 
-    # --- Everything else ----------------------------------------------------------------------------------------------
+    # --- Other operations ---------------------------------------------------------------------------------------------
 
     @rule(handle=handles)
     def reopen(self, handle: int) -> None:
@@ -485,7 +485,7 @@ class EventLogMachine(RuleBasedStateMachine):
             assert loaded.version <= upto
             assert loaded == saved.get(loaded.version)
 
-    # --- What always holds --------------------------------------------------------------------------------------------
+    # --- Invariants ---------------------------------------------------------------------------------------------------
 
     @invariant()
     def the_log_equals_the_model(self) -> None:
