@@ -111,7 +111,7 @@ def test_an_unknown_name_is_an_error_that_knows_the_others():
     assert str(caught.value) == "there is no executor 'Cats'; known: cat, dog; did you mean 'cat'?"
     with pytest.raises(UnknownExecutor, match="known: cat, dog; `aura executors` lists them"):
         registry.get("elephant")
-    with pytest.raises(UnknownExecutor, match="there are none"):
+    with pytest.raises(UnknownExecutor, match="known: none"):
         ExecutorRegistry(plugins=[]).get("cat")
 
 
