@@ -205,7 +205,9 @@ class _Auditor:
         rows = await self.log.sealed_page(after, limit=limit)
         if rows and rows[0].position < 1:
             first = rows[0]
-            self._stray = AuditFinding(first.position, first.stream_id, "there is an event before the start of the log")
+            self._stray = AuditFinding(
+                first.position, first.stream_id, "there is an event before the beginning of the log"
+            )
             rows = await self.log.sealed_page(after, limit=limit + PAGE)
             rows = list(dropwhile(lambda row: row.position < 1, rows))[:limit]
         return rows
