@@ -1,7 +1,7 @@
-"""Contracts: ids, events, commands, states, transition tables, errors, ports. Imports nothing of AURA but itself.
+"""Contracts: ids, events, commands, states, transition tables, errors and ports. Depends on no other AURA package.
 
-Here are the ground and, of each aggregate, its definition, its state and its statuses. Its events, commands and values
-are in the module of its name, where they are read together:
+The package exports its base types and, for each aggregate, the definition, the state and the statuses. Import an
+aggregate's events, commands and values from the module named after it:
 
     from aura_contracts import CATALOGUE, EventLog, Task
     from aura_contracts.actors import human

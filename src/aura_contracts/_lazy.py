@@ -1,4 +1,4 @@
-"""Packages that import what they export when it is asked for.
+"""Lazy exports: a package imports a name when it is first used.
 
     from typing import TYPE_CHECKING
 
@@ -9,9 +9,9 @@
 
     export_lazily(__name__)
 
-Every name is written once, in an import that type checkers read and that is not run. The helper reads the same imports
-from the module's source and sets ``__all__``, ``__dir__`` and ``__getattr__``; as it sets them on the module object,
-type checkers see no ``__getattr__`` and go on finding misspelt names.
+Each name is written once, in an import that type checkers read and Python never runs. `export_lazily` reads the same
+imports from the module's source and sets ``__all__``, ``__dir__`` and ``__getattr__``, but on the module object, so
+type checkers see no ``__getattr__`` and still find misspelt names.
 """
 
 import sys
@@ -20,11 +20,11 @@ from types import ModuleType
 from typing import Any, Final
 
 _ONLY_AST: Final = 0x400
-"""``ast.PyCF_ONLY_AST``; importing `ast` for it would cost more than the rest."""
+"""``ast.PyCF_ONLY_AST``, spelt out because importing `ast` would cost more than all the rest."""
 
 
 def export_lazily(package: str) -> None:
-    """Have the module called `package` export what it imports under ``if TYPE_CHECKING``."""
+    """Make the module named `package` export the names it imports under ``if TYPE_CHECKING``."""
     module = sys.modules[package]
     homes = dict(sorted(_homes(module).items()))
 
@@ -41,7 +41,7 @@ def export_lazily(package: str) -> None:
 
 
 def _homes(module: ModuleType) -> dict[str, str]:
-    """Return the names that `module` imports for type checkers only, and the module that each comes from."""
+    """Return the names that `module` imports for type checkers only, each with its home module."""
     loader: Any = module.__loader__
     path = str(module.__file__)
     tree: Any = compile(loader.get_data(path), path, "exec", _ONLY_AST)

@@ -1,4 +1,4 @@
-"""Agent: an AI worker specialised in a domain, and what it is busy with (specification, "Agent").
+"""Agent: an AI worker with a speciality, and the task it is busy with (specification, "Agent").
 
     idle ──task taken──► working ──proposal waiting──► waiting_for_approval
      ▲                   │     ▲                         │         │
@@ -7,8 +7,8 @@
      │
      └──disabled──► disabled ──enabled──► idle
 
-An agent works on one task at a time. While a human decides about its proposal it is paused, still holding the task
-(specification, `submitForApproval`, step 5); it becomes free when the task is over for it, however that came about.
+An agent works on one task at a time. While a human reviews its proposal the agent is paused and keeps the task
+(specification, `submitForApproval`, step 5). It is released when its part in the task ends, for whatever reason.
 """
 
 from collections.abc import Mapping
@@ -35,33 +35,33 @@ class AgentStatus(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How a task ended for the agent that had it."""
+    """How a task ended for its agent."""
 
     COMPLETED = "completed"
     FAILED = "failed"
     REJECTED = "rejected"
-    """A human rejected the proposal for good."""
+    """A human rejected the proposal, and it will not be revised."""
     CANCELLED = "cancelled"
     UNASSIGNED = "unassigned"
-    """The task goes on without this agent."""
+    """The task continues without this agent."""
 
 
 class AgentSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What is known of an agent: what whoever registers it says."""
+    """The description of an agent, as it was registered."""
 
     name: str
     type: AgentType
     executor: str
-    """The name of the adapter that runs it (``claude``, ``codex``, ``custom``)."""
+    """The name of the adapter that runs the agent (``claude``, ``codex``, ``custom``)."""
     variant: str = ""
-    """A named set of the executor's settings; empty for its standard one."""
+    """A named set of executor settings; empty for the default."""
     options: dict[str, Any] = {}
-    """Settings of the executor beyond the variant. Never secrets: the log keeps them forever."""
+    """More executor settings, on top of the variant. Never put secrets here: the log keeps them forever."""
     capabilities: tuple[str, ...] = ()
 
 
 class AgentChanges(Changes, frozen=True, kw_only=True):
-    """An edit of an agent; a field that is None stays as it is."""
+    """An edit of an agent; fields that are None stay unchanged."""
 
     name: str | None = None
     type: AgentType | None = None
@@ -97,7 +97,7 @@ class TaskTaken(Event, frozen=True, kw_only=True):
 
 
 class AgentPaused(Event, frozen=True, kw_only=True):
-    """The agent was paused, because its proposal waits for a human."""
+    """The agent was paused while a human reviews its proposal."""
 
     topic = "agent.paused"
     task_id: TaskId
@@ -105,14 +105,14 @@ class AgentPaused(Event, frozen=True, kw_only=True):
 
 
 class AgentResumed(Event, frozen=True, kw_only=True):
-    """The agent went on with its task after a human had decided."""
+    """The agent resumed its task after a human decided."""
 
     topic = "agent.resumed"
     task_id: TaskId
 
 
 class AgentReleased(Event, frozen=True, kw_only=True):
-    """The task was over for the agent; it was free for another."""
+    """The task ended for the agent, which is free for another."""
 
     topic = "agent.released"
     task_id: TaskId
@@ -120,7 +120,7 @@ class AgentReleased(Event, frozen=True, kw_only=True):
 
 
 class AgentDisabled(Event, frozen=True, kw_only=True):
-    """The agent was taken out of the pool; it gets no task until it is enabled."""
+    """The agent was taken out of the pool; it gets no tasks until it is enabled."""
 
     topic = "agent.disabled"
     reason: str = ""
@@ -136,7 +136,7 @@ class AgentEnabled(Event, frozen=True, kw_only=True):
 
 
 class Agent(AgentSpec, State, frozen=True, kw_only=True):
-    """What an agent is at some moment. Times are aware."""
+    """The state of an agent. Times are aware."""
 
     id: AgentId
     status: AgentStatus
@@ -145,9 +145,9 @@ class Agent(AgentSpec, State, frozen=True, kw_only=True):
     updated_at: datetime
     current_task_id: TaskId | None = None
     approval_id: ApprovalId | None = None
-    """The approval that the agent is paused for."""
+    """The approval that the agent waits for."""
     busy_since: datetime | None = None
-    """When it took the current task; None while it has none."""
+    """When it took its current task; None while it has none."""
     last_outcome: Outcome | None = None
     disabled_reason: str = ""
 
@@ -164,21 +164,21 @@ class RegisterAgent(Command[Agent], frozen=True, kw_only=True):
 
 
 class EditAgent(Command[Agent], frozen=True, kw_only=True):
-    """Edit the agent. A busy agent's next run uses the new values."""
+    """Edit the agent. If it is busy, its next run uses the new values."""
 
     emits = (AgentEdited,)
     changes: AgentChanges
 
 
 class TakeTask(Command[Agent], frozen=True, kw_only=True):
-    """Have the agent start on a task."""
+    """Start the agent on a task."""
 
     emits = (TaskTaken,)
     task_id: TaskId
 
 
 class PauseAgent(Command[Agent], frozen=True, kw_only=True):
-    """Pause the agent until a human has decided about its proposal."""
+    """Pause the agent until a human decides on its proposal."""
 
     emits = (AgentPaused,)
     task_id: TaskId
@@ -186,7 +186,7 @@ class PauseAgent(Command[Agent], frozen=True, kw_only=True):
 
 
 class ResumeAgent(Command[Agent], frozen=True, kw_only=True):
-    """Have the agent go on with its task."""
+    """Resume the agent's task after the decision."""
 
     emits = (AgentResumed,)
     task_id: TaskId
@@ -201,7 +201,7 @@ class ReleaseAgent(Command[Agent], frozen=True, kw_only=True):
 
 
 class DisableAgent(Command[Agent], frozen=True, kw_only=True):
-    """Take the agent out of the pool; refused while it is busy, unless it is to drop its task first."""
+    """Take the agent out of the pool. Refused while the agent is busy, unless it should drop its task first."""
 
     emits = (AgentReleased, AgentDisabled)
     reason: str = ""

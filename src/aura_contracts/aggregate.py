@@ -1,14 +1,14 @@
-"""Aggregates as data: a state type, a transition table, a way to evolve.
+"""Aggregates as data: a state type, a transition table and functions that evolve the state.
 
-The life of an aggregate is a table ``status -> {event type -> next status}``, in one place, readable alone. The status
-before the first event is None. A miss in the table raises. `Aggregate.evolve` looks the next status up and hands it to
-the event's own function, which says what else changes; nothing here reads a clock or does I/O, so a state is the same
-whoever folds it, whenever.
+The life cycle of an aggregate is a single table, ``status -> {event type -> next status}``. The status before the first
+event is None, and an event without a row raises. `Aggregate.evolve` looks up the next status and passes it to the
+event's own function, which makes the other changes. Nothing here reads a clock or does I/O, so folding the same events
+always gives the same state.
 
     task = TASK.fold(await log.stream(task_id))
 
-Deciding *whether* an event may happen is not done here but in `aura_engine.decisions`, so that an auditor replays a
-log with contracts and store alone.
+Decisions about *whether* an event may happen live in `aura_engine.decisions`, so an auditor can replay a log with only
+the contracts and the store.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -25,7 +25,7 @@ from aura_contracts.events import Event
 
 
 class HappenedFact(Protocol):
-    """What `evolve` may look at: satisfied by `Fact` and by `EventRecord`."""
+    """The circumstances that `evolve` may use; satisfied by `Fact` and by `EventRecord`."""
 
     @property
     def event(self) -> Event: ...
@@ -36,11 +36,11 @@ class HappenedFact(Protocol):
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Base of all aggregate states. A subclass adds fields and narrows the types of `id` and `status` to its own.
+    """Base of all aggregate states. A subclass adds fields and narrows the types of `id` and `status`.
 
-    States are plain data: they compare by value, pickle, convert to dictionaries (`as_dict`), and are accepted as
-    fields of pydantic models. A state may also be one of the values that its events carry (a `Task` is a `TaskSpec`
-    with a life); that is why this class has no fields of its own at run time: each subclass declares `id` and `status`.
+    States are plain data: they compare by value, pickle, convert to dictionaries (`as_dict`) and work as fields of
+    pydantic models. A state may extend a value that its events carry (a `Task` is a `TaskSpec` with a life cycle), so
+    this class has no fields of its own at run time: each subclass declares `id` and `status`.
     """
 
     if TYPE_CHECKING:
@@ -52,21 +52,21 @@ class State(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def final(self) -> bool:
-        """Whether nothing can happen to it any more: its transition table leads nowhere from here."""
+        """Whether nothing more can happen to it: the transition table has no way out of its status."""
         return self.status in self.final_statuses
 
     @property
     def ended(self) -> bool:
-        """Whether it is final, or can only be started again (a failed task)."""
+        """Whether it has ended: it is final, or can only be restarted (a failed task)."""
         return self.status in self.ended_statuses
 
     def as_dict(self) -> dict[str, Any]:
-        """Return its fields as JSON-ready values: strings, numbers, lists, dictionaries; times as ISO 8601."""
+        """Return the fields as JSON-ready values; times are ISO 8601 strings."""
         return {"id": self.id, "status": str(self.status), **msgspec.to_builtins(self)}
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Self:
-        """Return the state that `as_dict` gave these fields of. Raises `InvalidInput` for fields of another shape."""
+        """Return the state for a dictionary from `as_dict`. Raises `InvalidInput` if the fields do not fit."""
         try:
             return msgspec.convert(fields, cls)
         except msgspec.ValidationError as error:
@@ -74,7 +74,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: object, handler: object) -> Mapping[str, Any]:
-        """Let pydantic validate, serialise and describe it; pydantic is imported only by those who have it."""
+        """Let pydantic validate, serialise and describe the state; imports pydantic only when pydantic asks."""
         from pydantic_core import core_schema  # noqa: PLC0415 - contracts do not depend on pydantic
 
         def validated(value: object) -> State:
@@ -90,7 +90,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 def _resolved(schema: Any, definitions: Mapping[str, Any]) -> Any:
-    """Return a JSON schema with what it refers to in its place: pydantic names its definitions itself."""
+    """Return a JSON schema with its references inlined: pydantic uses names of its own for definitions."""
     match schema:
         case {"$ref": str(place)}:
             return _resolved(definitions[place.rpartition("/")[2]], definitions)
@@ -106,10 +106,10 @@ S = TypeVar("S", bound=State)
 
 
 class Command(msgspec.Struct, Generic[S], frozen=True, kw_only=True):
-    """Base of all commands: what somebody wants to happen, in the imperative, to an aggregate whose state is `S`.
+    """Base of all commands: an imperative request to an aggregate whose state is `S`.
 
-    `emits` names every event the command may lead to. The event catalogue is made of it, and a decision that answers
-    with any other event is a program error.
+    `emits` names every event that the command may lead to. The event catalogue is generated from it, and a decision
+    that returns any other event is a bug.
     """
 
     emits: ClassVar[tuple[type[Event], ...]]
@@ -118,18 +118,18 @@ class Command(msgspec.Struct, Generic[S], frozen=True, kw_only=True):
 AnyCommand = Command[Any]
 
 Evolve = Callable[[Any, Any, HappenedFact, Any], S]
-"""``(state, event, fact, next_status) -> state``. `event` is the fact's own, of the type the function is listed under;
-`state` is None for the creating event."""
+"""``(state, event, fact, next_status) -> state``. `event` is that of the fact, of the type that the function is listed
+under; `state` is None for the creating event."""
 
 Table = Mapping[StrEnum | None, Mapping[type[Event], StrEnum]]
 
 
 @attrs.frozen(kw_only=True)
 class Aggregate(Generic[S]):
-    """Everything that says what the events of one kind of thing mean."""
+    """The definition of an aggregate: its state, statuses, table, evolvers and commands."""
 
     name: str
-    """The word for it everywhere: in topics, tables, the command line (``"task"``)."""
+    """The name used everywhere: in topics, tables and on the command line (``"task"``)."""
 
     state: type[S]
     statuses: type[StrEnum]
@@ -137,12 +137,12 @@ class Aggregate(Generic[S]):
     evolvers: Mapping[type[Event], Evolve[S]] = attrs.field(repr=False)
     commands: tuple[type[Command[S]], ...] = attrs.field(repr=False)
     restartable: frozenset[StrEnum] = frozenset()
-    """Statuses in which it has ended, although somebody may start it again."""
+    """Statuses that count as ended but can be left by a restart."""
     snapshot_version: int = 1
-    """Raised when `evolvers` change meaning, so that snapshots of before are not used."""
+    """Increase it when the meaning of `evolvers` changes, so that older snapshots are ignored."""
 
     _rows: dict[StrEnum | None, dict[type[Event], Any]] = attrs.field(init=False, repr=False, factory=dict)
-    """Table and evolvers joined, ``event -> (evolver, next status, next row)``: one look-up per event of a fold."""
+    """Table and evolvers joined, ``event -> (evolver, next status, next row)``: one lookup per event."""
 
     def __attrs_post_init__(self) -> None:
         in_table = {event for row in self.table.values() for event in row}
@@ -156,22 +156,22 @@ class Aggregate(Generic[S]):
 
     @property
     def events(self) -> tuple[type[Event], ...]:
-        """Every event type of this aggregate, in the order of the table's first mention."""
+        """Every event type of this aggregate, in the order in which the table first mentions it."""
         return tuple(dict.fromkeys(event for row in self.table.values() for event in row))
 
     @property
     def final(self) -> frozenset[StrEnum]:
-        """The statuses that nothing leads out of."""
+        """The statuses without a way out."""
         return frozenset(status for status in self.statuses if not self.table.get(status))
 
     @property
     def ended(self) -> frozenset[StrEnum]:
-        """The final statuses, and those that are `restartable`."""
+        """The final and the `restartable` statuses."""
         return self.final | self.restartable
 
     @property
     def endings(self) -> tuple[type[Event], ...]:
-        """The events that lead to a status in which it has ended, in the order of the table."""
+        """The events that lead to an ended status, in table order."""
         steps = (step for row in self.table.values() for step in row.items())
         return tuple(dict.fromkeys(event for event, after in steps if after in self.ended))
 
@@ -187,7 +187,7 @@ class Aggregate(Generic[S]):
         return self.evolvers[kind](state, fact.event, fact, status)
 
     def fold(self, facts: Iterable[HappenedFact], state: S | None = None) -> S | None:
-        """Return the state after all of `facts`, in order, starting from `state`; None if there were none."""
+        """Return the state after all `facts`, in order, starting from `state`; None if there were none."""
         row = self._rows[None if state is None else state.status]
         for fact in facts:
             event = fact.event
@@ -199,7 +199,7 @@ class Aggregate(Generic[S]):
         return state
 
     def statuses_accepting(self, *events: type[Event]) -> tuple[StrEnum, ...]:
-        """Return the statuses in which any of `events` may happen, in the order of the table."""
+        """Return the statuses that allow any of `events`, in table order."""
         return tuple(s for s, row in self.table.items() if s is not None and any(event in row for event in events))
 
 
@@ -207,22 +207,22 @@ V = TypeVar("V", bound=msgspec.Struct)
 
 
 def part_of(whole: V, kind: type[V]) -> V:
-    """Return the fields of `whole` that `kind`, one of its bases, declares: the spec in a state."""
+    """Return the part of `whole` that `kind`, one of its bases, declares: the spec in a state."""
     return kind(**{name: getattr(whole, name) for name in kind.__struct_fields__})
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Base of edits of a value: a field that is None leaves the value's field of that name as it is."""
+    """Base of edits; fields that are None leave the value unchanged."""
 
     def given(self) -> dict[str, Any]:
         """Return the fields that are not None, by name."""
         return {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not None}
 
     def differing_from(self, value: msgspec.Struct) -> Self:
-        """Return only what would change `value`."""
+        """Return only the changes that differ from `value`."""
         return type(self)(**{name: new for name, new in self.given().items() if new != getattr(value, name)})
 
 
 def status_only(state: S, event: Event, fact: HappenedFact, status: StrEnum) -> S:
-    """Evolve by the status alone: the evolver of events that say nothing more."""
+    """Evolve nothing but the status, for events that carry no more."""
     return msgspec.structs.replace(state, status=status)

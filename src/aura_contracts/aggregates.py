@@ -1,6 +1,6 @@
-"""All of AURA's aggregates and the catalogue of their events: what a log is read with.
+"""All of AURA's aggregates, and the catalogue of their events.
 
-A program that adds aggregates of its own extends the catalogue: ``CATALOGUE.extended(MINE.events)``.
+To read a log with aggregates of your own, extend the catalogue: ``CATALOGUE.extended(MINE.events)``.
 """
 
 from typing import Any
@@ -32,7 +32,7 @@ AGGREGATES: tuple[Aggregate[Any], ...] = (
     PROMPT_TEMPLATE,
     LEDGER,
 )
-"""Every aggregate, in the order in which the documentation tells of them."""
+"""Every aggregate, in the order of the documentation."""
 
 CATALOGUE = EventCatalogue.of(AGGREGATES)
-"""Every event that AURA itself stores."""
+"""Every event that AURA stores."""

@@ -1,14 +1,14 @@
-"""Approval: a question to humans, and what they said (specification, "Approval", "Approval Timeouts").
+"""Approval: a question to humans, and their answer (specification, "Approval", "Approval Timeouts").
 
-    pending ──► approved         as many distinct approvals as the quorum asks for, or the policy's
-            ──► rejected         by any one of those who may decide, with the reason
-            ──► needs_changes    by any one of those who may decide, with what should be different
-            ──► expired          nobody decided before the deadline: silence is no, unless configured otherwise
-            ──► withdrawn        the question was taken back
+    pending ──► approved         the quorum of distinct approvals was reached, or the policy approved
+            ──► rejected         by any one reviewer, with a reason
+            ──► needs_changes    by any one reviewer, with the changes wanted
+            ──► expired          no decision before the deadline: this means no, unless configured otherwise
+            ──► withdrawn        the question was withdrawn
 
-Who may decide holds a **seat**: the reviewers (creator and assigned), and those it was escalated to. A delegation
-hands a seat on, it does not multiply it: a seat votes once, by its holder or by whoever it was delegated to, and a
-human votes once. So a quorum of two always means two of the people who were asked, and two people who looked.
+Only the holder of a **seat** may decide: the reviewers (the creator and those assigned) and those the question was
+escalated to. A delegation passes a seat on and never multiplies it: a seat votes once, through its owner or a delegate,
+and a human votes once. A quorum of two therefore always means two of the people asked, and two people who looked.
 """
 
 from collections.abc import Mapping
@@ -26,13 +26,13 @@ from aura_contracts.events import Event, Instant
 from aura_contracts.ids import ApprovalId, ExecutionId, TaskId, WorkflowId
 
 POLICY = system("policy")
-"""The one actor beside humans that may decide: a rule that humans configured."""
+"""The only actor besides humans that may decide: a rule that humans configured."""
 
 REMIND_AFTER = 24 * 3600.0
-"""Seconds until a reminder is sent, and between reminders (specification, "Approval Timeouts")."""
+"""Seconds until the first reminder, and between reminders (specification, "Approval Timeouts")."""
 
 ESCALATE_AFTER = 48 * 3600.0
-"""Seconds until the question is put to others as well (specification, "Approval Timeouts")."""
+"""Seconds until the question is escalated (specification, "Approval Timeouts")."""
 
 
 class ApprovalStatus(StrEnum):
@@ -45,16 +45,16 @@ class ApprovalStatus(StrEnum):
 
 
 class ApprovalKind(StrEnum):
-    """What is asked about."""
+    """The subject of the question."""
 
     PLAN = "plan"
     CHANGES = "changes"
     TOOL_CALL = "tool_call"
-    """An agent wants to use a tool and waits for permission."""
+    """An agent asks for permission to use a tool."""
     DECOMPOSITION = "decomposition"
     MERGE_CONFLICT = "merge_conflict"
     QUESTION = "question"
-    """An agent asks something in the middle of its work; what follows from the answer is up to the agent."""
+    """An agent asks something in the middle of its work; the agent decides what to do with the answer."""
     WORKFLOW_STEP = "workflow_step"
 
 
@@ -67,30 +67,30 @@ class ApprovalDecision(StrEnum):
 
 
 class OnExpiry(StrEnum):
-    """What silence means."""
+    """The meaning of no answer."""
 
     DENY = "deny"
     CONTINUE = "continue"
-    """The work goes on without approval (specification, "Approval Timeouts": configurable)."""
+    """The work continues without approval (specification, "Approval Timeouts": configurable)."""
 
 
 class Remember(StrEnum):
-    """For how long the answer to a tool call holds."""
+    """How long the answer to a tool call applies."""
 
     ONCE = "once"
     SESSION = "session"
-    """For the same call in the same session of the agent."""
+    """The same call in the same agent session."""
     TASK = "task"
-    """For the same call in all runs of the task."""
+    """The same call in all runs of the task."""
     PATTERN = "pattern"
-    """For all calls that the given pattern matches."""
+    """All calls that match the given pattern."""
 
 
 class ToolCall(msgspec.Struct, frozen=True, gc=False):
-    """The tool call that an agent asks permission for; secrets in `arguments` are redacted before it gets here.
+    """A tool call that an agent asks permission for. Secrets in `arguments` are already redacted.
 
-    `fingerprint` is the digest by which the same call is recognised, in a resumed session too. `diff` is what the call
-    would change, as a unified diff, where that is known beforehand.
+    `fingerprint` is a digest that identifies the same call, even in a resumed session. `diff` is the change the call
+    would make, as a unified diff, if known in advance.
     """
 
     tool: str
@@ -100,7 +100,7 @@ class ToolCall(msgspec.Struct, frozen=True, gc=False):
 
 
 class Ballot(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What one human said. `seat` is whose vote it was: the reviewer's own name, or that of who delegated to them."""
+    """One human's answer. `seat` is the seat it counts for: the reviewer's own name, or that of the delegator."""
 
     reviewer: str
     seat: str
@@ -111,39 +111,39 @@ class Ballot(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Vote(Ballot, frozen=True, kw_only=True, gc=False):
-    """A ballot and when it was cast."""
+    """A ballot with the time it was cast."""
 
     time: datetime
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What humans are asked: about what, whom, and what happens while they are silent."""
+    """The question: its subject, the people asked, and what happens without an answer."""
 
     kind: ApprovalKind
     reviewers: tuple[str, ...]
-    """Names of the humans who may decide from the start: the creator and those assigned."""
+    """Names of the humans who may decide from the start: the creator and the assigned reviewers."""
     task_id: TaskId | None = None
     execution_id: ExecutionId | None = None
     workflow_id: WorkflowId | None = None
     step_id: str | None = None
     proposed_solution: str = ""
     confidence: float | None = None
-    """How sure the agent is, 0 to 1."""
+    """The agent's confidence, 0 to 1."""
     choices: tuple[str, ...] = ()
-    """What may be chosen from, where the question offers choices."""
+    """The possible answers, if the question offers a choice."""
     tool_call: ToolCall | None = None
     commits: dict[str, str] = {}
-    """Repository -> the commit that is proposed: what was approved is this, and nothing that came later."""
+    """Repository -> the proposed commit. The approval covers this commit and nothing later."""
     quorum: int = 1
-    """How many of the reviewers have to approve."""
+    """The number of reviewers who must approve."""
     deadline: Instant | None = None
     on_expiry: OnExpiry = OnExpiry.DENY
     remind_after: float | None = REMIND_AFTER
-    """Seconds until the first reminder, and between reminders; None: never."""
+    """Seconds until the first reminder, and between reminders; None means never."""
     escalate_after: float | None = ESCALATE_AFTER
-    """Seconds until the question is put to `escalate_to` as well; None: never."""
+    """Seconds until the question goes to `escalate_to` as well; None means never."""
     escalate_to: tuple[str, ...] = ()
-    """Names of those to whom it would be escalated."""
+    """Names of the humans to escalate to."""
 
 
 # --- Events -----------------------------------------------------------------------------------------------------------
@@ -164,14 +164,14 @@ class ApprovalRequested(Event, frozen=True, kw_only=True):
 
 
 class VoteCast(Event, frozen=True, kw_only=True):
-    """A human gave their answer, for themselves or for who delegated to them."""
+    """A human answered, for themselves or for the person who delegated to them."""
 
     topic = "approval.vote_cast"
     ballot: Ballot
 
 
 class ApprovalDelegated(Event, frozen=True, kw_only=True):
-    """Somebody who may decide asked another human to decide in their place."""
+    """A person who may decide delegated the decision to another human."""
 
     topic = "approval.delegated"
     delegator: str
@@ -180,7 +180,7 @@ class ApprovalDelegated(Event, frozen=True, kw_only=True):
 
 
 class ReminderSent(Event, frozen=True, kw_only=True):
-    """Those who had not answered were reminded."""
+    """The reviewers who had not answered were reminded."""
 
     topic = "approval.reminder_sent"
     number: int
@@ -188,14 +188,14 @@ class ReminderSent(Event, frozen=True, kw_only=True):
 
 
 class ApprovalEscalated(Event, frozen=True, kw_only=True):
-    """The question waited for too long and was put to more humans, who may decide too."""
+    """The question waited too long and was put to more humans, who may also decide."""
 
     topic = "approval.escalated"
     to: tuple[str, ...]
 
 
 class ApprovalGranted(Event, frozen=True, kw_only=True):
-    """Everybody whose approval was needed, or the policy, said yes."""
+    """The question was approved, by as many reviewers as needed or by the policy."""
 
     topic = "approval.approved"
     feedback: str | None = None
@@ -204,28 +204,28 @@ class ApprovalGranted(Event, frozen=True, kw_only=True):
 
 
 class ApprovalRejected(Event, frozen=True, kw_only=True):
-    """A human, or the policy, said no, with the reason."""
+    """A human or the policy rejected it, with a reason."""
 
     topic = "approval.rejected"
     feedback: str
 
 
 class ApprovalChangesRequested(Event, frozen=True, kw_only=True):
-    """A human, or the policy, said what should be different first."""
+    """A human or the policy asked for changes first."""
 
     topic = "approval.changes_requested"
     feedback: str
 
 
 class ApprovalExpired(Event, frozen=True, kw_only=True):
-    """Nobody decided before the deadline; `continued` says whether the work goes on without approval."""
+    """The deadline passed without a decision; `continued` is true if the work continues without approval."""
 
     topic = "approval.expired"
     continued: bool = False
 
 
 class ApprovalWithdrawn(Event, frozen=True, kw_only=True):
-    """The question was taken back before it was decided."""
+    """The question was withdrawn before it was decided."""
 
     topic = "approval.withdrawn"
     reason: str = ""
@@ -235,45 +235,45 @@ class ApprovalWithdrawn(Event, frozen=True, kw_only=True):
 
 
 class Approval(Question, State, frozen=True, kw_only=True):
-    """What an approval is at some moment. Times are aware and None until they have come."""
+    """The state of an approval. Times are aware, and None until they happen."""
 
     id: ApprovalId
     status: ApprovalStatus
     requested_by: Actor
     requested_at: datetime
     delegations: dict[str, str] = {}
-    """Who may decide -> whom they delegated to last."""
+    """Delegator -> their latest delegate."""
     votes: tuple[Vote, ...] = ()
     remind_at: datetime | None = None
     """When the next reminder is due."""
     reminders: int = 0
     escalate_at: datetime | None = None
     escalated_to: tuple[str, ...] = ()
-    """Names of those to whom it was escalated."""
+    """Names of the humans it was escalated to."""
     decision: ApprovalDecision | None = None
     feedback: str | None = None
     reviewed_by: Actor | None = None
-    """Who decided: of several approvals the last, or the policy."""
+    """Who decided: the last of several approvers, or the policy."""
     responded_at: datetime | None = None
     remember: Remember = Remember.ONCE
     pattern: str | None = None
     closed_at: datetime | None = None
-    """When the approval ended, however it ended."""
+    """When the approval ended, for whatever reason."""
 
     @property
     def granted(self) -> bool:
-        """Whether what was asked for may be done: it was approved, or silence was configured to mean yes."""
+        """Whether the request may proceed: it was approved, or it expired and expiry means to continue."""
         continued = self.status is ApprovalStatus.EXPIRED and self.on_expiry is OnExpiry.CONTINUE
         return continued or self.status is ApprovalStatus.APPROVED
 
     @property
     def automatic(self) -> bool:
-        """Whether a policy decided, not a human."""
+        """Whether the policy decided rather than a human."""
         return self.reviewed_by is not None and actor_kind(self.reviewed_by) == "system"
 
     @property
     def seats(self) -> tuple[str, ...]:
-        """Names of those who may decide in their own right."""
+        """Names of the humans who may decide in their own right."""
         return (*self.reviewers, *self.escalated_to)
 
     @property
@@ -283,20 +283,20 @@ class Approval(Question, State, frozen=True, kw_only=True):
         return tuple(seat for seat in self.seats if seat not in voted)
 
     def holders(self, seat: str) -> tuple[str, ...]:
-        """Return who may vote from `seat`: its owner, their delegate, the delegate's delegate, and so on."""
+        """Return who may vote for `seat`: its owner, their delegate, the delegate's delegate, and so on."""
         names = [seat]
         while (delegate := self.delegations.get(names[-1])) is not None and delegate not in names:
             names.append(delegate)
         return tuple(names)
 
     def seats_of(self, name: str) -> tuple[str, ...]:
-        """Return the seats from which `name` may vote, their own first; none for somebody who may not decide."""
+        """Return the seats that `name` may vote for, their own first; empty if they may not decide."""
         held = [seat for seat in self.seats if name in self.holders(seat)]
         return tuple(sorted(held, key=lambda seat: seat != name))
 
     @property
     def awaited(self) -> tuple[str, ...]:
-        """Names of all whose answer would still count."""
+        """Names of everyone whose answer would still count."""
         voted = {vote.reviewer for vote in self.votes}
         names = dict.fromkeys(name for seat in self.open_seats for name in self.holders(seat))
         return tuple(name for name in names if name not in voted)
@@ -308,7 +308,7 @@ class Approval(Question, State, frozen=True, kw_only=True):
 class RequestApproval(Command[Approval], frozen=True, kw_only=True):
     """Ask humans to decide.
 
-    `requested_by` None means the actor; only AURA asks on behalf of others.
+    `requested_by` defaults to the actor; only AURA may ask on behalf of others.
     """
 
     emits = (ApprovalRequested,)
@@ -318,7 +318,7 @@ class RequestApproval(Command[Approval], frozen=True, kw_only=True):
 
 
 class Approve(Command[Approval], frozen=True, kw_only=True):
-    """Say yes. `remember` (and with it `pattern`) is for tool calls; of several approvals all must ask for the same."""
+    """Approve. `remember` and `pattern` are for tool calls; if several must approve, all must choose the same."""
 
     emits = (VoteCast, ApprovalGranted)
     feedback: str | None = None
@@ -327,21 +327,21 @@ class Approve(Command[Approval], frozen=True, kw_only=True):
 
 
 class Reject(Command[Approval], frozen=True, kw_only=True):
-    """Say no, with the reason."""
+    """Reject, with a reason."""
 
     emits = (VoteCast, ApprovalRejected)
     feedback: str
 
 
 class RequestChanges(Command[Approval], frozen=True, kw_only=True):
-    """Say what should be different first."""
+    """Ask for changes first."""
 
     emits = (VoteCast, ApprovalChangesRequested)
     feedback: str
 
 
 class DelegateApproval(Command[Approval], frozen=True, kw_only=True):
-    """Ask another human, by name, to decide in one's place; a later delegation replaces an earlier one."""
+    """Delegate the decision to another human, by name. A later delegation replaces an earlier one."""
 
     emits = (ApprovalDelegated,)
     delegate: str
@@ -349,26 +349,26 @@ class DelegateApproval(Command[Approval], frozen=True, kw_only=True):
 
 
 class RemindReviewers(Command[Approval], frozen=True, kw_only=True):
-    """Remind those who have not answered, once it is due."""
+    """Remind the reviewers who have not answered, once a reminder is due."""
 
     emits = (ReminderSent,)
 
 
 class EscalateApproval(Command[Approval], frozen=True, kw_only=True):
-    """Put the question to more humans, once it is due; `to` empty means those named in the request."""
+    """Put the question to more humans, once escalation is due; empty `to` means those named in the request."""
 
     emits = (ApprovalEscalated,)
     to: tuple[str, ...] = ()
 
 
 class ExpireApproval(Command[Approval], frozen=True, kw_only=True):
-    """Close the question, since its deadline has passed."""
+    """Close the question after its deadline."""
 
     emits = (ApprovalExpired,)
 
 
 class WithdrawApproval(Command[Approval], frozen=True, kw_only=True):
-    """Take the question back."""
+    """Withdraw the question."""
 
     emits = (ApprovalWithdrawn,)
     reason: str = ""

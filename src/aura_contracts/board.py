@@ -4,13 +4,13 @@
                                             ▲        ▲        ▲ ▲
     columns of a board, as named by people  Ideas    Next     Coding, Testing ...
 
-Each column is mapped to one canonical state, and **every canonical state has at least one column**: whatever becomes of
-a task, its card has a place to be. Of several columns for one state the leftmost takes the cards that arrive by
-themselves; people move cards freely between them.
+Each column maps to one canonical state, and **every canonical state has at least one column**, so a task's card always
+has a place. If several columns share a state, cards that AURA moves go to the leftmost; people move cards freely
+between them.
 
-A card is where the state of its task says. People move it only where `USER_MOVES` has a task command for the move, so a
-move never does what the task's own table forbids; nobody moves a card to done (only the engine completes) and no move
-approves anything. A board holds ids of tasks, never copies of them.
+A card sits where the state of its task says. People can only make the moves in `USER_MOVES`, each of which stands for a
+task command, so a move never does anything that the task's own table forbids. No one can move a card to done (only the
+engine completes tasks), and no move approves anything. A board holds the ids of tasks, never copies of them.
 """
 
 from collections.abc import Mapping
@@ -49,7 +49,7 @@ class BoardStatus(StrEnum):
 
 
 class CanonicalState(StrEnum):
-    """Where a piece of work stands, in the only words that the engine reasons with (specification, "Status Model")."""
+    """The state of a piece of work, in the terms that the engine uses (specification, "Status Model")."""
 
     BACKLOG = "backlog"
     READY = "ready"
@@ -94,24 +94,24 @@ _OF_EXECUTION: Mapping[str, CanonicalState] = MappingProxyType(
         "Cancelled": _C.CANCELLED,
     }
 )
-"""By the words of the specification, section "Execution Model"."""
+"""Keyed by the statuses of the specification, section "Execution Model"."""
 
 
 def canonical_of_task(task: Task) -> CanonicalState:
-    """Return the canonical state of a task; a pending one is ready when it is queued, else in the backlog."""
+    """Return the canonical state of a task. A pending task is ready if it is queued, otherwise in the backlog."""
     if task.status is TaskStatus.PENDING and task.queued:
         return CanonicalState.READY
     return _OF_TASK[task.status]
 
 
 def canonical_of_execution(status: str) -> CanonicalState:
-    """Return the canonical state of an execution by its status; raises `InvalidInput` for a word that is none."""
+    """Return the canonical state for the status of an execution. Raises `InvalidInput` for an unknown status."""
     try:
         return _OF_EXECUTION[status]
     except KeyError:
         raise InvalidInput(
             field="status",
-            reason=f"{status!r} is no status of an execution",
+            reason=f"{status!r} is not a status of an execution",
             remedy=f"use one of {', '.join(_OF_EXECUTION)}",
         ) from None
 
@@ -145,48 +145,48 @@ USER_MOVES: Mapping[CanonicalState, Mapping[CanonicalState, tuple[type[Command[T
         _C.CANCELLED: {},
     }
 )
-"""From state -> to state -> the task commands that such a move of a card means, of which the first one that the task
-accepts is sent. What is not listed is no move for people."""
+"""From state -> to state -> task commands for that move; the first one that the task accepts is sent. Moves that are
+not listed are not open to people."""
 
 
 # --- Columns ----------------------------------------------------------------------------------------------------------
 
 
 class ColumnDefinition(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A column as somebody laid it out. `id` is chosen with it and stays when the name changes."""
+    """The definition of a column. `id` is chosen with it and stays when the name changes."""
 
     id: str
     name: str
     state: CanonicalState
     wip_limit: int | None = None
-    """Cards that people may put into it (work in progress), at least 1; None is no limit."""
+    """The most cards that people may put into it (work in progress), at least 1; None means unlimited."""
 
 
 class Column(ColumnDefinition, frozen=True, kw_only=True, gc=False):
-    """A column and what is in it."""
+    """A column and its cards."""
 
     cards: tuple[TaskId, ...] = ()
-    """From the top."""
+    """Top to bottom."""
 
 
 DEFAULT_COLUMNS = tuple(ColumnDefinition(id=state.value, name=state.value.capitalize(), state=state) for state in _C)
-"""Backlog, Ready, Running, Review, Done, Cancelled, Blocked: one column per canonical state, without limits."""
+"""Backlog, Ready, Running, Review, Done, Cancelled, Blocked: one column for each canonical state, without limits."""
 
 
 class BoardLayout(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A board as somebody laid it out."""
+    """The definition of a board."""
 
     name: str
     project: str | None = None
     columns: tuple[ColumnDefinition, ...] = DEFAULT_COLUMNS
-    """From the left."""
+    """Left to right."""
 
 
 # --- Events -----------------------------------------------------------------------------------------------------------
 
 
 class BoardCreated(Event, frozen=True, kw_only=True):
-    """Somebody laid out a board."""
+    """A board was created."""
 
     topic = "board.created"
     board_id: BoardId
@@ -194,14 +194,14 @@ class BoardCreated(Event, frozen=True, kw_only=True):
 
 
 class BoardRenamed(Event, frozen=True, kw_only=True):
-    """The board was given another name."""
+    """The board was renamed."""
 
     topic = "board.renamed"
     name: str
 
 
 class ColumnAdded(Event, frozen=True, kw_only=True):
-    """A column was added; `index` counts from the left, from 0."""
+    """A column was added; `index` counts from the left, starting at 0."""
 
     topic = "board.column_added"
     column: ColumnDefinition
@@ -209,7 +209,7 @@ class ColumnAdded(Event, frozen=True, kw_only=True):
 
 
 class ColumnRenamed(Event, frozen=True, kw_only=True):
-    """A column was given another name."""
+    """A column was renamed."""
 
     topic = "board.column_renamed"
     column_id: str
@@ -217,14 +217,14 @@ class ColumnRenamed(Event, frozen=True, kw_only=True):
 
 
 class ColumnRemoved(Event, frozen=True, kw_only=True):
-    """An empty column was taken off the board."""
+    """An empty column was removed."""
 
     topic = "board.column_removed"
     column_id: str
 
 
 class ColumnsReordered(Event, frozen=True, kw_only=True):
-    """The columns were put into another order, from the left."""
+    """The columns were reordered; `order` is from left to right."""
 
     topic = "board.columns_reordered"
     order: tuple[str, ...]
@@ -239,7 +239,7 @@ class ColumnRemapped(Event, frozen=True, kw_only=True):
 
 
 class WipLimitSet(Event, frozen=True, kw_only=True):
-    """The number of cards that people may put into a column was limited, or the limit was lifted."""
+    """The limit on cards that people may put into a column was set or lifted."""
 
     topic = "board.wip_limit_set"
     column_id: str
@@ -247,7 +247,7 @@ class WipLimitSet(Event, frozen=True, kw_only=True):
 
 
 class CardPlaced(Event, frozen=True, kw_only=True):
-    """A task was put on the board; `rank` counts from the top of the column, from 0."""
+    """A task was put on the board; `rank` counts from the top of the column, starting at 0."""
 
     topic = "board.card_placed"
     task_id: TaskId
@@ -256,7 +256,7 @@ class CardPlaced(Event, frozen=True, kw_only=True):
 
 
 class CardMoved(Event, frozen=True, kw_only=True):
-    """A card was moved, by a human or because the state of its task changed; `rank` counts from the top, from 0."""
+    """A card was moved, by a human or because its task changed state; `rank` counts from the top, starting at 0."""
 
     topic = "board.card_moved"
     task_id: TaskId
@@ -266,14 +266,14 @@ class CardMoved(Event, frozen=True, kw_only=True):
 
 
 class CardRemoved(Event, frozen=True, kw_only=True):
-    """A task was taken off the board. The task itself stays."""
+    """A card was taken off the board. The task itself stays."""
 
     topic = "board.card_removed"
     task_id: TaskId
 
 
 class BoardArchived(Event, frozen=True, kw_only=True):
-    """The board was put away for good, as it was; its cards follow their tasks no longer."""
+    """The board was archived for good; its cards no longer follow their tasks."""
 
     topic = "board.archived"
 
@@ -282,7 +282,7 @@ class BoardArchived(Event, frozen=True, kw_only=True):
 
 
 class Board(BoardLayout, State, frozen=True, kw_only=True):
-    """What a board is at some moment."""
+    """The state of a board."""
 
     id: BoardId
     status: BoardStatus
@@ -292,7 +292,7 @@ class Board(BoardLayout, State, frozen=True, kw_only=True):
 
 
 def column_of_card(board: Board, task_id: TaskId) -> Column | None:
-    """Return the column that holds the card of a task, or None."""
+    """Return the column with the card of a task, or None."""
     return next((column for column in board.columns if task_id in column.cards), None)
 
 
@@ -305,7 +305,7 @@ def column_of_state(board: Board, state: CanonicalState) -> Column:
 
 
 class CreateBoard(Command[Board], frozen=True, kw_only=True):
-    """Lay out a board."""
+    """Create a board."""
 
     emits = (BoardCreated,)
     board_id: BoardId
@@ -313,14 +313,14 @@ class CreateBoard(Command[Board], frozen=True, kw_only=True):
 
 
 class RenameBoard(Command[Board], frozen=True, kw_only=True):
-    """Give the board another name."""
+    """Rename the board."""
 
     emits = (BoardRenamed,)
     name: str
 
 
 class AddColumn(Command[Board], frozen=True, kw_only=True):
-    """Add a column at `index` from the left, counted from 0; None adds it on the right."""
+    """Add a column at `index`, counted from the left and starting at 0; None adds it on the right."""
 
     emits = (ColumnAdded,)
     column: ColumnDefinition
@@ -328,7 +328,7 @@ class AddColumn(Command[Board], frozen=True, kw_only=True):
 
 
 class RenameColumn(Command[Board], frozen=True, kw_only=True):
-    """Give a column another name."""
+    """Rename a column."""
 
     emits = (ColumnRenamed,)
     column_id: str
@@ -336,14 +336,14 @@ class RenameColumn(Command[Board], frozen=True, kw_only=True):
 
 
 class RemoveColumn(Command[Board], frozen=True, kw_only=True):
-    """Take an empty column off the board."""
+    """Remove an empty column."""
 
     emits = (ColumnRemoved,)
     column_id: str
 
 
 class ReorderColumns(Command[Board], frozen=True, kw_only=True):
-    """Put the columns into this order, from the left; every column is named once."""
+    """Reorder the columns, from left to right; name each column once."""
 
     emits = (ColumnsReordered,)
     order: tuple[str, ...]
@@ -358,7 +358,7 @@ class RemapColumn(Command[Board], frozen=True, kw_only=True):
 
 
 class SetWipLimit(Command[Board], frozen=True, kw_only=True):
-    """Limit the cards that people may put into a column; None lifts the limit. Cards above it stay."""
+    """Limit the cards that people may put into a column; None lifts the limit. Cards over the limit stay."""
 
     emits = (WipLimitSet,)
     column_id: str
@@ -366,9 +366,9 @@ class SetWipLimit(Command[Board], frozen=True, kw_only=True):
 
 
 class PlaceCard(Command[Board], frozen=True, kw_only=True):
-    """Put a task on the board, into the leftmost column of its state or into a column of that state.
+    """Put a task on the board, in the given column of its state or in the leftmost one.
 
-    `task_state` is looked up by whoever handles the command. `rank` counts from the top, from 0; None is the bottom.
+    The sender of the command looks up `task_state`. `rank` counts from the top, starting at 0; None is the bottom.
     """
 
     emits = (CardPlaced,)
@@ -381,9 +381,9 @@ class PlaceCard(Command[Board], frozen=True, kw_only=True):
 class MoveCard(Command[Board], frozen=True, kw_only=True):
     """Move a card (by a human), to another column or within its own.
 
-    `task_state` is the state of the task before the move, looked up by whoever handles the command; that one also sends
-    the task command that the move means, see `USER_MOVES`, and appends both at once. `rank` is the place in the column
-    after the move and counts from the top, from 0; None is the bottom.
+    `task_state` is the state of the task before the move. The sender looks it up, picks the task command for the move
+    from `USER_MOVES`, and appends the events of both at once. `rank` is the place in the column after the move; it
+    counts from the top, starting at 0, and None is the bottom.
     """
 
     emits = (CardMoved,)
@@ -394,9 +394,9 @@ class MoveCard(Command[Board], frozen=True, kw_only=True):
 
 
 class FollowTask(Command[Board], frozen=True, kw_only=True):
-    """Have the card of a task follow the task's state (by AURA), whatever the limits say.
+    """Move a card to the column for its task's state (by AURA), regardless of limits.
 
-    Does nothing when the card is in a column of that state already, or not on the board.
+    Does nothing if the card is not on the board, or already in a column for that state.
     """
 
     emits = (CardMoved,)
@@ -405,14 +405,14 @@ class FollowTask(Command[Board], frozen=True, kw_only=True):
 
 
 class RemoveCard(Command[Board], frozen=True, kw_only=True):
-    """Take a task off the board."""
+    """Take a card off the board."""
 
     emits = (CardRemoved,)
     task_id: TaskId
 
 
 class ArchiveBoard(Command[Board], frozen=True, kw_only=True):
-    """Put the board away for good."""
+    """Archive the board for good."""
 
     emits = (BoardArchived,)
 

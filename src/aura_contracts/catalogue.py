@@ -1,8 +1,8 @@
-"""The event catalogue: every event type by its topic, and how old versions become new ones.
+"""The event catalogue: every event type by topic, and how old versions are upgraded.
 
-A stored event is labelled ``topic@version``. An event type of version n brings the ways up from every version before:
-functions from the old fields to the next version's, applied one after the other. Bytes once written stay readable for
-ever; `tests/golden` holds a sample of each version that was ever released.
+A stored event is labelled ``topic@version``. An event type at version n has an upcaster for each earlier version, a
+function from the fields of one version to those of the next; they are applied in turn. Once written, bytes stay
+readable forever; `tests/golden` holds a sample of every released version.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -15,19 +15,19 @@ from aura_contracts.events import Event
 
 Fields = dict[str, Any]
 Upcaster = Callable[[Fields], Fields]
-"""Takes the JSON fields of one version of an event, returns those of the next."""
+"""Turns the JSON fields of one event version into those of the next."""
 
 Upcasters = Mapping[tuple[str, int], Upcaster]
-"""``(topic, n)`` -> the way from version n to version n + 1."""
+"""``(topic, n)`` -> the upcaster from version n to n + 1."""
 
 
 def label(event_type: type[Event]) -> str:
-    """Return how the log labels events of this type and version: ``task.created@1``."""
+    """Return the label of an event type in the log: ``task.created@1``."""
     return f"{event_type.topic}@{event_type.version}"
 
 
 def split_label(text: str) -> tuple[str, int]:
-    """Return topic and version of a label; a label without a version is version 0, which no event has."""
+    """Return the topic and version of a label; version 0, which no event has, if the label lacks one."""
     topic, _, version = text.partition("@")
     return topic, int(version) if version.isdecimal() else 0
 
@@ -43,12 +43,12 @@ class EventCatalogue:
     def of(cls, aggregates: Iterable[Aggregate[Any]], upcasters: Upcasters | None = None) -> Self:
         """Return the catalogue of all events of `aggregates`.
 
-        Raises `TypeError` when two event types share a topic, or a way up from an old version is missing.
+        Raises `TypeError` if two event types share a topic or the upcaster for an old version is missing.
         """
         return cls({}).extended((event for a in aggregates for event in a.events), upcasters)
 
     def extended(self, types: Iterable[type[Event]], upcasters: Upcasters | None = None) -> Self:
-        """Return a catalogue with more event types, for aggregates that a program adds to AURA's own."""
+        """Return a catalogue with additional event types, for a program's own aggregates."""
         merged = dict(self.types)
         for event_type in types:
             if merged.setdefault(event_type.topic, event_type) is not event_type:

@@ -1,4 +1,4 @@
-"""Entries: what an agent was understood to say and do, in the same words for every agent."""
+"""Entries: what an agent said and did, in one vocabulary for every agent."""
 
 from enum import StrEnum
 from typing import Any
@@ -9,7 +9,7 @@ from aura_contracts.failures import Failure
 
 
 class Usage(msgspec.Struct, frozen=True, gc=False):
-    """What a stretch of work consumed, as the agent reports it: tokens by kind, cost in US dollars."""
+    """What a stretch of work consumed, as the agent reports it: tokens by kind, and the cost in US dollars."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -22,38 +22,38 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", gc=False):
-    """Base of what an agent says and does, in the same words for every agent.
+    """Base of what an agent says and does, in one vocabulary for every agent.
 
-    Entries are for people and for decisions, and are bounded (`TEXT_LIMIT`); everything that the agent wrote is kept as
-    output, beside them.
+    Entries are for people and for decisions, and are limited in size (`TEXT_LIMIT`). The agent's complete output is
+    stored alongside them.
     """
 
 
 TEXT_LIMIT = 65_536
-"""Characters of a text in an entry; a longer one is cut, with a word about it, by `aura_executors.agents`."""
+"""The most characters of text in an entry. `aura_executors.agents` cuts longer text and marks the cut."""
 
 
 class SessionStarted(Entry, frozen=True, kw_only=True, tag="session_started", gc=False):
-    """The agent named the session by which it can be resumed. `model` is what it works with, if it says so."""
+    """The agent named the session that can be resumed. `model` is the model it uses, if it says so."""
 
     session_id: str
     model: str = ""
 
 
 class Message(Entry, frozen=True, kw_only=True, tag="message", gc=False):
-    """The agent said something to the human."""
+    """The agent sent a message to the human."""
 
     text: str
 
 
 class Thinking(Entry, frozen=True, kw_only=True, tag="thinking", gc=False):
-    """The agent thought aloud."""
+    """The agent shared its thinking."""
 
     text: str
 
 
 class ToolCalled(Entry, frozen=True, kw_only=True, tag="tool_call"):
-    """The agent used a tool. `call_id` is its own name for this call, empty where it has none."""
+    """The agent called a tool. `call_id` is the agent's own id for the call, empty if it has none."""
 
     call_id: str
     tool: str
@@ -61,7 +61,7 @@ class ToolCalled(Entry, frozen=True, kw_only=True, tag="tool_call"):
 
 
 class ToolFinished(Entry, frozen=True, kw_only=True, tag="tool_result", gc=False):
-    """A tool call of the agent came to its end."""
+    """A tool call of the agent ended."""
 
     call_id: str
     success: bool = True
@@ -77,7 +77,7 @@ class FileChange(StrEnum):
 
 
 class FileChanged(Entry, frozen=True, kw_only=True, tag="file_change", gc=False):
-    """The agent says that it changed a file; what really changed, git tells. `path` is as the agent gave it."""
+    """The agent reports that it changed a file; git knows what really changed. `path` is as the agent gave it."""
 
     path: str
     change: FileChange = FileChange.MODIFIED
@@ -86,14 +86,14 @@ class FileChanged(Entry, frozen=True, kw_only=True, tag="file_change", gc=False)
 
 
 class PlanStep(msgspec.Struct, frozen=True, gc=False):
-    """A step of a plan; `status` is pending, in_progress or completed."""
+    """A step of a plan; `status` is ``pending``, ``in_progress`` or ``completed``."""
 
     text: str
     status: str = "pending"
 
 
 class PlanUpdated(Entry, frozen=True, kw_only=True, tag="plan"):
-    """The agent wrote down, or changed, what it is going to do: the whole plan, each time."""
+    """The agent wrote or changed its plan; each update has the whole plan."""
 
     steps: tuple[PlanStep, ...]
 
@@ -101,8 +101,8 @@ class PlanUpdated(Entry, frozen=True, kw_only=True, tag="plan"):
 class PermissionRequested(Entry, frozen=True, kw_only=True, tag="permission_request"):
     """The agent waits for permission.
 
-    `fingerprint` is the same for the same call in a resumed session (`aura_contracts.fingerprint.fingerprint_of`).
-    `call_id` is that of the `ToolCalled` and `ToolFinished` which tell what became of it.
+    `fingerprint` is the same if a resumed session makes the same call (`aura_contracts.fingerprint.fingerprint_of`).
+    `call_id` links it to the `ToolCalled` and `ToolFinished` entries of the call.
     """
 
     request_id: str
@@ -114,36 +114,36 @@ class PermissionRequested(Entry, frozen=True, kw_only=True, tag="permission_requ
 
 
 class PermissionWithdrawn(Entry, frozen=True, kw_only=True, tag="permission_withdrawn", gc=False):
-    """The agent does not wait for this permission any more."""
+    """The agent no longer waits for this permission."""
 
     request_id: str
 
 
 class UsageReported(Entry, frozen=True, kw_only=True, tag="usage"):
-    """What the agent consumed since it last said so, of one model."""
+    """What the agent consumed with one model since its last report."""
 
     usage: Usage
     model: str = ""
 
 
 class ErrorReported(Entry, frozen=True, kw_only=True, tag="error", gc=False):
-    """The agent met an error; it may have gone on. `retrying`: it says that it tries again by itself."""
+    """The agent met an error, and may have continued. `retrying` means that it says it will retry by itself."""
 
     message: str
     retrying: bool = False
 
 
 class Finished(Entry, frozen=True, kw_only=True, tag="finished"):
-    """The agent said how it ended, in its own protocol; `failure` None means well.
+    """The agent reported its end in its own protocol; `failure` is None if it succeeded.
 
-    After it there is nothing to come: an agent that does not go is ended, see `Launch.exit_grace`.
+    Nothing follows this entry. An agent that does not exit is terminated, see `Launch.exit_grace`.
     """
 
     failure: Failure | None = None
 
 
 class Unknown(Entry, frozen=True, kw_only=True, tag="unknown", gc=False):
-    """Something that the conversation did not understand; the raw output has all of it."""
+    """Output that the conversation did not understand; the raw output has all of it."""
 
     text: str
 
@@ -163,4 +163,4 @@ AnyEntry = (
     | Finished
     | Unknown
 )
-"""For decoding."""
+"""The union of all entries, for decoding."""

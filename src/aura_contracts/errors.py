@@ -1,68 +1,68 @@
-"""Every error AURA raises on purpose.
+"""Every error that AURA raises deliberately.
 
     AuraError
-    ├── InvalidInput                 a value from outside is not acceptable: field, reason
+    ├── InvalidInput                 an invalid value from outside: field, reason
     │   ├── InvalidId
     │   ├── InvalidText              NUL byte or lone surrogate
     │   ├── NaiveDatetime
     │   └── EventTooLarge
-    ├── CommandRefused               a decision said no: aggregate, id, command
+    ├── CommandRefused               the domain refuses a command: aggregate, id, command
     │   ├── AggregateNotFound
     │   ├── AggregateExists
-    │   ├── TransitionRefused        not in this state
-    │   ├── ActorNotAllowed          not by this actor
-    │   ├── RuleViolated             a rule of the domain, named
+    │   ├── TransitionRefused        not allowed in this state
+    │   ├── ActorNotAllowed          not allowed for this actor
+    │   ├── RuleViolated             against a named rule of the domain
     │   └── CyclicParent
     ├── StoreError
-    │   ├── VersionConflict          somebody else appended first
-    │   ├── StoreUnavailable         locked or away for longer than the caller would wait
+    │   ├── VersionConflict          the stream changed concurrently
+    │   ├── StoreUnavailable         locked or down for longer than the caller waits
     │   ├── StoreFull
     │   ├── StoreReadOnly
     │   ├── StoreClosed
     │   ├── StoreMisconfigured       wrong key, wrong compression, missing extra, unknown URL
-    │   └── LogDamaged               what is stored is not what was written: stream, position
+    │   └── LogDamaged               the stored bytes are not those written: stream, position
     │       ├── UnknownEventType
     │       ├── NewerEventVersion
     │       ├── UndecodableEvent
     │       └── EventOutOfOrder
-    ├── GitError                     a repository could not be worked with: repository
+    ├── GitError                     an operation on a repository failed: repository
     │   ├── GitUnavailable           git is missing, or too old
     │   ├── NotARepository
     │   ├── UnknownRevision
     │   ├── InvalidBranchName
     │   ├── DirtyWorktree            uncommitted changes are in the way
-    │   ├── OperationInProgress      a rebase, merge, ... is under way
+    │   ├── OperationInProgress      a rebase, merge, ... is in progress
     │   ├── MergeConflict
-    │   ├── RefChanged               somebody else moved the branch
+    │   ├── RefChanged               the branch moved concurrently
     │   ├── BranchInUse              another worktree has it checked out
     │   ├── WorktreeExists
     │   ├── GitTimeout
-    │   └── GitFailed                anything else that git said
-    ├── WorkspaceError               worktrees could not be made or removed: workspace, path
-    ├── ProcessError                 a process could not be run: token
+    │   └── GitFailed                any other failure of git
+    ├── WorkspaceError               worktrees could not be created or removed: workspace, path
+    ├── ProcessError                 a process could not be run or reached: token
     │   ├── ExecutableNotFound
     │   ├── WorkingDirectoryMissing
     │   ├── ProcessStartFailed
     │   └── ProcessGone
     ├── UnknownExecutor
-    ├── TemplateError                a prompt cannot be made: template, line
+    ├── TemplateError                a prompt cannot be rendered: template, line
     │   └── MissingVariable
-    ├── ProtocolError                engine and worker do not understand each other
-    │   ├── LocalProtocolError       what this side did or would have done is against the protocol
-    │   │   └── FrameTooLarge        a message of this side is larger than a frame may be
-    │   ├── RemoteProtocolError      what the other side sent is against the protocol
+    ├── ProtocolError                engine and worker violate the protocol
+    │   ├── LocalProtocolError       this side violated the protocol, or would have
+    │   │   └── FrameTooLarge        a message exceeds the size of a frame
+    │   ├── RemoteProtocolError      the other side violated the protocol
     │   └── UnknownMethod
-    ├── RemoteError                  the other side failed in a way that this one has no class for
-    ├── WorkerUnavailable            no worker, or it went away in the middle of a request
+    ├── RemoteError                  the other side failed with an error unknown here
+    ├── WorkerUnavailable            no worker, or it disconnected during a request
     ├── EngineClosed
-    ├── AmbiguousId                  part of an id that several things have: kind, candidates
-    ├── KeyReused                    the same key with another request: key, task
-    ├── RunFailed                    a run has failed: task, failure
+    ├── AmbiguousId                  a partial id matches several ids: kind, candidates
+    ├── KeyReused                    the same key with a different request: key, task
+    ├── RunFailed                    a run failed: task, failure
     ├── RunCancelled                 a run was cancelled, or its task deleted: task
-    └── ImpossibleTransition         a table has no such row (a program error, or a damaged log)
+    └── ImpossibleTransition         a table has no such row (a bug, or a damaged log)
 
-Each class has a stable `code` for programs; its facts are attributes; `remedy` says what to do; `transient` says
-whether trying again later may help; `str()` puts facts and remedy in one sentence for people.
+For programs, each class has a stable `code`, its facts as attributes, and `transient`, which says whether a later retry
+may help. For people, `remedy` says what to do, and `str()` combines message and remedy.
 """
 
 from collections.abc import Callable
@@ -80,9 +80,9 @@ class AuraError(Exception):
     """Base of all of AURA's errors."""
 
     code: ClassVar[str] = "aura"
-    """Stable, for programs: it is never renamed, and never given to another error."""
+    """A stable name for programs, never renamed and never reused."""
     transient: ClassVar[bool] = False
-    """Whether the same request may succeed later, once what is in the way has passed, without being changed."""
+    """Whether the same request may succeed later without changes."""
     remedy: str = ""
 
     def message(self) -> str:
@@ -90,14 +90,14 @@ class AuraError(Exception):
         return type(self).__doc__ or self.code
 
     def facts(self) -> dict[str, Any]:
-        """Return the error's facts by name, for programs and for ``--json``; the remedy is not among them."""
+        """Return the error's facts by name, without the remedy, for programs and for ``--json``."""
         return {field.name: getattr(self, field.name) for field in attrs.fields(type(self)) if field.name != "remedy"}
 
     def __str__(self) -> str:
         return f"{self.message()}; {self.remedy}" if self.remedy else self.message()
 
     def __reduce__(self) -> tuple[Callable[..., "AuraError"], tuple[Any, ...]]:
-        """Survive `pickle` and `copy`: an exception's own way would call the class with positional arguments."""
+        """Support `pickle` and `copy`, which by default would call the class with positional arguments."""
         return _made_again, (type(self), {**self.facts(), "remedy": self.remedy}, self.__dict__)
 
 
@@ -124,7 +124,7 @@ class InvalidInput(AuraError):
 
 @attrs.define(kw_only=True, eq=False)
 class InvalidId(InvalidInput):
-    """A text that should be an id is none."""
+    """A text is not an id."""
 
     code = "invalid_id"
     value: str
@@ -137,10 +137,10 @@ class InvalidId(InvalidInput):
 
 @attrs.define(kw_only=True, eq=False)
 class InvalidText(InvalidInput):
-    """A text holds what no database can store: a NUL character or half of a surrogate pair."""
+    """A text holds characters that no database can store: NUL or half of a surrogate pair."""
 
     code = "invalid_text"
-    remedy: str = "remove the character; for bytes that are not text use base64"
+    remedy: str = "remove the character; encode binary data as base64"
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -154,14 +154,14 @@ class NaiveDatetime(InvalidInput):
 
 @attrs.define(kw_only=True, eq=False)
 class EventTooLarge(InvalidInput):
-    """An event is larger than the log accepts; sizes in bytes as stored."""
+    """An event is larger than the log accepts; sizes are in bytes as stored."""
 
     code = "event_too_large"
     stream_id: str
     size: int
     limit: int
     reason: str = "event too large"
-    remedy: str = "keep large content in a file or a git object and put its name in the event"
+    remedy: str = "keep large content in a file or a git object and refer to it by name"
 
     def message(self) -> str:
         return f"{self.field} for stream {self.stream_id} takes {self.size} bytes; the limit is {self.limit}"
@@ -185,7 +185,7 @@ class CommandRefused(AuraError):
 
 @attrs.define(kw_only=True, eq=False)
 class AggregateNotFound(CommandRefused):
-    """A command was sent to something that does not exist."""
+    """A command was sent to an aggregate that does not exist."""
 
     code = "not_found"
 
@@ -195,30 +195,30 @@ class AggregateNotFound(CommandRefused):
 
 @attrs.define(kw_only=True, eq=False)
 class AggregateExists(CommandRefused):
-    """Something was to be created that exists already."""
+    """The aggregate to create already exists."""
 
     code = "exists"
 
     def message(self) -> str:
-        return f"{self.aggregate} {self.aggregate_id} exists already"
+        return f"{self.aggregate} {self.aggregate_id} already exists"
 
 
 @attrs.define(kw_only=True, eq=False)
 class TransitionRefused(CommandRefused):
-    """The command does not apply in this state."""
+    """The command is not possible in this state."""
 
     code = "wrong_state"
     status: str
     allowed_in: tuple[str, ...] = ()
 
     def message(self) -> str:
-        allowed = f" (possible when it is {', '.join(self.allowed_in)})" if self.allowed_in else ""
+        allowed = f" (possible when {', '.join(self.allowed_in)})" if self.allowed_in else ""
         return f"{self.command} is not possible: {self.aggregate} {self.aggregate_id} is {self.status}{allowed}"
 
 
 @attrs.define(kw_only=True, eq=False)
 class ActorNotAllowed(CommandRefused):
-    """The command is for somebody else."""
+    """This actor may not send the command."""
 
     code = "not_allowed"
     actor: str
@@ -230,7 +230,7 @@ class ActorNotAllowed(CommandRefused):
 
 @attrs.define(kw_only=True, eq=False)
 class RuleViolated(CommandRefused):
-    """A rule of the domain forbids it; `rule` is stable, for programs."""
+    """A rule of the domain forbids the command; `rule` is its stable name, for programs."""
 
     code = "rule_violated"
     rule: str
@@ -257,7 +257,7 @@ class CyclicParent(CommandRefused):
 
 @attrs.define(kw_only=True, eq=False)
 class StoreError(AuraError):
-    """The store could not do what was asked."""
+    """The store could not complete the request."""
 
     code = "store"
     transient = True
@@ -265,13 +265,13 @@ class StoreError(AuraError):
 
 @attrs.define(kw_only=True, eq=False)
 class VersionConflict(StoreError):
-    """The stream is not at the version the caller decided on; nothing of this append was stored."""
+    """The stream is not at the version that the caller expected; nothing of this append was stored."""
 
     code = "version_conflict"
     stream_id: str
     expected: int
     actual: int
-    remedy: str = "load the stream again, decide again on what it now says, append again"
+    remedy: str = "reload the stream, decide again and append again"
 
     def message(self) -> str:
         return f"stream {self.stream_id} is at version {self.actual}, not at {self.expected}"
@@ -279,14 +279,14 @@ class VersionConflict(StoreError):
 
 @attrs.define(kw_only=True, eq=False)
 class StoreUnavailable(StoreError):
-    """The database was locked or away for longer than `waited` seconds; nothing was acknowledged."""
+    """The database was locked or down for longer than `waited` seconds; nothing was acknowledged."""
 
     code = "store_unavailable"
     store: str
     reason: str
     waited: float
     attempts: int
-    remedy: str = "bring the database back, or end the process that holds its lock, and try again"
+    remedy: str = "restart the database or end the process that holds its lock, then retry"
 
     def message(self) -> str:
         return f"{self.store} did not answer for {self.waited:.1f} s ({self.attempts} attempts): {self.reason}"
@@ -294,14 +294,14 @@ class StoreUnavailable(StoreError):
 
 @attrs.define(kw_only=True, eq=False)
 class StoreFull(StoreError):
-    """There is no room left; nothing of this append was stored, all that was acknowledged before is there."""
+    """The disk is full. Nothing of this append was stored; everything acknowledged before is safe."""
 
     code = "store_full"
     store: str
     stream_id: str
     position: int
     reason: str
-    remedy: str = "free space on the disk that holds the database and append again"
+    remedy: str = "free space on the disk that holds the database, then append again"
 
     def message(self) -> str:
         return f"{self.store} is full at position {self.position}, stream {self.stream_id}: {self.reason}"
@@ -309,7 +309,7 @@ class StoreFull(StoreError):
 
 @attrs.define(kw_only=True, eq=False)
 class StoreReadOnly(StoreError):
-    """The database cannot be written; reading works."""
+    """The database cannot be written, only read."""
 
     code = "store_read_only"
     store: str
@@ -337,7 +337,7 @@ class StoreClosed(StoreError):
 
 @attrs.define(kw_only=True, eq=False)
 class StoreMisconfigured(StoreError):
-    """The log cannot be opened as it was asked for."""
+    """The log cannot be opened with these settings."""
 
     code = "store_misconfigured"
     transient = False
@@ -350,9 +350,9 @@ class StoreMisconfigured(StoreError):
 
 @attrs.define(kw_only=True, eq=False)
 class LogDamaged(StoreError):
-    """What is stored is not what was written.
+    """The stored bytes are not those that were written.
 
-    `stream_id` is empty and `position` is 0 where the damage cannot be tied to one event.
+    `stream_id` is empty and `position` is 0 if the damage cannot be tied to one event.
     """
 
     code = "log_damaged"
@@ -371,11 +371,11 @@ class LogDamaged(StoreError):
 
 @attrs.define(kw_only=True, eq=False)
 class UnknownEventType(LogDamaged):
-    """The log holds an event of a type this program has never heard of."""
+    """The log holds an event of a type that this program does not know."""
 
     code = "unknown_event_type"
     topic: str
-    reason: str = "no event type of this topic is known"
+    reason: str = "the event type is unknown"
     remedy: str = "open the log with the program that wrote it, or register the event type in the catalogue"
 
     def message(self) -> str:
@@ -384,14 +384,14 @@ class UnknownEventType(LogDamaged):
 
 @attrs.define(kw_only=True, eq=False)
 class NewerEventVersion(LogDamaged):
-    """The log holds an event of a newer version than this program knows."""
+    """The log holds an event of a newer version than this program supports."""
 
     code = "newer_event_version"
     topic: str
     known: int
     found: int
     reason: str = "a newer program wrote this event"
-    remedy: str = "upgrade AURA to at least the version that wrote this log"
+    remedy: str = "upgrade AURA to the version that wrote this log, or newer"
 
     def message(self) -> str:
         return f"{super().message()} ({self.topic} in version {self.found}, known up to {self.known})"
@@ -399,7 +399,7 @@ class NewerEventVersion(LogDamaged):
 
 @attrs.define(kw_only=True, eq=False)
 class UndecodableEvent(LogDamaged):
-    """The bytes of an event do not decode to its type."""
+    """The bytes of an event cannot be decoded as its type."""
 
     code = "undecodable_event"
     topic: str
@@ -410,7 +410,7 @@ class UndecodableEvent(LogDamaged):
 
 @attrs.define(kw_only=True, eq=False)
 class EventOutOfOrder(LogDamaged):
-    """A stream's events do not follow one another: a version is missing, doubled, or not possible in its state."""
+    """A stream has a gap, a duplicate, or an event that its state does not allow."""
 
     code = "event_out_of_order"
 
@@ -420,32 +420,32 @@ class EventOutOfOrder(LogDamaged):
 
 @attrs.define(kw_only=True, eq=False)
 class GitError(AuraError):
-    """A repository could not be worked with."""
+    """An operation on a repository failed."""
 
     code = "git"
     repository: str
 
     def message(self) -> str:
-        return f"{self.repository} could not be worked with"
+        return f"an operation on {self.repository} failed"
 
 
 @attrs.define(kw_only=True, eq=False)
 class GitUnavailable(GitError):
-    """There is no git on this machine, or it is too old."""
+    """Git is not installed, or too old."""
 
     code = "git_unavailable"
     reason: str
 
     def message(self) -> str:
-        return f"git is needed for {self.repository}: {self.reason}"
+        return f"{self.repository} needs git: {self.reason}"
 
 
 @attrs.define(kw_only=True, eq=False)
 class NotARepository(GitError):
-    """A folder is in no git repository, or does not exist."""
+    """A folder does not exist or is not in a git repository."""
 
     code = "not_a_repository"
-    remedy: str = "name a folder in a git repository, or make one with `git init`"
+    remedy: str = "name a folder in a git repository, or create one with `git init`"
 
     def message(self) -> str:
         return f"{self.repository} is not in a git repository"
@@ -453,7 +453,7 @@ class NotARepository(GitError):
 
 @attrs.define(kw_only=True, eq=False)
 class UnknownRevision(GitError):
-    """A name stands for no commit."""
+    """A revision does not name a commit."""
 
     code = "unknown_revision"
     revision: str
@@ -465,14 +465,14 @@ class UnknownRevision(GitError):
 
 @attrs.define(kw_only=True, eq=False)
 class InvalidBranchName(GitError):
-    """Git does not take the name for a branch."""
+    """Git does not accept the name for a branch."""
 
     code = "invalid_branch_name"
     branch: str
-    remedy: str = "see git-check-ref-format(1) for what a branch may be called"
+    remedy: str = "see git-check-ref-format(1) for valid branch names"
 
     def message(self) -> str:
-        return f"{self.branch!r} is not a name for a branch"
+        return f"{self.branch!r} is not a valid branch name"
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -491,7 +491,7 @@ class DirtyWorktree(GitError):
 
 @attrs.define(kw_only=True, eq=False)
 class OperationInProgress(GitError):
-    """A worktree is in the middle of something; nothing was touched."""
+    """An operation is in progress in a worktree; nothing was touched."""
 
     code = "operation_in_progress"
     worktree: str
@@ -499,18 +499,18 @@ class OperationInProgress(GitError):
     remedy: str = "finish or abort it, then try again"
 
     def message(self) -> str:
-        return f"{self.worktree} is in the middle of a {self.operation}"
+        return f"{self.worktree} has a {self.operation} in progress"
 
 
 @attrs.define(kw_only=True, eq=False)
 class MergeConflict(GitError):
-    """Two changes contradict one another; nothing was touched."""
+    """Two changes conflict; nothing was touched."""
 
     code = "merge_conflict"
     source: str
     target: str
     paths: tuple[str, ...]
-    remedy: str = "resolve it on the branch of the work, then merge again"
+    remedy: str = "resolve the conflict on the task's branch, then merge again"
 
     def message(self) -> str:
         shown = ", ".join(self.paths[:5]) + (f" and {len(self.paths) - 5} more" if len(self.paths) > 5 else "")
@@ -519,14 +519,14 @@ class MergeConflict(GitError):
 
 @attrs.define(kw_only=True, eq=False)
 class RefChanged(GitError):
-    """A ref was not where it was expected to be; nothing was touched."""
+    """A ref does not point where the caller expected; nothing was touched."""
 
     code = "ref_changed"
     transient = True
     ref: str
     expected: str | None
     actual: str | None
-    remedy: str = "look at what it is now and decide again"
+    remedy: str = "read the ref and decide again"
 
     def message(self) -> str:
         return f"{self.ref} is at {self.actual or 'nothing'}, not at {self.expected or 'nothing'}"
@@ -547,24 +547,24 @@ class BranchInUse(GitError):
 
 @attrs.define(kw_only=True, eq=False)
 class WorktreeExists(GitError):
-    """Something is where a worktree was to be made."""
+    """The path for a new worktree is taken."""
 
     code = "worktree_exists"
     path: str
     remedy: str = "move it out of the way"
 
     def message(self) -> str:
-        return f"there is something at {self.path} already"
+        return f"{self.path} already exists"
 
 
 @attrs.define(kw_only=True, eq=False)
 class GitTimeout(GitError):
-    """Git did not answer within `seconds` and was ended."""
+    """Git did not answer within `seconds` and was killed."""
 
     code = "git_timeout"
     command: str
     seconds: float
-    remedy: str = "look for a lock or a slow file system, and try again"
+    remedy: str = "look for a lock or a slow file system, then retry"
 
     def message(self) -> str:
         return f"`{self.command}` took longer than {self.seconds:g} s in {self.repository}"
@@ -587,7 +587,7 @@ class GitFailed(GitError):
 
 @attrs.define(kw_only=True, eq=False)
 class WorkspaceError(AuraError):
-    """A workspace could not be made, used or removed. `left_behind` is what could not be cleaned up."""
+    """A workspace could not be created, used or removed; `left_behind` names the leftovers."""
 
     code = "workspace"
     workspace_id: str
@@ -603,7 +603,7 @@ class WorkspaceError(AuraError):
 
 @attrs.define(kw_only=True, eq=False)
 class ProcessError(AuraError):
-    """A process could not be run, or not be reached."""
+    """A process could not be run or reached."""
 
     code = "process"
     token: str
@@ -615,11 +615,11 @@ class ProcessError(AuraError):
 
 @attrs.define(kw_only=True, eq=False)
 class ExecutableNotFound(ProcessError):
-    """There is no such program, or it may not be run."""
+    """A program does not exist or is not executable."""
 
     code = "executable_not_found"
     executable: str
-    remedy: str = "install it, or say where it is with --executor-path NAME=PATH"
+    remedy: str = "install it, or set its path with --executor-path NAME=PATH"
 
     def message(self) -> str:
         return f"{self.executable}: {self.reason}"
@@ -627,7 +627,7 @@ class ExecutableNotFound(ProcessError):
 
 @attrs.define(kw_only=True, eq=False)
 class WorkingDirectoryMissing(ProcessError):
-    """The folder that a process was to run in is gone."""
+    """The working directory of a process is gone."""
 
     code = "working_directory_missing"
     path: str
@@ -646,7 +646,7 @@ class ProcessStartFailed(ProcessError):
 
 @attrs.define(kw_only=True, eq=False)
 class ProcessGone(ProcessError):
-    """A process has ended, or takes no input any more."""
+    """A process has ended, or its standard input is closed."""
 
     code = "process_gone"
 
@@ -660,12 +660,12 @@ class UnknownExecutor(AuraError):
     known: tuple[str, ...]
 
     def message(self) -> str:
-        return f"there is no executor {self.name!r}; there are {', '.join(self.known) or 'none'}"
+        return f"there is no executor {self.name!r}; known: {', '.join(self.known) or 'none'}"
 
 
 @attrs.define(kw_only=True, eq=False)
 class TemplateError(AuraError):
-    """A prompt cannot be made of a template."""
+    """A template cannot be rendered."""
 
     code = "template"
     template: str
@@ -678,11 +678,11 @@ class TemplateError(AuraError):
 
 @attrs.define(kw_only=True, eq=False)
 class MissingVariable(TemplateError):
-    """A template uses a variable that has no value."""
+    """A template uses a variable without a value."""
 
     code = "missing_variable"
     variable: str
-    remedy: str = "give it with --var NAME=VALUE, or correct the template"
+    remedy: str = "set it with --var NAME=VALUE, or correct the template"
 
     def message(self) -> str:
         return f"template {self.template}, line {self.line}: {self.variable} has no value: {self.reason}"
@@ -693,7 +693,7 @@ class MissingVariable(TemplateError):
 
 @attrs.define(kw_only=True, eq=False)
 class ProtocolError(AuraError):
-    """Engine and worker do not understand each other."""
+    """Engine and worker disagree about the protocol."""
 
     code = "protocol"
     reason: str
@@ -704,9 +704,9 @@ class ProtocolError(AuraError):
 
 @attrs.define(kw_only=True, eq=False)
 class LocalProtocolError(ProtocolError):
-    """What this side did, or was about to do, is against the protocol: a bug here, or a message that no frame holds.
+    """This side violated the protocol, or was about to: a bug here, or a message too large for a frame.
 
-    Blame is relative: when it is sent to the other side, it arrives there as `RemoteProtocolError`, and the reverse.
+    Blame is relative: sent to the other side, this error arrives as `RemoteProtocolError`, and the reverse.
     """
 
     code = "local_protocol"
@@ -714,7 +714,7 @@ class LocalProtocolError(ProtocolError):
 
 @attrs.define(kw_only=True, eq=False)
 class FrameTooLarge(LocalProtocolError):
-    """A message of this side is larger than a frame may be, and was not sent; sizes in bytes."""
+    """A message exceeds the size of a frame and was not sent; sizes are in bytes."""
 
     code = "frame_too_large"
     size: int
@@ -723,7 +723,7 @@ class FrameTooLarge(LocalProtocolError):
 
 @attrs.define(kw_only=True, eq=False)
 class RemoteProtocolError(ProtocolError):
-    """What the other side sent is against the protocol: not JSON-RPC, wrong parameters, or a step out of order."""
+    """The other side violated the protocol: not JSON-RPC, wrong parameters, or a step out of order."""
 
     code = "remote_protocol"
 
@@ -738,7 +738,7 @@ class UnknownMethod(ProtocolError):
 
 @attrs.define(kw_only=True, eq=False)
 class RemoteError(AuraError):
-    """The other side failed with an error that this side does not know; `remote_code` and `details` are its own."""
+    """The other side failed with an error unknown to this side; `remote_code` and `details` come from there."""
 
     code = "remote"
     remote_code: str
@@ -751,12 +751,12 @@ class RemoteError(AuraError):
 
 @attrs.define(kw_only=True, eq=False)
 class WorkerUnavailable(AuraError):
-    """There is no worker, or it went away in the middle of a request; whether it was carried out is not known."""
+    """There is no worker, or it disconnected during a request; the request may or may not have been carried out."""
 
     code = "worker_unavailable"
     transient = True
     reason: str
-    remedy: str = "ask again when the worker is back: requests are repeatable"
+    remedy: str = "repeat the request when the worker is back; this is safe"
 
     def message(self) -> str:
         return self.reason
@@ -772,7 +772,7 @@ class EngineClosed(AuraError):
 
 @attrs.define(kw_only=True, eq=False)
 class AmbiguousId(AuraError):
-    """Part of an id that several things have."""
+    """A partial id matches several ids."""
 
     code = "ambiguous_id"
     kind: str
@@ -781,40 +781,40 @@ class AmbiguousId(AuraError):
     remedy: str = "give more of the id"
 
     def message(self) -> str:
-        return f"{self.text!r} is part of several {self.kind or 'aggregate'} ids: {', '.join(self.candidates)}"
+        return f"{self.text!r} matches several {self.kind or 'aggregate'} ids: {', '.join(self.candidates)}"
 
 
 @attrs.define(kw_only=True, eq=False)
 class KeyReused(AuraError):
-    """A key was given again with another request than before."""
+    """A key was used again with a different request."""
 
     code = "key_reused"
     key: str
     task_id: str
-    remedy: str = "use another key for another request, or the same request"
+    remedy: str = "use a new key for a new request, or repeat the same request"
 
     def message(self) -> str:
-        return f"the key {self.key!r} stands for task {self.task_id}, which was started with another request"
+        return f"key {self.key!r} belongs to task {self.task_id}, which was started with a different request"
 
 
 @attrs.define(kw_only=True, eq=False)
 class RunFailed(AuraError):
-    """A run has failed; `failure` has its facts together."""
+    """A run failed; `failure` has the details."""
 
     code = "run_failed"
     task_id: str
     reason: str
-    """One of `FailureReason`."""
+    """A `FailureReason`."""
     problem: str = ""
     stage: str = ""
     exit_code: int = 0
-    """Of the process that failed; 0 where there was none."""
+    """Of the failed process; 0 if there was none."""
     signal: int = 0
-    """That ended it; 0 where none did."""
+    """The signal that ended the process; 0 if there was none."""
 
     @classmethod
     def of(cls, task_id: str, failure: "Failure") -> "RunFailed":
-        """Return the error for a task that has failed like this."""
+        """Return the error for a failed task."""
         return cls(
             task_id=task_id,
             reason=str(failure.reason),
@@ -826,7 +826,7 @@ class RunFailed(AuraError):
 
     @property
     def failure(self) -> "Failure":
-        """The failure as the task has it."""
+        """The failure as the task records it."""
         from aura_contracts.failures import Failure, FailureReason  # noqa: PLC0415 - msgspec, which not all need
 
         reason = FailureReason(self.reason)
@@ -837,7 +837,7 @@ class RunFailed(AuraError):
         ended = f" (exit code {self.exit_code})" if self.exit_code else ""
         ended += f" (signal {self.signal})" if self.signal else ""
         problem = f": {self.problem}" if self.problem else ""
-        return f"task {self.task_id} has failed: {self.reason}{stage}{ended}{problem}"
+        return f"task {self.task_id} failed: {self.reason}{stage}{ended}{problem}"
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -854,7 +854,7 @@ class RunCancelled(AuraError):
 
 @attrs.define(kw_only=True, eq=False)
 class ImpossibleTransition(AuraError):
-    """A transition table has no row for this event in this state."""
+    """A transition table has no row for an event in the current status."""
 
     code = "impossible_transition"
     aggregate: str
@@ -866,7 +866,7 @@ class ImpossibleTransition(AuraError):
 
 
 def require_aware(value: datetime, field: str) -> datetime:
-    """Return `value`, or raise `NaiveDatetime` naming `field` when it has no zone."""
+    """Return `value`. Raises `NaiveDatetime`, naming `field`, if it has no time zone."""
     if value.utcoffset() is None:
         raise NaiveDatetime(field=field)
     return value

@@ -1,8 +1,8 @@
-"""What an event is, and how the log hands it out.
+"""Events, facts and records: the units of the log.
 
 An **event** says what happened, in the past tense, and nothing else. A **fact** is an event with its circumstances:
-when, by whom, in which conversation, because of what. A **record** is a fact with its place in the log. Decisions make
-events, the engine makes facts of them, the log makes records.
+when, by whom, in which conversation and why. A **record** is a fact with its place in the log. Decisions produce
+events, the engine turns them into facts, and the log turns those into records.
 """
 
 from datetime import datetime
@@ -15,20 +15,20 @@ from aura_contracts.actors import Actor
 from aura_contracts.ids import StreamId
 
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
-"""A moment: a datetime that knows its zone. Events use it for every time; a naive datetime is refused when stored."""
+"""A time-zone-aware datetime. Events use it for every time; naive datetimes cannot be stored."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Base of all events.
 
-    A subclass sets `topic`, a name that is never changed and never used again (``"task.created"``), and raises
-    `version` when its fields change in a way that old bytes do not decode to; see `aura_contracts.catalogue` for how
-    old versions stay readable. Adding a field with a default is no new version. The first line of a subclass's
-    docstring says what the event means: the event catalogue in the documentation is made of it.
+    A subclass sets `topic`, a name that is never changed or reused (``"task.created"``), and increases `version` when
+    its fields change so that old bytes no longer decode; `aura_contracts.catalogue` explains how old versions stay
+    readable. Adding a field with a default does not need a new version. The first line of a subclass's docstring says
+    what the event means, and becomes its entry in the documented event catalogue.
 
-    Every field is stored, also when it has its default: an event says all that was so, and a default that is changed
-    later does not change what happened before. ``gc=False``: events hold JSON values, which cannot form cycles, and a
-    replay makes millions of them.
+    Every field is stored, even one with its default value, so that changing a default later does not rewrite history.
+    ``gc=False`` is safe because events hold JSON values, which cannot form cycles, and it pays because a replay creates
+    millions of events.
     """
 
     topic: ClassVar[str]
@@ -36,10 +36,10 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Fact(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """An event with its circumstances. This is what is stored, as a JSON array in this order.
+    """An event with its circumstances, stored as a JSON array in this order.
 
-    `time` is aware. `correlation_id` is shared by all that follows from one request; `causation_id` is the id of the
-    command that led to this event, which makes a retried append recognisable.
+    `time` is aware. `correlation_id` is shared by everything that follows from one request. `causation_id` is the id of
+    the command that led to the event, which makes a retried append recognisable.
     """
 
     event: Event
@@ -53,10 +53,10 @@ E_co = TypeVar("E_co", bound=Event, covariant=True, default=Event)
 
 
 class EventRecord(msgspec.Struct, Generic[E_co], frozen=True, gc=False):
-    """A fact at its place in the log; `EventRecord[TaskCompleted]` where the type of its event is known.
+    """A fact at its place in the log; `EventRecord[TaskCompleted]` if the event's type is known.
 
-    `position` counts from 1 over the whole log without gaps; `version` counts from 1 within the stream without gaps.
-    Offers the attributes of `Fact` as its own, so that whatever folds facts folds records.
+    `position` counts from 1 over the whole log, `version` from 1 within the stream, both without gaps. A record has the
+    attributes of `Fact`, so code that folds facts also folds records.
     """
 
     position: int
@@ -70,10 +70,10 @@ class EventRecord(msgspec.Struct, Generic[E_co], frozen=True, gc=False):
 
 
 class SealedRow(NamedTuple):
-    """A row of the log as stored, with its seals: what an auditor reads, without needing the encryption key.
+    """A row of the log as stored, with its seals. Auditors can read it without the encryption key.
 
-    `state` is the stored bytes (perhaps compressed, perhaps encrypted); `previous` is the digest of the event before
-    it in its stream (32 zero bytes for the first); `digest` is its own, over everything else in the row.
+    `state` is the stored bytes (possibly compressed and encrypted). `previous` is the digest of the event before it in
+    its stream (32 zero bytes for the first). `digest` is its own, over everything else in the row.
     """
 
     position: int
@@ -86,9 +86,9 @@ class SealedRow(NamedTuple):
 
 
 class Append(msgspec.Struct, frozen=True):
-    """Facts to add to one stream, decided on its state at `expected_version` (0: the stream must not exist).
+    """Facts to add to a stream, based on its state at `expected_version` (0: the stream must not exist).
 
-    Without facts it only asserts the version: the others of the same append are stored if it still holds.
+    Without facts it only asserts the version; the other streams of the same append are stored if it still holds.
     """
 
     stream_id: StreamId
@@ -97,7 +97,7 @@ class Append(msgspec.Struct, frozen=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """A state kept to save folding: `data` is the encoded state at `version`, of the shape named by `schema`."""
+    """A cached state that saves folding. `data` is the encoded state at `version`; `schema` names its shape."""
 
     stream_id: StreamId
     version: int

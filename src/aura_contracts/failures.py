@@ -1,4 +1,4 @@
-"""Why an execution or a task failed: the closed list of reasons, each with what it means for a retry."""
+"""Failures: the closed list of reasons why an execution or a task fails, and which of them a retry may cure."""
 
 from enum import StrEnum
 
@@ -6,12 +6,12 @@ import msgspec
 
 
 class FailureReason(StrEnum):
-    """The values are the words of the specification and are stored; they never change."""
+    """Why an execution or a task failed. The values come from the specification, are stored, and never change."""
 
     WORKER_LOST = "WorkerLost"
-    """The worker was silent for longer than the offline timeout (15 s) and did not come back in time."""
+    """The worker was silent for longer than the offline timeout (15 s) and did not return in time."""
     STAGE_ERROR = "StageError"
-    """A stage's script or agent ended with an error."""
+    """The script or agent of a stage ended with an error."""
     AGENT_ERROR = "AgentError"
     """The agent reported a failure, or its output was invalid."""
     RATE_LIMITED = "RateLimited"
@@ -19,14 +19,14 @@ class FailureReason(StrEnum):
     REFUSED = "Refused"
     """The agent declined the task."""
     PERMISSION_DENIED = "PermissionDenied"
-    """The agent changed nothing, because it was not permitted to."""
+    """The agent changed nothing because it lacked permission."""
     SESSION_LOST = "SessionLost"
-    """The agent does not know, or cannot go on with, the session that it was to resume."""
+    """The agent cannot resume the session, or does not know it."""
     TIMEOUT = "Timeout"
     """A wall-clock or idle limit was reached."""
     CANCELLED = "Cancelled"
     APPROVAL_EXPIRED = "ApprovalExpired"
-    """Nobody decided before the deadline; silence is no."""
+    """The deadline passed without a decision, which means no."""
     APPROVAL_REJECTED = "ApprovalRejected"
     CONFLICT = "Conflict"
     """Two agents changed the same resource; a human decides."""
@@ -37,9 +37,9 @@ class FailureReason(StrEnum):
     DEPENDENCY_FAILED = "DependencyFailed"
     """A task that had to complete first failed, or was cancelled."""
     OUTPUT_LIMIT = "OutputLimit"
-    """The process wrote more than is kept of one execution."""
+    """The process wrote more than its output limit."""
     STORAGE_FULL = "StorageFull"
-    """There was no room left for what the process wrote."""
+    """The disk was too full to store the process's output."""
 
 
 RETRYABLE = frozenset(
@@ -54,11 +54,11 @@ RETRYABLE = frozenset(
         FailureReason.STORE_UNAVAILABLE,
     }
 )
-"""Failures that may pass by themselves; the others need a human."""
+"""Failures that a retry may cure; all others need a human."""
 
 
 class Failure(msgspec.Struct, frozen=True, gc=False):
-    """A reason with its particulars. `exit_code` and `signal` are those of the process, where there was one."""
+    """A reason with details. `exit_code` and `signal` are those of the process, if there was one."""
 
     reason: FailureReason
     message: str = ""
@@ -68,5 +68,5 @@ class Failure(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def retryable(self) -> bool:
-        """Whether trying again may help without a human."""
+        """Whether a retry may succeed without a human."""
         return self.reason in RETRYABLE

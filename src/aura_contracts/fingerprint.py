@@ -1,4 +1,4 @@
-"""Fingerprints: by what a tool call is known again, when an agent asks for the same one after a restart."""
+"""Fingerprints: they identify a tool call, so that the same call is recognised after a restart."""
 
 from collections.abc import Mapping
 from hashlib import sha256
@@ -8,9 +8,9 @@ import msgspec
 
 
 def fingerprint_of(tool: str, arguments: Mapping[str, Any]) -> str:
-    """Return the digest of a call: the same for the same tool and arguments, in whatever order they are given.
+    """Return the digest of a call: equal for the same tool and arguments, regardless of their order.
 
-    `arguments` are JSON values, and only what the call is about: no ids or times that differ when it is asked again.
+    `arguments` are JSON values. Leave out anything that differs when the agent asks again, such as ids and times.
 
     >>> fingerprint_of("Bash", {"a": 1, "b": 2}) == fingerprint_of("Bash", {"b": 2, "a": 1})
     True

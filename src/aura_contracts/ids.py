@@ -1,8 +1,8 @@
-"""Ids: UUIDv7 in canonical text, one static type per kind of thing.
+"""Ids: UUIDv7 in canonical text form, with a static type for each kind of thing.
 
-An id is a plain ``str`` at run time (``0192f0c1-2d3e-7abc-8def-0123456789ab``). Events carry several ids each, and
-a replay decodes every one of them: as text they cost nothing, as ``uuid.UUID`` objects they halve the speed of
-reading the log. The ``NewType``s keep kinds apart for type checkers; `parse_id` checks what comes from outside.
+At run time an id is a plain ``str`` (``0192f0c1-2d3e-7abc-8def-0123456789ab``). Events carry several ids each, and a
+replay decodes all of them: as text they cost nothing, while ``uuid.UUID`` objects would halve the speed of reading the
+log. The ``NewType``s let type checkers distinguish the kinds; `parse_id` checks ids from outside.
 """
 
 import re
@@ -14,7 +14,7 @@ from uuid import UUID, uuid5
 from aura_contracts.errors import InvalidId
 
 StreamId = str
-"""The id of any aggregate: the name of its event stream."""
+"""The id of any aggregate, which is also the name of its event stream."""
 
 TaskId = NewType("TaskId", str)
 ApprovalId = NewType("ApprovalId", str)
@@ -29,7 +29,7 @@ TemplateId = NewType("TemplateId", str)
 CommandId = NewType("CommandId", str)
 
 IdFactory = Callable[[], str]
-"""Makes a fresh id at each call; injected, so that a simulation can repeat a run exactly."""
+"""Returns a new id at each call. It is injected so that a simulation can repeat a run exactly."""
 
 _CANONICAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _GROUPS = "-?".join(f"([0-9A-Fa-f]{{{digits}}})" for digits in (8, 4, 4, 4, 12))
@@ -40,7 +40,7 @@ def parse_id(text: str, field: str = "id") -> str:
     """Return `text` as a canonical id.
 
     Accepts the usual spellings of a UUID (upper case, no hyphens, braces, ``urn:uuid:``). Raises `InvalidId` naming
-    `field` for anything else, also for what only `uuid.UUID` takes for one: spaces, signs, underscores, ``0x``.
+    `field` for anything else, even if `uuid.UUID` would accept it: spaces, signs, underscores, ``0x``.
     """
     if _CANONICAL.fullmatch(text):
         return text
@@ -52,16 +52,16 @@ def parse_id(text: str, field: str = "id") -> str:
 
 @lru_cache(maxsize=8192)
 def is_canonical_id(text: str) -> bool:
-    """Whether `text` is an id exactly as AURA stores it. Remembered, since the same streams are named over and over."""
+    """Whether `text` is an id exactly as AURA stores it. Cached, because the same streams come up again and again."""
     return _CANONICAL.fullmatch(text) is not None
 
 
 def uuid7_factory(milliseconds: Callable[[], int], random_bits: Callable[[int], int]) -> IdFactory:
-    """Return a factory of UUIDv7 ids (RFC 9562, section 5.7) over an injected clock and source of randomness.
+    """Return a factory of UUIDv7 ids (RFC 9562, section 5.7) with an injected clock and source of randomness.
 
-    `milliseconds` gives Unix time; `random_bits(n)` gives an integer of `n` random bits. Ids of one factory strictly
-    grow, also within a millisecond and when the clock goes back (RFC 9562, section 6.2, method 2: the 74 random bits
-    are a counter seeded at random in each new millisecond). Not safe for use from several threads at once.
+    `milliseconds` returns Unix time; `random_bits(n)` returns an integer of `n` random bits. Ids of one factory always
+    increase, even within a millisecond and when the clock is set back (RFC 9562, section 6.2, method 2: the 74 random
+    bits are a counter that starts at a random value in each new millisecond). Not thread-safe.
     """
     last_ms = -1
     counter = 0
@@ -84,9 +84,9 @@ def uuid7_factory(milliseconds: Callable[[], int], random_bits: Callable[[int], 
 
 
 def output_stream(execution_id: ExecutionId) -> StreamId:
-    """Return the stream that holds the output of an execution, apart from its decisions.
+    """Return the stream for the output of an execution, which is separate from its decisions.
 
-    Replaying an execution never reads its output; tailing the log shows it live. The id is derived (UUIDv5), so either
-    side finds it without looking it up.
+    Replaying an execution never reads its output, and tailing the log shows it live. The id is derived (UUIDv5), so
+    neither side has to look it up.
     """
     return str(uuid5(UUID(execution_id), "output"))

@@ -1,4 +1,4 @@
-"""Lease: the right of one worker to run one execution, and the fence against those who no longer have it.
+"""Lease: the right of one worker to run one execution, and the fence against workers that lost that right.
 
     granted (epoch 1) ──► held ──worker silent──► offline ──grace over──► free (lost)
                           ▲  │                       │
@@ -6,11 +6,12 @@
                           │  └──released, revoked────┴──revoked──► free ──closed──► closed
                           └───────────granted (epoch + 1)────────────┘
 
-One lease per execution; it outlives its grants. Each grant raises the **fencing epoch** by one, and whatever a worker
-says, it says under an epoch. A report under the epoch in force is applied; under an epoch to come it is refused; under
-a past one it is recorded and adjudicated (adopt or refuse), never applied silently and never dropped silently.
+Each execution has one lease, which outlives its grants. Each grant increases the **fencing epoch** by one, and every
+report from a worker names its epoch. A report under the current epoch is applied. A report under a future epoch is
+refused. A report under a past epoch is recorded and adjudicated (adopted or refused), and never silently applied or
+dropped.
 
-Heartbeats are no events: one per worker every 5 s would bury the log. What they change about a lease is.
+Heartbeats are not events: one per worker every 5 s would flood the log. Their effects on a lease are events.
 """
 
 from collections.abc import Mapping
@@ -34,19 +35,19 @@ OFFLINE_AFTER = 15.0
 """Seconds of silence after which a worker is offline (specification, "Remote Worker Model")."""
 
 RETURN_GRACE = 30.0
-"""Seconds that an offline worker has to come back before its executions fail with ``WorkerLost``.
+"""Seconds for an offline worker to return before its executions fail with ``WorkerLost``.
 
-AURA's own choice, long enough for a daemon to be restarted; with 0 a worker is lost as soon as it is offline.
+AURA's own choice, long enough to restart a daemon. With 0 a worker is lost as soon as it is offline.
 """
 
 GRACE_LIMIT = 7 * 24 * 3600.0
-"""Seconds; a worker that is away for longer than a week is not coming back."""
+"""Seconds; a worker that is away for more than a week will not return."""
 
 
 class LeaseStatus(StrEnum):
     HELD = "held"
     OFFLINE = "offline"
-    """Held by a worker that has fallen silent and may still come back."""
+    """Held by a worker that fell silent and may still return."""
     FREE = "free"
     CLOSED = "closed"
     """The execution is over; the lease is never granted again."""
@@ -61,17 +62,17 @@ class GrantEnd(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What becomes of a report that came under a past epoch."""
+    """What happens to a report under a past epoch."""
 
     ADOPT = "adopt"
     REFUSE = "refuse"
 
 
 class WorkerIdentity(msgspec.Struct, frozen=True, gc=False):
-    """Which worker it is, beyond the id it goes by.
+    """The identity of a worker, beyond its id.
 
-    `instance` is a random word that the worker keeps beside its agents' spools: a restarted worker that finds them has
-    the same one, a worker that starts with nothing has a new one. It is no secret.
+    `instance` is a random string that the worker keeps with its agents' spools. A restarted worker that finds the
+    spools keeps its instance; a worker that starts from nothing gets a new one. It is not a secret.
     """
 
     host: str
@@ -79,10 +80,10 @@ class WorkerIdentity(msgspec.Struct, frozen=True, gc=False):
 
 
 class ProcessIdentity(msgspec.Struct, frozen=True, gc=False):
-    """Which operating system process it is; a `pid` alone is used again.
+    """The identity of an operating system process; a `pid` alone may be reused.
 
-    `started` is the start time as the system gives it (Linux: field 22 of ``/proc/PID/stat``), compared as text;
-    `token` is the word in the environment of the process by which its descendants are known. It is no secret.
+    `started` is the start time as the system reports it (Linux: field 22 of ``/proc/PID/stat``), compared as text.
+    `token` is the string in the environment of the process that identifies its descendants. It is not a secret.
     """
 
     pid: int
@@ -91,7 +92,7 @@ class ProcessIdentity(msgspec.Struct, frozen=True, gc=False):
 
 
 class LateReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A report under a past epoch; `digest` is that of the whole report."""
+    """A report under a past epoch; `digest` covers the whole report."""
 
     report_id: str
     epoch: int
@@ -101,7 +102,7 @@ class LateReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class StaleReport(LateReport, frozen=True, kw_only=True, gc=False):
-    """What became of a report under a past epoch; `verdict` is None until it is adjudicated."""
+    """A recorded report under a past epoch; `verdict` is None until it is adjudicated."""
 
     recorded_at: datetime
     verdict: Verdict | None = None
@@ -125,7 +126,7 @@ class LeaseGranted(Event, frozen=True, kw_only=True):
 
 
 class ProcessStarted(Event, frozen=True, kw_only=True):
-    """The worker started a process for the execution; it replaced the one known before."""
+    """The worker started a process for the execution, which replaces any earlier one."""
 
     topic = "lease.process_started"
     epoch: int
@@ -141,14 +142,14 @@ class WorkerWentOffline(Event, frozen=True, kw_only=True):
 
 
 class WorkerReturned(Event, frozen=True, kw_only=True):
-    """The worker came back within the grace period and still had what it was given."""
+    """The worker returned within the grace period and still had its executions."""
 
     topic = "lease.worker_returned"
     epoch: int
 
 
 class LeaseLost(Event, frozen=True, kw_only=True):
-    """The worker did not come back in time; what it ran failed."""
+    """The worker did not return in time; its execution failed."""
 
     topic = "lease.lost"
     epoch: int
@@ -156,14 +157,14 @@ class LeaseLost(Event, frozen=True, kw_only=True):
 
 
 class LeaseReleased(Event, frozen=True, kw_only=True):
-    """The worker gave the lease back, its work done."""
+    """The worker returned the lease after finishing its work."""
 
     topic = "lease.released"
     epoch: int
 
 
 class LeaseRevoked(Event, frozen=True, kw_only=True):
-    """The lease was taken from the worker by a human or by the engine."""
+    """A human or the engine took the lease from the worker."""
 
     topic = "lease.revoked"
     epoch: int
@@ -171,14 +172,14 @@ class LeaseRevoked(Event, frozen=True, kw_only=True):
 
 
 class StaleReportRecorded(Event, frozen=True, kw_only=True):
-    """A worker reported under an epoch that was over; nothing was applied."""
+    """A worker reported under a past epoch; nothing was applied."""
 
     topic = "lease.stale_report_recorded"
     report: LateReport
 
 
 class StaleReportAdjudicated(Event, frozen=True, kw_only=True):
-    """It was decided whether a report under a past epoch counts."""
+    """A report under a past epoch was adopted or refused."""
 
     topic = "lease.stale_report_adjudicated"
     report_id: str
@@ -187,7 +188,7 @@ class StaleReportAdjudicated(Event, frozen=True, kw_only=True):
 
 
 class LeaseClosed(Event, frozen=True, kw_only=True):
-    """The execution was over; the lease is granted no more."""
+    """The execution was over, and the lease is not granted again."""
 
     topic = "lease.closed"
 
@@ -196,25 +197,25 @@ class LeaseClosed(Event, frozen=True, kw_only=True):
 
 
 class WorkerLease(State, frozen=True, kw_only=True):
-    """What a lease is at some moment. What belongs to the holder is None while nobody holds it."""
+    """The state of a lease. The holder's fields are None while the lease is free."""
 
     id: LeaseId
     status: LeaseStatus
     execution_id: ExecutionId
     epoch: int
-    """The epoch of the newest grant, from 1."""
+    """The epoch of the newest grant, starting at 1."""
     worker_id: WorkerId | None = None
     identity: WorkerIdentity | None = None
     process: ProcessIdentity | None = None
     """The newest process of this grant that the worker reported."""
     grace: float = RETURN_GRACE
-    """Seconds, from going offline to being lost."""
+    """Seconds from going offline to being lost."""
     granted_at: datetime
     last_seen: datetime | None = None
     offline_since: datetime | None = None
-    """When the engine noted that the worker was offline; None while it is not."""
+    """When the engine noticed that the worker was offline; None while it is online."""
     last_end: GrantEnd | None = None
-    """How the grant before ended."""
+    """How the previous grant ended."""
     stale_reports: tuple[StaleReport, ...] = ()
 
     def in_force(self, epoch: int, worker_id: WorkerId) -> bool:
@@ -223,7 +224,7 @@ class WorkerLease(State, frozen=True, kw_only=True):
 
     @property
     def unadjudicated(self) -> tuple[StaleReport, ...]:
-        """The reports under past epochs that nobody has decided about."""
+        """The reports under past epochs that wait for a verdict."""
         return tuple(report for report in self.stale_reports if report.verdict is None)
 
 
@@ -233,8 +234,8 @@ class WorkerLease(State, frozen=True, kw_only=True):
 class GrantLease(Command[WorkerLease], frozen=True, kw_only=True):
     """Give a worker the right to run the execution.
 
-    `revoking` names the epoch of a grant that this one replaces in the same step; without it a lease that is held is
-    not granted. `grace` is in seconds, at least 0.
+    `revoking` names the epoch of a grant that this one replaces in the same step; without it, a held lease is not
+    granted. `grace` is in seconds, at least 0.
     """
 
     emits = (LeaseRevoked, LeaseGranted)
@@ -247,7 +248,7 @@ class GrantLease(Command[WorkerLease], frozen=True, kw_only=True):
 
 
 class RecordProcess(Command[WorkerLease], frozen=True, kw_only=True):
-    """Record the process that the worker started, so that it is known again when the worker comes back."""
+    """Record the process that the worker started, so that it can be identified when the worker returns."""
 
     emits = (ProcessStarted,)
     epoch: int
@@ -263,10 +264,10 @@ class RecordOffline(Command[WorkerLease], frozen=True, kw_only=True):
 
 
 class RecordReturn(Command[WorkerLease], frozen=True, kw_only=True):
-    """Record that the worker is back and still has what it was given.
+    """Record that the worker is back and still has its execution.
 
-    `process` is the one that the lease knows, confirmed by the worker from its own records (None if the lease knows
-    none); what happened to it meanwhile follows as reports.
+    `process` is the process known to the lease, confirmed by the worker from its own records (None if the lease knows
+    none). Whatever happened to it in the meantime follows as reports.
     """
 
     emits = (WorkerReturned,)
@@ -277,14 +278,14 @@ class RecordReturn(Command[WorkerLease], frozen=True, kw_only=True):
 
 
 class DeclareLost(Command[WorkerLease], frozen=True, kw_only=True):
-    """Give the worker up after the grace period."""
+    """Declare the worker lost after the grace period."""
 
     emits = (LeaseLost,)
     epoch: int
 
 
 class ReleaseLease(Command[WorkerLease], frozen=True, kw_only=True):
-    """Give the lease back, the work done."""
+    """Return the lease after finishing the work."""
 
     emits = (LeaseReleased,)
     epoch: int
@@ -299,14 +300,14 @@ class RevokeLease(Command[WorkerLease], frozen=True, kw_only=True):
 
 
 class RecordStaleReport(Command[WorkerLease], frozen=True, kw_only=True):
-    """Record a report that came under a past epoch; recording the same one again changes nothing."""
+    """Record a report under a past epoch; recording the same one again changes nothing."""
 
     emits = (StaleReportRecorded,)
     report: LateReport
 
 
 class AdjudicateStaleReport(Command[WorkerLease], frozen=True, kw_only=True):
-    """Decide whether a report under a past epoch counts."""
+    """Adopt or refuse a report under a past epoch."""
 
     emits = (StaleReportAdjudicated,)
     report_id: str
@@ -315,7 +316,7 @@ class AdjudicateStaleReport(Command[WorkerLease], frozen=True, kw_only=True):
 
 
 class CloseLease(Command[WorkerLease], frozen=True, kw_only=True):
-    """End the lease with its execution; stale reports that nobody decided about are refused, on the record."""
+    """End the lease with its execution; reports that still wait for a verdict are refused, on the record."""
 
     emits = (StaleReportAdjudicated, LeaseClosed)
 

@@ -1,8 +1,8 @@
-"""Ledger: the log's book about itself, one stream of a fixed id in every log.
+"""Ledger: the log's record about itself, one stream with a fixed id in every log.
 
-Checkpoints (the Merkle root over all events so far) and outages (the database was away) are events like any others, so
-they are sealed, tailed and projected like any others. Written by `aura_store`, which is why its commands are decided
-there and not in the engine.
+Checkpoints (the Merkle root over all events so far) and outages (the database was down) are ordinary events, so they
+are sealed, tailed and projected like any others. `aura_store` writes them, and therefore decides the commands of this
+aggregate, instead of the engine.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from aura_contracts.events import Event, Instant
 from aura_contracts.ids import StreamId
 
 LEDGER_ID: StreamId = "00000000-0000-7000-8000-000000000000"
-"""The stream of the ledger, the same in every log."""
+"""The id of the ledger's stream, the same in every log."""
 
 
 class LedgerStatus(StrEnum):
@@ -24,7 +24,7 @@ class LedgerStatus(StrEnum):
 
 
 class Checkpointed(Event, frozen=True, kw_only=True):
-    """An auditor sealed the log up to a position; the root, kept elsewhere, proves the log was not rewritten since."""
+    """An auditor sealed the log up to a position; a copy of the root, kept elsewhere, detects any rewriting."""
 
     topic = "ledger.checkpointed"
     upto: int
@@ -32,7 +32,7 @@ class Checkpointed(Event, frozen=True, kw_only=True):
 
 
 class OutageEnded(Event, frozen=True, kw_only=True):
-    """The database was away for so long that callers were told, and is back."""
+    """The database is back after an outage long enough to be reported to callers."""
 
     topic = "ledger.outage_ended"
     began_at: Instant
@@ -42,7 +42,7 @@ class OutageEnded(Event, frozen=True, kw_only=True):
 
 
 class Ledger(State, frozen=True, kw_only=True):
-    """What the log knows about itself."""
+    """The state of the ledger."""
 
     id: StreamId
     status: LedgerStatus

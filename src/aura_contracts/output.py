@@ -2,9 +2,9 @@
 
     open ──► closed
 
-Apart from the execution, so that replaying its decisions never reads its output, and in the same log, so that whoever
-tails the log sees it live. It comes in batches; its chunks are numbered from 1 over the whole execution, without gaps
-and without overlaps, so that a worker that is not sure what arrived can find out and go on from there.
+It is separate from the execution, so replaying decisions never reads output, but in the same log, so tailing the log
+shows it live. Output arrives in batches. Chunks are numbered from 1 over the whole execution, without gaps or overlaps,
+so a worker that is unsure what arrived can ask and resume from there.
 """
 
 from collections.abc import Mapping
@@ -26,19 +26,19 @@ class OutputStatus(StrEnum):
 
 
 class OutputSource(StrEnum):
-    """Who wrote it."""
+    """The source of a chunk."""
 
     STDOUT = "stdout"
     STDERR = "stderr"
     AURA = "aura"
-    """AURA itself, about what it did in between."""
+    """AURA itself, reporting its own actions."""
 
 
 class Chunk(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A piece of output, stored as an array: whence, when it was read, and its text, or its bytes (base64 in JSON).
+    """A piece of output, stored as an array: source, time of reading, and text or bytes (base64 in JSON).
 
-    `data` is for what is no text that every database can hold: not UTF-8, or with a NUL in it. Exactly one of `text`
-    and `data` is given. Chunks of one source, joined, are what was written, byte by byte.
+    `data` holds what is not text that every database can store: invalid UTF-8, or a NUL. Exactly one of `text` and
+    `data` is given. The joined chunks of a source are exactly the bytes that it wrote.
     """
 
     source: OutputSource
@@ -48,7 +48,7 @@ class Chunk(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     @classmethod
     def of(cls, source: OutputSource, time: datetime, raw: bytes) -> "Chunk":
-        """Return the chunk that holds `raw`, as text where that is possible.
+        """Return the chunk that holds `raw`, as text if possible.
 
         >>> from datetime import UTC, datetime
         >>> Chunk.of(OutputSource.STDOUT, datetime(2026, 1, 4, tzinfo=UTC), b"done").text
@@ -62,7 +62,7 @@ class Chunk(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     @property
     def raw(self) -> bytes:
-        """The bytes as they were written."""
+        """The bytes as written."""
         return (self.text or "").encode() if self.data is None else self.data
 
 
@@ -70,7 +70,7 @@ class Chunk(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class OutputRecorded(Event, frozen=True, kw_only=True):
-    """A batch of output arrived; its first chunk has the number `first`, the others follow."""
+    """A batch of output arrived; its first chunk has the number `first`."""
 
     topic = "output.recorded"
     execution_id: ExecutionId
@@ -79,7 +79,7 @@ class OutputRecorded(Event, frozen=True, kw_only=True):
 
 
 class OutputClosed(Event, frozen=True, kw_only=True):
-    """No more output will come."""
+    """The output was complete."""
 
     topic = "output.closed"
     execution_id: ExecutionId
@@ -89,22 +89,22 @@ class OutputClosed(Event, frozen=True, kw_only=True):
 
 
 class Output(State, frozen=True, kw_only=True):
-    """How much output there is; the output itself is in the events."""
+    """The amount of output; the output itself is in the events."""
 
     id: StreamId
     status: OutputStatus
     execution_id: ExecutionId
     next: int = 1
-    """The number of the chunk that comes next."""
+    """The number of the next chunk."""
     size: int = 0
-    """Bytes, as they were written."""
+    """Bytes as written."""
 
 
 # --- Commands ---------------------------------------------------------------------------------------------------------
 
 
 class RecordOutput(Command[Output], frozen=True, kw_only=True):
-    """Add a batch of output, beginning with chunk number `first`."""
+    """Add a batch of output, starting with chunk number `first`."""
 
     emits = (OutputRecorded,)
     execution_id: ExecutionId
@@ -113,7 +113,7 @@ class RecordOutput(Command[Output], frozen=True, kw_only=True):
 
 
 class CloseOutput(Command[Output], frozen=True, kw_only=True):
-    """Say that no more output will come."""
+    """Declare the output complete."""
 
     emits = (OutputClosed,)
     execution_id: ExecutionId

@@ -1,20 +1,20 @@
-"""Permission: rules by which tool calls are allowed or refused without asking a human. Pure.
+"""Permission: rules that allow or refuse tool calls without asking a human. Pure.
 
-A rule is the name of a tool, or that and what it is used on in brackets; both may hold the wildcards of file names:
+A rule is the name of a tool, optionally followed by its target in brackets. Both may contain shell wildcards:
 
     Read                 every call of the tool Read
     mcp__github__*       every tool of that server
     Bash(git status)     this command
-    Bash(npm run *)      commands that begin so
-    Edit(src/*)          files below src in the folder that the agent works in
+    Bash(npm run *)      commands that start like this
+    Edit(src/*)          files below src in the agent's working directory
     *                    everything
 
-Rules look at what is said, not at what it does. What is **allowed** is narrow: a wildcard stands for the rest of one
-command, never for a second one. But the rest may do anything that the command can: ``git *`` allows ``git -c
-core.pager=...``, and ``find *`` allows ``-exec``. What is **refused** is a fence and no wall: ``Bash(rm *)`` knows
-``ls; /bin/rm x``, ``A=1 rm x`` and ``"rm"  x``, and not ``sudo rm``, ``sh -c 'rm x'`` or ``find -delete``. To be sure,
-allow little: about what no rule is about, a human is asked. A call that is too long to be seen whole is allowed by no
-rule, and refused by each that refuses something of its tool.
+Rules look at the text of a call, not at its effects. **Allow rules** are narrow: a wildcard stands for the rest of one
+command, never for a second one. That rest may still do anything the command can: ``git *`` allows ``git -c
+core.pager=...``, and ``find *`` allows ``-exec``. **Deny rules** are a guard rail, not a security boundary:
+``Bash(rm *)`` catches ``ls; /bin/rm x``, ``A=1 rm x`` and ``"rm"  x``, but not ``sudo rm``, ``sh -c 'rm x'`` or
+``find -delete``. To be safe, allow little: AURA asks a human about every call that no rule covers. No rule allows a
+call that is too long to be seen whole, and every deny rule about its tool refuses it.
 """
 
 import posixpath
@@ -32,29 +32,29 @@ from aura_contracts.errors import InvalidInput
 _RULE = re.compile(r"(?P<tool>[^()]+)(?:\((?P<subject>.*)\))?", re.DOTALL)
 
 CUT_MARK = "characters left out; the output has them"
-"""Stands in every text of an entry that was cut: what is not seen whole is allowed by no rule."""
+"""Marks every text in an entry that was cut; no rule allows what cannot be seen whole."""
 
 _COMMANDS = ("command", "cmd")
 _PATHS = ("file_path", "filePath", "path", "paths", "notebook_path")
 _OTHERS = ("url", "pattern", "query")
 _SUBJECTS = (*_COMMANDS, *_PATHS, *_OTHERS)
-"""Arguments that say what a tool is used on, the most telling first."""
+"""Arguments that name what a tool is used on, the most specific first."""
 
 _SEVERAL = re.compile(r"[;&|`<>(\n\r]|\$\{")
-"""What makes more than one command of a line, redirects it, or may: such a line is allowed by no wildcard.
+"""Text that may turn a line into several commands or redirect it; no wildcard allows such a line.
 
-An opening bracket alone begins a subshell, with ``$``, ``<`` or (in zsh) ``=`` before it a substitution.
+An opening bracket alone starts a subshell; after ``$``, ``<`` or (in zsh) ``=`` it starts a substitution.
 """
 
 _BEFORE = re.compile(r"(?:(?:[A-Za-z_]\w*=\S*|if|then|elif|else|do|while|until|exec|command|time)\s+)*")
-"""What may stand before the command itself: variables for it, and words of the shell's own."""
+"""What may precede the command itself: variables, and keywords of the shell."""
 
 _MARKS = str.maketrans("", "", "\"'\\")
-"""What a shell takes away before it looks for the command."""
+"""Characters that a shell removes before it looks up the command."""
 
 
 class PermissionRules(msgspec.Struct, frozen=True, gc=False):
-    """What a run allows and refuses by rule; refusals go first, and what no rule is about a human is asked."""
+    """The calls that a run allows and refuses by rule. Refusals win; AURA asks a human about all other calls."""
 
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
@@ -69,24 +69,24 @@ _FREE: Mapping[str, object] = MappingProxyType(
         "protocol": "exec",
     }
 )
-"""Options of executors with which agents ask for nothing."""
+"""Executor options that stop agents from asking."""
 
 
 def require_questions(rules: PermissionRules, executor: str, options: Mapping[str, Any], *, asks: bool) -> None:
-    """Refuse rules about questions that are never asked: who wrote them relies on them. Raises `InvalidInput`.
+    """Refuse rules that would never be used, because their author relies on them. Raises `InvalidInput`.
 
-    `asks` says whether agents of the executor ask at all.
+    `asks` says whether agents of this executor ask for permission at all.
     """
     if not rules.allow and not rules.deny:
         return
     field = "deny" if rules.deny else "allow"
     if not asks:
-        reason = f"executor {executor} asks for no permission, so no rule would be looked at"
-        raise InvalidInput(field=field, reason=reason, remedy="leave the rules out, or use an executor that asks")
+        reason = f"executor {executor} asks for no permission, so rules would have no effect"
+        raise InvalidInput(field=field, reason=reason, remedy="remove the rules, or use an executor that asks")
     for name, value in _FREE.items():
         if options.get(name) == value:
-            reason = f"with option {name}={value} the agent asks for nothing, so no rule would be looked at"
-            raise InvalidInput(field=field, reason=reason, remedy=f"leave the rules or option {name} out")
+            reason = f"with option {name}={value} the agent asks for nothing, so rules would have no effect"
+            raise InvalidInput(field=field, reason=reason, remedy=f"remove the rules or option {name}")
 
 
 def is_rule(text: str) -> bool:
@@ -99,7 +99,7 @@ def is_rule(text: str) -> bool:
 
 
 def is_about(rule: str, tool: str) -> bool:
-    """Return whether `rule` allows calls of `tool`, on something or other.
+    """Return whether `rule` allows some calls of `tool`.
 
     >>> is_about("Bash(git *)", "Bash"), is_about("git *", "Bash")
     (True, False)
@@ -109,10 +109,10 @@ def is_about(rule: str, tool: str) -> bool:
 
 
 def matches(rule: str, call: ToolCall, *, denying: bool = False) -> bool:
-    """Return whether `rule` is about `call`. What cannot be told apart is not allowed, and is refused.
+    """Return whether `rule` covers `call`. When in doubt, an allow rule does not match and a deny rule does.
 
-    A wildcard never allows a line of several commands, or a path with ``..`` in it, whatever they begin with. To refuse
-    a call (`denying`), a match of any part of it is enough, in capital letters or small ones, from any folder on.
+    A wildcard in an allow rule never matches a line of several commands or a path with ``..``, however they start. For
+    a deny rule (`denying`) it is enough to match any part of the call, case-insensitively and from any folder.
 
     >>> call = ToolCall("Bash", "f", {"command": "git status; rm -rf ."})
     >>> matches("Bash(git *)", call), matches("Bash(rm *)", call, denying=True), matches("Bash", call)
@@ -136,7 +136,7 @@ def _is_cut(arguments: Mapping[str, Any]) -> bool:
 
 
 def _covers(wanted: str, arguments: Mapping[str, Any]) -> bool:
-    """Return whether everything that a call is used on is what is allowed."""
+    """Return whether `wanted` allows everything that a call is used on."""
     commands, paths, others = (list(_named(names, arguments)) for names in (_COMMANDS, _PATHS, _OTHERS))
     if commands:
         return not paths and all(_fits(wanted, one, unclear=_SEVERAL.search(one) is not None) for one in commands)
@@ -149,7 +149,7 @@ def _fits(wanted: str, subject: str, *, unclear: bool) -> bool:
 
 
 def _named(names: tuple[str, ...], arguments: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the arguments of these names; a list of words is a command, one of paths is several."""
+    """Yield the arguments with these names; a list of words is one command, a list of paths is several paths."""
     for name in names:
         value = arguments.get(name)
         if isinstance(value, str):
@@ -159,7 +159,7 @@ def _named(names: tuple[str, ...], arguments: Mapping[str, Any]) -> Iterator[str
 
 
 def relative_to(folder: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `arguments` with the paths below `folder` as they are within it, for rules that people write.
+    """Return `arguments` with paths below `folder` made relative to it, the form that people use in rules.
 
     >>> relative_to("/app", {"file_path": "/app/src/a.py", "content": "/app/x"})
     {'file_path': 'src/a.py', 'content': '/app/x'}
@@ -180,7 +180,7 @@ def _hits(wanted: str, part: str) -> bool:
 
 
 def _parts(arguments: Mapping[str, Any]) -> Iterator[str]:
-    """Yield whatever a call may be used on: of a command each part, of a path also its plain form."""
+    """Yield everything that a call may be used on: each part of a command, and a path in its plain form too."""
     known = {name: value for name, value in arguments.items() if name in _SUBJECTS}
     for text in _texts(known or arguments):
         yield text
@@ -208,5 +208,5 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def subject_of(arguments: Mapping[str, Any]) -> str | None:
-    """Return what a tool is used on, by its arguments: a command, a path, an address; None if they do not say."""
+    """Return what a tool is used on, according to its arguments: a command, path or address; None if unknown."""
     return next(_named(_SUBJECTS, arguments), None)

@@ -1,8 +1,8 @@
-"""Secrets: what must never be stored, and how it is recognised. Pure.
+"""Secrets: recognising them, so that they are never stored. Pure.
 
-Secrets are known by the **name** that they go under, and by passwords in URLs. They belong into the environment of the
-worker, which the log never sees; settings that carry one are refused before anything is recorded, and what is shown or
-recorded of an environment is redacted.
+Secrets are recognised by their **name**, and by passwords in URLs. They belong in the environment of the worker, which
+the log never sees. Settings that contain a secret are refused before anything is recorded, and environments are
+redacted before they are shown or recorded.
 """
 
 import re
@@ -14,7 +14,7 @@ from aura_contracts.errors import InvalidInput
 REDACTED = "[redacted]"
 
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+")
-"""Between the words of a name: apiKey, api-key, api.key and API_KEY are the same to us."""
+"""Separators between the words of a name: apiKey, api-key, api.key and API_KEY are equivalent."""
 
 _SECRET = re.compile(
     r"""
@@ -30,7 +30,7 @@ _SECRET = re.compile(
 
 _HARMLESS = re.compile(
     r"""
-      _ (?: FILE | PATH | DIR | DIRECTORY | SOCK | ENV | LIMIT | COUNT | TYPE | HELPER ) $   # about it, not itself
+      _ (?: FILE | PATH | DIR | DIRECTORY | SOCK | ENV | LIMIT | COUNT | TYPE | HELPER ) $   # about a secret
     | (?: CACHE | FOREIGN | GROUP | HOST | PARTITION | PRIMARY | PUBLIC | ROUTING | SORT ) _KEY $
     | ^OLD_?PWD$
     """,
@@ -41,13 +41,13 @@ _USERINFO = re.compile(r"(?P<before>://[^/\s:@]*:)(?P<secret>(?!\$)[^/\s@]+)(?=@
 """The password in a URL (RFC 3986, section 3.2.1)."""
 
 _ASSIGNMENT = re.compile(r"-{0,2}(?P<name>[A-Za-z][\w.-]*)\s*[=:]\s*(?P<secret>[^\s$].*)", re.DOTALL)
-"""``--token=VALUE``, ``TOKEN=VALUE``, ``Authorization: VALUE``; a value that begins with ``$`` is none but a name."""
+"""``--token=VALUE``, ``TOKEN=VALUE``, ``Authorization: VALUE``. A value that starts with ``$`` is a reference."""
 
 _FLAG = re.compile(r"--?(?P<name>[A-Za-z][\w.-]*)")
 
 
 def holds_secret(name: str) -> bool:
-    """Say whether what goes under this name is a secret, as far as the name tells.
+    """Return whether a value with this name is a secret, judging by the name.
 
     >>> [holds_secret(name) for name in ("GITHUB_TOKEN", "apiKey", "max_tokens", "SSH_AUTH_SOCK")]
     [True, True, False, False]
@@ -57,7 +57,7 @@ def holds_secret(name: str) -> bool:
 
 
 def redact(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `values`, an environment or settings of any depth, with its secrets replaced by ``[redacted]``.
+    """Return `values`, an environment or nested settings, with secrets replaced by ``[redacted]``.
 
     >>> redact({"HOME": "/homes/ada", "GITHUB_TOKEN": "ghp_1", "params": ["--api-key", "sk-1"]})
     {'HOME': '/homes/ada', 'GITHUB_TOKEN': '[redacted]', 'params': ['--api-key', '[redacted]']}
@@ -83,9 +83,9 @@ def _redacted(value: Any) -> Any:
 
 
 def require_no_secrets(values: Mapping[str, Any], field: str = "options") -> None:
-    """Raise `InvalidInput` if `values`, settings that will be stored, carry a secret. Looks into all of them.
+    """Raise `InvalidInput` if `values`, settings that will be stored, contain a secret at any depth.
 
-    References such as ``$TOKEN`` are none, nor are empty texts, numbers and switches.
+    References such as ``$TOKEN``, empty strings, numbers and booleans are not secrets.
     """
     for name, value in values.items():
         place = f"{field}.{name}"
@@ -110,14 +110,14 @@ def _require_none_inside(value: Any, place: str) -> None:
 
 
 def _tells(value: Any) -> bool:
-    """Say whether `value`, under the name of a secret, is one: a reference is not, nor is a switch or a number."""
+    """Return whether `value`, under a secret's name, is a secret; references, booleans and numbers are not."""
     if isinstance(value, str):
         return bool(value) and not value.startswith("$")
     return isinstance(value, list | tuple | bytes) and bool(value)
 
 
 def _given_in(arguments: Sequence[Any]) -> Iterator[tuple[int, str, int]]:
-    """Yield index, name, and where in the text it begins, of every secret among the arguments of a command."""
+    """Yield index, name and start of the value for every secret in the arguments of a command."""
     flag = ""
     for index, argument in enumerate(arguments):
         if not isinstance(argument, str):
@@ -133,6 +133,6 @@ def _given_in(arguments: Sequence[Any]) -> Iterator[tuple[int, str, int]]:
 
 
 def _secret(place: str, name: str) -> InvalidInput:
-    reason = f"looks like a secret ({name}), and would be stored for ever"
-    remedy = "set it in the environment of the worker, and where it has to be named, name the variable: $NAME"
+    reason = f"looks like a secret ({name}) and would be stored forever"
+    remedy = "set it in the environment of the worker, and refer to it by its variable: $NAME"
     return InvalidInput(field=place, reason=reason, remedy=remedy)

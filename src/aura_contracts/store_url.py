@@ -1,10 +1,10 @@
-"""Where a store is, as one text.
+"""Store URLs: the location of a store as one string.
 
-sqlite:///relative.db            a file, seen from the current folder
+sqlite:///relative.db            a file, relative to the current directory
 sqlite:////absolute.db           a file
-sqlite:////absolute.db?mode=ro   the same, only to be read
-postgresql://user@host/database  whatever libpq takes
-memory:                          gone when it is closed; what follows tells several apart in messages
+sqlite:////absolute.db?mode=ro   the same, read-only
+postgresql://user@host/database  anything that libpq accepts
+memory:                          gone when closed; any text after it distinguishes several in messages
 """
 
 import re
@@ -16,7 +16,7 @@ import attrs
 from aura_contracts.errors import StoreMisconfigured
 
 Compression = Literal["zlib", "zstd"]
-"""How events are compressed, chosen when a store is made; zstd needs the extra of this name."""
+"""How events are compressed, chosen when a store is created; zstd needs the extra of that name."""
 
 _SQLITE: Final = "sqlite:///"
 _READ_ONLY: Final = "?mode=ro"
@@ -25,17 +25,17 @@ _REMEDY: Final = "use sqlite:///PATH, postgresql://USER@HOST/DATABASE or memory:
 
 @attrs.frozen
 class StoreUrl:
-    """A store's URL, parsed. `str()` is the URL as it was given, which may hold a password; `public` never does."""
+    """A parsed store URL. `str()` returns it as given, possibly with a password; `public` never has one."""
 
     text: str
     kind: Literal["sqlite", "postgresql", "memory"]
     path: Path | None = None
-    """The file of an SQLite store."""
+    """The file of a SQLite store."""
     read_only: bool = False
 
     @classmethod
     def parse(cls, text: str) -> "StoreUrl":
-        """Return the parsed URL. Raises `StoreMisconfigured`, which for the path of a file says how to write it.
+        """Parse a URL. Raises `StoreMisconfigured`; if `text` looks like a file path, the error shows its URL.
 
         >>> StoreUrl.parse("sqlite:///aura.db?mode=ro").path
         PosixPath('aura.db')
@@ -51,19 +51,19 @@ class StoreUrl:
         looks_like_a_path = bool(text) and "://" not in text and scheme != "sqlite"
         raise StoreMisconfigured(
             store=without_password(text),
-            reason="this is not the URL of a store",
-            remedy=f"{_REMEDY}; for this file {_SQLITE}{text}" if looks_like_a_path else _REMEDY,
+            reason="not a store URL",
+            remedy=f"{_REMEDY}; for this file use {_SQLITE}{text}" if looks_like_a_path else _REMEDY,
         )
 
     def seen_from(self, folder: Path) -> "StoreUrl":
-        """Return the URL of the same store for a process in any folder; relative paths begin in `folder`."""
+        """Return the URL of the same store for use from any directory; relative paths start in `folder`."""
         if self.path is None:
             return self
         return StoreUrl.parse(f"{_SQLITE}{folder / self.path}{_READ_ONLY if self.read_only else ''}")
 
     @property
     def public(self) -> str:
-        """The URL without passwords, fit to be shown."""
+        """The URL without passwords, safe to show."""
         return without_password(self.text)
 
     def __str__(self) -> str:
@@ -71,5 +71,5 @@ class StoreUrl:
 
 
 def without_password(url: str) -> str:
-    """Return `url`, or a text that holds it, without passwords, also when it is not quite a URL."""
+    """Return `url`, or a text that contains one, without passwords, even if it is malformed."""
     return re.sub(r"((?:^|[?&\s])\w*password=)[^&\s]*", r"\1***", re.sub(r"(://[^:/@\s]*):\S*@", r"\1@", url))

@@ -1,13 +1,13 @@
-"""Task: a unit of work with a single clear objective, from request to result (specification, "Task").
+"""Task: a unit of work with one clear objective, from request to result (specification, "Task").
 
     pending ──assigned──► in_progress ──proposal──► awaiting_approval ──approved──► approved ──► completed
                                ▲                          │ rejected / changes requested
                                └──────── feedback ◄───────┘
 
-A rejection passes through ``rejected``: normally the revision starts at once (the task is ``in_progress`` again, with
-the feedback); a final rejection stays there until somebody assigns the task anew. ``blocked`` is the pause that a
-conflict over a shared resource or a merge causes until a human has resolved it; the way out leads back to
-``in_progress``, because what was approved before is no longer what would be merged.
+A rejected task passes through ``rejected``. Normally the revision starts at once, and the task is ``in_progress``
+again, with the feedback; after a final rejection it stays there until it is assigned again. ``blocked`` means paused by
+a conflict, over a shared resource or a merge, until a human resolves it. It leads back to ``in_progress``, because what
+was approved is no longer what would be merged.
 """
 
 import re
@@ -48,7 +48,7 @@ class Priority(StrEnum):
 
 
 class ApprovalMode(StrEnum):
-    """What a human approves: the plan, the changes, both, or nothing (a policy decides)."""
+    """What a human approves: the plan, the changes, both, or neither (a policy decides)."""
 
     PLAN = "plan"
     CHANGES = "changes"
@@ -57,37 +57,37 @@ class ApprovalMode(StrEnum):
 
 
 AgentType = NewType("AgentType", str)
-"""What an agent is specialised in: one of `AGENT_TYPES`, or any other word that `parse_agent_type` accepts."""
+"""An agent's speciality: one of `AGENT_TYPES`, or any other word that `parse_agent_type` accepts."""
 
 AGENT_TYPES = tuple(map(AgentType, ("architect", "developer", "database", "tester", "reviewer", "devops")))
 """The types of the specification, section "Agent"."""
 
 DEVELOPER = AgentType("developer")
-"""The type of an agent of which nothing else is said."""
+"""The default agent type."""
 
 AGENT_TYPE_LIMIT = 40
-"""Characters in an agent type; it is a column in lists."""
+"""The most characters in an agent type; it is a column in lists."""
 
 _AGENT_TYPE = re.compile(rf"[a-z][a-z0-9_-]{{0,{AGENT_TYPE_LIMIT - 1}}}")
 
 
 def parse_agent_type(text: str, field: str = "type") -> AgentType:
-    """Return `text` as an agent type. Raises `InvalidInput` unless it is one word in lower case.
+    """Parse an agent type. Raises `InvalidInput` unless `text` is one lower-case word.
 
     >>> parse_agent_type("data-scientist")
     'data-scientist'
     """
     if not _AGENT_TYPE.fullmatch(text):
         reason = f"{text!r} is not one word of up to {AGENT_TYPE_LIMIT} lower-case letters, digits, '-' and '_'"
-        raise InvalidInput(field=field, reason=reason, remedy=f"write it as {', '.join(AGENT_TYPES)} are written")
+        raise InvalidInput(field=field, reason=reason, remedy=f"write it like {', '.join(AGENT_TYPES)}")
     return AgentType(text)
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, gc=False):
-    """How often and how soon a failed attempt is made again (specification, "Agent Failures").
+    """How often and how soon a failed attempt is repeated (specification, "Agent Failures").
 
-    The delay before attempt n + 1 is ``base_delay * 2 ** (n - 1)`` seconds, at most `max_delay`, plus or minus a
-    random share of `jitter` (0 to 1).
+    The delay before attempt n + 1 is ``base_delay * 2 ** (n - 1)`` seconds, at most `max_delay`, plus or minus a random
+    share of `jitter` (0 to 1).
     """
 
     max_attempts: int = 3
@@ -97,7 +97,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, gc=False):
 
 
 class Subtask(msgspec.Struct, frozen=True, gc=False):
-    """One part of a proposed decomposition. `task_id` is chosen with the proposal, so creating it can be repeated."""
+    """A part of a proposed decomposition. `task_id` is chosen with the proposal, so that creation is repeatable."""
 
     task_id: TaskId
     title: str
@@ -107,7 +107,7 @@ class Subtask(msgspec.Struct, frozen=True, gc=False):
 
 
 class TaskSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a piece of work is: what whoever creates it says."""
+    """The description of a task, as its creator gave it."""
 
     title: str
     description: str = ""
@@ -115,22 +115,22 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     parent_id: TaskId | None = None
     project: str | None = None
     agent_type: AgentType | None = None
-    """The type of agent it is for, then that of the agent it was assigned to."""
+    """The type of agent that the task is for; once assigned, the type of its agent."""
     approval_mode: ApprovalMode = ApprovalMode.CHANGES
     reviewers: tuple[str, ...] = ()
     """Names of the humans who may decide besides the creator."""
     retry: RetryPolicy = RetryPolicy()
     context: dict[str, Any] = {}
     after: tuple[TaskId, ...] = ()
-    """Tasks that must complete before work on it begins."""
+    """Tasks that must complete before this one starts."""
     key: str | None = None
-    """The caller's own name for the request, by which it is started once only."""
+    """The caller's own key for the request; a key starts only one task."""
     request_digest: str = ""
-    """The digest of the request that it was started with, by which the same request is known again."""
+    """The digest of the request that started the task, which recognises the same request again."""
 
 
 class TaskChanges(Changes, frozen=True, kw_only=True):
-    """An edit of a task; a field that is None stays as it is."""
+    """An edit of a task; fields that are None stay unchanged."""
 
     title: str | None = None
     description: str | None = None
@@ -144,7 +144,7 @@ class TaskChanges(Changes, frozen=True, kw_only=True):
 
 
 class TaskCreated(Event, frozen=True, kw_only=True):
-    """A human or an agent asked for a piece of work."""
+    """A human or an agent requested a piece of work."""
 
     topic = "task.created"
     task_id: TaskId
@@ -159,20 +159,20 @@ class TaskEdited(Event, frozen=True, kw_only=True):
 
 
 class TaskReparented(Event, frozen=True, kw_only=True):
-    """The task was put below another task, or made a task of its own."""
+    """The task was moved below another task, or to the top level."""
 
     topic = "task.reparented"
     parent_id: TaskId | None
 
 
 class TaskQueued(Event, frozen=True, kw_only=True):
-    """The task was declared ready: an agent may pick it up."""
+    """The task was marked ready; an agent may pick it up."""
 
     topic = "task.queued"
 
 
 class TaskUnqueued(Event, frozen=True, kw_only=True):
-    """The task was put back into the backlog."""
+    """The task was moved back to the backlog."""
 
     topic = "task.unqueued"
 
@@ -193,7 +193,7 @@ class TaskUnassigned(Event, frozen=True, kw_only=True):
 
 
 class ProposalSubmitted(Event, frozen=True, kw_only=True):
-    """The agent proposed a solution, in words or as changes, and a human is asked."""
+    """The agent proposed a solution, as a plan or as changes, and a human was asked."""
 
     topic = "task.proposal_submitted"
     approval_id: ApprovalId
@@ -210,7 +210,7 @@ class TaskApproved(Event, frozen=True, kw_only=True):
 
 
 class TaskRejected(Event, frozen=True, kw_only=True):
-    """The proposal was rejected, with the reason."""
+    """The proposal was rejected, with a reason."""
 
     topic = "task.rejected"
     approval_id: ApprovalId
@@ -218,13 +218,13 @@ class TaskRejected(Event, frozen=True, kw_only=True):
 
 
 class RevisionStarted(Event, frozen=True, kw_only=True):
-    """The agent was given the feedback on its rejected proposal and revises it."""
+    """The agent started to revise its rejected proposal with the feedback."""
 
     topic = "task.revision_started"
 
 
 class TaskChangesRequested(Event, frozen=True, kw_only=True):
-    """A human asked for changes to the proposal; the agent goes on with the feedback."""
+    """A human asked for changes to the proposal; the agent continues with the feedback."""
 
     topic = "task.changes_requested"
     approval_id: ApprovalId
@@ -232,7 +232,7 @@ class TaskChangesRequested(Event, frozen=True, kw_only=True):
 
 
 class ProposalWithdrawn(Event, frozen=True, kw_only=True):
-    """The proposal was taken back before anybody decided."""
+    """The proposal was withdrawn before a decision."""
 
     topic = "task.proposal_withdrawn"
     approval_id: ApprovalId
@@ -246,7 +246,7 @@ class ExecutionStarted(Event, frozen=True, kw_only=True):
 
 
 class AttemptFailed(Event, frozen=True, kw_only=True):
-    """An attempt failed and will be made again at `retry_at`."""
+    """An attempt failed and will be repeated at `retry_at`."""
 
     topic = "task.attempt_failed"
     failure: Failure
@@ -264,14 +264,14 @@ class TaskBlocked(Event, frozen=True, kw_only=True):
 
 
 class TaskUnblocked(Event, frozen=True, kw_only=True):
-    """A human resolved what blocked the task."""
+    """A human resolved the conflict that blocked the task."""
 
     topic = "task.unblocked"
     resolution: str = ""
 
 
 class DecompositionProposed(Event, frozen=True, kw_only=True):
-    """The agent proposed to split the task, and a human is asked."""
+    """The agent proposed to split the task, and a human was asked."""
 
     topic = "task.decomposition_proposed"
     approval_id: ApprovalId
@@ -279,7 +279,7 @@ class DecompositionProposed(Event, frozen=True, kw_only=True):
 
 
 class TaskDecomposed(Event, frozen=True, kw_only=True):
-    """The decomposition was approved; the subtasks exist and this task is done when they are."""
+    """The decomposition was approved; its subtasks exist, and this task completes when they do."""
 
     topic = "task.decomposed"
     approval_id: ApprovalId
@@ -287,7 +287,7 @@ class TaskDecomposed(Event, frozen=True, kw_only=True):
 
 
 class TaskRetried(Event, frozen=True, kw_only=True):
-    """Somebody had a failed task tried again by the same agent, with a fresh count of attempts."""
+    """A failed task was retried with the same agent and a fresh count of attempts."""
 
     topic = "task.retried"
 
@@ -300,14 +300,14 @@ class TaskCompleted(Event, frozen=True, kw_only=True):
 
 
 class TaskFailed(Event, frozen=True, kw_only=True):
-    """The task failed for good, as far as AURA can tell; a human is told."""
+    """The task failed, and AURA cannot retry it; a human is notified."""
 
     topic = "task.failed"
     failure: Failure
 
 
 class TaskCancelled(Event, frozen=True, kw_only=True):
-    """The task was called off."""
+    """The task was cancelled."""
 
     topic = "task.cancelled"
     reason: str = ""
@@ -324,27 +324,27 @@ class TaskDeleted(Event, frozen=True, kw_only=True):
 
 
 class Task(TaskSpec, State, frozen=True, kw_only=True):
-    """What a task is at some moment. Times are aware and None until they have come."""
+    """The state of a task. Times are aware, and None until they happen."""
 
     id: TaskId
     status: TaskStatus
     created_by: Actor
     created_at: datetime
     queued: bool = False
-    """Ready to be picked up, rather than in the backlog."""
+    """Ready to be picked up rather than in the backlog."""
     assigned_agent: AgentId | None = None
     approval_id: ApprovalId | None = None
-    """The approval that is pending, or the last one decided."""
+    """The pending approval, or the last one decided."""
     proposed_solution: str | None = None
     confidence: float | None = None
     proposed_subtasks: tuple[Subtask, ...] = ()
     subtask_ids: tuple[TaskId, ...] = ()
     approval_notes: str | None = None
     feedback: str | None = None
-    """What the human said to the last proposal that was not approved; the next run's prompt gets it."""
+    """The human's feedback on the last proposal that was not approved; it goes into the next prompt."""
     rejections: int = 0
     execution_id: ExecutionId | None = None
-    """The last run that was started for it."""
+    """The latest run of the task."""
     executions: int = 0
     attempts_failed: int = 0
     retry_at: datetime | None = None
@@ -355,14 +355,14 @@ class Task(TaskSpec, State, frozen=True, kw_only=True):
     submitted_at: datetime | None = None
     approved_at: datetime | None = None
     completed_at: datetime | None = None
-    """When the task ended, however it ended."""
+    """When the task ended, for whatever reason."""
 
 
 # --- Commands ---------------------------------------------------------------------------------------------------------
 
 
 class CreateTask(Command[Task], frozen=True, kw_only=True):
-    """Ask for a piece of work."""
+    """Request a piece of work."""
 
     emits = (TaskCreated,)
     task_id: TaskId
@@ -370,7 +370,7 @@ class CreateTask(Command[Task], frozen=True, kw_only=True):
 
     @property
     def parent_id(self) -> TaskId | None:
-        """The task that it is put below."""
+        """The task above this one."""
         return self.spec.parent_id
 
 
@@ -382,26 +382,26 @@ class EditTask(Command[Task], frozen=True, kw_only=True):
 
 
 class ReparentTask(Command[Task], frozen=True, kw_only=True):
-    """Put the task below another one, or (None) on its own."""
+    """Move the task below another one, or to the top level (None)."""
 
     emits = (TaskReparented,)
     parent_id: TaskId | None
 
 
 class QueueTask(Command[Task], frozen=True, kw_only=True):
-    """Declare the task ready to be picked up."""
+    """Mark the task as ready to be picked up."""
 
     emits = (TaskQueued,)
 
 
 class UnqueueTask(Command[Task], frozen=True, kw_only=True):
-    """Put the task back into the backlog."""
+    """Move the task back to the backlog."""
 
     emits = (TaskUnqueued,)
 
 
 class AssignTask(Command[Task], frozen=True, kw_only=True):
-    """Give the task to an agent; a failed or rejected task starts over with it."""
+    """Give the task to an agent, which starts a failed or rejected task over."""
 
     emits = (TaskAssigned,)
     agent_id: AgentId
@@ -442,7 +442,7 @@ class RejectTask(Command[Task], frozen=True, kw_only=True):
 
 
 class RequestTaskChanges(Command[Task], frozen=True, kw_only=True):
-    """Record on the task that a human wants changes to the proposal."""
+    """Record on the task that a human asked for changes to the proposal."""
 
     emits = (TaskChangesRequested,)
     approval_id: ApprovalId
@@ -450,7 +450,7 @@ class RequestTaskChanges(Command[Task], frozen=True, kw_only=True):
 
 
 class WithdrawProposal(Command[Task], frozen=True, kw_only=True):
-    """Take the pending proposal back."""
+    """Withdraw the pending proposal."""
 
     emits = (ProposalWithdrawn,)
 
@@ -463,9 +463,9 @@ class StartExecution(Command[Task], frozen=True, kw_only=True):
 
 
 class RecordAttemptFailure(Command[Task], frozen=True, kw_only=True):
-    """Record a failed attempt; `delay` is the wait before the next one in seconds.
+    """Record a failed attempt; `delay` is the wait before the next one, in seconds.
 
-    Fails the task when the policy allows no further attempt or the failure is none that passes by itself.
+    Fails the task if the policy allows no further attempt or the failure is not retryable.
     """
 
     emits = (AttemptFailed, TaskFailed)
@@ -474,7 +474,7 @@ class RecordAttemptFailure(Command[Task], frozen=True, kw_only=True):
 
 
 class BlockTask(Command[Task], frozen=True, kw_only=True):
-    """Pause the task until a human has resolved a conflict."""
+    """Pause the task until a human resolves a conflict."""
 
     emits = (TaskBlocked,)
     reason: str
@@ -483,7 +483,7 @@ class BlockTask(Command[Task], frozen=True, kw_only=True):
 
 
 class UnblockTask(Command[Task], frozen=True, kw_only=True):
-    """Go on after a conflict was resolved."""
+    """Resume after a conflict was resolved."""
 
     emits = (TaskUnblocked,)
     resolution: str = ""
@@ -505,7 +505,7 @@ class DecomposeTask(Command[Task], frozen=True, kw_only=True):
 
 
 class RetryTask(Command[Task], frozen=True, kw_only=True):
-    """Have a failed task tried again by the agent it had."""
+    """Retry a failed task with the agent it had."""
 
     emits = (TaskRetried,)
 
@@ -525,7 +525,7 @@ class FailTask(Command[Task], frozen=True, kw_only=True):
 
 
 class CancelTask(Command[Task], frozen=True, kw_only=True):
-    """Call the task off."""
+    """Cancel the task."""
 
     emits = (TaskCancelled,)
     reason: str = ""

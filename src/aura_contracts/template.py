@@ -1,10 +1,10 @@
-"""Prompt templates: the words that agents are given, kept in four scopes (specification, "prompt templates").
+"""Prompt templates: the texts that prompts are made from, in four scopes (specification, "prompt templates").
 
-    workspace  ►  task  ►  project  ►  global  ►  built-in          the first that has the name is used
+    workspace  ►  task  ►  project  ►  global  ►  built-in          the first scope that has the name wins
 
-A template's id is derived from its scope, scope key and name (`template_id`), so there is one stream for each place a
-text can be in, and two people who define the same template at once find out. Therefore a template is not renamed and
-not moved, and a retired one can be restored. Nothing is rendered here; that is the engine's.
+A template's id is derived from its scope, scope key and name (`template_id`). Each place therefore has exactly one
+stream, and two people who define the same template at once find out. It also means that templates cannot be renamed or
+moved, and that a retired template can be restored. Rendering is the engine's job.
 """
 
 from collections.abc import Iterable, Mapping
@@ -28,7 +28,7 @@ class TemplateStatus(StrEnum):
 
 
 class TemplateScope(StrEnum):
-    """Where a template applies, the narrowest first: this is the order of precedence."""
+    """Where a template applies, the narrowest first; this is the order of precedence."""
 
     WORKSPACE = "workspace"
     TASK = "task"
@@ -37,13 +37,13 @@ class TemplateScope(StrEnum):
 
 
 _NAMESPACE = UUID("6f6c2b1e-52a5-5d0e-9d0b-0c6a3c1f7a10")
-"""Of template ids only; chosen once, never changed."""
+"""The UUID namespace of template ids; never changed."""
 
 
 def template_id(scope: TemplateScope, scope_key: str | None, name: str) -> TemplateId:
-    """Return the id of the template of this name in this place (UUIDv5, RFC 9562, section 5.5).
+    """Return the id of the template with this name in this place (UUIDv5, RFC 9562, section 5.5).
 
-    Lengths keep apart what concatenation would not: a key may hold any character.
+    Lengths separate the parts unambiguously, since a key may contain any character.
     """
     key = scope_key or ""
     return TemplateId(str(uuid5(_NAMESPACE, f"{scope.value}:{len(key)}:{key}:{name}")))
@@ -55,17 +55,17 @@ class TemplateSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     name: str
     scope: TemplateScope
     scope_key: str | None = None
-    """The project's name, the task's or the workspace's id; None for the global scope."""
+    """The project's name, or the id of the task or workspace; None for the global scope."""
     text: str
     variables: tuple[str, ...] = ()
-    """The names that the text may use, as its author declared them."""
+    """The names that the text may use, as declared by its author."""
 
 
 # --- Events -----------------------------------------------------------------------------------------------------------
 
 
 class TemplateDefined(Event, frozen=True, kw_only=True):
-    """Somebody wrote a prompt template, its revision 1."""
+    """A prompt template was created, as revision 1."""
 
     topic = "template.defined"
     template_id: TemplateId
@@ -73,7 +73,7 @@ class TemplateDefined(Event, frozen=True, kw_only=True):
 
 
 class TemplateRevised(Event, frozen=True, kw_only=True):
-    """The text or the variables of a template were written anew."""
+    """The text or the variables of a template were replaced."""
 
     topic = "template.revised"
     revision: int
@@ -82,14 +82,14 @@ class TemplateRevised(Event, frozen=True, kw_only=True):
 
 
 class TemplateRetired(Event, frozen=True, kw_only=True):
-    """The template was taken out of use; the next scope's, or the built-in one, applies."""
+    """The template was retired; that of the next scope, or the built-in one, applies."""
 
     topic = "template.retired"
     reason: str = ""
 
 
 class TemplateRestored(Event, frozen=True, kw_only=True):
-    """The retired template was brought back into use as it was."""
+    """The retired template was restored unchanged."""
 
     topic = "template.restored"
 
@@ -98,12 +98,12 @@ class TemplateRestored(Event, frozen=True, kw_only=True):
 
 
 class PromptTemplate(TemplateSpec, State, frozen=True, kw_only=True):
-    """What a template is at some moment."""
+    """The state of a template."""
 
     id: TemplateId
     status: TemplateStatus
     revision: int
-    """Counts from 1; prompts record the one they were made of."""
+    """Counts from 1; a prompt records the revision that it was made from."""
     created_by: Actor
     created_at: datetime
     revised_by: Actor
@@ -118,9 +118,9 @@ def resolve(
     task_id: TaskId | None = None,
     workspace_id: WorkspaceId | None = None,
 ) -> PromptTemplate | None:
-    """Return the active template of this name that applies here, from the narrowest scope that has one.
+    """Return the active template with this name that applies here, from the narrowest scope that has one.
 
-    None means that the built-in template applies. A scope whose key is None here is left out.
+    Scopes whose key is None are skipped. None means that the built-in template applies.
     """
     keys = {TemplateScope.WORKSPACE: workspace_id, TemplateScope.TASK: task_id, TemplateScope.PROJECT: project}
     found = {
@@ -140,7 +140,7 @@ def resolve(
 
 
 class DefineTemplate(Command[PromptTemplate], frozen=True, kw_only=True):
-    """Write a prompt template. `template_id` is the one that the function of this name derives from the rest."""
+    """Create a prompt template. `template_id` must be the one that `template_id()` derives from the other fields."""
 
     emits = (TemplateDefined,)
     template_id: TemplateId
@@ -148,7 +148,7 @@ class DefineTemplate(Command[PromptTemplate], frozen=True, kw_only=True):
 
 
 class ReviseTemplate(Command[PromptTemplate], frozen=True, kw_only=True):
-    """Write text and variables anew; with `based_on`, only if that is still the current revision."""
+    """Replace text and variables; with `based_on`, only if that is still the current revision."""
 
     emits = (TemplateRevised,)
     text: str
@@ -157,14 +157,14 @@ class ReviseTemplate(Command[PromptTemplate], frozen=True, kw_only=True):
 
 
 class RetireTemplate(Command[PromptTemplate], frozen=True, kw_only=True):
-    """Take the template out of use."""
+    """Retire the template."""
 
     emits = (TemplateRetired,)
     reason: str = ""
 
 
 class RestoreTemplate(Command[PromptTemplate], frozen=True, kw_only=True):
-    """Bring the retired template back into use."""
+    """Restore the retired template."""
 
     emits = (TemplateRestored,)
 

@@ -4,17 +4,17 @@
                  │ └──failed──► failed ──step retried, resumed──► active
                  └──► completed                  · any but completed ► cancelled
 
-    step       pending ──started──► running ◄──asks, goes on──► awaiting_approval ──► completed
+    step       pending ──started──► running ◄──asks, resumes──► awaiting_approval ──► completed
                  │ ▲                   │  └────────────────────────────────────────────► completed
                  │ └─────retried───── failed
                  └──► skipped ◄────────┘         · any that has not ended ► cancelled, with its workflow
 
-Two tables: status x event for the workflow, step status x event for each step; an event about a step needs a row in
-both. A step is **over** when it is completed or skipped, and only then do those that depend on it start. A failed step
-is not over: it stands in the way until somebody retries or skips it.
+There are two tables: status x event for the workflow, and step status x event for each step. An event about a step
+needs a row in both. A step is **over** when it is completed or skipped; only then do the steps that depend on it start.
+A failed step is not over: it blocks them until it is retried or skipped.
 
 All steps are in one flat list. A **parallel** step starts before its children and completes after the last of them. A
-**conditional** step completes first; its outcome says which branch may start, and the other one is skipped with it.
+**conditional** step completes first; its outcome decides which branch may start, and the other branch is skipped.
 """
 
 from collections.abc import Iterable, Mapping
@@ -56,58 +56,58 @@ class StepStatus(StrEnum):
 
 
 OVER = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED})
-"""The statuses of a step that let the steps depending on it start."""
+"""The step statuses in which dependent steps may start."""
 
 
 class StepType(StrEnum):
     AGENT_TASK = "agent_task"
-    """A task for an agent, made of the step's template."""
+    """A task for an agent, made from the step's template."""
     HUMAN_APPROVAL = "human_approval"
-    """A question to a human; the workflow goes on when it is answered with yes."""
+    """A question to a human; the workflow continues once it is approved."""
     CONDITIONAL = "conditional"
-    """A choice between two branches by a condition over the workflow's context."""
+    """A choice between two branches, by a condition over the workflow's context."""
     PARALLEL = "parallel"
     """A group of steps that run at the same time; over when all of them are."""
 
 
 class StepConfig(msgspec.Struct, frozen=True, gc=False):
-    """What only some types of steps need. Steps are named by id."""
+    """Settings that only some types of steps need. Steps are referred to by id."""
 
     condition: str = ""
-    """A template expression that is true or false (conditional)."""
+    """A template expression that evaluates to true or false (conditional)."""
     then: tuple[str, ...] = ()
-    """The steps of the branch taken when the condition is true (conditional)."""
+    """The steps of the branch to take when the condition is true (conditional)."""
     otherwise: tuple[str, ...] = ()
-    """The steps of the branch taken when it is false (conditional)."""
+    """The steps of the branch to take when it is false (conditional)."""
     children: tuple[str, ...] = ()
     """The steps of the group (parallel)."""
     options: dict[str, Any] = {}
-    """Anything for whoever runs the step, such as the executor."""
+    """Anything for the runner of the step, such as the executor."""
 
     @property
     def contained(self) -> tuple[str, ...]:
-        """The steps that start only through this one."""
+        """The steps that only this one can start."""
         return (*self.children, *self.then, *self.otherwise)
 
 
 class StepDefinition(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One step as its author wrote it."""
+    """The definition of a step."""
 
     id: str
-    """Unique within the workflow; a word."""
+    """A single word, unique within the workflow."""
     type: StepType
     agent_type: AgentType | None = None
     task_template: str = ""
-    """The text of the task, a template over the workflow's context (agent_task)."""
+    """The text of the task: a template over the workflow's context (agent_task)."""
     requires_approval: bool = False
-    """A human approves before the step completes (agent_task; a human_approval is one anyway)."""
+    """A human must approve before the step completes (agent_task; human_approval always has one)."""
     dependencies: tuple[str, ...] = ()
-    """Ids of the steps that are over before this one starts."""
+    """Ids of the steps that must be over before this one starts."""
     config: StepConfig = StepConfig()
 
 
 class WorkflowDefinition(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A workflow as its author wrote it."""
+    """The definition of a workflow."""
 
     name: str
     description: str = ""
@@ -117,20 +117,20 @@ class WorkflowDefinition(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class WorkflowStep(StepDefinition, frozen=True, kw_only=True, gc=False):
-    """A step and how far it has come."""
+    """A step and its progress."""
 
     status: StepStatus
     attempts: int = 0
-    """How often it was started."""
+    """The number of times it was started."""
     task_id: TaskId | None = None
     """The task of the last attempt (agent_task)."""
     approval_id: ApprovalId | None = None
-    """The last approval asked for in this attempt."""
+    """The latest approval requested in this attempt."""
     approved: bool = False
-    """Whether that approval was given."""
+    """Whether that approval was granted."""
     result: dict[str, Any] | None = None
     outcome: bool | None = None
-    """What the condition came to (conditional)."""
+    """The result of the condition (conditional)."""
     failure: Failure | None = None
     reason: str = ""
     """Why it was skipped."""
@@ -148,7 +148,7 @@ class WorkflowStarted(Event, frozen=True, kw_only=True):
 
 
 class StepStarted(Event, frozen=True, kw_only=True):
-    """A step was started, by a task for an agent or a question to a human where it needs one."""
+    """A step was started, with a task for an agent or a question to a human if it needs one."""
 
     topic = "workflow.step_started"
     step_id: str
@@ -157,7 +157,7 @@ class StepStarted(Event, frozen=True, kw_only=True):
 
 
 class StepAwaitingApproval(Event, frozen=True, kw_only=True):
-    """A human was asked to approve what the step proposes."""
+    """A human was asked to approve the step's proposal."""
 
     topic = "workflow.step_awaiting_approval"
     step_id: str
@@ -165,7 +165,7 @@ class StepAwaitingApproval(Event, frozen=True, kw_only=True):
 
 
 class StepResumed(Event, frozen=True, kw_only=True):
-    """The approval was decided, and the work of the step goes on: as approved, or with the feedback."""
+    """The approval was decided, and the step resumed: as approved, or with the feedback."""
 
     topic = "workflow.step_resumed"
     step_id: str
@@ -173,7 +173,7 @@ class StepResumed(Event, frozen=True, kw_only=True):
 
 
 class StepCompleted(Event, frozen=True, kw_only=True):
-    """A step came to its end; `outcome` is what the condition of a conditional step came to."""
+    """A step completed; `outcome` is the result of the condition of a conditional step."""
 
     topic = "workflow.step_completed"
     step_id: str
@@ -182,7 +182,7 @@ class StepCompleted(Event, frozen=True, kw_only=True):
 
 
 class StepFailed(Event, frozen=True, kw_only=True):
-    """A step failed and stands in the way until it is retried or skipped."""
+    """A step failed, and blocks its dependents until it is retried or skipped."""
 
     topic = "workflow.step_failed"
     step_id: str
@@ -190,7 +190,7 @@ class StepFailed(Event, frozen=True, kw_only=True):
 
 
 class StepSkipped(Event, frozen=True, kw_only=True):
-    """A step was left out: its branch was not taken, or somebody decided to go on without it."""
+    """A step was skipped, because its branch was not taken or because a human decided to continue without it."""
 
     topic = "workflow.step_skipped"
     step_id: str
@@ -198,14 +198,14 @@ class StepSkipped(Event, frozen=True, kw_only=True):
 
 
 class StepRetried(Event, frozen=True, kw_only=True):
-    """A failed step was made ready to be started again; a failed workflow is active again by it."""
+    """A failed step was made ready to start again, which also reactivates a failed workflow."""
 
     topic = "workflow.step_retried"
     step_id: str
 
 
 class WorkflowContextUpdated(Event, frozen=True, kw_only=True):
-    """Values of the workflow's context were set or removed, by key."""
+    """Keys of the workflow's context were set or removed."""
 
     topic = "workflow.context_updated"
     values: dict[str, Any] = {}
@@ -213,33 +213,33 @@ class WorkflowContextUpdated(Event, frozen=True, kw_only=True):
 
 
 class WorkflowPaused(Event, frozen=True, kw_only=True):
-    """The workflow was paused: what runs comes to its end, nothing new starts."""
+    """The workflow was paused: running steps finish, and no new ones start."""
 
     topic = "workflow.paused"
     reason: str = ""
 
 
 class WorkflowResumed(Event, frozen=True, kw_only=True):
-    """The paused or failed workflow was set going again."""
+    """The paused or failed workflow was resumed."""
 
     topic = "workflow.resumed"
 
 
 class WorkflowCompleted(Event, frozen=True, kw_only=True):
-    """Every step was over, and with them the workflow."""
+    """Every step was over, which completed the workflow."""
 
     topic = "workflow.completed"
 
 
 class WorkflowFailed(Event, frozen=True, kw_only=True):
-    """The workflow was given up, as far as AURA can tell; a human is told."""
+    """The workflow failed, and AURA cannot continue it; a human is notified."""
 
     topic = "workflow.failed"
     failure: Failure
 
 
 class WorkflowCancelled(Event, frozen=True, kw_only=True):
-    """The workflow was called off, with every step that had not ended."""
+    """The workflow was cancelled, with every step that had not ended."""
 
     topic = "workflow.cancelled"
     reason: str = ""
@@ -249,7 +249,7 @@ class WorkflowCancelled(Event, frozen=True, kw_only=True):
 
 
 class Workflow(WorkflowDefinition, State, frozen=True, kw_only=True):
-    """What a workflow is at some moment. Times are aware and None until they have come."""
+    """The state of a workflow. Times are aware, and None until they happen."""
 
     id: WorkflowId
     status: WorkflowStatus
@@ -257,20 +257,20 @@ class Workflow(WorkflowDefinition, State, frozen=True, kw_only=True):
     created_by: Actor
     created_at: datetime
     current_step_index: int = 0
-    """The first step that is not over yet, counted from 0; the number of steps when all are."""
+    """The first step that is not over, counting from 0; the number of steps when all are over."""
     paused_because: str | None = None
     failure: Failure | None = None
     ended_at: datetime | None = None
-    """When the workflow ended, however it ended."""
+    """When the workflow ended, for whatever reason."""
 
 
 def find_step(workflow: Workflow, step_id: str) -> WorkflowStep | None:
-    """Return the step of this id, or None."""
+    """Return the step with this id, or None."""
     return next((step for step in workflow.steps if step.id == step_id), None)
 
 
 def ready_steps(workflow: Workflow) -> tuple[WorkflowStep, ...]:
-    """Return the steps that may start now, in the order of the definition; none unless the workflow is active."""
+    """Return the steps that may start now, in the order of the definition; empty unless the workflow is active."""
     if workflow.status is not WorkflowStatus.ACTIVE:
         return ()
     waits = _waits(workflow)
@@ -278,17 +278,17 @@ def ready_steps(workflow: Workflow) -> tuple[WorkflowStep, ...]:
 
 
 def waits_for(workflow: Workflow, step_id: str) -> tuple[str, ...]:
-    """Return the ids of the steps that the start of a step still waits for.
+    """Return the ids of the steps that a step still waits for before it can start.
 
-    These are its dependencies that are not over, the parallel step around it that has not started, the conditional
-    step before it that has not chosen its branch.
+    These are dependencies that are not over, an enclosing parallel step that has not started, and a conditional step
+    that has not chosen its branch.
     """
     return _waits(workflow)[step_id]
 
 
 def _waits(workflow: Workflow) -> dict[str, tuple[str, ...]]:
     over = {step.id for step in workflow.steps if step.status in OVER}
-    shut = {  # what a step is contained in, where that does not let it start yet
+    shut = {  # containers that do not let the step start yet
         inner: step.id
         for step in workflow.steps
         for inner in step.config.contained
@@ -304,10 +304,10 @@ def _waits(workflow: Workflow) -> dict[str, tuple[str, ...]]:
 
 
 def find_cycle(steps: Iterable[StepDefinition]) -> tuple[str, ...]:
-    """Return a circle of steps of which each waits for the next, ``("a", "b", "a")``; empty if there is none.
+    """Return a cycle of steps that wait for each other, ``("a", "b", "a")``; empty if there are no cycles.
 
-    Each step has a start and an end in the graph, because a parallel step waits for its children and they for its
-    start. Every step named must exist.
+    Each step has a start and an end in the graph, because a parallel step waits for its children and they wait for its
+    start. Every step referred to must exist.
     """
     steps = tuple(steps)
     before: dict[tuple[str, str], list[tuple[str, str]]] = {
@@ -342,7 +342,7 @@ class StartWorkflow(Command[Workflow], frozen=True, kw_only=True):
 class StartStep(Command[Workflow], frozen=True, kw_only=True):
     """Start a ready step: an agent_task with its task, a human_approval with its approval, others with neither.
 
-    A human_approval awaits its approval at once.
+    A human_approval starts to wait for its approval at once.
     """
 
     emits = (StepStarted, StepAwaitingApproval)
@@ -360,7 +360,7 @@ class AwaitStepApproval(Command[Workflow], frozen=True, kw_only=True):
 
 
 class ResumeStep(Command[Workflow], frozen=True, kw_only=True):
-    """Record that the task of a step goes on after its approval was decided: given, or sent back with feedback."""
+    """Record that a step's task resumed after its approval was decided: granted, or sent back with feedback."""
 
     emits = (StepResumed,)
     step_id: str
@@ -368,7 +368,7 @@ class ResumeStep(Command[Workflow], frozen=True, kw_only=True):
 
 
 class CompleteStep(Command[Workflow], frozen=True, kw_only=True):
-    """Record that a step came to its end; a conditional one with the outcome, which skips the other branch."""
+    """Record that a step completed. A conditional step completes with its outcome, which skips the other branch."""
 
     emits = (StepCompleted, StepSkipped)
     step_id: str
@@ -385,7 +385,7 @@ class FailStep(Command[Workflow], frozen=True, kw_only=True):
 
 
 class SkipStep(Command[Workflow], frozen=True, kw_only=True):
-    """Go on without a step that has not started or has failed, and without all that it contains."""
+    """Skip a step that has not started or has failed, with everything it contains."""
 
     emits = (StepSkipped,)
     step_id: str
@@ -393,14 +393,14 @@ class SkipStep(Command[Workflow], frozen=True, kw_only=True):
 
 
 class RetryStep(Command[Workflow], frozen=True, kw_only=True):
-    """Make a failed step ready to be started again."""
+    """Make a failed step ready to start again."""
 
     emits = (StepRetried,)
     step_id: str
 
 
 class UpdateWorkflowContext(Command[Workflow], frozen=True, kw_only=True):
-    """Set `values` in the workflow's context, take the keys in `remove` out of it."""
+    """Set `values` in the workflow's context, and remove the keys in `remove`."""
 
     emits = (WorkflowContextUpdated,)
     values: dict[str, Any] = {}
@@ -408,14 +408,14 @@ class UpdateWorkflowContext(Command[Workflow], frozen=True, kw_only=True):
 
 
 class PauseWorkflow(Command[Workflow], frozen=True, kw_only=True):
-    """Let what runs come to its end and start nothing new."""
+    """Let running steps finish and start no new ones."""
 
     emits = (WorkflowPaused,)
     reason: str = ""
 
 
 class ResumeWorkflow(Command[Workflow], frozen=True, kw_only=True):
-    """Set a paused or failed workflow going again."""
+    """Resume a paused or failed workflow."""
 
     emits = (WorkflowResumed,)
 
@@ -427,14 +427,14 @@ class CompleteWorkflow(Command[Workflow], frozen=True, kw_only=True):
 
 
 class FailWorkflow(Command[Workflow], frozen=True, kw_only=True):
-    """Record that the workflow cannot go on without a human."""
+    """Record that the workflow cannot continue without a human."""
 
     emits = (WorkflowFailed,)
     failure: Failure
 
 
 class CancelWorkflow(Command[Workflow], frozen=True, kw_only=True):
-    """Call the workflow off."""
+    """Cancel the workflow."""
 
     emits = (WorkflowCancelled,)
     reason: str = ""
@@ -474,7 +474,7 @@ _TABLE: Table = MappingProxyType(
             WorkflowFailed: _W.FAILED,
             WorkflowCancelled: _W.CANCELLED,
         },
-        _W.FAILED: {  # steps that still run report their end; a retry or a human brings the workflow back
+        _W.FAILED: {  # running steps still report their end; a retry or a human reactivates the workflow
             StepAwaitingApproval: _W.FAILED,
             StepResumed: _W.FAILED,
             StepCompleted: _W.FAILED,
@@ -514,8 +514,8 @@ STEP_TABLE: Mapping[StepStatus | None, Mapping[type[Event], StepStatus]] = Mappi
         },
     }
 )
-"""Step status x event. `WorkflowStarted` makes the steps, `WorkflowCancelled` moves every step that has a row for it;
-the other events move the step they name."""
+"""Step status x event. `WorkflowStarted` creates the steps, `WorkflowCancelled` moves every step with a row for it, and
+the other events move the step that they name."""
 
 
 # --- Evolve -----------------------------------------------------------------------------------------------------------
@@ -536,7 +536,7 @@ def _started(_: None, event: WorkflowStarted, fact: HappenedFact, status: Workfl
 
 
 def _move_step(state: Workflow, event: _StepEvent, status: WorkflowStatus, **changes: Any) -> Workflow:
-    """Move the step that `event` names along its own table. Raises `ImpossibleTransition` on a miss there."""
+    """Move the step that `event` names along its own table. Raises `ImpossibleTransition` if it has no row."""
     step = find_step(state, event.step_id)
     moved = STEP_TABLE.get(step.status, {}).get(type(event)) if step else None
     if step is None or moved is None:

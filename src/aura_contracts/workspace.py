@@ -1,4 +1,4 @@
-"""Workspace: the worktrees that one task is worked on in, one per repository, on one branch, on one worker.
+"""Workspace: the worktrees for one task, one per repository, on one branch, on one worker.
 
     requested ──prepared──► ready ──acquired──► in_use ──released──► ready
         │                     │
@@ -9,9 +9,9 @@
     ready, failed ──recreation──► requested
     requested, ready, failed ──removed──► removed
 
-All repositories are prepared, or none. One execution at a time uses a workspace. **What could destroy work** (removing,
-recreating, restoring an older state) is refused while there is work that nothing has saved; see `Workspace.unsaved`.
-A recreated workspace comes back at the path it had, because agents key their sessions by directory.
+Either all repositories are prepared or none. Only one execution uses a workspace at a time. **Anything that could
+destroy work** (removing, recreating, restoring an older state) is refused while there is unsaved work; see
+`Workspace.unsaved`. A recreated workspace returns to its old path, because agents key their sessions by directory.
 """
 
 import re
@@ -32,14 +32,14 @@ from aura_contracts.ids import ApprovalId, ExecutionId, TaskId, WorkerId, Worksp
 
 class WorkspaceStatus(StrEnum):
     REQUESTED = "requested"
-    """To be prepared, for the first time or again."""
+    """Waiting to be prepared, for the first time or again."""
     READY = "ready"
     IN_USE = "in_use"
     MERGING = "merging"
     CONFLICTED = "conflicted"
-    """A merge met a conflict, which is a human's to resolve."""
+    """A merge met a conflict that a human must resolve."""
     FAILED = "failed"
-    """Could not be prepared; nothing was left behind, or it is named."""
+    """Preparation failed; any leftovers are listed."""
     REMOVED = "removed"
 
 
@@ -50,7 +50,7 @@ class MergeStyle(StrEnum):
 
 
 class SnapshotReason(StrEnum):
-    """What a snapshot was taken before, or that somebody asked for one."""
+    """The operation that a snapshot was taken before, or an explicit request."""
 
     RESET = "reset"
     CLEAN = "clean"
@@ -62,19 +62,19 @@ class SnapshotReason(StrEnum):
 
 
 class Repository(msgspec.Struct, frozen=True, gc=False):
-    """A repository that a workspace is made of. `name` is that of its folder in the workspace."""
+    """A repository in a workspace. `name` is the name of its folder there."""
 
     name: str
     path: str
-    """Where the repository is on the worker."""
+    """The repository's path on the worker."""
     target_branch: str
-    """What the work is merged into."""
+    """The branch to merge the work into."""
     base: str = ""
-    """The revision that the work starts from; empty for the tip of the target branch."""
+    """The revision to start from; empty for the tip of the target branch."""
 
 
 class Worktree(msgspec.Struct, frozen=True, gc=False):
-    """A repository's part of a prepared workspace. Commits are full object names."""
+    """One repository's worktree in a prepared workspace. Commits are full object names."""
 
     repository: str
     path: str
@@ -90,14 +90,14 @@ class RepositoryCommit(msgspec.Struct, frozen=True, gc=False):
 
 
 class ConflictedFiles(msgspec.Struct, frozen=True, gc=False):
-    """The files of one repository that could not be merged, relative to its root."""
+    """The conflicting files of one repository, relative to its root."""
 
     repository: str
     paths: tuple[str, ...]
 
 
 class SafetyCopy(msgspec.Struct, frozen=True, gc=False):
-    """A snapshot: tracked and untracked state, kept under the hidden `ref` in every repository."""
+    """A snapshot: tracked and untracked files, kept under the hidden `ref` in every repository."""
 
     ref: str
     reason: SnapshotReason
@@ -107,7 +107,7 @@ class SafetyCopy(msgspec.Struct, frozen=True, gc=False):
 
 
 class Merge(msgspec.Struct, frozen=True, gc=False):
-    """A merge that succeeded: the commits it made on the target branches."""
+    """A successful merge, with the commits it made on the target branches."""
 
     style: MergeStyle
     commits: tuple[RepositoryCommit, ...]
@@ -115,37 +115,37 @@ class Merge(msgspec.Struct, frozen=True, gc=False):
 
 
 class WorkspaceLayout(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Which worktrees a task needs, and where."""
+    """The worktrees that a task needs, and their place."""
 
     task_id: TaskId
     title: str
     slug: str
-    """The title as a folder and branch name can hold it."""
+    """The title in a form that is valid in folder and branch names."""
     branch: str
-    """The branch of the work, the same in every repository."""
+    """The branch for the work, the same in every repository."""
     repositories: tuple[Repository, ...]
     copy_globs: tuple[str, ...] = ()
-    """Untracked files that are copied into a new worktree, as patterns relative to a repository's root."""
+    """Untracked files to copy into a new worktree, as patterns relative to a repository's root."""
     root: str = ""
-    """The folder that holds the worktrees; empty until the worker has chosen one, and never another."""
+    """The folder that holds the worktrees; empty until the worker chooses it, and never changed afterwards."""
     in_place: bool = False
-    """The work is done where the repositories are, or in the folder `root`: no worktree, no branch, no merge."""
+    """Work directly in the repositories, or in the folder `root`: no worktree, no branch, no merge."""
 
 
 # --- Names ------------------------------------------------------------------------------------------------------------
 
 WORKSPACE_SLUG_LIMIT = 60
-"""Characters in a slug, at most: room for a branch and a folder name on every file system."""
+"""The most characters in a slug: it leaves room for branch and folder names on every file system."""
 
 _SHORT_ID = 8
-"""Hexadecimal digits: of a UUIDv7 the last ones are random (RFC 9562, section 5.7), the first 12 are the time."""
+"""Hexadecimal digits, the last of a UUIDv7: these are random, the first 12 are the time (RFC 9562, section 5.7)."""
 
 
 def workspace_slug(title: str) -> str:
-    """Return `title` as folders and branches can hold it: small letters and digits, single hyphens between them.
+    """Return `title` as a slug: lower-case ASCII letters and digits, with single hyphens between words.
 
-    Letters with marks lose these; what has no such spelling (other scripts, emoji) is left out, and where nothing
-    remains the slug is ``work``. Cut to `WORKSPACE_SLUG_LIMIT`, between words where it can be.
+    Accents are stripped; characters without such a spelling (other scripts, emoji) are dropped, and an empty result
+    becomes ``work``. Cut to `WORKSPACE_SLUG_LIMIT`, between words if possible.
     """
     plain = unicodedata.normalize("NFKD", title.casefold()).encode("ascii", "ignore").decode("ascii")
     slug = "-".join(re.findall(r"[a-z0-9]+", plain.lower()))
@@ -169,7 +169,7 @@ def workspace_branch(workspace_id: WorkspaceId, slug: str) -> str:
 
 
 class WorkspaceRequested(Event, frozen=True, kw_only=True):
-    """Worktrees were asked for, to work on a task in."""
+    """Worktrees for a task were requested."""
 
     topic = "workspace.requested"
     workspace_id: WorkspaceId
@@ -177,12 +177,12 @@ class WorkspaceRequested(Event, frozen=True, kw_only=True):
 
     @property
     def task_id(self) -> TaskId:
-        """The task that is worked on in it."""
+        """The task of the workspace."""
         return self.layout.task_id
 
 
 class WorkspacePrepared(Event, frozen=True, kw_only=True):
-    """All worktrees were there, at their paths, on the workspace's branch."""
+    """All worktrees exist, at their paths, on the workspace's branch."""
 
     topic = "workspace.prepared"
     worker_id: WorkerId
@@ -191,7 +191,7 @@ class WorkspacePrepared(Event, frozen=True, kw_only=True):
 
 
 class PreparationFailed(Event, frozen=True, kw_only=True):
-    """The worktrees could not all be made; those that had been were removed, except what is named as left behind."""
+    """Not all worktrees could be created; those that had been were removed, except any listed as left behind."""
 
     topic = "workspace.preparation_failed"
     failure: Failure
@@ -200,21 +200,21 @@ class PreparationFailed(Event, frozen=True, kw_only=True):
 
 
 class WorkspaceAcquired(Event, frozen=True, kw_only=True):
-    """An execution took the workspace for itself."""
+    """An execution acquired the workspace for itself."""
 
     topic = "workspace.acquired"
     execution_id: ExecutionId
 
 
 class WorkspaceReleased(Event, frozen=True, kw_only=True):
-    """The execution was done with the workspace."""
+    """The execution released the workspace."""
 
     topic = "workspace.released"
     execution_id: ExecutionId
 
 
 class SnapshotTaken(Event, frozen=True, kw_only=True):
-    """The state of all worktrees, tracked and untracked, was written to a hidden ref."""
+    """Tracked and untracked files of all worktrees were saved to a hidden ref."""
 
     topic = "workspace.snapshot_taken"
     ref: str
@@ -223,21 +223,21 @@ class SnapshotTaken(Event, frozen=True, kw_only=True):
 
 
 class SnapshotRestored(Event, frozen=True, kw_only=True):
-    """The worktrees were put back to a snapshot."""
+    """The worktrees were restored from a snapshot."""
 
     topic = "workspace.snapshot_restored"
     ref: str
 
 
 class RecreationRequested(Event, frozen=True, kw_only=True):
-    """The worktrees were given up, to be made again from their branch at the paths they had."""
+    """The worktrees were discarded, to be recreated from their branch at the same paths."""
 
     topic = "workspace.recreation_requested"
     reason: str
 
 
 class WorkCommitted(Event, frozen=True, kw_only=True):
-    """Work was committed on the branch. `clean` says that nothing uncommitted was left in any worktree."""
+    """Work was committed on the branch. `clean` means that no worktree has uncommitted changes left."""
 
     topic = "workspace.work_committed"
     heads: tuple[RepositoryCommit, ...]
@@ -245,7 +245,7 @@ class WorkCommitted(Event, frozen=True, kw_only=True):
 
 
 class MergeStarted(Event, frozen=True, kw_only=True):
-    """The branch was to be merged into the target branches."""
+    """A merge of the branch into the target branches was started."""
 
     topic = "workspace.merge_started"
     style: MergeStyle
@@ -259,7 +259,7 @@ class WorkMerged(Event, frozen=True, kw_only=True):
 
 
 class MergeConflicted(Event, frozen=True, kw_only=True):
-    """The merge met conflicts; no target branch was changed, and a human is asked."""
+    """The merge met conflicts; no target branch was changed, and a human was asked."""
 
     topic = "workspace.merge_conflicted"
     files: tuple[ConflictedFiles, ...]
@@ -267,7 +267,7 @@ class MergeConflicted(Event, frozen=True, kw_only=True):
 
 
 class ConflictResolved(Event, frozen=True, kw_only=True):
-    """A human resolved the conflict on the branch; what is merged next has to be approved anew."""
+    """A human resolved the conflict on the branch; the next merge needs a new approval."""
 
     topic = "workspace.conflict_resolved"
     resolution: str
@@ -275,14 +275,14 @@ class ConflictResolved(Event, frozen=True, kw_only=True):
 
 
 class MergeAbandoned(Event, frozen=True, kw_only=True):
-    """The merge was given up; no target branch was changed."""
+    """The merge was abandoned; no target branch was changed."""
 
     topic = "workspace.merge_abandoned"
     reason: str = ""
 
 
 class WorkspaceRemoved(Event, frozen=True, kw_only=True):
-    """The workspace was given up for good: its worktrees go, its branch and its snapshots stay."""
+    """The workspace was removed for good: its worktrees go, its branch and snapshots stay."""
 
     topic = "workspace.removed"
     reason: str = ""
@@ -292,7 +292,7 @@ class WorkspaceRemoved(Event, frozen=True, kw_only=True):
 
 
 class Workspace(WorkspaceLayout, State, frozen=True, kw_only=True):
-    """What a workspace is at some moment. Paths are those of its worker."""
+    """The state of a workspace. Paths are those of its worker."""
 
     id: WorkspaceId
     status: WorkspaceStatus
@@ -302,28 +302,28 @@ class Workspace(WorkspaceLayout, State, frozen=True, kw_only=True):
     holder: ExecutionId | None = None
     """The execution that uses the workspace."""
     unsaved: bool = False
-    """There may be work that neither a commit nor a snapshot holds.
+    """Whether there may be work in neither a commit nor a snapshot.
 
-    Set by whoever may write (an execution, a human resolving a conflict); cleared when nobody does and a snapshot, a
-    commit that left nothing behind, or a merge has everything.
+    Set by anyone who may write (an execution, a human resolving a conflict). Cleared when no one may write and
+    everything is in a snapshot, a merge, or a commit that left nothing behind.
     """
     snapshots: tuple[SafetyCopy, ...] = ()
     merges: tuple[Merge, ...] = ()
     merge_style: MergeStyle | None = None
-    """How the merge that is under way, or in conflict, is made."""
+    """The style of the merge that is in progress or in conflict."""
     conflicts: tuple[ConflictedFiles, ...] = ()
     approval_id: ApprovalId | None = None
-    """The approval through which a human resolves the conflict."""
+    """The approval that asks a human to resolve the conflict."""
     failure: Failure | None = None
     left_behind: tuple[str, ...] = ()
-    """What a failed preparation made and could not remove."""
+    """What a failed preparation created and could not remove."""
 
 
 # --- Commands ---------------------------------------------------------------------------------------------------------
 
 
 class RequestWorkspace(Command[Workspace], frozen=True, kw_only=True):
-    """Ask for worktrees to work on a task in. `root` brings a workspace back where an earlier one was."""
+    """Request worktrees for a task. `root` restores a workspace to the place of an earlier one."""
 
     emits = (WorkspaceRequested,)
     workspace_id: WorkspaceId
@@ -331,7 +331,7 @@ class RequestWorkspace(Command[Workspace], frozen=True, kw_only=True):
 
 
 class RecordPreparation(Command[Workspace], frozen=True, kw_only=True):
-    """Record that all worktrees are there."""
+    """Record that all worktrees exist."""
 
     emits = (WorkspacePrepared,)
     worker_id: WorkerId
@@ -340,7 +340,7 @@ class RecordPreparation(Command[Workspace], frozen=True, kw_only=True):
 
 
 class RecordPreparationFailure(Command[Workspace], frozen=True, kw_only=True):
-    """Record that the worktrees could not all be made, and what became of those that had been."""
+    """Record that not all worktrees could be created, and what happened to the others."""
 
     emits = (PreparationFailed,)
     failure: Failure
@@ -349,10 +349,10 @@ class RecordPreparationFailure(Command[Workspace], frozen=True, kw_only=True):
 
 
 class AcquireWorkspace(Command[Workspace], frozen=True, kw_only=True):
-    """Take the workspace for an execution.
+    """Acquire the workspace for an execution.
 
-    `replacing` names a holder that is known to be over, because its worker was lost; without it a workspace that is in
-    use is not given away.
+    `replacing` names a holder that is known to be over because its worker was lost; without it, a workspace in use is
+    not given away.
     """
 
     emits = (WorkspaceReleased, WorkspaceAcquired)
@@ -361,14 +361,14 @@ class AcquireWorkspace(Command[Workspace], frozen=True, kw_only=True):
 
 
 class ReleaseWorkspace(Command[Workspace], frozen=True, kw_only=True):
-    """Give the workspace back."""
+    """Release the workspace."""
 
     emits = (WorkspaceReleased,)
     execution_id: ExecutionId
 
 
 class RecordSnapshot(Command[Workspace], frozen=True, kw_only=True):
-    """Record a snapshot of all worktrees; for one without changes, `commits` names its head."""
+    """Record a snapshot of all worktrees; where nothing had changed, `commits` names the head."""
 
     emits = (SnapshotTaken,)
     ref: str
@@ -377,7 +377,7 @@ class RecordSnapshot(Command[Workspace], frozen=True, kw_only=True):
 
 
 class RestoreSnapshot(Command[Workspace], frozen=True, kw_only=True):
-    """Put the worktrees back to a snapshot. `dirty`: they hold uncommitted or untracked changes now."""
+    """Restore the worktrees from a snapshot. `dirty` means that they have uncommitted or untracked changes."""
 
     emits = (SnapshotRestored,)
     ref: str
@@ -385,7 +385,7 @@ class RestoreSnapshot(Command[Workspace], frozen=True, kw_only=True):
 
 
 class RecreateWorkspace(Command[Workspace], frozen=True, kw_only=True):
-    """Have the worktrees made again at their paths. `dirty`: they hold uncommitted or untracked changes now."""
+    """Recreate the worktrees at their paths. `dirty` means that they have uncommitted or untracked changes."""
 
     emits = (RecreationRequested,)
     reason: str
@@ -401,7 +401,7 @@ class RecordCommit(Command[Workspace], frozen=True, kw_only=True):
 
 
 class StartMerge(Command[Workspace], frozen=True, kw_only=True):
-    """Merge the branch. `dirty`: a worktree or a target has uncommitted changes or an operation in progress."""
+    """Merge the branch. `dirty` means that a worktree or target has uncommitted changes or an operation in progress."""
 
     emits = (MergeStarted,)
     style: MergeStyle
@@ -409,14 +409,14 @@ class StartMerge(Command[Workspace], frozen=True, kw_only=True):
 
 
 class RecordMerge(Command[Workspace], frozen=True, kw_only=True):
-    """Record the commits that the merge made; repositories without changes are left out."""
+    """Record the commits that the merge made; unchanged repositories are left out."""
 
     emits = (WorkMerged,)
     commits: tuple[RepositoryCommit, ...]
 
 
 class RecordConflict(Command[Workspace], frozen=True, kw_only=True):
-    """Record the files that could not be merged, and the approval through which a human is asked."""
+    """Record the conflicting files, and the approval that asks a human about them."""
 
     emits = (MergeConflicted,)
     files: tuple[ConflictedFiles, ...]
@@ -424,7 +424,7 @@ class RecordConflict(Command[Workspace], frozen=True, kw_only=True):
 
 
 class ResolveConflict(Command[Workspace], frozen=True, kw_only=True):
-    """Say how the conflict was resolved, with the heads of the repositories in which that was committed."""
+    """Record how the conflict was resolved, with the new heads of the repositories concerned."""
 
     emits = (ConflictResolved,)
     resolution: str
@@ -432,14 +432,14 @@ class ResolveConflict(Command[Workspace], frozen=True, kw_only=True):
 
 
 class AbandonMerge(Command[Workspace], frozen=True, kw_only=True):
-    """Give the merge up."""
+    """Abandon the merge."""
 
     emits = (MergeAbandoned,)
     reason: str = ""
 
 
 class RemoveWorkspace(Command[Workspace], frozen=True, kw_only=True):
-    """Remove the worktrees for good. `dirty`: they hold uncommitted or untracked changes now."""
+    """Remove the worktrees for good. `dirty` means that they have uncommitted or untracked changes."""
 
     emits = (WorkspaceRemoved,)
     dirty: bool
@@ -494,7 +494,7 @@ _TABLE: Table = MappingProxyType(
 
 
 def _with_heads(worktrees: tuple[Worktree, ...], heads: tuple[RepositoryCommit, ...]) -> tuple[Worktree, ...]:
-    """Return `worktrees` with the new heads; those that `heads` does not name keep theirs."""
+    """Return `worktrees` with their new heads; those missing from `heads` keep theirs."""
     new = {head.repository: head.commit for head in heads}
     return tuple(replace(tree, head=new.get(tree.repository, tree.head)) for tree in worktrees)
 
@@ -534,7 +534,7 @@ def _released(state: Workspace, event: WorkspaceReleased, fact: HappenedFact, st
 
 def _snapshot(state: Workspace, event: SnapshotTaken, fact: HappenedFact, status: WorkspaceStatus) -> Workspace:
     copy = SafetyCopy(ref=event.ref, reason=event.reason, commits=event.commits, taken_at=fact.time)
-    unsaved = state.unsaved and status is not WorkspaceStatus.READY  # elsewhere somebody goes on writing
+    unsaved = state.unsaved and status is not WorkspaceStatus.READY  # in other statuses someone may still write
     return replace(state, status=status, snapshots=(*state.snapshots, copy), unsaved=unsaved)
 
 
@@ -560,7 +560,7 @@ def _merge_started(state: Workspace, event: MergeStarted, fact: HappenedFact, st
 
 
 def _merged(state: Workspace, event: WorkMerged, fact: HappenedFact, status: WorkspaceStatus) -> Workspace:
-    assert state.merge_style is not None, "a merge was started in some style"
+    assert state.merge_style is not None, "a merge was started without a style"
     merge = Merge(style=state.merge_style, commits=event.commits, merged_at=fact.time)
     return replace(state, status=status, merges=(*state.merges, merge), merge_style=None, unsaved=False)
 

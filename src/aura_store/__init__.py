@@ -1,14 +1,14 @@
-"""Store: the event log on memory, SQLite and PostgreSQL, and what is made of it: lists, audit, time travel, costs.
+"""Store: the event log on memory, SQLite and PostgreSQL, and everything derived from it: lists, audits, history, costs.
 
     async with open_log("sqlite:///aura.db", read_only=True) as log:
-        report = await verify(log)                                  # was anything changed, removed or moved?
-        before = await world_at(log, 100)                           # every aggregate as of a position or an instant
+        report = await verify(log)                                  # was any event changed, removed or moved?
+        before = await world_at(log, 100)                           # every aggregate at a position or a time
         lines = await history(log, TASK, task_id)                   # one aggregate, event by event
         async with open_read_models(log) as models:
             page = await models.list(TaskQuery(status="pending"))   # lists, see aura_contracts.ports.read_models
 
-Here is everything that an auditor needs. Modules below are for those who write adapters: `aura_store.adapters` has what
-they are made of, `aura_store.testing` what proves them.
+An auditor needs only these names. The modules below are for authors of adapters: `aura_store.adapters` has the building
+blocks, `aura_store.testing` the conformance suites.
 """
 
 from typing import TYPE_CHECKING

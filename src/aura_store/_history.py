@@ -1,7 +1,7 @@
-"""Time travel: what was, as of a position or an instant; how it came about; what changed between two moments.
+"""Time travel: the state at a position or a time, its history, and the changes between two moments.
 
-A moment is a position of the log or an aware datetime. The log *as of* an instant is what had been appended when the
-first event of a later time arrived.
+A moment is a position of the log or an aware datetime. The log *as of* a time consists of everything appended before
+the first event with a later time arrived.
 """
 
 from collections.abc import AsyncGenerator, Iterable, Sequence
@@ -28,13 +28,13 @@ PROGRESS_EVERY = 10_000
 
 
 async def state_at(log: EventLog, aggregate: Aggregate[S], aggregate_id: StreamId, at: Moment) -> Loaded[S]:
-    """Return an aggregate as it was at a moment; state None if it did not exist yet."""
+    """Return an aggregate at a moment; its state is None if it did not exist yet."""
     records = await _stream_until(log, aggregate_id, at)
     return Loaded(fold_records(log, aggregate, records), len(records))
 
 
 async def history(log: EventLog, aggregate: Aggregate[Any], aggregate_id: StreamId) -> list[HistoryLine]:
-    """Return the whole story of one aggregate, an event a line, with what each event changed."""
+    """Return the history of one aggregate: a line for each event, with what it changed."""
     lines: list[HistoryLine] = []
     state: State | None = None
     for record in await log.stream(aggregate_id):
@@ -49,7 +49,7 @@ async def history(log: EventLog, aggregate: Aggregate[Any], aggregate_id: Stream
 
 
 def diff(before: State | None, after: State | None) -> list[Change]:
-    """Return the fields in which two states differ, in the order of the state's definition."""
+    """Return the fields in which two states differ, in the order of their definition."""
     old: dict[str, Any] = {} if before is None else msgspec.to_builtins(before)
     new: dict[str, Any] = {} if after is None else msgspec.to_builtins(after)
     names = dict.fromkeys([*new, *old])
@@ -59,8 +59,7 @@ def diff(before: State | None, after: State | None) -> list[Change]:
 class Fold:
     """Every aggregate of a log, folded event by event.
 
-    `states` maps the name of an aggregate to its states by id. Events of types that belong to no known aggregate are
-    passed over.
+    `states` maps the name of an aggregate to its states by id. Events of unknown aggregates are skipped.
     """
 
     def __init__(self, aggregates: Iterable[Aggregate[Any]] = AGGREGATES) -> None:
@@ -71,7 +70,7 @@ class Fold:
         }
 
     def apply(self, record: EventRecord) -> None:
-        """Fold one more event. Raises `EventOutOfOrder` if it cannot have happened now."""
+        """Fold one more event. Raises `EventOutOfOrder` if it is not possible in the current state."""
         aggregate = self._aggregate_of.get(type(record.event))
         if aggregate is not None:
             states = self.states.setdefault(aggregate.name, {})
@@ -89,7 +88,7 @@ async def world_at(
     *,
     on_progress: Progress | None = None,
 ) -> World:
-    """Return the whole system as of a moment (None: as it is now)."""
+    """Return all aggregates at a moment (None: now)."""
     fold, head = Fold(aggregates), await log.head()
     async with aclosing(read_until(log, at)) as records:
         async for record in records:
@@ -102,7 +101,7 @@ async def world_at(
 
 
 async def read_until(log: EventLog, at: Moment | None) -> AsyncGenerator[EventRecord, None]:
-    """Yield the log from its beginning to a moment. Raises `InvalidInput` for a negative position or a naive time."""
+    """Yield the log from its start to a moment. Raises `InvalidInput` for a negative position or a naive time."""
     if at is not None:
         _require_moment(at)
     until = at if isinstance(at, datetime) else None
@@ -116,8 +115,8 @@ async def read_until(log: EventLog, at: Moment | None) -> AsyncGenerator[EventRe
 async def _stream_until(log: EventLog, stream_id: StreamId, at: Moment) -> Sequence[EventRecord]:
     """Return the events of a stream that are in the log as of a moment.
 
-    For an instant the whole log is read up to there: events of different streams need not be in the order of their
-    times, and what one aggregate was must agree with what the system was.
+    For a time, the whole log is read up to there: the order of events in different streams may differ from the order of
+    their times, and the state of one aggregate must agree with that of the whole log.
     """
     _require_moment(at)
     records = await log.stream(stream_id)
@@ -134,4 +133,4 @@ def _require_moment(at: Moment) -> None:
     if isinstance(at, datetime):
         require_aware(at, "at")
     elif at < 0:
-        raise InvalidInput(field="at", reason=f"{at} is below 0", remedy="positions count from 1; 0 is before all")
+        raise InvalidInput(field="at", reason=f"{at} is below 0", remedy="positions count from 1")

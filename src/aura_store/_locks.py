@@ -1,8 +1,8 @@
-"""Locks: which engine drives a task. Each ends with the process that holds it, however it ends.
+"""Locks: which engine drives a task. They end with the process that holds them, no matter how it ends.
 
 SQLite       a locked file next to the database for each key (flock), released by the kernel
-memory       a set: the log belongs to one process
-PostgreSQL   an advisory lock of a session kept for it, released by the server
+memory       a set, because the log belongs to one process
+PostgreSQL   an advisory lock in a session of its own, released by the server
 """
 
 import fcntl
@@ -20,12 +20,12 @@ from aura_contracts.ports.locks import Locks
 from aura_contracts.store_url import StoreUrl
 
 _GLANCE = 0.005
-"""Seconds; whoever only looks whether a lock is held has it for less."""
+"""Seconds; a mere check whether a lock is held takes it for less than this."""
 
 
 @contextmanager
 def folder_lock(folder: Path, *, exclusive: bool) -> Iterator[None]:
-    """Hold a lock on a folder, waiting for it; it needs no file of its own and no right to write. Blocking."""
+    """Hold a lock on a folder, after waiting for it. Needs no file of its own and no permission to write. Blocking."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
@@ -42,7 +42,7 @@ class FileLocks:
     _held: dict[str, int] = attrs.field(factory=dict)
 
     async def acquire(self, key: str) -> bool:
-        """Take the lock `key`, see the port. Raises `StoreReadOnly` where its file cannot be made."""
+        """Take the lock `key`, see the port. Raises `StoreReadOnly` if its file cannot be created."""
         if key not in self._held:
             descriptor = self._lock(key)
             if descriptor is None:
@@ -56,7 +56,7 @@ class FileLocks:
         return True
 
     async def release(self, key: str) -> None:
-        """Give the lock back, and delete its file while it is still locked: see `_lock`."""
+        """Release the lock, and delete its file while it is still locked: see `_lock`."""
         descriptor = self._held.pop(key, None)
         if descriptor is not None:
             self._path(key).unlink(missing_ok=True)
@@ -67,13 +67,13 @@ class FileLocks:
         if key in self._held or not self._path(key).exists():
             return False
         descriptor = self._lock(key)
-        if descriptor is not None:  # of somebody who was killed
+        if descriptor is not None:  # left by a process that was killed
             self._path(key).unlink(missing_ok=True)
             os.close(descriptor)
         return descriptor is None
 
     async def aclose(self) -> None:
-        """Give all locks back."""
+        """Release all locks."""
         for key in list(self._held):
             await self.release(key)
 
@@ -81,9 +81,9 @@ class FileLocks:
         return self._folder / f"{sha256(key.encode()).hexdigest()[:32]}.lock"
 
     def _lock(self, key: str) -> int | None:
-        """Return a locked descriptor, None if somebody else has the lock.
+        """Return a locked descriptor, or None if another process holds the lock.
 
-        A file that was deleted between opening and locking is no lock any more: another one is made.
+        A file that was deleted between opening and locking no longer locks anything, so another one is created.
         """
         path = self._path(key)
         while True:
@@ -106,7 +106,7 @@ class FileLocks:
 
 @attrs.define
 class MemoryLocks:
-    """Locks of a log that one engine alone has."""
+    """Locks for a log that only one engine can use."""
 
     _held: set[str] = attrs.field(factory=set)
 
@@ -116,20 +116,20 @@ class MemoryLocks:
         return True
 
     async def release(self, key: str) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         self._held.discard(key)
 
     async def held_elsewhere(self, key: str) -> bool:
-        """No: there is nobody else."""
+        """Return False: there are no other engines."""
         return False
 
     async def aclose(self) -> None:
-        """Give all locks back."""
+        """Release all locks."""
         self._held.clear()
 
 
 def locks_for(url: str | StoreUrl) -> Locks:
-    """Return the locks that belong to the log at `url`, see `aura_store.open_log`."""
+    """Return the locks for the log at `url`, see `aura_store.open_log`."""
     where = StoreUrl.parse(str(url))
     if where.path is not None:
         return FileLocks(where.path.with_name(f"{where.path.name}.locks"))

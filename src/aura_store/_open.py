@@ -1,4 +1,4 @@
-"""Opening a log from a URL: the one place that knows all adapters."""
+"""Opening a log from a URL: the only module that knows all adapters."""
 
 import random
 from collections.abc import AsyncIterator, Mapping
@@ -17,14 +17,14 @@ from aura_store.log._patience import Patience
 from aura_store.log._recorder import LOCK_TIMEOUT, Recorder
 
 FORMAT = "1"
-"""Of the tables and of what is in them, as written in ``log_meta``."""
+"""The version of the tables and their contents, as recorded in ``log_meta``."""
 
 
 DEFAULT_PATIENCE = Patience(random=random.random)
 
 
 def utc_now() -> datetime:
-    """The clock of the machine."""
+    """Return the current time of the machine's clock."""
     return datetime.now(UTC)
 
 
@@ -41,19 +41,20 @@ async def open_log(
     outage_timeout: float = 30.0,
     clock: Clock = utc_now,
 ) -> AsyncIterator[RecorderEventLog]:
-    """Open the event log at `url`, and create it if it is not there.
+    """Open the event log at `url`, and create it if it does not exist.
 
-    See `StoreUrl` for what `url` may be. Several processes may have the same SQLite file, or PostgreSQL database, open.
+    See `StoreUrl` for valid URLs. Several processes may have the same SQLite file or PostgreSQL database open.
 
-    `encryption_key` is 16, 24 or 32 bytes in base64 (AES-GCM; extra ``encryption``), `compression` is ``"zlib"`` or
-    ``"zstd"`` (extra ``zstd``): both are chosen when a log is made and required ever after. `event_limit` is in bytes
-    per event. `outage_timeout` is how many seconds callers wait for a database that is locked or away.
+    `encryption_key` is 16, 24 or 32 bytes in base64 (AES-GCM; extra ``encryption``); `compression` is ``"zlib"`` or
+    ``"zstd"`` (extra ``zstd``). Both are chosen when a log is created, and required each time it is opened.
+    `event_limit` is in bytes per event. `outage_timeout` is the number of seconds that callers wait for a database that
+    is locked or down.
 
     `auditing` opens the log for `aura_store.audit.verify`: read-only, damaged or not, with or without the key. Without
-    it the checkpoints that the log itself holds cannot be read; those that somebody kept can be checked all the same.
+    the key, checkpoints in the log cannot be read; those kept elsewhere can still be checked.
 
     Raises `StoreMisconfigured` for a URL, key or compression that does not fit the log, `StoreReadOnly`,
-    `StoreUnavailable`, and `LogDamaged` for a file that is no database or has lost events at its end.
+    `StoreUnavailable`, and `LogDamaged` for a file that is not a database or has lost events at its end.
     """
     recorder = recorder_for(url, read_only=read_only or auditing, lock_timeout=outage_timeout)
     async with open_recorder(
@@ -81,7 +82,7 @@ async def open_recorder(
     patience: Patience = DEFAULT_PATIENCE,
     clock: Clock = utc_now,
 ) -> AsyncIterator[RecorderEventLog]:
-    """Open the event log that `recorder` keeps: what `open_log` does when it has found the adapter."""
+    """Open the event log that `recorder` stores: `open_log` without the choice of the adapter."""
     store = recorder.name
     cipher = _cipher(store, encryption_key)
     codec = Codec(catalogue, compressor=_compressor(store, compression), cipher=cipher, event_limit=event_limit)
@@ -102,9 +103,9 @@ async def open_recorder(
 
 
 def recorder_for(url: str | StoreUrl, *, read_only: bool = False, lock_timeout: float = 30.0) -> Recorder:
-    """Return the recorder for `url`, not opened yet. Adapters are imported here, when they are needed.
+    """Return the recorder for `url`, not yet opened. Adapters are only imported here, when they are needed.
 
-    One attempt to write waits for other processes no longer than `lock_timeout` seconds, and a few at most.
+    One attempt to write waits for other processes for at most `lock_timeout` seconds, and never more than a few.
     """
     where = StoreUrl.parse(str(url))
     lock_timeout = max(min(lock_timeout, LOCK_TIMEOUT), 0.001)
@@ -165,23 +166,23 @@ def _require_format(store: str, found: Mapping[str, str]) -> None:
     if found.get("format") != FORMAT:
         raise StoreMisconfigured(
             store=store,
-            reason=f"the log has format {found.get('format')!r}, this program knows {FORMAT!r}",
-            remedy="open it with the version of AURA that made it",
+            reason=f"the log has format {found.get('format')!r}, this program supports {FORMAT!r}",
+            remedy="open it with the version of AURA that created it",
         )
 
 
 def _require_same(store: str, found: Mapping[str, str], asked: Mapping[str, str], cipher: Cipher | None) -> None:
-    """Refuse to open a log otherwise than it was made: what is written would not be readable the usual way."""
+    """Refuse to open a log with other settings than it was created with: its new events could not be read later."""
     for setting in ("compression", "encryption"):
         if found.get(setting) != asked[setting]:
             raise StoreMisconfigured(
                 store=store,
-                reason=f"the log was made with {setting} {found.get(setting)!r}, and is opened with {asked[setting]!r}",
-                remedy=f"open it with the {setting} it was made with",
+                reason=f"the log was created with {setting} {found.get(setting)!r}, not {asked[setting]!r}",
+                remedy=f"open it with the original {setting}",
             )
     if cipher is not None:
         try:
             cipher.decrypt(bytes.fromhex(found.get("key_check", "")))
         except ValueError as error:
-            reason = "the encryption key is not the one the log was made with"
-            raise StoreMisconfigured(store=store, reason=reason, remedy="give the right key") from error
+            reason = "the log was created with another encryption key"
+            raise StoreMisconfigured(store=store, reason=reason, remedy="use the original key") from error

@@ -1,8 +1,8 @@
-"""Building blocks of store adapters, for adapters outside AURA: see `docs/how-to/write-a-store-adapter.md`.
+"""Building blocks for store adapters outside AURA: see `docs/how-to/write-a-store-adapter.md`.
 
-An adapter either implements `aura_contracts.ports.EventLog` from scratch, with `Codec` for the bytes and `plan_commit`
-for versions, positions and seals; or it implements `Recorder`, nine SQL statements or so, and `open_recorder` gives it
-group commit, patience with the database, tailing and encryption. `aura_store.testing` proves either.
+There are two ways to write an adapter. Implement `aura_contracts.ports.EventLog` from scratch, with `Codec` for the
+bytes and `plan_commit` for versions, positions and seals. Or implement `Recorder`, about nine SQL statements, and
+`open_recorder` adds group commit, retries, tailing and encryption. `aura_store.testing` proves either.
 """
 
 from aura_store._open import open_recorder, recorder_for

@@ -1,4 +1,4 @@
-"""Archive: a log as a whole, for auditors and the engine: proof, the past, costs, whether read models are right."""
+"""Archive: operations on a log as a whole, for auditors and the engine: audits, history, costs, maintenance."""
 
 from collections import Counter
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -38,7 +38,7 @@ from aura_store.repository import snapshot_schema
 AGGREGATE_OF: Mapping[str, Aggregate[Any]] = {
     event.topic: aggregate for aggregate in AGGREGATES for event in aggregate.events
 }
-"""The aggregate whose life an event is part of, by the event's topic."""
+"""The aggregates by the topics of their events."""
 
 _PAGE = 1000
 
@@ -52,9 +52,9 @@ class StoreArchive(Archive):
     _clock: Clock = attrs.field(alias="clock")
     _ids: IdFactory = attrs.field(alias="ids")
     _prices: Path | None = attrs.field(default=None, alias="prices")
-    """A file of prices that goes over the built-in ones, where it exists."""
+    """A price file that overrides the built-in prices, if it exists."""
     _path: Path | None = attrs.field(default=None, alias="path")
-    """The file of an SQLite store."""
+    """The file of a SQLite store."""
     _compression: str = attrs.field(default="none", alias="compression")
     _encrypted: bool = attrs.field(default=False, alias="encrypted")
 
@@ -80,7 +80,7 @@ class StoreArchive(Archive):
             after = rows[-1].position
 
     async def _decoded(self, after: int, rows: Sequence[SealedRow]) -> dict[int, EventRecord]:
-        """Return the events in these rows by position; one that does not decode is left out."""
+        """Return the events in these rows by position; those that do not decode are left out."""
         try:
             return {record.position: record for record in await self._log.page(after, limit=len(rows))}
         except LogDamaged:
@@ -110,8 +110,8 @@ class StoreArchive(Archive):
     async def _moment(self, at: Moment | None) -> Moment:
         head = await self._log.head()
         if isinstance(at, int) and at > head:
-            reason = f"position {at} is past the end of the log, {head}"
-            raise InvalidInput(field="at", reason=reason, remedy="give an earlier position, or none for the end")
+            reason = f"position {at} is past the end of the log at {head}"
+            raise InvalidInput(field="at", reason=reason, remedy="use an earlier position, or none for the end")
         return head if at is None else at
 
     # --- Costs --------------------------------------------------------------------------------------------------------
@@ -136,7 +136,7 @@ class StoreArchive(Archive):
         )
 
     async def _counted(self, on_progress: Progress | None) -> dict[str, int]:
-        """Count aggregates by kind; nothing is decoded for it."""
+        """Count aggregates by kind, without decoding anything."""
         counts: Counter[str] = Counter()
         after, head = 0, await self._log.head()
         while rows := await self._log.sealed_page(after):
@@ -172,7 +172,7 @@ class StoreArchive(Archive):
         )
 
     async def rebuild(self) -> StoreReport:
-        """See `Archive.rebuild`: what is still wrong after it is a bug, or damage."""
+        """See `Archive.rebuild`. Anything still wrong afterwards is a bug, or damage."""
         await self._models.rebuild()
         report = await self.check()
         if not report.bad_snapshots:

@@ -1,10 +1,10 @@
-"""A mapper for `eventsourcing`: its event store, and what is built on it, read AURA's tables.
+"""A mapper for `eventsourcing`, so that its event store and everything built on it can read AURA's tables.
 
     EventStore(AuraMapper(compressor=..., cipher=...), recorder).get(stream_id)
 
-`recorder` is the library's own, for SQLite or PostgreSQL, with ids as text; in an application, set ``MAPPER_TOPIC`` to
-``aura_store.mapper:AuraMapper``, ``ORIGINATOR_ID_TYPE`` to ``text`` and ``CREATE_TABLE`` to ``no``. Compressor and
-cipher are those that the log was made with. Writing is refused: what is not sealed by the log does not belong in it.
+`recorder` is the library's own, for SQLite or PostgreSQL, with ids as text. In an application, set ``MAPPER_TOPIC`` to
+``aura_store.mapper:AuraMapper``, ``ORIGINATOR_ID_TYPE`` to ``text`` and ``CREATE_TABLE`` to ``no``. Use the compressor
+and cipher that the log was created with. Writing is refused, because events must be sealed by the log.
 """
 
 from eventsourcing.domain import DomainEventProtocol
@@ -26,9 +26,9 @@ from aura_store.log._codec import Codec
 
 
 class RecordedEvent(EventRecord, frozen=True, gc=False):
-    """An `EventRecord` that answers to the library's names; it folds as any fact does.
+    """An `EventRecord` with the attribute names of the library; it folds like any fact.
 
-    `position` is 0 where the library does not hand it over: it does for notifications, not for events of one stream.
+    `position` is 0 if the library does not provide it: it does for notifications, but not for the events of one stream.
     """
 
     @property
@@ -41,7 +41,7 @@ class RecordedEvent(EventRecord, frozen=True, gc=False):
 
 
 class AuraMapper(Mapper[str]):
-    """Turns stored events into `RecordedEvent`s. Constructed as the library constructs its own mapper.
+    """Turns stored events into `RecordedEvent`s. Its constructor is that of the library's own mapper.
 
     The transcoder is not used: AURA has its own encoding.
     """
@@ -58,7 +58,7 @@ class AuraMapper(Mapper[str]):
         self._codec = Codec(catalogue, compressor=compressor, cipher=cipher)
 
     def to_domain_event(self, stored_event: StoredEvent) -> RecordedEvent:
-        """Return the event with its circumstances. Raises `LogDamaged` for what does not decode."""
+        """Return the event with its circumstances. Raises `LogDamaged` if it does not decode."""
         position = stored_event.id if isinstance(stored_event, Notification) else 0
         stream_id, version = str(stored_event.originator_id), stored_event.originator_version
         fact = self._codec.decode(position, stream_id, stored_event.topic, stored_event.state)
@@ -69,6 +69,4 @@ class AuraMapper(Mapper[str]):
     def to_stored_event(self, domain_event: DomainEventProtocol[str]) -> StoredEvent:
         """Refuse."""
         name = type(domain_event).__name__
-        raise NotSupportedError(
-            f"{name} is not stored: append to AURA's log through aura_store.open_log, which seals it"
-        )
+        raise NotSupportedError(f"{name} is not stored: append it through aura_store.open_log, which seals it")

@@ -1,4 +1,4 @@
-"""Repository: aggregates by their id, folded from their streams, with snapshots for long ones."""
+"""Repository: aggregates by id, folded from their streams, with snapshots for long streams."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -22,28 +22,28 @@ from aura_contracts.ports import EventLog
 S = TypeVar("S", bound=State)
 
 SNAPSHOT_AFTER = 500
-"""Events folded since the last snapshot that make a new one worth its while: about half a millisecond of folding."""
+"""Events since the last snapshot that justify a new one: about half a millisecond of folding."""
 
 
 class Loaded(msgspec.Struct, Generic[S], frozen=True):
-    """An aggregate as it is: its state (None if it does not exist) and the version to expect when appending to it."""
+    """A loaded aggregate: its state (None if it does not exist), and the version to expect when appending."""
 
     state: S | None
     version: int
 
 
 class Repository:
-    """Loads aggregates from a log. Holds nothing but the log: every load says what is stored now."""
+    """Loads aggregates from a log. Keeps nothing in memory: every load reads what is stored."""
 
     def __init__(self, log: EventLog, *, snapshot_after: int | None = SNAPSHOT_AFTER) -> None:
-        """`snapshot_after` None: snapshots are neither written nor read."""
+        """Load from `log`; with `snapshot_after` None, snapshots are neither written nor read."""
         self.log = log
         self._snapshot_after = snapshot_after
 
     async def load(self, aggregate: Aggregate[S], aggregate_id: StreamId) -> Loaded[S]:
-        """Return the state of an aggregate and its version; state None and version 0 if it does not exist.
+        """Return the state and version of an aggregate; state None and version 0 if it does not exist.
 
-        Raises `EventOutOfOrder` when its events cannot have happened in this order, and other `LogDamaged` errors.
+        Raises `EventOutOfOrder` if its events are not possible in this order, and other `LogDamaged` errors.
         """
         start, facts = Loaded[S](None, 0), await self.log.facts(aggregate_id, upto=self._snapshot_after)
         if self._snapshot_after is not None and len(facts) >= self._snapshot_after:  # long enough to have a snapshot
@@ -54,16 +54,16 @@ class Repository:
             state = aggregate.fold(facts, start.state)
         except ImpossibleTransition:
             fold_records(self.log, aggregate, await self.log.stream(aggregate_id, after=start.version), start.state)
-            raise  # the records found nothing: the log has been changed meanwhile
+            raise  # the records are sound: the log changed in the meantime
         loaded = Loaded(state, start.version + len(facts))
         if self._snapshot_after is not None and len(facts) >= self._snapshot_after and state is not None:
             snapshot = Snapshot(aggregate_id, loaded.version, snapshot_schema(aggregate), msgspec.json.encode(state))
-            with suppress(StoreReadOnly, StoreFull, StoreUnavailable):  # loading works without
+            with suppress(StoreReadOnly, StoreFull, StoreUnavailable):  # loading works without snapshots
                 await self.log.save_snapshot(snapshot)
         return loaded
 
     async def _from_snapshot(self, aggregate: Aggregate[S], aggregate_id: StreamId) -> Loaded[S]:
-        """Return the newest snapshot that this program understands, or the beginning."""
+        """Return the newest snapshot that this program understands, or the initial state."""
         snapshot = await self.log.load_snapshot(aggregate_id)
         if snapshot is not None and snapshot.schema == snapshot_schema(aggregate):
             with suppress(msgspec.MsgspecError):  # damaged
@@ -74,9 +74,9 @@ class Repository:
 def fold_records(
     log: EventLog, aggregate: Aggregate[S], records: Iterable[EventRecord], state: S | None = None
 ) -> S | None:
-    """Return the state after all of `records`, starting from `state`.
+    """Return the state after all `records`, starting from `state`.
 
-    Raises `EventOutOfOrder` naming the event that cannot have happened then.
+    Raises `EventOutOfOrder`, naming the event that is not possible in its state.
     """
     for record in records:
         try:
@@ -94,8 +94,8 @@ _shapes: dict[type[State], str] = {}
 def snapshot_schema(aggregate: Aggregate[Any]) -> str:
     """Return the name of the shape of an aggregate's snapshots.
 
-    Changes with the state's fields by itself, and with `Aggregate.snapshot_version` when the meaning of events changes;
-    a snapshot under another name is not used.
+    It changes automatically with the fields of the state, and through `Aggregate.snapshot_version` when the meaning of
+    events changes. Snapshots under another name are not used.
     """
     shape = _shapes.get(aggregate.state)
     if shape is None:

@@ -31,7 +31,7 @@ def test_what_is_a_store(text, kind, path, read_only):
     "text", ["", "aura.db", "sqlite:", "sqlite:///", "sqlite://host/x", "mysql://host/x", "memory"]
 )
 def test_what_is_none(text):
-    with pytest.raises(StoreMisconfigured, match="not the URL of a store"):
+    with pytest.raises(StoreMisconfigured, match="not a store URL"):
         StoreUrl.parse(text)
 
 

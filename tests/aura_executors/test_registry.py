@@ -108,10 +108,10 @@ def test_an_unknown_name_is_an_error_that_knows_the_others():
     with pytest.raises(UnknownExecutor) as caught:
         registry.get("Cats")
     assert (caught.value.name, caught.value.known) == ("Cats", ("cat", "dog"))
-    assert str(caught.value) == "there is no executor 'Cats'; there are cat, dog; did you mean 'cat'?"
-    with pytest.raises(UnknownExecutor, match="there are cat, dog; `aura executors` lists them"):
+    assert str(caught.value) == "there is no executor 'Cats'; known: cat, dog; did you mean 'cat'?"
+    with pytest.raises(UnknownExecutor, match="known: cat, dog; `aura executors` lists them"):
         registry.get("elephant")
-    with pytest.raises(UnknownExecutor, match="there are none"):
+    with pytest.raises(UnknownExecutor, match="known: none"):
         ExecutorRegistry(plugins=[]).get("cat")
 
 

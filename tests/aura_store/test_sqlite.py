@@ -266,7 +266,7 @@ async def test_a_place_where_no_file_can_be(tmp_path: Path, place: str) -> None:
     [
         ({}, {"encryption_key": KEY}, "encryption"),
         ({"encryption_key": KEY}, {}, "encryption"),
-        ({"encryption_key": KEY}, {"encryption_key": OTHER_KEY}, "key is not the one"),
+        ({"encryption_key": KEY}, {"encryption_key": OTHER_KEY}, "another encryption key"),
         ({}, {"encryption_key": "not base64"}, "key is unusable"),
         ({}, {"encryption_key": "c2hvcnQ="}, "key is unusable"),
         ({}, {"compression": "zlib"}, "compression"),

@@ -82,7 +82,7 @@ def test_an_unfinished_operation_is_not_committed(world: World, spec: WorkspaceS
     head = tip(world.api, spec.branch)
     assert world.workspaces.inspect(spec).operations == {"api": operation}
     (tree(spec, 1) / "other").touch()
-    with pytest.raises(OperationInProgress, match=f"middle of a {operation}"):
+    with pytest.raises(OperationInProgress, match=f"has a {operation} in progress"):
         world.workspaces.collect(spec, "work")
     assert tip(world.api, spec.branch) == head
     assert world.workspaces.prepare(spec).root == spec.root

@@ -43,7 +43,7 @@ class DictLog(EventLog):
         await self._checkpoint()
         command = [self._codec.encode_append(append) for append in appends]
         if not any(append.events for append in command):
-            raise InvalidInput(field="appends", reason="there is no event in them", remedy="append at least one fact")
+            raise InvalidInput(field="appends", reason="they contain no events", remedy="append at least one fact")
         shelf = self._shelf
         # From here on nothing waits: no other task sees a part of it, and no cancellation comes in between.
         plan = plan_commit(len(shelf.rows), lambda stream: shelf.tips.get(stream, NO_STREAM), [command])

@@ -7,12 +7,12 @@
                                                            └───────────────────┘
     any running stage ► Failed(failure) · any live state ► Cancelled
 
-The work happens on a worker, which holds the execution under its lease (see `aura_contracts.lease`). Each report names
-the **epoch** of the lease, a number that grows at each grant: whoever held the execution before cannot change it any
-more. That is why a restarted engine and a worker that comes back agree on who is running what.
+The work happens on a worker, which holds the execution under a lease (see `aura_contracts.lease`). Each report names
+the **epoch** of the lease, a number that increases with each grant, so an earlier holder can no longer change the
+execution. This is how a restarted engine and a returning worker agree on who is running what.
 
-A stage that failed is tried again in the same execution, as its retry policy says; an execution whose worker is lost
-has failed, and what follows is a new execution that resumes the agent's session.
+A failed stage is retried within the same execution, as its retry policy says. An execution whose worker is lost has
+failed; a new execution then resumes the agent's session.
 
     values ► events ► state ► commands ► table (transitions and evolvers)
 """

@@ -33,7 +33,7 @@ from aura_contracts.ids import ExecutionId, LeaseId, WorkerId, WorkspaceId
 
 
 class QueueExecution(Command[Execution], frozen=True, kw_only=True):
-    """Ask for a run of an agent. `session_id` is the agent's session to resume, `workspace_id` the one to work in."""
+    """Request a run of an agent, in the given session and workspace if there are any."""
 
     emits = (ExecutionQueued,)
     execution_id: ExecutionId
@@ -41,7 +41,7 @@ class QueueExecution(Command[Execution], frozen=True, kw_only=True):
 
 
 class LeaseExecution(Command[Execution], frozen=True, kw_only=True):
-    """Give the execution to a worker: the first one, or the one that takes it over or took it back after a restart."""
+    """Give the execution to a worker: the first one, one that takes over, or one that took it back after a restart."""
 
     emits = (ExecutionLeased,)
     lease_id: LeaseId
@@ -50,7 +50,7 @@ class LeaseExecution(Command[Execution], frozen=True, kw_only=True):
 
 
 class Report(Command[Execution], frozen=True, kw_only=True):
-    """Base of what a worker reports, under the `epoch` in which it was given the execution."""
+    """Base of a worker's reports; `epoch` is that of the lease under which the worker was given the execution."""
 
     epoch: int
 
@@ -69,30 +69,30 @@ class FinishPreparation(Report, frozen=True, kw_only=True):
 
 
 class FinishSetup(Report, frozen=True, kw_only=True):
-    """Report that the setup scripts are done."""
+    """Report that the setup scripts finished."""
 
     emits = (SetupFinished,)
 
 
 class FinishCoding(Report, frozen=True, kw_only=True):
-    """Report that the agent is done; whether there was anything to clean up is decided by the files it changed."""
+    """Report that the agent finished. The files it changed decide whether cleanup follows."""
 
     emits = (CodingFinished, CodingChangedNothing)
     outcome: Outcome
 
 
 class FinishCleanup(Report, frozen=True, kw_only=True):
-    """Report that the cleanup scripts are done."""
+    """Report that the cleanup scripts finished."""
 
     emits = (CleanupFinished,)
 
 
 class RecordStageFailure(Report, frozen=True, kw_only=True):
-    """Report a failed attempt at the current stage; `delay` is the wait before the next one in seconds.
+    """Report a failed attempt at the current stage; `delay` is the wait before the next one, in seconds.
 
-    Fails the execution when the policy allows no further attempt or the failure is none that passes by itself. A
-    session that the agent cannot go on with is given up, and the next attempt begins at once, whatever the policy says;
-    an agent that says so twice in a row has failed like any other.
+    Fails the execution if the policy allows no further attempt or the failure is not retryable. A session that the
+    agent cannot resume is dropped, and the next attempt starts at once, whatever the policy says; if that attempt loses
+    its session too, it counts as an ordinary failure.
     """
 
     emits = (SessionDropped, StageRetryScheduled, ExecutionFailed)
@@ -122,7 +122,7 @@ class RecordProcessExit(Report, frozen=True, kw_only=True):
 
 
 class RecordUsage(Report, frozen=True, kw_only=True):
-    """Report what the agent consumed since the last report, of one model."""
+    """Report what the agent consumed with one model since the last report."""
 
     emits = (UsageRecorded,)
     usage: Usage
@@ -130,29 +130,29 @@ class RecordUsage(Report, frozen=True, kw_only=True):
 
 
 class RecordAction(Report, frozen=True, kw_only=True):
-    """Record what the agent, or AURA for it, did (specification, "Core Tables": execution_logs)."""
+    """Record an action of the agent, or of AURA on its behalf (specification, "Core Tables": execution_logs)."""
 
     emits = ACTIONS
     action: Action
 
 
 class LoseWorker(Report, frozen=True, kw_only=True):
-    """Report that the worker was silent for too long (specification, "Remote Worker Model"), which fails what it ran.
+    """Report that the worker was silent for too long (specification, "Remote Worker Model"), which fails its execution.
 
-    In review, with no process running, nothing was lost: what a human is deciding on stays.
+    An execution in review has no process running and loses nothing: it waits for its reviewer as before.
     """
 
     emits = (ExecutionFailed,)
 
 
 class RetryStage(Command[Execution], frozen=True, kw_only=True):
-    """Begin the failed stage again, once it is due."""
+    """Start the failed stage again, once its delay is over."""
 
     emits = (StageRetried,)
 
 
 class RequestFollowUp(Command[Execution], frozen=True, kw_only=True):
-    """Have the agent go on with the feedback; `prompt` is what it is told, None for the feedback as it is."""
+    """Resume the agent with the feedback. `prompt` is the text for the agent; None sends the feedback as it is."""
 
     emits = (FollowUpRequested,)
     feedback: str
@@ -160,27 +160,27 @@ class RequestFollowUp(Command[Execution], frozen=True, kw_only=True):
 
 
 class CompleteExecution(Command[Execution], frozen=True, kw_only=True):
-    """Accept what the run led to."""
+    """Accept the result of the run."""
 
     emits = (ExecutionCompleted,)
 
 
 class FailExecution(Command[Execution], frozen=True, kw_only=True):
-    """Fail the run for good, whatever its policy says: the approval expired, the merge is impossible."""
+    """Fail the run for good, regardless of its policy: the approval expired, the merge is impossible."""
 
     emits = (ExecutionFailed,)
     failure: Failure
 
 
 class RequestInterrupt(Command[Execution], frozen=True, kw_only=True):
-    """Ask that what is running be stopped at once."""
+    """Ask for the running process to be stopped at once."""
 
     emits = (InterruptRequested,)
     reason: str = ""
 
 
 class CancelExecution(Command[Execution], frozen=True, kw_only=True):
-    """Call the run off."""
+    """Cancel the run."""
 
     emits = (ExecutionCancelled,)
     reason: str = ""

@@ -24,7 +24,7 @@ from aura_contracts.ids import ApprovalId, ExecutionId, LeaseId, TaskId, WorkerI
 
 
 class ExecutionQueued(Event, frozen=True, kw_only=True):
-    """A run was asked for and waits for a worker."""
+    """A run was requested and waits for a worker."""
 
     topic = "execution.queued"
     execution_id: ExecutionId
@@ -37,7 +37,7 @@ class ExecutionQueued(Event, frozen=True, kw_only=True):
 
 
 class ExecutionLeased(Event, frozen=True, kw_only=True):
-    """A worker was given the execution; reports under an earlier epoch count no more."""
+    """A worker was given the execution; reports under earlier epochs no longer count."""
 
     topic = "execution.leased"
     lease_id: LeaseId
@@ -46,45 +46,45 @@ class ExecutionLeased(Event, frozen=True, kw_only=True):
 
 
 class PreparationStarted(Event, frozen=True, kw_only=True):
-    """The worker began to prepare the workspace."""
+    """The worker started to prepare the workspace."""
 
     topic = "execution.preparation_started"
 
 
 class WorkspacePrepared(Event, frozen=True, kw_only=True):
-    """The workspace was ready, and setup began."""
+    """The workspace was ready, and setup started."""
 
     topic = "execution.workspace_prepared"
     workspace_id: WorkspaceId
 
 
 class SetupFinished(Event, frozen=True, kw_only=True):
-    """The setup scripts were done, and the agent began to code."""
+    """The setup scripts finished, and the agent started coding."""
 
     topic = "execution.setup_finished"
 
 
 class CodingFinished(Event, frozen=True, kw_only=True):
-    """The agent was done and had changed something; cleanup began."""
+    """The agent finished with changes, and cleanup started."""
 
     topic = "execution.coding_finished"
     outcome: Outcome
 
 
 class CodingChangedNothing(Event, frozen=True, kw_only=True):
-    """The agent was done and had changed nothing, so there was nothing to clean up; review began."""
+    """The agent finished without changes; cleanup was skipped and review started."""
 
     topic = "execution.coding_changed_nothing"
 
 
 class CleanupFinished(Event, frozen=True, kw_only=True):
-    """The cleanup scripts were done, and review began."""
+    """The cleanup scripts finished, and review started."""
 
     topic = "execution.cleanup_finished"
 
 
 class FollowUpRequested(Event, frozen=True, kw_only=True):
-    """The review asked for more, and the agent went on in its session with the feedback."""
+    """The review asked for more, and the agent resumed its session with the feedback."""
 
     topic = "execution.follow_up_requested"
     feedback: str
@@ -92,30 +92,30 @@ class FollowUpRequested(Event, frozen=True, kw_only=True):
 
 
 class ExecutionCompleted(Event, frozen=True, kw_only=True):
-    """The review accepted what the run led to."""
+    """The review accepted the result of the run."""
 
     topic = "execution.completed"
 
 
 class ExecutionFailed(Event, frozen=True, kw_only=True):
-    """The run failed, in the stage that the failure names."""
+    """The run failed in the stage that the failure names."""
 
     topic = "execution.failed"
     failure: Failure
 
 
 class ExecutionCancelled(Event, frozen=True, kw_only=True):
-    """The run was called off; processes that were still running are interrupted."""
+    """The run was cancelled; any processes still running are interrupted."""
 
     topic = "execution.cancelled"
     reason: str = ""
 
 
-# --- Events: within a stage -------------------------------------------------------------------------------------------
+# --- Events within a stage --------------------------------------------------------------------------------------------
 
 
 class StageRetryScheduled(Event, frozen=True, kw_only=True):
-    """An attempt at a stage failed and will be made again at `retry_at`."""
+    """An attempt at a stage failed and will be retried at `retry_at`."""
 
     topic = "execution.stage_retry_scheduled"
     failure: Failure
@@ -124,14 +124,14 @@ class StageRetryScheduled(Event, frozen=True, kw_only=True):
 
 
 class StageRetried(Event, frozen=True, kw_only=True):
-    """The stage was begun again; `attempt` counts from 1."""
+    """A stage was started again; `attempt` counts from 1."""
 
     topic = "execution.stage_retried"
     attempt: int
 
 
 class SessionRecorded(Event, frozen=True, kw_only=True):
-    """The agent named its session, or went on in a fork of it; follow-ups continue the newest."""
+    """The agent named its session, or continued in a fork of it; follow-ups resume the newest."""
 
     topic = "execution.session_recorded"
     session_id: str
@@ -139,7 +139,7 @@ class SessionRecorded(Event, frozen=True, kw_only=True):
 
 
 class SessionDropped(Event, frozen=True, kw_only=True):
-    """The agent could not go on with its session; it is told the conversation so far in a new one."""
+    """The agent could not resume its session and gets the conversation so far in a new one."""
 
     topic = "execution.session_dropped"
     session_id: str
@@ -153,12 +153,12 @@ class ProcessStarted(Event, frozen=True, kw_only=True):
 
     @property
     def token(self) -> ProcessToken:
-        """Which process of the execution it is."""
+        """The token of the process."""
         return ProcessToken.parse(self.process.identity.token)
 
 
 class ProcessExited(Event, frozen=True, kw_only=True):
-    """A process ended, by itself or by a signal; neither is known for one that vanished with its supervisor."""
+    """A process ended, by itself or by a signal; a process that vanished with its supervisor has neither."""
 
     topic = "execution.process_exited"
     exit: Exit
@@ -173,98 +173,98 @@ class UsageRecorded(Event, frozen=True, kw_only=True):
 
 
 class InterruptRequested(Event, frozen=True, kw_only=True):
-    """Somebody asked that what is running be stopped at once, while the execution goes on."""
+    """A stop of the running process was requested; the execution itself continues."""
 
     topic = "execution.interrupt_requested"
     reason: str = ""
 
 
-# --- Events: what the agent, or AURA for it, did ----------------------------------------------------------------------
+# --- Events: actions of the agent -------------------------------------------------------------------------------------
 
 
 class Action(Event, frozen=True, kw_only=True, gc=False):
-    """Base of what the agent, or AURA for it, did within a stage."""
+    """Base of the actions of the agent, or of AURA on its behalf, within a stage."""
 
     @property
     def error(self) -> str | None:
-        """Why it did not succeed; None if it did."""
+        """Why it failed; None if it succeeded."""
         return None
 
 
 class EntryRecorded(Action, frozen=True, kw_only=True, gc=False):
-    """Base of what the agent was understood to say or do; secrets are redacted."""
+    """Base of the recorded entries of an agent; secrets are redacted."""
 
     entry: Entry
 
 
 class MessageSaid(EntryRecorded, frozen=True, kw_only=True):
-    """The agent said something to the human."""
+    """The agent sent a message to the human."""
 
     topic = "execution.message_said"
     entry: Message
 
 
 class ThoughtShared(EntryRecorded, frozen=True, kw_only=True):
-    """The agent thought aloud."""
+    """The agent shared its thinking."""
 
     topic = "execution.thought_shared"
     entry: Thinking
 
 
 class CallStarted(EntryRecorded, frozen=True, kw_only=True):
-    """The agent began to use a tool."""
+    """The agent started a tool call."""
 
     topic = "execution.call_started"
     entry: ToolCalled
 
 
 class CallMade(EntryRecorded, frozen=True, kw_only=True):
-    """A tool call of the agent came to its end."""
+    """A tool call of the agent ended."""
 
     topic = "execution.call_made"
     entry: ToolFinished
 
     @property
     def error(self) -> str | None:
-        """What the tool said, where the call failed."""
+        """The tool's output, if the call failed."""
         return None if self.entry.success else self.entry.output or "it failed"
 
 
 class FileChangeReported(EntryRecorded, frozen=True, kw_only=True):
-    """The agent said that it changed a file; what really changed, git tells."""
+    """The agent reported that it changed a file; git knows what really changed."""
 
     topic = "execution.file_change_reported"
     entry: FileChanged
 
 
 class PlanReported(EntryRecorded, frozen=True, kw_only=True):
-    """The agent wrote its plan down, or changed it."""
+    """The agent wrote or changed its plan."""
 
     topic = "execution.plan_reported"
     entry: PlanUpdated
 
 
 class AgentErrorReported(EntryRecorded, frozen=True, kw_only=True):
-    """The agent met an error, or said something that could not be recorded; it may have continued."""
+    """The agent met an error, or wrote something that could not be recorded; it may have continued."""
 
     topic = "execution.agent_error_reported"
     entry: ErrorReported
 
     @property
     def error(self) -> str | None:
-        """What the agent said about it."""
+        """The agent's error message."""
         return self.entry.message
 
 
 class AgentFinished(EntryRecorded, frozen=True, kw_only=True):
-    """The agent said how it ended, in its own protocol."""
+    """The agent reported its end in its own protocol."""
 
     topic = "execution.agent_finished"
     entry: Finished
 
     @property
     def error(self) -> str | None:
-        """Why it failed, where it said that it did."""
+        """Why it failed, if it reported a failure."""
         failure = self.entry.failure
         return None if failure is None else failure.message or str(failure.reason)
 
@@ -277,10 +277,10 @@ class EntryNotUnderstood(EntryRecorded, frozen=True, kw_only=True):
 
 
 class PermissionAsked(Action, frozen=True, kw_only=True):
-    """A process of the agent asked for permission to make a call; `automatic` says that no human was asked.
+    """A process of the agent asked for permission to make a call; `automatic` means that no human was asked.
 
-    The same call, known by its `fingerprint`, may be asked for by several processes, one after another, under one
-    approval. `request_id` and `call_id` are the agent's own names.
+    Several processes in turn may ask for the same call, identified by `fingerprint`, under one approval. `request_id`
+    and `call_id` are the agent's own ids.
     """
 
     topic = "execution.permission_asked"
@@ -295,7 +295,7 @@ class PermissionAsked(Action, frozen=True, kw_only=True):
 
 
 class PermissionAnswered(Action, frozen=True, kw_only=True):
-    """The process that had asked was told what was decided."""
+    """The process that had asked received the decision."""
 
     topic = "execution.permission_answered"
     approval_id: ApprovalId
@@ -305,7 +305,7 @@ class PermissionAnswered(Action, frozen=True, kw_only=True):
 
 
 class ConversationReplayed(Action, frozen=True, kw_only=True):
-    """The agent had lost its session, and was told the conversation so far in a new one."""
+    """The agent had lost its session, and received the conversation so far in a new one."""
 
     topic = "execution.conversation_replayed"
     session_id: str
@@ -314,7 +314,7 @@ class ConversationReplayed(Action, frozen=True, kw_only=True):
 
 
 class ProgressReported(Action, frozen=True, kw_only=True):
-    """The agent said how far the work is; `percent` is from 0 to 100."""
+    """The agent reported its progress; `percent` is from 0 to 100."""
 
     topic = "execution.progress_reported"
     message: str
@@ -323,7 +323,7 @@ class ProgressReported(Action, frozen=True, kw_only=True):
 
 
 class SubtaskCreated(Action, frozen=True, kw_only=True):
-    """The agent created a task below its own."""
+    """The agent created a subtask of its task."""
 
     topic = "execution.subtask_created"
     subtask_id: TaskId
@@ -331,14 +331,14 @@ class SubtaskCreated(Action, frozen=True, kw_only=True):
 
 
 class InquiryMade(Action, frozen=True, kw_only=True):
-    """The agent asked humans something in words."""
+    """The agent asked humans a question."""
 
     topic = "execution.inquiry_made"
     approval_id: ApprovalId
 
 
 class InquiryAnswered(Action, frozen=True, kw_only=True):
-    """The agent was told the answer to what it had asked."""
+    """The agent received the answer to its question."""
 
     topic = "execution.inquiry_answered"
     approval_id: ApprovalId
@@ -358,7 +358,7 @@ ENTRY_EVENTS: Mapping[type[Entry], type[EntryRecorded]] = MappingProxyType(
         Unknown: EntryNotUnderstood,
     }
 )
-"""The entries that are recorded as they are, and the event of each. The others are recorded as what they mean."""
+"""The entries that are recorded as they are, and their events. The others are recorded by their meaning."""
 
 ACTIONS: tuple[type[Action], ...] = (
     *ENTRY_EVENTS.values(),

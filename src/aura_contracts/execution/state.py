@@ -18,7 +18,7 @@ from aura_contracts.ids import ExecutionId, LeaseId, WorkerId
 
 
 class Execution(ExecutionSpec, State, frozen=True, kw_only=True):
-    """What an execution is at some moment. Times are aware and None until they have come."""
+    """The state of an execution. Times are aware, and None until they happen."""
 
     id: ExecutionId
     status: ExecutionStatus
@@ -26,33 +26,33 @@ class Execution(ExecutionSpec, State, frozen=True, kw_only=True):
     queued_at: datetime
     lease_id: LeaseId | None = None
     epoch: int = 0
-    """The fencing epoch of the lease; 0 before the first."""
+    """The fencing epoch of the lease; 0 before the first grant."""
     worker_id: WorkerId | None = None
     fork: bool = False
-    """Whether the session is somebody else's, to be gone on with in a copy."""
+    """Whether to resume a copy of the session, because the original belongs to another run."""
     dropped_session_id: str | None = None
-    """The session that could not be gone on with, as long as there is no other."""
+    """The session that could not be resumed, until the agent names another."""
     attempts: dict[str, int] = {}
-    """Stage -> attempts begun since it was entered last, counting from 1."""
+    """Stage -> attempts since it was last entered, counting from 1."""
     retry_at: datetime | None = None
-    """When the current stage is begun again; None while it runs."""
+    """When the current stage starts again; None while it runs."""
     failure: Failure | None = None
     """Why the last attempt, or the execution, failed."""
     follow_ups: int = 0
     feedback: str | None = None
-    """What the review said last."""
+    """The latest feedback from the review."""
     processes: tuple[SupervisedProcess, ...] = ()
-    """Those started and not known to have exited; after the end, those to be interrupted."""
+    """Processes that were started and are not known to have exited; after the end, those to interrupt."""
     interrupted: bool = False
     """Whether the current stage was asked to stop."""
     outcome: Outcome | None = None
-    """What coding left in the workspace: that of the last coding stage that changed something."""
+    """The changes that coding left in the workspace, from the last coding stage that changed anything."""
     permissions_asked: int = 0
-    """Permissions that its agents asked for."""
+    """The number of permissions that its agents asked for."""
     usage: Usage = Usage()
     cpu_seconds: float = 0.0
     peak_memory: int = 0
-    """Bytes, of the process that took the most."""
+    """Bytes, of the largest process."""
     started_at: datetime | None = None
     stage_started_at: datetime | None = None
     ended_at: datetime | None = None
@@ -69,5 +69,5 @@ class Execution(ExecutionSpec, State, frozen=True, kw_only=True):
 
     @property
     def process_token(self) -> ProcessToken:
-        """The token of the process of this attempt at this stage."""
+        """The token of the process for this attempt at this stage."""
         return ProcessToken(self.id, self.status, self.follow_ups, self.attempt)

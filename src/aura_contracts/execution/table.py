@@ -69,11 +69,11 @@ _WITHIN_A_STAGE: tuple[type[Event], ...] = (
     InterruptRequested,
     *ACTIONS,
 )
-"""What may happen in every running stage without ending it."""
+"""The events that may happen in every running stage without ending it."""
 
 
 def _running(stage: ExecutionStatus, steps: Mapping[type[Event], ExecutionStatus]) -> Mapping[type[Event], StrEnum]:
-    """Return the row of a running stage: what may happen within it, the steps out of it, failing, being cancelled."""
+    """Return the row of a running stage: events within it, its next steps, failure and cancellation."""
     ends: Mapping[type[Event], StrEnum] = {ExecutionFailed: _S.FAILED, ExecutionCancelled: _S.CANCELLED}
     return {**dict.fromkeys(_WITHIN_A_STAGE, stage), **steps, **ends}
 
@@ -139,7 +139,7 @@ def _leased(state: Execution, event: ExecutionLeased, fact: HappenedFact, status
 
 
 def _entered(state: Execution, event: Event, fact: HappenedFact, status: ExecutionStatus) -> Execution:
-    """Enter a stage: its attempts count from 1 again, and what was asked of the stage before is over."""
+    """Enter a stage: its attempts count from 1 again, and requests to the previous stage are over."""
     return replace(
         state,
         status=status,

@@ -14,7 +14,7 @@ from aura_contracts.workspace import MergeStyle
 
 
 class ExecutionStatus(StrEnum):
-    """The words of the specification, section "Execution Model"; stored, never changed."""
+    """The statuses of the specification, section "Execution Model"; stored, so they never change."""
 
     QUEUED = "Queued"
     PREPARE_WORKSPACE = "PrepareWorkspace"
@@ -29,7 +29,7 @@ class ExecutionStatus(StrEnum):
 
 
 CODING = frozenset({ExecutionStatus.CODING_INITIAL, ExecutionStatus.CODING_FOLLOW_UP})
-"""The stages in which the agent is at work."""
+"""The stages in which the agent works."""
 
 RUNNING_STAGES = frozenset(
     {
@@ -41,14 +41,14 @@ RUNNING_STAGES = frozenset(
         ExecutionStatus.CODING_FOLLOW_UP,
     }
 )
-"""The stages between Queued and the end; each of them may fail (specification, "Execution Model")."""
+"""The stages between Queued and the end; any of them may fail (specification, "Execution Model")."""
 
 
 class ProcessToken(msgspec.Struct, frozen=True, gc=False):
-    """Which process of an execution: of which attempt at which stage, after how many follow-ups.
+    """The identity of a process: its execution, stage, number of follow-ups and attempt.
 
-    Its text is the key by which the worker knows the process. Starting a token twice starts one process, so a restarted
-    engine asks for what it may have asked for before.
+    The worker knows the process by the text of its token. Starting the same token twice starts one process, so a
+    restarted engine can safely repeat a request.
 
     >>> str(ProcessToken.parse("0192f0c1-2d3e-7abc-8def-0123456789ab-CodingInitial-0-1").stage)
     'CodingInitial'
@@ -64,12 +64,12 @@ class ProcessToken(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def coding(self) -> bool:
-        """Whether it is the agent, and not a script."""
+        """Whether the process is the agent rather than a script."""
         return self.stage in CODING
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return the token of this text. Raises `InvalidInput`."""
+        """Parse a token. Raises `InvalidInput`."""
         match text.rsplit("-", 3):
             case [execution_id, stage, follow_up, attempt] if (
                 is_canonical_id(execution_id)
@@ -83,7 +83,7 @@ class ProcessToken(msgspec.Struct, frozen=True, gc=False):
 
 
 class Shell(StrEnum):
-    """What a script is written for."""
+    """The shell that a script is written for."""
 
     BASH = "bash"
     SH = "sh"
@@ -92,47 +92,47 @@ class Shell(StrEnum):
 
 
 class Script(msgspec.Struct, frozen=True, gc=False):
-    """Commands that are run in the workspace before or after the agent. Never with secrets: the log keeps them."""
+    """Commands to run in the workspace before or after the agent. Never put secrets here: the log keeps them."""
 
     text: str
     shell: Shell = Shell.BASH
 
 
 OUTPUT_LIMIT = 512 * 1024 * 1024
-"""Bytes that a process may write where nobody said otherwise: far more than a human reads, far less than a disk."""
+"""The default limit of bytes that a process may write: far more than a human reads, far less than a disk."""
 
 
 class RunPlan(msgspec.Struct, frozen=True, gc=False):
-    """How a run is to be made, beyond who runs it and what it is told; kept, so that a restart does the same.
+    """How to run an agent, apart from which agent and with what prompt; stored, so that a restart does the same.
 
-    Never with secrets: the log keeps it for ever. Times are in seconds, None for no limit.
+    Never put secrets here: the log keeps them forever. Times are in seconds; None means no limit.
     """
 
     options: dict[str, Any] = {}
-    """Settings of the executor for this run, over those of the agent."""
+    """Executor settings for this run, on top of those of the agent."""
     variables: dict[str, str] = {}
-    """What prompt templates may use beside what AURA knows."""
+    """Variables for prompt templates, in addition to those that AURA provides."""
     setup: Script | None = None
     cleanup: Script | None = None
     timeout: float | None = None
-    """For each process, wall-clock; without the time in which an agent waits for an answer to a permission request."""
+    """Wall-clock limit for each process; time spent waiting for an answer to a permission request does not count."""
     idle_timeout: float | None = None
-    """For each process, without output; without the time in which an agent waits for an answer."""
+    """Limit without output for each process; the time spent waiting for an answer does not count."""
     output_limit: int = OUTPUT_LIMIT
-    """For each process, in bytes; one that writes more is ended."""
+    """Bytes for each process; a process that writes more is terminated."""
     merge_style: MergeStyle = MergeStyle.MERGE
     permissions: PermissionRules = PermissionRules()
     """Which tool calls need no human."""
     tools: bool = False
-    """Whether the agent gets AURA's own tools, to act on its task (`aura_engine.tools`)."""
+    """Whether the agent gets AURA's own tools for its task (`aura_engine.tools`)."""
     fork: bool = False
-    """Go on with a copy of the session, and leave the one that is named as it is."""
+    """Resume a copy of the session and leave the original unchanged."""
 
 
 class SupervisedProcess(msgspec.Struct, frozen=True, gc=False):
-    """A process that was started for the execution, by what it is recognised after a restart: never by its name.
+    """A process started for the execution, with the facts that identify it after a restart: never its name.
 
-    `socket` is the path, on the worker's machine, at which its supervisor answers.
+    `socket` is the path of its supervisor's socket on the worker's machine.
     """
 
     identity: ProcessIdentity
@@ -140,9 +140,9 @@ class SupervisedProcess(msgspec.Struct, frozen=True, gc=False):
 
 
 class Exit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """How a process ended: by an exit code or a signal, with what it and all it started consumed.
+    """How a process ended, by exit code or signal, and what it and all its descendants consumed.
 
-    CPU time is in seconds, memory in bytes; what could not be found out is None.
+    CPU time is in seconds, memory in bytes; None means unknown.
     """
 
     token: str
@@ -153,7 +153,7 @@ class Exit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
-    """What a coding stage changed in the workspace, as git counts it and not as the agent claims.
+    """The changes of a coding stage in the workspace, as counted by git rather than claimed by the agent.
 
     `commits` maps each repository of the workspace to the commit that holds the changes.
     """
@@ -165,17 +165,17 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
 
 
 class ExecutionSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A run of an agent: who does it, for which task, and what it is told."""
+    """A run of an agent: which agent, for which task, with what prompt."""
 
     task_id: TaskId
     executor: str
     prompt: str
-    """What the agent is told; in the state, what it was told last."""
+    """The prompt for the agent; in the state, the latest one."""
     variant: str | None = None
     agent_id: AgentId | None = None
     agent_type: AgentType | None = None
     workspace_id: WorkspaceId | None = None
     session_id: str | None = None
-    """The agent's own session: the one to resume; in the state, the newest that the agent named."""
+    """The agent session to resume; in the state, the newest that the agent named."""
     retry: RetryPolicy = RetryPolicy()
     plan: RunPlan = RunPlan()

@@ -1,14 +1,14 @@
-"""Ports: what AURA asks of the world outside its rules, as interfaces that adapters fulfil.
+"""Ports: the interfaces to the world outside AURA's rules, which adapters implement.
 
-    event_log    where events are kept
-    read_models  lists and look-ups of what the events say
-    locks        who drives what, when several engines share a log
+    event_log    where events are stored
+    read_models  lists and lookups, derived from the events
+    locks        which engine drives what, if several share a log
     git          repositories, branches, worktrees, merges
-    workspaces   the worktrees of a task, together
-    processes    processes that outlive their parent, and what they write
-    executors    how an agent is started, understood and judged
+    workspaces   the worktrees of a task as a unit
+    processes    processes that outlive their parent, and their output
+    executors    how to start, understand and judge an agent
 
-Each adapter is blind to the others; they meet through these interfaces alone.
+Adapters do not know each other; they meet only through these interfaces.
 """
 
 from typing import TYPE_CHECKING

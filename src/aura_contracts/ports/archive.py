@@ -1,6 +1,6 @@
-"""Archive: what can be done with a log as a whole: prove it, look into its past, add it up, keep its read models right.
+"""Archive: operations on a log as a whole: audits, history, costs, and maintenance of the read models.
 
-An auditor needs nothing else. The engine offers these as its nouns `audit`, `history`, `usage` and `store`.
+Auditors need nothing else. The engine offers these as its nouns `audit`, `history`, `usage` and `store`.
 """
 
 from abc import ABC, abstractmethod
@@ -20,14 +20,14 @@ from aura_contracts.ledger import Checkpointed
 from aura_contracts.ports.read_models import Moment, UsageSum
 
 Progress = Callable[[int, int], None]
-"""Called with the events done so far and the events in all."""
+"""Called with the number of events done and the total."""
 
 
 # --- Proof ------------------------------------------------------------------------------------------------------------
 
 
 class AuditFinding(msgspec.Struct, frozen=True):
-    """The first event that is not as it was written. `stream_id` is empty where only the position is known."""
+    """The first event that is not as it was written. `stream_id` is empty if only the position is known."""
 
     position: int
     stream_id: StreamId
@@ -37,7 +37,7 @@ class AuditFinding(msgspec.Struct, frozen=True):
 class AuditReport(msgspec.Struct, frozen=True):
     """The result of an audit: `events` up to the head, `checkpoints` that held, the Merkle `root` over all (hex).
 
-    `unread` counts checkpoints in the log that could not be read for want of the encryption key.
+    `unread` counts checkpoints in the log that could not be read without the encryption key.
     """
 
     events: int
@@ -48,7 +48,7 @@ class AuditReport(msgspec.Struct, frozen=True):
 
 
 class SealedEvent(msgspec.Struct, frozen=True):
-    """A row of the log as stored, and the event it holds; None where it does not decode."""
+    """A row of the log as stored, with its event; None if it does not decode."""
 
     row: SealedRow
     record: EventRecord | None
@@ -58,7 +58,7 @@ class SealedEvent(msgspec.Struct, frozen=True):
 
 
 class Change(msgspec.Struct, frozen=True):
-    """A field that differs between two moments; JSON-ready values, None where there was nothing."""
+    """A field that differs between two moments; values are JSON-ready, and None means absent."""
 
     field: str
     before: Any
@@ -66,7 +66,7 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class HistoryLine(msgspec.Struct, frozen=True):
-    """One event of an aggregate, for people: what happened and what it changed. `str()` makes one line of it."""
+    """One event of an aggregate, for people: what happened and what it changed. `str()` renders one line."""
 
     position: int
     version: int
@@ -85,7 +85,7 @@ class HistoryLine(msgspec.Struct, frozen=True):
 
 
 class Past(msgspec.Struct, frozen=True):
-    """One aggregate as of a moment, and the events that led there. `state` is None before its first event."""
+    """One aggregate at a moment, and the events that led there. `state` is None before its first event."""
 
     aggregate: str
     id: StreamId
@@ -95,14 +95,14 @@ class Past(msgspec.Struct, frozen=True):
 
 
 class World(msgspec.Struct, frozen=True):
-    """Every aggregate as of a moment: kind -> id -> state. `position` is that of the last event in it."""
+    """Every aggregate at a moment: kind -> id -> state. `position` is that of the last event included."""
 
     position: int
     states: Mapping[str, Mapping[StreamId, State]]
 
 
 class AggregateChange(msgspec.Struct, frozen=True):
-    """What changed about one aggregate between two moments."""
+    """The changes of one aggregate between two moments."""
 
     aggregate: str
     id: StreamId
@@ -113,43 +113,43 @@ class AggregateChange(msgspec.Struct, frozen=True):
 
 
 class UsageKey(StrEnum):
-    """What costs are added up by."""
+    """The dimension by which costs are added up."""
 
     RUN = "run"
     SESSION = "session"
     TASK = "task"
     AGENT = "agent"
-    """The agent of the pool; runs without one by their executor."""
+    """The agent of the pool, or the executor for runs without one."""
     MODEL = "model"
     DAY = "day"
 
 
 class UsageCost(msgspec.Struct, frozen=True, kw_only=True):
-    """What everything with the same `id` consumed and cost, in US dollars."""
+    """Consumption and cost of everything with the same `id`, in US dollars."""
 
     id: str
-    """Of the run, session, task or agent; the model; the day. Empty where the agent named no session, or no model."""
+    """Of the run, session, task or agent; the model; or the day. Empty if the agent named no session or model."""
     input_tokens: int
     output_tokens: int
     cache_read_tokens: int
     cache_write_tokens: int
     cost: Decimal
-    """By the table of prices; tokens without a price count with what the agent reported."""
+    """By the price table; tokens without a price count with the cost that the agent reported."""
     reported: Decimal
-    """What agents reported as cost, priced or not. Many report nothing."""
+    """The cost reported by agents, priced or not. Many report nothing."""
     unpriced: tuple[str, ...]
-    """Models in it whose tokens have no price; an empty name for a model that the agent did not name."""
+    """Models whose tokens have no price; an empty name stands for a model that the agent did not name."""
     models: tuple[str, ...]
     executors: tuple[str, ...]
     task_ids: tuple[str, ...]
     first_day: date | None
     last_day: date | None
-    """None where nothing was reported."""
+    """None if nothing was reported."""
     reports: int
 
     @classmethod
     def nothing(cls, ident: str) -> "UsageCost":
-        """Return the cost of what reported nothing."""
+        """Return the cost of no usage."""
         nothing = Decimal(0)
         return cls(
             id=ident,
@@ -173,7 +173,7 @@ class UsageCost(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RowDifference(msgspec.Struct, frozen=True):
-    """A row of the read models that differs from what the log says; values are JSON-ready."""
+    """A row of the read models that differs from the log; values are JSON-ready."""
 
     table: str
     id: str
@@ -182,7 +182,7 @@ class RowDifference(msgspec.Struct, frozen=True):
 
 
 class BadSnapshot(msgspec.Struct, frozen=True):
-    """A snapshot that its stream does not fold to. It is a cache: deleting it is safe."""
+    """A snapshot that differs from the fold of its stream. It is a cache: deleting it is safe."""
 
     aggregate: str
     stream_id: StreamId
@@ -191,7 +191,7 @@ class BadSnapshot(msgspec.Struct, frozen=True):
 
 
 class StoreReport(msgspec.Struct, frozen=True, kw_only=True):
-    """Read models and snapshots compared with the log, up to `position` of `events`."""
+    """The result of comparing read models and snapshots with the log, up to `position` of `events`."""
 
     events: int
     position: int
@@ -202,12 +202,12 @@ class StoreReport(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ok(self) -> bool:
-        """Whether everything says what the log says."""
+        """Whether everything matches the log."""
         return not self.differences and not self.bad_snapshots
 
 
 class StoreInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What a store holds: events, aggregates by kind, bytes of its files (none on a server)."""
+    """The contents of a store: events, aggregates by kind, and the size of its files in bytes (none on a server)."""
 
     name: str
     """Its URL without passwords."""
@@ -224,34 +224,34 @@ class StoreInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Archive(ABC):
-    """A log as a whole. Every method may read all of it: minutes for millions of events; cancelling is harmless."""
+    """A log as a whole. Any method may read all of it: minutes for millions of events. Cancelling is harmless."""
 
     @abstractmethod
     async def verify(self, roots: Mapping[int, str], on_progress: Progress | None = None) -> AuditReport:
-        """Check every event against its seal, its neighbours, the checkpoints in the log, and `roots` kept elsewhere.
+        """Check every event against its seal, its neighbours, the checkpoints in the log and the external `roots`.
 
-        `roots` are Merkle roots in hexadecimal by position. Damage is reported, not raised.
+        `roots` are Merkle roots in hexadecimal, by position. Damage is reported, not raised.
         """
 
     @abstractmethod
     async def checkpoint(self, actor: Actor) -> Checkpointed:
-        """Verify the log, then record the Merkle root over all of it. Raises `LogDamaged`."""
+        """Verify the log, then record its Merkle root. Raises `LogDamaged`."""
 
     @abstractmethod
     def export(self, since: int, upto: int | None) -> AsyncGenerator[SealedEvent, None]:
-        """Yield the rows after position `since` up to `upto` (None: the end), as stored and decoded."""
+        """Yield the rows after position `since`, up to `upto` (None: the end), as stored and decoded."""
 
     @abstractmethod
     async def past(self, aggregate_id: StreamId, at: Moment | None) -> Past:
-        """Return an aggregate as of a moment (None: now). Raises `AggregateNotFound`, `InvalidInput`."""
+        """Return an aggregate at a moment (None: now). Raises `AggregateNotFound`, `InvalidInput`."""
 
     @abstractmethod
     async def world(self, at: Moment | None, on_progress: Progress | None = None) -> World:
-        """Return every aggregate as of a moment (None: now). Raises `InvalidInput` for a moment beyond the end."""
+        """Return every aggregate at a moment (None: now). Raises `InvalidInput` for a moment beyond the end."""
 
     @abstractmethod
     async def costs(self, sums: Sequence[UsageSum], by: UsageKey) -> Sequence[UsageCost]:
-        """Price sums of usage and add them up. Raises `InvalidInput` for a price file that means nothing."""
+        """Price sums of usage and add them up. Raises `InvalidInput` for an invalid price file."""
 
     @abstractmethod
     async def info(self, on_progress: Progress | None = None) -> StoreInfo:
@@ -259,7 +259,7 @@ class Archive(ABC):
 
     @abstractmethod
     async def damage(self) -> str | None:
-        """Have the database check its own files; return what is wrong, or None."""
+        """Let the database check its own files; return what is wrong, or None."""
 
     @abstractmethod
     async def check(self) -> StoreReport:
@@ -267,7 +267,7 @@ class Archive(ABC):
 
     @abstractmethod
     async def rebuild(self) -> StoreReport:
-        """Fold the read models again from the log, and repair snapshots; return how everything compares then."""
+        """Rebuild the read models from the log, and repair snapshots; return a new comparison."""
 
 
 def _short(value: Any, limit: int = 60) -> str:

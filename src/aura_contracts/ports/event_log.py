@@ -1,7 +1,7 @@
-"""The ports of AURA's ground: what the rest of the system needs from a store, a clock, a source of ids.
+"""Ports for the foundations: the log, and a clock.
 
-`EventLog` is an ABC because adapters inherit its derived operations; an adapter implements the abstract ones and proves
-itself with the shipped conformance suite (`aura_store.testing`): see `docs/how-to/write-a-store-adapter.md`.
+`EventLog` is an ABC because adapters inherit its derived operations. An adapter implements the abstract methods and
+proves itself with the conformance suite in `aura_store.testing`: see `docs/how-to/write-a-store-adapter.md`.
 """
 
 from abc import ABC, abstractmethod
@@ -16,22 +16,22 @@ from aura_contracts.events import Append, EventRecord, SealedRow, Snapshot
 from aura_contracts.ids import StreamId
 
 Clock = Callable[[], datetime]
-"""Gives the present as an aware datetime; injected everywhere below the edges."""
+"""Returns the current time as an aware datetime; injected everywhere except at the edges."""
 
 
 class EventLog(ABC):
-    """An append-only log of events, ordered as a whole and by stream. `name` is its URL without passwords.
+    """An append-only log of events, ordered globally and by stream. `name` is its URL without passwords.
 
-    What every implementation promises:
+    Every implementation guarantees:
 
     - **Durable**: when `append` returns, its events survive the end of the process and of the machine.
-    - **Atomic**: all events of one `append`, over any number of streams, are stored, or none.
-    - **Exactly once**: an append that is retried inside the log, because the database went away, is applied once.
-    - **Ordered**: positions count from 1 without gaps, in the order of commit; a reader never sees position n before
-      n - 1, with any number of writing processes.
-    - **Evident**: each event is sealed to the one before it in its stream, see `aura_store.audit`.
+    - **Atomic**: either all events of one `append` are stored, across any number of streams, or none are.
+    - **Exactly once**: an append that the log retries, because the database went away, is applied once.
+    - **Ordered**: positions count from 1 without gaps, in commit order; no reader sees position n before n - 1,
+      with any number of writing processes.
+    - **Tamper-evident**: each event is sealed to the one before it in its stream, see `aura_store.audit`.
 
-    A log belongs to the event loop it was opened in (asyncio or trio). It is an async context manager; leaving it
+    A log belongs to the event loop in which it was opened (asyncio or trio). It is an async context manager; leaving it
     calls `aclose`.
     """
 
@@ -39,33 +39,33 @@ class EventLog(ABC):
 
     @abstractmethod
     async def append(self, *appends: Append) -> int:
-        """Store the facts of all `appends` at once; return the position of the last one.
+        """Store the facts of all `appends` atomically; return the position of the last one.
 
-        Several calls at the same time are committed together, each succeeding or failing alone.
+        Concurrent calls are committed together, but each succeeds or fails alone.
 
-        Raises `VersionConflict` when a stream is not at its expected version, `InvalidInput` for facts that cannot be
-        stored, `StoreFull` or `StoreReadOnly` when the database cannot take it; nothing of the call was stored then.
-        `StoreUnavailable` leaves open whether it was, if the database went away in the middle of the commit: it is
-        there as a whole or not at all. When cancelled, the append has either not begun or is carried to its end.
-        Reading the stream tells which.
+        Raises `VersionConflict` if a stream is not at its expected version, `InvalidInput` for facts that cannot be
+        stored, and `StoreFull` or `StoreReadOnly` if the database cannot take them; in all these cases nothing was
+        stored. After `StoreUnavailable` the facts may or may not have been stored, if the database went away during the
+        commit, but never in part. A cancelled append has either not started or runs to completion. Read the stream to
+        find out.
         """
 
     @abstractmethod
     async def stream(self, stream_id: StreamId, *, after: int = 0, upto: int | None = None) -> Sequence[EventRecord]:
-        """Return the events of one stream with versions greater than `after` and at most `upto`, in order.
+        """Return the events of a stream with versions greater than `after` and at most `upto`, in order.
 
-        An unknown stream is an empty one. Raises `LogDamaged` when an event is missing or cannot be decoded.
+        An unknown stream is empty. Raises `LogDamaged` if an event is missing or cannot be decoded.
         """
 
     @abstractmethod
     async def page(
         self, after: int = 0, *, limit: int = 1000, topics: Collection[str] = (), stream_id: StreamId | None = None
     ) -> Sequence[EventRecord]:
-        """Return up to `limit` events at positions greater than `after`, in order; with `topics`, only those.
+        """Return up to `limit` events at positions greater than `after`, in order, optionally only those of `topics`.
 
-        A topic is one event type in all its versions (``task.created``), or all of an aggregate (``task.*``). Events
-        that match and that this program does not know are not passed over: they raise, as all that cannot be decoded.
-        Fewer than `limit` mean that there is nothing more (of these topics, in this stream) yet.
+        A topic is one event type in all its versions (``task.created``) or all types of an aggregate (``task.*``). An
+        event that matches and cannot be decoded raises, even if its type is unknown; it is never skipped. Fewer events
+        than `limit` mean that there are no more yet (of these topics, in this stream).
         """
 
     @abstractmethod
@@ -76,46 +76,46 @@ class EventLog(ABC):
     async def sealed_stream(
         self, stream_id: StreamId, *, after: int = 0, upto: int | None = None
     ) -> Sequence[SealedRow]:
-        """Return the rows of one stream as stored, with versions greater than `after` and at most `upto`, in order."""
+        """Return the rows of a stream as stored, with versions greater than `after` and at most `upto`, in order."""
 
     @abstractmethod
     async def head(self) -> int:
-        """Return the position of the last event, as recorded beside the events; 0 for an empty log."""
+        """Return the position of the last event, as recorded alongside the events; 0 for an empty log."""
 
     @abstractmethod
     async def wait(self, after: int) -> int:
-        """Return the head as soon as it is greater than `after`, whichever process appended.
+        """Return the head once it is greater than `after`, no matter which process appended.
 
-        Cancel it to stop waiting.
+        Cancel the call to stop waiting.
         """
 
     @abstractmethod
     async def save_snapshot(self, snapshot: Snapshot) -> None:
-        """Keep `snapshot`; the newest of a stream replaces those before it. A snapshot is a cache, never a fact."""
+        """Keep `snapshot`, which replaces older ones of its stream. A snapshot is a cache, never a fact."""
 
     @abstractmethod
     async def load_snapshot(self, stream_id: StreamId, *, upto: int | None = None) -> Snapshot | None:
-        """Return the newest snapshot of a stream at a version of at most `upto`, or None."""
+        """Return the newest snapshot of a stream whose version is at most `upto`, or None."""
 
     @abstractmethod
     async def save_cursor(self, name: str, position: int) -> None:
-        """Remember the position that the reader `name` has reached; one beside the events, not a fact.
+        """Remember the position that the reader `name` has reached, alongside the events. It is not a fact.
 
         Raises `StoreReadOnly`, `StoreFull`, `StoreUnavailable`.
         """
 
     @abstractmethod
     async def load_cursor(self, name: str) -> int | None:
-        """Return the position that the reader `name` has reached, None if it has not read yet."""
+        """Return the position that the reader `name` has reached, or None if it has not read yet."""
 
     @abstractmethod
     async def aclose(self) -> None:
-        """Finish what was accepted, release everything. Closing twice is harmless."""
+        """Finish the accepted appends and release all resources. Closing twice is harmless."""
 
     async def read(
         self, after: int = 0, *, upto: int | None = None, topics: Collection[str] = (), page_size: int = 1000
     ) -> AsyncGenerator[EventRecord, None]:
-        """Yield the events after position `after`, up to `upto` (or the end as it is when the reading gets there)."""
+        """Yield the events after position `after`, up to `upto` or to the end at the time of the last page."""
         while records := await self.page(after, limit=page_size, topics=topics):
             for record in records:
                 if upto is not None and record.position > upto:
@@ -128,9 +128,10 @@ class EventLog(ABC):
     async def tail(
         self, after: int = 0, *, topics: Collection[str] = (), page_size: int = 1000
     ) -> AsyncGenerator[EventRecord, None]:
-        """Yield the events after position `after`, then every event as it is appended, for ever.
+        """Yield the events after position `after`, then every new event as it is appended, forever.
 
-        Never skips, never repeats, whoever appends. Cancel the surrounding scope, or close the iterator, to stop.
+        Never skips or repeats an event, no matter who appends. To stop, cancel the surrounding scope or close the
+        iterator.
         """
         while True:
             head = await self.wait(after)
@@ -140,7 +141,7 @@ class EventLog(ABC):
             after = head
 
     async def facts(self, stream_id: StreamId, *, after: int = 0, upto: int | None = None) -> Sequence[HappenedFact]:
-        """Return what `stream` returns, without the places in the log: all that a fold needs, as fast as it can be."""
+        """Return the events of `stream` without their places in the log: enough for a fold, and faster."""
         return await self.stream(stream_id, after=after, upto=upto)
 
     async def __aenter__(self) -> Self:

@@ -1,9 +1,9 @@
-"""Executors: how an agent is started, understood and judged. The port for third parties.
+"""Executors: how to start, understand and judge an agent. The port for third parties.
 
-An executor does no I/O of its own. It says which command runs the agent (`Executor.launch`), and makes a
-**conversation**, which is told every byte that the agent writes and answers with what it understood (`Entry`) and with
-what is to be written to the agent's standard input (`Send`). Starting, reading, killing and keeping raw output is
-AURA's job, the same for every agent. The smallest executor:
+An executor does no I/O of its own. It builds the command that runs the agent (`Executor.launch`) and creates a
+**conversation**, which receives every byte that the agent writes, and returns what it understood (`Entry`) and what to
+write to the agent's standard input (`Send`). AURA starts and kills the process, reads from it and keeps its raw output,
+in the same way for every agent. The smallest executor:
 
     class Cowsay(Executor):
         name = "cowsay"
@@ -11,7 +11,7 @@ AURA's job, the same for every agent. The smallest executor:
         def launch(self, run: AgentRun) -> Launch:
             return Launch(argv=("cowsay", run.prompt))
 
-It is found by the entry point group ``aura.executors``, or given to ``open_engine(executors=[Cowsay()])``.
+AURA finds it through the entry point group ``aura.executors``, or as ``open_engine(executors=[Cowsay()])``.
 """
 
 from abc import ABC, abstractmethod
@@ -77,14 +77,14 @@ __all__ = [
 
 
 class Send(msgspec.Struct, frozen=True):
-    """Bytes to be written to the agent's standard input; `close` closes it afterwards."""
+    """Bytes for the agent's standard input; `close` closes it afterwards."""
 
     data: bytes = b""
     close: bool = False
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What a human, or a policy, or silence said to a permission request."""
+    """The answer of a human or a policy to a permission request, or its expiry."""
 
     granted: bool
     feedback: str = ""
@@ -94,10 +94,10 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ToolServer(msgspec.Struct, frozen=True, kw_only=True):
-    """A server of the Model Context Protocol on standard input and output, for the agent to start.
+    """A Model Context Protocol server on standard input and output, which the agent starts.
 
-    `environment` names variables of the agent's environment that the server needs: agents that give their servers a
-    clean environment are told to pass these on. The values are there already; they are secrets and no arguments.
+    `environment` names variables of the agent's environment that the server needs. Agents that give their servers a
+    clean environment must pass these on. The values are secrets in the environment, and not arguments.
     """
 
     name: str
@@ -106,7 +106,7 @@ class ToolServer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 TASK_TOKEN = "AURA_TASK_TOKEN"  # noqa: S105 - the name of the variable
-"""The variable that tells AURA's own tools which task an agent may act on."""
+"""The variable with the token that says on which task an agent may act through AURA's own tools."""
 
 
 @attrs.frozen(kw_only=True)
@@ -115,79 +115,79 @@ class AgentTools:
 
     server: ToolServer
     environment: Mapping[str, str] = attrs.field(repr=False)
-    """Added to the agent's environment; `server` names all of these variables."""
+    """Added to the agent's environment; `server` names each of these variables."""
 
 
 @attrs.frozen(kw_only=True)
 class AgentRun:
-    """What an agent is asked to do now."""
+    """The input for one run of an agent."""
 
     prompt: str
     cwd: str
-    """The folder to work in; absolute."""
+    """The working directory; absolute."""
     options: dict[str, Any] = attrs.field(factory=dict)
-    """The executor's settings: those of the agent, then those of the run. Unknown names are refused by the executor."""
+    """The executor's settings: those of the agent, then those of the run. The executor refuses unknown names."""
     session_id: str | None = None
-    """The agent's session to go on with; None starts a new one."""
+    """The agent session to resume; None starts a new one."""
     fork: bool = False
-    """Go on with a copy of `session_id`, under another id. Refused by executors without the capability."""
+    """Resume a copy of `session_id` under another id. Executors without the capability refuse this."""
     new_session_id: str = ""
-    """A UUID for the session that is begun, for agents that let one choose; the same whenever this run is started."""
+    """A UUID for a new session, for agents that accept one; the same each time this run is started."""
     environment: dict[str, str] = attrs.field(factory=dict, repr=False)
-    """What the agent's environment will be, before `Launch.env` is merged into it."""
+    """The agent's environment, before `Launch.env` is merged into it."""
     tool_servers: tuple[ToolServer, ...] = ()
-    """What the agent is to be able to use beside its own tools; executors whose agent cannot leave it out."""
+    """Tools for the agent besides its own. Executors whose agent cannot use them leave them out."""
 
 
 @attrs.frozen(kw_only=True)
 class Launch:
-    """Which command runs the agent."""
+    """The command that runs the agent."""
 
     argv: tuple[str, ...]
     env: dict[str, str | None] = attrs.field(factory=dict, repr=False)
     """Merged into the environment; None removes a variable."""
     stdin: bytes | None = attrs.field(default=None, repr=False)
-    """Written first; unless `interactive`, standard input is closed after it. None and not interactive: /dev/null."""
+    """Written first, then closed unless `interactive`. Without it and not interactive, standard input is /dev/null."""
     interactive: bool = False
     interrupt: InterruptPlan = attrs.field(factory=InterruptPlan)
     exit_grace: float = 5.0
-    """Seconds that the agent has to exit by itself after its conversation understood `Finished`."""
+    """Seconds for the agent to exit by itself after its conversation reports `Finished`."""
 
 
 class Conversation:
-    """Understands one run of an agent. Pure and incremental: bytes in, in whatever pieces; entries and bytes out.
+    """Understands one run of an agent. Pure and incremental: bytes in, in pieces of any size; entries and bytes out.
 
-    Never raises for what an agent writes. Deterministic: told the same again it says the same, however the bytes are
-    cut. That is how it survives a restart of AURA: a new one is told all over what the agent wrote, and the answers
-    that were given (at whatever moment); what was recorded or written to the agent before is left out.
+    Never raises for anything that an agent writes. Deterministic: the same input gives the same results, however the
+    bytes are cut. This is how a conversation survives a restart of AURA: a new one receives everything that the agent
+    wrote and all the answers given (at any moment), and AURA drops what it has already recorded or sent to the agent.
 
-    This one understands nothing, which is right for any plain command.
+    The base class understands nothing, which is right for any plain command.
     """
 
     blocked: str = ""
-    """What the agent was not permitted to do, in words, although it may say that all is well; empty: nothing."""
+    """What the agent was not permitted to do, in words, even if it claims success; empty if nothing."""
 
     def receive(self, source: OutputSource, data: bytes) -> Iterable[Entry | Send]:
-        """Take in what the agent wrote."""
+        """Process the agent's output."""
         return ()
 
     def answer(self, request_id: str, answer: Answer) -> Iterable[Send]:
-        """Return how the answer to a permission request is told to the agent; nothing for a request that is not open.
+        """Return the bytes that give the agent its answer to a permission request; nothing if the request is not open.
 
-        The request may be one that is not known yet, after a restart: then it is remembered until it is asked.
+        After a restart the request may not be known yet; its answer is then kept until the request arrives.
         """
         return ()
 
     def interrupt(self) -> Iterable[Send]:
-        """Return how the agent is asked to stop in its own protocol. Signals follow in any case."""
+        """Return the bytes that ask the agent to stop in its own protocol. Signals follow in any case."""
         return ()
 
     def end(self, exit: ProcessExit) -> Iterable[Entry]:
-        """Take in that the agent has ended: what is left in buffers becomes entries."""
+        """Process the end of the agent: anything left in buffers becomes entries."""
         return ()
 
     def judge(self, exit: ProcessExit) -> Failure | None:
-        """Say whether the agent failed, from all the evidence there is; None means it did what it could."""
+        """Return the failure of the agent, judging by all the evidence; None means that it did what it could."""
         return failure_of(exit)
 
 
@@ -196,33 +196,33 @@ class Capability(msgspec.Struct, frozen=True, kw_only=True):
 
     resume: bool = False
     fork: bool = False
-    """A session can be gone on with under another id, and left as it was."""
+    """Sessions can be resumed under another id, with the original unchanged."""
     permissions: bool = False
-    """It asks before it uses a tool, and waits for the answer."""
+    """The agent asks before it uses a tool, and waits for the answer."""
     tool_servers: bool = False
-    """It can be given servers of the Model Context Protocol."""
+    """The agent accepts Model Context Protocol servers."""
     plan: bool = True
-    """It can be asked for a proposal in words."""
+    """The agent can be asked for a plan in words."""
     protocol: bool = False
-    """Standard output carries a protocol, one JSON object per line, and `Conversation` turns into entries what it says.
+    """Standard output is a protocol, one JSON object per line, which the conversation turns into entries.
 
-    People are shown those entries instead of the lines.
+    People see these entries instead of the lines.
     """
 
 
 class Availability(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether an agent can be run on this machine, with the facts."""
+    """Whether an agent can run on this machine, and why or why not."""
 
     available: bool
     executable: str | None = None
-    """Where it was found."""
+    """The path of its program."""
     version: str | None = None
     tested_versions: tuple[str, ...] = ()
-    """Those that AURA was tested with; others may well work."""
+    """Versions that AURA was tested with; others may well work."""
     logged_in: bool | None = None
-    """Whether it has credentials; None: that cannot be found out without asking its service."""
+    """Whether it has credentials; None if only its service knows."""
     login: str = ""
-    """How that was determined: which variable or file was looked for. Never its content."""
+    """The evidence: which variable or file was checked. Never its content."""
     reason: str = ""
     """What is missing."""
     remedy: str = ""
@@ -232,7 +232,7 @@ class Executor(ABC):
     """A kind of agent. Stateless: one object serves all runs at once."""
 
     name: str
-    """By which it is chosen: small letters, digits, hyphens."""
+    """The name to choose it by: lower-case letters, digits, hyphens."""
 
     summary: str = ""
     capability: Capability = Capability()
@@ -241,20 +241,20 @@ class Executor(ABC):
     def launch(self, run: AgentRun) -> Launch:
         """Return the command for `run`. Raises `InvalidInput` for options that make no sense.
 
-        Does nothing but look where the program is, in `AgentRun.environment`.
+        Its only I/O is to look for the program, in the path of `AgentRun.environment`.
         """
 
     def converse(self, run: AgentRun) -> Conversation:
-        """Return what understands the agent's side of `run`."""
+        """Return the conversation for `run`."""
         return Conversation()
 
     def availability(self, environment: Mapping[str, str]) -> Availability:
-        """Say whether the agent can be run here, in this environment. May look at files, run ``--version``; blocks."""
+        """Check whether the agent can run here, in this environment. May read files and run ``--version``; blocks."""
         return Availability(available=True)
 
 
 def failure_of(exit: ProcessExit) -> Failure | None:
-    """Return what `exit` means for a plain command, for which 0 is success; every other cause is a failure."""
+    """Return the failure of a plain command, which succeeds only with exit code 0."""
     match exit.cause:
         case ExitCause.EXIT_GRACE:
             return None

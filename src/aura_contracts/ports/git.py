@@ -1,8 +1,8 @@
-"""Git: three ports, for refs, for files, and for worktrees with merging; `Git` is all of them.
+"""Git: three ports, for refs, for files, and for worktrees and merging; `Git` combines them.
 
-Every method blocks and may take seconds on a large repository; on an event loop, call them in a thread. No method asks
-for a password, runs a hook, opens an editor, signs, or follows a configuration that would change its result: the same
-call does the same everywhere. No method destroys work that is not in an object unless it says so.
+Every method blocks and may take seconds on a large repository; on an event loop, call it in a thread. No method asks
+for a password, runs a hook, opens an editor, signs, or obeys configuration that would change its result: the same call
+does the same everywhere. No method destroys work that is not in an object unless its documentation says so.
 
 Paths of repositories and worktrees are absolute, as text. Paths *within* a repository are relative, with ``/``, never
 quoted, and decoded by ``os.fsdecode``: bytes that are not UTF-8 become lone surrogates. Commits are full object names
@@ -46,46 +46,46 @@ class RepositoryInfo(msgspec.Struct, frozen=True, kw_only=True):
     git_dir: str
     """The git directory of this worktree."""
     common_dir: str
-    """Shared by all worktrees of a repository: two paths with the same one are the same repository."""
+    """Shared by all worktrees of a repository: equal paths mean the same repository."""
     worktree: str | None
     """The top folder of the worktree; None in a bare repository."""
     bare: bool = False
     linked: bool = False
-    """A linked worktree, not the main one."""
+    """Whether it is a linked worktree rather than the main one."""
     branch: str | None = None
-    """The branch that HEAD is on, even if it has no commit yet; None when HEAD is detached."""
+    """The branch of HEAD, even if it has no commit yet; None if HEAD is detached."""
     head: str | None = None
-    """The commit of HEAD; None when there is none yet."""
+    """The commit of HEAD; None before the first commit."""
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """How a worktree differs from HEAD: paths, each tuple sorted. Ignored files are left out."""
 
     staged: tuple[str, ...] = ()
-    """Index against HEAD."""
+    """Index compared with HEAD."""
     unstaged: tuple[str, ...] = ()
-    """Files against index."""
+    """Files compared with the index."""
     untracked: tuple[str, ...] = ()
-    """Single files; an untracked folder is listed file by file.
+    """Single files; untracked folders are listed file by file.
 
-    A repository inside that is not a submodule is one entry, ending with ``/``; worktrees of the same repository are
+    A nested repository that is not a submodule is one entry, ending with ``/``. Worktrees of the same repository are
     left out.
     """
     conflicted: tuple[str, ...] = ()
 
     @property
     def dirty(self) -> bool:
-        """Whether anything is listed, untracked files included."""
+        """Whether anything is listed, including untracked files."""
         return bool(self.staged or self.unstaged or self.untracked or self.conflicted)
 
 
 class FileChange(msgspec.Struct, frozen=True, kw_only=True):
-    """One file in a diff. Lines are None for a binary file."""
+    """One file in a diff. The line counts are None for a binary file."""
 
     path: str
     kind: ChangeKind
     old_path: str | None = None
-    """Where a renamed file was."""
+    """The old path of a renamed file."""
     added: int | None = 0
     removed: int | None = 0
 
@@ -101,7 +101,7 @@ class Diff(msgspec.Struct, frozen=True, kw_only=True):
     patch: bytes | None = None
     """A unified diff with git's extended headers (renames, binary patches), which ``git apply`` accepts."""
     truncated: bool = False
-    """The patch was longer than its limit and ends early, at the end of a line."""
+    """Whether the patch exceeded its limit and was cut at the end of a line."""
 
     @property
     def lines_added(self) -> int:
@@ -121,17 +121,17 @@ class LinkedWorktree(msgspec.Struct, frozen=True, kw_only=True):
     bare: bool = False
     locked: bool = False
     prunable: bool = False
-    """Its folder no longer exists."""
+    """Whether its folder no longer exists."""
 
 
 class MergePrediction(msgspec.Struct, frozen=True, kw_only=True):
-    """The result that a merge would have: either paths in conflict, or a tree."""
+    """The result that a merge would have: either conflicting paths or a tree."""
 
     conflicts: tuple[str, ...] = ()
     tree: str | None = None
     merge_base: str | None = None
     already_merged: bool = False
-    """The target already contains the source."""
+    """Whether the target already contains the source."""
 
 
 class MergeOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,18 +142,18 @@ class MergeOutcome(msgspec.Struct, frozen=True, kw_only=True):
     previous: str
     changed: bool
     checkout: str | None = None
-    """The worktree that has the target checked out and was updated; None if there is none."""
+    """The worktree that has the target checked out and was updated, if any."""
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """The author of commits if neither user nor repository has configured ``user.name`` and ``user.email``."""
+    """The author of commits if neither the user nor the repository has configured ``user.name`` and ``user.email``."""
 
     name: str = "AURA"
     email: str = "aura@localhost"
 
 
 class GitRefs(ABC):
-    """Revisions, history, branches and refs. Safe to use from several threads."""
+    """Revisions, history, branches and refs. Thread-safe."""
 
     @abstractmethod
     def resolve(self, repo: str, revision: str) -> str:
@@ -164,11 +164,11 @@ class GitRefs(ABC):
 
     @abstractmethod
     def find_ref(self, repo: str, ref: str) -> str | None:
-        """Return what the full name `ref` (``refs/heads/main``) points to, or None."""
+        """Return the target of the full ref name `ref` (``refs/heads/main``), or None."""
 
     @abstractmethod
     def merge_base(self, repo: str, one: str, other: str) -> str | None:
-        """Return the best common ancestor, None for unrelated histories (or those that a shallow clone cuts off)."""
+        """Return the best common ancestor; None for unrelated histories, or histories cut off by a shallow clone."""
 
     @abstractmethod
     def is_ancestor(self, repo: str, ancestor: str, descendant: str) -> bool:
@@ -179,7 +179,7 @@ class GitRefs(ABC):
         """Create `branch` at revision `start` unless it exists; return its commit.
 
         Raises `InvalidBranchName` for a name that git-check-ref-format(1) forbids, or that ``git branch`` would
-        take for something else (``HEAD``, ``@``, ``-x``).
+        interpret in another way (``HEAD``, ``@``, ``-x``).
         """
 
     @abstractmethod
@@ -191,22 +191,22 @@ class GitRefs(ABC):
 
     @abstractmethod
     def update_ref(self, repo: str, ref: str, new: str | None, expected: str | None, message: str) -> None:
-        """Point `ref` (full name) to `new` if it points to `expected`, atomically; None stands for no such ref.
+        """Point `ref` (full name) to `new` if it points to `expected`, atomically.
 
-        Raises `RefChanged`. No worktree is touched.
+        None means that the ref does not exist. Raises `RefChanged`. No worktree is touched.
         """
 
 
 class GitFiles(ABC):
-    """The files of a worktree: status, diffs, commits and safety copies. Safe to use from several threads."""
+    """The files of a worktree: status, diffs, commits and snapshots. Thread-safe."""
 
     @abstractmethod
     def inspect(self, path: str) -> RepositoryInfo:
-        """Return the repository that `path`, or a folder above it, belongs to. Raises `NotARepository`."""
+        """Return the repository that contains `path`. Raises `NotARepository`."""
 
     @abstractmethod
     def status(self, worktree: str) -> Status:
-        """Return what differs from HEAD. Submodules with changes of their own count as unstaged changes."""
+        """Return the differences from HEAD. Submodules with changes of their own count as unstaged changes."""
 
     @abstractmethod
     def operation(self, worktree: str) -> Operation | None:
@@ -216,71 +216,72 @@ class GitFiles(ABC):
     def diff(
         self, repo: str, base: str, target: str | None = None, *, patch: bool = False, patch_limit: int = 1_048_576
     ) -> Diff:
-        """Return what leads from commit `base` to commit `target`, or (None) to the files of the worktree at `repo`.
+        """Return the changes from commit `base` to commit `target`, or (None) to the files of the worktree at `repo`.
 
         With target None, untracked files that are not ignored count as added; the index is not touched. Renames are
-        found as git finds them (50 % alike). `patch_limit` is in bytes.
+        detected by git's default (50 % similarity). `patch_limit` is in bytes.
         """
 
     # --- Recording work -----------------------------------------------------------------------------------------------
 
     @abstractmethod
     def stage(self, worktree: str, paths: Sequence[str] = ()) -> None:
-        """Stage `paths` (files and folders), or everything: changes, deletions, untracked files that are not ignored.
+        """Stage `paths` (files and folders), or everything that is not ignored.
 
-        Repositories inside that are not submodules are left out.
+        Everything includes deletions and untracked files. Nested repositories that are not submodules are left out.
         """
 
     @abstractmethod
     def commit(self, worktree: str, message: str, *, allow_empty: bool = False) -> str | None:
-        """Commit what is staged on the current HEAD; return the commit, None if nothing is staged.
+        """Commit the index on the current HEAD; return the commit, or None if nothing is staged.
 
-        The author is the configured user (name and email), else AURA's identity. During a merge, this is the merge
+        The author is the configured user (name and email), or AURA's identity. During a merge, this creates the merge
         commit. Raises `OperationInProgress` while there are conflicts.
         """
 
-    # --- Safety copies ------------------------------------------------------------------------------------------------
+    # --- Snapshots ----------------------------------------------------------------------------------------------------
 
     @abstractmethod
     def snapshot(self, worktree: str, ref: str, message: str) -> str:
-        """Write HEAD, index and files (untracked ones too, ignored ones not) to commit objects, kept under `ref`.
+        """Save HEAD, index and files (including untracked ones, excluding ignored ones) as commits, kept under `ref`.
 
-        Returns the commit that `ref` points to: HEAD itself if nothing differs from it. Its tree is that of the files;
-        its first parent is HEAD, and where the index differs from both, a second parent holds the index; the last line
-        of the message says where the index is (``Aura-Index:``). Touches neither files, nor index, nor branches. Works
-        in a repository without commits, and during a merge, of which it keeps our side in the index. Repositories
-        inside the worktree that are not submodules are not saved.
+        Returns the commit that `ref` points to: HEAD itself if nothing differs from it. Its tree has the files, its
+        first parent is HEAD, and a second parent holds the index if that differs from both. The last line of the
+        message says where the index is (``Aura-Index:``). Leaves files, index and branches untouched. Works in a
+        repository without commits, and during a merge, keeping our side in the index. Nested repositories that are not
+        submodules are not saved.
         """
 
     @abstractmethod
     def restore(self, worktree: str, commit: str) -> None:
-        """Put files and index back to snapshot `commit`; HEAD and branches stay.
+        """Restore files and index from snapshot `commit`; HEAD and branches stay.
 
-        **Overwrites the files**: take a snapshot first. Files that the snapshot lacks and that are not ignored are
-        removed, so a snapshot taken now holds everything that this loses. Any commit can serve as a snapshot, with its
-        tree for both index and files.
+        **Overwrites the files**: take a snapshot first. Files that are missing from the snapshot and not ignored are
+        removed, so a snapshot taken beforehand holds everything that is lost. Any commit can serve as a snapshot; its
+        tree is then used for both index and files.
         """
 
 
 class GitWorktrees(ABC):
-    """Linked worktrees, and merging without one. Safe to use from several threads."""
+    """Linked worktrees, and merging without one. Thread-safe."""
 
     @abstractmethod
     def add_worktree(self, repo: str, path: str, branch: str) -> None:
-        """Check the existing `branch` out at `path`, which must not exist or be an empty folder.
+        """Check out the existing `branch` at `path`, which must not exist or must be an empty folder.
 
-        Raises `BranchInUse` when another worktree has it, `WorktreeExists`. On failure nothing is left behind.
+        Raises `BranchInUse` if another worktree has it checked out, and `WorktreeExists`. A failure leaves nothing
+        behind.
         """
 
     @abstractmethod
     def add_detached_worktree(self, repo: str, path: str, commit: str) -> None:
-        """Check `commit` out at `path` with a detached HEAD, to fill a pool. As `add_worktree` otherwise."""
+        """Check out `commit` at `path` with a detached HEAD, to fill a pool; otherwise like `add_worktree`."""
 
     @abstractmethod
     def switch_worktree(self, worktree: str, branch: str) -> None:
-        """**Discard everything in `worktree`** and check the existing `branch` out in it, as a new worktree would.
+        """**Discard everything in `worktree`** and check out the existing `branch`, as in a new worktree.
 
-        Ignored and untracked files go too. Fast where the trees are alike. Raises `BranchInUse`.
+        Ignored and untracked files are removed too. Fast if the trees are similar. Raises `BranchInUse`.
         """
 
     @abstractmethod
@@ -289,9 +290,9 @@ class GitWorktrees(ABC):
 
     @abstractmethod
     def remove_worktree(self, repo: str, path: str, *, force: bool = False) -> None:
-        """Remove a linked worktree, and git's record of it; succeed if there is none.
+        """Remove a linked worktree and git's record of it; succeed if it does not exist.
 
-        Raises `DirtyWorktree` when it has changes or untracked files, unless **`force`, which destroys them**.
+        Raises `DirtyWorktree` if it has changes or untracked files, unless **`force`, which destroys them**.
         """
 
     @abstractmethod
@@ -300,13 +301,13 @@ class GitWorktrees(ABC):
 
     @abstractmethod
     def repair_worktrees(self, repo: str, paths: Sequence[str] = ()) -> None:
-        """Repair the links between the repository and its worktrees after either was moved by hand."""
+        """Repair the links between a repository and its worktrees after either was moved by hand."""
 
     # --- Merging ------------------------------------------------------------------------------------------------------
 
     @abstractmethod
     def predict_merge(self, repo: str, target: str, source: str) -> MergePrediction:
-        """Return what merging commit `source` into commit `target` would lead to; touches no worktree and no ref."""
+        """Return the result of merging commit `source` into commit `target`, without touching any worktree or ref."""
 
     @abstractmethod
     def merge(
@@ -320,27 +321,27 @@ class GitWorktrees(ABC):
         message: str,
         keep: str | None = None,
     ) -> MergeOutcome:
-        """Bring commit `source` into `target_branch`.
+        """Merge commit `source` into `target_branch`.
 
-        The new commits are made first, as objects; `keep`, a full ref name, is pointed to the new tip before anything
-        else (so that a merge interrupted by a crash is recognised: the target contains `keep` or not); then the branch
-        is moved by compare-and-swap from `expected` (None: its tip now). Styles: ``merge`` always makes a merge commit;
-        ``squash`` one commit on the target; ``rebase`` repeats the source's commits on the target (a conflict in any
-        of them is a conflict).
+        The new commits are first created as objects. Then `keep`, a full ref name, is pointed to the new tip, so that a
+        merge interrupted by a crash can be recognised: the target contains `keep` or it does not. Finally the branch is
+        moved by compare-and-swap from `expected` (None: its current tip). Styles: ``merge`` always creates a merge
+        commit, ``squash`` creates one commit on the target, and ``rebase`` replays the source's commits on the target
+        (a conflict in any of them is a conflict).
 
         If a worktree has the target checked out, its files are updated. Uncommitted changes there stay exactly as they
-        are if the merge changes none of their files; otherwise `DirtyWorktree` is raised before anything happens, as it
-        is when something is staged there. Untracked files that the merge would overwrite count as changes.
-        `OperationInProgress` if an operation is in progress in that worktree.
+        are if the merge does not touch those files. Otherwise, or if anything is staged there, `DirtyWorktree` is
+        raised before anything happens. Untracked files that the merge would overwrite count as changes. Raises
+        `OperationInProgress` if that worktree has an operation in progress.
 
-        Repeatable: if the target contains `keep`, and `keep` all of the source, the merge was done before; nothing is
-        checked then, not even `expected`, and only a checkout that a crash left outdated is updated. Merges into one
-        repository wait for each other.
+        Repeatable: if the target contains `keep`, and `keep` contains the whole source, the merge has already been
+        done. Nothing is checked then, not even `expected`, and only a checkout left outdated by a crash is updated.
+        Merges into the same repository wait for each other.
 
-        Raises `MergeConflict` with the paths, `RefChanged` when the target moved meanwhile, `GitFailed` for unrelated
-        histories. After any error the target and every worktree are as they were.
+        Raises `MergeConflict` with the paths, `RefChanged` if the target moved in the meantime, and `GitFailed` for
+        unrelated histories. After any error the target and all worktrees are unchanged.
         """
 
 
 class Git(GitRefs, GitFiles, GitWorktrees):
-    """Everything that AURA does with git."""
+    """All of AURA's operations on git."""

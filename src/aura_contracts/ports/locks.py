@@ -1,23 +1,23 @@
-"""Locks: which engine drives a task, when several share one log."""
+"""Locks: which engine drives a task, if several share one log."""
 
 from typing import Protocol
 
 
 class Locks(Protocol):
-    """Locks that end with the process that holds them, however it ends."""
+    """Locks that end with the process that holds them, no matter how it ends."""
 
     async def acquire(self, key: str) -> bool:
-        """Take the lock `key`, or return False at once when somebody else has it; taking it twice is harmless."""
+        """Take the lock `key`, or return False at once if another process holds it. Taking it twice is harmless."""
         ...
 
     async def release(self, key: str) -> None:
-        """Give the lock `key` back, if it is held."""
+        """Release the lock `key`, if held."""
         ...
 
     async def held_elsewhere(self, key: str) -> bool:
-        """Whether another engine has the lock right now."""
+        """Whether another engine holds the lock right now."""
         ...
 
     async def aclose(self) -> None:
-        """Give all locks back."""
+        """Release all locks."""
         ...

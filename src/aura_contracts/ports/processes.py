@@ -1,11 +1,11 @@
-"""Processes: run a command so that it outlives whoever asked for it, and nothing it started outlives it.
+"""Processes: commands that outlive the worker that started them, while nothing they start outlives them.
 
-A process is known by its **token**, which whoever asks chooses. Starting a token that was started before starts
-nothing: it takes the process over, running or ended, with everything it has written since. So a restarted worker simply
-asks again, and goes on as if nothing had happened.
+A process is known by its **token**, which the caller chooses. Starting a token for the second time starts nothing: it
+takes over the process, running or ended, with everything it has written since. A restarted worker therefore repeats its
+requests and continues as if nothing had happened.
 
-What a process writes is kept in numbered records until it is acknowledged; a process that writes faster than its
-records are acknowledged is made to wait. Runs on asyncio and on trio.
+Output is kept in numbered records until it is acknowledged; a process that writes faster than its records are
+acknowledged is made to wait. Runs on asyncio and on trio.
 """
 
 from abc import ABC, abstractmethod
@@ -19,11 +19,11 @@ from aura_contracts.execution import OUTPUT_LIMIT, SupervisedProcess
 from aura_contracts.output import Chunk
 
 ARGUMENT_LIMIT = 131_071
-"""Bytes of one argument, or of one variable with its name, on Linux (MAX_ARG_STRLEN: 32 pages, with the NUL)."""
+"""Bytes in one argument, or in one variable with its name, on Linux (MAX_ARG_STRLEN: 32 pages, including the NUL)."""
 
 
 def merged_environment(base: Mapping[str, str], *changes: Mapping[str, str | None]) -> dict[str, str]:
-    """Return `base` with `changes` made, the last one over the others; None removes a variable.
+    """Return `base` with `changes` applied in order; None removes a variable.
 
     >>> merged_environment({"LANG": "C", "EDITOR": "vi"}, {"EDITOR": None}, {"LANG": "C.UTF-8"})
     {'LANG': 'C.UTF-8'}
@@ -38,164 +38,165 @@ class ExitCause(StrEnum):
     """Why a process ended."""
 
     OWN = "own"
-    """By itself, or by a signal that AURA did not send."""
+    """It ended by itself, or by a signal that AURA did not send."""
     INTERRUPTED = "interrupted"
-    """Somebody asked for it."""
+    """It was interrupted on request."""
     EXIT_GRACE = "exit_grace"
-    """It had said that it was done, and did not go."""
+    """It reported that it was done, but did not exit."""
     TIMEOUT = "timeout"
-    """Its wall-clock limit."""
+    """It reached its wall-clock limit."""
     IDLE_TIMEOUT = "idle_timeout"
-    """It wrote nothing for too long."""
+    """It was silent for too long."""
     OUTPUT_LIMIT = "output_limit"
-    """It wrote more than is kept."""
+    """It wrote more than its limit."""
     ABANDONED = "abandoned"
-    """Its worker did not come back within the grace period (the dead man's switch)."""
+    """Its worker did not return within the grace period (the dead man's switch)."""
     SPOOL_FAILED = "spool_failed"
-    """What it wrote could not be kept: the disk is full, or the folder is gone."""
+    """Its output could not be stored: the disk is full, or the folder is gone."""
     VANISHED = "vanished"
-    """Its supervisor was killed, and with it the knowledge of how it ended; what it had started was ended."""
+    """Its supervisor was killed, so how it ended is unknown; everything it had started was killed."""
 
 
 class ProcessExit(msgspec.Struct, frozen=True, kw_only=True):
-    """How a process ended. `exit_code` or `signal`, or neither when it vanished; never both."""
+    """How a process ended. Has an `exit_code` or a `signal`, never both; a process that vanished has neither."""
 
     token: str
     cause: ExitCause
     exit_code: int | None = None
     signal: int | None = None
     message: str = ""
-    """What there is to say about it: an error of the system, which limit was reached."""
+    """Details: a system error, or the limit that was reached."""
     cpu_seconds: float | None = None
-    """User and system time of everything that was started, in seconds."""
+    """User and system time of the process and all its descendants, in seconds."""
     peak_memory: int | None = None
-    """Resident memory in bytes of the process that took the most."""
+    """Resident memory of the largest process, in bytes."""
     started_at: Instant | None = None
     ended_at: Instant | None = None
     records: int = 0
-    """How many records of output there are in all."""
+    """The total number of output records."""
     survivors: int = 0
-    """Processes that had to be ended after the main one was gone."""
+    """The number of processes that had to be killed after the main one was gone."""
 
 
 class InterruptPlan(msgspec.Struct, frozen=True):
-    """How a process is ended: SIGINT, then SIGTERM, then SIGKILL to everything it started; waits in seconds between."""
+    """How to end a process: SIGINT, then SIGTERM, then SIGKILL to all its descendants; waits in seconds in between."""
 
     after_interrupt: float = 5.0
     after_terminate: float = 3.0
     after_request: float = 5.0
-    """For an agent that is asked in its own protocol first: until SIGINT."""
+    """Until SIGINT, for an agent that is first asked in its own protocol."""
 
 
 class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """What to run. `env` is the whole environment; AURA adds the token to it and nothing else."""
+    """A process to run. `env` is its whole environment, to which AURA adds only the token."""
 
     token: str
-    """1 to 64 letters, digits and hyphens; the name of a folder."""
+    """1 to 64 letters, digits and hyphens; it names a folder."""
     argv: tuple[str, ...]
     cwd: str
     env: dict[str, str] = {}
     stdin: bytes | None = None
-    """Written to its standard input, which is then closed; None: it gets /dev/null, unless `interactive`."""
+    """Written to standard input, which is then closed. None means /dev/null, unless `interactive`."""
     interactive: bool = False
-    """Keep standard input open, for `RunningProcess.write`; `stdin` is what is written first."""
+    """Keep standard input open for `RunningProcess.write`, after writing `stdin`."""
     first_record: int = 1
-    """The number of its first record of output, so that numbers go on over all processes of an execution."""
+    """The number of its first output record; numbers continue over all processes of an execution."""
     timeout: float | None = None
-    """Seconds of wall-clock time; None: no limit. Time in which its limits are paused counts not.
+    """Seconds of wall-clock time; None means no limit. Time during which limits are paused does not count.
 
-    A limit is there for an agent that works for too long. How long a human takes to answer says nothing about that, and
-    an agent that is ended while somebody reads its question has worked for nothing.
+    The limit is for an agent that works for too long. The time a human takes to answer says nothing about that, and an
+    agent that is killed while a human reads its question has worked in vain.
     """
     idle_timeout: float | None = None
-    """Seconds without output; None: no limit.
+    """Seconds without output; None means no limit.
 
-    Time in which it waits for its output to be acknowledged, or in which its limits are paused, counts not.
+    Time spent waiting for acknowledgements, and time during which limits are paused, does not count.
     """
     grace: float = 30.0
-    """Seconds for which it runs on when its worker is gone, before it is ended."""
+    """Seconds to keep running without its worker before it is killed."""
     output_limit: int = OUTPUT_LIMIT
-    """Bytes that it may write before it is ended."""
+    """Bytes that it may write before it is killed."""
     interrupt: InterruptPlan = InterruptPlan()
 
 
 class OutputBatch(msgspec.Struct, frozen=True):
-    """Records of output in order; the first has the number `first`."""
+    """Output records in order; the first has the number `first`."""
 
     first: int
     chunks: tuple[Chunk, ...]
 
 
 class RunningProcess(ABC):
-    """A process that was started or taken over; it may have ended meanwhile."""
+    """A process that was started or taken over; it may have ended in the meantime."""
 
     process: SupervisedProcess
 
     @property
     @abstractmethod
     def ended(self) -> bool:
-        """Whether it is known to have ended; `wait` returns at once then."""
+        """Whether the process is known to have ended; if so, `wait` returns at once."""
 
     first_record: int
-    """The number of its first record of output."""
+    """The number of its first output record."""
 
     @abstractmethod
     def output(self, after: int = 0) -> AsyncIterator[OutputBatch]:
-        """Yield what it writes, from the record after number `after` on, until it has ended and all was yielded.
+        """Yield the output after record number `after`, until the process has ended and everything was yielded.
 
-        Batches hold at most about 1 MiB. Read again from anywhere that was not acknowledged.
+        Batches hold at most about 1 MiB. Output that was not acknowledged can be read again.
         """
 
     @abstractmethod
     async def acknowledge(self, upto: int) -> None:
-        """Say that the records up to number `upto` are kept elsewhere; they may be deleted here."""
+        """Confirm that the records up to number `upto` are stored elsewhere, so that they may be deleted here."""
 
     @abstractmethod
     async def write(self, data: bytes, *, key: str = "", close: bool = False) -> None:
-        """Write to its standard input, and with `close` close it then.
+        """Write to standard input, then close it if `close` is true.
 
-        What was written under a `key` is not written again under the same one, whoever asks (at most 200 bytes).
+        Data with the same `key` is written only once, no matter who writes it. A key has at most 200 bytes.
 
-        Raises `ProcessGone` when the process has ended or it is closed.
+        Raises `ProcessGone` if the process has ended or its standard input is closed.
         """
 
     @abstractmethod
     async def interrupt(self, reason: str = "", *, after: float = 0.0) -> None:
-        """Begin to end it by its `InterruptPlan`; returns at once. Doing so twice skips to the next step at once.
+        """Start to end the process by its `InterruptPlan`; returns at once. A second call skips to the next step.
 
-        `after` is how many seconds it has before that: it was asked in its own words, and may go by itself.
+        `after` is the number of seconds before the first step, for a process that was asked in its own protocol and may
+        exit by itself.
         """
 
     @abstractmethod
     async def expect_exit(self, seconds: float) -> None:
-        """End it unless it goes by itself within that time: it has said that it is done. Again changes nothing."""
+        """End the process unless it exits by itself within this time, because it reported its end. Repeatable."""
 
     @abstractmethod
-    async def pause_limits(self, paused: bool) -> None:  # noqa: FBT001 - what it says
-        """Stop the clocks of `timeout` and `idle_timeout`, or let them run again: it waits for a human, not for itself.
+    async def pause_limits(self, paused: bool) -> None:  # noqa: FBT001 - the only argument
+        """Stop the clocks of `timeout` and `idle_timeout`, or restart them, while the process waits for a human.
 
-        Holds until somebody says otherwise, whoever is connected. The idle time begins anew afterwards. What was
-        appointed by `interrupt` and `expect_exit`, the grace period and the limit of the output are as ever.
+        Applies until the next call, no matter who is connected. The idle time starts from zero afterwards. Deadlines
+        set by `interrupt` and `expect_exit`, the grace period and the output limit are not affected.
         """
 
     @abstractmethod
     async def wait(self) -> ProcessExit:
-        """Return how it ended, once it and everything it started have ended. Cancelling only stops the waiting."""
+        """Return how the process ended, once it and all its descendants have. Cancelling only stops the waiting."""
 
 
 class ProcessRunner(ABC):
-    """Starts processes and finds them again. An async context manager: leaving it leaves the processes running."""
+    """Starts processes and finds them again. Leaving this async context manager leaves the processes running."""
 
     @abstractmethod
     async def start(self, spec: ProcessSpec) -> RunningProcess:
-        """Start it, or take it over if its token was started before.
+        """Start a process, or take it over if its token was started before.
 
-        Raises `ExecutableNotFound`, `WorkingDirectoryMissing`, `ProcessStartFailed`; nothing is left then.
+        Raises `ExecutableNotFound`, `WorkingDirectoryMissing`, `ProcessStartFailed`; nothing is left running then.
         """
 
     @abstractmethod
     async def find(self, token: str) -> RunningProcess | None:
-        """Take over the process with this token, running or ended; None if there is none (or it was forgotten)."""
+        """Take over the process with this token, running or ended; None if it does not exist or was forgotten."""
 
     @abstractmethod
     async def tokens(self) -> Sequence[str]:
@@ -203,4 +204,4 @@ class ProcessRunner(ABC):
 
     @abstractmethod
     async def forget(self, token: str) -> None:
-        """Delete what is kept of a process that has ended; one that runs is ended first. Unknown tokens are well."""
+        """Delete the records of a process, after killing it if it still runs. Unknown tokens are ignored."""

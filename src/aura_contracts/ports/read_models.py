@@ -1,4 +1,4 @@
-"""Read models: every list, count and look-up by part of an id, without a scan of the log.
+"""Read models: lists, counts and lookups by partial id, without scanning the log.
 
     page = await models.list(TaskQuery(status="awaiting_approval", project="shop"))
     while page.next_cursor is not None:
@@ -8,15 +8,15 @@
     (match,) = await models.find("approval", "3f2a91")
     counted = await models.counts(TaskQuery(project="shop"))
 
-A query is a value. Aggregates are listed as their states (`Task`, `Approval`, ...), the same that folding their events
-gives; sessions, log entries and reports of usage, which are no aggregates, as the rows defined here.
+A query is a value. Aggregates are listed as their states (`Task`, `Approval`, ...), exactly as folding their events
+gives them; sessions, log entries and usage reports, which are not aggregates, are listed as the rows defined here.
 
-**Current**: an answer includes every event up to the position `at_least`, and with None every event that was in the log
-when the question was asked. The models catch up when they are asked; nothing is written while nothing is asked.
+**Current**: an answer includes every event up to the position `at_least` or, if that is None, every event in the log at
+the time of the query. The models catch up when they are queried, and write nothing in between.
 
-Wherever a filter takes one word it takes several, any of which may fit; None does not filter, an empty collection fits
-nothing. Words may be members of the enum they come from. A range of time is from `..._after`, inclusive, to
-`..._before`, exclusive. Wherever ids are taken they are whole; `find` completes them.
+A filter that takes one word also takes several, any of which may match. None does not filter; an empty collection
+matches nothing. Words may be members of their enum. A time range goes from `..._after`, inclusive, to `..._before`,
+exclusive. Ids must be complete; `find` completes them.
 """
 
 from abc import ABC, abstractmethod
@@ -42,27 +42,27 @@ R = TypeVar("R")
 S = TypeVar("S", bound=State)
 
 Words = str | Collection[str] | None
-"""One word, several of which one must fit, or None for no filter."""
+"""One word, several alternatives, or None for no filter."""
 
 Moment = int | datetime
 """A position of the log, or an instant."""
 
 DEFAULT_LIMIT = 50
 LIMIT = 1000
-"""Rows on one page, at most."""
+"""The most rows on a page."""
 
 NANO = 1_000_000_000
-"""Parts of a dollar that costs are counted in, so that sums of them are exact."""
+"""Costs are counted in billionths of a dollar, so that sums are exact."""
 
 
 # --- Rows -------------------------------------------------------------------------------------------------------------
 
 
 class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A session of an agent that can be resumed, with the newest run in it."""
+    """A resumable agent session, with its newest run."""
 
     id: str
-    """The agent's own name for the session; unique within one executor."""
+    """The agent's own id for the session, unique within one executor."""
     executor: str
     status: ExecutionStatus
     """Of the newest run."""
@@ -71,11 +71,11 @@ class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
     agent_id: str | None
     workspace_id: str | None
     directory: str | None
-    """The folder that the agent was started in, by which many agents key their sessions; None where it is unknown."""
+    """The directory in which the agent was started, by which many agents key their sessions; None if unknown."""
     prompt: str
     queued_at: datetime
     used_at: datetime
-    """When the newest run changed last."""
+    """When the newest run last changed."""
     ended_at: datetime | None
 
 
@@ -85,22 +85,22 @@ class ExecutionLogRow(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     task_id: str
     agent_type: str
-    """The type of the agent; its executor's name where it has none; ``human`` for what humans did not do in time."""
+    """The type of the agent; its executor's name if it has none; ``human`` for deadlines that humans missed."""
     action: str
-    """What the agent called it, or the topic of the event."""
+    """The agent's name for the action, or the topic of the event."""
     result: dict[str, Any] | None
     success: bool
     error: str | None
     executed_at: datetime
     execution_id: str | None
     stage: str | None
-    """The stage of the execution after it."""
+    """The stage of the execution after the action."""
     actor: str
     position: int
 
 
 class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One report of what an agent consumed; `ReadModels.usage` sums them."""
+    """One report of an agent's consumption; `ReadModels.usage` adds them up."""
 
     id: str
     execution_id: str
@@ -108,23 +108,23 @@ class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
     agent_id: str | None
     executor: str
     session_id: str | None
-    """The agent's own, as it was by then."""
+    """The agent's own id for its session at that time."""
     model: str
-    """Empty where the agent does not say."""
+    """Empty if the agent does not report it."""
     day: str
-    """That of `used_at` in UTC: ``2026-01-04``."""
+    """The day of `used_at` in UTC: ``2026-01-04``."""
     used_at: datetime
     input_tokens: int
     output_tokens: int
     cache_read_tokens: int
     cache_write_tokens: int
     reported_nanodollars: int
-    """What the agent said that it cost, in billionths of a US dollar."""
+    """The cost reported by the agent, in billionths of a US dollar."""
     position: int
 
 
 class UsageSum(msgspec.Struct, frozen=True, kw_only=True):
-    """What one execution consumed in one session, of one model, on one day (UTC)."""
+    """The consumption of one execution in one session, with one model, on one day (UTC)."""
 
     day: date
     execution_id: str
@@ -132,20 +132,20 @@ class UsageSum(msgspec.Struct, frozen=True, kw_only=True):
     agent_id: str | None
     executor: str
     session_id: str | None
-    """The agent's own; None where it had named none by then."""
+    """The agent's own id; None if it had not named one yet."""
     model: str
-    """Empty where the agent does not say."""
+    """Empty if the agent does not report it."""
     input_tokens: int
     output_tokens: int
     cache_read_tokens: int
     cache_write_tokens: int
     reported_nanodollars: int
-    """What the agent said that it cost, each report rounded to a billionth of a dollar."""
+    """The cost reported by the agent; each report is rounded to a billionth of a dollar."""
     reports: int
 
     @property
     def reported(self) -> Decimal:
-        """US dollars that the agent said it cost."""
+        """The cost reported by the agent, in US dollars."""
         return Decimal(self.reported_nanodollars) / NANO
 
     @property
@@ -155,14 +155,14 @@ class UsageSum(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def order(self) -> tuple[date, str, str, str]:
-        """What sums are sorted by."""
+        """The sort key of sums."""
         return self.day, self.execution_id, self.session_id or "", self.model
 
 
 class Page(msgspec.Struct, Generic[R], frozen=True):
-    """Some rows, and the cursor of the page after them; None when there is none.
+    """One page of rows, and the cursor of the next page; None on the last page.
 
-    `position` is how far the log was folded when the page was read, or further.
+    `position` is the position up to which the log had been folded when the page was read, or a later one.
     """
 
     rows: tuple[R, ...]
@@ -177,7 +177,7 @@ class Page(msgspec.Struct, Generic[R], frozen=True):
 
 
 class Match(msgspec.Struct, frozen=True):
-    """An id that a part of it was completed to, and what kind of thing has it (``task``, ``approval``, ...)."""
+    """A completed id, and the kind of its owner (``task``, ``approval``, ...)."""
 
     kind: str
     id: str
@@ -187,17 +187,17 @@ class Match(msgspec.Struct, frozen=True):
 
 
 class Query(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
-    """Base of all lists: filters, one column to sort by, a page.
+    """Base of all lists: filters, one column to sort by, and a page.
 
-    `sort` is a column of the query's table that is not JSON, `limit` is from 1 to `LIMIT`; `cursor` is `next_cursor`
-    of the page before, of the same list in the same order. Rows without a value sort last, in either direction. A row
-    that stays where it is is seen exactly once, whatever is inserted while pages are turned.
+    `sort` is a column of the query's table that is not JSON. `limit` is from 1 to `LIMIT`. `cursor` is the
+    `next_cursor` of the previous page, for the same list in the same order. Rows without a value sort last in both
+    directions. A row that does not move appears exactly once, no matter what is inserted between pages.
     """
 
     table: ClassVar[str]
-    """What is listed, in the plural: ``tasks``. In SQL adapters the table of this name."""
+    """The name of the listed things, in the plural: ``tasks``. SQL adapters use it as the table name."""
     has_status: ClassVar[bool] = True
-    """Whether what is listed has a status that it can be counted by."""
+    """Whether the listed things have a status by which they can be counted."""
 
     sort: str = "created_at"
     descending: bool = True
@@ -206,7 +206,7 @@ class Query(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
 
 
 class TaskQuery(Query[Task], frozen=True, kw_only=True):
-    """Tasks; deleted ones only where `status` asks for them."""
+    """Tasks; deleted ones only if `status` asks for them."""
 
     table = "tasks"
     id: Words = None
@@ -217,17 +217,17 @@ class TaskQuery(Query[Task], frozen=True, kw_only=True):
     priority: Words = None
     project: Words = None
     parent: Words = None
-    """Ids of the tasks right above."""
+    """Ids of the parent tasks."""
     creator: Words = None
     """Actors: ``human:alice``."""
     queued: bool | None = None
-    """Ready to be picked up, rather than in the backlog; of pending tasks."""
+    """Ready to be picked up rather than in the backlog; of pending tasks."""
     unfinished: bool | None = None
-    """Something is left to do: they had a run, and they or its lease have not ended, or their worktrees remain."""
+    """Not finished: they had a run, and they or its lease have not ended, or their worktrees remain."""
     folder: str | None = None
-    """Absolute; tasks that work on a repository or in a folder there or below."""
+    """Absolute; matches tasks on a repository or folder there or below."""
     search: str | None = None
-    """A text anywhere in title or description, case-insensitive (on SQLite: for the letters of ASCII)."""
+    """Text anywhere in title or description, case-insensitive (ASCII letters only on SQLite)."""
     created_after: datetime | None = None
     created_before: datetime | None = None
     updated_after: datetime | None = None
@@ -245,12 +245,12 @@ class AgentQuery(Query[Agent], frozen=True, kw_only=True):
     executor: Words = None
     variant: Words = None
     task: Words = None
-    """Ids of the tasks that they work on."""
+    """Ids of the tasks that they are working on."""
     capability: str | None = None
 
 
 class ApprovalQuery(Query[Approval], frozen=True, kw_only=True):
-    """Approvals: the inbox, and what was decided."""
+    """Approvals: pending and past."""
 
     table = "approvals"
     sort: str = "requested_at"
@@ -263,15 +263,15 @@ class ApprovalQuery(Query[Approval], frozen=True, kw_only=True):
     execution: Words = None
     workflow: Words = None
     reviewer: str | None = None
-    """Name of a human who was or is asked."""
+    """The name of a human who was or is asked."""
     awaiting: str | None = None
-    """Name of a human whose answer still counts."""
+    """The name of a human whose answer still counts."""
     search: str | None = None
-    """A text anywhere in the proposal, case-insensitive."""
+    """Text anywhere in the proposal, case-insensitive."""
     requested_after: datetime | None = None
     requested_before: datetime | None = None
     due_before: datetime | None = None
-    """Pending ones whose deadline, reminder or escalation is due before then."""
+    """Pending approvals with a deadline, reminder or escalation due before this time."""
 
 
 class WorkflowQuery(Query[Workflow], frozen=True, kw_only=True):
@@ -282,7 +282,7 @@ class WorkflowQuery(Query[Workflow], frozen=True, kw_only=True):
     status: Words = None
     project: Words = None
     search: str | None = None
-    """A text anywhere in name or description, case-insensitive."""
+    """Text anywhere in name or description, case-insensitive."""
 
 
 class BoardQuery(Query[Board], frozen=True, kw_only=True):
@@ -320,7 +320,7 @@ class ExecutionQuery(Query[Execution], frozen=True, kw_only=True):
     workspace: Words = None
     worker: Words = None
     session: Words = None
-    """The agent's own sessions, any that the run began with or went on in."""
+    """The agent's own session ids; matches any session that the run used."""
     queued_after: datetime | None = None
     queued_before: datetime | None = None
 
@@ -336,7 +336,7 @@ class WorkspaceQuery(Query[Workspace], frozen=True, kw_only=True):
     task: Words = None
     worker: Words = None
     folder: str | None = None
-    """Absolute; those of a repository or folder there or below."""
+    """Absolute; matches runs on a repository or folder there or below."""
 
 
 class LeaseQuery(Query[WorkerLease], frozen=True, kw_only=True):
@@ -351,7 +351,7 @@ class LeaseQuery(Query[WorkerLease], frozen=True, kw_only=True):
 
 
 class SessionQuery(Query[SessionRow], frozen=True, kw_only=True):
-    """Sessions of agents that can be resumed, each with its newest run."""
+    """Resumable agent sessions, each with its newest run."""
 
     table = "sessions"
     sort: str = "queued_at"
@@ -360,13 +360,13 @@ class SessionQuery(Query[SessionRow], frozen=True, kw_only=True):
     task: Words = None
     agent: Words = None
     folder: str | None = None
-    """Absolute; sessions of agents that were started there or below, or worked on a repository there."""
+    """Absolute; matches sessions of agents that were started there or below, or worked on a repository there."""
     used_after: datetime | None = None
     used_before: datetime | None = None
 
 
 class ExecutionLogQuery(Query[ExecutionLogRow], frozen=True, kw_only=True):
-    """Entries of the execution logs, by default in the order of the log, newest first."""
+    """Entries of the execution logs; newest first by default, in log order."""
 
     table = "execution_logs"
     has_status = False
@@ -381,7 +381,7 @@ class ExecutionLogQuery(Query[ExecutionLogRow], frozen=True, kw_only=True):
 
 
 class UsageQuery(Query[UsageRow], frozen=True, kw_only=True):
-    """Reports of what agents consumed, by default in the order of the log, newest first."""
+    """Usage reports of agents; newest first by default, in log order."""
 
     table = "usage"
     has_status = False
@@ -417,18 +417,18 @@ QUERIES: tuple[type[Query[Any]], ...] = (
 
 
 class ReadModels(ABC):
-    """What can be asked of a log. See the module for how current answers are.
+    """Queries over a log. The module's documentation says what makes an answer current.
 
-    All methods raise what catching up raises: `LogDamaged` errors for an event that does not decode or cannot have
-    happened (what was before it has been folded), `StoreUnavailable` and `StoreFull` from the database. Safe to use
-    from several tasks at a time. Cancelled, a question leaves nothing half done.
+    All methods may raise the errors of catching up: a `LogDamaged` error for an event that does not decode or is not
+    possible (the events before it have been folded), `StoreUnavailable` and `StoreFull` from the database. Safe to use
+    from several tasks at once. Cancelling a query leaves nothing half done.
     """
 
     @abstractmethod
     async def list(self, query: Query[R], *, at_least: int | None = None) -> Page[R]:
-        """Return one page of what fits `query`.
+        """Return one page of the matches for `query`.
 
-        Raises `InvalidInput`, with field and reason, for a filter, sort column, limit or cursor that means nothing.
+        Raises `InvalidInput`, with field and reason, for an invalid filter, sort column, limit or cursor.
         """
 
     @abstractmethod
@@ -437,32 +437,32 @@ class ReadModels(ABC):
 
     @abstractmethod
     async def find(self, kind: str, text: str, *, limit: int = 10, at_least: int | None = None) -> tuple[Match, ...]:
-        """Return what `text` is the id of, or begins, or ends; more than one match means that it is ambiguous.
+        """Return the ids that equal `text`, or start or end with it; more than one means that it is ambiguous.
 
-        `kind` is the name of an aggregate or ``session``, and with an empty one all aggregates are looked through.
-        Case-insensitive, hyphens may be left out. For ``approval``, where no approval fits, `text` may be (part of) a
-        task's id: it stands for the approvals of the task that are pending, or else the last one. Returns up to `limit`
-        matches. Raises `InvalidId` for what cannot be part of an id.
+        `kind` is the name of an aggregate, or ``session``; an empty one searches all aggregates. Case-insensitive, and
+        hyphens are optional. With kind ``approval``, if no approval matches, `text` may be (part of) a task's id, and
+        stands for the task's pending approvals, or else its last one. Returns at most `limit` matches. Raises
+        `InvalidId` for text that cannot be part of an id.
         """
 
     @abstractmethod
     async def counts(self, query: Query[Any], *, at_least: int | None = None) -> Mapping[str, int]:
-        """Return how many of what fits `query` have each status, whatever its page; statuses without any are left out.
+        """Return the number of matches by status, ignoring the page; statuses without matches are left out.
 
-        Raises as `list`, and `InvalidInput` for what has no status.
+        Raises the errors of `list`, and `InvalidInput` for lists without a status.
         """
 
     @abstractmethod
     async def usage(
         self, *, task: str | None = None, since: Moment | None = None, at_least: int | None = None
     ) -> tuple[UsageSum, ...]:
-        """Return what was consumed, summed by execution, session, model and day.
+        """Return the sums of usage by execution, session, model and day.
 
-        `since` is a position, after which, or an aware time, from which on.
+        `since` is a position, exclusive, or an aware time, inclusive.
         """
 
     async def rows(self, query: Query[R], *, at_least: int | None = None) -> AsyncGenerator[R, None]:
-        """Yield everything that fits `query`, from its cursor on, page by page."""
+        """Yield all matches for `query`, from its cursor on, page by page."""
         while True:
             page = await self.list(query, at_least=at_least)
             for row in page.rows:

@@ -1,7 +1,7 @@
-"""Workspaces: the worktrees of one task, together. The work on files behind the `Workspace` aggregate.
+"""Workspaces: the worktrees of a task as a unit. The file operations behind the `Workspace` aggregate.
 
-Every method blocks; on an event loop, call them in a thread. Nothing here decides: whether a workspace may be removed
-or merged was decided before, based on what `inspect` found.
+Every method blocks; on an event loop, call it in a thread. Nothing is decided here: whether a workspace may be removed
+or merged was decided before, based on the result of `inspect`.
 """
 
 from collections.abc import Collection
@@ -16,7 +16,7 @@ from aura_contracts.workspace import ConflictedFiles, MergeStyle, Repository, Re
 
 
 class WorkspaceSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """The part of the aggregate that work on files needs, before and after the workspace is prepared."""
+    """The part of the aggregate that file operations need, before and after the workspace is prepared."""
 
     id: WorkspaceId
     title: str
@@ -25,14 +25,14 @@ class WorkspaceSpec(msgspec.Struct, frozen=True, kw_only=True):
     repositories: tuple[Repository, ...]
     copy_globs: tuple[str, ...] = ()
     in_place: bool = False
-    """Work where the repositories are (or, without any, in the folder `root`): no worktree, no branch, no merge."""
+    """Work in the repositories themselves (or, without any, in the folder `root`): no worktree, no branch, no merge."""
     root: str = ""
-    """Empty until the workspace is prepared for the first time."""
+    """Empty until the workspace is first prepared."""
     worktrees: tuple[Worktree, ...] = ()
 
 
 class PreparedWorkspace(msgspec.Struct, frozen=True, kw_only=True):
-    """A workspace that is ready: `worktrees` in the order of the repositories."""
+    """A prepared workspace; `worktrees` is in the order of the repositories."""
 
     root: str
     worktrees: tuple[Worktree, ...]
@@ -41,7 +41,7 @@ class PreparedWorkspace(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def directory(self) -> str:
-        """The folder that agents are started in: the worktree if there is only one, else the root."""
+        """The working directory for agents: the worktree if there is only one, otherwise the root."""
         return self.worktrees[0].path if len(self.worktrees) == 1 else self.root
 
 
@@ -49,9 +49,9 @@ class WorkspaceCondition(msgspec.Struct, frozen=True, kw_only=True):
     """The state of a workspace on disk."""
 
     exists: bool
-    """All of its worktrees exist."""
+    """Whether all of its worktrees exist."""
     dirty: bool
-    """There are changes that are neither committed nor ignored."""
+    """Whether there are changes that are neither committed nor ignored."""
     missing: tuple[str, ...] = ()
     """Repositories without their worktree."""
     operations: dict[str, str] = {}
@@ -62,7 +62,7 @@ class CollectedWork(msgspec.Struct, frozen=True, kw_only=True):
     """The branch after everything was committed."""
 
     outcome: Outcome
-    """The changes of the whole branch since the commits that it was started from."""
+    """The changes of the whole branch since the commits that it started from."""
     heads: tuple[RepositoryCommit, ...]
     clean: bool
 
@@ -75,14 +75,14 @@ class RepositoryDiff(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MergedWorkspace(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of merging a workspace: either commits on the targets, or conflicts and nothing else."""
+    """The result of merging a workspace: either commits on the targets, or conflicts and no changes."""
 
     commits: tuple[RepositoryCommit, ...] = ()
     conflicts: tuple[ConflictedFiles, ...] = ()
 
 
 class Orphan(msgspec.Struct, frozen=True, kw_only=True):
-    """A worktree that a workspace left behind, proved by its marker, and belonging to no living workspace."""
+    """A worktree left behind by a workspace that no longer exists, as its marker proves."""
 
     workspace_id: WorkspaceId
     path: str
@@ -93,19 +93,19 @@ class Orphan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RepositoryDescription(msgspec.Struct, frozen=True, kw_only=True):
-    """The repository at a path. Without one, `path` is the folder itself, and the rest is empty."""
+    """The repository at a path. Without one, `path` is the folder itself and the other fields are empty."""
 
     path: str
     """The top of the worktree, absolute."""
     name: str
-    """The name of that folder, changed where needed to be valid in a workspace."""
+    """The name of that folder, changed if necessary to be valid in a workspace."""
     repository: bool
     branch: str | None = None
     head: str | None = None
 
 
 class Workspaces(Protocol):
-    """A place where workspaces are kept."""
+    """Manages the workspaces of one place."""
 
     def describe(self, path: str) -> RepositoryDescription:
         """Describe `path`, which is relative to the worker's working directory.
@@ -115,10 +115,10 @@ class Workspaces(Protocol):
         ...
 
     def prepare(self, spec: WorkspaceSpec) -> PreparedWorkspace:
-        """Make all worktrees, or none; existing ones, as a crash leaves them, are taken over.
+        """Create all worktrees or none; worktrees left by a crash are taken over.
 
-        The paths follow from the spec: a workspace that is prepared again comes back in the same place, with its branch
-        as it is. Raises `WorkspaceError` after removing what was made; `left_behind` names what could not be removed.
+        The paths follow from the spec: a workspace that is prepared again returns to the same place, with its branch
+        unchanged. On failure, removes what was created and raises `WorkspaceError`; `left_behind` names any leftovers.
         """
         ...
 
@@ -127,14 +127,14 @@ class Workspaces(Protocol):
         ...
 
     def collect(self, spec: WorkspaceSpec, message: str) -> CollectedWork:
-        """Commit everything that is not ignored on the branch, and count its changes. Repeatable.
+        """Commit everything that is not ignored to the branch, and count its changes. Repeatable.
 
-        In place nothing is committed: the outcome counts the differences from the commit that was HEAD at the start.
+        A workspace in place gets no commits: its outcome counts the differences from the HEAD commit at the start.
         """
         ...
 
     def diff(self, spec: WorkspaceSpec, *, patch: bool, patch_limit: int = 1_048_576) -> tuple[RepositoryDiff, ...]:
-        """Return the changes, uncommitted work included; `patch_limit` is in bytes, for all repositories together."""
+        """Return the changes, including uncommitted work; `patch_limit` is in bytes, for all repositories together."""
         ...
 
     def snapshot(self, spec: WorkspaceSpec, ref: str) -> tuple[RepositoryCommit, ...]:
@@ -142,30 +142,31 @@ class Workspaces(Protocol):
         ...
 
     def restore(self, spec: WorkspaceSpec, ref: str) -> None:
-        """Put all worktrees back to a snapshot. Overwrites the files: the caller has taken a snapshot."""
+        """Restore all worktrees from a snapshot. Overwrites the files, so the caller must take a snapshot first."""
         ...
 
     def merge(self, spec: WorkspaceSpec, style: MergeStyle, message: str) -> MergedWorkspace:
-        """Merge the branch into the target of each repository that it changes; all, or none.
+        """Merge the branch into the target of each repository that it changes; either all or none.
 
-        Repeatable: repositories that an interrupted merge finished are not merged again. Conflicts are found in all
-        repositories before the first is touched. Raises `DirtyWorktree`, `OperationInProgress`, `RefChanged`.
+        Repeatable: repositories already merged by an interrupted call are not merged again. Conflicts in all
+        repositories are detected before the first is touched. Raises `DirtyWorktree`, `OperationInProgress`,
+        `RefChanged`.
         """
         ...
 
     def remove(self, spec: WorkspaceSpec, *, delete_branch: bool) -> None:
-        """Remove the worktrees, and with `delete_branch` the branch wherever its target contains it.
+        """Remove the worktrees and, with `delete_branch`, the branch in each repository whose target contains it.
 
-        Destroys uncommitted work: the caller has taken a snapshot. Repeatable.
+        Destroys uncommitted work, so the caller must take a snapshot first. Repeatable.
         """
         ...
 
     def orphans(self, living: Collection[WorkspaceId]) -> tuple[Orphan, ...]:
-        """Return the worktrees that workspaces left behind which are not `living`."""
+        """Return the worktrees left behind by workspaces that are not in `living`."""
         ...
 
     def remove_orphan(self, orphan: Orphan, ref: str) -> tuple[RepositoryCommit, ...]:
-        """Remove an orphan; its unsaved work is saved under the hidden `ref` first, and that commit returned."""
+        """Remove an orphan after saving its unsaved work under the hidden `ref`; return the saved commits."""
         ...
 
     def warm(self, repository: str, count: int) -> int:

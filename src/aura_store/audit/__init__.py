@@ -1,4 +1,4 @@
-"""Audit: proof that nobody changed, removed or moved an event."""
+"""Audit: proof that no event was changed, removed or moved."""
 
 from typing import TYPE_CHECKING
 

@@ -1,13 +1,13 @@
-"""Merkle tree over the digests of a log, built in one pass with memory that grows with the logarithm of the log.
+"""Merkle tree over the digests of a log, built in one pass; its memory grows with the logarithm of the log.
 
-Each node is the hash of up to 16 children; the wide fan-out costs a sixteenth of a hash per event where a binary tree
-costs a whole one. The size is part of the root, and the size fixes the shape, so no other log has the same root:
+Each node is the hash of up to 16 children; this fan-out costs a sixteenth of a hash per event, where a binary tree
+costs a whole one. The size is part of the root and determines the shape, so no other log has the same root:
 
     node = SHA-256(01 ‖ child ‖ ... ‖ child)        up to 16 children of 32 bytes
     root = SHA-256(02 ‖ size ‖ top node)            size: 8 bytes, big-endian
 
-The leaves are the events' digests in the order of their positions. On each level the children are taken 16 at a time,
-the last group as many as there are; a group of one is passed up as it is.
+The leaves are the digests of the events in position order. On each level 16 children at a time are grouped, and the
+last group takes the remainder; a group of one is passed up unchanged.
 """
 
 from hashlib import sha256
@@ -20,12 +20,12 @@ def _node(children: list[bytes]) -> bytes:
 
 
 class MerkleTree:
-    """Takes leaves in order; tells the root at any moment."""
+    """Takes leaves in order; knows the root at any moment."""
 
     def __init__(self) -> None:
         self.size = 0
         self._levels: list[list[bytes]] = []
-        """On each level the nodes that have no parent yet: fewer than `FAN_OUT`."""
+        """The nodes of each level that have no parent yet: fewer than `FAN_OUT`."""
 
     def extend(self, leaves: list[bytes]) -> None:
         """Add `leaves` (32 bytes each)."""

@@ -1,9 +1,9 @@
-"""Audit: proof that the log is as it was written.
+"""Verification: proof that the log is as it was written.
 
-`verify` reads every row as stored and checks it against its seal, its neighbours and the checkpoints; it needs no
-decryption key. It names the first bad event. `checkpoint` records the Merkle root over the log so far, in the log, and
-returns it: kept elsewhere (a ticket, a mail, another log), it proves later that nothing before it was rewritten, even
-by somebody who could recompute every seal.
+`verify` reads every row as stored and checks it against its seal, its neighbours and the checkpoints, without needing
+the decryption key. It names the first bad event. `checkpoint` records the Merkle root over the log so far in the log
+and returns it. Kept elsewhere (in a ticket, a mail, another log), the root later proves that nothing before it was
+rewritten, even by someone who could recompute every seal.
 
     report = await verify(log)
     assert report.first_bad is None, report.first_bad
@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from itertools import dropwhile
-from struct import error as StructError  # noqa: N812 - a class, whatever it is called there
+from struct import error as StructError  # noqa: N812 - it is a class
 
 import anyio
 import anyio.to_thread
@@ -34,14 +34,14 @@ PAGE = 4096
 """Rows read and hashed at once."""
 
 DIGESTS_KEPT = 16_384
-"""Streams whose last digest is kept while verifying; the others are looked up again. Keeps memory flat."""
+"""Streams whose last digest is kept in memory while verifying; the others are looked up again. Bounds memory."""
 
 
 _BEFORE_FIRST = (0, GENESIS)
-"""Version and digest before the first event of a stream."""
+"""The version and digest before the first event of a stream."""
 
 _NO_ROW_OF_OURS = (TypeError, ValueError, AttributeError, StructError)
-"""What handling a row raises whose columns are not even of the types that were stored."""
+"""Errors raised by a row whose columns do not even have the right types."""
 
 
 async def verify(
@@ -49,8 +49,8 @@ async def verify(
 ) -> AuditReport:
     """Check the whole log, up to its head at the start of the call.
 
-    `roots` are Merkle roots (hex) by position, as `checkpoint` returned them and somebody kept them. Events appended
-    meanwhile are not looked at. Raises `StoreUnavailable` when the database goes away; damage is reported, not raised.
+    `roots` are Merkle roots (hex) by position, as returned by `checkpoint` and kept elsewhere. Events appended during
+    the call are ignored. Raises `StoreUnavailable` if the database goes away; damage is reported, not raised.
     """
     recorded, unread = await _recorded_roots(log)
     auditor = _Auditor(log, recorded, roots or {}, on_progress)
@@ -61,14 +61,14 @@ async def verify(
     async def check_database() -> None:
         try:
             findings.extend(await _database_findings(log))
-        except AuraError as failure:  # raised below as it is, rather than in a group
+        except AuraError as failure:  # raised below on its own rather than in a group
             failures.append(failure)
 
     async with anyio.create_task_group() as both:
         both.start_soon(check_database)
         try:
             finding = await auditor.walk(await log.head())
-        except LogDamaged as damage:  # of the head itself; the walk tells of events
+        except LogDamaged as damage:  # of the head itself; the walk reports events
             finding = AuditFinding(damage.position, damage.stream_id, damage.reason)
         except AuraError as failure:
             failures.append(failure)
@@ -81,9 +81,9 @@ async def verify(
 
 
 async def checkpoint(log: EventLog, *, actor: Actor, clock: Clock, command_id: str) -> Checkpointed:
-    """Verify the log, record the Merkle root over all of it in its ledger, and return what was recorded.
+    """Verify the log, record the Merkle root over all of it in its ledger, and return the recorded event.
 
-    Raises `LogDamaged` for a log that does not verify: a checkpoint vouches for what is before it.
+    Raises `LogDamaged` if the log does not verify, because a checkpoint vouches for everything before it.
     """
     report = await verify(log)
     if report.first_bad is not None:
@@ -104,10 +104,10 @@ async def checkpoint(log: EventLog, *, actor: Actor, clock: Clock, command_id: s
 
 
 async def _recorded_roots(log: EventLog) -> tuple[dict[int, set[str]], int]:
-    """Return the checkpoints in the ledger (position -> roots), and how many of them cannot be read without the key.
+    """Return the checkpoints in the ledger (position -> roots), and how many cannot be read without the key.
 
-    All that were ever made must hold: a later one for the same position does not replace one before it. An event of
-    the ledger that is not as it was sealed vouches for nothing; it is left for the walk to find.
+    Every checkpoint ever made must hold: a later one for the same position does not replace an earlier one. A ledger
+    event that does not match its seal vouches for nothing; the walk reports it.
     """
     roots: dict[int, set[str]] = {}
     unread = 0
@@ -123,7 +123,7 @@ async def _recorded_roots(log: EventLog) -> tuple[dict[int, set[str]], int]:
 
 
 async def _ledger(log: EventLog) -> list[SealedRow]:
-    """Return the events of the ledger that are as they were sealed."""
+    """Return the ledger events that match their seals."""
     sound = []
     with suppress(LogDamaged):
         for row in await log.sealed_stream(LEDGER_ID):
@@ -134,12 +134,12 @@ async def _ledger(log: EventLog) -> list[SealedRow]:
 
 
 def _seal_of(row: SealedRow) -> bytes:
-    """Return what the digest of a row should be."""
+    """Return the digest that a row should have."""
     return seal(row.previous, row.position, row.version, row.stream_id, row.topic, row.state)
 
 
 async def _database_findings(log: EventLog) -> list[AuditFinding]:
-    """Ask the database whether its own files and indexes are sound, where it can tell."""
+    """Ask the database to check its own files and indexes, if it can."""
     if not isinstance(log, SelfChecking):
         return []
     try:
@@ -150,7 +150,7 @@ async def _database_findings(log: EventLog) -> list[AuditFinding]:
 
 
 class _Auditor:
-    """Walks the log in order. What is checked of a row is in `_check`."""
+    """Walks the log in order. `_check` has the checks for a row."""
 
     def __init__(
         self, log: EventLog, recorded: Mapping[int, set[str]], kept: Mapping[int, str], on_progress: Progress | None
@@ -168,21 +168,21 @@ class _Auditor:
         self._digests: OrderedDict[StreamId, tuple[int, bytes]] = OrderedDict()
 
     async def walk(self, head: int) -> AuditFinding | None:
-        """Check all rows up to `head`; return what is wrong with the first that is not sound."""
+        """Check all rows up to `head`; return a finding about the first bad one."""
         while self.position < head:
             if finding := await self._next_page(head):
                 return finding
             if self._on_progress is not None:
                 self._on_progress(self.position, head)
         if beyond := [position for position in self._roots if position > self.position]:
-            reason = f"a checkpoint was made at position {min(beyond)}; the log ends before"
+            reason = f"a checkpoint was made at position {min(beyond)}, but the log ends before it"
             return AuditFinding(self.position + 1, "", reason)
         return await self._beyond_head() or self._stray
 
     async def _next_page(self, head: int) -> AuditFinding | None:
-        """Check the next rows up to `head` or the next checkpoint, whichever is nearer.
+        """Check the next rows up to `head` or the next checkpoint, whichever comes first.
 
-        A page that the database cannot read is read again in halves, until the event is found that it fails at.
+        A page that the database cannot read is split in halves until the unreadable event is found.
         """
         stops = [position for position in self._roots if position > self.position]
         limit = min(self._page, min([head, *stops]) - self.position)
@@ -196,12 +196,12 @@ class _Auditor:
             self._page = limit // 2
             return None
         if not rows:
-            return AuditFinding(self.position + 1, "", "the event is missing, and all after it")
+            return AuditFinding(self.position + 1, "", "the event and all later ones are missing")
         await self._fetch_digests(rows)
         return await anyio.to_thread.run_sync(self._check, rows)
 
     async def _rows_after(self, after: int, limit: int) -> Sequence[SealedRow]:
-        """Return the next rows, without those before the beginning of the log, which are kept to be told of."""
+        """Return the next rows, but not those before the start of the log, which are kept to be reported later."""
         rows = await self.log.sealed_page(after, limit=limit)
         if rows and rows[0].position < 1:
             first = rows[0]
@@ -213,17 +213,17 @@ class _Auditor:
         return rows
 
     async def _rows_again(self, limit: int) -> Sequence[SealedRow]:
-        """Read the next rows again, this time running up to them.
+        """Read the next rows again, this time by a scan that runs up to them.
 
-        Where a position is damaged in the file, a database that looks for the rows after another one may go astray,
-        and pass sound ones before the one that is damaged.
+        If a position is damaged in the file, a database that searches for the rows after another position may go
+        astray, and skip sound rows before the damaged one.
         """
         start = max(0, self.position - PAGE)
         rows = await self._rows_after(start, self.position - start + limit)
         return rows[self.position - start :]
 
     async def _beyond_head(self) -> AuditFinding | None:
-        """Look for events that the log does not own up to. An event and the head that covers it are written at once."""
+        """Look for events after the head. An event and the head that covers it are written together."""
         try:
             rows = await self.log.sealed_page(self.position, limit=1)
         except LogDamaged as damage:
@@ -249,7 +249,7 @@ class _Auditor:
                 if not sound:
                     return self._finding(row, expected, before)
             except _NO_ROW_OF_OURS:
-                return AuditFinding(expected, "", "the event's columns are not of the types that were stored")
+                return AuditFinding(expected, "", "the event's columns have the wrong types")
             digests[stream_id] = (version, digest)
         self.position = expected
         self.tree.extend([row[-1] for row in rows])
@@ -258,11 +258,11 @@ class _Auditor:
         return self._check_roots()
 
     def _finding(self, row: SealedRow, expected: int, before: tuple[int, bytes]) -> AuditFinding:
-        """Say what is wrong with `row`; the event that is missing is named rather than the one that shows it."""
+        """Return the finding about `row`; a missing event is named itself, rather than its successor."""
         if row.position != expected:
             return AuditFinding(expected, "", f"the event is missing; the next one is at {row.position}")
         if row.digest != _seal_of(row):
-            reason = f"event {row.version} of the stream ({row.topic}) is not what was sealed: altered or moved"
+            reason = f"event {row.version} of the stream ({row.topic}) does not match its seal: it was altered or moved"
         elif row.version != before[0] + 1:
             reason = f"event {row.version} of the stream follows event {before[0]}"
         else:
@@ -276,15 +276,15 @@ class _Auditor:
         root = self.tree.root().hex()
         if expected != {root}:
             wrong = ", ".join(sorted(expected - {root}))
-            reason = f"the root over the log up to here is {root}, a checkpoint says {wrong}: the log was rewritten"
+            reason = f"the root of the log up to here is {root}, but a checkpoint says {wrong}: the log was rewritten"
             return AuditFinding(self.position, "", reason)
         self.checkpoints += 1
         return None
 
     async def _fetch_digests(self, rows: Sequence[SealedRow]) -> None:
-        """Look up the predecessors that are neither in this page nor remembered.
+        """Look up the predecessors that are neither in this page nor in memory.
 
-        A row whose predecessor cannot even be asked for is left for `_check` to find, after those before it.
+        A row whose predecessor cannot even be queried is left to `_check`, which first checks the rows before it.
         """
         seen = set(self._digests)
         for row in rows:

@@ -1,12 +1,12 @@
 """Codec: facts to bytes and back.
 
-A fact is stored as a JSON array ``[event, time, actor, correlation id, causation id]``, compressed and then encrypted
-if the log is opened so; its topic and version stand beside it as a label (``task.created@1``). JSON, because an auditor
-can read it with any tool; msgspec, because it decodes a fact in half a microsecond.
+A fact is stored as a JSON array ``[event, time, actor, correlation id, causation id]``, optionally compressed and then
+encrypted. Its topic and version are stored alongside it as a label (``task.created@1``). JSON, because auditors can
+read it with any tool; msgspec, because it decodes a fact in half a microsecond.
 
-What cannot be read back must not be stored: every event is decoded once when it is encoded. That costs as much again
-and catches values of the wrong type, naive datetimes and text that no database takes, before they are in the log for
-ever.
+Anything that cannot be read back must not be stored, so every event is decoded once when it is encoded. This doubles
+the cost, and catches values of the wrong type, naive datetimes and text that no database accepts, before they are in
+the log forever.
 """
 
 import re
@@ -38,7 +38,7 @@ from aura_store.log._recorder import GREATEST, located
 from aura_store.log._seal import EncodedAppend
 
 EVENT_LIMIT = 4 * 1024 * 1024
-"""Bytes of one event as JSON. Larger content belongs into a file or a git object that the event names."""
+"""Bytes of one event as JSON. Larger content belongs in a file or a git object that the event names."""
 
 _encode = msgspec.json.encode
 _UNENCODABLE = (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError)
@@ -51,21 +51,21 @@ _COLUMNS = ("event", "time", "actor", "correlation_id", "causation_id")
 
 
 class Compressor(Protocol):
-    """What makes bytes fewer. `eventsourcing`'s compressors are of this shape."""
+    """Compresses bytes. `eventsourcing`'s compressors have this interface."""
 
     def compress(self, data: bytes) -> bytes: ...
     def decompress(self, data: bytes) -> bytes: ...
 
 
 class Cipher(Protocol):
-    """What makes bytes unreadable. `eventsourcing`'s ciphers are of this shape."""
+    """Encrypts bytes. `eventsourcing`'s ciphers have this interface."""
 
     def encrypt(self, plaintext: bytes) -> bytes: ...
     def decrypt(self, ciphertext: bytes) -> bytes: ...
 
 
 class Codec:
-    """Encodes facts for storage and decodes what is stored, for one catalogue of event types."""
+    """Encodes and decodes facts, for one catalogue of event types."""
 
     def __init__(
         self,
@@ -87,15 +87,15 @@ class Codec:
 
     @property
     def encrypts(self) -> bool:
-        """Whether it encrypts what it packs."""
+        """Whether it encrypts."""
         return self._cipher is not None
 
-    # --- To bytes -----------------------------------------------------------------------------------------------------
+    # --- Encoding -----------------------------------------------------------------------------------------------------
 
     def encode_append(self, append: Append) -> EncodedAppend:
         """Return `append` with its facts encoded.
 
-        Raises `InvalidId` or `InvalidInput` for a stream id or expected version that is none, and as `encode` does.
+        Raises `InvalidId` or `InvalidInput` for an invalid stream id or expected version, and the errors of `encode`.
         """
         if not isinstance(append, Append):
             raise InvalidInput(field="appends", reason=_not_a(append, "an Append"), remedy="wrap the facts in Append")
@@ -104,18 +104,18 @@ class Codec:
         if not isinstance(expected, int) or expected < 0:
             raise InvalidInput(
                 field="expected_version",
-                reason=f"{expected!r} of stream {stream_id} is not a whole number from 0",
-                remedy="give the version that the decision was made on; 0 means: a new stream",
+                reason=f"{expected!r} of stream {stream_id} is not an integer of at least 0",
+                remedy="use the version that the decision was based on; 0 for a new stream",
             )
         if not isinstance(facts, (tuple, list)):
             raise InvalidInput(field="facts", reason=_not_a(facts, "a tuple of facts"), remedy="give a tuple of Fact")
         return EncodedAppend(stream_id, expected, [self.encode(stream_id, to_utc(fact)) for fact in facts])
 
     def encode(self, stream_id: StreamId, fact: Fact) -> tuple[str, bytes]:
-        """Return label and bytes of `fact`.
+        """Return the label and the bytes of `fact`.
 
-        Raises `InvalidInput` (naming the field), `NaiveDatetime`, `InvalidText` or `EventTooLarge` for what cannot be
-        stored, `UnknownEventType` for an event that is not in the catalogue.
+        Raises `InvalidInput` (naming the field), `NaiveDatetime`, `InvalidText` or `EventTooLarge` if it cannot be
+        stored, and `UnknownEventType` for an event that is not in the catalogue.
         """
         try:
             name = self._labels[type(fact.event)]
@@ -135,14 +135,14 @@ class Codec:
         if read_back != fact.event or _has_loose_time(type(fact.event)):
             _refuse_unfaithful(fact, name)
             _refuse_changed(fact.event, read_back, name, "event")
-        if b"\\" in state and b"\\u0000" in state:  # the first look is quick, and enough for most events
+        if b"\\" in state and b"\\u0000" in state:  # the first test is quick, and enough for most events
             _refuse_nul(fact, name)
         if len(state) > self._event_limit:
             raise EventTooLarge(field=name, stream_id=stream_id, size=len(state), limit=self._event_limit)
         return name, self.pack(state)
 
     def pack(self, data: bytes) -> bytes:
-        """Return `data` compressed and encrypted, as this log is configured."""
+        """Return `data`, compressed and encrypted as this log is configured."""
         if self._compressor is not None:
             data = self._compressor.compress(data)
         if self._cipher is not None:
@@ -150,7 +150,7 @@ class Codec:
         return data
 
     def unpack(self, data: bytes) -> bytes:
-        """Undo `pack`. Raises `ValueError` for what was not packed so."""
+        """Undo `pack`. Raises `ValueError` if `data` was not packed like this."""
         if self._cipher is not None:
             data = self._cipher.decrypt(data)
         if self._compressor is not None:
@@ -160,20 +160,20 @@ class Codec:
                 raise ValueError(str(error)) from error
         return data
 
-    # --- From bytes ---------------------------------------------------------------------------------------------------
+    # --- Decoding -----------------------------------------------------------------------------------------------------
 
     def label_prefixes(self, topics: Collection[str]) -> tuple[str, ...]:
-        """Return what the labels of events of `topics` begin with, in whatever version; nothing for no topics.
+        """Return the label prefixes of events of `topics`, in any version; none without topics.
 
-        A topic is one event type (``task.created``) or all of an aggregate (``task.*``). Raises `InvalidInput` for
-        topics that no event can have.
+        A topic is one event type (``task.created``) or all types of an aggregate (``task.*``). Raises `InvalidInput`
+        for topics that no event can have.
         """
         if isinstance(topics, str):
-            raise InvalidInput(field="topics", reason="a text is not a collection of topics", remedy="give a list")
+            raise InvalidInput(field="topics", reason="a string is not a collection of topics", remedy="give a list")
         prefixes = []
         for topic in topics:
             if not isinstance(topic, str) or not _TOPIC.fullmatch(topic):
-                remedy = "such as 'task.created', or 'task.*' for all events of tasks"
+                remedy = "use, for example, 'task.created', or 'task.*' for all task events"
                 raise InvalidInput(field="topics", reason=f"{topic!r} is not a topic", remedy=remedy)
             prefixes.append(topic[:-1] if topic.endswith(".*") else f"{topic}@")
         return tuple(prefixes)
@@ -193,7 +193,7 @@ class Codec:
     def facts(self, rows: Iterable[tuple[str, bytes]]) -> list[FoldedFact[Any]] | None:
         """Decode ``(label, state)`` rows of one stream: the fast path of every replay.
 
-        Returns None when any of them does not decode, for `records` to find out where and why.
+        Returns None if any of them does not decode; `records` then finds out where and why.
         """
         decoders = self._folded
         try:
@@ -202,7 +202,7 @@ class Codec:
             return None
 
     def records(self, rows: list[tuple[int, StreamId, int, str, bytes]]) -> list[EventRecord]:
-        """Decode ``(position, stream, version, label, state)`` rows of the log. Raises as `decode` does."""
+        """Decode ``(position, stream, version, label, state)`` rows of the log. Raises the errors of `decode`."""
         decoders = self._stored
         try:
             return [
@@ -232,7 +232,7 @@ class Codec:
 
 
 def _refusal(fact: Fact, name: str, error: Exception) -> InvalidInput:
-    """Say which field of `fact` cannot be stored, and why."""
+    """Return an error that says which field of `fact` cannot be stored, and why."""
     if isinstance(error, UnicodeEncodeError):
         field = next((path for path, text in _texts(fact) if not _encodable(text)), name)
         return InvalidText(field=f"{name} {field}", reason="holds half of a surrogate pair, which is not a character")
@@ -251,7 +251,7 @@ def _refuse_nul(fact: Fact, name: str) -> None:
 
 
 def _refuse_unfaithful(fact: Fact, name: str) -> None:
-    """Refuse what JSON takes and gives back as something else: times without a zone, numbers that are none."""
+    """Refuse values that JSON returns as something else: times without a zone, and NaN or infinity."""
     for path, value in _leaves(fact):
         if isinstance(value, datetime) and value.utcoffset() is None:
             raise NaiveDatetime(field=f"{name} {path}")
@@ -259,12 +259,12 @@ def _refuse_unfaithful(fact: Fact, name: str) -> None:
             raise InvalidInput(
                 field=f"{name} {path}",
                 reason=f"{value} is not a number in JSON",
-                remedy="give a finite number, or None",
+                remedy="use a finite number, or None",
             )
 
 
 def _refuse_changed(value: Any, read_back: Any, name: str, path: str) -> None:
-    """Refuse what would come back as something else: bytes, sets, numbers as keys. Tuples may come back as lists."""
+    """Refuse values that would come back changed: bytes, sets, non-string keys. Tuples may come back as lists."""
     if isinstance(value, msgspec.Struct) and type(value) is type(read_back):
         for field in value.__struct_fields__:
             _refuse_changed(getattr(value, field), getattr(read_back, field), name, f"{path}.{field}")
@@ -278,7 +278,7 @@ def _refuse_changed(value: Any, read_back: Any, name: str, path: str) -> None:
         raise InvalidInput(
             field=f"{name} {path}",
             reason=f"{_shortened(value)} would be read back as {_shortened(read_back)}",
-            remedy="give texts, numbers, true, false, None, lists, and dicts with texts as keys",
+            remedy="use strings, numbers, booleans, None, lists, and dicts with string keys",
         )
 
 
@@ -289,7 +289,7 @@ def _shortened(value: Any, limit: int = 100) -> str:
 
 @cache
 def _has_loose_time(event_type: type[Event]) -> bool:
-    """Whether a field may be a datetime without a zone: decoding would give it back as it was, and not notice."""
+    """Whether a field may be a datetime without a zone, which decoding would not detect."""
     seen: set[type] = set()
 
     def loose(kind: msgspec.inspect.Type | msgspec.inspect.Field) -> bool:
@@ -315,12 +315,12 @@ def _encodable(text: str) -> bool:
 
 
 def _texts(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Yield every text inside `value` with the path to it, keys of mappings included."""
+    """Yield every string inside `value` with its path, including the keys of mappings."""
     return ((place, leaf) for place, leaf in _leaves(value, path) if isinstance(leaf, str))
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield everything inside `value` that holds nothing else, with the path to it; keys of mappings included."""
+    """Yield every leaf inside `value` with its path, including the keys of mappings."""
     if isinstance(value, msgspec.Struct):
         for name in value.__struct_fields__:
             yield from _leaves(getattr(value, name), f"{path}.{name}" if path else name)
@@ -346,20 +346,20 @@ def require_stream_id(stream_id: StreamId) -> None:
 
 
 def require_numbers(**numbers: int | None) -> None:
-    """Raise `InvalidInput` for a position, version or limit that is none."""
+    """Raise `InvalidInput` for an invalid position, version or limit."""
     for field, number in numbers.items():
         least = 1 if field == "limit" else 0
         if number is not None and not (isinstance(number, int) and least <= number <= GREATEST):
-            reason = f"{number!r} is not a whole number from {least} to {GREATEST}"
+            reason = f"{number!r} is not an integer from {least} to {GREATEST}"
             raise InvalidInput(
-                field=field, reason=reason, remedy="positions and versions count from 1, 0 is before all"
+                field=field, reason=reason, remedy="positions and versions count from 1, 0 is before the first event"
             )
 
 
 def to_utc(fact: Fact) -> Fact:
-    """Return `fact` with its time in UTC, so that stored times compare as text.
+    """Return `fact` with its time in UTC, so that stored times sort as text.
 
-    Raises `NaiveDatetime`, and `InvalidInput` for what is no fact or has no time that UTC can express.
+    Raises `NaiveDatetime`, and `InvalidInput` for anything but a fact or for a time that UTC cannot express.
     """
     if not isinstance(fact, Fact):
         raise InvalidInput(field="facts", reason=_not_a(fact, "a Fact"), remedy="wrap the event in Fact")
@@ -373,5 +373,5 @@ def to_utc(fact: Fact) -> Fact:
     try:
         return msgspec.structs.replace(fact, time=time.astimezone(UTC))
     except OverflowError as error:
-        remedy = "give a time between the years 1 and 9999 in UTC"
+        remedy = "use a time between the years 1 and 9999 in UTC"
         raise InvalidInput(field="time", reason=f"{time} does not exist in UTC", remedy=remedy) from error

@@ -1,12 +1,12 @@
-"""Commit of a batch: lock, look, plan, insert, remember. Blocking; runs in one worker thread at a time.
+"""Commit of a batch: lock, look up, plan, insert, remember. Blocking; runs in one worker thread at a time.
 
 Invariants:
 
-- What is remembered (`_tips`, `_known_head`) is used only inside a transaction that holds the write lock and found the
-  head where it was remembered; after any error nothing is.
-- A commit whose fate is unknown is looked up, under the write lock, before anything else is committed: so nothing is
-  stored twice, and a caller is told "stored" only of what is there.
-- Outcomes that were found so are kept until the call that tells them.
+- The memory (`_tips`, `_known_head`) is used only inside a transaction that holds the write lock and finds the head
+  where it was remembered; after any error it is cleared.
+- A commit with an unknown outcome is looked up, under the write lock, before anything else is committed. So nothing is
+  stored twice, and callers learn that an append was stored only if it was.
+- Outcomes found in this way are kept until the call that returns them.
 """
 
 from collections import OrderedDict
@@ -24,7 +24,7 @@ TIPS_KEPT = 20_000
 
 
 class _InDoubt(NamedTuple):
-    """A commit of which nobody knows whether it arrived."""
+    """A commit whose outcome is unknown."""
 
     commands: Sequence[Command]
     plan: Plan
@@ -39,7 +39,7 @@ class BatchCommitter:
         self._known_head = -1
         self._in_doubt: _InDoubt | None = None
         self._arrived: list[tuple[Command, Outcome]] = []
-        """Found to be stored after doubt, and not told to the callers yet."""
+        """Commands found to be stored after doubt, whose callers do not know it yet."""
 
     def commit(self, commands: Sequence[Command]) -> Sequence[Outcome]:
         if self._in_doubt is not None:
@@ -58,7 +58,7 @@ class BatchCommitter:
         try:
             return self._commit(commands).outcomes
         except AuraError as error:
-            return [error] * len(commands)  # of these alone: others may have arrived before
+            return [error] * len(commands)  # only these: others may have been stored before
 
     def _commit(self, commands: Sequence[Command]) -> Plan:
         plan: Plan | None = None
@@ -80,10 +80,10 @@ class BatchCommitter:
         return plan
 
     def _resolve(self, doubt: _InDoubt) -> list[tuple[Command, Outcome]]:
-        """Find out whether the commit that broke had arrived; return its commands with their outcomes if so.
+        """Find out whether the interrupted commit was stored; return its commands with their outcomes if so.
 
-        The write lock is taken to look: it is free only when the database has ended the broken transaction either way.
-        The digest covers content, position and predecessor, so it is ours or nobody's.
+        The lookup takes the write lock, which is free only after the database has ended the broken transaction. The
+        digest covers content, position and predecessor, so a match cannot be another process's commit.
         """
         position, *_, digest = doubt.plan.rows[-1]
         with self._recorder.writing() as transaction:
@@ -93,7 +93,7 @@ class BatchCommitter:
     def _look_up(
         self, transaction: WriteTransaction, head: int, commands: Sequence[Command], unknown: list[StreamId]
     ) -> None:
-        """Have the tips of all streams at hand. What is remembered holds as long as nobody else has appended."""
+        """Load the tips of all streams. The memory is valid as long as no other process has appended."""
         if head != self._known_head:
             self._tips.clear()
             unknown = self._unknown(commands)
@@ -112,13 +112,13 @@ class BatchCommitter:
 
 
 def check_ends(recorder: Recorder) -> None:
-    """Raise `LogDamaged` unless the last event is where the head says: events are never removed, so none is missing.
+    """Raise `LogDamaged` unless the last event is at the head: events are never removed, so none may be missing.
 
-    Others may append meanwhile, so the last position is looked up before and after the head.
+    Other processes may append in the meantime, so the last position is read before and after the head.
     """
     before, head, last = recorder.last_position(), recorder.head(), recorder.last_position()
     if before > head:
-        reason = f"the log should end at position {head}, but goes on to {before}"
+        reason = f"the log should end at position {head}, but continues to {before}"
         raise LogDamaged(store=recorder.name, position=head + 1, reason=reason)
     if last < head:
         reason = f"the log should end at position {head}, but ends at {last}"

@@ -1,4 +1,4 @@
-"""Decoders: from the bytes of a stored fact, by its label, to the fact; old versions by way of their upcasters."""
+"""Decoders: from the bytes of a stored fact to the fact, by label; old versions pass through their upcasters."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
@@ -14,7 +14,7 @@ E = TypeVar("E", bound=Event)
 
 
 class StoredFact(msgspec.Struct, Generic[E], frozen=True, array_like=True, gc=False):
-    """A fact whose event type is known: what a decoder per event type decodes to. Folds like a `Fact`."""
+    """A fact whose event type is known; each event type has a decoder for it. Folds like a `Fact`."""
 
     event: E
     time: Instant
@@ -24,7 +24,7 @@ class StoredFact(msgspec.Struct, Generic[E], frozen=True, array_like=True, gc=Fa
 
 
 class FoldedFact(msgspec.Struct, Generic[E], frozen=True, array_like=True, gc=False):
-    """The part of a fact that a fold looks at; the ids behind it are not even made. A tenth faster than the whole."""
+    """The part of a fact that a fold uses. The trailing ids are not even created, which saves a tenth of the time."""
 
     event: E
     time: Instant
@@ -35,11 +35,10 @@ Decode = Callable[[bytes], Any]
 
 
 class Decoders(dict[str, Decode]):
-    """Decoders by label (``task.created@1``), made when first asked for.
+    """Decoders by label (``task.created@1``), created on first use.
 
-    `shape` is the generic struct to decode to, `unpack` what undoes compression and encryption (None: nothing to undo).
-    Asking for a label that means nothing to the catalogue raises `UnknownEventType` or `NewerEventVersion`, without a
-    place.
+    `shape` is the generic struct to decode to; `unpack` undoes compression and encryption (None: nothing to undo). A
+    label that is not in the catalogue raises `UnknownEventType` or `NewerEventVersion`, without a position.
     """
 
     def __init__(self, catalogue: EventCatalogue, shape: Any, unpack: Callable[[bytes], bytes] | None = None) -> None:
@@ -66,9 +65,9 @@ class Decoders(dict[str, Decode]):
         topic, version = split_label(name)
         event_type = self._catalogue.types.get(topic)
         if event_type is None or version == 0:
-            raise UnknownEventType(topic=topic, reason=f"{name!r} is not an event type that this program knows")
+            raise UnknownEventType(topic=topic, reason=f"{name!r} is not an event type known to this program")
         if version > event_type.version:
-            reason = f"{topic} has version {version}; this program knows versions up to {event_type.version}"
+            reason = f"{topic} has version {version}; this program supports versions up to {event_type.version}"
             raise NewerEventVersion(topic=topic, known=event_type.version, found=version, reason=reason)
         return event_type, version
 

@@ -1,4 +1,4 @@
-"""The event log over any recorder: encoding, group commit, patience with the database, tailing."""
+"""The event log over any recorder: encoding, group commit, retries, tailing."""
 
 import threading
 from collections.abc import Callable, Collection, Sequence
@@ -38,12 +38,12 @@ from aura_store.log._seal import GENESIS, EncodedAppend, seal
 R = TypeVar("R")
 
 READERS = 4
-"""Reads at the same time; each uses a thread and a connection."""
+"""The number of concurrent reads; each uses a thread and a connection."""
 
 
 @attrs.define
 class _Outage:
-    """The database is away: since when, and who was told."""
+    """An outage of the database: its start, and whether callers saw it."""
 
     began_at: datetime
     reason: str
@@ -52,7 +52,7 @@ class _Outage:
 
 
 class RecorderEventLog(EventLog):
-    """See `EventLog` for what it promises. Made by `aura_store.open_log`."""
+    """See `EventLog` for its guarantees. Created by `aura_store.open_log`."""
 
     def __init__(self, recorder: Recorder, codec: Codec, clock: Clock, patience: Patience) -> None:
         self.recorder = recorder
@@ -70,7 +70,7 @@ class RecorderEventLog(EventLog):
 
     @property
     def encrypted(self) -> bool:
-        """Whether what is stored can be read only with a key."""
+        """Whether events can be read only with a key."""
         return self._codec.encrypts
 
     # --- Writing ------------------------------------------------------------------------------------------------------
@@ -79,7 +79,7 @@ class RecorderEventLog(EventLog):
         self._require_open()
         command = [self._codec.encode_append(append) for append in appends]
         if not any(events for _, _, events in command):
-            raise InvalidInput(field="appends", reason="there is no event in them", remedy="append at least one fact")
+            raise InvalidInput(field="appends", reason="they contain no events", remedy="append at least one fact")
         return await self._submit(command)
 
     async def _submit(self, command: Sequence[EncodedAppend]) -> int:
@@ -115,7 +115,7 @@ class RecorderEventLog(EventLog):
             return self._codec.facts(rows) if len(rows) == max(last - after, 0) else None
 
         facts = await self.patiently(read)
-        # None: something is odd with this stream, and reading it as records finds out what and where.
+        # None: something is wrong with this stream; reading it as records finds out what and where.
         return await self.stream(stream_id, after=after, upto=upto) if facts is None else facts
 
     async def page(
@@ -183,7 +183,7 @@ class RecorderEventLog(EventLog):
         return self._head
 
     def _watch(self) -> None:
-        """Start the thread that notices what other processes append; it ends with the log."""
+        """Start the thread that notices appends of other processes; it ends with the log."""
         token = anyio.lowlevel.current_token()
         self._watcher = threading.Thread(target=self._run_watcher, args=(token,), name="aura-watch", daemon=True)
         self._watcher.start()
@@ -231,9 +231,9 @@ class RecorderEventLog(EventLog):
             data = self._codec.unpack(packed.data)
             snapshot = msgspec.structs.replace(packed, data=data[len(GENESIS) :])
             sound = data[: len(GENESIS)] == _snapshot_seal(snapshot)
-        except (TypeError, ValueError, AttributeError):  # not even of the types that were stored
+        except (TypeError, ValueError, AttributeError):  # the columns do not even have the right types
             return None
-        return snapshot if sound else None  # a snapshot is a cache, the events will make it again
+        return snapshot if sound else None  # a snapshot is a cache and can be recreated from the events
 
     # --- Closing ------------------------------------------------------------------------------------------------------
 
@@ -247,7 +247,7 @@ class RecorderEventLog(EventLog):
             if self._watcher is not None:
                 await anyio.to_thread.run_sync(self._watcher.join)
             await self._commits.aclose()
-            for reader in range(READERS):  # reads under way end first
+            for reader in range(READERS):  # running reads finish first
                 await self._readers.acquire_on_behalf_of(reader)
             await anyio.to_thread.run_sync(self.recorder.close)
             for reader in range(READERS):
@@ -257,10 +257,10 @@ class RecorderEventLog(EventLog):
         if self._closed:
             raise StoreClosed(store=self.name)
 
-    # --- When the database is away ------------------------------------------------------------------------------------
+    # --- Outages ------------------------------------------------------------------------------------------------------
 
     async def patiently(self, work: Callable[[], R]) -> R:
-        """Run blocking `work` in a worker thread, again while the database is away and the caller has patience."""
+        """Run blocking `work` in a worker thread; retry while the database is down and the caller has patience."""
 
         def attempt() -> R:
             self._require_open()
@@ -275,7 +275,7 @@ class RecorderEventLog(EventLog):
         return self._patience.pause_after(attempt)
 
     def give_up(self, waited: float, away: DatabaseAway, attempts: int) -> AuraError | None:
-        outage = self._outage  # called in the writer thread too: what the field holds may change at any time
+        outage = self._outage  # also called in the writer thread: the field may change at any time
         if outage is None:
             outage = self._outage = _Outage(began_at=self._clock(), reason=str(away))
         outage.attempts = max(outage.attempts, attempts)
@@ -285,7 +285,7 @@ class RecorderEventLog(EventLog):
         return StoreUnavailable(store=self.name, reason=str(away), waited=waited, attempts=attempts)
 
     async def _outage_ended(self) -> None:
-        """Record an outage that callers were told of. A short one, which only made them wait, is not worth an event."""
+        """Record an outage that was reported to callers. A short one only delayed them and does not need an event."""
         outage, self._outage = self._outage, None
         if outage is None or not outage.refused or self._closed:
             return
@@ -293,15 +293,15 @@ class RecorderEventLog(EventLog):
             began_at=outage.began_at, reason=outage.reason, attempts=outage.attempts, refused=outage.refused
         )
         fact = Fact(event, self._clock(), system("store"), LEDGER_ID, LEDGER_ID)
-        with anyio.CancelScope(shield=True):  # or it would be forgotten with the caller that happened to come first
+        with anyio.CancelScope(shield=True):  # or the first caller's cancellation would lose it
             try:
                 await self._submit([EncodedAppend(LEDGER_ID, None, [self._codec.encode(LEDGER_ID, to_utc(fact))])])
             except (StoreReadOnly, UnknownEventType):
-                pass  # not for this log to record: it only reads, or its catalogue is without the ledger
+                pass  # this log cannot record it: it is read-only, or its catalogue lacks the ledger
             except AuraError:
-                self._outage = outage  # away again: it is the same outage still
+                self._outage = outage  # down again: still the same outage
 
 
 def _snapshot_seal(snapshot: Snapshot) -> bytes:
-    """Return what tells a snapshot as it was saved from one that was altered, or is another stream's or version's."""
+    """Return a seal that detects a snapshot which was altered, or belongs to another stream or version."""
     return seal(GENESIS, 0, snapshot.version, snapshot.stream_id, snapshot.schema, snapshot.data)

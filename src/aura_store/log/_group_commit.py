@@ -1,27 +1,26 @@
 """Group commit: concurrent appends share one transaction.
 
-Callers join the batch that is filling; a writer thread takes it, commits it and tells them all. While it does, the next
-batch fills. So the cost of making something durable is shared by all who wait for it, whatever their number:
+Callers join the batch that is filling; a writer thread takes it, commits it and reports to all of them. Meanwhile the
+next batch fills. The cost of making appends durable is thus shared by all who wait, however many there are:
 
     caller A ──join──┐                    ┌─ done
     caller B ──join──┤ batch 1 ── commit ─┴─ done
     caller C ─────────join──┐                        ┌─ done
     caller D ───────────join┴ batch 2 ────── commit ─┴─ done
 
-The thread belongs to the log, not to any caller: a caller that is cancelled just leaves. If its batch was not taken
-yet, its command is dropped; otherwise it is carried to its end.
+The thread belongs to the log, not to a caller; a cancelled caller simply leaves. If its batch has not been taken yet,
+its command is dropped; otherwise the command runs to completion.
 
 Invariants:
 
-- A command is committed at most once and each caller is told exactly once what became of its own.
+- A command is committed at most once, and each caller receives the outcome of its command exactly once.
 - Batches are committed in the order in which they were filled, one at a time; only the writer thread commits.
-- `_batches` and `_closing` change under `_filled` alone; an `_Entry` is written by the writer thread (`outcome`) and by
-  its caller (`abandoned`), each its own field; events of the event loop are set in the event loop alone.
-- After `aclose` everything that was accepted has been decided and the thread has ended.
+- `_batches` and `_closing` change only under `_filled`. An `_Entry` is written by the writer thread (`outcome`) and by
+  its caller (`abandoned`), each in its own field. Events of the event loop are set only in the event loop.
+- After `aclose`, everything accepted has been decided and the thread has ended.
 
-When the database is away the thread tries again with growing pauses, and the batches keep their order. A commit whose
-fate is unknown (the connection broke while it was on its way) is looked up before it is tried again: see
-`Committer.commit`.
+While the database is down, the thread retries with growing pauses, and the batches keep their order. A commit whose
+outcome is unknown (the connection broke during the commit) is looked up before it is retried: see `Committer.commit`.
 """
 
 import threading
@@ -40,27 +39,27 @@ from aura_store.log._recorder import DatabaseAway
 from aura_store.log._seal import EncodedAppend
 
 Outcome = int | BaseException
-"""The position a command ended at, or why it was not stored."""
+"""The position at which a command ends, or the reason why it was not stored."""
 
 Command = Sequence[EncodedAppend]
 
 BATCH_LIMIT = 1000
-"""Commands in one transaction: bounds the time that other processes wait for the write lock."""
+"""Commands in one transaction; this limits how long other processes wait for the write lock."""
 
 
 class Committer(Protocol):
-    """What does the work, in the writer thread."""
+    """Does the work, in the writer thread."""
 
     def commit(self, commands: Sequence[Command]) -> Sequence[Outcome]:
         """Commit all `commands` in one transaction and return an outcome for each.
 
-        Raises `DatabaseAway` when nothing is decided yet; a later call with the same commands must not repeat them.
+        Raises `DatabaseAway` if nothing is decided yet; a later call with the same commands must not store them twice.
         """
         ...
 
 
 class Patience(Protocol):
-    """Decides how long to try again. Called in the writer thread."""
+    """Decides how long to retry. Called in the writer thread."""
 
     def pause(self, attempt: int) -> float:
         """Return the seconds to wait after failed attempt number `attempt` (from 1)."""
@@ -72,7 +71,7 @@ class Patience(Protocol):
 
 
 class _Entry:
-    """A command in a batch, and what became of it."""
+    """A command in a batch, and its outcome."""
 
     __slots__ = ("abandoned", "command", "outcome", "since")
 
@@ -84,7 +83,7 @@ class _Entry:
 
 
 class _Batch:
-    """Entries that will be committed together. `told` is set when outcomes are there, and replaced if some are not."""
+    """Entries that are committed together. `told` is set when outcomes arrive, and replaced if some are missing."""
 
     __slots__ = ("entries", "told")
 
@@ -93,7 +92,7 @@ class _Batch:
         self.told = anyio.Event()
 
     def tell(self) -> None:
-        """Wake those who wait. Runs in the event loop."""
+        """Wake the waiting callers. Runs in the event loop."""
         told, self.told = self.told, anyio.Event()
         told.set()
 
@@ -101,7 +100,7 @@ class _Batch:
 class GroupCommit:
     """Batches in front of a `Committer`. Belongs to one event loop; its thread starts with the first command.
 
-    Raises `RuntimeError` for a command from another event loop's thread, whose caller could not be woken.
+    Raises `RuntimeError` for a command from the thread of another event loop, whose caller could not be woken.
     """
 
     def __init__(self, committer: Committer, patience: Patience, clock: Callable[[], float] = time.monotonic) -> None:
@@ -150,13 +149,13 @@ class GroupCommit:
 
     def _start(self) -> None:
         native: Any = anyio.lowlevel.current_token().native_token
-        # asyncio's loop and trio's token have the same thing under two names: run this there, do not wait for it.
+        # asyncio's loop and trio's token have two names for the same thing: run this there, without waiting for it.
         self._in_loop = getattr(native, "call_soon_threadsafe", None) or native.run_sync_soon
         self._loop_thread = threading.get_ident()
         self._thread = threading.Thread(target=self._run, name="aura-commit", daemon=True)
         self._thread.start()
 
-    # --- In the writer thread -----------------------------------------------------------------------------------------
+    # --- Writer thread ------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         while batch := self._next_batch():
@@ -170,13 +169,13 @@ class GroupCommit:
                     waiting = self._refuse_impatient(batch, waiting, away, attempts)
                     if waiting:
                         time.sleep(self._patience.pause(attempts))
-                except BaseException as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
+                except BaseException as error:  # noqa: BLE001 - waiting callers must get any error
                     waiting = self._settle(batch, waiting, [error] * len(waiting))
                 else:
                     waiting = self._settle(batch, waiting, outcomes)
 
     def _next_batch(self) -> _Batch | None:
-        """Wait for a batch and take it; None when there is none and there will be none."""
+        """Wait for a batch and take it; None once the log is closing and no batches are left."""
         with self._filled:
             while not self._batches and not self._closing:
                 self._filled.wait()
@@ -185,18 +184,18 @@ class GroupCommit:
     def _refuse_impatient(
         self, batch: _Batch, waiting: Sequence[_Entry], away: DatabaseAway, attempts: int
     ) -> list[_Entry]:
-        """Tell those who have waited long enough; return the others."""
+        """Report to the callers that have waited long enough; return the other entries."""
         now = self._clock()
         errors = [self._patience.give_up(now - entry.since, away, attempts) for entry in waiting]
         self._settle(batch, waiting, errors)
         return [entry for entry in waiting if entry.outcome is None]
 
     def _settle(self, batch: _Batch, entries: Sequence[_Entry], outcomes: Sequence[Outcome | None]) -> list[_Entry]:
-        """Note outcomes and wake the callers; return nobody: those who still wait."""
+        """Set outcomes and wake the callers; return the entries that still wait."""
         for entry, outcome in zip(entries, outcomes, strict=True):
             entry.outcome = outcome
         assert self._in_loop is not None, "the thread runs only after _start"
         if any(outcome is not None for outcome in outcomes):
-            with suppress(RuntimeError):  # the loop has ended, and nobody waits
+            with suppress(RuntimeError):  # the loop has ended, and no callers wait
                 self._in_loop(batch.tell)
         return []

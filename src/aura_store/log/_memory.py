@@ -1,4 +1,4 @@
-"""Memory: a log that lives as long as its process. For tests, simulations and dry runs."""
+"""Memory: a log that lives as long as its process, for tests, simulations and dry runs."""
 
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from aura_store.log._seal import NO_STREAM, Columns, Tip
 
 
 class _SealedRecorder(POPOApplicationRecorder):
-    """The library's recorder, with the seals beside the events."""
+    """The library's recorder, with the seals alongside the events."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class _SealedRecorder(POPOApplicationRecorder):
 
 
 class _Transaction:
-    """See `WriteTransaction`. Rows are kept aside until the transaction ends well."""
+    """See `WriteTransaction`. Rows are held back until the transaction succeeds."""
 
     def __init__(self, events: _SealedRecorder) -> None:
         self._events = events
@@ -59,11 +59,11 @@ class _Transaction:
         self.rows += map(SealedRow._make, rows)
 
     def set_head(self, position: int) -> None:
-        """Nothing to do: the head is the number of rows."""
+        """Do nothing: the head is the number of rows."""
 
 
 class MemoryRecorder(Recorder):
-    """A log in memory; `name` tells several apart in messages."""
+    """A log in memory; `name` distinguishes several in messages."""
 
     def __init__(self, name: str = "memory:") -> None:
         self.name = name
@@ -75,7 +75,7 @@ class MemoryRecorder(Recorder):
         self._watching = True
 
     def another(self) -> "MemoryRecorder":
-        """Return a second handle on the same log, as a second process would have on a file."""
+        """Return a second handle on the same log, like a second process with the same file."""
         return copy(self)
 
     def open(self, meta: Mapping[str, str]) -> Mapping[str, str]:
@@ -169,5 +169,5 @@ class MemoryRecorder(Recorder):
             return kept.get(max((version for version in kept if upto is None or version <= upto), default=-1))
 
     def close(self) -> None:
-        """Keep the events: a memory log may be opened again, as a test of a restart does."""
+        """Keep the events, because a memory log may be reopened, as in a test of a restart."""
         self.stop_watching()

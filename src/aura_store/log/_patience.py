@@ -1,4 +1,4 @@
-"""Patience: how often, how soon and how long a database that is away is asked again."""
+"""Patience: how often, how soon and for how long to retry when the database is down."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -13,22 +13,22 @@ from aura_store.log._recorder import DatabaseAway
 R = TypeVar("R")
 
 GiveUp = Callable[[float, DatabaseAway, int], AuraError | None]
-"""``(seconds waited, why, attempts)`` -> the error for the caller, or None to go on."""
+"""``(seconds waited, why, attempts)`` -> the error for the caller, or None to keep trying."""
 
 
 @attrs.frozen(kw_only=True)
 class Patience:
-    """How long callers wait when the database is locked or away.
+    """How long callers wait if the database is locked or down.
 
-    Attempts are made again after `first_pause` seconds, doubling up to `longest_pause`, each varied by up to a quarter
-    so that many processes do not come back at once. A caller is told `StoreUnavailable` after `outage_timeout` seconds.
+    Retries start after `first_pause` seconds, doubling up to `longest_pause`; each pause varies by up to a quarter, so
+    that many processes do not return at once. A caller gets `StoreUnavailable` after `outage_timeout` seconds.
     """
 
     outage_timeout: float = 30.0
     first_pause: float = 0.05
     longest_pause: float = 2.0
     random: Callable[[], float] = lambda: 0.5
-    """A number from 0 to 1; the edge injects real randomness."""
+    """Returns a number from 0 to 1; the edge injects real randomness."""
 
     def pause_after(self, attempt: int) -> float:
         """Return the seconds to wait after failed attempt number `attempt` (from 1)."""
@@ -36,7 +36,7 @@ class Patience:
         return pause * (0.75 + self.random() / 2)
 
     async def run(self, work: Callable[[], R], *, limiter: anyio.CapacityLimiter, give_up: GiveUp) -> R:
-        """Run blocking `work` in a worker thread, again while the database is away, until `give_up` has an error."""
+        """Run blocking `work` in a worker thread; retry while the database is down, until `give_up` gives an error."""
         since, attempts = anyio.current_time(), 0
         while True:
             try:

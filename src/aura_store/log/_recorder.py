@@ -1,12 +1,13 @@
-"""Recorder: what a database must do for `RecorderEventLog`. Blocking; called in worker threads.
+"""Recorder: the database operations that `RecorderEventLog` needs. Blocking; called in worker threads.
 
-Each recorder is a thin layer over one of `eventsourcing`'s application recorders: the same ``stored_events`` table,
-with a position of its own and two columns for the seals, so that the library's tools go on reading it. Beside it stand:
+Each recorder is a thin layer over one of `eventsourcing`'s application recorders. It uses the same ``stored_events``
+table, with a position of its own and two columns for the seals, so that the library's tools can still read it. There
+are two more tables:
 
-    log_head    one row: the position of the last event. Written in the transaction that writes the events. It is the
-                lock that writers of all processes queue at, it makes positions gapless, and it tells when events are
-                missing at the end.
-    log_meta    how the log was made: format, compression, encryption and a check value of the key.
+    log_head    one row: the position of the last event, written in the transaction that writes the events. It is the
+                lock for which the writers of all processes queue; it keeps positions gapless, and it reveals events
+                that are missing at the end.
+    log_meta    the settings of the log: format, compression, encryption and a check value of the key.
 """
 
 from abc import ABC, abstractmethod
@@ -22,7 +23,7 @@ from aura_contracts.ids import StreamId
 from aura_store.log._seal import Columns, Tip
 
 GREATEST = 2**63 - 1
-"""The greatest position or version that databases can hold."""
+"""The greatest position or version that databases can store."""
 
 FactRow = tuple[str, bytes]
 """label, state"""
@@ -35,18 +36,18 @@ RecordRow = tuple[int, StreamId, int, str, bytes]
 
 
 LOCK_TIMEOUT = 5.0
-"""Seconds that one attempt to write waits for another process's commit, at most."""
+"""The most seconds that one attempt to write waits for another process's commit."""
 
 BEFORE_ALL = -(2**63)
-"""Below every position that a database can hold."""
+"""Below every position that a database can store."""
 
 
 class DatabaseAway(Exception):
-    """The database is locked, restarting or gone; trying again may help. `str()` says what it said."""
+    """The database is locked, restarting or gone, and a retry may help. `str()` is the database's message."""
 
 
 class WriteTransaction(Protocol):
-    """A transaction that holds the log's write lock: nobody else appends until it ends."""
+    """A transaction that holds the log's write lock: no other process appends until it ends."""
 
     def head(self) -> int: ...
     def tips(self, stream_ids: Sequence[StreamId]) -> Mapping[StreamId, Tip]:
@@ -62,25 +63,26 @@ class Recorder(ABC):
     """One open database. Methods raise `DatabaseAway`, or a `StoreError` that says what is wrong and what to do."""
 
     name: str
-    """The store as people know it, for messages; without passwords."""
+    """The name of the store in messages; without passwords."""
 
     @abstractmethod
     def open(self, meta: Mapping[str, str]) -> Mapping[str, str]:
-        """Create what is missing, with `meta` for a new log; return the meta that the log was made with."""
+        """Create anything that is missing, with `meta` for a new log; return the meta of the existing log."""
 
     @abstractmethod
     def writing(self, stream_ids: Sequence[StreamId] = ()) -> AbstractContextManager[WriteTransaction]:
-        """Enter a write transaction; it is durable when the context is left, undone when left by an exception.
+        """Enter a write transaction; it is durable when the context exits, and undone if it raises.
 
-        `stream_ids` are those whose tips will be asked for, as far as known: a database at the other end of a network
-        looks them up on the way.
+        `stream_ids` are the streams whose tips will be needed, as far as known: a database across a network looks them
+        up in the same round trip.
         """
 
     @abstractmethod
     def select_facts(self, stream_id: StreamId, after: int, upto: int | None) -> tuple[int, list[FactRow]]:
-        """Return the last version of a stream (at most `upto`), and the rows after version `after` up to that one.
+        """Return the last version of a stream (at most `upto`), and the rows from `after` (exclusive) to that version.
 
-        As few columns as a fold needs: each costs a twentieth of a replay. The version tells whether rows are missing.
+        Only the columns that a fold needs, because each costs a twentieth of a replay. The version reveals missing
+        rows.
         """
 
     @abstractmethod
@@ -90,18 +92,18 @@ class Recorder(ABC):
     def select_records(
         self, after: int, limit: int, prefixes: Collection[str], stream_id: StreamId | None
     ) -> list[RecordRow]:
-        """Return up to `limit` rows after position `after`; with `prefixes`, whose labels begin with one of them."""
+        """Return up to `limit` rows after position `after`, optionally only those with one of the label `prefixes`."""
 
     @abstractmethod
     def select_sealed(self, after: int, limit: int) -> list[tuple[Any, ...]]:
         """Return the columns of `SealedRow` for up to `limit` rows after position `after`, in order.
 
-        After position 0 come all rows, also those at positions below 1: there are none unless somebody tampered.
+        Position 0 returns all rows, even those at positions below 1, which only exist if someone tampered with the log.
         """
 
     @abstractmethod
     def select_sealed_stream(self, stream_id: StreamId, after: int, upto: int | None) -> list[tuple[Any, ...]]:
-        """Return the same for the rows of a stream with versions greater than `after` and at most `upto`."""
+        """Return the same columns for the rows of a stream with versions greater than `after` and at most `upto`."""
 
     @abstractmethod
     def head(self) -> int:
@@ -109,18 +111,18 @@ class Recorder(ABC):
 
     @abstractmethod
     def last_position(self) -> int:
-        """Return the position of the last event that is really there."""
+        """Return the position of the last event that actually exists."""
 
     @abstractmethod
     def heads(self) -> Iterator[int]:
-        """Yield the head whenever it may have changed, whichever process appended, and from time to time anyway.
+        """Yield the head whenever it may have changed, no matter which process appended, and at intervals.
 
-        Runs in a thread of its own until `stop_watching`; outlives outages of the database.
+        Runs in a thread of its own until `stop_watching`; survives outages of the database.
         """
 
     @abstractmethod
     def stop_watching(self) -> None:
-        """Have `heads` end soon. May be called from any thread, also when nobody watches."""
+        """Make `heads` end soon. May be called from any thread, even if `heads` is not running."""
 
     @abstractmethod
     def check(self) -> str | None:
@@ -128,11 +130,11 @@ class Recorder(ABC):
 
     @abstractmethod
     def write_meta(self, key: str, value: str) -> None:
-        """Remember a value under a key, beside the events; it replaces the one before it."""
+        """Store a value under a key, alongside the events; it replaces any earlier value."""
 
     @abstractmethod
     def read_meta(self, key: str) -> str | None:
-        """Return the value under a key, or None."""
+        """Return the value of a key, or None."""
 
     @abstractmethod
     def insert_snapshot(self, snapshot: Snapshot) -> None: ...
@@ -145,7 +147,7 @@ class Recorder(ABC):
 
 
 def located(error: AuraError, stream_id: StreamId, position: int) -> AuraError:
-    """Return a copy of `error` that names the stream and position it stopped, where it has room and names none."""
+    """Return a copy of `error` that names the stream and position, if it has these fields and they are empty."""
     names = {field.name for field in attrs.fields(type(error))}
     place: dict[str, Any] = {"stream_id": stream_id, "position": position}
     return attrs.evolve(

@@ -1,13 +1,13 @@
-"""Seals: what makes a stored event evident, and the plan of a commit. Pure.
+"""Seals: they make stored events tamper-evident. Also the plan of a commit. Pure.
 
-The digest of an event covers the digest of the event before it in its stream, its position in the log, its stream, its
+The digest of an event covers the digest of the previous event in its stream, its position in the log, its stream, its
 version, its topic and its bytes as stored:
 
     digest = SHA-256(previous ‖ position ‖ version ‖ len(stream) ‖ len(topic) ‖ stream ‖ topic ‖ state)
 
-with integers big-endian (8, 8, 2 and 2 bytes). So no event can be altered, moved within the log or to another stream,
-or taken out of a stream, without its own or its successor's digest being wrong. Nothing needs to be decrypted to check
-it.
+with integers big-endian (8, 8, 2 and 2 bytes). An event can therefore not be altered, moved within the log or to
+another stream, or taken out of a stream, without invalidating its own digest or that of its successor. Checking digests
+needs no decryption.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -33,7 +33,7 @@ def seal(previous: bytes, position: int, version: int, stream_id: str, topic: st
 
 
 class Tip(NamedTuple):
-    """The last event of a stream; version 0 for a stream that does not exist."""
+    """The last event of a stream; version 0 if the stream does not exist."""
 
     version: int
     digest: bytes
@@ -43,39 +43,39 @@ NO_STREAM = Tip(0, GENESIS)
 
 
 class EncodedAppend(NamedTuple):
-    """Encoded events for one stream. `expected_version` None means: whatever the version is."""
+    """Encoded events for one stream. `expected_version` None accepts any version."""
 
     stream_id: StreamId
     expected_version: int | None
     events: Sequence[tuple[str, bytes]]
-    """Label and bytes of each event."""
+    """The label and the bytes of each event."""
 
 
 Columns = tuple[int, StreamId, int, str, bytes, bytes, bytes]
-"""The columns of a `SealedRow`; naming them costs a fifth of storing them, so rows on their way in have no names."""
+"""The columns of a `SealedRow`. Naming them costs a fifth of storing them, so new rows are plain tuples."""
 
 
 class Plan(NamedTuple):
-    """What a commit will do: rows to insert, and for each command the position it ends at or why it is refused."""
+    """The plan of a commit: rows to insert, and for each command the position at which it ends or why it is refused."""
 
     rows: list[Columns]
     outcomes: list[int | StoreError]
     tips: dict[StreamId, Tip]
-    """The tips of all streams that got rows."""
+    """The tips of all streams that get rows."""
 
     @property
     def head(self) -> int:
-        """The position of the last planned row; 0 if there is none."""
+        """The position of the last planned row; 0 without rows."""
         return self.rows[-1][0] if self.rows else 0
 
 
 def plan_commit(
     head: int, known_tip: Callable[[StreamId], Tip | None], commands: Iterable[Sequence[EncodedAppend]]
 ) -> Plan:
-    """Lay out the events of all `commands` after position `head`. `known_tip` gives None for a stream without events.
+    """Lay out the events of all `commands` after position `head`. `known_tip` returns None for a stream without events.
 
-    A command whose streams are not at their expected versions, or end with an event that is damaged, is refused alone;
-    the others are laid out as if it had never come. Commands see the streams as those before them leave them.
+    A command is refused if its streams are not at their expected versions, or end with a damaged event; the others are
+    laid out as if it had never come. Each command sees the streams as the previous commands leave them.
     """
     rows: list[Columns] = []
     outcomes: list[int | StoreError] = []
@@ -98,10 +98,10 @@ def plan_commit(
 
 
 def _refusal(appends: Sequence[EncodedAppend], tips: Sequence[Tip]) -> StoreError | None:
-    """Check appends of one command against the tips of their streams.
+    """Check the appends of one command against the tips of their streams.
 
-    A stream named twice is expected where the first append leaves it. A tip whose columns are not of the types that
-    were stored is damaged: nothing can be sealed to it.
+    A stream named twice is expected where its first append leaves it. A tip whose columns have the wrong types is
+    damaged: nothing can be sealed to it.
     """
     ahead: dict[StreamId, int] = {}
     for (stream_id, expected, events), (version, digest) in zip(appends, tips, strict=True):

@@ -1,11 +1,11 @@
-"""Zstandard behind the library's compressor port."""
+"""Zstandard as a compressor for the library."""
 
 import zstandard
 from eventsourcing.persistence import Compressor
 
 
 class ZstdCompressor(Compressor):
-    """Level 3 with the content size in each frame; decompression of anything else is refused by the library."""
+    """Level 3, with the content size in each frame; the library refuses to decompress frames without it."""
 
     def compress(self, data: bytes) -> bytes:
         return zstandard.compress(data)

@@ -1,1 +1,1 @@
-"""PostgreSQL: a log that many processes on many machines share. Needs the extra ``postgres``."""
+"""PostgreSQL: a log shared by many processes on many machines. Needs the extra ``postgres``."""

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: the URL, how each is set up, those at rest, and what their errors mean."""
+"""Connections to PostgreSQL: the URL, the setup of each connection, idle ones, and the meaning of errors."""
 
 import re
 import threading
@@ -18,15 +18,15 @@ from aura_contracts.store_url import without_password
 from aura_store.log._recorder import DatabaseAway
 
 STALLED_AFTER = 10.0
-"""Seconds after which the server ends the transaction of a process that has stopped in the middle of a commit.
+"""Seconds after which the server ends the transaction of a process that stopped in the middle of a commit.
 
-That process finds its connection broken and looks up what became of its commit; the others go on.
+That process finds its connection broken and looks up the outcome of its commit; the others continue.
 """
 
 _DEFAULTS: Mapping[str, Any] = {
     "connect_timeout": 5,
     "fallback_application_name": "aura",
-    # A server that has gone without a word is noticed within 20 s (libpq, "Parameter Key Words").
+    # A server that vanished silently is noticed within 20 s (libpq, "Parameter Key Words").
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 2,
@@ -37,12 +37,12 @@ _SECRETS = {"password", "sslpassword", "oauth_client_secret"}
 
 
 def parse_url(url: str) -> Mapping[str, Any]:
-    """Return libpq's parameters of `url`. Raises `StoreMisconfigured`."""
+    """Return libpq's parameters for `url`. Raises `StoreMisconfigured`."""
     try:
         return conninfo_to_dict(url)
     except psycopg.ProgrammingError as error:
         shown = without_password(url)
-        reason = f"this is not a URL of PostgreSQL: {without_password(str(error).strip())}"
+        reason = f"not a PostgreSQL URL: {without_password(str(error).strip())}"
         remedy = "use postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with %XX for special characters"
         raise StoreMisconfigured(store=shown, reason=reason, remedy=remedy) from None
 
@@ -59,14 +59,14 @@ def public_url(parameters: Mapping[str, Any]) -> str:
 
 
 class Connector:
-    """Makes connections that are set up as the log needs them."""
+    """Creates connections with the settings that the log needs."""
 
     def __init__(self, parameters: Mapping[str, Any], *, read_only: bool, lock_timeout: float) -> None:
         self._parameters = {**_DEFAULTS, **parameters, "client_encoding": "utf8"}
         self._settings = (
             f"SET lock_timeout = {max(1, round(lock_timeout * 1000))};"
             f"SET idle_in_transaction_session_timeout = {round(STALLED_AFTER * 1000)};"
-            # A commit that a crash may take back is none. Stronger settings than "on" are left as they are.
+            # Commits must survive a crash. Settings stronger than "on" are left unchanged.
             "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';"
             f"SET default_transaction_read_only = {'on' if read_only else 'default'}"
         ).encode()
@@ -83,12 +83,12 @@ class Connector:
 
 
 class Pool:
-    """Connections at rest; stands where the library's datastore has psycopg's pool.
+    """Idle connections; replaces psycopg's pool in the library's datastore.
 
-    That pool connects in the background, with pauses of its own that grow with an outage, and tells callers only that
-    time has run out. Here the caller connects: it gets the server's own answer at once, the log's patience alone
-    decides when to try again, and there are no threads to leak. How many connections there are is limited by how
-    many callers the log lets in.
+    That pool connects in the background, with pauses of its own that grow during an outage, and only tells callers that
+    the time is up. Here the caller connects. It gets the server's own answer at once, only the log's patience decides
+    when to retry, and there are no threads to leak. The number of connections is limited by the number of callers that
+    the log admits.
     """
 
     def __init__(self, connector: Connector) -> None:
@@ -98,18 +98,18 @@ class Pool:
         self._closed = False
 
     def open(self, wait: bool = False, timeout: float = 0.0) -> None:  # noqa: FBT001, FBT002 - as the library calls it
-        """Do nothing: connections are made when they are needed."""
+        """Do nothing: connections are created when they are needed."""
 
     @contextmanager
     def connection(self) -> Iterator[Connection[DictRow]]:
-        """Lend a connection. One that is not given back in order is closed, which undoes what it was doing."""
+        """Lend a connection. One that is not returned intact is closed, which rolls it back."""
         connection = self._take()
         try:
             yield connection
         except BaseException:
             connection.close()
             if connection.broken:
-                self._close_idle()  # those were connected to the same server, which has gone
+                self._close_idle()  # they were connected to the same server, which is gone
             raise
         self._put_back(connection)
 
@@ -144,32 +144,32 @@ _REFUSED = re.compile(
     r"|(role|user|database) .* does not exist|permission denied for database|certificate|does not support SSL"
     r"|invalid .*(value|number)|bad value for|Servname not supported"
 )
-"""Refusals to let somebody in, by the server or by libpq; while it connects, libpq gives their text and no SQLSTATE.
+"""Refusals of a login, by the server or by libpq; while connecting, libpq returns their text without a SQLSTATE.
 
-From a server that does not speak English they pass for an outage, and are told when it has lasted too long.
+If the server's language is not English they count as an outage, and are reported once it has lasted too long.
 """
 
-_LOOK_AT_URL = "check user, password and database in the URL, and what the server allows in pg_hba.conf"
-_GRANT = "give the role the rights on AURA's tables (GRANT ... ON ALL TABLES IN SCHEMA ...), or open the log read-only"
+_LOOK_AT_URL = "check user, password and database in the URL, and the server's pg_hba.conf"
+_GRANT = "grant the role access to AURA's tables (GRANT ... ON ALL TABLES IN SCHEMA ...), or open the log read-only"
 
 _MEANINGS: Sequence[tuple[str, Callable[[str, str], Exception]]] = (
     # disk full
     ("53100", lambda store, why: StoreFull(store=store, stream_id="", position=0, reason=why)),
-    # read-only transaction, which is all that a standby server has
+    # read-only transaction, the only kind on a standby server
     ("25006", lambda store, why: StoreReadOnly(store=store, stream_id="", position=0, reason=why)),
     # lost connection, deadlock or serialization, resources, shutdown or cancellation, I/O, lock or idle timeout
     ("08|40|53|57|58(?!P01)|55P03|25P0[34]", lambda _, why: DatabaseAway(why)),
-    # corruption; a row where none should be; a file, a table or a column that is gone
+    # corruption; an unexpected row; a missing file, table or column
     ("XX|23|58P01|42P01|42703", lambda store, why: LogDamaged(store=store, reason=why)),
     ("42501", lambda store, why: StoreMisconfigured(store=store, reason=why, remedy=_GRANT)),
     ("28|3D", lambda store, why: StoreMisconfigured(store=store, reason=why, remedy=_LOOK_AT_URL)),
     ("", lambda store, why: StoreMisconfigured(store=store, reason=why, remedy="see the server's log for more")),
 )
-"""Beginnings of SQLSTATEs (PostgreSQL manual, appendix A) and what they mean for callers; the first match counts."""
+"""Prefixes of SQLSTATEs (PostgreSQL manual, appendix A) and their meaning for callers; the first match counts."""
 
 
 def translate(error: Exception, store: str) -> Exception:
-    """Say what an error of psycopg, or of the library around one, means for callers; return any other as it is."""
+    """Translate an error of psycopg, or of the library around it, for callers; return any other error unchanged."""
     cause: BaseException | None = error
     while isinstance(cause, PersistenceError):
         cause = cause.__cause__

@@ -1,4 +1,4 @@
-"""Locks of sessions of a PostgreSQL server. See `aura_store._locks`."""
+"""Session locks of a PostgreSQL server. See `aura_store._locks`."""
 
 from hashlib import sha256
 from threading import Lock
@@ -12,7 +12,7 @@ from aura_contracts.errors import StoreUnavailable
 
 
 class AdvisoryLocks:
-    """Locks of sessions of a PostgreSQL server (its documentation, "Advisory Locks"), each ended with the session."""
+    """Session locks of a PostgreSQL server (its documentation, "Advisory Locks"), which end with the session."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -24,13 +24,13 @@ class AdvisoryLocks:
         """Take the lock `key`, see the port."""
         if key in self._held:
             return True
-        with anyio.CancelScope(shield=True):  # or it would be held, and nobody would know
+        with anyio.CancelScope(shield=True):  # otherwise a cancellation could leave it held unnoticed
             if await self._try(key):
                 self._held.add(key)
         return key in self._held
 
     async def release(self, key: str) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         if key in self._held:
             self._held.discard(key)
             await to_thread.run_sync(self._ask, "SELECT pg_advisory_unlock(%s)", key)
@@ -42,7 +42,7 @@ class AdvisoryLocks:
         free = False
         with anyio.CancelScope(shield=True):
             free = await self._try(key)
-            if free:  # a session counts how often it has a lock: what `acquire` took meanwhile stays taken
+            if free:  # locks are counted per session: one that `acquire` took in the meantime stays taken
                 await to_thread.run_sync(self._ask, "SELECT pg_advisory_unlock(%s)", key)
         return not free
 
@@ -50,7 +50,7 @@ class AdvisoryLocks:
         return bool(await to_thread.run_sync(self._ask, "SELECT pg_try_advisory_lock(%s)", key))
 
     async def aclose(self) -> None:
-        """Give all locks back, with the session that holds them."""
+        """Release all locks, by closing their session."""
         connection, self._connection = self._connection, None
         self._held.clear()
         if connection is not None:
@@ -65,6 +65,6 @@ class AdvisoryLocks:
                 row = self._connection.execute(question, (number,)).fetchone()
             except psycopg.Error as error:
                 self._connection = None
-                self._held.clear()  # with the session went its locks
+                self._held.clear()  # the locks ended with the session
                 raise StoreUnavailable(store="PostgreSQL", reason=str(error), waited=0.0, attempts=1) from error
         return row[0]

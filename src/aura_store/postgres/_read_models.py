@@ -1,4 +1,4 @@
-"""Read models on PostgreSQL: in the log's own database and schema, connected to as the log is."""
+"""Read models on PostgreSQL: in the log's own database and schema, with the log's connection settings."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
@@ -27,10 +27,10 @@ _NAMES: Final = (
     "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p', 'v')"
 )
 _CREATION: Final = int.from_bytes(b"auraread")
-"""The advisory lock that writers of read models queue at: held to the end of the transaction."""
+"""The advisory lock for which writers of read models queue; held to the end of the transaction."""
 
 _MISSING: Final = ("42P01", "42703", "3F000")
-"""SQLSTATE of a table, column or schema that is not there."""
+"""The SQLSTATEs of a missing table, column or schema."""
 
 
 class _PostgresTransaction(Transaction):
@@ -58,7 +58,7 @@ def _with_percent(statement: str) -> str:
 
 
 class PostgresDatabase(Database):
-    """The schema `schema` of the database that `connect` connects to."""
+    """The schema `schema` of the database to which `connect` connects."""
 
     dialect = "postgresql"
 
@@ -104,7 +104,7 @@ class PostgresDatabase(Database):
     def _connect(self) -> Connection[Any]:
         connection = self._connect_to()
         try:
-            connection.autocommit = True  # BEGIN and COMMIT are said here
+            connection.autocommit = True  # BEGIN and COMMIT are explicit here
             connection.row_factory = tuple_row
             set_json_loads(msgspec.json.decode, connection)
             connection.execute("SET timezone = 'UTC'")
@@ -123,14 +123,14 @@ class PostgresDatabase(Database):
 
     @contextmanager
     def translated(self) -> Iterator[None]:
-        """Turn what psycopg raises into what it means."""
+        """Translate psycopg's errors."""
         try:
             yield
         except psycopg.Error as error:
             raise self._meaning(error) from error
 
     def _meaning(self, error: psycopg.Error) -> Exception:
-        state, reason = error.sqlstate or "", str(error).partition("\n")[0]  # what follows shows the whole row
+        state, reason = error.sqlstate or "", str(error).partition("\n")[0]  # the other lines show the whole row
         if state in _MISSING:
             return TablesLost(reason)
         if state[:2] in ("22", "23", "54") or (not state and isinstance(error, psycopg.DataError)):

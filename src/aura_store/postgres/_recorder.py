@@ -1,9 +1,9 @@
-"""PostgreSQL: a log that many processes on many machines share. `eventsourcing`'s recorder, psycopg 3.
+"""PostgreSQL: a log shared by many processes on many machines, on `eventsourcing`'s recorder and psycopg 3.
 
-A commit takes two round trips. The first begins the transaction, locks the row of ``log_head`` and looks up tips: that
-lock is held until the commit is done or undone, so positions become visible in their order. The second carries the
-rows, the new head, the notification and COMMIT. It must not be one: after a broken connection the lock tells that the
-old transaction has ended, and only then may be looked whether it arrived.
+A commit takes two round trips. The first begins the transaction, locks the row of ``log_head`` and looks up tips. This
+lock is held until the commit succeeds or is rolled back, so positions become visible in order. The second carries the
+rows, the new head, the notification and COMMIT. They cannot be merged: after a broken connection, taking the lock shows
+that the old transaction has ended, and only then can its outcome be looked up.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -26,22 +26,22 @@ from aura_store.postgres._connections import Connector, Pool, parse_url, public_
 from aura_store.postgres._watch import Watch
 
 SLICE = 8 * 1024 * 1024
-"""Bytes of states in one INSERT: bounds what client and server hold at once, far below their limit of 1 GB."""
+"""Bytes of states in one INSERT; this bounds the memory of client and server, far below their limit of 1 GB."""
 
 _TABLES: Final = ("stored_events", "stored_snapshots", "log_head", "log_meta")
 _CREATION: Final = int.from_bytes(b"aura")
-"""The advisory lock under which tables are created."""
+"""The advisory lock for creating tables."""
 
-# The head is found through its index, from above: while somebody's long transaction (a backup) keeps old versions of
-# the row alive, a look by any other way would pass all of them, at every commit.
+# The head is found through its index, from above. While a long transaction elsewhere (a backup) keeps old versions of
+# the row alive, any other way would scan all of them, at every commit.
 _HEAD = "SELECT position FROM log_head ORDER BY position DESC LIMIT 1"
 _TIPS = (
     "SELECT wanted.stream, tip.* FROM unnest(%s::text[]) AS wanted (stream), LATERAL"
     " (SELECT originator_version, digest FROM stored_events WHERE originator_id = wanted.stream"
     " ORDER BY originator_version DESC LIMIT 1) AS tip"
 )
-# One text, not a pipeline: after a pipeline the server does not count the client as idle, and would wait for a stopped
-# one for ever. The tips are looked up by a statement of their own, which sees what was committed before the lock came.
+# One string, not a pipeline: after a pipeline the server does not count the client as idle, and would wait forever for
+# one that stopped. The tips are looked up by a separate statement, which sees what was committed before the lock came.
 _BEGIN = f"BEGIN ISOLATION LEVEL READ COMMITTED; {_HEAD} FOR UPDATE"
 _BEGIN_WITH_TIPS = f"{_BEGIN}; {_TIPS}"
 _COLUMNS = "notification_id, originator_id, originator_version, topic, state, previous, digest"
@@ -69,20 +69,20 @@ _AMCHECK = (
 
 
 class _Datastore(PostgresDatastore):
-    """The library's datastore with our own connections, and without its composite types: rows travel as arrays."""
+    """The library's datastore with our own connections, and without its composite types: rows are sent as arrays."""
 
     def __init__(self, connector: Connector, schema: str) -> None:
         super().__init__("", "", "", "", "", schema=schema, originator_id_type="text")
-        self.pool = Pool(connector)  # type: ignore[assignment]  # offers what the datastore uses
+        self.pool = Pool(connector)  # type: ignore[assignment]  # has all that the datastore uses
 
     def register_type_adapters(self) -> None:
-        """Do nothing, so that recorders are made without a connection."""
+        """Do nothing, so that recorders can be created without a connection."""
 
 
 class _SealedRecorder(PostgresApplicationRecorder):
-    """The library's recorder on our table: reading works as it is, writing is refused for want of its own types.
+    """The library's recorder on our table. It can read as it is; writing is refused, because its types are missing.
 
-    Ids compare byte by byte (``COLLATE "C"``): faster, and an index that no change of the system's locales can break.
+    Ids compare byte by byte (``COLLATE "C"``), which is faster, and safe for indexes when the system's locales change.
     """
 
     def __init__(self, datastore: PostgresDatastore) -> None:
@@ -107,7 +107,7 @@ class _SealedRecorder(PostgresApplicationRecorder):
 
 
 class _Transaction:
-    """See `WriteTransaction`. Rows are kept aside until `commit`, so that they travel with it."""
+    """See `WriteTransaction`. Rows are held back until `commit` and sent with it."""
 
     def __init__(self, connection: Connection[DictRow], stream_ids: Sequence[StreamId]) -> None:
         self._connection = connection
@@ -156,8 +156,8 @@ class _Transaction:
 class PostgresRecorder(Recorder):
     """A log in a PostgreSQL database.
 
-    `url` is any that libpq takes. The tables are in the first schema of the connection's ``search_path``, which the
-    URL may set: ``?options=-csearch_path%3Daura``. `read_only` needs no right but to read.
+    `url` is any URL that libpq accepts. The tables are in the first schema of the connection's ``search_path``, which
+    the URL may set: ``?options=-csearch_path%3Daura``. `read_only` needs no permission except to read.
     """
 
     def __init__(self, url: str, *, read_only: bool = False, lock_timeout: float = LOCK_TIMEOUT) -> None:
@@ -170,11 +170,11 @@ class PostgresRecorder(Recorder):
 
     @property
     def schema(self) -> str:
-        """The schema that the tables are in."""
+        """The schema of the tables."""
         return str(self.datastore.schema)
 
     def connect(self) -> Connection[Any]:
-        """Return a connection of the caller's own, made as those of the log are."""
+        """Return a new connection for the caller, set up like those of the log."""
         return self._connector.connect()
 
     def _use_schema(self, schema: str) -> None:
@@ -198,14 +198,14 @@ class PostgresRecorder(Recorder):
             return dict(cursor.execute("SELECT key, value FROM log_meta").fetchall())
 
     def _schema(self) -> str:
-        """Return the schema in which the log is, or would be created."""
+        """Return the schema of the log, or the one in which it would be created."""
         with self._cursor() as cursor:
             found = cursor.execute(_WHERE_TABLES_ARE, (["log_head"],)).fetchone()
             current = cursor.execute("SELECT current_schema()").fetchone()
         schema = found[1] if found else current and current[0]
         if schema is None:
-            remedy = "create the schema, or name one that exists"
-            raise StoreMisconfigured(store=self.name, reason="no schema of its search_path exists", remedy=remedy)
+            remedy = "create the schema, or name an existing one"
+            raise StoreMisconfigured(store=self.name, reason="its search_path has no existing schema", remedy=remedy)
         return str(schema)
 
     def _create_tables(self, meta: Mapping[str, str]) -> None:
@@ -264,7 +264,7 @@ class PostgresRecorder(Recorder):
         if prefixes:
             statement += " AND topic LIKE ANY(%s)"
             arguments.append([prefix.replace("_", r"\_") + "%" for prefix in prefixes])
-        # Within a stream the order is the same; asked for so, the planner takes the stream's index.
+        # Within a stream the order is the same; written like this, the planner uses the stream's index.
         order = "notification_id" if stream_id is None else "originator_version"
         if stream_id is not None:
             statement += " AND originator_id = %s"
@@ -319,7 +319,7 @@ class PostgresRecorder(Recorder):
     # --- Checking and closing -----------------------------------------------------------------------------------------
 
     def check(self) -> str | None:
-        """Read the whole table, which checks its checksums; see that both indexes agree with it and with the head."""
+        """Read the whole table, which verifies its checksums; check that both indexes agree with it and the head."""
         try:
             with self._cursor() as cursor:
                 cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
@@ -354,7 +354,7 @@ class PostgresRecorder(Recorder):
 
 
 def _cursor(connection: Connection[DictRow]) -> Cursor[tuple[Any, ...]]:
-    """Return a cursor whose rows are plain tuples, transferred in binary; the library's own want names."""
+    """Return a cursor whose rows are plain tuples, transferred in binary; the library's own cursors return mappings."""
     return connection.cursor(row_factory=tuple_row, binary=True)
 
 
@@ -371,7 +371,7 @@ def _as_tips(cursor: Cursor[tuple[Any, ...]]) -> dict[StreamId, Tip]:
 
 
 def _slices(rows: Sequence[Columns]) -> Iterator[Sequence[Columns]]:
-    """Cut `rows` into pieces of about `SLICE` bytes."""
+    """Split `rows` into slices of about `SLICE` bytes."""
     start = size = 0
     for end, row in enumerate(rows, 1):
         size += len(row[4])
@@ -398,7 +398,7 @@ def _first_disagreement(cursor: Cursor[tuple[Any, ...]]) -> str | None:
             f"SELECT count(*), coalesce(sum(notification_id), 0)::bigint FROM stored_events WHERE {column}".encode()  # noqa: S608
         ).fetchone()
         if found != expected:
-            return f"{way} does not hold the events 1 to {head}: there are {found and found[0]}"
+            return f"{way} does not hold the events 1 to {head}: it holds {found and found[0]}"
     if amcheck := cursor.execute(_AMCHECK).fetchone():
         call = SQL("SELECT {}.bt_index_check(%s::regclass, true)").format(Identifier(amcheck[0]))
         for index in ("stored_events_pkey", "stored_events_notification_id_idx"):

@@ -1,7 +1,7 @@
-"""Watching the head of a log in PostgreSQL: LISTEN on a connection of its own, and a look from time to time.
+"""Watching the head of a log in PostgreSQL: LISTEN on a separate connection, and a read at intervals.
 
-The channel is the one that the library's own subscriptions use. A notification only wakes; the head is read from its
-table. So one that is lost, doubled or forged does no harm.
+The channel is that of the library's own subscriptions. A notification only wakes the watcher, which then reads the head
+from its table, so a lost, duplicate or forged notification does no harm.
 """
 
 import selectors
@@ -19,17 +19,17 @@ from psycopg.rows import DictRow, tuple_row
 from aura_store.postgres._connections import Connector
 
 LOOK_AGAIN = 5.0
-"""Seconds after which the head is read although nobody has notified."""
+"""Seconds after which the head is read even without a notification."""
 
 LOOK_AGAIN_ON_STANDBY = 0.25
 """The same on a standby server, which cannot notify."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
-"""Seconds between two attempts to connect again: the first pause, which doubles, and the longest."""
+"""Seconds between attempts to reconnect: the first pause, which doubles each time, and the longest."""
 
 
 class Watch:
-    """One watch over one log. `head_query` is the statement that reads the head."""
+    """Watches one log. `head_query` is the statement that reads the head."""
 
     def __init__(self, connector: Connector, head_query: LiteralString) -> None:
         self._connector = connector
@@ -50,7 +50,7 @@ class Watch:
                     pause = min(max(2 * pause, FIRST_PAUSE), LONGEST_PAUSE)
 
     def stop(self) -> None:
-        """Have `heads` end now. May be called from any thread, any number of times."""
+        """Make `heads` end now. May be called from any thread, any number of times."""
         self._bell.ring()
 
     def _heads(self, connection: Connection[DictRow]) -> Iterator[int]:
@@ -64,13 +64,13 @@ class Watch:
             row = cursor.execute(self._head_query, prepare=True).fetchone()
             if row is not None:
                 yield row[0]
-            if not _notified(connection):  # while the head was read
+            if not _notified(connection):  # none arrived while the head was read
                 self._bell.wait(look_again, connection)
                 _notified(connection)
 
 
 class _Bell:
-    """Ends one thread's wait on a connection from another thread. Rung once, it stays so."""
+    """Ends a thread's wait on a connection from another thread. Once rung, it stays rung."""
 
     def __init__(self) -> None:
         self._rung = False
@@ -79,7 +79,7 @@ class _Bell:
 
     @contextmanager
     def hung_up(self) -> Iterator[None]:
-        """Hold what `wait` needs, for as long as somebody may wait."""
+        """Hold the resources of `wait` while a thread may wait."""
         near, far = socket.socketpair()
         with near, far:
             with self._lock:
@@ -97,9 +97,9 @@ class _Bell:
             self._rung = True
 
     def wait(self, timeout: float = 0.0, connection: Connection[DictRow] | None = None) -> bool:
-        """Wait `timeout` seconds for the bell or for something to read on `connection`; return whether it has rung."""
+        """Wait `timeout` seconds for the bell or for data on `connection`; return whether the bell has rung."""
         if timeout and not self._rung:
-            assert self._ends is not None, "waiting happens where the bell hangs"
+            assert self._ends is not None, "wait only inside hung_up()"
             with selectors.DefaultSelector() as selector:
                 selector.register(self._ends[0], selectors.EVENT_READ)
                 if connection is not None:
@@ -109,5 +109,5 @@ class _Bell:
 
 
 def _notified(connection: Connection[DictRow]) -> bool:
-    """Take the notifications that are there; return whether there were any."""
+    """Consume pending notifications; return whether there were any."""
     return bool(list(connection.notifies(timeout=0)))

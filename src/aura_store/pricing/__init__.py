@@ -1,4 +1,4 @@
-"""Pricing: what agents consumed, summed exactly, and what it costs by a dated table of prices."""
+"""Pricing: the exact sums of agents' consumption, and their cost by a dated price table."""
 
 from typing import TYPE_CHECKING
 

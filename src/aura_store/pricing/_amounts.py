@@ -1,4 +1,4 @@
-"""Amounts: what one report of an agent counts for, in whole numbers, so that sums are exact in any order."""
+"""Amounts: one report of an agent in whole numbers, so that sums are exact in any order."""
 
 from datetime import UTC, date, datetime
 from math import isfinite
@@ -11,15 +11,15 @@ from aura_contracts.execution import Usage
 from aura_contracts.ports.read_models import NANO, Moment
 
 TOKENS_LIMIT: Final = 2**42
-"""Tokens of a kind that one report counts for, at most: no agent has consumed more, whatever it says."""
+"""The most tokens of a kind that one report counts for; no agent consumes more, whatever it reports."""
 
 DOLLARS_LIMIT: Final = 100_000
-"""US dollars that one report counts for, at most."""
+"""The most US dollars that one report counts for."""
 
 
 @attrs.frozen
 class Amounts:
-    """What one report counts for: within the limits of this module, in whole numbers."""
+    """The amounts of one report, in whole numbers within the limits of this module."""
 
     input_tokens: int
     output_tokens: int
@@ -29,7 +29,7 @@ class Amounts:
 
 
 def amounts_of(usage: Usage) -> Amounts:
-    """Return what a report counts for."""
+    """Return the amounts of a report."""
     cost = usage.cost if isfinite(usage.cost) else 0.0
     return Amounts(
         input_tokens=_limited(usage.input_tokens),
@@ -45,15 +45,15 @@ def _limited(tokens: int) -> int:
 
 
 def day_of(time: datetime) -> date:
-    """Return the day that a report belongs to, in UTC."""
+    """Return the UTC day of a report."""
     return time.astimezone(UTC).date()
 
 
 def require_since(since: Moment) -> None:
-    """Raise `NaiveDatetime` for a time without a zone, `InvalidInput` for a position below 0."""
+    """Raise `NaiveDatetime` for a time without a zone, and `InvalidInput` for a position below 0."""
     if isinstance(since, datetime):
         require_aware(since, "since")
     elif since < 0:
         raise InvalidInput(
-            field="since", reason=f"{since} is below 0", remedy="positions count from 1; 0 is before all"
+            field="since", reason=f"{since} is below 0", remedy="positions count from 1; 0 is before the first event"
         )

@@ -1,4 +1,4 @@
-"""Price files: TOML, checked field by field, to `PriceTable`. Pure."""
+"""Price files: TOML, validated field by field, as a `PriceTable`. Pure."""
 
 import tomllib
 from datetime import date
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from aura_store.pricing._prices import InvalidPrices, Price, PriceTable
 
 LIST_PRICES = "prices.toml"
-"""AURA's own table, in this package."""
+"""AURA's own price file, in this package."""
 
 _Dollars = Annotated[Decimal, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 """For a million tokens."""
@@ -46,9 +46,9 @@ class _File(_Part):
 
 
 def read_prices(*files: Path) -> PriceTable:
-    """Return AURA's list prices, with the models of `files` over them, those of the last file first.
+    """Return AURA's list prices, overridden by the models of `files`; later files win.
 
-    Raises `InvalidPrices`, which names file and field, and `OSError` for a file that cannot be read.
+    Raises `InvalidPrices`, naming file and field, and `OSError` for an unreadable file.
     """
     table = _list_prices()
     for file in files:
@@ -62,7 +62,7 @@ def _list_prices() -> PriceTable:
 
 
 def parse_prices(data: bytes, file: str) -> PriceTable:
-    """Return the table that TOML describes; `file` is what errors call it. Raises `InvalidPrices`."""
+    """Return the table in a TOML file; `file` is its name in errors. Raises `InvalidPrices`."""
     try:
         found = _File.model_validate(tomllib.loads(data.decode(), parse_float=Decimal))
     except UnicodeDecodeError as error:
@@ -80,7 +80,7 @@ def _rows(name: str, rows: list[_Row], found: _File, file: str) -> tuple[Price, 
     for number, row in enumerate(rows):
         if row.since in days[:number]:
             field = _path(("models", name, number, "from"))
-            raise InvalidPrices(file=file, field=field, reason=f"there is a row from {row.since} already")
+            raise InvalidPrices(file=file, field=field, reason=f"there already is a row from {row.since}")
     return tuple(sorted((_price(row, found) for row in rows), key=lambda row: row.since))
 
 
@@ -96,7 +96,7 @@ def _price(row: _Row, found: _File) -> Price:
 
 
 def _path(parts: tuple[int | str, ...]) -> str:
-    """Return where in the file something is: ``models."gpt-5*"[0].input``."""
+    """Return the place in the file: ``models."gpt-5*"[0].input``."""
     path = ""
     for part in parts:
         if isinstance(part, int):

@@ -1,12 +1,12 @@
-"""Prices: what the tokens of a model cost on a day, from a dated table.
+"""Prices: the cost of a model's tokens on a day, from a dated table.
 
     prices = read_prices()                                   # AURA's own, aura_store/pricing/prices.toml
-    prices = read_prices(home / "prices.toml")               # with a file of one's own over it
+    prices = read_prices(home / "prices.toml")               # overridden by your own file
     price(usage, "claude-sonnet-4-5-20250929", used_at, prices)
 
-A table maps names of models to rows, each of which is valid from a day on, in UTC. Of the names that fit a model the
-longest is taken, and of its rows the one that begins last, not after the day of use. So what was used before a price
-changed keeps its price, and whoever corrects a row corrects the past with it: costs are nowhere stored.
+A table maps model names to rows, each of which is valid from a day on, in UTC. The longest name that matches the model
+is used, and of its rows the latest that starts on or before the day of use. Usage from before a price change therefore
+keeps its price, and correcting a row also corrects the past, because costs are not stored anywhere.
 
 Money is `Decimal`, in US dollars, and exact.
 """
@@ -27,7 +27,7 @@ MILLION = Decimal(1_000_000)
 
 @attrs.define(kw_only=True, eq=False)
 class InvalidPrices(InvalidInput):
-    """A file of prices does not say what such a file has to say; `field` is where in it."""
+    """A price file is invalid; `field` is the place in it."""
 
     code = "invalid_prices"
     file: str
@@ -42,7 +42,7 @@ class InvalidPrices(InvalidInput):
 
 @attrs.frozen(kw_only=True)
 class Price:
-    """What a model costs from the day `since` on: US dollars per million tokens."""
+    """The price of a model from the day `since`: US dollars per million tokens."""
 
     since: date
     input: Decimal
@@ -50,10 +50,10 @@ class Price:
     cache_read: Decimal
     cache_write: Decimal
     source: str = ""
-    """Where the price is from, and when it was read there."""
+    """Where the price comes from, and when it was retrieved."""
 
     def cost_of(self, usage: Usage) -> Decimal:
-        """Return what the tokens of `usage` cost; what the agent said that they cost does not matter."""
+        """Return the cost of the tokens in `usage`, ignoring the cost that the agent reported."""
         return (
             self.input * usage.input_tokens
             + self.output * usage.output_tokens
@@ -64,19 +64,19 @@ class Price:
 
 @attrs.frozen
 class PriceTable:
-    """Names of models, with ``*`` for anything, and the rows of each, the oldest first."""
+    """Model names, in which ``*`` matches anything, and their rows, oldest first."""
 
     models: Mapping[str, Sequence[Price]] = attrs.field(hash=False)
 
     def replaced_by(self, other: "PriceTable") -> "PriceTable":
-        """Return this table with the models of `other`; a name that both have is as `other` has it."""
+        """Return this table with the models of `other` added; for names in both, `other` wins."""
         return PriceTable({**self.models, **other.models})
 
     def find(self, model: str, day: date) -> Price | None:
-        """Return what `model` costs on `day`; None for a model that nobody has priced for that day.
+        """Return the price of `model` on `day`, or None if it has none.
 
-        The case of letters does not matter. A name with a provider before it (``anthropic/claude-...``) is looked for
-        as it is, then without what is before its last slash.
+        Case-insensitive. A name with a provider prefix (``anthropic/claude-...``) is looked up as it is, then without
+        everything up to its last slash.
         """
         name = model.lower()
         for candidate in dict.fromkeys((name, name.rpartition("/")[2])):
@@ -88,7 +88,7 @@ class PriceTable:
 
 
 def price(usage: Usage, model: str, at: datetime | date, table: PriceTable) -> Decimal | None:
-    """Return what the tokens of `usage` cost in US dollars, by the row of the moment of use; None without a price.
+    """Return the cost of the tokens in `usage` in US dollars, at the price on the day of use; None without a price.
 
     Raises `NaiveDatetime` for a time without a zone.
     """

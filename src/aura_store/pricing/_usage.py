@@ -1,12 +1,12 @@
-"""Usage: the tokens that runs consumed, summed exactly, and what they cost by a table of prices.
+"""Usage: the tokens that runs consumed, summed exactly, and their cost by a price table.
 
     sums = await usage_of(log)                              # by replay of the log
     sums = await models.usage()                             # the same, from the read models
     for line in cost_of(sums, read_prices(), by=UsageKey.MODEL):
         print(line.id, line.cost)
 
-Sums are kept by execution, session, model and day (UTC), and priced when they are asked for. As the price of a model
-depends on nothing but its name and the day, that is exact, and another table gives other costs from the same log.
+Sums are kept by execution, session, model and day (UTC), and priced on demand. As the price of a model depends only on
+its name and the day, this is exact, and another table gives other costs for the same log.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -30,10 +30,11 @@ from aura_store.pricing._prices import PriceTable, price
 
 
 async def usage_of(log: EventLog, *, task: str | None = None, since: Moment | None = None) -> tuple[UsageSum, ...]:
-    """Fold a log, opened in whatever way, into sums; of one task, and what was reported since a moment, if asked.
+    """Fold a log into sums, optionally for one task or since a moment.
 
-    `since` is a position, after which, or a time, from which on. Reads three types of events and writes nothing.
-    Raises `InvalidInput` for a `since` or `task` that means nothing, and what reading the log raises.
+    `since` is a position, exclusive, or a time, inclusive. The log may be read-only: only three types of events are
+    read, and nothing is written. Raises `InvalidInput` for an invalid `since` or `task`, and the errors of reading the
+    log.
     """
     wanted = None if task is None else parse_id(task, "task")
     if since is not None:
@@ -69,7 +70,7 @@ class _Fold:
             self._sums[key] = [one + other for one, other in zip(before, (*amounts, 1), strict=True)]
 
     def sums(self) -> list[UsageSum]:
-        """Return what there is so far."""
+        """Return the sums so far."""
         return sorted((self._sum(*key, *numbers) for key, numbers in self._sums.items()), key=lambda each: each.order)
 
     def _sum(self, day: date, stream: StreamId, session: str | None, model: str, *numbers: int) -> UsageSum:
@@ -106,7 +107,7 @@ _KEYS: Final[dict[UsageKey, Callable[[UsageSum], str]]] = {
 
 
 def cost_of(sums: Iterable[UsageSum], prices: PriceTable, *, by: UsageKey = UsageKey.TASK) -> tuple[UsageCost, ...]:
-    """Price `sums` and add them up, in the order of their first day. Pure: another table, other costs."""
+    """Price `sums` and add them up, in the order of their first day. Pure."""
     priced = _priced(sorted(sums, key=lambda each: each.order), prices)
     groups: dict[str, list[_Priced]] = {}
     for each in priced:
@@ -124,8 +125,8 @@ class _Priced:
 def _priced(sums: Sequence[UsageSum], prices: PriceTable) -> list[_Priced]:
     """Price each sum.
 
-    A report of a cost alone, without model and tokens, is what some agents say of a whole run at its end. It is its
-    cost only where no tokens of the run have a price: they would be paid twice.
+    A report of a cost alone, without model and tokens, is how some agents report a whole run at its end. It counts as
+    the cost of the run only if no tokens of the run have a price; otherwise they would be paid for twice.
     """
     found = [(each, price(each.tokens, each.model, each.day, prices)) for each in sums]
     paid = {each.execution_id for each, cost in found if cost is not None and each.tokens != Usage()}

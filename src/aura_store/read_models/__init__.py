@@ -1,4 +1,4 @@
-"""Read models: lists, counts and look-ups in SQL, folded from the log. See `aura_contracts.ports.read_models`."""
+"""Read models: lists, counts and lookups in SQL, folded from the log. See `aura_contracts.ports.read_models`."""
 
 from typing import TYPE_CHECKING
 

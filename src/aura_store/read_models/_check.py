@@ -1,8 +1,8 @@
-"""Checking: what the tables say against what the log says, row by row and field by field.
+"""Checking: compares the tables with the log, row by row and field by field.
 
-The log is folded once more, into memory, up to where the tables stand; then the two are compared in one transaction of
-the database. When another process moved the tables in between, the fold goes on from where it is, and they are compared
-again.
+The log is folded again, in memory, up to the position of the tables; then the two are compared in one transaction of
+the database. If another process moves the tables in between, the fold continues from where it is, and the comparison
+starts over.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -28,7 +28,7 @@ from aura_store.read_models._schema import FOLDED, Table
 from aura_store.repository import snapshot_schema
 
 LISTED: Final = 1000
-"""Differences that a report lists at most."""
+"""The most differences in a report."""
 
 _PAGE: Final = 500
 
@@ -37,7 +37,7 @@ Kind = Literal["missing", "extra", "different", "added", "removed", "changed"]
 
 @attrs.frozen(kw_only=True)
 class CheckReport:
-    """What a check found. `position` is where the tables stand, `rows` how many were compared."""
+    """The result of a check: `position` is that of the tables, `rows` the number of rows compared."""
 
     position: int
     rows: int
@@ -47,14 +47,14 @@ class CheckReport:
 
     @property
     def ok(self) -> bool:
-        """Whether read models and snapshots say what the log says."""
+        """Whether read models and snapshots match the log."""
         return not self.differences and not self.bad_snapshots
 
 
 async def check_read_models(models: LogReadModels, *, listed: int = LISTED) -> CheckReport:
     """Catch up, then compare the tables with a fold of the log, and snapshots with their streams; change nothing else.
 
-    Lists up to `listed` differences. Raises what `LogReadModels.catch_up` raises.
+    Lists up to `listed` differences. Raises the errors of `LogReadModels.catch_up`.
     """
     position = await models.catch_up()
     while True:
@@ -77,7 +77,7 @@ async def check_read_models(models: LogReadModels, *, listed: int = LISTED) -> C
 def _compare(
     models: LogReadModels, fresh: LogReadModels, position: int, listed: int, stored: Transaction
 ) -> tuple[int, list[RowDifference]] | None:
-    """Compare all tables while they stand at `position`; None if they do not."""
+    """Compare all tables if they are at `position`; otherwise return None."""
     mark = find_mark(stored)
     if mark is None or mark.position != position:
         return None
@@ -96,9 +96,9 @@ def compare_tables(
     *,
     listed: int | None = None,
 ) -> tuple[int, list[RowDifference]]:
-    """Return how many rows were compared, and up to `listed` that differ. Blocking.
+    """Return the number of rows compared, and up to `listed` that differ. Blocking.
 
-    `kinds` are the words for a row that is only before, only after, and on both sides but different.
+    `kinds` are the words for rows that are only in the first, only in the second, and different in both.
     """
     comparison = _Comparison(_Side(*before), _Side(*after), kinds)
     found = list(islice(comparison.all(), listed))
@@ -110,7 +110,7 @@ Key = Any
 
 @attrs.frozen
 class _Side:
-    """One of two databases that are compared, page by page, in whatever order each sorts."""
+    """One of the two databases to compare, page by page, in the database's own sort order."""
 
     database: Database
     transaction: Transaction
@@ -136,7 +136,7 @@ class _Side:
 
 
 class _Comparison:
-    """Compares tables. `rows` counts those looked at."""
+    """Compares tables; `rows` counts the rows seen."""
 
     def __init__(self, before: _Side, after: _Side, kinds: tuple[Kind, Kind, Kind]) -> None:
         self.rows = 0
@@ -176,9 +176,9 @@ def _difference(table: Table, key: Key, kind: Kind, before: Row, after: Row) -> 
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two values of a row are the same once they went through a database.
+    """Whether two values of a row are the same after a round trip through a database.
 
-    Databases keep JSON numbers as they are written or as decimals: 1e300 may come back as an integer.
+    Databases store JSON numbers as written or as decimals: 1e300 may come back as an integer.
     """
     if isinstance(one, float) ^ isinstance(other, float) and not isinstance(one, bool | None | str):
         return isinstance(other, int | float) and float(one) == float(other)
@@ -193,7 +193,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 async def _check_snapshots(log: EventLog) -> tuple[int, list[BadSnapshot]]:
-    """Fold every stream that has a snapshot this program would use, and compare."""
+    """Fold and compare every stream with a snapshot that this program would use."""
     aggregate_of = {event: aggregate for aggregate in AGGREGATES for event in aggregate.table[None]}
     streams: dict[StreamId, Aggregate[Any]] = {}
     async for record in log.read(topics=[event.topic for event in aggregate_of]):
@@ -221,11 +221,11 @@ async def _wrong_with(
         kept = msgspec.json.decode(data, type=aggregate.state)
     except (msgspec.MsgspecError, ImpossibleTransition) as error:
         return str(error)
-    return None if kept == state else "it differs from what the events fold to"
+    return None if kept == state else "it differs from the fold of the events"
 
 
 async def repair_snapshot(log: EventLog, bad: BadSnapshot) -> None:
-    """Put a snapshot that the stream folds to in the place of one that it does not."""
+    """Replace a bad snapshot by one that its stream folds to."""
     aggregate = next(each for each in AGGREGATES if each.name == bad.aggregate)
     facts = await log.facts(bad.stream_id)
     if len(facts) >= bad.version:

@@ -1,16 +1,16 @@
-"""Database: where the read models are. Plain SQL over sqlite3 and psycopg; values are always bound. Blocking.
+"""Database: storage for the read models. Plain SQL over sqlite3 and psycopg; values are always bound. Blocking.
 
-What the tables hold can always be folded again, so no commit here waits for the disk:
+The contents of the tables can always be folded again, so no commit here waits for the disk:
 
-    SQLite       a file of its own next to the log's, WAL, ``synchronous=OFF``. The log's file stays what an auditor
-                 needs and nothing else, folding never holds the lock that appends wait for, and a file that a power
-                 cut or anything else has damaged is deleted and made again.
-    PostgreSQL   in the schema of the log, ``synchronous_commit=off``; rows and position are in one transaction, so
-                 after a crash they are behind, never wrong.
-    memory       an SQLite database of this process alone.
+    SQLite       a separate file next to the log's, WAL, ``synchronous=OFF``. The log's file holds only what auditors
+                 need, folding never holds the lock that appends wait for, and a damaged file (by a power cut, say) is
+                 deleted and recreated.
+    PostgreSQL   in the schema of the log, ``synchronous_commit=off``. Rows and position change in one transaction, so
+                 after a crash they may be behind, but never wrong.
+    memory       a SQLite database private to this process.
 
-Invariants: one transaction at a time for each `Database`, in one thread at a time; a transaction is left committed or
-undone; after an error that leaves its state unknown the connection is not used again.
+Invariants: each `Database` has one transaction at a time, in one thread at a time; every transaction is committed or
+rolled back; after an error that leaves its state unknown, a connection is not used again.
 """
 
 import sqlite3
@@ -34,23 +34,23 @@ _decode_json = msgspec.json.decode
 
 
 class RowRefused(Exception):
-    """The database does not take a row: a check, a number too large. `str()` says what it said."""
+    """The database refuses a row: a check failed, a number is too large. `str()` is the database's message."""
 
 
 class Unusable(Exception):
-    """The tables cannot be used as they are: lost, damaged, or not to be written. `str()` says why."""
+    """The tables cannot be used as they are: lost, damaged or not writable. `str()` says why."""
 
 
 class Damaged(Unusable):
-    """The file holds no sound database; a new one has to take its place."""
+    """The file is not a sound database, and must be replaced."""
 
 
 class TablesLost(Unusable):
-    """A table or a column is missing; all have to be made again."""
+    """A table or column is missing; all tables must be recreated."""
 
 
 class NotWritable(Unusable):
-    """This process may not write, or not even open, the database."""
+    """This process may not write to the database, or not even open it."""
 
 
 class Transaction(ABC):
@@ -60,7 +60,7 @@ class Transaction(ABC):
 
     @abstractmethod
     def execute(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Run one statement, with a ``?`` for each of `values`; return the rows it gives."""
+        """Run one statement, with a ``?`` for each of `values`; return its rows."""
 
     @abstractmethod
     def execute_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
@@ -68,15 +68,15 @@ class Transaction(ABC):
 
     @abstractmethod
     def table_names(self) -> set[str]:
-        """Return the names of the tables and views that are there."""
+        """Return the names of the existing tables and views."""
 
 
 class Database(ABC):
-    """A database for read models, connected to when it is first used. `name` is for messages, without passwords."""
+    """A database for read models, connected on first use. `name` is for messages, without passwords."""
 
     dialect: DialectName
     private = False
-    """Whether no other process can have it open."""
+    """Whether no other process can open it."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -84,9 +84,9 @@ class Database(ABC):
 
     @contextmanager
     def transaction(self, *, writing: bool = False) -> Iterator[Transaction]:
-        """Enter a transaction that sees one moment of the database, committed when left, undone when it raises.
+        """Enter a transaction with a consistent view; it is committed on exit, and rolled back on errors.
 
-        Raises `DatabaseAway` where trying again may help, `RowRefused`, `Unusable`, and `StoreFull`.
+        Raises `DatabaseAway` if a retry may help, `RowRefused`, `Unusable` and `StoreFull`.
         """
         with self._turn:
             try:
@@ -102,30 +102,30 @@ class Database(ABC):
 
     @abstractmethod
     def commit(self) -> None:
-        """End it well."""
+        """Commit the transaction."""
 
     @abstractmethod
     def roll_back(self) -> None:
-        """Undo it. Never raises; where the connection does not answer, it is closed."""
+        """Roll the transaction back. Never raises; closes a connection that does not respond."""
 
     @abstractmethod
     def close(self) -> None:
-        """Close the connection; the next use opens another."""
+        """Close the connection; the next use opens a new one."""
 
     def replace_file(self) -> bool:
-        """Delete a damaged file, so that the next use makes a new one; return whether there is such a file."""
+        """Delete a damaged file, so that the next use creates a new one; return whether there is such a file."""
         return False
 
     @abstractmethod
     def to_database(self, kind: Kind, value: Any) -> Any:
-        """Return `value` as the driver takes it for a column of this kind."""
+        """Return `value` in the form that the driver accepts for a column of this kind."""
 
     @abstractmethod
     def from_database(self, kind: Kind, value: Any) -> Any:
-        """Return what the driver gave for a column of this kind as it was before `to_database`."""
+        """Undo `to_database` for a value that the driver returned for a column of this kind."""
 
     def plain(self, columns: Sequence[Column], row: Sequence[Any]) -> dict[str, Any]:
-        """Return a row as the values that it was made of, by the names of its columns."""
+        """Return a row as a mapping from column names to the original values."""
         return {column.name: self.from_database(column.kind, value) for column, value in zip(columns, row, strict=True)}
 
 
@@ -140,7 +140,7 @@ _MEANING: Final[Mapping[int, type[Exception]]] = {
     **dict.fromkeys((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB), Damaged),
     sqlite3.SQLITE_ERROR: TablesLost,
 }
-"""What an error means (https://sqlite.org/rescode.html, primary result codes)."""
+"""The meaning of errors (https://sqlite.org/rescode.html, primary result codes)."""
 
 _TIME: Final = "%Y-%m-%d %H:%M:%S.%f"
 
@@ -165,7 +165,7 @@ class _SQLiteTransaction(Transaction):
 
 
 class SQLiteDatabase(Database):
-    """A file, or with no path a database in memory."""
+    """A file, or an in-memory database without a path."""
 
     dialect = "sqlite"
 
@@ -207,14 +207,14 @@ class SQLiteDatabase(Database):
                 connection.close()
 
     def _connect(self) -> sqlite3.Connection:
-        """Connect, and touch the write-ahead log, so that file and log that are open belong together."""
+        """Connect, and touch the write-ahead log, so that the open file and log belong together."""
         if self._path is None:
             self._connection = self._raw_connection(":memory:")
             return self._connection
         with folder_lock(self._path.parent, exclusive=False):
             connection = self._raw_connection(str(self._path))
             try:
-                with suppress(sqlite3.OperationalError):  # where it cannot be written it may be read all the same
+                with suppress(sqlite3.OperationalError):  # a read-only file can still be read
                     connection.execute("PRAGMA journal_mode=WAL")
                     connection.execute("PRAGMA synchronous=OFF")
                 connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -231,10 +231,11 @@ class SQLiteDatabase(Database):
         )
 
     def replace_file(self) -> bool:
-        """Delete the file, unless another process has put a new one in its place already.
+        """Delete the file, unless another process has already replaced it.
 
-        Connections are made under a shared lock and files deleted under an exclusive one: no process can have the old
-        file open with the new file's write-ahead log. One that has the old file with the old log goes on with them.
+        Connections are made under a shared lock and files deleted under an exclusive one, so no process can have the
+        old file open with the new file's write-ahead log. A process with the old file and the old log continues to use
+        them.
         """
         self.close()
         if self._path is None:
@@ -263,7 +264,7 @@ class SQLiteDatabase(Database):
 
     @contextmanager
     def translated(self) -> Iterator[None]:
-        """Turn what SQLite raises into what it means."""
+        """Translate SQLite's errors."""
         try:
             yield
         except OverflowError as error:
@@ -281,5 +282,5 @@ class SQLiteDatabase(Database):
 
 
 def memory_database(name: str = "memory:") -> SQLiteDatabase:
-    """Return a new database in the memory of this process."""
+    """Return a new in-memory database."""
     return SQLiteDatabase(None, name)

@@ -1,6 +1,6 @@
-"""Filters: what a query asks for, as SQL. Everything that comes from outside is checked here and bound, never written.
+"""Filters: queries as SQL. Every value from outside is checked here and bound, never part of the SQL text.
 
-Raises `InvalidInput` (with field, reason and remedy) for a filter that means nothing.
+Raises `InvalidInput` (with field, reason and remedy) for an invalid filter.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -26,13 +26,13 @@ from aura_store.read_models._paging import Condition, Values, require_text, utc
 from aura_store.read_models._schema import DialectName
 
 Filter = Callable[[str, Any, DialectName], Condition]
-"""``(field, value, dialect)`` -> condition; `field` is what errors call it."""
+"""``(field, value, dialect)`` -> condition; `field` is its name in errors."""
 
 _NO: Final[Condition] = ("1 = 0", ())
 
 
 def conditions(query: Query[Any], dialect: DialectName) -> list[Condition]:
-    """Return what rows have to fulfil to fit `query`, whatever its page."""
+    """Return the conditions for rows that match `query`, ignoring its page."""
     found = [
         make(field, value, dialect)
         for field, make in _FILTERS[type(query)].items()
@@ -44,7 +44,7 @@ def conditions(query: Query[Any], dialect: DialectName) -> list[Condition]:
 
 
 def where(found: Iterable[Condition]) -> Condition:
-    """Join conditions to a WHERE clause; nothing for none."""
+    """Join conditions into a WHERE clause; empty without conditions."""
     texts, values = [], list[Any]()
     for text, bound in found:
         texts.append(text)
@@ -56,13 +56,13 @@ def where(found: Iterable[Condition]) -> Condition:
 
 
 def _several(field: str, given: Any, known: type[StrEnum] | None = None) -> Iterator[str]:
-    """Yield the words of a filter as plain text."""
+    """Yield the words of a filter as plain strings."""
     if not isinstance(given, str | Iterable):
-        raise InvalidInput(field=field, reason=f"{given!r} is not a text", remedy="give a text or several")
+        raise InvalidInput(field=field, reason=f"{given!r} is not a string", remedy="use one string or several")
     for word in [given] if isinstance(given, str) else given:
         if not isinstance(word, str) or (known is not None and word not in set(known)):
-            remedy = f"use {', '.join(known)}" if known else "give a text"
-            raise InvalidInput(field=field, reason=f"{word!r} is not possible", remedy=remedy)
+            remedy = f"use {', '.join(known)}" if known else "use a string"
+            raise InvalidInput(field=field, reason=f"{word!r} is not a valid value", remedy=remedy)
         yield str(require_text(word, field))
 
 
@@ -96,14 +96,14 @@ def _flag(yes: str, no: str) -> Filter:
 
     def chosen(field: str, value: Any, dialect: DialectName) -> Condition:
         if not isinstance(value, bool):
-            raise InvalidInput(field=field, reason=f"{value!r} is not True or False", remedy="or leave it out")
+            raise InvalidInput(field=field, reason=f"{value!r} is not True or False", remedy="use True, False or None")
         return (yes if value else no, ())
 
     return chosen
 
 
 def _holds(column: str) -> Filter:
-    """Whether a JSON list holds a text."""
+    """Match JSON lists that contain a string."""
 
     def holds(field: str, value: str, dialect: DialectName) -> Condition:
         item = f"EXISTS (SELECT 1 FROM json_each({column}) AS item WHERE item.value = ?)"  # noqa: S608 - our name
@@ -114,7 +114,7 @@ def _holds(column: str) -> Filter:
 
 
 def _contains(*columns: str) -> Filter:
-    """Whether a text is anywhere in one of `columns`, whatever the case of its letters."""
+    """Match rows with a text anywhere in one of `columns`, case-insensitively."""
 
     def contains(field: str, value: str, dialect: DialectName) -> Condition:
         text = require_text(value, field)
@@ -128,16 +128,16 @@ def _contains(*columns: str) -> Filter:
 
 
 def _inside(column: str, field: str, folder: str) -> Condition:
-    """Whether a path is `folder` or below it."""
+    """Match paths that are `folder` or below it."""
     if not folder.startswith("/"):
-        raise InvalidInput(field=field, reason=f"{folder!r} is not an absolute path", remedy="begin it with /")
+        raise InvalidInput(field=field, reason=f"{folder!r} is not an absolute path", remedy="start it with /")
     path = require_text(folder, field).rstrip("/")
     below = f"{path}/"
     return f"({column} = ? OR substr({column}, 1, ?) = ?)", (path or "/", len(below), below)
 
 
 def _one_inside(column: str) -> Filter:
-    """Whether one of the paths in a JSON list is in a folder."""
+    """Match JSON lists with a path in a folder."""
 
     def inside(field: str, value: str, dialect: DialectName) -> Condition:
         items = {
@@ -151,7 +151,7 @@ def _one_inside(column: str) -> Filter:
 
 
 def _nested(outer: str, inner: Filter) -> Filter:
-    """Put the condition of `inner` where `outer` has a ``{}``."""
+    """Insert the condition of `inner` at the ``{}`` of `outer`."""
 
     def nested(field: str, value: Any, dialect: DialectName) -> Condition:
         text, bound = inner(field, value, dialect)
@@ -161,7 +161,7 @@ def _nested(outer: str, inner: Filter) -> Filter:
 
 
 def _either(one: Filter, other: Filter) -> Filter:
-    """Whether at least one of two conditions holds."""
+    """Match rows for which at least one of two conditions holds."""
 
     def either(field: str, value: Any, dialect: DialectName) -> Condition:
         (first, bound), (second, more) = one(field, value, dialect), other(field, value, dialect)
@@ -180,7 +180,7 @@ def _listed(statuses: Iterable[StrEnum]) -> str:
 
 
 def _but(statuses: type[StrEnum], *without: StrEnum) -> str:
-    """Return all of `statuses` but some: an index finds these, and not what is different from some."""
+    """Return all `statuses` except some, because an index can find these but not an inequality."""
     return _listed(status for status in statuses if status not in without)
 
 

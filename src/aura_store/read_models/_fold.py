@@ -2,10 +2,10 @@
 
     records ──► state before (table ``aggregates``) ──► the aggregate's own `evolve` ──► rows ──► tables, position
 
-A row is made of the state that the contracts fold, so a read model and a state agree by construction. The state that a
-record begins at is the one that is stored, since the tables are the fold of exactly the events before it; the states of
-streams that were touched lately are kept in memory too. A kept state is (stream, version) -> fold of immutable events:
-it stays right whatever becomes of a transaction.
+A row is derived from the state that the contracts fold, so read models and states agree by construction. The stored
+state is the one before the next record, because the tables are the fold of exactly the events before it. The states of
+recently used streams are also kept in memory. Such a state is (stream, version) -> fold of immutable events, so it
+stays valid whatever happens to a transaction.
 """
 
 from collections import OrderedDict
@@ -28,21 +28,21 @@ from aura_store.read_models._schema import MARK, TABLES, Table
 from aura_store.repository import snapshot_schema
 
 VERSION: Final = 1
-"""Raised when rows change in a way that neither the tables nor the states show."""
+"""Increase it when rows change in a way that neither the tables nor the states show."""
 
 STATES_KEPT: Final = 2_000
-"""Streams whose state is kept in memory, about a kilobyte each."""
+"""Streams whose state is kept in memory, at about a kilobyte each."""
 
 _UNFOLDABLE: Final = (ImpossibleTransition, ArithmeticError, LookupError, TypeError, ValueError)
-"""What `evolve` raises for an event that no decision would have let in."""
+"""Errors that `evolve` raises for an event that no decision would have allowed."""
 
 _NAME: Final = "aura"
-"""Of the one row of ``read_models``."""
+"""The id of the only row of ``read_models``."""
 
 
 @attrs.frozen
 class Mark:
-    """How far the tables are: the fold of the events up to `position`, whose seal is `digest`; under `schema`."""
+    """How far the tables are: they fold the events up to `position`, whose seal is `digest`, under `schema`."""
 
     position: int
     digest: str
@@ -51,9 +51,9 @@ class Mark:
 
 @cache
 def schema_version() -> str:
-    """Return a name for all that rows depend on: the tables, the shapes of states, the events; `VERSION` for the rest.
+    """Return a name for everything that rows depend on: the tables, the shapes of states and events, and `VERSION`.
 
-    Tables under another one are made again.
+    Tables with another schema version are recreated.
     """
     parts = [str(VERSION), *schema.creation("sqlite")]
     for each in STATE_TABLES.values():
@@ -65,12 +65,12 @@ def schema_version() -> str:
 
 
 def find_mark(transaction: Transaction) -> Mark | None:
-    """Return how far the tables are, None where there are none."""
+    """Return how far the tables are, or None if there are no tables."""
     return read_mark(transaction) if MARK.name in transaction.table_names() else None
 
 
 def read_mark(transaction: Transaction) -> Mark | None:
-    """Return how far the tables are, None if that is not recorded. Raises `TablesLost` if they do not exist."""
+    """Return how far the tables are, or None if that is not recorded. Raises `TablesLost` if they do not exist."""
     found = transaction.execute(f"SELECT position, digest, schema_version FROM {MARK.name}")  # noqa: S608 - our name
     return Mark(*found[0]) if found else None
 
@@ -82,9 +82,9 @@ def write_mark(transaction: Transaction, mark: Mark) -> None:
 
 
 def create_tables(transaction: Transaction, store: str) -> Mark:
-    """Make all tables again, with nothing in them; what is not AURA's is never dropped.
+    """Recreate all tables, empty; never drops a table that is not AURA's.
 
-    Raises `StoreMisconfigured` where a table that is somebody else's is in the way.
+    Raises `StoreMisconfigured` if a foreign table is in the way.
     """
     there = transaction.table_names()
     if MARK.name in there:
@@ -105,9 +105,9 @@ def create_tables(transaction: Transaction, store: str) -> Mark:
 
 
 def empty_tables(transaction: Transaction, store: str) -> Mark:
-    """Have all tables there with nothing in them, and keep those of this program's schema.
+    """Empty all tables, keeping those of this program's schema and recreating the others.
 
-    Raises as `create_tables`.
+    Raises the errors of `create_tables`.
     """
     mark = find_mark(transaction)
     if mark is None or mark.schema != schema_version() or not TABLES.keys() <= transaction.table_names():
@@ -134,7 +134,7 @@ def _upsert(table: Table) -> str:
 
 
 class Fold:
-    """Folds records into the tables of a database. For one transaction at a time."""
+    """Folds records into the tables of a database, in one transaction at a time."""
 
     def __init__(self, database: Database, store: str, *, states_kept: int = STATES_KEPT) -> None:
         """`store` is the log's name, for errors."""
@@ -144,9 +144,9 @@ class Fold:
         self._states: OrderedDict[StreamId, tuple[int, Any]] = OrderedDict()
 
     def apply(self, transaction: Transaction, records: Sequence[EventRecord]) -> None:
-        """Write the rows of `records`, which follow what the tables hold.
+        """Write the rows for `records`, which must follow those already folded.
 
-        Raises `EventOutOfOrder` for the first that cannot have happened, and what the transaction raises.
+        Raises `EventOutOfOrder` for the first that is not possible, and the errors of the transaction.
         """
         self._load(transaction, records)
         last: dict[StreamId, EventRecord] = {}
@@ -164,7 +164,7 @@ class Fold:
             self._states.popitem(last=False)
 
     def _load(self, transaction: Transaction, records: Iterable[EventRecord]) -> None:
-        """Have at hand the states that the streams of `records` begin at."""
+        """Load the states before `records` of all their streams."""
         first: dict[StreamId, EventRecord] = {}
         for record in records:
             first.setdefault(record.stream_id, record)
@@ -194,7 +194,7 @@ class Fold:
         return state
 
     def _add_state(self, record: EventRecord, rows: dict[Table, list[Row]]) -> None:
-        """Add the rows that the state after the last event of a stream makes."""
+        """Add the rows for the state after the last event of a stream."""
         kind = AGGREGATE_OF[type(record.event)].name
         _, state = self._states[record.stream_id]
         place = {"version": record.version, "position": record.position}
@@ -214,10 +214,10 @@ class Fold:
 
 
 def state_column(transaction: Transaction) -> str:
-    """Return the expression that gives the column ``state`` as the text it was stored as."""
+    """Return the expression for the column ``state`` as the text that was stored."""
     return "state" if transaction.dialect == "sqlite" else "state::text"
 
 
 def decode_state(kind: str, state: str) -> Any:
-    """Return the state of an aggregate of `kind` as it was before it was stored."""
+    """Return a stored aggregate state of `kind`."""
     return msgspec.json.decode(state, type=STATE_TABLES[kind].aggregate.state)

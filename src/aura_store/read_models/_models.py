@@ -1,16 +1,16 @@
-"""The read models of a log: lazily opened, caught up before each answer, made again by themselves when they are lost.
+"""The read models of a log: opened lazily, caught up before each answer, and recreated automatically if they are lost.
 
 Invariants:
 
-- The tables are the fold of exactly the events up to the stored position; both change in one transaction, which begins
-  by looking whether the position is still where the changes were made from. So of any number of processes that catch up
-  at once exactly one applies an event, and none applies it twice, whatever is killed when.
-- A question is answered in a transaction that begins after the catch-up it needs. Positions never go back while a
-  database is used, so what another process does in between only makes the answer newer.
-- Tables are replaced in one transaction: readers see all of the old ones or all of the new ones.
-- What is asked waits its turn: one question, catch-up or rebuild at a time for each `LogReadModels`.
-- Databases that cannot be used (no right to write, tables under another program's schema while this one runs) are left
-  alone; the models go on in the memory of this process, folded from the log.
+- The tables are the fold of exactly the events up to the stored position. Both change in one transaction, which first
+  checks that the position is still the one from which the changes were made. So if several processes catch up at once,
+  exactly one applies an event, and none applies it twice, no matter what is killed when.
+- A query is answered in a transaction that begins after the catch-up it needs. Positions never go back while a database
+  is in use, so other processes can only make the answer newer.
+- Tables are replaced in one transaction: readers see either all of the old ones or all of the new ones.
+- Queries take turns: each `LogReadModels` runs one query, catch-up or rebuild at a time.
+- Databases that cannot be used (not writable, or tables under another program's schema while this one runs) are left
+  alone; the models continue in the memory of this process, folded from the log.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -61,40 +61,40 @@ BATCH: Final = 1000
 PATIENT: Final = Patience()
 
 _ATTEMPTS: Final = 4
-"""How often a question is asked again of a database that had to be repaired or replaced in between."""
+"""How often a query is retried on a database that had to be repaired or replaced in between."""
 
 
 @attrs.define(kw_only=True, eq=False)
 class ProjectionFailed(StoreError):
-    """The read models cannot go on: the database does not take what they make of an event. Nothing was skipped."""
+    """The read models are stuck: the database refuses the rows of an event. Nothing was skipped."""
 
     code = "projection_failed"
     store: str
     position: int
     stream_id: StreamId
     reason: str
-    remedy: str = "run `aura db check`; the log itself is not touched"
+    remedy: str = "run `aura db check`; the log itself is not affected"
 
     def message(self) -> str:
         return f"the read models of {self.store} stop at position {self.position}, {self.stream_id}: {self.reason}"
 
 
 class Outdated(Unusable):
-    """The tables were made by another program, or of another log; they have to be made again."""
+    """The tables were made by another program, or from another log, and must be recreated."""
 
 
 class Rebuild(Unusable):
-    """What the tables hold is not to be trusted."""
+    """The contents of the tables must not be trusted."""
 
 
 class Write(Protocol):
-    """Does work in a transaction, or in a part of one that can be undone by itself."""
+    """Does work in a transaction, or in a part of one that can be rolled back separately."""
 
     async def __call__(self, work: Callable[[Transaction], Mark], /) -> Mark: ...
 
 
 class LogReadModels(ReadModels):
-    """See `ReadModels` for what can be asked. Made by `open_read_models`."""
+    """See `ReadModels` for the queries. Created by `open_read_models`."""
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ class LogReadModels(ReadModels):
         batch: int = BATCH,
         patience: Patience = PATIENT,
     ) -> None:
-        """`upto` is the last event that they are made of, None for all; with it, `database` has to be private."""
+        """`upto` is the last event to include, None for all; with it, `database` must be private."""
         self.log = log
         self.database = database
         self._upto = upto
@@ -113,11 +113,11 @@ class LogReadModels(ReadModels):
         self._patience = patience
         self._fold = Fold(database, log.name)
         self._mark: Mark | None = None
-        """Where the tables were when they were looked at last, under this program's schema; None before that."""
+        """How far the tables were when last seen, under this program's schema; None before that."""
         self._turn = anyio.Lock()
         self._thread = anyio.CapacityLimiter(1)
 
-    # --- Questions ----------------------------------------------------------------------------------------------------
+    # --- Queries ------------------------------------------------------------------------------------------------------
 
     async def list(self, query: Query[R], *, at_least: int | None = None) -> Page[R]:
         return await self._ask(lambda questions: questions.page(query), at_least)
@@ -138,7 +138,7 @@ class LogReadModels(ReadModels):
         return await self._ask(lambda questions: questions.usage(task, since), at_least)
 
     async def position(self) -> int:
-        """Return how far the tables are right now, without catching up; 0 where there are none of this program."""
+        """Return how far the tables are right now, without catching up; 0 if this program has no tables there."""
 
         def look(transaction: Transaction) -> int:
             mark = read_mark(transaction)
@@ -159,22 +159,22 @@ class LogReadModels(ReadModels):
     # --- Catching up --------------------------------------------------------------------------------------------------
 
     async def catch_up(self, at_least: int | None = None) -> int:
-        """Fold the log up to position `at_least` (None: its end as it is now) or further; return the position reached.
+        """Fold the log up to position `at_least` (None: its current end) or further; return the position reached.
 
-        Raises `LogDamaged` errors for an event that does not decode or cannot have happened, and `ProjectionFailed` for
-        one whose row the database refuses: everything before that event is in the tables then, and nothing after it.
-        Cancelled, it stops between two transactions.
+        Raises `LogDamaged` errors for an event that does not decode or is not possible, and `ProjectionFailed` for one
+        whose row the database refuses; the tables then hold everything before that event, and nothing after it. If
+        cancelled, it stops between two transactions.
         """
         async with self._turn:
             return await self._with_repairs(at_least, self._reached)
 
     async def rebuild(self) -> int:
-        """Fold the log from its beginning and replace what the tables hold; return the position reached.
+        """Fold the log from its start and replace the contents of the tables; return the position reached.
 
-        Raises what `catch_up` raises.
+        Raises the errors of `catch_up`.
         """
         async with self._turn:
-            await self._repair(Rebuild("it was asked for"))
+            await self._repair(Rebuild("it was requested"))
             return await self._with_repairs(None, self._reached)
 
     async def _reached(self) -> int:
@@ -191,24 +191,24 @@ class LogReadModels(ReadModels):
         await self._advance_to(end if self._upto is None else min(end, self._upto), self._write)
 
     async def _require_current(self, mark: Mark | None) -> None:
-        """Raise `Outdated` unless the tables are this program's, and of the log as it is.
+        """Raise `Outdated` unless the tables are this program's, and match the log as it is.
 
-        A log that was put back from a backup, or another log in the place of the old one, ends before the position or
-        has another seal there.
+        A log that was restored from a backup, or replaced by another, ends before the position or has another seal
+        there.
         """
         if mark is None or mark.schema != schema_version():
             raise Outdated("the tables were made by another version")
         if mark.position:
             found = await self.log.sealed_page(mark.position - 1, limit=1)
             if not found or found[0].position != mark.position or found[0].digest.hex() != mark.digest:
-                raise Outdated("the tables were made of another log")
+                raise Outdated("the tables were made from another log")
 
     async def _advance_to(self, end: int, write: "Write") -> None:
         while self._mark is not None and self._mark.position < end:
             self._mark = await self._advance(self._mark, end, write)
 
     async def _advance(self, mark: Mark, end: int, write: "Write") -> Mark:
-        """Fold one batch after `mark`; return where the tables are then."""
+        """Fold one batch after `mark`; return the new mark."""
         limit = self._batch
         while True:
             records: Sequence[EventRecord] = ()
@@ -221,10 +221,10 @@ class LogReadModels(ReadModels):
             except LogDamaged:
                 if limit == 1:
                     raise
-            limit = max(limit // 2, 1)  # go as far as it goes, so that the error is about the very next event
+            limit = max(limit // 2, 1)  # get as far as possible, so that the error is about the very next event
 
     async def _page(self, after: int, limit: int, end: int) -> tuple[Sequence[EventRecord], int]:
-        """Return the next records that rows are made of, and the position up to which there are no others."""
+        """Return the next records with rows, and the position up to which there are no others."""
         found = await self.log.page(after, limit=limit, topics=TOPICS)
         records = [record for record in found if record.position <= end]
         return records, records[-1].position if len(records) == limit else end
@@ -236,14 +236,14 @@ class LogReadModels(ReadModels):
         return Mark(position, found[0].digest.hex(), schema_version())
 
     def _apply(self, before: Mark, records: Sequence[EventRecord], after: Mark, transaction: Transaction) -> Mark:
-        """Write `records` if the tables are still at `before`; return where they are then. Blocking."""
+        """Write `records` if the tables are still at `before`; return the new mark. Blocking."""
         stored = read_mark(transaction)
         if stored is None:
             raise TablesLost("the table of positions is gone")
         if stored.schema != before.schema:
-            raise Outdated("another version has made the tables again")
+            raise Outdated("another version has recreated the tables")
         if stored != before:
-            return stored  # another process was faster
+            return stored  # changed concurrently
         self._fold.apply(transaction, records)
         write_mark(transaction, after)
         return after
@@ -251,7 +251,7 @@ class LogReadModels(ReadModels):
     # --- Repairs ------------------------------------------------------------------------------------------------------
 
     async def _with_repairs(self, at_least: int | None, then: Callable[[], Awaitable[T]]) -> T:
-        """Catch up, then do `then`; again after the database was repaired or replaced."""
+        """Catch up, then do `then`; repeat after the database was repaired or replaced."""
         for _ in range(_ATTEMPTS):
             try:
                 await self._catch_up(at_least)
@@ -262,7 +262,7 @@ class LogReadModels(ReadModels):
         return await then()
 
     async def _repair(self, why: Unusable) -> None:
-        """Make the database usable again, or take one in memory instead of it."""
+        """Make the database usable again, or use one in memory instead."""
         known, self._mark = self._mark, None
         if isinstance(why, TablesLost | Rebuild) or (isinstance(why, Outdated) and known is None):
             try:
@@ -277,13 +277,13 @@ class LogReadModels(ReadModels):
         return None
 
     async def _make_again(self, why: Unusable) -> None:
-        """Fold the log from its beginning into new tables, in one transaction. Raises `Unusable`.
+        """Fold the log from its start into new tables, in one transaction. Raises `Unusable`.
 
-        Where an event stops it, what was before that event is kept, and the error raised.
+        If an event stops the fold, everything before that event is kept, and the error raised.
         """
         transaction = await self._in_thread(lambda: self.database.begin(writing=True))
         try:
-            if not isinstance(why, Outdated) or not await self._is_current(transaction):  # else another was faster
+            if not isinstance(why, Outdated) or not await self._is_current(transaction):  # else changed concurrently
                 make = create_tables if isinstance(why, TablesLost) else empty_tables
                 self._mark = await self._in_thread(lambda: make(transaction, self.database.name))
                 await self._fold_all(transaction)
@@ -311,7 +311,7 @@ class LogReadModels(ReadModels):
         return True
 
     async def _write_part(self, transaction: Transaction, work: Callable[[Transaction], T]) -> T:
-        """Do `work` in a part of a transaction that can be undone by itself."""
+        """Do `work` in a part of a transaction that can be rolled back separately."""
 
         def part() -> T:
             transaction.execute("SAVEPOINT batch")
@@ -333,7 +333,7 @@ class LogReadModels(ReadModels):
     # --- The database -------------------------------------------------------------------------------------------------
 
     async def read(self, work: Callable[[Transaction], T]) -> T:
-        """Run `work` in a transaction that sees one moment of the database. Raises `Unusable`."""
+        """Run `work` in a transaction with a consistent view of the database. Raises `Unusable`."""
 
         def reading() -> T:
             with self.database.transaction() as transaction:
@@ -349,7 +349,7 @@ class LogReadModels(ReadModels):
         return await self._in_thread(writing)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
-        """Run blocking `work`, again while the database is away and patience lasts."""
+        """Run blocking `work`; retry while the database is down and patience lasts."""
         return await self._patience.run(work, limiter=self._thread, give_up=self._give_up)
 
     def _give_up(self, waited: float, away: DatabaseAway, attempts: int) -> StoreUnavailable | None:
@@ -358,7 +358,7 @@ class LogReadModels(ReadModels):
         return StoreUnavailable(store=self.database.name, reason=str(away), waited=waited, attempts=attempts)
 
     async def aclose(self) -> None:
-        """Close the database; what was asked before is answered first."""
+        """Close the database, after answering earlier queries."""
         with anyio.CancelScope(shield=True):
             async with self._turn:
                 await self._in_thread(self.database.close)

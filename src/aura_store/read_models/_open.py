@@ -1,4 +1,4 @@
-"""Opening the read models of a log: where they are.
+"""Opening the read models of a log, in the right place.
 
 async with open_log(url) as log, open_read_models(log) as models:
     page = await models.list(TaskQuery(status="awaiting_approval"))
@@ -16,16 +16,16 @@ from aura_store.read_models._models import LogReadModels
 from aura_store.sqlite._recorder import SQLiteRecorder
 
 SUFFIX = ".models"
-"""Of the file with the read models, behind the name of the log's."""
+"""The suffix of the file with the read models, after the name of the log's file."""
 
 
 @asynccontextmanager
 async def open_read_models(log: EventLog, *, private: bool = False) -> AsyncIterator[LogReadModels]:
-    """Open the read models of an open log. Nothing is read or written before the first question.
+    """Open the read models of an open log. Nothing is read or written before the first query.
 
-    They are in the log's database on PostgreSQL and in a file beside the log's on SQLite. With `private` they are in
-    the memory of this process, and always so for a ``memory:`` log, for a log that is none of AURA's own adapters, for
-    one whose database may not be written, and for an **encrypted** log: elsewhere they would give away what it hides.
+    They are in the log's database on PostgreSQL, and in a file next to the log's on SQLite. With `private` they are in
+    the memory of this process. This is also the case for a ``memory:`` log, for a log from an adapter outside AURA, for
+    one whose database is not writable, and for an **encrypted** log, which they would otherwise reveal.
     """
     models = LogReadModels(log, memory_database(log.name) if private else database_of(log))
     try:
@@ -45,7 +45,7 @@ def database_of(log: EventLog) -> Database:
 
 
 def models_path(path: Path) -> Path:
-    """Return the file of the read models of the log in the file at `path`."""
+    """Return the path of the read models for the log file at `path`."""
     return path.with_name(f"{path.name}{SUFFIX}")
 
 

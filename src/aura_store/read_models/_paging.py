@@ -1,8 +1,8 @@
-"""Paging: keyset pagination over any column of a table, forwards, stable while rows are inserted.
+"""Paging: keyset pagination over any column of a table, forwards, stable under inserts.
 
-A cursor is base64 of what the last row of a page was sorted by, and its key. The next page begins after these values,
-wherever they are by then; so a row that stays where it is is seen exactly once, whatever is inserted around it. Rows
-without a value come last, in either direction. A cursor fits one listing in one order and is refused in any other.
+A cursor is base64 of the sort value and the key of the last row of a page. The next page starts after these values,
+wherever they are by then, so a row that does not move is seen exactly once, whatever is inserted around it. Rows
+without a value come last, in both directions. A cursor fits one list in one order, and is refused in any other.
 """
 
 import binascii
@@ -18,12 +18,12 @@ from aura_contracts.ports.read_models import LIMIT, Query
 from aura_store.read_models._schema import Column, Kind, Table
 
 _PYTHON: Final[dict[Kind, type]] = {"time": datetime, "boolean": bool, "integer": int, "real": float}
-"""What values of a kind are in a cursor; those of all others are text."""
+"""The types of values in a cursor by kind; all other kinds are text."""
 
 Values = tuple[Any, ...]
 
 Condition = tuple[str, Values]
-"""SQL with a ``?`` for each of its values; these are as a `Column` of the SQL's would hold them."""
+"""SQL with a ``?`` for each of its values, which are in the form of a `Column` of that SQL."""
 
 
 class _Cursor(msgspec.Struct, frozen=True, array_like=True):
@@ -36,7 +36,7 @@ class _Cursor(msgspec.Struct, frozen=True, array_like=True):
 
 @attrs.frozen
 class Order:
-    """The order of a listing: by one column, then by the table's key. Made by `order_of`."""
+    """The order of a list: by one column, then by the table's key. Created by `order_of`."""
 
     table: Table
     column: Column
@@ -44,7 +44,7 @@ class Order:
 
     @property
     def expression(self) -> str:
-        """What the rows are sorted by: the column, or a word's rank."""
+        """The sort expression: the column, or the rank of a word."""
         if not self.column.ranked:
             return f'"{self.column.name}"'
         cases = " ".join(f"WHEN '{word}' THEN {rank}" for rank, word in enumerate(self.column.words))
@@ -52,12 +52,12 @@ class Order:
 
     @property
     def kind(self) -> Kind:
-        """Of the values that the rows are sorted by."""
+        """The kind of the sort values."""
         return "integer" if self.column.ranked else self.column.kind
 
     @property
     def clause(self) -> str:
-        """What stands behind ORDER BY."""
+        """The ORDER BY clause, without these words."""
         direction = "DESC" if self.descending else "ASC"
         empty_last = f'"{self.column.name}" IS NULL, ' if self.column.null else ""
         return f'{empty_last}{self.expression} {direction}, "{self.table.key}" {direction}'
@@ -79,9 +79,9 @@ class Order:
 
 
 def order_of(table: Table, query: Query[Any]) -> Order:
-    """Return the order that `query` asks for.
+    """Return the order for `query`.
 
-    Raises `InvalidInput` for a column that is not there or has no order, and for a limit out of range.
+    Raises `InvalidInput` for a column that does not exist or has no order, and for a limit out of range.
     """
     column = table.column(query.sort) if isinstance(query.sort, str) else None
     if column is None or column.kind == "json":
@@ -92,16 +92,16 @@ def order_of(table: Table, query: Query[Any]) -> Order:
         )
     limit: Any = query.limit
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= LIMIT:
-        raise InvalidInput(field="limit", reason=f"{limit!r} is not from 1 to {LIMIT}", remedy="ask for more pages")
+        raise InvalidInput(field="limit", reason=f"{limit!r} is not from 1 to {LIMIT}", remedy="use several pages")
     return Order(table, column, query.descending)
 
 
 def _decode(text: str, order: Order) -> _Cursor:
-    """Return the cursor in `text`; it comes from outside, so everything in it is checked."""
+    """Return the cursor in `text`. It comes from outside, so everything in it is checked."""
     wrong = InvalidInput(
         field="cursor",
-        reason="it is not the cursor of a page",
-        remedy="pass next_cursor on as it came, or leave it out for the first page",
+        reason="it is not a page cursor",
+        remedy="pass next_cursor unchanged, or leave it out for the first page",
     )
     try:
         cursor = msgspec.json.decode(urlsafe_b64decode(text.encode("ascii")), type=_Cursor)
@@ -112,7 +112,7 @@ def _decode(text: str, order: Order) -> _Cursor:
         raise InvalidInput(
             field="cursor",
             reason=f"it is from {cursor.table} sorted by {cursor.sort}, {direction}",
-            remedy="use it with the same listing and order, or leave it out for the first page",
+            remedy="use it with the same list and order, or leave it out for the first page",
         )
     try:
         value = msgspec.convert(cursor.value, _PYTHON.get(order.kind, str) | None)
@@ -129,18 +129,18 @@ def _decode(text: str, order: Order) -> _Cursor:
 
 
 def utc(value: datetime, field: str) -> datetime:
-    """Return `value` in UTC. Raises `NaiveDatetime`, and `InvalidInput` for an instant that UTC has no date for."""
+    """Return `value` in UTC. Raises `NaiveDatetime`, and `InvalidInput` for a time that UTC has no date for."""
     try:
         return require_aware(value, field).astimezone(UTC)
     except OverflowError:
-        remedy = "give an instant from the year 1 to 9999"
+        remedy = "use a time between the years 1 and 9999"
         raise InvalidInput(field=field, reason=f"{value.isoformat()} is out of range", remedy=remedy) from None
     except (AttributeError, TypeError):
-        raise InvalidInput(field=field, reason=f"{value!r} is not a datetime", remedy="give an aware one") from None
+        raise InvalidInput(field=field, reason=f"{value!r} is not a datetime", remedy="use an aware datetime") from None
 
 
 def require_text(text: str, field: str) -> str:
-    """Return `text`, or raise `InvalidText` for what no database takes."""
+    """Return `text`, or raise `InvalidText` if no database can store it."""
     if "\0" in text:
         raise InvalidText(field=field, reason="holds a NUL character")
     try:

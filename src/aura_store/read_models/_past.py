@@ -1,4 +1,4 @@
-"""The past: read models as of a position or an instant, and what changed between two moments."""
+"""The past: read models at a position or a time, and the changes between two moments."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,10 +17,10 @@ from aura_store.read_models._models import LogReadModels
 
 @asynccontextmanager
 async def read_models_as_of(log: EventLog, at: Moment) -> AsyncIterator[LogReadModels]:
-    """Offer the same questions about a moment, from models in memory, folded up to it at the first question.
+    """Open read models in memory as of a moment, folded at the first query.
 
-    As of an instant means: the log as it stood before the first event recorded after that instant. Raises
-    `InvalidInput` for a position below 0 or beyond the end, and `NaiveDatetime`.
+    As of a time means the log as it was before the first event recorded after that time. Raises `InvalidInput` for a
+    position below 0 or beyond the end, and `NaiveDatetime`.
     """
     position = await position_at(log, at)
     models = LogReadModels(log, memory_database(f"{log.name} as of position {position}"), upto=position)
@@ -31,7 +31,7 @@ async def read_models_as_of(log: EventLog, at: Moment) -> AsyncIterator[LogReadM
 
 
 async def position_at(log: EventLog, at: Moment) -> int:
-    """Return the position of the last event that a moment knows; 0 if it knows none."""
+    """Return the position of the last event at a moment; 0 if there is no event yet."""
     if isinstance(at, datetime):
         require_aware(at, "at")
         position = 0
@@ -44,13 +44,13 @@ async def position_at(log: EventLog, at: Moment) -> int:
     head = await log.head()
     if not 0 <= at <= head:
         reason = f"{at} is not a position of the log, which ends at {head}"
-        raise InvalidInput(field="at", reason=reason, remedy=f"give a position from 0 to {head}, or a time")
+        raise InvalidInput(field="at", reason=reason, remedy=f"use a position from 0 to {head}, or a time")
     return at
 
 
 @attrs.frozen(kw_only=True)
 class ModelsDiff:
-    """What changed in the read models between two positions, row by row, field by field."""
+    """The changes in the read models between two positions, row by row and field by field."""
 
     before: int
     after: int
@@ -58,7 +58,7 @@ class ModelsDiff:
 
 
 async def diff_read_models(log: EventLog, before: Moment, after: Moment) -> ModelsDiff:
-    """Return the rows added, removed and changed between two moments, table by table. Raises as `read_models_as_of`."""
+    """Return the rows added, removed and changed between two moments, by table. Raises as `read_models_as_of`."""
     async with read_models_as_of(log, before) as old, read_models_as_of(log, after) as new:
         first, last = await old.catch_up(), await new.catch_up()
 

@@ -1,4 +1,4 @@
-"""Questions: what is asked of the tables in one transaction. Blocking."""
+"""Queries against the tables, in one transaction. Blocking."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime
@@ -35,7 +35,7 @@ _KIND_OF: Final = MappingProxyType({each.table.name: kind for kind, each in STAT
 
 
 class Questions:
-    """The questions of `ReadModels`, to the tables as they are. Lives as long as a transaction."""
+    """The queries of `ReadModels` against the current tables. Lives as long as a transaction."""
 
     def __init__(self, database: Database, transaction: Transaction) -> None:
         self._database = database
@@ -49,7 +49,7 @@ class Questions:
     # --- Lists --------------------------------------------------------------------------------------------------------
 
     def page(self, query: Query[Any]) -> Page[Any]:
-        """Return one page of what fits `query`."""
+        """Return one page of the matches for `query`."""
         table = TABLES[query.table]
         order = order_of(table, query)
         wanted = conditions(query, self._transaction.dialect)
@@ -68,7 +68,7 @@ class Questions:
         return Page(tuple(self._whole(table, [key for _, key in shown])), cursor, self.position())
 
     def _whole(self, table: Table, keys: list[str]) -> Iterator[Any]:
-        """Yield what a list shows for the rows with these keys, in their order."""
+        """Yield the listed values for the rows with these keys, in their order."""
         kind = _KIND_OF.get(table.name)
         found = self._states(keys) if kind is not None else self._rows(table, keys)
         return (found[key] for key in keys)
@@ -90,18 +90,18 @@ class Questions:
         return decode_state(kind, found[0][0]) if found else None
 
     def counts(self, query: Query[Any]) -> dict[str, int]:
-        """Return how many of what fits `query` have each status."""
+        """Return the number of matches for `query` by status."""
         table = TABLES[query.table]
         if table.column("status") is None:
-            raise InvalidInput(field="query", reason=f"{table.name} have no status", remedy="ask for tasks, say")
+            raise InvalidInput(field="query", reason=f"{table.name} have no status", remedy="count tasks, for example")
         clause, values = where(conditions(query, self._transaction.dialect))
         statement = f"SELECT status, count(*) FROM {table.name}{clause} GROUP BY status ORDER BY status"  # noqa: S608
         return {str(status): int(number) for status, number in self._execute(statement, values)}
 
-    # --- By a part of an id -------------------------------------------------------------------------------------------
+    # --- Lookup by partial id -----------------------------------------------------------------------------------------
 
     def find(self, kind: str, text: str, limit: int) -> tuple[Match, ...]:
-        """Return what `text` is, begins or ends the id of."""
+        """Return the ids that equal `text`, or start or end with it."""
         if kind == "session":
             part = require_text(text, "session")
             found = self._matching("sessions", "id", (), (part, _next(part)), part, limit, distinct=True)
@@ -131,7 +131,7 @@ class Questions:
         *,
         distinct: bool = False,
     ) -> list[tuple[Any, ...]]:
-        """Return kind and id of the rows whose id is in the range `start` or ends with `ending`, by id."""
+        """Return the kind and id of rows whose id is in the range from `start` or ends with `ending`, sorted by id."""
         select = "SELECT DISTINCT" if distinct else "SELECT"
         clause = f" AND kind IN ({_marks(kinds)})" if kinds else ""
         statement = (
@@ -141,7 +141,7 @@ class Questions:
         return self._execute(statement, (*start, len(ending) - 1, len(ending), ending, *kinds, limit))
 
     def _approvals_of(self, tasks: Iterable[Match], limit: int) -> tuple[Match, ...]:
-        """Return the pending approvals of `tasks`, or else the last one of each."""
+        """Return the pending approvals of `tasks`, or the last one of each task without any."""
         found = list[Match]()
         for task in tasks:
             rows = self._execute(
@@ -154,7 +154,7 @@ class Questions:
     # --- Usage --------------------------------------------------------------------------------------------------------
 
     def usage(self, task: str | None, since: Moment | None) -> tuple[UsageSum, ...]:
-        """Return what was consumed, summed by execution, session, model and day."""
+        """Return the sums of usage by execution, session, model and day."""
         wanted = list[Condition]()
         if task is not None:
             wanted.append(("task_id = ?", (parse_id(task, "task"),)))
@@ -187,15 +187,15 @@ _AMOUNTS: Final = tuple(
 
 
 def _sum(found: dict[str, Any]) -> UsageSum:
-    """Return a sum: PostgreSQL adds integers up to decimals."""
+    """Return a sum as integers, because PostgreSQL adds integers up to decimals."""
     numbers = {name: int(found[name]) for name in (*_AMOUNTS, "reports")}
     return UsageSum(**{**found, **numbers, "day": date.fromisoformat(found["day"])})
 
 
 def require_position(position: int, field: str) -> int:
-    """Return `position`, or raise `InvalidInput` for one below 0."""
+    """Return `position`, or raise `InvalidInput` if it is below 0."""
     if position < 0:
-        remedy = "positions count from 1; 0 is before all"
+        remedy = "positions count from 1; 0 is before the first event"
         raise InvalidInput(field=field, reason=f"{position} is below 0", remedy=remedy)
     return position
 
@@ -205,15 +205,15 @@ def _marks(values: Iterable[Any]) -> str:
 
 
 def _next(beginning: str) -> str:
-    """Return the first text after all that begin with `beginning`, for those that ids consist of."""
+    """Return the first text after all ids that start with `beginning`."""
     return beginning + "\U0010ffff"
 
 
 def _parts(text: str, field: str) -> tuple[str, str]:
-    """Return part of an id as the beginning and as the ending of one that is written with hyphens."""
+    """Return part of an id in the forms for the start and the end of an id written with hyphens."""
     digits = text.lower().replace("-", "")
     if not digits or len(digits) > 32 or digits.strip("0123456789abcdef"):
-        raise InvalidId(field=field, value=text, remedy="give an id, or the first or last digits of one")
+        raise InvalidId(field=field, value=text, remedy="use an id, or its first or last digits")
     cuts = (8, 12, 16, 20)
     ahead = "".join(f"-{digit}" if at in cuts else digit for at, digit in enumerate(digits))
     gap = 32 - len(digits)

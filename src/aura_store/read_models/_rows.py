@@ -1,7 +1,7 @@
-"""Rows: what the tables hold, made of states and events. Pure.
+"""Rows: the contents of the tables, derived from states and events. Pure.
 
-A row of an aggregate is its state, field by field, so nothing here restates a rule: see `aura_contracts` for what an
-event means.
+The row of an aggregate is its state, field by field, so no rule is restated here: see `aura_contracts` for the meaning
+of events.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -93,14 +93,14 @@ def _nothing(_: State) -> Row:
 
 @attrs.frozen
 class StateTable:
-    """A table with a row per aggregate, and what its rows hold that is not a field of the state by the same name."""
+    """A table with a row for each aggregate, and the columns that are not simply fields of the state."""
 
     table: Table
     aggregate: Aggregate[Any]
     more: Callable[[Any], Row] = attrs.field(repr=False, default=_nothing)
 
     def row(self, record: EventRecord, state: State) -> Row:
-        """Return the row for `state`, which `record` led to."""
+        """Return the row for `state`, the state after `record`."""
         fields: Row = msgspec.to_builtins(state, builtin_types=(datetime,))
         return {
             **{name: fields[name] for name in self.table.names if name in fields},
@@ -132,12 +132,12 @@ STATE_TABLES: Final[Mapping[str, StateTable]] = MappingProxyType(
 AGGREGATE_OF: Final[Mapping[type[Event], Aggregate[Any]]] = MappingProxyType(
     {event: each.aggregate for each in STATE_TABLES.values() for event in each.aggregate.events}
 )
-"""The aggregate that an event is part of the life of, as far as read models are made of it."""
+"""The aggregate of each event type, for aggregates that have read models."""
 
 TOPICS: Final = tuple(f"{name}.*" for name in STATE_TABLES)
-"""What the read models are made of: all events of their aggregates, also those that only a newer program knows.
+"""The topics of the read models: all events of their aggregates, even those that only a newer program knows.
 
-Any may change the state, so one that cannot be read must stop the fold rather than be passed over.
+Any of them may change the state, so one that cannot be read must stop the fold and not be skipped.
 """
 
 
@@ -145,7 +145,7 @@ Any may change the state, so one that cannot be read must stop the fold rather t
 
 
 def event_rows(record: EventRecord, state: State) -> Iterator[tuple[Table, Row]]:
-    """Yield the rows that an event makes by itself, `state` being that after it."""
+    """Yield the rows that an event itself produces; `state` is the state after it."""
     if isinstance(state, Approval):
         if isinstance(record.event, ApprovalExpired) and state.task_id is not None:
             yield schema.EXECUTION_LOGS, _expiry_row(record, record.event, state)
@@ -155,7 +155,7 @@ def event_rows(record: EventRecord, state: State) -> Iterator[tuple[Table, Row]]
 
 def _execution_rows(record: EventRecord, execution: ex.Execution) -> Iterator[tuple[Table, Row]]:
     event = record.event
-    if isinstance(event, ex.UsageRecorded):  # which comes often and only counts: no entry of the execution log
+    if isinstance(event, ex.UsageRecorded):  # frequent, and only a count: not an entry of the execution log
         yield schema.USAGE, _usage_row(record, event, execution)
         return
     if isinstance(event, ex.ExecutionQueued | ex.SessionRecorded) and execution.session_id is not None:
@@ -169,7 +169,7 @@ def _execution_rows(record: EventRecord, execution: ex.Execution) -> Iterator[tu
 
 @attrs.frozen
 class _Entry:
-    """What an event says in the execution log, besides when and where."""
+    """An event in the execution log, without its time and place."""
 
     action: str
     success: bool = True
@@ -197,7 +197,7 @@ def _entry(event: Event) -> _Entry:
         error = _exit_error(event.exit)
         return _Entry(event.topic, error is None, error, fields)
     if isinstance(event, ex.ExecutionQueued):
-        del fields["spec"]["prompt"]  # is in the event, may be long, and says nothing about what happened
+        del fields["spec"]["prompt"]  # it is in the event, may be long, and does not describe what happened
     return _Entry(event.topic, result=fields)
 
 
@@ -249,5 +249,5 @@ def _usage_row(record: EventRecord, event: ex.UsageRecorded, execution: ex.Execu
 
 
 def _row_id(record: EventRecord) -> str:
-    """Return the id of what an event makes, derived from its stream and version (UUIDv5): the same after a rebuild."""
+    """Return an id for the row of an event, derived from stream and version (UUIDv5): the same after a rebuild."""
     return str(uuid5(UUID(record.stream_id), str(record.version)))

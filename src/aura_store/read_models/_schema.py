@@ -2,26 +2,26 @@
 
     tasks, agents, approvals, workflows,
     boards, templates, executions,
-    workspaces, leases                     one row per aggregate: what lists are filtered and sorted by
-    aggregates                             one row per aggregate of any kind: its whole state, as JSON
-    execution_logs                         one row per thing that happened to an execution, never changed
-    usage                                  one row per report of tokens, never changed; AURA's own, summed when asked
-    execution_sessions                     which sessions of its agent a run was in
-    sessions                               a view: the sessions that can be resumed, each with its newest run
-    read_models                            one row: how far the log has been folded, and under which schema
+    workspaces, leases                     one row per aggregate: the columns for filters and sorting
+    aggregates                             one row per aggregate of any kind: its complete state, as JSON
+    execution_logs                         one row per action or change of an execution, never changed
+    usage                                  one row per report of tokens, never changed; AURA's own, summed on demand
+    execution_sessions                     the agent sessions that a run used
+    sessions                               a view: resumable sessions, each with its newest run
+    read_models                            one row: how far the log has been folded, and by which schema
 
 All columns, checks and indexes of the specification are here under its names, for any program that speaks SQL: on
-PostgreSQL in the schema of the log, on SQLite in the file beside the log's, ``aura.db.models`` for ``aura.db``. What
-differs, and why:
+PostgreSQL in the schema of the log, on SQLite in a file next to the log's, ``aura.db.models`` for ``aura.db``. The
+differences from the specification, and their reasons:
 
-- **No foreign keys.** Rows follow events, and no order of events promises that a task exists before what names it.
-- **Checks** admit AURA's further statuses; `created_by` may be ``system`` as well, since a workflow makes tasks too.
-  The type of an agent is an open word.
-- **`approvals.task_id`** may be NULL: a workflow asks humans without a task. `approvals.reviewed_by` names who decided,
-  and until then who is asked.
-- **Ids are text**, in PostgreSQL with the collation ``C``, so that they sort alike everywhere.
-- **Lists** (`capabilities`, `reviewers`) are JSON, for one definition and one way to search both databases.
-- **Times** are UTC: ``timestamptz`` in PostgreSQL, text that sorts by time in SQLite.
+- **No foreign keys.** Rows follow events, whose order does not guarantee that a task exists before a row refers to it.
+- **Checks** allow AURA's additional statuses. `created_by` may also be ``system``, because workflows create tasks.
+  The type of an agent is an open vocabulary.
+- **`approvals.task_id`** may be NULL: a workflow asks humans without a task. `approvals.reviewed_by` names the person
+  who decided, and until then the people who are asked.
+- **Ids are text**, on PostgreSQL with the collation ``C``, so that they sort the same everywhere.
+- **Lists** (`capabilities`, `reviewers`) are JSON, so that both databases share one definition and one way to search.
+- **Times** are UTC: ``timestamptz`` on PostgreSQL, and text that sorts by time on SQLite.
 - `version` is that of the aggregate, `position` that of its last event in the log, `updated_at` the time of that event.
 """
 
@@ -40,7 +40,7 @@ from aura_contracts.workflow import WorkflowStatus
 from aura_contracts.workspace import WorkspaceStatus
 
 Kind = Literal["id", "text", "integer", "real", "boolean", "json", "state", "time"]
-"""Of a column. ``state`` is JSON that comes back byte by byte."""
+"""The kind of a column. ``state`` is JSON that comes back byte for byte."""
 
 DialectName = Literal["sqlite", "postgresql"]
 
@@ -70,17 +70,17 @@ _TYPES: Final[dict[DialectName, dict[Kind, str]]] = {
 
 @attrs.frozen
 class Column:
-    """A column; `words` are the values that its check admits, in the order in which they sort."""
+    """A column; `words` are the values that its check allows, in their sort order."""
 
     name: str
     kind: Kind
     null: bool = False
     words: tuple[str, ...] = ()
     ranked: bool = False
-    """Sorts by the order of `words`, since the alphabet would put ``high`` before ``low``."""
+    """Whether it sorts in the order of `words`, since the alphabet would put ``high`` before ``low``."""
 
     def definition(self, dialect: DialectName) -> str:
-        """Return what stands in CREATE TABLE."""
+        """Return the column definition for CREATE TABLE."""
         parts = [f'"{self.name}" {_TYPES[dialect][self.kind]}']
         if not self.null:
             parts.append("NOT NULL")
@@ -92,7 +92,7 @@ class Column:
 
 @attrs.frozen
 class Table:
-    """A table, or a view where `view` says what it shows. `key` names the column that tells its rows apart."""
+    """A table, or a view if `view` has its query. `key` names the column that identifies rows."""
 
     name: str
     columns: tuple[Column, ...]
@@ -102,7 +102,7 @@ class Table:
     view: str = ""
 
     def column(self, name: str) -> Column | None:
-        """Return the column of this name, or None."""
+        """Return the column with this name, or None."""
         return next((column for column in self.columns if column.name == name), None)
 
     @property
@@ -203,7 +203,7 @@ TASKS: Final = Table(
         execution="execution_id",
     ),
 )
-"""`created_by` is the kind of who asked for it, `creator` the actor; `attempts` counts those that failed."""
+"""`created_by` is the kind of the creator, `creator` the actor; `attempts` counts the failed ones."""
 
 AGENTS: Final = Table(
     "agents",
@@ -264,8 +264,8 @@ APPROVALS: Final = Table(
     ),
     _indexes("approvals", task="task_id", decision="decision", status="status", requested_at="requested_at DESC"),
 )
-"""`reviewers` are all who were or are asked, by name, delegates among them; `awaited` those whose answer still counts;
-`automatic` tells that a policy decided."""
+"""`reviewers` are the names of everyone who was or is asked, including delegates; `awaited` those whose answer still
+counts; `automatic` means that a policy decided."""
 
 WORKFLOWS: Final = Table(
     "workflows",
@@ -374,7 +374,7 @@ WORKSPACES: Final = Table(
     ),
     _indexes("workspaces", task="task_id", status="status", requested_at="requested_at DESC"),
 )
-"""`directory` is where agents are started, `folders` are the repositories, or the folder that is worked in."""
+"""`directory` is where agents are started; `folders` are the repositories, or the folder of the work."""
 
 LEASES: Final = Table(
     "leases",
@@ -418,7 +418,7 @@ EXECUTION_LOGS: Final = Table(
         position="position DESC",
     ),
 )
-"""`action` is what an agent called it, or the topic of the event; `stage` the one that the event led to."""
+"""`action` is the agent's name for it, or the topic of the event; `stage` is the stage after the event."""
 
 USAGE: Final = Table(
     "usage",
@@ -441,8 +441,8 @@ USAGE: Final = Table(
     ),
     _indexes("usage", task="task_id", execution="execution_id", position="position"),
 )
-"""`session_id` is the agent's own, as it was by then; `day` that of `used_at` in UTC. No cost but what the agent
-reported: prices change, and what is in here follows from the log alone."""
+"""`session_id` is the agent's own id at that time; `day` is the day of `used_at` in UTC. The only cost is the one that
+the agent reported: prices change, and everything here follows from the log alone."""
 
 EXECUTION_SESSIONS: Final = Table(
     "execution_sessions",
@@ -477,10 +477,10 @@ SESSIONS: Final = Table(
 )
 
 STATES: Final = (TASKS, AGENTS, APPROVALS, WORKFLOWS, BOARDS, TEMPLATES, EXECUTIONS, WORKSPACES, LEASES)
-"""The tables with a row per aggregate."""
+"""The tables with a row for each aggregate."""
 
 FOLDED: Final = (AGGREGATES, *STATES, EXECUTION_LOGS, USAGE, EXECUTION_SESSIONS)
-"""The tables that rows are written to."""
+"""The tables that are written to."""
 
 TABLES: Final = {table.name: table for table in (*FOLDED, SESSIONS)}
 

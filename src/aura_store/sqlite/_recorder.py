@@ -1,8 +1,8 @@
 """SQLite: the embedded default. `eventsourcing`'s recorder, WAL, ``synchronous=FULL``.
 
-Every process that has the file open may append: a commit takes SQLite's write lock first (``BEGIN IMMEDIATE``) and
-waits for it at most `lock_timeout`. A commit of another process is noticed by ``PRAGMA data_version``, which costs a
-few microseconds and reads nothing.
+Every process that has the file open may append. A commit first takes SQLite's write lock (``BEGIN IMMEDIATE``), and
+waits for it for at most `lock_timeout`. Commits of other processes are noticed through ``PRAGMA data_version``, which
+takes a few microseconds and reads nothing.
 """
 
 import json
@@ -32,7 +32,7 @@ from aura_store.log._recorder import (
 from aura_store.log._seal import Columns, Tip
 
 WATCH_INTERVAL = 0.01
-"""Seconds between two looks at ``PRAGMA data_version``: 0.1 % of a core, and the longest delay of a tail."""
+"""Seconds between two checks of ``PRAGMA data_version``: 0.1 % of a core, and the longest delay of a tail."""
 
 _AWAY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PROTOCOL)
 _MEANING: dict[int, type[StoreFull | StoreReadOnly]] = {
@@ -52,8 +52,8 @@ _FACTS = (
     "SELECT topic, state FROM stored_events WHERE originator_id = ? AND originator_version > ?"
     " AND originator_version <= ? ORDER BY originator_version"
 )
-# As `eventsourcing` lays them out, so that its own tools read them, with the seals as further columns. ``rowid`` is
-# named because SQLite may renumber a nameless one on VACUUM.
+# The layout of `eventsourcing`, so that its own tools can read it, with extra columns for the seals. ``rowid`` is named
+# because SQLite may renumber an unnamed one on VACUUM.
 _TABLES = (
     (
         "CREATE TABLE IF NOT EXISTS stored_events (rowid INTEGER PRIMARY KEY, originator_id TEXT NOT NULL,"
@@ -70,18 +70,18 @@ _TABLES = (
 
 
 class _Connections:
-    """Connections to one file: those at rest are lent again. They keep their statements and sync every commit."""
+    """Connections to one file; idle ones are reused. They cache their statements and sync every commit."""
 
     def __init__(self, database: str, *, lock_timeout: float) -> None:
         self.database = database
-        """A path, or a ``file:`` URI for a file that is only read."""
+        """A path, or a ``file:`` URI for a read-only file."""
         self._lock_timeout = lock_timeout
         self._idle: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
         self._closed = False
 
     def connect(self) -> sqlite3.Connection:
-        """Return a new connection, which is the caller's own."""
+        """Return a new connection, which belongs to the caller."""
         connection = sqlite3.connect(
             self.database,
             uri=True,
@@ -101,7 +101,7 @@ class _Connections:
 
     @contextmanager
     def lent(self) -> Iterator[sqlite3.Connection]:
-        """Lend a connection; one that is not given back in order is closed."""
+        """Lend a connection; one that is not returned intact is closed."""
         with self._lock:
             connection = self._idle.pop() if self._idle else None
         connection = connection or self.connect()
@@ -117,7 +117,7 @@ class _Connections:
         _close(connection)
 
     def close(self) -> None:
-        """Close those at rest, and the others when they are given back."""
+        """Close the idle connections now, and the others when they are returned."""
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
@@ -139,7 +139,7 @@ class _Transaction:
     def head(self) -> int:
         row = self._cursor.execute("SELECT position FROM log_head").fetchone()
         if row is None or not isinstance(row[0], int):
-            raise LogDamaged(reason=f"the table log_head should hold a position, and holds {row!r}")
+            raise LogDamaged(reason=f"the table log_head should hold a position, but holds {row!r}")
         position: int = row[0]
         return position
 
@@ -159,7 +159,7 @@ class _Transaction:
 
 
 class _Writing:
-    """A write transaction. A class with a connection of its own: nested generators cost a fifth of a small commit."""
+    """A write transaction, as a class with its own connection: nested generators cost a fifth of a small commit."""
 
     def __init__(self, recorder: "SQLiteRecorder") -> None:
         self._recorder = recorder
@@ -203,7 +203,7 @@ class SQLiteRecorder(Recorder):
     def open(self, meta: Mapping[str, str]) -> Mapping[str, str]:
         try:
             if "\0" in str(self.path):
-                raise ValueError("the path holds a NUL character")  # noqa: TRY301 - told as the others are
+                raise ValueError("the path holds a NUL character")  # noqa: TRY301 - reported like the others
             if not self._read_only:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
             elif not self.path.exists():
@@ -211,7 +211,7 @@ class SQLiteRecorder(Recorder):
             else:
                 self._read_what_cannot_change()
         except (OSError, ValueError) as error:
-            remedy = "give a path in a folder that may be read and written"
+            remedy = "use a path in a folder that can be read and written"
             raise StoreMisconfigured(store=self.name, reason=str(error), remedy=remedy) from error
         if not self._has_tables():
             self._create_tables(meta)
@@ -219,9 +219,10 @@ class SQLiteRecorder(Recorder):
             return dict(cursor.execute("SELECT key, value FROM log_meta").fetchall())
 
     def _read_what_cannot_change(self) -> None:
-        """Tell SQLite so where it is so: in a folder that may not be written it could not even read otherwise.
+        """Declare the file immutable if it is, because SQLite cannot otherwise even read it in a read-only folder.
 
-        A file without a WAL beside it is open nowhere. Who opens it to write later is not noticed by this handle.
+        A file without a WAL next to it is not open anywhere. This handle does not notice if it is later opened for
+        writing.
         """
         file = self.path.absolute()
         if not os.access(file.parent, os.W_OK) and not os.access(f"{file}-wal", os.F_OK):
@@ -237,7 +238,7 @@ class SQLiteRecorder(Recorder):
             raise StoreMisconfigured(store=self.name, reason=reason, remedy="give AURA a database of its own")
         if "read_models" in tables and not ours <= tables:
             reason = "it holds the read models of a store, not the store"
-            raise StoreMisconfigured(store=self.name, reason=reason, remedy="give the file without .models")
+            raise StoreMisconfigured(store=self.name, reason=reason, remedy="use the file name without .models")
         return ours <= tables
 
     def _create_tables(self, meta: Mapping[str, str]) -> None:
@@ -371,10 +372,10 @@ class SQLiteRecorder(Recorder):
         return self._writer
 
     def discard_writer(self) -> None:
-        """Undo what that connection has not committed and close it; after an error nothing of it is trusted.
+        """Roll back the uncommitted work of that connection and close it; after an error it is no longer trusted.
 
-        Closing alone does not undo: the connection lives on, with its lock, while an unfinished statement does, and a
-        statement lives as long as the traceback of the error that stopped it.
+        Closing alone does not roll back: the connection lives on, with its lock, as long as an unfinished statement
+        does, and a statement lives as long as the traceback of the error that stopped it.
         """
         writer, self._writer = self._writer, None
         if writer is not None:
@@ -393,7 +394,7 @@ class SQLiteRecorder(Recorder):
             except BaseException:
                 with suppress(sqlite3.Error):
                     cursor.execute("ROLLBACK")
-                cursor.close()  # or the file would stay open for as long as the error that stopped it is remembered
+                cursor.close()  # otherwise the file would stay open as long as the error that stopped it is referenced
                 raise
 
     @contextmanager
@@ -409,7 +410,7 @@ class SQLiteRecorder(Recorder):
             raise self.translate(error) from error
 
     def translate(self, error: Exception) -> Exception:
-        """Say what an error of SQLite means for the caller (https://sqlite.org/rescode.html, primary result codes)."""
+        """Translate an error of SQLite for the caller (https://sqlite.org/rescode.html, primary result codes)."""
         cause = error
         while not isinstance(cause, sqlite3.Error) and isinstance(cause.args[0] if cause.args else None, Exception):
             cause = cause.args[0]
@@ -417,7 +418,7 @@ class SQLiteRecorder(Recorder):
         if code in _AWAY or not isinstance(cause, sqlite3.DatabaseError) or isinstance(cause, sqlite3.InternalError):
             return DatabaseAway(str(cause))
         if code == sqlite3.SQLITE_CANTOPEN:
-            remedy = "check that the folder exists and may be read and written"
+            remedy = "check that the folder exists and can be read and written"
             return StoreMisconfigured(store=self.name, reason=str(cause), remedy=remedy)
         kind = _MEANING.get(code, LogDamaged)
         return kind(store=self.name, stream_id="", position=0, reason=str(cause))

@@ -1,4 +1,4 @@
-"""Proof for store adapters, AURA's own and others: a conformance suite and a model-based state machine.
+"""Proof for store adapters, AURA's own and others: conformance suites and a model-based state machine.
 
     from aura_store.testing.event_log import EventLogConformance    # needs pytest
     from aura_store.testing.stateful import EventLogMachine         # needs hypothesis

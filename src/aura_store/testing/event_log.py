@@ -1,19 +1,18 @@
-"""Conformance of event logs: what every implementation of `aura_contracts.ports.EventLog` must do.
+"""Conformance of event logs: the requirements on every implementation of `aura_contracts.ports.EventLog`.
 
-An adapter proves itself with one small class in its own tests:
+An adapter proves itself with a small class in its own tests:
 
     class TestMyLog(EventLogConformance):
         @pytest.fixture
         def open_log(self, tmp_path):
             return lambda: my_log(tmp_path / "log")
 
-`open_log` is a fixture that returns a function; each call of the function returns an async context manager that opens
-**the same** store again (and closes it when left), empty at the start of every test. Every test runs on asyncio and on
-trio. Tests that need two handles at the same time can be switched off with ``shared = False``, for stores that one
-process has to itself.
+The fixture `open_log` returns a function. Each call of it returns an async context manager that opens **the same**
+store again, and closes it on exit; the store is empty at the start of every test. Every test runs on asyncio and on
+trio. For stores that only one process can open, ``shared = False`` disables the tests that need two handles at once.
 
-The suite knows nothing of the adapter. It writes AURA's own events, checks seals by the published formula
-(`aura_store.log._seal`) with its own code, and waits on conditions, never for a time; `patience` only ends a hang.
+The suite knows nothing about the adapter. It writes AURA's own events, checks seals by the published formula
+(`aura_store.log._seal`) with its own code, and waits for conditions, never for a time; `patience` only ends a hang.
 """
 
 import asyncio
@@ -54,22 +53,22 @@ ALICE = human("alice")
 
 
 class Unheard(Event, frozen=True, kw_only=True):
-    """An event of somebody else's catalogue."""
+    """An event from a foreign catalogue."""
 
     topic = "conformance.unheard"
     text: str = ""
 
 
-# --- Making and comparing -------------------------------------------------------------------------------------------
+# --- Building and comparing -----------------------------------------------------------------------------------------
 
 
 def stream_id(number: int) -> StreamId:
-    """Return the id of stream `number`; different numbers, different streams."""
+    """Return the id of stream `number`; different numbers give different streams."""
     return str(UUID(int=0x0192F0C1_2D3E_7ABC_8DEF_000000000000 + number))
 
 
 def fact(event: Event | str = "", *, time: datetime = NOW, actor: Actor = ALICE, cause: str = "cause") -> Fact:
-    """Return a fact; a text stands for an event that holds it."""
+    """Return a fact; a string stands for an event that contains it."""
     return Fact(
         TaskEdited(changes=TaskChanges(title=event)) if isinstance(event, str) else event, time, actor, "talk", cause
     )
@@ -81,17 +80,17 @@ def append(stream: int, expected: int, *events: Event | str) -> Append:
 
 
 def titles(records: Iterable[EventRecord]) -> list[str | None]:
-    """Return the texts of events made from texts."""
+    """Return the strings of events made from strings."""
     return [cast("TaskEdited", record.event).changes.title for record in records]
 
 
 def as_fact(record: EventRecord) -> Fact:
-    """Return what was appended, from what is read."""
+    """Return the fact that was appended as `record`."""
     return Fact(record.event, record.time, record.actor, record.correlation_id, record.causation_id)
 
 
 def digest_of(row: SealedRow) -> bytes:
-    """Return the digest that `row` must carry, by the formula in `aura_store.log._seal`; written again on purpose."""
+    """Return the digest that `row` must have, by the formula in `aura_store.log._seal`; deliberately reimplemented."""
     stream, topic = row.stream_id.encode(), row.topic.encode()
     numbers = row.position.to_bytes(8, "big") + row.version.to_bytes(8, "big")
     lengths = len(stream).to_bytes(2, "big") + len(topic).to_bytes(2, "big")
@@ -99,7 +98,7 @@ def digest_of(row: SealedRow) -> bytes:
 
 
 def assert_sealed(rows: Sequence[SealedRow]) -> None:
-    """Assert that `rows`, the whole log, are numbered without gaps and chained stream by stream."""
+    """Assert that `rows`, the whole log, are numbered without gaps and chained within each stream."""
     tips: dict[StreamId, tuple[int, bytes]] = {}
     for position, row in enumerate(rows, 1):
         version, digest = tips.get(row.stream_id, (0, bytes(32)))
@@ -122,7 +121,7 @@ async def everything_sealed(log: EventLog) -> list[SealedRow]:
 
 
 async def outcome_of(log: EventLog, *appends: Append) -> int | AuraError:
-    """Append; return the position, or the refusal."""
+    """Append; return the position or the error."""
     try:
         return await log.append(*appends)
     except AuraError as error:
@@ -130,14 +129,14 @@ async def outcome_of(log: EventLog, *appends: Append) -> int | AuraError:
 
 
 async def refusal_of(log: EventLog, *appends: Append) -> AuraError:
-    """Append what must be refused; return the refusal."""
+    """Append something that must be refused; return the error."""
     outcome = await outcome_of(log, *appends)
     assert isinstance(outcome, AuraError)
     return outcome
 
 
 async def together(log: EventLog, commands: Sequence[Sequence[Append]]) -> list[int | AuraError]:
-    """Append all `commands` at the same time; return the outcome of each."""
+    """Append all `commands` at the same time; return their outcomes."""
     outcomes: dict[int, int | AuraError] = {}
 
     async def one(number: int) -> None:
@@ -150,7 +149,7 @@ async def together(log: EventLog, commands: Sequence[Sequence[Append]]) -> list[
     return [outcomes[number] for number in range(len(commands))]
 
 
-# --- Input that no log may accept ------------------------------------------------------------------------------------
+# --- Invalid input ---------------------------------------------------------------------------------------------------
 
 NAIVE = NOW.replace(tzinfo=None)
 ENDLESS: dict[str, Any] = {}
@@ -182,7 +181,7 @@ REFUSED: dict[str, tuple[Any, type[AuraError], str]] = {
         InvalidInput,
         "time",
     ),
-    "time that is a text": (_with_fact(time="2026-01-04"), InvalidInput, "time"),
+    "time that is a string": (_with_fact(time="2026-01-04"), InvalidInput, "time"),
     "NUL": (append(1, 0, "a\0b"), InvalidText, "title"),
     "NUL inside": (_with_context("a\0b"), InvalidText, "context"),
     "NUL in a key": (_with_key("a\0b"), InvalidText, "context"),
@@ -191,16 +190,16 @@ REFUSED: dict[str, tuple[Any, type[AuraError], str]] = {
     "half a surrogate pair inside": (_with_context("\udfff"), InvalidText, "context"),
     "half a surrogate pair in a key": (_with_key("\ud800"), InvalidText, "context"),
     "half a surrogate pair in an id": (_with_fact(causation_id="\ud800"), InvalidText, "causation_id"),
-    "number for a text": (append(1, 0, _created(title=7)), InvalidInput, "title"),
-    "text for a number": (
+    "number for a string": (append(1, 0, _created(title=7)), InvalidInput, "title"),
+    "string for a number": (
         append(1, 0, _created(retry=msgspec.structs.replace(_created().spec.retry, max_attempts="3"))),
         InvalidInput,
         "retry.max_attempts",
     ),
     "word that is not in the list": (append(1, 0, _created(priority="soon")), InvalidInput, "priority"),
-    "None for a text": (append(1, 0, _created(title=None)), InvalidInput, "title"),
+    "None for a string": (append(1, 0, _created(title=None)), InvalidInput, "title"),
     "None for an id": (_with_fact(correlation_id=None), InvalidInput, "correlation_id"),
-    "object that is no JSON": (_with_context(object()), InvalidInput, "task.created"),
+    "object that is not JSON": (_with_context(object()), InvalidInput, "task.created"),
     "value that holds itself": (append(1, 0, _created(context=ENDLESS)), InvalidInput, "task.created"),
     "not a number": (_with_context(float("nan")), InvalidInput, "context"),
     "infinite number": (_with_context(float("inf")), InvalidInput, "context"),
@@ -209,31 +208,31 @@ REFUSED: dict[str, tuple[Any, type[AuraError], str]] = {
     "event of 10 MB": (append(1, 0, "x" * 10_000_000), EventTooLarge, "task.edited"),
     "event of 10 MB in a context": (_with_context(["x" * 1000] * 10_000), EventTooLarge, "task.created"),
     "event without its circumstances": (Append(stream_id(1), 0, (cast("Fact", TaskQueued()),)), InvalidInput, "facts"),
-    "facts that are none": (Append(stream_id(1), 0, cast("tuple[Fact, ...]", None)), InvalidInput, "facts"),
-    "stream id in capitals": (Append(stream_id(0xABC).upper(), 0, (fact("x"),)), InvalidId, "stream_id"),
+    "facts that are None": (Append(stream_id(1), 0, cast("tuple[Fact, ...]", None)), InvalidInput, "facts"),
+    "stream id in upper case": (Append(stream_id(0xABC).upper(), 0, (fact("x"),)), InvalidId, "stream_id"),
     "stream id without hyphens": (Append(stream_id(1).replace("-", ""), 0, (fact("x"),)), InvalidId, "stream_id"),
     "stream id that is a word": (Append("task-1", 0, (fact("x"),)), InvalidId, "stream_id"),
-    "stream id with more behind it": (Append(stream_id(1) + "\n", 0, (fact("x"),)), InvalidId, "stream_id"),
-    "stream id that is no text": (Append(cast("str", UUID(int=1)), 0, (fact("x"),)), InvalidId, "stream_id"),
+    "stream id with a suffix": (Append(stream_id(1) + "\n", 0, (fact("x"),)), InvalidId, "stream_id"),
+    "stream id that is not a string": (Append(cast("str", UUID(int=1)), 0, (fact("x"),)), InvalidId, "stream_id"),
     "expected version below 0": (append(1, -1, "x"), InvalidInput, "expected_version"),
-    "expected version that is a text": (append(1, cast("int", "0"), "x"), InvalidInput, "expected_version"),
+    "expected version that is a string": (append(1, cast("int", "0"), "x"), InvalidInput, "expected_version"),
     "expected version None": (append(1, cast("int", None), "x"), InvalidInput, "expected_version"),
     "no facts": (append(1, 0), InvalidInput, "appends"),
     "something else": (fact("x"), InvalidInput, "appends"),
 }
-"""What is appended, how it is refused, and the field that the refusal names."""
+"""The appends, the error that refuses them, and the field that it names."""
 
 
 @pytest.mark.anyio
 @pytest.mark.aura_conformance
 class EventLogConformance:
-    """Subclass it, override the fixture `open_log`; see the module's docstring."""
+    """Subclass it and override the fixture `open_log`; see the module's docstring."""
 
     shared: ClassVar[bool] = True
     """Whether the store may be open twice at the same time."""
 
     patience: ClassVar[float] = 60
-    """Seconds after which a test that waits for something is called hanging."""
+    """Seconds after which a waiting test counts as hanging."""
 
     @pytest.fixture(params=["asyncio", "trio"])
     def anyio_backend(self, request: pytest.FixtureRequest) -> str:
@@ -246,9 +245,9 @@ class EventLogConformance:
 
     @asynccontextmanager
     async def opened(self, open_log: OpenLog, handles: int = 1) -> AsyncIterator[list[EventLog]]:
-        """Open `handles` handles on the store, and end whatever hangs."""
+        """Open `handles` handles on the store, and cancel anything that hangs."""
         if handles > 1 and not self.shared:
-            pytest.skip("this store is open once at a time")
+            pytest.skip("this store can be opened only once at a time")
         with anyio.fail_after(self.patience):
             async with AsyncExitStack() as stack:
                 yield [await stack.enter_async_context(open_log()) for _ in range(handles)]
@@ -425,7 +424,7 @@ class EventLogConformance:
             await log.append(append(1, 0), append(2, 1, "c"))
         assert await log.head() == 2
 
-    # --- Many at the same time ----------------------------------------------------------------------------------------
+    # --- Concurrency --------------------------------------------------------------------------------------------------
 
     async def test_many_appends_at_once_are_all_stored_in_one_order(self, log: EventLog) -> None:
         outcomes = await together(log, [[append(number, 0, str(number), "second")] for number in range(150)])
@@ -649,8 +648,8 @@ class EventLogConformance:
                 await anyio.lowlevel.checkpoint()
             for number in doomed:
                 scopes[number].cancel()
-        assert acknowledged >= set(range(10)) - doomed, "who was not cancelled gets an answer"
-        position = await log.append(append(1000, first // 10, "the log goes on"))
+        assert acknowledged >= set(range(10)) - doomed, "callers that were not cancelled get an answer"
+        position = await log.append(append(1000, first // 10, "the log still works"))
         assert position == await log.head()
         for number in range(10):
             stored = len(await log.stream(stream_id(first + number)))
@@ -669,7 +668,7 @@ class EventLogConformance:
                 task.cancel()
                 task.cancel()
             await asyncio.wait_for(asyncio.wait(tasks), self.patience)
-            await asyncio.wait_for(log.append(append(1000, round_, "the log goes on")), self.patience)
+            await asyncio.wait_for(log.append(append(1000, round_, "the log still works")), self.patience)
             for number, task in enumerate(tasks):
                 stored = len(await log.stream(stream_id(first + number)))
                 assert stored == 3 if not task.cancelled() else stored in (0, 3)
@@ -766,20 +765,20 @@ class EventLogConformance:
         async with self.opened(open_log) as (log,):
             assert titles(await everything(log)) == ["a"]
 
-    # --- Bad input ----------------------------------------------------------------------------------------------------
+    # --- Invalid input ------------------------------------------------------------------------------------------------
 
     async def test_what_cannot_be_stored_is_refused(self, log: EventLog) -> None:
         for case, (bad, kind, field) in REFUSED.items():
             for appends in ([bad], [append(2, 0, "good"), bad], [bad, append(2, 0, "good")]):
                 if case == "no facts" and len(appends) > 1:
-                    continue  # it only guards a version then
+                    continue  # it only asserts a version then
                 refusal = await refusal_of(log, *appends)
                 assert type(refusal) is kind, case
                 assert field in (refusal.field if isinstance(refusal, InvalidInput) else str(refusal)), case
                 assert refusal.remedy, case
                 assert len(str(refusal).encode()) < 2000, case
             assert await log.head() == 0, case
-        assert await log.append(append(1, 0, "the log goes on")) == 1
+        assert await log.append(append(1, 0, "the log still works")) == 1
 
     async def test_an_append_of_nothing_is_refused(self, log: EventLog) -> None:
         with pytest.raises(InvalidInput) as caught:

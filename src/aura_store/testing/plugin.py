@@ -1,7 +1,7 @@
-"""Pytest plugin, declared as the entry point ``aura_conformance``: failing assertions of the shipped suite show values.
+"""Pytest plugin, entry point ``aura_conformance``: failing assertions of the shipped suites show values.
 
-It is loaded by every pytest run of an environment that has AURA installed. So it imports pytest alone, adds no fixture
-and no option, and changes nothing for tests that do not use the suite.
+Every pytest run in an environment with AURA loads it. So it imports only pytest, adds no fixtures or options, and
+changes nothing for tests outside the suites.
 """
 
 import pytest
@@ -10,5 +10,5 @@ pytest.register_assert_rewrite("aura_store.testing.event_log", "aura_store.testi
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker that every test of the suite carries, so that ``-m aura_conformance`` selects them."""
-    config.addinivalue_line("markers", "aura_conformance: a promise of a port, tested by AURA's shipped suite")
+    """Register the marker that every test of the suites has, so that ``-m aura_conformance`` selects them."""
+    config.addinivalue_line("markers", "aura_conformance: a guarantee of a port, tested by AURA's shipped suite")

@@ -1,18 +1,17 @@
-"""Conformance of databases for read models: what `LogReadModels` must keep on every one of them.
+"""Conformance of databases for read models: the requirements of `LogReadModels` on each of them.
 
-A log and database prove themselves with one small class in their own tests:
+A log and its database prove themselves with a small class in their own tests:
 
     class TestMine(ReadModelsConformance):
         @pytest.fixture
         def open_store(self, tmp_path):
             return lambda: my_log_and_read_models(tmp_path)
 
-`open_store` is a fixture that returns a function; each call of the function returns an async context manager that opens
-**the same** `Store` again, as a process that starts does, and closes it when left; empty at the start of every test. A
-store that only one opening can have at a time sets ``shared = False``.
+The fixture `open_store` returns a function. Each call of it returns an async context manager that opens **the same**
+`Store` again, like a newly started process, and closes it on exit; the store is empty at the start of every test. For
+stores that can be opened only once at a time, set ``shared = False``.
 
-Crashes are injected at every statement and every commit, one after the other. Nothing waits for a time; `patience` only
-ends a hang.
+Crashes are injected at every statement and every commit in turn. Nothing waits for a time; `patience` only ends a hang.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -63,13 +62,13 @@ NOW = datetime(2026, 1, 4, 12, 0, 0, 123456, tzinfo=UTC)
 
 @attrs.frozen
 class Store:
-    """A log, and the database that its read models are in."""
+    """A log, and the database of its read models."""
 
     log: EventLog
     database: Database
 
     def models(self, **more: Any) -> LogReadModels:
-        """Return read models that have not looked at anything yet."""
+        """Return read models that have not read anything yet."""
         return LogReadModels(self.log, self.database, **more)
 
 
@@ -77,19 +76,19 @@ OpenStore = Callable[[], AbstractAsyncContextManager[Store]]
 
 
 class Crashed(Exception):
-    """The process ended here. No error of a database, so nothing handles it."""
+    """The process ended here. It is not a database error, so nothing handles it."""
 
 
-# --- A story to fold --------------------------------------------------------------------------------------------------
+# --- Events to fold ---------------------------------------------------------------------------------------------------
 
 
 def an_id(number: int) -> str:
-    """Return id `number`; different numbers, different ids."""
+    """Return id `number`; different numbers give different ids."""
     return str(UUID(int=0x0192F0C1_2D3E_7ABC_8DEF_000000000000 + number))
 
 
 def story(chapter: int = 0) -> list[tuple[StreamId, Event]]:
-    """Return what happens to a task, its agent, execution, approval and workflow, as events by stream, in order."""
+    """Return the life of a task, its agent, execution, approval and workflow: events by stream, in order."""
     ids = [an_id(100 * chapter + number) for number in range(9)]
     task, agent, run, approval, flow = ids[:5]
     start, asked = _beginnings(ids)
@@ -205,13 +204,13 @@ async def tell(log: EventLog, events: Sequence[tuple[StreamId, Event]]) -> int:
     return position
 
 
-# --- Looking and crashing ---------------------------------------------------------------------------------------------
+# --- Inspection and crashes -------------------------------------------------------------------------------------------
 
 Tables = dict[str, list[dict[str, Any]]]
 
 
 async def tables_of(models: LogReadModels) -> Tables:
-    """Return all rows of all tables, as they are in one transaction."""
+    """Return all rows of all tables, read in one transaction."""
 
     def look(transaction: Transaction) -> Tables:
         database, found = models.database, Tables()
@@ -228,7 +227,7 @@ async def tables_of(models: LogReadModels) -> Tables:
 
 
 async def fresh_fold(log: EventLog, upto: int | None = None) -> Tables:
-    """Return what the tables should hold: the log folded from its beginning in a database that nobody has touched."""
+    """Return the expected tables: the log folded from its start in a fresh database."""
     models = LogReadModels(log, memory_database(), upto=await log.head() if upto is None else upto)
     try:
         await models.catch_up()
@@ -238,7 +237,7 @@ async def fresh_fold(log: EventLog, upto: int | None = None) -> Tables:
 
 
 async def spoil(models: LogReadModels, *statements: str) -> None:
-    """Change the tables behind the back of the log."""
+    """Change the tables without the log."""
 
     def write(transaction: Transaction) -> None:
         for statement in statements:
@@ -253,7 +252,7 @@ async def spoil(models: LogReadModels, *statements: str) -> None:
 
 @contextmanager
 def crash_at(database: Database, step: int) -> Iterator[list[str]]:
-    """Have the process "end" before the `step`-th statement or commit, counted from 0; yield the list of those sent."""
+    """Make the process "end" before the `step`-th statement or commit, counted from 0; yield the list of those sent."""
     sent: list[str] = []
     begin, commit = database.begin, database.commit
 
@@ -289,7 +288,7 @@ def crash_at(database: Database, step: int) -> Iterator[list[str]]:
 
 
 class SlowLog:
-    """A log that stops at a page until it may go on; everything else is the log's."""
+    """A log that stops at a page until it may continue; otherwise like the original."""
 
     def __init__(self, log: EventLog, *, at: int) -> None:
         self._log = log
@@ -310,7 +309,7 @@ class SlowLog:
 
 @contextmanager
 def another_version(number: int) -> Iterator[None]:
-    """Be a program whose rows are of another version."""
+    """Act as a program with another version of rows."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fold, "VERSION", number)
         fold.schema_version.cache_clear()
@@ -324,22 +323,22 @@ def another_version(number: int) -> Iterator[None]:
 @pytest.mark.aura_conformance
 @pytest.mark.anyio
 class ReadModelsConformance:
-    """The promises. Every test runs on asyncio and on trio."""
+    """The requirements. Every test runs on asyncio and on trio."""
 
     shared: ClassVar[bool] = True
     """Whether the store can be opened twice at the same time."""
 
     patience: ClassVar[float] = 60.0
-    """Seconds after which a test that hangs fails."""
+    """Seconds after which a hanging test fails."""
 
     @pytest.fixture(params=["asyncio", "trio"])
     def anyio_backend(self, request: pytest.FixtureRequest) -> str:
-        """The event loops that every test runs on."""
+        """The event loops for every test."""
         return str(request.param)
 
     @pytest.fixture
     def open_store(self) -> OpenStore:
-        """Override it: see the module's docstring."""
+        """Override it; see the module's docstring."""
         raise NotImplementedError
 
     @pytest.fixture(autouse=True)
@@ -347,7 +346,7 @@ class ReadModelsConformance:
         with anyio.fail_after(self.patience):
             yield
 
-    # --- Incrementally ------------------------------------------------------------------------------------------------
+    # --- Incremental folding ------------------------------------------------------------------------------------------
 
     async def test_rows_are_the_fold_of_the_log(self, open_store: OpenStore) -> None:
         async with open_store() as store:
@@ -370,7 +369,7 @@ class ReadModelsConformance:
                 assert len(page.rows) == chapter + 1
                 assert page.position == end
             await tell(store.log, story(3))
-            assert (await models.list(TaskQuery(), at_least=end)).position == end, "no more than was asked for"
+            assert (await models.list(TaskQuery(), at_least=end)).position == end, "no more than requested"
 
     async def test_events_apply_once_however_often_it_is_opened(self, open_store: OpenStore) -> None:
         async with open_store() as store:
@@ -397,7 +396,7 @@ class ReadModelsConformance:
     # --- Crashes ------------------------------------------------------------------------------------------------------
 
     async def test_a_crash_at_any_step_loses_and_doubles_nothing(self, open_store: OpenStore) -> None:
-        """Each catch-up dies one step later than the one before, until one gets through; batches of three events."""
+        """Each catch-up crashes one step later than the one before, until one completes; batches of three events."""
         async with open_store() as store:
             await store.models().catch_up()
             end = await tell(store.log, story()[:9])
@@ -511,7 +510,7 @@ class ReadModelsConformance:
                 assert same(await tables_of(each), await fresh_fold(store.log))
 
     async def test_tables_of_another_log_are_made_again(self, open_store: OpenStore) -> None:
-        """As when a log is put back from a backup: what it says now counts."""
+        """As when a log is restored from a backup: its contents now count."""
         async with open_store() as store:
             await tell(store.log, story())
             models = store.models()
@@ -531,7 +530,7 @@ class ReadModelsConformance:
                 await models.catch_up()
             assert await models.read(lambda transaction: transaction.execute("SELECT * FROM tasks")) == []
 
-    # --- Several at once ----------------------------------------------------------------------------------------------
+    # --- Concurrency --------------------------------------------------------------------------------------------------
 
     async def test_two_that_catch_up_apply_each_event_once(self, open_store: OpenStore) -> None:
         if not self.shared:
@@ -627,7 +626,7 @@ _SPOILED = ("DELETE FROM execution_logs", "UPDATE tasks SET title = 'spoiled'")
 
 @asynccontextmanager
 async def store_of(log: EventLog, database: Database) -> AsyncIterator[Store]:
-    """Return `log` and `database` as a store; closes the database when left, and not the log."""
+    """Return `log` and `database` as a store; closes the database on exit, but not the log."""
     try:
         yield Store(log, database)
     finally:

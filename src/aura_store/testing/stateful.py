@@ -1,8 +1,7 @@
-"""A model of an event log as a Hypothesis state machine: the log must always equal a list and a dictionary.
+"""A Hypothesis state machine of an event log: the log must always equal a list and a dictionary.
 
-The model is what anybody would write in a minute: a list of facts (the log) and a dictionary of lists (the streams).
-The machine appends, races, reads, tails and snapshots through two handles on the same store, opens them again, and
-compares.
+The model is as simple as possible: a list of facts (the log) and a dictionary of lists (the streams). The machine
+appends, races, reads, tails and takes snapshots through two handles on the same store, reopens them, and compares.
 
     class MyMachine(EventLogMachine):
         def open_log(self, handle, faults):
@@ -10,13 +9,13 @@ compares.
 
     TestMyLog = MyMachine.TestCase
 
-An adapter over `Recorder` also gets its crashes: it returns ``open_recorder(FaultyRecorder(recorder, faults), ...)``
-and sets ``crashes = True``. Then the machine lets the database go away, or kills the handle, between any two steps of a
-commit, before and after it reached the database, and asserts what must hold whatever happened:
+To test its crashes too, an adapter over `Recorder` returns ``open_recorder(FaultyRecorder(recorder, faults), ...)`` and
+sets ``crashes = True``. The machine then makes the database go away, or kills the handle, between any two steps of a
+commit, before and after it reached the database. It asserts the guarantees that hold in every case:
 
-- what was acknowledged is there, and what was refused is not;
-- what was neither is there as a whole or not at all, and nothing is there twice;
-- every append that is there was decided on the version that its stream had.
+- everything acknowledged is stored, and nothing refused is;
+- a commit that was neither is stored as a whole or not at all, and nothing is stored twice;
+- every stored append was decided on the version that its stream had.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
@@ -46,25 +45,25 @@ R = TypeVar("R")
 # --- Faults -----------------------------------------------------------------------------------------------------------
 
 Step = Literal["begin", "head", "tips", "digest_at", "insert", "set_head", "commit", "committed"]
-"""Where a fault strikes: before the named call reaches the database; ``committed``: before its answer comes back."""
+"""When a fault strikes: before the named call reaches the database; ``committed`` is before its answer returns."""
 
 STEPS: tuple[Step, ...] = ("begin", "head", "tips", "digest_at", "insert", "set_head", "commit", "committed")
 
 
 class HandleKilled(Exception):
-    """The process that had the log open is dead; nothing it calls reaches the database any more."""
+    """The process with the open log is dead; none of its calls reach the database any more."""
 
 
 @attrs.define
 class Faults:
-    """What will go wrong: at each step, how often the database is away, or whether the handle dies."""
+    """Planned faults: at each step, how often the database is away, or whether the handle dies."""
 
     away: dict[Step, int] = attrs.field(factory=dict)
     kill_at: Step | None = None
     killed: bool = False
 
     def strike(self, step: Step) -> None:
-        """Raise what is due at `step`."""
+        """Raise the fault planned for `step`."""
         if self.killed or step == self.kill_at:
             self.killed = True
             raise HandleKilled(step)
@@ -73,7 +72,7 @@ class Faults:
             raise DatabaseAway(f"gone at {step}")
 
     def heal(self) -> None:
-        """Let nothing go wrong any more, except for a handle that is dead."""
+        """Cancel all planned faults; a dead handle stays dead."""
         self.away.clear()
         self.kill_at = None
 
@@ -105,7 +104,7 @@ class _FaultyTransaction:
 
 
 class FaultyRecorder(Recorder):
-    """A recorder whose write transactions go wrong as `faults` says. Closing it always works: so does dying."""
+    """A recorder whose write transactions fail as `faults` says. Closing it always works, as dying does."""
 
     def __init__(self, inner: Recorder, faults: Faults) -> None:
         self.name = inner.name
@@ -179,15 +178,15 @@ class FaultyRecorder(Recorder):
 # --- The model --------------------------------------------------------------------------------------------------------
 
 Outcome = int | AuraError | HandleKilled | None
-"""Of an append: its position, its refusal, or nothing, when nobody was there any more to hear."""
+"""The outcome of an append: its position, its error, or None if no caller was left to receive it."""
 
 Wish = tuple[int, int, int]
-"""An append to be: number of the stream, events, and how far the expected version is off."""
+"""A planned append: the stream's number, the number of events, and the error in the expected version."""
 
 
 @attrs.define
 class Model:
-    """What the log must hold: facts in order, each with its stream."""
+    """The expected contents of the log: facts in order, each with its stream."""
 
     log: list[tuple[StreamId, Fact]] = attrs.field(factory=list)
     streams: dict[StreamId, list[Fact]] = attrs.field(factory=dict)
@@ -201,7 +200,7 @@ class Model:
         self.streams.setdefault(stream, []).append(fact)
 
     def conflict(self, appends: Sequence[Append]) -> tuple[StreamId, int, int] | None:
-        """Return stream, expected and actual version of the first stale append, if one is."""
+        """Return the stream, the expected and the actual version of the first stale append, if there is one."""
         ahead: dict[StreamId, int] = {}
         for append in appends:
             version = ahead.get(append.stream_id, self.version(append.stream_id))
@@ -226,15 +225,15 @@ class EventLogMachine(RuleBasedStateMachine):
     """The event loop: ``asyncio`` or ``trio``."""
 
     crashes: ClassVar[bool] = False
-    """Whether `open_log` lets the faults that it is given happen."""
+    """Whether `open_log` passes its faults on to the store."""
 
     patience: ClassVar[float] = 30
-    """Seconds after which a step is called hanging."""
+    """Seconds after which a step counts as hanging."""
 
     def open_log(self, handle: int, faults: Faults) -> AbstractAsyncContextManager[EventLog]:
         """Open this machine's own store again, through handle number `handle` (0 or 1).
 
-        A store that is open once at a time may return the same log for both.
+        A store that can be opened only once at a time may return the same log for both.
         """
         raise NotImplementedError
 
@@ -272,7 +271,7 @@ class EventLogMachine(RuleBasedStateMachine):
         return opened
 
     def run(self, work: Callable[[], Awaitable[R]]) -> R:
-        """Run `work` in the event loop of the machine; end it when it hangs."""
+        """Run `work` in the machine's event loop; cancel it if it hangs."""
 
         async def limited() -> R:
             with anyio.fail_after(self.patience):
@@ -283,7 +282,7 @@ class EventLogMachine(RuleBasedStateMachine):
     # --- Appending ----------------------------------------------------------------------------------------------------
 
     def _appends(self, command: Sequence[Wish]) -> list[Append]:
-        """Make the appends of one command; its serial number is the correlation id of all its facts."""
+        """Build the appends of one command; its serial number is the correlation id of all its facts."""
         self._serial += 1
         ahead: dict[StreamId, int] = {}
         appends = []
@@ -305,7 +304,7 @@ class EventLogMachine(RuleBasedStateMachine):
         return appends
 
     def _append_all(self, handle: int, batch: Sequence[Sequence[Append]]) -> list[Outcome]:
-        """Append all commands of `batch` at the same time; return the outcome of each."""
+        """Append all commands of `batch` at the same time; return their outcomes."""
         outcomes: list[Outcome] = [None] * len(batch)
         log = self.log(handle)
 
@@ -362,11 +361,11 @@ class EventLogMachine(RuleBasedStateMachine):
         assert faults.killed or not any(isinstance(outcome, HandleKilled) for outcome in outcomes)
         if faults.killed:
             self._reopen(handle)
-        self.run(self.log(handle).head)  # the database is back: a log may note now that it was away
+        self.run(self.log(handle).head)  # the database is back: the log may now record the outage
         self._reconcile(1 - handle, made, outcomes)
 
     def _reconcile(self, handle: int, batch: Sequence[Sequence[Append]], outcomes: Sequence[Outcome]) -> None:
-        """Find out in which order the log took `batch`, check that it could, and have the model follow."""
+        """Find out in which order the log took `batch`, check that it was allowed to, and update the model."""
         before = {append.stream_id: self.model.version(append.stream_id) for appends in batch for append in appends}
         commands = {appends[0].facts[0].correlation_id: appends for appends in batch}
         known = len(self.model.log)
@@ -374,7 +373,7 @@ class EventLogMachine(RuleBasedStateMachine):
         found: dict[str, int] = {}
         for serial, group in groupby(added, key=lambda record: record.correlation_id):
             records = list(group)
-            assert serial not in found, f"command {serial} is there twice, or in pieces"
+            assert serial not in found, f"command {serial} is stored twice, or in pieces"
             found[serial] = records[-1].position
             if serial == LEDGER_ID:
                 self._follow_ledger(records)
@@ -397,12 +396,12 @@ class EventLogMachine(RuleBasedStateMachine):
                 assert least <= outcome.actual <= self.model.version(outcome.stream_id) + most
 
     def _follow_ledger(self, records: Sequence[EventRecord]) -> None:
-        """The store may note for itself that the database was away."""
+        """Update the model with outages that the store may have recorded itself."""
         for record in records:
             assert record.stream_id == LEDGER_ID
             self.model.add(LEDGER_ID, as_fact(record))
 
-    # --- Everything else ----------------------------------------------------------------------------------------------
+    # --- Other operations ---------------------------------------------------------------------------------------------
 
     @rule(handle=handles)
     def reopen(self, handle: int) -> None:
@@ -437,7 +436,7 @@ class EventLogMachine(RuleBasedStateMachine):
 
     @rule(handle=handles, after=st.integers(0, 20), batch=batches)
     def tail(self, handle: int, after: int, batch: list[list[Wish]]) -> None:
-        """Start to tail on one handle; append on the other; the tail yields everything in order."""
+        """Start a tail on one handle and append on the other; the tail yields everything in order."""
         after = min(after, len(self.model.log))
         made = [self._appends(command) for command in batch]
         last = self._appends([(1, 1, 0)])
@@ -486,7 +485,7 @@ class EventLogMachine(RuleBasedStateMachine):
             assert loaded.version <= upto
             assert loaded == saved.get(loaded.version)
 
-    # --- What always holds --------------------------------------------------------------------------------------------
+    # --- Invariants ---------------------------------------------------------------------------------------------------
 
     @invariant()
     def the_log_equals_the_model(self) -> None:
