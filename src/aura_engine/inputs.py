@@ -225,9 +225,7 @@ class Assignment(Place, HowToRun):
 
     agent: str | None = Field(None, description="A certain agent of the pool")
     agent_type: str | None = Field(None, description="An idle agent of this type")
-    executor: str | None = Field(
-        None, description="An idle agent with this executor; added to the pool if there is none"
-    )
+    executor: str | None = Field(None, description="An idle agent with this executor; added to the pool if none exists")
 
 
 class NewAgent(Input):

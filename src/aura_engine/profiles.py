@@ -101,7 +101,7 @@ def load_profiles(user: Path | None = None, project: Path | None = None) -> Prof
     _add(known, built_in, "built-in profiles.toml", trusted=True)
     for path, trusted in ((user, True), (project, False)):
         if path is not None and (data := _read(path)) is not None:
-            from aura_engine._profile_file import parse  # noqa: PLC0415 - pydantic, only where somebody wrote a file
+            from aura_engine._profile_file import parse  # noqa: PLC0415 - pydantic, only when a file exists
 
             _add(known, parse(data, str(path)), str(path), trusted=trusted)
     return Profiles(MappingProxyType(known))

@@ -42,7 +42,7 @@ class Template:
 
 
 def builtin(name: str) -> Template:
-    """Return the built-in template of this name. Raises `TemplateError` if there is none."""
+    """Return the built-in template of this name. Raises `TemplateError` for an unknown name."""
     if name not in BUILTIN:
         remedy = f"define it, or use one of the built-in ones: {', '.join(BUILTIN)}"
         raise TemplateError(template=name, line=1, reason="there is no template with this name", remedy=remedy)

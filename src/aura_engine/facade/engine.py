@@ -148,7 +148,7 @@ class Engine:
         return evolve(run, driven=await self._core.drive(run.id))
 
     async def interrupted(self, request: "RunRequest") -> Run | None:
-        """Resume the newest interrupted run of the same request and return it; None if there is none.
+        """Resume the newest interrupted run of the same request and return it; None without one.
 
         A run that waits for a human was not interrupted; one that failed or was cancelled is only cleaned up. One that
         completed but was not yet cleaned up counts as interrupted.
