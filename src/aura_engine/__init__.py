@@ -1,4 +1,4 @@
-"""Engine: decides what happens to tasks, and has it done. `open_engine` is the way in.
+"""AURA's engine: runs coding agents on tasks, with a human in the loop. Start with `open_engine`.
 
     from aura_engine import open_engine
 
@@ -8,12 +8,12 @@
             await engine.approvals.approve(question.id)
         task = await run.result()
 
-An `Engine` has a noun for everything: `tasks`, `approvals`, `agents`, `workspaces`, `sessions`, `executors`, `usage`,
-`events`, `history`, `audit`, `logs`, `store`, `doctor`; each has `get`, `list` and commands. `open_engine_sync` opens
-the same for code that is not asynchronous.
+An `Engine` groups its methods by noun: `tasks`, `approvals`, `agents`, `workspaces`, `sessions`, `executors`, `usage`,
+`events`, `history`, `audit`, `logs`, `store` and `doctor`; each has `get`, `list` and commands. `open_engine_sync`
+opens the same engine for blocking code.
 
-Here is everything an embedding program needs, flat: the engine and what it returns, states and their statuses, events
-to subscribe to, ids, errors. Writers of executors find theirs in `aura_executors`, auditors in `aura_store`.
+This module exports everything that an embedding program needs: the engine and its results, states and their statuses,
+events to subscribe to, ids, errors. Executor authors import from `aura_executors`, auditors from `aura_store`.
 """
 
 from typing import TYPE_CHECKING

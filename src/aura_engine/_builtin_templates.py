@@ -1,17 +1,17 @@
-"""Built-in templates: what agents are told where nobody wrote anything else.
+"""Built-in templates: the prompts that apply where no other template is defined.
 
-    name             variables, beside `task` (id, title, description, priority, context) and those of the run
+    name             variables, besides `task` (id, title, description, priority, context) and those of the run
     coding
     plan
     plan_follow_up   feedback, proposal
     implement        plan
     follow_up        feedback
     conflict         conflicts: a list of (repository, target, paths); feedback
-    resume           prompt: what the agent had been told
-    replay           history: what was said in a session that the agent lost; prompt
+    resume           prompt: the interrupted one
+    replay           history: the conversation of a session that the agent lost; prompt
 
-A task whose description says all that its title says (one made from a prompt: the title is the prompt's beginning) is
-told by its description alone, unchanged to the character.
+If a task's description begins with its title, as in a task made from a prompt, the prompt is the description alone,
+unchanged to the character.
 """
 
 from collections.abc import Mapping
@@ -72,7 +72,7 @@ A human has reviewed your work and asks for changes:
 """
 
 _CONFLICT = """\
-Your work cannot be merged: somebody else changed the same places. Resolve the conflicts in these files, so that both \
+Your work cannot be merged: other changes touch the same lines. Resolve the conflicts in these files, so that both \
 changes keep their meaning:
 {% for files in conflicts %}
 {% if files.repository -%}
@@ -90,18 +90,18 @@ With the branch {{ files.target }}:
 """
 
 _RESUME = """\
-You were interrupted before you were done. Look at what you have changed so far, and go on. This is what you were told:
+You were interrupted before you were done. Look at what you have changed so far, and continue. Your instructions were:
 
 {{ prompt }}
 """
 
 _REPLAY = """\
 {%- if history -%}
-You are going on with work that was begun in another session. This is what was said there:
+You are continuing work that was begun in another session. This is the conversation so far:
 
 {{ history }}
 
-The files are as they were left. Look at them before you go on. This is what you are told now:
+The files are as they were left. Look at them before you continue. These are your instructions now:
 
 {% endif -%}
 {{ prompt }}

@@ -1,4 +1,4 @@
-"""What people write into ``profiles.toml``, checked."""
+"""Parse and validate ``profiles.toml``."""
 
 import tomllib
 from typing import Annotated, Any
@@ -28,7 +28,7 @@ def parse(data: bytes, source: str) -> dict[str, dict[str, Any]]:
         tables = tomllib.loads(data.decode())
         checked: dict[str, dict[str, Any]] = _File.model_validate(tables).model_dump()
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidInput(field=source, reason=f"it is no TOML: {error}") from error
+        raise InvalidInput(field=source, reason=f"it is not valid TOML: {error}") from error
     except ValidationError as errors:
         first = errors.errors()[0]
         place = ".".join(str(part) for part in first["loc"] if part != "[key]")

@@ -1,9 +1,9 @@
-"""Jinja in a sandbox, made strict, repeatable and bounded. Used by `aura_engine.templates` alone; imports Jinja.
+"""A Jinja sandbox: strict, repeatable and bounded. Used by `aura_engine.templates` alone; imports Jinja.
 
-Jinja's own sandbox keeps templates from Python's insides and from changing what they are given; it does not bound what
-they cost. So, beyond it: loops, calls and includes are counted; whatever is put out, also into a ``{% set %}`` block,
-is counted; operators, filters and methods that make much of little are bounded, or not there; and so is what differs
-from one rendering to the next (``random``, ``lipsum``). All of that for one rendering: a `Sandbox` is used once.
+Jinja's own sandbox keeps templates away from Python's internals and from changing their variables, but it does not
+limit their cost. This one also counts loops, calls, includes and all output, even into a ``{% set %}`` block; it bounds
+or removes operators, filters and methods that make large values from small ones; and it removes what differs between
+two renderings (``random``, ``lipsum``). The limits apply to one rendering: a `Sandbox` is used once.
 """
 
 import json
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
     from aura_engine.templates import Template
 
 STEP_LIMIT = 100_000
-"""Rounds of loops, calls, includes, and parts of values that are put out."""
+"""Loop iterations, calls, includes, and printed parts of values."""
 
 LISTED = 20
-"""Names that an error lists."""
+"""Maximum number of names that an error lists."""
 
 INDENT_LIMIT = 200
 NUMBER_LIMIT = 10_000
-"""Bits of a number that may come out of a multiplication or a power."""
+"""Maximum bits of the result of a multiplication or a power."""
 
 _FILTERS = """
     abs capitalize count d default dictsort first float groupby int items last length list lower map max min reject
@@ -65,11 +65,11 @@ _METHODS: Mapping[type, frozenset[str]] = {
 
 
 class LimitReached(TemplateRuntimeError):
-    """The template makes too much of it."""
+    """The template exceeds a limit."""
 
 
 class _Missing(UndefinedError):
-    """Something that is not there was used: `name`, of `owner` if it is not a variable."""
+    """The template uses a missing `name`: a variable, or an attribute of `owner`."""
 
     def __init__(self, message: str | None = None, *, name: str | None = None, owner: Any = None) -> None:
         super().__init__(message)
@@ -92,14 +92,14 @@ class _Strict(StrictUndefined):
 
 
 class _Counted(NodeTransformer):
-    """Puts counters into a template."""
+    """Inserts counters into a template."""
 
     def __init__(self, environment: "Sandbox") -> None:
         self._environment = environment
 
     def visit_For(self, node: nodes.For) -> nodes.For:  # noqa: N802 - Jinja's name
         if node.recursive:
-            raise TemplateAssertionError("recursive loops are not possible", node.lineno)
+            raise TemplateAssertionError("recursive loops are not supported", node.lineno)
         self.generic_visit(node)
         node.iter = self._through("_counted", node.iter)
         return node
@@ -109,7 +109,7 @@ class _Counted(NodeTransformer):
         return self._through("join", nodes.List(node.nodes, lineno=node.lineno))
 
     def visit_TemplateData(self, node: nodes.TemplateData) -> nodes.Const:  # noqa: N802 - Jinja's name
-        """Make constants of it, which pass `_put_out`."""
+        """Turn text into constants, which pass through `_put_out`."""
         made = nodes.Const(node.data, lineno=node.lineno)
         made.set_environment(self._environment)
         return made
@@ -131,7 +131,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             finalize=_put_out,
             keep_trailing_newline=True,
             loader=FunctionLoader(self._load),
-            optimized=False,  # constants are to be counted as well
+            optimized=False,  # constants must be counted too
             undefined=_Strict,
         )
         self._template = template
@@ -147,7 +147,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         for name in ("lipsum", "dict"):
             del self.globals[name]
 
-    # --- What it is used for
+    # --- Public methods
 
     def render(self, variables: dict[str, Any]) -> str:
         """Return the prompt. Raises `TemplateError`."""
@@ -158,7 +158,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             for piece in self.get_template("").generate(variables):
                 size += len(piece.encode("utf-8", "surrogatepass"))
                 if size > self.limit:
-                    raise LimitReached(f"what comes out takes more than {self.limit} bytes")  # noqa: TRY301
+                    raise LimitReached(f"the output takes more than {self.limit} bytes")  # noqa: TRY301
                 pieces.append(piece)
         except Exception as error:  # whatever the expressions in it do
             raise self._told(error) from error
@@ -182,18 +182,18 @@ class Sandbox(ImmutableSandboxedEnvironment):
             raise LimitReached(f"it takes more than {STEP_LIMIT} steps: loops, calls and includes")
 
     def put(self, size: int) -> None:
-        """Count characters that are put out, be it into the prompt, or into a block or macro whose text is used."""
+        """Count characters of output, into the prompt or into a block or macro."""
         self._size += size
         if self._size > 4 * self.limit:
-            raise LimitReached(f"what it puts together takes more than {4 * self.limit} characters")
+            raise LimitReached(f"it assembles more than {4 * self.limit} characters")
 
     def require(self, size: int) -> None:
-        """Refuse to make a single value that is larger than a prompt may be."""
+        """Refuse to create a value that is larger than a prompt may be."""
         if size > self.limit:
             raise LimitReached(f"a value takes more than {self.limit} characters")
 
     def measure(self, value: Any) -> None:
-        """Refuse to write out a list or a table that is larger than a prompt may be; it may hold itself many times."""
+        """Refuse to print a list or table that is larger than a prompt may be; it may contain itself many times."""
         parts, size = [value], 0
         while parts:
             part = parts.pop()
@@ -208,7 +208,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
                 parts.extend(part.keys())
                 parts.extend(part.values())
 
-    # --- What Jinja asks
+    # --- Hooks of Jinja
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         parsed = super()._parse(source, name, filename)
@@ -234,10 +234,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return super().is_safe_attribute(obj, attr, value)
 
     def wrap_str_format(self, value: Any) -> None:
-        """Let `str.format` be refused like other methods that are not listed: widths in it are not bounded."""
+        """Refuse `str.format` like other unlisted methods: it does not bound widths."""
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        """Look among the keys of a table first: ``task.items`` may be one."""
+        """Look up the keys of a table first: ``task.items`` may be one."""
         if isinstance(obj, dict) and attribute in obj:
             return obj[attribute]
         if isinstance(obj, dict) and attribute not in _METHODS[dict]:
@@ -250,11 +250,11 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return super().call(context, called, *args, **kwargs)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """Bound the operators that make much of little."""
+        """Bound the operators that make large values from small ones."""
         sequences: list[Any] = [side for side in (left, right) if isinstance(side, str | list | tuple)]
         numbers = isinstance(left, int) and isinstance(right, int)
         if operator == "%" and isinstance(left, str):
-            raise SecurityError("formatting with % is not possible; put texts together with ~")
+            raise SecurityError("formatting with % is not supported; join text with ~")
         if operator == "+" and len(sequences) == 2:
             self.require(sum(map(len, sequences)))
         elif operator == "*" and sequences:
@@ -273,10 +273,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
     # --- Errors
 
     def _told(self, error: Exception) -> TemplateError:
-        """Return what went wrong, with the template and the line where it did."""
+        """Return the error with its template and line."""
         if isinstance(error, TemplateSyntaxError):
             label = error.filename or self._template.label
-            return TemplateError(template=label, line=error.lineno, reason=error.message or "is no template")
+            return TemplateError(template=label, line=error.lineno, reason=error.message or "it is not a template")
         template, line = self._place(error.__traceback__)
         if isinstance(error, _Missing) and error.missing is not None:
             return self._missing(error, template, line)
@@ -306,7 +306,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return told
 
     def _place(self, traceback: TracebackType | None) -> tuple["Template", int]:
-        """Return the innermost template, and the line in it, that `traceback` leads to; Jinja has rewritten it."""
+        """Return the innermost template in `traceback`, which Jinja has rewritten, and the line in it."""
         template, line = self._template, 1
         while traceback is not None:
             label = traceback.tb_frame.f_code.co_filename
@@ -316,10 +316,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return template, line
 
     def _named(self, template: "Template", line: int, name: str, *, whole: bool) -> tuple[str, int]:
-        """Return how the template names what is missing, ``task.nope`` for ``nope``, and the line of that.
+        """Return the full name of a missing part, ``task.nope`` for ``nope``, and its line.
 
-        Jinja knows the last part only, and the line where the expression begins. `whole` says that it is a variable.
-        """
+        Jinja knows only the last part, and the line where the expression begins. `whole`: the name is a variable."""
         kinds: Any = nodes.Name if whole else (nodes.Getattr, nodes.Getitem)
         written = [
             (node.lineno, said)
@@ -331,7 +330,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
 
 def _written(node: nodes.Node) -> str:
-    """Return how an expression was written, as far as it is made of names, attributes and constant indexes."""
+    """Return the source of an expression made of names, attributes and constant indexes, else an empty string."""
     match node:
         case nodes.Name():
             return str(node.name)
@@ -350,10 +349,10 @@ def _written(node: nodes.Node) -> str:
 
 @pass_context
 def _put_out(context: Context, value: Any) -> Any:
-    """Count what is put out, and refuse what nobody meant to."""
+    """Count the output, and refuse to print a function."""
     sandbox = _sandbox(context)
     if callable(value) and not isinstance(value, Undefined):
-        raise TemplateRuntimeError("a function is no text; call it")
+        raise TemplateRuntimeError("a function cannot be printed; call it")
     text = value if isinstance(value, str) else _text(sandbox, value)
     sandbox.put(len(text))
     return text
@@ -399,7 +398,7 @@ def _replace(sandbox: Sandbox, s: Any, old: Any, new: Any, count: int = -1) -> s
 
 @pass_environment
 def _indent(sandbox: Sandbox, s: Any, width: int | str = 4, first: bool = False, blank: bool = False) -> str:  # noqa: FBT001, FBT002 - as Jinja has it
-    """Indent the lines of a text by `width`; the first one and blank ones only if that is asked for."""
+    """Indent the lines of a text by `width`; the first line and blank ones only on request."""
     if (width if isinstance(width, int) else len(width)) > INDENT_LIMIT:
         raise LimitReached(f"an indent is at most {INDENT_LIMIT} wide")
     before = " " * width if isinstance(width, int) else width
@@ -412,7 +411,7 @@ def _indent(sandbox: Sandbox, s: Any, width: int | str = 4, first: bool = False,
 
 @pass_environment
 def _json(sandbox: Sandbox, value: Any, indent: int | None = None) -> str:
-    """Write JSON as people read it; Jinja's own escapes what is special in HTML."""
+    """Write readable JSON; Jinja's own filter escapes HTML characters."""
     if indent is not None and indent > INDENT_LIMIT:
         raise LimitReached(f"an indent is at most {INDENT_LIMIT} wide")
     sandbox.measure(value)

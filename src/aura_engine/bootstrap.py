@@ -1,7 +1,7 @@
-"""Bootstrap: where the engine meets its adapters. No other module of the engine imports them.
+"""Bootstrap: connects the engine to its adapters. No other module of the engine imports them.
 
-Adapters are imported where they are first needed: an engine that only answers questions opens a store, and neither git
-nor executors nor a worker.
+Adapters are imported when first needed: an engine that only answers queries opens a store, but loads no git, executor
+or worker.
 """
 
 import os.path
@@ -69,21 +69,22 @@ async def open_engine(
 ) -> AsyncIterator[Engine]:
     """Open an engine on the store at `url` (``sqlite:///aura.db``, ``postgresql://...``, ``memory:``).
 
-    Works on asyncio and on trio. Opening starts nothing: what earlier engines left unfinished stays as it is, unless
-    `drive_all` has this engine take it on, now and whenever another program starts a task.
+    Works on asyncio and on trio. Opening starts nothing: tasks that earlier engines left unfinished stay as they are.
+    With `drive_all` this engine drives them, and every task that another program starts.
 
-    - `user`: the name in which things are done (default: AURA_USER, or the login).
-    - `home`: the folder of worktrees and of the output of processes (default: AURA_HOME, or the platform's folder).
-    - `executors`: used besides the installed ones.
-    - `project`: a folder whose ``.aura/profiles.toml`` counts.
-    - `executions`, `executions_of`: how many runs work at once, in all and by executor.
-    - `grace`: seconds for which agents outlive this process before they are ended (30 by default).
-    - `record_only`: commands are recorded, and carried out by another engine.
-    - `read_only`: commands are refused. `auditing` also opens a damaged store, or one without its key, for `audit`.
+    - `user`: on whose behalf commands run (default: AURA_USER, or the login name).
+    - `home`: the folder of worktrees and process output (default: AURA_HOME, or the platform's data folder).
+    - `executors`: executors to use besides the installed ones.
+    - `project`: a folder whose ``.aura/profiles.toml`` applies.
+    - `executions`, `executions_of`: how many runs may work at once, in total and by executor.
+    - `grace`: seconds that agents may outlive this process before they are ended (30 by default).
+    - `record_only`: only record commands; another engine carries them out.
+    - `read_only`: refuse commands. `auditing` also opens a damaged store, or one without its key, for `audit`.
     - `encryption_key`, `compression`, `outage_timeout` (seconds): see `aura_store.open_log`.
 
-    Leaving it stops driving: agents at work continue under their supervisors for `grace` seconds, for the next engine
-    to find. Raises `StoreMisconfigured`, `StoreUnavailable`, `LogDamaged`, `InvalidInput` for a profile file.
+    Closing the engine stops driving: agents at work continue under their supervisors for `grace` seconds, so that the
+    next engine can take over. Raises `StoreMisconfigured`, `StoreUnavailable`, `LogDamaged`, and `InvalidInput` for a
+    bad profile file.
     """
     host = host or Host()
     folder = host.home if home is None else Path(os.path.abspath(home))  # noqa: ASYNC240, PTH100 - looks at no file
@@ -145,10 +146,10 @@ async def open_own_task(
     compression: Compression | None = None,
     outage_timeout: float | None = None,
 ) -> AsyncIterator[OwnTask]:
-    """Open what an agent may see and do of AURA by itself: about the task whose token its environment holds.
+    """Open what an agent may see and do in AURA: its own task, which the token in its environment names.
 
-    Works on the store alone, alongside the engine that drives the task. Raises `TokenRefused` for a token that this
-    home did not issue, before anything is opened, and what `open_engine` raises for the store.
+    Uses the store only, alongside the engine that drives the task. Raises `TokenRefused` for a token that this home did
+    not issue, before it opens anything, and the errors of `open_engine` for the store.
     """
     scope = scope_in(environment, home)
     path = _file_of(url)
@@ -174,8 +175,8 @@ def _profiles(home: Path, project: Path | str | None) -> Profiles:
 async def _serving(follower: Follower, worker: "_LocalWorker") -> AsyncIterator[None]:
     """Run the follower and, once it is needed, the worker, while the body runs.
 
-    What the body raises, ``SystemExit`` and ``KeyboardInterrupt`` included, is raised as it is and not in a group; so
-    is the one error of a background task that ends the body.
+    An exception of the body, ``SystemExit`` and ``KeyboardInterrupt`` included, propagates as it is and not in a group;
+    so does the one error of a background task that ends the body.
     """
     raised: BaseException | None = None
     try:
@@ -201,10 +202,10 @@ async def _serving(follower: Follower, worker: "_LocalWorker") -> AsyncIterator[
 
 
 class _LocalWorker:
-    """The worker of this process, at its end of a connection; started when the gateway first needs one.
+    """The worker of this process, connected in memory; started when the gateway first needs one.
 
-    It lives in a task of its own, which enters and leaves the worker's contexts, and is stopped by an event: it is
-    shielded from cancellation, so that these are left in order. Who ends the group sets the event.
+    It runs in its own task, which enters and leaves the worker's contexts. The task is shielded from cancellation so
+    that it leaves them in order; it stops on an event, set by the owner of the group.
     """
 
     def __init__(self, gateway: Gateway, make: MakeWorker) -> None:
@@ -213,12 +214,12 @@ class _LocalWorker:
         self._starting = anyio.Lock()
         self.stopping = anyio.Event()
         self._stopped: anyio.Event | None = None
-        """Of the worker that runs; None before it is started."""
+        """Set when the running worker has stopped; None if none is running."""
         self.group: TaskGroup
         gateway.start_worker = self.start
 
     async def start(self) -> None:
-        """Start the worker and wait until it is connected; again is harmless. Raises what it cannot start for."""
+        """Start the worker unless it runs, and wait until it is connected. Raises the error that prevents this."""
         async with self._starting:
             if self._stopped is None and not self.stopping.is_set():
                 try:
@@ -227,7 +228,7 @@ class _LocalWorker:
                     raise unwrap_group(errors) from None
 
     async def stop(self) -> None:
-        """Have the worker leave in order; what it runs goes on under its supervisors."""
+        """Stop the worker in order; its processes continue under their supervisors."""
         self.stopping.set()
         if (stopped := self._stopped) is not None:
             await stopped.wait()
@@ -247,7 +248,7 @@ class _LocalWorker:
                     await self.stopping.wait()
                     group.cancel_scope.cancel()
         finally:
-            self._stopped = None  # so that one whose start was cancelled can be started again
+            self._stopped = None  # a worker whose start was cancelled can be started again
             stopped.set()
 
 
@@ -281,7 +282,7 @@ async def _local_worker(
 
 
 def _tools_factory(home: Path, folder: Path, **store: Any) -> Callable[[TaskId, ExecutionId], AgentTools]:
-    """Return what makes AURA's own tools for an agent: a process on the same store, with a token of this home."""
+    """Return a factory of AURA's tools for an agent: a process on the same store, with a token of this home."""
 
     def make_tools(task_id: TaskId, execution_id: ExecutionId) -> AgentTools:
         token = token_for(key_of(home), TaskScope(task_id=task_id, execution_id=execution_id))
@@ -291,7 +292,7 @@ def _tools_factory(home: Path, folder: Path, **store: Any) -> Callable[[TaskId, 
 
 
 def _examine_host(host: Host) -> Sequence[Finding]:
-    """Look at what AURA runs on: Python and git."""
+    """Check the programs that AURA depends on: Python and git."""
     from aura_git import find_git  # noqa: PLC0415 - adapters are imported where they are needed
 
     python = Finding(id=sys.executable, kind="python", status="ok", text=f"Python {platform.python_version()}")
@@ -302,7 +303,7 @@ def _examine_host(host: Host) -> Sequence[Finding]:
 
 
 def _instance(home: Path) -> str:
-    """Return the name by which the worker of this folder is known again; made when there is none."""
+    """Return the permanent name of this folder's worker, created on first use."""
     path = home / "worker"
     try:
         return path.read_text(encoding="utf-8")
@@ -311,7 +312,7 @@ def _instance(home: Path) -> str:
     with tempfile.NamedTemporaryFile("w", dir=home, delete=False, encoding="utf-8") as file:
         file.write(uuid.uuid4().hex)
     try:
-        Path(path).hardlink_to(file.name)  # the first one wins; a file that exists is never half written
+        Path(path).hardlink_to(file.name)  # the first writer wins; an existing file is always complete
     except FileExistsError:
         pass
     finally:

@@ -1,7 +1,6 @@
-"""Host: the defaults that a program gets which does not say otherwise: clock, ids, environment, user, folders.
+"""Host: the defaults of clock, ids, environment, user and folders.
 
-The only module of the library that looks at the machine it runs on. Everything below is handed what it needs.
-"""
+The only module of the library that inspects the machine it runs on; all others receive what they need."""
 
 import os
 import random
@@ -21,17 +20,17 @@ from aura_contracts.ports import Clock
 
 
 def now() -> datetime:
-    """Return the present, in UTC."""
+    """Return the current time in UTC."""
     return datetime.now(UTC)
 
 
 def new_ids() -> IdFactory:
-    """Return a factory of ids over the clock and the randomness of the machine."""
+    """Return a factory of ids from the machine's clock and randomness."""
     return uuid7_factory(lambda: time.time_ns() // 1_000_000, randbits)
 
 
 def home_of(environment: Mapping[str, str]) -> Path:
-    """Return the folder of AURA's data: AURA_HOME, or the platform's folder for data of the user."""
+    """Return the folder of AURA's data: AURA_HOME, or the platform's folder for user data."""
     given = environment.get("AURA_HOME")
     if given:
         return Path(given).expanduser().absolute()
@@ -41,25 +40,25 @@ def home_of(environment: Mapping[str, str]) -> Path:
 
 
 def user_of(environment: Mapping[str, str]) -> Actor:
-    """Return who is at the keyboard: AURA_USER, or the login. Raises `InvalidInput` when neither is known."""
+    """Return the user: AURA_USER, or the login name. Raises `InvalidInput` if neither is known."""
     try:
         return human(environment.get("AURA_USER") or getuser())
     except (OSError, KeyError) as error:  # a user id without a name, as in a container
-        reason = f"the machine does not know your name: {error}"
+        reason = f"the login name is unknown: {error}"
         raise InvalidInput(field="AURA_USER", reason=reason, remedy="set AURA_USER to your name") from error
 
 
 @attrs.frozen(kw_only=True)
 class Host:
-    """Where the engine runs."""
+    """The machine that the engine runs on."""
 
     clock: Clock = now
     ids: IdFactory = attrs.field(factory=new_ids)
     random: Callable[[], float] = random.random
     environment: Mapping[str, str] = attrs.field(factory=lambda: dict(os.environ), repr=False)
-    """What scripts and agents are given, and where programs are looked for (PATH)."""
+    """The environment of scripts and agents; its PATH locates programs."""
     folder: Path = attrs.field(factory=Path.cwd)
-    """Where relative paths begin."""
+    """The base of relative paths."""
 
     @property
     def home(self) -> Path:
@@ -68,5 +67,5 @@ class Host:
 
     @property
     def user(self) -> Actor:
-        """Who acts, see `user_of`."""
+        """The user, see `user_of`."""
         return user_of(self.environment)

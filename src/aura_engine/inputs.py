@@ -1,9 +1,9 @@
-"""Inputs: what people and other programs hand in, as one pydantic model per kind, whatever the way it comes by.
+"""Inputs: one pydantic model for each kind of input, wherever it comes from.
 
-The command line, the options of library calls, files, agents' tools and HTTP all end in these models. A value that
-does not fit is `InvalidInput`, with the field, the reason and a remedy; nothing has been done then. Times are seconds.
+The command line, library calls, files, agents' tools and HTTP all use these models. An invalid value raises
+`InvalidInput` with the field, the reason and a remedy, before anything is done. Times are in seconds.
 
-Importing pydantic takes longer than the rest of AURA's start, so this module is imported where an input comes in.
+Importing pydantic takes longer than the rest of AURA's start-up, so this module is only imported when an input arrives.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,7 +26,7 @@ from aura_contracts.task import AgentType, ApprovalMode, Priority, RetryPolicy
 T = TypeVar("T")
 
 TITLE_LENGTH = 72
-"""Characters of a title that is made of a prompt."""
+"""Maximum characters of a title made from a prompt."""
 
 
 # --- Values -----------------------------------------------------------------------------------------------------------
@@ -47,7 +47,7 @@ def _rule(text: str) -> str:
 
 
 def _struct(kind: type[T]) -> Callable[[Any], T]:
-    """Return what makes a struct of plain data; one that is a struct already passes."""
+    """Return a converter from plain data to a struct; structs pass unchanged."""
 
     def convert(value: Any) -> T:
         if isinstance(value, kind):
@@ -77,7 +77,7 @@ RetryInput = Annotated[RetryPolicy, BeforeValidator(_struct(RetryPolicy))]
 
 
 class Input(BaseModel):
-    """Base of all inputs: immutable, without unknown fields, and refused as `InvalidInput`."""
+    """Base of all inputs: immutable, without unknown fields; raises `InvalidInput` for invalid values."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, hide_input_in_errors=True)
 
@@ -91,7 +91,7 @@ class Input(BaseModel):
 
 
 def _refusal(error: ErrorDetails, fields: Mapping[str, Any]) -> InvalidInput:
-    """Return the first thing that is wrong with an input, in AURA's words."""
+    """Return the first error of an input, in AURA's wording."""
     field = ".".join(str(part) for part in error["loc"]) or "input"
     given = error.get("ctx", {})
     match error["type"]:
@@ -119,22 +119,22 @@ def _refusal(error: ErrorDetails, fields: Mapping[str, Any]) -> InvalidInput:
 
 
 class Place(Input):
-    """Where a task is worked on."""
+    """Where to work on a task."""
 
-    repositories: tuple[str, ...] = Field((), description="Paths of repositories, or of one folder that is not in one")
-    in_place: bool = Field(default=False, description="Work where the files are, without a worktree")
+    repositories: tuple[str, ...] = Field((), description="Paths of repositories, or of one folder outside any")
+    in_place: bool = Field(default=False, description="Work directly in the given folder, without a worktree")
     target_branch: str = Field("", description="The branch to merge into; empty: the one that is checked out")
     copy_files: tuple[str, ...] = Field((), description="Patterns of untracked files the worktrees need, such as .env")
 
 
 class HowToRun(Input):
-    """How an agent is run, beyond what it is told."""
+    """How to run an agent, besides its prompt."""
 
     options: dict[str, Any] = Field({}, description="Settings of the executor; never secrets, the log keeps them")
     variant: str | None = Field(None, description="A named set of the executor's options, see profiles.toml")
     variables: dict[str, str] = Field({}, description="Variables for prompt templates")
     setup: ScriptInput = Field(None, description="A script to run before the agent")
-    cleanup: ScriptInput = Field(None, description="A script to run after the agent, if it changed something")
+    cleanup: ScriptInput = Field(None, description="A script to run after the agent, if it changed anything")
     timeout: Seconds | None = Field(None, description="Seconds that each process may take")
     idle_timeout: Seconds | None = Field(None, description="Seconds that each process may be silent")
     output_limit: int = Field(OUTPUT_LIMIT, ge=1, description="Bytes that each process may write")
@@ -150,7 +150,7 @@ class HowToRun(Input):
 
     @property
     def plan(self) -> RunPlan:
-        """The part that is kept with the execution."""
+        """The part that is stored with the execution."""
         return RunPlan(
             options=self.options,
             variables=self.variables,
@@ -165,14 +165,14 @@ class HowToRun(Input):
 
 
 class Review(Input):
-    """Who approves what, and how often a failed stage is retried."""
+    """Who approves what, and how often to retry a failed stage."""
 
     approval: ApprovalMode = Field(ApprovalMode.CHANGES, description="What a human approves: plan, changes, both, auto")
     reviewers: tuple[str, ...] = Field((), description="Names of people who may decide besides the creator")
     retry: RetryInput = Field(RetryPolicy(), description="Attempts at each stage, and the pauses between them")
     priority: Priority = Field(Priority.MEDIUM, description="low, medium or high")
     project: str | None = Field(None, description="The project that the task belongs to")
-    context: dict[str, Any] = Field({}, description="Anything that belongs to the task, as JSON values")
+    context: dict[str, Any] = Field({}, description="Further data about the task, as JSON values")
 
     @model_validator(mode="after")
     def _context_without_secrets(self) -> Self:
@@ -188,7 +188,7 @@ class RunRequest(Place, HowToRun, Review):
 
     prompt: Filled = Field(description="The task, in words")
     executor: Filled = Field(description="The executor to use, see `aura executors`")
-    title: str = Field("", description="A short name for the task; empty: made of the prompt")
+    title: str = Field("", description="A short name for the task; empty: taken from the prompt")
     repositories: tuple[str, ...] = Field((".",), description="Paths of repositories, or of one folder")
     session_id: str | None = Field(None, description="The agent's session to resume")
     fork: bool = Field(default=False, description="Resume a copy of the session; leave the original unchanged")
@@ -201,12 +201,12 @@ class RunRequest(Place, HowToRun, Review):
 
     @property
     def plan(self) -> RunPlan:
-        """The part that is kept with the execution."""
+        """The part that is stored with the execution."""
         return msgspec.structs.replace(super().plan, fork=self.fork)
 
     @cached_property
     def digest(self) -> str:
-        """The digest of everything that is asked for: the same for the same request."""
+        """A digest of all fields: equal for equal requests."""
         asked = {name: getattr(self, name) for name in type(self).model_fields}
         return sha256(msgspec.json.encode(asked, order="deterministic")).hexdigest()
 
@@ -216,29 +216,27 @@ class NewTask(Place, Review):
 
     title: Filled = Field(description="The task in one line")
     description: str = Field("", description="The task in full")
-    parent: str | None = Field(None, description="The task that this one is a part of")
+    parent: str | None = Field(None, description="The parent task")
     agent_type: str | None = Field(None, description="The type of agent to assign it to")
 
 
 class Assignment(Place, HowToRun):
-    """Who works on a task, and how."""
+    """The agent for a task, and how to run it."""
 
-    agent: str | None = Field(None, description="This agent of the pool")
+    agent: str | None = Field(None, description="A certain agent of the pool")
     agent_type: str | None = Field(None, description="An idle agent of this type")
-    executor: str | None = Field(
-        None, description="An idle agent with this executor; added to the pool if there is none"
-    )
+    executor: str | None = Field(None, description="An idle agent with this executor; added to the pool if none exists")
 
 
 class NewAgent(Input):
     """An agent for the pool."""
 
-    name: Filled = Field(description="What people call it")
+    name: Filled = Field(description="The name of the agent")
     executor: Filled = Field(description="The executor that runs it")
-    type: str = Field("developer", description="What it is for: developer, tester, any word")
+    type: str = Field("developer", description="The role of the agent: developer, tester, or any other word")
     variant: str = Field("", description="A named set of the executor's options")
     options: dict[str, Any] = Field({}, description="Settings of the executor; never secrets")
-    capabilities: tuple[str, ...] = Field((), description="What it can do, in words")
+    capabilities: tuple[str, ...] = Field((), description="The capabilities of the agent, in words")
 
     @model_validator(mode="after")
     def _without_secrets(self) -> Self:
@@ -247,7 +245,7 @@ class NewAgent(Input):
 
     @property
     def spec(self) -> AgentSpec:
-        """What is recorded of it."""
+        """The part that is recorded."""
         return AgentSpec(
             name=self.name,
             type=AgentType(self.type),
@@ -259,7 +257,7 @@ class NewAgent(Input):
 
 
 def title_of(prompt: str) -> str:
-    """Return a title for what `prompt` asks for: its first line that is not blank, cut at a word."""
+    """Return a title for a prompt: its first line that is not blank, cut at a word."""
     line = next((line.strip() for line in prompt.splitlines() if line.strip()), "")
     if len(line) <= TITLE_LENGTH:
         return line

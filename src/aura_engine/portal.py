@@ -1,10 +1,10 @@
-"""Portal: an event loop in a thread of its own, for code that blocks.
+"""Portal: an event loop in its own thread, for blocking code.
 
 Invariants:
 
 - What the calling program raises (``SystemExit``, ``KeyboardInterrupt``) never enters the loop: a call that is left
   early is cancelled there, and the exception propagates in the caller's thread.
-- The context that is kept open is entered and left by one task of the loop, whatever thread opens and closes it.
+- One task of the loop enters and leaves the open context, whichever threads open and close it.
 - The thread is a daemon and closed at exit: a program that forgets to close still ends.
 """
 
@@ -27,7 +27,7 @@ INTERVAL = 0.5
 
 
 class _Call:
-    """A coroutine that a thread waits for, and may abandon at any moment: also while it is handed to the loop.
+    """A coroutine that a thread waits for, and may abandon at any moment, even while the loop receives it.
 
     The thread writes `abandoned` and then reads `scope`; the loop writes `scope` and then reads `abandoned`. So at
     least one of them cancels an abandoned call.
@@ -76,7 +76,7 @@ class Portal:
             self._ready.set_exception(error)
 
     def open(self, context: AbstractAsyncContextManager[T]) -> T:
-        """Enter a context and keep it open until `close`; return what it gives."""
+        """Enter a context and keep it open until `close`; return its value."""
 
         opened = Future[T]()
 
@@ -102,7 +102,7 @@ class Portal:
         return value
 
     def close(self) -> None:
-        """Leave the open context and end the loop; again is harmless. Raises what leaving the context raises."""
+        """Leave the open context and end the loop; harmless when closed. Raises what leaving the context raises."""
         atexit.unregister(self.close)
         kept, self._kept = self._kept, None
         if kept is None:

@@ -1,4 +1,4 @@
-"""Profiles: how executors are set up, by name, in TOML files that build on one another.
+"""Profiles: named options of executors, in TOML files that build on one another.
 
     # profiles.toml
     [claude.default]            # every run of the executor claude
@@ -9,13 +9,13 @@
     permission_mode = "default"
     env = { BASH_DEFAULT_TIMEOUT_MS = "60000" }
 
-A table is an executor and a variant of it; what is in it are options of that executor. Files are read in this order,
-each over those before: what AURA brings along, the user's (``profiles.toml`` in AURA's folder), the project's
-(``.aura/profiles.toml`` in the repository). Over the variant's options go those of the agent, and over these those of
-the task. Tables in options (`env`) are merged name by name; everything else is replaced.
+A table names an executor and a variant, and holds options of that executor. Files are read in this order, and later
+ones override earlier ones: AURA's built-in file, the user's (``profiles.toml`` in AURA's folder), the project's
+(``.aura/profiles.toml`` in the repository). The agent's options override the variant's, and the task's override both.
+Tables in options (`env`) are merged name by name; everything else is replaced.
 
-A project is code of others, and of agents: its file chooses the model and what it is told (`HARMLESS`). Which program
-is run, what it may do without asking, and where it sends what it reads, is said by the user alone.
+A project is the code of other people, and of agents: its file may choose the model and the prompts (`HARMLESS`). Only
+the user decides which program runs, what it may do without asking, and where it sends what it reads.
 """
 
 import tomllib
@@ -39,10 +39,10 @@ HARMLESS = frozenset(
         *("append_prompt", "append_system_prompt", "system_prompt", "max_turns", "max_tokens"),
     }
 )
-"""Options that a project may set for those who work on it, of whatever executor."""
+"""Options of any executor that a project's file may set."""
 
 SIZE_LIMIT = 1_048_576
-"""Bytes of a file."""
+"""Maximum bytes of a file."""
 
 
 @attrs.frozen
@@ -70,16 +70,15 @@ class Profiles:
         return tuple(sorted(variant for name, variant in self._known if name == executor))
 
     def sources(self, executor: str, variant: str | None, option: str) -> tuple[str, ...]:
-        """Return the files that the profiles come from which set an option of a run."""
+        """Return the files whose profiles set an option of a run."""
         profiles = (self._known.get((executor, one or DEFAULT)) for one in (DEFAULT, variant))
         named = (one.sources for one in profiles if one is not None and option in one.options)
         return tuple(dict.fromkeys(source for sources in named for source in sources))
 
     def options(self, executor: str, variant: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the options of a run: those of the default variant, of the variant, and what is `given` over them.
+        """Return the options of a run: those of the default variant, overridden by the variant's and then by `given`.
 
-        Raises `InvalidInput` for a variant that nobody has defined.
-        """
+        Raises `InvalidInput` for an undefined variant."""
         layers = []
         if (default := self._known.get((executor, DEFAULT))) is not None:
             layers.append(default.options)
@@ -94,16 +93,15 @@ class Profiles:
 
 
 def load_profiles(user: Path | None = None, project: Path | None = None) -> Profiles:
-    """Return the built-in profiles, with those of these files over them; a file that does not exist is none.
+    """Return the built-in profiles, overridden by those in these files; a missing file counts as empty.
 
-    Raises `InvalidInput` that names the file and the field.
-    """
+    Raises `InvalidInput`, which names the file and the field."""
     known: dict[tuple[str, str], Profile] = {}
     built_in = tomllib.loads(files("aura_engine").joinpath("profiles.toml").read_text(encoding="utf-8"))
     _add(known, built_in, "built-in profiles.toml", trusted=True)
     for path, trusted in ((user, True), (project, False)):
         if path is not None and (data := _read(path)) is not None:
-            from aura_engine._profile_file import parse  # noqa: PLC0415 - pydantic, only where somebody wrote a file
+            from aura_engine._profile_file import parse  # noqa: PLC0415 - pydantic, only when a file exists
 
             _add(known, parse(data, str(path)), str(path), trusted=trusted)
     return Profiles(MappingProxyType(known))
@@ -131,7 +129,7 @@ def _add(
             field = f"{source}: {executor}.{variant}"
             require_no_secrets(options, field)
             if not trusted and (named := sorted(options.keys() - HARMLESS)):
-                reason = f"a project may set nothing but {', '.join(sorted(HARMLESS))}"
+                reason = f"a project may only set {', '.join(sorted(HARMLESS))}"
                 remedy = "put it into profiles.toml in AURA's own folder, if you trust it"
                 raise InvalidInput(field=f"{field}.{named[0]}", reason=reason, remedy=remedy)
             before = known.get((executor, variant), Profile(executor, variant))

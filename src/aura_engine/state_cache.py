@@ -1,15 +1,15 @@
 """State cache: the states of the aggregates that drivers work on, folded forward instead of read again.
 
-A run looks at the same seven aggregates before each of its steps. Their states are kept while a driver needs them, and
-what the log's tail delivers, or this process appends, is folded into them.
+A run reads the same seven aggregates before each of its steps. The cache keeps their states while a driver needs them,
+and folds into them the events that the log's tail delivers or this process appends.
 
 Invariants:
 
 - Only streams that a driver keeps are cached. All others are read from the log at each load.
-- A cached state is one that the stream had at some version. It may be behind another process for as long as the tail
-  takes; a decision on it then fails with `VersionConflict`, evicts it, and is made again on what is stored.
+- A cached state is one that the stream had at some version. It may lag behind another process until the tail
+  catches up; a decision on it then fails with `VersionConflict`, evicts it, and is repeated on the stored state.
 - It is never behind what this process has observed. An event is folded only into the version just before it; a gap
-  evicts. What was read or appended before the stream was kept, or read before it was evicted, is not cached: the tail
+  evicts. A state read or appended before the stream was kept, or read before it was evicted, is not cached: the tail
   may have delivered a later event to a cache that did not listen.
 """
 
@@ -57,9 +57,9 @@ class _Slot:
     holders: int = 0
     entry: _Entry | None = None
     seen: int = 0
-    """The latest version that was observed since it is kept."""
+    """The latest version observed since the stream was first kept."""
     evictions: int = 0
-    """How often it was evicted since it is kept: what was read before the latest one is not cached."""
+    """Evictions since the stream was first kept; a state read before the latest one is not cached."""
 
 
 @attrs.define
@@ -67,13 +67,13 @@ class StateCache:
     """Loads aggregates, from memory where they are kept. Belongs to one event loop."""
 
     stored: Load
-    """Loads what the log says now, whatever is cached."""
+    """Loads the current state from the log, bypassing the cache."""
     _slots: dict[StreamId, _Slot] = attrs.field(init=False, factory=dict)
     _collectors: list[set[StreamId]] = attrs.field(init=False, factory=list)
     evictions: int = attrs.field(init=False, default=0)
-    """How often streams were evicted, whether or not they were kept: see `committed`."""
+    """Evictions of all streams, kept or not; see `committed`."""
     _position: int = attrs.field(init=False, default=0)
-    """In the log, of the latest event that was observed in any stream."""
+    """The log position of the latest event observed in any stream."""
 
     async def load(self, aggregate: Aggregate[S], aggregate_id: StreamId) -> LoadedState[S]:
         """Return the state of an aggregate and its version, from memory if it is kept."""
@@ -93,7 +93,7 @@ class StateCache:
             self._slots.setdefault(stream_id, _Slot()).holders += 1
 
     def release(self, streams: Iterable[StreamId]) -> None:
-        """Keep these streams no longer on behalf of one who did."""
+        """Undo one `keep` of these streams."""
         for stream_id in streams:
             slot = self._slots[stream_id]
             slot.holders -= 1
@@ -102,10 +102,9 @@ class StateCache:
 
     @contextmanager
     def collecting(self) -> Iterator[set[StreamId]]:
-        """Keep every stream that this process appends to meanwhile, for a driver that is about to need them.
+        """Keep every stream that this process appends to in the body, for a driver that is about to need them.
 
-        Whoever collects them releases them.
-        """
+        The caller must release the streams it collected."""
         collected = set[StreamId]()
         self._collectors.append(collected)
         try:
@@ -114,7 +113,7 @@ class StateCache:
             self._collectors = [other for other in self._collectors if other is not collected]
 
     def observe(self, record: EventRecord) -> None:
-        """Fold an event that was read from the log; harmless if it is folded already."""
+        """Fold an event read from the log; harmless if it was folded before."""
         self._position = max(self._position, record.position)
         slot = self._slots.get(record.stream_id)
         if slot is None:
@@ -125,17 +124,17 @@ class StateCache:
             return
         slot.entry = None
         if record.version == entry.version + 1:
-            with suppress(ImpossibleTransition):  # reading the stream says so with the facts
+            with suppress(ImpossibleTransition):  # loading the stream raises it with the details
                 state = entry.aggregate.evolve(entry.state, record)
                 slot.entry = _Entry(entry.aggregate, state, record.version)
 
     def committed(
         self, stream_id: StreamId, aggregate: Aggregate[S], state: S, *, version: int, position: int, evictions: int
     ) -> None:
-        """Take over the state that an append of this process led to, which ended at `position` in the log.
+        """Take over the state after an append of this process that ended at `position` in the log.
 
-        `evictions` is what the cache's attribute was when the append began: a conflict since then may have shown that
-        the state is not the latest any more.
+        `evictions` is the value of the cache's attribute when the append began: a conflict since then may mean that the
+        state is no longer the latest.
         """
         for collected in self._collectors:
             if stream_id not in collected:
@@ -152,7 +151,7 @@ class StateCache:
             slot.entry = _Entry(aggregate, state, version)
 
     def evict(self, streams: Iterable[StreamId]) -> None:
-        """Forget the states of these streams: an append that relied on them failed."""
+        """Drop the cached states of these streams: an append that relied on them failed."""
         self.evictions += 1
         for stream_id in streams:
             if (slot := self._slots.get(stream_id)) is not None:

@@ -1,14 +1,13 @@
-"""Templates: prompts made of a text with places to fill in (Jinja), and of plain data. Pure.
+"""Templates: prompts rendered from Jinja text and plain data. Pure.
 
     render(builtin("follow_up"), {"task": {...}, "feedback": "Use the other colour"})
 
-Rendering is strict: a variable, or a part of one, that is not there is an error that names template, line and variable,
-and nothing is rendered in part. It runs in a sandbox with limits on the text, on what comes out and on the work in
-between, and the same template with the same data renders to the same prompt: there is neither chance nor time in it.
+Rendering is strict: a missing variable or attribute is an error that names the template, line and variable, and nothing
+is rendered in part. It runs in a sandbox that limits the text, the output and the work in between. The same template
+with the same data always renders the same prompt: it can use neither randomness nor the time.
 
-Which template applies is decided by `aura_contracts.template.resolve`; where it finds none, `builtin` has the text.
-Jinja is imported when it is first used: it takes longer than the rest of AURA's start.
-"""
+`aura_contracts.template.resolve` decides which template applies; if it finds none, `builtin` has the text.
+Jinja is imported on first use: that takes longer than the rest of AURA's start-up."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,38 +26,38 @@ OUTPUT_LIMIT = 1_048_576
 
 @attrs.frozen
 class Template:
-    """A text with places to fill in, and where it is from."""
+    """A text with placeholders, and its origin."""
 
     name: str
     scope: str
     """A `TemplateScope`, or ``built-in``."""
     text: str = attrs.field(repr=False)
     revision: int = 1
-    """Counts from 1; built-in ones have 0."""
+    """Counts from 1; 0 for built-in templates."""
 
     @property
     def label(self) -> str:
-        """How errors call it."""
+        """The name in error messages."""
         return f"{self.name} ({self.scope})"
 
 
 def builtin(name: str) -> Template:
-    """Return the built-in template of this name. Raises `TemplateError` if there is none."""
+    """Return the built-in template of this name. Raises `TemplateError` for an unknown name."""
     if name not in BUILTIN:
         remedy = f"define it, or use one of the built-in ones: {', '.join(BUILTIN)}"
-        raise TemplateError(template=name, line=1, reason="there is no template of this name", remedy=remedy)
+        raise TemplateError(template=name, line=1, reason="there is no template with this name", remedy=remedy)
     return Template(name, BUILTIN_SCOPE, BUILTIN[name], revision=0)
 
 
 def render(template: Template, variables: Mapping[str, Any], *, parts: Mapping[str, Template] | None = None) -> str:
-    """Return the prompt that `template` makes of `variables`.
+    """Return the prompt that `template` renders from `variables`.
 
-    Values are plain data: texts, numbers, booleans, None, and lists and tables of them. What they hold is never taken
-    for a template. `parts` are templates that this one may include by name, beside the built-in ones; so a project's
-    own ``coding`` can say more around the built-in one.
+    Values are plain data: text, numbers, booleans, None, and lists and tables of them; they are never interpreted as
+    templates. `parts` are templates that this one may include by name, besides the built-in ones, so a project's own
+    ``coding`` can extend the built-in one.
 
-    Raises `MissingVariable`; `TemplateError` for whatever else is wrong with a template, or too large; `InvalidInput`
-    for a value that is not plain data.
+    Raises `MissingVariable`, `TemplateError` for any other fault or an exceeded limit, and `InvalidInput` for a value
+    that is not plain data.
     """
     from aura_engine._template_sandbox import Sandbox  # noqa: PLC0415 - see the module's documentation
 
@@ -68,10 +67,10 @@ def render(template: Template, variables: Mapping[str, Any], *, parts: Mapping[s
 
 
 def variables_of(text: str, name: str = "template") -> frozenset[str]:
-    """Return the names of the variables that a template of this `text` uses, those of included templates not.
+    """Return the names of the variables that `text` uses as a template, without those of included templates.
 
-    Raises `TemplateError` for a text that is no template, naming the line; so it also serves to check one. `name` is
-    what the error calls it.
+    Raises `TemplateError`, which names the line, for a text that is not a template; so this also validates one. `name`
+    is the template's name in the error.
     """
     from aura_engine._template_sandbox import Sandbox  # noqa: PLC0415 - see the module's documentation
 
@@ -88,7 +87,7 @@ def _require_size(template: Template) -> None:
 
 
 def _plain(value: Any, place: str, depth: int = 0) -> Any:
-    """Return `value` made of nothing but built-in types, so that no template can call anything of ours."""
+    """Return `value` rebuilt from built-in types, so that no template can call AURA's code."""
     match value:
         case None | bool():
             return value
@@ -102,8 +101,8 @@ def _plain(value: Any, place: str, depth: int = 0) -> Any:
         return {str.__str__(name): _plain(part, f"{place}.{name}", depth + 1) for name, part in value.items()}
     if depth < _DEPTH_LIMIT and isinstance(value, list | tuple):
         return [_plain(part, f"{place}[{index}]", depth + 1) for index, part in enumerate(value)]
-    reason = f"{type(value).__name__} is no plain data" if depth < _DEPTH_LIMIT else "is nested too deep"
-    raise InvalidInput(field=f"variable {place}", reason=reason, remedy="give texts, numbers, lists and tables of them")
+    reason = f"{type(value).__name__} is not plain data" if depth < _DEPTH_LIMIT else "is nested too deep"
+    raise InvalidInput(field=f"variable {place}", reason=reason, remedy="give text, numbers, lists and tables of them")
 
 
 _DEPTH_LIMIT = 50

@@ -1,11 +1,11 @@
-"""Commands: load, decide, append; several aggregates at once where one fact concerns several.
+"""Unit of work: load, decide, append; for several aggregates at once if a command concerns several.
 
     async with bus.unit(human("alice")) as unit:
         await unit.handle(task_id, AssignTask(agent_id=agent_id))
         await unit.handle(agent_id, TakeTask(task_id=task_id))
 
-All events of a unit of work are appended together when it is left, or none. On a version conflict the decision is made
-again on the newer states: `CommandBus.handle` does so by itself, for a unit of work see `CommandBus.transact`.
+All events of a unit of work are appended together at the end of its context, or none. `CommandBus.handle` and
+`CommandBus.transact` repeat the decision on the newer states after a version conflict; a plain unit of work raises it.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -29,7 +29,7 @@ R = TypeVar("R")
 S = TypeVar("S", bound=State)
 
 CONFLICT_RETRIES = 5
-"""Decisions made again on newer states before a conflict is the caller's; each time, another writer made progress."""
+"""Times a decision is repeated on newer states before a conflict is raised; each time, another writer made progress."""
 
 _DECIDER_OF: dict[type[AnyCommand], Decider[Any]] = {
     command: decider for decider in DECIDERS.values() for command in decider.aggregate.commands
@@ -55,10 +55,10 @@ class _Loaded(Generic[S]):
 
 
 class UnitOfWork:
-    """Decisions that are recorded together. Later commands see what earlier ones decided.
+    """Decisions that are recorded together. Later commands see the results of earlier ones.
 
-    Those of the engine and its worker may begin with cached states: they look again when something has changed. What a
-    human or an agent decides begins with what is stored, or a command could be refused for what is no longer so.
+    The engine and its worker may decide on cached states: they look again when something has changed. Humans and agents
+    decide on stored states, or a command could be refused for a reason that no longer holds.
     """
 
     def __init__(self, bus: "CommandBus", actor: Actor, correlation_id: str, command_id: str) -> None:
@@ -70,16 +70,16 @@ class UnitOfWork:
         self._loaded: dict[StreamId, _Loaded[Any]] = {}
         self._beside: list[Append] = []
         self.position = 0
-        """Of the last event of this unit in the log, once it is recorded; 0 before, and where nothing was to record."""
+        """The log position of this unit's last event once recorded; 0 before, and if it recorded nothing."""
 
     def acting_as(self, actor: Actor) -> "UnitOfWork":
-        """Return this unit in the hands of another actor: what both decide is recorded together."""
+        """Return this unit for another actor; the decisions of both are recorded together."""
         other = UnitOfWork(self.bus, actor, self._correlation_id, self._command_id)
         other._loaded, other._beside, other._load_state = self._loaded, self._beside, self._load_state
         return other
 
     async def handle(self, aggregate_id: StreamId, command: Command[S]) -> S:
-        """Decide `command` and return the state it leads to. Raises `CommandRefused`; the unit is unchanged then."""
+        """Decide `command` and return the resulting state. Raises `CommandRefused`, which leaves the unit unchanged."""
         decider = _decider_of(command)
         loaded = await self._load(decider.aggregate, aggregate_id)
         now = self.bus.clock()
@@ -93,8 +93,7 @@ class UnitOfWork:
     async def get(self, aggregate: Aggregate[S], aggregate_id: StreamId) -> S | None:
         """Return the state of an aggregate as this unit sees it, None if it does not exist.
 
-        What was read must not have changed when the unit is recorded.
-        """
+        Recording the unit fails with a conflict if the state has changed by then."""
         return (await self._load(aggregate, aggregate_id)).state
 
     async def require(self, aggregate: Aggregate[S], aggregate_id: StreamId) -> S:
@@ -102,23 +101,22 @@ class UnitOfWork:
         return _existing(await self.get(aggregate, aggregate_id), aggregate, aggregate_id)
 
     async def events(self, stream_id: StreamId) -> Sequence[Event]:
-        """Return what has happened in a stream, and after it what this unit has decided about it so far.
+        """Return the recorded events of a stream, then those that this unit has decided for it so far.
 
-        To be asked about streams that the unit looks at: only then nothing can get in between.
-        """
+        Use it for streams that the unit has loaded; for others, later events go unnoticed."""
         recorded = await self.bus.events(stream_id)
         loaded = self._loaded.get(stream_id)
         return [*recorded, *(fact.event for fact in loaded.facts)] if loaded else recorded
 
     def add(self, append: Append) -> None:
-        """Record events that were decided elsewhere together with this unit."""
+        """Record events decided elsewhere together with this unit."""
         self._beside.append(append)
 
     async def record(self) -> None:
         """Append everything decided, at once; a unit that decided nothing appends nothing.
 
-        Whatever the unit looked at must not have changed meanwhile, also what it did not add to: two units that each
-        decide on what the other changes (each puts a task below the other's) cannot both be recorded.
+        Everything that the unit read must be unchanged, even streams it adds nothing to: two units that each depend on
+        a state that the other changes (each moves a task below the other's) cannot both be recorded.
         """
         appends = [Append(sid, loaded.version, tuple(loaded.facts)) for sid, loaded in self._loaded.items()]
         appends += self._beside
@@ -128,7 +126,7 @@ class UnitOfWork:
         evictions = states.evictions
         try:
             self.position = await self.bus.log.append(*appends)
-        except BaseException:  # a conflict, or an append of which nothing is known: what is stored decides
+        except BaseException:  # a conflict, or an append with unknown outcome: only the store knows
             states.evict(self._loaded)
             raise
         for stream_id, loaded in self._loaded.items():
@@ -149,7 +147,7 @@ class UnitOfWork:
     async def _lineage(self, aggregate_id: StreamId, command: AnyCommand) -> tuple[TaskId, ...]:
         """Return the parent that `command` names and its ancestors, nearest first.
 
-        Raises `AggregateNotFound` for a parent that does not exist. A cycle in the log itself is damage, and is said.
+        Raises `AggregateNotFound` for a missing parent, and `EventOutOfOrder` for a cycle in the log, which is damage.
         """
         lineage: list[TaskId] = []
         parent_id: TaskId | None = getattr(command, "parent_id", None)
@@ -164,7 +162,7 @@ class UnitOfWork:
 
 @attrs.frozen(kw_only=True)
 class CommandBus:
-    """Handles commands: the one way that state changes."""
+    """Handles commands, the only way to change state."""
 
     log: EventLog
     states: StateCache
@@ -176,7 +174,7 @@ class CommandBus:
         return (await self.states.load(aggregate, aggregate_id)).state
 
     async def fetch(self, aggregate: Aggregate[S], aggregate_id: StreamId) -> S | None:
-        """Return the state of an aggregate as the log says now, None if it does not exist."""
+        """Return the state of an aggregate read from the log, None if it does not exist."""
         return (await self.states.stored(aggregate, aggregate_id)).state
 
     async def require(self, aggregate: Aggregate[S], aggregate_id: StreamId) -> S:
@@ -184,22 +182,21 @@ class CommandBus:
         return _existing(await self.get(aggregate, aggregate_id), aggregate, aggregate_id)
 
     async def events(self, stream_id: StreamId) -> Sequence[Event]:
-        """Return what has happened in a stream, the oldest first."""
+        """Return the events of a stream, oldest first."""
         return [fact.event for fact in await self.log.facts(stream_id)]
 
     @asynccontextmanager
     async def unit(self, actor: Actor, *, correlation_id: str | None = None) -> AsyncIterator[UnitOfWork]:
-        """Enter a unit of work; its events are appended when it is left without an error.
+        """Enter a unit of work; its events are appended when the body ends without an error.
 
-        Raises `VersionConflict` when another writer got in between; nothing was recorded then.
-        """
+        Raises `VersionConflict` if another writer was faster; nothing is recorded then."""
         command_id = self.ids()
         unit = UnitOfWork(self, actor, correlation_id or command_id, command_id)
         yield unit
         await unit.record()
 
     async def transact(self, actor: Actor, decide: Callable[[UnitOfWork], Awaitable[R]]) -> R:
-        """Run `decide` in a unit of work, and again on the newer states after a version conflict."""
+        """Run `decide` in a unit of work; repeat it on the newer states after a version conflict."""
         for attempt in range(CONFLICT_RETRIES + 1):
             try:
                 async with self.unit(actor) as unit:
@@ -212,7 +209,7 @@ class CommandBus:
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     async def handle(self, actor: Actor, aggregate_id: StreamId, command: Command[S]) -> S:
-        """Handle one command; return the state it led to. Raises `CommandRefused`, or what the log raises."""
+        """Handle one command; return the resulting state. Raises `CommandRefused`, and the errors of the log."""
 
         async def decide(unit: UnitOfWork) -> S:
             return await unit.handle(aggregate_id, command)

@@ -1,16 +1,16 @@
-"""Own task: what an agent at work may see and do of AURA by itself: about the one task of its scope, and nothing else.
+"""Own task: everything that an agent may see and do in AURA, limited to the one task of its scope.
 
     own = OwnTask(bus, scope)
     await own.report("half of the tests pass", percent=50)
     question = await own.ask("May I drop the old column?")
     question = await own.wait(question.id, timeout=30)
 
-It works on the log alone, beside the engine that drives the task. Everything is done in the name of the execution's
-agent, and only while that execution goes on; agents decide nothing. What it does leaves an entry in the execution log,
-together with what was done, or not at all; by these entries it is counted too.
+It uses the log only, alongside the engine that drives the task. It acts on behalf of the execution's agent, and only
+while that execution is running; agents decide nothing. Each action is recorded together with an entry in the execution
+log, or not at all; the limits below count these entries.
 
-All methods raise `ScopeEnded` once the execution has ended, `TokenRefused` for one that is not in this log,
-`CommandRefused` where a rule says no, and what the log raises.
+All methods raise `ScopeEnded` once the execution has ended, `TokenRefused` for an execution that is not in this log,
+`CommandRefused` if a rule forbids the action, and the errors of the log.
 """
 
 from collections import Counter
@@ -56,35 +56,35 @@ from aura_engine.unit_of_work import CommandBus, UnitOfWork
 R = TypeVar("R")
 
 SUBTASK_LIMIT = 50
-"""Subtasks that an execution may create."""
+"""Maximum subtasks that an execution creates."""
 
 PROGRESS_LIMIT = 1000
-"""Reports of progress that an execution may make."""
+"""Maximum progress reports of an execution."""
 
 INQUIRY_LIMIT = 100
-"""Questions that may be asked about a task."""
+"""Maximum questions about a task."""
 
 DEPTH_LIMIT = 5
-"""Tasks above one that an agent creates."""
+"""Maximum ancestors of a task that an agent creates."""
 
 _PAUSES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
-"""Seconds before a decision is made again which others were faster than, besides what the bus does by itself."""
+"""Seconds before a decision that lost to faster writers is repeated, after the retries of the bus."""
 
 
 @attrs.frozen(kw_only=True)
 class Story:
-    """The task of an agent with what surrounds it."""
+    """The task of an agent and its context."""
 
     task: Task
     parent: Task | None
     subtasks: Sequence[Task]
     feedback: Sequence[str]
-    """What humans said to proposals that were not approved, the oldest first."""
+    """Human feedback on proposals that were not approved, oldest first."""
     questions: Sequence[Approval]
 
 
 class OwnTask:
-    """The task of a scope, in the hands of its agent. Several may be used at once, in several processes."""
+    """The task of a scope, for its agent. Several may be used at once, also in different processes."""
 
     def __init__(self, bus: CommandBus, scope: TaskScope) -> None:
         self._bus = bus
@@ -97,7 +97,7 @@ class OwnTask:
     # --- Reading ------------------------------------------------------------------------------------------------------
 
     async def read(self) -> Story:
-        """Return the task as it is."""
+        """Return the task and its context."""
         await self._live(None)
         task = await self._task(self._scope.task_id)
         parent = None if task.parent_id is None else await self._bus.get(TASK, task.parent_id)
@@ -111,13 +111,13 @@ class OwnTask:
         )
 
     async def subtasks(self) -> Sequence[Task]:
-        """Return the tasks right below this one, the oldest first, whoever created them; not those deleted."""
+        """Return the direct subtasks of this task, oldest first, no matter who created them; without deleted ones."""
         await self._live(None)
         topics = (TaskCreated.topic, TaskReparented.topic)
         async for record in self._bus.log.read(self._read, topics=topics):
             event = record.event
-            assert isinstance(event, TaskCreated | TaskReparented), "no others were asked for"
-            if record.position > self._read:  # by another call that reads at the same time
+            assert isinstance(event, TaskCreated | TaskReparented), "only these topics are read"
+            if record.position > self._read:  # unless a concurrent call has read it
                 parent_id = event.spec.parent_id if isinstance(event, TaskCreated) else event.parent_id
                 self._children[TaskId(record.stream_id)] = parent_id
                 self._read = record.position
@@ -128,10 +128,10 @@ class OwnTask:
     async def _task(self, task_id: TaskId) -> Task:
         return await self._bus.require(TASK, task_id)
 
-    # --- Telling ------------------------------------------------------------------------------------------------------
+    # --- Writing ------------------------------------------------------------------------------------------------------
 
     async def report(self, message: str, *, step: str | None = None, percent: float | None = None) -> None:
-        """Record how far the work is. `percent` is from 0 to 100."""
+        """Record the progress of the work. `percent` is from 0 to 100."""
         report = ProgressReported(message=message, step=step, percent=percent)
 
         async def decide(unit: UnitOfWork, execution: Execution) -> None:
@@ -143,10 +143,9 @@ class OwnTask:
     async def create_subtask(
         self, title: str, description: str = "", *, priority: Priority = Priority.MEDIUM
     ) -> tuple[Task, bool]:
-        """Create a task below this one; return it, and whether it is new: the same words again are the same task.
+        """Create a subtask; return it, and whether it is new: equal title and description give the same task.
 
-        It is reviewed as this one is. Nobody works on it before a human, or a policy, has it worked on.
-        """
+        It is reviewed like this task. No agent works on it until a human or a policy starts it."""
         parent_id = self._scope.task_id
         task_id = TaskId(str(uuid5(UUID(parent_id), f"subtask:{title}\0{description}")))
 
@@ -175,10 +174,10 @@ class OwnTask:
     # --- Asking -------------------------------------------------------------------------------------------------------
 
     async def ask(self, question: str, choices: Sequence[str] = ()) -> Approval:
-        """Ask those who review the task; return the question, which waits for an answer.
+        """Ask the reviewers of the task; return the question, which waits for an answer.
 
-        The same words again are the same question, until the agent was told the answer: one that was interrupted asks
-        again, and finds its question open, or answered.
+        The same words give the same question until the agent has received the answer: an agent that was interrupted
+        asks again and finds its question open or answered.
         """
         offered = choices_of(choices)
         words = words_with(question, offered)
@@ -189,7 +188,7 @@ class OwnTask:
             if same is not None and (same.status is ApprovalStatus.PENDING or not await self._is_told(same)):
                 return same
             if len(asked) >= INQUIRY_LIMIT:
-                self._refuse("limit", f"{INQUIRY_LIMIT} questions were asked about this task", "go on without asking")
+                self._refuse("limit", f"{INQUIRY_LIMIT} questions were asked about this task", "continue without it")
             approval_id = inquiry_id(self._scope.task_id, len(asked))
             request = RequestApproval(
                 approval_id=approval_id,
@@ -209,9 +208,10 @@ class OwnTask:
         return await self._decide(decide)
 
     async def wait(self, approval_id: ApprovalId, timeout: float = 0.0) -> Approval:  # noqa: ASYNC109 - an answer
-        """Return a question once it was answered, or as it is after `timeout` seconds. Cancelling only stops waiting.
+        """Return a question once it is answered, or as it is after `timeout` seconds. Cancelling only stops the wait.
 
-        That the agent was told the answer is recorded. Raises `AggregateNotFound` for what it did not ask.
+        Records that the agent received the answer. Raises `AggregateNotFound` for a question that was not asked about
+        this task.
         """
         await self._live(None)
         approval = await self._question(approval_id)
@@ -227,7 +227,7 @@ class OwnTask:
 
     @staticmethod
     def choice_of(question: Approval) -> str | None:
-        """Return which of its choices a question was answered with; None where none was, or there were none."""
+        """Return the choice that answers a question; None without choices, or if the answer is not one of them."""
         return choice_of(question)
 
     async def _question(self, approval_id: ApprovalId) -> Approval:
@@ -249,7 +249,7 @@ class OwnTask:
         await self._decide(decide)
 
     async def _is_told(self, approval: Approval) -> bool:
-        """Whether some agent of the task was told what was decided."""
+        """Whether an agent of the task has received the decision."""
         facts = await self._bus.log.facts(self._scope.task_id)
         for execution_id in [fact.event.execution_id for fact in facts if isinstance(fact.event, ExecutionStarted)]:
             for fact in await self._bus.log.facts(execution_id):
@@ -260,7 +260,7 @@ class OwnTask:
     # --- Deciding -----------------------------------------------------------------------------------------------------
 
     async def _decide(self, decide: Callable[[UnitOfWork, Execution], Awaitable[R]]) -> R:
-        """Have `decide` made and recorded, in the name of the agent, however often others are faster."""
+        """Run `decide` on behalf of the agent and record the result, however often other writers are faster."""
 
         async def in_scope(unit: UnitOfWork) -> R:
             return await decide(unit, await self._live(unit))
@@ -270,12 +270,12 @@ class OwnTask:
             for pause in _PAUSES:
                 try:
                     return await self._bus.transact(actor, in_scope)
-                except (VersionConflict, AggregateExists):  # which a question of the same number is
+                except (VersionConflict, AggregateExists):  # a question with the same number
                     await anyio.sleep(pause)
             return await self._bus.transact(actor, in_scope)
 
     async def _live(self, unit: UnitOfWork | None) -> Execution:
-        """Return the execution of the scope, as `unit` sees it if there is one; refuse one that has ended."""
+        """Return the execution of the scope, as `unit` sees it if there is one; refuse if it has ended."""
         execution_id = self._scope.execution_id
         load = self._bus.get if unit is None else unit.get
         execution: Execution | None = await load(EXECUTION, execution_id)
@@ -287,20 +287,19 @@ class OwnTask:
 
     def _actor(self, execution: Execution) -> Actor:
         if execution.agent_id is None:
-            self._refuse("agent", "the execution has no agent in whose name things could be done")
+            self._refuse("agent", "the execution has no agent to act for")
         return agent_actor(execution.agent_id)
 
     async def _require_room(self, execution: Execution, action: type[Action], limit: int, what: str) -> None:
-        """Refuse one more of what this execution has done often enough, counted in its log.
+        """Refuse an action that this execution has done `limit` times, counted in its log.
 
-        `execution` was looked at in the unit that the action is recorded in: what comes in between is a conflict.
-        """
+        `execution` was loaded in the unit that records the action, so a concurrent action is a conflict."""
         seen, tally = self._tallied
         facts = await self._bus.log.facts(self._scope.execution_id, after=seen)
         tally = tally + Counter(type(fact.event) for fact in facts if isinstance(fact.event, Action))
         self._tallied = (seen + len(facts), tally)
         if tally[action] >= limit:
-            self._refuse("limit", f"a run makes at most {limit} {what}", "go on without")
+            self._refuse("limit", f"a run makes at most {limit} {what}", "continue without")
 
     async def _record(self, unit: UnitOfWork, execution: Execution, action: Action) -> None:
         await unit.handle(self._scope.execution_id, RecordAction(epoch=execution.epoch, action=action))

@@ -1,4 +1,4 @@
-"""Secret: what an installation of AURA signs with, in a file of its folder that only its user can read. Blocks."""
+"""Key: the signing key of an AURA installation, in a file that only its user can read. Blocks."""
 
 import os
 import secrets
@@ -11,11 +11,11 @@ from aura_contracts.ports.executors import TASK_TOKEN
 from aura_engine.agent_tools.token import SECRET_LENGTH, TaskScope, TokenRefused, scope_of
 
 FILE = "secret"
-"""In the folder of AURA's data."""
+"""Its name in AURA's data folder."""
 
 
 def read_key(home: Path) -> bytes | None:
-    """Return the secret of the installation at `home`, None if there is none. Raises `InvalidInput` for a damaged one.
+    """Return the key of the installation at `home`, None without one. Raises `InvalidInput` for a damaged one.
 
     Raises `OSError` where it cannot be read.
     """
@@ -26,33 +26,33 @@ def read_key(home: Path) -> bytes | None:
         return None
     if len(secret) != SECRET_LENGTH:
         reason = f"{path} has {len(secret)} bytes, not {SECRET_LENGTH}"
-        raise InvalidInput(field=FILE, reason=reason, remedy="delete it: agents at work lose what it was for")
+        raise InvalidInput(field=FILE, reason=reason, remedy="delete it; agents at work lose their tools")
     return secret
 
 
 def key_of(home: Path) -> bytes:
-    """Return the secret of the installation at `home`; made when there is none, whole or not at all."""
+    """Return the key of the installation at `home`; creates it if missing, completely or not at all."""
     found = read_key(home)
     if found is not None:
         return found
     home.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=home, delete=False) as file:  # for its user alone, from the beginning
+    with tempfile.NamedTemporaryFile(dir=home, delete=False) as file:  # readable by its user only, from the start
         file.write(secrets.token_bytes(SECRET_LENGTH))
         file.flush()
         os.fsync(file.fileno())
     try:
-        (home / FILE).hardlink_to(file.name)  # whoever is first
+        (home / FILE).hardlink_to(file.name)  # the first writer wins
     except FileExistsError:
         pass
     finally:
         Path(file.name).unlink()
     made = read_key(home)
-    assert made is not None, "it is there, by whoever was first"
+    assert made is not None, "it exists, created here or by another process"
     return made
 
 
 def scope_in(environment: Mapping[str, str], home: Path) -> TaskScope:
-    """Return what the token in an agent's environment is for. Raises `TokenRefused`."""
+    """Return the scope of the token in an agent's environment. Raises `TokenRefused`."""
     token = environment.get(TASK_TOKEN)
     if not token:
         raise TokenRefused(reason=f"{TASK_TOKEN} is not set")

@@ -1,4 +1,4 @@
-"""Tools: the server that an agent is given to act on its own task, and the environment that it needs. Pure."""
+"""Tools: the server through which an agent acts on its own task, and the server's environment. Pure."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from aura_contracts.ports.executors import TASK_TOKEN, AgentTools, ToolServer
 from aura_contracts.store_url import StoreUrl
 
 NAME = "aura"
-"""What agents call the server."""
+"""The name of the server in agents."""
 
 
 def tools_for(
@@ -20,11 +20,11 @@ def tools_for(
     encryption_key: str | None = None,
     compression: str | None = None,
 ) -> AgentTools:
-    """Return what the agent with `token` is given; the arguments are how the engine's own store was opened.
+    """Return the tools of the agent with `token`; the other arguments are those that opened the engine's store.
 
-    `python` runs this AURA, and `folder` is where relative paths begin. What is not set is set to nothing, so that it
-    does not come from the environment that AURA was started in. Raises `InvalidInput` for a store that no other
-    process can open.
+    `python` runs this AURA, and `folder` is the base of relative paths. Unset options become empty variables, so that
+    the server does not inherit them from AURA's environment. Raises `InvalidInput` for a store that no other process
+    can open.
     """
     if store.partition(":")[0] == "memory":
         reason = "it is in the memory of one process, where the agent's tools cannot reach it"
@@ -36,7 +36,7 @@ def tools_for(
         "AURA_COMPRESSION": compression or "none",
         "AURA_ENCRYPTION_KEY": encryption_key or "",
     }
-    # -P: the folder that the agent works in is none to import modules from
+    # -P: do not import modules from the folder that the agent works in
     command = (python, "-P", "-m", "aura_cli", "mcp")
     return AgentTools(
         server=ToolServer(name=NAME, command=command, environment=tuple(environment)), environment=environment

@@ -1,11 +1,11 @@
-"""Scope: which task an agent may act on while it works, in a token that only this installation makes. Pure.
+"""Token: names the task that an agent may act on, signed with the key of this installation. Pure.
 
     token = token_for(secret, TaskScope(task_id=task.id, execution_id=execution.id))
     scope_of(secret, token).task_id
 
-A token says who is asking, and nothing about when: whoever accepts one looks whether its execution is still going on,
-see `aura_engine.agent_tools.api`. It is ``aura1.SCOPE.MAC``: both ids, then HMAC-SHA256 over them (RFC 2104), each in
-base64 without padding that is safe in URLs (RFC 4648, section 5).
+A token identifies the caller but does not expire: the code that accepts one checks that its execution is still running,
+see `aura_engine.agent_tools.api`. The format is ``aura1.SCOPE.MAC``: both ids, then HMAC-SHA256 over them (RFC 2104),
+each in URL-safe base64 without padding (RFC 4648, section 5).
 """
 
 import hmac
@@ -23,16 +23,16 @@ SECRET_LENGTH = 32
 
 _VERSION = "aura1"
 _PURPOSE = b"aura task token 1\0"
-"""Under the MAC, so that nothing else that the secret may ever sign is taken for a token."""
+"""Covered by the MAC, so that nothing else signed with the secret passes as a token."""
 
 
 @attrs.define(kw_only=True, eq=False)
 class TokenRefused(AuraError):
-    """A token that says nothing to this installation."""
+    """A token that this installation does not accept."""
 
     code = "token_refused"
     reason: str
-    remedy: str = "start it as AURA does for an agent, with AURA_TASK_TOKEN, AURA_STORE and AURA_HOME as they were set"
+    remedy: str = "start it with AURA_TASK_TOKEN, AURA_STORE and AURA_HOME as AURA sets them for an agent"
 
     def message(self) -> str:
         return f"the token is not accepted: {self.reason}"
@@ -40,12 +40,12 @@ class TokenRefused(AuraError):
 
 @attrs.define(kw_only=True, eq=False)
 class ScopeEnded(AuraError):
-    """The run of an agent is over, and with it what the agent may do."""
+    """The run of an agent has ended, and its rights with it."""
 
     code = "scope_ended"
     execution_id: str
     status: str
-    remedy: str = "stop: nothing that this run says is taken in any more"
+    remedy: str = "stop: reports from this run are no longer accepted"
 
     def message(self) -> str:
         return f"the run {self.execution_id} has ended ({self.status})"
@@ -60,7 +60,7 @@ class TaskScope:
 
 
 def token_for(secret: bytes, scope: TaskScope) -> str:
-    """Return the token of `scope`; always the same one."""
+    """Return the token of `scope`; equal scopes give equal tokens."""
     if len(secret) != SECRET_LENGTH:
         raise ValueError(f"a secret has {SECRET_LENGTH} bytes, not {len(secret)}")
     payload = UUID(scope.task_id).bytes + UUID(scope.execution_id).bytes
@@ -69,7 +69,7 @@ def token_for(secret: bytes, scope: TaskScope) -> str:
 
 
 def scope_of(secret: bytes, token: str) -> TaskScope:
-    """Return what `token` is for. Raises `TokenRefused` for what `token_for` did not make with this secret."""
+    """Return the scope of `token`. Raises `TokenRefused` unless `token_for` made it with this secret."""
     version, _, rest = token.partition(".")
     if version != _VERSION:
         raise TokenRefused(reason=f"it does not begin with {_VERSION}")

@@ -1,7 +1,6 @@
 """Decisions: one decider per aggregate, and all of them by the aggregate's name.
 
-The ledger has none: what is written about the log is decided where the log is written, in `aura_store`.
-"""
+The ledger has no decider: `aura_store`, which writes the log, decides its events."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -3,8 +3,8 @@
     command ──► is it possible in this status? ──► the command's own function ──► events ──► evolve ──► next state
                  (from the transition table)         (rules, actors)
 
-The first check needs no code of its own: a command names the events it may lead to, the table says in which statuses
-those may happen.
+The first check needs no code of its own: a command names the events that it may emit, and the table lists the statuses
+in which they are possible.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -31,23 +31,23 @@ from aura_contracts.task import AgentType, RetryPolicy, parse_agent_type
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
-    """What a decision may know beside state and command."""
+    """The inputs of a decision besides state and command."""
 
     actor: Actor
     now: datetime
-    """The present, aware; from the injected clock."""
+    """The current time, aware; from the injected clock."""
     lineage: tuple[TaskId, ...] = ()
-    """The parent that the command names and its ancestors, nearest first; looked up by whoever handles the command."""
+    """The parent that the command names and its ancestors, nearest first; the unit of work looks it up."""
 
 
 S = TypeVar("S", bound=State)
 
 Decide = Callable[[Any, Any, Context], Sequence[Event]]
-"""``(state, command, context) -> events``; no events means that there is nothing to change. Raises `CommandRefused`."""
+"""``(state, command, context) -> events``; no events means nothing to change. Raises `CommandRefused`."""
 
 
 class Decision(msgspec.Struct, Generic[S], frozen=True):
-    """What a command led to: the events to store, and the state that they will fold to."""
+    """The result of a command: the events to store, and the state they fold to."""
 
     events: tuple[Event, ...]
     state: S
@@ -65,10 +65,9 @@ class Decider(Generic[S]):
             raise TypeError(f"{self.aggregate.name}: commands and decisions disagree on {missing}")
 
     def decide(self, aggregate_id: str, state: S | None, command: Command[S], context: Context) -> Decision[S]:
-        """Return the events that follow from `command` and the state they lead to.
+        """Return the events of `command` and the resulting state.
 
-        Raises a `CommandRefused` with the facts; nothing has happened then.
-        """
+        Raises a `CommandRefused` with the facts; nothing has changed then."""
         self._require_possible(aggregate_id, state, command)
         events = tuple(self.decisions[type(command)](state, command, context))
         for event in events:
@@ -108,7 +107,7 @@ class Decider(Generic[S]):
 def refuse_actor(
     aggregate: str, aggregate_id: str, command: AnyCommand, context: Context, reason: str
 ) -> ActorNotAllowed:
-    """Return the refusal of a command that is for somebody else."""
+    """Return the refusal of a command that this actor may not give."""
     return ActorNotAllowed(
         aggregate=aggregate,
         aggregate_id=aggregate_id,
@@ -119,7 +118,7 @@ def refuse_actor(
 
 
 def require_no_agent(aggregate: str, aggregate_id: str, command: AnyCommand, context: Context, reason: str) -> None:
-    """Refuse what agents have no say in."""
+    """Refuse a command that agents may not give."""
     if actor_kind(context.actor) == "agent":
         raise refuse_actor(aggregate, aggregate_id, command, context, reason)
 
@@ -139,7 +138,7 @@ def refuse_rule(
 
 
 def require_agent_type(aggregate: str, aggregate_id: str, command: AnyCommand, agent_type: AgentType | None) -> None:
-    """Refuse a type of agent that is not a word; None is none."""
+    """Refuse a type of agent that is not a word; None is allowed."""
     if agent_type is None:
         return
     try:
@@ -149,11 +148,11 @@ def require_agent_type(aggregate: str, aggregate_id: str, command: AnyCommand, a
 
 
 DELAY_LIMIT = 366 * 24 * 3600.0
-"""Seconds; an attempt that would be made again later than in a year is a slip of the keyboard."""
+"""Seconds; a retry more than a year ahead is a typing error."""
 
 
 def retry_problem(retry: RetryPolicy) -> str | None:
-    """Return what is wrong with a policy, None if nothing is."""
+    """Return the problem of a policy, None for a valid one."""
     if retry.max_attempts < 1:
         return f"max_attempts is at least 1, not {retry.max_attempts}"
     if not 0 <= retry.jitter <= 1:
@@ -174,5 +173,5 @@ def is_agent(context: Context, agent_id: str | None) -> bool:
 
 
 def is_system(context: Context) -> bool:
-    """Whether the actor is AURA itself, acting on a policy or on what happened."""
+    """Whether the actor is AURA itself, acting on a policy or an event."""
     return actor_kind(context.actor) == "system"

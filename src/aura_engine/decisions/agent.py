@@ -2,8 +2,8 @@
 
 Source: specification, "Agent", "Agent Coordination", `assignTask`, `submitForApproval`, `executeTask`.
 
-Who may do what: humans and AURA itself manage the pool; an agent acts for itself alone. What needs no rule here follows
-from the table: a second task for a busy agent, or any task for a disabled one, is not possible in those states.
+Who may do what: humans and AURA itself manage the pool; an agent acts for itself alone. The table already rules out a
+second task for a busy agent, or any task for a disabled one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -68,7 +68,7 @@ def _require_current_task(state: Agent, command: PauseAgent | ResumeAgent | Rele
 
 
 def _require_valid(agent_id: str, command: RegisterAgent | EditAgent) -> None:
-    """A name and an executor that are not blank, capabilities that each say something new."""
+    """Require a name and an executor that are not blank, and distinct capabilities."""
     given = command.spec if isinstance(command, RegisterAgent) else command.changes
     name, executor, capabilities = given.name, given.executor, given.capabilities or ()
     if name is not None and not 1 <= len(name.strip()) <= NAME_LIMIT:
@@ -109,7 +109,7 @@ def _pause(state: Agent, command: PauseAgent, context: Context) -> Events:
 
 
 def _resume(state: Agent, command: ResumeAgent, context: Context) -> Events:
-    """An agent does not resume itself: that would be to approve its own proposal."""
+    """An agent cannot resume itself: it would approve its own proposal."""
     _require_manager(state.id, command, context)
     _require_current_task(state, command)
     return [AgentResumed(task_id=command.task_id)]

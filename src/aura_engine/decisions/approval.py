@@ -3,9 +3,8 @@
 Source: specification, "Authorization", "Approval Timeouts", "Advanced Approval Rules", "rejectTask".
 
 Who may do what: the reviewers, those it was escalated to and their delegates decide, or the policy does; an agent never
-decides, not even on what it asked itself. Whoever asked may take the question back. AURA reminds, escalates, expires.
-Nobody decides after the deadline: who was late sees that they were, even when the expiry has not been recorded yet.
-"""
+decides, not even on its own question. The requester may withdraw the question. AURA reminds, escalates and expires.
+A decision after the deadline is refused as late, even if the expiry has not been recorded yet."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -60,7 +59,7 @@ from aura_engine.decisions._decider import (
 Events = Sequence[Event]
 
 WAIT_LIMIT = 366 * 24 * 3600.0
-"""Seconds; a reminder or an escalation that is due later than in a year is a slip of the keyboard."""
+"""Seconds; a reminder or an escalation more than a year ahead is a typing error."""
 
 
 def _refuse(state: Approval, command: Command[Approval], rule: str, reason: str, remedy: str = "") -> RuleViolated:
@@ -73,7 +72,7 @@ def _refuse(state: Approval, command: Command[Approval], rule: str, reason: str,
 def _request(_: None, command: RequestApproval, context: Context) -> Events:
     requester = command.requested_by or context.actor
     if requester != context.actor and not is_system(context):
-        _refuse_request(command, "requested_by", f"{context.actor} cannot ask in the name of {requester}")
+        _refuse_request(command, "requested_by", f"{context.actor} cannot ask on behalf of {requester}")
     question = command.question
     _require_subject(command)
     _require_reachable_quorum(command)
@@ -110,11 +109,11 @@ def _require_subject(command: RequestApproval) -> None:
 
 
 def _require_reachable_quorum(command: RequestApproval) -> None:
-    """Every approval can be decided by humans: enough of them are asked, now or by escalation."""
+    """Require enough humans, asked now or by escalation, to decide."""
     question = command.question
     names = {*question.reviewers, *question.escalate_to}
     if not question.reviewers or not all(name.strip() for name in names):
-        _refuse_request(command, "reviewers", "nobody could decide", "name at least one human, none of them blank")
+        _refuse_request(command, "reviewers", "no one could decide", "name at least one human, none of them blank")
     if not 1 <= question.quorum <= len(names):
         reason = f"{question.quorum} approvals cannot come from {len(names)} reviewers"
         _refuse_request(command, "quorum", reason, "name more reviewers or ask for fewer approvals")
@@ -142,16 +141,16 @@ def _require_before_deadline(state: Approval, command: Command[Approval], contex
 
 
 def _require_decider(state: Approval, command: Command[Approval], context: Context) -> str:
-    """Return the name of the human who acts, who may decide."""
+    """Return the name of the acting human; refuse one who may not decide."""
     name = actor_name(context.actor)
     if not is_human(context) or not state.seats_of(name):
-        reason = "only a reviewer, their delegate or somebody it was escalated to decides"
+        reason = "only a reviewer, a delegate or an escalation contact may decide"
         raise refuse_actor("approval", state.id, command, context, reason)
     return name
 
 
 def _require_open_seat(state: Approval, command: Command[Approval], name: str) -> str:
-    """Return the seat that `name` has not used yet; one human has one vote, and so has one seat."""
+    """Return an unused seat of `name`. Each human and each seat has one vote."""
     if any(vote.reviewer == name for vote in state.votes):
         raise _refuse(state, command, "already_voted", f"{name} has voted, and a vote is not replaced")
     for seat in state.seats_of(name):
@@ -165,7 +164,7 @@ def _require_open_seat(state: Approval, command: Command[Approval], name: str) -
 def _vote(
     state: Approval, command: Approve | Reject | RequestChanges, context: Context, decision: ApprovalDecision
 ) -> list[Event]:
-    """Return the vote of the human who acts; none for the policy, which needs no vote to decide."""
+    """Return the vote of the acting human; the policy decides without a vote."""
     if context.actor == POLICY:
         _require_before_deadline(state, command, context)
         return []
@@ -200,7 +199,7 @@ def _require_rememberable(state: Approval, command: Approve) -> None:
     if (command.remember is Remember.PATTERN) is not bool(command.pattern and command.pattern.strip()):
         raise _refuse(state, command, "pattern", "a pattern is given to remember by pattern, and only then")
     if command.pattern and state.tool_call is not None and not is_about(command.pattern, state.tool_call.tool):
-        reason = f"{command.pattern!r} is no rule about the tool {state.tool_call.tool}"
+        reason = f"{command.pattern!r} is not a rule about the tool {state.tool_call.tool}"
         raise _refuse(
             state, command, "pattern", reason, "write Tool, or Tool(what it is used on); * stands for anything"
         )
@@ -240,7 +239,7 @@ def _delegate(state: Approval, command: DelegateApproval, context: Context) -> E
         raise _refuse(state, command, "delegate", "the delegate has no name")
     if state.seats_of(command.delegate):  # themselves, a circle, or a second vote for one human
         reason = f"{command.delegate} may decide already"
-        raise _refuse(state, command, "delegate_may_decide", reason, "delegate to somebody who may not decide yet")
+        raise _refuse(state, command, "delegate_may_decide", reason, "delegate to a person who may not decide yet")
     return [ApprovalDelegated(delegator=name, delegate=command.delegate, reason=command.reason)]
 
 
@@ -269,7 +268,8 @@ def _escalate(state: Approval, command: EscalateApproval, context: Context) -> E
         raise _refuse(state, command, "not_due", f"the escalation is due: {due}")
     names = [name for name in dict.fromkeys(command.to or state.escalate_to) if name.strip()]
     if not names:
-        raise _refuse(state, command, "nobody", "nobody is named to escalate to")
+        # prose: allow "nobody"
+        raise _refuse(state, command, "nobody", "there is no one to escalate to")
     added = tuple(name for name in names if name not in state.seats)
     return [ApprovalEscalated(to=added)] if added else []
 
@@ -277,7 +277,7 @@ def _escalate(state: Approval, command: EscalateApproval, context: Context) -> E
 def _expire(state: Approval, command: ExpireApproval, context: Context) -> Events:
     _require_system(state, command, context)
     if state.deadline is None or context.now < state.deadline:
-        due = "there is none" if state.deadline is None else state.deadline.isoformat()
+        due = "it has none" if state.deadline is None else state.deadline.isoformat()
         raise _refuse(state, command, "not_due", f"the deadline has not passed: {due}")
     return [ApprovalExpired(continued=state.on_expiry is OnExpiry.CONTINUE)]
 
@@ -285,7 +285,7 @@ def _expire(state: Approval, command: ExpireApproval, context: Context) -> Event
 def _withdraw(state: Approval, command: WithdrawApproval, context: Context) -> Events:
     if context.actor != state.requested_by and not is_system(context):
         raise refuse_actor(
-            "approval", state.id, command, context, f"{state.requested_by} asked, and only they take it back"
+            "approval", state.id, command, context, f"{state.requested_by} asked, and only they may withdraw it"
         )
     return [ApprovalWithdrawn(reason=command.reason)]
 

@@ -65,7 +65,7 @@ from aura_engine.decisions._decider import (
 Events = Sequence[Event]
 
 NAME_LIMIT = 100
-"""Characters, of the name of a board or a column; it is a heading."""
+"""Characters of the name of a board or a column, which is a heading."""
 
 COLUMN_LIMIT = 50
 """Columns of one board."""
@@ -109,7 +109,7 @@ def _require_name(board_id: str, name: str, command: Command[Board]) -> None:
 
 
 def _require_columns(board_id: str, columns: Sequence[ColumnDefinition], command: Command[Board]) -> None:
-    """Check what must hold for the columns of a board as they would be."""
+    """Check the columns of a board as they would be after the command."""
     if len(columns) > COLUMN_LIMIT:
         reason = f"a board has at most {COLUMN_LIMIT} columns, this one would have {len(columns)}"
         raise refuse_rule("board", board_id, command, "columns", reason)
@@ -155,12 +155,12 @@ def _require_allowed_move(state: Board, target: Column, command: MoveCard) -> No
     if target.state is not source and target.state not in USER_MOVES[source]:
         reason = f"the task is {source}; column {target.name!r} is for tasks that are {target.state}"
         moves = ", ".join(USER_MOVES[source])
-        remedy = f"from {source} people move cards to {moves}" if moves else f"a task that is {source} stays so"
+        remedy = f"from {source} a card can move to {moves}" if moves else f"a task that is {source} stays so"
         raise refuse_rule("board", state.id, command, "move", reason, remedy)
 
 
 def _rank(column: Column, command: PlaceCard | MoveCard) -> int:
-    """Return the rank the card will really have: None, and all that is below the bottom, is the bottom."""
+    """Return the actual rank of the card: None, or a rank below the bottom, means the bottom."""
     others = sum(card != command.task_id for card in column.cards)
     return others if command.rank is None else max(0, min(command.rank, others))
 

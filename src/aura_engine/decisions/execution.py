@@ -2,8 +2,8 @@
 
 Source: specification, "Execution Model", "Remote Worker Model"; "Agent Failures", "Authorization".
 
-Who may do what: the worker that holds the lease reports (as ``system:``), or the agent of the execution does, about its
-own run; both under the current epoch. Humans and AURA steer: follow up, complete, retry, interrupt, cancel.
+Who may do what: the worker that holds the lease (as ``system:``) and the agent of the execution report on it, both
+under the current epoch. Humans and AURA steer: follow up, complete, retry, interrupt, cancel.
 """
 
 from collections.abc import Mapping, Sequence
@@ -88,14 +88,14 @@ def _refuse(state: Execution, command: Command[Execution], rule: str, reason: st
 
 
 def _is_amount(value: float) -> bool:
-    """Whether `value` is one of something that can be counted: finite and not below zero."""
+    """Whether `value` is finite and not negative."""
     return isfinite(value) and value >= 0
 
 
 def _require_current_epoch(state: Execution, command: Report) -> None:
-    """A report counts only under the epoch in which the execution was given out last."""
+    """A report counts only under the epoch of the latest grant."""
     if state.lease_id is None:
-        raise _refuse(state, command, "no_lease", "no worker was given the execution")
+        raise _refuse(state, command, "no_lease", "no worker has been granted the execution")
     reason = f"the lease is in epoch {state.epoch}, the report came from epoch {command.epoch}"
     if command.epoch < state.epoch:
         remedy = "the worker ends what it still runs of it, or is given the lease again"
@@ -111,7 +111,7 @@ def _require_reporter(state: Execution, command: Report, context: Context) -> No
 
 
 def _require_attempt(state: Execution, command: Report, context: Context) -> None:
-    """What an attempt leads to is reported while it runs: not after it failed, before the next one has begun."""
+    """Results are reported while an attempt runs, not between a failed attempt and the next one."""
     _require_reporter(state, command, context)
     if state.retry_at is not None:
         reason = f"attempt {state.attempt} at {state.status} failed, the next begins at {state.retry_at.isoformat()}"

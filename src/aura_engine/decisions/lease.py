@@ -2,8 +2,8 @@
 
 Source: specification, "Remote Worker Model" and "Worker protocol and lease timeout semantics".
 
-Who may do what: workers report through AURA (``system:``), humans may revoke and adjudicate; agents have no say in
-where they run. Time comes with the context, silence with the command, so that nothing here waits or reads a clock.
+Who may do what: workers report through AURA (``system:``), humans may revoke and adjudicate; agents do not choose where
+they run. The time comes with the context and the silence with the command, so nothing here waits or reads a clock.
 """
 
 from collections.abc import Mapping, Sequence
@@ -64,14 +64,14 @@ def _refuse(
 
 
 def _require_granted(state: WorkerLease, command: Command[WorkerLease], epoch: int) -> None:
-    """No word is taken under an epoch that is yet to come (or before the first, 1)."""
+    """Refuse an epoch that has not been granted yet (or is before the first, 1)."""
     if not 1 <= epoch <= state.epoch:
         reason = f"epoch {epoch} was never granted; the newest is {state.epoch}"
         raise _refuse(state, command, "unknown_epoch", reason)
 
 
 def _require_epoch(state: WorkerLease, command: Command[WorkerLease], epoch: int) -> None:
-    """What changes a grant names the grant in force: no word about an earlier one touches it."""
+    """Refuse a change to the current grant under an earlier epoch."""
     _require_granted(state, command, epoch)
     if epoch < state.epoch:
         reason = f"epoch {epoch} is over; the epoch in force is {state.epoch}"

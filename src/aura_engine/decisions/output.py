@@ -1,4 +1,4 @@
-"""Decisions about output: AURA alone records it, chunk after chunk, none twice and none left out."""
+"""Decisions about output: only AURA records it, chunk by chunk, without repeats or gaps."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -35,7 +35,7 @@ def _require_own(state: Output | None, command: RecordOutput | CloseOutput, cont
 
 
 def _is_storable(chunk: Chunk) -> bool:
-    """Whether the chunk has a moment, and holds either text that every database can store, or bytes."""
+    """Whether the chunk has an aware time, and holds either bytes or text that every database can store."""
     if chunk.time.utcoffset() is None:
         return False
     if chunk.text is None or chunk.data is not None:
@@ -44,7 +44,7 @@ def _is_storable(chunk: Chunk) -> bool:
 
 
 def _is_unicode(text: str) -> bool:
-    """Whether there is no half of a surrogate pair in it: what cannot be encoded is not text."""
+    """Whether the text can be encoded: it has no lone surrogates."""
     if text.isascii():
         return True
     try:
@@ -61,7 +61,7 @@ def _record(state: Output | None, command: RecordOutput, context: Context) -> Ev
         reason = f"chunks {expected} to {command.first - 1} are missing"
         raise _refuse(command, "sequence_gap", reason, f"send the output again from chunk {expected} on")
     if command.first < expected:
-        reason = f"chunk {command.first} was to be recorded when {expected} was next"
+        reason = f"the batch starts at chunk {command.first}, but {expected} is next"
         raise _refuse(command, "sequence_overlap", reason, f"send the output from chunk {expected} on")
     if not command.chunks:
         raise _refuse(command, "empty", "there is no output in the batch")

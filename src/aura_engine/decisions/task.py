@@ -93,12 +93,12 @@ def _require_own_agent(state: Task, command: Command[Task], context: Context) ->
     """Agents act only on tasks assigned to them; humans and AURA may always act."""
     if actor_kind(context.actor) == "agent" and not is_agent(context, state.assigned_agent):
         raise refuse_actor(
-            "task", state.id, command, context, f"the task is assigned to {state.assigned_agent or 'nobody'}"
+            "task", state.id, command, context, f"the task is assigned to {state.assigned_agent or 'no agent'}"
         )
 
 
 def _require_worker(state: Task, command: Command[Task], context: Context) -> None:
-    """What the work itself leads to is said by the assigned agent, or by AURA on its behalf; not by a human."""
+    """Only the assigned agent, or AURA on its behalf, reports on the work; not a human."""
     if not (is_agent(context, state.assigned_agent) or is_system(context)):
         raise refuse_actor("task", state.id, command, context, "only the assigned agent reports on its work")
 
@@ -125,7 +125,7 @@ def _require_current_approval(
 
 
 def _require_new_approval(state: Task, command: SubmitProposal | ProposeDecomposition) -> None:
-    """What was decided about the last proposal must not be taken for a decision about this one."""
+    """A decision about the last proposal must not count as one about this proposal."""
     if command.approval_id == state.approval_id:
         reason = f"approval {command.approval_id} was for the proposal before"
         raise refuse_rule("task", state.id, command, "used_approval", reason, "ask for a new approval")
@@ -171,7 +171,7 @@ def _edit(state: Task, command: EditTask, context: Context) -> Events:
         _require_title(state.id, command.changes.title, command)
     changes = command.changes.differing_from(state)
     given = changes.given()
-    if given.keys() & {"approval_mode", "reviewers"}:  # or who may not approve could make itself able to
+    if given.keys() & {"approval_mode", "reviewers"}:  # or actors could make themselves reviewers
         _require_reviewer(state, command, context)
     return [TaskEdited(changes=changes)] if given else []
 
@@ -278,7 +278,7 @@ def _propose_decomposition(state: Task, command: ProposeDecomposition, context: 
     ids = [subtask.task_id for subtask in command.subtasks]
     if not ids or len(set(ids)) < len(ids) or state.id in ids:
         raise refuse_rule(
-            "task", state.id, command, "subtasks", "subtasks are at least one, each with an id of its own"
+            "task", state.id, command, "subtasks", "name at least one subtask, each with an id of its own"
         )
     for subtask in command.subtasks:
         _require_title(subtask.task_id, subtask.title, command)

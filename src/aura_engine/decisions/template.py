@@ -1,10 +1,9 @@
 """Decisions about prompt templates.
 
-Source: specification, "Prompt template strict rendering"; ARCHITECTURE names the limits. Whether a text is a correct
-template is found out by whoever renders it, before it asks for a decision.
+Source: specification, "Prompt template strict rendering"; ARCHITECTURE names the limits. The renderer checks that a
+text is a correct template before it asks for a decision.
 
-Who may do what: humans and AURA itself; an agent never changes the words that it or another agent is given.
-"""
+Who may do what: humans and AURA itself; an agent never changes its own prompts or another agent's."""
 
 import re
 from collections.abc import Mapping, Sequence

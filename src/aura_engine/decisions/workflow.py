@@ -2,8 +2,8 @@
 
 Source: specification, "Workflow", "Workflow Orchestration", "Workflow Execution".
 
-Who may do what: humans start, steer and call off; what became of a step is said by AURA itself (``system:``), which
-follows the step's task and approval; agents know tasks only. A command on a step passes the workflow's table first
+Who may do what: humans start, steer and cancel; AURA itself (``system:``) reports the outcome of a step, because it
+follows the step's task and approval; agents know only tasks. A command on a step passes the workflow's table first
 (in the decider), then the step's own table, then the rules below.
 """
 
@@ -89,7 +89,7 @@ def _require_no_agent(state: Workflow, command: Command[Workflow], context: Cont
 
 def _require_system(state: Workflow, command: Command[Workflow], context: Context) -> None:
     if not is_system(context):
-        raise refuse_actor("workflow", state.id, command, context, "only AURA reports what became of a step")
+        raise refuse_actor("workflow", state.id, command, context, "only AURA reports the outcome of a step")
 
 
 # --- Definition -------------------------------------------------------------------------------------------------------
@@ -196,7 +196,7 @@ def _require_possible_step(state: Workflow, command: _StepCommand) -> WorkflowSt
 
 
 def _require_subject(state: Workflow, step: WorkflowStep, command: StartStep) -> None:
-    """A step is started with what it waits for: a task, an approval, or nothing."""
+    """A step starts with the thing it waits for: a task, an approval, or nothing."""
     needs = {StepType.AGENT_TASK: "a task_id", StepType.HUMAN_APPROVAL: "an approval_id"}
     has_right = (command.task_id is not None) is (step.type is StepType.AGENT_TASK) and (
         command.approval_id is not None
@@ -208,7 +208,7 @@ def _require_subject(state: Workflow, step: WorkflowStep, command: StartStep) ->
 
 def _require_agent_task(state: Workflow, step: WorkflowStep, command: Command[Workflow]) -> None:
     if step.type is not StepType.AGENT_TASK:
-        reason = f"step {step.id!r} is of type {step.type}; only the task of an agent_task asks and goes on"
+        reason = f"step {step.id!r} is of type {step.type}; only an agent_task asks for approval and resumes"
         raise refuse_rule("workflow", state.id, command, "step_type", reason)
 
 
@@ -263,7 +263,7 @@ def _resume_step(state: Workflow, command: ResumeStep, context: Context) -> Even
 
 
 def _require_approved(state: Workflow, step: WorkflowStep, command: CompleteStep) -> None:
-    """Completing a human_approval is the yes itself; an agent_task has got its yes, where it needs one or has asked."""
+    """Completing a human_approval is the approval itself; an agent_task that needs one, or has asked, must have it."""
     asks = step.requires_approval or step.status is StepStatus.AWAITING_APPROVAL
     if step.type is StepType.AGENT_TASK and asks and not step.approved:
         reason = f"step {step.id!r} requires an approval and has none"
@@ -288,7 +288,7 @@ def _complete_step(state: Workflow, command: CompleteStep, context: Context) -> 
 
 
 def _with_contained(state: Workflow, step_ids: Sequence[str]) -> list[WorkflowStep]:
-    """Return those of the steps, and of all that they contain, that can be skipped."""
+    """Return the steps, and all steps they contain, that can be skipped."""
     found: list[WorkflowStep] = []
     for step_id in step_ids:
         step = find_step(state, step_id)

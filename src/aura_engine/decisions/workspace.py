@@ -3,7 +3,7 @@
 Source: ARCHITECTURE, section 6; "Git safety and worktree recovery behavior".
 
 Who may do what: agents work in a workspace (their commits and snapshots are recorded in their name), humans and AURA
-itself dispose of it. Whether a worktree is dirty comes with the command: whoever asks has looked.
+itself dispose of it. The command states whether a worktree is dirty: its sender has checked.
 """
 
 import re
@@ -87,7 +87,7 @@ def _require_holder(state: Workspace, command: ReleaseWorkspace) -> None:
 def _require_saved(
     state: Workspace, command: RestoreSnapshot | RecreateWorkspace | RemoveWorkspace, context: Context
 ) -> None:
-    """What could destroy work waits until a snapshot, newer than the last use, has it."""
+    """Refuse to destroy work until a snapshot newer than the last use holds it."""
     _require_no_agent(state.id, command, context)
     if command.dirty and state.unsaved:
         reason = f"{state.root} has changes that neither a commit nor a snapshot holds"
@@ -122,7 +122,7 @@ def _require_valid_request(command: RequestWorkspace) -> None:
     if not layout.title.strip():
         raise _refuse(command.workspace_id, command, "title", "the title is blank")
     if not _SLUG.fullmatch(layout.slug) or len(layout.slug) > SLUG_LIMIT:
-        reason = f"{layout.slug!r} is not up to {SLUG_LIMIT} small letters and digits, with single hyphens between"
+        reason = f"{layout.slug!r} is not up to {SLUG_LIMIT} lower-case letters and digits with single hyphens"
         raise _refuse(command.workspace_id, command, "slug", reason)
     if layout.in_place and not layout.root.strip():
         reason = "work in place is done in a folder that is named"
@@ -162,7 +162,7 @@ def _prepare(state: Workspace, command: RecordPreparation, context: Context) -> 
 
 
 def _require_paths(state: Workspace, command: RecordPreparation) -> None:
-    """Everything has a path of its own, and the one it had, if it had one."""
+    """Each worktree has a path of its own, and keeps the one it had before."""
     had = {"": state.root} | {tree.repository: tree.path for tree in state.worktrees}
     now = {"": command.root} | {tree.repository: tree.path for tree in command.worktrees}
     if not all(now.values()) or len({tree.path for tree in command.worktrees}) < len(command.worktrees):

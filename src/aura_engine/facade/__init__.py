@@ -1,1 +1,1 @@
-"""Facade: the nouns of the engine, each in a module of its name. Programs import them from `aura_engine`."""
+"""The engine's facade, one module per noun. Programs import these names from `aura_engine`."""

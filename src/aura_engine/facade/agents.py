@@ -13,7 +13,7 @@ from aura_engine.facade.options import AgentFilters, NewAgentOptions
 
 @attrs.frozen
 class Agents:
-    """Agents of the pool, by id; a unique beginning or ending of an id will do."""
+    """The agents of the pool. Ids may be shortened to a unique prefix or suffix."""
 
     _core: Core
 
@@ -37,7 +37,7 @@ class Agents:
         return await self._core.bus.handle(self._core.actor(by), agent_id, command)
 
     async def disable(self, agent: str, reason: str = "", *, drop_task: bool = False, by: str | None = None) -> Agent:
-        """Take an agent out of the pool: it gets no more tasks. With `drop_task` even in the middle of one."""
+        """Take an agent out of the pool, so it gets no more tasks. `drop_task` allows this while it works on one."""
         command = DisableAgent(reason=reason, drop_task=drop_task)
         return await self._core.bus.handle(self._core.actor(by), await self._core.find("agent", agent), command)
 

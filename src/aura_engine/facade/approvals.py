@@ -1,4 +1,4 @@
-"""Approvals: the inbox of a human, and the decisions."""
+"""Approvals: questions to humans, and their decisions."""
 
 from typing import Unpack
 
@@ -30,9 +30,9 @@ _ABOUT_WORK = (ApprovalKind.PLAN, ApprovalKind.CHANGES, ApprovalKind.DECOMPOSITI
 
 @attrs.frozen
 class Approvals:
-    """Questions to humans, by their id or by their task's: a task stands for its one open question, or else its last.
+    """Questions to humans, by their own id or their task's; a task's id means its open question, or else its latest.
 
-    A decision is recorded together with what it means for the task, or not at all; the engine then does what follows.
+    A decision and its effect on the task are recorded together, or not at all; the engine then carries it out.
     """
 
     _core: Core
@@ -42,11 +42,11 @@ class Approvals:
         return await self._core.approval(await self._core.find("approval", approval))
 
     async def list(self, **filters: Unpack[ApprovalFilters]) -> Page[Approval]:
-        """Return a page of approvals, newest first; ``pending=True`` for those that wait for an answer."""
+        """Return a page of approvals, newest first; ``pending=True`` selects the open ones."""
         return await self._core.reads.list(ApprovalQuery(**filters))
 
     async def diff(self, approval: str) -> str:
-        """Return the changes that are asked about, as a unified diff: of a tool call, or of the task's worktrees."""
+        """Return the changes in question as a unified diff: those of a tool call, or those in the task's worktrees."""
         question = await self.get(approval)
         if question.tool_call is not None:
             return question.tool_call.diff or ""
@@ -68,18 +68,18 @@ class Approvals:
     ) -> Approval:
         """Approve. With a quorum, the last approval decides.
 
-        `remember` says for which later tool calls the answer holds: ``once``, ``session``, ``task``, or ``pattern`` for
+        `remember` extends the answer to later tool calls: ``once`` (none), ``session``, ``task``, or ``pattern`` for
         all calls that the rule `pattern` matches.
         """
         command = Approve(feedback=feedback, remember=Remember(remember), pattern=pattern)
         return await self._decide(approval, command, by)
 
     async def reject(self, approval: str, feedback: str, *, by: str | None = None) -> Approval:
-        """Reject, with the reason; the agent revises its work with it."""
+        """Reject with a reason; the agent revises its work accordingly."""
         return await self._decide(approval, Reject(feedback=feedback), by)
 
     async def request_changes(self, approval: str, feedback: str, *, by: str | None = None) -> Approval:
-        """Ask for changes first; the agent revises its work with the feedback."""
+        """Ask for changes; the agent revises its work with the feedback."""
         return await self._decide(approval, RequestChanges(feedback=feedback), by)
 
     async def delegate(self, approval: str, to: str, reason: str = "", *, by: str | None = None) -> Approval:
@@ -101,7 +101,7 @@ class Approvals:
         return state
 
     async def _apply(self, unit: UnitOfWork, approval: Approval) -> None:
-        """Add what follows for the task. What needs a look at files first is left to the task's driver."""
+        """Apply the decision to the task, unless its files must be examined first: the task's driver does that."""
         task_id = approval.task_id
         about_work = approval.kind in _ABOUT_WORK
         if approval.status is ApprovalStatus.PENDING or task_id is None or not about_work:

@@ -1,4 +1,4 @@
-"""Audit: proof that the log is as it was written."""
+"""Audit: evidence that the log has not been altered."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 
@@ -12,12 +12,12 @@ from aura_engine.facade.core import Core
 
 @attrs.frozen
 class Audit:
-    """Seals, checkpoints, exports. None of it needs the encryption key."""
+    """Verification, checkpoints and exports. None of them needs the encryption key."""
 
     _core: Core
 
     async def get(self, position: int) -> Checkpointed:
-        """Return the checkpoint that was made over the log up to `position`. Raises `AggregateNotFound`."""
+        """Return the checkpoint of the log up to `position`. Raises `AggregateNotFound`."""
         for checkpoint in await self.list():
             if checkpoint.upto == position:
                 return checkpoint
@@ -31,16 +31,16 @@ class Audit:
     async def verify(
         self, *, roots: Mapping[int, str] | None = None, on_progress: Progress | None = None
     ) -> AuditReport:
-        """Check every event against its seal, and against `roots` (hex, by position) that were kept elsewhere.
+        """Check every event against its seal, and against `roots` (hex, by position) kept elsewhere.
 
         Damage is reported, not raised: `report.first_bad` names the first event that was changed, moved or removed.
         """
         return await self._core.archive.verify(roots or {}, on_progress)
 
     async def checkpoint(self, *, by: str | None = None) -> Checkpointed:
-        """Verify the log and record the root over all of it; kept elsewhere, it proves the log. Raises `LogDamaged`."""
+        """Verify the log and record its root hash; keep a copy elsewhere to detect changes. Raises `LogDamaged`."""
         return await self._core.archive.checkpoint(self._core.actor(by))
 
     def export(self, *, since: int = 0, upto: int | None = None) -> AsyncGenerator[SealedEvent, None]:
-        """Yield the sealed rows after position `since` up to `upto`, with the events they hold, for an auditor."""
+        """Yield the sealed rows after position `since`, up to `upto`, with their events, for an auditor."""
         return self._core.archive.export(since, upto)

@@ -1,7 +1,7 @@
-"""Board moves: what moving a task to another canonical state means.
+"""Board moves: the commands that move a task to another canonical state.
 
-A move is the first of the commands in `USER_MOVES` that the task accepts. A move that takes more than a command (an
-agent to do the work, a decision with its reason) is refused, and the remedy names what does it.
+A move runs the first command in `USER_MOVES` that the task accepts. A move that needs more than a command (an agent to
+do the work, a decision with its reason) is refused, and the error's remedy names the call that does it.
 """
 
 import attrs
@@ -22,21 +22,21 @@ _C = CanonicalState
 
 @attrs.frozen
 class BoardMoves:
-    """Moves tasks in the name of `actor`."""
+    """Moves tasks on behalf of `actor`."""
 
     _core: Core
     _actor: Actor
 
     async def move(self, task_id: TaskId, target: CanonicalState, reason: str) -> None:
-        """Move a task. Raises `RuleViolated` with what to do instead."""
+        """Move a task. Raises `RuleViolated`, whose remedy names an alternative."""
         view = await self._core.snapshot(task_id)
         source = canonical_of_task(view.task)
         if source is target:
             return
         if target not in USER_MOVES[source]:
             possible = ", ".join(USER_MOVES[source])
-            remedy = f"from {source} people move tasks to {possible}" if possible else "create another task"
-            raise refusal(task_id, "move", f"tasks are not moved from {source} to {target}", remedy)
+            remedy = f"from {source} a task can move to {possible}" if possible else "create another task"
+            raise refusal(task_id, "move", f"a task cannot move from {source} to {target}", remedy)
         if target is _C.CANCELLED:
             await self._core.tasks.cancel(task_id, reason, by=self._actor)
         elif source is _C.BLOCKED:
@@ -63,7 +63,7 @@ class BoardMoves:
         conflict = view.conflict
         if conflict is not None and conflict.status is ApprovalStatus.PENDING:
             remedy = f"aura approval approve {conflict.id} when it is resolved"
-            raise refusal(task_id, "move", "a human is asked about a conflict", remedy)
+            raise refusal(task_id, "move", "a merge conflict waits for a human", remedy)
         if view.task.status is not TaskStatus.BLOCKED:
             raise _takes_more(view, _C.BLOCKED)
         await self._core.bus.handle(self._actor, task_id, UnblockTask(resolution=reason))
@@ -71,7 +71,7 @@ class BoardMoves:
             await self._core.drive(task_id)
 
     async def _give_back(self, task_id: TaskId, reason: str) -> None:
-        """Take a task from its agent, who is free then. Refused while it is worked on."""
+        """Unassign a task and release its agent. Refused while the agent works on it."""
 
         async def decide(unit: UnitOfWork) -> None:
             view = await self._core.view_in(unit, task_id)
@@ -87,17 +87,17 @@ class BoardMoves:
 
 
 def _takes_more(view: View, source: CanonicalState) -> RuleViolated:
-    """Return the refusal of a move to running that takes more than a move."""
+    """Return the error for a move that needs a decision or an agent."""
     task_id = view.task.id
     if source is _C.REVIEW:
         remedy = f"aura approval reject {view.task.approval_id} --feedback TEXT"
-        return refusal(task_id, "move", "a human is asked about it, and has to say why not", remedy)
+        return refusal(task_id, "move", "it waits for a review, and sending it back needs a reason", remedy)
     remedy = f"aura task assign {task_id} --executor NAME, or --agent ID"
-    return refusal(task_id, "move", "an agent has to work on it", remedy)
+    return refusal(task_id, "move", "it needs an agent to work on it", remedy)
 
 
 def refusal(task_id: TaskId, command: str, reason: str, remedy: str) -> RuleViolated:
-    """Return the error for a command about a task that a rule of the facade does not allow."""
+    """Return the error for a task command that a rule of the facade forbids."""
     return RuleViolated(
         aggregate="task", aggregate_id=task_id, command=command, rule=command, reason=reason, remedy=remedy
     )

@@ -1,4 +1,4 @@
-"""Core: what the nouns of the facade share, and how they understand names and ids."""
+"""Core: the state that the nouns of the facade share, and their lookup of names and ids."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -31,19 +31,19 @@ S = TypeVar("S", bound=State)
 
 @attrs.define(kw_only=True)
 class Core:
-    """The parts of an engine, as its nouns use them."""
+    """The parts of an engine that its nouns use."""
 
     runtime: Runtime
     follower: Follower
     archive: Archive
     examine_host: "Callable[[], Sequence[Finding]]"
-    """Looks at the machine: Python, git."""
+    """Checks the machine: Python, git."""
     user: Actor
-    """In whose name commands are handled that name no one else."""
+    """The actor of commands that do not name one."""
     record_only: bool = False
-    """Commands are recorded; what follows is left to other engines."""
+    """Commands are only recorded; another engine carries them out."""
     readers: WeakValueDictionary[str, anyio.Lock] = attrs.field(init=False, factory=WeakValueDictionary)
-    """What a durable subscription holds while it serves its name."""
+    """By name, the lock that a durable subscription holds while it serves that name."""
     tasks: "Tasks" = attrs.field(init=False)
     approvals: "Approvals" = attrs.field(init=False)
     workspaces: "Workspaces" = attrs.field(init=False)
@@ -63,16 +63,15 @@ class Core:
     # --- Names and ids ------------------------------------------------------------------------------------------------
 
     def actor(self, by: str | None) -> Actor:
-        """Return who `by` names: a person (``alice``), or an actor of any kind (``agent:<id>``); None is the user."""
+        """Return the actor `by` names: a person (``alice``) or any actor (``agent:<id>``); None is the user."""
         if by is None:
             return self.user
         return parse_actor(by) if ":" in by else human(by)
 
     async def find(self, kind: str, text: str) -> str:
-        """Return the id that `text` is, begins or ends; for approvals also the (part of the) id of their task.
+        """Return the id that `text` is, or is a unique prefix or suffix of; approvals are found by their task's id too.
 
-        Raises `AggregateNotFound`, `AmbiguousId`, and `InvalidId` for what cannot be part of an id.
-        """
+        Raises `AggregateNotFound`, `AmbiguousId`, and `InvalidId` for text that cannot be part of an id."""
         matches = await self.reads.find(kind, text)
         if len(matches) == 1:
             return matches[0].id
@@ -83,7 +82,7 @@ class Core:
     # --- States -------------------------------------------------------------------------------------------------------
 
     async def load(self, aggregate: Aggregate[S], text: str) -> S:
-        """Return the state of the aggregate that `text` names, as it is stored now. Raises as `find`."""
+        """Return the stored state of the aggregate that `text` names. Raises the errors of `find`."""
         aggregate_id = await self.find(aggregate.name, text)
         state = await self.bus.fetch(aggregate, aggregate_id)
         if state is None:
@@ -91,7 +90,7 @@ class Core:
         return state
 
     async def approval(self, approval_id: str) -> Approval:
-        """Return an approval that exists, by its whole id."""
+        """Return an approval by its full id. Raises `AggregateNotFound`."""
         approval = await self.bus.fetch(APPROVAL, approval_id)
         if approval is None:
             raise AggregateNotFound(aggregate="approval", aggregate_id=approval_id, command="get")
@@ -103,7 +102,7 @@ class Core:
         return (await self.reads.list(query)).rows
 
     async def snapshot(self, task_id: TaskId) -> View:
-        """Return a task with everything that belongs to it, as it is stored now. Raises `AggregateNotFound`."""
+        """Return a task with everything that belongs to it, read from the store. Raises `AggregateNotFound`."""
         view = await load_view(self.bus, task_id)
         if view is None:
             raise AggregateNotFound(aggregate="task", aggregate_id=task_id, command="get")
@@ -119,12 +118,12 @@ class Core:
     # --- Driving ------------------------------------------------------------------------------------------------------
 
     async def begin(self, task_id: TaskId, create: Callable[[], Awaitable[Any]]) -> bool:
-        """Record a task with `create`, then drive it as `drive` does: no other engine comes between."""
+        """Record a task with `create`, then drive it as `drive` does, before any other engine can."""
         if self.record_only:
             await create()
             return False
         return await self.follower.begin(task_id, create)
 
     async def drive(self, task_id: TaskId) -> bool:
-        """Take a task on, unless this engine only records; return whether it drives the task now."""
+        """Drive a task, unless this engine only records; return whether it drives the task now."""
         return False if self.record_only else await self.follower.drive(task_id)

@@ -1,7 +1,7 @@
-"""Doctor: what was left behind or is stuck, and how to fix it. Looking changes nothing.
+"""Doctor: leftovers and stuck tasks, and their fixes. Examining changes nothing.
 
-What another engine drives right now is left alone. So is what the store knows nothing of: several stores may share one
-home, and each would take for lost what belongs to the others; it is reported, and fixed only when asked for.
+Doctor leaves alone what another engine drives. It reports leftovers that the store does not know, but fixes them only
+on request: several stores may share one home, and they may belong to another store.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -30,7 +30,7 @@ GIVE_UP_AFTER = 15.0
 """Seconds for which one error may hold up a task before its fix is abandoned."""
 
 CHECK_EVERY = 0.2
-"""Seconds between two looks at that error."""
+"""Seconds between two checks for that error."""
 
 _FIX = "aura doctor --fix"
 _UNKNOWN = "aura doctor --fix --unknown, if no other store uses this AURA_HOME"
@@ -38,7 +38,7 @@ _UNKNOWN = "aura doctor --fix --unknown, if no other store uses this AURA_HOME"
 
 @attrs.frozen(kw_only=True)
 class Finding:
-    """Something that was looked at. `fix` puts it right and returns what it did; None where only a person can."""
+    """The result of a check. `fix` repairs the problem and returns what it did; None if only a person can repair it."""
 
     id: str
     kind: str
@@ -51,24 +51,24 @@ class Finding:
 
 @attrs.frozen
 class Doctor:
-    """Findings about this machine, the store, and what runs or was left."""
+    """Checks this machine, the store, stuck tasks and leftovers."""
 
     _core: Core
 
     async def get(self, finding: str, *, unknown: bool = False) -> Finding:
-        """Return one finding by its id. Raises `AggregateNotFound` where nothing of that id is found."""
+        """Return one finding by its id. Raises `AggregateNotFound`."""
         for found in await self.list(unknown=unknown):
             if found.id == finding:
                 return found
         raise AggregateNotFound(aggregate="finding", aggregate_id=finding, command="get")
 
     async def list(self, *, unknown: bool = False) -> Sequence[Finding]:
-        """Return all findings. With `unknown`, also what this store knows nothing of has a fix."""
+        """Return all findings. With `unknown`, leftovers that this store does not know have a fix too."""
         async with aclosing(self.examine(unknown=unknown)) as findings:
             return [finding async for finding in findings]
 
     async def examine(self, *, unknown: bool = False) -> AsyncGenerator[Finding, None]:
-        """Yield findings as they are made: the machine, the store, stuck tasks, processes, worktrees."""
+        """Yield findings one by one: the machine, the store, stuck tasks, processes, worktrees."""
         for finding in self._core.examine_host():
             yield finding
         store = await self._store()
@@ -90,7 +90,7 @@ class Doctor:
             yield await self._orphan(orphan, unknown=unknown)
 
     async def fix(self, finding: Finding) -> Finding:
-        """Put a finding right; return how it is then. A fix that fails leaves it wrong, and says why."""
+        """Fix a finding; return its new state. If the fix fails, the finding stays wrong and its text says why."""
         if finding.fix is None:
             return finding
         try:
@@ -103,7 +103,7 @@ class Doctor:
     # --- The store ----------------------------------------------------------------------------------------------------
 
     async def _store(self) -> Finding:
-        """Have the database check its files. Whether events are as they were written is for `audit.verify` to prove."""
+        """Have the database check its files. Altered events are the business of `audit.verify`."""
         name = self._core.log.name
         try:
             damage = await self._core.archive.damage()
@@ -118,7 +118,7 @@ class Doctor:
     # --- Tasks --------------------------------------------------------------------------------------------------------
 
     def _is_stuck(self, snapshot: View) -> bool:
-        """Whether there is work left, now or at some moment, that does not wait for a human."""
+        """Whether the task has work left, now or later, that does not wait for a human."""
         asked = {
             TaskStatus.AWAITING_APPROVAL: snapshot.approval,
             TaskStatus.BLOCKED: snapshot.conflict,
@@ -143,7 +143,7 @@ class Doctor:
         )
 
     async def _resume(self, task_id: TaskId) -> str:
-        """Drive a task until it has ended or waits for a human. Raises the error that holds it up for too long."""
+        """Drive a task until it has ended or waits for a human. Raises an error that holds it up for too long."""
         if not await self._core.follower.drive(task_id):
             return "another process drives it now"
         errors: list[AuraError] = []
@@ -179,7 +179,7 @@ class Doctor:
     # --- Leftovers ----------------------------------------------------------------------------------------------------
 
     async def _process(self, token: str, stuck: set[TaskId], *, unknown: bool) -> Finding | None:
-        """Return what is wrong about a process that is kept; None where its task is driven, or will be."""
+        """Return a finding about a leftover process; None if its task is driven, or will be."""
         try:
             parsed = ProcessToken.parse(token)
         except InvalidInput:

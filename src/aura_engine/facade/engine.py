@@ -1,4 +1,4 @@
-"""Engine: the facade. Everything that AURA does is a noun here with `get`, `list` and commands.
+"""Engine: the facade. Each part of AURA is a noun here, with `get`, `list` and commands.
 
     async with open_engine("sqlite:///aura.db") as engine:
         run = await engine.run("Fix the login", executor="claude")
@@ -6,10 +6,10 @@
             await engine.approvals.approve(question.id)
         task = await run.result()
 
-Commands are done in the name of the engine's user unless `by` names someone else. Ids may be shortened to a unique
-beginning or ending. All methods raise `CommandRefused` where a rule does not allow it, `InvalidInput` for what makes no
-sense, `AggregateNotFound` and `AmbiguousId` for ids, `StoreReadOnly` for commands on a store that is only read, and
-what the log raises. Any of them may be cancelled: a command is recorded as a whole or not at all.
+Commands run on behalf of the engine's user unless `by` names another actor. Ids may be shortened to a unique prefix or
+suffix. Any method may raise `InvalidInput` for a bad argument, `AggregateNotFound` or `AmbiguousId` for an id with no
+match or several, `CommandRefused` if a rule forbids the command, `StoreReadOnly` for a command on a read-only store,
+and the errors of the log. Any method may be cancelled: a command is recorded completely or not at all.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -51,10 +51,10 @@ _WAITING = (TaskStatus.AWAITING_APPROVAL, TaskStatus.BLOCKED)
 
 
 class Engine:
-    """Tasks on a log, and everything that belongs to them. Made by `open_engine`; belongs to its event loop.
+    """Tasks on a log, and everything that belongs to them. Opened by `open_engine`; bound to its event loop.
 
-    It drives the tasks that it starts and those that its commands give work to; with ``drive_all`` also what others
-    left. Opened ``record_only`` it drives none.
+    It drives the tasks that it starts or gives work to; with ``drive_all``, also those that other engines left. With
+    ``record_only`` it drives none.
     """
 
     def __init__(self, core: Core) -> None:
@@ -75,7 +75,7 @@ class Engine:
 
     @property
     def user(self) -> str:
-        """The name in which things are done."""
+        """The user on whose behalf commands run."""
         return actor_name(self._core.user)
 
     # --- Runs ---------------------------------------------------------------------------------------------------------
@@ -93,8 +93,8 @@ class Engine:
 
         Everything the task needs is recorded in one append, then driven in the background.
 
-        `key` makes this idempotent: the same key is the same task, also after a crash, and a run that was cut off is
-        resumed. Raises `KeyReused` when the key stands for another request.
+        `key` makes the call idempotent: the same key returns the same task, even after a crash, and resumes an
+        interrupted run. Raises `KeyReused` if the key belongs to a different request.
 
         `after` names runs or tasks that must complete first; if one of them fails or is cancelled, this one fails.
         """
@@ -104,7 +104,7 @@ class Engine:
         return await self.start(request, key=key, after=after)
 
     async def start(self, request: "RunRequest", *, key: str | None = None, after: Sequence[Run | str] = ()) -> Run:
-        """Start a task from a request, see `run`."""
+        """Start a task from a request; see `run`."""
         core = self._core
         core.follower.require_open()
         task_id = TaskId(core.bus.ids()) if key is None else task_of_key(key)
@@ -125,7 +125,7 @@ class Engine:
         return Run(task_id, core, since=since, whole=True, driven=driven)
 
     async def _again(self, task: Task, request: "RunRequest", key: str) -> Run:
-        """Return the handle of the task that a key stands for, and resume it if it was cut off."""
+        """Return the handle of the task that belongs to a key, and resume it if it was interrupted."""
         if task.request_digest != request.digest:
             raise KeyReused(key=key, task_id=task.id)
         if not task.ended:
@@ -133,7 +133,7 @@ class Engine:
         return await self.attach(task.id)
 
     async def attach(self, task: str) -> Run:
-        """Return a handle of a task that exists. Nothing is started; `Run.events` begins with what happens from now on.
+        """Return a handle of an existing task. Starts nothing; `Run.events` yields what happens from now on.
 
         Raises `AggregateNotFound`, `AmbiguousId`.
         """
@@ -142,16 +142,16 @@ class Engine:
         return Run(task_id, self._core, since=await self._core.log.head(), driven=driven)
 
     async def resume(self, task: str) -> Run:
-        """Take a task on and return its handle. `Run.driven` is False where another engine drives it."""
+        """Resume a task and return its handle. `Run.driven` is False if another engine drives it."""
         self._core.follower.require_open()
         run = await self.attach(task)
         return evolve(run, driven=await self._core.drive(run.id))
 
     async def interrupted(self, request: "RunRequest") -> Run | None:
-        """Return the newest run of the same request that was cut off, resumed; None if there is none.
+        """Resume the newest interrupted run of the same request and return it; None without one.
 
-        One that waits for a human was not cut off; one that failed or was cancelled is only tidied up. One that
-        completed and was not yet tidied up counts as cut off.
+        A run that waits for a human was not interrupted; one that failed or was cancelled is only cleaned up. One that
+        completed but was not yet cleaned up counts as interrupted.
         """
         query = TaskQuery(unfinished=True, limit=1000)
         async for task in self._core.reads.rows(query):
@@ -170,12 +170,13 @@ class Engine:
         *,
         name: str | None = None,
     ) -> Subscription:
-        """Call `callback` with the record of every event of a type, whoever recorded it, in the order of the log.
+        """Call `callback` with the record of every event of a type, in the order of the log.
 
-        Without `name`: from now on, while the engine is open. With `name` it is durable: it continues after the last
-        event whose callback returned, also after a restart, so that each event is delivered at least once; one name is
-        served by one subscription at a time, whichever engine made it. A callback that raises is called again after a
-        pause where it is durable, and not for that event where it is live; see `Subscription.failure`.
+        Events count no matter which process records them. Without `name` the subscription is live: it starts now and
+        ends with the engine. With `name` it is durable: it continues after the last event whose callback returned, also
+        after a restart, so each event is delivered at least once. Only one subscription at a time serves a name, across
+        all engines. If the callback raises, a durable subscription calls it again after a pause, and a live one skips
+        the event; see `Subscription.failure`.
         """
         subscription = Subscription(self._core, event_type, callback, name)
         self._core.follower.require_open().start_soon(subscription.serve)
@@ -183,5 +184,5 @@ class Engine:
 
 
 def task_of_key(key: str) -> TaskId:
-    """Return the id of the task that a key stands for (UUIDv5)."""
+    """Return the id of the task that belongs to a key (UUIDv5)."""
     return TaskId(str(uuid5(NAMESPACE_URL, f"urn:aura:key:{key}")))

@@ -1,4 +1,4 @@
-"""Events: the log itself, as it is and as it grows."""
+"""Events: reading and following the log."""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -15,7 +15,7 @@ from aura_engine.runtime.event_stream import Concern
 
 @attrs.frozen
 class Events:
-    """What has happened, in the order of the log. Positions count from 1."""
+    """All events, in the order of the log. Positions count from 1."""
 
     _core: Core
 
@@ -60,15 +60,15 @@ class Events:
         since: int = 0,
         follow: bool = False,
     ) -> AsyncGenerator[EventRecord, None]:
-        """Yield the events after position `since`; with `follow` also every later one, as it is recorded by anyone.
+        """Yield the events after position `since`; with `follow`, also later ones, as any process records them.
 
-        `task` keeps what concerns a task (its own events, its approvals, its runs), `execution` what concerns a run,
-        with its output, `stream` the events of one aggregate; ids may be shortened. `types` are topics
-        (``task.created``) or aggregates (``task``). Raises `InvalidInput` for a type that does not exist.
+        `task` selects the events of a task, its approvals and its runs; `execution` those of a run and its output;
+        `stream` those of one aggregate. Ids may be shortened. `types` are topics (``task.created``) or aggregates
+        (``task``). Raises `InvalidInput` for an unknown type.
         """
         topics = topics_of(types)
         concerns = await self._concerns(task, execution, stream)
-        # What concerns a task is known from the beginning of the log on: an approval names its task when it is asked.
+        # Read from the beginning of the log: an approval names its task only in its first event.
         start, wanted = (0, frozenset[str]()) if concerns else (since, topics)
         log = self._core.log
         source = log.tail(start, topics=wanted) if follow else log.read(start, topics=wanted)
@@ -91,7 +91,7 @@ class Events:
 
 
 def topics_of(types: Sequence[str]) -> frozenset[str]:
-    """Return the topics that names of topics and of aggregates stand for. Raises `InvalidInput` for other names."""
+    """Expand names of topics and aggregates to topics. Raises `InvalidInput` for an unknown name."""
     known = {event.topic: aggregate.name for aggregate in AGGREGATES for event in aggregate.events}
     topics: set[str] = set()
     for name in types:

@@ -1,4 +1,4 @@
-"""Executors: the adapters of agents, on the machine of the worker."""
+"""Executors: the agent adapters on the worker's machine."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Executors:
-    """What can be run here: installed or not, logged in or not, and what each can do."""
+    """The executors and their capabilities, and whether each is installed and logged in."""
 
     _core: Core
     _capabilities: dict[str, Capability] = attrs.field(factory=dict, init=False)
-    """Of executors that were described before: these do not change while an engine is open."""
+    """By executor, once requested: they do not change while an engine is open."""
 
     async def get(self, name: str) -> ExecutorInfo:
         """Return one executor. Raises `UnknownExecutor`."""
@@ -30,7 +30,7 @@ class Executors:
         return found
 
     async def capability(self, name: str) -> Capability:
-        """Return what an executor can do; it is looked at once. Raises `UnknownExecutor`."""
+        """Return what an executor can do, cached after the first call. Raises `UnknownExecutor`."""
         return self._capabilities.get(name) or (await self.get(name)).capability
 
     async def list(self) -> Sequence[ExecutorInfo]:
@@ -38,10 +38,9 @@ class Executors:
         return (await self._core.runtime.gateway.request(ListExecutors())).executors
 
     async def check(self, request: "RunRequest") -> None:
-        """Find what is wrong with a request before anything is recorded or made; nothing is started.
+        """Validate a request without recording, creating or starting anything.
 
-        Raises `UnknownExecutor`, or `InvalidInput` for what the executor cannot do or would refuse.
-        """
+        Raises `UnknownExecutor`, or `InvalidInput` for anything that the executor cannot do or would refuse."""
         found = await self.get(request.executor)
         _require_able(found.capability, request)
         profiles = self._core.runtime.profiles
@@ -75,5 +74,5 @@ def _require_able(can: Capability, request: "RunRequest") -> None:
         reason = f"executor {name} cannot copy a session"
         raise InvalidInput(field="fork", reason=reason, remedy="leave fork out: the session itself is resumed")
     if request.tools and not can.tool_servers:
-        reason = f"executor {name} cannot be given tools"
+        reason = f"executor {name} does not support tools"
         raise InvalidInput(field="tools", reason=reason, remedy="leave the tools out")

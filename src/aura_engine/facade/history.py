@@ -1,4 +1,4 @@
-"""History: time travel. What was, as of a position of the log or an instant, and how it came about."""
+"""History: past states, as of a log position or a point in time, and the events that led to them."""
 
 from collections.abc import Sequence
 
@@ -14,12 +14,12 @@ from aura_engine.facade.core import Core
 
 @attrs.frozen
 class History:
-    """The past of any aggregate, and of all of them. A moment is a position or an aware datetime; None is now."""
+    """Past states of one aggregate or of all. A moment is a position or an aware datetime; None is now."""
 
     _core: Core
 
     async def get(self, aggregate: str, *, at: Moment | None = None) -> Past:
-        """Return an aggregate as of a moment, with the events that led there. Its id may be shortened.
+        """Return an aggregate as of a moment, with the events that led to it. Its id may be shortened.
 
         Raises `AggregateNotFound`, `AmbiguousId`, `InvalidInput` for a moment beyond the end of the log.
         """
@@ -32,13 +32,13 @@ class History:
         return await self._core.find("", text)
 
     async def list(self, *, at: Moment | None = None, on_progress: Progress | None = None) -> World:
-        """Return every aggregate as of a moment: the whole log up to there is folded."""
+        """Return every aggregate as of a moment. Reads the whole log up to there."""
         return await self._core.archive.world(at, on_progress)
 
     async def diff(
         self, since: Moment, until: Moment | None = None, *, aggregate: str | None = None
     ) -> Sequence[AggregateChange]:
-        """Return what changed from one moment until another: of one aggregate, or of all that changed."""
+        """Return the changes between two moments, of one aggregate or of all."""
         archive = self._core.archive
         if aggregate is not None:
             aggregate_id = await self._find(aggregate)

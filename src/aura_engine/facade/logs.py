@@ -1,4 +1,4 @@
-"""Logs: what agents wrote, as they wrote it, and the execution log of what they did."""
+"""Logs: the raw output of agents, and the execution log of their actions."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -21,7 +21,7 @@ class Logs:
     _core: Core
 
     async def get(self, execution: str) -> bytes:
-        """Return everything that the processes of an execution wrote, stdout and stderr in order of arrival."""
+        """Return all output of an execution's processes, stdout and stderr in order of arrival."""
         return b"".join([chunk.raw async for chunk in self.read(execution)])
 
     async def list(self, **filters: Unpack[ExecutionLogFilters]) -> Page[ExecutionLogRow]:
@@ -29,7 +29,7 @@ class Logs:
         return await self._core.reads.list(ExecutionLogQuery(**filters))
 
     async def read(self, execution: str) -> AsyncGenerator[Chunk, None]:
-        """Yield the output of an execution piece by piece, with its source and time; it may exceed memory."""
+        """Yield the output of an execution in chunks with source and time; all of it may not fit in memory."""
         execution_id = ExecutionId(await self._core.find("execution", execution))
         async with aclosing(pieces(self._core.log, output_stream(execution_id))) as batches:
             async for facts in batches:

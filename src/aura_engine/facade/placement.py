@@ -1,4 +1,4 @@
-"""Placement: which agent of the pool works on a task, in which workspace, with which execution."""
+"""Placement: the agent, the workspace and the execution of a task."""
 
 from collections.abc import Sequence
 
@@ -23,14 +23,15 @@ from aura_worker_protocol.messages import DescribeRepository, RepositoryDescribe
 
 @attrs.frozen
 class Placement:
-    """Adds to units of work what starting on a task takes."""
+    """Adds everything a task needs to start to a unit of work."""
 
     _core: Core
 
     async def workspace(self, task_id: TaskId, title: str, place: Place) -> RequestWorkspace | None:
-        """Return the request for a workspace, None where there is nothing to work on.
+        """Return the request for a workspace, None without repositories.
 
-        A folder that is in no repository is worked in as it is. Raises `InvalidInput` for paths that do not fit.
+        The agent works directly in a folder outside any repository. Raises `InvalidInput` for paths that do not go
+        together.
         """
         if not place.repositories:
             return None
@@ -59,7 +60,7 @@ class Placement:
     async def idle_agent(
         self, unit: UnitOfWork, *, agent_type: str | None = None, executor: str | None = None
     ) -> Agent:
-        """Return an idle agent as `unit` sees it; for an executor that has none, one more is registered."""
+        """Return an idle agent as `unit` sees it; register another one if `executor` has none."""
         query = AgentQuery(executor=executor, type=agent_type, sort="created_at", descending=False, limit=1000)
         agents = (await self._core.reads.list(query)).rows
         for agent in agents:
@@ -88,7 +89,7 @@ class Placement:
         session_id: str | None = None,
         variant: str | None = None,
     ) -> Task:
-        """Queue an execution of the task by its agent; return the task as it is then."""
+        """Queue an execution of the task by its agent; return the updated task."""
         variant = variant or agent.variant or None
         given = {**agent.options, **plan.options}
         options = self._core.runtime.profiles.options(agent.executor, variant, given)
@@ -109,7 +110,7 @@ class Placement:
         return await unit.acting_as(ENGINE).handle(task.id, StartExecution(execution_id=execution_id))
 
     async def first_prompt(self, view: View, plan: RunPlan) -> str:
-        """Return what the agent is told first: to implement an approved plan, to make one, or to code."""
+        """Return the agent's first prompt: to implement an approved plan, to make one, or to code."""
         prompts = self._core.runtime.prompts
         approval = view.approval
         if approval is not None and approval.kind is ApprovalKind.PLAN and approval.granted:
@@ -119,13 +120,13 @@ class Placement:
 
 
 def _named(found: Sequence[RepositoryDescribed], target_branch: str, *, in_place: bool) -> tuple[Repository, ...]:
-    """Return the repositories of a workspace, each under a name of its own, each with the branch to merge into."""
+    """Return the repositories of a workspace, each with a unique name and the branch to merge into."""
     names: list[str] = []
     repositories: list[Repository] = []
     for one in found:
         target = target_branch or one.branch
         if target is None and not in_place:
-            reason = f"{one.path} is on no branch that could be merged into"
+            reason = f"{one.path} is not on a branch to merge into"
             raise InvalidInput(field="target_branch", reason=reason, remedy="name one, or check out a branch")
         name = one.name if one.name not in names else f"{one.name}-{names.count(one.name) + 1}"
         names.append(one.name)

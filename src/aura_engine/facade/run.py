@@ -1,4 +1,4 @@
-"""Run: the handle of a task at work. Holds nothing but the task's id: any number of handles see the same.
+"""Run: the handle of a task. It holds no state of the task, so all handles of a task see the same.
 
 run = await engine.run("Fix the login", executor="claude")
 async for question in run.questions():
@@ -22,7 +22,7 @@ from aura_engine.facade.watch import Watch
 from aura_worker_protocol.messages import InterruptProcess
 
 _STEPS = 3
-"""Of ending a process: see `aura_contracts.ports.processes.InterruptPlan`."""
+"""The steps of ending a process; see `aura_contracts.ports.processes.InterruptPlan`."""
 
 
 @attrs.frozen
@@ -30,26 +30,26 @@ class Run:
     """A task from prompt to result, whichever engine drives it."""
 
     id: TaskId
-    """Of the task: what every noun of the engine knows it by."""
+    """The task's id, for every noun of the engine."""
     _core: Core = attrs.field(repr=False)
     since: int = attrs.field(default=0, kw_only=True)
     """The position in the log that `events` starts after."""
     driven: bool = attrs.field(default=False, kw_only=True)
-    """Whether the engine drove the task when this handle was made; otherwise another one may."""
+    """Whether the engine drove the task when it made this handle; if not, another engine may."""
     _whole: bool = attrs.field(default=False, kw_only=True, repr=False, alias="whole")
-    """Whether that is before the task's first event."""
+    """Whether `since` is before the task's first event."""
 
     async def task(self) -> Task:
         """Return the task as it is now."""
         return await self._core.load(TASK, self.id)
 
     async def events(self, *, after: int | None = None, until_end: bool = False) -> AsyncGenerator[EventRecord, None]:
-        """Yield everything that happens to the task after position `after`, output included, in the order of the log.
+        """Yield the task's events after position `after`, output included, in the order of the log.
 
-        `after` defaults to where the run was started or attached to; 0 is from the task's first event on. Ends when the
-        task has ended or waits for a human decision about its work; with `until_end` only when it has ended. Close it
-        (``contextlib.aclosing``) to leave earlier. Raises `StoreFull` or `StoreReadOnly` when nothing can be recorded
-        any more.
+        `after` defaults to where the run was started or attached to; 0 starts at the task's first event. The iterator
+        ends when the task has ended or waits for a human decision about its work; with `until_end`, only when it has
+        ended. To leave earlier, close it (``contextlib.aclosing``). Raises `StoreFull` or `StoreReadOnly` when nothing
+        more can be recorded.
         """
         start = self.since if after is None else after
         whole = start == 0 or (self._whole and start == self.since)
@@ -62,10 +62,10 @@ class Run:
                 yield record
 
     async def questions(self) -> AsyncGenerator[Approval, None]:
-        """Yield each question to a human, once, as it is asked: about plans, changes, conflicts and tool calls.
+        """Yield each question to a human once, as it is asked: about plans, changes, conflicts and tool calls.
 
-        Those already open come first. Ends when the task has ended. A question that was decided before its turn came
-        is left out.
+        Questions that are already open come first. Ends when the task has ended. Skips a question that is decided
+        before its turn.
         """
         head = await self._core.log.head()
         seen = set[str]()
@@ -82,16 +82,18 @@ class Run:
                         yield approval
 
     async def idle(self) -> Task:
-        """Wait until the task has ended or waits for a human, also about a tool call; return it. Cancel to stop."""
+        """Wait until the task has ended or asks a human, about a tool call or its work; return it. Cancel to stop
+        waiting.
+        """
         watch = Watch(self._core, self.id)
         await watch.idle()
         return await self.task()
 
     async def result(self) -> Task:
-        """Wait until the task has completed; return it. While a human is asked, so is this: cancel to stop waiting.
+        """Wait until the task has completed; return it. Questions to humans do not end the wait; cancel to stop
+        waiting.
 
-        Raises `RunFailed` with the failure, `RunCancelled` when the task was cancelled or deleted.
-        """
+        Raises `RunFailed` with the failure, `RunCancelled` if the task was cancelled or deleted."""
         async with aclosing(self.events(after=await self._core.log.head(), until_end=True)) as records:
             async for _ in records:
                 pass
@@ -103,11 +105,11 @@ class Run:
         return task
 
     async def cancel(self, reason: str = "") -> Task:
-        """Cancel the task: its agent is interrupted, open questions are withdrawn, its work stays. Returns the task."""
+        """Cancel the task: interrupt its agent and withdraw its open questions, but keep its work. Returns the task."""
         return await self._core.tasks.cancel(self.id, reason)
 
     async def kill(self, reason: str = "") -> None:
-        """Cancel the task, and end its processes without the time that `cancel` leaves them to finish."""
+        """Cancel the task and end its processes at once, without the time that `cancel` gives them to finish."""
         tokens = await self._tokens()
         async with anyio.create_task_group() as group:
             group.start_soon(self._cancel_if_possible, reason)
@@ -115,7 +117,7 @@ class Run:
                 group.start_soon(self._kill, token, reason)
 
     async def _tokens(self) -> frozenset[str]:
-        """Return the tokens of processes that may run: those recorded, and those only the worker knows of so far."""
+        """Return the tokens of processes that may run: recorded ones, and those that only the worker knows so far."""
         execution = (await self._core.snapshot(self.id)).execution
         if execution is None:
             return frozenset()
@@ -129,12 +131,12 @@ class Run:
             await self.cancel(reason)
 
     async def _kill(self, token: str, reason: str) -> None:
-        """Take the steps of ending a process without a pause in between; the last is SIGKILL."""
+        """Take all steps of ending a process without a pause; the last is SIGKILL."""
         with suppress(AuraError):  # it has ended
             for _ in range(_STEPS):
                 await self._core.runtime.gateway.request(InterruptProcess(token=token, reason=reason))
 
     @property
     def blocker(self) -> AuraError | None:
-        """The error that holds up the task right now, and is tried again; None where this engine knows of none."""
+        """The error that holds up the task while the engine retries; None if this engine knows of none."""
         return self._core.follower.blockers.get(self.id)

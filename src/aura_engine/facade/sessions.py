@@ -1,4 +1,4 @@
-"""Sessions: conversations of agents that can be resumed."""
+"""Sessions: agent conversations that can be resumed."""
 
 from collections.abc import Sequence
 from typing import Unpack
@@ -13,12 +13,12 @@ from aura_engine.facade.options import SessionFilters
 
 @attrs.frozen
 class Sessions:
-    """Sessions, by the agent's own name for them; each with the newest run in it."""
+    """Sessions by the agent's own session id, each with its newest run."""
 
     _core: Core
 
     async def get(self, session: str, *, executor: str | None = None) -> SessionRow:
-        """Return a session by its name or a unique beginning of it. Raises `AggregateNotFound`, `AmbiguousId`."""
+        """Return a session by its id or a unique prefix of it. Raises `AggregateNotFound`, `AmbiguousId`."""
         found = [row async for row in self._core.reads.rows(SessionQuery(executor=executor))]
         fitting = [row for row in found if row.id == session] or [row for row in found if row.id.startswith(session)]
         if len(fitting) > 1:
@@ -29,11 +29,11 @@ class Sessions:
         return fitting[0]
 
     async def list(self, **filters: Unpack[SessionFilters]) -> Page[SessionRow]:
-        """Return a page of sessions, the newest first unless `sort` and `descending` say otherwise."""
+        """Return a page of sessions, newest first unless `sort` and `descending` say otherwise."""
         return await self._core.reads.list(SessionQuery(**filters))
 
     async def latest(self, *, executor: str | None = None, folders: Sequence[str] = ()) -> SessionRow | None:
-        """Return the session that was used last, of `executor`, on files in one of `folders`; None if there is none."""
+        """Return the most recent session of `executor` on files in one of `folders`, None without one."""
         newest: list[SessionRow] = []
         for folder in folders or (None,):
             query = SessionQuery(executor=executor, folder=folder, limit=1)

@@ -1,4 +1,4 @@
-"""Store: the log's database: what it holds, and whether its read models are right."""
+"""Store: the log's database, its contents and the state of its read models."""
 
 from collections.abc import Mapping
 
@@ -17,22 +17,22 @@ class Store:
 
     @property
     def name(self) -> str:
-        """Its URL without passwords."""
+        """The URL, without passwords."""
         return self._core.log.name
 
     async def get(self, *, on_progress: Progress | None = None) -> StoreInfo:
-        """Describe the store: events, aggregates by kind, sizes, how far its read models are."""
+        """Describe the store: events, aggregates by kind, sizes, and how current its read models are."""
         return await self._core.archive.info(on_progress)
 
     async def list(self) -> Mapping[str, Mapping[str, int]]:
-        """Return how many things of each kind have each status: ``{"tasks": {"completed": 3}}``."""
+        """Return the number of rows by kind and status: ``{"tasks": {"completed": 3}}``."""
         counted = {query.table: await self._core.reads.counts(query()) for query in QUERIES if query.has_status}
         return {table: counts for table, counts in counted.items() if counts}
 
     async def check(self) -> StoreReport:
-        """Compare read models and snapshots with the log; change nothing."""
+        """Compare read models and snapshots with the log. Changes nothing."""
         return await self._core.archive.check()
 
     async def rebuild(self) -> StoreReport:
-        """Rebuild the read models from the log and repair snapshots; return how everything compares then."""
+        """Rebuild the read models from the log and repair snapshots; return a new comparison."""
         return await self._core.archive.rebuild()

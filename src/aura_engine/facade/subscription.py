@@ -1,4 +1,4 @@
-"""Subscription: a callback that hears of events, live or durably."""
+"""Subscription: a callback on events, live or durable."""
 
 import inspect
 import logging
@@ -14,11 +14,11 @@ from aura_engine.facade.core import Core
 _LOG = logging.getLogger(__name__)
 
 _PAUSES = (0.1, 1.0, 5.0, 15.0, 60.0)
-"""Seconds before a callback that raised is called again; the last one from then on."""
+"""Seconds before a callback that raised is called again; the last one repeats."""
 
 
 class Subscription:
-    """A callback on events of a type. Made by `Engine.on`; ends with the engine, or when it is cancelled."""
+    """A callback on events of one type. Created by `Engine.on`; ends with the engine, or when it is cancelled."""
 
     def __init__(
         self,
@@ -28,16 +28,16 @@ class Subscription:
         name: str | None,
     ) -> None:
         self.name = name
-        """None: live only."""
+        """The name of a durable subscription, None for a live one."""
         self._core = core
         self._event_type = event_type
         self._callback = callback
         self._scope = anyio.CancelScope()
         self.failure: Exception | None = None
-        """What the callback raised when it was called last; None when it returned."""
+        """The exception of the latest call of the callback; None if it returned."""
 
     def cancel(self) -> None:
-        """Call back no more. A durable subscription continues where it was when it is made again."""
+        """Stop calling back. A new durable subscription with the same name continues where this one stopped."""
         self._scope.cancel()
 
     async def serve(self) -> None:
@@ -49,10 +49,10 @@ class Subscription:
                 await self._serve_durably(self.name)
 
     async def _serve_durably(self, name: str) -> None:
-        """Deliver events from the cursor on, once no other subscription serves the name, here or in another engine."""
+        """Deliver events from the cursor on, once no other subscription of any engine serves the name."""
         locks, log, lock = self._core.follower.locks, self._core.log, f"subscription:{name}"
         async with self._core.readers.setdefault(name, anyio.Lock()):
-            while not await locks.acquire(lock):  # noqa: ASYNC110 - no event tells when another process lets go
+            while not await locks.acquire(lock):  # noqa: ASYNC110 - another process releases it without an event
                 await anyio.sleep(_PAUSES[1])
             try:
                 after = await log.load_cursor(name)
@@ -72,7 +72,7 @@ class Subscription:
                     await self._core.log.save_cursor(self.name, record.position)
 
     async def _deliver(self, record: EventRecord[Any]) -> None:
-        """Call back, again and again if it raises: order matters more than progress, and a human can see `failure`."""
+        """Call back; retry a durable callback that raises, since order matters more than progress."""
         attempt = 0
         while True:
             try:

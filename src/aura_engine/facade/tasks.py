@@ -49,14 +49,14 @@ if TYPE_CHECKING:
     from aura_engine.inputs import RunRequest
 
 _ATTEMPTS = 10
-"""Times that a task is begun again when another engine took its agent first."""
+"""Attempts to begin a task whose agent another engine takes first."""
 
 _ABOUT_WORK = (ApprovalKind.PLAN, ApprovalKind.CHANGES)
 
 
 @attrs.frozen
 class Tasks:
-    """Tasks, by id. Commands record what follows and have the engine do it; none waits for the result."""
+    """Tasks, by id. Commands record a change for the engine to carry out; none of them waits for the result."""
 
     _core: Core
 
@@ -75,7 +75,7 @@ class Tasks:
     # --- Creating -----------------------------------------------------------------------------------------------------
 
     async def create(self, title: str, *, by: str | None = None, **options: Unpack[NewTaskOptions]) -> Task:
-        """Create a task without starting it. With `repositories` it gets a workspace, made when work begins."""
+        """Create a task without starting it. With `repositories` it gets a workspace, created when work begins."""
         from aura_engine.inputs import NewTask  # noqa: PLC0415 - pydantic, where an input comes in
 
         given = NewTask.model_validate({"title": title, **options})
@@ -150,20 +150,20 @@ class Tasks:
         return await self._placement.queue(unit, task, agent, prompt, request.plan, **chosen)
 
     async def edit(self, task: str, changes: TaskChanges, *, by: str | None = None) -> Task:
-        """Change what a task says; fields of `changes` that are not set stay as they are."""
+        """Edit a task; fields that `changes` does not set stay as they are."""
         return await self._handle(task, EditTask(changes=changes), by)
 
     async def delete(self, task: str, reason: str = "", *, by: str | None = None) -> Task:
-        """Delete a task that is not worked on; its history stays in the log."""
+        """Delete a task that no agent works on; its history stays in the log."""
         return await self._handle(task, DeleteTask(reason=reason), by)
 
     # --- Working ------------------------------------------------------------------------------------------------------
 
     async def assign(self, task: str, *, by: str | None = None, **options: Unpack[AssignmentOptions]) -> Task:
-        """Give a task to an agent, the one named or an idle one that fits, and have it start.
+        """Assign a task to an agent, the one named or a suitable idle one, and start it.
 
         A task that was created without `repositories` gets its workspace from those given here. Without any it is only
-        assigned: an agent outside of AURA works on it and submits a proposal.
+        assigned, for an agent outside AURA that works on it and submits a proposal.
         """
         from aura_engine.inputs import Assignment  # noqa: PLC0415 - pydantic, where an input comes in
 
@@ -205,7 +205,7 @@ class Tasks:
         return await self._placement.idle_agent(unit, agent_type=wanted, executor=executor)
 
     async def execute(self, task: str, *, by: str | None = None) -> Task:
-        """Have the assigned agent work on the task: for the first time, or again after its last execution has ended."""
+        """Have the assigned agent work on the task, for the first time or again after its last execution has ended."""
         task_id = TaskId(await self._core.find("task", task))
 
         async def decide(unit: UnitOfWork) -> Task:
@@ -224,7 +224,9 @@ class Tasks:
         return await self._transact_and_drive(task_id, decide, by)
 
     async def follow_up(self, task: str, feedback: str, *, by: str | None = None) -> Task:
-        """Have the agent revise work in review. Where a human is asked about it, this answers: it needs changes."""
+        """Have the agent revise work in review. If a human is asked to approve it, this answers with a request for
+        changes.
+        """
         task_id = TaskId(await self._core.find("task", task))
         asked = (await self._core.snapshot(task_id)).approval
         if asked is not None and asked.kind in _ABOUT_WORK and asked.status is ApprovalStatus.PENDING:
@@ -249,7 +251,7 @@ class Tasks:
         return await self._transact_and_drive(task_id, decide, by)
 
     async def retry(self, task: str, *, by: str | None = None) -> Task:
-        """Have a failed task tried again by its agent, in the worktree as it is, with a fresh count of attempts."""
+        """Retry a failed task with its agent, in the worktree as it is and with a fresh count of attempts."""
         task_id = TaskId(await self._core.find("task", task))
 
         async def decide(unit: UnitOfWork) -> Task:
@@ -268,7 +270,7 @@ class Tasks:
         return await self._transact_and_drive(task_id, decide, by)
 
     async def interrupt(self, task: str, reason: str = "", *, by: str | None = None) -> Task:
-        """End what is running for a task, which then fails as cancelled."""
+        """Interrupt the execution of a task, which then fails as cancelled."""
         task_id = TaskId(await self._core.find("task", task))
 
         async def decide(unit: UnitOfWork) -> Task:
@@ -280,7 +282,7 @@ class Tasks:
         return await self._core.bus.transact(self._core.actor(by), decide)
 
     async def cancel(self, task: str, reason: str = "", *, by: str | None = None) -> Task:
-        """Cancel a task: its agent is interrupted, open questions are withdrawn, its work stays where it is."""
+        """Cancel a task: interrupt its agent and withdraw its open questions, but keep its work."""
         task_id = TaskId(await self._core.find("task", task))
         withdrawn = "the task was cancelled"
 
@@ -312,7 +314,7 @@ class Tasks:
         requires_approval: bool = True,
         by: str | None = None,
     ) -> Approval:
-        """Submit what the assigned agent proposes, for approval; `confidence` is from 0 to 1.
+        """Submit a proposal of the assigned agent for approval; `confidence` is from 0 to 1.
 
         Without `requires_approval` the policy approves it at once, on the record.
         """
@@ -334,7 +336,7 @@ class Tasks:
             return await unit.handle(approval_id, RequestApproval(approval_id=approval_id, question=question))
 
     async def decompose(self, task: str, titles: Sequence[str], *, by: str | None = None) -> Approval:
-        """Propose to split a task, in the name of its agent; return the question. Its approval creates the subtasks."""
+        """Propose to split a task, on behalf of its agent; return the question. Approving it creates the subtasks."""
         task_id = TaskId(await self._core.find("task", task))
         approval_id = ApprovalId(self._core.bus.ids())
         subtasks = tuple(Subtask(TaskId(self._core.bus.ids()), title) for title in titles)
@@ -360,7 +362,7 @@ class Tasks:
         return await self._core.bus.transact(self._core.actor(by), decide)
 
     async def move(self, task: str, state: CanonicalState | str, reason: str = "", *, by: str | None = None) -> Task:
-        """Move a task on the board, to one of the canonical states. Raises `RuleViolated` with what to do instead."""
+        """Move a task on the board to a canonical state. Raises `RuleViolated`, whose remedy names an alternative."""
         task_id = TaskId(await self._core.find("task", task))
         await BoardMoves(self._core, self._core.actor(by)).move(task_id, CanonicalState(state), reason)
         return await self.get(task_id)
@@ -380,7 +382,7 @@ class Tasks:
     async def _transact_and_drive(
         self, task_id: TaskId, decide: Callable[[UnitOfWork], Awaitable[Task]], by: str | None
     ) -> Task:
-        """Record a decision, then see that this engine does what follows from it."""
+        """Record a decision, then have this engine carry it out."""
         task = await self._core.bus.transact(self._core.actor(by), decide)
         if task.execution_id is not None:
             await self._core.drive(task_id)

@@ -1,4 +1,4 @@
-"""Usage: the tokens that agents consumed, and what they cost."""
+"""Usage: the tokens that agents consumed, and their cost."""
 
 from collections.abc import Sequence
 from typing import Unpack
@@ -13,28 +13,27 @@ from aura_engine.facade.options import UsageFilters
 
 @attrs.frozen
 class Usage:
-    """Reports of usage, and their sums at list prices; ``prices.toml`` in AURA's home replaces prices."""
+    """Usage reports and their cost at list prices; ``prices.toml`` in AURA's home overrides prices."""
 
     _core: Core
 
     async def get(self, task: str) -> UsageCost:
-        """Return what one task consumed and cost; all zero where its agents reported nothing."""
+        """Return the usage and cost of one task; all zero if its agents reported nothing."""
         task_id = await self._core.find("task", task)
         sums = await self._core.reads.usage(task=task_id)
         costs = await self._core.archive.costs(sums, UsageKey.TASK)
         return costs[0] if costs else UsageCost.nothing(task_id)
 
     async def list(self, **filters: Unpack[UsageFilters]) -> Page[UsageRow]:
-        """Return a page of single reports, newest first."""
+        """Return a page of usage reports, newest first."""
         return await self._core.reads.list(UsageQuery(**filters))
 
     async def costs(
         self, *, by: UsageKey | str = UsageKey.TASK, task: str | None = None, since: Moment | None = None
     ) -> Sequence[UsageCost]:
-        """Return what was consumed and what it cost, added up by task, run, session, agent, model or day.
+        """Return usage and cost, summed by task, run, session, agent, model or day.
 
-        `since` is a position, after which, or an aware time, from which on.
-        """
+        `since` is a log position (exclusive) or an aware datetime (inclusive)."""
         task_id = None if task is None else await self._core.find("task", task)
         sums = await self._core.reads.usage(task=task_id, since=since)
         return await self._core.archive.costs(sums, UsageKey(by))

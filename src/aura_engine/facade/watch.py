@@ -1,4 +1,4 @@
-"""Watch: waiting for a task, by its events, until it has ended or a human is asked."""
+"""Watch: follows a task's events until it has ended or waits for a human."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -22,7 +22,7 @@ _WAITING = frozenset({TaskStatus.AWAITING_APPROVAL, TaskStatus.BLOCKED})
 
 @attrs.frozen
 class Watch:
-    """A task that is watched."""
+    """A task to follow."""
 
     _core: Core
     _task_id: TaskId
@@ -30,10 +30,9 @@ class Watch:
     async def follow(
         self, after: int, *, until_end: bool = False, whole: bool = False
     ) -> AsyncGenerator[EventRecord, None]:
-        """Yield what happens to the task after position `after`; see `Run.events`.
+        """Yield the task's events after position `after`; see `Run.events`.
 
-        `whole` says that `after` is before its first event, so that its streams name themselves.
-        """
+        `whole` means that `after` is before the task's first event, so its events introduce its streams."""
 
         async def is_over() -> bool:
             return await (self._has_ended() if until_end else self._is_settled())
@@ -46,7 +45,7 @@ class Watch:
                 yield record
 
     async def idle(self) -> None:
-        """Return when the task has ended, or a human is asked: about its work or about a tool call."""
+        """Return when the task has ended or a human is asked, about its work or a tool call."""
         head = await self._core.log.head()
         asked = {approval.id for approval in await self._core.pending(self._task_id)}
         if asked:
@@ -61,7 +60,7 @@ class Watch:
                     return
 
     async def _is_asked(self, approvals: set[ApprovalId]) -> bool:
-        """Whether one of these is still open: rules answer some questions in the append that asks them."""
+        """Whether one of these is still open: rules answer some questions in the same append that asks them."""
         states = [await self._core.approval(approval_id) for approval_id in approvals]
         return any(approval.status is ApprovalStatus.PENDING for approval in states)
 
@@ -69,20 +68,20 @@ class Watch:
         return self._core.follower.activity
 
     async def _streams(self) -> frozenset[StreamId]:
-        """Return the streams that the task has now; their cached states are read anew, as they could be older."""
+        """Return the task's current streams, and evict their cached states, which may be older."""
         snapshot = await self._core.snapshot(self._task_id)
         self._core.bus.states.evict(snapshot.streams)
         return snapshot.streams | ({snapshot.output} if snapshot.output else frozenset())
 
     async def _has_ended(self) -> bool:
-        """Whether nothing more will happen to the task; one that waits for a human is at work still."""
+        """Whether nothing more will happen to the task. A task that waits for a human has not ended."""
         if (await self._core.bus.require(TASK, self._task_id)).status in _WAITING:
             self._raise_obstacles()
             return False
         return await self._is_settled()
 
     async def _is_settled(self) -> bool:
-        """Whether nothing will happen to the task before a human decides, or an engine takes it on."""
+        """Whether nothing will happen to the task before a human decides or an engine drives it."""
         bus, follower = self._core.bus, self._core.follower
         task = await bus.require(TASK, self._task_id)
         self._raise_obstacles()
@@ -99,7 +98,7 @@ class Watch:
         return not await follower.is_driven(task.id)
 
     async def _asks_about_work(self, task: Task) -> bool:
-        """Whether a human is asked about a proposal of the task, or about why it could not be merged."""
+        """Whether a human is asked about the task's proposal, or about the conflict that blocks its merge."""
         approval_id = task.approval_id
         if task.status is TaskStatus.BLOCKED:
             workspace = await self._core.bus.get(WORKSPACE, workspace_of(task.id))
@@ -108,7 +107,7 @@ class Watch:
         return approval is not None and approval.status is ApprovalStatus.PENDING
 
     def _raise_obstacles(self) -> None:
-        """Raise what keeps this engine from recording anything more, or the bug that stopped the task's driver."""
+        """Raise the error that keeps this engine from recording, or the bug that stopped the task's driver."""
         follower = self._core.follower
         follower.raise_defect(self._task_id)
         if not follower.drives(self._task_id):

@@ -27,12 +27,12 @@ from aura_engine.runtime.views import spec_of, workspace_of
 from aura_worker_protocol import messages
 
 PATCH_LIMIT = 1_048_576
-"""Bytes of a diff, unless more are asked for."""
+"""The default limit of a diff, in bytes."""
 
 
 @attrs.frozen
 class Workspaces:
-    """Workspaces, by their id or their task's. What would destroy work keeps a safety copy of it first."""
+    """Workspaces, by their id or their task's. Anything that would destroy work takes a safety copy first."""
 
     _core: Core
 
@@ -45,21 +45,21 @@ class Workspaces:
         return found
 
     async def list(self, **filters: Unpack[WorkspaceFilters]) -> Page[Workspace]:
-        """Return a page of workspaces, newest first; ``removed=False`` for those that still exist."""
+        """Return a page of workspaces, newest first; ``removed=False`` selects those that still exist."""
         return await self._core.reads.list(WorkspaceQuery(**filters))
 
     async def inspect(self, workspace: str) -> WorkspaceCondition:
-        """Return the condition of its worktrees right now."""
+        """Return the current condition of its worktrees."""
         request = messages.InspectWorkspace(workspace=spec_of(await self.get(workspace)))
         return (await self._core.runtime.gateway.request(request)).condition
 
     async def diff(self, workspace: str, *, patch_limit: int = PATCH_LIMIT) -> messages.WorkDiff:
-        """Return what a workspace changes, uncommitted work included; `patch_limit` is in bytes, 0 for no patch."""
+        """Return the changes in a workspace, uncommitted work included; `patch_limit` is in bytes, 0 for no patch."""
         request = messages.DiffWork(workspace=spec_of(await self.get(workspace)), patch_limit=patch_limit)
         return await self._core.runtime.gateway.request(request)
 
     async def snapshot(self, workspace: str, reason: SnapshotReason = SnapshotReason.REQUESTED) -> Workspace:
-        """Take a safety copy: the state of all worktrees, tracked and untracked, on a hidden ref."""
+        """Take a safety copy of all worktrees, tracked and untracked files, on a hidden ref."""
         found = await self.get(workspace)
         ref = snapshot_ref(found.id, len(found.snapshots) + 1)
         taken = await self._core.runtime.gateway.request(messages.TakeSnapshot(workspace=spec_of(found), ref=ref))
@@ -67,10 +67,9 @@ class Workspaces:
         return await self._core.bus.handle(self._core.user, found.id, command)
 
     async def restore(self, workspace: str, ref: str) -> Workspace:
-        """Put the worktrees back to a safety copy, by its ref or its number; the present state is kept as another one.
+        """Restore the worktrees to a safety copy, by ref or number, after taking a copy of their present state.
 
-        Raises `InvalidInput` for a copy that does not exist, and while the workspace is in use.
-        """
+        Raises `InvalidInput` for an unknown copy, and while the workspace is in use."""
         found = await self.get(workspace)
         copies = [copy.ref for copy in found.snapshots]
         chosen = next((known for known in copies if ref in (known, known.rpartition("/")[2])), None)
@@ -84,7 +83,7 @@ class Workspaces:
         return restored
 
     async def clean(self, workspace: str, reason: str = "cleaned up") -> Workspace:
-        """Remove the worktrees; uncommitted work is kept as a safety copy, the branch stays."""
+        """Remove the worktrees, after a safety copy of uncommitted work; the branch stays."""
         found = await self.get(workspace)
         await self._require_free(found)
         await remove(self._core.runtime, found, reason, delete_branch=False)
@@ -97,17 +96,17 @@ class Workspaces:
         return (await self._core.runtime.gateway.request(messages.FindOrphans(living=living))).orphans
 
     async def remove_orphan(self, orphan: Orphan) -> messages.SnapshotTaken:
-        """Remove an orphan, after a safety copy of what it holds unsaved."""
+        """Remove an orphan, after a safety copy of its unsaved work."""
         ref = f"refs/aura/orphans/{orphan.workspace_id}/{self._core.bus.ids()}"
         return await self._core.runtime.gateway.request(messages.RemoveOrphan(orphan=orphan, ref=ref))
 
     async def warm(self, repository: str, count: int) -> int:
-        """Fill the pool of warm worktrees of a repository up to `count`; return how many were made."""
+        """Fill the pool of warm worktrees of a repository up to `count`; return how many were added."""
         request = messages.WarmPool(repository=repository, count=count)
         return (await self._core.runtime.gateway.request(request)).made
 
     async def _find(self, text: str) -> WorkspaceId:
-        """Return the workspace that an id, or part of one, stands for: its own, or its task's."""
+        """Return the id of the workspace that `text`, its own id or its task's or a part of either, stands for."""
         matches = await self._core.reads.find("workspace", text)
         if len(matches) > 1:
             raise AmbiguousId(kind="workspace", text=text, candidates=tuple(match.id for match in matches))
@@ -119,7 +118,7 @@ class Workspaces:
             raise AggregateNotFound(aggregate="workspace", aggregate_id=text, command="find") from error
 
     async def _require_free(self, workspace: Workspace) -> None:
-        """Refuse to change files that an execution works on, or a human who resolves a conflict in them."""
+        """Refuse to change files that an execution uses, or a human who resolves a conflict."""
         remedy = "cancel its task, or wait until it has ended"
         if workspace.status is WorkspaceStatus.IN_USE:
             raise InvalidInput(field="workspace", reason=f"execution {workspace.holder} uses it", remedy=remedy)

@@ -1,1 +1,1 @@
-"""Permissions: the agent's question, from what it asks to what it is told."""
+"""Permissions: an agent's question, from the request to the answer it receives."""

@@ -1,4 +1,4 @@
-"""Permissions: how agents are told what was decided about their questions. Silence is no."""
+"""Answers: reports decisions about their questions to agents. Silence means no."""
 
 import logging
 
@@ -15,14 +15,13 @@ from aura_worker_protocol.messages import AnswerPermission
 
 _LOG = logging.getLogger(__name__)
 
-_SILENCE = "Nobody answered in time, so the answer is no."
+_SILENCE = "No one answered in time, so the answer is no."
 
 
 async def answer(runtime: Runtime, approval: Approval) -> None:
-    """Tell the agent that waits for `approval` what was decided; nobody may be there to be told any more.
+    """Send the decision to the agent that waits for `approval`, if it still runs.
 
-    Told again, an agent takes the first answer.
-    """
+    An agent that receives several answers keeps the first."""
     if approval.kind is not ApprovalKind.TOOL_CALL or approval.task_id is None:
         return
     task = await runtime.bus.get(TASK, approval.task_id)
@@ -35,7 +34,7 @@ async def answer(runtime: Runtime, approval: Approval) -> None:
 
 
 async def answer_decided(runtime: Runtime, execution: Execution, token: str) -> None:
-    """Tell a process that was taken over what was decided while nobody could tell it."""
+    """Send a process that was taken over the decisions made while it was unreachable."""
     for question in await questions_of(runtime.bus, execution.id):
         approval = await runtime.bus.get(APPROVAL, question.asked.approval_id)
         if question.asked.token == token and approval is not None and approval.final:
@@ -43,7 +42,9 @@ async def answer_decided(runtime: Runtime, execution: Execution, token: str) -> 
 
 
 async def _at_work(runtime: Runtime, execution_id: ExecutionId) -> Execution | None:
-    """Return an execution that goes on. One that is being ended is told nothing: it is not to begin anything more."""
+    """Return an execution that is still running. One that is being ended gets no answers: it must not begin anything
+    new.
+    """
     execution = await runtime.bus.get(EXECUTION, execution_id)
     over = execution is None or execution.final or execution.interrupted
     return None if over else execution
@@ -56,7 +57,7 @@ async def _tell(runtime: Runtime, question: PermissionQuestion, approval: Approv
     try:
         await runtime.gateway.request(request)
     except AuraError as error:
-        _LOG.debug("approval %s: nobody waits for the answer: %s", approval.id, error)
+        _LOG.debug("approval %s: no agent waits for the answer: %s", approval.id, error)
         return
     key = (question.asked.token, question.asked.request_id)
     if not question.answered and key not in runtime.gateway.answered:
@@ -65,7 +66,7 @@ async def _tell(runtime: Runtime, question: PermissionQuestion, approval: Approv
 
 
 async def _record_answer(runtime: Runtime, question: PermissionQuestion, approval: Approval) -> None:
-    """Record that an agent was told; one that has ended meanwhile needs no record."""
+    """Record that an agent received the answer, unless its execution has ended meanwhile."""
     execution = await runtime.bus.get(EXECUTION, question.execution_id)
     if execution is None or execution.final:
         return

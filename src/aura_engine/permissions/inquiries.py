@@ -1,7 +1,7 @@
-"""Inquiries: what agents ask humans in words, with AURA's own tools, in the middle of their work.
+"""Inquiries: questions in words that agents ask humans during their work, with AURA's own tools.
 
 They are numbered for each task, and their ids follow from the number: finding them takes no search, a task without any
-costs one look, and two agents that ask at once cannot both have the same number.
+costs one look-up, and two agents that ask at once cannot use the same number.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ def inquiry_id(task_id: TaskId, number: int) -> ApprovalId:
 
 
 async def inquiries_of(bus: CommandBus, task_id: TaskId) -> Sequence[Approval]:
-    """Return what agents asked about a task, the oldest first."""
+    """Return the inquiries about a task, oldest first."""
     asked: list[Approval] = []
     while True:
         approval = await bus.get(APPROVAL, inquiry_id(task_id, len(asked)))
@@ -30,25 +30,25 @@ async def inquiries_of(bus: CommandBus, task_id: TaskId) -> Sequence[Approval]:
 
 
 async def withdraw_inquiries(unit: UnitOfWork, task_id: TaskId, reason: str) -> None:
-    """Take back what nobody has answered: the agent is not there to hear it any more."""
+    """Withdraw the open inquiries about a task: no agent waits for the answers any more."""
     for approval in await inquiries_of(unit.bus, task_id):
         if approval.status is ApprovalStatus.PENDING:
             await unit.handle(approval.id, WithdrawApproval(reason=reason))
 
 
 def choices_of(choices: Sequence[str]) -> tuple[str, ...]:
-    """Return choices as they are offered: each in one line."""
+    """Return choices in the form shown to humans: each on one line."""
     return tuple(" ".join(choice.split()) for choice in choices)
 
 
 def words_with(question: str, choices: Sequence[str]) -> str:
-    """Return what humans are shown: the question, with its choices, numbered from 1."""
+    """Return the text shown to humans: the question with its choices, numbered from 1."""
     lines = "\n".join(f"{number}. {choice}" for number, choice in enumerate(choices, 1))
     return f"{question}{_CHOICES}{lines}" if choices else question
 
 
 def choice_of(approval: Approval) -> str | None:
-    """Return which of its choices an inquiry was answered with; None where none was, or there were none."""
+    """Return the choice that answers an inquiry; None without choices, or if the answer is not one of them."""
     choices = approval.choices
     if not choices or not approval.granted:
         return None

@@ -1,12 +1,12 @@
-"""Questions: what agents ask permission for, made approvals that outlive the agent, its supervisor and AURA.
+"""Questions: permission requests of agents, as approvals that outlive the agent, its supervisor and AURA.
 
-An approval belongs to the **call**, not to the process that asks. When that process is gone before the call was made,
-and the agent, resumed, asks for the same call again (the same fingerprint), it is asking the same question: what was
-decided holds, what is still open stays open, and nobody is asked twice. A question whose call was made is settled: the
-next one is a new question, unless a human said that the answer is to be remembered, or a policy has one.
+An approval belongs to the **call**, not to the process that asks. If that process dies before the call was made, and
+the resumed agent asks for the same call again (the same fingerprint), it asks the same question: a decision holds, an
+open question stays open, and no human is asked twice. A question whose call was made is settled: the next one is a new
+question, unless a human extended the answer to later calls, or a policy covers it.
 
-A call was made when the agent said how it ended, or ended well itself. Of one that was allowed and then cut off nobody
-knows how far it came: allowed is that it be made, so when the agent begins it again, the answer holds.
+A call was made when the agent reported its result, or ended well itself. How far an allowed call came before an
+interruption is unknown; since the call is allowed, the answer holds when the agent repeats it.
 """
 
 from collections.abc import Callable, Sequence
@@ -56,15 +56,14 @@ Reviewers = Callable[[Task], tuple[str, ...]]
 """Returns who may answer an agent's question about a task."""
 
 PERMISSION_WAIT = timedelta(hours=24)
-"""How long an agent waits for an answer; silence is no."""
+"""How long an agent waits for an answer; silence means no."""
 
 
 @attrs.frozen(kw_only=True)
 class PermissionQuestion:
     """A question as a process of an execution asked it. The same question may be asked by several, one after another.
 
-    `answered` says that the process was told, `made` that the call is over.
-    """
+    `answered` means that the process received the answer, `made` that the call is over."""
 
     execution_id: ExecutionId
     asked: PermissionAsked
@@ -77,18 +76,18 @@ class PermissionQuestion:
 
 
 async def questions_of_task(source: CommandBus | UnitOfWork, task_id: TaskId) -> list[PermissionQuestion]:
-    """Return all questions of the agents of a task, the oldest first."""
+    """Return all questions of a task's agents, oldest first."""
     task = await source.get(TASK, task_id)
     if task is None or task.execution_id is None:
         return []
-    if task.executions == 1:  # by far the most: their stream need not be read to find the one
+    if task.executions == 1:  # the common case: no need to read the stream to find the execution
         return await questions_of(source, task.execution_id)
     started = [event for event in await source.events(task_id) if isinstance(event, ExecutionStarted)]
     return [question for event in started for question in await questions_of(source, event.execution_id)]
 
 
 async def questions_of(source: CommandBus | UnitOfWork, execution_id: ExecutionId) -> list[PermissionQuestion]:
-    """Return the questions of an execution's agents, the oldest first."""
+    """Return the questions of an execution's agents, oldest first."""
     execution = await source.get(EXECUTION, execution_id)
     if execution is None or not execution.permissions_asked:
         return []
@@ -109,7 +108,7 @@ def _later(question: PermissionQuestion, event: Action) -> PermissionQuestion:
     if isinstance(event, PermissionAnswered):
         told = question.is_of(event.token, event.request_id)
         return attrs.evolve(question, answered=True) if told else question
-    if not call_id:  # an agent that names no calls does the next thing when this one was made
+    if not call_id:  # an agent that does not name its calls does the next thing after this one
         return attrs.evolve(question, made=question.answered)
     made = isinstance(event, CallMade) and event.entry.call_id == call_id
     return attrs.evolve(question, made=True) if made else question
@@ -125,8 +124,8 @@ async def ask(
 ) -> None:
     """Add to `unit` the question of the process `token`: a new approval, or one that its agent asked for before.
 
-    `refused` is why nobody is to be asked: the answer is no. So is that of the rules of this run, whatever was decided
-    in one before it.
+    With `refused`, a reason, the policy rejects the question and no human is asked. A rule of this run that denies the call also means
+    no, whatever was decided in an earlier run.
     """
     entry = _named(entry)
     calls = await _as_rules_see_it(unit, execution, entry)
@@ -156,10 +155,9 @@ async def ask(
 
 
 async def _as_rules_see_it(unit: UnitOfWork, execution: Execution, entry: PermissionRequested) -> tuple[ToolCall, ...]:
-    """Return the call as the agent gave it, and with its paths as they are in the folder that the agent works in.
+    """Return the call as the agent gave it, and with its paths relative to the agent's folder.
 
-    Nothing is redacted: what is could be what a rule is about.
-    """
+    Nothing is redacted: a rule could match a part that redaction removes."""
     call = ToolCall(tool=entry.tool, fingerprint=entry.fingerprint, arguments=entry.arguments)
     workspace = None if execution.workspace_id is None else await unit.bus.get(WORKSPACE, execution.workspace_id)
     if workspace is None:
@@ -168,7 +166,9 @@ async def _as_rules_see_it(unit: UnitOfWork, execution: Execution, entry: Permis
 
 
 def _named(entry: PermissionRequested) -> PermissionRequested:
-    """Return a question with a name and a fingerprint: an agent is not to wait for an answer to what nobody can ask."""
+    """Return a question with a tool name and a fingerprint: without them it cannot be asked, and the agent would wait
+    forever.
+    """
     if entry.tool.strip() and entry.fingerprint.strip():
         return entry
     tool = entry.tool.strip() or "(a tool without a name)"
@@ -176,13 +176,13 @@ def _named(entry: PermissionRequested) -> PermissionRequested:
 
 
 async def withdraw(unit: UnitOfWork, execution: Execution, token: str, request_id: str, reason: str) -> None:
-    """Take back what the process `token` asked; what was decided stays decided."""
+    """Withdraw an open question of the process `token`; decisions stay."""
     asked = await questions_of(unit, execution.id)
     await _withdraw(unit, [one for one in asked if one.is_of(token, request_id)], reason)
 
 
 async def withdraw_all(unit: UnitOfWork, task_id: TaskId, reason: str) -> None:
-    """Take back all that agents asked about a task, and nobody has answered: no agent is there to hear it any more."""
+    """Withdraw all open questions of a task's agents: no agent waits for the answers any more."""
     await _withdraw(unit, await questions_of_task(unit, task_id), reason)
 
 
@@ -196,10 +196,9 @@ async def _withdraw(unit: UnitOfWork, questions: Sequence[PermissionQuestion], r
 async def _asked_before(
     unit: UnitOfWork, asked: Sequence[PermissionQuestion], token: str, entry: PermissionRequested
 ) -> Approval | None:
-    """Return the approval of the same call, asked for by a process that went before the call was made.
+    """Return the approval of the same call, requested by a process that ended before the call was made.
 
-    What a policy said is no such answer: it costs nobody anything to ask it again, and it may have changed.
-    """
+    An answer of a policy does not count: asking it again costs nothing, and it may have changed."""
     same = [question for question in asked if question.asked.fingerprint == entry.fingerprint]
     last = {question.asked.approval_id: question for question in same if not question.asked.automatic}
     for question in reversed(last.values()):
@@ -244,7 +243,7 @@ async def _decide(
     asked: Sequence[PermissionQuestion],
     refused: str,
 ) -> bool:
-    """Have the policy of the run, or what a human said for more than one call, decide; return whether one did."""
+    """Decide by the policy of the run or an answer that covers later calls; return whether either did."""
     policy = unit.acting_as(POLICY)
     if refused:
         await policy.handle(approval_id, Reject(feedback=refused))
@@ -266,7 +265,7 @@ def _allows(rule: str, calls: Sequence[ToolCall]) -> bool:
 async def _remembered(
     unit: UnitOfWork, execution: Execution, calls: Sequence[ToolCall], asked: Sequence[PermissionQuestion]
 ) -> Approval | None:
-    """Return the approval by which a human allowed also this call; one who refused it since has changed their mind."""
+    """Return the approval by which a human also allowed this call, unless a later refusal revoked it."""
     for question in (one.asked for one in reversed(asked)):
         if question.automatic:
             continue

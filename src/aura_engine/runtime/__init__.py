@@ -1,10 +1,10 @@
-"""Runtime: what makes decided things happen.
+"""Runtime: carries out decisions.
 
-    views      a task with everything that belongs to it, as it is
-    steps      from a view to the one thing that is to be done next (pure)
-    driver     does one thing after the other, for one task, until there is nothing left to do
+    views      a task with everything that belongs to it
+    steps      from a view to the next step (pure)
+    driver     performs the steps of one task until none is left
     gateway    the engine's end of the connection to a worker
 
-There is no queue and no cursor that a crash could lose: what is to be done next follows from the state alone, whoever
-looks at it, whenever. Each step is repeatable, so a driver that was killed in the middle of one begins it again.
+There is no queue and no cursor that a crash could lose: the next step follows from the state alone. Each step is
+repeatable, so after a driver is killed in the middle of one, the next driver performs it again.
 """

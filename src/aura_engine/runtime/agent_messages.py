@@ -1,4 +1,4 @@
-"""Words: what an agent said in its last run, for a proposal in words."""
+"""Agent messages: the text of an agent's last run, for a proposal in words."""
 
 from contextlib import aclosing
 from datetime import datetime
@@ -11,11 +11,11 @@ from aura_engine.runtime.output import pieces
 from aura_engine.unit_of_work import CommandBus
 
 WORDS_LIMIT = 64 * 1024
-"""Characters of what an agent said that become a proposal; of more, the end counts."""
+"""Maximum characters of a proposal; longer text keeps its end."""
 
 
 async def words_of(bus: CommandBus, execution_id: ExecutionId) -> str:
-    """Return what the agent said since it was started last: its messages, or else what it wrote on stdout."""
+    """Return the agent's messages since its last start, or else its output on stdout."""
     facts = await bus.log.facts(execution_id)
     started = next(
         (
@@ -32,7 +32,7 @@ async def words_of(bus: CommandBus, execution_id: ExecutionId) -> str:
 
 
 async def _written(log: EventLog, execution_id: ExecutionId, since: datetime) -> str:
-    """Return the end of what was written on stdout since then."""
+    """Return the end of the output on stdout since then."""
     end = b""
     async with aclosing(pieces(log, output_stream(execution_id))) as read:
         async for facts in read:

@@ -1,4 +1,4 @@
-"""Ending: giving back what an execution held, saying what its failure means, clearing away what is not needed."""
+"""Cleanup: release what an execution held, record its failure, remove what is no longer needed."""
 
 from msgspec.structs import replace
 
@@ -74,7 +74,7 @@ async def record_return(runtime: Runtime, view: View) -> None:
 
 
 async def lose_worker(runtime: Runtime, view: View) -> None:
-    """Give the worker up, and with it what it was running."""
+    """Declare the worker lost, and with it the execution it was running."""
     execution, lease = _ended(view), view.lease
     async with runtime.bus.unit(ENGINE) as unit:
         if lease is not None and lease.status is LeaseStatus.OFFLINE:
@@ -86,12 +86,12 @@ async def lose_worker(runtime: Runtime, view: View) -> None:
 
 
 async def cancel_execution(runtime: Runtime, view: View) -> None:
-    """Call off an execution whose task is over."""
+    """Cancel an execution whose task has ended."""
     await runtime.bus.handle(ENGINE, _ended(view).id, CancelExecution(reason=f"the task is {view.task.status}"))
 
 
 async def release(runtime: Runtime, view: View) -> None:
-    """End what still runs, then give back lease, workspace and agent, and take open questions back."""
+    """End running processes, release lease, workspace and agent, and withdraw open questions."""
     execution = _ended(view)
     await _end_processes(runtime, execution)
     if view.lease is not None and view.lease.status is not LeaseStatus.CLOSED:
@@ -127,7 +127,7 @@ async def _give_back(runtime: Runtime, unit: UnitOfWork, lease: WorkerLease, rea
 
 
 async def _end_processes(runtime: Runtime, execution: Execution) -> None:
-    """End the processes of an execution that is over, gently first, and delete what is kept of them."""
+    """End the processes of an ended execution, gently first, and delete their files."""
     gateway = runtime.gateway
     tokens = {process.identity.token for process in execution.processes}
     tokens |= {token for token in gateway.known if token.startswith(execution.id)}
@@ -139,7 +139,7 @@ async def _end_processes(runtime: Runtime, execution: Execution) -> None:
 
 
 async def record_failure(runtime: Runtime, view: View) -> None:
-    """Say on the task that its execution failed: another one follows where only its worker was lost."""
+    """Record on the task that its execution failed; if only the worker was lost, schedule another execution."""
     execution, task = _ended(view), view.task
     failure = execution.failure
     assert failure is not None, "a failed execution has a failure"
@@ -154,13 +154,13 @@ async def record_failure(runtime: Runtime, view: View) -> None:
 
 
 async def run_again(runtime: Runtime, view: View) -> None:
-    """Queue an execution in place of one that was lost: same workspace, same session of the agent."""
+    """Queue an execution in place of a lost one, with the same workspace and the same agent session."""
     async with runtime.bus.unit(ENGINE) as unit:
         await requeue(runtime, unit, view.task, _ended(view))
 
 
 async def requeue(runtime: Runtime, unit: UnitOfWork, task: Task, execution: Execution) -> ExecutionId:
-    """Add to `unit` a new execution that goes on where `execution` ended, and return its id."""
+    """Add to `unit` a new execution that continues where `execution` ended, and return its id."""
     execution_id = ExecutionId(runtime.bus.ids())
     session_id, plan = going_on(execution)
     prompt = execution.prompt
@@ -173,10 +173,10 @@ async def requeue(runtime: Runtime, unit: UnitOfWork, task: Task, execution: Exe
 
 
 def going_on(execution: Execution) -> tuple[str | None, RunPlan]:
-    """Return with which session, and how, another execution goes on where `execution` ended.
+    """Return the session and the plan of an execution that continues where `execution` ended.
 
-    Where it ended between two sessions that is the lost one: it is lost again, and told again. A copy of somebody
-    else's session is still to be made until the agent has named its own.
+    If it ended between two sessions, this is the lost one: it is lost again, and replayed again. The copy of a forked
+    session must still be made, unless the agent has reported a session of its own.
     """
     own = execution.session_id is not None and not execution.fork
     plan = replace(execution.plan, fork=execution.plan.fork and not own)
@@ -187,23 +187,23 @@ def going_on(execution: Execution) -> tuple[str | None, RunPlan]:
 
 
 async def clear_workspace(runtime: Runtime, view: View) -> None:
-    """Remove worktrees that hold nothing that is not elsewhere; what somebody left in them is saved first."""
+    """Remove worktrees whose contents exist elsewhere; anything left in them is saved first."""
     workspace = view.workspace
-    assert workspace is not None, "what is cleared is there"
+    assert workspace is not None, "only an existing workspace is cleared"
     merged = view.task.status is TaskStatus.COMPLETED
     try:
         await remove(runtime, workspace, f"the task is {view.task.status}", delete_branch=merged)
     except AuraError as error:
         if error.transient:
             raise
-        # The repository is gone, or the worktree is held by something. The record says so; a human decides.
+        # The repository is gone, or the worktree is locked. This is recorded; a human decides.
         await runtime.bus.handle(
-            ENGINE, workspace.id, RemoveWorkspace(dirty=False, reason="given up: its files could not be removed")
+            ENGINE, workspace.id, RemoveWorkspace(dirty=False, reason="abandoned: its files could not be removed")
         )
 
 
 async def remove(runtime: Runtime, workspace: Workspace, reason: str, *, delete_branch: bool) -> None:
-    """Save what is not committed, remove the files, then record it: torn by a crash, it is done again."""
+    """Save uncommitted work, remove the files, then record it; after a crash, all of it is repeated."""
     if workspace.worktrees:
         found = await runtime.gateway.request(messages.InspectWorkspace(workspace=spec_of(workspace)))
         if found.condition.dirty:

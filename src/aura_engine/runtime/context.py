@@ -1,4 +1,4 @@
-"""What the performers of steps work with."""
+"""Context: the services that steps use."""
 
 from collections.abc import Callable
 
@@ -18,11 +18,11 @@ from aura_engine.unit_of_work import CommandBus
 
 @attrs.frozen(kw_only=True)
 class Runtime:
-    """What the engine has to work with, shared by all drivers."""
+    """The services of the engine, shared by all drivers."""
 
     bus: CommandBus
     reads: ReadModels
-    """Lists and look-ups, current up to whatever they are asked for."""
+    """Lists and look-ups, as current as each query demands."""
     gateway: Gateway
     prompts: Prompts
     slots: Slots
@@ -30,7 +30,7 @@ class Runtime:
     random: Callable[[], float]
     """From 0 up to 1; for the jitter of delays."""
     grace: float = RETURN_GRACE
-    """Seconds that processes run on when their worker is gone."""
+    """Seconds that processes keep running when their worker is gone."""
 
     def delay(self, policy: RetryPolicy, attempt: int) -> float:
         """Return the seconds before attempt `attempt` + 1, see `RetryPolicy`."""
@@ -39,7 +39,7 @@ class Runtime:
 
 
 def reviewers_of(task: Task) -> tuple[str, ...]:
-    """Return who may decide about a task: its creator, if human, and those assigned to review it."""
+    """Return the people who may decide about a task: its creator, if human, and its reviewers."""
     creator = (actor_name(task.created_by),) if actor_kind(task.created_by) == "human" else ()
     return tuple(dict.fromkeys((*creator, *task.reviewers)))
 
@@ -47,7 +47,7 @@ def reviewers_of(task: Task) -> tuple[str, ...]:
 def subtask_spec(
     task: Task, title: str, description: str, *, priority: Priority, agent_type: AgentType | None = None
 ) -> TaskSpec:
-    """Return the spec of a subtask: reviewed, approved and retried as `task` is."""
+    """Return the spec of a subtask, reviewed, approved and retried like `task`."""
     return TaskSpec(
         title=title,
         description=description,

@@ -1,8 +1,8 @@
-"""Driver: does one thing after the other for one task, until there is nothing left to do.
+"""Driver: performs the steps of one task until none is left.
 
-It looks, does the next thing, and looks again. Whatever it was doing when it was killed, the next driver of the task
-looks, and does that thing again. When another writer was faster, it looks again too; when something cannot be done for
-now, it waits a little longer each time.
+It loads the task, performs the next step, and loads the task again. If it is killed in the middle of a step, the next
+driver of the task performs that step again. After a conflict with another writer it reloads too; if a step fails for
+now, it retries with growing pauses.
 """
 
 import logging
@@ -57,7 +57,7 @@ PERFORM: Mapping[Do, Perform] = MappingProxyType(
 )
 
 _PAUSES = (0.0, 0.02, 0.1, 0.5, 2.0, 10.0)
-"""Seconds before the same step is tried again, which something was in the way of; the last one from then on."""
+"""Seconds before a failed step is retried; the last one repeats."""
 
 _NEEDS_ROOM = frozenset({Do.LEASE, Do.PREPARE, Do.RUN_SETUP, Do.RUN_AGENT, Do.RUN_CLEANUP})
 _WORKING = _NEEDS_ROOM | {Do.RETRY_STAGE}
@@ -68,31 +68,31 @@ _GIVEN_UP = frozenset(
         *(Do.PROPOSE_PLAN, Do.PROPOSE_CHANGES, Do.APPLY_DECISION, Do.MERGE, Do.RESOLVE_CONFLICT),
     }
 )
-"""Steps whose task fails when they cannot be done, rather than be tried for ever while nobody looks."""
+"""Steps that fail the task when they keep failing, instead of being retried forever."""
 
 
 class Listeners(Protocol):
-    """Who wakes drivers: told what each one needs to hear of."""
+    """Wakes drivers at events of the streams they listen to."""
 
     def listen(self, driver: "Driver", stream_id: StreamId) -> None:
         """Wake the driver at every event of a stream from now on."""
 
     def leave(self, driver: "Driver", stream_id: StreamId) -> None:
-        """Wake it at those no longer."""
+        """Stop waking the driver at events of this stream."""
 
     def notify(self) -> None:
-        """Tell everyone who waits that something is in the way of a driver, or no longer is."""
+        """Wake all waiters: a driver is blocked, or no longer blocked."""
 
 
 @attrs.define(eq=False)
 class Driver:
-    """The one who does what is to be done for a task. `run` returns when the task has ended and all is in order."""
+    """Drives one task. `run` returns when the task has ended and is cleaned up."""
 
     _runtime: Runtime
     task_id: TaskId
     _listeners: Listeners
     last_error: AuraError | None = None
-    """Why the last step could not be done; None when it was done. It is tried again."""
+    """The error of the last step, which is retried; None if it succeeded."""
     streams: frozenset[StreamId] = frozenset()
     """The streams that this driver listens to."""
     _changed: anyio.Event = attrs.field(factory=anyio.Event)
@@ -101,18 +101,18 @@ class Driver:
     _failures: int = 0
 
     def wake(self, record: EventRecord | None = None) -> None:
-        """Have the driver look again; `record` is what has happened, None for something outside of the log."""
+        """Have the driver look again; `record` is the event, None for a change outside the log."""
         self._changed.set()
         if record is not None and isinstance(record.event, ExecutionCancelled | InterruptRequested):
             self._interrupts.set()
 
     @property
     def woken(self) -> bool:
-        """Whether something has happened since the driver looked last."""
+        """Whether the driver was woken since it last looked."""
         return self._changed.is_set()
 
     async def run(self) -> None:
-        """Drive the task to its end. Cancel it to stop: what was decided is recorded, the rest is done another time."""
+        """Drive the task to its end. Cancel to stop; recorded decisions stay, and another driver can continue."""
         async with anyio.create_task_group() as group:
             group.start_soon(self._pass_interrupts_on)
             try:
@@ -124,7 +124,7 @@ class Driver:
                 group.cancel_scope.cancel()
 
     async def _once(self) -> bool:
-        """Look, and do one thing; return whether there may be more to do."""
+        """Look, and perform one step; return whether there may be more to do."""
         self._changed = anyio.Event()
         view = await driver_view(self._runtime.bus, self.task_id, self._listen)
         if view is None:
@@ -146,13 +146,13 @@ class Driver:
         return True
 
     def _listen(self, stream_id: StreamId) -> None:
-        """Hear of a stream from before it is read on: what happens in it is either read, or heard of."""
+        """Listen to a stream before it is read: each of its events is either read or wakes the driver."""
         if stream_id not in self.streams:
             self.streams |= {stream_id}
             self._listeners.listen(self, stream_id)
 
     async def _has_room(self, view: View) -> bool:
-        """Wait for room to work in; return whether there is. Something happening ends the waiting."""
+        """Wait for a free slot, or until the driver is woken; return whether it has a slot."""
         execution, slots = view.execution, self._runtime.slots
         assert execution is not None, "what is worked on is an execution"
         execution_id = execution.id
@@ -194,18 +194,18 @@ class Driver:
     async def _give_up(self, view: View, error: AuraError) -> None:
         try:
             await review.give_up(self._runtime, view, error)
-        except AuraError as refused:  # things are not any more as they were: look again
-            _LOG.debug("task %s: not given up: %s", self.task_id, refused)
+        except AuraError as refused:  # the state has changed: look again
+            _LOG.debug("task %s: not abandoned: %s", self.task_id, refused)
 
     async def _pass_interrupts_on(self) -> None:
-        """Tell the worker at once when the execution was cancelled or is to be interrupted."""
+        """Interrupt the process at once when the execution is cancelled or an interrupt is requested."""
         while True:
             await self._interrupts.wait()
             self._interrupts = anyio.Event()
             execution = self._view.execution if self._view else None
             if execution is None:
                 continue
-            request = InterruptProcess(token=str(execution.process_token), reason="it was asked for")
+            request = InterruptProcess(token=str(execution.process_token), reason="requested")
             try:
                 await self._runtime.gateway.request(request)
             except AuraError as error:

@@ -1,4 +1,4 @@
-"""Entries: what becomes of what an agent was understood to say: events of its execution, and questions to humans."""
+"""Entries: turns parsed agent output into events of its execution and questions to humans."""
 
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -32,13 +32,13 @@ from aura_engine.unit_of_work import UnitOfWork
 T = TypeVar("T", bound=msgspec.Struct)
 
 _NONSENSE = frozenset({"usage", "session", "tool_call"})
-"""Rules that an entry breaks by what it says, not by when it is said."""
+"""Rules about the content of an entry, not about its time."""
 
 ENTRY_LIMIT = 1_048_576
-"""Bytes of an entry as JSON: several times what adapters keep of a text, a part of what the log takes."""
+"""Maximum bytes of an entry as JSON: well above the texts of adapters, well below the limit of the log."""
 
 _DEPTH = 64
-"""How deeply what an agent says may be nested."""
+"""Maximum nesting of an entry."""
 
 
 async def record_entries(
@@ -49,10 +49,10 @@ async def record_entries(
     entries: Sequence[AnyEntry],
     reviewers: Reviewers,
 ) -> None:
-    """Add to `unit` what follows from entries of the process `token`, reported under `epoch`, in order.
+    """Add to `unit` the events of entries of the process `token`, reported under `epoch`, in order.
 
-    One that makes no sense is left out, and said to be; the others are not to suffer for it. A question that nobody can
-    be shown is answered with no. Of an execution that has ended meanwhile nothing is recorded: the output has it.
+    An invalid entry is replaced by an error, and does not affect the others; an invalid question is answered with no.
+    Once the execution has ended, nothing is recorded: its output still has the text.
     """
     for entry in entries:
         execution = await unit.require(EXECUTION, execution_id)
@@ -86,7 +86,7 @@ def _storable(entry: AnyEntry) -> AnyEntry:
 
 
 def _cleaned(value: Any, depth: int = _DEPTH) -> Any:
-    """Return a JSON value without NUL, which no database can store, and without what is nested too deeply."""
+    """Return a JSON value without NUL, which no database can store, and without parts that are nested too deeply."""
     if isinstance(value, str):
         return value.replace("\0", "\ufffd") if "\0" in value else value
     if isinstance(value, dict | list) and not depth:
@@ -113,5 +113,5 @@ async def _record(unit: UnitOfWork, execution: Execution, token: str, entry: Any
 
 
 def _redacted(entry: T) -> T:
-    """Return an entry without the secrets that its arguments, or anything else in it, hold."""
+    """Return an entry without any secrets in it."""
     return msgspec.convert(redact(msgspec.to_builtins(entry)), type(entry))

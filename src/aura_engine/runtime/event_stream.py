@@ -1,4 +1,4 @@
-"""Event stream: which events concern a task or a run, and everything that happens to a task as it happens."""
+"""Event stream: selects the events of a task or a run, and follows a task."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
@@ -14,7 +14,7 @@ from aura_contracts.ports import EventLog
 from aura_engine.runtime.views import lease_of, workspace_of
 
 PAGE = 8
-"""Events that are read at a time: one of output may hold a megabyte, and who watches may be slow."""
+"""Events per read: one event of output may hold a megabyte, and the reader may be slow."""
 
 
 _VALUES = ("question", "spec", "layout")
@@ -22,13 +22,14 @@ _VALUES = ("question", "spec", "layout")
 
 
 def named_in(event: Event, field: str) -> object:
-    """Return what an event says in `field`, by itself or in the value that its aggregate begins with; or None."""
+    """Return the value of `field` in an event, or in the value that its aggregate begins with; or None."""
     holders = (event, *(getattr(event, name, None) for name in _VALUES))
     return next((found for one in holders if (found := getattr(one, field, None)) is not None), None)
 
 
 class Concern:
-    """Tells which events concern a thing: those of its own streams, those that name it, and all of the streams that
+    """Selects the events that concern a thing: those of its own streams, those that name it, and all of the streams
+    that
     begin with its name, such as the approvals of a task."""
 
     def __init__(self, field: str, ident: str, streams: Sequence[StreamId] = ()) -> None:
@@ -37,7 +38,7 @@ class Concern:
         self._streams = {ident, *streams}
 
     def admits(self, record: EventRecord) -> bool:
-        """Whether an event concerns the thing; to be asked about every event, in order."""
+        """Whether an event concerns the thing. Call it for every event, in order."""
         if self._field and named_in(record.event, self._field) == self._ident:
             if record.version == 1:
                 self._streams.add(record.stream_id)
@@ -46,19 +47,19 @@ class Concern:
 
 
 class Membership:
-    """Tells which events are about a task, output included, from the events themselves. Grows with what they name."""
+    """Selects the events of a task, output included. Learns the task's streams from the events themselves."""
 
     def __init__(self, task_id: TaskId, known: Iterable[StreamId] = ()) -> None:
         self._task_id = task_id
         self._streams: set[StreamId] = {task_id, workspace_of(task_id), *known}
 
     def has(self, record: EventRecord) -> bool:
-        """Whether `record` is about the task; to be asked about every event in the order of the log."""
+        """Whether `record` is about the task. Call it for every event, in the order of the log."""
         event = record.event
         if record.stream_id not in self._streams:
             if not self._is_named_in(event):
                 return False
-            if not event.topic.startswith("agent."):  # which goes on with other tasks
+            if not event.topic.startswith("agent."):  # an agent also works on other tasks
                 self._streams.add(record.stream_id)
         if isinstance(event, ExecutionQueued):
             self._streams |= {lease_of(event.execution_id), output_stream(event.execution_id)}
@@ -79,12 +80,12 @@ async def follow(
     known: Iterable[StreamId] = (),
     observe: Callable[[EventRecord], None] = lambda _: None,
 ) -> AsyncGenerator[EventRecord, None]:
-    """Yield what happens to a task after position `after`, as it happens.
+    """Yield the events of a task after position `after`, as they are recorded.
 
-    `known` are the streams that belong to it by then; none are needed from before its first event on. Ends when
-    everything was yielded and `is_over`, which is asked again after each event that is not output, and when the event
-    that `activity` returns is set. `observe` is called with every event before that, so that nothing it looks at is
-    behind what was yielded.
+    `known` are its streams at that position; none are needed before its first event. Ends when everything was yielded
+    and `is_over` returns True; it is called after each event that is not output, and when the event that `activity`
+    returns is set. `observe` is called with every event before that, so that the state it feeds is never behind the
+    events that were yielded.
     """
     members = Membership(task_id, known)
     doubt = True

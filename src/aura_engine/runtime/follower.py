@@ -1,15 +1,14 @@
-"""Follower: tails the log and keeps a driver at work on each task that this engine has taken on.
+"""Follower: tails the log and runs a driver for each task that this engine has taken on.
 
 Invariants:
 
 - A task is driven under its lock: taken before its driver starts, released after it has ended. So one engine at a time
-  drives a task, whichever process it lives in. Within an engine a lock is not counted, so those who take it or give it
-  back do so in turn (`_turn`), and it is not given back while there is a driver.
+  drives a task, whichever process it lives in. Within an engine a lock is not counted, so it is taken and released
+    in turn (`_turn`), and it is not released while there is a driver.
 - The tail starts at the head as it was before the first driver read anything. A driver listens to its streams before it
   relies on what it read of them, so an event is either in what it read or wakes it.
 - `_drivers`, `_listeners` and `_defects` belong to the event loop: they change between two awaits, never across one.
-- Nothing starts until the first task is taken on: an engine that only answers questions follows nothing.
-"""
+- Nothing starts until the first task is taken on: an engine that only answers queries follows nothing."""
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -76,7 +75,7 @@ class Follower:
         return self._group
 
     async def _tail(self) -> None:
-        """Start to follow the log, from the head as it is now; again is harmless."""
+        """Start to follow the log from its current head, unless already started."""
         async with self._tailing:
             if not self._tails:
                 head = await self._runtime.bus.log.head()
@@ -98,10 +97,9 @@ class Follower:
     # --- Drivers ------------------------------------------------------------------------------------------------------
 
     async def begin(self, task_id: TaskId, create: Callable[[], Awaitable[Any]]) -> bool:
-        """Run `create`, which records the task, under the task's lock, then drive it: no other engine comes between.
+        """Run `create`, which records the task, under the task's lock, then drive it before any other engine can.
 
-        Returns False when another engine drives it all the same: it had the lock before.
-        """
+        Returns False if another engine drives it all the same, because it held the lock before."""
         self.require_open()
         await self._tail()
         states = self._runtime.bus.states
@@ -110,7 +108,7 @@ class Follower:
             with states.collecting() as streams:
                 try:
                     await create()
-                    return await self._take(task_id, streams)  # another engine may have let it go by now
+                    return await self._take(task_id, streams)  # another engine may have released the lock by now
                 except BaseException:
                     await self._let_go(task_id)
                     raise
@@ -118,10 +116,10 @@ class Follower:
                     states.release(streams)
 
     async def drive(self, task_id: TaskId) -> bool:
-        """Take a task on: do what it needs, now and whenever something happens, until it has ended.
+        """Take a task on: drive it, now and after each change, until it has ended.
 
-        Returns False when another engine has it. Taking it on twice is harmless. Raises `EngineClosed`, and what the
-        worker raises that could not be started.
+        Returns False if another engine drives it. Taking it on twice is harmless. Raises `EngineClosed`, and the error
+        of a worker that could not be started.
         """
         group = self.require_open()
         if self._wake(task_id):
@@ -134,18 +132,18 @@ class Follower:
         return True
 
     def _turn(self, task_id: TaskId) -> anyio.Lock:
-        """Return what those hold who take the lock of a task or give it back."""
+        """Return the lock that serializes taking and releasing the lock of a task."""
         return self._turns.setdefault(task_id, anyio.Lock())
 
     def _wake(self, task_id: TaskId) -> bool:
-        """Have the driver of a task look again, if it has one: it may just have found nothing left to do."""
+        """Wake the driver of a task, if there is one: it may just have found nothing left to do."""
         driver = self._drivers.get(task_id)
         if driver is not None:
             driver.wake()
         return driver is not None
 
     async def _take(self, task_id: TaskId, streams: Iterable[StreamId] = ()) -> bool:
-        """Start the driver of a task, under its lock; `streams` are those that it is known to need."""
+        """Start the driver of a task, under its lock; `streams` are those it is known to need."""
         if self._wake(task_id):
             return True
         if not await self.locks.acquire(_lock_of(task_id)):
@@ -186,7 +184,7 @@ class Follower:
         return task_id in self._drivers or await self.locks.held_elsewhere(_lock_of(task_id))
 
     async def _take_on(self, task_id: TaskId) -> None:
-        """Drive a task that another program has started, if that is possible; a failure does not end other work."""
+        """Try to drive a task that another program has started; a failure does not affect other tasks."""
         try:
             await self.drive(task_id)
         except AuraError as error:
@@ -197,7 +195,7 @@ class Follower:
             await driver.run()
             while driver.woken:
                 await driver.run()
-        except Exception as error:  # noqa: BLE001 - a bug: it stops this task only, and whoever waits for it is told
+        except Exception as error:  # noqa: BLE001 - a bug: it stops only this task, and is raised to its waiters
             _LOG.exception("task %s is no longer driven", driver.task_id)
             self._defects[driver.task_id] = unwrap_group(error)
         finally:
@@ -210,7 +208,7 @@ class Follower:
             self.notify()
 
     def listen(self, driver: Driver, stream_id: StreamId) -> None:
-        """Wake a driver at every event of a stream, and keep the stream's state at hand for it."""
+        """Wake a driver at every event of a stream, and keep the stream's state cached for it."""
         self._listeners.setdefault(stream_id, set()).add(driver)
         self._runtime.bus.states.keep([stream_id])
 
@@ -222,16 +220,16 @@ class Follower:
             del self._listeners[stream_id]
         self._runtime.bus.states.release([stream_id])
 
-    # --- What is known about them -------------------------------------------------------------------------------------
+    # --- Status of drivers -------------------------------------------------------------------------------------
 
     @property
     def activity(self) -> anyio.Event:
-        """Set when a driver has ended, something is in the way of one, or a worker has come or gone."""
+        """Set when a driver has ended or is blocked, or when a worker has come or gone."""
         return self._activity
 
     @property
     def blockers(self) -> Mapping[TaskId, AuraError]:
-        """The error that holds up each task right now; its step is tried again until it succeeds."""
+        """The error that currently holds up each task; its step is retried until it succeeds."""
         errors = {task_id: driver.last_error for task_id, driver in self._drivers.items()}
         return {task_id: error for task_id, error in errors.items() if error is not None}
 
@@ -246,7 +244,7 @@ class Follower:
         self.notify()
 
     def notify(self) -> None:
-        """Set `activity`, and begin another one."""
+        """Set `activity`, and replace it with a new event."""
         self._activity.set()
         self._activity = anyio.Event()
 

@@ -1,7 +1,7 @@
 """Gateway: the engine's end of the connection to a worker.
 
-What the worker says becomes commands, under the epoch it says it in; what is asked of the worker is a request that may
-be repeated. A report under a past epoch changes nothing: it is recorded on the lease, and refused.
+Reports of the worker become commands, under the epoch they name; requests to the worker may be repeated. A report under
+a past epoch changes nothing: it is recorded on the lease, and refused.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -47,25 +47,25 @@ R = TypeVar("R", bound=Result)
 
 @attrs.define
 class Gateway:
-    """The worker that is connected, if there is one, and what it reports."""
+    """The connected worker, if any, and its reports."""
 
     bus: CommandBus
     engine_id: str
     reviewers: Reviewers
-    """Who may answer an agent's question about a task."""
+    """Returns the people who may answer an agent's question about a task."""
     worker_id: WorkerId | None = None
     identity: WorkerIdentity | None = None
     known: set[str] = attrs.field(factory=set)
-    """Tokens of processes that the worker may have: kept from before, or asked for."""
+    """Tokens of processes that the worker may have: kept from before, or requested."""
     answered: set[tuple[str, str]] = attrs.field(factory=set)
-    """Questions, by process and name, whose answer was recorded as told."""
+    """Questions, by process and name, whose answer was recorded as received."""
     outputs: OutputRecorder = attrs.field(init=False)
     on_change: Callable[[], None] = lambda: None
     """Called when a worker comes or goes, or when reports can no longer be recorded."""
     start_worker: Callable[[], Awaitable[None]] | None = None
-    """Starts the worker of this process, if it has not been started; None where workers connect by themselves."""
+    """Starts the worker of this process, if it has not been started; None if workers connect by themselves."""
     last_error: StoreError | None = None
-    """Why the last report could not be recorded; None when it was. The worker keeps it, and tries again."""
+    """Why the last report could not be recorded, None if it was. The worker keeps and retries it."""
     _peer: Peer | None = None
     _epochs: dict[ExecutionId, int] = attrs.field(factory=dict)
 
@@ -74,7 +74,7 @@ class Gateway:
 
     @property
     def handlers(self) -> Mapping[type[Request[Any]], Callable[[Any], Awaitable[Result]]]:
-        """What answers the worker."""
+        """The handlers of the worker's requests."""
         return MappingProxyType(
             {
                 Hello: self._hello,
@@ -94,18 +94,18 @@ class Gateway:
             self.on_change()
 
     async def connect(self) -> None:
-        """Start the worker of this process unless it runs: an engine that only answers questions needs none."""
+        """Start the worker of this process unless it runs: an engine that only answers queries needs none."""
         if self.start_worker is not None:
             await self.start_worker()
 
     async def request(self, request: Request[R]) -> R:
-        """Have the worker do something; return its answer. Raises `WorkerUnavailable`, or what the worker raised."""
+        """Send a request to the worker; return its result. Raises `WorkerUnavailable`, or the worker's error."""
         await self.connect()
         if self._peer is None or self.worker_id is None:
             raise WorkerUnavailable(reason="no worker is connected")
         return await self._peer.request(request)
 
-    # --- What the worker says -----------------------------------------------------------------------------------------
+    # --- Reports of the worker ----------------------------------------------------------------------------------------
 
     async def _hello(self, hello: Hello) -> Result:
         assert hello.protocol == PROTOCOL_VERSION, "the connection has checked it"
@@ -143,11 +143,11 @@ class Gateway:
         return OutputRead(first=first, chunks=tuple(chunks), after=after)
 
     def forget(self, execution_id: ExecutionId) -> None:
-        """Keep nothing in mind of an execution that is over."""
+        """Forget an execution that has ended."""
         self._epochs.pop(execution_id, None)
 
     async def _require_epoch(self, execution_id: ExecutionId, report: AppendOutput | ReadOutput) -> None:
-        """Refuse what comes under a past epoch, on the record. The epoch is looked up only when in doubt."""
+        """Refuse and record a report under a past epoch. The epoch is loaded only when in doubt."""
         if self._epochs.get(execution_id) == report.epoch:
             return
         execution = await self.bus.get(EXECUTION, execution_id)

@@ -1,4 +1,4 @@
-"""Output: records what processes wrote, batch after batch, each durable before it is acknowledged."""
+"""Output: records the output of processes in batches, each durable before it is acknowledged."""
 
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -23,7 +23,7 @@ _DECIDER = DECIDERS["output"]
 
 
 PIECE = 8
-"""Events of output that are read at once; each may hold a megabyte."""
+"""Events of output per read; each may hold a megabyte."""
 
 
 async def pieces(log: EventLog, stream_id: StreamId) -> AsyncGenerator[Sequence[HappenedFact], None]:
@@ -36,7 +36,7 @@ async def pieces(log: EventLog, stream_id: StreamId) -> AsyncGenerator[Sequence[
 
 @attrs.define
 class _Known:
-    """How far the output of an execution is recorded. Nobody else writes to it while its lease is held."""
+    """How far the output of an execution is recorded. It has no other writer while its lease is held."""
 
     state: Output | None = None
     version: int = 0
@@ -65,11 +65,11 @@ class OutputRecorder:
         chunks: Sequence[Chunk],
         beside: Callable[[UnitOfWork, int], Awaitable[None]] | None = None,
     ) -> int:
-        """Record a batch; return the number of the record after it. What was recorded before is passed over.
+        """Record a batch; return the number of the record after it. Skips records that are already recorded.
 
-        `beside` adds what is recorded together with it, or not at all; it is given the number of the first record that
-        is new, and called again when another writer got in between. Raises `RuleViolated` (``sequence_gap``) when
-        records before `first` are missing.
+        The callback adds events to the same append; it receives the number of the first new record, and is called again
+        after a conflict with another writer. Raises `RuleViolated` (``sequence_gap``) if records before `first` are
+        missing.
         """
         known = self._known[execution_id]
         async with known.lock:
@@ -82,7 +82,7 @@ class OutputRecorder:
             return max(expected, first + len(chunks))
 
     async def close(self, execution_id: ExecutionId) -> None:
-        """Record that no more output will come; again is harmless."""
+        """Record that no more output will come; harmless if repeated."""
         known = self._known[execution_id]
         async with known.lock:
             await self._load(known, execution_id)
@@ -91,7 +91,7 @@ class OutputRecorder:
         self._known.pop(execution_id, None)
 
     async def _load(self, known: _Known, execution_id: ExecutionId) -> None:
-        """Learn how far the output is recorded. Read in pieces, because there may be more of it than memory."""
+        """Load how far the output is recorded. Reads in pieces, because all of it may not fit in memory."""
         if known.loaded:
             return
         known.state, known.version = None, 0
@@ -102,10 +102,9 @@ class OutputRecorder:
         known.loaded = True
 
     async def read(self, execution_id: ExecutionId, after: int) -> tuple[int, Sequence[Chunk], int]:
-        """Return a piece of what is recorded after event number `after`: its first record, its chunks, its number.
+        """Return the output event after event number `after`: its first record, its chunks, its number.
 
-        No chunks: there is no more.
-        """
+        No chunks means the end."""
         stream_id = output_stream(execution_id)
         facts = await self._bus.log.facts(stream_id, after=after, upto=after + 1)
         for fact in facts:
@@ -123,7 +122,7 @@ class OutputRecorder:
         stream_id, now = output_stream(execution_id), self._bus.clock()
         decision = _DECIDER.decide(stream_id, known.state, command, Context(actor=WORKER, now=now))
         facts = tuple(self._fact(event, now, execution_id) for event in decision.events)
-        known.loaded = False  # until it is known what became of the append
+        known.loaded = False  # until the outcome of the append is known
         try:
             append = Append(stream_id, known.version, facts)
             if beside is None or not isinstance(command, RecordOutput):
@@ -133,7 +132,7 @@ class OutputRecorder:
         except VersionConflict as conflict:
             if conflict.stream_id != stream_id:
                 raise
-            reason = f"somebody else recorded output of execution {execution_id}"
+            reason = f"another writer recorded output of execution {execution_id}"
             raise RuleViolated(
                 aggregate="output", aggregate_id=stream_id, command="RecordOutput", rule="stale_epoch", reason=reason
             ) from conflict

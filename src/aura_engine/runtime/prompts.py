@@ -1,4 +1,4 @@
-"""Prompts: what agents are told, made of the template that applies and of what is known of the task."""
+"""Prompts: renders the prompts of agents from the applicable template and the task's data."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,12 +14,12 @@ from aura_engine.templates import Template, builtin, render
 
 @attrs.frozen
 class Prompts:
-    """Renders prompts for tasks. Raises `TemplateError`; nothing is ever sent that is only partly rendered."""
+    """Renders prompts for tasks. Raises `TemplateError`; a partly rendered prompt is never sent."""
 
     _reads: ReadModels
 
     async def make(self, name: str, task: Task, variables: Mapping[str, str], **known: Any) -> str:
-        """Return the prompt `name` for `task`; `variables` are those of the run, `known` what AURA adds."""
+        """Return the prompt `name` for `task`; `variables` are those of the run, `known` those that AURA adds."""
         template = await self._find(name, task)
         about = {
             "id": task.id,

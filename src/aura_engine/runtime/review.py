@@ -1,4 +1,4 @@
-"""Reviewing: what happens to the work once it is done: proposed, decided about, merged, or gone on with."""
+"""Review: proposes finished work, applies the decision, and merges or continues it."""
 
 from typing import Any
 
@@ -79,14 +79,14 @@ def _parts(view: View) -> tuple[Task, Execution]:
 
 
 async def propose_plan(runtime: Runtime, view: View) -> None:
-    """Ask a human about what the agent wants to do."""
+    """Ask a human to approve the agent's plan."""
     _, execution = _parts(view)
     words = await words_of(runtime.bus, execution.id)
     await _propose(runtime, view, ApprovalKind.PLAN, words or NO_WORDS, {})
 
 
 async def propose_changes(runtime: Runtime, view: View) -> None:
-    """Ask a human about what the agent has changed. What somebody added since is committed, and part of it."""
+    """Ask a human to approve the agent's changes. Changes made since are committed and included."""
     workspace = view.workspace
     assert workspace is not None, "there are changes in a workspace"
     spec = spec_of(workspace)
@@ -96,7 +96,7 @@ async def propose_changes(runtime: Runtime, view: View) -> None:
 
 
 async def _collect(runtime: Runtime, workspace: Workspace) -> messages.WorkCollected:
-    """Commit what was added since the agent was done, and record what the branches have got."""
+    """Commit changes made since the agent finished, and record the heads of the branches."""
     collect = messages.CollectWork(workspace=spec_of(workspace), message=f"{workspace.title}\n\nDuring review.")
     collected = await runtime.gateway.request(collect)
     if collected.heads and _heads(collected) != {tree.repository: tree.head for tree in workspace.worktrees}:
@@ -110,14 +110,14 @@ def _heads(collected: messages.WorkCollected) -> dict[str, str]:
 
 
 async def _has_grown(runtime: Runtime, workspace: Workspace) -> bool:
-    """Whether there is more on the branches than was on record; it is now."""
+    """Record the heads of the branches; return whether any has changed."""
     collected = await _collect(runtime, workspace)
     had = {tree.repository: tree.head for tree in workspace.worktrees}
     return any(had.get(head.repository) != head.commit for head in collected.heads)
 
 
 def summary_of(diff: messages.WorkDiff) -> str:
-    """Return what a diff changes, a line per file, as ``git diff --stat`` would tell it without the bars."""
+    """Return a summary of a diff, one line per file, like ``git diff --stat`` without the bars."""
     several = len({file.repository for file in diff.files}) > 1
     lines = [_line(file, several=several) for file in diff.files]
     added, removed = sum(f.added or 0 for f in diff.files), sum(f.removed or 0 for f in diff.files)
@@ -160,7 +160,7 @@ async def _propose(runtime: Runtime, view: View, kind: ApprovalKind, text: str, 
 
 
 def _is_on_it(view: View, status: AgentStatus) -> bool:
-    """Whether the task's agent has this status because of the task: one that was freed may have another by now."""
+    """Whether the task's agent has this status because of the task: a released agent may have another task by now."""
     return view.agent is not None and view.agent.current_task_id == view.task.id and view.agent.status is status
 
 
@@ -169,20 +169,20 @@ def _is_on_it(view: View, status: AgentStatus) -> bool:
 
 async def expire_approval(runtime: Runtime, view: View) -> None:
     """Close a question whose deadline has passed."""
-    assert view.approval is not None, "what expires is there"
+    assert view.approval is not None, "only an existing approval expires"
     await runtime.bus.handle(ENGINE, view.approval.id, ExpireApproval())
 
 
 async def apply_decision(runtime: Runtime, view: View) -> None:
-    """Record on the task what was decided, and set going what follows."""
+    """Record the decision on the task and its consequences."""
     async with runtime.bus.unit(ENGINE) as unit:
         approval = view.approval
-        assert approval is not None, "what was decided is there"
+        assert approval is not None, "only an existing approval is decided"
         await decided(runtime, unit, view, approval)
 
 
 async def decided(runtime: Runtime, unit: UnitOfWork, view: View, approval: Approval) -> None:
-    """Add to `unit` what follows from `approval`, whose status may be one that the unit itself decides on."""
+    """Add the consequences of `approval` to `unit`, which may itself have decided it."""
     task, approval_id = view.task, approval.id
     match approval.status:
         case ApprovalStatus.APPROVED | ApprovalStatus.EXPIRED if approval.granted and _splits(approval):
@@ -201,7 +201,7 @@ async def decided(runtime: Runtime, unit: UnitOfWork, view: View, approval: Appr
             await unit.handle(task.id, changes)
             await _revise(runtime, unit, view, approval)
         case ApprovalStatus.EXPIRED:
-            await _give_up(unit, view, Failure(FailureReason.APPROVAL_EXPIRED, "nobody decided in time"))
+            await _give_up(unit, view, Failure(FailureReason.APPROVAL_EXPIRED, "the approval expired"))
         case _:
             await _give_up(unit, view, Failure(FailureReason.APPROVAL_REJECTED, "the question was withdrawn"))
     if _is_on_it(view, AgentStatus.WAITING_FOR_APPROVAL):
@@ -214,7 +214,7 @@ def _splits(approval: Approval) -> bool:
 
 
 async def _split(unit: UnitOfWork, view: View, approval_id: ApprovalId) -> None:
-    """Create the subtasks that were approved; the agent is free for one of them, or for something else."""
+    """Create the approved subtasks and release the agent."""
     task, agent = view.task, view.agent
     await unit.handle(task.id, DecomposeTask(approval_id=approval_id))
     for part in task.proposed_subtasks:
@@ -237,13 +237,13 @@ async def _prompt(runtime: Runtime, view: View, name: str, **known: Any) -> str:
 
 
 async def _go_on(runtime: Runtime, unit: UnitOfWork, view: View, feedback: str, prompt: str) -> None:
-    """Have the agent go on: in the execution that is in review, or in a new one where there is none."""
+    """Have the agent continue: in the execution that is in review, or else in a new one."""
     execution, agent = view.execution, view.agent
     if execution is not None and execution.status is ExecutionStatus.REVIEW:
         await unit.handle(execution.id, RequestFollowUp(feedback=feedback, prompt=prompt))
         return
     if agent is None or view.workspace is None:
-        return  # an agent outside of AURA proposed it, and will look at what was said
+        return  # an agent outside AURA proposed it, and will read the decision
     execution_id = ExecutionId(runtime.bus.ids())
     session_id, plan = (None, RunPlan()) if execution is None else going_on(execution)
     again = QueueExecution(
@@ -266,7 +266,7 @@ async def _go_on(runtime: Runtime, unit: UnitOfWork, view: View, feedback: str, 
 
 
 async def fail_dependent(runtime: Runtime, view: View) -> None:
-    """Fail a task that waits for another one in vain."""
+    """Fail a task whose dependency has failed or was cancelled."""
     lost = next(task for task in view.unmet if task.ended)
     failure = Failure(
         FailureReason.DEPENDENCY_FAILED, f"it waits for task {lost.id} ({lost.title}), which is {lost.status}"
@@ -276,7 +276,7 @@ async def fail_dependent(runtime: Runtime, view: View) -> None:
 
 
 async def give_up(runtime: Runtime, view: View, error: AuraError) -> None:
-    """Fail a task for which something cannot be done, whoever tries it."""
+    """Fail a task that no engine can complete."""
     reason = FailureReason.STAGE_ERROR
     if isinstance(error, GitError | WorkspaceError):
         reason = FailureReason.WORKSPACE_ERROR
@@ -296,7 +296,7 @@ async def _give_up(unit: UnitOfWork, view: View, failure: Failure) -> None:
 
 
 async def complete(runtime: Runtime, view: View) -> None:
-    """End a task of which nothing is to be merged: nothing was changed, or it was changed in place."""
+    """Complete a task with nothing to merge: it changed nothing, or it worked in place."""
     task, execution = _parts(view)
     async with runtime.bus.unit(ENGINE) as unit:
         await _complete(
@@ -310,14 +310,14 @@ async def _complete(unit: UnitOfWork, task: Task, execution: Execution, result: 
 
 
 async def merge(runtime: Runtime, view: View) -> None:
-    """Merge the work into its targets, or find out why that is not possible and ask a human."""
+    """Merge the work into its targets; if that is not possible, ask a human."""
     task, execution = _parts(view)
     workspace = view.workspace
     assert workspace is not None, "the work is in a workspace"
     if workspace.status is not WorkspaceStatus.MERGING:
         await save(runtime, workspace, SnapshotReason.MERGE)
         if await _has_grown(runtime, workspace):
-            return  # look again: what nobody has seen is not merged, where somebody is to see it
+            return  # look again: changes that need a review are not merged without one
         async with runtime.bus.unit(ENGINE) as unit:
             if workspace.holder is not None:
                 await unit.handle(workspace.id, ReleaseWorkspace(execution_id=workspace.holder))
@@ -331,7 +331,7 @@ async def merge(runtime: Runtime, view: View) -> None:
         merged = await runtime.gateway.request(request)
     except AuraError as error:
         if error.transient:
-            raise  # the target was moved meanwhile, or no worker is there: merge again
+            raise  # the target has moved, or no worker is connected: merge again
         if not isinstance(error, GitError):
             await _fail_merge(runtime, view, workspace, error)
             return
@@ -359,7 +359,7 @@ def _merge_message(view: View) -> str:
 
 
 def _files_of(workspace: Workspace, error: GitError) -> tuple[ConflictedFiles, ...]:
-    """Return what is in the way of a merge; the repository itself (``.``) where no file is to blame."""
+    """Return the files that prevent a merge; the repository itself (``.``) if no file does."""
     names = {repository.path: repository.name for repository in workspace.repositories}
     name = names.get(error.repository, workspace.repositories[0].name)
     paths = tuple(str(path) for path in error.facts().get("paths") or (".",))
@@ -378,7 +378,7 @@ def _conflict_text(workspace: Workspace, conflicts: tuple[ConflictedFiles, ...])
 async def _ask_about(
     runtime: Runtime, view: View, workspace: Workspace, files: tuple[ConflictedFiles, ...], text: str
 ) -> None:
-    """Pause the task until a human has resolved what is in the way of the merge. Nothing was touched."""
+    """Block the task until a human has resolved the conflict. Nothing was merged."""
     task, execution = _parts(view)
     branch, root = workspace.branch, ", ".join(tree.path for tree in workspace.worktrees)
     remedy = f"Resolve it on {branch} (in {root}) and approve, or reject with what the agent should do about it."
@@ -408,7 +408,7 @@ async def _fail_merge(runtime: Runtime, view: View, workspace: Workspace, error:
 
 
 async def resolve_conflict(runtime: Runtime, view: View) -> None:
-    """Go on after a human has decided about what was in the way of the merge."""
+    """Continue after a human has decided about the conflict."""
     task, execution = _parts(view)
     workspace, approval = view.workspace, view.conflict
     assert workspace is not None, "the conflict is in a workspace"

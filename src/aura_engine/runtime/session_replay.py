@@ -1,4 +1,4 @@
-"""Conversation: what was said in a session that the agent lost, told again as a prompt."""
+"""Session replay: the conversation of a session that the agent lost, as a prompt."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -25,21 +25,22 @@ from aura_engine.runtime.views import View
 from aura_engine.unit_of_work import CommandBus
 
 HISTORY_LIMIT = 40_000
-"""Bytes of what is told again, the newest; the files tell the rest. Agents that take a prompt as an argument of their
-command can be given 128 KiB."""
+"""Maximum bytes of replayed conversation, the newest; the files hold the rest of the work. Agents that take their
+prompt as a command-line argument accept at most 128 KiB.
+"""
 
 _PIECE = 4_000
-"""Characters of one message, and a quarter of it for what a tool was used for."""
+"""Maximum characters of one message; a quarter of it for the arguments of a tool call."""
 
 _BEGINNINGS = (SetupFinished, FollowUpRequested, StageRetried)
-"""With what an attempt of the agent begins."""
+"""The events that begin an attempt of the agent."""
 
 
 async def beginning_of(bus: CommandBus, execution_id: ExecutionId) -> tuple[Execution, Sequence[Event]]:
-    """Return an execution as it was when its agent was to be started, and what has happened since.
+    """Return an execution as it was just before its agent started, and the events since.
 
-    Whoever asks for the agent again, after a restart, must ask for the same: its conversation begins as it began then,
-    when the agent had not named a session yet.
+    A repeated start of the agent, after a restart, must be the same: its conversation begins as it did then, before the
+    agent had named a session.
     """
     facts = await bus.log.facts(execution_id)
     places = [place for place, fact in enumerate(facts, 1) if isinstance(fact.event, _BEGINNINGS)]
@@ -50,10 +51,9 @@ async def beginning_of(bus: CommandBus, execution_id: ExecutionId) -> tuple[Exec
 
 
 async def prompt_of(runtime: Runtime, view: View, begun: Execution, since: Sequence[Event]) -> str:
-    """Return what the agent is told: the prompt, and before it the conversation that was lost with its session.
+    """Return the agent's prompt, preceded by the conversation that was lost with its session.
 
-    `begun` and `since` are of `beginning_of`. What is told again is on record, and the same whenever it is asked for.
-    """
+    `begun` and `since` come from `beginning_of`. A replayed prompt is recorded, so it is the same at every call."""
     if begun.session_id is not None or begun.dropped_session_id is None:
         return begun.prompt
     for event in since:
@@ -69,7 +69,7 @@ async def prompt_of(runtime: Runtime, view: View, begun: Execution, since: Seque
 
 
 async def _history(bus: CommandBus, task_id: TaskId, current: Execution) -> list[str]:
-    """Return what was said in the executions of the task, and before them in those of others that had the session."""
+    """Return the conversation of the task's executions, preceded by that of other executions in the session."""
     own = [event.execution_id for event in await bus.events(task_id) if isinstance(event, ExecutionStarted)]
     others = await _executions_with(bus, _sessions_of(await bus.events(current.id)))
     said = list[str]()
@@ -80,14 +80,14 @@ async def _history(bus: CommandBus, task_id: TaskId, current: Execution) -> list
 
 
 def _sessions_of(events: Sequence[Event]) -> frozenset[str]:
-    """Return the sessions that an execution had: agents may go on in one under another name."""
+    """Return the sessions that an execution had: agents may resume one under another name."""
     queued = (event.spec.session_id for event in events if isinstance(event, ExecutionQueued))
     recorded = (event.session_id for event in events if isinstance(event, SessionRecorded))
     return frozenset(session for session in (*queued, *recorded) if session is not None)
 
 
 async def _executions_with(bus: CommandBus, sessions: frozenset[str]) -> list[ExecutionId]:
-    """Return the executions that began, or went on with, one of these sessions, in the order of the log."""
+    """Return the executions that began or resumed one of these sessions, in the order of the log."""
     topics = [ExecutionQueued.topic, SessionRecorded.topic]
     found: dict[ExecutionId, None] = {}
     async for record in bus.log.read(topics=topics):
@@ -97,14 +97,14 @@ async def _executions_with(bus: CommandBus, sessions: frozenset[str]) -> list[Ex
 
 
 def _lines(events: Iterable[Event], *, newest: bool) -> Iterator[str]:
-    """Yield what was said in an execution, without the prompt that comes at the end anyway."""
+    """Yield the conversation of an execution; of the newest one without its last prompt, which follows anyway."""
     lines: list[str] = []
     last_prompt = 0
     for event in events:
         if isinstance(event, ExecutionQueued | FollowUpRequested):
             last_prompt = len(lines)
             prompt = event.spec.prompt if isinstance(event, ExecutionQueued) else event.prompt
-            lines.append(f"You were told:\n{prompt[:_PIECE]}")
+            lines.append(f"Your instructions were:\n{prompt[:_PIECE]}")
         else:
             lines += _said(event)
     if newest and lines:
@@ -130,7 +130,7 @@ def _newest(lines: list[str]) -> str:
     for line in reversed(lines):
         size += len(line.encode("utf-8", "replace")) + 2
         if size > HISTORY_LIMIT:
-            kept.append("[what was said before is left out]")
+            kept.append("[earlier conversation omitted]")
             break
         kept.append(line)
     return "\n\n".join(reversed(kept))

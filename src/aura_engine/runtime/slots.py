@@ -11,7 +11,7 @@ from aura_contracts.ids import ExecutionId
 
 @attrs.define
 class Slots:
-    """Room for executions. Held while one works, not while it waits for a human. None: no limit."""
+    """Slots for executions. An execution holds one while it works, not while it waits for a human. None: no limit."""
 
     total: int | None = None
     by_executor: Mapping[str, int] = attrs.field(factory=dict)
@@ -19,17 +19,17 @@ class Slots:
     _freed: anyio.Event = attrs.field(factory=anyio.Event)
 
     async def take(self, execution_id: ExecutionId, executor: str) -> None:
-        """Wait until there is room, and take it. Who has it already need not wait."""
+        """Wait for a free slot, and take it; returns at once if the execution has one."""
         while execution_id not in self._held and not self._has_room(executor):
             await self._freed.wait()
         self._held[execution_id] = executor
 
     def has(self, execution_id: ExecutionId) -> bool:
-        """Whether the execution has room."""
+        """Whether the execution has a slot."""
         return execution_id in self._held
 
     def give_back(self, execution_id: ExecutionId) -> None:
-        """Make room for another; harmless for one that has none."""
+        """Release the slot of an execution; harmless if it has none."""
         if self._held.pop(execution_id, None) is not None:
             self._freed.set()
             self._freed = anyio.Event()

@@ -1,4 +1,4 @@
-"""Stages: how the work of an execution is done, up to its review. Each function performs one step, repeatably."""
+"""Stages: the work of an execution up to its review. Each function performs one repeatable step."""
 
 import msgspec
 
@@ -71,7 +71,7 @@ def _running(view: View) -> tuple[Execution, Workspace]:
 
 
 async def lease(runtime: Runtime, view: View) -> None:
-    """Give the execution to the worker that is connected, under a new epoch."""
+    """Grant the execution to the connected worker, under a new epoch."""
     execution, _ = _running(view)
     async with runtime.bus.unit(ENGINE) as unit:
         epoch = await _grant(runtime, unit, execution)
@@ -79,7 +79,7 @@ async def lease(runtime: Runtime, view: View) -> None:
 
 
 async def lease_again(runtime: Runtime, view: View) -> None:
-    """Give an execution in review to the worker that is connected: nothing of it was lost."""
+    """Grant an execution in review to the connected worker: it has lost nothing."""
     execution, _ = _running(view)
     async with runtime.bus.unit(ENGINE) as unit:
         await _grant(runtime, unit, execution)
@@ -103,7 +103,7 @@ async def _grant(runtime: Runtime, unit: UnitOfWork, execution: Execution) -> in
 
 
 async def prepare(runtime: Runtime, view: View) -> None:
-    """Have the worktrees made, and take them for this execution."""
+    """Have the worktrees created, and acquire them for this execution."""
     execution, workspace = _running(view)
     replacing = await _over(runtime, workspace, execution)
     if workspace.status is WorkspaceStatus.FAILED:
@@ -133,7 +133,7 @@ async def prepare(runtime: Runtime, view: View) -> None:
 
 
 async def _over(runtime: Runtime, workspace: Workspace, execution: Execution) -> ExecutionId | None:
-    """Return the execution that has the workspace although it is over; refuse one that is not."""
+    """Return the ended execution that still holds the workspace, if any."""
     if workspace.holder in (None, execution.id):
         return None
     assert workspace.holder is not None, "None is among those above"
@@ -223,11 +223,10 @@ async def run_process(
 ) -> ProcessFinished | None:
     """Start the process of this stage, or find it running or ended; return how it ended, its output recorded.
 
-    None: it could not be started, which is recorded as the failure of the stage.
-    """
+    Returns None if it could not be started, after recording that as the failure of the stage."""
     execution, workspace = _running(view)
     gateway, token = runtime.gateway, str(execution.process_token)
-    gateway.known.add(token)  # called off before the start is on record, it is still found and ended
+    gateway.known.add(token)  # if cancelled before its start is recorded, it is still found and ended
     try:
         started = await gateway.request(
             StartProcess(
@@ -254,8 +253,8 @@ async def run_process(
         recorded = await unit.handle(execution.id, record)
         process = RecordProcess(epoch=execution.epoch, process=started.process.identity)
         await unit.handle(lease_of(execution.id), process)
-    if recorded.interrupted:  # which may have been asked for when there was nothing to interrupt
-        await gateway.request(InterruptProcess(token=token, reason="it was asked for"))
+    if recorded.interrupted:  # perhaps requested before there was a process to interrupt
+        await gateway.request(InterruptProcess(token=token, reason="requested"))
     elif agent is not None:
         await answer_decided(runtime, execution, token)
     awaited = AwaitProcess(execution_id=execution.id, epoch=execution.epoch, token=token)
@@ -280,7 +279,7 @@ async def _record_end(
     done: Report | None,
     collected: messages.WorkCollected | None = None,
 ) -> None:
-    """Record how a process ended and what follows from it, at once; then its files may go."""
+    """Record the end of a process with its consequences in one append; then forget its files."""
     execution, workspace = _running(view)
     async with runtime.bus.unit(WORKER) as unit:
         current = await unit.require(EXECUTION, execution.id)
@@ -289,7 +288,7 @@ async def _record_end(
             await record_entries(unit, *about, runtime.gateway.reviewers)
             await unit.handle(execution.id, _exit_report(execution, finished.exit))
         failure = finished.failure
-        if failure is None and execution.status in CODING:  # also what was asked by processes that died before
+        if failure is None and execution.status in CODING:  # including questions of processes that died before
             await withdraw_all(unit, execution.task_id, "the agent has ended without waiting for it")
         if failure is not None and failure.reason is FailureReason.WORKER_LOST:
             await _lose(unit, execution, failure)
@@ -333,13 +332,13 @@ def _stage_failure(runtime: Runtime, execution: Execution, failure: Failure) -> 
     return RecordStageFailure(epoch=execution.epoch, failure=failure, delay=delay)
 
 
-# --- What the work led to ---------------------------------------------------------------------------------------------
+# --- Results ---------------------------------------------------------------------------------------------
 
 
 async def _collect(
     runtime: Runtime, execution: Execution, workspace: Workspace, message: str
 ) -> messages.WorkCollected | None:
-    """Commit everything on the branch and count it. None: that was not possible, recorded as the stage's failure."""
+    """Commit everything on the branch and count it. Returns None if that failed, recorded as the stage's failure."""
     request = messages.CollectWork(workspace=spec_of(workspace), message=message)
     try:
         return await runtime.gateway.request(request)
@@ -352,14 +351,14 @@ async def _collect(
 
 
 def _differs(workspace: Workspace, execution: Execution, collected: messages.WorkCollected) -> bool:
-    """Whether the agent has changed anything since it was started this time."""
+    """Whether the agent has changed anything since its latest start."""
     if workspace.in_place:
         return collected.outcome != execution.outcome
     return _is_news(workspace, collected)
 
 
 async def save(runtime: Runtime, workspace: Workspace, reason: SnapshotReason) -> None:
-    """Write what is not committed to a hidden ref, before something that could destroy it; nothing if all is."""
+    """Save uncommitted work on a hidden ref before it could be destroyed; does nothing if all is committed."""
     spec = spec_of(workspace)
     found = await runtime.gateway.request(messages.InspectWorkspace(workspace=spec))
     if not found.condition.dirty or workspace.in_place:
@@ -371,7 +370,7 @@ async def save(runtime: Runtime, workspace: Workspace, reason: SnapshotReason) -
 
 
 async def retry_stage(runtime: Runtime, view: View) -> None:
-    """Begin the failed stage again; what the attempt before left uncommitted is saved first."""
+    """Retry the failed stage, after saving uncommitted work of the last attempt."""
     execution, workspace = _running(view)
     if execution.interrupted:
         await runtime.bus.handle(ENGINE, execution.id, FailExecution(failure=INTERRUPTED))
@@ -379,7 +378,7 @@ async def retry_stage(runtime: Runtime, view: View) -> None:
     if execution.status in (ExecutionStatus.CODING_INITIAL, ExecutionStatus.CODING_FOLLOW_UP):
         try:
             await save(runtime, workspace, SnapshotReason.RETRY)
-        except AuraError as error:  # the worktree is gone: the stage will say so
+        except AuraError as error:  # the worktree is gone: the stage will report it
             if error.transient:
                 raise
     await runtime.bus.handle(ENGINE, execution.id, RetryStage())

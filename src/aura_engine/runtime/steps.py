@@ -1,15 +1,14 @@
-"""Steps: from how things are to the one thing that is to be done next. Pure; the whole of the engine's strategy.
+"""Steps: from the state of a task to its next step. Pure; the whole strategy of the engine.
 
-    Queued            wait for the tasks that must complete first; lease it to a worker, as soon as there is room
-    PrepareWorkspace  have the worktrees made
+    Queued            wait for the tasks that must complete first; lease it to a worker when a slot is free
+    PrepareWorkspace  have the worktrees created
     Setup             run the setup script, if there is one
     Coding...         run the agent; count what it changed
     Cleanup           run the cleanup script, if there is one
-    Review            propose ► wait for a human ► carry out what was decided: merge, go on with feedback, give up
-    ended             give back what was held; fail the task, or try again, or clear away what is not needed any more
+    Review            propose ► wait for a human ► carry out the decision: merge, continue with feedback, fail
+    ended             release everything held; fail the task, or retry, or clear the workspace
 
-A step says what to do, not how; `aura_engine.runtime.driver` knows how. Nothing here is remembered between two looks.
-"""
+A step says what to do, not how; `aura_engine.runtime.driver` performs it. This module keeps no state."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -28,15 +27,15 @@ from aura_engine.runtime.views import View
 
 
 class Do(Enum):
-    """What can be done next."""
+    """All possible steps."""
 
     NOTHING = auto()
     """Wait for something to happen, at most until `Step.until`."""
     REST = auto()
-    """The task has ended and all that belongs to it is in order."""
+    """The task has ended and is cleaned up."""
 
     FAIL_DEPENDENT = auto()
-    """Fail a task that waits for one that has failed, or was cancelled."""
+    """Fail a task whose dependency has failed or was cancelled."""
     LEASE = auto()
     PREPARE = auto()
     RUN_SETUP = auto()
@@ -56,21 +55,21 @@ class Do(Enum):
     RECORD_RETURN = auto()
     LOSE_WORKER = auto()
     LEASE_AGAIN = auto()
-    """Give an execution in review, which lost nothing with its worker, to the worker at hand."""
+    """Grant an execution in review, which lost nothing with its worker, to the connected worker."""
     CANCEL_EXECUTION = auto()
     RELEASE = auto()
-    """End what still runs; give lease, workspace and agent back."""
+    """End running processes; release lease, workspace and agent."""
     RECORD_FAILURE = auto()
-    """Say on the task that its execution failed."""
+    """Record on the task that its execution failed."""
     RUN_AGAIN = auto()
     """Queue a new execution in place of the failed one."""
     CLEAR_WORKSPACE = auto()
-    """Remove worktrees that hold nothing that is not elsewhere."""
+    """Remove worktrees whose contents exist elsewhere."""
 
 
 @attrs.frozen
 class Step:
-    """What is to be done next; `until` is when to look again although nothing has happened."""
+    """The next step; `until` is when to look again even if nothing has happened."""
 
     do: Do
     until: datetime | None = None
@@ -82,7 +81,7 @@ UNMERGED = frozenset({WorkspaceStatus.MERGING, WorkspaceStatus.CONFLICTED})
 
 
 def next_step(view: View, now: datetime, worker: WorkerId | None) -> Step:
-    """Return what is to be done next for the task, by an engine whose worker is `worker` (None: none is connected)."""
+    """Return the next step of the task, for an engine whose worker is `worker` (None: none is connected)."""
     execution = view.execution
     if execution is None:
         return Step(Do.REST) if view.task.ended else WAIT
@@ -107,7 +106,7 @@ def _in_a_stage(view: View, execution: Execution, worker: WorkerId, now: datetim
 
 
 def _lost_worker(view: View, execution: Execution, worker: WorkerId, now: datetime) -> Step | None:
-    """Return what to do about a lease that the worker at hand does not hold; None where it holds it."""
+    """Return the step for a lease that the connected worker does not hold; None if it does."""
     lease = view.lease
     if lease is None or lease.worker_id == worker:
         return Step(Do.RECORD_RETURN) if lease is not None and lease.status is LeaseStatus.OFFLINE else None
@@ -149,7 +148,7 @@ def _cleanup(view: View, now: datetime) -> Step:
 
 def _review(view: View, now: datetime) -> Step:
     if view.workspace is not None and view.workspace.status is WorkspaceStatus.MERGING:
-        return Step(Do.MERGE)  # torn by a crash: merging is repeatable
+        return Step(Do.MERGE)  # interrupted by a crash: merging is repeatable
     match view.task.status:
         case TaskStatus.IN_PROGRESS | TaskStatus.APPROVED:
             return Step(_after_the_work(view))
@@ -162,7 +161,7 @@ def _review(view: View, now: datetime) -> Step:
 
 
 def _after_the_work(view: View) -> Do:
-    """What follows when the agent is done and nobody is being asked."""
+    """Return the step after the agent's work, when no question is open."""
     task, execution, approval = view.task, view.execution, view.approval
     assert execution is not None, "the review is a stage of an execution"
     if view.planning:
@@ -176,7 +175,7 @@ def _after_the_work(view: View) -> Do:
 
 
 def _is_approved(workspace: Workspace | None, approval: Approval | None) -> bool:
-    """Whether just this work was approved: not the work of before, and nothing that was added since."""
+    """Whether exactly this work was approved: not earlier work, and with nothing added since."""
     if approval is None or approval.kind is not ApprovalKind.CHANGES or not approval.granted:
         return False
     trees = workspace.worktrees if workspace else ()
@@ -222,7 +221,7 @@ def _after_the_end(view: View, execution: Execution, now: datetime) -> Step:
     if task.ended:
         return Step(Do.CLEAR_WORKSPACE) if _is_to_be_cleared(view) else Step(Do.REST)
     if execution.status is not ExecutionStatus.FAILED:
-        return WAIT  # of a task that goes on without this execution: somebody will start another
+        return WAIT  # the task continues without this execution: another one will be started
     if task.retry_at is None:
         return Step(Do.RECORD_FAILURE)
     return Step(Do.RUN_AGAIN) if now >= task.retry_at else Step(Do.NOTHING, task.retry_at)
@@ -242,10 +241,10 @@ def _holds_something(view: View, execution: Execution) -> bool:
 
 
 def _is_to_be_cleared(view: View) -> bool:
-    """Whether the worktrees of an ended task hold nothing that anybody needs.
+    """Whether the worktrees of an ended task are no longer needed.
 
-    Those of a completed task: what it changed is merged. Those of a task that was called off, if there never was
-    anything in them: a workspace with work in it stays until a human says otherwise, and a failed task may be retried.
+    True for a completed task, whose changes are merged, and for a cancelled task without worktrees. A workspace with
+    work in it stays until a human removes it, and a failed task may be retried.
     """
     workspace, execution = view.workspace, view.execution
     if workspace is None or workspace.in_place or workspace.status is WorkspaceStatus.REMOVED:

@@ -1,4 +1,4 @@
-"""Views: a task with everything that belongs to it, as it is right now."""
+"""Views: a task with the current state of everything that belongs to it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,18 +19,18 @@ from aura_engine.unit_of_work import CommandBus, UnitOfWork
 
 
 def workspace_of(task_id: TaskId) -> WorkspaceId:
-    """Return the id of the workspace that the task is worked on in: one for each task (UUIDv5)."""
+    """Return the id of the task's workspace: one for each task (UUIDv5)."""
     return WorkspaceId(str(uuid5(UUID(task_id), "workspace")))
 
 
 def lease_of(execution_id: ExecutionId) -> LeaseId:
-    """Return the id of the lease under which the execution is run: one for each execution (UUIDv5)."""
+    """Return the id of the execution's lease: one for each execution (UUIDv5)."""
     return LeaseId(str(uuid5(UUID(execution_id), "lease")))
 
 
 @attrs.frozen(kw_only=True)
 class View:
-    """What there is of a task. What does not exist is None."""
+    """A task and everything that belongs to it; None for parts that do not exist."""
 
     task: Task
     agent: Agent | None = None
@@ -39,15 +39,15 @@ class View:
     lease: WorkerLease | None = None
     workspace: Workspace | None = None
     approval: Approval | None = None
-    """The one about the newest proposal."""
+    """The approval of the newest proposal."""
     conflict: Approval | None = None
-    """The one through which a human resolves why a merge was not possible."""
+    """The approval through which a human resolves a merge conflict."""
     dependencies: tuple[Task, ...] = ()
     """The tasks that must complete first."""
 
     @property
     def planning(self) -> bool:
-        """Whether a proposal in words is still to be approved before the work is done."""
+        """Whether the task still needs an approved plan before the work begins."""
         if self.task.approval_mode not in (ApprovalMode.PLAN, ApprovalMode.BOTH):
             return False
         approval = self.approval
@@ -60,12 +60,12 @@ class View:
 
     @property
     def worked_on(self) -> bool:
-        """Whether an execution is at work on the task, or another one is about to be."""
+        """Whether an execution works on the task, or another one is about to."""
         return self.execution is not None and (not self.execution.final or self.task.retry_at is not None)
 
     @property
     def streams(self) -> frozenset[StreamId]:
-        """The streams of all that belongs to the task; an event in one of them may be something to do."""
+        """The streams of everything that belongs to the task; an event in any of them may require a step."""
         own = (self.task, self.agent, self.execution, self.lease, self.workspace, self.approval, self.conflict)
         parts = (*own, *self.dependencies)
         ids = {part.id for part in parts if part is not None}
@@ -74,12 +74,12 @@ class View:
 
     @property
     def output(self) -> StreamId | None:
-        """The stream of what the execution's processes wrote."""
+        """The stream of the execution's output."""
         return output_stream(self.execution.id) if self.execution else None
 
 
 async def load_view(bus: CommandBus, task_id: TaskId) -> View | None:
-    """Return the task with everything that belongs to it as it is stored, None if there is no such task."""
+    """Return the task with everything that belongs to it, read from the store; None if it does not exist."""
 
     async def load(aggregate: Aggregate[Any], stream_id: StreamId | None) -> Any:
         return None if stream_id is None else await bus.fetch(aggregate, stream_id)
@@ -103,7 +103,7 @@ async def driver_view(bus: CommandBus, task_id: TaskId, before: Callable[[Stream
 
 
 async def view_in(unit: UnitOfWork, task_id: TaskId) -> View | None:
-    """Return the view as a unit of decisions sees it; recording the unit then asserts that it was so."""
+    """Return the view as a unit of work sees it; recording the unit then checks that it is unchanged."""
 
     async def load(aggregate: Aggregate[Any], stream_id: StreamId | None) -> Any:
         return None if stream_id is None else await unit.get(aggregate, stream_id)
@@ -129,7 +129,7 @@ async def _view(load: Any, task_id: TaskId) -> View | None:
 
 
 def spec_of(workspace: Workspace) -> WorkspaceSpec:
-    """Return the part of a workspace that those who work on its files need."""
+    """Return the part of a workspace that is needed to work on its files."""
     return WorkspaceSpec(
         id=workspace.id,
         title=workspace.title,
