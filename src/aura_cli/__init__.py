@@ -1,10 +1,10 @@
-"""Command line: the thin edge over the library. Everything that `aura` prints is available from the API.
+"""Command line: a thin edge over the library. Everything that `aura` prints is available from the API.
 
-Here, and nowhere below, the environment, the arguments, the clock of the machine and the terminal are read.
+Only this package reads the environment, the arguments, the machine's clock and the terminal.
 
-- ``arguments``: what can be written on the command line, and what is made of it;
+- ``arguments``: the options of each command, and the requests built from them;
 - ``commands``: a module for each command;
 - ``rendering``: data as text and as JSON, on the streams of the process;
-- ``streaming``: a task followed while it runs;
-- ``completion``: the scripts for shells.
+- ``streaming``: the output of a task while it runs;
+- ``completion``: completion scripts for shells.
 """

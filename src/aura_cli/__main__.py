@@ -1,4 +1,4 @@
-"""``python -m aura_cli``: the command ``aura``, where only the interpreter is known."""
+"""``python -m aura_cli``: the command ``aura``, for callers that only know the interpreter."""
 
 import sys
 

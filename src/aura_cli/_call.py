@@ -1,4 +1,4 @@
-"""Call: one call of a command: what was asked for, how to answer, and the engine it is asked of."""
+"""Call: one invocation of a command, with its arguments, its terminal and its engine."""
 
 import shlex
 from argparse import Namespace
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 OUTAGE_TIMEOUT = 10.0
-"""Seconds to wait for a database that is not reachable, with a human at the terminal."""
+"""Seconds to wait for an unreachable database while a human waits at the terminal."""
 
 PAGE = 1000
-"""Rows that are asked for at once."""
+"""Rows per page of a list."""
 
 
 @attrs.frozen
 class Call:
-    """What a command is given."""
+    """The context of a command."""
 
     arguments: Namespace
     settings: Settings
@@ -35,18 +35,18 @@ class Call:
 
     @property
     def hint(self) -> str:
-        """The end of a proposed command: the store, if it was named on the command line.
+        """The suffix of suggested commands: the store, if it was named on the command line.
 
-        Nothing for stores on a server: their URL may hold a password, which must not appear in output.
+        Empty for stores on a server: their URL may contain a password, which must not appear in output.
         """
         if self.settings.store_given and sqlite_path(self.settings.store) is not None:
             return f" --store {shlex.quote(self.settings.store)}"
         return ""
 
     def is_first(self) -> bool:
-        """Return whether this is the first command on a machine: the default store is not there yet. Says so.
+        """Return whether the default store does not exist yet, and if so, print a note.
 
-        A store that was named must exist: treating it as empty would hide a misspelt name.
+        A named store must exist: treating it as empty would hide a misspelt name.
         """
         path = sqlite_path(self.settings.store) if self.settings.store_default else None
         if path is None or path.exists():
@@ -55,7 +55,7 @@ class Call:
         return True
 
     def is_first_of_checks(self) -> bool:
-        """Return whether `is_first`, for a command about the store itself, which is then written as data too."""
+        """Return `is_first`, for a command about the store itself, which then also reports this as data."""
         first = self.is_first()
         if first and self.terminal.json:
             self.terminal.write_json({"id": self.settings.store, "status": "not_created", "events": 0})
@@ -73,10 +73,10 @@ async def engine_of(
     store: str | None = None,
     folder: str = ".",
 ) -> AsyncIterator["Engine"]:
-    """Open an engine for a command, with the profiles of the project that `folder` is in.
+    """Open an engine for a command, with the profiles of the project that contains `folder`.
 
-    A store that is not there is made with `make`; with `read_only` it is empty where it is the default one. Otherwise
-    it raises `StoreMisconfigured`.
+    A missing store is created with `make`; with `read_only`, a missing default store counts as empty. Otherwise raises
+    `StoreMisconfigured`.
     """
     from aura_engine import Host, open_engine
 
@@ -104,7 +104,7 @@ async def engine_of(
 
 
 async def all_rows(list_: Callable[..., "Awaitable[Page[R]]"], **filters: Any) -> AsyncGenerator[R, None]:
-    """Yield everything that `list_`, of a noun of the engine, lists page by page; the oldest first."""
+    """Yield all rows of `list_`, a `list` method of the engine, oldest first."""
     cursor = None
     while True:
         page = await list_(**filters, descending=False, limit=PAGE, cursor=cursor)
@@ -116,12 +116,12 @@ async def all_rows(list_: Callable[..., "Awaitable[Page[R]]"], **filters: Any) -
 
 
 def sqlite_path(url: str) -> Path | None:
-    """Return the file of an SQLite store, None for stores of other kinds."""
+    """Return the file of an SQLite store, or None for other stores."""
     return Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
 
 
 def require_made(url: str) -> None:
-    """Raise `StoreMisconfigured` for a store that does not exist, before a command would create an empty one."""
+    """Raise `StoreMisconfigured` for a store that does not exist, so that the command does not create an empty one."""
     path = sqlite_path(url)
     if path is not None and not path.exists():
         from aura_contracts.errors import StoreMisconfigured
@@ -131,14 +131,14 @@ def require_made(url: str) -> None:
 
 
 def make_room(url: str) -> None:
-    """Make the folder that an SQLite store will be in."""
+    """Create the folder for an SQLite store."""
     path = sqlite_path(url)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
 
 
 def project_of(path: str) -> Path | None:
-    """Return the nearest folder, from `path` up to the top of its repository, that has settings of a project."""
+    """Return the nearest folder with project settings, from `path` up to the top of its repository."""
     start = Path(path).absolute()
     for folder in (start, *start.parents):
         if (folder / ".aura").is_dir():

@@ -1,4 +1,4 @@
-"""Settings: what arguments and environment say together. The only place that reads the environment."""
+"""Settings: the arguments and the environment combined. The only module that reads the environment."""
 
 import argparse
 import os
@@ -17,37 +17,37 @@ class Settings:
     """The URL of the store."""
 
     store_given: bool
-    """Whether the store was named on the command line."""
+    """Whether the store was given on the command line."""
 
     store_default: bool
-    """Whether it was named nowhere, and is the one in `home`."""
+    """Whether the store was not given at all, and is the one in `home`."""
 
     home: Path
     """The folder of AURA's data."""
 
     grace: float
-    """Seconds that agents run on when AURA dies."""
+    """Seconds for which agents keep running when AURA dies."""
 
     environment: Mapping[str, str] = attrs.field(repr=False)
-    """What agents are given, and where programs are looked for."""
+    """The environment that agents inherit, and in which programs are looked up."""
 
     encryption_key: str | None = attrs.field(repr=False)
     compression: Any
-    """Judged by the store."""
+    """Validated by the store."""
 
     json: bool
     quiet: bool
     color: bool
-    """Whether colour is wanted, if there is a terminal to show it."""
+    """Whether to use colour if the stream is a terminal."""
 
     @property
     def codec(self) -> dict[str, Any]:
-        """How the bytes in the store are to be read, as arguments for `open_engine`."""
+        """The encryption key and compression of the store, as arguments for `open_engine`."""
         return {"encryption_key": self.encryption_key, "compression": self.compression}
 
 
 def read_settings(arguments: argparse.Namespace, environment: Mapping[str, str] | None = None) -> Settings:
-    """Return the settings; an argument goes before the environment, an empty variable is none."""
+    """Return the settings. Arguments take precedence over the environment; an empty variable counts as unset."""
     from aura_engine import Host
 
     environment = dict(environment or os.environ)
@@ -70,12 +70,12 @@ def read_settings(arguments: argparse.Namespace, environment: Mapping[str, str] 
 
 
 def debugging() -> bool:
-    """Whether tracebacks are shown."""
+    """Return whether to show tracebacks."""
     return bool(os.environ.get("AURA_DEBUG"))
 
 
 def _grace(given: Mapping[str, str]) -> float:
-    """Return AURA_GRACE, in seconds. Raises `InvalidInput` for what is not a number of seconds."""
+    """Return AURA_GRACE, in seconds. Raises `InvalidInput` for anything else."""
     from aura_contracts.errors import InvalidInput
     from aura_contracts.lease import GRACE_LIMIT, RETURN_GRACE
 

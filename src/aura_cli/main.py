@@ -1,7 +1,7 @@
-"""The command `aura`: parse, run one command, turn whatever happens into an exit code.
+"""The command `aura`: parses the arguments, runs one command, and turns the outcome into an exit code.
 
-Starting is quick because nothing is imported before it is needed: this module, `argparse` and the parser of the one
-command that is meant. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+It starts quickly because it only imports this module, `argparse` and the parser of the selected command. Exit codes: 0
+done, 1 failed, 2 wrong usage, 130 interrupted.
 """
 
 import os
@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _guarded(words: Sequence[str]) -> int:
-    """Run the command; whatever happens becomes an exit code."""
+    """Run the command and turn any outcome into an exit code."""
     try:
         return _run(words)
     except WrongUsage as wrong:
@@ -33,7 +33,7 @@ def _guarded(words: Sequence[str]) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         _discard_stdout()
-        return DONE  # the reader has seen enough
+        return DONE  # the reader of stdout has gone away
     except SystemExit as end:  # argparse, after --help and --version
         return end.code if isinstance(end.code, int) else DONE
     except Exception as error:  # noqa: BLE001 - the edge: people and programs get every error in one form
@@ -49,7 +49,7 @@ def _run(words: Sequence[str]) -> int:
     settings = read_settings(arguments)
     terminal = Terminal.of_process(json=settings.json, quiet=settings.quiet, color=settings.color)
     answer = arguments.run(Call(arguments, settings, terminal))
-    if answer is not None:  # a coroutine: what talks to an engine
+    if answer is not None:  # a coroutine, because the command uses an engine
         import anyio
 
         answer = anyio.run(lambda: answer)
@@ -66,7 +66,7 @@ def _report(error: Exception, words: Sequence[str], code: int) -> int:
 
 
 def _discard_stdout() -> None:
-    """Discard what is left in the buffer, so that the interpreter does not complain when it exits."""
+    """Discard the rest of the buffer, so that the interpreter does not report an error at exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

@@ -1,8 +1,8 @@
 """Tool server: the tools of `aura_engine.agent_tools` over the Model Context Protocol on stdio, for one agent.
 
-Arguments and answers are structs, and their JSON Schema is generated from them, without anything that the model of some
-agent cannot be shown (no references, no unions). A refusal is an answer too, and says what to do instead, because the
-agent's model has to read it.
+Arguments and answers are structs, from which JSON Schemas are generated. Some agents' models do not support references
+or unions, so the schemas contain neither. A refusal is also an answer and says what to do instead, because the agent's
+model reads it.
 """
 
 import signal
@@ -29,10 +29,10 @@ from aura_contracts.task import Priority, Task
 from aura_engine import OwnTask
 
 WAIT_LIMIT = 50.0
-"""Most seconds to wait for an answer: below the 60 that many clients wait for a tool."""
+"""Maximum seconds to wait for an answer, below the 60 after which many clients time out."""
 
 INSTRUCTIONS = """\
-These tools connect you with AURA, which gave you the task that you are working on. get_task describes it and what \
+These tools connect you to AURA, which assigned you the task that you are working on. get_task describes it and what \
 was said about it so far. Report your progress with report_progress. Put work that does not belong to this task into \
 create_subtask instead of doing it. Where a human has to decide, use request_approval and wait for the answer before \
 you continue."""
@@ -67,7 +67,7 @@ Seconds = Annotated[
     Meta(
         ge=0,
         description=f"Seconds to wait for the answer, at most {WAIT_LIMIT:.0f}.",
-        extra_json_schema={"maximum": WAIT_LIMIT},  # more is less, and no mistake
+        extra_json_schema={"maximum": WAIT_LIMIT},  # larger values are lowered, not refused
     ),
 ]
 
@@ -97,7 +97,7 @@ class Wait(Arguments, frozen=True, kw_only=True):
 
 
 class TaskLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A task in a line."""
+    """A task in brief."""
 
     id: str
     title: str
@@ -106,7 +106,7 @@ class TaskLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What was asked, and what a human said to it."""
+    """A question and a human's answer to it."""
 
     approval_id: str
     status: Annotated[
@@ -120,7 +120,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class TaskStory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The task, with what surrounds it."""
+    """The task with its parent, subtasks, feedback and questions."""
 
     id: str
     title: str
@@ -264,7 +264,7 @@ TOOLS: Mapping[str, _Tool] = {
 
 
 def schema_of(struct: type[msgspec.Struct]) -> dict[str, Any]:
-    """Return the JSON Schema of a struct: an object at its root, and nothing that is somewhere else."""
+    """Return the JSON Schema of a struct, with an object at its root and without references."""
     (schema,), parts = msgspec.json.schema_components([struct], ref_template="{name}")
     inlined: dict[str, Any] = _inlined(schema, parts)
     return inlined
@@ -302,7 +302,7 @@ def server_of(own: OwnTask) -> Server[Any]:
 async def serve(own: OwnTask) -> None:
     """Serve the tools until the agent closes standard input."""
     server = server_of(own)
-    # What reads standard input cannot be cancelled. Nothing is lost: all that was answered is durable.
+    # The reader of standard input cannot be cancelled. Nothing is lost: all answers are durable.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     async with stdio_server() as (incoming, outgoing):
         await server.run(incoming, outgoing, server.create_initialization_options())
@@ -314,7 +314,7 @@ async def answer(own: OwnTask, name: str, given: Mapping[str, Any]) -> types.Cal
     if tool is None:
         raise MCPError(types.INVALID_PARAMS, f"unknown tool {name!r}; the tools are {', '.join(TOOLS)}")
     try:
-        # Models write null for what they leave out, and numbers as texts.
+        # Models write null for omitted arguments, and numbers as strings.
         arguments = msgspec.convert(
             {key: value for key, value in given.items() if value is not None}, tool.arguments, strict=False
         )

@@ -1,33 +1,31 @@
-"""Executors: how AURA starts coding agents and understands what they write. This module is all an adapter needs.
+"""Executors: how AURA starts coding agents and parses their output. Everything an adapter needs is here.
 
-An adapter of an agent is an `Executor`. It says what it can do (`Capability`), whether its agent is there
-(`Availability`), which command runs it (`launch`: an `AgentRun` in, a `Launch` out) and how it is understood
-(`converse`: a `Conversation`). It is pure: processes, pipes and time are AURA's affair. There is something here for
-each of its parts:
+An adapter is an `Executor`. It declares what it can do (`Capability`), reports whether its agent is installed
+(`Availability`), builds the command (`launch` turns an `AgentRun` into a `Launch`) and parses the output (`converse`
+returns a `Conversation`). It is pure: AURA handles processes, pipes and time. This module has helpers for each part:
 
 **Options and command.** Options are a struct that inherits from `AgentOptions`, or from `ActingOptions` for an agent
-that can act without asking. `agent_options` reads and checks them: names and types (`read_options`), secrets
-and what no system accepts (`require_clean`). `prompt_of` returns the whole prompt, `prompt_bytes` the same as it goes
-to standard input, `program_of` the words that start the agent, `with_params` adds the user's arguments.
+that can act without asking. `agent_options` reads and validates them: names and types (`read_options`), secrets and
+values that no system accepts (`require_clean`). `prompt_of` returns the whole prompt, `prompt_bytes` its encoding for
+standard input, `program_of` the start of the command line; `with_params` adds the user's arguments.
 
 **Conversation.** It turns bytes into `Item`s: entries for the log (`SessionStarted`, `Message`, `ToolCalled`, ...) and
-bytes for the agent (`Send`). `JsonLines` is the base for agents that write one JSON value in a line: it cuts bytes into
-lines in bounded memory (`Lines`) and reports what is not understood as `Unknown`, when `understand` returns None or
-raises one of `NOT_UNDERSTOOD`. `PlainConversation` is for programs that write an answer and nothing else. Texts in
-entries are bounded by `clipped`, values by `clipped_value`; `Tail` keeps the end of a stream. A `PermissionRequested`
-carries the call's `fingerprint_of`, and is answered with an `Answer`.
+bytes for the agent (`Send`). `JsonLines` is the base for agents that write one JSON value per line: it splits bytes
+into lines in bounded memory (`Lines`), and yields `Unknown` for a line if `understand` returns None or raises one of
+`NOT_UNDERSTOOD`. `PlainConversation` is for programs that only write an answer. `clipped` bounds texts in entries,
+`clipped_value` bounds values, and `Tail` keeps the end of a stream. A `PermissionRequested` carries the call's
+`fingerprint_of`, and is answered with an `Answer`.
 
 **Judgement.** `JsonLines.failed` combines what the agent reported with how its process ended (`ProcessExit`).
-`failure_of` is what the exit alone means; `failure_from` tells rate limits and authentication from other failures by
-what a service says, `reason_of_status` by its HTTP status; `lost_session` is the failure of an agent that cannot
-resume.
+`failure_of` interprets the exit alone. `failure_from` recognises rate limits and authentication failures by a service's
+message, `reason_of_status` by its HTTP status. `lost_session` is the failure of an agent that cannot resume.
 
 **Availability.** `Program` finds the agent, asks for its version and looks for a login.
 
 `ExecutorRegistry` finds executors by the entry points ``aura.executors``; `CustomExecutor` runs any command and
 `ScriptedExecutor` a list of steps; `SupervisedRunner` runs the processes. `aura_executors.testing` proves an adapter;
-the page ``docs/writing-an-executor.md`` walks through a whole one. Modules that this one takes its names from are
-internal and may change with every release.
+the page ``docs/how-to/write-an-executor.md`` builds a complete one. The modules that define these names are internal
+and may change in any release.
 """
 
 from importlib import import_module
@@ -196,8 +194,8 @@ _HOMES = {
     "runner.supervised_runner": ("SupervisedRunner",),
     "scripted": ("ScriptedExecutor",),
 }
-"""Names by the module they are imported from when they are first used: the registry must not pay for the runner's
-event loop, nor the runner for plugins."""
+"""Names by module, imported on first use, so that the registry does not pay for the runner's event loop, nor the runner
+for plugins."""
 
 
 def __getattr__(name: str) -> object:

@@ -12,7 +12,7 @@ def test_the_demo_leaves_nothing_and_needs_nothing(tmp_path):
     answer = run_aura("demo", cwd=tmp_path, AURA_HOME=str(tmp_path / "home"), TMPDIR=str(tmp_path))
     assert answer.code == 0, answer.err
     assert [path.name for path in tmp_path.iterdir() if not path.name.startswith("aura-")] == []
-    assert "rejected by alice: Greet the world when nobody is named" in answer.out
+    assert "rejected by alice: Greet the world when no name is given" in answer.out
     assert 'greet.sh on main: echo "Hello, ${1:-world}"' in answer.out
     assert "10 states that were decided on = 10 states folded from the log" in answer.out
     assert answer.out.count("process exited with 0") == 3
@@ -26,7 +26,7 @@ def test_without_git_the_demo_says_what_to_install(tmp_path):
         (programs / name).symlink_to(shutil.which(name))
     answer = run_aura("demo", PATH=str(programs))
     assert answer.code != 0
-    assert "PATH: there is no git on it" in answer.err
+    assert "PATH: git was not found" in answer.err
     assert "install git 2.34 or newer" in answer.err
 
 

@@ -1,1 +1,1 @@
-"""Arguments: what can be written on the command line, parsed; and what is said about what cannot."""
+"""Arguments: the parser of the command line and its errors."""

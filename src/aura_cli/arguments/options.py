@@ -1,7 +1,8 @@
-"""Options: those that fill in a request, each declared once, and made into arguments and into values of the request.
+"""Options: declarations of the options that set the fields of a request.
 
-A declaration names the field that it fills in: ``retry.max_attempts`` is a key of the field ``retry``. It is static:
-importing the requests takes longer than parsing does. `tests/aura_cli/test_options.py` compares the two.
+Each declaration names the field that it sets: ``retry.max_attempts`` is a key of the field ``retry``. Declarations are
+static because importing the request classes takes longer than parsing. `tests/aura_cli/test_options.py` compares the
+two.
 """
 
 from argparse import ArgumentParser, Namespace
@@ -12,14 +13,14 @@ from aura_cli.arguments.values import number, pair, seconds, setting, truth
 
 
 class Option(NamedTuple):
-    """An argument that fills in a field of a request."""
+    """An argument that sets a field of a request."""
 
     field: str
     flag: str
     """``--name``, or the name of an argument without one."""
     help: str
     metavar: str = ""
-    """Empty: it takes no value, and the field is true where it is given."""
+    """Empty for a flag, which sets the field to true."""
     convert: Callable[[str], Any] | None = None
     choices: tuple[str, ...] | None = None
     default: Any = None
@@ -29,12 +30,12 @@ class Option(NamedTuple):
 
     @property
     def dest(self) -> str:
-        """Its name among the arguments."""
+        """Its name in the parsed arguments."""
         return self.flag.removeprefix("--").replace("-", "_")
 
 
 class Group(NamedTuple):
-    """Options that help shows together. Without a title they are among those of the command itself."""
+    """Options that the help shows together; without a title, among those of the command itself."""
 
     title: str
     options: tuple[Option, ...]
@@ -63,7 +64,7 @@ SESSION = Group(
 )
 
 OPTION = Option("options", "--option", "any other option, as JSON or text", "KEY=VALUE", setting, repeatable=True)
-"""Through which everything can be given to an executor."""
+"""Passes any option to an executor."""
 
 AGENT = Group(
     "the agent",
@@ -141,16 +142,16 @@ RUN = (
 """Of `aura_engine.RunRequest`."""
 
 WITHOUT = {
-    "output_limit": "a limit of the installation rather than of one run",
+    "output_limit": "a limit of the installation, not of one run",
     "reviewers": "you review what you start; `aura task create --reviewer` names others",
     "priority": "a run starts at once; `aura task create --priority` orders what waits",
     "project": "`aura task create --project`",
     "context": "data of programs",
 }
-"""Fields that no option of the run fills in, and why."""
+"""Fields that no option of the run sets, and why."""
 
 AGENT_TYPES = ("architect", "developer", "database", "tester", "reviewer", "devops")
-"""Kinds of agents that the specification names; any other word will do, too."""
+"""Kinds of agents that the specification names; any other word is also allowed."""
 
 DESCRIPTION = Option("description", "--description", "all details; - reads them from stdin", "TEXT")
 PRIORITY = Option("priority", "--priority", "priority, by default medium", "LEVEL", choices=("low", "medium", "high"))
@@ -196,7 +197,7 @@ ASSIGN = (
         (
             Option("agent", "--agent", "this agent; see `aura agent list`", "ID"),
             Option("agent_type", "--type", "an idle agent of this type", "TYPE"),
-            Option("executor", "--executor", "an idle agent of this executor; added if there is none", "NAME"),
+            Option("executor", "--executor", "an idle agent of this executor, added if necessary", "NAME"),
             Option("", "--outside", "assign only; AURA does not run the agent"),
         ),
     ),
@@ -212,7 +213,7 @@ FOLLOW = (
     Option("", "--review", "print the changes at the end"),
     Option("", "--no-tui", "print lines only and ask no questions here"),
 )
-"""How a task is followed by a command that has given it work."""
+"""How a command follows the task that it started."""
 
 NO_WAIT = Option("", "--no-wait", "record it only, without driving the task")
 FOLLOW_EPILOG = """\
@@ -223,7 +224,7 @@ whatever drives the task next, such as `aura doctor --fix`.
 
 
 def add_follow_options(parser: ArgumentParser, *, waits: bool = False) -> None:
-    """Declare how a task is followed; with `waits` the command always follows it."""
+    """Declare how a task is followed; with `waits` the command cannot skip it."""
     how = parser.add_mutually_exclusive_group()
     if not waits:
         add_option(how.add_argument, NO_WAIT)
@@ -243,7 +244,7 @@ def add_options(parser: ArgumentParser, groups: Iterable[Group]) -> None:
 
 
 def add_option(add: Callable[..., Any], option: Option) -> None:
-    """Declare an argument by `add`, the method of a parser or a group."""
+    """Declare an argument with `add`, a method of a parser or a group."""
     if not option.flag.startswith("--"):
         add(option.flag, metavar=option.metavar, help=option.help, choices=option.choices)
         return
@@ -260,9 +261,9 @@ def add_option(add: Callable[..., Any], option: Option) -> None:
 
 
 def values_of(arguments: Namespace, groups: Iterable[Group]) -> dict[str, Any]:
-    """Return what was given, by the fields that it fills in: a dictionary for ``retry.max_attempts`` and its kind.
+    """Return the given values by the field they set; fields like ``retry.max_attempts`` become a dictionary.
 
-    Names with values (``--option KEY=VALUE``) are a dictionary too, in which those given last win.
+    Pairs (``--option KEY=VALUE``) become a dictionary too, in which the last value of a key wins.
     """
     found: dict[str, Any] = {}
     for option in (each for group in groups for each in group.options if each.field):

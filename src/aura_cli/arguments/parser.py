@@ -1,8 +1,8 @@
-"""Parser: the commands, the options that all of them have, and the parser of the command that is meant.
+"""Parser: the commands, the options they share, and the parser of the selected command.
 
-Options of every command may stand before or after it: ``aura --json events`` is ``aura events --json``. They are
-declared twice, on the program with a default and on each command without, so that the later one does not undo the
-earlier. Only the module of the command that is meant is imported.
+Shared options may precede or follow the command: ``aura --json events`` is ``aura events --json``. They are declared
+twice, on the program with a default and on each command without one, so that the later does not overwrite the earlier.
+Only the module of the selected command is imported.
 """
 
 import argparse
@@ -10,7 +10,7 @@ import os
 from collections.abc import Container, Sequence
 from importlib import import_module
 
-TYPE_CHECKING = False  # importing `typing` for it would cost as much as everything else here together
+TYPE_CHECKING = False  # importing `typing` would take as long as everything else in this module
 if TYPE_CHECKING:
     from typing import NoReturn
 
@@ -42,7 +42,7 @@ GROUPS = {
         "completion": "print a completion script for your shell",
     },
 }
-"""Every command with what it does, grouped and ordered as in ``aura --help``."""
+"""Every command with its summary, grouped and ordered as in ``aura --help``."""
 
 COMMANDS = {name: summary for group in GROUPS.values() for name, summary in group.items()}
 
@@ -73,15 +73,14 @@ see `aura --help`
 """
 
 _VERBATIM = {"run": ("--param",), "task": ("--param",)}
-"""Options by command whose value is the next word, whatever it begins with: ``--param -lc``, which `argparse` refuses.
-"""
+"""Options whose value may begin with a hyphen, by command: ``--param -lc``, which `argparse` refuses."""
 
 
 Subcommands = argparse._SubParsersAction  # noqa: SLF001 - has no public name
 
 
 class WrongUsage(Exception):
-    """The arguments make no sense. `usage` is the line that shows how `program`, the command meant, is called."""
+    """Invalid arguments. `usage` is the usage line of `program`, the selected command."""
 
     def __init__(self, message: str, parser: "Parser", *, typed: str = "", meant: str = "") -> None:
         super().__init__(message)
@@ -91,11 +90,11 @@ class WrongUsage(Exception):
         self.meant = meant
         """The name of the command or subcommand that `typed` is closest to."""
         self.suggestion = ""
-        """What to write instead."""
+        """The correction, if there is one."""
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
-    """Help in at most 80 columns: choices, defaults and repetition are stated here, for every option."""
+    """Help in at most 80 columns, with the choices, the default and the repeatability of every option."""
 
     def __init__(self, prog: str) -> None:
         from shutil import get_terminal_size
@@ -114,7 +113,7 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
         return f"{text} ({'; '.join(notes)})" if notes else text
 
     def _format_action(self, action: argparse.Action) -> str:
-        if isinstance(action, Subcommands):  # its subcommands in the place of the argument itself
+        if isinstance(action, Subcommands):  # list the subcommands instead of the argument itself
             self._dedent()
             shown = "".join(self._format_action(each) for each in self._iter_indented_subactions(action))
             self._indent()
@@ -123,7 +122,7 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """Takes options by their full names only, so that adding one never changes what a script means."""
+    """Accepts only full option names, so that a new option never changes the meaning of a script."""
 
     def __init__(self, **options: object) -> None:
         options.setdefault("formatter_class", _Formatter)
@@ -132,7 +131,7 @@ class Parser(argparse.ArgumentParser):
 
     @property
     def subcommands(self) -> "dict[str, Parser]":
-        """The parsers of its subcommands by their names."""
+        """The parsers of its subcommands by name."""
         for action in self._actions:
             if isinstance(action, Subcommands):
                 return dict(action.choices)
@@ -140,16 +139,16 @@ class Parser(argparse.ArgumentParser):
 
     @property
     def options(self) -> list[argparse.Action]:
-        """Its options, those of every command included."""
+        """Its options, including the shared ones."""
         return [action for action in self._actions if action.option_strings]
 
     @property
     def positionals(self) -> list[argparse.Action]:
-        """Its arguments without a name, but for a subcommand."""
+        """Its positional arguments, except for a subcommand."""
         return [action for action in self._actions if not action.option_strings and not isinstance(action, Subcommands)]
 
     def usage_line(self) -> str:
-        """Return how it is called, in a line: options that must be given are named, the others are not."""
+        """Return its usage in one line, which names only the required options."""
         required = [f"{action.option_strings[0]} {action.metavar}" for action in self.options if action.required]
         places = [f"[{each.metavar}]" if each.nargs == "?" else str(each.metavar) for each in self.positionals]
         command = ["COMMAND"] if self.subcommands else []
@@ -179,14 +178,14 @@ class Parser(argparse.ArgumentParser):
 
 
 def closest(typed: str, known: Sequence[str]) -> str:
-    """Return the word of `known` that `typed` is most likely meant to be, "" if it resembles none."""
+    """Return the word of `known` that is most similar to `typed`, or "" if none is."""
     from difflib import get_close_matches
 
     return next(iter(get_close_matches(typed, known, 1, cutoff=0.6)), "")
 
 
 def read_version() -> str:
-    """Return the version, read from its file: importing `aura_contracts` for it would take ten times as long."""
+    """Return the version, read from its file: importing `aura_contracts` would take ten times as long."""
     here = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 - pathlib costs a millisecond
     path = os.path.join(here, "..", "..", "aura_contracts", "_version.py")  # noqa: PTH118
     with open(path, encoding="utf-8") as file:  # noqa: PTH123
@@ -196,7 +195,7 @@ def read_version() -> str:
 def parse(words: Sequence[str]) -> argparse.Namespace:
     """Return the arguments, with the function of their command as `run`.
 
-    Prints the help or the version where they are asked for, and raises `SystemExit`. Raises `WrongUsage`.
+    Raises `WrongUsage`, and `SystemExit` after printing the help or the version.
     """
     words = _without_help(words)
     try:
@@ -232,7 +231,7 @@ def _parsed(words: Sequence[str]) -> argparse.Namespace:
 
 
 def program_with(configured: Container[str]) -> Parser:
-    """Return the parser of the program, in which only the `configured` commands know their arguments."""
+    """Return the parser of the program, in which only the `configured` commands have arguments."""
     program = Parser(prog="aura", description=_described(), epilog=_EPILOG)
     program.add_argument("--version", action="store_true", help="show the version and exit")
     _add_everywhere(program.add_argument_group("options on every command"), inherited=False)
@@ -254,14 +253,14 @@ def _described() -> str:
 
 
 def command_of(program: Parser, words: Sequence[str]) -> Parser:
-    """Return the parser of the command or subcommand that the words name."""
+    """Return the parser of the command or subcommand named by `words`."""
     for word in words:
         program = program.subcommands.get(word, program)
     return program
 
 
 def _with_suggestion(wrong: WrongUsage, words: Sequence[str]) -> WrongUsage:
-    """Find out what was meant: the nearest command with its subcommand, or the nearest option."""
+    """Add a suggestion: the most similar command with its subcommand, or the most similar option."""
     corrected = list(words)
     if wrong.typed and wrong.program == "aura":
         wrong.meant = _command_with(wrong.typed) or wrong.meant
@@ -284,7 +283,7 @@ def _with_suggestion(wrong: WrongUsage, words: Sequence[str]) -> WrongUsage:
 
 
 def _still_wrong(words: Sequence[str]) -> WrongUsage | None:
-    """Return what is wrong about the name of a command, as far as it is the next thing that is wrong."""
+    """Return the error about a command's name if that is the next error, with a corrected option or subcommand."""
     try:
         program_with(words).parse_known_args(_joined(words))
     except WrongUsage as wrong:
@@ -293,7 +292,7 @@ def _still_wrong(words: Sequence[str]) -> WrongUsage | None:
 
 
 def _command_with(subcommand: str) -> str:
-    """Return ``approval approve`` for ``approve``: "" if no command, or more than one, has such a subcommand."""
+    """Return ``approval approve`` for ``approve``, or "" unless exactly one command has such a subcommand."""
     having = [name for name, command in program_with(COMMANDS).subcommands.items() if subcommand in command.subcommands]
     return f"{having[0]} {subcommand}" if len(having) == 1 else ""
 
@@ -303,7 +302,7 @@ def _before_dashes(words: Sequence[str]) -> Sequence[str]:
 
 
 def _joined(words: Sequence[str]) -> list[str]:
-    """Return the words with options joined to values that `argparse` would take for options."""
+    """Return the words, joining options to values that `argparse` would take for options."""
     options: tuple[str, ...] = ()
     joined: list[str] = []
     rest = iter(words)
@@ -321,9 +320,9 @@ def _sentence(summary: str) -> str:
 
 
 def add_subcommands(parser: argparse.ArgumentParser) -> "Subcommands[argparse.ArgumentParser]":
-    """Have a command consist of commands: ``aura audit verify``."""
+    """Give a command subcommands: ``aura audit verify``."""
     _add_everywhere(parser, inherited=True)
-    # given `prog`, `argparse` need not format help, and import much, to find it
+    # with `prog`, `argparse` does not have to format help, which imports a lot
     return parser.add_subparsers(
         title="commands", prog=parser.prog, metavar="COMMAND", dest="subcommand", required=True
     )
@@ -332,20 +331,20 @@ def add_subcommands(parser: argparse.ArgumentParser) -> "Subcommands[argparse.Ar
 def add_subcommand(
     commands: "Subcommands[argparse.ArgumentParser]", name: str, summary: str, run: object, *, epilog: str = ""
 ) -> argparse.ArgumentParser:
-    """Add ``aura COMMAND name`` with the options that every command has."""
+    """Add ``aura COMMAND name`` with the shared options."""
     parser = commands.add_parser(name, help=summary, description=_sentence(summary), epilog=epilog)
     finish(parser, run)
     return parser
 
 
 def finish(parser: argparse.ArgumentParser, run: object) -> None:
-    """Give a command the options that every command has, and the function that runs it."""
+    """Give a command the shared options and the function that runs it."""
     _add_everywhere(parser, inherited=True)
     parser.set_defaults(run=run)
 
 
 def _add_everywhere(parser: "argparse.ArgumentParser | argparse._ArgumentGroup", *, inherited: bool) -> None:
-    """Declare the options of every command; on a command without defaults, and without help: `_EVERYWHERE` is it."""
+    """Declare the shared options; on a command without defaults, and without help, which is `_EVERYWHERE`."""
     text = argparse.SUPPRESS if inherited else None
     flag = argparse.SUPPRESS if inherited else False
 

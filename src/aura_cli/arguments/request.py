@@ -1,4 +1,4 @@
-"""Request: what the arguments ask for, as the inputs that the engine takes. Reads no file."""
+"""Request: converts arguments into inputs of the engine. Does not read files."""
 
 import os.path
 from argparse import Namespace
@@ -18,12 +18,12 @@ def run_request(arguments: Namespace, prompt: str) -> RunRequest:
     paths = [os.path.join(cwd, path) for path in arguments.repo] or [cwd]  # noqa: PTH118
     values["repositories"] = [os.path.normpath(path) for path in paths]
     if arguments.resume_latest:
-        values.pop("fork", None)  # of the session that is found
+        values.pop("fork", None)  # the folder of the session
     return RunRequest.model_validate(values)
 
 
 def input_of(arguments: Namespace, groups: Iterable[Group]) -> dict[str, Any]:
-    """Return what was given, by the fields of the input: paths are absolute, scripts have their shell."""
+    """Return the given values by field of the input; paths become absolute, scripts get their shell."""
     values = values_of(arguments, groups)
     if "repositories" in values:
         values["repositories"] = [os.path.abspath(path) for path in values["repositories"]]  # noqa: PTH100
@@ -34,7 +34,7 @@ def input_of(arguments: Namespace, groups: Iterable[Group]) -> dict[str, Any]:
 
 
 def _executor_options(arguments: Namespace, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options for the executor: only those given, so that each rejects what it does not know."""
+    """Return the options for the executor: only those given, because each executor rejects unknown ones."""
     path = dict(arguments.executor_path).get(arguments.executor)
     return dict(options) if path is None else {"executable": path, **options}
 

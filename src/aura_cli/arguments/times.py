@@ -1,4 +1,4 @@
-"""Times as arguments: a position of the log, or a time with its zone."""
+"""Times as arguments: a position of the log, or a time with a zone."""
 
 from argparse import ArgumentTypeError
 from datetime import datetime
@@ -7,7 +7,7 @@ Moment = int | datetime
 
 
 def moment(text: str) -> Moment:
-    """Return a position (``57``) or a time (``2026-01-04T10:00:00Z``); for `argparse`."""
+    """Convert a position (``57``) or a time (``2026-01-04T10:00:00Z``) for `argparse`."""
     if text.isascii() and text.isdecimal() and len(text) < 19:
         return int(text)
     try:

@@ -1,24 +1,24 @@
-"""Values: the types of arguments, for `argparse`. Each raises `ArgumentTypeError` with what was expected."""
+"""Values: types of arguments for `argparse`. Each raises `ArgumentTypeError`, which states what was expected."""
 
 from argparse import ArgumentTypeError
 
 
 def count(text: str) -> int:
-    """Return a number from 0 up, such as a position of the log."""
+    """Convert a number of at least 0, such as a position of the log."""
     if not (text.isascii() and text.isdecimal() and len(text) < 19):
-        raise ArgumentTypeError(f"{text!r} is not a whole number from 0 up")
+        raise ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
     return int(text)
 
 
 def number(text: str) -> int:
-    """Return a number from 1 up."""
+    """Convert a number of at least 1."""
     if count(text) < 1:
-        raise ArgumentTypeError(f"{text!r} is not a whole number from 1 up")
+        raise ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return int(text)
 
 
 def seconds(text: str) -> float:
-    """Return a time in seconds, above 0."""
+    """Convert a positive number of seconds."""
     try:
         value = float(text)
     except ValueError:
@@ -29,15 +29,15 @@ def seconds(text: str) -> float:
 
 
 def pair(text: str) -> tuple[str, str]:
-    """Return a name and a value that are written ``NAME=VALUE``."""
+    """Convert ``NAME=VALUE`` to a name and a value."""
     name, equals, value = text.partition("=")
     if not equals or not name.strip():
-        raise ArgumentTypeError(f"{text!r} is not written NAME=VALUE")
+        raise ArgumentTypeError(f"{text!r} is not of the form NAME=VALUE")
     return name.strip(), value
 
 
 def setting(text: str) -> tuple[str, object]:
-    """Return a name and a value that are written ``NAME=VALUE``: a value that is JSON is decoded."""
+    """Convert ``NAME=VALUE`` to a name and a value, which is decoded if it is JSON."""
     import msgspec
 
     name, value = pair(text)
@@ -49,7 +49,7 @@ def setting(text: str) -> tuple[str, object]:
 
 
 def truth(text: str) -> bool:
-    """Return what ``true`` and ``false`` mean."""
+    """Convert ``true`` or ``false``."""
     if text not in ("true", "false"):
         raise ArgumentTypeError(f"{text!r} is neither true nor false")
     return text == "true"

@@ -1,1 +1,1 @@
-"""Commands: a module each. It offers `configure`, which declares the arguments, and imports the rest when it runs."""
+"""Commands: one module each, with `configure` to declare the arguments. It imports everything else when it runs."""

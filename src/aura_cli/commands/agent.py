@@ -18,7 +18,7 @@ def configure(parser: ArgumentParser) -> None:
     commands = add_subcommands(parser)
     adding = add_subcommand(commands, "add", "add an agent to the pool", _add)
     adding.add_argument("name", metavar="NAME", help="name of the agent")
-    adding.add_argument("--executor", metavar="NAME", required=True, help="what runs it; see `aura executors`")
+    adding.add_argument("--executor", metavar="NAME", required=True, help="executor that runs it; see `aura executors`")
     adding.add_argument("--type", metavar="TYPE", default="developer", help=f"kind of agent: {_TYPE_HELP}")
     adding.add_argument("--variant", metavar="NAME", default="", help="named set of the executor's options")
     adding.add_argument("--capability", metavar="WORD", action="append", default=[], help="something it can do")
@@ -26,12 +26,12 @@ def configure(parser: ArgumentParser) -> None:
     listing = add_subcommand(commands, "list", "list the agents, oldest first", _list)
     listing.add_argument("--type", metavar="TYPE", help="only agents of this type")
     showing = add_subcommand(commands, "show", "show an agent", _show)
-    disabling = add_subcommand(commands, "disable", "take an agent out of the pool: it gets no more tasks", _disable)
+    disabling = add_subcommand(commands, "disable", "take an agent out of the pool; it gets no more tasks", _disable)
     enabling = add_subcommand(commands, "enable", "put an agent back into the pool", _enable)
     for command in (showing, disabling, enabling):
         command.add_argument("id", metavar="ID", help="the agent: its id, or the first or last digits of it")
     disabling.add_argument("--reason", metavar="TEXT", default="", help="why it is disabled")
-    disabling.add_argument("--drop-task", action="store_true", help="even if it is working; the task goes on")
+    disabling.add_argument("--drop-task", action="store_true", help="even if it is working; its task continues")
 
 
 async def _list(call: "Call") -> None:

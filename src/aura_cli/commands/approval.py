@@ -1,4 +1,4 @@
-"""``aura approval``: the inbox of a human, and their decisions."""
+"""``aura approval``: a human's inbox and decisions."""
 
 from argparse import ArgumentParser
 from typing import TYPE_CHECKING
@@ -27,8 +27,8 @@ def configure(parser: ArgumentParser) -> None:
     """Declare the arguments."""
     commands = add_subcommands(parser)
     listing = add_subcommand(commands, "list", "list pending approvals", _list)
-    listing.add_argument("--all", action="store_true", help="include approvals that were decided")
-    showing = add_subcommand(commands, "show", "show a question and what it would change", _show)
+    listing.add_argument("--all", action="store_true", help="include decided approvals")
+    showing = add_subcommand(commands, "show", "show a question and the changes it is about", _show)
     showing.add_argument("id", metavar="ID", nargs="?", help=_ID_HELP)
     showing.add_argument("--diff", action="store_true", help="include the diff")
     for name, summary, function in (
@@ -85,7 +85,7 @@ async def _list(call: "Call") -> None:
 
 
 def _awaited(approval: "Approval") -> tuple[str, ...]:
-    """Return whose answer would still count: none, once it is decided."""
+    """Return the reviewers who have not answered yet; empty once the approval is decided."""
     return approval.awaited if approval.closed_at is None else ()
 
 
@@ -150,7 +150,7 @@ async def _delegate(call: "Call") -> int:
 
 
 async def _decide(call: "Call", decide: "Callable[[Engine, str], Awaitable[Approval]]") -> int:
-    """Record a decision, then follow its task where this process drives it."""
+    """Record a decision, then follow the task if this process drives it."""
     from aura_cli._call import engine_of
     from aura_cli.streaming.follower import FollowOptions, follow
 
@@ -168,7 +168,7 @@ async def _decide(call: "Call", decide: "Callable[[Engine, str], Awaitable[Appro
 
 
 async def _meant(engine: "Engine", text: str | None) -> str:
-    """Return the approval that is named, or the only one that is pending."""
+    """Return the named approval, or the only pending one."""
     from aura_contracts.errors import InvalidInput
 
     if text is not None:

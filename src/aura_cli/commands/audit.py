@@ -39,7 +39,7 @@ def configure(parser: ArgumentParser) -> None:
         type=_root,
         action="append",
         default=[],
-        help="checkpoint that you kept elsewhere",
+        help="checkpoint that you have kept elsewhere",
     )
     add_subcommand(commands, "checkpoint", "verify, then record and print a root over the whole log", _checkpoint)
     export = add_subcommand(commands, "export", "print the sealed rows and their facts for an auditor", _export)
@@ -67,7 +67,7 @@ async def _verify(call: "Call") -> None:
 
 
 def _show(store: str, report: "AuditReport", call: "Call") -> None:
-    """Print the report; raise what was found, which no closed pipe may hide."""
+    """Print the report, and raise the damage found even if the reader of stdout has gone away."""
     from contextlib import suppress
 
     import msgspec

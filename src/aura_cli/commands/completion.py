@@ -1,4 +1,4 @@
-"""``aura completion``: the completion script of a shell."""
+"""``aura completion``: completion scripts for shells."""
 
 from argparse import ArgumentParser
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""``aura db``: the read models, and what the store holds."""
+"""``aura db``: the read models and the size of the store."""
 
 from argparse import ArgumentParser
 from typing import TYPE_CHECKING
@@ -38,7 +38,7 @@ async def _rebuild(call: "Call") -> None:
 
 
 def _show(report: "StoreReport", call: "Call") -> None:
-    """Print what was found and raise it; no closed pipe may hide it."""
+    """Print the report, and raise differences even if the reader of stdout has gone away."""
     from contextlib import suppress
 
     from aura_cli.rendering.errors import ReadModelsDiffer

@@ -1,4 +1,4 @@
-"""``aura demo``: two tasks on a throw-away repository: review, feedback, merge, a crash; and proof in the log."""
+"""``aura demo``: two tasks on a throw-away repository, with review, feedback, merge, a crash, and the proof."""
 
 from argparse import ArgumentParser
 from typing import TYPE_CHECKING
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 def configure(parser: ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.epilog = "Runs in a temporary folder. With --store the log is kept there."
+    parser.epilog = "Runs in a temporary folder. With --store, the log is kept in that store."
     finish(parser, run)
 
 
 async def run(call: "Call") -> None:
-    """Play, then prove. Raises `ReplayDiffers` when the log does not say what was done."""
+    """Play the demo and prove it. Raises `ReplayDiffers` if the log does not reproduce the states."""
     from pathlib import Path
     from tempfile import TemporaryDirectory
 

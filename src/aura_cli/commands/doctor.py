@@ -1,4 +1,4 @@
-"""``aura doctor``: leftovers and stuck tasks, and what to do about them."""
+"""``aura doctor``: finds and fixes leftovers and stuck tasks."""
 
 from argparse import ArgumentParser
 from contextlib import aclosing
@@ -40,7 +40,7 @@ def configure(parser: ArgumentParser) -> None:
 
 
 async def run(call: "Call") -> None:
-    """Look at everything; raise `NotHealthy` for what is wrong then."""
+    """Check everything; raise `NotHealthy` for problems that remain."""
     from aura_cli.rendering.errors import NotHealthy
 
     found: list[Finding] = []
@@ -61,7 +61,7 @@ async def run(call: "Call") -> None:
 
 
 async def _examine(call: "Call", take: "Callable[[Finding], None]") -> "Finding | None":
-    """Take what is found, put right where that was asked for; return why the store cannot be examined, if so."""
+    """Collect findings, fixing them if requested; return the reason if the store cannot be examined."""
     from aura_cli._call import engine_of, sqlite_path
     from aura_contracts.errors import AuraError
     from aura_engine import Finding
@@ -85,12 +85,12 @@ async def _examine(call: "Call", take: "Callable[[Finding], None]") -> "Finding 
 
 
 async def _examine_host(call: "Call", take: "Callable[[Finding], None]") -> None:
-    """Take what is found about the machine alone, where there is no store to be opened."""
+    """Collect findings about the machine only, when there is no store to open."""
     from aura_cli._call import engine_of
 
     async with engine_of(call, store="memory:") as engine, aclosing(engine.doctor.examine()) as findings:
         async for finding in findings:
-            if finding.kind not in ("python", "git"):  # what follows needs a home, and would make it
+            if finding.kind not in ("python", "git"):  # the other checks need AURA_HOME and would create it
                 break
             take(finding)
 

@@ -1,4 +1,4 @@
-"""``aura events``: the log as a list, and live."""
+"""``aura events``: lists the log and follows it live."""
 
 from argparse import ArgumentParser
 from contextlib import aclosing
@@ -20,7 +20,7 @@ def configure(parser: ArgumentParser) -> None:
         "--type",
         metavar="TYPE",
         action="append",
-        help="only events of a type (task.created) or a kind (task)",
+        help="only events of this type (task.created) or kind (task)",
     )
     parser.add_argument("--since", metavar="POS", type=count, default=0, help="only events after this position")
     parser.add_argument("--follow", action="store_true", help="keep listing events as they are recorded")
@@ -28,7 +28,7 @@ def configure(parser: ArgumentParser) -> None:
 
 
 async def run(call: "Call") -> None:
-    """List the events that the arguments ask for."""
+    """List the events selected by the arguments."""
     from aura_cli._call import engine_of, require_made
     from aura_cli.rendering.formatting import counted, event_data, event_text
 

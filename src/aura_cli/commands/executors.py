@@ -1,4 +1,4 @@
-"""``aura executors``: the supported agents, whether they are installed, what they can do."""
+"""``aura executors``: the supported agents, whether they are installed, and what they can do."""
 
 from argparse import ArgumentParser
 from typing import TYPE_CHECKING, Any
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 def configure(parser: ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("name", metavar="NAME", nargs="?", help="show everything about this one")
+    parser.add_argument("name", metavar="NAME", nargs="?", help="show everything about this executor")
     finish(parser, run)
 
 
 async def run(call: "Call") -> None:
-    """List the executors, or show one: those of this machine, so no store is needed."""
+    """List the executors of this machine, or show one; needs no store."""
     from aura_cli._call import engine_of
     from aura_cli.rendering.terminal import printable
 

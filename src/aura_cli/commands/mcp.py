@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _EPILOG = """\
 AURA starts this for an agent, with the token of the run in AURA_TASK_TOKEN. It
-only shows and changes the task of that run, and ends with the run.
+can only see and change the task of that run, and ends with the run.
 
 Needs the extra mcp: pip install "aura-core[mcp]"
 """
@@ -44,7 +44,7 @@ async def run(call: "Call") -> None:
 
 
 def _server() -> "Callable[[OwnTask], Awaitable[None]]":
-    """Return what serves the tools: is the extra there? before anything is opened."""
+    """Return the server of the tools. Called before anything is opened, because the extra may be missing."""
     try:
         from aura_cli.tool_server import serve
     except ImportError as error:

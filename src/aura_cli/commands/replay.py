@@ -1,4 +1,4 @@
-"""``aura replay``: states folded from the log, now or at a past moment, and what changed in between."""
+"""``aura replay``: states folded from the log, now or at a past moment, and the changes between two moments."""
 
 from argparse import ArgumentParser
 from typing import TYPE_CHECKING
@@ -28,7 +28,7 @@ def configure(parser: ArgumentParser) -> None:
 
 
 async def run(call: "Call") -> None:
-    """Fold what the arguments ask for."""
+    """Show the states or changes selected by the arguments."""
     from aura_cli._call import engine_of
 
     given = call.arguments
@@ -58,7 +58,7 @@ async def _show_all(engine: "Engine", call: "Call") -> None:
 
 
 async def _show_changes(engine: "Engine", ids: "Sequence[str]", call: "Call") -> None:
-    """Show what changed between two moments: about some aggregates, or about all."""
+    """Show the changes between two moments, of some aggregates or of all."""
     from aura_cli.rendering.formatting import change_text
     from aura_cli.rendering.terminal import printable
 

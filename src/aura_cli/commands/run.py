@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from aura_engine import Engine, RunRequest
 
 _EPILOG = """\
-Lines of the agent's output start with [stdout] or [stderr], what it says in its
-own protocol with [agent], and what AURA says with [aura].
+Lines of the agent's output start with [stdout] or [stderr], messages that it
+sends in its own protocol with [agent], and AURA's own messages with [aura].
 
 In a repository the agent works in a worktree on its own branch, and nothing is
 merged before you approve it (see `aura approval`), unless you choose --approval

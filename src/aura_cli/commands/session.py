@@ -18,7 +18,7 @@ def configure(parser: ArgumentParser) -> None:
     listing = add_subcommand(commands, "list", "list the sessions, most recently used last", _list)
     showing = add_subcommand(commands, "show", "show a session and its last run", _show)
     showing.add_argument("id", metavar="ID", help="the session: its id, or the first characters of it")
-    latest = add_subcommand(commands, "latest", "show the session of the newest run", _latest)
+    latest = add_subcommand(commands, "latest", "show the session of the latest run", _latest)
     for command in (listing, showing, latest):
         command.epilog = _EPILOG
         command.add_argument("--executor", metavar="NAME", help="only sessions of this executor")

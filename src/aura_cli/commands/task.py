@@ -1,4 +1,4 @@
-"""``aura task``: tasks and where they stand: create, list, show, edit, assign, cancel, retry, move and the others."""
+"""``aura task``: creates, shows, changes, assigns and moves tasks."""
 
 from argparse import ArgumentParser
 from typing import TYPE_CHECKING, Any
@@ -59,7 +59,7 @@ def configure(parser: ArgumentParser) -> None:
     follow_up.add_argument("--feedback", metavar="TEXT", required=True, help="what to change; - reads it from stdin")
     add_follow_options(follow_up)
     follow_up.epilog = f"If an approval of the work is pending, this requests changes.\n\n{FOLLOW_EPILOG}"
-    editing = add_subcommand(commands, "edit", "change what a task says", _edit)
+    editing = add_subcommand(commands, "edit", "edit a task's title, description and settings", _edit)
     _add_id(editing)
     add_options(editing, EDIT)
     deleting = add_subcommand(commands, "delete", "delete a task; its history stays in the log", _delete)
@@ -76,7 +76,7 @@ def configure(parser: ArgumentParser) -> None:
     _add_id(splitting)
     splitting.add_argument("--subtask", metavar="TITLE", action="append", required=True, help="title of a subtask")
     moving = add_subcommand(commands, "move", "move a task on the board", _move)
-    moving.epilog = f"A move that takes another command is refused, and that command is named.\n\n{FOLLOW_EPILOG}"
+    moving.epilog = f"A move that needs another command is refused, with the name of that command.\n\n{FOLLOW_EPILOG}"
     _add_id(moving)
     moving.add_argument("state", metavar="STATE", choices=_STATES, help="where to")
     moving.add_argument("--reason", metavar="TEXT", default="", help="why it is moved")
@@ -175,7 +175,7 @@ async def _cancel(call: "Call") -> None:
 
 
 async def _end(engine: "Engine", task_id: str) -> None:
-    """Wait until a cancelled task has left nothing running, unless another process drives it."""
+    """Wait until nothing of a cancelled task runs any more, unless another process drives it."""
     run = await engine.attach(task_id)
     if run.driven:
         await run.idle()
@@ -211,7 +211,7 @@ async def _assign(call: "Call") -> int:
         return await engine.tasks.assign(task_id, **given)
 
     async def _paths(engine: "Engine", task_id: str, given: "Mapping[str, Any]") -> "Sequence[str]":
-        """Return where to work on a task that has no workspace yet: in the current folder unless said otherwise."""
+        """Return the folders for a task without a workspace; by default the current folder."""
         import os.path
 
         from aura_contracts.errors import InvalidInput
@@ -259,7 +259,7 @@ async def _move(call: "Call") -> int:
 
 
 async def _work(call: "Call", begin: "Callable[[Engine, str], Awaitable[Task | None]]") -> int:
-    """Record something about a task, then follow it, unless it is None: then nothing follows from it."""
+    """Record a change of a task, then follow the task; if `record` returns None, there is nothing to follow."""
     from aura_cli._call import engine_of
     from aura_cli.streaming.follower import continue_task
 

@@ -16,7 +16,7 @@ _KINDS = ("run", "session", "task", "agent", "model", "day")
 _EPILOG = """\
 Costs are tokens at the list price of their day. prices.toml in AURA_HOME
 overrides the prices of the models it names, past usage included. A model
-without a price counts with the cost that its agent reports.
+without a price counts at the cost that its agent reports.
 """
 
 _TITLES = ("input", "output", "cache read", "cache write", "cost", "models")
@@ -27,7 +27,7 @@ def configure(parser: ArgumentParser) -> None:
     from aura_cli.arguments.times import moment
 
     parser.epilog = _EPILOG
-    parser.add_argument("--by", metavar="UNIT", choices=_KINDS, default="task", help="what to add up by")
+    parser.add_argument("--by", metavar="UNIT", choices=_KINDS, default="task", help="what to group by")
     parser.add_argument("--task", metavar="ID", help="only this task")
     parser.add_argument(
         "--since", metavar="POS|TIME", type=moment, help="only after this position, or from this time on"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from aura_engine import Engine
 
 DIFF_LIMIT = 64 * 1024 * 1024
-"""Bytes of a diff that are shown at most."""
+"""Maximum bytes of a diff to show."""
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -23,10 +23,10 @@ def configure(parser: ArgumentParser) -> None:
     listing = add_subcommand(commands, "list", "list the workspaces, oldest first", _list)
     listing.add_argument("--all", action="store_true", help="include removed workspaces")
     _add_id(add_subcommand(commands, "show", "show a workspace, its safety copies and the state of its files", _show))
-    diff = add_subcommand(commands, "diff", "show its changes, uncommitted ones included", _diff)
+    diff = add_subcommand(commands, "diff", "show its changes, including uncommitted ones", _diff)
     _add_id(diff)
     diff.add_argument("--stat", action="store_true", help="only file names and line counts")
-    _add_id(add_subcommand(commands, "snapshot", "make a safety copy of its files, untracked ones included", _snapshot))
+    _add_id(add_subcommand(commands, "snapshot", "save its files, even untracked ones, as a safety copy", _snapshot))
     restore = add_subcommand(commands, "restore", "restore its files from a safety copy", _restore)
     restore.epilog = "Unsaved work is kept as another safety copy."
     _add_id(restore)
@@ -151,7 +151,7 @@ async def _clean(call: "Call") -> None:
 async def _change(
     call: "Call", change: "Callable[[Engine, Workspace], Awaitable[Workspace]]", what: str, kept: str
 ) -> None:
-    """Change the files of a workspace; say where what it held unsaved is kept."""
+    """Change the files of a workspace, and report where its unsaved work is kept."""
     from aura_cli._call import engine_of
 
     async with engine_of(call) as engine:

@@ -1,5 +1,5 @@
-"""Scripts: the completion of each shell. All of them work alike: find the command that the words before the cursor
-name, then look up what may come next in a table; what only a store knows is asked of ``_aura_ids KIND``.
+"""Scripts: one per shell. Each finds the command in the words before the cursor, then looks up in a table what may
+come next; ids come from ``_aura_ids KIND``.
 """
 
 from collections.abc import Iterable, Mapping

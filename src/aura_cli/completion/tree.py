@@ -1,11 +1,11 @@
-"""Tree: the commands as completion sees them, read from the parsers, as a table that every shell can look words up in.
+"""Tree: the commands as a lookup table for completion, read from the parsers.
 
-The keys of the table are texts, where ``PATH`` are the words of a command (``task list``; empty for the program):
+The keys of the table are strings, where ``PATH`` is the command (``task list``; empty for the program):
 
     sub:PATH            its subcommands
     opt:PATH            its options
     val:PATH:--option   the values of an option that takes one
-    arg:PATH:0          its first argument without a name, and so on
+    arg:PATH:0          its first positional argument, and so on
 """
 
 import argparse
@@ -21,7 +21,7 @@ _FILES = frozenset({"PATH", "FILE", "GLOB"})
 
 @attrs.frozen
 class Candidates:
-    """What may stand in a place: known words with what they mean, files, or the ids of a kind of thing."""
+    """The candidates for a place: known words with descriptions, files, or ids of one kind."""
 
     words: tuple[tuple[str, str], ...] = ()
     files: bool = False

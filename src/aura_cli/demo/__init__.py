@@ -1,1 +1,1 @@
-"""Demo: what `aura demo` plays, how it is shown, and how it is proved."""
+"""Demo: the story of `aura demo`, its presentation and its proof."""

@@ -1,4 +1,4 @@
-"""Play: two tasks from prompt to merge. AURA itself is killed in the middle of the second, and resumes it."""
+"""Play: two tasks from prompt to merge. AURA is killed in the middle of the second, and resumes it."""
 
 import os
 import signal
@@ -51,12 +51,12 @@ async def play_and_prove(call: Call, store: str, folder: Path) -> None:
 def _require_lasting(store: str) -> None:
     if store.startswith("memory:"):
         remedy = "use sqlite:///PATH or postgresql://USER@HOST/DATABASE"
-        reason = "the demo opens its log twice, and a log in memory is gone by then"
+        reason = "the demo opens its log twice, but a log in memory does not outlive its process"
         raise StoreMisconfigured(store=store, reason=reason, remedy=remedy)
 
 
 def _make_repository(where: Path, environment: Mapping[str, str]) -> Path:
-    """Make a repository with one commit."""
+    """Create a repository with one commit."""
     where.mkdir()
     (where / "greet.sh").write_text(script.BEFORE)
     author = ("-c", "user.name=alice", "-c", "user.email=alice@localhost")
@@ -75,7 +75,7 @@ def _make_repository(where: Path, environment: Mapping[str, str]) -> Path:
             )
         except FileNotFoundError as error:
             remedy = "install git 2.34 or newer"
-            raise InvalidInput(field="PATH", reason="there is no git on it", remedy=remedy) from error
+            raise InvalidInput(field="PATH", reason="git was not found", remedy=remedy) from error
     return where
 
 
@@ -83,8 +83,8 @@ def _make_repository(where: Path, environment: Mapping[str, str]) -> Path:
 
 
 async def _review(engine: Engine, repository: Path, presenter: Presenter) -> dict[str, State]:
-    """Play a task that is rejected once, then approved; return the states that were decided on."""
-    presenter.chapter("Alice asks for a change, and an agent makes it in a worktree of its own")
+    """Play a task that is rejected once, then approved; return the states on which decisions were made."""
+    presenter.chapter("Alice asks for a change, and an agent makes it in its own worktree")
     presenter.said("alice", script.PROMPT)
     run = await engine.run(
         script.PROMPT,
@@ -95,12 +95,12 @@ async def _review(engine: Engine, repository: Path, presenter: Presenter) -> dic
     )
     await _show_events(run, presenter)
     presenter.diff(await engine.approvals.diff(run.id))
-    presenter.chapter("She says no, and why; the agent tries again")
+    presenter.chapter("She rejects it with feedback; the agent tries again")
     presenter.said("alice", f"no, because: {script.FEEDBACK}")
     await engine.approvals.reject(run.id, script.FEEDBACK)
     await _show_events(run, presenter)
     presenter.diff(await engine.approvals.diff(run.id))
-    presenter.chapter("She says yes, and it is merged")
+    presenter.chapter("She approves it, and AURA merges it")
     presenter.said("alice", "yes")
     await engine.approvals.approve(run.id)
     await _show_events(run, presenter)
@@ -125,8 +125,8 @@ async def _states(engine: Engine, run: Run) -> dict[str, State]:
 
 
 async def _crash(engine: Engine, call: Call, store: str, folder: Path, presenter: Presenter) -> dict[str, State]:
-    """Play a task whose AURA is killed while the agent works, and resume it as the same command would."""
-    presenter.chapter("AURA is killed in the middle of the next task: its agent works on")
+    """Play a task whose AURA is killed while the agent works, then resume it with the same command."""
+    presenter.chapter("AURA is killed in the middle of the next task; the agent keeps working")
     gate, repository = folder / "gate", folder / "greeter"
     rounds = msgspec.json.encode(script.slow_rounds(gate)).decode()
     words = [
@@ -153,7 +153,7 @@ async def _crash(engine: Engine, call: Call, store: str, folder: Path, presenter
 
 
 async def _show_until_half(engine: Engine, presenter: Presenter, process: Process) -> None:
-    """Show what another process records until its agent has done half of its work. Raises `DemoFailed` if it ends."""
+    """Show what another process records until its agent is half done. Raises `DemoFailed` if the process ends."""
     reading = engine.events.read(since=presenter.position, follow=True)
     half = False
     async with anyio.create_task_group() as group, aclosing(reading) as records:
@@ -193,7 +193,7 @@ async def _prove(engine: Engine, states: Mapping[str, State], presenter: Present
 
 
 def differences(kept: Mapping[str, State], folded: Mapping[str, State]) -> list[str]:
-    """Return what the folded states say otherwise than those that were kept."""
+    """Return the fields in which the folded states differ from the ones kept."""
     return [
         f"{ident} {name}: {before.get(name)} → {after.get(name)}"
         for ident, state in kept.items()

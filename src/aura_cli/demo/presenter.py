@@ -12,14 +12,14 @@ _STYLES = {"+": "green", "-": "red"}
 
 
 class Presenter:
-    """Everything that the demo prints: as data, or for people."""
+    """Prints the demo, as data or for people."""
 
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
         self._narration = Narration()
         self._chapters = 0
         self.position = 0
-        """Of the last event that was shown."""
+        """The position of the last event shown."""
 
     def chapter(self, title: str) -> None:
         """Start a chapter."""
@@ -48,7 +48,7 @@ class Presenter:
             yield from (self._terminal.style(f"[aura] {line}", "dim") for line in text.splitlines())
 
     def said(self, name: str, text: str) -> None:
-        """Print what a person says."""
+        """Print the words of a person."""
         data = {"kind": "said", "id": name, "text": text}
         self._terminal.item(data, f"   {self._terminal.style(f'{name}:', 'bold')} {text}")
 
@@ -77,6 +77,6 @@ class Presenter:
     def end(self, store: str | None) -> None:
         """Print the next steps."""
         if store is None:
-            self._terminal.say("the log was thrown away; keep one to explore: aura demo --store sqlite:///demo.db")
+            self._terminal.say("the log was deleted; to keep one to explore: aura demo --store sqlite:///demo.db")
         else:
             self._terminal.say(f"explore it: aura events --store {store}; aura replay --store {store}")

@@ -1,4 +1,4 @@
-"""Script: what is asked for in the demo, and what the scripted agent does about it."""
+"""Script: the prompts of the demo and the steps of its scripted agent."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ SECOND = 'echo "Hello, ${1:-world}"\n'
 THIRD = 'echo "Hello, ${1:-world}!"\n'
 
 PROMPT = "Greet people by their name"
-FEEDBACK = "Greet the world when nobody is named"
+FEEDBACK = "Greet the world when no name is given"
 SECOND_PROMPT = "Greet with an exclamation mark"
 HALF = "half of the work is done"
 
@@ -21,18 +21,18 @@ ROUNDS: list[list[dict[str, Any]]] = [
     ],
     [
         {"expect_prompt": FEEDBACK},
-        {"print": f"I was told: {FEEDBACK}"},
+        {"print": f"The feedback was: {FEEDBACK}"},
         {"edit": {"path": "greet.sh", "old": FIRST, "new": SECOND}},
     ],
 ]
-"""What the agent does about `PROMPT`: the first time, and after the feedback."""
+"""The agent's steps for `PROMPT`: the first round, and the round after the feedback."""
 
 CHECK = "sh -n greet.sh && echo the script is sound"
 """The setup script of the first task."""
 
 
 def slow_rounds(gate: Path) -> list[list[dict[str, Any]]]:
-    """Return what the agent does about `SECOND_PROMPT`; in the middle of it, it waits until `gate` exists."""
+    """Return the agent's steps for `SECOND_PROMPT`; in the middle it waits until `gate` exists."""
     steps: list[dict[str, Any]] = [
         {"print": HALF},
         {"wait_for": str(gate)},

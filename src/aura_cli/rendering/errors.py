@@ -1,4 +1,4 @@
-"""Errors as they are shown: code, message, remedy; no traceback. Also those that only the command line raises."""
+"""Errors: how they are shown (code, message, remedy, no traceback), and those that only the command line raises."""
 
 import sys
 import traceback
@@ -13,16 +13,16 @@ from aura_cli.rendering.terminal import printable
 from aura_contracts.errors import AggregateNotFound, AuraError
 
 _LISTED = ("agent", "approval", "session", "task", "workspace")
-"""What a command of that name lists."""
+"""Aggregates that ``aura NAME list`` lists."""
 
 
 @attrs.define(kw_only=True, eq=False)
 class ReplayDiffers(AuraError):
-    """States folded from the log are not those that decisions were made on."""
+    """States folded from the log differ from those on which decisions were made."""
 
     code = "replay_differs"
     differences: tuple[str, ...]
-    remedy: str = "this is a bug in AURA; please report it, with the database"
+    remedy: str = "this is a bug in AURA; please report it with the database"
 
     def message(self) -> str:
         return f"replaying the log gives different states: {'; '.join(self.differences)}"
@@ -30,7 +30,7 @@ class ReplayDiffers(AuraError):
 
 @attrs.define(kw_only=True, eq=False)
 class DemoFailed(AuraError):
-    """The program that the demo was to kill ended by itself."""
+    """The process that the demo meant to kill ended by itself."""
 
     code = "demo_failed"
     exit_code: int | None
@@ -72,14 +72,14 @@ class NotHealthy(AuraError):
 
     code = "not_healthy"
     problems: int
-    remedy: str = "`aura doctor --fix` fixes what it can"
+    remedy: str = "run `aura doctor --fix` to fix what can be fixed"
 
     def message(self) -> str:
         return f"{self.problems} problem{'s' * (self.problems != 1)} found"
 
 
 def describe(error: BaseException) -> dict[str, Any]:
-    """Return an error as data: its stable code, what happened, what to do, its facts."""
+    """Return an error as data: its stable code, message, remedy and facts."""
     if isinstance(error, WrongUsage):
         message = f"{error}; did you mean `{error.suggestion}`?" if error.suggestion else str(error)
         facts = {"usage": error.usage, "suggestion": error.suggestion}
@@ -90,12 +90,12 @@ def describe(error: BaseException) -> dict[str, Any]:
     if isinstance(error, OSError):
         remedy = "check the path and its permissions" if error.filename else ""
         return {"code": "system", "message": str(error), "remedy": remedy, "facts": {"errno": error.errno}}
-    remedy = "this is a bug in AURA; please report it, with the traceback that AURA_DEBUG=1 shows"
+    remedy = "this is a bug in AURA; please report it with the traceback shown by AURA_DEBUG=1"
     return {"code": "internal", "message": f"{type(error).__name__}: {error}", "remedy": remedy, "facts": {}}
 
 
 def _where_listed(error: AuraError) -> str:
-    """Return which command lists what was not found; empty for other errors."""
+    """Return a hint about the command that lists such aggregates; empty for other errors."""
     if not isinstance(error, AggregateNotFound):
         return ""
     if error.aggregate in _LISTED:

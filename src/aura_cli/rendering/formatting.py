@@ -14,10 +14,10 @@ from aura_contracts.ports.archive import Change, HistoryLine
 from aura_contracts.task import Task
 
 LIMIT = 60
-"""Characters of a value in a line for people; ``--json`` has all of it."""
+"""Maximum characters of a value in a line for people; ``--json`` shows all of it."""
 
 _AGGREGATE_OF = {event.topic: aggregate.name for aggregate in AGGREGATES for event in aggregate.events}
-"""The name of the aggregate whose life an event is part of, by the event's topic."""
+"""Aggregate names by event topic."""
 
 
 def event_data(record: EventRecord) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def event_data(record: EventRecord) -> dict[str, Any]:
 
 
 def event_id(stream_id: str, version: int) -> str:
-    """Return the id that an event has in every copy of the log."""
+    """Return the id of an event, the same in every copy of the log."""
     return f"{stream_id}:{version}"
 
 
@@ -67,12 +67,12 @@ def time_text(time: datetime) -> str:
 
 
 def fields_text(fields: dict[str, Any]) -> str:
-    """Return named values in a line, without the empty ones."""
+    """Return the non-empty values with their names in a line."""
     return ", ".join(f"{name}={short(value)}" for name, value in fields.items() if not is_blank(value))
 
 
 def change_text(change: Change) -> str:
-    """Return the change of a field."""
+    """Return the change of a field as text."""
     return f"{change.field}: {short(change.before)} → {short(change.after)}"
 
 
@@ -89,7 +89,7 @@ def short(value: Any, limit: int = LIMIT) -> str:
 
 
 def title_of(state: State) -> str:
-    """Return a title for people: the first name that a thing has, or the tool call that it asks for."""
+    """Return a title for people: a name or title of the aggregate, or its tool call."""
     for name in ("title", "name", "proposed_solution"):
         value = getattr(state, name, None)
         if isinstance(value, str) and value:
@@ -109,17 +109,17 @@ def counted(number: int, thing: str) -> str:
 
 
 def state_heading(aggregate: str, state: State, terminal: Terminal) -> str:
-    """Return what a state is of, and its status."""
+    """Return the kind, id and status of an aggregate."""
     return f"{aggregate} {terminal.style(state.id, 'bold')} {terminal.style(state.status, 'cyan')}"
 
 
 def task_text(task: Task) -> str:
-    """Return how a task is, in a line."""
+    """Return a task and its status in a line."""
     return printable(f"task {task.id} is {task.status}: {task.title}")
 
 
 def state_lines(state: State) -> Iterable[str]:
-    """Yield the fields of a state that are not blank, a line each."""
+    """Yield the fields of a state that are not blank, one per line."""
     fields = {name: value for name, value in msgspec.to_builtins(state).items() if not is_blank(value)}
     width = max(map(len, fields))
     for name, value in fields.items():

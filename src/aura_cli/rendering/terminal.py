@@ -1,7 +1,7 @@
 """Terminal: the streams of the process. Data on stdout, messages on stderr.
 
-Everything is given twice, as data for ``--json`` and as text for people, and the settings choose. Text of people and
-agents may hold anything, also sequences that move a terminal's cursor or forge lines: what is not printable is escaped.
+Callers pass everything twice, as data for ``--json`` and as text for people, and the settings choose. Text from people
+and agents may contain sequences that move the cursor or forge lines, so unprintable characters are escaped.
 """
 
 import io
@@ -17,14 +17,14 @@ import msgspec
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
 _ID_BEGINNING = 13
-"""Characters of an id that are shown where there is no room for all: its time, to the millisecond."""
+"""Characters of an id to show when space is short: its timestamp, to the millisecond."""
 
 _NARROW = 12
-"""Characters to which a column of a table is narrowed at most."""
+"""Minimum width of a narrowed column, in characters."""
 
 
 def printable(text: str) -> str:
-    """Return `text` with everything that is not printable escaped; line ends stay."""
+    """Return `text` with unprintable characters escaped, except line ends."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
@@ -32,7 +32,7 @@ def printable(text: str) -> str:
 
 @attrs.define
 class Terminal:
-    """The two streams of the process and how to write on them."""
+    """The two streams of the process and how to write to them."""
 
     out: TextIO
     err: TextIO
@@ -45,8 +45,8 @@ class Terminal:
 
     @classmethod
     def of_process(cls, *, json: bool, quiet: bool, color: bool) -> Self:
-        """Return the terminal of this process. What its encoding cannot express is escaped rather than refused."""
-        out, err = sys.stdout or _nowhere(), sys.stderr or _nowhere()  # None where the caller has closed them
+        """Return the terminal of this process. Characters missing from its encoding are escaped rather than refused."""
+        out, err = sys.stdout or _nowhere(), sys.stderr or _nowhere()  # None if the caller closed them
         for stream in (out, err):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
@@ -57,7 +57,7 @@ class Terminal:
     # --- Data ---------------------------------------------------------------------------------------------------------
 
     def item(self, data: Any, text: str) -> None:
-        """Write one thing: as a line of JSON, or as text."""
+        """Write one item, as a line of JSON or as text."""
         if self.json:
             self.write_json(data)
         else:
@@ -68,7 +68,7 @@ class Terminal:
         self.out.write(f"{msgspec.json.encode(data).decode()}\n")
 
     def table(self, rows: Iterable[tuple[Any, Sequence[str]]], titles: Sequence[str]) -> None:
-        """Write a list: each row as its data, or its texts in columns under `titles`. Nothing for an empty list."""
+        """Write a list: each row as data, or as columns under `titles`. Writes nothing for an empty list."""
         listed = list(rows)
         if self.json:
             for data, _ in listed:
@@ -84,7 +84,7 @@ class Terminal:
             self.out.writelines(f"{_columns(row, widths)}\n" for row in texts)
 
     def style(self, text: str, *styles: str) -> str:
-        """Return `text` in colours, where stdout shows them."""
+        """Return `text` in colour if stdout shows it."""
         return _styled(text, styles) if self.color else text
 
     def flush(self) -> None:
@@ -94,14 +94,14 @@ class Terminal:
     # --- Messages -----------------------------------------------------------------------------------------------------
 
     def say(self, text: str) -> None:
-        """Write a message for people: after the data, on stderr."""
+        """Write a message for people to stderr, after the data."""
         if not (self.quiet or self.json):
             self.out.flush()
             self.err.write(f"{_styled(text, ('dim',)) if self.color_err else text}\n")
             self.err.flush()
 
     def read_all(self) -> str:
-        """Return all of standard input, as text. Raises `InvalidInput` where it is not UTF-8."""
+        """Return all of standard input as text. Raises `InvalidInput` if it is not UTF-8."""
         from aura_contracts.errors import InvalidInput
 
         if sys.stdin is None:
@@ -113,19 +113,19 @@ class Terminal:
 
     @property
     def keyboard(self) -> int | None:
-        """The descriptor at which a human can be asked; None without a human at the terminal."""
+        """The descriptor for questions to a human; None if no human is at the terminal."""
         if sys.stdin is None or self.json or self.quiet or not (sys.stdin.isatty() and self.err.isatty()):
             return None
         return sys.stdin.fileno()
 
     def note(self, text: str) -> None:
-        """Write a line of AURA's own among those of an agent, where people read them."""
+        """Write one of AURA's own lines, among the agent's, for people."""
         if not self.json:
             self.out.write(f"[aura] {printable(text)}\n")
             self.out.flush()
 
     def progress_of(self, what: str) -> Callable[[int, int], None]:
-        """Return what shows the progress of long work, on a terminal only: called with the done and with all."""
+        """Return a callback that shows progress on a terminal, called with the amount done and the total."""
 
         def show(done: int, total: int) -> None:
             if not (self.quiet or self.json) and self.err.isatty():
@@ -136,9 +136,9 @@ class Terminal:
 
 
 def fitted(rows: Sequence[Sequence[str]], titles: Sequence[str], width: int) -> list[list[str]]:
-    """Return the rows of a table so that they fit in `width` columns, as far as that can be done.
+    """Return the rows of a table narrowed to `width` columns, as far as possible.
 
-    Ids are shortened first, to what tells the things in the table apart, then the widest texts.
+    Ids are shortened first, to their shortest distinct prefixes, then the widest texts.
     """
     columns = [list(column) for column in zip(*rows, strict=True)]
     widths = [max(map(len, [title, *column])) for title, column in zip(titles, columns, strict=True)]
@@ -154,7 +154,7 @@ def fitted(rows: Sequence[Sequence[str]], titles: Sequence[str], width: int) -> 
 
 
 def _shortened(ids: Sequence[str]) -> list[str]:
-    """Return beginnings of ids that differ wherever the ids do."""
+    """Return prefixes of the ids, long enough to keep different ids different."""
     size = _ID_BEGINNING
     while len({ident[:size] for ident in ids}) < len(set(ids)):
         size += 1

@@ -1,1 +1,1 @@
-"""Streaming: a task followed while it runs: its output, what AURA and its agent say, questions to the human."""
+"""Streaming: the output of a task while it runs, with messages of AURA and the agent and questions to the human."""

@@ -1,4 +1,4 @@
-"""Entry text: what agents say and do, for programs as data and for people in words."""
+"""Entry text: an agent's entries as data for programs and as text for people."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -15,14 +15,14 @@ _TYPES: Mapping[type[execution.Action], str] = {
     execution.ConversationReplayed: "replayed",
     execution.ProgressReported: "progress",
 }
-"""Logged actions of agents, and the type of the entry that each comes from."""
+"""Entry types by logged action."""
 
 SHORT = 300
-"""Characters of a text about a tool that are shown; the log has all of it."""
+"""Maximum characters of a text about a tool; the log has all of it."""
 
 
 def entry_of(record: EventRecord) -> dict[str, Any] | None:
-    """Return an entry of an agent as data; None for other events."""
+    """Return an agent's entry as data, or None for other events."""
     event = record.event
     about = {"kind": "entry", "position": record.position, "time": record.time, "execution_id": record.stream_id}
     match event:
@@ -41,7 +41,7 @@ def entry_of(record: EventRecord) -> dict[str, Any] | None:
 
 
 def words_of(entry: Mapping[str, Any] | None) -> Iterator[str]:
-    """Yield an entry in words; `aura_cli.streaming.narration` covers questions."""
+    """Yield an entry as lines of text; `aura_cli.streaming.narration` covers questions."""
     if entry is None:
         return
     match entry["type"]:

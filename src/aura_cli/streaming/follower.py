@@ -1,8 +1,8 @@
 """Follower: prints a task on stdout while it runs, until it has ended or waits for a human.
 
-An interrupt (SIGINT, SIGTERM, SIGHUP; also a reader of stdout that goes away) cancels the task: its agent is ended
-gracefully, and what happens until then is recorded and printed. A second interrupt leaves at once; supervisors end what
-still runs. While the task only waits for a human, an interrupt ends the waiting and nothing else.
+An interrupt (SIGINT, SIGTERM, SIGHUP, or the reader of stdout going away) cancels the task: its agent is stopped
+gracefully, and everything until then is recorded and printed. A second interrupt exits at once, and supervisors end the
+remaining processes. While the task only waits for a human, an interrupt just stops waiting.
 
 Everything runs in one task group and one event loop: `_print_all` alone reads the log and owns the narration and the
 lines; the others (signals, the reader, questions, delays) only print whole lines or cancel its scope.
@@ -45,13 +45,13 @@ DRAIN_TIME = 2.0
 """Seconds to print the remaining output after an interrupt; the reader may be stuck."""
 
 EXIT_TIME = 0.5
-"""Seconds that leaving at once may take."""
+"""Seconds that an immediate exit may take."""
 
 DELAY_NOTICE = 2.0
-"""Seconds for which a task is held up before that is reported."""
+"""Seconds of delay before it is reported."""
 
 HELD_LIMIT = 64
-"""Batches of output that are held until the start of their process is printed."""
+"""Maximum batches of output to hold until the start of their process is printed."""
 
 _HUMANS_TURN = frozenset({TaskStatus.AWAITING_APPROVAL, TaskStatus.BLOCKED})
 
@@ -61,26 +61,26 @@ class FollowOptions:
     """How a task is followed."""
 
     since: int | None = None
-    """The position after which events are printed, for a task that was begun before; None for a run just started."""
+    """The position after which to print events of an existing task; None for a run just started."""
 
     wait: bool = False
-    """Keep following while an approval is pending, until the task has ended."""
+    """Keep following while an approval is pending, until the task ends."""
 
     keyboard: int | None = None
-    """The descriptor at which a human can be asked."""
+    """The descriptor for questions to a human."""
 
     review: bool = False
-    """Print the changes at the end."""
+    """Whether to print the changes at the end."""
 
     hint: str = ""
-    """Ends the proposed commands: the store, if it was named."""
+    """The suffix of suggested commands: the store, if it was named."""
 
     preface: str = ""
-    """Printed first."""
+    """Lines to print first."""
 
     @classmethod
     def of(cls, call: "Call", *, since: int | None = None, preface: str = "") -> "FollowOptions":
-        """Return what the follow options of a command say."""
+        """Return the follow options of a command."""
         given, keyboard = call.arguments, call.terminal.keyboard
         return cls(
             since=since,
@@ -93,9 +93,9 @@ class FollowOptions:
 
 
 async def continue_task(call: "Call", engine: Engine, task_id: str, *, since: int) -> int:
-    """Follow a task that a command has just given work to; return the exit code.
+    """Follow a task that a command has just started; return the exit code.
 
-    With --no-wait, or where another process drives the task, it is only shown.
+    With --no-wait, or if another process drives the task, only show it.
     """
     if not call.arguments.no_wait:
         run = await engine.resume(task_id)
@@ -108,9 +108,9 @@ async def continue_task(call: "Call", engine: Engine, task_id: str, *, since: in
 
 
 async def follow(engine: Engine, run: Run, terminal: Terminal, options: FollowOptions) -> int:
-    """Print what happens about a task; return the exit code.
+    """Print the events of a task; return the exit code.
 
-    A task that was begun before is read from its first event on, so that what comes is understood.
+    An existing task is read from its first event, so that the narration knows its state.
     """
     return await _Follower(engine, run, terminal, options).follow()
 
@@ -128,11 +128,11 @@ class _Follower:
         self._text = TextLines(escaped=terminal.out.isatty(), encoding=encoding)
         self._lines: TextLines | JsonLines = JsonLines() if terminal.json else self._text
         self._protocol = False
-        """Whether the agent speaks a protocol: its words are printed instead of the lines of it."""
+        """Whether the agent speaks a protocol; then its messages are printed instead of the raw lines."""
         self._interrupts = 0
         self._asked: set[str] = set()
         self._held: list[EventRecord] = []
-        """Output of a process whose start is not printed yet: the two are recorded concurrently."""
+        """Output of a process whose start is not printed yet; the two are recorded concurrently."""
         self._started = False
         self._asking = anyio.CancelScope()
         self._scope = anyio.CancelScope()
@@ -221,12 +221,12 @@ class _Follower:
         await self._printer.put(ended + said)
 
     async def _notice_protocol(self, event: Event) -> None:
-        """Hide the lines of a protocol while the agent runs, and no line of a script."""
+        """Hide protocol lines while the agent runs, but never the lines of a script."""
         match event:
             case ExecutionQueued():
                 try:
                     capability = await self._engine.executors.capability(event.spec.executor)
-                except UnknownExecutor:  # one that was installed when the task was run
+                except UnknownExecutor:  # it was installed when the task ran
                     return
                 self._protocol = self._text.hides_protocol = capability.protocol
             case ProcessStarted():
@@ -248,7 +248,7 @@ class _Follower:
     # --- Interrupts ---------------------------------------------------------------------------------------------------
 
     async def _handle_signals(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Handle interrupts; those that this process was started to ignore stay ignored."""
+        """Handle interrupts, except those that this process inherited as ignored."""
         handled = [each for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if _is_handled(each)]
         if not handled:
             task_status.started()
@@ -269,23 +269,23 @@ class _Follower:
         self._group.start_soon(self._cancel_run if self._interrupts == 1 else self._exit_now)
 
     async def _cancel_run(self) -> None:
-        """End the agent gracefully; if none is at work, only stop waiting."""
+        """Stop the agent gracefully; if none is working, only stop waiting."""
         if (await self._run.task()).status in _HUMANS_TURN:
             self._scope.cancel()
             return
-        self._terminal.say("interrupted: stopping the agent; interrupt again to leave at once")
+        self._terminal.say("interrupted: stopping the agent; interrupt again to exit at once")
         try:
             await self._run.cancel("interrupted")
         except TransitionRefused:
-            pass  # it has ended already
-        except AuraError as error:  # it cannot be recorded: the second interrupt helps
+            pass  # the task has already ended
+        except AuraError as error:  # the cancellation cannot be recorded; a second interrupt still exits
             self._terminal.say(f"not cancelled: {error.message()}")
 
     async def _exit_now(self) -> None:
-        """End what runs without waiting, and exit.
+        """Exit without waiting for anything that still runs.
 
-        By `os._exit`: an orderly exit waits for file operations, and for a reader that may never read. Everything
-        recorded is durable, and the next engine resumes from it, as after a crash.
+        Uses `os._exit`, because an orderly exit waits for file operations and for a reader that may never read.
+        Everything recorded is durable, and the next engine resumes from it, as after a crash.
         """
         with anyio.move_on_after(EXIT_TIME):
             await self._run.kill("interrupted again")
@@ -294,7 +294,7 @@ class _Follower:
     # --- Questions and delays -----------------------------------------------------------------------------------------
 
     def _attend(self) -> None:
-        """Ask the human at the terminal; withdraw a question that was decided elsewhere."""
+        """Ask the human at the terminal; withdraw the question if it is decided elsewhere."""
         keyboard, question = self._options.keyboard, self._narration.question
         if question is None or question not in self._asked:
             self._asking.cancel()
@@ -320,7 +320,7 @@ class _Follower:
                 report(error, json=False)
 
     async def _report_delays(self) -> None:
-        """Report what has held up the task for a while; it is retried until it succeeds."""
+        """Report an error that has delayed the task for a while; the engine keeps retrying."""
         reported: Any = None
         while True:
             before = self._run.blocker

@@ -1,16 +1,16 @@
-"""Lines: the output of agents for people and for programs. Pure: bytes in, cut anywhere; bytes out.
+"""Lines: the output of agents for people and for programs. Pure: bytes in, split anywhere; bytes out.
 
-It works on whole chunks, never line by line: a million lines cost little more than copying them. Of a line that has not
-ended, at most `PIECE` bytes and one chunk are kept; a longer line is printed in pieces, as they arrive. Lines of
-standard output and standard error are printed in the order in which they ended.
+It processes whole chunks, never line by line, so a million lines cost little more than a copy. At most `PIECE` bytes
+and one chunk of an unfinished line are kept; a longer line is printed in pieces as they arrive. Lines of standard
+output and standard error are printed in the order in which they end.
 
 **As text** each line has a prefix that names its source, and only AURA can write ``[aura] ``: a carriage return ends a
 line too, with or without a line feed after it, because it would move a terminal's cursor to the start of the line and
 because many readers of pipes take it for a line end. A pipe gets everything else as it was written. A terminal gets
-unprintable characters escaped, except for tabs. If something is printed between the pieces of a long line, the line is
+unprintable characters escaped, except for tabs. If other output comes between the pieces of a long line, the line is
 broken and continues under its prefix. The lines of an agent's own protocol can be hidden (`TextLines.hides_protocol`).
 
-**As JSON** a line ends at a line feed and nowhere else, and is given exactly as it was written.
+**As JSON** a line only ends at a line feed, and is shown exactly as it was written.
 """
 
 import re
@@ -22,7 +22,7 @@ import msgspec
 from aura_contracts.output import OutputSource
 
 PIECE = 64 * 1024
-"""Bytes of an unfinished line that are kept before they are printed."""
+"""Maximum bytes of an unfinished line to keep before printing them."""
 
 _UNPRINTABLE = re.compile(r"[^\n\t -~]")
 
@@ -32,18 +32,18 @@ _UNPRINTABLE = re.compile(r"[^\n\t -~]")
 
 @attrs.define
 class _Begun:
-    """A line of a source that has not ended."""
+    """An unfinished line of a source."""
 
     prefix: bytes
     rest: bytearray = attrs.field(factory=bytearray)
     after_return: bool = False
-    """Its last byte was a carriage return: a line feed that follows does not end another line."""
+    """Its last byte was a carriage return, so a line feed that follows does not end another line."""
     hidden: bool = False
-    """It is hidden, and its start was dropped already."""
+    """It is hidden, and its start was already dropped."""
 
 
 class TextLines:
-    """Lines with prefixes. With `escaped` for a terminal, else for a pipe or a file."""
+    """Lines with prefixes, `escaped` for a terminal, or else raw for a pipe or a file."""
 
     def __init__(self, *, escaped: bool = False, encoding: str = "utf-8") -> None:
         self._escaped = escaped
@@ -83,7 +83,7 @@ class TextLines:
         )
 
     def note(self, text: str, prefix: str = "[aura] ") -> bytes:
-        """Return lines of AURA's own under a prefix; unprintable characters are escaped."""
+        """Return AURA's own lines under a prefix, with unprintable characters escaped."""
         lines = _escape(text).replace("\t", "\\t").split("\n")
         said = b"".join(f"{prefix}{line}\n".encode(self._encoding, "backslashreplace") for line in lines)
         broken = b"" if self._open is None else b"\n"
@@ -91,12 +91,12 @@ class TextLines:
         return broken + said
 
     def verbatim(self, text: str) -> bytes:
-        """Return a text without prefixes, such as a diff, as it is shown."""
+        """Return a text without prefixes, such as a diff."""
         shown = _escape(text) if self._escaped else text
         return shown.encode(self._encoding, "backslashreplace") + (b"" if not text or text.endswith("\n") else b"\n")
 
     def _visible(self, source: OutputSource, lines: bytes) -> bytes | None:
-        """Return the lines that are shown; None if there are none."""
+        """Return the lines to show, or None if all are hidden."""
         begun = self._begun[source]
         if not begun.hidden and not (self.hides_protocol and source is OutputSource.STDOUT):
             return lines
@@ -136,7 +136,7 @@ def _with_line_feeds(begun: _Begun, raw: bytes) -> bytes:
 
 
 def _escape(text: str) -> str:
-    """Return `text` with everything escaped that is not printable; line feeds and tabs stay."""
+    """Return `text` with unprintable characters escaped, except line feeds and tabs."""
     return _UNPRINTABLE.sub(_escaped_character, text)
 
 
@@ -146,12 +146,12 @@ def _escaped_character(found: re.Match[str]) -> str:
 
 
 def _whole(data: bytearray) -> int:
-    """Return how many of the bytes can be shown without cutting a character of UTF-8 apart."""
+    """Return how many of the bytes can be shown without splitting a UTF-8 character."""
     for back in range(1, min(4, len(data)) + 1):
         byte = data[-back]
         if byte < 0x80:
             break
-        if byte >= 0xC0:  # the first byte of a character says how many there are (RFC 3629, section 3)
+        if byte >= 0xC0:  # the first byte of a character gives its length (RFC 3629, section 3)
             size = 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
             return len(data) - back if size > back else len(data)
     return len(data)
@@ -161,15 +161,15 @@ def _whole(data: bytearray) -> int:
 
 
 class OutputLine(msgspec.Struct, frozen=True, tag_field="kind", tag="output", omit_defaults=True, gc=False):
-    """A line for ``--json``: `position` is that of the event that holds its end."""
+    """A line for ``--json``; `position` is that of the event that contains its end."""
 
     stream: str
     text: str
     position: int
     data: bytes | None = None
-    """The line as it was written (base64), where it is not UTF-8; `text` has the undecodable bytes escaped then."""
+    """The raw line in base64, if it is not UTF-8; then `text` has the undecodable bytes escaped."""
     partial: bool = False
-    """The line is longer and continues with the next object of its stream."""
+    """Whether the line continues in the next object of its stream."""
 
 
 class JsonLines:

@@ -1,7 +1,7 @@
-"""Narration: what happens to a task, in lines for people. Pure: records of the log in, lines out.
+"""Narration: the events of a task as lines for people. Pure: records of the log in, lines out.
 
-It covers what people wait for; ``aura events --task ID`` lists everything. ``process exited with N`` is only said of
-the agent's process; scripts are named ``setup`` and ``cleanup``.
+It covers the events that people wait for; ``aura events --task ID`` lists everything. ``process exited with N`` is
+always about the agent's process; scripts are named ``setup`` and ``cleanup``.
 """
 
 from collections.abc import Iterator
@@ -15,10 +15,10 @@ from aura_contracts.events import EventRecord
 from aura_contracts.execution import ExecutionStatus, ProcessToken
 
 STAGES = {ExecutionStatus.SETUP: "setup", ExecutionStatus.CLEANUP: "cleanup"}
-"""The stages whose process is a script, and the name of the script."""
+"""Names of scripts by stage."""
 
 DIFF_LINES = 40
-"""Lines of a diff that are shown when an agent asks."""
+"""Maximum lines of a diff to show when an agent asks."""
 
 
 def _script_of(token: ProcessToken) -> str:
@@ -26,7 +26,7 @@ def _script_of(token: ProcessToken) -> str:
 
 
 class Narration:
-    """Takes in every record of a task, in order, and describes it. `hint` ends the commands that it proposes."""
+    """Describes the records of a task, which it must receive in order. `hint` is the suffix of suggested commands."""
 
     def __init__(self, hint: str = "") -> None:
         self._hint = hint
@@ -40,23 +40,23 @@ class Narration:
         self.question: str | None = None
         """The id of the pending approval."""
         self.agent_waits = False
-        """Whether a working agent waits for it."""
+        """Whether a running agent waits for it."""
         self._held: tuple[str, ...] = ()
-        """The commands that answer an agent's question: held back until no rule can answer it any more, because the
-        answer of a rule is recorded together with the question."""
+        """The commands that answer an agent's question, held back until the next record, because a rule's answer is
+        recorded together with the question."""
 
     def narrate(self, record: EventRecord) -> list[str]:
-        """Take in a record; return its lines."""
+        """Process a record; return its lines."""
         lines = list(self._lines(record))
         return lines if record.event.topic.startswith("approval.") else [*self.release(), *lines]
 
     def release(self) -> list[str]:
-        """Return the lines that were held back until something else is recorded."""
+        """Return the lines held back for the next record."""
         held, self._held = self._held, ()
         return list(held) if self.question is not None else []
 
     def where(self) -> Iterator[str]:
-        """Yield the branch and the folders of the work."""
+        """Yield the branch and folders of the task."""
         if self._branch and self._paths and not self._in_place:
             yield f"branch {self._branch}"
         yield from (f"{'folder' if self._in_place else 'worktree'} {path}" for path in self._paths)
@@ -189,7 +189,7 @@ class Narration:
 
 
 def _beginning(diff: str) -> Iterator[str]:
-    """Yield the first lines of the change that a tool call would make."""
+    """Yield the first lines of the diff of a tool call."""
     lines = diff.splitlines()
     yield from (f"  {line}" for line in lines[:DIFF_LINES])
     if len(lines) > DIFF_LINES:
@@ -197,7 +197,7 @@ def _beginning(diff: str) -> Iterator[str]:
 
 
 def _progress(report: execution.ProgressReported) -> str:
-    """Return the progress that an agent reports."""
+    """Return an agent's progress report as text."""
     percent = None if report.percent is None else f"{report.percent:.0f}%"
     where = ", ".join(part for part in (report.step, percent) if part)
     return f"progress{f' ({where})' if where else ''}: {report.message}"

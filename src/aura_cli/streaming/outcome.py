@@ -1,4 +1,4 @@
-"""Outcome: what the end of a run means for its caller: an exit code, and an error if it failed. Pure."""
+"""Outcome: the exit code of a run, and its error if it failed. Pure."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -19,7 +19,7 @@ _ITS_OWN = frozenset(
         FailureReason.REFUSED,
     }
 )
-"""Reasons for which it was the agent that ended, and not AURA that ended it."""
+"""Failure reasons for which the agent ended by itself, rather than being ended by AURA."""
 
 _REMEDIES: Mapping[FailureReason, str] = MappingProxyType(
     {
@@ -36,9 +36,9 @@ _REMEDIES: Mapping[FailureReason, str] = MappingProxyType(
 
 
 def outcome_of(task: Task, exit: tuple[int | None, int | None] | None) -> tuple[int, AuraError | None]:
-    """Return the exit code and the error to be shown. `exit` is how the agent's last process ended, if there was one.
+    """Return the exit code and the error to show. `exit` is how the agent's last process ended, if there was one.
 
-    A task that waits for a human is done as far as a command goes; one that was cancelled has failed.
+    For a command, a task that waits for a human counts as done, and a cancelled one as failed.
     """
     match task.status:
         case TaskStatus.FAILED if task.failure is not None:
@@ -50,7 +50,7 @@ def outcome_of(task: Task, exit: tuple[int | None, int | None] | None) -> tuple[
 
 
 def _code_of(failure: Failure, exit: tuple[int | None, int | None] | None) -> int:
-    """Return the agent's own exit code, 128 and the signal for one that ended by it; 1 where it was not the agent."""
+    """Return the agent's exit code, or 128 plus its signal; 1 if the agent was not the reason."""
     if failure.reason not in _ITS_OWN or not (failure.stage.startswith("Coding") or not failure.stage):
         return FAILED
     code, signal = failure.exit_code, failure.signal

@@ -1,9 +1,9 @@
-"""Printer: writes on stdout without blocking the event loop, however slow the reader is.
+"""Printer: writes to stdout without blocking the event loop, however slow the reader is.
 
-A write blocks for as long as the reader does not read, and must neither stop the event loop nor swallow an interrupt.
-So a thread writes, bypassing the buffers of `sys.stdout`: a thread that is stuck in a buffer when the process exits
-crashes the interpreter. It is a daemon thread, unlike those of anyio, because the interpreter waits for the others at
-its exit, and the reader may never read. The backlog is bounded: callers that print more have to wait.
+A write blocks while the reader does not read, and must neither stop the event loop nor swallow an interrupt. So a
+thread writes, bypassing the buffers of `sys.stdout`: a thread stuck in a buffer at exit crashes the interpreter. Unlike
+anyio's threads it is a daemon, because the interpreter waits for other threads at exit, and the reader may never read.
+The backlog is bounded: callers that print more have to wait.
 
 Invariants: only `run` removes bytes from `_waiting`; only the thread writes; it holds at most one piece, and the event
 loop learns of each piece by `_land` before it hands over the next.
@@ -19,14 +19,14 @@ from anyio import from_thread
 from anyio.lowlevel import EventLoopToken, current_token
 
 LIMIT = 2 * 1024 * 1024
-"""Bytes that may wait to be written."""
+"""Maximum bytes waiting to be written."""
 
 PIECE = 1024 * 1024
-"""Most bytes that are written at once."""
+"""Maximum bytes per write."""
 
 
 class Printer:
-    """Stdout, from an event loop. `run` has to run while it is used."""
+    """Writes to stdout from an event loop. `run` must be running while it is used."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
@@ -35,12 +35,12 @@ class Printer:
         self._room = anyio.Event()
         self._written = anyio.Event()
         self.closed = anyio.Event()
-        """Set when nothing can be written any more; later output is discarded."""
+        """Set when writing has failed; later output is discarded."""
         self.error: OSError | None = None
-        """Why; None if the reader has only gone away."""
+        """Why writing failed; None if the reader went away."""
         self._patient = True
         self._pieces: SimpleQueue[bytes | None] = SimpleQueue()
-        """For the thread; None ends it."""
+        """Pieces for the thread; None ends it."""
         self._landed = anyio.Event()
         self._failure: OSError | None = None
 
@@ -57,12 +57,12 @@ class Printer:
             await self._room.wait()
 
     def hurry(self) -> None:
-        """Stop waiting: from now on, output that exceeds the backlog is discarded. The log has it."""
+        """Stop waiting: from now on, discard output that exceeds the backlog. It is still in the log."""
         self._patient = False
         self._room.set()
 
     async def drain(self) -> None:
-        """Wait until everything is written, or the reader has gone away."""
+        """Wait until everything is written or the reader has gone away."""
         if self._waiting and not self.closed.is_set():
             await self._written.wait()
 
@@ -97,7 +97,7 @@ class Printer:
             self._written.set()
 
     def _work(self, token: EventLoopToken) -> None:
-        """Write piece by piece, in the thread, and report each to the event loop while it runs."""
+        """In the thread, write piece by piece and report each piece to the event loop."""
         while (piece := self._pieces.get()) is not None:
             failure: OSError | None = None
             try:

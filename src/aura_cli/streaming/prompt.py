@@ -1,4 +1,4 @@
-"""Prompt: a question to the human at the terminal, which blocks nothing else."""
+"""Prompt: asks the human at the terminal without blocking the event loop."""
 
 import os
 from typing import NamedTuple
@@ -9,16 +9,16 @@ from aura_cli.rendering.terminal import Terminal
 
 
 class Decision(NamedTuple):
-    """What the human decided: yes, or no with feedback."""
+    """The human's decision: yes, or no with feedback."""
 
     granted: bool
     feedback: str
 
 
 async def ask(terminal: Terminal, keyboard: int) -> Decision | None:
-    """Ask for approval; return None if the human does not want to decide now.
+    """Ask for approval; return None if the human defers the decision.
 
-    Waits without a thread that could be left behind, so it may be cancelled at any moment.
+    Waits without a thread, so it can be cancelled at any moment.
     """
     terminal.say("approve? y, n, or what to change instead; an empty line to decide later")
     answer = await _line(keyboard)
@@ -36,6 +36,6 @@ async def ask(terminal: Terminal, keyboard: int) -> Decision | None:
 
 
 async def _line(keyboard: int) -> str:
-    """Return the next line that is typed: a terminal hands out whole lines."""
+    """Return the next line typed; a terminal delivers whole lines."""
     await anyio.wait_readable(keyboard)
     return os.read(keyboard, 65536).decode("utf-8", "replace").strip()

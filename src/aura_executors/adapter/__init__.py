@@ -1,15 +1,15 @@
-"""What adapters of agents are made of; `aura_executors` offers all of it to adapters of others.
+"""Building blocks of adapters, which `aura_executors` re-exports for third parties.
 
-    options                  options every agent has, and how a command is put together
+    options                  options of every agent, and command lines
     option_reader            options by name and type
-    program_lookup           where a program is, its version, whether it is logged in
-    json_lines               conversations with one JSON value in a line
-    turn_state               those of agents that are run for one turn
-    single_shot              programs that write an answer and nothing else
+    program_lookup           a program's location, version and login
+    json_lines               conversations with one JSON value per line
+    turn_state               conversations of agents that run for one turn
+    single_shot              programs that only write an answer
     json_rpc                 JSON-RPC over lines
     line_splitter            bytes to lines, in bounded memory
-    bounded_text             texts that a log can store
-    failure_classification   rate limits and authentication distinguished from other failures
+    bounded_text             texts that the log can store
+    failure_classification   rate limits, authentication failures, and others
 
-Everything here is pure but for `program_lookup`, which looks for programs and runs ``--version``.
+Everything here is pure except `program_lookup`, which locates programs and runs ``--version``.
 """

@@ -1,4 +1,4 @@
-"""Texts of entries, bounded and fit to be stored."""
+"""Bounded texts: texts of entries that the log can store."""
 
 from typing import Any
 
@@ -6,16 +6,16 @@ from aura_contracts.permission import CUT_MARK
 from aura_contracts.ports.executors import TEXT_LIMIT
 
 MESSAGE_LIMIT = 2_000
-"""Characters of the message of a failure."""
+"""Maximum characters of a failure's message."""
 
 _SHORT = 1_000
-"""Characters of a name in a value, and of what is nested too deeply."""
+"""Maximum characters of a key in a value, and of values nested too deeply."""
 
 _CUT = f"\n[... {{}} {CUT_MARK} ...]\n"
 
 
 def clipped(text: str, limit: int = TEXT_LIMIT) -> str:
-    """Return `text` without characters that no log can store, at most about `limit` of it: beginning and end.
+    """Return `text` without characters that the log cannot store, cut in the middle to about `limit` characters.
 
     >>> clipped("abc" * 100, 100).count("left out")
     1
@@ -36,9 +36,9 @@ def clipped(text: str, limit: int = TEXT_LIMIT) -> str:
 
 
 def clipped_value(value: Any, limit: int = TEXT_LIMIT, depth: int = 16) -> Any:
-    """Return a JSON value with every text in it clipped, what is nested too deeply shown as text.
+    """Return a JSON value with every text in it clipped; values nested too deeply become text.
 
-    What needs no change may be returned as it is, not as a copy.
+    A value that needs no change may be returned as it is, not as a copy.
     """
     if isinstance(value, dict):
         if depth and _is_plain(value, limit):
@@ -55,7 +55,7 @@ def clipped_value(value: Any, limit: int = TEXT_LIMIT, depth: int = 16) -> Any:
 
 
 def _is_plain(table: dict[str, Any], limit: int) -> bool:
-    """Say, quickly, that nothing in a table needs to be clipped, as in most arguments of tools; if False, it may."""
+    """Whether, by a quick check, nothing in a table needs clipping; False if something may."""
     for name, value in table.items():
         if len(name) > _SHORT or not name.isascii() or "\0" in name:
             return False
@@ -68,7 +68,7 @@ def _is_plain(table: dict[str, Any], limit: int) -> bool:
 
 
 class Pieces:
-    """A text that comes in pieces: kept up to `TEXT_LIMIT` (or its first piece), the rest is counted."""
+    """A text that arrives in pieces: kept up to `TEXT_LIMIT` (or its first piece); the rest is only counted."""
 
     def __init__(self) -> None:
         self.kept: list[str] = []
@@ -80,7 +80,7 @@ class Pieces:
             self.kept.append(text)
 
     def take(self) -> str:
-        """Return the whole text, with a note about what was left out, and begin another; "" for a blank one."""
+        """Return the whole text, with a note about omissions, and start a new one; "" for a blank text."""
         text, length = "".join(self.kept), self._length
         self.clear()
         if not text.strip():
@@ -95,7 +95,7 @@ class Pieces:
 
 
 class Tail:
-    """The last bytes of a stream: of standard error, say, where the reason of a failure may stand."""
+    """The last bytes of a stream, such as standard error, which may contain the reason for a failure."""
 
     def __init__(self, limit: int = 16_384) -> None:
         self._limit = limit

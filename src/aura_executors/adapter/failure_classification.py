@@ -1,4 +1,4 @@
-"""Failures by what agents and their services say: rate limits and authentication recognised by words and numbers."""
+"""Failure classification: recognises rate limits and authentication failures in messages of agents and services."""
 
 import re
 
@@ -12,7 +12,7 @@ _STATUS = re.compile(
 )
 
 _DIGITS = re.compile(r"[45][0-9]{2}")
-"""Without them there is no status; a quick look."""
+"""A quick check: a text without these contains no status."""
 
 _WORDS = (
     (
@@ -27,11 +27,11 @@ _WORDS = (
         ),
     ),
 )
-"""Matched against the text in lower case."""
+"""Matched against the lower-case text."""
 
 
 def reason_of_status(status: int) -> FailureReason:
-    """Return what an HTTP status of a model's service means; any other number is an error of the agent.
+    """Return the failure reason for an HTTP status of a model's service; any other number is an error of the agent.
 
     >>> reason_of_status(429).value, reason_of_status(401).value, reason_of_status(500).value
     ('RateLimited', 'Authentication', 'AgentError')
@@ -44,7 +44,7 @@ def reason_of_status(status: int) -> FailureReason:
 
 
 def failure_from(message: str, status: int | None = None) -> Failure:
-    """Return the failure that an agent reports, by the status if it names one, else by its words.
+    """Return the failure that an agent reports, by the status in its message, or else by its wording.
 
     >>> failure_from("unexpected status 401 Unauthorized: scripted failure").reason.value
     'Authentication'

@@ -1,4 +1,4 @@
-"""Conversations with one JSON value in a line on standard output, and errors on standard error."""
+"""JSON lines: conversations with one JSON value per line on standard output, and errors on standard error."""
 
 import re
 from abc import abstractmethod
@@ -17,42 +17,42 @@ from aura_executors.adapter.line_splitter import Lines
 Item = Entry | Send
 
 UNKNOWN_LIMIT = 2_000
-"""Characters that an `Unknown` shows of a line; the output has all of it."""
+"""Maximum characters of a line in an `Unknown`; the output has all of it."""
 
 UNKNOWN_ENTRIES = 1_000
-"""`Unknown` entries of one run; what comes after them is counted only."""
+"""Maximum `Unknown` entries of one run; further ones are only counted."""
 
 UNFINISHED = "it ended without its final message"
 """The failure of an agent that did not report its outcome, whatever its exit code."""
 
 NOT_UNDERSTOOD = (msgspec.MsgspecError, RecursionError, UnicodeError, ValueError, TypeError, KeyError, IndexError)
-"""What reading a line may raise. Lines come from outside: none of these is a bug here, and none ends a conversation."""
+"""Exceptions from parsing a line. Lines come from outside, so these are not bugs and do not end a conversation."""
 
 _STDOUT = OutputSource.STDOUT
 
 _PAIR = rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _ESCAPE = re.compile(rb"%b|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\." % _PAIR)
-"""An escape; its group is half of a surrogate pair. Agents in JavaScript write one where a model cuts a character in two;
+"""An escape; its group is a lone surrogate. Agents in JavaScript write one when a model splits a character;
 valid text has none."""
 
 
 class JsonLines(Conversation):
-    """Base for agents that write one JSON value in a line. `understand` is given each line that is not empty.
+    """Base for agents that write one JSON value per line. `understand` receives each non-empty line.
 
-    What `understand` raises of `NOT_UNDERSTOOD` makes the line `Unknown`, and so does returning None. A line that holds
-    half a character is given to it again with a replacement character, so decode first, and take in then.
+    If `understand` raises one of `NOT_UNDERSTOOD` or returns None, the line becomes `Unknown`. A line with half a
+    character is passed again with a replacement character, so decode it before you change any state.
     """
 
     def __init__(self) -> None:
         self.unknown = 0
-        """How many lines were not understood."""
+        """Number of lines that were not understood."""
         self.errors = Tail()
         """The end of standard error."""
         self._lines = Lines()
 
     @abstractmethod
     def understand(self, line: bytes) -> Iterable[Item] | None:
-        """Return what a line means, which may be nothing; None if it is not understood."""
+        """Return the items of a line, possibly none, or None if it is not understood."""
 
     def receive(self, source: OutputSource, data: bytes) -> Iterable[Item]:
         if source is _STDOUT:
@@ -66,7 +66,7 @@ class JsonLines(Conversation):
         return [items for items in self._understood(rest) if isinstance(items, Entry)] if rest else []
 
     def failed(self, exit: ProcessExit, reported: Failure | None) -> Failure | None:
-        """Return what `exit` means given what the agent reported; for `judge`, where a plain exit code decides."""
+        """Return the failure, given `exit` and the failure that the agent reported; for `judge`."""
         if exit.cause not in (ExitCause.OWN, ExitCause.EXIT_GRACE):
             return failure_of(exit)
         failure = failure_of(exit)
@@ -84,18 +84,18 @@ class JsonLines(Conversation):
                 continue
             try:
                 if (meant := understand(line)) is not None:
-                    items += meant  # may be a generator, and raise only here
+                    items += meant  # it may be a generator, which raises only here
                     continue
             except NOT_UNDERSTOOD:
                 if (repaired := self._retry_repaired(line)) is not None:
                     items += repaired
                     continue
-            if not line.isspace():  # checked here and not before, because nearly all lines are understood
+            if not line.isspace():  # checked late, because nearly all lines are understood
                 self._count(items, line.decode("utf-8", "replace"))
         return items
 
     def _retry_repaired(self, line: bytes) -> list[Item] | None:
-        """Return what a line means once it is repaired; None if that does not help."""
+        """Return the items of a repaired line, or None if it is still not understood."""
         if (repaired := _repaired(line)) == line:
             return None
         try:
@@ -121,5 +121,5 @@ def _repaired(line: bytes) -> bytes:
 
 
 def lost_session(session_id: str, message: str) -> Failure:
-    """Return the failure of an agent that does not know the session it should resume."""
+    """Return the failure of an agent that cannot find the session to resume."""
     return Failure(FailureReason.SESSION_LOST, f"it cannot resume session {session_id}: {clipped(message, 500)}")

@@ -1,4 +1,4 @@
-"""JSON-RPC 2.0 (jsonrpc.org/specification) over lines, without I/O: one side's state and messages.
+"""JSON-RPC 2.0 (jsonrpc.org/specification) over lines, without I/O: the state and messages of one side.
 
     peer = Peer()
     yield Send(peer.request("initialize", {"clientInfo": ...}, then=self._initialized))
@@ -12,9 +12,9 @@ Parameters and results stay raw (`msgspec.Raw`) until the adapter, which knows t
 finds the method of most messages without decoding them, so that unwanted ones are skipped at the cost of a comparison
 and the others are decoded once, as a `Call` of their type.
 
-This is not the connection of `aura_worker_protocol`. That one enforces an order of messages, epochs and sizes between
-two ends of AURA's own and closes at the first violation; agents are foreign programs that violate the specification in
-many ways, and a conversation has to understand what it can, never fail, and repeat itself exactly after a restart.
+The connection of `aura_worker_protocol` is different: it enforces order, epochs and sizes between two ends of AURA and
+closes at the first violation. Agents violate the specification in many ways, and a conversation must understand what it
+can, never fail, and behave in exactly the same way after a restart.
 """
 
 import re
@@ -24,10 +24,10 @@ import msgspec
 
 METHOD_NOT_FOUND = -32601
 INVALID_PARAMS = -32602
-"""Codes of the specification, section 5.1."""
+"""Error codes of the specification, section 5.1."""
 
 PENDING_LIMIT = 10_000
-"""Requests that may wait for their replies; the oldest is forgotten for the one above."""
+"""Maximum number of pending requests; beyond it, the oldest is dropped."""
 
 Id = int | str
 
@@ -48,7 +48,7 @@ class RpcError(msgspec.Struct, frozen=True):
 
 
 class Call(msgspec.Struct, Generic[T], frozen=True):
-    """A whole line with a request or a notification whose parameters are a `T`; an `id` makes it a request.
+    """A line with a request or notification whose parameters are a `T`; with an `id` it is a request.
 
     For a decoder of one method: ``msgspec.json.Decoder(Call[TurnCompleted])``.
     """
@@ -58,7 +58,7 @@ class Call(msgspec.Struct, Generic[T], frozen=True):
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
-    """The other side asks, and waits for `Peer.respond` or `Peer.refuse`."""
+    """A request from the other side, which waits for `Peer.respond` or `Peer.refuse`."""
 
     id: Id
     method: str
@@ -66,16 +66,16 @@ class Request(msgspec.Struct, frozen=True, gc=False):
 
 
 class Notification(msgspec.Struct, frozen=True, gc=False):
-    """The other side sends information."""
+    """A notification from the other side."""
 
     method: str
     params: msgspec.Raw
 
 
 class Reply(msgspec.Struct, Generic[Then], frozen=True):
-    """The other side answered a request of ours: with `result`, or with `error`.
+    """The other side's response to one of our requests, with `result` or `error`.
 
-    `then` is what was given with the request; None for the answer to an unknown request, such as one made before a
+    `then` was passed with the request; it is None for the response to an unknown request, such as one made before a
     restart.
     """
 
@@ -97,7 +97,7 @@ _MESSAGE = msgspec.json.Decoder(_Message)
 
 
 def method_of(line: bytes) -> bytes | None:
-    r"""Return the method of a message that begins with it; None if it does not: then decode it.
+    r"""Return the method of a message that begins with it; None otherwise, in which case it must be decoded.
 
     >>> method_of(b'{"method":"turn/started","params":{}}'), method_of(b'{"id":1,"result":{}}')
     (b'turn/started', None)
@@ -107,7 +107,7 @@ def method_of(line: bytes) -> bytes | None:
 
 
 class Peer(Generic[Then]):
-    """One side of a connection. `Then` is whatever the owner wants to be given back with the reply to a request."""
+    """One side of a connection. `Then` is the type of the value that the owner gets back with the reply."""
 
     def __init__(self, *, tagged: bool = True) -> None:
         self._version = {"jsonrpc": "2.0"} if tagged else {}
@@ -117,8 +117,8 @@ class Peer(Generic[Then]):
     def request(self, method: str, params: Any, then: Then, *, id: Id | None = None) -> bytes:
         """Return the line of a request.
 
-        Without an `id` it gets the next number. Requests that may or may not be made again after a restart need an
-        `id` of their own (a text), so that those that are always made keep their numbers.
+        Without an `id` it gets the next number. Requests that may not be repeated after a restart need their own `id`
+        (a string), so that the others keep their numbers.
         """
         if id is None:
             id, self._next = self._next, self._next + 1
@@ -132,15 +132,15 @@ class Peer(Generic[Then]):
         return self._line({"method": method} if params is None else {"method": method, "params": params})
 
     def respond(self, id: Id, result: Any) -> bytes:
-        """Return the line that answers a request of the other side."""
+        """Return the line of a response."""
         return self._line({"id": id, "result": result})
 
     def refuse(self, id: Id, message: str, code: int = METHOD_NOT_FOUND) -> bytes:
-        """Return the line that refuses a request of the other side."""
+        """Return the line of an error response."""
         return self._line({"id": id, "error": {"code": code, "message": message}})
 
     def read(self, line: bytes) -> Request | Notification | Reply[Then] | None:
-        """Return what a line is; None if it is no kind of message. Raises `msgspec.MsgspecError`."""
+        """Return the message in a line; None if it is not a message. Raises `msgspec.MsgspecError`."""
         message = _MESSAGE.decode(line)
         if message.method is not None:
             if message.id is None:

@@ -1,14 +1,14 @@
-"""Cuts a stream of bytes into lines, in bounded memory."""
+"""Line splitter: splits a stream of bytes into lines, in bounded memory."""
 
 LINE_LIMIT = 16 * 1024 * 1024
-"""Bytes of a line. Agents write whole files in one line; what is longer is not a message."""
+"""Maximum bytes of a line. Agents write whole files in one line; anything longer is not a message."""
 
 TOO_LONG = b"a line that is too long"
-"""Replaces such a line: not JSON, so that no adapter understands it."""
+"""Replaces a longer line. Not JSON, so that no adapter understands it."""
 
 
 class Lines:
-    r"""Cuts bytes, in whatever pieces they come, into lines. Lines that are too long are counted and not kept.
+    r"""Splits bytes that arrive in pieces of any size into lines. Lines that are too long are counted, not kept.
 
     >>> lines = Lines(limit=8)
     >>> lines.feed(b'{"a":'), lines.feed(b'1}\n\n{"b"'), lines.feed(b':"long"}\n[]')
@@ -19,14 +19,14 @@ class Lines:
 
     def __init__(self, limit: int = LINE_LIMIT) -> None:
         self.overlong = 0
-        """How many lines were too long; `TOO_LONG` is returned in their place."""
+        """Number of lines that were too long; each was replaced by `TOO_LONG`."""
         self._limit = limit
         self._begun = bytearray()
-        """The line that was begun: one array, however small the pieces in which it comes."""
+        """The unfinished line: one array, however small its pieces are."""
         self._skipping = False
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Return the lines that are complete now, without their ends."""
+        """Return the lines that are now complete, without their line ends."""
         lines = data.split(b"\n")
         last = lines.pop()
         first = []
@@ -40,7 +40,7 @@ class Lines:
         return first + lines if first else lines
 
     def rest(self) -> list[bytes]:
-        """Return the line that was begun, if any; a next one begins."""
+        """Return the unfinished line, if any, and start a new one."""
         line = self._left_out() if self._skipping else bytes(self._begun)
         self._begun, self._skipping = bytearray(), False
         return [line] if line else []

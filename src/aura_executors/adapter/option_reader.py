@@ -1,4 +1,4 @@
-"""Options of executors, checked by name and type. Pure."""
+"""Option reader: validates options of executors by name and type. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -12,16 +12,16 @@ from aura_contracts.errors import InvalidInput
 
 T = TypeVar("T", bound=msgspec.Struct)
 _FIRST_USE = Lock()
-"""msgspec compiles a type when it is first used, and two threads that do so at the same time crash the interpreter."""
+"""msgspec compiles a type on first use, and two threads doing so at the same time crash the interpreter."""
 
 _PLACE = re.compile(r" - at `\$\.?(?P<place>.*)`$")
 """Where msgspec reports a value of the wrong type: ``Expected `str`, got `int` - at `$.params[0]```."""
 
 
 def read_options(executor: str, options: Mapping[str, Any], kind: type[T]) -> T:
-    """Return `options` as a `kind`, a struct whose fields are the executor's options and their defaults.
+    """Return `options` as a `kind`, a struct whose fields are the executor's options with their defaults.
 
-    Raises `InvalidInput` that names the option: unknown (and which one may be meant), missing, or of another type.
+    Raises `InvalidInput` that names the option if it is unknown (with a suggestion), missing, or of the wrong type.
     """
     fields = {field.name: field.required for field in msgspec.structs.fields(kind)}
     for name in options:

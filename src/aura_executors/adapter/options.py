@@ -1,8 +1,8 @@
-"""Options that every adapter has, and how the command of an agent is put together.
+"""Options: those of every adapter, and the parts of an agent's command line.
 
-The same thing has the same name in all of them: `yolo`, `allow_tools`, `deny_tools`, `reasoning_effort`, `add_dirs`,
-`append_system_prompt`, `autonomy`, `trust`. An agent's own word is kept where its values are its own, too
-(`permission_mode`, `approval_mode`, `approval_policy`, `sandbox`, `mode`).
+Options with the same meaning have the same name in all adapters: `yolo`, `allow_tools`, `deny_tools`,
+`reasoning_effort`, `add_dirs`, `append_system_prompt`, `autonomy`, `trust`. An option keeps the agent's own name if its
+values are also the agent's own (`permission_mode`, `approval_mode`, `approval_policy`, `sandbox`, `mode`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ from aura_executors.adapter.program_lookup import Program
 
 
 class AgentOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """Options of every agent. Options of adapters are structs that inherit from this."""
+    """Options of every agent. Each adapter's options are a struct that inherits from this."""
 
     model: str | None = None
     """The model; None: the agent's configured one."""
@@ -34,33 +34,33 @@ class AgentOptions(msgspec.Struct, frozen=True, kw_only=True):
     env: dict[str, str] = {}
     """Added to the environment. Secrets are refused: options are stored in the log."""
     npx: bool = False
-    """If it is not on PATH, run it through ``npx``, in the version that AURA was tested with."""
+    """If the agent is not on PATH, run it through ``npx``, in the version that AURA was tested with."""
 
 
 class ActingOptions(AgentOptions, frozen=True, kw_only=True):
     """Options of agents that change files and run commands: whether they ask first."""
 
     yolo: bool = False
-    """It may do everything without asking."""
+    """Allow everything without asking."""
     allow_all_tools: bool = False
     """The same as `yolo`."""
 
     @property
     def free(self) -> bool:
-        """Whether it may do everything."""
+        """Whether the agent may do everything without asking."""
         return self.yolo or self.allow_all_tools
 
 
 Options = TypeVar("Options", bound=AgentOptions)
 
 _MAY_BE_EMPTY = frozenset({"params", "append_prompt"})
-"""Options that may be empty."""
+"""Options whose value may be empty."""
 
 
 def agent_options(name: str, run: AgentRun, kind: type[Options], *, forks: bool = False) -> Options:
-    """Return the options of `run` as the struct of the executor `name`; `forks` says whether its agent can.
+    """Return the options of `run` as the struct of executor `name`; `forks` is whether its agent can fork a session.
 
-    Raises `InvalidInput` for options that it does not have, or that no system would take, and for a fork of nothing.
+    Raises `InvalidInput` for unknown options, values that no system accepts, and a fork without a session.
     """
     options = read_options(name, run.options, kind)
     require_clean(options)
@@ -78,12 +78,12 @@ def prompt_of(run: AgentRun, options: AgentOptions) -> str:
 
 
 def prompt_bytes(run: AgentRun, options: AgentOptions) -> bytes:
-    """Return the whole prompt as it goes to standard input: a lone surrogate becomes a question mark."""
+    """Return the whole prompt encoded for standard input; lone surrogates become question marks."""
     return prompt_of(run, options).encode("utf-8", "replace")
 
 
 def require_argument(prompt: str, agent: str) -> str:
-    """Return `prompt` if it can be an argument. Raises `InvalidInput` if no system accepts it."""
+    """Return `prompt` if it can be a command-line argument. Raises `InvalidInput` otherwise."""
     size = len(prompt.encode("utf-8", "surrogatepass"))
     if "\0" in prompt or size > ARGUMENT_LIMIT:
         unfit = "contains a NUL character" if "\0" in prompt else f"takes {size} bytes, more than {ARGUMENT_LIMIT}"
@@ -94,7 +94,7 @@ def require_argument(prompt: str, agent: str) -> str:
 
 
 def require_clean(options: AgentOptions) -> None:
-    """Refuse options that no operating system accepts or that must not be stored. Raises `InvalidInput`."""
+    """Raise `InvalidInput` for options that no operating system accepts or that must not be stored."""
     require_no_secrets(msgspec.to_builtins(options))
     if options.executable is not None and options.base_command is not None:
         reason = "it is the same as option executable"
@@ -113,13 +113,13 @@ def require_clean(options: AgentOptions) -> None:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """Yield a text, or those in a list; what is in tables is the agent's affair."""
+    """Yield a text, or the texts in a list; tables are left to the agent."""
     values = value if isinstance(value, tuple) else (value,)
     return (text for text in values if isinstance(text, str))
 
 
 def require_consistent_options(options: ActingOptions, *names: str) -> None:
-    """Refuse `yolo` together with another option that says what to ask for. Raises `InvalidInput`."""
+    """Raise `InvalidInput` if `yolo` conflicts with another option about asking for permission."""
     for name in names:
         if options.free and getattr(options, name):
             switch = "yolo" if options.yolo else "allow_all_tools"
@@ -128,10 +128,11 @@ def require_consistent_options(options: ActingOptions, *names: str) -> None:
 
 
 def program_of(program: Program, options: AgentOptions, environment: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the words that start the agent: what the options name, the program, or ``npx`` with a pinned package.
+    """Return the start of the command line: the program in the options, the agent's, or ``npx`` with a pinned package.
 
-    `environment` is that of the agent: its PATH counts. Raises `InvalidInput` for ``npx`` where there is no package. A
-    program that is nowhere is started all the same, by its name, and fails with `ExecutableNotFound`.
+    The program is looked up on the PATH of `environment`, which is the agent's. Raises `InvalidInput` for ``npx`` if
+    the agent has no package. A program that is not found is returned by name; starting it fails with
+    `ExecutableNotFound`.
     """
     if named := options.executable or options.base_command:
         return (named,)
@@ -145,5 +146,5 @@ def program_of(program: Program, options: AgentOptions, environment: Mapping[str
 
 
 def with_params(arguments: Sequence[str], options: AgentOptions) -> tuple[str, ...]:
-    """Return AURA's arguments and those of the user behind them."""
+    """Return AURA's arguments followed by the user's."""
     return (*arguments, *options.params)

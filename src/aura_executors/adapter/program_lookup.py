@@ -1,4 +1,4 @@
-"""Looks agents up: where the program is, which version, and whether it seems to be logged in. Blocks."""
+"""Program lookup: where an agent's program is, its version, and whether it seems to be logged in. Blocks."""
 
 import os
 import re
@@ -14,36 +14,36 @@ from aura_contracts.ports.executors import Availability
 
 _VERSION = re.compile(r"[0-9]+(?:\.[0-9]+)+(?:[-+.][0-9A-Za-z.-]+)?")
 _VERSION_TIMEOUT = 20.0
-"""Seconds for ``--version``: an agent in Node.js takes some, on a loaded machine."""
+"""Seconds that ``--version`` may take; agents in Node.js take a while on a loaded machine."""
 
 
 @attrs.frozen(kw_only=True)
 class Program:
-    """What is known of an agent's program."""
+    """An agent's program: how to find, install and log in to it."""
 
     name: str
     tested: tuple[str, ...]
     """Versions that AURA was tested with."""
     install: str
-    """How to get it."""
+    """How to install it."""
     package: str | None = None
     """The npm package with its pinned version."""
     version: tuple[str, ...] = ("--version",)
     variables: tuple[str, ...] = ()
-    """Any of these in the environment is a login."""
+    """Environment variables, any of which counts as a login."""
     files: tuple[str, ...] = ()
-    """Any of these, with ``~``, is a login."""
+    """Files, with ``~``, any of which counts as a login."""
     log_in: str = ""
     """How to log in."""
     bundled: Callable[[], str | None] = attrs.field(default=lambda: None)
-    """Where an installed Python package brings the program along; asked when it is not on PATH."""
+    """Returns the program bundled with an installed Python package; called if it is not on PATH."""
 
     def locate(self, environment: Mapping[str, str]) -> str | None:
-        """Return where the program is, None if nowhere."""
+        """Return the path of the program, or None if it is not found."""
         return shutil.which(self.name, path=environment.get("PATH")) or self.bundled()
 
     def availability(self, environment: Mapping[str, str]) -> Availability:
-        """Say whether it can be run, with what was found out. Runs ``--version`` once for each file it finds."""
+        """Return whether the program can be run, with its path, version and login. Runs ``--version`` once per file."""
         found = self.locate(environment)
         if found is None:
             npx = shutil.which("npx", path=environment.get("PATH")) if self.package else None
@@ -84,7 +84,7 @@ def _stamp(path: str) -> tuple[int, int]:
 
 @lru_cache(maxsize=64)
 def _version(path: str, arguments: Sequence[str], stamp: tuple[int, int]) -> str | None:
-    """Return what the program says of itself; None if it says nothing. Kept as long as the file is the same."""
+    """Return the program's version, or None if it prints none. Cached while the file stays the same."""
     try:
         done = subprocess.run(  # noqa: S603 - a program that the user has installed
             [path, *arguments], stdin=subprocess.DEVNULL, capture_output=True, timeout=_VERSION_TIMEOUT, check=False

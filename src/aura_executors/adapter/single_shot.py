@@ -1,7 +1,7 @@
-"""Programs that write nothing but a model's answer: it becomes one message, kept in bounded memory.
+"""Single shot: programs that only write a model's answer, which becomes one message, kept in bounded memory.
 
-`ModelConversation` is for those that are given a model by name and count tokens on standard error, `model_options` for
-their options.
+`ModelConversation` is for programs that take the name of a model and report tokens on standard error; `model_options`
+reads their options.
 """
 
 import re
@@ -33,11 +33,11 @@ _CONTROL = re.compile(
 )
 
 _KEPT = 4 * TEXT_LIMIT
-"""Bytes kept of the beginning, and as many of the end: a character takes at most four."""
+"""Bytes to keep of the beginning, and of the end; a character takes at most four."""
 
 
 def without_controls(text: str) -> str:
-    r"""Return `text` without what is meant for a terminal; of a line that was written over, what was there last.
+    r"""Return `text` without terminal control sequences; of an overwritten line, only the final content.
 
     >>> without_controls("\x1b[?25lpulling 3%\rpulled\x1b[K\n\x1b[1mdone\x1b[0m\n")
     'pulled\ndone\n'
@@ -47,10 +47,10 @@ def without_controls(text: str) -> str:
 
 
 class PlainConversation(Conversation):
-    """Understands a program whose standard output is the answer, and whose standard error is about everything else."""
+    """Parses a program whose standard output is the answer; everything else goes to standard error."""
 
     thinking: tuple[str, str] = ("", "")
-    """The lines between which the model thinks, at the beginning of the answer; empty: there are none."""
+    """The lines that delimit the model's thoughts at the beginning of the answer; empty if it marks none."""
 
     def __init__(self) -> None:
         self.errors = Tail()
@@ -90,7 +90,7 @@ class PlainConversation(Conversation):
 
     @property
     def diagnostics(self) -> str:
-        """What standard error says, without what is meant for a terminal."""
+        """Standard error without terminal control sequences."""
         return without_controls(self.errors.text).strip()
 
     def _text(self) -> str:
@@ -100,7 +100,7 @@ class PlainConversation(Conversation):
         return (bytes(self._head) + cut + tail).decode("utf-8", "replace")
 
     def _parts(self, text: str) -> tuple[str, str]:
-        """Return what the model thought, and what it said."""
+        """Return the model's thoughts and its answer."""
         begin, end = self.thinking
         text = text.strip()
         if not begin or not text.startswith(begin):
@@ -110,12 +110,12 @@ class PlainConversation(Conversation):
 
 
 class ModelConversation(PlainConversation):
-    """Understands such a program that lets `model` answer, and counts tokens on standard error."""
+    """Parses a program that asks `model`, and reports tokens on standard error."""
 
     read: ClassVar[re.Pattern[str]]
-    """How it says how many tokens it was given; a group has the number."""
+    """Matches the number of input tokens, in a group."""
     written: ClassVar[re.Pattern[str]]
-    """The same of those that it answered with."""
+    """Matches the number of output tokens, in a group."""
 
     def __init__(self, model: str) -> None:
         super().__init__()
@@ -130,9 +130,9 @@ class ModelConversation(PlainConversation):
 
 
 def model_options(name: str, run: AgentRun, kind: type[Options], listing: str) -> Options:
-    """Return the options of `run` for the executor `name`, which needs a model; the command `listing` shows them.
+    """Return the options of `run` for executor `name`, which needs a model; the command `listing` lists the models.
 
-    Raises `InvalidInput`, also for a name that the program would take for an option.
+    Raises `InvalidInput`, including for a model name that the program would take for an option.
     """
     options = agent_options(name, run, kind)
     if options.model is None:

@@ -1,4 +1,4 @@
-"""Agents that are run for one turn: their stream names a session first and ends with the outcome."""
+"""Turn state: agents that run for one turn, whose stream names a session first and ends with the outcome."""
 
 import re
 from collections.abc import Iterator
@@ -13,17 +13,17 @@ from aura_executors.adapter.json_lines import UNFINISHED, JsonLines, lost_sessio
 
 
 class SingleTurn(JsonLines):
-    """Base for such agents. `session_id` is the session to resume."""
+    """Base for agents that run for one turn. `session_id` is the session to resume."""
 
     unknown_session: ClassVar[re.Pattern[str]]
-    """What it says when it does not know the session."""
+    """Matches the agent's message for an unknown session."""
 
     def __init__(self, session_id: str = "") -> None:
         super().__init__()
         self.failure: Failure | None = None
-        """Why it failed, as it reports itself."""
+        """The failure that the agent reported."""
         self.finished = False
-        """Whether it has reported its outcome."""
+        """Whether the agent has reported its outcome."""
         self._asked = session_id
         self._session = ""
         self._model = ""
@@ -37,14 +37,14 @@ class SingleTurn(JsonLines):
         return failure
 
     def take_session(self, session_id: str, model: str | None) -> Iterator[Entry]:
-        """Take in the names of the session and its model; they are reported once."""
+        """Record the session and its model, which are reported once."""
         self._model = self._model or clipped(model or "", 1_000)
         if session_id and not self._session:
             self._session = session_id
             yield SessionStarted(session_id=clipped(session_id, 1_000), model=self._model)
 
     def take_result(self, usage: Usage, failure: Failure | None) -> Iterator[Entry]:
-        """Take in its outcome and what it consumed."""
+        """Record the outcome and the usage."""
         self.finished, self.failure = True, failure
         if usage != Usage():
             yield UsageReported(usage=usage, model=self._model)

@@ -2,9 +2,9 @@
 
     amp [threads continue ID] ... --execute --stream-json --stream-json-thinking
 
-Measured with 0.0.1790142911 without an account: its options, what it says without a key and without its service. What a
-run writes is from its documentation (ampcode.com/manual/appendix, "Stream JSON Output"): it is what Claude Code writes
-(`aura_executors.agents.claude.stream`), and is read tolerantly. The prompt goes by standard input.
+Measured with 0.0.1790142911 without an account: its options, and its messages without a key and without its service.
+The output of a run follows its documentation (ampcode.com/manual/appendix, "Stream JSON Output"): it is the format of
+Claude Code (`aura_executors.agents.claude.stream`), and is parsed leniently. The prompt goes to standard input.
 
 ======================  ================================================================================================
 success                 a ``result`` without is_error
@@ -22,8 +22,8 @@ lack of permission      permission_denials of the ``result``
 Quirks:
 
 - There is no option for the model; `mode` chooses it.
-- input_tokens hold the cached ones in the documented streams, so they are taken off where that is possible.
-- Threads are stored, and can be read, at the service.
+- input_tokens include the cached ones in the documented streams, so they are subtracted where possible.
+- The service stores threads and can read them.
 """
 
 import re
@@ -76,11 +76,11 @@ class AmpOptions(ActingOptions, frozen=True, kw_only=True):
     """Options of `amp`. `model` cannot be chosen."""
 
     mode: str | None = None
-    """The agent: low, medium, high, ultra, or one of a plugin; it also sets the model. None: as configured."""
+    """The agent: low, medium, high, ultra, or one from a plugin; it also sets the model. None: as configured."""
     yolo: bool = False
-    """All tools without asking. What it asks for otherwise is configured in Amp; in a run it gets no answer."""
+    """Allow all tools without asking. Amp's configuration determines when it asks; in a run it gets no answer."""
     settings_file: str | None = None
-    """Instead of the user's settings."""
+    """A settings file to use instead of the user's."""
 
 
 class AmpExecutor(Executor):
@@ -132,7 +132,7 @@ def _flags(run: AgentRun, options: AmpOptions) -> Iterator[str]:
 
 
 class AmpConversation(StreamJson):
-    """Understands one run of amp. `session_id` is the thread to resume."""
+    """Parses one run of amp. `session_id` is the thread to resume."""
 
     edits = frozenset()
     plans = frozenset()
@@ -149,11 +149,11 @@ class AmpConversation(StreamJson):
             failure = Failure(FailureReason.AUTHENTICATION, "it has no API key and asks for a login")
             return self.finish(failure)
         if self.ended and not line.startswith(b"{"):
-            return ()  # the address for a login, say
+            return ()  # such as the address for a login
         return super().understand(line)
 
     def interrupt(self) -> Iterable[Send]:
-        """Signals are the only way."""
+        """Return nothing: only signals stop it."""
         self.interrupting = True
         return ()
 
@@ -179,7 +179,7 @@ class AmpConversation(StreamJson):
         return self.spent()
 
     def usage_of(self, tokens: Tokens) -> Usage:
-        """Return them without those that were read from the cache, or written there, which it counts as input too."""
+        """Return the tokens without cache reads and writes, which amp includes in the input."""
         read, written = tokens.cache_read_input_tokens or 0, tokens.cache_creation_input_tokens or 0
         given = tokens.input_tokens or 0
         return Usage(

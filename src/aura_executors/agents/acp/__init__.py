@@ -3,8 +3,8 @@
     aura run --executor acp -o agent=claude-agent-acp ...       # one of `PRESETS`
     aura run --executor acp --base-command my-agent --param --acp ...
 
-JSON-RPC in lines on standard input and output; what is said in which order is in `conversation`. AURA offers neither
-files nor terminals to the agent: it works in the folder itself.
+The protocol is JSON-RPC over lines on standard input and output; `conversation` shows the order of messages. AURA does
+not offer files or terminals to the agent, which works in the folder itself.
 
 ======================  ================================================================================================
 success                 the prompt is answered with ``end_turn``
@@ -21,28 +21,28 @@ lack of permission      a permission request was denied, or a call failed for th
                         its turn as ``cancelled`` then, unasked. Calls that are not attempted leave no trace
 ======================  ================================================================================================
 
-Limits: an agent that says ``end_turn`` after its model's service failed in the middle of its work looks like one that
-is done, except for codex-acp and copilot, whose messages are known. Judge it by what it changed.
+Limits: if the model's service fails in the middle of the work and the agent still ends with ``end_turn``, the run looks
+successful, except with codex-acp and copilot, whose messages are known. Judge it by its changes.
 
-Permissions: the option of kind ``allow_once`` or ``reject_once`` is chosen, never "always": AURA remembers that itself.
-The protocol has no field for the feedback of a denial: it is sent as an extension (``_meta.aura.feedback``), which no
-known agent reads; repeat it in the next prompt. When the same call is asked for again after a resume, it is recognised
-by tool and raw input, or by title and diff for agents that send no input (gemini).
+Permissions: AURA chooses the option of kind ``allow_once`` or ``reject_once``, never "always", which it remembers
+itself. The protocol has no field for the feedback of a denial, so AURA sends it as an extension
+(``_meta.aura.feedback``), which no known agent reads; repeat it in the next prompt. After a resume, a repeated call is
+recognised by its tool and raw input, or by its title and diff for agents that send no input (gemini).
 
 Quirks, seen in the tested versions:
 
 - claude-agent-acp 0.49.0, codex-acp 2.6.0 and opencode 1.18.33 resume and fork. qwen 0.15.10 claims to resume but
   does not know the method; gemini 0.61.0 and copilot 1.0.102 can only load a session and replay all of it, which AURA
-  does not ask for. A follow-up to these starts a new session with the conversation so far as its prompt.
+  does not use. A follow-up to these starts a new session whose prompt contains the conversation so far.
 - codex-acp ends a turn with ``end_turn`` after HTTP 500; an extension of its updates reports the error.
   It takes seven seconds to exit.
-- copilot does so after 500 and 401 alike, preceded by "Error: ...". Its "Info: ..." are ordinary messages.
-- opencode reports HTTP 401 only in the words of the service, which alone distinguish it from 500. It asks to write
-  files through the client, which was not offered; when refused, it continues.
-- copilot, opencode and qwen send other arguments, and another title, with a permission request than with the call.
-- gemini reports a call only when it asks for it or when it is done, and never its arguments.
-- Usage is as the agent reports it: opencode counts only the last request of a turn. Agents report the cost of the
-  session so far; AURA reports what this turn added.
+- copilot does so after both 500 and 401, with a message "Error: ..." before it. Its "Info: ..." are ordinary messages.
+- opencode reports HTTP 401 only in the message of the service, which alone distinguishes it from 500. It asks to write
+  files through the client, although that was not offered; when refused, it continues.
+- copilot, opencode and qwen send different arguments and titles with a permission request than with the call.
+- gemini reports a call only when it asks for permission or when the call is done, and never its arguments.
+- Usage is as reported by the agent; opencode counts only the last request of a turn. Agents report the cost of the
+  session so far, and AURA reports the difference that this turn made.
 - A prompt that begins with ``/`` is a command to most of these agents.
 """
 
@@ -65,7 +65,7 @@ class AcpExecutor(Executor):
     name = "acp"
     summary = "any agent that speaks the Agent Client Protocol: option agent, or --base-command CMD"
     capability = Capability(resume=True, fork=True, permissions=True, tool_servers=True, protocol=True)
-    """What the protocol has; where an agent cannot resume or fork, it gets the conversation as a prompt."""
+    """What the protocol offers; an agent that cannot resume or fork gets the conversation as a prompt."""
 
     def launch(self, run: AgentRun) -> Launch:
         return launch_of(self.name, run)
@@ -74,7 +74,7 @@ class AcpExecutor(Executor):
         return AcpConversation(run, options_of(self.name, run))
 
     def availability(self, environment: Mapping[str, str]) -> Availability:
-        """Say whether any known agent is there; of the first one, all that is known of it."""
+        """Return whether any known agent is installed, with details of the first one."""
         found = self.found(environment)
         if not found:
             return Availability(
@@ -90,12 +90,12 @@ class AcpExecutor(Executor):
         return msgspec.structs.replace(first, remedy=remedy)
 
     def found(self, environment: Mapping[str, str]) -> dict[str, str]:
-        """Return where each known agent is that is there, by its name."""
+        """Return the paths of the known agents that are installed, by name."""
         places = {name: preset.program.locate(environment) for name, preset in PRESETS.items()}
         return {name: place for name, place in places.items() if place is not None}
 
     def availability_of(self, agent: str, environment: Mapping[str, str]) -> Availability:
-        """Say whether one of the known agents can be run here. Raises `KeyError` for another one."""
+        """Return whether a known agent can be run here. Raises `KeyError` for an unknown one."""
         if not is_installed():
             reason = f"the Python package {PACKAGE} is not installed"
             return Availability(available=False, reason=reason, remedy=REMEDY)

@@ -11,22 +11,22 @@ from aura_executors.agents.acp import messages
 from aura_executors.agents.acp.presets import PRESETS, Preset
 
 EXIT_GRACE = 10.0
-"""Seconds to exit once standard input is closed: codex-acp 2.6 needs seven, its predecessor never does."""
+"""Seconds to exit once standard input is closed; codex-acp 2.6 takes seven, and its predecessor never exits."""
 
 
 class AcpOptions(ActingOptions, frozen=True, kw_only=True):
     """Options of `acp`: `agent`, or `base_command` with `params` for any other."""
 
     agent: str | None = None
-    """Which of the known agents; see `PRESETS`."""
+    """One of the known agents; see `PRESETS`."""
     yolo: bool = False
-    """Approve whatever it asks for. What it asks for is configured in the agent."""
+    """Approve all its requests. The agent's own configuration determines when it asks."""
     mode: str | None = None
     """The session's mode, by the agent's own name for it."""
     config: dict[str, str] = {}
     """Other options of the session, by the agent's own names: ``{"effort": "high"}``."""
     auth_method: str | None = None
-    """The agent's login method; None: it is logged in or finds its credentials by itself."""
+    """The agent's login method; None: it is already logged in or finds its own credentials."""
 
 
 def options_of(name: str, run: AgentRun) -> AcpOptions:
@@ -44,7 +44,7 @@ def options_of(name: str, run: AgentRun) -> AcpOptions:
 
 
 def preset_of(options: AcpOptions) -> Preset:
-    """Return how the agent is run; of an unknown one nothing is known but its command."""
+    """Return how to run the agent; for an unknown agent, just its command."""
     if options.agent is not None:
         return PRESETS[options.agent]
     name = options.executable or options.base_command or ""
@@ -68,5 +68,5 @@ def launch_of(name: str, run: AgentRun) -> Launch:
 
 
 def model_in_session(options: AcpOptions) -> str | None:
-    """Return the model that has to be set in the session, None if the command names it."""
+    """Return the model to set in the session; None if the command names it."""
     return None if preset_of(options).model_flag else options.model

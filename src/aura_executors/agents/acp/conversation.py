@@ -1,4 +1,4 @@
-"""A run in the Agent Client Protocol: JSON-RPC in lines. Pure.
+"""A run in the Agent Client Protocol: JSON-RPC over lines. Pure.
 
 AURA                                    agent
 initialize                       ->                              these four: `session_opening`
@@ -83,11 +83,11 @@ _CANCELLED = msgspec.json.Decoder(Cancelled)
 _PROMPTED = msgspec.json.Decoder(PromptReply)
 
 _BEGINNING = b'{"jsonrpc":"2.0","method":"session/update","params":'
-"""How nearly all lines of nearly all agents begin; those that do not take longer to read."""
+"""The usual beginning of a line; other lines take longer to parse."""
 
 _OPENING = _BEGINNING + b'{"sessionId":%b,"update":{"sessionUpdate":"'
 _SKIPPED = (b'available_commands_update"', b'config_option_update"', b'current_mode_update"', b'user_message_chunk"')
-"""Updates that say nothing about the turn: they are skipped unread."""
+"""Updates that are irrelevant to the turn, skipped without decoding."""
 
 
 class AcpConversation(JsonLines):
@@ -102,7 +102,7 @@ class AcpConversation(JsonLines):
         self._calls = Calls()
         self._permissions = Permissions(self._peer, self._calls, free=options.free)
         self._skipped: tuple[bytes, ...] = ()
-        """How the lines begin that need not be read."""
+        """Beginnings of lines to skip."""
         self._prompted = False
         self._finished: Finished | None = None
         self._speaker: type[Message | Thinking] = Message
@@ -121,7 +121,7 @@ class AcpConversation(JsonLines):
 
     def receive(self, source: OutputSource, data: bytes) -> Iterable[Item]:
         items = super().receive(source, data)
-        if self._permissions.late:  # last, so that the others have the same places as without it
+        if self._permissions.late:  # last, so that the others keep their order
             items, self._permissions.late = [*items, *self._permissions.late], []
         return items
 
@@ -139,7 +139,7 @@ class AcpConversation(JsonLines):
         return self._add_piece(update) if type(update) is AgentMessage else self._take_update(update)
 
     def _take_other(self, line: bytes) -> Iterable[Item] | None:
-        """Take in a line that does not begin as updates do."""
+        """Process a line that does not begin like an update."""
         if line.find(ASKING, 0, HEAD) > 0 and (asked := asked_in(line)) is not None:
             if self._finished is not None:
                 return ()
@@ -181,7 +181,7 @@ class AcpConversation(JsonLines):
     # --- Requests of ours
 
     def _replied(self, reply: Reply[Then]) -> Iterable[Item] | None:
-        """Continue what waited for this reply. An unintelligible one ends the run, which would wait forever."""
+        """Continue after a reply. A reply that cannot be parsed ends the run, which would otherwise wait forever."""
         if reply.then is None:
             words = reply.error and reply.error.message
             return (ErrorReported(message=clipped(words, MESSAGE_LIMIT)),) if words else None
@@ -191,7 +191,7 @@ class AcpConversation(JsonLines):
             return self._finish(Failure(FailureReason.AGENT_ERROR, f"its reply cannot be understood: {error}"))
 
     def _ready(self) -> Iterable[Item]:
-        """Send the prompt: the session is open."""
+        """Send the prompt once the session is open."""
         opening = _OPENING % msgspec.json.encode(self._opening.session_id)
         self._skipped = tuple(opening + kind for kind in _SKIPPED)
         self._prompted = True
@@ -227,7 +227,7 @@ class AcpConversation(JsonLines):
         return ()
 
     def _take_codex_state(self, reported: Codex) -> Iterable[Item]:
-        """Take in what codex-acp reports in an extension: errors, and whether codex is in an error state."""
+        """Process an extension of codex-acp: errors, and whether codex is in an error state."""
         if reported.error is not None:
             self._last_error = failure_of_codex(
                 reported.error.message, reported.error.additional_details, reported.error.codex_error_info
@@ -239,7 +239,7 @@ class AcpConversation(JsonLines):
         return ()
 
     def _asked(self, request: Request) -> Iterator[Item]:
-        """Take in a request of the agent; what was not offered to it is refused, so that it does not wait."""
+        """Process a request of the agent; requests for anything not offered are refused, so that it does not wait."""
         if request.method != METHOD:
             yield Send(self._peer.refuse(request.id, f"this client does not offer {clipped(request.method, 200)}"))
             return
@@ -268,7 +268,7 @@ class AcpConversation(JsonLines):
         return [*items, *self._consumed(tokens(reply)), *self._finish(failure)]
 
     def _consumed(self, reported: list[UsageReported]) -> list[UsageReported]:
-        """Return what the turn consumed, with what it cost: the session's cost less what it was before."""
+        """Return the usage of the turn; its cost is the session's cost minus the cost before."""
         reported = reported or ([UsageReported(usage=Usage(*self._counted))] if any(self._counted) else [])
         cost = self._cost - self._cost_told
         if cost > 0:

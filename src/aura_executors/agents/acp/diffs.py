@@ -1,4 +1,4 @@
-"""Diffs: what an agent shows as a text before and after, as a unified diff. Pure, and linear in time."""
+"""Diffs: unified diffs of the old and new text that an agent shows. Pure, and linear in time."""
 
 from itertools import compress, count
 from operator import ne
@@ -8,14 +8,14 @@ from aura_executors.adapter.bounded_text import clipped
 _PATH_LIMIT = 4_096
 
 _CONTEXT = 3
-"""Lines shown around what changed, as git does."""
+"""Context lines, as in git."""
 
 
 def diff_of(path: str, before: str | None, after: str) -> str:
     r"""Return one hunk from the first line that differs to the last, at most about `TEXT_LIMIT` characters.
 
-    What lies between the two is shown as replaced altogether: finding the smallest diff takes time that grows with the
-    square of texts which others choose. Agents may show a part of a file only, so the numbers of lines are those in it.
+    Everything between the two is shown as replaced: finding the smallest diff takes quadratic time, and the size of the
+    texts is not under our control. Agents may show only a part of a file, so line numbers are relative to that part.
 
     >>> print(diff_of("a.txt", "one\ntwo\nthree\n", "one\n2\nthree\n"), end="")
     --- a/a.txt

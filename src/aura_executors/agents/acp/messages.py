@@ -1,11 +1,10 @@
-"""What AURA says in the Agent Client Protocol: every message as the models of the package `acp` have it. Pure.
+"""Messages that AURA sends in the Agent Client Protocol, built with the models of the package `acp`. Pure.
 
-The package (PyPI: ``agent-client-protocol``) is generated from the protocol's schema, and the authority on names and
-shapes. Its models take half a second to import, so that happens when an agent is run and not when AURA starts. Its
-connection is not used: that owns the pipes, which have to outlive AURA here.
+The package (PyPI: ``agent-client-protocol``) is generated from the protocol's schema and is the authority on names and
+shapes. Importing its models takes half a second, so it happens when an agent runs, not when AURA starts. Its connection
+is not used because it owns the pipes, which must outlive AURA here.
 
-Nothing is built on ``fs/*``, ``terminal/*`` and ``session/load``, which the protocol's next version drops: AURA does
-not offer the first two, and does not ask for the third.
+AURA does not use ``fs/*``, ``terminal/*`` and ``session/load``, which the protocol's next version drops.
 """
 
 from collections.abc import Mapping
@@ -29,12 +28,12 @@ Params = dict[str, Any]
 
 
 def is_installed() -> bool:
-    """Say whether the package is there, without importing it."""
+    """Return whether the package is installed, without importing it."""
     return find_spec("acp") is not None
 
 
 def initialize() -> tuple[str, Params]:
-    """Return the first request: what AURA is, and that it offers neither files nor terminals."""
+    """Return the first request, which identifies AURA and offers neither files nor terminals."""
     models = _models()
     capabilities = models.ClientCapabilities(
         fs=models.FileSystemCapabilities(read_text_file=False, write_text_file=False), terminal=False
@@ -47,7 +46,7 @@ def initialize() -> tuple[str, Params]:
 
 
 def authenticate(method_id: str) -> tuple[str, Params]:
-    """Return the request to log in by one of the methods that the agent named."""
+    """Return the request to log in by one of the agent's methods."""
     return _method("authenticate"), _told(_models().AuthenticateRequest(method_id=method_id))
 
 
@@ -69,14 +68,14 @@ def fork_session(run: AgentRun, session_id: str) -> tuple[str, Params]:
 
 
 def set_mode(session_id: str, mode: str) -> tuple[str, Params]:
-    """Return the request to work in another of the session's modes."""
+    """Return the request to change the session's mode."""
     return _method("session_set_mode"), _told(_models().SetSessionModeRequest(session_id=session_id, mode_id=mode))
 
 
 def set_model(session_id: str, model: str) -> tuple[str, Params]:
-    """Return the request for another model, for agents that list models separately from their configuration options.
+    """Return the request to change the model, for agents that list models separately from configuration options.
 
-    The protocol had this as an unstable method and replaced it by options; the package does not know it any more.
+    The protocol had this as an unstable method and replaced it with options; the package no longer includes it.
     """
     return "session/set_model", {"sessionId": session_id, "modelId": model}
 
@@ -88,19 +87,19 @@ def set_option(session_id: str, option: str, value: str) -> tuple[str, Params]:
 
 
 def prompt(session_id: str, text: str) -> tuple[str, Params]:
-    """Return the request to do something, which is answered when it is done."""
+    """Return the request to carry out the prompt, which is answered when the turn ends."""
     readable = text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
     block = _models().TextContentBlock(type="text", text=readable)
     return _method("session_prompt"), _told(_models().PromptRequest(session_id=session_id, prompt=[block]))
 
 
 def cancel(session_id: str) -> tuple[str, Params]:
-    """Return the notification that asks it to stop; the prompt is answered with ``cancelled`` then."""
+    """Return the notification to stop; the agent then answers the prompt with ``cancelled``."""
     return _method("session_cancel"), _told(_models().CancelNotification(session_id=session_id))
 
 
 def selected(option_id: str, feedback: str = "") -> Params:
-    """Return the answer to a permission request: one of its options.
+    """Return the answer to a permission request, with one of its options.
 
     The protocol has no field for `feedback`, so it is sent as an extension.
     """
@@ -111,13 +110,13 @@ def selected(option_id: str, feedback: str = "") -> Params:
 
 
 def cancelled() -> Params:
-    """Return the answer to a permission request of a turn that is being cancelled, or that has no fitting option."""
+    """Return the answer to a permission request if the turn is being cancelled or no option fits."""
     models = _models()
     return _told(models.RequestPermissionResponse(outcome=models.DeniedOutcome(outcome="cancelled")))
 
 
 def _servers(run: AgentRun) -> "list[schema.McpServerStdio]":
-    """Return the tool servers. The protocol wants values of variables; they go by the pipe and are not kept."""
+    """Return the tool servers. The protocol requires values of variables; they go through the pipe, unstored."""
     models = _models()
     return [
         models.McpServerStdio(

@@ -1,4 +1,4 @@
-"""How a turn ended, and why: from the reason that the agent gives, its errors, and what it said and did. Pure."""
+"""Outcome: how a turn ended and why, from the agent's stop reason, errors, messages and calls. Pure."""
 
 import re
 from typing import Any
@@ -14,13 +14,13 @@ from aura_executors.adapter.json_rpc import RpcError
 from aura_executors.agents.acp.wire import PromptReply, Tokens
 
 Counts = tuple[int, int, int, int]
-"""Tokens: input, output, read from a cache, written to one."""
+"""Tokens: input, output, cache reads, cache writes."""
 
 AUTH_REQUIRED = -32_000
-"""The protocol's code for an agent that one has to log in to first."""
+"""The protocol's code for an agent that requires a login."""
 
 _STATUS = re.compile(r"(?:details: )?([45][0-9]{2})\b")
-"""How an error begins that is a status and what the service said (qwen 0.15.10)."""
+"""Matches an error that consists of a status and the service's message (qwen 0.15.10)."""
 
 _TROUBLE = re.compile(
     r"[\W_]{0,4}(?:(?:fatal|internal|api|provider|unexpected|stream|http|request) )*error\b"
@@ -28,10 +28,10 @@ _TROUBLE = re.compile(
     r"|exceeded retry limit|(?:you are )?not logged in|please (?:log in|login|run /login)",
     re.IGNORECASE,
 )
-"""How a message begins that may well be the agent's own and not the model's."""
+"""Matches a message that is probably the agent's own, not the model's."""
 
 _OWN = re.compile(r"Error: (?:Failed to get response from the AI model|Authentication failed with provider)")
-"""How a message of copilot begins when it gives up (1.0.102)."""
+"""Matches the message with which copilot gives up (1.0.102)."""
 
 _STOPPED = {
     "max_tokens": (FailureReason.AGENT_ERROR, "it reached the limit of tokens before it was done"),
@@ -39,7 +39,7 @@ _STOPPED = {
         FailureReason.AGENT_ERROR,
         "it reached its limit of requests to the model before it was done",
     ),
-    "refusal": (FailureReason.REFUSED, "it declined to go on"),
+    "refusal": (FailureReason.REFUSED, "it declined to continue"),
     "cancelled": (FailureReason.CANCELLED, "its turn was cancelled"),
 }
 
@@ -57,11 +57,11 @@ def failure_of_error(error: RpcError, doing: str = "") -> Failure:
 
 
 def failure_of_turn(reply: PromptReply, words: str, *, worked: bool) -> Failure | None:
-    """Return why a turn failed, None if it did not. `words` is its last message, `worked` whether it used any tool.
+    """Return why a turn failed, or None. `words` is its last message, `worked` whether it used any tool.
 
-    Some agents end a turn well when the model's service has failed, and have only said so. That is believed of words
-    that are known to be an agent's own, and of any that sound like it in a turn in which nothing else happened: no tool
-    was used, and no token is counted.
+    Some agents end a turn successfully after the model's service has failed, and only mention it in a message. A
+    message counts as such a failure if it is known to be the agent's own, or if it looks like one and nothing else
+    happened in the turn: no tool was used, and no tokens were counted.
     """
     reason = reply.stop_reason
     if reason in _STOPPED:
@@ -79,7 +79,7 @@ def failure_of_turn(reply: PromptReply, words: str, *, worked: bool) -> Failure 
 
 
 def tokens(reply: PromptReply) -> list[UsageReported]:
-    """Return what a turn consumed, by model where the agent reports models."""
+    """Return the tokens of a turn, by model if the agent reports models."""
     by_model = reply.meta.quota.model_usage or [] if reply.meta is not None and reply.meta.quota is not None else []
     if reply.usage is not None:
         model = clipped(by_model[0].model, 200) if len(by_model) == 1 else ""
@@ -96,7 +96,7 @@ def tokens(reply: PromptReply) -> list[UsageReported]:
 
 
 def usage_of(counted: Tokens) -> Usage:
-    """Return tokens by kind, as `counts_of` has them.
+    """Return tokens by kind, as computed by `counts_of`.
 
     >>> usage_of(Tokens(total_tokens=110, input_tokens=100, output_tokens=10, cached_read_tokens=90)).input_tokens
     10
@@ -107,10 +107,10 @@ def usage_of(counted: Tokens) -> Usage:
 
 
 def counts_of(counted: Tokens) -> Counts:
-    """Return tokens by kind, in the order of `Usage`. Thoughts are output, as they are billed.
+    """Return tokens by kind, in the order of `Usage`. Thoughts count as output, as they are billed.
 
-    The protocol leaves open whether the input counts what was read from and written to a cache, and whether the output
-    counts thoughts; agents do both. The total decides: kinds that it does not need are counted in others.
+    The protocol does not define whether input includes cache reads and writes, or whether output includes thoughts, and
+    agents differ. The total decides: kinds that would exceed it are already included in others.
     """
     read, written, thoughts = (
         counted.cached_read_tokens or 0,
@@ -128,7 +128,7 @@ def counts_of(counted: Tokens) -> Counts:
 
 
 def _words(data: Any) -> str:
-    """Return what an error says in addition to its message."""
+    """Return the details of an error, in addition to its message."""
     if isinstance(data, dict):
         parts = [f"{name}: {value}" for name, value in data.items() if isinstance(value, str | int) and name != "stack"]
         return clipped("; ".join(parts), MESSAGE_LIMIT)

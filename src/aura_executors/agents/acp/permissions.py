@@ -1,7 +1,7 @@
-"""Permission requests of an agent: what is asked, and which of its options is chosen. Pure.
+"""Permission requests of an agent, and the option chosen in answer. Pure.
 
-AURA itself remembers what is allowed for longer than once, so the agent is never asked to: of its options the one of
-kind ``allow_once`` or ``reject_once`` is chosen, and where there is none the request is cancelled, which is no.
+AURA itself remembers answers for further calls, so it never asks the agent to. It chooses the option of kind
+``allow_once`` or ``reject_once``; if there is no such option it cancels the request, which means no.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,21 +21,21 @@ from aura_executors.agents.acp.wire import Asked, CallFields, DiffContent, Permi
 METHOD = "session/request_permission"
 ASKING = b'"method":"session/request_permission"'
 HEAD = 200
-"""Bytes at the beginning of a line in which it stands, behind the id."""
+"""Bytes at the beginning of a line in which the method appears, after the id."""
 
 _ASKED = msgspec.json.Decoder(Asked)
 
 REQUESTS_LIMIT = 1_000
-"""Open requests, and answers that came before their requests; the oldest is forgotten for the one above."""
+"""Maximum number of open requests, and of early answers; beyond it, the oldest is dropped."""
 
 _PASSING = frozenset(
     {"call_id", "turn_id", "item_id", "approval_id", "started_at_ms", "turnId", "itemId", "approvalId"}
 )
-"""Arguments that codex-acp adds, and that are others when it asks for the same again."""
+"""Arguments that codex-acp adds, and that change when it repeats a request."""
 
 
 class _Open(msgspec.Struct, frozen=True):
-    """A request that waits for its answer, and which options are a yes and a no, just once."""
+    """A pending request, with its options for allowing and rejecting once."""
 
     id: Id
     call: Call
@@ -44,14 +44,14 @@ class _Open(msgspec.Struct, frozen=True):
 
 
 class Permissions:
-    """The requests that the agent waits for answers to, and the answers that came before their requests."""
+    """The pending requests, and the answers that arrived before their requests."""
 
     def __init__(self, peer: Peer[Any], calls: Calls, *, free: bool = False) -> None:
-        """With `free`, everything that can be permitted once is permitted without asking."""
+        """With `free`, every request is permitted once without asking."""
         self.blocked = ""
-        """What was not permitted, in words."""
+        """A description of what was not permitted."""
         self.late: list[Send] = []
-        """Responses to requests that had an answer already; the owner sends and clears them."""
+        """Responses to requests that already had an answer; the owner sends and clears them."""
         self._peer = peer
         self._calls = calls
         self._free = free
@@ -59,15 +59,15 @@ class Permissions:
         self._answers: dict[str, Answer] = {}
 
     def asked(self, id: Id, request: PermissionRequest) -> list[Item]:
-        """Take in a request."""
+        """Process a request."""
         update = request.tool_call
         call = self._calls.known(update)
         own, arguments = update.raw_input, call.arguments
-        if call.reported and own and isinstance(own, dict):  # else they are the call's already
+        if call.reported and own and isinstance(own, dict):  # otherwise they belong to the call already
             arguments = clipped_value(own)
         items: list[Item] = [*self._calls.report(call, arguments)]
         allow = reject = None
-        for option in reversed(request.options):  # of two of a kind, the first
+        for option in reversed(request.options):  # of two options of a kind, the first
             if option.kind == "allow_once":
                 allow = option.option_id
             elif option.kind == "reject_once":
@@ -94,7 +94,7 @@ class Permissions:
         return items
 
     def answer(self, request_id: str, answer: Answer) -> Iterable[Send]:
-        """Return the response to an open request; an answer to another one is kept until it is asked."""
+        """Return the response to an open request; an early answer is kept until its request arrives."""
         opened = self._open.pop(request_id, None)
         if opened is not None:
             return (self._respond(opened, answer),)
@@ -102,13 +102,13 @@ class Permissions:
         return ()
 
     def cancel(self) -> bytes:
-        """Return the responses to all open requests, as the protocol wants them when a turn is cancelled."""
+        """Return the responses to all open requests, which the protocol requires when a turn is cancelled."""
         lines = [self._peer.respond(opened.id, messages.cancelled()) for opened in self._open.values()]
         self._open.clear()
         return b"".join(lines)
 
     def withdraw(self, id: Id | None = None) -> Iterable[PermissionWithdrawn]:
-        """Take in that the agent does not wait any more: for one answer, or for any."""
+        """Record that the agent no longer waits for one answer, or for any."""
         gone = [name for name, opened in self._open.items() if id is None or opened.id == id]
         for name in gone:
             del self._open[name]
@@ -128,7 +128,7 @@ class Permissions:
 
 
 def asked_in(line: bytes) -> Asked | None:
-    """Return a permission request; None if the line is not one, or needs the full reader."""
+    """Return the permission request in a line; None if it is not one, or needs the full reader."""
     try:
         asked = lenient(_ASKED, line)
     except NOT_UNDERSTOOD:
@@ -137,16 +137,17 @@ def asked_in(line: bytes) -> Asked | None:
 
 
 def _name_of(update: CallFields, call: Call) -> str:
-    """Return the tool's name by which a request is recognised: the request's own, if it has any.
+    """Return the tool's name by which a request is recognised, preferably the request's own.
 
-    claude-agent-acp 0.49.0 sends the name with the call, which comes before the request one time and after it another.
+    claude-agent-acp 0.49.0 sends the name with the call, which arrives sometimes before and sometimes after the
+    request.
     """
     name = update.name or (update.kind if update.kind != "other" else "") or update.title
     return clipped(name, NAME_LIMIT) if name else call.name
 
 
 def _about(update: CallFields, call: Call, own: Any) -> Mapping[str, Any]:
-    """Return what the request is about, without what differs when it is asked again."""
+    """Return the content of the request, without parts that change when it is repeated."""
     if isinstance(own, dict) and own:
         return own if _PASSING.isdisjoint(own) else {key: own[key] for key in own if key not in _PASSING}
     if own:
@@ -160,11 +161,11 @@ def _about(update: CallFields, call: Call, own: Any) -> Mapping[str, Any]:
         known["changes"] = [[change.path, change.diff] for change in call.changes]
     if call.input:
         known["input"] = call.input
-    return known or {"call": call.call_id}  # nothing says what it would do, so no other request is the same
+    return known or {"call": call.call_id}  # its effect is unknown, so no other request is the same
 
 
 def _diff(call: Call, arguments: Mapping[str, Any]) -> str | None:
-    """Return what would be changed: as the agent shows it, or as it has it among its arguments."""
+    """Return the diff of the request, as shown by the agent or as found in its arguments."""
     if len(call.changes) == 1 and (shown := call.changes[0].diff) and len(shown) <= TEXT_LIMIT:
         return shown
     shown = "".join([change.diff for change in call.changes if change.diff]) if call.changes else ""

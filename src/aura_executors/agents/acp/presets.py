@@ -1,4 +1,4 @@
-"""Agents that are known to speak the Agent Client Protocol, and how each is started for it. Data."""
+"""Presets: agents known to speak the Agent Client Protocol, and how to start each. Data."""
 
 from types import MappingProxyType
 
@@ -15,13 +15,13 @@ from aura_executors.agents.qwen.command import PROGRAM as QWEN
 
 @attrs.frozen(kw_only=True)
 class Preset:
-    """How one agent is run. Without tested versions it is as its documentation says, and was not run by AURA."""
+    """How to run one agent. Without tested versions, this follows its documentation and was not run by AURA."""
 
     program: Program
     arguments: tuple[str, ...] = ()
-    """What makes it speak the protocol."""
+    """Arguments that select the protocol."""
     model_flag: str = ""
-    """The argument that names the model, for agents that take it there; else it is set in the session."""
+    """The argument for the model, if the agent has one; otherwise the model is set in the session."""
     env: dict[str, str] = attrs.field(factory=dict)
 
     @property
@@ -83,4 +83,4 @@ PRESETS = MappingProxyType(
         "vibe": Preset(program=_untested("vibe-acp", "uv tool install mistral-vibe")),
     }
 )
-"""By the name of option `agent`. The tested ones first, in the order in which they are looked for."""
+"""Presets by the value of option `agent`; tested ones first, in lookup order."""

@@ -1,7 +1,7 @@
-"""Opening a session in the Agent Client Protocol: from the first request to the moment before the prompt. Pure.
+"""Opening a session in the Agent Client Protocol: everything before the prompt. Pure.
 
-The agent's answers decide what comes next: ``initialize``, ``authenticate`` if option auth_method is given, then a new
-session, a resumed one or a copy, then its settings, one after the other.
+Each request waits for the previous answer: ``initialize``, ``authenticate`` if option auth_method is given, then a new,
+resumed or forked session, then its settings, one after the other.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -20,7 +20,7 @@ from aura_executors.agents.acp.wire import InitializeReply, SessionReply
 
 Then = Callable[[msgspec.Raw, RpcError | None], Iterable[Item]]
 Setting = tuple[str, tuple[str, messages.Params]]
-"""What is set, in words, and the request that sets it."""
+"""A description of a setting, and the request that sets it."""
 
 VERSION = 1
 """Of the protocol; what agents say to a client of this one."""
@@ -30,7 +30,7 @@ _SESSION = msgspec.json.Decoder(SessionReply)
 
 
 class SessionOpening:
-    """Opens the session of one run; then `ready` returns what comes next, or else `finish` ends the run."""
+    """Opens the session of one run; then `ready` continues the run, or on failure `finish` ends it."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class SessionOpening:
         self._ready = ready
         self._finish = finish
         self._settings: list[Setting] = []
-        peer.request(*messages.initialize(), then=self._initialized)  # its line is in the launch
+        peer.request(*messages.initialize(), then=self._initialized)  # the launch already sends this line
 
     def _initialized(self, result: msgspec.Raw, error: RpcError | None) -> Iterable[Item]:
         if error is not None:
@@ -72,7 +72,7 @@ class SessionOpening:
         return (Send(self._peer.request(*messages.authenticate(self._options.auth_method), then=authenticated)),)
 
     def _begin(self, reply: InitializeReply) -> Iterable[Item]:
-        """Ask for the session: a new one, the one to resume, or a copy of it."""
+        """Request a new session, the session to resume, or a copy of it."""
         session_id, fork = self._run.session_id, self._run.fork
         if session_id is None:
             request = messages.new_session(self._run)
@@ -115,7 +115,7 @@ class SessionOpening:
         return (started, *self._next())
 
     def _wanted(self, reply: SessionReply) -> Iterator[Setting]:
-        """Yield the settings to make. Raises `LookupError` for one that this agent does not offer."""
+        """Yield the settings to make. Raises `LookupError` for a setting that the agent does not offer."""
         offered = reply.config_options or []
         by_category = {option.category: option.id for option in offered if isinstance(option.category, str)}
         wanted = (

@@ -1,7 +1,7 @@
-"""Tool calls of an agent, which it reports in pieces: what was called, and what became of it.
+"""Tool calls of an agent, assembled from the pieces that it reports.
 
-A call is reported when its arguments are known: agents begin with an empty object and complete it later. It is reported
-at the latest when the agent asks for permission, when the call is done, and when the turn ends.
+A call is reported once its arguments are known, because agents begin with an empty object and complete it later; at the
+latest when the agent asks for permission, when the call is done, or when the turn ends.
 """
 
 import re
@@ -25,24 +25,24 @@ from aura_executors.agents.acp.wire import (
 T = TypeVar("T")
 
 CALLS_LIMIT = 1_000
-"""Calls that are remembered, open ones and closed ones; the oldest is forgotten for the one above."""
+"""Maximum number of calls to remember, open and closed; beyond it, the oldest is dropped."""
 
 CHANGES_LIMIT = 100
-"""Files of one call whose changes are reported."""
+"""Maximum number of changed files to report per call."""
 
 NAME_LIMIT = 500
 PATH_LIMIT = 4_096
 
 _TEXTS = ("output", "content", "stdout", "aggregated_output", "formatted_output", "message", "error", "text")
-"""Where agents put the readable part of an output."""
+"""Keys under which agents put the readable part of an output."""
 
 _ENDED = frozenset(("completed", "failed"))
 
 _KEPT = 16_384
-"""Characters of what an agent showed of a call that are kept, to recognise them."""
+"""Maximum characters to keep of a call's shown content, to recognise it."""
 
 _CHANGING = {"edit": FileChange.MODIFIED, "delete": FileChange.DELETED}
-"""What the kinds of calls do to the files at their places."""
+"""Kinds of calls by their effect on the files at their locations."""
 
 _FORBIDDEN = re.compile(
     r"permissions? to use .{0,200} denied|requested permissions? to|user (?:refused|rejected|denied|declined)"
@@ -50,36 +50,36 @@ _FORBIDDEN = re.compile(
     re.IGNORECASE,
 )
 _BEGINNING = 2_000
-"""Characters of a failed call's output that are looked at for it."""
+"""Characters of a failed call's output to search."""
 
 
 class Call(msgspec.Struct):
-    """What is known of a call so far."""
+    """A call as known so far."""
 
     call_id: str
     tool: str = ""
     title: str = ""
     kind: str = ""
     input: Any = None
-    """Its arguments as the agent has them, bounded; None if it sent none."""
+    """The agent's arguments, bounded; None if it sent none."""
     paths: tuple[str, ...] = ()
     changes: tuple[FileChanged, ...] = ()
     words: str = ""
     shown: list[CallContent] | None = None
-    """From what `changes` and `words` were taken last, and what kind the call was of then."""
+    """The source of `changes` and `words`, and the call's kind at that time."""
     shown_kind: str = ""
     reported: bool = False
     denied: bool = False
-    """Whether it was asked for, and not permitted."""
+    """Whether permission was requested and denied."""
 
     @property
     def name(self) -> str:
-        """The tool's name; where the agent sends none, the call's kind or title."""
+        """The tool's name, or the call's kind or title if the agent sends no name."""
         return self.tool or (self.kind if self.kind != "other" else "") or self.title or "tool"
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The arguments; where an agent does not send them, what it sends instead."""
+        """The arguments, or the agent's substitute for them."""
         reported = self.input
         if isinstance(reported, dict):
             if reported:
@@ -99,19 +99,19 @@ class Calls:
 
     def __init__(self) -> None:
         self.any = False
-        """Whether there was any."""
+        """Whether there was any call."""
         self.blocked = ""
         """The call that failed for lack of permission, according to the agent."""
         self._open: dict[str, Call] = {}
         self._closed: dict[str, None] = {}
 
     def take(self, update: CallFields) -> list[Entry]:
-        """Take in what is new of a call."""
+        """Process an update of a call."""
         call = self._open.get(update.tool_call_id)
         if call is None:
             call_id = clipped(update.tool_call_id, NAME_LIMIT)
             if call_id in self._closed and type(update) is not ToolCall:
-                return []  # reported already, and what comes late adds nothing
+                return []  # already reported; late updates add nothing
             call = self._opened(call_id)
         _merge(call, update)
         status = update.status
@@ -122,7 +122,7 @@ class Calls:
         return []
 
     def known(self, update: CallFields) -> Call:
-        """Return the call that this is about, with what is new of it."""
+        """Return the call of this update, with the update applied."""
         call = self._open.get(update.tool_call_id) or self._opened(clipped(update.tool_call_id, NAME_LIMIT))
         _merge(call, update)
         return call
@@ -137,14 +137,14 @@ class Calls:
         return call
 
     def report(self, call: Call, arguments: dict[str, Any] | None = None) -> list[Entry]:
-        """Report a call, once; `arguments` are its own, for a caller that has them already."""
+        """Report a call, once; pass its `arguments` if they are already known."""
         if call.reported:
             return []
         call.reported = True
         return [ToolCalled(call_id=call.call_id, tool=call.name, arguments=arguments or call.arguments)]
 
     def rest(self) -> Iterator[Entry]:
-        """Report the calls that began and did not end; those that were denied are done."""
+        """Report the calls that never ended; denied ones count as done."""
         for call in self._open.values():
             yield from self.report(call)
             if call.denied:
@@ -167,7 +167,7 @@ class Calls:
 
 
 def put(known: dict[str, T], name: str, value: T, limit: int) -> None:
-    """Add to `known`, which never holds more than `limit`: the oldest is forgotten for the one above."""
+    """Add to `known`, which never holds more than `limit` items; beyond it, the oldest is dropped."""
     if len(known) >= limit:
         del known[next(iter(known))]
     known[name] = value
@@ -195,7 +195,7 @@ def _tool_in(meta: CallMeta) -> str | None:
 
 
 def _show(call: Call, content: list[CallContent]) -> None:
-    """Take in what to show of a call. Agents show the same when they ask and when they are done."""
+    """Record the content to show for a call. Agents show the same when they ask and when they are done."""
     changes, texts, size = [], [], 0
     for item in content[:CHANGES_LIMIT]:
         if type(item) is DiffContent:
@@ -222,7 +222,7 @@ def _change(call: Call, item: DiffContent) -> FileChanged:
 
 
 def _changed(call: Call) -> Sequence[FileChanged]:
-    """Return which files a call changed: those of its diffs; if it shows none, those at its places."""
+    """Return the files that a call changed: those of its diffs, or else those at its locations."""
     if call.changes:
         return call.changes
     if (change := _CHANGING.get(call.kind)) is None:
@@ -231,7 +231,7 @@ def _changed(call: Call) -> Sequence[FileChanged]:
 
 
 def _output(value: Any) -> tuple[str, int | None]:
-    """Return the readable part of a call's output, and its exit code if any. The protocol leaves its form open."""
+    """Return the readable part of a call's output and its exit code, if any. The protocol does not define its form."""
     if value is None:
         return "", None
     if isinstance(value, str):
@@ -250,7 +250,7 @@ def _encoded(value: Any) -> str:
 
 
 def _exit_code(output: dict[str, Any]) -> int | None:
-    """Return the exit code, if there is one that is possible."""
+    """Return the exit code if it is valid."""
     details = output.get("metadata")
     inner = details.get("exit") if isinstance(details, dict) else None
     for code in (output.get("exit_code"), output.get("exitCode"), inner):

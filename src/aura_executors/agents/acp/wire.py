@@ -1,8 +1,8 @@
-"""What agents say in the Agent Client Protocol, as far as AURA wants to know: structs for decoding. Pure.
+"""Messages of agents in the Agent Client Protocol, as far as AURA needs them: structs for decoding. Pure.
 
-Only the fields that are used, and lenient where the protocol asks for it: what agents leave out, or give as null, is a
-default. Names are the protocol's (agentclientprotocol.com, schema of version 1). A line is decoded once; only a line
-whose content is of an unknown kind is decoded again, without it (`lenient`).
+The structs only have the fields in use, and omitted or null fields have defaults, as the protocol requires. Names are
+the protocol's (agentclientprotocol.com, schema of version 1). A line is decoded once; only a line with content of an
+unknown kind is decoded again, without the content (`lenient`).
 """
 
 from typing import Any, TypeVar
@@ -26,7 +26,7 @@ class _Current(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
 
 class SessionReply(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """What a session is like: the reply to new, resume and fork."""
+    """The settings of a session: the reply to new, resume and fork."""
 
     session_id: str | None = None
     modes: _Current | None = None
@@ -61,12 +61,12 @@ class InitializeReply(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
     @property
     def can(self) -> _SessionCapabilities:
-        """What it can do with sessions; a member that is None it cannot."""
+        """The agent's operations on sessions; those that are None are unsupported."""
         return (self.agent_capabilities and self.agent_capabilities.session_capabilities) or _SessionCapabilities()
 
 
 class Tokens(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """Tokens of a turn. Whether `inputTokens` counts the cached ones, the total tells."""
+    """Tokens of a turn. The total shows whether `inputTokens` includes cached ones."""
 
     total_tokens: int = 0
     input_tokens: int = 0
@@ -82,7 +82,7 @@ class _Counted(msgspec.Struct, frozen=True, gc=False):
 
 
 class ModelUsage(msgspec.Struct, frozen=True, gc=False):
-    """Tokens of one model, as the Gemini CLI has them."""
+    """Tokens of one model, as reported by the Gemini CLI."""
 
     model: str = ""
     token_count: _Counted = _Counted()
@@ -164,7 +164,7 @@ class _TerminalExit(msgspec.Struct, frozen=True, gc=False):
 
 
 class CallMeta(msgspec.Struct, frozen=True, gc=False):
-    """Where some agents put the tool's name, and how a command of theirs ended."""
+    """Metadata in which some agents put the tool's name and a command's exit."""
 
     claude_code: _ToolOfClaude | None = msgspec.field(default=None, name="claudeCode")
     tool_name: str | None = msgspec.field(default=None, name="toolName")
@@ -176,7 +176,7 @@ class Location(msgspec.Struct, frozen=True, gc=False):
 
 
 class CallFields(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="camel"):
-    """A tool call, or what is new of it: None means that it is as it was."""
+    """A tool call or an update of it; None means unchanged."""
 
     tool_call_id: str
     name: str | None = None
@@ -213,7 +213,7 @@ class _Cost(msgspec.Struct, frozen=True, gc=False):
 
 
 class UsageUpdate(_Update, frozen=True, tag="usage_update", gc=False):
-    """How full the context is, which is no consumption; and what the session cost so far."""
+    """How full the context is, which does not count as usage, and the cost of the session so far."""
 
     cost: _Cost | None = None
 
@@ -251,7 +251,7 @@ class _InformationMeta(msgspec.Struct, frozen=True, gc=False):
 
 
 class Information(_Update, frozen=True, tag="session_info_update", gc=False):
-    """What the session is called; codex-acp tells here how codex is, and what went wrong."""
+    """The title of the session; codex-acp also reports codex's state and errors here."""
 
     meta: _InformationMeta | None = msgspec.field(default=None, name="_meta")
 
@@ -280,7 +280,7 @@ class SessionUpdate(msgspec.Struct, frozen=True, gc=False):
 
 
 class Updated(msgspec.Struct, frozen=True, gc=False):
-    """A whole line with an update."""
+    """A line with an update."""
 
     params: SessionUpdate
 
@@ -300,7 +300,7 @@ class PermissionRequest(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
 
 class Asked(msgspec.Struct, frozen=True, gc=False):
-    """A whole line that asks for a permission."""
+    """A line with a permission request."""
 
     id: int | str
     method: str
@@ -308,15 +308,15 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
 
 
 class Cancelled(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """``$/cancel_request``: the other side does not wait for an answer any more."""
+    """``$/cancel_request``: the other side no longer waits for an answer."""
 
     request_id: int | str
 
 
 def lenient(decoder: msgspec.json.Decoder[T], data: bytes | msgspec.Raw) -> T:
-    """Return a line, or its parameters, decoded; if that fails, without the content of the call it is about.
+    """Return a decoded line, or its parameters; if decoding fails, without the content of the call.
 
-    Raises what `msgspec` raises for what is not understood even so.
+    Raises `msgspec.MsgspecError` if that fails too.
     """
     try:
         return decoder.decode(data)

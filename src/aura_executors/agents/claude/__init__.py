@@ -2,9 +2,9 @@
 
     claude -p --input-format=stream-json --output-format=stream-json --verbose --permission-prompt-tool=stdio ...
 
-The prompt goes by standard input, which stays open for the answers to permission requests and for the request to stop;
-it is closed when the turn is over. Its outcome is judged by the ``result`` at the end of the stream, never by its exit
-code, which is 0 after SIGINT and 143 after SIGTERM.
+The prompt goes to standard input, which stays open for answers to permission requests and the request to stop, and is
+closed when the turn is over. The outcome is judged by the ``result`` at the end of the stream, never by the exit code,
+which is 0 after SIGINT and 143 after SIGTERM.
 
 ======================  ================================================================================================
 success                 ``result`` with subtype ``success`` and is_error false
@@ -23,13 +23,13 @@ lack of permission      permission_denials in the ``result``, which is a success
 
 Quirks, seen in 2.1.197 and 2.1.329:
 
-- 2.1.329 runs subagents in the background. A result comes before they are done, and another one after; standard input
-  is kept open until then, because they ask for permissions too.
-- 2.1.329 waits for shell commands in the background indefinitely, even when standard input is closed. They get 30
-  seconds, in which claude may continue when they are done but cannot ask any more.
-- A truncated stream of the service counts as a whole answer after one retry: a success.
+- 2.1.329 runs subagents in the background. It sends a result before they are done, and another one after; standard
+  input stays open until then, because they ask for permissions too.
+- 2.1.329 waits for background shell commands indefinitely, even when standard input is closed. They get 30 seconds, in
+  which claude may continue once they are done, but can no longer ask.
+- After one retry it accepts a truncated stream of the service as a complete answer, and reports success.
 - 2.1.329 counts ``modelUsage`` of a resumed session from the session's beginning.
-- Sessions are bound to the folder (its path), except that other worktrees of the same repository can resume them.
+- Sessions are bound to the folder's path, except that other worktrees of the same repository can resume them.
 """
 
 from collections.abc import Mapping
@@ -54,7 +54,7 @@ __all__ = ["ClaudeConversation", "ClaudeExecutor", "ClaudeOptions", "Effort", "P
 
 
 EXIT_GRACE = 30.0
-"""Seconds for shell commands left running in the background; without any, claude exits at once."""
+"""Seconds that background shell commands get; without any, claude exits at once."""
 
 
 class ClaudeExecutor(Executor):

@@ -1,4 +1,4 @@
-"""How Claude Code is started: its options, and what becomes of them. Pure, but for the program, which is looked for."""
+"""The command of Claude Code and its options. Pure, except that the program is looked up."""
 
 import importlib.util
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from aura_executors.adapter.program_lookup import Program
 
 
 def _bundled() -> str | None:
-    """Return the program inside PyPI's ``claude-agent-sdk``, if that is installed here; nothing of it is imported."""
+    """Return the program bundled with PyPI's ``claude-agent-sdk``, if that is installed; imports nothing of it."""
     try:
         found = importlib.util.find_spec("claude_agent_sdk")
     except (ImportError, ValueError):
@@ -56,17 +56,17 @@ class PermissionMode(StrEnum):
     """What claude does without asking; its own terms."""
 
     DEFAULT = "default"
-    """Reads; it asks before everything else."""
+    """Read; ask before everything else."""
     ACCEPT_EDITS = "acceptEdits"
-    """Reads and edits files in its folder."""
+    """Read and edit files in its folder."""
     PLAN = "plan"
-    """Reads, makes a plan, and asks whether to carry it out."""
+    """Read, make a plan, and ask whether to carry it out."""
     AUTO = "auto"
-    """What a model judges to be harmless."""
+    """Do whatever a model judges to be harmless."""
     DONT_ASK = "dontAsk"
-    """What is allowed; everything else is denied without asking."""
+    """Do only what is allowed; deny everything else without asking."""
     BYPASS_PERMISSIONS = "bypassPermissions"
-    """Everything."""
+    """Do everything."""
 
 
 class Effort(StrEnum):
@@ -85,13 +85,13 @@ class ClaudeOptions(ActingOptions, frozen=True, kw_only=True):
     permission_mode: PermissionMode | None = None
     """None: as configured by the user."""
     yolo: bool = False
-    """It may do everything without asking. Claude refuses that to root, unless ``IS_SANDBOX=1`` is set."""
+    """Allow everything without asking. Claude refuses this for root, unless ``IS_SANDBOX=1`` is set."""
     allow_tools: tuple[str, ...] = ()
     """Tools that it may use without asking: ``Edit``, ``Bash(git log *)``, ``mcp__server``."""
     deny_tools: tuple[str, ...] = ()
     """Tools that it cannot use."""
     max_turns: int | None = None
-    """How often the model may be called; at least 1."""
+    """Maximum number of model calls; at least 1."""
     max_budget_usd: float | None = None
     """Spending limit by its own count, in US dollars."""
     reasoning_effort: Effort | None = None
@@ -108,7 +108,7 @@ class ClaudeOptions(ActingOptions, frozen=True, kw_only=True):
     mcp_config: str | None = None
     """A file with servers of the Model Context Protocol, or these in JSON."""
     strict_mcp_config: bool = False
-    """Only those, not the user's configured servers."""
+    """Use only those servers, not the user's configured ones."""
     add_dirs: tuple[str, ...] = ()
     """Additional folders that it may work in."""
     disable_api_key: bool = False
@@ -116,7 +116,7 @@ class ClaudeOptions(ActingOptions, frozen=True, kw_only=True):
 
 
 _QUESTION = "AskUserQuestion"
-"""A tool that offers a choice, which an approval cannot make: it says only yes or no."""
+"""A tool that asks the user to choose, which an approval cannot do: it only says yes or no."""
 
 
 def options_of(run: AgentRun) -> ClaudeOptions:
@@ -131,7 +131,7 @@ def options_of(run: AgentRun) -> ClaudeOptions:
 
 
 def argv_of(run: AgentRun, options: ClaudeOptions) -> tuple[str, ...]:
-    """Return the command. The prompt is not in it: it goes by standard input, where it may be of any length."""
+    """Return the command without the prompt, which goes to standard input, where its length is unlimited."""
     program = program_of(PROGRAM, options, run.environment)
     protocol = ("-p", "--input-format=stream-json", "--output-format=stream-json", "--verbose")
     return (
@@ -141,9 +141,10 @@ def argv_of(run: AgentRun, options: ClaudeOptions) -> tuple[str, ...]:
 
 
 def environment_of(options: ClaudeOptions) -> dict[str, str | None]:
-    """Return what is changed in the environment.
+    """Return the changes to the environment.
 
-    ``CLAUDECODE`` is how claude knows that it was started by another claude, and would refuse; AURA may well have been.
+    ``CLAUDECODE`` tells claude that it was started by another claude, which it refuses; AURA may have been started by
+    one.
     """
     without_key: dict[str, str | None] = {"ANTHROPIC_API_KEY": None} if options.disable_api_key else {}
     ours: dict[str, str | None] = {"DISABLE_AUTOUPDATER": "1", "CLAUDECODE": None, "CLAUDE_CODE_ENTRYPOINT": None}
@@ -151,7 +152,7 @@ def environment_of(options: ClaudeOptions) -> dict[str, str | None]:
 
 
 def stdin_of(run: AgentRun, options: AgentOptions) -> bytes:
-    """Return the first message to the agent: the prompt."""
+    """Return the first message to the agent, with the prompt."""
     prompt = prompt_of(run, options).encode("utf-8", "surrogatepass").decode("utf-8", "replace")
     content = [{"type": "text", "text": prompt}]
     message: dict[str, Any] = {"type": "user", "message": {"role": "user", "content": content}}
@@ -159,7 +160,7 @@ def stdin_of(run: AgentRun, options: AgentOptions) -> bytes:
 
 
 def servers_of(servers: tuple[ToolServer, ...]) -> str:
-    """Return the tool servers as claude and its relatives take them. Secrets are references, which they expand."""
+    """Return the tool servers in claude's format. Secrets are references, which claude expands."""
     found = {
         server.name: {
             "type": "stdio",

@@ -1,12 +1,12 @@
-"""What Claude Code says and how it ended. Pure.
+"""The conversation with Claude Code and its outcome. Pure.
 
 Usage: ``modelUsage`` counts from the beginning of the process in 2.1.197, and of the session in 2.1.329, a resumed one
-included; ``model_usage_since_last_result``, which is newer, is what we want.
+included; the newer ``model_usage_since_last_result`` is the relevant figure.
 
-A result ends a turn, not always the work: claude 2.1.329 runs subagents in the background and goes on when they are
-done. It asks for permissions over standard input meanwhile, which therefore stays open until the result after that.
-Shell commands in the background are not waited for like this: they may be servers that never end, and claude 2.1.329
-waits for them forever, even with standard input closed. They have `Launch.exit_grace` to end.
+A result ends a turn, but not always the work: claude 2.1.329 runs subagents in the background and continues when they
+are done. Meanwhile it asks for permissions, so standard input stays open until the next result. Background shell
+commands are different: they may be servers that never end, and claude 2.1.329 waits for them forever, even with
+standard input closed. They get `Launch.exit_grace` to end.
 """
 
 from collections.abc import Iterable
@@ -41,7 +41,7 @@ _REASONS = {
     "overloaded": FailureReason.RATE_LIMITED,
     "billing_error": FailureReason.RATE_LIMITED,
 }
-"""What claude calls failures of its service, where that says more than the status; there are others."""
+"""Claude's names for failures of its service that say more than the status; there are others."""
 
 _LIMITS = {
     "error_max_turns": "it reached the limit of turns that it was given",
@@ -50,7 +50,7 @@ _LIMITS = {
 }
 
 _WAITED_FOR = frozenset({"local_agent", "local_workflow"})
-"""What runs in the background and comes to an end; a shell command may be a server."""
+"""Background tasks that come to an end; a shell command may be a server."""
 
 _REFUSAL = "appears to violate our Usage Policy"
 
@@ -58,7 +58,7 @@ _MODELS_LIMIT = 100
 
 
 class ClaudeConversation(StreamJson):
-    """Understands one run of Claude Code."""
+    """Parses one run of Claude Code."""
 
     edits = frozenset({"Write", "Edit", "MultiEdit", "NotebookEdit"})
     plans = frozenset({"TodoWrite"})
@@ -67,7 +67,7 @@ class ClaudeConversation(StreamJson):
         super().__init__()
         self._resumed = run.session_id or ""
         self._last_error = ""
-        """What claude called the last failure of its service."""
+        """Claude's name for the last failure of its service."""
         self._background = False
         self._counted: dict[str, ModelUsage] = {}
 
@@ -165,7 +165,7 @@ def _reported(model: str, usage: ModelUsage) -> UsageReported:
 
 
 def _less(usage: ModelUsage, before: ModelUsage | None) -> ModelUsage:
-    """Return what was added to a count; one that went back was reset."""
+    """Return the increase of a count; a count that decreased was reset."""
     if before is None or usage.output_tokens < before.output_tokens or usage.input_tokens < before.input_tokens:
         return usage
     return ModelUsage(

@@ -1,4 +1,4 @@
-"""Edits: what a tool call would change, and what it changed, as a unified diff. Pure and bounded."""
+"""Edits: unified diffs of the changes that a tool call proposes or has made. Pure and bounded."""
 
 from collections.abc import Iterator, Mapping
 from difflib import unified_diff
@@ -9,23 +9,23 @@ from aura_executors.adapter.bounded_text import clipped
 from aura_executors.agents.claude.wire import Edited
 
 DIFF_LIMIT = 32_768
-"""Characters of a diff in an entry."""
+"""Maximum characters of a diff in an entry."""
 
 COMPARED_LIMIT = 1_000
-"""Lines of old and new text that are compared; more of them are shown as taken away and added."""
+"""Maximum lines of old and new text to compare; longer texts are shown as removed and added."""
 
 EDITS_LIMIT = 100
-"""Edits of one call that are shown."""
+"""Maximum number of edits of one call to show."""
 
 _TEXT_LIMIT = 4 * DIFF_LIMIT
-"""Characters of a text that are looked at."""
+"""Maximum characters of a text to consider."""
 
 
 def diff_of(arguments: Mapping[str, Any]) -> str | None:
-    """Return what a call with these arguments would change, as far as they tell; None if it edits no file.
+    """Return the diff of a call with these arguments, or None if it does not edit a file.
 
-    Line numbers are those within the texts: where in the file they are, the arguments do not say. A file that is
-    written as a whole is shown as new; whether there is one already is not known either.
+    Line numbers are relative to the texts, because the arguments do not contain their place in the file. A file that is
+    written as a whole is shown as new, because it is not known whether it exists.
     """
     path = arguments.get("file_path")
     if not isinstance(path, str):
@@ -38,7 +38,7 @@ def diff_of(arguments: Mapping[str, Any]) -> str | None:
 
 
 def changed(edited: Edited, path: str, call_id: str) -> FileChanged:
-    """Return what a tool says that it did to a file; `path` is what it was called with."""
+    """Return the diff of a change that a tool reports; `path` comes from the call."""
     diff = None
     if edited.structured_patch:
         lines = [line for hunk in edited.structured_patch for line in (_position(hunk), *hunk.lines)]
@@ -70,7 +70,7 @@ def _compared(old: str, new: str) -> str:
 
 
 def _marked(mark: str, text: str) -> str:
-    """Return a hunk with each line of `text` taken away or added."""
+    """Return a hunk in which each line of `text` is removed or added."""
     if not text:
         return "@@ -0,0 +0,0 @@"
     shown = text[:_TEXT_LIMIT].removesuffix("\n").replace("\n", f"\n{mark}")

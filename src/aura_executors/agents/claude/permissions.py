@@ -1,9 +1,9 @@
-"""Permissions: the questions of an agent that speaks Claude Code's control protocol, and their answers. Pure.
+"""Permissions: questions and answers in Claude Code's control protocol. Pure.
 
 agent                                       AURA
 control_request can_use_tool         ->
                                      <-     control_response allow, with the input    or deny, with a message
-control_cancel_request               ->     (the agent does not wait any more)
+control_cancel_request               ->     (the agent no longer waits)
 """
 
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ from aura_executors.agents.claude.edits import diff_of
 from aura_executors.agents.claude.wire import ARGUMENTS, CanUseTool, ControlRequest, read
 
 OPEN_LIMIT = 1_000
-"""Questions that may be open at once; what is asked beyond is denied."""
+"""Maximum number of open questions; further ones are denied."""
 
 DENIED = "This was not permitted."
 """The message for a denial without feedback: the protocol requires one."""
@@ -27,25 +27,25 @@ DENIED = "This was not permitted."
 
 class _Open(msgspec.Struct, frozen=True, gc=False):
     given: bytes
-    """The input as it was written."""
+    """The raw input."""
     call_id: str
     tool: str
 
 
 class Permissions:
-    """The open questions of one run. Each is answered once, with the input that the agent asked for, byte by byte."""
+    """The open questions of one run. Each is answered once, repeating the agent's input byte for byte."""
 
     def __init__(self) -> None:
         self.denied = ""
-        """What was not permitted, in words; empty: nothing."""
+        """A description of what was not permitted; empty if everything was."""
         self._open: dict[str, _Open] = {}
         self._early: dict[str, Answer] = {}
-        """Answers that came before their questions: AURA was restarted and is replaying what the agent wrote."""
+        """Answers that arrived before their questions, because AURA was restarted and is replaying the output."""
 
     def asked(self, line: ControlRequest) -> Iterable[Item]:
-        """Take in a request of the agent. What is no question about a tool is refused, so that it does not wait."""
+        """Process a request of the agent. Requests that are not about a tool are refused, so that it does not wait."""
         if clipped(line.request_id, 1_000) != line.request_id:
-            return [_reply(line.request_id, error="request_id is no name")]
+            return [_reply(line.request_id, error="request_id is not a name")]
         request = line.request
         if request.subtype != "can_use_tool":
             return [_reply(line.request_id, error=f"{request.subtype} is not supported")]
@@ -55,7 +55,7 @@ class Permissions:
         return self._question(line.request_id, request, arguments)
 
     def answer(self, request_id: str, answer: Answer) -> Iterable[Send]:
-        """Return the response; nothing if the agent does not wait for it."""
+        """Return the response, or nothing if the agent does not wait for it."""
         if request_id not in self._open:
             self._early[request_id] = answer
             return ()
@@ -65,12 +65,12 @@ class Permissions:
         return [_decision(request_id, answer, question.given)]
 
     def withdrawn(self, request_id: str) -> Iterable[Item]:
-        """Take in that the agent does not wait for an answer any more."""
+        """Record that the agent no longer waits for an answer."""
         self._open.pop(request_id, None)
         return [PermissionWithdrawn(request_id=request_id)]
 
     def settled(self, call_id: str) -> None:
-        """Take in that a call ended: its questions need no answer any more."""
+        """Record that a call ended, so its questions no longer need an answer."""
         if not self._open:
             return
         for request_id in [one for one, question in self._open.items() if question.call_id == call_id]:

@@ -1,7 +1,7 @@
-"""Claude Code's ``stream-json``, which several agents write: what it says, and how its writer is answered. Pure.
+"""Claude Code's ``stream-json``, which several agents write and read. Pure.
 
-A turn of such an agent is ``system/init``, then ``assistant`` and ``user`` (with the results of tools) by turns, then
-``result``. In between it asks (`aura_executors.agents.claude.permissions`).
+A turn consists of ``system/init``, then alternating ``assistant`` and ``user`` messages (with the results of tools),
+then ``result``. In between the agent asks for permissions (`aura_executors.agents.claude.permissions`).
 """
 
 from abc import abstractmethod
@@ -53,10 +53,10 @@ from aura_executors.agents.claude.wire import (
 )
 
 CALLS_LIMIT = 10_000
-"""Calls that are remembered until their results come."""
+"""Maximum number of calls to remember until their results arrive."""
 
 MESSAGES_LIMIT = 100_000
-"""Messages whose tokens are counted until a result reports them."""
+"""Maximum number of messages whose tokens are counted until a result reports them."""
 
 STEPS_LIMIT = 200
 """Steps of a plan."""
@@ -68,78 +68,78 @@ _CLOSE = Send(close=True)
 _NO_USAGE = Usage()
 
 _NO_DENIALS = msgspec.Raw(b"[]")
-"""What nearly every result says."""
+"""The usual subtype of a result."""
 
 _EXIT_CODE = "Exit code "
-"""How the output of a shell command that failed begins."""
+"""Matches the output of a failed shell command."""
 
 
 class StreamJson(JsonLines):
     """Base for agents that write ``stream-json``; they differ in names of tools and in how they report failures."""
 
     edits: ClassVar[frozenset[str]]
-    """The tools that change a file."""
+    """Tools that change a file."""
     plans: ClassVar[frozenset[str]]
-    """The tools that write down a plan."""
+    """Tools that write a plan."""
     listening: ClassVar[bool] = True
-    """Whether its standard input is open until it is done."""
+    """Whether standard input stays open until the run is done."""
 
     def __init__(self) -> None:
         super().__init__()
         self.failure: Failure | None = None
-        """How the last turn failed, as the agent reports it."""
+        """The failure of the last turn, as reported by the agent."""
         self.ended = False
-        """Whether it has reported how a turn ended."""
+        """Whether the agent has reported the end of a turn."""
         self.interrupting = False
-        """Whether it was asked to stop."""
+        """Whether the agent was asked to stop."""
         self._permissions = Permissions()
         self.session_id = ""
-        """What it named its session."""
+        """The session's id, as reported by the agent."""
         self._calls: dict[str, str] = {}
-        """Which path is changed by a call whose result has not come yet."""
+        """The path changed by each pending call."""
         self._spent: dict[str, tuple[str, Tokens]] = {}
         """Model and tokens by message, not yet reported."""
         self._finished = False
 
-    # --- What agents differ in
+    # --- Differences between agents
 
     @abstractmethod
     def failure_in(self, result: Result) -> Failure | None:
-        """Return why the turn failed, if it did."""
+        """Return the failure of the turn, if it failed."""
 
     @abstractmethod
     def usage_in(self, result: Result) -> Iterable[Item]:
-        """Return what was consumed since the last result."""
+        """Return the usage since the last result."""
 
     @abstractmethod
     def usage_of(self, tokens: Tokens) -> Usage:
-        """Return what was consumed by a message."""
+        """Return the usage of a message."""
 
     def lost(self, words: str) -> Failure | None:
-        """Return the failure if these words, on standard error, say that the session cannot be resumed."""
+        """Return the failure if this standard error says that the session cannot be resumed."""
         return None
 
     def waiting(self, result: Result) -> bool:
-        """Say whether the agent goes on by itself after this result of a turn."""
+        """Return whether the agent continues by itself after this result of a turn."""
         return False
 
     def note(self, line: System, raw: bytes) -> Iterable[Item]:
-        """Take in what the agent says of itself, but ``init``."""
+        """Process a ``system`` message other than ``init``."""
         return ()
 
     def limited(self, line: RateLimit) -> Iterable[Item]:
-        """Take in what the agent says of the limits of its account."""
+        """Process a message about the limits of the account."""
         return ()
 
     def special(self, line: Assistant) -> Iterable[Item] | None:
-        """Return what a message of the agent is, if it is not simply that."""
+        """Return the items of a message that is not an ordinary one, or None."""
         return None
 
     # --- The conversation
 
     def understand(self, line: bytes) -> Iterable[Item] | None:
         message = read_line(line)
-        if type(message) is Assistant:  # which has no subclasses; `isinstance` is slower where it is not
+        if type(message) is Assistant:  # it has no subclasses, and `isinstance` is slower when it is False
             special = self.special(message)
             return self._assistant(message) if special is None else special
         if type(message) is User:
@@ -158,7 +158,7 @@ class StreamJson(JsonLines):
         return () if self._finished else [Send(_INTERRUPT)]
 
     def end(self, exit: ProcessExit) -> Iterable[Entry]:
-        """Add what was consumed by messages that no result reported."""
+        """Add the usage of messages that no result reported."""
         return [*super().end(exit), *self.spent()]
 
     def judge(self, exit: ProcessExit) -> Failure | None:
@@ -172,7 +172,7 @@ class StreamJson(JsonLines):
             )
         words = self.errors.text
         if (found := self.lost(words)) is None and exit.signal is None and words:
-            found = failure_from(words.partition("\nUsage: ")[0])  # what is offered instead is no reason
+            found = failure_from(words.partition("\nUsage: ")[0])  # the fallback is not a reason
         found = found or self.failed(exit, None) or Failure(FailureReason.AGENT_ERROR, UNFINISHED)
         return msgspec.structs.replace(found, exit_code=exit.exit_code, signal=exit.signal)
 
@@ -208,7 +208,7 @@ class StreamJson(JsonLines):
         return items
 
     def finish(self, failure: Failure | None) -> list[Item]:
-        """Return the end of the run, which comes once; nothing is written to the agent after it."""
+        """Return the end of the run, once; nothing is sent to the agent after it."""
         self.ended, self.failure = True, failure
         if self._finished:
             return []
@@ -216,7 +216,7 @@ class StreamJson(JsonLines):
         return [Finished(failure=failure), _CLOSE] if self.listening else [Finished(failure=failure)]
 
     def spent(self) -> list[Entry]:
-        """Return what was consumed by the messages since it was last asked for, by model."""
+        """Return the usage of messages since the last call, by model."""
         if not self._spent:
             return []
         counts: dict[str, Tokens] = {}
@@ -302,7 +302,7 @@ def report(message: str, *, retrying: bool = False) -> list[Item]:
 
 
 def words_of(result: Result) -> str:
-    """Return the words in which the agent says how the turn ended."""
+    """Return the agent's message about the end of the turn."""
     found = [result.result, *(result.errors if isinstance(result.errors, list) else [])]
     if isinstance(result.error, dict):
         found.append(result.error.get("message"))
@@ -316,7 +316,7 @@ def status_of(result: Result) -> int | None:
 
 
 def failure_of_words(words: str, status: int | None = None) -> Failure:
-    """Return the failure that the agent's words describe; without any it failed all the same."""
+    """Return the failure described by the agent's message, or a generic one without a message."""
     return failure_from(words or "it failed without saying why", status)
 
 

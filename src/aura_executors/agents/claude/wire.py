@@ -1,8 +1,8 @@
-"""What Claude Code writes with ``--output-format stream-json``: one JSON object in a line. Pure.
+"""Lines of Claude Code's ``--output-format stream-json``: one JSON object each. Pure.
 
-Only what is needed is named here; the rest of a line is skipped without being built. What may be missing or of another
-shape in some version is kept raw, so that a line that matters is not lost for a detail. What
-is read from a line is frozen and has no cycles, so the garbage collector need not know of it (``gc=False``).
+Only the fields in use are declared; the rest of a line is skipped without being built. Fields that may be missing or
+differ between versions are kept raw, so that a detail does not invalidate an important line. Structs are frozen and
+without cycles, so the garbage collector can ignore them (``gc=False``).
 """
 
 from typing import Any, TypeVar
@@ -15,14 +15,14 @@ _NOTHING = msgspec.Raw()
 
 
 class Part(msgspec.Struct, frozen=True, gc=False):
-    """A part of what a tool returned."""
+    """A part of a tool's result."""
 
     type: str = ""
     text: str = ""
 
 
 class Block(msgspec.Struct, frozen=True, gc=False):
-    """A part of a message: text, thought, tool call or the result of one, by `type`."""
+    """A part of a message: text, thought, tool call or tool result, by `type`."""
 
     type: str
     text: str = ""
@@ -36,7 +36,7 @@ class Block(msgspec.Struct, frozen=True, gc=False):
 
 
 class Tokens(msgspec.Struct, frozen=True, gc=False):
-    """Tokens as the service counts them: `input_tokens` without what was read from its cache, or written there."""
+    """Tokens as the service counts them; `input_tokens` excludes cache reads and writes."""
 
     input_tokens: int | None = 0
     output_tokens: int | None = 0
@@ -53,7 +53,7 @@ class Tokens(msgspec.Struct, frozen=True, gc=False):
 
 
 class ModelUsage(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """What one model consumed."""
+    """The usage of one model."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -63,7 +63,7 @@ class ModelUsage(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
 
 class Told(msgspec.Struct, frozen=True, gc=False):
-    """The message in a line: one block or more of it; lines with the same `id` belong together."""
+    """One or more blocks of a message; lines with the same `id` belong together."""
 
     content: str | list[Block] = ""
     id: str = ""
@@ -81,17 +81,17 @@ class Assistant(Line, frozen=True, tag="assistant", gc=False):
     parent_tool_use_id: str | None = None
     """The call that started the subagent whose message it is."""
     error: str | None = None
-    """It is no message of the model's: the service refused or failed; the word says how."""
+    """Set if the message is not the model's, but reports how the service refused or failed."""
 
 
 class User(Line, frozen=True, tag="user", gc=False):
     message: Told
     tool_use_result: msgspec.Raw = _NOTHING
-    """What the tool did, for programs; the message has it for the model."""
+    """The result for programs; the message has the result for the model."""
 
 
 class System(Line, frozen=True, tag="system", gc=False):
-    """What the agent says of itself; ``init`` at the beginning of each turn."""
+    """A message about the agent itself; ``init`` at the beginning of each turn."""
 
     subtype: str = ""
     session_id: Any = ""
@@ -111,7 +111,7 @@ class Result(Line, frozen=True, tag="result", gc=False):
     terminal_reason: Any = None
     total_cost_usd: Any = 0.0
     queued_turn_count: Any = 0
-    """Turns that come by themselves, because something in the background is done; since some version after 2.1.197."""
+    """Set for turns that start by themselves, because a background task is done; in versions after 2.1.197."""
     usage: msgspec.Raw = _NOTHING
     model_usage: msgspec.Raw = msgspec.field(default=_NOTHING, name="modelUsage")
     model_usage_since_last_result: msgspec.Raw = _NOTHING
@@ -119,7 +119,7 @@ class Result(Line, frozen=True, tag="result", gc=False):
 
 
 class CanUseTool(msgspec.Struct, frozen=True, gc=False):
-    """``can_use_tool``, and what else the agent may ask for, by `subtype`."""
+    """``can_use_tool`` and other requests, by `subtype`."""
 
     subtype: Any = ""
     tool_name: Any = ""
@@ -141,11 +141,11 @@ class RateLimit(Line, frozen=True, tag="rate_limit_event", gc=False):
 
 
 class ControlResponse(Line, frozen=True, tag="control_response", gc=False):
-    """The answer to what AURA asked; the turn's result says the same."""
+    """The response to a request by AURA; the turn's result says the same."""
 
 
 class Partial(Line, frozen=True, tag="stream_event", gc=False):
-    """A piece of a message, which comes as a whole too."""
+    """A piece of a message, which also arrives as a whole."""
 
 
 class Progress(Line, frozen=True, tag="tool_progress", gc=False):
@@ -200,7 +200,7 @@ class BackgroundTask(msgspec.Struct, frozen=True, gc=False):
 
 
 class BackgroundTasks(msgspec.Struct, frozen=True, gc=False):
-    """``system/background_tasks_changed``, since some version after 2.1.197: all that run now."""
+    """``system/background_tasks_changed``, in versions after 2.1.197: all running background tasks."""
 
     tasks: list[BackgroundTask] = []
 
@@ -228,7 +228,7 @@ class Hunk(msgspec.Struct, frozen=True, rename="camel", gc=False):
 
 
 class Edited(msgspec.Struct, frozen=True, rename="camel", gc=False):
-    """What Write and Edit did."""
+    """The result of Write and Edit."""
 
     type: str = ""
     file_path: str = ""
@@ -247,7 +247,7 @@ EDITED = msgspec.json.Decoder(Edited)
 
 
 def read(decoder: msgspec.json.Decoder[T], raw: msgspec.Raw) -> T | None:
-    """Return what a part of a line says; None if it is not there, or not what it should be."""
+    """Return a decoded part of a line, or None if it is missing or malformed."""
     if raw is _NOTHING:
         return None
     try:
