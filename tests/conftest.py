@@ -16,6 +16,8 @@ from databases import postgres, postgres_database, postgres_url, restartable_pos
 
 __all__ = ["postgres", "postgres_database", "postgres_url", "restartable_postgres"]
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # of the many programs that tests start, the first compiles for all
+
 IN_CI = bool(os.environ.get("CI"))
 
 settings.register_profile("default", deadline=None, derandomize=IN_CI, max_examples=100)

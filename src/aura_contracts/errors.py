@@ -75,7 +75,8 @@ if TYPE_CHECKING:
     from aura_contracts.failures import Failure
 
 
-@attrs.define(kw_only=True, eq=False)
+# Each class gets an initialiser and nothing else: there are many, and every command pays for all of them.
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class AuraError(Exception):
     """Base of all of AURA's errors."""
 
@@ -96,6 +97,10 @@ class AuraError(Exception):
     def __str__(self) -> str:
         return f"{self.message()}; {self.remedy}" if self.remedy else self.message()
 
+    def __repr__(self) -> str:
+        facts = {**self.facts(), "remedy": self.remedy}
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in facts.items())})"
+
     def __reduce__(self) -> tuple[Callable[..., "AuraError"], tuple[Any, ...]]:
         """Support `pickle` and `copy`, which by default would call the class with positional arguments."""
         return _made_again, (type(self), {**self.facts(), "remedy": self.remedy}, self.__dict__)
@@ -110,7 +115,7 @@ def _made_again(kind: type[AuraError], fields: dict[str, Any], notes: dict[str, 
 # --- Input ------------------------------------------------------------------------------------------------------------
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class InvalidInput(AuraError):
     """A value from outside was refused."""
 
@@ -122,7 +127,7 @@ class InvalidInput(AuraError):
         return f"{self.field}: {self.reason}"
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class InvalidId(InvalidInput):
     """A text is not an id."""
 
@@ -135,7 +140,7 @@ class InvalidId(InvalidInput):
         return f"{self.field}: {self.value!r} is not an id"
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class InvalidText(InvalidInput):
     """A text holds characters that no database can store: NUL or half of a surrogate pair."""
 
@@ -143,7 +148,7 @@ class InvalidText(InvalidInput):
     remedy: str = "remove the character; encode binary data as base64"
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class NaiveDatetime(InvalidInput):
     """A time without a zone could mean any of 38 instants."""
 
@@ -152,7 +157,7 @@ class NaiveDatetime(InvalidInput):
     remedy: str = "use an aware datetime, for example datetime.now(UTC)"
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class EventTooLarge(InvalidInput):
     """An event is larger than the log accepts; sizes are in bytes as stored."""
 
@@ -170,7 +175,7 @@ class EventTooLarge(InvalidInput):
 # --- Decisions --------------------------------------------------------------------------------------------------------
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class CommandRefused(AuraError):
     """A command was refused; nothing was recorded."""
 
@@ -183,7 +188,7 @@ class CommandRefused(AuraError):
         return f"{self.command} on {self.aggregate} {self.aggregate_id} was refused"
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class AggregateNotFound(CommandRefused):
     """A command was sent to an aggregate that does not exist."""
 
@@ -193,7 +198,7 @@ class AggregateNotFound(CommandRefused):
         return f"there is no {self.aggregate} {self.aggregate_id}"
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class AggregateExists(CommandRefused):
     """The aggregate to create already exists."""
 
@@ -203,7 +208,7 @@ class AggregateExists(CommandRefused):
         return f"{self.aggregate} {self.aggregate_id} already exists"
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class TransitionRefused(CommandRefused):
     """The command is not possible in this state."""
 
@@ -216,7 +221,7 @@ class TransitionRefused(CommandRefused):
         return f"{self.command} is not possible: {self.aggregate} {self.aggregate_id} is {self.status}{allowed}"
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class ActorNotAllowed(CommandRefused):
     """This actor may not send the command."""
 
@@ -228,7 +233,7 @@ class ActorNotAllowed(CommandRefused):
         return f"{self.actor} may not {self.command} {self.aggregate} {self.aggregate_id}: {self.reason}"
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class RuleViolated(CommandRefused):
     """A rule of the domain forbids the command; `rule` is its stable name, for programs."""
 
@@ -240,7 +245,7 @@ class RuleViolated(CommandRefused):
         return f"{self.command} on {self.aggregate} {self.aggregate_id}: {self.reason}"
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class CyclicParent(CommandRefused):
     """A task would become its own ancestor; `path` leads from the new parent back to the task."""
 
@@ -255,7 +260,7 @@ class CyclicParent(CommandRefused):
 # --- Store ------------------------------------------------------------------------------------------------------------
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class StoreError(AuraError):
     """The store could not complete the request."""
 
@@ -263,7 +268,7 @@ class StoreError(AuraError):
     transient = True
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class VersionConflict(StoreError):
     """The stream is not at the version that the caller expected; nothing of this append was stored."""
 
@@ -277,7 +282,7 @@ class VersionConflict(StoreError):
         return f"stream {self.stream_id} is at version {self.actual}, not at {self.expected}"
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class StoreUnavailable(StoreError):
     """The database was locked or down for longer than `waited` seconds; nothing was acknowledged."""
 
@@ -292,7 +297,7 @@ class StoreUnavailable(StoreError):
         return f"{self.store} did not answer for {self.waited:.1f} s ({self.attempts} attempts): {self.reason}"
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class StoreFull(StoreError):
     """The disk is full. Nothing of this append was stored; everything acknowledged before is safe."""
 
@@ -307,7 +312,7 @@ class StoreFull(StoreError):
         return f"{self.store} is full at position {self.position}, stream {self.stream_id}: {self.reason}"
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class StoreReadOnly(StoreError):
     """The database cannot be written, only read."""
 
@@ -322,7 +327,7 @@ class StoreReadOnly(StoreError):
         return f"{self.store} is read-only at position {self.position}, stream {self.stream_id}: {self.reason}"
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class StoreClosed(StoreError):
     """The log was used after it was closed."""
 
@@ -335,7 +340,7 @@ class StoreClosed(StoreError):
         return f"{self.store} is closed"
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class StoreMisconfigured(StoreError):
     """The log cannot be opened with these settings."""
 
@@ -348,7 +353,7 @@ class StoreMisconfigured(StoreError):
         return f"{self.store}: {self.reason}"
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class LogDamaged(StoreError):
     """The stored bytes are not those that were written.
 
@@ -369,7 +374,7 @@ class LogDamaged(StoreError):
         return f"{where}{stream}: {self.reason}"
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class UnknownEventType(LogDamaged):
     """The log holds an event of a type that this program does not know."""
 
@@ -382,7 +387,7 @@ class UnknownEventType(LogDamaged):
         return f"{super().message()} ({self.topic})"
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class NewerEventVersion(LogDamaged):
     """The log holds an event of a newer version than this program supports."""
 
@@ -397,7 +402,7 @@ class NewerEventVersion(LogDamaged):
         return f"{super().message()} ({self.topic} in version {self.found}, known up to {self.known})"
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class UndecodableEvent(LogDamaged):
     """The bytes of an event cannot be decoded as its type."""
 
@@ -408,7 +413,7 @@ class UndecodableEvent(LogDamaged):
         return f"{super().message()} ({self.topic})"
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class EventOutOfOrder(LogDamaged):
     """A stream has a gap, a duplicate, or an event that its state does not allow."""
 
@@ -418,7 +423,7 @@ class EventOutOfOrder(LogDamaged):
 # --- Git --------------------------------------------------------------------------------------------------------------
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class GitError(AuraError):
     """An operation on a repository failed."""
 
@@ -429,7 +434,7 @@ class GitError(AuraError):
         return f"an operation on {self.repository} failed"
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class GitUnavailable(GitError):
     """Git is not installed, or too old."""
 
@@ -440,7 +445,7 @@ class GitUnavailable(GitError):
         return f"{self.repository} needs git: {self.reason}"
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class NotARepository(GitError):
     """A folder does not exist or is not in a git repository."""
 
@@ -451,7 +456,7 @@ class NotARepository(GitError):
         return f"{self.repository} is not in a git repository"
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class UnknownRevision(GitError):
     """A revision does not name a commit."""
 
@@ -463,7 +468,7 @@ class UnknownRevision(GitError):
         return f"{self.repository} has no commit {self.revision!r}"
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class InvalidBranchName(GitError):
     """Git does not accept the name for a branch."""
 
@@ -475,7 +480,7 @@ class InvalidBranchName(GitError):
         return f"{self.branch!r} is not a valid branch name"
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class DirtyWorktree(GitError):
     """Uncommitted changes are in the way; nothing was touched."""
 
@@ -489,7 +494,7 @@ class DirtyWorktree(GitError):
         return f"{self.worktree} has uncommitted changes in the way: {shown}"
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class OperationInProgress(GitError):
     """An operation is in progress in a worktree; nothing was touched."""
 
@@ -502,7 +507,7 @@ class OperationInProgress(GitError):
         return f"{self.worktree} has a {self.operation} in progress"
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class MergeConflict(GitError):
     """Two changes conflict; nothing was touched."""
 
@@ -517,7 +522,7 @@ class MergeConflict(GitError):
         return f"{self.source} cannot be merged into {self.target}: {shown}"
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class RefChanged(GitError):
     """A ref does not point where the caller expected; nothing was touched."""
 
@@ -532,7 +537,7 @@ class RefChanged(GitError):
         return f"{self.ref} is at {self.actual or 'nothing'}, not at {self.expected or 'nothing'}"
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class BranchInUse(GitError):
     """A worktree has the branch checked out."""
 
@@ -545,7 +550,7 @@ class BranchInUse(GitError):
         return f"branch {self.branch} is checked out at {self.worktree}"
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class WorktreeExists(GitError):
     """The path for a new worktree is taken."""
 
@@ -557,7 +562,7 @@ class WorktreeExists(GitError):
         return f"{self.path} already exists"
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class GitTimeout(GitError):
     """Git did not answer within `seconds` and was killed."""
 
@@ -570,7 +575,7 @@ class GitTimeout(GitError):
         return f"`{self.command}` took longer than {self.seconds:g} s in {self.repository}"
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class GitFailed(GitError):
     """Git refused or failed."""
 
@@ -585,7 +590,7 @@ class GitFailed(GitError):
 # --- Workspaces, processes, executors ---------------------------------------------------------------------------------
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class WorkspaceError(AuraError):
     """A workspace could not be created, used or removed; `left_behind` names the leftovers."""
 
@@ -601,7 +606,7 @@ class WorkspaceError(AuraError):
         return f"workspace {self.workspace_id} at {self.path}: {self.reason}{rest}"
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class ProcessError(AuraError):
     """A process could not be run or reached."""
 
@@ -613,7 +618,7 @@ class ProcessError(AuraError):
         return self.reason
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class ExecutableNotFound(ProcessError):
     """A program does not exist or is not executable."""
 
@@ -625,7 +630,7 @@ class ExecutableNotFound(ProcessError):
         return f"{self.executable}: {self.reason}"
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class WorkingDirectoryMissing(ProcessError):
     """The working directory of a process is gone."""
 
@@ -637,21 +642,21 @@ class WorkingDirectoryMissing(ProcessError):
         return f"{self.path}: {self.reason}"
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class ProcessStartFailed(ProcessError):
     """A process could not be started."""
 
     code = "process_start_failed"
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class ProcessGone(ProcessError):
     """A process has ended, or its standard input is closed."""
 
     code = "process_gone"
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class UnknownExecutor(AuraError):
     """No executor of this name is installed."""
 
@@ -663,7 +668,7 @@ class UnknownExecutor(AuraError):
         return f"there is no executor {self.name!r}; known: {', '.join(self.known) or 'none'}"
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class TemplateError(AuraError):
     """A template cannot be rendered."""
 
@@ -676,7 +681,7 @@ class TemplateError(AuraError):
         return f"template {self.template}, line {self.line}: {self.reason}"
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class MissingVariable(TemplateError):
     """A template uses a variable without a value."""
 
@@ -691,7 +696,7 @@ class MissingVariable(TemplateError):
 # --- Engine and worker ------------------------------------------------------------------------------------------------
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class ProtocolError(AuraError):
     """Engine and worker disagree about the protocol."""
 
@@ -702,7 +707,7 @@ class ProtocolError(AuraError):
         return self.reason
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class LocalProtocolError(ProtocolError):
     """This side violated the protocol, or was about to: a bug here, or a message too large for a frame.
 
@@ -712,7 +717,7 @@ class LocalProtocolError(ProtocolError):
     code = "local_protocol"
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class FrameTooLarge(LocalProtocolError):
     """A message exceeds the size of a frame and was not sent; sizes are in bytes."""
 
@@ -721,14 +726,14 @@ class FrameTooLarge(LocalProtocolError):
     limit: int
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class RemoteProtocolError(ProtocolError):
     """The other side violated the protocol: not JSON-RPC, wrong parameters, or a step out of order."""
 
     code = "remote_protocol"
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class UnknownMethod(ProtocolError):
     """A request names a method that this side does not have."""
 
@@ -736,7 +741,7 @@ class UnknownMethod(ProtocolError):
     method: str
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class RemoteError(AuraError):
     """The other side failed with an error unknown to this side; `remote_code` and `details` come from there."""
 
@@ -749,7 +754,7 @@ class RemoteError(AuraError):
         return self.reason
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class WorkerUnavailable(AuraError):
     """There is no worker, or it disconnected during a request; the request may or may not have been carried out."""
 
@@ -762,7 +767,7 @@ class WorkerUnavailable(AuraError):
         return self.reason
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class EngineClosed(AuraError):
     """The engine was used after it was closed."""
 
@@ -770,7 +775,7 @@ class EngineClosed(AuraError):
     remedy: str = "open it again"
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class AmbiguousId(AuraError):
     """A partial id matches several ids."""
 
@@ -784,7 +789,7 @@ class AmbiguousId(AuraError):
         return f"{self.text!r} matches several {self.kind or 'aggregate'} ids: {', '.join(self.candidates)}"
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class KeyReused(AuraError):
     """A key was used again with a different request."""
 
@@ -797,7 +802,7 @@ class KeyReused(AuraError):
         return f"key {self.key!r} belongs to task {self.task_id}, which was started with a different request"
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class RunFailed(AuraError):
     """A run failed; `failure` has the details."""
 
@@ -840,7 +845,7 @@ class RunFailed(AuraError):
         return f"task {self.task_id} failed: {self.reason}{stage}{ended}{problem}"
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class RunCancelled(AuraError):
     """A run was cancelled, or its task deleted."""
 
@@ -852,7 +857,7 @@ class RunCancelled(AuraError):
         return f"task {self.task_id} is {self.status}"
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class ImpossibleTransition(AuraError):
     """A transition table has no row for an event in the current status."""
 
