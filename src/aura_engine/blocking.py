@@ -73,7 +73,7 @@ from aura_worker_protocol.messages import ExecutorInfo
 
 
 class BlockingTasks:
-    """Tasks, by id. Commands record what follows and have the engine do it; none waits for the result."""
+    """Tasks, by id. Commands record a change for the engine to carry out; none of them waits for the result."""
 
     def __init__(self, target: Tasks, portal: Portal) -> None:
         self._target = target
@@ -92,7 +92,7 @@ class BlockingTasks:
         return self._portal.call(self._target.view, task)
 
     def create(self, title: str, *, by: str | None = None, **options: Unpack[NewTaskOptions]) -> Task:
-        """Create a task without starting it. With `repositories` it gets a workspace, made when work begins."""
+        """Create a task without starting it. With `repositories` it gets a workspace, created when work begins."""
         return self._portal.call(self._target.create, title, by=by, **options)
 
     def begin(
@@ -102,39 +102,41 @@ class BlockingTasks:
         return self._portal.call(self._target.begin, task_id, request, key=key, after=after)
 
     def edit(self, task: str, changes: TaskChanges, *, by: str | None = None) -> Task:
-        """Change what a task says; fields of `changes` that are not set stay as they are."""
+        """Edit a task; fields that `changes` does not set stay as they are."""
         return self._portal.call(self._target.edit, task, changes, by=by)
 
     def delete(self, task: str, reason: str = "", *, by: str | None = None) -> Task:
-        """Delete a task that is not worked on; its history stays in the log."""
+        """Delete a task that no agent works on; its history stays in the log."""
         return self._portal.call(self._target.delete, task, reason, by=by)
 
     def assign(self, task: str, *, by: str | None = None, **options: Unpack[AssignmentOptions]) -> Task:
-        """Give a task to an agent, the one named or an idle one that fits, and have it start.
+        """Assign a task to an agent, the one named or a suitable idle one, and start it.
 
         A task that was created without `repositories` gets its workspace from those given here. Without any it is only
-        assigned: an agent outside of AURA works on it and submits a proposal.
+        assigned, for an agent outside AURA that works on it and submits a proposal.
         """
         return self._portal.call(self._target.assign, task, by=by, **options)
 
     def execute(self, task: str, *, by: str | None = None) -> Task:
-        """Have the assigned agent work on the task: for the first time, or again after its last execution has ended."""
+        """Have the assigned agent work on the task, for the first time or again after its last execution has ended."""
         return self._portal.call(self._target.execute, task, by=by)
 
     def follow_up(self, task: str, feedback: str, *, by: str | None = None) -> Task:
-        """Have the agent revise work in review. Where a human is asked about it, this answers: it needs changes."""
+        """Have the agent revise work in review. If a human is asked to approve it, this answers with a request for
+        changes.
+        """
         return self._portal.call(self._target.follow_up, task, feedback, by=by)
 
     def retry(self, task: str, *, by: str | None = None) -> Task:
-        """Have a failed task tried again by its agent, in the worktree as it is, with a fresh count of attempts."""
+        """Retry a failed task with its agent, in the worktree as it is and with a fresh count of attempts."""
         return self._portal.call(self._target.retry, task, by=by)
 
     def interrupt(self, task: str, reason: str = "", *, by: str | None = None) -> Task:
-        """End what is running for a task, which then fails as cancelled."""
+        """Interrupt the execution of a task, which then fails as cancelled."""
         return self._portal.call(self._target.interrupt, task, reason, by=by)
 
     def cancel(self, task: str, reason: str = "", *, by: str | None = None) -> Task:
-        """Cancel a task: its agent is interrupted, open questions are withdrawn, its work stays where it is."""
+        """Cancel a task: interrupt its agent and withdraw its open questions, but keep its work."""
         return self._portal.call(self._target.cancel, task, reason, by=by)
 
     def submit(
@@ -146,7 +148,7 @@ class BlockingTasks:
         requires_approval: bool = True,
         by: str | None = None,
     ) -> Approval:
-        """Submit what the assigned agent proposes, for approval; `confidence` is from 0 to 1.
+        """Submit a proposal of the assigned agent for approval; `confidence` is from 0 to 1.
 
         Without `requires_approval` the policy approves it at once, on the record.
         """
@@ -155,18 +157,18 @@ class BlockingTasks:
         )
 
     def decompose(self, task: str, titles: Sequence[str], *, by: str | None = None) -> Approval:
-        """Propose to split a task, in the name of its agent; return the question. Its approval creates the subtasks."""
+        """Propose to split a task, on behalf of its agent; return the question. Approving it creates the subtasks."""
         return self._portal.call(self._target.decompose, task, titles, by=by)
 
     def move(self, task: str, state: CanonicalState | str, reason: str = "", *, by: str | None = None) -> Task:
-        """Move a task on the board, to one of the canonical states. Raises `RuleViolated` with what to do instead."""
+        """Move a task on the board to a canonical state. Raises `RuleViolated`, whose remedy names an alternative."""
         return self._portal.call(self._target.move, task, state, reason, by=by)
 
 
 class BlockingApprovals:
-    """Questions to humans, by their id or by their task's: a task stands for its one open question, or else its last.
+    """Questions to humans, by their own id or their task's; a task's id means its open question, or else its latest.
 
-    A decision is recorded together with what it means for the task, or not at all; the engine then does what follows.
+    A decision and its effect on the task are recorded together, or not at all; the engine then carries it out.
     """
 
     def __init__(self, target: Approvals, portal: Portal) -> None:
@@ -178,11 +180,11 @@ class BlockingApprovals:
         return self._portal.call(self._target.get, approval)
 
     def list(self, **filters: Unpack[ApprovalFilters]) -> Page[Approval]:
-        """Return a page of approvals, newest first; ``pending=True`` for those that wait for an answer."""
+        """Return a page of approvals, newest first; ``pending=True`` selects the open ones."""
         return self._portal.call(self._target.list, **filters)
 
     def diff(self, approval: str) -> str:
-        """Return the changes that are asked about, as a unified diff: of a tool call, or of the task's worktrees."""
+        """Return the changes in question as a unified diff: those of a tool call, or those in the task's worktrees."""
         return self._portal.call(self._target.diff, approval)
 
     def approve(
@@ -196,17 +198,17 @@ class BlockingApprovals:
     ) -> Approval:
         """Approve. With a quorum, the last approval decides.
 
-        `remember` says for which later tool calls the answer holds: ``once``, ``session``, ``task``, or ``pattern`` for
+        `remember` extends the answer to later tool calls: ``once`` (none), ``session``, ``task``, or ``pattern`` for
         all calls that the rule `pattern` matches.
         """
         return self._portal.call(self._target.approve, approval, feedback, remember=remember, pattern=pattern, by=by)
 
     def reject(self, approval: str, feedback: str, *, by: str | None = None) -> Approval:
-        """Reject, with the reason; the agent revises its work with it."""
+        """Reject with a reason; the agent revises its work accordingly."""
         return self._portal.call(self._target.reject, approval, feedback, by=by)
 
     def request_changes(self, approval: str, feedback: str, *, by: str | None = None) -> Approval:
-        """Ask for changes first; the agent revises its work with the feedback."""
+        """Ask for changes; the agent revises its work with the feedback."""
         return self._portal.call(self._target.request_changes, approval, feedback, by=by)
 
     def delegate(self, approval: str, to: str, reason: str = "", *, by: str | None = None) -> Approval:
@@ -215,7 +217,7 @@ class BlockingApprovals:
 
 
 class BlockingAgents:
-    """Agents of the pool, by id; a unique beginning or ending of an id will do."""
+    """The agents of the pool. Ids may be shortened to a unique prefix or suffix."""
 
     def __init__(self, target: Agents, portal: Portal) -> None:
         self._target = target
@@ -234,7 +236,7 @@ class BlockingAgents:
         return self._portal.call(self._target.add, name, executor, by=by, **options)
 
     def disable(self, agent: str, reason: str = "", *, drop_task: bool = False, by: str | None = None) -> Agent:
-        """Take an agent out of the pool: it gets no more tasks. With `drop_task` even in the middle of one."""
+        """Take an agent out of the pool, so it gets no more tasks. `drop_task` allows this while it works on one."""
         return self._portal.call(self._target.disable, agent, reason, drop_task=drop_task, by=by)
 
     def enable(self, agent: str, *, by: str | None = None) -> Agent:
@@ -243,7 +245,7 @@ class BlockingAgents:
 
 
 class BlockingWorkspaces:
-    """Workspaces, by their id or their task's. What would destroy work keeps a safety copy of it first."""
+    """Workspaces, by their id or their task's. Anything that would destroy work takes a safety copy first."""
 
     def __init__(self, target: Workspaces, portal: Portal) -> None:
         self._target = target
@@ -254,30 +256,30 @@ class BlockingWorkspaces:
         return self._portal.call(self._target.get, workspace)
 
     def list(self, **filters: Unpack[WorkspaceFilters]) -> Page[Workspace]:
-        """Return a page of workspaces, newest first; ``removed=False`` for those that still exist."""
+        """Return a page of workspaces, newest first; ``removed=False`` selects those that still exist."""
         return self._portal.call(self._target.list, **filters)
 
     def inspect(self, workspace: str) -> WorkspaceCondition:
-        """Return the condition of its worktrees right now."""
+        """Return the current condition of its worktrees."""
         return self._portal.call(self._target.inspect, workspace)
 
     def diff(self, workspace: str, *, patch_limit: int = PATCH_LIMIT) -> messages.WorkDiff:
-        """Return what a workspace changes, uncommitted work included; `patch_limit` is in bytes, 0 for no patch."""
+        """Return the changes in a workspace, uncommitted work included; `patch_limit` is in bytes, 0 for no patch."""
         return self._portal.call(self._target.diff, workspace, patch_limit=patch_limit)
 
     def snapshot(self, workspace: str, reason: SnapshotReason = SnapshotReason.REQUESTED) -> Workspace:
-        """Take a safety copy: the state of all worktrees, tracked and untracked, on a hidden ref."""
+        """Take a safety copy of all worktrees, tracked and untracked files, on a hidden ref."""
         return self._portal.call(self._target.snapshot, workspace, reason)
 
     def restore(self, workspace: str, ref: str) -> Workspace:
-        """Put the worktrees back to a safety copy, by its ref or its number; the present state is kept as another one.
+        """Restore the worktrees to a safety copy, by ref or number, after taking a copy of their present state.
 
-        Raises `InvalidInput` for a copy that does not exist, and while the workspace is in use.
+        Raises `InvalidInput` for an unknown copy, and while the workspace is in use.
         """
         return self._portal.call(self._target.restore, workspace, ref)
 
     def clean(self, workspace: str, reason: str = "cleaned up") -> Workspace:
-        """Remove the worktrees; uncommitted work is kept as a safety copy, the branch stays."""
+        """Remove the worktrees, after a safety copy of uncommitted work; the branch stays."""
         return self._portal.call(self._target.clean, workspace, reason)
 
     def orphans(self) -> Sequence[Orphan]:
@@ -285,36 +287,36 @@ class BlockingWorkspaces:
         return self._portal.call(self._target.orphans)
 
     def remove_orphan(self, orphan: Orphan) -> messages.SnapshotTaken:
-        """Remove an orphan, after a safety copy of what it holds unsaved."""
+        """Remove an orphan, after a safety copy of its unsaved work."""
         return self._portal.call(self._target.remove_orphan, orphan)
 
     def warm(self, repository: str, count: int) -> int:
-        """Fill the pool of warm worktrees of a repository up to `count`; return how many were made."""
+        """Fill the pool of warm worktrees of a repository up to `count`; return how many were added."""
         return self._portal.call(self._target.warm, repository, count)
 
 
 class BlockingSessions:
-    """Sessions, by the agent's own name for them; each with the newest run in it."""
+    """Sessions by the agent's own session id, each with its newest run."""
 
     def __init__(self, target: Sessions, portal: Portal) -> None:
         self._target = target
         self._portal = portal
 
     def get(self, session: str, *, executor: str | None = None) -> SessionRow:
-        """Return a session by its name or a unique beginning of it. Raises `AggregateNotFound`, `AmbiguousId`."""
+        """Return a session by its id or a unique prefix of it. Raises `AggregateNotFound`, `AmbiguousId`."""
         return self._portal.call(self._target.get, session, executor=executor)
 
     def list(self, **filters: Unpack[SessionFilters]) -> Page[SessionRow]:
-        """Return a page of sessions, the newest first unless `sort` and `descending` say otherwise."""
+        """Return a page of sessions, newest first unless `sort` and `descending` say otherwise."""
         return self._portal.call(self._target.list, **filters)
 
     def latest(self, *, executor: str | None = None, folders: Sequence[str] = ()) -> SessionRow | None:
-        """Return the session that was used last, of `executor`, on files in one of `folders`; None if there is none."""
+        """Return the most recent session of `executor` on files in one of `folders`, None without one."""
         return self._portal.call(self._target.latest, executor=executor, folders=folders)
 
 
 class BlockingExecutors:
-    """What can be run here: installed or not, logged in or not, and what each can do."""
+    """The executors and their capabilities, and whether each is installed and logged in."""
 
     def __init__(self, target: Executors, portal: Portal) -> None:
         self._target = target
@@ -325,7 +327,7 @@ class BlockingExecutors:
         return self._portal.call(self._target.get, name)
 
     def capability(self, name: str) -> Capability:
-        """Return what an executor can do; it is looked at once. Raises `UnknownExecutor`."""
+        """Return what an executor can do, cached after the first call. Raises `UnknownExecutor`."""
         return self._portal.call(self._target.capability, name)
 
     def list(self) -> Sequence[ExecutorInfo]:
@@ -333,40 +335,40 @@ class BlockingExecutors:
         return self._portal.call(self._target.list)
 
     def check(self, request: "RunRequest") -> None:
-        """Find what is wrong with a request before anything is recorded or made; nothing is started.
+        """Validate a request without recording, creating or starting anything.
 
-        Raises `UnknownExecutor`, or `InvalidInput` for what the executor cannot do or would refuse.
+        Raises `UnknownExecutor`, or `InvalidInput` for anything that the executor cannot do or would refuse.
         """
         return self._portal.call(self._target.check, request)
 
 
 class BlockingUsage:
-    """Reports of usage, and their sums at list prices; ``prices.toml`` in AURA's home replaces prices."""
+    """Usage reports and their cost at list prices; ``prices.toml`` in AURA's home overrides prices."""
 
     def __init__(self, target: Usage, portal: Portal) -> None:
         self._target = target
         self._portal = portal
 
     def get(self, task: str) -> UsageCost:
-        """Return what one task consumed and cost; all zero where its agents reported nothing."""
+        """Return the usage and cost of one task; all zero if its agents reported nothing."""
         return self._portal.call(self._target.get, task)
 
     def list(self, **filters: Unpack[UsageFilters]) -> Page[UsageRow]:
-        """Return a page of single reports, newest first."""
+        """Return a page of usage reports, newest first."""
         return self._portal.call(self._target.list, **filters)
 
     def costs(
         self, *, by: UsageKey | str = UsageKey.TASK, task: str | None = None, since: Moment | None = None
     ) -> Sequence[UsageCost]:
-        """Return what was consumed and what it cost, added up by task, run, session, agent, model or day.
+        """Return usage and cost, summed by task, run, session, agent, model or day.
 
-        `since` is a position, after which, or an aware time, from which on.
+        `since` is a log position (exclusive) or an aware datetime (inclusive).
         """
         return self._portal.call(self._target.costs, by=by, task=task, since=since)
 
 
 class BlockingEvents:
-    """What has happened, in the order of the log. Positions count from 1."""
+    """All events, in the order of the log. Positions count from 1."""
 
     def __init__(self, target: Events, portal: Portal) -> None:
         self._target = target
@@ -405,11 +407,11 @@ class BlockingEvents:
         since: int = 0,
         follow: bool = False,
     ) -> Iterator[EventRecord]:
-        """Yield the events after position `since`; with `follow` also every later one, as it is recorded by anyone.
+        """Yield the events after position `since`; with `follow`, also later ones, as any process records them.
 
-        `task` keeps what concerns a task (its own events, its approvals, its runs), `execution` what concerns a run,
-        with its output, `stream` the events of one aggregate; ids may be shortened. `types` are topics
-        (``task.created``) or aggregates (``task``). Raises `InvalidInput` for a type that does not exist.
+        `task` selects the events of a task, its approvals and its runs; `execution` those of a run and its output;
+        `stream` those of one aggregate. Ids may be shortened. `types` are topics (``task.created``) or aggregates
+        (``task``). Raises `InvalidInput` for an unknown type.
         """
         return self._portal.iterate(
             self._target.read(task=task, execution=execution, stream=stream, types=types, since=since, follow=follow)
@@ -417,39 +419,39 @@ class BlockingEvents:
 
 
 class BlockingHistory:
-    """The past of any aggregate, and of all of them. A moment is a position or an aware datetime; None is now."""
+    """Past states of one aggregate or of all. A moment is a position or an aware datetime; None is now."""
 
     def __init__(self, target: History, portal: Portal) -> None:
         self._target = target
         self._portal = portal
 
     def get(self, aggregate: str, *, at: Moment | None = None) -> Past:
-        """Return an aggregate as of a moment, with the events that led there. Its id may be shortened.
+        """Return an aggregate as of a moment, with the events that led to it. Its id may be shortened.
 
         Raises `AggregateNotFound`, `AmbiguousId`, `InvalidInput` for a moment beyond the end of the log.
         """
         return self._portal.call(self._target.get, aggregate, at=at)
 
     def list(self, *, at: Moment | None = None, on_progress: Progress | None = None) -> World:
-        """Return every aggregate as of a moment: the whole log up to there is folded."""
+        """Return every aggregate as of a moment. Reads the whole log up to there."""
         return self._portal.call(self._target.list, at=at, on_progress=on_progress)
 
     def diff(
         self, since: Moment, until: Moment | None = None, *, aggregate: str | None = None
     ) -> Sequence[AggregateChange]:
-        """Return what changed from one moment until another: of one aggregate, or of all that changed."""
+        """Return the changes between two moments, of one aggregate or of all."""
         return self._portal.call(self._target.diff, since, until, aggregate=aggregate)
 
 
 class BlockingAudit:
-    """Seals, checkpoints, exports. None of it needs the encryption key."""
+    """Verification, checkpoints and exports. None of them needs the encryption key."""
 
     def __init__(self, target: Audit, portal: Portal) -> None:
         self._target = target
         self._portal = portal
 
     def get(self, position: int) -> Checkpointed:
-        """Return the checkpoint that was made over the log up to `position`. Raises `AggregateNotFound`."""
+        """Return the checkpoint of the log up to `position`. Raises `AggregateNotFound`."""
         return self._portal.call(self._target.get, position)
 
     def list(self) -> Sequence[Checkpointed]:
@@ -457,18 +459,18 @@ class BlockingAudit:
         return self._portal.call(self._target.list)
 
     def verify(self, *, roots: Mapping[int, str] | None = None, on_progress: Progress | None = None) -> AuditReport:
-        """Check every event against its seal, and against `roots` (hex, by position) that were kept elsewhere.
+        """Check every event against its seal, and against `roots` (hex, by position) kept elsewhere.
 
         Damage is reported, not raised: `report.first_bad` names the first event that was changed, moved or removed.
         """
         return self._portal.call(self._target.verify, roots=roots, on_progress=on_progress)
 
     def checkpoint(self, *, by: str | None = None) -> Checkpointed:
-        """Verify the log and record the root over all of it; kept elsewhere, it proves the log. Raises `LogDamaged`."""
+        """Verify the log and record its root hash; keep a copy elsewhere to detect changes. Raises `LogDamaged`."""
         return self._portal.call(self._target.checkpoint, by=by)
 
     def export(self, *, since: int = 0, upto: int | None = None) -> Iterator[SealedEvent]:
-        """Yield the sealed rows after position `since` up to `upto`, with the events they hold, for an auditor."""
+        """Yield the sealed rows after position `since`, up to `upto`, with their events, for an auditor."""
         return self._portal.iterate(self._target.export(since=since, upto=upto))
 
 
@@ -480,7 +482,7 @@ class BlockingLogs:
         self._portal = portal
 
     def get(self, execution: str) -> bytes:
-        """Return everything that the processes of an execution wrote, stdout and stderr in order of arrival."""
+        """Return all output of an execution's processes, stdout and stderr in order of arrival."""
         return self._portal.call(self._target.get, execution)
 
     def list(self, **filters: Unpack[ExecutionLogFilters]) -> Page[ExecutionLogRow]:
@@ -488,7 +490,7 @@ class BlockingLogs:
         return self._portal.call(self._target.list, **filters)
 
     def read(self, execution: str) -> Iterator[Chunk]:
-        """Yield the output of an execution piece by piece, with its source and time; it may exceed memory."""
+        """Yield the output of an execution in chunks with source and time; all of it may not fit in memory."""
         return self._portal.iterate(self._target.read(execution))
 
 
@@ -501,47 +503,47 @@ class BlockingStore:
 
     @property
     def name(self) -> str:
-        """Its URL without passwords."""
+        """The URL, without passwords."""
         return self._target.name
 
     def get(self, *, on_progress: Progress | None = None) -> StoreInfo:
-        """Describe the store: events, aggregates by kind, sizes, how far its read models are."""
+        """Describe the store: events, aggregates by kind, sizes, and how current its read models are."""
         return self._portal.call(self._target.get, on_progress=on_progress)
 
     def list(self) -> Mapping[str, Mapping[str, int]]:
-        """Return how many things of each kind have each status: ``{"tasks": {"completed": 3}}``."""
+        """Return the number of rows by kind and status: ``{"tasks": {"completed": 3}}``."""
         return self._portal.call(self._target.list)
 
     def check(self) -> StoreReport:
-        """Compare read models and snapshots with the log; change nothing."""
+        """Compare read models and snapshots with the log. Changes nothing."""
         return self._portal.call(self._target.check)
 
     def rebuild(self) -> StoreReport:
-        """Rebuild the read models from the log and repair snapshots; return how everything compares then."""
+        """Rebuild the read models from the log and repair snapshots; return a new comparison."""
         return self._portal.call(self._target.rebuild)
 
 
 class BlockingDoctor:
-    """Findings about this machine, the store, and what runs or was left."""
+    """Checks this machine, the store, stuck tasks and leftovers."""
 
     def __init__(self, target: Doctor, portal: Portal) -> None:
         self._target = target
         self._portal = portal
 
     def get(self, finding: str, *, unknown: bool = False) -> Finding:
-        """Return one finding by its id. Raises `AggregateNotFound` where nothing of that id is found."""
+        """Return one finding by its id. Raises `AggregateNotFound`."""
         return self._portal.call(self._target.get, finding, unknown=unknown)
 
     def list(self, *, unknown: bool = False) -> Sequence[Finding]:
-        """Return all findings. With `unknown`, also what this store knows nothing of has a fix."""
+        """Return all findings. With `unknown`, leftovers that this store does not know have a fix too."""
         return self._portal.call(self._target.list, unknown=unknown)
 
     def examine(self, *, unknown: bool = False) -> Iterator[Finding]:
-        """Yield findings as they are made: the machine, the store, stuck tasks, processes, worktrees."""
+        """Yield findings one by one: the machine, the store, stuck tasks, processes, worktrees."""
         return self._portal.iterate(self._target.examine(unknown=unknown))
 
     def fix(self, finding: Finding) -> Finding:
-        """Put a finding right; return how it is then. A fix that fails leaves it wrong, and says why."""
+        """Fix a finding; return its new state. If the fix fails, the finding stays wrong and its text says why."""
         return self._portal.call(self._target.fix, finding)
 
 
@@ -557,45 +559,48 @@ class BlockingRun:
         return self._portal.call(self._target.task)
 
     def events(self, *, after: int | None = None, until_end: bool = False) -> Iterator[EventRecord]:
-        """Yield everything that happens to the task after position `after`, output included, in the order of the log.
+        """Yield the task's events after position `after`, output included, in the order of the log.
 
-        `after` defaults to where the run was started or attached to; 0 is from the task's first event on. Ends when the
-        task has ended or waits for a human decision about its work; with `until_end` only when it has ended. Close it
-        (``contextlib.aclosing``) to leave earlier. Raises `StoreFull` or `StoreReadOnly` when nothing can be recorded
-        any more.
+        `after` defaults to where the run was started or attached to; 0 starts at the task's first event. The iterator
+        ends when the task has ended or waits for a human decision about its work; with `until_end`, only when it has
+        ended. To leave earlier, close it (``contextlib.aclosing``). Raises `StoreFull` or `StoreReadOnly` when nothing
+        more can be recorded.
         """
         return self._portal.iterate(self._target.events(after=after, until_end=until_end))
 
     def questions(self) -> Iterator[Approval]:
-        """Yield each question to a human, once, as it is asked: about plans, changes, conflicts and tool calls.
+        """Yield each question to a human once, as it is asked: about plans, changes, conflicts and tool calls.
 
-        Those already open come first. Ends when the task has ended. A question that was decided before its turn came
-        is left out.
+        Questions that are already open come first. Ends when the task has ended. Skips a question that is decided
+        before its turn.
         """
         return self._portal.iterate(self._target.questions())
 
     def idle(self) -> Task:
-        """Wait until the task has ended or waits for a human, also about a tool call; return it. Cancel to stop."""
+        """Wait until the task has ended or asks a human, about a tool call or its work; return it. Cancel to stop
+        waiting.
+        """
         return self._portal.call(self._target.idle)
 
     def result(self) -> Task:
-        """Wait until the task has completed; return it. While a human is asked, so is this: cancel to stop waiting.
+        """Wait until the task has completed; return it. Questions to humans do not end the wait; cancel to stop
+        waiting.
 
-        Raises `RunFailed` with the failure, `RunCancelled` when the task was cancelled or deleted.
+        Raises `RunFailed` with the failure, `RunCancelled` if the task was cancelled or deleted.
         """
         return self._portal.call(self._target.result)
 
     def cancel(self, reason: str = "") -> Task:
-        """Cancel the task: its agent is interrupted, open questions are withdrawn, its work stays. Returns the task."""
+        """Cancel the task: interrupt its agent and withdraw its open questions, but keep its work. Returns the task."""
         return self._portal.call(self._target.cancel, reason)
 
     def kill(self, reason: str = "") -> None:
-        """Cancel the task, and end its processes without the time that `cancel` leaves them to finish."""
+        """Cancel the task and end its processes at once, without the time that `cancel` gives them to finish."""
         return self._portal.call(self._target.kill, reason)
 
     @property
     def blocker(self) -> AuraError | None:
-        """The error that holds up the task right now, and is tried again; None where this engine knows of none."""
+        """The error that holds up the task while the engine retries; None if this engine knows of none."""
         return self._target.blocker
 
     @property
@@ -612,10 +617,10 @@ class BlockingRun:
 
 
 class BlockingEngine:
-    """Tasks on a log, and everything that belongs to them. Made by `open_engine`; belongs to its event loop.
+    """Tasks on a log, and everything that belongs to them. Opened by `open_engine`; bound to its event loop.
 
-    It drives the tasks that it starts and those that its commands give work to; with ``drive_all`` also what others
-    left. Opened ``record_only`` it drives none.
+    It drives the tasks that it starts or gives work to; with ``drive_all``, also those that other engines left. With
+    ``record_only`` it drives none.
     """
 
     def __init__(self, target: Engine, portal: Portal) -> None:
@@ -637,7 +642,7 @@ class BlockingEngine:
 
     @property
     def user(self) -> str:
-        """The name in which things are done."""
+        """The user on whose behalf commands run."""
         return self._target.user
 
     def run(
@@ -653,8 +658,8 @@ class BlockingEngine:
 
         Everything the task needs is recorded in one append, then driven in the background.
 
-        `key` makes this idempotent: the same key is the same task, also after a crash, and a run that was cut off is
-        resumed. Raises `KeyReused` when the key stands for another request.
+        `key` makes the call idempotent: the same key returns the same task, even after a crash, and resumes an
+        interrupted run. Raises `KeyReused` if the key belongs to a different request.
 
         `after` names runs or tasks that must complete first; if one of them fails or is cancelled, this one fails.
         """
@@ -673,7 +678,7 @@ class BlockingEngine:
     def start(
         self, request: "RunRequest", *, key: str | None = None, after: Sequence[BlockingRun | str] = ()
     ) -> BlockingRun:
-        """Start a task from a request, see `run`."""
+        """Start a task from a request; see `run`."""
         return BlockingRun(
             self._portal.call(
                 self._target.start, request, key=key, after=[run if isinstance(run, str) else run.id for run in after]
@@ -682,21 +687,21 @@ class BlockingEngine:
         )
 
     def attach(self, task: str) -> BlockingRun:
-        """Return a handle of a task that exists. Nothing is started; `Run.events` begins with what happens from now on.
+        """Return a handle of an existing task. Starts nothing; `Run.events` yields what happens from now on.
 
         Raises `AggregateNotFound`, `AmbiguousId`.
         """
         return BlockingRun(self._portal.call(self._target.attach, task), self._portal)
 
     def resume(self, task: str) -> BlockingRun:
-        """Take a task on and return its handle. `Run.driven` is False where another engine drives it."""
+        """Resume a task and return its handle. `Run.driven` is False if another engine drives it."""
         return BlockingRun(self._portal.call(self._target.resume, task), self._portal)
 
     def interrupted(self, request: "RunRequest") -> BlockingRun | None:
-        """Return the newest run of the same request that was cut off, resumed; None if there is none.
+        """Resume the newest interrupted run of the same request and return it; None without one.
 
-        One that waits for a human was not cut off; one that failed or was cancelled is only tidied up. One that
-        completed and was not yet tidied up counts as cut off.
+        A run that waits for a human was not interrupted; one that failed or was cancelled is only cleaned up. One that
+        completed but was not yet cleaned up counts as interrupted.
         """
         found = self._portal.call(self._target.interrupted, request)
         return None if found is None else BlockingRun(found, self._portal)
@@ -708,12 +713,13 @@ class BlockingEngine:
         *,
         name: str | None = None,
     ) -> Subscription:
-        """Call `callback` with the record of every event of a type, whoever recorded it, in the order of the log.
+        """Call `callback` with the record of every event of a type, in the order of the log.
 
-        Without `name`: from now on, while the engine is open. With `name` it is durable: it continues after the last
-        event whose callback returned, also after a restart, so that each event is delivered at least once; one name is
-        served by one subscription at a time, whichever engine made it. A callback that raises is called again after a
-        pause where it is durable, and not for that event where it is live; see `Subscription.failure`.
+        Events count no matter which process records them. Without `name` the subscription is live: it starts now and
+        ends with the engine. With `name` it is durable: it continues after the last event whose callback returned, also
+        after a restart, so each event is delivered at least once. Only one subscription at a time serves a name, across
+        all engines. If the callback raises, a durable subscription calls it again after a pause, and a live one skips
+        the event; see `Subscription.failure`.
         """
         return self._portal.run(self._target.on, event_type, callback, name=name)
 

@@ -74,7 +74,7 @@ def test_a_file_that_makes_no_sense_is_refused_with_file_and_field(tmp_path, tex
 )
 def test_a_project_does_not_say_what_is_run_and_may_be_done(tmp_path, option):
     project = write(tmp_path / "profiles.toml", f"[claude.default]\nmodel = 'haiku'\n{option}\n")
-    with pytest.raises(InvalidInput, match="a project may set nothing but") as refused:
+    with pytest.raises(InvalidInput, match="a project may only set") as refused:
         load_profiles(None, project)
     assert f"claude.default.{option.split()[0]}" in str(refused.value)
     assert load_profiles(project).variants("claude")

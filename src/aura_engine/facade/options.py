@@ -30,7 +30,7 @@ class RunOptions(TypedDict, total=False):
     project: str | None
     """The project that the task belongs to."""
     context: Mapping[str, Any]
-    """Anything that belongs to the task, as JSON values."""
+    """Further data about the task, as JSON values."""
     options: Mapping[str, Any]
     """Settings of the executor; never secrets, the log keeps them."""
     variant: str | None
@@ -40,7 +40,7 @@ class RunOptions(TypedDict, total=False):
     setup: Script | str | None
     """A script to run before the agent."""
     cleanup: Script | str | None
-    """A script to run after the agent, if it changed something."""
+    """A script to run after the agent, if it changed anything."""
     timeout: float | None
     """Seconds that each process may take."""
     idle_timeout: float | None
@@ -56,13 +56,13 @@ class RunOptions(TypedDict, total=False):
     repositories: Strings
     """Paths of repositories, or of one folder."""
     in_place: bool
-    """Work where the files are, without a worktree."""
+    """Work directly in the given folder, without a worktree."""
     target_branch: str
     """The branch to merge into; empty: the one that is checked out."""
     copy_files: Strings
     """Patterns of untracked files the worktrees need, such as .env."""
     title: str
-    """A short name for the task; empty: made of the prompt."""
+    """A short name for the task; empty: taken from the prompt."""
     session_id: str | None
     """The agent's session to resume."""
     fork: bool
@@ -83,11 +83,11 @@ class NewTaskOptions(TypedDict, total=False):
     project: str | None
     """The project that the task belongs to."""
     context: Mapping[str, Any]
-    """Anything that belongs to the task, as JSON values."""
+    """Further data about the task, as JSON values."""
     repositories: Strings
-    """Paths of repositories, or of one folder that is not in one."""
+    """Paths of repositories, or of one folder outside any."""
     in_place: bool
-    """Work where the files are, without a worktree."""
+    """Work directly in the given folder, without a worktree."""
     target_branch: str
     """The branch to merge into; empty: the one that is checked out."""
     copy_files: Strings
@@ -95,7 +95,7 @@ class NewTaskOptions(TypedDict, total=False):
     description: str
     """The task in full."""
     parent: str | None
-    """The task that this one is a part of."""
+    """The parent task."""
     agent_type: str | None
     """The type of agent to assign it to."""
 
@@ -112,7 +112,7 @@ class AssignmentOptions(TypedDict, total=False):
     setup: Script | str | None
     """A script to run before the agent."""
     cleanup: Script | str | None
-    """A script to run after the agent, if it changed something."""
+    """A script to run after the agent, if it changed anything."""
     timeout: float | None
     """Seconds that each process may take."""
     idle_timeout: float | None
@@ -126,32 +126,32 @@ class AssignmentOptions(TypedDict, total=False):
     tools: bool
     """Give the agent AURA's own tools."""
     repositories: Strings
-    """Paths of repositories, or of one folder that is not in one."""
+    """Paths of repositories, or of one folder outside any."""
     in_place: bool
-    """Work where the files are, without a worktree."""
+    """Work directly in the given folder, without a worktree."""
     target_branch: str
     """The branch to merge into; empty: the one that is checked out."""
     copy_files: Strings
     """Patterns of untracked files the worktrees need, such as .env."""
     agent: str | None
-    """This agent of the pool."""
+    """A certain agent of the pool."""
     agent_type: str | None
     """An idle agent of this type."""
     executor: str | None
-    """An idle agent with this executor; added to the pool if there is none."""
+    """An idle agent with this executor; added to the pool if none exists."""
 
 
 class NewAgentOptions(TypedDict, total=False):
     """See `aura_engine.inputs.NewAgent`."""
 
     type: str
-    """What it is for: developer, tester, any word."""
+    """The role of the agent: developer, tester, or any other word."""
     variant: str
     """A named set of the executor's options."""
     options: Mapping[str, Any]
     """Settings of the executor; never secrets."""
     capabilities: Strings
-    """What it can do, in words."""
+    """The capabilities of the agent, in words."""
 
 
 class TaskFilters(TypedDict, total=False):
