@@ -45,14 +45,14 @@ def test_an_unknown_variant_is_refused_and_the_known_ones_are_named(user):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("[claude.default\n", "no TOML"),
+        ("[claude.default\n", "not valid TOML"),
         ("[claude]\nmodel = 'x'\n", "claude.model"),
         ("[Claude.default]\n", "Claude"),
         ("[claude.default]\ndescription = 5\n", "claude.default.description"),
         ("[claude.default]\n'Bad Name' = 5\n", "claude.default"),
         ("[claude.default]\nsince = 2026-01-01\n", "claude.default.since"),
         ("[claude.default.env]\nANTHROPIC_API_KEY = 'sk-test'\n", "ANTHROPIC_API_KEY"),
-        ("\udcff", "no TOML"),
+        ("\udcff", "not valid TOML"),
     ],
 )
 def test_a_file_that_makes_no_sense_is_refused_with_file_and_field(tmp_path, text, told):
