@@ -45,14 +45,14 @@ def test_an_unknown_variant_is_refused_and_the_known_ones_are_named(user):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("[claude.default\n", "no TOML"),
+        ("[claude.default\n", "not valid TOML"),
         ("[claude]\nmodel = 'x'\n", "claude.model"),
         ("[Claude.default]\n", "Claude"),
         ("[claude.default]\ndescription = 5\n", "claude.default.description"),
         ("[claude.default]\n'Bad Name' = 5\n", "claude.default"),
         ("[claude.default]\nsince = 2026-01-01\n", "claude.default.since"),
         ("[claude.default.env]\nANTHROPIC_API_KEY = 'sk-test'\n", "ANTHROPIC_API_KEY"),
-        ("\udcff", "no TOML"),
+        ("\udcff", "not valid TOML"),
     ],
 )
 def test_a_file_that_makes_no_sense_is_refused_with_file_and_field(tmp_path, text, told):
@@ -74,7 +74,7 @@ def test_a_file_that_makes_no_sense_is_refused_with_file_and_field(tmp_path, tex
 )
 def test_a_project_does_not_say_what_is_run_and_may_be_done(tmp_path, option):
     project = write(tmp_path / "profiles.toml", f"[claude.default]\nmodel = 'haiku'\n{option}\n")
-    with pytest.raises(InvalidInput, match="a project may set nothing but") as refused:
+    with pytest.raises(InvalidInput, match="a project may only set") as refused:
         load_profiles(None, project)
     assert f"claude.default.{option.split()[0]}" in str(refused.value)
     assert load_profiles(project).variants("claude")

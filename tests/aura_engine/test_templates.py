@@ -95,7 +95,7 @@ def test_the_prompt_for_a_conflict_lists_the_paths():
 
 
 def test_there_are_no_other_built_in_ones():
-    with pytest.raises(TemplateError, match="template codign, line 1: there is no template of this name"):
+    with pytest.raises(TemplateError, match="template codign, line 1: there is no template with this name"):
         builtin("codign")
 
 
@@ -132,7 +132,7 @@ def test_it_does_what_prompts_need():
 
 def test_keys_go_before_methods():
     assert make("{{ task.items }} {{ task.title }}", task={"items": 5, "title": "T"}) == "5 T"
-    assert "a function is no text" in str(refused("{{ task.items }}", task={}))
+    assert "a function cannot be printed" in str(refused("{{ task.items }}", task={}))
 
 
 def test_a_template_may_say_more_around_the_built_in_one():
@@ -222,7 +222,7 @@ def test_an_unused_variable_may_be_missing_where_it_is_not_reached():
         ("\n\n{% nope %}", 3, "unknown tag 'nope'"),
         ("\n{{ x | nope }}", 2, "No filter named 'nope'"),
         ("\n{{ x is nope }}", 2, "No test named 'nope'"),
-        ("\n{% for x in xs recursive %}{% endfor %}", 2, "recursive loops are not possible"),
+        ("\n{% for x in xs recursive %}{% endfor %}", 2, "recursive loops are not supported"),
         ('\n{% include "nope" %}', 2, "there is no template 'nope' to include"),
         ("\n{{ 1 / 0 }}", 2, "ZeroDivisionError"),
         ("\n{{ 'a' + 1 }}", 2, "TypeError"),

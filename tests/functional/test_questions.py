@@ -110,7 +110,7 @@ async def test_silence_is_no(opened, repository, monkeypatch):
         (question,) = await all_questions(engine, run.id)
     assert question.status is ApprovalStatus.EXPIRED
     assert task.failure.reason is FailureReason.PERMISSION_DENIED
-    assert "Nobody answered in time" in task.failure.message
+    assert "No one answered in time" in task.failure.message
     assert not (repository / "a").exists()
 
 

@@ -74,5 +74,5 @@ def _require_able(can: Capability, request: "RunRequest") -> None:
         reason = f"executor {name} cannot copy a session"
         raise InvalidInput(field="fork", reason=reason, remedy="leave fork out: the session itself is resumed")
     if request.tools and not can.tool_servers:
-        reason = f"executor {name} does not support tools"
+        reason = f"executor {name} cannot be given tools"
         raise InvalidInput(field="tools", reason=reason, remedy="leave the tools out")

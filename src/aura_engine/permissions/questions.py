@@ -125,7 +125,7 @@ async def ask(
     """Add to `unit` the question of the process `token`: a new approval, or one that its agent asked for before.
 
     With `refused`, a reason, the policy rejects the question and no human is asked. A rule of this run that denies the
-    call also means no, whatever was decided in an earlier run.
+    call also rejects it, whatever was decided in an earlier run.
     """
     entry = _named(entry)
     calls = await _as_rules_see_it(unit, execution, entry)

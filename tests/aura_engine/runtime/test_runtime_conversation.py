@@ -115,7 +115,7 @@ async def test_of_much_the_newest_is_told():
         assert len(told.encode()) < HISTORY_LIMIT + 1_000
         assert "message 59" in told
         assert "message 1 " not in told
-        assert "what was said before is left out" in told
+        assert "earlier conversation omitted" in told
 
 
 async def test_an_agent_that_always_loses_its_session_fails():
