@@ -1,7 +1,7 @@
-"""Worker: the side that owns files and processes. It carries out what the engine asks for and decides nothing.
+"""Worker: the side that owns files and processes. It carries out requests of the engine and decides nothing.
 
-It knows the worker protocol and the ports; whoever makes a `Worker` gives it the adapters. The engine is at the other
-end of the wire: neither package imports the other.
+It depends on the worker protocol and the ports; the code that creates a `Worker` passes the adapters. The engine is at
+the other end of the wire, and neither package imports the other.
 """
 
 from aura_worker._launch import Executors, ToolsFactory

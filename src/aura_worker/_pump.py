@@ -133,7 +133,7 @@ class Pump:
                 await anyio.sleep(_PAUSES[min(failures, len(_PAUSES)) - 1])
 
     async def write(self) -> None:
-        """Write the pending sends to the agent; one that has ended does not need them, and its exit says the rest."""
+        """Write the pending sends to the agent; an agent that has ended no longer needs them."""
         await self._keep_time()
         sends = self._session.sends
         async with self._writing:
@@ -166,7 +166,7 @@ class Pump:
     # --- Output -------------------------------------------------------------------------------------------------------
 
     async def _hand_over(self) -> None:
-        """Hand over everything from record `_next` on, until the process has ended. Raises what the engine says."""
+        """Hand over everything from record `_next` on until the process has ended. Raises the engine's errors."""
         trouble: list[Exception] = []
         window = _Window()
         async with anyio.create_task_group() as tasks:

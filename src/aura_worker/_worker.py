@@ -1,4 +1,4 @@
-"""Worker: the side that touches files and processes. It carries out what the engine asks, and decides nothing.
+"""Worker: carries out the engine's requests about files and processes, and decides nothing.
 
     worker = Worker(worker_id=..., identity=..., workspaces=..., runner=..., executors=..., environment=..., ...)
     await worker.run(transport)
@@ -178,7 +178,7 @@ class Worker:
         return ExecutorsListed(executors=tuple(found[name] for name in names))
 
     async def _check_options(self, request: CheckOptions) -> Result:
-        """Have the executor make the command that it would start, and throw it away."""
+        """Build the executor's command, to validate the options, and discard it."""
         executor = self._executors.get(request.executor)
         run = AgentRun(
             prompt=request.prompt,

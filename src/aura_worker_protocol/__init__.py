@@ -1,4 +1,4 @@
-"""Worker protocol: how engine and worker speak. A transport carries frames, a codec writes messages into them.
+"""Worker protocol: communication between engine and worker. A transport carries frames; a codec encodes messages.
 
 messages      the methods of both sides: requests and their results
 codec         a message on its way, and the port that writes it into a frame

@@ -1,4 +1,4 @@
-"""Peer: one side of a connection at work. The thin shell around `Connection`: a transport, tasks, and who waits.
+"""Peer: one side of a live connection. A thin shell around `Connection` with a transport, tasks and waiting callers.
 
     peer = Peer(transport, Role.ENGINE, {Hello: greet, AppendOutput: record, ...})
     tasks.start_soon(peer.run)
@@ -16,7 +16,7 @@ Runs on asyncio and on trio, in one event loop. Invariants:
   a handler learns that it is not waited for; its response is a refusal all the same.
 - Calls are carried out at once, each in its own task. Calls of one `lane` run one after another in the order of their
   arrival, in one task per lane, which lives while the lane has calls.
-- After `_end` no frame is sent, and whoever waits is woken: callers by `WorkerUnavailable`, senders by `_send_scope`.
+- After `_end` no frame is sent, and all waiters are woken: callers by `WorkerUnavailable`, senders by `_send_scope`.
 - Handlers run in tasks of `run` and never outlive it.
 """
 

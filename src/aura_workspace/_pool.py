@@ -85,8 +85,8 @@ class Pool:
     def provide(self, source: Source, branch: str, to: Path, mark: Mark) -> bool:
         """Put a worktree of `branch` at `to`, which must not exist; return whether a pooled one was used.
 
-        A pooled one that is broken is removed, and the next taken; if there is none, a new one is made. Waits for a git
-        without a caller that still has the branch in an entry. Raises `GitError`.
+        Broken pooled ones are removed; if the pool is empty, a new one is made. Waits for a git without a caller that
+        still has the branch in an entry. Raises `GitError`.
         """
         for entry in self._ready_entries(source):
             entry.claim()

@@ -121,7 +121,7 @@ class SupervisedRunner(ProcessRunner):
         return self._runs.get(token)
 
     def _take_over(self, token: str, state: State) -> SupervisedRun | None:
-        """Return the process that `state` is about, or None if there is none. Releases what the state holds."""
+        """Return the process described by `state`, or None. Releases the lock or connection of the state."""
         known = self._known(token)
         if known is not None or not isinstance(state, Alive | Ended):
             custody.release(state)

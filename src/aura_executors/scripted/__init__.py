@@ -5,9 +5,9 @@
         [{"expect_prompt": "louder"}, {"edit": {"path": "hello.txt", "old": "hello", "new": "HELLO"}}],
     ]
 
-A new session plays the first round, a follow-up the next one, and after the last the last again; a run that was cut
-off plays its round again. The session's id, ``scripted-<rounds done>``, names the round, so nothing has to be
-stored. The steps, with their arguments (those in brackets may be left out, a lone one may stand for the table):
+A new session plays the first round and each follow-up the next one, repeating the last; a run that was cut off plays
+its round again. The session's id, ``scripted-<rounds done>``, names the round, so nothing is stored. The steps and
+their arguments (those in brackets are optional, a single one may replace the table):
 
     write           path, text                      make or replace a file, and its folders
     append          path, text
@@ -17,11 +17,11 @@ stored. The steps, with their arguments (those in brackets may be left out, a lo
     print           text [stream, repeat, newline]  plain output, `stream` being stdout or stderr
     print_prompt                                    the prompt, as plain output
     expect_prompt   contains                        fail if the prompt lacks this
-    close           stream                          close it, and go on
+    close           stream                          close it, and continue
     sleep           seconds
-    wait_for        path                            wait until it exists; anywhere
+    wait_for        path                            wait until it exists; may be outside the folder
     say             text                            a message to the human
-    session         id                              name the session so, instead of ``scripted-<n>``
+    session         id                              the session's id, instead of ``scripted-<n>``
     usage           [input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost]
     ask             tool [arguments, diff, then, otherwise]    ask for permission; two lists of steps
     spawn           argv [detach, wait]             start a program, which prints ``spawned PID``; `detach`: setsid

@@ -1,4 +1,4 @@
-"""The agent of the executor `scripted`: a program of its own that does what a list of steps says.
+"""The agent of the executor `scripted`: a program that carries out a list of steps.
 
 It is started as ``python -I -S agent.py``, imports the standard library alone, and speaks JSON lines:
 
@@ -11,7 +11,7 @@ Exit codes: 0 all steps done, 1 a step failed, 2 the steps are invalid, or what 
 
 `aura_executors.scripted` describes the steps. Steps are checked, all of them, before the first is carried out.
 
-One file, and longer than others, because the program must be able to run by itself, isolated from what is installed.
+One long file, because the program must run by itself, isolated from installed packages.
 """
 
 import hashlib
@@ -310,7 +310,7 @@ class Agent:
             raise StepFailed(f"the prompt lacks {contains!r}: {self._prompt!r}")
 
     def _do_close(self, stream: str) -> None:
-        """Close a stream, as daemons do, and go on."""
+        """Close a stream, as daemons do, and continue."""
         number = 1 if stream == "stdout" else 2
         self._streams[stream].flush()
         nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -68,7 +68,7 @@ def _require_known_reasons(step: Step) -> None:
     name, arguments = step
     reasons = [reason.value for reason in FailureReason]
     if name == "fail" and arguments.get("reason", reasons[0]) not in reasons:
-        raise InvalidInput(field="options", reason=f"fail: {arguments['reason']!r} is none of {', '.join(reasons)}")
+        raise InvalidInput(field="options", reason=f"fail: {arguments['reason']!r} is not one of {', '.join(reasons)}")
     for inner in (*arguments.get("then", ()), *arguments.get("otherwise", ())):
         _require_known_reasons(inner)
 

@@ -3,7 +3,7 @@
 A process that clears its environment, starts a session of its own and loses its parent is still in the group; and the
 group survives the supervisor. It is used in addition, where it may be: a hierarchy of version 2 is mounted,
 and the group of the supervisor takes a child (as root, or where systemd has delegated it to the user). Nothing else
-depends on it. No controllers are enabled: the group limits nothing, and its parent may go on to hold processes.
+depends on it. No controllers are enabled: the group limits nothing, and its parent may still hold processes.
 
 A process is born in its group (Linux 5.7), or there is no group: moving one in takes 10 ms and more, because the system
 waits until all processors have noticed.
@@ -38,7 +38,7 @@ class Group:
     def __init__(self, path: str) -> None:
         self.path = path
         self.refused = ""
-        """Why `fork` has not put anybody into the group."""
+        """Why `fork` could not use the group."""
 
     def fork(self) -> int:
         """As `os.fork`, for a process with one thread: the new one is in the group, and all that it will start.
@@ -106,7 +106,7 @@ def group_for(token: str) -> Group:
 
 
 def group_at(path: str, token: str) -> Group | None:
-    """Return the recorded group; None if there is none, or it belongs to another process."""
+    """Return the recorded group; None if it does not exist or belongs to another process."""
     return Group(path) if path and os.path.basename(path) == _name(token) else None
 
 

@@ -16,7 +16,7 @@ also the sign that the worker is alive: the last one that closes starts the dead
     DONE, GONE   id                  it was done; standard input is closed
     EXIT         JSON                the exit record; last frame of the supervisor
 
-A key is its length in one byte and as many bytes; an empty key is no key. A time is a number of milliseconds from now.
+A key is its length in one byte, followed by its bytes; an empty key means no key. A time is in milliseconds from now.
 
 Standard library only: the supervisor loads this module.
 """

@@ -125,7 +125,7 @@ def launch(request: LaunchRequest, prctl: Prctl, fork: Callable[[], int] = os.fo
             for number, file in enumerate((stdin_read, out_write, err_write)):
                 os.dup2(file, number)
             failure = _become(request) if os.read(gate_read, 1) else ()
-        except BaseException as error:  # noqa: BLE001 - whatever it is, this process must not go on as a supervisor
+        except BaseException as error:  # noqa: BLE001 - whatever it is, this process must not continue as a supervisor
             failure = FAILED, repr(error)
         os.write(failure_write, "\n".join(failure).encode(errors="replace")[:4096])
         os._exit(127)

@@ -108,7 +108,7 @@ def _run(supervision: Supervision, request: LaunchRequest, group: Group | None) 
 
 
 def _group(request: LaunchRequest) -> tuple[Group | None, str]:
-    """Return a control group for the agent, or why there is none."""
+    """Return a control group for the agent, or the reason for running without one."""
     if not request.control_group:
         return None, "switched off"
     try:

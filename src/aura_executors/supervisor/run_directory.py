@@ -3,7 +3,7 @@
     <home>/processes/<token>/       0700
         lock            held by the worker that starts the process, then by its supervisor as long as that lives
         spec.json       what was asked for, without environment, input and arguments
-        running.json    who runs: pids, start times, control group (or why there is none); written just before the agent
+        running.json    who runs: pids, start times, control group (or why not); written just before the agent
                     may run
         spool-NNN       its output, see `aura_executors.supervisor.spool`
         exit.json       how it ended

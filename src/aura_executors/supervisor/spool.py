@@ -1,4 +1,4 @@
-"""The spool: what a process wrote, in numbered records, until it is acknowledged.
+"""The spool: the output of a process in numbered records, kept until it is acknowledged.
 
 A record is a header (`HEADER`: mark, source, length, nanoseconds since 1970, number; little-endian) and up to 64 KiB of
 bytes, as they were read in one go. Records stand in segments of about 4 MiB, files named for the number of their first
@@ -180,7 +180,7 @@ class SpoolReader:
         return []
 
     def _begin(self) -> bool:
-        """Find the first segment to read; False if there is none yet."""
+        """Find the first segment to read; return False if no segment exists yet."""
         kept = self._kept()
         if kept:
             self.next = max(self.next, kept[0])

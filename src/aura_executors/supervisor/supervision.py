@@ -9,10 +9,10 @@ One thread, one loop (`Supervision.run`), no locks: every field belongs to it. W
 
 - Nothing here blocks but `poll`, and that no longer than until the next deadline; all files are non-blocking. (The
   one exception is the end: a worker that does not read has a second to take the exit record.)
-- What an agent writes is in the spool before any worker hears of it.
+- An agent's output is in the spool before it is announced to any worker.
 - A cause, once set, stays: the first reason to end the agent is the one that is recorded, and none is recorded if its
   main process had ended by itself before.
-- Termination only escalates. It begins once and goes on until the family is gone or cannot be ended.
+- Termination only escalates. It begins once and continues until the family is gone or cannot be ended.
 - The loop ends when the family is gone and its output is read (or `drain_time` is over), never earlier; then the exit
   record is written, and only then do workers hear of it.
 - No worker owns a supervisor. The one that started it may be killed, and a later one finds it by its folder

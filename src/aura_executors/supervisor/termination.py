@@ -95,7 +95,7 @@ class Termination:
 
 
 def kill_children(find: Callable[[], list[int]]) -> None:
-    """Kill all that `find` finds and reap all children, until there are none: the way out when all else failed."""
+    """Kill everything that `find` returns and reap all children until none are left: the last resort."""
     while True:
         send(find(), signal.SIGKILL)
         try:

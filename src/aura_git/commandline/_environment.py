@@ -84,7 +84,7 @@ _SETTINGS = {
 _MERGE_AS_TEXT = "git merge-file --marker-size=%L %A %O %B || exit 1"
 """Replaces every merge driver with what git does for a file without one.
 
-Git cannot be told to forget a driver. Its own ``merge-file`` leaves what it cannot merge (binary files) unchanged.
+A driver cannot be unset. Git's own ``merge-file`` leaves files that it cannot merge (binary ones) unchanged.
 """
 
 OF_THE_REPOSITORY = {"core.autocrlf": "false", "core.eol": "native"}

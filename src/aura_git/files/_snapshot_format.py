@@ -2,7 +2,7 @@
 
 Its message ends with a trailer that says where the index is:
 
-    Aura-Index: head      the index was as HEAD: the first parent, or empty where there is none
+    Aura-Index: head      the index was as HEAD: the first parent, or empty without a parent
     Aura-Index: files     the index was as the files: the snapshot's own tree
     Aura-Index: parent    the index differed from both: the last parent's tree
 

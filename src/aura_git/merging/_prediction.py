@@ -41,7 +41,7 @@ def predict(repository: Repository, target: str, source: str) -> MergePrediction
 
 
 def merge_trees(repository: Repository, ours: str, theirs: str) -> tuple[tuple[str, ...], str]:
-    """Merge two commits; return the paths in conflict, and the resulting tree if there are none."""
+    """Merge two commits; return the paths in conflict, and the resulting tree if no path is in conflict."""
     if repository.command.version < _MERGE_TREE:
         return _merge_in_scratch_worktree(repository, ours, theirs)
     done = repository.on_files(

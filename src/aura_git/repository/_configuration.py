@@ -50,7 +50,7 @@ class Configuration:
         return without_filters(self.entries)
 
     def author(self, fallback: Identity) -> dict[str, str]:
-        """Return the environment variables for who commits: the configured user, or `fallback` if there is none."""
+        """Return the environment variables for the committer: the configured user, or else `fallback`."""
         known = {key: value for key, value in self._values.items() if value}
         whole = "user.name" in known and "user.email" in known
         name = known["user.name"] if whole else fallback.name

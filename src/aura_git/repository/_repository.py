@@ -152,7 +152,7 @@ class Repository:
         return done.text if done.code == 0 else None
 
     def head(self) -> str | None:
-        """Return the commit of HEAD, None when there is none yet."""
+        """Return the commit of HEAD, or None before the first commit."""
         with _asking_git():
             if self.reader and ((found := self.reader.find(self.git_dir, "HEAD")) is None or self._is_commit(found)):
                 return found

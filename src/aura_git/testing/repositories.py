@@ -211,7 +211,7 @@ class Conformance:
     def copy_of(
         self, model: Path, make: Callable[[Scratch], None], folder: Path, environment: dict[str, str]
     ) -> Scratch:
-        """Copy the repository `model` to ``repo`` in `folder`; if there is none, `make` makes it."""
+        """Copy the repository `model` to ``repo`` in `folder`; `make` creates the model if necessary."""
         if not model.exists():
             model.mkdir()
             make(Scratch(model, environment))

@@ -228,7 +228,7 @@ class WorktreeConformance(Conformance):
         git.switch_worktree(str(tmp_path / "in place"), "next")
         assert git.inspect(str(tmp_path / "in place")).branch == "next"
 
-    # --- Moving and mending -------------------------------------------------------------------------------------------
+    # --- Moving and repairing -----------------------------------------------------------------------------------------
 
     def test_a_moved_worktree_stays_what_it_was(self, git: Git, repo: Scratch, linked: Scratch, tmp_path: Path) -> None:
         linked.write("untracked")

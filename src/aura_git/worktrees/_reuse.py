@@ -38,7 +38,7 @@ def switch(repository: Repository, branch: str) -> None:
 
 
 def _examine_all(repository: Repository) -> None:
-    """Make git examine the files again that it was told to assume unchanged or to skip."""
+    """Make git examine files marked assume-unchanged or skip-worktree again."""
     entries = [(entry[0], entry[2:]) for entry in paths(repository.git("ls-files", "-v", "-z").out)]
     for option, chosen in (
         ("--no-assume-unchanged", [path for tag, path in entries if tag.islower()]),

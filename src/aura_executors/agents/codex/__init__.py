@@ -3,10 +3,10 @@
     codex app-server ...
     codex exec --json ...
 
-Option `protocol` chooses between the two. With ``app-server``, the default, it asks before it does what the sandbox or
-the policy does not permit, and waits for the answer: JSON-RPC on standard input and output. With ``exec`` it never
-asks; what is not permitted is rejected. The prompt goes to standard input. Its outcome is judged by what it writes, and
-by its exit code only if it wrote nothing.
+Option `protocol` chooses between the two. With ``app-server``, the default, it speaks JSON-RPC on standard input and
+output, and asks before it does anything that the sandbox or the policy does not permit. With ``exec`` it never asks,
+and such actions are rejected. The prompt goes to standard input. The outcome is judged by the output, and by the exit
+code only if there is no output.
 
 ======================  ================================================================================================
 success                 ``turn.completed``, or ``turn/completed`` with status ``completed``. An item of type ``error``,
@@ -27,10 +27,10 @@ Quirks, seen in 0.169.0:
 
 - It often does not report a command that the sandbox stopped; with ``exec`` such a command leaves no trace.
 - ``exec`` counts the tokens of the whole session, so usage of a resumed session is not reported.
-- ``exec resume`` begins a new session if it is given an id that is not a UUID.
-- A denial cannot carry a reason: feedback is sent to the turn as a message (``turn/steer``).
-- Tool servers get a clean environment and the variables that are named.
-- ``app-server`` exits with 0 whatever happened, and takes a key from the environment only through option `api_key_env`.
+- ``exec resume`` starts a new session if the id is not a UUID.
+- A denial cannot carry a reason, so feedback is sent to the turn as a message (``turn/steer``).
+- Tool servers get a clean environment with only the named variables.
+- ``app-server`` always exits with 0, and takes a key from the environment only through option `api_key_env`.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What ``codex app-server`` and AURA say to one another: JSON-RPC in lines, without the member ``jsonrpc``. Pure.
+"""A run of ``codex app-server``: JSON-RPC over lines, without the member ``jsonrpc``. Pure.
 
     AURA                              codex
     initialize                 ->
@@ -12,8 +12,8 @@
                                <-     turn/completed
     (standard input is closed)
 
-Agents that the agent starts have threads of their own on the same connection: their calls and questions are reported,
-their messages are not, and their turns do not end the run.
+Subagents have their own threads on the same connection: their calls and questions are reported, their messages are not,
+and their turns do not end the run.
 """
 
 from collections.abc import Callable, Iterable
@@ -173,7 +173,7 @@ def _handler(params: Any, take: Callable[..., Iterable[Item]]) -> _Handler:
 
 
 class AppServerConversation(JsonLines):
-    """Leads one run of ``codex app-server``."""
+    """Drives one run of ``codex app-server``."""
 
     def __init__(self, run: AgentRun, options: CodexOptions) -> None:
         super().__init__()
@@ -195,7 +195,7 @@ class AppServerConversation(JsonLines):
         self._finished: Finished | None = None
         hello = {"clientInfo": {"name": "aura", "title": "AURA", "version": "1"}, "capabilities": None}
         self.hello = self._peer.request("initialize", hello, self._initialized)
-        """What is written first."""
+        """The first line to send."""
 
     @property
     def blocked(self) -> str:  # type: ignore[override]
@@ -203,7 +203,7 @@ class AppServerConversation(JsonLines):
         return self._items.blocked or self._permissions.blocked or self._unseen
 
     def understand(self, line: bytes) -> Iterable[Item] | None:
-        # what `method_of` does, without a call of it for each line
+        # `method_of`, inlined to save a call per line
         method = line[_FRONT : line.find(b'"', _FRONT)] if line.startswith(_METHOD) else method_of(line)
         if method in _SKIPPED:
             return ()
@@ -226,7 +226,7 @@ class AppServerConversation(JsonLines):
         return [*super().end(exit), *self._consumed()]
 
     def judge(self, exit: ProcessExit) -> Failure | None:
-        """Go by how the turn ended; without that codex has been cut off, whatever its exit code."""
+        """Judge by the end of the turn; without one, codex was cut off, whatever its exit code."""
         finished = self._finished
         if finished is not None and finished.failure is None and exit.cause in (ExitCause.OWN, ExitCause.EXIT_GRACE):
             return None
@@ -247,7 +247,7 @@ class AppServerConversation(JsonLines):
             case Request():
                 return self._permissions.asked(message)
         method = message.method.encode("utf-8", "replace")
-        if known := self._NOTIFICATIONS.get(method):  # its method does not stand at the beginning
+        if known := self._NOTIFICATIONS.get(method):  # its method is not at the beginning
             decode, take = known
             return take(self, decode(line).params)
         return () if method in _SKIPPED else None
@@ -370,7 +370,7 @@ class AppServerConversation(JsonLines):
         self._quiet, self._busy = not self._busy, False
 
     def _consumed(self) -> tuple[UsageReported, ...]:
-        """Return what was consumed and not reported yet."""
+        """Return the usage that was not reported yet."""
         used = self._consumption.drain()
         return (UsageReported(usage=used, model=self._model),) if used != Usage() else ()
 
@@ -389,4 +389,4 @@ class AppServerConversation(JsonLines):
         b"serverRequest/resolved": _handler(_Resolved, _resolved),
         b"model/rerouted": _handler(_Rerouted, _rerouted),
     }
-    """Notifications that become entries: how each is decoded, and what takes it in."""
+    """Notifications that become entries, with their decoders and handlers."""

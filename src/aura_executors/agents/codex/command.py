@@ -1,4 +1,4 @@
-"""How codex is started: its options, and what becomes of them. Pure, but for the program, which is looked for."""
+"""The command of codex and its options. Pure, except that the program is looked up."""
 
 import re
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ PROGRAM = Program(
 )
 
 KEYS = ("CODEX_API_KEY", "OPENAI_API_KEY")
-"""Where a key may be. Codex takes the first with ``exec`` only, and the other not at all; see option `api_key_env`."""
+"""Variables with a key. Codex uses the first only with ``exec``, and never the other; see option `api_key_env`."""
 
 _KEY = re.compile(r"[A-Za-z0-9_-]+|\"[^\"\\\x00-\x1f]+\"")
 """A part of a dotted key of TOML (toml.io, version 1.0, keys)."""
@@ -47,13 +47,13 @@ class Protocol(StrEnum):
     """The protocol between AURA and codex."""
 
     APP_SERVER = "app-server"
-    """``codex app-server``: in both directions, so that it can ask for permission."""
+    """``codex app-server``: two-way, so that it can ask for permission."""
     EXEC = "exec"
-    """``codex exec --json``: in one direction. What is not permitted from the start is rejected."""
+    """``codex exec --json``: one-way. Anything not permitted in advance is rejected."""
 
 
 class Sandbox(StrEnum):
-    """What the model's commands may touch; codex's own terms."""
+    """What the model's commands may access; codex's own terms."""
 
     READ_ONLY = "read-only"
     WORKSPACE_WRITE = "workspace-write"
@@ -86,7 +86,7 @@ class CodexOptions(ActingOptions, frozen=True, kw_only=True):
     approval_policy: ApprovalPolicy | None = None
     """None: on-request. With protocol exec it never asks."""
     yolo: bool = False
-    """It may do everything, without a sandbox and without asking."""
+    """Allow everything, without a sandbox and without asking."""
     full_auto: bool = False
     """The old name of sandbox workspace-write with approval_policy on-request."""
     reasoning_effort: str | None = None
@@ -98,7 +98,7 @@ class CodexOptions(ActingOptions, frozen=True, kw_only=True):
     config: dict[str, Any] = {}
     """Settings of ``config.toml`` by dotted key; they override all others. Write an ``env_key`` as ``$NAME``."""
     oss: bool = False
-    """A model on this machine."""
+    """Use a model on this machine."""
     local_provider: LocalProvider | None = None
     """What runs it; implies `oss`. None: ollama."""
     api_key_env: str | None = None
@@ -141,11 +141,11 @@ def options_of(run: AgentRun) -> CodexOptions:
 
 
 def _require_consistent(options: CodexOptions) -> None:
-    """Refuse options that say the same twice."""
+    """Raise `InvalidInput` for options that duplicate each other."""
     require_consistent_options(options, "sandbox", "approval_policy", "full_auto")
     if options.full_auto and (options.sandbox or options.approval_policy):
         other = "sandbox" if options.sandbox else "approval_policy"
-        reason = f"it says what option {other} says too"
+        reason = f"it duplicates option {other}"
         raise InvalidInput(field="option full_auto", reason=reason, remedy="give one of them")
     if options.api_key_env and options.provider:
         raise InvalidInput(field="option api_key_env", reason="a model on this machine needs no key")
@@ -160,7 +160,7 @@ def _require_texts(options: CodexOptions) -> None:
 
 
 def argv_of(run: AgentRun, options: CodexOptions) -> tuple[str, ...]:
-    """Return the command. The prompt is not in it: both protocols take it on standard input, where no limit is."""
+    """Return the command without the prompt, which goes to standard input, where its length is unlimited."""
     program = program_of(PROGRAM, options, run.environment)
     settings = [word for setting in _settings(run, options) for word in ("-c", setting)]
     if options.protocol is Protocol.APP_SERVER:
@@ -192,7 +192,7 @@ def thread_of(run: AgentRun, options: CodexOptions) -> tuple[str, dict[str, Any]
 
 
 def readable(text: str) -> str:
-    """Return `text` as UTF-8 can carry it: a lone surrogate becomes a question mark."""
+    """Return `text` as valid Unicode: lone surrogates become question marks."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
@@ -241,7 +241,7 @@ def _model(options: CodexOptions) -> str | None:
 
 
 def _settings(run: AgentRun, options: CodexOptions) -> Iterator[str]:
-    """Yield what goes over the user's configuration, as ``key=value``; what comes later wins."""
+    """Yield settings that override the user's configuration, as ``key=value``; later ones win."""
     if options.protocol is Protocol.EXEC and not options.free:
         yield 'approval_policy="never"'
     if options.reasoning_effort:
@@ -264,7 +264,7 @@ def _settings(run: AgentRun, options: CodexOptions) -> Iterator[str]:
 
 
 def _api_key(variable: str) -> Iterator[str]:
-    """Yield the settings of a provider that is OpenAI's own, but takes its key from a variable."""
+    """Yield the settings of OpenAI's provider with its key in a variable."""
     place = "model_providers.openai-api"
     yield 'model_provider="openai-api"'
     yield f'{place}.name="OpenAI"'

@@ -1,4 +1,4 @@
-"""What ``codex exec --json`` writes: an event in each line of standard output, and nothing is answered. Pure."""
+"""A run of ``codex exec --json``: one event per line of standard output, without answers. Pure."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
@@ -158,7 +158,7 @@ _read = msgspec.json.Decoder(
 
 
 class ExecConversation(JsonLines):
-    """Understands one run of ``codex exec``."""
+    """Parses one run of ``codex exec``."""
 
     def __init__(self, run: AgentRun, options: CodexOptions) -> None:
         super().__init__()
@@ -172,7 +172,7 @@ class ExecConversation(JsonLines):
         return self._HANDLERS[type(event)](self, event)
 
     def judge(self, exit: ProcessExit) -> Failure | None:
-        """Go by how the turn ended. An exit code of 0 without that means nothing; codex has been cut off."""
+        """Judge by the end of the turn; without one, codex was cut off, even if it exited with 0."""
         finished = self._finished
         if exit.cause in (ExitCause.OWN, ExitCause.EXIT_GRACE):
             if finished is not None and finished.failure is None:
@@ -206,7 +206,7 @@ class ExecConversation(JsonLines):
         return (ErrorReported(message=clipped(message), retrying=message.startswith(RETRYING)),)
 
     def _finish(self, why: str | None, used: Iterable[Item] = ()) -> Iterable[Item]:
-        """Return the end of the run, which comes once."""
+        """Return the end of the run, once."""
         if self._finished is not None:
             return ()
         self._finished = Finished(failure=failure_from(why) if why else None)
@@ -246,7 +246,7 @@ class ExecConversation(JsonLines):
         return (_plan(event.item),) if isinstance(event.item, _Steps) else ()
 
     def _used(self, usage: _Tokens | None) -> Iterable[Item]:
-        """Return what the turn consumed.
+        """Return the usage of the turn.
 
         Codex reports the sum over the whole thread. For a resumed thread the earlier part is unknown here, so nothing
         is reported rather than too much; the app-server reports both.

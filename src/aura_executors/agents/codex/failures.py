@@ -1,4 +1,4 @@
-"""What codex says about its failures, and about what it was not permitted to do. Pure."""
+"""Failures of codex, and signs of missing permission. Pure."""
 
 import re
 from typing import Any
@@ -18,7 +18,7 @@ _KINDS = {
     "misalignmentPolicyViolation": FailureReason.REFUSED,
     "tooManyDenials": FailureReason.PERMISSION_DENIED,
 }
-"""Values of `codexErrorInfo` (``codex app-server generate-ts``, v2/CodexErrorInfo) that leave no doubt."""
+"""Unambiguous values of `codexErrorInfo` (``codex app-server generate-ts``, v2/CodexErrorInfo)."""
 
 _NO_SUCH_SESSION = re.compile(
     r"no rollout found|thread not found|session not found|conversation not found|invalid thread id|invalid session id"
@@ -28,14 +28,14 @@ _NO_SUCH_SESSION = re.compile(
 )
 
 _FORBIDDEN = re.compile(r"read-only file system|operation not permitted", re.IGNORECASE)
-"""What commands say that the sandbox did not let write (bubblewrap on Linux, Seatbelt on macOS)."""
+"""Matches errors of commands that the sandbox did not allow to write (bubblewrap on Linux, Seatbelt on macOS)."""
 
 _END = 4_000
-"""Characters at the end of a command's output that are looked at for it."""
+"""Characters at the end of a command's output to search."""
 
 
 def failure_of_turn(message: str, details: str | None, info: Any) -> Failure:
-    """Return what an error of a turn means. `info` is its `codexErrorInfo`: a word, or a word with a status."""
+    """Return the failure of a turn. `info` is its `codexErrorInfo`: a word, or a word with a status."""
     words = f"{message}: {details}" if details else message
     if isinstance(info, str) and (reason := _KINDS.get(info)):
         return Failure(reason, clipped(words or info, MESSAGE_LIMIT))
@@ -43,12 +43,12 @@ def failure_of_turn(message: str, details: str | None, info: Any) -> Failure:
 
 
 def no_such_session(message: str) -> bool:
-    """Say whether an error of resuming or forking means that there is no such session."""
+    """Return whether an error of resuming or forking means that the session does not exist."""
     return bool(_NO_SUCH_SESSION.search(message))
 
 
 def forbidden(output: str) -> bool:
-    """Say whether a command that failed in a sandbox seems to have failed because of it."""
+    """Return whether a command seems to have failed because of its sandbox."""
     return bool(_FORBIDDEN.search(output[-_END:]))
 
 

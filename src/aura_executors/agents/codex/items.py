@@ -1,6 +1,6 @@
-"""Items of ``codex app-server``: what a thread consists of, and the entries they become. Pure.
+"""Items of a thread of ``codex app-server``, and the entries they become. Pure.
 
-The shapes are those of ``codex app-server generate-ts`` (v2/ThreadItem), with what is not used left out.
+The structs follow ``codex app-server generate-ts`` (v2/ThreadItem), without unused fields.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,16 +21,16 @@ from aura_executors.adapter.bounded_text import clipped, clipped_value
 from aura_executors.agents.codex.failures import forbidden
 
 OPEN_LIMIT = 1_000
-"""Calls that may be begun and not ended; beyond that the oldest is forgotten."""
+"""Maximum number of open calls; beyond it, the oldest is dropped."""
 
 CHANGES_LIMIT = 1_000
-"""Files of one patch that are reported."""
+"""Maximum number of files to report per patch."""
 
 PATH_LIMIT = 4_096
-"""Characters of a path."""
+"""Maximum characters of a path."""
 
 ID_LIMIT = 200
-"""Characters of the id of a call."""
+"""Maximum characters of a call's id."""
 
 
 class _Item(msgspec.Struct, frozen=True, tag_field="type", gc=False):
@@ -76,7 +76,7 @@ class Kind(msgspec.Struct, frozen=True, gc=False):
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):
-    """A change of one file. `diff` is the content of an added or deleted file, the hunks of another; None: untold."""
+    """A change of one file. `diff` is the content of an added or deleted file, else the hunks; None if unknown."""
 
     path: str
     kind: Kind = Kind()
@@ -175,7 +175,7 @@ _KINDS = {"add": FileChange.ADDED, "update": FileChange.MODIFIED, "delete": File
 
 
 class Items:
-    """Turns items that begin and end into entries, and remembers what the open ones are about."""
+    """Turns started and completed items into entries, and remembers the open ones."""
 
     def __init__(self, *, sandboxed: bool) -> None:
         self.blocked = ""
@@ -184,22 +184,22 @@ class Items:
         self._open: dict[str, AnyItem] = {}
 
     def changes_of(self, id: str) -> Sequence[Change] | None:
-        """Return what the file change of this id would change, None if that is not known."""
+        """Return the changes of the file change with this id, or None if unknown."""
         item = self._open.get(id)
         return item.changes if isinstance(item, FileChangeItem) else None
 
     def call_of(self, server: str, tool: Any) -> str:
-        """Return the id of the call of a tool of a tool server that was begun last and has not ended; else nothing."""
+        """Return the id of the latest open call to a tool server, or None."""
         calls = [item for item in self._open.values() if isinstance(item, McpToolCall)]
         return next((call.id for call in reversed(calls) if (call.server, call.tool) == (server, tool)), "")
 
     def changed(self, id: str, changes: list[Change]) -> None:
-        """Take in that a file change is to change something else than it began with."""
+        """Replace the changes of a file change."""
         if isinstance(item := self._open.get(id), FileChangeItem):
             self._open[id] = msgspec.structs.replace(item, changes=changes)
 
     def started(self, item: AnyItem) -> Iterable[Entry]:
-        """Return the call that `item` is, if it is one and was not reported yet."""
+        """Return the call of `item`, if it is an unreported call."""
         if type(item) in WORDS or item.id in self._open or (called := called_by(item)) is None:
             return ()
         require_name(item.id)
@@ -209,7 +209,7 @@ class Items:
         return (called,)
 
     def completed(self, item: AnyItem, *, own: bool) -> Iterable[Entry]:
-        """Return what has ended, or was said. What agents say to one another (not `own`) is not for the human."""
+        """Return the entries of a completed item. Messages between agents (not `own`) are not for the human."""
         match item:
             case CommandExecution():  # the most frequent first
                 pass
@@ -249,13 +249,13 @@ class Items:
 
 
 def require_name(id: str) -> None:
-    """Raise `ValueError` for what cannot be the id of a call: it is kept, and stands in entries as it is."""
+    """Raise `ValueError` for an invalid call id, because ids are kept and appear unchanged in entries."""
     if len(id) > ID_LIMIT or "\0" in id:
         raise ValueError("a call's id is too long or contains NUL")
 
 
 def called_by(item: AnyItem) -> ToolCalled | None:
-    """Return the call that an item is, or None."""
+    """Return the call of an item, or None."""
     arguments: dict[str, Any]
     match item:
         case CommandExecution(command=command, cwd=cwd):
@@ -282,7 +282,7 @@ def called_by(item: AnyItem) -> ToolCalled | None:
 
 
 def changes_as_arguments(changes: Sequence[Change]) -> list[dict[str, Any]]:
-    """Return changes as arguments of a call: which files, and what becomes of them."""
+    """Return changes as arguments of a call: the files and the kinds of change."""
     return [
         {"path": clipped(one.path, PATH_LIMIT), "kind": clipped(one.kind.type, 100)}
         | ({"to": clipped(one.kind.move_path, PATH_LIMIT)} if one.kind.move_path else {})
@@ -291,12 +291,12 @@ def changes_as_arguments(changes: Sequence[Change]) -> list[dict[str, Any]]:
 
 
 def diff_of(changes: Sequence[Change]) -> str:
-    """Return changes as a unified diff, cut where it is too long to be read."""
+    """Return changes as a unified diff, cut if it is too long to read."""
     return clipped("".join(map(_diff, changes[:CHANGES_LIMIT])))
 
 
 def arguments_of(given: Any) -> dict[str, Any]:
-    """Return the arguments of a tool; anything but a table is put into one."""
+    """Return the arguments of a tool; anything except a table is wrapped in one."""
     if given is None:
         return {}
     clean = clipped_value(given)
@@ -304,7 +304,7 @@ def arguments_of(given: Any) -> dict[str, Any]:
 
 
 def text_of(result: Any) -> str:
-    """Return the texts in the result of a tool of the Model Context Protocol."""
+    """Return the texts in the result of an MCP tool."""
     content = result.get("content") if isinstance(result, dict) else None
     if not isinstance(content, list):
         return ""

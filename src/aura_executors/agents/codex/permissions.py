@@ -1,4 +1,4 @@
-"""What ``codex app-server`` asks: its requests become questions to a human, and the answers become responses. Pure."""
+"""Permissions: requests of ``codex app-server`` become questions to a human, and answers become responses. Pure."""
 
 import re
 import shlex
@@ -23,7 +23,7 @@ from aura_executors.agents.codex.command import readable
 from aura_executors.agents.codex.items import PATH_LIMIT, Change, Items, changes_as_arguments, diff_of
 
 LIMIT = 10_000
-"""Open questions, and answers to questions that were not asked yet; beyond that the oldest is forgotten."""
+"""Maximum number of open questions, and of early answers; beyond it, the oldest is dropped."""
 
 
 class _Asked(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="camel"):
@@ -58,7 +58,7 @@ class _Elicitation(_Asked, frozen=True, kw_only=True, gc=False, rename="camel"):
 
 
 class _Open(msgspec.Struct, frozen=True, gc=False):
-    """A question that was asked: what is answered if it is granted, and if not."""
+    """An open question, with the responses that grant and refuse it."""
 
     id: Id
     granted: Any
@@ -69,11 +69,11 @@ class _Open(msgspec.Struct, frozen=True, gc=False):
 
 
 class Permissions:
-    """The questions that codex waits for answers to, and the answers that came before their questions."""
+    """The open questions of codex, and the answers that arrived before their questions."""
 
     def __init__(self, peer: Peer[Any], items: Items) -> None:
         self.blocked = ""
-        """What was denied, in words, if codex does not say so itself."""
+        """A description of what was denied, if codex does not report it itself."""
         self._peer = peer
         self._items = items
         self._open: dict[str, _Open] = {}
@@ -81,7 +81,7 @@ class Permissions:
         self._answers: dict[str, Answer] = {}
 
     def asked(self, request: Request) -> Iterable[Item]:
-        """Take in a request of codex; an unknown one is refused, so that codex does not wait."""
+        """Process a request of codex; an unknown one is refused, so that codex does not wait."""
         try:
             match request.method:
                 case "item/commandExecution/requestApproval":
@@ -98,7 +98,7 @@ class Permissions:
         return self._refused(request, f"this client cannot answer {request.method}", METHOD_NOT_FOUND)
 
     def answer(self, request_id: str, answer: Answer) -> Iterable[Send]:
-        """Return the response to an open question; an answer to another one is kept until it is asked."""
+        """Return the response to an open question; an early answer is kept until its question arrives."""
         asked = self._open.pop(request_id, None)
         if asked is not None:
             return self._respond(asked, answer)
@@ -108,7 +108,7 @@ class Permissions:
         return ()
 
     def resolved(self, id: Id) -> Iterable[Item]:
-        """Take in that codex does not wait any more, whether because it was answered or not."""
+        """Record that codex no longer waits, whether or not it got an answer."""
         name = self._names.pop(id, None)
         if name is None:
             return ()
@@ -125,7 +125,7 @@ class Permissions:
             call["kind"] = asked.kind
         known = asked.command is not None and asked.kind == "command"
         if not known and asked.network_approval_context is None:
-            call["item"] = asked.item_id  # what it would do is unknown, so no other question is the same
+            call["item"] = asked.item_id  # its effect is unknown, so no other question is the same
         shown_call = {**call, "command": bare(asked.command or ""), "reason": asked.reason}
         shown = {name: clipped_value(value) for name, value in shown_call.items() if value}
         return self._ask(id, asked, "shell", call, shown, {"decision": "accept"}, {"decision": "decline"})
@@ -151,7 +151,7 @@ class Permissions:
         return self._ask(id, asked, "request_permissions", call, shown, granted, denied)
 
     def _elicitation(self, id: Id, asked: _Elicitation) -> Iterable[Item]:
-        """A question of a tool server: whether a tool may be called. Others, forms say, are for a human at a screen."""
+        """Ask whether a tool server's tool may be called. Other questions, such as forms, need a human at a screen."""
         declined = {"action": "decline", "content": None, "_meta": None}
         meta = asked.meta if isinstance(asked.meta, dict) else {}
         if meta.get("codex_approval_kind") != "mcp_tool_call":
@@ -177,7 +177,7 @@ class Permissions:
         denied: Any,
         diff: str | None = None,
     ) -> Iterable[Item]:
-        """Ask a human; `call` is what the question is about, without what differs when it is asked again."""
+        """Ask a human; `call` is the subject of the question, without parts that change when it is repeated."""
         name = clipped(f"{asked.item_id or asked.turn_id or asked.thread_id}:{id}", 200)
         if len(self._names) >= LIMIT:
             self._open.pop(self._names.pop(next(iter(self._names))), None)
@@ -201,7 +201,7 @@ class Permissions:
     def _respond(self, asked: _Open, answer: Answer) -> Iterable[Send]:
         """Return one thing to send: the response, preceded by the feedback, for which a response has no field.
 
-        The feedback is a message to the turn that goes on, which the model reads after the refusal.
+        The feedback is a message to the running turn, which the model reads after the refusal.
         """
         if not answer.granted:
             self.blocked = self.blocked or f"it was not permitted to use {asked.tool}"
@@ -218,9 +218,9 @@ class Permissions:
 
 
 def bare(command: str) -> str:
-    """Return the command itself, without the shell that codex wraps around every command.
+    """Return the command without the shell that codex wraps around it.
 
-    Rules are about that: ``shell(rm *)`` is to know ``rm x`` also as ``/bin/bash -lc 'rm x'``.
+    Rules match the command itself: ``shell(rm *)`` also matches ``/bin/bash -lc 'rm x'``.
     """
     wrapped = _WRAPPED.fullmatch(command) if len(command) <= TEXT_LIMIT else None
     if wrapped is None:

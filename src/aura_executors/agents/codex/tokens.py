@@ -1,4 +1,4 @@
-"""What codex consumed, from the running totals that ``codex app-server`` reports. Pure."""
+"""Tokens: the usage of codex, computed from the running totals of ``codex app-server``. Pure."""
 
 import msgspec
 
@@ -24,18 +24,18 @@ _NONE = Tokens()
 
 
 class Consumption:
-    """Adds up what was consumed in all threads since the last `drain`."""
+    """Adds up the usage of all threads since the last `drain`."""
 
     def __init__(self) -> None:
         self._totals: dict[str, Tokens] = {}
         self._used = Usage()
 
     def begin(self, thread: str) -> None:
-        """Take in that `thread` is new: all that it consumes counts."""
+        """Record that `thread` is new, so all of its usage counts."""
         self._totals[thread] = _NONE
 
     def take(self, usage: TokenUsage, thread: str, *, own: bool) -> bool:
-        """Take in what a thread consumed in all its time; say whether it has consumed something since.
+        """Process the total usage of a thread; return whether it has grown.
 
         A resumed thread begins by reporting what it consumed before, under the id of an old turn (not `own`). If it did
         not, its first total is unusable, and what the last answer consumed counts.
@@ -49,7 +49,7 @@ class Consumption:
         return self._add(usage.last, _NONE) if before is None else self._add(usage.total, before)
 
     def drain(self) -> Usage:
-        """Return what was consumed since the last time."""
+        """Return the usage since the last call."""
         used, self._used = self._used, Usage()
         return used
 

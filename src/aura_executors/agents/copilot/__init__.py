@@ -15,22 +15,22 @@ authentication          ``session.error`` of type ``authentication`` or ``author
 refused                 ``session.error`` of type ``policy`` or ``content_filter``
 session lost            no event at all, and "No session, task, or name matched" on standard error
 interrupted             AURA's own interrupts need no sign; others: ``abort``, after which ``exitCode`` is 0
-lack of permission      ``tool.execution_complete`` with the error code ``denied`` or ``rejected``; it goes on
+lack of permission      ``tool.execution_complete`` with the error code ``denied`` or ``rejected``; it continues
 ======================  ================================================================================================
 
 Quirks, seen in 1.0.102:
 
 - It names its session in the last event only, so AURA chooses the id and reports it with the first event that matters.
 - The program on PATH is a launcher in Node.js: ended by a signal, it leaves the agent behind.
-- In answer to SIGINT and SIGTERM the agent stops in the middle of its work and exits with 0.
-- A failed request is repeated, 401 twice, others five times: it gives up after 4 seconds with 401, 16 with 500, 54
+- On SIGINT and SIGTERM the agent stops in the middle of its work and exits with 0.
+- It retries a failed request, 401 twice and others five times, and gives up after 4 seconds with 401, 16 with 500, 54
   with 429.
-- It reports tokens only of answers, and only where the service counts them; it never reports costs.
-- Without permission (options `yolo`, `allow_all_tools`, `allow_tools`) it may not write, nor run commands that could.
+- It only reports tokens of answers, and only if the service counts them; it never reports costs.
+- Without permission (options `yolo`, `allow_all_tools`, `allow_tools`) it may not write or run commands that could.
 - It trusts a folder (its skills, hooks and servers) for one run only in a session whose id is not chosen, so there is
   no such option.
-- In mode ``autopilot`` it says its last message again and again, up to five times, unless it calls a tool to end.
-- A tool that is left out by `excluded_tools` is not offered; what the model does then is up to it and leaves no trace.
+- In mode ``autopilot`` it repeats its last message up to five times, unless it calls a tool to end.
+- A tool in `excluded_tools` is not offered to the model; how the model copes without it leaves no trace.
 """
 
 from collections.abc import Mapping

@@ -2,9 +2,9 @@
 
     gemini --output-format stream-json [--resume ID] ...        # the prompt goes by standard input
 
-It writes one JSON object in a line: ``init``, ``message``, ``tool_use``, ``tool_result``, ``error``, ``result``. How it
-ended is judged by these and never by its exit code, which is an HTTP status modulo 256 (401 gives 145, 429 173, 500
-244), 0 for an answer that was cut, and 0 when it was ended by SIGTERM in the middle of one.
+It writes one JSON object per line: ``init``, ``message``, ``tool_use``, ``tool_result``, ``error``, ``result``. The
+outcome is judged by these and never by the exit code, which is an HTTP status modulo 256 (401 gives 145, 429 173, 500
+244), and 0 for an answer that was cut off or ended by SIGTERM.
 
 ======================  ================================================================================================
 success                 ``result`` with status ``success``
@@ -21,15 +21,15 @@ lack of permission      ``tool_result`` whose error is a policy's, says that a c
 
 Quirks, seen in 0.61.0:
 
-- Without permission (options `yolo`, `approval_mode`, `allow_tools`) it does not offer the tools that write to the
-  model at all. What the model then does is up to it; it may well say that all is done.
+- Without permission (options `yolo`, `approval_mode`, `allow_tools`) it does not offer writing tools to the model at
+  all. The model may still claim that everything is done.
 - It refuses to work in a folder that is not trusted (exit 55, which is `PermissionDenied` here) unless its settings
   do not require it: option `trust`. Trust in a repository does not extend to worktrees elsewhere.
 - It takes an id for a new session (``--session-id``), but refuses it when it is started a second time, so AURA gives
   none. Its own id is in ``init``, its first event.
-- A session is bound to the folder that it was begun in; from another one, a worktree of the same repository too, it is
-  not found.
-- It starts itself again in a child, which is out of reach of signals then; AURA forbids it with
+- A session is bound to the folder in which it began; it is not found from any other, even a worktree of the same
+  repository.
+- It restarts itself in a child process that signals do not reach; AURA prevents this with
   ``GEMINI_CLI_NO_RELAUNCH``.
 - When the connection breaks it silently restarts its answer: the message contains both beginnings.
 - A prompt that begins with ``/`` is looked up among its commands, and ``@path`` in a prompt includes a file.

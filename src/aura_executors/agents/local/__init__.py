@@ -2,12 +2,11 @@
 
     aura run --executor local --openai-endpoint http://127.0.0.1:11434/v1 --model qwen3-coder --prompt "..."
 
-A local model can so do real work with no other program: it reads, lists, searches, writes and edits files, and runs
-shell commands, and asks before it changes anything unless the option `autonomy` says that it need not. The program
-(the folder `program`) needs nothing but Python's standard library. Conversations are
-kept on disk, one file each, so follow-ups resume them; a copy of one is its fork. When a session is resumed, a call
-that was cut off is reported to the model as interrupted, and is not repeated automatically. The outcome is in the
-program's last line.
+With it, a local model can do real work without another program: it reads, lists, searches, writes and edits files, runs
+shell commands, and asks before it changes anything, depending on the option `autonomy`. The program (the folder
+`program`) only needs Python's standard library. Each conversation is a file on disk, so follow-ups resume it and a fork
+copies it. When a session is resumed, an interrupted call is reported to the model and not repeated automatically. The
+outcome is in the program's last line.
 
 ======================  ================================================================================================
 success                 ``finished`` without a failure
@@ -22,7 +21,7 @@ lack of permission      what was denied, or not permitted at all; `PermissionDen
                         standard input came to its end
 ======================  ================================================================================================
 
-Quirks of servers, all of which are understood:
+Quirks of servers that it handles:
 
 - Some restart numbering calls in each answer, omit ids or indexes, or print calls into the text (``<tool_call>``).
 - Some put thoughts into the text (``<think>``), do not stream, or report no usage.

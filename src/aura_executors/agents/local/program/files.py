@@ -1,4 +1,4 @@
-"""Reads and changes files of the working folder. Every error is a text for the model."""
+"""Files: reads and changes files of the working folder. Errors are messages for the model."""
 
 import difflib
 import os
@@ -45,7 +45,7 @@ class Change(NamedTuple):
         return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
 
     def apply(self) -> None:
-        """Write it. Raises `ToolFailed` if the file is not any more what it was when the change was made."""
+        """Write it. Raises `ToolFailed` if the file has changed since the change was computed."""
         with _explained(self.shown):
             if _content(self.path, READ_LIMIT) != self.before:
                 raise ToolFailed(f"{self.shown}: it changed in the meantime; read it again")
@@ -61,7 +61,7 @@ class Files:
         self._read_outside = read_outside
 
     def inside(self, path: str, *, reading: bool) -> Path:
-        """Return where a path leads, links followed. Raises `ToolFailed` if that is outside, or not to be touched."""
+        """Return where a path leads, following links. Raises `ToolFailed` if that is outside or protected."""
         if "\0" in path or not path:
             raise ToolFailed(f"{path!r} is not a path")
         with _explained(path):
@@ -139,7 +139,7 @@ class _explained:  # noqa: N801 - used as a function
 
 
 def _content(place: Path, limit: int) -> bytes | None:
-    """Return what is in a file, None if there is none. Never waits, as for a named pipe."""
+    """Return the content of a file, or None if it does not exist. Never blocks, even on a named pipe."""
     try:
         number = os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):

@@ -1,4 +1,4 @@
-"""The agent itself: asks the model and carries out its calls, until it has nothing more to do."""
+"""The loop of the agent: asks the model and carries out its calls until it is done."""
 
 import json
 from uuid import uuid4
@@ -13,9 +13,9 @@ from aura_executors.agents.local.program.toolbox import Toolbox
 from aura_executors.agents.local.program.tools import offered
 
 SYSTEM = """\
-You are a coding agent. You work in the folder {cwd}, by calling tools; paths are relative to it. Look at what is \
-there before you change it, change no more than the task needs, and run the tests, if there are any, after you changed \
-something. A call that the user did not permit you do not try another way. When all is done, answer without calling a \
+You are a coding agent. You work in the folder {cwd}, by calling tools; paths are relative to it. Look at the \
+files before you change them, change no more than the task needs, and run the tests, if there are any, after a \
+change. A call that the user did not permit you do not try another way. When all is done, answer without calling a \
 tool: say briefly what you did."""
 
 
@@ -61,7 +61,7 @@ class Loop:
             self._require_budget()
             for call in reply.calls:
                 self._toolbox.carry_out(call)
-        remedy = "give the option max_turns, or follow up to have it go on"
+        remedy = "raise the option max_turns, or follow up to continue"
         raise RunFailed(f"it was not done after {self._request.max_turns} turns; {remedy}")
 
     def _take_in(self, reply: Reply) -> None:

@@ -1,4 +1,4 @@
-"""What the program has to do: the first line that it reads. `command.request_of` makes it."""
+"""The request: the first line that the program reads, made by `command.request_of`."""
 
 from dataclasses import dataclass
 

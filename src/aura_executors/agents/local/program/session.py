@@ -67,7 +67,7 @@ class Session:
 
 
 def load(folder: Path, name: str, new_name: str | None = None) -> Session:
-    """Return a session that was saved, mended where it was cut off; as `new_name`, a copy of it.
+    """Return a saved session, with interrupted calls completed; with `new_name`, a copy of it.
 
     Raises `SessionUnknown`.
     """

@@ -61,9 +61,9 @@ def run_shell(
     interruption: Interruption,
     keep_alive: Callable[[], None],
 ) -> ShellResult:
-    """Run `command` by bash, or sh where there is none. Raises `ToolFailed` if it cannot be started.
+    """Run `command` with bash, or sh without bash. Raises `ToolFailed` if it cannot be started.
 
-    What it leaves running in its group is ended when it ends, whatever happens here.
+    Processes that it leaves in its group are ended when it ends, in any case.
     """
     if "\0" in command:
         raise ToolFailed("the command contains a NUL character")
@@ -134,7 +134,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _signal(group: int, number: int) -> bool:
-    """Send a signal to a group; False if there is none."""
+    """Send a signal to a group; return False if the group no longer exists."""
     try:
         os.killpg(group, number)
     except (ProcessLookupError, PermissionError):
