@@ -42,7 +42,7 @@ def bench() -> Bench:
     return Bench()
 
 
-@pytest.mark.parametrize("step", ["insert", "set_head", "commit"])
+@pytest.mark.parametrize("step", ["insert", "move_head", "commit"])
 def test_a_commit_that_did_not_arrive_is_made_again(bench: Bench, step: Any) -> None:
     a, b = command(1, b"a"), command(2, b"b")
     bench.faults.away = {step: 1}

@@ -502,7 +502,7 @@ async def test_a_failed_transaction_lets_go_of_its_lock(path: Path) -> None:
     for _ in range(2):
         try:
             with recorder.writing() as transaction:
-                transaction.set_head(99)
+                assert transaction.move_head(transaction.head(), 99)
                 transaction.insert([row])
         except AuraError as error:
             kept.append(error)

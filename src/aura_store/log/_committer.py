@@ -65,18 +65,42 @@ class BatchCommitter:
         try:
             unknown = self._unknown(commands)
             with self._recorder.writing(unknown) as transaction:
-                head = transaction.head()
-                self._look_up(transaction, head, commands, unknown)
-                plan = plan_commit(head, self._tips.get, commands)
+                plan = self._plan_from_memory(transaction, commands, unknown)
+                plan = plan or self._plan_from_log(transaction, commands, unknown)
                 if plan.rows:
                     transaction.insert(plan.rows)
-                    transaction.set_head(plan.head)
         except BaseException as error:
             self._known_head = -1
             if plan is not None and plan.rows and not isinstance(error, AuraError):
                 self._in_doubt = _InDoubt(commands, plan)
             raise
-        self._remember(plan.head or head, plan)
+        self._remember(plan)
+        return plan
+
+    def _plan_from_memory(
+        self, transaction: WriteTransaction, commands: Sequence[Command], unknown: list[StreamId]
+    ) -> Plan | None:
+        """Plan as if no other process has appended, which saves a read: moving the head proves it.
+
+        Return None where that is not so or not proven: a plan without rows, of commands that are all refused, moves
+        nothing.
+        """
+        if self._known_head < 0:
+            return None
+        if unknown:
+            self._tips.update(transaction.tips(unknown))
+        plan = plan_commit(self._known_head, self._tips.get, commands)
+        return plan if plan.rows and transaction.move_head(self._known_head, plan.head) else None
+
+    def _plan_from_log(
+        self, transaction: WriteTransaction, commands: Sequence[Command], unknown: list[StreamId]
+    ) -> Plan:
+        head = transaction.head()
+        self._look_up(transaction, head, commands, unknown)
+        self._known_head = head
+        plan = plan_commit(head, self._tips.get, commands)
+        if plan.rows and not transaction.move_head(head, plan.head):
+            raise LogDamaged(reason=f"the head of the log, which is {head}, cannot be moved")
         return plan
 
     def _resolve(self, doubt: _InDoubt) -> list[tuple[Command, Outcome]]:
@@ -104,8 +128,8 @@ class BatchCommitter:
         tips = self._tips
         return list({append.stream_id for appends in commands for append in appends if append.stream_id not in tips})
 
-    def _remember(self, head: int, plan: Plan) -> None:
-        self._known_head = head
+    def _remember(self, plan: Plan) -> None:
+        self._known_head = plan.head or self._known_head
         self._tips.update(plan.tips)
         while len(self._tips) > TIPS_KEPT:
             self._tips.popitem(last=False)
@@ -116,7 +140,8 @@ def check_ends(recorder: Recorder) -> None:
 
     Other processes may append in the meantime, so the last position is read before and after the head.
     """
-    before, head, last = recorder.last_position(), recorder.head(), recorder.last_position()
+    before, head = recorder.last_position(), recorder.head()
+    last = recorder.last_position() if before < head else head
     if before > head:
         reason = f"the log should end at position {head}, but continues to {before}"
         raise LogDamaged(store=recorder.name, position=head + 1, reason=reason)

@@ -58,8 +58,8 @@ class _Transaction:
     def insert(self, rows: Sequence[Columns]) -> None:
         self.rows += map(SealedRow._make, rows)
 
-    def set_head(self, position: int) -> None:
-        """Do nothing: the head is the number of rows."""
+    def move_head(self, before: int, after: int) -> bool:
+        return self.head() == before  # and it moves by itself: it is the number of rows
 
 
 class MemoryRecorder(Recorder):

@@ -137,8 +137,9 @@ class _Transaction:
     def insert(self, rows: Sequence[Columns]) -> None:
         self._rows = rows
 
-    def set_head(self, position: int) -> None:
-        self._new_head = position
+    def move_head(self, before: int, after: int) -> bool:
+        self._new_head = after
+        return before == self._head
 
     def commit(self) -> None:
         connection = self._connection

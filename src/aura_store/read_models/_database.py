@@ -217,7 +217,7 @@ class SQLiteDatabase(Database):
                 with suppress(sqlite3.OperationalError):  # a read-only file can still be read
                     connection.execute("PRAGMA journal_mode=WAL")
                     connection.execute("PRAGMA synchronous=OFF")
-                connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+                connection.execute("PRAGMA schema_version").fetchone()
                 self._inode = self._path.stat().st_ino
             except BaseException:
                 connection.close()

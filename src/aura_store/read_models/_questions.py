@@ -65,7 +65,8 @@ class Questions:
         cursor = None
         if len(keys) > query.limit:
             cursor = order.cursor_at(self._database.from_database(order.kind, shown[-1][0]), shown[-1][1])
-        return Page(tuple(self._whole(table, [key for _, key in shown])), cursor, self.position())
+        rows = tuple(self._whole(table, [key for _, key in shown])) if shown else ()
+        return Page(rows, cursor, self.position())
 
     def _whole(self, table: Table, keys: list[str]) -> Iterator[Any]:
         """Yield the listed values for the rows with these keys, in their order."""

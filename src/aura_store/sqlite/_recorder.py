@@ -47,11 +47,6 @@ _TIPS = (
     " ON e.rowid = (SELECT rowid FROM stored_events WHERE originator_id = wanted.value"
     " ORDER BY originator_version DESC LIMIT 1)"
 )
-_LAST_VERSION = "SELECT max(originator_version) FROM stored_events WHERE originator_id = ? AND originator_version <= ?"
-_FACTS = (
-    "SELECT topic, state FROM stored_events WHERE originator_id = ? AND originator_version > ?"
-    " AND originator_version <= ? ORDER BY originator_version"
-)
 # The layout of `eventsourcing`, so that its own tools can read it, with extra columns for the seals. ``rowid`` is named
 # because SQLite may renumber an unnamed one on VACUUM.
 _TABLES = (
@@ -154,8 +149,9 @@ class _Transaction:
     def insert(self, rows: Sequence[Columns]) -> None:
         self._cursor.executemany(_INSERT, rows)
 
-    def set_head(self, position: int) -> None:
-        self._cursor.execute("UPDATE log_head SET position = ?", (position,))
+    def move_head(self, before: int, after: int) -> bool:
+        moved = self._cursor.execute("UPDATE log_head SET position = ? WHERE position = ?", (after, before))
+        return moved.rowcount == 1
 
 
 class _Writing:
@@ -252,13 +248,8 @@ class SQLiteRecorder(Recorder):
         return _Writing(self)
 
     def select_facts(self, stream_id: StreamId, after: int, upto: int | None) -> tuple[int, list[FactRow]]:
-        if after:  # news of a stream: few rows, and one statement instead of two
-            news = self._select_stream("originator_version, topic, state", stream_id, after, upto)
-            return news[-1][0] if news else after, [row[1:] for row in news]
-        with self._reading() as cursor:
-            last = cursor.execute(_LAST_VERSION, (stream_id, GREATEST if upto is None else upto)).fetchone()[0] or 0
-            rows = cursor.execute(_FACTS, (stream_id, after, last)).fetchall() if last > after else []
-        return last, rows
+        rows = self._select_stream("originator_version, topic, state", stream_id, after, upto)
+        return rows[-1][0] if rows else after, [row[1:] for row in rows]
 
     def select_stream(self, stream_id: StreamId, after: int, upto: int | None) -> list[StreamRow]:
         return self._select_stream("rowid, originator_version, topic, state", stream_id, after, upto)

@@ -44,10 +44,10 @@ R = TypeVar("R")
 
 # --- Faults -----------------------------------------------------------------------------------------------------------
 
-Step = Literal["begin", "head", "tips", "digest_at", "insert", "set_head", "commit", "committed"]
+Step = Literal["begin", "head", "tips", "digest_at", "insert", "move_head", "commit", "committed"]
 """When a fault strikes: before the named call reaches the database; ``committed`` is before its answer returns."""
 
-STEPS: tuple[Step, ...] = ("begin", "head", "tips", "digest_at", "insert", "set_head", "commit", "committed")
+STEPS: tuple[Step, ...] = ("begin", "head", "tips", "digest_at", "insert", "move_head", "commit", "committed")
 
 
 class HandleKilled(Exception):
@@ -98,9 +98,9 @@ class _FaultyTransaction:
         self._strike("insert")
         self._inner.insert(rows)
 
-    def set_head(self, position: int) -> None:
-        self._strike("set_head")
-        self._inner.set_head(position)
+    def move_head(self, before: int, after: int) -> bool:
+        self._strike("move_head")
+        return self._inner.move_head(before, after)
 
 
 class FaultyRecorder(Recorder):
