@@ -130,6 +130,8 @@ async def prepare(runtime: Runtime, view: View) -> None:
             return
         finished = FinishPreparation(epoch=execution.epoch, workspace_id=workspace.id)
         await unit.handle(execution.id, finished)
+        if execution.plan.setup is None:
+            await unit.handle(execution.id, FinishSetup(epoch=execution.epoch))
 
 
 async def _over(runtime: Runtime, workspace: Workspace, execution: Execution) -> ExecutionId | None:
@@ -159,15 +161,11 @@ async def _preparation_failed(runtime: Runtime, execution: Execution, workspace:
 
 
 async def run_setup(runtime: Runtime, view: View) -> None:
-    """Run the setup script, if there is one."""
+    """Run the setup script."""
     execution, _ = _running(view)
-    done = FinishSetup(epoch=execution.epoch)
-    if execution.plan.setup is None:
-        await runtime.bus.handle(WORKER, execution.id, done)
-        return
     finished = await run_process(runtime, view, script=execution.plan.setup)
     if finished is not None:
-        await _record_end(runtime, view, finished, done)
+        await _record_end(runtime, view, finished, FinishSetup(epoch=execution.epoch))
 
 
 async def run_agent(runtime: Runtime, view: View) -> None:

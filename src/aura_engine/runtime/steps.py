@@ -2,7 +2,7 @@
 
     Queued            wait for the tasks that must complete first; lease it to a worker when a slot is free
     PrepareWorkspace  have the worktrees created
-    Setup             run the setup script, if there is one
+    Setup             run the setup script
     Coding...         run the agent; count what it changed
     Cleanup           run the cleanup script, if there is one
     Review            propose ► wait for a human ► carry out the decision: merge, continue with feedback, fail
