@@ -65,7 +65,7 @@ def test_asked_and_allowed(agent, site):
     assert len(story.sessions) == 1
     assert [event.granted for event in story.entries(PermissionAnswered)] == [True]
     (result,) = story.entries(CallMade)
-    assert result.success
+    assert result.entry.success
     assert result.entry.call_id == story.entries(CallStarted)[0].entry.call_id
 
 

@@ -29,7 +29,7 @@ def check_entries(story, agent):
     assert len(story.sessions) == 1
     (called,) = story.entries(CallStarted)
     (result,) = story.entries(CallMade)
-    assert result.success
+    assert result.entry.success
     assert called.entry.call_id == result.entry.call_id != ""
     assert called.entry.tool
     assert "hello" in json.dumps(called.entry.arguments)
