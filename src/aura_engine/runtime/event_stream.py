@@ -11,6 +11,7 @@ from aura_contracts.ids import StreamId, TaskId, output_stream
 from aura_contracts.lease import LeaseGranted
 from aura_contracts.output import OutputRecorded
 from aura_contracts.ports import EventLog
+from aura_engine.runtime.follower import unwrap_group
 from aura_engine.runtime.views import lease_of, workspace_of
 
 PAGE = 8
@@ -77,15 +78,16 @@ async def follow(
     after: int,
     is_over: Callable[[], Awaitable[bool]],
     activity: Callable[[], anyio.Event],
+    alarm: Callable[[], Awaitable[None]],
     known: Iterable[StreamId] = (),
     observe: Callable[[EventRecord], None] = lambda _: None,
 ) -> AsyncGenerator[EventRecord, None]:
     """Yield the events of a task after position `after`, as they are recorded.
 
     `known` are its streams at that position; none are needed before its first event. Ends when everything was yielded
-    and `is_over` returns True; it is called after each event that is not output, and when the event that `activity`
-    returns is set. `observe` is called with every event before that, so that the state it feeds is never behind the
-    events that were yielded.
+    and `is_over` returns True; it is called after each event that is not output, when the event that `activity` returns
+    is set, and when `alarm` returns, which is cancelled and called again as events come. `observe` is called with every
+    event before that, so that the state it feeds is never behind the events that were yielded.
     """
     members = Membership(task_id, known)
     doubt = True
@@ -102,18 +104,29 @@ async def follow(
             if not await log.page(after, limit=1):
                 return
             continue
-        doubt = await _stirs(log, after, stirred)
+        doubt = await _stirs(log, after, stirred, alarm)
 
 
-async def _stirs(log: EventLog, after: int, stirred: anyio.Event) -> bool:
-    """Wait for an event after position `after`, or for `stirred`; return whether it was the latter."""
-    async with anyio.create_task_group() as group:
+async def _stirs(log: EventLog, after: int, stirred: anyio.Event, alarm: Callable[[], Awaitable[None]]) -> bool:
+    """Wait for an event after position `after`, for `stirred` or `alarm`; return whether it was one of the latter."""
+    alarmed = False
+    try:
+        async with anyio.create_task_group() as group:
 
-        async def wait() -> None:
-            await log.wait(after)
+            async def wait() -> None:
+                await log.wait(after)
+                group.cancel_scope.cancel()
+
+            async def wait_for_alarm() -> None:
+                nonlocal alarmed
+                await alarm()
+                alarmed = True
+                group.cancel_scope.cancel()
+
+            group.start_soon(wait)
+            group.start_soon(wait_for_alarm)
+            await stirred.wait()
             group.cancel_scope.cancel()
-
-        group.start_soon(wait)
-        await stirred.wait()
-        group.cancel_scope.cancel()
-    return stirred.is_set()
+    except ExceptionGroup as errors:
+        raise unwrap_group(errors) from None
+    return alarmed or stirred.is_set()

@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from aura_contracts.approval import ApprovalKind
-from aura_contracts.errors import KeyReused, RunCancelled, RunFailed
+from aura_contracts.errors import KeyReused, RunCancelled, RunFailed, RunNotDriven
 from aura_contracts.task import TaskCompleted
 from conditions import until
 from engines import ONCE, scripted, write
@@ -48,6 +48,57 @@ async def test_a_failure_is_raised_with_its_reason(opened, repository):
             await run.result()
         assert failed.value.failure.exit_code == 3
         assert failed.value.code == "run_failed"
+
+
+async def test_the_result_of_a_recorded_run_waits_for_an_engine_that_drives_it(opened, repository):
+    async with opened(record_only=True) as recorder:
+        options = {"repositories": [str(repository)], "approval": "auto", **scripted([write("b.txt", "two\n")])}
+        run = await recorder.run("Later", **options)
+        ends = []
+
+        async def wait():
+            ends.append((await run.idle()).status.value)
+            ends.append((await run.result()).status.value)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(wait)
+            await recorder.tasks.create("Something else")
+            assert not ends
+            async with opened(drive_all=True):
+                await until(lambda: len(ends) == 2)
+        assert ends == ["completed", "completed"]
+
+
+async def test_a_task_that_was_not_started_is_not_cancelled(opened):
+    async with opened() as engine:
+        task = await engine.tasks.create("Not yet")
+        run = await engine.attach(task.id)
+        for waiting in (run.result, run.idle):
+            with pytest.raises(RunNotDriven) as raised:
+                await waiting()
+            assert (raised.value.task_id, raised.value.status) == (task.id, "pending")
+        await run.cancel("never")
+        with pytest.raises(RunCancelled):
+            await run.result()
+        assert (await run.idle()).status.value == "cancelled"
+
+
+async def test_a_run_that_waits_for_a_human_needs_no_engine(opened, repository):
+    options = {"repositories": [str(repository)], **scripted([write("b.txt", "two\n")])}
+    async with opened() as engine:
+        run = await engine.run("Ask", **options)
+        await run.idle()
+    async with opened() as engine:
+        run = await engine.attach(run.id)
+        assert (await run.idle()).status.value == "awaiting_approval"
+        async with anyio.create_task_group() as group:
+
+            async def approve():
+                async for question in run.questions():
+                    await engine.approvals.approve(question.id)
+
+            group.start_soon(approve)
+            assert (await run.result()).status.value == "completed"
 
 
 async def test_the_same_key_is_the_same_task_also_after_a_restart(opened, repository):
