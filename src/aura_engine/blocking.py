@@ -409,9 +409,9 @@ class BlockingEvents:
     ) -> Iterator[EventRecord]:
         """Yield the events after position `since`; with `follow`, also later ones, as any process records them.
 
-        `task` selects the events of a task, its approvals and its runs; `execution` those of a run and its output;
-        `stream` those of one aggregate. Ids may be shortened. `types` are topics (``task.created``) or aggregates
-        (``task``). Raises `InvalidInput` for an unknown type.
+        `task` selects the events of a task, its workspace, its approvals and its runs, as `Run.events` does;
+        `execution` those of a run, its lease and its output; `stream` those of one aggregate. Ids may be shortened.
+        `types` are topics (``task.created``) or aggregates (``task``). Raises `InvalidInput` for an unknown type.
         """
         return self._portal.iterate(
             self._target.read(task=task, execution=execution, stream=stream, types=types, since=since, follow=follow)

@@ -19,10 +19,11 @@ from aura_contracts.errors import RunNotDriven, StoreFull, StoreReadOnly
 from aura_contracts.events import EventRecord
 from aura_contracts.ids import ApprovalId, StreamId, TaskId
 from aura_contracts.lease import WORKER_LEASE, LeaseStatus
+from aura_contracts.ports.read_models import ApprovalQuery, ExecutionQuery
 from aura_contracts.task import TASK, Task, TaskStatus
 from aura_contracts.workspace import WORKSPACE
 from aura_engine.facade.core import Core
-from aura_engine.runtime.event_stream import follow
+from aura_engine.runtime.event_stream import follow, streams_of
 from aura_engine.runtime.follower import LOCK_CHECK
 from aura_engine.runtime.views import lease_of, workspace_of
 
@@ -86,10 +87,15 @@ class Watch:
         return self._core.follower.activity
 
     async def _streams(self) -> frozenset[StreamId]:
-        """Return the task's current streams, and evict their cached states, which may be older."""
+        """Return the task's streams, and evict the cached states of the current ones, which may be older."""
         snapshot = await self._core.snapshot(self._task_id)
         self._core.bus.states.evict(snapshot.streams)
-        return snapshot.streams | ({snapshot.output} if snapshot.output else frozenset())
+        streams = set[StreamId]()
+        async for approval in self._core.reads.rows(ApprovalQuery(task=self._task_id)):
+            streams.add(approval.id)
+        async for execution in self._core.reads.rows(ExecutionQuery(task=self._task_id)):
+            streams.update(streams_of(execution.id))
+        return frozenset(streams)
 
     async def _is_over(self, *, until_end: bool) -> bool:
         """Whether there is nothing left to wait for. Raises `RunNotDriven`, and what keeps this engine from driving."""

@@ -152,6 +152,35 @@ async def test_a_run_fails_with_what_it_waits_for(opened, repository):
         assert failed.value.failure.reason.value == "DependencyFailed"
 
 
+async def test_run_events_and_listed_events_agree_on_what_belongs_to_a_task(opened, repository):
+    places = {"repositories": [str(repository)], "retry": ONCE}
+    async with opened() as engine:
+        steps = scripted([write("a.txt", "one\n"), {"fail": {"exit_code": 1}}], [ask("make"), write("b.txt", "two\n")])
+        first = await engine.run("First", **places, **steps)
+        with pytest.raises(RunFailed):
+            await first.result()
+        await engine.tasks.retry(first.id)
+        async for question in first.questions():
+            await engine.approvals.approve(question.id)
+        other = await engine.run("Other", approval="auto", **places, **scripted([write("c.txt", "three\n")]))
+        await other.result()
+        for run in (first, other):
+            listed = [record.position for record in await engine.events.list(task=run.id)]
+            assert [record.position async for record in run.events(after=0)] == listed
+            attached = await engine.attach(run.id)
+            for since in listed[::4]:
+                later = [record.position async for record in attached.events(after=since)]
+                assert later == [position for position in listed if position > since]
+        records = await engine.events.list(task=first.id)
+        runs = {record.stream_id for record in records if record.event.topic == "execution.queued"}
+        assert len(runs) == 2
+        for execution in runs:
+            parts = {record.position for record in await engine.events.list(execution=execution)}
+            assert parts < {record.position for record in records}, "what concerns a run concerns its task"
+            topics = {record.event.topic for record in records if record.position in parts}
+            assert {"lease.granted", "lease.closed", "output.recorded"} <= topics
+
+
 async def test_a_live_subscription_hears_what_happens_from_now_on(opened, repository):
     heard = []
     async with opened() as engine:
