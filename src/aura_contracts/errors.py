@@ -59,6 +59,7 @@
     ├── KeyReused                    the same key with a different request: key, task
     ├── RunFailed                    a run failed: task, failure
     ├── RunCancelled                 a run was cancelled, or its task deleted: task
+    ├── RunNotDriven                 a run has not ended, but no engine drives it: task, status
     └── ImpossibleTransition         a table has no such row (a bug, or a damaged log)
 
 For programs, each class has a stable `code`, its facts as attributes, and `transient`, which says whether a later retry
@@ -855,6 +856,23 @@ class RunCancelled(AuraError):
 
     def message(self) -> str:
         return f"task {self.task_id} is {self.status}"
+
+
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
+class RunNotDriven(AuraError):
+    """A run has neither ended nor waits for a human, but no engine drives it: its engine died, or it was not started.
+
+    Nothing is lost. An engine that resumes the run continues where the last one stopped.
+    """
+
+    code = "run_not_driven"
+    transient = True
+    task_id: str
+    status: str
+    remedy: str = "resume it, or open an engine that drives all tasks"
+
+    def message(self) -> str:
+        return f"task {self.task_id} is {self.status}, and no engine drives it"
 
 
 @attrs.define(kw_only=True, eq=False, repr=False, slots=False)

@@ -409,9 +409,9 @@ class BlockingEvents:
     ) -> Iterator[EventRecord]:
         """Yield the events after position `since`; with `follow`, also later ones, as any process records them.
 
-        `task` selects the events of a task, its approvals and its runs; `execution` those of a run and its output;
-        `stream` those of one aggregate. Ids may be shortened. `types` are topics (``task.created``) or aggregates
-        (``task``). Raises `InvalidInput` for an unknown type.
+        `task` selects the events of a task, its workspace, its approvals and its runs, as `Run.events` does;
+        `execution` those of a run, its lease and its output; `stream` those of one aggregate. Ids may be shortened.
+        `types` are topics (``task.created``) or aggregates (``task``). Raises `InvalidInput` for an unknown type.
         """
         return self._portal.iterate(
             self._target.read(task=task, execution=execution, stream=stream, types=types, since=since, follow=follow)
@@ -548,7 +548,14 @@ class BlockingDoctor:
 
 
 class BlockingRun:
-    """A task from prompt to result, whichever engine drives it."""
+    """A task from prompt to result, whichever engine drives it.
+
+    `events`, `questions`, `idle` and `result` wait for as long as an engine drives the task. If that engine closes or
+    dies, the engine of a handle that `Engine.run`, `start` or `resume` returned takes the task over. For other handles,
+    as from `Engine.attach`, they raise `RunNotDriven` after a few seconds without an engine, unless the task has ended
+    or waits for a human decision about its work; nothing is lost, and `Engine.resume` continues it. In an engine opened
+    with `record_only` they wait until another engine drives the task.
+    """
 
     def __init__(self, target: Run, portal: Portal) -> None:
         self._target = target
@@ -563,8 +570,8 @@ class BlockingRun:
 
         `after` defaults to where the run was started or attached to; 0 starts at the task's first event. The iterator
         ends when the task has ended or waits for a human decision about its work; with `until_end`, only when it has
-        ended. To leave earlier, close it (``contextlib.aclosing``). Raises `StoreFull` or `StoreReadOnly` when nothing
-        more can be recorded.
+        ended. To leave earlier, close it (``contextlib.aclosing``). Raises `RunNotDriven` when no engine drives the
+        task, `StoreFull` or `StoreReadOnly` when nothing more can be recorded.
         """
         return self._portal.iterate(self._target.events(after=after, until_end=until_end))
 
@@ -572,13 +579,15 @@ class BlockingRun:
         """Yield each question to a human once, as it is asked: about plans, changes, conflicts and tool calls.
 
         Questions that are already open come first. Ends when the task has ended. Skips a question that is decided
-        before its turn.
+        before its turn. Raises `RunNotDriven` when no engine drives the task.
         """
         return self._portal.iterate(self._target.questions())
 
     def idle(self) -> Task:
         """Wait until the task has ended or asks a human, about a tool call or its work; return it. Cancel to stop
         waiting.
+
+        Raises `RunNotDriven` when no engine drives the task.
         """
         return self._portal.call(self._target.idle)
 
@@ -586,7 +595,8 @@ class BlockingRun:
         """Wait until the task has completed; return it. Questions to humans do not end the wait; cancel to stop
         waiting.
 
-        Raises `RunFailed` with the failure, `RunCancelled` if the task was cancelled or deleted.
+        Raises `RunFailed` with the failure, `RunCancelled` if the task was cancelled or deleted, and `RunNotDriven` if
+        it has not ended but no engine drives it.
         """
         return self._portal.call(self._target.result)
 
@@ -659,7 +669,8 @@ class BlockingEngine:
         Everything the task needs is recorded in one append, then driven in the background.
 
         `key` makes the call idempotent: the same key returns the same task, even after a crash, and resumes an
-        interrupted run. Raises `KeyReused` if the key belongs to a different request.
+        interrupted run. If another engine drives it, this one takes it over when that engine stops. Raises `KeyReused`
+        if the key belongs to a different request.
 
         `after` names runs or tasks that must complete first; if one of them fails or is cancelled, this one fails.
         """
@@ -689,12 +700,17 @@ class BlockingEngine:
     def attach(self, task: str) -> BlockingRun:
         """Return a handle of an existing task. Starts nothing; `Run.events` yields what happens from now on.
 
+        To wait for the task needs an engine that drives it, or the wait raises `RunNotDriven`; see `resume`.
+
         Raises `AggregateNotFound`, `AmbiguousId`.
         """
         return BlockingRun(self._portal.call(self._target.attach, task), self._portal)
 
     def resume(self, task: str) -> BlockingRun:
-        """Resume a task and return its handle. `Run.driven` is False if another engine drives it."""
+        """Resume a task and return its handle.
+
+        `Run.driven` is False if another engine drives it; this one takes it over when that engine stops.
+        """
         return BlockingRun(self._portal.call(self._target.resume, task), self._portal)
 
     def interrupted(self, request: "RunRequest") -> BlockingRun | None:

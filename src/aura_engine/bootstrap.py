@@ -70,7 +70,7 @@ async def open_engine(
     """Open an engine on the store at `url` (``sqlite:///aura.db``, ``postgresql://...``, ``memory:``).
 
     Works on asyncio and on trio. Opening starts nothing: tasks that earlier engines left unfinished stay as they are.
-    With `drive_all` this engine drives them, and every task that another program starts.
+    With `drive_all` this engine drives them, every task that another program starts, and those of engines that stop.
 
     - `user`: on whose behalf commands run (default: AURA_USER, or the login name).
     - `home`: the folder of worktrees and process output (default: AURA_HOME, or the platform's data folder).

@@ -1,6 +1,7 @@
 """Locks: which engine drives a task. They end with the process that holds them, no matter how it ends.
 
-SQLite       a locked file next to the database for each key (flock), released by the kernel
+SQLite       a locked file next to the database for each key (flock), released by the kernel. The folder of these
+             files is found by the resolved path of the database, so links and relative paths lead to the same locks.
 memory       a set, because the log belongs to one process
 PostgreSQL   an advisory lock in a session of its own, released by the server
 """
@@ -132,7 +133,8 @@ def locks_for(url: str | StoreUrl) -> Locks:
     """Return the locks for the log at `url`, see `aura_store.open_log`."""
     where = StoreUrl.parse(str(url))
     if where.path is not None:
-        return FileLocks(where.path.with_name(f"{where.path.name}.locks"))
+        file = where.path.resolve()
+        return FileLocks(file.with_name(f"{file.name}.locks"))
     if where.kind == "memory":
         return MemoryLocks()
     from aura_store.postgres._locks import AdvisoryLocks  # noqa: PLC0415 - needs the extra

@@ -79,6 +79,23 @@ async def test_a_lock_that_is_deleted_while_somebody_waits_for_it_is_not_two_loc
         await other.release("key")
 
 
+@pytest.mark.parametrize("name", ["link.db", "folder/aura.db", "../{here}/aura.db", "aura.db?mode=ro"])
+@pytest.mark.parametrize("prefix", ["", "{folder}/"])
+async def test_all_paths_to_a_file_lead_to_its_locks(tmp_path, monkeypatch, name, prefix):
+    (tmp_path / "link.db").symlink_to("aura.db")
+    (tmp_path / "folder").symlink_to(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    one = locks_for(f"sqlite:///{tmp_path / 'aura.db'}")
+    other = locks_for("sqlite:///" + f"{prefix}{name}".format(folder=tmp_path, here=tmp_path.name))
+    monkeypatch.chdir("/")
+    assert await one.acquire("task:1")
+    assert await other.held_elsewhere("task:1")
+    assert not await other.acquire("task:1")
+    await one.release("task:1")
+    assert await other.acquire("task:1")
+    await other.aclose()
+
+
 async def test_a_folder_that_cannot_be_made_is_said(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(StoreReadOnly):

@@ -127,3 +127,7 @@ class Core:
     async def drive(self, task_id: TaskId) -> bool:
         """Drive a task, unless this engine only records; return whether it drives the task now."""
         return False if self.record_only else await self.follower.drive(task_id)
+
+    async def take_on(self, task_id: TaskId) -> bool:
+        """Drive a task as `drive` does; if another engine drives it, take it over when that engine stops."""
+        return False if self.record_only else await self.follower.take_on(task_id)

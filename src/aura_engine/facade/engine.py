@@ -94,7 +94,8 @@ class Engine:
         Everything the task needs is recorded in one append, then driven in the background.
 
         `key` makes the call idempotent: the same key returns the same task, even after a crash, and resumes an
-        interrupted run. Raises `KeyReused` if the key belongs to a different request.
+        interrupted run. If another engine drives it, this one takes it over when that engine stops. Raises `KeyReused`
+        if the key belongs to a different request.
 
         `after` names runs or tasks that must complete first; if one of them fails or is cancelled, this one fails.
         """
@@ -129,11 +130,13 @@ class Engine:
         if task.request_digest != request.digest:
             raise KeyReused(key=key, task_id=task.id)
         if not task.ended:
-            await self._core.drive(task.id)
+            await self._core.take_on(task.id)
         return await self.attach(task.id)
 
     async def attach(self, task: str) -> Run:
         """Return a handle of an existing task. Starts nothing; `Run.events` yields what happens from now on.
+
+        To wait for the task needs an engine that drives it, or the wait raises `RunNotDriven`; see `resume`.
 
         Raises `AggregateNotFound`, `AmbiguousId`.
         """
@@ -142,10 +145,13 @@ class Engine:
         return Run(task_id, self._core, since=await self._core.log.head(), driven=driven)
 
     async def resume(self, task: str) -> Run:
-        """Resume a task and return its handle. `Run.driven` is False if another engine drives it."""
+        """Resume a task and return its handle.
+
+        `Run.driven` is False if another engine drives it; this one takes it over when that engine stops.
+        """
         self._core.follower.require_open()
         run = await self.attach(task)
-        return evolve(run, driven=await self._core.drive(run.id))
+        return evolve(run, driven=await self._core.take_on(run.id))
 
     async def interrupted(self, request: "RunRequest") -> Run | None:
         """Resume the newest interrupted run of the same request and return it; None without one.

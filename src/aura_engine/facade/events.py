@@ -8,7 +8,7 @@ import attrs
 from aura_contracts.aggregates import AGGREGATES
 from aura_contracts.errors import AggregateNotFound, InvalidInput
 from aura_contracts.events import EventRecord
-from aura_contracts.ids import ExecutionId, output_stream
+from aura_contracts.ids import ExecutionId, TaskId
 from aura_engine.facade.core import Core
 from aura_engine.runtime.event_stream import Concern
 
@@ -62,9 +62,9 @@ class Events:
     ) -> AsyncGenerator[EventRecord, None]:
         """Yield the events after position `since`; with `follow`, also later ones, as any process records them.
 
-        `task` selects the events of a task, its approvals and its runs; `execution` those of a run and its output;
-        `stream` those of one aggregate. Ids may be shortened. `types` are topics (``task.created``) or aggregates
-        (``task``). Raises `InvalidInput` for an unknown type.
+        `task` selects the events of a task, its workspace, its approvals and its runs, as `Run.events` does;
+        `execution` those of a run, its lease and its output; `stream` those of one aggregate. Ids may be shortened.
+        `types` are topics (``task.created``) or aggregates (``task``). Raises `InvalidInput` for an unknown type.
         """
         topics = topics_of(types)
         concerns = await self._concerns(task, execution, stream)
@@ -81,12 +81,11 @@ class Events:
     async def _concerns(self, task: str | None, execution: str | None, stream: str | None) -> Sequence[Concern]:
         concerns = []
         if task is not None:
-            concerns.append(Concern("task_id", await self._core.find("task", task)))
+            concerns.append(Concern.task(TaskId(await self._core.find("task", task))))
         if execution is not None:
-            execution_id = ExecutionId(await self._core.find("execution", execution))
-            concerns.append(Concern("execution_id", execution_id, [output_stream(execution_id)]))
+            concerns.append(Concern.execution(ExecutionId(await self._core.find("execution", execution))))
         if stream is not None:
-            concerns.append(Concern("", await self._core.find("", stream)))
+            concerns.append(Concern.stream(await self._core.find("", stream)))
         return concerns
 
 

@@ -27,7 +27,14 @@ _STEPS = 3
 
 @attrs.frozen
 class Run:
-    """A task from prompt to result, whichever engine drives it."""
+    """A task from prompt to result, whichever engine drives it.
+
+    `events`, `questions`, `idle` and `result` wait for as long as an engine drives the task. If that engine closes or
+    dies, the engine of a handle that `Engine.run`, `start` or `resume` returned takes the task over. For other handles,
+    as from `Engine.attach`, they raise `RunNotDriven` after a few seconds without an engine, unless the task has ended
+    or waits for a human decision about its work; nothing is lost, and `Engine.resume` continues it. In an engine opened
+    with `record_only` they wait until another engine drives the task.
+    """
 
     id: TaskId
     """The task's id, for every noun of the engine."""
@@ -48,8 +55,8 @@ class Run:
 
         `after` defaults to where the run was started or attached to; 0 starts at the task's first event. The iterator
         ends when the task has ended or waits for a human decision about its work; with `until_end`, only when it has
-        ended. To leave earlier, close it (``contextlib.aclosing``). Raises `StoreFull` or `StoreReadOnly` when nothing
-        more can be recorded.
+        ended. To leave earlier, close it (``contextlib.aclosing``). Raises `RunNotDriven` when no engine drives the
+        task, `StoreFull` or `StoreReadOnly` when nothing more can be recorded.
         """
         start = self.since if after is None else after
         whole = start == 0 or (self._whole and start == self.since)
@@ -65,7 +72,7 @@ class Run:
         """Yield each question to a human once, as it is asked: about plans, changes, conflicts and tool calls.
 
         Questions that are already open come first. Ends when the task has ended. Skips a question that is decided
-        before its turn.
+        before its turn. Raises `RunNotDriven` when no engine drives the task.
         """
         head = await self._core.log.head()
         seen = set[str]()
@@ -84,6 +91,8 @@ class Run:
     async def idle(self) -> Task:
         """Wait until the task has ended or asks a human, about a tool call or its work; return it. Cancel to stop
         waiting.
+
+        Raises `RunNotDriven` when no engine drives the task.
         """
         watch = Watch(self._core, self.id)
         await watch.idle()
@@ -93,16 +102,25 @@ class Run:
         """Wait until the task has completed; return it. Questions to humans do not end the wait; cancel to stop
         waiting.
 
-        Raises `RunFailed` with the failure, `RunCancelled` if the task was cancelled or deleted."""
-        async with aclosing(self.events(after=await self._core.log.head(), until_end=True)) as records:
-            async for _ in records:
-                pass
-        task = await self.task()
+        Raises `RunFailed` with the failure, `RunCancelled` if the task was cancelled or deleted, and `RunNotDriven` if
+        it has not ended but no engine drives it.
+        """
+        task = await self._end()
         if task.status is TaskStatus.FAILED and task.failure is not None:
             raise RunFailed.of(task.id, task.failure)
         if task.status is not TaskStatus.COMPLETED:
             raise RunCancelled(task_id=task.id, status=task.status)
         return task
+
+    async def _end(self) -> Task:
+        """Wait until the task has ended; return it. One that failed and was retried since has not ended."""
+        while True:
+            async with aclosing(self.events(after=await self._core.log.head(), until_end=True)) as records:
+                async for _ in records:
+                    pass
+            task = await self.task()
+            if task.ended:
+                return task
 
     async def cancel(self, reason: str = "") -> Task:
         """Cancel the task: interrupt its agent and withdraw its open questions, but keep its work. Returns the task."""

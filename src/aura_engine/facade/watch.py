@@ -1,4 +1,12 @@
-"""Watch: follows a task's events until it has ended or waits for a human."""
+"""Watch: follows a task's events until it has ended or waits for a human.
+
+A task can be in one of four conditions, and a watch treats each in its own way:
+
+ended           over
+asks a human    about its work: over, unless the watch goes on until the end
+driven          by this engine or another one, or to be taken over by this one: wait
+not driven      `RunNotDriven`, once it has lasted; an engine that only records waits for one that drives
+"""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -7,25 +15,35 @@ import anyio
 import attrs
 
 from aura_contracts.approval import APPROVAL, ApprovalRequested, ApprovalStatus
-from aura_contracts.errors import StoreFull, StoreReadOnly
+from aura_contracts.errors import RunNotDriven, StoreFull, StoreReadOnly
 from aura_contracts.events import EventRecord
 from aura_contracts.ids import ApprovalId, StreamId, TaskId
 from aura_contracts.lease import WORKER_LEASE, LeaseStatus
+from aura_contracts.ports.read_models import ApprovalQuery, ExecutionQuery
 from aura_contracts.task import TASK, Task, TaskStatus
 from aura_contracts.workspace import WORKSPACE
 from aura_engine.facade.core import Core
-from aura_engine.runtime.event_stream import follow
+from aura_engine.runtime.event_stream import follow, streams_of
+from aura_engine.runtime.follower import LOCK_CHECK
 from aura_engine.runtime.views import lease_of, workspace_of
 
 _WAITING = frozenset({TaskStatus.AWAITING_APPROVAL, TaskStatus.BLOCKED})
 
+_CHECKS = 3
+"""Times in a row that a task is found without an engine before it counts as not driven: another may take it over."""
 
-@attrs.frozen
+
+@attrs.define
 class Watch:
-    """A task to follow."""
+    """A task to follow, once."""
 
     _core: Core
     _task_id: TaskId
+    _needs_engine: bool = attrs.field(default=False, init=False)
+    """Whether the task makes progress only while an engine drives it, as of the latest look."""
+    _next_check: float = attrs.field(default=0.0, init=False)
+    _found_undriven: int = attrs.field(default=0, init=False)
+    """Times in a row."""
 
     async def follow(
         self, after: int, *, until_end: bool = False, whole: bool = False
@@ -35,11 +53,12 @@ class Watch:
         `whole` means that `after` is before the task's first event, so its events introduce its streams."""
 
         async def is_over() -> bool:
-            return await (self._has_ended() if until_end else self._is_settled())
+            return await self._is_over(until_end=until_end)
 
         known = () if whole else await self._streams()
         observe = self._core.bus.states.observe
-        following = follow(self._core.log, self._task_id, after, is_over, self._activity, known, observe)
+        log, activity, alarm = self._core.log, self._activity, self._undriven
+        following = follow(log, self._task_id, after, is_over, activity, alarm, known, observe)
         async with aclosing(following) as records:
             async for record in records:
                 yield record
@@ -68,37 +87,60 @@ class Watch:
         return self._core.follower.activity
 
     async def _streams(self) -> frozenset[StreamId]:
-        """Return the task's current streams, and evict their cached states, which may be older."""
+        """Return the task's streams, and evict the cached states of the current ones, which may be older."""
         snapshot = await self._core.snapshot(self._task_id)
         self._core.bus.states.evict(snapshot.streams)
-        return snapshot.streams | ({snapshot.output} if snapshot.output else frozenset())
+        streams = set[StreamId]()
+        async for approval in self._core.reads.rows(ApprovalQuery(task=self._task_id)):
+            streams.add(approval.id)
+        async for execution in self._core.reads.rows(ExecutionQuery(task=self._task_id)):
+            streams.update(streams_of(execution.id))
+        return frozenset(streams)
 
-    async def _has_ended(self) -> bool:
-        """Whether nothing more will happen to the task. A task that waits for a human has not ended."""
-        if (await self._core.bus.require(TASK, self._task_id)).status in _WAITING:
-            self._raise_obstacles()
-            return False
-        return await self._is_settled()
-
-    async def _is_settled(self) -> bool:
-        """Whether nothing will happen to the task before a human decides or an engine drives it."""
-        bus, follower = self._core.bus, self._core.follower
-        task = await bus.require(TASK, self._task_id)
+    async def _is_over(self, *, until_end: bool) -> bool:
+        """Whether there is nothing left to wait for. Raises `RunNotDriven`, and what keeps this engine from driving."""
+        task = await self._core.bus.require(TASK, self._task_id)
         self._raise_obstacles()
-        driven = follower.drives(task.id)
-        if task.status in _WAITING and await self._asks_about_work(task):
-            return True
         if task.ended:
-            if driven or task.execution_id is None:
-                return not driven
-            lease = await bus.get(WORKER_LEASE, lease_of(task.execution_id))
-            return lease is None or lease.status is LeaseStatus.CLOSED
+            self._needs_engine = True
+            return await self._is_released(task)
+        if await self._asks_about_work(task):
+            self._needs_engine = False
+            return not until_end
+        self._needs_engine = not self._core.record_only
+        if self._needs_engine and self._found_undriven >= _CHECKS:
+            if not await self._is_looked_after():
+                raise RunNotDriven(task_id=task.id, status=task.status)
+            self._found_undriven = 0
+        return False
+
+    async def _is_released(self, task: Task) -> bool:
+        """Whether the engine that drove an ended task is done with it."""
+        if self._core.follower.drives(task.id):
+            return False
         if task.execution_id is None:
-            return True  # no engine has anything to do for it
-        return not await follower.is_driven(task.id)
+            return True
+        lease = await self._core.bus.get(WORKER_LEASE, lease_of(task.execution_id))
+        return lease is None or lease.status is LeaseStatus.CLOSED or not await self._is_looked_after()
+
+    async def _undriven(self) -> None:
+        """Return when no engine drives the task, though it needs one. Continues where a cancelled call stopped."""
+        if not self._needs_engine:
+            await anyio.sleep_forever()
+        while self._found_undriven < _CHECKS:
+            await anyio.sleep_until(self._next_check)
+            self._found_undriven = 0 if await self._is_looked_after() else self._found_undriven + 1
+            self._next_check = anyio.current_time() + LOCK_CHECK
+
+    async def _is_looked_after(self) -> bool:
+        """Whether an engine drives the task, or this one will."""
+        follower = self._core.follower
+        return follower.stands_by(self._task_id) or await follower.is_driven(self._task_id)
 
     async def _asks_about_work(self, task: Task) -> bool:
         """Whether a human is asked about the task's proposal, or about the conflict that blocks its merge."""
+        if task.status not in _WAITING:
+            return False
         approval_id = task.approval_id
         if task.status is TaskStatus.BLOCKED:
             workspace = await self._core.bus.get(WORKSPACE, workspace_of(task.id))
@@ -110,8 +152,9 @@ class Watch:
         """Raise the error that keeps this engine from recording, or the bug that stopped the task's driver."""
         follower = self._core.follower
         follower.raise_defect(self._task_id)
-        if not follower.drives(self._task_id):
-            return
-        for error in (follower.blockers.get(self._task_id), self._core.runtime.gateway.last_error):
+        errors = [follower.blockers.get(self._task_id)]
+        if follower.drives(self._task_id):
+            errors.append(self._core.runtime.gateway.last_error)
+        for error in errors:
             if isinstance(error, StoreFull | StoreReadOnly):
                 raise error

@@ -1,16 +1,17 @@
 """Event stream: selects the events of a task or a run, and follows a task."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
+from typing import Self
 
 import anyio
 
 from aura_contracts.events import Event, EventRecord
 from aura_contracts.execution import ExecutionQueued
-from aura_contracts.ids import StreamId, TaskId, output_stream
-from aura_contracts.lease import LeaseGranted
+from aura_contracts.ids import ExecutionId, StreamId, TaskId, output_stream
 from aura_contracts.output import OutputRecorded
 from aura_contracts.ports import EventLog
+from aura_engine.runtime.follower import unwrap_group
 from aura_engine.runtime.views import lease_of, workspace_of
 
 PAGE = 8
@@ -21,54 +22,57 @@ _VALUES = ("question", "spec", "layout")
 """Fields of events that hold the value an aggregate begins with."""
 
 
-def named_in(event: Event, field: str) -> object:
-    """Return the value of `field` in an event, or in the value that its aggregate begins with; or None."""
-    holders = (event, *(getattr(event, name, None) for name in _VALUES))
-    return next((found for one in holders if (found := getattr(one, field, None)) is not None), None)
-
-
 class Concern:
-    """Selects the events that concern a thing: those of its own streams, those that name it, and all of the streams
-    that
-    begin with its name, such as the approvals of a task."""
+    """Selects the events that concern a thing, such as a task: those of its streams, and those that name it.
 
-    def __init__(self, field: str, ident: str, streams: Sequence[StreamId] = ()) -> None:
-        self._field = field
-        self._ident = ident
-        self._streams = {ident, *streams}
+    A stream whose first event names the thing is one of its streams, such as an approval of a task. Later events that
+    name it concern it too, but not the rest of their stream: an agent also works on other tasks. Whatever concerns a
+    run of a task concerns the task.
+    """
+
+    def __init__(self, names: Iterable[str], streams: Iterable[StreamId]) -> None:
+        self._names = set(names)
+        self._streams = set(streams)
+
+    @classmethod
+    def task(cls, task_id: TaskId, known: Iterable[StreamId] = ()) -> Self:
+        """Return the concern of a task, output included; `known` are streams that began before the first event read."""
+        return cls([task_id], [task_id, workspace_of(task_id), *known])
+
+    @classmethod
+    def execution(cls, execution_id: ExecutionId) -> Self:
+        """Return the concern of a run, its lease and its output included."""
+        return cls([execution_id], streams_of(execution_id))
+
+    @classmethod
+    def stream(cls, stream_id: StreamId) -> Self:
+        """Return the concern of one stream."""
+        return cls([], [stream_id])
 
     def admits(self, record: EventRecord) -> bool:
-        """Whether an event concerns the thing. Call it for every event, in order."""
-        if self._field and named_in(record.event, self._field) == self._ident:
+        """Whether an event concerns the thing. Call it for every event, in the order of the log."""
+        if record.stream_id not in self._streams:
+            if self._names.isdisjoint(_named_in(record.event)):
+                return False
             if record.version == 1:
                 self._streams.add(record.stream_id)
-            return True
-        return record.stream_id in self._streams
-
-
-class Membership:
-    """Selects the events of a task, output included. Learns the task's streams from the events themselves."""
-
-    def __init__(self, task_id: TaskId, known: Iterable[StreamId] = ()) -> None:
-        self._task_id = task_id
-        self._streams: set[StreamId] = {task_id, workspace_of(task_id), *known}
-
-    def has(self, record: EventRecord) -> bool:
-        """Whether `record` is about the task. Call it for every event, in the order of the log."""
-        event = record.event
-        if record.stream_id not in self._streams:
-            if not self._is_named_in(event):
-                return False
-            if not event.topic.startswith("agent."):  # an agent also works on other tasks
-                self._streams.add(record.stream_id)
-        if isinstance(event, ExecutionQueued):
-            self._streams |= {lease_of(event.execution_id), output_stream(event.execution_id)}
+        if self._names and isinstance(record.event, ExecutionQueued):
+            self._names.add(record.event.execution_id)
         return True
 
-    def _is_named_in(self, event: Event) -> bool:
-        if isinstance(event, LeaseGranted):
-            return False  # known by its execution
-        return named_in(event, "task_id") == self._task_id
+
+def streams_of(execution_id: ExecutionId) -> Sequence[StreamId]:
+    """Return the streams of a run: its own, its lease's and its output's."""
+    return (execution_id, lease_of(execution_id), output_stream(execution_id))
+
+
+def _named_in(event: Event) -> Iterator[str]:
+    """Yield the ids of the task and the run that an event names, itself or in the value its aggregate begins with."""
+    for holder in (event, *(getattr(event, name, None) for name in _VALUES)):
+        for field in ("task_id", "execution_id"):
+            ident = getattr(holder, field, None)
+            if ident is not None:
+                yield ident
 
 
 async def follow(
@@ -77,17 +81,18 @@ async def follow(
     after: int,
     is_over: Callable[[], Awaitable[bool]],
     activity: Callable[[], anyio.Event],
+    alarm: Callable[[], Awaitable[None]],
     known: Iterable[StreamId] = (),
     observe: Callable[[EventRecord], None] = lambda _: None,
 ) -> AsyncGenerator[EventRecord, None]:
     """Yield the events of a task after position `after`, as they are recorded.
 
     `known` are its streams at that position; none are needed before its first event. Ends when everything was yielded
-    and `is_over` returns True; it is called after each event that is not output, and when the event that `activity`
-    returns is set. `observe` is called with every event before that, so that the state it feeds is never behind the
-    events that were yielded.
+    and `is_over` returns True; it is called after each event that is not output, when the event that `activity` returns
+    is set, and when `alarm` returns, which is cancelled and called again as events come. `observe` is called with every
+    event before that, so that the state it feeds is never behind the events that were yielded.
     """
-    members = Membership(task_id, known)
+    concern = Concern.task(task_id, known)
     doubt = True
     while True:
         stirred = activity()
@@ -95,25 +100,36 @@ async def follow(
             async for record in records:
                 after = record.position
                 observe(record)
-                if members.has(record):
+                if concern.admits(record):
                     doubt = doubt or not isinstance(record.event, OutputRecorded)
                     yield record
         if doubt and await is_over():
             if not await log.page(after, limit=1):
                 return
             continue
-        doubt = await _stirs(log, after, stirred)
+        doubt = await _stirs(log, after, stirred, alarm)
 
 
-async def _stirs(log: EventLog, after: int, stirred: anyio.Event) -> bool:
-    """Wait for an event after position `after`, or for `stirred`; return whether it was the latter."""
-    async with anyio.create_task_group() as group:
+async def _stirs(log: EventLog, after: int, stirred: anyio.Event, alarm: Callable[[], Awaitable[None]]) -> bool:
+    """Wait for an event after position `after`, for `stirred` or `alarm`; return whether it was one of the latter."""
+    alarmed = False
+    try:
+        async with anyio.create_task_group() as group:
 
-        async def wait() -> None:
-            await log.wait(after)
+            async def wait() -> None:
+                await log.wait(after)
+                group.cancel_scope.cancel()
+
+            async def wait_for_alarm() -> None:
+                nonlocal alarmed
+                await alarm()
+                alarmed = True
+                group.cancel_scope.cancel()
+
+            group.start_soon(wait)
+            group.start_soon(wait_for_alarm)
+            await stirred.wait()
             group.cancel_scope.cancel()
-
-        group.start_soon(wait)
-        await stirred.wait()
-        group.cancel_scope.cancel()
-    return stirred.is_set()
+    except ExceptionGroup as errors:
+        raise unwrap_group(errors) from None
+    return alarmed or stirred.is_set()

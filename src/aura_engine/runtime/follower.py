@@ -7,11 +7,14 @@ Invariants:
     in turn (`_turn`), and it is not released while there is a driver.
 - The tail starts at the head as it was before the first driver read anything. A driver listens to its streams before it
   relies on what it read of them, so an event is either in what it read or wakes it.
-- `_drivers`, `_listeners` and `_defects` belong to the event loop: they change between two awaits, never across one.
+- A task that this engine stands by for is either driven by another engine, or taken on within `LOCK_CHECK`: the lock
+  tells, since it ends with its engine. It is forgotten when it is taken on, or has no work left.
+- `_drivers`, `_listeners`, `_standby` and `_defects` belong to the event loop: they change between two awaits, never
+  across one.
 - Nothing starts until the first task is taken on: an engine that only answers queries follows nothing."""
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from typing import Any
 from weakref import WeakValueDictionary
@@ -32,6 +35,9 @@ from aura_engine.runtime.driver import Driver
 _LOG = logging.getLogger(__name__)
 
 
+LOCK_CHECK = 1.0
+"""Seconds between two looks at a lock that another engine holds."""
+
 _FOLLOWED = ("task.*", "execution.*", "approval.*", "workspace.*", "lease.*", "agent.*")
 
 
@@ -48,6 +54,9 @@ class Follower:
         self._tails = False
         self._drivers: dict[TaskId, Driver] = {}
         self._listeners: dict[StreamId, set[Driver]] = {}
+        self._standby: dict[TaskId, AuraError | None] = {}
+        """Tasks to take over from the engines that drive them, with the error of the last attempt."""
+        self._watches_locks = False
         self._defects: dict[TaskId, Exception] = {}
         self._turns: WeakValueDictionary[TaskId, anyio.Lock] = WeakValueDictionary()
         self._activity = anyio.Event()
@@ -62,7 +71,7 @@ class Follower:
                 self._group = group
                 if self._drive_all:
                     await self._tail()
-                    await self.drive_unfinished()
+                    await self._drive_unfinished()
                 task_status.started()
                 await anyio.sleep_forever()
         finally:
@@ -91,7 +100,7 @@ class Follower:
         for driver in tuple(self._listeners.get(record.stream_id, ())):
             driver.wake(record)
         if self._drive_all and isinstance(record.event, ExecutionStarted):
-            self.require_open().start_soon(self._take_on, TaskId(record.stream_id))
+            self.require_open().start_soon(self._take_on_started, TaskId(record.stream_id))
         self._deliveries.on_record(record, self.require_open())
 
     # --- Drivers ------------------------------------------------------------------------------------------------------
@@ -99,7 +108,8 @@ class Follower:
     async def begin(self, task_id: TaskId, create: Callable[[], Awaitable[Any]]) -> bool:
         """Run `create`, which records the task, under the task's lock, then drive it before any other engine can.
 
-        Returns False if another engine drives it all the same, because it held the lock before."""
+        Returns False if another engine drives it all the same, because it held the lock before; then this engine stands
+        by, as with `take_on`."""
         self.require_open()
         await self._tail()
         states = self._runtime.bus.states
@@ -108,18 +118,31 @@ class Follower:
             with states.collecting() as streams:
                 try:
                     await create()
-                    return await self._take(task_id, streams)  # another engine may have released the lock by now
+                    taken = await self._take(task_id, streams)  # another engine may have released the lock by now
                 except BaseException:
                     await self._let_go(task_id)
                     raise
                 finally:
                     states.release(streams)
+        if not taken:
+            self._stand_by(task_id)
+        return taken
+
+    async def take_on(self, task_id: TaskId) -> bool:
+        """Drive a task as `drive` does. If another engine drives it, return False and stand by to take it over.
+
+        It is taken over when that engine closes or dies, unless it has no work left by then.
+        """
+        driven = await self.drive(task_id)
+        if not driven:
+            self._stand_by(task_id)
+        return driven
 
     async def drive(self, task_id: TaskId) -> bool:
-        """Take a task on: drive it, now and after each change, until it has ended.
+        """Drive a task, now and after each change, until it has ended.
 
-        Returns False if another engine drives it. Taking it on twice is harmless. Raises `EngineClosed`, and the error
-        of a worker that could not be started.
+        Returns False if another engine drives it. Driving it twice is harmless. Raises `EngineClosed`, and the error of
+        a worker that could not be started.
         """
         group = self.require_open()
         if self._wake(task_id):
@@ -160,6 +183,7 @@ class Follower:
             self.listen(driver, stream_id)
         self._drivers[task_id] = driver
         self._defects.pop(task_id, None)
+        self._standby.pop(task_id, None)
         group.start_soon(self._run_driver, driver)
         return True
 
@@ -169,11 +193,12 @@ class Follower:
             with anyio.CancelScope(shield=True):
                 await self.locks.release(_lock_of(task_id))
 
-    async def drive_unfinished(self) -> Sequence[TaskId]:
-        """Take on every task that has work left and that no engine drives; return them."""
+    async def _drive_unfinished(self) -> None:
+        """Take on every task that has work left."""
         unfinished = self._runtime.reads.rows(TaskQuery(unfinished=True, descending=False))
         async with aclosing(unfinished) as tasks:
-            return [task.id async for task in tasks if await self.drive(task.id)]
+            async for task in tasks:
+                await self.take_on(task.id)
 
     def drives(self, task_id: TaskId) -> bool:
         """Whether this engine drives the task."""
@@ -183,12 +208,48 @@ class Follower:
         """Whether an engine drives the task: this one, or another one on the same log."""
         return task_id in self._drivers or await self.locks.held_elsewhere(_lock_of(task_id))
 
-    async def _take_on(self, task_id: TaskId) -> None:
-        """Try to drive a task that another program has started; a failure does not affect other tasks."""
+    def stands_by(self, task_id: TaskId) -> bool:
+        """Whether this engine takes the task over when the engine that drives it stops."""
+        return task_id in self._standby
+
+    # --- Taking over --------------------------------------------------------------------------------------------------
+
+    def _stand_by(self, task_id: TaskId) -> None:
+        self._standby.setdefault(task_id, None)
+        if not self._watches_locks:
+            self._watches_locks = True
+            self.require_open().start_soon(self._watch_locks)
+
+    async def _watch_locks(self) -> None:
+        while self._standby:
+            await anyio.sleep(LOCK_CHECK)
+            for task_id in tuple(self._standby):
+                await self._take_over(task_id)
+        self._watches_locks = False
+
+    async def _take_over(self, task_id: TaskId) -> None:
+        """Take a task on if the engine that drove it has stopped before its end. An error is kept and tried again."""
         try:
-            await self.drive(task_id)
+            if await self.locks.held_elsewhere(_lock_of(task_id)):
+                return
+            left = await self._runtime.reads.list(TaskQuery(id=task_id, unfinished=True))
+            if not left.rows:
+                self._standby.pop(task_id, None)
+                self.notify()
+            elif await self.drive(task_id):
+                _LOG.info("took over task %s from an engine that stopped", task_id)
+        except AuraError as error:
+            _LOG.warning("task %s is not taken over: %s", task_id, error)
+            self._standby[task_id] = error
+            self.notify()
+
+    async def _take_on_started(self, task_id: TaskId) -> None:
+        """Take on a task that another program has started; a failure does not affect other tasks."""
+        try:
+            await self.take_on(task_id)
         except AuraError as error:
             _LOG.warning("task %s is not driven: %s", task_id, error)
+            self._stand_by(task_id)
 
     async def _run_driver(self, driver: Driver) -> None:
         try:
@@ -229,8 +290,8 @@ class Follower:
 
     @property
     def blockers(self) -> Mapping[TaskId, AuraError]:
-        """The error that currently holds up each task; its step is retried until it succeeds."""
-        errors = {task_id: driver.last_error for task_id, driver in self._drivers.items()}
+        """The error that currently holds up each task, driven or to be taken over; retried until it succeeds."""
+        errors = self._standby | {task_id: driver.last_error for task_id, driver in self._drivers.items()}
         return {task_id: error for task_id, error in errors.items() if error is not None}
 
     def raise_defect(self, task_id: TaskId) -> None:

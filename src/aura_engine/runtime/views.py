@@ -10,7 +10,7 @@ from aura_contracts.agent import AGENT, Agent
 from aura_contracts.aggregate import Aggregate
 from aura_contracts.approval import APPROVAL, Approval, ApprovalKind
 from aura_contracts.execution import EXECUTION, Execution
-from aura_contracts.ids import ExecutionId, LeaseId, StreamId, TaskId, WorkspaceId, output_stream
+from aura_contracts.ids import ExecutionId, LeaseId, StreamId, TaskId, WorkspaceId
 from aura_contracts.lease import WORKER_LEASE, WorkerLease
 from aura_contracts.ports.workspaces import WorkspaceSpec
 from aura_contracts.task import TASK, ApprovalMode, Task, TaskStatus
@@ -71,11 +71,6 @@ class View:
         ids = {part.id for part in parts if part is not None}
         lease = {lease_of(self.execution.id)} if self.execution else set()  # before it is granted, too
         return frozenset({*ids, *lease, workspace_of(self.task.id)})
-
-    @property
-    def output(self) -> StreamId | None:
-        """The stream of the execution's output."""
-        return output_stream(self.execution.id) if self.execution else None
 
 
 async def load_view(bus: CommandBus, task_id: TaskId) -> View | None:

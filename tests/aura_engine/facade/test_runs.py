@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from aura_contracts.approval import ApprovalKind
-from aura_contracts.errors import KeyReused, RunCancelled, RunFailed
+from aura_contracts.errors import KeyReused, RunCancelled, RunFailed, RunNotDriven
 from aura_contracts.task import TaskCompleted
 from conditions import until
 from engines import ONCE, scripted, write
@@ -48,6 +48,57 @@ async def test_a_failure_is_raised_with_its_reason(opened, repository):
             await run.result()
         assert failed.value.failure.exit_code == 3
         assert failed.value.code == "run_failed"
+
+
+async def test_the_result_of_a_recorded_run_waits_for_an_engine_that_drives_it(opened, repository):
+    async with opened(record_only=True) as recorder:
+        options = {"repositories": [str(repository)], "approval": "auto", **scripted([write("b.txt", "two\n")])}
+        run = await recorder.run("Later", **options)
+        ends = []
+
+        async def wait():
+            ends.append((await run.idle()).status.value)
+            ends.append((await run.result()).status.value)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(wait)
+            await recorder.tasks.create("Something else")
+            assert not ends
+            async with opened(drive_all=True):
+                await until(lambda: len(ends) == 2)
+        assert ends == ["completed", "completed"]
+
+
+async def test_a_task_that_was_not_started_is_not_cancelled(opened):
+    async with opened() as engine:
+        task = await engine.tasks.create("Not yet")
+        run = await engine.attach(task.id)
+        for waiting in (run.result, run.idle):
+            with pytest.raises(RunNotDriven) as raised:
+                await waiting()
+            assert (raised.value.task_id, raised.value.status) == (task.id, "pending")
+        await run.cancel("never")
+        with pytest.raises(RunCancelled):
+            await run.result()
+        assert (await run.idle()).status.value == "cancelled"
+
+
+async def test_a_run_that_waits_for_a_human_needs_no_engine(opened, repository):
+    options = {"repositories": [str(repository)], **scripted([write("b.txt", "two\n")])}
+    async with opened() as engine:
+        run = await engine.run("Ask", **options)
+        await run.idle()
+    async with opened() as engine:
+        run = await engine.attach(run.id)
+        assert (await run.idle()).status.value == "awaiting_approval"
+        async with anyio.create_task_group() as group:
+
+            async def approve():
+                async for question in run.questions():
+                    await engine.approvals.approve(question.id)
+
+            group.start_soon(approve)
+            assert (await run.result()).status.value == "completed"
 
 
 async def test_the_same_key_is_the_same_task_also_after_a_restart(opened, repository):
@@ -99,6 +150,35 @@ async def test_a_run_fails_with_what_it_waits_for(opened, repository):
         with pytest.raises(RunFailed) as failed:
             await second.result()
         assert failed.value.failure.reason.value == "DependencyFailed"
+
+
+async def test_run_events_and_listed_events_agree_on_what_belongs_to_a_task(opened, repository):
+    places = {"repositories": [str(repository)], "retry": ONCE}
+    async with opened() as engine:
+        steps = scripted([write("a.txt", "one\n"), {"fail": {"exit_code": 1}}], [ask("make"), write("b.txt", "two\n")])
+        first = await engine.run("First", **places, **steps)
+        with pytest.raises(RunFailed):
+            await first.result()
+        await engine.tasks.retry(first.id)
+        async for question in first.questions():
+            await engine.approvals.approve(question.id)
+        other = await engine.run("Other", approval="auto", **places, **scripted([write("c.txt", "three\n")]))
+        await other.result()
+        for run in (first, other):
+            listed = [record.position for record in await engine.events.list(task=run.id)]
+            assert [record.position async for record in run.events(after=0)] == listed
+            attached = await engine.attach(run.id)
+            for since in listed[::4]:
+                later = [record.position async for record in attached.events(after=since)]
+                assert later == [position for position in listed if position > since]
+        records = await engine.events.list(task=first.id)
+        runs = {record.stream_id for record in records if record.event.topic == "execution.queued"}
+        assert len(runs) == 2
+        for execution in runs:
+            parts = {record.position for record in await engine.events.list(execution=execution)}
+            assert parts < {record.position for record in records}, "what concerns a run concerns its task"
+            topics = {record.event.topic for record in records if record.position in parts}
+            assert {"lease.granted", "lease.closed", "output.recorded"} <= topics
 
 
 async def test_a_live_subscription_hears_what_happens_from_now_on(opened, repository):
