@@ -51,6 +51,8 @@ class Core:
     """Closes the engine, which then raises this exception where it was opened."""
     subscriptions: "set[Subscription]" = attrs.field(init=False, factory=set)
     """Those that have not ended."""
+    starting: set[anyio.Event] = attrs.field(init=False, factory=set)
+    """One for each subscription that does not know yet which event it starts after; set once it does."""
     readers: WeakValueDictionary[str, anyio.Lock] = attrs.field(init=False, factory=WeakValueDictionary)
     """By name, the lock that a durable subscription holds while it serves that name."""
     tasks: "Tasks" = attrs.field(init=False)

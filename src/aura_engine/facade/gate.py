@@ -1,8 +1,9 @@
-"""Gate: once the engine is closed, every method of its facade raises `EngineClosed`.
+"""Gate: what every method of the facade does first. Once the engine is closed, it raises `EngineClosed`.
 
 Invariants:
 
 - `Core.closed` is set before the first part of the engine closes, so an error of a closed part is raised only after it.
+- A method that awaits lets new subscriptions start first, so they hear what it records.
 - A call that was let in may find that parts close while it runs; their errors become `EngineClosed` too.
 """
 
@@ -37,7 +38,7 @@ def _gated(method: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(method)
     async def wait(self: Any, *args: Any, **options: Any) -> Any:
-        _require_open(self._core)
+        await _enter(self._core)
         try:
             return await method(self, *args, **options)
         except Exception as error:
@@ -46,7 +47,7 @@ def _gated(method: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(method)
     async def iterate(self: Any, *args: Any, **options: Any) -> AsyncGenerator[Any, None]:
-        _require_open(self._core)
+        await _enter(self._core)
         try:
             async with aclosing(method(self, *args, **options)) as items:
                 async for item in items:
@@ -63,6 +64,12 @@ def _gated(method: Callable[..., Any]) -> Callable[..., Any]:
 def _require_open(core: Core) -> None:
     if core.closed:
         raise EngineClosed
+
+
+async def _enter(core: Core) -> None:
+    _require_open(core)
+    for started in tuple(core.starting):
+        await started.wait()
 
 
 def _raise_if_closed(core: Core, error: Exception) -> None:

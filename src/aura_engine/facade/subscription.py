@@ -8,6 +8,8 @@ Invariants:
   writes `_cancelled` and then has the loop interrupt the current wait; the loop opens a wait and then reads
   `_cancelled`. So no callback begins once `cancel` has returned.
 - A callback that has returned has its position saved before anything else happens, cancelled or not.
+- Methods of the engine wait until subscriptions made before have read the head of the log (`Core.starting`), so
+  each hears what the program does after `Engine.on`.
 - The other fields change only on the event loop.
 """
 
@@ -63,6 +65,7 @@ class Subscription:
     _cancelled: bool = attrs.field(default=False, init=False, repr=False)
     _waiting: anyio.CancelScope | None = attrs.field(default=None, init=False, repr=False)
     """The scope of the current wait."""
+    _started: anyio.Event = attrs.field(factory=anyio.Event, init=False, repr=False)
     _ended: anyio.Event = attrs.field(factory=anyio.Event, init=False, repr=False)
     _error: Exception | None = attrs.field(default=None, init=False, repr=False)
     """What ended the subscription."""
@@ -72,6 +75,7 @@ class Subscription:
     def __attrs_post_init__(self) -> None:
         self._core.follower.require_open().start_soon(self._serve)
         self._core.subscriptions.add(self)
+        self._core.starting.add(self._started)
 
     def cancel(self) -> None:
         """Start no more callbacks. Works from any thread, and from the callback; again, or later, is harmless.
@@ -114,10 +118,15 @@ class Subscription:
                 self._waiting = None
         raise _Cancelled
 
+    def _start(self) -> None:
+        self._core.starting.discard(self._started)
+        self._started.set()
+
     async def _serve(self) -> None:
         """Deliver events until cancelled; keep the error that ends it."""
         try:
-            head = await self._wait(self._core.log.head)  # first of all, so that what follows `Engine.on` is heard
+            head = await self._wait(self._core.log.head)
+            self._start()
             if self.name is None:
                 await self._deliver_after(head)
             else:
@@ -133,6 +142,7 @@ class Subscription:
             self._core.leave(error)
         finally:
             self._callback.close()
+            self._start()
             self._core.subscriptions.discard(self)
             self._ended.set()
 
