@@ -297,6 +297,7 @@ if TYPE_CHECKING:
     from aura_engine.agent_tools.api import OwnTask as OwnTask
     from aura_engine.blocking import BlockingEngine as BlockingEngine
     from aura_engine.blocking import BlockingRun as BlockingRun
+    from aura_engine.blocking import BlockingSubscription as BlockingSubscription
     from aura_engine.blocking import open_engine_sync as open_engine_sync
     from aura_engine.bootstrap import open_engine as open_engine
     from aura_engine.bootstrap import open_own_task as open_own_task

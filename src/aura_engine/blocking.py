@@ -4,7 +4,7 @@
 something else. Safe to call from several threads.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, Unpack
 
@@ -626,6 +626,38 @@ class BlockingRun:
         return self._target.driven
 
 
+class BlockingSubscription:
+    """A callback on events of one type. Started by `Engine.on`; ends with the engine, or when it is cancelled."""
+
+    def __init__(self, target: Subscription, portal: Portal) -> None:
+        self._target = target
+        self._portal = portal
+
+    def cancel(self) -> None:
+        """Start no more callbacks. Works from any thread, and from the callback; again, or later, is harmless.
+
+        A callback that is running continues, and its event counts as delivered once it returns. A new durable
+        subscription with the same name continues where this one stopped.
+        """
+        return self._target.cancel()
+
+    def wait(self) -> None:
+        """Wait until the subscription has ended: until it was cancelled, the engine was closed, or an error ended it.
+
+        Raises that error: one of reading the log or of saving the position. What the callback raises does not end the
+        subscription; see `failure`.
+        """
+        return self._portal.call(self._target.wait)
+
+    @property
+    def name(self) -> str | None:
+        return self._target.name
+
+    @property
+    def failure(self) -> Exception | None:
+        return self._target.failure
+
+
 class BlockingEngine:
     """Tasks on a log, and everything that belongs to them. Opened by `open_engine`; bound to its event loop.
 
@@ -723,21 +755,30 @@ class BlockingEngine:
         return None if found is None else BlockingRun(found, self._portal)
 
     def on(
-        self,
-        event_type: type[E],
-        callback: Callable[[EventRecord[E]], Awaitable[Any] | Any],
-        *,
-        name: str | None = None,
-    ) -> Subscription:
+        self, event_type: type[E], callback: Callable[[EventRecord[E]], Any], *, name: str | None = None
+    ) -> BlockingSubscription:
         """Call `callback` with the record of every event of a type, in the order of the log.
 
         Events count no matter which process records them. Without `name` the subscription is live: it starts now and
         ends with the engine. With `name` it is durable: it continues after the last event whose callback returned, also
         after a restart, so each event is delivered at least once. Only one subscription at a time serves a name, across
-        all engines. If the callback raises, a durable subscription calls it again after a pause, and a live one skips
-        the event; see `Subscription.failure`.
+        all engines.
+
+        `callback` is a plain function. It is called in a thread of the subscription: it may block and use the engine.
+
+        If the callback raises, a durable subscription calls it again after a pause, and a live one skips the event; see
+        `Subscription.failure`. Errors of reading the log end the subscription, not the engine, and are raised by
+        `Subscription.wait`. A callback that raises ``SystemExit`` or ``KeyboardInterrupt`` closes the engine, which
+        raises it when it is left; the event counts as not delivered.
+
+        Closing the engine waits up to five seconds for callbacks that are running. After that it cancels asynchronous
+        ones and abandons threads, and durable subscriptions deliver their events again.
+
+        Raises `InvalidInput`, and `StoreReadOnly` for a durable subscription on a read-only store.
         """
-        return self._portal.run(self._target.on, event_type, callback, name=name)
+        return BlockingSubscription(
+            self._portal.run(self._target.on, event_type, callback, name=name, in_thread=True), self._portal
+        )
 
     def close(self) -> None:
         """Close the engine and end its event loop; again is harmless."""

@@ -24,7 +24,7 @@ from aura_contracts.errors import StoreMisconfigured
 from aura_contracts.ids import ExecutionId, TaskId, WorkerId
 from aura_contracts.lease import RETURN_GRACE, WorkerIdentity
 from aura_contracts.ports.executors import AgentTools, Executor
-from aura_contracts.store_url import Compression
+from aura_contracts.store_url import Compression, StoreUrl
 from aura_engine.agent_tools.api import OwnTask
 from aura_engine.agent_tools.key import key_of, scope_in
 from aura_engine.agent_tools.server import tools_for
@@ -32,6 +32,7 @@ from aura_engine.agent_tools.token import TaskScope, token_for
 from aura_engine.facade.core import Core
 from aura_engine.facade.doctor import Finding
 from aura_engine.facade.engine import Engine
+from aura_engine.facade.subscription import end_subscriptions
 from aura_engine.host import Host, new_ids, now
 from aura_engine.profiles import Profiles, load_profiles
 from aura_engine.runtime.context import Runtime, reviewers_of
@@ -125,11 +126,12 @@ async def open_engine(
             examine_host=partial(_examine_host, host),
             user=acting,
             record_only=record_only,
+            read_only=read_only or auditing or StoreUrl.parse(url).read_only,
         )
         make_tools = _tools_factory(folder, host.folder, store=url, **options)
         worker = _LocalWorker(gateway, partial(_local_worker, folder, executors, host, make_tools))
         try:
-            async with _serving(follower, worker):
+            async with _serving(core, worker):
                 yield Engine(core)
         finally:
             with anyio.CancelScope(shield=True):
@@ -172,26 +174,36 @@ def _profiles(home: Path, project: Path | str | None) -> Profiles:
 
 
 @asynccontextmanager
-async def _serving(follower: Follower, worker: "_LocalWorker") -> AsyncIterator[None]:
+async def _serving(core: Core, worker: "_LocalWorker") -> AsyncIterator[None]:
     """Run the follower and, once it is needed, the worker, while the body runs.
 
     An exception of the body, ``SystemExit`` and ``KeyboardInterrupt`` included, propagates as it is and not in a group;
-    so does the one error of a background task that ends the body.
+    so does the one error of a background task that ends the body, and the exception that `Core.leave` was called with.
     """
     raised: BaseException | None = None
     try:
         async with anyio.create_task_group() as group:
             worker.group = group
+
+            def leave(error: BaseException) -> None:
+                nonlocal raised
+                raised = raised or error
+                group.cancel_scope.cancel()
+
+            core.leave = leave
             try:
-                await group.start(follower.serve)
+                await group.start(core.follower.serve)
                 try:
                     yield
                 except (anyio.get_cancelled_exc_class(), GeneratorExit):
                     raise
                 except BaseException as error:  # noqa: BLE001 - raised again below
-                    raised = error
+                    raised = raised or error
+                await end_subscriptions(core)
+                core.closed = True
                 await worker.stop()
             finally:
+                core.closed = True
                 worker.stopping.set()  # the group waits for it
             group.cancel_scope.cancel()
     except ExceptionGroup as errors:

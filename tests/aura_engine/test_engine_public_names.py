@@ -18,6 +18,7 @@ def test_the_way_in_and_what_it_leads_to():
         "Run",
         "BlockingEngine",
         "BlockingRun",
+        "BlockingSubscription",
         "Subscription",
         "Host",
     }

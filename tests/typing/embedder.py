@@ -63,7 +63,9 @@ async def main() -> None:
 
 def blocking() -> str:
     with open_engine_sync("sqlite:///aura.db") as engine:
+        subscription = engine.on(TaskCompleted, completed)
         run = engine.run("Fix the login", executor="claude")
+        subscription.cancel()
         for question in run.questions():
             engine.approvals.approve(question.id)
         return run.result().title

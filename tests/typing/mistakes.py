@@ -26,6 +26,7 @@ async def mistakes(engine: Engine) -> None:
     with open_engine_sync("sqlite:///aura.db") as blocking:
         blocking.run("Fix it", executor="claude").result().titel  # MISTAKE: misspelt behind the blocking twin
         blocking.tasks.get(7)  # MISTAKE: a number for an id
+        blocking.on(TaskCompleted, about_failures)  # MISTAKE: a callback for something else
 
 
 def about_failures(record: EventRecord[TaskFailed]) -> None: ...

@@ -23,6 +23,7 @@ from aura_engine.unit_of_work import CommandBus, UnitOfWork
 if TYPE_CHECKING:
     from aura_engine.facade.approvals import Approvals
     from aura_engine.facade.doctor import Finding
+    from aura_engine.facade.subscription import Subscription
     from aura_engine.facade.tasks import Tasks
     from aura_engine.facade.workspaces import Workspaces
 
@@ -42,6 +43,16 @@ class Core:
     """The actor of commands that do not name one."""
     record_only: bool = False
     """Commands are only recorded; another engine carries them out."""
+    read_only: bool = False
+    """The store was opened without the right to write."""
+    closed: bool = attrs.field(default=False, init=False)
+    """The engine is closing or closed: its methods raise `EngineClosed`; see `aura_engine.facade.gate`."""
+    leave: Callable[[BaseException], None] = attrs.field(init=False)
+    """Closes the engine, which then raises this exception where it was opened."""
+    subscriptions: "set[Subscription]" = attrs.field(init=False, factory=set)
+    """Those that have not ended."""
+    starting: set[anyio.Event] = attrs.field(init=False, factory=set)
+    """One for each subscription that does not know yet which event it starts after; set once it does."""
     readers: WeakValueDictionary[str, anyio.Lock] = attrs.field(init=False, factory=WeakValueDictionary)
     """By name, the lock that a durable subscription holds while it serves that name."""
     tasks: "Tasks" = attrs.field(init=False)

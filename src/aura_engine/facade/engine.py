@@ -9,7 +9,8 @@
 Commands run on behalf of the engine's user unless `by` names another actor. Ids may be shortened to a unique prefix or
 suffix. Any method may raise `InvalidInput` for a bad argument, `AggregateNotFound` or `AmbiguousId` for an id with no
 match or several, `CommandRefused` if a rule forbids the command, `StoreReadOnly` for a command on a read-only store,
-and the errors of the log. Any method may be cancelled: a command is recorded completely or not at all.
+`EngineClosed` once the engine is closed, and the errors of the log. Any method may be cancelled: a command is recorded
+completely or not at all.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -31,13 +32,14 @@ from aura_engine.facade.core import Core
 from aura_engine.facade.doctor import Doctor
 from aura_engine.facade.events import Events
 from aura_engine.facade.executors import Executors
+from aura_engine.facade.gate import gated
 from aura_engine.facade.history import History
 from aura_engine.facade.logs import Logs
 from aura_engine.facade.options import RunOptions
 from aura_engine.facade.run import Run
 from aura_engine.facade.sessions import Sessions
 from aura_engine.facade.store import Store
-from aura_engine.facade.subscription import Subscription
+from aura_engine.facade.subscription import Subscription, subscribe
 from aura_engine.facade.tasks import Tasks
 from aura_engine.facade.usage import Usage
 from aura_engine.facade.workspaces import Workspaces
@@ -175,20 +177,51 @@ class Engine:
         callback: Callable[[EventRecord[E]], Awaitable[Any] | Any],
         *,
         name: str | None = None,
+        in_thread: bool = False,
     ) -> Subscription:
         """Call `callback` with the record of every event of a type, in the order of the log.
 
         Events count no matter which process records them. Without `name` the subscription is live: it starts now and
         ends with the engine. With `name` it is durable: it continues after the last event whose callback returned, also
         after a restart, so each event is delivered at least once. Only one subscription at a time serves a name, across
-        all engines. If the callback raises, a durable subscription calls it again after a pause, and a live one skips
-        the event; see `Subscription.failure`.
+        all engines.
+
+        An asynchronous `callback` is awaited. A plain one blocks the event loop until it returns, so it should be
+        quick; `in_thread` calls it in a thread of the subscription instead, where it may block.
+
+        If the callback raises, a durable subscription calls it again after a pause, and a live one skips the event; see
+        `Subscription.failure`. Errors of reading the log end the subscription, not the engine, and are raised by
+        `Subscription.wait`. A callback that raises ``SystemExit`` or ``KeyboardInterrupt`` closes the engine, which
+        raises it when it is left; the event counts as not delivered.
+
+        Closing the engine waits up to five seconds for callbacks that are running. After that it cancels asynchronous
+        ones and abandons threads, and durable subscriptions deliver their events again.
+
+        Raises `InvalidInput`, and `StoreReadOnly` for a durable subscription on a read-only store.
         """
-        subscription = Subscription(self._core, event_type, callback, name)
-        self._core.follower.require_open().start_soon(subscription.serve)
-        return subscription
+        return subscribe(self._core, event_type, callback, name=name, in_thread=in_thread)
 
 
 def task_of_key(key: str) -> TaskId:
     """Return the id of the task that belongs to a key (UUIDv5)."""
     return TaskId(str(uuid5(NAMESPACE_URL, f"urn:aura:key:{key}")))
+
+
+for _kind in (
+    Engine,
+    Run,
+    Tasks,
+    Approvals,
+    Agents,
+    Workspaces,
+    Sessions,
+    Executors,
+    Usage,
+    Events,
+    History,
+    Audit,
+    Logs,
+    Store,
+    Doctor,
+):
+    gated(_kind)
