@@ -158,6 +158,7 @@ def blocking() -> str:
     for twin in twins:
         if twin.classes:
             modules.setdefault(f"aura_engine.facade.{twin.module}", set()).update(twin.classes)
+    modules["aura_engine.facade.engine"].add("ids_of")
     imports = [
         f"from {module} import {', '.join(sorted(names, key=_order))}"
         for module, names in sorted(modules.items(), key=_place)
@@ -348,7 +349,7 @@ def _passed(arguments: ast.arguments) -> Iterator[str]:
         yield one.arg
     for one in arguments.kwonlyargs:
         if one.arg == "after" and one.annotation is not None and "Run" in ast.unparse(one.annotation):
-            yield "after=[run if isinstance(run, str) else run.id for run in after]"
+            yield "after=ids_of(after)"
         elif one.arg == "in_thread":
             yield "in_thread=True"
         else:

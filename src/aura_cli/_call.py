@@ -116,8 +116,10 @@ async def all_rows(list_: Callable[..., "Awaitable[Page[R]]"], **filters: Any) -
 
 
 def sqlite_path(url: str) -> Path | None:
-    """Return the file of an SQLite store, or None for other stores."""
-    return Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
+    """Return the file of an SQLite store, or None for other stores. Raises `StoreMisconfigured` for any other text."""
+    from aura_contracts.store_url import StoreUrl
+
+    return StoreUrl.parse(url).path
 
 
 def require_made(url: str) -> None:

@@ -57,6 +57,7 @@
     ├── EngineClosed
     ├── AmbiguousId                  a partial id matches several ids: kind, candidates
     ├── KeyReused                    the same key with a different request: key, task
+    ├── NoSession                    no session to resume: executor, place
     ├── RunFailed                    a run failed: task, failure
     ├── RunCancelled                 a run was cancelled, or its task deleted: task
     ├── RunNotDriven                 a run has not ended, but no engine drives it: task, status
@@ -325,7 +326,8 @@ class StoreReadOnly(StoreError):
     remedy: str = "make the file and its folder writable, or connect to the primary server"
 
     def message(self) -> str:
-        return f"{self.store} is read-only at position {self.position}, stream {self.stream_id}: {self.reason}"
+        where = f" at position {self.position}, stream {self.stream_id}" if self.stream_id else ""
+        return f"{self.store} is read-only{where}: {self.reason}"
 
 
 @attrs.define(kw_only=True, eq=False, repr=False, slots=False)
@@ -801,6 +803,19 @@ class KeyReused(AuraError):
 
     def message(self) -> str:
         return f"key {self.key!r} belongs to task {self.task_id}, which was started with a different request"
+
+
+@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
+class NoSession(AuraError):
+    """An agent has no session to resume."""
+
+    code = "no_session"
+    executor: str
+    place: str
+    remedy: str = "start without it, or name one of the sessions in the list of sessions"
+
+    def message(self) -> str:
+        return f"no run of {self.executor} in {self.place} has a session"
 
 
 @attrs.define(kw_only=True, eq=False, repr=False, slots=False)

@@ -95,6 +95,7 @@ if TYPE_CHECKING:
     from aura_contracts.errors import MissingVariable as MissingVariable
     from aura_contracts.errors import NaiveDatetime as NaiveDatetime
     from aura_contracts.errors import NewerEventVersion as NewerEventVersion
+    from aura_contracts.errors import NoSession as NoSession
     from aura_contracts.errors import NotARepository as NotARepository
     from aura_contracts.errors import OperationInProgress as OperationInProgress
     from aura_contracts.errors import ProcessError as ProcessError

@@ -39,7 +39,7 @@ from aura_engine.facade.agents import Agents
 from aura_engine.facade.approvals import Approvals
 from aura_engine.facade.audit import Audit
 from aura_engine.facade.doctor import Doctor, Finding
-from aura_engine.facade.engine import E, Engine
+from aura_engine.facade.engine import E, Engine, ids_of
 from aura_engine.facade.events import Events
 from aura_engine.facade.executors import Executors
 from aura_engine.facade.history import History
@@ -96,10 +96,16 @@ class BlockingTasks:
         return self._portal.call(self._target.create, title, by=by, **options)
 
     def begin(
-        self, task_id: TaskId, request: "RunRequest", *, key: str | None = None, after: Sequence[TaskId] = ()
+        self,
+        task_id: TaskId,
+        request: "RunRequest",
+        *,
+        digest: str = "",
+        key: str | None = None,
+        after: Sequence[TaskId] = (),
     ) -> Task:
         """Create a task with everything it needs and queue its first execution, in one append. See `Engine.run`."""
-        return self._portal.call(self._target.begin, task_id, request, key=key, after=after)
+        return self._portal.call(self._target.begin, task_id, request, digest=digest, key=key, after=after)
 
     def edit(self, task: str, changes: TaskChanges, *, by: str | None = None) -> Task:
         """Edit a task; fields that `changes` does not set stay as they are."""
@@ -274,7 +280,8 @@ class BlockingWorkspaces:
     def restore(self, workspace: str, ref: str) -> Workspace:
         """Restore the worktrees to a safety copy, by ref or number, after taking a copy of their present state.
 
-        Raises `InvalidInput` for an unknown copy, and while the workspace is in use.
+        It is recorded once the files are restored; after a crash in between, restore again. Raises `InvalidInput` for
+        an unknown copy, and while the workspace is in use; `WorkspaceError` if the repository has lost the copy.
         """
         return self._portal.call(self._target.restore, workspace, ref)
 
@@ -392,7 +399,7 @@ class BlockingEvents:
         since: int = 0,
         limit: int = 1000,
     ) -> Sequence[EventRecord]:
-        """Return up to `limit` events after position `since`; see `read` for the filters."""
+        """Return up to `limit` events (at least 1) after position `since`; see `read` for the filters."""
         return self._portal.call(
             self._target.list, task=task, execution=execution, stream=stream, types=types, since=since, limit=limit
         )
@@ -684,7 +691,7 @@ class BlockingEngine:
 
     @property
     def user(self) -> str:
-        """The user on whose behalf commands run."""
+        """The user on whose behalf commands run. Raises `InvalidInput` if a read-only engine cannot tell."""
         return self._target.user
 
     def run(
@@ -693,41 +700,36 @@ class BlockingEngine:
         *,
         executor: str,
         key: str | None = None,
-        after: Sequence[BlockingRun | str] = (),
+        after: Sequence[BlockingRun | str] | BlockingRun | str = (),
         **options: Unpack[RunOptions],
     ) -> BlockingRun:
         """Start a task from a prompt and return its handle. `options` are the fields of `RunRequest`.
 
         Everything the task needs is recorded in one append, then driven in the background.
 
-        `key` makes the call idempotent: the same key returns the same task, even after a crash, and resumes an
-        interrupted run. If another engine drives it, this one takes it over when that engine stops. Raises `KeyReused`
-        if the key belongs to a different request.
+        `key` (up to 200 characters) makes the call idempotent: the same key returns the same task, even after a crash,
+        and resumes an interrupted run. If another engine drives it, this one takes it over when that engine stops.
+        Raises `KeyReused` if the key belongs to a different request: one with other options, other repositories (their
+        real paths count, not how they are written) or another `after`. What the engine chooses itself, such as the
+        session for `resume_latest`, is not part of the request.
 
-        `after` names runs or tasks that must complete first; if one of them fails or is cancelled, this one fails.
+        `after` names a run or task, or several, that must complete first; if one of them fails or is cancelled, this
+        one fails. Raises `NoSession` if `resume_latest` finds no session.
         """
         return BlockingRun(
-            self._portal.call(
-                self._target.run,
-                prompt,
-                executor=executor,
-                key=key,
-                after=[run if isinstance(run, str) else run.id for run in after],
-                **options,
-            ),
+            self._portal.call(self._target.run, prompt, executor=executor, key=key, after=ids_of(after), **options),
             self._portal,
         )
 
     def start(
-        self, request: "RunRequest", *, key: str | None = None, after: Sequence[BlockingRun | str] = ()
+        self,
+        request: "RunRequest",
+        *,
+        key: str | None = None,
+        after: Sequence[BlockingRun | str] | BlockingRun | str = (),
     ) -> BlockingRun:
         """Start a task from a request; see `run`."""
-        return BlockingRun(
-            self._portal.call(
-                self._target.start, request, key=key, after=[run if isinstance(run, str) else run.id for run in after]
-            ),
-            self._portal,
-        )
+        return BlockingRun(self._portal.call(self._target.start, request, key=key, after=ids_of(after)), self._portal)
 
     def attach(self, task: str) -> BlockingRun:
         """Return a handle of an existing task. Starts nothing; `Run.events` yields what happens from now on.
@@ -745,13 +747,15 @@ class BlockingEngine:
         """
         return BlockingRun(self._portal.call(self._target.resume, task), self._portal)
 
-    def interrupted(self, request: "RunRequest") -> BlockingRun | None:
+    def interrupted(
+        self, request: "RunRequest", *, after: Sequence[BlockingRun | str] | BlockingRun | str = ()
+    ) -> BlockingRun | None:
         """Resume the newest interrupted run of the same request and return it; None without one.
 
         A run that waits for a human was not interrupted; one that failed or was cancelled is only cleaned up. One that
         completed but was not yet cleaned up counts as interrupted.
         """
-        found = self._portal.call(self._target.interrupted, request)
+        found = self._portal.call(self._target.interrupted, request, after=ids_of(after))
         return None if found is None else BlockingRun(found, self._portal)
 
     def on(

@@ -19,7 +19,7 @@ import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
 from aura_contracts import __version__
-from aura_contracts.actors import actor_name, human
+from aura_contracts.actors import Actor, actor_name, human
 from aura_contracts.errors import StoreMisconfigured
 from aura_contracts.ids import ExecutionId, TaskId, WorkerId
 from aura_contracts.lease import RETURN_GRACE, WorkerIdentity
@@ -29,6 +29,7 @@ from aura_engine.agent_tools.api import OwnTask
 from aura_engine.agent_tools.key import key_of, scope_in
 from aura_engine.agent_tools.server import tools_for
 from aura_engine.agent_tools.token import TaskScope, token_for
+from aura_engine.engine_options import EngineOptions
 from aura_engine.facade.core import Core
 from aura_engine.facade.doctor import Finding
 from aura_engine.facade.engine import Engine
@@ -73,7 +74,7 @@ async def open_engine(
     Works on asyncio and on trio. Opening starts nothing: tasks that earlier engines left unfinished stay as they are.
     With `drive_all` this engine drives them, every task that another program starts, and those of engines that stop.
 
-    - `user`: on whose behalf commands run (default: AURA_USER, or the login name).
+    - `user`: on whose behalf commands run (default: AURA_USER, or the login name; a read-only engine needs neither).
     - `home`: the folder of worktrees and process output (default: AURA_HOME, or the platform's data folder).
     - `executors`: executors to use besides the installed ones.
     - `project`: a folder whose ``.aura/profiles.toml`` applies.
@@ -84,19 +85,48 @@ async def open_engine(
     - `encryption_key`, `compression`, `outage_timeout` (seconds): see `aura_store.open_log`.
 
     Closing the engine stops driving: agents at work continue under their supervisors for `grace` seconds, so that the
-    next engine can take over. Raises `StoreMisconfigured`, `StoreUnavailable`, `LogDamaged`, and `InvalidInput` for a
-    bad profile file.
+    next engine can take over. Raises `InvalidInput` for a bad argument or profile file, `StoreMisconfigured`,
+    `StoreUnavailable` and `LogDamaged`.
     """
+    given = EngineOptions(
+        url=url,
+        user=user,
+        home=home,
+        executors=executors,
+        project=project,
+        executions=executions,
+        executions_of=executions_of,
+        grace=grace,
+        drive_all=drive_all,
+        record_only=record_only,
+        read_only=read_only,
+        auditing=auditing,
+        encryption_key=encryption_key,
+        compression=compression,
+        outage_timeout=outage_timeout,
+        host=host,
+    )
     host = host or Host()
+    identify = partial(_user, user, host)
+    if not given.reading:
+        identify()  # fails early: commands need the name
     folder = host.home if home is None else Path(os.path.abspath(home))  # noqa: ASYNC240, PTH100 - looks at no file
     options: dict[str, Any] = {"encryption_key": encryption_key, "compression": compression}
     waiting: dict[str, Any] = {} if outage_timeout is None else {"outage_timeout": outage_timeout}
     opening = open_log(url, clock=host.clock, read_only=read_only, auditing=auditing, **options, **waiting)
     async with opening as log, open_read_models(log) as reads:
-        bus = CommandBus(log=log, states=StateCache(Repository(log).load), clock=host.clock, ids=host.ids)
-        acting = human(user) if user else host.user
-        creator = (actor_name(acting),)
-        gateway = Gateway(bus=bus, engine_id=host.ids(), reviewers=lambda task: reviewers_of(task) or creator)
+        bus = CommandBus(
+            log=log,
+            states=StateCache(Repository(log).load),
+            clock=host.clock,
+            ids=host.ids,
+            read_only=given.reading,
+        )
+        gateway = Gateway(
+            bus=bus,
+            engine_id=host.ids(),
+            reviewers=lambda task: reviewers_of(task) or (actor_name(identify()),),
+        )
         runtime = Runtime(
             bus=bus,
             reads=reads,
@@ -115,7 +145,7 @@ async def open_engine(
             clock=host.clock,
             ids=host.ids,
             prices=folder / "prices.toml",
-            path=_file_of(url),
+            path=StoreUrl.parse(url).path,
             compression=compression or "none",
             encrypted=encryption_key is not None,
         )
@@ -124,7 +154,7 @@ async def open_engine(
             follower=follower,
             archive=archive,
             examine_host=partial(_examine_host, host),
-            user=acting,
+            identify=identify,
             record_only=record_only,
             read_only=read_only or auditing or StoreUrl.parse(url).read_only,
         )
@@ -154,7 +184,7 @@ async def open_own_task(
     not issue, before it opens anything, and the errors of `open_engine` for the store.
     """
     scope = scope_in(environment, home)
-    path = _file_of(url)
+    path = StoreUrl.parse(url).path
     if path is not None and not path.exists():
         reason = "the store does not exist"
         raise StoreMisconfigured(store=url, reason=reason, remedy="set AURA_STORE as AURA does for its agents")
@@ -164,9 +194,8 @@ async def open_own_task(
         yield OwnTask(CommandBus(log=log, states=StateCache(Repository(log).load), clock=now, ids=new_ids()), scope)
 
 
-def _file_of(url: str) -> Path | None:
-    """Return the file of an SQLite store, None for stores of other kinds."""
-    return Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
+def _user(name: str | None, host: Host) -> Actor:
+    return host.user if name is None else human(name)
 
 
 def _profiles(home: Path, project: Path | str | None) -> Profiles:

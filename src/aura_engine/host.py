@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from getpass import getuser
 from pathlib import Path
 from secrets import randbits
+from typing import Any
 
 import attrs
 
@@ -40,12 +41,32 @@ def home_of(environment: Mapping[str, str]) -> Path:
 
 
 def user_of(environment: Mapping[str, str]) -> Actor:
-    """Return the user: AURA_USER, or the login name. Raises `InvalidInput` if neither is known."""
+    """Return the user: AURA_USER, or the login name. Raises `InvalidInput` if neither is known or can be a name."""
     try:
-        return human(environment.get("AURA_USER") or getuser())
+        name = environment.get("AURA_USER") or getuser()
     except (OSError, KeyError) as error:  # a user id without a name, as in a container
         reason = f"the login name is unknown: {error}"
         raise InvalidInput(field="AURA_USER", reason=reason, remedy="set AURA_USER to your name") from error
+    require_person(name, "AURA_USER")
+    return human(name)
+
+
+def require_person(name: Any, field: str) -> None:
+    """Raise `InvalidInput` unless `name` can be the name of a person wherever AURA asks for one.
+
+    A colon would make it an actor of another kind, such as ``agent:ID``.
+    """
+    if not isinstance(name, str) or not name.strip() or ":" in name or "\0" in name or not _is_unicode(name):
+        remedy = "give a login name or an e-mail address, without a colon"
+        raise InvalidInput(field=field, reason=f"{ascii(name)[:80]} is not the name of a person", remedy=remedy)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @attrs.frozen(kw_only=True)

@@ -6,9 +6,9 @@ The command line, library calls, files, agents' tools and HTTP all use these mod
 Importing pydantic takes longer than the rest of AURA's start-up, so this module is only imported when an input arrives.
 """
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
-from functools import cached_property
 from hashlib import sha256
 from typing import Annotated, Any, Self, TypeVar
 
@@ -28,6 +28,12 @@ T = TypeVar("T")
 TITLE_LENGTH = 72
 """Maximum characters of a title made from a prompt."""
 
+KEY_LENGTH = 200
+"""Maximum characters of the key of a request."""
+
+DIGEST_VERSION = 1
+"""The version of `RunRequest.digest`; a digest of another version has to be computed as that version did."""
+
 
 # --- Values -----------------------------------------------------------------------------------------------------------
 
@@ -35,6 +41,17 @@ TITLE_LENGTH = 72
 def _filled(text: str) -> str:
     if not text.strip():
         raise PydanticCustomError("empty", "it is empty")
+    return text
+
+
+def _storable(text: str) -> str:
+    try:
+        storable = b"\0" not in text.encode()
+    except UnicodeEncodeError:
+        storable = False
+    if not storable:
+        given = {"remedy": "use characters only"}
+        raise PydanticCustomError("storable", "it holds NUL or half of a surrogate pair", given)
     return text
 
 
@@ -67,6 +84,7 @@ def _script(value: Any) -> Any:
 
 
 Filled = Annotated[str, AfterValidator(_filled)]
+Key = Annotated[str, Field(max_length=KEY_LENGTH), AfterValidator(_filled), AfterValidator(_storable)]
 Rule = Annotated[str, AfterValidator(_rule)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 ScriptInput = Annotated[Script | None, BeforeValidator(_script)]
@@ -191,12 +209,17 @@ class RunRequest(Place, HowToRun, Review):
     title: str = Field("", description="A short name for the task; empty: taken from the prompt")
     repositories: tuple[str, ...] = Field((".",), description="Paths of repositories, or of one folder")
     session_id: str | None = Field(None, description="The agent's session to resume")
+    resume_latest: bool = Field(default=False, description="Resume the newest session of the executor on these files")
     fork: bool = Field(default=False, description="Resume a copy of the session; leave the original unchanged")
 
     @model_validator(mode="after")
     def _fork_of_a_session(self) -> Self:
-        if self.fork and self.session_id is None:
-            raise InvalidInput(field="fork", reason="there is no session to copy", remedy="name a session_id")
+        if self.fork and self.session_id is None and not self.resume_latest:
+            remedy = "name a session_id, or use resume_latest"
+            raise InvalidInput(field="fork", reason="there is no session to copy", remedy=remedy)
+        if self.resume_latest and self.session_id is not None:
+            reason = "the session to resume is named"
+            raise InvalidInput(field="resume_latest", reason=reason, remedy="use either session_id or resume_latest")
         return self
 
     @property
@@ -204,11 +227,32 @@ class RunRequest(Place, HowToRun, Review):
         """The part that is stored with the execution."""
         return msgspec.structs.replace(super().plan, fork=self.fork)
 
-    @cached_property
-    def digest(self) -> str:
-        """A digest of all fields: equal for equal requests."""
-        asked = {name: getattr(self, name) for name in type(self).model_fields}
-        return sha256(msgspec.json.encode(asked, order="deterministic")).hexdigest()
+    @property
+    def located(self) -> Self:
+        """This request with absolute paths, as seen from the current folder."""
+        paths = tuple(os.path.abspath(path) for path in self.repositories)  # noqa: PTH100 - links stay
+        return self.model_copy(update={"repositories": paths})
+
+    def digest(self, after: Iterable[str] = ()) -> str:
+        """Return a digest that is equal for equal requests that wait for the same tasks, in this and later versions.
+
+        It covers the real paths of the repositories, and of the other fields those that differ from their defaults: a
+        field that a later version adds does not change it.
+        """
+        fields = type(self).model_fields
+        asked = {name: getattr(self, name) for name in sorted(fields)}
+        asked = {name: value for name, value in asked.items() if value != fields[name].default}
+        asked["repositories"] = [os.path.realpath(path) for path in self.repositories]
+        if waits := sorted(set(after)):
+            asked["after"] = waits
+        return f"{DIGEST_VERSION}:{sha256(msgspec.json.encode(asked, order='deterministic')).hexdigest()}"
+
+
+class Start(Input):
+    """How to start a request, besides the request itself."""
+
+    key: Key | None = Field(None, description="The caller's own key for the request: it starts only one task")
+    after: tuple[Filled, ...] = Field((), description="Tasks that must complete first")
 
 
 class NewTask(Place, Review):

@@ -48,3 +48,30 @@ def test_nonsense_is_refused(field, value):
 def test_a_script_may_be_given_as_text():
     request = RunRequest(prompt="work", executor="custom", setup="make", approval="auto")
     assert request.plan.setup == Script(text="make")
+
+
+# --- Digests ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_digest_of_a_request_stays_the_same_in_later_versions():
+    """A change here makes stored keys raise `KeyReused` for unchanged requests: give it another `DIGEST_VERSION`."""
+    plain = RunRequest(prompt="Fix it", executor="custom", repositories=("/",))
+    assert plain.digest() == "1:ee03baea3b69c529bd14535c6b39e4111de2fe752ab85ecc9f8e7c2e4759c1a1"
+    full = RunRequest(prompt="Fix it", executor="custom", repositories=("/",), reviewers=["bob"])
+    full = full.model_copy(update={"options": {"b": 1, "a": 2}})
+    assert full.digest(["b", "a", "a"]) == "1:f5494cbc9ea2f993b1f5c05b5e77ccbdaf5719e47c4471e3b50079ce921793d1"
+
+
+def test_a_digest_covers_what_differs_from_the_defaults():
+    plain = RunRequest(prompt="Fix it", executor="custom")
+    assert RunRequest(prompt="Fix it", executor="custom", approval="changes", title="").digest() == plain.digest()
+    assert RunRequest(prompt="Fix it", executor="custom", approval="plan").digest() != plain.digest()
+
+
+def test_a_request_of_a_later_version_with_another_field_has_the_same_digest():
+    class Later(RunRequest):
+        novelty: str = "none"
+
+    given = {"prompt": "Fix it", "executor": "custom", "reviewers": ["bob"]}
+    assert Later(**given).digest() == RunRequest(**given).digest()
+    assert Later(**given, novelty="some").digest() != RunRequest(**given).digest()

@@ -58,7 +58,7 @@ SESSION = Group(
     "the agent's session",
     (
         Option("session_id", "--session", "resume this session", "ID"),
-        Option("", "--resume-latest", "resume the newest session of this executor here"),
+        Option("resume_latest", "--resume-latest", "resume the newest session of this executor here"),
         Option("fork", "--fork", "resume a copy; leave the original unchanged"),
     ),
 )

@@ -17,8 +17,6 @@ def run_request(arguments: Namespace, prompt: str) -> RunRequest:
     values = input_of(arguments, RUN) | {"prompt": prompt} | _approval(arguments)
     paths = [os.path.join(cwd, path) for path in arguments.repo] or [cwd]  # noqa: PTH118
     values["repositories"] = [os.path.normpath(path) for path in paths]
-    if arguments.resume_latest:
-        values.pop("fork", None)  # the folder of the session
     return RunRequest.model_validate(values)
 
 

@@ -67,11 +67,11 @@ async def _examine(call: "Call", take: "Callable[[Finding], None]") -> "Finding 
     from aura_engine import Finding
 
     given, store = call.arguments, call.settings.store
-    path = sqlite_path(store)
-    if path is not None and not path.exists():
-        remedy = "`aura run` creates it; check --store and AURA_STORE if you expected one"
-        return Finding(id=store, kind="store", status="note", text="no store yet", remedy=remedy)
     try:
+        path = sqlite_path(store)
+        if path is not None and not path.exists():
+            remedy = "`aura run` creates it; check --store and AURA_STORE if you expected one"
+            return Finding(id=store, kind="store", status="note", text="no store yet", remedy=remedy)
         async with engine_of(call) as engine, aclosing(engine.doctor.examine(unknown=given.unknown)) as findings:
             async for finding in findings:
                 if given.fix and finding.fix is not None:

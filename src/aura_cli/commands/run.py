@@ -8,7 +8,6 @@ from aura_cli.arguments.parser import finish
 
 if TYPE_CHECKING:
     from aura_cli._call import Call
-    from aura_engine import Engine, RunRequest
 
 _EPILOG = """\
 Lines of the agent's output start with [stdout] or [stderr], messages that it
@@ -45,8 +44,6 @@ async def run(call: "Call") -> int:
     given = call.arguments
     request = run_request(given, call.terminal.read_all() if given.prompt == "-" else given.prompt)
     async with engine_of(call, make=True, folder=given.cwd) as engine:
-        if given.resume_latest and request.session_id is None:
-            request = await _with_latest_session(engine, request, fork=given.fork)
         since = await engine.events.head()
         found = None if given.fresh or given.key else await engine.interrupted(request)
         if found is not None:
@@ -55,13 +52,3 @@ async def run(call: "Call") -> int:
         await engine.executors.check(request)
         started = await engine.start(request, key=given.key)
         return await follow(engine, started, call.terminal, FollowOptions.of(call))
-
-
-async def _with_latest_session(engine: "Engine", request: "RunRequest", *, fork: bool) -> "RunRequest":
-    """Return the request with the newest session of its executor on the same files. Raises `NoSession`."""
-    from aura_cli.rendering.errors import NoSession
-
-    session = await engine.sessions.latest(executor=request.executor, folders=request.repositories)
-    if session is None:
-        raise NoSession(executor=request.executor, place=", ".join(request.repositories))
-    return request.model_copy(update={"session_id": session.id, "fork": fork})

@@ -54,19 +54,6 @@ class ReadModelsDiffer(AuraError):
 
 
 @attrs.define(kw_only=True, eq=False)
-class NoSession(AuraError):
-    """An agent has no session to resume."""
-
-    code = "no_session"
-    executor: str
-    place: str
-    remedy: str = "omit --resume-latest; `aura session list` lists the sessions"
-
-    def message(self) -> str:
-        return f"no run of {self.executor} in {self.place} has a session"
-
-
-@attrs.define(kw_only=True, eq=False)
 class NotHealthy(AuraError):
     """Something is left over, stuck or broken."""
 

@@ -39,8 +39,8 @@ class Core:
     archive: Archive
     examine_host: "Callable[[], Sequence[Finding]]"
     """Checks the machine: Python, git."""
-    user: Actor
-    """The actor of commands that do not name one."""
+    identify: Callable[[], Actor]
+    """Returns the actor of commands that do not name one."""
     record_only: bool = False
     """Commands are only recorded; another engine carries them out."""
     read_only: bool = False
@@ -58,6 +58,11 @@ class Core:
     tasks: "Tasks" = attrs.field(init=False)
     approvals: "Approvals" = attrs.field(init=False)
     workspaces: "Workspaces" = attrs.field(init=False)
+
+    @property
+    def user(self) -> Actor:
+        """The actor of commands that do not name one. Raises `InvalidInput` if the login name is unknown."""
+        return self.identify()
 
     @property
     def bus(self) -> CommandBus:
@@ -130,6 +135,7 @@ class Core:
 
     async def begin(self, task_id: TaskId, create: Callable[[], Awaitable[Any]]) -> bool:
         """Record a task with `create`, then drive it as `drive` does, before any other engine can."""
+        self.bus.require_writable()
         if self.record_only:
             await create()
             return False
@@ -137,6 +143,7 @@ class Core:
 
     async def drive(self, task_id: TaskId) -> bool:
         """Drive a task, unless this engine only records; return whether it drives the task now."""
+        self.bus.require_writable()
         return False if self.record_only else await self.follower.drive(task_id)
 
     async def take_on(self, task_id: TaskId) -> bool:

@@ -13,14 +13,14 @@ match or several, `CommandRefused` if a rule forbids the command, `StoreReadOnly
 completely or not at all.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Unpack
 from uuid import NAMESPACE_URL, uuid5
 
 from attrs import evolve
 
 from aura_contracts.actors import actor_name
-from aura_contracts.errors import AggregateExists, KeyReused
+from aura_contracts.errors import AggregateExists, InvalidInput, KeyReused, NoSession
 from aura_contracts.events import Event, EventRecord
 from aura_contracts.ids import TaskId
 from aura_contracts.ports.read_models import TaskQuery
@@ -77,7 +77,7 @@ class Engine:
 
     @property
     def user(self) -> str:
-        """The user on whose behalf commands run."""
+        """The user on whose behalf commands run. Raises `InvalidInput` if a read-only engine cannot tell."""
         return actor_name(self._core.user)
 
     # --- Runs ---------------------------------------------------------------------------------------------------------
@@ -88,52 +88,77 @@ class Engine:
         *,
         executor: str,
         key: str | None = None,
-        after: Sequence[Run | str] = (),
+        after: Sequence[Run | str] | Run | str = (),
         **options: Unpack[RunOptions],
     ) -> Run:
         """Start a task from a prompt and return its handle. `options` are the fields of `RunRequest`.
 
         Everything the task needs is recorded in one append, then driven in the background.
 
-        `key` makes the call idempotent: the same key returns the same task, even after a crash, and resumes an
-        interrupted run. If another engine drives it, this one takes it over when that engine stops. Raises `KeyReused`
-        if the key belongs to a different request.
+        `key` (up to 200 characters) makes the call idempotent: the same key returns the same task, even after a crash,
+        and resumes an interrupted run. If another engine drives it, this one takes it over when that engine stops.
+        Raises `KeyReused` if the key belongs to a different request: one with other options, other repositories (their
+        real paths count, not how they are written) or another `after`. What the engine chooses itself, such as the
+        session for `resume_latest`, is not part of the request.
 
-        `after` names runs or tasks that must complete first; if one of them fails or is cancelled, this one fails.
+        `after` names a run or task, or several, that must complete first; if one of them fails or is cancelled, this
+        one fails. Raises `NoSession` if `resume_latest` finds no session.
         """
         from aura_engine.inputs import RunRequest  # noqa: PLC0415 - pydantic, where an input comes in
 
         request = RunRequest.model_validate({"prompt": prompt, "executor": executor, **options})
         return await self.start(request, key=key, after=after)
 
-    async def start(self, request: "RunRequest", *, key: str | None = None, after: Sequence[Run | str] = ()) -> Run:
+    async def start(
+        self, request: "RunRequest", *, key: str | None = None, after: Sequence[Run | str] | Run | str = ()
+    ) -> Run:
         """Start a task from a request; see `run`."""
+        from aura_engine.inputs import Start  # noqa: PLC0415 - pydantic, where an input comes in
+
         core = self._core
         core.follower.require_open()
+        Start.model_validate({"key": key, "after": ids_of(after)})
+        request = request.located
+        waits_for = await self._tasks(after)
+        digest = request.digest(waits_for)
         task_id = TaskId(core.bus.ids()) if key is None else task_of_key(key)
         if key is not None and (task := await core.bus.fetch(TASK, task_id)) is not None:
-            return await self._again(task, request, key)
+            return await self._again(task, digest, key)
         since = await core.log.head()
-        waits_for = [one.id if isinstance(one, Run) else TaskId(await core.find("task", one)) for one in after]
+        chosen = await self._with_session(request)
 
         async def create() -> Task:
-            return await self.tasks.begin(task_id, request, key=key, after=waits_for)
+            return await self.tasks.begin(task_id, chosen, key=key, digest=digest, after=waits_for)
 
         try:
             driven = await core.begin(task_id, create)
         except AggregateExists:
             if key is None:
                 raise
-            return await self._again(await self.tasks.get(task_id), request, key)  # another engine was first
+            return await self._again(await self.tasks.get(task_id), digest, key)  # another engine was first
         return Run(task_id, core, since=since, whole=True, driven=driven)
 
-    async def _again(self, task: Task, request: "RunRequest", key: str) -> Run:
+    async def _again(self, task: Task, digest: str, key: str) -> Run:
         """Return the handle of the task that belongs to a key, and resume it if it was interrupted."""
-        if task.request_digest != request.digest:
+        if task.request_digest != digest:
             raise KeyReused(key=key, task_id=task.id)
         if not task.ended:
             await self._core.take_on(task.id)
         return await self.attach(task.id)
+
+    async def _tasks(self, named: Sequence[Run | str] | Run | str) -> Sequence[TaskId]:
+        """Return the ids of tasks that are named by their runs or by ids, each once."""
+        found = [TaskId(await self._core.find("task", name)) for name in ids_of(named)]
+        return tuple(dict.fromkeys(found))
+
+    async def _with_session(self, request: "RunRequest") -> "RunRequest":
+        """Return the request with the session that `resume_latest` stands for. Raises `NoSession`."""
+        if not request.resume_latest:
+            return request
+        session = await self.sessions.latest(executor=request.executor, folders=request.repositories)
+        if session is None:
+            raise NoSession(executor=request.executor, place=", ".join(request.repositories))
+        return request.model_copy(update={"session_id": session.id})
 
     async def attach(self, task: str) -> Run:
         """Return a handle of an existing task. Starts nothing; `Run.events` yields what happens from now on.
@@ -155,15 +180,16 @@ class Engine:
         run = await self.attach(task)
         return evolve(run, driven=await self._core.take_on(run.id))
 
-    async def interrupted(self, request: "RunRequest") -> Run | None:
+    async def interrupted(self, request: "RunRequest", *, after: Sequence[Run | str] | Run | str = ()) -> Run | None:
         """Resume the newest interrupted run of the same request and return it; None without one.
 
         A run that waits for a human was not interrupted; one that failed or was cancelled is only cleaned up. One that
         completed but was not yet cleaned up counts as interrupted.
         """
+        digest = request.digest(await self._tasks(after))
         query = TaskQuery(unfinished=True, limit=1000)
         async for task in self._core.reads.rows(query):
-            if task.request_digest != request.digest or task.status in _WAITING:
+            if task.request_digest != digest or task.status in _WAITING:
                 continue
             if await self._core.drive(task.id) and (not task.ended or task.status is TaskStatus.COMPLETED):
                 return await self.attach(task.id)
@@ -205,6 +231,24 @@ class Engine:
 def task_of_key(key: str) -> TaskId:
     """Return the id of the task that belongs to a key (UUIDv5)."""
     return TaskId(str(uuid5(NAMESPACE_URL, f"urn:aura:key:{key}")))
+
+
+class _Identified(Protocol):
+    """A run, blocking or not, or a task."""
+
+    @property
+    def id(self) -> str: ...
+
+
+def ids_of(after: Collection[_Identified | str] | _Identified | str) -> Sequence[str]:
+    """Return the ids that `after` gives: one, or a collection. Raises `InvalidInput`."""
+    several = after if isinstance(after, Collection) and not isinstance(after, str) else [after]
+    ids = [one if isinstance(one, str) else getattr(one, "id", None) for one in several]
+    found = [one for one in ids if isinstance(one, str)]
+    if len(found) != len(ids):
+        reason = f"{ascii(after)[:80]} is not a list of runs or ids of tasks"
+        raise InvalidInput(field="after", reason=reason, remedy="give a run, an id, or a list of them")
+    return found
 
 
 for _kind in (

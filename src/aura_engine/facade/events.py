@@ -40,7 +40,10 @@ class Events:
         since: int = 0,
         limit: int = 1000,
     ) -> Sequence[EventRecord]:
-        """Return up to `limit` events after position `since`; see `read` for the filters."""
+        """Return up to `limit` events (at least 1) after position `since`; see `read` for the filters."""
+        if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
+            remedy = "give a number of at least 1; read() has no limit"
+            raise InvalidInput(field="limit", reason=f"{ascii(limit)[:80]} is not a number of events", remedy=remedy)
         found: list[EventRecord] = []
         reading = self.read(task=task, execution=execution, stream=stream, types=types, since=since)
         async with aclosing(reading) as records:

@@ -52,7 +52,7 @@ class Executors:
             directory=request.repositories[0],
             options=options,
             session_id=request.session_id,
-            fork=request.fork,
+            fork=request.fork and request.session_id is not None,
         )
         try:
             await self._core.runtime.gateway.request(check)
@@ -67,9 +67,10 @@ class Executors:
 
 def _require_able(can: Capability, request: "RunRequest") -> None:
     name = request.executor
-    if request.session_id is not None and not can.resume:
+    if (request.resume_latest or request.session_id is not None) and not can.resume:
         reason = f"executor {name} has no sessions to resume"
-        raise InvalidInput(field="session_id", reason=reason, remedy="leave the session out")
+        field = "resume_latest" if request.resume_latest else "session_id"
+        raise InvalidInput(field=field, reason=reason, remedy="leave the session out")
     if request.fork and not can.fork:
         reason = f"executor {name} cannot copy a session"
         raise InvalidInput(field="fork", reason=reason, remedy="leave fork out: the session itself is resumed")

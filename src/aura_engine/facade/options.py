@@ -65,6 +65,8 @@ class RunOptions(TypedDict, total=False):
     """A short name for the task; empty: taken from the prompt."""
     session_id: str | None
     """The agent's session to resume."""
+    resume_latest: bool
+    """Resume the newest session of the executor on these files."""
     fork: bool
     """Resume a copy of the session; leave the original unchanged."""
 

@@ -101,7 +101,13 @@ class Tasks:
         return created
 
     async def begin(
-        self, task_id: TaskId, request: "RunRequest", *, key: str | None = None, after: Sequence[TaskId] = ()
+        self,
+        task_id: TaskId,
+        request: "RunRequest",
+        *,
+        digest: str = "",
+        key: str | None = None,
+        after: Sequence[TaskId] = (),
     ) -> Task:
         """Create a task with everything it needs and queue its first execution, in one append. See `Engine.run`."""
         from aura_engine.inputs import title_of  # noqa: PLC0415 - pydantic, where an input comes in
@@ -118,7 +124,7 @@ class Tasks:
             retry=request.retry,
             context=request.context,
             key=key,
-            request_digest=request.digest,
+            request_digest=digest or request.digest(after),
             after=tuple(after),
         )
         for attempt in range(_ATTEMPTS):

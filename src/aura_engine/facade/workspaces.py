@@ -5,6 +5,7 @@ from typing import Unpack
 
 import attrs
 
+from aura_contracts.actors import WORKER
 from aura_contracts.errors import AggregateNotFound, AmbiguousId, InvalidInput
 from aura_contracts.ids import TaskId, WorkspaceId
 from aura_contracts.ports.read_models import Page, WorkspaceQuery
@@ -12,7 +13,6 @@ from aura_contracts.ports.workspaces import Orphan, WorkspaceCondition
 from aura_contracts.task import TASK
 from aura_contracts.workspace import (
     WORKSPACE,
-    RecordSnapshot,
     RestoreSnapshot,
     SnapshotReason,
     Workspace,
@@ -21,9 +21,9 @@ from aura_contracts.workspace import (
 from aura_engine.facade.core import Core
 from aura_engine.facade.options import WorkspaceFilters
 from aura_engine.runtime.cleanup import remove
-from aura_engine.runtime.context import snapshot_ref
-from aura_engine.runtime.stages import save
+from aura_engine.runtime.stages import take_copy
 from aura_engine.runtime.views import spec_of, workspace_of
+from aura_engine.unit_of_work import UnitOfWork
 from aura_worker_protocol import messages
 
 PATCH_LIMIT = 1_048_576
@@ -61,26 +61,26 @@ class Workspaces:
     async def snapshot(self, workspace: str, reason: SnapshotReason = SnapshotReason.REQUESTED) -> Workspace:
         """Take a safety copy of all worktrees, tracked and untracked files, on a hidden ref."""
         found = await self.get(workspace)
-        ref = snapshot_ref(found.id, len(found.snapshots) + 1)
-        taken = await self._core.runtime.gateway.request(messages.TakeSnapshot(workspace=spec_of(found), ref=ref))
-        command = RecordSnapshot(ref=ref, reason=reason, commits=taken.commits)
-        return await self._core.bus.handle(self._core.user, found.id, command)
+        return await take_copy(self._core.runtime, found.id, reason, self._core.user)
 
     async def restore(self, workspace: str, ref: str) -> Workspace:
         """Restore the worktrees to a safety copy, by ref or number, after taking a copy of their present state.
 
-        Raises `InvalidInput` for an unknown copy, and while the workspace is in use."""
+        It is recorded once the files are restored; after a crash in between, restore again. Raises `InvalidInput` for
+        an unknown copy, and while the workspace is in use; `WorkspaceError` if the repository has lost the copy.
+        """
         found = await self.get(workspace)
-        copies = [copy.ref for copy in found.snapshots]
-        chosen = next((known for known in copies if ref in (known, known.rpartition("/")[2])), None)
-        if chosen is None:
-            remedy = f"its safety copies are {', '.join(copies)}" if copies else "it has no safety copies"
-            raise InvalidInput(field="ref", reason=f"{ref!r} is not a safety copy of it", remedy=remedy)
+        chosen = _copy_named(found, ref)
         await self._require_free(found)
-        await save(self._core.runtime, found, SnapshotReason.RESTORE)
-        restored = await self._core.bus.handle(self._core.user, found.id, RestoreSnapshot(ref=chosen, dirty=False))
-        await self._core.runtime.gateway.request(messages.RestoreSnapshot(workspace=spec_of(found), ref=chosen))
-        return restored
+        await self._save(found)
+
+        async def decide(unit: UnitOfWork) -> Workspace:
+            restored = await unit.handle(found.id, RestoreSnapshot(ref=chosen, dirty=False))
+            request = messages.RestoreSnapshot(workspace=spec_of(found), ref=chosen)
+            await self._core.runtime.gateway.request(request)
+            return restored
+
+        return await self._core.bus.transact(self._core.user, decide)
 
     async def clean(self, workspace: str, reason: str = "cleaned up") -> Workspace:
         """Remove the worktrees, after a safety copy of uncommitted work; the branch stays."""
@@ -105,6 +105,13 @@ class Workspaces:
         request = messages.WarmPool(repository=repository, count=count)
         return (await self._core.runtime.gateway.request(request)).made
 
+    async def _save(self, workspace: Workspace) -> None:
+        """Take a safety copy before the files are overwritten, also of those in place, unless all is committed."""
+        runtime = self._core.runtime
+        found = await runtime.gateway.request(messages.InspectWorkspace(workspace=spec_of(workspace)))
+        if found.condition.dirty:
+            await take_copy(runtime, workspace.id, SnapshotReason.RESTORE, WORKER)
+
     async def _find(self, text: str) -> WorkspaceId:
         """Return the id of the workspace that `text`, its own id or its task's or a part of either, stands for."""
         matches = await self._core.reads.find("workspace", text)
@@ -126,3 +133,14 @@ class Workspaces:
         task = None if task_id is None else await self._core.bus.fetch(TASK, task_id)
         if task is not None and not task.ended:
             raise InvalidInput(field="workspace", reason=f"its task is {task.status}", remedy=remedy)
+
+
+def _copy_named(workspace: Workspace, name: str) -> str:
+    """Return the ref of the safety copy that a ref, its last part or its number stands for. Raises `InvalidInput`."""
+    copies = [copy.ref for copy in workspace.snapshots]
+    numbers = {str(number): ref for number, ref in enumerate(copies, 1)}
+    chosen = numbers.get(name) or next((ref for ref in copies if name in (ref, ref.rpartition("/")[2])), None)
+    if chosen is None:
+        remedy = f"its safety copies are {', '.join(copies)}" if copies else "it has no safety copies"
+        raise InvalidInput(field="ref", reason=f"{name!r} is not a safety copy of it", remedy=remedy)
+    return chosen

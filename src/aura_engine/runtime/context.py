@@ -1,7 +1,9 @@
 """Context: the services that steps use."""
 
 from collections.abc import Callable
+from weakref import WeakValueDictionary
 
+import anyio
 import attrs
 
 from aura_contracts.actors import actor_kind, actor_name
@@ -31,6 +33,11 @@ class Runtime:
     """From 0 up to 1; for the jitter of delays."""
     grace: float = RETURN_GRACE
     """Seconds that processes keep running when their worker is gone."""
+    _copying: WeakValueDictionary[str, anyio.Lock] = attrs.field(init=False, factory=WeakValueDictionary)
+
+    def copying(self, workspace_id: WorkspaceId) -> anyio.Lock:
+        """Return the lock that is held while a safety copy of a workspace is taken and recorded."""
+        return self._copying.setdefault(workspace_id, anyio.Lock())
 
     def delay(self, policy: RetryPolicy, attempt: int) -> float:
         """Return the seconds before attempt `attempt` + 1, see `RetryPolicy`."""
@@ -61,6 +68,9 @@ def subtask_spec(
     )
 
 
-def snapshot_ref(workspace_id: WorkspaceId, number: int) -> str:
-    """Return the hidden ref of a workspace's safety copy; `number` counts from 1."""
-    return f"refs/aura/snapshots/{workspace_id}/{number}"
+def snapshot_ref(workspace_id: WorkspaceId, number: int, distinction: str) -> str:
+    """Return the hidden ref of a workspace's safety copy; `number` counts from 1.
+
+    `distinction` keeps two engines that arrive at the same number from overwriting each other's copy.
+    """
+    return f"refs/aura/snapshots/{workspace_id}/{number}-{distinction}"

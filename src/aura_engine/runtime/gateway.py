@@ -31,8 +31,14 @@ from aura_engine.unit_of_work import CommandBus, UnitOfWork
 from aura_worker_protocol.messages import (
     PROTOCOL_VERSION,
     AppendOutput,
+    CheckOptions,
+    DescribeRepository,
+    DiffWork,
+    FindOrphans,
     Heartbeat,
     Hello,
+    InspectWorkspace,
+    ListExecutors,
     OutputAccepted,
     OutputRead,
     ReadOutput,
@@ -43,6 +49,9 @@ from aura_worker_protocol.messages import (
 from aura_worker_protocol.peer import Peer
 
 R = TypeVar("R", bound=Result)
+
+_READING = (CheckOptions, DescribeRepository, DiffWork, FindOrphans, InspectWorkspace, ListExecutors)
+"""The requests that change nothing, which a read-only engine may send."""
 
 
 @attrs.define
@@ -99,7 +108,13 @@ class Gateway:
             await self.start_worker()
 
     async def request(self, request: Request[R]) -> R:
-        """Send a request to the worker; return its result. Raises `WorkerUnavailable`, or the worker's error."""
+        """Send a request to the worker; return its result.
+
+        Raises `WorkerUnavailable`, the worker's error, and `StoreReadOnly` for a request that changes something if the
+        change could not be recorded.
+        """
+        if not isinstance(request, _READING):
+            self.bus.require_writable()
         await self.connect()
         if self._peer is None or self.worker_id is None:
             raise WorkerUnavailable(reason="no worker is connected")

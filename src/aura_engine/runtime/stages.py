@@ -2,7 +2,7 @@
 
 import msgspec
 
-from aura_contracts.actors import ENGINE, WORKER
+from aura_contracts.actors import ENGINE, WORKER, Actor
 from aura_contracts.errors import AuraError, ExecutableNotFound, InvalidInput, WorkerUnavailable
 from aura_contracts.execution import (
     CODING,
@@ -27,10 +27,11 @@ from aura_contracts.execution import (
     StartPreparation,
 )
 from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.ids import ExecutionId
+from aura_contracts.ids import ExecutionId, WorkspaceId
 from aura_contracts.lease import GrantLease, RecordProcess, RevokeLease
 from aura_contracts.ports.processes import ProcessExit
 from aura_contracts.workspace import (
+    WORKSPACE,
     AcquireWorkspace,
     RecordCommit,
     RecordPreparation,
@@ -361,10 +362,20 @@ async def save(runtime: Runtime, workspace: Workspace, reason: SnapshotReason) -
     found = await runtime.gateway.request(messages.InspectWorkspace(workspace=spec))
     if not found.condition.dirty or workspace.in_place:
         return
-    ref = snapshot_ref(spec.id, len(workspace.snapshots) + 1)
-    taken = await runtime.gateway.request(messages.TakeSnapshot(workspace=spec, ref=ref))
-    record = RecordSnapshot(ref=ref, reason=reason, commits=taken.commits)
-    await runtime.bus.handle(WORKER, workspace.id, record)
+    await take_copy(runtime, workspace.id, reason, WORKER)
+
+
+async def take_copy(runtime: Runtime, workspace_id: WorkspaceId, reason: SnapshotReason, actor: Actor) -> Workspace:
+    """Take a safety copy of a workspace on a ref of its own and record it, one at a time; return the workspace.
+
+    After a crash between the two, the ref stays unrecorded and the next copy gets another one.
+    """
+    async with runtime.copying(workspace_id):
+        workspace = await runtime.bus.require(WORKSPACE, workspace_id)
+        ref = snapshot_ref(workspace_id, len(workspace.snapshots) + 1, runtime.bus.ids()[-8:])
+        taken = await runtime.gateway.request(messages.TakeSnapshot(workspace=spec_of(workspace), ref=ref))
+        record = RecordSnapshot(ref=ref, reason=reason, commits=taken.commits)
+        return await runtime.bus.handle(actor, workspace_id, record)
 
 
 async def retry_stage(runtime: Runtime, view: View) -> None:

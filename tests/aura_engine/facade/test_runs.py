@@ -4,10 +4,11 @@ import anyio
 import pytest
 
 from aura_contracts.approval import ApprovalKind
-from aura_contracts.errors import KeyReused, RunCancelled, RunFailed, RunNotDriven
+from aura_contracts.errors import InvalidInput, KeyReused, NoSession, RunCancelled, RunFailed, RunNotDriven
 from aura_contracts.task import TaskCompleted
 from conditions import until
 from engines import ONCE, scripted, write
+from repositories import make_repository
 
 pytestmark = pytest.mark.anyio
 
@@ -212,3 +213,86 @@ async def test_a_durable_subscription_continues_where_it_was(opened, repository)
         engine.on(TaskCompleted, hear, name="mail")
         await until(lambda: len(heard) == 2)
     assert heard == [one.id, two.id]
+
+
+# --- Keys -------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_key_belongs_to_the_repository_and_not_to_how_it_is_written(opened, repository, tmp_path, monkeypatch):
+    steps = {"key": "n", **scripted([write("b.txt", "two\n")])}
+    other = make_repository(tmp_path / "other", {"a.txt": "one\n"})
+    (tmp_path / "link").symlink_to(repository)
+    async with opened() as engine:
+        monkeypatch.chdir(repository)
+        run = await engine.run("Same", **steps)
+        for written in (["."], [str(repository)], ["../link"], (str(repository) + "/",)):
+            assert (await engine.run("Same", repositories=written, **steps)).id == run.id
+        monkeypatch.chdir(other)
+        with pytest.raises(KeyReused):
+            await engine.run("Same", **steps)
+        assert (await engine.workspaces.get(run.id)).repositories[0].path == str(repository)
+
+
+async def test_a_key_belongs_to_what_the_run_waits_for(opened, repository):
+    places = {"repositories": [str(repository)]}
+    async with opened() as engine:
+        first = await engine.run("First", **places, **scripted([write("a.txt", "first\n")]))
+        steps = scripted([write("b.txt", "two\n")])
+        run = await engine.run("Second", key="k", after=[first], **places, **steps)
+        assert (await engine.run("Second", key="k", after=first.id[-12:], **places, **steps)).id == run.id
+        assert (await engine.run("Second", key="k", after=(first, first.id), **places, **steps)).id == run.id
+        with pytest.raises(KeyReused):
+            await engine.run("Second", key="k", **places, **steps)
+
+
+@pytest.mark.parametrize("key", ["", " ", "k" * 201, "\ud800", "a\0b", 5])
+async def test_a_key_that_cannot_be_kept_is_refused(opened, repository, key):
+    async with opened() as engine:
+        with pytest.raises(InvalidInput) as refused:
+            await engine.run("Once", key=key, repositories=[str(repository)], **scripted([]))
+        assert refused.value.field == "key"
+        assert await engine.events.head() == 0
+
+
+async def test_the_session_that_resume_latest_finds_is_not_part_of_the_request(opened, repository):
+    steps = {"executor": "scripted", "options": {"steps": [{"session": "mine"}, write("b.txt", "two\n")]}}
+    request = {"repositories": [str(repository)], "approval": "auto", **steps}
+    async with opened() as engine:
+        with pytest.raises(NoSession):
+            await engine.run("Go", resume_latest=True, **request)
+        await (await engine.run("Go", **request)).result()
+        run = await engine.run("Go", resume_latest=True, key="k", **request)
+        await run.result()
+        assert (await engine.tasks.view(run.id)).execution.session_id == "mine"
+        steps["options"]["steps"][0]["session"] = "newer"
+        await (await engine.run("Go", **request | steps)).result()
+        steps["options"]["steps"][0]["session"] = "mine"
+        assert (await engine.run("Go", resume_latest=True, key="k", **request)).id == run.id
+
+
+@pytest.mark.parametrize("after", [None, 5, [5], {"a": None}.values()])
+async def test_after_names_runs_or_tasks(opened, repository, after):
+    async with opened() as engine:
+        with pytest.raises(InvalidInput) as refused:
+            await engine.run("Once", after=after, repositories=[str(repository)], **scripted([]))
+        assert refused.value.field == "after"
+
+
+async def test_a_run_may_wait_for_one_id(opened, repository):
+    async with opened() as engine:
+        places = {"repositories": [str(repository)]}
+        first = await engine.run("First", **places, **scripted([write("a.txt", "first\n")]))
+        second = await engine.run("Second", after=first.id, **places, **scripted([write("b.txt", "second\n")]))
+        third = await engine.run("Third", after=first, **places, **scripted([write("b.txt", "second\n")]))
+        for run in (second, third):
+            assert (await run.task()).after == (first.id,)
+
+
+@pytest.mark.parametrize("limit", [0, -1, "a", True, None])
+async def test_a_list_of_events_has_a_limit(opened, limit):
+    async with opened() as engine:
+        await engine.tasks.create("One")
+        with pytest.raises(InvalidInput) as refused:
+            await engine.events.list(limit=limit)
+        assert refused.value.field == "limit"
+        assert refused.value.remedy
