@@ -59,7 +59,8 @@ def test_an_answer_that_is_cut(installed, agent, tmp_path):
 def failed(site):
     """Return the exit code that a run should have: that of its agent, if it has one that says failure."""
     (exited,) = site.story().of("execution.process_exited")
-    return exited.exit_code or (128 + exited.signal if exited.signal else 1)
+    exit = exited.exit
+    return exit.exit_code or (128 + exit.signal if exit.signal else 1)
 
 
 def check_failed(story):

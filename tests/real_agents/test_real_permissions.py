@@ -45,7 +45,7 @@ def check_granted(site):
     """One question, one answer, and the call was made once."""
     story = site.story()
     (question,) = story.of("approval.requested")
-    assert "hello.txt" in json.dumps(question.tool_call.arguments)
+    assert "hello.txt" in json.dumps(question.question.tool_call.arguments)
     assert len(story.of("approval.approved")) == 1
     assert len({event.approval_id for event in story.entries(PermissionAsked)}) == 1
     assert content(site.repository, "main", "hello.txt") == "hello", "once"
