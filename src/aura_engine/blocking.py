@@ -37,6 +37,7 @@ from aura_contracts.task import Task, TaskChanges
 from aura_contracts.workspace import SnapshotReason, Workspace
 from aura_engine.facade.agents import Agents
 from aura_engine.facade.approvals import Approvals
+from aura_engine.facade.arguments import Limit, Share
 from aura_engine.facade.audit import Audit
 from aura_engine.facade.doctor import Doctor, Finding
 from aura_engine.facade.engine import E, Engine
@@ -144,7 +145,7 @@ class BlockingTasks:
         task: str,
         proposal: str,
         *,
-        confidence: float | None = None,
+        confidence: Share | None = None,
         requires_approval: bool = True,
         by: str | None = None,
     ) -> Approval:
@@ -390,7 +391,7 @@ class BlockingEvents:
         stream: str | None = None,
         types: Sequence[str] = (),
         since: int = 0,
-        limit: int = 1000,
+        limit: Limit = 1000,
     ) -> Sequence[EventRecord]:
         """Return up to `limit` events after position `since`; see `read` for the filters."""
         return self._portal.call(

@@ -7,10 +7,12 @@ import attrs
 from aura_contracts.agent import AGENT, Agent, DisableAgent, EnableAgent, RegisterAgent
 from aura_contracts.ids import AgentId
 from aura_contracts.ports.read_models import AgentQuery, Page
+from aura_engine.facade.arguments import checked
 from aura_engine.facade.core import Core
 from aura_engine.facade.options import AgentFilters, NewAgentOptions
 
 
+@checked
 @attrs.frozen
 class Agents:
     """The agents of the pool. Ids may be shortened to a unique prefix or suffix."""

@@ -20,6 +20,7 @@ from aura_contracts.ports.read_models import TaskQuery
 from aura_contracts.ports.workspaces import Orphan
 from aura_contracts.task import TaskStatus
 from aura_contracts.workspace import WORKSPACE
+from aura_engine.facade.arguments import checked
 from aura_engine.facade.core import Core
 from aura_engine.facade.run import Run
 from aura_engine.runtime.steps import Do, next_step
@@ -49,6 +50,7 @@ class Finding:
     fix: Callable[[], Awaitable[str]] | None = attrs.field(default=None, eq=False, repr=False)
 
 
+@checked
 @attrs.frozen
 class Doctor:
     """Checks this machine, the store, stuck tasks and leftovers."""

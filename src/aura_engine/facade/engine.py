@@ -26,6 +26,7 @@ from aura_contracts.ports.read_models import TaskQuery
 from aura_contracts.task import TASK, Task, TaskStatus
 from aura_engine.facade.agents import Agents
 from aura_engine.facade.approvals import Approvals
+from aura_engine.facade.arguments import checked
 from aura_engine.facade.audit import Audit
 from aura_engine.facade.core import Core
 from aura_engine.facade.doctor import Doctor
@@ -50,6 +51,7 @@ E = TypeVar("E", bound=Event)
 _WAITING = (TaskStatus.AWAITING_APPROVAL, TaskStatus.BLOCKED)
 
 
+@checked
 class Engine:
     """Tasks on a log, and everything that belongs to them. Opened by `open_engine`; bound to its event loop.
 

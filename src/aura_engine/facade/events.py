@@ -9,10 +9,12 @@ from aura_contracts.aggregates import AGGREGATES
 from aura_contracts.errors import AggregateNotFound, InvalidInput
 from aura_contracts.events import EventRecord
 from aura_contracts.ids import ExecutionId, output_stream
+from aura_engine.facade.arguments import Limit, checked
 from aura_engine.facade.core import Core
 from aura_engine.runtime.event_stream import Concern
 
 
+@checked
 @attrs.frozen
 class Events:
     """All events, in the order of the log. Positions count from 1."""
@@ -38,7 +40,7 @@ class Events:
         stream: str | None = None,
         types: Sequence[str] = (),
         since: int = 0,
-        limit: int = 1000,
+        limit: Limit = 1000,
     ) -> Sequence[EventRecord]:
         """Return up to `limit` events after position `since`; see `read` for the filters."""
         found: list[EventRecord] = []

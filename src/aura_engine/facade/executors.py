@@ -8,6 +8,7 @@ import attrs
 from aura_contracts.errors import InvalidInput
 from aura_contracts.permission import require_questions
 from aura_contracts.ports.executors import Capability
+from aura_engine.facade.arguments import checked
 from aura_engine.facade.core import Core
 from aura_worker_protocol.messages import CheckOptions, ExecutorInfo, ListExecutors
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from aura_engine.inputs import RunRequest
 
 
+@checked
 @attrs.frozen
 class Executors:
     """The executors and their capabilities, and whether each is installed and logged in."""

@@ -34,6 +34,7 @@ from aura_contracts.task import (
     TaskStatus,
 )
 from aura_contracts.workspace import RequestWorkspace
+from aura_engine.facade.arguments import Share, checked
 from aura_engine.facade.board_moves import BoardMoves, refusal
 from aura_engine.facade.core import Core
 from aura_engine.facade.options import AssignmentOptions, NewTaskOptions, TaskFilters
@@ -54,6 +55,7 @@ _ATTEMPTS = 10
 _ABOUT_WORK = (ApprovalKind.PLAN, ApprovalKind.CHANGES)
 
 
+@checked
 @attrs.frozen
 class Tasks:
     """Tasks, by id. Commands record a change for the engine to carry out; none of them waits for the result."""
@@ -310,7 +312,7 @@ class Tasks:
         task: str,
         proposal: str,
         *,
-        confidence: float | None = None,
+        confidence: Share | None = None,
         requires_approval: bool = True,
         by: str | None = None,
     ) -> Approval:

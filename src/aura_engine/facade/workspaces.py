@@ -18,6 +18,7 @@ from aura_contracts.workspace import (
     Workspace,
     WorkspaceStatus,
 )
+from aura_engine.facade.arguments import checked
 from aura_engine.facade.core import Core
 from aura_engine.facade.options import WorkspaceFilters
 from aura_engine.runtime.cleanup import remove
@@ -30,6 +31,7 @@ PATCH_LIMIT = 1_048_576
 """The default limit of a diff, in bytes."""
 
 
+@checked
 @attrs.frozen
 class Workspaces:
     """Workspaces, by their id or their task's. Anything that would destroy work takes a safety copy first."""
