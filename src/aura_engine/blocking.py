@@ -233,7 +233,7 @@ class BlockingAgents:
         return self._portal.call(self._target.list, **filters)
 
     def add(self, name: str, executor: str, *, by: str | None = None, **options: Unpack[NewAgentOptions]) -> Agent:
-        """Add an agent to the pool. Raises `InvalidInput`."""
+        """Add an agent to the pool. Raises `UnknownExecutor`, and `InvalidInput` for options its executor refuses."""
         return self._portal.call(self._target.add, name, executor, by=by, **options)
 
     def disable(self, agent: str, reason: str = "", *, drop_task: bool = False, by: str | None = None) -> Agent:
@@ -336,11 +336,40 @@ class BlockingExecutors:
         return self._portal.call(self._target.list)
 
     def check(self, request: "RunRequest") -> None:
-        """Validate a request without recording, creating or starting anything.
+        """Validate a request without recording, creating or starting anything; `Engine.run` does it too.
 
         Raises `UnknownExecutor`, or `InvalidInput` for anything that the executor cannot do or would refuse.
         """
         return self._portal.call(self._target.check, request)
+
+    def check_options(
+        self,
+        executor: str,
+        options: Mapping[str, Any],
+        *,
+        variant: str | None = None,
+        prompt: str = "work",
+        directory: str = ".",
+        session_id: str | None = None,
+        fork: bool = False,
+        complete: bool = True,
+    ) -> Mapping[str, Any]:
+        """Have an executor examine options, as it will for a run; return them with those of the profiles.
+
+        Unless they have to be `complete`, others may be added for each run. Raises `UnknownExecutor`, or `InvalidInput`
+        for what the executor would refuse.
+        """
+        return self._portal.call(
+            self._target.check_options,
+            executor,
+            options,
+            variant=variant,
+            prompt=prompt,
+            directory=directory,
+            session_id=session_id,
+            fork=fork,
+            complete=complete,
+        )
 
 
 class BlockingUsage:
@@ -657,7 +686,8 @@ class BlockingEngine:
     ) -> BlockingRun:
         """Start a task from a prompt and return its handle. `options` are the fields of `RunRequest`.
 
-        Everything the task needs is recorded in one append, then driven in the background.
+        The executor examines the request first; then everything the task needs is recorded in one append, and driven in
+        the background. Raises `UnknownExecutor`, and `InvalidInput` for what the executor would refuse.
 
         `key` makes the call idempotent: the same key returns the same task, even after a crash, and resumes an
         interrupted run. Raises `KeyReused` if the key belongs to a different request.

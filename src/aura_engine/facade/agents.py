@@ -30,10 +30,13 @@ class Agents:
     async def add(
         self, name: str, executor: str, *, by: str | None = None, **options: Unpack[NewAgentOptions]
     ) -> Agent:
-        """Add an agent to the pool. Raises `InvalidInput`."""
+        """Add an agent to the pool. Raises `UnknownExecutor`, and `InvalidInput` for options its executor refuses."""
         from aura_engine.inputs import NewAgent  # noqa: PLC0415 - pydantic, where an input comes in
 
         given = NewAgent.model_validate({"name": name, "executor": executor, **options})
+        await self._core.executors.check_options(
+            given.executor, given.options, variant=given.variant or None, complete=False
+        )
         agent_id = AgentId(self._core.bus.ids())
         command = RegisterAgent(agent_id=agent_id, spec=given.spec)
         return await self._core.bus.handle(self._core.actor(by), agent_id, command)

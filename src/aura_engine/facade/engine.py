@@ -66,7 +66,7 @@ class Engine:
         self.agents = Agents(core)
         self.workspaces = core.workspaces = Workspaces(core)
         self.sessions = Sessions(core)
-        self.executors = Executors(core)
+        self.executors = core.executors = Executors(core)
         self.usage = Usage(core)
         self.events = Events(core)
         self.history = History(core)
@@ -93,7 +93,8 @@ class Engine:
     ) -> Run:
         """Start a task from a prompt and return its handle. `options` are the fields of `RunRequest`.
 
-        Everything the task needs is recorded in one append, then driven in the background.
+        The executor examines the request first; then everything the task needs is recorded in one append, and driven in
+        the background. Raises `UnknownExecutor`, and `InvalidInput` for what the executor would refuse.
 
         `key` makes the call idempotent: the same key returns the same task, even after a crash, and resumes an
         interrupted run. Raises `KeyReused` if the key belongs to a different request.
@@ -112,6 +113,7 @@ class Engine:
         task_id = TaskId(core.bus.ids()) if key is None else task_of_key(key)
         if key is not None and (task := await core.bus.fetch(TASK, task_id)) is not None:
             return await self._again(task, request, key)
+        await self.executors.check(request)
         since = await core.log.head()
         waits_for = [one.id if isinstance(one, Run) else TaskId(await core.find("task", one)) for one in after]
 

@@ -47,7 +47,7 @@ from aura_engine.unit_of_work import UnitOfWork
 
 if TYPE_CHECKING:
     from aura_engine.facade.placement import Placement
-    from aura_engine.inputs import RunRequest
+    from aura_engine.inputs import Assignment, RunRequest
 
 _ATTEMPTS = 10
 """Attempts to begin a task whose agent another engine takes first."""
@@ -173,6 +173,7 @@ class Tasks:
         task_id = TaskId(await self._core.find("task", task))
         title = (await self._core.snapshot(task_id)).task.title
         agent_id = None if given.agent is None else await self._core.find("agent", given.agent)
+        await self._require_known(agent_id, given)
         workspace = await self._placement.workspace(task_id, title, given)
 
         async def decide(unit: UnitOfWork) -> Task:
@@ -197,6 +198,16 @@ class Tasks:
             return await self._placement.queue(unit, assigned, agent, prompt, given.plan, variant=given.variant)
 
         return await self._transact_and_drive(task_id, decide, by)
+
+    async def _require_known(self, agent_id: str | None, given: "Assignment") -> None:
+        """Have the executor examine its options; those of an agent of the pool may be added to."""
+        executor, options, variant = given.executor, given.options, given.variant
+        if agent_id is not None:
+            agent = await self._core.load(AGENT, agent_id)
+            executor, variant = agent.executor, variant or agent.variant or None
+            options = {**agent.options, **options}
+        if executor is not None and (agent_id is None or given.options):
+            await self._core.executors.check_options(executor, options, variant=variant, complete=False)
 
     async def _chosen(
         self, unit: UnitOfWork, view: View, agent_id: str | None, agent_type: str | None, executor: str | None

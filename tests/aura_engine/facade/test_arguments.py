@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from aura_contracts.errors import InvalidInput
+from aura_contracts.errors import InvalidInput, UnknownExecutor
 from aura_contracts.task import TaskChanges
 
 pytestmark = pytest.mark.anyio
@@ -160,6 +160,32 @@ async def test_nonsense_is_refused_before_anything_is_recorded(engine):
         error = await refused(lambda c=call: c(engine))
         assert error.field == field, what
     assert await engine.events.head() == 0
+
+
+async def test_what_an_executor_would_refuse_is_refused_before_anything_is_recorded(engine, repository):
+    task = await engine.tasks.create("work")
+    head = await engine.events.head()
+    place = {"repositories": [str(repository)]}
+    for call in (
+        lambda: engine.run("x", executor="custon", **place),
+        lambda: engine.agents.add("Bob", "custon"),
+        lambda: engine.tasks.assign(task.id, executor="custon", **place),
+    ):
+        with pytest.raises(UnknownExecutor, match="custon"):
+            await call()
+    command = {"base_command": "true", "bogus": 1}
+    for call in (
+        lambda: engine.run("x", executor="custom", **place),
+        lambda: engine.run("x", executor="custom", options=command, **place),
+        lambda: engine.run("x", executor="custom", options={"base_command": "true"}, variant="bogus", **place),
+        lambda: engine.agents.add("Bob", "custom", options=command),
+        lambda: engine.agents.add("Bob", "custom", variant="bogus"),
+        lambda: engine.tasks.assign(task.id, executor="custom", options=command, **place),
+        lambda: engine.run("x", executor="custom", options={"base_command": "true"}, reviewers=["", " "], **place),
+    ):
+        await refused(call)
+    assert await engine.events.head() == head
+    assert len(await engine.agents.list()) == 0
 
 
 async def test_the_value_of_an_enumeration_stands_for_its_member(engine):
