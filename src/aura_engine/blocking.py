@@ -34,7 +34,7 @@ from aura_contracts.ports.read_models import ExecutionLogRow, Moment, Page, Sess
 from aura_contracts.ports.workspaces import Orphan, WorkspaceCondition
 from aura_contracts.store_url import Compression
 from aura_contracts.task import Task, TaskChanges
-from aura_contracts.workspace import SnapshotReason, Workspace
+from aura_contracts.workspace import RepositoryCommit, SnapshotReason, Workspace
 from aura_engine.facade.agents import Agents
 from aura_engine.facade.approvals import Approvals
 from aura_engine.facade.arguments import Limit, Share
@@ -69,8 +69,7 @@ from aura_engine.host import Host
 from aura_engine.inputs import RunRequest
 from aura_engine.portal import Portal
 from aura_engine.runtime.views import View
-from aura_worker_protocol import messages
-from aura_worker_protocol.messages import ExecutorInfo
+from aura_worker_protocol.messages import ExecutorInfo, WorkDiff
 
 
 class BlockingTasks:
@@ -264,7 +263,7 @@ class BlockingWorkspaces:
         """Return the current condition of its worktrees."""
         return self._portal.call(self._target.inspect, workspace)
 
-    def diff(self, workspace: str, *, patch_limit: int = PATCH_LIMIT) -> messages.WorkDiff:
+    def diff(self, workspace: str, *, patch_limit: int = PATCH_LIMIT) -> WorkDiff:
         """Return the changes in a workspace, uncommitted work included; `patch_limit` is in bytes, 0 for no patch."""
         return self._portal.call(self._target.diff, workspace, patch_limit=patch_limit)
 
@@ -287,8 +286,8 @@ class BlockingWorkspaces:
         """Return worktrees on the worker whose workspace is recorded as removed, or not recorded at all."""
         return self._portal.call(self._target.orphans)
 
-    def remove_orphan(self, orphan: Orphan) -> messages.SnapshotTaken:
-        """Remove an orphan, after a safety copy of its unsaved work."""
+    def remove_orphan(self, orphan: Orphan) -> Sequence[RepositoryCommit]:
+        """Remove an orphan, after a safety copy of its unsaved work; return the commits of the copy."""
         return self._portal.call(self._target.remove_orphan, orphan)
 
     def warm(self, repository: str, count: int) -> int:

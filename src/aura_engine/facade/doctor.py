@@ -7,15 +7,17 @@ on request: several stores may share one home, and they may belong to another st
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from functools import partial
-from typing import Literal
+from typing import Any, Literal, Self
 
 import anyio
 import attrs
+import msgspec
 
 from aura_contracts.approval import ApprovalStatus
 from aura_contracts.errors import AggregateNotFound, AuraError, InvalidInput
 from aura_contracts.execution import EXECUTION, ProcessToken
 from aura_contracts.ids import TaskId
+from aura_contracts.plain import Plain
 from aura_contracts.ports.read_models import TaskQuery
 from aura_contracts.ports.workspaces import Orphan
 from aura_contracts.task import TaskStatus
@@ -37,8 +39,18 @@ _FIX = "aura doctor --fix"
 _UNKNOWN = "aura doctor --fix --unknown, if no other store uses this AURA_HOME"
 
 
+class _Told(msgspec.Struct, Plain):
+    """What a finding tells."""
+
+    id: str
+    kind: str
+    status: Literal["ok", "note", "wrong", "fixed"]
+    text: str
+    remedy: str
+
+
 @attrs.frozen(kw_only=True)
-class Finding:
+class Finding(Plain):
     """The result of a check. `fix` repairs the problem and returns what it did; None if only a person can repair it."""
 
     id: str
@@ -48,6 +60,19 @@ class Finding:
     text: str
     remedy: str = ""
     fix: Callable[[], Awaitable[str]] | None = attrs.field(default=None, eq=False, repr=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON-ready values, without the fix."""
+        return {name: getattr(self, name) for name in _Told.__struct_fields__}
+
+    @classmethod
+    def _of(cls, fields: Any, kind: Any) -> Self:  # noqa: ARG003 - a fix is not data
+        """Return the finding for a dictionary; it has no fix."""
+        return cls(**msgspec.structs.asdict(_Told.from_dict(fields)))
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: object, handler: object) -> dict[str, Any]:
+        return _Told.__get_pydantic_json_schema__(schema, handler)
 
 
 @checked
@@ -234,5 +259,5 @@ class Doctor:
 
     async def _remove(self, orphan: Orphan) -> str:
         taken = await self._core.workspaces.remove_orphan(orphan)
-        copies = ", ".join(f"{one.commit} in {one.repository}" for one in taken.commits)
+        copies = ", ".join(f"{one.commit} in {one.repository}" for one in taken)
         return f"removed, safety copy {copies}" if copies else "removed"
