@@ -366,7 +366,7 @@ class LogDamaged(StoreError):
     stream_id: str = ""
     position: int = 0
     reason: str = ""
-    remedy: str = "keep the file as it is, restore the newest backup that `aura audit verify` accepts"
+    remedy: str = "keep the file as it is, restore the newest backup that `audit.verify()` accepts"
 
     def message(self) -> str:
         where = f"position {self.position}" if self.position else "the log"

@@ -35,8 +35,8 @@ GIVE_UP_AFTER = 15.0
 CHECK_EVERY = 0.2
 """Seconds between two checks for that error."""
 
-_FIX = "aura doctor --fix"
-_UNKNOWN = "aura doctor --fix --unknown, if no other store uses this AURA_HOME"
+_FIX = "doctor.fix(finding)"
+_UNKNOWN = "fix it with doctor.list(unknown=True), if no other store uses this home"
 
 
 class _Told(msgspec.Struct, Plain):
@@ -138,7 +138,7 @@ class Doctor:
         except AuraError as error:
             return Finding(id=name, kind="store", status="wrong", text=error.message(), remedy=error.remedy)
         if damage:
-            remedy = "keep the file as it is; aura audit verify names the first event that is damaged"
+            remedy = "keep the file as it is; audit.verify() names the first event that is damaged"
             return Finding(id=name, kind="store", status="wrong", text=damage, remedy=remedy)
         return Finding(id=name, kind="store", status="ok", text=f"its files are sound, {events:,} events")
 
@@ -165,7 +165,7 @@ class Doctor:
             kind="task",
             status="wrong",
             text=f"{task.title!r} is {task.status}{stage}, and no engine drives it",
-            remedy=f"{_FIX} resumes it; aura task cancel {task.id} cancels it",
+            remedy=f"{_FIX} resumes it; tasks.cancel({task.id!r}) cancels it",
             fix=partial(self._resume, task.id),
         )
 

@@ -360,7 +360,10 @@ class Tasks:
                 remedy = "wait for it, or cancel the task and split another one"
                 raise refusal(task_id, "decompose", "an agent works on it", remedy)
             if view.task.assigned_agent is None:
-                remedy = f"aura task assign {task_id} --outside --agent ID, or --executor NAME"
+                remedy = (
+                    f"tasks.assign({task_id!r}, agent='ID', repositories=[]) first, "
+                    f"or tasks.assign({task_id!r}, executor='NAME', repositories=[])"
+                )
                 raise refusal(task_id, "decompose", "it has no agent to propose the split", remedy)
             agent = unit.acting_as(agent_actor(view.task.assigned_agent))
             await agent.handle(task_id, ProposeDecomposition(approval_id=approval_id, subtasks=subtasks))
