@@ -22,7 +22,7 @@ import msgspec
 from aura_contracts.actors import Actor
 from aura_contracts.errors import ImpossibleTransition
 from aura_contracts.events import Event
-from aura_contracts.plain import Plain
+from aura_contracts.plain_data import Plain
 
 
 class HappenedFact(Protocol):
@@ -39,7 +39,7 @@ class HappenedFact(Protocol):
 class State(msgspec.Struct, Plain, frozen=True, kw_only=True, gc=False):
     """Base of all aggregate states. A subclass adds fields and narrows the types of `id` and `status`.
 
-    States are plain data (`aura_contracts.plain`). A state may extend a value that its events carry (a `Task` is a
+    States are plain data (`aura_contracts.plain_data`). A state may extend a value that its events carry (a `Task` is a
     `TaskSpec` with a life cycle), so this class has no fields of its own at run time: each subclass declares `id` and
     `status`.
     """

@@ -15,7 +15,7 @@ from typing_extensions import TypeVar
 from aura_contracts.actors import Actor
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ids import StreamId
-from aura_contracts.plain import Plain
+from aura_contracts.plain_data import Plain
 
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 """A time-zone-aware datetime. Events use it for every time; naive datetimes cannot be stored."""

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from aura_contracts.aggregate import Aggregate, Command, Evolve, HappenedFact, State, Table
 from aura_contracts.events import Event, Instant
 from aura_contracts.ids import ExecutionId, StreamId, output_stream
-from aura_contracts.plain import Plain
+from aura_contracts.plain_data import Plain
 
 
 class OutputStatus(StrEnum):

@@ -28,7 +28,7 @@ from aura_contracts.aggregate import Aggregate, Command, Evolve, HappenedFact, S
 from aura_contracts.events import Event
 from aura_contracts.failures import Failure
 from aura_contracts.ids import ApprovalId, ExecutionId, TaskId, WorkerId, WorkspaceId
-from aura_contracts.plain import Plain
+from aura_contracts.plain_data import Plain
 
 
 class WorkspaceStatus(StrEnum):

@@ -204,7 +204,7 @@ if TYPE_CHECKING:
     from aura_contracts.output import OutputSource as OutputSource
     from aura_contracts.output import OutputStatus as OutputStatus
     from aura_contracts.permission import PermissionRules as PermissionRules
-    from aura_contracts.plain import Plain as Plain
+    from aura_contracts.plain_data import Plain as Plain
     from aura_contracts.ports.archive import AggregateChange as AggregateChange
     from aura_contracts.ports.archive import AuditFinding as AuditFinding
     from aura_contracts.ports.archive import AuditReport as AuditReport

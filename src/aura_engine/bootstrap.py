@@ -92,7 +92,13 @@ async def open_engine(
     waiting: dict[str, Any] = {} if outage_timeout is None else {"outage_timeout": outage_timeout}
     opening = open_log(url, clock=host.clock, read_only=read_only, auditing=auditing, **options, **waiting)
     async with opening as log, open_read_models(log) as reads:
-        bus = CommandBus(log=log, states=StateCache(Repository(log).load), clock=host.clock, ids=host.ids)
+        bus = CommandBus(
+            log=log,
+            states=StateCache(Repository(log).load),
+            clock=host.clock,
+            ids=host.ids,
+            read_only=read_only or auditing,
+        )
         acting = human(user) if user else host.user
         creator = (actor_name(acting),)
         gateway = Gateway(bus=bus, engine_id=host.ids(), reviewers=lambda task: reviewers_of(task) or creator)

@@ -16,7 +16,7 @@ import attrs
 
 from aura_contracts.actors import Actor, actor_kind
 from aura_contracts.aggregate import Aggregate, AnyCommand, Command, State
-from aura_contracts.errors import AggregateNotFound, EventOutOfOrder, VersionConflict
+from aura_contracts.errors import AggregateNotFound, EventOutOfOrder, StoreReadOnly, VersionConflict
 from aura_contracts.events import Append, Event, Fact
 from aura_contracts.ids import IdFactory, StreamId, TaskId
 from aura_contracts.ports import Clock, EventLog
@@ -168,6 +168,14 @@ class CommandBus:
     states: StateCache
     clock: Clock
     ids: IdFactory
+    read_only: bool = False
+    """The log was opened for reading only."""
+
+    def require_writable(self) -> None:
+        """Raise `StoreReadOnly` on a read-only log, before anything outside the log is changed for a command."""
+        if self.read_only:
+            reason, remedy = "the engine was opened read-only", "open it without read_only"
+            raise StoreReadOnly(store=self.log.name, stream_id="", position=0, reason=reason, remedy=remedy)
 
     async def get(self, aggregate: Aggregate[S], aggregate_id: StreamId) -> S | None:
         """Return the state of an aggregate, None if it does not exist; see `StateCache` for how current it is."""

@@ -24,7 +24,7 @@ from aura_contracts.failures import Failure
 from aura_contracts.ids import ExecutionId, TaskId, WorkerId, WorkspaceId
 from aura_contracts.lease import HEARTBEAT_INTERVAL, WorkerIdentity
 from aura_contracts.output import Chunk
-from aura_contracts.plain import Plain
+from aura_contracts.plain_data import Plain
 from aura_contracts.ports.executors import Answer, AnyEntry, Availability, Capability
 from aura_contracts.ports.processes import ProcessExit
 from aura_contracts.ports.workspaces import Orphan, WorkspaceCondition, WorkspaceSpec

@@ -18,7 +18,7 @@ from aura_contracts.errors import InvalidInput
 from aura_contracts.events import EventRecord, SealedRow
 from aura_contracts.ids import StreamId
 from aura_contracts.ledger import Checkpointed
-from aura_contracts.plain import Plain
+from aura_contracts.plain_data import Plain
 from aura_contracts.ports.read_models import Moment, UsageSum
 
 Progress = Callable[[int, int], None]

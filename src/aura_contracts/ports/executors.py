@@ -43,7 +43,7 @@ from aura_contracts.entries import (
 )
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.output import OutputSource
-from aura_contracts.plain import Plain
+from aura_contracts.plain_data import Plain
 from aura_contracts.ports.processes import ExitCause, InterruptPlan, ProcessExit
 
 __all__ = [

@@ -33,7 +33,7 @@ from aura_contracts.approval import Approval
 from aura_contracts.board import Board
 from aura_contracts.execution import Execution, ExecutionStatus, Usage
 from aura_contracts.lease import WorkerLease
-from aura_contracts.plain import Plain
+from aura_contracts.plain_data import Plain
 from aura_contracts.task import Task
 from aura_contracts.template import PromptTemplate
 from aura_contracts.workflow import Workflow

@@ -11,7 +11,7 @@ import msgspec
 
 from aura_contracts.execution import Outcome
 from aura_contracts.ids import WorkspaceId
-from aura_contracts.plain import Plain
+from aura_contracts.plain_data import Plain
 from aura_contracts.ports.git import Diff
 from aura_contracts.workspace import ConflictedFiles, MergeStyle, Repository, RepositoryCommit, Worktree
 

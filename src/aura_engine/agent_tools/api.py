@@ -36,7 +36,7 @@ from aura_contracts.execution import (
     SubtaskCreated,
 )
 from aura_contracts.ids import ApprovalId, TaskId
-from aura_contracts.plain import Plain
+from aura_contracts.plain_data import Plain
 from aura_contracts.task import (
     TASK,
     CreateTask,

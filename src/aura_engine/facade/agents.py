@@ -34,6 +34,7 @@ class Agents:
         from aura_engine.inputs import NewAgent  # noqa: PLC0415 - pydantic, where an input comes in
 
         given = NewAgent.model_validate({"name": name, "executor": executor, **options})
+        self._core.bus.require_writable()
         await self._core.executors.check_options(
             given.executor, given.options, variant=given.variant or None, complete=False
         )

@@ -17,7 +17,7 @@ from aura_contracts.approval import ApprovalStatus
 from aura_contracts.errors import AggregateNotFound, AuraError, InvalidInput
 from aura_contracts.execution import EXECUTION, ProcessToken
 from aura_contracts.ids import TaskId
-from aura_contracts.plain import Plain
+from aura_contracts.plain_data import Plain
 from aura_contracts.ports.read_models import TaskQuery
 from aura_contracts.ports.workspaces import Orphan
 from aura_contracts.task import TaskStatus

@@ -113,6 +113,7 @@ class Engine:
         task_id = TaskId(core.bus.ids()) if key is None else task_of_key(key)
         if key is not None and (task := await core.bus.fetch(TASK, task_id)) is not None:
             return await self._again(task, request, key)
+        core.bus.require_writable()
         await self.executors.check(request)
         since = await core.log.head()
         waits_for = [one.id if isinstance(one, Run) else TaskId(await core.find("task", one)) for one in after]

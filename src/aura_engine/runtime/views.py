@@ -12,7 +12,7 @@ from aura_contracts.approval import APPROVAL, Approval, ApprovalKind
 from aura_contracts.execution import EXECUTION, Execution
 from aura_contracts.ids import ExecutionId, LeaseId, StreamId, TaskId, WorkspaceId, output_stream
 from aura_contracts.lease import WORKER_LEASE, WorkerLease
-from aura_contracts.plain import Plain
+from aura_contracts.plain_data import Plain
 from aura_contracts.ports.workspaces import WorkspaceSpec
 from aura_contracts.task import TASK, ApprovalMode, Task, TaskStatus
 from aura_contracts.workspace import WORKSPACE, Workspace

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 import aura_engine
 from aura_contracts.errors import InvalidInput
-from aura_contracts.plain import Plain
+from aura_contracts.plain_data import Plain
 from aura_contracts.ports.read_models import Page
 from aura_contracts.task import Task
 from aura_engine.agent_tools.api import OwnTask
