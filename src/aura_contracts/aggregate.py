@@ -20,8 +20,9 @@ import attrs
 import msgspec
 
 from aura_contracts.actors import Actor
-from aura_contracts.errors import ImpossibleTransition, InvalidInput
+from aura_contracts.errors import ImpossibleTransition
 from aura_contracts.events import Event
+from aura_contracts.plain_data import Plain
 
 
 class HappenedFact(Protocol):
@@ -35,12 +36,12 @@ class HappenedFact(Protocol):
     def actor(self) -> Actor: ...
 
 
-class State(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class State(msgspec.Struct, Plain, frozen=True, kw_only=True, gc=False):
     """Base of all aggregate states. A subclass adds fields and narrows the types of `id` and `status`.
 
-    States are plain data: they compare by value, pickle, convert to dictionaries (`as_dict`) and work as fields of
-    pydantic models. A state may extend a value that its events carry (a `Task` is a `TaskSpec` with a life cycle), so
-    this class has no fields of its own at run time: each subclass declares `id` and `status`.
+    States are plain data (`aura_contracts.plain_data`). A state may extend a value that its events carry (a `Task` is a
+    `TaskSpec` with a life cycle), so this class has no fields of its own at run time: each subclass declares `id` and
+    `status`.
     """
 
     if TYPE_CHECKING:
@@ -61,45 +62,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.status in self.ended_statuses
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON-ready values; times are ISO 8601 strings."""
+        """Return the fields as JSON-ready values, id and status first; times are ISO 8601 strings."""
         return {"id": self.id, "status": str(self.status), **msgspec.to_builtins(self)}
-
-    @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
-        """Return the state for a dictionary from `as_dict`. Raises `InvalidInput` if the fields do not fit."""
-        try:
-            return msgspec.convert(fields, cls)
-        except msgspec.ValidationError as error:
-            raise InvalidInput(field=cls.__name__.lower(), reason=str(error)) from error
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: object, handler: object) -> Mapping[str, Any]:
-        """Let pydantic validate, serialise and describe the state; imports pydantic only when pydantic asks."""
-        from pydantic_core import core_schema  # noqa: PLC0415 - contracts do not depend on pydantic
-
-        def validated(value: object) -> State:
-            return value if isinstance(value, cls) else msgspec.convert(value, cls)
-
-        serialization = core_schema.plain_serializer_function_ser_schema(cls.as_dict)
-        return core_schema.no_info_plain_validator_function(validated, serialization=serialization)
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, schema: object, handler: object) -> dict[str, Any]:
-        (own,), definitions = msgspec.json.schema_components([cls])
-        return dict(_resolved(own, definitions))
-
-
-def _resolved(schema: Any, definitions: Mapping[str, Any]) -> Any:
-    """Return a JSON schema with its references inlined: pydantic uses names of its own for definitions."""
-    match schema:
-        case {"$ref": str(place)}:
-            return _resolved(definitions[place.rpartition("/")[2]], definitions)
-        case dict():
-            return {name: _resolved(value, definitions) for name, value in schema.items()}
-        case list():
-            return [_resolved(value, definitions) for value in schema]
-        case _:
-            return schema
 
 
 S = TypeVar("S", bound=State)

@@ -369,7 +369,7 @@ class LogDamaged(StoreError):
     stream_id: str = ""
     position: int = 0
     reason: str = ""
-    remedy: str = "keep the file as it is, restore the newest backup that `aura audit verify` accepts"
+    remedy: str = "keep the file as it is, restore the newest backup that `audit.verify()` accepts"
 
     def message(self) -> str:
         where = f"position {self.position}" if self.position else "the log"
@@ -908,3 +908,15 @@ def require_aware(value: datetime, field: str) -> datetime:
     if value.utcoffset() is None:
         raise NaiveDatetime(field=field)
     return value
+
+
+def require_text(text: str, field: str) -> str:
+    """Return `text`. Raises `InvalidText` if it holds what databases cannot store."""
+    if "\0" in text:
+        raise InvalidText(field=field, reason="holds a NUL character, which databases cannot store")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        reason = "holds half of a surrogate pair, which is not a character"
+        raise InvalidText(field=field, reason=reason) from None
+    return text

@@ -5,20 +5,23 @@ when, by whom, in which conversation and why. A **record** is a fact with its pl
 events, the engine turns them into facts, and the log turns those into records.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Generic, NamedTuple
+from typing import Annotated, Any, ClassVar, Generic, NamedTuple, Self
 
 import msgspec
 from typing_extensions import TypeVar
 
 from aura_contracts.actors import Actor
+from aura_contracts.errors import InvalidInput
 from aura_contracts.ids import StreamId
+from aura_contracts.plain_data import Plain
 
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 """A time-zone-aware datetime. Events use it for every time; naive datetimes cannot be stored."""
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Event(msgspec.Struct, Plain, frozen=True, kw_only=True, gc=False):
     """Base of all events.
 
     A subclass sets `topic`, a name that is never changed or reused (``"task.created"``), and increases `version` when
@@ -33,6 +36,15 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     topic: ClassVar[str]
     version: ClassVar[int] = 1
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the topic and the fields as JSON-ready values."""
+        return {"topic": self.topic, **msgspec.to_builtins(self)}
+
+    @classmethod
+    def _of(cls, fields: Any, kind: Any) -> Self:
+        """Return the event; of the class that its topic names if `cls` does not say which."""
+        return super()._of(fields, kind if hasattr(cls, "topic") else _class_of(fields))
 
 
 class Fact(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -52,7 +64,7 @@ class Fact(msgspec.Struct, frozen=True, array_like=True, gc=False):
 E_co = TypeVar("E_co", bound=Event, covariant=True, default=Event)
 
 
-class EventRecord(msgspec.Struct, Generic[E_co], frozen=True, gc=False):
+class EventRecord(msgspec.Struct, Plain, Generic[E_co], frozen=True, gc=False):
     """A fact at its place in the log; `EventRecord[TaskCompleted]` if the event's type is known.
 
     `position` counts from 1 over the whole log, `version` from 1 within the stream, both without gaps. A record has the
@@ -67,6 +79,16 @@ class EventRecord(msgspec.Struct, Generic[E_co], frozen=True, gc=False):
     actor: Actor
     correlation_id: str
     causation_id: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON-ready values; the event's topic is among its own."""
+        fields: dict[str, Any] = msgspec.to_builtins(self)
+        return {**fields, "event": self.event.as_dict()}
+
+    @classmethod
+    def _of(cls, fields: Any, kind: Any) -> Self:  # noqa: ARG003 - the topic says more
+        """Return the record, with an event of the class that its topic names."""
+        return super()._of(fields, EventRecord[_class_of(fields.get("event", {}))])  # type: ignore[misc]  # a class
 
 
 class SealedRow(NamedTuple):
@@ -109,3 +131,15 @@ def event_fields(event: Event) -> dict[str, Any]:
     """Return the fields of `event` as JSON-ready values, for people and for ``--json``."""
     fields: dict[str, Any] = msgspec.to_builtins(event)
     return fields
+
+
+def _class_of(fields: Mapping[str, Any]) -> type[Event]:
+    """Return the class of the event that a dictionary holds."""
+    from aura_contracts.aggregates import AGGREGATES  # noqa: PLC0415 - aggregates are made of events
+
+    topic = fields.get("topic")
+    found = next((event for each in AGGREGATES for event in each.events if event.topic == topic), None)
+    if found is None:
+        remedy = "give a dictionary from as_dict"
+        raise InvalidInput(field="topic", reason=f"{topic!r} is not a type of event", remedy=remedy)
+    return found

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Any, Self
 
 import msgspec
 from msgspec.structs import replace
@@ -18,6 +19,7 @@ from msgspec.structs import replace
 from aura_contracts.aggregate import Aggregate, Command, Evolve, HappenedFact, State, Table
 from aura_contracts.events import Event, Instant
 from aura_contracts.ids import ExecutionId, StreamId, output_stream
+from aura_contracts.plain_data import Plain
 
 
 class OutputStatus(StrEnum):
@@ -34,7 +36,7 @@ class OutputSource(StrEnum):
     """AURA itself, reporting its own actions."""
 
 
-class Chunk(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class Chunk(msgspec.Struct, Plain, frozen=True, array_like=True, gc=False):
     """A piece of output, stored as an array: source, time of reading, and text or bytes (base64 in JSON).
 
     `data` holds what is not text that every database can store: invalid UTF-8, or a NUL. Exactly one of `text` and
@@ -45,6 +47,16 @@ class Chunk(msgspec.Struct, frozen=True, array_like=True, gc=False):
     time: Instant
     text: str | None = None
     data: bytes | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields by name, not as the array that is stored."""
+        return dict(zip(self.__struct_fields__, msgspec.to_builtins(self), strict=True))
+
+    @classmethod
+    def _of(cls, fields: Any, kind: Any) -> Self:
+        """Return the chunk for its fields by name."""
+        named = isinstance(fields, Mapping)
+        return super()._of([fields.get(name) for name in cls.__struct_fields__] if named else fields, kind)
 
     @classmethod
     def of(cls, source: OutputSource, time: datetime, raw: bytes) -> "Chunk":

@@ -28,6 +28,7 @@ from aura_contracts.aggregate import Aggregate, Command, Evolve, HappenedFact, S
 from aura_contracts.events import Event
 from aura_contracts.failures import Failure
 from aura_contracts.ids import ApprovalId, ExecutionId, TaskId, WorkerId, WorkspaceId
+from aura_contracts.plain_data import Plain
 
 
 class WorkspaceStatus(StrEnum):
@@ -82,7 +83,7 @@ class Worktree(msgspec.Struct, frozen=True, gc=False):
     head: str
 
 
-class RepositoryCommit(msgspec.Struct, frozen=True, gc=False):
+class RepositoryCommit(msgspec.Struct, Plain, frozen=True, gc=False):
     """A commit in one of the repositories."""
 
     repository: str

@@ -206,25 +206,33 @@ if TYPE_CHECKING:
     from aura_contracts.output import OutputSource as OutputSource
     from aura_contracts.output import OutputStatus as OutputStatus
     from aura_contracts.permission import PermissionRules as PermissionRules
+    from aura_contracts.plain_data import Plain as Plain
     from aura_contracts.ports.archive import AggregateChange as AggregateChange
     from aura_contracts.ports.archive import AuditFinding as AuditFinding
     from aura_contracts.ports.archive import AuditReport as AuditReport
     from aura_contracts.ports.archive import Change as Change
     from aura_contracts.ports.archive import HistoryLine as HistoryLine
     from aura_contracts.ports.archive import Past as Past
+    from aura_contracts.ports.archive import Progress as Progress
     from aura_contracts.ports.archive import SealedEvent as SealedEvent
     from aura_contracts.ports.archive import StoreInfo as StoreInfo
     from aura_contracts.ports.archive import StoreReport as StoreReport
     from aura_contracts.ports.archive import UsageCost as UsageCost
     from aura_contracts.ports.archive import UsageKey as UsageKey
     from aura_contracts.ports.archive import World as World
+    from aura_contracts.ports.executors import Availability as Availability
+    from aura_contracts.ports.executors import Capability as Capability
+    from aura_contracts.ports.executors import Executor as Executor
     from aura_contracts.ports.read_models import ExecutionLogRow as ExecutionLogRow
+    from aura_contracts.ports.read_models import Moment as Moment
     from aura_contracts.ports.read_models import Page as Page
     from aura_contracts.ports.read_models import SessionRow as SessionRow
     from aura_contracts.ports.read_models import UsageRow as UsageRow
     from aura_contracts.ports.read_models import UsageSum as UsageSum
+    from aura_contracts.ports.read_models import Words as Words
     from aura_contracts.ports.workspaces import Orphan as Orphan
     from aura_contracts.ports.workspaces import WorkspaceCondition as WorkspaceCondition
+    from aura_contracts.store_url import Compression as Compression
     from aura_contracts.task import AgentType as AgentType
     from aura_contracts.task import ApprovalMode as ApprovalMode
     from aura_contracts.task import AttemptFailed as AttemptFailed
@@ -284,6 +292,8 @@ if TYPE_CHECKING:
     from aura_contracts.workspace import MergeStarted as MergeStarted
     from aura_contracts.workspace import PreparationFailed as PreparationFailed
     from aura_contracts.workspace import RecreationRequested as RecreationRequested
+    from aura_contracts.workspace import RepositoryCommit as RepositoryCommit
+    from aura_contracts.workspace import SnapshotReason as SnapshotReason
     from aura_contracts.workspace import SnapshotRestored as SnapshotRestored
     from aura_contracts.workspace import SnapshotTaken as SnapshotTaken
     from aura_contracts.workspace import WorkCommitted as WorkCommitted
@@ -296,14 +306,32 @@ if TYPE_CHECKING:
     from aura_contracts.workspace import WorkspaceRequested as WorkspaceRequested
     from aura_contracts.workspace import WorkspaceStatus as WorkspaceStatus
     from aura_engine.agent_tools.api import OwnTask as OwnTask
+    from aura_engine.agent_tools.api import Story as Story
+    from aura_engine.agent_tools.token import ScopeEnded as ScopeEnded
+    from aura_engine.agent_tools.token import TaskScope as TaskScope
+    from aura_engine.agent_tools.token import TokenRefused as TokenRefused
     from aura_engine.blocking import BlockingEngine as BlockingEngine
     from aura_engine.blocking import BlockingRun as BlockingRun
     from aura_engine.blocking import BlockingSubscription as BlockingSubscription
     from aura_engine.blocking import open_engine_sync as open_engine_sync
     from aura_engine.bootstrap import open_engine as open_engine
     from aura_engine.bootstrap import open_own_task as open_own_task
+    from aura_engine.facade.arguments import Limit as Limit
+    from aura_engine.facade.arguments import Share as Share
     from aura_engine.facade.doctor import Finding as Finding
     from aura_engine.facade.engine import Engine as Engine
+    from aura_engine.facade.options import AgentFilters as AgentFilters
+    from aura_engine.facade.options import ApprovalFilters as ApprovalFilters
+    from aura_engine.facade.options import AssignmentOptions as AssignmentOptions
+    from aura_engine.facade.options import ExecutionLogFilters as ExecutionLogFilters
+    from aura_engine.facade.options import NewAgentOptions as NewAgentOptions
+    from aura_engine.facade.options import NewTaskOptions as NewTaskOptions
+    from aura_engine.facade.options import RunOptions as RunOptions
+    from aura_engine.facade.options import SessionFilters as SessionFilters
+    from aura_engine.facade.options import Strings as Strings
+    from aura_engine.facade.options import TaskFilters as TaskFilters
+    from aura_engine.facade.options import UsageFilters as UsageFilters
+    from aura_engine.facade.options import WorkspaceFilters as WorkspaceFilters
     from aura_engine.facade.run import Run as Run
     from aura_engine.facade.subscription import Subscription as Subscription
     from aura_engine.host import Host as Host
@@ -313,5 +341,6 @@ if TYPE_CHECKING:
     from aura_engine.inputs import RunRequest as RunRequest
     from aura_engine.runtime.views import View as View
     from aura_worker_protocol.messages import ExecutorInfo as ExecutorInfo
+    from aura_worker_protocol.messages import WorkDiff as WorkDiff
 
 export_lazily(__name__)

@@ -34,9 +34,10 @@ from aura_contracts.ports.read_models import ExecutionLogRow, Moment, Page, Sess
 from aura_contracts.ports.workspaces import Orphan, WorkspaceCondition
 from aura_contracts.store_url import Compression
 from aura_contracts.task import Task, TaskChanges
-from aura_contracts.workspace import SnapshotReason, Workspace
+from aura_contracts.workspace import RepositoryCommit, SnapshotReason, Workspace
 from aura_engine.facade.agents import Agents
 from aura_engine.facade.approvals import Approvals
+from aura_engine.facade.arguments import Limit, Share
 from aura_engine.facade.audit import Audit
 from aura_engine.facade.doctor import Doctor, Finding
 from aura_engine.facade.engine import E, Engine, ids_of
@@ -68,8 +69,7 @@ from aura_engine.host import Host
 from aura_engine.inputs import RunRequest
 from aura_engine.portal import Portal
 from aura_engine.runtime.views import View
-from aura_worker_protocol import messages
-from aura_worker_protocol.messages import ExecutorInfo
+from aura_worker_protocol.messages import ExecutorInfo, WorkDiff
 
 
 class BlockingTasks:
@@ -150,7 +150,7 @@ class BlockingTasks:
         task: str,
         proposal: str,
         *,
-        confidence: float | None = None,
+        confidence: Share | None = None,
         requires_approval: bool = True,
         by: str | None = None,
     ) -> Approval:
@@ -238,7 +238,7 @@ class BlockingAgents:
         return self._portal.call(self._target.list, **filters)
 
     def add(self, name: str, executor: str, *, by: str | None = None, **options: Unpack[NewAgentOptions]) -> Agent:
-        """Add an agent to the pool. Raises `InvalidInput`."""
+        """Add an agent to the pool. Raises `UnknownExecutor`, and `InvalidInput` for options its executor refuses."""
         return self._portal.call(self._target.add, name, executor, by=by, **options)
 
     def disable(self, agent: str, reason: str = "", *, drop_task: bool = False, by: str | None = None) -> Agent:
@@ -269,7 +269,7 @@ class BlockingWorkspaces:
         """Return the current condition of its worktrees."""
         return self._portal.call(self._target.inspect, workspace)
 
-    def diff(self, workspace: str, *, patch_limit: int = PATCH_LIMIT) -> messages.WorkDiff:
+    def diff(self, workspace: str, *, patch_limit: int = PATCH_LIMIT) -> WorkDiff:
         """Return the changes in a workspace, uncommitted work included; `patch_limit` is in bytes, 0 for no patch."""
         return self._portal.call(self._target.diff, workspace, patch_limit=patch_limit)
 
@@ -293,8 +293,8 @@ class BlockingWorkspaces:
         """Return worktrees on the worker whose workspace is recorded as removed, or not recorded at all."""
         return self._portal.call(self._target.orphans)
 
-    def remove_orphan(self, orphan: Orphan) -> messages.SnapshotTaken:
-        """Remove an orphan, after a safety copy of its unsaved work."""
+    def remove_orphan(self, orphan: Orphan) -> Sequence[RepositoryCommit]:
+        """Remove an orphan, after a safety copy of its unsaved work; return the commits of the copy."""
         return self._portal.call(self._target.remove_orphan, orphan)
 
     def warm(self, repository: str, count: int) -> int:
@@ -342,11 +342,40 @@ class BlockingExecutors:
         return self._portal.call(self._target.list)
 
     def check(self, request: "RunRequest") -> None:
-        """Validate a request without recording, creating or starting anything.
+        """Validate a request without recording, creating or starting anything; `Engine.run` does it too.
 
         Raises `UnknownExecutor`, or `InvalidInput` for anything that the executor cannot do or would refuse.
         """
         return self._portal.call(self._target.check, request)
+
+    def check_options(
+        self,
+        executor: str,
+        options: Mapping[str, Any],
+        *,
+        variant: str | None = None,
+        prompt: str = "work",
+        directory: str = ".",
+        session_id: str | None = None,
+        fork: bool = False,
+        complete: bool = True,
+    ) -> Mapping[str, Any]:
+        """Have an executor examine options, as it will for a run; return them with those of the profiles.
+
+        Unless they have to be `complete`, others may be added for each run. Raises `UnknownExecutor`, or `InvalidInput`
+        for what the executor would refuse.
+        """
+        return self._portal.call(
+            self._target.check_options,
+            executor,
+            options,
+            variant=variant,
+            prompt=prompt,
+            directory=directory,
+            session_id=session_id,
+            fork=fork,
+            complete=complete,
+        )
 
 
 class BlockingUsage:
@@ -397,7 +426,7 @@ class BlockingEvents:
         stream: str | None = None,
         types: Sequence[str] = (),
         since: int = 0,
-        limit: int = 1000,
+        limit: Limit = 1000,
     ) -> Sequence[EventRecord]:
         """Return up to `limit` events (at least 1) after position `since`; see `read` for the filters."""
         return self._portal.call(
@@ -705,7 +734,8 @@ class BlockingEngine:
     ) -> BlockingRun:
         """Start a task from a prompt and return its handle. `options` are the fields of `RunRequest`.
 
-        Everything the task needs is recorded in one append, then driven in the background.
+        The executor examines the request first; then everything the task needs is recorded in one append, and driven in
+        the background. Raises `UnknownExecutor`, and `InvalidInput` for what the executor would refuse.
 
         `key` (up to 200 characters) makes the call idempotent: the same key returns the same task, even after a crash,
         and resumes an interrupted run. If another engine drives it, this one takes it over when that engine stops.

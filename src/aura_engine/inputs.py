@@ -6,6 +6,7 @@ The command line, library calls, files, agents' tools and HTTP all use these mod
 Importing pydantic takes longer than the rest of AURA's start-up, so this module is only imported when an input arrives.
 """
 
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
@@ -17,11 +18,12 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from aura_contracts.agent import AgentSpec
-from aura_contracts.errors import InvalidInput
+from aura_contracts.errors import InvalidInput, require_text
 from aura_contracts.execution import OUTPUT_LIMIT, RunPlan, Script
 from aura_contracts.permission import PermissionRules, is_rule
 from aura_contracts.secrets import require_no_secrets
 from aura_contracts.task import AgentType, ApprovalMode, Priority, RetryPolicy
+from aura_engine.decisions._decider import retry_problem
 
 T = TypeVar("T")
 
@@ -40,7 +42,7 @@ DIGEST_VERSION = 1
 
 def _filled(text: str) -> str:
     if not text.strip():
-        raise PydanticCustomError("empty", "it is empty")
+        raise PydanticCustomError("empty", "it is empty", {"remedy": "give a text that is not blank"})
     return text
 
 
@@ -53,6 +55,21 @@ def _storable(text: str) -> str:
         given = {"remedy": "use characters only"}
         raise PydanticCustomError("storable", "it holds NUL or half of a surrogate pair", given)
     return text
+
+
+def _person(text: str) -> str:
+    if ":" in _filled(text):
+        raise PydanticCustomError(
+            "person", "{text} is not a name", {"text": repr(text), "remedy": "write the name alone, such as alice"}
+        )
+    return text
+
+
+def _retry(value: Any) -> RetryPolicy:
+    policy = _struct(RetryPolicy)(value)
+    if problem := retry_problem(policy):
+        raise PydanticCustomError("retry", "{reason}", {"reason": problem, "remedy": "see RetryPolicy"})
+    return policy
 
 
 def _rule(text: str) -> str:
@@ -72,7 +89,8 @@ def _struct(kind: type[T]) -> Callable[[Any], T]:
         try:
             return msgspec.convert(value, kind)
         except msgspec.ValidationError as error:
-            raise PydanticCustomError("struct", "{reason}", {"reason": str(error)}) from error
+            given = {"reason": str(error), "remedy": f"see {kind.__name__}"}
+            raise PydanticCustomError("struct", "{reason}", given) from error
 
     return convert
 
@@ -85,10 +103,11 @@ def _script(value: Any) -> Any:
 
 Filled = Annotated[str, AfterValidator(_filled)]
 Key = Annotated[str, Field(max_length=KEY_LENGTH), AfterValidator(_filled), AfterValidator(_storable)]
+Person = Annotated[str, AfterValidator(_person)]
 Rule = Annotated[str, AfterValidator(_rule)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 ScriptInput = Annotated[Script | None, BeforeValidator(_script)]
-RetryInput = Annotated[RetryPolicy, BeforeValidator(_struct(RetryPolicy))]
+RetryInput = Annotated[RetryPolicy, BeforeValidator(_retry)]
 
 
 # --- Base -------------------------------------------------------------------------------------------------------------
@@ -103,9 +122,38 @@ class Input(BaseModel):
     @classmethod
     def _refuse(cls, data: Any, handler: Callable[[Any], Self]) -> Self:
         try:
-            return handler(data)
+            made = handler(data)
         except ValidationError as error:
             raise _refusal(error.errors(include_url=False)[0], cls.model_fields) from error
+        for field in cls.model_fields:
+            _require_data(getattr(made, field), field)
+        return made
+
+
+def _require_data(value: Any, field: str) -> None:
+    """Refuse what JSON or a database cannot keep. Raises `InvalidInput`, `InvalidText`."""
+    match value:
+        case None | bool():
+            pass
+        case str():
+            require_text(value, field)
+        case int() if -(2**63) <= value < 2**63:
+            pass
+        case float() if math.isfinite(value):
+            pass
+        case Mapping() if all(isinstance(name, str) for name in value):
+            for name, one in value.items():
+                _require_data(one, f"{field}.{require_text(name, field)}")
+        case list() | tuple():
+            for place, one in enumerate(value):
+                _require_data(one, f"{field}.{place}")
+        case msgspec.Struct():
+            _require_data(msgspec.to_builtins(value), field)
+        case _:
+            reason = f"a value of type {type(value).__name__} is not JSON data, or out of its range"
+            raise InvalidInput(
+                field=field, reason=reason, remedy="use texts, numbers, True, False, None, lists, mappings"
+            )
 
 
 def _refusal(error: ErrorDetails, fields: Mapping[str, Any]) -> InvalidInput:
@@ -118,7 +166,7 @@ def _refusal(error: ErrorDetails, fields: Mapping[str, Any]) -> InvalidInput:
             remedy = f"did you mean {near[0]}?" if near else f"the fields are {', '.join(fields)}"
             return InvalidInput(field=field, reason="there is no such field", remedy=remedy)
         case "missing":
-            return InvalidInput(field=field, reason="it is required")
+            return InvalidInput(field=field, reason="it is required", remedy=f"give {field}")
         case "enum":
             return InvalidInput(
                 field=field, reason=f"{error['input']!r} is not one of its values", remedy=f"use {given['expected']}"
@@ -127,10 +175,13 @@ def _refusal(error: ErrorDetails, fields: Mapping[str, Any]) -> InvalidInput:
             kind = "mapping" if error["type"] == "dict_type" else "list"
             return InvalidInput(field=field, reason=f"{error['input']!r} is not a {kind}", remedy=f"give a {kind}")
         case "greater_than" | "finite_number":
-            return InvalidInput(field=field, reason=f"{error['input']!r} is not a number above 0")
+            reason = f"{error['input']!r} is not a number above 0"
+            return InvalidInput(field=field, reason=reason, remedy="give a finite number above 0")
         case _:
             reason = error["msg"][:1].lower() + error["msg"][1:]
-            return InvalidInput(field=field, reason=reason, remedy=str(given.get("remedy", "")))
+            return InvalidInput(
+                field=field, reason=reason, remedy=str(given.get("remedy", "see the options of the call"))
+            )
 
 
 # --- What inputs share ------------------------------------------------------------------------------------------------
@@ -139,10 +190,12 @@ def _refusal(error: ErrorDetails, fields: Mapping[str, Any]) -> InvalidInput:
 class Place(Input):
     """Where to work on a task."""
 
-    repositories: tuple[str, ...] = Field((), description="Paths of repositories, or of one folder outside any")
+    repositories: tuple[Filled, ...] = Field((), description="Paths of repositories, or of one folder outside any")
     in_place: bool = Field(default=False, description="Work directly in the given folder, without a worktree")
     target_branch: str = Field("", description="The branch to merge into; empty: the one that is checked out")
-    copy_files: tuple[str, ...] = Field((), description="Patterns of untracked files the worktrees need, such as .env")
+    copy_files: tuple[Filled, ...] = Field(
+        (), description="Patterns of untracked files that worktrees need, such as .env"
+    )
 
 
 class HowToRun(Input):
@@ -155,7 +208,7 @@ class HowToRun(Input):
     cleanup: ScriptInput = Field(None, description="A script to run after the agent, if it changed anything")
     timeout: Seconds | None = Field(None, description="Seconds that each process may take")
     idle_timeout: Seconds | None = Field(None, description="Seconds that each process may be silent")
-    output_limit: int = Field(OUTPUT_LIMIT, ge=1, description="Bytes that each process may write")
+    output_limit: int = Field(OUTPUT_LIMIT, ge=1, le=2**63 - 1, description="Bytes that each process may write")
     allow: tuple[Rule, ...] = Field((), description="Tool calls to allow without asking: rules such as Bash(npm test)")
     deny: tuple[Rule, ...] = Field((), description="Tool calls to refuse without asking; checked before allow")
     tools: bool = Field(default=False, description="Give the agent AURA's own tools")
@@ -186,7 +239,7 @@ class Review(Input):
     """Who approves what, and how often to retry a failed stage."""
 
     approval: ApprovalMode = Field(ApprovalMode.CHANGES, description="What a human approves: plan, changes, both, auto")
-    reviewers: tuple[str, ...] = Field((), description="Names of people who may decide besides the creator")
+    reviewers: tuple[Person, ...] = Field((), description="Names of people who may decide besides the creator")
     retry: RetryInput = Field(RetryPolicy(), description="Attempts at each stage, and the pauses between them")
     priority: Priority = Field(Priority.MEDIUM, description="low, medium or high")
     project: str | None = Field(None, description="The project that the task belongs to")
@@ -205,9 +258,9 @@ class RunRequest(Place, HowToRun, Review):
     """One task from prompt to result."""
 
     prompt: Filled = Field(description="The task, in words")
-    executor: Filled = Field(description="The executor to use, see `aura executors`")
+    executor: Filled = Field(description="The executor to use, as `Engine.executors` lists them")
     title: str = Field("", description="A short name for the task; empty: taken from the prompt")
-    repositories: tuple[str, ...] = Field((".",), description="Paths of repositories, or of one folder")
+    repositories: tuple[Filled, ...] = Field((".",), description="Paths of repositories, or of one folder")
     session_id: str | None = Field(None, description="The agent's session to resume")
     resume_latest: bool = Field(default=False, description="Resume the newest session of the executor on these files")
     fork: bool = Field(default=False, description="Resume a copy of the session; leave the original unchanged")
@@ -261,15 +314,15 @@ class NewTask(Place, Review):
     title: Filled = Field(description="The task in one line")
     description: str = Field("", description="The task in full")
     parent: str | None = Field(None, description="The parent task")
-    agent_type: str | None = Field(None, description="The type of agent to assign it to")
+    agent_type: Filled | None = Field(None, description="The type of agent to assign it to")
 
 
 class Assignment(Place, HowToRun):
     """The agent for a task, and how to run it."""
 
     agent: str | None = Field(None, description="A certain agent of the pool")
-    agent_type: str | None = Field(None, description="An idle agent of this type")
-    executor: str | None = Field(None, description="An idle agent with this executor; added to the pool if none exists")
+    agent_type: Filled | None = Field(None, description="An idle agent of this type")
+    executor: Filled | None = Field(None, description="An idle agent with this executor; added if none exists")
 
 
 class NewAgent(Input):
@@ -277,10 +330,10 @@ class NewAgent(Input):
 
     name: Filled = Field(description="The name of the agent")
     executor: Filled = Field(description="The executor that runs it")
-    type: str = Field("developer", description="The role of the agent: developer, tester, or any other word")
+    type: Filled = Field("developer", description="The role of the agent: developer, tester, or any other word")
     variant: str = Field("", description="A named set of the executor's options")
     options: dict[str, Any] = Field({}, description="Settings of the executor; never secrets")
-    capabilities: tuple[str, ...] = Field((), description="The capabilities of the agent, in words")
+    capabilities: tuple[Filled, ...] = Field((), description="The capabilities of the agent, in words")
 
     @model_validator(mode="after")
     def _without_secrets(self) -> Self:

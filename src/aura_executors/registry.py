@@ -54,7 +54,7 @@ class ExecutorRegistry:
         if reason := self._broken.get(name):
             raise UnknownExecutor(name=name, known=known, remedy=f"{reason}; repair or remove that package")
         close = get_close_matches(name.lower(), known, n=1)
-        remedy = f"did you mean {close[0]!r}?" if close else "`aura executors` lists them"
+        remedy = f"did you mean {close[0]!r}?" if close else "`executors.list()` lists them"
         raise UnknownExecutor(name=name, known=known, remedy=remedy)
 
     def describe(self, names: Iterable[str] = (), *, environment: Mapping[str, str]) -> tuple[ExecutorInfo, ...]:

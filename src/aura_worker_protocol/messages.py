@@ -24,13 +24,14 @@ from aura_contracts.failures import Failure
 from aura_contracts.ids import ExecutionId, TaskId, WorkerId, WorkspaceId
 from aura_contracts.lease import HEARTBEAT_INTERVAL, WorkerIdentity
 from aura_contracts.output import Chunk
+from aura_contracts.plain_data import Plain
 from aura_contracts.ports.executors import Answer, AnyEntry, Availability, Capability
 from aura_contracts.ports.processes import ProcessExit
 from aura_contracts.ports.workspaces import Orphan, WorkspaceCondition, WorkspaceSpec
 from aura_contracts.workspace import ConflictedFiles, MergeStyle, RepositoryCommit, Worktree
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True):
+class Result(msgspec.Struct, Plain, frozen=True, kw_only=True):
     """Base of all results; by itself: done."""
 
 
@@ -309,7 +310,7 @@ class ForgetProcess(Request[Result], frozen=True, kw_only=True):
 # --- Engine to worker: executors --------------------------------------------------------------------------------------
 
 
-class ExecutorInfo(msgspec.Struct, frozen=True, kw_only=True):
+class ExecutorInfo(msgspec.Struct, Plain, frozen=True, kw_only=True):
     name: str
     summary: str
     capability: Capability

@@ -96,11 +96,12 @@ async def _examine_host(call: "Call", take: "Callable[[Finding], None]") -> None
 
 
 def _show(finding: "Finding", call: "Call") -> None:
+    from aura_cli.rendering.remedies import as_commands
     from aura_cli.rendering.terminal import printable
 
-    names = ("id", "status", "kind", "text", "remedy")
+    remedy = as_commands(finding.remedy)
     status = call.terminal.style(f"{finding.status:<5}", _STYLES[finding.status])
     lines = [f"{status}  {finding.kind:<8}  {printable(finding.text)}"]
-    if finding.remedy:
-        lines.append(f"       hint: {printable(finding.remedy)}")
-    call.terminal.item({name: getattr(finding, name) for name in names}, "\n".join(lines))
+    if remedy:
+        lines.append(f"       hint: {printable(remedy)}")
+    call.terminal.item({**finding.as_dict(), "remedy": remedy}, "\n".join(lines))

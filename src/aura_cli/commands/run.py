@@ -49,6 +49,5 @@ async def run(call: "Call") -> int:
         if found is not None:
             preface = f"resuming task {found.id}, which was interrupted"
             return await follow(engine, found, call.terminal, FollowOptions.of(call, since=since, preface=preface))
-        await engine.executors.check(request)
         started = await engine.start(request, key=given.key)
         return await follow(engine, started, call.terminal, FollowOptions.of(call))

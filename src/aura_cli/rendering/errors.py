@@ -9,6 +9,7 @@ import msgspec
 
 from aura_cli._settings import debugging
 from aura_cli.arguments.parser import WrongUsage
+from aura_cli.rendering.remedies import as_commands
 from aura_cli.rendering.terminal import printable
 from aura_contracts.errors import AggregateNotFound, AuraError
 
@@ -72,7 +73,7 @@ def describe(error: BaseException) -> dict[str, Any]:
         facts = {"usage": error.usage, "suggestion": error.suggestion}
         return {"code": "usage", "message": message, "remedy": f"see {error.program} --help", "facts": facts}
     if isinstance(error, AuraError):
-        remedy = error.remedy or _where_listed(error)
+        remedy = as_commands(error.remedy) or _where_listed(error)
         return {"code": error.code, "message": error.message(), "remedy": remedy, "facts": error.facts()}
     if isinstance(error, OSError):
         remedy = "check the path and its permissions" if error.filename else ""

@@ -8,15 +8,17 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import msgspec
 
 from aura_contracts.actors import Actor
 from aura_contracts.aggregate import State
+from aura_contracts.errors import InvalidInput
 from aura_contracts.events import EventRecord, SealedRow
 from aura_contracts.ids import StreamId
 from aura_contracts.ledger import Checkpointed
+from aura_contracts.plain_data import Plain
 from aura_contracts.ports.read_models import Moment, UsageSum
 
 Progress = Callable[[int, int], None]
@@ -26,7 +28,7 @@ Progress = Callable[[int, int], None]
 # --- Proof ------------------------------------------------------------------------------------------------------------
 
 
-class AuditFinding(msgspec.Struct, frozen=True):
+class AuditFinding(msgspec.Struct, Plain, frozen=True):
     """The first event that is not as it was written. `stream_id` is empty if only the position is known."""
 
     position: int
@@ -34,7 +36,7 @@ class AuditFinding(msgspec.Struct, frozen=True):
     reason: str
 
 
-class AuditReport(msgspec.Struct, frozen=True):
+class AuditReport(msgspec.Struct, Plain, frozen=True):
     """The result of an audit: `events` up to the head, `checkpoints` that held, the Merkle `root` over all (hex).
 
     `unread` counts checkpoints in the log that could not be read without the encryption key.
@@ -47,17 +49,29 @@ class AuditReport(msgspec.Struct, frozen=True):
     unread: int = 0
 
 
-class SealedEvent(msgspec.Struct, frozen=True):
+class SealedEvent(msgspec.Struct, Plain, frozen=True):
     """A row of the log as stored, with its event; None if it does not decode."""
 
     row: SealedRow
     record: EventRecord | None
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return the row, its bytes as base64, and the record as a dictionary."""
+        fields: dict[str, Any] = msgspec.to_builtins(self)
+        return {**fields, "record": None if self.record is None else self.record.as_dict()}
+
+    @classmethod
+    def _of(cls, fields: Any, kind: Any) -> Self:
+        """Return the sealed event, with an event of the class that its topic names."""
+        record = fields.get("record")
+        made = super()._of({**fields, "record": None}, kind)
+        return made if record is None else cls(made.row, EventRecord.from_dict(record))
+
 
 # --- The past ---------------------------------------------------------------------------------------------------------
 
 
-class Change(msgspec.Struct, frozen=True):
+class Change(msgspec.Struct, Plain, frozen=True):
     """A field that differs between two moments; values are JSON-ready, and None means absent."""
 
     field: str
@@ -65,7 +79,7 @@ class Change(msgspec.Struct, frozen=True):
     after: Any
 
 
-class HistoryLine(msgspec.Struct, frozen=True):
+class HistoryLine(msgspec.Struct, Plain, frozen=True):
     """One event of an aggregate, for people: what happened and what it changed. `str()` renders one line."""
 
     position: int
@@ -84,7 +98,7 @@ class HistoryLine(msgspec.Struct, frozen=True):
         return "  ".join(part for part in (f"#{self.position}", when, self.actor, self.topic, status, details) if part)
 
 
-class Past(msgspec.Struct, frozen=True):
+class Past(msgspec.Struct, Plain, frozen=True):
     """One aggregate at a moment, and the events that led there. `state` is None before its first event."""
 
     aggregate: str
@@ -93,15 +107,43 @@ class Past(msgspec.Struct, frozen=True):
     version: int
     lines: tuple[HistoryLine, ...]
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON-ready values."""
+        fields: dict[str, Any] = msgspec.to_builtins(self)
+        return {**fields, "state": None if self.state is None else self.state.as_dict()}
 
-class World(msgspec.Struct, frozen=True):
+    @classmethod
+    def _of(cls, fields: Any, kind: Any) -> Self:
+        """Return the past of an aggregate, with a state of the class that its name says."""
+        state = fields.get("state")
+        made = super()._of({**fields, "state": None}, kind)
+        found = None if state is None else _state_class(made.aggregate).from_dict(state)
+        return msgspec.structs.replace(made, state=found)
+
+
+class World(msgspec.Struct, Plain, frozen=True):
     """Every aggregate at a moment: kind -> id -> state. `position` is that of the last event included."""
 
     position: int
     states: Mapping[str, Mapping[StreamId, State]]
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return the states as dictionaries, by kind and id."""
+        states = {kind: {ident: state.as_dict() for ident, state in each.items()} for kind, each in self.states.items()}
+        return {"position": self.position, "states": states}
 
-class AggregateChange(msgspec.Struct, frozen=True):
+    @classmethod
+    def _of(cls, fields: Any, kind: Any) -> Self:
+        """Return the world, with states of the classes that their kinds say."""
+        made = super()._of({**fields, "states": {}}, kind)
+        states = {
+            name: {ident: _state_class(name).from_dict(state) for ident, state in each.items()}
+            for name, each in fields.get("states", {}).items()
+        }
+        return msgspec.structs.replace(made, states=states)
+
+
+class AggregateChange(msgspec.Struct, Plain, frozen=True):
     """The changes of one aggregate between two moments."""
 
     aggregate: str
@@ -124,7 +166,7 @@ class UsageKey(StrEnum):
     DAY = "day"
 
 
-class UsageCost(msgspec.Struct, frozen=True, kw_only=True):
+class UsageCost(msgspec.Struct, Plain, frozen=True, kw_only=True):
     """Consumption and cost of everything with the same `id`, in US dollars."""
 
     id: str
@@ -172,7 +214,7 @@ class UsageCost(msgspec.Struct, frozen=True, kw_only=True):
 # --- Read models ------------------------------------------------------------------------------------------------------
 
 
-class RowDifference(msgspec.Struct, frozen=True):
+class RowDifference(msgspec.Struct, Plain, frozen=True):
     """A row of the read models that differs from the log; values are JSON-ready."""
 
     table: str
@@ -181,7 +223,7 @@ class RowDifference(msgspec.Struct, frozen=True):
     changes: tuple[Change, ...]
 
 
-class BadSnapshot(msgspec.Struct, frozen=True):
+class BadSnapshot(msgspec.Struct, Plain, frozen=True):
     """A snapshot that differs from the fold of its stream. It is a cache: deleting it is safe."""
 
     aggregate: str
@@ -190,7 +232,7 @@ class BadSnapshot(msgspec.Struct, frozen=True):
     reason: str
 
 
-class StoreReport(msgspec.Struct, frozen=True, kw_only=True):
+class StoreReport(msgspec.Struct, Plain, frozen=True, kw_only=True):
     """The result of comparing read models and snapshots with the log, up to `position` of `events`."""
 
     events: int
@@ -206,7 +248,7 @@ class StoreReport(msgspec.Struct, frozen=True, kw_only=True):
         return not self.differences and not self.bad_snapshots
 
 
-class StoreInfo(msgspec.Struct, frozen=True, kw_only=True):
+class StoreInfo(msgspec.Struct, Plain, frozen=True, kw_only=True):
     """The contents of a store: events, aggregates by kind, and the size of its files in bytes (none on a server)."""
 
     name: str
@@ -268,6 +310,17 @@ class Archive(ABC):
     @abstractmethod
     async def rebuild(self) -> StoreReport:
         """Rebuild the read models from the log, and repair snapshots; return a new comparison."""
+
+
+def _state_class(aggregate: str) -> type[State]:
+    """Return the class of an aggregate's states."""
+    from aura_contracts.aggregates import AGGREGATES  # noqa: PLC0415 - only to read dictionaries
+
+    found: type[State] | None = next((each.state for each in AGGREGATES if each.name == aggregate), None)
+    if found is None:
+        remedy = f"give one of {', '.join(each.name for each in AGGREGATES)}"
+        raise InvalidInput(field="aggregate", reason=f"{aggregate!r} is not an aggregate", remedy=remedy)
+    return found
 
 
 def _short(value: Any, limit: int = 60) -> str:

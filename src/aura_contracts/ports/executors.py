@@ -43,6 +43,7 @@ from aura_contracts.entries import (
 )
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.output import OutputSource
+from aura_contracts.plain_data import Plain
 from aura_contracts.ports.processes import ExitCause, InterruptPlan, ProcessExit
 
 __all__ = [
@@ -191,7 +192,7 @@ class Conversation:
         return failure_of(exit)
 
 
-class Capability(msgspec.Struct, frozen=True, kw_only=True):
+class Capability(msgspec.Struct, Plain, frozen=True, kw_only=True):
     """What an executor's agent can do."""
 
     resume: bool = False
@@ -210,7 +211,7 @@ class Capability(msgspec.Struct, frozen=True, kw_only=True):
     """
 
 
-class Availability(msgspec.Struct, frozen=True, kw_only=True):
+class Availability(msgspec.Struct, Plain, frozen=True, kw_only=True):
     """Whether an agent can run on this machine, and why or why not."""
 
     available: bool

@@ -33,6 +33,7 @@ from aura_contracts.approval import Approval
 from aura_contracts.board import Board
 from aura_contracts.execution import Execution, ExecutionStatus, Usage
 from aura_contracts.lease import WorkerLease
+from aura_contracts.plain_data import Plain
 from aura_contracts.task import Task
 from aura_contracts.template import PromptTemplate
 from aura_contracts.workflow import Workflow
@@ -58,7 +59,7 @@ NANO = 1_000_000_000
 # --- Rows -------------------------------------------------------------------------------------------------------------
 
 
-class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
+class SessionRow(msgspec.Struct, Plain, frozen=True, kw_only=True):
     """A resumable agent session, with its newest run."""
 
     id: str
@@ -79,7 +80,7 @@ class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: datetime | None
 
 
-class ExecutionLogRow(msgspec.Struct, frozen=True, kw_only=True):
+class ExecutionLogRow(msgspec.Struct, Plain, frozen=True, kw_only=True):
     """An entry of the execution log."""
 
     id: str
@@ -99,7 +100,7 @@ class ExecutionLogRow(msgspec.Struct, frozen=True, kw_only=True):
     position: int
 
 
-class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
+class UsageRow(msgspec.Struct, Plain, frozen=True, kw_only=True):
     """One report of an agent's consumption; `ReadModels.usage` adds them up."""
 
     id: str
@@ -123,7 +124,7 @@ class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
     position: int
 
 
-class UsageSum(msgspec.Struct, frozen=True, kw_only=True):
+class UsageSum(msgspec.Struct, Plain, frozen=True, kw_only=True):
     """The consumption of one execution in one session, with one model, on one day (UTC)."""
 
     day: date
@@ -159,7 +160,7 @@ class UsageSum(msgspec.Struct, frozen=True, kw_only=True):
         return self.day, self.execution_id, self.session_id or "", self.model
 
 
-class Page(msgspec.Struct, Generic[R], frozen=True):
+class Page(msgspec.Struct, Plain, Generic[R], frozen=True):
     """One page of rows, and the cursor of the next page; None on the last page.
 
     `position` is the position up to which the log had been folded when the page was read, or a later one.
@@ -168,6 +169,11 @@ class Page(msgspec.Struct, Generic[R], frozen=True):
     rows: tuple[R, ...]
     next_cursor: str | None
     position: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the rows as dictionaries, with cursor and position; ``TypeAdapter(Page[Task])`` reads them."""
+        rows = [row.as_dict() if isinstance(row, Plain) else row for row in self.rows]
+        return {"rows": rows, "next_cursor": self.next_cursor, "position": self.position}
 
     def __iter__(self) -> Iterator[R]:
         return iter(self.rows)

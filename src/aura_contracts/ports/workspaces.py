@@ -11,6 +11,7 @@ import msgspec
 
 from aura_contracts.execution import Outcome
 from aura_contracts.ids import WorkspaceId
+from aura_contracts.plain_data import Plain
 from aura_contracts.ports.git import Diff
 from aura_contracts.workspace import ConflictedFiles, MergeStyle, Repository, RepositoryCommit, Worktree
 
@@ -45,7 +46,7 @@ class PreparedWorkspace(msgspec.Struct, frozen=True, kw_only=True):
         return self.worktrees[0].path if len(self.worktrees) == 1 else self.root
 
 
-class WorkspaceCondition(msgspec.Struct, frozen=True, kw_only=True):
+class WorkspaceCondition(msgspec.Struct, Plain, frozen=True, kw_only=True):
     """The state of a workspace on disk."""
 
     exists: bool
@@ -81,7 +82,7 @@ class MergedWorkspace(msgspec.Struct, frozen=True, kw_only=True):
     conflicts: tuple[ConflictedFiles, ...] = ()
 
 
-class Orphan(msgspec.Struct, frozen=True, kw_only=True):
+class Orphan(msgspec.Struct, Plain, frozen=True, kw_only=True):
     """A worktree left behind by a workspace that no longer exists, as its marker proves."""
 
     workspace_id: WorkspaceId

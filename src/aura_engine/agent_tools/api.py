@@ -36,6 +36,7 @@ from aura_contracts.execution import (
     SubtaskCreated,
 )
 from aura_contracts.ids import ApprovalId, TaskId
+from aura_contracts.plain_data import Plain
 from aura_contracts.task import (
     TASK,
     CreateTask,
@@ -72,7 +73,7 @@ _PAUSES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 
 
 @attrs.frozen(kw_only=True)
-class Story:
+class Story(Plain):
     """The task of an agent and its context."""
 
     task: Task

@@ -7,10 +7,12 @@ import attrs
 from aura_contracts.agent import AGENT, Agent, DisableAgent, EnableAgent, RegisterAgent
 from aura_contracts.ids import AgentId
 from aura_contracts.ports.read_models import AgentQuery, Page
+from aura_engine.facade.arguments import checked
 from aura_engine.facade.core import Core
 from aura_engine.facade.options import AgentFilters, NewAgentOptions
 
 
+@checked
 @attrs.frozen
 class Agents:
     """The agents of the pool. Ids may be shortened to a unique prefix or suffix."""
@@ -28,10 +30,14 @@ class Agents:
     async def add(
         self, name: str, executor: str, *, by: str | None = None, **options: Unpack[NewAgentOptions]
     ) -> Agent:
-        """Add an agent to the pool. Raises `InvalidInput`."""
+        """Add an agent to the pool. Raises `UnknownExecutor`, and `InvalidInput` for options its executor refuses."""
         from aura_engine.inputs import NewAgent  # noqa: PLC0415 - pydantic, where an input comes in
 
         given = NewAgent.model_validate({"name": name, "executor": executor, **options})
+        self._core.bus.require_writable()
+        await self._core.executors.check_options(
+            given.executor, given.options, variant=given.variant or None, complete=False
+        )
         agent_id = AgentId(self._core.bus.ids())
         command = RegisterAgent(agent_id=agent_id, spec=given.spec)
         return await self._core.bus.handle(self._core.actor(by), agent_id, command)

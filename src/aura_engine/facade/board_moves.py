@@ -62,7 +62,7 @@ class BoardMoves:
             return
         conflict = view.conflict
         if conflict is not None and conflict.status is ApprovalStatus.PENDING:
-            remedy = f"aura approval approve {conflict.id} when it is resolved"
+            remedy = f"approvals.approve({conflict.id!r}) when it is resolved"
             raise refusal(task_id, "move", "a merge conflict waits for a human", remedy)
         if view.task.status is not TaskStatus.BLOCKED:
             raise _takes_more(view, _C.BLOCKED)
@@ -76,7 +76,7 @@ class BoardMoves:
         async def decide(unit: UnitOfWork) -> None:
             view = await self._core.view_in(unit, task_id)
             if view.worked_on:
-                remedy = f"aura task move {task_id} cancelled cancels it"
+                remedy = f"tasks.move({task_id!r}, 'cancelled') cancels it"
                 raise refusal(task_id, "move", "an agent works on it", remedy)
             await unit.handle(task_id, UnassignTask(reason=reason))
             if view.agent is not None and view.agent.current_task_id == task_id:
@@ -90,9 +90,9 @@ def _takes_more(view: View, source: CanonicalState) -> RuleViolated:
     """Return the error for a move that needs a decision or an agent."""
     task_id = view.task.id
     if source is _C.REVIEW:
-        remedy = f"aura approval reject {view.task.approval_id} --feedback TEXT"
+        remedy = f"approvals.reject({view.task.approval_id!r}, feedback='TEXT')"
         return refusal(task_id, "move", "it waits for a review, and sending it back needs a reason", remedy)
-    remedy = f"aura task assign {task_id} --executor NAME, or --agent ID"
+    remedy = f"tasks.assign({task_id!r}, executor='NAME'), or tasks.assign({task_id!r}, agent='ID')"
     return refusal(task_id, "move", "it needs an agent to work on it", remedy)
 
 

@@ -23,6 +23,7 @@ from aura_engine.unit_of_work import CommandBus, UnitOfWork
 if TYPE_CHECKING:
     from aura_engine.facade.approvals import Approvals
     from aura_engine.facade.doctor import Finding
+    from aura_engine.facade.executors import Executors
     from aura_engine.facade.subscription import Subscription
     from aura_engine.facade.tasks import Tasks
     from aura_engine.facade.workspaces import Workspaces
@@ -58,6 +59,7 @@ class Core:
     tasks: "Tasks" = attrs.field(init=False)
     approvals: "Approvals" = attrs.field(init=False)
     workspaces: "Workspaces" = attrs.field(init=False)
+    executors: "Executors" = attrs.field(init=False)
 
     @property
     def user(self) -> Actor:

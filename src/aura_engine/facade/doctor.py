@@ -7,19 +7,22 @@ on request: several stores may share one home, and they may belong to another st
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from functools import partial
-from typing import Literal
+from typing import Any, Literal, Self
 
 import anyio
 import attrs
+import msgspec
 
 from aura_contracts.approval import ApprovalStatus
 from aura_contracts.errors import AggregateNotFound, AuraError, InvalidInput
 from aura_contracts.execution import EXECUTION, ProcessToken
 from aura_contracts.ids import TaskId
+from aura_contracts.plain_data import Plain
 from aura_contracts.ports.read_models import TaskQuery
 from aura_contracts.ports.workspaces import Orphan
 from aura_contracts.task import TaskStatus
 from aura_contracts.workspace import WORKSPACE
+from aura_engine.facade.arguments import checked
 from aura_engine.facade.core import Core
 from aura_engine.facade.run import Run
 from aura_engine.runtime.steps import Do, next_step
@@ -32,12 +35,22 @@ GIVE_UP_AFTER = 15.0
 CHECK_EVERY = 0.2
 """Seconds between two checks for that error."""
 
-_FIX = "aura doctor --fix"
-_UNKNOWN = "aura doctor --fix --unknown, if no other store uses this AURA_HOME"
+_FIX = "doctor.fix(finding)"
+_UNKNOWN = "fix it with doctor.list(unknown=True), if no other store uses this home"
+
+
+class _Told(msgspec.Struct, Plain):
+    """What a finding tells."""
+
+    id: str
+    kind: str
+    status: Literal["ok", "note", "wrong", "fixed"]
+    text: str
+    remedy: str
 
 
 @attrs.frozen(kw_only=True)
-class Finding:
+class Finding(Plain):
     """The result of a check. `fix` repairs the problem and returns what it did; None if only a person can repair it."""
 
     id: str
@@ -48,7 +61,21 @@ class Finding:
     remedy: str = ""
     fix: Callable[[], Awaitable[str]] | None = attrs.field(default=None, eq=False, repr=False)
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON-ready values, without the fix."""
+        return {name: getattr(self, name) for name in _Told.__struct_fields__}
 
+    @classmethod
+    def _of(cls, fields: Any, kind: Any) -> Self:  # noqa: ARG003 - a fix is not data
+        """Return the finding for a dictionary; it has no fix."""
+        return cls(**msgspec.structs.asdict(_Told.from_dict(fields)))
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: object, handler: object) -> dict[str, Any]:
+        return _Told.__get_pydantic_json_schema__(schema, handler)
+
+
+@checked
 @attrs.frozen
 class Doctor:
     """Checks this machine, the store, stuck tasks and leftovers."""
@@ -111,7 +138,7 @@ class Doctor:
         except AuraError as error:
             return Finding(id=name, kind="store", status="wrong", text=error.message(), remedy=error.remedy)
         if damage:
-            remedy = "keep the file as it is; aura audit verify names the first event that is damaged"
+            remedy = "keep the file as it is; audit.verify() names the first event that is damaged"
             return Finding(id=name, kind="store", status="wrong", text=damage, remedy=remedy)
         return Finding(id=name, kind="store", status="ok", text=f"its files are sound, {events:,} events")
 
@@ -138,7 +165,7 @@ class Doctor:
             kind="task",
             status="wrong",
             text=f"{task.title!r} is {task.status}{stage}, and no engine drives it",
-            remedy=f"{_FIX} resumes it; aura task cancel {task.id} cancels it",
+            remedy=f"{_FIX} resumes it; tasks.cancel({task.id!r}) cancels it",
             fix=partial(self._resume, task.id),
         )
 
@@ -232,5 +259,5 @@ class Doctor:
 
     async def _remove(self, orphan: Orphan) -> str:
         taken = await self._core.workspaces.remove_orphan(orphan)
-        copies = ", ".join(f"{one.commit} in {one.repository}" for one in taken.commits)
+        copies = ", ".join(f"{one.commit} in {one.repository}" for one in taken)
         return f"removed, safety copy {copies}" if copies else "removed"

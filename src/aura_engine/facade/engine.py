@@ -27,6 +27,7 @@ from aura_contracts.ports.read_models import TaskQuery
 from aura_contracts.task import TASK, Task, TaskStatus
 from aura_engine.facade.agents import Agents
 from aura_engine.facade.approvals import Approvals
+from aura_engine.facade.arguments import checked
 from aura_engine.facade.audit import Audit
 from aura_engine.facade.core import Core
 from aura_engine.facade.doctor import Doctor
@@ -52,6 +53,7 @@ E = TypeVar("E", bound=Event)
 _WAITING = (TaskStatus.AWAITING_APPROVAL, TaskStatus.BLOCKED)
 
 
+@checked
 class Engine:
     """Tasks on a log, and everything that belongs to them. Opened by `open_engine`; bound to its event loop.
 
@@ -66,7 +68,7 @@ class Engine:
         self.agents = Agents(core)
         self.workspaces = core.workspaces = Workspaces(core)
         self.sessions = Sessions(core)
-        self.executors = Executors(core)
+        self.executors = core.executors = Executors(core)
         self.usage = Usage(core)
         self.events = Events(core)
         self.history = History(core)
@@ -93,7 +95,8 @@ class Engine:
     ) -> Run:
         """Start a task from a prompt and return its handle. `options` are the fields of `RunRequest`.
 
-        Everything the task needs is recorded in one append, then driven in the background.
+        The executor examines the request first; then everything the task needs is recorded in one append, and driven in
+        the background. Raises `UnknownExecutor`, and `InvalidInput` for what the executor would refuse.
 
         `key` (up to 200 characters) makes the call idempotent: the same key returns the same task, even after a crash,
         and resumes an interrupted run. If another engine drives it, this one takes it over when that engine stops.
@@ -124,8 +127,10 @@ class Engine:
         task_id = TaskId(core.bus.ids()) if key is None else task_of_key(key)
         if key is not None and (task := await core.bus.fetch(TASK, task_id)) is not None:
             return await self._again(task, digest, key)
-        since = await core.log.head()
+        core.bus.require_writable()
         chosen = await self._with_session(request)
+        await self.executors.check(chosen)
+        since = await core.log.head()
 
         async def create() -> Task:
             return await self.tasks.begin(task_id, chosen, key=key, digest=digest, after=waits_for)

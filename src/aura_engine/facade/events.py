@@ -9,10 +9,12 @@ from aura_contracts.aggregates import AGGREGATES
 from aura_contracts.errors import AggregateNotFound, InvalidInput
 from aura_contracts.events import EventRecord
 from aura_contracts.ids import ExecutionId, TaskId
+from aura_engine.facade.arguments import Limit, checked
 from aura_engine.facade.core import Core
 from aura_engine.runtime.event_stream import Concern
 
 
+@checked
 @attrs.frozen
 class Events:
     """All events, in the order of the log. Positions count from 1."""
@@ -38,12 +40,9 @@ class Events:
         stream: str | None = None,
         types: Sequence[str] = (),
         since: int = 0,
-        limit: int = 1000,
+        limit: Limit = 1000,
     ) -> Sequence[EventRecord]:
         """Return up to `limit` events (at least 1) after position `since`; see `read` for the filters."""
-        if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
-            remedy = "give a number of at least 1; read() has no limit"
-            raise InvalidInput(field="limit", reason=f"{ascii(limit)[:80]} is not a number of events", remedy=remedy)
         found: list[EventRecord] = []
         reading = self.read(task=task, execution=execution, stream=stream, types=types, since=since)
         async with aclosing(reading) as records:

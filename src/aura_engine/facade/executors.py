@@ -1,13 +1,14 @@
 """Executors: the agent adapters on the worker's machine."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.permission import require_questions
 from aura_contracts.ports.executors import Capability
+from aura_engine.facade.arguments import checked
 from aura_engine.facade.core import Core
 from aura_worker_protocol.messages import CheckOptions, ExecutorInfo, ListExecutors
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from aura_engine.inputs import RunRequest
 
 
+@checked
 @attrs.frozen
 class Executors:
     """The executors and their capabilities, and whether each is installed and logged in."""
@@ -38,31 +40,60 @@ class Executors:
         return (await self._core.runtime.gateway.request(ListExecutors())).executors
 
     async def check(self, request: "RunRequest") -> None:
-        """Validate a request without recording, creating or starting anything.
+        """Validate a request without recording, creating or starting anything; `Engine.run` does it too.
 
         Raises `UnknownExecutor`, or `InvalidInput` for anything that the executor cannot do or would refuse."""
-        found = await self.get(request.executor)
-        _require_able(found.capability, request)
-        profiles = self._core.runtime.profiles
-        options = profiles.options(request.executor, request.variant, request.options)
-        require_questions(request.plan.permissions, found.name, options, asks=found.capability.permissions)
-        check = CheckOptions(
-            executor=request.executor,
+        can = await self.capability(request.executor)
+        _require_able(can, request)
+        options = await self.check_options(
+            request.executor,
+            request.options,
+            variant=request.variant,
             prompt=request.prompt,
-            directory=request.repositories[0],
-            options=options,
+            directory=next(iter(request.repositories), "."),
             session_id=request.session_id,
             fork=request.fork and request.session_id is not None,
+        )
+        require_questions(request.plan.permissions, request.executor, options, asks=can.permissions)
+
+    async def check_options(
+        self,
+        executor: str,
+        options: Mapping[str, Any],
+        *,
+        variant: str | None = None,
+        prompt: str = "work",
+        directory: str = ".",
+        session_id: str | None = None,
+        fork: bool = False,
+        complete: bool = True,
+    ) -> Mapping[str, Any]:
+        """Have an executor examine options, as it will for a run; return them with those of the profiles.
+
+        Unless they have to be `complete`, others may be added for each run. Raises `UnknownExecutor`, or `InvalidInput`
+        for what the executor would refuse."""
+        await self.capability(executor)
+        profiles = self._core.runtime.profiles
+        whole = profiles.options(executor, variant, options)
+        check = CheckOptions(
+            executor=executor,
+            prompt=prompt,
+            directory=directory,
+            options=whole,
+            session_id=session_id,
+            fork=fork,
         )
         try:
             await self._core.runtime.gateway.request(check)
         except InvalidInput as error:
             name = error.field.removeprefix("option ").partition("[")[0].partition(".")[0]
-            if name not in options or name in request.options:
+            if name in options or (name not in whole and complete):
                 raise
-            sources = ", ".join(profiles.sources(request.executor, request.variant, name))
-            field = f"{sources}: {request.executor}, {error.field}"
-            raise InvalidInput(field=field, reason=error.reason, remedy=error.remedy) from error
+            if name in whole:
+                sources = ", ".join(profiles.sources(executor, variant, name))
+                field = f"{sources}: {executor}, {error.field}"
+                raise InvalidInput(field=field, reason=error.reason, remedy=error.remedy) from error
+        return whole
 
 
 def _require_able(can: Capability, request: "RunRequest") -> None:

@@ -60,7 +60,7 @@ class RunOptions(TypedDict, total=False):
     target_branch: str
     """The branch to merge into; empty: the one that is checked out."""
     copy_files: Strings
-    """Patterns of untracked files the worktrees need, such as .env."""
+    """Patterns of untracked files that worktrees need, such as .env."""
     title: str
     """A short name for the task; empty: taken from the prompt."""
     session_id: str | None
@@ -93,7 +93,7 @@ class NewTaskOptions(TypedDict, total=False):
     target_branch: str
     """The branch to merge into; empty: the one that is checked out."""
     copy_files: Strings
-    """Patterns of untracked files the worktrees need, such as .env."""
+    """Patterns of untracked files that worktrees need, such as .env."""
     description: str
     """The task in full."""
     parent: str | None
@@ -134,13 +134,13 @@ class AssignmentOptions(TypedDict, total=False):
     target_branch: str
     """The branch to merge into; empty: the one that is checked out."""
     copy_files: Strings
-    """Patterns of untracked files the worktrees need, such as .env."""
+    """Patterns of untracked files that worktrees need, such as .env."""
     agent: str | None
     """A certain agent of the pool."""
     agent_type: str | None
     """An idle agent of this type."""
     executor: str | None
-    """An idle agent with this executor; added to the pool if none exists."""
+    """An idle agent with this executor; added if none exists."""
 
 
 class NewAgentOptions(TypedDict, total=False):

@@ -34,6 +34,7 @@ from aura_contracts.task import (
     TaskStatus,
 )
 from aura_contracts.workspace import RequestWorkspace
+from aura_engine.facade.arguments import Share, checked
 from aura_engine.facade.board_moves import BoardMoves, refusal
 from aura_engine.facade.core import Core
 from aura_engine.facade.options import AssignmentOptions, NewTaskOptions, TaskFilters
@@ -46,7 +47,7 @@ from aura_engine.unit_of_work import UnitOfWork
 
 if TYPE_CHECKING:
     from aura_engine.facade.placement import Placement
-    from aura_engine.inputs import RunRequest
+    from aura_engine.inputs import Assignment, RunRequest
 
 _ATTEMPTS = 10
 """Attempts to begin a task whose agent another engine takes first."""
@@ -54,6 +55,7 @@ _ATTEMPTS = 10
 _ABOUT_WORK = (ApprovalKind.PLAN, ApprovalKind.CHANGES)
 
 
+@checked
 @attrs.frozen
 class Tasks:
     """Tasks, by id. Commands record a change for the engine to carry out; none of them waits for the result."""
@@ -177,6 +179,8 @@ class Tasks:
         task_id = TaskId(await self._core.find("task", task))
         title = (await self._core.snapshot(task_id)).task.title
         agent_id = None if given.agent is None else await self._core.find("agent", given.agent)
+        self._core.bus.require_writable()
+        await self._require_known(agent_id, given)
         workspace = await self._placement.workspace(task_id, title, given)
 
         async def decide(unit: UnitOfWork) -> Task:
@@ -201,6 +205,16 @@ class Tasks:
             return await self._placement.queue(unit, assigned, agent, prompt, given.plan, variant=given.variant)
 
         return await self._transact_and_drive(task_id, decide, by)
+
+    async def _require_known(self, agent_id: str | None, given: "Assignment") -> None:
+        """Have the executor examine its options; those of an agent of the pool may be added to."""
+        executor, options, variant = given.executor, given.options, given.variant
+        if agent_id is not None:
+            agent = await self._core.load(AGENT, agent_id)
+            executor, variant = agent.executor, variant or agent.variant or None
+            options = {**agent.options, **options}
+        if executor is not None and (agent_id is None or given.options):
+            await self._core.executors.check_options(executor, options, variant=variant, complete=False)
 
     async def _chosen(
         self, unit: UnitOfWork, view: View, agent_id: str | None, agent_type: str | None, executor: str | None
@@ -316,7 +330,7 @@ class Tasks:
         task: str,
         proposal: str,
         *,
-        confidence: float | None = None,
+        confidence: Share | None = None,
         requires_approval: bool = True,
         by: str | None = None,
     ) -> Approval:
@@ -353,7 +367,10 @@ class Tasks:
                 remedy = "wait for it, or cancel the task and split another one"
                 raise refusal(task_id, "decompose", "an agent works on it", remedy)
             if view.task.assigned_agent is None:
-                remedy = f"aura task assign {task_id} --outside --agent ID, or --executor NAME"
+                remedy = (
+                    f"tasks.assign({task_id!r}, agent='ID', repositories=[]) first, "
+                    f"or tasks.assign({task_id!r}, executor='NAME', repositories=[])"
+                )
                 raise refusal(task_id, "decompose", "it has no agent to propose the split", remedy)
             agent = unit.acting_as(agent_actor(view.task.assigned_agent))
             await agent.handle(task_id, ProposeDecomposition(approval_id=approval_id, subtasks=subtasks))

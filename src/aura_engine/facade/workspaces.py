@@ -13,11 +13,13 @@ from aura_contracts.ports.workspaces import Orphan, WorkspaceCondition
 from aura_contracts.task import TASK
 from aura_contracts.workspace import (
     WORKSPACE,
+    RepositoryCommit,
     RestoreSnapshot,
     SnapshotReason,
     Workspace,
     WorkspaceStatus,
 )
+from aura_engine.facade.arguments import checked
 from aura_engine.facade.core import Core
 from aura_engine.facade.options import WorkspaceFilters
 from aura_engine.runtime.cleanup import remove
@@ -25,11 +27,13 @@ from aura_engine.runtime.stages import take_copy
 from aura_engine.runtime.views import spec_of, workspace_of
 from aura_engine.unit_of_work import UnitOfWork
 from aura_worker_protocol import messages
+from aura_worker_protocol.messages import WorkDiff
 
 PATCH_LIMIT = 1_048_576
 """The default limit of a diff, in bytes."""
 
 
+@checked
 @attrs.frozen
 class Workspaces:
     """Workspaces, by their id or their task's. Anything that would destroy work takes a safety copy first."""
@@ -53,7 +57,7 @@ class Workspaces:
         request = messages.InspectWorkspace(workspace=spec_of(await self.get(workspace)))
         return (await self._core.runtime.gateway.request(request)).condition
 
-    async def diff(self, workspace: str, *, patch_limit: int = PATCH_LIMIT) -> messages.WorkDiff:
+    async def diff(self, workspace: str, *, patch_limit: int = PATCH_LIMIT) -> WorkDiff:
         """Return the changes in a workspace, uncommitted work included; `patch_limit` is in bytes, 0 for no patch."""
         request = messages.DiffWork(workspace=spec_of(await self.get(workspace)), patch_limit=patch_limit)
         return await self._core.runtime.gateway.request(request)
@@ -95,10 +99,10 @@ class Workspaces:
         living = tuple([workspace.id async for workspace in self._core.reads.rows(query)])
         return (await self._core.runtime.gateway.request(messages.FindOrphans(living=living))).orphans
 
-    async def remove_orphan(self, orphan: Orphan) -> messages.SnapshotTaken:
-        """Remove an orphan, after a safety copy of its unsaved work."""
+    async def remove_orphan(self, orphan: Orphan) -> Sequence[RepositoryCommit]:
+        """Remove an orphan, after a safety copy of its unsaved work; return the commits of the copy."""
         ref = f"refs/aura/orphans/{orphan.workspace_id}/{self._core.bus.ids()}"
-        return await self._core.runtime.gateway.request(messages.RemoveOrphan(orphan=orphan, ref=ref))
+        return (await self._core.runtime.gateway.request(messages.RemoveOrphan(orphan=orphan, ref=ref))).commits
 
     async def warm(self, repository: str, count: int) -> int:
         """Fill the pool of warm worktrees of a repository up to `count`; return how many were added."""

@@ -12,6 +12,7 @@ from aura_contracts.approval import APPROVAL, Approval, ApprovalKind
 from aura_contracts.execution import EXECUTION, Execution
 from aura_contracts.ids import ExecutionId, LeaseId, StreamId, TaskId, WorkspaceId
 from aura_contracts.lease import WORKER_LEASE, WorkerLease
+from aura_contracts.plain_data import Plain
 from aura_contracts.ports.workspaces import WorkspaceSpec
 from aura_contracts.task import TASK, ApprovalMode, Task, TaskStatus
 from aura_contracts.workspace import WORKSPACE, Workspace
@@ -29,7 +30,7 @@ def lease_of(execution_id: ExecutionId) -> LeaseId:
 
 
 @attrs.frozen(kw_only=True)
-class View:
+class View(Plain):
     """A task and everything that belongs to it; None for parts that do not exist."""
 
     task: Task

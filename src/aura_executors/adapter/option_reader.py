@@ -29,7 +29,8 @@ def read_options(executor: str, options: Mapping[str, Any], kind: type[T]) -> T:
             raise _unknown(executor, name, list(fields))
     for name, required in fields.items():
         if required and name not in options:
-            raise InvalidInput(field=f"option {name}", reason=f"executor {executor} requires it")
+            reason = f"executor {executor} requires it"
+            raise InvalidInput(field=f"option {name}", reason=reason, remedy=f"add {name} to the options")
     try:
         with _FIRST_USE:
             return msgspec.convert(dict(options), kind)

@@ -12,7 +12,7 @@ from typing import Any, Final
 from aura_contracts.agent import AgentStatus
 from aura_contracts.approval import ApprovalDecision, ApprovalKind, ApprovalStatus
 from aura_contracts.board import BoardStatus
-from aura_contracts.errors import InvalidInput
+from aura_contracts.errors import InvalidInput, require_text
 from aura_contracts.execution import ExecutionStatus
 from aura_contracts.ids import parse_id
 from aura_contracts.lease import LeaseStatus
@@ -22,7 +22,7 @@ from aura_contracts.task import Priority, TaskStatus, parse_agent_type
 from aura_contracts.template import TemplateScope, TemplateStatus
 from aura_contracts.workflow import WorkflowStatus
 from aura_contracts.workspace import WorkspaceStatus
-from aura_store.read_models._paging import Condition, Values, require_text, utc
+from aura_store.read_models._paging import Condition, Values, utc
 from aura_store.read_models._schema import DialectName
 
 Filter = Callable[[str, Any, DialectName], Condition]

@@ -73,7 +73,7 @@ class ProjectionFailed(StoreError):
     position: int
     stream_id: StreamId
     reason: str
-    remedy: str = "run `aura db check`; the log itself is not affected"
+    remedy: str = "run `store.check()`; the log itself is not affected"
 
     def message(self) -> str:
         return f"the read models of {self.store} stop at position {self.position}, {self.stream_id}: {self.reason}"

@@ -13,7 +13,7 @@ from typing import Any, Final
 import attrs
 import msgspec
 
-from aura_contracts.errors import InvalidInput, InvalidText, require_aware
+from aura_contracts.errors import InvalidInput, require_aware, require_text
 from aura_contracts.ports.read_models import LIMIT, Query
 from aura_store.read_models._schema import Column, Kind, Table
 
@@ -137,15 +137,3 @@ def utc(value: datetime, field: str) -> datetime:
         raise InvalidInput(field=field, reason=f"{value.isoformat()} is out of range", remedy=remedy) from None
     except (AttributeError, TypeError):
         raise InvalidInput(field=field, reason=f"{value!r} is not a datetime", remedy="use an aware datetime") from None
-
-
-def require_text(text: str, field: str) -> str:
-    """Return `text`, or raise `InvalidText` if no database can store it."""
-    if "\0" in text:
-        raise InvalidText(field=field, reason="holds a NUL character")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        reason = "holds half of a surrogate pair, which is not a character"
-        raise InvalidText(field=field, reason=reason) from None
-    return text

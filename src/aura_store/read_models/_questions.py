@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from aura_contracts.approval import ApprovalStatus
-from aura_contracts.errors import InvalidId, InvalidInput
+from aura_contracts.errors import InvalidId, InvalidInput, require_text
 from aura_contracts.ids import parse_id
 from aura_contracts.ports.read_models import (
     ExecutionLogRow,
@@ -24,7 +24,7 @@ from aura_store.read_models import _schema as schema
 from aura_store.read_models._database import Database, Transaction
 from aura_store.read_models._filters import conditions, where
 from aura_store.read_models._fold import decode_state, read_mark, state_column
-from aura_store.read_models._paging import Condition, Values, order_of, require_text, utc
+from aura_store.read_models._paging import Condition, Values, order_of, utc
 from aura_store.read_models._rows import STATE_TABLES
 from aura_store.read_models._schema import TABLES, Table
 

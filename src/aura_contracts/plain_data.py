@@ -1,0 +1,72 @@
+"""Plain data: what the engine returns, in forms for other programs.
+
+Every state, row, page, record and report is plain data: it compares by value, pickles, converts to a JSON-ready
+dictionary (`as_dict`) and back (`from_dict`), and works as a field of pydantic models and in pydantic's `TypeAdapter`.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import msgspec
+
+from aura_contracts.errors import InvalidInput
+
+
+class Plain:
+    """Base of plain data: structs, and classes of attrs whose fields are plain."""
+
+    __slots__ = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON-ready values: times are ISO 8601 strings, bytes are base64."""
+        fields: dict[str, Any] = msgspec.to_builtins(self)
+        return fields
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
+        """Return the value for a dictionary from `as_dict`. Raises `InvalidInput` if the fields do not fit."""
+        return cls._of(fields, cls)
+
+    @classmethod
+    def _of(cls, fields: Any, kind: Any) -> Self:
+        """Return the value for a dictionary. `kind` is the class, with its type arguments if it is generic."""
+        try:
+            made: Self = msgspec.convert(fields, kind)
+        except msgspec.ValidationError as error:
+            remedy = f"give a dictionary from {cls.__name__}.as_dict"
+            raise InvalidInput(field=cls.__name__.lower(), reason=str(error), remedy=remedy) from error
+        return made
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: object) -> Mapping[str, Any]:
+        """Let pydantic validate, serialise and describe the data; imports pydantic only when pydantic asks."""
+        from pydantic_core import core_schema  # noqa: PLC0415 - contracts do not depend on pydantic
+
+        def validated(value: Any) -> Plain:
+            if isinstance(value, cls):
+                return value
+            try:
+                return cls._of(value, source)
+            except InvalidInput as error:
+                raise ValueError(error.reason) from error
+
+        serialization = core_schema.plain_serializer_function_ser_schema(cls.as_dict)
+        return core_schema.no_info_plain_validator_function(validated, serialization=serialization)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: object, handler: object) -> dict[str, Any]:
+        (own,), definitions = msgspec.json.schema_components([cls])
+        return dict(_resolved(own, definitions))
+
+
+def _resolved(schema: Any, definitions: Mapping[str, Any]) -> Any:
+    """Return a JSON schema with its references inlined: pydantic uses names of its own for definitions."""
+    match schema:
+        case {"$ref": str(place)}:
+            return _resolved(definitions[place.rpartition("/")[2]], definitions)
+        case dict():
+            return {name: _resolved(value, definitions) for name, value in schema.items()}
+        case list():
+            return [_resolved(value, definitions) for value in schema]
+        case _:
+            return schema

@@ -1,0 +1,352 @@
+"""Arguments: what callers give the facade's methods, checked against the methods' own signatures.
+
+    @checked
+    class Tasks: ...
+
+Every public method of a checked class refuses an argument of another type than its signature names, an unknown one
+and one out of range with `InvalidInput`, before it does anything. Beyond the types:
+
+- A text without a default is not blank, and no text holds what a database cannot store.
+- A number is from 0 to 2**63 - 1: the facade's numbers are positions, limits and counts.
+- A member of an enumeration may be given as its value.
+- `RunOptions` and the like are left to the models in `aura_engine.inputs`; filters are checked here.
+
+The checks of a method are built when it is first called and need no pydantic, so opening and reading stay fast.
+"""
+
+import inspect
+import math
+import types
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
+from difflib import get_close_matches
+from enum import Enum
+from functools import cache, wraps
+from importlib import import_module
+from typing import Annotated, Any, Literal, NoReturn, TypeVar, Union, Unpack, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from aura_contracts.actors import parse_actor
+from aura_contracts.errors import InvalidInput, require_text
+
+T = TypeVar("T")
+
+Check = Callable[[Any, str], Any]
+"""Returns a value, perhaps converted, for a field of this name. Raises `InvalidInput`."""
+
+Limit = Annotated[int, msgspec.Meta(ge=1)]
+"""The most items to return, from 1."""
+
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+"""A number from 0 to 1."""
+
+MOST = 2**63 - 1
+"""The greatest integer of a database."""
+
+_SHOWN = 60
+"""Maximum characters of a value in a message."""
+
+
+def checked(kind: type[T]) -> type[T]:
+    """Make every public method of a class check its arguments."""
+    for name, method in list(vars(kind).items()):
+        if not name.startswith("_") and inspect.isfunction(method):
+            setattr(kind, name, _checking(method))
+    return kind
+
+
+def _checking(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a method that checks its arguments first; of the same kind, coroutine function or not."""
+    if inspect.iscoroutinefunction(method):
+
+        @wraps(method)
+        async def call(self: object, *given: Any, **named: Any) -> Any:
+            given, named = _Signature.of(method).check(given, named)
+            return await method(self, *given, **named)
+
+        return call
+
+    @wraps(method)
+    def start(self: object, *given: Any, **named: Any) -> Any:
+        given, named = _Signature.of(method).check(given, named)
+        return method(self, *given, **named)
+
+    return start
+
+
+class _Signature:
+    """The checks of one method, by argument."""
+
+    def __init__(self, method: Callable[..., Any]) -> None:
+        self.positional: list[str] = []
+        self.checks: dict[str, Check] = {}
+        self.open = False
+        """Whether further names are checked by an input model."""
+        for parameter in list(inspect.signature(method).parameters.values())[1:]:
+            hint = parameter.annotation
+            if parameter.kind is parameter.VAR_KEYWORD:
+                self._add_options(get_args(hint)[0] if get_origin(hint) is Unpack else hint)
+                continue
+            if parameter.kind is not parameter.KEYWORD_ONLY:
+                self.positional.append(parameter.name)
+            required = parameter.default is parameter.empty
+            if parameter.name == "by" and hint == str | None:
+                self.checks["by"] = _actor
+            else:
+                self.checks[parameter.name] = _filled if hint is str and required else _check_of(hint)
+
+    def _add_options(self, options: Any) -> None:
+        self.open = not options.__name__.endswith("Filters")
+        if not self.open:
+            self.checks.update({name: _check_of(hint) for name, hint in get_type_hints(options).items()})
+
+    @staticmethod
+    @cache
+    def of(method: Callable[..., Any]) -> "_Signature":
+        """Return the checks of a method, built once."""
+        return _Signature(method)
+
+    def check(self, given: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the arguments, converted. Those that are missing or too many are left for Python to refuse."""
+        names = self.positional
+        values = [
+            self.checks[names[place]](value, names[place]) if place < len(names) else value
+            for place, value in enumerate(given)
+        ]
+        return tuple(values), {name: self._named(name, value) for name, value in named.items()}
+
+    def _named(self, name: str, value: Any) -> Any:
+        check = self.checks.get(name)
+        if check is not None:
+            return check(value, name)
+        if not self.open:
+            near = get_close_matches(name, self.checks, n=1)
+            remedy = f"did you mean {near[0]}?" if near else f"the arguments are {', '.join(self.checks) or 'none'}"
+            raise InvalidInput(field=name, reason="there is no such argument", remedy=remedy)
+        return value
+
+
+# --- Checks by type ---------------------------------------------------------------------------------------------------
+
+
+def _check_of(hint: Any) -> Check:
+    """Return the check of a type."""
+    if isinstance(hint, str):
+        hint = getattr(import_module("aura_engine"), hint)  # importing it above would import pydantic
+    hint = getattr(hint, "__supertype__", hint)
+    if hint in _SIMPLE:
+        return _SIMPLE[hint]
+    if get_origin(hint) is not None:
+        return _check_of_form(hint)
+    if issubclass(hint, Enum):
+        return _one_of({str(member.value): member for member in hint})
+    return _instance(hint)
+
+
+def _check_of_form(hint: Any) -> Check:  # noqa: PLR0911 - a case for each form
+    """Return the check of a type made of others."""
+    origin: Any = get_origin(hint)
+    arguments = get_args(hint)
+    if origin in (Union, types.UnionType):
+        return _union(arguments)
+    if origin is Annotated:
+        return _bounded(_check_of(arguments[0]), arguments[1])
+    if origin is Literal:
+        return _one_of({value: value for value in arguments})
+    if origin is type:
+        return _instance(type)
+    if issubclass(origin, Mapping):
+        return _mapping(*(_check_of(argument) for argument in arguments))
+    if issubclass(origin, Collection):
+        return _collection(_check_of(arguments[0]))
+    return _callable
+
+
+def _anything(value: Any, _field: str) -> Any:
+    return value
+
+
+def _none(value: Any, field: str) -> None:
+    if value is not None:
+        _refuse(field, value, "None")
+
+
+def _text(value: Any, field: str) -> str:
+    if not isinstance(value, str):
+        _refuse(field, value, "a string")
+    return require_text(value, field)
+
+
+def _filled(value: Any, field: str) -> str:
+    text = _text(value, field)
+    if not text.strip():
+        raise InvalidInput(field=field, reason="it is empty", remedy="give a text that is not blank")
+    return text
+
+
+def _actor(value: Any, field: str) -> str | None:
+    """Check the name of a person, or an actor with its kind."""
+    if value is None:
+        return None
+    name = _filled(value, field)
+    try:
+        parse_actor(name if ":" in name else f"human:{name}")
+    except InvalidInput as error:
+        raise InvalidInput(field=field, reason=error.reason, remedy=f"give a name, or {error.remedy}") from error
+    return name
+
+
+def _whole(value: Any, field: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        _refuse(field, value, "an integer")
+    if not 0 <= value <= MOST:
+        raise InvalidInput(field=field, reason=f"{_shown(value)} is out of range", remedy="use 0 or a number above it")
+    return value
+
+
+def _number(value: Any, field: str) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        _refuse(field, value, "a finite number")
+    return value
+
+
+def _flag(value: Any, field: str) -> bool:
+    if not isinstance(value, bool):
+        _refuse(field, value, "True or False")
+    return value
+
+
+def _time(value: Any, field: str) -> datetime:
+    if not isinstance(value, datetime):
+        _refuse(field, value, "an aware datetime")
+    return value
+
+
+def _callable(value: Any, field: str) -> Any:
+    if not callable(value):
+        _refuse(field, value, "callable")
+    return value
+
+
+_SIMPLE: dict[Any, Check] = {
+    Any: _anything,
+    type(None): _none,
+    None: _none,
+    str: _text,
+    int: _whole,
+    float: _number,
+    bool: _flag,
+    datetime: _time,
+}
+
+
+def _bounded(check: Check, bounds: msgspec.Meta) -> Check:
+    low, high = bounds.ge, bounds.le
+
+    def within(value: Any, field: str) -> Any:
+        found = check(value, field)
+        if (low is not None and found < low) or (high is not None and found > high):
+            wanted = f"{low} or more" if high is None else f"from {low} to {high}"
+            raise InvalidInput(field=field, reason=f"{_shown(value)} is not {wanted}", remedy=f"give {wanted}")
+        return found
+
+    return within
+
+
+def _one_of(members: Mapping[Any, Any]) -> Check:
+    """Return the check of an enumeration or a literal, by value."""
+    values = ", ".join(map(str, members))
+
+    def member(value: Any, field: str) -> Any:
+        if not isinstance(value, str) or value not in members:
+            near = get_close_matches(value, [*map(str, members)], n=1) if isinstance(value, str) else []
+            remedy = f"did you mean {near[0]}?" if near else f"use one of {values}"
+            raise InvalidInput(field=field, reason=f"{_shown(value)} is not one of its values", remedy=remedy)
+        return members[value]
+
+    return member
+
+
+def _union(hints: tuple[Any, ...]) -> Check:
+    """Return the check of several types. An enumeration besides `str` accepts its values only."""
+    named = any(isinstance(hint, type) and issubclass(hint, Enum) for hint in hints)
+    checks = [_check_of(hint) for hint in hints if hint is not type(None) and not (named and hint is str)]
+    optional = type(None) in hints
+
+    def any_of(value: Any, field: str) -> Any:
+        if value is None and optional:
+            return None
+        refusals = []
+        for check in checks:
+            try:
+                return check(value, field)
+            except InvalidInput as error:
+                refusals.append(error)
+        raise refusals[0] if len({str(one.remedy) for one in refusals}) == 1 else _combined(refusals, value, field)
+
+    return any_of
+
+
+def _combined(refusals: list[InvalidInput], value: Any, field: str) -> InvalidInput:
+    """Return the refusal of a value by several types; one that says more than the type is wrong is the best."""
+    telling = next((one for one in refusals if not one.remedy.startswith(_GIVE)), None)
+    if telling is not None:
+        return telling
+    wanted = " or ".join(one.remedy.removeprefix(_GIVE) for one in refusals)
+    return InvalidInput(field=field, reason=f"{_shown(value)} is not {wanted}", remedy=f"{_GIVE}{wanted}")
+
+
+def _collection(check: Check) -> Check:
+    def each(value: Any, field: str) -> Any:
+        if isinstance(value, str | bytes | Mapping) or not isinstance(value, Collection):
+            _refuse(field, value, "a list")
+        return [check(one, f"{field}.{place}") for place, one in enumerate(value)]
+
+    return each
+
+
+def _mapping(key: Check, check: Check) -> Check:
+    def each(value: Any, field: str) -> Any:
+        if not isinstance(value, Mapping):
+            _refuse(field, value, "a mapping")
+        return {key(name, field): check(one, f"{field}.{name}") for name, one in value.items()}
+
+    return each
+
+
+def _instance(kind: type) -> Check:
+    """Return the check of a class; a struct's fields are checked too, which its constructor does not do."""
+
+    def instance(value: Any, field: str) -> Any:
+        if not isinstance(value, kind):
+            article = "an" if kind.__name__[0] in "AEIO" else "a"
+            _refuse(field, value, f"{article} {kind.__name__}")
+        if isinstance(value, msgspec.Struct):
+            try:
+                msgspec.json.decode(msgspec.json.encode(value), type=type(value))
+            except (ValueError, TypeError) as error:  # UnicodeEncodeError and msgspec's own are among them
+                reason, _, place = str(error).partition(" - at `$")
+                raise InvalidInput(
+                    field=f"{field}{place.rstrip('`')}", reason=reason, remedy=f"give what {kind.__name__} takes"
+                ) from error
+        return value
+
+    return instance
+
+
+# --- Refusals ---------------------------------------------------------------------------------------------------------
+
+_GIVE = "give "
+
+
+def _refuse(field: str, value: Any, wanted: str) -> NoReturn:
+    raise InvalidInput(field=field, reason=f"{_shown(value)} is not {wanted}", remedy=f"{_GIVE}{wanted}")
+
+
+def _shown(value: Any) -> str:
+    """Return a value for a message; one whose type does not matter is shown by its type."""
+    if not isinstance(value, str | bytes | int | float | bool | None):
+        return f"{'an' if type(value).__name__[0] in 'aeiou' else 'a'} {type(value).__name__}"
+    text = ascii(value) if not isinstance(value, int) or abs(value) <= MOST else "a number of more than 64 bits"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
