@@ -286,7 +286,7 @@ class BlockingWorkspaces:
         """Return worktrees on the worker whose workspace is recorded as removed, or not recorded at all."""
         return self._portal.call(self._target.orphans)
 
-    def remove_orphan(self, orphan: Orphan) -> messages.SnapshotTaken:
+    def remove_orphan(self, orphan: Orphan) -> messages.SnapshotCommits:
         """Remove an orphan, after a safety copy of its unsaved work."""
         return self._portal.call(self._target.remove_orphan, orphan)
 

@@ -33,8 +33,8 @@ from aura_worker_protocol.messages import (
     InterruptProcess,
     KnownProcess,
     ProcessFinished,
-    ProcessStarted,
     ReadOutput,
+    StartedProcess,
     StartProcess,
 )
 from aura_worker_protocol.peer import Peer
@@ -114,7 +114,7 @@ class Processes:
                 tasks.start_soon(find, token)
         return tuple(KnownProcess(token=token, running=found[token]) for token in sorted(found))
 
-    async def start(self, request: StartProcess) -> ProcessStarted:
+    async def start(self, request: StartProcess) -> StartedProcess:
         """Start the process or take it over, and carry its output to the engine from now on."""
         async with self._locks.hold(request.token):
             known = self._known.get(request.token)
@@ -123,7 +123,7 @@ class Processes:
             else:
                 _require_epoch("StartProcess", request, known.request)
             await self._keep_pumping(known, request)
-            return ProcessStarted(process=known.running.process)
+            return StartedProcess(process=known.running.process)
 
     async def finish(self, request: AwaitProcess) -> ProcessFinished:
         """Return how the process ended, once the engine has all its output. Raises why it will never have it."""

@@ -53,7 +53,7 @@ async def begin(log, run, **fields):
     queued = ex.ExecutionQueued(
         execution_id=run, spec=ex.ExecutionSpec(task_id=RUNS[run], executor="claude", prompt="p", **fields)
     )
-    steps = (ex.PreparationStarted(), ex.WorkspacePrepared(workspace_id=an_id(90)), ex.SetupFinished())
+    steps = (ex.PreparationStarted(), ex.PreparationFinished(workspace_id=an_id(90)), ex.SetupFinished())
     for event in (queued, *steps):
         await put(log, run, event)
 

@@ -79,7 +79,7 @@ class Workspaces:
         await self._require_free(found)
         await save(self._core.runtime, found, SnapshotReason.RESTORE)
         restored = await self._core.bus.handle(self._core.user, found.id, RestoreSnapshot(ref=chosen, dirty=False))
-        await self._core.runtime.gateway.request(messages.RestoreSnapshot(workspace=spec_of(found), ref=chosen))
+        await self._core.runtime.gateway.request(messages.ResetToSnapshot(workspace=spec_of(found), ref=chosen))
         return restored
 
     async def clean(self, workspace: str, reason: str = "cleaned up") -> Workspace:
@@ -95,7 +95,7 @@ class Workspaces:
         living = tuple([workspace.id async for workspace in self._core.reads.rows(query)])
         return (await self._core.runtime.gateway.request(messages.FindOrphans(living=living))).orphans
 
-    async def remove_orphan(self, orphan: Orphan) -> messages.SnapshotTaken:
+    async def remove_orphan(self, orphan: Orphan) -> messages.SnapshotCommits:
         """Remove an orphan, after a safety copy of its unsaved work."""
         ref = f"refs/aura/orphans/{orphan.workspace_id}/{self._core.bus.ids()}"
         return await self._core.runtime.gateway.request(messages.RemoveOrphan(orphan=orphan, ref=ref))

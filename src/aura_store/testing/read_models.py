@@ -126,7 +126,7 @@ def story(chapter: int = 0) -> list[tuple[StreamId, Event]]:
         (run, ex.ExecutionFailed(failure=failure)),
         (ids[5], ap.ApprovalExpired()),
         (task, ta.TaskCompleted(result={"files": 2})),
-        (agent, ag.AgentReleased(task_id=TaskId(task), outcome=ag.Outcome.COMPLETED)),
+        (agent, ag.AgentReleased(task_id=TaskId(task), outcome=ag.TaskOutcome.COMPLETED)),
         (flow, wf.StepCompleted(step_id="code", result={"ok": True})),
         (flow, wf.WorkflowCompleted()),
     ]

@@ -359,7 +359,7 @@ async def queued(log, n, task, *events, minutes=0, **fields):
 CODING = (
     ex.ExecutionLeased(lease_id=an_id(90), epoch=1, worker_id=an_id(91)),
     ex.PreparationStarted(),
-    ex.WorkspacePrepared(workspace_id=an_id(60)),
+    ex.PreparationFinished(workspace_id=an_id(60)),
     ex.SetupFinished(),
 )
 
