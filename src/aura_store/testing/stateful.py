@@ -185,7 +185,7 @@ Wish = tuple[int, int, int]
 
 
 @attrs.define
-class Model:
+class LogModel:
     """The expected contents of the log: facts in order, each with its stream."""
 
     log: list[tuple[StreamId, Fact]] = attrs.field(factory=list)
@@ -239,7 +239,7 @@ class EventLogMachine(RuleBasedStateMachine):
 
     @initialize()
     def start(self) -> None:
-        self.model = Model()
+        self.model = LogModel()
         self._cleanup = ExitStack()
         self.portal = self._cleanup.enter_context(start_blocking_portal(self.backend))
         self._open: dict[int, Any] = {}
@@ -499,4 +499,4 @@ class EventLogMachine(RuleBasedStateMachine):
         assert_sealed(self.run(lambda: everything_sealed(self.log(0))))
 
 
-__all__ = ["STEPS", "EventLogMachine", "Faults", "FaultyRecorder", "HandleKilled", "Model", "Step"]
+__all__ = ["STEPS", "EventLogMachine", "Faults", "FaultyRecorder", "HandleKilled", "LogModel", "Step"]
