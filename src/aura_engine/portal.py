@@ -26,7 +26,7 @@ INTERVAL = 0.5
 """Seconds after which a waiting thread looks for signals: one that arrives just before a wait does not end it."""
 
 
-class _Call:
+class _PortalCall:
     """A coroutine that a thread waits for, and may abandon at any moment, even while the loop receives it.
 
     The thread writes `abandoned` and then reads `scope`; the loop writes `scope` and then reads `abandoned`. So at
@@ -124,7 +124,7 @@ class Portal:
 
         A caller that is interrupted meanwhile cancels it, and waits until it has ended.
         """
-        call = _Call()
+        call = _PortalCall()
 
         async def run() -> R:
             with call.running():

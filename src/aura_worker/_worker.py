@@ -21,7 +21,7 @@ from aura_contracts.lease import WorkerIdentity
 from aura_contracts.ports.executors import AgentRun
 from aura_contracts.ports.processes import ProcessRunner
 from aura_contracts.ports.workspaces import WorkspaceProvider
-from aura_worker._launch import Executors, ToolsFactory
+from aura_worker._launch import ExecutorSource, ToolsFactory
 from aura_worker._processes import Processes
 from aura_worker._workspaces import WorkspaceService
 from aura_worker_protocol import PROTOCOL_VERSION, Handler, Peer, Request, Result, Role, Transport
@@ -68,7 +68,7 @@ class Worker:
         identity: WorkerIdentity,
         workspaces: WorkspaceProvider,
         runner: ProcessRunner,
-        executors: Executors,
+        executors: ExecutorSource,
         environment: Mapping[str, str],
         make_tools: ToolsFactory,
         version: str,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from aura_cli.arguments.parser import finish
 
 if TYPE_CHECKING:
-    from aura_cli._call import Call
+    from aura_cli._call import Invocation
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -15,7 +15,7 @@ def configure(parser: ArgumentParser) -> None:
     finish(parser, run)
 
 
-async def run(call: "Call") -> None:
+async def run(call: "Invocation") -> None:
     """Play the demo and prove it. Raises `ReplayDiffers` if the log does not reproduce the states."""
     from pathlib import Path
     from tempfile import TemporaryDirectory
