@@ -32,7 +32,7 @@ from aura_git.files import _diff, _snapshot, _staging, _status
 from aura_git.merging._merge import merge
 from aura_git.merging._prediction import predict
 from aura_git.repository import _paths
-from aura_git.repository._repository import GitRepository, Repositories
+from aura_git.repository._git_repository import GitRepository, Repositories
 from aura_git.worktrees import _creation, _registry, _removal, _reuse
 
 _HEX = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")

@@ -135,6 +135,6 @@ def locks_for(url: str | StoreUrl) -> Locks:
         return FileLocks(where.path.with_name(f"{where.path.name}.locks"))
     if where.kind == "memory":
         return MemoryLocks()
-    from aura_store.postgres._locks import AdvisoryLocks  # noqa: PLC0415 - needs the extra
+    from aura_store.postgres._advisory_locks import AdvisoryLocks  # noqa: PLC0415 - needs the extra
 
     return AdvisoryLocks(where.text)

@@ -110,7 +110,7 @@ def recorder_for(url: str | StoreUrl, *, read_only: bool = False, lock_timeout: 
     where = StoreUrl.parse(str(url))
     lock_timeout = max(min(lock_timeout, LOCK_TIMEOUT), 0.001)
     if where.path is not None:
-        from aura_store.sqlite._recorder import SQLiteRecorder  # noqa: PLC0415
+        from aura_store.sqlite._sqlite_recorder import SQLiteRecorder  # noqa: PLC0415
 
         return SQLiteRecorder(where.path, read_only=read_only or where.read_only, lock_timeout=lock_timeout)
     if where.kind == "memory":
@@ -118,7 +118,7 @@ def recorder_for(url: str | StoreUrl, *, read_only: bool = False, lock_timeout: 
 
         return MemoryRecorder(where.text)
     try:
-        from aura_store.postgres._recorder import PostgresRecorder  # noqa: PLC0415
+        from aura_store.postgres._postgres_recorder import PostgresRecorder  # noqa: PLC0415
     except ImportError as error:
         raise _missing("postgres", where.kind, error) from error
     return PostgresRecorder(where.text, read_only=read_only, lock_timeout=lock_timeout)

@@ -30,7 +30,7 @@ from aura_contracts.ids import TaskId
 from aura_contracts.task import TaskCreated, TaskSpec
 from aura_store.log._codec import FactCodec, to_utc
 from aura_store.log._zstd import ZstdCompressor
-from aura_store.testing.event_log import ALICE, NOW, as_fact, fact, stream_id
+from aura_store.testing.log_conformance import ALICE, NOW, as_fact, fact, stream_id
 
 STREAM = stream_id(1)
 CIPHER = AESCipher(Environment(env={"CIPHER_KEY": base64.b64encode(bytes(32)).decode()}))

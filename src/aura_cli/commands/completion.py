@@ -27,8 +27,8 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(call: "Invocation") -> None:
     """Print the script."""
-    from aura_cli.completion.scripts import script_for
-    from aura_cli.completion.tree import candidates
+    from aura_cli.shell_completion.scripts import script_for
+    from aura_cli.shell_completion.tree import candidates
 
     shell = call.arguments.shell
     script = script_for(shell, candidates())

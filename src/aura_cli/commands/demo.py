@@ -20,7 +20,7 @@ async def run(call: "Invocation") -> None:
     from pathlib import Path
     from tempfile import TemporaryDirectory
 
-    from aura_cli.demo.play import play_and_prove
+    from aura_cli.demonstration.play import play_and_prove
 
     with TemporaryDirectory(prefix="aura-demo-") as folder:
         store = call.settings.store if call.settings.store_given else f"sqlite:///{folder}/aura.db"

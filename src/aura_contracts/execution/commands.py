@@ -2,7 +2,7 @@
 
 from aura_contracts.aggregate import Command
 from aura_contracts.entries import Usage
-from aura_contracts.execution.events import (
+from aura_contracts.execution.event_types import (
     ACTIONS,
     Action,
     CleanupFinished,

@@ -30,7 +30,7 @@ from aura_contracts.execution.commands import (
     RetryStage,
     StartPreparation,
 )
-from aura_contracts.execution.events import (
+from aura_contracts.execution.event_types import (
     ACTIONS,
     CleanupFinished,
     CodingChangedNothing,

@@ -11,7 +11,7 @@ from aura_contracts.output import Chunk, OutputRecorded
 from aura_contracts.ports.read_models import ExecutionLogQuery, ExecutionLogRow, Page
 from aura_engine.facade.core import Core
 from aura_engine.facade.options import ExecutionLogFilters
-from aura_engine.runtime.output import pieces
+from aura_engine.runtime.output_recorder import pieces
 
 
 @attrs.frozen

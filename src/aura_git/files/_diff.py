@@ -4,7 +4,7 @@ from aura_contracts.ports.git import Diff
 from aura_git.commandline._output import parse_changes
 from aura_git.files._staging import record_files
 from aura_git.files._status import status
-from aura_git.repository._repository import GitRepository
+from aura_git.repository._git_repository import GitRepository
 
 _HOW = ("-r", "-M50%", "--no-ext-diff", "--no-textconv", "--ignore-submodules=none", "--no-color", "--full-index")
 _SUMMARY = ("-z", "--raw", "--numstat")

@@ -8,7 +8,7 @@ from aura_git.commandline._output import paths
 from aura_git.files._snapshot_format import INDEX_MESSAGE, IndexPlace, index_place, read_place, write_message
 from aura_git.files._staging import record_files
 from aura_git.files._status import remove_links_in_place_of_folders, status, untracked
-from aura_git.repository._repository import GitRepository
+from aura_git.repository._git_repository import GitRepository
 
 
 def snapshot(repository: GitRepository, ref: str, message: str) -> str:

@@ -8,7 +8,7 @@ from aura_contracts.ports.git import Operation, Status
 from aura_git.commandline._output import fields
 from aura_git.files._status import status
 from aura_git.repository import _paths
-from aura_git.repository._repository import GitRepository, message_bytes
+from aura_git.repository._git_repository import GitRepository, message_bytes
 
 _ATTEMPTS = 4
 """How often the files are examined while they keep changing."""

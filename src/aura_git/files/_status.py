@@ -9,7 +9,7 @@ from aura_contracts.errors import NotARepository
 from aura_contracts.ports.git import RepositoryInfo, Status
 from aura_git.commandline._output import parse_status, paths
 from aura_git.repository import _paths
-from aura_git.repository._repository import GitRepository, Repositories
+from aura_git.repository._git_repository import GitRepository, Repositories
 
 
 def inspect(repositories: Repositories, path: str) -> RepositoryInfo:

@@ -22,8 +22,8 @@ from aura_contracts.ports.git import MergeOutcome
 from aura_contracts.workspace import MergeStyle
 from aura_git.merging._checkout import Checkout, checkouts_of
 from aura_git.merging._prediction import merge_trees, predict
+from aura_git.repository._git_repository import GitRepository
 from aura_git.repository._lock import repository_lock
-from aura_git.repository._repository import GitRepository
 
 
 def merge(

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from aura_contracts.errors import GitFailed
 from aura_contracts.ports.git import MergePrediction
 from aura_git.commandline._output import paths
-from aura_git.repository._repository import GitRepository
+from aura_git.repository._git_repository import GitRepository
 
 _MERGE_TREE = (2, 38)
 """The first version with ``merge-tree --write-tree``."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from aura_contracts.errors import BranchInUse, GitFailed, UnknownRevision, WorktreeExists
-from aura_git.repository._repository import GitRepository
+from aura_git.repository._git_repository import GitRepository
 from aura_git.worktrees._registry import find_linked, linked_git_dir, require_unlocked, users_of
 
 

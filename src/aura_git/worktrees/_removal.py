@@ -6,8 +6,8 @@ from pathlib import Path
 
 from aura_contracts.errors import DirtyWorktree, GitFailed, WorktreeExists
 from aura_git.files._status import status
+from aura_git.repository._git_repository import GitRepository
 from aura_git.repository._lock import repository_lock
-from aura_git.repository._repository import GitRepository
 from aura_git.worktrees._creation import forget
 from aura_git.worktrees._registry import find_linked, linked_git_dir, require_unlocked
 

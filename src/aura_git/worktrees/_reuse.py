@@ -8,7 +8,7 @@ from aura_contracts.errors import BranchInUse, GitFailed, UnknownRevision
 from aura_git.commandline._output import GITLINK, paths
 from aura_git.files._status import remove_links_in_place_of_folders
 from aura_git.repository import _paths
-from aura_git.repository._repository import GitRepository
+from aura_git.repository._git_repository import GitRepository
 from aura_git.worktrees._creation import remove_content
 from aura_git.worktrees._registry import users_of
 

@@ -38,7 +38,15 @@ from aura_contracts.ports import EventLog
 from aura_contracts.task import TaskChanges, TaskEdited, TaskQueued
 from aura_store.log._recorder import DatabaseAway, FactRow, Recorder, RecordRow, StreamRow, WriteTransaction
 from aura_store.log._seal import Columns, Tip
-from aura_store.testing.event_log import ALICE, NOW, as_fact, assert_sealed, everything, everything_sealed, stream_id
+from aura_store.testing.log_conformance import (
+    ALICE,
+    NOW,
+    as_fact,
+    assert_sealed,
+    everything,
+    everything_sealed,
+    stream_id,
+)
 
 R = TypeVar("R")
 

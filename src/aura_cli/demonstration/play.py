@@ -16,8 +16,8 @@ from anyio.abc import Process
 from aura_cli._call import Invocation, make_room
 from aura_cli.arguments.parser import parse
 from aura_cli.arguments.request import run_request
-from aura_cli.demo import script
-from aura_cli.demo.presenter import Presenter
+from aura_cli.demonstration import script
+from aura_cli.demonstration.presenter import Presenter
 from aura_cli.rendering.errors import DemoFailed, ReplayDiffers
 from aura_contracts.aggregate import State
 from aura_contracts.errors import InvalidInput, LogDamaged, StoreMisconfigured
