@@ -11,7 +11,7 @@ from eventsourcing.application import Application
 from aura_contracts.events import Append
 from aura_contracts.task import TASK
 from aura_store import open_log
-from aura_store.repository import Repository
+from aura_store.repository import AggregateRepository
 from benchmarks._report import Row, alternate, main
 from benchmarks._samples import library_task_stream, new_id, task_stream
 
@@ -80,7 +80,7 @@ async def _fill(url: str) -> str:
 
 async def _load(url: str, stream_id: str) -> float:
     async with open_log(url, read_only=True) as log:
-        repository = Repository(log, snapshot_after=None)
+        repository = AggregateRepository(log, snapshot_after=None)
         await repository.load(TASK, stream_id)
         began = time.perf_counter()
         for _ in range(REPEATS):

@@ -30,7 +30,7 @@ from aura_engine.runtime.views import lease_of
 from aura_engine.state_cache import StateCache
 from aura_engine.unit_of_work import CommandBus
 from aura_store import open_log
-from aura_store.repository import Repository
+from aura_store.repository import AggregateRepository
 
 ALICE = human("alice")
 ENGINE = system("engine")
@@ -76,7 +76,7 @@ class AtWork:
 
 def bus_on(log: EventLog, *, clock: Clock = now, ids: IdFactory | None = None) -> CommandBus:
     """Return a bus on a log, as an engine makes it."""
-    return CommandBus(log=log, states=StateCache(Repository(log).load), clock=clock, ids=ids or new_ids())
+    return CommandBus(log=log, states=StateCache(AggregateRepository(log).load), clock=clock, ids=ids or new_ids())
 
 
 async def create(bus: CommandBus, title: str, parent_id: TaskId | None = None, by: Actor = ALICE, **fields) -> TaskId:

@@ -6,5 +6,5 @@ Only this package reads the environment, the arguments, the machine's clock and 
 - ``commands``: a module for each command;
 - ``rendering``: data as text and as JSON, on the streams of the process;
 - ``streaming``: the output of a task while it runs;
-- ``completion``: completion scripts for shells.
+- ``shell_completion``: completion scripts for shells.
 """

@@ -1,4 +1,4 @@
-"""Call: one invocation of a command, with its arguments, its terminal and its engine."""
+"""Invocation: a command as it was called, with its arguments, its terminal and its engine."""
 
 import shlex
 from argparse import Namespace
@@ -26,7 +26,7 @@ PAGE = 1000
 
 
 @attrs.frozen
-class Call:
+class Invocation:
     """The context of a command."""
 
     arguments: Namespace
@@ -64,7 +64,7 @@ class Call:
 
 @asynccontextmanager
 async def engine_of(
-    call: Call,
+    call: Invocation,
     *,
     read_only: bool = False,
     record_only: bool = False,

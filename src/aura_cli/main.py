@@ -42,13 +42,13 @@ def _guarded(words: Sequence[str]) -> int:
 
 def _run(words: Sequence[str]) -> int:
     arguments = parse(words)
-    from aura_cli._call import Call
+    from aura_cli._call import Invocation
     from aura_cli._settings import read_settings
     from aura_cli.rendering.terminal import Terminal
 
     settings = read_settings(arguments)
     terminal = Terminal.of_process(json=settings.json, quiet=settings.quiet, color=settings.color)
-    answer = arguments.run(Call(arguments, settings, terminal))
+    answer = arguments.run(Invocation(arguments, settings, terminal))
     if answer is not None:  # a coroutine, because the command uses an engine
         import anyio
 

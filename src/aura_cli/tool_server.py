@@ -46,11 +46,11 @@ class Arguments(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Base of the arguments of a tool."""
 
 
-class Nothing(Arguments, frozen=True, kw_only=True):
+class NoArguments(Arguments, frozen=True, kw_only=True):
     """No arguments."""
 
 
-class Progress(Arguments, frozen=True, kw_only=True):
+class ProgressReport(Arguments, frozen=True, kw_only=True):
     message: Annotated[str, Meta(min_length=1, max_length=4000, description="What is done, and what comes next.")]
     step: Annotated[str, Meta(max_length=200, description="The step you are at, in a few words.")] | UnsetType = UNSET
     percent: Annotated[float, Meta(ge=0, le=100, description="How much of the task is done.")] | UnsetType = UNSET
@@ -105,7 +105,7 @@ class TaskLine(msgspec.Struct, frozen=True, kw_only=True):
     priority: str
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ApprovalAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A question and a human's answer to it."""
 
     approval_id: str
@@ -130,7 +130,9 @@ class TaskStory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     context: dict[str, Any]
     subtasks: list[TaskLine]
     feedback: Annotated[list[str], Meta(description="What humans said to earlier proposals, the oldest first.")]
-    questions: Annotated[list[Answer], Meta(description="What was asked with request_approval, the oldest first.")]
+    questions: Annotated[
+        list[ApprovalAnswer], Meta(description="What was asked with request_approval, the oldest first.")
+    ]
     parent: TaskLine | UnsetType = UNSET
     project: str | UnsetType = UNSET
 
@@ -152,9 +154,9 @@ def _line(task: Task) -> TaskLine:
     return TaskLine(id=task.id, title=task.title, status=str(task.status), priority=str(task.priority))
 
 
-def _answer(approval: Approval, *, question: bool = False) -> Answer:
+def _answer(approval: Approval, *, question: bool = False) -> ApprovalAnswer:
     decided = approval.status is not ApprovalStatus.PENDING
-    return Answer(
+    return ApprovalAnswer(
         approval_id=approval.id,
         status=approval.status.value,
         feedback=approval.feedback or UNSET,
@@ -167,7 +169,7 @@ def _answer(approval: Approval, *, question: bool = False) -> Answer:
 # --- Tools ------------------------------------------------------------------------------------------------------------
 
 
-async def get_task(own: OwnTask, _: Nothing) -> TaskStory:
+async def get_task(own: OwnTask, _: NoArguments) -> TaskStory:
     """Read the task that you are working on: its description, what belongs to it, and what humans said so far."""
     story = await own.read()
     task = story.task
@@ -186,7 +188,7 @@ async def get_task(own: OwnTask, _: Nothing) -> TaskStory:
     )
 
 
-async def report_progress(own: OwnTask, said: Progress) -> Recorded:
+async def report_progress(own: OwnTask, said: ProgressReport) -> Recorded:
     """Report your progress to the humans who follow this task, after each step rather than each command."""
     step, percent = (None if value is UNSET else value for value in (said.step, said.percent))
     await own.report(said.message, step=step, percent=percent)  # type: ignore[arg-type]  # each has its type
@@ -202,12 +204,12 @@ async def create_subtask(own: OwnTask, wanted: NewSubtask) -> Created:
     return Created(task=_line(task), created=created)
 
 
-async def list_subtasks(own: OwnTask, _: Nothing) -> Subtasks:
+async def list_subtasks(own: OwnTask, _: NoArguments) -> Subtasks:
     """List the tasks right below this one, with what became of them."""
     return Subtasks(subtasks=[_line(task) for task in await own.subtasks()])
 
 
-async def request_approval(own: OwnTask, asked: Inquiry) -> Answer:
+async def request_approval(own: OwnTask, asked: Inquiry) -> ApprovalAnswer:
     """Ask the humans who review this task, before you do something that only they can decide.
 
     Returns at once unless wait_seconds is given; then use wait_for_approval. The same question is the same approval.
@@ -216,14 +218,14 @@ async def request_approval(own: OwnTask, asked: Inquiry) -> Answer:
     return _answer(await own.wait(approval.id, min(asked.wait_seconds, WAIT_LIMIT)))
 
 
-async def wait_for_approval(own: OwnTask, wait: Wait) -> Answer:
+async def wait_for_approval(own: OwnTask, wait: Wait) -> ApprovalAnswer:
     """Wait for the answer to request_approval. While it is pending, call this again, or do other work first."""
     approval_id = ApprovalId(parse_id(wait.approval_id))
     return _answer(await own.wait(approval_id, min(wait.timeout_seconds, WAIT_LIMIT)))
 
 
 @attrs.frozen
-class _Tool:
+class _ServedTool:
     call: Callable[[OwnTask, Any], Awaitable[msgspec.Struct]]
     arguments: type[Arguments]
     answer: type[msgspec.Struct]
@@ -250,15 +252,15 @@ class _Tool:
         )
 
 
-TOOLS: Mapping[str, _Tool] = {
+TOOLS: Mapping[str, _ServedTool] = {
     tool.name: tool
     for tool in (
-        _Tool(get_task, Nothing, TaskStory, reads=True),
-        _Tool(report_progress, Progress, Recorded, repeatable=False),
-        _Tool(create_subtask, NewSubtask, Created),
-        _Tool(list_subtasks, Nothing, Subtasks, reads=True),
-        _Tool(request_approval, Inquiry, Answer),
-        _Tool(wait_for_approval, Wait, Answer),
+        _ServedTool(get_task, NoArguments, TaskStory, reads=True),
+        _ServedTool(report_progress, ProgressReport, Recorded, repeatable=False),
+        _ServedTool(create_subtask, NewSubtask, Created),
+        _ServedTool(list_subtasks, NoArguments, Subtasks, reads=True),
+        _ServedTool(request_approval, Inquiry, ApprovalAnswer),
+        _ServedTool(wait_for_approval, Wait, ApprovalAnswer),
     )
 }
 

@@ -34,7 +34,7 @@ class AgentStatus(StrEnum):
     DISABLED = "disabled"
 
 
-class Outcome(StrEnum):
+class TaskOutcome(StrEnum):
     """How a task ended for its agent."""
 
     COMPLETED = "completed"
@@ -116,7 +116,7 @@ class AgentReleased(Event, frozen=True, kw_only=True):
 
     topic = "agent.released"
     task_id: TaskId
-    outcome: Outcome
+    outcome: TaskOutcome
 
 
 class AgentDisabled(Event, frozen=True, kw_only=True):
@@ -148,7 +148,7 @@ class Agent(AgentSpec, State, frozen=True, kw_only=True):
     """The approval that the agent waits for."""
     busy_since: datetime | None = None
     """When it took its current task; None while it has none."""
-    last_outcome: Outcome | None = None
+    last_outcome: TaskOutcome | None = None
     disabled_reason: str = ""
 
 
@@ -197,7 +197,7 @@ class ReleaseAgent(Command[Agent], frozen=True, kw_only=True):
 
     emits = (AgentReleased,)
     task_id: TaskId
-    outcome: Outcome
+    outcome: TaskOutcome
 
 
 class DisableAgent(Command[Agent], frozen=True, kw_only=True):

@@ -125,7 +125,7 @@ class LeaseGranted(Event, frozen=True, kw_only=True):
     grace: float
 
 
-class ProcessStarted(Event, frozen=True, kw_only=True):
+class LeaseProcessStarted(Event, frozen=True, kw_only=True):
     """The worker started a process for the execution, which replaces any earlier one."""
 
     topic = "lease.process_started"
@@ -250,7 +250,7 @@ class GrantLease(Command[WorkerLease], frozen=True, kw_only=True):
 class RecordProcess(Command[WorkerLease], frozen=True, kw_only=True):
     """Record the process that the worker started, so that it can be identified when the worker returns."""
 
-    emits = (ProcessStarted,)
+    emits = (LeaseProcessStarted,)
     epoch: int
     process: ProcessIdentity
 
@@ -329,7 +329,7 @@ _TABLE: Table = MappingProxyType(
     {
         None: {LeaseGranted: _S.HELD},
         _S.HELD: {
-            ProcessStarted: _S.HELD,
+            LeaseProcessStarted: _S.HELD,
             WorkerWentOffline: _S.OFFLINE,
             LeaseReleased: _S.FREE,
             LeaseRevoked: _S.FREE,
@@ -371,7 +371,7 @@ def _granted(state: WorkerLease | None, event: LeaseGranted, fact: HappenedFact,
     )
 
 
-def _process(state: WorkerLease, event: ProcessStarted, fact: HappenedFact, status: LeaseStatus) -> WorkerLease:
+def _process(state: WorkerLease, event: LeaseProcessStarted, fact: HappenedFact, status: LeaseStatus) -> WorkerLease:
     return replace(state, status=status, process=event.process)
 
 
@@ -419,7 +419,7 @@ def _adjudicated(
 _EVOLVERS: Mapping[type[Event], Evolve[WorkerLease]] = MappingProxyType(
     {
         LeaseGranted: _granted,
-        ProcessStarted: _process,
+        LeaseProcessStarted: _process,
         WorkerWentOffline: _offline,
         WorkerReturned: _returned,
         LeaseLost: _lost,

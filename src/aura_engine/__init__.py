@@ -155,8 +155,10 @@ if TYPE_CHECKING:
     from aura_contracts.execution import PermissionAnswered as PermissionAnswered
     from aura_contracts.execution import PermissionAsked as PermissionAsked
     from aura_contracts.execution import PlanReported as PlanReported
+    from aura_contracts.execution import PreparationFinished as PreparationFinished
     from aura_contracts.execution import PreparationStarted as PreparationStarted
     from aura_contracts.execution import ProcessExited as ProcessExited
+    from aura_contracts.execution import ProcessStarted as ProcessStarted
     from aura_contracts.execution import ProgressReported as ProgressReported
     from aura_contracts.execution import RunPlan as RunPlan
     from aura_contracts.execution import Script as Script
@@ -186,10 +188,10 @@ if TYPE_CHECKING:
     from aura_contracts.lease import LeaseClosed as LeaseClosed
     from aura_contracts.lease import LeaseGranted as LeaseGranted
     from aura_contracts.lease import LeaseLost as LeaseLost
+    from aura_contracts.lease import LeaseProcessStarted as LeaseProcessStarted
     from aura_contracts.lease import LeaseReleased as LeaseReleased
     from aura_contracts.lease import LeaseRevoked as LeaseRevoked
     from aura_contracts.lease import LeaseStatus as LeaseStatus
-    from aura_contracts.lease import ProcessStarted as ProcessStarted
     from aura_contracts.lease import StaleReportAdjudicated as StaleReportAdjudicated
     from aura_contracts.lease import StaleReportRecorded as StaleReportRecorded
     from aura_contracts.lease import WorkerLease as WorkerLease

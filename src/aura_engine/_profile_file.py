@@ -18,7 +18,7 @@ class _Variant(BaseModel):
     description: str = ""
 
 
-class _File(RootModel[dict[_Name, dict[_Name, _Variant]]]):
+class _ProfileFile(RootModel[dict[_Name, dict[_Name, _Variant]]]):
     pass
 
 
@@ -26,7 +26,7 @@ def parse(data: bytes, source: str) -> dict[str, dict[str, Any]]:
     """Return the tables of a file: executor, variant, options. Raises `InvalidInput` with file and field."""
     try:
         tables = tomllib.loads(data.decode())
-        checked: dict[str, dict[str, Any]] = _File.model_validate(tables).model_dump()
+        checked: dict[str, dict[str, Any]] = _ProfileFile.model_validate(tables).model_dump()
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidInput(field=source, reason=f"it is not valid TOML: {error}") from error
     except ValidationError as errors:

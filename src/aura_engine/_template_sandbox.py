@@ -3,7 +3,7 @@
 Jinja's own sandbox keeps templates away from Python's internals and from changing their variables, but it does not
 limit their cost. This one also counts loops, calls, includes and all output, even into a ``{% set %}`` block; it bounds
 or removes operators, filters and methods that make large values from small ones; and it removes what differs between
-two renderings (``random``, ``lipsum``). The limits apply to one rendering: a `Sandbox` is used once.
+two renderings (``random``, ``lipsum``). The limits apply to one rendering: a `TemplateSandbox` is used once.
 """
 
 import json
@@ -91,10 +91,10 @@ class _Strict(StrictUndefined):
     __repr__ = Undefined._fail_with_undefined_error  # noqa: SLF001 - as its `__str__` is
 
 
-class _Counted(NodeTransformer):
+class _CounterInsertion(NodeTransformer):
     """Inserts counters into a template."""
 
-    def __init__(self, environment: "Sandbox") -> None:
+    def __init__(self, environment: "TemplateSandbox") -> None:
         self._environment = environment
 
     def visit_For(self, node: nodes.For) -> nodes.For:  # noqa: N802 - Jinja's name
@@ -120,7 +120,7 @@ class _Counted(NodeTransformer):
         return made
 
 
-class Sandbox(ImmutableSandboxedEnvironment):
+class TemplateSandbox(ImmutableSandboxedEnvironment):
     """Renders `template` once. `parts` are the templates that may be included, by name; `limit` is in bytes."""
 
     intercepted_binops = frozenset({"+", "*", "**", "%"})
@@ -212,7 +212,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         parsed = super()._parse(source, name, filename)
-        _Counted(self).visit(parsed)
+        _CounterInsertion(self).visit(parsed)
         return parsed
 
     def _load(self, name: str) -> tuple[str, str, None] | None:
@@ -367,20 +367,20 @@ def _count(context: Context, values: Iterable[Any]) -> Iterator[Any]:
         yield value
 
 
-def _sandbox(context: Context) -> Sandbox:
+def _sandbox(context: Context) -> TemplateSandbox:
     sandbox = context.environment
-    assert isinstance(sandbox, Sandbox), "its filters are used nowhere else"
+    assert isinstance(sandbox, TemplateSandbox), "its filters are used nowhere else"
     return sandbox
 
 
 @pass_environment
-def _text(sandbox: Sandbox, value: Any) -> str:
+def _text(sandbox: TemplateSandbox, value: Any) -> str:
     sandbox.measure(value)
     return str(value)
 
 
 @pass_environment
-def _join(sandbox: Sandbox, values: Iterable[Any], d: str = "", attribute: str | int | None = None) -> str:
+def _join(sandbox: TemplateSandbox, values: Iterable[Any], d: str = "", attribute: str | int | None = None) -> str:
     if attribute is not None:
         values = map(make_attrgetter(sandbox, attribute), values)
     texts = [_text(sandbox, value) for value in values]
@@ -390,14 +390,14 @@ def _join(sandbox: Sandbox, values: Iterable[Any], d: str = "", attribute: str |
 
 
 @pass_environment
-def _replace(sandbox: Sandbox, s: Any, old: Any, new: Any, count: int = -1) -> str:
+def _replace(sandbox: TemplateSandbox, s: Any, old: Any, new: Any, count: int = -1) -> str:
     text, old, new = _text(sandbox, s), _text(sandbox, old), _text(sandbox, new)
     sandbox.require(len(text) + text.count(old) * len(new))
     return text.replace(old, new, count)
 
 
 @pass_environment
-def _indent(sandbox: Sandbox, s: Any, width: int | str = 4, first: bool = False, blank: bool = False) -> str:  # noqa: FBT001, FBT002 - as Jinja has it
+def _indent(sandbox: TemplateSandbox, s: Any, width: int | str = 4, first: bool = False, blank: bool = False) -> str:  # noqa: FBT001, FBT002 - as Jinja has it
     """Indent the lines of a text by `width`; the first line and blank ones only on request."""
     if (width if isinstance(width, int) else len(width)) > INDENT_LIMIT:
         raise LimitReached(f"an indent is at most {INDENT_LIMIT} wide")
@@ -410,7 +410,7 @@ def _indent(sandbox: Sandbox, s: Any, width: int | str = 4, first: bool = False,
 
 
 @pass_environment
-def _json(sandbox: Sandbox, value: Any, indent: int | None = None) -> str:
+def _json(sandbox: TemplateSandbox, value: Any, indent: int | None = None) -> str:
     """Write readable JSON; Jinja's own filter escapes HTML characters."""
     if indent is not None and indent > INDENT_LIMIT:
         raise LimitReached(f"an indent is at most {INDENT_LIMIT} wide")

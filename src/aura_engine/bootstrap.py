@@ -43,7 +43,7 @@ from aura_engine.runtime.prompts import Prompts
 from aura_engine.runtime.slots import Slots
 from aura_engine.state_cache import StateCache
 from aura_engine.unit_of_work import CommandBus
-from aura_store import Repository, StoreArchive, locks_for, open_log, open_read_models
+from aura_store import AggregateRepository, StoreArchive, locks_for, open_log, open_read_models
 from aura_worker_protocol import Peer, Role, memory_pair
 
 MakeWorker = Callable[[], AbstractAsyncContextManager[Any]]
@@ -117,7 +117,7 @@ async def open_engine(
     async with opening as log, open_read_models(log) as reads:
         bus = CommandBus(
             log=log,
-            states=StateCache(Repository(log).load),
+            states=StateCache(AggregateRepository(log).load),
             clock=host.clock,
             ids=host.ids,
             read_only=given.reading,
@@ -191,7 +191,9 @@ async def open_own_task(
     options: dict[str, Any] = {"encryption_key": encryption_key, "compression": compression}
     waiting: dict[str, Any] = {} if outage_timeout is None else {"outage_timeout": outage_timeout}
     async with open_log(url, clock=now, **options, **waiting) as log:
-        yield OwnTask(CommandBus(log=log, states=StateCache(Repository(log).load), clock=now, ids=new_ids()), scope)
+        yield OwnTask(
+            CommandBus(log=log, states=StateCache(AggregateRepository(log).load), clock=now, ids=new_ids()), scope
+        )
 
 
 def _user(name: str | None, host: Host) -> Actor:

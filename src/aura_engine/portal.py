@@ -34,7 +34,7 @@ INTERVAL = 0.5
 """Seconds after which a waiting thread looks for signals: one that arrives just before a wait does not end it."""
 
 
-class _Call:
+class _PortalCall:
     """A coroutine that a thread waits for, and may abandon at any moment, even while the loop receives it.
 
     The thread writes `abandoned` and then reads `scope`; the loop writes `scope` and then reads `abandoned`. So at
@@ -184,7 +184,7 @@ class Portal:
         A caller that is interrupted meanwhile cancels it, and waits until it has ended. Raises `EngineClosed` once the
         loop has ended.
         """
-        call = _Call()
+        call = _PortalCall()
 
         async def run() -> _Outcome[R]:
             with call.running():
@@ -199,7 +199,7 @@ class Portal:
                 raise EngineClosed from None
             raise
 
-    def _abandon(self, call: _Call) -> None:
+    def _abandon(self, call: _PortalCall) -> None:
         """Cancel a call, if it still runs, and wait until it has ended."""
         call.abandoned = True
         if (scope := call.scope) is not None and not call.ended.is_set():

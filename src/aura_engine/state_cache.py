@@ -44,7 +44,7 @@ class Load(Protocol):
 
 
 @attrs.frozen
-class _Entry:
+class _CachedState:
     aggregate: Aggregate[Any]
     state: Any
     version: int
@@ -55,7 +55,7 @@ class _Slot:
     """A stream that is kept, from the first `keep` to the last `release`."""
 
     holders: int = 0
-    entry: _Entry | None = None
+    entry: _CachedState | None = None
     seen: int = 0
     """The latest version observed since the stream was first kept."""
     evictions: int = 0
@@ -84,7 +84,7 @@ class StateCache:
             evictions = slot.evictions
             loaded = await self.stored(aggregate, aggregate_id)
             if slot.entry is None and loaded.version >= slot.seen and slot.evictions == evictions:
-                slot.entry = _Entry(aggregate, loaded.state, loaded.version)
+                slot.entry = _CachedState(aggregate, loaded.state, loaded.version)
         return slot.entry
 
     def keep(self, streams: Iterable[StreamId]) -> None:
@@ -126,7 +126,7 @@ class StateCache:
         if record.version == entry.version + 1:
             with suppress(ImpossibleTransition):  # loading the stream raises it with the details
                 state = entry.aggregate.evolve(entry.state, record)
-                slot.entry = _Entry(entry.aggregate, state, record.version)
+                slot.entry = _CachedState(entry.aggregate, state, record.version)
 
     def committed(
         self, stream_id: StreamId, aggregate: Aggregate[S], state: S, *, version: int, position: int, evictions: int
@@ -148,7 +148,7 @@ class StateCache:
         else:
             newer = version > slot.entry.version
         if newer:
-            slot.entry = _Entry(aggregate, state, version)
+            slot.entry = _CachedState(aggregate, state, version)
 
     def evict(self, streams: Iterable[StreamId]) -> None:
         """Drop the cached states of these streams: an append that relied on them failed."""

@@ -59,10 +59,10 @@ def render(template: Template, variables: Mapping[str, Any], *, parts: Mapping[s
     Raises `MissingVariable`, `TemplateError` for any other fault or an exceeded limit, and `InvalidInput` for a value
     that is not plain data.
     """
-    from aura_engine._template_sandbox import Sandbox  # noqa: PLC0415 - see the module's documentation
+    from aura_engine._template_sandbox import TemplateSandbox  # noqa: PLC0415 - see the module's documentation
 
     _require_size(template)
-    sandbox = Sandbox(template, {**{name: builtin(name) for name in BUILTIN}, **(parts or {})}, OUTPUT_LIMIT)
+    sandbox = TemplateSandbox(template, {**{name: builtin(name) for name in BUILTIN}, **(parts or {})}, OUTPUT_LIMIT)
     return sandbox.render({name: _plain(value, name) for name, value in variables.items()})
 
 
@@ -72,11 +72,11 @@ def variables_of(text: str, name: str = "template") -> frozenset[str]:
     Raises `TemplateError`, which names the line, for a text that is not a template; so this also validates one. `name`
     is the template's name in the error.
     """
-    from aura_engine._template_sandbox import Sandbox  # noqa: PLC0415 - see the module's documentation
+    from aura_engine._template_sandbox import TemplateSandbox  # noqa: PLC0415 - see the module's documentation
 
     template = Template(name, "new", text)
     _require_size(template)
-    return Sandbox(template, {}, OUTPUT_LIMIT).variables()
+    return TemplateSandbox(template, {}, OUTPUT_LIMIT).variables()
 
 
 def _require_size(template: Template) -> None:

@@ -32,7 +32,7 @@ from aura_git.files import _diff, _snapshot, _staging, _status
 from aura_git.merging._merge import merge
 from aura_git.merging._prediction import predict
 from aura_git.repository import _paths
-from aura_git.repository._repository import Repositories, Repository
+from aura_git.repository._git_repository import GitRepository, Repositories
 from aura_git.worktrees import _creation, _registry, _removal, _reuse
 
 _HEX = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -55,10 +55,10 @@ class CommandLineGit(Git):
     ) -> None:
         self._repositories = Repositories(Installation(executable, environment, timeout), environment, identity)
 
-    def _repository(self, path: str) -> Repository:
+    def _repository(self, path: str) -> GitRepository:
         return self._repositories.at(path)
 
-    def _worktree(self, path: str) -> Repository:
+    def _worktree(self, path: str) -> GitRepository:
         """Return the worktree at `path`, whose files will change: that one, or none."""
         if not os.path.lexists(os.path.join(path, ".git")):
             raise NotARepository(repository=path)

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from aura_store.read_models import open_read_models as open_read_models
     from aura_store.read_models import read_models_as_of as read_models_as_of
     from aura_store.read_models import repair_snapshot as repair_snapshot
+    from aura_store.repository import AggregateRepository as AggregateRepository
     from aura_store.repository import Loaded as Loaded
-    from aura_store.repository import Repository as Repository
 
 export_lazily(__name__)

@@ -56,7 +56,7 @@ def diff(before: State | None, after: State | None) -> list[Change]:
     return [Change(name, old.get(name), new.get(name)) for name in names if old.get(name) != new.get(name)]
 
 
-class Fold:
+class WorldFold:
     """Every aggregate of a log, folded event by event.
 
     `states` maps the name of an aggregate to its states by id. Events of unknown aggregates are skipped.
@@ -89,7 +89,7 @@ async def world_at(
     on_progress: Progress | None = None,
 ) -> World:
     """Return all aggregates at a moment (None: now)."""
-    fold, head = Fold(aggregates), await log.head()
+    fold, head = WorldFold(aggregates), await log.head()
     async with aclosing(read_until(log, at)) as records:
         async for record in records:
             fold.apply(record)

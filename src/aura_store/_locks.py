@@ -137,6 +137,6 @@ def locks_for(url: str | StoreUrl) -> Locks:
         return FileLocks(file.with_name(f"{file.name}.locks"))
     if where.kind == "memory":
         return MemoryLocks()
-    from aura_store.postgres._locks import AdvisoryLocks  # noqa: PLC0415 - needs the extra
+    from aura_store.postgres._advisory_locks import AdvisoryLocks  # noqa: PLC0415 - needs the extra
 
     return AdvisoryLocks(where.text)

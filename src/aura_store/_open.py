@@ -10,7 +10,7 @@ from aura_contracts.catalogue import EventCatalogue
 from aura_contracts.errors import StoreMisconfigured
 from aura_contracts.ports import Clock
 from aura_contracts.store_url import Compression, StoreUrl
-from aura_store.log._codec import EVENT_LIMIT, Cipher, Codec, Compressor
+from aura_store.log._codec import EVENT_LIMIT, Cipher, Compressor, FactCodec
 from aura_store.log._committer import check_ends
 from aura_store.log._event_log import RecorderEventLog
 from aura_store.log._patience import Patience
@@ -85,7 +85,7 @@ async def open_recorder(
     """Open the event log that `recorder` stores: `open_log` without the choice of the adapter."""
     store = recorder.name
     cipher = _cipher(store, encryption_key)
-    codec = Codec(catalogue, compressor=_compressor(store, compression), cipher=cipher, event_limit=event_limit)
+    codec = FactCodec(catalogue, compressor=_compressor(store, compression), cipher=cipher, event_limit=event_limit)
     meta = {"format": FORMAT, "compression": compression or "none", "encryption": "aes-gcm" if cipher else "none"}
     if cipher is not None:
         meta["key_check"] = cipher.encrypt(b"aura").hex()
@@ -110,7 +110,7 @@ def recorder_for(url: str | StoreUrl, *, read_only: bool = False, lock_timeout: 
     where = StoreUrl.parse(str(url))
     lock_timeout = max(min(lock_timeout, LOCK_TIMEOUT), 0.001)
     if where.path is not None:
-        from aura_store.sqlite._recorder import SQLiteRecorder  # noqa: PLC0415
+        from aura_store.sqlite._sqlite_recorder import SQLiteRecorder  # noqa: PLC0415
 
         return SQLiteRecorder(where.path, read_only=read_only or where.read_only, lock_timeout=lock_timeout)
     if where.kind == "memory":
@@ -118,7 +118,7 @@ def recorder_for(url: str | StoreUrl, *, read_only: bool = False, lock_timeout: 
 
         return MemoryRecorder(where.text)
     try:
-        from aura_store.postgres._recorder import PostgresRecorder  # noqa: PLC0415
+        from aura_store.postgres._postgres_recorder import PostgresRecorder  # noqa: PLC0415
     except ImportError as error:
         raise _missing("postgres", where.kind, error) from error
     return PostgresRecorder(where.text, read_only=read_only, lock_timeout=lock_timeout)

@@ -22,7 +22,7 @@ from eventsourcing.persistence import (
 from aura_contracts.aggregates import CATALOGUE
 from aura_contracts.catalogue import EventCatalogue
 from aura_contracts.events import EventRecord
-from aura_store.log._codec import Codec
+from aura_store.log._codec import FactCodec
 
 
 class RecordedEvent(EventRecord, frozen=True, gc=False):
@@ -55,7 +55,7 @@ class AuraMapper(Mapper[str]):
         catalogue: EventCatalogue = CATALOGUE,
     ) -> None:
         super().__init__(transcoder or JSONTranscoder(), compressor=compressor, cipher=cipher)
-        self._codec = Codec(catalogue, compressor=compressor, cipher=cipher)
+        self._codec = FactCodec(catalogue, compressor=compressor, cipher=cipher)
 
     def to_domain_event(self, stored_event: StoredEvent) -> RecordedEvent:
         """Return the event with its circumstances. Raises `LogDamaged` if it does not decode."""

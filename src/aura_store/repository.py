@@ -32,7 +32,7 @@ class Loaded(msgspec.Struct, Generic[S], frozen=True):
     version: int
 
 
-class Repository:
+class AggregateRepository:
     """Loads aggregates from a log. Keeps nothing in memory: every load reads what is stored."""
 
     def __init__(self, log: EventLog, *, snapshot_after: int | None = SNAPSHOT_AFTER) -> None:

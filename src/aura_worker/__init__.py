@@ -4,7 +4,7 @@ It depends on the worker protocol and the ports; the code that creates a `Worker
 the other end of the wire, and neither package imports the other.
 """
 
-from aura_worker._launch import Executors, ToolsFactory
+from aura_worker._launch import ExecutorSource, ToolsFactory
 from aura_worker._worker import Worker
 
-__all__ = ["Executors", "ToolsFactory", "Worker"]
+__all__ = ["ExecutorSource", "ToolsFactory", "Worker"]

@@ -45,7 +45,7 @@ _NOT_INHERITED = frozenset(
 """Also what leads git out of the worktree: ``git rev-parse --local-env-vars``, set when AURA runs in a hook."""
 
 
-class Executors(Protocol):
+class ExecutorSource(Protocol):
     """Where executors are found; `aura_executors.ExecutorRegistry` is one."""
 
     def names(self) -> Sequence[str]:
@@ -62,7 +62,7 @@ class Executors(Protocol):
 
 
 @attrs.frozen
-class Assignment:
+class ProcessAssignment:
     """A process to run, the conversation that reads its output, and the judge of its exit."""
 
     spec: ProcessSpec = attrs.field(repr=False)
@@ -76,8 +76,8 @@ ToolsFactory = Callable[[TaskId, ExecutionId], AgentTools]
 
 
 def assignment_of(
-    request: StartProcess, executors: Executors, environment: Mapping[str, str], make_tools: ToolsFactory
-) -> Assignment:
+    request: StartProcess, executors: ExecutorSource, environment: Mapping[str, str], make_tools: ToolsFactory
+) -> ProcessAssignment:
     """Return the assignment that `request` asks for, on a worker with this `environment`.
 
     Raises `InvalidInput` for an invalid script or invalid options, `UnknownExecutor`.
@@ -90,12 +90,12 @@ def assignment_of(
         return _agent(request, request.agent, executors.get(request.agent.executor), env, make_tools)
     assert request.script is not None
     launch = Launch(argv=script_command(request.script))
-    return Assignment(_spec(request, launch, env), launch, Conversation(), _script_failure)
+    return ProcessAssignment(_spec(request, launch, env), launch, Conversation(), _script_failure)
 
 
 def _agent(
     request: StartProcess, work: AgentWork, executor: Executor, env: dict[str, str], make_tools: ToolsFactory
-) -> Assignment:
+) -> ProcessAssignment:
     if (
         len(PROMPT) + 1 + len(work.prompt.encode("utf-8", "surrogatepass")) <= VARIABLE_LIMIT
         and "\0" not in work.prompt
@@ -123,7 +123,7 @@ def _agent(
     )
     launch = executor.launch(run)
     conversation = executor.converse(run)
-    return Assignment(_spec(request, launch, env), launch, conversation, conversation.judge)
+    return ProcessAssignment(_spec(request, launch, env), launch, conversation, conversation.judge)
 
 
 def _spec(request: StartProcess, launch: Launch, env: Mapping[str, str]) -> ProcessSpec:

@@ -24,7 +24,7 @@ from aura_contracts.ports.executors import Launch
 from aura_contracts.ports.processes import OutputBatch, ProcessRunner, RunningProcess
 from aura_worker._agent_session import AgentSession
 from aura_worker._keyed_lock import KeyedLock
-from aura_worker._launch import Executors, ToolsFactory, assignment_of
+from aura_worker._launch import ExecutorSource, ToolsFactory, assignment_of
 from aura_worker._pump import Pump
 from aura_worker_protocol.messages import (
     AnswerPermission,
@@ -33,8 +33,8 @@ from aura_worker_protocol.messages import (
     InterruptProcess,
     KnownProcess,
     ProcessFinished,
-    ProcessStarted,
     ReadOutput,
+    StartedProcess,
     StartProcess,
 )
 from aura_worker_protocol.peer import Peer
@@ -54,7 +54,7 @@ class _PumpRun:
 
 
 @attrs.define
-class _Known:
+class _KnownProcess:
     """A process that this worker has started or taken over, by the request that it did so for."""
 
     request: StartProcess
@@ -76,13 +76,13 @@ class Processes:
     """Carries out `process.*`."""
 
     def __init__(
-        self, runner: ProcessRunner, executors: Executors, environment: Mapping[str, str], make_tools: ToolsFactory
+        self, runner: ProcessRunner, executors: ExecutorSource, environment: Mapping[str, str], make_tools: ToolsFactory
     ) -> None:
         self._make_tools = make_tools
         self._runner = runner
         self._executors = executors
         self._environment = environment
-        self._known: dict[str, _Known] = {}
+        self._known: dict[str, _KnownProcess] = {}
         self._locks = KeyedLock()
         self._connection: _WorkerConnection | None = None
 
@@ -114,7 +114,7 @@ class Processes:
                 tasks.start_soon(find, token)
         return tuple(KnownProcess(token=token, running=found[token]) for token in sorted(found))
 
-    async def start(self, request: StartProcess) -> ProcessStarted:
+    async def start(self, request: StartProcess) -> StartedProcess:
         """Start the process or take it over, and carry its output to the engine from now on."""
         async with self._locks.hold(request.token):
             known = self._known.get(request.token)
@@ -123,7 +123,7 @@ class Processes:
             else:
                 _require_epoch("StartProcess", request, known.request)
             await self._keep_pumping(known, request)
-            return ProcessStarted(process=known.running.process)
+            return StartedProcess(process=known.running.process)
 
     async def finish(self, request: AwaitProcess) -> ProcessFinished:
         """Return how the process ended, once the engine has all its output. Raises why it will never have it."""
@@ -178,14 +178,14 @@ class Processes:
 
     # --- Pumps --------------------------------------------------------------------------------------------------------
 
-    async def _begin(self, request: StartProcess) -> _Known:
+    async def _begin(self, request: StartProcess) -> _KnownProcess:
         assignment = assignment_of(request, self._executors, self._environment, self._make_tools)
         running = await self._runner.start(assignment.spec)
         recorded = request.next_record - 1
         session = AgentSession(assignment.conversation, assignment.judge, running.first_record - 1, recorded)
         if running.first_record <= recorded:
             await self._recall(request, running.first_record, session)
-        return _Known(request, running, session, assignment.launch)
+        return _KnownProcess(request, running, session, assignment.launch)
 
     async def _recall(self, request: StartProcess, first: int, session: AgentSession) -> None:
         """Feed a new session with what the agent wrote before this worker started."""
@@ -202,7 +202,7 @@ class Processes:
                 others = max(0, first - piece.first)
                 session.take(OutputBatch(piece.first + others, piece.chunks[others:]))
 
-    async def _keep_pumping(self, known: _Known, request: StartProcess) -> None:
+    async def _keep_pumping(self, known: _KnownProcess, request: StartProcess) -> None:
         """Ensure that a pump is at work in the epoch of `request`, over the current connection."""
         connection, run = self._connection, known.pump_run
         if connection is None:
@@ -229,7 +229,7 @@ async def _run(run: _PumpRun, token: str) -> None:
         run.done.set()
 
 
-async def _stop(known: _Known) -> None:
+async def _stop(known: _KnownProcess) -> None:
     if known.pump_run is not None:
         known.pump_run.scope.cancel()
         await known.pump_run.done.wait()

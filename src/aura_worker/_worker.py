@@ -20,8 +20,8 @@ from aura_contracts.ids import WorkerId
 from aura_contracts.lease import WorkerIdentity
 from aura_contracts.ports.executors import AgentRun
 from aura_contracts.ports.processes import ProcessRunner
-from aura_contracts.ports.workspaces import Workspaces
-from aura_worker._launch import Executors, ToolsFactory
+from aura_contracts.ports.workspaces import WorkspaceProvider
+from aura_worker._launch import ExecutorSource, ToolsFactory
 from aura_worker._processes import Processes
 from aura_worker._workspaces import WorkspaceService
 from aura_worker_protocol import PROTOCOL_VERSION, Handler, Peer, Request, Result, Role, Transport
@@ -44,8 +44,8 @@ from aura_worker_protocol.messages import (
     MergeWork,
     PrepareWorkspace,
     RemoveOrphan,
-    RemoveWorkspace,
-    RestoreSnapshot,
+    RemoveWorktrees,
+    ResetToSnapshot,
     StartProcess,
     TakeSnapshot,
     WarmPool,
@@ -66,9 +66,9 @@ class Worker:
         *,
         worker_id: WorkerId,
         identity: WorkerIdentity,
-        workspaces: Workspaces,
+        workspaces: WorkspaceProvider,
         runner: ProcessRunner,
-        executors: Executors,
+        executors: ExecutorSource,
         environment: Mapping[str, str],
         make_tools: ToolsFactory,
         version: str,
@@ -139,9 +139,9 @@ class Worker:
             CollectWork: workspaces.collect,
             DiffWork: workspaces.diff,
             TakeSnapshot: workspaces.snapshot,
-            RestoreSnapshot: workspaces.restore,
+            ResetToSnapshot: workspaces.restore,
             MergeWork: workspaces.merge,
-            RemoveWorkspace: workspaces.remove,
+            RemoveWorktrees: workspaces.remove,
             DescribeRepository: workspaces.describe,
             FindOrphans: workspaces.orphans,
             RemoveOrphan: workspaces.remove_orphan,

@@ -9,7 +9,7 @@ import anyio.to_thread
 
 from aura_contracts.errors import WorkspaceError
 from aura_contracts.ids import WorkspaceId
-from aura_contracts.ports.workspaces import RepositoryDiff, Workspaces, WorkspaceSpec
+from aura_contracts.ports.workspaces import RepositoryDiff, WorkspaceProvider, WorkspaceSpec
 from aura_contracts.workspace import ConflictedFiles
 from aura_worker._keyed_lock import KeyedLock
 from aura_worker_protocol.errors import storable_text
@@ -20,22 +20,22 @@ from aura_worker_protocol.messages import (
     FileSummary,
     FindOrphans,
     InspectWorkspace,
+    MergeResult,
     MergeWork,
     OrphansFound,
     PoolWarmed,
     PrepareWorkspace,
     RemoveOrphan,
-    RemoveWorkspace,
+    RemoveWorktrees,
     RepositoryDescribed,
-    RestoreSnapshot,
-    SnapshotTaken,
+    ResetToSnapshot,
+    SnapshotCommits,
     TakeSnapshot,
     WarmPool,
     WorkCollected,
     WorkDiff,
-    WorkMerged,
     WorkspaceInspected,
-    WorkspacePrepared,
+    WorkspaceReady,
 )
 
 THREADS = 8
@@ -47,14 +47,14 @@ T = TypeVar("T")
 class WorkspaceService:
     """Carries out `workspace.*`. Work that has begun is finished, even when its request is cancelled."""
 
-    def __init__(self, workspaces: Workspaces) -> None:
+    def __init__(self, workspaces: WorkspaceProvider) -> None:
         self._workspaces = workspaces
         self._locks = KeyedLock()
         self._threads = anyio.CapacityLimiter(THREADS)
 
-    async def prepare(self, request: PrepareWorkspace) -> WorkspacePrepared:
+    async def prepare(self, request: PrepareWorkspace) -> WorkspaceReady:
         prepared = await self._on_workspace(request.workspace, partial(self._workspaces.prepare, request.workspace))
-        return WorkspacePrepared(root=prepared.root, worktrees=prepared.worktrees, directory=prepared.directory)
+        return WorkspaceReady(root=prepared.root, worktrees=prepared.worktrees, directory=prepared.directory)
 
     async def inspect(self, request: InspectWorkspace) -> WorkspaceInspected:
         work = partial(self._workspaces.inspect, request.workspace)
@@ -70,23 +70,23 @@ class WorkspaceService:
         work = partial(self._workspaces.diff, request.workspace, patch=patch, patch_limit=limit)
         return work_diff(await self._on_workspace(request.workspace, work))
 
-    async def snapshot(self, request: TakeSnapshot) -> SnapshotTaken:
+    async def snapshot(self, request: TakeSnapshot) -> SnapshotCommits:
         work = partial(self._workspaces.snapshot, request.workspace, request.ref)
-        return SnapshotTaken(commits=await self._on_workspace(request.workspace, work))
+        return SnapshotCommits(commits=await self._on_workspace(request.workspace, work))
 
-    async def restore(self, request: RestoreSnapshot) -> None:
+    async def restore(self, request: ResetToSnapshot) -> None:
         await self._on_workspace(request.workspace, partial(self._workspaces.restore, request.workspace, request.ref))
 
-    async def merge(self, request: MergeWork) -> WorkMerged:
+    async def merge(self, request: MergeWork) -> MergeResult:
         work = partial(self._workspaces.merge, request.workspace, request.style, request.message)
         merged = await self._on_workspace(request.workspace, work)
         conflicts = tuple(
             ConflictedFiles(files.repository, tuple(storable_text(path) for path in files.paths))
             for files in merged.conflicts
         )
-        return WorkMerged(commits=merged.commits, conflicts=conflicts)
+        return MergeResult(commits=merged.commits, conflicts=conflicts)
 
-    async def remove(self, request: RemoveWorkspace) -> None:
+    async def remove(self, request: RemoveWorktrees) -> None:
         work = partial(self._workspaces.remove, request.workspace, delete_branch=request.delete_branch)
         await self._on_workspace(request.workspace, work)
 
@@ -100,10 +100,10 @@ class WorkspaceService:
         work = partial(self._workspaces.orphans, request.living)
         return OrphansFound(orphans=await self._in_thread("", "", work))
 
-    async def remove_orphan(self, request: RemoveOrphan) -> SnapshotTaken:
+    async def remove_orphan(self, request: RemoveOrphan) -> SnapshotCommits:
         orphan = request.orphan
         work = partial(self._workspaces.remove_orphan, orphan, request.ref)
-        return SnapshotTaken(commits=await self._in_thread(orphan.workspace_id, orphan.path, work))
+        return SnapshotCommits(commits=await self._in_thread(orphan.workspace_id, orphan.path, work))
 
     async def warm(self, request: WarmPool) -> PoolWarmed:
         work = partial(self._workspaces.warm, request.repository, request.count)

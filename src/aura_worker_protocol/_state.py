@@ -35,7 +35,7 @@ class ConnectionState(StrEnum):
     CLOSED = "closed"
 
 
-class Step(StrEnum):
+class ConnectionStep(StrEnum):
     """What can happen on a connection."""
 
     HELLO_SENT = "hello sent"
@@ -56,66 +56,66 @@ class Step(StrEnum):
 
 REMOTE = frozenset(
     {
-        Step.HELLO_RECEIVED,
-        Step.WELCOME_RECEIVED,
-        Step.HELLO_REFUSAL_RECEIVED,
-        Step.CALL_RECEIVED,
-        Step.RESPONSE_RECEIVED,
+        ConnectionStep.HELLO_RECEIVED,
+        ConnectionStep.WELCOME_RECEIVED,
+        ConnectionStep.HELLO_REFUSAL_RECEIVED,
+        ConnectionStep.CALL_RECEIVED,
+        ConnectionStep.RESPONSE_RECEIVED,
     }
 )
 """Steps of the other side."""
 
-Rows = Mapping[ConnectionState, Mapping[Step, ConnectionState]]
+Rows = Mapping[ConnectionState, Mapping[ConnectionStep, ConnectionState]]
 
 _READY = {
-    Step.CALL_SENT: ConnectionState.READY,
-    Step.CALL_RECEIVED: ConnectionState.READY,
-    Step.RESPONSE_SENT: ConnectionState.READY,
-    Step.RESPONSE_RECEIVED: ConnectionState.READY,
-    Step.CLOSE: ConnectionState.CLOSING,
-    Step.END: ConnectionState.CLOSED,
+    ConnectionStep.CALL_SENT: ConnectionState.READY,
+    ConnectionStep.CALL_RECEIVED: ConnectionState.READY,
+    ConnectionStep.RESPONSE_SENT: ConnectionState.READY,
+    ConnectionStep.RESPONSE_RECEIVED: ConnectionState.READY,
+    ConnectionStep.CLOSE: ConnectionState.CLOSING,
+    ConnectionStep.END: ConnectionState.CLOSED,
 }
 
 _CLOSING = {
-    Step.CALL_RECEIVED: ConnectionState.CLOSING,  # was under way; it is refused
-    Step.RESPONSE_SENT: ConnectionState.CLOSING,
-    Step.RESPONSE_RECEIVED: ConnectionState.CLOSING,
-    Step.CLOSE: ConnectionState.CLOSING,
-    Step.END: ConnectionState.CLOSED,
+    ConnectionStep.CALL_RECEIVED: ConnectionState.CLOSING,  # was under way; it is refused
+    ConnectionStep.RESPONSE_SENT: ConnectionState.CLOSING,
+    ConnectionStep.RESPONSE_RECEIVED: ConnectionState.CLOSING,
+    ConnectionStep.CLOSE: ConnectionState.CLOSING,
+    ConnectionStep.END: ConnectionState.CLOSED,
 }
 
-_CLOSED = {Step.CLOSE: ConnectionState.CLOSED, Step.END: ConnectionState.CLOSED}
+_CLOSED = {ConnectionStep.CLOSE: ConnectionState.CLOSED, ConnectionStep.END: ConnectionState.CLOSED}
 
-_ANY_TIME = {Step.CLOSE: ConnectionState.CLOSING, Step.END: ConnectionState.CLOSED}
+_ANY_TIME = {ConnectionStep.CLOSE: ConnectionState.CLOSING, ConnectionStep.END: ConnectionState.CLOSED}
 
 TABLE: Mapping[Role, Rows] = MappingProxyType(
     {
         Role.WORKER: {
-            ConnectionState.OPENING: {Step.HELLO_SENT: ConnectionState.GREETING, **_ANY_TIME},
+            ConnectionState.OPENING: {ConnectionStep.HELLO_SENT: ConnectionState.GREETING, **_ANY_TIME},
             ConnectionState.GREETING: {
-                Step.WELCOME_RECEIVED: ConnectionState.READY,
-                Step.HELLO_REFUSAL_RECEIVED: ConnectionState.CLOSING,
+                ConnectionStep.WELCOME_RECEIVED: ConnectionState.READY,
+                ConnectionStep.HELLO_REFUSAL_RECEIVED: ConnectionState.CLOSING,
                 **_ANY_TIME,
             },
             ConnectionState.READY: _READY,
             ConnectionState.CLOSING: {
-                Step.WELCOME_RECEIVED: ConnectionState.CLOSING,  # this side has closed meanwhile
-                Step.HELLO_REFUSAL_RECEIVED: ConnectionState.CLOSING,
+                ConnectionStep.WELCOME_RECEIVED: ConnectionState.CLOSING,  # this side has closed meanwhile
+                ConnectionStep.HELLO_REFUSAL_RECEIVED: ConnectionState.CLOSING,
                 **_CLOSING,
             },
             ConnectionState.CLOSED: _CLOSED,
         },
         Role.ENGINE: {
-            ConnectionState.OPENING: {Step.HELLO_RECEIVED: ConnectionState.GREETING, **_ANY_TIME},
+            ConnectionState.OPENING: {ConnectionStep.HELLO_RECEIVED: ConnectionState.GREETING, **_ANY_TIME},
             ConnectionState.GREETING: {
-                Step.WELCOME_SENT: ConnectionState.READY,
-                Step.HELLO_REFUSAL_SENT: ConnectionState.CLOSING,
+                ConnectionStep.WELCOME_SENT: ConnectionState.READY,
+                ConnectionStep.HELLO_REFUSAL_SENT: ConnectionState.CLOSING,
                 **_ANY_TIME,
             },
             ConnectionState.READY: _READY,
             ConnectionState.CLOSING: {
-                Step.WELCOME_SENT: ConnectionState.CLOSING,
-                Step.HELLO_REFUSAL_SENT: ConnectionState.CLOSING,
+                ConnectionStep.WELCOME_SENT: ConnectionState.CLOSING,
+                ConnectionStep.HELLO_REFUSAL_SENT: ConnectionState.CLOSING,
                 **_CLOSING,
             },
             ConnectionState.CLOSED: _CLOSED,

@@ -39,7 +39,7 @@ class Cancellation(msgspec.Struct, frozen=True):
     id: RequestId
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Response(msgspec.Struct, frozen=True):
     """The result of a call; raw where its type follows from the call that it answers (see `Codec.result`)."""
 
     id: RequestId
@@ -68,7 +68,7 @@ class Unreadable(msgspec.Struct, frozen=True):
     number: int | None = None
 
 
-Message = Call | Notification | Cancellation | Answer | Refusal | Ignored | Unreadable
+Message = Call | Notification | Cancellation | Response | Refusal | Ignored | Unreadable
 
 
 class Codec(ABC, Generic[F]):

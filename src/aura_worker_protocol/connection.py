@@ -31,9 +31,8 @@ from aura_contracts.errors import (
     RemoteProtocolError,
     WorkerUnavailable,
 )
-from aura_worker_protocol._state import REMOTE, TABLE, ConnectionState, Role, Step
+from aura_worker_protocol._state import REMOTE, TABLE, ConnectionState, ConnectionStep, Role
 from aura_worker_protocol.codec import (
-    Answer,
     Call,
     Cancellation,
     Codec,
@@ -42,6 +41,7 @@ from aura_worker_protocol.codec import (
     Notification,
     Refusal,
     RequestId,
+    Response,
     Unreadable,
 )
 from aura_worker_protocol.frames import REQUEST_CANCELLED
@@ -153,26 +153,26 @@ class Connection(Generic[F]):
             frame = self._codec.answer(request_id, result)
         except LocalProtocolError as error:
             return self.refuse(request_id, LocalProtocolError(reason=error.reason))
-        return frame if self._respond(request_id, Step.WELCOME_SENT) else None
+        return frame if self._respond(request_id, ConnectionStep.WELCOME_SENT) else None
 
     def refuse(self, request_id: RequestId, error: BaseException) -> F | None:
         """Refuse their call. None: it is not waited for any more."""
         frame = self._codec.refusal(request_id, error)
-        return frame if self._respond(request_id, Step.HELLO_REFUSAL_SENT) else None
+        return frame if self._respond(request_id, ConnectionStep.HELLO_REFUSAL_SENT) else None
 
     def refuse_cancelled(self, request_id: RequestId) -> F | None:
         """Respond to a call that they have cancelled."""
         error = ProtocolError(reason="the request was cancelled by its sender")
         frame = self._codec.refusal(request_id, error, REQUEST_CANCELLED)
-        return frame if self._respond(request_id, Step.HELLO_REFUSAL_SENT) else None
+        return frame if self._respond(request_id, ConnectionStep.HELLO_REFUSAL_SENT) else None
 
     def close(self) -> None:
         """Make no more calls. Responses still come and go."""
-        self._step(Step.CLOSE)
+        self._step(ConnectionStep.CLOSE)
 
     def end(self) -> Collection[int]:
         """Close for good; return the numbers of our calls that will never be settled."""
-        self._step(Step.END)
+        self._step(ConnectionStep.END)
         unsettled = tuple(self._asked)
         self._asked.clear()
         self._owed.clear()
@@ -195,7 +195,7 @@ class Connection(Generic[F]):
                 return self._notified(request)
             case Cancellation(request_id):
                 return Abandon(request_id) if request_id in self._owed else Nothing("cancelled after its response")
-            case Answer() | Refusal() as response:
+            case Response() | Refusal() as response:
                 return self._settle(response)
             case Ignored(method, reason):
                 return Nothing(f"{method}: {reason}")
@@ -209,7 +209,7 @@ class Connection(Generic[F]):
         return Reply(refusal)
 
     def _notified(self, request: Request[Any]) -> Action[F]:
-        self._step(_call_step(request, Step.HELLO_RECEIVED, Step.CALL_RECEIVED))
+        self._step(_call_step(request, ConnectionStep.HELLO_RECEIVED, ConnectionStep.CALL_RECEIVED))
         if isinstance(request, Hello):
             raise RemoteProtocolError(reason="hello is a request, not a notification")
         return Serve(None, request) if self.state is ConnectionState.READY else Nothing("too late")
@@ -219,7 +219,7 @@ class Connection(Generic[F]):
             raise RemoteProtocolError(reason=f"request id {request_id} is already in use")
         if len(self._owed) >= 2 * self._request_limit:  # requests that were withdrawn may have arrived all the same
             raise RemoteProtocolError(reason=f"too many requests to serve ({len(self._owed)})")
-        self._step(_call_step(request, Step.HELLO_RECEIVED, Step.CALL_RECEIVED))
+        self._step(_call_step(request, ConnectionStep.HELLO_RECEIVED, ConnectionStep.CALL_RECEIVED))
         if self.state is ConnectionState.CLOSING:
             return Reply(self._codec.refusal(request_id, WorkerUnavailable(reason="the connection is closing")))
         if isinstance(request, Hello) and request.protocol != PROTOCOL_VERSION:
@@ -229,19 +229,21 @@ class Connection(Generic[F]):
         self._owed[request_id] = type(request)
         return Serve(request_id, request)
 
-    def _settle(self, response: Answer | Refusal) -> Action[F]:
+    def _settle(self, response: Response | Refusal) -> Action[F]:
         number = response.id
         if isinstance(response, Refusal) and number is None:
             return Fail(None, LocalProtocolError(reason=f"the other side closed the connection: {response.error}"))
         if not isinstance(number, int) or number not in self._asked:
             return Nothing(f"a response to {number!r}, which was not asked or is settled")
         request = self._asked[number]
-        hello = Step.HELLO_REFUSAL_RECEIVED if isinstance(response, Refusal) else Step.WELCOME_RECEIVED
-        self._step(hello if isinstance(request, Hello) else Step.RESPONSE_RECEIVED)
+        hello = (
+            ConnectionStep.HELLO_REFUSAL_RECEIVED if isinstance(response, Refusal) else ConnectionStep.WELCOME_RECEIVED
+        )
+        self._step(hello if isinstance(request, Hello) else ConnectionStep.RESPONSE_RECEIVED)
         del self._asked[number]
         return Settle(number, self._outcome(request, response))
 
-    def _outcome(self, request: Request[Any], response: Answer | Refusal) -> Result | AuraError:
+    def _outcome(self, request: Request[Any], response: Response | Refusal) -> Result | AuraError:
         if isinstance(response, Refusal):
             return response.error
         try:
@@ -251,22 +253,22 @@ class Connection(Generic[F]):
 
     # --- Steps --------------------------------------------------------------------------------------------------------
 
-    def _respond(self, request_id: RequestId, of_hello: Step) -> bool:
+    def _respond(self, request_id: RequestId, of_hello: ConnectionStep) -> bool:
         kind = self._owed.pop(request_id, None)
         if kind is None or self.state is ConnectionState.CLOSED:
             return False
-        self._step(of_hello if issubclass(kind, Hello) else Step.RESPONSE_SENT)
+        self._step(of_hello if issubclass(kind, Hello) else ConnectionStep.RESPONSE_SENT)
         return True
 
     def _after_call(self, request: Request[Any]) -> ConnectionState:
         if self.state in {ConnectionState.CLOSING, ConnectionState.CLOSED}:
             raise WorkerUnavailable(reason=f"the connection is {self.state}")
-        return self._next(_call_step(request, Step.HELLO_SENT, Step.CALL_SENT))
+        return self._next(_call_step(request, ConnectionStep.HELLO_SENT, ConnectionStep.CALL_SENT))
 
-    def _step(self, step: Step) -> None:
+    def _step(self, step: ConnectionStep) -> None:
         self.state = self._next(step)
 
-    def _next(self, step: Step) -> ConnectionState:
+    def _next(self, step: ConnectionStep) -> ConnectionState:
         after = TABLE[self.role][self.state].get(step)
         if after is None:
             blame = RemoteProtocolError if step in REMOTE else LocalProtocolError
@@ -274,5 +276,5 @@ class Connection(Generic[F]):
         return after
 
 
-def _call_step(request: Request[Any], hello: Step, other: Step) -> Step:
+def _call_step(request: Request[Any], hello: ConnectionStep, other: ConnectionStep) -> ConnectionStep:
     return hello if isinstance(request, Hello) else other

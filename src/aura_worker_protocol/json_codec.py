@@ -18,7 +18,6 @@ from aura_contracts.errors import (
     RemoteProtocolError,
 )
 from aura_worker_protocol.codec import (
-    Answer,
     Call,
     Cancellation,
     Codec,
@@ -27,6 +26,7 @@ from aura_worker_protocol.codec import (
     Notification,
     Refusal,
     RequestId,
+    Response,
     Unreadable,
 )
 from aura_worker_protocol.errors import UNENCODABLE, error_object, error_of, unknown_method, unsendable
@@ -152,7 +152,7 @@ def _response(frame: Frame) -> Message:
         return Refusal(frame.id, error_of(frame.error))
     if frame.id is None:
         return _unreadable("the id of a result must not be null")
-    return Answer(frame.id, frame.result)
+    return Response(frame.id, frame.result)
 
 
 def _cancellation(params: msgspec.Raw) -> Message:

@@ -17,7 +17,6 @@ from msgspec.structs import replace
 
 from aura_contracts.errors import AuraError, RemoteProtocolError
 from aura_worker_protocol.codec import (
-    Answer,
     Call,
     Cancellation,
     Codec,
@@ -26,6 +25,7 @@ from aura_worker_protocol.codec import (
     Notification,
     Refusal,
     RequestId,
+    Response,
     Unreadable,
 )
 from aura_worker_protocol.errors import UNENCODABLE, error_object, error_of, unknown_method, unsendable
@@ -48,7 +48,7 @@ class MemoryCodec(Codec[Message]):
         return Cancellation(number)
 
     def answer(self, request_id: RequestId, result: Result) -> Message:
-        return Answer(request_id, unshared(result))
+        return Response(request_id, unshared(result))
 
     def refusal(self, request_id: RequestId | None, error: BaseException, number: int | None = None) -> Message:
         try:

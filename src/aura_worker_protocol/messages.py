@@ -53,18 +53,18 @@ class Request(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
 # --- Engine to worker: workspaces -------------------------------------------------------------------------------------
 
 
-class WorkspacePrepared(Result, frozen=True, kw_only=True):
+class WorkspaceReady(Result, frozen=True, kw_only=True):
     root: str
     worktrees: tuple[Worktree, ...]
     directory: str
     """The folder in which scripts and agents are started."""
 
 
-class PrepareWorkspace(Request[WorkspacePrepared], frozen=True, kw_only=True):
+class PrepareWorkspace(Request[WorkspaceReady], frozen=True, kw_only=True):
     """Create the worktrees, all or none; existing ones are taken over."""
 
     method = "workspace.prepare"
-    result = WorkspacePrepared
+    result = WorkspaceReady
     workspace: WorkspaceSpec
 
 
@@ -122,20 +122,20 @@ class DiffWork(Request[WorkDiff], frozen=True, kw_only=True):
     patch_limit: int = 1_048_576
 
 
-class SnapshotTaken(Result, frozen=True, kw_only=True):
+class SnapshotCommits(Result, frozen=True, kw_only=True):
     commits: tuple[RepositoryCommit, ...]
 
 
-class TakeSnapshot(Request[SnapshotTaken], frozen=True, kw_only=True):
+class TakeSnapshot(Request[SnapshotCommits], frozen=True, kw_only=True):
     """Write tracked and untracked state to the hidden ref."""
 
     method = "workspace.snapshot"
-    result = SnapshotTaken
+    result = SnapshotCommits
     workspace: WorkspaceSpec
     ref: str
 
 
-class RestoreSnapshot(Request[Result], frozen=True, kw_only=True):
+class ResetToSnapshot(Request[Result], frozen=True, kw_only=True):
     """Reset the worktrees to a snapshot, overwriting their content."""
 
     method = "workspace.restore"
@@ -143,24 +143,24 @@ class RestoreSnapshot(Request[Result], frozen=True, kw_only=True):
     ref: str
 
 
-class WorkMerged(Result, frozen=True, kw_only=True):
+class MergeResult(Result, frozen=True, kw_only=True):
     """Either commits on the targets, or conflicts and nothing touched."""
 
     commits: tuple[RepositoryCommit, ...] = ()
     conflicts: tuple[ConflictedFiles, ...] = ()
 
 
-class MergeWork(Request[WorkMerged], frozen=True, kw_only=True):
+class MergeWork(Request[MergeResult], frozen=True, kw_only=True):
     """Merge the branch into its targets, all or none."""
 
     method = "workspace.merge"
-    result = WorkMerged
+    result = MergeResult
     workspace: WorkspaceSpec
     style: MergeStyle
     message: str
 
 
-class RemoveWorkspace(Request[Result], frozen=True, kw_only=True):
+class RemoveWorktrees(Request[Result], frozen=True, kw_only=True):
     """Remove the worktrees, whatever they hold; with `delete_branch` also the branch, if it is fully merged."""
 
     method = "workspace.remove"
@@ -201,11 +201,11 @@ class FindOrphans(Request[OrphansFound], frozen=True, kw_only=True):
     living: tuple[WorkspaceId, ...]
 
 
-class RemoveOrphan(Request[SnapshotTaken], frozen=True, kw_only=True):
+class RemoveOrphan(Request[SnapshotCommits], frozen=True, kw_only=True):
     """Remove an orphan, after a snapshot of its unsaved work."""
 
     method = "workspace.remove_orphan"
-    result = SnapshotTaken
+    result = SnapshotCommits
     orphan: Orphan
     ref: str
 
@@ -239,18 +239,18 @@ class AgentWork(msgspec.Struct, frozen=True, kw_only=True):
     """The task that the agent may act on, if it gets AURA's own tools."""
 
 
-class ProcessStarted(Result, frozen=True, kw_only=True):
+class StartedProcess(Result, frozen=True, kw_only=True):
     process: SupervisedProcess
 
 
-class StartProcess(Request[ProcessStarted], frozen=True, kw_only=True):
+class StartProcess(Request[StartedProcess], frozen=True, kw_only=True):
     """Run a script or an agent, exactly one of the two; a process started before under this token is taken over.
 
     `next_record` is the number of the next record of output that the engine does not have.
     """
 
     method = "process.start"
-    result = ProcessStarted
+    result = StartedProcess
     execution_id: ExecutionId
     epoch: int
     token: str
@@ -454,9 +454,9 @@ TO_WORKER: Mapping[str, type[Request[Any]]] = MappingProxyType(
             CollectWork,
             DiffWork,
             TakeSnapshot,
-            RestoreSnapshot,
+            ResetToSnapshot,
             MergeWork,
-            RemoveWorkspace,
+            RemoveWorktrees,
             DescribeRepository,
             FindOrphans,
             RemoveOrphan,

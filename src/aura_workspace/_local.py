@@ -24,9 +24,9 @@ from aura_contracts.workspace import MergeStyle, RepositoryCommit, workspace_fol
 from aura_workspace import _session
 from aura_workspace._checkouts import RepositoryCheckout, as_workspace_error, checkouts_of
 from aura_workspace._locks import locked
-from aura_workspace._merge import Merge
+from aura_workspace._merge import MergeOperation
 from aura_workspace._orphans import find_orphans, remove_orphan
-from aura_workspace._pool import Pool
+from aura_workspace._pool import WorktreePool
 from aura_workspace._preparation import Preparation, prepare_in_place
 from aura_workspace._removal import Removal, remove_in_place
 from aura_workspace._sources import find_source
@@ -50,7 +50,7 @@ class LocalWorkspaces:
         self._git = git
         self._patience = patience
         self._clock = clock
-        self._pool = Pool(self._home / "pool", git)
+        self._pool = WorktreePool(self._home / "pool", git)
 
     @property
     def _workspaces(self) -> Path:
@@ -101,7 +101,7 @@ class LocalWorkspaces:
         if spec.in_place:
             return MergedWorkspace()
         with self._exclusive(spec) as (_, checkouts):
-            return Merge(self._git, spec, checkouts, style, message).run()
+            return MergeOperation(self._git, spec, checkouts, style, message).run()
 
     def remove(self, spec: WorkspaceSpec, *, delete_branch: bool) -> None:
         with self._exclusive(spec) as (root, checkouts):

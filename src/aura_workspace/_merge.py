@@ -25,7 +25,7 @@ def kept_ref(spec: WorkspaceSpec, source: str) -> str:
 
 
 @attrs.define
-class _Plan:
+class _MergePlan:
     """A merge to do, or one that an interrupted call has done."""
 
     checkout: RepositoryCheckout
@@ -50,7 +50,7 @@ def _made_before(git: Git, spec: WorkspaceSpec, top: str, source: str, target: s
 
 
 @attrs.frozen
-class Merge:
+class MergeOperation:
     """One call of `merge`."""
 
     _git: Git
@@ -83,7 +83,7 @@ class Merge:
 
     # --- Planning -----------------------------------------------------------------------------------------------------
 
-    def _plan(self, checkout: RepositoryCheckout) -> _Plan | None:
+    def _plan(self, checkout: RepositoryCheckout) -> _MergePlan | None:
         """Return the merge in one repository; None if there are no changes."""
         top = find_source(self._git, checkout.repository.path).top
         self._require_collected(checkout)
@@ -95,7 +95,7 @@ class Merge:
         done = _made_before(self._git, self._spec, top, source, target)
         if done is None and self._git.is_ancestor(top, source, target):
             return None
-        return _Plan(checkout=checkout, top=top, source=source, target=target, done=done)
+        return _MergePlan(checkout=checkout, top=top, source=source, target=target, done=done)
 
     def _recorded(self, checkout: RepositoryCheckout, top: str, tip: str) -> str:
         """Return the recorded head, which was approved; later commits stay on the branch."""
@@ -114,7 +114,7 @@ class Merge:
             paths = tuple(sorted({*status.staged, *status.unstaged, *status.untracked}))
             raise DirtyWorktree(repository=checkout.repository.path, worktree=str(checkout.path), paths=paths)
 
-    def _predict(self, plan: _Plan) -> None:
+    def _predict(self, plan: _MergePlan) -> None:
         """Find the conflicts. A rebase may have more than a merge, so it is tried on a branch of its own."""
         plan.conflicts = self._git.predict_merge(plan.top, plan.target, plan.source).conflicts
         if plan.conflicts or self._style is not MergeStyle.REBASE:
@@ -134,10 +134,10 @@ class Merge:
             with suppress(GitError):
                 self._git.delete_branch(plan.top, trial, tip)
 
-    def _conflicts(self, plans: Sequence[_Plan]) -> tuple[ConflictedFiles, ...]:
+    def _conflicts(self, plans: Sequence[_MergePlan]) -> tuple[ConflictedFiles, ...]:
         return tuple(ConflictedFiles(plan.checkout.name, plan.conflicts) for plan in plans if plan.conflicts)
 
-    def _require_room(self, plan: _Plan) -> None:
+    def _require_room(self, plan: _MergePlan) -> None:
         """Raise what `GitWorktrees.merge` would raise about a worktree that has the target checked out.
 
         Other repositories would have been merged by then; `merge` itself checks again, and more closely.
@@ -165,7 +165,7 @@ class Merge:
 
     # --- Merging ----------------------------------------------------------------------------------------------------
 
-    def _merge(self, plan: _Plan) -> MergeOutcome:
+    def _merge(self, plan: _MergePlan) -> MergeOutcome:
         """Merge. If it was done before, only checkouts that a crash left outdated are updated."""
         outcome = self._git.merge(
             plan.top,
@@ -180,7 +180,7 @@ class Merge:
             return outcome
         return MergeOutcome(commit=plan.done, previous=outcome.previous, changed=False, checkout=outcome.checkout)
 
-    def _take_back(self, plans: Sequence[_Plan], error: GitError) -> None:
+    def _take_back(self, plans: Sequence[_MergePlan], error: GitError) -> None:
         """Undo the merges of this call. Raises `WorkspaceError` if some of them cannot be undone."""
         merged: list[str] = []
         for plan in plans:
@@ -199,7 +199,7 @@ class Merge:
                 remedy=error.remedy or "merge again: it continues where it stopped",
             ) from error
 
-    def _is_taken_back(self, plan: _Plan, outcome: MergeOutcome) -> bool:
+    def _is_taken_back(self, plan: _MergePlan, outcome: MergeOutcome) -> bool:
         ref = f"refs/heads/{plan.checkout.repository.target_branch}"
         try:
             self._git.update_ref(plan.top, ref, outcome.previous, outcome.commit, "merge: taken back")

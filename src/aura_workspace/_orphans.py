@@ -13,7 +13,7 @@ from aura_contracts.ports.workspaces import Orphan
 from aura_contracts.workspace import RepositoryCommit
 from aura_workspace._checkouts import visible
 from aura_workspace._marker import FILE, Marker, read_marker
-from aura_workspace._pool import Pool
+from aura_workspace._pool import WorktreePool
 from aura_workspace._sources import Source, find_source
 from aura_workspace._worktree_links import common_dir, linked_git_dir
 
@@ -70,7 +70,9 @@ def _is_unsaved(git: Git, path: Path, marker: Marker) -> bool:
     return tip is None or not git.is_ancestor(str(path), info.head, tip)
 
 
-def remove_orphan(git: Git, pool: Pool, workspaces: Path, orphan: Orphan, ref: str) -> tuple[RepositoryCommit, ...]:
+def remove_orphan(
+    git: Git, pool: WorktreePool, workspaces: Path, orphan: Orphan, ref: str
+) -> tuple[RepositoryCommit, ...]:
     """Remove an orphan, after saving its unsaved work under `ref`."""
     path = Path(orphan.path)
     found = [one for one in _marked(workspaces) if one[0] == path and one[2].workspace_id == orphan.workspace_id]

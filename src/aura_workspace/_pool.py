@@ -47,7 +47,7 @@ _PAUSES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 3.0)
 """Seconds between attempts while a git without a caller holds the branch."""
 
 
-class _Entry:
+class _PooledWorktree:
     """An entry whose lock this process holds."""
 
     def __init__(self, folder: Path, number: int, lock: FileLock) -> None:
@@ -73,7 +73,7 @@ class _Entry:
         self._lock.release()
 
 
-class Pool:
+class WorktreePool:
     """The pools of all repositories, in `folder`."""
 
     def __init__(self, folder: Path, git: Git) -> None:
@@ -143,12 +143,12 @@ class Pool:
             time.sleep(pause)
         return work()
 
-    def _checked_out(self, source: Source, add: Callable[[str], None]) -> _Entry:
+    def _checked_out(self, source: Source, add: Callable[[str], None]) -> _PooledWorktree:
         """Return a new entry in whose folder `add` has made a worktree.
 
         A git without a caller may still occupy a folder that was free a moment ago: then another one is used.
         """
-        occupied: list[_Entry] = []
+        occupied: list[_PooledWorktree] = []
         try:
             while True:
                 entry = self._new_entry(source)
@@ -167,7 +167,7 @@ class Pool:
             for entry in occupied:
                 self._discard(source, entry)
 
-    def _send(self, source: Source, entry: _Entry, to: Path, mark: Mark) -> None:
+    def _send(self, source: Source, entry: _PooledWorktree, to: Path, mark: Mark) -> None:
         """Move the worktree of an entry to its place, marked."""
         mark(_git_dir_of(source, entry.worktree))
         to.parent.mkdir(parents=True, exist_ok=True)
@@ -229,7 +229,7 @@ class Pool:
                 if entry is not None:
                     entry.release()
 
-    def _discard(self, source: Source, entry: _Entry) -> None:
+    def _discard(self, source: Source, entry: _PooledWorktree) -> None:
         """Remove an entry and its worktree. What cannot be removed now is swept later."""
         entry.claim()
         with suppress(GitError, OSError):
@@ -246,7 +246,7 @@ class Pool:
             return [folder for folder in sorted(self._folder.iterdir()) if folder.is_dir() and not folder.is_symlink()]
         return []
 
-    def _ready_entries(self, source: Source) -> Iterator[_Entry]:
+    def _ready_entries(self, source: Source) -> Iterator[_PooledWorktree]:
         """Yield the entries that can be taken, locked: the caller releases them. Broken ones are repaired or go."""
         folder = self._folder / source.key
         for number in _numbers(folder):
@@ -269,7 +269,7 @@ class Pool:
         found = linked_git_dir(worktree)
         return found is not None and common_dir(found) == source.common_dir and (found / "index").exists()
 
-    def _new_entry(self, source: Source) -> _Entry:
+    def _new_entry(self, source: Source) -> _PooledWorktree:
         """Return a new entry, locked."""
         folder = self._folder / source.key
         _write_record(folder, source)
@@ -281,9 +281,9 @@ class Pool:
         _write(folder / _LAST, str(number))
         return entry
 
-    def _lock(self, folder: Path, number: int) -> _Entry | None:
+    def _lock(self, folder: Path, number: int) -> _PooledWorktree | None:
         lock = try_lock(folder / f"{number}.lock")
-        return None if lock is None else _Entry(folder, number, lock)
+        return None if lock is None else _PooledWorktree(folder, number, lock)
 
 
 def _git_dir_of(source: Source, worktree: Path) -> Path:

@@ -1,8 +1,8 @@
 """Preparing a workspace: all worktrees, or none.
 
 First everything is examined, and nothing touched. Then each repository gets its branch, its worktree (marked before it
-is moved to its place, see `Pool`) and the untracked files that it needs; finally all markers become ``ready``. So a
-repeated call knows what a crash has left:
+is moved to its place, see `WorktreePool`) and the untracked files that it needs; finally all markers become ``ready``.
+So a repeated call knows what a crash has left:
 
     a branch, no worktree         the branch is used as it is
     a worktree that is not ready  it holds no work, and copies may be incomplete: it is made again
@@ -26,7 +26,7 @@ from aura_contracts.workspace import Worktree
 from aura_workspace._checkouts import RepositoryCheckout, WorktreeState, as_workspace_error, visible
 from aura_workspace._copied_files import copy_untracked, require_inside
 from aura_workspace._marker import Marker, change_marker, write_marker
-from aura_workspace._pool import Pool
+from aura_workspace._pool import WorktreePool
 from aura_workspace._sources import Source, find_source
 from aura_workspace._worktree_links import common_dir, is_half_made, known_git_dir, linked_git_dir
 
@@ -34,7 +34,7 @@ _FOLDER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
 
 @attrs.define
-class _Plan:
+class _PreparationPlan:
     """The steps in one repository, and which of them are done."""
 
     checkout: RepositoryCheckout
@@ -56,14 +56,14 @@ class Preparation:
     """One call of `prepare`, for worktrees."""
 
     _git: Git
-    _pool: Pool
+    _pool: WorktreePool
     _spec: WorkspaceSpec
     _root: Path
     _checkouts: Sequence[RepositoryCheckout]
 
     def run(self) -> PreparedWorkspace:
         self._validate()
-        plans: list[_Plan] = []
+        plans: list[_PreparationPlan] = []
         try:
             for checkout in self._checkouts:
                 plans.append(self._plan(checkout, plans))
@@ -102,7 +102,7 @@ class Preparation:
                 workspace_id=self._spec.id, path=path, reason=error.message(), remedy=error.remedy
             ) from error
 
-    def _plan(self, checkout: RepositoryCheckout, others: Sequence[_Plan]) -> _Plan:
+    def _plan(self, checkout: RepositoryCheckout, others: Sequence[_PreparationPlan]) -> _PreparationPlan:
         source = find_source(self._git, checkout.repository.path)
         if same := [other.checkout.name for other in others if other.source.common_dir == source.common_dir]:
             raise checkout.problem(
@@ -122,7 +122,7 @@ class Preparation:
         if not base:
             base = start if tip is None else self._git.merge_base(source.top, start, tip) or start
         is_new = not self._spec.worktrees and (tip is None or tip == base)
-        return _Plan(checkout=checkout, source=source, start=start, tip=tip, base=base, makes_branch=is_new)
+        return _PreparationPlan(checkout=checkout, source=source, start=start, tip=tip, base=base, makes_branch=is_new)
 
     def _start(self, checkout: RepositoryCheckout, source: Source) -> str:
         """Return the commit that the branch is started from."""
@@ -142,7 +142,7 @@ class Preparation:
 
     # --- Making -------------------------------------------------------------------------------------------------------
 
-    def _make(self, plan: _Plan) -> None:
+    def _make(self, plan: _PreparationPlan) -> None:
         git, checkout, source = self._git, plan.checkout, plan.source
         if plan.tip is None:
             plan.tip = git.ensure_branch(source.top, self._spec.branch, plan.start)
@@ -163,11 +163,11 @@ class Preparation:
             self._make_worktree(plan)
             self._copy(plan)
 
-    def _is_untouched(self, plan: _Plan) -> bool:
+    def _is_untouched(self, plan: _PreparationPlan) -> bool:
         """Whether a worktree holds neither commits nor changes."""
         return plan.tip == plan.base and not self._git.status(str(plan.checkout.path)).dirty
 
-    def _make_worktree(self, plan: _Plan) -> None:
+    def _make_worktree(self, plan: _PreparationPlan) -> None:
         checkout, marker = plan.checkout, self._marker(plan)
         if checkout.path.is_dir():
             checkout.path.rmdir()
@@ -178,7 +178,7 @@ class Preparation:
             plan.source, self._spec.branch, checkout.path, lambda git_dir: write_marker(git_dir, marker)
         )
 
-    def _marker(self, plan: _Plan, *, ready: bool = False) -> Marker:
+    def _marker(self, plan: _PreparationPlan, *, ready: bool = False) -> Marker:
         checkout = plan.checkout
         return Marker(
             workspace_id=self._spec.id,
@@ -189,7 +189,7 @@ class Preparation:
             ready=ready,
         )
 
-    def _copy(self, plan: _Plan) -> None:
+    def _copy(self, plan: _PreparationPlan) -> None:
         """Copy the untracked files, and name them in the marker: they are not work."""
         git_dir = linked_git_dir(plan.checkout.path)
         if not self._spec.copy_globs or plan.source.worktree is None or git_dir is None:
@@ -198,7 +198,7 @@ class Preparation:
         if copied:
             change_marker(git_dir, copied=tuple(copied))
 
-    def _finish(self, plan: _Plan) -> Worktree:
+    def _finish(self, plan: _PreparationPlan) -> Worktree:
         git_dir = linked_git_dir(plan.checkout.path)
         if git_dir is None or change_marker(git_dir, ready=True) is None:
             raise plan.checkout.problem("the worktree was removed while it was prepared", "prepare it again")
@@ -209,7 +209,7 @@ class Preparation:
 
     # --- Undoing ------------------------------------------------------------------------------------------------------
 
-    def _undo(self, plans: Sequence[_Plan]) -> tuple[list[str], list[str]]:
+    def _undo(self, plans: Sequence[_PreparationPlan]) -> tuple[list[str], list[str]]:
         """Remove what was made; return what was removed, and what was left behind."""
         cleaned_up: list[str] = []
         left_behind: list[str] = []
@@ -230,7 +230,7 @@ class Preparation:
             self._root.rmdir()
         return cleaned_up, left_behind
 
-    def _is_leftover(self, plan: _Plan) -> bool:
+    def _is_leftover(self, plan: _PreparationPlan) -> bool:
         """Whether a worktree comes from an interrupted call: it was never recorded, and holds no work."""
         state, _, marker = plan.checkout.probe(plan.source.common_dir)
         if self._spec.worktrees or state is not WorktreeState.OWN or marker is None:

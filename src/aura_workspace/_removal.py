@@ -16,7 +16,7 @@ from aura_contracts.ports.git import Git
 from aura_contracts.ports.workspaces import WorkspaceSpec
 from aura_workspace._checkouts import RepositoryCheckout, WorktreeState
 from aura_workspace._merge import is_merged
-from aura_workspace._pool import Pool
+from aura_workspace._pool import WorktreePool
 from aura_workspace._preparation import base_ref, is_taken_over
 from aura_workspace._sources import Source, find_source
 from aura_workspace._worktree_links import has_pointer, linked_git_dir
@@ -27,7 +27,7 @@ class Removal:
     """One call of `remove`, for worktrees."""
 
     _git: Git
-    _pool: Pool
+    _pool: WorktreePool
     _spec: WorkspaceSpec
     _root: Path
     _checkouts: Sequence[RepositoryCheckout]

@@ -24,7 +24,7 @@ _ASIDE = "aura-aside"
 
 
 def inspect(git: Git, spec: WorkspaceSpec, root: Path, checkouts: Sequence[RepositoryCheckout]) -> WorkspaceCondition:
-    """See `Workspaces.inspect`."""
+    """See `WorkspaceProvider.inspect`."""
     missing: list[str] = []
     operations: dict[str, str] = {}
     dirty = False
@@ -57,7 +57,7 @@ class _Collected:
 
 
 def collect(git: Git, spec: WorkspaceSpec, checkouts: Sequence[RepositoryCheckout], message: str) -> CollectedWork:
-    """See `Workspaces.collect`."""
+    """See `WorkspaceProvider.collect`."""
     markers = [checkout.require_marker() for checkout in checkouts]
     if spec.in_place:
         collected = [_observe(git, checkout) for checkout in checkouts]
@@ -210,7 +210,7 @@ def _put_back(worktree: Path, aside: Path) -> bool:
 def diff(
     git: Git, checkouts: Sequence[RepositoryCheckout], *, patch: bool, patch_limit: int
 ) -> tuple[RepositoryDiff, ...]:
-    """See `Workspaces.diff`."""
+    """See `WorkspaceProvider.diff`."""
     diffs: list[RepositoryDiff] = []
     left = patch_limit
     for checkout in checkouts:
@@ -246,7 +246,7 @@ def _difference_in_place(git: Git, checkout: RepositoryCheckout, *, patch: bool 
 def snapshot(
     git: Git, spec: WorkspaceSpec, checkouts: Sequence[RepositoryCheckout], ref: str
 ) -> tuple[RepositoryCommit, ...]:
-    """See `Workspaces.snapshot`."""
+    """See `WorkspaceProvider.snapshot`."""
     message = f"work in {spec.title}\n\nAura-Workspace: {spec.id}"
     commits: list[RepositoryCommit] = []
     for checkout in checkouts:
@@ -269,7 +269,7 @@ def _keep_branch(git: Git, checkout: RepositoryCheckout, ref: str) -> str:
 
 
 def restore(git: Git, checkouts: Sequence[RepositoryCheckout], ref: str) -> None:
-    """See `Workspaces.restore`."""
+    """See `WorkspaceProvider.restore`."""
     commits: list[str] = []
     for checkout in checkouts:
         checkout.require_marker()

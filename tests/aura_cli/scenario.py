@@ -13,7 +13,7 @@ import attrs
 
 from aura_contracts import actors
 from aura_contracts.actors import Actor, actor_name
-from aura_contracts.agent import AgentSpec, Outcome, PauseAgent, RegisterAgent, ReleaseAgent, ResumeAgent, TakeTask
+from aura_contracts.agent import AgentSpec, PauseAgent, RegisterAgent, ReleaseAgent, ResumeAgent, TakeTask, TaskOutcome
 from aura_contracts.aggregate import Command, State
 from aura_contracts.approval import ApprovalKind, Approve, ExpireApproval, Question, Reject, RequestApproval, ToolCall
 from aura_contracts.errors import CommandRefused
@@ -197,7 +197,7 @@ async def _decompose(story: Story, ada: Worker) -> tuple[TaskId, list[TaskId]]:
         (whole, DecomposeTask(approval_id=asked)),
         (asked, Approve()),
         *creations,
-        (ada.id, ReleaseAgent(task_id=whole, outcome=Outcome.UNASSIGNED)),
+        (ada.id, ReleaseAgent(task_id=whole, outcome=TaskOutcome.UNASSIGNED)),
     )
     return whole, parts
 
@@ -258,7 +258,7 @@ async def _finish(story: Story, worker: Worker, task: TaskId, proposal: str, not
         worker.actor,
         "carries it out",
         (task, CompleteTask(result={"proposal": proposal})),
-        (worker.id, ReleaseAgent(task_id=task, outcome=Outcome.COMPLETED)),
+        (worker.id, ReleaseAgent(task_id=task, outcome=TaskOutcome.COMPLETED)),
     )
 
 
@@ -266,7 +266,7 @@ async def _fail_and_retry(story: Story, tess: Worker, task: TaskId) -> None:
     await _assign(story, tess, task, "Tess")
     failed = RecordAttemptFailure(failure=Failure(FailureReason.AGENT_ERROR, "the test database did not start"))
     await story.act(tess.actor, "fails, attempt 1 of 2: the database did not start", (task, failed))
-    freed = ReleaseAgent(task_id=task, outcome=Outcome.FAILED)
+    freed = ReleaseAgent(task_id=task, outcome=TaskOutcome.FAILED)
     await story.act(tess.actor, "fails again, and the policy allows no third attempt", (task, failed), (tess.id, freed))
     await story.act(
         ALICE, "starts the database and has it retried", (task, RetryTask()), (tess.id, TakeTask(task_id=task))

@@ -4,7 +4,7 @@ import shutil
 
 from msgspec.structs import replace
 
-from aura_cli.demo import play, script
+from aura_cli.demonstration import play, script
 from command_line import call_aura, run_aura
 
 

@@ -31,7 +31,7 @@ async def _tell(url):
             steps = (
                 ex.ExecutionQueued(execution_id=run, spec=ex.ExecutionSpec(task_id=task, executor="codex", prompt="p")),
                 ex.PreparationStarted(),
-                ex.WorkspacePrepared(workspace_id=run),
+                ex.PreparationFinished(workspace_id=run),
                 ex.SetupFinished(),
                 ex.SessionRecorded(session_id=f"s-{model[:5]}"),
                 ex.UsageRecorded(usage=usage, model=model),

@@ -13,8 +13,8 @@ from typing import Self
 import pytest
 
 from aura_cli.arguments.parser import COMMANDS, program_with
-from aura_cli.completion.scripts import SHELLS, script_for
-from aura_cli.completion.tree import candidates
+from aura_cli.shell_completion.scripts import SHELLS, script_for
+from aura_cli.shell_completion.tree import candidates
 from command_line import ENVIRONMENT, run_aura
 
 CASES = {

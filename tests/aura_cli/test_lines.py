@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aura_cli.streaming.lines import PIECE, JsonLines, TextLines
+from aura_cli.streaming.lines import PIECE, JsonOutput, TextLines
 from aura_contracts.output import OutputSource
 
 OUT, ERR = OutputSource.STDOUT, OutputSource.STDERR
@@ -66,7 +66,7 @@ def test_a_terminal_gets_only_what_is_printable(pieces):
 
 @given(PIECES)
 def test_json_gives_back_every_byte(pieces):
-    lines = JsonLines()
+    lines = JsonOutput()
     printed = b"".join([*(lines.take(source, raw, 7) for source, raw in pieces), lines.end()])
     objects = [json.loads(line) for line in printed.splitlines()]
     assert all(each["kind"] == "output" and each["position"] == 7 for each in objects)
@@ -87,7 +87,7 @@ def test_a_progress_bar_becomes_lines_of_its_own():
     assert printed == b"[stdout] 10%\n[stdout] 20%\n[stdout] no\n"
 
 
-@pytest.mark.parametrize("kind", [TextLines, JsonLines])
+@pytest.mark.parametrize("kind", [TextLines, JsonOutput])
 def test_a_line_without_end_is_printed_in_pieces_and_not_kept(kind):
     lines = kind()
     for _ in range(64):
@@ -124,7 +124,7 @@ def test_what_aura_says_is_escaped():
     assert TextLines(encoding="ascii").note("é") == b"[aura] \\xe9\n"
 
 
-@pytest.mark.parametrize(("make", "floor"), [(TextLines, 4_000_000), (JsonLines, 300_000)])
+@pytest.mark.parametrize(("make", "floor"), [(TextLines, 4_000_000), (JsonOutput, 300_000)])
 def test_a_million_lines_are_quick(make, floor):
     """Lines of 200 bytes in chunks of 64 KiB; the quickest of some runs, since the machine is shared."""
     chunk = (b"y" * 199 + b"\n") * 327

@@ -9,7 +9,7 @@ from aura_cli.arguments.options import (
     CREATE,
     RUN,
     WITHOUT,
-    Group,
+    OptionGroup,
     add_options,
     values_of,
 )
@@ -20,15 +20,15 @@ from aura_contracts.task import ApprovalMode, Priority, RetryPolicy
 from aura_engine import Assignment, NewTask, RunRequest
 
 
-def options_of(groups: tuple[Group, ...]):
+def options_of(groups: tuple[OptionGroup, ...]):
     return [option for group in groups for option in group.options]
 
 
-def fields_of(groups: tuple[Group, ...]) -> set[str]:
+def fields_of(groups: tuple[OptionGroup, ...]) -> set[str]:
     return {option.field.partition(".")[0] for option in options_of(groups) if option.field}
 
 
-def parsed(groups: tuple[Group, ...], *words: str) -> Namespace:
+def parsed(groups: tuple[OptionGroup, ...], *words: str) -> Namespace:
     parser = Parser(prog="aura")
     add_options(parser, groups)
     return parser.parse_args(words)

@@ -17,12 +17,12 @@ from aura_contracts.agent import (
     DisableAgent,
     EditAgent,
     EnableAgent,
-    Outcome,
     PauseAgent,
     RegisterAgent,
     ReleaseAgent,
     ResumeAgent,
     TakeTask,
+    TaskOutcome,
 )
 from aura_contracts.errors import ActorNotAllowed, AggregateExists, AggregateNotFound, RuleViolated, TransitionRefused
 from aura_contracts.events import Fact
@@ -38,7 +38,7 @@ START = datetime(2026, 1, 4, 12, 0, tzinfo=UTC)
 ENGINE, ALICE, SELF, OTHER_AGENT = system("engine"), human("alice"), agent(AGENT_ID), agent(TASK_ID)
 TAKE, RESUME = TakeTask(task_id=TASK_ID), ResumeAgent(task_id=TASK_ID)
 PAUSE = PauseAgent(task_id=TASK_ID, approval_id=APPROVAL_ID)
-RELEASE = ReleaseAgent(task_id=TASK_ID, outcome=Outcome.COMPLETED)
+RELEASE = ReleaseAgent(task_id=TASK_ID, outcome=TaskOutcome.COMPLETED)
 
 
 class Story:
@@ -157,7 +157,7 @@ def test_a_task_from_taking_it_to_being_free_again():
     assert (story.state.status, story.state.approval_id) == (AgentStatus.WORKING, None)
     story.do(SELF, RELEASE)
     assert (story.state.status, story.state.current_task_id, story.state.busy_since) == ("idle", None, None)
-    assert story.state.last_outcome is Outcome.COMPLETED
+    assert story.state.last_outcome is TaskOutcome.COMPLETED
 
 
 @pytest.mark.parametrize("before", [[TAKE], [TAKE, PAUSE]])
@@ -171,7 +171,7 @@ def test_a_busy_agent_takes_no_second_task(before):
 
 def test_a_task_that_ends_while_a_human_is_asked_frees_the_agent():
     story = Story(TAKE, PAUSE)
-    story.do(ENGINE, ReleaseAgent(task_id=TASK_ID, outcome=Outcome.CANCELLED))
+    story.do(ENGINE, ReleaseAgent(task_id=TASK_ID, outcome=TaskOutcome.CANCELLED))
     assert (story.state.status, story.state.approval_id, story.state.last_outcome) == ("idle", None, "cancelled")
     story.do(ENGINE, TakeTask(task_id=OTHER_TASK))
     assert story.state.current_task_id == OTHER_TASK
@@ -182,7 +182,7 @@ def test_a_task_that_ends_while_a_human_is_asked_frees_the_agent():
     [
         ([TAKE], PauseAgent(task_id=OTHER_TASK, approval_id=APPROVAL_ID)),
         ([TAKE, PAUSE], ResumeAgent(task_id=OTHER_TASK)),
-        ([TAKE], ReleaseAgent(task_id=OTHER_TASK, outcome=Outcome.FAILED)),
+        ([TAKE], ReleaseAgent(task_id=OTHER_TASK, outcome=TaskOutcome.FAILED)),
     ],
 )
 def test_what_is_said_about_another_task_is_refused(before, command):
@@ -233,7 +233,7 @@ def test_a_busy_agent_is_not_disabled(before):
 def test_a_busy_agent_may_be_made_to_drop_its_task(before):
     story = Story(*before)
     assert story.do(ALICE, DisableAgent(reason="runs wild", drop_task=True)) == [
-        AgentReleased(task_id=TASK_ID, outcome=Outcome.UNASSIGNED),
+        AgentReleased(task_id=TASK_ID, outcome=TaskOutcome.UNASSIGNED),
         AgentDisabled(reason="runs wild"),
     ]
     assert (story.state.status, story.state.current_task_id) == (AgentStatus.DISABLED, None)

@@ -25,10 +25,10 @@ from aura_contracts.lease import (
     LeaseClosed,
     LeaseGranted,
     LeaseLost,
+    LeaseProcessStarted,
     LeaseRevoked,
     LeaseStatus,
     ProcessIdentity,
-    ProcessStarted,
     RecordOffline,
     RecordProcess,
     RecordReturn,
@@ -295,7 +295,7 @@ def test_a_worker_that_is_heard_of_is_not_lost():
 
 def test_the_process_is_recorded_when_it_changes_and_forgotten_with_the_grant():
     story = Story()
-    assert story.do(RecordProcess(epoch=1, process=PROCESS)) == [ProcessStarted(epoch=1, process=PROCESS)]
+    assert story.do(RecordProcess(epoch=1, process=PROCESS)) == [LeaseProcessStarted(epoch=1, process=PROCESS)]
     assert story.do(RecordProcess(epoch=1, process=PROCESS)) == []
     assert story.freed(GrantEnd.RELEASED).state.process is None
 

@@ -38,7 +38,7 @@ from aura_executors.adapter.bounded_text import clipped
 from aura_executors.adapter.json_lines import UNKNOWN_LIMIT
 from aura_executors.scripted import ScriptedConversation, ScriptedExecutor
 from aura_executors.scripted.agent import SHAPES
-from aura_executors.scripted.conversation import LINE_LIMIT
+from aura_executors.scripted.transcript import LINE_LIMIT
 
 EXECUTOR = ScriptedExecutor()
 

@@ -12,7 +12,7 @@ import pytest
 
 from aura_contracts.errors import GitFailed, GitTimeout, NotARepository
 from aura_git import CommandLineGit
-from aura_git.commandline._command import Command
+from aura_git.commandline._command import GitCommand
 
 GIT = shutil.which("git") or "git"
 
@@ -56,7 +56,7 @@ def script(path: Path, text: str) -> str:
 def test_a_git_that_hangs_is_ended_with_all_it_started(tmp_path: Path) -> None:
     text = f"sleep 600 & echo $! $$ > {tmp_path}/pids; trap '' TERM; wait; sleep 600"
     fake = script(tmp_path / "git", text)
-    command = Command(fake, {"PATH": os.environ["PATH"]}, 0.3)
+    command = GitCommand(fake, {"PATH": os.environ["PATH"]}, 0.3)
     with pytest.raises(GitTimeout) as slow:
         command.run(str(tmp_path), "status")
     assert (slow.value.command, slow.value.seconds) == ("git status", 0.3)
@@ -76,10 +76,10 @@ def test_a_filter_that_hangs_leaves_no_lock(repo: Path, environment: dict[str, s
 
 def test_reading_a_part_ends_git_early(tmp_path: Path) -> None:
     fake = script(tmp_path / "git", "yes line")
-    done = Command(fake, {"PATH": os.environ["PATH"]}, 20).run(str(tmp_path), "diff", limit=100)
+    done = GitCommand(fake, {"PATH": os.environ["PATH"]}, 20).run(str(tmp_path), "diff", limit=100)
     assert (len(done.out), done.cut) == (100, True)
     with pytest.raises(GitTimeout):
-        Command(script(tmp_path / "git", "sleep 600"), {"PATH": os.environ["PATH"]}, 0.2).run(
+        GitCommand(script(tmp_path / "git", "sleep 600"), {"PATH": os.environ["PATH"]}, 0.2).run(
             str(tmp_path), "diff", limit=100
         )
 
@@ -114,52 +114,52 @@ def test_git_goes_on_when_its_caller_is_killed(repo: Path, environment: dict[str
 
 def test_a_git_that_is_not_there_is_said_not_to_be(tmp_path: Path) -> None:
     with pytest.raises(GitFailed, match="cannot be run"):
-        Command(str(tmp_path / "nothing"), {}, 5).run(str(tmp_path), "status")
+        GitCommand(str(tmp_path / "nothing"), {}, 5).run(str(tmp_path), "status")
 
 
 def test_arguments_that_no_program_takes(repo: Path, environment: dict[str, str]) -> None:
     for argument in ("a\0b", "\ud800"):
         with pytest.raises(GitFailed, match="cannot be run"):
-            Command(GIT, environment, 5).run(str(repo), "show", argument)
+            GitCommand(GIT, environment, 5).run(str(repo), "show", argument)
 
 
 def test_reasons_are_gits_own(repo: Path, environment: dict[str, str]) -> None:
     with pytest.raises(GitFailed, match=r"^`git cat-file` failed in .*Not a valid object name nope"):
-        Command(GIT, environment, 5).run(str(repo), "cat-file", "-p", "nope")
+        GitCommand(GIT, environment, 5).run(str(repo), "cat-file", "-p", "nope")
     with pytest.raises(GitFailed, match="exit code 3"):
-        Command(script(repo / "git", "exit 3"), environment, 5).run(str(repo), "status")
+        GitCommand(script(repo / "git", "exit 3"), environment, 5).run(str(repo), "status")
 
 
 def test_relative_paths_are_refused(environment: dict[str, str]) -> None:
     for path in ("", ".", "repo"):
         with pytest.raises(NotARepository, match="absolute"):
-            Command(GIT, environment, 5).run(path, "status")
+            GitCommand(GIT, environment, 5).run(path, "status")
 
 
 def test_a_lock_that_goes_away_is_waited_for(tmp_path: Path, environment: dict[str, str]) -> None:
     text = f"echo x >> {tmp_path}/calls; [ $(wc -l < {tmp_path}/calls) -gt 2 ] && exit 0"
     locked = f"{text}; echo \"fatal: Unable to create '/x/index.lock': File exists.\" >&2; exit 128"
-    assert Command(script(tmp_path / "git", locked), environment, 5).run(str(tmp_path), "add").code == 0
+    assert GitCommand(script(tmp_path / "git", locked), environment, 5).run(str(tmp_path), "add").code == 0
     assert len((tmp_path / "calls").read_text().split()) == 3
 
 
 def test_a_worktree_that_another_git_is_making_is_waited_for(tmp_path: Path, environment: dict[str, str]) -> None:
     text = f"echo x >> {tmp_path}/calls; [ $(wc -l < {tmp_path}/calls) -gt 2 ] && exit 0"
     busy = f"{text}; echo 'fatal: failed to read .git/worktrees/x/commondir: Success' >&2; exit 128"
-    assert Command(script(tmp_path / "git", busy), environment, 5).run(str(tmp_path), "worktree").code == 0
+    assert GitCommand(script(tmp_path / "git", busy), environment, 5).run(str(tmp_path), "worktree").code == 0
     assert len((tmp_path / "calls").read_text().split()) == 3
 
 
 def test_another_users_repository_is_explained(tmp_path: Path, environment: dict[str, str]) -> None:
     text = "echo \"fatal: detected dubious ownership in repository at '/x'\" >&2; exit 128"
     with pytest.raises(GitFailed, match=r"safe\.directory"):
-        Command(script(tmp_path / "git", text), environment, 5).run(str(tmp_path), "status")
+        GitCommand(script(tmp_path / "git", text), environment, 5).run(str(tmp_path), "status")
 
 
 def test_no_descriptor_is_left_open(repo: Path, environment: dict[str, str]) -> None:
     if not Path("/proc/self/fd").exists():
         pytest.skip("needs /proc")
-    command = Command(GIT, environment, 5)
+    command = GitCommand(GIT, environment, 5)
     command.run(str(repo), "version")
     before = len(list(Path("/proc/self/fd").iterdir()))
     for number in range(20):

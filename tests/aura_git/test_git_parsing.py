@@ -5,7 +5,7 @@ import os
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aura_contracts.ports.git import ChangeKind, FileChange, LinkedWorktree, Status
+from aura_contracts.ports.git import ChangedFile, ChangeKind, LinkedWorktree, Status
 from aura_git.commandline._output import parse_changes, parse_config, parse_status, parse_worktrees, paths
 
 NAMES = st.binary(min_size=1, max_size=12).filter(lambda name: b"\0" not in name)
@@ -44,10 +44,10 @@ def test_changes_of_all_kinds() -> None:
         f"0\t2\tgone\0" + "-\t-\t:added\0" + "1\t1\t\0old\tname\0new\nname\0" + "1\t0\tlink\0"
     ).encode()
     assert parse_changes(output) == (
-        FileChange(path=":added", kind=ChangeKind.ADDED, added=None, removed=None),
-        FileChange(path="gone", kind=ChangeKind.DELETED, added=0, removed=2),
-        FileChange(path="link", kind=ChangeKind.TYPE_CHANGED, added=1, removed=0),
-        FileChange(path="new\nname", kind=ChangeKind.RENAMED, old_path="old\tname", added=1, removed=1),
+        ChangedFile(path=":added", kind=ChangeKind.ADDED, added=None, removed=None),
+        ChangedFile(path="gone", kind=ChangeKind.DELETED, added=0, removed=2),
+        ChangedFile(path="link", kind=ChangeKind.TYPE_CHANGED, added=1, removed=0),
+        ChangedFile(path="new\nname", kind=ChangeKind.RENAMED, old_path="old\tname", added=1, removed=1),
     )
 
 

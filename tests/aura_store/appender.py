@@ -8,7 +8,7 @@ import sys
 import anyio
 
 from aura_store import open_log
-from aura_store.testing.event_log import append
+from aura_store.testing.log_conformance import append
 
 
 async def main(url: str, first: int, streams: int, events: int) -> None:

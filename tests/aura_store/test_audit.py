@@ -12,7 +12,7 @@ from aura_contracts.ledger import LEDGER_ID, Checkpointed
 from aura_contracts.task import TaskCreated, TaskSpec
 from aura_store import open_log
 from aura_store.audit import verify
-from aura_store.testing.event_log import fact, stream_id
+from aura_store.testing.log_conformance import fact, stream_id
 
 pytestmark = pytest.mark.anyio
 

@@ -28,19 +28,19 @@ from aura_contracts.errors import (
 from aura_contracts.events import Event, Fact, Instant
 from aura_contracts.ids import TaskId
 from aura_contracts.task import TaskCreated, TaskSpec
-from aura_store.log._codec import Codec, to_utc
+from aura_store.log._codec import FactCodec, to_utc
 from aura_store.log._zstd import ZstdCompressor
-from aura_store.testing.event_log import ALICE, NOW, as_fact, fact, stream_id
+from aura_store.testing.log_conformance import ALICE, NOW, as_fact, fact, stream_id
 
 STREAM = stream_id(1)
 CIPHER = AESCipher(Environment(env={"CIPHER_KEY": base64.b64encode(bytes(32)).decode()}))
 
 CODECS = {
-    "plain": Codec(CATALOGUE),
-    "zlib": Codec(CATALOGUE, compressor=ZlibCompressor()),
-    "zstd": Codec(CATALOGUE, compressor=ZstdCompressor()),
-    "encrypted": Codec(CATALOGUE, cipher=CIPHER),
-    "both": Codec(CATALOGUE, compressor=ZlibCompressor(), cipher=CIPHER),
+    "plain": FactCodec(CATALOGUE),
+    "zlib": FactCodec(CATALOGUE, compressor=ZlibCompressor()),
+    "zstd": FactCodec(CATALOGUE, compressor=ZstdCompressor()),
+    "encrypted": FactCodec(CATALOGUE, cipher=CIPHER),
+    "both": FactCodec(CATALOGUE, compressor=ZlibCompressor(), cipher=CIPHER),
 }
 codecs = pytest.mark.parametrize("codec", CODECS.values(), ids=CODECS.keys())
 
@@ -50,7 +50,7 @@ codecs = pytest.mark.parametrize("codec", CODECS.values(), ids=CODECS.keys())
 
 @codecs
 @given(facts=st.lists(st.one_of(*map(strategies.facts, AGGREGATES)), min_size=1, max_size=4))
-def test_every_event_comes_back_as_it_was(codec: Codec, facts: list[Fact]) -> None:
+def test_every_event_comes_back_as_it_was(codec: FactCodec, facts: list[Fact]) -> None:
     stored: list[tuple[Fact, str, bytes]] = []
     for one in facts:
         try:
@@ -108,7 +108,7 @@ class Meeting(Event, frozen=True, kw_only=True):
     share: float | None = None
 
 
-MEETINGS = Codec(CATALOGUE.extended([Meeting]))
+MEETINGS = FactCodec(CATALOGUE.extended([Meeting]))
 NAIVE = NOW.replace(tzinfo=None)
 
 
@@ -146,8 +146,8 @@ def test_a_number_that_json_lacks_does_not_become_none(number: float) -> None:
 
 
 def test_an_event_may_be_as_large_as_the_limit_and_no_larger() -> None:
-    codec = Codec(CATALOGUE, event_limit=1000, compressor=ZlibCompressor())
-    room = 1000 - len(Codec(CATALOGUE).encode(STREAM, fact("x" * 9))[1]) + 9
+    codec = FactCodec(CATALOGUE, event_limit=1000, compressor=ZlibCompressor())
+    room = 1000 - len(FactCodec(CATALOGUE).encode(STREAM, fact("x" * 9))[1]) + 9
     codec.encode(STREAM, fact("x" * room))
     with pytest.raises(EventTooLarge) as caught:
         codec.encode(STREAM, fact("x" * (room + 1)))
@@ -190,7 +190,7 @@ def stored_as(fields: Any) -> bytes:
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_old_versions_are_read_as_the_newest(packed: bool) -> None:
-    codec = Codec(NAMED, compressor=ZlibCompressor(), cipher=CIPHER) if packed else Codec(NAMED)
+    codec = FactCodec(NAMED, compressor=ZlibCompressor(), cipher=CIPHER) if packed else FactCodec(NAMED)
     rows = [(n, STREAM, n, name, codec.pack(stored_as(old))) for n, (name, old) in enumerate(HISTORY, 1)]
     newest = Named(first="Ada", last="Lovelace", letters=11)
     for _ in range(2):  # the second time the way up is known
@@ -200,7 +200,7 @@ def test_old_versions_are_read_as_the_newest(packed: bool) -> None:
 
 
 def test_a_topic_is_looked_for_in_all_its_versions() -> None:
-    codec = Codec(NAMED.extended([Meeting]))
+    codec = FactCodec(NAMED.extended([Meeting]))
     assert codec.label_prefixes(["test.named", "test.nothing"]) == ("test.named@", "test.nothing@")
     assert codec.label_prefixes(["test.*"]) == ("test.",)
     assert codec.label_prefixes([]) == ()
@@ -209,13 +209,13 @@ def test_a_topic_is_looked_for_in_all_its_versions() -> None:
 @pytest.mark.parametrize("topics", ["task.created", ["task.*d"], ["*"], ["task.created@1"], [""], ["task%"], [7]])
 def test_what_is_no_topic_is_refused(topics: object) -> None:
     with pytest.raises(InvalidInput) as refusal:
-        Codec(NAMED).label_prefixes(topics)  # type: ignore[arg-type]
+        FactCodec(NAMED).label_prefixes(topics)  # type: ignore[arg-type]
     assert refusal.value.field == "topics"
 
 
 def test_a_newer_version_says_what_to_upgrade() -> None:
     with pytest.raises(NewerEventVersion) as caught:
-        Codec(NAMED).records([(7, STREAM, 2, "test.named@4", stored_as({}))])
+        FactCodec(NAMED).records([(7, STREAM, 2, "test.named@4", stored_as({}))])
     assert (caught.value.known, caught.value.found, caught.value.topic) == (3, 4, "test.named")
     assert (caught.value.position, caught.value.stream_id) == (7, STREAM)
     assert "upgrade" in caught.value.remedy
@@ -224,7 +224,7 @@ def test_a_newer_version_says_what_to_upgrade() -> None:
 @pytest.mark.parametrize("name", ["test.unheard@1", "test.named", "test.named@0", "test.named@-1", "test.named@x", ""])
 def test_an_unknown_label_is_named(name: str) -> None:
     with pytest.raises(UnknownEventType) as caught:
-        Codec(NAMED).records([(7, STREAM, 2, name, stored_as({}))])
+        FactCodec(NAMED).records([(7, STREAM, 2, name, stored_as({}))])
     assert (caught.value.position, caught.value.stream_id) == (7, STREAM)
     assert repr(name) in str(caught.value)
 
@@ -234,7 +234,7 @@ def test_an_unknown_label_is_named(name: str) -> None:
 
 @codecs
 @given(st.binary(max_size=60))
-def test_bytes_that_are_no_event_are_damage_with_a_place(codec: Codec, state: bytes) -> None:
+def test_bytes_that_are_no_event_are_damage_with_a_place(codec: FactCodec, state: bytes) -> None:
     with pytest.raises(UndecodableEvent) as caught:
         codec.records([(7, STREAM, 2, "task.edited@1", state)])
     assert (caught.value.position, caught.value.stream_id, caught.value.topic) == (7, STREAM, "task.edited@1")
@@ -244,7 +244,7 @@ def test_bytes_that_are_no_event_are_damage_with_a_place(codec: Codec, state: by
 
 @codecs
 @given(data=st.data())
-def test_an_event_with_a_changed_byte_is_another_event_or_damage(codec: Codec, data: st.DataObject) -> None:
+def test_an_event_with_a_changed_byte_is_another_event_or_damage(codec: FactCodec, data: st.DataObject) -> None:
     name, state = codec.encode(STREAM, fact("some text that is long enough to be compressed, aaaaaaaaaaaaaaaa"))
     at = data.draw(st.integers(0, len(state) - 1))
     changed = state[:at] + bytes([state[at] ^ data.draw(st.integers(1, 255))]) + state[at + 1 :]
@@ -257,7 +257,7 @@ def test_an_event_with_a_changed_byte_is_another_event_or_damage(codec: Codec, d
 @given(fields=strategies.json_values())
 def test_old_fields_that_were_never_written_are_damage(fields: Any) -> None:
     try:
-        Codec(NAMED).records([(7, STREAM, 2, "test.named@1", stored_as(fields))])
+        FactCodec(NAMED).records([(7, STREAM, 2, "test.named@1", stored_as(fields))])
     except UndecodableEvent as damage:
         assert damage.position == 7  # noqa: PT017
     else:
@@ -266,7 +266,7 @@ def test_old_fields_that_were_never_written_are_damage(fields: Any) -> None:
 
 
 def test_the_wrong_key_reads_nothing() -> None:
-    other = Codec(
+    other = FactCodec(
         CATALOGUE, cipher=AESCipher(Environment(env={"CIPHER_KEY": base64.b64encode(bytes(31) + b"x").decode()}))
     )
     name, state = CODECS["encrypted"].encode(STREAM, fact("x"))
@@ -287,11 +287,11 @@ def test_the_wrong_key_reads_nothing() -> None:
 def test_what_would_come_back_as_something_else_does_not_go_in(context: dict[Any, Any], place: str) -> None:
     event = TaskCreated(task_id=TaskId(STREAM), spec=TaskSpec(title="T", context=context))
     with pytest.raises(InvalidInput, match="would be read back as") as refusal:
-        Codec(CATALOGUE).encode(STREAM, fact(event))
+        FactCodec(CATALOGUE).encode(STREAM, fact(event))
     assert refusal.value.field == f"task.created@1 {place}"
 
 
 def test_a_tuple_may_come_back_as_a_list() -> None:
     event = TaskCreated(task_id=TaskId(STREAM), spec=TaskSpec(title="T", context={"a": (1, ("x",))}))
-    name, state = Codec(CATALOGUE).encode(STREAM, fact(event))
-    assert Codec(CATALOGUE).decode(1, STREAM, name, state).event.spec.context == {"a": [1, ["x"]]}
+    name, state = FactCodec(CATALOGUE).encode(STREAM, fact(event))
+    assert FactCodec(CATALOGUE).decode(1, STREAM, name, state).event.spec.context == {"a": [1, ["x"]]}

@@ -11,7 +11,7 @@ from aura_store.log._committer import BatchCommitter
 from aura_store.log._memory import MemoryRecorder
 from aura_store.log._recorder import DatabaseAway
 from aura_store.log._seal import EncodedAppend
-from aura_store.testing.event_log import assert_sealed, stream_id
+from aura_store.testing.log_conformance import assert_sealed, stream_id
 from aura_store.testing.stateful import Faults, FaultyRecorder
 
 

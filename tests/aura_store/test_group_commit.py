@@ -16,7 +16,7 @@ import attrs
 import pytest
 
 from aura_contracts.errors import AuraError, StoreUnavailable, VersionConflict
-from aura_store.log._group_commit import BATCH_LIMIT, Command, GroupCommit, Outcome
+from aura_store.log._group_commit import BATCH_LIMIT, CommitOutcome, EncodedCommand, GroupCommit
 from aura_store.log._recorder import DatabaseAway
 from aura_store.log._seal import EncodedAppend
 
@@ -26,7 +26,7 @@ HANG = 30
 """Seconds after which a test is called hanging."""
 
 AWAY = DatabaseAway("gone")
-Step = Callable[[list[str]], Sequence[Outcome]]
+Step = Callable[[list[str]], Sequence[CommitOutcome]]
 
 
 class Gate:
@@ -39,7 +39,7 @@ class Gate:
         self._ends: queue.SimpleQueue[BaseException | Step | None] = queue.SimpleQueue()
         self.open = False
 
-    def commit(self, commands: Sequence[Command]) -> Sequence[Outcome]:
+    def commit(self, commands: Sequence[EncodedCommand]) -> Sequence[CommitOutcome]:
         names = [command[0].stream_id for command in commands]
         self.batches.append(names)
         self._taken.put(names)
@@ -83,7 +83,7 @@ class Callers:
 
     commits: GroupCommit
     tasks: anyio.abc.TaskGroup
-    told: dict[str, Outcome] = attrs.field(factory=dict)
+    told: dict[str, CommitOutcome] = attrs.field(factory=dict)
     scopes: dict[str, anyio.CancelScope] = attrs.field(factory=dict)
 
     async def submit(self, *names: str) -> None:

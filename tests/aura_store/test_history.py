@@ -23,7 +23,7 @@ from aura_contracts.task import (
     TaskStatus,
 )
 from aura_store import diff, history, open_log, state_at, world_at
-from aura_store.repository import Repository
+from aura_store.repository import AggregateRepository
 
 pytestmark = pytest.mark.anyio
 
@@ -57,7 +57,7 @@ async def test_an_aggregate_as_of_a_position(log: EventLog) -> None:
     assert [loaded.version for loaded in seen] == [0, 1, 1, 2, 2, 3]
     assert seen[0].state is None
     assert [loaded.state.queued for loaded in seen[1:] if loaded.state] == [False, False, True, True, False]
-    assert seen[5].state == (await Repository(log).load(TASK, TASK_ID)).state
+    assert seen[5].state == (await AggregateRepository(log).load(TASK, TASK_ID)).state
 
 
 async def test_an_aggregate_as_of_an_instant(log: EventLog) -> None:
@@ -132,7 +132,7 @@ async def test_events_that_cannot_follow_one_another_are_named(log: EventLog) ->
         await world_at(log)
     assert (damage.value.position, damage.value.stream_id) == (6, OTHER_ID)
     with pytest.raises(EventOutOfOrder) as damage:
-        await Repository(log).load(TASK, OTHER_ID)
+        await AggregateRepository(log).load(TASK, OTHER_ID)
     assert damage.value.stream_id == OTHER_ID
     assert "cancelled" in str(damage.value)
 
@@ -148,7 +148,7 @@ async def test_as_of_an_instant_an_aggregate_is_what_it_is_in_the_world(log: Eve
 
 async def test_the_event_that_cannot_have_happened_is_named(log: EventLog) -> None:
     await log.append(Append(OTHER_ID, 2, (fact(TaskQueued(), 6),)))
-    for attempt in (Repository(log).load(TASK, OTHER_ID), history(log, TASK, OTHER_ID)):
+    for attempt in (AggregateRepository(log).load(TASK, OTHER_ID), history(log, TASK, OTHER_ID)):
         with pytest.raises(EventOutOfOrder) as damage:
             await attempt
         assert (damage.value.position, damage.value.stream_id) == (6, OTHER_ID)

@@ -11,7 +11,7 @@ from aura_contracts.events import Append
 from aura_contracts.ids import TaskId
 from aura_contracts.task import TaskChanges, TaskCreated, TaskEdited, TaskSpec
 from aura_store import open_log, world_at
-from aura_store.testing.event_log import fact, stream_id
+from aura_store.testing.log_conformance import fact, stream_id
 
 pytestmark = pytest.mark.anyio
 

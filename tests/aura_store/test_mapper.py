@@ -16,7 +16,7 @@ from eventsourcing.persistence import (
 from aura_contracts.errors import UndecodableEvent, UnknownEventType
 from aura_store import open_log
 from aura_store.mapper import AuraMapper, RecordedEvent
-from aura_store.testing.event_log import append, everything, everything_sealed, stream_id
+from aura_store.testing.log_conformance import append, everything, everything_sealed, stream_id
 from databases import PostgresServer
 
 KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="

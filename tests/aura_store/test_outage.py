@@ -15,7 +15,7 @@ from aura_contracts.errors import StoreUnavailable, VersionConflict
 from aura_contracts.ledger import LEDGER, LEDGER_ID, OutageEnded
 from aura_contracts.ports import EventLog
 from aura_store import open_log
-from aura_store.testing.event_log import append, assert_sealed, everything_sealed, stream_id, titles
+from aura_store.testing.log_conformance import append, assert_sealed, everything_sealed, stream_id, titles
 from conditions import until
 from databases import PostgresServer
 

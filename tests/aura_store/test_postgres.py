@@ -19,8 +19,8 @@ from aura_store.adapters import open_recorder
 from aura_store.log._recorder import DatabaseAway
 from aura_store.postgres import _connections, _watch
 from aura_store.postgres._connections import translate
-from aura_store.postgres._recorder import PostgresRecorder
-from aura_store.testing.event_log import append, assert_sealed, everything_sealed, stream_id, titles
+from aura_store.postgres._postgres_recorder import PostgresRecorder
+from aura_store.testing.log_conformance import append, assert_sealed, everything_sealed, stream_id, titles
 from conditions import until
 from databases import PostgresServer, running_postgres
 
@@ -142,7 +142,7 @@ async def test_isolation_and_durability_do_not_depend_on_the_defaults_of_the_dat
 
 @pytest.mark.anyio
 async def test_a_batch_larger_than_one_statement_is_one_commit(postgres_url, monkeypatch):
-    monkeypatch.setattr("aura_store.postgres._recorder.SLICE", 1000)
+    monkeypatch.setattr("aura_store.postgres._postgres_recorder.SLICE", 1000)
     async with open_log(postgres_url) as log:
         assert await log.append(append(1, 0, *("x" * 300 for _ in range(10))), append(2, 0, "end")) == 11
         assert_sealed(await everything_sealed(log))
@@ -482,7 +482,8 @@ async def test_a_commit_of_another_process_is_waited_for(postgres, postgres_data
     real = translate
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            "aura_store.postgres._recorder.translate", lambda *error: (attempts.append("away"), real(*error))[1]
+            "aura_store.postgres._postgres_recorder.translate",
+            lambda *error: (attempts.append("away"), real(*error))[1],
         )
         async with open_recorder(recorder) as log, anyio.create_task_group() as tasks:
             with psycopg.connect(postgres_url) as held:

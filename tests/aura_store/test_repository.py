@@ -15,7 +15,7 @@ from aura_contracts.ids import StreamId, TaskId, uuid7_factory
 from aura_contracts.ports import EventLog
 from aura_contracts.task import TASK, TaskChanges, TaskCreated, TaskEdited, TaskSpec
 from aura_store import open_log
-from aura_store.repository import Loaded, Repository, snapshot_schema
+from aura_store.repository import AggregateRepository, Loaded, snapshot_schema
 
 pytestmark = pytest.mark.anyio
 
@@ -49,7 +49,7 @@ def reads(log: EventLog) -> list[int]:
 
 async def test_what_does_not_exist_is_at_version_0() -> None:
     async with open_log("memory:") as log:
-        assert await Repository(log).load(TASK, new_id()) == Loaded(None, 0)
+        assert await AggregateRepository(log).load(TASK, new_id()) == Loaded(None, 0)
 
 
 @pytest.mark.parametrize("url", ["memory:", "sqlite:///{folder}/aura.db"])
@@ -60,11 +60,11 @@ async def test_a_snapshot_saves_reading_and_gives_the_same(
     async with open_log(url.format(folder=tmp_path), **protection) as log:  # type: ignore[arg-type]
         task_id = await write_task(log, 10)
         starts = reads(log)
-        repository = Repository(log, snapshot_after=5)
+        repository = AggregateRepository(log, snapshot_after=5)
         first = await repository.load(TASK, task_id)
         await log.append(Append(task_id, 10, (fact(TaskEdited(changes=TaskChanges(title="Newer"))),)))
         second = await repository.load(TASK, task_id)
-        whole = await Repository(log, snapshot_after=None).load(TASK, task_id)
+        whole = await AggregateRepository(log, snapshot_after=None).load(TASK, task_id)
     assert starts == [0, 5, 0, 10, 0], "the beginning, which tells how long it is; then what the snapshot does not know"
     assert first.version == 10
     assert second == whole
@@ -76,7 +76,7 @@ async def test_a_snapshot_is_encrypted_with_the_log(tmp_path: Path) -> None:
     path = tmp_path / "aura.db"
     async with open_log(f"sqlite:///{path}", encryption_key="MDEyMzQ1Njc4OWFiY2RlZg==") as log:
         task_id = await write_task(log, 3)
-        await Repository(log, snapshot_after=1).load(TASK, task_id)
+        await AggregateRepository(log, snapshot_after=1).load(TASK, task_id)
         assert await log.load_snapshot(task_id) is not None
     assert b"Title" not in path.read_bytes()
 
@@ -85,7 +85,7 @@ async def test_a_snapshot_of_another_shape_is_not_used() -> None:
     async with open_log("memory:") as log:
         task_id = await write_task(log, 3)
         await log.save_snapshot(Snapshot(task_id, 3, "task@0:000000000000", b'{"nonsense": true}'))
-        loaded = await Repository(log, snapshot_after=100).load(TASK, task_id)
+        loaded = await AggregateRepository(log, snapshot_after=100).load(TASK, task_id)
         assert loaded.state is not None
         assert loaded.state.title == "Title 2"
 
@@ -100,7 +100,7 @@ async def test_a_log_that_is_only_read_is_loaded_from(tmp_path: Path) -> None:
     async with open_log(url) as log:
         task_id = await write_task(log, 5)
     async with open_log(url, read_only=True) as log:
-        assert (await Repository(log, snapshot_after=2).load(TASK, task_id)).version == 5
+        assert (await AggregateRepository(log, snapshot_after=2).load(TASK, task_id)).version == 5
 
 
 @pytest.mark.parametrize(
@@ -119,10 +119,10 @@ async def test_a_damaged_snapshot_changes_no_answer(change: str, tmp_path: Path)
     path = tmp_path / "aura.db"
     async with open_log(f"sqlite:///{path}") as log:
         task_id, other = await write_task(log, 5), await write_task(log, 5)
-        before = [await Repository(log, snapshot_after=2).load(TASK, id_) for id_ in (task_id, other)]
+        before = [await AggregateRepository(log, snapshot_after=2).load(TASK, id_) for id_ in (task_id, other)]
     with closing(sqlite3.connect(path)) as connection, connection:
         statement = f"UPDATE stored_snapshots SET {change.format(other=other)} WHERE originator_id = ?"
         assert connection.execute(statement, (task_id,)).rowcount == 1
     async with open_log(f"sqlite:///{path}") as log:
         assert await log.load_snapshot(task_id) is None
-        assert [await Repository(log).load(TASK, id_) for id_ in (task_id, other)] == before
+        assert [await AggregateRepository(log).load(TASK, id_) for id_ in (task_id, other)] == before

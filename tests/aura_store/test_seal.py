@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from aura_contracts.errors import LogDamaged, VersionConflict
 from aura_contracts.events import SealedRow
-from aura_store.log._seal import GENESIS, NO_STREAM, EncodedAppend, Plan, Tip, plan_commit, seal
-from aura_store.testing.event_log import digest_of, stream_id
+from aura_store.log._seal import GENESIS, NO_STREAM, CommitPlan, EncodedAppend, Tip, plan_commit, seal
+from aura_store.testing.log_conformance import digest_of, stream_id
 
 streams = st.integers(1, 4).map(stream_id)
 events = st.lists(st.tuples(st.sampled_from(["a@1", "b@2"]), st.binary(max_size=4)), max_size=3)
@@ -42,7 +42,7 @@ class Model:
         return None
 
 
-def plan_of(head: int, known: dict[str, Tip], batch: list[list[EncodedAppend]]) -> Plan:
+def plan_of(head: int, known: dict[str, Tip], batch: list[list[EncodedAppend]]) -> CommitPlan:
     plan = plan_commit(head, known.get, batch)
     return plan._replace(rows=[SealedRow._make(row) for row in plan.rows])
 

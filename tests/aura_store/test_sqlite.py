@@ -32,8 +32,8 @@ from aura_store import open_log
 from aura_store.adapters import Patience, open_recorder
 from aura_store.audit import verify
 from aura_store.log._recorder import DatabaseAway, WriteTransaction
-from aura_store.sqlite._recorder import SQLiteRecorder
-from aura_store.testing.event_log import append, assert_sealed, everything, everything_sealed, stream_id, titles
+from aura_store.sqlite._sqlite_recorder import SQLiteRecorder
+from aura_store.testing.log_conformance import append, assert_sealed, everything, everything_sealed, stream_id, titles
 
 pytestmark = pytest.mark.anyio
 
@@ -360,8 +360,8 @@ import json, os, sys
 import anyio
 from aura_contracts.errors import AuraError
 from aura_store import open_log
-from aura_store.testing.event_log import append
-import aura_store._open, aura_store.sqlite._recorder, anyio._backends._asyncio, concurrent.futures.thread
+from aura_store.testing.log_conformance import append
+import aura_store._open, aura_store.sqlite._sqlite_recorder, anyio._backends._asyncio, concurrent.futures.thread
 
 async def main(url, read_only):
     report = {}

@@ -9,6 +9,7 @@ import aura_store
 from aura_store import audit, pricing, read_models
 
 PUBLIC = [
+    "AggregateRepository",
     "AuditFinding",
     "AuditReport",
     "Change",
@@ -19,7 +20,6 @@ PUBLIC = [
     "Loaded",
     "Price",
     "PriceTable",
-    "Repository",
     "StoreArchive",
     "StoreUrl",
     "UsageCost",

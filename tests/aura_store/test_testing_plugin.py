@@ -20,7 +20,7 @@ def test_nothing_of_aura_is_loaded_but_the_plugin():
 ADAPTER = """
 import pytest
 from dict_log import DictLog, Shelf
-from aura_store.testing.event_log import EventLogConformance
+from aura_store.testing.log_conformance import EventLogConformance
 
 class TestDict(EventLogConformance):
     @pytest.fixture

@@ -21,7 +21,7 @@ from aura_store import open_log
 from aura_store.pricing import cost_of, parse_prices, read_prices, usage_of
 from aura_store.pricing._amounts import amounts_of
 from aura_store.read_models import check_read_models, open_read_models
-from aura_store.testing.read_models import an_id
+from aura_store.testing.read_model_conformance import an_id
 
 NIGHT = datetime(2026, 1, 31, 22, 30, tzinfo=UTC)
 RUNS = {an_id(10): an_id(1), an_id(11): an_id(1), an_id(12): an_id(2)}
@@ -53,7 +53,7 @@ async def begin(log, run, **fields):
     queued = ex.ExecutionQueued(
         execution_id=run, spec=ex.ExecutionSpec(task_id=RUNS[run], executor="claude", prompt="p", **fields)
     )
-    steps = (ex.PreparationStarted(), ex.WorkspacePrepared(workspace_id=an_id(90)), ex.SetupFinished())
+    steps = (ex.PreparationStarted(), ex.PreparationFinished(workspace_id=an_id(90)), ex.SetupFinished())
     for event in (queued, *steps):
         await put(log, run, event)
 

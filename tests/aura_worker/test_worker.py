@@ -15,7 +15,7 @@ from aura_contracts.errors import (
     WorkspaceError,
 )
 from aura_contracts.execution import Outcome
-from aura_contracts.ports.git import ChangeKind, Diff, FileChange
+from aura_contracts.ports.git import ChangedFile, ChangeKind, Diff
 from aura_contracts.ports.workspaces import (
     CollectedWork,
     MergedWorkspace,
@@ -39,8 +39,8 @@ from aura_worker_protocol.messages import (
     MergeWork,
     PrepareWorkspace,
     RemoveOrphan,
-    RemoveWorkspace,
-    RestoreSnapshot,
+    RemoveWorktrees,
+    ResetToSnapshot,
     TakeSnapshot,
     WarmPool,
     WorkspaceInspected,
@@ -226,9 +226,9 @@ async def test_every_request_reaches_the_workspaces(pair):
         )
         assert (await engine.request(CollectWork(workspace=spec, message="m"))).outcome == outcome
         assert (await engine.request(TakeSnapshot(workspace=spec, ref="x"))).commits == commits
-        await engine.request(RestoreSnapshot(workspace=spec, ref="x"))
+        await engine.request(ResetToSnapshot(workspace=spec, ref="x"))
         assert (await engine.request(MergeWork(workspace=spec, style=MergeStyle.SQUASH, message="m"))).commits
-        await engine.request(RemoveWorkspace(workspace=spec, delete_branch=True))
+        await engine.request(RemoveWorktrees(workspace=spec, delete_branch=True))
         assert (await engine.request(FindOrphans(living=(ONE,)))).orphans == (orphan,)
         assert (await engine.request(RemoveOrphan(orphan=orphan, ref="x"))).commits == commits
         assert (await engine.request(WarmPool(repository="/p", count=3))).made == 3
@@ -239,8 +239,8 @@ async def test_every_request_reaches_the_workspaces(pair):
 
 async def test_a_diff_is_made_fit_to_be_stored(pair):
     files = (
-        FileChange(path="caf\udce9", kind=ChangeKind.RENAMED, old_path="\udcff", added=1, removed=2),
-        FileChange(path="image", kind=ChangeKind.ADDED, added=None, removed=None),
+        ChangedFile(path="caf\udce9", kind=ChangeKind.RENAMED, old_path="\udcff", added=1, removed=2),
+        ChangedFile(path="image", kind=ChangeKind.ADDED, added=None, removed=None),
     )
     one = RepositoryDiff(repository="one", diff=Diff(files=files, patch=b"+caf\xe9\0\n", truncated=True))
     other = RepositoryDiff(repository="other", diff=Diff(patch=b"+x\n"))
@@ -317,7 +317,7 @@ async def test_work_on_files_that_was_begun_is_brought_to_its_end(pair):
         done.append(spec.id)
 
     async with Stage(pair=pair, workspaces=Answers(remove=remove)).connected() as engine:
-        reply = await engine.begin(RemoveWorkspace(workspace=workspace()))
+        reply = await engine.begin(RemoveWorktrees(workspace=workspace()))
         await until(begun.is_set)
         engine.close()
         with pytest.raises(WorkerUnavailable):

@@ -36,8 +36,8 @@ from aura_worker_protocol.messages import (
     ListExecutors,
     MergeWork,
     PrepareWorkspace,
-    RemoveWorkspace,
-    RestoreSnapshot,
+    RemoveWorktrees,
+    ResetToSnapshot,
     TakeSnapshot,
 )
 from aura_workspace import LocalWorkspaces
@@ -209,7 +209,7 @@ async def test_a_workspace_from_beginning_to_end(stage, tmp_path):
         assert "+HELLO" in shown.patch
         ref = "refs/aura/snapshots/one"
         assert (await engine.request(TakeSnapshot(workspace=spec, ref=ref))).commits
-        await engine.request(RestoreSnapshot(workspace=spec, ref=ref))
+        await engine.request(ResetToSnapshot(workspace=spec, ref=ref))
 
         collected = await engine.request(CollectWork(workspace=spec, message="Greet louder"))
         assert (collected.outcome.changed_files, collected.clean) == (2, True)
@@ -220,7 +220,7 @@ async def test_a_workspace_from_beginning_to_end(stage, tmp_path):
         assert [one.commit for one in merged.commits] == [git(source, "rev-parse", "main")]
         assert (source / "greeting").read_text() == "HELLO\n"
         assert (await engine.request(FindOrphans(living=(spec.id,)))).orphans == ()
-        await engine.request(RemoveWorkspace(workspace=spec, delete_branch=True))
+        await engine.request(RemoveWorktrees(workspace=spec, delete_branch=True))
         assert not (await engine.request(InspectWorkspace(workspace=spec))).condition.exists
 
 

@@ -19,7 +19,7 @@ from aura_contracts.errors import (
 )
 from aura_contracts.lease import WorkerIdentity
 from aura_worker_protocol import Connection, ConnectionState, Result, Role
-from aura_worker_protocol._state import TABLE, Step
+from aura_worker_protocol._state import TABLE, ConnectionStep
 from aura_worker_protocol.connection import Abandon, Fail, Nothing, Reply, Serve, Settle
 from aura_worker_protocol.json_codec import JsonCodec
 from aura_worker_protocol.memory import MemoryCodec
@@ -117,31 +117,33 @@ def take(connection, step, codec):  # noqa: C901, PLR0911 - one case per step
     role = connection.role
     call = ListExecutors() if role is Role.ENGINE else Heartbeat()
     match step:
-        case Step.HELLO_SENT:
+        case ConnectionStep.HELLO_SENT:
             connection.request(HELLO)
-        case Step.HELLO_RECEIVED:
+        case ConnectionStep.HELLO_RECEIVED:
             return isinstance(connection.receive(Connection(Role.WORKER, codec).request(HELLO)[1]), Serve)
-        case Step.WELCOME_SENT:
+        case ConnectionStep.WELCOME_SENT:
             return connection.answer(1, WELCOME) is not None
-        case Step.HELLO_REFUSAL_SENT:
+        case ConnectionStep.HELLO_REFUSAL_SENT:
             return connection.refuse(1, ProtocolError(reason="no")) is not None
-        case Step.WELCOME_RECEIVED:
+        case ConnectionStep.WELCOME_RECEIVED:
             return isinstance(connection.receive(codec({}).answer(1, WELCOME)), Settle)
-        case Step.HELLO_REFUSAL_RECEIVED:
+        case ConnectionStep.HELLO_REFUSAL_RECEIVED:
             return isinstance(connection.receive(codec({}).refusal(1, ProtocolError(reason="no"))), Settle)
-        case Step.CALL_SENT:
+        case ConnectionStep.CALL_SENT:
             connection.notify(call)
-        case Step.CALL_RECEIVED:
+        case ConnectionStep.CALL_RECEIVED:
             heard = Heartbeat() if role is Role.ENGINE else ListExecutors()
             return not isinstance(connection.receive(other_end(role, codec).notify(heard)), Fail)
-        case Step.CLOSE:
+        case ConnectionStep.CLOSE:
             connection.close()
-        case Step.END:
+        case ConnectionStep.END:
             connection.end()
     return True
 
 
-STEPS = [step for step in Step if step not in {Step.RESPONSE_SENT, Step.RESPONSE_RECEIVED}]
+STEPS = [
+    step for step in ConnectionStep if step not in {ConnectionStep.RESPONSE_SENT, ConnectionStep.RESPONSE_RECEIVED}
+]
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -178,7 +180,7 @@ def test_responses_pass_while_ready_and_closing(role, closing_first, codec):
 def test_every_state_has_its_rows_and_can_be_closed(role):
     assert set(TABLE[role]) == set(ConnectionState)
     for row in TABLE[role].values():
-        assert {Step.CLOSE, Step.END} <= row.keys()
+        assert {ConnectionStep.CLOSE, ConnectionStep.END} <= row.keys()
 
 
 @pytest.mark.parametrize("role", Role)

@@ -9,7 +9,7 @@ from msgspec import inspect
 
 from aura_contracts.errors import DirtyWorktree, RemoteError, RemoteProtocolError, UnknownMethod
 from aura_worker_protocol import TO_ENGINE, TO_WORKER, memory_pair
-from aura_worker_protocol.codec import Answer, Call, Cancellation, Ignored, Notification, Refusal, Unreadable
+from aura_worker_protocol.codec import Call, Cancellation, Ignored, Notification, Refusal, Response, Unreadable
 from aura_worker_protocol.memory import MemoryCodec, unshared
 from aura_worker_protocol.messages import AppendOutput, Heartbeat, ListExecutors, Result
 from strategies import structs
@@ -134,7 +134,7 @@ def test_messages_pass_as_they_are():
     assert CODEC.decode(CODEC.request(1, ListExecutors())) == Call(1, ListExecutors())
     assert CODEC.decode(CODEC.notification(Heartbeat())) == Notification(Heartbeat())
     assert CODEC.decode(CODEC.cancellation(1)) == Cancellation(1)
-    assert CODEC.decode(CODEC.answer(1, Result())) == Answer(1, Result())
+    assert CODEC.decode(CODEC.answer(1, Result())) == Response(1, Result())
 
 
 def test_a_method_that_the_other_side_does_not_have_is_refused():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from aura_contracts.errors import FrameTooLarge, LocalProtocolError, RemoteProtocolError, UnknownMethod
 from aura_contracts.output import Chunk, OutputSource
 from aura_worker_protocol import TO_ENGINE, TO_WORKER
-from aura_worker_protocol.codec import Answer, Call, Cancellation, Ignored, Notification, Refusal, Unreadable
+from aura_worker_protocol.codec import Call, Cancellation, Ignored, Notification, Refusal, Response, Unreadable
 from aura_worker_protocol.frames import INVALID_PARAMS, METHOD_NOT_FOUND, PARSE_ERROR
 from aura_worker_protocol.json_codec import JsonCodec
 from aura_worker_protocol.messages import AppendOutput, Heartbeat, ListExecutors, OutputAccepted, StartProcess
@@ -53,7 +53,7 @@ def test_an_answer_arrives_as_it_was_sent(kind, data):
     require_finite(msgspec.to_builtins(result))
     request = data.draw(structs(kind))
     answered = CODEC.decode(CODEC.answer("a", result))
-    assert isinstance(answered, Answer)
+    assert isinstance(answered, Response)
     assert CODEC.result(request, answered.result) == result
 
 

@@ -10,7 +10,7 @@ from aura_contracts.errors import AuraError, InvalidInput, StoreClosed
 from aura_contracts.events import Append, EventRecord, SealedRow, Snapshot
 from aura_contracts.ids import StreamId
 from aura_contracts.ports import EventLog
-from aura_store.adapters import NO_STREAM, Codec, Tip, plan_commit, require_numbers, require_stream_id
+from aura_store.adapters import NO_STREAM, FactCodec, Tip, plan_commit, require_numbers, require_stream_id
 
 
 class Shelf:
@@ -34,7 +34,7 @@ class DictLog(EventLog):
     def __init__(self, shelf: Shelf, name: str = "dict:") -> None:
         self.name = name
         self._shelf = shelf
-        self._codec = Codec(CATALOGUE)
+        self._codec = FactCodec(CATALOGUE)
         self._closed = False
 
     # --- Writing ------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from dict_log import DictLog, Shelf
 from aura_store import open_log as open_url
 from aura_store.adapters import open_recorder
 from aura_store.log._memory import MemoryRecorder
-from aura_store.testing.event_log import EventLogConformance, OpenLog
+from aura_store.testing.log_conformance import EventLogConformance, OpenLog
 from databases import PostgresServer, new_schema
 
 KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="

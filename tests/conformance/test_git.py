@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from aura_git import CommandLineGit
-from aura_git.repository._repository import Repository
+from aura_git.repository._git_repository import GitRepository
 from aura_git.testing.conformance import GitConformance, MakeGit
 from aura_git.testing.inspection import InspectionConformance
 from aura_git.testing.refs import RefConformance
-from aura_git.testing.worktrees import WorktreeConformance
+from aura_git.testing.worktree_lifecycle import WorktreeConformance
 from old_git import GIT, imitation, old_git
 
 
@@ -32,7 +32,7 @@ class TestUnreadableRefs(RefConformance, InspectionConformance, WorktreeConforma
 
     @pytest.fixture
     def make_git(self, monkeypatch: pytest.MonkeyPatch) -> MakeGit:
-        monkeypatch.setattr(Repository, "reader", None)
+        monkeypatch.setattr(GitRepository, "reader", None)
         return lambda environment: CommandLineGit(GIT, environment=environment)
 
 

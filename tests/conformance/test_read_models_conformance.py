@@ -8,8 +8,8 @@ from aura_store import open_log
 from aura_store.adapters import open_recorder
 from aura_store.log._memory import MemoryRecorder
 from aura_store.read_models._database import memory_database
-from aura_store.read_models._open import database_of
-from aura_store.testing.read_models import OpenStore, ReadModelsConformance, Store, store_of
+from aura_store.read_models._location import database_of
+from aura_store.testing.read_model_conformance import OpenStore, ReadModelsConformance, StoreUnderTest, store_of
 
 
 def opening(url: str) -> OpenStore:
@@ -45,7 +45,7 @@ class TestMemory(ReadModelsConformance):
         @asynccontextmanager
         async def open_store():
             async with open_recorder(recorder) as log:
-                yield Store(log, database)
+                yield StoreUnderTest(log, database)
 
         yield open_store
         database.close()

@@ -1,7 +1,9 @@
 """Modules are nouns of the domain, and a name stands once: the rules and their exceptions are in `docs/names.toml`."""
 
+import ast
 import tomllib
-from collections import Counter
+from collections import defaultdict
+from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 
@@ -9,8 +11,12 @@ ROOT = Path(__file__).parents[2]
 SRC = ROOT / "src"
 RULES = tomllib.loads((ROOT / "docs/names.toml").read_text("utf-8"))
 
-MODULES = [path for path in sorted(SRC.rglob("*.py")) if not path.stem.startswith("__")]
+SOURCES = [path.relative_to(SRC) for path in sorted(SRC.rglob("*.py"))]
+MODULES = [path for path in SOURCES if not path.stem.startswith("__")]
+FOLDERS = [path.parent for path in SOURCES if path.stem == "__init__" and len(path.parts) > 2]
 PACKAGES = sorted(path.parent.name for path in SRC.glob("*/__init__.py"))
+
+AGENTS = "aura_executors/agents/"
 
 
 def name_of(path: Path) -> str:
@@ -21,19 +27,54 @@ def is_noun(name: str) -> bool:
     return name in RULES["nouns"] or not (name.endswith("ing") or name in RULES["riddles"])
 
 
+def agent_of(path: Path) -> str | None:
+    """Return the agent whose adapter `path` belongs to; None for all other code, the adapters' package included."""
+    _, found, within = path.as_posix().partition(AGENTS)
+    return within.removesuffix(".py").partition("/")[0] if found and within != "__init__.py" else None
+
+
+def repeated(places: Iterable[Path]) -> bool:
+    """Whether a name stands twice, other than once each in the adapters of several agents."""
+    agents = [agent_of(path) for path in places]
+    return len(agents) > 1 and (None in agents or len(set(agents)) < len(agents))
+
+
 def test_a_module_is_a_noun_of_the_domain():
-    wrong = {path.relative_to(SRC).as_posix() for path in MODULES if not is_noun(name_of(path))}
+    wrong = {path.as_posix() for path in MODULES if not is_noun(name_of(path))}
     assert not wrong
 
 
 def test_a_module_name_stands_once_in_a_package():
-    counted = Counter((path.relative_to(SRC).parts[0], name_of(path)) for path in MODULES)
+    places: dict[tuple[str, str], list[Path]] = defaultdict(list)
+    for path in MODULES + FOLDERS:
+        places[path.parts[0], name_of(path)].append(path)
     twice = {
-        f"{package} {name}"
-        for (package, name), times in counted.items()
-        if times > 1 and name not in RULES["repeated"].get(package, [])
+        key: [path.as_posix() for path in paths]
+        for key, paths in places.items()
+        if len(paths) > 1 and not (key[1] in RULES["mirrored"] and all(agent_of(path) for path in paths))
     }
     assert not twice
+
+
+def test_a_class_name_stands_once():
+    places: dict[str, list[Path]] = defaultdict(list)
+    for path in SOURCES:
+        for node in ast.walk(ast.parse((SRC / path).read_text("utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(path)
+    twice = {
+        name: [path.as_posix() for path in paths]
+        for name, paths in places.items()
+        if repeated(paths) and [path.as_posix() for path in paths] != RULES["homonyms"].get(name)
+    }
+    assert not twice
+
+
+def test_an_exception_is_needed():
+    defined = {path.as_posix(): (SRC / path).read_text("utf-8") for path in SOURCES}
+    assert all(f"class {name}" in defined[path] for name, paths in RULES["homonyms"].items() for path in paths)
+    mirrored = [name_of(path) for path in MODULES if agent_of(path)]
+    assert all(mirrored.count(name) > 1 for name in RULES["mirrored"])
 
 
 def test_a_public_name_means_one_thing():

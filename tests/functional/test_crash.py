@@ -22,7 +22,7 @@ from crash_writer import digest
 from aura_contracts.events import EventRecord, SealedRow
 from aura_store import open_log
 from aura_store.audit import verify
-from aura_store.testing.event_log import digest_of
+from aura_store.testing.log_conformance import digest_of
 from databases import PostgresServer, new_schema
 
 KILLS = int(os.environ.get("AURA_KILLS", "15"))

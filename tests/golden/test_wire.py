@@ -8,7 +8,7 @@ import pytest
 from make_wire import FOLDER, REQUESTS, frames
 
 from aura_contracts.errors import AuraError, RuleViolated
-from aura_worker_protocol.codec import Answer, Call, Cancellation, Notification, Refusal
+from aura_worker_protocol.codec import Call, Cancellation, Notification, Refusal, Response
 from aura_worker_protocol.json_codec import JsonCodec
 
 CODEC = JsonCodec(REQUESTS)
@@ -30,7 +30,7 @@ def test_a_request_is_read_and_written_as_ever(method):
 def test_an_answer_is_read_and_written_as_ever(method):
     frame = FILES[f"{method}.answer"]
     answered = CODEC.decode(frame)
-    assert isinstance(answered, Answer), answered
+    assert isinstance(answered, Response), answered
     kind = REQUESTS[method]
     result = msgspec.json.decode(answered.result, type=kind.result)
     _require_all_of(frame, CODEC.answer(7, result))

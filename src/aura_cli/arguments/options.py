@@ -34,7 +34,7 @@ class Option(NamedTuple):
         return self.flag.removeprefix("--").replace("-", "_")
 
 
-class Group(NamedTuple):
+class OptionGroup(NamedTuple):
     """Options that the help shows together; without a title, among those of the command itself."""
 
     title: str
@@ -44,7 +44,7 @@ class Group(NamedTuple):
 
 TASK_ID = Option("", "id", "the task: its id, or the first or last digits of it", "ID")
 
-WHERE = Group(
+WHERE = OptionGroup(
     "where",
     (
         Option("repositories", "--repo", "repository to work on", "PATH", repeatable=True),
@@ -54,7 +54,7 @@ WHERE = Group(
     ),
 )
 
-SESSION = Group(
+SESSION = OptionGroup(
     "the agent's session",
     (
         Option("session_id", "--session", "resume this session", "ID"),
@@ -66,7 +66,7 @@ SESSION = Group(
 OPTION = Option("options", "--option", "any other option, as JSON or text", "KEY=VALUE", setting, repeatable=True)
 """Passes any option to an executor."""
 
-AGENT = Group(
+AGENT = OptionGroup(
     "the agent",
     (
         Option("options.base_command", "--base-command", "program to run", "CMD"),
@@ -84,7 +84,7 @@ AGENT = Group(
     "passed to the executor, which rejects options it does not know",
 )
 
-PERMISSIONS = Group(
+PERMISSIONS = OptionGroup(
     "permissions",
     (
         Option("allow", "--allow", 'allow without asking: "Read", "Bash(npm test)"', "RULE", repeatable=True),
@@ -114,7 +114,7 @@ _PLAN = (
 )
 
 RUN = (
-    Group(
+    OptionGroup(
         "",
         (
             Option("executor", "--executor", "agent to use; see `aura executors`", "NAME", required=True),
@@ -124,11 +124,11 @@ RUN = (
             Option("", "--key", "start it once: the same key is the same task", "KEY"),
         ),
     ),
-    Group("where", (Option("", "--cwd", "folder to work in", "PATH", default="."), *WHERE.options)),
+    OptionGroup("where", (Option("", "--cwd", "folder to work in", "PATH", default="."), *WHERE.options)),
     SESSION,
     AGENT,
     PERMISSIONS,
-    Group(
+    OptionGroup(
         "how",
         (
             Option("title", "--title", "title of the task (default: start of the prompt)", "TEXT"),
@@ -158,7 +158,7 @@ PRIORITY = Option("priority", "--priority", "priority, by default medium", "LEVE
 REVIEWER = Option("reviewers", "--reviewer", "additional reviewer", "NAME", repeatable=True)
 
 CREATE = (
-    Group(
+    OptionGroup(
         "",
         (
             Option("title", "title", "the task in one line", "TITLE"),
@@ -177,7 +177,7 @@ CREATE = (
 """Of `aura_engine.inputs.NewTask`."""
 
 EDIT = (
-    Group(
+    OptionGroup(
         "",
         (
             Option("title", "--title", "the task in one line", "TEXT"),
@@ -191,8 +191,8 @@ EDIT = (
 """Of `aura_contracts.task.TaskChanges`."""
 
 ASSIGN = (
-    Group("", (TASK_ID,)),
-    Group(
+    OptionGroup("", (TASK_ID,)),
+    OptionGroup(
         "to whom",
         (
             Option("agent", "--agent", "this agent; see `aura agent list`", "ID"),
@@ -204,7 +204,7 @@ ASSIGN = (
     WHERE,
     AGENT._replace(options=(VARIANT, TOOLS, *AGENT.options)),
     PERMISSIONS,
-    Group("how", _PLAN),
+    OptionGroup("how", _PLAN),
 )
 """Of `aura_engine.inputs.Assignment`."""
 
@@ -235,7 +235,7 @@ def add_follow_options(parser: ArgumentParser, *, waits: bool = False) -> None:
     parser.set_defaults(**({"no_wait": False} if waits else {}))
 
 
-def add_options(parser: ArgumentParser, groups: Iterable[Group]) -> None:
+def add_options(parser: ArgumentParser, groups: Iterable[OptionGroup]) -> None:
     """Declare the arguments."""
     for group in groups:
         add = parser.add_argument_group(group.title, group.note or None).add_argument if group.title else None
@@ -260,7 +260,7 @@ def add_option(add: Callable[..., Any], option: Option) -> None:
     add(*flags, metavar=option.metavar, help=option.help, required=option.required, **more)
 
 
-def values_of(arguments: Namespace, groups: Iterable[Group]) -> dict[str, Any]:
+def values_of(arguments: Namespace, groups: Iterable[OptionGroup]) -> dict[str, Any]:
     """Return the given values by the field they set; fields like ``retry.max_attempts`` become a dictionary.
 
     Pairs (``--option KEY=VALUE``) become a dictionary too, in which the last value of a key wins.

@@ -5,7 +5,7 @@ from argparse import Namespace
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from aura_cli.arguments.options import RUN, Group, values_of
+from aura_cli.arguments.options import RUN, OptionGroup, values_of
 from aura_contracts.errors import InvalidInput
 from aura_contracts.execution import Script, Shell
 from aura_engine import RunRequest
@@ -20,7 +20,7 @@ def run_request(arguments: Namespace, prompt: str) -> RunRequest:
     return RunRequest.model_validate(values)
 
 
-def input_of(arguments: Namespace, groups: Iterable[Group]) -> dict[str, Any]:
+def input_of(arguments: Namespace, groups: Iterable[OptionGroup]) -> dict[str, Any]:
     """Return the given values by field of the input; paths become absolute, scripts get their shell."""
     values = values_of(arguments, groups)
     if "repositories" in values:

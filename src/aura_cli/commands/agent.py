@@ -7,7 +7,7 @@ from aura_cli.arguments.options import AGENT_TYPES, OPTION, add_option
 from aura_cli.arguments.parser import add_subcommand, add_subcommands
 
 if TYPE_CHECKING:
-    from aura_cli._call import Call
+    from aura_cli._call import Invocation
     from aura_contracts.agent import Agent
 
 _TYPE_HELP = f"{', '.join(AGENT_TYPES)}, or any other word"
@@ -34,7 +34,7 @@ def configure(parser: ArgumentParser) -> None:
     disabling.add_argument("--drop-task", action="store_true", help="even if it is working; its task continues")
 
 
-async def _list(call: "Call") -> None:
+async def _list(call: "Invocation") -> None:
     from aura_cli._call import all_rows, engine_of
     from aura_cli.rendering.formatting import counted
 
@@ -48,7 +48,7 @@ async def _list(call: "Call") -> None:
     call.terminal.say(counted(len(rows), "agent"))
 
 
-async def _show(call: "Call") -> None:
+async def _show(call: "Invocation") -> None:
     from aura_cli._call import engine_of
     from aura_cli.rendering.formatting import state_heading, state_lines
 
@@ -58,7 +58,7 @@ async def _show(call: "Call") -> None:
     call.terminal.item(agent.as_dict(), "\n".join([heading, *state_lines(agent)]))
 
 
-async def _add(call: "Call") -> None:
+async def _add(call: "Invocation") -> None:
     from aura_cli._call import engine_of
 
     given = call.arguments
@@ -74,7 +74,7 @@ async def _add(call: "Call") -> None:
     _say(agent, call)
 
 
-async def _disable(call: "Call") -> None:
+async def _disable(call: "Invocation") -> None:
     from aura_cli._call import engine_of
 
     given = call.arguments
@@ -82,14 +82,14 @@ async def _disable(call: "Call") -> None:
         _say(await engine.agents.disable(given.id, given.reason, drop_task=given.drop_task), call)
 
 
-async def _enable(call: "Call") -> None:
+async def _enable(call: "Invocation") -> None:
     from aura_cli._call import engine_of
 
     async with engine_of(call, record_only=True) as engine:
         _say(await engine.agents.enable(call.arguments.id), call)
 
 
-def _say(agent: "Agent", call: "Call") -> None:
+def _say(agent: "Agent", call: "Invocation") -> None:
     from aura_cli.rendering.terminal import printable
 
     call.terminal.item(agent.as_dict(), printable(f"agent {agent.id} is {agent.status}: {agent.name}"))

@@ -8,7 +8,7 @@ from aura_cli.arguments.parser import add_subcommand, add_subcommands
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from aura_cli._call import Call
+    from aura_cli._call import Invocation
     from aura_contracts.approval import Approval
     from aura_engine import Engine
 
@@ -69,7 +69,7 @@ def _add_remember(parser: ArgumentParser) -> None:
 # --- Reading ----------------------------------------------------------------------------------------------------------
 
 
-async def _list(call: "Call") -> None:
+async def _list(call: "Invocation") -> None:
     from aura_cli._call import all_rows, engine_of
     from aura_cli.rendering.formatting import counted
 
@@ -97,7 +97,7 @@ def _first_line(approval: "Approval") -> str:
     return approval.proposed_solution.strip().partition("\n")[0][:80]
 
 
-async def _show(call: "Call") -> None:
+async def _show(call: "Invocation") -> None:
     from aura_cli._call import engine_of
     from aura_cli.rendering.terminal import printable
 
@@ -123,7 +123,7 @@ async def _show(call: "Call") -> None:
 # --- Deciding ---------------------------------------------------------------------------------------------------------
 
 
-async def _approve(call: "Call") -> int:
+async def _approve(call: "Invocation") -> int:
     async def decide(engine: "Engine", approval: str) -> "Approval":
         given = call.arguments
         return await engine.approvals.approve(approval, given.feedback, remember=given.remember, pattern=given.pattern)
@@ -131,7 +131,7 @@ async def _approve(call: "Call") -> int:
     return await _decide(call, decide)
 
 
-async def _reject(call: "Call") -> int:
+async def _reject(call: "Invocation") -> int:
     async def decide(engine: "Engine", approval: str) -> "Approval":
         if call.arguments.changes:
             return await engine.approvals.request_changes(approval, call.arguments.feedback)
@@ -140,7 +140,7 @@ async def _reject(call: "Call") -> int:
     return await _decide(call, decide)
 
 
-async def _delegate(call: "Call") -> int:
+async def _delegate(call: "Invocation") -> int:
     call.arguments.no_wait = True
 
     async def decide(engine: "Engine", approval: str) -> "Approval":
@@ -149,7 +149,7 @@ async def _delegate(call: "Call") -> int:
     return await _decide(call, decide)
 
 
-async def _decide(call: "Call", decide: "Callable[[Engine, str], Awaitable[Approval]]") -> int:
+async def _decide(call: "Invocation", decide: "Callable[[Engine, str], Awaitable[Approval]]") -> int:
     """Record a decision, then follow the task if this process drives it."""
     from aura_cli._call import engine_of
     from aura_cli.streaming.follower import FollowOptions, follow

@@ -7,7 +7,7 @@ from aura_cli.arguments.parser import add_subcommand, add_subcommands
 from aura_cli.arguments.values import count
 
 if TYPE_CHECKING:
-    from aura_cli._call import Call
+    from aura_cli._call import Invocation
     from aura_contracts.ports.archive import AuditReport, SealedEvent
 
 _EXPORT = """\
@@ -55,7 +55,7 @@ def _root(text: str) -> tuple[int, str]:
     return int(position), root.lower()
 
 
-async def _verify(call: "Call") -> None:
+async def _verify(call: "Invocation") -> None:
     from aura_cli._call import engine_of
 
     if call.is_first_of_checks():
@@ -66,7 +66,7 @@ async def _verify(call: "Call") -> None:
         _show(engine.store.name, report, call)
 
 
-def _show(store: str, report: "AuditReport", call: "Call") -> None:
+def _show(store: str, report: "AuditReport", call: "Invocation") -> None:
     """Print the report, and raise the damage found even if the reader of stdout has gone away."""
     from contextlib import suppress
 
@@ -92,7 +92,7 @@ def _show(store: str, report: "AuditReport", call: "Call") -> None:
     raise LogDamaged(store=store, stream_id=bad.stream_id, position=bad.position, reason=bad.reason)
 
 
-async def _checkpoint(call: "Call") -> None:
+async def _checkpoint(call: "Invocation") -> None:
     from aura_cli._call import engine_of
 
     async with engine_of(call, record_only=True) as engine:
@@ -102,7 +102,7 @@ async def _checkpoint(call: "Call") -> None:
     call.terminal.say(f"keep this line elsewhere: `aura audit verify --root {kept}` proves the log up to here")
 
 
-async def _export(call: "Call") -> None:
+async def _export(call: "Invocation") -> None:
     from contextlib import aclosing
 
     from aura_cli._call import engine_of

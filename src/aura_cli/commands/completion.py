@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from aura_cli.arguments.parser import finish
 
 if TYPE_CHECKING:
-    from aura_cli._call import Call
+    from aura_cli._call import Invocation
 
 _EPILOG = """\
 To load it in each new shell:
@@ -25,10 +25,10 @@ def configure(parser: ArgumentParser) -> None:
     finish(parser, run)
 
 
-def run(call: "Call") -> None:
+def run(call: "Invocation") -> None:
     """Print the script."""
-    from aura_cli.completion.scripts import script_for
-    from aura_cli.completion.tree import candidates
+    from aura_cli.shell_completion.scripts import script_for
+    from aura_cli.shell_completion.tree import candidates
 
     shell = call.arguments.shell
     script = script_for(shell, candidates())

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from aura_cli.arguments.parser import add_subcommand, add_subcommands
 
 if TYPE_CHECKING:
-    from aura_cli._call import Call
+    from aura_cli._call import Invocation
     from aura_cli.rendering.terminal import Terminal
     from aura_contracts.ports.archive import StoreReport
 
@@ -19,7 +19,7 @@ def configure(parser: ArgumentParser) -> None:
     add_subcommand(commands, "info", "show the size of the store and the state of its read models", _info)
 
 
-async def _check(call: "Call") -> None:
+async def _check(call: "Invocation") -> None:
     from aura_cli._call import engine_of
 
     if not call.is_first_of_checks():
@@ -27,7 +27,7 @@ async def _check(call: "Call") -> None:
             _show(await engine.store.check(), call)
 
 
-async def _rebuild(call: "Call") -> None:
+async def _rebuild(call: "Invocation") -> None:
     from aura_cli._call import engine_of
 
     if not call.is_first_of_checks():
@@ -37,7 +37,7 @@ async def _rebuild(call: "Call") -> None:
         call.terminal.say(f"the read models were rebuilt up to position {report.position:,}")
 
 
-def _show(report: "StoreReport", call: "Call") -> None:
+def _show(report: "StoreReport", call: "Invocation") -> None:
     """Print the report, and raise differences even if the reader of stdout has gone away."""
     from contextlib import suppress
 
@@ -70,7 +70,7 @@ def _list_findings(report: "StoreReport", terminal: "Terminal") -> None:
         terminal.item(data, f"snapshot of {bad.aggregate} {bad.stream_id}: {printable(bad.reason)}")
 
 
-async def _info(call: "Call") -> None:
+async def _info(call: "Invocation") -> None:
     from msgspec import structs
 
     from aura_cli._call import engine_of

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from aura_cli.arguments.parser import finish
 
 if TYPE_CHECKING:
-    from aura_cli._call import Call
+    from aura_cli._call import Invocation
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -15,12 +15,12 @@ def configure(parser: ArgumentParser) -> None:
     finish(parser, run)
 
 
-async def run(call: "Call") -> None:
+async def run(call: "Invocation") -> None:
     """Play the demo and prove it. Raises `ReplayDiffers` if the log does not reproduce the states."""
     from pathlib import Path
     from tempfile import TemporaryDirectory
 
-    from aura_cli.demo.play import play_and_prove
+    from aura_cli.demonstration.play import play_and_prove
 
     with TemporaryDirectory(prefix="aura-demo-") as folder:
         store = call.settings.store if call.settings.store_given else f"sqlite:///{folder}/aura.db"

@@ -9,7 +9,7 @@ from aura_cli.arguments.parser import finish
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aura_cli._call import Call
+    from aura_cli._call import Invocation
     from aura_engine import Finding
 
 _EPILOG = """\
@@ -39,7 +39,7 @@ def configure(parser: ArgumentParser) -> None:
     finish(parser, run)
 
 
-async def run(call: "Call") -> None:
+async def run(call: "Invocation") -> None:
     """Check everything; raise `NotHealthy` for problems that remain."""
     from aura_cli.rendering.errors import NotHealthy
 
@@ -60,7 +60,7 @@ async def run(call: "Call") -> None:
         raise NotHealthy(problems=wrong, **({"remedy": "see the problems above"} if call.arguments.fix else {}))
 
 
-async def _examine(call: "Call", take: "Callable[[Finding], None]") -> "Finding | None":
+async def _examine(call: "Invocation", take: "Callable[[Finding], None]") -> "Finding | None":
     """Collect findings, fixing them if requested; return the reason if the store cannot be examined."""
     from aura_cli._call import engine_of, sqlite_path
     from aura_contracts.errors import AuraError
@@ -84,7 +84,7 @@ async def _examine(call: "Call", take: "Callable[[Finding], None]") -> "Finding 
     return None
 
 
-async def _examine_host(call: "Call", take: "Callable[[Finding], None]") -> None:
+async def _examine_host(call: "Invocation", take: "Callable[[Finding], None]") -> None:
     """Collect findings about the machine only, when there is no store to open."""
     from aura_cli._call import engine_of
 
@@ -95,7 +95,7 @@ async def _examine_host(call: "Call", take: "Callable[[Finding], None]") -> None
             take(finding)
 
 
-def _show(finding: "Finding", call: "Call") -> None:
+def _show(finding: "Finding", call: "Invocation") -> None:
     from aura_cli.rendering.remedies import as_commands
     from aura_cli.rendering.terminal import printable
 

@@ -8,7 +8,7 @@ from aura_cli.arguments.parser import finish
 from aura_cli.arguments.values import count
 
 if TYPE_CHECKING:
-    from aura_cli._call import Call
+    from aura_cli._call import Invocation
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -27,7 +27,7 @@ def configure(parser: ArgumentParser) -> None:
     finish(parser, run)
 
 
-async def run(call: "Call") -> None:
+async def run(call: "Invocation") -> None:
     """List the events selected by the arguments."""
     from aura_cli._call import engine_of, require_made
     from aura_cli.rendering.formatting import counted, event_data, event_text

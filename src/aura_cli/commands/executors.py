@@ -8,7 +8,7 @@ from aura_cli.arguments.parser import finish
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from aura_cli._call import Call
+    from aura_cli._call import Invocation
     from aura_engine import ExecutorInfo
 
 
@@ -18,7 +18,7 @@ def configure(parser: ArgumentParser) -> None:
     finish(parser, run)
 
 
-async def run(call: "Call") -> None:
+async def run(call: "Invocation") -> None:
     """List the executors of this machine, or show one; needs no store."""
     from aura_cli._call import engine_of
     from aura_cli.rendering.terminal import printable

@@ -8,7 +8,7 @@ from aura_cli.arguments.parser import finish
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from aura_cli._call import Call
+    from aura_cli._call import Invocation
     from aura_engine import OwnTask
 
 _EPILOG = """\
@@ -25,7 +25,7 @@ def configure(parser: ArgumentParser) -> None:
     finish(parser, run)
 
 
-async def run(call: "Call") -> None:
+async def run(call: "Invocation") -> None:
     """Serve until the agent closes standard input."""
     from aura_cli._call import OUTAGE_TIMEOUT
     from aura_engine import open_own_task

@@ -9,7 +9,7 @@ from aura_cli.arguments.times import moment
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from aura_cli._call import Call
+    from aura_cli._call import Invocation
     from aura_contracts.ports.archive import Past
     from aura_engine import Engine
 
@@ -27,7 +27,7 @@ def configure(parser: ArgumentParser) -> None:
     finish(parser, run)
 
 
-async def run(call: "Call") -> None:
+async def run(call: "Invocation") -> None:
     """Show the states or changes selected by the arguments."""
     from aura_cli._call import engine_of
 
@@ -43,7 +43,7 @@ async def run(call: "Call") -> None:
             await _show_all(engine, call)
 
 
-async def _show_all(engine: "Engine", call: "Call") -> None:
+async def _show_all(engine: "Engine", call: "Invocation") -> None:
     from aura_cli.rendering.formatting import state_data, title_of
 
     progress = call.terminal.progress_of("replayed")
@@ -57,7 +57,7 @@ async def _show_all(engine: "Engine", call: "Call") -> None:
     call.terminal.say(f"{len(rows):,} aggregates as of position {world.position:,}")
 
 
-async def _show_changes(engine: "Engine", ids: "Sequence[str]", call: "Call") -> None:
+async def _show_changes(engine: "Engine", ids: "Sequence[str]", call: "Invocation") -> None:
     """Show the changes between two moments, of some aggregates or of all."""
     from aura_cli.rendering.formatting import change_text
     from aura_cli.rendering.terminal import printable
@@ -76,7 +76,7 @@ async def _show_changes(engine: "Engine", ids: "Sequence[str]", call: "Call") ->
     terminal.say(f"{len(changed):,} aggregates changed")
 
 
-def _show(past: "Past", call: "Call") -> None:
+def _show(past: "Past", call: "Invocation") -> None:
     from aura_cli.rendering.formatting import history_data, state_data, state_heading, state_lines
     from aura_cli.rendering.terminal import printable
 

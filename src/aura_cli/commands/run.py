@@ -7,7 +7,7 @@ from aura_cli.arguments.options import RUN, add_follow_options, add_options
 from aura_cli.arguments.parser import finish
 
 if TYPE_CHECKING:
-    from aura_cli._call import Call
+    from aura_cli._call import Invocation
 
 _EPILOG = """\
 Lines of the agent's output start with [stdout] or [stderr], messages that it
@@ -35,7 +35,7 @@ def configure(parser: ArgumentParser) -> None:
     finish(parser, run)
 
 
-async def run(call: "Call") -> int:
+async def run(call: "Invocation") -> int:
     """Run the task; return the exit code."""
     from aura_cli._call import engine_of
     from aura_cli.arguments.request import run_request

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from aura_cli.arguments.parser import add_subcommand, add_subcommands
 
 if TYPE_CHECKING:
-    from aura_cli._call import Call
+    from aura_cli._call import Invocation
     from aura_contracts.ports.read_models import SessionRow
 
 _EPILOG = "Resume a session with `aura run --session ID` and its executor."
@@ -24,7 +24,7 @@ def configure(parser: ArgumentParser) -> None:
         command.add_argument("--executor", metavar="NAME", help="only sessions of this executor")
 
 
-async def _list(call: "Call") -> None:
+async def _list(call: "Invocation") -> None:
     from aura_cli._call import all_rows, engine_of
     from aura_cli.rendering.formatting import counted, time_text
 
@@ -38,14 +38,14 @@ async def _list(call: "Call") -> None:
     call.terminal.say(counted(len(rows), "session"))
 
 
-async def _show(call: "Call") -> None:
+async def _show(call: "Invocation") -> None:
     from aura_cli._call import engine_of
 
     async with engine_of(call, read_only=True) as engine:
         _say(await engine.sessions.get(call.arguments.id, executor=call.arguments.executor), call)
 
 
-async def _latest(call: "Call") -> None:
+async def _latest(call: "Invocation") -> None:
     from aura_cli._call import engine_of
     from aura_contracts.errors import AggregateNotFound
 
@@ -65,7 +65,7 @@ def _data(session: "SessionRow") -> dict[str, Any]:
     return structs.asdict(session)
 
 
-def _say(session: "SessionRow", call: "Call") -> None:
+def _say(session: "SessionRow", call: "Invocation") -> None:
     from aura_cli.rendering.formatting import short, time_text
     from aura_cli.rendering.terminal import printable
 

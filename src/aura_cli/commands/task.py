@@ -19,7 +19,7 @@ from aura_cli.arguments.parser import add_subcommand, add_subcommands
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from aura_cli._call import Call
+    from aura_cli._call import Invocation
     from aura_contracts.task import Task
     from aura_engine import Engine
 
@@ -90,7 +90,7 @@ def _add_id(parser: ArgumentParser) -> None:
 # --- Reading ----------------------------------------------------------------------------------------------------------
 
 
-async def _list(call: "Call") -> None:
+async def _list(call: "Invocation") -> None:
     from aura_cli._call import all_rows, engine_of
     from aura_cli.rendering.formatting import counted, short, time_text
     from aura_contracts.board import canonical_of_task
@@ -108,7 +108,7 @@ async def _list(call: "Call") -> None:
     call.terminal.say(counted(len(rows), "task"))
 
 
-async def _show(call: "Call") -> None:
+async def _show(call: "Invocation") -> None:
     from aura_cli._call import engine_of
     from aura_cli.rendering.formatting import state_heading, state_lines
     from aura_contracts.board import canonical_of_task
@@ -134,7 +134,7 @@ async def _show(call: "Call") -> None:
 # --- Creating and changing --------------------------------------------------------------------------------------------
 
 
-async def _create(call: "Call") -> None:
+async def _create(call: "Invocation") -> None:
     from aura_cli._call import engine_of
     from aura_cli.arguments.request import input_of
 
@@ -145,7 +145,7 @@ async def _create(call: "Call") -> None:
         _say(await engine.tasks.create(given.pop("title"), **given), call)
 
 
-async def _edit(call: "Call") -> None:
+async def _edit(call: "Invocation") -> None:
     from msgspec import convert
 
     from aura_cli._call import engine_of
@@ -158,14 +158,14 @@ async def _edit(call: "Call") -> None:
         _say(await engine.tasks.edit(call.arguments.id, convert(given, TaskChanges)), call)
 
 
-async def _delete(call: "Call") -> None:
+async def _delete(call: "Invocation") -> None:
     from aura_cli._call import engine_of
 
     async with engine_of(call, record_only=True) as engine:
         _say(await engine.tasks.delete(call.arguments.id, call.arguments.reason), call)
 
 
-async def _cancel(call: "Call") -> None:
+async def _cancel(call: "Invocation") -> None:
     from aura_cli._call import engine_of
 
     async with engine_of(call) as engine:
@@ -181,7 +181,7 @@ async def _end(engine: "Engine", task_id: str) -> None:
         await run.idle()
 
 
-async def _decompose(call: "Call") -> None:
+async def _decompose(call: "Invocation") -> None:
     from aura_cli._call import engine_of
 
     async with engine_of(call, record_only=True) as engine:
@@ -190,7 +190,7 @@ async def _decompose(call: "Call") -> None:
     call.terminal.say(f"approval {approval.id} is pending: aura approval approve {approval.id}{call.hint}")
 
 
-def _say(task: "Task", call: "Call") -> None:
+def _say(task: "Task", call: "Invocation") -> None:
     from aura_cli.rendering.formatting import task_text
 
     call.terminal.item(task.as_dict(), task_text(task))
@@ -199,7 +199,7 @@ def _say(task: "Task", call: "Call") -> None:
 # --- Working ----------------------------------------------------------------------------------------------------------
 
 
-async def _assign(call: "Call") -> int:
+async def _assign(call: "Invocation") -> int:
     if call.arguments.outside:
         call.arguments.no_wait = True
 
@@ -229,7 +229,7 @@ async def _assign(call: "Call") -> int:
     return await _work(call, assign)
 
 
-async def _follow_up(call: "Call") -> int:
+async def _follow_up(call: "Invocation") -> int:
     feedback = call.terminal.read_all() if call.arguments.feedback == "-" else call.arguments.feedback
 
     async def follow_up(engine: "Engine", task_id: str) -> "Task":
@@ -238,14 +238,14 @@ async def _follow_up(call: "Call") -> int:
     return await _work(call, follow_up)
 
 
-async def _retry(call: "Call") -> int:
+async def _retry(call: "Invocation") -> int:
     async def retry(engine: "Engine", task_id: str) -> "Task":
         return await engine.tasks.retry(task_id)
 
     return await _work(call, retry)
 
 
-async def _move(call: "Call") -> int:
+async def _move(call: "Invocation") -> int:
     async def move(engine: "Engine", task_id: str) -> "Task | None":
         task = await engine.tasks.move(task_id, call.arguments.state, call.arguments.reason)
         if task.ended:
@@ -258,7 +258,7 @@ async def _move(call: "Call") -> int:
     return await _work(call, move)
 
 
-async def _work(call: "Call", begin: "Callable[[Engine, str], Awaitable[Task | None]]") -> int:
+async def _work(call: "Invocation", begin: "Callable[[Engine, str], Awaitable[Task | None]]") -> int:
     """Record a change of a task, then follow the task; if `record` returns None, there is nothing to follow."""
     from aura_cli._call import engine_of
     from aura_cli.streaming.follower import continue_task

@@ -8,7 +8,7 @@ from aura_cli.arguments.parser import finish
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from aura_cli._call import Call
+    from aura_cli._call import Invocation
     from aura_contracts.ports.archive import UsageCost
 
 _KINDS = ("run", "session", "task", "agent", "model", "day")
@@ -35,7 +35,7 @@ def configure(parser: ArgumentParser) -> None:
     finish(parser, run)
 
 
-async def run(call: "Call") -> None:
+async def run(call: "Invocation") -> None:
     """List the usage."""
     from aura_cli._call import engine_of
     from aura_cli.rendering.formatting import counted

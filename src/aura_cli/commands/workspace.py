@@ -9,7 +9,7 @@ from aura_cli.arguments.values import number
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from aura_cli._call import Call
+    from aura_cli._call import Invocation
     from aura_contracts.workspace import SafetyCopy, Workspace
     from aura_engine import Engine
 
@@ -46,7 +46,7 @@ def _add_id(parser: ArgumentParser) -> None:
 # --- Reading ----------------------------------------------------------------------------------------------------------
 
 
-async def _list(call: "Call") -> None:
+async def _list(call: "Invocation") -> None:
     from aura_cli._call import all_rows, engine_of
     from aura_cli.rendering.formatting import counted, short
 
@@ -61,7 +61,7 @@ async def _list(call: "Call") -> None:
     call.terminal.say(counted(len(rows), "workspace"))
 
 
-async def _show(call: "Call") -> None:
+async def _show(call: "Invocation") -> None:
     import msgspec
 
     from aura_cli._call import engine_of
@@ -100,7 +100,7 @@ def _copy_text(copy: "SafetyCopy") -> str:
     return f"copy {copy.ref}  {time_text(copy.taken_at)}  {copy.reason}  {commits}"
 
 
-async def _diff(call: "Call") -> None:
+async def _diff(call: "Invocation") -> None:
     from aura_cli._call import engine_of
     from aura_cli.rendering.terminal import printable
     from aura_cli.streaming.lines import TextLines
@@ -126,7 +126,7 @@ async def _diff(call: "Call") -> None:
 # --- Changing ---------------------------------------------------------------------------------------------------------
 
 
-async def _snapshot(call: "Call") -> None:
+async def _snapshot(call: "Invocation") -> None:
     from aura_cli._call import engine_of
 
     async with engine_of(call) as engine:
@@ -134,14 +134,14 @@ async def _snapshot(call: "Call") -> None:
     _say(workspace, workspace.snapshots[-1].ref, call)
 
 
-async def _restore(call: "Call") -> None:
+async def _restore(call: "Invocation") -> None:
     async def restore(engine: "Engine", workspace: "Workspace") -> "Workspace":
         return await engine.workspaces.restore(workspace.id, call.arguments.ref)
 
     await _change(call, restore, f"as in {call.arguments.ref}", "the files before are kept")
 
 
-async def _clean(call: "Call") -> None:
+async def _clean(call: "Invocation") -> None:
     async def clean(engine: "Engine", workspace: "Workspace") -> "Workspace":
         return await engine.workspaces.clean(workspace.id)
 
@@ -149,7 +149,7 @@ async def _clean(call: "Call") -> None:
 
 
 async def _change(
-    call: "Call", change: "Callable[[Engine, Workspace], Awaitable[Workspace]]", what: str, kept: str
+    call: "Invocation", change: "Callable[[Engine, Workspace], Awaitable[Workspace]]", what: str, kept: str
 ) -> None:
     """Change the files of a workspace, and report where its unsaved work is kept."""
     from aura_cli._call import engine_of
@@ -162,13 +162,13 @@ async def _change(
         call.terminal.say(f"{kept} as {copy.ref}")
 
 
-def _say(workspace: "Workspace", what: str, call: "Call") -> None:
+def _say(workspace: "Workspace", what: str, call: "Invocation") -> None:
     from aura_cli.rendering.terminal import printable
 
     call.terminal.item(workspace.as_dict(), printable(f"workspace {workspace.id} is {workspace.status}: {what}"))
 
 
-async def _warm(call: "Call") -> None:
+async def _warm(call: "Invocation") -> None:
     import os.path
 
     from aura_cli._call import engine_of

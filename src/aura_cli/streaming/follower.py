@@ -24,7 +24,7 @@ from aura_cli.rendering.errors import report
 from aura_cli.rendering.formatting import event_data, task_text
 from aura_cli.rendering.terminal import Terminal
 from aura_cli.streaming.entry_text import entry_of, words_of
-from aura_cli.streaming.lines import JsonLines, TextLines
+from aura_cli.streaming.lines import JsonOutput, TextLines
 from aura_cli.streaming.narration import Narration
 from aura_cli.streaming.outcome import outcome_of
 from aura_cli.streaming.printer import Printer
@@ -39,7 +39,7 @@ from aura_contracts.workspace import WorkspaceStatus
 from aura_engine import Engine, Run
 
 if TYPE_CHECKING:
-    from aura_cli._call import Call
+    from aura_cli._call import Invocation
 
 DRAIN_TIME = 2.0
 """Seconds to print the remaining output after an interrupt; the reader may be stuck."""
@@ -79,7 +79,7 @@ class FollowOptions:
     """Lines to print first."""
 
     @classmethod
-    def of(cls, call: "Call", *, since: int | None = None, preface: str = "") -> "FollowOptions":
+    def of(cls, call: "Invocation", *, since: int | None = None, preface: str = "") -> "FollowOptions":
         """Return the follow options of a command."""
         given, keyboard = call.arguments, call.terminal.keyboard
         return cls(
@@ -92,7 +92,7 @@ class FollowOptions:
         )
 
 
-async def continue_task(call: "Call", engine: Engine, task_id: str, *, since: int) -> int:
+async def continue_task(call: "Invocation", engine: Engine, task_id: str, *, since: int) -> int:
     """Follow a task that a command has just started; return the exit code.
 
     With --no-wait, or if another process drives the task, only show it.
@@ -126,7 +126,7 @@ class _Follower:
         self._narration = Narration(options.hint)
         encoding = getattr(terminal.out, "encoding", None) or "utf-8"
         self._text = TextLines(escaped=terminal.out.isatty(), encoding=encoding)
-        self._lines: TextLines | JsonLines = JsonLines() if terminal.json else self._text
+        self._lines: TextLines | JsonOutput = JsonOutput() if terminal.json else self._text
         self._protocol = False
         """Whether the agent speaks a protocol; then its messages are printed instead of the raw lines."""
         self._interrupts = 0

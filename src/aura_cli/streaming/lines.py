@@ -172,7 +172,7 @@ class OutputLine(msgspec.Struct, frozen=True, tag_field="kind", tag="output", om
     """Whether the line continues in the next object of its stream."""
 
 
-class JsonLines:
+class JsonOutput:
     """Lines as JSON objects, see `OutputLine`."""
 
     def __init__(self) -> None:

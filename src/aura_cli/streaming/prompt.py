@@ -8,14 +8,14 @@ import anyio
 from aura_cli.rendering.terminal import Terminal
 
 
-class Decision(NamedTuple):
+class HumanDecision(NamedTuple):
     """The human's decision: yes, or no with feedback."""
 
     granted: bool
     feedback: str
 
 
-async def ask(terminal: Terminal, keyboard: int) -> Decision | None:
+async def ask(terminal: Terminal, keyboard: int) -> HumanDecision | None:
     """Ask for approval; return None if the human defers the decision.
 
     Waits without a thread, so it can be cancelled at any moment.
@@ -26,13 +26,13 @@ async def ask(terminal: Terminal, keyboard: int) -> Decision | None:
         case "":
             return None
         case "y" | "yes":
-            return Decision(granted=True, feedback="")
+            return HumanDecision(granted=True, feedback="")
         case "n" | "no":
             terminal.say("why not? your answer is sent to the agent")
             feedback = await _line(keyboard)
-            return Decision(granted=False, feedback=feedback) if feedback else None
+            return HumanDecision(granted=False, feedback=feedback) if feedback else None
         case _:
-            return Decision(granted=False, feedback=answer)
+            return HumanDecision(granted=False, feedback=answer)
 
 
 async def _line(keyboard: int) -> str:

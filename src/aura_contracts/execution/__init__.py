@@ -41,7 +41,7 @@ from aura_contracts.execution.commands import (
     RetryStage,
     StartPreparation,
 )
-from aura_contracts.execution.events import (
+from aura_contracts.execution.event_types import (
     ACTIONS,
     ENTRY_EVENTS,
     Action,
@@ -69,6 +69,7 @@ from aura_contracts.execution.events import (
     PermissionAnswered,
     PermissionAsked,
     PlanReported,
+    PreparationFinished,
     PreparationStarted,
     ProcessExited,
     ProcessStarted,
@@ -81,7 +82,6 @@ from aura_contracts.execution.events import (
     SubtaskCreated,
     ThoughtShared,
     UsageRecorded,
-    WorkspacePrepared,
 )
 from aura_contracts.execution.state import Execution
 from aura_contracts.execution.table import EXECUTION
@@ -146,6 +146,7 @@ __all__ = [
     "PermissionAnswered",
     "PermissionAsked",
     "PlanReported",
+    "PreparationFinished",
     "PreparationStarted",
     "ProcessExited",
     "ProcessStarted",
@@ -176,5 +177,4 @@ __all__ = [
     "ThoughtShared",
     "Usage",
     "UsageRecorded",
-    "WorkspacePrepared",
 ]

@@ -2,7 +2,7 @@
 
 from aura_contracts.aggregate import Command
 from aura_contracts.entries import Usage
-from aura_contracts.execution.events import (
+from aura_contracts.execution.event_types import (
     ACTIONS,
     Action,
     CleanupFinished,
@@ -15,6 +15,7 @@ from aura_contracts.execution.events import (
     ExecutionQueued,
     FollowUpRequested,
     InterruptRequested,
+    PreparationFinished,
     PreparationStarted,
     ProcessExited,
     ProcessStarted,
@@ -24,7 +25,6 @@ from aura_contracts.execution.events import (
     StageRetried,
     StageRetryScheduled,
     UsageRecorded,
-    WorkspacePrepared,
 )
 from aura_contracts.execution.state import Execution
 from aura_contracts.execution.values import ExecutionSpec, Exit, Outcome, SupervisedProcess
@@ -64,7 +64,7 @@ class StartPreparation(Report, frozen=True, kw_only=True):
 class FinishPreparation(Report, frozen=True, kw_only=True):
     """Report that the workspace is ready."""
 
-    emits = (WorkspacePrepared,)
+    emits = (PreparationFinished,)
     workspace_id: WorkspaceId
 
 

@@ -30,7 +30,7 @@ from aura_contracts.execution.commands import (
     RetryStage,
     StartPreparation,
 )
-from aura_contracts.execution.events import (
+from aura_contracts.execution.event_types import (
     ACTIONS,
     CleanupFinished,
     CodingChangedNothing,
@@ -43,6 +43,7 @@ from aura_contracts.execution.events import (
     FollowUpRequested,
     InterruptRequested,
     PermissionAsked,
+    PreparationFinished,
     PreparationStarted,
     ProcessExited,
     ProcessStarted,
@@ -52,7 +53,6 @@ from aura_contracts.execution.events import (
     StageRetried,
     StageRetryScheduled,
     UsageRecorded,
-    WorkspacePrepared,
 )
 from aura_contracts.execution.state import Execution
 from aura_contracts.execution.values import ExecutionStatus
@@ -86,7 +86,7 @@ _TABLE: Table = MappingProxyType(
             PreparationStarted: _S.PREPARE_WORKSPACE,
             ExecutionCancelled: _S.CANCELLED,
         },
-        _S.PREPARE_WORKSPACE: _running(_S.PREPARE_WORKSPACE, {WorkspacePrepared: _S.SETUP}),
+        _S.PREPARE_WORKSPACE: _running(_S.PREPARE_WORKSPACE, {PreparationFinished: _S.SETUP}),
         _S.SETUP: _running(_S.SETUP, {SetupFinished: _S.CODING_INITIAL}),
         _S.CODING_INITIAL: _running(
             _S.CODING_INITIAL,
@@ -152,7 +152,7 @@ def _entered(state: Execution, event: Event, fact: HappenedFact, status: Executi
     )
 
 
-def _prepared(state: Execution, event: WorkspacePrepared, fact: HappenedFact, status: ExecutionStatus) -> Execution:
+def _prepared(state: Execution, event: PreparationFinished, fact: HappenedFact, status: ExecutionStatus) -> Execution:
     return replace(_entered(state, event, fact, status), workspace_id=event.workspace_id)
 
 
@@ -227,7 +227,7 @@ _EVOLVERS: Mapping[type[Event], Evolve[Execution]] = MappingProxyType(
         ExecutionQueued: _queued,
         ExecutionLeased: _leased,
         PreparationStarted: _entered,
-        WorkspacePrepared: _prepared,
+        PreparationFinished: _prepared,
         SetupFinished: _entered,
         CodingFinished: _coded,
         CodingChangedNothing: _entered,

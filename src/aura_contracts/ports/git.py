@@ -79,7 +79,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.staged or self.unstaged or self.untracked or self.conflicted)
 
 
-class FileChange(msgspec.Struct, frozen=True, kw_only=True):
+class ChangedFile(msgspec.Struct, frozen=True, kw_only=True):
     """One file in a diff. The line counts are None for a binary file."""
 
     path: str
@@ -97,7 +97,7 @@ class FileChange(msgspec.Struct, frozen=True, kw_only=True):
 class Diff(msgspec.Struct, frozen=True, kw_only=True):
     """The differences between two states of a tree; files sorted by path. `patch` is None unless requested."""
 
-    files: tuple[FileChange, ...] = ()
+    files: tuple[ChangedFile, ...] = ()
     patch: bytes | None = None
     """A unified diff with git's extended headers (renames, binary patches), which ``git apply`` accepts."""
     truncated: bool = False

@@ -105,7 +105,7 @@ class RepositoryDescription(msgspec.Struct, frozen=True, kw_only=True):
     head: str | None = None
 
 
-class Workspaces(Protocol):
+class WorkspaceProvider(Protocol):
     """Manages the workspaces of one place."""
 
     def describe(self, path: str) -> RepositoryDescription:

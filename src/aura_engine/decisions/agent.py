@@ -23,12 +23,12 @@ from aura_contracts.agent import (
     DisableAgent,
     EditAgent,
     EnableAgent,
-    Outcome,
     PauseAgent,
     RegisterAgent,
     ReleaseAgent,
     ResumeAgent,
     TakeTask,
+    TaskOutcome,
     TaskTaken,
 )
 from aura_contracts.aggregate import Command
@@ -129,7 +129,7 @@ def _disable(state: Agent, command: DisableAgent, context: Context) -> Events:
     if not command.drop_task:
         reason = f"the agent is busy with task {state.current_task_id}"
         raise refuse_rule("agent", state.id, command, "busy", reason, "wait for the task, or have the agent drop it")
-    return [AgentReleased(task_id=state.current_task_id, outcome=Outcome.UNASSIGNED), disabled]
+    return [AgentReleased(task_id=state.current_task_id, outcome=TaskOutcome.UNASSIGNED), disabled]
 
 
 def _enable(state: Agent, command: EnableAgent, context: Context) -> Events:

@@ -41,6 +41,7 @@ from aura_contracts.execution import (
     InterruptRequested,
     LeaseExecution,
     LoseWorker,
+    PreparationFinished,
     PreparationStarted,
     ProcessExited,
     ProcessStarted,
@@ -62,7 +63,6 @@ from aura_contracts.execution import (
     StageRetryScheduled,
     StartPreparation,
     UsageRecorded,
-    WorkspacePrepared,
 )
 from aura_contracts.failures import Failure, FailureReason
 from aura_engine.decisions._decider import (
@@ -172,7 +172,7 @@ def _finish_preparation(state: Execution, command: FinishPreparation, context: C
     if state.workspace_id not in (None, command.workspace_id):
         reason = f"the execution is to work in workspace {state.workspace_id}, not in {command.workspace_id}"
         raise _refuse(state, command, "other_workspace", reason, "prepare the workspace that was asked for")
-    return [WorkspacePrepared(workspace_id=command.workspace_id)]
+    return [PreparationFinished(workspace_id=command.workspace_id)]
 
 
 def _finish_setup(state: Execution, command: FinishSetup, context: Context) -> Events:

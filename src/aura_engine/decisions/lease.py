@@ -25,10 +25,10 @@ from aura_contracts.lease import (
     LeaseClosed,
     LeaseGranted,
     LeaseLost,
+    LeaseProcessStarted,
     LeaseReleased,
     LeaseRevoked,
     LeaseStatus,
-    ProcessStarted,
     RecordOffline,
     RecordProcess,
     RecordReturn,
@@ -115,7 +115,7 @@ def _record_process(state: WorkerLease, command: RecordProcess, context: Context
     _require_epoch(state, command, command.epoch)
     if command.process == state.process:
         return []
-    return [ProcessStarted(epoch=command.epoch, process=command.process)]
+    return [LeaseProcessStarted(epoch=command.epoch, process=command.process)]
 
 
 def _record_offline(state: WorkerLease, command: RecordOffline, context: Context) -> Events:

@@ -7,7 +7,7 @@ do the work, a decision with its reason) is refused, and the error's remedy name
 import attrs
 
 from aura_contracts.actors import ENGINE, Actor
-from aura_contracts.agent import Outcome, ReleaseAgent
+from aura_contracts.agent import ReleaseAgent, TaskOutcome
 from aura_contracts.approval import ApprovalStatus
 from aura_contracts.board import USER_MOVES, CanonicalState, canonical_of_task
 from aura_contracts.errors import RuleViolated
@@ -80,7 +80,7 @@ class BoardMoves:
                 raise refusal(task_id, "move", "an agent works on it", remedy)
             await unit.handle(task_id, UnassignTask(reason=reason))
             if view.agent is not None and view.agent.current_task_id == task_id:
-                release = ReleaseAgent(task_id=task_id, outcome=Outcome.UNASSIGNED)
+                release = ReleaseAgent(task_id=task_id, outcome=TaskOutcome.UNASSIGNED)
                 await unit.acting_as(ENGINE).handle(view.agent.id, release)
 
         await self._core.bus.transact(self._actor, decide)

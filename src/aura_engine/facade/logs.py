@@ -12,7 +12,7 @@ from aura_contracts.ports.read_models import ExecutionLogQuery, ExecutionLogRow,
 from aura_engine.facade.arguments import checked
 from aura_engine.facade.core import Core
 from aura_engine.facade.options import ExecutionLogFilters
-from aura_engine.runtime.output import pieces
+from aura_engine.runtime.output_recorder import pieces
 
 
 @checked

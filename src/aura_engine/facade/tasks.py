@@ -7,7 +7,7 @@ import attrs
 
 from aura_contracts.actors import ENGINE
 from aura_contracts.actors import agent as agent_actor
-from aura_contracts.agent import AGENT, Agent, AgentStatus, Outcome, ReleaseAgent, TakeTask
+from aura_contracts.agent import AGENT, Agent, AgentStatus, ReleaseAgent, TakeTask, TaskOutcome
 from aura_contracts.aggregate import Command
 from aura_contracts.approval import Approval, ApprovalKind, ApprovalStatus, Question, RequestApproval, WithdrawApproval
 from aura_contracts.board import CanonicalState
@@ -313,7 +313,7 @@ class Tasks:
             if view.execution is not None and not view.execution.final:
                 await unit.handle(view.execution.id, CancelExecution(reason=reason))
             elif view.execution is None and view.agent is not None and view.agent.current_task_id == task_id:
-                await engine.handle(view.agent.id, ReleaseAgent(task_id=task_id, outcome=Outcome.CANCELLED))
+                await engine.handle(view.agent.id, ReleaseAgent(task_id=task_id, outcome=TaskOutcome.CANCELLED))
             for approval in (view.approval, view.conflict):
                 if approval is not None and approval.status is ApprovalStatus.PENDING:
                     await engine.handle(approval.id, WithdrawApproval(reason=withdrawn))

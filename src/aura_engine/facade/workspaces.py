@@ -80,7 +80,7 @@ class Workspaces:
 
         async def decide(unit: UnitOfWork) -> Workspace:
             restored = await unit.handle(found.id, RestoreSnapshot(ref=chosen, dirty=False))
-            request = messages.RestoreSnapshot(workspace=spec_of(found), ref=chosen)
+            request = messages.ResetToSnapshot(workspace=spec_of(found), ref=chosen)
             await self._core.runtime.gateway.request(request)
             return restored
 

@@ -7,7 +7,7 @@ from aura_contracts.execution import MessageSaid, ProcessStarted
 from aura_contracts.ids import ExecutionId, output_stream
 from aura_contracts.output import OutputRecorded, OutputSource
 from aura_contracts.ports import EventLog
-from aura_engine.runtime.output import pieces
+from aura_engine.runtime.output_recorder import pieces
 from aura_engine.unit_of_work import CommandBus
 
 WORDS_LIMIT = 64 * 1024

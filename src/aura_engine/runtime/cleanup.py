@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from aura_contracts.actors import ENGINE
-from aura_contracts.agent import Outcome, ReleaseAgent
+from aura_contracts.agent import ReleaseAgent, TaskOutcome
 from aura_contracts.aggregate import part_of
 from aura_contracts.approval import ApprovalStatus, WithdrawApproval
 from aura_contracts.errors import AuraError, WorkerUnavailable
@@ -39,9 +39,9 @@ from aura_worker_protocol import messages
 from aura_worker_protocol.messages import ForgetProcess, InterruptProcess
 
 _OUTCOMES = {
-    TaskStatus.COMPLETED: Outcome.COMPLETED,
-    TaskStatus.FAILED: Outcome.FAILED,
-    TaskStatus.CANCELLED: Outcome.CANCELLED,
+    TaskStatus.COMPLETED: TaskOutcome.COMPLETED,
+    TaskStatus.FAILED: TaskOutcome.FAILED,
+    TaskStatus.CANCELLED: TaskOutcome.CANCELLED,
 }
 
 
@@ -114,7 +114,7 @@ async def release(runtime: Runtime, view: View) -> None:
             await withdraw_inquiries(unit, view.task.id, f"the task is {view.task.status}")
             await withdraw_all(unit, view.task.id, f"the task is {view.task.status}")
             if view.agent is not None and view.agent.current_task_id == view.task.id:
-                outcome = _OUTCOMES.get(view.task.status, Outcome.CANCELLED)
+                outcome = _OUTCOMES.get(view.task.status, TaskOutcome.CANCELLED)
                 await unit.handle(view.agent.id, ReleaseAgent(task_id=view.task.id, outcome=outcome))
 
 
@@ -208,6 +208,6 @@ async def remove(runtime: Runtime, workspace: Workspace, reason: str, *, delete_
         found = await runtime.gateway.request(messages.InspectWorkspace(workspace=spec_of(workspace)))
         if found.condition.dirty:
             await save(runtime, workspace, SnapshotReason.REMOVE)
-    removal = messages.RemoveWorkspace(workspace=spec_of(workspace), delete_branch=delete_branch)
+    removal = messages.RemoveWorktrees(workspace=spec_of(workspace), delete_branch=delete_branch)
     await runtime.gateway.request(removal)
     await runtime.bus.handle(ENGINE, workspace.id, RemoveWorkspace(dirty=False, reason=reason))

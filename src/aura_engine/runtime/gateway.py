@@ -25,7 +25,7 @@ from aura_contracts.ids import ExecutionId, WorkerId
 from aura_contracts.lease import LateReport, RecordStaleReport, WorkerIdentity
 from aura_engine.permissions.questions import Reviewers
 from aura_engine.runtime.entries import record_entries
-from aura_engine.runtime.output import OutputRecorder
+from aura_engine.runtime.output_recorder import OutputRecorder
 from aura_engine.runtime.views import lease_of
 from aura_engine.unit_of_work import CommandBus, UnitOfWork
 from aura_worker_protocol.messages import (

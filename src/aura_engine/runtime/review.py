@@ -4,7 +4,7 @@ from typing import Any
 
 from aura_contracts.actors import ENGINE
 from aura_contracts.actors import agent as agent_actor
-from aura_contracts.agent import AgentStatus, Outcome, PauseAgent, ReleaseAgent, ResumeAgent
+from aura_contracts.agent import AgentStatus, PauseAgent, ReleaseAgent, ResumeAgent, TaskOutcome
 from aura_contracts.approval import (
     Approval,
     ApprovalKind,
@@ -221,7 +221,7 @@ async def _split(unit: UnitOfWork, view: View, approval_id: ApprovalId) -> None:
         spec = subtask_spec(task, part.title, part.description, priority=part.priority, agent_type=part.agent_type)
         await unit.handle(part.task_id, CreateTask(task_id=part.task_id, spec=spec))
     if agent is not None and agent.current_task_id == task.id:
-        await unit.handle(agent.id, ReleaseAgent(task_id=task.id, outcome=Outcome.UNASSIGNED))
+        await unit.handle(agent.id, ReleaseAgent(task_id=task.id, outcome=TaskOutcome.UNASSIGNED))
 
 
 async def _revise(runtime: Runtime, unit: UnitOfWork, view: View, approval: Approval) -> None:

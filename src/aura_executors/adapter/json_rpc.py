@@ -1,16 +1,16 @@
 """JSON-RPC 2.0 (jsonrpc.org/specification) over lines, without I/O: the state and messages of one side.
 
-    peer = Peer()
+    peer = RpcPeer()
     yield Send(peer.request("initialize", {"clientInfo": ...}, then=self._initialized))
 
     match peer.read(line):
-        case Reply(then=then, result=result, error=error): ...
-        case Request(id=id, method=method, params=params): yield Send(peer.respond(id, {...}))
-        case Notification(method=method, params=params): ...
+        case RpcReply(then=then, result=result, error=error): ...
+        case RpcRequest(id=id, method=method, params=params): yield Send(peer.respond(id, {...}))
+        case RpcNotification(method=method, params=params): ...
 
 Parameters and results stay raw (`msgspec.Raw`) until the adapter, which knows their type, decodes them. `method_of`
 finds the method of most messages without decoding them, so that unwanted ones are skipped at the cost of a comparison
-and the others are decoded once, as a `Call` of their type.
+and the others are decoded once, as a `RpcCall` of their type.
 
 The connection of `aura_worker_protocol` is different: it enforces order, epochs and sizes between two ends of AURA and
 closes at the first violation. Agents violate the specification in many ways, and a conversation must understand what it
@@ -47,32 +47,32 @@ class RpcError(msgspec.Struct, frozen=True):
     data: Any = None
 
 
-class Call(msgspec.Struct, Generic[T], frozen=True):
+class RpcCall(msgspec.Struct, Generic[T], frozen=True):
     """A line with a request or notification whose parameters are a `T`; with an `id` it is a request.
 
-    For a decoder of one method: ``msgspec.json.Decoder(Call[TurnCompleted])``.
+    For a decoder of one method: ``msgspec.json.Decoder(RpcCall[TurnCompleted])``.
     """
 
     params: T
     id: Id | None = None
 
 
-class Request(msgspec.Struct, frozen=True, gc=False):
-    """A request from the other side, which waits for `Peer.respond` or `Peer.refuse`."""
+class RpcRequest(msgspec.Struct, frozen=True, gc=False):
+    """A request from the other side, which waits for `RpcPeer.respond` or `RpcPeer.refuse`."""
 
     id: Id
     method: str
     params: msgspec.Raw
 
 
-class Notification(msgspec.Struct, frozen=True, gc=False):
+class RpcNotification(msgspec.Struct, frozen=True, gc=False):
     """A notification from the other side."""
 
     method: str
     params: msgspec.Raw
 
 
-class Reply(msgspec.Struct, Generic[Then], frozen=True):
+class RpcReply(msgspec.Struct, Generic[Then], frozen=True):
     """The other side's response to one of our requests, with `result` or `error`.
 
     `then` was passed with the request; it is None for the response to an unknown request, such as one made before a
@@ -85,7 +85,7 @@ class Reply(msgspec.Struct, Generic[Then], frozen=True):
     error: RpcError | None
 
 
-class _Message(msgspec.Struct, frozen=True):
+class _RpcMessage(msgspec.Struct, frozen=True):
     id: Id | None = None
     method: str | None = None
     params: msgspec.Raw = _EMPTY
@@ -93,7 +93,7 @@ class _Message(msgspec.Struct, frozen=True):
     error: RpcError | None = None
 
 
-_MESSAGE = msgspec.json.Decoder(_Message)
+_MESSAGE = msgspec.json.Decoder(_RpcMessage)
 
 
 def method_of(line: bytes) -> bytes | None:
@@ -106,7 +106,7 @@ def method_of(line: bytes) -> bytes | None:
     return None if found is None else found[1]
 
 
-class Peer(Generic[Then]):
+class RpcPeer(Generic[Then]):
     """One side of a connection. `Then` is the type of the value that the owner gets back with the reply."""
 
     def __init__(self, *, tagged: bool = True) -> None:
@@ -139,18 +139,18 @@ class Peer(Generic[Then]):
         """Return the line of an error response."""
         return self._line({"id": id, "error": {"code": code, "message": message}})
 
-    def read(self, line: bytes) -> Request | Notification | Reply[Then] | None:
+    def read(self, line: bytes) -> RpcRequest | RpcNotification | RpcReply[Then] | None:
         """Return the message in a line; None if it is not a message. Raises `msgspec.MsgspecError`."""
         message = _MESSAGE.decode(line)
         if message.method is not None:
             if message.id is None:
-                return Notification(message.method, message.params)
-            return Request(message.id, message.method, message.params)
+                return RpcNotification(message.method, message.params)
+            return RpcRequest(message.id, message.method, message.params)
         if message.result is msgspec.UNSET and message.error is None:
             return None
         then = self._pending.pop(message.id, None) if message.id is not None else None
         result = _EMPTY if isinstance(message.result, msgspec.UnsetType) else message.result
-        return Reply(message.id, then, result, message.error)
+        return RpcReply(message.id, then, result, message.error)
 
     def _line(self, message: dict[str, Any]) -> bytes:
         return _ENCODER.encode({**self._version, **message}) + b"\n"

@@ -49,7 +49,7 @@ from aura_executors.adapter.json_lines import Item, lost_session
 from aura_executors.adapter.options import ActingOptions, agent_options, program_of, prompt_bytes, with_params
 from aura_executors.adapter.program_lookup import Program
 from aura_executors.agents.claude.stream import StreamJson, words_of
-from aura_executors.agents.claude.wire import Assistant, Result, Tokens, read
+from aura_executors.agents.claude.wire import Assistant, ResultMessage, Tokens, read
 
 __all__ = ["AmpExecutor", "AmpOptions"]
 
@@ -161,7 +161,7 @@ class AmpConversation(StreamJson):
         self._stopped = line.message.stop_reason or ""
         return None
 
-    def failure_in(self, result: Result) -> Failure | None:
+    def failure_in(self, result: ResultMessage) -> Failure | None:
         if denied := read(_TOOLS, result.permission_denials):
             self.blocked = clipped(f"it was not permitted to use {', '.join(denied)}", 500)
         words = result.error if isinstance(result.error, str) else words_of(result)
@@ -175,7 +175,7 @@ class AmpConversation(StreamJson):
         lost = self._asked and not self.session_id and _NO_THREAD.search(words)
         return lost_session(self._asked, words) if lost else None
 
-    def usage_in(self, result: Result) -> Iterable[Item]:
+    def usage_in(self, result: ResultMessage) -> Iterable[Item]:
         return self.spent()
 
     def usage_of(self, tokens: Tokens) -> Usage:

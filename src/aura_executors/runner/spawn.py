@@ -31,7 +31,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
 @attrs.frozen(kw_only=True)
-class Settings:
+class SupervisionSettings:
     """How processes are supervised here, the same for all."""
 
     home: Path
@@ -58,7 +58,7 @@ class Settings:
         return self.processes / token
 
 
-def start(settings: Settings, spec: ProcessSpec) -> State:
+def start(settings: SupervisionSettings, spec: ProcessSpec) -> State:
     """Start the process unless it was started before, and return its state.
 
     Raises `ExecutableNotFound`, `WorkingDirectoryMissing`, `ProcessStartFailed`; nothing is left then.
@@ -81,7 +81,7 @@ def start(settings: Settings, spec: ProcessSpec) -> State:
     return probe(folder, settings.clock)
 
 
-def _spawn(settings: Settings, spec: ProcessSpec, folder: Path, lock: int) -> None:
+def _spawn(settings: SupervisionSettings, spec: ProcessSpec, folder: Path, lock: int) -> None:
     request = _request(settings, spec)
     try:
         for left in folder.iterdir():  # by a starter, or a supervisor, that was killed
@@ -123,7 +123,7 @@ def _require_started(spec: ProcessSpec, report: bytes, complaint: bytes) -> None
     raise errors[reported["error"]]
 
 
-def _request(settings: Settings, spec: ProcessSpec) -> bytes:
+def _request(settings: SupervisionSettings, spec: ProcessSpec) -> bytes:
     def text(value: str, what: str, forbidden: str = "\0") -> str:
         if any(character in value for character in forbidden):
             reason = f"{what} contains a character that no system accepts there"
@@ -168,7 +168,7 @@ def _spec_record(spec: ProcessSpec) -> dict[str, object]:
     }
 
 
-def _socket(settings: Settings, token: str) -> str:
+def _socket(settings: SupervisionSettings, token: str) -> str:
     """Return the path of the socket, from the folder of the process: a name in it, or an absolute path."""
     if settings.run_dir is None:
         return run_directory.CONTROL

@@ -13,7 +13,7 @@ from aura_contracts.ports import Clock
 from aura_contracts.ports.processes import ProcessRunner, ProcessSpec, RunningProcess
 from aura_executors.runner import custody, spawn
 from aura_executors.runner.custody import Absent, Alive, Busy, Ended, NeverRan, State
-from aura_executors.runner.spawn import Settings
+from aura_executors.runner.spawn import SupervisionSettings
 from aura_executors.runner.supervised_run import BUSY_PAUSE, SupervisedRun
 
 UNACKNOWLEDGED_LIMIT = 16 * 1024 * 1024
@@ -45,7 +45,7 @@ class SupervisedRunner(ProcessRunner):
         drain_time: float = DRAIN_TIME,
         control_groups: bool = True,
     ) -> None:
-        self._settings = Settings(
+        self._settings = SupervisionSettings(
             home=home.absolute(),
             python=python,
             run_dir=run_dir,

@@ -37,8 +37,8 @@ import sys
 from collections.abc import Mapping
 
 from aura_contracts.ports.executors import AgentRun, Availability, Capability, Conversation, Executor, Launch
-from aura_executors.scripted.command import ScriptedOptions, launch_of
-from aura_executors.scripted.conversation import ScriptedConversation
+from aura_executors.scripted.launch_plan import ScriptedOptions, launch_of
+from aura_executors.scripted.transcript import ScriptedConversation
 
 __all__ = ["ScriptedConversation", "ScriptedExecutor", "ScriptedOptions"]
 

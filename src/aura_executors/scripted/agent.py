@@ -187,7 +187,7 @@ def _kind(value: Any) -> str:
 # --- Carrying out -----------------------------------------------------------------------------------------------------
 
 
-class StepFailed(Exception):
+class ScriptStepFailed(Exception):
     """A step that could not be carried out, or that fails on purpose."""
 
     def __init__(self, message: str, exit_code: int = 1, reason: str = "") -> None:
@@ -196,7 +196,7 @@ class StepFailed(Exception):
         self.reason = reason
 
 
-class Agent:
+class ScriptedAgent:
     """Carries out one round."""
 
     def __init__(self, prompt: str, finished: int, number: int, answers: BinaryIO) -> None:
@@ -221,13 +221,13 @@ class Agent:
         code = 0
         try:
             self._carry_out(steps)
-        except StepFailed as failed:
+        except ScriptStepFailed as failed:
             self._fail(failed)
             code = failed.exit_code
         except BrokenPipeError:
             raise
         except (OSError, ValueError) as error:
-            self._fail(StepFailed(str(error)))
+            self._fail(ScriptStepFailed(str(error)))
             code = 1
         if not named:
             self.send("session_started", session_id=SESSION.format(self._finished + 1))
@@ -241,7 +241,7 @@ class Agent:
         for name, arguments in steps:
             getattr(self, f"_do_{name}")(**arguments)
 
-    def _fail(self, failed: StepFailed) -> None:
+    def _fail(self, failed: ScriptStepFailed) -> None:
         message = str(failed)
         if failed.reason:
             self.send("finished", failure={"reason": failed.reason, "message": message})
@@ -259,7 +259,7 @@ class Agent:
         given = self._root / path
         place = given.parent.resolve() / given.name if entry and given.name != ".." else given.resolve()
         if self._root not in place.parents:
-            raise StepFailed(f"{path}: is not inside of the folder that the agent works in")
+            raise ScriptStepFailed(f"{path}: is not inside of the folder that the agent works in")
         return place
 
     # --- Files
@@ -277,7 +277,7 @@ class Agent:
         place = self._inside(path)
         content = place.read_bytes()
         if (found := content.count(_bytes(old)) if old else 0) != 1:
-            raise StepFailed(f"{path}: {old!r} is in there {found} times, not once")
+            raise ScriptStepFailed(f"{path}: {old!r} is in there {found} times, not once")
         place.write_bytes(content.replace(_bytes(old), _bytes(new)))
 
     def _do_delete(self, path: str) -> None:
@@ -307,7 +307,7 @@ class Agent:
 
     def _do_expect_prompt(self, contains: str) -> None:
         if contains not in self._prompt:
-            raise StepFailed(f"the prompt lacks {contains!r}: {self._prompt!r}")
+            raise ScriptStepFailed(f"the prompt lacks {contains!r}: {self._prompt!r}")
 
     def _do_close(self, stream: str) -> None:
         """Close a stream, as daemons do, and continue."""
@@ -391,7 +391,7 @@ class Agent:
         child = subprocess.Popen(argv, stdin=nothing, stdout=output, stderr=output, start_new_session=detach)  # noqa: S603
         self._do_print(f"spawned {child.pid}")
         if wait and child.wait() != 0:
-            raise StepFailed(f"{argv[0]}: ended with {child.returncode}")
+            raise ScriptStepFailed(f"{argv[0]}: ended with {child.returncode}")
         self._children.append(child)  # kept, because collecting it would warn of a child that runs on
 
     def _do_ignore_signals(self, numbers: Iterable[int] = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)) -> None:
@@ -399,13 +399,13 @@ class Agent:
             try:
                 signal.signal(number, signal.SIG_IGN)
             except (OSError, ValueError) as error:
-                raise StepFailed(f"signal {number}: {error}") from error
+                raise ScriptStepFailed(f"signal {number}: {error}") from error
 
     def _do_signal(self, number: int) -> None:
         os.kill(os.getpid(), number)
 
     def _do_fail(self, exit_code: int = 1, message: str = "", reason: str = "") -> NoReturn:
-        raise StepFailed(message, exit_code, reason)
+        raise ScriptStepFailed(message, exit_code, reason)
 
 
 def _bytes(text: str) -> bytes:
@@ -439,7 +439,7 @@ def main() -> int:
         return 2
     number = min(finished, len(rounds) - 1)
     try:
-        return Agent(prompt, finished, number + 1, sys.stdin.buffer).run(rounds[number])
+        return ScriptedAgent(prompt, finished, number + 1, sys.stdin.buffer).run(rounds[number])
     except BrokenPipeError:  # standard output is closed: the rest of the buffers cannot be written at exit either
         os._exit(1)
 

@@ -12,6 +12,6 @@ if __name__ == "__main__":
     package.__path__ = [__file__.rpartition("/supervisor/")[0]]
     sys.modules["aura_executors"] = package
 
-    from aura_executors.supervisor.main import main
+    from aura_executors.supervisor.startup import main
 
     main(sys.argv)

@@ -32,7 +32,7 @@ class Unavailable(Exception):
     """A group cannot be made here; the text says why."""
 
 
-class Group:
+class ControlGroup:
     """A control group that exists, or has existed."""
 
     def __init__(self, path: str) -> None:
@@ -96,18 +96,18 @@ class Group:
         return [folder for folder, _, _ in os.walk(self.path)]
 
 
-def group_for(token: str) -> Group:
+def group_for(token: str) -> ControlGroup:
     """Make a group. Raises `Unavailable` or `OSError`, also when there are others in one of this name."""
-    group = Group(os.path.join(_own_folder(), _name(token)))
+    group = ControlGroup(os.path.join(_own_folder(), _name(token)))
     with suppress(FileNotFoundError):
         os.rmdir(group.path)  # of a supervisor that was killed before anything ran
     os.mkdir(group.path, 0o755)
     return group
 
 
-def group_at(path: str, token: str) -> Group | None:
+def group_at(path: str, token: str) -> ControlGroup | None:
     """Return the recorded group; None if it does not exist or belongs to another process."""
-    return Group(path) if path and os.path.basename(path) == _name(token) else None
+    return ControlGroup(path) if path and os.path.basename(path) == _name(token) else None
 
 
 def _name(token: str) -> str:

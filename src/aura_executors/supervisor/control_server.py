@@ -17,7 +17,7 @@ from aura_executors.supervisor.control_protocol import EXIT, HELLO, OUTPUT, Fram
 _UNREAD_LIMIT = 1024 * 1024
 _CONNECTIONS = 32
 
-Handle = Callable[["Connection", int, bytes], None]
+Handle = Callable[["ConnectedWorker", int, bytes], None]
 
 
 def listen(path: str) -> socket.socket:
@@ -35,7 +35,7 @@ def listen(path: str) -> socket.socket:
     return listener
 
 
-class Connection:
+class ConnectedWorker:
     """A worker that is connected. `want` is the record number it has seen, while it waits for more."""
 
     def __init__(self, stream: socket.socket) -> None:
@@ -53,7 +53,7 @@ class ControlServer:
         self._poll = poll
         self._handle = handle
         self._hello = frame(HELLO, json.dumps(hello).encode())
-        self._connections: dict[int, Connection] = {}
+        self._connections: dict[int, ConnectedWorker] = {}
         poll.register(listener, select.POLLIN)
 
     @property
@@ -74,7 +74,7 @@ class ControlServer:
             self._receive(connection)
         return True
 
-    def send(self, connection: Connection, data: bytes) -> None:
+    def send(self, connection: ConnectedWorker, data: bytes) -> None:
         """Send as soon as the worker reads. Does nothing if it is gone."""
         if connection.stream.fileno() in self._connections:
             connection.unsent += data
@@ -104,11 +104,11 @@ class ControlServer:
             if len(self._connections) >= _CONNECTIONS:
                 stream.close()
                 return
-            connection = self._connections[stream.fileno()] = Connection(stream)
+            connection = self._connections[stream.fileno()] = ConnectedWorker(stream)
             self._poll.register(stream, select.POLLIN)
             self.send(connection, self._hello)
 
-    def _receive(self, connection: Connection) -> None:
+    def _receive(self, connection: ConnectedWorker) -> None:
         try:
             data = connection.stream.recv(256 * 1024)
             if data:
@@ -121,7 +121,7 @@ class ControlServer:
         except (OSError, ValueError):
             self._drop(connection)
 
-    def _flush(self, connection: Connection) -> None:
+    def _flush(self, connection: ConnectedWorker) -> None:
         try:
             if connection.unsent:
                 del connection.unsent[: connection.stream.send(connection.unsent)]
@@ -135,7 +135,7 @@ class ControlServer:
         else:
             self._poll.modify(connection.stream, select.POLLIN | (select.POLLOUT if connection.unsent else 0))
 
-    def _drop(self, connection: Connection) -> None:
+    def _drop(self, connection: ConnectedWorker) -> None:
         file = connection.stream.fileno()
         if self._connections.pop(file, None) is not None:
             self._poll.unregister(file)

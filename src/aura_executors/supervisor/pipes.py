@@ -8,7 +8,7 @@ import select
 from collections import deque
 from collections.abc import Iterator
 
-from aura_executors.supervisor.control_server import Connection
+from aura_executors.supervisor.control_server import ConnectedWorker
 from aura_executors.supervisor.spool import RECORD_LIMIT, STDERR, STDOUT
 
 SMALL = 4096
@@ -19,7 +19,7 @@ COLLECT = 0.001
 
 NEVER = float("inf")
 
-Asker = tuple[Connection, int] | None
+Asker = tuple[ConnectedWorker, int] | None
 """The connection that asked, and the number of its request; None for the launch request itself."""
 
 Answer = tuple[Asker, bool]
@@ -118,7 +118,7 @@ class Outputs:
         self._streams.remove(stream)
 
 
-class Input:
+class StandardInput:
     """Standard input. What is offered is written as the agent reads.
 
     Methods return answers: who asked, and whether it was done; False when the agent does not read any more.

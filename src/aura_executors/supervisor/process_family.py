@@ -10,7 +10,7 @@ Standard library only: the supervisor loads this module.
 import os
 import sys
 
-from aura_executors.supervisor.control_group import Group
+from aura_executors.supervisor.control_group import ControlGroup
 from aura_executors.supervisor.process_table import descendants, processes_with_token, start_time
 
 STRAY_INTERVAL = 0.1
@@ -23,7 +23,7 @@ _MEMORY_UNIT = 1 if sys.platform == "darwin" else 1024
 class ProcessFamily:
     """What one agent consists of. `status` is the main process's wait status, None as long as it runs."""
 
-    def __init__(self, pid: int, token: str, *, reaper: bool, group: Group | None) -> None:
+    def __init__(self, pid: int, token: str, *, reaper: bool, group: ControlGroup | None) -> None:
         self.main = pid
         self.main_started = start_time(pid) or ""
         self.status: int | None = None

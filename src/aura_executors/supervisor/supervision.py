@@ -18,8 +18,8 @@ One thread, one loop (`Supervision.run`), no locks: every field belongs to it. W
 - No worker owns a supervisor. The one that started it may be killed, and a later one finds it by its folder
   (`run_directory`); none for longer than the grace period ends the agent.
 
-Each part keeps its own state: `ProcessFamily` the processes, `KeptOutput` the spool, `Outputs` and `Input` the pipes,
-`TimeLimits` and `WorkerPresence` the clocks, `Termination` the escalation, `ControlServer` the connections.
+Each part keeps its own state: `ProcessFamily` the processes, `KeptOutput` the spool, `Outputs` and `StandardInput` the
+pipes, `TimeLimits` and `WorkerPresence` the clocks, `Termination` the escalation, `ControlServer` the connections.
 
 Standard library only. Times are monotonic seconds, except in records.
 """
@@ -31,7 +31,7 @@ import time
 from contextlib import suppress
 
 from aura_executors.supervisor import run_directory
-from aura_executors.supervisor.control_group import Group
+from aura_executors.supervisor.control_group import ControlGroup
 from aura_executors.supervisor.control_protocol import (
     ACKNOWLEDGE,
     CLOSE_INPUT,
@@ -47,10 +47,10 @@ from aura_executors.supervisor.control_protocol import (
     split_key,
     split_number,
 )
-from aura_executors.supervisor.control_server import Connection, ControlServer, listen
+from aura_executors.supervisor.control_server import ConnectedWorker, ControlServer, listen
 from aura_executors.supervisor.kept_output import Cause, KeptOutput
 from aura_executors.supervisor.launch import Launched, LaunchRequest
-from aura_executors.supervisor.pipes import Answer, Input, Outputs
+from aura_executors.supervisor.pipes import Answer, Outputs, StandardInput
 from aura_executors.supervisor.process_family import ProcessFamily
 from aura_executors.supervisor.process_table import start_time
 from aura_executors.supervisor.termination import STEP_INTERRUPT, STEP_TERMINATE, Termination
@@ -78,7 +78,7 @@ class Supervision:
         wakeup: int,
         *,
         reaper: bool,
-        group: Group | None = None,
+        group: ControlGroup | None = None,
     ) -> None:
         now = time.monotonic()
         self._folder = folder
@@ -94,7 +94,7 @@ class Supervision:
         self._family = ProcessFamily(launched.pid, request.token, reaper=reaper, group=group)
         self._kept = KeptOutput(request)
         self._outputs = Outputs(launched.outputs, self._poll)
-        self._input = Input(launched.stdin, self._poll)
+        self._input = StandardInput(launched.stdin, self._poll)
         self._written: set[bytes] = set()
         """Keys of what was written to standard input, so that it is written once."""
         self._limits = TimeLimits(request.timeout, request.idle_timeout, now)
@@ -224,7 +224,7 @@ class Supervision:
 
     # --- Workers ------------------------------------------------------------------------------------------------------
 
-    def _handle(self, connection: Connection, kind: int, body: bytes) -> None:
+    def _handle(self, connection: ConnectedWorker, kind: int, body: bytes) -> None:
         """Do what a worker asks. Raises `ValueError` for a frame that makes no sense, which cuts the worker off."""
         number, rest = split_number(body)
         now = time.monotonic()
@@ -254,7 +254,7 @@ class Supervision:
         else:
             self._limits.wait(now, waiting=value != 0)
 
-    def _write(self, connection: Connection, number: int, key: bytes, data: bytes) -> None:
+    def _write(self, connection: ConnectedWorker, number: int, key: bytes, data: bytes) -> None:
         if key in self._written:
             self._server.send(connection, numbered(DONE, number))
             return
@@ -262,7 +262,7 @@ class Supervision:
             self._written.add(key)
         self._answer(self._input.offer(data, (connection, number)))
 
-    def _want(self, connection: Connection, seen: int) -> None:
+    def _want(self, connection: ConnectedWorker, seen: int) -> None:
         if seen < self._kept.last:
             self._server.send(connection, numbered(OUTPUT, self._kept.last))
         else:

@@ -47,7 +47,7 @@ class Completed(NamedTuple):
         return os.fsdecode(self.out).removesuffix("\n")
 
 
-class Command:
+class GitCommand:
     """Runs git commands. Immutable, and safe to use from several threads. `timeout` is in seconds, per command."""
 
     def __init__(
@@ -58,7 +58,7 @@ class Command:
         self.version = version
         self.environment = git_environment(environment)
 
-    def configured(self, settings: Mapping[str, str]) -> "Command":
+    def configured(self, settings: Mapping[str, str]) -> "GitCommand":
         """Return a copy with more configuration, which wins over every file."""
         other = copy(self)
         other.environment = with_settings(self.environment, settings)

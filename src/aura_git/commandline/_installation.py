@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from aura_contracts.errors import GitError, GitUnavailable
-from aura_git.commandline._command import Command
+from aura_git.commandline._command import GitCommand
 
 MINIMAL_VERSION = (2, 34)
 
@@ -35,7 +35,7 @@ def find_git(search_path: str | None, environment: Mapping[str, str], name: str 
     if executable is None:
         return FoundGit(None, "", usable=False, reason=f"{name} is not on the search path", remedy=_REMEDY)
     try:
-        version = Command(executable, environment, _VERSION_TIMEOUT).run("/", "--version").text
+        version = GitCommand(executable, environment, _VERSION_TIMEOUT).run("/", "--version").text
     except GitError as error:
         reason = f"{executable} does not report its version: {error}"
         return FoundGit(executable, "", usable=False, reason=reason, remedy=_REMEDY)
@@ -62,10 +62,10 @@ class Installation:
         self._name = name
         self._environment = environment
         self._timeout = timeout
-        self._command: Command | None = None
+        self._command: GitCommand | None = None
         self._lock = threading.Lock()
 
-    def command(self, repository: str) -> Command:
+    def command(self, repository: str) -> GitCommand:
         """Return what runs git. Raises `GitUnavailable`, naming the `repository` that it was needed for."""
         with self._lock:
             if self._command is None:
@@ -73,5 +73,5 @@ class Installation:
                 version = parse_version(found.version)
                 if not found.usable or found.executable is None or version is None:
                     raise GitUnavailable(repository=repository, reason=found.reason, remedy=found.remedy)
-                self._command = Command(found.executable, self._environment, self._timeout, version)
+                self._command = GitCommand(found.executable, self._environment, self._timeout, version)
             return self._command

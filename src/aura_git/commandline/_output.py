@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from aura_contracts.ports.git import ChangeKind, FileChange, LinkedWorktree, Status
+from aura_contracts.ports.git import ChangedFile, ChangeKind, LinkedWorktree, Status
 
 GITLINK = "160000"
 """The mode of a submodule in a tree and in the index."""
@@ -60,7 +60,7 @@ def parse_status(output: bytes) -> Status:
     )
 
 
-def parse_changes(output: bytes) -> tuple[FileChange, ...]:
+def parse_changes(output: bytes) -> tuple[ChangedFile, ...]:
     """Read ``diff-tree -z --raw --numstat``: a record of each kind for each file, all raw ones first."""
     rest = iter(fields(output))
     kinds: dict[str, tuple[ChangeKind, str | None]] = {}
@@ -78,7 +78,7 @@ def parse_changes(output: bytes) -> tuple[FileChange, ...]:
                 name = next(rest)
             counts[os.fsdecode(name)] = _count(added), _count(removed)
     return tuple(
-        FileChange(path=path, kind=kinds[path][0], old_path=kinds[path][1], added=added, removed=removed)
+        ChangedFile(path=path, kind=kinds[path][0], old_path=kinds[path][1], added=added, removed=removed)
         for path in sorted(kinds)
         for added, removed in [counts.get(path, (0, 0))]
     )

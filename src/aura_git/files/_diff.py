@@ -4,14 +4,14 @@ from aura_contracts.ports.git import Diff
 from aura_git.commandline._output import parse_changes
 from aura_git.files._staging import record_files
 from aura_git.files._status import status
-from aura_git.repository._repository import Repository
+from aura_git.repository._git_repository import GitRepository
 
 _HOW = ("-r", "-M50%", "--no-ext-diff", "--no-textconv", "--ignore-submodules=none", "--no-color", "--full-index")
 _SUMMARY = ("-z", "--raw", "--numstat")
 _PATCH = ("-p", "--binary", "--src-prefix=a/", "--dst-prefix=b/", "-U3", "--inter-hunk-context=0", "--submodule=short")
 
 
-def diff(repository: Repository, base: str, target: str | None, patch_limit: int | None) -> Diff:
+def diff(repository: GitRepository, base: str, target: str | None, patch_limit: int | None) -> Diff:
     """Return what leads from `base` to `target`, or to the files; with the patch if it has a limit.
 
     The files are entered in a scratch index, and their contents in a scratch store of objects, before anything is
@@ -30,7 +30,7 @@ def diff(repository: Repository, base: str, target: str | None, patch_limit: int
 
 
 def _compare(
-    repository: Repository,
+    repository: GitRepository,
     command: tuple[str, ...],
     commits: tuple[str, ...],
     variables: dict[str, str],

@@ -8,10 +8,10 @@ from aura_git.commandline._output import paths
 from aura_git.files._snapshot_format import INDEX_MESSAGE, IndexPlace, index_place, read_place, write_message
 from aura_git.files._staging import record_files
 from aura_git.files._status import remove_links_in_place_of_folders, status, untracked
-from aura_git.repository._repository import Repository
+from aura_git.repository._git_repository import GitRepository
 
 
-def snapshot(repository: Repository, ref: str, message: str) -> str:
+def snapshot(repository: GitRepository, ref: str, message: str) -> str:
     """See `GitFiles.snapshot`."""
     repository.require_ref(ref)
     head = repository.head()
@@ -36,7 +36,7 @@ def snapshot(repository: Repository, ref: str, message: str) -> str:
     return commit
 
 
-def _take_ours(repository: Repository, scratch: dict[str, str]) -> None:
+def _take_ours(repository: GitRepository, scratch: dict[str, str]) -> None:
     """Make the scratch index hold our side of each file in conflict: a tree cannot hold more than one."""
     ours: dict[str, str] = {}
     for entry in paths(repository.git("ls-files", "-u", "-z").out):
@@ -50,7 +50,7 @@ def _take_ours(repository: Repository, scratch: dict[str, str]) -> None:
     repository.git("update-index", "-z", "--index-info", stdin=entries, variables=scratch)
 
 
-def restore(repository: Repository, commit: str) -> None:
+def restore(repository: GitRepository, commit: str) -> None:
     """See `GitFiles.restore`."""
     found = repository.resolve(commit)
     index_tree = _index_tree(repository, found)
@@ -63,7 +63,7 @@ def restore(repository: Repository, commit: str) -> None:
     repository.on_files("update-index", "-q", "--refresh", codes=(0, 1))
 
 
-def _index_tree(repository: Repository, commit: str) -> str:
+def _index_tree(repository: GitRepository, commit: str) -> str:
     message = repository.git("cat-file", "commit", commit).out.partition(b"\n\n")[2]
     place = read_place(message.decode("utf-8", "replace"))
     parents = repository.git("rev-parse", f"{commit}^@").text.split()

@@ -8,7 +8,7 @@ from aura_contracts.ports.git import Operation, Status
 from aura_git.commandline._output import fields
 from aura_git.files._status import status
 from aura_git.repository import _paths
-from aura_git.repository._repository import Repository, message_bytes
+from aura_git.repository._git_repository import GitRepository, message_bytes
 
 _ATTEMPTS = 4
 """How often the files are examined while they keep changing."""
@@ -17,7 +17,7 @@ _MOVED = "Unable to process path"
 """What git says of a file that has become a folder, or vanished."""
 
 
-def stage(repository: Repository, chosen: Sequence[str]) -> None:
+def stage(repository: GitRepository, chosen: Sequence[str]) -> None:
     """Stage the files that differ from the index, by name: the time depends on the number of changes only."""
     wanted = {path.rstrip("/") for path in chosen}
 
@@ -34,7 +34,7 @@ def _with_folders(path: str) -> list[str]:
 
 
 def record_files(
-    repository: Repository,
+    repository: GitRepository,
     found: Status,
     variables: dict[str, str],
     is_wanted: Callable[[str], bool] = lambda _: True,
@@ -55,7 +55,7 @@ def record_files(
             return
 
 
-def _update_index(repository: Repository, changed: set[str], variables: dict[str, str]) -> None:
+def _update_index(repository: GitRepository, changed: set[str], variables: dict[str, str]) -> None:
     """Put the files as they are now into the index; repositories inside that are not submodules are left out.
 
     Files below a symbolic link are not files of the repository: they are entered as gone, since git refuses to look
@@ -80,7 +80,7 @@ def _is_below_link(top: str, path: str, known: dict[str, bool]) -> bool:
     return known[folder]
 
 
-def commit(repository: Repository, message: str, *, allow_empty: bool) -> str | None:
+def commit(repository: GitRepository, message: str, *, allow_empty: bool) -> str | None:
     """See `GitFiles.commit`."""
     under_way = _paths.operation(repository.git_dir)
     staged, unmerged = _staged(repository)
@@ -103,7 +103,7 @@ def commit(repository: Repository, message: str, *, allow_empty: bool) -> str | 
     return made
 
 
-def _staged(repository: Repository) -> tuple[bool, bool]:
+def _staged(repository: GitRepository) -> tuple[bool, bool]:
     """Return whether the index differs from HEAD, and whether it holds files in conflict."""
     head = repository.head()
     if head is None:

@@ -9,7 +9,7 @@ from aura_contracts.errors import NotARepository
 from aura_contracts.ports.git import RepositoryInfo, Status
 from aura_git.commandline._output import parse_status, paths
 from aura_git.repository import _paths
-from aura_git.repository._repository import Repositories, Repository
+from aura_git.repository._git_repository import GitRepository, Repositories
 
 
 def inspect(repositories: Repositories, path: str) -> RepositoryInfo:
@@ -32,7 +32,7 @@ def inspect(repositories: Repositories, path: str) -> RepositoryInfo:
     )
 
 
-def main_worktree(repository: Repository) -> str | None:
+def main_worktree(repository: GitRepository) -> str | None:
     """Return the folder of the main worktree, None in a bare repository."""
     configuration, common = repository.configuration, repository.common_dir
     if configuration.flag("core.bare"):
@@ -42,7 +42,7 @@ def main_worktree(repository: Repository) -> str | None:
     return os.path.dirname(common) if os.path.basename(common) == ".git" else None
 
 
-def status(repository: Repository) -> Status:
+def status(repository: GitRepository) -> Status:
     """Return what differs from HEAD; worktrees of the same repository inside are not files of it."""
     listed = repository.on_files(
         "status", "--porcelain=v2", "-z", "--untracked-files=all", "--no-renames", "--ignore-submodules=none"
@@ -58,7 +58,7 @@ def status(repository: Repository) -> Status:
     return msgspec.structs.replace(found, untracked=tuple(path for path in found.untracked if path not in own))
 
 
-def _hidden_by_loops(repository: Repository) -> set[str]:
+def _hidden_by_loops(repository: GitRepository) -> set[str]:
     """Return the tracked files whose folder has become a symbolic link that leads in a circle.
 
     They are gone, but ``git status`` only warns that it cannot examine them.
@@ -66,7 +66,7 @@ def _hidden_by_loops(repository: Repository) -> set[str]:
     return {path for path in paths(repository.git("ls-files", "-z").out) if _is_in_loop(repository, path)}
 
 
-def _is_in_loop(repository: Repository, path: str) -> bool:
+def _is_in_loop(repository: GitRepository, path: str) -> bool:
     try:
         os.lstat(os.path.join(repository.path, path))
     except OSError as error:
@@ -74,17 +74,17 @@ def _is_in_loop(repository: Repository, path: str) -> bool:
     return False
 
 
-def _is_own_worktree(repository: Repository, path: str) -> bool:
+def _is_own_worktree(repository: GitRepository, path: str) -> bool:
     return _paths.is_linked_worktree_of(os.path.join(repository.path, path), repository.common_dir)
 
 
-def untracked(repository: Repository) -> list[str]:
+def untracked(repository: GitRepository) -> list[str]:
     """Return the untracked files that are neither ignored nor in repositories of their own."""
     listed = repository.on_files("ls-files", "-z", "--others", "--exclude-standard")
     return [path for path in paths(listed.out) if not path.endswith("/")]
 
 
-def remove_links_in_place_of_folders(repository: Repository, commit: str) -> None:
+def remove_links_in_place_of_folders(repository: GitRepository, commit: str) -> None:
     """Remove symbolic links that are where `commit` has folders.
 
     Git follows such a link when it checks whether a file has to be written, and then removes the link.

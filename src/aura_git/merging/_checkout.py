@@ -14,7 +14,7 @@ from aura_contracts.errors import DirtyWorktree, OperationInProgress
 from aura_git.commandline._output import LINK
 from aura_git.files._status import status
 from aura_git.repository import _paths
-from aura_git.repository._repository import Repository
+from aura_git.repository._git_repository import GitRepository
 from aura_git.worktrees._registry import users_of
 
 _UNDO = "aura-undo-"
@@ -23,7 +23,7 @@ _LOOK_BACK = 10_000
 """Commits that are searched for the one that a late checkout is at."""
 
 
-def checkouts_of(repository: Repository, branch: str) -> list["Checkout"]:
+def checkouts_of(repository: GitRepository, branch: str) -> list["Checkout"]:
     """Return the worktrees that have `branch` checked out and whose folder exists.
 
     Raises `OperationInProgress` if a rebase or a bisection left the branch and will return to it.
@@ -41,7 +41,7 @@ def checkouts_of(repository: Repository, branch: str) -> list["Checkout"]:
     return found
 
 
-class _Change(NamedTuple):
+class _PathChange(NamedTuple):
     """One file in which two commits differ. Zeros stand for a missing file."""
 
     old_mode: str
@@ -54,10 +54,10 @@ class _Change(NamedTuple):
 class Checkout:
     """A worktree that has the target checked out."""
 
-    def __init__(self, repository: Repository) -> None:
+    def __init__(self, repository: GitRepository) -> None:
         self.repository = repository
         self.path = repository.path
-        self._known_changes: dict[tuple[str, str], list[_Change]] = {}
+        self._known_changes: dict[tuple[str, str], list[_PathChange]] = {}
 
     def require_room(self, old: str, new: str) -> None:
         """Raise `DirtyWorktree` unless the files can go from commit `old` to `new` with all uncommitted work intact."""
@@ -222,7 +222,7 @@ class Checkout:
                 file.unlink(missing_ok=True)
                 os.removedirs(file.parent)
 
-    def _is_as_new(self, change: _Change) -> bool:
+    def _is_as_new(self, change: _PathChange) -> bool:
         """Whether the file already matches the new commit."""
         now = self._mode(change.path)
         if now is None or not change.name.strip("0"):
@@ -234,17 +234,17 @@ class Checkout:
             return self.repository.git("hash-object", "--stdin", stdin=target).text == change.name
         return False
 
-    def _changes(self, old: str, new: str) -> list[_Change]:
+    def _changes(self, old: str, new: str) -> list[_PathChange]:
         if (old, new) not in self._known_changes:
             self._known_changes[old, new] = list(self._read_changes(old, new))
         return self._known_changes[old, new]
 
-    def _read_changes(self, old: str, new: str) -> Iterator[_Change]:
+    def _read_changes(self, old: str, new: str) -> Iterator[_PathChange]:
         output = self.repository.git("diff-tree", "-r", "-z", "--no-renames", "--raw", old, new).out
         parts = iter(os.fsdecode(output).split("\0")[:-1])
         for facts in parts:
             old_mode, mode, _, name, _ = facts.removeprefix(":").split(" ")
-            yield _Change(old_mode, mode, name, next(parts))
+            yield _PathChange(old_mode, mode, name, next(parts))
 
 
 def _link(file: Path, second: Path) -> None:

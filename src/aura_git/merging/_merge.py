@@ -22,12 +22,12 @@ from aura_contracts.ports.git import MergeOutcome
 from aura_contracts.workspace import MergeStyle
 from aura_git.merging._checkout import Checkout, checkouts_of
 from aura_git.merging._prediction import merge_trees, predict
+from aura_git.repository._git_repository import GitRepository
 from aura_git.repository._lock import repository_lock
-from aura_git.repository._repository import Repository
 
 
 def merge(
-    repository: Repository,
+    repository: GitRepository,
     source: str,
     branch: str,
     expected: str | None,
@@ -45,7 +45,7 @@ def merge(
 class _Merge:
     """One merge of `source` into a branch, by the holder of the lock."""
 
-    def __init__(self, repository: Repository, source: str, branch: str, style: MergeStyle, message: str) -> None:
+    def __init__(self, repository: GitRepository, source: str, branch: str, style: MergeStyle, message: str) -> None:
         self.repository = repository
         self.source = source
         self.branch = branch

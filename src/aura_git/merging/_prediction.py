@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from aura_contracts.errors import GitFailed
 from aura_contracts.ports.git import MergePrediction
 from aura_git.commandline._output import paths
-from aura_git.repository._repository import Repository
+from aura_git.repository._git_repository import GitRepository
 
 _MERGE_TREE = (2, 38)
 """The first version with ``merge-tree --write-tree``."""
@@ -22,7 +22,7 @@ _MERGE_TREE = (2, 38)
 _MERGE_OPTIONS = ("--no-commit", "--no-ff", "--no-stat", "--no-verify", "--no-verify-signatures", "--no-autostash")
 
 
-def predict(repository: Repository, target: str, source: str) -> MergePrediction:
+def predict(repository: GitRepository, target: str, source: str) -> MergePrediction:
     """See `GitWorktrees.predict_merge`."""
     ours, theirs = repository.resolve(target), repository.resolve(source)
     base = repository.merge_base(ours, theirs)
@@ -40,7 +40,7 @@ def predict(repository: Repository, target: str, source: str) -> MergePrediction
     return MergePrediction(conflicts=conflicts, tree=None if conflicts else tree, merge_base=base)
 
 
-def merge_trees(repository: Repository, ours: str, theirs: str) -> tuple[tuple[str, ...], str]:
+def merge_trees(repository: GitRepository, ours: str, theirs: str) -> tuple[tuple[str, ...], str]:
     """Merge two commits; return the paths in conflict, and the resulting tree if no path is in conflict."""
     if repository.command.version < _MERGE_TREE:
         return _merge_in_scratch_worktree(repository, ours, theirs)
@@ -53,7 +53,7 @@ def merge_trees(repository: Repository, ours: str, theirs: str) -> tuple[tuple[s
     return _without_labels(conflicts, (ours, theirs)), tree
 
 
-def _merge_in_scratch_worktree(repository: Repository, ours: str, theirs: str) -> tuple[tuple[str, ...], str]:
+def _merge_in_scratch_worktree(repository: GitRepository, ours: str, theirs: str) -> tuple[tuple[str, ...], str]:
     with TemporaryDirectory(prefix="aura-merge-") as folder:
         scratch = _scratch_worktree(Path(folder), repository.common_dir, ours) | repository.author
         repository.git("read-tree", ours, variables=scratch)

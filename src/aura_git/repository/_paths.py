@@ -43,7 +43,7 @@ OPERATION_STATE = (
 # --- Git directories --------------------------------------------------------------------------------------------------
 
 
-class Location(NamedTuple):
+class RepositoryLocation(NamedTuple):
     """The repository that a folder belongs to."""
 
     git_dir: str
@@ -51,7 +51,7 @@ class Location(NamedTuple):
     """The folder whose ``.git`` led to it; None for a git directory itself."""
 
 
-def locate(path: str) -> Location:
+def locate(path: str) -> RepositoryLocation:
     """Return the repository at `path` or, failing that, the nearest one above it. Raises `NotARepository`."""
     if not os.path.isabs(path) or not os.path.isdir(path):
         raise NotARepository(repository=path)
@@ -62,11 +62,11 @@ def locate(path: str) -> Location:
             target = _linked_git_dir(dot)
             if target is None or not _is_git_dir(target):
                 raise NotARepository(repository=path)
-            return Location(os.path.realpath(target), top)
+            return RepositoryLocation(os.path.realpath(target), top)
         if _is_git_dir(dot):
-            return Location(os.path.realpath(dot), top)
+            return RepositoryLocation(os.path.realpath(dot), top)
         if _is_git_dir(top):
-            return Location(top, None)
+            return RepositoryLocation(top, None)
         above = os.path.dirname(top)
         if above == top:
             raise NotARepository(repository=path)

@@ -23,7 +23,7 @@ from aura_git.testing.refs import RefConformance
 from aura_git.testing.repositories import MakeGit, Scratch
 from aura_git.testing.safety import SafetyConformance
 from aura_git.testing.settings import SettingsConformance
-from aura_git.testing.worktrees import WorktreeConformance
+from aura_git.testing.worktree_lifecycle import WorktreeConformance
 
 __all__ = ["GitConformance", "MakeGit", "Scratch"]
 

@@ -8,7 +8,7 @@ import pytest
 from aura_contracts.errors import (
     UnknownRevision,
 )
-from aura_contracts.ports.git import ChangeKind, FileChange, Git
+from aura_contracts.ports.git import ChangedFile, ChangeKind, Git
 from aura_git.testing.repositories import Conformance, Scratch, weird_names
 
 
@@ -30,12 +30,12 @@ class DiffConformance(Conformance):
         )
         found = git.diff(str(repo), base, target, patch=True)
         assert found.files == (
-            FileChange(path="README", kind=ChangeKind.MODIFIED, added=1, removed=0),
-            FileChange(path="added", kind=ChangeKind.ADDED, added=3, removed=0),
-            FileChange(path="bin", kind=ChangeKind.MODIFIED, added=None, removed=None),
-            FileChange(path="exe", kind=ChangeKind.MODIFIED, added=0, removed=0),
-            FileChange(path="gone", kind=ChangeKind.DELETED, added=0, removed=2),
-            FileChange(path="new", kind=ChangeKind.RENAMED, old_path="old", added=0, removed=0),
+            ChangedFile(path="README", kind=ChangeKind.MODIFIED, added=1, removed=0),
+            ChangedFile(path="added", kind=ChangeKind.ADDED, added=3, removed=0),
+            ChangedFile(path="bin", kind=ChangeKind.MODIFIED, added=None, removed=None),
+            ChangedFile(path="exe", kind=ChangeKind.MODIFIED, added=0, removed=0),
+            ChangedFile(path="gone", kind=ChangeKind.DELETED, added=0, removed=2),
+            ChangedFile(path="new", kind=ChangeKind.RENAMED, old_path="old", added=0, removed=0),
         )
         assert (found.lines_added, found.lines_removed, found.truncated) == (4, 2, False)
         assert self.apply(repo, base, found.patch, tmp_path) == repo.tree_of(target)
@@ -49,7 +49,7 @@ class DiffConformance(Conformance):
         target = repo.commit("move", {"README": None, "docs/README": text})
         found = git.diff(str(repo), base, target, patch=True)
         assert found.files == (
-            FileChange(path="docs/README", kind=ChangeKind.RENAMED, old_path="README", added=1, removed=1),
+            ChangedFile(path="docs/README", kind=ChangeKind.RENAMED, old_path="README", added=1, removed=1),
         )
         assert self.apply(repo, base, found.patch, tmp_path) == repo.tree_of(target)
 
@@ -93,13 +93,13 @@ class DiffConformance(Conformance):
         found = git.diff(str(repo), base, patch=True)
         assert (repo.path / ".git" / "index").read_bytes() == before_index
         assert found.files == (
-            FileChange(path="binary", kind=ChangeKind.ADDED, added=None, removed=None),
-            FileChange(path="exe", kind=ChangeKind.MODIFIED, added=0, removed=0),
-            FileChange(path="gone", kind=ChangeKind.DELETED, added=0, removed=1),
-            FileChange(path="link", kind=ChangeKind.ADDED, added=1, removed=0),
-            FileChange(path="new", kind=ChangeKind.RENAMED, old_path="old", added=0, removed=0),
-            FileChange(path="staged", kind=ChangeKind.MODIFIED, added=1, removed=0),
-            FileChange(path="untracked/deep", kind=ChangeKind.ADDED, added=2, removed=0),
+            ChangedFile(path="binary", kind=ChangeKind.ADDED, added=None, removed=None),
+            ChangedFile(path="exe", kind=ChangeKind.MODIFIED, added=0, removed=0),
+            ChangedFile(path="gone", kind=ChangeKind.DELETED, added=0, removed=1),
+            ChangedFile(path="link", kind=ChangeKind.ADDED, added=1, removed=0),
+            ChangedFile(path="new", kind=ChangeKind.RENAMED, old_path="old", added=0, removed=0),
+            ChangedFile(path="staged", kind=ChangeKind.MODIFIED, added=1, removed=0),
+            ChangedFile(path="untracked/deep", kind=ChangeKind.ADDED, added=2, removed=0),
         )
         tree = self.apply(repo, base, found.patch, tmp_path)
         repo.git("add", "-A")
@@ -126,8 +126,8 @@ class DiffConformance(Conformance):
         objects = set((repo.path / ".git" / "objects").rglob("*"))
         found = git.diff(str(repo), "HEAD", patch=True)
         assert found.files == (
-            FileChange(path="announced", kind=ChangeKind.ADDED, added=1, removed=0),
-            FileChange(path="changed", kind=ChangeKind.MODIFIED, added=1, removed=0),
+            ChangedFile(path="announced", kind=ChangeKind.ADDED, added=1, removed=0),
+            ChangedFile(path="changed", kind=ChangeKind.MODIFIED, added=1, removed=0),
         )
         assert found.patch is not None
         assert b"same" not in found.patch
@@ -160,7 +160,7 @@ class DiffConformance(Conformance):
         Scratch(with_submodule.path / "sub", repo.environment).commit("inside", {"x": "x\n"})
         for target in (None, with_submodule.commit("newer")):
             found = git.diff(str(with_submodule), base, target)
-            assert found.files == (FileChange(path="sub", kind=ChangeKind.MODIFIED, added=1, removed=1),)
+            assert found.files == (ChangedFile(path="sub", kind=ChangeKind.MODIFIED, added=1, removed=1),)
 
     def test_diff_of_unknown_commits(self, git: Git, repo: Scratch) -> None:
         for base, target in (("nope", "HEAD"), ("HEAD", "nope"), ("nope", None)):

@@ -7,11 +7,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from aura_contracts.errors import BranchInUse, GitFailed, UnknownRevision, WorktreeExists
-from aura_git.repository._repository import Repository
+from aura_git.repository._git_repository import GitRepository
 from aura_git.worktrees._registry import find_linked, linked_git_dir, require_unlocked, users_of
 
 
-def add(repository: Repository, path: str, branch: str) -> None:
+def add(repository: GitRepository, path: str, branch: str) -> None:
     """See `GitWorktrees.add_worktree`."""
     if repository.find_ref(f"refs/heads/{branch}") is None:
         raise UnknownRevision(repository=repository.path, revision=branch)
@@ -23,7 +23,7 @@ def add(repository: Repository, path: str, branch: str) -> None:
         repository.on_files("worktree", "add", "-q", "--no-guess-remote", "--", path, branch)
 
 
-def add_detached(repository: Repository, path: str, commit: str) -> None:
+def add_detached(repository: GitRepository, path: str, commit: str) -> None:
     """See `GitWorktrees.add_detached_worktree`."""
     found = repository.resolve(commit)
     with _place_for(repository, path):
@@ -31,7 +31,7 @@ def add_detached(repository: Repository, path: str, commit: str) -> None:
 
 
 @contextmanager
-def _place_for(repository: Repository, path: str) -> Iterator[None]:
+def _place_for(repository: GitRepository, path: str) -> Iterator[None]:
     """Claim the folder at `path` while a worktree is made in it; on failure leave nothing behind.
 
     If git still knows an earlier worktree there, whose folder is gone, it is forgotten first.
@@ -72,7 +72,7 @@ def remove_content(folder: Path) -> None:
                 entry.unlink(missing_ok=True)
 
 
-def forget(repository: Repository, path: str) -> None:
+def forget(repository: GitRepository, path: str) -> None:
     """Make git forget the worktree at `path`, of which nothing is left."""
     if (entry := find_linked(repository, path)) is None:
         return

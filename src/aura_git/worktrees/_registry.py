@@ -11,12 +11,12 @@ from aura_git.commandline._command import RETRY_PAUSES, half_made_worktree
 from aura_git.commandline._output import parse_worktrees
 from aura_git.files._status import main_worktree
 from aura_git.repository import _paths
-from aura_git.repository._repository import Repository
+from aura_git.repository._git_repository import GitRepository
 
 _HEADS = "refs/heads/"
 
 
-def list_worktrees(repository: Repository) -> tuple[LinkedWorktree, ...]:
+def list_worktrees(repository: GitRepository) -> tuple[LinkedWorktree, ...]:
     """Return all worktrees, the main one first. Raises `GitFailed` for one that was never finished."""
     if repository.reader is None:
         return parse_worktrees(repository.git("worktree", "list", "--porcelain", "-z").out)
@@ -30,7 +30,7 @@ def list_worktrees(repository: Repository) -> tuple[LinkedWorktree, ...]:
     return (first, *sorted(linked, key=lambda tree: tree.path))
 
 
-def _linked(repository: Repository) -> list[str]:
+def _linked(repository: GitRepository) -> list[str]:
     """Return the git directories of the linked worktrees; one that is just being made is waited for."""
     directories: list[str] = []
     for pause in (*RETRY_PAUSES, None):
@@ -51,7 +51,7 @@ def _has_common_dir(directory: str) -> bool:
         return not os.path.isdir(directory)  # removed meanwhile
 
 
-def _describe(main: Repository, directory: str, path: str) -> LinkedWorktree:
+def _describe(main: GitRepository, directory: str, path: str) -> LinkedWorktree:
     tree, branch, head = main.at(directory), None, None
     with suppress(GitError):  # one that is damaged does not hide the others
         branch, head = tree.head_branch(), tree.find_ref("HEAD")
@@ -66,7 +66,7 @@ def _describe(main: Repository, directory: str, path: str) -> LinkedWorktree:
     )
 
 
-def users_of(repository: Repository, branch: str) -> list[str]:
+def users_of(repository: GitRepository, branch: str) -> list[str]:
     """Return the worktrees that have `branch` checked out, or that a rebase or bisection will put back on it."""
     ref = f"{_HEADS}{branch}"
     found = [tree.path for tree in list_worktrees(repository) if tree.branch == branch and not tree.bare]
@@ -76,7 +76,7 @@ def users_of(repository: Repository, branch: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def find_linked(repository: Repository, path: str) -> LinkedWorktree | None:
+def find_linked(repository: GitRepository, path: str) -> LinkedWorktree | None:
     """Return the linked worktree at `path`. Raises `GitFailed` for the main one."""
     main, *linked = list_worktrees(repository)
     real = os.path.realpath(path)
@@ -90,7 +90,7 @@ def find_linked(repository: Repository, path: str) -> LinkedWorktree | None:
     return next((tree for tree in linked if os.path.realpath(tree.path) == real), None)
 
 
-def require_unlocked(repository: Repository, tree: LinkedWorktree) -> None:
+def require_unlocked(repository: GitRepository, tree: LinkedWorktree) -> None:
     """Raise `GitFailed` for a worktree that is locked, unless by a ``git worktree add`` that was interrupted."""
     if tree.locked and not _is_half_made(repository, tree.path):
         raise GitFailed(
@@ -101,14 +101,14 @@ def require_unlocked(repository: Repository, tree: LinkedWorktree) -> None:
         )
 
 
-def linked_git_dir(repository: Repository, path: str) -> str | None:
+def linked_git_dir(repository: GitRepository, path: str) -> str | None:
     """Return the git directory of the linked worktree at `path`."""
     real = os.path.realpath(path)
     directories = _paths.git_dirs(repository.common_dir)[1:]
     return next((one for one in directories if os.path.realpath(_paths.worktree_of(one)) == real), None)
 
 
-def _is_half_made(repository: Repository, path: str) -> bool:
+def _is_half_made(repository: GitRepository, path: str) -> bool:
     directory = linked_git_dir(repository, path)
     try:
         return directory is not None and Path(directory, "locked").read_text("utf-8").strip() == "initializing"

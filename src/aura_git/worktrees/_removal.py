@@ -6,13 +6,13 @@ from pathlib import Path
 
 from aura_contracts.errors import DirtyWorktree, GitFailed, WorktreeExists
 from aura_git.files._status import status
+from aura_git.repository._git_repository import GitRepository
 from aura_git.repository._lock import repository_lock
-from aura_git.repository._repository import Repository
 from aura_git.worktrees._creation import forget
 from aura_git.worktrees._registry import find_linked, linked_git_dir, require_unlocked
 
 
-def move(repository: Repository, path: str, to: str) -> None:
+def move(repository: GitRepository, path: str, to: str) -> None:
     """See `GitWorktrees.move_worktree`."""
     if os.path.lexists(to):
         raise WorktreeExists(repository=repository.path, path=to)
@@ -23,7 +23,7 @@ def move(repository: Repository, path: str, to: str) -> None:
         _move(repository, path, to)
 
 
-def _move(repository: Repository, path: str, to: str) -> None:
+def _move(repository: GitRepository, path: str, to: str) -> None:
     try:
         repository.git("worktree", "move", "--", path, to)
     except GitFailed as failure:
@@ -34,7 +34,7 @@ def _move(repository: Repository, path: str, to: str) -> None:
         repository.git("worktree", "repair", "--", to)
 
 
-def remove(repository: Repository, path: str, *, force: bool) -> None:
+def remove(repository: GitRepository, path: str, *, force: bool) -> None:
     """See `GitWorktrees.remove_worktree`."""
     entry = find_linked(repository, path)
     exists = os.path.lexists(path)
@@ -53,7 +53,7 @@ def remove(repository: Repository, path: str, *, force: bool) -> None:
         _remove_clean(repository, path)
 
 
-def _remove_by_force(repository: Repository, path: str) -> None:
+def _remove_by_force(repository: GitRepository, path: str) -> None:
     try:
         repository.git("worktree", "remove", "--force", "--", path)
     except GitFailed:  # it is broken, or something in it resisted
@@ -63,7 +63,7 @@ def _remove_by_force(repository: Repository, path: str) -> None:
         forget(repository, path)
 
 
-def _remove_clean(repository: Repository, path: str) -> None:
+def _remove_clean(repository: GitRepository, path: str) -> None:
     try:
         repository.git("worktree", "remove", "--", path)
     except GitFailed as failure:
@@ -74,14 +74,14 @@ def _remove_clean(repository: Repository, path: str) -> None:
         raise
 
 
-def _require_clean(repository: Repository, path: str) -> None:
+def _require_clean(repository: GitRepository, path: str) -> None:
     found = status(repository.at(path))
     if found.dirty:
         touched = sorted({*found.staged, *found.unstaged, *found.untracked, *found.conflicted})
         raise DirtyWorktree(repository=repository.path, worktree=path, paths=tuple(touched))
 
 
-def _no_worktree(repository: Repository, path: str) -> GitFailed:
+def _no_worktree(repository: GitRepository, path: str) -> GitFailed:
     return GitFailed(
         repository=repository.path,
         command="git worktree",

@@ -8,12 +8,12 @@ from aura_contracts.errors import BranchInUse, GitFailed, UnknownRevision
 from aura_git.commandline._output import GITLINK, paths
 from aura_git.files._status import remove_links_in_place_of_folders
 from aura_git.repository import _paths
-from aura_git.repository._repository import Repository
+from aura_git.repository._git_repository import GitRepository
 from aura_git.worktrees._creation import remove_content
 from aura_git.worktrees._registry import users_of
 
 
-def switch(repository: Repository, branch: str) -> None:
+def switch(repository: GitRepository, branch: str) -> None:
     """See `GitWorktrees.switch_worktree`."""
     tip = repository.find_ref(f"refs/heads/{branch}")
     if tip is None:
@@ -37,7 +37,7 @@ def switch(repository: Repository, branch: str) -> None:
     _empty_submodules(repository)
 
 
-def _examine_all(repository: Repository) -> None:
+def _examine_all(repository: GitRepository) -> None:
     """Make git examine files marked assume-unchanged or skip-worktree again."""
     entries = [(entry[0], entry[2:]) for entry in paths(repository.git("ls-files", "-v", "-z").out)]
     for option, chosen in (
@@ -58,7 +58,7 @@ def _forget_operation(git_dir: Path) -> None:
             state.unlink(missing_ok=True)
 
 
-def _clean(repository: Repository) -> None:
+def _clean(repository: GitRepository) -> None:
     """Remove everything that is not tracked, ignored files and other repositories too, but no worktrees of this one."""
     here = os.path.realpath(repository.path)
     inside = [os.path.realpath(_paths.worktree_of(d)) for d in _paths.git_dirs(repository.common_dir)]
@@ -73,7 +73,7 @@ def _escaped(path: str) -> str:
     return "".join(f"\\{letter}" if letter in "\\*?[ !#" else letter for letter in path)
 
 
-def _empty_submodules(repository: Repository) -> None:
+def _empty_submodules(repository: GitRepository) -> None:
     """Empty the folders of submodules, as they are in a new worktree."""
     top = Path(repository.path)
     if not (top / ".gitmodules").exists():

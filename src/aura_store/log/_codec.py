@@ -64,7 +64,7 @@ class Cipher(Protocol):
     def decrypt(self, ciphertext: bytes) -> bytes: ...
 
 
-class Codec:
+class FactCodec:
     """Encodes and decodes facts, for one catalogue of event types."""
 
     def __init__(

@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 from aura_contracts.errors import AuraError, LogDamaged
 from aura_contracts.ids import StreamId
-from aura_store.log._group_commit import Command, Outcome
+from aura_store.log._group_commit import CommitOutcome, EncodedCommand
 from aura_store.log._recorder import Recorder, WriteTransaction
-from aura_store.log._seal import Plan, Tip, plan_commit
+from aura_store.log._seal import CommitPlan, Tip, plan_commit
 
 TIPS_KEPT = 20_000
 """Streams whose last digest is kept in memory, so that appending to them reads nothing; about 300 bytes each."""
@@ -26,8 +26,8 @@ TIPS_KEPT = 20_000
 class _InDoubt(NamedTuple):
     """A commit whose outcome is unknown."""
 
-    commands: Sequence[Command]
-    plan: Plan
+    commands: Sequence[EncodedCommand]
+    plan: CommitPlan
 
 
 class BatchCommitter:
@@ -38,10 +38,10 @@ class BatchCommitter:
         self._tips: OrderedDict[StreamId, Tip] = OrderedDict()
         self._known_head = -1
         self._in_doubt: _InDoubt | None = None
-        self._arrived: list[tuple[Command, Outcome]] = []
+        self._arrived: list[tuple[EncodedCommand, CommitOutcome]] = []
         """Commands found to be stored after doubt, whose callers do not know it yet."""
 
-    def commit(self, commands: Sequence[Command]) -> Sequence[Outcome]:
+    def commit(self, commands: Sequence[EncodedCommand]) -> Sequence[CommitOutcome]:
         if self._in_doubt is not None:
             self._arrived += self._resolve(self._in_doubt)
             self._in_doubt = None
@@ -54,14 +54,14 @@ class BatchCommitter:
         self._arrived.clear()
         return [decided[id(command)] for command in commands]
 
-    def _outcomes(self, commands: Sequence[Command]) -> Sequence[Outcome]:
+    def _outcomes(self, commands: Sequence[EncodedCommand]) -> Sequence[CommitOutcome]:
         try:
             return self._commit(commands).outcomes
         except AuraError as error:
             return [error] * len(commands)  # only these: others may have been stored before
 
-    def _commit(self, commands: Sequence[Command]) -> Plan:
-        plan: Plan | None = None
+    def _commit(self, commands: Sequence[EncodedCommand]) -> CommitPlan:
+        plan: CommitPlan | None = None
         try:
             unknown = self._unknown(commands)
             with self._recorder.writing(unknown) as transaction:
@@ -78,8 +78,8 @@ class BatchCommitter:
         return plan
 
     def _plan_from_memory(
-        self, transaction: WriteTransaction, commands: Sequence[Command], unknown: list[StreamId]
-    ) -> Plan | None:
+        self, transaction: WriteTransaction, commands: Sequence[EncodedCommand], unknown: list[StreamId]
+    ) -> CommitPlan | None:
         """Plan as if no other process has appended, which saves a read: moving the head proves it.
 
         Return None where that is not so or not proven: a plan without rows, of commands that are all refused, moves
@@ -93,8 +93,8 @@ class BatchCommitter:
         return plan if plan.rows and transaction.move_head(self._known_head, plan.head) else None
 
     def _plan_from_log(
-        self, transaction: WriteTransaction, commands: Sequence[Command], unknown: list[StreamId]
-    ) -> Plan:
+        self, transaction: WriteTransaction, commands: Sequence[EncodedCommand], unknown: list[StreamId]
+    ) -> CommitPlan:
         head = transaction.head()
         self._look_up(transaction, head, commands, unknown)
         self._known_head = head
@@ -103,7 +103,7 @@ class BatchCommitter:
             raise LogDamaged(reason=f"the head of the log, which is {head}, cannot be moved")
         return plan
 
-    def _resolve(self, doubt: _InDoubt) -> list[tuple[Command, Outcome]]:
+    def _resolve(self, doubt: _InDoubt) -> list[tuple[EncodedCommand, CommitOutcome]]:
         """Find out whether the interrupted commit was stored; return its commands with their outcomes if so.
 
         The lookup takes the write lock, which is free only after the database has ended the broken transaction. The
@@ -115,7 +115,7 @@ class BatchCommitter:
         return list(zip(doubt.commands, doubt.plan.outcomes, strict=True)) if arrived else []
 
     def _look_up(
-        self, transaction: WriteTransaction, head: int, commands: Sequence[Command], unknown: list[StreamId]
+        self, transaction: WriteTransaction, head: int, commands: Sequence[EncodedCommand], unknown: list[StreamId]
     ) -> None:
         """Load the tips of all streams. The memory is valid as long as no other process has appended."""
         if head != self._known_head:
@@ -124,11 +124,11 @@ class BatchCommitter:
         if unknown and head:
             self._tips.update(transaction.tips(unknown))
 
-    def _unknown(self, commands: Sequence[Command]) -> list[StreamId]:
+    def _unknown(self, commands: Sequence[EncodedCommand]) -> list[StreamId]:
         tips = self._tips
         return list({append.stream_id for appends in commands for append in appends if append.stream_id not in tips})
 
-    def _remember(self, plan: Plan) -> None:
+    def _remember(self, plan: CommitPlan) -> None:
         self._known_head = plan.head or self._known_head
         self._tips.update(plan.tips)
         while len(self._tips) > TIPS_KEPT:

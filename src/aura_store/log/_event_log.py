@@ -28,7 +28,7 @@ from aura_contracts.events import Append, EventRecord, Fact, SealedRow, Snapshot
 from aura_contracts.ids import StreamId
 from aura_contracts.ledger import LEDGER_ID, OutageEnded
 from aura_contracts.ports import Clock, EventLog
-from aura_store.log._codec import Codec, require_numbers, require_stream_id, to_utc
+from aura_store.log._codec import FactCodec, require_numbers, require_stream_id, to_utc
 from aura_store.log._committer import BatchCommitter
 from aura_store.log._group_commit import GroupCommit
 from aura_store.log._patience import Patience
@@ -54,7 +54,7 @@ class _Outage:
 class RecorderEventLog(EventLog):
     """See `EventLog` for its guarantees. Created by `aura_store.open_log`."""
 
-    def __init__(self, recorder: Recorder, codec: Codec, clock: Clock, patience: Patience) -> None:
+    def __init__(self, recorder: Recorder, codec: FactCodec, clock: Clock, patience: Patience) -> None:
         self.recorder = recorder
         self.name = recorder.name
         self._codec = codec

@@ -15,8 +15,8 @@ Invariants:
 
 - A command is committed at most once, and each caller receives the outcome of its command exactly once.
 - Batches are committed in the order in which they were filled, one at a time; only the writer thread commits.
-- `_batches` and `_closing` change only under `_filled`. An `_Entry` is written by the writer thread (`outcome`) and by
-  its caller (`abandoned`), each in its own field. Events of the event loop are set only in the event loop.
+- `_batches` and `_closing` change only under `_filled`. A `_Submission` is written by the writer thread (`outcome`) and
+  by its caller (`abandoned`), each in its own field. Events of the event loop are set only in the event loop.
 - After `aclose`, everything accepted has been decided and the thread has ended.
 
 While the database is down, the thread retries with growing pauses, and the batches keep their order. A commit whose
@@ -38,10 +38,10 @@ from aura_contracts.errors import AuraError
 from aura_store.log._recorder import DatabaseAway
 from aura_store.log._seal import EncodedAppend
 
-Outcome = int | BaseException
+CommitOutcome = int | BaseException
 """The position at which a command ends, or the reason why it was not stored."""
 
-Command = Sequence[EncodedAppend]
+EncodedCommand = Sequence[EncodedAppend]
 
 BATCH_LIMIT = 1000
 """Commands in one transaction; this limits how long other processes wait for the write lock."""
@@ -50,7 +50,7 @@ BATCH_LIMIT = 1000
 class Committer(Protocol):
     """Does the work, in the writer thread."""
 
-    def commit(self, commands: Sequence[Command]) -> Sequence[Outcome]:
+    def commit(self, commands: Sequence[EncodedCommand]) -> Sequence[CommitOutcome]:
         """Commit all `commands` in one transaction and return an outcome for each.
 
         Raises `DatabaseAway` if nothing is decided yet; a later call with the same commands must not store them twice.
@@ -58,7 +58,7 @@ class Committer(Protocol):
         ...
 
 
-class Patience(Protocol):
+class WriterPatience(Protocol):
     """Decides how long to retry. Called in the writer thread."""
 
     def pause(self, attempt: int) -> float:
@@ -70,15 +70,15 @@ class Patience(Protocol):
         ...
 
 
-class _Entry:
+class _Submission:
     """A command in a batch, and its outcome."""
 
     __slots__ = ("abandoned", "command", "outcome", "since")
 
-    def __init__(self, command: Command, since: float) -> None:
+    def __init__(self, command: EncodedCommand, since: float) -> None:
         self.command = command
         self.since = since
-        self.outcome: Outcome | None = None
+        self.outcome: CommitOutcome | None = None
         self.abandoned = False
 
 
@@ -88,7 +88,7 @@ class _Batch:
     __slots__ = ("entries", "told")
 
     def __init__(self) -> None:
-        self.entries: list[_Entry] = []
+        self.entries: list[_Submission] = []
         self.told = anyio.Event()
 
     def tell(self) -> None:
@@ -103,7 +103,9 @@ class GroupCommit:
     Raises `RuntimeError` for a command from the thread of another event loop, whose caller could not be woken.
     """
 
-    def __init__(self, committer: Committer, patience: Patience, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, committer: Committer, patience: WriterPatience, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._committer = committer
         self._patience = patience
         self._clock = clock
@@ -114,9 +116,9 @@ class GroupCommit:
         self._loop_thread = 0
         self._in_loop: Callable[[Callable[[], None]], Any] | None = None
 
-    async def submit(self, command: Command) -> Outcome:
+    async def submit(self, command: EncodedCommand) -> CommitOutcome:
         """Return the outcome of `command` once it is durable or refused."""
-        entry = _Entry(command, self._clock())
+        entry = _Submission(command, self._clock())
         batch = self._join(entry)
         try:
             while entry.outcome is None:
@@ -134,7 +136,7 @@ class GroupCommit:
         if self._thread is not None:
             await anyio.to_thread.run_sync(self._thread.join)
 
-    def _join(self, entry: _Entry) -> _Batch:
+    def _join(self, entry: _Submission) -> _Batch:
         if self._thread is None:
             self._start()
         if self._loop_thread != threading.get_ident():
@@ -182,15 +184,17 @@ class GroupCommit:
             return self._batches.popleft() if self._batches else None
 
     def _refuse_impatient(
-        self, batch: _Batch, waiting: Sequence[_Entry], away: DatabaseAway, attempts: int
-    ) -> list[_Entry]:
+        self, batch: _Batch, waiting: Sequence[_Submission], away: DatabaseAway, attempts: int
+    ) -> list[_Submission]:
         """Report to the callers that have waited long enough; return the other entries."""
         now = self._clock()
         errors = [self._patience.give_up(now - entry.since, away, attempts) for entry in waiting]
         self._settle(batch, waiting, errors)
         return [entry for entry in waiting if entry.outcome is None]
 
-    def _settle(self, batch: _Batch, entries: Sequence[_Entry], outcomes: Sequence[Outcome | None]) -> list[_Entry]:
+    def _settle(
+        self, batch: _Batch, entries: Sequence[_Submission], outcomes: Sequence[CommitOutcome | None]
+    ) -> list[_Submission]:
         """Set outcomes and wake the callers; return the entries that still wait."""
         for entry, outcome in zip(entries, outcomes, strict=True):
             entry.outcome = outcome

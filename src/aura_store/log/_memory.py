@@ -15,7 +15,7 @@ from aura_store.log._recorder import FactRow, Recorder, RecordRow, StreamRow
 from aura_store.log._seal import NO_STREAM, Columns, Tip
 
 
-class _SealedRecorder(POPOApplicationRecorder):
+class _SealedMemoryRecorder(POPOApplicationRecorder):
     """The library's recorder, with the seals alongside the events."""
 
     def __init__(self) -> None:
@@ -38,10 +38,10 @@ class _SealedRecorder(POPOApplicationRecorder):
         return [self.rows[at] for at in self._stored_events_index.get(stream_id, {}).values()]
 
 
-class _Transaction:
+class _MemoryTransaction:
     """See `WriteTransaction`. Rows are held back until the transaction succeeds."""
 
-    def __init__(self, events: _SealedRecorder) -> None:
+    def __init__(self, events: _SealedMemoryRecorder) -> None:
         self._events = events
         self.rows: list[SealedRow] = []
 
@@ -67,7 +67,7 @@ class MemoryRecorder(Recorder):
 
     def __init__(self, name: str = "memory:") -> None:
         self.name = name
-        self.events = _SealedRecorder()
+        self.events = _SealedMemoryRecorder()
         self.snapshots: dict[StreamId, dict[int, Snapshot]] = {}
         self._meta: dict[str, str] = {}
         self._lock = threading.RLock()
@@ -85,9 +85,9 @@ class MemoryRecorder(Recorder):
         return self._meta
 
     @contextmanager
-    def writing(self, stream_ids: Sequence[StreamId] = ()) -> Iterator[_Transaction]:
+    def writing(self, stream_ids: Sequence[StreamId] = ()) -> Iterator[_MemoryTransaction]:
         with self._lock:
-            transaction = _Transaction(self.events)
+            transaction = _MemoryTransaction(self.events)
             yield transaction
             self.events.insert_rows(transaction.rows)
             self._changed.notify_all()

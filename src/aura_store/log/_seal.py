@@ -55,7 +55,7 @@ Columns = tuple[int, StreamId, int, str, bytes, bytes, bytes]
 """The columns of a `SealedRow`. Naming them costs a fifth of storing them, so new rows are plain tuples."""
 
 
-class Plan(NamedTuple):
+class CommitPlan(NamedTuple):
     """The plan of a commit: rows to insert, and for each command the position at which it ends or why it is refused."""
 
     rows: list[Columns]
@@ -71,7 +71,7 @@ class Plan(NamedTuple):
 
 def plan_commit(
     head: int, known_tip: Callable[[StreamId], Tip | None], commands: Iterable[Sequence[EncodedAppend]]
-) -> Plan:
+) -> CommitPlan:
     """Lay out the events of all `commands` after position `head`. `known_tip` returns None for a stream without events.
 
     A command is refused if its streams are not at their expected versions, or end with a damaged event; the others are
@@ -94,7 +94,7 @@ def plan_commit(
                 previous = digest
             tips[stream_id] = Tip(version, previous)
         outcomes.append(head)
-    return Plan(rows, outcomes, tips)
+    return CommitPlan(rows, outcomes, tips)
 
 
 def _refusal(appends: Sequence[EncodedAppend], tips: Sequence[Tip]) -> StoreError | None:

@@ -82,7 +82,7 @@ class Connector:
         return connection
 
 
-class Pool:
+class ConnectionPool:
     """Idle connections; replaces psycopg's pool in the library's datastore.
 
     That pool connects in the background, with pauses of its own that grow during an outage, and only tells callers that

@@ -28,7 +28,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
 """Seconds between attempts to reconnect: the first pause, which doubles each time, and the longest."""
 
 
-class Watch:
+class LogWatch:
     """Watches one log. `head_query` is the statement that reads the head."""
 
     def __init__(self, connector: Connector, head_query: LiteralString) -> None:

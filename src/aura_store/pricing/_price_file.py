@@ -40,7 +40,7 @@ class _Row(_Part):
     source: str = ""
 
 
-class _File(_Part):
+class _PriceFile(_Part):
     sources: dict[str, _Source] = {}
     models: dict[Annotated[str, Field(min_length=1)], Annotated[list[_Row], Field(min_length=1)]]
 
@@ -64,7 +64,7 @@ def _list_prices() -> PriceTable:
 def parse_prices(data: bytes, file: str) -> PriceTable:
     """Return the table in a TOML file; `file` is its name in errors. Raises `InvalidPrices`."""
     try:
-        found = _File.model_validate(tomllib.loads(data.decode(), parse_float=Decimal))
+        found = _PriceFile.model_validate(tomllib.loads(data.decode(), parse_float=Decimal))
     except UnicodeDecodeError as error:
         raise InvalidPrices(file=file, field="", reason=f"it is not UTF-8: {error}") from error
     except (tomllib.TOMLDecodeError, ArithmeticError) as error:
@@ -75,7 +75,7 @@ def parse_prices(data: bytes, file: str) -> PriceTable:
     return PriceTable({name: _rows(name, rows, found, file) for name, rows in found.models.items()})
 
 
-def _rows(name: str, rows: list[_Row], found: _File, file: str) -> tuple[Price, ...]:
+def _rows(name: str, rows: list[_Row], found: _PriceFile, file: str) -> tuple[Price, ...]:
     days = [row.since for row in rows]
     for number, row in enumerate(rows):
         if row.since in days[:number]:
@@ -84,7 +84,7 @@ def _rows(name: str, rows: list[_Row], found: _File, file: str) -> tuple[Price, 
     return tuple(sorted((_price(row, found) for row in rows), key=lambda row: row.since))
 
 
-def _price(row: _Row, found: _File) -> Price:
+def _price(row: _Row, found: _PriceFile) -> Price:
     return Price(
         since=row.since,
         input=row.input,

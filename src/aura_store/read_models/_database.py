@@ -27,7 +27,7 @@ import msgspec
 from aura_contracts.errors import StoreFull
 from aura_store._locks import folder_lock
 from aura_store.log._recorder import LOCK_TIMEOUT, DatabaseAway
-from aura_store.read_models._schema import Column, DialectName, Kind
+from aura_store.read_models._schema import DialectName, Kind, TableColumn
 
 _encode_json = msgspec.json.encode
 _decode_json = msgspec.json.decode
@@ -124,7 +124,7 @@ class Database(ABC):
     def from_database(self, kind: Kind, value: Any) -> Any:
         """Undo `to_database` for a value that the driver returned for a column of this kind."""
 
-    def plain(self, columns: Sequence[Column], row: Sequence[Any]) -> dict[str, Any]:
+    def plain(self, columns: Sequence[TableColumn], row: Sequence[Any]) -> dict[str, Any]:
         """Return a row as a mapping from column names to the original values."""
         return {column.name: self.from_database(column.kind, value) for column, value in zip(columns, row, strict=True)}
 

@@ -15,7 +15,7 @@ import msgspec
 
 from aura_contracts.errors import InvalidInput, require_aware, require_text
 from aura_contracts.ports.read_models import LIMIT, Query
-from aura_store.read_models._schema import Column, Kind, Table
+from aura_store.read_models._schema import Kind, Table, TableColumn
 
 _PYTHON: Final[dict[Kind, type]] = {"time": datetime, "boolean": bool, "integer": int, "real": float}
 """The types of values in a cursor by kind; all other kinds are text."""
@@ -23,7 +23,7 @@ _PYTHON: Final[dict[Kind, type]] = {"time": datetime, "boolean": bool, "integer"
 Values = tuple[Any, ...]
 
 Condition = tuple[str, Values]
-"""SQL with a ``?`` for each of its values, which are in the form of a `Column` of that SQL."""
+"""SQL with a ``?`` for each of its values, which are in the form of a `TableColumn` of that SQL."""
 
 
 class _Cursor(msgspec.Struct, frozen=True, array_like=True):
@@ -39,7 +39,7 @@ class Order:
     """The order of a list: by one column, then by the table's key. Created by `order_of`."""
 
     table: Table
-    column: Column
+    column: TableColumn
     descending: bool
 
     @property

@@ -168,7 +168,7 @@ def _execution_rows(record: EventRecord, execution: ex.Execution) -> Iterator[tu
 
 
 @attrs.frozen
-class _Entry:
+class _LogEntry:
     """An event in the execution log, without its time and place."""
 
     action: str
@@ -181,24 +181,24 @@ def _expiry_row(record: EventRecord, event: ApprovalExpired, approval: Approval)
     """Log a timeout of an approval (specification, "Approval Timeouts", step 4)."""
     result = {"approval_id": approval.id, **event_fields(event)}
     error = None if event.continued else f"no decision before {approval.deadline}"
-    entry = _Entry(event.topic, event.continued, error, result)
+    entry = _LogEntry(event.topic, event.continued, error, result)
     return _log_row(record, entry, str(approval.task_id), "human", approval.execution_id, None)
 
 
-def _entry(event: Event) -> _Entry:
+def _entry(event: Event) -> _LogEntry:
     fields = event_fields(event)
     if isinstance(event, ex.Action):
-        return _Entry(event.topic, event.error is None, event.error, fields.get("entry", fields))
+        return _LogEntry(event.topic, event.error is None, event.error, fields.get("entry", fields))
     if isinstance(event, ex.StageRetryScheduled | ex.ExecutionFailed):
-        return _Entry(event.topic, success=False, error=_explain(event.failure), result=fields)
+        return _LogEntry(event.topic, success=False, error=_explain(event.failure), result=fields)
     if isinstance(event, ex.ExecutionCancelled):
-        return _Entry(event.topic, success=False, error=event.reason or "cancelled", result=fields)
+        return _LogEntry(event.topic, success=False, error=event.reason or "cancelled", result=fields)
     if isinstance(event, ex.ProcessExited):
         error = _exit_error(event.exit)
-        return _Entry(event.topic, error is None, error, fields)
+        return _LogEntry(event.topic, error is None, error, fields)
     if isinstance(event, ex.ExecutionQueued):
         del fields["spec"]["prompt"]  # it is in the event, may be long, and does not describe what happened
-    return _Entry(event.topic, result=fields)
+    return _LogEntry(event.topic, result=fields)
 
 
 def _explain(failure: Failure) -> str:
@@ -214,7 +214,7 @@ def _exit_error(ended: ex.Exit) -> str | None:
 
 
 def _log_row(
-    record: EventRecord, entry: _Entry, task_id: str, agent_type: str, execution_id: str | None, stage: str | None
+    record: EventRecord, entry: _LogEntry, task_id: str, agent_type: str, execution_id: str | None, stage: str | None
 ) -> Row:
     return {
         "id": _row_id(record),

@@ -69,7 +69,7 @@ _TYPES: Final[dict[DialectName, dict[Kind, str]]] = {
 
 
 @attrs.frozen
-class Column:
+class TableColumn:
     """A column; `words` are the values that its check allows, in their sort order."""
 
     name: str
@@ -95,13 +95,13 @@ class Table:
     """A table, or a view if `view` has its query. `key` names the column that identifies rows."""
 
     name: str
-    columns: tuple[Column, ...]
+    columns: tuple[TableColumn, ...]
     indexes: tuple[tuple[str, str], ...] = ()
     """Name and columns."""
     key: str = "id"
     view: str = ""
 
-    def column(self, name: str) -> Column | None:
+    def column(self, name: str) -> TableColumn | None:
         """Return the column with this name, or None."""
         return next((column for column in self.columns if column.name == name), None)
 
@@ -126,9 +126,9 @@ class Table:
 # --- Columns ----------------------------------------------------------------------------------------------------------
 
 
-def _of(kind: Kind) -> Callable[..., Column]:
-    def column(name: str, **more: Any) -> Column:
-        return Column(name, kind, **more)
+def _of(kind: Kind) -> Callable[..., TableColumn]:
+    def column(name: str, **more: Any) -> TableColumn:
+        return TableColumn(name, kind, **more)
 
     return column
 
@@ -137,8 +137,8 @@ _id, _text, _integer, _real = _of("id"), _of("text"), _of("integer"), _of("real"
 _flag, _json, _time = _of("boolean"), _of("json"), _of("time")
 
 
-def _status(statuses: type[StrEnum]) -> Column:
-    return Column("status", "text", words=tuple(statuses))
+def _status(statuses: type[StrEnum]) -> TableColumn:
+    return TableColumn("status", "text", words=tuple(statuses))
 
 
 _PLACE: Final = (_integer("version"), _integer("position"), _time("updated_at"))
@@ -152,7 +152,7 @@ def _indexes(table: str, **columns: str) -> tuple[tuple[str, str], ...]:
 
 AGGREGATES: Final = Table(
     "aggregates",
-    (_id("id"), _text("kind"), _integer("version"), _integer("position"), Column("state", "state")),
+    (_id("id"), _text("kind"), _integer("version"), _integer("position"), TableColumn("state", "state")),
 )
 
 TASKS: Final = Table(
@@ -455,7 +455,7 @@ SESSIONS: Final = Table(
     (
         _id("id"),
         _text("executor"),
-        Column("status", "text", words=tuple(ExecutionStatus)),
+        TableColumn("status", "text", words=tuple(ExecutionStatus)),
         _id("task_id"),
         _id("execution_id"),
         _id("agent_id", null=True),

@@ -6,7 +6,7 @@ changes nothing for tests outside the suites.
 
 import pytest
 
-pytest.register_assert_rewrite("aura_store.testing.event_log", "aura_store.testing.stateful")
+pytest.register_assert_rewrite("aura_store.testing.log_conformance", "aura_store.testing.stateful")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -38,7 +38,15 @@ from aura_contracts.ports import EventLog
 from aura_contracts.task import TaskChanges, TaskEdited, TaskQueued
 from aura_store.log._recorder import DatabaseAway, FactRow, Recorder, RecordRow, StreamRow, WriteTransaction
 from aura_store.log._seal import Columns, Tip
-from aura_store.testing.event_log import ALICE, NOW, as_fact, assert_sealed, everything, everything_sealed, stream_id
+from aura_store.testing.log_conformance import (
+    ALICE,
+    NOW,
+    as_fact,
+    assert_sealed,
+    everything,
+    everything_sealed,
+    stream_id,
+)
 
 R = TypeVar("R")
 
@@ -185,7 +193,7 @@ Wish = tuple[int, int, int]
 
 
 @attrs.define
-class Model:
+class LogModel:
     """The expected contents of the log: facts in order, each with its stream."""
 
     log: list[tuple[StreamId, Fact]] = attrs.field(factory=list)
@@ -239,7 +247,7 @@ class EventLogMachine(RuleBasedStateMachine):
 
     @initialize()
     def start(self) -> None:
-        self.model = Model()
+        self.model = LogModel()
         self._cleanup = ExitStack()
         self.portal = self._cleanup.enter_context(start_blocking_portal(self.backend))
         self._open: dict[int, Any] = {}
@@ -499,4 +507,4 @@ class EventLogMachine(RuleBasedStateMachine):
         assert_sealed(self.run(lambda: everything_sealed(self.log(0))))
 
 
-__all__ = ["STEPS", "EventLogMachine", "Faults", "FaultyRecorder", "HandleKilled", "Model", "Step"]
+__all__ = ["STEPS", "EventLogMachine", "Faults", "FaultyRecorder", "HandleKilled", "LogModel", "Step"]

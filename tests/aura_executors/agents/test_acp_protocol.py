@@ -26,7 +26,7 @@ from aura_contracts.ports.executors import (
     ToolServer,
     Unknown,
 )
-from aura_executors.adapter.json_rpc import Call
+from aura_executors.adapter.json_rpc import RpcCall
 from aura_executors.agents.acp import PRESETS, AcpConversation, AcpExecutor
 from aura_executors.agents.acp.wire import (
     AgentMessage,
@@ -310,7 +310,7 @@ class TestAgreementWithTheSchema:
             message = msgspec.json.decode(line)
             if message.get("method") == "session/update":
                 theirs = schema.SessionNotification.model_validate(message["params"]).update
-                ours = msgspec.json.decode(line, type=Call[SessionUpdate]).params.update
+                ours = msgspec.json.decode(line, type=RpcCall[SessionUpdate]).params.update
                 assert type(ours).__struct_config__.tag == theirs.session_update
                 if isinstance(ours, AgentMessage):
                     assert isinstance(theirs, schema.AgentMessageChunk)
@@ -321,7 +321,7 @@ class TestAgreementWithTheSchema:
                     same(ours, theirs)
             elif message.get("method") == "session/request_permission":
                 request = schema.RequestPermissionRequest.model_validate(message["params"])
-                asked = msgspec.json.decode(line, type=Call[PermissionRequest]).params
+                asked = msgspec.json.decode(line, type=RpcCall[PermissionRequest]).params
                 same(asked.tool_call, request.tool_call)
                 assert [(o.option_id, o.kind) for o in asked.options] == [
                     (o.option_id, o.kind) for o in request.options

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 from aura_executors.agents.local.program import search
 from aura_executors.agents.local.program.endpoint import Endpoint, ModelFailed
-from aura_executors.agents.local.program.files import Change, Files, ToolFailed
+from aura_executors.agents.local.program.files import EditedFile, Files, ToolFailed
 from aura_executors.agents.local.program.history import INTERRUPTED, NOT_RUN, groups, mended, result, sent
 from aura_executors.agents.local.program.interruption import SIGNALS, Interruption, Stopped
-from aura_executors.agents.local.program.replies import BadReply, Collector, Reply, ServerError
+from aura_executors.agents.local.program.replies import BadReply, Collector, ModelReply, ServerError
 from aura_executors.agents.local.program.session import Session, SessionUnknown, load, sessions_folder
 from aura_executors.agents.local.program.shell import ShellResult, run_shell
 from aura_executors.agents.local.program.tools import TOOLS, arguments_of
@@ -100,7 +100,7 @@ def test_a_file_that_changed_while_permission_was_asked_is_not_overwritten(files
 
 @given(st.none() | st.binary(max_size=60), st.binary(max_size=60))
 def test_every_change_has_a_diff(before: bytes | None, after: bytes):
-    diff = Change(Path("/x"), "x", before, after).diff
+    diff = EditedFile(Path("/x"), "x", before, after).diff
     assert diff == "" or diff.startswith("--- ")
 
 
@@ -180,7 +180,7 @@ def test_no_arguments_are_an_error_of_ours(name: str, text: str):
 # --- Replies
 
 
-def collected(*pieces: Any) -> Reply:
+def collected(*pieces: Any) -> ModelReply:
     collector = Collector()
     for piece in pieces:
         collector.feed(piece if isinstance(piece, bytes) else json.dumps(piece).encode())

@@ -13,7 +13,7 @@ import pytest
 from aura_contracts.ports.processes import ExitCause, RunningProcess
 from aura_executors.runner.supervised_runner import SupervisedRunner
 from aura_executors.supervisor import control_group, run_directory
-from aura_executors.supervisor.control_group import Group, Unavailable, group_at, group_for
+from aura_executors.supervisor.control_group import ControlGroup, Unavailable, group_at, group_for
 from conditions import until
 from supervised import alive, first_line, make_runner, program, runner, shell, spec, stdout
 
@@ -33,7 +33,7 @@ def permitted() -> bool:
     return not group.refused
 
 
-def sleeper(group: Group) -> int:
+def sleeper(group: ControlGroup) -> int:
     """Start a process in the group, and return its pid."""
     pid = group.fork()
     if pid == 0:
@@ -41,7 +41,7 @@ def sleeper(group: Group) -> int:
     return pid
 
 
-def add(group: Group, pid: int) -> None:
+def add(group: ControlGroup, pid: int) -> None:
     Path(group.path, "cgroup.procs").write_text(str(pid))
 
 
@@ -71,8 +71,8 @@ def running_of(home: Path, process: RunningProcess) -> dict[str, object]:
     return run_directory.read_json(str(folder / run_directory.RUNNING)) or {}
 
 
-def group_of(home: Path, process: RunningProcess) -> Group:
-    return Group(str(running_of(home, process)["control_group"]))
+def group_of(home: Path, process: RunningProcess) -> ControlGroup:
+    return ControlGroup(str(running_of(home, process)["control_group"]))
 
 
 @needs_groups
@@ -125,7 +125,7 @@ class TestSupervised:
         process = await runner.start(shell("echo ready; read line; sleep 60 & wait", interactive=True))
         await first_line(process)
         group = group_of(tmp_path, process)
-        below = Group(f"{group.path}/a/b")
+        below = ControlGroup(f"{group.path}/a/b")
         Path(below.path).mkdir(parents=True)
         add(below, process.process.identity.pid)
         await process.write(b"\n")
@@ -208,7 +208,7 @@ def test_a_group_kills_and_goes() -> None:
 
 
 def test_a_fork_that_is_refused_is_an_ordinary_one() -> None:
-    group = Group("/no/such/group")
+    group = ControlGroup("/no/such/group")
     pid = group.fork()
     if pid == 0:
         os._exit(7)
@@ -231,4 +231,4 @@ def groups() -> set[str]:
         own = Path(control_group._own_folder())
     except Unavailable:
         return set()
-    return {str(group) for group in own.glob("aura-*") if not Group(str(group)).members()}
+    return {str(group) for group in own.glob("aura-*") if not ControlGroup(str(group)).members()}

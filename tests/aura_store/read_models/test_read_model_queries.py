@@ -40,7 +40,7 @@ from aura_contracts.workflow import WORKFLOW
 from aura_store import open_log
 from aura_store.read_models import open_read_models
 from aura_store.read_models._schema import TABLES
-from aura_store.testing.read_models import an_id, story, tables_of, tell
+from aura_store.testing.read_model_conformance import an_id, story, tables_of, tell
 
 NOW = datetime(2026, 1, 4, 12, tzinfo=UTC)
 BY_TABLE = {query.table: query for query in QUERIES}
@@ -359,7 +359,7 @@ async def queued(log, n, task, *events, minutes=0, **fields):
 CODING = (
     ex.ExecutionLeased(lease_id=an_id(90), epoch=1, worker_id=an_id(91)),
     ex.PreparationStarted(),
-    ex.WorkspacePrepared(workspace_id=an_id(60)),
+    ex.PreparationFinished(workspace_id=an_id(60)),
     ex.SetupFinished(),
 )
 

@@ -40,9 +40,9 @@ from aura_store.read_models import (
 )
 from aura_store.read_models._check import same
 from aura_store.read_models._database import SQLiteDatabase
-from aura_store.read_models._open import models_path
+from aura_store.read_models._location import models_path
 from aura_store.repository import snapshot_schema
-from aura_store.testing.read_models import NOW, an_id, fresh_fold, spoil, story, tables_of, tell
+from aura_store.testing.read_model_conformance import NOW, an_id, fresh_fold, spoil, story, tables_of, tell
 
 KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 SPECIFIED_INDEXES = {

@@ -23,7 +23,7 @@ from aura_store.read_models import LogReadModels, check_read_models, open_read_m
 from aura_store.read_models._check import same
 from aura_store.read_models._database import memory_database
 from aura_store.read_models._rows import STATE_TABLES
-from aura_store.testing.read_models import NOW, an_id, fresh_fold, story, tables_of, tell
+from aura_store.testing.read_model_conformance import NOW, an_id, fresh_fold, story, tables_of, tell
 from strategies import actors, json_objects, structs, times
 
 KINDS = ("task", "approval", "agent", "workflow", "execution", "lease", "workspace", "board", "template")

@@ -4,7 +4,7 @@ from difflib import get_close_matches
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun, Launch
-from aura_executors.adapter.json_rpc import Peer
+from aura_executors.adapter.json_rpc import RpcPeer
 from aura_executors.adapter.options import ActingOptions, agent_options, program_of, with_params
 from aura_executors.adapter.program_lookup import Program
 from aura_executors.agents.acp import messages
@@ -57,7 +57,7 @@ def launch_of(name: str, run: AgentRun) -> Launch:
     preset = preset_of(options)
     model = (preset.model_flag, options.model) if preset.model_flag and options.model else ()
     arguments = with_params((*preset.arguments, *model), options)
-    peer = Peer[None]()
+    peer = RpcPeer[None]()
     return Launch(
         argv=(*program_of(preset.program, options, run.environment), *arguments),
         env={**preset.env, **options.env},

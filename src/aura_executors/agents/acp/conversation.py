@@ -40,7 +40,7 @@ from aura_contracts.ports.processes import ExitCause, ProcessExit
 from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, Pieces, clipped
 from aura_executors.adapter.failure_classification import failure_from
 from aura_executors.adapter.json_lines import NOT_UNDERSTOOD, Item, JsonLines
-from aura_executors.adapter.json_rpc import INVALID_PARAMS, Notification, Peer, Reply, Request, RpcError
+from aura_executors.adapter.json_rpc import INVALID_PARAMS, RpcError, RpcNotification, RpcPeer, RpcReply, RpcRequest
 from aura_executors.adapter.options import prompt_of
 from aura_executors.agents.acp import messages
 from aura_executors.agents.acp.command import AcpOptions
@@ -64,7 +64,7 @@ from aura_executors.agents.acp.wire import (
     Plan,
     PromptReply,
     SessionUpdate,
-    ToolCall,
+    ToolCallStart,
     ToolCallUpdate,
     Update,
     Updated,
@@ -97,7 +97,7 @@ class AcpConversation(JsonLines):
         super().__init__()
         self._run = run
         self._options = options
-        self._peer = Peer[Then]()
+        self._peer = RpcPeer[Then]()
         self._opening = SessionOpening(run, options, self._peer, ready=self._ready, finish=self._finish)
         self._calls = Calls()
         self._permissions = Permissions(self._peer, self._calls, free=options.free)
@@ -148,9 +148,9 @@ class AcpConversation(JsonLines):
         message = self._peer.read(line)
         if message is None or self._finished is not None:
             return None if message is None else ()
-        if isinstance(message, Request):
+        if isinstance(message, RpcRequest):
             return [*self._asked(message)]
-        return self._notified(message) if isinstance(message, Notification) else self._replied(message)
+        return self._notified(message) if isinstance(message, RpcNotification) else self._replied(message)
 
     def end(self, exit: ProcessExit) -> list[Entry]:
         return [*super().end(exit), *self._flush()]
@@ -180,7 +180,7 @@ class AcpConversation(JsonLines):
 
     # --- Requests of ours
 
-    def _replied(self, reply: Reply[Then]) -> Iterable[Item] | None:
+    def _replied(self, reply: RpcReply[Then]) -> Iterable[Item] | None:
         """Continue after a reply. A reply that cannot be parsed ends the run, which would otherwise wait forever."""
         if reply.then is None:
             words = reply.error and reply.error.message
@@ -201,7 +201,7 @@ class AcpConversation(JsonLines):
 
     # --- The turn
 
-    def _notified(self, message: Notification) -> Iterable[Item] | None:
+    def _notified(self, message: RpcNotification) -> Iterable[Item] | None:
         match message.method:
             case "session/update":
                 return self._take_update(lenient(_UPDATE_PARAMS, message.params).update) if self._prompted else ()
@@ -211,7 +211,7 @@ class AcpConversation(JsonLines):
                 return () if method.startswith("_") else None
 
     def _take_update(self, update: Update) -> Iterable[Item]:
-        if type(update) is ToolCallUpdate or type(update) is ToolCall:
+        if type(update) is ToolCallUpdate or type(update) is ToolCallStart:
             return [*self._flush(), *self._calls.take(update)] if self._words.kept else self._calls.take(update)
         if type(update) is UsageUpdate:
             if (cost := update.cost) is not None and cost.currency == "USD":
@@ -238,7 +238,7 @@ class AcpConversation(JsonLines):
             self._failing = reported.thread_status.type == "systemError"
         return ()
 
-    def _asked(self, request: Request) -> Iterator[Item]:
+    def _asked(self, request: RpcRequest) -> Iterator[Item]:
         """Process a request of the agent; requests for anything not offered are refused, so that it does not wait."""
         if request.method != METHOD:
             yield Send(self._peer.refuse(request.id, f"this client does not offer {clipped(request.method, 200)}"))

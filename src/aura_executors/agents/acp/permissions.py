@@ -13,9 +13,9 @@ from aura_contracts.fingerprint import fingerprint_of
 from aura_contracts.ports.executors import TEXT_LIMIT, Answer, PermissionRequested, PermissionWithdrawn, Send
 from aura_executors.adapter.bounded_text import clipped, clipped_value
 from aura_executors.adapter.json_lines import NOT_UNDERSTOOD, Item
-from aura_executors.adapter.json_rpc import Id, Peer
+from aura_executors.adapter.json_rpc import Id, RpcPeer
 from aura_executors.agents.acp import messages
-from aura_executors.agents.acp.tool_calls import NAME_LIMIT, Call, Calls, put
+from aura_executors.agents.acp.tool_calls import NAME_LIMIT, Calls, OpenCall, put
 from aura_executors.agents.acp.wire import Asked, CallFields, DiffContent, PermissionRequest, lenient
 
 METHOD = "session/request_permission"
@@ -38,7 +38,7 @@ class _Open(msgspec.Struct, frozen=True):
     """A pending request, with its options for allowing and rejecting once."""
 
     id: Id
-    call: Call
+    call: OpenCall
     allow: str | None
     reject: str | None
 
@@ -46,7 +46,7 @@ class _Open(msgspec.Struct, frozen=True):
 class Permissions:
     """The pending requests, and the answers that arrived before their requests."""
 
-    def __init__(self, peer: Peer[Any], calls: Calls, *, free: bool = False) -> None:
+    def __init__(self, peer: RpcPeer[Any], calls: Calls, *, free: bool = False) -> None:
         """With `free`, every request is permitted once without asking."""
         self.blocked = ""
         """A description of what was not permitted."""
@@ -136,7 +136,7 @@ def asked_in(line: bytes) -> Asked | None:
     return asked if asked.method == METHOD else None
 
 
-def _name_of(update: CallFields, call: Call) -> str:
+def _name_of(update: CallFields, call: OpenCall) -> str:
     """Return the tool's name by which a request is recognised, preferably the request's own.
 
     claude-agent-acp 0.49.0 sends the name with the call, which arrives sometimes before and sometimes after the
@@ -146,7 +146,7 @@ def _name_of(update: CallFields, call: Call) -> str:
     return clipped(name, NAME_LIMIT) if name else call.name
 
 
-def _about(update: CallFields, call: Call, own: Any) -> Mapping[str, Any]:
+def _about(update: CallFields, call: OpenCall, own: Any) -> Mapping[str, Any]:
     """Return the content of the request, without parts that change when it is repeated."""
     if isinstance(own, dict) and own:
         return own if _PASSING.isdisjoint(own) else {key: own[key] for key in own if key not in _PASSING}
@@ -164,7 +164,7 @@ def _about(update: CallFields, call: Call, own: Any) -> Mapping[str, Any]:
     return known or {"call": call.call_id}  # its effect is unknown, so no other request is the same
 
 
-def _diff(call: Call, arguments: Mapping[str, Any]) -> str | None:
+def _diff(call: OpenCall, arguments: Mapping[str, Any]) -> str | None:
     """Return the diff of the request, as shown by the agent or as found in its arguments."""
     if len(call.changes) == 1 and (shown := call.changes[0].diff) and len(shown) <= TEXT_LIMIT:
         return shown

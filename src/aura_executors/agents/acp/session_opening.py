@@ -12,7 +12,7 @@ from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ports.executors import AgentRun, Send, SessionStarted
 from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped
 from aura_executors.adapter.json_lines import Item, lost_session
-from aura_executors.adapter.json_rpc import Peer, RpcError
+from aura_executors.adapter.json_rpc import RpcError, RpcPeer
 from aura_executors.agents.acp import messages
 from aura_executors.agents.acp.command import AcpOptions, model_in_session
 from aura_executors.agents.acp.outcome import AUTH_REQUIRED, failure_of_error
@@ -36,7 +36,7 @@ class SessionOpening:
         self,
         run: AgentRun,
         options: AcpOptions,
-        peer: Peer[Then],
+        peer: RpcPeer[Then],
         *,
         ready: Callable[[], Iterable[Item]],
         finish: Callable[[Failure], Iterable[Item]],

@@ -18,7 +18,7 @@ from aura_executors.agents.acp.wire import (
     CallFields,
     CallMeta,
     DiffContent,
-    ToolCall,
+    ToolCallStart,
     WordsContent,
 )
 
@@ -53,7 +53,7 @@ _BEGINNING = 2_000
 """Characters of a failed call's output to search."""
 
 
-class Call(msgspec.Struct):
+class OpenCall(msgspec.Struct):
     """A call as known so far."""
 
     call_id: str
@@ -102,7 +102,7 @@ class Calls:
         """Whether there was any call."""
         self.blocked = ""
         """The call that failed for lack of permission, according to the agent."""
-        self._open: dict[str, Call] = {}
+        self._open: dict[str, OpenCall] = {}
         self._closed: dict[str, None] = {}
 
     def take(self, update: CallFields) -> list[Entry]:
@@ -110,7 +110,7 @@ class Calls:
         call = self._open.get(update.tool_call_id)
         if call is None:
             call_id = clipped(update.tool_call_id, NAME_LIMIT)
-            if call_id in self._closed and type(update) is not ToolCall:
+            if call_id in self._closed and type(update) is not ToolCallStart:
                 return []  # already reported; late updates add nothing
             call = self._opened(call_id)
         _merge(call, update)
@@ -121,22 +121,22 @@ class Calls:
             return self.report(call)
         return []
 
-    def known(self, update: CallFields) -> Call:
+    def known(self, update: CallFields) -> OpenCall:
         """Return the call of this update, with the update applied."""
         call = self._open.get(update.tool_call_id) or self._opened(clipped(update.tool_call_id, NAME_LIMIT))
         _merge(call, update)
         return call
 
-    def _opened(self, call_id: str) -> Call:
+    def _opened(self, call_id: str) -> OpenCall:
         call = self._open.get(call_id)
         if call is None:
             self.any = True
             self._closed.pop(call_id, None)
-            call = Call(call_id)
+            call = OpenCall(call_id)
             put(self._open, call_id, call, CALLS_LIMIT)
         return call
 
-    def report(self, call: Call, arguments: dict[str, Any] | None = None) -> list[Entry]:
+    def report(self, call: OpenCall, arguments: dict[str, Any] | None = None) -> list[Entry]:
         """Report a call, once; pass its `arguments` if they are already known."""
         if call.reported:
             return []
@@ -150,7 +150,7 @@ class Calls:
             if call.denied:
                 yield ToolFinished(call_id=call.call_id, success=False, output="it was not permitted")
 
-    def _done(self, call: Call, update: CallFields) -> list[Entry]:
+    def _done(self, call: OpenCall, update: CallFields) -> list[Entry]:
         entries, success = self.report(call), update.status == "completed"
         if success:
             entries += _changed(call)
@@ -173,7 +173,7 @@ def put(known: dict[str, T], name: str, value: T, limit: int) -> None:
     known[name] = value
 
 
-def _merge(call: Call, update: CallFields) -> None:
+def _merge(call: OpenCall, update: CallFields) -> None:
     if not call.tool and (name := update.name or (update.meta and _tool_in(update.meta))):
         call.tool = clipped(name, NAME_LIMIT)
     if not call.kind and update.kind:
@@ -194,7 +194,7 @@ def _tool_in(meta: CallMeta) -> str | None:
     return meta.tool_name or (meta.claude_code.tool_name if meta.claude_code else None)
 
 
-def _show(call: Call, content: list[CallContent]) -> None:
+def _show(call: OpenCall, content: list[CallContent]) -> None:
     """Record the content to show for a call. Agents show the same when they ask and when they are done."""
     changes, texts, size = [], [], 0
     for item in content[:CHANGES_LIMIT]:
@@ -211,7 +211,7 @@ def _show(call: Call, content: list[CallContent]) -> None:
     call.shown, call.shown_kind = (content if size <= _KEPT else None), call.kind
 
 
-def _change(call: Call, item: DiffContent) -> FileChanged:
+def _change(call: OpenCall, item: DiffContent) -> FileChanged:
     kind = item.meta.kind if item.meta else None
     if call.kind == "delete" or kind == "delete":
         change = FileChange.DELETED
@@ -221,7 +221,7 @@ def _change(call: Call, item: DiffContent) -> FileChanged:
     return FileChanged(path=clipped(item.path, PATH_LIMIT), change=change, call_id=call.call_id, diff=diff or None)
 
 
-def _changed(call: Call) -> Sequence[FileChanged]:
+def _changed(call: OpenCall) -> Sequence[FileChanged]:
     """Return the files that a call changed: those of its diffs, or else those at its locations."""
     if call.changes:
         return call.changes

@@ -12,7 +12,7 @@ import msgspec
 T = TypeVar("T")
 
 
-class Option(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+class ConfigOption(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """A configuration option of a session. `category` is ``mode`` or ``model`` for those that AURA may set."""
 
     id: str
@@ -31,7 +31,7 @@ class SessionReply(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     session_id: str | None = None
     modes: _Current | None = None
     models: _Current | None = None
-    config_options: list[Option] | None = None
+    config_options: list[ConfigOption] | None = None
 
 
 class _SessionCapabilities(msgspec.Struct, frozen=True, gc=False):
@@ -190,7 +190,7 @@ class CallFields(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="ca
     meta: CallMeta | None = msgspec.field(default=None, name="_meta")
 
 
-class ToolCall(CallFields, frozen=True, tag_field="sessionUpdate", tag="tool_call", gc=False):
+class ToolCallStart(CallFields, frozen=True, tag_field="sessionUpdate", tag="tool_call", gc=False):
     pass
 
 
@@ -263,7 +263,7 @@ class _UserMessage(_Update, frozen=True, tag="user_message_chunk", gc=False):
 Update = (
     AgentMessage
     | AgentThought
-    | ToolCall
+    | ToolCallStart
     | ToolCallUpdate
     | Plan
     | UsageUpdate

@@ -26,7 +26,7 @@ from aura_executors.agents.claude.wire import (
     Assistant,
     ModelUsage,
     RateLimit,
-    Result,
+    ResultMessage,
     System,
     Tokens,
     read,
@@ -82,7 +82,7 @@ class ClaudeConversation(StreamJson):
             self._background = any(task.task_type in _WAITED_FOR for task in running)
         return ()
 
-    def waiting(self, result: Result) -> bool:
+    def waiting(self, result: ResultMessage) -> bool:
         return self._background or result.queued_turn_count not in (0, None)
 
     def limited(self, line: RateLimit) -> Iterable[Item]:
@@ -100,7 +100,7 @@ class ClaudeConversation(StreamJson):
         texts = [content] if isinstance(content, str) else [block.text for block in content]
         return report("\n".join(text for text in texts if text) or line.error)
 
-    def failure_in(self, result: Result) -> Failure | None:
+    def failure_in(self, result: ResultMessage) -> Failure | None:
         words = words_of(result)
         if any(text in words for text in _LOST):
             return lost_session(self._resumed, words)
@@ -114,7 +114,7 @@ class ClaudeConversation(StreamJson):
     def lost(self, words: str) -> Failure | None:
         return lost_session(self._resumed, words) if any(text in words for text in _LOST) else None
 
-    def _cut_short(self, result: Result) -> Failure | None:
+    def _cut_short(self, result: ResultMessage) -> Failure | None:
         if str(result.terminal_reason).startswith("aborted"):
             reason = FailureReason.CANCELLED if self.interrupting else FailureReason.AGENT_ERROR
             return Failure(reason, "it was interrupted")
@@ -125,7 +125,7 @@ class ClaudeConversation(StreamJson):
         reason = _REASONS.get(self._last_error) if status is None else None
         return None if reason is None else Failure(reason, clipped(words or self._last_error, MESSAGE_LIMIT))
 
-    def usage_in(self, result: Result) -> Iterable[Item]:
+    def usage_in(self, result: ResultMessage) -> Iterable[Item]:
         self._spent.clear()
         counted = read(MODEL_USAGES, result.model_usage) or {}
         since = read(MODEL_USAGES, result.model_usage_since_last_result)

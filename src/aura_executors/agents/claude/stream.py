@@ -44,7 +44,7 @@ from aura_executors.agents.claude.wire import (
     Line,
     Part,
     RateLimit,
-    Result,
+    ResultMessage,
     System,
     Tokens,
     User,
@@ -104,11 +104,11 @@ class StreamJson(JsonLines):
     # --- Differences between agents
 
     @abstractmethod
-    def failure_in(self, result: Result) -> Failure | None:
+    def failure_in(self, result: ResultMessage) -> Failure | None:
         """Return the failure of the turn, if it failed."""
 
     @abstractmethod
-    def usage_in(self, result: Result) -> Iterable[Item]:
+    def usage_in(self, result: ResultMessage) -> Iterable[Item]:
         """Return the usage since the last result."""
 
     @abstractmethod
@@ -119,7 +119,7 @@ class StreamJson(JsonLines):
         """Return the failure if this standard error says that the session cannot be resumed."""
         return None
 
-    def waiting(self, result: Result) -> bool:
+    def waiting(self, result: ResultMessage) -> bool:
         """Return whether the agent continues by itself after this result of a turn."""
         return False
 
@@ -146,7 +146,7 @@ class StreamJson(JsonLines):
             return self._user(message)
         if type(message) is System:
             return self._begun(message) if message.subtype == "init" else self.note(message, line)
-        if type(message) is Result:
+        if type(message) is ResultMessage:
             return self._result(message)
         return self._controlled(message)
 
@@ -193,7 +193,7 @@ class StreamJson(JsonLines):
         model = clipped(line.model, 1_000) if isinstance(line.model, str) else ""
         return [SessionStarted(session_id=session_id, model=model)]
 
-    def _result(self, result: Result) -> Iterable[Item]:
+    def _result(self, result: ResultMessage) -> Iterable[Item]:
         items = [*self.usage_in(result)]
         self.ended, self.failure = True, self.failure_in(result)
         self.blocked = self.blocked or self._permissions.denied
@@ -301,7 +301,7 @@ def report(message: str, *, retrying: bool = False) -> list[Item]:
     return [ErrorReported(message=clipped(message, 2_000), retrying=retrying)]
 
 
-def words_of(result: Result) -> str:
+def words_of(result: ResultMessage) -> str:
     """Return the agent's message about the end of the turn."""
     found = [result.result, *(result.errors if isinstance(result.errors, list) else [])]
     if isinstance(result.error, dict):
@@ -309,7 +309,7 @@ def words_of(result: Result) -> str:
     return "\n".join(text for text in found if isinstance(text, str) and text)
 
 
-def status_of(result: Result) -> int | None:
+def status_of(result: ResultMessage) -> int | None:
     """Return the HTTP status of the model's service, if it failed."""
     status = result.api_error_status
     return status if isinstance(status, int) and 400 <= status < 600 else None

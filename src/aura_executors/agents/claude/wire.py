@@ -98,7 +98,7 @@ class System(Line, frozen=True, tag="system", gc=False):
     model: Any = ""
 
 
-class Result(Line, frozen=True, tag="result", gc=False):
+class ResultMessage(Line, frozen=True, tag="result", gc=False):
     """The end of a turn."""
 
     subtype: Any = ""
@@ -172,7 +172,7 @@ AnyLine = (
     Assistant
     | User
     | System
-    | Result
+    | ResultMessage
     | ControlRequest
     | ControlCancel
     | RateLimit

@@ -39,11 +39,11 @@ from aura_contracts.ports.processes import ExitCause, ProcessExit
 from aura_executors.adapter.bounded_text import clipped
 from aura_executors.adapter.failure_classification import failure_from
 from aura_executors.adapter.json_lines import UNFINISHED, Item, JsonLines, lost_session
-from aura_executors.adapter.json_rpc import Call, Id, Peer, Reply, Request, RpcError, method_of
+from aura_executors.adapter.json_rpc import Id, RpcCall, RpcError, RpcPeer, RpcReply, RpcRequest, method_of
 from aura_executors.adapter.options import prompt_of
 from aura_executors.agents.codex.command import CodexOptions, Sandbox, readable, thread_of
 from aura_executors.agents.codex.failures import failure_of_turn, no_such_session
-from aura_executors.agents.codex.items import WORDS, AnyItem, Change, Items
+from aura_executors.agents.codex.items import WORDS, AnyItem, FileUpdateChange, Items
 from aura_executors.agents.codex.permissions import Permissions
 from aura_executors.agents.codex.tokens import Consumption, TokenUsage
 
@@ -63,14 +63,14 @@ class _TurnReply(msgspec.Struct, frozen=True, gc=False):
     turn: _Id
 
 
-class _Item(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+class _ItemNotice(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     item: AnyItem
     thread_id: str = ""
 
 
 class _Patch(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     item_id: str
-    changes: list[Change] = []
+    changes: list[FileUpdateChange] = []
 
 
 class _Error(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -165,11 +165,11 @@ _STATUS = {"inProgress": "in_progress"}
 
 
 _Take = Callable[["AppServerConversation", Any], Iterable[Item]]
-_Handler = tuple[Callable[[bytes], Call[Any]], _Take]
+_Handler = tuple[Callable[[bytes], RpcCall[Any]], _Take]
 
 
 def _handler(params: Any, take: Callable[..., Iterable[Item]]) -> _Handler:
-    return msgspec.json.Decoder(Call[params]).decode, take
+    return msgspec.json.Decoder(RpcCall[params]).decode, take
 
 
 class AppServerConversation(JsonLines):
@@ -180,7 +180,7 @@ class AppServerConversation(JsonLines):
         self._run = run
         self._prompt = readable(prompt_of(run, options))
         self._begin = thread_of(run, options)
-        self._peer: Peer[Then | None] = Peer(tagged=False)
+        self._peer: RpcPeer[Then | None] = RpcPeer(tagged=False)
         self._items = Items(sandboxed=options.sandboxed is not Sandbox.DANGER_FULL_ACCESS)
         self._permissions = Permissions(self._peer, self._items)
         self._thread = self._turn = ""
@@ -242,9 +242,9 @@ class AppServerConversation(JsonLines):
         match message:
             case None:
                 return None
-            case Reply():
+            case RpcReply():
                 return self._replied(message)
-            case Request():
+            case RpcRequest():
                 return self._permissions.asked(message)
         method = message.method.encode("utf-8", "replace")
         if known := self._NOTIFICATIONS.get(method):  # its method is not at the beginning
@@ -252,7 +252,7 @@ class AppServerConversation(JsonLines):
             return take(self, decode(line).params)
         return () if method in _SKIPPED else None
 
-    def _replied(self, reply: Reply[Then | None]) -> Iterable[Item]:
+    def _replied(self, reply: RpcReply[Then | None]) -> Iterable[Item]:
         if reply.then is not None:
             return reply.then(reply.result, reply.error)
         if reply.error is not None:  # of an interrupt, or of feedback, that came too late
@@ -286,12 +286,12 @@ class AppServerConversation(JsonLines):
 
     # --- Notifications
 
-    def _item_started(self, params: _Item) -> Iterable[Item]:
+    def _item_started(self, params: _ItemNotice) -> Iterable[Item]:
         called = self._items.started(params.item)
         self._busy = self._busy or bool(called)
         return called
 
-    def _item_completed(self, params: _Item) -> Iterable[Item]:
+    def _item_completed(self, params: _ItemNotice) -> Iterable[Item]:
         self._busy = self._busy or type(params.item) not in WORDS
         thread = params.thread_id
         return self._items.completed(params.item, own=thread == self._thread or not thread)
@@ -375,8 +375,8 @@ class AppServerConversation(JsonLines):
         return (UsageReported(usage=used, model=self._model),) if used != Usage() else ()
 
     _NOTIFICATIONS: ClassVar[dict[bytes, _Handler]] = {
-        b"item/started": _handler(_Item, _item_started),
-        b"item/completed": _handler(_Item, _item_completed),
+        b"item/started": _handler(_ItemNotice, _item_started),
+        b"item/completed": _handler(_ItemNotice, _item_completed),
         b"item/fileChange/patchUpdated": _handler(_Patch, _patched),
         b"error": _handler(_ErrorNotice, _error_reported),
         b"warning": _handler(_Warning, _warning),

@@ -26,10 +26,10 @@ from aura_executors.agents.codex.command import CodexOptions, Sandbox
 from aura_executors.agents.codex.failures import no_such_session
 from aura_executors.agents.codex.items import (
     AgentMessage,
-    Change,
     CollabAgentToolCall,
     CommandExecution,
     FileChangeItem,
+    FileUpdateChange,
     Items,
     Kind,
     McpToolCall,
@@ -40,7 +40,7 @@ RETRYING = "Reconnecting... "
 """What the message of an error begins with when codex tries again by itself."""
 
 
-class _Command(CommandExecution, frozen=True, tag="command_execution", gc=False):
+class _ExecCommand(CommandExecution, frozen=True, tag="command_execution", gc=False):
     aggregated_output: str | None = msgspec.field(name="aggregated_output", default=None)
     exit_code: int | None = msgspec.field(name="exit_code", default=None)
 
@@ -61,11 +61,11 @@ class _Search(WebSearch, frozen=True, tag="web_search", gc=False):
     pass
 
 
-class _Item(msgspec.Struct, frozen=True, tag_field="type", gc=False):
+class _ExecItem(msgspec.Struct, frozen=True, tag_field="type", gc=False):
     id: str
 
 
-class _Reasoning(_Item, frozen=True, tag="reasoning", gc=False):
+class _Reasoning(_ExecItem, frozen=True, tag="reasoning", gc=False):
     text: str = ""
 
 
@@ -74,28 +74,28 @@ class _Change(msgspec.Struct, frozen=True, gc=False):
     kind: str = "update"
 
 
-class _Changes(_Item, frozen=True, tag="file_change", gc=False):
+class _Changes(_ExecItem, frozen=True, tag="file_change", gc=False):
     changes: list[_Change] = []
     status: str = ""
 
 
-class _Step(msgspec.Struct, frozen=True, gc=False):
+class _ExecStep(msgspec.Struct, frozen=True, gc=False):
     text: str
     completed: bool = False
 
 
-class _Steps(_Item, frozen=True, tag="todo_list", gc=False):
-    items: list[_Step] = []
+class _Steps(_ExecItem, frozen=True, tag="todo_list", gc=False):
+    items: list[_ExecStep] = []
 
 
-class _Warning(_Item, frozen=True, tag="error", gc=False):
+class _ExecWarning(_ExecItem, frozen=True, tag="error", gc=False):
     message: str = ""
 
 
-_Shared = _Command | _Spoken | _McpCall | _Collaboration | _Search
+_Shared = _ExecCommand | _Spoken | _McpCall | _Collaboration | _Search
 """Items that differ from those of the app-server only in names; only the app-server sends diffs."""
 
-_AnyItem = _Shared | _Reasoning | _Changes | _Steps | _Warning
+_AnyItem = _Shared | _Reasoning | _Changes | _Steps | _ExecWarning
 
 
 class _Event(msgspec.Struct, frozen=True, tag_field="type", gc=False):
@@ -141,7 +141,7 @@ class _TurnFailed(_Event, frozen=True, tag="turn.failed", gc=False):
     error: _Why | None = None
 
 
-class _ErrorNotice(_Event, frozen=True, tag="error", gc=False):
+class _ExecErrorNotice(_Event, frozen=True, tag="error", gc=False):
     message: str = ""
 
 
@@ -153,7 +153,7 @@ _read = msgspec.json.Decoder(
     | _ItemCompleted
     | _TurnCompleted
     | _TurnFailed
-    | _ErrorNotice
+    | _ExecErrorNotice
 ).decode
 
 
@@ -201,7 +201,7 @@ class ExecConversation(JsonLines):
     def _turn_failed(self, event: _TurnFailed) -> Iterable[Item]:
         return self._finish(event.error.message if event.error and event.error.message else "codex does not say why")
 
-    def _error_reported(self, event: _ErrorNotice) -> Iterable[Item]:
+    def _error_reported(self, event: _ExecErrorNotice) -> Iterable[Item]:
         message = event.message
         return (ErrorReported(message=clipped(message), retrying=message.startswith(RETRYING)),)
 
@@ -216,9 +216,9 @@ class ExecConversation(JsonLines):
 
     def _started(self, event: _ItemStarted) -> Iterable[Item]:
         match event.item:
-            case _Command() as item:  # the most frequent first
+            case _ExecCommand() as item:  # the most frequent first
                 return self._items.started(item)
-            case _Spoken() | _Reasoning() | _Warning():
+            case _Spoken() | _Reasoning() | _ExecWarning():
                 return ()
             case _Steps() as item:
                 return (_plan(item),)
@@ -233,7 +233,7 @@ class ExecConversation(JsonLines):
                 return (Message(text=clipped(text)),) if text else ()
             case _Reasoning(text=text):
                 return (Thinking(text=clipped(text)),) if text else ()
-            case _Warning(message=message):
+            case _ExecWarning(message=message):
                 return (ErrorReported(message=clipped(message)),)
             case _Steps() as item:
                 return (_plan(item),)
@@ -269,7 +269,7 @@ class ExecConversation(JsonLines):
         _ItemCompleted: _completed,
         _TurnCompleted: _turn_completed,
         _TurnFailed: _turn_failed,
-        _ErrorNotice: _error_reported,
+        _ExecErrorNotice: _error_reported,
     }
 
 
@@ -280,4 +280,6 @@ def _plan(item: _Steps) -> PlanUpdated:
 
 def _shared(item: _Changes) -> FileChangeItem:
     """Return changes in the app-server's form, without diffs."""
-    return FileChangeItem(item.id, [Change(one.path, Kind(one.kind), None) for one in item.changes], item.status)
+    return FileChangeItem(
+        item.id, [FileUpdateChange(one.path, Kind(one.kind), None) for one in item.changes], item.status
+    )

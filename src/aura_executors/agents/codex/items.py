@@ -75,7 +75,7 @@ class Kind(msgspec.Struct, frozen=True, gc=False):
     move_path: str | None = None
 
 
-class Change(msgspec.Struct, frozen=True, gc=False):
+class FileUpdateChange(msgspec.Struct, frozen=True, gc=False):
     """A change of one file. `diff` is the content of an added or deleted file, else the hunks; None if unknown."""
 
     path: str
@@ -84,7 +84,7 @@ class Change(msgspec.Struct, frozen=True, gc=False):
 
 
 class FileChangeItem(_Item, frozen=True, tag="fileChange", gc=False):
-    changes: list[Change] = []
+    changes: list[FileUpdateChange] = []
     status: str = ""
 
 
@@ -183,7 +183,7 @@ class Items:
         self._sandboxed = sandboxed
         self._open: dict[str, AnyItem] = {}
 
-    def changes_of(self, id: str) -> Sequence[Change] | None:
+    def changes_of(self, id: str) -> Sequence[FileUpdateChange] | None:
         """Return the changes of the file change with this id, or None if unknown."""
         item = self._open.get(id)
         return item.changes if isinstance(item, FileChangeItem) else None
@@ -193,7 +193,7 @@ class Items:
         calls = [item for item in self._open.values() if isinstance(item, McpToolCall)]
         return next((call.id for call in reversed(calls) if (call.server, call.tool) == (server, tool)), "")
 
-    def changed(self, id: str, changes: list[Change]) -> None:
+    def changed(self, id: str, changes: list[FileUpdateChange]) -> None:
         """Replace the changes of a file change."""
         if isinstance(item := self._open.get(id), FileChangeItem):
             self._open[id] = msgspec.structs.replace(item, changes=changes)
@@ -281,7 +281,7 @@ def called_by(item: AnyItem) -> ToolCalled | None:
     return ToolCalled(call_id=item.id, tool=clipped(tool, 500), arguments=arguments)
 
 
-def changes_as_arguments(changes: Sequence[Change]) -> list[dict[str, Any]]:
+def changes_as_arguments(changes: Sequence[FileUpdateChange]) -> list[dict[str, Any]]:
     """Return changes as arguments of a call: the files and the kinds of change."""
     return [
         {"path": clipped(one.path, PATH_LIMIT), "kind": clipped(one.kind.type, 100)}
@@ -290,7 +290,7 @@ def changes_as_arguments(changes: Sequence[Change]) -> list[dict[str, Any]]:
     ]
 
 
-def diff_of(changes: Sequence[Change]) -> str:
+def diff_of(changes: Sequence[FileUpdateChange]) -> str:
     """Return changes as a unified diff, cut if it is too long to read."""
     return clipped("".join(map(_diff, changes[:CHANGES_LIMIT])))
 
@@ -312,14 +312,14 @@ def text_of(result: Any) -> str:
     return "\n".join(text for text in texts if isinstance(text, str))
 
 
-def _changed(change: Change, call_id: str) -> FileChanged:
+def _changed(change: FileUpdateChange, call_id: str) -> FileChanged:
     kind = FileChange.RENAMED if change.kind.move_path else _KINDS.get(change.kind.type, FileChange.MODIFIED)
     path = change.kind.move_path or change.path
     diff = None if change.diff is None else clipped(_diff(change))
     return FileChanged(path=clipped(path, PATH_LIMIT), change=kind, call_id=call_id, diff=diff)
 
 
-def _diff(change: Change) -> str:
+def _diff(change: FileUpdateChange) -> str:
     new, diff = change.kind.move_path or change.path, change.diff or ""
     match change.kind.type:
         case "add":
@@ -338,6 +338,6 @@ def _marked(content: str, mark: str) -> str:
     return "".join([f"@@ -{old} +{new} @@\n", *(f"{mark}{line}\n" for line in lines)]) if lines else ""
 
 
-def _names(changes: Sequence[Change]) -> str:
+def _names(changes: Sequence[FileUpdateChange]) -> str:
     names = ", ".join(clipped(one.path, 200) for one in changes[:3])
     return f"{names} and {len(changes) - 3} more" if len(changes) > 3 else names or "files"

@@ -18,9 +18,9 @@ from aura_contracts.ports.executors import (
 )
 from aura_executors.adapter.bounded_text import clipped, clipped_value
 from aura_executors.adapter.json_lines import Item
-from aura_executors.adapter.json_rpc import INVALID_PARAMS, METHOD_NOT_FOUND, Id, Peer, Request
+from aura_executors.adapter.json_rpc import INVALID_PARAMS, METHOD_NOT_FOUND, Id, RpcPeer, RpcRequest
 from aura_executors.agents.codex.command import readable
-from aura_executors.agents.codex.items import PATH_LIMIT, Change, Items, changes_as_arguments, diff_of
+from aura_executors.agents.codex.items import PATH_LIMIT, FileUpdateChange, Items, changes_as_arguments, diff_of
 
 LIMIT = 10_000
 """Maximum number of open questions, and of early answers; beyond it, the oldest is dropped."""
@@ -71,7 +71,7 @@ class _Open(msgspec.Struct, frozen=True, gc=False):
 class Permissions:
     """The open questions of codex, and the answers that arrived before their questions."""
 
-    def __init__(self, peer: Peer[Any], items: Items) -> None:
+    def __init__(self, peer: RpcPeer[Any], items: Items) -> None:
         self.blocked = ""
         """A description of what was denied, if codex does not report it itself."""
         self._peer = peer
@@ -80,7 +80,7 @@ class Permissions:
         self._names: dict[Id, str] = {}
         self._answers: dict[str, Answer] = {}
 
-    def asked(self, request: Request) -> Iterable[Item]:
+    def asked(self, request: RpcRequest) -> Iterable[Item]:
         """Process a request of codex; an unknown one is refused, so that codex does not wait."""
         try:
             match request.method:
@@ -131,7 +131,7 @@ class Permissions:
         return self._ask(id, asked, "shell", call, shown, {"decision": "accept"}, {"decision": "decline"})
 
     def _file_change(self, id: Id, asked: _FileChange) -> Iterable[Item]:
-        changes: Sequence[Change] | None = self._items.changes_of(asked.item_id)
+        changes: Sequence[FileUpdateChange] | None = self._items.changes_of(asked.item_id)
         call: dict[str, Any] = {"changes": msgspec.to_builtins(changes), "root": asked.grant_root}
         if not changes:
             call["item"] = asked.item_id
@@ -212,7 +212,7 @@ class Permissions:
             line = self._peer.request("turn/steer", steer, None, id=f"feedback-{asked.id}") + line
         return (Send(line),)
 
-    def _refused(self, request: Request, words: str, code: int) -> Iterable[Item]:
+    def _refused(self, request: RpcRequest, words: str, code: int) -> Iterable[Item]:
         refusal = Send(self._peer.refuse(request.id, clipped(words, 500), code))
         return (ErrorReported(message=clipped(f"codex asked what AURA cannot answer: {words}", 1_000)), refusal)
 

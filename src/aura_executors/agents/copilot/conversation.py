@@ -35,10 +35,10 @@ from aura_executors.agents.copilot.events import (
     Content,
     Delta,
     Error,
-    Event,
     Reasoning,
-    Result,
+    ResultEvent,
     Retry,
+    SessionEvent,
     Spoken,
     Start,
     Updated,
@@ -147,12 +147,12 @@ class CopilotConversation(JsonLines):
         self._announced = bool(self._session)
         return [SessionStarted(session_id=self._session, model=clipped(model, 200))] if self._session else []
 
-    def _tools_updated(self, event: Event[Updated]) -> list[Entry]:
+    def _tools_updated(self, event: SessionEvent[Updated]) -> list[Entry]:
         return [] if self._announced else self._session_started(event.data.model)
 
     # --- Words of the model
 
-    def _delta(self, event: Event[Delta]) -> list[Entry]:
+    def _delta(self, event: SessionEvent[Delta]) -> list[Entry]:
         text = event.data.delta_content
         if event.data.parent_tool_call_id is None and text:
             self._words.add(text)
@@ -163,10 +163,10 @@ class CopilotConversation(JsonLines):
         text = self._words.take()
         return [Message(text=text)] if text else []
 
-    def _message_started(self, event: Event[msgspec.Raw]) -> list[Entry]:
+    def _message_started(self, event: SessionEvent[msgspec.Raw]) -> list[Entry]:
         return self._flush() if event.agent_id is None else []
 
-    def _retried(self, event: Event[Retry]) -> list[Entry]:
+    def _retried(self, event: SessionEvent[Retry]) -> list[Entry]:
         """Forget the beginning of an answer: it is given again, from the start."""
         if event.agent_id is None:
             self._words.clear()
@@ -178,7 +178,7 @@ class CopilotConversation(JsonLines):
         ]
         return [ErrorReported(message=clipped(": ".join(word for word in words if word)), retrying=True)]
 
-    def _message(self, event: Event[Spoken]) -> list[Entry]:
+    def _message(self, event: SessionEvent[Spoken]) -> list[Entry]:
         spoken = event.data
         model = clipped(spoken.model, 200)
         if spoken.output_tokens > 0 and (model in self._used or len(self._used) < MODELS):
@@ -189,7 +189,7 @@ class CopilotConversation(JsonLines):
         message = [Message(text=clipped(spoken.content))] if spoken.content.strip() else []
         return [*self._think(spoken.reasoning_text), *message]
 
-    def _reasoning(self, event: Event[Reasoning]) -> list[Entry]:
+    def _reasoning(self, event: SessionEvent[Reasoning]) -> list[Entry]:
         return self._think(event.data.content) if event.agent_id is None else []
 
     def _think(self, thought: str) -> list[Entry]:
@@ -202,7 +202,7 @@ class CopilotConversation(JsonLines):
 
     # --- Tools
 
-    def _called(self, event: Event[Start]) -> list[Entry]:
+    def _called(self, event: SessionEvent[Start]) -> list[Entry]:
         start = event.data
         call_id, tool = clipped(start.tool_call_id, 200), clipped(start.tool_name, 200)
         self._calls[call_id] = tool
@@ -213,7 +213,7 @@ class CopilotConversation(JsonLines):
             arguments = {} if arguments is None else {"input": arguments}
         return [*self._flush(), ToolCalled(call_id=call_id, tool=tool, arguments=arguments)]
 
-    def _tool_finished(self, event: Event[Complete]) -> list[Entry]:
+    def _tool_finished(self, event: SessionEvent[Complete]) -> list[Entry]:
         complete = event.data
         call_id = clipped(complete.tool_call_id, 200)
         tool = self._calls.pop(call_id, "a tool")
@@ -242,15 +242,15 @@ class CopilotConversation(JsonLines):
 
     # --- Trouble, and the end
 
-    def _call_failed(self, event: Event[CallFailure]) -> list[Entry]:
+    def _call_failed(self, event: SessionEvent[CallFailure]) -> list[Entry]:
         message = clipped(event.data.error_message, MESSAGE_LIMIT)
         self._call_failure = CallFailure(error_message=message, status_code=event.data.status_code)
         return []
 
-    def _warned(self, event: Event[Error]) -> list[Entry]:
+    def _warned(self, event: SessionEvent[Error]) -> list[Entry]:
         return [ErrorReported(message=clipped(event.data.message))]
 
-    def _failed(self, event: Event[Error]) -> list[Entry]:
+    def _failed(self, event: SessionEvent[Error]) -> list[Entry]:
         error = event.data
         if (reason := _REASONS.get(error.error_type)) is not None:
             self._failure = Failure(reason, clipped(error.message, MESSAGE_LIMIT))
@@ -258,12 +258,12 @@ class CopilotConversation(JsonLines):
             self._failure = failure_from(error.message, error.status_code)
         return [*self._flush(), ErrorReported(message=clipped(error.message))]
 
-    def _abort(self, event: Event[Abort]) -> list[Entry]:
+    def _abort(self, event: SessionEvent[Abort]) -> list[Entry]:
         if event.agent_id is None:
             self._aborted = clipped(event.data.reason, 200) or "no reason"
         return self._flush() if event.agent_id is None else []
 
-    def _ended(self, result: Result) -> list[Entry]:
+    def _ended(self, result: ResultEvent) -> list[Entry]:
         entries = self._flush()
         if result.session_id and result.session_id != self._session:
             self._session = clipped(result.session_id, 200)

@@ -57,7 +57,7 @@ class Edit(msgspec.Struct, gc=False):
     kind: str = ""
 
 
-class Shell(msgspec.Struct, rename="camel", gc=False):
+class ShellExecution(msgspec.Struct, rename="camel", gc=False):
     exit_code: int | None = None
 
 
@@ -67,7 +67,7 @@ class Complete(msgspec.Struct, rename="camel"):
     result: Content | None = None
     error: Error | None = None
     file_edits: list[Edit] = []
-    shell_execution: Shell | None = None
+    shell_execution: ShellExecution | None = None
 
 
 class CallFailure(msgspec.Struct, rename="camel", gc=False):
@@ -87,30 +87,30 @@ class Updated(msgspec.Struct, gc=False):
     model: str = ""
 
 
-class Result(msgspec.Struct, rename="camel", gc=False):
+class ResultEvent(msgspec.Struct, rename="camel", gc=False):
     exit_code: int
     session_id: str = ""
 
 
-class Event(msgspec.Struct, Generic[T], rename="camel"):
+class SessionEvent(msgspec.Struct, Generic[T], rename="camel"):
     data: T
     agent_id: str | None = None
 
 
 DECODERS: dict[bytes, msgspec.json.Decoder[Any]] = {
-    b"assistant.message": msgspec.json.Decoder(Event[Spoken]),
-    b"assistant.message_delta": msgspec.json.Decoder(Event[Delta]),
-    b"assistant.message_start": msgspec.json.Decoder(Event[msgspec.Raw]),
-    b"assistant.reasoning": msgspec.json.Decoder(Event[Reasoning]),
-    b"assistant.turn_retry": msgspec.json.Decoder(Event[Retry]),
-    b"tool.execution_start": msgspec.json.Decoder(Event[Start]),
-    b"tool.execution_complete": msgspec.json.Decoder(Event[Complete]),
-    b"model.call_failure": msgspec.json.Decoder(Event[CallFailure]),
-    b"session.tools_updated": msgspec.json.Decoder(Event[Updated]),
-    b"session.warning": msgspec.json.Decoder(Event[Error]),
-    b"session.error": msgspec.json.Decoder(Event[Error]),
-    b"abort": msgspec.json.Decoder(Event[Abort]),
-    b"result": msgspec.json.Decoder(Result),
+    b"assistant.message": msgspec.json.Decoder(SessionEvent[Spoken]),
+    b"assistant.message_delta": msgspec.json.Decoder(SessionEvent[Delta]),
+    b"assistant.message_start": msgspec.json.Decoder(SessionEvent[msgspec.Raw]),
+    b"assistant.reasoning": msgspec.json.Decoder(SessionEvent[Reasoning]),
+    b"assistant.turn_retry": msgspec.json.Decoder(SessionEvent[Retry]),
+    b"tool.execution_start": msgspec.json.Decoder(SessionEvent[Start]),
+    b"tool.execution_complete": msgspec.json.Decoder(SessionEvent[Complete]),
+    b"model.call_failure": msgspec.json.Decoder(SessionEvent[CallFailure]),
+    b"session.tools_updated": msgspec.json.Decoder(SessionEvent[Updated]),
+    b"session.warning": msgspec.json.Decoder(SessionEvent[Error]),
+    b"session.error": msgspec.json.Decoder(SessionEvent[Error]),
+    b"abort": msgspec.json.Decoder(SessionEvent[Abort]),
+    b"result": msgspec.json.Decoder(ResultEvent),
 }
 """What is understood, by the type of the event."""
 

@@ -33,7 +33,7 @@ from collections.abc import Mapping
 from aura_contracts.ports.executors import AgentRun, Availability, Capability, Conversation, Executor, Launch
 from aura_executors.agents.qwen.command import (
     PROGRAM,
-    ApprovalMode,
+    QwenApprovalMode,
     QwenOptions,
     argv_of,
     environment_of,
@@ -42,7 +42,7 @@ from aura_executors.agents.qwen.command import (
 )
 from aura_executors.agents.qwen.conversation import QwenConversation
 
-__all__ = ["ApprovalMode", "QwenConversation", "QwenExecutor", "QwenOptions"]
+__all__ = ["QwenApprovalMode", "QwenConversation", "QwenExecutor", "QwenOptions"]
 
 
 class QwenExecutor(Executor):

@@ -36,7 +36,7 @@ _QUESTION = "ask_user_question"
 """A tool that offers a choice, which an approval cannot make: it says only yes or no."""
 
 
-class ApprovalMode(StrEnum):
+class QwenApprovalMode(StrEnum):
     """What qwen does without asking; its own terms."""
 
     PLAN = "plan"
@@ -48,7 +48,7 @@ class ApprovalMode(StrEnum):
 class QwenOptions(ActingOptions, frozen=True, kw_only=True):
     """Options of `qwen-code`."""
 
-    approval_mode: ApprovalMode | None = None
+    approval_mode: QwenApprovalMode | None = None
     """None: as configured by the user."""
     sandbox: bool = False
     """Run its tools in a sandbox: Docker, Podman or macOS's own."""

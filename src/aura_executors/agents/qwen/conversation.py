@@ -12,7 +12,7 @@ from aura_contracts.ports.executors import AgentRun, Message
 from aura_executors.adapter.bounded_text import clipped
 from aura_executors.adapter.json_lines import Item, lost_session
 from aura_executors.agents.claude.stream import StreamJson, failure_of_words, report, status_of, words_of
-from aura_executors.agents.claude.wire import Assistant, Result, Tokens
+from aura_executors.agents.claude.wire import Assistant, ResultMessage, Tokens
 
 _LOST = "No saved session found with ID"
 
@@ -45,7 +45,7 @@ class QwenConversation(StreamJson):
         before, _, self._last_error = text.rstrip().removesuffix("]").rpartition(_FAILURE)
         return [*([Message(text=clipped(before))] if before else []), *report(self._last_error)]
 
-    def failure_in(self, result: Result) -> Failure | None:
+    def failure_in(self, result: ResultMessage) -> Failure | None:
         if isinstance(result.subtype, str) and (limit := _LIMITS.get(result.subtype)):
             return Failure(FailureReason.AGENT_ERROR, limit)
         if self._last_error or result.is_error or result.subtype != "success":
@@ -55,7 +55,7 @@ class QwenConversation(StreamJson):
     def lost(self, words: str) -> Failure | None:
         return lost_session(self._resumed, words) if _LOST in words else None
 
-    def usage_in(self, result: Result) -> Iterable[Item]:
+    def usage_in(self, result: ResultMessage) -> Iterable[Item]:
         return self.spent()
 
     def usage_of(self, tokens: Tokens) -> Usage:

@@ -11,7 +11,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from aura_executors.agents.local.program.replies import BadReply, Collector, Reply, ServerError, message_of
+from aura_executors.agents.local.program.replies import BadReply, Collector, ModelReply, ServerError, message_of
 
 ERROR_LIMIT = 65_536
 """Bytes of the body of an error that are read."""
@@ -66,7 +66,7 @@ class Endpoint:
         entries = listed if isinstance(listed, list) else []
         return [entry["id"] for entry in entries if isinstance(entry, dict) and isinstance(entry.get("id"), str)]
 
-    def complete(self, body: dict[str, Any], tools: frozenset[str], keep_alive: Callable[[], None]) -> Reply:
+    def complete(self, body: dict[str, Any], tools: frozenset[str], keep_alive: Callable[[], None]) -> ModelReply:
         """Return the model's answer. Raises `ModelFailed`. `keep_alive` is called for each piece that arrives."""
         collector = Collector()
         try:

@@ -20,7 +20,7 @@ class ToolFailed(Exception):
     """A tool failed; the text tells the model why, and what to do instead."""
 
 
-class Change(NamedTuple):
+class EditedFile(NamedTuple):
     """The new content of a file."""
 
     path: Path
@@ -97,13 +97,13 @@ class Files:
         last = first + len(chosen) - 1
         return text if len(chosen) == len(lines) else f"[lines {first} to {last} of {len(lines)}]\n{text}"
 
-    def write(self, path: str, content: str) -> Change:
+    def write(self, path: str, content: str) -> EditedFile:
         """Return the change that makes a file hold `content`."""
         place = self.inside(path, reading=False)
         with _explained(path):
-            return Change(place, self.shown(place), _content(place, READ_LIMIT), content.encode("utf-8", "replace"))
+            return EditedFile(place, self.shown(place), _content(place, READ_LIMIT), content.encode("utf-8", "replace"))
 
-    def edit(self, path: str, old: str, new: str, *, replace_all: bool = False) -> Change:
+    def edit(self, path: str, old: str, new: str, *, replace_all: bool = False) -> EditedFile:
         """Return the change that replaces `old` in a file, which has to be there exactly once unless `replace_all`."""
         place = self.inside(path, reading=False)
         with _explained(path):
@@ -120,7 +120,7 @@ class Files:
             raise ToolFailed(f"{path}: old_string is not in there; read the file and copy the text exactly")
         if count > 1 and not replace_all:
             raise ToolFailed(f"{path}: old_string is in there {count} times; give more of the text, or replace_all")
-        return Change(place, self.shown(place), before, before.replace(found, wanted))
+        return EditedFile(place, self.shown(place), before, before.replace(found, wanted))
 
 
 class _explained:  # noqa: N801 - used as a function

@@ -5,8 +5,8 @@ from uuid import uuid4
 
 from aura_executors.agents.local.program.chat import Chat
 from aura_executors.agents.local.program.interruption import Interruption
-from aura_executors.agents.local.program.model_client import Model
-from aura_executors.agents.local.program.replies import Call, Reply
+from aura_executors.agents.local.program.model_client import ModelClient
+from aura_executors.agents.local.program.replies import ModelCall, ModelReply
 from aura_executors.agents.local.program.request import AgentRequest
 from aura_executors.agents.local.program.session import Session
 from aura_executors.agents.local.program.toolbox import Toolbox
@@ -19,7 +19,7 @@ change. A call that the user did not permit you do not try another way. When all
 tool: say briefly what you did."""
 
 
-class RunFailed(Exception):
+class LoopFailed(Exception):
     """The run has failed, and not by an error of the model's server. `reason` is one of `FailureReason`."""
 
     def __init__(self, message: str, reason: str = "AgentError") -> None:
@@ -34,7 +34,7 @@ class Loop:
         self,
         request: AgentRequest,
         cwd: str,
-        model: Model,
+        model: ModelClient,
         session: Session,
         toolbox: Toolbox,
         chat: Chat,
@@ -50,7 +50,7 @@ class Loop:
         self._system = "\n\n".join(part for part in (SYSTEM.format(cwd=cwd), request.append_system_prompt) if part)
 
     def run(self) -> None:
-        """Work until the model is done. Raises `RunFailed`, `ModelFailed`, `InputClosed`, `Stopped`, `OSError`."""
+        """Work until the model is done. Raises `LoopFailed`, `ModelFailed`, `InputClosed`, `Stopped`, `OSError`."""
         tools = offered(self._request.autonomy)
         for _ in range(self._request.max_turns):
             reply = self._model.answer(self._system, self._session.messages, tools)
@@ -62,9 +62,9 @@ class Loop:
             for call in reply.calls:
                 self._toolbox.carry_out(call)
         remedy = "raise the option max_turns, or follow up to continue"
-        raise RunFailed(f"it was not done after {self._request.max_turns} turns; {remedy}")
+        raise LoopFailed(f"it was not done after {self._request.max_turns} turns; {remedy}")
 
-    def _take_in(self, reply: Reply) -> None:
+    def _take_in(self, reply: ModelReply) -> None:
         known = {call["id"] for message in self._session.messages for call in message.get("tool_calls", ())}
         for call in reply.calls:
             if not call.id or call.id in known:  # some servers restart numbering in each answer
@@ -81,19 +81,19 @@ class Loop:
         if text := (reply.text or reply.refusal).strip():
             self._chat.send("message", text=text)
 
-    def _require_whole(self, reply: Reply) -> None:
+    def _require_whole(self, reply: ModelReply) -> None:
         if reply.refusal or reply.finish_reason == "content_filter":
-            raise RunFailed(reply.refusal or "the server withheld the model's answer", "Refused")
+            raise LoopFailed(reply.refusal or "the server withheld the model's answer", "Refused")
         if reply.finish_reason == "length":
-            raise RunFailed("the model's answer was cut off at its limit of tokens; raise the option max_tokens")
+            raise LoopFailed("the model's answer was cut off at its limit of tokens; raise the option max_tokens")
 
     def _require_budget(self) -> None:
         limit = self._request.max_total_tokens
         if limit is not None and self._used > limit:
-            raise RunFailed(f"it used {self._used} tokens, more than the {limit} of the option max_total_tokens")
+            raise LoopFailed(f"it used {self._used} tokens, more than the {limit} of the option max_total_tokens")
 
 
-def _message(reply: Reply) -> dict[str, object]:
+def _message(reply: ModelReply) -> dict[str, object]:
     """Return the reply as a message of the conversation; broken arguments as an empty object, which servers read."""
     text = (reply.text or reply.refusal).encode("utf-8", "replace").decode()
     message: dict[str, object] = {"role": "assistant", "content": text}
@@ -105,7 +105,7 @@ def _message(reply: Reply) -> dict[str, object]:
     return message
 
 
-def _readable(call: Call) -> str:
+def _readable(call: ModelCall) -> str:
     try:
         return call.arguments if isinstance(json.loads(call.arguments), dict) else "{}"
     except (ValueError, RecursionError):

@@ -15,8 +15,8 @@ from aura_executors.agents.local.program.endpoint import Endpoint, ModelFailed
 from aura_executors.agents.local.program.files import Files
 from aura_executors.agents.local.program.history import asked
 from aura_executors.agents.local.program.interruption import Interruption, Stopped
-from aura_executors.agents.local.program.loop import Loop, RunFailed
-from aura_executors.agents.local.program.model_client import Model
+from aura_executors.agents.local.program.loop import Loop, LoopFailed
+from aura_executors.agents.local.program.model_client import ModelClient
 from aura_executors.agents.local.program.request import AgentRequest
 from aura_executors.agents.local.program.session import Session, SessionUnknown, load, sessions_folder
 from aura_executors.agents.local.program.toolbox import Toolbox
@@ -51,7 +51,7 @@ def _run(request: AgentRequest, chat: Chat, interruption: Interruption) -> int:
         )
     except ModelFailed as failed:
         return _failed(chat, str(failed), status=failed.status)
-    except RunFailed as failed:
+    except LoopFailed as failed:
         return _failed(chat, str(failed), reason=failed.reason)
     except BrokenPipeError:
         raise
@@ -70,7 +70,7 @@ def _work(request: AgentRequest, chat: Chat, interruption: Interruption) -> None
         session.save()
     chat.send("session_started", session_id=session.id, model=name)
     settings: dict[str, Any] = {"temperature": request.temperature, "max_tokens": request.max_tokens}
-    model = Model(
+    model = ModelClient(
         endpoint=endpoint,
         name=name,
         chat=chat,
@@ -95,7 +95,9 @@ def _session(request: AgentRequest, environment: dict[str, str]) -> Session:
 def _key(request: AgentRequest) -> str:
     key = os.environ.get(request.api_key_env, "").strip()
     if not (key.isascii() and key.isprintable()):
-        raise RunFailed(f"the key in variable {request.api_key_env} holds characters that no key has", "Authentication")
+        raise LoopFailed(
+            f"the key in variable {request.api_key_env} holds characters that no key has", "Authentication"
+        )
     return key
 
 
@@ -104,7 +106,7 @@ def _only_model(endpoint: Endpoint) -> str:
     if len(offered) == 1:
         return offered[0]
     there = f"offers {', '.join(offered[:20])}" if offered else "names none"
-    raise RunFailed(f"which model? the server {there}; give the option model")
+    raise LoopFailed(f"which model? the server {there}; give the option model")
 
 
 def _failed(chat: Chat, message: str, **why: Any) -> int:

@@ -9,14 +9,14 @@ from typing import Any
 from aura_executors.agents.local.program.chat import Chat
 from aura_executors.agents.local.program.endpoint import Endpoint, ModelFailed
 from aura_executors.agents.local.program.history import Message, sent
-from aura_executors.agents.local.program.replies import Reply
+from aura_executors.agents.local.program.replies import ModelReply
 
 LONGEST_WAIT = 60.0
 """Seconds between two attempts; a server that wants more has failed."""
 
 
 @dataclass
-class Model:
+class ModelClient:
     """A model that is asked. What its server does not understand is learnt from its answers, and left out."""
 
     endpoint: Endpoint
@@ -31,7 +31,7 @@ class Model:
     sleep: Callable[[float], None] = time.sleep
     _stream: dict[str, Any] = field(default_factory=lambda: {"stream": True, "stream_options": {"include_usage": True}})
 
-    def answer(self, system: str, messages: list[Message], tools: list[dict[str, Any]]) -> Reply:
+    def answer(self, system: str, messages: list[Message], tools: list[dict[str, Any]]) -> ModelReply:
         """Return what the model answers. Raises `ModelFailed`."""
         known = frozenset(tool["function"]["name"] for tool in tools)
         attempt = 0

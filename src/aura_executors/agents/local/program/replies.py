@@ -30,7 +30,7 @@ class ServerError(Exception):
 
 
 @dataclass
-class Call:
+class ModelCall:
     """A tool call; `arguments` is the JSON text that the model wrote, which may be broken."""
 
     id: str = ""
@@ -39,13 +39,13 @@ class Call:
 
 
 @dataclass
-class Reply:
+class ModelReply:
     """What a model answered."""
 
     text: str = ""
     thinking: str = ""
     refusal: str = ""
-    calls: list[Call] = field(default_factory=list)
+    calls: list[ModelCall] = field(default_factory=list)
     finish_reason: str = ""
     model: str = ""
     usage: dict[str, int] | None = None
@@ -56,11 +56,11 @@ class Collector:
     """Takes in the pieces of one answer."""
 
     def __init__(self) -> None:
-        self._reply = Reply()
+        self._reply = ModelReply()
         self._text: list[str] = []
         self._thinking: list[str] = []
         self._refusal: list[str] = []
-        self._calls: dict[int, Call] = {}
+        self._calls: dict[int, ModelCall] = {}
         self._done = False
 
     def feed(self, data: bytes) -> None:
@@ -82,7 +82,7 @@ class Collector:
         if isinstance(choices, list) and choices and isinstance(choices[0], dict):
             self._choice(choices[0])
 
-    def reply(self, tools: frozenset[str]) -> Reply:
+    def reply(self, tools: frozenset[str]) -> ModelReply:
         """Return the whole answer. Raises `BadReply` if it broke off, or is empty. `tools` may be called in words."""
         reply = self._reply
         if not (self._done or reply.finish_reason):
@@ -132,7 +132,7 @@ class Collector:
             index = max(self._calls) + 1
         elif known is None and not begins and self._calls:
             index = max(self._calls)
-        self._calls.setdefault(index, Call())
+        self._calls.setdefault(index, ModelCall())
         return index
 
 
@@ -146,11 +146,11 @@ def without_thoughts(text: str) -> tuple[str, str]:
     return (text[found.end() :], found["thought"].strip()) if found else (text, "")
 
 
-def printed_calls(text: str, tools: frozenset[str]) -> tuple[str, list[Call]]:
+def printed_calls(text: str, tools: frozenset[str]) -> tuple[str, list[ModelCall]]:
     """Return `text` without the calls that are printed in it, and these: of known tools only, marked as calls only.
 
     >>> printed_calls('<tool_call>{"name": "search", "arguments": {"pattern": "x"}}</tool_call>', frozenset({"search"}))
-    ('', [Call(id='', name='search', arguments='{"pattern": "x"}')])
+    ('', [ModelCall(id='', name='search', arguments='{"pattern": "x"}')])
     """
     fenced = _FENCED.fullmatch(text)
     printed = [fenced[1]] if fenced else _PRINTED.findall(text)
@@ -163,7 +163,7 @@ def printed_calls(text: str, tools: frozenset[str]) -> tuple[str, list[Call]]:
         name, arguments = call.get("name"), call.get("arguments", call.get("parameters"))
         if name not in tools or not isinstance(arguments, dict):
             return text, []
-        calls.append(Call(name=name, arguments=json.dumps(arguments)))
+        calls.append(ModelCall(name=name, arguments=json.dumps(arguments)))
     if not calls:
         return text, []
     return ("" if fenced else _PRINTED.sub("", text).strip()), calls

@@ -28,7 +28,7 @@ class ShellResult(NamedTuple):
     exit_code: int | None
 
 
-class Output:
+class BoundedOutput:
     """The beginning and the end of what is written."""
 
     def __init__(self, limit: int) -> None:
@@ -80,7 +80,7 @@ def run_shell(
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        output = Output(limit)
+        output = BoundedOutput(limit)
         in_time = _follow(process, output, time.monotonic() + timeout, keep_alive)
         return ShellResult(output.text, _exit_code(process) if in_time else None)
     except OSError as error:
@@ -91,7 +91,9 @@ def run_shell(
                 _end(process)
 
 
-def _follow(process: subprocess.Popen[bytes], output: Output, deadline: float, keep_alive: Callable[[], None]) -> bool:
+def _follow(
+    process: subprocess.Popen[bytes], output: BoundedOutput, deadline: float, keep_alive: Callable[[], None]
+) -> bool:
     """Read until the command has ended, and all that it wrote was read. Return False if its time was over before."""
     assert process.stdout is not None
     number = process.stdout.fileno()

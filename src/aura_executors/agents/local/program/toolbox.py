@@ -5,10 +5,10 @@ from typing import Any
 
 from aura_executors.agents.local.program import search
 from aura_executors.agents.local.program.chat import Chat
-from aura_executors.agents.local.program.files import LINES, Change, Files, ToolFailed
+from aura_executors.agents.local.program.files import LINES, EditedFile, Files, ToolFailed
 from aura_executors.agents.local.program.history import result
 from aura_executors.agents.local.program.interruption import Interruption
-from aura_executors.agents.local.program.replies import Call
+from aura_executors.agents.local.program.replies import ModelCall
 from aura_executors.agents.local.program.request import AgentRequest
 from aura_executors.agents.local.program.session import Session
 from aura_executors.agents.local.program.shell import run_shell
@@ -37,10 +37,10 @@ class Toolbox:
         self._chat = chat
         self._interruption = interruption
 
-    def carry_out(self, call: Call) -> None:
+    def carry_out(self, call: ModelCall) -> None:
         """Carry out `call`, and put its result into the session. Raises `InputClosed`."""
         exit_code: int | None = None
-        change: Change | None = None
+        change: EditedFile | None = None
         announced = False
         try:
             tool = _tool(call.name)
@@ -57,7 +57,7 @@ class Toolbox:
             self._chat.send("tool_call", call_id=call.id, tool=call.name, arguments={"text": call.arguments[:2_000]})
         self._end(call, _shortened(text, self._request.output_limit), change, success=success, exit_code=exit_code)
 
-    def _change(self, tool: Tool, arguments: dict[str, Any]) -> Change | None:
+    def _change(self, tool: Tool, arguments: dict[str, Any]) -> EditedFile | None:
         if tool.effect != EDITS:
             return None
         path = arguments["file_path"]
@@ -66,7 +66,7 @@ class Toolbox:
         replace_all = arguments.get("replace_all", False)
         return self._files.edit(path, arguments["old_string"], arguments["new_string"], replace_all=replace_all)
 
-    def _permit(self, tool: Tool, arguments: dict[str, Any], change: Change | None, call: Call) -> None:
+    def _permit(self, tool: Tool, arguments: dict[str, Any], change: EditedFile | None, call: ModelCall) -> None:
         """Return if the call may be carried out. Raises `ToolFailed` if not."""
         autonomy = self._request.autonomy
         if tool.effect in _FREE[autonomy]:
@@ -81,7 +81,9 @@ class Toolbox:
             said = f": {permission.feedback}" if permission.feedback else "; do not try it again another way"
             raise ToolFailed(f"the user did not permit this{said}")
 
-    def _done(self, tool: Tool, arguments: dict[str, Any], change: Change | None, call: Call) -> tuple[str, int | None]:
+    def _done(
+        self, tool: Tool, arguments: dict[str, Any], change: EditedFile | None, call: ModelCall
+    ) -> tuple[str, int | None]:
         if tool.effect:
             self._session.running = call.id
             with self._interruption.held():
@@ -120,7 +122,9 @@ class Toolbox:
             raise ToolFailed(f"it was ended after {timeout:g} seconds; until then it wrote:\n{ran.output}")
         return f"{ran.output.rstrip()}\n[exit code {ran.exit_code}]".lstrip("\n"), ran.exit_code
 
-    def _end(self, call: Call, text: str, change: Change | None, *, success: bool, exit_code: int | None) -> None:
+    def _end(
+        self, call: ModelCall, text: str, change: EditedFile | None, *, success: bool, exit_code: int | None
+    ) -> None:
         with self._interruption.held():
             self._session.messages.append(result(call.id, text))
             self._session.running = None

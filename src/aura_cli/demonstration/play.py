@@ -13,11 +13,11 @@ import anyio
 import msgspec
 from anyio.abc import Process
 
-from aura_cli._call import Call, make_room
+from aura_cli._call import Invocation, make_room
 from aura_cli.arguments.parser import parse
 from aura_cli.arguments.request import run_request
-from aura_cli.demo import script
-from aura_cli.demo.presenter import Presenter
+from aura_cli.demonstration import script
+from aura_cli.demonstration.presenter import Presenter
 from aura_cli.rendering.errors import DemoFailed, ReplayDiffers
 from aura_contracts.aggregate import State
 from aura_contracts.errors import InvalidInput, LogDamaged, StoreMisconfigured
@@ -25,7 +25,7 @@ from aura_contracts.output import OutputRecorded
 from aura_engine import Engine, Host, Run, open_engine
 
 
-async def play_and_prove(call: Call, store: str, folder: Path) -> None:
+async def play_and_prove(call: Invocation, store: str, folder: Path) -> None:
     """Play the demo on a store, in an empty folder. Raises `ReplayDiffers`, `LogDamaged`."""
     _require_lasting(store)
     make_room(store)
@@ -124,7 +124,7 @@ async def _states(engine: Engine, run: Run) -> dict[str, State]:
 # --- Crash ------------------------------------------------------------------------------------------------------------
 
 
-async def _crash(engine: Engine, call: Call, store: str, folder: Path, presenter: Presenter) -> dict[str, State]:
+async def _crash(engine: Engine, call: Invocation, store: str, folder: Path, presenter: Presenter) -> dict[str, State]:
     """Play a task whose AURA is killed while the agent works, then resume it with the same command."""
     presenter.chapter("AURA is killed in the middle of the next task; the agent keeps working")
     gate, repository = folder / "gate", folder / "greeter"

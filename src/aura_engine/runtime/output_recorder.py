@@ -35,7 +35,7 @@ async def pieces(log: EventLog, stream_id: StreamId) -> AsyncGenerator[Sequence[
 
 
 @attrs.define
-class _Known:
+class _StreamTip:
     """How far the output of an execution is recorded. It has no other writer while its lease is held."""
 
     state: Output | None = None
@@ -49,7 +49,7 @@ class OutputRecorder:
     """Appends output to the log without reading it again for every batch."""
 
     _bus: CommandBus
-    _known: dict[ExecutionId, _Known] = attrs.field(factory=lambda: defaultdict(_Known))
+    _known: dict[ExecutionId, _StreamTip] = attrs.field(factory=lambda: defaultdict(_StreamTip))
 
     async def next(self, execution_id: ExecutionId) -> int:
         """Return the number of the next record that is not recorded."""
@@ -90,7 +90,7 @@ class OutputRecorder:
                 await self._append(known, execution_id, CloseOutput(execution_id=execution_id))
         self._known.pop(execution_id, None)
 
-    async def _load(self, known: _Known, execution_id: ExecutionId) -> None:
+    async def _load(self, known: _StreamTip, execution_id: ExecutionId) -> None:
         """Load how far the output is recorded. Reads in pieces, because all of it may not fit in memory."""
         if known.loaded:
             return
@@ -114,7 +114,7 @@ class OutputRecorder:
 
     async def _append(
         self,
-        known: _Known,
+        known: _StreamTip,
         execution_id: ExecutionId,
         command: RecordOutput | CloseOutput,
         beside: Callable[[UnitOfWork, int], Awaitable[None]] | None = None,

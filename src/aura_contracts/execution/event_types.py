@@ -51,7 +51,7 @@ class PreparationStarted(Event, frozen=True, kw_only=True):
     topic = "execution.preparation_started"
 
 
-class WorkspacePrepared(Event, frozen=True, kw_only=True):
+class PreparationFinished(Event, frozen=True, kw_only=True):
     """The workspace was ready, and setup started."""
 
     topic = "execution.workspace_prepared"

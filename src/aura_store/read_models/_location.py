@@ -13,7 +13,7 @@ from aura_contracts.ports import EventLog
 from aura_store.log._event_log import RecorderEventLog
 from aura_store.read_models._database import Database, SQLiteDatabase, memory_database
 from aura_store.read_models._models import LogReadModels
-from aura_store.sqlite._recorder import SQLiteRecorder
+from aura_store.sqlite._sqlite_recorder import SQLiteRecorder
 
 SUFFIX = ".models"
 """The suffix of the file with the read models, after the name of the log's file."""
@@ -50,6 +50,6 @@ def models_path(path: Path) -> Path:
 
 
 def _postgres_database(recorder: Any, name: str) -> Database:
-    from aura_store.postgres._read_models import PostgresDatabase  # noqa: PLC0415 - needs the extra
+    from aura_store.postgres._read_model_database import PostgresDatabase  # noqa: PLC0415 - needs the extra
 
     return PostgresDatabase(recorder.connect, recorder.schema, name)

@@ -8,8 +8,8 @@ A log and its database prove themselves with a small class in their own tests:
             return lambda: my_log_and_read_models(tmp_path)
 
 The fixture `open_store` returns a function. Each call of it returns an async context manager that opens **the same**
-`Store` again, like a newly started process, and closes it on exit; the store is empty at the start of every test. For
-stores that can be opened only once at a time, set ``shared = False``.
+`StoreUnderTest` again, like a newly started process, and closes it on exit; the store is empty at the start of every
+test. For stores that can be opened only once at a time, set ``shared = False``.
 
 Crashes are injected at every statement and every commit in turn. Nothing waits for a time; `patience` only ends a hang.
 """
@@ -61,7 +61,7 @@ NOW = datetime(2026, 1, 4, 12, 0, 0, 123456, tzinfo=UTC)
 
 
 @attrs.frozen
-class Store:
+class StoreUnderTest:
     """A log, and the database of its read models."""
 
     log: EventLog
@@ -72,7 +72,7 @@ class Store:
         return LogReadModels(self.log, self.database, **more)
 
 
-OpenStore = Callable[[], AbstractAsyncContextManager[Store]]
+OpenStore = Callable[[], AbstractAsyncContextManager[StoreUnderTest]]
 
 
 class Crashed(Exception):
@@ -126,7 +126,7 @@ def story(chapter: int = 0) -> list[tuple[StreamId, Event]]:
         (run, ex.ExecutionFailed(failure=failure)),
         (ids[5], ap.ApprovalExpired()),
         (task, ta.TaskCompleted(result={"files": 2})),
-        (agent, ag.AgentReleased(task_id=TaskId(task), outcome=ag.Outcome.COMPLETED)),
+        (agent, ag.AgentReleased(task_id=TaskId(task), outcome=ag.TaskOutcome.COMPLETED)),
         (flow, wf.StepCompleted(step_id="code", result={"ok": True})),
         (flow, wf.WorkflowCompleted()),
     ]
@@ -625,9 +625,9 @@ _SPOILED = ("DELETE FROM execution_logs", "UPDATE tasks SET title = 'spoiled'")
 
 
 @asynccontextmanager
-async def store_of(log: EventLog, database: Database) -> AsyncIterator[Store]:
+async def store_of(log: EventLog, database: Database) -> AsyncIterator[StoreUnderTest]:
     """Return `log` and `database` as a store; closes the database on exit, but not the log."""
     try:
-        yield Store(log, database)
+        yield StoreUnderTest(log, database)
     finally:
         await anyio.to_thread.run_sync(database.close)

@@ -18,7 +18,7 @@ import attrs
 from aura_contracts.errors import GitFailed, RefChanged, UnknownRevision
 from aura_contracts.ports.git import Identity
 from aura_git._branch_names import is_valid_ref
-from aura_git.commandline._command import Command, Completed
+from aura_git.commandline._command import Completed, GitCommand
 from aura_git.commandline._installation import Installation
 from aura_git.commandline._output import paths
 from aura_git.repository import _paths
@@ -49,9 +49,9 @@ class Repositories:
         self._readers: dict[str, Reader] = {}
         self._lock = threading.Lock()
 
-    def at(self, path: str) -> "Repository":
+    def at(self, path: str) -> "GitRepository":
         """Return the repository or worktree at `path`. Nothing is read yet."""
-        return Repository(self, path)
+        return GitRepository(self, path)
 
     def reader(self, common_dir: str) -> "Reader":
         from aura_git.repository._reader import Reader  # noqa: PLC0415 - dulwich is only imported when it is needed
@@ -67,7 +67,7 @@ class Repositories:
 class LocalCommand:
     """Runs git in one repository. Raises `GitError`."""
 
-    command: Command
+    command: GitCommand
     path: str
 
     def __call__(
@@ -78,11 +78,11 @@ class LocalCommand:
         variables: Mapping[str, str] | None = None,
         limit: int | None = None,
     ) -> Completed:
-        """See `Command.run`."""
+        """See `GitCommand.run`."""
         return self.command.run(self.path, *arguments, stdin=stdin, codes=codes, variables=variables, limit=limit)
 
 
-class Repository:
+class GitRepository:
     """A repository or worktree at `path`. Its git directory and configuration are read once."""
 
     def __init__(self, shared: Repositories, path: str) -> None:
@@ -90,7 +90,7 @@ class Repository:
         self.path = path
 
     @cached_property
-    def command(self) -> Command:
+    def command(self) -> GitCommand:
         """Runs git. Raises `GitUnavailable`."""
         return self._shared.installation.command(self.path)
 
@@ -112,7 +112,7 @@ class Repository:
         """Runs git commands like `on_files`, whose files are thrown away: no filter is run for them."""
         return LocalCommand(self.on_files.command.configured(self.configuration.without_filters), self.path)
 
-    def at(self, path: str) -> "Repository":
+    def at(self, path: str) -> "GitRepository":
         """Return another worktree."""
         return self._shared.at(path)
 

@@ -125,7 +125,7 @@ def _close(connection: sqlite3.Connection) -> None:
         connection.close()
 
 
-class _Transaction:
+class _SQLiteWrite:
     """See `WriteTransaction`."""
 
     def __init__(self, cursor: sqlite3.Cursor) -> None:
@@ -160,14 +160,14 @@ class _Writing:
     def __init__(self, recorder: "SQLiteRecorder") -> None:
         self._recorder = recorder
 
-    def __enter__(self) -> _Transaction:
+    def __enter__(self) -> _SQLiteWrite:
         try:
             self._cursor = self._recorder.writer()
             self._cursor.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
             self._recorder.discard_writer()
             raise self._recorder.translate(error) from error
-        return _Transaction(self._cursor)
+        return _SQLiteWrite(self._cursor)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -291,7 +291,7 @@ class SQLiteRecorder(Recorder):
 
     def head(self) -> int:
         with self._reading() as cursor:
-            return _Transaction(cursor).head()
+            return _SQLiteWrite(cursor).head()
 
     def last_position(self) -> int:
         with self._reading() as cursor:
@@ -305,7 +305,7 @@ class SQLiteRecorder(Recorder):
                     (version,) = cursor.execute("PRAGMA data_version").fetchone()
                     if version != seen:
                         seen = version
-                        yield _Transaction(cursor).head()
+                        yield _SQLiteWrite(cursor).head()
                     self._stop.wait(WATCH_INTERVAL)
             self._stop.wait(WATCH_INTERVAL)
 

@@ -22,8 +22,8 @@ from aura_contracts.events import Snapshot
 from aura_contracts.ids import StreamId
 from aura_store.log._recorder import BEFORE_ALL, LOCK_TIMEOUT, FactRow, Recorder, RecordRow, StreamRow
 from aura_store.log._seal import Columns, Tip
-from aura_store.postgres._connections import Connector, Pool, parse_url, public_url, translate
-from aura_store.postgres._watch import Watch
+from aura_store.postgres._connections import ConnectionPool, Connector, parse_url, public_url, translate
+from aura_store.postgres._watch import LogWatch
 
 SLICE = 8 * 1024 * 1024
 """Bytes of states in one INSERT; this bounds the memory of client and server, far below their limit of 1 GB."""
@@ -73,13 +73,13 @@ class _Datastore(PostgresDatastore):
 
     def __init__(self, connector: Connector, schema: str) -> None:
         super().__init__("", "", "", "", "", schema=schema, originator_id_type="text")
-        self.pool = Pool(connector)  # type: ignore[assignment]  # has all that the datastore uses
+        self.pool = ConnectionPool(connector)  # type: ignore[assignment]  # has all that the datastore uses
 
     def register_type_adapters(self) -> None:
         """Do nothing, so that recorders can be created without a connection."""
 
 
-class _SealedRecorder(PostgresApplicationRecorder):
+class _SealedPostgresRecorder(PostgresApplicationRecorder):
     """The library's recorder on our table. It can read as it is; writing is refused, because its types are missing.
 
     Ids compare byte by byte (``COLLATE "C"``), which is faster, and safe for indexes when the system's locales change.
@@ -106,7 +106,7 @@ class _SealedRecorder(PostgresApplicationRecorder):
         ]
 
 
-class _Transaction:
+class _PostgresWrite:
     """See `WriteTransaction`. Rows are held back until `commit` and sent with it."""
 
     def __init__(self, connection: Connection[DictRow], stream_ids: Sequence[StreamId]) -> None:
@@ -167,7 +167,7 @@ class PostgresRecorder(Recorder):
         self._read_only = read_only
         self._connector = Connector(parameters, read_only=read_only, lock_timeout=lock_timeout)
         self._use_schema("public")
-        self._watch = Watch(self._connector, _HEAD)
+        self._watch = LogWatch(self._connector, _HEAD)
 
     @property
     def schema(self) -> str:
@@ -180,7 +180,7 @@ class PostgresRecorder(Recorder):
 
     def _use_schema(self, schema: str) -> None:
         self.datastore = _Datastore(self._connector, schema)
-        self.events = _SealedRecorder(self.datastore)
+        self.events = _SealedPostgresRecorder(self.datastore)
         self.snapshots = PostgresAggregateRecorder(self.datastore, events_table_name="stored_snapshots")
 
     def open(self, meta: Mapping[str, str]) -> Mapping[str, str]:
@@ -225,9 +225,9 @@ class PostgresRecorder(Recorder):
             )
 
     @contextmanager
-    def writing(self, stream_ids: Sequence[StreamId] = ()) -> Iterator[_Transaction]:
+    def writing(self, stream_ids: Sequence[StreamId] = ()) -> Iterator[_PostgresWrite]:
         with self._connected() as connection:
-            transaction = _Transaction(connection, stream_ids)
+            transaction = _PostgresWrite(connection, stream_ids)
             yield transaction
             transaction.commit()
 

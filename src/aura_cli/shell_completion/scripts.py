@@ -4,7 +4,7 @@ come next; ids come from ``_aura_ids KIND``.
 
 from collections.abc import Iterable, Mapping
 
-from aura_cli.completion.tree import Candidates
+from aura_cli.shell_completion.tree import Candidates
 
 SHELLS = ("bash", "zsh", "fish", "powershell")
 

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from aura_executors.supervisor import run_directory
-from aura_executors.supervisor.control_group import Group, Unavailable, group_for
+from aura_executors.supervisor.control_group import ControlGroup, Unavailable, group_for
 from aura_executors.supervisor.launch import LaunchRequest, launch, read_request
 from aura_executors.supervisor.process_table import become_reaper, descendants, load_prctl
 from aura_executors.supervisor.supervision import Supervision
@@ -93,7 +93,7 @@ def _supervise(folder: str, lock: int, request: LaunchRequest, report: int) -> N
     _run(supervision, request, group)
 
 
-def _run(supervision: Supervision, request: LaunchRequest, group: Group | None) -> None:
+def _run(supervision: Supervision, request: LaunchRequest, group: ControlGroup | None) -> None:
     """Run to the end; whatever happens, the agent does not run on without supervision."""
     try:
         supervision.run()
@@ -107,7 +107,7 @@ def _run(supervision: Supervision, request: LaunchRequest, group: Group | None) 
         raise
 
 
-def _group(request: LaunchRequest) -> tuple[Group | None, str]:
+def _group(request: LaunchRequest) -> tuple[ControlGroup | None, str]:
     """Return a control group for the agent, or the reason for running without one."""
     if not request.control_group:
         return None, "switched off"

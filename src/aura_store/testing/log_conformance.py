@@ -241,7 +241,7 @@ class EventLogConformance:
 
     @pytest.fixture
     def open_log(self) -> OpenLog:
-        raise NotImplementedError("override the fixture `open_log`: see aura_store.testing.event_log")
+        raise NotImplementedError("override the fixture `open_log`: see aura_store.testing.log_conformance")
 
     @asynccontextmanager
     async def opened(self, open_log: OpenLog, handles: int = 1) -> AsyncIterator[list[EventLog]]:
