@@ -139,7 +139,7 @@ class Portal:
 
         try:
             self._kept = kept = self._submit(lambda: _outcome(keep()))
-            either: tuple[Future[Any], ...] = (opened, kept)
+            either: list[Future[Any]] = [opened, kept]
             while not wait(either, INTERVAL, FIRST_COMPLETED).done:
                 pass
             if not opened.done():

@@ -59,9 +59,9 @@ class Subscription:
     """The name of a durable subscription, None for a live one."""
     failure: Exception | None = attrs.field(default=None, init=False)
     """What the latest call of the callback raised, or what ended the subscription; None if all is well."""
-    _core: Core = attrs.field(kw_only=True, repr=False)
-    _topic: str = attrs.field(kw_only=True)
-    _callback: Callback = attrs.field(kw_only=True, repr=False)
+    _core: Core = attrs.field(kw_only=True, repr=False, alias="core")
+    _topic: str = attrs.field(kw_only=True, alias="topic")
+    _callback: Callback = attrs.field(kw_only=True, repr=False, alias="callback")
     _cancelled: bool = attrs.field(default=False, init=False, repr=False)
     _waiting: anyio.CancelScope | None = attrs.field(default=None, init=False, repr=False)
     """The scope of the current wait."""
@@ -147,7 +147,7 @@ class Subscription:
             self._ended.set()
 
     async def _serve_durably(self, name: str, head: int) -> None:
-        """Deliver events from the cursor on, or from `head` if there is none, once no other subscription of any engine
+        """Deliver events from the cursor on, or from `head` without one, once no other subscription of any engine
         serves the name.
         """
         locks, log, lock = self._core.follower.locks, self._core.log, f"subscription:{name}"
@@ -234,7 +234,7 @@ def _require_valid(event_type: object, callback: object, name: object, *, in_thr
     if not _takes_a_record(callback):
         raise InvalidInput(field="callback", reason=f"{callback!r} does not take one argument", remedy=remedy)
     if in_thread and inspect.iscoroutinefunction(callback):
-        reason = f"{callback!r} is asynchronous, but is to be called in a thread"
+        reason = f"{callback!r} is asynchronous, but would be called in a thread"
         raise InvalidInput(field="callback", reason=reason, remedy="give a plain function")
     if name is None:
         return

@@ -3,7 +3,7 @@
 A task can be in one of four conditions, and a watch treats each in its own way:
 
 ended           over
-asks a human    about its work: over, unless the watch goes on until the end
+asks a human    about its work: over, unless the watch lasts until the end
 driven          by this engine or another one, or to be taken over by this one: wait
 not driven      `RunNotDriven`, once it has lasted; an engine that only records waits for one that drives
 """

@@ -113,7 +113,7 @@ class Gateway:
         Raises `WorkerUnavailable`, the worker's error, and `StoreReadOnly` for a request that changes something if the
         change could not be recorded.
         """
-        if not isinstance(request, _READING):
+        if type(request) not in _READING:
             self.bus.require_writable()
         await self.connect()
         if self._peer is None or self.worker_id is None:
