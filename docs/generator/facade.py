@@ -158,7 +158,7 @@ def blocking() -> str:
     for twin in twins:
         if twin.classes:
             modules.setdefault(f"aura_engine.facade.{twin.module}", set()).update(twin.classes)
-    modules["aura_engine.facade.engine"].add("ids_of")
+    modules["aura_engine.facade.arguments"].add("ids_of")
     imports = [
         f"from {module} import {', '.join(sorted(names, key=_order))}"
         for module, names in sorted(modules.items(), key=_place)

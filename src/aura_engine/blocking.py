@@ -37,10 +37,10 @@ from aura_contracts.task import Task, TaskChanges
 from aura_contracts.workspace import RepositoryCommit, SnapshotReason, Workspace
 from aura_engine.facade.agents import Agents
 from aura_engine.facade.approvals import Approvals
-from aura_engine.facade.arguments import Limit, Share
+from aura_engine.facade.arguments import Limit, Share, ids_of
 from aura_engine.facade.audit import Audit
 from aura_engine.facade.doctor import Doctor, Finding
-from aura_engine.facade.engine import E, Engine, ids_of
+from aura_engine.facade.engine import E, Engine
 from aura_engine.facade.events import Events
 from aura_engine.facade.executors import Executors
 from aura_engine.facade.history import History

@@ -301,7 +301,7 @@ class RunRequest(Place, HowToRun, Review):
         return f"{DIGEST_VERSION}:{sha256(msgspec.json.encode(asked, order='deterministic')).hexdigest()}"
 
 
-class Start(Input):
+class StartOptions(Input):
     """How to start a request, besides the request itself."""
 
     key: Key | None = Field(None, description="The caller's own key for the request: it starts only one task")

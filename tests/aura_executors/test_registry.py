@@ -109,7 +109,7 @@ def test_an_unknown_name_is_an_error_that_knows_the_others():
         registry.get("Cats")
     assert (caught.value.name, caught.value.known) == ("Cats", ("cat", "dog"))
     assert str(caught.value) == "there is no executor 'Cats'; known: cat, dog; did you mean 'cat'?"
-    with pytest.raises(UnknownExecutor, match="known: cat, dog; `aura executors` lists them"):
+    with pytest.raises(UnknownExecutor, match=r"known: cat, dog; `executors\.list\(\)` lists them"):
         registry.get("elephant")
     with pytest.raises(UnknownExecutor, match="known: none"):
         ExecutorRegistry(plugins=[]).get("cat")

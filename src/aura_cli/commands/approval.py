@@ -158,13 +158,18 @@ async def _decide(call: "Invocation", decide: "Callable[[Engine, str], Awaitable
         since = await engine.events.head()
         approval = await decide(engine, await _meant(engine, call.arguments.id))
         text = f"approval {approval.id} is {approval.status}"
-        if not call.arguments.no_wait and approval.task_id is not None:
-            run = await engine.resume(approval.task_id)
+        if not call.arguments.no_wait and await _is_started(engine, approval):
+            run = await engine.resume(str(approval.task_id))
             if run.driven:
                 return await follow(engine, run, call.terminal, FollowOptions(since=since, hint=call.hint))
             text += "; another process continues its task"
         call.terminal.item(approval.as_dict(), text)
         return 0
+
+
+async def _is_started(engine: "Engine", approval: "Approval") -> bool:
+    """Whether the decision is about a task that an engine may work on."""
+    return approval.task_id is not None and (await engine.tasks.get(approval.task_id)).execution_id is not None
 
 
 async def _meant(engine: "Engine", text: str | None) -> str:

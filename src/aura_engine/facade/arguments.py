@@ -17,13 +17,25 @@ The checks of a method are built when it is first called and need no pydantic, s
 import inspect
 import math
 import types
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from difflib import get_close_matches
 from enum import Enum
 from functools import cache, wraps
 from importlib import import_module
-from typing import Annotated, Any, Literal, NoReturn, TypeVar, Union, Unpack, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NoReturn,
+    Protocol,
+    TypeVar,
+    Union,
+    Unpack,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import msgspec
 
@@ -125,6 +137,24 @@ class _Signature:
             remedy = f"did you mean {near[0]}?" if near else f"the arguments are {', '.join(self.checks) or 'none'}"
             raise InvalidInput(field=name, reason="there is no such argument", remedy=remedy)
         return value
+
+
+class _Identified(Protocol):
+    """A run, blocking or not, or a task."""
+
+    @property
+    def id(self) -> str: ...
+
+
+def ids_of(after: Collection[_Identified | str] | _Identified | str) -> Sequence[str]:
+    """Return the ids that `after` gives: one, or a collection. Raises `InvalidInput`."""
+    several = after if isinstance(after, Collection) and not isinstance(after, str) else [after]
+    ids = [one if isinstance(one, str) else getattr(one, "id", None) for one in several]
+    found = [one for one in ids if isinstance(one, str)]
+    if len(found) != len(ids):
+        reason = f"{ascii(after)[:80]} is not a list of runs or ids of tasks"
+        raise InvalidInput(field="after", reason=reason, remedy="give a run, an id, or a list of them")
+    return found
 
 
 # --- Checks by type ---------------------------------------------------------------------------------------------------

@@ -60,7 +60,7 @@ class LoopCallback:
 
 
 @attrs.define(eq=False)
-class _Call:
+class _ThreadCall:
     record: EventRecord[Any]
     loop: anyio.lowlevel.EventLoopToken
     ended: anyio.Event = attrs.field(factory=anyio.Event)
@@ -72,7 +72,7 @@ class ThreadCallback:
 
     def __init__(self, function: Function) -> None:
         self._function = function
-        self._calls: SimpleQueue[_Call | None] = SimpleQueue()
+        self._calls: SimpleQueue[_ThreadCall | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
     async def call(self, record: EventRecord[Any]) -> None:
@@ -80,7 +80,7 @@ class ThreadCallback:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="aura-callback", daemon=True)
             self._thread.start()
-        call = _Call(record, anyio.lowlevel.current_token())
+        call = _ThreadCall(record, anyio.lowlevel.current_token())
         self._calls.put(call)
         await call.ended.wait()
         if call.error is not None:

@@ -150,4 +150,5 @@ class Core:
 
     async def take_on(self, task_id: TaskId) -> bool:
         """Drive a task as `drive` does; if another engine drives it, take it over when that engine stops."""
+        self.bus.require_writable()
         return False if self.record_only else await self.follower.take_on(task_id)

@@ -13,21 +13,21 @@ match or several, `CommandRefused` if a rule forbids the command, `StoreReadOnly
 completely or not at all.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Unpack
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 from uuid import NAMESPACE_URL, uuid5
 
 from attrs import evolve
 
 from aura_contracts.actors import actor_name
-from aura_contracts.errors import AggregateExists, InvalidInput, KeyReused, NoSession
+from aura_contracts.errors import AggregateExists, KeyReused, NoSession
 from aura_contracts.events import Event, EventRecord
 from aura_contracts.ids import TaskId
 from aura_contracts.ports.read_models import TaskQuery
 from aura_contracts.task import TASK, Task, TaskStatus
 from aura_engine.facade.agents import Agents
 from aura_engine.facade.approvals import Approvals
-from aura_engine.facade.arguments import checked
+from aura_engine.facade.arguments import checked, ids_of
 from aura_engine.facade.audit import Audit
 from aura_engine.facade.core import Core
 from aura_engine.facade.doctor import Doctor
@@ -116,11 +116,11 @@ class Engine:
         self, request: "RunRequest", *, key: str | None = None, after: Sequence[Run | str] | Run | str = ()
     ) -> Run:
         """Start a task from a request; see `run`."""
-        from aura_engine.inputs import Start  # noqa: PLC0415 - pydantic, where an input comes in
+        from aura_engine.inputs import StartOptions  # noqa: PLC0415 - pydantic, where an input comes in
 
         core = self._core
         core.follower.require_open()
-        Start.model_validate({"key": key, "after": ids_of(after)})
+        StartOptions.model_validate({"key": key, "after": ids_of(after)})
         request = request.located
         waits_for = await self._tasks(after)
         digest = request.digest(waits_for)
@@ -236,24 +236,6 @@ class Engine:
 def task_of_key(key: str) -> TaskId:
     """Return the id of the task that belongs to a key (UUIDv5)."""
     return TaskId(str(uuid5(NAMESPACE_URL, f"urn:aura:key:{key}")))
-
-
-class _Identified(Protocol):
-    """A run, blocking or not, or a task."""
-
-    @property
-    def id(self) -> str: ...
-
-
-def ids_of(after: Collection[_Identified | str] | _Identified | str) -> Sequence[str]:
-    """Return the ids that `after` gives: one, or a collection. Raises `InvalidInput`."""
-    several = after if isinstance(after, Collection) and not isinstance(after, str) else [after]
-    ids = [one if isinstance(one, str) else getattr(one, "id", None) for one in several]
-    found = [one for one in ids if isinstance(one, str)]
-    if len(found) != len(ids):
-        reason = f"{ascii(after)[:80]} is not a list of runs or ids of tasks"
-        raise InvalidInput(field="after", reason=reason, remedy="give a run, an id, or a list of them")
-    return found
 
 
 for _kind in (

@@ -56,7 +56,7 @@ def _gated(method: Callable[..., Any]) -> Callable[..., Any]:
             _raise_if_closed(self._core, error)
             raise
 
-    if inspect.isasyncgenfunction(method):
+    if inspect.isasyncgenfunction(inspect.unwrap(method)):
         return iterate
     return wait if inspect.iscoroutinefunction(method) else call
 

@@ -107,6 +107,8 @@ class Watch:
         if await self._asks_about_work(task):
             self._needs_engine = False
             return not until_end
+        if task.execution_id is None and not self._core.record_only:
+            raise RunNotDriven(task_id=task.id, status=task.status)  # not started: an engine has nothing to do
         self._needs_engine = not self._core.record_only
         if self._needs_engine and self._found_undriven >= _CHECKS:
             if not await self._is_looked_after():

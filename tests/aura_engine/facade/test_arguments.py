@@ -136,7 +136,7 @@ OTHERS = {
     "a count below 0": (lambda e: e.workspaces.warm("/", -1), "count"),
     "no request": (lambda e: e.start(None), "request"),
     "folders in one text": (lambda e: e.sessions.latest(folders="abc"), "folders"),
-    "an id in place of several": (lambda e: e.run("x", executor="custom", after="0192"), "after"),
+    "a number in place of ids": (lambda e: e.run("x", executor="custom", after=5), "after"),
     "an executor that is a number": (lambda e: e.run("x", executor=5), "executor"),
     "a prompt with half a character": (lambda e: e.run("\ud800", executor="custom"), "prompt"),
     "an option that is not data": (lambda e: e.run("x", executor="custom", options={"a": object()}), "options.a"),
