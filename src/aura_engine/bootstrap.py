@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import anyio
-from anyio.abc import TaskGroup, TaskStatus
+import attrs
+from anyio.abc import TaskGroup
 
 from aura_contracts import __version__
 from aura_contracts.actors import Actor, actor_name, human
@@ -244,40 +245,50 @@ async def _serving(core: Core, worker: "_LocalWorker") -> AsyncIterator[None]:
         raise raised
 
 
+@attrs.define(eq=False)
+class _Running:
+    """A worker from its start to its end."""
+
+    settled: anyio.Event = attrs.field(factory=anyio.Event)
+    """Set when it is connected, or has failed before that."""
+    stopped: anyio.Event = attrs.field(factory=anyio.Event)
+    error: Exception | None = None
+    """Why it could not be connected."""
+
+
 class _LocalWorker:
     """The worker of this process, connected in memory; started when the gateway first needs one.
 
     It runs in its own task, which enters and leaves the worker's contexts. The task is shielded from cancellation so
-    that it leaves them in order; it stops on an event, set by the owner of the group.
+    that it leaves them in order; it stops on an event, set by the owner of the group. A caller that is cancelled while
+    the worker starts leaves it to the others.
     """
 
     def __init__(self, gateway: Gateway, make: MakeWorker) -> None:
         self._gateway = gateway
         self._make = make
-        self._starting = anyio.Lock()
         self.stopping = anyio.Event()
-        self._stopped: anyio.Event | None = None
-        """Set when the running worker has stopped; None if none is running."""
+        self._running: _Running | None = None
         self.group: TaskGroup
         gateway.start_worker = self.start
 
     async def start(self) -> None:
         """Start the worker unless it runs, and wait until it is connected. Raises the error that prevents this."""
-        async with self._starting:
-            if self._stopped is None and not self.stopping.is_set():
-                try:
-                    await self.group.start(self._run)
-                except ExceptionGroup as errors:
-                    raise unwrap_group(errors) from None
+        if self._running is None and not self.stopping.is_set():
+            self._running = _Running()
+            self.group.start_soon(self._run, self._running)
+        if (running := self._running) is not None:
+            await running.settled.wait()
+            if running.error is not None:
+                raise running.error
 
     async def stop(self) -> None:
         """Stop the worker in order; its processes continue under their supervisors."""
         self.stopping.set()
-        if (stopped := self._stopped) is not None:
-            await stopped.wait()
+        if (running := self._running) is not None:
+            await running.stopped.wait()
 
-    async def _run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-        stopped = anyio.Event()
+    async def _run(self, running: _Running) -> None:
         ours, theirs = memory_pair()
         peer = Peer(ours, Role.ENGINE, self._gateway.handlers)
         try:
@@ -286,13 +297,17 @@ class _LocalWorker:
                     group.start_soon(self._gateway.serve, peer)
                     group.start_soon(worker.run, theirs)
                     await peer.wait_ready()
-                    self._stopped = stopped
-                    task_status.started()
+                    running.settled.set()
                     await self.stopping.wait()
                     group.cancel_scope.cancel()
+        except Exception as error:
+            if running.settled.is_set():
+                raise
+            running.error = unwrap_group(error)
         finally:
-            self._stopped = None  # a worker whose start was cancelled can be started again
-            stopped.set()
+            self._running = None  # a worker that could not be connected can be started again
+            running.settled.set()
+            running.stopped.set()
 
 
 @asynccontextmanager

@@ -296,3 +296,18 @@ async def test_a_list_of_events_has_a_limit(opened, limit):
             await engine.events.list(limit=limit)
         assert refused.value.field == "limit"
         assert refused.value.remedy
+
+
+# --- Cancellation -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("steps", range(0, 24, 3))
+async def test_a_call_that_is_cancelled_while_the_worker_starts_ends(opened, steps):
+    with anyio.fail_after(60):
+        async with opened() as engine:
+            async with anyio.create_task_group() as group:
+                group.start_soon(engine.executors.list)
+                for _ in range(steps):
+                    await anyio.lowlevel.checkpoint()
+                group.cancel_scope.cancel()
+            assert await engine.executors.list()
