@@ -145,22 +145,9 @@ class BlockingTasks:
         """Cancel a task: interrupt its agent and withdraw its open questions, but keep its work."""
         return self._portal.call(self._target.cancel, task, reason, by=by)
 
-    def submit(
-        self,
-        task: str,
-        proposal: str,
-        *,
-        confidence: Share | None = None,
-        requires_approval: bool = True,
-        by: str | None = None,
-    ) -> Approval:
-        """Submit a proposal of the assigned agent for approval; `confidence` is from 0 to 1.
-
-        Without `requires_approval` the policy approves it at once, on the record.
-        """
-        return self._portal.call(
-            self._target.submit, task, proposal, confidence=confidence, requires_approval=requires_approval, by=by
-        )
+    def submit(self, task: str, proposal: str, *, confidence: Share | None = None, by: str | None = None) -> Approval:
+        """Submit a proposal of the assigned agent for approval; `confidence` is from 0 to 1."""
+        return self._portal.call(self._target.submit, task, proposal, confidence=confidence, by=by)
 
     def decompose(self, task: str, titles: Sequence[str], *, by: str | None = None) -> Approval:
         """Propose to split a task, on behalf of its agent; return the question. Approving it creates the subtasks."""

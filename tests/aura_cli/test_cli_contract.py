@@ -317,7 +317,7 @@ def test_an_interrupted_demo_leaves_nothing_behind(tmp_path):
 
 
 def test_the_contract_of_every_command_is_in_its_help():
-    """What the two seeds' options are called is not to change: they are in scripts."""
+    """The names of the specification's options do not change: scripts use them."""
     events = call_aura("events", "--help").out
     assert all(option in events for option in ("--task", "--execution", "--stream", "--type", "--since", "--follow"))
     replay = call_aura("replay", "--help").out

@@ -331,13 +331,9 @@ class Tasks:
         proposal: str,
         *,
         confidence: Share | None = None,
-        requires_approval: bool = True,
         by: str | None = None,
     ) -> Approval:
-        """Submit a proposal of the assigned agent for approval; `confidence` is from 0 to 1.
-
-        Without `requires_approval` the policy approves it at once, on the record.
-        """
+        """Submit a proposal of the assigned agent for approval; `confidence` is from 0 to 1."""
         task_id = TaskId(await self._core.find("task", task))
         view = await self._core.snapshot(task_id)
         assigned = view.task.assigned_agent
