@@ -27,7 +27,7 @@ def git(where: Path, *words: str) -> str:
 def make_repository(where: Path, files: dict[str, str] | None = None) -> Path:
     """Make a repository with one commit of `files` on the branch main."""
     where.mkdir(parents=True, exist_ok=True)
-    git(where, "init", "-q", "-b", "main")
+    git(where, "init", "-q", "-b", "main", "--template=")
     for name, text in (files or {"README": "hello\n"}).items():
         path = where / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,4 @@
-"""Whoever merges is killed at each step; doing the merge again brings it to its end, and nobody's work is lost.
-
-With the environment variable `AURA_DEEP` set, in all styles.
-"""
+"""Whoever merges is killed at each step; doing the merge again brings it to its end, and nobody's work is lost."""
 
 import os
 import shutil
@@ -19,15 +16,15 @@ from aura_git.testing.repositories import Conformance, Scratch
 
 GIT = shutil.which("git") or "git"
 KEEP = "refs/aura/kept"
-STYLES = tuple(MergeStyle) if os.environ.get("AURA_DEEP") else (MergeStyle.SQUASH,)
+STYLES = (MergeStyle.SQUASH, *(pytest.param(style, marks=pytest.mark.deep) for style in ("merge", "rebase")))
 WRITING = ("update-index", "commit-tree", "update-ref", "read-tree")
 
 
 class Merge:
     """A merge of a branch with work into main: in a process of its own, which may be killed, and again in this one."""
 
-    def __init__(self, repo: Scratch, environment: dict[str, str], style: MergeStyle = MergeStyle.SQUASH) -> None:
-        self.repo, self.environment, self.style = repo, environment, style
+    def __init__(self, repo: Scratch, environment: dict[str, str], style: str = MergeStyle.SQUASH) -> None:
+        self.repo, self.environment, self.style = repo, environment, MergeStyle(style)
         self.old = repo.commit("more", {"gone": "x\n"})
         repo.git("checkout", "-q", "-b", "work")
         self.work = repo.commit("work", {"src/app.py": "new\n", "gone": None, "deep/new": "x\n"})
@@ -57,9 +54,7 @@ class Merge:
 
 class TestKilledMerges(Conformance):
     @pytest.mark.parametrize("style", STYLES)
-    def test_killed_at_each_step(
-        self, repo: Scratch, environment: dict[str, str], tmp_path: Path, style: MergeStyle
-    ) -> None:
+    def test_killed_at_each_step(self, repo: Scratch, environment: dict[str, str], tmp_path: Path, style: str) -> None:
         merge = Merge(repo, environment, style)
         repo.write("README", "mine\n")
         repo.write("untracked", "mine\n")
