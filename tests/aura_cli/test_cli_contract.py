@@ -152,9 +152,9 @@ def test_a_defect_shows_its_traceback_only_when_asked(store):
 # --- Streams ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", [("demo",), *LISTS])
+@pytest.mark.parametrize("command", LISTS)
 def test_json_is_one_object_a_line_and_nothing_else(command, store):
-    call = run_aura if command in {("demo",), ("events",)} else call_aura
+    call = run_aura if command == ("events",) else call_aura
     answer = call(*command, "--json", "--store", store)
     assert (answer.code, answer.err) == (0, "")
     assert answer.objects

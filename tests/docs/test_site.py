@@ -45,6 +45,6 @@ def test_every_public_name_of_a_package_is_in_the_reference(package):
     assert package in DOCUMENTED or {home for home in homes if home.startswith(f"{package}.")} <= DOCUMENTED
 
 
-@pytest.mark.parametrize("name", sorted(DOCUMENTED))
-def test_what_the_reference_documents_exists(name):
-    import_module(name)
+def test_what_the_reference_documents_exists():
+    for name in DOCUMENTED:
+        import_module(name)
