@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 from aura_cli.main import main
 
@@ -72,15 +73,11 @@ def running_aura(*arguments: object, **environment: str) -> Iterator[subprocess.
             process.kill()
 
 
-def call_aura(*arguments: object) -> Answer:
-    """Run `main` in this process, as the command would: some ten times as fast."""
+def call_aura(*arguments: object, **environment: str) -> Answer:
+    """Run `main` in this process, with additions to its environment: some ten times as fast as the command."""
     out, err = (TextIOWrapper(BytesIO(), encoding="utf-8", newline="") for _ in range(2))
-    before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = out, err
-    try:
+    with patch.dict(os.environ, environment), patch.multiple(sys, stdout=out, stderr=err):
         code = main(list(map(str, arguments)))
-    finally:
-        sys.stdout, sys.stderr = before
     texts = []
     for stream in (out, err):
         stream.flush()

@@ -1,10 +1,12 @@
 """Settings of the whole test run.
 
-Hypothesis has two profiles, chosen by the environment variable ``HYPOTHESIS_PROFILE``: ``default``, quick enough for
-every run, and ``deep``, for the nightly one. Time limits per example are off, because the machines that run the tests
-are shared; in CI the examples are the same at every run, so that a red build can be repeated.
+Tests marked ``deep`` run with ``-m deep``, or where the environment variable ``AURA_DEEP`` is set, which makes some
+tests larger. For properties, Hypothesis has two profiles, chosen by ``HYPOTHESIS_PROFILE``: ``default``, quick enough
+for every run, and ``deep``, for the nightly one. Time limits on examples are off, because the machines that run the
+tests are shared; in CI the examples are the same at every run, so that a red build can be repeated.
 
-Tests marked ``anyio`` run on asyncio and on trio. Fixtures that start a PostgreSQL server are in ``databases.py``.
+Tests marked ``anyio`` run on asyncio and on trio; where they are many and costly, on trio only if deep: see
+``backends.py``. Fixtures that start a PostgreSQL server are in ``databases.py``.
 """
 
 import os
@@ -12,22 +14,18 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
+from backends import anyio_backend
 from databases import postgres, postgres_database, postgres_url, restartable_postgres
 
-__all__ = ["postgres", "postgres_database", "postgres_url", "restartable_postgres"]
+__all__ = ["anyio_backend", "postgres", "postgres_database", "postgres_url", "restartable_postgres"]
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # of the many programs that tests start, the first compiles for all
 
 IN_CI = bool(os.environ.get("CI"))
 
-settings.register_profile("default", deadline=None, derandomize=IN_CI, max_examples=100)
-settings.register_profile(
-    "deep",
-    deadline=None,
-    derandomize=False,
-    max_examples=5_000,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+SHARED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("default", SHARED, derandomize=IN_CI, max_examples=100)
+settings.register_profile("deep", SHARED, derandomize=False, max_examples=5_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
@@ -37,7 +35,9 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 1
 
 
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> str:
-    """The event loops that every async test runs on."""
-    return str(request.param)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is deep, unless it is asked for."""
+    if not os.environ.get("AURA_DEEP") and "deep" not in config.option.markexpr:
+        deep = [item for item in items if item.get_closest_marker("deep")]
+        config.hook.pytest_deselected(items=deep)
+        items[:] = [item for item in items if item not in set(deep)]

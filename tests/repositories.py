@@ -1,8 +1,12 @@
 """Real repositories for tests, made with the real git."""
 
 import os
+import shutil
 import subprocess
+import tempfile
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 ENVIRONMENT = {
     **{name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
@@ -25,10 +29,21 @@ def git(where: Path, *words: str) -> str:
 
 
 def make_repository(where: Path, files: dict[str, str] | None = None) -> Path:
-    """Make a repository with one commit of `files` on the branch main."""
-    where.mkdir(parents=True, exist_ok=True)
-    git(where, "init", "-q", "-b", "main")
-    for name, text in (files or {"README": "hello\n"}).items():
+    """Make a repository with one commit of `files` on the branch main: a copy of the first such one."""
+    shutil.copytree(_model(tuple((files or {"README": "hello\n"}).items())), where, dirs_exist_ok=True)
+    git(where, "update-index", "--refresh")
+    return where
+
+
+_MODELS = TemporaryDirectory(prefix="aura-models-")
+
+
+@cache
+def _model(files: tuple[tuple[str, str], ...]) -> Path:
+    """Make a repository to copy, which is faster than to make one."""
+    where = Path(tempfile.mkdtemp(dir=_MODELS.name))
+    git(where, "init", "-q", "-b", "main", "--template=")
+    for name, text in files:
         path = where / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)

@@ -9,7 +9,8 @@ from command_line import call_aura, run_aura
 
 
 def test_the_demo_leaves_nothing_and_needs_nothing(tmp_path):
-    answer = run_aura("demo", cwd=tmp_path, AURA_HOME=str(tmp_path / "home"), TMPDIR=str(tmp_path))
+    own = {"AURA_HOME": str(tmp_path / "home"), "AURA_STORE": f"sqlite:///{tmp_path}/mine.db"}
+    answer = run_aura("demo", cwd=tmp_path, TMPDIR=str(tmp_path), **own)
     assert answer.code == 0, answer.err
     assert [path.name for path in tmp_path.iterdir() if not path.name.startswith("aura-")] == []
     assert "rejected by alice: Greet the world when no name is given" in answer.out
@@ -30,14 +31,12 @@ def test_without_git_the_demo_says_what_to_install(tmp_path):
     assert "install git 2.34 or newer" in answer.err
 
 
-def test_the_demo_does_not_write_to_the_store_of_the_environment(tmp_path):
-    assert run_aura("demo", AURA_STORE=f"sqlite:///{tmp_path}/mine.db").code == 0
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_the_log_is_kept_where_a_store_is_given(tmp_path):
     store = f"sqlite:///{tmp_path}/aura.db"
-    told = [line for line in call_aura("demo", "--store", store, "--json").objects if line["kind"] == "event"]
+    answer = call_aura("demo", "--store", store, "--json")
+    assert (answer.code, answer.err) == (0, "")
+    assert all(line["id"] for line in answer.objects)
+    told = [line for line in answer.objects if line["kind"] == "event"]
     events = call_aura("events", "--json", "--store", store).objects
     untold = [event["type"] for event in events if event not in told]
     assert untold == ["agent.registered", "ledger.checkpointed"], "all that is about the task is told"

@@ -75,10 +75,10 @@ class Place:
                 yield Tools(client)
 
     @asynccontextmanager
-    async def tools_here(self, mode: str = "auto"):
+    async def tools_here(self, work: AtWork | None = None, mode: str = "auto"):
         """Connect to a server in this process."""
         with anyio.fail_after(PATIENCE):
-            async with Client(server_of(self.work.own), mode=mode) as client:
+            async with Client(server_of((work or self.work).own), mode=mode) as client:
                 yield Tools(client)
 
 
@@ -116,7 +116,7 @@ async def place(tmp_path):
 @pytest.mark.parametrize("where", ["there", "here", "here, by the protocol of 2025"])
 async def test_an_agent_works_with_its_task(place, where):
     mode = "legacy" if "2025" in where else "auto"
-    async with place.tools() if where == "there" else place.tools_here(mode) as call:
+    async with place.tools() if where == "there" else place.tools_here(mode=mode) as call:
         assert "report_progress" in (call.client.instructions or "")
         made = await call("create_subtask", title="Clean up", description="Later", priority="low")
         assert made["created"]
@@ -288,7 +288,7 @@ async def test_a_server_that_is_killed_leaves_the_question_open(place):
         assert again == first
         await place.work.bus.handle(ALICE, ApprovalId(first["approval_id"]), Approve(feedback="Go"))
     other = await place.work.again()
-    async with place.tools(other) as call:
+    async with place.tools_here(other) as call:
         told = await call("request_approval", question="May I?")
         assert (told["approval_id"], told["status"], told["feedback"]) == (first["approval_id"], "approved", "Go")
         assert (await call("request_approval", question="May I?"))["approval_id"] != first["approval_id"]
@@ -314,7 +314,7 @@ def servers_of(place: Place) -> list[int]:
 async def test_another_task_is_out_of_reach_and_a_run_that_has_ended_is_told_so(place):
     other = await put_to_work(place.work.bus, "Something else")
     theirs = await other.own.ask("May I?")
-    async with place.tools() as call:
+    async with place.tools_here() as call:
         assert "there is no question" in await call.refused("wait_for_approval", approval_id=theirs.id)
         assert "there is no question" in await call.refused("wait_for_approval", approval_id=place.work.task_id)
         asked = await call("request_approval", question="May I?")
@@ -347,7 +347,7 @@ async def test_another_task_is_out_of_reach_and_a_run_that_has_ended_is_told_so(
 )
 async def test_without_a_token_of_this_installation_there_is_no_server(place, change, words):
     given = {name: value.format(place=place.folder) for name, value in change.items()}
-    answer = await anyio.to_thread.run_sync(lambda: run_aura("mcp", **place.environment() | given))
+    answer = await anyio.to_thread.run_sync(lambda: call_aura("mcp", **place.environment() | given))
     assert (answer.code, answer.out) == (1, "")
     assert words in answer.err
     assert not (place.folder / "elsewhere").exists()

@@ -73,9 +73,9 @@ def test_a_label_is_topic_and_version():
     assert (label(TaskCreated), label(LampDimmed)) == ("task.created@1", "lamp.dimmed@3")
 
 
-@pytest.mark.parametrize("event_type", [*CATALOGUE.types.values(), LampDimmed])
-def test_labels_are_read_as_they_are_written(event_type):
-    assert split_label(label(event_type)) == (event_type.topic, event_type.version)
+def test_labels_are_read_as_they_are_written():
+    for event_type in (*CATALOGUE.types.values(), LampDimmed):
+        assert split_label(label(event_type)) == (event_type.topic, event_type.version)
 
 
 @pytest.mark.parametrize("text", ["task.created", "task.created@", "task.created@x", "task.created@-1"])

@@ -192,5 +192,5 @@ def _record(fact: Fact, stream_id: TaskId, version: int, position: int) -> Event
     )
 
 
-Interleavings.TestCase.settings = settings(max_examples=300, stateful_step_count=40)
+Interleavings.TestCase.settings = settings(max_examples=settings.default.max_examples, stateful_step_count=40)
 TestInterleavings = Interleavings.TestCase

@@ -87,6 +87,12 @@ class TestUnfinished(ExecutorConformance):
     pass
 '''
 
+WITHOUT_SHRINKING = """
+from hypothesis import Phase, settings
+settings.register_profile("without shrinking", phases=[Phase.explicit, Phase.generate])
+settings.load_profile("without shrinking")
+"""
+
 LEAKS = {
     "test_a_copy_of_a_session_is_refused_by_who_cannot_make_one",
     "test_a_line_without_an_end_does_not_fill_the_memory",
@@ -104,6 +110,7 @@ LEAKS = {
 
 def test_a_bad_executor_is_found_out(tmp_path: Path):
     (tmp_path / "test_bad.py").write_text(BAD)
+    (tmp_path / "conftest.py").write_text(WITHOUT_SHRINKING)
     chosen = f"not TestLeaky or {' or '.join(LEAKS)}"
     command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "--strict-markers", "-p", "no:cacheprovider"]
     command += ["-k", chosen]

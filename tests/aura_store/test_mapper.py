@@ -17,6 +17,7 @@ from aura_contracts.errors import UndecodableEvent, UnknownEventType
 from aura_store import open_log
 from aura_store.mapper import AuraMapper, RecordedEvent
 from aura_store.testing.log_conformance import append, everything, everything_sealed, stream_id
+from conditions import until
 from databases import PostgresServer
 
 KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
@@ -107,7 +108,10 @@ async def test_a_subscription_of_the_library_follows_our_log(postgres: PostgresS
     }
     async with open_log(postgres.url(postgres_database)) as log:
         factory = InfrastructureFactory.construct(settings)
+        listens = f"datname = '{postgres_database}' AND state = 'idle' AND query = 'LISTEN \"stored_events\"'"
         with factory.application_recorder().subscribe(gt=0) as subscription:
+            # The library waits forever for an event that is appended after its first look and before it listens.
+            await until(lambda: postgres.execute(f"SELECT pid FROM pg_stat_activity WHERE {listens}"))
             await log.append(append(1, 0, "a"))
             assert next(subscription).id == 1
             await log.append(append(1, 1, "b"))

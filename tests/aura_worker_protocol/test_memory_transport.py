@@ -3,7 +3,7 @@
 import anyio
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import inspect
 
@@ -16,6 +16,8 @@ from strategies import structs
 
 REQUESTS = {**TO_WORKER, **TO_ENGINE}
 CODEC = MemoryCodec(REQUESTS)
+
+few = settings(max_examples=settings.default.max_examples // 5)  # of each method
 
 every_request = pytest.mark.parametrize("kind", [pytest.param(kind, id=method) for method, kind in REQUESTS.items()])
 
@@ -116,6 +118,7 @@ def test_messages_are_frozen_and_hold_nothing_that_cannot_be_copied(kind):
 
 
 @every_request
+@few
 @given(data=st.data())
 def test_what_arrives_is_equal_and_cannot_be_changed_from_the_other_side(kind, data):
     for sent in (data.draw(structs(kind)), data.draw(structs(kind.result))):

@@ -5,7 +5,7 @@ from math import isfinite
 
 import msgspec
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from aura_contracts.errors import FrameTooLarge, LocalProtocolError, RemoteProtocolError, UnknownMethod
@@ -21,6 +21,8 @@ REQUESTS = {**TO_WORKER, **TO_ENGINE}
 CODEC = JsonCodec(REQUESTS)
 EXECUTION = "0192f0c1-2d3e-7abc-8def-000000000001"
 NOW = datetime(2026, 1, 4, 12, 30, tzinfo=UTC)
+
+few = settings(max_examples=settings.default.max_examples // 5)  # of each method
 
 every_request = pytest.mark.parametrize("kind", [pytest.param(kind, id=method) for method, kind in REQUESTS.items()])
 
@@ -38,6 +40,7 @@ def require_finite(value):
 
 
 @every_request
+@few
 @given(data=st.data())
 def test_a_request_arrives_as_it_was_sent(kind, data):
     request = data.draw(structs(kind))
@@ -47,6 +50,7 @@ def test_a_request_arrives_as_it_was_sent(kind, data):
 
 
 @every_request
+@few
 @given(data=st.data())
 def test_an_answer_arrives_as_it_was_sent(kind, data):
     result = data.draw(structs(kind.result))

@@ -11,7 +11,13 @@ from aura_git import CommandLineGit
 from aura_workspace import LocalWorkspaces
 from repositories import ENVIRONMENT, git
 
-STYLES = pytest.mark.parametrize("style", list(MergeStyle))
+STYLES = pytest.mark.parametrize(
+    "style",
+    [
+        MergeStyle.SQUASH,
+        *(pytest.param(style, marks=pytest.mark.deep) for style in (MergeStyle.MERGE, MergeStyle.REBASE)),
+    ],
+)
 
 
 @pytest.fixture

@@ -31,12 +31,12 @@ def test_the_proofs_of_the_page_are_run(block: str) -> None:
     assert block in run
 
 
-@pytest.mark.parametrize("proof", re.findall(r"`(\S+\.py)::(\w+)`", PROMISES), ids="::".join)
-def test_every_promise_names_a_test_that_exists(proof: tuple[str, str]) -> None:
-    path, name = proof
-    tree = ast.parse((ROOT / path).read_text("utf-8"))
-    functions = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
-    assert name in functions
+def test_every_promise_names_a_test_that_exists() -> None:
+    proofs = re.findall(r"`(\S+\.py)::(\w+)`", PROMISES)
+    for path in {path for path, _ in proofs}:
+        tree = ast.parse((ROOT / path).read_text("utf-8"))
+        functions = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+        assert {name for where, name in proofs if where == path} <= functions, path
 
 
 def test_every_promise_has_a_proof() -> None:

@@ -27,12 +27,19 @@ class TestSQLite(EventLogConformance):
         return lambda: open_url(f"sqlite:///{tmp_path}/log.db")
 
 
-class TestSQLiteEncrypted(EventLogConformance):
+class OnAsyncioUnlessDeep(EventLogConformance):
+    @pytest.fixture(params=["asyncio", pytest.param("trio", marks=pytest.mark.deep)])
+    def anyio_backend(self, request: pytest.FixtureRequest) -> str:
+        return str(request.param)
+
+
+class TestSQLiteEncrypted(OnAsyncioUnlessDeep):
     @pytest.fixture
     def open_log(self, tmp_path: Path) -> OpenLog:
         return lambda: open_url(f"sqlite:///{tmp_path}/log.db", compression="zlib", encryption_key=KEY)
 
 
+@pytest.mark.deep
 class TestSQLiteZstd(EventLogConformance):
     @pytest.fixture
     def open_log(self, tmp_path: Path) -> OpenLog:
@@ -48,7 +55,7 @@ class TestDict(EventLogConformance):
         return lambda: DictLog(shelf)
 
 
-class TestPostgres(EventLogConformance):
+class TestPostgres(OnAsyncioUnlessDeep):
     @pytest.fixture
     def open_log(self, postgres: PostgresServer) -> OpenLog:
         url = new_schema(postgres)

@@ -9,6 +9,8 @@ from aura_git import CommandLineGit
 from aura_git.repository._git_repository import GitRepository
 from aura_git.testing.conformance import GitConformance, MakeGit
 from aura_git.testing.inspection import InspectionConformance
+from aura_git.testing.merge_recovery import MergeRecoveryConformance
+from aura_git.testing.merges import MergeConformance
 from aura_git.testing.refs import RefConformance
 from aura_git.testing.worktree_lifecycle import WorktreeConformance
 from old_git import GIT, imitation, old_git
@@ -20,20 +22,38 @@ class TestThisGit(GitConformance):
         return lambda environment: CommandLineGit(GIT, environment=environment)
 
 
-class TestOldGit(GitConformance):
+class OldGit:
     @pytest.fixture
     def make_git(self, tmp_path_factory: pytest.TempPathFactory) -> MakeGit:
         executable = old_git(tmp_path_factory.mktemp("bin"))
         return lambda environment: CommandLineGit(executable, environment=environment)
 
 
-class TestUnreadableRefs(RefConformance, InspectionConformance, WorktreeConformance):
+class TestOldGit(OldGit, MergeConformance, MergeRecoveryConformance):
+    """What an old git is asked in another way: merges, and worktrees after a crash."""
+
+
+@pytest.mark.deep
+class TestOldGitInAll(OldGit, GitConformance):
+    pass
+
+
+class UnreadableRefs:
     """Refs that only git can read, as in a reftable."""
 
     @pytest.fixture
     def make_git(self, monkeypatch: pytest.MonkeyPatch) -> MakeGit:
         monkeypatch.setattr(GitRepository, "reader", None)
         return lambda environment: CommandLineGit(GIT, environment=environment)
+
+
+class TestUnreadableRefs(UnreadableRefs, RefConformance, InspectionConformance):
+    pass
+
+
+@pytest.mark.deep
+class TestUnreadableRefsOfWorktrees(UnreadableRefs, WorktreeConformance):
+    pass
 
 
 def test_the_imitation_refuses_what_is_newer(tmp_path: Path) -> None:

@@ -27,13 +27,19 @@ class TestSQLite(ReadModelsConformance):
         return opening(f"sqlite:///{tmp_path / 'aura.db'}")
 
 
-class TestPostgres(ReadModelsConformance):
+class OnAsyncioUnlessDeep(ReadModelsConformance):
+    @pytest.fixture(params=["asyncio", pytest.param("trio", marks=pytest.mark.deep)])
+    def anyio_backend(self, request):
+        return request.param
+
+
+class TestPostgres(OnAsyncioUnlessDeep):
     @pytest.fixture
     def open_store(self, postgres_url):
         return opening(postgres_url)
 
 
-class TestMemory(ReadModelsConformance):
+class TestMemory(OnAsyncioUnlessDeep):
     """One database in memory outlives its models, as the recorder outlives its logs. No other process can have it."""
 
     shared = False

@@ -71,13 +71,16 @@ class PostgresMachine(RecorderMachine):
         return lambda: recorder_for(url)
 
 
+both = pytest.mark.parametrize("backend", ["asyncio", pytest.param("trio", marks=pytest.mark.deep)])
+
+
 @pytest.mark.parametrize("machine", [DictMachine, MemoryMachine, SQLiteMachine])
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@both
 def test_the_log_equals_the_model(machine: type[EventLogMachine], backend: str) -> None:
     run_state_machine_as_test(type(machine.__name__, (machine,), {"backend": backend}), settings=QUICKLY)
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@both
 def test_postgres_equals_the_model(postgres: PostgresServer, backend: str) -> None:
     machine = type("PostgresMachine", (PostgresMachine,), {"backend": backend, "server": postgres})
     run_state_machine_as_test(machine, settings=QUICKLY)

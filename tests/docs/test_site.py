@@ -72,6 +72,6 @@ def test_every_noun_of_the_engine_is_in_the_reference():
     assert {name: kind for kind, name in sections} == {n: kind for n, kind in nouns.items() if not n.startswith("_")}
 
 
-@pytest.mark.parametrize("name", sorted(DOCUMENTED))
-def test_what_the_reference_documents_exists(name):
-    resolve_name(name)
+def test_what_the_reference_documents_exists():
+    for name in DOCUMENTED:
+        resolve_name(name)

@@ -66,7 +66,7 @@ MEMORY_LIMIT = 48 * PIECE
 CUT_NOTE = 200
 """Characters for saying that a text was cut."""
 
-PATIENT = settings(deadline=None, max_examples=50)
+PATIENT = settings(deadline=None, max_examples=25)
 
 
 @pytest.mark.aura_conformance

@@ -1,6 +1,7 @@
 """The lock of a repository: one merge at a time in it, in whichever process, and no worktree moves meanwhile.
 
-It is an `flock` on a file in the common git directory: the kernel releases it when its holder dies.
+It is an `flock` on a file in the common git directory. Each git that the holder runs inherits it, so when the holder
+is killed the kernel releases it as soon as the last git that it left behind has ended.
 """
 
 import fcntl
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from aura_contracts.errors import GitTimeout
+from aura_git.commandline._command import inherited
 
 _FILE = "aura-merge.lock"
 _PAUSE = 0.005
@@ -30,7 +32,11 @@ def repository_lock(repository: str, common_dir: str, timeout: float) -> Iterato
                     remedy=f"another merge is running in this repository (lock: {common_dir}/{_FILE}); try again",
                 )
             time.sleep(_PAUSE)
-        yield
+        before = inherited.set((descriptor,))
+        try:
+            yield
+        finally:
+            inherited.reset(before)
     finally:
         os.close(descriptor)
 

@@ -221,9 +221,8 @@ def test_lines_that_are_not_known_are_kept_as_they_are(agent: Agent) -> None:
 
 
 @of(AGENTS)
-@pytest.mark.parametrize(
-    ("cause", "reason"),
-    [
+def test_who_ended_it_decides(agent: Agent) -> None:
+    for cause, reason in (
         (ExitCause.INTERRUPTED, Reason.CANCELLED),
         (ExitCause.TIMEOUT, Reason.TIMEOUT),
         (ExitCause.IDLE_TIMEOUT, Reason.TIMEOUT),
@@ -231,11 +230,9 @@ def test_lines_that_are_not_known_are_kept_as_they_are(agent: Agent) -> None:
         (ExitCause.ABANDONED, Reason.WORKER_LOST),
         (ExitCause.SPOOL_FAILED, Reason.STORAGE_FULL),
         (ExitCause.VANISHED, Reason.WORKER_LOST),
-    ],
-)
-def test_who_ended_it_decides(agent: Agent, cause: ExitCause, reason: Reason) -> None:
-    for code in (0, 1, -9):
-        assert agent.replay(agent.well, code=code, cause=cause).reason is reason
+    ):
+        for code in (0, 1, -9):
+            assert agent.replay(agent.well, code=code, cause=cause).reason is reason, cause
 
 
 @of(AGENTS)
@@ -266,42 +263,33 @@ def test_a_stream_that_was_cut_off_is_a_failure_although_it_exits_well(agent: Ag
 
 
 @of(AGENTS)
-@pytest.mark.parametrize("prompt", ["--help", "-", "", "a\0b", "\ud800", "x" * 300_000])
-def test_the_prompt_is_no_argument(agent: Agent, prompt: str) -> None:
-    launch = agent.executor.launch(evolve(agent.run, prompt=prompt))
-    assert launch.argv == agent.executor.launch(agent.run).argv
-    assert all(len(word.encode()) <= ARGUMENT_LIMIT and "\0" not in word for word in launch.argv)
+def test_the_prompt_is_no_argument(agent: Agent) -> None:
+    for prompt in ("--help", "-", "", "a\0b", "\ud800", "x" * 300_000):
+        launch = agent.executor.launch(evolve(agent.run, prompt=prompt))
+        assert launch.argv == agent.executor.launch(agent.run).argv
+        assert all(len(word.encode()) <= ARGUMENT_LIMIT and "\0" not in word for word in launch.argv)
+
+
+IMPOSSIBLE: list[tuple[dict[str, object], str]] = [
+    ({"env": {"OPENAI_API_KEY": "sk-1"}}, "OPENAI_API_KEY"),
+    ({"env": {"A=B": "c"}}, "env"),
+    ({"env": {"A": "\0"}}, "env"),
+    ({"model": " "}, "model"),
+    ({"no_such_option": 1}, "no_such_option"),
+]
+UNRUNNABLE: list[tuple[dict[str, object], str]] = [
+    ({"params": ["\0"]}, "params"),
+    ({"append_prompt": "\0"}, "append_prompt"),
+    ({"executable": ""}, "executable"),
+    ({"executable": "a", "base_command": "b"}, "base_command"),
+]
 
 
 @of(AGENTS)
-@pytest.mark.parametrize(
-    ("options", "field"),
-    [
-        ({"env": {"OPENAI_API_KEY": "sk-1"}}, "OPENAI_API_KEY"),
-        ({"env": {"A=B": "c"}}, "env"),
-        ({"env": {"A": "\0"}}, "env"),
-        ({"model": " "}, "model"),
-        ({"no_such_option": 1}, "no_such_option"),
-    ],
-)
-def test_options_that_no_agent_can_be_given_are_refused(agent: Agent, options: dict[str, object], field: str) -> None:
-    with pytest.raises(InvalidInput, match=field):
-        agent.executor.launch(evolve(agent.run, options={**agent.options, **options}))
-
-
-@of([agent for agent in AGENTS if agent.name != "local"])
-@pytest.mark.parametrize(
-    ("options", "field"),
-    [
-        ({"params": ["\0"]}, "params"),
-        ({"append_prompt": "\0"}, "append_prompt"),
-        ({"executable": ""}, "executable"),
-        ({"executable": "a", "base_command": "b"}, "base_command"),
-    ],
-)
-def test_commands_that_no_system_can_run_are_refused(agent: Agent, options: dict[str, object], field: str) -> None:
-    with pytest.raises(InvalidInput, match=field):
-        agent.executor.launch(evolve(agent.run, options={**agent.options, **options}))
+def test_options_that_no_agent_can_be_given_are_refused(agent: Agent) -> None:
+    for options, named in (*IMPOSSIBLE, *(UNRUNNABLE if agent.name != "local" else ())):
+        with pytest.raises(InvalidInput, match=named):
+            agent.executor.launch(evolve(agent.run, options={**agent.options, **options}))
 
 
 @of([agent for agent in AGENTS if agent.name != "local"])

@@ -112,7 +112,7 @@ async def compare(log, models):
             assert_row_says_state(kind, rows[stream_id], state)
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("backend", ["asyncio", pytest.param("trio", marks=pytest.mark.deep)])
 @settings(
     max_examples=settings().max_examples // 4,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
@@ -141,7 +141,10 @@ def test_rows_say_what_states_say(backend, data):
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-@settings(max_examples=settings().max_examples // 6, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=settings().max_examples // 6,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(contexts=st.lists(json_objects(), min_size=1, max_size=20))
 def test_any_json_comes_back_as_it_was(request, tmp_path_factory, database, contexts):
     async def main(url):
