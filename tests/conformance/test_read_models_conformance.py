@@ -5,10 +5,10 @@ from contextlib import asynccontextmanager
 import pytest
 
 from aura_store import open_log
+from aura_store._read_model_location import database_of
 from aura_store.adapters import open_recorder
 from aura_store.log._memory import MemoryRecorder
 from aura_store.read_models._database import memory_database
-from aura_store.read_models._location import database_of
 from aura_store.testing.read_model_conformance import OpenStore, ReadModelsConformance, StoreUnderTest, store_of
 
 

@@ -135,7 +135,7 @@ class FaultyRecorder(Recorder):
     def open(self, meta: Mapping[str, str]) -> Mapping[str, str]:
         return self._alive().open(meta)
 
-    def select_facts(self, stream_id: StreamId, after: int, upto: int | None) -> tuple[int, list[FactRow]]:
+    def select_facts(self, stream_id: StreamId, after: int, upto: int | None) -> list[FactRow]:
         return self._alive().select_facts(stream_id, after, upto)
 
     def select_stream(self, stream_id: StreamId, after: int, upto: int | None) -> list[StreamRow]:

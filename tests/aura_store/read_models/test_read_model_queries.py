@@ -37,8 +37,7 @@ from aura_contracts.ports.read_models import (
 )
 from aura_contracts.task import TASK
 from aura_contracts.workflow import WORKFLOW
-from aura_store import open_log
-from aura_store.read_models import open_read_models
+from aura_store import open_log, open_read_models
 from aura_store.read_models._schema import TABLES
 from aura_store.testing.read_model_conformance import an_id, story, tables_of, tell
 
