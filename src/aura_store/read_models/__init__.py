@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 from aura_contracts._lazy import export_lazily
 
 if TYPE_CHECKING:
-    from aura_store.read_models._check import CheckReport as CheckReport
     from aura_store.read_models._check import check_read_models as check_read_models
     from aura_store.read_models._check import repair_snapshot as repair_snapshot
     from aura_store.read_models._models import LogReadModels as LogReadModels

@@ -32,10 +32,12 @@ from typing import Any, Final, Literal
 import attrs
 
 from aura_contracts.agent import AgentStatus
-from aura_contracts.approval import ApprovalDecision, ApprovalStatus
+from aura_contracts.approval import ApprovalDecision, ApprovalKind, ApprovalStatus
+from aura_contracts.board import BoardStatus
 from aura_contracts.execution import ExecutionStatus
 from aura_contracts.lease import LeaseStatus
 from aura_contracts.task import Priority, TaskStatus
+from aura_contracts.template import TemplateScope, TemplateStatus
 from aura_contracts.workflow import WorkflowStatus
 from aura_contracts.workspace import WorkspaceStatus
 
@@ -241,7 +243,7 @@ APPROVALS: Final = Table(
         _text("reviewed_by"),
         _time("created_at"),
         _status(ApprovalStatus),
-        _text("kind"),
+        _text("kind", words=tuple(ApprovalKind)),
         _text("requested_by"),
         _id("execution_id", null=True),
         _id("workflow_id", null=True),
@@ -296,7 +298,7 @@ BOARDS: Final = Table(
     (
         _id("id"),
         _text("name"),
-        _text("status"),
+        _status(BoardStatus),
         _text("project", null=True),
         _text("creator"),
         _time("created_at"),
@@ -309,8 +311,8 @@ TEMPLATES: Final = Table(
     (
         _id("id"),
         _text("name"),
-        _text("status"),
-        _text("scope"),
+        _status(TemplateStatus),
+        _text("scope", words=tuple(TemplateScope)),
         _text("scope_key", null=True),
         _integer("revision"),
         _text("creator"),
