@@ -21,7 +21,7 @@ from aura_store import open_log, open_read_models
 from aura_store.pricing import cost_of, parse_prices, read_prices, usage_of
 from aura_store.pricing._amounts import amounts_of
 from aura_store.read_models import check_read_models
-from aura_store.testing.read_model_conformance import an_id
+from read_model_story import an_id
 
 NIGHT = datetime(2026, 1, 31, 22, 30, tzinfo=UTC)
 RUNS = {an_id(10): an_id(1), an_id(11): an_id(1), an_id(12): an_id(2)}

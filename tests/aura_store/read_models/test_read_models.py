@@ -41,7 +41,8 @@ from aura_store.read_models import (
 from aura_store.read_models._check import same
 from aura_store.read_models._database import SQLiteDatabase
 from aura_store.repository import snapshot_schema
-from aura_store.testing.read_model_conformance import NOW, an_id, fresh_fold, spoil, story, tables_of, tell
+from read_model_story import NOW, an_id, story, tell
+from read_models_under_test import fresh_fold, spoil, tables_of
 
 KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 SPECIFIED_INDEXES = {

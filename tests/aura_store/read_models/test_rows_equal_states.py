@@ -23,7 +23,8 @@ from aura_store.read_models import LogReadModels, check_read_models
 from aura_store.read_models._check import same
 from aura_store.read_models._database import memory_database
 from aura_store.read_models._rows import STATE_TABLES
-from aura_store.testing.read_model_conformance import NOW, an_id, fresh_fold, story, tables_of, tell
+from read_model_story import NOW, an_id, story, tell
+from read_models_under_test import fresh_fold, tables_of
 from strategies import actors, json_objects, structs, times
 
 KINDS = ("task", "approval", "agent", "workflow", "execution", "lease", "workspace", "board", "template")
