@@ -18,7 +18,7 @@ from aura_store.read_models._database import (
     TablesLost,
     Transaction,
 )
-from aura_store.read_models._schema import Kind
+from aura_store.read_models._table import Kind
 
 _PATH: Final = "SELECT set_config('search_path', quote_ident(%s) || ', ' || current_setting('search_path'), false)"
 _NAMES: Final = (

@@ -24,7 +24,8 @@ from aura_store.read_models._database import Database, Transaction, memory_datab
 from aura_store.read_models._fold import find_mark
 from aura_store.read_models._models import LogReadModels
 from aura_store.read_models._rows import Row
-from aura_store.read_models._schema import FOLDED, Table
+from aura_store.read_models._schema import FOLDED
+from aura_store.read_models._table import Table
 from aura_store.repository import snapshot_schema
 
 LISTED: Final = 1000

@@ -28,7 +28,7 @@ import msgspec
 
 from aura_contracts.errors import StoreFull
 from aura_store.log._recorder import LOCK_TIMEOUT, DatabaseAway
-from aura_store.read_models._schema import DialectName, Kind, TableColumn
+from aura_store.read_models._table import DialectName, Kind, TableColumn
 
 _encode_json = msgspec.json.encode
 _decode_json = msgspec.json.decode

@@ -21,7 +21,8 @@ from aura_contracts.ports.read_models import Query
 from aura_contracts.task import TaskStatus, parse_agent_type
 from aura_contracts.workspace import WorkspaceStatus
 from aura_store.read_models._paging import Condition, Values, utc
-from aura_store.read_models._schema import TABLES, DialectName, Table
+from aura_store.read_models._schema import TABLES
+from aura_store.read_models._table import DialectName, Table
 
 Filter = Callable[[str, Any, DialectName], Condition]
 """``(field, value, dialect)`` -> condition; `field` is its name in errors."""

@@ -26,7 +26,8 @@ from aura_store.read_models._filters import conditions, where
 from aura_store.read_models._fold import decode_state, read_mark, state_column
 from aura_store.read_models._paging import Condition, Values, order_of, utc
 from aura_store.read_models._rows import STATE_TABLES
-from aura_store.read_models._schema import TABLES, Table
+from aura_store.read_models._schema import TABLES
+from aura_store.read_models._table import Table
 
 _ROW_TYPES: Final[Mapping[str, type[msgspec.Struct]]] = MappingProxyType(
     {"sessions": SessionRow, "execution_logs": ExecutionLogRow, "usage": UsageRow}
