@@ -25,9 +25,10 @@ differences from the specification, and their reasons:
 - `version` is that of the aggregate, `position` that of its last event in the log, `updated_at` the time of that event.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from enum import StrEnum
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 from aura_contracts.agent import AgentStatus
 from aura_contracts.approval import ApprovalDecision, ApprovalKind, ApprovalStatus
@@ -38,20 +39,17 @@ from aura_contracts.task import Priority, TaskStatus
 from aura_contracts.template import TemplateScope, TemplateStatus
 from aura_contracts.workflow import WorkflowStatus
 from aura_contracts.workspace import WorkspaceStatus
-from aura_store.read_models._table import DialectName, Kind, Table, TableColumn
+from aura_store.read_models._table import DialectName, Table, TableColumn
 
 # --- Columns ----------------------------------------------------------------------------------------------------------
 
-
-def _of(kind: Kind) -> Callable[..., TableColumn]:
-    def column(name: str, **more: Any) -> TableColumn:
-        return TableColumn(name, kind, **more)
-
-    return column
-
-
-_id, _text, _integer, _real = _of("id"), _of("text"), _of("integer"), _of("real")
-_flag, _json, _time = _of("boolean"), _of("json"), _of("time")
+_id = partial(TableColumn, kind="id")
+_text = partial(TableColumn, kind="text")
+_integer = partial(TableColumn, kind="integer")
+_real = partial(TableColumn, kind="real")
+_flag = partial(TableColumn, kind="boolean")
+_json = partial(TableColumn, kind="json")
+_time = partial(TableColumn, kind="time")
 
 
 def _status(statuses: type[StrEnum]) -> TableColumn:
@@ -70,8 +68,7 @@ def _indexes(table: str, *columns: str, **named: str) -> tuple[tuple[str, str], 
 # --- Aggregates -------------------------------------------------------------------------------------------------------
 
 AGGREGATES: Final = Table(
-    "aggregates",
-    (_id("id"), _text("kind"), _integer("version"), _integer("position"), TableColumn("state", "state")),
+    "aggregates", (_id("id"), _text("kind"), _integer("version"), _integer("position"), TableColumn("state", "state"))
 )
 
 TASKS: Final = Table(
@@ -392,9 +389,7 @@ FOLDED: Final = (
 TABLES: Final = {table.name: table for table in (*FOLDED, SESSIONS)}
 
 MARK: Final = Table(
-    "read_models",
-    (_text("name"), _integer("position"), _text("digest"), _text("schema_version")),
-    key="name",
+    "read_models", (_text("name"), _integer("position"), _text("digest"), _text("schema_version")), key="name"
 )
 """The tables are the fold of exactly the events up to `position`, whose seal is `digest` (hexadecimal)."""
 
