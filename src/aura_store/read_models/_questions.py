@@ -20,7 +20,7 @@ from aura_contracts.ports.read_models import (
     UsageRow,
     UsageSum,
 )
-from aura_store._moments import require_moment
+from aura_store._moment import require_moment
 from aura_store.read_models import _schema as schema
 from aura_store.read_models._database import Database, Transaction
 from aura_store.read_models._filters import conditions, where
