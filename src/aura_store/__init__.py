@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from aura_contracts.ports.archive import AuditReport as AuditReport
     from aura_contracts.ports.archive import Change as Change
     from aura_contracts.ports.archive import HistoryLine as HistoryLine
+    from aura_contracts.ports.archive import StoreReport as StoreReport
     from aura_contracts.ports.archive import UsageCost as UsageCost
     from aura_contracts.ports.archive import UsageKey as UsageKey
     from aura_contracts.ports.archive import World as World
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from aura_store._history import world_at as world_at
     from aura_store._locks import locks_for as locks_for
     from aura_store._open import open_log as open_log
+    from aura_store._read_model_location import open_read_models as open_read_models
     from aura_store.archive import StoreArchive as StoreArchive
     from aura_store.audit import checkpoint as checkpoint
     from aura_store.audit import verify as verify
@@ -41,10 +43,8 @@ if TYPE_CHECKING:
     from aura_store.pricing import cost_of as cost_of
     from aura_store.pricing import read_prices as read_prices
     from aura_store.pricing import usage_of as usage_of
-    from aura_store.read_models import CheckReport as CheckReport
     from aura_store.read_models import check_read_models as check_read_models
     from aura_store.read_models import diff_read_models as diff_read_models
-    from aura_store.read_models import open_read_models as open_read_models
     from aura_store.read_models import read_models_as_of as read_models_as_of
     from aura_store.read_models import repair_snapshot as repair_snapshot
     from aura_store.repository import AggregateRepository as AggregateRepository

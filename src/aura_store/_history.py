@@ -13,12 +13,13 @@ import msgspec
 
 from aura_contracts.aggregate import Aggregate, State
 from aura_contracts.aggregates import AGGREGATES
-from aura_contracts.errors import EventOutOfOrder, ImpossibleTransition, InvalidInput, require_aware
+from aura_contracts.errors import EventOutOfOrder, ImpossibleTransition
 from aura_contracts.events import Event, EventRecord, event_fields
 from aura_contracts.ids import StreamId
 from aura_contracts.ports import EventLog
 from aura_contracts.ports.archive import Change, HistoryLine, Progress, World
 from aura_contracts.ports.read_models import Moment
+from aura_store._moment import require_moment
 from aura_store.repository import Loaded, fold_records
 
 S = TypeVar("S", bound=State)
@@ -103,7 +104,7 @@ async def world_at(
 async def read_until(log: EventLog, at: Moment | None) -> AsyncGenerator[EventRecord, None]:
     """Yield the log from its start to a moment. Raises `InvalidInput` for a negative position or a naive time."""
     if at is not None:
-        _require_moment(at)
+        require_moment(at, "at")
     until = at if isinstance(at, datetime) else None
     async with aclosing(log.read(upto=at if isinstance(at, int) else None)) as records:
         async for record in records:
@@ -118,7 +119,7 @@ async def _stream_until(log: EventLog, stream_id: StreamId, at: Moment) -> Seque
     For a time, the whole log is read up to there: the order of events in different streams may differ from the order of
     their times, and the state of one aggregate must agree with that of the whole log.
     """
-    _require_moment(at)
+    require_moment(at, "at")
     records = await log.stream(stream_id)
     if isinstance(at, int):
         return [record for record in records if record.position <= at]
@@ -127,10 +128,3 @@ async def _stream_until(log: EventLog, stream_id: StreamId, at: Moment) -> Seque
             if later.time > at:
                 return [record for record in records if record.position < later.position]
     return records
-
-
-def _require_moment(at: Moment) -> None:
-    if isinstance(at, datetime):
-        require_aware(at, "at")
-    elif at < 0:
-        raise InvalidInput(field="at", reason=f"{at} is below 0", remedy="positions count from 1")

@@ -8,8 +8,6 @@ PostgreSQL   an advisory lock in a session of its own, released by the server
 
 import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
@@ -22,17 +20,6 @@ from aura_contracts.store_url import StoreUrl
 
 _GLANCE = 0.005
 """Seconds; a mere check whether a lock is held takes it for less than this."""
-
-
-@contextmanager
-def folder_lock(folder: Path, *, exclusive: bool) -> Iterator[None]:
-    """Hold a lock on a folder, after waiting for it. Needs no file of its own and no permission to write. Blocking."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 @attrs.define

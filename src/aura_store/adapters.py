@@ -1,7 +1,7 @@
 """Building blocks for store adapters outside AURA: see `docs/how-to/write-a-store-adapter.md`.
 
 There are two ways to write an adapter. Implement `aura_contracts.ports.EventLog` from scratch, with `FactCodec` for the
-bytes and `plan_commit` for versions, positions and seals. Or implement `Recorder`, about nine SQL statements, and
+bytes and `plan_commit` for versions, positions and seals. Or implement `Recorder`, for SQL on top of `SQLRecorder`, and
 `open_recorder` adds group commit, retries, tailing and encryption. `aura_store.testing` proves either.
 """
 
@@ -12,6 +12,7 @@ from aura_store.log._event_log import RecorderEventLog
 from aura_store.log._patience import Patience
 from aura_store.log._recorder import DatabaseAway, FactRow, Recorder, RecordRow, WriteTransaction
 from aura_store.log._seal import GENESIS, NO_STREAM, CommitPlan, EncodedAppend, Tip, plan_commit, seal
+from aura_store.log._sql_recorder import SQLRecorder
 
 __all__ = [
     "GENESIS",
@@ -25,6 +26,7 @@ __all__ = [
     "RecordRow",
     "Recorder",
     "RecorderEventLog",
+    "SQLRecorder",
     "StoredFact",
     "Tip",
     "WriteTransaction",

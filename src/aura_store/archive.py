@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import msgspec
 
 from aura_contracts.actors import Actor
 from aura_contracts.aggregate import Aggregate
 from aura_contracts.aggregates import AGGREGATES
 from aura_contracts.catalogue import split_label
 from aura_contracts.errors import AggregateNotFound, InvalidInput, LogDamaged
-from aura_contracts.events import EventRecord, SealedRow, Snapshot
+from aura_contracts.events import EventRecord, SealedRow
 from aura_contracts.ids import IdFactory, StreamId
 from aura_contracts.ledger import Checkpointed
 from aura_contracts.ports import Clock, EventLog, SelfChecking
@@ -32,8 +31,7 @@ from aura_contracts.ports.archive import (
 from aura_contracts.ports.read_models import Moment, UsageSum
 from aura_store import _history as history
 from aura_store import audit, pricing
-from aura_store.read_models import LogReadModels, check_read_models
-from aura_store.repository import snapshot_schema
+from aura_store.read_models import LogReadModels, check_read_models, repair_snapshot
 
 AGGREGATE_OF: Mapping[str, Aggregate[Any]] = {
     event.topic: aggregate for aggregate in AGGREGATES for event in aggregate.events
@@ -161,27 +159,12 @@ class StoreArchive(Archive):
 
     async def check(self) -> StoreReport:
         """See `Archive.check`."""
-        report = await check_read_models(self._models)
-        return StoreReport(
-            events=await self._log.head(),
-            position=report.position,
-            rows=report.rows,
-            snapshots=report.snapshots,
-            differences=report.differences,
-            bad_snapshots=report.bad_snapshots,
-        )
+        return await check_read_models(self._models)
 
     async def rebuild(self) -> StoreReport:
         """See `Archive.rebuild`. Anything still wrong afterwards is a bug, or damage."""
         await self._models.rebuild()
         report = await self.check()
-        if not report.bad_snapshots:
-            return report
         for bad in report.bad_snapshots:
-            aggregate = next(each for each in AGGREGATES if each.name == bad.aggregate)
-            facts = await self._log.facts(bad.stream_id)
-            if len(facts) >= bad.version:
-                data = msgspec.json.encode(aggregate.fold(facts))
-                snapshot = Snapshot(bad.stream_id, len(facts), snapshot_schema(aggregate), data)
-                await self._log.save_snapshot(snapshot)
-        return await self.check()
+            await repair_snapshot(self._log, bad)
+        return await self.check() if report.bad_snapshots else report

@@ -136,7 +136,7 @@ async def test_isolation_and_durability_do_not_depend_on_the_defaults_of_the_dat
             for stream in range(40):
                 tasks.start_soon((one, other)[stream % 2].append, append(stream, 0, "x"))
         assert_sealed(await everything_sealed(one))
-        with one.recorder.datastore.get_connection() as connection:
+        with one.recorder.connections.lent() as connection:
             assert connection.execute("SHOW synchronous_commit").fetchone() == {"synchronous_commit": "on"}
 
 

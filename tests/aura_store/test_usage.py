@@ -17,11 +17,11 @@ from aura_contracts.events import Append, Fact
 from aura_contracts.execution import EXECUTION, Usage, UsageRecorded
 from aura_contracts.ports.archive import UsageKey
 from aura_contracts.ports.read_models import UsageQuery, UsageSum
-from aura_store import open_log
+from aura_store import open_log, open_read_models
 from aura_store.pricing import cost_of, parse_prices, read_prices, usage_of
 from aura_store.pricing._amounts import amounts_of
-from aura_store.read_models import check_read_models, open_read_models
-from aura_store.testing.read_model_conformance import an_id
+from aura_store.read_models import check_read_models
+from read_model_story import an_id
 
 NIGHT = datetime(2026, 1, 31, 22, 30, tzinfo=UTC)
 RUNS = {an_id(10): an_id(1), an_id(11): an_id(1), an_id(12): an_id(2)}

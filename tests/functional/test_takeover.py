@@ -1,4 +1,7 @@
-"""A run whose engine is killed: other engines take it over, or say that no engine drives it, without being asked."""
+"""A run whose engine is killed: other engines take it over, or say that no engine drives it, without being asked.
+
+On SQLite the dead engine's lock is released by the kernel, on PostgreSQL by the server; every test runs on both.
+"""
 
 import json
 import subprocess
@@ -10,6 +13,7 @@ import attrs
 import pytest
 
 from aura_contracts.errors import RunNotDriven
+from aura_engine import open_engine
 from conditions import until
 from repositories import content
 
@@ -34,21 +38,34 @@ def anyio_backend():
     return "asyncio"
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def store(request, tmp_path):
+    """The URL of an empty store."""
+    return request.getfixturevalue("postgres_url") if request.param == "postgres" else f"sqlite:///{tmp_path}/aura.db"
+
+
+@pytest.fixture
+def opened(store, tmp_path):
+    """Opens engines on the store, with one home."""
+    return lambda **options: open_engine(store, home=tmp_path / "home", user="alice", **options)
+
+
 @attrs.frozen
 class Work:
     """A run whose agent waits at a gate, and leaves a line each time it is started."""
 
+    store: str
     folder: object
     request: dict
 
     @classmethod
-    def at(cls, folder, repository):
+    def at(cls, store, folder, repository):
         agent = (
             f"echo started >> {folder}/starts; until [ -e {folder}/gate ]; do sleep 0.02; done; echo done > done.txt"
         )
         options = {"base_command": "sh", "params": ["-c", agent]}
         places = {"repositories": [str(repository)], "approval": "auto"}
-        return cls(folder, {"executor": "custom", "options": options, "key": "work", **places})
+        return cls(store, folder, {"executor": "custom", "options": options, "key": "work", **places})
 
     def starts(self):
         path = self.folder / "starts"
@@ -59,7 +76,7 @@ class Work:
 
     def other_engine(self):
         """Start a process with an engine that drives the run."""
-        arguments = [f"sqlite:///{self.folder / 'aura.db'}", str(self.folder / "home"), json.dumps(self.request)]
+        arguments = [self.store, str(self.folder / "home"), json.dumps(self.request)]
         return subprocess.Popen([sys.executable, "-c", OTHER, *arguments], stdout=subprocess.PIPE, text=True)
 
     @asynccontextmanager
@@ -77,8 +94,8 @@ class Work:
 
 
 @pytest.fixture
-def work(tmp_path, repository):
-    found = Work.at(tmp_path, repository)
+def work(store, tmp_path, repository):
+    found = Work.at(store, tmp_path, repository)
     yield found
     found.open_gate()
 

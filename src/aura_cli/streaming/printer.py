@@ -5,8 +5,9 @@ thread writes, bypassing the buffers of `sys.stdout`: a thread stuck in a buffer
 anyio's threads it is a daemon, because the interpreter waits for other threads at exit, and the reader may never read.
 The backlog is bounded: callers that print more have to wait.
 
-Invariants: only `run` removes bytes from `_waiting`; only the thread writes; it holds at most one piece, and the event
-loop learns of each piece by `_land` before it hands over the next.
+Invariants: only `run` takes `_waiting` away, whole and without a copy; only the thread writes; it holds at most one
+such piece, and the event loop learns of each piece by `_land` before it hands over the next. `_written` is set while
+nothing waits and no piece is on its way.
 """
 
 import os
@@ -18,11 +19,8 @@ import anyio
 from anyio import from_thread
 from anyio.lowlevel import EventLoopToken, current_token
 
-LIMIT = 2 * 1024 * 1024
-"""Maximum bytes waiting to be written."""
-
-PIECE = 1024 * 1024
-"""Maximum bytes per write."""
+LIMIT = 1024 * 1024
+"""Maximum bytes waiting to be written, in addition to those that are being written."""
 
 
 class Printer:
@@ -34,12 +32,13 @@ class Printer:
         self._something = anyio.Event()
         self._room = anyio.Event()
         self._written = anyio.Event()
+        self._written.set()
         self.closed = anyio.Event()
         """Set when writing has failed; later output is discarded."""
         self.error: OSError | None = None
         """Why writing failed; None if the reader went away."""
         self._patient = True
-        self._pieces: SimpleQueue[bytes | None] = SimpleQueue()
+        self._pieces: SimpleQueue[bytearray | None] = SimpleQueue()
         """Pieces for the thread; None ends it."""
         self._landed = anyio.Event()
         self._failure: OSError | None = None
@@ -63,8 +62,7 @@ class Printer:
 
     async def drain(self) -> None:
         """Wait until everything is written or the reader has gone away."""
-        if self._waiting and not self.closed.is_set():
-            await self._written.wait()
+        await self._written.wait()
 
     async def run(self) -> None:
         """Write until cancelled, or until writing fails."""
@@ -86,13 +84,12 @@ class Printer:
             await self._something.wait()
             self._something = anyio.Event()
             while self._waiting:
-                piece = bytes(self._waiting[:PIECE])
+                piece, self._waiting = self._waiting, bytearray()
                 self._landed = anyio.Event()
                 self._pieces.put(piece)
                 await self._landed.wait()
                 if self._failure is not None:
                     raise self._failure
-                del self._waiting[: len(piece)]
                 self._room.set()
             self._written.set()
 
@@ -114,7 +111,7 @@ class Printer:
         self._landed.set()
 
 
-def _write(out: TextIO, data: bytes) -> None:
+def _write(out: TextIO, data: bytearray) -> None:
     try:
         descriptor = out.fileno()
     except OSError:  # in memory, as in tests

@@ -34,7 +34,7 @@ from aura_contracts.errors import (
 from aura_contracts.events import Append, Event, EventRecord, Fact
 from aura_contracts.ids import StreamId, is_canonical_id
 from aura_store.log._decoders import Decoders, FoldedFact, StoredFact
-from aura_store.log._recorder import GREATEST, located
+from aura_store.log._recorder import GREATEST, FactRow, located
 from aura_store.log._seal import EncodedAppend
 
 EVENT_LIMIT = 4 * 1024 * 1024
@@ -190,14 +190,14 @@ class FactCodec:
             ) from error
         return fact
 
-    def facts(self, rows: Iterable[tuple[str, bytes]]) -> list[FoldedFact[Any]] | None:
-        """Decode ``(label, state)`` rows of one stream: the fast path of every replay.
+    def facts(self, rows: Iterable[FactRow]) -> list[FoldedFact[Any]] | None:
+        """Decode the rows of one stream: the fast path of every replay.
 
         Returns None if any of them does not decode; `records` then finds out where and why.
         """
         decoders = self._folded
         try:
-            return [decoders[name](state) for name, state in rows]
+            return [decoders[name](state) for _, name, state in rows]
         except (LogDamaged, *_UNDECODABLE):
             return None
 

@@ -111,8 +111,9 @@ class RecorderEventLog(EventLog):
         require_numbers(after=after, upto=upto)
 
         def read() -> Sequence[HappenedFact] | None:
-            last, rows = self.recorder.select_facts(stream_id, after, upto)
-            return self._codec.facts(rows) if len(rows) == max(last - after, 0) else None
+            rows = self.recorder.select_facts(stream_id, after, upto)
+            complete = not rows or rows[-1][0] == after + len(rows)
+            return self._codec.facts(rows) if complete else None
 
         facts = await self.patiently(read)
         # None: something is wrong with this stream; reading it as records finds out what and where.

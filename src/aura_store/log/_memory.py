@@ -92,9 +92,8 @@ class MemoryRecorder(Recorder):
             self.events.insert_rows(transaction.rows)
             self._changed.notify_all()
 
-    def select_facts(self, stream_id: StreamId, after: int, upto: int | None) -> tuple[int, list[FactRow]]:
-        rows = self.select_stream(stream_id, after, upto)
-        return rows[-1][1] if rows else after, [row[2:] for row in rows]
+    def select_facts(self, stream_id: StreamId, after: int, upto: int | None) -> list[FactRow]:
+        return [row[1:] for row in self.select_stream(stream_id, after, upto)]
 
     def select_stream(self, stream_id: StreamId, after: int, upto: int | None) -> list[StreamRow]:
         with self._lock:

@@ -1,8 +1,7 @@
 """Recorder: the database operations that `RecorderEventLog` needs. Blocking; called in worker threads.
 
-Each recorder is a thin layer over one of `eventsourcing`'s application recorders. It uses the same ``stored_events``
-table, with a position of its own and two columns for the seals, so that the library's tools can still read it. There
-are two more tables:
+The tables ``stored_events`` and ``stored_snapshots`` are those of `eventsourcing`, so that the library's tools can read
+them, with a position of our own and two more columns for the seals. There are two more tables:
 
     log_head    one row: the position of the last event, written in the transaction that writes the events. It is the
                 lock for which the writers of all processes queue; it keeps positions gapless, and it reveals events
@@ -25,8 +24,8 @@ from aura_store.log._seal import Columns, Tip
 GREATEST = 2**63 - 1
 """The greatest position or version that databases can store."""
 
-FactRow = tuple[str, bytes]
-"""label, state"""
+FactRow = tuple[int, str, bytes]
+"""version, label, state"""
 
 StreamRow = tuple[int, int, str, bytes]
 """position, version, label, state"""
@@ -80,11 +79,10 @@ class Recorder(ABC):
         """
 
     @abstractmethod
-    def select_facts(self, stream_id: StreamId, after: int, upto: int | None) -> tuple[int, list[FactRow]]:
-        """Return the last version of a stream (at most `upto`), and the rows from `after` (exclusive) to that version.
+    def select_facts(self, stream_id: StreamId, after: int, upto: int | None) -> list[FactRow]:
+        """Return the rows of a stream from version `after` (exclusive) to `upto`.
 
-        Only the columns that a fold needs, because each costs a twentieth of a replay. The version reveals missing
-        rows.
+        Only the columns that a fold needs, because each costs a twentieth of a replay. Versions reveal missing rows.
         """
 
     @abstractmethod

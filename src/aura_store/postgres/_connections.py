@@ -1,14 +1,11 @@
-"""Connections to PostgreSQL: the URL, the setup of each connection, idle ones, and the meaning of errors."""
+"""Connections to PostgreSQL: the URL, the setup of each connection, and the meaning of errors."""
 
 import re
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import psycopg
-from eventsourcing.persistence import PersistenceError
 from psycopg import Connection
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import DictRow, dict_row
@@ -82,61 +79,6 @@ class Connector:
         return connection
 
 
-class ConnectionPool:
-    """Idle connections; replaces psycopg's pool in the library's datastore.
-
-    That pool connects in the background, with pauses of its own that grow during an outage, and only tells callers that
-    the time is up. Here the caller connects. It gets the server's own answer at once, only the log's patience decides
-    when to retry, and there are no threads to leak. The number of connections is limited by the number of callers that
-    the log admits.
-    """
-
-    def __init__(self, connector: Connector) -> None:
-        self._connector = connector
-        self._idle: list[Connection[DictRow]] = []
-        self._lock = threading.Lock()
-        self._closed = False
-
-    def open(self, wait: bool = False, timeout: float = 0.0) -> None:  # noqa: FBT001, FBT002 - as the library calls it
-        """Do nothing: connections are created when they are needed."""
-
-    @contextmanager
-    def connection(self) -> Iterator[Connection[DictRow]]:
-        """Lend a connection. One that is not returned intact is closed, which rolls it back."""
-        connection = self._take()
-        try:
-            yield connection
-        except BaseException:
-            connection.close()
-            if connection.broken:
-                self._close_idle()  # they were connected to the same server, which is gone
-            raise
-        self._put_back(connection)
-
-    def close(self) -> None:
-        self._closed = True
-        self._close_idle()
-
-    def _take(self) -> Connection[DictRow]:
-        with self._lock:
-            if self._idle:
-                return self._idle.pop()
-        return self._connector.connect()
-
-    def _put_back(self, connection: Connection[DictRow]) -> None:
-        with self._lock:
-            if not self._closed:
-                self._idle.append(connection)
-                return
-        connection.close()
-
-    def _close_idle(self) -> None:
-        with self._lock:
-            idle, self._idle = self._idle, []
-        for connection in idle:
-            connection.close()
-
-
 # --- Errors -----------------------------------------------------------------------------------------------------------
 
 _REFUSED = re.compile(
@@ -168,21 +110,16 @@ _MEANINGS: Sequence[tuple[str, Callable[[str, str], Exception]]] = (
 """Prefixes of SQLSTATEs (PostgreSQL manual, appendix A) and their meaning for callers; the first match counts."""
 
 
-def translate(error: Exception, store: str) -> Exception:
-    """Translate an error of psycopg, or of the library around it, for callers; return any other error unchanged."""
-    cause: BaseException | None = error
-    while isinstance(cause, PersistenceError):
-        cause = cause.__cause__
-    if not isinstance(cause, psycopg.Error):
-        return error
-    why = " ".join(str(cause).split())
-    if cause.sqlstate is not None:
-        state = cause.sqlstate
+def translate(error: psycopg.Error, store: str) -> Exception:
+    """Translate an error of psycopg for callers; return one that is a mistake of ours unchanged."""
+    why = " ".join(str(error).split())
+    if error.sqlstate is not None:
+        state = error.sqlstate
         return next(
             meaning(store, f"{why} (SQLSTATE {state})") for start, meaning in _MEANINGS if re.match(start, state)
         )
     if _REFUSED.search(why):
         return StoreMisconfigured(store=store, reason=why, remedy=_LOOK_AT_URL)
-    if isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError):
+    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         return DatabaseAway(why)
     return error

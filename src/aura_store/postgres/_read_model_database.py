@@ -1,8 +1,6 @@
 """Read models on PostgreSQL: in the log's own database and schema, with the log's connection settings."""
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -20,7 +18,7 @@ from aura_store.read_models._database import (
     TablesLost,
     Transaction,
 )
-from aura_store.read_models._schema import Kind
+from aura_store.read_models._table import Kind
 
 _PATH: Final = "SELECT set_config('search_path', quote_ident(%s) || ', ' || current_setting('search_path'), false)"
 _NAMES: Final = (
@@ -61,45 +59,22 @@ class PostgresDatabase(Database):
     """The schema `schema` of the database to which `connect` connects."""
 
     dialect = "postgresql"
+    errors = (psycopg.Error,)
 
     def __init__(self, connect: Callable[[], Connection[Any]], schema: str, name: str) -> None:
         super().__init__(name)
         self._connect_to = connect
         self._schema = schema
-        self._connection: Connection[Any] | None = None
 
     def begin(self, *, writing: bool) -> Transaction:
         with self.translated():
-            connection = self._connection or self._connect()
+            connection = self._connection = self._connection or self._connect()
             level = "READ COMMITTED" if writing else "REPEATABLE READ, READ ONLY"
             connection.execute(f"BEGIN ISOLATION LEVEL {level}")
             if writing:
                 connection.execute("SET LOCAL synchronous_commit TO off")
                 connection.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", (_CREATION >> 33, self._schema))
         return _PostgresTransaction(self, connection)
-
-    def commit(self) -> None:
-        assert self._connection is not None, "a transaction is open"
-        with self.translated():
-            self._connection.execute("COMMIT")
-
-    def roll_back(self) -> None:
-        if self._connection is None:
-            return
-        try:
-            self._connection.execute("ROLLBACK")
-        except psycopg.Error:
-            self._drop_connection()
-
-    def close(self) -> None:
-        with self._turn:
-            self._drop_connection()
-
-    def _drop_connection(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with contextlib.suppress(psycopg.Error):
-                connection.close()
 
     def _connect(self) -> Connection[Any]:
         connection = self._connect_to()
@@ -112,7 +87,6 @@ class PostgresDatabase(Database):
         except BaseException:
             connection.close()
             raise
-        self._connection = connection
         return connection
 
     def to_database(self, kind: Kind, value: Any) -> Any:
@@ -121,15 +95,8 @@ class PostgresDatabase(Database):
     def from_database(self, kind: Kind, value: Any) -> Any:
         return value
 
-    @contextmanager
-    def translated(self) -> Iterator[None]:
-        """Translate psycopg's errors."""
-        try:
-            yield
-        except psycopg.Error as error:
-            raise self._meaning(error) from error
-
-    def _meaning(self, error: psycopg.Error) -> Exception:
+    def meaning_of(self, error: Exception) -> Exception:
+        assert isinstance(error, psycopg.Error)
         state, reason = error.sqlstate or "", str(error).partition("\n")[0]  # the other lines show the whole row
         if state in _MISSING:
             return TablesLost(reason)

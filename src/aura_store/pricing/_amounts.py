@@ -6,9 +6,8 @@ from typing import Final
 
 import attrs
 
-from aura_contracts.errors import InvalidInput, require_aware
 from aura_contracts.execution import Usage
-from aura_contracts.ports.read_models import NANO, Moment
+from aura_contracts.ports.read_models import NANO
 
 TOKENS_LIMIT: Final = 2**42
 """The most tokens of a kind that one report counts for; no agent consumes more, whatever it reports."""
@@ -47,13 +46,3 @@ def _limited(tokens: int) -> int:
 def day_of(time: datetime) -> date:
     """Return the UTC day of a report."""
     return time.astimezone(UTC).date()
-
-
-def require_since(since: Moment) -> None:
-    """Raise `NaiveDatetime` for a time without a zone, and `InvalidInput` for a position below 0."""
-    if isinstance(since, datetime):
-        require_aware(since, "since")
-    elif since < 0:
-        raise InvalidInput(
-            field="since", reason=f"{since} is below 0", remedy="positions count from 1; 0 is before the first event"
-        )

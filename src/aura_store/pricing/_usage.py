@@ -23,7 +23,8 @@ from aura_contracts.ids import StreamId, parse_id
 from aura_contracts.ports import EventLog
 from aura_contracts.ports.archive import UsageCost, UsageKey
 from aura_contracts.ports.read_models import Moment, UsageSum
-from aura_store.pricing._amounts import amounts_of, day_of, require_since
+from aura_store._moment import require_moment
+from aura_store.pricing._amounts import amounts_of, day_of
 from aura_store.pricing._prices import PriceTable, price
 
 # --- Replay -----------------------------------------------------------------------------------------------------------
@@ -38,7 +39,7 @@ async def usage_of(log: EventLog, *, task: str | None = None, since: Moment | No
     """
     wanted = None if task is None else parse_id(task, "task")
     if since is not None:
-        require_since(since)
+        require_moment(since, "since")
     fold = _Fold()
     topics = [ExecutionQueued.topic, SessionRecorded.topic, UsageRecorded.topic]
     async with aclosing(log.read(topics=topics)) as records:

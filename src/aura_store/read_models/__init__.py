@@ -5,10 +5,8 @@ from typing import TYPE_CHECKING
 from aura_contracts._lazy import export_lazily
 
 if TYPE_CHECKING:
-    from aura_store.read_models._check import CheckReport as CheckReport
     from aura_store.read_models._check import check_read_models as check_read_models
     from aura_store.read_models._check import repair_snapshot as repair_snapshot
-    from aura_store.read_models._location import open_read_models as open_read_models
     from aura_store.read_models._models import LogReadModels as LogReadModels
     from aura_store.read_models._models import ProjectionFailed as ProjectionFailed
     from aura_store.read_models._past import ModelsDiff as ModelsDiff

@@ -19,12 +19,13 @@ from aura_contracts.errors import ImpossibleTransition
 from aura_contracts.events import Snapshot
 from aura_contracts.ids import StreamId
 from aura_contracts.ports import EventLog
-from aura_contracts.ports.archive import BadSnapshot, Change, RowDifference
+from aura_contracts.ports.archive import BadSnapshot, Change, RowDifference, StoreReport
 from aura_store.read_models._database import Database, Transaction, memory_database
 from aura_store.read_models._fold import find_mark
 from aura_store.read_models._models import LogReadModels
 from aura_store.read_models._rows import Row
-from aura_store.read_models._schema import FOLDED, Table
+from aura_store.read_models._schema import FOLDED
+from aura_store.read_models._table import Table
 from aura_store.repository import snapshot_schema
 
 LISTED: Final = 1000
@@ -35,23 +36,7 @@ _PAGE: Final = 500
 Kind = Literal["missing", "extra", "different", "added", "removed", "changed"]
 
 
-@attrs.frozen(kw_only=True)
-class CheckReport:
-    """The result of a check: `position` is that of the tables, `rows` the number of rows compared."""
-
-    position: int
-    rows: int
-    differences: tuple[RowDifference, ...]
-    snapshots: int
-    bad_snapshots: tuple[BadSnapshot, ...]
-
-    @property
-    def ok(self) -> bool:
-        """Whether read models and snapshots match the log."""
-        return not self.differences and not self.bad_snapshots
-
-
-async def check_read_models(models: LogReadModels, *, listed: int = LISTED) -> CheckReport:
+async def check_read_models(models: LogReadModels, *, listed: int = LISTED) -> StoreReport:
     """Catch up, then compare the tables with a fold of the log, and snapshots with their streams; change nothing else.
 
     Lists up to `listed` differences. Raises the errors of `LogReadModels.catch_up`.
@@ -69,8 +54,13 @@ async def check_read_models(models: LogReadModels, *, listed: int = LISTED) -> C
         position = await models.catch_up()
     rows, differences = found
     snapshots, bad = await _check_snapshots(models.log)
-    return CheckReport(
-        position=position, rows=rows, differences=tuple(differences), snapshots=snapshots, bad_snapshots=tuple(bad)
+    return StoreReport(
+        events=await models.log.head(),
+        position=position,
+        rows=rows,
+        differences=tuple(differences),
+        snapshots=snapshots,
+        bad_snapshots=tuple(bad),
     )
 
 

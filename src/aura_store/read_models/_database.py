@@ -13,6 +13,8 @@ Invariants: each `Database` has one transaction at a time, in one thread at a ti
 rolled back; after an error that leaves its state unknown, a connection is not used again.
 """
 
+import fcntl
+import os
 import sqlite3
 import threading
 from abc import ABC, abstractmethod
@@ -20,14 +22,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 
 from aura_contracts.errors import StoreFull
-from aura_store._locks import folder_lock
 from aura_store.log._recorder import LOCK_TIMEOUT, DatabaseAway
-from aura_store.read_models._schema import DialectName, Kind, TableColumn
+from aura_store.read_models._table import DialectName, Kind, TableColumn
 
 _encode_json = msgspec.json.encode
 _decode_json = msgspec.json.decode
@@ -78,9 +79,13 @@ class Database(ABC):
     private = False
     """Whether no other process can open it."""
 
+    errors: ClassVar[tuple[type[Exception], ...]]
+    """The errors that `meaning_of` translates."""
+
     def __init__(self, name: str) -> None:
         self.name = name
         self._turn = threading.Lock()
+        self._connection: Any = None
 
     @contextmanager
     def transaction(self, *, writing: bool = False) -> Iterator[Transaction]:
@@ -100,17 +105,41 @@ class Database(ABC):
     def begin(self, *, writing: bool) -> Transaction:
         """Begin a transaction; for callers that cannot hold a context open, see `transaction`."""
 
-    @abstractmethod
     def commit(self) -> None:
         """Commit the transaction."""
+        with self.translated():
+            self._connection.commit()
 
-    @abstractmethod
     def roll_back(self) -> None:
         """Roll the transaction back. Never raises; closes a connection that does not respond."""
+        if self._connection is not None:
+            try:
+                self._connection.rollback()
+            except self.errors:
+                self._drop_connection()
 
-    @abstractmethod
     def close(self) -> None:
         """Close the connection; the next use opens a new one."""
+        with self._turn:
+            self._drop_connection()
+
+    def _drop_connection(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(*self.errors):
+                connection.close()
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Translate the errors of the driver."""
+        try:
+            yield
+        except self.errors as error:
+            raise self.meaning_of(error) from error
+
+    @abstractmethod
+    def meaning_of(self, error: Exception) -> Exception:
+        """Return what an error of the driver means for callers of `transaction`."""
 
     def replace_file(self) -> bool:
         """Delete a damaged file, so that the next use creates a new one; return whether there is such a file."""
@@ -168,50 +197,26 @@ class SQLiteDatabase(Database):
     """A file, or an in-memory database without a path."""
 
     dialect = "sqlite"
+    errors = (sqlite3.Error, OverflowError, OSError)
 
     def __init__(self, path: Path | None, name: str, *, lock_timeout: float = LOCK_TIMEOUT) -> None:
         super().__init__(name)
         self.private = path is None
         self._path = path
         self._lock_timeout = lock_timeout
-        self._connection: sqlite3.Connection | None = None
         self._inode = 0
 
     def begin(self, *, writing: bool) -> Transaction:
         with self.translated():
-            connection = self._connection or self._connect()
-            connection.execute("BEGIN IMMEDIATE" if writing else "BEGIN")
-        return _SQLiteTransaction(self, connection)
-
-    def commit(self) -> None:
-        assert self._connection is not None, "a transaction is open"
-        with self.translated():
-            self._connection.execute("COMMIT")
-
-    def roll_back(self) -> None:
-        if self._connection is None or not self._connection.in_transaction:
-            return
-        try:
-            self._connection.execute("ROLLBACK")
-        except sqlite3.Error:
-            self._drop_connection()
-
-    def close(self) -> None:
-        with self._turn:
-            self._drop_connection()
-
-    def _drop_connection(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with suppress(sqlite3.Error):
-                connection.close()
+            self._connection = self._connection or self._connect()
+            self._connection.execute("BEGIN IMMEDIATE" if writing else "BEGIN")
+        return _SQLiteTransaction(self, self._connection)
 
     def _connect(self) -> sqlite3.Connection:
         """Connect, and touch the write-ahead log, so that the open file and log belong together."""
         if self._path is None:
-            self._connection = self._raw_connection(":memory:")
-            return self._connection
-        with folder_lock(self._path.parent, exclusive=False):
+            return self._raw_connection(":memory:")
+        with _folder_lock(self._path.parent, exclusive=False):
             connection = self._raw_connection(str(self._path))
             try:
                 with suppress(sqlite3.OperationalError):  # a read-only file can still be read
@@ -222,7 +227,6 @@ class SQLiteDatabase(Database):
             except BaseException:
                 connection.close()
                 raise
-        self._connection = connection
         return connection
 
     def _raw_connection(self, database: str) -> sqlite3.Connection:
@@ -240,7 +244,7 @@ class SQLiteDatabase(Database):
         self.close()
         if self._path is None:
             return True
-        with suppress(OSError), folder_lock(self._path.parent, exclusive=True):
+        with suppress(OSError), _folder_lock(self._path.parent, exclusive=True):
             if self._inode in (0, self._path.stat().st_ino):
                 for name in ("", "-wal", "-shm"):
                     Path(f"{self._path}{name}").unlink(missing_ok=True)
@@ -262,23 +266,24 @@ class SQLiteDatabase(Database):
             return _decode_json(value)
         return bool(value) if kind == "boolean" else value
 
-    @contextmanager
-    def translated(self) -> Iterator[None]:
-        """Translate SQLite's errors."""
-        try:
-            yield
-        except OverflowError as error:
-            raise RowRefused(str(error)) from error
-        except OSError as error:
-            raise NotWritable(str(error)) from error
-        except sqlite3.Error as error:
-            raise self._meaning(error) from error
-
-    def _meaning(self, error: sqlite3.Error) -> Exception:
+    def meaning_of(self, error: Exception) -> Exception:
         code, reason = getattr(error, "sqlite_errorcode", 0) & 0xFF, str(error)
+        if isinstance(error, OSError):
+            return NotWritable(reason)
         if code == sqlite3.SQLITE_FULL:
             return StoreFull(store=self.name, stream_id="", position=0, reason=reason)
         return _MEANING.get(code, RowRefused)(reason)
+
+
+@contextmanager
+def _folder_lock(folder: Path, *, exclusive: bool) -> Iterator[None]:
+    """Hold a lock on a folder, after waiting for it. Needs no file of its own and no permission to write. Blocking."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def memory_database(name: str = "memory:") -> SQLiteDatabase:

@@ -1,29 +1,28 @@
 """Filters: queries as SQL. Every value from outside is checked here and bound, never part of the SQL text.
 
-Raises `InvalidInput` (with field, reason and remedy) for an invalid filter.
+A filter is named after its column: ``status`` filters by ``status``, ``task`` by ``task_id``, ``created_after`` by
+``created_at``. All others are in `_OWN`. Raises `InvalidInput` (with field, reason and remedy) for an invalid filter.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from types import MappingProxyType
 from typing import Any, Final
 
-from aura_contracts.agent import AgentStatus
-from aura_contracts.approval import ApprovalDecision, ApprovalKind, ApprovalStatus
-from aura_contracts.board import BoardStatus
+from aura_contracts.approval import ApprovalStatus
 from aura_contracts.errors import InvalidInput, require_text
 from aura_contracts.execution import ExecutionStatus
 from aura_contracts.ids import parse_id
 from aura_contracts.lease import LeaseStatus
 from aura_contracts.ports import read_models as ask
 from aura_contracts.ports.read_models import Query
-from aura_contracts.task import Priority, TaskStatus, parse_agent_type
-from aura_contracts.template import TemplateScope, TemplateStatus
-from aura_contracts.workflow import WorkflowStatus
+from aura_contracts.task import TaskStatus, parse_agent_type
 from aura_contracts.workspace import WorkspaceStatus
 from aura_store.read_models._paging import Condition, Values, utc
-from aura_store.read_models._schema import DialectName
+from aura_store.read_models._schema import TABLES
+from aura_store.read_models._table import DialectName, Table
 
 Filter = Callable[[str, Any, DialectName], Condition]
 """``(field, value, dialect)`` -> condition; `field` is its name in errors."""
@@ -35,7 +34,7 @@ def conditions(query: Query[Any], dialect: DialectName) -> list[Condition]:
     """Return the conditions for rows that match `query`, ignoring its page."""
     found = [
         make(field, value, dialect)
-        for field, make in _FILTERS[type(query)].items()
+        for field, make in _filters_of(type(query)).items()
         if (value := getattr(query, field)) is not None
     ]
     if isinstance(query, ask.TaskQuery) and query.status is None and query.unfinished is None and query.id is None:
@@ -52,15 +51,34 @@ def where(found: Iterable[Condition]) -> Condition:
     return (f" WHERE {' AND '.join(texts)}" if texts else "", tuple(values))
 
 
+@cache
+def _filters_of(query: type[Query[Any]]) -> Mapping[str, Filter]:
+    """Return the filters of a query by field."""
+    own, table = _OWN.get(query, {}), TABLES[query.table]
+    fields = [field for field in query.__struct_fields__ if field not in Query.__struct_fields__]
+    return {field: own.get(field) or _by_column(table, field) for field in fields}
+
+
+def _by_column(table: Table, field: str) -> Filter:
+    name, _, end = field.rpartition("_")
+    if end in ("after", "before"):
+        return _time(f"{name}_at", ">=" if end == "after" else "<")
+    column = table.column(field) or table.column(f"{field}_id")
+    assert column is not None, f"{table.name} have no column for the filter {field}"
+    if column.kind == "boolean":
+        return _flag(column.name, f"NOT {column.name}")
+    return _ids(column.name) if column.kind == "id" else _words(column.name, column.words)
+
+
 # --- Kinds of filters -------------------------------------------------------------------------------------------------
 
 
-def _several(field: str, given: Any, known: type[StrEnum] | None = None) -> Iterator[str]:
-    """Yield the words of a filter as plain strings."""
+def _several(field: str, given: Any, known: Collection[str] = ()) -> Iterator[str]:
+    """Yield the words of a filter as plain strings; `known` are the valid ones, empty for any."""
     if not isinstance(given, str | Iterable):
         raise InvalidInput(field=field, reason=f"{given!r} is not a string", remedy="use one string or several")
     for word in [given] if isinstance(given, str) else given:
-        if not isinstance(word, str) or (known is not None and word not in set(known)):
+        if not isinstance(word, str) or (known and word not in known):
             remedy = f"use {', '.join(known)}" if known else "use a string"
             raise InvalidInput(field=field, reason=f"{word!r} is not a valid value", remedy=remedy)
         yield str(require_text(word, field))
@@ -71,7 +89,7 @@ def _in(column: str, values: Iterable[str]) -> Condition:
     return (f"{column} IN ({', '.join('?' * len(bound))})", bound) if bound else _NO
 
 
-def _words(column: str, known: type[StrEnum] | None = None) -> Filter:
+def _words(column: str, known: Collection[str] = ()) -> Filter:
     return lambda field, value, _: _in(column, _several(field, value, known))
 
 
@@ -83,12 +101,8 @@ def _ids(column: str) -> Filter:
     return lambda field, value, _: _in(column, (parse_id(word, field) for word in _several(field, value)))
 
 
-def _from(column: str) -> Filter:
-    return lambda field, value, _: (f"{column} >= ?", (utc(value, field),))
-
-
-def _until(column: str) -> Filter:
-    return lambda field, value, _: (f"{column} < ?", (utc(value, field),))
+def _time(column: str, sign: str) -> Filter:
+    return lambda field, value, _: (f"{column} {sign} ?", (utc(value, field),))
 
 
 def _flag(yes: str, no: str) -> Filter:
@@ -195,128 +209,44 @@ _UNFINISHED: Final = (
     f" OR (status = '{TaskStatus.COMPLETED}' AND id IN ({_WITH_WORKTREES}))))"
 )
 
-_FILTERS: Final[Mapping[type[Query[Any]], Mapping[str, Filter]]] = MappingProxyType(
+_OWN: Final[Mapping[type[Query[Any]], Mapping[str, Filter]]] = MappingProxyType(
     {
         ask.TaskQuery: {
-            "id": _ids("id"),
-            "status": _words("status", TaskStatus),
             "agent": _ids("assigned_agent"),
             "agent_type": _agent_types("agent_type"),
-            "priority": _words("priority", Priority),
-            "project": _words("project"),
             "parent": _ids("parent_task_id"),
-            "creator": _words("creator"),
-            "queued": _flag("queued", "NOT queued"),
             "unfinished": _flag(_UNFINISHED, f"coalesce(NOT {_UNFINISHED}, TRUE)"),
             "folder": _nested("id IN (SELECT task_id FROM workspaces WHERE {})", _one_inside("folders")),
             "search": _contains("title", "description"),
-            "created_after": _from("created_at"),
-            "created_before": _until("created_at"),
-            "updated_after": _from("updated_at"),
-            "updated_before": _until("updated_at"),
         },
         ask.AgentQuery: {
-            "id": _ids("id"),
-            "status": _words("status", AgentStatus),
             "type": _agent_types("type"),
-            "name": _words("name"),
-            "executor": _words("executor"),
-            "variant": _words("variant"),
             "task": _ids("current_task_id"),
             "capability": _holds("capabilities"),
         },
         ask.ApprovalQuery: {
-            "id": _ids("id"),
             "pending": _flag(f"status = '{ApprovalStatus.PENDING}'", f"status <> '{ApprovalStatus.PENDING}'"),
-            "status": _words("status", ApprovalStatus),
-            "decision": _words("decision", ApprovalDecision),
-            "kind": _words("kind", ApprovalKind),
-            "task": _ids("task_id"),
-            "execution": _ids("execution_id"),
-            "workflow": _ids("workflow_id"),
             "reviewer": _holds("reviewers"),
             "awaiting": _holds("awaited"),
             "search": _contains("proposed_solution"),
-            "requested_after": _from("requested_at"),
-            "requested_before": _until("requested_at"),
             "due_before": _due,
         },
-        ask.WorkflowQuery: {
-            "id": _ids("id"),
-            "status": _words("status", WorkflowStatus),
-            "project": _words("project"),
-            "search": _contains("name", "description"),
-        },
-        ask.BoardQuery: {
-            "id": _ids("id"),
-            "status": _words("status", BoardStatus),
-            "name": _words("name"),
-            "project": _words("project"),
-        },
-        ask.TemplateQuery: {
-            "id": _ids("id"),
-            "status": _words("status", TemplateStatus),
-            "name": _words("name"),
-            "scope": _words("scope", TemplateScope),
-            "scope_key": _words("scope_key"),
-        },
+        ask.WorkflowQuery: {"search": _contains("name", "description")},
         ask.ExecutionQuery: {
-            "id": _ids("id"),
-            "status": _words("status", ExecutionStatus),
             "ended": _flag(f"status IN ({_ENDED_RUN})", f"status NOT IN ({_ENDED_RUN})"),
-            "task": _ids("task_id"),
-            "agent": _ids("agent_id"),
-            "executor": _words("executor"),
-            "workspace": _ids("workspace_id"),
-            "worker": _ids("worker_id"),
             "session": _nested("id IN (SELECT execution_id FROM execution_sessions WHERE {})", _words("session_id")),
-            "queued_after": _from("queued_at"),
-            "queued_before": _until("queued_at"),
         },
         ask.WorkspaceQuery: {
-            "id": _ids("id"),
-            "status": _words("status", WorkspaceStatus),
             "removed": _flag(f"status = '{WorkspaceStatus.REMOVED}'", f"status <> '{WorkspaceStatus.REMOVED}'"),
-            "task": _ids("task_id"),
-            "worker": _ids("worker_id"),
             "folder": _one_inside("folders"),
-        },
-        ask.LeaseQuery: {
-            "id": _ids("id"),
-            "status": _words("status", LeaseStatus),
-            "execution": _ids("execution_id"),
-            "worker": _ids("worker_id"),
         },
         ask.SessionQuery: {
             "id": _words("id"),
-            "executor": _words("executor"),
-            "task": _ids("task_id"),
-            "agent": _ids("agent_id"),
             "folder": _either(
                 lambda field, value, _: _inside("directory", field, value),
                 _nested("workspace_id IN (SELECT id FROM workspaces WHERE {})", _one_inside("folders")),
             ),
-            "used_after": _from("used_at"),
-            "used_before": _until("used_at"),
-        },
-        ask.ExecutionLogQuery: {
-            "task": _ids("task_id"),
-            "execution": _ids("execution_id"),
-            "agent_type": _words("agent_type"),
-            "action": _words("action"),
-            "success": _flag("success", "NOT success"),
-            "executed_after": _from("executed_at"),
-            "executed_before": _until("executed_at"),
-        },
-        ask.UsageQuery: {
-            "task": _ids("task_id"),
-            "execution": _ids("execution_id"),
-            "agent": _ids("agent_id"),
-            "executor": _words("executor"),
-            "session": _words("session_id"),
-            "model": _words("model"),
-            "used_after": _from("used_at"),
-            "used_before": _until("used_at"),
         },
     }
 )
+"""The filters that are not simply about the column after which they are named."""

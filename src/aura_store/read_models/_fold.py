@@ -24,7 +24,8 @@ from aura_contracts.ids import StreamId
 from aura_store.read_models import _schema as schema
 from aura_store.read_models._database import Database, Transaction
 from aura_store.read_models._rows import AGGREGATE_OF, STATE_TABLES, Row, event_rows
-from aura_store.read_models._schema import MARK, TABLES, Table
+from aura_store.read_models._schema import MARK, TABLES
+from aura_store.read_models._table import Table
 from aura_store.repository import snapshot_schema
 
 VERSION: Final = 1

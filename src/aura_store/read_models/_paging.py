@@ -15,7 +15,7 @@ import msgspec
 
 from aura_contracts.errors import InvalidInput, require_aware, require_text
 from aura_contracts.ports.read_models import LIMIT, Query
-from aura_store.read_models._schema import Kind, Table, TableColumn
+from aura_store.read_models._table import Kind, Table, TableColumn
 
 _PYTHON: Final[dict[Kind, type]] = {"time": datetime, "boolean": bool, "integer": int, "real": float}
 """The types of values in a cursor by kind; all other kinds are text."""

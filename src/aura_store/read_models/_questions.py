@@ -20,13 +20,15 @@ from aura_contracts.ports.read_models import (
     UsageRow,
     UsageSum,
 )
+from aura_store._moment import require_moment
 from aura_store.read_models import _schema as schema
 from aura_store.read_models._database import Database, Transaction
 from aura_store.read_models._filters import conditions, where
 from aura_store.read_models._fold import decode_state, read_mark, state_column
 from aura_store.read_models._paging import Condition, Values, order_of, utc
 from aura_store.read_models._rows import STATE_TABLES
-from aura_store.read_models._schema import TABLES, Table
+from aura_store.read_models._schema import TABLES
+from aura_store.read_models._table import Table
 
 _ROW_TYPES: Final[Mapping[str, type[msgspec.Struct]]] = MappingProxyType(
     {"sessions": SessionRow, "execution_logs": ExecutionLogRow, "usage": UsageRow}
@@ -162,7 +164,8 @@ class Questions:
         if isinstance(since, datetime):
             wanted.append(("used_at >= ?", (utc(since, "since"),)))
         elif since is not None:
-            wanted.append(("position > ?", (require_position(since, "since"),)))
+            require_moment(since, "since")
+            wanted.append(("position > ?", (since,)))
         clause, values = where(wanted)
         dimensions = ", ".join(_DIMENSIONS)
         sums = ", ".join(f"sum({name})" for name in _AMOUNTS)
@@ -191,14 +194,6 @@ def _sum(found: dict[str, Any]) -> UsageSum:
     """Return a sum as integers, because PostgreSQL adds integers up to decimals."""
     numbers = {name: int(found[name]) for name in (*_AMOUNTS, "reports")}
     return UsageSum(**{**found, **numbers, "day": date.fromisoformat(found["day"])})
-
-
-def require_position(position: int, field: str) -> int:
-    """Return `position`, or raise `InvalidInput` if it is below 0."""
-    if position < 0:
-        remedy = "positions count from 1; 0 is before the first event"
-        raise InvalidInput(field=field, reason=f"{position} is below 0", remedy=remedy)
-    return position
 
 
 def _marks(values: Iterable[Any]) -> str:

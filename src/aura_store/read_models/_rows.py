@@ -29,7 +29,7 @@ from aura_contracts.workflow import OVER, WORKFLOW, Workflow
 from aura_contracts.workspace import WORKSPACE, Workspace
 from aura_store.pricing._amounts import amounts_of, day_of
 from aura_store.read_models import _schema as schema
-from aura_store.read_models._schema import Table
+from aura_store.read_models._table import Table
 
 Row = dict[str, Any]
 """Column -> value."""

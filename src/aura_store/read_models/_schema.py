@@ -25,116 +25,31 @@ differences from the specification, and their reasons:
 - `version` is that of the aggregate, `position` that of its last event in the log, `updated_at` the time of that event.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from enum import StrEnum
-from typing import Any, Final, Literal
-
-import attrs
+from functools import partial
+from typing import Final
 
 from aura_contracts.agent import AgentStatus
-from aura_contracts.approval import ApprovalDecision, ApprovalStatus
+from aura_contracts.approval import ApprovalDecision, ApprovalKind, ApprovalStatus
+from aura_contracts.board import BoardStatus
 from aura_contracts.execution import ExecutionStatus
 from aura_contracts.lease import LeaseStatus
 from aura_contracts.task import Priority, TaskStatus
+from aura_contracts.template import TemplateScope, TemplateStatus
 from aura_contracts.workflow import WorkflowStatus
 from aura_contracts.workspace import WorkspaceStatus
-
-Kind = Literal["id", "text", "integer", "real", "boolean", "json", "state", "time"]
-"""The kind of a column. ``state`` is JSON that comes back byte for byte."""
-
-DialectName = Literal["sqlite", "postgresql"]
-
-_TYPES: Final[dict[DialectName, dict[Kind, str]]] = {
-    "sqlite": {
-        "id": "TEXT",
-        "text": "TEXT",
-        "integer": "BIGINT",
-        "real": "DOUBLE",
-        "boolean": "BOOLEAN",
-        "json": "JSON",
-        "state": "TEXT",
-        "time": "TIMESTAMP",
-    },
-    "postgresql": {
-        "id": 'TEXT COLLATE "C"',
-        "text": "TEXT",
-        "integer": "BIGINT",
-        "real": "DOUBLE PRECISION",
-        "boolean": "BOOLEAN",
-        "json": "JSONB",
-        "state": "JSON",
-        "time": "TIMESTAMP WITH TIME ZONE",
-    },
-}
-
-
-@attrs.frozen
-class TableColumn:
-    """A column; `words` are the values that its check allows, in their sort order."""
-
-    name: str
-    kind: Kind
-    null: bool = False
-    words: tuple[str, ...] = ()
-    ranked: bool = False
-    """Whether it sorts in the order of `words`, since the alphabet would put ``high`` before ``low``."""
-
-    def definition(self, dialect: DialectName) -> str:
-        """Return the column definition for CREATE TABLE."""
-        parts = [f'"{self.name}" {_TYPES[dialect][self.kind]}']
-        if not self.null:
-            parts.append("NOT NULL")
-        if self.words:
-            words = ", ".join(f"'{word}'" for word in self.words)
-            parts.append(f"CHECK ({self.name} IN ({words}))")
-        return " ".join(parts)
-
-
-@attrs.frozen
-class Table:
-    """A table, or a view if `view` has its query. `key` names the column that identifies rows."""
-
-    name: str
-    columns: tuple[TableColumn, ...]
-    indexes: tuple[tuple[str, str], ...] = ()
-    """Name and columns."""
-    key: str = "id"
-    view: str = ""
-
-    def column(self, name: str) -> TableColumn | None:
-        """Return the column with this name, or None."""
-        return next((column for column in self.columns if column.name == name), None)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of its columns, in order."""
-        return tuple(column.name for column in self.columns)
-
-    def create(self, dialect: DialectName) -> list[str]:
-        """Return the statements that create it, with its indexes."""
-        if self.view:
-            return [f"CREATE VIEW {self.name} AS {self.view}"]
-        columns = ", ".join(column.definition(dialect) for column in self.columns)
-        table = f'CREATE TABLE {self.name} ({columns}, PRIMARY KEY ("{self.key}"))'
-        return [table, *(f"CREATE INDEX {name} ON {self.name} ({on})" for name, on in self.indexes)]
-
-    def drop(self) -> str:
-        """Return the statement that removes it."""
-        return f"DROP {'VIEW' if self.view else 'TABLE'} IF EXISTS {self.name}"
-
+from aura_store.read_models._table import DialectName, Table, TableColumn
 
 # --- Columns ----------------------------------------------------------------------------------------------------------
 
-
-def _of(kind: Kind) -> Callable[..., TableColumn]:
-    def column(name: str, **more: Any) -> TableColumn:
-        return TableColumn(name, kind, **more)
-
-    return column
-
-
-_id, _text, _integer, _real = _of("id"), _of("text"), _of("integer"), _of("real")
-_flag, _json, _time = _of("boolean"), _of("json"), _of("time")
+_id = partial(TableColumn, kind="id")
+_text = partial(TableColumn, kind="text")
+_integer = partial(TableColumn, kind="integer")
+_real = partial(TableColumn, kind="real")
+_flag = partial(TableColumn, kind="boolean")
+_json = partial(TableColumn, kind="json")
+_time = partial(TableColumn, kind="time")
 
 
 def _status(statuses: type[StrEnum]) -> TableColumn:
@@ -144,15 +59,16 @@ def _status(statuses: type[StrEnum]) -> TableColumn:
 _PLACE: Final = (_integer("version"), _integer("position"), _time("updated_at"))
 
 
-def _indexes(table: str, **columns: str) -> tuple[tuple[str, str], ...]:
-    return tuple((f"idx_{table}_{name}", on) for name, on in columns.items())
+def _indexes(table: str, *columns: str, **named: str) -> tuple[tuple[str, str], ...]:
+    """Name the indexes of a table: on `columns`, times from the newest to the oldest, and on the columns of `named`."""
+    simple = {column: f"{column} DESC" if column.endswith("_at") else column for column in columns}
+    return tuple((f"idx_{table}_{name}", on) for name, on in (simple | named).items())
 
 
 # --- Aggregates -------------------------------------------------------------------------------------------------------
 
 AGGREGATES: Final = Table(
-    "aggregates",
-    (_id("id"), _text("kind"), _integer("version"), _integer("position"), TableColumn("state", "state")),
+    "aggregates", (_id("id"), _text("kind"), _integer("version"), _integer("position"), TableColumn("state", "state"))
 )
 
 TASKS: Final = Table(
@@ -194,12 +110,12 @@ TASKS: Final = Table(
     ),
     _indexes(
         "tasks",
-        status="status",
-        assigned_agent="assigned_agent",
+        "created_at",
+        "updated_at",
+        "status",
+        "assigned_agent",
+        "project",
         parent="parent_task_id",
-        created_at="created_at DESC",
-        updated_at="updated_at DESC",
-        project="project",
         execution="execution_id",
     ),
 )
@@ -225,7 +141,7 @@ AGENTS: Final = Table(
         _text("disabled_reason"),
         *_PLACE,
     ),
-    _indexes("agents", status="status", type="type", executor="executor"),
+    _indexes("agents", "status", "type", "executor"),
 )
 
 APPROVALS: Final = Table(
@@ -241,7 +157,7 @@ APPROVALS: Final = Table(
         _text("reviewed_by"),
         _time("created_at"),
         _status(ApprovalStatus),
-        _text("kind"),
+        _text("kind", words=tuple(ApprovalKind)),
         _text("requested_by"),
         _id("execution_id", null=True),
         _id("workflow_id", null=True),
@@ -262,7 +178,7 @@ APPROVALS: Final = Table(
         _time("closed_at", null=True),
         *_PLACE,
     ),
-    _indexes("approvals", task="task_id", decision="decision", status="status", requested_at="requested_at DESC"),
+    _indexes("approvals", "requested_at", "decision", "status", task="task_id"),
 )
 """`reviewers` are the names of everyone who was or is asked, including delegates; `awaited` those whose answer still
 counts; `automatic` means that a policy decided."""
@@ -287,7 +203,7 @@ WORKFLOWS: Final = Table(
         _time("ended_at", null=True),
         *_PLACE,
     ),
-    _indexes("workflows", status="status", created_at="created_at DESC"),
+    _indexes("workflows", "created_at", "status"),
 )
 """`steps_over` of `steps_total` steps are completed or skipped."""
 
@@ -296,7 +212,7 @@ BOARDS: Final = Table(
     (
         _id("id"),
         _text("name"),
-        _text("status"),
+        _status(BoardStatus),
         _text("project", null=True),
         _text("creator"),
         _time("created_at"),
@@ -309,8 +225,8 @@ TEMPLATES: Final = Table(
     (
         _id("id"),
         _text("name"),
-        _text("status"),
-        _text("scope"),
+        _status(TemplateStatus),
+        _text("scope", words=tuple(TemplateScope)),
         _text("scope_key", null=True),
         _integer("revision"),
         _text("creator"),
@@ -319,7 +235,7 @@ TEMPLATES: Final = Table(
         _time("revised_at"),
         *_PLACE,
     ),
-    _indexes("templates", name="name"),
+    _indexes("templates", "name"),
 )
 
 EXECUTIONS: Final = Table(
@@ -346,13 +262,7 @@ EXECUTIONS: Final = Table(
         _json("failure", null=True),
         *_PLACE,
     ),
-    _indexes(
-        "executions",
-        task="task_id",
-        status="status",
-        session="executor, session_id, id",
-        queued_at="queued_at DESC",
-    ),
+    _indexes("executions", "queued_at", "status", task="task_id", session="executor, session_id, id"),
 )
 
 WORKSPACES: Final = Table(
@@ -372,7 +282,7 @@ WORKSPACES: Final = Table(
         _time("requested_at"),
         *_PLACE,
     ),
-    _indexes("workspaces", task="task_id", status="status", requested_at="requested_at DESC"),
+    _indexes("workspaces", "requested_at", "status", task="task_id"),
 )
 """`directory` is where agents are started; `folders` are the repositories, or the folder of the work."""
 
@@ -389,7 +299,7 @@ LEASES: Final = Table(
         _time("offline_since", null=True),
         *_PLACE,
     ),
-    _indexes("leases", execution="execution_id", status="status"),
+    _indexes("leases", "status", execution="execution_id"),
 )
 
 # --- Events -----------------------------------------------------------------------------------------------------------
@@ -410,13 +320,7 @@ EXECUTION_LOGS: Final = Table(
         _text("actor"),
         _integer("position"),
     ),
-    _indexes(
-        "execution_logs",
-        task="task_id",
-        executed_at="executed_at DESC",
-        execution="execution_id",
-        position="position DESC",
-    ),
+    _indexes("execution_logs", "executed_at", task="task_id", execution="execution_id", position="position DESC"),
 )
 """`action` is the agent's name for it, or the topic of the event; `stage` is the stage after the event."""
 
@@ -439,7 +343,7 @@ USAGE: Final = Table(
         _integer("reported_nanodollars"),
         _integer("position"),
     ),
-    _indexes("usage", task="task_id", execution="execution_id", position="position"),
+    _indexes("usage", "position", task="task_id", execution="execution_id"),
 )
 """`session_id` is the agent's own id at that time; `day` is the day of `used_at` in UTC. The only cost is the one that
 the agent reported: prices change, and everything here follows from the log alone."""
@@ -476,18 +380,16 @@ SESSIONS: Final = Table(
     ),
 )
 
-STATES: Final = (TASKS, AGENTS, APPROVALS, WORKFLOWS, BOARDS, TEMPLATES, EXECUTIONS, WORKSPACES, LEASES)
-"""The tables with a row for each aggregate."""
-
-FOLDED: Final = (AGGREGATES, *STATES, EXECUTION_LOGS, USAGE, EXECUTION_SESSIONS)
+FOLDED: Final = (
+    *(AGGREGATES, TASKS, AGENTS, APPROVALS, WORKFLOWS, BOARDS, TEMPLATES, EXECUTIONS, WORKSPACES, LEASES),
+    *(EXECUTION_LOGS, USAGE, EXECUTION_SESSIONS),
+)
 """The tables that are written to."""
 
 TABLES: Final = {table.name: table for table in (*FOLDED, SESSIONS)}
 
 MARK: Final = Table(
-    "read_models",
-    (_text("name"), _integer("position"), _text("digest"), _text("schema_version")),
-    key="name",
+    "read_models", (_text("name"), _integer("position"), _text("digest"), _text("schema_version")), key="name"
 )
 """The tables are the fold of exactly the events up to `position`, whose seal is `digest` (hexadecimal)."""
 

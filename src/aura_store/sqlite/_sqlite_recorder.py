@@ -1,4 +1,4 @@
-"""SQLite: the embedded default. `eventsourcing`'s recorder, WAL, ``synchronous=FULL``.
+"""SQLite: the embedded default, with a write-ahead log and ``synchronous=FULL``.
 
 Every process that has the file open may append. A commit first takes SQLite's write lock (``BEGIN IMMEDIATE``), and
 waits for it for at most `lock_timeout`. Commits of other processes are noticed through ``PRAGMA data_version``, which
@@ -9,27 +9,18 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from aura_contracts.errors import LogDamaged, StoreError, StoreFull, StoreMisconfigured, StoreReadOnly
-from aura_contracts.events import Snapshot
 from aura_contracts.ids import StreamId
-from aura_store.log._recorder import (
-    BEFORE_ALL,
-    GREATEST,
-    LOCK_TIMEOUT,
-    DatabaseAway,
-    FactRow,
-    Recorder,
-    RecordRow,
-    StreamRow,
-    WriteTransaction,
-)
+from aura_store.log._connection_pool import ConnectionPool
+from aura_store.log._recorder import LOCK_TIMEOUT, DatabaseAway, WriteTransaction
 from aura_store.log._seal import Columns, Tip
+from aura_store.log._sql_recorder import HEAD, SQLRecorder, the_head
 
 WATCH_INTERVAL = 0.01
 """Seconds between two checks of ``PRAGMA data_version``: 0.1 % of a core, and the longest delay of a tail."""
@@ -64,67 +55,6 @@ _TABLES = (
 )
 
 
-class _Connections:
-    """Connections to one file; idle ones are reused. They cache their statements and sync every commit."""
-
-    def __init__(self, database: str, *, lock_timeout: float) -> None:
-        self.database = database
-        """A path, or a ``file:`` URI for a read-only file."""
-        self._lock_timeout = lock_timeout
-        self._idle: list[sqlite3.Connection] = []
-        self._lock = threading.Lock()
-        self._closed = False
-
-    def connect(self) -> sqlite3.Connection:
-        """Return a new connection, which belongs to the caller."""
-        connection = sqlite3.connect(
-            self.database,
-            uri=True,
-            check_same_thread=False,
-            isolation_level=None,
-            cached_statements=256,
-            timeout=self._lock_timeout,
-        )
-        try:
-            if not self.database.startswith("file:"):
-                connection.execute("PRAGMA journal_mode=WAL")
-                connection.execute("PRAGMA synchronous=FULL")
-        except sqlite3.Error:
-            connection.close()
-            raise
-        return connection
-
-    @contextmanager
-    def lent(self) -> Iterator[sqlite3.Connection]:
-        """Lend a connection; one that is not returned intact is closed."""
-        with self._lock:
-            connection = self._idle.pop() if self._idle else None
-        connection = connection or self.connect()
-        try:
-            yield connection
-        except BaseException:
-            _close(connection)
-            raise
-        with self._lock:
-            if not self._closed:
-                self._idle.append(connection)
-                return
-        _close(connection)
-
-    def close(self) -> None:
-        """Close the idle connections now, and the others when they are returned."""
-        with self._lock:
-            self._closed = True
-            idle, self._idle = self._idle, []
-        for connection in idle:
-            _close(connection)
-
-
-def _close(connection: sqlite3.Connection) -> None:
-    with suppress(sqlite3.Error):
-        connection.close()
-
-
 class _SQLiteWrite:
     """See `WriteTransaction`."""
 
@@ -132,11 +62,7 @@ class _SQLiteWrite:
         self._cursor = cursor
 
     def head(self) -> int:
-        row = self._cursor.execute("SELECT position FROM log_head").fetchone()
-        if row is None or not isinstance(row[0], int):
-            raise LogDamaged(reason=f"the table log_head should hold a position, but holds {row!r}")
-        position: int = row[0]
-        return position
+        return the_head(self._cursor.execute(HEAD).fetchall())
 
     def tips(self, stream_ids: Sequence[StreamId]) -> Mapping[StreamId, Tip]:
         rows = self._cursor.execute(_TIPS, (json.dumps(stream_ids),)).fetchall()
@@ -184,15 +110,18 @@ class _Writing:
             raise self._recorder.translate(error) from error
 
 
-class SQLiteRecorder(Recorder):
+class SQLiteRecorder(SQLRecorder):
     """A log in one SQLite file. `read_only` opens it without writing a byte."""
+
+    position = "rowid"
 
     def __init__(self, path: Path, *, read_only: bool = False, lock_timeout: float = LOCK_TIMEOUT) -> None:
         self.name = f"sqlite:///{path}"
         self.path = path
         self._read_only = read_only
-        database = f"{path.absolute().as_uri()}?mode=ro" if read_only else str(path.absolute())
-        self._connections = _Connections(database, lock_timeout=lock_timeout)
+        self._lock_timeout = lock_timeout
+        self._database = f"{path.absolute().as_uri()}?mode=ro" if read_only else str(path.absolute())
+        self._connections = ConnectionPool(self._connect)
         self._writer: sqlite3.Cursor | None = None
         self._stop = threading.Event()
 
@@ -211,8 +140,7 @@ class SQLiteRecorder(Recorder):
             raise StoreMisconfigured(store=self.name, reason=str(error), remedy=remedy) from error
         if not self._has_tables():
             self._create_tables(meta)
-        with self._reading() as cursor:
-            return dict(cursor.execute("SELECT key, value FROM log_meta").fetchall())
+        return self.meta()
 
     def _read_what_cannot_change(self) -> None:
         """Declare the file immutable if it is, because SQLite cannot otherwise even read it in a read-only folder.
@@ -222,23 +150,17 @@ class SQLiteRecorder(Recorder):
         """
         file = self.path.absolute()
         if not os.access(file.parent, os.W_OK) and not os.access(f"{file}-wal", os.F_OK):
-            self._connections.database = f"{file.as_uri()}?mode=ro&immutable=1"
+            self._database = f"{file.as_uri()}?mode=ro&immutable=1"
 
     def _has_tables(self) -> bool:
-        with self._reading() as cursor:
-            cursor.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-            tables = {row[0] for row in cursor.fetchall()}
-        ours = {"stored_events", "stored_snapshots", "log_head", "log_meta"}
-        if "stored_events" in tables and not ours <= tables:
-            reason = "it has a table stored_events that is not AURA's"
-            raise StoreMisconfigured(store=self.name, reason=reason, remedy="give AURA a database of its own")
-        if "read_models" in tables and not ours <= tables:
+        found = {name for (name,) in self.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if "read_models" in found and "stored_events" not in found:
             reason = "it holds the read models of a store, not the store"
             raise StoreMisconfigured(store=self.name, reason=reason, remedy="use the file name without .models")
-        return ours <= tables
+        return self.has_tables(found)
 
     def _create_tables(self, meta: Mapping[str, str]) -> None:
-        with self._transaction("BEGIN IMMEDIATE") as cursor:
+        with self._transaction() as cursor:
             for statement in _TABLES:
                 cursor.execute(statement)
             cursor.execute("INSERT INTO log_head VALUES (1, 0) ON CONFLICT DO NOTHING")
@@ -246,56 +168,6 @@ class SQLiteRecorder(Recorder):
 
     def writing(self, stream_ids: Sequence[StreamId] = ()) -> AbstractContextManager[WriteTransaction]:
         return _Writing(self)
-
-    def select_facts(self, stream_id: StreamId, after: int, upto: int | None) -> tuple[int, list[FactRow]]:
-        rows = self._select_stream("originator_version, topic, state", stream_id, after, upto)
-        return rows[-1][0] if rows else after, [row[1:] for row in rows]
-
-    def select_stream(self, stream_id: StreamId, after: int, upto: int | None) -> list[StreamRow]:
-        return self._select_stream("rowid, originator_version, topic, state", stream_id, after, upto)
-
-    def select_sealed_stream(self, stream_id: StreamId, after: int, upto: int | None) -> list[tuple[Any, ...]]:
-        return self._select_stream("*", stream_id, after, upto)
-
-    def _select_stream(self, columns: str, stream_id: StreamId, after: int, upto: int | None) -> list[Any]:
-        statement = f"SELECT {columns} FROM stored_events WHERE originator_id = ?"  # noqa: S608 - columns are ours
-        arguments: list[Any] = [stream_id]
-        if after:
-            statement += " AND originator_version > ?"
-            arguments.append(after)
-        if upto is not None:
-            statement += " AND originator_version <= ?"
-            arguments.append(upto)
-        with self._reading() as cursor:
-            return cursor.execute(statement + " ORDER BY originator_version", arguments).fetchall()
-
-    def select_records(
-        self, after: int, limit: int, prefixes: Collection[str], stream_id: StreamId | None
-    ) -> list[RecordRow]:
-        statement = "SELECT rowid, originator_id, originator_version, topic, state FROM stored_events WHERE rowid > ?"
-        arguments: list[Any] = [after]
-        if prefixes:
-            statement += f" AND ({' OR '.join(['topic GLOB ?'] * len(prefixes))})"
-            arguments += [f"{prefix}*" for prefix in prefixes]
-        if stream_id is not None:
-            statement += " AND originator_id = ?"
-            arguments.append(stream_id)
-        with self._reading() as cursor:
-            return cursor.execute(statement + " ORDER BY rowid LIMIT ?", [*arguments, limit]).fetchall()
-
-    def select_sealed(self, after: int, limit: int) -> list[tuple[Any, ...]]:
-        with self._reading() as cursor:
-            return cursor.execute(
-                "SELECT * FROM stored_events WHERE rowid > ? ORDER BY rowid LIMIT ?", (after or BEFORE_ALL, limit)
-            ).fetchall()
-
-    def head(self) -> int:
-        with self._reading() as cursor:
-            return _SQLiteWrite(cursor).head()
-
-    def last_position(self) -> int:
-        with self._reading() as cursor:
-            return cursor.execute("SELECT max(rowid) FROM stored_events").fetchone()[0] or 0
 
     def heads(self) -> Iterator[int]:
         seen: int | None = None
@@ -313,41 +185,8 @@ class SQLiteRecorder(Recorder):
         self._stop.set()
 
     def check(self) -> str | None:
-        with self._reading() as cursor:
-            found = [row[0] for row in cursor.execute("PRAGMA integrity_check(1)").fetchall()]
+        found = [text for (text,) in self.execute("PRAGMA integrity_check(1)")]
         return None if found == ["ok"] else "; ".join(found)
-
-    def write_meta(self, key: str, value: str) -> None:
-        with self._transaction("BEGIN IMMEDIATE") as cursor:
-            cursor.execute(
-                "INSERT INTO log_meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-                (key, value),
-            )
-
-    def read_meta(self, key: str) -> str | None:
-        with self._reading() as cursor:
-            found = cursor.execute("SELECT value FROM log_meta WHERE key = ?", (key,)).fetchone()
-        return None if found is None else str(found[0])
-
-    def insert_snapshot(self, snapshot: Snapshot) -> None:
-        with self._transaction("BEGIN IMMEDIATE") as cursor:
-            cursor.execute(
-                "DELETE FROM stored_snapshots WHERE originator_id = ? AND originator_version <= ?",
-                (snapshot.stream_id, snapshot.version),
-            )
-            cursor.execute(
-                "INSERT INTO stored_snapshots VALUES (?,?,?,?)",
-                (snapshot.stream_id, snapshot.version, snapshot.schema, snapshot.data),
-            )
-
-    def select_snapshot(self, stream_id: StreamId, upto: int | None) -> Snapshot | None:
-        statement = (
-            "SELECT originator_id, originator_version, topic, state FROM stored_snapshots"
-            " WHERE originator_id = ? AND originator_version <= ? ORDER BY originator_version DESC LIMIT 1"
-        )
-        with self._reading() as cursor:
-            found = cursor.execute(statement, (stream_id, GREATEST if upto is None else upto)).fetchone()
-        return Snapshot(*found) if found else None
 
     def close(self) -> None:
         self._stop.set()
@@ -356,10 +195,29 @@ class SQLiteRecorder(Recorder):
 
     # --- Connections and errors ---------------------------------------------------------------------------------------
 
+    def _connect(self) -> sqlite3.Connection:
+        """Return a new connection, which caches its statements and syncs every commit."""
+        connection = sqlite3.connect(
+            self._database,
+            uri=True,
+            check_same_thread=False,
+            isolation_level=None,
+            cached_statements=256,
+            timeout=self._lock_timeout,
+        )
+        try:
+            if not self._database.startswith("file:"):
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute("PRAGMA synchronous=FULL")
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
+
     def writer(self) -> sqlite3.Cursor:
         """Return the cursor of the connection that commits batches, outside the pool."""
         if self._writer is None:
-            self._writer = self._connections.connect().cursor()
+            self._writer = self._connect().cursor()
         return self._writer
 
     def discard_writer(self) -> None:
@@ -374,11 +232,15 @@ class SQLiteRecorder(Recorder):
                 with suppress(sqlite3.Error):
                     step()
 
+    def execute(self, statement: str, *values: Any) -> list[Any]:
+        with self._reading() as cursor:
+            return cursor.execute(statement, values).fetchall()
+
     @contextmanager
-    def _transaction(self, begin: str) -> Iterator[sqlite3.Cursor]:
+    def _transaction(self) -> Iterator[sqlite3.Cursor]:
         with self._translated(), self._connections.lent() as connection:
             cursor = connection.cursor()
-            cursor.execute(begin)
+            cursor.execute("BEGIN IMMEDIATE")
             try:
                 yield cursor
                 cursor.execute("COMMIT")

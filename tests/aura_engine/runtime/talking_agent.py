@@ -16,7 +16,7 @@ from aura_contracts.ports.read_models import ReadModels
 from aura_engine.host import now
 from aura_engine.runtime.context import reviewers_of
 from aura_engine.runtime.gateway import Gateway
-from aura_store.read_models import open_read_models
+from aura_store import open_read_models
 from aura_worker_protocol.messages import AppendOutput, ParsedRecord
 
 

@@ -4,8 +4,7 @@ import sys
 
 import anyio
 
-from aura_store import open_log
-from aura_store.read_models import open_read_models
+from aura_store import open_log, open_read_models
 
 
 async def main(url: str) -> None:

@@ -9,10 +9,11 @@ import anyio
 import pytest
 
 from aura_contracts.task import TASK
-from aura_store import open_log
-from aura_store.read_models import check_read_models, open_read_models
+from aura_store import open_log, open_read_models
+from aura_store.read_models import check_read_models
 from aura_store.read_models._check import same
-from aura_store.testing.read_model_conformance import an_id, fresh_fold, story, tables_of, tell
+from read_model_story import an_id, story, tell
+from read_models_under_test import fresh_fold, tables_of
 
 pytestmark = pytest.mark.anyio
 

@@ -37,10 +37,10 @@ from aura_contracts.ports.read_models import (
 )
 from aura_contracts.task import TASK
 from aura_contracts.workflow import WORKFLOW
-from aura_store import open_log
-from aura_store.read_models import open_read_models
+from aura_store import open_log, open_read_models
 from aura_store.read_models._schema import TABLES
-from aura_store.testing.read_model_conformance import an_id, story, tables_of, tell
+from read_model_story import an_id, story, tell
+from read_models_under_test import tables_of
 
 NOW = datetime(2026, 1, 4, 12, tzinfo=UTC)
 BY_TABLE = {query.table: query for query in QUERIES}

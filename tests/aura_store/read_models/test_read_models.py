@@ -28,21 +28,21 @@ from aura_contracts.events import Append, Event, Fact, Snapshot
 from aura_contracts.output import Chunk, OutputRecorded, OutputSource
 from aura_contracts.ports.read_models import TaskQuery
 from aura_contracts.task import TASK
-from aura_store import open_log
+from aura_store import open_log, open_read_models
+from aura_store._read_model_location import models_path
 from aura_store.log._patience import Patience
 from aura_store.read_models import (
     LogReadModels,
     check_read_models,
     diff_read_models,
-    open_read_models,
     position_at,
     read_models_as_of,
 )
 from aura_store.read_models._check import same
 from aura_store.read_models._database import SQLiteDatabase
-from aura_store.read_models._location import models_path
 from aura_store.repository import snapshot_schema
-from aura_store.testing.read_model_conformance import NOW, an_id, fresh_fold, spoil, story, tables_of, tell
+from read_model_story import NOW, an_id, story, tell
+from read_models_under_test import fresh_fold, spoil, tables_of
 
 KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 SPECIFIED_INDEXES = {
@@ -165,8 +165,7 @@ def unwritable(*paths):
 NOBODY = """
 import os, sys, anyio
 from aura_contracts.ports.read_models import TaskQuery
-from aura_store import open_log
-from aura_store.read_models import open_read_models
+from aura_store import open_log, open_read_models
 
 async def ask(url):
     async with open_log(url, read_only=url != "memory:") as log, open_read_models(log) as models:

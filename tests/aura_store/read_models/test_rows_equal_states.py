@@ -18,12 +18,13 @@ from aura_contracts.events import Append, Fact
 from aura_contracts.ports import read_models
 from aura_contracts.task import TASK, TaskCreated, TaskSpec
 from aura_contracts.workflow import OVER
-from aura_store import open_log, world_at
-from aura_store.read_models import LogReadModels, check_read_models, open_read_models
+from aura_store import open_log, open_read_models, world_at
+from aura_store.read_models import LogReadModels, check_read_models
 from aura_store.read_models._check import same
 from aura_store.read_models._database import memory_database
 from aura_store.read_models._rows import STATE_TABLES
-from aura_store.testing.read_model_conformance import NOW, an_id, fresh_fold, story, tables_of, tell
+from read_model_story import NOW, an_id, story, tell
+from read_models_under_test import fresh_fold, tables_of
 from strategies import actors, json_objects, structs, times
 
 KINDS = ("task", "approval", "agent", "workflow", "execution", "lease", "workspace", "board", "template")
