@@ -34,7 +34,7 @@ _PASSING = frozenset(
 """Arguments that codex-acp adds, and that change when it repeats a request."""
 
 
-class _Open(msgspec.Struct, frozen=True):
+class _Open(msgspec.Struct, frozen=True, gc=False):
     """A pending request, with its options for allowing and rejecting once."""
 
     id: Id

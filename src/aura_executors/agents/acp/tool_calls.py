@@ -12,11 +12,14 @@ import msgspec
 
 from aura_contracts.ports.executors import Entry, FileChange, FileChanged, ToolCalled, ToolFinished
 from aura_executors.adapter.bounded_text import clipped, clipped_value
+from aura_executors.adapter.json_lines import repaired
 from aura_executors.agents.acp.diffs import diff_of
 from aura_executors.agents.acp.wire import (
+    NO_OUTPUT,
     CallContent,
     CallFields,
     CallMeta,
+    CallOutput,
     DiffContent,
     ToolCallStart,
     WordsContent,
@@ -33,8 +36,7 @@ CHANGES_LIMIT = 100
 NAME_LIMIT = 500
 PATH_LIMIT = 4_096
 
-_TEXTS = ("output", "content", "stdout", "aggregated_output", "formatted_output", "message", "error", "text")
-"""Keys under which agents put the readable part of an output."""
+_OUTPUT = msgspec.json.Decoder(CallOutput | str | None)
 
 _ENDED = frozenset(("completed", "failed"))
 
@@ -53,7 +55,7 @@ _BEGINNING = 2_000
 """Characters of a failed call's output to search."""
 
 
-class OpenCall(msgspec.Struct):
+class OpenCall(msgspec.Struct, gc=False):
     """A call as known so far."""
 
     call_id: str
@@ -230,30 +232,28 @@ def _changed(call: OpenCall) -> Sequence[FileChanged]:
     return [FileChanged(path=path, change=change, call_id=call.call_id) for path in call.paths]
 
 
-def _output(value: Any) -> tuple[str, int | None]:
+def _output(raw: msgspec.Raw) -> tuple[str, int | None]:
     """Return the readable part of a call's output and its exit code, if any. The protocol does not define its form."""
-    if value is None:
+    if raw is NO_OUTPUT:
         return "", None
-    if isinstance(value, str):
-        return clipped(value), None
-    if isinstance(value, dict):
-        code = _exit_code(value)
-        for name in _TEXTS:
-            if isinstance(text := value.get(name), str):
-                return clipped(text), code
-        return clipped(_encoded(value)), code
-    return clipped(_encoded(value)), None
+    whole = repaired(bytes(raw))
+    try:
+        value = _OUTPUT.decode(whole)
+    except (msgspec.ValidationError, RecursionError):
+        return clipped(whole.decode("utf-8", "replace")), None
+    if isinstance(value, CallOutput):
+        texts = (value.output, value.content, value.stdout, value.aggregated_output, value.formatted_output)
+        for text in (*texts, value.message, value.error, value.text):
+            if isinstance(text, str):
+                return clipped(text), _exit_code(value)
+        return clipped(whole.decode("utf-8", "replace")), _exit_code(value)
+    return clipped(value or ""), None
 
 
-def _encoded(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
-
-
-def _exit_code(output: dict[str, Any]) -> int | None:
+def _exit_code(output: CallOutput) -> int | None:
     """Return the exit code if it is valid."""
-    details = output.get("metadata")
-    inner = details.get("exit") if isinstance(details, dict) else None
-    for code in (output.get("exit_code"), output.get("exitCode"), inner):
+    inner = output.metadata.get("exit") if isinstance(output.metadata, dict) else None
+    for code in (output.exit_code, output.exit_code_of_opencode, inner):
         if isinstance(code, int) and not isinstance(code, bool):
             return code if -(2**31) <= code < 2**32 else None
     return None
