@@ -6,7 +6,7 @@ values are also the agent's own (`permission_mode`, `approval_mode`, `approval_p
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -16,6 +16,8 @@ from aura_contracts.ports.processes import ARGUMENT_LIMIT
 from aura_contracts.secrets import require_no_secrets
 from aura_executors.adapter.option_reader import read_options
 from aura_executors.adapter.program_lookup import Program
+
+PositiveCount = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class AgentOptions(msgspec.Struct, frozen=True, kw_only=True):

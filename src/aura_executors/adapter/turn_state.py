@@ -1,19 +1,53 @@
-"""Turn state: agents that run for one turn, whose stream names a session first and ends with the outcome."""
+"""Turn state: agents that run for one turn and report its outcome."""
 
 import re
 from collections.abc import Iterator
 from typing import ClassVar
 
+import msgspec
+
 from aura_contracts.execution import Usage
 from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.ports.executors import Entry, Finished, SessionStarted, UsageReported
+from aura_contracts.ports.executors import Entry, Finished, Send, SessionStarted, UsageReported, failure_of
 from aura_contracts.ports.processes import ExitCause, ProcessExit
 from aura_executors.adapter.bounded_text import clipped
-from aura_executors.adapter.json_lines import UNFINISHED, JsonLines, lost_session
+from aura_executors.adapter.json_lines import UNFINISHED, Item, JsonLines, lost_session
+
+
+class ReportedTurn(JsonLines):
+    """Base for agents that are judged by the outcome that they report, whatever their exit code."""
+
+    listening: ClassVar[bool] = False
+    """Whether standard input stays open until the turn is over."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.finished: Finished | None = None
+        """The outcome, once the agent has reported it."""
+
+    def finish(self, failure: Failure | None) -> list[Item]:
+        """Record the outcome, once, and return the end of the run."""
+        if self.finished is not None:
+            return []
+        self.finished = Finished(failure=failure)
+        return [self.finished, Send(close=True)] if self.listening else [self.finished]
+
+    def unfinished(self, exit: ProcessExit) -> Failure:
+        """Return why the outcome is missing, from an agent that was not ended by AURA."""
+        return self.failed(exit, None) or Failure(FailureReason.AGENT_ERROR, UNFINISHED)
+
+    def judge(self, exit: ProcessExit) -> Failure | None:
+        if exit.cause not in (ExitCause.OWN, ExitCause.EXIT_GRACE):
+            return failure_of(exit)
+        failure = self.unfinished(exit) if self.finished is None else self.finished.failure
+        return failure and msgspec.structs.replace(failure, exit_code=exit.exit_code, signal=exit.signal)
 
 
 class SingleTurn(JsonLines):
-    """Base for agents that run for one turn. `session_id` is the session to resume."""
+    """Base for agents whose stream names a session first, and who may fail after their outcome.
+
+    `session_id` is the session to resume.
+    """
 
     unknown_session: ClassVar[re.Pattern[str]]
     """Matches the agent's message for an unknown session."""

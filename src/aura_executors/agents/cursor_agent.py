@@ -28,9 +28,8 @@ Quirks, as others saw them:
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from enum import StrEnum
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -38,15 +37,11 @@ from aura_contracts.execution import Usage
 from aura_contracts.ports.executors import (
     TEXT_LIMIT,
     AgentRun,
-    Availability,
     Capability,
-    Conversation,
     Entry,
     ErrorReported,
-    Executor,
     FileChange,
     FileChanged,
-    Launch,
     Message,
     PlanStep,
     PlanUpdated,
@@ -55,16 +50,11 @@ from aura_contracts.ports.executors import (
     ToolFinished,
 )
 from aura_contracts.ports.processes import ProcessExit
+from aura_executors.adapter.agent_executor import AgentExecutor, flags
 from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped, clipped_value
 from aura_executors.adapter.failure_classification import failure_from
 from aura_executors.adapter.json_lines import Item
-from aura_executors.adapter.options import (
-    ActingOptions,
-    agent_options,
-    program_of,
-    prompt_bytes,
-    with_params,
-)
+from aura_executors.adapter.options import ActingOptions
 from aura_executors.adapter.program_lookup import Program
 from aura_executors.adapter.turn_state import SingleTurn
 
@@ -88,22 +78,6 @@ _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 # --- The command ------------------------------------------------------------------------------------------------------
 
 
-class Mode(StrEnum):
-    """What it does; Cursor's own terms."""
-
-    PLAN = "plan"
-    """Write a plan, change nothing."""
-    ASK = "ask"
-    """Answer, change nothing."""
-
-
-class Sandbox(StrEnum):
-    """Whether commands run in Cursor's own sandbox."""
-
-    ENABLED = "enabled"
-    DISABLED = "disabled"
-
-
 class CursorAgentOptions(ActingOptions, frozen=True, kw_only=True):
     """Options of `cursor-agent`."""
 
@@ -113,47 +87,42 @@ class CursorAgentOptions(ActingOptions, frozen=True, kw_only=True):
     """The same as `yolo`, by Cursor's own name."""
     trust: bool = True
     """Trust the folder; current versions refuse to work in an untrusted one, early ones do not know the option."""
-    mode: Mode | None = None
-    sandbox: Sandbox | None = None
+    mode: Literal["plan", "ask"] | None = None
+    """Write a plan, or answer, and change nothing."""
+    sandbox: Literal["enabled", "disabled"] | None = None
+    """Whether commands run in Cursor's own sandbox."""
     approve_mcps: bool = False
     """Use the configured tool servers without asking."""
 
 
-class CursorAgentExecutor(Executor):
+class CursorAgentExecutor(AgentExecutor[CursorAgentOptions]):
     """Runs cursor-agent."""
 
     name = "cursor-agent"
     summary = "Cursor's command line agent (-p --output-format stream-json)"
     capability = Capability(resume=True, plan=True, protocol=True)
 
-    def launch(self, run: AgentRun) -> Launch:
-        options = agent_options(self.name, run, CursorAgentOptions)
-        argv = (*program_of(PROGRAM, options, run.environment), *with_params([*_flags(run, options)], options))
-        return Launch(argv=argv, env=dict(options.env), stdin=prompt_bytes(run, options))
+    program = PROGRAM
+    options = CursorAgentOptions
 
-    def converse(self, run: AgentRun) -> Conversation:
+    def arguments(self, run: AgentRun, options: CursorAgentOptions) -> Iterator[str]:
+        free = options.free or options.force
+        return flags(
+            {
+                "--print": True,
+                "--output-format": "stream-json",
+                "--force": free,
+                "--trust": options.trust and not free,
+                "--model": options.model,
+                "--mode": options.mode,
+                "--sandbox": options.sandbox,
+                "--approve-mcps": options.approve_mcps,
+                "--resume": run.session_id,
+            }
+        )
+
+    def converse(self, run: AgentRun) -> "CursorConversation":
         return CursorConversation(run.session_id or "")
-
-    def availability(self, environment: Mapping[str, str]) -> Availability:
-        return PROGRAM.availability(environment)
-
-
-def _flags(run: AgentRun, options: CursorAgentOptions) -> Iterator[str]:
-    yield from ("--print", "--output-format=stream-json")
-    if options.free or options.force:
-        yield "--force"
-    elif options.trust:
-        yield "--trust"
-    if options.model:
-        yield f"--model={options.model}"
-    if options.mode:
-        yield f"--mode={options.mode}"
-    if options.sandbox:
-        yield f"--sandbox={options.sandbox}"
-    if options.approve_mcps:
-        yield "--approve-mcps"
-    if run.session_id is not None:
-        yield f"--resume={run.session_id}"
 
 
 # --- Its lines, as far as they are of interest ------------------------------------------------------------------------

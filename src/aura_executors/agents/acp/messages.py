@@ -40,9 +40,7 @@ def open_session(run: AgentRun) -> Call:
             "command": server.command[0],
             "args": server.command[1:],
             "env": [
-                {"name": name, "value": run.environment[name]}
-                for name in server.environment
-                if name in run.environment
+                {"name": name, "value": run.environment[name]} for name in server.environment if name in run.environment
             ],
         }
         for server in run.tool_servers

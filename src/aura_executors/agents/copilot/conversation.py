@@ -1,6 +1,6 @@
 """What the GitHub Copilot CLI writes, understood. Pure and incremental."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -13,7 +13,6 @@ from aura_contracts.ports.executors import (
     ErrorReported,
     FileChange,
     FileChanged,
-    Finished,
     Message,
     SessionStarted,
     Thinking,
@@ -22,10 +21,11 @@ from aura_contracts.ports.executors import (
     UsageReported,
     failure_of,
 )
-from aura_contracts.ports.processes import ExitCause, ProcessExit
+from aura_contracts.ports.processes import ProcessExit
 from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, Pieces, clipped, clipped_value
 from aura_executors.adapter.failure_classification import failure_from
-from aura_executors.adapter.json_lines import JsonLines, lost_session
+from aura_executors.adapter.json_lines import UNFINISHED, Item, lost_session
+from aura_executors.adapter.turn_state import ReportedTurn
 from aura_executors.agents.copilot.events import (
     DECODERS,
     UNINTERESTING,
@@ -70,7 +70,7 @@ _REASONS = {
 _LOST = "No session, task, or name matched"
 
 
-class CopilotConversation(JsonLines):
+class CopilotConversation(ReportedTurn):
     """One run of the GitHub Copilot CLI."""
 
     def __init__(self, run: AgentRun) -> None:
@@ -90,8 +90,7 @@ class CopilotConversation(JsonLines):
         self._call_failure = CallFailure()
         self._failure: Failure | None = None
         self._aborted = ""
-        self._finished: Finished | None = None
-        self._handlers: dict[bytes, Callable[[Any], list[Entry]]] = {
+        self._handlers: dict[bytes, Callable[[Any], Sequence[Item]]] = {
             b"assistant.message": self._message,
             b"assistant.message_delta": self._delta,
             b"assistant.message_start": self._message_started,
@@ -107,7 +106,7 @@ class CopilotConversation(JsonLines):
             b"result": self._ended,
         }
 
-    def understand(self, line: bytes) -> list[Entry] | None:
+    def understand(self, line: bytes) -> Sequence[Item] | None:
         kind = type_of(line)
         self._begun = True
         if kind in UNINTERESTING:
@@ -120,14 +119,7 @@ class CopilotConversation(JsonLines):
     def end(self, exit: ProcessExit) -> list[Entry]:
         return [*super().end(exit), *self._flush()]
 
-    def judge(self, exit: ProcessExit) -> Failure | None:
-        if exit.cause not in (ExitCause.OWN, ExitCause.EXIT_GRACE):
-            return failure_of(exit)
-        failure = self._finished.failure if self._finished else self._unfinished(exit)
-        return failure and msgspec.structs.replace(failure, exit_code=exit.exit_code, signal=exit.signal)
-
-    def _unfinished(self, exit: ProcessExit) -> Failure:
-        """Return why the final message is missing."""
+    def unfinished(self, exit: ProcessExit) -> Failure:
         words = self.errors.text
         if not self._begun and self._resumed is not None and _LOST in words:
             return lost_session(self._resumed, words.splitlines()[0])
@@ -135,7 +127,7 @@ class CopilotConversation(JsonLines):
             return self._failure or _aborted(self._aborted)
         if not self._begun and words:
             return failure_from(words)
-        return failure_of(exit) or Failure(FailureReason.AGENT_ERROR, "it ended without its final message")
+        return failure_of(exit) or Failure(FailureReason.AGENT_ERROR, UNFINISHED)
 
     # --- The session
 
@@ -263,8 +255,8 @@ class CopilotConversation(JsonLines):
             self._aborted = clipped(event.data.reason, 200) or "no reason"
         return self._flush() if event.agent_id is None else []
 
-    def _ended(self, result: ResultEvent) -> list[Entry]:
-        entries = self._flush()
+    def _ended(self, result: ResultEvent) -> list[Item]:
+        entries: list[Item] = [*self._flush()]
         if result.session_id and result.session_id != self._session:
             self._session = clipped(result.session_id, 200)
             entries += self._session_started("")
@@ -276,8 +268,7 @@ class CopilotConversation(JsonLines):
         if result.exit_code != 0:
             message = f"it says that it ends with exit code {result.exit_code}"
             failure = self._failure or failure or Failure(FailureReason.AGENT_ERROR, message)
-        self._finished = Finished(failure=failure)
-        return [*entries, self._finished]
+        return [*entries, *self.finish(failure)]
 
 
 def _aborted(reason: str) -> Failure:

@@ -1,7 +1,7 @@
 """What the Gemini CLI writes, understood. Pure and incremental."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -13,7 +13,6 @@ from aura_contracts.ports.executors import (
     Entry,
     ErrorReported,
     FileChanged,
-    Finished,
     Message,
     PlanStep,
     PlanUpdated,
@@ -23,10 +22,11 @@ from aura_contracts.ports.executors import (
     UsageReported,
     failure_of,
 )
-from aura_contracts.ports.processes import ExitCause, ProcessExit
+from aura_contracts.ports.processes import ProcessExit
 from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, Pieces, clipped, clipped_value
 from aura_executors.adapter.failure_classification import failure_from
-from aura_executors.adapter.json_lines import UNFINISHED, JsonLines, lost_session
+from aura_executors.adapter.json_lines import UNFINISHED, Item, lost_session
+from aura_executors.adapter.turn_state import ReportedTurn
 
 WRITERS = frozenset({"write_file", "replace"})
 """Its tools that change the file they name as ``file_path``."""
@@ -110,7 +110,7 @@ _Event = _Init | _ToolUse | _ToolResult | _Error | _Result
 _DECODER = msgspec.json.Decoder(_Message | _Event)
 
 
-class GeminiConversation(JsonLines):
+class GeminiConversation(ReportedTurn):
     """One run of the Gemini CLI."""
 
     def __init__(self, run: AgentRun) -> None:
@@ -121,15 +121,14 @@ class GeminiConversation(JsonLines):
         self._calls: dict[str, tuple[str, str]] = {}
         """The tool, and the file it changes, of the calls that have not finished."""
         self._error = ""
-        self._finished: Finished | None = None
 
-    def understand(self, line: bytes) -> list[Entry]:
+    def understand(self, line: bytes) -> Sequence[Item]:
         event = _DECODER.decode(line)
         if isinstance(event, _Message):
             return self._add_piece(event) if event.role == "assistant" else []
         return [*self._flush(), *self._happened(event)]
 
-    def _happened(self, event: _Event) -> Iterable[Entry]:
+    def _happened(self, event: _Event) -> Iterable[Item]:
         match event:
             case _Init(session_id=session_id, model=model):
                 self._begun = True
@@ -149,16 +148,10 @@ class GeminiConversation(JsonLines):
         return [*super().end(exit), *self._flush()]
 
     def judge(self, exit: ProcessExit) -> Failure | None:
-        if exit.cause not in (ExitCause.OWN, ExitCause.EXIT_GRACE):
-            return failure_of(exit)
-        failure = self._reported_failure(exit)
-        return failure and msgspec.structs.replace(failure, exit_code=exit.exit_code, signal=exit.signal)
+        return _with_status(super().judge(exit), self.errors.text)
 
-    def _reported_failure(self, exit: ProcessExit) -> Failure | None:
-        """Return the failure that the stream reports, else the one on standard error."""
+    def unfinished(self, exit: ProcessExit) -> Failure:
         words = self.errors.text
-        if self._finished is not None:
-            return _with_status(self._finished.failure, words)
         if not self._begun and self._resumed is not None and "resuming session" in words:
             return lost_session(self._resumed, words[words.find("Error resuming session") :])
         if not self._begun and (message := _without_notes(words)):
@@ -208,7 +201,7 @@ class GeminiConversation(JsonLines):
 
     # --- The end
 
-    def _ended(self, result: _Result) -> Iterator[Entry]:
+    def _ended(self, result: _Result) -> Iterator[Item]:
         for model, used in (result.stats or _Stats()).models.items():
             usage = Usage(
                 input_tokens=max(0, used.input_tokens - used.cached),
@@ -217,8 +210,7 @@ class GeminiConversation(JsonLines):
             )
             if usage != Usage():
                 yield UsageReported(usage=usage, model=clipped(model, 200))
-        self._finished = Finished(failure=None if result.status == "success" else self._failure(result.error))
-        yield self._finished
+        yield from self.finish(None if result.status == "success" else self._failure(result.error))
 
     def _failure(self, error: _Reason | None) -> Failure:
         message = (error.message if error else "") or self._error or "it says that it failed, and not why"

@@ -15,7 +15,6 @@ from aura_contracts.ports.executors import (
     Entry,
     ErrorReported,
     FileChanged,
-    Finished,
     Message,
     PermissionRequested,
     Send,
@@ -25,10 +24,10 @@ from aura_contracts.ports.executors import (
     ToolFinished,
     UsageReported,
 )
-from aura_contracts.ports.processes import ExitCause, ProcessExit
 from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped, clipped_value
 from aura_executors.adapter.failure_classification import failure_from
-from aura_executors.adapter.json_lines import Item, JsonLines
+from aura_executors.adapter.json_lines import Item
+from aura_executors.adapter.turn_state import ReportedTurn
 
 E = TypeVar("E", bound=Entry)
 
@@ -80,13 +79,12 @@ _DECODER = msgspec.json.Decoder(
 )
 
 
-class LocalConversation(JsonLines):
+class LocalConversation(ReportedTurn):
     """Understands one run of the program."""
 
     def __init__(self, run: AgentRun) -> None:
         super().__init__()
         self._run = run
-        self._finished: Finished | None = None
         self._open: set[str] = set()
         self._early: dict[str, Answer] = {}
 
@@ -104,8 +102,7 @@ class LocalConversation(JsonLines):
             case _Asked():
                 return self._asked(event)
             case _Done(failure=why):
-                self._finished = Finished(failure=_failure(why))
-                return (self._finished,)
+                return self.finish(_failure(why))
             case _Blocked(what=what):
                 self.blocked = clipped(what, MESSAGE_LIMIT)
             case _Working():
@@ -118,17 +115,6 @@ class LocalConversation(JsonLines):
             return [_answered(request_id, answer)]
         self._early.setdefault(request_id, answer)
         return ()
-
-    def judge(self, exit: ProcessExit) -> Failure | None:
-        finished = self._finished
-        failure = self.failed(exit, finished.failure if finished else None)
-        if exit.cause not in (ExitCause.OWN, ExitCause.EXIT_GRACE):
-            return failure
-        if finished is not None:
-            return failure if finished.failure is not None else None
-        if failure is not None:
-            return failure
-        return Failure(FailureReason.AGENT_ERROR, "it ended without its final message", exit_code=exit.exit_code)
 
     def _asked(self, asked: _Asked) -> list[Item]:
         arguments = asked.arguments
