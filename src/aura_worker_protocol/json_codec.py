@@ -39,7 +39,7 @@ from aura_worker_protocol.frames import (
     Frame,
     SentFrame,
 )
-from aura_worker_protocol.messages import Request, Result
+from aura_worker_protocol.request import Request, Result
 
 _UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 

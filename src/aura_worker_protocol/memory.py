@@ -29,7 +29,7 @@ from aura_worker_protocol.codec import (
     Unreadable,
 )
 from aura_worker_protocol.errors import UNENCODABLE, error_object, error_of, unknown_method, unsendable
-from aura_worker_protocol.messages import Request, Result
+from aura_worker_protocol.request import Request, Result
 from aura_worker_protocol.transport import Transport
 
 S = TypeVar("S", bound=msgspec.Struct)

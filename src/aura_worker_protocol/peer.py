@@ -42,7 +42,8 @@ from aura_worker_protocol.connection import (
     Serve,
     Settle,
 )
-from aura_worker_protocol.messages import Hello, Request, Result
+from aura_worker_protocol.messages import Hello
+from aura_worker_protocol.request import Request, Result
 from aura_worker_protocol.transport import Transport
 
 Handler = Callable[[Any], Awaitable[Result | None]]

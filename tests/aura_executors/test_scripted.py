@@ -37,7 +37,7 @@ from aura_contracts.ports.processes import ExitCause, ProcessExit
 from aura_executors.adapter.bounded_text import clipped
 from aura_executors.adapter.json_lines import UNKNOWN_LIMIT
 from aura_executors.scripted import ScriptedConversation, ScriptedExecutor
-from aura_executors.scripted.agent import SHAPES
+from aura_executors.scripted.steps import SHAPES
 from aura_executors.scripted.transcript import LINE_LIMIT
 
 EXECUTOR = ScriptedExecutor()

@@ -12,12 +12,13 @@ import msgspec
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun, Launch
 from aura_contracts.secrets import require_no_secrets
+from aura_executors import isolated
 from aura_executors.adapter.option_reader import read_options
 
 ENDPOINT_VARIABLE = "OPENAI_BASE_URL"
 """Names the endpoint where no option does, as for OpenAI's own clients."""
 
-_PROGRAM = Path(__file__).with_name("program") / "__main__.py"
+_PROGRAM = "aura_executors.agents.local.program.main"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 _Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -96,7 +97,7 @@ def launch_of(run: AgentRun) -> Launch:
     autonomy = autonomy_of(options)
     request = request_of(run, options, autonomy)
     return Launch(
-        argv=(sys.executable, "-I", "-S", "-X", "utf8", str(_PROGRAM)),
+        argv=(sys.executable, "-I", "-S", "-X", "utf8", isolated.__file__, _PROGRAM),
         env=dict(options.env),
         stdin=msgspec.json.encode(request) + b"\n",
         interactive=autonomy in {Autonomy.ASK, Autonomy.EDIT},
