@@ -43,7 +43,6 @@ from aura_contracts.ports.executors import (
     FileChange,
     FileChanged,
     Message,
-    PlanStep,
     PlanUpdated,
     Thinking,
     ToolCalled,
@@ -51,10 +50,11 @@ from aura_contracts.ports.executors import (
 )
 from aura_contracts.ports.processes import ProcessExit
 from aura_executors.adapter.agent_executor import AgentExecutor, flags
-from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped, clipped_value
+from aura_executors.adapter.bounded_text import clipped, clipped_value
 from aura_executors.adapter.failure_classification import failure_from
 from aura_executors.adapter.json_lines import Item
 from aura_executors.adapter.options import ActingOptions
+from aura_executors.adapter.plan import plan_of
 from aura_executors.adapter.program_lookup import Program
 from aura_executors.adapter.turn_state import SingleTurn
 
@@ -203,15 +203,6 @@ class _Function(msgspec.Struct, gc=False):
     result: dict[str, Any] = {}
 
 
-class _Todo(msgspec.Struct):
-    content: str
-    status: str = ""
-
-
-_STEPS = msgspec.json.Decoder(list[_Todo])
-"""Compiled when the module is imported, so that no two threads do it."""
-
-
 _LINE = msgspec.json.Decoder(_System | _User | _Assistant | _Thought | _Call | _Query | _Connection | _Retry | _Result)
 _TOOL = msgspec.json.Decoder(_Tool)
 _FUNCTION = msgspec.json.Decoder(_Function)
@@ -279,7 +270,7 @@ class CursorConversation(SingleTurn):
         call_id = clipped(call.call_id, 1_000)
         if call.subtype == "started":
             yield ToolCalled(call_id=call_id, tool=name, arguments=clipped_value(tool.args))
-            if name == "updateTodos" and (steps := _steps(tool.args.get("todos"))):
+            if name == "updateTodos" and (steps := plan_of(tool.args.get("todos"))):
                 yield PlanUpdated(steps=steps)
             return
         how, what = next(iter(tool.result.items()), ("success", {}))
@@ -339,16 +330,3 @@ def _plan(query: dict[str, Any]) -> str:
     args = asked.get("args") if isinstance(asked, dict) else None
     plan = args.get("plan") if isinstance(args, dict) else None
     return plan if isinstance(plan, str) else ""
-
-
-def _steps(todos: Any) -> tuple[PlanStep, ...]:
-    try:
-        steps = msgspec.convert(todos, _STEPS.type)
-    except msgspec.ValidationError:
-        return ()
-    return tuple(PlanStep(text=clipped(step.content, MESSAGE_LIMIT), status=_status(step.status)) for step in steps)
-
-
-def _status(details: str) -> str:
-    word = details.lower().removeprefix("todo_status_")
-    return word if word in {"in_progress", "completed"} else "pending"

@@ -176,7 +176,6 @@ class _Tokens(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Completion(msgspec.Struct, tag_field="type", tag="completion", gc=False, rename="camel"):
-    final_text: str | None = None
     usage: _Tokens | None = None
 
 

@@ -21,7 +21,6 @@ class ConfigOption(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
 
 class _Current(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    current_mode_id: str | None = None
     current_model_id: str | None = None
 
 
@@ -41,11 +40,6 @@ class _SessionCapabilities(msgspec.Struct, frozen=True, gc=False):
 
 class _AgentCapabilities(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     session_capabilities: _SessionCapabilities | None = None
-
-
-class _Named(msgspec.Struct, frozen=True, gc=False):
-    name: str = ""
-    version: str = ""
 
 
 class _AuthMethod(msgspec.Struct, frozen=True, gc=False):
@@ -310,7 +304,6 @@ class Updated(msgspec.Struct, frozen=True, gc=False):
 class PermissionOption(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     option_id: str
     kind: str = ""
-    name: str = ""
 
 
 class PermissionRequest(msgspec.Struct, frozen=True, gc=False, rename="camel"):

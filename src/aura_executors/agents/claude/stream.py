@@ -19,7 +19,6 @@ from aura_contracts.ports.executors import (
     FileChanged,
     Finished,
     Message,
-    PlanStep,
     PlanUpdated,
     Send,
     SessionStarted,
@@ -32,6 +31,7 @@ from aura_contracts.ports.processes import ExitCause, ProcessExit
 from aura_executors.adapter.bounded_text import clipped, clipped_value
 from aura_executors.adapter.failure_classification import failure_from
 from aura_executors.adapter.json_lines import UNFINISHED, Item, JsonLines
+from aura_executors.adapter.plan import plan_of
 from aura_executors.agents.claude.edits import changed
 from aura_executors.agents.claude.permissions import Permissions
 from aura_executors.agents.claude.wire import (
@@ -57,9 +57,6 @@ CALLS_LIMIT = 10_000
 
 MESSAGES_LIMIT = 100_000
 """Maximum number of messages whose tokens are counted until a result reports them."""
-
-STEPS_LIMIT = 200
-"""Steps of a plan."""
 
 _INTERRUPT = b'{"type":"control_request","request_id":"aura-interrupt","request":{"subtype":"interrupt"}}\n'
 
@@ -264,7 +261,7 @@ class StreamJson(JsonLines):
             path = given.get("file_path") or given.get("notebook_path")
             if isinstance(path, str) and len(self._calls) < CALLS_LIMIT:
                 self._calls[call_id] = clipped(path, 4_096)
-        elif tool in self.plans and (steps := _steps(given.get("todos"))):
+        elif tool in self.plans and (steps := plan_of(given.get("todos"))):
             return [called, PlanUpdated(steps=steps)]
         return [called]
 
@@ -328,14 +325,3 @@ def _text(content: list[Part] | Part | None) -> str:
 def _exit_code(output: str) -> int | None:
     digits = output[len(_EXIT_CODE) : len(_EXIT_CODE) + 6].split(None, 1)
     return int(digits[0]) if digits and digits[0].isdecimal() and digits[0].isascii() else None
-
-
-def _steps(todos: object) -> tuple[PlanStep, ...]:
-    if not isinstance(todos, list):
-        return ()
-    found = [todo for todo in todos[:STEPS_LIMIT] if isinstance(todo, dict) and isinstance(todo.get("content"), str)]
-    return tuple(PlanStep(clipped(todo["content"], 2_000), _status(todo.get("status"))) for todo in found)
-
-
-def _status(status: object) -> str:
-    return status if isinstance(status, str) and status in ("pending", "in_progress", "completed") else "pending"

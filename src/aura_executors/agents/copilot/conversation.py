@@ -1,7 +1,7 @@
 """What the GitHub Copilot CLI writes, understood. Pure and incremental."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -27,7 +27,6 @@ from aura_executors.adapter.failure_classification import failure_from
 from aura_executors.adapter.json_lines import UNFINISHED, Item, lost_session
 from aura_executors.adapter.turn_state import ReportedTurn
 from aura_executors.agents.copilot.events import (
-    DECODERS,
     UNINTERESTING,
     Abort,
     CallFailure,
@@ -42,6 +41,7 @@ from aura_executors.agents.copilot.events import (
     Spoken,
     Start,
     Updated,
+    decoder_of,
     type_of,
 )
 
@@ -90,30 +90,16 @@ class CopilotConversation(ReportedTurn):
         self._call_failure = CallFailure()
         self._failure: Failure | None = None
         self._aborted = ""
-        self._handlers: dict[bytes, Callable[[Any], Sequence[Item]]] = {
-            b"assistant.message": self._message,
-            b"assistant.message_delta": self._delta,
-            b"assistant.message_start": self._message_started,
-            b"assistant.reasoning": self._reasoning,
-            b"assistant.turn_retry": self._retried,
-            b"tool.execution_start": self._called,
-            b"tool.execution_complete": self._tool_finished,
-            b"model.call_failure": self._call_failed,
-            b"session.tools_updated": self._tools_updated,
-            b"session.warning": self._warned,
-            b"session.error": self._failed,
-            b"abort": self._abort,
-            b"result": self._ended,
-        }
 
     def understand(self, line: bytes) -> Sequence[Item] | None:
         kind = type_of(line)
         self._begun = True
         if kind in UNINTERESTING:
             return self._session_started("") if self._is_news(kind) else []
-        if (decoder := DECODERS.get(kind)) is None:
+        if (known := self._EVENTS.get(kind)) is None:
             return None
-        entries = self._handlers[kind](decoder.decode(line))
+        decode, take = known
+        entries = take(self, decode(line))
         return [*self._session_started(""), *entries] if self._is_news(kind) else entries
 
     def end(self, exit: ProcessExit) -> list[Entry]:
@@ -269,6 +255,23 @@ class CopilotConversation(ReportedTurn):
             message = f"it says that it ends with exit code {result.exit_code}"
             failure = self._failure or failure or Failure(FailureReason.AGENT_ERROR, message)
         return [*entries, *self.finish(failure)]
+
+    _EVENTS: ClassVar[dict[bytes, tuple[Callable[[bytes], Any], Callable[..., Sequence[Item]]]]] = {
+        b"assistant.message": (decoder_of(Spoken), _message),
+        b"assistant.message_delta": (decoder_of(Delta), _delta),
+        b"assistant.message_start": (decoder_of(msgspec.Raw), _message_started),
+        b"assistant.reasoning": (decoder_of(Reasoning), _reasoning),
+        b"assistant.turn_retry": (decoder_of(Retry), _retried),
+        b"tool.execution_start": (decoder_of(Start), _called),
+        b"tool.execution_complete": (decoder_of(Complete), _tool_finished),
+        b"model.call_failure": (decoder_of(CallFailure), _call_failed),
+        b"session.tools_updated": (decoder_of(Updated), _tools_updated),
+        b"session.warning": (decoder_of(Error), _warned),
+        b"session.error": (decoder_of(Error), _failed),
+        b"abort": (decoder_of(Abort), _abort),
+        b"result": (msgspec.json.Decoder(ResultEvent).decode, _ended),
+    }
+    """What is understood, by the type of the event: its decoder and what becomes of it."""
 
 
 def _aborted(reason: str) -> Failure:

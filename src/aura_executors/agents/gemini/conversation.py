@@ -14,7 +14,6 @@ from aura_contracts.ports.executors import (
     ErrorReported,
     FileChanged,
     Message,
-    PlanStep,
     PlanUpdated,
     SessionStarted,
     ToolCalled,
@@ -26,6 +25,7 @@ from aura_contracts.ports.processes import ProcessExit
 from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, Pieces, clipped, clipped_value
 from aura_executors.adapter.failure_classification import failure_from
 from aura_executors.adapter.json_lines import UNFINISHED, Item, lost_session
+from aura_executors.adapter.plan import plan_of
 from aura_executors.adapter.turn_state import ReportedTurn
 
 WRITERS = frozenset({"write_file", "replace"})
@@ -47,9 +47,6 @@ _EXITS = {41: FailureReason.AUTHENTICATION, 55: FailureReason.PERMISSION_DENIED}
 _NOTES = ("Warning:", "[STARTUP]", "Ripgrep", "YOLO mode", "Approval mode overridden")
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-
-_PLAN_STATUS = {"in_progress": "in_progress", "completed": "completed"}
-"""Its other words, but for ``cancelled``, mean that the step is still to be done."""
 
 
 class _Init(msgspec.Struct, tag_field="type", tag="init", gc=False):
@@ -186,7 +183,7 @@ class GeminiConversation(ReportedTurn):
         arguments = clipped_value(call.parameters)
         yield ToolCalled(call_id=call_id, tool=tool, arguments=arguments)
         if tool == "write_todos":
-            yield PlanUpdated(steps=_plan(arguments.get("todos")))
+            yield PlanUpdated(steps=plan_of(arguments.get("todos")))
 
     def _tool_finished(self, result: _ToolResult) -> Iterator[Entry]:
         call_id = clipped(result.tool_id, 200)
@@ -218,15 +215,6 @@ class GeminiConversation(ReportedTurn):
         if failure.reason is FailureReason.AGENT_ERROR and _REFUSED in message:
             return msgspec.structs.replace(failure, reason=FailureReason.REFUSED)
         return failure
-
-
-def _plan(todos: Any) -> tuple[PlanStep, ...]:
-    steps = [todo for todo in todos if isinstance(todo, dict)] if isinstance(todos, list) else []
-    return tuple(
-        PlanStep(text=str(todo.get("description", "")), status=_PLAN_STATUS.get(str(todo.get("status")), "pending"))
-        for todo in steps
-        if todo.get("status") != "cancelled"
-    )
 
 
 def _is_denied(tool: str, error: _Reason) -> bool:
