@@ -95,7 +95,7 @@ def _escaped(character: str) -> str:
     return f"\\u{ord(character):04x}" if "\ud800" <= character <= "\udfff" else character
 
 
-def _storable(value: Any) -> Any:
+def _storable(value: object) -> Any:
     match value:
         case str():
             return storable_text(value)

@@ -112,7 +112,7 @@ def unshared(struct: S) -> S:
     return replace(struct, **{name: _copy(getattr(struct, name)) for name in fields}) if fields else struct
 
 
-def _copy(value: Any) -> Any:
+def _copy(value: object) -> Any:
     match value:
         case dict():
             return {key: _copy(inner) for key, inner in value.items()}

@@ -35,7 +35,7 @@ def clipped(text: str, limit: int = TEXT_LIMIT) -> str:
     return f"{text[:half]}{_CUT.format(len(text) - 2 * half)}{text[-half:]}"
 
 
-def clipped_value(value: Any, limit: int = TEXT_LIMIT, depth: int = 16) -> Any:
+def clipped_value(value: object, limit: int = TEXT_LIMIT, depth: int = 16) -> Any:
     """Return a JSON value with every text in it clipped; values nested too deeply become text.
 
     A value that needs no change may be returned as it is, not as a copy.

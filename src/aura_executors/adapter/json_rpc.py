@@ -114,7 +114,7 @@ class RpcPeer(Generic[Then]):
         self._pending: dict[Id, Then] = {}
         self._next = 1
 
-    def request(self, method: str, params: Any, then: Then, *, id: Id | None = None) -> bytes:
+    def request(self, method: str, params: object, then: Then, *, id: Id | None = None) -> bytes:
         """Return the line of a request.
 
         Without an `id` it gets the next number. Requests that may not be repeated after a restart need their own `id`
@@ -127,11 +127,11 @@ class RpcPeer(Generic[Then]):
         self._pending[id] = then
         return self._line({"id": id, "method": method, "params": params})
 
-    def notify(self, method: str, params: Any = None) -> bytes:
+    def notify(self, method: str, params: object = None) -> bytes:
         """Return the line of a notification."""
         return self._line({"method": method} if params is None else {"method": method, "params": params})
 
-    def respond(self, id: Id, result: Any) -> bytes:
+    def respond(self, id: Id, result: object) -> bytes:
         """Return the line of a response."""
         return self._line({"id": id, "result": result})
 

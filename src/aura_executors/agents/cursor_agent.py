@@ -311,7 +311,7 @@ def _tool(call: dict[str, msgspec.Raw]) -> tuple[str, _Tool]:
     return clipped(function.name, 1_000), _Tool(_ARGUMENTS.decode(function.arguments or "{}"), function.result)
 
 
-def _words(what: Any) -> str:
+def _words(what: object) -> str:
     """Return what a tool's result says: what a command wrote, what is wrong, or all of it as JSON."""
     if isinstance(what, str):
         return what

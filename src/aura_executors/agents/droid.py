@@ -277,7 +277,7 @@ def _usage(tokens: _Tokens | None) -> Usage:
     )
 
 
-def _words(value: Any) -> str:
+def _words(value: object) -> str:
     """Return what a value says: a text, the message in a table, or any value as JSON."""
     if value is None or isinstance(value, str):
         return value or ""

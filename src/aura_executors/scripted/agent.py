@@ -82,7 +82,7 @@ class ScriptedAgent:
             self.send("session_started", session_id=SESSION.format(self._finished + 1))
         return code
 
-    def send(self, kind: str, **fields: Any) -> None:
+    def send(self, kind: str, **fields: object) -> None:
         """Write an entry."""
         self._put("stdout", json.dumps({"aura": {"type": kind, **fields}}).encode() + b"\n")
 

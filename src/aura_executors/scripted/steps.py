@@ -59,7 +59,7 @@ SHAPES = {
 }
 
 
-def rounds_of(given: Any) -> list[list[Step]]:
+def rounds_of(given: object) -> list[list[Step]]:
     """Return the rounds in `given`: a table with `steps` or `rounds`, or a list of steps. Raises `InvalidSteps`."""
     if isinstance(given, list):
         return [_steps(given, "steps")]
@@ -85,19 +85,19 @@ def has(name: str, steps: Iterable[Step]) -> bool:
     )
 
 
-def _round(given: Any, where: str) -> list[Step]:
+def _round(given: object, where: str) -> list[Step]:
     if isinstance(given, dict) and set(given) == {"steps"}:
         return _steps(given["steps"], f"{where}.steps")
     return _steps(given, where)
 
 
-def _steps(given: Any, where: str) -> list[Step]:
+def _steps(given: object, where: str) -> list[Step]:
     if not isinstance(given, list):
         raise InvalidSteps(f"{where}: expected a list of steps, not {_kind(given)}")
     return [_step(each, f"{where}[{number}]") for number, each in enumerate(given)]
 
 
-def _step(given: Any, where: str) -> Step:
+def _step(given: object, where: str) -> Step:
     if isinstance(given, str):
         given = {given: {}}
     if not isinstance(given, dict) or len(given) != 1:
@@ -151,7 +151,7 @@ _KINDS = {
 }
 
 
-def _kind(value: Any) -> str:
+def _kind(value: object) -> str:
     return _KINDS.get(type(value), "nothing" if value is None else type(value).__name__)
 
 

@@ -146,7 +146,7 @@ def _name_of(update: CallFields, call: OpenCall) -> str:
     return clipped(name, NAME_LIMIT) if name else call.name
 
 
-def _about(update: CallFields, call: OpenCall, own: Any) -> Mapping[str, Any]:
+def _about(update: CallFields, call: OpenCall, own: object) -> Mapping[str, Any]:
     """Return the content of the request, without parts that change when it is repeated."""
     if isinstance(own, dict) and own:
         return own if _PASSING.isdisjoint(own) else {key: own[key] for key in own if key not in _PASSING}

@@ -174,7 +174,7 @@ def readable(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
-def toml(value: Any) -> str:
+def toml(value: object) -> str:
     """Return a JSON value as TOML writes it in one line (toml.io, version 1.0).
 
     >>> toml({"args": ["a", 'b"'], "on": True})
