@@ -119,7 +119,7 @@ def _kinds_of(code: str) -> Iterator[type[AuraError]]:
     yield from sorted(fitting, key=lambda kind: not kind.__module__.startswith("aura_contracts."))
 
 
-def _made(kind: type[AuraError], facts: dict[str, Any], remedy: str) -> AuraError | None:
+def _made(kind: type[AuraError], facts: dict[str, object], remedy: str) -> AuraError | None:
     """Return the error; None if the facts are not those that `kind` needs."""
     hints = get_type_hints(kind)
     known = {field.name for field in attrs.fields(kind)}

@@ -54,7 +54,7 @@ def clipped_value(value: object, limit: int = TEXT_LIMIT, depth: int = 16) -> An
     return clipped(str(value), _SHORT)
 
 
-def _is_plain(table: dict[str, Any], limit: int) -> bool:
+def _is_plain(table: dict[str, object], limit: int) -> bool:
     """Whether, by a quick check, nothing in a table needs clipping; False if something may."""
     for name, value in table.items():
         if len(name) > _SHORT or not name.isascii() or "\0" in name:

@@ -152,5 +152,5 @@ class RpcPeer(Generic[Then]):
         result = _EMPTY if isinstance(message.result, msgspec.UnsetType) else message.result
         return RpcReply(message.id, then, result, message.error)
 
-    def _line(self, message: dict[str, Any]) -> bytes:
+    def _line(self, message: dict[str, object]) -> bytes:
         return _ENCODER.encode({**self._version, **message}) + b"\n"

@@ -274,7 +274,7 @@ class CursorConversation(SingleTurn):
                 yield PlanUpdated(steps=steps)
             return
         how, what = next(iter(tool.result.items()), ("success", {}))
-        details: dict[str, Any] = what if isinstance(what, dict) else {}
+        details: dict[str, object] = what if isinstance(what, dict) else {}
         code = details.get("exitCode")
         exit_code = code if isinstance(code, int) and abs(code) < 2**31 else None
         success = how == "success" and exit_code in (0, None)
@@ -324,7 +324,7 @@ def _words(what: object) -> str:
     return msgspec.json.encode(what).decode()
 
 
-def _plan(query: dict[str, Any]) -> str:
+def _plan(query: dict[str, object]) -> str:
     """Return the plan that it would ask a human to agree with."""
     asked = query.get("createPlanRequestQuery")
     args = asked.get("args") if isinstance(asked, dict) else None

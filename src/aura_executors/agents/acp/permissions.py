@@ -146,7 +146,7 @@ def _name_of(update: CallFields, call: OpenCall) -> str:
     return clipped(name, NAME_LIMIT) if name else call.name
 
 
-def _about(update: CallFields, call: OpenCall, own: object) -> Mapping[str, Any]:
+def _about(update: CallFields, call: OpenCall, own: object) -> Mapping[str, object]:
     """Return the content of the request, without parts that change when it is repeated."""
     if isinstance(own, dict) and own:
         return own if _PASSING.isdisjoint(own) else {key: own[key] for key in own if key not in _PASSING}
@@ -164,7 +164,7 @@ def _about(update: CallFields, call: OpenCall, own: object) -> Mapping[str, Any]
     return known or {"call": call.call_id}  # its effect is unknown, so no other request is the same
 
 
-def _diff(call: OpenCall, arguments: Mapping[str, Any]) -> str | None:
+def _diff(call: OpenCall, arguments: Mapping[str, object]) -> str | None:
     """Return the diff of the request, as shown by the agent or as found in its arguments."""
     if len(call.changes) == 1 and (shown := call.changes[0].diff) and len(shown) <= TEXT_LIMIT:
         return shown

@@ -80,7 +80,7 @@ class OpenCall(msgspec.Struct, gc=False):
         return self.tool or (self.kind if self.kind != "other" else "") or self.title or "tool"
 
     @property
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, object]:
         """The arguments, or the agent's substitute for them."""
         reported = self.input
         if isinstance(reported, dict):
@@ -88,7 +88,7 @@ class OpenCall(msgspec.Struct, gc=False):
                 return reported
         elif reported is not None:
             return {"input": reported}
-        entries: dict[str, Any] = {}
+        entries: dict[str, object] = {}
         if self.title:
             entries["title"] = self.title
         if self.paths:
@@ -138,7 +138,7 @@ class Calls:
             put(self._open, call_id, call, CALLS_LIMIT)
         return call
 
-    def report(self, call: OpenCall, arguments: dict[str, Any] | None = None) -> list[Entry]:
+    def report(self, call: OpenCall, arguments: dict[str, object] | None = None) -> list[Entry]:
         """Report a call, once; pass its `arguments` if they are already known."""
         if call.reported:
             return []

@@ -76,7 +76,7 @@ class Permissions:
         for request_id in [one for one, question in self._open.items() if question.call_id == call_id]:
             del self._open[request_id]
 
-    def _question(self, request_id: str, request: CanUseTool, arguments: dict[str, Any]) -> Iterable[Item]:
+    def _question(self, request_id: str, request: CanUseTool, arguments: dict[str, object]) -> Iterable[Item]:
         call_id = clipped(request.tool_use_id, 1_000) if isinstance(request.tool_use_id, str) else ""
         if request_id not in self._open and len(self._open) >= OPEN_LIMIT:
             return [_decision(request_id, Answer(granted=False, feedback="Too many questions are open."), b"{}")]

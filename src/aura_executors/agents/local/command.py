@@ -4,7 +4,7 @@ import re
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import msgspec
@@ -102,7 +102,7 @@ def launch_of(run: AgentRun) -> Launch:
     )
 
 
-def request_of(run: AgentRun, options: LocalOptions, autonomy: Autonomy) -> dict[str, Any]:
+def request_of(run: AgentRun, options: LocalOptions, autonomy: Autonomy) -> dict[str, object]:
     """Return the fields of `program.request.AgentRequest`."""
     parts = [part.encode("utf-8", "replace").decode() for part in (run.prompt, options.append_prompt) if part]
     same = (

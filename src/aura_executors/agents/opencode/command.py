@@ -81,7 +81,7 @@ def environment_of(run: AgentRun, options: OpencodeOptions) -> dict[str, str | N
     return env
 
 
-def _local(command: tuple[str, ...]) -> dict[str, Any]:
+def _local(command: tuple[str, ...]) -> dict[str, object]:
     """Return the setting of a tool server; opencode gives it the whole of its own environment."""
     return {"type": "local", "command": list(command), "enabled": True}
 
