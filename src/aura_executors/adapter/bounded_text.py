@@ -1,9 +1,12 @@
-"""Bounded texts: texts of entries that the log can store."""
+"""Bounded texts: texts of entries that the log can store, and what is remembered while an agent runs."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 from aura_contracts.permission import CUT_MARK
 from aura_contracts.ports.executors import TEXT_LIMIT
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 MESSAGE_LIMIT = 2_000
 """Maximum characters of a failure's message."""
@@ -65,6 +68,13 @@ def _is_plain(table: dict[str, object], limit: int) -> bool:
         elif isinstance(value, (dict, list)):
             return False
     return True
+
+
+def put(known: dict[K, V], name: K, value: V, limit: int) -> None:
+    """Add to `known`, which never holds more than `limit` items; beyond it, the oldest is dropped."""
+    if len(known) >= limit:
+        del known[next(iter(known))]
+    known[name] = value
 
 
 class Pieces:

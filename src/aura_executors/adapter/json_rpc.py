@@ -22,6 +22,8 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from aura_executors.adapter.bounded_text import put
+
 METHOD_NOT_FOUND = -32601
 INVALID_PARAMS = -32602
 """Error codes of the specification, section 5.1."""
@@ -122,9 +124,7 @@ class RpcPeer(Generic[Then]):
         """
         if id is None:
             id, self._next = self._next, self._next + 1
-        if len(self._pending) >= PENDING_LIMIT:
-            del self._pending[next(iter(self._pending))]
-        self._pending[id] = then
+        put(self._pending, id, then, PENDING_LIMIT)
         return self._line({"id": id, "method": method, "params": params})
 
     def notify(self, method: str, params: object = None) -> bytes:

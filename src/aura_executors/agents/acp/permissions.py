@@ -11,11 +11,11 @@ import msgspec
 
 from aura_contracts.fingerprint import fingerprint_of
 from aura_contracts.ports.executors import TEXT_LIMIT, Answer, PermissionRequested, PermissionWithdrawn, Send
-from aura_executors.adapter.bounded_text import clipped, clipped_value
+from aura_executors.adapter.bounded_text import clipped, clipped_value, put
 from aura_executors.adapter.json_lines import NOT_UNDERSTOOD, Item
 from aura_executors.adapter.json_rpc import Id, RpcPeer
 from aura_executors.agents.acp import messages
-from aura_executors.agents.acp.tool_calls import NAME_LIMIT, Calls, OpenCall, put
+from aura_executors.agents.acp.tool_calls import NAME_LIMIT, Calls, OpenCall
 from aura_executors.agents.acp.wire import Asked, CallFields, DiffContent, PermissionRequest, lenient
 
 METHOD = "session/request_permission"

@@ -6,12 +6,12 @@ latest when the agent asks for permission, when the call is done, or when the tu
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from aura_contracts.ports.executors import Entry, FileChange, FileChanged, ToolCalled, ToolFinished
-from aura_executors.adapter.bounded_text import clipped, clipped_value
+from aura_executors.adapter.bounded_text import clipped, clipped_value, put
 from aura_executors.adapter.json_lines import repaired
 from aura_executors.agents.acp.diffs import diff_of
 from aura_executors.agents.acp.wire import (
@@ -24,8 +24,6 @@ from aura_executors.agents.acp.wire import (
     ToolCallStart,
     WordsContent,
 )
-
-T = TypeVar("T")
 
 CALLS_LIMIT = 1_000
 """Maximum number of calls to remember, open and closed; beyond it, the oldest is dropped."""
@@ -166,13 +164,6 @@ class Calls:
         del self._open[call.call_id]
         put(self._closed, call.call_id, None, CALLS_LIMIT)
         return entries
-
-
-def put(known: dict[str, T], name: str, value: T, limit: int) -> None:
-    """Add to `known`, which never holds more than `limit` items; beyond it, the oldest is dropped."""
-    if len(known) >= limit:
-        del known[next(iter(known))]
-    known[name] = value
 
 
 def _merge(call: OpenCall, update: CallFields) -> None:

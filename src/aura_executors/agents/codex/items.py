@@ -17,7 +17,7 @@ from aura_contracts.ports.executors import (
     ToolCalled,
     ToolFinished,
 )
-from aura_executors.adapter.bounded_text import clipped, clipped_value
+from aura_executors.adapter.bounded_text import clipped, clipped_value, put
 from aura_executors.agents.codex.failures import forbidden
 
 OPEN_LIMIT = 1_000
@@ -203,9 +203,7 @@ class Items:
         if type(item) in WORDS or item.id in self._open or (called := called_by(item)) is None:
             return ()
         require_name(item.id)
-        if len(self._open) >= OPEN_LIMIT:
-            del self._open[next(iter(self._open))]
-        self._open[item.id] = item
+        put(self._open, item.id, item, OPEN_LIMIT)
         return (called,)
 
     def completed(self, item: AnyItem, *, own: bool) -> Iterable[Entry]:

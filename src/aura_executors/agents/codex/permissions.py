@@ -16,7 +16,7 @@ from aura_contracts.ports.executors import (
     PermissionWithdrawn,
     Send,
 )
-from aura_executors.adapter.bounded_text import clipped, clipped_value
+from aura_executors.adapter.bounded_text import clipped, clipped_value, put
 from aura_executors.adapter.json_lines import Item
 from aura_executors.adapter.json_rpc import INVALID_PARAMS, METHOD_NOT_FOUND, Id, RpcPeer, RpcRequest
 from aura_executors.agents.codex.command import readable
@@ -102,9 +102,7 @@ class Permissions:
         asked = self._open.pop(request_id, None)
         if asked is not None:
             return self._respond(asked, answer)
-        if len(self._answers) >= LIMIT:
-            del self._answers[next(iter(self._answers))]
-        self._answers[request_id] = answer
+        put(self._answers, request_id, answer, LIMIT)
         return ()
 
     def resolved(self, id: Id) -> Iterable[Item]:

@@ -22,7 +22,7 @@ from aura_contracts.ports.executors import (
     failure_of,
 )
 from aura_contracts.ports.processes import ProcessExit
-from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, Pieces, clipped, clipped_value
+from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, Pieces, clipped, clipped_value, put
 from aura_executors.adapter.failure_classification import failure_from
 from aura_executors.adapter.json_lines import UNFINISHED, Item, lost_session
 from aura_executors.adapter.turn_state import ReportedTurn
@@ -183,9 +183,7 @@ class CopilotConversation(ReportedTurn):
     def _called(self, event: SessionEvent[Start]) -> list[Entry]:
         start = event.data
         call_id, tool = clipped(start.tool_call_id, 200), clipped(start.tool_name, 200)
-        self._calls[call_id] = tool
-        if len(self._calls) > OPEN_CALLS:
-            del self._calls[next(iter(self._calls))]
+        put(self._calls, call_id, tool, OPEN_CALLS)
         arguments = clipped_value(start.arguments)
         if not isinstance(arguments, dict):
             arguments = {} if arguments is None else {"input": arguments}

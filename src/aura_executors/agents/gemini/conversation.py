@@ -22,7 +22,7 @@ from aura_contracts.ports.executors import (
     failure_of,
 )
 from aura_contracts.ports.processes import ProcessExit
-from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, Pieces, clipped, clipped_value
+from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, Pieces, clipped, clipped_value, put
 from aura_executors.adapter.failure_classification import failure_from
 from aura_executors.adapter.json_lines import UNFINISHED, Item, lost_session
 from aura_executors.adapter.plan import plan_of
@@ -177,9 +177,7 @@ class GeminiConversation(ReportedTurn):
     def _called(self, call: _ToolUse) -> Iterator[Entry]:
         call_id, tool = clipped(call.tool_id, 200), clipped(call.tool_name, 200)
         path = call.parameters.get("file_path") if tool in WRITERS else None
-        self._calls[call_id] = (tool, clipped(path, 4_096) if isinstance(path, str) else "")
-        if len(self._calls) > OPEN_CALLS:
-            del self._calls[next(iter(self._calls))]
+        put(self._calls, call_id, (tool, clipped(path, 4_096) if isinstance(path, str) else ""), OPEN_CALLS)
         arguments = clipped_value(call.parameters)
         yield ToolCalled(call_id=call_id, tool=tool, arguments=arguments)
         if tool == "write_todos":

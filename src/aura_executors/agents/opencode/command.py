@@ -36,8 +36,6 @@ class OpencodeOptions(ActingOptions, frozen=True, kw_only=True):
     """minimal, high, max, or what the model has; opencode calls it a variant of the model."""
     yolo: bool = False
     """Approve whatever it would ask for, except what is denied. What opencode asks for is configured there."""
-    allow_all_tools: bool = False
-    """The same as `yolo`."""
     permission: dict[str, Any] = {}
     """opencode's own permissions; they override the user's: ``{"bash": "ask", "edit": {"*.md": "allow"}}``."""
     config: dict[str, Any] = {}
