@@ -43,11 +43,8 @@ class ReportedTurn(JsonLines):
         return failure and msgspec.structs.replace(failure, exit_code=exit.exit_code, signal=exit.signal)
 
 
-class SingleTurn(JsonLines):
-    """Base for agents whose stream names a session first, and who may fail after their outcome.
-
-    `session_id` is the session to resume.
-    """
+class SingleTurn(ReportedTurn):
+    """Base for agents whose stream names a session first. `session_id` is the session to resume."""
 
     unknown_session: ClassVar[re.Pattern[str]]
     """Matches the agent's message for an unknown session."""
@@ -55,20 +52,15 @@ class SingleTurn(JsonLines):
     def __init__(self, session_id: str = "") -> None:
         super().__init__()
         self.failure: Failure | None = None
-        """The failure that the agent reported."""
-        self.finished = False
-        """Whether the agent has reported its outcome."""
+        """The last failure that the agent mentioned."""
         self._asked = session_id
         self._session = ""
         self._model = ""
 
-    def judge(self, exit: ProcessExit) -> Failure | None:
+    def unfinished(self, exit: ProcessExit) -> Failure:
         words = self.errors.text or (self.failure.message if self.failure else "")
-        lost = self._asked and not self._session and exit.cause is ExitCause.OWN and self.unknown_session.search(words)
-        failure = self.failed(exit, lost_session(self._asked, words) if lost else self.failure)
-        if failure is None and not self.finished:
-            return Failure(FailureReason.AGENT_ERROR, UNFINISHED, exit_code=exit.exit_code)
-        return failure
+        lost = self._asked and not self._session and self.unknown_session.search(words)
+        return lost_session(self._asked, words) if lost else self.failure or super().unfinished(exit)
 
     def take_session(self, session_id: str, model: str | None) -> Iterator[Entry]:
         """Record the session and its model, which are reported once."""
@@ -77,9 +69,8 @@ class SingleTurn(JsonLines):
             self._session = session_id
             yield SessionStarted(session_id=clipped(session_id, 1_000), model=self._model)
 
-    def take_result(self, usage: Usage, failure: Failure | None) -> Iterator[Entry]:
+    def take_result(self, usage: Usage, failure: Failure | None) -> Iterator[Item]:
         """Record the outcome and the usage."""
-        self.finished, self.failure = True, failure
         if usage != Usage():
             yield UsageReported(usage=usage, model=self._model)
-        yield Finished(failure=failure)
+        yield from self.finish(failure)

@@ -231,7 +231,7 @@ class CursorConversation(SingleTurn):
 
     def _understood_line(
         self, line: _System | _User | _Assistant | _Query | _Connection | _Retry | _Result
-    ) -> Iterator[Entry]:
+    ) -> Iterator[Item]:
         match line:
             case _System():
                 yield from self.take_session(line.session_id, line.model)
@@ -288,7 +288,7 @@ class CursorConversation(SingleTurn):
             shown = clipped(diff) if isinstance(diff, str) else None
             yield FileChanged(path=clipped(path, 4_096), change=change, call_id=call_id, diff=shown)
 
-    def _result(self, result: _Result) -> Iterator[Entry]:
+    def _result(self, result: _Result) -> Iterator[Item]:
         tokens = result.usage or _Tokens()
         usage = Usage(
             input_tokens=tokens.input_tokens,

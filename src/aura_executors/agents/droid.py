@@ -210,7 +210,7 @@ class DroidConversation(SingleTurn):
 
     def _understood_line(
         self, line: _System | _Message | _Reasoning | _Call | _Done | _Error | _Completion | _Result
-    ) -> Iterator[Entry]:
+    ) -> Iterator[Item]:
         match line:
             case _System():
                 yield from self.take_session(line.session_id, line.model)
