@@ -32,8 +32,8 @@ class ReportedTurn(JsonLines):
         self.finished = Finished(failure=failure)
         return [self.finished, Send(close=True)] if self.listening else [self.finished]
 
-    def unfinished(self, exit: ProcessExit) -> Failure:
-        """Return why the outcome is missing, from an agent that was not ended by AURA."""
+    def unfinished(self, exit: ProcessExit) -> Failure | None:
+        """Return why the outcome of an agent that AURA did not end is missing."""
         return self.failed(exit, None) or Failure(FailureReason.AGENT_ERROR, UNFINISHED)
 
     def judge(self, exit: ProcessExit) -> Failure | None:
@@ -57,7 +57,7 @@ class SingleTurn(ReportedTurn):
         self._session = ""
         self._model = ""
 
-    def unfinished(self, exit: ProcessExit) -> Failure:
+    def unfinished(self, exit: ProcessExit) -> Failure | None:
         words = self.errors.text or (self.failure.message if self.failure else "")
         lost = self._asked and not self._session and self.unknown_session.search(words)
         return lost_session(self._asked, words) if lost else self.failure or super().unfinished(exit)

@@ -134,7 +134,7 @@ class AmpConversation(StreamJson):
         if line.startswith(_NO_KEY):
             failure = Failure(FailureReason.AUTHENTICATION, "it has no API key and asks for a login")
             return self.finish(failure)
-        if self.ended and not line.startswith(b"{"):
+        if self.finished and not line.startswith(b"{"):
             return ()  # such as the address for a login
         return super().understand(line)
 

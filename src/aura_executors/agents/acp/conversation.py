@@ -165,7 +165,7 @@ class AcpConversation(ReportedTurn):
         method, params = messages.cancel(self._opening.session_id)
         return (Send(self._peer.notify(method, params) + self._permissions.cancel()),)
 
-    def unfinished(self, exit: ProcessExit) -> Failure:
+    def unfinished(self, exit: ProcessExit) -> Failure | None:
         words = self.errors.text
         if exit.signal is None and words:
             return failure_from(words)

@@ -170,7 +170,7 @@ class ExecConversation(ReportedTurn):
         event = _read(line)
         return self._HANDLERS[type(event)](self, event)
 
-    def unfinished(self, exit: ProcessExit) -> Failure:
+    def unfinished(self, exit: ProcessExit) -> Failure | None:
         words = self.errors.text
         lost = self._session is not None and no_such_session(words)
         return lost_session(self._session, words) if lost and self._session else super().unfinished(exit)
