@@ -91,6 +91,8 @@ class Pieces:
 
     def take(self) -> str:
         """Return the whole text, with a note about omissions, and start a new one; "" for a blank text."""
+        if not self.kept:
+            return ""
         text, length = "".join(self.kept), self._length
         self.clear()
         if not text.strip():
