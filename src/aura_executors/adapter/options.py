@@ -12,7 +12,6 @@ import msgspec
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun
-from aura_contracts.ports.processes import ARGUMENT_LIMIT
 from aura_contracts.secrets import require_no_secrets
 from aura_executors.adapter.option_reader import read_options
 from aura_executors.adapter.program_lookup import Program
@@ -82,17 +81,6 @@ def prompt_of(run: AgentRun, options: AgentOptions) -> str:
 def prompt_bytes(run: AgentRun, options: AgentOptions) -> bytes:
     """Return the whole prompt encoded for standard input; lone surrogates become question marks."""
     return prompt_of(run, options).encode("utf-8", "replace")
-
-
-def require_argument(prompt: str, agent: str) -> str:
-    """Return `prompt` if it can be a command-line argument. Raises `InvalidInput` otherwise."""
-    size = len(prompt.encode("utf-8", "surrogatepass"))
-    if "\0" in prompt or size > ARGUMENT_LIMIT:
-        unfit = "contains a NUL character" if "\0" in prompt else f"takes {size} bytes, more than {ARGUMENT_LIMIT}"
-        raise InvalidInput(
-            field="prompt", reason=f"it {unfit}, and {agent} takes it as an argument", remedy="shorten it"
-        )
-    return prompt
 
 
 def require_clean(options: msgspec.Struct) -> None:
