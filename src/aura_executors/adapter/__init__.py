@@ -7,6 +7,7 @@
     json_lines               conversations with one JSON value per line
     turn_state               conversations of agents that report how their turn ended
     plan                     the steps of an agent's plan
+    questions                the questions that an agent waits for
     single_shot              programs that only write an answer
     json_rpc                 JSON-RPC over lines
     line_splitter            bytes to lines, in bounded memory

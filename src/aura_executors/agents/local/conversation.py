@@ -10,7 +10,6 @@ from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.fingerprint import fingerprint_of
 from aura_contracts.ports.executors import (
     TEXT_LIMIT,
-    AgentRun,
     Answer,
     Entry,
     ErrorReported,
@@ -27,6 +26,7 @@ from aura_contracts.ports.executors import (
 from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped, clipped_value
 from aura_executors.adapter.failure_classification import failure_from
 from aura_executors.adapter.json_lines import Item
+from aura_executors.adapter.questions import OpenQuestions
 from aura_executors.adapter.turn_state import ReportedTurn
 
 E = TypeVar("E", bound=Entry)
@@ -82,11 +82,9 @@ _DECODER = msgspec.json.Decoder(
 class LocalConversation(ReportedTurn):
     """Understands one run of the program."""
 
-    def __init__(self, run: AgentRun) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._run = run
-        self._open: set[str] = set()
-        self._early: dict[str, Answer] = {}
+        self._questions = OpenQuestions[str]()
 
     def understand(self, line: bytes) -> Iterable[Item] | None:
         event = _DECODER.decode(line)
@@ -110,11 +108,8 @@ class LocalConversation(ReportedTurn):
         return ()
 
     def answer(self, request_id: str, answer: Answer) -> Iterable[Send]:
-        if request_id in self._open:
-            self._open.discard(request_id)
-            return [_answered(request_id, answer)]
-        self._early.setdefault(request_id, answer)
-        return ()
+        asked = self._questions.answer(request_id, answer)
+        return () if asked is None else [_answered(asked, answer)]
 
     def _asked(self, asked: _Asked) -> list[Item]:
         arguments = asked.arguments
@@ -128,12 +123,8 @@ class LocalConversation(ReportedTurn):
                 call_id=clipped(asked.call_id, NAME_LIMIT),
             )
         ]
-        early = self._early.pop(asked.request_id, None)
-        if early is None:
-            self._open.add(asked.request_id)
-        else:
-            line.append(_answered(asked.request_id, early))
-        return line
+        early = self._questions.ask(asked.request_id, asked.request_id)
+        return line if early is None else [*line, _answered(asked.request_id, early)]
 
 
 def _clipped(entry: E) -> E:
