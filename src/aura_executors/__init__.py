@@ -89,7 +89,6 @@ if TYPE_CHECKING:
         program_of,
         prompt_bytes,
         prompt_of,
-        require_argument,
         require_clean,
         with_params,
     )
@@ -168,7 +167,6 @@ __all__ = [
     "prompt_of",
     "read_options",
     "reason_of_status",
-    "require_argument",
     "require_clean",
     "with_params",
     "without_controls",
@@ -185,7 +183,7 @@ _HOMES = {
     "adapter.option_reader": ("read_options",),
     "adapter.options": (
         *("ActingOptions", "AgentOptions", "agent_options", "program_of", "prompt_bytes", "prompt_of"),
-        *("require_argument", "require_clean", "with_params"),
+        *("require_clean", "with_params"),
     ),
     "adapter.program_lookup": ("Program",),
     "adapter.single_shot": ("PlainConversation", "without_controls"),

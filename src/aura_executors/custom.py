@@ -6,7 +6,6 @@ The command runs in the worktree. What it writes is its output, exit code 0 is s
 is the proposal. It has no session: a follow-up runs it again, with the feedback as its prompt.
 """
 
-from collections.abc import Iterator
 from enum import StrEnum
 
 import msgspec
@@ -14,8 +13,8 @@ import msgspec
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun, Capability, Executor, Launch
 from aura_contracts.ports.processes import ARGUMENT_LIMIT
-from aura_contracts.secrets import require_no_secrets
 from aura_executors.adapter.option_reader import read_options
+from aura_executors.adapter.options import require_clean
 
 PROMPT_VARIABLE = "AURA_PROMPT"
 
@@ -63,9 +62,10 @@ class CustomExecutor(Executor):
     capability = Capability(resume=False, permissions=False, plan=True)
 
     def launch(self, run: AgentRun) -> Launch:
-        require_no_secrets(run.options)
         options = read_options(self.name, run.options, CustomOptions)
-        _require_clean(options)
+        if not options.base_command.strip():
+            raise InvalidInput(field="option base_command", reason="is empty", remedy="name the program to run")
+        require_clean(options)
         prompt = "\n\n".join(part for part in (run.prompt, options.append_prompt) if part)
         via = options.prompt_via or (PromptVia.ARGUMENT if PLACEHOLDER in options.params else PromptVia.ENV)
         unfit = _unfit(prompt)
@@ -93,23 +93,3 @@ def _unfit(prompt: str) -> str:
         return "contains a NUL character"
     size = len(PROMPT_VARIABLE) + 1 + len(prompt.encode("utf-8", "surrogatepass"))
     return f"takes {size} bytes, more than {ARGUMENT_LIMIT}" if size > ARGUMENT_LIMIT else ""
-
-
-def _require_clean(options: CustomOptions) -> None:
-    """Refuse what no operating system can start."""
-    if not options.base_command.strip():
-        raise InvalidInput(field="option base_command", reason="is empty", remedy="name the program to run")
-    for name in options.env:
-        if not name or "=" in name:
-            raise InvalidInput(field="option env", reason=f"{name!r} is not the name of a variable")
-    for field, text in _texts(options):
-        if "\0" in text:
-            raise InvalidInput(field=f"option {field}", reason="contains a NUL character", remedy="remove it")
-
-
-def _texts(options: CustomOptions) -> Iterator[tuple[str, str]]:
-    yield "base_command", options.base_command
-    for index, param in enumerate(options.params):
-        yield f"params[{index}]", param
-    for name, value in options.env.items():
-        yield f"env.{name}", name + value

@@ -1,6 +1,6 @@
 """Worker protocol: communication between engine and worker. A transport carries frames; a codec encodes messages.
 
-messages      the methods of both sides: requests and their results
+messages      the methods of both sides: requests and their results (bases: `request`)
 codec         a message on its way, and the port that writes it into a frame
 json_codec    frames as JSON-RPC 2.0 (`frames`), with errors made again from their facts (`errors`)
 connection    the rules of one connection, without I/O; its life is a table (`_state`)
@@ -13,8 +13,9 @@ from aura_worker_protocol._state import ConnectionState, Role
 from aura_worker_protocol.connection import REQUEST_LIMIT, Connection
 from aura_worker_protocol.frames import FRAME_LIMIT
 from aura_worker_protocol.memory import MemoryTransport, memory_pair
-from aura_worker_protocol.messages import PROTOCOL_VERSION, TO_ENGINE, TO_WORKER, Request, Result
+from aura_worker_protocol.messages import PROTOCOL_VERSION, TO_ENGINE, TO_WORKER
 from aura_worker_protocol.peer import Handler, Peer, PendingReply
+from aura_worker_protocol.request import Request, Result
 from aura_worker_protocol.transport import ByteTransport, Transport
 
 __all__ = [

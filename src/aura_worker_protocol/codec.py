@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from aura_contracts.errors import AuraError
-from aura_worker_protocol.messages import Request, Result
+from aura_worker_protocol.request import Request, Result
 
 RequestId = int | str
 """This side gives integers from 1 on; the other side may give texts."""

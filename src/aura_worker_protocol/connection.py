@@ -45,7 +45,8 @@ from aura_worker_protocol.codec import (
     Unreadable,
 )
 from aura_worker_protocol.frames import REQUEST_CANCELLED
-from aura_worker_protocol.messages import PROTOCOL_VERSION, TO_ENGINE, TO_WORKER, Hello, Request, Result
+from aura_worker_protocol.messages import PROTOCOL_VERSION, TO_ENGINE, TO_WORKER, Hello
+from aura_worker_protocol.request import Request, Result
 
 REQUEST_LIMIT = 1024
 """Calls of one side that may wait for a response at a time; more are against the protocol."""

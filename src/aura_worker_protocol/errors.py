@@ -95,7 +95,7 @@ def _escaped(character: str) -> str:
     return f"\\u{ord(character):04x}" if "\ud800" <= character <= "\udfff" else character
 
 
-def _storable(value: Any) -> Any:
+def _storable(value: object) -> Any:
     match value:
         case str():
             return storable_text(value)
@@ -119,7 +119,7 @@ def _kinds_of(code: str) -> Iterator[type[AuraError]]:
     yield from sorted(fitting, key=lambda kind: not kind.__module__.startswith("aura_contracts."))
 
 
-def _made(kind: type[AuraError], facts: dict[str, Any], remedy: str) -> AuraError | None:
+def _made(kind: type[AuraError], facts: dict[str, object], remedy: str) -> AuraError | None:
     """Return the error; None if the facts are not those that `kind` needs."""
     hints = get_type_hints(kind)
     known = {field.name for field in attrs.fields(kind)}

@@ -56,27 +56,12 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
     error: ErrorObject | None = None
 
 
-class RequestFrame(msgspec.Struct, frozen=True, kw_only=True):
+class SentFrame(msgspec.Struct, frozen=True, kw_only=True):
+    """Any frame, as written: what is unset is left out. `id` is None where that of a refused request is unknown."""
+
     jsonrpc: Literal["2.0"] = "2.0"
-    id: RequestId
-    method: str
-    params: Any
-
-
-class NotificationFrame(msgspec.Struct, frozen=True, kw_only=True):
-    jsonrpc: Literal["2.0"] = "2.0"
-    method: str
-    params: Any
-
-
-class AnswerFrame(msgspec.Struct, frozen=True, kw_only=True):
-    jsonrpc: Literal["2.0"] = "2.0"
-    id: RequestId
-    result: Any
-
-
-class RefusalFrame(msgspec.Struct, frozen=True, kw_only=True):
-    jsonrpc: Literal["2.0"] = "2.0"
-    id: RequestId | None
-    """None: the id of the refused request could not be read."""
-    error: ErrorObject
+    id: RequestId | msgspec.UnsetType | None = msgspec.UNSET
+    method: str | msgspec.UnsetType = msgspec.UNSET
+    params: object = msgspec.UNSET
+    result: object = msgspec.UNSET
+    error: ErrorObject | msgspec.UnsetType = msgspec.UNSET

@@ -36,13 +36,10 @@ from aura_worker_protocol.frames import (
     INVALID_PARAMS,
     NOTHING,
     PARSE_ERROR,
-    AnswerFrame,
     Frame,
-    NotificationFrame,
-    RefusalFrame,
-    RequestFrame,
+    SentFrame,
 )
-from aura_worker_protocol.messages import Request, Result
+from aura_worker_protocol.request import Request, Result
 
 _UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 
@@ -64,24 +61,24 @@ class JsonCodec(Codec[bytes]):
     # --- To bytes -----------------------------------------------------------------------------------------------------
 
     def request(self, number: int, request: Request[Any]) -> bytes:
-        return self._encode(RequestFrame(id=number, method=request.method, params=request))
+        return self._encode(SentFrame(id=number, method=request.method, params=request))
 
     def notification(self, request: Request[Any]) -> bytes:
-        return self._encode(NotificationFrame(method=request.method, params=request))
+        return self._encode(SentFrame(method=request.method, params=request))
 
     def cancellation(self, number: int) -> bytes:
-        return self._encode(NotificationFrame(method=CANCEL, params={"id": number}))
+        return self._encode(SentFrame(method=CANCEL, params={"id": number}))
 
     def answer(self, request_id: RequestId, result: Result) -> bytes:
-        return self._encode(AnswerFrame(id=request_id, result=result))
+        return self._encode(SentFrame(id=request_id, result=result))
 
     def refusal(self, request_id: RequestId | None, error: BaseException, number: int | None = None) -> bytes:
         try:
-            return self._encode(RefusalFrame(id=request_id, error=error_object(error, number)))
+            return self._encode(SentFrame(id=request_id, error=error_object(error, number)))
         except (AuraError, *UNENCODABLE) as cause:
-            return self._encode(RefusalFrame(id=request_id, error=error_object(unsendable(error, cause))))
+            return self._encode(SentFrame(id=request_id, error=error_object(unsendable(error, cause))))
 
-    def _encode(self, frame: msgspec.Struct) -> bytes:
+    def _encode(self, frame: SentFrame) -> bytes:
         try:
             encoded = _encoder.encode(frame)
         except UNENCODABLE as error:

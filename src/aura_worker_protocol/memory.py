@@ -29,7 +29,7 @@ from aura_worker_protocol.codec import (
     Unreadable,
 )
 from aura_worker_protocol.errors import UNENCODABLE, error_object, error_of, unknown_method, unsendable
-from aura_worker_protocol.messages import Request, Result
+from aura_worker_protocol.request import Request, Result
 from aura_worker_protocol.transport import Transport
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -112,7 +112,7 @@ def unshared(struct: S) -> S:
     return replace(struct, **{name: _copy(getattr(struct, name)) for name in fields}) if fields else struct
 
 
-def _copy(value: Any) -> Any:
+def _copy(value: object) -> Any:
     match value:
         case dict():
             return {key: _copy(inner) for key, inner in value.items()}

@@ -10,12 +10,10 @@ lease; a report under an older one is refused, and the worker then ends what it 
     worker ──► engine    worker.*      hello, heartbeat
                          output.*      output of processes and the entries in it, in order, acknowledged
 
-Method names and field names are the wire format: never renamed. Fields may be added with a default.
+Names of methods and fields are the wire format: never renamed. Fields may be added with a default.
 """
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -29,26 +27,7 @@ from aura_contracts.ports.executors import Answer, AnyEntry, Availability, Capab
 from aura_contracts.ports.processes import ProcessExit
 from aura_contracts.ports.workspaces import Orphan, WorkspaceCondition, WorkspaceSpec
 from aura_contracts.workspace import ConflictedFiles, MergeStyle, RepositoryCommit, Worktree
-
-
-class Result(msgspec.Struct, Plain, frozen=True, kw_only=True):
-    """Base of all results; by itself: done."""
-
-
-R_co = TypeVar("R_co", bound=Result, covariant=True)
-
-
-class Request(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
-    """Base of all requests. `method` is the name on the wire, `result` the type of the result."""
-
-    method: ClassVar[str]
-    result: ClassVar[type[Result]] = Result
-
-    @property
-    def lane(self) -> str:
-        """Requests of one lane run one after another, in the order in which they were sent; empty: at once."""
-        return ""
-
+from aura_worker_protocol.request import Result, ToEngine, ToWorker, by_method
 
 # --- Engine to worker: workspaces -------------------------------------------------------------------------------------
 
@@ -60,11 +39,10 @@ class WorkspaceReady(Result, frozen=True, kw_only=True):
     """The folder in which scripts and agents are started."""
 
 
-class PrepareWorkspace(Request[WorkspaceReady], frozen=True, kw_only=True):
+class PrepareWorkspace(ToWorker[WorkspaceReady], frozen=True, kw_only=True):
     """Create the worktrees, all or none; existing ones are taken over."""
 
     method = "workspace.prepare"
-    result = WorkspaceReady
     workspace: WorkspaceSpec
 
 
@@ -72,11 +50,10 @@ class WorkspaceInspected(Result, frozen=True, kw_only=True):
     condition: WorkspaceCondition
 
 
-class InspectWorkspace(Request[WorkspaceInspected], frozen=True, kw_only=True):
+class InspectWorkspace(ToWorker[WorkspaceInspected], frozen=True, kw_only=True):
     """Describe the current condition of the workspace."""
 
     method = "workspace.inspect"
-    result = WorkspaceInspected
     workspace: WorkspaceSpec
 
 
@@ -86,11 +63,10 @@ class WorkCollected(Result, frozen=True, kw_only=True):
     clean: bool
 
 
-class CollectWork(Request[WorkCollected], frozen=True, kw_only=True):
+class CollectWork(ToWorker[WorkCollected], frozen=True, kw_only=True):
     """Commit everything on the branch, and count what the branch changes."""
 
     method = "workspace.collect"
-    result = WorkCollected
     workspace: WorkspaceSpec
     message: str
 
@@ -113,11 +89,10 @@ class WorkDiff(Result, frozen=True, kw_only=True):
     truncated: bool = False
 
 
-class DiffWork(Request[WorkDiff], frozen=True, kw_only=True):
+class DiffWork(ToWorker[WorkDiff], frozen=True, kw_only=True):
     """Show the changes in the workspace, uncommitted work included; `patch_limit` is in bytes, 0 for no patch."""
 
     method = "workspace.diff"
-    result = WorkDiff
     workspace: WorkspaceSpec
     patch_limit: int = 1_048_576
 
@@ -126,16 +101,15 @@ class SnapshotCommits(Result, frozen=True, kw_only=True):
     commits: tuple[RepositoryCommit, ...]
 
 
-class TakeSnapshot(Request[SnapshotCommits], frozen=True, kw_only=True):
+class TakeSnapshot(ToWorker[SnapshotCommits], frozen=True, kw_only=True):
     """Write tracked and untracked state to the hidden ref."""
 
     method = "workspace.snapshot"
-    result = SnapshotCommits
     workspace: WorkspaceSpec
     ref: str
 
 
-class ResetToSnapshot(Request[Result], frozen=True, kw_only=True):
+class ResetToSnapshot(ToWorker[Result], frozen=True, kw_only=True):
     """Reset the worktrees to a snapshot, overwriting their content."""
 
     method = "workspace.restore"
@@ -150,17 +124,16 @@ class MergeResult(Result, frozen=True, kw_only=True):
     conflicts: tuple[ConflictedFiles, ...] = ()
 
 
-class MergeWork(Request[MergeResult], frozen=True, kw_only=True):
+class MergeWork(ToWorker[MergeResult], frozen=True, kw_only=True):
     """Merge the branch into its targets, all or none."""
 
     method = "workspace.merge"
-    result = MergeResult
     workspace: WorkspaceSpec
     style: MergeStyle
     message: str
 
 
-class RemoveWorktrees(Request[Result], frozen=True, kw_only=True):
+class RemoveWorktrees(ToWorker[Result], frozen=True, kw_only=True):
     """Remove the worktrees, whatever they hold; with `delete_branch` also the branch, if it is fully merged."""
 
     method = "workspace.remove"
@@ -181,11 +154,10 @@ class RepositoryDescribed(Result, frozen=True, kw_only=True):
     head: str | None = None
 
 
-class DescribeRepository(Request[RepositoryDescribed], frozen=True, kw_only=True):
+class DescribeRepository(ToWorker[RepositoryDescribed], frozen=True, kw_only=True):
     """Describe the repository at a path on the worker. Raises `NotARepository` for a folder that does not exist."""
 
     method = "workspace.describe"
-    result = RepositoryDescribed
     path: str
 
 
@@ -193,19 +165,17 @@ class OrphansFound(Result, frozen=True, kw_only=True):
     orphans: tuple[Orphan, ...]
 
 
-class FindOrphans(Request[OrphansFound], frozen=True, kw_only=True):
+class FindOrphans(ToWorker[OrphansFound], frozen=True, kw_only=True):
     """List the leftovers of workspaces that are not `living`."""
 
     method = "workspace.orphans"
-    result = OrphansFound
     living: tuple[WorkspaceId, ...]
 
 
-class RemoveOrphan(Request[SnapshotCommits], frozen=True, kw_only=True):
+class RemoveOrphan(ToWorker[SnapshotCommits], frozen=True, kw_only=True):
     """Remove an orphan, after a snapshot of its unsaved work."""
 
     method = "workspace.remove_orphan"
-    result = SnapshotCommits
     orphan: Orphan
     ref: str
 
@@ -214,11 +184,10 @@ class PoolWarmed(Result, frozen=True, kw_only=True):
     made: int
 
 
-class WarmPool(Request[PoolWarmed], frozen=True, kw_only=True):
+class WarmPool(ToWorker[PoolWarmed], frozen=True, kw_only=True):
     """Fill the pool of a repository."""
 
     method = "workspace.warm"
-    result = PoolWarmed
     repository: str
     count: int
 
@@ -243,14 +212,13 @@ class StartedProcess(Result, frozen=True, kw_only=True):
     process: SupervisedProcess
 
 
-class StartProcess(Request[StartedProcess], frozen=True, kw_only=True):
+class StartProcess(ToWorker[StartedProcess], frozen=True, kw_only=True):
     """Run a script or an agent, exactly one of the two; a process started before under this token is taken over.
 
     `next_record` is the number of the next record of output that the engine does not have.
     """
 
     method = "process.start"
-    result = StartedProcess
     execution_id: ExecutionId
     epoch: int
     token: str
@@ -273,17 +241,16 @@ class ProcessFinished(Result, frozen=True, kw_only=True):
     """The last entries, which are in no report of output."""
 
 
-class AwaitProcess(Request[ProcessFinished], frozen=True, kw_only=True):
+class AwaitProcess(ToWorker[ProcessFinished], frozen=True, kw_only=True):
     """Return once the process has ended and the engine has acknowledged all its output."""
 
     method = "process.await"
-    result = ProcessFinished
     execution_id: ExecutionId
     epoch: int
     token: str
 
 
-class InterruptProcess(Request[Result], frozen=True, kw_only=True):
+class InterruptProcess(ToWorker[Result], frozen=True, kw_only=True):
     """Begin to end the process; when repeated: do not wait for the next step of its ending."""
 
     method = "process.interrupt"
@@ -291,7 +258,7 @@ class InterruptProcess(Request[Result], frozen=True, kw_only=True):
     reason: str = ""
 
 
-class AnswerPermission(Request[Result], frozen=True, kw_only=True):
+class AnswerPermission(ToWorker[Result], frozen=True, kw_only=True):
     """Answer the question of a waiting agent."""
 
     method = "process.answer"
@@ -300,7 +267,7 @@ class AnswerPermission(Request[Result], frozen=True, kw_only=True):
     answer: Answer
 
 
-class ForgetProcess(Request[Result], frozen=True, kw_only=True):
+class ForgetProcess(ToWorker[Result], frozen=True, kw_only=True):
     """Delete everything that is kept of the process: the engine has recorded how it ended."""
 
     method = "process.forget"
@@ -321,22 +288,20 @@ class ExecutorsListed(Result, frozen=True, kw_only=True):
     executors: tuple[ExecutorInfo, ...]
 
 
-class ListExecutors(Request[ExecutorsListed], frozen=True, kw_only=True):
+class ListExecutors(ToWorker[ExecutorsListed], frozen=True, kw_only=True):
     """Describe the installed executors; with `names`, only these."""
 
     method = "executors.list"
-    result = ExecutorsListed
     names: tuple[str, ...] = ()
 
 
-class CheckOptions(Request[Result], frozen=True, kw_only=True):
+class CheckOptions(ToWorker[Result], frozen=True, kw_only=True):
     """Have an executor look at the options of a run, as it will when it is started. Nothing is started.
 
     Raises `UnknownExecutor`, or `InvalidInput` for what the executor would refuse.
     """
 
     method = "executors.check"
-    result = Result
     executor: str
     prompt: str
     directory: str
@@ -362,11 +327,10 @@ class KnownProcess(msgspec.Struct, frozen=True, kw_only=True):
     running: bool
 
 
-class Hello(Request[Welcome], frozen=True, kw_only=True):
+class Hello(ToEngine[Welcome], frozen=True, kw_only=True):
     """The first message of a connection."""
 
     method = "worker.hello"
-    result = Welcome
     protocol: int
     """The version of this protocol: 1."""
     worker_id: WorkerId
@@ -376,7 +340,7 @@ class Hello(Request[Welcome], frozen=True, kw_only=True):
     processes: tuple[KnownProcess, ...] = ()
 
 
-class Heartbeat(Request[Result], frozen=True, kw_only=True):
+class Heartbeat(ToEngine[Result], frozen=True, kw_only=True):
     """The worker is alive."""
 
     method = "worker.heartbeat"
@@ -395,24 +359,20 @@ class ParsedRecord(msgspec.Struct, frozen=True, kw_only=True):
     entries: tuple[AnyEntry, ...]
 
 
-class AppendOutput(Request[OutputAccepted], frozen=True, kw_only=True):
+class AppendOutput(ToEngine[OutputAccepted], frozen=True, kw_only=True):
     """Hand over records of output with the entries in them; the first record has the number `first`.
 
     Both are stored together: an entry is stored if and only if its record is.
     """
 
     method = "output.append"
-    result = OutputAccepted
+    lane_field = "execution_id"
     execution_id: ExecutionId
     epoch: int
     token: str
     first: int
     chunks: tuple[Chunk, ...]
     parsed: tuple[ParsedRecord, ...] = ()
-
-    @property
-    def lane(self) -> str:
-        return self.execution_id
 
 
 class OutputRead(Result, frozen=True, kw_only=True):
@@ -424,54 +384,16 @@ class OutputRead(Result, frozen=True, kw_only=True):
     """Where to continue reading."""
 
 
-class ReadOutput(Request[OutputRead], frozen=True, kw_only=True):
-    """Read the recorded output of an execution from its beginning, a piece at a time: `after` is that of the last one.
-
-    For a worker that was restarted, to feed the conversation with the output before.
-    """
+class ReadOutput(ToEngine[OutputRead], frozen=True, kw_only=True):
+    """Read the output of an execution again, for a restarted worker, a piece at a time: `after` is the last one's."""
 
     method = "output.read"
-    result = OutputRead
+    lane_field = "execution_id"
     execution_id: ExecutionId
     epoch: int
     after: int = 0
 
-    @property
-    def lane(self) -> str:
-        return self.execution_id
-
-
-# --- All --------------------------------------------------------------------------------------------------------------
 
 PROTOCOL_VERSION = 1
-
-TO_WORKER: Mapping[str, type[Request[Any]]] = MappingProxyType(
-    {
-        request.method: request
-        for request in (
-            PrepareWorkspace,
-            InspectWorkspace,
-            CollectWork,
-            DiffWork,
-            TakeSnapshot,
-            ResetToSnapshot,
-            MergeWork,
-            RemoveWorktrees,
-            DescribeRepository,
-            FindOrphans,
-            RemoveOrphan,
-            WarmPool,
-            StartProcess,
-            AwaitProcess,
-            InterruptProcess,
-            AnswerPermission,
-            ForgetProcess,
-            ListExecutors,
-            CheckOptions,
-        )
-    }
-)
-
-TO_ENGINE: Mapping[str, type[Request[Any]]] = MappingProxyType(
-    {request.method: request for request in (Hello, Heartbeat, AppendOutput, ReadOutput)}
-)
+TO_WORKER = by_method(ToWorker)
+TO_ENGINE = by_method(ToEngine)

@@ -42,7 +42,8 @@ from aura_worker_protocol.connection import (
     Serve,
     Settle,
 )
-from aura_worker_protocol.messages import Hello, Request, Result
+from aura_worker_protocol.messages import Hello
+from aura_worker_protocol.request import Request, Result
 from aura_worker_protocol.transport import Transport
 
 Handler = Callable[[Any], Awaitable[Result | None]]
@@ -242,7 +243,7 @@ class Peer:
         self._ready_or_closed.set()
         self._send_scope.cancel()
 
-    def _start(self, task: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
+    def _start(self, task: Callable[..., Coroutine[Any, Any, None]], *args: object) -> None:
         assert self._tasks is not None, "frames are read only while it runs"
         self._tasks.start_soon(task, *args)
 
@@ -308,7 +309,7 @@ class Peer:
 
     # --- Sending ------------------------------------------------------------------------------------------------------
 
-    async def _send(self, frame: Any) -> None:
+    async def _send(self, frame: object) -> None:
         """Send a frame whose loss does not matter: without a connection it has no reader."""
         try:
             async with self._sending:
@@ -316,12 +317,12 @@ class Peer:
         except WorkerUnavailable as error:
             _log.debug("a frame was not sent: %s", error)
 
-    async def _send_last(self, frame: Any) -> None:
+    async def _send_last(self, frame: object) -> None:
         if frame is not None:
             with anyio.move_on_after(_LAST_FRAME_TIMEOUT):
                 await self._send(frame)
 
-    async def _transmit(self, frame: Any) -> None:
+    async def _transmit(self, frame: object) -> None:
         """Send `frame`; the caller holds `_sending`. `_end` interrupts a send that waits."""
         if self.state is not ConnectionState.CLOSED:
             with anyio.CancelScope() as self._send_scope:

@@ -7,7 +7,7 @@ from typing import Any, Generic
 from aura_worker_protocol.codec import Codec, F
 from aura_worker_protocol.frames import FRAME_LIMIT
 from aura_worker_protocol.json_codec import JsonCodec
-from aura_worker_protocol.messages import Request
+from aura_worker_protocol.request import Request
 
 
 class Transport(ABC, Generic[F]):

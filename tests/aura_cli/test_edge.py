@@ -37,7 +37,8 @@ ALLOWED = {
     # what a program gets that does not say otherwise
     "aura_engine/host.py": {"os.environ", "getpass.getuser", "Path.cwd"},
     # processes of their own
-    "aura_executors/scripted/agent.py": {"os.environ", "sys.argv", "sys.stdin", "Path.cwd"},
+    "aura_executors/isolated.py": {"sys.argv"},
+    "aura_executors/scripted/agent.py": {"sys.stdin", "Path.cwd"},
     "aura_executors/agents/local/program/main.py": {"os.environ", "sys.stdin", "Path.cwd"},
     "aura_executors/agents/local/program/session.py": {"Path.home"},
     # tests of whoever writes an executor

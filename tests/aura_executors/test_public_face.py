@@ -26,7 +26,7 @@ ADAPTER = {
     *("ARGUMENT_LIMIT", "LINE_LIMIT", "MESSAGE_LIMIT", "NOT_UNDERSTOOD", "TOO_LONG", "UNKNOWN_ENTRIES"),
     *("UNKNOWN_LIMIT", "ActingOptions", "AgentOptions", "Item", "JsonLines", "Lines", "PlainConversation", "Program"),
     *("Tail", "agent_options", "clipped", "clipped_value", "failure_from", "lost_session", "program_of"),
-    *("prompt_bytes", "prompt_of", "read_options", "reason_of_status", "require_argument", "require_clean"),
+    *("prompt_bytes", "prompt_of", "read_options", "reason_of_status", "require_clean"),
     *("with_params", "without_controls"),
 }
 OTHERS = {

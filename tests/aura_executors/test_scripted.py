@@ -37,7 +37,7 @@ from aura_contracts.ports.processes import ExitCause, ProcessExit
 from aura_executors.adapter.bounded_text import clipped
 from aura_executors.adapter.json_lines import UNKNOWN_LIMIT
 from aura_executors.scripted import ScriptedConversation, ScriptedExecutor
-from aura_executors.scripted.agent import SHAPES
+from aura_executors.scripted.steps import SHAPES
 from aura_executors.scripted.transcript import LINE_LIMIT
 
 EXECUTOR = ScriptedExecutor()
@@ -544,7 +544,7 @@ def test_a_line_without_end_is_not_collected():
     for start in (b"x", b'{"aura": {"type": "message", "text": "'):
         for data in (start, *[b"x" * 200_000] * 20):
             assert list(conversation.receive(OutputSource.STDOUT, data)) == []
-        assert len(conversation._line) <= LINE_LIMIT
+        assert len(conversation._lines._begun) <= LINE_LIMIT
         assert list(conversation.receive(OutputSource.STDOUT, b'"}}\n')) == []
     after = conversation.receive(OutputSource.STDOUT, b'{"aura": {"type": "message", "text": "x"}}\n')
     assert list(after) == [Message(text="x")]

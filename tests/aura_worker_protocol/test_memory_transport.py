@@ -11,7 +11,8 @@ from aura_contracts.errors import DirtyWorktree, RemoteError, RemoteProtocolErro
 from aura_worker_protocol import TO_ENGINE, TO_WORKER, memory_pair
 from aura_worker_protocol.codec import Call, Cancellation, Ignored, Notification, Refusal, Response, Unreadable
 from aura_worker_protocol.memory import MemoryCodec, unshared
-from aura_worker_protocol.messages import AppendOutput, Heartbeat, ListExecutors, Result
+from aura_worker_protocol.messages import AppendOutput, Heartbeat, ListExecutors
+from aura_worker_protocol.request import Result
 from strategies import structs
 
 REQUESTS = {**TO_WORKER, **TO_ENGINE}

@@ -33,9 +33,9 @@ from aura_worker_protocol.messages import (
     OutputAccepted,
     OutputRead,
     ReadOutput,
-    Result,
     Welcome,
 )
+from aura_worker_protocol.request import Result
 from byte_transport import byte_pair
 from conditions import until
 

@@ -42,11 +42,10 @@ from aura_worker_protocol.messages import (
     OutputAccepted,
     OutputRead,
     ReadOutput,
-    Request,
-    Result,
     Welcome,
 )
 from aura_worker_protocol.peer import Peer
+from aura_worker_protocol.request import Request, Result
 
 R = TypeVar("R", bound=Result)
 

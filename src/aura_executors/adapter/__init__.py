@@ -1,14 +1,17 @@
 """Building blocks of adapters, which `aura_executors` re-exports for third parties.
 
+    agent_executor           executors that run an agent's own program
     options                  options of every agent, and command lines
     option_reader            options by name and type
     program_lookup           a program's location, version and login
     json_lines               conversations with one JSON value per line
-    turn_state               conversations of agents that run for one turn
+    turn_state               conversations of agents that report how their turn ended
+    plan                     the steps of an agent's plan
+    questions                the questions that an agent waits for
     single_shot              programs that only write an answer
     json_rpc                 JSON-RPC over lines
     line_splitter            bytes to lines, in bounded memory
-    bounded_text             texts that the log can store
+    bounded_text             texts that the log can store, and what is remembered meanwhile
     failure_classification   rate limits, authentication failures, and others
 
 Everything here is pure except `program_lookup`, which locates programs and runs ``--version``.

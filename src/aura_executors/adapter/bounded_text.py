@@ -1,9 +1,12 @@
-"""Bounded texts: texts of entries that the log can store."""
+"""Bounded texts: texts of entries that the log can store, and what is remembered while an agent runs."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 from aura_contracts.permission import CUT_MARK
 from aura_contracts.ports.executors import TEXT_LIMIT
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 MESSAGE_LIMIT = 2_000
 """Maximum characters of a failure's message."""
@@ -35,7 +38,7 @@ def clipped(text: str, limit: int = TEXT_LIMIT) -> str:
     return f"{text[:half]}{_CUT.format(len(text) - 2 * half)}{text[-half:]}"
 
 
-def clipped_value(value: Any, limit: int = TEXT_LIMIT, depth: int = 16) -> Any:
+def clipped_value(value: object, limit: int = TEXT_LIMIT, depth: int = 16) -> Any:
     """Return a JSON value with every text in it clipped; values nested too deeply become text.
 
     A value that needs no change may be returned as it is, not as a copy.
@@ -54,7 +57,7 @@ def clipped_value(value: Any, limit: int = TEXT_LIMIT, depth: int = 16) -> Any:
     return clipped(str(value), _SHORT)
 
 
-def _is_plain(table: dict[str, Any], limit: int) -> bool:
+def _is_plain(table: dict[str, object], limit: int) -> bool:
     """Whether, by a quick check, nothing in a table needs clipping; False if something may."""
     for name, value in table.items():
         if len(name) > _SHORT or not name.isascii() or "\0" in name:
@@ -65,6 +68,13 @@ def _is_plain(table: dict[str, Any], limit: int) -> bool:
         elif isinstance(value, (dict, list)):
             return False
     return True
+
+
+def put(known: dict[K, V], name: K, value: V, limit: int) -> None:
+    """Add to `known`, which never holds more than `limit` items; beyond it, the oldest is dropped."""
+    if len(known) >= limit:
+        del known[next(iter(known))]
+    known[name] = value
 
 
 class Pieces:
@@ -81,6 +91,8 @@ class Pieces:
 
     def take(self) -> str:
         """Return the whole text, with a note about omissions, and start a new one; "" for a blank text."""
+        if not self.kept:
+            return ""
         text, length = "".join(self.kept), self._length
         self.clear()
         if not text.strip():

@@ -96,10 +96,10 @@ class JsonLines(Conversation):
 
     def _retry_repaired(self, line: bytes) -> list[Item] | None:
         """Return the items of a repaired line, or None if it is still not understood."""
-        if (repaired := _repaired(line)) == line:
+        if (mended := repaired(line)) == line:
             return None
         try:
-            return None if (meant := self.understand(repaired)) is None else [*meant]
+            return None if (meant := self.understand(mended)) is None else [*meant]
         except NOT_UNDERSTOOD:
             return None
 
@@ -109,10 +109,10 @@ class JsonLines(Conversation):
             items.append(Unknown(text=clipped(text, UNKNOWN_LIMIT)))
 
 
-def _repaired(line: bytes) -> bytes:
+def repaired(line: bytes) -> bytes:
     r"""Return a line of JSON with whole characters only.
 
-    >>> _repaired(rb'"a\ud83d" "\ud83d\ude00" "\\ud83d"')
+    >>> repaired(rb'"a\ud83d" "\ud83d\ude00" "\\ud83d"')
     b'"a\\ufffd" "\\ud83d\\ude00" "\\\\ud83d"'
     """
     if b"\\ud" not in line and b"\\uD" not in line:

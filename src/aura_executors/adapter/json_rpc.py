@@ -22,6 +22,8 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from aura_executors.adapter.bounded_text import put
+
 METHOD_NOT_FOUND = -32601
 INVALID_PARAMS = -32602
 """Error codes of the specification, section 5.1."""
@@ -114,7 +116,7 @@ class RpcPeer(Generic[Then]):
         self._pending: dict[Id, Then] = {}
         self._next = 1
 
-    def request(self, method: str, params: Any, then: Then, *, id: Id | None = None) -> bytes:
+    def request(self, method: str, params: object, then: Then, *, id: Id | None = None) -> bytes:
         """Return the line of a request.
 
         Without an `id` it gets the next number. Requests that may not be repeated after a restart need their own `id`
@@ -122,16 +124,14 @@ class RpcPeer(Generic[Then]):
         """
         if id is None:
             id, self._next = self._next, self._next + 1
-        if len(self._pending) >= PENDING_LIMIT:
-            del self._pending[next(iter(self._pending))]
-        self._pending[id] = then
+        put(self._pending, id, then, PENDING_LIMIT)
         return self._line({"id": id, "method": method, "params": params})
 
-    def notify(self, method: str, params: Any = None) -> bytes:
+    def notify(self, method: str, params: object = None) -> bytes:
         """Return the line of a notification."""
         return self._line({"method": method} if params is None else {"method": method, "params": params})
 
-    def respond(self, id: Id, result: Any) -> bytes:
+    def respond(self, id: Id, result: object) -> bytes:
         """Return the line of a response."""
         return self._line({"id": id, "result": result})
 
@@ -152,5 +152,5 @@ class RpcPeer(Generic[Then]):
         result = _EMPTY if isinstance(message.result, msgspec.UnsetType) else message.result
         return RpcReply(message.id, then, result, message.error)
 
-    def _line(self, message: dict[str, Any]) -> bytes:
+    def _line(self, message: dict[str, object]) -> bytes:
         return _ENCODER.encode({**self._version, **message}) + b"\n"

@@ -8,7 +8,7 @@ TOO_LONG = b"a line that is too long"
 
 
 class Lines:
-    r"""Splits bytes that arrive in pieces of any size into lines. Lines that are too long are counted, not kept.
+    r"""Splits bytes that arrive in pieces of any size into lines. Lines that are too long become `TOO_LONG`.
 
     >>> lines = Lines(limit=8)
     >>> lines.feed(b'{"a":'), lines.feed(b'1}\n\n{"b"'), lines.feed(b':"long"}\n[]')
@@ -18,8 +18,6 @@ class Lines:
     """
 
     def __init__(self, limit: int = LINE_LIMIT) -> None:
-        self.overlong = 0
-        """Number of lines that were too long; each was replaced by `TOO_LONG`."""
         self._limit = limit
         self._begun = bytearray()
         """The unfinished line: one array, however small its pieces are."""
@@ -34,14 +32,14 @@ class Lines:
             self._keep(lines.pop(0))
             first = self.rest()
         if len(data) > self._limit:
-            lines = [line if len(line) <= self._limit else self._left_out() for line in lines]
+            lines = [line if len(line) <= self._limit else TOO_LONG for line in lines]
         if last:
             self._keep(last)
         return first + lines if first else lines
 
     def rest(self) -> list[bytes]:
         """Return the unfinished line, if any, and start a new one."""
-        line = self._left_out() if self._skipping else bytes(self._begun)
+        line = TOO_LONG if self._skipping else bytes(self._begun)
         self._begun, self._skipping = bytearray(), False
         return [line] if line else []
 
@@ -52,7 +50,3 @@ class Lines:
             self._begun, self._skipping = bytearray(), True
         else:
             self._begun += piece
-
-    def _left_out(self) -> bytes:
-        self.overlong += 1
-        return TOO_LONG

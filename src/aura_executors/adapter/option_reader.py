@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from threading import Lock
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -18,7 +18,7 @@ _PLACE = re.compile(r" - at `\$\.?(?P<place>.*)`$")
 """Where msgspec reports a value of the wrong type: ``Expected `str`, got `int` - at `$.params[0]```."""
 
 
-def read_options(executor: str, options: Mapping[str, Any], kind: type[T]) -> T:
+def read_options(executor: str, options: Mapping[str, object], kind: type[T]) -> T:
     """Return `options` as a `kind`, a struct whose fields are the executor's options with their defaults.
 
     Raises `InvalidInput` that names the option if it is unknown (with a suggestion), missing, or of the wrong type.

@@ -6,16 +6,17 @@ values are also the agent's own (`permission_mode`, `approval_mode`, `approval_p
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun
-from aura_contracts.ports.processes import ARGUMENT_LIMIT
 from aura_contracts.secrets import require_no_secrets
 from aura_executors.adapter.option_reader import read_options
 from aura_executors.adapter.program_lookup import Program
+
+PositiveCount = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class AgentOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,40 +83,31 @@ def prompt_bytes(run: AgentRun, options: AgentOptions) -> bytes:
     return prompt_of(run, options).encode("utf-8", "replace")
 
 
-def require_argument(prompt: str, agent: str) -> str:
-    """Return `prompt` if it can be a command-line argument. Raises `InvalidInput` otherwise."""
-    size = len(prompt.encode("utf-8", "surrogatepass"))
-    if "\0" in prompt or size > ARGUMENT_LIMIT:
-        unfit = "contains a NUL character" if "\0" in prompt else f"takes {size} bytes, more than {ARGUMENT_LIMIT}"
-        raise InvalidInput(
-            field="prompt", reason=f"it {unfit}, and {agent} takes it as an argument", remedy="shorten it"
-        )
-    return prompt
-
-
-def require_clean(options: AgentOptions) -> None:
+def require_clean(options: msgspec.Struct) -> None:
     """Raise `InvalidInput` for options that no operating system accepts or that must not be stored."""
     require_no_secrets(msgspec.to_builtins(options))
-    if options.executable is not None and options.base_command is not None:
+    if isinstance(options, AgentOptions) and options.executable is not None and options.base_command is not None:
         reason = "it is the same as option executable"
         raise InvalidInput(field="option base_command", reason=reason, remedy="give one of them")
-    for name in options.env:
-        if not name or "=" in name or "\0" in name + options.env[name]:
-            reason = f"{name!r} is not the name of a variable, or its value contains a NUL character"
-            raise InvalidInput(field="option env", reason=reason)
+    for name in getattr(options, "env", {}):
+        if not name or "=" in name:
+            raise InvalidInput(field="option env", reason=f"{name!r} is not the name of a variable")
     for field in msgspec.structs.fields(options):
-        value = getattr(options, field.name)
-        texts = [] if value is None or value == field.default else [*_texts(value)]
-        if any("\0" in text for text in texts):
-            raise InvalidInput(field=f"option {field.name}", reason="contains a NUL character", remedy="remove it")
-        if field.name not in _MAY_BE_EMPTY and not all(map(str.strip, texts)):
-            raise InvalidInput(field=f"option {field.name}", reason="is empty", remedy="leave it out")
+        for place, text in _texts(field.name, getattr(options, field.name)):
+            if "\0" in text:
+                raise InvalidInput(field=f"option {place}", reason="contains a NUL character", remedy="remove it")
+            if not text.strip() and text != field.default and field.name not in _MAY_BE_EMPTY:
+                raise InvalidInput(field=f"option {place}", reason="is empty", remedy="leave it out")
 
 
-def _texts(value: Any) -> Iterator[str]:
-    """Yield a text, or the texts in a list; tables are left to the agent."""
-    values = value if isinstance(value, tuple) else (value,)
-    return (text for text in values if isinstance(text, str))
+def _texts(name: str, value: object) -> Iterator[tuple[str, str]]:
+    """Yield a text, the texts in a list, or the variables in `env`, with their places; other tables are the agent's."""
+    if isinstance(value, str):
+        yield name, value
+    elif isinstance(value, tuple):
+        yield from ((f"{name}[{index}]", text) for index, text in enumerate(value) if isinstance(text, str))
+    elif name == "env" and isinstance(value, dict):
+        yield from ((f"{name}.{variable}", f"{variable}={text}") for variable, text in value.items())
 
 
 def require_consistent_options(options: ActingOptions, *names: str) -> None:

@@ -6,7 +6,8 @@ import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import Self
 
 import attrs
 
@@ -37,6 +38,11 @@ class Program:
     """How to log in."""
     bundled: Callable[[], str | None] = attrs.field(default=lambda: None)
     """Returns the program bundled with an installed Python package; called if it is not on PATH."""
+
+    def with_login_in(self, environment: Mapping[str, str], variable: str, file: str) -> Self:
+        """Return the program with its login in this file of the folder that a variable names, if it is set."""
+        home = environment.get(variable)
+        return attrs.evolve(self, files=(str(PurePath(home, file)),)) if home else self
 
     def locate(self, environment: Mapping[str, str]) -> str | None:
         """Return the path of the program, or None if it is not found."""

@@ -1,7 +1,7 @@
 """Single shot: programs that only write a model's answer, which becomes one message, kept in bounded memory.
 
-`ModelConversation` is for programs that take the name of a model and report tokens on standard error; `model_options`
-reads their options.
+`ModelExecutor` and `ModelConversation` are for programs that take the name of a model and report tokens on standard
+error.
 """
 
 import re
@@ -23,9 +23,10 @@ from aura_contracts.ports.executors import (
     failure_of,
 )
 from aura_contracts.ports.processes import ExitCause, ProcessExit
+from aura_executors.adapter.agent_executor import AgentExecutor
 from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, Tail, clipped
 from aura_executors.adapter.failure_classification import failure_from
-from aura_executors.adapter.options import Options, agent_options
+from aura_executors.adapter.options import Options
 
 _CONTROL = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])"  # ECMA-48: CSI, OSC, other escapes
@@ -129,15 +130,17 @@ class ModelConversation(PlainConversation):
             yield UsageReported(usage=usage, model=self._model)
 
 
-def model_options(name: str, run: AgentRun, kind: type[Options], listing: str) -> Options:
-    """Return the options of `run` for executor `name`, which needs a model; the command `listing` lists the models.
+class ModelExecutor(AgentExecutor[Options]):
+    """Runs a program that asks the model in option `model`, which the command `listing` lists."""
 
-    Raises `InvalidInput`, including for a model name that the program would take for an option.
-    """
-    options = agent_options(name, run, kind)
-    if options.model is None:
-        reason, remedy = f"executor {name} requires it", f"name one that `{listing}` shows"
-        raise InvalidInput(field="option model", reason=reason, remedy=remedy)
-    if options.model.startswith("-"):
-        raise InvalidInput(field="option model", reason=f"{options.model!r} is not the name of a model")
-    return options
+    listing: ClassVar[str]
+
+    def options_of(self, run: AgentRun) -> Options:
+        """Raises `InvalidInput` also for a model name that the program would take for an option."""
+        options = super().options_of(run)
+        if options.model is None:
+            reason, remedy = f"executor {self.name} requires it", f"name one that `{self.listing}` shows"
+            raise InvalidInput(field="option model", reason=reason, remedy=remedy)
+        if options.model.startswith("-"):
+            raise InvalidInput(field="option model", reason=f"{options.model!r} is not the name of a model")
+        return options

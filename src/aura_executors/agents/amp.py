@@ -27,26 +27,19 @@ Quirks:
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.execution import Usage
 from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.ports.executors import (
-    AgentRun,
-    Availability,
-    Capability,
-    Conversation,
-    Executor,
-    Launch,
-    Send,
-)
+from aura_contracts.ports.executors import AgentRun, Capability, Send
+from aura_executors.adapter.agent_executor import AgentExecutor, flags
 from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped
 from aura_executors.adapter.failure_classification import failure_from
 from aura_executors.adapter.json_lines import Item, lost_session
-from aura_executors.adapter.options import ActingOptions, agent_options, program_of, prompt_bytes, with_params
+from aura_executors.adapter.options import ActingOptions
 from aura_executors.adapter.program_lookup import Program
 from aura_executors.agents.claude.stream import StreamJson, words_of
 from aura_executors.agents.claude.wire import Assistant, ResultMessage, Tokens, read
@@ -83,49 +76,42 @@ class AmpOptions(ActingOptions, frozen=True, kw_only=True):
     """A settings file to use instead of the user's."""
 
 
-class AmpExecutor(Executor):
+class AmpExecutor(AgentExecutor[AmpOptions]):
     """Runs amp."""
 
     name = "amp"
     summary = "Sourcegraph's Amp (--execute --stream-json)"
     capability = Capability(resume=True, tool_servers=True, plan=True, protocol=True)
 
-    def launch(self, run: AgentRun) -> Launch:
-        options = _options_of(run)
-        thread = () if run.session_id is None else ("threads", "continue", run.session_id)
-        program = program_of(PROGRAM, options, run.environment)
-        argv = (*program, *thread, *with_params([*_flags(run, options)], options))
-        return Launch(argv=argv, env=dict(options.env), stdin=prompt_bytes(run, options))
+    program = PROGRAM
+    options = AmpOptions
 
-    def converse(self, run: AgentRun) -> Conversation:
-        return AmpConversation(run.session_id or "")
-
-    def availability(self, environment: Mapping[str, str]) -> Availability:
-        return PROGRAM.availability(environment)
-
-
-def _options_of(run: AgentRun) -> AmpOptions:
-    options = agent_options("amp", run, AmpOptions)
-    if options.model is not None:
-        remedy = "set option mode: low, medium, high, ultra"
-        raise InvalidInput(field="option model", reason="amp chooses the model by itself", remedy=remedy)
-    if run.session_id is not None and run.session_id.startswith("-"):
-        raise InvalidInput(field="session", reason=f"{run.session_id!r} is not a thread of amp's")
-    return options
-
-
-def _flags(run: AgentRun, options: AmpOptions) -> Iterator[str]:
-    yield from ("--no-ide", "--no-notifications", "--no-color")
-    if options.mode:
-        yield f"--mode={options.mode}"
-    if options.settings_file:
-        yield f"--settings-file={options.settings_file}"
-    if options.free:
-        yield "--dangerously-allow-all"
-    if run.tool_servers:
+    def arguments(self, run: AgentRun, options: AmpOptions) -> Iterator[str]:
+        if options.model is not None:
+            remedy = "set option mode: low, medium, high, ultra"
+            raise InvalidInput(field="option model", reason="amp chooses the model by itself", remedy=remedy)
+        if run.session_id is not None:
+            if run.session_id.startswith("-"):
+                raise InvalidInput(field="session", reason=f"{run.session_id!r} is not a thread of amp's")
+            yield from ("threads", "continue", run.session_id)
         servers = {one.name: {"command": one.command[0], "args": one.command[1:]} for one in run.tool_servers}
-        yield f"--mcp-config={msgspec.json.encode(servers).decode()}"
-    yield from ("--execute", "--stream-json", "--stream-json-thinking")
+        yield from flags(
+            {
+                "--no-ide": True,
+                "--no-notifications": True,
+                "--no-color": True,
+                "--mode": options.mode,
+                "--settings-file": options.settings_file,
+                "--dangerously-allow-all": options.free,
+                "--mcp-config": msgspec.json.encode(servers).decode() if servers else None,
+                "--execute": True,
+                "--stream-json": True,
+                "--stream-json-thinking": True,
+            }
+        )
+
+    def converse(self, run: AgentRun) -> "AmpConversation":
+        return AmpConversation(run.session_id or "")
 
 
 # --- Its lines --------------------------------------------------------------------------------------------------------
@@ -148,7 +134,7 @@ class AmpConversation(StreamJson):
         if line.startswith(_NO_KEY):
             failure = Failure(FailureReason.AUTHENTICATION, "it has no API key and asks for a login")
             return self.finish(failure)
-        if self.ended and not line.startswith(b"{"):
+        if self.finished and not line.startswith(b"{"):
             return ()  # such as the address for a login
         return super().understand(line)
 

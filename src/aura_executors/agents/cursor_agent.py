@@ -28,9 +28,8 @@ Quirks, as others saw them:
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from enum import StrEnum
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -38,33 +37,24 @@ from aura_contracts.execution import Usage
 from aura_contracts.ports.executors import (
     TEXT_LIMIT,
     AgentRun,
-    Availability,
     Capability,
-    Conversation,
     Entry,
     ErrorReported,
-    Executor,
     FileChange,
     FileChanged,
-    Launch,
     Message,
-    PlanStep,
     PlanUpdated,
     Thinking,
     ToolCalled,
     ToolFinished,
 )
 from aura_contracts.ports.processes import ProcessExit
-from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped, clipped_value
+from aura_executors.adapter.agent_executor import AgentExecutor, flags
+from aura_executors.adapter.bounded_text import clipped, clipped_value
 from aura_executors.adapter.failure_classification import failure_from
 from aura_executors.adapter.json_lines import Item
-from aura_executors.adapter.options import (
-    ActingOptions,
-    agent_options,
-    program_of,
-    prompt_bytes,
-    with_params,
-)
+from aura_executors.adapter.options import ActingOptions
+from aura_executors.adapter.plan import plan_of
 from aura_executors.adapter.program_lookup import Program
 from aura_executors.adapter.turn_state import SingleTurn
 
@@ -88,22 +78,6 @@ _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 # --- The command ------------------------------------------------------------------------------------------------------
 
 
-class Mode(StrEnum):
-    """What it does; Cursor's own terms."""
-
-    PLAN = "plan"
-    """Write a plan, change nothing."""
-    ASK = "ask"
-    """Answer, change nothing."""
-
-
-class Sandbox(StrEnum):
-    """Whether commands run in Cursor's own sandbox."""
-
-    ENABLED = "enabled"
-    DISABLED = "disabled"
-
-
 class CursorAgentOptions(ActingOptions, frozen=True, kw_only=True):
     """Options of `cursor-agent`."""
 
@@ -113,47 +87,42 @@ class CursorAgentOptions(ActingOptions, frozen=True, kw_only=True):
     """The same as `yolo`, by Cursor's own name."""
     trust: bool = True
     """Trust the folder; current versions refuse to work in an untrusted one, early ones do not know the option."""
-    mode: Mode | None = None
-    sandbox: Sandbox | None = None
+    mode: Literal["plan", "ask"] | None = None
+    """Write a plan, or answer, and change nothing."""
+    sandbox: Literal["enabled", "disabled"] | None = None
+    """Whether commands run in Cursor's own sandbox."""
     approve_mcps: bool = False
     """Use the configured tool servers without asking."""
 
 
-class CursorAgentExecutor(Executor):
+class CursorAgentExecutor(AgentExecutor[CursorAgentOptions]):
     """Runs cursor-agent."""
 
     name = "cursor-agent"
     summary = "Cursor's command line agent (-p --output-format stream-json)"
     capability = Capability(resume=True, plan=True, protocol=True)
 
-    def launch(self, run: AgentRun) -> Launch:
-        options = agent_options(self.name, run, CursorAgentOptions)
-        argv = (*program_of(PROGRAM, options, run.environment), *with_params([*_flags(run, options)], options))
-        return Launch(argv=argv, env=dict(options.env), stdin=prompt_bytes(run, options))
+    program = PROGRAM
+    options = CursorAgentOptions
 
-    def converse(self, run: AgentRun) -> Conversation:
+    def arguments(self, run: AgentRun, options: CursorAgentOptions) -> Iterator[str]:
+        free = options.free or options.force
+        return flags(
+            {
+                "--print": True,
+                "--output-format": "stream-json",
+                "--force": free,
+                "--trust": options.trust and not free,
+                "--model": options.model,
+                "--mode": options.mode,
+                "--sandbox": options.sandbox,
+                "--approve-mcps": options.approve_mcps,
+                "--resume": run.session_id,
+            }
+        )
+
+    def converse(self, run: AgentRun) -> "CursorConversation":
         return CursorConversation(run.session_id or "")
-
-    def availability(self, environment: Mapping[str, str]) -> Availability:
-        return PROGRAM.availability(environment)
-
-
-def _flags(run: AgentRun, options: CursorAgentOptions) -> Iterator[str]:
-    yield from ("--print", "--output-format=stream-json")
-    if options.free or options.force:
-        yield "--force"
-    elif options.trust:
-        yield "--trust"
-    if options.model:
-        yield f"--model={options.model}"
-    if options.mode:
-        yield f"--mode={options.mode}"
-    if options.sandbox:
-        yield f"--sandbox={options.sandbox}"
-    if options.approve_mcps:
-        yield "--approve-mcps"
-    if run.session_id is not None:
-        yield f"--resume={run.session_id}"
 
 
 # --- Its lines, as far as they are of interest ------------------------------------------------------------------------
@@ -234,15 +203,6 @@ class _Function(msgspec.Struct, gc=False):
     result: dict[str, Any] = {}
 
 
-class _Todo(msgspec.Struct):
-    content: str
-    status: str = ""
-
-
-_STEPS = msgspec.json.Decoder(list[_Todo])
-"""Compiled when the module is imported, so that no two threads do it."""
-
-
 _LINE = msgspec.json.Decoder(_System | _User | _Assistant | _Thought | _Call | _Query | _Connection | _Retry | _Result)
 _TOOL = msgspec.json.Decoder(_Tool)
 _FUNCTION = msgspec.json.Decoder(_Function)
@@ -271,7 +231,7 @@ class CursorConversation(SingleTurn):
 
     def _understood_line(
         self, line: _System | _User | _Assistant | _Query | _Connection | _Retry | _Result
-    ) -> Iterator[Entry]:
+    ) -> Iterator[Item]:
         match line:
             case _System():
                 yield from self.take_session(line.session_id, line.model)
@@ -310,11 +270,11 @@ class CursorConversation(SingleTurn):
         call_id = clipped(call.call_id, 1_000)
         if call.subtype == "started":
             yield ToolCalled(call_id=call_id, tool=name, arguments=clipped_value(tool.args))
-            if name == "updateTodos" and (steps := _steps(tool.args.get("todos"))):
+            if name == "updateTodos" and (steps := plan_of(tool.args.get("todos"))):
                 yield PlanUpdated(steps=steps)
             return
         how, what = next(iter(tool.result.items()), ("success", {}))
-        details: dict[str, Any] = what if isinstance(what, dict) else {}
+        details: dict[str, object] = what if isinstance(what, dict) else {}
         code = details.get("exitCode")
         exit_code = code if isinstance(code, int) and abs(code) < 2**31 else None
         success = how == "success" and exit_code in (0, None)
@@ -328,7 +288,7 @@ class CursorConversation(SingleTurn):
             shown = clipped(diff) if isinstance(diff, str) else None
             yield FileChanged(path=clipped(path, 4_096), change=change, call_id=call_id, diff=shown)
 
-    def _result(self, result: _Result) -> Iterator[Entry]:
+    def _result(self, result: _Result) -> Iterator[Item]:
         tokens = result.usage or _Tokens()
         usage = Usage(
             input_tokens=tokens.input_tokens,
@@ -351,7 +311,7 @@ def _tool(call: dict[str, msgspec.Raw]) -> tuple[str, _Tool]:
     return clipped(function.name, 1_000), _Tool(_ARGUMENTS.decode(function.arguments or "{}"), function.result)
 
 
-def _words(what: Any) -> str:
+def _words(what: object) -> str:
     """Return what a tool's result says: what a command wrote, what is wrong, or all of it as JSON."""
     if isinstance(what, str):
         return what
@@ -364,22 +324,9 @@ def _words(what: Any) -> str:
     return msgspec.json.encode(what).decode()
 
 
-def _plan(query: dict[str, Any]) -> str:
+def _plan(query: dict[str, object]) -> str:
     """Return the plan that it would ask a human to agree with."""
     asked = query.get("createPlanRequestQuery")
     args = asked.get("args") if isinstance(asked, dict) else None
     plan = args.get("plan") if isinstance(args, dict) else None
     return plan if isinstance(plan, str) else ""
-
-
-def _steps(todos: Any) -> tuple[PlanStep, ...]:
-    try:
-        steps = msgspec.convert(todos, _STEPS.type)
-    except msgspec.ValidationError:
-        return ()
-    return tuple(PlanStep(text=clipped(step.content, MESSAGE_LIMIT), status=_status(step.status)) for step in steps)
-
-
-def _status(details: str) -> str:
-    word = details.lower().removeprefix("todo_status_")
-    return word if word in {"in_progress", "completed"} else "pending"

@@ -26,7 +26,7 @@ Quirks, as others saw them:
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -36,32 +36,22 @@ from aura_contracts.execution import Usage
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ports.executors import (
     AgentRun,
-    Availability,
     Capability,
-    Conversation,
     Entry,
     ErrorReported,
-    Executor,
     FileChange,
     FileChanged,
-    Launch,
     Message,
     Thinking,
     ToolCalled,
     ToolFinished,
 )
 from aura_contracts.ports.processes import ExitCause, ProcessExit
+from aura_executors.adapter.agent_executor import AgentExecutor, flags
 from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped, clipped_value
 from aura_executors.adapter.failure_classification import failure_from
 from aura_executors.adapter.json_lines import Item
-from aura_executors.adapter.options import (
-    ActingOptions,
-    agent_options,
-    program_of,
-    prompt_bytes,
-    require_consistent_options,
-    with_params,
-)
+from aura_executors.adapter.options import ActingOptions, require_consistent_options
 from aura_executors.adapter.program_lookup import Program
 from aura_executors.adapter.turn_state import SingleTurn
 
@@ -113,44 +103,32 @@ class DroidOptions(ActingOptions, frozen=True, kw_only=True):
     """off, low, medium, high, or what the model has."""
 
 
-class DroidExecutor(Executor):
+class DroidExecutor(AgentExecutor[DroidOptions]):
     """Runs droid."""
 
     name = "droid"
     summary = "Factory's Droid (exec --output-format stream-json)"
     capability = Capability(resume=True, plan=True, protocol=True)
 
-    def launch(self, run: AgentRun) -> Launch:
-        options = _options_of(run)
-        argv = (*program_of(PROGRAM, options, run.environment), "exec", *with_params([*_flags(run, options)], options))
-        return Launch(argv=argv, env=dict(options.env), stdin=prompt_bytes(run, options))
+    program = PROGRAM
+    options = DroidOptions
 
-    def converse(self, run: AgentRun) -> Conversation:
+    def arguments(self, run: AgentRun, options: DroidOptions) -> Iterator[str]:
+        require_consistent_options(options, "autonomy")
+        autonomy = options.autonomy or Autonomy.MEDIUM
+        yield from ("exec", "--output-format", "stream-json")
+        yield from flags(
+            {
+                "--skip-permissions-unsafe": options.free,
+                "--auto": None if options.free or autonomy is Autonomy.READ_ONLY else autonomy,
+                "--model": options.model,
+                "--reasoning-effort": options.reasoning_effort,
+                "--session-id": run.session_id,
+            }
+        )
+
+    def converse(self, run: AgentRun) -> "DroidConversation":
         return DroidConversation(run.session_id or "")
-
-    def availability(self, environment: Mapping[str, str]) -> Availability:
-        return PROGRAM.availability(environment)
-
-
-def _options_of(run: AgentRun) -> DroidOptions:
-    options = agent_options("droid", run, DroidOptions)
-    require_consistent_options(options, "autonomy")
-    return options
-
-
-def _flags(run: AgentRun, options: DroidOptions) -> Iterator[str]:
-    yield from ("--output-format", "stream-json")
-    autonomy = options.autonomy or Autonomy.MEDIUM
-    if options.free:
-        yield "--skip-permissions-unsafe"
-    elif autonomy is not Autonomy.READ_ONLY:
-        yield f"--auto={autonomy}"
-    if options.model:
-        yield f"--model={options.model}"
-    if options.reasoning_effort:
-        yield f"--reasoning-effort={options.reasoning_effort}"
-    if run.session_id is not None:
-        yield f"--session-id={run.session_id}"
 
 
 # --- Its lines, as far as they are of interest ------------------------------------------------------------------------
@@ -198,7 +176,6 @@ class _Tokens(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Completion(msgspec.Struct, tag_field="type", tag="completion", gc=False, rename="camel"):
-    final_text: str | None = None
     usage: _Tokens | None = None
 
 
@@ -233,7 +210,7 @@ class DroidConversation(SingleTurn):
 
     def _understood_line(
         self, line: _System | _Message | _Reasoning | _Call | _Done | _Error | _Completion | _Result
-    ) -> Iterator[Entry]:
+    ) -> Iterator[Item]:
         match line:
             case _System():
                 yield from self.take_session(line.session_id, line.model)
@@ -300,7 +277,7 @@ def _usage(tokens: _Tokens | None) -> Usage:
     )
 
 
-def _words(value: Any) -> str:
+def _words(value: object) -> str:
     """Return what a value says: a text, the message in a table, or any value as JSON."""
     if value is None or isinstance(value, str):
         return value or ""

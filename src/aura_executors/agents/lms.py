@@ -26,13 +26,13 @@ Quirks, seen in the source:
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-from aura_contracts.errors import InvalidInput
-from aura_contracts.ports.executors import AgentRun, Availability, Capability, Conversation, Executor, Launch
-from aura_executors.adapter.options import AgentOptions, program_of, prompt_bytes, with_params
+from aura_contracts.ports.executors import AgentRun, Capability
+from aura_executors.adapter.agent_executor import flags
+from aura_executors.adapter.options import AgentOptions, PositiveCount
 from aura_executors.adapter.program_lookup import Program
-from aura_executors.adapter.single_shot import ModelConversation, model_options
+from aura_executors.adapter.single_shot import ModelConversation, ModelExecutor
 
 __all__ = ["LmsExecutor", "LmsOptions"]
 
@@ -49,7 +49,7 @@ class LmsOptions(AgentOptions, frozen=True, kw_only=True):
 
     system_prompt: str | None = None
     """None: lms's own, for an assistant in a terminal."""
-    ttl: int | None = None
+    ttl: PositiveCount | None = None
     """Seconds that the model stays in memory afterwards; None: an hour."""
     host: str | None = None
     """Another machine that runs LM Studio."""
@@ -58,47 +58,36 @@ class LmsOptions(AgentOptions, frozen=True, kw_only=True):
     """Approve whatever it asks, such as whether to download the model."""
 
 
-class LmsExecutor(Executor):
+class LmsExecutor(ModelExecutor[LmsOptions]):
     """Asks a model through LM Studio."""
 
     name = "lms"
     summary = "a model on this machine, by LM Studio's lms chat: answers in words, changes nothing"
     capability = Capability(plan=True)
 
-    def launch(self, run: AgentRun) -> Launch:
-        options = _options_of(run)
-        argv = (*program_of(PROGRAM, options, run.environment), "chat", *with_params([*_flags(options)], options))
-        return Launch(argv=argv, env=dict(options.env), stdin=prompt_bytes(run, options))
+    program = PROGRAM
+    options = LmsOptions
+    listing = "lms ls"
 
-    def converse(self, run: AgentRun) -> Conversation:
-        return _LmsConversation(_options_of(run).model or "")
+    def arguments(self, run: AgentRun, options: LmsOptions) -> Iterator[str]:
+        yield from ("chat", options.model or "")
+        yield from flags(
+            {
+                "--stats": True,
+                "--dont-fetch-catalog": True,
+                "--system-prompt": options.system_prompt,
+                "--ttl": options.ttl,
+                "--host": options.host,
+                "--port": options.port,
+                "--yes": options.download,
+            }
+        )
 
-    def availability(self, environment: Mapping[str, str]) -> Availability:
-        return PROGRAM.availability(environment)
+    def converse(self, run: AgentRun) -> "_LmsConversation":
+        return _LmsConversation(self.options_of(run).model or "")
 
 
 class _LmsConversation(ModelConversation):
     thinking = ("<think>", "</think>")
     read = re.compile(r"Prompt Tokens?(?: Count)?:\s+([0-9]{1,15})\b", re.IGNORECASE)
     written = re.compile(r"Predicted Tokens?(?: Count)?:\s+([0-9]{1,15})\b", re.IGNORECASE)
-
-
-def _options_of(run: AgentRun) -> LmsOptions:
-    options = model_options("lms", run, LmsOptions, "lms ls")
-    if options.ttl is not None and options.ttl < 1:
-        raise InvalidInput(field="option ttl", reason="seconds are 1 or more", remedy="leave it out for an hour")
-    return options
-
-
-def _flags(options: LmsOptions) -> Iterator[str]:
-    yield from (options.model or "", "--stats", "--dont-fetch-catalog")
-    if options.system_prompt is not None:
-        yield f"--system-prompt={options.system_prompt}"
-    if options.ttl is not None:
-        yield f"--ttl={options.ttl}"
-    if options.host is not None:
-        yield f"--host={options.host}"
-    if options.port is not None:
-        yield f"--port={options.port}"
-    if options.download:
-        yield "--yes"

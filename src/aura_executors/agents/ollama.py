@@ -25,27 +25,18 @@ Quirks, seen in the source:
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from enum import StrEnum
+from collections.abc import Iterator
+from typing import Literal
 
-from aura_contracts.ports.executors import AgentRun, Availability, Capability, Conversation, Executor, Launch
-from aura_executors.adapter.options import AgentOptions, program_of, prompt_of, with_params
+from aura_contracts.ports.executors import AgentRun, Capability
+from aura_executors.adapter.agent_executor import flags
+from aura_executors.adapter.options import AgentOptions
 from aura_executors.adapter.program_lookup import Program
-from aura_executors.adapter.single_shot import ModelConversation, model_options
+from aura_executors.adapter.single_shot import ModelConversation, ModelExecutor
 
 __all__ = ["OllamaExecutor", "OllamaOptions"]
 
 PROGRAM = Program(name="ollama", tested=(), install="see ollama.com/download")
-
-
-class Think(StrEnum):
-    """How much the model thinks; ollama's own terms. Not every model knows all of them."""
-
-    FALSE = "false"
-    TRUE = "true"
-    LOW = "low"
-    MEDIUM = "medium"
-    HIGH = "high"
 
 
 class OllamaOptions(AgentOptions, frozen=True, kw_only=True):
@@ -53,48 +44,46 @@ class OllamaOptions(AgentOptions, frozen=True, kw_only=True):
 
     system_prompt: str | None = None
     """Put before the prompt: the command has no other way."""
-    think: Think | None = None
+    think: Literal["false", "true", "low", "medium", "high"] | None = None
+    """How much the model thinks; not every model knows all of them."""
     keepalive: str | None = None
     """How long the model stays in memory afterwards: ``5m``, ``0``."""
     insecure: bool = False
     """Download from a registry without verifying it."""
 
 
-class OllamaExecutor(Executor):
+class OllamaExecutor(ModelExecutor[OllamaOptions]):
     """Asks a model through ollama."""
 
     name = "ollama"
     summary = "a model on this machine, by ollama run: answers in words, changes nothing"
     capability = Capability(plan=True)
 
-    def launch(self, run: AgentRun) -> Launch:
-        options = _options_of(run)
-        prompt = "\n\n".join(part for part in (options.system_prompt, prompt_of(run, options)) if part)
-        argv = (*program_of(PROGRAM, options, run.environment), "run", *with_params([*_flags(options)], options))
-        return Launch(argv=argv, env=dict(options.env), stdin=prompt.encode("utf-8", "replace"))
+    program = PROGRAM
+    options = OllamaOptions
+    listing = "ollama list"
 
-    def converse(self, run: AgentRun) -> Conversation:
-        return _OllamaConversation(_options_of(run).model or "")
+    def arguments(self, run: AgentRun, options: OllamaOptions) -> Iterator[str]:
+        yield from ("run", options.model or "")
+        yield from flags(
+            {
+                "--verbose": True,
+                "--nowordwrap": True,
+                "--think": options.think,
+                "--keepalive": options.keepalive,
+                "--insecure": options.insecure,
+            }
+        )
 
-    def availability(self, environment: Mapping[str, str]) -> Availability:
-        return PROGRAM.availability(environment)
+    def stdin(self, run: AgentRun, options: OllamaOptions) -> bytes:
+        system = f"{options.system_prompt}\n\n" if options.system_prompt else ""
+        return system.encode("utf-8", "replace") + super().stdin(run, options)
+
+    def converse(self, run: AgentRun) -> "_OllamaConversation":
+        return _OllamaConversation(self.options_of(run).model or "")
 
 
 class _OllamaConversation(ModelConversation):
     thinking = ("Thinking...\n", "...done thinking.")
     read = re.compile(r"^prompt eval count:\s+([0-9]{1,15}) token", re.MULTILINE)
     written = re.compile(r"^eval count:\s+([0-9]{1,15}) token", re.MULTILINE)
-
-
-def _options_of(run: AgentRun) -> OllamaOptions:
-    return model_options("ollama", run, OllamaOptions, "ollama list")
-
-
-def _flags(options: OllamaOptions) -> Iterator[str]:
-    yield from (options.model or "", "--verbose", "--nowordwrap")
-    if options.think is not None:
-        yield f"--think={options.think}"
-    if options.keepalive is not None:
-        yield f"--keepalive={options.keepalive}"
-    if options.insecure:
-        yield "--insecure"

@@ -1,6 +1,6 @@
 """The agent of the executor `scripted`: a program that carries out a list of steps.
 
-It is started as ``python -I -S agent.py``, imports the standard library alone, and speaks JSON lines:
+It runs isolated (`aura_executors.isolated`), imports the standard library alone, and speaks JSON lines:
 
     first line of its standard input    {"prompt": ..., "finished": <rounds done>, "rounds" or "script": ...}
     to its standard output              {"aura": {"type": "message", "text": "..."}}     an entry of the port
@@ -9,9 +9,7 @@ It is started as ``python -I -S agent.py``, imports the standard library alone, 
 Everything else that it writes is plain output. It works in its current directory, and on no file outside of it.
 Exit codes: 0 all steps done, 1 a step failed, 2 the steps are invalid, or what `fail` says.
 
-`aura_executors.scripted` describes the steps. Steps are checked, all of them, before the first is carried out.
-
-One long file, because the program must run by itself, isolated from installed packages.
+`aura_executors.scripted` describes the steps.
 """
 
 import hashlib
@@ -22,13 +20,11 @@ import signal
 import subprocess
 import sys
 import time
-import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
-Step = tuple[str, dict[str, Any]]
-"""A step as it is carried out: its name, its arguments."""
+from aura_executors.scripted.steps import InvalidSteps, Step, rounds_of, script_at
 
 SESSION = "scripted-{}"
 """Of the number of rounds that are done in the session."""
@@ -38,153 +34,6 @@ POLL_INTERVAL = 0.005
 
 PIECE = 65_536
 """Bytes that are written at once, about."""
-
-# --- Checking ---------------------------------------------------------------------------------------------------------
-
-
-class InvalidSteps(Exception):
-    """Steps that cannot be carried out; the text says where and why."""
-
-
-class Shape(NamedTuple):
-    """The arguments of a step. With `main` given, ``{"say": "hello"}`` is short for ``{"say": {"text": "hello"}}``."""
-
-    required: dict[str, tuple[type, ...]]
-    optional: dict[str, tuple[type, ...]]
-    main: str = ""
-
-
-_TEXT, _WHOLE, _NUMBER, _SWITCH, _LIST, _TABLE = (str,), (int,), (int, float), (bool,), (list,), (dict,)
-
-SHAPES = {
-    "write": Shape({"path": _TEXT, "text": _TEXT}, {}),
-    "append": Shape({"path": _TEXT, "text": _TEXT}, {}),
-    "edit": Shape({"path": _TEXT, "old": _TEXT, "new": _TEXT}, {}),
-    "delete": Shape({"path": _TEXT}, {}, "path"),
-    "rename": Shape({"path": _TEXT, "to": _TEXT}, {}),
-    "print": Shape({"text": _TEXT}, {"stream": _TEXT, "repeat": _WHOLE, "newline": _SWITCH}, "text"),
-    "print_prompt": Shape({}, {}),
-    "expect_prompt": Shape({"contains": _TEXT}, {}, "contains"),
-    "close": Shape({"stream": _TEXT}, {}, "stream"),
-    "sleep": Shape({"seconds": _NUMBER}, {}, "seconds"),
-    "wait_for": Shape({"path": _TEXT}, {}, "path"),
-    "say": Shape({"text": _TEXT}, {}, "text"),
-    "session": Shape({"id": _TEXT}, {}, "id"),
-    "usage": Shape(
-        {},
-        {
-            "input_tokens": _WHOLE,
-            "output_tokens": _WHOLE,
-            "cache_read_tokens": _WHOLE,
-            "cache_write_tokens": _WHOLE,
-            "cost": _NUMBER,
-        },
-    ),
-    "ask": Shape({"tool": _TEXT}, {"arguments": _TABLE, "diff": _TEXT, "then": _LIST, "otherwise": _LIST}, "tool"),
-    "spawn": Shape({"argv": _LIST}, {"detach": _SWITCH, "wait": _SWITCH}, "argv"),
-    "ignore_signals": Shape({}, {"numbers": _LIST}, "numbers"),
-    "signal": Shape({"number": _WHOLE}, {}, "number"),
-    "fail": Shape({}, {"exit_code": _WHOLE, "message": _TEXT, "reason": _TEXT}, "exit_code"),
-}
-
-
-def rounds_of(given: Any) -> list[list[Step]]:
-    """Return the rounds in `given`: a table with `steps` or `rounds`, or a list of steps. Raises `InvalidSteps`."""
-    if isinstance(given, list):
-        return [_steps(given, "steps")]
-    if not isinstance(given, dict):
-        raise InvalidSteps(f"expected a table with steps or rounds, not {_kind(given)}")
-    if unknown := sorted(str(name) for name in given if name not in {"steps", "rounds"}):
-        raise InvalidSteps(f"{unknown[0]}: unknown setting; the settings are steps, rounds")
-    if ("steps" in given) == ("rounds" in given):
-        raise InvalidSteps("give either steps or rounds")
-    if "steps" in given:
-        return [_steps(given["steps"], "steps")]
-    rounds = given["rounds"]
-    if not isinstance(rounds, list) or not rounds:
-        raise InvalidSteps("rounds: expected a list of at least one round")
-    return [_round(each, f"rounds[{number}]") for number, each in enumerate(rounds)]
-
-
-def has(name: str, steps: Iterable[Step]) -> bool:
-    """Say whether a step of this name is among `steps`, or in what they may lead to."""
-    return any(
-        step == name or has(name, [*arguments.get("then", ()), *arguments.get("otherwise", ())])
-        for step, arguments in steps
-    )
-
-
-def _round(given: Any, where: str) -> list[Step]:
-    if isinstance(given, dict) and set(given) == {"steps"}:
-        return _steps(given["steps"], f"{where}.steps")
-    return _steps(given, where)
-
-
-def _steps(given: Any, where: str) -> list[Step]:
-    if not isinstance(given, list):
-        raise InvalidSteps(f"{where}: expected a list of steps, not {_kind(given)}")
-    return [_step(each, f"{where}[{number}]") for number, each in enumerate(given)]
-
-
-def _step(given: Any, where: str) -> Step:
-    if isinstance(given, str):
-        given = {given: {}}
-    if not isinstance(given, dict) or len(given) != 1:
-        raise InvalidSteps(f'{where}: expected one step such as {{"say": "hello"}}, not {_kind(given)}')
-    ((name, arguments),) = given.items()
-    shape = SHAPES.get(name)
-    if shape is None:
-        raise InvalidSteps(f"{where}: unknown step {name!r}; the steps are {', '.join(SHAPES)}")
-    if not isinstance(arguments, dict):
-        if not shape.main:
-            raise InvalidSteps(f"{where}.{name}: expected a table, not {_kind(arguments)}")
-        arguments = {shape.main: arguments}
-    return name, _arguments(arguments, shape, f"{where}.{name}")
-
-
-def _arguments(given: dict[str, Any], shape: Shape, where: str) -> dict[str, Any]:
-    _require_shape(given, shape, where)
-    if given.get("stream", "stdout") not in {"stdout", "stderr"}:
-        raise InvalidSteps(f"{where}.stream: expected stdout or stderr, not {given['stream']!r}")
-    checked = dict(given)
-    for name in ("then", "otherwise"):
-        if name in given:
-            checked[name] = _steps(given[name], f"{where}.{name}")
-    if "argv" in given and not (given["argv"] and all(isinstance(word, str) for word in given["argv"])):
-        raise InvalidSteps(f"{where}.argv: expected texts, at least one")
-    if not all(type(number) is int for number in given.get("numbers", ())):
-        raise InvalidSteps(f"{where}.numbers: expected numbers of signals")
-    return checked
-
-
-def _require_shape(given: dict[str, Any], shape: Shape, where: str) -> None:
-    kinds = {**shape.required, **shape.optional}
-    for name, value in given.items():
-        if name not in kinds:
-            raise InvalidSteps(f"{where}: unknown argument {name!r}; the arguments are {', '.join(kinds) or 'none'}")
-        if type(value) not in kinds[name]:
-            wanted = " or ".join(_KINDS[kind] for kind in kinds[name])
-            raise InvalidSteps(f"{where}.{name}: expected {wanted}, not {_kind(value)}")
-    for name in shape.required:
-        if name not in given:
-            raise InvalidSteps(f"{where}: {name} is missing")
-
-
-_KINDS = {
-    str: "a text",
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    list: "a list",
-    dict: "a table",
-}
-
-
-def _kind(value: Any) -> str:
-    return _KINDS.get(type(value), "nothing" if value is None else type(value).__name__)
-
-
-# --- Carrying out -----------------------------------------------------------------------------------------------------
 
 
 class ScriptStepFailed(Exception):
@@ -233,7 +82,7 @@ class ScriptedAgent:
             self.send("session_started", session_id=SESSION.format(self._finished + 1))
         return code
 
-    def send(self, kind: str, **fields: Any) -> None:
+    def send(self, kind: str, **fields: object) -> None:
         """Write an entry."""
         self._put("stdout", json.dumps({"aura": {"type": kind, **fields}}).encode() + b"\n")
 
@@ -415,18 +264,6 @@ def _bytes(text: str) -> bytes:
 # --- Program ----------------------------------------------------------------------------------------------------------
 
 
-def script_at(path: str) -> Any:
-    """Return what a script, a TOML or JSON file, holds. Raises `InvalidSteps`."""
-    readers: dict[str, Callable[[str], Any]] = {".toml": tomllib.loads, ".json": json.loads}
-    reader = readers.get(Path(path).suffix)
-    if reader is None:
-        raise InvalidSteps(f"{path}: a script ends in .toml or .json")
-    try:
-        return reader(Path(path).read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InvalidSteps(f"{path}: {error}") from error
-
-
 def main() -> int:
     """Read the first line of standard input and do what it says."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # die by it as programs do, instead of printing a traceback
@@ -442,7 +279,3 @@ def main() -> int:
         return ScriptedAgent(prompt, finished, number + 1, sys.stdin.buffer).run(rounds[number])
     except BrokenPipeError:  # standard output is closed: the rest of the buffers cannot be written at exit either
         os._exit(1)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -3,7 +3,6 @@
 import json
 import re
 import sys
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -11,9 +10,9 @@ import msgspec
 from aura_contracts.errors import InvalidInput
 from aura_contracts.failures import FailureReason
 from aura_contracts.ports.executors import AgentRun, Launch
+from aura_executors import isolated
 from aura_executors.adapter.option_reader import read_options
-from aura_executors.scripted import agent
-from aura_executors.scripted.agent import InvalidSteps, Step
+from aura_executors.scripted.steps import InvalidSteps, Step, has, rounds_of
 
 _SESSION = re.compile(r"scripted-(?P<finished>[0-9]{1,9})")
 
@@ -43,12 +42,12 @@ def launch_of(name: str, run: AgentRun) -> Launch:
     asks = True
     if options.script is None:
         steps = _checked(given)
-        asks = agent.has("ask", steps[min(finished, len(steps) - 1)])
+        asks = has("ask", steps[min(finished, len(steps) - 1)])
         request["rounds"] = options.rounds or [options.steps]
     else:
         request["script"] = options.script
     return Launch(
-        argv=(sys.executable, "-I", "-S", str(Path(agent.__file__))),
+        argv=(sys.executable, "-I", "-S", isolated.__file__, "aura_executors.scripted.agent"),
         stdin=json.dumps(request).encode() + b"\n",
         interactive=asks,
     )
@@ -56,7 +55,7 @@ def launch_of(name: str, run: AgentRun) -> Launch:
 
 def _checked(given: dict[str, Any]) -> list[list[Step]]:
     try:
-        rounds = agent.rounds_of(given)
+        rounds = rounds_of(given)
     except (InvalidSteps, RecursionError) as error:
         raise InvalidInput(field="options", reason=str(error)) from error
     for step in (step for steps in rounds for step in steps):

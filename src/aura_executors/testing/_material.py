@@ -124,7 +124,7 @@ def _places(line: bytes) -> list[tuple[Any, ...]]:
         return []
 
 
-def _texts_below(value: Any, path: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+def _texts_below(value: object, path: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
     if isinstance(value, str) and path:
         yield path
     elif isinstance(value, dict | list):
@@ -132,7 +132,7 @@ def _texts_below(value: Any, path: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]
             yield from _texts_below(inner, (*path, step))
 
 
-def texts_in(value: Any) -> Iterator[str]:
+def texts_in(value: object) -> Iterator[str]:
     """Yield every text in entries, as they are stored: names of arguments are texts too."""
     if isinstance(value, str):
         yield value

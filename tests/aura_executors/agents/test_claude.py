@@ -35,11 +35,11 @@ from aura_contracts.ports.executors import (
     Unknown,
     UsageReported,
 )
+from aura_executors.adapter.questions import LIMIT as OPEN_LIMIT
 from aura_executors.agents.claude import ClaudeExecutor
 from aura_executors.agents.claude.command import PROGRAM
 from aura_executors.agents.claude.conversation import ClaudeConversation
 from aura_executors.agents.claude.edits import COMPARED_LIMIT, DIFF_LIMIT, diff_of
-from aura_executors.agents.claude.permissions import OPEN_LIMIT
 
 CLAUDE = ClaudeExecutor()
 FOLDERS = ("claude", "claude22")

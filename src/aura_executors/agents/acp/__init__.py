@@ -53,7 +53,6 @@ import msgspec
 from aura_contracts.ports.executors import AgentRun, Availability, Capability, Executor, Launch
 from aura_executors.agents.acp.command import AcpOptions, launch_of, options_of
 from aura_executors.agents.acp.conversation import AcpConversation
-from aura_executors.agents.acp.messages import PACKAGE, REMEDY, is_installed
 from aura_executors.agents.acp.presets import PRESETS, Preset
 
 __all__ = ["PRESETS", "AcpConversation", "AcpExecutor", "AcpOptions", "Preset"]
@@ -83,8 +82,6 @@ class AcpExecutor(Executor):
                 remedy="install one, or name another one's program with option base_command",
             )
         first = self.availability_of(next(iter(found)), environment)
-        if not first.available:
-            return first
         agents = ", ".join(name if PRESETS[name].tested else f"{name} (not tested)" for name in found)
         remedy = "; ".join(part for part in (f"option agent chooses among those found: {agents}", first.remedy) if part)
         return msgspec.structs.replace(first, remedy=remedy)
@@ -96,7 +93,4 @@ class AcpExecutor(Executor):
 
     def availability_of(self, agent: str, environment: Mapping[str, str]) -> Availability:
         """Return whether a known agent can be run here. Raises `KeyError` for an unknown one."""
-        if not is_installed():
-            reason = f"the Python package {PACKAGE} is not installed"
-            return Availability(available=False, reason=reason, remedy=REMEDY)
         return PRESETS[agent].program.availability(environment)

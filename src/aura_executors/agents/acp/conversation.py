@@ -27,21 +27,20 @@ from aura_contracts.ports.executors import (
     Answer,
     Entry,
     ErrorReported,
-    Finished,
     Message,
     PlanStep,
     PlanUpdated,
     Send,
     Thinking,
     UsageReported,
-    failure_of,
 )
-from aura_contracts.ports.processes import ExitCause, ProcessExit
+from aura_contracts.ports.processes import ProcessExit
 from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, Pieces, clipped
 from aura_executors.adapter.failure_classification import failure_from
-from aura_executors.adapter.json_lines import NOT_UNDERSTOOD, Item, JsonLines
+from aura_executors.adapter.json_lines import NOT_UNDERSTOOD, UNFINISHED, Item
 from aura_executors.adapter.json_rpc import INVALID_PARAMS, RpcError, RpcNotification, RpcPeer, RpcReply, RpcRequest
 from aura_executors.adapter.options import prompt_of
+from aura_executors.adapter.turn_state import ReportedTurn
 from aura_executors.agents.acp import messages
 from aura_executors.agents.acp.command import AcpOptions
 from aura_executors.agents.acp.outcome import (
@@ -90,21 +89,22 @@ _SKIPPED = (b'available_commands_update"', b'config_option_update"', b'current_m
 """Updates that are irrelevant to the turn, skipped without decoding."""
 
 
-class AcpConversation(JsonLines):
+class AcpConversation(ReportedTurn):
     """One run of an agent."""
+
+    listening = True
 
     def __init__(self, run: AgentRun, options: AcpOptions) -> None:
         super().__init__()
         self._run = run
         self._options = options
         self._peer = RpcPeer[Then]()
-        self._opening = SessionOpening(run, options, self._peer, ready=self._ready, finish=self._finish)
+        self._opening = SessionOpening(run, options, self._peer, ready=self._ready, finish=self.finish)
         self._calls = Calls()
         self._permissions = Permissions(self._peer, self._calls, free=options.free)
         self._skipped: tuple[bytes, ...] = ()
         """Beginnings of lines to skip."""
         self._prompted = False
-        self._finished: Finished | None = None
         self._speaker: type[Message | Thinking] = Message
         self._message_id: str | None = None
         self._words = Pieces()
@@ -128,7 +128,7 @@ class AcpConversation(JsonLines):
     def understand(self, line: bytes) -> Iterable[Item] | None:
         if not line.startswith(_BEGINNING):
             return self._take_other(line)
-        if not self._prompted or self._finished is not None:
+        if not self._prompted or self.finished is not None:
             return ()
         if line.startswith(self._skipped) and line.endswith(b"}}}"):
             return ()
@@ -141,12 +141,12 @@ class AcpConversation(JsonLines):
     def _take_other(self, line: bytes) -> Iterable[Item] | None:
         """Process a line that does not begin like an update."""
         if line.find(ASKING, 0, HEAD) > 0 and (asked := asked_in(line)) is not None:
-            if self._finished is not None:
+            if self.finished is not None:
                 return ()
             items = self._permissions.asked(asked.id, asked.params)
             return [*self._flush(), *items] if self._words.kept else items
         message = self._peer.read(line)
-        if message is None or self._finished is not None:
+        if message is None or self.finished is not None:
             return None if message is None else ()
         if isinstance(message, RpcRequest):
             return [*self._asked(message)]
@@ -160,23 +160,16 @@ class AcpConversation(JsonLines):
 
     def interrupt(self) -> Iterable[Send]:
         self._opening.interrupted = True
-        if self._finished or not self._prompted:
+        if self.finished or not self._prompted:
             return ()
         method, params = messages.cancel(self._opening.session_id)
         return (Send(self._peer.notify(method, params) + self._permissions.cancel()),)
 
-    def judge(self, exit: ProcessExit) -> Failure | None:
-        if exit.cause not in (ExitCause.OWN, ExitCause.EXIT_GRACE):
-            return failure_of(exit)
-        if self._finished is not None:
-            reported = self._finished.failure
-            return reported and msgspec.structs.replace(reported, exit_code=exit.exit_code, signal=exit.signal)
-        if exit.signal is not None:
-            return failure_of(exit)
+    def unfinished(self, exit: ProcessExit) -> Failure | None:
         words = self.errors.text
-        unfinished = Failure(FailureReason.AGENT_ERROR, "it ended without its final message")
-        failure = failure_from(words) if words else unfinished
-        return msgspec.structs.replace(failure, exit_code=exit.exit_code)
+        if exit.signal is None and words:
+            return failure_from(words)
+        return Failure(FailureReason.AGENT_ERROR, UNFINISHED) if exit.signal is None else super().unfinished(exit)
 
     # --- Requests of ours
 
@@ -188,7 +181,7 @@ class AcpConversation(JsonLines):
         try:
             return [*reply.then(reply.result, reply.error)]
         except NOT_UNDERSTOOD as error:
-            return self._finish(Failure(FailureReason.AGENT_ERROR, f"its reply cannot be understood: {error}"))
+            return self.finish(Failure(FailureReason.AGENT_ERROR, f"its reply cannot be understood: {error}"))
 
     def _ready(self) -> Iterable[Item]:
         """Send the prompt once the session is open."""
@@ -255,7 +248,7 @@ class AcpConversation(JsonLines):
     def _ended(self, result: msgspec.Raw, error: RpcError | None) -> Iterable[Item]:
         items: list[Item] = [*self._flush(), *self._calls.rest(), *self._permissions.withdraw()]
         if error is not None:
-            return [*items, *self._consumed([]), *self._finish(failure_of_error(error))]
+            return [*items, *self._consumed([]), *self.finish(failure_of_error(error))]
         reply = _PROMPTED.decode(result)
         worked = self._calls.any or any(self._counted)
         failure = failure_of_turn(reply, self._last_words, worked=worked)
@@ -265,7 +258,7 @@ class AcpConversation(JsonLines):
             failure = failure_from(self._last_words)
             if self._last_error is not None:
                 failure = msgspec.structs.replace(self._last_error, message=failure.message or self._last_error.message)
-        return [*items, *self._consumed(tokens(reply)), *self._finish(failure)]
+        return [*items, *self._consumed(tokens(reply)), *self.finish(failure)]
 
     def _consumed(self, reported: list[UsageReported]) -> list[UsageReported]:
         """Return the usage of the turn; its cost is the session's cost minus the cost before."""
@@ -278,10 +271,6 @@ class AcpConversation(JsonLines):
                 *reported[1:],
             ]
         return reported
-
-    def _finish(self, failure: Failure | None) -> list[Item]:
-        self._finished = Finished(failure=failure)
-        return [self._finished, Send(close=True)]
 
     # --- Words: pieces until something else happens
 

@@ -1,7 +1,6 @@
 """Outcome: how a turn ended and why, from the agent's stop reason, errors, messages and calls. Pure."""
 
 import re
-from typing import Any
 
 import msgspec
 
@@ -127,7 +126,7 @@ def counts_of(counted: Tokens) -> Counts:
     )
 
 
-def _words(data: Any) -> str:
+def _words(data: object) -> str:
     """Return the details of an error, in addition to its message."""
     if isinstance(data, dict):
         parts = [f"{name}: {value}" for name, value in data.items() if isinstance(value, str | int) and name != "stack"]

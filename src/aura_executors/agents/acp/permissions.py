@@ -14,8 +14,9 @@ from aura_contracts.ports.executors import TEXT_LIMIT, Answer, PermissionRequest
 from aura_executors.adapter.bounded_text import clipped, clipped_value
 from aura_executors.adapter.json_lines import NOT_UNDERSTOOD, Item
 from aura_executors.adapter.json_rpc import Id, RpcPeer
+from aura_executors.adapter.questions import OpenQuestions
 from aura_executors.agents.acp import messages
-from aura_executors.agents.acp.tool_calls import NAME_LIMIT, Calls, OpenCall, put
+from aura_executors.agents.acp.tool_calls import NAME_LIMIT, Calls, OpenCall
 from aura_executors.agents.acp.wire import Asked, CallFields, DiffContent, PermissionRequest, lenient
 
 METHOD = "session/request_permission"
@@ -25,16 +26,13 @@ HEAD = 200
 
 _ASKED = msgspec.json.Decoder(Asked)
 
-REQUESTS_LIMIT = 1_000
-"""Maximum number of open requests, and of early answers; beyond it, the oldest is dropped."""
-
 _PASSING = frozenset(
     {"call_id", "turn_id", "item_id", "approval_id", "started_at_ms", "turnId", "itemId", "approvalId"}
 )
 """Arguments that codex-acp adds, and that change when it repeats a request."""
 
 
-class _Open(msgspec.Struct, frozen=True):
+class _Open(msgspec.Struct, frozen=True, gc=False):
     """A pending request, with its options for allowing and rejecting once."""
 
     id: Id
@@ -55,8 +53,7 @@ class Permissions:
         self._peer = peer
         self._calls = calls
         self._free = free
-        self._open: dict[str, _Open] = {}
-        self._answers: dict[str, Answer] = {}
+        self._questions = OpenQuestions[_Open]()
 
     def asked(self, id: Id, request: PermissionRequest) -> list[Item]:
         """Process a request."""
@@ -87,31 +84,26 @@ class Permissions:
                 call_id=call.call_id,
             )
         )
-        if (answer := self._answers.pop(name, None)) is not None:
+        if (answer := self._questions.ask(name, opened)) is not None:
             self.late.append(self._respond(opened, answer))
-        else:
-            put(self._open, name, opened, REQUESTS_LIMIT)
         return items
 
     def answer(self, request_id: str, answer: Answer) -> Iterable[Send]:
         """Return the response to an open request; an early answer is kept until its request arrives."""
-        opened = self._open.pop(request_id, None)
-        if opened is not None:
-            return (self._respond(opened, answer),)
-        put(self._answers, request_id, answer, REQUESTS_LIMIT)
-        return ()
+        opened = self._questions.answer(request_id, answer)
+        return () if opened is None else (self._respond(opened, answer),)
 
     def cancel(self) -> bytes:
         """Return the responses to all open requests, which the protocol requires when a turn is cancelled."""
-        lines = [self._peer.respond(opened.id, messages.cancelled()) for opened in self._open.values()]
-        self._open.clear()
+        lines = [self._peer.respond(opened.id, messages.cancelled()) for opened in self._questions.open.values()]
+        self._questions.open.clear()
         return b"".join(lines)
 
     def withdraw(self, id: Id | None = None) -> Iterable[PermissionWithdrawn]:
         """Record that the agent no longer waits for one answer, or for any."""
-        gone = [name for name, opened in self._open.items() if id is None or opened.id == id]
+        gone = [name for name, opened in self._questions.open.items() if id is None or opened.id == id]
         for name in gone:
-            del self._open[name]
+            del self._questions.open[name]
             yield PermissionWithdrawn(request_id=name)
 
     def _respond(self, opened: _Open, answer: Answer) -> Send:
@@ -146,7 +138,7 @@ def _name_of(update: CallFields, call: OpenCall) -> str:
     return clipped(name, NAME_LIMIT) if name else call.name
 
 
-def _about(update: CallFields, call: OpenCall, own: Any) -> Mapping[str, Any]:
+def _about(update: CallFields, call: OpenCall, own: object) -> Mapping[str, object]:
     """Return the content of the request, without parts that change when it is repeated."""
     if isinstance(own, dict) and own:
         return own if _PASSING.isdisjoint(own) else {key: own[key] for key in own if key not in _PASSING}
@@ -164,7 +156,7 @@ def _about(update: CallFields, call: OpenCall, own: Any) -> Mapping[str, Any]:
     return known or {"call": call.call_id}  # its effect is unknown, so no other request is the same
 
 
-def _diff(call: OpenCall, arguments: Mapping[str, Any]) -> str | None:
+def _diff(call: OpenCall, arguments: Mapping[str, object]) -> str | None:
     """Return the diff of the request, as shown by the agent or as found in its arguments."""
     if len(call.changes) == 1 and (shown := call.changes[0].diff) and len(shown) <= TEXT_LIMIT:
         return shown

@@ -19,11 +19,8 @@ from aura_executors.agents.acp.outcome import AUTH_REQUIRED, failure_of_error
 from aura_executors.agents.acp.wire import InitializeReply, SessionReply
 
 Then = Callable[[msgspec.Raw, RpcError | None], Iterable[Item]]
-Setting = tuple[str, tuple[str, messages.Params]]
+Setting = tuple[str, messages.Call]
 """A description of a setting, and the request that sets it."""
-
-VERSION = 1
-"""Of the protocol; what agents say to a client of this one."""
 
 _INITIALIZED = msgspec.json.Decoder(InitializeReply)
 _SESSION = msgspec.json.Decoder(SessionReply)
@@ -57,8 +54,8 @@ class SessionOpening:
         if error is not None:
             return self._finish(failure_of_error(error, "it did not start"))
         reply = _INITIALIZED.decode(result)
-        if reply.protocol_version != VERSION:
-            words = f"it speaks version {reply.protocol_version} of the protocol, and AURA version {VERSION}"
+        if reply.protocol_version != messages.VERSION:
+            words = f"it speaks version {reply.protocol_version} of the protocol, and AURA version {messages.VERSION}"
             return self._finish(Failure(FailureReason.AGENT_ERROR, words))
 
         def authenticated(_: msgspec.Raw, error: RpcError | None) -> Iterable[Item]:
@@ -74,15 +71,9 @@ class SessionOpening:
     def _begin(self, reply: InitializeReply) -> Iterable[Item]:
         """Request a new session, the session to resume, or a copy of it."""
         session_id, fork = self._run.session_id, self._run.fork
-        if session_id is None:
-            request = messages.new_session(self._run)
-        elif (reply.can.fork if fork else reply.can.resume) is None:
-            words = f"it does not offer session/{'fork' if fork else 'resume'}"
-            return self._finish(lost_session(session_id, words))
-        elif fork:
-            request = messages.fork_session(self._run, session_id)
-        else:
-            request = messages.resume_session(self._run, session_id)
+        request = messages.open_session(self._run)
+        if session_id is not None and (reply.can.fork if fork else reply.can.resume) is None:
+            return self._finish(lost_session(session_id, f"it does not offer {request[0]}"))
         methods = [method.id for method in reply.auth_methods or ()]
 
         def begun(result: msgspec.Raw, error: RpcError | None) -> Iterable[Item]:

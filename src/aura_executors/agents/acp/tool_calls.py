@@ -6,23 +6,24 @@ latest when the agent asks for permission, when the call is done, or when the tu
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from aura_contracts.ports.executors import Entry, FileChange, FileChanged, ToolCalled, ToolFinished
-from aura_executors.adapter.bounded_text import clipped, clipped_value
+from aura_executors.adapter.bounded_text import clipped, clipped_value, put
+from aura_executors.adapter.json_lines import repaired
 from aura_executors.agents.acp.diffs import diff_of
 from aura_executors.agents.acp.wire import (
+    NO_OUTPUT,
     CallContent,
     CallFields,
     CallMeta,
+    CallOutput,
     DiffContent,
     ToolCallStart,
     WordsContent,
 )
-
-T = TypeVar("T")
 
 CALLS_LIMIT = 1_000
 """Maximum number of calls to remember, open and closed; beyond it, the oldest is dropped."""
@@ -33,8 +34,7 @@ CHANGES_LIMIT = 100
 NAME_LIMIT = 500
 PATH_LIMIT = 4_096
 
-_TEXTS = ("output", "content", "stdout", "aggregated_output", "formatted_output", "message", "error", "text")
-"""Keys under which agents put the readable part of an output."""
+_OUTPUT = msgspec.json.Decoder(CallOutput | str | None)
 
 _ENDED = frozenset(("completed", "failed"))
 
@@ -53,7 +53,7 @@ _BEGINNING = 2_000
 """Characters of a failed call's output to search."""
 
 
-class OpenCall(msgspec.Struct):
+class OpenCall(msgspec.Struct, gc=False):
     """A call as known so far."""
 
     call_id: str
@@ -78,7 +78,7 @@ class OpenCall(msgspec.Struct):
         return self.tool or (self.kind if self.kind != "other" else "") or self.title or "tool"
 
     @property
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, object]:
         """The arguments, or the agent's substitute for them."""
         reported = self.input
         if isinstance(reported, dict):
@@ -86,7 +86,7 @@ class OpenCall(msgspec.Struct):
                 return reported
         elif reported is not None:
             return {"input": reported}
-        entries: dict[str, Any] = {}
+        entries: dict[str, object] = {}
         if self.title:
             entries["title"] = self.title
         if self.paths:
@@ -136,7 +136,7 @@ class Calls:
             put(self._open, call_id, call, CALLS_LIMIT)
         return call
 
-    def report(self, call: OpenCall, arguments: dict[str, Any] | None = None) -> list[Entry]:
+    def report(self, call: OpenCall, arguments: dict[str, object] | None = None) -> list[Entry]:
         """Report a call, once; pass its `arguments` if they are already known."""
         if call.reported:
             return []
@@ -164,13 +164,6 @@ class Calls:
         del self._open[call.call_id]
         put(self._closed, call.call_id, None, CALLS_LIMIT)
         return entries
-
-
-def put(known: dict[str, T], name: str, value: T, limit: int) -> None:
-    """Add to `known`, which never holds more than `limit` items; beyond it, the oldest is dropped."""
-    if len(known) >= limit:
-        del known[next(iter(known))]
-    known[name] = value
 
 
 def _merge(call: OpenCall, update: CallFields) -> None:
@@ -230,30 +223,28 @@ def _changed(call: OpenCall) -> Sequence[FileChanged]:
     return [FileChanged(path=path, change=change, call_id=call.call_id) for path in call.paths]
 
 
-def _output(value: Any) -> tuple[str, int | None]:
+def _output(raw: msgspec.Raw) -> tuple[str, int | None]:
     """Return the readable part of a call's output and its exit code, if any. The protocol does not define its form."""
-    if value is None:
+    if raw is NO_OUTPUT:
         return "", None
-    if isinstance(value, str):
-        return clipped(value), None
-    if isinstance(value, dict):
-        code = _exit_code(value)
-        for name in _TEXTS:
-            if isinstance(text := value.get(name), str):
-                return clipped(text), code
-        return clipped(_encoded(value)), code
-    return clipped(_encoded(value)), None
+    whole = repaired(bytes(raw))
+    try:
+        value = _OUTPUT.decode(whole)
+    except (msgspec.ValidationError, RecursionError):
+        return clipped(whole.decode("utf-8", "replace")), None
+    if isinstance(value, CallOutput):
+        texts = (value.output, value.content, value.stdout, value.aggregated_output, value.formatted_output)
+        for text in (*texts, value.message, value.error, value.text):
+            if isinstance(text, str):
+                return clipped(text), _exit_code(value)
+        return clipped(whole.decode("utf-8", "replace")), _exit_code(value)
+    return clipped(value or ""), None
 
 
-def _encoded(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
-
-
-def _exit_code(output: dict[str, Any]) -> int | None:
+def _exit_code(output: CallOutput) -> int | None:
     """Return the exit code if it is valid."""
-    details = output.get("metadata")
-    inner = details.get("exit") if isinstance(details, dict) else None
-    for code in (output.get("exit_code"), output.get("exitCode"), inner):
+    inner = output.metadata.get("exit") if isinstance(output.metadata, dict) else None
+    for code in (output.exit_code, output.exit_code_of_opencode, inner):
         if isinstance(code, int) and not isinstance(code, bool):
             return code if -(2**31) <= code < 2**32 else None
     return None

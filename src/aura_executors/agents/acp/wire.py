@@ -21,7 +21,6 @@ class ConfigOption(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
 
 class _Current(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    current_mode_id: str | None = None
     current_model_id: str | None = None
 
 
@@ -41,11 +40,6 @@ class _SessionCapabilities(msgspec.Struct, frozen=True, gc=False):
 
 class _AgentCapabilities(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     session_capabilities: _SessionCapabilities | None = None
-
-
-class _Named(msgspec.Struct, frozen=True, gc=False):
-    name: str = ""
-    version: str = ""
 
 
 class _AuthMethod(msgspec.Struct, frozen=True, gc=False):
@@ -171,6 +165,25 @@ class CallMeta(msgspec.Struct, frozen=True, gc=False):
     terminal_exit: _TerminalExit | None = None
 
 
+NO_OUTPUT = msgspec.Raw()
+
+
+class CallOutput(msgspec.Struct, frozen=True, gc=False):
+    """What a tool returned: the keys under which agents put the readable part, and a command's exit code."""
+
+    output: Any = None
+    content: Any = None
+    stdout: Any = None
+    aggregated_output: Any = None
+    formatted_output: Any = None
+    message: Any = None
+    error: Any = None
+    text: Any = None
+    exit_code: Any = None
+    exit_code_of_opencode: Any = msgspec.field(default=None, name="exitCode")
+    metadata: Any = None
+
+
 class Location(msgspec.Struct, frozen=True, gc=False):
     path: str
 
@@ -184,7 +197,7 @@ class CallFields(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="ca
     kind: str | None = None
     status: str | None = None
     raw_input: Any = None
-    raw_output: Any = None
+    raw_output: msgspec.Raw = NO_OUTPUT
     content: list[CallContent] | None = None
     locations: list[Location] | None = None
     meta: CallMeta | None = msgspec.field(default=None, name="_meta")
@@ -291,7 +304,6 @@ class Updated(msgspec.Struct, frozen=True, gc=False):
 class PermissionOption(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     option_id: str
     kind: str = ""
-    name: str = ""
 
 
 class PermissionRequest(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -328,5 +340,4 @@ def lenient(decoder: msgspec.json.Decoder[T], data: bytes | msgspec.Raw) -> T:
     for name in ("update", "toolCall"):
         if isinstance(params, dict) and isinstance(call := params.get(name), dict):
             call.pop("content", None)
-    found: T = msgspec.convert(value, decoder.type)
-    return found
+    return decoder.decode(msgspec.json.encode(value))

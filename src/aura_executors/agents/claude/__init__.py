@@ -32,52 +32,47 @@ Quirks, seen in 2.1.197 and 2.1.329:
 - Sessions are bound to the folder's path, except that other worktrees of the same repository can resume them.
 """
 
-from collections.abc import Mapping
-from pathlib import PurePath
+from collections.abc import Iterator, Mapping
 
-import attrs
-
-from aura_contracts.ports.executors import AgentRun, Availability, Capability, Conversation, Executor, Launch
-from aura_executors.agents.claude.command import (
-    PROGRAM,
-    ClaudeOptions,
-    Effort,
-    PermissionMode,
-    argv_of,
-    environment_of,
-    options_of,
-    stdin_of,
-)
+from aura_contracts.ports.executors import AgentRun, Availability, Capability
+from aura_executors.adapter.agent_executor import AgentExecutor
+from aura_executors.agents.claude.command import PROGRAM, ClaudeOptions, PermissionMode, arguments_of, stdin_of
 from aura_executors.agents.claude.conversation import ClaudeConversation
 
-__all__ = ["ClaudeConversation", "ClaudeExecutor", "ClaudeOptions", "Effort", "PermissionMode"]
+__all__ = ["ClaudeConversation", "ClaudeExecutor", "ClaudeOptions", "PermissionMode"]
 
 
-EXIT_GRACE = 30.0
-"""Seconds that background shell commands get; without any, claude exits at once."""
-
-
-class ClaudeExecutor(Executor):
+class ClaudeExecutor(AgentExecutor[ClaudeOptions]):
     """Runs claude."""
 
     name = "claude"
     summary = "Anthropic's Claude Code; it asks before it uses tools"
     capability = Capability(resume=True, fork=True, permissions=True, tool_servers=True, plan=True, protocol=True)
 
-    def launch(self, run: AgentRun) -> Launch:
-        options = options_of(run)
-        return Launch(
-            argv=argv_of(run, options),
-            env=environment_of(options),
-            stdin=stdin_of(run, options),
-            interactive=True,
-            exit_grace=EXIT_GRACE,
-        )
+    program = PROGRAM
+    options = ClaudeOptions
+    interactive = True
+    exit_grace = 30.0
+    """Seconds that background shell commands get; without any, claude exits at once."""
 
-    def converse(self, run: AgentRun) -> Conversation:
+    def arguments(self, run: AgentRun, options: ClaudeOptions) -> Iterator[str]:
+        return arguments_of(run, options)
+
+    def stdin(self, run: AgentRun, options: ClaudeOptions) -> bytes:
+        return stdin_of(run, options)
+
+    def environment(self, run: AgentRun, options: ClaudeOptions) -> dict[str, str | None]:
+        """Return the changes to the environment.
+
+        ``CLAUDECODE`` tells claude that it was started by another claude, which it refuses; AURA may have been started
+        by one.
+        """
+        without_key: dict[str, str | None] = {"ANTHROPIC_API_KEY": None} if options.disable_api_key else {}
+        ours: dict[str, str | None] = {"DISABLE_AUTOUPDATER": "1", "CLAUDECODE": None, "CLAUDE_CODE_ENTRYPOINT": None}
+        return {**ours, **without_key, **options.env}
+
+    def converse(self, run: AgentRun) -> ClaudeConversation:
         return ClaudeConversation(run)
 
     def availability(self, environment: Mapping[str, str]) -> Availability:
-        home = environment.get("CLAUDE_CONFIG_DIR")
-        program = attrs.evolve(PROGRAM, files=(str(PurePath(home, ".credentials.json")),)) if home else PROGRAM
-        return program.availability(environment)
+        return PROGRAM.with_login_in(environment, "CLAUDE_CONFIG_DIR", ".credentials.json").availability(environment)

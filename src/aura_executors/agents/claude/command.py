@@ -4,20 +4,18 @@ import importlib.util
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
-from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun, ToolServer
+from aura_executors.adapter.agent_executor import flags
 from aura_executors.adapter.options import (
     ActingOptions,
     AgentOptions,
-    agent_options,
-    program_of,
+    PositiveCount,
     prompt_of,
     require_consistent_options,
-    with_params,
 )
 from aura_executors.adapter.program_lookup import Program
 
@@ -69,16 +67,6 @@ class PermissionMode(StrEnum):
     """Do everything."""
 
 
-class Effort(StrEnum):
-    """How long the model thinks; claude's own terms."""
-
-    LOW = "low"
-    MEDIUM = "medium"
-    HIGH = "high"
-    XHIGH = "xhigh"
-    MAX = "max"
-
-
 class ClaudeOptions(ActingOptions, frozen=True, kw_only=True):
     """Options of `claude`."""
 
@@ -90,11 +78,12 @@ class ClaudeOptions(ActingOptions, frozen=True, kw_only=True):
     """Tools that it may use without asking: ``Edit``, ``Bash(git log *)``, ``mcp__server``."""
     deny_tools: tuple[str, ...] = ()
     """Tools that it cannot use."""
-    max_turns: int | None = None
-    """Maximum number of model calls; at least 1."""
-    max_budget_usd: float | None = None
+    max_turns: PositiveCount | None = None
+    """Maximum number of model calls."""
+    max_budget_usd: Annotated[float, msgspec.Meta(gt=0, lt=1_000_000_000)] | None = None
     """Spending limit by its own count, in US dollars."""
-    reasoning_effort: Effort | None = None
+    reasoning_effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
+    """How long the model thinks."""
     fallback_model: str | None = None
     """Used while the model is overloaded."""
     append_system_prompt: str | None = None
@@ -119,36 +108,38 @@ _QUESTION = "AskUserQuestion"
 """A tool that asks the user to choose, which an approval cannot do: it only says yes or no."""
 
 
-def options_of(run: AgentRun) -> ClaudeOptions:
-    """Return the options of `run`. Raises `InvalidInput` for invalid ones."""
-    options = agent_options("claude", run, ClaudeOptions, forks=True)
+def arguments_of(run: AgentRun, options: ClaudeOptions) -> Iterator[str]:
+    """Yield the arguments. Raises `InvalidInput` for options that contradict each other."""
     require_consistent_options(options, "permission_mode")
-    if options.max_turns is not None and options.max_turns < 1:
-        raise InvalidInput(field="option max_turns", reason="it must be at least 1")
-    if options.max_budget_usd is not None and not 0 < options.max_budget_usd < 1e9:
-        raise InvalidInput(field="option max_budget_usd", reason="it must be an amount above 0")
-    return options
-
-
-def argv_of(run: AgentRun, options: ClaudeOptions) -> tuple[str, ...]:
-    """Return the command without the prompt, which goes to standard input, where its length is unlimited."""
-    program = program_of(PROGRAM, options, run.environment)
-    protocol = ("-p", "--input-format=stream-json", "--output-format=stream-json", "--verbose")
-    return (
-        *program,
-        *with_params((*protocol, *_session(run), *_permissions(run, options), *_rest(run, options)), options),
+    asking = () if _QUESTION in options.allow_tools else (_QUESTION,)
+    return flags(
+        {
+            "-p": True,
+            "--input-format": "stream-json",
+            "--output-format": "stream-json",
+            "--verbose": True,
+            "--resume": run.session_id,
+            "--fork-session": run.fork,
+            "--session-id": run.new_session_id if run.fork or run.session_id is None else None,
+            "--dangerously-skip-permissions": options.free,
+            "--permission-prompt-tool": None if options.free else "stdio",
+            "--permission-mode": options.permission_mode,
+            "--allowedTools": (*options.allow_tools, *(f"mcp__{server.name}" for server in run.tool_servers)),
+            "--disallowedTools": tuple(dict.fromkeys((*options.deny_tools, *asking))),
+            "--model": options.model,
+            "--fallback-model": options.fallback_model,
+            "--effort": options.reasoning_effort,
+            "--agent": options.agent,
+            "--max-turns": options.max_turns,
+            "--max-budget-usd": options.max_budget_usd,
+            "--append-system-prompt": options.append_system_prompt,
+            "--settings": options.settings,
+            "--setting-sources": options.setting_sources,
+            "--mcp-config": tuple(filter(None, (options.mcp_config, _servers(run.tool_servers)))),
+            "--strict-mcp-config": options.strict_mcp_config,
+            "--add-dir": options.add_dirs,
+        }
     )
-
-
-def environment_of(options: ClaudeOptions) -> dict[str, str | None]:
-    """Return the changes to the environment.
-
-    ``CLAUDECODE`` tells claude that it was started by another claude, which it refuses; AURA may have been started by
-    one.
-    """
-    without_key: dict[str, str | None] = {"ANTHROPIC_API_KEY": None} if options.disable_api_key else {}
-    ours: dict[str, str | None] = {"DISABLE_AUTOUPDATER": "1", "CLAUDECODE": None, "CLAUDE_CODE_ENTRYPOINT": None}
-    return {**ours, **without_key, **options.env}
 
 
 def stdin_of(run: AgentRun, options: AgentOptions) -> bytes:
@@ -159,8 +150,10 @@ def stdin_of(run: AgentRun, options: AgentOptions) -> bytes:
     return msgspec.json.encode({**message, "session_id": "", "parent_tool_use_id": None}) + b"\n"
 
 
-def servers_of(servers: tuple[ToolServer, ...]) -> str:
-    """Return the tool servers in claude's format. Secrets are references, which claude expands."""
+def _servers(servers: tuple[ToolServer, ...]) -> str:
+    """Return the tool servers in claude's format, "" for none. Secrets are references, which claude expands."""
+    if not servers:
+        return ""
     found = {
         server.name: {
             "type": "stdio",
@@ -171,47 +164,3 @@ def servers_of(servers: tuple[ToolServer, ...]) -> str:
         for server in servers
     }
     return msgspec.json.encode({"mcpServers": found}).decode()
-
-
-def _session(run: AgentRun) -> Iterator[str]:
-    if run.session_id is not None:
-        yield f"--resume={run.session_id}"
-    if run.fork:
-        yield "--fork-session"
-    if run.new_session_id and (run.fork or run.session_id is None):
-        yield f"--session-id={run.new_session_id}"
-
-
-def _permissions(run: AgentRun, options: ClaudeOptions) -> Iterator[str]:
-    if options.free:
-        yield "--dangerously-skip-permissions"
-    else:
-        yield "--permission-prompt-tool=stdio"
-    if options.permission_mode is not None:
-        yield f"--permission-mode={options.permission_mode}"
-    for tool in (*options.allow_tools, *(f"mcp__{server.name}" for server in run.tool_servers)):
-        yield f"--allowedTools={tool}"
-    asking = () if _QUESTION in options.allow_tools else (_QUESTION,)
-    for tool in dict.fromkeys((*options.deny_tools, *asking)):
-        yield f"--disallowedTools={tool}"
-
-
-def _rest(run: AgentRun, options: ClaudeOptions) -> Iterator[str]:
-    named = {
-        "model": options.model,
-        "fallback-model": options.fallback_model,
-        "effort": options.reasoning_effort,
-        "agent": options.agent,
-        "max-turns": options.max_turns,
-        "max-budget-usd": options.max_budget_usd,
-        "append-system-prompt": options.append_system_prompt,
-        "settings": options.settings,
-        "setting-sources": options.setting_sources,
-        "mcp-config": options.mcp_config,
-    }
-    yield from (f"--{name}={value}" for name, value in named.items() if value is not None)
-    if run.tool_servers:
-        yield f"--mcp-config={servers_of(run.tool_servers)}"
-    if options.strict_mcp_config:
-        yield "--strict-mcp-config"
-    yield from (f"--add-dir={folder}" for folder in options.add_dirs)

@@ -21,7 +21,7 @@ _TEXT_LIMIT = 4 * DIFF_LIMIT
 """Maximum characters of a text to consider."""
 
 
-def diff_of(arguments: Mapping[str, Any]) -> str | None:
+def diff_of(arguments: Mapping[str, object]) -> str | None:
     """Return the diff of a call with these arguments, or None if it does not edit a file.
 
     Line numbers are relative to the texts, because the arguments do not contain their place in the file. A file that is
@@ -51,7 +51,7 @@ def _position(hunk: Any) -> str:
     return f"@@ -{hunk.old_start},{hunk.old_lines} +{hunk.new_start},{hunk.new_lines} @@"
 
 
-def _replacements(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _replacements(arguments: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     edits = arguments.get("edits")
     for edit in edits[:EDITS_LIMIT] if isinstance(edits, list) else [arguments]:
         if isinstance(edit, Mapping):

@@ -15,11 +15,9 @@ from aura_contracts.fingerprint import fingerprint_of
 from aura_contracts.ports.executors import Answer, PermissionRequested, PermissionWithdrawn, Send
 from aura_executors.adapter.bounded_text import clipped, clipped_value
 from aura_executors.adapter.json_lines import Item
+from aura_executors.adapter.questions import LIMIT, OpenQuestions
 from aura_executors.agents.claude.edits import diff_of
 from aura_executors.agents.claude.wire import ARGUMENTS, CanUseTool, ControlRequest, read
-
-OPEN_LIMIT = 1_000
-"""Maximum number of open questions; further ones are denied."""
 
 DENIED = "This was not permitted."
 """The message for a denial without feedback: the protocol requires one."""
@@ -38,9 +36,7 @@ class Permissions:
     def __init__(self) -> None:
         self.denied = ""
         """A description of what was not permitted; empty if everything was."""
-        self._open: dict[str, _Open] = {}
-        self._early: dict[str, Answer] = {}
-        """Answers that arrived before their questions, because AURA was restarted and is replaying the output."""
+        self._questions = OpenQuestions[_Open]()
 
     def asked(self, line: ControlRequest) -> Iterable[Item]:
         """Process a request of the agent. Requests that are not about a tool are refused, so that it does not wait."""
@@ -56,32 +52,27 @@ class Permissions:
 
     def answer(self, request_id: str, answer: Answer) -> Iterable[Send]:
         """Return the response, or nothing if the agent does not wait for it."""
-        if request_id not in self._open:
-            self._early[request_id] = answer
-            return ()
-        question = self._open.pop(request_id)
-        if not answer.granted:
-            self.denied = f"it was not permitted to use {question.tool}"
-        return [_decision(request_id, answer, question.given)]
+        question = self._questions.answer(request_id, answer)
+        return () if question is None else [self._respond(request_id, question, answer)]
 
     def withdrawn(self, request_id: str) -> Iterable[Item]:
         """Record that the agent no longer waits for an answer."""
-        self._open.pop(request_id, None)
+        self._questions.open.pop(request_id, None)
         return [PermissionWithdrawn(request_id=request_id)]
 
     def settled(self, call_id: str) -> None:
         """Record that a call ended, so its questions no longer need an answer."""
-        if not self._open:
+        if not self._questions.open:
             return
-        for request_id in [one for one, question in self._open.items() if question.call_id == call_id]:
-            del self._open[request_id]
+        for request_id in [one for one, question in self._questions.open.items() if question.call_id == call_id]:
+            del self._questions.open[request_id]
 
-    def _question(self, request_id: str, request: CanUseTool, arguments: dict[str, Any]) -> Iterable[Item]:
+    def _question(self, request_id: str, request: CanUseTool, arguments: dict[str, object]) -> Iterable[Item]:
         call_id = clipped(request.tool_use_id, 1_000) if isinstance(request.tool_use_id, str) else ""
-        if request_id not in self._open and len(self._open) >= OPEN_LIMIT:
+        if request_id not in self._questions.open and len(self._questions.open) >= LIMIT:
             return [_decision(request_id, Answer(granted=False, feedback="Too many questions are open."), b"{}")]
         tool = clipped(request.tool_name, 1_000)
-        self._open[request_id] = _Open(bytes(request.input), call_id, tool)
+        question = _Open(bytes(request.input), call_id, tool)
         entry = PermissionRequested(
             request_id=request_id,
             tool=tool,
@@ -90,8 +81,13 @@ class Permissions:
             diff=diff_of(arguments),
             call_id=call_id,
         )
-        early = self._early.pop(request_id, None)
-        return [entry] if early is None else [entry, *self.answer(request_id, early)]
+        early = self._questions.ask(request_id, question)
+        return [entry] if early is None else [entry, self._respond(request_id, question, early)]
+
+    def _respond(self, request_id: str, question: _Open, answer: Answer) -> Send:
+        if not answer.granted:
+            self.denied = f"it was not permitted to use {question.tool}"
+        return _decision(request_id, answer, question.given)
 
 
 def _decision(request_id: str, answer: Answer, given: bytes) -> Send:

@@ -19,7 +19,6 @@ from aura_contracts.ports.executors import (
     FileChanged,
     Finished,
     Message,
-    PlanStep,
     PlanUpdated,
     Send,
     SessionStarted,
@@ -28,10 +27,12 @@ from aura_contracts.ports.executors import (
     ToolFinished,
     UsageReported,
 )
-from aura_contracts.ports.processes import ExitCause, ProcessExit
+from aura_contracts.ports.processes import ProcessExit
 from aura_executors.adapter.bounded_text import clipped, clipped_value
 from aura_executors.adapter.failure_classification import failure_from
-from aura_executors.adapter.json_lines import UNFINISHED, Item, JsonLines
+from aura_executors.adapter.json_lines import Item
+from aura_executors.adapter.plan import plan_of
+from aura_executors.adapter.turn_state import ReportedTurn
 from aura_executors.agents.claude.edits import changed
 from aura_executors.agents.claude.permissions import Permissions
 from aura_executors.agents.claude.wire import (
@@ -58,12 +59,7 @@ CALLS_LIMIT = 10_000
 MESSAGES_LIMIT = 100_000
 """Maximum number of messages whose tokens are counted until a result reports them."""
 
-STEPS_LIMIT = 200
-"""Steps of a plan."""
-
 _INTERRUPT = b'{"type":"control_request","request_id":"aura-interrupt","request":{"subtype":"interrupt"}}\n'
-
-_CLOSE = Send(close=True)
 
 _NO_USAGE = Usage()
 
@@ -74,20 +70,17 @@ _EXIT_CODE = "Exit code "
 """Matches the output of a failed shell command."""
 
 
-class StreamJson(JsonLines):
+class StreamJson(ReportedTurn):
     """Base for agents that write ``stream-json``; they differ in names of tools and in how they report failures."""
 
     edits: ClassVar[frozenset[str]]
     """Tools that change a file."""
     plans: ClassVar[frozenset[str]]
     """Tools that write a plan."""
-    listening: ClassVar[bool] = True
-    """Whether standard input stays open until the run is done."""
+    listening = True
 
     def __init__(self) -> None:
         super().__init__()
-        self.failure: Failure | None = None
-        """The failure of the last turn, as reported by the agent."""
         self.ended = False
         """Whether the agent has reported the end of a turn."""
         self.interrupting = False
@@ -99,7 +92,6 @@ class StreamJson(JsonLines):
         """The path changed by each pending call."""
         self._spent: dict[str, tuple[str, Tokens]] = {}
         """Model and tokens by message, not yet reported."""
-        self._finished = False
 
     # --- Differences between agents
 
@@ -155,26 +147,21 @@ class StreamJson(JsonLines):
 
     def interrupt(self) -> Iterable[Send]:
         self.interrupting = True
-        return () if self._finished else [Send(_INTERRUPT)]
+        return () if self.finished else [Send(_INTERRUPT)]
 
     def end(self, exit: ProcessExit) -> Iterable[Entry]:
         """Add the usage of messages that no result reported."""
         return [*super().end(exit), *self.spent()]
 
-    def judge(self, exit: ProcessExit) -> Failure | None:
-        if exit.cause not in (ExitCause.OWN, ExitCause.EXIT_GRACE) or self.failure is not None:
-            return self.failed(exit, self.failure)
-        if self.ended and (self._finished or exit.exit_code == 0):
+    def unfinished(self, exit: ProcessExit) -> Failure | None:
+        if self.ended and exit.exit_code == 0:
             return None
         if self.interrupting:
-            return Failure(
-                FailureReason.CANCELLED, "it was asked to stop", exit_code=exit.exit_code, signal=exit.signal
-            )
+            return Failure(FailureReason.CANCELLED, "it was asked to stop")
         words = self.errors.text
         if (found := self.lost(words)) is None and exit.signal is None and words:
             found = failure_from(words.partition("\nUsage: ")[0])  # the fallback is not a reason
-        found = found or self.failed(exit, None) or Failure(FailureReason.AGENT_ERROR, UNFINISHED)
-        return msgspec.structs.replace(found, exit_code=exit.exit_code, signal=exit.signal)
+        return found or super().unfinished(exit)
 
     def _controlled(self, line: Line) -> Iterable[Item]:
         if type(line) is ControlRequest:
@@ -195,25 +182,18 @@ class StreamJson(JsonLines):
 
     def _result(self, result: ResultMessage) -> Iterable[Item]:
         items = [*self.usage_in(result)]
-        self.ended, self.failure = True, self.failure_in(result)
+        self.ended, failure = True, self.failure_in(result)
         self.blocked = self.blocked or self._permissions.denied
         denials = result.permission_denials
         denied = None if denials == _NO_DENIALS else read(DENIALS, denials)
         for denial in denied or ():
             path = denial.tool_input.get("file_path") or denial.tool_input.get("command") or ""
             self.blocked = clipped(f"it was not permitted to use {denial.tool_name} {path}".strip(), 500)
-        if self.waiting(result) and not self.interrupting and self.failure is None:
+        if self.waiting(result) and not self.interrupting and failure is None:
             return items
-        items += self.finish(self.failure)
+        items += self.finish(failure)
+        self.finished = Finished(failure=failure)  # the last turn counts, if another comes after the end
         return items
-
-    def finish(self, failure: Failure | None) -> list[Item]:
-        """Return the end of the run, once; nothing is sent to the agent after it."""
-        self.ended, self.failure = True, failure
-        if self._finished:
-            return []
-        self._finished = True
-        return [Finished(failure=failure), _CLOSE] if self.listening else [Finished(failure=failure)]
 
     def spent(self) -> list[Entry]:
         """Return the usage of messages since the last call, by model."""
@@ -264,7 +244,7 @@ class StreamJson(JsonLines):
             path = given.get("file_path") or given.get("notebook_path")
             if isinstance(path, str) and len(self._calls) < CALLS_LIMIT:
                 self._calls[call_id] = clipped(path, 4_096)
-        elif tool in self.plans and (steps := _steps(given.get("todos"))):
+        elif tool in self.plans and (steps := plan_of(given.get("todos"))):
             return [called, PlanUpdated(steps=steps)]
         return [called]
 
@@ -328,14 +308,3 @@ def _text(content: list[Part] | Part | None) -> str:
 def _exit_code(output: str) -> int | None:
     digits = output[len(_EXIT_CODE) : len(_EXIT_CODE) + 6].split(None, 1)
     return int(digits[0]) if digits and digits[0].isdecimal() and digits[0].isascii() else None
-
-
-def _steps(todos: object) -> tuple[PlanStep, ...]:
-    if not isinstance(todos, list):
-        return ()
-    found = [todo for todo in todos[:STEPS_LIMIT] if isinstance(todo, dict) and isinstance(todo.get("content"), str)]
-    return tuple(PlanStep(clipped(todo["content"], 2_000), _status(todo.get("status"))) for todo in found)
-
-
-def _status(status: object) -> str:
-    return status if isinstance(status, str) and status in ("pending", "in_progress", "completed") else "pending"

@@ -5,7 +5,8 @@ differ between versions are kept raw, so that a detail does not invalidate an im
 without cycles, so the garbage collector can ignore them (``gc=False``).
 """
 
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar, Union
 
 import msgspec
 
@@ -78,8 +79,6 @@ class Line(msgspec.Struct, frozen=True, tag_field="type", gc=False):
 
 class Assistant(Line, frozen=True, tag="assistant", gc=False):
     message: Told
-    parent_tool_use_id: str | None = None
-    """The call that started the subagent whose message it is."""
     error: str | None = None
     """Set if the message is not the model's, but reports how the service refused or failed."""
 
@@ -140,50 +139,11 @@ class RateLimit(Line, frozen=True, tag="rate_limit_event", gc=False):
     rate_limit_info: msgspec.Raw = _NOTHING
 
 
-class ControlResponse(Line, frozen=True, tag="control_response", gc=False):
-    """The response to a request by AURA; the turn's result says the same."""
-
-
-class Partial(Line, frozen=True, tag="stream_event", gc=False):
-    """A piece of a message, which also arrives as a whole."""
-
-
-class Progress(Line, frozen=True, tag="tool_progress", gc=False):
-    pass
-
-
-class Summary(Line, frozen=True, tag="tool_use_summary", gc=False):
-    pass
-
-
-class Suggestion(Line, frozen=True, tag="prompt_suggestion", gc=False):
-    pass
-
-
-class AuthStatus(Line, frozen=True, tag="auth_status", gc=False):
-    pass
-
-
-class KeepAlive(Line, frozen=True, tag="keep_alive", gc=False):
-    pass
-
-
-AnyLine = (
-    Assistant
-    | User
-    | System
-    | ResultMessage
-    | ControlRequest
-    | ControlCancel
-    | RateLimit
-    | ControlResponse
-    | Partial
-    | Progress
-    | Summary
-    | Suggestion
-    | AuthStatus
-    | KeepAlive
+_SKIPPED = (
+    *("control_response", "stream_event", "tool_progress", "tool_use_summary", "prompt_suggestion", "auth_status"),
+    "keep_alive",
 )
+"""Lines that say nothing new: a result says what became of a request, messages also arrive as a whole."""
 
 
 class Retry(msgspec.Struct, frozen=True, gc=False):
@@ -235,7 +195,9 @@ class Edited(msgspec.Struct, frozen=True, rename="camel", gc=False):
     structured_patch: list[Hunk] = []
 
 
-read_line = msgspec.json.Decoder(AnyLine).decode
+_skipped = (msgspec.defstruct(tag, (), bases=(Line,), tag=tag, frozen=True, gc=False) for tag in _SKIPPED)
+_lines = (Assistant, User, System, ResultMessage, ControlRequest, ControlCancel, RateLimit, *_skipped)
+read_line: Callable[[bytes], Line] = msgspec.json.Decoder(Union[_lines]).decode  # noqa: UP007 - a list
 RETRY = msgspec.json.Decoder(Retry)
 BACKGROUND_TASKS = msgspec.json.Decoder(BackgroundTasks)
 ARGUMENTS = msgspec.json.Decoder(dict[str, Any])

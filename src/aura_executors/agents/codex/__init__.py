@@ -33,46 +33,63 @@ Quirks, seen in 0.169.0:
 - ``app-server`` always exits with 0, and takes a key from the environment only through option `api_key_env`.
 """
 
-from collections.abc import Mapping
-from pathlib import PurePath
+from collections.abc import Iterator, Mapping
 
 import attrs
 import msgspec
 
-from aura_contracts.ports.executors import AgentRun, Availability, Capability, Conversation, Executor, Launch
+from aura_contracts.ports.executors import AgentRun, Availability, Capability, Conversation, Launch
+from aura_executors.adapter.agent_executor import AgentExecutor
 from aura_executors.agents.codex.app_server import AppServerConversation
-from aura_executors.agents.codex.command import KEYS, PROGRAM, CodexOptions, Protocol, argv_of, options_of, stdin_of
+from aura_executors.agents.codex.command import (
+    KEYS,
+    PROGRAM,
+    CodexOptions,
+    Protocol,
+    arguments_of,
+    require_valid,
+    session_of,
+)
 from aura_executors.agents.codex.exec import ExecConversation
 
 __all__ = ["CodexExecutor", "CodexOptions"]
 
 
-class CodexExecutor(Executor):
+class CodexExecutor(AgentExecutor[CodexOptions]):
     """Runs codex."""
 
     name = "codex"
     summary = "OpenAI's Codex CLI (app-server, or exec --json)"
     capability = Capability(resume=True, fork=True, permissions=True, tool_servers=True, plan=True, protocol=True)
 
+    program = PROGRAM
+    options = CodexOptions
+
+    def options_of(self, run: AgentRun) -> CodexOptions:
+        options = super().options_of(run)
+        require_valid(run, options)
+        return options
+
+    def arguments(self, run: AgentRun, options: CodexOptions) -> Iterator[str]:
+        return arguments_of(run, options)
+
+    def command(self, run: AgentRun, options: CodexOptions) -> tuple[str, ...]:
+        return (*super().command(run, options), *session_of(run, options))
+
     def launch(self, run: AgentRun) -> Launch:
-        options = options_of(run)
-        argv = argv_of(run, options)
-        env: dict[str, str | None] = dict(options.env)
-        if options.protocol is Protocol.EXEC:
-            return Launch(argv=argv, env=env, stdin=stdin_of(run, options))
-        hello = AppServerConversation(run, options).hello
-        return Launch(argv=argv, env=env, stdin=hello, interactive=True)
+        launch, conversation = super().launch(run), self.converse(run)
+        if isinstance(conversation, AppServerConversation):
+            return attrs.evolve(launch, stdin=conversation.hello, interactive=True)
+        return launch
 
     def converse(self, run: AgentRun) -> Conversation:
-        options = options_of(run)
+        options = self.options_of(run)
         if options.protocol is Protocol.EXEC:
             return ExecConversation(run, options)
         return AppServerConversation(run, options)
 
     def availability(self, environment: Mapping[str, str]) -> Availability:
-        home = environment.get("CODEX_HOME")
-        program = attrs.evolve(PROGRAM, files=(str(PurePath(home, "auth.json")),)) if home else PROGRAM
-        found = program.availability(environment)
+        found = PROGRAM.with_login_in(environment, "CODEX_HOME", "auth.json").availability(environment)
         if found.logged_in is False and (variable := next(filter(environment.get, KEYS), None)):
             login = f"variable {variable} is set, which counts if option api_key_env names it"
             return msgspec.structs.replace(found, logged_in=None, login=login)

@@ -28,19 +28,19 @@ from aura_contracts.ports.executors import (
     Answer,
     Entry,
     ErrorReported,
-    Finished,
     PlanStep,
     PlanUpdated,
     Send,
     SessionStarted,
     UsageReported,
 )
-from aura_contracts.ports.processes import ExitCause, ProcessExit
+from aura_contracts.ports.processes import ProcessExit
 from aura_executors.adapter.bounded_text import clipped
 from aura_executors.adapter.failure_classification import failure_from
-from aura_executors.adapter.json_lines import UNFINISHED, Item, JsonLines, lost_session
+from aura_executors.adapter.json_lines import Item, lost_session
 from aura_executors.adapter.json_rpc import Id, RpcCall, RpcError, RpcPeer, RpcReply, RpcRequest, method_of
 from aura_executors.adapter.options import prompt_of
+from aura_executors.adapter.turn_state import ReportedTurn
 from aura_executors.agents.codex.command import CodexOptions, Sandbox, readable, thread_of
 from aura_executors.agents.codex.failures import failure_of_turn, no_such_session
 from aura_executors.agents.codex.items import WORDS, AnyItem, FileUpdateChange, Items
@@ -172,8 +172,10 @@ def _handler(params: Any, take: Callable[..., Iterable[Item]]) -> _Handler:
     return msgspec.json.Decoder(RpcCall[params]).decode, take
 
 
-class AppServerConversation(JsonLines):
+class AppServerConversation(ReportedTurn):
     """Drives one run of ``codex app-server``."""
+
+    listening = True
 
     def __init__(self, run: AgentRun, options: CodexOptions) -> None:
         super().__init__()
@@ -192,7 +194,6 @@ class AppServerConversation(JsonLines):
         """Whether codex reported a tool since then."""
         self._consumption = Consumption()
         self._unseen = ""
-        self._finished: Finished | None = None
         hello = {"clientInfo": {"name": "aura", "title": "AURA", "version": "1"}, "capabilities": None}
         self.hello = self._peer.request("initialize", hello, self._initialized)
         """The first line to send."""
@@ -217,23 +218,13 @@ class AppServerConversation(JsonLines):
         return self._permissions.answer(request_id, answer)
 
     def interrupt(self) -> Iterable[Send]:
-        if not self._turn or self._finished is not None:
+        if not self._turn or self.finished is not None:
             return ()
         params = {"threadId": self._thread, "turnId": self._turn}
         return (Send(self._peer.request("turn/interrupt", params, None, id="interrupt")),)
 
     def end(self, exit: ProcessExit) -> Iterable[Entry]:
         return [*super().end(exit), *self._consumed()]
-
-    def judge(self, exit: ProcessExit) -> Failure | None:
-        """Judge by the end of the turn; without one, codex was cut off, whatever its exit code."""
-        finished = self._finished
-        if finished is not None and finished.failure is None and exit.cause in (ExitCause.OWN, ExitCause.EXIT_GRACE):
-            return None
-        failure = self.failed(exit, finished.failure if finished else None)
-        if failure is None:
-            return Failure(FailureReason.AGENT_ERROR, UNFINISHED, exit_code=exit.exit_code)
-        return failure
 
     # --- Replies and requests
 
@@ -261,15 +252,15 @@ class AppServerConversation(JsonLines):
 
     def _initialized(self, result: msgspec.Raw, error: RpcError | None) -> Iterable[Item]:
         if error is not None:
-            return self._finish(failure_from(f"codex refused to begin: {error.message}"))
+            return self.finish(failure_from(f"codex refused to begin: {error.message}"))
         method, params = self._begin
         return (Send(self._peer.notify("initialized") + self._peer.request(method, params, self._opened)),)
 
     def _opened(self, result: msgspec.Raw, error: RpcError | None) -> Iterable[Item]:
         if error is not None:
             if (session := self._run.session_id) is not None and no_such_session(error.message):
-                return self._finish(lost_session(session, error.message))
-            return self._finish(failure_from(error.message or "codex did not start a thread"))
+                return self.finish(lost_session(session, error.message))
+            return self.finish(failure_from(error.message or "codex did not start a thread"))
         reply = _THREAD.decode(result)
         self._thread, self._model = reply.thread.id, clipped(reply.model, 500) or self._model
         if self._run.session_id is None:
@@ -280,7 +271,7 @@ class AppServerConversation(JsonLines):
 
     def _begun(self, result: msgspec.Raw, error: RpcError | None) -> Iterable[Item]:
         if error is not None:
-            return self._finish(failure_from(error.message or "codex did not start a turn"))
+            return self.finish(failure_from(error.message or "codex did not start a turn"))
         self._turn = _TURN.decode(result).turn.id
         return ()
 
@@ -340,16 +331,13 @@ class AppServerConversation(JsonLines):
         error = params.turn.error or _Error()
         match params.turn.status:
             case "completed":
-                return self._finish(None)
+                return self.finish(None)
             case "interrupted":
-                return self._finish(Failure(FailureReason.CANCELLED, error.message or "the turn was interrupted"))
-        return self._finish(failure_of_turn(error.message, error.additional_details, error.codex_error_info))
+                return self.finish(Failure(FailureReason.CANCELLED, error.message or "the turn was interrupted"))
+        return self.finish(failure_of_turn(error.message, error.additional_details, error.codex_error_info))
 
-    def _finish(self, failure: Failure | None) -> Iterable[Item]:
-        if self._finished is not None:
-            return ()
-        self._finished = Finished(failure=failure)
-        return (*self._consumed(), self._finished, Send(close=True))
+    def finish(self, failure: Failure | None) -> list[Item]:
+        return [*self._consumed(), *super().finish(failure)] if self.finished is None else []
 
     # --- Tokens
 

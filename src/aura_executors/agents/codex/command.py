@@ -3,20 +3,13 @@
 import re
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun, ToolServer
-from aura_executors.adapter.options import (
-    ActingOptions,
-    agent_options,
-    program_of,
-    prompt_bytes,
-    require_consistent_options,
-    with_params,
-)
+from aura_executors.adapter.options import ActingOptions, require_consistent_options
 from aura_executors.adapter.program_lookup import Program
 
 PROGRAM = Program(
@@ -70,13 +63,6 @@ class ApprovalPolicy(StrEnum):
     NEVER = "never"
 
 
-class LocalProvider(StrEnum):
-    """What runs the model on this machine."""
-
-    OLLAMA = "ollama"
-    LMSTUDIO = "lmstudio"
-
-
 class CodexOptions(ActingOptions, frozen=True, kw_only=True):
     """Options of `codex`."""
 
@@ -99,7 +85,7 @@ class CodexOptions(ActingOptions, frozen=True, kw_only=True):
     """Settings of ``config.toml`` by dotted key; they override all others. Write an ``env_key`` as ``$NAME``."""
     oss: bool = False
     """Use a model on this machine."""
-    local_provider: LocalProvider | None = None
+    local_provider: Literal["ollama", "lmstudio"] | None = None
     """What runs it; implies `oss`. None: ollama."""
     api_key_env: str | None = None
     """The environment variable with an OpenAI API key; None: codex's own login or configuration.
@@ -124,54 +110,46 @@ class CodexOptions(ActingOptions, frozen=True, kw_only=True):
         return ApprovalPolicy.NEVER if self.free else self.approval_policy or ApprovalPolicy.ON_REQUEST
 
     @property
-    def provider(self) -> LocalProvider | None:
+    def provider(self) -> Literal["ollama", "lmstudio"] | None:
         """What runs the model on this machine; None: nothing does."""
-        return self.local_provider or (LocalProvider.OLLAMA if self.oss else None)
+        return self.local_provider or ("ollama" if self.oss else None)
 
 
-def options_of(run: AgentRun) -> CodexOptions:
-    """Return the options of `run`. Raises `InvalidInput` for invalid ones."""
-    options = agent_options("codex", run, CodexOptions, forks=True)
-    _require_consistent(options)
-    _require_texts(options)
-    if options.protocol is Protocol.EXEC and run.session_id is not None and not _UUID.fullmatch(run.session_id):
-        reason = f"{run.session_id!r} is not the id of a codex session, and `codex exec resume` would begin a new one"
-        raise InvalidInput(field="session", reason=reason, remedy="name the id that codex gave it")
-    return options
-
-
-def _require_consistent(options: CodexOptions) -> None:
-    """Raise `InvalidInput` for options that duplicate each other."""
+def require_valid(run: AgentRun, options: CodexOptions) -> None:
+    """Raise `InvalidInput` for options that duplicate each other or that codex would misunderstand."""
     require_consistent_options(options, "sandbox", "approval_policy", "full_auto")
     if options.full_auto and (options.sandbox or options.approval_policy):
-        other = "sandbox" if options.sandbox else "approval_policy"
-        reason = f"it duplicates option {other}"
+        reason = f"it duplicates option {'sandbox' if options.sandbox else 'approval_policy'}"
         raise InvalidInput(field="option full_auto", reason=reason, remedy="give one of them")
     if options.api_key_env and options.provider:
         raise InvalidInput(field="option api_key_env", reason="a model on this machine needs no key")
-
-
-def _require_texts(options: CodexOptions) -> None:
     for key in options.config:
         if not _PATH.fullmatch(key):
             raise InvalidInput(field="option config", reason=f"{key!r} is not a dotted TOML key")
     if options.api_key_env is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", options.api_key_env):
         raise InvalidInput(field="option api_key_env", reason="is not the name of a variable", remedy="name one")
+    if options.protocol is Protocol.EXEC and run.session_id is not None and not _UUID.fullmatch(run.session_id):
+        reason = f"{run.session_id!r} is not the id of a codex session, and `codex exec resume` would begin a new one"
+        raise InvalidInput(field="session", reason=reason, remedy="name the id that codex gave it")
 
 
-def argv_of(run: AgentRun, options: CodexOptions) -> tuple[str, ...]:
-    """Return the command without the prompt, which goes to standard input, where its length is unlimited."""
-    program = program_of(PROGRAM, options, run.environment)
-    settings = [word for setting in _settings(run, options) for word in ("-c", setting)]
+def arguments_of(run: AgentRun, options: CodexOptions) -> Iterator[str]:
+    """Yield the arguments up to the session. The prompt goes to standard input, where its length is unlimited."""
     if options.protocol is Protocol.APP_SERVER:
-        profile = ("-p", options.profile) if options.profile else ()
-        return (*program, *profile, "app-server", *with_params(settings, options))
-    return (*program, "exec", *with_params([*_exec_flags(options), *settings], options), *_exec_what(run))
+        yield from ("-p", options.profile, "app-server") if options.profile else ("app-server",)
+    else:
+        yield from ("exec", *_exec_flags(options))
+    for setting in _settings(run, options):
+        yield from ("-c", setting)
 
 
-def stdin_of(run: AgentRun, options: CodexOptions) -> bytes:
-    """Return the prompt as `codex exec` reads it."""
-    return prompt_bytes(run, options)
+def session_of(run: AgentRun, options: CodexOptions) -> tuple[str, ...]:
+    """Return the subcommand of ``codex exec``; ``-`` reads the prompt from standard input, ``--`` ends the options."""
+    if options.protocol is Protocol.APP_SERVER:
+        return ()
+    if run.session_id is None:
+        return ("--", "-")
+    return ("fork" if run.fork else "resume", "--", run.session_id, "-")
 
 
 def thread_of(run: AgentRun, options: CodexOptions) -> tuple[str, dict[str, Any]]:
@@ -184,7 +162,7 @@ def thread_of(run: AgentRun, options: CodexOptions) -> tuple[str, dict[str, Any]
     if model := _model(options):
         params["model"] = model
     if options.provider:
-        params["modelProvider"] = options.provider.value
+        params["modelProvider"] = options.provider
     if run.session_id is None:
         return "thread/start", params
     known = {"threadId": readable(run.session_id), "excludeTurns": True}
@@ -196,7 +174,7 @@ def readable(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
-def toml(value: Any) -> str:
+def toml(value: object) -> str:
     """Return a JSON value as TOML writes it in one line (toml.io, version 1.0).
 
     >>> toml({"args": ["a", 'b"'], "on": True})
@@ -226,14 +204,7 @@ def _exec_flags(options: CodexOptions) -> Iterator[str]:
     if options.profile:
         yield from ("--profile", options.profile)
     if options.provider:
-        yield from ("--oss", "--local-provider", options.provider.value)
-
-
-def _exec_what(run: AgentRun) -> tuple[str, ...]:
-    """Return the subcommand; ``-`` reads the prompt from standard input, ``--`` ends the options."""
-    if run.session_id is None:
-        return ("--", "-")
-    return ("fork" if run.fork else "resume", "--", run.session_id, "-")
+        yield from ("--oss", "--local-provider", options.provider)
 
 
 def _model(options: CodexOptions) -> str | None:

@@ -6,11 +6,10 @@ from typing import Any, ClassVar
 import msgspec
 
 from aura_contracts.execution import Usage
-from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.failures import Failure
 from aura_contracts.ports.executors import (
     AgentRun,
     ErrorReported,
-    Finished,
     Message,
     PlanStep,
     PlanUpdated,
@@ -18,10 +17,11 @@ from aura_contracts.ports.executors import (
     Thinking,
     UsageReported,
 )
-from aura_contracts.ports.processes import ExitCause, ProcessExit
+from aura_contracts.ports.processes import ProcessExit
 from aura_executors.adapter.bounded_text import clipped
 from aura_executors.adapter.failure_classification import failure_from
-from aura_executors.adapter.json_lines import UNFINISHED, Item, JsonLines, lost_session
+from aura_executors.adapter.json_lines import Item, lost_session
+from aura_executors.adapter.turn_state import ReportedTurn
 from aura_executors.agents.codex.command import CodexOptions, Sandbox
 from aura_executors.agents.codex.failures import no_such_session
 from aura_executors.agents.codex.items import (
@@ -157,7 +157,7 @@ _read = msgspec.json.Decoder(
 ).decode
 
 
-class ExecConversation(JsonLines):
+class ExecConversation(ReportedTurn):
     """Parses one run of ``codex exec``."""
 
     def __init__(self, run: AgentRun, options: CodexOptions) -> None:
@@ -165,26 +165,15 @@ class ExecConversation(JsonLines):
         self._session = run.session_id
         self._model = options.model or ""
         self._items = Items(sandboxed=options.sandboxed is not Sandbox.DANGER_FULL_ACCESS)
-        self._finished: Finished | None = None
 
     def understand(self, line: bytes) -> Iterable[Item] | None:
         event = _read(line)
         return self._HANDLERS[type(event)](self, event)
 
-    def judge(self, exit: ProcessExit) -> Failure | None:
-        """Judge by the end of the turn; without one, codex was cut off, even if it exited with 0."""
-        finished = self._finished
-        if exit.cause in (ExitCause.OWN, ExitCause.EXIT_GRACE):
-            if finished is not None and finished.failure is None:
-                return None
-            if finished is None and self._session is not None and no_such_session(self.errors.text):
-                return msgspec.structs.replace(
-                    lost_session(self._session, self.errors.text), exit_code=exit.exit_code, signal=exit.signal
-                )
-        failure = self.failed(exit, finished.failure if finished else None)
-        if failure is None and finished is None:
-            return Failure(FailureReason.AGENT_ERROR, UNFINISHED, exit_code=exit.exit_code)
-        return failure
+    def unfinished(self, exit: ProcessExit) -> Failure | None:
+        words = self.errors.text
+        lost = self._session is not None and no_such_session(words)
+        return lost_session(self._session, words) if lost and self._session else super().unfinished(exit)
 
     # --- Events
 
@@ -196,21 +185,15 @@ class ExecConversation(JsonLines):
         return ()
 
     def _turn_completed(self, event: _TurnCompleted) -> Iterable[Item]:
-        return self._finish(None, self._used(event.usage))
+        return (*self._used(event.usage), *self.finish(None))
 
     def _turn_failed(self, event: _TurnFailed) -> Iterable[Item]:
-        return self._finish(event.error.message if event.error and event.error.message else "codex does not say why")
+        words = event.error.message if event.error else ""
+        return self.finish(failure_from(words or "codex does not say why"))
 
     def _error_reported(self, event: _ExecErrorNotice) -> Iterable[Item]:
         message = event.message
         return (ErrorReported(message=clipped(message), retrying=message.startswith(RETRYING)),)
-
-    def _finish(self, why: str | None, used: Iterable[Item] = ()) -> Iterable[Item]:
-        """Return the end of the run, once."""
-        if self._finished is not None:
-            return ()
-        self._finished = Finished(failure=failure_from(why) if why else None)
-        return (*used, self._finished)
 
     # --- Items
 

@@ -1,7 +1,6 @@
 """Failures of codex, and signs of missing permission. Pure."""
 
 import re
-from typing import Any
 
 from aura_contracts.failures import Failure, FailureReason
 from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped
@@ -34,7 +33,7 @@ _END = 4_000
 """Characters at the end of a command's output to search."""
 
 
-def failure_of_turn(message: str, details: str | None, info: Any) -> Failure:
+def failure_of_turn(message: str, details: str | None, info: object) -> Failure:
     """Return the failure of a turn. `info` is its `codexErrorInfo`: a word, or a word with a status."""
     words = f"{message}: {details}" if details else message
     if isinstance(info, str) and (reason := _KINDS.get(info)):
@@ -52,7 +51,7 @@ def forbidden(output: str) -> bool:
     return bool(_FORBIDDEN.search(output[-_END:]))
 
 
-def _status(info: Any) -> int | None:
+def _status(info: object) -> int | None:
     if not isinstance(info, dict):
         return None
     for inner in info.values():

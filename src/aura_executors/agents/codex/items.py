@@ -17,7 +17,7 @@ from aura_contracts.ports.executors import (
     ToolCalled,
     ToolFinished,
 )
-from aura_executors.adapter.bounded_text import clipped, clipped_value
+from aura_executors.adapter.bounded_text import clipped, clipped_value, put
 from aura_executors.agents.codex.failures import forbidden
 
 OPEN_LIMIT = 1_000
@@ -188,7 +188,7 @@ class Items:
         item = self._open.get(id)
         return item.changes if isinstance(item, FileChangeItem) else None
 
-    def call_of(self, server: str, tool: Any) -> str:
+    def call_of(self, server: str, tool: object) -> str:
         """Return the id of the latest open call to a tool server, or None."""
         calls = [item for item in self._open.values() if isinstance(item, McpToolCall)]
         return next((call.id for call in reversed(calls) if (call.server, call.tool) == (server, tool)), "")
@@ -203,9 +203,7 @@ class Items:
         if type(item) in WORDS or item.id in self._open or (called := called_by(item)) is None:
             return ()
         require_name(item.id)
-        if len(self._open) >= OPEN_LIMIT:
-            del self._open[next(iter(self._open))]
-        self._open[item.id] = item
+        put(self._open, item.id, item, OPEN_LIMIT)
         return (called,)
 
     def completed(self, item: AnyItem, *, own: bool) -> Iterable[Entry]:
@@ -295,7 +293,7 @@ def diff_of(changes: Sequence[FileUpdateChange]) -> str:
     return clipped("".join(map(_diff, changes[:CHANGES_LIMIT])))
 
 
-def arguments_of(given: Any) -> dict[str, Any]:
+def arguments_of(given: object) -> dict[str, Any]:
     """Return the arguments of a tool; anything except a table is wrapped in one."""
     if given is None:
         return {}
@@ -303,7 +301,7 @@ def arguments_of(given: Any) -> dict[str, Any]:
     return clean if isinstance(clean, dict) else {"arguments": clean}
 
 
-def text_of(result: Any) -> str:
+def text_of(result: object) -> str:
     """Return the texts in the result of an MCP tool."""
     content = result.get("content") if isinstance(result, dict) else None
     if not isinstance(content, list):

@@ -16,14 +16,12 @@ from aura_contracts.ports.executors import (
     PermissionWithdrawn,
     Send,
 )
-from aura_executors.adapter.bounded_text import clipped, clipped_value
+from aura_executors.adapter.bounded_text import clipped, clipped_value, put
 from aura_executors.adapter.json_lines import Item
 from aura_executors.adapter.json_rpc import INVALID_PARAMS, METHOD_NOT_FOUND, Id, RpcPeer, RpcRequest
+from aura_executors.adapter.questions import LIMIT, OpenQuestions
 from aura_executors.agents.codex.command import readable
 from aura_executors.agents.codex.items import PATH_LIMIT, FileUpdateChange, Items, changes_as_arguments, diff_of
-
-LIMIT = 10_000
-"""Maximum number of open questions, and of early answers; beyond it, the oldest is dropped."""
 
 
 class _Asked(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="camel"):
@@ -76,9 +74,8 @@ class Permissions:
         """A description of what was denied, if codex does not report it itself."""
         self._peer = peer
         self._items = items
-        self._open: dict[str, _Open] = {}
+        self._questions = OpenQuestions[_Open]()
         self._names: dict[Id, str] = {}
-        self._answers: dict[str, Answer] = {}
 
     def asked(self, request: RpcRequest) -> Iterable[Item]:
         """Process a request of codex; an unknown one is refused, so that codex does not wait."""
@@ -99,23 +96,18 @@ class Permissions:
 
     def answer(self, request_id: str, answer: Answer) -> Iterable[Send]:
         """Return the response to an open question; an early answer is kept until its question arrives."""
-        asked = self._open.pop(request_id, None)
-        if asked is not None:
-            return self._respond(asked, answer)
-        if len(self._answers) >= LIMIT:
-            del self._answers[next(iter(self._answers))]
-        self._answers[request_id] = answer
-        return ()
+        asked = self._questions.answer(request_id, answer)
+        return () if asked is None else self._respond(asked, answer)
 
     def resolved(self, id: Id) -> Iterable[Item]:
         """Record that codex no longer waits, whether or not it got an answer."""
         name = self._names.pop(id, None)
         if name is None:
             return ()
-        self._open.pop(name, None)
+        self._questions.open.pop(name, None)
         return (PermissionWithdrawn(request_id=name),)
 
-    # --- Questions
+    # --- OpenQuestions
 
     def _command(self, id: Id, asked: _Command) -> Iterable[Item]:
         call: dict[str, Any] = {"command": asked.command, "cwd": asked.cwd}
@@ -179,9 +171,7 @@ class Permissions:
     ) -> Iterable[Item]:
         """Ask a human; `call` is the subject of the question, without parts that change when it is repeated."""
         name = clipped(f"{asked.item_id or asked.turn_id or asked.thread_id}:{id}", 200)
-        if len(self._names) >= LIMIT:
-            self._open.pop(self._names.pop(next(iter(self._names))), None)
-        self._names[id] = name
+        put(self._names, id, name, LIMIT)
         opened = _Open(id, granted, denied, asked.thread_id, asked.turn_id or "", clipped(tool, 500))
         request = PermissionRequested(
             request_id=name,
@@ -191,10 +181,8 @@ class Permissions:
             diff=diff,
             call_id=clipped(asked.item_id, 200),
         )
-        if (answer := self._answers.pop(name, None)) is not None:
-            return (request, *self._respond(opened, answer))
-        self._open[name] = opened
-        return (request,)
+        answer = self._questions.ask(name, opened)
+        return (request,) if answer is None else (request, *self._respond(opened, answer))
 
     # --- Answers
 

@@ -33,33 +33,38 @@ Quirks, seen in 1.0.102:
 - A tool in `excluded_tools` is not offered to the model; how the model copes without it leaves no trace.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from aura_contracts.ports.executors import AgentRun, Availability, Capability, Executor, Launch
-from aura_executors.agents.copilot.command import PROGRAM, CopilotOptions, launch_of
+from aura_contracts.ports.executors import AgentRun, Availability, Capability
+from aura_executors.adapter.agent_executor import AgentExecutor
+from aura_executors.agents.copilot.command import PROGRAM, CopilotOptions, arguments_of
 from aura_executors.agents.copilot.conversation import CopilotConversation
 
 __all__ = ["CopilotConversation", "CopilotExecutor", "CopilotOptions"]
 
 
-class CopilotExecutor(Executor):
+class CopilotExecutor(AgentExecutor[CopilotOptions]):
     """Runs the GitHub Copilot CLI."""
 
     name = "copilot"
     summary = "GitHub Copilot CLI"
     capability = Capability(resume=True, tool_servers=True, protocol=True)
+    program = PROGRAM
+    options = CopilotOptions
+    variables = {"COPILOT_AUTO_UPDATE": "false"}
+    exit_grace = 10.0
 
-    def launch(self, run: AgentRun) -> Launch:
-        return launch_of(self.name, run)
+    def arguments(self, run: AgentRun, options: CopilotOptions) -> Iterator[str]:
+        return arguments_of(run, options)
 
     def converse(self, run: AgentRun) -> CopilotConversation:
         return CopilotConversation(run)
 
     def availability(self, environment: Mapping[str, str]) -> Availability:
         """As the port says. A login that is not in a variable is in the system's keychain, which is not read."""
-        found = PROGRAM.availability(environment)
+        found = super().availability(environment)
         if found.logged_in is not False:
             return found
         login = f"{found.login}; the keychain may hold a login, and was not asked"

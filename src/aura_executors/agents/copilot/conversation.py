@@ -1,7 +1,7 @@
 """What the GitHub Copilot CLI writes, understood. Pure and incremental."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -13,7 +13,6 @@ from aura_contracts.ports.executors import (
     ErrorReported,
     FileChange,
     FileChanged,
-    Finished,
     Message,
     SessionStarted,
     Thinking,
@@ -22,12 +21,12 @@ from aura_contracts.ports.executors import (
     UsageReported,
     failure_of,
 )
-from aura_contracts.ports.processes import ExitCause, ProcessExit
-from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, Pieces, clipped, clipped_value
+from aura_contracts.ports.processes import ProcessExit
+from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, Pieces, clipped, clipped_value, put
 from aura_executors.adapter.failure_classification import failure_from
-from aura_executors.adapter.json_lines import JsonLines, lost_session
+from aura_executors.adapter.json_lines import UNFINISHED, Item, lost_session
+from aura_executors.adapter.turn_state import ReportedTurn
 from aura_executors.agents.copilot.events import (
-    DECODERS,
     UNINTERESTING,
     Abort,
     CallFailure,
@@ -42,6 +41,7 @@ from aura_executors.agents.copilot.events import (
     Spoken,
     Start,
     Updated,
+    decoder_of,
     type_of,
 )
 
@@ -70,7 +70,7 @@ _REASONS = {
 _LOST = "No session, task, or name matched"
 
 
-class CopilotConversation(JsonLines):
+class CopilotConversation(ReportedTurn):
     """One run of the GitHub Copilot CLI."""
 
     def __init__(self, run: AgentRun) -> None:
@@ -90,44 +90,22 @@ class CopilotConversation(JsonLines):
         self._call_failure = CallFailure()
         self._failure: Failure | None = None
         self._aborted = ""
-        self._finished: Finished | None = None
-        self._handlers: dict[bytes, Callable[[Any], list[Entry]]] = {
-            b"assistant.message": self._message,
-            b"assistant.message_delta": self._delta,
-            b"assistant.message_start": self._message_started,
-            b"assistant.reasoning": self._reasoning,
-            b"assistant.turn_retry": self._retried,
-            b"tool.execution_start": self._called,
-            b"tool.execution_complete": self._tool_finished,
-            b"model.call_failure": self._call_failed,
-            b"session.tools_updated": self._tools_updated,
-            b"session.warning": self._warned,
-            b"session.error": self._failed,
-            b"abort": self._abort,
-            b"result": self._ended,
-        }
 
-    def understand(self, line: bytes) -> list[Entry] | None:
+    def understand(self, line: bytes) -> Sequence[Item] | None:
         kind = type_of(line)
         self._begun = True
         if kind in UNINTERESTING:
             return self._session_started("") if self._is_news(kind) else []
-        if (decoder := DECODERS.get(kind)) is None:
+        if (known := self._EVENTS.get(kind)) is None:
             return None
-        entries = self._handlers[kind](decoder.decode(line))
+        decode, take = known
+        entries = take(self, decode(line))
         return [*self._session_started(""), *entries] if self._is_news(kind) else entries
 
     def end(self, exit: ProcessExit) -> list[Entry]:
         return [*super().end(exit), *self._flush()]
 
-    def judge(self, exit: ProcessExit) -> Failure | None:
-        if exit.cause not in (ExitCause.OWN, ExitCause.EXIT_GRACE):
-            return failure_of(exit)
-        failure = self._finished.failure if self._finished else self._unfinished(exit)
-        return failure and msgspec.structs.replace(failure, exit_code=exit.exit_code, signal=exit.signal)
-
-    def _unfinished(self, exit: ProcessExit) -> Failure:
-        """Return why the final message is missing."""
+    def unfinished(self, exit: ProcessExit) -> Failure:
         words = self.errors.text
         if not self._begun and self._resumed is not None and _LOST in words:
             return lost_session(self._resumed, words.splitlines()[0])
@@ -135,7 +113,7 @@ class CopilotConversation(JsonLines):
             return self._failure or _aborted(self._aborted)
         if not self._begun and words:
             return failure_from(words)
-        return failure_of(exit) or Failure(FailureReason.AGENT_ERROR, "it ended without its final message")
+        return failure_of(exit) or Failure(FailureReason.AGENT_ERROR, UNFINISHED)
 
     # --- The session
 
@@ -205,9 +183,7 @@ class CopilotConversation(JsonLines):
     def _called(self, event: SessionEvent[Start]) -> list[Entry]:
         start = event.data
         call_id, tool = clipped(start.tool_call_id, 200), clipped(start.tool_name, 200)
-        self._calls[call_id] = tool
-        if len(self._calls) > OPEN_CALLS:
-            del self._calls[next(iter(self._calls))]
+        put(self._calls, call_id, tool, OPEN_CALLS)
         arguments = clipped_value(start.arguments)
         if not isinstance(arguments, dict):
             arguments = {} if arguments is None else {"input": arguments}
@@ -263,8 +239,8 @@ class CopilotConversation(JsonLines):
             self._aborted = clipped(event.data.reason, 200) or "no reason"
         return self._flush() if event.agent_id is None else []
 
-    def _ended(self, result: ResultEvent) -> list[Entry]:
-        entries = self._flush()
+    def _ended(self, result: ResultEvent) -> list[Item]:
+        entries: list[Item] = [*self._flush()]
         if result.session_id and result.session_id != self._session:
             self._session = clipped(result.session_id, 200)
             entries += self._session_started("")
@@ -276,8 +252,24 @@ class CopilotConversation(JsonLines):
         if result.exit_code != 0:
             message = f"it says that it ends with exit code {result.exit_code}"
             failure = self._failure or failure or Failure(FailureReason.AGENT_ERROR, message)
-        self._finished = Finished(failure=failure)
-        return [*entries, self._finished]
+        return [*entries, *self.finish(failure)]
+
+    _EVENTS: ClassVar[dict[bytes, tuple[Callable[[bytes], Any], Callable[..., Sequence[Item]]]]] = {
+        b"assistant.message": (decoder_of(Spoken), _message),
+        b"assistant.message_delta": (decoder_of(Delta), _delta),
+        b"assistant.message_start": (decoder_of(msgspec.Raw), _message_started),
+        b"assistant.reasoning": (decoder_of(Reasoning), _reasoning),
+        b"assistant.turn_retry": (decoder_of(Retry), _retried),
+        b"tool.execution_start": (decoder_of(Start), _called),
+        b"tool.execution_complete": (decoder_of(Complete), _tool_finished),
+        b"model.call_failure": (decoder_of(CallFailure), _call_failed),
+        b"session.tools_updated": (decoder_of(Updated), _tools_updated),
+        b"session.warning": (decoder_of(Error), _warned),
+        b"session.error": (decoder_of(Error), _failed),
+        b"abort": (decoder_of(Abort), _abort),
+        b"result": (msgspec.json.Decoder(ResultEvent).decode, _ended),
+    }
+    """What is understood, by the type of the event: its decoder and what becomes of it."""
 
 
 def _aborted(reason: str) -> Failure:

@@ -3,6 +3,7 @@
 Its schema is ``schemas/session-events.schema.json`` in its package.
 """
 
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -97,23 +98,6 @@ class SessionEvent(msgspec.Struct, Generic[T], rename="camel"):
     agent_id: str | None = None
 
 
-DECODERS: dict[bytes, msgspec.json.Decoder[Any]] = {
-    b"assistant.message": msgspec.json.Decoder(SessionEvent[Spoken]),
-    b"assistant.message_delta": msgspec.json.Decoder(SessionEvent[Delta]),
-    b"assistant.message_start": msgspec.json.Decoder(SessionEvent[msgspec.Raw]),
-    b"assistant.reasoning": msgspec.json.Decoder(SessionEvent[Reasoning]),
-    b"assistant.turn_retry": msgspec.json.Decoder(SessionEvent[Retry]),
-    b"tool.execution_start": msgspec.json.Decoder(SessionEvent[Start]),
-    b"tool.execution_complete": msgspec.json.Decoder(SessionEvent[Complete]),
-    b"model.call_failure": msgspec.json.Decoder(SessionEvent[CallFailure]),
-    b"session.tools_updated": msgspec.json.Decoder(SessionEvent[Updated]),
-    b"session.warning": msgspec.json.Decoder(SessionEvent[Error]),
-    b"session.error": msgspec.json.Decoder(SessionEvent[Error]),
-    b"abort": msgspec.json.Decoder(SessionEvent[Abort]),
-    b"result": msgspec.json.Decoder(ResultEvent),
-}
-"""What is understood, by the type of the event."""
-
 UNINTERESTING = frozenset(
     b"""
     agent.interrupted assistant.fusion_phase_activity assistant.fusion_phase_completed assistant.fusion_phase_failed
@@ -167,3 +151,8 @@ def type_of(line: bytes) -> bytes:
         start = len(_BEGINNING)
         return line[start : line.index(b'"', start)]
     return _HEAD.decode(line).type.encode()
+
+
+def decoder_of(kind: type[T]) -> Callable[[bytes], SessionEvent[T]]:
+    """Return what decodes events with this data."""
+    return msgspec.json.Decoder(SessionEvent[kind]).decode  # type: ignore[valid-type]

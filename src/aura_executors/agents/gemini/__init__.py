@@ -38,27 +38,32 @@ Quirks, seen in 0.61.0:
 - Servers of the Model Context Protocol come only from settings files, so AURA cannot give it any.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 
-from aura_contracts.ports.executors import AgentRun, Availability, Capability, Executor, Launch
-from aura_executors.agents.gemini.command import PROGRAM, GeminiOptions, launch_of
+from aura_contracts.ports.executors import AgentRun, Capability
+from aura_executors.adapter.agent_executor import AgentExecutor
+from aura_executors.agents.gemini.command import PROGRAM, GeminiOptions, arguments_of, prompt_of
 from aura_executors.agents.gemini.conversation import GeminiConversation
 
 __all__ = ["GeminiConversation", "GeminiExecutor", "GeminiOptions"]
 
 
-class GeminiExecutor(Executor):
+class GeminiExecutor(AgentExecutor[GeminiOptions]):
     """Runs the Gemini CLI."""
 
     name = "gemini"
     summary = "Google's Gemini CLI"
     capability = Capability(resume=True, protocol=True)
+    program = PROGRAM
+    options = GeminiOptions
+    variables = {"GEMINI_CLI_NO_RELAUNCH": "true"}
+    exit_grace = 15.0
 
-    def launch(self, run: AgentRun) -> Launch:
-        return launch_of(self.name, run)
+    def arguments(self, run: AgentRun, options: GeminiOptions) -> Iterator[str]:
+        return arguments_of(run, options)
+
+    def stdin(self, run: AgentRun, options: GeminiOptions) -> bytes:
+        return prompt_of(run, options)
 
     def converse(self, run: AgentRun) -> GeminiConversation:
         return GeminiConversation(run)
-
-    def availability(self, environment: Mapping[str, str]) -> Availability:
-        return PROGRAM.availability(environment)

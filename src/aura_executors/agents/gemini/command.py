@@ -1,17 +1,12 @@
 """The command of the Gemini CLI. Pure, except that the program is looked up."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 from aura_contracts.errors import InvalidInput
-from aura_contracts.ports.executors import AgentRun, Launch
-from aura_executors.adapter.options import (
-    ActingOptions,
-    agent_options,
-    program_of,
-    prompt_bytes,
-    require_consistent_options,
-    with_params,
-)
+from aura_contracts.ports.executors import AgentRun
+from aura_executors.adapter.agent_executor import flags
+from aura_executors.adapter.options import ActingOptions, prompt_bytes, require_consistent_options
 from aura_executors.adapter.program_lookup import Program
 
 PROGRAM = Program(
@@ -26,8 +21,6 @@ PROGRAM = Program(
 
 PROMPT_LIMIT = 8 * 1024 * 1024
 """Bytes of standard input that it reads; it cuts what is longer, and says so only in its debug log."""
-
-_ENVIRONMENT = {"GEMINI_CLI_NO_RELAUNCH": "true"}
 
 
 class GeminiOptions(ActingOptions, frozen=True, kw_only=True):
@@ -51,41 +44,31 @@ class GeminiOptions(ActingOptions, frozen=True, kw_only=True):
     """The servers of its settings that it may use; none named: all."""
 
 
-def launch_of(name: str, run: AgentRun) -> Launch:
-    """Return the command for `run`. Raises `InvalidInput` for options, or a prompt, that it could not work with."""
-    options = agent_options(name, run, GeminiOptions)
+def arguments_of(run: AgentRun, options: GeminiOptions) -> Iterator[str]:
+    """Yield the arguments. Raises `InvalidInput` for options that contradict each other."""
     require_consistent_options(options, "approval_mode")
-    prompt = prompt_bytes(run, options)
-    if len(prompt) > PROMPT_LIMIT:
-        reason = f"it takes {len(prompt)} bytes, more than the {PROMPT_LIMIT} that {name} reads"
-        raise InvalidInput(field="prompt", reason=reason, remedy="put the text into a file, and name it in the prompt")
-    return Launch(
-        argv=(*program_of(PROGRAM, options, run.environment), *with_params(_arguments(run, options), options)),
-        env={**_ENVIRONMENT, **options.env},
-        stdin=prompt,
-        exit_grace=15.0,
+    return flags(
+        {
+            "--output-format": "stream-json",
+            "--resume": run.session_id,
+            "--model": options.model,
+            "--approval-mode": options.approval_mode,
+            "--yolo": options.free,
+            "--sandbox": options.sandbox,
+            "--skip-trust": options.trust,
+            "--allowed-tools": options.allow_tools,
+            "--policy": options.policies,
+            "--include-directories": options.add_dirs,
+            "--allowed-mcp-server-names": options.allowed_mcp_server_names,
+            "--extensions": "none" if options.extensions == () else options.extensions,
+        }
     )
 
 
-def _arguments(run: AgentRun, options: GeminiOptions) -> list[str]:
-    """Return the arguments. Values are joined to their names, so that none is taken for an option."""
-    arguments = ["--output-format=stream-json"]
-    if run.session_id is not None:
-        arguments.append(f"--resume={run.session_id}")
-    if options.model is not None:
-        arguments.append(f"--model={options.model}")
-    if options.approval_mode is not None:
-        arguments.append(f"--approval-mode={options.approval_mode}")
-    flags = {"--yolo": options.free, "--sandbox": options.sandbox, "--skip-trust": options.trust}
-    arguments += [flag for flag, wanted in flags.items() if wanted]
-    lists = {
-        "--allowed-tools": options.allow_tools,
-        "--policy": options.policies,
-        "--include-directories": options.add_dirs,
-        "--extensions": options.extensions or (),
-        "--allowed-mcp-server-names": options.allowed_mcp_server_names,
-    }
-    arguments += [f"{flag}={value}" for flag, values in lists.items() for value in values]
-    if options.extensions == ():
-        arguments.append("--extensions=none")
-    return arguments
+def prompt_of(run: AgentRun, options: GeminiOptions) -> bytes:
+    """Return the prompt. Raises `InvalidInput` for one that it would cut."""
+    prompt = prompt_bytes(run, options)
+    if len(prompt) > PROMPT_LIMIT:
+        reason = f"it takes {len(prompt)} bytes, more than the {PROMPT_LIMIT} that gemini reads"
+        raise InvalidInput(field="prompt", reason=reason, remedy="put the text into a file, and name it in the prompt")
+    return prompt

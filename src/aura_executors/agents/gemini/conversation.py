@@ -1,7 +1,7 @@
 """What the Gemini CLI writes, understood. Pure and incremental."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -13,9 +13,7 @@ from aura_contracts.ports.executors import (
     Entry,
     ErrorReported,
     FileChanged,
-    Finished,
     Message,
-    PlanStep,
     PlanUpdated,
     SessionStarted,
     ToolCalled,
@@ -23,10 +21,12 @@ from aura_contracts.ports.executors import (
     UsageReported,
     failure_of,
 )
-from aura_contracts.ports.processes import ExitCause, ProcessExit
-from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, Pieces, clipped, clipped_value
+from aura_contracts.ports.processes import ProcessExit
+from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, Pieces, clipped, clipped_value, put
 from aura_executors.adapter.failure_classification import failure_from
-from aura_executors.adapter.json_lines import UNFINISHED, JsonLines, lost_session
+from aura_executors.adapter.json_lines import UNFINISHED, Item, lost_session
+from aura_executors.adapter.plan import plan_of
+from aura_executors.adapter.turn_state import ReportedTurn
 
 WRITERS = frozenset({"write_file", "replace"})
 """Its tools that change the file they name as ``file_path``."""
@@ -47,9 +47,6 @@ _EXITS = {41: FailureReason.AUTHENTICATION, 55: FailureReason.PERMISSION_DENIED}
 _NOTES = ("Warning:", "[STARTUP]", "Ripgrep", "YOLO mode", "Approval mode overridden")
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-
-_PLAN_STATUS = {"in_progress": "in_progress", "completed": "completed"}
-"""Its other words, but for ``cancelled``, mean that the step is still to be done."""
 
 
 class _Init(msgspec.Struct, tag_field="type", tag="init", gc=False):
@@ -110,7 +107,7 @@ _Event = _Init | _ToolUse | _ToolResult | _Error | _Result
 _DECODER = msgspec.json.Decoder(_Message | _Event)
 
 
-class GeminiConversation(JsonLines):
+class GeminiConversation(ReportedTurn):
     """One run of the Gemini CLI."""
 
     def __init__(self, run: AgentRun) -> None:
@@ -121,15 +118,14 @@ class GeminiConversation(JsonLines):
         self._calls: dict[str, tuple[str, str]] = {}
         """The tool, and the file it changes, of the calls that have not finished."""
         self._error = ""
-        self._finished: Finished | None = None
 
-    def understand(self, line: bytes) -> list[Entry]:
+    def understand(self, line: bytes) -> Sequence[Item]:
         event = _DECODER.decode(line)
         if isinstance(event, _Message):
             return self._add_piece(event) if event.role == "assistant" else []
         return [*self._flush(), *self._happened(event)]
 
-    def _happened(self, event: _Event) -> Iterable[Entry]:
+    def _happened(self, event: _Event) -> Iterable[Item]:
         match event:
             case _Init(session_id=session_id, model=model):
                 self._begun = True
@@ -149,16 +145,10 @@ class GeminiConversation(JsonLines):
         return [*super().end(exit), *self._flush()]
 
     def judge(self, exit: ProcessExit) -> Failure | None:
-        if exit.cause not in (ExitCause.OWN, ExitCause.EXIT_GRACE):
-            return failure_of(exit)
-        failure = self._reported_failure(exit)
-        return failure and msgspec.structs.replace(failure, exit_code=exit.exit_code, signal=exit.signal)
+        return _with_status(super().judge(exit), self.errors.text)
 
-    def _reported_failure(self, exit: ProcessExit) -> Failure | None:
-        """Return the failure that the stream reports, else the one on standard error."""
+    def unfinished(self, exit: ProcessExit) -> Failure:
         words = self.errors.text
-        if self._finished is not None:
-            return _with_status(self._finished.failure, words)
         if not self._begun and self._resumed is not None and "resuming session" in words:
             return lost_session(self._resumed, words[words.find("Error resuming session") :])
         if not self._begun and (message := _without_notes(words)):
@@ -187,13 +177,11 @@ class GeminiConversation(JsonLines):
     def _called(self, call: _ToolUse) -> Iterator[Entry]:
         call_id, tool = clipped(call.tool_id, 200), clipped(call.tool_name, 200)
         path = call.parameters.get("file_path") if tool in WRITERS else None
-        self._calls[call_id] = (tool, clipped(path, 4_096) if isinstance(path, str) else "")
-        if len(self._calls) > OPEN_CALLS:
-            del self._calls[next(iter(self._calls))]
+        put(self._calls, call_id, (tool, clipped(path, 4_096) if isinstance(path, str) else ""), OPEN_CALLS)
         arguments = clipped_value(call.parameters)
         yield ToolCalled(call_id=call_id, tool=tool, arguments=arguments)
         if tool == "write_todos":
-            yield PlanUpdated(steps=_plan(arguments.get("todos")))
+            yield PlanUpdated(steps=plan_of(arguments.get("todos")))
 
     def _tool_finished(self, result: _ToolResult) -> Iterator[Entry]:
         call_id = clipped(result.tool_id, 200)
@@ -208,7 +196,7 @@ class GeminiConversation(JsonLines):
 
     # --- The end
 
-    def _ended(self, result: _Result) -> Iterator[Entry]:
+    def _ended(self, result: _Result) -> Iterator[Item]:
         for model, used in (result.stats or _Stats()).models.items():
             usage = Usage(
                 input_tokens=max(0, used.input_tokens - used.cached),
@@ -217,8 +205,7 @@ class GeminiConversation(JsonLines):
             )
             if usage != Usage():
                 yield UsageReported(usage=usage, model=clipped(model, 200))
-        self._finished = Finished(failure=None if result.status == "success" else self._failure(result.error))
-        yield self._finished
+        yield from self.finish(None if result.status == "success" else self._failure(result.error))
 
     def _failure(self, error: _Reason | None) -> Failure:
         message = (error.message if error else "") or self._error or "it says that it failed, and not why"
@@ -226,15 +213,6 @@ class GeminiConversation(JsonLines):
         if failure.reason is FailureReason.AGENT_ERROR and _REFUSED in message:
             return msgspec.structs.replace(failure, reason=FailureReason.REFUSED)
         return failure
-
-
-def _plan(todos: Any) -> tuple[PlanStep, ...]:
-    steps = [todo for todo in todos if isinstance(todo, dict)] if isinstance(todos, list) else []
-    return tuple(
-        PlanStep(text=str(todo.get("description", "")), status=_PLAN_STATUS.get(str(todo.get("status")), "pending"))
-        for todo in steps
-        if todo.get("status") != "cancelled"
-    )
 
 
 def _is_denied(tool: str, error: _Reason) -> bool:

@@ -47,7 +47,7 @@ class LocalExecutor(Executor):
         return launch_of(run)
 
     def converse(self, run: AgentRun) -> Conversation:
-        return LocalConversation(run)
+        return LocalConversation()
 
     def availability(self, environment: Mapping[str, str]) -> Availability:
         endpoint = environment.get(ENDPOINT_VARIABLE)

@@ -4,23 +4,23 @@ import re
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import msgspec
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun, Launch
-from aura_contracts.secrets import require_no_secrets
+from aura_executors import isolated
 from aura_executors.adapter.option_reader import read_options
+from aura_executors.adapter.options import PositiveCount, require_clean
 
 ENDPOINT_VARIABLE = "OPENAI_BASE_URL"
 """Names the endpoint where no option does, as for OpenAI's own clients."""
 
-_PROGRAM = Path(__file__).with_name("program") / "__main__.py"
+_PROGRAM = "aura_executors.agents.local.program.main"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
-_Positive = Annotated[int, msgspec.Meta(ge=1)]
 _Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 
 
@@ -61,11 +61,11 @@ class LocalOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Appended to every prompt, after an empty line."""
     append_system_prompt: str = ""
     """Appended to the instructions that every request begins with."""
-    max_turns: _Positive = 50
+    max_turns: PositiveCount = 50
     """Answers of the model in one run."""
-    max_tokens: _Positive | None = None
+    max_tokens: PositiveCount | None = None
     """Tokens of one answer; None: the server's default."""
-    max_total_tokens: _Positive | None = None
+    max_total_tokens: PositiveCount | None = None
     """Tokens of one run, in and out, as far as the server reports them; None: no limit."""
     context_tokens: Annotated[int, msgspec.Meta(ge=1_000)] = 32_000
     """Tokens of the conversation that are sent, roughly estimated; older messages are left out beyond them."""
@@ -90,20 +90,19 @@ class LocalOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 def launch_of(run: AgentRun) -> Launch:
     """Return how the program is started for `run`. Raises `InvalidInput`."""
-    require_no_secrets(run.options)
     options = read_options("local", run.options, LocalOptions)
     _require_clean(options)
     autonomy = autonomy_of(options)
     request = request_of(run, options, autonomy)
     return Launch(
-        argv=(sys.executable, "-I", "-S", "-X", "utf8", str(_PROGRAM)),
+        argv=(sys.executable, "-I", "-S", "-X", "utf8", isolated.__file__, _PROGRAM),
         env=dict(options.env),
         stdin=msgspec.json.encode(request) + b"\n",
         interactive=autonomy in {Autonomy.ASK, Autonomy.EDIT},
     )
 
 
-def request_of(run: AgentRun, options: LocalOptions, autonomy: Autonomy) -> dict[str, Any]:
+def request_of(run: AgentRun, options: LocalOptions, autonomy: Autonomy) -> dict[str, object]:
     """Return the fields of `program.request.AgentRequest`."""
     parts = [part.encode("utf-8", "replace").decode() for part in (run.prompt, options.append_prompt) if part]
     same = (
@@ -164,14 +163,9 @@ def autonomy_of(options: LocalOptions) -> Autonomy:
 
 
 def _require_clean(options: LocalOptions) -> None:
+    require_clean(options)
     if not _VARIABLE.fullmatch(options.api_key_env):
         remedy = "name the variable that holds the key; not the key itself: options are stored in the log"
         raise InvalidInput(field="option api_key_env", reason="is not the name of a variable", remedy=remedy)
-    if options.model is not None and not options.model.strip():
-        raise InvalidInput(field="option model", reason="is empty", remedy="leave it out")
-    if options.sessions is not None and (not Path(options.sessions).is_absolute() or "\0" in options.sessions):
+    if options.sessions is not None and not Path(options.sessions).is_absolute():
         raise InvalidInput(field="option sessions", reason="is not an absolute path")
-    for name, value in options.env.items():
-        if not name or "=" in name or "\0" in name + value:
-            reason = f"{name!r} is not the name of a variable, or its value is invalid"
-            raise InvalidInput(field="option env", reason=reason)

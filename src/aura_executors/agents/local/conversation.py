@@ -10,12 +10,10 @@ from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.fingerprint import fingerprint_of
 from aura_contracts.ports.executors import (
     TEXT_LIMIT,
-    AgentRun,
     Answer,
     Entry,
     ErrorReported,
     FileChanged,
-    Finished,
     Message,
     PermissionRequested,
     Send,
@@ -25,10 +23,11 @@ from aura_contracts.ports.executors import (
     ToolFinished,
     UsageReported,
 )
-from aura_contracts.ports.processes import ExitCause, ProcessExit
 from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped, clipped_value
 from aura_executors.adapter.failure_classification import failure_from
-from aura_executors.adapter.json_lines import Item, JsonLines
+from aura_executors.adapter.json_lines import Item
+from aura_executors.adapter.questions import OpenQuestions
+from aura_executors.adapter.turn_state import ReportedTurn
 
 E = TypeVar("E", bound=Entry)
 
@@ -80,15 +79,12 @@ _DECODER = msgspec.json.Decoder(
 )
 
 
-class LocalConversation(JsonLines):
+class LocalConversation(ReportedTurn):
     """Understands one run of the program."""
 
-    def __init__(self, run: AgentRun) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._run = run
-        self._finished: Finished | None = None
-        self._open: set[str] = set()
-        self._early: dict[str, Answer] = {}
+        self._questions = OpenQuestions[str]()
 
     def understand(self, line: bytes) -> Iterable[Item] | None:
         event = _DECODER.decode(line)
@@ -104,8 +100,7 @@ class LocalConversation(JsonLines):
             case _Asked():
                 return self._asked(event)
             case _Done(failure=why):
-                self._finished = Finished(failure=_failure(why))
-                return (self._finished,)
+                return self.finish(_failure(why))
             case _Blocked(what=what):
                 self.blocked = clipped(what, MESSAGE_LIMIT)
             case _Working():
@@ -113,22 +108,8 @@ class LocalConversation(JsonLines):
         return ()
 
     def answer(self, request_id: str, answer: Answer) -> Iterable[Send]:
-        if request_id in self._open:
-            self._open.discard(request_id)
-            return [_answered(request_id, answer)]
-        self._early.setdefault(request_id, answer)
-        return ()
-
-    def judge(self, exit: ProcessExit) -> Failure | None:
-        finished = self._finished
-        failure = self.failed(exit, finished.failure if finished else None)
-        if exit.cause not in (ExitCause.OWN, ExitCause.EXIT_GRACE):
-            return failure
-        if finished is not None:
-            return failure if finished.failure is not None else None
-        if failure is not None:
-            return failure
-        return Failure(FailureReason.AGENT_ERROR, "it ended without its final message", exit_code=exit.exit_code)
+        asked = self._questions.answer(request_id, answer)
+        return () if asked is None else [_answered(asked, answer)]
 
     def _asked(self, asked: _Asked) -> list[Item]:
         arguments = asked.arguments
@@ -142,12 +123,8 @@ class LocalConversation(JsonLines):
                 call_id=clipped(asked.call_id, NAME_LIMIT),
             )
         ]
-        early = self._early.pop(asked.request_id, None)
-        if early is None:
-            self._open.add(asked.request_id)
-        else:
-            line.append(_answered(asked.request_id, early))
-        return line
+        early = self._questions.ask(asked.request_id, asked.request_id)
+        return line if early is None else [*line, _answered(asked.request_id, early)]
 
 
 def _clipped(entry: E) -> E:

@@ -28,35 +28,30 @@ Quirks, seen in 1.18.33:
 - It works in ``$PWD`` if that is set.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 
-from aura_contracts.ports.executors import AgentRun, Availability, Capability, Conversation, Executor, Launch
-from aura_executors.agents.opencode.command import (
-    PROGRAM,
-    OpencodeOptions,
-    argv_of,
-    environment_of,
-    options_of,
-    stdin_of,
-)
+from aura_contracts.ports.executors import AgentRun, Capability
+from aura_executors.adapter.agent_executor import AgentExecutor
+from aura_executors.agents.opencode.command import PROGRAM, OpencodeOptions, arguments_of, environment_of
 from aura_executors.agents.opencode.conversation import CUT_OFF_LIMIT, OpencodeConversation
 
 __all__ = ["CUT_OFF_LIMIT", "OpencodeExecutor", "OpencodeOptions"]
 
 
-class OpencodeExecutor(Executor):
+class OpencodeExecutor(AgentExecutor[OpencodeOptions]):
     """Runs opencode."""
 
     name = "opencode"
     summary = "the OpenCode CLI (run --format json)"
     capability = Capability(resume=True, fork=True, permissions=False, tool_servers=True, plan=True, protocol=True)
+    program = PROGRAM
+    options = OpencodeOptions
 
-    def launch(self, run: AgentRun) -> Launch:
-        options = options_of(run)
-        return Launch(argv=argv_of(run, options), env=environment_of(run, options), stdin=stdin_of(run, options))
+    def arguments(self, run: AgentRun, options: OpencodeOptions) -> Iterator[str]:
+        return arguments_of(run, options)
 
-    def converse(self, run: AgentRun) -> Conversation:
-        return OpencodeConversation(session_id=run.session_id or "", model=options_of(run).model or "")
+    def environment(self, run: AgentRun, options: OpencodeOptions) -> dict[str, str | None]:
+        return environment_of(run, options)
 
-    def availability(self, environment: Mapping[str, str]) -> Availability:
-        return PROGRAM.availability(environment)
+    def converse(self, run: AgentRun) -> OpencodeConversation:
+        return OpencodeConversation(session_id=run.session_id or "", model=self.options_of(run).model or "")

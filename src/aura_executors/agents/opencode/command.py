@@ -7,7 +7,8 @@ import msgspec
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun
-from aura_executors.adapter.options import ActingOptions, agent_options, program_of, prompt_bytes, with_params
+from aura_executors.adapter.agent_executor import flags
+from aura_executors.adapter.options import ActingOptions
 from aura_executors.adapter.program_lookup import Program
 
 PROGRAM = Program(
@@ -35,8 +36,6 @@ class OpencodeOptions(ActingOptions, frozen=True, kw_only=True):
     """minimal, high, max, or what the model has; opencode calls it a variant of the model."""
     yolo: bool = False
     """Approve whatever it would ask for, except what is denied. What opencode asks for is configured there."""
-    allow_all_tools: bool = False
-    """The same as `yolo`."""
     permission: dict[str, Any] = {}
     """opencode's own permissions; they override the user's: ``{"bash": "ask", "edit": {"*.md": "allow"}}``."""
     config: dict[str, Any] = {}
@@ -47,24 +46,24 @@ class OpencodeOptions(ActingOptions, frozen=True, kw_only=True):
     """Whether the user's settings may publish the session on opencode's web site."""
 
 
-def options_of(run: AgentRun) -> OpencodeOptions:
-    """Return the options of `run`. Raises `InvalidInput` for invalid ones."""
-    options = agent_options("opencode", run, OpencodeOptions, forks=True)
+def arguments_of(run: AgentRun, options: OpencodeOptions) -> Iterator[str]:
+    """Yield the arguments. Raises `InvalidInput` for a model without a provider."""
     if options.model is not None and not all(options.model.partition("/")):
         reason = f"{options.model!r} does not name a provider"
         raise InvalidInput(field="option model", reason=reason, remedy="write it as PROVIDER/MODEL")
-    return options
-
-
-def argv_of(run: AgentRun, options: OpencodeOptions) -> tuple[str, ...]:
-    """Return the command. The prompt is not in it."""
-    program = program_of(PROGRAM, options, run.environment)
-    return (*program, "run", *with_params([*_flags(run, options)], options))
-
-
-def stdin_of(run: AgentRun, options: OpencodeOptions) -> bytes:
-    """Return the prompt."""
-    return prompt_bytes(run, options)
+    yield from ("run", "--format", "json")
+    yield from flags(
+        {
+            "--thinking": True,
+            "--model": options.model,
+            "--agent": options.agent,
+            "--variant": options.reasoning_effort,
+            "--auto": options.free,
+            "--file": options.files,
+            "--session": run.session_id,
+            "--fork": run.fork,
+        }
+    )
 
 
 def environment_of(run: AgentRun, options: OpencodeOptions) -> dict[str, str | None]:
@@ -80,25 +79,7 @@ def environment_of(run: AgentRun, options: OpencodeOptions) -> dict[str, str | N
     return env
 
 
-def _flags(run: AgentRun, options: OpencodeOptions) -> Iterator[str]:
-    yield from ("--format", "json", "--thinking")
-    if options.model:
-        yield f"--model={options.model}"
-    if options.agent:
-        yield f"--agent={options.agent}"
-    if options.reasoning_effort:
-        yield f"--variant={options.reasoning_effort}"
-    if options.free:
-        yield "--auto"
-    for file in options.files:
-        yield f"--file={file}"
-    if run.session_id is not None:
-        yield f"--session={run.session_id}"
-    if run.fork:
-        yield "--fork"
-
-
-def _local(command: tuple[str, ...]) -> dict[str, Any]:
+def _local(command: tuple[str, ...]) -> dict[str, object]:
     """Return the setting of a tool server; opencode gives it the whole of its own environment."""
     return {"type": "local", "command": list(command), "enabled": True}
 

@@ -18,7 +18,6 @@ from aura_contracts.ports.executors import (
     FileChanged,
     Finished,
     Message,
-    PlanStep,
     PlanUpdated,
     SessionStarted,
     Thinking,
@@ -30,6 +29,7 @@ from aura_contracts.ports.processes import ExitCause, ProcessExit
 from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped, clipped_value
 from aura_executors.adapter.failure_classification import failure_from
 from aura_executors.adapter.json_lines import Item, JsonLines, lost_session
+from aura_executors.adapter.plan import plan_of
 from aura_executors.adapter.single_shot import without_controls
 
 CUT_OFF_LIMIT = 20
@@ -37,8 +37,6 @@ CUT_OFF_LIMIT = 20
 
 _NOT_PERMITTED = re.compile(r"rejected permission|specified a rule which prevents")
 _NO_SESSION = re.compile(r"session not found|invalid session|session\S* .{0,200}not found", re.IGNORECASE)
-
-_STEP_STATUS = {"pending": "pending", "in_progress": "in_progress", "completed": "completed", "cancelled": "completed"}
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
@@ -134,15 +132,6 @@ class _Metadata(msgspec.Struct):
 _METADATA = msgspec.json.Decoder(_Metadata)
 
 
-class _Step(msgspec.Struct):
-    content: str
-    status: str = "pending"
-
-
-_STEPS = msgspec.json.Decoder(list[_Step])
-"""Compiled when the module is imported, so that no two threads do it."""
-
-
 # --- The conversation -------------------------------------------------------------------------------------------------
 
 
@@ -211,7 +200,7 @@ class OpencodeConversation(JsonLines):
             change = FileChange.MODIFIED if details.exists else FileChange.ADDED
             diff = clipped(details.diff) if details.diff else None
             yield FileChanged(path=clipped(path, 4_096), change=change, call_id=call, diff=diff)
-        if part.tool == "todowrite" and (steps := _steps(state.input.get("todos"))):
+        if part.tool == "todowrite" and (steps := plan_of(state.input.get("todos"))):
             yield PlanUpdated(steps=steps)
 
     def _finish(self, part: _Finish) -> Iterator[Entry]:
@@ -263,13 +252,3 @@ def _metadata(part: _Tool) -> _Metadata:
         return _METADATA.decode(part.state.metadata)
     except (msgspec.MsgspecError, RecursionError):
         return _Metadata()
-
-
-def _steps(todos: Any) -> tuple[PlanStep, ...]:
-    try:
-        steps = msgspec.convert(todos, _STEPS.type)
-    except msgspec.ValidationError:
-        return ()
-    return tuple(
-        PlanStep(text=clipped(step.content, 2_000), status=_STEP_STATUS.get(step.status, "pending")) for step in steps
-    )

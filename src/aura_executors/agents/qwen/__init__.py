@@ -28,41 +28,34 @@ Quirks, seen in 0.15.10:
 - 0.24 was seen to ask for no permission at all: tools that need one are not offered to the model.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 
-from aura_contracts.ports.executors import AgentRun, Availability, Capability, Conversation, Executor, Launch
-from aura_executors.agents.qwen.command import (
-    PROGRAM,
-    QwenApprovalMode,
-    QwenOptions,
-    argv_of,
-    environment_of,
-    options_of,
-    stdin_of,
-)
+from aura_contracts.ports.executors import AgentRun, Capability
+from aura_executors.adapter.agent_executor import AgentExecutor
+from aura_executors.agents.claude.command import stdin_of
+from aura_executors.agents.qwen.command import INITIALIZE, PROGRAM, QwenOptions, arguments_of
 from aura_executors.agents.qwen.conversation import QwenConversation
 
-__all__ = ["QwenApprovalMode", "QwenConversation", "QwenExecutor", "QwenOptions"]
+__all__ = ["QwenConversation", "QwenExecutor", "QwenOptions"]
 
 
-class QwenExecutor(Executor):
+class QwenExecutor(AgentExecutor[QwenOptions]):
     """Runs qwen."""
 
     name = "qwen-code"
     summary = "Qwen Code; it asks before it uses tools"
     capability = Capability(resume=True, permissions=True, tool_servers=True, plan=True, protocol=True)
+    program = PROGRAM
+    options = QwenOptions
+    variables = {"QWEN_CODE_NO_RELAUNCH": "true"}
+    """No process in between that keeps signals from the agent."""
+    interactive = True
 
-    def launch(self, run: AgentRun) -> Launch:
-        options = options_of(run)
-        return Launch(
-            argv=argv_of(run, options),
-            env=environment_of(options),
-            stdin=stdin_of(run, options),
-            interactive=True,
-        )
+    def arguments(self, run: AgentRun, options: QwenOptions) -> Iterator[str]:
+        return arguments_of(run, options)
 
-    def converse(self, run: AgentRun) -> Conversation:
+    def stdin(self, run: AgentRun, options: QwenOptions) -> bytes:
+        return INITIALIZE + stdin_of(run, options)
+
+    def converse(self, run: AgentRun) -> QwenConversation:
         return QwenConversation(run)
-
-    def availability(self, environment: Mapping[str, str]) -> Availability:
-        return PROGRAM.availability(environment)

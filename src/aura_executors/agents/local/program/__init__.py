@@ -1,4 +1,4 @@
-"""The program of the executor `local`, a process of its own: ``python -I -S program/__main__.py``.
+"""The program of the executor `local`, a process of its own: run by `aura_executors.isolated`.
 
 It needs the standard library alone. The first line of its standard input is a `request`; what it speaks after that is
 in `chat`. `loop` asks the model (`model_client` over `endpoint`, answers in `replies`) and carries out what it calls

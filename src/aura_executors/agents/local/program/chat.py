@@ -35,7 +35,7 @@ class Chat:
         self._answers = answers
         self._last = time.monotonic()
 
-    def send(self, kind: str, **fields: Any) -> None:
+    def send(self, kind: str, **fields: object) -> None:
         """Write an entry. What is not Unicode becomes question marks."""
         line = json.dumps({"type": kind, **fields}, ensure_ascii=False, allow_nan=False)
         self._told.write(line.encode("utf-8", "replace") + b"\n")

@@ -109,7 +109,7 @@ def _only_model(endpoint: Endpoint) -> str:
     raise LoopFailed(f"which model? the server {there}; give the option model")
 
 
-def _failed(chat: Chat, message: str, **why: Any) -> int:
+def _failed(chat: Chat, message: str, **why: object) -> int:
     chat.send("finished", failure={"message": message, **why})
     return 1
 

@@ -169,7 +169,7 @@ def printed_calls(text: str, tools: frozenset[str]) -> tuple[str, list[ModelCall
     return ("" if fenced else _PRINTED.sub("", text).strip()), calls
 
 
-def message_of(body: Any) -> str:
+def message_of(body: object) -> str:
     """Return the message in the body of an error: ``{"error": {"message": ...}}``, or what is most like it."""
     inner = body.get("error", body) if isinstance(body, dict) else body
     if isinstance(inner, dict):
@@ -177,12 +177,12 @@ def message_of(body: Any) -> str:
     return str(inner)[:2_000]
 
 
-def _status_in(error: Any) -> int | None:
+def _status_in(error: object) -> int | None:
     code = error.get("code") if isinstance(error, dict) else None
     return code if type(code) is int and 400 <= code < 600 else None
 
 
-def _usage(given: Any) -> dict[str, int] | None:
+def _usage(given: object) -> dict[str, int] | None:
     if not isinstance(given, dict):
         return None
     details = given.get("prompt_tokens_details")
@@ -194,15 +194,15 @@ def _usage(given: Any) -> dict[str, int] | None:
     }
 
 
-def _count(value: Any) -> int:
+def _count(value: object) -> int:
     return value if type(value) is int and 0 <= value < 1 << 53 else 0
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _content(value: Any) -> str:
+def _content(value: object) -> str:
     if isinstance(value, list):
         return "".join(_text(part.get("text")) for part in value if isinstance(part, dict))
     return _text(value)

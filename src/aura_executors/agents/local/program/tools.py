@@ -148,7 +148,7 @@ def arguments_of(tool: Tool, text: str) -> dict[str, Any]:
     return arguments
 
 
-def _value(name: str, kind: str, value: Any) -> Any:
+def _value(name: str, kind: str, value: object) -> Any:
     if kind == "string":
         if isinstance(value, str):
             return value.encode("utf-8", "replace").decode()
@@ -166,7 +166,7 @@ def _value(name: str, kind: str, value: Any) -> Any:
     raise ToolFailed(f"{name} is not of type {kind}")
 
 
-def _number(value: Any) -> float | None:
+def _number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
