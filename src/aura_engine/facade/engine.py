@@ -32,6 +32,7 @@ from aura_engine.facade.audit import Audit
 from aura_engine.facade.core import Core
 from aura_engine.facade.doctor import Doctor
 from aura_engine.facade.events import Events
+from aura_engine.facade.executions import Executions
 from aura_engine.facade.executors import Executors
 from aura_engine.facade.gate import gated
 from aura_engine.facade.history import History
@@ -66,6 +67,7 @@ class Engine:
         self.tasks = core.tasks = Tasks(core)
         self.approvals = core.approvals = Approvals(core)
         self.agents = Agents(core)
+        self.executions = Executions(core)
         self.workspaces = core.workspaces = Workspaces(core)
         self.sessions = Sessions(core)
         self.executors = core.executors = Executors(core)
@@ -244,6 +246,7 @@ for _kind in (
     Tasks,
     Approvals,
     Agents,
+    Executions,
     Workspaces,
     Sessions,
     Executors,
