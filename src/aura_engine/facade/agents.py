@@ -8,12 +8,12 @@ import msgspec
 from aura_contracts.agent import AGENT, Agent, AgentChanges, DisableAgent, EditAgent, EnableAgent, RegisterAgent
 from aura_contracts.ids import AgentId
 from aura_contracts.ports.read_models import AgentQuery, Page
-from aura_engine.facade.arguments import checked
 from aura_engine.facade.core import Core
+from aura_engine.facade.gate import gated
 from aura_engine.facade.options import AgentFilters, NewAgentOptions
 
 
-@checked
+@gated
 @attrs.frozen
 class Agents:
     """The agents of the pool. Ids may be shortened to a unique prefix or suffix."""

@@ -27,7 +27,7 @@ from aura_contracts.ports.read_models import TaskQuery
 from aura_contracts.task import TASK, Task, TaskStatus
 from aura_engine.facade.agents import Agents
 from aura_engine.facade.approvals import Approvals
-from aura_engine.facade.arguments import checked, ids_of
+from aura_engine.facade.arguments import ids_of
 from aura_engine.facade.audit import Audit
 from aura_engine.facade.core import Core
 from aura_engine.facade.doctor import Doctor
@@ -54,7 +54,7 @@ E = TypeVar("E", bound=Event)
 _WAITING = (TaskStatus.AWAITING_APPROVAL, TaskStatus.BLOCKED)
 
 
-@checked
+@gated
 class Engine:
     """Tasks on a log, and everything that belongs to them. Opened by `open_engine`; bound to its event loop.
 
@@ -238,24 +238,3 @@ class Engine:
 def task_of_key(key: str) -> TaskId:
     """Return the id of the task that belongs to a key (UUIDv5)."""
     return TaskId(str(uuid5(NAMESPACE_URL, f"urn:aura:key:{key}")))
-
-
-for _kind in (
-    Engine,
-    Run,
-    Tasks,
-    Approvals,
-    Agents,
-    Executions,
-    Workspaces,
-    Sessions,
-    Executors,
-    Usage,
-    Events,
-    History,
-    Audit,
-    Logs,
-    Store,
-    Doctor,
-):
-    gated(_kind)

@@ -10,12 +10,13 @@ from aura_contracts.errors import AggregateNotFound, InvalidInput
 from aura_contracts.events import EventRecord
 from aura_contracts.execution import EXECUTION
 from aura_contracts.ids import TaskId
-from aura_engine.facade.arguments import Limit, checked
+from aura_engine.facade.arguments import Limit
 from aura_engine.facade.core import Core
+from aura_engine.facade.gate import gated
 from aura_engine.runtime.event_stream import Concern, start_of
 
 
-@checked
+@gated
 @attrs.frozen
 class Events:
     """All events, in the order of the log. Positions count from 1."""

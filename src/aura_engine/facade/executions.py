@@ -6,12 +6,12 @@ import attrs
 
 from aura_contracts.execution import EXECUTION, Execution
 from aura_contracts.ports.read_models import ExecutionQuery, Page
-from aura_engine.facade.arguments import checked
 from aura_engine.facade.core import Core
+from aura_engine.facade.gate import gated
 from aura_engine.facade.options import ExecutionFilters
 
 
-@checked
+@gated
 @attrs.frozen
 class Executions:
     """Every attempt at a task: its stage, prompt, sessions and failure. Commands go to the task; see `Engine.tasks`."""

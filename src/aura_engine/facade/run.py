@@ -17,8 +17,8 @@ from aura_contracts.errors import AuraError, RunCancelled, RunFailed, Transition
 from aura_contracts.events import EventRecord
 from aura_contracts.ids import TaskId
 from aura_contracts.task import TASK, Task, TaskStatus
-from aura_engine.facade.arguments import checked
 from aura_engine.facade.core import Core
+from aura_engine.facade.gate import gated
 from aura_engine.facade.watch import Watch
 from aura_engine.runtime.event_stream import start_of
 from aura_worker_protocol.messages import InterruptProcess
@@ -27,7 +27,7 @@ _STEPS = 3
 """The steps of ending a process; see `aura_contracts.ports.processes.InterruptPlan`."""
 
 
-@checked
+@gated
 @attrs.frozen
 class Run:
     """A task from prompt to result, whichever engine drives it.

@@ -7,12 +7,12 @@ import attrs
 
 from aura_contracts.errors import AggregateNotFound, AmbiguousId
 from aura_contracts.ports.read_models import LIMIT, Page, SessionQuery, SessionRow
-from aura_engine.facade.arguments import checked
 from aura_engine.facade.core import Core
+from aura_engine.facade.gate import gated
 from aura_engine.facade.options import SessionFilters
 
 
-@checked
+@gated
 @attrs.frozen
 class Sessions:
     """Sessions by the agent's own session id, each with its newest run."""

@@ -34,9 +34,10 @@ from aura_contracts.task import (
     TaskStatus,
 )
 from aura_contracts.workspace import RequestWorkspace
-from aura_engine.facade.arguments import Share, checked
+from aura_engine.facade.arguments import Share
 from aura_engine.facade.board_moves import BoardMoves, refusal
 from aura_engine.facade.core import Core
+from aura_engine.facade.gate import gated
 from aura_engine.facade.options import AssignmentOptions, NewTaskOptions, TaskFilters
 from aura_engine.permissions.inquiries import withdraw_inquiries
 from aura_engine.permissions.questions import withdraw_all
@@ -55,7 +56,7 @@ _ATTEMPTS = 10
 _ABOUT_WORK = (ApprovalKind.PLAN, ApprovalKind.CHANGES)
 
 
-@checked
+@gated
 @attrs.frozen
 class Tasks:
     """Tasks, by id. Commands record a change for the engine to carry out; none of them waits for the result."""
