@@ -191,10 +191,9 @@ async def open_own_task(
         raise StoreMisconfigured(store=url, reason=reason, remedy="set AURA_STORE as AURA does for its agents")
     options: dict[str, Any] = {"encryption_key": encryption_key, "compression": compression}
     waiting: dict[str, Any] = {} if outage_timeout is None else {"outage_timeout": outage_timeout}
-    async with open_log(url, clock=now, **options, **waiting) as log:
-        yield OwnTask(
-            CommandBus(log=log, states=StateCache(AggregateRepository(log).load), clock=now, ids=new_ids()), scope
-        )
+    async with open_log(url, clock=now, **options, **waiting) as log, open_read_models(log) as reads:
+        bus = CommandBus(log=log, states=StateCache(AggregateRepository(log).load), clock=now, ids=new_ids())
+        yield OwnTask(bus, reads, scope)
 
 
 def _user(name: str | None, host: Host) -> Actor:

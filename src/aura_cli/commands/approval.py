@@ -120,29 +120,23 @@ async def _show(call: Invocation) -> None:
 
 
 async def _approve(call: Invocation) -> int:
-    async def decide(engine: "Engine", approval: str) -> Approval:
-        given = call.arguments
-        return await engine.approvals.approve(approval, given.feedback, remember=given.remember, pattern=given.pattern)
-
-    return await _decide(call, decide)
+    given = call.arguments
+    how = {"remember": given.remember, "pattern": given.pattern}
+    return await _decide(call, lambda engine, approval: engine.approvals.approve(approval, given.feedback, **how))
 
 
 async def _reject(call: Invocation) -> int:
     async def decide(engine: "Engine", approval: str) -> Approval:
-        if call.arguments.changes:
-            return await engine.approvals.request_changes(approval, call.arguments.feedback)
-        return await engine.approvals.reject(approval, call.arguments.feedback)
+        reject = engine.approvals.request_changes if call.arguments.changes else engine.approvals.reject
+        return await reject(approval, call.arguments.feedback)
 
     return await _decide(call, decide)
 
 
 async def _delegate(call: Invocation) -> int:
-    call.arguments.no_wait = True
-
-    async def decide(engine: "Engine", approval: str) -> Approval:
-        return await engine.approvals.delegate(approval, call.arguments.to, call.arguments.reason)
-
-    return await _decide(call, decide)
+    given = call.arguments
+    given.no_wait = True
+    return await _decide(call, lambda engine, approval: engine.approvals.delegate(approval, given.to, given.reason))
 
 
 async def _decide(call: Invocation, decide: "Callable[[Engine, str], Awaitable[Approval]]") -> int:

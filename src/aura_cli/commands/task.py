@@ -211,18 +211,11 @@ async def _assign(call: Invocation) -> int:
 
 async def _follow_up(call: Invocation) -> int:
     feedback = call.terminal.read_all() if call.arguments.feedback == "-" else call.arguments.feedback
-
-    async def follow_up(engine: "Engine", task_id: str) -> Task:
-        return await engine.tasks.follow_up(task_id, feedback)
-
-    return await _work(call, follow_up)
+    return await _work(call, lambda engine, task_id: engine.tasks.follow_up(task_id, feedback))
 
 
 async def _retry(call: Invocation) -> int:
-    async def retry(engine: "Engine", task_id: str) -> Task:
-        return await engine.tasks.retry(task_id)
-
-    return await _work(call, retry)
+    return await _work(call, lambda engine, task_id: engine.tasks.retry(task_id))
 
 
 async def _move(call: Invocation) -> int:

@@ -15,7 +15,7 @@ import attrs
 import msgspec
 
 from aura_contracts.actors import Actor, actor_kind, actor_name
-from aura_contracts.aggregate import Aggregate, Command, State
+from aura_contracts.aggregate import Aggregate, AnyCommand, Command, State
 from aura_contracts.errors import (
     ActorNotAllowed,
     AggregateExists,
@@ -151,6 +151,15 @@ def only_system(reason: str) -> Guard:
             raise NotAllowed(reason)
 
     return refuse_others
+
+
+def becomes(event: type[Event]) -> Decide:
+    """Return the decision that records an event whose fields are all among the command's."""
+
+    def decide(_state: object, command: AnyCommand, _context: Context) -> Events:
+        return [event(**{name: getattr(command, name) for name in event.__struct_fields__})]
+
+    return decide
 
 
 def require_agent_type(agent_type: AgentType | None) -> None:

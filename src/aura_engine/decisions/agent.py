@@ -35,6 +35,7 @@ from aura_engine.decisions._decider import (
     Events,
     NotAllowed,
     RuleBroken,
+    becomes,
     is_agent,
     no_agent,
     require_agent_type,
@@ -87,10 +88,6 @@ def _edit(state: Agent, command: EditAgent, context: Context) -> Events:
     return [AgentEdited(changes=changes)] if changes.given() else []
 
 
-def _take(state: Agent, command: TakeTask, context: Context) -> Events:
-    return [TaskTaken(task_id=command.task_id)]
-
-
 def _pause(state: Agent, command: PauseAgent, context: Context) -> Events:
     _require_current_task(state, command)
     return [AgentPaused(task_id=command.task_id, approval_id=command.approval_id)]
@@ -117,20 +114,16 @@ def _disable(state: Agent, command: DisableAgent, context: Context) -> Events:
     return [AgentReleased(task_id=state.current_task_id, outcome=TaskOutcome.UNASSIGNED), disabled]
 
 
-def _enable(state: Agent, command: EnableAgent, context: Context) -> Events:
-    return [AgentEnabled()]
-
-
 AGENT_DECIDER = Decider(
     AGENT,
     {
         RegisterAgent: (_no_agent, _register),
         EditAgent: (_no_agent, _edit),
-        TakeTask: (_require_self, _take),
+        TakeTask: (_require_self, becomes(TaskTaken)),
         PauseAgent: (_require_self, _pause),
         ResumeAgent: (_no_agent, _resume),
         ReleaseAgent: (_require_self, _release),
         DisableAgent: (_no_agent, _disable),
-        EnableAgent: (_no_agent, _enable),
+        EnableAgent: (_no_agent, becomes(AgentEnabled)),
     },
 )

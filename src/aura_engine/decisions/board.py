@@ -56,6 +56,7 @@ from aura_engine.decisions._decider import (
     NotAllowed,
     RuleBroken,
     anyone,
+    becomes,
     is_human,
     no_agent,
     only_system,
@@ -231,10 +232,6 @@ def _set_limit(state: Board, command: SetWipLimit, context: Context) -> Events:
     return [WipLimitSet(column_id=column.id, limit=command.limit)] if command.limit != column.wip_limit else []
 
 
-def _archive(state: Board, command: ArchiveBoard, context: Context) -> Events:
-    return [BoardArchived()]
-
-
 # --- Cards ------------------------------------------------------------------------------------------------------------
 
 
@@ -302,6 +299,6 @@ BOARD_DECIDER = Decider(
         MoveCard: (anyone, _move),
         FollowTask: (only_system("only AURA has cards follow their tasks"), _follow),
         RemoveCard: (_no_agent, _remove_card),
-        ArchiveBoard: (_no_agent, _archive),
+        ArchiveBoard: (_no_agent, becomes(BoardArchived)),
     },
 )

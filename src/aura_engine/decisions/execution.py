@@ -68,6 +68,7 @@ from aura_engine.decisions._decider import (
     NotAllowed,
     RuleBroken,
     anyone,
+    becomes,
     is_agent,
     is_human,
     is_system,
@@ -147,19 +148,11 @@ def _lease(state: Execution, command: LeaseExecution, context: Context) -> Event
 # --- Steps ------------------------------------------------------------------------------------------------------------
 
 
-def _start_preparation(state: Execution, command: StartPreparation, context: Context) -> Events:
-    return [PreparationStarted()]
-
-
 def _finish_preparation(state: Execution, command: FinishPreparation, context: Context) -> Events:
     if state.workspace_id not in (None, command.workspace_id):
         reason = f"the execution is to work in workspace {state.workspace_id}, not in {command.workspace_id}"
         raise RuleBroken("other_workspace", reason, "prepare the workspace that was asked for")
     return [PreparationFinished(workspace_id=command.workspace_id)]
-
-
-def _finish_setup(state: Execution, command: FinishSetup, context: Context) -> Events:
-    return [SetupFinished()]
 
 
 def _finish_coding(state: Execution, command: FinishCoding, context: Context) -> Events:
@@ -169,10 +162,6 @@ def _finish_coding(state: Execution, command: FinishCoding, context: Context) ->
     return [CodingFinished(outcome=outcome)] if outcome.changed_files else [CodingChangedNothing()]
 
 
-def _finish_cleanup(state: Execution, command: FinishCleanup, context: Context) -> Events:
-    return [CleanupFinished()]
-
-
 def _request_follow_up(state: Execution, command: RequestFollowUp, context: Context) -> Events:
     prompt = command.feedback if command.prompt is None else command.prompt
     if not command.feedback.strip() or not prompt.strip():
@@ -180,16 +169,8 @@ def _request_follow_up(state: Execution, command: RequestFollowUp, context: Cont
     return [FollowUpRequested(feedback=command.feedback, prompt=prompt)]
 
 
-def _complete(state: Execution, command: CompleteExecution, context: Context) -> Events:
-    return [ExecutionCompleted()]
-
-
 def _fail(state: Execution, command: FailExecution, context: Context) -> Events:
     return [ExecutionFailed(failure=_in_stage(state, command.failure))]
-
-
-def _cancel(state: Execution, command: CancelExecution, context: Context) -> Events:
-    return [ExecutionCancelled(reason=command.reason)]
 
 
 # --- Failing and trying again -----------------------------------------------------------------------------------------
@@ -288,11 +269,11 @@ EXECUTION_DECIDER = Decider(
     {
         QueueExecution: (anyone, _queue),
         LeaseExecution: (_only_system, _lease),
-        StartPreparation: (_require_reporter, _start_preparation),
+        StartPreparation: (_require_reporter, becomes(PreparationStarted)),
         FinishPreparation: (_require_attempt, _finish_preparation),
-        FinishSetup: (_require_attempt, _finish_setup),
+        FinishSetup: (_require_attempt, becomes(SetupFinished)),
         FinishCoding: (_require_attempt, _finish_coding),
-        FinishCleanup: (_require_attempt, _finish_cleanup),
+        FinishCleanup: (_require_attempt, becomes(CleanupFinished)),
         RecordStageFailure: (_require_attempt, _record_stage_failure),
         RecordSession: (_require_reporter, _record_session),
         RecordProcessStart: (_require_attempt, _record_process_start),
@@ -302,9 +283,9 @@ EXECUTION_DECIDER = Decider(
         LoseWorker: (_only_system, _lose_worker),
         RetryStage: (_no_agent, _retry_stage),
         RequestFollowUp: (_no_agent, _request_follow_up),
-        CompleteExecution: (_no_agent, _complete),
+        CompleteExecution: (_no_agent, becomes(ExecutionCompleted)),
         FailExecution: (_no_agent, _fail),
         RequestInterrupt: (_no_agent, _request_interrupt),
-        CancelExecution: (_no_agent, _cancel),
+        CancelExecution: (_no_agent, becomes(ExecutionCancelled)),
     },
 )

@@ -7,6 +7,7 @@ from aura_engine.decisions._decider import (
     Events,
     NotAllowed,
     RuleBroken,
+    becomes,
     is_system,
 )
 
@@ -56,14 +57,10 @@ def _record(state: Output | None, command: RecordOutput, context: Context) -> Ev
     return [OutputRecorded(execution_id=command.execution_id, first=command.first, chunks=command.chunks)]
 
 
-def _close(state: Output | None, command: CloseOutput, context: Context) -> Events:
-    return [OutputClosed(execution_id=command.execution_id)]
-
-
 OUTPUT_DECIDER = Decider(
     OUTPUT,
     {
         RecordOutput: (_require_own, _record),
-        CloseOutput: (_require_own, _close),
+        CloseOutput: (_require_own, becomes(OutputClosed)),
     },
 )

@@ -71,6 +71,7 @@ from aura_engine.decisions._decider import (
     NotAllowed,
     RuleBroken,
     anyone,
+    becomes,
     is_agent,
     is_human,
     is_system,
@@ -186,10 +187,6 @@ def _assign(state: Task, command: AssignTask, context: Context) -> Events:
     return [TaskAssigned(agent_id=command.agent_id, agent_type=command.agent_type)]
 
 
-def _unassign(state: Task, command: UnassignTask, context: Context) -> Events:
-    return [TaskUnassigned(reason=command.reason)]
-
-
 def _submit(state: Task, command: SubmitProposal, context: Context) -> Events:
     if not command.proposal.strip():
         raise RuleBroken("proposal", "the proposal is empty")
@@ -236,16 +233,6 @@ def _record_attempt_failure(state: Task, command: RecordAttemptFailure, context:
     return [AttemptFailed(failure=command.failure, attempt=attempt, retry_at=retry_at)]
 
 
-def _block(state: Task, command: BlockTask, context: Context) -> Events:
-    return [
-        TaskBlocked(reason=command.reason, resource=command.resource, conflicting_task_id=command.conflicting_task_id)
-    ]
-
-
-def _unblock(state: Task, command: UnblockTask, context: Context) -> Events:
-    return [TaskUnblocked(resolution=command.resolution)]
-
-
 def _propose_decomposition(state: Task, command: ProposeDecomposition, context: Context) -> Events:
     ids = [subtask.task_id for subtask in command.subtasks]
     if not ids or len(set(ids)) < len(ids) or state.id in ids:
@@ -280,18 +267,6 @@ def _complete(state: Task, command: CompleteTask, context: Context) -> Events:
     return [TaskCompleted(result=command.result)]
 
 
-def _fail(state: Task, command: FailTask, context: Context) -> Events:
-    return [TaskFailed(failure=command.failure)]
-
-
-def _cancel(state: Task, command: CancelTask, context: Context) -> Events:
-    return [TaskCancelled(reason=command.reason)]
-
-
-def _delete(state: Task, command: DeleteTask, context: Context) -> Events:
-    return [TaskDeleted(reason=command.reason)]
-
-
 TASK_DECIDER = Decider(
     TASK,
     {
@@ -301,21 +276,21 @@ TASK_DECIDER = Decider(
         QueueTask: (anyone, _queue),
         UnqueueTask: (anyone, _unqueue),
         AssignTask: (_no_agent, _assign),
-        UnassignTask: (_require_own_agent, _unassign),
+        UnassignTask: (_require_own_agent, becomes(TaskUnassigned)),
         SubmitProposal: (_require_worker, _submit),
         ApproveTask: (_require_reviewer, _approve),
         RejectTask: (_require_reviewer, _reject),
         RequestTaskChanges: (_require_reviewer, _request_changes),
         StartExecution: (_require_worker, _start_execution),
         RecordAttemptFailure: (_require_worker, _record_attempt_failure),
-        BlockTask: (_require_own_agent, _block),
-        UnblockTask: (_no_agent, _unblock),
+        BlockTask: (_require_own_agent, becomes(TaskBlocked)),
+        UnblockTask: (_no_agent, becomes(TaskUnblocked)),
         ProposeDecomposition: (_require_worker, _propose_decomposition),
         DecomposeTask: (_require_reviewer, _decompose),
         RetryTask: (_no_agent, _retry),
         CompleteTask: (_require_own_agent, _complete),
-        FailTask: (_require_own_agent, _fail),
-        CancelTask: (_no_agent, _cancel),
-        DeleteTask: (_no_agent, _delete),
+        FailTask: (_require_own_agent, becomes(TaskFailed)),
+        CancelTask: (_no_agent, becomes(TaskCancelled)),
+        DeleteTask: (_no_agent, becomes(TaskDeleted)),
     },
 )

@@ -28,6 +28,7 @@ from aura_engine.decisions._decider import (
     Decider,
     Events,
     RuleBroken,
+    becomes,
     no_agent,
 )
 
@@ -111,20 +112,12 @@ def _revise(state: PromptTemplate, command: ReviseTemplate, context: Context) ->
     return [TemplateRevised(revision=state.revision + 1, text=command.text, variables=command.variables)]
 
 
-def _retire(state: PromptTemplate, command: RetireTemplate, context: Context) -> Events:
-    return [TemplateRetired(reason=command.reason)]
-
-
-def _restore(state: PromptTemplate, command: RestoreTemplate, context: Context) -> Events:
-    return [TemplateRestored()]
-
-
 PROMPT_TEMPLATE_DECIDER = Decider(
     PROMPT_TEMPLATE,
     {
         DefineTemplate: (_no_agent, _define),
         ReviseTemplate: (_no_agent, _revise),
-        RetireTemplate: (_no_agent, _retire),
-        RestoreTemplate: (_no_agent, _restore),
+        RetireTemplate: (_no_agent, becomes(TemplateRetired)),
+        RestoreTemplate: (_no_agent, becomes(TemplateRestored)),
     },
 )

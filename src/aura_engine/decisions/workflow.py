@@ -59,6 +59,7 @@ from aura_engine.decisions._decider import (
     Decider,
     Events,
     RuleBroken,
+    becomes,
     is_human,
     no_agent,
     only_system,
@@ -316,27 +317,11 @@ def _update_context(state: Workflow, command: UpdateWorkflowContext, context: Co
     return [WorkflowContextUpdated(values=values, removed=removed)] if values or removed else []
 
 
-def _pause(state: Workflow, command: PauseWorkflow, context: Context) -> Events:
-    return [WorkflowPaused(reason=command.reason)]
-
-
-def _resume(state: Workflow, command: ResumeWorkflow, context: Context) -> Events:
-    return [WorkflowResumed()]
-
-
 def _complete(state: Workflow, command: CompleteWorkflow, context: Context) -> Events:
     if unfinished := [f"{step.id} ({step.status})" for step in state.steps if step.status not in OVER]:
         reason = f"these steps are not over: {', '.join(unfinished)}"
         raise RuleBroken("unfinished_steps", reason)
     return [WorkflowCompleted()]
-
-
-def _fail(state: Workflow, command: FailWorkflow, context: Context) -> Events:
-    return [WorkflowFailed(failure=command.failure)]
-
-
-def _cancel(state: Workflow, command: CancelWorkflow, context: Context) -> Events:
-    return [WorkflowCancelled(reason=command.reason)]
 
 
 WORKFLOW_DECIDER = Decider(
@@ -351,10 +336,10 @@ WORKFLOW_DECIDER = Decider(
         SkipStep: (_no_agent, _skip_step),
         RetryStep: (_no_agent, _retry_step),
         UpdateWorkflowContext: (_no_agent, _update_context),
-        PauseWorkflow: (_no_agent, _pause),
-        ResumeWorkflow: (_no_agent, _resume),
+        PauseWorkflow: (_no_agent, becomes(WorkflowPaused)),
+        ResumeWorkflow: (_no_agent, becomes(WorkflowResumed)),
         CompleteWorkflow: (_only_system, _complete),
-        FailWorkflow: (_only_system, _fail),
-        CancelWorkflow: (_no_agent, _cancel),
+        FailWorkflow: (_only_system, becomes(WorkflowFailed)),
+        CancelWorkflow: (_no_agent, becomes(WorkflowCancelled)),
     },
 )

@@ -53,6 +53,7 @@ from aura_engine.decisions._decider import (
     Events,
     RuleBroken,
     anyone,
+    becomes,
     no_agent,
 )
 
@@ -157,10 +158,6 @@ def _require_paths(state: Workspace, command: RecordPreparation) -> None:
         raise RuleBroken("same_path", reason, "agents find their sessions by path: use the old one")
 
 
-def _preparation_failed(state: Workspace, command: RecordPreparationFailure, context: Context) -> Events:
-    return [PreparationFailed(failure=command.failure, cleaned_up=command.cleaned_up, left_behind=command.left_behind)]
-
-
 def _acquire(state: Workspace, command: AcquireWorkspace, context: Context) -> Events:
     if state.holder == command.execution_id:
         return []
@@ -197,10 +194,6 @@ def _restore(state: Workspace, command: RestoreSnapshot, context: Context) -> Ev
     return [SnapshotRestored(ref=command.ref)]
 
 
-def _recreate(state: Workspace, command: RecreateWorkspace, context: Context) -> Events:
-    return [RecreationRequested(reason=command.reason)]
-
-
 def _commit(state: Workspace, command: RecordCommit, context: Context) -> Events:
     _require_repositories(state, command.heads)
     return [WorkCommitted(heads=command.heads, clean=command.clean)]
@@ -231,31 +224,23 @@ def _resolve(state: Workspace, command: ResolveConflict, context: Context) -> Ev
     return [ConflictResolved(resolution=command.resolution, heads=command.heads)]
 
 
-def _abandon(state: Workspace, command: AbandonMerge, context: Context) -> Events:
-    return [MergeAbandoned(reason=command.reason)]
-
-
-def _remove(state: Workspace, command: RemoveWorkspace, context: Context) -> Events:
-    return [WorkspaceRemoved(reason=command.reason)]
-
-
 WORKSPACE_DECIDER = Decider(
     WORKSPACE,
     {
         RequestWorkspace: (_no_agent, _request),
         RecordPreparation: (_no_agent, _prepare),
-        RecordPreparationFailure: (_no_agent, _preparation_failed),
+        RecordPreparationFailure: (_no_agent, becomes(PreparationFailed)),
         AcquireWorkspace: (_no_agent, _acquire),
         ReleaseWorkspace: (_no_agent, _release),
         RecordSnapshot: (anyone, _snapshot),
         RestoreSnapshot: (_require_saved, _restore),
-        RecreateWorkspace: (_require_saved, _recreate),
+        RecreateWorkspace: (_require_saved, becomes(RecreationRequested)),
         RecordCommit: (anyone, _commit),
         StartMerge: (_no_agent, _start_merge),
         RecordMerge: (_no_agent, _merge),
         RecordConflict: (_no_agent, _conflict),
         ResolveConflict: (_no_agent, _resolve),
-        AbandonMerge: (_no_agent, _abandon),
-        RemoveWorkspace: (_require_saved, _remove),
+        AbandonMerge: (_no_agent, becomes(MergeAbandoned)),
+        RemoveWorkspace: (_require_saved, becomes(WorkspaceRemoved)),
     },
 )

@@ -80,7 +80,7 @@ class Watch:
 
     async def _is_asked(self, approvals: set[ApprovalId]) -> bool:
         """Whether one of these is still open: rules answer some questions in the same append that asks them."""
-        states = [await self._core.approval(approval_id) for approval_id in approvals]
+        states = [await self._core.stored(APPROVAL, approval_id) for approval_id in approvals]
         return any(approval.status is ApprovalStatus.PENDING for approval in states)
 
     def _activity(self) -> anyio.Event:

@@ -22,15 +22,13 @@ from aura_contracts.errors import (
 from aura_contracts.execution import (
     CompleteExecution,
     Execution,
-    ExecutionSpec,
     ExecutionStatus,
     FailExecution,
-    QueueExecution,
     RequestFollowUp,
     RunPlan,
 )
 from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.ids import ApprovalId, ExecutionId
+from aura_contracts.ids import ApprovalId
 from aura_contracts.task import (
     ApproveTask,
     BlockTask,
@@ -40,7 +38,6 @@ from aura_contracts.task import (
     FailTask,
     RejectTask,
     RequestTaskChanges,
-    StartExecution,
     SubmitProposal,
     Task,
     UnblockTask,
@@ -60,7 +57,7 @@ from aura_contracts.workspace import (
     WorkspaceStatus,
 )
 from aura_engine.runtime.agent_messages import words_of
-from aura_engine.runtime.cleanup import going_on
+from aura_engine.runtime.attempts import going_on, queue
 from aura_engine.runtime.context import Runtime, reviewers_of, subtask_spec
 from aura_engine.runtime.stages import save
 from aura_engine.runtime.views import View, spec_of
@@ -244,25 +241,9 @@ async def _go_on(runtime: Runtime, unit: UnitOfWork, view: View, feedback: str, 
         return
     if agent is None or view.workspace is None:
         return  # an agent outside AURA proposed it, and will read the decision
-    execution_id = ExecutionId(runtime.bus.ids())
     session_id, plan = (None, RunPlan()) if execution is None else going_on(execution)
-    again = QueueExecution(
-        execution_id=execution_id,
-        spec=ExecutionSpec(
-            task_id=view.task.id,
-            executor=agent.executor,
-            prompt=prompt,
-            variant=execution.variant if execution is not None else agent.variant or None,
-            agent_id=agent.id,
-            agent_type=agent.type,
-            workspace_id=view.workspace.id,
-            session_id=session_id,
-            retry=view.task.retry,
-            plan=plan,
-        ),
-    )
-    await unit.handle(execution_id, again)
-    await unit.handle(view.task.id, StartExecution(execution_id=execution_id))
+    variant = execution.variant if execution is not None else agent.variant or None
+    await queue(runtime, unit, view.task, agent, prompt, plan, session_id=session_id, variant=variant)
 
 
 async def fail_dependent(runtime: Runtime, view: View) -> None:
