@@ -320,12 +320,7 @@ class Tasks:
     # --- Deciding -----------------------------------------------------------------------------------------------------
 
     async def submit(
-        self,
-        task: str,
-        proposal: str,
-        *,
-        confidence: Share | None = None,
-        by: str | None = None,
+        self, task: str, proposal: str, *, confidence: Share | None = None, by: str | None = None
     ) -> Approval:
         """Submit a proposal of the assigned agent for approval; `confidence` is from 0 to 1."""
         task_id = TaskId(await self._core.find("task", task))
