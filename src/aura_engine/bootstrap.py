@@ -7,7 +7,6 @@ or worker.
 import os.path
 import platform
 import sys
-import tempfile
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -35,7 +34,7 @@ from aura_engine.facade.core import Core
 from aura_engine.facade.doctor import Finding
 from aura_engine.facade.engine import Engine
 from aura_engine.facade.subscription import end_subscriptions
-from aura_engine.host import Host, new_ids, now
+from aura_engine.host import Host, new_ids, now, read_or_create
 from aura_engine.profiles import Profiles, load_profiles
 from aura_engine.runtime.context import Runtime, reviewers_of
 from aura_engine.runtime.follower import Follower, unwrap_group
@@ -191,10 +190,9 @@ async def open_own_task(
         raise StoreMisconfigured(store=url, reason=reason, remedy="set AURA_STORE as AURA does for its agents")
     options: dict[str, Any] = {"encryption_key": encryption_key, "compression": compression}
     waiting: dict[str, Any] = {} if outage_timeout is None else {"outage_timeout": outage_timeout}
-    async with open_log(url, clock=now, **options, **waiting) as log:
-        yield OwnTask(
-            CommandBus(log=log, states=StateCache(AggregateRepository(log).load), clock=now, ids=new_ids()), scope
-        )
+    async with open_log(url, clock=now, **options, **waiting) as log, open_read_models(log) as reads:
+        bus = CommandBus(log=log, states=StateCache(AggregateRepository(log).load), clock=now, ids=new_ids())
+        yield OwnTask(bus, reads, scope)
 
 
 def _user(name: str | None, host: Host) -> Actor:
@@ -325,7 +323,8 @@ async def _local_worker(
 
     environment = host.environment
     git = CommandLineGit(environment=environment)
-    instance = await anyio.to_thread.run_sync(_instance, home)
+    named = await anyio.to_thread.run_sync(read_or_create, home / "worker", uuid.uuid4().hex.encode)
+    instance = named.decode()  # the permanent name of this folder's worker
     async with SupervisedRunner(home, clock=host.clock, python=sys.executable) as runner:
         yield Worker(
             worker_id=WorkerId(str(uuid.uuid5(uuid.NAMESPACE_OID, instance))),
@@ -358,21 +357,3 @@ def _examine_host(host: Host) -> Sequence[Finding]:
     status: Literal["ok", "wrong"] = "ok" if found.usable else "wrong"
     remedy = "" if found.usable else "install git 2.34 or newer"
     return python, Finding(id=found.executable or "git", kind="git", status=status, text=found.reason, remedy=remedy)
-
-
-def _instance(home: Path) -> str:
-    """Return the permanent name of this folder's worker, created on first use."""
-    path = home / "worker"
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        home.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=home, delete=False, encoding="utf-8") as file:
-        file.write(uuid.uuid4().hex)
-    try:
-        Path(path).hardlink_to(file.name)  # the first writer wins; an existing file is always complete
-    except FileExistsError:
-        pass
-    finally:
-        Path(file.name).unlink()
-    return path.read_text(encoding="utf-8")

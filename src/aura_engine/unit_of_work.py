@@ -40,7 +40,8 @@ def _decider_of(command: Command[S]) -> Decider[S]:
     return _DECIDER_OF[type(command)]
 
 
-def _existing(state: S | None, aggregate: Aggregate[S], aggregate_id: StreamId) -> S:
+def existing(state: R | None, aggregate: Aggregate[Any], aggregate_id: StreamId) -> R:
+    """Return a state that is not None. Raises `AggregateNotFound`."""
     if state is None:
         raise AggregateNotFound(aggregate=aggregate.name, aggregate_id=aggregate_id, command="read")
     return state
@@ -98,7 +99,7 @@ class UnitOfWork:
 
     async def require(self, aggregate: Aggregate[S], aggregate_id: StreamId) -> S:
         """Return the state of an aggregate as `get` does; raises `AggregateNotFound` if it does not exist."""
-        return _existing(await self.get(aggregate, aggregate_id), aggregate, aggregate_id)
+        return existing(await self.get(aggregate, aggregate_id), aggregate, aggregate_id)
 
     async def events(self, stream_id: StreamId) -> Sequence[Event]:
         """Return the recorded events of a stream, then those that this unit has decided for it so far.
@@ -187,7 +188,7 @@ class CommandBus:
 
     async def require(self, aggregate: Aggregate[S], aggregate_id: StreamId) -> S:
         """Return the state of an aggregate; raises `AggregateNotFound` if it does not exist."""
-        return _existing(await self.get(aggregate, aggregate_id), aggregate, aggregate_id)
+        return existing(await self.get(aggregate, aggregate_id), aggregate, aggregate_id)
 
     async def events(self, stream_id: StreamId) -> Sequence[Event]:
         """Return the events of a stream, oldest first."""

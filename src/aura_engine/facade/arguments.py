@@ -1,10 +1,7 @@
 """Arguments: what callers give the facade's methods, checked against the methods' own signatures.
 
-    @checked
-    class Tasks: ...
-
-Every public method of a checked class refuses an argument of another type than its signature names, an unknown one
-and one out of range with `InvalidInput`, before it does anything. Beyond the types:
+An argument of another type than the signature names, an unknown one and one out of range are refused with
+`InvalidInput`, before the method does anything. Beyond the types:
 
 - A text without a default is not blank, and no text holds what a database cannot store.
 - A number is from 0 to 2**63 - 1: the facade's numbers are positions, limits and counts.
@@ -21,7 +18,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from difflib import get_close_matches
 from enum import Enum
-from functools import cache, wraps
 from importlib import import_module
 from typing import (
     Annotated,
@@ -29,7 +25,6 @@ from typing import (
     Literal,
     NoReturn,
     Protocol,
-    TypeVar,
     Union,
     Unpack,
     get_args,
@@ -42,13 +37,14 @@ import msgspec
 from aura_contracts.actors import parse_actor
 from aura_contracts.errors import InvalidInput, require_text
 
-T = TypeVar("T")
-
 Check = Callable[[Any, str], Any]
 """Returns a value, perhaps converted, for a field of this name. Raises `InvalidInput`."""
 
 Limit = Annotated[int, msgspec.Meta(ge=1)]
 """The most items to return, from 1."""
+
+Filled = Annotated[str, msgspec.Meta(min_length=1)]
+"""A text that is not blank."""
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 """A number from 0 to 1."""
@@ -60,34 +56,7 @@ _SHOWN = 60
 """Maximum characters of a value in a message."""
 
 
-def checked(kind: type[T]) -> type[T]:
-    """Make every public method of a class check its arguments."""
-    for name, method in list(vars(kind).items()):
-        if not name.startswith("_") and inspect.isfunction(method):
-            setattr(kind, name, _checking(method))
-    return kind
-
-
-def _checking(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a method that checks its arguments first; of the same kind, coroutine function or not."""
-    if inspect.iscoroutinefunction(method):
-
-        @wraps(method)
-        async def call(self: object, *given: Any, **named: Any) -> Any:
-            given, named = _Signature.of(method).check(given, named)
-            return await method(self, *given, **named)
-
-        return call
-
-    @wraps(method)
-    def start(self: object, *given: Any, **named: Any) -> Any:
-        given, named = _Signature.of(method).check(given, named)
-        return method(self, *given, **named)
-
-    return start
-
-
-class _Signature:
+class Signature:
     """The checks of one method, by argument."""
 
     def __init__(self, method: Callable[..., Any]) -> None:
@@ -106,18 +75,12 @@ class _Signature:
             if parameter.name == "by" and hint == str | None:
                 self.checks["by"] = _actor
             else:
-                self.checks[parameter.name] = _filled if hint is str and required else _check_of(hint)
+                self.checks[parameter.name] = _filled if hint is str and required else check_of(hint)
 
     def _add_options(self, options: Any) -> None:
         self.open = not options.__name__.endswith("Filters")
         if not self.open:
-            self.checks.update({name: _check_of(hint) for name, hint in get_type_hints(options).items()})
-
-    @staticmethod
-    @cache
-    def of(method: Callable[..., Any]) -> "_Signature":
-        """Return the checks of a method, built once."""
-        return _Signature(method)
+            self.checks.update({name: check_of(hint) for name, hint in get_type_hints(options).items()})
 
     def check(self, given: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the arguments, converted. Those that are missing or too many are left for Python to refuse."""
@@ -160,7 +123,7 @@ def ids_of(after: Collection[_Identified | str] | _Identified | str) -> Sequence
 # --- Checks by type ---------------------------------------------------------------------------------------------------
 
 
-def _check_of(hint: Any) -> Check:
+def check_of(hint: Any) -> Check:
     """Return the check of a type."""
     if isinstance(hint, str):
         hint = getattr(import_module("aura_engine"), hint)  # importing it above would import pydantic
@@ -168,28 +131,28 @@ def _check_of(hint: Any) -> Check:
     if hint in _SIMPLE:
         return _SIMPLE[hint]
     if get_origin(hint) is not None:
-        return _check_of_form(hint)
+        return __check_of_form(hint)
     if issubclass(hint, Enum):
         return _one_of({str(member.value): member for member in hint})
     return _instance(hint)
 
 
-def _check_of_form(hint: Any) -> Check:  # noqa: PLR0911 - a case for each form
+def __check_of_form(hint: Any) -> Check:  # noqa: PLR0911 - a case for each form
     """Return the check of a type made of others."""
     origin: Any = get_origin(hint)
     arguments = get_args(hint)
     if origin in (Union, types.UnionType):
         return _union(arguments)
     if origin is Annotated:
-        return _bounded(_check_of(arguments[0]), arguments[1])
+        return _filled if arguments[1].min_length else _bounded(check_of(arguments[0]), arguments[1])
     if origin is Literal:
         return _one_of({value: value for value in arguments})
     if origin is type:
         return _instance(type)
     if issubclass(origin, Mapping):
-        return _mapping(*(_check_of(argument) for argument in arguments))
+        return _mapping(*(check_of(argument) for argument in arguments))
     if issubclass(origin, Collection):
-        return _collection(_check_of(arguments[0]))
+        return _collection(check_of(arguments[0]))
     return _callable
 
 
@@ -301,7 +264,7 @@ def _one_of(members: Mapping[Any, Any]) -> Check:
 def _union(hints: tuple[Any, ...]) -> Check:
     """Return the check of several types. An enumeration besides `str` accepts its values only."""
     named = any(isinstance(hint, type) and issubclass(hint, Enum) for hint in hints)
-    checks = [_check_of(hint) for hint in hints if hint is not type(None) and not (named and hint is str)]
+    checks = [check_of(hint) for hint in hints if hint is not type(None) and not (named and hint is str)]
     optional = type(None) in hints
 
     def any_of(value: Any, field: str) -> Any:

@@ -12,21 +12,22 @@ from contextlib import aclosing, suppress
 import anyio
 import attrs
 
-from aura_contracts.approval import Approval, ApprovalRequested, ApprovalStatus
+from aura_contracts.approval import APPROVAL, Approval, ApprovalRequested, ApprovalStatus
 from aura_contracts.errors import AuraError, RunCancelled, RunFailed, TransitionRefused
 from aura_contracts.events import EventRecord
 from aura_contracts.ids import TaskId
 from aura_contracts.task import TASK, Task, TaskStatus
-from aura_engine.facade.arguments import checked
 from aura_engine.facade.core import Core
+from aura_engine.facade.gate import gated
 from aura_engine.facade.watch import Watch
+from aura_engine.runtime.event_stream import start_of
 from aura_worker_protocol.messages import InterruptProcess
 
 _STEPS = 3
 """The steps of ending a process; see `aura_contracts.ports.processes.InterruptPlan`."""
 
 
-@checked
+@gated
 @attrs.frozen
 class Run:
     """A task from prompt to result, whichever engine drives it.
@@ -63,8 +64,7 @@ class Run:
         start = self.since if after is None else after
         whole = start == 0 or (self._whole and start == self.since)
         if start == 0:
-            first = await self._core.log.sealed_stream(self.id, upto=1)
-            start = first[0].position - 1 if first else 0
+            start = await start_of(self._core.log, self.id)
         following = Watch(self._core, self.id).follow(start, until_end=until_end, whole=whole)
         async with aclosing(following) as records:
             async for record in records:
@@ -80,13 +80,13 @@ class Run:
         seen = set[str]()
         for approval in await self._core.pending(self.id):
             seen.add(approval.id)
-            if (await self._core.approval(approval.id)).status is ApprovalStatus.PENDING:
+            if (await self._core.stored(APPROVAL, approval.id)).status is ApprovalStatus.PENDING:
                 yield approval
         async with aclosing(self.events(after=head, until_end=True)) as records:
             async for record in records:
                 if isinstance(record.event, ApprovalRequested) and record.stream_id not in seen:
                     seen.add(record.stream_id)
-                    approval = await self._core.approval(record.stream_id)
+                    approval = await self._core.stored(APPROVAL, record.stream_id)
                     if approval.status is ApprovalStatus.PENDING:
                         yield approval
 
