@@ -50,7 +50,7 @@ from aura_contracts.ports.processes import ExitCause, ProcessExit
 from aura_executors.adapter.json_lines import UNKNOWN_ENTRIES, JsonLines
 from aura_executors.adapter.line_splitter import LINE_LIMIT
 from aura_executors.custom import CustomExecutor
-from aura_executors.scripted import ScriptedExecutor
+from aura_executors.scripted import ScriptedConversation, ScriptedExecutor
 
 CAPTURES = Path(__file__).parents[1] / "aura_executors" / "agents" / "captures"
 
@@ -357,7 +357,8 @@ def outcome(
         said += conversation.receive(OutputSource.STDOUT, written[start:end])
     said += conversation.end(ended)
     failure = conversation.judge(ended)
-    unknown = conversation.unknown if isinstance(conversation, JsonLines) else -1
+    plain = isinstance(conversation, ScriptedConversation)  # what it does not mark is output, and not unknown
+    unknown = conversation.unknown if isinstance(conversation, JsonLines) and not plain else -1
     return Outcome(tuple(said), failure, conversation.blocked, unknown)
 
 
