@@ -2,7 +2,7 @@
 
 Source: specification, "Remote Worker Model" and "Worker protocol and lease timeout semantics".
 
-Who may do what: workers report through AURA (``system:``), humans may revoke and adjudicate; agents do not choose where
+Who may do what: workers report through AURA (``system:``), humans may revoke; agents do not choose where
 they run. The time comes with the context and the silence with the command, so nothing here waits or reads a clock.
 """
 
@@ -59,7 +59,7 @@ def _require_epoch(state: WorkerLease, epoch: int) -> None:
     _require_granted(state, epoch)
     if epoch < state.epoch:
         reason = f"epoch {epoch} is over; the epoch in force is {state.epoch}"
-        raise RuleBroken("stale_epoch", reason, "record it as a stale report, to be adjudicated")
+        raise RuleBroken("stale_epoch", reason, "record it as a stale report")
 
 
 def _require_holder(state: WorkerLease, command: RecordReturn | ReleaseLease) -> None:
