@@ -8,7 +8,7 @@ import attrs
 import msgspec
 import pytest
 from exploration import Exploration, Guide, Suggestions, checked_step, explore
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aura_contracts.agent import AGENT, AgentResumed, AgentStatus
@@ -103,12 +103,16 @@ GUIDES = {
 every_aggregate = pytest.mark.parametrize("name", DECIDERS)
 
 
+few = settings(max_examples=settings.default.max_examples // 3)  # of each aggregate
+
+
 @cache
 def exploration(name: str) -> Exploration:
     return explore(DECIDERS[name], GUIDES.get(name, Guide()))
 
 
 @every_aggregate
+@few
 @given(data=st.data())
 def test_any_commands_in_any_state_keep_the_promises(name, data):
     """The state stays in the table, folds from stored bytes to what was decided, and refusals are typed.
@@ -129,6 +133,7 @@ def test_any_commands_in_any_state_keep_the_promises(name, data):
 
 
 @every_aggregate
+@few
 @given(data=st.data())
 def test_any_commands_from_the_beginning_keep_the_promises(name, data):
     decider, guide, state = DECIDERS[name], GUIDES.get(name, Guide()), None
