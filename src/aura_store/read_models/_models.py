@@ -18,7 +18,6 @@ from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 import anyio
-import attrs
 
 from aura_contracts.aggregate import Aggregate, State
 from aura_contracts.errors import LogDamaged, StoreError, StoreUnavailable
@@ -64,19 +63,15 @@ _ATTEMPTS: Final = 4
 """How often a query is retried on a database that had to be repaired or replaced in between."""
 
 
-@attrs.define(kw_only=True, eq=False)
-class ProjectionFailed(StoreError):
+class ProjectionFailed(StoreError, code="projection_failed"):
     """The read models are stuck: the database refuses the rows of an event. Nothing was skipped."""
 
-    code = "projection_failed"
+    summary = "the read models of {store} stop at position {position}, {stream_id}: {reason}"
     store: str
     position: int
     stream_id: StreamId
     reason: str
     remedy: str = "run `store.check()`; the log itself is not affected"
-
-    def message(self) -> str:
-        return f"the read models of {self.store} stop at position {self.position}, {self.stream_id}: {self.reason}"
 
 
 class Outdated(Unusable):
