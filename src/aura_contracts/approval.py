@@ -21,7 +21,7 @@ import msgspec
 from msgspec.structs import asdict, replace
 
 from aura_contracts.actors import Actor, actor_kind, system
-from aura_contracts.aggregate import Aggregate, Command, Evolve, HappenedFact, State, Table
+from aura_contracts.aggregate import ACTOR, TIME, Aggregate, Command, Evolve, HappenedFact, State, Table, sets
 from aura_contracts.events import Event, Instant
 from aura_contracts.ids import ApprovalId, ExecutionId, TaskId, WorkflowId
 
@@ -434,34 +434,11 @@ def _escalated(state: Approval, event: ApprovalEscalated, fact: HappenedFact, st
     return replace(state, status=status, escalated_to=(*state.escalated_to, *event.to))
 
 
-def _granted(state: Approval, event: ApprovalGranted, fact: HappenedFact, status: ApprovalStatus) -> Approval:
-    decided = _decided(state, event, fact, status)
-    return replace(decided, remember=event.remember, pattern=event.pattern)
+_CLOSED: Mapping[str, Any] = MappingProxyType({"closed_at": TIME, "remind_at": None, "escalate_at": None})
 
 
-def _decided(
-    state: Approval,
-    event: ApprovalGranted | ApprovalRejected | ApprovalChangesRequested,
-    fact: HappenedFact,
-    status: ApprovalStatus,
-) -> Approval:
-    return replace(
-        state,
-        status=status,
-        decision=ApprovalDecision(status),
-        feedback=event.feedback,
-        reviewed_by=fact.actor,
-        responded_at=fact.time,
-        closed_at=fact.time,
-        remind_at=None,
-        escalate_at=None,
-    )
-
-
-def _closed(
-    state: Approval, event: ApprovalExpired | ApprovalWithdrawn, fact: HappenedFact, status: ApprovalStatus
-) -> Approval:
-    return replace(state, status=status, closed_at=fact.time, remind_at=None, escalate_at=None)
+def _decided(decision: ApprovalDecision, *copied: str) -> Evolve[Approval]:
+    return sets("feedback", *copied, decision=decision, reviewed_by=ACTOR, responded_at=TIME, **_CLOSED)
 
 
 _EVOLVERS: Mapping[type[Event], Evolve[Approval]] = MappingProxyType(
@@ -471,11 +448,11 @@ _EVOLVERS: Mapping[type[Event], Evolve[Approval]] = MappingProxyType(
         ApprovalDelegated: _delegated,
         ReminderSent: _reminded,
         ApprovalEscalated: _escalated,
-        ApprovalGranted: _granted,
-        ApprovalRejected: _decided,
-        ApprovalChangesRequested: _decided,
-        ApprovalExpired: _closed,
-        ApprovalWithdrawn: _closed,
+        ApprovalGranted: _decided(ApprovalDecision.APPROVED, "remember", "pattern"),
+        ApprovalRejected: _decided(ApprovalDecision.REJECTED),
+        ApprovalChangesRequested: _decided(ApprovalDecision.NEEDS_CHANGES),
+        ApprovalExpired: sets(**_CLOSED),
+        ApprovalWithdrawn: sets(**_CLOSED),
     }
 )
 
@@ -485,15 +462,4 @@ APPROVAL = Aggregate(
     statuses=ApprovalStatus,
     table=_TABLE,
     evolvers=_EVOLVERS,
-    commands=(
-        RequestApproval,
-        Approve,
-        Reject,
-        RequestChanges,
-        DelegateApproval,
-        RemindReviewers,
-        EscalateApproval,
-        ExpireApproval,
-        WithdrawApproval,
-    ),
 )

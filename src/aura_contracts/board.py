@@ -23,7 +23,7 @@ import msgspec
 from msgspec.structs import asdict, replace
 
 from aura_contracts.actors import Actor
-from aura_contracts.aggregate import Aggregate, Command, Evolve, HappenedFact, State, Table, status_only
+from aura_contracts.aggregate import Aggregate, Command, Evolve, HappenedFact, State, Table, sets, status_only
 from aura_contracts.errors import InvalidInput
 from aura_contracts.events import Event
 from aura_contracts.ids import BoardId, TaskId
@@ -456,10 +456,6 @@ def _created(_: None, event: BoardCreated, fact: HappenedFact, status: BoardStat
     )
 
 
-def _renamed(state: Board, event: BoardRenamed, fact: HappenedFact, status: BoardStatus) -> Board:
-    return replace(state, status=status, name=event.name)
-
-
 def _column_added(state: Board, event: ColumnAdded, fact: HappenedFact, status: BoardStatus) -> Board:
     left, right = state.columns[: event.index], state.columns[event.index :]
     return replace(state, status=status, columns=(*left, Column(**asdict(event.column)), *right))
@@ -520,7 +516,7 @@ def _card_removed(state: Board, event: CardRemoved, fact: HappenedFact, status: 
 _EVOLVERS: Mapping[type[Event], Evolve[Board]] = MappingProxyType(
     {
         BoardCreated: _created,
-        BoardRenamed: _renamed,
+        BoardRenamed: sets("name"),
         ColumnAdded: _column_added,
         ColumnRenamed: _column_renamed,
         ColumnRemoved: _column_removed,
@@ -540,19 +536,4 @@ BOARD = Aggregate(
     statuses=BoardStatus,
     table=_TABLE,
     evolvers=_EVOLVERS,
-    commands=(
-        CreateBoard,
-        RenameBoard,
-        AddColumn,
-        RenameColumn,
-        RemoveColumn,
-        ReorderColumns,
-        RemapColumn,
-        SetWipLimit,
-        PlaceCard,
-        MoveCard,
-        FollowTask,
-        RemoveCard,
-        ArchiveBoard,
-    ),
 )

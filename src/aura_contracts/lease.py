@@ -23,7 +23,7 @@ import msgspec
 from msgspec.structs import asdict, replace
 
 from aura_contracts.actors import Actor
-from aura_contracts.aggregate import Aggregate, Command, Evolve, HappenedFact, State, Table, status_only
+from aura_contracts.aggregate import TIME, Aggregate, Command, Evolve, HappenedFact, State, Table, sets, status_only
 from aura_contracts.events import Event, Instant
 from aura_contracts.failures import Failure
 from aura_contracts.ids import ExecutionId, LeaseId, WorkerId
@@ -371,32 +371,8 @@ def _granted(state: WorkerLease | None, event: LeaseGranted, fact: HappenedFact,
     )
 
 
-def _process(state: WorkerLease, event: LeaseProcessStarted, fact: HappenedFact, status: LeaseStatus) -> WorkerLease:
-    return replace(state, status=status, process=event.process)
-
-
-def _offline(state: WorkerLease, event: WorkerWentOffline, fact: HappenedFact, status: LeaseStatus) -> WorkerLease:
-    return replace(state, status=status, last_seen=event.last_seen, offline_since=fact.time)
-
-
-def _returned(state: WorkerLease, event: WorkerReturned, fact: HappenedFact, status: LeaseStatus) -> WorkerLease:
-    return replace(state, status=status, last_seen=fact.time, offline_since=None)
-
-
-def _freed(state: WorkerLease, status: LeaseStatus, end: GrantEnd) -> WorkerLease:
-    return replace(state, status=status, worker_id=None, identity=None, process=None, offline_since=None, last_end=end)
-
-
-def _lost(state: WorkerLease, event: LeaseLost, fact: HappenedFact, status: LeaseStatus) -> WorkerLease:
-    return _freed(state, status, GrantEnd.LOST)
-
-
-def _released(state: WorkerLease, event: LeaseReleased, fact: HappenedFact, status: LeaseStatus) -> WorkerLease:
-    return _freed(state, status, GrantEnd.RELEASED)
-
-
-def _revoked(state: WorkerLease, event: LeaseRevoked, fact: HappenedFact, status: LeaseStatus) -> WorkerLease:
-    return _freed(state, status, GrantEnd.REVOKED)
+def _freed(end: GrantEnd) -> Evolve[WorkerLease]:
+    return sets(worker_id=None, identity=None, process=None, offline_since=None, last_end=end)
 
 
 def _recorded(state: WorkerLease, event: StaleReportRecorded, fact: HappenedFact, status: LeaseStatus) -> WorkerLease:
@@ -419,12 +395,12 @@ def _adjudicated(
 _EVOLVERS: Mapping[type[Event], Evolve[WorkerLease]] = MappingProxyType(
     {
         LeaseGranted: _granted,
-        LeaseProcessStarted: _process,
-        WorkerWentOffline: _offline,
-        WorkerReturned: _returned,
-        LeaseLost: _lost,
-        LeaseReleased: _released,
-        LeaseRevoked: _revoked,
+        LeaseProcessStarted: sets("process"),
+        WorkerWentOffline: sets("last_seen", offline_since=TIME),
+        WorkerReturned: sets(last_seen=TIME, offline_since=None),
+        LeaseLost: _freed(GrantEnd.LOST),
+        LeaseReleased: _freed(GrantEnd.RELEASED),
+        LeaseRevoked: _freed(GrantEnd.REVOKED),
         StaleReportRecorded: _recorded,
         StaleReportAdjudicated: _adjudicated,
         LeaseClosed: status_only,
@@ -437,16 +413,4 @@ WORKER_LEASE = Aggregate(
     statuses=LeaseStatus,
     table=_TABLE,
     evolvers=_EVOLVERS,
-    commands=(
-        GrantLease,
-        RecordProcess,
-        RecordOffline,
-        RecordReturn,
-        DeclareLost,
-        ReleaseLease,
-        RevokeLease,
-        RecordStaleReport,
-        AdjudicateStaleReport,
-        CloseLease,
-    ),
 )

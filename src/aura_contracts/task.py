@@ -21,7 +21,19 @@ import msgspec
 from msgspec.structs import asdict, replace
 
 from aura_contracts.actors import Actor
-from aura_contracts.aggregate import Aggregate, Changes, Command, Evolve, HappenedFact, State, Table, status_only
+from aura_contracts.aggregate import (
+    TIME,
+    Aggregate,
+    Changes,
+    Command,
+    Evolve,
+    HappenedFact,
+    State,
+    Table,
+    given,
+    sets,
+    status_only,
+)
 from aura_contracts.errors import InvalidInput
 from aura_contracts.events import Event, Instant
 from aura_contracts.failures import Failure
@@ -627,18 +639,6 @@ def _edited(state: Task, event: TaskEdited, fact: HappenedFact, status: TaskStat
     return replace(state, status=status, **event.changes.given())
 
 
-def _reparented(state: Task, event: TaskReparented, fact: HappenedFact, status: TaskStatus) -> Task:
-    return replace(state, status=status, parent_id=event.parent_id)
-
-
-def _queued(state: Task, event: TaskQueued, fact: HappenedFact, status: TaskStatus) -> Task:
-    return replace(state, status=status, queued=True)
-
-
-def _unqueued(state: Task, event: TaskUnqueued, fact: HappenedFact, status: TaskStatus) -> Task:
-    return replace(state, status=status, queued=False)
-
-
 def _assigned(state: Task, event: TaskAssigned, fact: HappenedFact, status: TaskStatus) -> Task:
     return replace(
         state,
@@ -654,10 +654,6 @@ def _assigned(state: Task, event: TaskAssigned, fact: HappenedFact, status: Task
     )
 
 
-def _unassigned(state: Task, event: TaskUnassigned, fact: HappenedFact, status: TaskStatus) -> Task:
-    return replace(state, status=status, assigned_agent=None, queued=True, retry_at=None)
-
-
 def _submitted(state: Task, event: ProposalSubmitted, fact: HappenedFact, status: TaskStatus) -> Task:
     return replace(
         state,
@@ -670,8 +666,8 @@ def _submitted(state: Task, event: ProposalSubmitted, fact: HappenedFact, status
     )
 
 
-def _approved(state: Task, event: TaskApproved, fact: HappenedFact, status: TaskStatus) -> Task:
-    return replace(state, status=status, approval_notes=event.notes, approved_at=fact.time)
+def _attempt_failed(state: Task, event: AttemptFailed, fact: HappenedFact, status: TaskStatus) -> Task:
+    return replace(state, status=status, attempts_failed=event.attempt, retry_at=event.retry_at, failure=event.failure)
 
 
 def _sent_back(state: Task, event: TaskRejected | TaskChangesRequested, fact: HappenedFact, status: TaskStatus) -> Task:
@@ -684,75 +680,34 @@ def _execution_started(state: Task, event: ExecutionStarted, fact: HappenedFact,
     )
 
 
-def _attempt_failed(state: Task, event: AttemptFailed, fact: HappenedFact, status: TaskStatus) -> Task:
-    return replace(state, status=status, attempts_failed=event.attempt, retry_at=event.retry_at, failure=event.failure)
-
-
-def _blocked(state: Task, event: TaskBlocked, fact: HappenedFact, status: TaskStatus) -> Task:
-    return replace(state, status=status, blocked_by=event.reason)
-
-
-def _unblocked(state: Task, event: TaskUnblocked, fact: HappenedFact, status: TaskStatus) -> Task:
-    return replace(state, status=status, blocked_by=None)
-
-
-def _decomposition_proposed(state: Task, event: DecompositionProposed, fact: HappenedFact, status: TaskStatus) -> Task:
-    return replace(
-        state,
-        status=status,
-        approval_id=event.approval_id,
-        proposed_subtasks=event.subtasks,
-        submitted_at=fact.time,
-        feedback=None,
-    )
-
-
-def _decomposed(state: Task, event: TaskDecomposed, fact: HappenedFact, status: TaskStatus) -> Task:
-    return replace(state, status=status, subtask_ids=event.subtask_ids, approved_at=fact.time)
-
-
-def _retried(state: Task, event: TaskRetried, fact: HappenedFact, status: TaskStatus) -> Task:
-    return replace(state, status=status, attempts_failed=0, retry_at=None, failure=None, completed_at=None)
-
-
-def _completed(state: Task, event: TaskCompleted, fact: HappenedFact, status: TaskStatus) -> Task:
-    return replace(state, status=status, result=event.result, completed_at=fact.time, failure=None)
-
-
-def _failed(state: Task, event: TaskFailed, fact: HappenedFact, status: TaskStatus) -> Task:
-    return replace(state, status=status, failure=event.failure, completed_at=fact.time, retry_at=None, blocked_by=None)
-
-
-def _ended(state: Task, event: TaskCancelled | TaskDeleted, fact: HappenedFact, status: TaskStatus) -> Task:
-    return replace(state, status=status, completed_at=fact.time, retry_at=None, blocked_by=None)
-
-
 _EVOLVERS: Mapping[type[Event], Evolve[Task]] = MappingProxyType(
     {
         TaskCreated: _created,
         TaskEdited: _edited,
-        TaskReparented: _reparented,
-        TaskQueued: _queued,
-        TaskUnqueued: _unqueued,
+        TaskReparented: sets("parent_id"),
+        TaskQueued: sets(queued=True),
+        TaskUnqueued: sets(queued=False),
         TaskAssigned: _assigned,
-        TaskUnassigned: _unassigned,
+        TaskUnassigned: sets(assigned_agent=None, queued=True, retry_at=None),
         ProposalSubmitted: _submitted,
-        TaskApproved: _approved,
+        TaskApproved: sets(approval_notes=given("notes"), approved_at=TIME),
         TaskRejected: _sent_back,
         RevisionStarted: status_only,
         TaskChangesRequested: _sent_back,
         ProposalWithdrawn: status_only,
         ExecutionStarted: _execution_started,
         AttemptFailed: _attempt_failed,
-        TaskBlocked: _blocked,
-        TaskUnblocked: _unblocked,
-        DecompositionProposed: _decomposition_proposed,
-        TaskDecomposed: _decomposed,
-        TaskRetried: _retried,
-        TaskCompleted: _completed,
-        TaskFailed: _failed,
-        TaskCancelled: _ended,
-        TaskDeleted: _ended,
+        TaskBlocked: sets(blocked_by=given("reason")),
+        TaskUnblocked: sets(blocked_by=None),
+        DecompositionProposed: sets(
+            "approval_id", proposed_subtasks=given("subtasks"), submitted_at=TIME, feedback=None
+        ),
+        TaskDecomposed: sets("subtask_ids", approved_at=TIME),
+        TaskRetried: sets(attempts_failed=0, retry_at=None, failure=None, completed_at=None),
+        TaskCompleted: sets("result", completed_at=TIME, failure=None),
+        TaskFailed: sets("failure", completed_at=TIME, retry_at=None, blocked_by=None),
+        TaskCancelled: sets(completed_at=TIME, retry_at=None, blocked_by=None),
+        TaskDeleted: sets(completed_at=TIME, retry_at=None, blocked_by=None),
     }
 )
 
@@ -763,29 +718,4 @@ TASK = Aggregate(
     table=_TABLE,
     restartable=frozenset({TaskStatus.FAILED}),
     evolvers=_EVOLVERS,
-    commands=(
-        CreateTask,
-        EditTask,
-        ReparentTask,
-        QueueTask,
-        UnqueueTask,
-        AssignTask,
-        UnassignTask,
-        SubmitProposal,
-        ApproveTask,
-        RejectTask,
-        RequestTaskChanges,
-        WithdrawProposal,
-        StartExecution,
-        RecordAttemptFailure,
-        BlockTask,
-        UnblockTask,
-        ProposeDecomposition,
-        DecomposeTask,
-        RetryTask,
-        CompleteTask,
-        FailTask,
-        CancelTask,
-        DeleteTask,
-    ),
 )

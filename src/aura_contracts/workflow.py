@@ -17,7 +17,7 @@ All steps are in one flat list. A **parallel** step starts before its children a
 **conditional** step completes first; its outcome decides which branch may start, and the other branch is skipped.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from graphlib import CycleError, TopologicalSorter
@@ -29,7 +29,7 @@ import msgspec
 from msgspec.structs import asdict, replace
 
 from aura_contracts.actors import Actor
-from aura_contracts.aggregate import Aggregate, Command, Evolve, HappenedFact, State, Table
+from aura_contracts.aggregate import TIME, Aggregate, Command, Evolve, HappenedFact, State, Table, given, sets
 from aura_contracts.errors import ImpossibleTransition
 from aura_contracts.events import Event
 from aura_contracts.failures import Failure
@@ -445,43 +445,37 @@ class CancelWorkflow(Command[Workflow], frozen=True, kw_only=True):
 _W = WorkflowStatus
 _S = StepStatus
 
+_PROGRESS: tuple[type[Event], ...] = (
+    StepAwaitingApproval,
+    StepResumed,
+    StepCompleted,
+    StepFailed,
+    StepSkipped,
+    StepRetried,
+    WorkflowContextUpdated,
+)
+"""The events that may happen whether or not the workflow is active."""
+
 _TABLE: Table = MappingProxyType(
     {
         None: {WorkflowStarted: _W.ACTIVE},
         _W.ACTIVE: {
             StepStarted: _W.ACTIVE,
-            StepAwaitingApproval: _W.ACTIVE,
-            StepResumed: _W.ACTIVE,
-            StepCompleted: _W.ACTIVE,
-            StepFailed: _W.ACTIVE,
-            StepSkipped: _W.ACTIVE,
-            StepRetried: _W.ACTIVE,
-            WorkflowContextUpdated: _W.ACTIVE,
+            **dict.fromkeys(_PROGRESS, _W.ACTIVE),
             WorkflowPaused: _W.PAUSED,
             WorkflowCompleted: _W.COMPLETED,
             WorkflowFailed: _W.FAILED,
             WorkflowCancelled: _W.CANCELLED,
         },
         _W.PAUSED: {
-            StepAwaitingApproval: _W.PAUSED,
-            StepResumed: _W.PAUSED,
-            StepCompleted: _W.PAUSED,
-            StepFailed: _W.PAUSED,
-            StepSkipped: _W.PAUSED,
-            StepRetried: _W.PAUSED,
-            WorkflowContextUpdated: _W.PAUSED,
+            **dict.fromkeys(_PROGRESS, _W.PAUSED),
             WorkflowResumed: _W.ACTIVE,
             WorkflowFailed: _W.FAILED,
             WorkflowCancelled: _W.CANCELLED,
         },
         _W.FAILED: {  # running steps still report their end; a retry or a human reactivates the workflow
-            StepAwaitingApproval: _W.FAILED,
-            StepResumed: _W.FAILED,
-            StepCompleted: _W.FAILED,
-            StepFailed: _W.FAILED,
-            StepSkipped: _W.FAILED,
+            **dict.fromkeys(_PROGRESS, _W.FAILED),
             StepRetried: _W.ACTIVE,
-            WorkflowContextUpdated: _W.FAILED,
             WorkflowResumed: _W.ACTIVE,
             WorkflowCancelled: _W.CANCELLED,
         },
@@ -535,48 +529,31 @@ def _started(_: None, event: WorkflowStarted, fact: HappenedFact, status: Workfl
     )
 
 
-def _move_step(state: Workflow, event: _StepEvent, status: WorkflowStatus, **changes: Any) -> Workflow:
-    """Move the step that `event` names along its own table. Raises `ImpossibleTransition` if it has no row."""
-    step = find_step(state, event.step_id)
-    moved = STEP_TABLE.get(step.status, {}).get(type(event)) if step else None
-    if step is None or moved is None:
-        raise ImpossibleTransition(aggregate="workflow step", status=step.status if step else "", event=event.topic)
-    steps = tuple(replace(step, status=moved, **changes) if each is step else each for each in state.steps)
-    index = next((i for i, each in enumerate(steps) if each.status not in OVER), len(steps))
-    return replace(state, status=status, steps=steps, current_step_index=index)
+def _of_step(change: Callable[[WorkflowStep, Any, HappenedFact, Any], WorkflowStep]) -> Evolve[Workflow]:
+    """Move the step that the event names along its own table. Raises `ImpossibleTransition` if it has no row."""
+
+    def evolve(state: Workflow, event: _StepEvent, fact: HappenedFact, status: WorkflowStatus) -> Workflow:
+        step = find_step(state, event.step_id)
+        moved = STEP_TABLE.get(step.status, {}).get(type(event)) if step else None
+        if step is None or moved is None:
+            raise ImpossibleTransition(aggregate="workflow step", status=step.status if step else "", event=event.topic)
+        steps = tuple(change(step, event, fact, moved) if each is step else each for each in state.steps)
+        index = next((i for i, each in enumerate(steps) if each.status not in OVER), len(steps))
+        return replace(state, status=status, steps=steps, current_step_index=index)
+
+    return evolve
 
 
-def _step_started(state: Workflow, event: StepStarted, fact: HappenedFact, status: WorkflowStatus) -> Workflow:
-    step = find_step(state, event.step_id)
-    attempts = step.attempts + 1 if step else 0
-    return _move_step(state, event, status, task_id=event.task_id, approval_id=event.approval_id, attempts=attempts)
+def _step_started(step: WorkflowStep, event: StepStarted, fact: HappenedFact, status: StepStatus) -> WorkflowStep:
+    attempts = step.attempts + 1
+    return replace(step, status=status, task_id=event.task_id, approval_id=event.approval_id, attempts=attempts)
 
 
-def _step_awaiting(
-    state: Workflow, event: StepAwaitingApproval, fact: HappenedFact, status: WorkflowStatus
-) -> Workflow:
-    return _move_step(state, event, status, approval_id=event.approval_id, approved=False)
-
-
-def _step_resumed(state: Workflow, event: StepResumed, fact: HappenedFact, status: WorkflowStatus) -> Workflow:
-    return _move_step(state, event, status, approved=event.approved)
-
-
-def _step_completed(state: Workflow, event: StepCompleted, fact: HappenedFact, status: WorkflowStatus) -> Workflow:
-    return _move_step(state, event, status, result=event.result, outcome=event.outcome)
-
-
-def _step_failed(state: Workflow, event: StepFailed, fact: HappenedFact, status: WorkflowStatus) -> Workflow:
-    return _move_step(state, event, status, failure=event.failure)
-
-
-def _step_skipped(state: Workflow, event: StepSkipped, fact: HappenedFact, status: WorkflowStatus) -> Workflow:
-    return _move_step(state, event, status, reason=event.reason)
+_step_reset = _of_step(sets(task_id=None, approval_id=None, approved=False, failure=None))
 
 
 def _step_retried(state: Workflow, event: StepRetried, fact: HappenedFact, status: WorkflowStatus) -> Workflow:
-    running = replace(state, failure=None, ended_at=None)
-    return _move_step(running, event, status, task_id=None, approval_id=None, approved=False, failure=None)
+    return replace(_step_reset(state, event, fact, status), failure=None, ended_at=None)
 
 
 def _context_updated(
@@ -584,22 +561,6 @@ def _context_updated(
 ) -> Workflow:
     kept = {key: value for key, value in state.context.items() if key not in event.removed}
     return replace(state, status=status, context={**kept, **event.values})
-
-
-def _paused(state: Workflow, event: WorkflowPaused, fact: HappenedFact, status: WorkflowStatus) -> Workflow:
-    return replace(state, status=status, paused_because=event.reason)
-
-
-def _resumed(state: Workflow, event: WorkflowResumed, fact: HappenedFact, status: WorkflowStatus) -> Workflow:
-    return replace(state, status=status, paused_because=None, failure=None, ended_at=None)
-
-
-def _completed(state: Workflow, event: WorkflowCompleted, fact: HappenedFact, status: WorkflowStatus) -> Workflow:
-    return replace(state, status=status, ended_at=fact.time)
-
-
-def _failed(state: Workflow, event: WorkflowFailed, fact: HappenedFact, status: WorkflowStatus) -> Workflow:
-    return replace(state, status=status, failure=event.failure, paused_because=None, ended_at=fact.time)
 
 
 def _cancelled(state: Workflow, event: WorkflowCancelled, fact: HappenedFact, status: WorkflowStatus) -> Workflow:
@@ -613,18 +574,18 @@ def _cancelled(state: Workflow, event: WorkflowCancelled, fact: HappenedFact, st
 _EVOLVERS: Mapping[type[Event], Evolve[Workflow]] = MappingProxyType(
     {
         WorkflowStarted: _started,
-        StepStarted: _step_started,
-        StepAwaitingApproval: _step_awaiting,
-        StepResumed: _step_resumed,
-        StepCompleted: _step_completed,
-        StepFailed: _step_failed,
-        StepSkipped: _step_skipped,
+        StepStarted: _of_step(_step_started),
+        StepAwaitingApproval: _of_step(sets("approval_id", approved=False)),
+        StepResumed: _of_step(sets("approved")),
+        StepCompleted: _of_step(sets("result", "outcome")),
+        StepFailed: _of_step(sets("failure")),
+        StepSkipped: _of_step(sets("reason")),
         StepRetried: _step_retried,
         WorkflowContextUpdated: _context_updated,
-        WorkflowPaused: _paused,
-        WorkflowResumed: _resumed,
-        WorkflowCompleted: _completed,
-        WorkflowFailed: _failed,
+        WorkflowPaused: sets(paused_because=given("reason")),
+        WorkflowResumed: sets(paused_because=None, failure=None, ended_at=None),
+        WorkflowCompleted: sets(ended_at=TIME),
+        WorkflowFailed: sets("failure", paused_because=None, ended_at=TIME),
         WorkflowCancelled: _cancelled,
     }
 )
@@ -636,20 +597,4 @@ WORKFLOW = Aggregate(
     table=_TABLE,
     restartable=frozenset({WorkflowStatus.FAILED}),
     evolvers=_EVOLVERS,
-    commands=(
-        StartWorkflow,
-        StartStep,
-        AwaitStepApproval,
-        ResumeStep,
-        CompleteStep,
-        FailStep,
-        SkipStep,
-        RetryStep,
-        UpdateWorkflowContext,
-        PauseWorkflow,
-        ResumeWorkflow,
-        CompleteWorkflow,
-        FailWorkflow,
-        CancelWorkflow,
-    ),
 )

@@ -24,7 +24,7 @@ from types import MappingProxyType
 import msgspec
 from msgspec.structs import asdict, replace
 
-from aura_contracts.aggregate import Aggregate, Command, Evolve, HappenedFact, State, Table, status_only
+from aura_contracts.aggregate import Aggregate, Command, Evolve, HappenedFact, State, Table, given, sets, status_only
 from aura_contracts.events import Event
 from aura_contracts.failures import Failure
 from aura_contracts.ids import ApprovalId, ExecutionId, TaskId, WorkerId, WorkspaceId
@@ -509,30 +509,6 @@ def _requested(_: None, event: WorkspaceRequested, fact: HappenedFact, status: W
     )
 
 
-def _prepared(state: Workspace, event: WorkspacePrepared, fact: HappenedFact, status: WorkspaceStatus) -> Workspace:
-    return replace(
-        state,
-        status=status,
-        worker_id=event.worker_id,
-        root=event.root,
-        worktrees=event.worktrees,
-        failure=None,
-        left_behind=(),
-    )
-
-
-def _failed(state: Workspace, event: PreparationFailed, fact: HappenedFact, status: WorkspaceStatus) -> Workspace:
-    return replace(state, status=status, failure=event.failure, left_behind=event.left_behind)
-
-
-def _acquired(state: Workspace, event: WorkspaceAcquired, fact: HappenedFact, status: WorkspaceStatus) -> Workspace:
-    return replace(state, status=status, holder=event.execution_id, unsaved=True)
-
-
-def _released(state: Workspace, event: WorkspaceReleased, fact: HappenedFact, status: WorkspaceStatus) -> Workspace:
-    return replace(state, status=status, holder=None)
-
-
 def _snapshot(state: Workspace, event: SnapshotTaken, fact: HappenedFact, status: WorkspaceStatus) -> Workspace:
     copy = SafetyCopy(ref=event.ref, reason=event.reason, commits=event.commits, taken_at=fact.time)
     unsaved = state.unsaved and status is not WorkspaceStatus.READY  # in other statuses someone may still write
@@ -546,18 +522,10 @@ def _restored(state: Workspace, event: SnapshotRestored, fact: HappenedFact, sta
     return replace(state, status=status, snapshots=snapshots, unsaved=False)
 
 
-def _recreation(state: Workspace, event: RecreationRequested, fact: HappenedFact, status: WorkspaceStatus) -> Workspace:
-    return replace(state, status=status, unsaved=False)
-
-
 def _committed(state: Workspace, event: WorkCommitted, fact: HappenedFact, status: WorkspaceStatus) -> Workspace:
     saved = event.clean and status is WorkspaceStatus.READY
     worktrees = _with_heads(state.worktrees, event.heads)
     return replace(state, status=status, worktrees=worktrees, unsaved=state.unsaved and not saved)
-
-
-def _merge_started(state: Workspace, event: MergeStarted, fact: HappenedFact, status: WorkspaceStatus) -> Workspace:
-    return replace(state, status=status, merge_style=event.style)
 
 
 def _merged(state: Workspace, event: WorkMerged, fact: HappenedFact, status: WorkspaceStatus) -> Workspace:
@@ -566,35 +534,27 @@ def _merged(state: Workspace, event: WorkMerged, fact: HappenedFact, status: Wor
     return replace(state, status=status, merges=(*state.merges, merge), merge_style=None, unsaved=False)
 
 
-def _conflicted(state: Workspace, event: MergeConflicted, fact: HappenedFact, status: WorkspaceStatus) -> Workspace:
-    return replace(state, status=status, conflicts=event.files, approval_id=event.approval_id, unsaved=True)
-
-
 def _resolved(state: Workspace, event: ConflictResolved, fact: HappenedFact, status: WorkspaceStatus) -> Workspace:
     worktrees = _with_heads(state.worktrees, event.heads)
     return replace(state, status=status, worktrees=worktrees, merge_style=None, conflicts=(), approval_id=None)
 
 
-def _abandoned(state: Workspace, event: MergeAbandoned, fact: HappenedFact, status: WorkspaceStatus) -> Workspace:
-    return replace(state, status=status, merge_style=None, conflicts=(), approval_id=None)
-
-
 _EVOLVERS: Mapping[type[Event], Evolve[Workspace]] = MappingProxyType(
     {
         WorkspaceRequested: _requested,
-        WorkspacePrepared: _prepared,
-        PreparationFailed: _failed,
-        WorkspaceAcquired: _acquired,
-        WorkspaceReleased: _released,
+        WorkspacePrepared: sets("worker_id", "root", "worktrees", failure=None, left_behind=()),
+        PreparationFailed: sets("failure", "left_behind"),
+        WorkspaceAcquired: sets(holder=given("execution_id"), unsaved=True),
+        WorkspaceReleased: sets(holder=None),
         SnapshotTaken: _snapshot,
         SnapshotRestored: _restored,
-        RecreationRequested: _recreation,
+        RecreationRequested: sets(unsaved=False),
         WorkCommitted: _committed,
-        MergeStarted: _merge_started,
+        MergeStarted: sets(merge_style=given("style")),
         WorkMerged: _merged,
-        MergeConflicted: _conflicted,
+        MergeConflicted: sets("approval_id", conflicts=given("files"), unsaved=True),
         ConflictResolved: _resolved,
-        MergeAbandoned: _abandoned,
+        MergeAbandoned: sets(merge_style=None, conflicts=(), approval_id=None),
         WorkspaceRemoved: status_only,
     }
 )
@@ -605,21 +565,4 @@ WORKSPACE = Aggregate(
     statuses=WorkspaceStatus,
     table=_TABLE,
     evolvers=_EVOLVERS,
-    commands=(
-        RequestWorkspace,
-        RecordPreparation,
-        RecordPreparationFailure,
-        AcquireWorkspace,
-        ReleaseWorkspace,
-        RecordSnapshot,
-        RestoreSnapshot,
-        RecreateWorkspace,
-        RecordCommit,
-        StartMerge,
-        RecordMerge,
-        RecordConflict,
-        ResolveConflict,
-        AbandonMerge,
-        RemoveWorkspace,
-    ),
 )

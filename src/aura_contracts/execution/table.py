@@ -6,30 +6,8 @@ from types import MappingProxyType
 
 from msgspec.structs import asdict, replace
 
-from aura_contracts.aggregate import Aggregate, Evolve, HappenedFact, Table, status_only
+from aura_contracts.aggregate import TIME, Aggregate, Evolve, HappenedFact, Table, given, sets, status_only
 from aura_contracts.events import Event
-from aura_contracts.execution.commands import (
-    CancelExecution,
-    CompleteExecution,
-    FailExecution,
-    FinishCleanup,
-    FinishCoding,
-    FinishPreparation,
-    FinishSetup,
-    LeaseExecution,
-    LoseWorker,
-    QueueExecution,
-    RecordAction,
-    RecordProcessExit,
-    RecordProcessStart,
-    RecordSession,
-    RecordStageFailure,
-    RecordUsage,
-    RequestFollowUp,
-    RequestInterrupt,
-    RetryStage,
-    StartPreparation,
-)
 from aura_contracts.execution.event_types import (
     ACTIONS,
     CleanupFinished,
@@ -134,10 +112,6 @@ def _queued(_: None, event: ExecutionQueued, fact: HappenedFact, status: Executi
     )
 
 
-def _leased(state: Execution, event: ExecutionLeased, fact: HappenedFact, status: ExecutionStatus) -> Execution:
-    return replace(state, status=status, lease_id=event.lease_id, epoch=event.epoch, worker_id=event.worker_id)
-
-
 def _entered(state: Execution, event: Event, fact: HappenedFact, status: ExecutionStatus) -> Execution:
     """Enter a stage: its attempts count from 1 again, and requests to the previous stage are over."""
     return replace(
@@ -165,33 +139,9 @@ def _followed_up(state: Execution, event: FollowUpRequested, fact: HappenedFact,
     return replace(entered, follow_ups=state.follow_ups + 1, feedback=event.feedback, prompt=event.prompt)
 
 
-def _ended(
-    state: Execution, event: ExecutionCompleted | ExecutionCancelled, fact: HappenedFact, status: ExecutionStatus
-) -> Execution:
-    return replace(state, status=status, retry_at=None, ended_at=fact.time)
-
-
-def _failed(state: Execution, event: ExecutionFailed, fact: HappenedFact, status: ExecutionStatus) -> Execution:
-    return replace(state, status=status, failure=event.failure, retry_at=None, ended_at=fact.time)
-
-
-def _retry_scheduled(
-    state: Execution, event: StageRetryScheduled, fact: HappenedFact, status: ExecutionStatus
-) -> Execution:
-    return replace(state, status=status, failure=event.failure, retry_at=event.retry_at)
-
-
 def _retried(state: Execution, event: StageRetried, fact: HappenedFact, status: ExecutionStatus) -> Execution:
     attempts = {**state.attempts, status: event.attempt}
     return replace(state, status=status, attempts=attempts, retry_at=None, interrupted=False)
-
-
-def _session(state: Execution, event: SessionRecorded, fact: HappenedFact, status: ExecutionStatus) -> Execution:
-    return replace(state, status=status, session_id=event.session_id, fork=False, dropped_session_id=None)
-
-
-def _session_dropped(state: Execution, event: SessionDropped, fact: HappenedFact, status: ExecutionStatus) -> Execution:
-    return replace(state, status=status, session_id=None, fork=False, dropped_session_id=event.session_id)
 
 
 def _process_started(state: Execution, event: ProcessStarted, fact: HappenedFact, status: ExecutionStatus) -> Execution:
@@ -212,10 +162,6 @@ def _used(state: Execution, event: UsageRecorded, fact: HappenedFact, status: Ex
     return replace(state, status=status, usage=state.usage + event.usage)
 
 
-def _interrupted(state: Execution, event: InterruptRequested, fact: HappenedFact, status: ExecutionStatus) -> Execution:
-    return replace(state, status=status, interrupted=True)
-
-
 def _permission_asked(
     state: Execution, event: PermissionAsked, fact: HappenedFact, status: ExecutionStatus
 ) -> Execution:
@@ -225,7 +171,7 @@ def _permission_asked(
 _EVOLVERS: Mapping[type[Event], Evolve[Execution]] = MappingProxyType(
     {
         ExecutionQueued: _queued,
-        ExecutionLeased: _leased,
+        ExecutionLeased: sets("lease_id", "epoch", "worker_id"),
         PreparationStarted: _entered,
         PreparationFinished: _prepared,
         SetupFinished: _entered,
@@ -233,17 +179,17 @@ _EVOLVERS: Mapping[type[Event], Evolve[Execution]] = MappingProxyType(
         CodingChangedNothing: _entered,
         CleanupFinished: _entered,
         FollowUpRequested: _followed_up,
-        ExecutionCompleted: _ended,
-        ExecutionFailed: _failed,
-        ExecutionCancelled: _ended,
-        StageRetryScheduled: _retry_scheduled,
+        ExecutionCompleted: sets(retry_at=None, ended_at=TIME),
+        ExecutionFailed: sets("failure", retry_at=None, ended_at=TIME),
+        ExecutionCancelled: sets(retry_at=None, ended_at=TIME),
+        StageRetryScheduled: sets("failure", "retry_at"),
         StageRetried: _retried,
-        SessionRecorded: _session,
-        SessionDropped: _session_dropped,
+        SessionRecorded: sets("session_id", fork=False, dropped_session_id=None),
+        SessionDropped: sets(session_id=None, fork=False, dropped_session_id=given("session_id")),
         ProcessStarted: _process_started,
         ProcessExited: _process_exited,
         UsageRecorded: _used,
-        InterruptRequested: _interrupted,
+        InterruptRequested: sets(interrupted=True),
         **dict.fromkeys(ACTIONS, status_only),
         PermissionAsked: _permission_asked,
     }
@@ -255,26 +201,4 @@ EXECUTION = Aggregate(
     statuses=ExecutionStatus,
     table=_TABLE,
     evolvers=_EVOLVERS,
-    commands=(
-        QueueExecution,
-        LeaseExecution,
-        StartPreparation,
-        FinishPreparation,
-        FinishSetup,
-        FinishCoding,
-        FinishCleanup,
-        RecordStageFailure,
-        RecordSession,
-        RecordProcessStart,
-        RecordProcessExit,
-        RecordUsage,
-        RecordAction,
-        LoseWorker,
-        RetryStage,
-        RequestFollowUp,
-        CompleteExecution,
-        FailExecution,
-        RequestInterrupt,
-        CancelExecution,
-    ),
 )
