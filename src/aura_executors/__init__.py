@@ -31,8 +31,8 @@ and may change in any release.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from aura_contracts.entries import Usage
 from aura_contracts.errors import InvalidInput
-from aura_contracts.execution import Usage
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.fingerprint import fingerprint_of
 from aura_contracts.output import OutputSource

@@ -31,7 +31,8 @@ from aura_contracts.agent import Agent
 from aura_contracts.aggregate import Aggregate, State
 from aura_contracts.approval import Approval
 from aura_contracts.board import Board
-from aura_contracts.execution import Execution, ExecutionStatus, Usage
+from aura_contracts.entries import Usage
+from aura_contracts.execution import Execution, ExecutionStatus
 from aura_contracts.lease import WorkerLease
 from aura_contracts.plain_data import Plain
 from aura_contracts.task import Task

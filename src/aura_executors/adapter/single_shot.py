@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterable
 from typing import ClassVar
 
+from aura_contracts.entries import Usage
 from aura_contracts.errors import InvalidInput
-from aura_contracts.execution import Usage
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.output import OutputSource
 from aura_contracts.ports.executors import (

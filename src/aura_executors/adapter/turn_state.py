@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import ClassVar
 
-from aura_contracts.execution import Usage
+from aura_contracts.entries import Usage
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ports.executors import Entry, Finished, SessionStarted, UsageReported
 from aura_contracts.ports.processes import ExitCause, ProcessExit

@@ -31,8 +31,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
+from aura_contracts.entries import Usage
 from aura_contracts.errors import InvalidInput
-from aura_contracts.execution import Usage
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ports.executors import (
     AgentRun,

@@ -34,7 +34,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from aura_contracts.execution import Usage
+from aura_contracts.entries import Usage
 from aura_contracts.ports.executors import (
     TEXT_LIMIT,
     AgentRun,

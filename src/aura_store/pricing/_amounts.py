@@ -6,8 +6,8 @@ from typing import Final
 
 import attrs
 
+from aura_contracts.entries import Usage
 from aura_contracts.errors import InvalidInput, require_aware
-from aura_contracts.execution import Usage
 from aura_contracts.ports.read_models import NANO, Moment
 
 TOKENS_LIMIT: Final = 2**42

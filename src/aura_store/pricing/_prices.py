@@ -19,8 +19,8 @@ from functools import lru_cache
 
 import attrs
 
+from aura_contracts.entries import Usage
 from aura_contracts.errors import InvalidInput, require_aware
-from aura_contracts.execution import Usage
 
 MILLION = Decimal(1_000_000)
 

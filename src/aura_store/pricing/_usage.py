@@ -17,8 +17,9 @@ from typing import Final
 
 import attrs
 
+from aura_contracts.entries import Usage
 from aura_contracts.events import EventRecord
-from aura_contracts.execution import ExecutionQueued, ExecutionSpec, SessionRecorded, Usage, UsageRecorded
+from aura_contracts.execution import ExecutionQueued, ExecutionSpec, SessionRecorded, UsageRecorded
 from aura_contracts.ids import StreamId, parse_id
 from aura_contracts.ports import EventLog
 from aura_contracts.ports.archive import UsageCost, UsageKey

@@ -7,6 +7,7 @@ from talking_agent import made, question, talking_agent
 from agents_at_work import ALICE
 from aura_contracts.actors import ENGINE
 from aura_contracts.approval import ApprovalStatus
+from aura_contracts.entries import Usage
 from aura_contracts.errors import RuleViolated, StoreUnavailable
 from aura_contracts.events import Append, Fact
 from aura_contracts.execution import (
@@ -16,7 +17,6 @@ from aura_contracts.execution import (
     LeaseExecution,
     MessageSaid,
     ProgressReported,
-    Usage,
 )
 from aura_contracts.ids import WorkerId
 from aura_contracts.output import Chunk, OutputSource

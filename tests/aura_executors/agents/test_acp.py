@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from replays import Replay, cases, cut, exited, mutated, replay, written
 
-from aura_contracts.execution import Usage
+from aura_contracts.entries import Usage
 from aura_contracts.failures import FailureReason
 from aura_contracts.output import OutputSource
 from aura_contracts.ports.executors import (

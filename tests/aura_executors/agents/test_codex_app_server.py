@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from replays import Outcome, Replay, a_run, cases, recorded, replay, written
 
-from aura_contracts.execution import Usage
+from aura_contracts.entries import Usage
 from aura_contracts.failures import FailureReason as Reason
 from aura_contracts.output import OutputSource
 from aura_contracts.ports.executors import (

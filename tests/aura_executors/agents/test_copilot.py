@@ -7,8 +7,8 @@ import attrs
 import pytest
 from replays import Case, Replay, a_run, captures, json_lines, recorded, replay, written
 
+from aura_contracts.entries import Usage
 from aura_contracts.errors import InvalidInput
-from aura_contracts.execution import Usage
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ports.executors import (
     TEXT_LIMIT,

@@ -3,8 +3,8 @@
 import pytest
 from replays import Replay, a_run, exited, json_lines, replay
 
+from aura_contracts.entries import Usage
 from aura_contracts.errors import InvalidInput
-from aura_contracts.execution import Usage
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ports.executors import (
     AgentRun,

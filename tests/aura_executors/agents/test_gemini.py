@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from replays import Case, a_run, captures, exited, json_lines, recorded, replay
 
+from aura_contracts.entries import Usage
 from aura_contracts.errors import InvalidInput
-from aura_contracts.execution import Usage
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ports.executors import (
     TEXT_LIMIT,

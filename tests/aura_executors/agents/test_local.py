@@ -13,8 +13,8 @@ from typing import Any
 import attrs
 import pytest
 
+from aura_contracts.entries import Usage
 from aura_contracts.errors import InvalidInput
-from aura_contracts.execution import Usage
 from aura_contracts.failures import FailureReason
 from aura_contracts.fingerprint import fingerprint_of
 from aura_contracts.output import OutputSource

@@ -3,8 +3,8 @@
 import pytest
 from replays import Replay, exited, replay
 
+from aura_contracts.entries import Usage
 from aura_contracts.errors import InvalidInput
-from aura_contracts.execution import Usage
 from aura_contracts.failures import FailureReason
 from aura_contracts.output import OutputSource
 from aura_contracts.ports.executors import (

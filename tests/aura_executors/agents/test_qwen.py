@@ -6,8 +6,8 @@ import attrs
 import pytest
 from replays import Outcome, a_run, cases, exited, json_lines, recorded, replay, written
 
+from aura_contracts.entries import Usage
 from aura_contracts.errors import InvalidInput
-from aura_contracts.execution import Usage
 from aura_contracts.failures import FailureReason as Reason
 from aura_contracts.output import OutputSource
 from aura_contracts.ports.executors import (

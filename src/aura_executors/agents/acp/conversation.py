@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from aura_contracts.execution import Usage
+from aura_contracts.entries import Usage
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.output import OutputSource
 from aura_contracts.ports.executors import (

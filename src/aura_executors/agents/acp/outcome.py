@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from aura_contracts.execution import Usage
+from aura_contracts.entries import Usage
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ports.executors import UsageReported
 from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped

@@ -11,7 +11,7 @@ standard input closed. They get `Launch.exit_grace` to end.
 
 from collections.abc import Iterable
 
-from aura_contracts.execution import Usage
+from aura_contracts.entries import Usage
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ports.executors import AgentRun, UsageReported
 from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped

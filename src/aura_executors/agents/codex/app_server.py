@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from aura_contracts.execution import Usage
+from aura_contracts.entries import Usage
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ports.executors import (
     AgentRun,

@@ -6,7 +6,7 @@ of the service is a message in brackets, which consumed nothing: ``[API Error: 4
 
 from collections.abc import Iterable
 
-from aura_contracts.execution import Usage
+from aura_contracts.entries import Usage
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ports.executors import AgentRun, Message
 from aura_executors.adapter.bounded_text import clipped
