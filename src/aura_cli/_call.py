@@ -13,7 +13,7 @@ from aura_cli._settings import Settings
 from aura_cli.rendering.terminal import Terminal
 
 if TYPE_CHECKING:
-    from aura_contracts.ports.read_models import Page
+    from aura_contracts.ports.rows import Page
     from aura_engine import Engine
 
 R = TypeVar("R")

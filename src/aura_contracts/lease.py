@@ -26,6 +26,7 @@ from aura_contracts.actors import Actor
 from aura_contracts.aggregate import TIME, Aggregate, Command, Evolve, HappenedFact, State, Table, sets, status_only
 from aura_contracts.events import Event, Instant
 from aura_contracts.failures import Failure
+from aura_contracts.identity import ProcessIdentity, WorkerIdentity
 from aura_contracts.ids import ExecutionId, LeaseId, WorkerId
 
 HEARTBEAT_INTERVAL = 5.0
@@ -66,29 +67,6 @@ class Verdict(StrEnum):
 
     ADOPT = "adopt"
     REFUSE = "refuse"
-
-
-class WorkerIdentity(msgspec.Struct, frozen=True, gc=False):
-    """The identity of a worker, beyond its id.
-
-    `instance` is a random string that the worker keeps with its agents' spools. A restarted worker that finds the
-    spools keeps its instance; a worker that starts from nothing gets a new one. It is not a secret.
-    """
-
-    host: str
-    instance: str
-
-
-class ProcessIdentity(msgspec.Struct, frozen=True, gc=False):
-    """The identity of an operating system process; a `pid` alone may be reused.
-
-    `started` is the start time as the system reports it (Linux: field 22 of ``/proc/PID/stat``), compared as text.
-    `token` is the string in the environment of the process that identifies its descendants. It is not a secret.
-    """
-
-    pid: int
-    started: str
-    token: str
 
 
 class LateReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -7,7 +7,7 @@ from aura_cli.arguments.parser import add_subcommand, add_subcommands
 
 if TYPE_CHECKING:
     from aura_cli._call import Invocation
-    from aura_contracts.ports.read_models import SessionRow
+    from aura_contracts.ports.rows import SessionRow
 
 _EPILOG = "Resume a session with `aura run --session ID` and its executor."
 

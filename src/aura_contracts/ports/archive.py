@@ -19,7 +19,8 @@ from aura_contracts.events import EventRecord, SealedRow
 from aura_contracts.ids import StreamId
 from aura_contracts.ledger import Checkpointed
 from aura_contracts.plain_data import Plain
-from aura_contracts.ports.read_models import Moment, UsageSum
+from aura_contracts.ports.read_models import Moment
+from aura_contracts.ports.rows import UsageSum
 
 Progress = Callable[[int, int], None]
 """Called with the number of events done and the total."""

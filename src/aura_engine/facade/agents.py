@@ -6,7 +6,8 @@ import attrs
 
 from aura_contracts.agent import AGENT, Agent, DisableAgent, EnableAgent, RegisterAgent
 from aura_contracts.ids import AgentId
-from aura_contracts.ports.read_models import AgentQuery, Page
+from aura_contracts.ports.read_models import AgentQuery
+from aura_contracts.ports.rows import Page
 from aura_engine.facade.arguments import checked
 from aura_engine.facade.core import Core
 from aura_engine.facade.options import AgentFilters, NewAgentOptions

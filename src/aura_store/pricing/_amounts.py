@@ -8,7 +8,8 @@ import attrs
 
 from aura_contracts.entries import Usage
 from aura_contracts.errors import InvalidInput, require_aware
-from aura_contracts.ports.read_models import NANO, Moment
+from aura_contracts.ports.read_models import Moment
+from aura_contracts.ports.rows import NANO
 
 TOKENS_LIMIT: Final = 2**42
 """The most tokens of a kind that one report counts for; no agent consumes more, whatever it reports."""

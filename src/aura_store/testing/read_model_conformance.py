@@ -38,6 +38,7 @@ from aura_contracts.entries import Usage
 from aura_contracts.errors import EventOutOfOrder, StoreMisconfigured
 from aura_contracts.events import Append, Event, EventRecord, Fact
 from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.identity import WorkerIdentity
 from aura_contracts.ids import (
     AgentId,
     ApprovalId,
@@ -178,7 +179,7 @@ def _lease(ids: Sequence[str]) -> le.LeaseGranted:
         lease_id=LeaseId(ids[6]),
         execution_id=ExecutionId(ids[2]),
         worker_id=WorkerId(ids[7]),
-        identity=le.WorkerIdentity(host="h", instance="i"),
+        identity=WorkerIdentity(host="h", instance="i"),
         epoch=1,
         grace=30.0,
     )
