@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from aura_contracts.entries import TEXT_LIMIT
 from aura_contracts.permission import CUT_MARK
-from aura_contracts.ports.executors import TEXT_LIMIT
 
 MESSAGE_LIMIT = 2_000
 """Maximum characters of a failure's message."""

@@ -4,9 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import ClassVar
 
-from aura_contracts.entries import Usage
+from aura_contracts.entries import Entry, Finished, SessionStarted, Usage, UsageReported
 from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.ports.executors import Entry, Finished, SessionStarted, UsageReported
 from aura_contracts.ports.processes import ExitCause, ProcessExit
 from aura_executors.adapter.bounded_text import clipped
 from aura_executors.adapter.json_lines import UNFINISHED, JsonLines, lost_session

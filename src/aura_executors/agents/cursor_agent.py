@@ -34,26 +34,21 @@ from typing import Annotated, Any
 
 import msgspec
 
-from aura_contracts.entries import Usage
-from aura_contracts.ports.executors import (
+from aura_contracts.entries import (
     TEXT_LIMIT,
-    AgentRun,
-    Availability,
-    Capability,
-    Conversation,
     Entry,
     ErrorReported,
-    Executor,
     FileChange,
     FileChanged,
-    Launch,
     Message,
     PlanStep,
     PlanUpdated,
     Thinking,
     ToolCalled,
     ToolFinished,
+    Usage,
 )
+from aura_contracts.ports.executors import AgentRun, Availability, Capability, Conversation, Executor, Launch
 from aura_contracts.ports.processes import ProcessExit
 from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped, clipped_value
 from aura_executors.adapter.failure_classification import failure_from

@@ -32,24 +32,19 @@ from typing import Annotated, Any
 
 import msgspec
 
-from aura_contracts.entries import Usage
-from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.ports.executors import (
-    AgentRun,
-    Availability,
-    Capability,
-    Conversation,
+from aura_contracts.entries import (
     Entry,
     ErrorReported,
-    Executor,
     FileChange,
     FileChanged,
-    Launch,
     Message,
     Thinking,
     ToolCalled,
     ToolFinished,
+    Usage,
 )
+from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.ports.executors import AgentRun, Availability, Capability, Conversation, Executor, Launch
 from aura_contracts.ports.processes import ExitCause, ProcessExit
 from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped, clipped_value
 from aura_executors.adapter.failure_classification import failure_from

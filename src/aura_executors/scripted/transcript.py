@@ -6,21 +6,10 @@ from collections.abc import Iterable
 import msgspec
 from msgspec.structs import replace
 
+from aura_contracts.entries import TEXT_LIMIT, AnyEntry, Entry, ErrorReported, Finished, ToolFinished, Unknown
 from aura_contracts.failures import Failure
 from aura_contracts.output import OutputSource
-from aura_contracts.ports.executors import (
-    TEXT_LIMIT,
-    Answer,
-    AnyEntry,
-    Conversation,
-    Entry,
-    ErrorReported,
-    Finished,
-    Send,
-    ToolFinished,
-    Unknown,
-    failure_of,
-)
+from aura_contracts.ports.executors import Answer, Conversation, Send, failure_of
 from aura_contracts.ports.processes import ExitCause, ProcessExit
 from aura_executors.adapter.bounded_text import clipped, clipped_value
 from aura_executors.adapter.json_lines import UNKNOWN_LIMIT

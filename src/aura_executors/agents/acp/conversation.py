@@ -19,23 +19,20 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from aura_contracts.entries import Usage
-from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.output import OutputSource
-from aura_contracts.ports.executors import (
-    AgentRun,
-    Answer,
+from aura_contracts.entries import (
     Entry,
     ErrorReported,
     Finished,
     Message,
     PlanStep,
     PlanUpdated,
-    Send,
     Thinking,
+    Usage,
     UsageReported,
-    failure_of,
 )
+from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.output import OutputSource
+from aura_contracts.ports.executors import AgentRun, Answer, Send, failure_of
 from aura_contracts.ports.processes import ExitCause, ProcessExit
 from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, Pieces, clipped
 from aura_executors.adapter.failure_classification import failure_from

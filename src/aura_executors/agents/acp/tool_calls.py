@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from aura_contracts.ports.executors import Entry, FileChange, FileChanged, ToolCalled, ToolFinished
+from aura_contracts.entries import Entry, FileChange, FileChanged, ToolCalled, ToolFinished
 from aura_executors.adapter.bounded_text import clipped, clipped_value
 from aura_executors.agents.acp.diffs import diff_of
 from aura_executors.agents.acp.wire import (

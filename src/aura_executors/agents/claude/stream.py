@@ -10,10 +10,7 @@ from typing import ClassVar
 
 import msgspec
 
-from aura_contracts.entries import Usage
-from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.ports.executors import (
-    Answer,
+from aura_contracts.entries import (
     Entry,
     ErrorReported,
     FileChanged,
@@ -21,13 +18,15 @@ from aura_contracts.ports.executors import (
     Message,
     PlanStep,
     PlanUpdated,
-    Send,
     SessionStarted,
     Thinking,
     ToolCalled,
     ToolFinished,
+    Usage,
     UsageReported,
 )
+from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.ports.executors import Answer, Send
 from aura_contracts.ports.processes import ExitCause, ProcessExit
 from aura_executors.adapter.bounded_text import clipped, clipped_value
 from aura_executors.adapter.failure_classification import failure_from

@@ -5,10 +5,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from aura_contracts.entries import Usage
-from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.ports.executors import (
-    AgentRun,
+from aura_contracts.entries import (
     ErrorReported,
     Finished,
     Message,
@@ -16,8 +13,11 @@ from aura_contracts.ports.executors import (
     PlanUpdated,
     SessionStarted,
     Thinking,
+    Usage,
     UsageReported,
 )
+from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.ports.executors import AgentRun
 from aura_contracts.ports.processes import ExitCause, ProcessExit
 from aura_executors.adapter.bounded_text import clipped
 from aura_executors.adapter.failure_classification import failure_from

@@ -6,25 +6,23 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.fingerprint import fingerprint_of
-from aura_contracts.ports.executors import (
+from aura_contracts.entries import (
     TEXT_LIMIT,
-    AgentRun,
-    Answer,
     Entry,
     ErrorReported,
     FileChanged,
     Finished,
     Message,
     PermissionRequested,
-    Send,
     SessionStarted,
     Thinking,
     ToolCalled,
     ToolFinished,
     UsageReported,
 )
+from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.fingerprint import fingerprint_of
+from aura_contracts.ports.executors import AgentRun, Answer, Send
 from aura_contracts.ports.processes import ExitCause, ProcessExit
 from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped, clipped_value
 from aura_executors.adapter.failure_classification import failure_from
