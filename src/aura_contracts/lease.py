@@ -103,49 +103,49 @@ class LeaseGranted(Event, frozen=True, kw_only=True):
     grace: float
 
 
-class LeaseProcessStarted(Event, frozen=True, kw_only=True):
+class GrantEvent(Event, frozen=True, kw_only=True):
+    """Base of the events of one grant, which its epoch names."""
+
+    epoch: int
+
+
+class LeaseProcessStarted(GrantEvent, frozen=True, kw_only=True):
     """The worker started a process for the execution, which replaces any earlier one."""
 
     topic = "lease.process_started"
-    epoch: int
     process: ProcessIdentity
 
 
-class WorkerWentOffline(Event, frozen=True, kw_only=True):
+class WorkerWentOffline(GrantEvent, frozen=True, kw_only=True):
     """The worker had been silent since `last_seen`, longer than the offline timeout."""
 
     topic = "lease.worker_went_offline"
-    epoch: int
     last_seen: Instant
 
 
-class WorkerReturned(Event, frozen=True, kw_only=True):
+class WorkerReturned(GrantEvent, frozen=True, kw_only=True):
     """The worker returned within the grace period and still had its executions."""
 
     topic = "lease.worker_returned"
-    epoch: int
 
 
-class LeaseLost(Event, frozen=True, kw_only=True):
+class LeaseLost(GrantEvent, frozen=True, kw_only=True):
     """The worker did not return in time; its execution failed."""
 
     topic = "lease.lost"
-    epoch: int
     failure: Failure
 
 
-class LeaseReleased(Event, frozen=True, kw_only=True):
+class LeaseReleased(GrantEvent, frozen=True, kw_only=True):
     """The worker returned the lease after finishing its work."""
 
     topic = "lease.released"
-    epoch: int
 
 
-class LeaseRevoked(Event, frozen=True, kw_only=True):
+class LeaseRevoked(GrantEvent, frozen=True, kw_only=True):
     """A human or the engine took the lease from the worker."""
 
     topic = "lease.revoked"
-    epoch: int
     reason: str = ""
 
 
@@ -225,23 +225,27 @@ class GrantLease(Command[WorkerLease], frozen=True, kw_only=True):
     revoking: int | None = None
 
 
-class RecordProcess(Command[WorkerLease], frozen=True, kw_only=True):
+class GrantCommand(Command[WorkerLease], frozen=True, kw_only=True):
+    """Base of the commands about one grant, which its epoch names."""
+
+    epoch: int
+
+
+class RecordProcess(GrantCommand, frozen=True, kw_only=True):
     """Record the process that the worker started, so that it can be identified when the worker returns."""
 
     emits = (LeaseProcessStarted,)
-    epoch: int
     process: ProcessIdentity
 
 
-class RecordOffline(Command[WorkerLease], frozen=True, kw_only=True):
+class RecordOffline(GrantCommand, frozen=True, kw_only=True):
     """Record that the worker has been silent since `last_seen` (aware)."""
 
     emits = (WorkerWentOffline,)
-    epoch: int
     last_seen: Instant
 
 
-class RecordReturn(Command[WorkerLease], frozen=True, kw_only=True):
+class RecordReturn(GrantCommand, frozen=True, kw_only=True):
     """Record that the worker is back and still has its execution.
 
     `process` is the process known to the lease, confirmed by the worker from its own records (None if the lease knows
@@ -249,24 +253,21 @@ class RecordReturn(Command[WorkerLease], frozen=True, kw_only=True):
     """
 
     emits = (WorkerReturned,)
-    epoch: int
     worker_id: WorkerId
     identity: WorkerIdentity
     process: ProcessIdentity | None = None
 
 
-class DeclareLost(Command[WorkerLease], frozen=True, kw_only=True):
+class DeclareLost(GrantCommand, frozen=True, kw_only=True):
     """Declare the worker lost after the grace period."""
 
     emits = (LeaseLost,)
-    epoch: int
 
 
-class ReleaseLease(Command[WorkerLease], frozen=True, kw_only=True):
+class ReleaseLease(GrantCommand, frozen=True, kw_only=True):
     """Return the lease after finishing the work."""
 
     emits = (LeaseReleased,)
-    epoch: int
     worker_id: WorkerId
 
 

@@ -7,7 +7,7 @@ from aura_contracts.failures import Failure
 from aura_contracts.ids import AgentId, ApprovalId, ExecutionId, TaskId
 from aura_contracts.task import event_types as events
 from aura_contracts.task.state import Task
-from aura_contracts.task.values import AgentType, Subtask, TaskChanges, TaskSpec
+from aura_contracts.task.values import AgentType, Conflict, Feedback, Proposal, Subtask, TaskChanges, TaskSpec
 
 
 class CreateTask(Command[Task], frozen=True, kw_only=True):
@@ -64,13 +64,10 @@ class UnassignTask(Command[Task], frozen=True, kw_only=True):
     reason: str = ""
 
 
-class SubmitProposal(Command[Task], frozen=True, kw_only=True):
+class SubmitProposal(Proposal, Command[Task], frozen=True, kw_only=True):
     """Propose a solution (by the assigned agent). `confidence` is between 0 and 1."""
 
     emits = (events.ProposalSubmitted,)
-    approval_id: ApprovalId
-    proposal: str
-    confidence: float | None = None
 
 
 class ApproveTask(Command[Task], frozen=True, kw_only=True):
@@ -81,21 +78,17 @@ class ApproveTask(Command[Task], frozen=True, kw_only=True):
     notes: str | None = None
 
 
-class RejectTask(Command[Task], frozen=True, kw_only=True):
+class RejectTask(Feedback, Command[Task], frozen=True, kw_only=True):
     """Record on the task that its proposal was rejected; with `revise`, the agent tries again."""
 
     emits = (events.TaskRejected, events.RevisionStarted)
-    approval_id: ApprovalId
-    feedback: str
     revise: bool = True
 
 
-class RequestTaskChanges(Command[Task], frozen=True, kw_only=True):
+class RequestTaskChanges(Feedback, Command[Task], frozen=True, kw_only=True):
     """Record on the task that a human asked for changes to the proposal."""
 
     emits = (events.TaskChangesRequested,)
-    approval_id: ApprovalId
-    feedback: str
 
 
 class WithdrawProposal(Command[Task], frozen=True, kw_only=True):
@@ -122,13 +115,10 @@ class RecordAttemptFailure(Command[Task], frozen=True, kw_only=True):
     delay: float = 0.0
 
 
-class BlockTask(Command[Task], frozen=True, kw_only=True):
+class BlockTask(Conflict, Command[Task], frozen=True, kw_only=True):
     """Pause the task until a human resolves a conflict."""
 
     emits = (events.TaskBlocked,)
-    reason: str
-    resource: str = ""
-    conflicting_task_id: TaskId | None = None
 
 
 class UnblockTask(Command[Task], frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from typing import Any
 from aura_contracts.events import Event, Instant
 from aura_contracts.failures import Failure
 from aura_contracts.ids import AgentId, ApprovalId, ExecutionId, TaskId
-from aura_contracts.task.values import AgentType, Subtask, TaskChanges, TaskSpec
+from aura_contracts.task.values import AgentType, Conflict, Feedback, Proposal, Subtask, TaskChanges, TaskSpec
 
 
 class TaskCreated(Event, frozen=True, kw_only=True):
@@ -57,13 +57,10 @@ class TaskUnassigned(Event, frozen=True, kw_only=True):
     reason: str = ""
 
 
-class ProposalSubmitted(Event, frozen=True, kw_only=True):
+class ProposalSubmitted(Proposal, Event, frozen=True, kw_only=True):
     """The agent proposed a solution, as a plan or as changes, and a human was asked."""
 
     topic = "task.proposal_submitted"
-    approval_id: ApprovalId
-    proposal: str
-    confidence: float | None = None
 
 
 class TaskApproved(Event, frozen=True, kw_only=True):
@@ -74,12 +71,10 @@ class TaskApproved(Event, frozen=True, kw_only=True):
     notes: str | None = None
 
 
-class TaskRejected(Event, frozen=True, kw_only=True):
+class TaskRejected(Feedback, Event, frozen=True, kw_only=True):
     """The proposal was rejected, with a reason."""
 
     topic = "task.rejected"
-    approval_id: ApprovalId
-    feedback: str
 
 
 class RevisionStarted(Event, frozen=True, kw_only=True):
@@ -88,12 +83,10 @@ class RevisionStarted(Event, frozen=True, kw_only=True):
     topic = "task.revision_started"
 
 
-class TaskChangesRequested(Event, frozen=True, kw_only=True):
+class TaskChangesRequested(Feedback, Event, frozen=True, kw_only=True):
     """A human asked for changes to the proposal; the agent continues with the feedback."""
 
     topic = "task.changes_requested"
-    approval_id: ApprovalId
-    feedback: str
 
 
 class ProposalWithdrawn(Event, frozen=True, kw_only=True):
@@ -119,13 +112,10 @@ class AttemptFailed(Event, frozen=True, kw_only=True):
     retry_at: Instant
 
 
-class TaskBlocked(Event, frozen=True, kw_only=True):
+class TaskBlocked(Conflict, Event, frozen=True, kw_only=True):
     """The task is paused until a human has resolved a conflict."""
 
     topic = "task.blocked"
-    reason: str
-    resource: str = ""
-    conflicting_task_id: TaskId | None = None
 
 
 class TaskUnblocked(Event, frozen=True, kw_only=True):

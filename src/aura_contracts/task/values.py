@@ -8,7 +8,7 @@ import msgspec
 
 from aura_contracts.aggregate import Changes
 from aura_contracts.errors import InvalidInput
-from aura_contracts.ids import TaskId
+from aura_contracts.ids import ApprovalId, TaskId
 
 
 class TaskStatus(StrEnum):
@@ -87,6 +87,29 @@ class Subtask(msgspec.Struct, frozen=True, gc=False):
     description: str = ""
     agent_type: AgentType | None = None
     priority: Priority = Priority.MEDIUM
+
+
+class Proposal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A proposed solution, and the approval that asks about it. `confidence` is between 0 and 1."""
+
+    approval_id: ApprovalId
+    proposal: str
+    confidence: float | None = None
+
+
+class Feedback(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a human wants to be different, and the approval in which they said so."""
+
+    approval_id: ApprovalId
+    feedback: str
+
+
+class Conflict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Why a task cannot continue, and over what."""
+
+    reason: str
+    resource: str = ""
+    conflicting_task_id: TaskId | None = None
 
 
 class TaskSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):

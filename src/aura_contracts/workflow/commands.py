@@ -18,64 +18,63 @@ class StartWorkflow(Command[Workflow], frozen=True, kw_only=True):
     definition: WorkflowDefinition
 
 
-class StartStep(Command[Workflow], frozen=True, kw_only=True):
+class StepCommand(Command[Workflow], frozen=True, kw_only=True):
+    """Base of the commands about a step."""
+
+    step_id: str
+
+
+class StartStep(StepCommand, frozen=True, kw_only=True):
     """Start a ready step: an agent_task with its task, a human_approval with its approval, others with neither.
 
     A human_approval starts to wait for its approval at once.
     """
 
     emits = (events.StepStarted, events.StepAwaitingApproval)
-    step_id: str
     task_id: TaskId | None = None
     approval_id: ApprovalId | None = None
 
 
-class AwaitStepApproval(Command[Workflow], frozen=True, kw_only=True):
+class AwaitStepApproval(StepCommand, frozen=True, kw_only=True):
     """Record that the task of a running step waits for a human."""
 
     emits = (events.StepAwaitingApproval,)
-    step_id: str
     approval_id: ApprovalId
 
 
-class ResumeStep(Command[Workflow], frozen=True, kw_only=True):
+class ResumeStep(StepCommand, frozen=True, kw_only=True):
     """Record that a step's task resumed after its approval was decided: granted, or sent back with feedback."""
 
     emits = (events.StepResumed,)
-    step_id: str
     approved: bool
 
 
-class CompleteStep(Command[Workflow], frozen=True, kw_only=True):
+class CompleteStep(StepCommand, frozen=True, kw_only=True):
     """Record that a step completed. A conditional step completes with its outcome, which skips the other branch."""
 
     emits = (events.StepCompleted, events.StepSkipped)
-    step_id: str
     result: dict[str, Any] = {}
     outcome: bool | None = None
 
 
-class FailStep(Command[Workflow], frozen=True, kw_only=True):
+class FailStep(StepCommand, frozen=True, kw_only=True):
     """Record that a step failed."""
 
     emits = (events.StepFailed,)
-    step_id: str
     failure: Failure
 
 
-class SkipStep(Command[Workflow], frozen=True, kw_only=True):
+class SkipStep(StepCommand, frozen=True, kw_only=True):
     """Skip a step that has not started or has failed, with everything it contains."""
 
     emits = (events.StepSkipped,)
-    step_id: str
     reason: str = ""
 
 
-class RetryStep(Command[Workflow], frozen=True, kw_only=True):
+class RetryStep(StepCommand, frozen=True, kw_only=True):
     """Make a failed step ready to start again."""
 
     emits = (events.StepRetried,)
-    step_id: str
 
 
 class UpdateWorkflowContext(Command[Workflow], frozen=True, kw_only=True):

@@ -16,61 +16,60 @@ class WorkflowStarted(Event, frozen=True, kw_only=True):
     definition: WorkflowDefinition
 
 
-class StepStarted(Event, frozen=True, kw_only=True):
+class StepEvent(Event, frozen=True, kw_only=True):
+    """Base of the events about a step."""
+
+    step_id: str
+
+
+class StepStarted(StepEvent, frozen=True, kw_only=True):
     """A step was started, with a task for an agent or a question to a human if it needs one."""
 
     topic = "workflow.step_started"
-    step_id: str
     task_id: TaskId | None = None
     approval_id: ApprovalId | None = None
 
 
-class StepAwaitingApproval(Event, frozen=True, kw_only=True):
+class StepAwaitingApproval(StepEvent, frozen=True, kw_only=True):
     """A human was asked to approve the step's proposal."""
 
     topic = "workflow.step_awaiting_approval"
-    step_id: str
     approval_id: ApprovalId
 
 
-class StepResumed(Event, frozen=True, kw_only=True):
+class StepResumed(StepEvent, frozen=True, kw_only=True):
     """The approval was decided, and the step resumed: as approved, or with the feedback."""
 
     topic = "workflow.step_resumed"
-    step_id: str
     approved: bool
 
 
-class StepCompleted(Event, frozen=True, kw_only=True):
+class StepCompleted(StepEvent, frozen=True, kw_only=True):
     """A step completed; `outcome` is the result of the condition of a conditional step."""
 
     topic = "workflow.step_completed"
-    step_id: str
     result: dict[str, Any] = {}
     outcome: bool | None = None
 
 
-class StepFailed(Event, frozen=True, kw_only=True):
+class StepFailed(StepEvent, frozen=True, kw_only=True):
     """A step failed, and blocks its dependents until it is retried or skipped."""
 
     topic = "workflow.step_failed"
-    step_id: str
     failure: Failure
 
 
-class StepSkipped(Event, frozen=True, kw_only=True):
+class StepSkipped(StepEvent, frozen=True, kw_only=True):
     """A step was skipped, because its branch was not taken or because a human decided to continue without it."""
 
     topic = "workflow.step_skipped"
-    step_id: str
     reason: str = ""
 
 
-class StepRetried(Event, frozen=True, kw_only=True):
+class StepRetried(StepEvent, frozen=True, kw_only=True):
     """A failed step was made ready to start again, which also reactivates a failed workflow."""
 
     topic = "workflow.step_retried"
-    step_id: str
 
 
 class WorkflowContextUpdated(Event, frozen=True, kw_only=True):

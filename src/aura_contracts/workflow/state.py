@@ -183,17 +183,6 @@ the other events move the step that they name."""
 # --- Evolve -----------------------------------------------------------------------------------------------------------
 
 
-_StepEvent = (
-    events.StepStarted
-    | events.StepAwaitingApproval
-    | events.StepResumed
-    | events.StepCompleted
-    | events.StepFailed
-    | events.StepSkipped
-    | events.StepRetried
-)
-
-
 def _started(_: None, event: events.WorkflowStarted, fact: HappenedFact, status: WorkflowStatus) -> Workflow:
     first = STEP_TABLE[None][events.WorkflowStarted]
     steps = tuple(WorkflowStep(**asdict(step), status=first) for step in event.definition.steps)
@@ -209,7 +198,7 @@ def _started(_: None, event: events.WorkflowStarted, fact: HappenedFact, status:
 def _of_step(change: Callable[[WorkflowStep, Any, HappenedFact, Any], WorkflowStep]) -> Evolve[Workflow]:
     """Move the step that the event names along its own table. Raises `ImpossibleTransition` if it has no row."""
 
-    def evolve(state: Workflow, event: _StepEvent, fact: HappenedFact, status: WorkflowStatus) -> Workflow:
+    def evolve(state: Workflow, event: events.StepEvent, fact: HappenedFact, status: WorkflowStatus) -> Workflow:
         step = find_step(state, event.step_id)
         moved = STEP_TABLE.get(step.status, {}).get(type(event)) if step else None
         if step is None or moved is None:

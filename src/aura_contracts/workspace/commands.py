@@ -1,17 +1,17 @@
 """The commands of workspaces: see `aura_contracts.workspace`."""
 
 from aura_contracts.aggregate import Command
-from aura_contracts.failures import Failure
-from aura_contracts.ids import ApprovalId, ExecutionId, WorkerId, WorkspaceId
+from aura_contracts.ids import ApprovalId, ExecutionId, WorkspaceId
 from aura_contracts.workspace import event_types as events
 from aura_contracts.workspace.state import Workspace
 from aura_contracts.workspace.values import (
     ConflictedFiles,
+    FailedPreparation,
     MergeStyle,
+    PreparedPlace,
     RepositoryCommit,
-    SnapshotReason,
+    SnapshotFacts,
     WorkspaceLayout,
-    Worktree,
 )
 
 
@@ -23,22 +23,16 @@ class RequestWorkspace(Command[Workspace], frozen=True, kw_only=True):
     layout: WorkspaceLayout
 
 
-class RecordPreparation(Command[Workspace], frozen=True, kw_only=True):
+class RecordPreparation(PreparedPlace, Command[Workspace], frozen=True, kw_only=True):
     """Record that all worktrees exist."""
 
     emits = (events.WorkspacePrepared,)
-    worker_id: WorkerId
-    root: str
-    worktrees: tuple[Worktree, ...]
 
 
-class RecordPreparationFailure(Command[Workspace], frozen=True, kw_only=True):
+class RecordPreparationFailure(FailedPreparation, Command[Workspace], frozen=True, kw_only=True):
     """Record that not all worktrees could be created, and what happened to the others."""
 
     emits = (events.PreparationFailed,)
-    failure: Failure
-    cleaned_up: tuple[str, ...] = ()
-    left_behind: tuple[str, ...] = ()
 
 
 class AcquireWorkspace(Command[Workspace], frozen=True, kw_only=True):
@@ -60,13 +54,10 @@ class ReleaseWorkspace(Command[Workspace], frozen=True, kw_only=True):
     execution_id: ExecutionId
 
 
-class RecordSnapshot(Command[Workspace], frozen=True, kw_only=True):
+class RecordSnapshot(SnapshotFacts, Command[Workspace], frozen=True, kw_only=True):
     """Record a snapshot of all worktrees; where nothing had changed, `commits` names the head."""
 
     emits = (events.SnapshotTaken,)
-    ref: str
-    reason: SnapshotReason
-    commits: tuple[RepositoryCommit, ...]
 
 
 class RestoreSnapshot(Command[Workspace], frozen=True, kw_only=True):

@@ -1,15 +1,15 @@
 """The events of workspaces: see `aura_contracts.workspace`."""
 
 from aura_contracts.events import Event
-from aura_contracts.failures import Failure
-from aura_contracts.ids import ApprovalId, ExecutionId, TaskId, WorkerId, WorkspaceId
+from aura_contracts.ids import ApprovalId, ExecutionId, TaskId, WorkspaceId
 from aura_contracts.workspace.values import (
     ConflictedFiles,
+    FailedPreparation,
     MergeStyle,
+    PreparedPlace,
     RepositoryCommit,
-    SnapshotReason,
+    SnapshotFacts,
     WorkspaceLayout,
-    Worktree,
 )
 
 
@@ -26,22 +26,16 @@ class WorkspaceRequested(Event, frozen=True, kw_only=True):
         return self.layout.task_id
 
 
-class WorkspacePrepared(Event, frozen=True, kw_only=True):
+class WorkspacePrepared(PreparedPlace, Event, frozen=True, kw_only=True):
     """All worktrees exist, at their paths, on the workspace's branch."""
 
     topic = "workspace.prepared"
-    worker_id: WorkerId
-    root: str
-    worktrees: tuple[Worktree, ...]
 
 
-class PreparationFailed(Event, frozen=True, kw_only=True):
+class PreparationFailed(FailedPreparation, Event, frozen=True, kw_only=True):
     """Not all worktrees could be created; those that had been were removed, except any listed as left behind."""
 
     topic = "workspace.preparation_failed"
-    failure: Failure
-    cleaned_up: tuple[str, ...] = ()
-    left_behind: tuple[str, ...] = ()
 
 
 class WorkspaceAcquired(Event, frozen=True, kw_only=True):
@@ -58,13 +52,10 @@ class WorkspaceReleased(Event, frozen=True, kw_only=True):
     execution_id: ExecutionId
 
 
-class SnapshotTaken(Event, frozen=True, kw_only=True):
+class SnapshotTaken(SnapshotFacts, Event, frozen=True, kw_only=True):
     """Tracked and untracked files of all worktrees were saved to a hidden ref."""
 
     topic = "workspace.snapshot_taken"
-    ref: str
-    reason: SnapshotReason
-    commits: tuple[RepositoryCommit, ...]
 
 
 class SnapshotRestored(Event, frozen=True, kw_only=True):

@@ -7,7 +7,8 @@ from enum import StrEnum
 
 import msgspec
 
-from aura_contracts.ids import TaskId, WorkspaceId
+from aura_contracts.failures import Failure
+from aura_contracts.ids import TaskId, WorkerId, WorkspaceId
 from aura_contracts.plain_data import Plain
 
 
@@ -77,12 +78,33 @@ class ConflictedFiles(msgspec.Struct, frozen=True, gc=False):
     paths: tuple[str, ...]
 
 
-class SafetyCopy(msgspec.Struct, frozen=True, gc=False):
-    """A snapshot: tracked and untracked files, kept under the hidden `ref` in every repository."""
+class SnapshotFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What is known when a snapshot is taken; where nothing had changed, `commits` names the head."""
 
     ref: str
     reason: SnapshotReason
     commits: tuple[RepositoryCommit, ...]
+
+
+class PreparedPlace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Where a worker prepared the worktrees."""
+
+    worker_id: WorkerId
+    root: str
+    worktrees: tuple[Worktree, ...]
+
+
+class FailedPreparation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Why worktrees could not be created, and what became of the others."""
+
+    failure: Failure
+    cleaned_up: tuple[str, ...] = ()
+    left_behind: tuple[str, ...] = ()
+
+
+class SafetyCopy(SnapshotFacts, frozen=True, kw_only=True, gc=False):
+    """A snapshot: tracked and untracked files, kept under the hidden `ref` in every repository."""
+
     taken_at: datetime
     restored_at: datetime | None = None
 
