@@ -205,7 +205,7 @@ def given(field: str) -> "attrgetter[Any]":
     return attrgetter(f"event.{field}")
 
 
-def sets(*copied: str, **values: Any) -> Evolve[Any]:
+def sets(*copied: str, **values: object) -> Evolve[Any]:
     """Return the evolver that copies fields of the event into the state, and sets others to `values`.
 
     A value is a constant, or one of `TIME`, `ACTOR` and `given`. Events that come by the thousand have a function of

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Any
 
 from msgspec.structs import asdict, replace
 
@@ -148,7 +147,7 @@ def _escalated(
     return replace(state, status=status, escalated_to=(*state.escalated_to, *event.to))
 
 
-_CLOSED: Mapping[str, Any] = MappingProxyType({"closed_at": TIME, "remind_at": None, "escalate_at": None})
+_CLOSED: Mapping[str, object] = MappingProxyType({"closed_at": TIME, "remind_at": None, "escalate_at": None})
 
 
 def _decided(decision: ApprovalDecision, *copied: str) -> Evolve[Approval]:

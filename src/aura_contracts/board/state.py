@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any
 
 from msgspec.structs import asdict, replace
 
@@ -80,7 +79,7 @@ def _column_added(state: Board, event: events.ColumnAdded, fact: HappenedFact, s
     return replace(state, status=status, columns=(*left, Column(**asdict(event.column)), *right))
 
 
-def _change_column(board: Board, column_id: str, /, **changes: Any) -> Board:
+def _change_column(board: Board, column_id: str, /, **changes: object) -> Board:
     columns = tuple(replace(column, **changes) if column.id == column_id else column for column in board.columns)
     return replace(board, columns=columns)
 

@@ -17,7 +17,7 @@ class _Facts(Exception):
         declared = [name for name, kind in cls.__annotations__.items() if "ClassVar" not in str(kind)]
         cls.fact_names = tuple(dict.fromkeys((*cls.fact_names, *declared)))
 
-    def __init__(self, **facts: Any) -> None:
+    def __init__(self, **facts: object) -> None:
         super().__init__()
         unknown = facts.keys() - set(self.fact_names)
         missing = [name for name in self.fact_names if name not in facts and not hasattr(type(self), name)]
@@ -62,16 +62,16 @@ class AuraError(_Facts):
         facts = {**self.facts(), "remedy": self.remedy}
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in facts.items())})"
 
-    def __reduce__(self) -> tuple[Callable[..., "AuraError"], tuple[Any, ...]]:
+    def __reduce__(self) -> tuple[Callable[..., "AuraError"], tuple[object, ...]]:
         """Support `pickle` and `copy`, which by default would call the class with positional arguments."""
         return _made_again, (type(self), self.__dict__)
 
-    def with_facts(self, **facts: Any) -> Self:
+    def with_facts(self, **facts: object) -> Self:
         """Return a copy with other facts, or another remedy."""
         return type(self)(**{name: getattr(self, name) for name in self.fact_names} | facts)
 
 
-def _made_again(kind: type[AuraError], fields: dict[str, Any]) -> AuraError:
+def _made_again(kind: type[AuraError], fields: dict[str, object]) -> AuraError:
     error = kind.__new__(kind)
     error.__dict__.update(fields)
     return error

@@ -25,7 +25,7 @@ class Usage:
         task_id = await self._core.find("task", task)
         sums = await self._core.reads.usage(task=task_id)
         costs = await self._core.archive.costs(sums, UsageKey.TASK)
-        return costs[0] if costs else UsageCost.nothing(task_id)
+        return costs[0] if costs else UsageCost(id=task_id)
 
     async def list(self, **filters: Unpack[UsageFilters]) -> Page[UsageRow]:
         """Return a page of usage reports, newest first."""
