@@ -9,20 +9,8 @@ import msgspec
 from aura_contracts.aggregate import Command
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ids import TaskId
-from aura_contracts.task import (
-    AssignTask,
-    BlockTask,
-    CancelTask,
-    QueueTask,
-    RequestTaskChanges,
-    RetryTask,
-    Task,
-    TaskStatus,
-    UnassignTask,
-    UnblockTask,
-    UnqueueTask,
-    WithdrawProposal,
-)
+from aura_contracts.task import Task, TaskStatus
+from aura_contracts.task import commands as task_commands
 
 
 class BoardStatus(StrEnum):
@@ -102,27 +90,27 @@ def canonical_of_execution(status: str) -> CanonicalState:
 USER_MOVES: Mapping[CanonicalState, Mapping[CanonicalState, tuple[type[Command[Task]], ...]]] = MappingProxyType(
     {
         _C.BACKLOG: {
-            _C.READY: (QueueTask,),
-            _C.RUNNING: (AssignTask,),
-            _C.CANCELLED: (CancelTask,),
+            _C.READY: (task_commands.QueueTask,),
+            _C.RUNNING: (task_commands.AssignTask,),
+            _C.CANCELLED: (task_commands.CancelTask,),
         },
         _C.READY: {
-            _C.BACKLOG: (UnqueueTask,),
-            _C.RUNNING: (AssignTask,),
-            _C.CANCELLED: (CancelTask,),
+            _C.BACKLOG: (task_commands.UnqueueTask,),
+            _C.RUNNING: (task_commands.AssignTask,),
+            _C.CANCELLED: (task_commands.CancelTask,),
         },
         _C.RUNNING: {
-            _C.READY: (UnassignTask,),
-            _C.BLOCKED: (BlockTask,),
-            _C.CANCELLED: (CancelTask,),
+            _C.READY: (task_commands.UnassignTask,),
+            _C.BLOCKED: (task_commands.BlockTask,),
+            _C.CANCELLED: (task_commands.CancelTask,),
         },
         _C.REVIEW: {
-            _C.RUNNING: (RequestTaskChanges, WithdrawProposal),
-            _C.CANCELLED: (CancelTask,),
+            _C.RUNNING: (task_commands.RequestTaskChanges, task_commands.WithdrawProposal),
+            _C.CANCELLED: (task_commands.CancelTask,),
         },
         _C.BLOCKED: {
-            _C.RUNNING: (UnblockTask, RetryTask, AssignTask),
-            _C.CANCELLED: (CancelTask,),
+            _C.RUNNING: (task_commands.UnblockTask, task_commands.RetryTask, task_commands.AssignTask),
+            _C.CANCELLED: (task_commands.CancelTask,),
         },
         _C.DONE: {},
         _C.CANCELLED: {},
