@@ -94,9 +94,9 @@ def test_its_text_holds_its_facts(kind):
 
 @every_error
 def test_its_text_ends_with_what_to_do(kind):
-    error = sample(kind).with_facts(remedy="turn it off and on again")
+    error = sample(kind).replaced(remedy="turn it off and on again")
     assert str(error) == f"{error.message()}; turn it off and on again"
-    assert str(error.with_facts(remedy="")) == error.message()
+    assert str(error.replaced(remedy="")) == error.message()
 
 
 @every_error
@@ -113,7 +113,7 @@ def test_its_facts_are_for_programs(kind):
     ids=["copy", "deepcopy", *(f"pickle-{p}" for p in range(2, 6))],
 )
 def test_it_survives_copying(kind, again):
-    error = sample(kind).with_facts(remedy="turn it off and on again")
+    error = sample(kind).replaced(remedy="turn it off and on again")
     error.add_note("seen by alice")
     twin = again(error)
     assert type(twin) is kind

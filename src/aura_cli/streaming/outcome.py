@@ -62,4 +62,4 @@ def _code_of(failure: Failure, exit: tuple[int | None, int | None] | None) -> in
 def _error_of(task: Task, failure: Failure) -> RunFailed:
     retry = f"aura task retry {task.id}"
     remedy = _REMEDIES.get(failure.reason, "read its output above, then: {retry}").format(retry=retry)
-    return RunFailed.of(task.id, failure).with_facts(remedy=remedy)
+    return RunFailed.of(task.id, failure).replaced(remedy=remedy)

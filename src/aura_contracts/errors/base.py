@@ -66,7 +66,7 @@ class AuraError(_Facts):
         """Support `pickle` and `copy`, which by default would call the class with positional arguments."""
         return _made_again, (type(self), self.__dict__)
 
-    def with_facts(self, **facts: Any) -> Self:
+    def replaced(self, **facts: Any) -> Self:
         """Return a copy with other facts, or another remedy."""
         return type(self)(**{name: getattr(self, name) for name in self.fact_names} | facts)
 

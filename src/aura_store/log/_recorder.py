@@ -150,4 +150,4 @@ def located(error: AuraError, stream_id: StreamId, position: int) -> AuraError:
     """Return a copy of `error` that names the stream and position, if it has these fields and they are empty."""
     place = {"stream_id": stream_id, "position": position}
     facts = error.facts()
-    return error.with_facts(**{name: value for name, value in place.items() if not facts.get(name, value)})
+    return error.replaced(**{name: value for name, value in place.items() if not facts.get(name, value)})
