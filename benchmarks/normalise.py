@@ -22,8 +22,9 @@ from pathlib import Path
 
 import attrs
 
+from aura_contracts.entries import Entry, Finished, SessionStarted
 from aura_contracts.output import OutputSource
-from aura_contracts.ports.executors import AgentRun, Conversation, Entry, Executor, Finished, Send, SessionStarted
+from aura_contracts.ports.executors import AgentRun, Conversation, Executor, Send
 from aura_contracts.ports.processes import ExitCause, ProcessExit
 from aura_executors.agents.acp import AcpExecutor
 from aura_executors.agents.claude import ClaudeExecutor

@@ -27,6 +27,7 @@ from aura_contracts.actors import Actor, agent, human, system
 from aura_contracts.aggregate import Aggregate, Command
 from aura_contracts.events import Event, Fact
 from aura_contracts.execution import ACTIONS, Action
+from aura_engine.decisions import DECIDERS
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -79,7 +80,7 @@ def json_objects(inner: SearchStrategy[Any] | None = None) -> SearchStrategy[dic
 
 def commands(aggregate: Aggregate[Any]) -> SearchStrategy[Command]:
     """Any command of `aggregate`."""
-    return st.sampled_from(aggregate.commands).flatmap(structs)
+    return st.sampled_from(tuple(DECIDERS[aggregate.name].decisions)).flatmap(structs)
 
 
 def events(aggregate: Aggregate[Any]) -> SearchStrategy[Event]:

@@ -14,7 +14,8 @@ from typing import Any
 import attrs
 import msgspec
 
-from aura_contracts.ports.executors import Capability, Executor, Unknown
+from aura_contracts.entries import Unknown
+from aura_contracts.ports.executors import Capability, Executor
 from aura_engine.profiles import DEFAULT, load_profiles
 from aura_executors.adapter.options import AgentOptions
 from aura_executors.adapter.program_lookup import Program

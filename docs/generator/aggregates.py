@@ -17,6 +17,7 @@ from aura_contracts.aggregates import AGGREGATES
 from aura_contracts.events import Event
 from aura_contracts.ledger import LEDGER
 from aura_contracts.workflow import STEP_TABLE, WORKFLOW
+from aura_engine.decisions import DECIDERS
 from generator.markdown import NOTE, fenced, page, table
 from generator.source import first_line, own_words
 from generator.values import anchor, fields, home, members, types_in
@@ -121,7 +122,8 @@ def _events_of(aggregate: Aggregate[Any]) -> Iterator[str]:
 def _event(aggregate: Aggregate[Any], event: type[Event]) -> Iterator[str]:
     yield f"### `{event.topic}`"
     yield first_line(event)
-    by = [f"`{command.__name__}`" for command in aggregate.commands if event in command.emits]
+    commands = DECIDERS[aggregate.name].decisions if aggregate.name in DECIDERS else ()
+    by = [f"`{command.__name__}`" for command in commands if event in command.emits]
     emitter = "the store" if aggregate is LEDGER else ", ".join(by)
     yield f"Version {event.version}, emitted by {emitter}. {_moves(aggregate.table, event)}"
     if event.__struct_fields__:

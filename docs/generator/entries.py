@@ -7,20 +7,20 @@ from typing import Any
 
 import msgspec
 
+from aura_contracts import entries as module
 from aura_contracts.execution import ENTRY_EVENTS
-from aura_contracts.ports import executors
 from generator.docstrings import inline
 from generator.markdown import NOTE, page, table
 from generator.source import first_line, own_words
 from generator.values import anchor, fields, members, types_in
 
-ENTRIES: tuple[type[executors.Entry], ...] = typing.get_args(executors.AnyEntry)
+ENTRIES: tuple[type[module.Entry], ...] = typing.get_args(module.AnyEntry)
 
 _KEPT_AS = {
-    executors.SessionStarted: "`execution.session_recorded`",
-    executors.UsageReported: "`execution.usage_recorded`",
-    executors.PermissionRequested: "an [approval](../how-to/permissions.md), and `execution.permission_asked`",
-    executors.PermissionWithdrawn: "`approval.withdrawn`",
+    module.SessionStarted: "`execution.session_recorded`",
+    module.UsageReported: "`execution.usage_recorded`",
+    module.PermissionRequested: "an [approval](../how-to/permissions.md), and `execution.permission_asked`",
+    module.PermissionWithdrawn: "`approval.withdrawn`",
 }
 
 
@@ -32,7 +32,7 @@ def entries() -> str:
         "What an agent says and does, in one vocabulary for all agents: each [executor](agents/index.md) translates its"
         " agent's output into entries. `aura run --json` prints one object per line, with `kind` set to `entry` and the"
         " kind below as `type`. The log stores entries in order, next to the output they were read from. AURA redacts"
-        f" secrets and cuts a text at {executors.TEXT_LIMIT:,} characters; the output is kept in full.",
+        f" secrets and cuts a text at {module.TEXT_LIMIT:,} characters; the output is kept in full.",
         table(
             ("kind", "meaning", "stored as"),
             [(f"[`{_tag(kind)}`](#{anchor(kind)})", inline(first_line(kind)), _kept_as(kind)) for kind in ENTRIES],
@@ -43,15 +43,15 @@ def entries() -> str:
     )
 
 
-def _kept_as(kind: type[executors.Entry]) -> str:
+def _kept_as(kind: type[module.Entry]) -> str:
     return f"`{ENTRY_EVENTS[kind].topic}`" if kind in ENTRY_EVENTS else _KEPT_AS[kind]
 
 
-def _tag(kind: type[executors.Entry]) -> str:
+def _tag(kind: type[module.Entry]) -> str:
     return str(kind.__struct_config__.tag)
 
 
-def _entry(kind: type[executors.Entry]) -> tuple[str, ...]:
+def _entry(kind: type[module.Entry]) -> tuple[str, ...]:
     heading = f'<a id="{anchor(kind)}"></a>\n\n## `{_tag(kind)}`'
     words = [inline(" ".join(part.split())) for part in (kind.__doc__ or "").split("\n\n")]
     return heading, *(part for part in words if part), fields(kind, _place)

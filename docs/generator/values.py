@@ -34,9 +34,7 @@ def home(kind: type[Any]) -> str:
     """Return the module that programs import a type from: of an aggregate in a package of its own, that package."""
     module = kind.__module__
     package = sys.modules[module.rpartition(".")[0]]
-    return (
-        package.__name__ if kind.__name__ in getattr(package, "__all__", ()) and package.__name__.count(".") else module
-    )
+    return package.__name__ if package.__name__.count(".") and hasattr(package, kind.__name__) else module
 
 
 def fields(

@@ -15,7 +15,7 @@ from aura_contracts.errors import StoreMisconfigured
 from aura_contracts.store_url import StoreUrl
 
 if TYPE_CHECKING:
-    from aura_contracts.ports.read_models import Page
+    from aura_contracts.ports.rows import Page
     from aura_engine import Engine
 
 R = TypeVar("R")

@@ -21,7 +21,7 @@ import msgspec
 from msgspec.structs import asdict, replace
 
 from aura_contracts.actors import Actor
-from aura_contracts.aggregate import Aggregate, Changes, Command, Evolve, HappenedFact, State, Table
+from aura_contracts.aggregate import TIME, Aggregate, Changes, Command, Evolve, HappenedFact, State, Table, given, sets
 from aura_contracts.events import Event
 from aura_contracts.ids import AgentId, ApprovalId, TaskId
 from aura_contracts.task import AgentType
@@ -262,48 +262,18 @@ def _edited(state: Agent, event: AgentEdited, fact: HappenedFact, status: AgentS
     return replace(state, status=status, updated_at=fact.time, **event.changes.given())
 
 
-def _taken(state: Agent, event: TaskTaken, fact: HappenedFact, status: AgentStatus) -> Agent:
-    return replace(state, status=status, updated_at=fact.time, current_task_id=event.task_id, busy_since=fact.time)
-
-
-def _paused(state: Agent, event: AgentPaused, fact: HappenedFact, status: AgentStatus) -> Agent:
-    return replace(state, status=status, updated_at=fact.time, approval_id=event.approval_id)
-
-
-def _resumed(state: Agent, event: AgentResumed, fact: HappenedFact, status: AgentStatus) -> Agent:
-    return replace(state, status=status, updated_at=fact.time, approval_id=None)
-
-
-def _released(state: Agent, event: AgentReleased, fact: HappenedFact, status: AgentStatus) -> Agent:
-    return replace(
-        state,
-        status=status,
-        updated_at=fact.time,
-        current_task_id=None,
-        approval_id=None,
-        busy_since=None,
-        last_outcome=event.outcome,
-    )
-
-
-def _disabled(state: Agent, event: AgentDisabled, fact: HappenedFact, status: AgentStatus) -> Agent:
-    return replace(state, status=status, updated_at=fact.time, disabled_reason=event.reason)
-
-
-def _enabled(state: Agent, event: AgentEnabled, fact: HappenedFact, status: AgentStatus) -> Agent:
-    return replace(state, status=status, updated_at=fact.time, disabled_reason="")
-
-
 _EVOLVERS: Mapping[type[Event], Evolve[Agent]] = MappingProxyType(
     {
         AgentRegistered: _registered,
         AgentEdited: _edited,
-        TaskTaken: _taken,
-        AgentPaused: _paused,
-        AgentResumed: _resumed,
-        AgentReleased: _released,
-        AgentDisabled: _disabled,
-        AgentEnabled: _enabled,
+        TaskTaken: sets(current_task_id=given("task_id"), busy_since=TIME, updated_at=TIME),
+        AgentPaused: sets("approval_id", updated_at=TIME),
+        AgentResumed: sets(approval_id=None, updated_at=TIME),
+        AgentReleased: sets(
+            last_outcome=given("outcome"), updated_at=TIME, current_task_id=None, approval_id=None, busy_since=None
+        ),
+        AgentDisabled: sets(disabled_reason=given("reason"), updated_at=TIME),
+        AgentEnabled: sets(disabled_reason="", updated_at=TIME),
     }
 )
 
@@ -313,14 +283,4 @@ AGENT = Aggregate(
     statuses=AgentStatus,
     table=_TABLE,
     evolvers=_EVOLVERS,
-    commands=(
-        RegisterAgent,
-        EditAgent,
-        TakeTask,
-        PauseAgent,
-        ResumeAgent,
-        ReleaseAgent,
-        DisableAgent,
-        EnableAgent,
-    ),
 )

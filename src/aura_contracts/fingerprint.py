@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 from hashlib import sha256
-from typing import Any
 
 import msgspec
 
 
-def fingerprint_of(tool: str, arguments: Mapping[str, Any]) -> str:
+def fingerprint_of(tool: str, arguments: Mapping[str, object]) -> str:
     """Return the digest of a call: equal for the same tool and arguments, regardless of their order.
 
     `arguments` are JSON values. Leave out anything that differs when the agent asks again, such as ids and times.

@@ -23,9 +23,10 @@ import msgspec
 from msgspec.structs import asdict, replace
 
 from aura_contracts.actors import Actor
-from aura_contracts.aggregate import Aggregate, Command, Evolve, HappenedFact, State, Table, status_only
+from aura_contracts.aggregate import TIME, Aggregate, Command, Evolve, HappenedFact, State, Table, sets, status_only
 from aura_contracts.events import Event, Instant
 from aura_contracts.failures import Failure
+from aura_contracts.identity import ProcessIdentity, WorkerIdentity
 from aura_contracts.ids import ExecutionId, LeaseId, WorkerId
 
 HEARTBEAT_INTERVAL = 5.0
@@ -68,29 +69,6 @@ class Verdict(StrEnum):
     REFUSE = "refuse"
 
 
-class WorkerIdentity(msgspec.Struct, frozen=True, gc=False):
-    """The identity of a worker, beyond its id.
-
-    `instance` is a random string that the worker keeps with its agents' spools. A restarted worker that finds the
-    spools keeps its instance; a worker that starts from nothing gets a new one. It is not a secret.
-    """
-
-    host: str
-    instance: str
-
-
-class ProcessIdentity(msgspec.Struct, frozen=True, gc=False):
-    """The identity of an operating system process; a `pid` alone may be reused.
-
-    `started` is the start time as the system reports it (Linux: field 22 of ``/proc/PID/stat``), compared as text.
-    `token` is the string in the environment of the process that identifies its descendants. It is not a secret.
-    """
-
-    pid: int
-    started: str
-    token: str
-
-
 class LateReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A report under a past epoch; `digest` covers the whole report."""
 
@@ -125,49 +103,49 @@ class LeaseGranted(Event, frozen=True, kw_only=True):
     grace: float
 
 
-class LeaseProcessStarted(Event, frozen=True, kw_only=True):
+class GrantEvent(Event, frozen=True, kw_only=True):
+    """Base of the events of one grant, which its epoch names."""
+
+    epoch: int
+
+
+class LeaseProcessStarted(GrantEvent, frozen=True, kw_only=True):
     """The worker started a process for the execution, which replaces any earlier one."""
 
     topic = "lease.process_started"
-    epoch: int
     process: ProcessIdentity
 
 
-class WorkerWentOffline(Event, frozen=True, kw_only=True):
+class WorkerWentOffline(GrantEvent, frozen=True, kw_only=True):
     """The worker had been silent since `last_seen`, longer than the offline timeout."""
 
     topic = "lease.worker_went_offline"
-    epoch: int
     last_seen: Instant
 
 
-class WorkerReturned(Event, frozen=True, kw_only=True):
+class WorkerReturned(GrantEvent, frozen=True, kw_only=True):
     """The worker returned within the grace period and still had its executions."""
 
     topic = "lease.worker_returned"
-    epoch: int
 
 
-class LeaseLost(Event, frozen=True, kw_only=True):
+class LeaseLost(GrantEvent, frozen=True, kw_only=True):
     """The worker did not return in time; its execution failed."""
 
     topic = "lease.lost"
-    epoch: int
     failure: Failure
 
 
-class LeaseReleased(Event, frozen=True, kw_only=True):
+class LeaseReleased(GrantEvent, frozen=True, kw_only=True):
     """The worker returned the lease after finishing its work."""
 
     topic = "lease.released"
-    epoch: int
 
 
-class LeaseRevoked(Event, frozen=True, kw_only=True):
+class LeaseRevoked(GrantEvent, frozen=True, kw_only=True):
     """A human or the engine took the lease from the worker."""
 
     topic = "lease.revoked"
-    epoch: int
     reason: str = ""
 
 
@@ -247,23 +225,27 @@ class GrantLease(Command[WorkerLease], frozen=True, kw_only=True):
     revoking: int | None = None
 
 
-class RecordProcess(Command[WorkerLease], frozen=True, kw_only=True):
+class GrantCommand(Command[WorkerLease], frozen=True, kw_only=True):
+    """Base of the commands about one grant, which its epoch names."""
+
+    epoch: int
+
+
+class RecordProcess(GrantCommand, frozen=True, kw_only=True):
     """Record the process that the worker started, so that it can be identified when the worker returns."""
 
     emits = (LeaseProcessStarted,)
-    epoch: int
     process: ProcessIdentity
 
 
-class RecordOffline(Command[WorkerLease], frozen=True, kw_only=True):
+class RecordOffline(GrantCommand, frozen=True, kw_only=True):
     """Record that the worker has been silent since `last_seen` (aware)."""
 
     emits = (WorkerWentOffline,)
-    epoch: int
     last_seen: Instant
 
 
-class RecordReturn(Command[WorkerLease], frozen=True, kw_only=True):
+class RecordReturn(GrantCommand, frozen=True, kw_only=True):
     """Record that the worker is back and still has its execution.
 
     `process` is the process known to the lease, confirmed by the worker from its own records (None if the lease knows
@@ -271,24 +253,21 @@ class RecordReturn(Command[WorkerLease], frozen=True, kw_only=True):
     """
 
     emits = (WorkerReturned,)
-    epoch: int
     worker_id: WorkerId
     identity: WorkerIdentity
     process: ProcessIdentity | None = None
 
 
-class DeclareLost(Command[WorkerLease], frozen=True, kw_only=True):
+class DeclareLost(GrantCommand, frozen=True, kw_only=True):
     """Declare the worker lost after the grace period."""
 
     emits = (LeaseLost,)
-    epoch: int
 
 
-class ReleaseLease(Command[WorkerLease], frozen=True, kw_only=True):
+class ReleaseLease(GrantCommand, frozen=True, kw_only=True):
     """Return the lease after finishing the work."""
 
     emits = (LeaseReleased,)
-    epoch: int
     worker_id: WorkerId
 
 
@@ -362,32 +341,8 @@ def _granted(state: WorkerLease | None, event: LeaseGranted, fact: HappenedFact,
     )
 
 
-def _process(state: WorkerLease, event: LeaseProcessStarted, fact: HappenedFact, status: LeaseStatus) -> WorkerLease:
-    return replace(state, status=status, process=event.process)
-
-
-def _offline(state: WorkerLease, event: WorkerWentOffline, fact: HappenedFact, status: LeaseStatus) -> WorkerLease:
-    return replace(state, status=status, last_seen=event.last_seen, offline_since=fact.time)
-
-
-def _returned(state: WorkerLease, event: WorkerReturned, fact: HappenedFact, status: LeaseStatus) -> WorkerLease:
-    return replace(state, status=status, last_seen=fact.time, offline_since=None)
-
-
-def _freed(state: WorkerLease, status: LeaseStatus, end: GrantEnd) -> WorkerLease:
-    return replace(state, status=status, worker_id=None, identity=None, process=None, offline_since=None, last_end=end)
-
-
-def _lost(state: WorkerLease, event: LeaseLost, fact: HappenedFact, status: LeaseStatus) -> WorkerLease:
-    return _freed(state, status, GrantEnd.LOST)
-
-
-def _released(state: WorkerLease, event: LeaseReleased, fact: HappenedFact, status: LeaseStatus) -> WorkerLease:
-    return _freed(state, status, GrantEnd.RELEASED)
-
-
-def _revoked(state: WorkerLease, event: LeaseRevoked, fact: HappenedFact, status: LeaseStatus) -> WorkerLease:
-    return _freed(state, status, GrantEnd.REVOKED)
+def _freed(end: GrantEnd) -> Evolve[WorkerLease]:
+    return sets(worker_id=None, identity=None, process=None, offline_since=None, last_end=end)
 
 
 def _recorded(state: WorkerLease, event: StaleReportRecorded, fact: HappenedFact, status: LeaseStatus) -> WorkerLease:
@@ -410,12 +365,12 @@ def _adjudicated(
 _EVOLVERS: Mapping[type[Event], Evolve[WorkerLease]] = MappingProxyType(
     {
         LeaseGranted: _granted,
-        LeaseProcessStarted: _process,
-        WorkerWentOffline: _offline,
-        WorkerReturned: _returned,
-        LeaseLost: _lost,
-        LeaseReleased: _released,
-        LeaseRevoked: _revoked,
+        LeaseProcessStarted: sets("process"),
+        WorkerWentOffline: sets("last_seen", offline_since=TIME),
+        WorkerReturned: sets(last_seen=TIME, offline_since=None),
+        LeaseLost: _freed(GrantEnd.LOST),
+        LeaseReleased: _freed(GrantEnd.RELEASED),
+        LeaseRevoked: _freed(GrantEnd.REVOKED),
         StaleReportRecorded: _recorded,
         StaleReportAdjudicated: _adjudicated,
         LeaseClosed: status_only,
@@ -428,15 +383,4 @@ WORKER_LEASE = Aggregate(
     statuses=LeaseStatus,
     table=_TABLE,
     evolvers=_EVOLVERS,
-    commands=(
-        GrantLease,
-        RecordProcess,
-        RecordOffline,
-        RecordReturn,
-        DeclareLost,
-        ReleaseLease,
-        RevokeLease,
-        RecordStaleReport,
-        CloseLease,
-    ),
 )

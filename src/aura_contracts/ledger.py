@@ -74,4 +74,4 @@ _EVOLVERS: Mapping[type[Event], Evolve[Ledger]] = MappingProxyType(
     {Checkpointed: _checkpointed, OutageEnded: _outage_ended}
 )
 
-LEDGER = Aggregate(name="ledger", state=Ledger, statuses=LedgerStatus, table=_TABLE, evolvers=_EVOLVERS, commands=())
+LEDGER = Aggregate(name="ledger", state=Ledger, statuses=LedgerStatus, table=_TABLE, evolvers=_EVOLVERS)

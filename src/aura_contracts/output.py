@@ -163,5 +163,4 @@ OUTPUT = Aggregate(
     statuses=OutputStatus,
     table=_TABLE,
     evolvers=_EVOLVERS,
-    commands=(RecordOutput, CloseOutput),
 )

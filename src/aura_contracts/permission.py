@@ -72,7 +72,7 @@ _FREE: Mapping[str, object] = MappingProxyType(
 """Executor options that stop agents from asking."""
 
 
-def require_questions(rules: PermissionRules, executor: str, options: Mapping[str, Any], *, asks: bool) -> None:
+def require_questions(rules: PermissionRules, executor: str, options: Mapping[str, object], *, asks: bool) -> None:
     """Refuse rules that would never be used, because their author relies on them. Raises `InvalidInput`.
 
     `asks` says whether agents of this executor ask for permission at all.
@@ -131,11 +131,11 @@ def matches(rule: str, call: ToolCall, *, denying: bool = False) -> bool:
     return wanted is None or _covers(wanted, call.arguments)
 
 
-def _is_cut(arguments: Mapping[str, Any]) -> bool:
+def _is_cut(arguments: Mapping[str, object]) -> bool:
     return any(CUT_MARK in text for text in _texts(arguments))
 
 
-def _covers(wanted: str, arguments: Mapping[str, Any]) -> bool:
+def _covers(wanted: str, arguments: Mapping[str, object]) -> bool:
     """Return whether `wanted` allows everything that a call is used on."""
     commands, paths, others = (list(_named(names, arguments)) for names in (_COMMANDS, _PATHS, _OTHERS))
     if commands:
@@ -148,7 +148,7 @@ def _fits(wanted: str, subject: str, *, unclear: bool) -> bool:
     return subject == wanted or (not unclear and fnmatchcase(subject, wanted))
 
 
-def _named(names: tuple[str, ...], arguments: Mapping[str, Any]) -> Iterator[str]:
+def _named(names: tuple[str, ...], arguments: Mapping[str, object]) -> Iterator[str]:
     """Yield the arguments with these names; a list of words is one command, a list of paths is several paths."""
     for name in names:
         value = arguments.get(name)
@@ -158,7 +158,7 @@ def _named(names: tuple[str, ...], arguments: Mapping[str, Any]) -> Iterator[str
             yield from [" ".join(value)] if name in _COMMANDS else value
 
 
-def relative_to(folder: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+def relative_to(folder: str, arguments: Mapping[str, object]) -> dict[str, Any]:
     """Return `arguments` with paths below `folder` made relative to it, the form that people use in rules.
 
     >>> relative_to("/app", {"file_path": "/app/src/a.py", "content": "/app/x"})
@@ -166,7 +166,7 @@ def relative_to(folder: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """
     below = folder.rstrip("/") + "/"
 
-    def within(value: Any) -> Any:
+    def within(value: object) -> object:
         if isinstance(value, list):
             return [within(one) for one in value]
         return value.removeprefix(below) if isinstance(value, str) else value
@@ -179,7 +179,7 @@ def _hits(wanted: str, part: str) -> bool:
     return fnmatchcase(part, wanted) or fnmatchcase(part, f"*/{wanted}")
 
 
-def _parts(arguments: Mapping[str, Any]) -> Iterator[str]:
+def _parts(arguments: Mapping[str, object]) -> Iterator[str]:
     """Yield everything that a call may be used on: each part of a command, and a path in its plain form too."""
     known = {name: value for name, value in arguments.items() if name in _SUBJECTS}
     for text in _texts(known or arguments):
@@ -191,7 +191,7 @@ def _parts(arguments: Mapping[str, Any]) -> Iterator[str]:
             yield _BEFORE.sub("", plain, count=1)
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _texts(value: object) -> Iterator[str]:
     match value:
         case str():
             yield value
@@ -207,6 +207,6 @@ def _texts(value: Any) -> Iterator[str]:
             pass
 
 
-def subject_of(arguments: Mapping[str, Any]) -> str | None:
+def subject_of(arguments: Mapping[str, object]) -> str | None:
     """Return what a tool is used on, according to its arguments: a command, path or address; None if unknown."""
     return next(_named(_SUBJECTS, arguments), None)

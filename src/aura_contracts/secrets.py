@@ -56,7 +56,7 @@ def holds_secret(name: str) -> bool:
     return bool(_SECRET.search(words)) and not _HARMLESS.search(words)
 
 
-def redact(values: Mapping[str, Any]) -> dict[str, Any]:
+def redact(values: Mapping[str, object]) -> dict[str, Any]:
     """Return `values`, an environment or nested settings, with secrets replaced by ``[redacted]``.
 
     >>> redact({"HOME": "/homes/ada", "GITHUB_TOKEN": "ghp_1", "params": ["--api-key", "sk-1"]})
@@ -68,7 +68,7 @@ def redact(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _redacted(value: Any) -> Any:
+def _redacted(value: object) -> object:
     match value:
         case str():
             return _USERINFO.sub(rf"\g<before>{REDACTED}", value)
@@ -82,7 +82,7 @@ def _redacted(value: Any) -> Any:
     return value
 
 
-def require_no_secrets(values: Mapping[str, Any], field: str = "options") -> None:
+def require_no_secrets(values: Mapping[str, object], field: str = "options") -> None:
     """Raise `InvalidInput` if `values`, settings that will be stored, contain a secret at any depth.
 
     References such as ``$TOKEN``, empty strings, numbers and booleans are not secrets.
@@ -94,7 +94,7 @@ def require_no_secrets(values: Mapping[str, Any], field: str = "options") -> Non
         _require_none_inside(value, place)
 
 
-def _require_none_inside(value: Any, place: str) -> None:
+def _require_none_inside(value: object, place: str) -> None:
     match value:
         case str() if _USERINFO.search(value):
             raise _secret(place, "a URL with a password")
@@ -109,14 +109,14 @@ def _require_none_inside(value: Any, place: str) -> None:
             pass
 
 
-def _tells(value: Any) -> bool:
+def _tells(value: object) -> bool:
     """Return whether `value`, under a secret's name, is a secret; references, booleans and numbers are not."""
     if isinstance(value, str):
         return bool(value) and not value.startswith("$")
     return isinstance(value, list | tuple | bytes) and bool(value)
 
 
-def _given_in(arguments: Sequence[Any]) -> Iterator[tuple[int, str, int]]:
+def _given_in(arguments: Sequence[object]) -> Iterator[tuple[int, str, int]]:
     """Yield index, name and start of the value for every secret in the arguments of a command."""
     flag = ""
     for index, argument in enumerate(arguments):

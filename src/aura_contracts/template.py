@@ -14,10 +14,21 @@ from types import MappingProxyType
 from uuid import UUID, uuid5
 
 import msgspec
-from msgspec.structs import asdict, replace
+from msgspec.structs import asdict
 
 from aura_contracts.actors import Actor
-from aura_contracts.aggregate import Aggregate, Command, Evolve, HappenedFact, State, Table, status_only
+from aura_contracts.aggregate import (
+    ACTOR,
+    TIME,
+    Aggregate,
+    Command,
+    Evolve,
+    HappenedFact,
+    State,
+    Table,
+    sets,
+    status_only,
+)
 from aura_contracts.events import Event
 from aura_contracts.ids import TaskId, TemplateId, WorkspaceId
 
@@ -203,24 +214,10 @@ def _defined(_: None, event: TemplateDefined, fact: HappenedFact, status: Templa
     )
 
 
-def _revised(
-    state: PromptTemplate, event: TemplateRevised, fact: HappenedFact, status: TemplateStatus
-) -> PromptTemplate:
-    return replace(
-        state,
-        status=status,
-        revision=event.revision,
-        text=event.text,
-        variables=event.variables,
-        revised_by=fact.actor,
-        revised_at=fact.time,
-    )
-
-
 _EVOLVERS: Mapping[type[Event], Evolve[PromptTemplate]] = MappingProxyType(
     {
         TemplateDefined: _defined,
-        TemplateRevised: _revised,
+        TemplateRevised: sets("revision", "text", "variables", revised_by=ACTOR, revised_at=TIME),
         TemplateRetired: status_only,
         TemplateRestored: status_only,
     }
@@ -232,10 +229,4 @@ PROMPT_TEMPLATE = Aggregate(
     statuses=TemplateStatus,
     table=_TABLE,
     evolvers=_EVOLVERS,
-    commands=(
-        DefineTemplate,
-        ReviseTemplate,
-        RetireTemplate,
-        RestoreTemplate,
-    ),
 )

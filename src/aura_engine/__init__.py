@@ -226,13 +226,13 @@ if TYPE_CHECKING:
     from aura_contracts.ports.executors import Availability as Availability
     from aura_contracts.ports.executors import Capability as Capability
     from aura_contracts.ports.executors import Executor as Executor
-    from aura_contracts.ports.read_models import ExecutionLogRow as ExecutionLogRow
     from aura_contracts.ports.read_models import Moment as Moment
-    from aura_contracts.ports.read_models import Page as Page
-    from aura_contracts.ports.read_models import SessionRow as SessionRow
-    from aura_contracts.ports.read_models import UsageRow as UsageRow
-    from aura_contracts.ports.read_models import UsageSum as UsageSum
     from aura_contracts.ports.read_models import Words as Words
+    from aura_contracts.ports.rows import ExecutionLogRow as ExecutionLogRow
+    from aura_contracts.ports.rows import Page as Page
+    from aura_contracts.ports.rows import SessionRow as SessionRow
+    from aura_contracts.ports.rows import UsageRow as UsageRow
+    from aura_contracts.ports.rows import UsageSum as UsageSum
     from aura_contracts.ports.workspaces import Orphan as Orphan
     from aura_contracts.ports.workspaces import WorkspaceCondition as WorkspaceCondition
     from aura_contracts.store_url import Compression as Compression

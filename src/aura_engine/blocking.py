@@ -31,7 +31,8 @@ from aura_contracts.ports.archive import (
     World,
 )
 from aura_contracts.ports.executors import Capability, Executor
-from aura_contracts.ports.read_models import ExecutionLogRow, Moment, Page, SessionRow, UsageRow
+from aura_contracts.ports.read_models import Moment
+from aura_contracts.ports.rows import ExecutionLogRow, Page, SessionRow, UsageRow
 from aura_contracts.ports.workspaces import Orphan, WorkspaceCondition
 from aura_contracts.store_url import Compression
 from aura_contracts.task import Task, TaskChanges

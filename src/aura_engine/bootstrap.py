@@ -21,8 +21,9 @@ from anyio.abc import TaskGroup
 from aura_contracts import __version__
 from aura_contracts.actors import Actor, actor_name, human
 from aura_contracts.errors import StoreMisconfigured
+from aura_contracts.identity import WorkerIdentity
 from aura_contracts.ids import ExecutionId, TaskId, WorkerId
-from aura_contracts.lease import RETURN_GRACE, WorkerIdentity
+from aura_contracts.lease import RETURN_GRACE
 from aura_contracts.ports.executors import AgentTools, Executor
 from aura_contracts.store_url import Compression, StoreUrl
 from aura_engine.agent_tools.api import OwnTask

@@ -32,7 +32,7 @@ CONFLICT_RETRIES = 5
 """Times a decision is repeated on newer states before a conflict is raised; each time, another writer made progress."""
 
 _DECIDER_OF: dict[type[AnyCommand], Decider[Any]] = {
-    command: decider for decider in DECIDERS.values() for command in decider.aggregate.commands
+    command: decider for decider in DECIDERS.values() for command in decider.decisions
 }
 
 

@@ -31,40 +31,42 @@ and may change in any release.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from aura_contracts.errors import InvalidInput
-from aura_contracts.execution import Usage
-from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.fingerprint import fingerprint_of
-from aura_contracts.output import OutputSource
-from aura_contracts.ports.executors import (
+from aura_contracts.entries import (
     TEXT_LIMIT,
-    AgentRun,
-    AgentTools,
-    Answer,
     AnyEntry,
-    Availability,
-    Capability,
-    Conversation,
     Entry,
     ErrorReported,
-    Executor,
     FileChange,
     FileChanged,
     Finished,
-    Launch,
     Message,
     PermissionRequested,
     PermissionWithdrawn,
     PlanStep,
     PlanUpdated,
-    Send,
     SessionStarted,
     Thinking,
     ToolCalled,
     ToolFinished,
-    ToolServer,
     Unknown,
+    Usage,
     UsageReported,
+)
+from aura_contracts.errors import InvalidInput
+from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.fingerprint import fingerprint_of
+from aura_contracts.output import OutputSource
+from aura_contracts.ports.executors import (
+    AgentRun,
+    AgentTools,
+    Answer,
+    Availability,
+    Capability,
+    Conversation,
+    Executor,
+    Launch,
+    Send,
+    ToolServer,
     failure_of,
 )
 from aura_contracts.ports.processes import ARGUMENT_LIMIT, ExitCause, InterruptPlan, ProcessExit

@@ -28,7 +28,8 @@ from aura_contracts.ports.archive import (
     UsageKey,
     World,
 )
-from aura_contracts.ports.read_models import Moment, UsageSum
+from aura_contracts.ports.read_models import Moment
+from aura_contracts.ports.rows import UsageSum
 from aura_store import _history as history
 from aura_store import audit, pricing
 from aura_store.read_models import LogReadModels, check_read_models, repair_snapshot

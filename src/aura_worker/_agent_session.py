@@ -11,21 +11,19 @@ import attrs
 import msgspec
 from msgspec.structs import replace
 
-from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.output import Chunk, OutputSource
-from aura_contracts.ports.executors import (
-    Answer,
+from aura_contracts.entries import (
     AnyEntry,
-    Conversation,
     Entry,
     ErrorReported,
     Finished,
     PermissionRequested,
     PermissionWithdrawn,
-    Send,
     ToolFinished,
     Unknown,
 )
+from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.output import Chunk, OutputSource
+from aura_contracts.ports.executors import Answer, Conversation, Send
 from aura_contracts.ports.processes import OutputBatch, ProcessExit
 from aura_worker_protocol.messages import ParsedRecord
 

@@ -17,13 +17,15 @@ from typing import Any
 
 import msgspec
 
+from aura_contracts.entries import AnyEntry
 from aura_contracts.execution import Outcome, RunPlan, Script, SupervisedProcess
 from aura_contracts.failures import Failure
+from aura_contracts.identity import WorkerIdentity
 from aura_contracts.ids import ExecutionId, TaskId, WorkerId, WorkspaceId
-from aura_contracts.lease import HEARTBEAT_INTERVAL, WorkerIdentity
+from aura_contracts.lease import HEARTBEAT_INTERVAL
 from aura_contracts.output import Chunk
 from aura_contracts.plain_data import Plain
-from aura_contracts.ports.executors import Answer, AnyEntry, Availability, Capability
+from aura_contracts.ports.executors import Answer, Availability, Capability
 from aura_contracts.ports.processes import ProcessExit
 from aura_contracts.ports.workspaces import Orphan, WorkspaceCondition, WorkspaceSpec
 from aura_contracts.workspace import ConflictedFiles, MergeStyle, RepositoryCommit, Worktree

@@ -13,12 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aura_contracts.actors import human
-from aura_contracts.aggregate import Aggregate, Command, State, status_only
+from aura_contracts.aggregate import Aggregate, State, status_only
 from aura_contracts.aggregates import AGGREGATES
 from aura_contracts.approval import APPROVAL
 from aura_contracts.errors import ImpossibleTransition
 from aura_contracts.events import Event, EventRecord, Fact
+from aura_contracts.ledger import LEDGER
 from aura_contracts.task import TASK
+from aura_engine.decisions import DECIDERS
 from strategies import EPOCH
 
 
@@ -51,10 +53,6 @@ class Door(State, frozen=True, kw_only=True):
     opened: int = 0
 
 
-class OpenDoor(Command[Door], frozen=True, kw_only=True):
-    emits = (Opened,)
-
-
 TABLE = {
     None: {Hung: DoorStatus.SHUT},
     DoorStatus.SHUT: {Opened: DoorStatus.OPEN, WalledUp: DoorStatus.WALLED_UP},
@@ -82,7 +80,6 @@ DOOR = Aggregate(
     statuses=DoorStatus,
     table=MappingProxyType(TABLE),
     evolvers=MappingProxyType(EVOLVERS),
-    commands=(OpenDoor,),
 )
 
 
@@ -190,6 +187,11 @@ def test_table_and_evolvers_have_to_name_the_same_events(evolvers):
 every_aggregate = pytest.mark.parametrize("aggregate", [pytest.param(each, id=each.name) for each in AGGREGATES])
 
 
+def commands_of(aggregate):
+    """Return the commands that the engine decides; the store decides about the ledger."""
+    return () if aggregate is LEDGER else tuple(DECIDERS[aggregate.name].decisions)
+
+
 @every_aggregate
 def test_topics_begin_with_the_name_of_their_aggregate(aggregate):
     assert all(event.topic.startswith(f"{aggregate.name}.") for event in aggregate.events)
@@ -197,8 +199,8 @@ def test_topics_begin_with_the_name_of_their_aggregate(aggregate):
 
 @every_aggregate
 def test_every_event_is_emitted_and_nothing_else_is(aggregate):
-    emitted = {event for command in aggregate.commands for event in command.emits}
-    assert emitted == (set(aggregate.events) if aggregate.commands else set())
+    emitted = {event for command in commands_of(aggregate) for event in command.emits}
+    assert emitted == set(() if aggregate is LEDGER else aggregate.events)
 
 
 @every_aggregate
@@ -210,7 +212,7 @@ def test_every_status_is_in_the_table_and_no_other(aggregate):
 
 @every_aggregate
 def test_its_parts_are_frozen_and_say_what_they_mean(aggregate):
-    for kind in (aggregate.state, *aggregate.events, *aggregate.commands):
+    for kind in (aggregate.state, *aggregate.events, *commands_of(aggregate)):
         assert kind.__struct_config__.frozen
         assert kind.__doc__
         assert not kind.__doc__.startswith(f"{kind.__name__}(")

@@ -4,9 +4,9 @@ import copy
 import inspect
 import pickle
 import re
+import typing
 from datetime import UTC, datetime
 
-import attrs
 import pytest
 from hypothesis import given
 
@@ -39,12 +39,14 @@ every_error = pytest.mark.parametrize("kind", CLASSES)
 def sample(kind):
     """Return an error of this class with facts that can be found again in its text."""
     values = {str: lambda name: f"<{name}>", int: lambda _: 4711, float: lambda _: 47.5}
-    given = {
-        field.name: values.get(field.type, lambda name: (f"<{name}>",))(field.name)
-        for field in attrs.fields(kind)
-        if field.name != "remedy"
-    }
-    return kind(**given)
+    hints = typing.get_type_hints(kind)
+    return kind(
+        **{
+            name: values.get(hints[name], lambda name: (f"<{name}>",))(name)
+            for name in kind.fact_names
+            if name != "remedy"
+        }
+    )
 
 
 def declares(kind, field):
@@ -91,21 +93,21 @@ def test_its_text_holds_its_facts(kind):
 
 @every_error
 def test_its_text_ends_with_what_to_do(kind):
-    error = attrs.evolve(sample(kind), remedy="turn it off and on again")
+    error = sample(kind).replaced(remedy="turn it off and on again")
     assert str(error) == f"{error.message()}; turn it off and on again"
-    assert str(attrs.evolve(error, remedy="")) == error.message()
+    assert str(error.replaced(remedy="")) == error.message()
 
 
 @every_error
 def test_its_facts_are_for_programs(kind):
     facts = sample(kind).facts()
     assert "remedy" not in facts
-    assert set(facts) == {field.name for field in attrs.fields(kind)} - {"remedy"}
+    assert set(facts) == set(kind.fact_names) - {"remedy"}
 
 
 @every_error
 def test_it_survives_copying(kind):
-    error = attrs.evolve(sample(kind), remedy="turn it off and on again")
+    error = sample(kind).replaced(remedy="turn it off and on again")
     error.add_note("seen by alice")
     pickled = [pickle.loads(pickle.dumps(error, protocol)) for protocol in range(2, 6)]
     for twin in (copy.copy(error), copy.deepcopy(error), *pickled):
@@ -129,6 +131,12 @@ def test_errors_are_told_apart_by_identity():
 def test_facts_are_given_by_name():
     with pytest.raises(TypeError):
         RuleViolated("task", "id", "CreateTask", "title", "too long")
+
+
+@pytest.mark.parametrize("facts", [{"field": "title"}, {"field": "title", "reason": "too long", "length": 7}])
+def test_facts_are_those_declared(facts):
+    with pytest.raises(TypeError, match="InvalidInput does not have"):
+        InvalidInput(**facts)
 
 
 @given(times())

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from aura_contracts.actors import agent, human, system
-from aura_contracts.entries import Finished, ToolFinished
+from aura_contracts.entries import Finished, ToolFinished, Usage
 from aura_contracts.errors import ActorNotAllowed, AggregateExists, AggregateNotFound, RuleViolated, TransitionRefused
 from aura_contracts.events import Fact
 from aura_contracts.execution import (
@@ -52,10 +52,9 @@ from aura_contracts.execution import (
     StageRetryScheduled,
     StartPreparation,
     SupervisedProcess,
-    Usage,
 )
 from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.lease import ProcessIdentity
+from aura_contracts.identity import ProcessIdentity
 from aura_contracts.task import RetryPolicy
 from aura_engine.decisions import Context
 from aura_engine.decisions.execution import EXECUTION_DECIDER

@@ -11,6 +11,7 @@ from aura_contracts.actors import agent, human, system
 from aura_contracts.errors import ActorNotAllowed, AggregateNotFound, RuleViolated, TransitionRefused
 from aura_contracts.events import Fact
 from aura_contracts.failures import FailureReason
+from aura_contracts.identity import ProcessIdentity, WorkerIdentity
 from aura_contracts.lease import (
     HEARTBEAT_INTERVAL,
     OFFLINE_AFTER,
@@ -27,7 +28,6 @@ from aura_contracts.lease import (
     LeaseProcessStarted,
     LeaseRevoked,
     LeaseStatus,
-    ProcessIdentity,
     RecordOffline,
     RecordProcess,
     RecordReturn,
@@ -36,7 +36,6 @@ from aura_contracts.lease import (
     RevokeLease,
     StaleReportAdjudicated,
     Verdict,
-    WorkerIdentity,
 )
 from aura_engine.decisions import Context
 from aura_engine.decisions.lease import GRACE_LIMIT, WORKER_LEASE_DECIDER

@@ -14,25 +14,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aura_contracts.errors import InvalidInput
-from aura_contracts.execution import Usage
-from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.output import OutputSource
-from aura_contracts.ports.executors import (
-    AgentRun,
-    Answer,
+from aura_contracts.entries import (
     Entry,
     ErrorReported,
     Finished,
-    Launch,
     Message,
     PermissionRequested,
-    Send,
     SessionStarted,
     ToolCalled,
     Unknown,
+    Usage,
     UsageReported,
 )
+from aura_contracts.errors import InvalidInput
+from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.output import OutputSource
+from aura_contracts.ports.executors import AgentRun, Answer, Launch, Send
 from aura_contracts.ports.processes import ExitCause, ProcessExit
 from aura_executors.adapter.bounded_text import clipped
 from aura_executors.adapter.json_lines import UNKNOWN_LIMIT

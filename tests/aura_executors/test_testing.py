@@ -9,9 +9,8 @@ BAD = '''
 import json
 import random
 import pytest
-from aura_contracts.ports.executors import (
-    Capability, Conversation, Executor, Launch, Message, PermissionRequested, Send, ToolFinished
-)
+from aura_contracts.entries import Message, PermissionRequested, ToolFinished
+from aura_contracts.ports.executors import Capability, Conversation, Executor, Launch, Send
 from aura_executors.testing.executor import ExecutorConformance
 
 class Loose(Conversation):

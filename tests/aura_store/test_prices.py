@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aura_contracts.entries import Usage
 from aura_contracts.errors import NaiveDatetime
-from aura_contracts.execution import Usage
 from aura_store.pricing import InvalidPrices, parse_prices, price, read_prices
 
 TABLE = parse_prices(

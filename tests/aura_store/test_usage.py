@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 
 from aura_contracts import execution as ex
 from aura_contracts.actors import human
+from aura_contracts.entries import Usage
 from aura_contracts.errors import InvalidInput, NaiveDatetime
 from aura_contracts.events import Append, Fact
-from aura_contracts.execution import EXECUTION, Usage, UsageRecorded
+from aura_contracts.execution import EXECUTION, UsageRecorded
 from aura_contracts.ports.archive import UsageKey
-from aura_contracts.ports.read_models import UsageQuery, UsageSum
+from aura_contracts.ports.read_models import UsageQuery
+from aura_contracts.ports.rows import UsageSum
 from aura_store import open_log, open_read_models
 from aura_store.pricing import cost_of, parse_prices, read_prices, usage_of
 from aura_store.pricing._amounts import amounts_of

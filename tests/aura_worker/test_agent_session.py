@@ -4,18 +4,9 @@ import anyio
 import pytest
 from worker_stage import Stage, StagedExecutors, agent, end_of, token_of
 
+from aura_contracts.entries import Message, PermissionRequested, Unknown
 from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.ports.executors import (
-    AgentRun,
-    Answer,
-    Conversation,
-    Executor,
-    Launch,
-    Message,
-    PermissionRequested,
-    Send,
-    Unknown,
-)
+from aura_contracts.ports.executors import AgentRun, Answer, Conversation, Executor, Launch, Send
 from aura_worker_protocol.messages import AnswerPermission
 from conditions import until
 

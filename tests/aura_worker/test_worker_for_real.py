@@ -11,12 +11,13 @@ import worker_stage
 from msgspec.structs import replace
 from worker_stage import Stage, end_of
 
+from aura_contracts.entries import Message, PermissionRequested, SessionStarted
 from aura_contracts.errors import ExecutableNotFound, NotARepository, WorkingDirectoryMissing
 from aura_contracts.execution import RunPlan, Script
 from aura_contracts.failures import FailureReason
 from aura_contracts.ids import WorkspaceId
 from aura_contracts.output import OutputSource
-from aura_contracts.ports.executors import Answer, Message, PermissionRequested, SessionStarted
+from aura_contracts.ports.executors import Answer
 from aura_contracts.ports.processes import ExitCause
 from aura_contracts.ports.workspaces import WorkspaceSpec
 from aura_contracts.workspace import MergeStyle, Repository

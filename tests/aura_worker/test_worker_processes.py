@@ -4,6 +4,7 @@ import anyio
 import pytest
 from worker_stage import Stage, StagedExecutors, agent, end_of, script, token_of
 
+from aura_contracts.entries import ErrorReported, Message, PermissionRequested, Unknown
 from aura_contracts.errors import (
     ExecutableNotFound,
     InvalidInput,
@@ -18,18 +19,7 @@ from aura_contracts.errors import (
 from aura_contracts.execution import Script
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.output import OutputSource
-from aura_contracts.ports.executors import (
-    AgentRun,
-    Answer,
-    Conversation,
-    ErrorReported,
-    Executor,
-    Launch,
-    Message,
-    PermissionRequested,
-    Send,
-    Unknown,
-)
+from aura_contracts.ports.executors import AgentRun, Answer, Conversation, Executor, Launch, Send
 from aura_contracts.ports.processes import ExitCause
 from aura_worker import _pump
 from aura_worker._pump import IN_FLIGHT

@@ -3,18 +3,8 @@
 import pytest
 from worker_stage import Stage, StagedExecutors, agent, token_of
 
-from aura_contracts.ports.executors import (
-    AgentRun,
-    Answer,
-    Conversation,
-    Executor,
-    Finished,
-    Launch,
-    PermissionRequested,
-    PermissionWithdrawn,
-    Send,
-    ToolFinished,
-)
+from aura_contracts.entries import Finished, PermissionRequested, PermissionWithdrawn, ToolFinished
+from aura_contracts.ports.executors import AgentRun, Answer, Conversation, Executor, Launch, Send
 from aura_worker_protocol.messages import AnswerPermission
 from conditions import until
 

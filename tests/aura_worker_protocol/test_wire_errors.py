@@ -1,6 +1,7 @@
 """Errors over the wire: the same error comes out, by its code; what is not known keeps what came."""
 
-import attrs
+import typing
+
 import msgspec
 import pytest
 
@@ -25,9 +26,10 @@ VALUES = {str: "words", int: 4711, float: 47.5, dict: {"a": [1]}, tuple: ("one",
 def sample(kind):
     """Return an error of this class."""
     given = {}
-    for field in attrs.fields(kind):
-        origin = getattr(field.type, "__origin__", field.type)
-        given[field.name] = VALUES.get(origin, "words")
+    hints = typing.get_type_hints(kind)
+    for name in kind.fact_names:
+        origin = getattr(hints[name], "__origin__", hints[name])
+        given[name] = VALUES.get(origin, "words")
     return kind(**given)
 
 
@@ -105,9 +107,7 @@ def test_facts_that_a_newer_version_added_are_kept_as_notes():
 
 
 def test_errors_of_plugins_come_out_as_they_were():
-    @attrs.define(kw_only=True, eq=False)
-    class PluginBroken(AuraError):
-        code = "plugin_broken"
+    class PluginBroken(AuraError, code="plugin_broken"):
         parts: tuple[str, ...]
 
     received = sent(PluginBroken(parts=("a", "b")))

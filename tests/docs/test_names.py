@@ -27,6 +27,14 @@ def is_noun(name: str) -> bool:
     return name in RULES["nouns"] or not (name.endswith("ing") or name in RULES["riddles"])
 
 
+def mirrored(name: str, places: Iterable[Path]) -> bool:
+    """Whether a module's name may stand in all these places, because their folders mirror one another."""
+    return any(
+        name in names and all(path.is_relative_to(folder) and len(path.parts) > 2 for path in places)
+        for folder, names in RULES["mirrored"].items()
+    )
+
+
 def agent_of(path: Path) -> str | None:
     """Return the agent whose adapter `path` belongs to; None for all other code, the adapters' package included."""
     _, found, within = path.as_posix().partition(AGENTS)
@@ -51,7 +59,7 @@ def test_a_module_name_stands_once_in_a_package():
     twice = {
         key: [path.as_posix() for path in paths]
         for key, paths in places.items()
-        if len(paths) > 1 and not (key[1] in RULES["mirrored"] and all(agent_of(path) for path in paths))
+        if len(paths) > 1 and not mirrored(key[1], paths)
     }
     assert not twice
 
@@ -73,8 +81,9 @@ def test_a_class_name_stands_once():
 def test_an_exception_is_needed():
     defined = {path.as_posix(): (SRC / path).read_text("utf-8") for path in SOURCES}
     assert all(f"class {name}" in defined[path] for name, paths in RULES["homonyms"].items() for path in paths)
-    mirrored = [name_of(path) for path in MODULES if agent_of(path)]
-    assert all(mirrored.count(name) > 1 for name in RULES["mirrored"])
+    for folder, names in RULES["mirrored"].items():
+        within = [name_of(path) for path in MODULES if path.is_relative_to(folder)]
+        assert all(within.count(name) > 1 for name in names)
 
 
 def test_a_public_name_means_one_thing():

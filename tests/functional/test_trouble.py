@@ -7,10 +7,11 @@ import anyio
 import pytest
 
 from aura_contracts.approval import ApprovalKind, ApprovalStatus
+from aura_contracts.entries import Message, Usage, UsageReported
 from aura_contracts.errors import AggregateNotFound, AuraError, EngineClosed, InvalidId, InvalidInput, StoreUnavailable
-from aura_contracts.execution import AgentErrorReported, ExecutionStatus, MessageSaid, Usage
+from aura_contracts.execution import AgentErrorReported, ExecutionStatus, MessageSaid
 from aura_contracts.failures import FailureReason
-from aura_contracts.ports.executors import Conversation, Executor, Launch, Message, UsageReported
+from aura_contracts.ports.executors import Conversation, Executor, Launch
 from aura_contracts.task import TaskStatus
 from aura_contracts.workspace import WorkspaceStatus
 from aura_engine.runtime import driver

@@ -20,17 +20,11 @@ import attrs
 import msgspec
 
 import aura_executors.agents
-from aura_contracts.failures import Failure
-from aura_contracts.output import OutputSource
-from aura_contracts.ports.executors import (
+from aura_contracts.entries import (
     TEXT_LIMIT,
-    AgentRun,
-    Answer,
     AnyEntry,
-    Conversation,
     Entry,
     ErrorReported,
-    Executor,
     FileChanged,
     Finished,
     Message,
@@ -38,7 +32,6 @@ from aura_contracts.ports.executors import (
     PermissionWithdrawn,
     PlanStep,
     PlanUpdated,
-    Send,
     SessionStarted,
     Thinking,
     ToolCalled,
@@ -46,6 +39,9 @@ from aura_contracts.ports.executors import (
     Unknown,
     UsageReported,
 )
+from aura_contracts.failures import Failure
+from aura_contracts.output import OutputSource
+from aura_contracts.ports.executors import AgentRun, Answer, Conversation, Executor, Send
 from aura_contracts.ports.processes import ExitCause, ProcessExit
 from aura_executors.adapter.json_lines import UNKNOWN_ENTRIES, JsonLines
 from aura_executors.adapter.line_splitter import LINE_LIMIT

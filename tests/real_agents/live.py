@@ -14,7 +14,8 @@ from typing import Any
 import anyio
 import attrs
 
-from aura_contracts.execution import MessageSaid, Usage
+from aura_contracts.entries import Usage
+from aura_contracts.execution import MessageSaid
 from aura_contracts.failures import FailureReason
 from aura_engine import open_engine
 from scripted_model import ModelUrl, scripted_model

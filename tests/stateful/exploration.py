@@ -25,7 +25,7 @@ import attrs
 import msgspec
 
 from aura_contracts.actors import Actor, agent, human, system
-from aura_contracts.aggregate import Aggregate, Command, State, Table
+from aura_contracts.aggregate import Command, State, Table
 from aura_contracts.errors import CommandRefused
 from aura_contracts.events import Event, Fact
 from aura_contracts.execution import ACTIONS, Action
@@ -113,9 +113,9 @@ def rows_of(table: Table) -> set[Row]:
     return {(before, event, after) for before, row in table.items() for event, after in row.items()}
 
 
-def emissions_of(aggregate: Aggregate[Any]) -> set[Emission]:
-    """Every event that a command of `aggregate` says it may lead to."""
-    return {(command, event) for command in aggregate.commands for event in command.emits}
+def emissions_of(decider: Decider[Any]) -> set[Emission]:
+    """Every event that a command says it may lead to."""
+    return {(command, event) for command in decider.decisions for event in command.emits}
 
 
 # --- What a state suggests --------------------------------------------------------------------------------------------
@@ -320,7 +320,7 @@ class Exploration:
     def possible(self, state: Any) -> list[type[Command]]:
         """The commands that may lead to an event of the state's row."""
         row = self.decider.aggregate.table.get(None if state is None else state.status, {})
-        return [kind for kind in self.decider.aggregate.commands if any(event in row for event in kind.emits)]
+        return [kind for kind in self.decider.decisions if any(event in row for event in kind.emits)]
 
     def expand(self, state: Any, rng: random.Random) -> Iterator[tuple[Any, Row]]:
         """Try everything in `state`, tick off what happens, yield the states reached, each with the last row taken."""
@@ -343,7 +343,7 @@ def explore(decider: Decider[Any], guide: Guide, *, limit: int = 800) -> Explora
     """Search until every row and every emission was seen, or `limit` states have been tried."""
     aggregate = decider.aggregate
     rows = rows_of(aggregate.table) | rows_of(guide.part_table)
-    found = Exploration(decider, guide, rows, emissions_of(aggregate))
+    found = Exploration(decider, guide, rows, emissions_of(decider))
     rng = random.Random(aggregate.name)
     seen: set[Any] = set()
     visits: dict[Any, int] = defaultdict(int)

@@ -123,7 +123,7 @@ def test_any_commands_in_any_state_keep_the_promises(name, data):
     state = data.draw(st.sampled_from(exploration(name).states), label="state")
     for _ in range(data.draw(st.integers(1, 5), label="steps")):
         row = decider.aggregate.table.get(None if state is None else state.status, {})
-        fitting = [kind for kind in decider.aggregate.commands if any(event in row for event in kind.emits)]
+        fitting = [kind for kind in decider.decisions if any(event in row for event in kind.emits)]
         fits = bool(fitting) and data.draw(st.integers(0, 9)) > 0
         command = data.draw(st.sampled_from(fitting).flatmap(structs) if fits else commands(decider.aggregate))
         actor = data.draw(st.sampled_from(Suggestions(state).actors()) | actors())
@@ -162,7 +162,7 @@ def test_what_has_ended_refuses_every_command(name):
     ended = {state.status: state for state in found.states if state is not None and state.status in aggregate.final}
     assert set(ended) == aggregate.final
     for state in ended.values():
-        for kind in aggregate.commands:
+        for kind in found.decider.decisions:
             for command, context in found.attempts(state, kind, random.Random(0)):
                 with pytest.raises(CommandRefused):
                     found.decider.decide(state.id, state, command, context)

@@ -10,7 +10,7 @@ from aura_cli.arguments.parser import add_subcommand, add_subcommands
 from aura_cli.rendering.formatting import counted, short, time_text
 from aura_cli.rendering.terminal import printable
 from aura_contracts.errors import AggregateNotFound
-from aura_contracts.ports.read_models import SessionRow
+from aura_contracts.ports.rows import SessionRow
 
 _EPILOG = "Resume a session with `aura run --session ID` and its executor."
 

@@ -4,7 +4,6 @@ import sys
 import traceback
 from typing import Any
 
-import attrs
 import msgspec
 
 from aura_cli._settings import debugging
@@ -17,11 +16,9 @@ _LISTED = ("agent", "approval", "session", "task", "workspace")
 """Aggregates that ``aura NAME list`` lists."""
 
 
-@attrs.define(kw_only=True, eq=False)
-class ReplayDiffers(AuraError):
+class ReplayDiffers(AuraError, code="replay_differs"):
     """States folded from the log differ from those on which decisions were made."""
 
-    code = "replay_differs"
     differences: tuple[str, ...]
     remedy: str = "this is a bug in AURA; please report it with the database"
 
@@ -29,36 +26,26 @@ class ReplayDiffers(AuraError):
         return f"replaying the log gives different states: {'; '.join(self.differences)}"
 
 
-@attrs.define(kw_only=True, eq=False)
-class DemoFailed(AuraError):
+class DemoFailed(AuraError, code="demo_failed"):
     """The process that the demo meant to kill ended by itself."""
 
-    code = "demo_failed"
+    summary = "the `aura run` of the demo ended by itself, with {exit_code}"
     exit_code: int | None
     remedy: str = "run `aura doctor`; without --store the demo depends on no other store"
 
-    def message(self) -> str:
-        return f"the `aura run` of the demo ended by itself, with {self.exit_code}"
 
-
-@attrs.define(kw_only=True, eq=False)
-class ReadModelsDiffer(AuraError):
+class ReadModelsDiffer(AuraError, code="read_models_differ"):
     """Read models or snapshots differ from the log. The log is right."""
 
-    code = "read_models_differ"
+    summary = "{rows} rows of the read models and {snapshots} snapshots differ from the log"
     rows: int
     snapshots: int
     remedy: str = "run `aura db rebuild`"
 
-    def message(self) -> str:
-        return f"{self.rows} rows of the read models and {self.snapshots} snapshots differ from the log"
 
-
-@attrs.define(kw_only=True, eq=False)
-class NotHealthy(AuraError):
+class NotHealthy(AuraError, code="not_healthy"):
     """Something is left over, stuck or broken."""
 
-    code = "not_healthy"
     problems: int
     remedy: str = "run `aura doctor --fix` to fix what can be fixed"
 

@@ -2,30 +2,7 @@
 
 from aura_contracts.aggregate import Command
 from aura_contracts.entries import Usage
-from aura_contracts.execution.event_types import (
-    ACTIONS,
-    Action,
-    CleanupFinished,
-    CodingChangedNothing,
-    CodingFinished,
-    ExecutionCancelled,
-    ExecutionCompleted,
-    ExecutionFailed,
-    ExecutionLeased,
-    ExecutionQueued,
-    FollowUpRequested,
-    InterruptRequested,
-    PreparationFinished,
-    PreparationStarted,
-    ProcessExited,
-    ProcessStarted,
-    SessionDropped,
-    SessionRecorded,
-    SetupFinished,
-    StageRetried,
-    StageRetryScheduled,
-    UsageRecorded,
-)
+from aura_contracts.execution import event_types as events
 from aura_contracts.execution.state import Execution
 from aura_contracts.execution.values import ExecutionSpec, Exit, Outcome, SupervisedProcess
 from aura_contracts.failures import Failure
@@ -35,7 +12,7 @@ from aura_contracts.ids import ExecutionId, LeaseId, WorkerId, WorkspaceId
 class QueueExecution(Command[Execution], frozen=True, kw_only=True):
     """Request a run of an agent, in the given session and workspace if there are any."""
 
-    emits = (ExecutionQueued,)
+    emits = (events.ExecutionQueued,)
     execution_id: ExecutionId
     spec: ExecutionSpec
 
@@ -43,7 +20,7 @@ class QueueExecution(Command[Execution], frozen=True, kw_only=True):
 class LeaseExecution(Command[Execution], frozen=True, kw_only=True):
     """Give the execution to a worker: the first one, one that takes over, or one that took it back after a restart."""
 
-    emits = (ExecutionLeased,)
+    emits = (events.ExecutionLeased,)
     lease_id: LeaseId
     epoch: int
     worker_id: WorkerId
@@ -58,33 +35,33 @@ class Report(Command[Execution], frozen=True, kw_only=True):
 class StartPreparation(Report, frozen=True, kw_only=True):
     """Report that the workspace is being prepared."""
 
-    emits = (PreparationStarted,)
+    emits = (events.PreparationStarted,)
 
 
 class FinishPreparation(Report, frozen=True, kw_only=True):
     """Report that the workspace is ready."""
 
-    emits = (PreparationFinished,)
+    emits = (events.PreparationFinished,)
     workspace_id: WorkspaceId
 
 
 class FinishSetup(Report, frozen=True, kw_only=True):
     """Report that the setup scripts finished."""
 
-    emits = (SetupFinished,)
+    emits = (events.SetupFinished,)
 
 
 class FinishCoding(Report, frozen=True, kw_only=True):
     """Report that the agent finished. The files it changed decide whether cleanup follows."""
 
-    emits = (CodingFinished, CodingChangedNothing)
+    emits = (events.CodingFinished, events.CodingChangedNothing)
     outcome: Outcome
 
 
 class FinishCleanup(Report, frozen=True, kw_only=True):
     """Report that the cleanup scripts finished."""
 
-    emits = (CleanupFinished,)
+    emits = (events.CleanupFinished,)
 
 
 class RecordStageFailure(Report, frozen=True, kw_only=True):
@@ -95,7 +72,7 @@ class RecordStageFailure(Report, frozen=True, kw_only=True):
     its session too, it counts as an ordinary failure.
     """
 
-    emits = (SessionDropped, StageRetryScheduled, ExecutionFailed)
+    emits = (events.SessionDropped, events.StageRetryScheduled, events.ExecutionFailed)
     failure: Failure
     delay: float = 0.0
 
@@ -103,28 +80,28 @@ class RecordStageFailure(Report, frozen=True, kw_only=True):
 class RecordSession(Report, frozen=True, kw_only=True):
     """Report the session id that the agent named."""
 
-    emits = (SessionRecorded,)
+    emits = (events.SessionRecorded,)
     session_id: str
 
 
 class RecordProcessStart(Report, frozen=True, kw_only=True):
     """Report that a process was started."""
 
-    emits = (ProcessStarted,)
+    emits = (events.ProcessStarted,)
     process: SupervisedProcess
 
 
 class RecordProcessExit(Report, frozen=True, kw_only=True):
     """Report how a process ended."""
 
-    emits = (ProcessExited,)
+    emits = (events.ProcessExited,)
     exit: Exit
 
 
 class RecordUsage(Report, frozen=True, kw_only=True):
     """Report what the agent consumed with one model since the last report."""
 
-    emits = (UsageRecorded,)
+    emits = (events.UsageRecorded,)
     usage: Usage
     model: str = ""
 
@@ -132,8 +109,8 @@ class RecordUsage(Report, frozen=True, kw_only=True):
 class RecordAction(Report, frozen=True, kw_only=True):
     """Record an action of the agent, or of AURA on its behalf (specification, "Core Tables": execution_logs)."""
 
-    emits = ACTIONS
-    action: Action
+    emits = events.ACTIONS
+    action: events.Action
 
 
 class LoseWorker(Report, frozen=True, kw_only=True):
@@ -142,19 +119,19 @@ class LoseWorker(Report, frozen=True, kw_only=True):
     An execution in review has no process running and loses nothing: it waits for its reviewer as before.
     """
 
-    emits = (ExecutionFailed,)
+    emits = (events.ExecutionFailed,)
 
 
 class RetryStage(Command[Execution], frozen=True, kw_only=True):
     """Start the failed stage again, once its delay is over."""
 
-    emits = (StageRetried,)
+    emits = (events.StageRetried,)
 
 
 class RequestFollowUp(Command[Execution], frozen=True, kw_only=True):
     """Resume the agent with the feedback. `prompt` is the text for the agent; None sends the feedback as it is."""
 
-    emits = (FollowUpRequested,)
+    emits = (events.FollowUpRequested,)
     feedback: str
     prompt: str | None = None
 
@@ -162,25 +139,25 @@ class RequestFollowUp(Command[Execution], frozen=True, kw_only=True):
 class CompleteExecution(Command[Execution], frozen=True, kw_only=True):
     """Accept the result of the run."""
 
-    emits = (ExecutionCompleted,)
+    emits = (events.ExecutionCompleted,)
 
 
 class FailExecution(Command[Execution], frozen=True, kw_only=True):
     """Fail the run for good, regardless of its policy: the approval expired, the merge is impossible."""
 
-    emits = (ExecutionFailed,)
+    emits = (events.ExecutionFailed,)
     failure: Failure
 
 
 class RequestInterrupt(Command[Execution], frozen=True, kw_only=True):
     """Ask for the running process to be stopped at once."""
 
-    emits = (InterruptRequested,)
+    emits = (events.InterruptRequested,)
     reason: str = ""
 
 
 class CancelExecution(Command[Execution], frozen=True, kw_only=True):
     """Cancel the run."""
 
-    emits = (ExecutionCancelled,)
+    emits = (events.ExecutionCancelled,)
     reason: str = ""

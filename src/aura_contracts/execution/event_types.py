@@ -3,20 +3,8 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from aura_contracts import entries
 from aura_contracts.approval import ApprovalStatus
-from aura_contracts.entries import (
-    Entry,
-    ErrorReported,
-    FileChanged,
-    Finished,
-    Message,
-    PlanUpdated,
-    Thinking,
-    ToolCalled,
-    ToolFinished,
-    Unknown,
-    Usage,
-)
 from aura_contracts.events import Event, Instant
 from aura_contracts.execution.values import ExecutionSpec, Exit, Outcome, ProcessToken, SupervisedProcess
 from aura_contracts.failures import Failure
@@ -168,7 +156,7 @@ class UsageRecorded(Event, frozen=True, kw_only=True):
     """The agent reported what it consumed since its last report."""
 
     topic = "execution.usage_recorded"
-    usage: Usage
+    usage: entries.Usage
     model: str = ""
 
 
@@ -194,35 +182,35 @@ class Action(Event, frozen=True, kw_only=True, gc=False):
 class EntryRecorded(Action, frozen=True, kw_only=True, gc=False):
     """Base of the recorded entries of an agent; secrets are redacted."""
 
-    entry: Entry
+    entry: entries.Entry
 
 
 class MessageSaid(EntryRecorded, frozen=True, kw_only=True):
     """The agent sent a message to the human."""
 
     topic = "execution.message_said"
-    entry: Message
+    entry: entries.Message
 
 
 class ThoughtShared(EntryRecorded, frozen=True, kw_only=True):
     """The agent shared its thinking."""
 
     topic = "execution.thought_shared"
-    entry: Thinking
+    entry: entries.Thinking
 
 
 class CallStarted(EntryRecorded, frozen=True, kw_only=True):
     """The agent started a tool call."""
 
     topic = "execution.call_started"
-    entry: ToolCalled
+    entry: entries.ToolCalled
 
 
 class CallMade(EntryRecorded, frozen=True, kw_only=True):
     """A tool call of the agent ended."""
 
     topic = "execution.call_made"
-    entry: ToolFinished
+    entry: entries.ToolFinished
 
     @property
     def error(self) -> str | None:
@@ -234,21 +222,21 @@ class FileChangeReported(EntryRecorded, frozen=True, kw_only=True):
     """The agent reported that it changed a file; git knows what really changed."""
 
     topic = "execution.file_change_reported"
-    entry: FileChanged
+    entry: entries.FileChanged
 
 
 class PlanReported(EntryRecorded, frozen=True, kw_only=True):
     """The agent wrote or changed its plan."""
 
     topic = "execution.plan_reported"
-    entry: PlanUpdated
+    entry: entries.PlanUpdated
 
 
 class AgentErrorReported(EntryRecorded, frozen=True, kw_only=True):
     """The agent met an error, or wrote something that could not be recorded; it may have continued."""
 
     topic = "execution.agent_error_reported"
-    entry: ErrorReported
+    entry: entries.ErrorReported
 
     @property
     def error(self) -> str | None:
@@ -260,7 +248,7 @@ class AgentFinished(EntryRecorded, frozen=True, kw_only=True):
     """The agent reported its end in its own protocol."""
 
     topic = "execution.agent_finished"
-    entry: Finished
+    entry: entries.Finished
 
     @property
     def error(self) -> str | None:
@@ -273,7 +261,7 @@ class EntryNotUnderstood(EntryRecorded, frozen=True, kw_only=True):
     """The agent wrote something that its adapter did not understand; the raw output has all of it."""
 
     topic = "execution.entry_not_understood"
-    entry: Unknown
+    entry: entries.Unknown
 
 
 class PermissionAsked(Action, frozen=True, kw_only=True):
@@ -345,17 +333,17 @@ class InquiryAnswered(Action, frozen=True, kw_only=True):
     status: ApprovalStatus
 
 
-ENTRY_EVENTS: Mapping[type[Entry], type[EntryRecorded]] = MappingProxyType(
+ENTRY_EVENTS: Mapping[type[entries.Entry], type[EntryRecorded]] = MappingProxyType(
     {
-        Message: MessageSaid,
-        Thinking: ThoughtShared,
-        ToolCalled: CallStarted,
-        ToolFinished: CallMade,
-        FileChanged: FileChangeReported,
-        PlanUpdated: PlanReported,
-        ErrorReported: AgentErrorReported,
-        Finished: AgentFinished,
-        Unknown: EntryNotUnderstood,
+        entries.Message: MessageSaid,
+        entries.Thinking: ThoughtShared,
+        entries.ToolCalled: CallStarted,
+        entries.ToolFinished: CallMade,
+        entries.FileChanged: FileChangeReported,
+        entries.PlanUpdated: PlanReported,
+        entries.ErrorReported: AgentErrorReported,
+        entries.Finished: AgentFinished,
+        entries.Unknown: EntryNotUnderstood,
     }
 )
 """The entries that are recorded as they are, and their events. The others are recorded by their meaning."""

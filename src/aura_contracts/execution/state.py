@@ -1,10 +1,17 @@
-"""The state of executions: see `aura_contracts.execution`."""
+"""The state of executions, its transition table and its evolvers: see `aura_contracts.execution`."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+
+from msgspec.structs import asdict, replace
 
 from aura_contracts.actors import Actor
-from aura_contracts.aggregate import State
+from aura_contracts.aggregate import TIME, Aggregate, Evolve, HappenedFact, State, Table, given, sets, status_only
 from aura_contracts.entries import Usage
+from aura_contracts.events import Event
+from aura_contracts.execution import event_types as events
 from aura_contracts.execution.values import (
     RUNNING_STAGES,
     ExecutionSpec,
@@ -71,3 +78,182 @@ class Execution(ExecutionSpec, State, frozen=True, kw_only=True):
     def process_token(self) -> ProcessToken:
         """The token of the process for this attempt at this stage."""
         return ProcessToken(self.id, self.status, self.follow_ups, self.attempt)
+
+
+# --- Table ------------------------------------------------------------------------------------------------------------
+
+_S = ExecutionStatus
+
+_WITHIN_A_STAGE: tuple[type[Event], ...] = (
+    events.ExecutionLeased,
+    events.StageRetryScheduled,
+    events.StageRetried,
+    events.ProcessStarted,
+    events.ProcessExited,
+    events.UsageRecorded,
+    events.InterruptRequested,
+    *events.ACTIONS,
+)
+"""The events that may happen in every running stage without ending it."""
+
+
+def _running(stage: ExecutionStatus, steps: Mapping[type[Event], ExecutionStatus]) -> Mapping[type[Event], StrEnum]:
+    """Return the row of a running stage: events within it, its next steps, failure and cancellation."""
+    ends: Mapping[type[Event], StrEnum] = {events.ExecutionFailed: _S.FAILED, events.ExecutionCancelled: _S.CANCELLED}
+    return {**dict.fromkeys(_WITHIN_A_STAGE, stage), **steps, **ends}
+
+
+_TABLE: Table = MappingProxyType(
+    {
+        None: {events.ExecutionQueued: _S.QUEUED},
+        _S.QUEUED: {
+            events.ExecutionLeased: _S.QUEUED,
+            events.PreparationStarted: _S.PREPARE_WORKSPACE,
+            events.ExecutionCancelled: _S.CANCELLED,
+        },
+        _S.PREPARE_WORKSPACE: _running(_S.PREPARE_WORKSPACE, {events.PreparationFinished: _S.SETUP}),
+        _S.SETUP: _running(_S.SETUP, {events.SetupFinished: _S.CODING_INITIAL}),
+        _S.CODING_INITIAL: _running(
+            _S.CODING_INITIAL,
+            {
+                events.SessionRecorded: _S.CODING_INITIAL,
+                events.SessionDropped: _S.CODING_INITIAL,
+                events.CodingFinished: _S.CLEANUP,
+                events.CodingChangedNothing: _S.REVIEW,
+            },
+        ),
+        _S.CLEANUP: _running(_S.CLEANUP, {events.CleanupFinished: _S.REVIEW}),
+        _S.REVIEW: _running(
+            _S.REVIEW,
+            {
+                events.SessionRecorded: _S.REVIEW,
+                events.FollowUpRequested: _S.CODING_FOLLOW_UP,
+                events.ExecutionCompleted: _S.DONE,
+            },
+        ),
+        _S.CODING_FOLLOW_UP: _running(
+            _S.CODING_FOLLOW_UP,
+            {
+                events.SessionRecorded: _S.CODING_FOLLOW_UP,
+                events.SessionDropped: _S.CODING_FOLLOW_UP,
+                events.CodingFinished: _S.CLEANUP,
+                events.CodingChangedNothing: _S.REVIEW,
+            },
+        ),
+    }
+)
+
+
+# --- Evolve -----------------------------------------------------------------------------------------------------------
+
+
+def _queued(_: None, event: events.ExecutionQueued, fact: HappenedFact, status: ExecutionStatus) -> Execution:
+    spec = event.spec
+    return Execution(
+        id=event.execution_id,
+        status=status,
+        queued_by=fact.actor,
+        queued_at=fact.time,
+        fork=spec.plan.fork and spec.session_id is not None,
+        **asdict(spec),
+    )
+
+
+def _entered(state: Execution, event: Event, fact: HappenedFact, status: ExecutionStatus) -> Execution:
+    """Enter a stage: its attempts count from 1 again, and requests to the previous stage are over."""
+    return replace(
+        state,
+        status=status,
+        attempts={**state.attempts, status: 1},
+        retry_at=None,
+        failure=None,
+        interrupted=False,
+        started_at=state.started_at or fact.time,
+        stage_started_at=fact.time,
+    )
+
+
+def _prepared(
+    state: Execution, event: events.PreparationFinished, fact: HappenedFact, status: ExecutionStatus
+) -> Execution:
+    return replace(_entered(state, event, fact, status), workspace_id=event.workspace_id)
+
+
+def _coded(state: Execution, event: events.CodingFinished, fact: HappenedFact, status: ExecutionStatus) -> Execution:
+    return replace(_entered(state, event, fact, status), outcome=event.outcome)
+
+
+def _followed_up(
+    state: Execution, event: events.FollowUpRequested, fact: HappenedFact, status: ExecutionStatus
+) -> Execution:
+    entered = _entered(state, event, fact, status)
+    return replace(entered, follow_ups=state.follow_ups + 1, feedback=event.feedback, prompt=event.prompt)
+
+
+def _retried(state: Execution, event: events.StageRetried, fact: HappenedFact, status: ExecutionStatus) -> Execution:
+    attempts = {**state.attempts, status: event.attempt}
+    return replace(state, status=status, attempts=attempts, retry_at=None, interrupted=False)
+
+
+def _process_started(
+    state: Execution, event: events.ProcessStarted, fact: HappenedFact, status: ExecutionStatus
+) -> Execution:
+    return replace(state, status=status, processes=(*state.processes, event.process))
+
+
+def _process_exited(
+    state: Execution, event: events.ProcessExited, fact: HappenedFact, status: ExecutionStatus
+) -> Execution:
+    return replace(
+        state,
+        status=status,
+        processes=tuple(process for process in state.processes if process.identity.token != event.exit.token),
+        cpu_seconds=state.cpu_seconds + (event.exit.cpu_seconds or 0.0),
+        peak_memory=max(state.peak_memory, event.exit.peak_memory or 0),
+    )
+
+
+def _used(state: Execution, event: events.UsageRecorded, fact: HappenedFact, status: ExecutionStatus) -> Execution:
+    return replace(state, status=status, usage=state.usage + event.usage)
+
+
+def _permission_asked(
+    state: Execution, event: events.PermissionAsked, fact: HappenedFact, status: ExecutionStatus
+) -> Execution:
+    return replace(state, status=status, permissions_asked=state.permissions_asked + 1)
+
+
+_EVOLVERS: Mapping[type[Event], Evolve[Execution]] = MappingProxyType(
+    {
+        events.ExecutionQueued: _queued,
+        events.ExecutionLeased: sets("lease_id", "epoch", "worker_id"),
+        events.PreparationStarted: _entered,
+        events.PreparationFinished: _prepared,
+        events.SetupFinished: _entered,
+        events.CodingFinished: _coded,
+        events.CodingChangedNothing: _entered,
+        events.CleanupFinished: _entered,
+        events.FollowUpRequested: _followed_up,
+        events.ExecutionCompleted: sets(retry_at=None, ended_at=TIME),
+        events.ExecutionFailed: sets("failure", retry_at=None, ended_at=TIME),
+        events.ExecutionCancelled: sets(retry_at=None, ended_at=TIME),
+        events.StageRetryScheduled: sets("failure", "retry_at"),
+        events.StageRetried: _retried,
+        events.SessionRecorded: sets("session_id", fork=False, dropped_session_id=None),
+        events.SessionDropped: sets(session_id=None, fork=False, dropped_session_id=given("session_id")),
+        events.ProcessStarted: _process_started,
+        events.ProcessExited: _process_exited,
+        events.UsageRecorded: _used,
+        events.InterruptRequested: sets(interrupted=True),
+        **dict.fromkeys(events.ACTIONS, status_only),
+        events.PermissionAsked: _permission_asked,
+    }
+)
+
+EXECUTION = Aggregate(
+    name="execution",
+    state=Execution,
+    statuses=ExecutionStatus,
+    table=_TABLE,
+    evolvers=_EVOLVERS,
+)

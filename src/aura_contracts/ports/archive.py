@@ -19,7 +19,8 @@ from aura_contracts.events import EventRecord, SealedRow
 from aura_contracts.ids import StreamId
 from aura_contracts.ledger import Checkpointed
 from aura_contracts.plain_data import Plain
-from aura_contracts.ports.read_models import Moment, UsageSum
+from aura_contracts.ports.read_models import Moment
+from aura_contracts.ports.rows import UsageSum
 
 Progress = Callable[[int, int], None]
 """Called with the number of events done and the total."""
@@ -171,44 +172,23 @@ class UsageCost(msgspec.Struct, Plain, frozen=True, kw_only=True):
 
     id: str
     """Of the run, session, task or agent; the model; or the day. Empty if the agent named no session or model."""
-    input_tokens: int
-    output_tokens: int
-    cache_read_tokens: int
-    cache_write_tokens: int
-    cost: Decimal
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    cost: Decimal = Decimal(0)
     """By the price table; tokens without a price count with the cost that the agent reported."""
-    reported: Decimal
+    reported: Decimal = Decimal(0)
     """The cost reported by agents, priced or not. Many report nothing."""
-    unpriced: tuple[str, ...]
+    unpriced: tuple[str, ...] = ()
     """Models whose tokens have no price; an empty name stands for a model that the agent did not name."""
-    models: tuple[str, ...]
-    executors: tuple[str, ...]
-    task_ids: tuple[str, ...]
-    first_day: date | None
-    last_day: date | None
+    models: tuple[str, ...] = ()
+    executors: tuple[str, ...] = ()
+    task_ids: tuple[str, ...] = ()
+    first_day: date | None = None
+    last_day: date | None = None
     """None if nothing was reported."""
-    reports: int
-
-    @classmethod
-    def nothing(cls, ident: str) -> "UsageCost":
-        """Return the cost of no usage."""
-        nothing = Decimal(0)
-        return cls(
-            id=ident,
-            input_tokens=0,
-            output_tokens=0,
-            cache_read_tokens=0,
-            cache_write_tokens=0,
-            cost=nothing,
-            reported=nothing,
-            unpriced=(),
-            models=(),
-            executors=(),
-            task_ids=(),
-            first_day=None,
-            last_day=None,
-            reports=0,
-        )
+    reports: int = 0
 
 
 # --- Read models ------------------------------------------------------------------------------------------------------
@@ -323,7 +303,7 @@ def _state_class(aggregate: str) -> type[State]:
     return found
 
 
-def _short(value: Any, limit: int = 60) -> str:
+def _short(value: object, limit: int = 60) -> str:
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
     text = " ".join(text.split())
     return f"{text[: limit - 1]}…" if len(text) > limit else text

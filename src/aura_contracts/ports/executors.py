@@ -21,60 +21,11 @@ from typing import Any
 import attrs
 import msgspec
 
-from aura_contracts.entries import (
-    TEXT_LIMIT,
-    AnyEntry,
-    Entry,
-    ErrorReported,
-    FileChange,
-    FileChanged,
-    Finished,
-    Message,
-    PermissionRequested,
-    PermissionWithdrawn,
-    PlanStep,
-    PlanUpdated,
-    SessionStarted,
-    Thinking,
-    ToolCalled,
-    ToolFinished,
-    Unknown,
-    UsageReported,
-)
+from aura_contracts.entries import Entry
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.output import OutputSource
 from aura_contracts.plain_data import Plain
 from aura_contracts.ports.processes import ExitCause, InterruptPlan, ProcessExit
-
-__all__ = [
-    "TEXT_LIMIT",
-    "AgentRun",
-    "Answer",
-    "AnyEntry",
-    "Availability",
-    "Capability",
-    "Conversation",
-    "Entry",
-    "ErrorReported",
-    "Executor",
-    "FileChange",
-    "FileChanged",
-    "Finished",
-    "Launch",
-    "Message",
-    "PermissionRequested",
-    "PermissionWithdrawn",
-    "PlanStep",
-    "PlanUpdated",
-    "Send",
-    "SessionStarted",
-    "Thinking",
-    "ToolCalled",
-    "ToolFinished",
-    "ToolServer",
-    "Unknown",
-    "UsageReported",
-]
 
 
 class Send(msgspec.Struct, frozen=True):

@@ -26,29 +26,21 @@ _PURPOSE = b"aura task token 1\0"
 """Covered by the MAC, so that nothing else signed with the secret passes as a token."""
 
 
-@attrs.define(kw_only=True, eq=False)
-class TokenRefused(AuraError):
+class TokenRefused(AuraError, code="token_refused"):
     """A token that this installation does not accept."""
 
-    code = "token_refused"
+    summary = "the token is not accepted: {reason}"
     reason: str
     remedy: str = "start it with AURA_TASK_TOKEN, AURA_STORE and AURA_HOME as AURA sets them for an agent"
 
-    def message(self) -> str:
-        return f"the token is not accepted: {self.reason}"
 
-
-@attrs.define(kw_only=True, eq=False)
-class ScopeEnded(AuraError):
+class ScopeEnded(AuraError, code="scope_ended"):
     """The run of an agent has ended, and its rights with it."""
 
-    code = "scope_ended"
+    summary = "the run {execution_id} has ended ({status})"
     execution_id: str
     status: str
     remedy: str = "stop: reports from this run are no longer accepted"
-
-    def message(self) -> str:
-        return f"the run {self.execution_id} has ended ({self.status})"
 
 
 @attrs.frozen(kw_only=True)

@@ -83,10 +83,6 @@ class Decider(Generic[S]):
     aggregate: Aggregate[S]
     decisions: Mapping[type[Command[S]], tuple[Guard, Decide]] = attrs.field(repr=False)
 
-    def __attrs_post_init__(self) -> None:
-        if missing := set(self.aggregate.commands) ^ set(self.decisions):
-            raise TypeError(f"{self.aggregate.name}: commands and decisions disagree on {missing}")
-
     def decide(self, aggregate_id: str, state: S | None, command: Command[S], context: Context) -> Decision[S]:
         """Return the events of `command` and the resulting state.
 

@@ -7,7 +7,8 @@ import msgspec
 
 from aura_contracts.agent import AGENT, Agent, AgentChanges, DisableAgent, EditAgent, EnableAgent, RegisterAgent
 from aura_contracts.ids import AgentId
-from aura_contracts.ports.read_models import AgentQuery, Page
+from aura_contracts.ports.read_models import AgentQuery
+from aura_contracts.ports.rows import Page
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
 from aura_engine.facade.options import AgentFilters, NewAgentOptions

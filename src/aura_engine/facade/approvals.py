@@ -17,7 +17,8 @@ from aura_contracts.approval import (
     Remember,
     RequestChanges,
 )
-from aura_contracts.ports.read_models import ApprovalQuery, Page
+from aura_contracts.ports.read_models import ApprovalQuery
+from aura_contracts.ports.rows import Page
 from aura_contracts.task import TaskStatus
 from aura_contracts.workspace import WorkspaceStatus
 from aura_engine.facade.core import Core

@@ -5,7 +5,8 @@ from typing import Unpack
 import attrs
 
 from aura_contracts.execution import EXECUTION, Execution
-from aura_contracts.ports.read_models import ExecutionQuery, Page
+from aura_contracts.ports.read_models import ExecutionQuery
+from aura_contracts.ports.rows import Page
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
 from aura_engine.facade.options import ExecutionFilters

@@ -8,7 +8,8 @@ import attrs
 
 from aura_contracts.ids import ExecutionId, output_stream
 from aura_contracts.output import Chunk, OutputRecorded
-from aura_contracts.ports.read_models import ExecutionLogQuery, ExecutionLogRow, Page
+from aura_contracts.ports.read_models import ExecutionLogQuery
+from aura_contracts.ports.rows import ExecutionLogRow, Page
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
 from aura_engine.facade.options import ExecutionLogFilters

@@ -6,7 +6,8 @@ from typing import Unpack
 import attrs
 
 from aura_contracts.errors import AggregateNotFound, AmbiguousId
-from aura_contracts.ports.read_models import LIMIT, Page, SessionQuery, SessionRow
+from aura_contracts.ports.read_models import LIMIT, SessionQuery
+from aura_contracts.ports.rows import Page, SessionRow
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
 from aura_engine.facade.options import SessionFilters

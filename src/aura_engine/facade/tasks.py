@@ -13,7 +13,8 @@ from aura_contracts.board import CanonicalState
 from aura_contracts.errors import InvalidInput, VersionConflict
 from aura_contracts.execution import CancelExecution, ExecutionStatus, RequestFollowUp, RequestInterrupt, RunPlan
 from aura_contracts.ids import ApprovalId, TaskId
-from aura_contracts.ports.read_models import Page, TaskQuery
+from aura_contracts.ports.read_models import TaskQuery
+from aura_contracts.ports.rows import Page
 from aura_contracts.task import (
     TASK,
     AgentType,

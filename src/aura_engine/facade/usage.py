@@ -6,7 +6,8 @@ from typing import Unpack
 import attrs
 
 from aura_contracts.ports.archive import UsageCost, UsageKey
-from aura_contracts.ports.read_models import Moment, Page, UsageQuery, UsageRow
+from aura_contracts.ports.read_models import Moment, UsageQuery
+from aura_contracts.ports.rows import Page, UsageRow
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
 from aura_engine.facade.options import UsageFilters
@@ -24,7 +25,7 @@ class Usage:
         task_id = await self._core.find("task", task)
         sums = await self._core.reads.usage(task=task_id)
         costs = await self._core.archive.costs(sums, UsageKey.TASK)
-        return costs[0] if costs else UsageCost.nothing(task_id)
+        return costs[0] if costs else UsageCost(id=task_id)
 
     async def list(self, **filters: Unpack[UsageFilters]) -> Page[UsageRow]:
         """Return a page of usage reports, newest first."""

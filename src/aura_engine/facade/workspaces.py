@@ -8,7 +8,8 @@ import attrs
 from aura_contracts.actors import WORKER
 from aura_contracts.errors import AggregateNotFound, AmbiguousId, InvalidInput
 from aura_contracts.ids import TaskId, WorkspaceId
-from aura_contracts.ports.read_models import Page, WorkspaceQuery
+from aura_contracts.ports.read_models import WorkspaceQuery
+from aura_contracts.ports.rows import Page
 from aura_contracts.ports.workspaces import Orphan, WorkspaceCondition
 from aura_contracts.task import TASK
 from aura_contracts.workspace import (

@@ -31,6 +31,7 @@ from aura_contracts.approval import (
     ToolCall,
     WithdrawApproval,
 )
+from aura_contracts.entries import PermissionRequested
 from aura_contracts.execution import (
     EXECUTION,
     Action,
@@ -45,7 +46,6 @@ from aura_contracts.execution import (
 from aura_contracts.fingerprint import fingerprint_of
 from aura_contracts.ids import ApprovalId, ExecutionId, TaskId
 from aura_contracts.permission import PermissionRules, matches, relative_to
-from aura_contracts.ports.executors import PermissionRequested
 from aura_contracts.secrets import redact
 from aura_contracts.task import TASK, ExecutionStarted, Task
 from aura_contracts.workspace import WORKSPACE

@@ -6,6 +6,15 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec.structs import replace
 
+from aura_contracts.entries import (
+    AnyEntry,
+    ErrorReported,
+    PermissionRequested,
+    PermissionWithdrawn,
+    SessionStarted,
+    ToolCalled,
+    UsageReported,
+)
 from aura_contracts.errors import InvalidInput, RuleViolated
 from aura_contracts.execution import (
     ENTRY_EVENTS,
@@ -16,15 +25,6 @@ from aura_contracts.execution import (
     RecordUsage,
 )
 from aura_contracts.ids import ExecutionId
-from aura_contracts.ports.executors import (
-    AnyEntry,
-    ErrorReported,
-    PermissionRequested,
-    PermissionWithdrawn,
-    SessionStarted,
-    ToolCalled,
-    UsageReported,
-)
 from aura_contracts.secrets import redact
 from aura_engine.permissions.questions import Reviewers, ask, withdraw
 from aura_engine.unit_of_work import UnitOfWork

@@ -2,8 +2,8 @@
 
 from typing import Any, TypeVar
 
+from aura_contracts.entries import TEXT_LIMIT
 from aura_contracts.permission import CUT_MARK
-from aura_contracts.ports.executors import TEXT_LIMIT
 
 K = TypeVar("K")
 V = TypeVar("V")

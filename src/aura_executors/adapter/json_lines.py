@@ -6,9 +6,10 @@ from collections.abc import Iterable
 
 import msgspec
 
+from aura_contracts.entries import Entry, Unknown
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.output import OutputSource
-from aura_contracts.ports.executors import Conversation, Entry, Send, Unknown, failure_of
+from aura_contracts.ports.executors import Conversation, Send, failure_of
 from aura_contracts.ports.processes import ExitCause, ProcessExit
 from aura_executors.adapter.bounded_text import Tail, clipped
 from aura_executors.adapter.failure_classification import failure_from

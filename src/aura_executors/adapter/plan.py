@@ -1,6 +1,6 @@
 """Plan: the steps in the arguments of a tool that writes a list of things to do. Agents write them alike."""
 
-from aura_contracts.ports.executors import PlanStep
+from aura_contracts.entries import PlanStep
 from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped
 
 STEPS_LIMIT = 500

@@ -8,20 +8,11 @@ import re
 from collections.abc import Iterable
 from typing import ClassVar
 
+from aura_contracts.entries import TEXT_LIMIT, Entry, Message, Thinking, Usage, UsageReported
 from aura_contracts.errors import InvalidInput
-from aura_contracts.execution import Usage
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.output import OutputSource
-from aura_contracts.ports.executors import (
-    TEXT_LIMIT,
-    AgentRun,
-    Conversation,
-    Entry,
-    Message,
-    Thinking,
-    UsageReported,
-    failure_of,
-)
+from aura_contracts.ports.executors import AgentRun, Conversation, failure_of
 from aura_contracts.ports.processes import ExitCause, ProcessExit
 from aura_executors.adapter.agent_executor import AgentExecutor
 from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, Tail, clipped

@@ -6,9 +6,9 @@ from typing import ClassVar
 
 import msgspec
 
-from aura_contracts.execution import Usage
+from aura_contracts.entries import Entry, Finished, SessionStarted, Usage, UsageReported
 from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.ports.executors import Entry, Finished, Send, SessionStarted, UsageReported, failure_of
+from aura_contracts.ports.executors import Send, failure_of
 from aura_contracts.ports.processes import ExitCause, ProcessExit
 from aura_executors.adapter.bounded_text import clipped
 from aura_executors.adapter.json_lines import UNFINISHED, Item, JsonLines, lost_session

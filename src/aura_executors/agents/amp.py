@@ -31,8 +31,8 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from aura_contracts.entries import Usage
 from aura_contracts.errors import InvalidInput
-from aura_contracts.execution import Usage
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ports.executors import AgentRun, Capability, Send
 from aura_executors.adapter.agent_executor import AgentExecutor, flags

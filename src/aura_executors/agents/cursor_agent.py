@@ -33,11 +33,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from aura_contracts.execution import Usage
-from aura_contracts.ports.executors import (
+from aura_contracts.entries import (
     TEXT_LIMIT,
-    AgentRun,
-    Capability,
     Entry,
     ErrorReported,
     FileChange,
@@ -47,7 +44,9 @@ from aura_contracts.ports.executors import (
     Thinking,
     ToolCalled,
     ToolFinished,
+    Usage,
 )
+from aura_contracts.ports.executors import AgentRun, Capability
 from aura_contracts.ports.processes import ProcessExit
 from aura_executors.adapter.agent_executor import AgentExecutor, flags
 from aura_executors.adapter.bounded_text import clipped, clipped_value

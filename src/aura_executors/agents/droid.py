@@ -32,11 +32,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from aura_contracts.execution import Usage
-from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.ports.executors import (
-    AgentRun,
-    Capability,
+from aura_contracts.entries import (
     Entry,
     ErrorReported,
     FileChange,
@@ -45,7 +41,10 @@ from aura_contracts.ports.executors import (
     Thinking,
     ToolCalled,
     ToolFinished,
+    Usage,
 )
+from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.ports.executors import AgentRun, Capability
 from aura_contracts.ports.processes import ExitCause, ProcessExit
 from aura_executors.adapter.agent_executor import AgentExecutor, flags
 from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped, clipped_value

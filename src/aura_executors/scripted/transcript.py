@@ -6,18 +6,9 @@ from collections.abc import Iterable
 import msgspec
 from msgspec.structs import replace
 
+from aura_contracts.entries import TEXT_LIMIT, AnyEntry, Entry, ErrorReported, Finished, ToolFinished
 from aura_contracts.failures import Failure
-from aura_contracts.ports.executors import (
-    TEXT_LIMIT,
-    Answer,
-    AnyEntry,
-    Entry,
-    ErrorReported,
-    Finished,
-    Send,
-    ToolFinished,
-    failure_of,
-)
+from aura_contracts.ports.executors import Answer, Send, failure_of
 from aura_contracts.ports.processes import ExitCause, ProcessExit
 from aura_executors.adapter.bounded_text import clipped_value
 from aura_executors.adapter.json_lines import JsonLines

@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
+from aura_contracts.entries import Entry, PermissionRequested
 from aura_contracts.failures import Failure
 from aura_contracts.output import OutputSource
-from aura_contracts.ports.executors import Answer, Conversation, Entry, PermissionRequested, Send
+from aura_contracts.ports.executors import Answer, Conversation, Send
 from aura_contracts.ports.processes import ExitCause, ProcessExit
 
 SOURCES = (OutputSource.STDOUT, OutputSource.STDERR)

@@ -25,23 +25,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aura_contracts.entries import TEXT_LIMIT, AnyEntry, Entry, PermissionRequested, SessionStarted
 from aura_contracts.errors import InvalidInput
 from aura_contracts.failures import Failure
 from aura_contracts.output import OutputSource
-from aura_contracts.ports.executors import (
-    TEXT_LIMIT,
-    AgentRun,
-    Answer,
-    AnyEntry,
-    Availability,
-    Capability,
-    Entry,
-    Executor,
-    Launch,
-    PermissionRequested,
-    Send,
-    SessionStarted,
-)
+from aura_contracts.ports.executors import AgentRun, Answer, Availability, Capability, Executor, Launch, Send
 from aura_contracts.ports.processes import ExitCause
 from aura_executors.testing._material import (
     EXITS,

@@ -6,8 +6,8 @@ from typing import Final
 
 import attrs
 
-from aura_contracts.execution import Usage
-from aura_contracts.ports.read_models import NANO
+from aura_contracts.entries import Usage
+from aura_contracts.ports.rows import NANO
 
 TOKENS_LIMIT: Final = 2**42
 """The most tokens of a kind that one report counts for; no agent consumes more, whatever it reports."""

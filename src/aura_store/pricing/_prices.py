@@ -19,17 +19,15 @@ from functools import lru_cache
 
 import attrs
 
+from aura_contracts.entries import Usage
 from aura_contracts.errors import InvalidInput, require_aware
-from aura_contracts.execution import Usage
 
 MILLION = Decimal(1_000_000)
 
 
-@attrs.define(kw_only=True, eq=False)
-class InvalidPrices(InvalidInput):
+class InvalidPrices(InvalidInput, code="invalid_prices"):
     """A price file is invalid; `field` is the place in it."""
 
-    code = "invalid_prices"
     file: str
     remedy: str = (
         'write [models] "NAME*" = [{from = 2026-01-31, input = 3, output = 15}], in dollars per million tokens'

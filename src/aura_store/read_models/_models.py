@@ -18,14 +18,14 @@ from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 import anyio
-import attrs
 
 from aura_contracts.aggregate import Aggregate, State
 from aura_contracts.errors import LogDamaged, StoreError, StoreUnavailable
 from aura_contracts.events import EventRecord
 from aura_contracts.ids import StreamId
 from aura_contracts.ports import EventLog
-from aura_contracts.ports.read_models import Match, Moment, Page, Query, ReadModels, UsageSum
+from aura_contracts.ports.read_models import Moment, Query, ReadModels
+from aura_contracts.ports.rows import Match, Page, UsageSum
 from aura_store.log._patience import Patience
 from aura_store.log._recorder import DatabaseAway
 from aura_store.read_models._database import (
@@ -64,19 +64,15 @@ _ATTEMPTS: Final = 4
 """How often a query is retried on a database that had to be repaired or replaced in between."""
 
 
-@attrs.define(kw_only=True, eq=False)
-class ProjectionFailed(StoreError):
+class ProjectionFailed(StoreError, code="projection_failed"):
     """The read models are stuck: the database refuses the rows of an event. Nothing was skipped."""
 
-    code = "projection_failed"
+    summary = "the read models of {store} stop at position {position}, {stream_id}: {reason}"
     store: str
     position: int
     stream_id: StreamId
     reason: str
     remedy: str = "run `store.check()`; the log itself is not affected"
-
-    def message(self) -> str:
-        return f"the read models of {self.store} stop at position {self.position}, {self.stream_id}: {self.reason}"
 
 
 class Outdated(Unusable):

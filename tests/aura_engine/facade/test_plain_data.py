@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 import aura_engine
 from aura_contracts.errors import InvalidInput
 from aura_contracts.plain_data import Plain
-from aura_contracts.ports.read_models import Page
+from aura_contracts.ports.rows import Page
 from aura_contracts.task import Task
 from aura_engine.agent_tools.api import OwnTask
 from aura_engine.blocking import open_engine_sync

@@ -4,6 +4,7 @@ import pytest
 from talking_agent import made, talking_agent
 
 from aura_contracts.actors import ENGINE
+from aura_contracts.entries import Message, SessionStarted, ToolCalled
 from aura_contracts.execution import (
     FinishCoding,
     Outcome,
@@ -15,7 +16,6 @@ from aura_contracts.execution import (
 )
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ids import ExecutionId
-from aura_contracts.ports.executors import Message, SessionStarted, ToolCalled
 from aura_contracts.task import RetryPolicy
 from aura_engine.profiles import Profiles
 from aura_engine.runtime.attempts import requeue

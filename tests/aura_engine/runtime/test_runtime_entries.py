@@ -7,6 +7,7 @@ from talking_agent import made, question, talking_agent
 from agents_at_work import ALICE
 from aura_contracts.actors import ENGINE
 from aura_contracts.approval import ApprovalStatus
+from aura_contracts.entries import ErrorReported, Message, SessionStarted, ToolCalled, Unknown, Usage, UsageReported
 from aura_contracts.errors import RuleViolated, StoreUnavailable
 from aura_contracts.events import Append, Fact
 from aura_contracts.execution import (
@@ -16,18 +17,9 @@ from aura_contracts.execution import (
     LeaseExecution,
     MessageSaid,
     ProgressReported,
-    Usage,
 )
 from aura_contracts.ids import WorkerId
 from aura_contracts.output import Chunk, OutputSource
-from aura_contracts.ports.executors import (
-    ErrorReported,
-    Message,
-    SessionStarted,
-    ToolCalled,
-    Unknown,
-    UsageReported,
-)
 from aura_engine.host import now
 from aura_engine.runtime.views import lease_of
 from aura_worker_protocol.messages import AppendOutput, ParsedRecord

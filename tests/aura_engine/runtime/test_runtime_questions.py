@@ -4,7 +4,7 @@ import pytest
 from talking_agent import made, question, rules, talking_agent
 
 from aura_contracts.approval import ApprovalStatus, Remember
-from aura_contracts.ports.executors import PermissionWithdrawn, SessionStarted
+from aura_contracts.entries import PermissionWithdrawn, SessionStarted
 from aura_engine.permissions.questions import questions_of_task
 
 pytestmark = pytest.mark.anyio

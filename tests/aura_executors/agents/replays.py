@@ -15,20 +15,10 @@ from typing import Any, NamedTuple
 import attrs
 import msgspec
 
-from aura_contracts.execution import Usage
+from aura_contracts.entries import Entry, Message, ToolCalled, Usage, UsageReported
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.output import OutputSource
-from aura_contracts.ports.executors import (
-    AgentRun,
-    Answer,
-    Conversation,
-    Entry,
-    Executor,
-    Message,
-    Send,
-    ToolCalled,
-    UsageReported,
-)
+from aura_contracts.ports.executors import AgentRun, Answer, Conversation, Executor, Send
 from aura_contracts.ports.processes import ExitCause, ProcessExit
 from aura_executors.adapter.json_lines import JsonLines
 

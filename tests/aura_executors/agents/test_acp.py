@@ -11,15 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from replays import Replay, cases, cut, exited, mutated, replay, written
 
-from aura_contracts.execution import Usage
-from aura_contracts.failures import FailureReason
-from aura_contracts.output import OutputSource
-from aura_contracts.ports.executors import (
+from aura_contracts.entries import (
     TEXT_LIMIT,
-    AgentRun,
-    Answer,
     ErrorReported,
-    Executor,
     FileChange,
     FileChanged,
     Finished,
@@ -29,8 +23,12 @@ from aura_contracts.ports.executors import (
     ToolCalled,
     ToolFinished,
     Unknown,
+    Usage,
     UsageReported,
 )
+from aura_contracts.failures import FailureReason
+from aura_contracts.output import OutputSource
+from aura_contracts.ports.executors import AgentRun, Answer, Executor
 from aura_contracts.ports.processes import ExitCause
 from aura_executors.agents.acp import AcpExecutor
 from aura_executors.testing.executor import ExecutorConformance

@@ -10,22 +10,19 @@ from acp import AGENT_METHODS, schema
 from pydantic import BaseModel
 from replays import cases, replay, written
 
-from aura_contracts.errors import InvalidInput
-from aura_contracts.failures import FailureReason
-from aura_contracts.output import OutputSource
-from aura_contracts.ports.executors import (
-    AgentRun,
-    Answer,
+from aura_contracts.entries import (
     Finished,
     PermissionRequested,
     PermissionWithdrawn,
     PlanStep,
     PlanUpdated,
-    Send,
     Thinking,
-    ToolServer,
     Unknown,
 )
+from aura_contracts.errors import InvalidInput
+from aura_contracts.failures import FailureReason
+from aura_contracts.output import OutputSource
+from aura_contracts.ports.executors import AgentRun, Answer, Send, ToolServer
 from aura_executors.adapter.json_rpc import RpcCall
 from aura_executors.agents.acp import PRESETS, AcpConversation, AcpExecutor
 from aura_executors.agents.acp.wire import (

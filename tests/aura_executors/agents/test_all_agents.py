@@ -17,18 +17,10 @@ from test_amp import TURN as AMP_TURN
 from test_cursor_agent import TURN as CURSOR_TURN
 from test_droid import TURN as DROID_TURN
 
+from aura_contracts.entries import AnyEntry, Finished, Message, PermissionRequested, PermissionWithdrawn, Unknown
 from aura_contracts.errors import InvalidInput
 from aura_contracts.failures import FailureReason as Reason
-from aura_contracts.ports.executors import (
-    AgentRun,
-    AnyEntry,
-    Executor,
-    Finished,
-    Message,
-    PermissionRequested,
-    PermissionWithdrawn,
-    Unknown,
-)
+from aura_contracts.ports.executors import AgentRun, Executor
 from aura_contracts.ports.processes import ARGUMENT_LIMIT, ExitCause
 from aura_engine.profiles import load_profiles
 from aura_executors.adapter.json_lines import JsonLines

@@ -3,20 +3,19 @@
 import pytest
 from replays import Replay, a_run, exited, json_lines, replay
 
-from aura_contracts.errors import InvalidInput
-from aura_contracts.execution import Usage
-from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.ports.executors import (
-    AgentRun,
+from aura_contracts.entries import (
     Finished,
     Message,
     SessionStarted,
     Thinking,
     ToolCalled,
     ToolFinished,
-    ToolServer,
+    Usage,
     UsageReported,
 )
+from aura_contracts.errors import InvalidInput
+from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.ports.executors import AgentRun, ToolServer
 from aura_contracts.ports.processes import ExitCause
 from aura_executors.agents.amp import AmpExecutor
 

@@ -9,13 +9,7 @@ import msgspec
 import pytest
 from replays import Outcome, a_run, captures, exited, json_lines, recorded, replay, written
 
-from aura_contracts.errors import InvalidInput
-from aura_contracts.failures import FailureReason as Reason
-from aura_contracts.fingerprint import fingerprint_of
-from aura_contracts.output import OutputSource
-from aura_contracts.ports.executors import (
-    AgentRun,
-    Answer,
+from aura_contracts.entries import (
     Entry,
     ErrorReported,
     FileChange,
@@ -26,15 +20,18 @@ from aura_contracts.ports.executors import (
     PermissionWithdrawn,
     PlanStep,
     PlanUpdated,
-    Send,
     SessionStarted,
     Thinking,
     ToolCalled,
     ToolFinished,
-    ToolServer,
     Unknown,
     UsageReported,
 )
+from aura_contracts.errors import InvalidInput
+from aura_contracts.failures import FailureReason as Reason
+from aura_contracts.fingerprint import fingerprint_of
+from aura_contracts.output import OutputSource
+from aura_contracts.ports.executors import AgentRun, Answer, Send, ToolServer
 from aura_executors.adapter.questions import LIMIT as OPEN_LIMIT
 from aura_executors.agents.claude import ClaudeExecutor
 from aura_executors.agents.claude.command import PROGRAM

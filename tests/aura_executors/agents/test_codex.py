@@ -6,11 +6,7 @@ import attrs
 import pytest
 from replays import Outcome, a_run, cases, exited, recorded, replay, written
 
-from aura_contracts.errors import InvalidInput
-from aura_contracts.execution import Usage
-from aura_contracts.failures import FailureReason as Reason
-from aura_contracts.ports.executors import (
-    AgentRun,
+from aura_contracts.entries import (
     ErrorReported,
     FileChange,
     FileChanged,
@@ -20,9 +16,12 @@ from aura_contracts.ports.executors import (
     SessionStarted,
     ToolCalled,
     ToolFinished,
-    ToolServer,
     Unknown,
+    Usage,
 )
+from aura_contracts.errors import InvalidInput
+from aura_contracts.failures import FailureReason as Reason
+from aura_contracts.ports.executors import AgentRun, ToolServer
 from aura_executors.agents.codex import CodexExecutor
 from aura_executors.agents.codex.command import toml
 

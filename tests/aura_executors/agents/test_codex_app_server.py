@@ -7,12 +7,7 @@ import msgspec
 import pytest
 from replays import Outcome, Replay, a_run, cases, recorded, replay, written
 
-from aura_contracts.execution import Usage
-from aura_contracts.failures import FailureReason as Reason
-from aura_contracts.output import OutputSource
-from aura_contracts.ports.executors import (
-    AgentRun,
-    Answer,
+from aura_contracts.entries import (
     Entry,
     ErrorReported,
     FileChange,
@@ -21,13 +16,16 @@ from aura_contracts.ports.executors import (
     Message,
     PermissionRequested,
     PermissionWithdrawn,
-    Send,
     SessionStarted,
     ToolCalled,
     ToolFinished,
     Unknown,
+    Usage,
     UsageReported,
 )
+from aura_contracts.failures import FailureReason as Reason
+from aura_contracts.output import OutputSource
+from aura_contracts.ports.executors import AgentRun, Answer, Send
 from aura_executors.agents.codex import CodexExecutor
 from aura_executors.agents.codex.permissions import bare
 

@@ -7,12 +7,8 @@ import attrs
 import pytest
 from replays import Case, Replay, a_run, captures, json_lines, recorded, replay, written
 
-from aura_contracts.errors import InvalidInput
-from aura_contracts.execution import Usage
-from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.ports.executors import (
+from aura_contracts.entries import (
     TEXT_LIMIT,
-    AgentRun,
     ErrorReported,
     FileChange,
     FileChanged,
@@ -22,9 +18,12 @@ from aura_contracts.ports.executors import (
     Thinking,
     ToolCalled,
     ToolFinished,
-    ToolServer,
+    Usage,
     UsageReported,
 )
+from aura_contracts.errors import InvalidInput
+from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.ports.executors import AgentRun, ToolServer
 from aura_executors.agents.copilot import CopilotExecutor
 
 EXECUTOR = CopilotExecutor()

@@ -3,12 +3,8 @@
 import pytest
 from replays import Replay, a_run, exited, json_lines, replay
 
-from aura_contracts.errors import InvalidInput
-from aura_contracts.execution import Usage
-from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.ports.executors import (
+from aura_contracts.entries import (
     TEXT_LIMIT,
-    AgentRun,
     ErrorReported,
     FileChange,
     FileChanged,
@@ -20,8 +16,12 @@ from aura_contracts.ports.executors import (
     Thinking,
     ToolCalled,
     ToolFinished,
+    Usage,
     UsageReported,
 )
+from aura_contracts.errors import InvalidInput
+from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.ports.executors import AgentRun
 from aura_executors.agents.cursor_agent import CursorAgentExecutor
 
 EXECUTOR = CursorAgentExecutor()

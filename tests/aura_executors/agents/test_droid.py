@@ -3,11 +3,7 @@
 import pytest
 from replays import Replay, a_run, exited, json_lines, replay
 
-from aura_contracts.errors import InvalidInput
-from aura_contracts.execution import Usage
-from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.ports.executors import (
-    AgentRun,
+from aura_contracts.entries import (
     ErrorReported,
     FileChange,
     FileChanged,
@@ -17,8 +13,12 @@ from aura_contracts.ports.executors import (
     Thinking,
     ToolCalled,
     ToolFinished,
+    Usage,
     UsageReported,
 )
+from aura_contracts.errors import InvalidInput
+from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.ports.executors import AgentRun
 from aura_executors.agents.droid import DroidExecutor
 
 EXECUTOR = DroidExecutor()

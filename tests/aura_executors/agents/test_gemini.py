@@ -5,12 +5,8 @@ from pathlib import Path
 import pytest
 from replays import Case, a_run, captures, exited, json_lines, recorded, replay
 
-from aura_contracts.errors import InvalidInput
-from aura_contracts.execution import Usage
-from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.ports.executors import (
+from aura_contracts.entries import (
     TEXT_LIMIT,
-    AgentRun,
     ErrorReported,
     FileChanged,
     Finished,
@@ -20,8 +16,12 @@ from aura_contracts.ports.executors import (
     SessionStarted,
     ToolCalled,
     ToolFinished,
+    Usage,
     UsageReported,
 )
+from aura_contracts.errors import InvalidInput
+from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.ports.executors import AgentRun
 from aura_executors.agents.gemini import GeminiExecutor
 from aura_executors.agents.gemini.command import PROMPT_LIMIT
 

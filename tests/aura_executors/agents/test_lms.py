@@ -3,10 +3,10 @@
 import pytest
 from replays import Replay, exited, replay
 
+from aura_contracts.entries import Message, Thinking, Usage, UsageReported
 from aura_contracts.errors import InvalidInput
-from aura_contracts.execution import Usage
 from aura_contracts.failures import FailureReason
-from aura_contracts.ports.executors import AgentRun, Message, Thinking, UsageReported
+from aura_contracts.ports.executors import AgentRun
 from aura_executors.agents.lms import LmsExecutor
 
 EXECUTOR = LmsExecutor()

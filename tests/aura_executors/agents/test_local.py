@@ -13,27 +13,25 @@ from typing import Any
 import attrs
 import pytest
 
-from aura_contracts.errors import InvalidInput
-from aura_contracts.execution import Usage
-from aura_contracts.failures import FailureReason
-from aura_contracts.fingerprint import fingerprint_of
-from aura_contracts.output import OutputSource
-from aura_contracts.ports.executors import (
-    AgentRun,
-    Answer,
+from aura_contracts.entries import (
     Entry,
     ErrorReported,
     FileChanged,
     Finished,
     Message,
     PermissionRequested,
-    Send,
     SessionStarted,
     ToolCalled,
     ToolFinished,
     Unknown,
+    Usage,
     UsageReported,
 )
+from aura_contracts.errors import InvalidInput
+from aura_contracts.failures import FailureReason
+from aura_contracts.fingerprint import fingerprint_of
+from aura_contracts.output import OutputSource
+from aura_contracts.ports.executors import AgentRun, Answer, Send
 from aura_contracts.ports.processes import ExitCause, ProcessExit
 from aura_executors.agents.local import LocalExecutor
 from aura_executors.testing.executor import ExecutorConformance

@@ -3,17 +3,11 @@
 import pytest
 from replays import Replay, exited, replay
 
+from aura_contracts.entries import TEXT_LIMIT, Message, Thinking, Usage, UsageReported
 from aura_contracts.errors import InvalidInput
-from aura_contracts.execution import Usage
 from aura_contracts.failures import FailureReason
 from aura_contracts.output import OutputSource
-from aura_contracts.ports.executors import (
-    TEXT_LIMIT,
-    AgentRun,
-    Message,
-    Thinking,
-    UsageReported,
-)
+from aura_contracts.ports.executors import AgentRun
 from aura_contracts.ports.processes import ExitCause
 from aura_executors.agents.ollama import OllamaExecutor
 

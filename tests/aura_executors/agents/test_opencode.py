@@ -6,12 +6,7 @@ import attrs
 import pytest
 from replays import Case, Replay, a_run, cases, exited, json_lines, recorded, replay, written
 
-from aura_contracts.errors import InvalidInput
-from aura_contracts.execution import Usage
-from aura_contracts.failures import FailureReason
-from aura_contracts.output import OutputSource
-from aura_contracts.ports.executors import (
-    AgentRun,
+from aura_contracts.entries import (
     FileChange,
     FileChanged,
     Finished,
@@ -22,9 +17,13 @@ from aura_contracts.ports.executors import (
     Thinking,
     ToolCalled,
     ToolFinished,
-    ToolServer,
+    Usage,
     UsageReported,
 )
+from aura_contracts.errors import InvalidInput
+from aura_contracts.failures import FailureReason
+from aura_contracts.output import OutputSource
+from aura_contracts.ports.executors import AgentRun, ToolServer
 from aura_contracts.ports.processes import ExitCause
 from aura_executors.agents.opencode import CUT_OFF_LIMIT, OpencodeExecutor
 

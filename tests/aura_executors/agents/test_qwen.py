@@ -6,23 +6,20 @@ import attrs
 import pytest
 from replays import Outcome, a_run, cases, exited, json_lines, recorded, replay, written
 
-from aura_contracts.errors import InvalidInput
-from aura_contracts.execution import Usage
-from aura_contracts.failures import FailureReason as Reason
-from aura_contracts.output import OutputSource
-from aura_contracts.ports.executors import (
-    AgentRun,
-    Answer,
+from aura_contracts.entries import (
     ErrorReported,
     FileChanged,
     Finished,
     Message,
     PermissionRequested,
-    Send,
     SessionStarted,
-    ToolServer,
+    Usage,
     UsageReported,
 )
+from aura_contracts.errors import InvalidInput
+from aura_contracts.failures import FailureReason as Reason
+from aura_contracts.output import OutputSource
+from aura_contracts.ports.executors import AgentRun, Answer, Send, ToolServer
 from aura_executors.agents.qwen import QwenConversation, QwenExecutor
 
 QWEN = QwenExecutor()

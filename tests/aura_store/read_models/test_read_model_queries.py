@@ -24,17 +24,14 @@ from aura_contracts.ports.read_models import (
     AgentQuery,
     ApprovalQuery,
     ExecutionLogQuery,
-    ExecutionLogRow,
     ExecutionQuery,
     LeaseQuery,
-    Match,
     SessionQuery,
-    SessionRow,
     TaskQuery,
-    UsageRow,
     WorkflowQuery,
     WorkspaceQuery,
 )
+from aura_contracts.ports.rows import ExecutionLogRow, Match, SessionRow, UsageRow
 from aura_contracts.task import TASK
 from aura_contracts.workflow import WORKFLOW
 from aura_store import open_log, open_read_models

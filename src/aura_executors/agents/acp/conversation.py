@@ -19,21 +19,19 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from aura_contracts.execution import Usage
-from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.output import OutputSource
-from aura_contracts.ports.executors import (
-    AgentRun,
-    Answer,
+from aura_contracts.entries import (
     Entry,
     ErrorReported,
     Message,
     PlanStep,
     PlanUpdated,
-    Send,
     Thinking,
+    Usage,
     UsageReported,
 )
+from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.output import OutputSource
+from aura_contracts.ports.executors import AgentRun, Answer, Send
 from aura_contracts.ports.processes import ProcessExit
 from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, Pieces, clipped
 from aura_executors.adapter.failure_classification import failure_from

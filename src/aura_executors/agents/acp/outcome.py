@@ -4,9 +4,8 @@ import re
 
 import msgspec
 
-from aura_contracts.execution import Usage
+from aura_contracts.entries import Usage, UsageReported
 from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.ports.executors import UsageReported
 from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped
 from aura_executors.adapter.failure_classification import failure_from
 from aura_executors.adapter.json_rpc import RpcError

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
+from aura_contracts.entries import SessionStarted
 from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.ports.executors import AgentRun, Send, SessionStarted
+from aura_contracts.ports.executors import AgentRun, Send
 from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped
 from aura_executors.adapter.json_lines import Item, lost_session
 from aura_executors.adapter.json_rpc import RpcError, RpcPeer

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from aura_contracts.ports.executors import Entry, FileChange, FileChanged, ToolCalled, ToolFinished
+from aura_contracts.entries import Entry, FileChange, FileChanged, ToolCalled, ToolFinished
 from aura_executors.adapter.bounded_text import clipped, clipped_value, put
 from aura_executors.adapter.json_lines import repaired
 from aura_executors.agents.acp.diffs import diff_of

@@ -11,9 +11,9 @@ standard input closed. They get `Launch.exit_grace` to end.
 
 from collections.abc import Iterable
 
-from aura_contracts.execution import Usage
+from aura_contracts.entries import Usage, UsageReported
 from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.ports.executors import AgentRun, UsageReported
+from aura_contracts.ports.executors import AgentRun
 from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped
 from aura_executors.adapter.json_lines import Item, lost_session
 from aura_executors.agents.claude.stream import StreamJson, failure_of_words, report, status_of, words_of

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from difflib import unified_diff
 from typing import Any
 
-from aura_contracts.ports.executors import FileChange, FileChanged
+from aura_contracts.entries import FileChange, FileChanged
 from aura_executors.adapter.bounded_text import clipped
 from aura_executors.agents.claude.wire import Edited
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import msgspec
 
+from aura_contracts.entries import PermissionRequested, PermissionWithdrawn
 from aura_contracts.fingerprint import fingerprint_of
-from aura_contracts.ports.executors import Answer, PermissionRequested, PermissionWithdrawn, Send
+from aura_contracts.ports.executors import Answer, Send
 from aura_executors.adapter.bounded_text import clipped, clipped_value
 from aura_executors.adapter.json_lines import Item
 from aura_executors.adapter.questions import LIMIT, OpenQuestions

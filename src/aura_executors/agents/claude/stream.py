@@ -10,23 +10,22 @@ from typing import ClassVar
 
 import msgspec
 
-from aura_contracts.execution import Usage
-from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.ports.executors import (
-    Answer,
+from aura_contracts.entries import (
     Entry,
     ErrorReported,
     FileChanged,
     Finished,
     Message,
     PlanUpdated,
-    Send,
     SessionStarted,
     Thinking,
     ToolCalled,
     ToolFinished,
+    Usage,
     UsageReported,
 )
+from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.ports.executors import Answer, Send
 from aura_contracts.ports.processes import ProcessExit
 from aura_executors.adapter.bounded_text import clipped, clipped_value
 from aura_executors.adapter.failure_classification import failure_from

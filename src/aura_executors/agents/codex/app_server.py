@@ -21,19 +21,17 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from aura_contracts.execution import Usage
-from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.ports.executors import (
-    AgentRun,
-    Answer,
+from aura_contracts.entries import (
     Entry,
     ErrorReported,
     PlanStep,
     PlanUpdated,
-    Send,
     SessionStarted,
+    Usage,
     UsageReported,
 )
+from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.ports.executors import AgentRun, Answer, Send
 from aura_contracts.ports.processes import ProcessExit
 from aura_executors.adapter.bounded_text import clipped
 from aura_executors.adapter.failure_classification import failure_from

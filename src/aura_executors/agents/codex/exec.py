@@ -5,18 +5,18 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from aura_contracts.execution import Usage
-from aura_contracts.failures import Failure
-from aura_contracts.ports.executors import (
-    AgentRun,
+from aura_contracts.entries import (
     ErrorReported,
     Message,
     PlanStep,
     PlanUpdated,
     SessionStarted,
     Thinking,
+    Usage,
     UsageReported,
 )
+from aura_contracts.failures import Failure
+from aura_contracts.ports.executors import AgentRun
 from aura_contracts.ports.processes import ProcessExit
 from aura_executors.adapter.bounded_text import clipped
 from aura_executors.adapter.failure_classification import failure_from

@@ -8,15 +8,7 @@ from typing import Any
 
 import msgspec
 
-from aura_contracts.ports.executors import (
-    Entry,
-    FileChange,
-    FileChanged,
-    Message,
-    Thinking,
-    ToolCalled,
-    ToolFinished,
-)
+from aura_contracts.entries import Entry, FileChange, FileChanged, Message, Thinking, ToolCalled, ToolFinished
 from aura_executors.adapter.bounded_text import clipped, clipped_value, put
 from aura_executors.agents.codex.failures import forbidden
 

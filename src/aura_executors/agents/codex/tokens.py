@@ -2,7 +2,7 @@
 
 import msgspec
 
-from aura_contracts.execution import Usage
+from aura_contracts.entries import Usage
 
 THREADS_LIMIT = 1_000
 """Threads whose tokens are counted."""

@@ -6,10 +6,7 @@ from typing import Any
 
 import msgspec
 
-from aura_contracts.execution import Usage
-from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.ports.executors import (
-    AgentRun,
+from aura_contracts.entries import (
     Entry,
     ErrorReported,
     FileChanged,
@@ -18,9 +15,11 @@ from aura_contracts.ports.executors import (
     SessionStarted,
     ToolCalled,
     ToolFinished,
+    Usage,
     UsageReported,
-    failure_of,
 )
+from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.ports.executors import AgentRun, failure_of
 from aura_contracts.ports.processes import ProcessExit
 from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, Pieces, clipped, clipped_value, put
 from aura_executors.adapter.failure_classification import failure_from

@@ -6,23 +6,22 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.fingerprint import fingerprint_of
-from aura_contracts.ports.executors import (
+from aura_contracts.entries import (
     TEXT_LIMIT,
-    Answer,
     Entry,
     ErrorReported,
     FileChanged,
     Message,
     PermissionRequested,
-    Send,
     SessionStarted,
     Thinking,
     ToolCalled,
     ToolFinished,
     UsageReported,
 )
+from aura_contracts.failures import Failure, FailureReason
+from aura_contracts.fingerprint import fingerprint_of
+from aura_contracts.ports.executors import Answer, Send
 from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped, clipped_value
 from aura_executors.adapter.failure_classification import failure_from
 from aura_executors.adapter.json_lines import Item

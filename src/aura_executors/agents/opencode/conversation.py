@@ -9,9 +9,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from aura_contracts.execution import Usage
-from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.ports.executors import (
+from aura_contracts.entries import (
     Entry,
     ErrorReported,
     FileChange,
@@ -23,8 +21,10 @@ from aura_contracts.ports.executors import (
     Thinking,
     ToolCalled,
     ToolFinished,
+    Usage,
     UsageReported,
 )
+from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ports.processes import ExitCause, ProcessExit
 from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped, clipped_value
 from aura_executors.adapter.failure_classification import failure_from

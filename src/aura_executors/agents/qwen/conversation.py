@@ -6,9 +6,9 @@ of the service is a message in brackets, which consumed nothing: ``[API Error: 4
 
 from collections.abc import Iterable
 
-from aura_contracts.execution import Usage
+from aura_contracts.entries import Message, Usage
 from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.ports.executors import AgentRun, Message
+from aura_contracts.ports.executors import AgentRun
 from aura_executors.adapter.bounded_text import clipped
 from aura_executors.adapter.json_lines import Item, lost_session
 from aura_executors.agents.claude.stream import StreamJson, failure_of_words, report, status_of, words_of

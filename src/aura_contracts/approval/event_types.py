@@ -1,0 +1,88 @@
+"""The events of approvals: see `aura_contracts.approval`."""
+
+from aura_contracts.actors import Actor
+from aura_contracts.approval.values import Ballot, Question, Remember
+from aura_contracts.events import Event
+from aura_contracts.ids import ApprovalId, TaskId
+
+
+class ApprovalRequested(Event, frozen=True, kw_only=True):
+    """Humans were asked to decide."""
+
+    topic = "approval.requested"
+    approval_id: ApprovalId
+    requested_by: Actor
+    question: Question
+
+    @property
+    def task_id(self) -> TaskId | None:
+        """The task that the question is about."""
+        return self.question.task_id
+
+
+class VoteCast(Event, frozen=True, kw_only=True):
+    """A human answered, for themselves or for the person who delegated to them."""
+
+    topic = "approval.vote_cast"
+    ballot: Ballot
+
+
+class ApprovalDelegated(Event, frozen=True, kw_only=True):
+    """A person who may decide delegated the decision to another human."""
+
+    topic = "approval.delegated"
+    delegator: str
+    delegate: str
+    reason: str = ""
+
+
+class ReminderSent(Event, frozen=True, kw_only=True):
+    """The reviewers who had not answered were reminded."""
+
+    topic = "approval.reminder_sent"
+    number: int
+    to: tuple[str, ...]
+
+
+class ApprovalEscalated(Event, frozen=True, kw_only=True):
+    """The question waited too long and was put to more humans, who may also decide."""
+
+    topic = "approval.escalated"
+    to: tuple[str, ...]
+
+
+class ApprovalGranted(Event, frozen=True, kw_only=True):
+    """The question was approved, by as many reviewers as needed or by the policy."""
+
+    topic = "approval.approved"
+    feedback: str | None = None
+    remember: Remember = Remember.ONCE
+    pattern: str | None = None
+
+
+class ApprovalRejected(Event, frozen=True, kw_only=True):
+    """A human or the policy rejected it, with a reason."""
+
+    topic = "approval.rejected"
+    feedback: str
+
+
+class ApprovalChangesRequested(Event, frozen=True, kw_only=True):
+    """A human or the policy asked for changes first."""
+
+    topic = "approval.changes_requested"
+    feedback: str
+
+
+class ApprovalExpired(Event, frozen=True, kw_only=True):
+    """The deadline passed without a decision; `continued` is true if the work continues without approval."""
+
+    topic = "approval.expired"
+    continued: bool = False
+
+
+class ApprovalWithdrawn(Event, frozen=True, kw_only=True):
+    """The question was withdrawn before it was decided."""
+
+    topic = "approval.withdrawn"
+    reason: str = ""

@@ -1,0 +1,77 @@
+"""The base of all errors: facts by name, one sentence for people, a code for programs."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Self, dataclass_transform
+
+
+@dataclass_transform(kw_only_default=True, eq_default=False)
+class _Facts(Exception):
+    """Facts, declared as annotations and given by name, as in a dataclass.
+
+    One initialiser serves all classes: there are many, and every command would pay for generating theirs.
+    """
+
+    fact_names: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls) -> None:
+        declared = [name for name, kind in cls.__annotations__.items() if "ClassVar" not in str(kind)]
+        cls.fact_names = tuple(dict.fromkeys((*cls.fact_names, *declared)))
+
+    def __init__(self, **facts: object) -> None:
+        super().__init__()
+        unknown = facts.keys() - set(self.fact_names)
+        missing = [name for name in self.fact_names if name not in facts and not hasattr(type(self), name)]
+        if unknown or missing:
+            raise TypeError(f"{type(self).__name__} does not have {sorted(unknown)} and needs {missing}")
+        self.__dict__.update(facts)
+
+
+class AuraError(_Facts):
+    """Base of all of AURA's errors. A subclass names its code and declares its facts:
+
+    class DiskSlow(AuraError, code="disk_slow"):
+        summary = "{path} took {seconds:.1f} s"
+        path: str
+        seconds: float
+    """
+
+    code: ClassVar[str] = "aura"
+    """A stable name for programs, never renamed and never reused."""
+    transient: ClassVar[bool] = False
+    """Whether the same request may succeed later without changes."""
+    summary: ClassVar[str] = ""
+    """The message, with the facts in braces."""
+    remedy: str = ""
+
+    def __init_subclass__(cls, *, code: str) -> None:
+        super().__init_subclass__()
+        cls.code = code
+
+    def message(self) -> str:
+        """Return what happened, without the remedy."""
+        return self.summary.format_map(self.facts()) if self.summary else type(self).__doc__ or self.code
+
+    def facts(self) -> dict[str, Any]:
+        """Return the error's facts by name, without the remedy, for programs and for ``--json``."""
+        return {name: getattr(self, name) for name in self.fact_names if name != "remedy"}
+
+    def __str__(self) -> str:
+        return f"{self.message()}; {self.remedy}" if self.remedy else self.message()
+
+    def __repr__(self) -> str:
+        facts = {**self.facts(), "remedy": self.remedy}
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in facts.items())})"
+
+    def __reduce__(self) -> tuple[Callable[..., "AuraError"], tuple[object, ...]]:
+        """Support `pickle` and `copy`, which by default would call the class with positional arguments."""
+        return _made_again, (type(self), self.__dict__)
+
+    def replaced(self, **facts: Any) -> Self:
+        """Return a copy with other facts, or another remedy."""
+        return type(self)(**{name: getattr(self, name) for name in self.fact_names} | facts)
+
+
+def _made_again(kind: type[AuraError], fields: dict[str, object]) -> AuraError:
+    error = kind.__new__(kind)
+    error.__dict__.update(fields)
+    return error

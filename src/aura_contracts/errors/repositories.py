@@ -1,0 +1,135 @@
+"""Errors of repositories and workspaces."""
+
+from aura_contracts.errors.base import AuraError
+
+
+class GitError(AuraError, code="git"):
+    """An operation on a repository failed."""
+
+    summary = "an operation on {repository} failed"
+    repository: str
+
+
+class GitUnavailable(GitError, code="git_unavailable"):
+    """Git is not installed, or too old."""
+
+    summary = "{repository} needs git: {reason}"
+    reason: str
+
+
+class NotARepository(GitError, code="not_a_repository"):
+    """A folder does not exist or is not in a git repository."""
+
+    summary = "{repository} is not in a git repository"
+    remedy: str = "name a folder in a git repository, or create one with `git init`"
+
+
+class UnknownRevision(GitError, code="unknown_revision"):
+    """A revision does not name a commit."""
+
+    summary = "{repository} has no commit {revision!r}"
+    revision: str
+    remedy: str = "name a branch, a tag or a commit that the repository has; an empty repository needs a first commit"
+
+
+class InvalidBranchName(GitError, code="invalid_branch_name"):
+    """Git does not accept the name for a branch."""
+
+    summary = "{branch!r} is not a valid branch name"
+    branch: str
+    remedy: str = "see git-check-ref-format(1) for valid branch names"
+
+
+class DirtyWorktree(GitError, code="dirty_worktree"):
+    """Uncommitted changes are in the way; nothing was touched."""
+
+    worktree: str
+    paths: tuple[str, ...] = ()
+    remedy: str = "commit or stash them, then try again"
+
+    def message(self) -> str:
+        shown = ", ".join(self.paths[:5]) + (f" and {len(self.paths) - 5} more" if len(self.paths) > 5 else "")
+        return f"{self.worktree} has uncommitted changes in the way: {shown}"
+
+
+class OperationInProgress(GitError, code="operation_in_progress"):
+    """An operation is in progress in a worktree; nothing was touched."""
+
+    summary = "{worktree} has a {operation} in progress"
+    worktree: str
+    operation: str
+    remedy: str = "finish or abort it, then try again"
+
+
+class MergeConflict(GitError, code="merge_conflict"):
+    """Two changes conflict; nothing was touched."""
+
+    source: str
+    target: str
+    paths: tuple[str, ...]
+    remedy: str = "resolve the conflict on the task's branch, then merge again"
+
+    def message(self) -> str:
+        shown = ", ".join(self.paths[:5]) + (f" and {len(self.paths) - 5} more" if len(self.paths) > 5 else "")
+        return f"{self.source} cannot be merged into {self.target}: {shown}"
+
+
+class RefChanged(GitError, code="ref_changed"):
+    """A ref does not point where the caller expected; nothing was touched."""
+
+    transient = True
+    ref: str
+    expected: str | None
+    actual: str | None
+    remedy: str = "read the ref and decide again"
+
+    def message(self) -> str:
+        return f"{self.ref} is at {self.actual or 'nothing'}, not at {self.expected or 'nothing'}"
+
+
+class BranchInUse(GitError, code="branch_in_use"):
+    """A worktree has the branch checked out."""
+
+    summary = "branch {branch} is checked out at {worktree}"
+    branch: str
+    worktree: str
+    remedy: str = "check something else out there, or remove that worktree"
+
+
+class WorktreeExists(GitError, code="worktree_exists"):
+    """The path for a new worktree is taken."""
+
+    summary = "{path} already exists"
+    path: str
+    remedy: str = "move it out of the way"
+
+
+class GitTimeout(GitError, code="git_timeout"):
+    """Git did not answer within `seconds` and was killed."""
+
+    summary = "`{command}` took longer than {seconds:g} s in {repository}"
+    command: str
+    seconds: float
+    remedy: str = "look for a lock or a slow file system, then retry"
+
+
+class GitFailed(GitError, code="git_failed"):
+    """Git refused or failed."""
+
+    summary = "`{command}` failed in {repository}: {reason}"
+    command: str
+    reason: str
+
+
+class WorkspaceError(AuraError, code="workspace"):
+    """A workspace could not be created, used or removed; `left_behind` names the leftovers."""
+
+    workspace_id: str
+    path: str
+    reason: str
+    cleaned_up: tuple[str, ...] = ()
+    left_behind: tuple[str, ...] = ()
+
+    def message(self) -> str:
+        rest = f"; left behind: {', '.join(self.left_behind)}" if self.left_behind else ""
+        return f"workspace {self.workspace_id} at {self.path}: {self.reason}{rest}"

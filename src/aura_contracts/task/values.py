@@ -1,0 +1,146 @@
+"""The values of tasks: see `aura_contracts.task`."""
+
+import re
+from enum import StrEnum
+from typing import Any, NewType
+
+import msgspec
+
+from aura_contracts.aggregate import Changes
+from aura_contracts.errors import InvalidInput
+from aura_contracts.ids import ApprovalId, TaskId
+
+
+class TaskStatus(StrEnum):
+    PENDING = "pending"
+    IN_PROGRESS = "in_progress"
+    AWAITING_APPROVAL = "awaiting_approval"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    BLOCKED = "blocked"
+    FAILED = "failed"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+    DELETED = "deleted"
+
+
+class Priority(StrEnum):
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class ApprovalMode(StrEnum):
+    """What a human approves: the plan, the changes, both, or neither (a policy decides)."""
+
+    PLAN = "plan"
+    CHANGES = "changes"
+    BOTH = "both"
+    AUTO = "auto"
+
+
+AgentType = NewType("AgentType", str)
+"""An agent's speciality: one of `AGENT_TYPES`, or any other word that `parse_agent_type` accepts."""
+
+AGENT_TYPES = tuple(map(AgentType, ("architect", "developer", "database", "tester", "reviewer", "devops")))
+"""The types of the specification, section "Agent"."""
+
+DEVELOPER = AgentType("developer")
+"""The default agent type."""
+
+AGENT_TYPE_LIMIT = 40
+"""The most characters in an agent type; it is a column in lists."""
+
+_AGENT_TYPE = re.compile(rf"[a-z][a-z0-9_-]{{0,{AGENT_TYPE_LIMIT - 1}}}")
+
+
+def parse_agent_type(text: str, field: str = "type") -> AgentType:
+    """Parse an agent type. Raises `InvalidInput` unless `text` is one lower-case word.
+
+    >>> parse_agent_type("data-scientist")
+    'data-scientist'
+    """
+    if not _AGENT_TYPE.fullmatch(text):
+        reason = f"{text!r} is not one word of up to {AGENT_TYPE_LIMIT} lower-case letters, digits, '-' and '_'"
+        raise InvalidInput(field=field, reason=reason, remedy=f"write it like {', '.join(AGENT_TYPES)}")
+    return AgentType(text)
+
+
+class RetryPolicy(msgspec.Struct, frozen=True, gc=False):
+    """How often and how soon a failed attempt is repeated (specification, "Agent Failures").
+
+    The delay before attempt n + 1 is ``base_delay * 2 ** (n - 1)`` seconds, at most `max_delay`, plus or minus a random
+    share of `jitter` (0 to 1).
+    """
+
+    max_attempts: int = 3
+    base_delay: float = 1.0
+    max_delay: float = 60.0
+    jitter: float = 0.2
+
+
+class Subtask(msgspec.Struct, frozen=True, gc=False):
+    """A part of a proposed decomposition. `task_id` is chosen with the proposal, so that creation is repeatable."""
+
+    task_id: TaskId
+    title: str
+    description: str = ""
+    agent_type: AgentType | None = None
+    priority: Priority = Priority.MEDIUM
+
+
+class Proposal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A proposed solution, and the approval that asks about it. `confidence` is between 0 and 1."""
+
+    approval_id: ApprovalId
+    proposal: str
+    confidence: float | None = None
+
+
+class Feedback(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a human wants to be different, and the approval in which they said so."""
+
+    approval_id: ApprovalId
+    feedback: str
+
+
+class Conflict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Why a task cannot continue, and over what."""
+
+    reason: str
+    resource: str = ""
+    conflicting_task_id: TaskId | None = None
+
+
+class TaskSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The description of a task, as its creator gave it."""
+
+    title: str
+    description: str = ""
+    priority: Priority = Priority.MEDIUM
+    parent_id: TaskId | None = None
+    project: str | None = None
+    agent_type: AgentType | None = None
+    """The type of agent that the task is for; once assigned, the type of its agent."""
+    approval_mode: ApprovalMode = ApprovalMode.CHANGES
+    reviewers: tuple[str, ...] = ()
+    """Names of the humans who may decide besides the creator."""
+    retry: RetryPolicy = RetryPolicy()
+    context: dict[str, Any] = {}
+    after: tuple[TaskId, ...] = ()
+    """Tasks that must complete before this one starts."""
+    key: str | None = None
+    """The caller's own key for the request; a key starts only one task."""
+    request_digest: str = ""
+    """The digest of the request that started the task, which recognises the same request again."""
+
+
+class TaskChanges(Changes, frozen=True, kw_only=True):
+    """An edit of a task; fields that are None stay unchanged."""
+
+    title: str | None = None
+    description: str | None = None
+    priority: Priority | None = None
+    approval_mode: ApprovalMode | None = None
+    reviewers: tuple[str, ...] | None = None
+    context: dict[str, Any] | None = None

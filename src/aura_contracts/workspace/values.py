@@ -1,0 +1,169 @@
+"""The values of workspaces: see `aura_contracts.workspace`."""
+
+import re
+import unicodedata
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from aura_contracts.failures import Failure
+from aura_contracts.ids import TaskId, WorkerId, WorkspaceId
+from aura_contracts.plain_data import Plain
+
+
+class WorkspaceStatus(StrEnum):
+    REQUESTED = "requested"
+    """Waiting to be prepared, for the first time or again."""
+    READY = "ready"
+    IN_USE = "in_use"
+    MERGING = "merging"
+    CONFLICTED = "conflicted"
+    """A merge met a conflict that a human must resolve."""
+    FAILED = "failed"
+    """Preparation failed; any leftovers are listed."""
+    REMOVED = "removed"
+
+
+class MergeStyle(StrEnum):
+    MERGE = "merge"
+    SQUASH = "squash"
+    REBASE = "rebase"
+
+
+class SnapshotReason(StrEnum):
+    """The operation that a snapshot was taken before, or an explicit request."""
+
+    RESET = "reset"
+    CLEAN = "clean"
+    REMOVE = "remove"
+    MERGE = "merge"
+    RETRY = "retry"
+    RESTORE = "restore"
+    REQUESTED = "requested"
+
+
+class Repository(msgspec.Struct, frozen=True, gc=False):
+    """A repository in a workspace. `name` is the name of its folder there."""
+
+    name: str
+    path: str
+    """The repository's path on the worker."""
+    target_branch: str
+    """The branch to merge the work into."""
+    base: str = ""
+    """The revision to start from; empty for the tip of the target branch."""
+
+
+class Worktree(msgspec.Struct, frozen=True, gc=False):
+    """One repository's worktree in a prepared workspace. Commits are full object names."""
+
+    repository: str
+    path: str
+    base_commit: str
+    head: str
+
+
+class RepositoryCommit(msgspec.Struct, Plain, frozen=True, gc=False):
+    """A commit in one of the repositories."""
+
+    repository: str
+    commit: str
+
+
+class ConflictedFiles(msgspec.Struct, frozen=True, gc=False):
+    """The conflicting files of one repository, relative to its root."""
+
+    repository: str
+    paths: tuple[str, ...]
+
+
+class SnapshotFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What is known when a snapshot is taken; where nothing had changed, `commits` names the head."""
+
+    ref: str
+    reason: SnapshotReason
+    commits: tuple[RepositoryCommit, ...]
+
+
+class PreparedPlace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Where a worker prepared the worktrees."""
+
+    worker_id: WorkerId
+    root: str
+    worktrees: tuple[Worktree, ...]
+
+
+class FailedPreparation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Why worktrees could not be created, and what became of the others."""
+
+    failure: Failure
+    cleaned_up: tuple[str, ...] = ()
+    left_behind: tuple[str, ...] = ()
+
+
+class SafetyCopy(SnapshotFacts, frozen=True, kw_only=True, gc=False):
+    """A snapshot: tracked and untracked files, kept under the hidden `ref` in every repository."""
+
+    taken_at: datetime
+    restored_at: datetime | None = None
+
+
+class Merge(msgspec.Struct, frozen=True, gc=False):
+    """A successful merge, with the commits it made on the target branches."""
+
+    style: MergeStyle
+    commits: tuple[RepositoryCommit, ...]
+    merged_at: datetime
+
+
+class WorkspaceLayout(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The worktrees that a task needs, and their place."""
+
+    task_id: TaskId
+    title: str
+    slug: str
+    """The title in a form that is valid in folder and branch names."""
+    branch: str
+    """The branch for the work, the same in every repository."""
+    repositories: tuple[Repository, ...]
+    copy_globs: tuple[str, ...] = ()
+    """Untracked files to copy into a new worktree, as patterns relative to a repository's root."""
+    root: str = ""
+    """The folder that holds the worktrees; empty until the worker chooses it, and never changed afterwards."""
+    in_place: bool = False
+    """Work directly in the repositories, or in the folder `root`: no worktree, no branch, no merge."""
+
+
+# --- Names ------------------------------------------------------------------------------------------------------------
+
+
+WORKSPACE_SLUG_LIMIT = 60
+"""The most characters in a slug: it leaves room for branch and folder names on every file system."""
+
+_SHORT_ID = 8
+"""Hexadecimal digits, the last of a UUIDv7: these are random, the first 12 are the time (RFC 9562, section 5.7)."""
+
+
+def workspace_slug(title: str) -> str:
+    """Return `title` as a slug: lower-case ASCII letters and digits, with single hyphens between words.
+
+    Accents are stripped; characters without such a spelling (other scripts, emoji) are dropped, and an empty result
+    becomes ``work``. Cut to `WORKSPACE_SLUG_LIMIT`, between words if possible.
+    """
+    plain = unicodedata.normalize("NFKD", title.casefold()).encode("ascii", "ignore").decode("ascii")
+    slug = "-".join(re.findall(r"[a-z0-9]+", plain.lower()))
+    if len(slug) > WORKSPACE_SLUG_LIMIT:
+        whole_words = slug[: WORKSPACE_SLUG_LIMIT + 1].rpartition("-")[0]
+        slug = whole_words or slug[:WORKSPACE_SLUG_LIMIT]
+    return slug or "work"
+
+
+def workspace_folder(workspace_id: WorkspaceId, slug: str) -> str:
+    """Return the name of the workspace's folder: ``<short id>-<slug>``."""
+    return f"{workspace_id.replace('-', '')[-_SHORT_ID:]}-{slug}"
+
+
+def workspace_branch(workspace_id: WorkspaceId, slug: str) -> str:
+    """Return the name of the workspace's branch: ``aura/<short id>-<slug>``."""
+    return f"aura/{workspace_folder(workspace_id, slug)}"
