@@ -27,6 +27,7 @@ from aura_contracts.errors import (
 )
 from aura_contracts.events import Event, Fact, Instant
 from aura_contracts.ids import TaskId
+from aura_contracts.lease import LeaseGranted, WorkerIdentity
 from aura_contracts.task import TaskCreated, TaskSpec
 from aura_store.log._codec import FactCodec, to_utc
 from aura_store.log._zstd import ZstdCompressor
@@ -65,6 +66,14 @@ def test_every_event_comes_back_as_it_was(codec: FactCodec, facts: list[Fact]) -
     assert [(f.event, f.time, f.actor) for f in replayed] == [(f.event, f.time, f.actor) for f, _, _ in stored]
     for (one, _, _), row in zip(stored, rows, strict=True):
         assert codec.decode(1, STREAM, row[3], row[4]).event == one.event
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_what_is_no_number_in_json_is_named_where_none_is_not_allowed_either(number: float) -> None:
+    names = {"lease_id": STREAM, "execution_id": STREAM, "worker_id": STREAM}
+    granted = LeaseGranted(**names, identity=WorkerIdentity(host="h", instance="i"), epoch=1, grace=number)
+    with pytest.raises(InvalidInput, match=rf"lease.granted@1 event.grace: {number} is not a number in JSON"):
+        CODECS["plain"].encode(STREAM, fact(granted))
 
 
 def test_what_is_stored_is_json_that_any_tool_reads() -> None:

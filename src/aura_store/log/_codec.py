@@ -238,6 +238,9 @@ def _refusal(fact: Fact, name: str, error: Exception) -> InvalidInput:
         return InvalidText(field=f"{name} {field}", reason="holds half of a surrogate pair, which is not a character")
     if found := _MISSING_ZONE.search(str(error)):
         return NaiveDatetime(field=f"{name} {_COLUMNS[int(found[1])]}{found[2]}")
+    for path, value in _leaves(fact):
+        if isinstance(value, float) and not isfinite(value):
+            return _not_finite(value, name, path)
     place = _PLACE.search(str(error))
     column = _COLUMNS[int(place[1][1:-1])] if place and place[1] else ""
     field = " ".join(part for part in (name, ".".join(filter(None, (column, place[2] if place else "")))) if part)
@@ -256,11 +259,12 @@ def _refuse_unfaithful(fact: Fact, name: str) -> None:
         if isinstance(value, datetime) and value.utcoffset() is None:
             raise NaiveDatetime(field=f"{name} {path}")
         if isinstance(value, float) and not isfinite(value):
-            raise InvalidInput(
-                field=f"{name} {path}",
-                reason=f"{value} is not a number in JSON",
-                remedy="use a finite number, or None",
-            )
+            raise _not_finite(value, name, path)
+
+
+def _not_finite(value: float, name: str, path: str) -> InvalidInput:
+    reason, remedy = f"{value} is not a number in JSON", "use a finite number, or None where the field permits it"
+    return InvalidInput(field=f"{name} {path}", reason=reason, remedy=remedy)
 
 
 def _refuse_changed(value: Any, read_back: Any, name: str, path: str) -> None:
