@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 
-import attrs
-
 from aura_contracts import errors as module
 from aura_contracts.errors import AuraError
 from aura_contracts.failures import FailureReason
@@ -54,7 +52,5 @@ def _table(kinds: list[type[AuraError]]) -> str:
 
 
 def _row(kind: type[AuraError]) -> tuple[str, ...]:
-    fields = attrs.fields_dict(kind)
-    facts = ", ".join(f"`{name}`" for name in fields if name != "remedy")
-    remedy = fields["remedy"].default
-    return f"`{kind.code}`", f"`{kind.__name__}`", facts, inline(first_line(kind)), inline(str(remedy or ""))
+    facts = ", ".join(f"`{name}`" for name in kind.fields() if name != "remedy")
+    return f"`{kind.code}`", f"`{kind.__name__}`", facts, inline(first_line(kind)), inline(kind.remedy)

@@ -67,19 +67,39 @@ For programs, each class has a stable `code`, its facts as attributes, and `tran
 may help. For people, `remedy` says what to do, and `str()` combines message and remedy.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar
-
-import attrs
+from functools import cache
+from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform, get_origin
 
 if TYPE_CHECKING:
     from aura_contracts.failures import Failure
 
 
-# Each class gets an initialiser and nothing else: there are many, and every command pays for all of them.
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
-class AuraError(Exception):
+@dataclass_transform(kw_only_default=True)
+class _Fielded(Exception):
+    """An exception whose annotated attributes are keyword arguments, as in a dataclass.
+
+    A dataclass would compile an initialiser for each class, and every process would pay for all of them.
+    """
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__()
+        names = self.fields()
+        missing = [name for name in names if name not in given and not hasattr(type(self), name)]
+        if missing or given.keys() - set(names):
+            raise TypeError(f"{type(self).__name__} takes {', '.join(names)}; it was given {', '.join(given)}")
+        vars(self).update(given)
+
+    @classmethod
+    @cache
+    def fields(cls) -> tuple[str, ...]:
+        """Return the names of its arguments, those of its bases first."""
+        hints = [hint for base in reversed(cls.__mro__) for hint in getattr(base, "__annotations__", {}).items()]
+        return tuple(dict.fromkeys(name for name, hint in hints if get_origin(hint) is not ClassVar))
+
+
+class AuraError(_Fielded):
     """Base of all of AURA's errors."""
 
     code: ClassVar[str] = "aura"
@@ -94,7 +114,11 @@ class AuraError(Exception):
 
     def facts(self) -> dict[str, Any]:
         """Return the error's facts by name, without the remedy, for programs and for ``--json``."""
-        return {field.name: getattr(self, field.name) for field in attrs.fields(type(self)) if field.name != "remedy"}
+        return {name: getattr(self, name) for name in self.fields() if name != "remedy"}
+
+    def replaced(self, **facts: Any) -> Self:
+        """Return a copy with other facts, or another remedy."""
+        return type(self)(**{**self.facts(), "remedy": self.remedy, **facts})
 
     def __str__(self) -> str:
         return f"{self.message()}; {self.remedy}" if self.remedy else self.message()
@@ -117,7 +141,6 @@ def _made_again(kind: type[AuraError], fields: dict[str, Any], notes: dict[str, 
 # --- Input ------------------------------------------------------------------------------------------------------------
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class InvalidInput(AuraError):
     """A value from outside was refused."""
 
@@ -129,7 +152,6 @@ class InvalidInput(AuraError):
         return f"{self.field}: {self.reason}"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class InvalidId(InvalidInput):
     """A text is not an id."""
 
@@ -142,7 +164,6 @@ class InvalidId(InvalidInput):
         return f"{self.field}: {self.value!r} is not an id"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class InvalidText(InvalidInput):
     """A text holds characters that no database can store: NUL or half of a surrogate pair."""
 
@@ -150,7 +171,6 @@ class InvalidText(InvalidInput):
     remedy: str = "remove the character; encode binary data as base64"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class NaiveDatetime(InvalidInput):
     """A time without a zone could mean any of 38 instants."""
 
@@ -159,7 +179,6 @@ class NaiveDatetime(InvalidInput):
     remedy: str = "use an aware datetime, for example datetime.now(UTC)"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class EventTooLarge(InvalidInput):
     """An event is larger than the log accepts; sizes are in bytes as stored."""
 
@@ -177,7 +196,6 @@ class EventTooLarge(InvalidInput):
 # --- Decisions --------------------------------------------------------------------------------------------------------
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class CommandRefused(AuraError):
     """A command was refused; nothing was recorded."""
 
@@ -190,7 +208,6 @@ class CommandRefused(AuraError):
         return f"{self.command} on {self.aggregate} {self.aggregate_id} was refused"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class AggregateNotFound(CommandRefused):
     """A command was sent to an aggregate that does not exist."""
 
@@ -200,7 +217,6 @@ class AggregateNotFound(CommandRefused):
         return f"there is no {self.aggregate} {self.aggregate_id}"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class AggregateExists(CommandRefused):
     """The aggregate to create already exists."""
 
@@ -210,7 +226,6 @@ class AggregateExists(CommandRefused):
         return f"{self.aggregate} {self.aggregate_id} already exists"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class TransitionRefused(CommandRefused):
     """The command is not possible in this state."""
 
@@ -223,7 +238,6 @@ class TransitionRefused(CommandRefused):
         return f"{self.command} is not possible: {self.aggregate} {self.aggregate_id} is {self.status}{allowed}"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class ActorNotAllowed(CommandRefused):
     """This actor may not send the command."""
 
@@ -235,7 +249,6 @@ class ActorNotAllowed(CommandRefused):
         return f"{self.actor} may not {self.command} {self.aggregate} {self.aggregate_id}: {self.reason}"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class RuleViolated(CommandRefused):
     """A rule of the domain forbids the command; `rule` is its stable name, for programs."""
 
@@ -247,7 +260,6 @@ class RuleViolated(CommandRefused):
         return f"{self.command} on {self.aggregate} {self.aggregate_id}: {self.reason}"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class CyclicParent(CommandRefused):
     """A task would become its own ancestor; `path` leads from the new parent back to the task."""
 
@@ -262,7 +274,6 @@ class CyclicParent(CommandRefused):
 # --- Store ------------------------------------------------------------------------------------------------------------
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class StoreError(AuraError):
     """The store could not complete the request."""
 
@@ -270,7 +281,6 @@ class StoreError(AuraError):
     transient = True
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class VersionConflict(StoreError):
     """The stream is not at the version that the caller expected; nothing of this append was stored."""
 
@@ -284,7 +294,6 @@ class VersionConflict(StoreError):
         return f"stream {self.stream_id} is at version {self.actual}, not at {self.expected}"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class StoreUnavailable(StoreError):
     """The database was locked or down for longer than `waited` seconds; nothing was acknowledged."""
 
@@ -299,7 +308,6 @@ class StoreUnavailable(StoreError):
         return f"{self.store} did not answer for {self.waited:.1f} s ({self.attempts} attempts): {self.reason}"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class StoreFull(StoreError):
     """The disk is full. Nothing of this append was stored; everything acknowledged before is safe."""
 
@@ -314,7 +322,6 @@ class StoreFull(StoreError):
         return f"{self.store} is full at position {self.position}, stream {self.stream_id}: {self.reason}"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class StoreReadOnly(StoreError):
     """The database cannot be written, only read."""
 
@@ -330,7 +337,6 @@ class StoreReadOnly(StoreError):
         return f"{self.store} is read-only{where}: {self.reason}"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class StoreClosed(StoreError):
     """The log was used after it was closed."""
 
@@ -343,7 +349,6 @@ class StoreClosed(StoreError):
         return f"{self.store} is closed"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class StoreMisconfigured(StoreError):
     """The log cannot be opened with these settings."""
 
@@ -356,7 +361,6 @@ class StoreMisconfigured(StoreError):
         return f"{self.store}: {self.reason}"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class LogDamaged(StoreError):
     """The stored bytes are not those that were written.
 
@@ -377,7 +381,6 @@ class LogDamaged(StoreError):
         return f"{where}{stream}: {self.reason}"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class UnknownEventType(LogDamaged):
     """The log holds an event of a type that this program does not know."""
 
@@ -390,7 +393,6 @@ class UnknownEventType(LogDamaged):
         return f"{super().message()} ({self.topic})"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class NewerEventVersion(LogDamaged):
     """The log holds an event of a newer version than this program supports."""
 
@@ -405,7 +407,6 @@ class NewerEventVersion(LogDamaged):
         return f"{super().message()} ({self.topic} in version {self.found}, known up to {self.known})"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class UndecodableEvent(LogDamaged):
     """The bytes of an event cannot be decoded as its type."""
 
@@ -416,7 +417,6 @@ class UndecodableEvent(LogDamaged):
         return f"{super().message()} ({self.topic})"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class EventOutOfOrder(LogDamaged):
     """A stream has a gap, a duplicate, or an event that its state does not allow."""
 
@@ -426,7 +426,6 @@ class EventOutOfOrder(LogDamaged):
 # --- Git --------------------------------------------------------------------------------------------------------------
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class GitError(AuraError):
     """An operation on a repository failed."""
 
@@ -437,7 +436,6 @@ class GitError(AuraError):
         return f"an operation on {self.repository} failed"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class GitUnavailable(GitError):
     """Git is not installed, or too old."""
 
@@ -448,7 +446,6 @@ class GitUnavailable(GitError):
         return f"{self.repository} needs git: {self.reason}"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class NotARepository(GitError):
     """A folder does not exist or is not in a git repository."""
 
@@ -459,7 +456,6 @@ class NotARepository(GitError):
         return f"{self.repository} is not in a git repository"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class UnknownRevision(GitError):
     """A revision does not name a commit."""
 
@@ -471,7 +467,6 @@ class UnknownRevision(GitError):
         return f"{self.repository} has no commit {self.revision!r}"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class InvalidBranchName(GitError):
     """Git does not accept the name for a branch."""
 
@@ -483,7 +478,6 @@ class InvalidBranchName(GitError):
         return f"{self.branch!r} is not a valid branch name"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class DirtyWorktree(GitError):
     """Uncommitted changes are in the way; nothing was touched."""
 
@@ -497,7 +491,6 @@ class DirtyWorktree(GitError):
         return f"{self.worktree} has uncommitted changes in the way: {shown}"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class OperationInProgress(GitError):
     """An operation is in progress in a worktree; nothing was touched."""
 
@@ -510,7 +503,6 @@ class OperationInProgress(GitError):
         return f"{self.worktree} has a {self.operation} in progress"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class MergeConflict(GitError):
     """Two changes conflict; nothing was touched."""
 
@@ -525,7 +517,6 @@ class MergeConflict(GitError):
         return f"{self.source} cannot be merged into {self.target}: {shown}"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class RefChanged(GitError):
     """A ref does not point where the caller expected; nothing was touched."""
 
@@ -540,7 +531,6 @@ class RefChanged(GitError):
         return f"{self.ref} is at {self.actual or 'nothing'}, not at {self.expected or 'nothing'}"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class BranchInUse(GitError):
     """A worktree has the branch checked out."""
 
@@ -553,7 +543,6 @@ class BranchInUse(GitError):
         return f"branch {self.branch} is checked out at {self.worktree}"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class WorktreeExists(GitError):
     """The path for a new worktree is taken."""
 
@@ -565,7 +554,6 @@ class WorktreeExists(GitError):
         return f"{self.path} already exists"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class GitTimeout(GitError):
     """Git did not answer within `seconds` and was killed."""
 
@@ -578,7 +566,6 @@ class GitTimeout(GitError):
         return f"`{self.command}` took longer than {self.seconds:g} s in {self.repository}"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class GitFailed(GitError):
     """Git refused or failed."""
 
@@ -593,7 +580,6 @@ class GitFailed(GitError):
 # --- Workspaces, processes, executors ---------------------------------------------------------------------------------
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class WorkspaceError(AuraError):
     """A workspace could not be created, used or removed; `left_behind` names the leftovers."""
 
@@ -609,7 +595,6 @@ class WorkspaceError(AuraError):
         return f"workspace {self.workspace_id} at {self.path}: {self.reason}{rest}"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class ProcessError(AuraError):
     """A process could not be run or reached."""
 
@@ -621,7 +606,6 @@ class ProcessError(AuraError):
         return self.reason
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class ExecutableNotFound(ProcessError):
     """A program does not exist or is not executable."""
 
@@ -633,7 +617,6 @@ class ExecutableNotFound(ProcessError):
         return f"{self.executable}: {self.reason}"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class WorkingDirectoryMissing(ProcessError):
     """The working directory of a process is gone."""
 
@@ -645,21 +628,18 @@ class WorkingDirectoryMissing(ProcessError):
         return f"{self.path}: {self.reason}"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class ProcessStartFailed(ProcessError):
     """A process could not be started."""
 
     code = "process_start_failed"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class ProcessGone(ProcessError):
     """A process has ended, or its standard input is closed."""
 
     code = "process_gone"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class UnknownExecutor(AuraError):
     """No executor of this name is installed."""
 
@@ -671,7 +651,6 @@ class UnknownExecutor(AuraError):
         return f"there is no executor {self.name!r}; known: {', '.join(self.known) or 'none'}"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class TemplateError(AuraError):
     """A template cannot be rendered."""
 
@@ -684,7 +663,6 @@ class TemplateError(AuraError):
         return f"template {self.template}, line {self.line}: {self.reason}"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class MissingVariable(TemplateError):
     """A template uses a variable without a value."""
 
@@ -699,7 +677,6 @@ class MissingVariable(TemplateError):
 # --- Engine and worker ------------------------------------------------------------------------------------------------
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class ProtocolError(AuraError):
     """Engine and worker disagree about the protocol."""
 
@@ -710,7 +687,6 @@ class ProtocolError(AuraError):
         return self.reason
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class LocalProtocolError(ProtocolError):
     """This side violated the protocol, or was about to: a bug here, or a message too large for a frame.
 
@@ -720,7 +696,6 @@ class LocalProtocolError(ProtocolError):
     code = "local_protocol"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class FrameTooLarge(LocalProtocolError):
     """A message exceeds the size of a frame and was not sent; sizes are in bytes."""
 
@@ -729,14 +704,12 @@ class FrameTooLarge(LocalProtocolError):
     limit: int
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class RemoteProtocolError(ProtocolError):
     """The other side violated the protocol: not JSON-RPC, wrong parameters, or a step out of order."""
 
     code = "remote_protocol"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class UnknownMethod(ProtocolError):
     """A request names a method that this side does not have."""
 
@@ -744,20 +717,18 @@ class UnknownMethod(ProtocolError):
     method: str
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class RemoteError(AuraError):
     """The other side failed with an error unknown to this side; `remote_code` and `details` come from there."""
 
     code = "remote"
     remote_code: str
     reason: str
-    details: dict[str, Any] = attrs.field(factory=dict)
+    details: Mapping[str, Any]
 
     def message(self) -> str:
         return self.reason
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class WorkerUnavailable(AuraError):
     """There is no worker, or it disconnected during a request; the request may or may not have been carried out."""
 
@@ -770,7 +741,6 @@ class WorkerUnavailable(AuraError):
         return self.reason
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class EngineClosed(AuraError):
     """The engine was used after it was closed."""
 
@@ -778,7 +748,6 @@ class EngineClosed(AuraError):
     remedy: str = "open it again"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class AmbiguousId(AuraError):
     """A partial id matches several ids."""
 
@@ -792,7 +761,6 @@ class AmbiguousId(AuraError):
         return f"{self.text!r} matches several {self.kind or 'aggregate'} ids: {', '.join(self.candidates)}"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class KeyReused(AuraError):
     """A key was used again with a different request."""
 
@@ -805,7 +773,6 @@ class KeyReused(AuraError):
         return f"key {self.key!r} belongs to task {self.task_id}, which was started with a different request"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class NoSession(AuraError):
     """An agent has no session to resume."""
 
@@ -818,7 +785,6 @@ class NoSession(AuraError):
         return f"no run of {self.executor} in {self.place} has a session"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class RunFailed(AuraError):
     """A run failed; `failure` has the details."""
 
@@ -861,7 +827,6 @@ class RunFailed(AuraError):
         return f"task {self.task_id} failed: {self.reason}{stage}{ended}{problem}"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class RunCancelled(AuraError):
     """A run was cancelled, or its task deleted."""
 
@@ -873,7 +838,6 @@ class RunCancelled(AuraError):
         return f"task {self.task_id} is {self.status}"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class RunNotDriven(AuraError):
     """A run has neither ended nor waits for a human, but no engine drives it: its engine died, or it was not started.
 
@@ -890,7 +854,6 @@ class RunNotDriven(AuraError):
         return f"task {self.task_id} is {self.status}, and no engine drives it"
 
 
-@attrs.define(kw_only=True, eq=False, repr=False, slots=False)
 class ImpossibleTransition(AuraError):
     """A transition table has no row for an event in the current status."""
 

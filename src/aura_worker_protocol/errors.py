@@ -8,7 +8,6 @@ way: what one side calls local is remote to the other.
 from collections.abc import Iterator
 from typing import Any, get_type_hints
 
-import attrs
 import msgspec
 
 from aura_contracts.errors import (
@@ -115,14 +114,14 @@ def _kinds_of(code: str) -> Iterator[type[AuraError]]:
     found: list[type[AuraError]] = [AuraError]
     for kind in found:
         found += kind.__subclasses__()
-    fitting = [kind for kind in found if kind.code == code and "__attrs_attrs__" in vars(kind)]  # attrs leaves twins
+    fitting = [kind for kind in found if kind.code == code]
     yield from sorted(fitting, key=lambda kind: not kind.__module__.startswith("aura_contracts."))
 
 
 def _made(kind: type[AuraError], facts: dict[str, Any], remedy: str) -> AuraError | None:
     """Return the error; None if the facts are not those that `kind` needs."""
     hints = get_type_hints(kind)
-    known = {field.name for field in attrs.fields(kind)}
+    known = set(kind.fields())
     try:
         fields = {name: msgspec.convert(value, hints[name]) for name, value in facts.items() if name in known}
         error = kind(**fields, remedy=remedy)

@@ -73,7 +73,7 @@ class Preparation:
         except BaseException as error:
             cleaned_up, left_behind = self._undo(plans)
             if isinstance(error, WorkspaceError):
-                raise attrs.evolve(error, cleaned_up=tuple(cleaned_up), left_behind=tuple(left_behind)) from error
+                raise error.replaced(cleaned_up=tuple(cleaned_up), left_behind=tuple(left_behind)) from error
             if isinstance(error, GitError | OSError):
                 path = str(self._root)
                 raise as_workspace_error(self._spec.id, path, error, cleaned_up, left_behind) from error

@@ -92,20 +92,18 @@ def _add_id(parser: ArgumentParser) -> None:
 
 async def _list(call: "Invocation") -> None:
     from aura_cli._call import all_rows, engine_of
-    from aura_cli.rendering.formatting import counted, short, time_text
+    from aura_cli.rendering.formatting import counted, minute_text, short
     from aura_contracts.board import canonical_of_task
 
     async with engine_of(call, read_only=True) as engine:
         tasks = [task async for task in all_rows(engine.tasks.list, status=call.arguments.status)]
-    rows = [
-        (
-            {**task.as_dict(), "canonical_state": canonical_of_task(task)},
-            (task.id, str(task.status), str(task.priority), time_text(task.created_at)[:16], short(task.title)),
-        )
-        for task in tasks
-    ]
-    call.terminal.table(rows, ("id", "status", "priority", "created (UTC)", "title"))
-    call.terminal.say(counted(len(rows), "task"))
+    call.terminal.table(
+        tasks,
+        ("id", "status", "priority", "created (UTC)", "title"),
+        lambda task: (task.id, task.status, task.priority, minute_text(task.created_at), short(task.title)),
+        lambda task: {**task.as_dict(), "canonical_state": canonical_of_task(task)},
+    )
+    call.terminal.say(counted(len(tasks), "task"))
 
 
 async def _show(call: "Invocation") -> None:

@@ -4,7 +4,6 @@ import sys
 import traceback
 from typing import Any
 
-import attrs
 import msgspec
 
 from aura_cli._settings import debugging
@@ -17,7 +16,6 @@ _LISTED = ("agent", "approval", "session", "task", "workspace")
 """Aggregates that ``aura NAME list`` lists."""
 
 
-@attrs.define(kw_only=True, eq=False)
 class ReplayDiffers(AuraError):
     """States folded from the log differ from those on which decisions were made."""
 
@@ -29,7 +27,6 @@ class ReplayDiffers(AuraError):
         return f"replaying the log gives different states: {'; '.join(self.differences)}"
 
 
-@attrs.define(kw_only=True, eq=False)
 class DemoFailed(AuraError):
     """The process that the demo meant to kill ended by itself."""
 
@@ -41,7 +38,6 @@ class DemoFailed(AuraError):
         return f"the `aura run` of the demo ended by itself, with {self.exit_code}"
 
 
-@attrs.define(kw_only=True, eq=False)
 class ReadModelsDiffer(AuraError):
     """Read models or snapshots differ from the log. The log is right."""
 
@@ -54,7 +50,6 @@ class ReadModelsDiffer(AuraError):
         return f"{self.rows} rows of the read models and {self.snapshots} snapshots differ from the log"
 
 
-@attrs.define(kw_only=True, eq=False)
 class NotHealthy(AuraError):
     """Something is left over, stuck or broken."""
 

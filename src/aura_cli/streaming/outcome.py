@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-import attrs
-
 from aura_cli._exit_codes import DONE, FAILED
 from aura_contracts.errors import AuraError, RunCancelled, RunFailed
 from aura_contracts.failures import Failure, FailureReason
@@ -64,4 +62,4 @@ def _code_of(failure: Failure, exit: tuple[int | None, int | None] | None) -> in
 def _error_of(task: Task, failure: Failure) -> RunFailed:
     retry = f"aura task retry {task.id}"
     remedy = _REMEDIES.get(failure.reason, "read its output above, then: {retry}").format(retry=retry)
-    return attrs.evolve(RunFailed.of(task.id, failure), remedy=remedy)
+    return RunFailed.of(task.id, failure).replaced(remedy=remedy)

@@ -26,7 +26,6 @@ _PURPOSE = b"aura task token 1\0"
 """Covered by the MAC, so that nothing else signed with the secret passes as a token."""
 
 
-@attrs.define(kw_only=True, eq=False)
 class TokenRefused(AuraError):
     """A token that this installation does not accept."""
 
@@ -38,7 +37,6 @@ class TokenRefused(AuraError):
         return f"the token is not accepted: {self.reason}"
 
 
-@attrs.define(kw_only=True, eq=False)
 class ScopeEnded(AuraError):
     """The run of an agent has ended, and its rights with it."""
 

@@ -15,8 +15,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-import attrs
-
 from aura_contracts.errors import AuraError
 from aura_contracts.events import Snapshot
 from aura_contracts.ids import StreamId
@@ -150,8 +148,6 @@ class Recorder(ABC):
 
 def located(error: AuraError, stream_id: StreamId, position: int) -> AuraError:
     """Return a copy of `error` that names the stream and position, if it has these fields and they are empty."""
-    names = {field.name for field in attrs.fields(type(error))}
-    place: dict[str, Any] = {"stream_id": stream_id, "position": position}
-    return attrs.evolve(
-        error, **{name: value for name, value in place.items() if name in names and not getattr(error, name)}
-    )
+    place = {"stream_id": stream_id, "position": position}
+    empty = {name: value for name, value in place.items() if name in error.fields() and not getattr(error, name)}
+    return error.replaced(**empty)

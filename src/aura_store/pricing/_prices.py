@@ -25,7 +25,6 @@ from aura_contracts.execution import Usage
 MILLION = Decimal(1_000_000)
 
 
-@attrs.define(kw_only=True, eq=False)
 class InvalidPrices(InvalidInput):
     """A price file is invalid; `field` is the place in it."""
 

@@ -18,7 +18,6 @@ from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 import anyio
-import attrs
 
 from aura_contracts.aggregate import Aggregate, State
 from aura_contracts.errors import LogDamaged, StoreError, StoreUnavailable
@@ -64,7 +63,6 @@ _ATTEMPTS: Final = 4
 """How often a query is retried on a database that had to be repaired or replaced in between."""
 
 
-@attrs.define(kw_only=True, eq=False)
 class ProjectionFailed(StoreError):
     """The read models are stuck: the database refuses the rows of an event. Nothing was skipped."""
 
