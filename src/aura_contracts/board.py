@@ -39,7 +39,6 @@ from aura_contracts.task import (
     UnassignTask,
     UnblockTask,
     UnqueueTask,
-    WithdrawProposal,
 )
 
 
@@ -134,7 +133,7 @@ USER_MOVES: Mapping[CanonicalState, Mapping[CanonicalState, tuple[type[Command[T
             _C.CANCELLED: (CancelTask,),
         },
         _C.REVIEW: {
-            _C.RUNNING: (RequestTaskChanges, WithdrawProposal),
+            _C.RUNNING: (RequestTaskChanges,),
             _C.CANCELLED: (CancelTask,),
         },
         _C.BLOCKED: {

@@ -306,15 +306,6 @@ class RecordStaleReport(Command[WorkerLease], frozen=True, kw_only=True):
     report: LateReport
 
 
-class AdjudicateStaleReport(Command[WorkerLease], frozen=True, kw_only=True):
-    """Adopt or refuse a report under a past epoch."""
-
-    emits = (StaleReportAdjudicated,)
-    report_id: str
-    verdict: Verdict
-    reason: str
-
-
 class CloseLease(Command[WorkerLease], frozen=True, kw_only=True):
     """End the lease with its execution; reports that still wait for a verdict are refused, on the record."""
 
@@ -446,7 +437,6 @@ WORKER_LEASE = Aggregate(
         ReleaseLease,
         RevokeLease,
         RecordStaleReport,
-        AdjudicateStaleReport,
         CloseLease,
     ),
 )

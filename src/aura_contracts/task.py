@@ -231,13 +231,6 @@ class TaskChangesRequested(Event, frozen=True, kw_only=True):
     feedback: str
 
 
-class ProposalWithdrawn(Event, frozen=True, kw_only=True):
-    """The proposal was withdrawn before a decision."""
-
-    topic = "task.proposal_withdrawn"
-    approval_id: ApprovalId
-
-
 class ExecutionStarted(Event, frozen=True, kw_only=True):
     """A run of an agent was started for the task."""
 
@@ -449,12 +442,6 @@ class RequestTaskChanges(Command[Task], frozen=True, kw_only=True):
     feedback: str
 
 
-class WithdrawProposal(Command[Task], frozen=True, kw_only=True):
-    """Withdraw the pending proposal."""
-
-    emits = (ProposalWithdrawn,)
-
-
 class StartExecution(Command[Task], frozen=True, kw_only=True):
     """Record that a run was started for the task."""
 
@@ -575,7 +562,6 @@ _TABLE: Table = MappingProxyType(
             TaskDecomposed: _S.APPROVED,
             TaskRejected: _S.REJECTED,
             TaskChangesRequested: _S.IN_PROGRESS,
-            ProposalWithdrawn: _S.IN_PROGRESS,
             TaskFailed: _S.FAILED,
             TaskCancelled: _S.CANCELLED,
         },
@@ -741,7 +727,6 @@ _EVOLVERS: Mapping[type[Event], Evolve[Task]] = MappingProxyType(
         TaskRejected: _sent_back,
         RevisionStarted: status_only,
         TaskChangesRequested: _sent_back,
-        ProposalWithdrawn: status_only,
         ExecutionStarted: _execution_started,
         AttemptFailed: _attempt_failed,
         TaskBlocked: _blocked,
@@ -775,7 +760,6 @@ TASK = Aggregate(
         ApproveTask,
         RejectTask,
         RequestTaskChanges,
-        WithdrawProposal,
         StartExecution,
         RecordAttemptFailure,
         BlockTask,

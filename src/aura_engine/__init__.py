@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from aura_contracts._version import __version__ as __version__
     from aura_contracts.actors import Actor as Actor
     from aura_contracts.agent import Agent as Agent
+    from aura_contracts.agent import AgentChanges as AgentChanges
     from aura_contracts.agent import AgentDisabled as AgentDisabled
     from aura_contracts.agent import AgentEdited as AgentEdited
     from aura_contracts.agent import AgentEnabled as AgentEnabled
@@ -242,7 +243,6 @@ if TYPE_CHECKING:
     from aura_contracts.task import ExecutionStarted as ExecutionStarted
     from aura_contracts.task import Priority as Priority
     from aura_contracts.task import ProposalSubmitted as ProposalSubmitted
-    from aura_contracts.task import ProposalWithdrawn as ProposalWithdrawn
     from aura_contracts.task import RetryPolicy as RetryPolicy
     from aura_contracts.task import RevisionStarted as RevisionStarted
     from aura_contracts.task import Task as Task
@@ -325,6 +325,7 @@ if TYPE_CHECKING:
     from aura_engine.facade.options import AgentFilters as AgentFilters
     from aura_engine.facade.options import ApprovalFilters as ApprovalFilters
     from aura_engine.facade.options import AssignmentOptions as AssignmentOptions
+    from aura_engine.facade.options import ExecutionFilters as ExecutionFilters
     from aura_engine.facade.options import ExecutionLogFilters as ExecutionLogFilters
     from aura_engine.facade.options import NewAgentOptions as NewAgentOptions
     from aura_engine.facade.options import NewTaskOptions as NewTaskOptions

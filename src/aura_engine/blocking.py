@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, Unpack
 
-from aura_contracts.agent import Agent
+from aura_contracts.agent import Agent, AgentChanges
 from aura_contracts.approval import Approval, Remember
 from aura_contracts.board import CanonicalState
 from aura_contracts.errors import AuraError
 from aura_contracts.events import EventRecord
+from aura_contracts.execution import Execution
 from aura_contracts.ids import TaskId
 from aura_contracts.lease import RETURN_GRACE
 from aura_contracts.ledger import Checkpointed
@@ -42,6 +43,7 @@ from aura_engine.facade.audit import Audit
 from aura_engine.facade.doctor import Doctor, Finding
 from aura_engine.facade.engine import E, Engine
 from aura_engine.facade.events import Events
+from aura_engine.facade.executions import Executions
 from aura_engine.facade.executors import Executors
 from aura_engine.facade.history import History
 from aura_engine.facade.logs import Logs
@@ -49,6 +51,7 @@ from aura_engine.facade.options import (
     AgentFilters,
     ApprovalFilters,
     AssignmentOptions,
+    ExecutionFilters,
     ExecutionLogFilters,
     NewAgentOptions,
     NewTaskOptions,
@@ -110,6 +113,10 @@ class BlockingTasks:
     def edit(self, task: str, changes: TaskChanges, *, by: str | None = None) -> Task:
         """Edit a task; fields that `changes` does not set stay as they are."""
         return self._portal.call(self._target.edit, task, changes, by=by)
+
+    def reparent(self, task: str, parent: str | None, *, by: str | None = None) -> Task:
+        """Make a task a part of another one, or of none. Raises `CyclicParent` if that is one of its own parts."""
+        return self._portal.call(self._target.reparent, task, parent, by=by)
 
     def delete(self, task: str, reason: str = "", *, by: str | None = None) -> Task:
         """Delete a task that no agent works on; its history stays in the log."""
@@ -228,6 +235,13 @@ class BlockingAgents:
         """Add an agent to the pool. Raises `UnknownExecutor`, and `InvalidInput` for options its executor refuses."""
         return self._portal.call(self._target.add, name, executor, by=by, **options)
 
+    def edit(self, agent: str, changes: AgentChanges, *, by: str | None = None) -> Agent:
+        """Edit an agent; fields that `changes` does not set stay as they are. If it is busy, its next run uses them.
+
+        Raises `UnknownExecutor`, and `InvalidInput` for options its executor refuses.
+        """
+        return self._portal.call(self._target.edit, agent, changes, by=by)
+
     def disable(self, agent: str, reason: str = "", *, drop_task: bool = False, by: str | None = None) -> Agent:
         """Take an agent out of the pool, so it gets no more tasks. `drop_task` allows this while it works on one."""
         return self._portal.call(self._target.disable, agent, reason, drop_task=drop_task, by=by)
@@ -235,6 +249,22 @@ class BlockingAgents:
     def enable(self, agent: str, *, by: str | None = None) -> Agent:
         """Put an agent back into the pool."""
         return self._portal.call(self._target.enable, agent, by=by)
+
+
+class BlockingExecutions:
+    """Every attempt at a task: its stage, prompt, sessions and failure. Commands go to the task; see `Engine.tasks`."""
+
+    def __init__(self, target: Executions, portal: Portal) -> None:
+        self._target = target
+        self._portal = portal
+
+    def get(self, execution: str) -> Execution:
+        """Return an execution. Raises `AggregateNotFound`, `AmbiguousId`."""
+        return self._portal.call(self._target.get, execution)
+
+    def list(self, **filters: Unpack[ExecutionFilters]) -> Page[Execution]:
+        """Return a page of executions, newest first; ``ended=False`` selects those that have not ended."""
+        return self._portal.call(self._target.list, **filters)
 
 
 class BlockingWorkspaces:
@@ -297,7 +327,7 @@ class BlockingSessions:
         self._portal = portal
 
     def get(self, session: str, *, executor: str | None = None) -> SessionRow:
-        """Return a session by its id or a unique prefix of it. Raises `AggregateNotFound`, `AmbiguousId`."""
+        """Return a session by its id or a unique prefix or suffix of it. Raises `AggregateNotFound`, `AmbiguousId`."""
         return self._portal.call(self._target.get, session, executor=executor)
 
     def list(self, **filters: Unpack[SessionFilters]) -> Page[SessionRow]:
@@ -694,6 +724,7 @@ class BlockingEngine:
         self.tasks = BlockingTasks(target.tasks, portal)
         self.approvals = BlockingApprovals(target.approvals, portal)
         self.agents = BlockingAgents(target.agents, portal)
+        self.executions = BlockingExecutions(target.executions, portal)
         self.workspaces = BlockingWorkspaces(target.workspaces, portal)
         self.sessions = BlockingSessions(target.sessions, portal)
         self.executors = BlockingExecutors(target.executors, portal)

@@ -1,7 +1,9 @@
 """``aura demo``: the story is told as it happened, and the proof is one."""
 
+import os
 import shutil
 
+import pytest
 from msgspec.structs import replace
 
 from aura_cli.demonstration import play, script
@@ -43,6 +45,28 @@ def test_the_log_is_kept_where_a_store_is_given(tmp_path):
     assert untold == ["agent.registered", "ledger.checkpointed"], "all that is about the task is told"
     assert call_aura("audit", "verify", "--store", store).code == 0
     assert call_aura("demo", "--store", store).code == 0, "and it can be played again on the same store"
+
+
+def test_the_demo_kills_aura_and_resumes_with_the_same_agent(tmp_path):
+    answer = call_aura("demo", "--store", f"sqlite:///{tmp_path}/aura.db", "--json")
+    assert answer.code == 0, answer.err
+    kinds = [one["kind"] for one in answer.objects]
+    place = kinds.index("killed")
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(answer.objects[place]["id"]), 0)
+    assert [one["title"] for one in answer.objects[place:] if one["kind"] == "chapter"] == [
+        "The same command again: resumed, with the same agent",
+        "The log is the truth",
+    ]
+    before, after = (
+        [one["type"] for one in part if one["kind"] == "event"]
+        for part in (answer.objects[:place], answer.objects[place:])
+    )
+    assert before[-1] == "output.recorded", "killed while the agent worked"
+    assert "execution.process_started" not in after, "the agent was not started again"
+    assert after.count("execution.process_exited") == after.count("task.completed") == 1
+    (shown,) = [one for one in answer.objects[place:] if one["kind"] == "file"]
+    assert shown["text"] == script.THIRD.strip()
 
 
 def test_a_log_that_replays_to_other_states_is_an_error(monkeypatch, tmp_path):

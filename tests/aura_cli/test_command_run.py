@@ -372,6 +372,18 @@ def test_a_run_that_was_killed_is_gone_on_with(place):
     assert (place / "new.txt").read_text() == "more\n"
 
 
+def test_a_key_starts_one_task(place):
+    first = call_aura(*sh("echo once", "--key", "nightly", "--approval", "auto"))
+    assert first.code == 0, first.err
+    again = call_aura(*sh("echo once", "--key", "nightly", "--approval", "auto"))
+    assert again.code == 0, again.err
+    (task,) = tasks()
+    assert task["key"] == "nightly"
+    other = call_aura(*sh("echo twice", "--key", "nightly", "--approval", "auto", "--json"))
+    assert (other.code, other.error["code"]) == (1, "key_reused")
+    assert len(tasks()) == 1
+
+
 def test_another_request_or_a_fresh_one_is_a_task_of_its_own(place):
     with Running(place, WAITS) as running:
         running.process.kill()

@@ -46,6 +46,22 @@ def test_a_task_is_created_listed_and_shown(place):
     assert "Say more" in call_aura("task", "list").out
 
 
+def test_a_task_is_edited_and_deleted(place):
+    task_id = create("Say more", "--description", "please")
+    words = ("--title", "Say less", "--priority", "low", "--approval", "plan", "--reviewer", "bob")
+    (edited,) = call_aura("task", "edit", task_id[:24], *words, "--json").objects
+    assert (edited["title"], edited["priority"], edited["approval_mode"]) == ("Say less", "low", "plan")
+    assert (edited["description"], edited["reviewers"]) == ("please", ["bob"])
+    assert call_aura("task", "edit", task_id, "--title", " ", "--json").error["code"] == "rule_violated"
+    deleted = call_aura("task", "delete", task_id, "--reason", "a mistake")
+    assert (deleted.code, deleted.out) == (0, f"task {task_id} is deleted: Say less\n")
+    assert call_aura("task", "list", "--json").objects == []
+    assert [row["id"] for row in call_aura("task", "list", "--status", "deleted", "--json").objects] == [task_id]
+    (last,) = call_aura("events", "--task", task_id, "--type", "task.deleted", "--json").objects
+    assert last["fields"]["reason"] == "a mistake"
+    assert call_aura("task", "edit", task_id, "--title", "Again", "--json").code == 1
+
+
 def test_an_id_that_begins_nothing_is_an_error(place):
     create()
     answer = call_aura("task", "show", "ffff", "--json")

@@ -113,10 +113,16 @@ class EventLog(ABC):
         """Finish the accepted appends and release all resources. Closing twice is harmless."""
 
     async def read(
-        self, after: int = 0, *, upto: int | None = None, topics: Collection[str] = (), page_size: int = 1000
+        self,
+        after: int = 0,
+        *,
+        upto: int | None = None,
+        topics: Collection[str] = (),
+        stream_id: StreamId | None = None,
+        page_size: int = 1000,
     ) -> AsyncGenerator[EventRecord, None]:
         """Yield the events after position `after`, up to `upto` or to the end at the time of the last page."""
-        while records := await self.page(after, limit=page_size, topics=topics):
+        while records := await self.page(after, limit=page_size, topics=topics, stream_id=stream_id):
             for record in records:
                 if upto is not None and record.position > upto:
                     return
@@ -126,7 +132,12 @@ class EventLog(ABC):
             after = records[-1].position
 
     async def tail(
-        self, after: int = 0, *, topics: Collection[str] = (), page_size: int = 1000
+        self,
+        after: int = 0,
+        *,
+        topics: Collection[str] = (),
+        stream_id: StreamId | None = None,
+        page_size: int = 1000,
     ) -> AsyncGenerator[EventRecord, None]:
         """Yield the events after position `after`, then every new event as it is appended, forever.
 
@@ -135,7 +146,8 @@ class EventLog(ABC):
         """
         while True:
             head = await self.wait(after)
-            async with aclosing(self.read(after, upto=head, topics=topics, page_size=page_size)) as records:
+            reading = self.read(after, upto=head, topics=topics, stream_id=stream_id, page_size=page_size)
+            async with aclosing(reading) as records:
                 async for record in records:
                     yield record
             after = head

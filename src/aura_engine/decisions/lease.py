@@ -18,7 +18,6 @@ from aura_contracts.lease import (
     GRACE_LIMIT,
     OFFLINE_AFTER,
     WORKER_LEASE,
-    AdjudicateStaleReport,
     CloseLease,
     DeclareLost,
     GrantLease,
@@ -189,20 +188,6 @@ def _record_stale(state: WorkerLease, command: RecordStaleReport, context: Conte
     return []
 
 
-def _adjudicate(state: WorkerLease, command: AdjudicateStaleReport, context: Context) -> Events:
-    _require_no_agent(state.id, command, context)
-    known = next((report for report in state.stale_reports if report.report_id == command.report_id), None)
-    if known is None:
-        reason = f"no stale report {command.report_id} is recorded"
-        raise _refuse(state, command, "unknown_report", reason)
-    if known.verdict is not None:
-        reason = f"{known.adjudicated_by} decided to {known.verdict} report {command.report_id}"
-        raise _refuse(state, command, "already_adjudicated", reason)
-    if not command.reason.strip():
-        raise _refuse(state, command, "reason_required", "say why the report counts or does not")
-    return [StaleReportAdjudicated(report_id=command.report_id, verdict=command.verdict, reason=command.reason)]
-
-
 def _close(state: WorkerLease, command: CloseLease, context: Context) -> Events:
     _require_no_agent(state.id, command, context)
     if state.status is not LeaseStatus.FREE:
@@ -225,7 +210,6 @@ _DECISIONS: Mapping[type[Command[WorkerLease]], Decide] = MappingProxyType(
         ReleaseLease: _release,
         RevokeLease: _revoke,
         RecordStaleReport: _record_stale,
-        AdjudicateStaleReport: _adjudicate,
         CloseLease: _close,
     }
 )

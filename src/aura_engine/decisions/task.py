@@ -32,7 +32,6 @@ from aura_contracts.task import (
     ExecutionStarted,
     FailTask,
     ProposalSubmitted,
-    ProposalWithdrawn,
     ProposeDecomposition,
     QueueTask,
     RecordAttemptFailure,
@@ -66,7 +65,6 @@ from aura_contracts.task import (
     UnassignTask,
     UnblockTask,
     UnqueueTask,
-    WithdrawProposal,
 )
 from aura_engine.decisions._decider import (
     DELAY_LIMIT,
@@ -236,12 +234,6 @@ def _request_changes(state: Task, command: RequestTaskChanges, context: Context)
     return [TaskChangesRequested(approval_id=command.approval_id, feedback=command.feedback)]
 
 
-def _withdraw(state: Task, command: WithdrawProposal, context: Context) -> Events:
-    _require_own_agent(state, command, context)
-    assert state.approval_id is not None, "a task awaits approval only with one"
-    return [ProposalWithdrawn(approval_id=state.approval_id)]
-
-
 def _start_execution(state: Task, command: StartExecution, context: Context) -> Events:
     _require_worker(state, command, context)
     if command.execution_id == state.execution_id:
@@ -341,7 +333,6 @@ _DECISIONS: Mapping[type[Command[Task]], Decide] = MappingProxyType(
         ApproveTask: _approve,
         RejectTask: _reject,
         RequestTaskChanges: _request_changes,
-        WithdrawProposal: _withdraw,
         StartExecution: _start_execution,
         RecordAttemptFailure: _record_attempt_failure,
         BlockTask: _block,

@@ -3,16 +3,17 @@
 from typing import Unpack
 
 import attrs
+import msgspec
 
-from aura_contracts.agent import AGENT, Agent, DisableAgent, EnableAgent, RegisterAgent
+from aura_contracts.agent import AGENT, Agent, AgentChanges, DisableAgent, EditAgent, EnableAgent, RegisterAgent
 from aura_contracts.ids import AgentId
 from aura_contracts.ports.read_models import AgentQuery, Page
-from aura_engine.facade.arguments import checked
 from aura_engine.facade.core import Core
+from aura_engine.facade.gate import gated
 from aura_engine.facade.options import AgentFilters, NewAgentOptions
 
 
-@checked
+@gated
 @attrs.frozen
 class Agents:
     """The agents of the pool. Ids may be shortened to a unique prefix or suffix."""
@@ -42,11 +43,24 @@ class Agents:
         command = RegisterAgent(agent_id=agent_id, spec=given.spec)
         return await self._core.bus.handle(self._core.actor(by), agent_id, command)
 
+    async def edit(self, agent: str, changes: AgentChanges, *, by: str | None = None) -> Agent:
+        """Edit an agent; fields that `changes` does not set stay as they are. If it is busy, its next run uses them.
+
+        Raises `UnknownExecutor`, and `InvalidInput` for options its executor refuses.
+        """
+        found = await self.get(agent)
+        self._core.bus.require_writable()
+        given = msgspec.structs.replace(found, **changes.given())
+        await self._core.executors.check_options(
+            given.executor, given.options, variant=given.variant or None, complete=False
+        )
+        return await self._core.handle(AGENT, found.id, EditAgent(changes=changes), by)
+
     async def disable(self, agent: str, reason: str = "", *, drop_task: bool = False, by: str | None = None) -> Agent:
         """Take an agent out of the pool, so it gets no more tasks. `drop_task` allows this while it works on one."""
         command = DisableAgent(reason=reason, drop_task=drop_task)
-        return await self._core.bus.handle(self._core.actor(by), await self._core.find("agent", agent), command)
+        return await self._core.handle(AGENT, agent, command, by)
 
     async def enable(self, agent: str, *, by: str | None = None) -> Agent:
         """Put an agent back into the pool."""
-        return await self._core.bus.handle(self._core.actor(by), await self._core.find("agent", agent), EnableAgent())
+        return await self._core.handle(AGENT, agent, EnableAgent(), by)

@@ -19,8 +19,8 @@ from aura_contracts.approval import (
 from aura_contracts.ports.read_models import ApprovalQuery, Page
 from aura_contracts.task import TaskStatus
 from aura_contracts.workspace import WorkspaceStatus
-from aura_engine.facade.arguments import checked
 from aura_engine.facade.core import Core
+from aura_engine.facade.gate import gated
 from aura_engine.facade.options import ApprovalFilters
 from aura_engine.runtime.review import decided
 from aura_engine.runtime.views import view_in
@@ -29,7 +29,7 @@ from aura_engine.unit_of_work import UnitOfWork
 _ABOUT_WORK = (ApprovalKind.PLAN, ApprovalKind.CHANGES, ApprovalKind.DECOMPOSITION)
 
 
-@checked
+@gated
 @attrs.frozen
 class Approvals:
     """Questions to humans, by their own id or their task's; a task's id means its open question, or else its latest.

@@ -1,10 +1,7 @@
 """Arguments: what callers give the facade's methods, checked against the methods' own signatures.
 
-    @checked
-    class Tasks: ...
-
-Every public method of a checked class refuses an argument of another type than its signature names, an unknown one
-and one out of range with `InvalidInput`, before it does anything. Beyond the types:
+An argument of another type than the signature names, an unknown one and one out of range are refused with
+`InvalidInput`, before the method does anything. Beyond the types:
 
 - A text without a default is not blank, and no text holds what a database cannot store.
 - A number is from 0 to 2**63 - 1: the facade's numbers are positions, limits and counts.
@@ -21,7 +18,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from difflib import get_close_matches
 from enum import Enum
-from functools import cache, wraps
 from importlib import import_module
 from typing import (
     Annotated,
@@ -29,7 +25,6 @@ from typing import (
     Literal,
     NoReturn,
     Protocol,
-    TypeVar,
     Union,
     Unpack,
     get_args,
@@ -41,8 +36,6 @@ import msgspec
 
 from aura_contracts.actors import parse_actor
 from aura_contracts.errors import InvalidInput, require_text
-
-T = TypeVar("T")
 
 Check = Callable[[Any, str], Any]
 """Returns a value, perhaps converted, for a field of this name. Raises `InvalidInput`."""
@@ -60,34 +53,7 @@ _SHOWN = 60
 """Maximum characters of a value in a message."""
 
 
-def checked(kind: type[T]) -> type[T]:
-    """Make every public method of a class check its arguments."""
-    for name, method in list(vars(kind).items()):
-        if not name.startswith("_") and inspect.isfunction(method):
-            setattr(kind, name, _checking(method))
-    return kind
-
-
-def _checking(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a method that checks its arguments first; of the same kind, coroutine function or not."""
-    if inspect.iscoroutinefunction(method):
-
-        @wraps(method)
-        async def call(self: object, *given: Any, **named: Any) -> Any:
-            given, named = _Signature.of(method).check(given, named)
-            return await method(self, *given, **named)
-
-        return call
-
-    @wraps(method)
-    def start(self: object, *given: Any, **named: Any) -> Any:
-        given, named = _Signature.of(method).check(given, named)
-        return method(self, *given, **named)
-
-    return start
-
-
-class _Signature:
+class Signature:
     """The checks of one method, by argument."""
 
     def __init__(self, method: Callable[..., Any]) -> None:
@@ -112,12 +78,6 @@ class _Signature:
         self.open = not options.__name__.endswith("Filters")
         if not self.open:
             self.checks.update({name: _check_of(hint) for name, hint in get_type_hints(options).items()})
-
-    @staticmethod
-    @cache
-    def of(method: Callable[..., Any]) -> "_Signature":
-        """Return the checks of a method, built once."""
-        return _Signature(method)
 
     def check(self, given: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the arguments, converted. Those that are missing or too many are left for Python to refuse."""

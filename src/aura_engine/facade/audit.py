@@ -7,11 +7,11 @@ import attrs
 from aura_contracts.errors import AggregateNotFound
 from aura_contracts.ledger import LEDGER_ID, Checkpointed
 from aura_contracts.ports.archive import AuditReport, Progress, SealedEvent
-from aura_engine.facade.arguments import checked
 from aura_engine.facade.core import Core
+from aura_engine.facade.gate import gated
 
 
-@checked
+@gated
 @attrs.frozen
 class Audit:
     """Verification, checkpoints and exports. None of them needs the encryption key."""

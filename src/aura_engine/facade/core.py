@@ -8,7 +8,7 @@ import anyio
 import attrs
 
 from aura_contracts.actors import Actor, human, parse_actor
-from aura_contracts.aggregate import Aggregate, State
+from aura_contracts.aggregate import Aggregate, Command, State
 from aura_contracts.approval import APPROVAL, Approval
 from aura_contracts.errors import AggregateNotFound, AmbiguousId
 from aura_contracts.ids import TaskId
@@ -106,6 +106,10 @@ class Core:
         if state is None:
             raise AggregateNotFound(aggregate=aggregate.name, aggregate_id=aggregate_id, command="get")
         return state
+
+    async def handle(self, aggregate: Aggregate[S], text: str, command: Command[S], by: str | None) -> S:
+        """Handle a command for the aggregate that `text` names; return its new state. Raises the errors of `find`."""
+        return await self.bus.handle(self.actor(by), await self.find(aggregate.name, text), command)
 
     async def approval(self, approval_id: str) -> Approval:
         """Return an approval by its full id. Raises `AggregateNotFound`."""

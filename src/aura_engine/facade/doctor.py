@@ -22,8 +22,8 @@ from aura_contracts.ports.read_models import TaskQuery
 from aura_contracts.ports.workspaces import Orphan
 from aura_contracts.task import TaskStatus
 from aura_contracts.workspace import WORKSPACE
-from aura_engine.facade.arguments import checked
 from aura_engine.facade.core import Core
+from aura_engine.facade.gate import gated
 from aura_engine.facade.run import Run
 from aura_engine.runtime.steps import Do, next_step
 from aura_engine.runtime.views import View
@@ -75,7 +75,7 @@ class Finding(Plain):
         return _Told.__get_pydantic_json_schema__(schema, handler)
 
 
-@checked
+@gated
 @attrs.frozen
 class Doctor:
     """Checks this machine, the store, stuck tasks and leftovers."""

@@ -27,11 +27,12 @@ from aura_contracts.ports.read_models import TaskQuery
 from aura_contracts.task import TASK, Task, TaskStatus
 from aura_engine.facade.agents import Agents
 from aura_engine.facade.approvals import Approvals
-from aura_engine.facade.arguments import checked, ids_of
+from aura_engine.facade.arguments import ids_of
 from aura_engine.facade.audit import Audit
 from aura_engine.facade.core import Core
 from aura_engine.facade.doctor import Doctor
 from aura_engine.facade.events import Events
+from aura_engine.facade.executions import Executions
 from aura_engine.facade.executors import Executors
 from aura_engine.facade.gate import gated
 from aura_engine.facade.history import History
@@ -53,7 +54,7 @@ E = TypeVar("E", bound=Event)
 _WAITING = (TaskStatus.AWAITING_APPROVAL, TaskStatus.BLOCKED)
 
 
-@checked
+@gated
 class Engine:
     """Tasks on a log, and everything that belongs to them. Opened by `open_engine`; bound to its event loop.
 
@@ -66,6 +67,7 @@ class Engine:
         self.tasks = core.tasks = Tasks(core)
         self.approvals = core.approvals = Approvals(core)
         self.agents = Agents(core)
+        self.executions = Executions(core)
         self.workspaces = core.workspaces = Workspaces(core)
         self.sessions = Sessions(core)
         self.executors = core.executors = Executors(core)
@@ -236,23 +238,3 @@ class Engine:
 def task_of_key(key: str) -> TaskId:
     """Return the id of the task that belongs to a key (UUIDv5)."""
     return TaskId(str(uuid5(NAMESPACE_URL, f"urn:aura:key:{key}")))
-
-
-for _kind in (
-    Engine,
-    Run,
-    Tasks,
-    Approvals,
-    Agents,
-    Workspaces,
-    Sessions,
-    Executors,
-    Usage,
-    Events,
-    History,
-    Audit,
-    Logs,
-    Store,
-    Doctor,
-):
-    gated(_kind)

@@ -8,13 +8,15 @@ import attrs
 from aura_contracts.aggregates import AGGREGATES
 from aura_contracts.errors import AggregateNotFound, InvalidInput
 from aura_contracts.events import EventRecord
-from aura_contracts.ids import ExecutionId, TaskId
-from aura_engine.facade.arguments import Limit, checked
+from aura_contracts.execution import EXECUTION
+from aura_contracts.ids import TaskId
+from aura_engine.facade.arguments import Limit
 from aura_engine.facade.core import Core
-from aura_engine.runtime.event_stream import Concern
+from aura_engine.facade.gate import gated
+from aura_engine.runtime.event_stream import Concern, start_of
 
 
-@checked
+@gated
 @attrs.frozen
 class Events:
     """All events, in the order of the log. Positions count from 1."""
@@ -68,27 +70,28 @@ class Events:
         `execution` those of a run, its lease and its output; `stream` those of one aggregate. Ids may be shortened.
         `types` are topics (``task.created``) or aggregates (``task``). Raises `InvalidInput` for an unknown type.
         """
-        topics = topics_of(types)
-        concerns = await self._concerns(task, execution, stream)
-        # Read from the beginning of the log: an approval names its task only in its first event.
-        start, wanted = (0, frozenset[str]()) if concerns else (since, topics)
-        log = self._core.log
-        source = log.tail(start, topics=wanted) if follow else log.read(start, topics=wanted)
+        topics, log = topics_of(types), self._core.log
+        stream_id = None if stream is None else await self._core.find("", stream)
+        concerns: list[Concern] = []
+        task_id = None
+        if execution is not None:
+            run = await self._core.load(EXECUTION, execution)
+            task_id = run.task_id
+            concerns.append(Concern.execution(run.id))
+        if task is not None:
+            task_id = TaskId(await self._core.find("task", task))
+            concerns.append(Concern.task(task_id))
+        reading = log.tail if follow else log.read
+        if task_id is None:
+            source = reading(since, topics=topics, stream_id=stream_id)
+        else:  # an approval names its task, and a run is named, only in events that may come before `since`
+            source = reading(await start_of(log, task_id))
         async with aclosing(source) as records:
             async for record in records:
                 admitted = all([concern.admits(record) for concern in concerns])  # noqa: C419 - each has to see it
-                if admitted and record.position > since and (not topics or record.event.topic in topics):
+                selected = stream_id in (None, record.stream_id) and (not topics or record.event.topic in topics)
+                if admitted and selected and record.position > since:
                     yield record
-
-    async def _concerns(self, task: str | None, execution: str | None, stream: str | None) -> Sequence[Concern]:
-        concerns = []
-        if task is not None:
-            concerns.append(Concern.task(TaskId(await self._core.find("task", task))))
-        if execution is not None:
-            concerns.append(Concern.execution(ExecutionId(await self._core.find("execution", execution))))
-        if stream is not None:
-            concerns.append(Concern.stream(await self._core.find("", stream)))
-        return concerns
 
 
 def topics_of(types: Sequence[str]) -> frozenset[str]:

@@ -8,15 +8,15 @@ import attrs
 from aura_contracts.errors import InvalidInput
 from aura_contracts.permission import require_questions
 from aura_contracts.ports.executors import Capability
-from aura_engine.facade.arguments import checked
 from aura_engine.facade.core import Core
+from aura_engine.facade.gate import gated
 from aura_worker_protocol.messages import CheckOptions, ExecutorInfo, ListExecutors
 
 if TYPE_CHECKING:
     from aura_engine.inputs import RunRequest
 
 
-@checked
+@gated
 @attrs.frozen
 class Executors:
     """The executors and their capabilities, and whether each is installed and logged in."""

@@ -1,4 +1,4 @@
-"""Gate: what every method of the facade does first. Once the engine is closed, it raises `EngineClosed`.
+"""Gate: what every method of the facade does first: it checks its arguments, and that the engine is open.
 
 Invariants:
 
@@ -14,10 +14,14 @@ from contextlib import aclosing
 from typing import Any, TypeVar
 
 from aura_contracts.errors import EngineClosed, StoreClosed, WorkerUnavailable
+from aura_engine.facade.arguments import Signature
 from aura_engine.facade.core import Core
 from aura_engine.runtime.follower import unwrap_group
 
 C = TypeVar("C")
+
+signature_of = functools.cache(Signature)
+"""Returns the checks of a method, built when it is first called."""
 
 _CLOSING = (EngineClosed, StoreClosed, WorkerUnavailable)
 
@@ -32,31 +36,34 @@ def gated(kind: type[C]) -> type[C]:
 
 def _gated(method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
-    def call(self: Any, *args: Any, **options: Any) -> Any:
+    def call(self: Any, *given: Any, **named: Any) -> Any:
         _require_open(self._core)
-        return method(self, *args, **options)
+        given, named = signature_of(method).check(given, named)
+        return method(self, *given, **named)
 
     @functools.wraps(method)
-    async def wait(self: Any, *args: Any, **options: Any) -> Any:
+    async def wait(self: Any, *given: Any, **named: Any) -> Any:
         await _enter(self._core)
+        given, named = signature_of(method).check(given, named)
         try:
-            return await method(self, *args, **options)
+            return await method(self, *given, **named)
         except Exception as error:
             _raise_if_closed(self._core, error)
             raise
 
     @functools.wraps(method)
-    async def iterate(self: Any, *args: Any, **options: Any) -> AsyncGenerator[Any, None]:
+    async def iterate(self: Any, *given: Any, **named: Any) -> AsyncGenerator[Any, None]:
         await _enter(self._core)
+        given, named = signature_of(method).check(given, named)
         try:
-            async with aclosing(method(self, *args, **options)) as items:
+            async with aclosing(method(self, *given, **named)) as items:
                 async for item in items:
                     yield item
         except Exception as error:
             _raise_if_closed(self._core, error)
             raise
 
-    if inspect.isasyncgenfunction(inspect.unwrap(method)):
+    if inspect.isasyncgenfunction(method):
         return iterate
     return wait if inspect.iscoroutinefunction(method) else call
 

@@ -9,11 +9,11 @@ from aura_contracts.aggregate import State
 from aura_contracts.ledger import LEDGER_ID
 from aura_contracts.ports.archive import AggregateChange, Change, Past, Progress, World
 from aura_contracts.ports.read_models import Moment
-from aura_engine.facade.arguments import checked
 from aura_engine.facade.core import Core
+from aura_engine.facade.gate import gated
 
 
-@checked
+@gated
 @attrs.frozen
 class History:
     """Past states of one aggregate or of all. A moment is a position or an aware datetime; None is now."""

@@ -9,13 +9,13 @@ import attrs
 from aura_contracts.ids import ExecutionId, output_stream
 from aura_contracts.output import Chunk, OutputRecorded
 from aura_contracts.ports.read_models import ExecutionLogQuery, ExecutionLogRow, Page
-from aura_engine.facade.arguments import checked
 from aura_engine.facade.core import Core
+from aura_engine.facade.gate import gated
 from aura_engine.facade.options import ExecutionLogFilters
 from aura_engine.runtime.output_recorder import pieces
 
 
-@checked
+@gated
 @attrs.frozen
 class Logs:
     """Output by execution, and entries of the execution log."""

@@ -221,6 +221,26 @@ class ApprovalFilters(TypedDict, total=False):
     due_before: datetime | None
 
 
+class ExecutionFilters(TypedDict, total=False):
+    """See `aura_contracts.ports.read_models.ExecutionQuery`."""
+
+    sort: str
+    descending: bool
+    limit: int
+    cursor: str | None
+    id: Words
+    status: Words
+    ended: bool | None
+    task: Words
+    agent: Words
+    executor: Words
+    workspace: Words
+    worker: Words
+    session: Words
+    queued_after: datetime | None
+    queued_before: datetime | None
+
+
 class WorkspaceFilters(TypedDict, total=False):
     """See `aura_contracts.ports.read_models.WorkspaceQuery`."""
 

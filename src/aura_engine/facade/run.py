@@ -17,16 +17,17 @@ from aura_contracts.errors import AuraError, RunCancelled, RunFailed, Transition
 from aura_contracts.events import EventRecord
 from aura_contracts.ids import TaskId
 from aura_contracts.task import TASK, Task, TaskStatus
-from aura_engine.facade.arguments import checked
 from aura_engine.facade.core import Core
+from aura_engine.facade.gate import gated
 from aura_engine.facade.watch import Watch
+from aura_engine.runtime.event_stream import start_of
 from aura_worker_protocol.messages import InterruptProcess
 
 _STEPS = 3
 """The steps of ending a process; see `aura_contracts.ports.processes.InterruptPlan`."""
 
 
-@checked
+@gated
 @attrs.frozen
 class Run:
     """A task from prompt to result, whichever engine drives it.
@@ -63,8 +64,7 @@ class Run:
         start = self.since if after is None else after
         whole = start == 0 or (self._whole and start == self.since)
         if start == 0:
-            first = await self._core.log.sealed_stream(self.id, upto=1)
-            start = first[0].position - 1 if first else 0
+            start = await start_of(self._core.log, self.id)
         following = Watch(self._core, self.id).follow(start, until_end=until_end, whole=whole)
         async with aclosing(following) as records:
             async for record in records:

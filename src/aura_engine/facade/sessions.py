@@ -6,13 +6,13 @@ from typing import Unpack
 import attrs
 
 from aura_contracts.errors import AggregateNotFound, AmbiguousId
-from aura_contracts.ports.read_models import Page, SessionQuery, SessionRow
-from aura_engine.facade.arguments import checked
+from aura_contracts.ports.read_models import LIMIT, Page, SessionQuery, SessionRow
 from aura_engine.facade.core import Core
+from aura_engine.facade.gate import gated
 from aura_engine.facade.options import SessionFilters
 
 
-@checked
+@gated
 @attrs.frozen
 class Sessions:
     """Sessions by the agent's own session id, each with its newest run."""
@@ -20,15 +20,18 @@ class Sessions:
     _core: Core
 
     async def get(self, session: str, *, executor: str | None = None) -> SessionRow:
-        """Return a session by its id or a unique prefix of it. Raises `AggregateNotFound`, `AmbiguousId`."""
-        found = [row async for row in self._core.reads.rows(SessionQuery(executor=executor))]
-        fitting = [row for row in found if row.id == session] or [row for row in found if row.id.startswith(session)]
-        if len(fitting) > 1:
-            names = tuple(f"{row.id} of {row.executor}" for row in fitting)
+        """Return a session by its id or a unique prefix or suffix of it. Raises `AggregateNotFound`, `AmbiguousId`."""
+        reads = self._core.reads
+        found = (await reads.list(SessionQuery(id=session, executor=executor))).rows
+        if not found:
+            matches = await reads.find("session", session, limit=LIMIT)
+            found = (await reads.list(SessionQuery(id=[match.id for match in matches], executor=executor))).rows
+        if len(found) > 1:
+            names = tuple(f"{row.id} of {row.executor}" for row in found)
             raise AmbiguousId(kind="session", text=session, candidates=names)
-        if not fitting:
+        if not found:
             raise AggregateNotFound(aggregate="session", aggregate_id=session, command="get")
-        return fitting[0]
+        return found[0]
 
     async def list(self, **filters: Unpack[SessionFilters]) -> Page[SessionRow]:
         """Return a page of sessions, newest first unless `sort` and `descending` say otherwise."""

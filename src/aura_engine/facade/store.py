@@ -6,11 +6,11 @@ import attrs
 
 from aura_contracts.ports.archive import Progress, StoreInfo, StoreReport
 from aura_contracts.ports.read_models import QUERIES
-from aura_engine.facade.arguments import checked
 from aura_engine.facade.core import Core
+from aura_engine.facade.gate import gated
 
 
-@checked
+@gated
 @attrs.frozen
 class Store:
     """The store that the engine was opened on."""

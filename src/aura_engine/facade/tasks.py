@@ -8,7 +8,6 @@ import attrs
 from aura_contracts.actors import ENGINE
 from aura_contracts.actors import agent as agent_actor
 from aura_contracts.agent import AGENT, Agent, AgentStatus, ReleaseAgent, TakeTask, TaskOutcome
-from aura_contracts.aggregate import Command
 from aura_contracts.approval import Approval, ApprovalKind, ApprovalStatus, Question, RequestApproval, WithdrawApproval
 from aura_contracts.board import CanonicalState
 from aura_contracts.errors import InvalidInput, VersionConflict
@@ -25,6 +24,7 @@ from aura_contracts.task import (
     DeleteTask,
     EditTask,
     ProposeDecomposition,
+    ReparentTask,
     RetryTask,
     SubmitProposal,
     Subtask,
@@ -34,9 +34,10 @@ from aura_contracts.task import (
     TaskStatus,
 )
 from aura_contracts.workspace import RequestWorkspace
-from aura_engine.facade.arguments import Share, checked
+from aura_engine.facade.arguments import Share
 from aura_engine.facade.board_moves import BoardMoves, refusal
 from aura_engine.facade.core import Core
+from aura_engine.facade.gate import gated
 from aura_engine.facade.options import AssignmentOptions, NewTaskOptions, TaskFilters
 from aura_engine.permissions.inquiries import withdraw_inquiries
 from aura_engine.permissions.questions import withdraw_all
@@ -55,7 +56,7 @@ _ATTEMPTS = 10
 _ABOUT_WORK = (ApprovalKind.PLAN, ApprovalKind.CHANGES)
 
 
-@checked
+@gated
 @attrs.frozen
 class Tasks:
     """Tasks, by id. Commands record a change for the engine to carry out; none of them waits for the result."""
@@ -159,11 +160,16 @@ class Tasks:
 
     async def edit(self, task: str, changes: TaskChanges, *, by: str | None = None) -> Task:
         """Edit a task; fields that `changes` does not set stay as they are."""
-        return await self._handle(task, EditTask(changes=changes), by)
+        return await self._core.handle(TASK, task, EditTask(changes=changes), by)
+
+    async def reparent(self, task: str, parent: str | None, *, by: str | None = None) -> Task:
+        """Make a task a part of another one, or of none. Raises `CyclicParent` if that is one of its own parts."""
+        parent_id = None if parent is None else TaskId(await self._core.find("task", parent))
+        return await self._core.handle(TASK, task, ReparentTask(parent_id=parent_id), by)
 
     async def delete(self, task: str, reason: str = "", *, by: str | None = None) -> Task:
         """Delete a task that no agent works on; its history stays in the log."""
-        return await self._handle(task, DeleteTask(reason=reason), by)
+        return await self._core.handle(TASK, task, DeleteTask(reason=reason), by)
 
     # --- Working ------------------------------------------------------------------------------------------------------
 
@@ -393,10 +399,6 @@ class Tasks:
         from aura_engine.facade.placement import Placement  # noqa: PLC0415 - pydantic, where an input comes in
 
         return Placement(self._core)
-
-    async def _handle(self, task: str, command: Command[Task], by: str | None) -> Task:
-        task_id = await self._core.find("task", task)
-        return await self._core.bus.handle(self._core.actor(by), task_id, command)
 
     async def _transact_and_drive(
         self, task_id: TaskId, decide: Callable[[UnitOfWork], Awaitable[Task]], by: str | None

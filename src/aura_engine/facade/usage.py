@@ -7,12 +7,12 @@ import attrs
 
 from aura_contracts.ports.archive import UsageCost, UsageKey
 from aura_contracts.ports.read_models import Moment, Page, UsageQuery, UsageRow
-from aura_engine.facade.arguments import checked
 from aura_engine.facade.core import Core
+from aura_engine.facade.gate import gated
 from aura_engine.facade.options import UsageFilters
 
 
-@checked
+@gated
 @attrs.frozen
 class Usage:
     """Usage reports and their cost at list prices; ``prices.toml`` in AURA's home overrides prices."""

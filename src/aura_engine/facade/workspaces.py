@@ -19,8 +19,8 @@ from aura_contracts.workspace import (
     Workspace,
     WorkspaceStatus,
 )
-from aura_engine.facade.arguments import checked
 from aura_engine.facade.core import Core
+from aura_engine.facade.gate import gated
 from aura_engine.facade.options import WorkspaceFilters
 from aura_engine.runtime.cleanup import remove
 from aura_engine.runtime.stages import take_copy
@@ -33,7 +33,7 @@ PATCH_LIMIT = 1_048_576
 """The default limit of a diff, in bytes."""
 
 
-@checked
+@gated
 @attrs.frozen
 class Workspaces:
     """Workspaces, by their id or their task's. Anything that would destroy work takes a safety copy first."""

@@ -44,11 +44,6 @@ class Concern:
         """Return the concern of a run, its lease and its output included."""
         return cls([execution_id], streams_of(execution_id))
 
-    @classmethod
-    def stream(cls, stream_id: StreamId) -> Self:
-        """Return the concern of one stream."""
-        return cls([], [stream_id])
-
     def admits(self, record: EventRecord) -> bool:
         """Whether an event concerns the thing. Call it for every event, in the order of the log."""
         if record.stream_id not in self._streams:
@@ -56,9 +51,15 @@ class Concern:
                 return False
             if record.version == 1:
                 self._streams.add(record.stream_id)
-        if self._names and isinstance(record.event, ExecutionQueued):
+        if isinstance(record.event, ExecutionQueued):
             self._names.add(record.event.execution_id)
         return True
+
+
+async def start_of(log: EventLog, stream_id: StreamId) -> int:
+    """Return the position before the first event of a stream, 0 for an unknown stream."""
+    first = await log.sealed_stream(stream_id, upto=1)
+    return first[0].position - 1 if first else 0
 
 
 def streams_of(execution_id: ExecutionId) -> Sequence[StreamId]:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from aura_contracts.errors import AggregateNotFound, StoreReadOnly
+from aura_contracts.agent import AgentChanges
+from aura_contracts.errors import AggregateNotFound, CyclicParent, InvalidInput, StoreReadOnly, UnknownExecutor
 from aura_contracts.ports.archive import UsageKey
 from aura_engine.bootstrap import open_engine
 from aura_engine.facade.engine import Engine
@@ -18,6 +19,7 @@ async def use_every_noun(engine: Engine) -> dict[str, int]:
     approvals = await engine.approvals.list(pending=True)
     agents = await engine.agents.list(status="idle")
     workspaces = await engine.workspaces.list(removed=False)
+    executions = await engine.executions.list(ended=False)
     sessions = await engine.sessions.list()
     events = await engine.events.list(types=["task"], limit=100)
     usage = await engine.usage.costs(by=UsageKey.MODEL)
@@ -41,11 +43,16 @@ async def use_every_noun(engine: Engine) -> dict[str, int]:
         assert await engine.agents.get(agent.id) == agent
     for workspace in workspaces.rows:
         assert await engine.workspaces.get(workspace.id) == workspace
+    for execution in executions.rows:
+        assert await engine.executions.get(execution.id) == execution
+    for session in sessions.rows:
+        assert await engine.sessions.get(session.id) == await engine.sessions.get(session.id[:-1]) == session
     return {
         "tasks": len(tasks.rows),
         "approvals": len(approvals.rows),
         "agents": len(agents.rows),
         "workspaces": len(workspaces.rows),
+        "executions": len(executions.rows),
         "sessions": len(sessions.rows),
         "events": len(events),
         "usage": len(usage),
@@ -85,7 +92,7 @@ async def test_a_busy_store_and_then_a_read_only_one(opened, tmp_path):
         waiting = await run.idle()
         assert waiting.status.value == "awaiting_approval"
         found = await use_every_noun(engine)
-        assert found["tasks"] == found["approvals"] == found["workspaces"] == 1
+        assert found["tasks"] == found["approvals"] == found["workspaces"] == found["executions"] == 1
         assert found["events"] > 3
         assert "+more" in await engine.approvals.diff(run.id)
         assert (await engine.workspaces.diff(run.id)).files[0].path == "new.txt"
@@ -106,3 +113,27 @@ async def test_a_busy_store_and_then_a_read_only_one(opened, tmp_path):
             await engine.tasks.create("Something else")
         with pytest.raises(StoreReadOnly):
             await engine.run("Say more", repositories=[str(repository)], executor="scripted")
+
+
+async def test_an_agent_of_the_pool_is_edited(opened):
+    async with opened() as engine:
+        agent = await engine.agents.add("Bob", "custom", options={"base_command": "sh"})
+        edited = await engine.agents.edit(agent.id[:24], AgentChanges(name="Bo", capabilities=("sql",)), by="carol")
+        assert (edited.name, edited.capabilities, edited.options) == ("Bo", ("sql",), {"base_command": "sh"})
+        assert await engine.agents.get(agent.id) == edited
+        with pytest.raises(InvalidInput):
+            await engine.agents.edit(agent.id, AgentChanges(options={"no_such_option": 1}))
+        with pytest.raises(UnknownExecutor):
+            await engine.agents.edit(agent.id, AgentChanges(executor="nothing"))
+        assert await engine.agents.get(agent.id) == edited
+
+
+async def test_a_task_is_moved_below_another_one_and_back(opened):
+    async with opened() as engine:
+        whole = await engine.tasks.create("Whole")
+        part = await engine.tasks.create("Part")
+        moved = await engine.tasks.reparent(part.id, whole.id[-8:])
+        assert [task.id for task in await engine.tasks.list(parent=whole.id)] == [part.id] == [moved.id]
+        with pytest.raises(CyclicParent):
+            await engine.tasks.reparent(whole.id, part.id)
+        assert (await engine.tasks.reparent(part.id, None)).parent_id is None

@@ -84,6 +84,20 @@ async def test_a_task_that_was_not_started_is_not_cancelled(opened):
         assert (await run.idle()).status.value == "cancelled"
 
 
+async def test_a_decision_starts_no_task_of_an_agent_outside_the_engine(opened):
+    async with opened() as engine:
+        task = await engine.tasks.create("By hand")
+        await engine.tasks.assign(task.id, executor="custom")
+        approval = await engine.tasks.submit(task.id, "I would do this")
+        run = await engine.resume(task.id)
+        assert (await run.idle()).status.value == "awaiting_approval"
+        await engine.approvals.approve(approval.id)
+        for waiting in (run.result, run.idle):
+            with anyio.fail_after(10), pytest.raises(RunNotDriven) as raised:
+                await waiting()
+            assert (raised.value.task_id, raised.value.status) == (task.id, "approved")
+
+
 async def test_a_run_that_waits_for_a_human_needs_no_engine(opened, repository):
     options = {"repositories": [str(repository)], **scripted([write("b.txt", "two\n")])}
     async with opened() as engine:

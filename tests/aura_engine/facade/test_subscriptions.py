@@ -1,13 +1,15 @@
 """Subscriptions: what they refuse, how they end, and what their errors do not affect."""
 
 import functools
+import sqlite3
 import threading
 from asyncio import CancelledError
+from contextlib import closing
 
 import anyio
 import pytest
 
-from aura_contracts.errors import EngineClosed, InvalidInput, StoreReadOnly
+from aura_contracts.errors import EngineClosed, InvalidInput, LogDamaged, StoreReadOnly
 from aura_contracts.events import Event
 from aura_contracts.task import TaskCreated
 from aura_engine.facade import subscription as module
@@ -90,6 +92,33 @@ async def test_an_error_of_the_log_ends_its_subscription_only(opened, tmp_path):
         sound.cancel()
         await sound.wait()
         broken.cancel()
+
+
+async def test_a_damaged_event_ends_the_subscriptions_that_reach_it_in_every_engine(opened, tmp_path):
+    async with opened() as one, opened() as other:
+        durable = [(one, "one"), (other, "other")]
+        for engine, name in durable:
+            subscription = engine.on(TaskCreated, print, name=name)
+            await engine.events.head()
+            await until(lambda name=name: _is_kept(one, name))
+            subscription.cancel()
+            await subscription.wait()
+        await one.tasks.create("Damaged")
+        position = await one.events.head()
+        with closing(sqlite3.connect(tmp_path / "aura.db")) as database, database:
+            database.execute("UPDATE stored_events SET state = x'00' WHERE rowid = ?", (position,))
+        heard = []
+        for engine, name in durable:
+            with pytest.raises(LogDamaged) as raised:
+                await engine.on(TaskCreated, print, name=name).wait()
+            assert raised.value.position == position
+            engine.on(TaskCreated, heard.append)
+            await engine.tasks.create("Sound")
+        await until(lambda: len(heard) == 3)
+
+
+async def _is_kept(engine, name):
+    return await engine._core.log.load_cursor(name) is not None
 
 
 @pytest.mark.parametrize("in_thread", [False, True])
