@@ -101,7 +101,7 @@ class BlockingTasks:
     def begin(
         self,
         task_id: TaskId,
-        request: "RunRequest",
+        request: RunRequest,
         *,
         digest: str = "",
         key: str | None = None,
@@ -358,7 +358,7 @@ class BlockingExecutors:
         """Return all executors, by name."""
         return self._portal.call(self._target.list)
 
-    def check(self, request: "RunRequest") -> None:
+    def check(self, request: RunRequest) -> None:
         """Validate a request without recording, creating or starting anything; `Engine.run` does it too.
 
         Raises `UnknownExecutor`, or `InvalidInput` for anything that the executor cannot do or would refuse.
@@ -771,7 +771,7 @@ class BlockingEngine:
 
     def start(
         self,
-        request: "RunRequest",
+        request: RunRequest,
         *,
         key: str | None = None,
         after: Sequence[BlockingRun | str] | BlockingRun | str = (),
@@ -796,7 +796,7 @@ class BlockingEngine:
         return BlockingRun(self._portal.call(self._target.resume, task), self._portal)
 
     def interrupted(
-        self, request: "RunRequest", *, after: Sequence[BlockingRun | str] | BlockingRun | str = ()
+        self, request: RunRequest, *, after: Sequence[BlockingRun | str] | BlockingRun | str = ()
     ) -> BlockingRun | None:
         """Resume the newest interrupted run of the same request and return it; None without one.
 

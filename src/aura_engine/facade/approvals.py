@@ -19,10 +19,10 @@ from aura_contracts.approval import (
 from aura_contracts.ports.read_models import ApprovalQuery, Page
 from aura_contracts.task import TaskStatus
 from aura_contracts.workspace import WorkspaceStatus
+from aura_engine import runtime
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
 from aura_engine.facade.options import ApprovalFilters
-from aura_engine.runtime.review import decided
 from aura_engine.runtime.views import view_in
 from aura_engine.unit_of_work import UnitOfWork
 
@@ -57,7 +57,7 @@ class Approvals:
         workspace = (await self._core.snapshot(question.task_id)).workspace
         if workspace is None or workspace.status is WorkspaceStatus.REMOVED:
             return ""
-        return (await self._core.workspaces.diff(workspace.id)).patch
+        return (await self._core.engine.workspaces.diff(workspace.id)).patch
 
     async def approve(
         self,
@@ -111,4 +111,4 @@ class Approvals:
         view = await view_in(unit, task_id)
         asked = view is not None and view.task.status is TaskStatus.AWAITING_APPROVAL
         if view is not None and asked and view.task.approval_id == approval.id:
-            await decided(self._core.runtime, unit, view, approval)
+            await runtime.decided(self._core.runtime, unit, view, approval)

@@ -21,7 +21,6 @@ from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
 from aura_engine.facade.watch import Watch
 from aura_engine.runtime.event_stream import start_of
-from aura_worker_protocol.messages import InterruptProcess
 
 _STEPS = 3
 """The steps of ending a process; see `aura_contracts.ports.processes.InterruptPlan`."""
@@ -126,7 +125,7 @@ class Run:
 
     async def cancel(self, reason: str = "") -> Task:
         """Cancel the task: interrupt its agent and withdraw its open questions, but keep its work. Returns the task."""
-        return await self._core.tasks.cancel(self.id, reason)
+        return await self._core.engine.tasks.cancel(self.id, reason)
 
     async def kill(self, reason: str = "") -> None:
         """Cancel the task and end its processes at once, without the time that `cancel` gives them to finish."""
@@ -154,7 +153,7 @@ class Run:
         """Take all steps of ending a process without a pause; the last is SIGKILL."""
         with suppress(AuraError):  # it has ended
             for _ in range(_STEPS):
-                await self._core.runtime.gateway.request(InterruptProcess(token=token, reason=reason))
+                await self._core.runtime.gateway.interrupt(token, reason)
 
     @property
     def blocker(self) -> AuraError | None:

@@ -34,15 +34,12 @@ from aura_contracts.task import (
     TaskStatus,
 )
 from aura_contracts.workspace import RequestWorkspace
+from aura_engine import facade, permissions, runtime
 from aura_engine.facade.arguments import Share
 from aura_engine.facade.board_moves import BoardMoves, refusal
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
 from aura_engine.facade.options import AssignmentOptions, NewTaskOptions, TaskFilters
-from aura_engine.permissions.inquiries import withdraw_inquiries
-from aura_engine.permissions.questions import withdraw_all
-from aura_engine.runtime.cleanup import requeue
-from aura_engine.runtime.context import reviewers_of
 from aura_engine.runtime.views import View
 from aura_engine.unit_of_work import UnitOfWork
 
@@ -79,9 +76,7 @@ class Tasks:
 
     async def create(self, title: str, *, by: str | None = None, **options: Unpack[NewTaskOptions]) -> Task:
         """Create a task without starting it. With `repositories` it gets a workspace, created when work begins."""
-        from aura_engine.inputs import NewTask  # noqa: PLC0415 - pydantic, where an input comes in
-
-        given = NewTask.model_validate({"title": title, **options})
+        given = facade.NewTask.model_validate({"title": title, **options})
         task_id = TaskId(self._core.bus.ids())
         parent_id = None if given.parent is None else TaskId(await self._core.find("task", given.parent))
         spec = TaskSpec(
@@ -113,9 +108,7 @@ class Tasks:
         after: Sequence[TaskId] = (),
     ) -> Task:
         """Create a task with everything it needs and queue its first execution, in one append. See `Engine.run`."""
-        from aura_engine.inputs import title_of  # noqa: PLC0415 - pydantic, where an input comes in
-
-        title = request.title or title_of(request.prompt)
+        title = request.title or facade.title_of(request.prompt)
         workspace = await self._placement.workspace(task_id, title, request)
         spec = TaskSpec(
             title=title,
@@ -179,9 +172,7 @@ class Tasks:
         A task that was created without `repositories` gets its workspace from those given here. Without any it is only
         assigned, for an agent outside AURA that works on it and submits a proposal.
         """
-        from aura_engine.inputs import Assignment  # noqa: PLC0415 - pydantic, where an input comes in
-
-        given = Assignment.model_validate(options)
+        given = facade.Assignment.model_validate(options)
         task_id = TaskId(await self._core.find("task", task))
         title = (await self._core.snapshot(task_id)).task.title
         agent_id = None if given.agent is None else await self._core.find("agent", given.agent)
@@ -220,7 +211,7 @@ class Tasks:
             executor, variant = agent.executor, variant or agent.variant or None
             options = {**agent.options, **options}
         if executor is not None and (agent_id is None or given.options):
-            await self._core.executors.check_options(executor, options, variant=variant, complete=False)
+            await self._core.engine.executors.check_options(executor, options, variant=variant, complete=False)
 
     async def _chosen(
         self, unit: UnitOfWork, view: View, agent_id: str | None, agent_type: str | None, executor: str | None
@@ -242,7 +233,7 @@ class Tasks:
             if view.execution is not None and not view.execution.final:
                 return view.task
             if view.execution is not None:
-                await requeue(self._core.runtime, unit.acting_as(ENGINE), view.task, view.execution)
+                await runtime.requeue(self._core.runtime, unit.acting_as(ENGINE), view.task, view.execution)
                 return await unit.require(TASK, task_id)
             prompt = await self._placement.first_prompt(view, RunPlan())
             return await self._placement.queue(unit, view.task, view.agent, prompt, RunPlan())
@@ -256,7 +247,7 @@ class Tasks:
         task_id = TaskId(await self._core.find("task", task))
         asked = (await self._core.snapshot(task_id)).approval
         if asked is not None and asked.kind in _ABOUT_WORK and asked.status is ApprovalStatus.PENDING:
-            await self._core.approvals.request_changes(asked.id, feedback, by=by)
+            await self._core.engine.approvals.request_changes(asked.id, feedback, by=by)
             return await self.get(task_id)
 
         async def decide(unit: UnitOfWork) -> Task:
@@ -284,13 +275,13 @@ class Tasks:
             view = await self._core.view_in(unit, task_id)
             engine = unit.acting_as(ENGINE)
             if view.task.status is not TaskStatus.FAILED and view.task.retry_at is not None and view.execution:
-                await requeue(self._core.runtime, engine, view.task, view.execution)  # now, not later
+                await runtime.requeue(self._core.runtime, engine, view.task, view.execution)  # now, not later
                 return await unit.require(TASK, task_id)
             retried = await unit.handle(task_id, RetryTask())
             if view.agent is not None and view.agent.status is AgentStatus.IDLE:
                 await unit.handle(view.agent.id, TakeTask(task_id=task_id))
             if view.execution is not None:
-                await requeue(self._core.runtime, engine, retried, view.execution)
+                await runtime.requeue(self._core.runtime, engine, retried, view.execution)
             return await unit.require(TASK, task_id)
 
         return await self._transact_and_drive(task_id, decide, by)
@@ -323,8 +314,8 @@ class Tasks:
             for approval in (view.approval, view.conflict):
                 if approval is not None and approval.status is ApprovalStatus.PENDING:
                     await engine.handle(approval.id, WithdrawApproval(reason=withdrawn))
-            await withdraw_all(unit, task_id, withdrawn)
-            await withdraw_inquiries(engine, task_id, withdrawn)
+            await permissions.withdraw_all(unit, task_id, withdrawn)
+            await permissions.withdraw_inquiries(engine, task_id, withdrawn)
             return cancelled
 
         return await self._transact_and_drive(task_id, decide, by)
@@ -348,7 +339,7 @@ class Tasks:
         submit = SubmitProposal(approval_id=approval_id, proposal=proposal, confidence=confidence)
         question = Question(
             kind=ApprovalKind.PLAN,
-            reviewers=reviewers_of(view.task),
+            reviewers=runtime.reviewers_of(view.task),
             task_id=task_id,
             proposed_solution=proposal,
             confidence=confidence,
@@ -378,7 +369,7 @@ class Tasks:
             await agent.handle(task_id, ProposeDecomposition(approval_id=approval_id, subtasks=subtasks))
             question = Question(
                 kind=ApprovalKind.DECOMPOSITION,
-                reviewers=reviewers_of(view.task),
+                reviewers=runtime.reviewers_of(view.task),
                 task_id=task_id,
                 proposed_solution="\n".join(titles),
             )
@@ -396,9 +387,7 @@ class Tasks:
 
     @property
     def _placement(self) -> "Placement":
-        from aura_engine.facade.placement import Placement  # noqa: PLC0415 - pydantic, where an input comes in
-
-        return Placement(self._core)
+        return facade.Placement(self._core)
 
     async def _transact_and_drive(
         self, task_id: TaskId, decide: Callable[[UnitOfWork], Awaitable[Task]], by: str | None

@@ -11,7 +11,7 @@ from aura_contracts.execution import ExecutionQueued
 from aura_contracts.ids import ExecutionId, StreamId, TaskId, output_stream
 from aura_contracts.output import OutputRecorded
 from aura_contracts.ports import EventLog
-from aura_engine.runtime.follower import unwrap_group
+from aura_engine.exception_groups import unwrap_group
 from aura_engine.runtime.views import lease_of, workspace_of
 
 PAGE = 8

@@ -35,9 +35,11 @@ from aura_worker_protocol.messages import (
     DescribeRepository,
     DiffWork,
     FindOrphans,
+    ForgetProcess,
     Heartbeat,
     Hello,
     InspectWorkspace,
+    InterruptProcess,
     ListExecutors,
     OutputAccepted,
     OutputRead,
@@ -119,6 +121,15 @@ class Gateway:
         if self._peer is None or self.worker_id is None:
             raise WorkerUnavailable(reason="no worker is connected")
         return await self._peer.request(request)
+
+    async def interrupt(self, token: str, reason: str) -> None:
+        """Have the worker take the next step of ending a process."""
+        await self.request(InterruptProcess(token=token, reason=reason))
+
+    async def forget_process(self, token: str) -> None:
+        """Have the worker forget a process that has ended."""
+        await self.request(ForgetProcess(token=token))
+        self.known.discard(token)
 
     # --- Reports of the worker ----------------------------------------------------------------------------------------
 
