@@ -11,9 +11,9 @@ from typing import Any, NoReturn
 
 import attrs
 
+from aura_contracts import ports
 from aura_contracts.errors import InvalidInput
 from aura_contracts.lease import GRACE_LIMIT
-from aura_contracts.ports.executors import Executor
 from aura_contracts.store_url import Compression, StoreUrl
 from aura_engine.host import Host, require_person
 
@@ -86,7 +86,7 @@ def _executors(value: Any, field: str) -> None:
     if isinstance(value, str) or not isinstance(value, Sequence):
         _refuse(field, value, "a list of executors")
     for place, executor in enumerate(value):
-        if not isinstance(executor, Executor):
+        if not isinstance(executor, ports.Executor):
             _refuse(f"{field}.{place}", executor, "an Executor; installed ones need not be given")
 
 
@@ -116,7 +116,7 @@ class EngineOptions:
     url: str = attrs.field(validator=_required(_text))
     user: str | None = attrs.field(validator=_optional(require_person))
     home: Path | str | None = attrs.field(validator=_optional(_folder))
-    executors: Sequence[Executor] = attrs.field(validator=_required(_executors))
+    executors: "Sequence[ports.Executor]" = attrs.field(validator=_required(_executors))
     project: Path | str | None = attrs.field(validator=_optional(_folder))
     executions: int | None = attrs.field(validator=_optional(_count))
     executions_of: Mapping[str, int] | None = attrs.field(validator=_optional(_counts))

@@ -93,8 +93,11 @@ class Terminal:
                 rows = fitted(rows, titles, get_terminal_size().columns)
             widths = (max(map(len, column)) for column in zip(titles, *rows, strict=True))
             layout = "  ".join(f"{{:{width}}}" for width in widths)
-            self.out.write(f"{self.style(layout.format(*titles).rstrip(), 'dim')}\n")
-            self.out.writelines(f"{layout.format(*row).rstrip()}\n" for row in rows)
+            lines = [
+                self.style(layout.format(*titles).rstrip(), "dim"),
+                *(layout.format(*row).rstrip() for row in rows),
+            ]
+            self.out.write("\n".join(lines) + "\n")
 
     def style(self, text: str, *styles: str) -> str:
         """Return `text` in colour if stdout shows it."""

@@ -23,7 +23,7 @@ from aura_engine.state_cache import StateCache
 from aura_engine.unit_of_work import CommandBus
 
 if TYPE_CHECKING:
-    from aura_contracts.ports.executors import Executor
+    from aura_contracts.ports import Executor
 
 
 @asynccontextmanager
@@ -114,7 +114,7 @@ async def open_engine(
                 encrypted=encryption_key is not None,
             ),
             make_driving=lambda: bootstrap.driving_of(
-                core, given, host, folder, locks, bootstrap.profiles_of(folder, project)
+                core, given, host, folder, bootstrap.profiles_of(folder, project)
             ),
             examine_host=lambda: bootstrap.examine_host(host),
             identify=identify,
@@ -125,7 +125,7 @@ async def open_engine(
             async with _serving(core):
                 if not given.reading:
                     profiles = await anyio.to_thread.run_sync(bootstrap.profiles_of, folder, project)
-                    core.driving = bootstrap.driving_of(core, given, host, folder, locks, profiles)
+                    core.driving = bootstrap.driving_of(core, given, host, folder, profiles)
                     await core.follower.start()
                 yield Engine(core)
         finally:
@@ -169,5 +169,7 @@ async def _serving(core: Core) -> AsyncIterator[None]:
     except ExceptionGroup as errors:
         if raised is None:
             raise unwrap_group(errors) from None
+    finally:
+        core.group = None
     if raised is not None:
         raise raised

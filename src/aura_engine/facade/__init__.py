@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 from aura_contracts._lazy import export_lazily
 
 if TYPE_CHECKING:
+    from aura_engine.facade.board_moves import BoardMoves as BoardMoves
+    from aura_engine.facade.board_moves import refusal as refusal
     from aura_engine.facade.placement import Placement as Placement
     from aura_engine.facade.subscription import subscribe as subscribe
+    from aura_engine.facade.watch import Watch as Watch
     from aura_engine.inputs import Assignment as Assignment
     from aura_engine.inputs import NewAgent as NewAgent
     from aura_engine.inputs import NewTask as NewTask

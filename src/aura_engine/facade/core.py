@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from aura_contracts.ports.archive import Archive
+    from aura_engine.bootstrap.driving import Driving
     from aura_engine.facade.doctor import Finding
     from aura_engine.facade.engine import Engine
     from aura_engine.facade.subscription import Subscription
     from aura_engine.runtime.context import Runtime
-    from aura_engine.runtime.driving import Driving
     from aura_engine.runtime.follower import Follower
 
 S = TypeVar("S", bound=State)
@@ -59,8 +59,8 @@ class Core:
     driving: "Driving | None" = attrs.field(default=None, init=False)
     """What drives tasks, once it was needed."""
     engine: "Engine" = attrs.field(init=False)
-    group: "TaskGroup" = attrs.field(init=False)
-    """The group of all background work."""
+    group: "TaskGroup | None" = attrs.field(default=None, init=False)
+    """The group of all background work, for as long as it lasts."""
     leave: Callable[[BaseException], None] = attrs.field(init=False)
     """Closes the engine, which then raises this exception where it was opened."""
     subscriptions: "set[Subscription]" = attrs.field(init=False, factory=set)
@@ -100,7 +100,7 @@ class Core:
 
     def require_open(self) -> "TaskGroup":
         """Return the group that background work runs in. Raises `EngineClosed`."""
-        if self.group.cancel_scope.cancel_called:
+        if self.group is None:
             raise EngineClosed
         return self.group
 

@@ -17,9 +17,9 @@ from aura_contracts.errors import AuraError, RunCancelled, RunFailed, Transition
 from aura_contracts.events import EventRecord
 from aura_contracts.ids import TaskId
 from aura_contracts.task import TASK, Task, TaskStatus
+from aura_engine import facade
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
-from aura_engine.facade.watch import Watch
 from aura_engine.runtime.event_stream import start_of
 
 _STEPS = 3
@@ -64,7 +64,7 @@ class Run:
         whole = start == 0 or (self._whole and start == self.since)
         if start == 0:
             start = await start_of(self._core.log, self.id)
-        following = Watch(self._core, self.id).follow(start, until_end=until_end, whole=whole)
+        following = facade.Watch(self._core, self.id).follow(start, until_end=until_end, whole=whole)
         async with aclosing(following) as records:
             async for record in records:
                 yield record
@@ -95,7 +95,7 @@ class Run:
 
         Raises `RunNotDriven` when no engine drives the task.
         """
-        watch = Watch(self._core, self.id)
+        watch = facade.Watch(self._core, self.id)
         await watch.idle()
         return await self.task()
 

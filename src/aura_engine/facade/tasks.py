@@ -36,7 +36,6 @@ from aura_contracts.task import (
 from aura_contracts.workspace import RequestWorkspace
 from aura_engine import facade, permissions, runtime
 from aura_engine.facade.arguments import Share
-from aura_engine.facade.board_moves import BoardMoves, refusal
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
 from aura_engine.facade.options import AssignmentOptions, NewTaskOptions, TaskFilters
@@ -358,13 +357,13 @@ class Tasks:
             view = await self._core.view_in(unit, task_id)
             if view.worked_on:
                 remedy = "wait for it, or cancel the task and split another one"
-                raise refusal(task_id, "decompose", "an agent works on it", remedy)
+                raise facade.refusal(task_id, "decompose", "an agent works on it", remedy)
             if view.task.assigned_agent is None:
                 remedy = (
                     f"tasks.assign({task_id!r}, agent='ID', repositories=[]) first, "
                     f"or tasks.assign({task_id!r}, executor='NAME', repositories=[])"
                 )
-                raise refusal(task_id, "decompose", "it has no agent to propose the split", remedy)
+                raise facade.refusal(task_id, "decompose", "it has no agent to propose the split", remedy)
             agent = unit.acting_as(agent_actor(view.task.assigned_agent))
             await agent.handle(task_id, ProposeDecomposition(approval_id=approval_id, subtasks=subtasks))
             question = Question(
@@ -380,7 +379,7 @@ class Tasks:
     async def move(self, task: str, state: CanonicalState | str, reason: str = "", *, by: str | None = None) -> Task:
         """Move a task on the board to a canonical state. Raises `RuleViolated`, whose remedy names an alternative."""
         task_id = TaskId(await self._core.find("task", task))
-        await BoardMoves(self._core, self._core.actor(by)).move(task_id, CanonicalState(state), reason)
+        await facade.BoardMoves(self._core, self._core.actor(by)).move(task_id, CanonicalState(state), reason)
         return await self.get(task_id)
 
     # --- Parts --------------------------------------------------------------------------------------------------------
