@@ -103,7 +103,7 @@ async def open_engine(
             ),
             reads=reads,
             locks=locks,
-            make_archive=lambda: aura_store.StoreArchive(
+            archive=aura_store.StoreArchive(
                 log=log,
                 models=reads,
                 clock=host.clock,

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
@@ -15,6 +14,7 @@ from aura_contracts.approval import APPROVAL, Approval
 from aura_contracts.errors import AggregateNotFound, AmbiguousId, EngineClosed
 from aura_contracts.ids import TaskId
 from aura_contracts.ports import EventLog
+from aura_contracts.ports.archive import Archive
 from aura_contracts.ports.locks import Locks
 from aura_contracts.ports.read_models import ApprovalQuery, ReadModels
 from aura_engine.runtime.views import View, load_view, view_in
@@ -23,7 +23,6 @@ from aura_engine.unit_of_work import CommandBus, UnitOfWork
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
-    from aura_contracts.ports.archive import Archive
     from aura_engine.bootstrap.driving import Driving
     from aura_engine.facade.doctor import Finding
     from aura_engine.facade.engine import Engine
@@ -37,14 +36,14 @@ CLOSING_PATIENCE = 5.0
 """Seconds that a closing engine waits for callbacks that are running."""
 
 
-@attrs.define(kw_only=True, slots=False)
+@attrs.define(kw_only=True)
 class Core:
     """The parts of an engine that its nouns use. Those that a query does not need are made when first used."""
 
     bus: CommandBus
     reads: ReadModels
     locks: Locks
-    make_archive: "Callable[[], Archive]"
+    archive: Archive
     make_driving: "Callable[[], Driving]"
     examine_host: "Callable[[], Sequence[Finding]]"
     """Checks the machine: Python, git."""
@@ -78,10 +77,6 @@ class Core:
     @property
     def log(self) -> EventLog:
         return self.bus.log
-
-    @cached_property
-    def archive(self) -> "Archive":
-        return self.make_archive()
 
     @property
     def runtime(self) -> "Runtime":

@@ -27,6 +27,7 @@ from aura_engine.facade.gate import gated
 from aura_engine.facade.run import Run
 from aura_engine.runtime.steps import Do, next_step
 from aura_engine.runtime.views import View
+from aura_worker_protocol.messages import ForgetProcess
 
 GIVE_UP_AFTER = 15.0
 """Seconds for which one error may hold up a task before its fix is abandoned."""
@@ -238,7 +239,8 @@ class Doctor:
     async def _end(self, token: str) -> str:
         gateway = self._core.runtime.gateway
         await gateway.interrupt(token, "it was left behind")
-        await gateway.forget_process(token)
+        await gateway.request(ForgetProcess(token=token))
+        gateway.known.discard(token)
         return "ended"
 
     async def _orphan(self, orphan: Orphan, *, unknown: bool) -> Finding:

@@ -35,7 +35,6 @@ from aura_worker_protocol.messages import (
     DescribeRepository,
     DiffWork,
     FindOrphans,
-    ForgetProcess,
     Heartbeat,
     Hello,
     InspectWorkspace,
@@ -125,11 +124,6 @@ class Gateway:
     async def interrupt(self, token: str, reason: str) -> None:
         """Have the worker take the next step of ending a process."""
         await self.request(InterruptProcess(token=token, reason=reason))
-
-    async def forget_process(self, token: str) -> None:
-        """Have the worker forget a process that has ended."""
-        await self.request(ForgetProcess(token=token))
-        self.known.discard(token)
 
     # --- Reports of the worker ----------------------------------------------------------------------------------------
 
