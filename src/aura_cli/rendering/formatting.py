@@ -68,7 +68,7 @@ def time_text(time: datetime) -> str:
 
 def minute_text(time: datetime) -> str:
     """Return a moment in UTC, to the minute, for a column whose title names the zone."""
-    return f"{time.year:04}-{time.month:02}-{time.day:02} {time.hour:02}:{time.minute:02}"
+    return time.isoformat(" ", "minutes")[:16]
 
 
 def fields_text(fields: dict[str, Any]) -> str:
