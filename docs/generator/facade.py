@@ -149,7 +149,7 @@ def blocking() -> str:
     twins = [_Twin(FACADE / f"{module}.py") for module in MODULES]
     classes = {name for twin in twins for name in twin.classes}
     body = [twin.source(classes) for twin in twins]
-    opening = _opening(bootstrap := _Twin(FACADE.parent / "bootstrap" / "opening.py"))
+    opening = _opening(bootstrap := _Twin(FACADE.parent / "bootstrap" / "engine_context.py"))
     twins.append(bootstrap)
     used = {"Self"}.union(*(twin.used for twin in twins)) - {f"Blocking{name}" for name in classes}
     homes = {name: home for twin in twins for name, home in twin.homes.items()}

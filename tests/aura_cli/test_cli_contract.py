@@ -69,7 +69,7 @@ READING = [("task", "list"), ("approval", "list"), ("agent", "list"), ("session"
 NOT_FOR_READING = (
     *("aura_executors", "aura_git", "aura_worker", "aura_worker_protocol", "aura_workspace", "aura_store.postgres"),
     *("aura_engine.agent_tools", "aura_engine.blocking", "aura_engine.inputs", "aura_engine.profiles"),
-    *("aura_engine.bootstrap.driving", "aura_engine.bootstrap.worker", "aura_engine.decisions.deciders"),
+    *("aura_engine.bootstrap.services", "aura_engine.bootstrap.worker", "aura_engine.decisions.deciders"),
     *("aura_engine.runtime.driver", "aura_engine.runtime.follower", "aura_engine.runtime.gateway"),
     *("aura_engine.facade.doctor", "aura_engine.facade.placement", "aura_engine.facade.watch"),
     *("dulwich", "eventsourcing", "importlib.metadata", "jinja2", "pydantic", "tomllib"),

@@ -23,7 +23,7 @@ from aura_engine.unit_of_work import CommandBus, UnitOfWork
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
-    from aura_engine.bootstrap.driving import Driving
+    from aura_engine.bootstrap.services import Services
     from aura_engine.facade.doctor import Finding
     from aura_engine.facade.engine import Engine
     from aura_engine.facade.subscription import Subscription
@@ -44,7 +44,7 @@ class Core:
     reads: ReadModels
     locks: Locks
     archive: Archive
-    make_driving: "Callable[[], Driving]"
+    make_services: "Callable[[], Services]"
     examine_host: "Callable[[], Sequence[Finding]]"
     """Checks the machine: Python, git."""
     identify: Callable[[], Actor]
@@ -55,7 +55,7 @@ class Core:
     """The store was opened without the right to write."""
     closed: bool = attrs.field(default=False, init=False)
     """The engine is closing or closed: its methods raise `EngineClosed`; see `aura_engine.facade.gate`."""
-    driving: "Driving | None" = attrs.field(default=None, init=False)
+    services: "Services | None" = attrs.field(default=None, init=False)
     """What drives tasks, once it was needed."""
     engine: "Engine" = attrs.field(init=False)
     group: "TaskGroup | None" = attrs.field(default=None, init=False)
@@ -80,16 +80,16 @@ class Core:
 
     @property
     def runtime(self) -> "Runtime":
-        return self._require_driving().runtime
+        return self._require_services().runtime
 
     @property
     def follower(self) -> "Follower":
-        return self._require_driving().follower
+        return self._require_services().follower
 
-    def _require_driving(self) -> "Driving":
-        if self.driving is None:
-            self.driving = self.make_driving()
-        return self.driving
+    def _require_services(self) -> "Services":
+        if self.services is None:
+            self.services = self.make_services()
+        return self.services
 
     # --- Background work ----------------------------------------------------------------------------------------------
 
@@ -108,14 +108,14 @@ class Core:
                 with suppress(Exception):  # it was reported when it ended the subscription
                     await next(iter(self.subscriptions)).wait()
         self.closed = True
-        if self.driving is not None:
-            await self.driving.worker.stop()
+        if self.services is not None:
+            await self.services.worker.stop()
 
     def abandon(self) -> None:
         """Close without waiting; the group waits for the worker."""
         self.closed = True
-        if self.driving is not None:
-            self.driving.worker.end()
+        if self.services is not None:
+            self.services.worker.end()
 
     # --- Names and ids ------------------------------------------------------------------------------------------------
 

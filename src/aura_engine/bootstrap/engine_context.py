@@ -1,4 +1,4 @@
-"""Opening: a store, and an engine on it."""
+"""Engine context: a store, and an engine on it, from opening to closing."""
 
 import os.path
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -113,7 +113,7 @@ async def open_engine(
                 compression=compression or "none",
                 encrypted=encryption_key is not None,
             ),
-            make_driving=lambda: bootstrap.driving_of(
+            make_services=lambda: bootstrap.services_of(
                 core, given, host, folder, bootstrap.profiles_of(folder, project)
             ),
             examine_host=lambda: bootstrap.examine_host(host),
@@ -125,7 +125,7 @@ async def open_engine(
             async with _serving(core):
                 if not given.reading:
                     profiles = await anyio.to_thread.run_sync(bootstrap.profiles_of, folder, project)
-                    core.driving = bootstrap.driving_of(core, given, host, folder, profiles)
+                    core.services = bootstrap.services_of(core, given, host, folder, profiles)
                     await core.follower.start()
                 yield Engine(core)
         finally:

@@ -1,4 +1,4 @@
-"""Driving: all that drives tasks, made when an engine first needs it; one that only answers queries does not."""
+"""Services: all that drives tasks, made when an engine first needs it; one that only answers queries does not."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -28,7 +28,7 @@ MakeWorker = Callable[[], AbstractAsyncContextManager[Any]]
 
 
 @attrs.frozen
-class Driving:
+class Services:
     """The services of steps, what drives tasks with them, and the worker of this process."""
 
     runtime: Runtime
@@ -41,7 +41,7 @@ def profiles_of(home: Path, project: Path | str | None) -> Profiles:
     return load_profiles(home / "profiles.toml", None if project is None else Path(project) / ".aura/profiles.toml")
 
 
-def driving_of(core: Core, given: EngineOptions, host: Host, home: Path, profiles: Profiles) -> Driving:
+def services_of(core: Core, given: EngineOptions, host: Host, home: Path, profiles: Profiles) -> Services:
     """Return what drives the tasks of an engine that was opened with the options `given`."""
     gateway = Gateway(
         bus=core.bus,
@@ -60,7 +60,7 @@ def driving_of(core: Core, given: EngineOptions, host: Host, home: Path, profile
     )
     follower = Follower(runtime, core.locks, core.require_open, drive_all=given.drive_all)
     worker = LocalWorker(gateway, partial(bootstrap.local_worker, given, host, home), core.require_open())
-    return Driving(runtime, follower, worker)
+    return Services(runtime, follower, worker)
 
 
 @attrs.define(eq=False)

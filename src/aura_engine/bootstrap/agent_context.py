@@ -1,4 +1,4 @@
-"""Own task: what an agent may see and do in AURA, on the store alone."""
+"""Agent context: what an agent may see and do in AURA, on the store alone."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
