@@ -22,6 +22,7 @@ from aura_contracts.execution import (
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ids import AgentId, ExecutionId, IdFactory, TaskId, WorkerId
 from aura_contracts.ports import Clock, EventLog
+from aura_contracts.ports.read_models import ReadModels
 from aura_contracts.task import AssignTask, CreateTask, StartExecution, TaskSpec
 from aura_engine.agent_tools.api import OwnTask
 from aura_engine.agent_tools.token import TaskScope
@@ -29,7 +30,7 @@ from aura_engine.host import new_ids, now
 from aura_engine.runtime.views import lease_of
 from aura_engine.state_cache import StateCache
 from aura_engine.unit_of_work import CommandBus
-from aura_store import open_log
+from aura_store import open_log, open_read_models
 from aura_store.repository import AggregateRepository
 
 ALICE = human("alice")
@@ -41,6 +42,7 @@ class AtWork:
     """An agent at work, and the bus at which others may act."""
 
     bus: CommandBus
+    reads: ReadModels
     task_id: TaskId
     agent_id: AgentId
     execution_id: ExecutionId
@@ -51,7 +53,7 @@ class AtWork:
 
     @property
     def own(self) -> OwnTask:
-        return OwnTask(self.bus, self.scope)
+        return OwnTask(self.bus, self.reads, self.scope)
 
     async def create(self, title: str, parent_id: TaskId | None = None, **fields) -> TaskId:
         return await create(self.bus, title, parent_id, **fields)
@@ -106,7 +108,7 @@ async def begin(bus: CommandBus, task_id: TaskId, agent_id: AgentId, **given) ->
     return execution_id
 
 
-async def put_to_work(bus: CommandBus, title: str = "Fix the login", **fields) -> AtWork:
+async def put_to_work(bus: CommandBus, reads: ReadModels, title: str = "Fix the login", **fields) -> AtWork:
     """Create a task and have an agent work on it."""
     task_id = await create(bus, title, **fields)
     agent_id = AgentId(bus.ids())
@@ -117,12 +119,12 @@ async def put_to_work(bus: CommandBus, title: str = "Fix the login", **fields) -
         await unit.handle(agent_id, register)
         await unit.handle(task_id, AssignTask(agent_id=agent_id))
         await unit.handle(agent_id, TakeTask(task_id=task_id))
-    return AtWork(bus, task_id, agent_id, await begin(bus, task_id, agent_id))
+    return AtWork(bus, reads, task_id, agent_id, await begin(bus, task_id, agent_id))
 
 
 @asynccontextmanager
 async def agent_at_work(store: str | Path = "memory:", **fields):
     """Open a bus on `store` and put an agent to work."""
     url = f"sqlite:///{store}" if isinstance(store, Path) else store
-    async with open_log(url) as log:
-        yield await put_to_work(bus_on(log), **fields)
+    async with open_log(url) as log, open_read_models(log) as reads:
+        yield await put_to_work(bus_on(log), reads, **fields)

@@ -5,7 +5,8 @@ page does not depend on the width of a terminal or on the version of Python.
 """
 
 import argparse
-from collections.abc import Iterator
+import re
+from collections.abc import Container, Iterator
 from contextlib import suppress
 from unittest.mock import patch
 
@@ -91,7 +92,7 @@ def command_line() -> str:
     return page(
         "# Command line",
         NOTE,
-        *_texts(program.sections[0]),
+        *_texts(program.sections[0], program.commands),
         "Every command accepts these options, before or after its name. With `--json` a command prints one JSON object"
         " per line on stdout and nothing else. Ids may be shortened to any unique prefix.",
         _table(shared),
@@ -123,16 +124,34 @@ def _section(section: Section) -> Iterator[str]:
     yield _table(section)
 
 
-def _texts(section: Section) -> Iterator[str]:
-    """Yield the paragraphs of a section: one of several lines is laid out by hand, and stays as it is."""
+def _texts(section: Section, commands: Container[str] = ()) -> Iterator[str]:
+    """Yield the paragraphs of a section. Those of several lines are laid out by hand: lists become tables."""
     for text in section.texts:
         for paragraph in text.strip().split("\n\n"):
-            yield fenced(paragraph) if "\n" in paragraph else inline(paragraph)
+            heading, _, below = paragraph.partition("\n")
+            if not below:
+                yield inline(paragraph)
+            elif rows := _rows(below):
+                yield f"**{heading[0].upper()}{heading[1:].rstrip(':')}**"
+                yield table(("name", "meaning"), [(_linked(name, commands), inline(text)) for name, text in rows])
+            else:
+                yield fenced(paragraph)
+
+
+def _rows(text: str) -> list[tuple[str, str]]:
+    """Return the lines of a list, each a name and its meaning two spaces or more apart; none if it is not a list."""
+    joined = re.sub(r"\n {6,}", " ", text).split("\n")
+    rows = [re.fullmatch(r"  (\S+) {2,}(.+)", line) for line in joined]
+    return [(row[1], row[2]) for row in rows if row] if all(rows) else []
+
+
+def _linked(name: str, commands: Container[str]) -> str:
+    return f"[`aura {name}`](#aura-{name})" if name in commands else f"`{name}`"
 
 
 def _table(section: Section) -> str:
     rows = [(f"`{name}`", inline(text)) for name, text in section.rows]
-    return table(("", "meaning"), rows) if rows else ""
+    return table(("argument", "meaning"), rows) if rows else ""
 
 
 def _help_of(*words: str) -> _Collector:

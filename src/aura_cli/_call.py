@@ -11,6 +11,8 @@ import attrs
 
 from aura_cli._settings import Settings
 from aura_cli.rendering.terminal import Terminal
+from aura_contracts.errors import StoreMisconfigured
+from aura_contracts.store_url import StoreUrl
 
 if TYPE_CHECKING:
     from aura_contracts.ports.read_models import Page
@@ -117,8 +119,6 @@ async def all_rows(list_: Callable[..., "Awaitable[Page[R]]"], **filters: Any) -
 
 def sqlite_path(url: str) -> Path | None:
     """Return the file of an SQLite store, or None for other stores. Raises `StoreMisconfigured` for any other text."""
-    from aura_contracts.store_url import StoreUrl
-
     return StoreUrl.parse(url).path
 
 
@@ -126,8 +126,6 @@ def require_made(url: str) -> None:
     """Raise `StoreMisconfigured` for a store that does not exist, so that the command does not create an empty one."""
     path = sqlite_path(url)
     if path is not None and not path.exists():
-        from aura_contracts.errors import StoreMisconfigured
-
         remedy = "check --store and AURA_STORE; `aura demo --store URL` creates one to explore"
         raise StoreMisconfigured(store=url, reason="the store does not exist", remedy=remedy)
 

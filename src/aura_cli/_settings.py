@@ -8,6 +8,9 @@ from typing import Any
 
 import attrs
 
+from aura_contracts.errors import InvalidInput
+from aura_contracts.lease import GRACE_LIMIT, RETURN_GRACE
+
 
 @attrs.frozen(kw_only=True)
 class Settings:
@@ -76,9 +79,6 @@ def debugging() -> bool:
 
 def _grace(given: Mapping[str, str]) -> float:
     """Return AURA_GRACE, in seconds. Raises `InvalidInput` for anything else."""
-    from aura_contracts.errors import InvalidInput
-    from aura_contracts.lease import GRACE_LIMIT, RETURN_GRACE
-
     text = given.get("AURA_GRACE")
     try:
         seconds = RETURN_GRACE if text is None else float(text)

@@ -1,6 +1,6 @@
 """The command `aura`: parses the arguments, runs one command, and turns the outcome into an exit code.
 
-It starts quickly because it only imports this module, `argparse` and the parser of the selected command. Exit codes: 0
+It starts quickly because it only imports this module, `argparse` and the module of the selected command. Exit codes: 0
 done, 1 failed, 2 wrong usage, 130 interrupted.
 """
 

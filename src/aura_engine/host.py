@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from getpass import getuser
 from pathlib import Path
 from secrets import randbits
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import attrs
@@ -28,6 +29,28 @@ def now() -> datetime:
 def new_ids() -> IdFactory:
     """Return a factory of ids from the machine's clock and randomness."""
     return uuid7_factory(lambda: time.time_ns() // 1_000_000, randbits)
+
+
+def read_or_create(path: Path, make: Callable[[], bytes]) -> bytes:
+    """Return the content of a file that is written once, completely or not at all; `make` makes it if it is missing.
+
+    Only its user can read the file. Blocks. Raises `OSError`.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        file.write(make())
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        path.hardlink_to(file.name)  # the first writer wins
+    except FileExistsError:
+        pass
+    finally:
+        Path(file.name).unlink()
+    return path.read_bytes()
 
 
 def home_of(environment: Mapping[str, str]) -> Path:

@@ -31,7 +31,8 @@ CONFLICT_RETRIES = 5
 """Times a decision is repeated on newer states before a conflict is raised; each time, another writer made progress."""
 
 
-def _existing(state: S | None, aggregate: Aggregate[S], aggregate_id: StreamId) -> S:
+def existing(state: R | None, aggregate: Aggregate[Any], aggregate_id: StreamId) -> R:
+    """Return a state that is not None. Raises `AggregateNotFound`."""
     if state is None:
         raise AggregateNotFound(aggregate=aggregate.name, aggregate_id=aggregate_id, command="read")
     return state
@@ -89,7 +90,7 @@ class UnitOfWork:
 
     async def require(self, aggregate: Aggregate[S], aggregate_id: StreamId) -> S:
         """Return the state of an aggregate as `get` does; raises `AggregateNotFound` if it does not exist."""
-        return _existing(await self.get(aggregate, aggregate_id), aggregate, aggregate_id)
+        return existing(await self.get(aggregate, aggregate_id), aggregate, aggregate_id)
 
     async def events(self, stream_id: StreamId) -> Sequence[Event]:
         """Return the recorded events of a stream, then those that this unit has decided for it so far.
@@ -178,7 +179,7 @@ class CommandBus:
 
     async def require(self, aggregate: Aggregate[S], aggregate_id: StreamId) -> S:
         """Return the state of an aggregate; raises `AggregateNotFound` if it does not exist."""
-        return _existing(await self.get(aggregate, aggregate_id), aggregate, aggregate_id)
+        return existing(await self.get(aggregate, aggregate_id), aggregate, aggregate_id)
 
     async def events(self, stream_id: StreamId) -> Sequence[Event]:
         """Return the events of a stream, oldest first."""

@@ -14,6 +14,7 @@ from the runner; the output before that from the engine, so that the conversatio
 
 import logging
 from collections.abc import Callable, Mapping
+from weakref import WeakValueDictionary
 
 import anyio
 import attrs
@@ -23,7 +24,6 @@ from aura_contracts.errors import AuraError, ProcessError, ProcessGone, RuleViol
 from aura_contracts.ports.executors import Launch
 from aura_contracts.ports.processes import OutputBatch, ProcessRunner, RunningProcess
 from aura_worker._agent_session import AgentSession
-from aura_worker._keyed_lock import KeyedLock
 from aura_worker._launch import ExecutorSource, ToolsFactory, assignment_of
 from aura_worker._pump import Pump
 from aura_worker_protocol.messages import (
@@ -83,7 +83,8 @@ class Processes:
         self._executors = executors
         self._environment = environment
         self._known: dict[str, _KnownProcess] = {}
-        self._locks = KeyedLock()
+        self._locks: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
+        """By key, kept while a task holds the lock or waits for it."""
         self._connection: _WorkerConnection | None = None
 
     def connect(self, peer: Peer, tasks: TaskGroup) -> Callable[[], None]:
@@ -116,7 +117,7 @@ class Processes:
 
     async def start(self, request: StartProcess) -> StartedProcess:
         """Start the process or take it over, and carry its output to the engine from now on."""
-        async with self._locks.hold(request.token):
+        async with self._locks.setdefault(request.token, anyio.Lock()):
             known = self._known.get(request.token)
             if known is None:
                 known = self._known[request.token] = await self._begin(request)
@@ -169,7 +170,7 @@ class Processes:
 
     async def forget(self, request: ForgetProcess) -> None:
         """Delete everything that is kept of the process."""
-        async with self._locks.hold(request.token):
+        async with self._locks.setdefault(request.token, anyio.Lock()):
             known = self._known.get(request.token)
             if known is not None:
                 await _stop(known)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 import anyio
 import anyio.to_thread
@@ -11,7 +12,6 @@ from aura_contracts.errors import WorkspaceError
 from aura_contracts.ids import WorkspaceId
 from aura_contracts.ports.workspaces import RepositoryDiff, WorkspaceProvider, WorkspaceSpec
 from aura_contracts.workspace import ConflictedFiles
-from aura_worker._keyed_lock import KeyedLock
 from aura_worker_protocol.errors import storable_text
 from aura_worker_protocol.messages import (
     CollectWork,
@@ -49,37 +49,35 @@ class WorkspaceService:
 
     def __init__(self, workspaces: WorkspaceProvider) -> None:
         self._workspaces = workspaces
-        self._locks = KeyedLock()
+        self._locks: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
+        """By key, kept while a task holds the lock or waits for it."""
         self._threads = anyio.CapacityLimiter(THREADS)
 
     async def prepare(self, request: PrepareWorkspace) -> WorkspaceReady:
-        prepared = await self._on_workspace(request.workspace, partial(self._workspaces.prepare, request.workspace))
+        prepared = await self._on_workspace(self._workspaces.prepare, request.workspace)
         return WorkspaceReady(root=prepared.root, worktrees=prepared.worktrees, directory=prepared.directory)
 
     async def inspect(self, request: InspectWorkspace) -> WorkspaceInspected:
-        work = partial(self._workspaces.inspect, request.workspace)
-        return WorkspaceInspected(condition=await self._on_workspace(request.workspace, work))
+        return WorkspaceInspected(condition=await self._on_workspace(self._workspaces.inspect, request.workspace))
 
     async def collect(self, request: CollectWork) -> WorkCollected:
-        work = partial(self._workspaces.collect, request.workspace, request.message)
-        collected = await self._on_workspace(request.workspace, work)
+        collected = await self._on_workspace(self._workspaces.collect, request.workspace, request.message)
         return WorkCollected(outcome=collected.outcome, heads=collected.heads, clean=collected.clean)
 
     async def diff(self, request: DiffWork) -> WorkDiff:
         patch, limit = request.patch_limit > 0, max(request.patch_limit, 0)
-        work = partial(self._workspaces.diff, request.workspace, patch=patch, patch_limit=limit)
-        return work_diff(await self._on_workspace(request.workspace, work))
+        diff = partial(self._workspaces.diff, patch=patch, patch_limit=limit)
+        return work_diff(await self._on_workspace(diff, request.workspace))
 
     async def snapshot(self, request: TakeSnapshot) -> SnapshotCommits:
-        work = partial(self._workspaces.snapshot, request.workspace, request.ref)
-        return SnapshotCommits(commits=await self._on_workspace(request.workspace, work))
+        commits = await self._on_workspace(self._workspaces.snapshot, request.workspace, request.ref)
+        return SnapshotCommits(commits=commits)
 
     async def restore(self, request: ResetToSnapshot) -> None:
-        await self._on_workspace(request.workspace, partial(self._workspaces.restore, request.workspace, request.ref))
+        await self._on_workspace(self._workspaces.restore, request.workspace, request.ref)
 
     async def merge(self, request: MergeWork) -> MergeResult:
-        work = partial(self._workspaces.merge, request.workspace, request.style, request.message)
-        merged = await self._on_workspace(request.workspace, work)
+        merged = await self._on_workspace(self._workspaces.merge, request.workspace, request.style, request.message)
         conflicts = tuple(
             ConflictedFiles(files.repository, tuple(storable_text(path) for path in files.paths))
             for files in merged.conflicts
@@ -87,8 +85,8 @@ class WorkspaceService:
         return MergeResult(commits=merged.commits, conflicts=conflicts)
 
     async def remove(self, request: RemoveWorktrees) -> None:
-        work = partial(self._workspaces.remove, request.workspace, delete_branch=request.delete_branch)
-        await self._on_workspace(request.workspace, work)
+        remove = partial(self._workspaces.remove, delete_branch=request.delete_branch)
+        await self._on_workspace(remove, request.workspace)
 
     async def describe(self, request: DescribeRepository) -> RepositoryDescribed:
         found = await self._in_thread("", request.path, partial(self._workspaces.describe, request.path))
@@ -107,15 +105,15 @@ class WorkspaceService:
 
     async def warm(self, request: WarmPool) -> PoolWarmed:
         work = partial(self._workspaces.warm, request.repository, request.count)
-        async with self._locks.hold(f"pool {request.repository}"):
+        async with self._locks.setdefault(f"pool {request.repository}", anyio.Lock()):
             return PoolWarmed(made=await self._in_thread("", request.repository, work))
 
-    async def _on_workspace(self, workspace: WorkspaceSpec, work: Callable[[], T]) -> T:
-        return await self._in_thread(workspace.id, workspace.root, work)
+    async def _on_workspace(self, work: Callable[..., T], workspace: WorkspaceSpec, *more: str) -> T:
+        return await self._in_thread(workspace.id, workspace.root, partial(work, workspace, *more))
 
     async def _in_thread(self, workspace_id: WorkspaceId | str, path: str, work: Callable[[], T]) -> T:
         """Run `work` in a thread. An error of the operating system becomes a `WorkspaceError`."""
-        async with self._locks.hold(workspace_id):
+        async with self._locks.setdefault(workspace_id, anyio.Lock()):
             try:
                 return await anyio.to_thread.run_sync(work, limiter=self._threads)
             except OSError as error:

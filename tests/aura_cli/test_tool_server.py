@@ -258,7 +258,7 @@ async def test_a_task_that_is_over_has_no_open_questions(place, tmp_path):
                 heard.append(record.event.topic)
                 if heard[-1] == "execution.process_started":
                     scope = TaskScope(task_id=task.id, execution_id=record.stream_id)
-                    async with Client(server_of(OwnTask(place.work.bus, scope))) as client:
+                    async with Client(server_of(OwnTask(place.work.bus, place.work.reads, scope))) as client:
                         call = Tools(client)
                         await call("report_progress", message="asleep")
                         asked = await call("request_approval", question="May I wake up?")
@@ -312,7 +312,7 @@ def servers_of(place: Place) -> list[int]:
 
 
 async def test_another_task_is_out_of_reach_and_a_run_that_has_ended_is_told_so(place):
-    other = await put_to_work(place.work.bus, "Something else")
+    other = await put_to_work(place.work.bus, place.work.reads, "Something else")
     theirs = await other.own.ask("May I?")
     async with place.tools() as call:
         assert "there is no question" in await call.refused("wait_for_approval", approval_id=theirs.id)

@@ -1,14 +1,13 @@
 """``aura agent``: the pool of agents: add, list, show, disable, enable."""
 
 from argparse import ArgumentParser
-from typing import TYPE_CHECKING
 
+from aura_cli._call import Invocation, all_rows, engine_of
 from aura_cli.arguments.options import AGENT_TYPES, OPTION, add_option
 from aura_cli.arguments.parser import add_subcommand, add_subcommands
-
-if TYPE_CHECKING:
-    from aura_cli._call import Invocation
-    from aura_contracts.agent import Agent
+from aura_cli.rendering.formatting import counted, state_heading, state_lines
+from aura_cli.rendering.terminal import printable
+from aura_contracts.agent import Agent
 
 _TYPE_HELP = f"{', '.join(AGENT_TYPES)}, or any other word"
 
@@ -34,10 +33,7 @@ def configure(parser: ArgumentParser) -> None:
     disabling.add_argument("--drop-task", action="store_true", help="even if it is working; its task continues")
 
 
-async def _list(call: "Invocation") -> None:
-    from aura_cli._call import all_rows, engine_of
-    from aura_cli.rendering.formatting import counted
-
+async def _list(call: Invocation) -> None:
     async with engine_of(call, read_only=True) as engine:
         agents = [agent async for agent in all_rows(engine.agents.list, type=call.arguments.type)]
     call.terminal.table(
@@ -48,19 +44,14 @@ async def _list(call: "Invocation") -> None:
     call.terminal.say(counted(len(agents), "agent"))
 
 
-async def _show(call: "Invocation") -> None:
-    from aura_cli._call import engine_of
-    from aura_cli.rendering.formatting import state_heading, state_lines
-
+async def _show(call: Invocation) -> None:
     async with engine_of(call, read_only=True) as engine:
         agent = await engine.agents.get(call.arguments.id)
     heading = state_heading("agent", agent, call.terminal)
     call.terminal.item(agent.as_dict(), "\n".join([heading, *state_lines(agent)]))
 
 
-async def _add(call: "Invocation") -> None:
-    from aura_cli._call import engine_of
-
+async def _add(call: Invocation) -> None:
     given = call.arguments
     async with engine_of(call, record_only=True, make=True) as engine:
         agent = await engine.agents.add(
@@ -74,22 +65,16 @@ async def _add(call: "Invocation") -> None:
     _say(agent, call)
 
 
-async def _disable(call: "Invocation") -> None:
-    from aura_cli._call import engine_of
-
+async def _disable(call: Invocation) -> None:
     given = call.arguments
     async with engine_of(call, record_only=True) as engine:
         _say(await engine.agents.disable(given.id, given.reason, drop_task=given.drop_task), call)
 
 
-async def _enable(call: "Invocation") -> None:
-    from aura_cli._call import engine_of
-
+async def _enable(call: Invocation) -> None:
     async with engine_of(call, record_only=True) as engine:
         _say(await engine.agents.enable(call.arguments.id), call)
 
 
-def _say(agent: "Agent", call: "Invocation") -> None:
-    from aura_cli.rendering.terminal import printable
-
+def _say(agent: Agent, call: Invocation) -> None:
     call.terminal.item(agent.as_dict(), printable(f"agent {agent.id} is {agent.status}: {agent.name}"))

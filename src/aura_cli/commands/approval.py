@@ -1,15 +1,17 @@
 """``aura approval``: a human's inbox and decisions."""
 
 from argparse import ArgumentParser
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from aura_cli._call import Invocation, all_rows, engine_of
 from aura_cli.arguments.parser import add_subcommand, add_subcommands
+from aura_cli.rendering.formatting import counted
+from aura_cli.rendering.terminal import printable
+from aura_contracts.approval import Approval
+from aura_contracts.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from aura_cli._call import Invocation
-    from aura_contracts.approval import Approval
     from aura_engine import Engine
 
 _EPILOG = """\
@@ -69,10 +71,7 @@ def _add_remember(parser: ArgumentParser) -> None:
 # --- Reading ----------------------------------------------------------------------------------------------------------
 
 
-async def _list(call: "Invocation") -> None:
-    from aura_cli._call import all_rows, engine_of
-    from aura_cli.rendering.formatting import counted
-
+async def _list(call: Invocation) -> None:
     pending = None if call.arguments.all else True
     async with engine_of(call, read_only=True) as engine:
         approvals = [one async for one in all_rows(engine.approvals.list, pending=pending)]
@@ -84,12 +83,12 @@ async def _list(call: "Invocation") -> None:
     call.terminal.say(counted(len(approvals), "approval"))
 
 
-def _awaited(approval: "Approval") -> tuple[str, ...]:
+def _awaited(approval: Approval) -> tuple[str, ...]:
     """Return the reviewers who have not answered yet; empty once the approval is decided."""
     return approval.awaited if approval.closed_at is None else ()
 
 
-def _first_line(approval: "Approval") -> str:
+def _first_line(approval: Approval) -> str:
     if approval.tool_call is not None:
         from msgspec import json
 
@@ -97,10 +96,7 @@ def _first_line(approval: "Approval") -> str:
     return approval.proposed_solution.strip().partition("\n")[0][:80]
 
 
-async def _show(call: "Invocation") -> None:
-    from aura_cli._call import engine_of
-    from aura_cli.rendering.terminal import printable
-
+async def _show(call: Invocation) -> None:
     async with engine_of(call, read_only=True) as engine:
         approval = await engine.approvals.get(await _meant(engine, call.arguments.id))
         diff = await engine.approvals.diff(approval.id) if call.arguments.diff else None
@@ -123,35 +119,28 @@ async def _show(call: "Invocation") -> None:
 # --- Deciding ---------------------------------------------------------------------------------------------------------
 
 
-async def _approve(call: "Invocation") -> int:
-    async def decide(engine: "Engine", approval: str) -> "Approval":
-        given = call.arguments
-        return await engine.approvals.approve(approval, given.feedback, remember=given.remember, pattern=given.pattern)
+async def _approve(call: Invocation) -> int:
+    given = call.arguments
+    how = {"remember": given.remember, "pattern": given.pattern}
+    return await _decide(call, lambda engine, approval: engine.approvals.approve(approval, given.feedback, **how))
+
+
+async def _reject(call: Invocation) -> int:
+    async def decide(engine: "Engine", approval: str) -> Approval:
+        reject = engine.approvals.request_changes if call.arguments.changes else engine.approvals.reject
+        return await reject(approval, call.arguments.feedback)
 
     return await _decide(call, decide)
 
 
-async def _reject(call: "Invocation") -> int:
-    async def decide(engine: "Engine", approval: str) -> "Approval":
-        if call.arguments.changes:
-            return await engine.approvals.request_changes(approval, call.arguments.feedback)
-        return await engine.approvals.reject(approval, call.arguments.feedback)
-
-    return await _decide(call, decide)
+async def _delegate(call: Invocation) -> int:
+    given = call.arguments
+    given.no_wait = True
+    return await _decide(call, lambda engine, approval: engine.approvals.delegate(approval, given.to, given.reason))
 
 
-async def _delegate(call: "Invocation") -> int:
-    call.arguments.no_wait = True
-
-    async def decide(engine: "Engine", approval: str) -> "Approval":
-        return await engine.approvals.delegate(approval, call.arguments.to, call.arguments.reason)
-
-    return await _decide(call, decide)
-
-
-async def _decide(call: "Invocation", decide: "Callable[[Engine, str], Awaitable[Approval]]") -> int:
+async def _decide(call: Invocation, decide: "Callable[[Engine, str], Awaitable[Approval]]") -> int:
     """Record a decision, then follow the task if this process drives it."""
-    from aura_cli._call import engine_of
     from aura_cli.streaming.follower import FollowOptions, follow
 
     async with engine_of(call, record_only=call.arguments.no_wait) as engine:
@@ -167,15 +156,13 @@ async def _decide(call: "Invocation", decide: "Callable[[Engine, str], Awaitable
         return 0
 
 
-async def _is_started(engine: "Engine", approval: "Approval") -> bool:
+async def _is_started(engine: "Engine", approval: Approval) -> bool:
     """Whether the decision is about a task that an engine may work on."""
     return approval.task_id is not None and (await engine.tasks.get(approval.task_id)).execution_id is not None
 
 
 async def _meant(engine: "Engine", text: str | None) -> str:
     """Return the named approval, or the only pending one."""
-    from aura_contracts.errors import InvalidInput
-
     if text is not None:
         return text
     pending = (await engine.approvals.list(pending=True)).rows

@@ -1,14 +1,19 @@
 """``aura audit``: proof that the log has not been tampered with."""
 
 from argparse import ArgumentParser, ArgumentTypeError
-from typing import TYPE_CHECKING, Any
+from base64 import b64encode
+from contextlib import aclosing, suppress
+from typing import Any
 
+import msgspec
+
+from aura_cli._call import Invocation, engine_of
 from aura_cli.arguments.parser import add_subcommand, add_subcommands
 from aura_cli.arguments.values import count
-
-if TYPE_CHECKING:
-    from aura_cli._call import Invocation
-    from aura_contracts.ports.archive import AuditReport, SealedEvent
+from aura_cli.rendering.formatting import counted, event_id
+from aura_contracts.errors import LogDamaged
+from aura_contracts.events import event_fields
+from aura_contracts.ports.archive import AuditReport, SealedEvent
 
 _EXPORT = """\
 One JSON object per line and event, with the row as it is stored (state in
@@ -55,9 +60,7 @@ def _root(text: str) -> tuple[int, str]:
     return int(position), root.lower()
 
 
-async def _verify(call: "Invocation") -> None:
-    from aura_cli._call import engine_of
-
+async def _verify(call: Invocation) -> None:
     if call.is_first_of_checks():
         return
     async with engine_of(call, read_only=True, auditing=True) as engine:
@@ -66,15 +69,8 @@ async def _verify(call: "Invocation") -> None:
         _show(engine.store.name, report, call)
 
 
-def _show(store: str, report: "AuditReport", call: "Invocation") -> None:
+def _show(store: str, report: AuditReport, call: Invocation) -> None:
     """Print the report, and raise the damage found even if the reader of stdout has gone away."""
-    from contextlib import suppress
-
-    import msgspec
-
-    from aura_cli.rendering.formatting import counted
-    from aura_contracts.errors import LogDamaged
-
     terminal, bad = call.terminal, report.first_bad
     status = "sound" if bad is None else "damaged"
     data: dict[str, Any] = {"id": store, "status": status, **msgspec.to_builtins(report)}
@@ -92,9 +88,7 @@ def _show(store: str, report: "AuditReport", call: "Invocation") -> None:
     raise LogDamaged(store=store, stream_id=bad.stream_id, position=bad.position, reason=bad.reason)
 
 
-async def _checkpoint(call: "Invocation") -> None:
-    from aura_cli._call import engine_of
-
+async def _checkpoint(call: Invocation) -> None:
     async with engine_of(call, record_only=True) as engine:
         made = await engine.audit.checkpoint()
     kept = f"{made.upto}={made.root}"
@@ -102,11 +96,7 @@ async def _checkpoint(call: "Invocation") -> None:
     call.terminal.say(f"keep this line elsewhere: `aura audit verify --root {kept}` proves the log up to here")
 
 
-async def _export(call: "Invocation") -> None:
-    from contextlib import aclosing
-
-    from aura_cli._call import engine_of
-
+async def _export(call: Invocation) -> None:
     async with engine_of(call, read_only=True, auditing=True) as engine:
         exporting = engine.audit.export(since=call.arguments.since, upto=call.arguments.upto)
         async with aclosing(exporting) as events:
@@ -114,12 +104,7 @@ async def _export(call: "Invocation") -> None:
                 call.terminal.write_json(_row_data(event))
 
 
-def _row_data(event: "SealedEvent") -> dict[str, Any]:
-    from base64 import b64encode
-
-    from aura_cli.rendering.formatting import event_id
-    from aura_contracts.events import event_fields
-
+def _row_data(event: SealedEvent) -> dict[str, Any]:
     row, record = event.row, event.record
     fact = record and {
         "type": record.event.topic,

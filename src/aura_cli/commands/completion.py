@@ -1,12 +1,9 @@
 """``aura completion``: completion scripts for shells."""
 
 from argparse import ArgumentParser
-from typing import TYPE_CHECKING
 
+from aura_cli._call import Invocation
 from aura_cli.arguments.parser import finish
-
-if TYPE_CHECKING:
-    from aura_cli._call import Invocation
 
 _EPILOG = """\
 To load it in each new shell:
@@ -25,7 +22,7 @@ def configure(parser: ArgumentParser) -> None:
     finish(parser, run)
 
 
-def run(call: "Invocation") -> None:
+def run(call: Invocation) -> None:
     """Print the script."""
     from aura_cli.shell_completion.scripts import script_for
     from aura_cli.shell_completion.tree import candidates

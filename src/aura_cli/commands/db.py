@@ -1,14 +1,16 @@
 """``aura db``: the read models and the size of the store."""
 
 from argparse import ArgumentParser
-from typing import TYPE_CHECKING
+from contextlib import suppress
 
+from msgspec import structs
+
+from aura_cli._call import Invocation, engine_of
 from aura_cli.arguments.parser import add_subcommand, add_subcommands
-
-if TYPE_CHECKING:
-    from aura_cli._call import Invocation
-    from aura_cli.rendering.terminal import Terminal
-    from aura_contracts.ports.archive import StoreReport
+from aura_cli.rendering.errors import ReadModelsDiffer
+from aura_cli.rendering.formatting import change_text
+from aura_cli.rendering.terminal import Terminal, printable
+from aura_contracts.ports.archive import StoreReport
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -19,17 +21,13 @@ def configure(parser: ArgumentParser) -> None:
     add_subcommand(commands, "info", "show the size of the store and the state of its read models", _info)
 
 
-async def _check(call: "Invocation") -> None:
-    from aura_cli._call import engine_of
-
+async def _check(call: Invocation) -> None:
     if not call.is_first_of_checks():
         async with engine_of(call, read_only=True) as engine:
             _show(await engine.store.check(), call)
 
 
-async def _rebuild(call: "Invocation") -> None:
-    from aura_cli._call import engine_of
-
+async def _rebuild(call: Invocation) -> None:
     if not call.is_first_of_checks():
         async with engine_of(call, record_only=True) as engine:
             report = await engine.store.rebuild()
@@ -37,12 +35,8 @@ async def _rebuild(call: "Invocation") -> None:
         call.terminal.say(f"the read models were rebuilt up to position {report.position:,}")
 
 
-def _show(report: "StoreReport", call: "Invocation") -> None:
+def _show(report: StoreReport, call: Invocation) -> None:
     """Print the report, and raise differences even if the reader of stdout has gone away."""
-    from contextlib import suppress
-
-    from aura_cli.rendering.errors import ReadModelsDiffer
-
     terminal = call.terminal
     if not report.ok:
         with suppress(BrokenPipeError):
@@ -57,10 +51,7 @@ def _show(report: "StoreReport", call: "Invocation") -> None:
         terminal.say(f"compared up to position {report.position:,} of {report.events:,}; the next list catches up")
 
 
-def _list_findings(report: "StoreReport", terminal: "Terminal") -> None:
-    from aura_cli.rendering.formatting import change_text
-    from aura_cli.rendering.terminal import printable
-
+def _list_findings(report: StoreReport, terminal: Terminal) -> None:
     for row in report.differences:
         lines = [f"{row.table} {row.id}: {row.kind}", *(f"  {printable(change_text(c))}" for c in row.changes)]
         data = {"id": row.id, "status": row.kind, "table": row.table, "changes": row.changes}
@@ -70,11 +61,7 @@ def _list_findings(report: "StoreReport", terminal: "Terminal") -> None:
         terminal.item(data, f"snapshot of {bad.aggregate} {bad.stream_id}: {printable(bad.reason)}")
 
 
-async def _info(call: "Invocation") -> None:
-    from msgspec import structs
-
-    from aura_cli._call import engine_of
-
+async def _info(call: Invocation) -> None:
     if call.is_first_of_checks():
         return
     async with engine_of(call, read_only=True) as engine:

@@ -1,12 +1,11 @@
 """``aura demo``: two tasks on a throw-away repository, with review, feedback, merge, a crash, and the proof."""
 
 from argparse import ArgumentParser
-from typing import TYPE_CHECKING
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from aura_cli._call import Invocation
 from aura_cli.arguments.parser import finish
-
-if TYPE_CHECKING:
-    from aura_cli._call import Invocation
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -15,11 +14,8 @@ def configure(parser: ArgumentParser) -> None:
     finish(parser, run)
 
 
-async def run(call: "Invocation") -> None:
+async def run(call: Invocation) -> None:
     """Play the demo and prove it. Raises `ReplayDiffers` if the log does not reproduce the states."""
-    from pathlib import Path
-    from tempfile import TemporaryDirectory
-
     from aura_cli.demonstration.play import play_and_prove
 
     with TemporaryDirectory(prefix="aura-demo-") as folder:

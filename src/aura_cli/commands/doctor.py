@@ -1,15 +1,18 @@
 """``aura doctor``: finds and fixes leftovers and stuck tasks."""
 
 from argparse import ArgumentParser
+from collections.abc import Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
+from aura_cli._call import Invocation, engine_of, sqlite_path
 from aura_cli.arguments.parser import finish
+from aura_cli.rendering.errors import NotHealthy
+from aura_cli.rendering.remedies import as_commands
+from aura_cli.rendering.terminal import printable
+from aura_contracts.errors import AuraError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from aura_cli._call import Invocation
     from aura_engine import Finding
 
 _EPILOG = """\
@@ -39,10 +42,8 @@ def configure(parser: ArgumentParser) -> None:
     finish(parser, run)
 
 
-async def run(call: "Invocation") -> None:
+async def run(call: Invocation) -> None:
     """Check everything; raise `NotHealthy` for problems that remain."""
-    from aura_cli.rendering.errors import NotHealthy
-
     found: list[Finding] = []
 
     def take(finding: "Finding") -> None:
@@ -60,10 +61,8 @@ async def run(call: "Invocation") -> None:
         raise NotHealthy(problems=wrong, **({"remedy": "see the problems above"} if call.arguments.fix else {}))
 
 
-async def _examine(call: "Invocation", take: "Callable[[Finding], None]") -> "Finding | None":
+async def _examine(call: Invocation, take: "Callable[[Finding], None]") -> "Finding | None":
     """Collect findings, fixing them if requested; return the reason if the store cannot be examined."""
-    from aura_cli._call import engine_of, sqlite_path
-    from aura_contracts.errors import AuraError
     from aura_engine import Finding
 
     given, store = call.arguments, call.settings.store
@@ -84,10 +83,8 @@ async def _examine(call: "Invocation", take: "Callable[[Finding], None]") -> "Fi
     return None
 
 
-async def _examine_host(call: "Invocation", take: "Callable[[Finding], None]") -> None:
+async def _examine_host(call: Invocation, take: "Callable[[Finding], None]") -> None:
     """Collect findings about the machine only, when there is no store to open."""
-    from aura_cli._call import engine_of
-
     async with engine_of(call, store="memory:") as engine, aclosing(engine.doctor.examine()) as findings:
         async for finding in findings:
             if finding.kind not in ("python", "git"):  # the other checks need AURA_HOME and would create it
@@ -95,10 +92,7 @@ async def _examine_host(call: "Invocation", take: "Callable[[Finding], None]") -
             take(finding)
 
 
-def _show(finding: "Finding", call: "Invocation") -> None:
-    from aura_cli.rendering.remedies import as_commands
-    from aura_cli.rendering.terminal import printable
-
+def _show(finding: "Finding", call: Invocation) -> None:
     remedy = as_commands(finding.remedy)
     status = call.terminal.style(f"{finding.status:<5}", _STYLES[finding.status])
     lines = [f"{status}  {finding.kind:<8}  {printable(finding.text)}"]

@@ -2,13 +2,11 @@
 
 from argparse import ArgumentParser
 from contextlib import aclosing
-from typing import TYPE_CHECKING
 
+from aura_cli._call import Invocation, engine_of, require_made
 from aura_cli.arguments.parser import finish
 from aura_cli.arguments.values import count
-
-if TYPE_CHECKING:
-    from aura_cli._call import Invocation
+from aura_cli.rendering.formatting import counted, event_data, event_text
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -27,11 +25,8 @@ def configure(parser: ArgumentParser) -> None:
     finish(parser, run)
 
 
-async def run(call: "Invocation") -> None:
+async def run(call: Invocation) -> None:
     """List the events selected by the arguments."""
-    from aura_cli._call import engine_of, require_made
-    from aura_cli.rendering.formatting import counted, event_data, event_text
-
     given, listed = call.arguments, 0
     if given.follow:
         require_made(call.settings.store)

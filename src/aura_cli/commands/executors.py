@@ -1,14 +1,17 @@
 """``aura executors``: the supported agents, whether they are installed, and what they can do."""
 
 from argparse import ArgumentParser
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from aura_cli._call import Invocation, engine_of
 from aura_cli.arguments.parser import finish
+from aura_cli.rendering.formatting import short
+from aura_cli.rendering.terminal import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from aura_cli._call import Invocation
     from aura_engine import ExecutorInfo
 
 
@@ -18,11 +21,8 @@ def configure(parser: ArgumentParser) -> None:
     finish(parser, run)
 
 
-async def run(call: "Invocation") -> None:
+async def run(call: Invocation) -> None:
     """List the executors of this machine, or show one; needs no store."""
-    from aura_cli._call import engine_of
-    from aura_cli.rendering.terminal import printable
-
     async with engine_of(call, make=True, store="memory:") as engine:
         name = call.arguments.name
         found = await engine.executors.list() if name is None else [await engine.executors.get(name)]
@@ -37,14 +37,10 @@ def _status(one: "ExecutorInfo") -> str:
 
 
 def _data(one: "ExecutorInfo") -> dict[str, Any]:
-    import msgspec
-
     return {"id": one.name, "status": _status(one), **msgspec.to_builtins(one)}
 
 
 def _row(one: "ExecutorInfo") -> tuple[str, ...]:
-    from aura_cli.rendering.formatting import short
-
     return (one.name, _status(one), one.availability.version or "", short(one.availability.reason or one.summary))
 
 
@@ -52,7 +48,7 @@ def _yes(can: bool) -> str:  # noqa: FBT001 - private
     return "yes" if can else "no"
 
 
-def _lines(one: "ExecutorInfo") -> "Iterator[str]":
+def _lines(one: "ExecutorInfo") -> Iterator[str]:
     yield f"{one.name}  {_status(one)}"
     can, found = one.capability, one.availability
     login = {True: "yes", False: "no", None: "" if not found.login else "not known"}[found.logged_in]

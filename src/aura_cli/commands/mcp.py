@@ -1,14 +1,13 @@
 """``aura mcp``: the tools with which an agent acts on its own task."""
 
 from argparse import ArgumentParser
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from aura_cli._call import OUTAGE_TIMEOUT, Invocation
 from aura_cli.arguments.parser import finish
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from aura_cli._call import Invocation
     from aura_engine import OwnTask
 
 _EPILOG = """\
@@ -25,9 +24,8 @@ def configure(parser: ArgumentParser) -> None:
     finish(parser, run)
 
 
-async def run(call: "Invocation") -> None:
+async def run(call: Invocation) -> None:
     """Serve until the agent closes standard input."""
-    from aura_cli._call import OUTAGE_TIMEOUT
     from aura_engine import open_own_task
 
     settings = call.settings

@@ -1,16 +1,17 @@
 """``aura replay``: states folded from the log, now or at a past moment, and the changes between two moments."""
 
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from aura_cli._call import Invocation, engine_of
 from aura_cli.arguments.parser import finish
 from aura_cli.arguments.times import moment
+from aura_cli.rendering.formatting import change_text, history_data, state_data, state_heading, state_lines, title_of
+from aura_cli.rendering.terminal import printable
+from aura_contracts.ports.archive import Past
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from aura_cli._call import Invocation
-    from aura_contracts.ports.archive import Past
     from aura_engine import Engine
 
 
@@ -27,10 +28,8 @@ def configure(parser: ArgumentParser) -> None:
     finish(parser, run)
 
 
-async def run(call: "Invocation") -> None:
+async def run(call: Invocation) -> None:
     """Show the states or changes selected by the arguments."""
-    from aura_cli._call import engine_of
-
     given = call.arguments
     async with engine_of(call, read_only=True) as engine:
         ids = [(await engine.tasks.get(text)).id for text in given.task or ()] + (given.stream or [])
@@ -43,9 +42,7 @@ async def run(call: "Invocation") -> None:
             await _show_all(engine, call)
 
 
-async def _show_all(engine: "Engine", call: "Invocation") -> None:
-    from aura_cli.rendering.formatting import state_data, title_of
-
+async def _show_all(engine: "Engine", call: Invocation) -> None:
     progress = call.terminal.progress_of("replayed")
     world = await engine.history.list(at=call.arguments.at, on_progress=progress)
     states = [(name, state) for name, states in world.states.items() for state in states.values()]
@@ -58,11 +55,8 @@ async def _show_all(engine: "Engine", call: "Invocation") -> None:
     call.terminal.say(f"{len(states):,} aggregates as of position {world.position:,}")
 
 
-async def _show_changes(engine: "Engine", ids: "Sequence[str]", call: "Invocation") -> None:
+async def _show_changes(engine: "Engine", ids: Sequence[str], call: Invocation) -> None:
     """Show the changes between two moments, of some aggregates or of all."""
-    from aura_cli.rendering.formatting import change_text
-    from aura_cli.rendering.terminal import printable
-
     terminal, since, until = call.terminal, call.arguments.diff, call.arguments.at
     wanted: Sequence[str | None] = ids or [None]
     changed = [each for ident in wanted for each in await engine.history.diff(since, until, aggregate=ident)]
@@ -77,10 +71,7 @@ async def _show_changes(engine: "Engine", ids: "Sequence[str]", call: "Invocatio
     terminal.say(f"{len(changed):,} aggregates changed")
 
 
-def _show(past: "Past", call: "Invocation") -> None:
-    from aura_cli.rendering.formatting import history_data, state_data, state_heading, state_lines
-    from aura_cli.rendering.terminal import printable
-
+def _show(past: Past, call: Invocation) -> None:
     history = [history_data(line, past.id) for line in past.lines]
     if past.state is None:
         absent = {"id": past.id, "aggregate": past.aggregate, "status": None, "history": history, "state": None}

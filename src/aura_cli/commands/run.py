@@ -1,13 +1,10 @@
 """``aura run``: one task from prompt to review, streamed while it runs."""
 
 from argparse import ArgumentParser
-from typing import TYPE_CHECKING
 
+from aura_cli._call import Invocation, engine_of
 from aura_cli.arguments.options import RUN, add_follow_options, add_options
 from aura_cli.arguments.parser import finish
-
-if TYPE_CHECKING:
-    from aura_cli._call import Invocation
 
 _EPILOG = """\
 Lines of the agent's output start with [stdout] or [stderr], messages that it
@@ -35,9 +32,8 @@ def configure(parser: ArgumentParser) -> None:
     finish(parser, run)
 
 
-async def run(call: "Invocation") -> int:
+async def run(call: Invocation) -> int:
     """Run the task; return the exit code."""
-    from aura_cli._call import engine_of
     from aura_cli.arguments.request import run_request
     from aura_cli.streaming.follower import FollowOptions, follow
 

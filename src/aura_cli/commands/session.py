@@ -1,13 +1,16 @@
 """``aura session``: agent sessions that can be resumed."""
 
 from argparse import ArgumentParser
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from msgspec import structs
+
+from aura_cli._call import Invocation, all_rows, engine_of
 from aura_cli.arguments.parser import add_subcommand, add_subcommands
-
-if TYPE_CHECKING:
-    from aura_cli._call import Invocation
-    from aura_contracts.ports.read_models import SessionRow
+from aura_cli.rendering.formatting import counted, minute_text, short, time_text
+from aura_cli.rendering.terminal import printable
+from aura_contracts.errors import AggregateNotFound
+from aura_contracts.ports.read_models import SessionRow
 
 _EPILOG = "Resume a session with `aura run --session ID` and its executor."
 
@@ -24,10 +27,7 @@ def configure(parser: ArgumentParser) -> None:
         command.add_argument("--executor", metavar="NAME", help="only sessions of this executor")
 
 
-async def _list(call: "Invocation") -> None:
-    from aura_cli._call import all_rows, engine_of
-    from aura_cli.rendering.formatting import counted, minute_text
-
+async def _list(call: Invocation) -> None:
     async with engine_of(call, read_only=True) as engine:
         sessions = [one async for one in all_rows(engine.sessions.list, executor=call.arguments.executor)]
     call.terminal.table(
@@ -39,17 +39,12 @@ async def _list(call: "Invocation") -> None:
     call.terminal.say(counted(len(sessions), "session"))
 
 
-async def _show(call: "Invocation") -> None:
-    from aura_cli._call import engine_of
-
+async def _show(call: Invocation) -> None:
     async with engine_of(call, read_only=True) as engine:
         _say(await engine.sessions.get(call.arguments.id, executor=call.arguments.executor), call)
 
 
-async def _latest(call: "Invocation") -> None:
-    from aura_cli._call import engine_of
-    from aura_contracts.errors import AggregateNotFound
-
+async def _latest(call: Invocation) -> None:
     executor = call.arguments.executor
     async with engine_of(call, read_only=True) as engine:
         found = await engine.sessions.latest(executor=executor)
@@ -60,16 +55,11 @@ async def _latest(call: "Invocation") -> None:
     _say(found, call)
 
 
-def _data(session: "SessionRow") -> dict[str, Any]:
-    from msgspec import structs
-
+def _data(session: SessionRow) -> dict[str, Any]:
     return structs.asdict(session)
 
 
-def _say(session: "SessionRow", call: "Invocation") -> None:
-    from aura_cli.rendering.formatting import short, time_text
-    from aura_cli.rendering.terminal import printable
-
+def _say(session: SessionRow, call: Invocation) -> None:
     facts = {
         "executor": session.executor,
         "last run": f"{session.execution_id} {session.status}",

@@ -1,8 +1,13 @@
 """``aura task``: creates, shows, changes, assigns and moves tasks."""
 
+import os.path
 from argparse import ArgumentParser
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from msgspec import convert
+
+from aura_cli._call import Invocation, all_rows, engine_of
 from aura_cli.arguments.options import (
     ASSIGN,
     CREATE,
@@ -15,12 +20,12 @@ from aura_cli.arguments.options import (
     values_of,
 )
 from aura_cli.arguments.parser import add_subcommand, add_subcommands
+from aura_cli.rendering.formatting import counted, minute_text, short, state_heading, state_lines, task_text
+from aura_contracts.board import canonical_of_task
+from aura_contracts.errors import InvalidInput
+from aura_contracts.task import Task, TaskChanges
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
-
-    from aura_cli._call import Invocation
-    from aura_contracts.task import Task
     from aura_engine import Engine
 
 _STATUSES = (
@@ -90,11 +95,7 @@ def _add_id(parser: ArgumentParser) -> None:
 # --- Reading ----------------------------------------------------------------------------------------------------------
 
 
-async def _list(call: "Invocation") -> None:
-    from aura_cli._call import all_rows, engine_of
-    from aura_cli.rendering.formatting import counted, minute_text, short
-    from aura_contracts.board import canonical_of_task
-
+async def _list(call: Invocation) -> None:
     async with engine_of(call, read_only=True) as engine:
         tasks = [task async for task in all_rows(engine.tasks.list, status=call.arguments.status)]
     call.terminal.table(
@@ -106,11 +107,7 @@ async def _list(call: "Invocation") -> None:
     call.terminal.say(counted(len(tasks), "task"))
 
 
-async def _show(call: "Invocation") -> None:
-    from aura_cli._call import engine_of
-    from aura_cli.rendering.formatting import state_heading, state_lines
-    from aura_contracts.board import canonical_of_task
-
+async def _show(call: Invocation) -> None:
     async with engine_of(call, read_only=True) as engine:
         view = await engine.tasks.view(call.arguments.id)
     task, state = view.task, canonical_of_task(view.task)
@@ -132,8 +129,7 @@ async def _show(call: "Invocation") -> None:
 # --- Creating and changing --------------------------------------------------------------------------------------------
 
 
-async def _create(call: "Invocation") -> None:
-    from aura_cli._call import engine_of
+async def _create(call: Invocation) -> None:
     from aura_cli.arguments.request import input_of
 
     given = input_of(call.arguments, CREATE)
@@ -143,12 +139,7 @@ async def _create(call: "Invocation") -> None:
         _say(await engine.tasks.create(given.pop("title"), **given), call)
 
 
-async def _edit(call: "Invocation") -> None:
-    from msgspec import convert
-
-    from aura_cli._call import engine_of
-    from aura_contracts.task import TaskChanges
-
+async def _edit(call: Invocation) -> None:
     given = values_of(call.arguments, EDIT)
     if given.get("description") == "-":
         given["description"] = call.terminal.read_all()
@@ -156,16 +147,12 @@ async def _edit(call: "Invocation") -> None:
         _say(await engine.tasks.edit(call.arguments.id, convert(given, TaskChanges)), call)
 
 
-async def _delete(call: "Invocation") -> None:
-    from aura_cli._call import engine_of
-
+async def _delete(call: Invocation) -> None:
     async with engine_of(call, record_only=True) as engine:
         _say(await engine.tasks.delete(call.arguments.id, call.arguments.reason), call)
 
 
-async def _cancel(call: "Invocation") -> None:
-    from aura_cli._call import engine_of
-
+async def _cancel(call: Invocation) -> None:
     async with engine_of(call) as engine:
         task = await engine.tasks.cancel(call.arguments.id, call.arguments.reason)
         await _end(engine, task.id)
@@ -179,40 +166,33 @@ async def _end(engine: "Engine", task_id: str) -> None:
         await run.idle()
 
 
-async def _decompose(call: "Invocation") -> None:
-    from aura_cli._call import engine_of
-
+async def _decompose(call: Invocation) -> None:
     async with engine_of(call, record_only=True) as engine:
         approval = await engine.tasks.decompose(call.arguments.id, call.arguments.subtask)
         _say(await engine.tasks.get(call.arguments.id), call)
     call.terminal.say(f"approval {approval.id} is pending: aura approval approve {approval.id}{call.hint}")
 
 
-def _say(task: "Task", call: "Invocation") -> None:
-    from aura_cli.rendering.formatting import task_text
-
+def _say(task: Task, call: Invocation) -> None:
     call.terminal.item(task.as_dict(), task_text(task))
 
 
 # --- Working ----------------------------------------------------------------------------------------------------------
 
 
-async def _assign(call: "Invocation") -> int:
+async def _assign(call: Invocation) -> int:
     if call.arguments.outside:
         call.arguments.no_wait = True
 
-    async def assign(engine: "Engine", task_id: str) -> "Task":
+    async def assign(engine: "Engine", task_id: str) -> Task:
         from aura_cli.arguments.request import input_of
 
         given: dict[str, Any] = dict(input_of(call.arguments, ASSIGN))
         given["repositories"] = await _paths(engine, task_id, given)
         return await engine.tasks.assign(task_id, **given)
 
-    async def _paths(engine: "Engine", task_id: str, given: "Mapping[str, Any]") -> "Sequence[str]":
+    async def _paths(engine: "Engine", task_id: str, given: Mapping[str, Any]) -> Sequence[str]:
         """Return the folders for a task without a workspace; by default the current folder."""
-        import os.path
-
-        from aura_contracts.errors import InvalidInput
 
         paths: Sequence[str] = given.get("repositories", ())
         if (await engine.tasks.view(task_id)).workspace is None:
@@ -227,24 +207,17 @@ async def _assign(call: "Invocation") -> int:
     return await _work(call, assign)
 
 
-async def _follow_up(call: "Invocation") -> int:
+async def _follow_up(call: Invocation) -> int:
     feedback = call.terminal.read_all() if call.arguments.feedback == "-" else call.arguments.feedback
-
-    async def follow_up(engine: "Engine", task_id: str) -> "Task":
-        return await engine.tasks.follow_up(task_id, feedback)
-
-    return await _work(call, follow_up)
+    return await _work(call, lambda engine, task_id: engine.tasks.follow_up(task_id, feedback))
 
 
-async def _retry(call: "Invocation") -> int:
-    async def retry(engine: "Engine", task_id: str) -> "Task":
-        return await engine.tasks.retry(task_id)
-
-    return await _work(call, retry)
+async def _retry(call: Invocation) -> int:
+    return await _work(call, lambda engine, task_id: engine.tasks.retry(task_id))
 
 
-async def _move(call: "Invocation") -> int:
-    async def move(engine: "Engine", task_id: str) -> "Task | None":
+async def _move(call: Invocation) -> int:
+    async def move(engine: "Engine", task_id: str) -> Task | None:
         task = await engine.tasks.move(task_id, call.arguments.state, call.arguments.reason)
         if task.ended:
             await _end(engine, task.id)
@@ -256,9 +229,8 @@ async def _move(call: "Invocation") -> int:
     return await _work(call, move)
 
 
-async def _work(call: "Invocation", begin: "Callable[[Engine, str], Awaitable[Task | None]]") -> int:
+async def _work(call: Invocation, begin: "Callable[[Engine, str], Awaitable[Task | None]]") -> int:
     """Record a change of a task, then follow the task; if `record` returns None, there is nothing to follow."""
-    from aura_cli._call import engine_of
     from aura_cli.streaming.follower import continue_task
 
     async with engine_of(call, record_only=call.arguments.no_wait) as engine:

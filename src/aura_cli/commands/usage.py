@@ -1,15 +1,15 @@
 """``aura usage``: the tokens that agents used, and what they cost."""
 
 from argparse import ArgumentParser
-from typing import TYPE_CHECKING, Any
+from decimal import Decimal
+from typing import Any
 
+from aura_cli._call import Invocation, engine_of
 from aura_cli.arguments.parser import finish
-
-if TYPE_CHECKING:
-    from decimal import Decimal
-
-    from aura_cli._call import Invocation
-    from aura_contracts.ports.archive import UsageCost
+from aura_cli.arguments.times import moment
+from aura_cli.rendering.formatting import counted
+from aura_cli.rendering.terminal import printable
+from aura_contracts.ports.archive import UsageCost
 
 _KINDS = ("run", "session", "task", "agent", "model", "day")
 
@@ -24,8 +24,6 @@ _TITLES = ("input", "output", "cache read", "cache write", "cost", "models")
 
 def configure(parser: ArgumentParser) -> None:
     """Declare the arguments."""
-    from aura_cli.arguments.times import moment
-
     parser.epilog = _EPILOG
     parser.add_argument("--by", metavar="UNIT", choices=_KINDS, default="task", help="what to group by")
     parser.add_argument("--task", metavar="ID", help="only this task")
@@ -35,11 +33,8 @@ def configure(parser: ArgumentParser) -> None:
     finish(parser, run)
 
 
-async def run(call: "Invocation") -> None:
+async def run(call: Invocation) -> None:
     """List the usage."""
-    from aura_cli._call import engine_of
-    from aura_cli.rendering.formatting import counted
-
     given, terminal = call.arguments, call.terminal
     async with engine_of(call, read_only=True) as engine:
         lines = await engine.usage.costs(by=given.by, task=given.task, since=given.since)
@@ -53,7 +48,7 @@ async def run(call: "Invocation") -> None:
         )
 
 
-def _data(line: "UsageCost") -> dict[str, Any]:
+def _data(line: UsageCost) -> dict[str, Any]:
     return {
         "id": line.id,
         "input_tokens": line.input_tokens,
@@ -72,17 +67,15 @@ def _data(line: "UsageCost") -> dict[str, Any]:
     }
 
 
-def _row(line: "UsageCost") -> tuple[str, ...]:
+def _row(line: UsageCost) -> tuple[str, ...]:
     tokens = (line.input_tokens, line.output_tokens, line.cache_read_tokens, line.cache_write_tokens)
     cost = f"{_dollars(line.cost)}{'*' if line.unpriced else ''}"
     return (line.id or "-", *(f"{count:,}" for count in tokens), cost, ", ".join(line.models) or "-")
 
 
 def _named(model: str) -> str:
-    from aura_cli.rendering.terminal import printable
-
     return printable(model) if model else "an unnamed model"
 
 
-def _dollars(amount: "Decimal | int") -> str:
+def _dollars(amount: Decimal | int) -> str:
     return f"${amount:,.4f}"

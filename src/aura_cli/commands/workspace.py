@@ -1,16 +1,20 @@
 """``aura workspace``: worktrees and their safety copies."""
 
+import os.path
 from argparse import ArgumentParser
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from aura_cli._call import Invocation, all_rows, engine_of
 from aura_cli.arguments.parser import add_subcommand, add_subcommands
 from aura_cli.arguments.values import number
+from aura_cli.rendering.formatting import counted, short, state_heading, state_lines, time_text
+from aura_cli.rendering.terminal import printable
+from aura_contracts.workspace import SafetyCopy, Workspace, WorkspaceStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from aura_cli._call import Invocation
-    from aura_contracts.workspace import SafetyCopy, Workspace
     from aura_engine import Engine
 
 DIFF_LIMIT = 64 * 1024 * 1024
@@ -46,10 +50,7 @@ def _add_id(parser: ArgumentParser) -> None:
 # --- Reading ----------------------------------------------------------------------------------------------------------
 
 
-async def _list(call: "Invocation") -> None:
-    from aura_cli._call import all_rows, engine_of
-    from aura_cli.rendering.formatting import counted, short
-
+async def _list(call: Invocation) -> None:
     removed = None if call.arguments.all else False
     async with engine_of(call, read_only=True) as engine:
         workspaces = [one async for one in all_rows(engine.workspaces.list, removed=removed)]
@@ -61,14 +62,7 @@ async def _list(call: "Invocation") -> None:
     call.terminal.say(counted(len(workspaces), "workspace"))
 
 
-async def _show(call: "Invocation") -> None:
-    import msgspec
-
-    from aura_cli._call import engine_of
-    from aura_cli.rendering.formatting import state_heading, state_lines
-    from aura_cli.rendering.terminal import printable
-    from aura_contracts.workspace import WorkspaceStatus
-
+async def _show(call: Invocation) -> None:
     async with engine_of(call, read_only=True) as engine:
         workspace = await engine.workspaces.get(call.arguments.id)
         there = workspace.status is not WorkspaceStatus.REMOVED
@@ -93,16 +87,12 @@ def _condition_text(condition: dict[str, Any] | None) -> str:
     return ", ".join(["uncommitted changes" if condition["dirty"] else "everything is committed", *operations])
 
 
-def _copy_text(copy: "SafetyCopy") -> str:
-    from aura_cli.rendering.formatting import time_text
-
+def _copy_text(copy: SafetyCopy) -> str:
     commits = ", ".join(f"{one.repository} {one.commit[:12]}" for one in copy.commits)
     return f"copy {copy.ref}  {time_text(copy.taken_at)}  {copy.reason}  {commits}"
 
 
-async def _diff(call: "Invocation") -> None:
-    from aura_cli._call import engine_of
-    from aura_cli.rendering.terminal import printable
+async def _diff(call: Invocation) -> None:
     from aura_cli.streaming.lines import TextLines
 
     terminal, stat = call.terminal, call.arguments.stat
@@ -126,34 +116,30 @@ async def _diff(call: "Invocation") -> None:
 # --- Changing ---------------------------------------------------------------------------------------------------------
 
 
-async def _snapshot(call: "Invocation") -> None:
-    from aura_cli._call import engine_of
-
+async def _snapshot(call: Invocation) -> None:
     async with engine_of(call) as engine:
         workspace = await engine.workspaces.snapshot(call.arguments.id)
     _say(workspace, workspace.snapshots[-1].ref, call)
 
 
-async def _restore(call: "Invocation") -> None:
-    async def restore(engine: "Engine", workspace: "Workspace") -> "Workspace":
+async def _restore(call: Invocation) -> None:
+    async def restore(engine: "Engine", workspace: Workspace) -> Workspace:
         return await engine.workspaces.restore(workspace.id, call.arguments.ref)
 
     await _change(call, restore, f"as in {call.arguments.ref}", "the files before are kept")
 
 
-async def _clean(call: "Invocation") -> None:
-    async def clean(engine: "Engine", workspace: "Workspace") -> "Workspace":
+async def _clean(call: Invocation) -> None:
+    async def clean(engine: "Engine", workspace: Workspace) -> Workspace:
         return await engine.workspaces.clean(workspace.id)
 
     await _change(call, clean, "its branch is kept", "uncommitted work is kept")
 
 
 async def _change(
-    call: "Invocation", change: "Callable[[Engine, Workspace], Awaitable[Workspace]]", what: str, kept: str
+    call: Invocation, change: "Callable[[Engine, Workspace], Awaitable[Workspace]]", what: str, kept: str
 ) -> None:
     """Change the files of a workspace, and report where its unsaved work is kept."""
-    from aura_cli._call import engine_of
-
     async with engine_of(call) as engine:
         before = await engine.workspaces.get(call.arguments.id)
         after = await change(engine, before)
@@ -162,17 +148,11 @@ async def _change(
         call.terminal.say(f"{kept} as {copy.ref}")
 
 
-def _say(workspace: "Workspace", what: str, call: "Invocation") -> None:
-    from aura_cli.rendering.terminal import printable
-
+def _say(workspace: Workspace, what: str, call: Invocation) -> None:
     call.terminal.item(workspace.as_dict(), printable(f"workspace {workspace.id} is {workspace.status}: {what}"))
 
 
-async def _warm(call: "Invocation") -> None:
-    import os.path
-
-    from aura_cli._call import engine_of
-
+async def _warm(call: Invocation) -> None:
     count = call.arguments.count
     path = os.path.abspath(call.arguments.repository)  # noqa: ASYNC240, PTH100 - looks at no file
     async with engine_of(call, make=True, store="memory:") as engine:

@@ -15,6 +15,8 @@ from typing import Any, Self, TextIO, TypeVar
 import attrs
 import msgspec
 
+from aura_contracts.errors import InvalidInput
+
 T = TypeVar("T")
 
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
@@ -118,8 +120,6 @@ class Terminal:
 
     def read_all(self) -> str:
         """Return all of standard input as text. Raises `InvalidInput` if it is not UTF-8."""
-        from aura_contracts.errors import InvalidInput
-
         if sys.stdin is None:
             return ""
         try:

@@ -1,11 +1,11 @@
 """Own task: everything that an agent may see and do in AURA, limited to the one task of its scope.
 
-    own = OwnTask(bus, scope)
+    own = OwnTask(bus, reads, scope)
     await own.report("half of the tests pass", percent=50)
     question = await own.ask("May I drop the old column?")
     question = await own.wait(question.id, timeout=30)
 
-It uses the log only, alongside the engine that drives the task. It acts on behalf of the execution's agent, and only
+It uses the store only, alongside the engine that drives the task. It acts on behalf of the execution's agent, and only
 while that execution is running; agents decide nothing. Each action is recorded together with an entry in the execution
 log, or not at all; the limits below count these entries.
 
@@ -37,6 +37,7 @@ from aura_contracts.execution import (
 )
 from aura_contracts.ids import ApprovalId, TaskId
 from aura_contracts.plain_data import Plain
+from aura_contracts.ports.read_models import ReadModels, TaskQuery
 from aura_contracts.task import (
     TASK,
     CreateTask,
@@ -44,10 +45,7 @@ from aura_contracts.task import (
     Priority,
     Task,
     TaskChangesRequested,
-    TaskCreated,
     TaskRejected,
-    TaskReparented,
-    TaskStatus,
 )
 from aura_engine.agent_tools.token import ScopeEnded, TaskScope, TokenRefused
 from aura_engine.permissions.inquiries import choice_of, choices_of, inquiries_of, inquiry_id, words_with
@@ -87,12 +85,11 @@ class Story(Plain):
 class OwnTask:
     """The task of a scope, for its agent. Several may be used at once, also in different processes."""
 
-    def __init__(self, bus: CommandBus, scope: TaskScope) -> None:
+    def __init__(self, bus: CommandBus, reads: ReadModels, scope: TaskScope) -> None:
         self._bus = bus
+        self._reads = reads
         self._scope = scope
         self._lock = anyio.Lock()
-        self._children: dict[TaskId, TaskId | None] = {}
-        self._read = 0
         self._tallied: tuple[int, Counter[type[Action]]] = (0, Counter())
 
     # --- Reading ------------------------------------------------------------------------------------------------------
@@ -100,7 +97,7 @@ class OwnTask:
     async def read(self) -> Story:
         """Return the task and its context."""
         await self._live(None)
-        task = await self._task(self._scope.task_id)
+        task = await self._bus.require(TASK, self._scope.task_id)
         parent = None if task.parent_id is None else await self._bus.get(TASK, task.parent_id)
         facts = await self._bus.log.facts(self._scope.task_id)
         return Story(
@@ -114,20 +111,8 @@ class OwnTask:
     async def subtasks(self) -> Sequence[Task]:
         """Return the direct subtasks of this task, oldest first, no matter who created them; without deleted ones."""
         await self._live(None)
-        topics = (TaskCreated.topic, TaskReparented.topic)
-        async for record in self._bus.log.read(self._read, topics=topics):
-            event = record.event
-            assert isinstance(event, TaskCreated | TaskReparented), "only these topics are read"
-            if record.position > self._read:  # unless a concurrent call has read it
-                parent_id = event.spec.parent_id if isinstance(event, TaskCreated) else event.parent_id
-                self._children[TaskId(record.stream_id)] = parent_id
-                self._read = record.position
-        mine = [task_id for task_id, parent_id in self._children.items() if parent_id == self._scope.task_id]
-        tasks = [await self._task(task_id) for task_id in mine]
-        return [task for task in tasks if task.status is not TaskStatus.DELETED]
-
-    async def _task(self, task_id: TaskId) -> Task:
-        return await self._bus.require(TASK, task_id)
+        query = TaskQuery(parent=self._scope.task_id, descending=False)
+        return [task async for task in self._reads.rows(query)]
 
     # --- Writing ------------------------------------------------------------------------------------------------------
 

@@ -1,14 +1,13 @@
 """Key: the signing key of an AURA installation, in a file that only its user can read. Blocks."""
 
-import os
 import secrets
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import TASK_TOKEN
 from aura_engine.agent_tools.token import SECRET_LENGTH, TaskScope, TokenRefused, scope_of
+from aura_engine.host import read_or_create
 
 FILE = "secret"
 """Its name in AURA's data folder."""
@@ -19,36 +18,22 @@ def read_key(home: Path) -> bytes | None:
 
     Raises `OSError` where it cannot be read.
     """
-    path = home / FILE
     try:
-        secret = path.read_bytes()
+        return _checked((home / FILE).read_bytes(), home)
     except FileNotFoundError:
         return None
-    if len(secret) != SECRET_LENGTH:
-        reason = f"{path} has {len(secret)} bytes, not {SECRET_LENGTH}"
-        raise InvalidInput(field=FILE, reason=reason, remedy="delete it; agents at work lose their tools")
-    return secret
 
 
 def key_of(home: Path) -> bytes:
-    """Return the key of the installation at `home`; creates it if missing, completely or not at all."""
-    found = read_key(home)
-    if found is not None:
-        return found
-    home.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=home, delete=False) as file:  # readable by its user only, from the start
-        file.write(secrets.token_bytes(SECRET_LENGTH))
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        (home / FILE).hardlink_to(file.name)  # the first writer wins
-    except FileExistsError:
-        pass
-    finally:
-        Path(file.name).unlink()
-    made = read_key(home)
-    assert made is not None, "it exists, created here or by another process"
-    return made
+    """Return the key of the installation at `home`; creates it if missing. Raises `InvalidInput` for a damaged one."""
+    return _checked(read_or_create(home / FILE, lambda: secrets.token_bytes(SECRET_LENGTH)), home)
+
+
+def _checked(secret: bytes, home: Path) -> bytes:
+    if len(secret) != SECRET_LENGTH:
+        reason = f"{home / FILE} has {len(secret)} bytes, not {SECRET_LENGTH}"
+        raise InvalidInput(field=FILE, reason=reason, remedy="delete it; agents at work lose their tools")
+    return secret
 
 
 def scope_in(environment: Mapping[str, str], home: Path) -> TaskScope:

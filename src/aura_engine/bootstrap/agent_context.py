@@ -12,7 +12,7 @@ from aura_engine.agent_tools.key import scope_in
 from aura_engine.host import new_ids, now
 from aura_engine.state_cache import StateCache
 from aura_engine.unit_of_work import CommandBus
-from aura_store import AggregateRepository, open_log
+from aura_store import AggregateRepository, open_log, open_read_models
 
 
 @asynccontextmanager
@@ -37,7 +37,6 @@ async def open_own_task(
         raise StoreMisconfigured(store=url, reason=reason, remedy="set AURA_STORE as AURA does for its agents")
     options: dict[str, Any] = {"encryption_key": encryption_key, "compression": compression}
     waiting: dict[str, Any] = {} if outage_timeout is None else {"outage_timeout": outage_timeout}
-    async with open_log(url, clock=now, **options, **waiting) as log:
-        yield OwnTask(
-            CommandBus(log=log, states=StateCache(AggregateRepository(log).load), clock=now, ids=new_ids()), scope
-        )
+    async with open_log(url, clock=now, **options, **waiting) as log, open_read_models(log) as reads:
+        bus = CommandBus(log=log, states=StateCache(AggregateRepository(log).load), clock=now, ids=new_ids())
+        yield OwnTask(bus, reads, scope)

@@ -5,7 +5,6 @@ Imported when the engine first sends a request to a worker.
 
 import platform
 import sys
-import tempfile
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -23,7 +22,7 @@ from aura_engine.agent_tools.server import tools_for
 from aura_engine.agent_tools.token import TaskScope, token_for
 from aura_engine.engine_options import EngineOptions
 from aura_engine.facade.doctor import Finding
-from aura_engine.host import Host
+from aura_engine.host import Host, read_or_create
 from aura_executors import SupervisedRunner
 from aura_executors.registry import ExecutorRegistry
 from aura_git import CommandLineGit, find_git
@@ -35,7 +34,8 @@ from aura_workspace import LocalWorkspaces
 async def local_worker(given: EngineOptions, host: Host, home: Path) -> AsyncIterator[Worker]:
     """Open the worker for an engine that was opened with the options `given`."""
     environment = host.environment
-    instance = await anyio.to_thread.run_sync(_instance, home)
+    named = await anyio.to_thread.run_sync(read_or_create, home / "worker", uuid.uuid4().hex.encode)
+    instance = named.decode()  # the permanent name of this folder's worker
 
     def make_tools(task_id: TaskId, execution_id: ExecutionId) -> AgentTools:
         """Return AURA's tools for an agent: a process on the same store, with a token of this home."""
@@ -69,21 +69,3 @@ def examine_host(host: Host) -> Sequence[Finding]:
     status: Literal["ok", "wrong"] = "ok" if found.usable else "wrong"
     remedy = "" if found.usable else "install git 2.34 or newer"
     return python, Finding(id=found.executable or "git", kind="git", status=status, text=found.reason, remedy=remedy)
-
-
-def _instance(home: Path) -> str:
-    """Return the permanent name of this folder's worker, created on first use."""
-    path = home / "worker"
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        home.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=home, delete=False, encoding="utf-8") as file:
-        file.write(uuid.uuid4().hex)
-    try:
-        Path(path).hardlink_to(file.name)  # the first writer wins; an existing file is always complete
-    except FileExistsError:
-        pass
-    finally:
-        Path(file.name).unlink()
-    return path.read_text(encoding="utf-8")

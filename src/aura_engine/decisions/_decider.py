@@ -1,10 +1,10 @@
 """Decide: from a state and a command to the events that follow, or a refusal. Pure: no I/O, no clock, no randomness.
 
-    command ──► is it possible in this status? ──► the command's own function ──► events ──► evolve ──► next state
-                 (from the transition table)         (rules, actors)
+    command ──► possible in this status? ──► may this actor? ──► the command's own function ──► events ──► next state
+                (the transition table)       (its guard)         (rules)                            (evolve)
 
 The first check needs no code of its own: a command names the events that it may emit, and the table lists the statuses
-in which they are possible.
+in which they are possible. Guards and functions say why they refuse; `Decider.decide` adds what was refused.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -42,8 +42,31 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
 
 S = TypeVar("S", bound=State)
 
-Decide = Callable[[Any, Any, Context], Sequence[Event]]
-"""``(state, command, context) -> events``; no events means nothing to change. Raises `CommandRefused`."""
+Events = Sequence[Event]
+
+Guard = Callable[[Any, Any, Context], None]
+"""``(state, command, context)``: refuses those who may not give a command, before it is decided."""
+
+Decide = Callable[[Any, Any, Context], Events]
+"""``(state, command, context) -> events``; no events means nothing to change.
+
+Raises `RuleBroken`, `NotAllowed`, or a `CommandRefused` about a part of the aggregate."""
+
+
+@attrs.frozen
+class RuleBroken(Exception):
+    """A rule of the domain forbids a command; `Decider.decide` raises the `RuleViolated` that names the command."""
+
+    rule: str
+    reason: str
+    remedy: str = ""
+
+
+@attrs.frozen
+class NotAllowed(Exception):
+    """This actor may not give a command; `Decider.decide` raises the `ActorNotAllowed` that names both."""
+
+    reason: str
 
 
 class Decision(msgspec.Struct, Generic[S], frozen=True):
@@ -53,12 +76,12 @@ class Decision(msgspec.Struct, Generic[S], frozen=True):
     state: S
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class Decider(Generic[S]):
-    """All decisions about one kind of aggregate."""
+    """All decisions about one kind of aggregate: who may give a command, and what follows from it."""
 
     aggregate: Aggregate[S]
-    decisions: Mapping[type[Command[S]], Decide] = attrs.field(repr=False)
+    decisions: Mapping[type[Command[S]], tuple[Guard, Decide]] = attrs.field(repr=False)
 
     def __attrs_post_init__(self) -> None:
         if missing := set(self.aggregate.commands) ^ set(self.decisions):
@@ -68,8 +91,20 @@ class Decider(Generic[S]):
         """Return the events of `command` and the resulting state.
 
         Raises a `CommandRefused` with the facts; nothing has changed then."""
-        self._require_possible(aggregate_id, state, command)
-        events = tuple(self.decisions[type(command)](state, command, context))
+        about: dict[str, Any] = {
+            "aggregate": self.aggregate.name,
+            "aggregate_id": aggregate_id,
+            "command": type(command).__name__,
+        }
+        self._require_possible(about, state, command)
+        guard, decide = self.decisions[type(command)]
+        try:
+            guard(state, command, context)
+            events = tuple(decide(state, command, context))
+        except NotAllowed as refused:
+            raise ActorNotAllowed(**about, actor=context.actor, reason=refused.reason) from None
+        except RuleBroken as broken:
+            raise RuleViolated(**about, rule=broken.rule, reason=broken.reason, remedy=broken.remedy) from None
         for event in events:
             if type(event) not in command.emits:
                 raise TypeError(f"{type(command).__name__} does not declare that it emits {type(event).__name__}")
@@ -77,25 +112,15 @@ class Decider(Generic[S]):
             try:
                 state = self.aggregate.evolve(state, fact)
             except ImpossibleTransition as miss:
-                raise TransitionRefused(
-                    aggregate=self.aggregate.name,
-                    aggregate_id=aggregate_id,
-                    command=type(command).__name__,
-                    status=miss.status,
-                ) from None
+                raise TransitionRefused(**about, status=miss.status) from None
         assert state is not None, "a command is possible without a state only if it leads to one"
         return Decision(events, state)
 
-    def _require_possible(self, aggregate_id: str, state: S | None, command: Command[S]) -> None:
+    def _require_possible(self, about: dict[str, Any], state: S | None, command: Command[S]) -> None:
         table = self.aggregate.table
         row = table.get(None if state is None else state.status, {})
         if any(event in row for event in command.emits):
             return
-        about = {
-            "aggregate": self.aggregate.name,
-            "aggregate_id": aggregate_id,
-            "command": type(command).__name__,
-        }
         if state is None:
             raise AggregateNotFound(**about)
         allowed = tuple(str(status) for status in self.aggregate.statuses_accepting(*command.emits))
@@ -104,47 +129,47 @@ class Decider(Generic[S]):
         raise TransitionRefused(**about, status=state.status, allowed_in=allowed)
 
 
-def refuse_actor(
-    aggregate: str, aggregate_id: str, command: AnyCommand, context: Context, reason: str
-) -> ActorNotAllowed:
-    """Return the refusal of a command that this actor may not give."""
-    return ActorNotAllowed(
-        aggregate=aggregate,
-        aggregate_id=aggregate_id,
-        command=type(command).__name__,
-        actor=context.actor,
-        reason=reason,
-    )
+def anyone(_state: object, _command: object, _context: Context) -> None:
+    """The guard of commands that any actor may give."""
 
 
-def require_no_agent(aggregate: str, aggregate_id: str, command: AnyCommand, context: Context, reason: str) -> None:
-    """Refuse a command that agents may not give."""
-    if actor_kind(context.actor) == "agent":
-        raise refuse_actor(aggregate, aggregate_id, command, context, reason)
+def no_agent(reason: str) -> Guard:
+    """Return the guard of commands that agents may not give."""
+
+    def refuse_agents(_state: object, _command: object, context: Context) -> None:
+        if actor_kind(context.actor) == "agent":
+            raise NotAllowed(reason)
+
+    return refuse_agents
 
 
-def refuse_rule(
-    aggregate: str, aggregate_id: str, command: AnyCommand, rule: str, reason: str, remedy: str = ""
-) -> RuleViolated:
-    """Return the refusal of a command that a rule of the domain forbids."""
-    return RuleViolated(
-        aggregate=aggregate,
-        aggregate_id=aggregate_id,
-        command=type(command).__name__,
-        rule=rule,
-        reason=reason,
-        remedy=remedy,
-    )
+def only_system(reason: str) -> Guard:
+    """Return the guard of commands that only AURA gives."""
+
+    def refuse_others(_state: object, _command: object, context: Context) -> None:
+        if not is_system(context):
+            raise NotAllowed(reason)
+
+    return refuse_others
 
 
-def require_agent_type(aggregate: str, aggregate_id: str, command: AnyCommand, agent_type: AgentType | None) -> None:
+def becomes(event: type[Event]) -> Decide:
+    """Return the decision that records an event whose fields are all among the command's."""
+
+    def decide(_state: object, command: AnyCommand, _context: Context) -> Events:
+        return [event(**{name: getattr(command, name) for name in event.__struct_fields__})]
+
+    return decide
+
+
+def require_agent_type(agent_type: AgentType | None) -> None:
     """Refuse a type of agent that is not a word; None is allowed."""
     if agent_type is None:
         return
     try:
         parse_agent_type(agent_type)
     except InvalidInput as error:
-        raise refuse_rule(aggregate, aggregate_id, command, "agent_type", error.reason, error.remedy) from None
+        raise RuleBroken("agent_type", error.reason, error.remedy) from None
 
 
 DELAY_LIMIT = 366 * 24 * 3600.0

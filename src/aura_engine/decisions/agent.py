@@ -6,9 +6,6 @@ Who may do what: humans and AURA itself manage the pool; an agent acts for itsel
 second task for a busy agent, or any task for a disabled one.
 """
 
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
-
 from aura_contracts.actors import actor_kind
 from aura_contracts.agent import (
     AGENT,
@@ -32,122 +29,101 @@ from aura_contracts.agent import (
     TaskTaken,
 )
 from aura_contracts.aggregate import Command
-from aura_contracts.events import Event
 from aura_engine.decisions._decider import (
     Context,
-    Decide,
     Decider,
+    Events,
+    NotAllowed,
+    RuleBroken,
+    becomes,
     is_agent,
-    refuse_actor,
-    refuse_rule,
+    no_agent,
     require_agent_type,
-    require_no_agent,
 )
-
-Events = Sequence[Event]
 
 NAME_LIMIT = 200
 """Characters; a name is a word or two in a list."""
 
 
-def _require_manager(agent_id: str, command: Command[Agent], context: Context) -> None:
-    """The pool is managed by humans and by AURA, not by agents."""
-    require_no_agent("agent", agent_id, command, context, "agents do not manage the pool")
+_no_agent = no_agent("agents do not manage the pool")
 
 
 def _require_self(state: Agent, command: Command[Agent], context: Context) -> None:
     """An agent acts for itself alone; humans and AURA act for any."""
     if actor_kind(context.actor) == "agent" and not is_agent(context, state.id):
-        raise refuse_actor("agent", state.id, command, context, "an agent acts for itself alone")
+        raise NotAllowed("an agent acts for itself alone")
 
 
 def _require_current_task(state: Agent, command: PauseAgent | ResumeAgent | ReleaseAgent) -> None:
     if command.task_id != state.current_task_id:
         reason = f"the agent works on task {state.current_task_id}, not on {command.task_id}"
-        raise refuse_rule("agent", state.id, command, "other_task", reason, "name the task the agent works on")
+        raise RuleBroken("other_task", reason, "name the task the agent works on")
 
 
-def _require_valid(agent_id: str, command: RegisterAgent | EditAgent) -> None:
+def _require_valid(command: RegisterAgent | EditAgent) -> None:
     """Require a name and an executor that are not blank, and distinct capabilities."""
     given = command.spec if isinstance(command, RegisterAgent) else command.changes
     name, executor, capabilities = given.name, given.executor, given.capabilities or ()
     if name is not None and not 1 <= len(name.strip()) <= NAME_LIMIT:
         reason = f"a name has 1 to {NAME_LIMIT} characters, this one has {len(name.strip())}"
-        raise refuse_rule("agent", agent_id, command, "name", reason)
+        raise RuleBroken("name", reason)
     if executor is not None and not executor.strip():
-        raise refuse_rule("agent", agent_id, command, "executor", "the executor that runs the agent has no name")
-    require_agent_type("agent", agent_id, command, given.type)
+        raise RuleBroken("executor", "the executor that runs the agent has no name")
+    require_agent_type(given.type)
     if not all(capability.strip() for capability in capabilities):
-        raise refuse_rule("agent", agent_id, command, "capabilities", "a capability is blank")
+        raise RuleBroken("capabilities", "a capability is blank")
     if repeated := sorted({c for c in capabilities if capabilities.count(c) > 1}):
         reason = f"named more than once: {', '.join(repeated)}"
-        raise refuse_rule("agent", agent_id, command, "capabilities", reason, "name each capability once")
+        raise RuleBroken("capabilities", reason, "name each capability once")
 
 
 def _register(_: None, command: RegisterAgent, context: Context) -> Events:
-    _require_manager(command.agent_id, command, context)
-    _require_valid(command.agent_id, command)
+    _require_valid(command)
     return [AgentRegistered(agent_id=command.agent_id, spec=command.spec)]
 
 
 def _edit(state: Agent, command: EditAgent, context: Context) -> Events:
-    _require_manager(state.id, command, context)
-    _require_valid(state.id, command)
+    _require_valid(command)
     changes = command.changes.differing_from(state)
     return [AgentEdited(changes=changes)] if changes.given() else []
 
 
-def _take(state: Agent, command: TakeTask, context: Context) -> Events:
-    _require_self(state, command, context)
-    return [TaskTaken(task_id=command.task_id)]
-
-
 def _pause(state: Agent, command: PauseAgent, context: Context) -> Events:
-    _require_self(state, command, context)
     _require_current_task(state, command)
     return [AgentPaused(task_id=command.task_id, approval_id=command.approval_id)]
 
 
 def _resume(state: Agent, command: ResumeAgent, context: Context) -> Events:
     """An agent cannot resume itself: it would approve its own proposal."""
-    _require_manager(state.id, command, context)
     _require_current_task(state, command)
     return [AgentResumed(task_id=command.task_id)]
 
 
 def _release(state: Agent, command: ReleaseAgent, context: Context) -> Events:
-    _require_self(state, command, context)
     _require_current_task(state, command)
     return [AgentReleased(task_id=command.task_id, outcome=command.outcome)]
 
 
 def _disable(state: Agent, command: DisableAgent, context: Context) -> Events:
-    _require_manager(state.id, command, context)
     disabled = AgentDisabled(reason=command.reason)
     if state.current_task_id is None:
         return [disabled]
     if not command.drop_task:
         reason = f"the agent is busy with task {state.current_task_id}"
-        raise refuse_rule("agent", state.id, command, "busy", reason, "wait for the task, or have the agent drop it")
+        raise RuleBroken("busy", reason, "wait for the task, or have the agent drop it")
     return [AgentReleased(task_id=state.current_task_id, outcome=TaskOutcome.UNASSIGNED), disabled]
 
 
-def _enable(state: Agent, command: EnableAgent, context: Context) -> Events:
-    _require_manager(state.id, command, context)
-    return [AgentEnabled()]
-
-
-_DECISIONS: Mapping[type[Command[Agent]], Decide] = MappingProxyType(
+AGENT_DECIDER = Decider(
+    AGENT,
     {
-        RegisterAgent: _register,
-        EditAgent: _edit,
-        TakeTask: _take,
-        PauseAgent: _pause,
-        ResumeAgent: _resume,
-        ReleaseAgent: _release,
-        DisableAgent: _disable,
-        EnableAgent: _enable,
-    }
+        RegisterAgent: (_no_agent, _register),
+        EditAgent: (_no_agent, _edit),
+        TakeTask: (_require_self, becomes(TaskTaken)),
+        PauseAgent: (_require_self, _pause),
+        ResumeAgent: (_no_agent, _resume),
+        ReleaseAgent: (_require_self, _release),
+        DisableAgent: (_no_agent, _disable),
+        EnableAgent: (_no_agent, becomes(AgentEnabled)),
+    },
 )
-
-AGENT_DECIDER = Decider(aggregate=AGENT, decisions=_DECISIONS)

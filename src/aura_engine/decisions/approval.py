@@ -6,14 +6,9 @@ Who may do what: the reviewers, those it was escalated to and their delegates de
 decides, not even on its own question. The requester may withdraw the question. AURA reminds, escalates and expires.
 A decision after the deadline is refused as late, even if the expiry has not been recorded yet."""
 
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
-from typing import NoReturn
-
 from msgspec.structs import replace
 
 from aura_contracts.actors import actor_name
-from aura_contracts.aggregate import Command
 from aura_contracts.approval import (
     APPROVAL,
     POLICY,
@@ -43,27 +38,22 @@ from aura_contracts.approval import (
     VoteCast,
     WithdrawApproval,
 )
-from aura_contracts.errors import RuleViolated
 from aura_contracts.events import Event
 from aura_contracts.permission import is_about
 from aura_engine.decisions._decider import (
     Context,
-    Decide,
     Decider,
+    Events,
+    NotAllowed,
+    RuleBroken,
+    anyone,
     is_human,
     is_system,
-    refuse_actor,
-    refuse_rule,
+    only_system,
 )
-
-Events = Sequence[Event]
 
 WAIT_LIMIT = 366 * 24 * 3600.0
 """Seconds; a reminder or an escalation more than a year ahead is a typing error."""
-
-
-def _refuse(state: Approval, command: Command[Approval], rule: str, reason: str, remedy: str = "") -> RuleViolated:
-    return refuse_rule("approval", state.id, command, rule, reason, remedy)
 
 
 # --- Asking -----------------------------------------------------------------------------------------------------------
@@ -72,13 +62,13 @@ def _refuse(state: Approval, command: Command[Approval], rule: str, reason: str,
 def _request(_: None, command: RequestApproval, context: Context) -> Events:
     requester = command.requested_by or context.actor
     if requester != context.actor and not is_system(context):
-        _refuse_request(command, "requested_by", f"{context.actor} cannot ask on behalf of {requester}")
+        raise RuleBroken("requested_by", f"{context.actor} cannot ask on behalf of {requester}")
     question = command.question
     _require_subject(command)
     _require_reachable_quorum(command)
     _require_times(command, context)
     if question.confidence is not None and not 0 <= question.confidence <= 1:
-        _refuse_request(command, "confidence", f"{question.confidence} is not between 0 and 1")
+        raise RuleBroken("confidence", f"{question.confidence} is not between 0 and 1")
     once = replace(
         question,
         reviewers=tuple(dict.fromkeys(question.reviewers)),
@@ -87,25 +77,21 @@ def _request(_: None, command: RequestApproval, context: Context) -> Events:
     return [ApprovalRequested(approval_id=command.approval_id, requested_by=requester, question=once)]
 
 
-def _refuse_request(command: RequestApproval, rule: str, reason: str, remedy: str = "") -> NoReturn:
-    raise refuse_rule("approval", command.approval_id, command, rule, reason, remedy)
-
-
 def _require_subject(command: RequestApproval) -> None:
     """A human must be able to see what the question is about."""
     question = command.question
     if question.kind is ApprovalKind.WORKFLOW_STEP:
         if question.workflow_id is None or not question.step_id:
-            _refuse_request(command, "subject", "an approval of a workflow step names the workflow and the step")
+            raise RuleBroken("subject", "an approval of a workflow step names the workflow and the step")
     elif question.task_id is None:
-        _refuse_request(command, "subject", f"an approval of kind {question.kind} names its task")
+        raise RuleBroken("subject", f"an approval of kind {question.kind} names its task")
     if (question.kind is ApprovalKind.TOOL_CALL) is not (question.tool_call is not None):
-        _refuse_request(command, "tool_call", "a tool call is given for kind tool_call, and for no other")
+        raise RuleBroken("tool_call", "a tool call is given for kind tool_call, and for no other")
     if question.tool_call is not None:
         if not question.tool_call.tool.strip() or not question.tool_call.fingerprint.strip():
-            _refuse_request(command, "tool_call", "a tool call has a tool and a fingerprint")
+            raise RuleBroken("tool_call", "a tool call has a tool and a fingerprint")
     elif not question.proposed_solution.strip():
-        _refuse_request(command, "proposal", "there is nothing to decide on: the proposed solution is empty")
+        raise RuleBroken("proposal", "there is nothing to decide on: the proposed solution is empty")
 
 
 def _require_reachable_quorum(command: RequestApproval) -> None:
@@ -113,52 +99,52 @@ def _require_reachable_quorum(command: RequestApproval) -> None:
     question = command.question
     names = {*question.reviewers, *question.escalate_to}
     if not question.reviewers or not all(name.strip() for name in names):
-        _refuse_request(command, "reviewers", "no one could decide", "name at least one human, none of them blank")
+        raise RuleBroken("reviewers", "no one could decide", "name at least one human, none of them blank")
     if not 1 <= question.quorum <= len(names):
         reason = f"{question.quorum} approvals cannot come from {len(names)} reviewers"
-        _refuse_request(command, "quorum", reason, "name more reviewers or ask for fewer approvals")
+        raise RuleBroken("quorum", reason, "name more reviewers or ask for fewer approvals")
 
 
 def _require_times(command: RequestApproval, context: Context) -> None:
     question = command.question
     if question.deadline is not None:
         if question.deadline.utcoffset() is None:
-            _refuse_request(command, "deadline", "the deadline has no time zone", "use an aware datetime")
-        elif question.deadline <= context.now:
-            _refuse_request(command, "deadline", f"the deadline {question.deadline.isoformat()} has passed already")
+            raise RuleBroken("deadline", "the deadline has no time zone", "use an aware datetime")
+        if question.deadline <= context.now:
+            raise RuleBroken("deadline", f"the deadline {question.deadline.isoformat()} has passed already")
     for name, seconds in (("remind_after", question.remind_after), ("escalate_after", question.escalate_after)):
         if seconds is not None and not 0 < seconds <= WAIT_LIMIT:
-            _refuse_request(command, name, f"{seconds} seconds is not between 0 and {WAIT_LIMIT:.0f}")
+            raise RuleBroken(name, f"{seconds} seconds is not between 0 and {WAIT_LIMIT:.0f}")
 
 
 # --- Deciding ---------------------------------------------------------------------------------------------------------
 
 
-def _require_before_deadline(state: Approval, command: Command[Approval], context: Context) -> None:
+def _require_before_deadline(state: Approval, context: Context) -> None:
     if state.deadline is not None and context.now >= state.deadline:
         reason = f"the deadline was {state.deadline.isoformat()}"
-        raise _refuse(state, command, "deadline_passed", reason, "ask again, with a later deadline")
+        raise RuleBroken("deadline_passed", reason, "ask again, with a later deadline")
 
 
-def _require_decider(state: Approval, command: Command[Approval], context: Context) -> str:
+def _require_decider(state: Approval, context: Context) -> str:
     """Return the name of the acting human; refuse one who may not decide."""
     name = actor_name(context.actor)
     if not is_human(context) or not state.seats_of(name):
         reason = "only a reviewer, a delegate or an escalation contact may decide"
-        raise refuse_actor("approval", state.id, command, context, reason)
+        raise NotAllowed(reason)
     return name
 
 
-def _require_open_seat(state: Approval, command: Command[Approval], name: str) -> str:
+def _require_open_seat(state: Approval, name: str) -> str:
     """Return an unused seat of `name`. Each human and each seat has one vote."""
     if any(vote.reviewer == name for vote in state.votes):
-        raise _refuse(state, command, "already_voted", f"{name} has voted, and a vote is not replaced")
+        raise RuleBroken("already_voted", f"{name} has voted, and a vote is not replaced")
     for seat in state.seats_of(name):
         if seat in state.open_seats:
             return seat
     used = {vote.seat: vote.reviewer for vote in state.votes}
     seat = state.seats_of(name)[0]
-    raise _refuse(state, command, "delegation_used", f"{used[seat]} has voted with the vote of {seat} already")
+    raise RuleBroken("delegation_used", f"{used[seat]} has voted with the vote of {seat} already")
 
 
 def _vote(
@@ -166,11 +152,11 @@ def _vote(
 ) -> list[Event]:
     """Return the vote of the acting human; the policy decides without a vote."""
     if context.actor == POLICY:
-        _require_before_deadline(state, command, context)
+        _require_before_deadline(state, context)
         return []
-    name = _require_decider(state, command, context)
-    _require_before_deadline(state, command, context)
-    seat = _require_open_seat(state, command, name)
+    name = _require_decider(state, context)
+    _require_before_deadline(state, context)
+    seat = _require_open_seat(state, name)
     remember, pattern = (command.remember, command.pattern) if isinstance(command, Approve) else (Remember.ONCE, None)
     return [
         VoteCast(
@@ -186,23 +172,19 @@ def _vote(
     ]
 
 
-def _require_feedback(state: Approval, command: Reject | RequestChanges) -> None:
+def _require_feedback(command: Reject | RequestChanges) -> None:
     if not command.feedback.strip():
-        raise _refuse(state, command, "feedback_required", "say what should be different")
+        raise RuleBroken("feedback_required", "say what should be different")
 
 
 def _require_rememberable(state: Approval, command: Approve) -> None:
     if command.remember is not Remember.ONCE and state.kind is not ApprovalKind.TOOL_CALL:
-        raise _refuse(
-            state, command, "remember", f"only an answer to a tool call is remembered, this is a {state.kind}"
-        )
+        raise RuleBroken("remember", f"only an answer to a tool call is remembered, this is a {state.kind}")
     if (command.remember is Remember.PATTERN) is not bool(command.pattern and command.pattern.strip()):
-        raise _refuse(state, command, "pattern", "a pattern is given to remember by pattern, and only then")
+        raise RuleBroken("pattern", "a pattern is given to remember by pattern, and only then")
     if command.pattern and state.tool_call is not None and not is_about(command.pattern, state.tool_call.tool):
         reason = f"{command.pattern!r} is not a rule about the tool {state.tool_call.tool}"
-        raise _refuse(
-            state, command, "pattern", reason, "write Tool, or Tool(what it is used on); * stands for anything"
-        )
+        raise RuleBroken("pattern", reason, "write Tool, or Tool(what it is used on); * stands for anything")
 
 
 def _approve(state: Approval, command: Approve, context: Context) -> Events:
@@ -221,87 +203,79 @@ def _approve(state: Approval, command: Approve, context: Context) -> Events:
 
 def _reject(state: Approval, command: Reject, context: Context) -> Events:
     votes = _vote(state, command, context, ApprovalDecision.REJECTED)
-    _require_feedback(state, command)
+    _require_feedback(command)
     return [*votes, ApprovalRejected(feedback=command.feedback)]
 
 
 def _request_changes(state: Approval, command: RequestChanges, context: Context) -> Events:
     votes = _vote(state, command, context, ApprovalDecision.NEEDS_CHANGES)
-    _require_feedback(state, command)
+    _require_feedback(command)
     return [*votes, ApprovalChangesRequested(feedback=command.feedback)]
 
 
 def _delegate(state: Approval, command: DelegateApproval, context: Context) -> Events:
-    name = _require_decider(state, command, context)
-    _require_before_deadline(state, command, context)
-    _require_open_seat(state, command, name)
+    name = _require_decider(state, context)
+    _require_before_deadline(state, context)
+    _require_open_seat(state, name)
     if not command.delegate.strip():
-        raise _refuse(state, command, "delegate", "the delegate has no name")
+        raise RuleBroken("delegate", "the delegate has no name")
     if state.seats_of(command.delegate):  # themselves, a circle, or a second vote for one human
         reason = f"{command.delegate} may decide already"
-        raise _refuse(state, command, "delegate_may_decide", reason, "delegate to a person who may not decide yet")
+        raise RuleBroken("delegate_may_decide", reason, "delegate to a person who may not decide yet")
     return [ApprovalDelegated(delegator=name, delegate=command.delegate, reason=command.reason)]
 
 
 # --- Waiting ----------------------------------------------------------------------------------------------------------
 
 
-def _require_system(state: Approval, command: Command[Approval], context: Context) -> None:
-    if not is_system(context):
-        raise refuse_actor("approval", state.id, command, context, "AURA does this when it is due")
+_only_system = only_system("AURA does this when it is due")
 
 
 def _remind(state: Approval, command: RemindReviewers, context: Context) -> Events:
-    _require_system(state, command, context)
-    _require_before_deadline(state, command, context)
+    _require_before_deadline(state, context)
     if state.remind_at is None or context.now < state.remind_at:
         due = "never" if state.remind_at is None else state.remind_at.isoformat()
-        raise _refuse(state, command, "not_due", f"the next reminder is due: {due}")
+        raise RuleBroken("not_due", f"the next reminder is due: {due}")
     return [ReminderSent(number=state.reminders + 1, to=state.awaited)]
 
 
 def _escalate(state: Approval, command: EscalateApproval, context: Context) -> Events:
-    _require_system(state, command, context)
-    _require_before_deadline(state, command, context)
+    _require_before_deadline(state, context)
     if state.escalate_at is None or context.now < state.escalate_at:
         due = "never" if state.escalate_at is None else state.escalate_at.isoformat()
-        raise _refuse(state, command, "not_due", f"the escalation is due: {due}")
+        raise RuleBroken("not_due", f"the escalation is due: {due}")
     names = [name for name in dict.fromkeys(command.to or state.escalate_to) if name.strip()]
     if not names:
         # prose: allow "nobody"
-        raise _refuse(state, command, "nobody", "there is no one to escalate to")
+        raise RuleBroken("nobody", "there is no one to escalate to")
     added = tuple(name for name in names if name not in state.seats)
     return [ApprovalEscalated(to=added)] if added else []
 
 
 def _expire(state: Approval, command: ExpireApproval, context: Context) -> Events:
-    _require_system(state, command, context)
     if state.deadline is None or context.now < state.deadline:
         due = "it has none" if state.deadline is None else state.deadline.isoformat()
-        raise _refuse(state, command, "not_due", f"the deadline has not passed: {due}")
+        raise RuleBroken("not_due", f"the deadline has not passed: {due}")
     return [ApprovalExpired(continued=state.on_expiry is OnExpiry.CONTINUE)]
 
 
 def _withdraw(state: Approval, command: WithdrawApproval, context: Context) -> Events:
     if context.actor != state.requested_by and not is_system(context):
-        raise refuse_actor(
-            "approval", state.id, command, context, f"{state.requested_by} asked, and only they may withdraw it"
-        )
+        raise NotAllowed(f"{state.requested_by} asked, and only they may withdraw it")
     return [ApprovalWithdrawn(reason=command.reason)]
 
 
-_DECISIONS: Mapping[type[Command[Approval]], Decide] = MappingProxyType(
+APPROVAL_DECIDER = Decider(
+    APPROVAL,
     {
-        RequestApproval: _request,
-        Approve: _approve,
-        Reject: _reject,
-        RequestChanges: _request_changes,
-        DelegateApproval: _delegate,
-        RemindReviewers: _remind,
-        EscalateApproval: _escalate,
-        ExpireApproval: _expire,
-        WithdrawApproval: _withdraw,
-    }
+        RequestApproval: (anyone, _request),
+        Approve: (anyone, _approve),
+        Reject: (anyone, _reject),
+        RequestChanges: (anyone, _request_changes),
+        DelegateApproval: (anyone, _delegate),
+        RemindReviewers: (_only_system, _remind),
+        EscalateApproval: (_only_system, _escalate),
+        ExpireApproval: (_only_system, _expire),
+        WithdrawApproval: (anyone, _withdraw),
+    },
 )
-
-APPROVAL_DECIDER = Decider(aggregate=APPROVAL, decisions=_DECISIONS)

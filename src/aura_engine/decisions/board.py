@@ -7,8 +7,7 @@ Who may do what: humans lay out boards and move cards; AURA itself (``system:``)
 cards follow their tasks; agents act on tasks only, and their cards follow.
 """
 
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -50,19 +49,18 @@ from aura_contracts.board import (
     column_of_state,
 )
 from aura_contracts.errors import AggregateNotFound
-from aura_contracts.events import Event
 from aura_engine.decisions._decider import (
     Context,
-    Decide,
     Decider,
+    Events,
+    NotAllowed,
+    RuleBroken,
+    anyone,
+    becomes,
     is_human,
-    is_system,
-    refuse_actor,
-    refuse_rule,
-    require_no_agent,
+    no_agent,
+    only_system,
 )
-
-Events = Sequence[Event]
 
 NAME_LIMIT = 100
 """Characters of the name of a board or a column, which is a heading."""
@@ -74,8 +72,7 @@ COLUMN_LIMIT = 50
 # --- Rules ------------------------------------------------------------------------------------------------------------
 
 
-def _require_no_agent(board_id: str, command: Command[Board], context: Context) -> None:
-    require_no_agent("board", board_id, command, context, "agents act on tasks; their cards follow")
+_no_agent = no_agent("agents act on tasks; their cards follow")
 
 
 def _require_column(state: Board, column_id: str, command: Command[Board]) -> Column:
@@ -102,61 +99,61 @@ def _require_card(state: Board, command: MoveCard | RemoveCard) -> Column:
     )
 
 
-def _require_name(board_id: str, name: str, command: Command[Board]) -> None:
+def _require_name(name: str) -> None:
     if not name.strip() or len(name) > NAME_LIMIT:
         reason = f"a name has 1 to {NAME_LIMIT} characters, this one has {len(name.strip())}"
-        raise refuse_rule("board", board_id, command, "name", reason)
+        raise RuleBroken("name", reason)
 
 
-def _require_columns(board_id: str, columns: Sequence[ColumnDefinition], command: Command[Board]) -> None:
+def _require_columns(columns: Sequence[ColumnDefinition]) -> None:
     """Check the columns of a board as they would be after the command."""
     if len(columns) > COLUMN_LIMIT:
         reason = f"a board has at most {COLUMN_LIMIT} columns, this one would have {len(columns)}"
-        raise refuse_rule("board", board_id, command, "columns", reason)
+        raise RuleBroken("columns", reason)
     ids: set[str] = set()
     names: set[str] = set()
     for column in columns:
-        _require_name(board_id, column.name, command)
+        _require_name(column.name)
         if not column.id.strip() or column.id in ids:
             reason = f"the id {column.id!r} is blank or belongs to another column"
-            raise refuse_rule("board", board_id, command, "column_id", reason)
+            raise RuleBroken("column_id", reason)
         if (name := column.name.strip().casefold()) in names:
             reason = f"another column is named {column.name.strip()!r}; case does not count"
-            raise refuse_rule("board", board_id, command, "duplicate_name", reason, "choose another name")
-        _require_limit(board_id, column.wip_limit, command)
+            raise RuleBroken("duplicate_name", reason, "choose another name")
+        _require_limit(column.wip_limit)
         ids.add(column.id)
         names.add(name)
     if homeless := [state for state in CanonicalState if state not in {column.state for column in columns}]:
         reason = f"no column would be left for tasks that are {', '.join(homeless)}"
         remedy = "map a column to each canonical state"
-        raise refuse_rule("board", board_id, command, "canonical_state_without_column", reason, remedy)
+        raise RuleBroken("canonical_state_without_column", reason, remedy)
 
 
-def _require_limit(board_id: str, limit: int | None, command: Command[Board]) -> None:
+def _require_limit(limit: int | None) -> None:
     if limit is not None and limit < 1:
-        raise refuse_rule("board", board_id, command, "limit", f"a limit is at least 1, not {limit}")
+        raise RuleBroken("limit", f"a limit is at least 1, not {limit}")
 
 
-def _require_empty(state: Board, column: Column, command: Command[Board]) -> None:
+def _require_empty(column: Column) -> None:
     if column.cards:
         reason = f"column {column.name!r} holds {len(column.cards)} cards"
-        raise refuse_rule("board", state.id, command, "column_not_empty", reason, "move its cards first")
+        raise RuleBroken("column_not_empty", reason, "move its cards first")
 
 
-def _require_room(state: Board, column: Column, command: Command[Board]) -> None:
+def _require_room(column: Column) -> None:
     if column.wip_limit is not None and len(column.cards) >= column.wip_limit:
         reason = f"column {column.name!r} holds {len(column.cards)} cards and its limit is {column.wip_limit}"
         remedy = "move a card out of it, or raise the limit"
-        raise refuse_rule("board", state.id, command, "wip_limit", reason, remedy)
+        raise RuleBroken("wip_limit", reason, remedy)
 
 
-def _require_allowed_move(state: Board, target: Column, command: MoveCard) -> None:
+def _require_allowed_move(target: Column, command: MoveCard) -> None:
     source = command.task_state
     if target.state is not source and target.state not in USER_MOVES[source]:
         reason = f"the task is {source}; column {target.name!r} is for tasks that are {target.state}"
         moves = ", ".join(USER_MOVES[source])
         remedy = f"from {source} a card can move to {moves}" if moves else f"a task that is {source} stays so"
-        raise refuse_rule("board", state.id, command, "move", reason, remedy)
+        raise RuleBroken("move", reason, remedy)
 
 
 def _rank(column: Column, command: PlaceCard | MoveCard) -> int:
@@ -174,22 +171,19 @@ def _trimmed(column: ColumnDefinition) -> ColumnDefinition:
 
 def _create(_: None, command: CreateBoard, context: Context) -> Events:
     layout = command.layout
-    _require_no_agent(command.board_id, command, context)
-    _require_name(command.board_id, layout.name, command)
-    _require_columns(command.board_id, layout.columns, command)
+    _require_name(layout.name)
+    _require_columns(layout.columns)
     columns = tuple(_trimmed(column) for column in layout.columns)
     return [BoardCreated(board_id=command.board_id, layout=replace(layout, name=layout.name.strip(), columns=columns))]
 
 
 def _rename(state: Board, command: RenameBoard, context: Context) -> Events:
-    _require_no_agent(state.id, command, context)
-    _require_name(state.id, command.name, command)
+    _require_name(command.name)
     return [BoardRenamed(name=command.name.strip())] if command.name.strip() != state.name else []
 
 
 def _add_column(state: Board, command: AddColumn, context: Context) -> Events:
-    _require_no_agent(state.id, command, context)
-    _require_columns(state.id, (*state.columns, command.column), command)
+    _require_columns((*state.columns, command.column))
     last = len(state.columns)
     index = last if command.index is None else max(0, min(command.index, last))
     return [ColumnAdded(column=_trimmed(command.column), index=index)]
@@ -201,58 +195,47 @@ def _changed(board: Board, column: Column, /, **changes: Any) -> list[ColumnDefi
 
 
 def _rename_column(state: Board, command: RenameColumn, context: Context) -> Events:
-    _require_no_agent(state.id, command, context)
     column = _require_column(state, command.column_id, command)
-    _require_columns(state.id, _changed(state, column, name=command.name), command)
+    _require_columns(_changed(state, column, name=command.name))
     name = command.name.strip()
     return [ColumnRenamed(column_id=column.id, name=name)] if name != column.name else []
 
 
 def _remove_column(state: Board, command: RemoveColumn, context: Context) -> Events:
-    _require_no_agent(state.id, command, context)
     column = _require_column(state, command.column_id, command)
-    _require_empty(state, column, command)
-    _require_columns(state.id, [each for each in state.columns if each is not column], command)
+    _require_empty(column)
+    _require_columns([each for each in state.columns if each is not column])
     return [ColumnRemoved(column_id=column.id)]
 
 
 def _reorder(state: Board, command: ReorderColumns, context: Context) -> Events:
-    _require_no_agent(state.id, command, context)
     order = tuple(column.id for column in state.columns)
     if sorted(command.order) != sorted(order):
         reason = f"the order names {', '.join(command.order) or 'nothing'}"
         remedy = f"name each of {', '.join(order)} once"
-        raise refuse_rule("board", state.id, command, "order", reason, remedy)
+        raise RuleBroken("order", reason, remedy)
     return [ColumnsReordered(order=command.order)] if command.order != order else []
 
 
 def _remap_column(state: Board, command: RemapColumn, context: Context) -> Events:
-    _require_no_agent(state.id, command, context)
     column = _require_column(state, command.column_id, command)
     if command.state is column.state:
         return []
-    _require_empty(state, column, command)
-    _require_columns(state.id, _changed(state, column, state=command.state), command)
+    _require_empty(column)
+    _require_columns(_changed(state, column, state=command.state))
     return [ColumnRemapped(column_id=column.id, state=command.state)]
 
 
 def _set_limit(state: Board, command: SetWipLimit, context: Context) -> Events:
-    _require_no_agent(state.id, command, context)
     column = _require_column(state, command.column_id, command)
-    _require_limit(state.id, command.limit, command)
+    _require_limit(command.limit)
     return [WipLimitSet(column_id=column.id, limit=command.limit)] if command.limit != column.wip_limit else []
-
-
-def _archive(state: Board, command: ArchiveBoard, context: Context) -> Events:
-    _require_no_agent(state.id, command, context)
-    return [BoardArchived()]
 
 
 # --- Cards ------------------------------------------------------------------------------------------------------------
 
 
 def _place(state: Board, command: PlaceCard, context: Context) -> Events:
-    _require_no_agent(state.id, command, context)
     held = column_of_card(state, command.task_id)
     if command.column_id is not None:
         column = _require_column(state, command.column_id, command)
@@ -262,36 +245,32 @@ def _place(state: Board, command: PlaceCard, context: Context) -> Events:
         return []
     if held is not None:
         reason = f"the card is in column {held.name!r} already"
-        raise refuse_rule("board", state.id, command, "card_exists", reason, "move it")
+        raise RuleBroken("card_exists", reason, "move it")
     if column.state is not command.task_state:
         reason = f"the task is {command.task_state}; column {column.name!r} is for tasks that are {column.state}"
         remedy = "place it in a column of its state, then move it"
-        raise refuse_rule("board", state.id, command, "task_state", reason, remedy)
+        raise RuleBroken("task_state", reason, remedy)
     if is_human(context):
-        _require_room(state, column, command)
+        _require_room(column)
     return [CardPlaced(task_id=command.task_id, column_id=column.id, rank=_rank(column, command))]
 
 
 def _move(state: Board, command: MoveCard, context: Context) -> Events:
     if not is_human(context):
-        raise refuse_actor(
-            "board", state.id, command, context, "only humans move cards; AURA has them follow their tasks"
-        )
+        raise NotAllowed("only humans move cards; AURA has them follow their tasks")
     source = _require_card(state, command)
     target = _require_column(state, command.to_column, command)
-    _require_allowed_move(state, target, command)
+    _require_allowed_move(target, command)
     rank = _rank(target, command)
     if target is source:
         if rank == source.cards.index(command.task_id):
             return []
     else:
-        _require_room(state, target, command)
+        _require_room(target)
     return [CardMoved(task_id=command.task_id, from_column=source.id, to_column=target.id, rank=rank)]
 
 
 def _follow(state: Board, command: FollowTask, context: Context) -> Events:
-    if not is_system(context):
-        raise refuse_actor("board", state.id, command, context, "only AURA has cards follow their tasks")
     source = column_of_card(state, command.task_id)
     if source is None or source.state is command.task_state:
         return []
@@ -301,27 +280,25 @@ def _follow(state: Board, command: FollowTask, context: Context) -> Events:
 
 
 def _remove_card(state: Board, command: RemoveCard, context: Context) -> Events:
-    _require_no_agent(state.id, command, context)
     _require_card(state, command)
     return [CardRemoved(task_id=command.task_id)]
 
 
-_DECISIONS: Mapping[type[Command[Board]], Decide] = MappingProxyType(
+BOARD_DECIDER = Decider(
+    BOARD,
     {
-        CreateBoard: _create,
-        RenameBoard: _rename,
-        AddColumn: _add_column,
-        RenameColumn: _rename_column,
-        RemoveColumn: _remove_column,
-        ReorderColumns: _reorder,
-        RemapColumn: _remap_column,
-        SetWipLimit: _set_limit,
-        PlaceCard: _place,
-        MoveCard: _move,
-        FollowTask: _follow,
-        RemoveCard: _remove_card,
-        ArchiveBoard: _archive,
-    }
+        CreateBoard: (_no_agent, _create),
+        RenameBoard: (_no_agent, _rename),
+        AddColumn: (_no_agent, _add_column),
+        RenameColumn: (_no_agent, _rename_column),
+        RemoveColumn: (_no_agent, _remove_column),
+        ReorderColumns: (_no_agent, _reorder),
+        RemapColumn: (_no_agent, _remap_column),
+        SetWipLimit: (_no_agent, _set_limit),
+        PlaceCard: (_no_agent, _place),
+        MoveCard: (anyone, _move),
+        FollowTask: (only_system("only AURA has cards follow their tasks"), _follow),
+        RemoveCard: (_no_agent, _remove_card),
+        ArchiveBoard: (_no_agent, becomes(BoardArchived)),
+    },
 )
-
-BOARD_DECIDER = Decider(aggregate=BOARD, decisions=_DECISIONS)

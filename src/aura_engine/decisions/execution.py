@@ -6,17 +6,12 @@ Who may do what: the worker that holds the lease (as ``system:``) and the agent 
 under the current epoch. Humans and AURA steer: follow up, complete, retry, interrupt, cancel.
 """
 
-from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from math import isfinite
-from types import MappingProxyType
 
 from msgspec.structs import replace
 
 from aura_contracts.actors import actor_kind
-from aura_contracts.aggregate import Command
-from aura_contracts.errors import RuleViolated
-from aura_contracts.events import Event
 from aura_contracts.execution import (
     CODING,
     EXECUTION,
@@ -68,23 +63,20 @@ from aura_contracts.failures import Failure, FailureReason
 from aura_engine.decisions._decider import (
     DELAY_LIMIT,
     Context,
-    Decide,
     Decider,
+    Events,
+    NotAllowed,
+    RuleBroken,
+    anyone,
+    becomes,
     is_agent,
     is_human,
     is_system,
-    refuse_actor,
-    refuse_rule,
+    no_agent,
+    only_system,
     require_agent_type,
-    require_no_agent,
     retry_problem,
 )
-
-Events = Sequence[Event]
-
-
-def _refuse(state: Execution, command: Command[Execution], rule: str, reason: str, remedy: str = "") -> RuleViolated:
-    return refuse_rule("execution", state.id, command, rule, reason, remedy)
 
 
 def _is_amount(value: float) -> bool:
@@ -95,18 +87,18 @@ def _is_amount(value: float) -> bool:
 def _require_current_epoch(state: Execution, command: Report) -> None:
     """A report counts only under the epoch of the latest grant."""
     if state.lease_id is None:
-        raise _refuse(state, command, "no_lease", "no worker has been granted the execution")
+        raise RuleBroken("no_lease", "no worker has been granted the execution")
     reason = f"the lease is in epoch {state.epoch}, the report came from epoch {command.epoch}"
     if command.epoch < state.epoch:
         remedy = "the worker ends what it still runs of it, or is given the lease again"
-        raise _refuse(state, command, "stale_epoch", reason, remedy)
+        raise RuleBroken("stale_epoch", reason, remedy)
     if command.epoch > state.epoch:
-        raise _refuse(state, command, "unknown_epoch", reason, "record the new grant first")
+        raise RuleBroken("unknown_epoch", reason, "record the new grant first")
 
 
 def _require_reporter(state: Execution, command: Report, context: Context) -> None:
     if not (is_agent(context, state.agent_id) or is_system(context)):
-        raise refuse_actor("execution", state.id, command, context, "only its worker and its agent report on it")
+        raise NotAllowed("only its worker and its agent report on it")
     _require_current_epoch(state, command)
 
 
@@ -115,16 +107,13 @@ def _require_attempt(state: Execution, command: Report, context: Context) -> Non
     _require_reporter(state, command, context)
     if state.retry_at is not None:
         reason = f"attempt {state.attempt} at {state.status} failed, the next begins at {state.retry_at.isoformat()}"
-        raise _refuse(state, command, "retry_pending", reason, "record that the stage is tried again first")
+        raise RuleBroken("retry_pending", reason, "record that the stage is tried again first")
 
 
-def _require_steering(state: Execution, command: Command[Execution], context: Context) -> None:
-    require_no_agent("execution", state.id, command, context, "only a human or AURA may")
+_no_agent = no_agent("only a human or AURA may")
 
 
-def _require_system(state: Execution, command: Command[Execution], context: Context) -> None:
-    if not is_system(context):
-        raise refuse_actor("execution", state.id, command, context, "only AURA may")
+_only_system = only_system("only AURA may")
 
 
 # --- Before the run ---------------------------------------------------------------------------------------------------
@@ -133,87 +122,55 @@ def _require_system(state: Execution, command: Command[Execution], context: Cont
 def _queue(_: None, command: QueueExecution, context: Context) -> Events:
     spec = command.spec
     if actor_kind(context.actor) == "agent" and not is_agent(context, spec.agent_id):
-        raise refuse_actor(
-            "execution", command.execution_id, command, context, "an agent asks for runs of its own only"
-        )
+        raise NotAllowed("an agent asks for runs of its own only")
     for name, text in (("executor", spec.executor), ("prompt", spec.prompt)):
         if not text.strip():
-            raise refuse_rule("execution", command.execution_id, command, name, f"the {name} is empty")
-    require_agent_type("execution", command.execution_id, command, spec.agent_type)
+            raise RuleBroken(name, f"the {name} is empty")
+    require_agent_type(spec.agent_type)
     if problem := retry_problem(spec.retry):
-        raise refuse_rule("execution", command.execution_id, command, "retry", problem)
+        raise RuleBroken("retry", problem)
     return [ExecutionQueued(execution_id=command.execution_id, spec=spec)]
 
 
 def _lease(state: Execution, command: LeaseExecution, context: Context) -> Events:
-    _require_system(state, command, context)
     if command.epoch < 1:
-        raise _refuse(state, command, "epoch", f"epochs count from 1, this is {command.epoch}")
+        raise RuleBroken("epoch", f"epochs count from 1, this is {command.epoch}")
     if state.lease_id not in (None, command.lease_id):
-        raise _refuse(state, command, "other_lease", f"the execution has lease {state.lease_id}, and never another")
+        raise RuleBroken("other_lease", f"the execution has lease {state.lease_id}, and never another")
     if (command.epoch, command.worker_id) == (state.epoch, state.worker_id):
         return []
     if command.epoch <= state.epoch:
         reason = f"epoch {state.epoch} was granted to worker {state.worker_id} already, this grant is {command.epoch}"
-        raise _refuse(state, command, "stale_epoch", reason)
+        raise RuleBroken("stale_epoch", reason)
     return [ExecutionLeased(lease_id=command.lease_id, epoch=command.epoch, worker_id=command.worker_id)]
 
 
 # --- Steps ------------------------------------------------------------------------------------------------------------
 
 
-def _start_preparation(state: Execution, command: StartPreparation, context: Context) -> Events:
-    _require_reporter(state, command, context)
-    return [PreparationStarted()]
-
-
 def _finish_preparation(state: Execution, command: FinishPreparation, context: Context) -> Events:
-    _require_attempt(state, command, context)
     if state.workspace_id not in (None, command.workspace_id):
         reason = f"the execution is to work in workspace {state.workspace_id}, not in {command.workspace_id}"
-        raise _refuse(state, command, "other_workspace", reason, "prepare the workspace that was asked for")
+        raise RuleBroken("other_workspace", reason, "prepare the workspace that was asked for")
     return [PreparationFinished(workspace_id=command.workspace_id)]
 
 
-def _finish_setup(state: Execution, command: FinishSetup, context: Context) -> Events:
-    _require_attempt(state, command, context)
-    return [SetupFinished()]
-
-
 def _finish_coding(state: Execution, command: FinishCoding, context: Context) -> Events:
-    _require_attempt(state, command, context)
     outcome = command.outcome
     if min(outcome.changed_files, outcome.lines_added, outcome.lines_removed) < 0:
-        raise _refuse(state, command, "outcome", f"files and lines are counted, these are not counts: {outcome}")
+        raise RuleBroken("outcome", f"files and lines are counted, these are not counts: {outcome}")
     return [CodingFinished(outcome=outcome)] if outcome.changed_files else [CodingChangedNothing()]
 
 
-def _finish_cleanup(state: Execution, command: FinishCleanup, context: Context) -> Events:
-    _require_attempt(state, command, context)
-    return [CleanupFinished()]
-
-
 def _request_follow_up(state: Execution, command: RequestFollowUp, context: Context) -> Events:
-    _require_steering(state, command, context)
     prompt = command.feedback if command.prompt is None else command.prompt
     if not command.feedback.strip() or not prompt.strip():
-        raise _refuse(state, command, "feedback_required", "say what should be different")
+        raise RuleBroken("feedback_required", "say what should be different")
     return [FollowUpRequested(feedback=command.feedback, prompt=prompt)]
 
 
-def _complete(state: Execution, command: CompleteExecution, context: Context) -> Events:
-    _require_steering(state, command, context)
-    return [ExecutionCompleted()]
-
-
 def _fail(state: Execution, command: FailExecution, context: Context) -> Events:
-    _require_steering(state, command, context)
     return [ExecutionFailed(failure=_in_stage(state, command.failure))]
-
-
-def _cancel(state: Execution, command: CancelExecution, context: Context) -> Events:
-    _require_steering(state, command, context)
-    return [ExecutionCancelled(reason=command.reason)]
 
 
 # --- Failing and trying again -----------------------------------------------------------------------------------------
@@ -224,9 +181,8 @@ def _in_stage(state: Execution, failure: Failure) -> Failure:
 
 
 def _record_stage_failure(state: Execution, command: RecordStageFailure, context: Context) -> Events:
-    _require_attempt(state, command, context)
     if not 0 <= command.delay <= DELAY_LIMIT:
-        raise _refuse(state, command, "delay", f"{command.delay} seconds is not between 0 and {DELAY_LIMIT:.0f}")
+        raise RuleBroken("delay", f"{command.delay} seconds is not between 0 and {DELAY_LIMIT:.0f}")
     failure = _in_stage(state, command.failure)
     lost = failure.reason is FailureReason.SESSION_LOST and state.status in CODING
     again_lost = state.failure is not None and state.failure.reason is FailureReason.SESSION_LOST  # the attempt before
@@ -240,16 +196,14 @@ def _record_stage_failure(state: Execution, command: RecordStageFailure, context
 
 
 def _retry_stage(state: Execution, command: RetryStage, context: Context) -> Events:
-    _require_steering(state, command, context)
     if state.retry_at is None:
-        raise _refuse(state, command, "nothing_to_retry", f"no attempt at {state.status} has failed")
+        raise RuleBroken("nothing_to_retry", f"no attempt at {state.status} has failed")
     if context.now < state.retry_at and not is_human(context):  # a human need not wait
-        raise _refuse(state, command, "not_due", f"the next attempt begins at {state.retry_at.isoformat()}")
+        raise RuleBroken("not_due", f"the next attempt begins at {state.retry_at.isoformat()}")
     return [StageRetried(attempt=state.attempt + 1)]
 
 
 def _lose_worker(state: Execution, command: LoseWorker, context: Context) -> Events:
-    _require_system(state, command, context)
     _require_current_epoch(state, command)
     if state.status is ExecutionStatus.REVIEW and not state.processes:
         return []
@@ -258,7 +212,6 @@ def _lose_worker(state: Execution, command: LoseWorker, context: Context) -> Eve
 
 
 def _request_interrupt(state: Execution, command: RequestInterrupt, context: Context) -> Events:
-    _require_steering(state, command, context)
     return [] if state.interrupted else [InterruptRequested(reason=command.reason)]
 
 
@@ -266,79 +219,73 @@ def _request_interrupt(state: Execution, command: RequestInterrupt, context: Con
 
 
 def _record_session(state: Execution, command: RecordSession, context: Context) -> Events:
-    _require_reporter(state, command, context)
     if not command.session_id.strip():
-        raise _refuse(state, command, "session", "the session id is empty")
+        raise RuleBroken("session", "the session id is empty")
     if command.session_id == state.session_id:
         return []
     return [SessionRecorded(session_id=command.session_id, previous_session_id=state.session_id)]
 
 
 def _record_process_start(state: Execution, command: RecordProcessStart, context: Context) -> Events:
-    _require_attempt(state, command, context)
     process = command.process
     if process in state.processes:
         return []
     identity = process.identity
     if identity.pid < 1 or not identity.started.strip() or not identity.token.strip():
         reason = "a process is recognised by a pid above 0, its start time and its token"
-        raise _refuse(state, command, "process_identity", reason)
+        raise RuleBroken("process_identity", reason)
     for other in state.processes:
         if other.identity.token == identity.token:
             reason = f"process {other.identity.pid} has the token of process {identity.pid}"
-            raise _refuse(state, command, "process_identity", reason, "give each process a token of its own")
+            raise RuleBroken("process_identity", reason, "give each process a token of its own")
     return [ProcessStarted(process=process)]
 
 
 def _record_process_exit(state: Execution, command: RecordProcessExit, context: Context) -> Events:
-    _require_reporter(state, command, context)
     ended = command.exit
     if all(process.identity.token != ended.token for process in state.processes):
-        raise _refuse(state, command, "unknown_process", f"no process with the token {ended.token!r} is running")
+        raise RuleBroken("unknown_process", f"no process with the token {ended.token!r} is running")
     if ended.exit_code is not None and ended.signal is not None:
-        raise _refuse(state, command, "exit", "a process ends with an exit code or by a signal, not with both")
+        raise RuleBroken("exit", "a process ends with an exit code or by a signal, not with both")
     if not _is_amount(ended.cpu_seconds or 0.0) or not _is_amount(ended.peak_memory or 0):
         reason = f"{ended.cpu_seconds} s of CPU time and {ended.peak_memory} bytes of memory are not amounts"
-        raise _refuse(state, command, "exit", reason)
+        raise RuleBroken("exit", reason)
     return [ProcessExited(exit=ended)]
 
 
 def _record_usage(state: Execution, command: RecordUsage, context: Context) -> Events:
-    _require_reporter(state, command, context)
     usage = command.usage
     if not all(_is_amount(getattr(usage, name)) for name in usage.__struct_fields__):
-        raise _refuse(state, command, "usage", f"tokens and cost are amounts, these are not: {usage}")
+        raise RuleBroken("usage", f"tokens and cost are amounts, these are not: {usage}")
     return [UsageRecorded(usage=usage, model=command.model)]
 
 
 def _record_action(state: Execution, command: RecordAction, context: Context) -> Events:
-    _require_reporter(state, command, context)
     return [command.action]
 
 
-_DECISIONS: Mapping[type[Command[Execution]], Decide] = MappingProxyType(
+EXECUTION_DECIDER = Decider(
+    EXECUTION,
     {
-        QueueExecution: _queue,
-        LeaseExecution: _lease,
-        StartPreparation: _start_preparation,
-        FinishPreparation: _finish_preparation,
-        FinishSetup: _finish_setup,
-        FinishCoding: _finish_coding,
-        FinishCleanup: _finish_cleanup,
-        RecordStageFailure: _record_stage_failure,
-        RecordSession: _record_session,
-        RecordProcessStart: _record_process_start,
-        RecordProcessExit: _record_process_exit,
-        RecordUsage: _record_usage,
-        RecordAction: _record_action,
-        LoseWorker: _lose_worker,
-        RetryStage: _retry_stage,
-        RequestFollowUp: _request_follow_up,
-        CompleteExecution: _complete,
-        FailExecution: _fail,
-        RequestInterrupt: _request_interrupt,
-        CancelExecution: _cancel,
-    }
+        QueueExecution: (anyone, _queue),
+        LeaseExecution: (_only_system, _lease),
+        StartPreparation: (_require_reporter, becomes(PreparationStarted)),
+        FinishPreparation: (_require_attempt, _finish_preparation),
+        FinishSetup: (_require_attempt, becomes(SetupFinished)),
+        FinishCoding: (_require_attempt, _finish_coding),
+        FinishCleanup: (_require_attempt, becomes(CleanupFinished)),
+        RecordStageFailure: (_require_attempt, _record_stage_failure),
+        RecordSession: (_require_reporter, _record_session),
+        RecordProcessStart: (_require_attempt, _record_process_start),
+        RecordProcessExit: (_require_reporter, _record_process_exit),
+        RecordUsage: (_require_reporter, _record_usage),
+        RecordAction: (_require_reporter, _record_action),
+        LoseWorker: (_only_system, _lose_worker),
+        RetryStage: (_no_agent, _retry_stage),
+        RequestFollowUp: (_no_agent, _request_follow_up),
+        CompleteExecution: (_no_agent, becomes(ExecutionCompleted)),
+        FailExecution: (_no_agent, _fail),
+        RequestInterrupt: (_no_agent, _request_interrupt),
+        CancelExecution: (_no_agent, becomes(ExecutionCancelled)),
+    },
 )
-
-EXECUTION_DECIDER = Decider(aggregate=EXECUTION, decisions=_DECISIONS)

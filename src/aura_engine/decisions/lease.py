@@ -2,17 +2,12 @@
 
 Source: specification, "Remote Worker Model" and "Worker protocol and lease timeout semantics".
 
-Who may do what: workers report through AURA (``system:``), humans may revoke and adjudicate; agents do not choose where
+Who may do what: workers report through AURA (``system:``), humans may revoke; agents do not choose where
 they run. The time comes with the context and the silence with the command, so nothing here waits or reads a clock.
 """
 
-from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from types import MappingProxyType
 
-from aura_contracts.aggregate import Command
-from aura_contracts.errors import RuleViolated
-from aura_contracts.events import Event
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.lease import (
     GRACE_LIMIT,
@@ -43,51 +38,40 @@ from aura_contracts.lease import (
 )
 from aura_engine.decisions._decider import (
     Context,
-    Decide,
     Decider,
-    refuse_rule,
-    require_no_agent,
+    Events,
+    RuleBroken,
+    no_agent,
 )
 
-Events = Sequence[Event]
+_no_agent = no_agent("agents have no say in where they run")
 
 
-def _require_no_agent(lease_id: str, command: Command[WorkerLease], context: Context) -> None:
-    require_no_agent("lease", lease_id, command, context, "agents have no say in where they run")
-
-
-def _refuse(
-    state: WorkerLease, command: Command[WorkerLease], rule: str, reason: str, remedy: str = ""
-) -> RuleViolated:
-    return refuse_rule("lease", state.id, command, rule, reason, remedy)
-
-
-def _require_granted(state: WorkerLease, command: Command[WorkerLease], epoch: int) -> None:
+def _require_granted(state: WorkerLease, epoch: int) -> None:
     """Refuse an epoch that has not been granted yet (or is before the first, 1)."""
     if not 1 <= epoch <= state.epoch:
         reason = f"epoch {epoch} was never granted; the newest is {state.epoch}"
-        raise _refuse(state, command, "unknown_epoch", reason)
+        raise RuleBroken("unknown_epoch", reason)
 
 
-def _require_epoch(state: WorkerLease, command: Command[WorkerLease], epoch: int) -> None:
+def _require_epoch(state: WorkerLease, epoch: int) -> None:
     """Refuse a change to the current grant under an earlier epoch."""
-    _require_granted(state, command, epoch)
+    _require_granted(state, epoch)
     if epoch < state.epoch:
         reason = f"epoch {epoch} is over; the epoch in force is {state.epoch}"
-        raise _refuse(state, command, "stale_epoch", reason, "record it as a stale report, to be adjudicated")
+        raise RuleBroken("stale_epoch", reason, "record it as a stale report")
 
 
 def _require_holder(state: WorkerLease, command: RecordReturn | ReleaseLease) -> None:
     if command.worker_id != state.worker_id:
         reason = f"worker {command.worker_id} does not hold the lease; worker {state.worker_id} does"
-        raise _refuse(state, command, "other_worker", reason)
+        raise RuleBroken("other_worker", reason)
 
 
 def _grant(state: WorkerLease | None, command: GrantLease, context: Context) -> Events:
-    _require_no_agent(command.lease_id, command, context)
     if not 0 <= command.grace <= GRACE_LIMIT:
         reason = f"a grace period is between 0 and {GRACE_LIMIT:.0f} seconds, not {command.grace}"
-        raise refuse_rule("lease", command.lease_id, command, "grace", reason)
+        raise RuleBroken("grace", reason)
     granted = LeaseGranted(
         lease_id=command.lease_id,
         execution_id=command.execution_id,
@@ -100,32 +84,30 @@ def _grant(state: WorkerLease | None, command: GrantLease, context: Context) -> 
         return [granted]
     if command.execution_id != state.execution_id:
         reason = f"the lease is for execution {state.execution_id}, not for {command.execution_id}"
-        raise _refuse(state, command, "other_execution", reason, "use the lease of that execution")
+        raise RuleBroken("other_execution", reason, "use the lease of that execution")
     if state.worker_id is None:
         return [granted]
     if command.revoking != state.epoch:
         reason = f"worker {state.worker_id} holds it under epoch {state.epoch}"
-        raise _refuse(state, command, "held", reason, "wait until it is free, or revoke it")
+        raise RuleBroken("held", reason, "wait until it is free, or revoke it")
     return [LeaseRevoked(epoch=state.epoch, reason=f"handed over to worker {command.worker_id}"), granted]
 
 
 def _record_process(state: WorkerLease, command: RecordProcess, context: Context) -> Events:
-    _require_no_agent(state.id, command, context)
-    _require_epoch(state, command, command.epoch)
+    _require_epoch(state, command.epoch)
     if command.process == state.process:
         return []
     return [LeaseProcessStarted(epoch=command.epoch, process=command.process)]
 
 
 def _record_offline(state: WorkerLease, command: RecordOffline, context: Context) -> Events:
-    _require_no_agent(state.id, command, context)
-    _require_epoch(state, command, command.epoch)
+    _require_epoch(state, command.epoch)
     if command.last_seen.utcoffset() is None:
-        raise _refuse(state, command, "last_seen", "the time has no time zone", "use an aware datetime")
+        raise RuleBroken("last_seen", "the time has no time zone", "use an aware datetime")
     silence = (context.now - command.last_seen).total_seconds()
     if silence < OFFLINE_AFTER:
         reason = f"worker {state.worker_id} was heard of {silence:.1f} s ago; it is offline after {OFFLINE_AFTER:g} s"
-        raise _refuse(state, command, "not_silent", reason)
+        raise RuleBroken("not_silent", reason)
     return [WorkerWentOffline(epoch=command.epoch, last_seen=command.last_seen)]
 
 
@@ -135,64 +117,58 @@ def _grace_left(state: WorkerLease, context: Context) -> timedelta:
 
 
 def _record_return(state: WorkerLease, command: RecordReturn, context: Context) -> Events:
-    _require_no_agent(state.id, command, context)
-    _require_epoch(state, command, command.epoch)
+    _require_epoch(state, command.epoch)
     _require_holder(state, command)
     if command.identity != state.identity:
         reason = f"the lease was granted to {state.identity}, not to {command.identity}"
-        raise _refuse(state, command, "other_identity", reason, "end what still runs there")
+        raise RuleBroken("other_identity", reason, "end what still runs there")
     if command.process != state.process:
         reason = f"the lease knows {state.process or 'no process'}, the worker has {command.process or 'none'}"
-        raise _refuse(state, command, "other_process", reason, "end what still runs there")
+        raise RuleBroken("other_process", reason, "end what still runs there")
     if (left := _grace_left(state, context)) < timedelta(0):
         reason = f"the {state.grace:g} s of grace were over {-left.total_seconds():.1f} s ago"
-        raise _refuse(state, command, "grace_over", reason, "end what still runs there")
+        raise RuleBroken("grace_over", reason, "end what still runs there")
     return [WorkerReturned(epoch=command.epoch)]
 
 
 def _declare_lost(state: WorkerLease, command: DeclareLost, context: Context) -> Events:
-    _require_no_agent(state.id, command, context)
-    _require_epoch(state, command, command.epoch)
+    _require_epoch(state, command.epoch)
     if (left := _grace_left(state, context)) > timedelta(0):
         reason = f"worker {state.worker_id} has {left.total_seconds():.1f} s left to come back"
-        raise _refuse(state, command, "grace", reason, "wait, or revoke the lease")
+        raise RuleBroken("grace", reason, "wait, or revoke the lease")
     message = f"worker {state.worker_id} was last heard of at {state.last_seen} and did not come back"
     return [LeaseLost(epoch=command.epoch, failure=Failure(FailureReason.WORKER_LOST, message))]
 
 
 def _release(state: WorkerLease, command: ReleaseLease, context: Context) -> Events:
-    _require_no_agent(state.id, command, context)
-    _require_epoch(state, command, command.epoch)
+    _require_epoch(state, command.epoch)
     _require_holder(state, command)
     return [LeaseReleased(epoch=command.epoch)]
 
 
 def _revoke(state: WorkerLease, command: RevokeLease, context: Context) -> Events:
-    _require_no_agent(state.id, command, context)
     return [LeaseRevoked(epoch=state.epoch, reason=command.reason)]
 
 
 def _record_stale(state: WorkerLease, command: RecordStaleReport, context: Context) -> Events:
     report = command.report
-    _require_no_agent(state.id, command, context)
-    _require_granted(state, command, report.epoch)
+    _require_granted(state, report.epoch)
     if report.epoch == state.epoch and state.worker_id is not None:
         reason = f"epoch {report.epoch} is in force"
-        raise _refuse(state, command, "not_stale", reason, "apply the report")
+        raise RuleBroken("not_stale", reason, "apply the report")
     known = next((one for one in state.stale_reports if one.report_id == report.report_id), None)
     if known is None:
         return [StaleReportRecorded(report=report)]
     if (known.epoch, known.kind, known.digest) != (report.epoch, report.kind, report.digest):
         reason = f"report {report.report_id} is recorded with other content ({known.kind}, {known.digest})"
-        raise _refuse(state, command, "report_id_reused", reason, "give each report an id of its own")
+        raise RuleBroken("report_id_reused", reason, "give each report an id of its own")
     return []
 
 
 def _close(state: WorkerLease, command: CloseLease, context: Context) -> Events:
-    _require_no_agent(state.id, command, context)
     if state.status is not LeaseStatus.FREE:
         reason = f"worker {state.worker_id} holds it under epoch {state.epoch}"
-        raise _refuse(state, command, "held", reason, "release or revoke it first")
+        raise RuleBroken("held", reason, "release or revoke it first")
     refused = [
         StaleReportAdjudicated(report_id=r.report_id, verdict=Verdict.REFUSE, reason="the execution is over")
         for r in state.unadjudicated
@@ -200,18 +176,17 @@ def _close(state: WorkerLease, command: CloseLease, context: Context) -> Events:
     return [*refused, LeaseClosed()]
 
 
-_DECISIONS: Mapping[type[Command[WorkerLease]], Decide] = MappingProxyType(
+WORKER_LEASE_DECIDER = Decider(
+    WORKER_LEASE,
     {
-        GrantLease: _grant,
-        RecordProcess: _record_process,
-        RecordOffline: _record_offline,
-        RecordReturn: _record_return,
-        DeclareLost: _declare_lost,
-        ReleaseLease: _release,
-        RevokeLease: _revoke,
-        RecordStaleReport: _record_stale,
-        CloseLease: _close,
-    }
+        GrantLease: (_no_agent, _grant),
+        RecordProcess: (_no_agent, _record_process),
+        RecordOffline: (_no_agent, _record_offline),
+        RecordReturn: (_no_agent, _record_return),
+        DeclareLost: (_no_agent, _declare_lost),
+        ReleaseLease: (_no_agent, _release),
+        RevokeLease: (_no_agent, _revoke),
+        RecordStaleReport: (_no_agent, _record_stale),
+        CloseLease: (_no_agent, _close),
+    },
 )
-
-WORKER_LEASE_DECIDER = Decider(aggregate=WORKER_LEASE, decisions=_DECISIONS)

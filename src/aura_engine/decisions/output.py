@@ -1,37 +1,23 @@
 """Decisions about output: only AURA records it, chunk by chunk, without repeats or gaps."""
 
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
-
-from aura_contracts.aggregate import Command
-from aura_contracts.errors import RuleViolated
-from aura_contracts.events import Event
-from aura_contracts.ids import output_stream
 from aura_contracts.output import OUTPUT, Chunk, CloseOutput, Output, OutputClosed, OutputRecorded, RecordOutput
 from aura_engine.decisions._decider import (
     Context,
-    Decide,
     Decider,
+    Events,
+    NotAllowed,
+    RuleBroken,
+    becomes,
     is_system,
-    refuse_actor,
-    refuse_rule,
 )
-
-Events = Sequence[Event]
-
-
-def _refuse(command: RecordOutput | CloseOutput, rule: str, reason: str, remedy: str = "") -> RuleViolated:
-    return refuse_rule("output", output_stream(command.execution_id), command, rule, reason, remedy)
 
 
 def _require_own(state: Output | None, command: RecordOutput | CloseOutput, context: Context) -> None:
     if not is_system(context):
-        raise refuse_actor(
-            "output", output_stream(command.execution_id), command, context, "AURA records what the processes wrote"
-        )
+        raise NotAllowed("AURA records what the processes wrote")
     if state is not None and state.execution_id != command.execution_id:
         reason = f"this is the output of execution {state.execution_id}, not of {command.execution_id}"
-        raise _refuse(command, "other_execution", reason)
+        raise RuleBroken("other_execution", reason)
 
 
 def _is_storable(chunk: Chunk) -> bool:
@@ -55,28 +41,26 @@ def _is_unicode(text: str) -> bool:
 
 
 def _record(state: Output | None, command: RecordOutput, context: Context) -> Events:
-    _require_own(state, command, context)
     expected = 1 if state is None else state.next
     if command.first > expected:
         reason = f"chunks {expected} to {command.first - 1} are missing"
-        raise _refuse(command, "sequence_gap", reason, f"send the output again from chunk {expected} on")
+        raise RuleBroken("sequence_gap", reason, f"send the output again from chunk {expected} on")
     if command.first < expected:
         reason = f"the batch starts at chunk {command.first}, but {expected} is next"
-        raise _refuse(command, "sequence_overlap", reason, f"send the output from chunk {expected} on")
+        raise RuleBroken("sequence_overlap", reason, f"send the output from chunk {expected} on")
     if not command.chunks:
-        raise _refuse(command, "empty", "there is no output in the batch")
+        raise RuleBroken("empty", "there is no output in the batch")
     for number, chunk in enumerate(command.chunks, command.first):
         if not _is_storable(chunk):
             reason = f"chunk {number} needs an aware time and either bytes, or text without NUL and lone surrogates"
-            raise _refuse(command, "chunk", reason, "make chunks with Chunk.of")
+            raise RuleBroken("chunk", reason, "make chunks with Chunk.of")
     return [OutputRecorded(execution_id=command.execution_id, first=command.first, chunks=command.chunks)]
 
 
-def _close(state: Output | None, command: CloseOutput, context: Context) -> Events:
-    _require_own(state, command, context)
-    return [OutputClosed(execution_id=command.execution_id)]
-
-
-_DECISIONS: Mapping[type[Command[Output]], Decide] = MappingProxyType({RecordOutput: _record, CloseOutput: _close})
-
-OUTPUT_DECIDER = Decider(aggregate=OUTPUT, decisions=_DECISIONS)
+OUTPUT_DECIDER = Decider(
+    OUTPUT,
+    {
+        RecordOutput: (_require_own, _record),
+        CloseOutput: (_require_own, becomes(OutputClosed)),
+    },
+)

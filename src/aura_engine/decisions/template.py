@@ -6,11 +6,8 @@ text is a correct template before it asks for a decision.
 Who may do what: humans and AURA itself; an agent never changes its own prompts or another agent's."""
 
 import re
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 
-from aura_contracts.aggregate import Command
-from aura_contracts.events import Event
 from aura_contracts.ids import is_canonical_id
 from aura_contracts.template import (
     PROMPT_TEMPLATE,
@@ -28,13 +25,12 @@ from aura_contracts.template import (
 )
 from aura_engine.decisions._decider import (
     Context,
-    Decide,
     Decider,
-    refuse_rule,
-    require_no_agent,
+    Events,
+    RuleBroken,
+    becomes,
+    no_agent,
 )
-
-Events = Sequence[Event]
 
 TEXT_LIMIT = 64 * 1024
 """Bytes of a template's text in UTF-8: 64 KiB."""
@@ -45,14 +41,13 @@ VARIABLE_LIMIT = 100
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
 
 
-def _require_no_agent(id_: str, command: Command[PromptTemplate], context: Context) -> None:
-    require_no_agent("template", id_, command, context, "agents do not change prompts")
+_no_agent = no_agent("agents do not change prompts")
 
 
 def _require_name(command: DefineTemplate) -> None:
     if not _NAME.fullmatch(command.spec.name):
         reason = f"{command.spec.name!r} is not a name: a letter, then up to 99 letters, digits, '_', '-'"
-        raise refuse_rule("template", command.template_id, command, "name", reason)
+        raise RuleBroken("name", reason)
 
 
 def _require_scope_key(command: DefineTemplate) -> None:
@@ -70,72 +65,59 @@ def _require_scope_key(command: DefineTemplate) -> None:
         fits = key is not None and is_canonical_id(key)
     if not fits:
         reason = f"a {scope} template has {wanted.get(scope, 'no key')} as its scope key, not {key!r}"
-        raise refuse_rule("template", command.template_id, command, "scope_key", reason)
+        raise RuleBroken("scope_key", reason)
 
 
-def _require_text(id_: str, text: str, command: DefineTemplate | ReviseTemplate) -> None:
+def _require_text(text: str) -> None:
     size = len(text.encode("utf-8", "surrogatepass"))
     if not text.strip():
-        raise refuse_rule("template", id_, command, "text", "the text is empty", "to use none, retire the template")
+        raise RuleBroken("text", "the text is empty", "to use none, retire the template")
     if size > TEXT_LIMIT:
         reason = f"the text takes {size} bytes; the limit is {TEXT_LIMIT}"
-        raise refuse_rule("template", id_, command, "text_too_large", reason, "shorten it")
+        raise RuleBroken("text_too_large", reason, "shorten it")
 
 
-def _require_variables(id_: str, names: Sequence[str], command: DefineTemplate | ReviseTemplate) -> None:
+def _require_variables(names: Sequence[str]) -> None:
     if len(names) > VARIABLE_LIMIT:
         reason = f"a template declares at most {VARIABLE_LIMIT} variables, this one {len(names)}"
-        raise refuse_rule("template", id_, command, "variables", reason)
+        raise RuleBroken("variables", reason)
     for index, name in enumerate(names):
         if not name.isidentifier():
-            raise refuse_rule("template", id_, command, "variables", f"{name!r} is not the name of a variable")
+            raise RuleBroken("variables", f"{name!r} is not the name of a variable")
         if name in names[:index]:
-            raise refuse_rule("template", id_, command, "variables", f"{name!r} is declared twice")
+            raise RuleBroken("variables", f"{name!r} is declared twice")
 
 
 def _define(_: None, command: DefineTemplate, context: Context) -> Events:
     spec = command.spec
-    _require_no_agent(command.template_id, command, context)
     _require_name(command)
     _require_scope_key(command)
-    _require_text(command.template_id, spec.text, command)
-    _require_variables(command.template_id, spec.variables, command)
+    _require_text(spec.text)
+    _require_variables(spec.variables)
     derived = template_id(spec.scope, spec.scope_key, spec.name)
     if command.template_id != derived:
         reason = f"the id of {spec.name!r} in this scope is {derived}"
-        raise refuse_rule("template", command.template_id, command, "template_id", reason, "use that id")
+        raise RuleBroken("template_id", reason, "use that id")
     return [TemplateDefined(template_id=command.template_id, spec=spec)]
 
 
 def _revise(state: PromptTemplate, command: ReviseTemplate, context: Context) -> Events:
-    _require_no_agent(state.id, command, context)
-    _require_text(state.id, command.text, command)
-    _require_variables(state.id, command.variables, command)
+    _require_text(command.text)
+    _require_variables(command.variables)
     if command.based_on not in {None, state.revision}:
         reason = f"the change is based on revision {command.based_on}, the current one is {state.revision}"
-        raise refuse_rule("template", state.id, command, "stale_revision", reason, "look at the current text first")
+        raise RuleBroken("stale_revision", reason, "look at the current text first")
     if (command.text, command.variables) == (state.text, state.variables):
         return []
     return [TemplateRevised(revision=state.revision + 1, text=command.text, variables=command.variables)]
 
 
-def _retire(state: PromptTemplate, command: RetireTemplate, context: Context) -> Events:
-    _require_no_agent(state.id, command, context)
-    return [TemplateRetired(reason=command.reason)]
-
-
-def _restore(state: PromptTemplate, command: RestoreTemplate, context: Context) -> Events:
-    _require_no_agent(state.id, command, context)
-    return [TemplateRestored()]
-
-
-_DECISIONS: Mapping[type[Command[PromptTemplate]], Decide] = MappingProxyType(
+PROMPT_TEMPLATE_DECIDER = Decider(
+    PROMPT_TEMPLATE,
     {
-        DefineTemplate: _define,
-        ReviseTemplate: _revise,
-        RetireTemplate: _retire,
-        RestoreTemplate: _restore,
-    }
+        DefineTemplate: (_no_agent, _define),
+        ReviseTemplate: (_no_agent, _revise),
+        RetireTemplate: (_no_agent, becomes(TemplateRetired)),
+        RestoreTemplate: (_no_agent, becomes(TemplateRestored)),
+    },
 )
-
-PROMPT_TEMPLATE_DECIDER = Decider(aggregate=PROMPT_TEMPLATE, decisions=_DECISIONS)

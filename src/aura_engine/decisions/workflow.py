@@ -9,12 +9,9 @@ follows the step's task and approval; agents know only tasks. A command on a ste
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 
-from aura_contracts.aggregate import Command
-from aura_contracts.errors import AggregateNotFound, RuleViolated, TransitionRefused
-from aura_contracts.events import Event
+from aura_contracts.errors import AggregateNotFound, TransitionRefused
 from aura_contracts.workflow import (
     OVER,
     STEP_TABLE,
@@ -59,17 +56,15 @@ from aura_contracts.workflow import (
 )
 from aura_engine.decisions._decider import (
     Context,
-    Decide,
     Decider,
+    Events,
+    RuleBroken,
+    becomes,
     is_human,
-    is_system,
-    refuse_actor,
-    refuse_rule,
+    no_agent,
+    only_system,
     require_agent_type,
-    require_no_agent,
 )
-
-Events = Sequence[Event]
 
 NAME_LIMIT = 200
 """Characters; a name is one line in a list."""
@@ -83,13 +78,10 @@ _STEP_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 # --- Who --------------------------------------------------------------------------------------------------------------
 
 
-def _require_no_agent(state: Workflow, command: Command[Workflow], context: Context) -> None:
-    require_no_agent("workflow", state.id, command, context, "agents act on tasks, not on workflows")
+_no_agent = no_agent("agents act on tasks, not on workflows")
 
 
-def _require_system(state: Workflow, command: Command[Workflow], context: Context) -> None:
-    if not is_system(context):
-        raise refuse_actor("workflow", state.id, command, context, "only AURA reports the outcome of a step")
+_only_system = only_system("only AURA reports the outcome of a step")
 
 
 # --- Definition -------------------------------------------------------------------------------------------------------
@@ -151,16 +143,14 @@ def _cycle_problem(steps: Sequence[StepDefinition]) -> tuple[str, str] | None:
 
 
 def _start(_: None, command: StartWorkflow, context: Context) -> Events:
-    about = {"aggregate": "workflow", "aggregate_id": command.workflow_id, "command": "StartWorkflow"}
-    require_no_agent("workflow", command.workflow_id, command, context, "agents act on tasks, not on workflows")
     definition = command.definition
     if not definition.name.strip() or len(definition.name) > NAME_LIMIT:
         reason = f"a name has 1 to {NAME_LIMIT} characters, this one has {len(definition.name.strip())}"
-        raise RuleViolated(**about, rule="name", reason=reason)
+        raise RuleBroken("name", reason)
     for step in definition.steps:
-        require_agent_type("workflow", command.workflow_id, command, step.agent_type)
+        require_agent_type(step.agent_type)
     if problem := _definition_problem(definition.steps):
-        raise RuleViolated(**about, rule=problem[0], reason=problem[1], remedy="correct the definition")
+        raise RuleBroken(problem[0], problem[1], "correct the definition")
     return [WorkflowStarted(workflow_id=command.workflow_id, definition=definition)]
 
 
@@ -195,7 +185,7 @@ def _require_possible_step(state: Workflow, command: _StepCommand) -> WorkflowSt
     )
 
 
-def _require_subject(state: Workflow, step: WorkflowStep, command: StartStep) -> None:
+def _require_subject(step: WorkflowStep, command: StartStep) -> None:
     """A step starts with the thing it waits for: a task, an approval, or nothing."""
     needs = {StepType.AGENT_TASK: "a task_id", StepType.HUMAN_APPROVAL: "an approval_id"}
     has_right = (command.task_id is not None) is (step.type is StepType.AGENT_TASK) and (
@@ -203,13 +193,13 @@ def _require_subject(state: Workflow, step: WorkflowStep, command: StartStep) ->
     ) is (step.type is StepType.HUMAN_APPROVAL)
     if not has_right:
         reason = f"step {step.id!r} is of type {step.type} and starts with {needs.get(step.type, 'no id')}"
-        raise refuse_rule("workflow", state.id, command, "step_subject", reason)
+        raise RuleBroken("step_subject", reason)
 
 
-def _require_agent_task(state: Workflow, step: WorkflowStep, command: Command[Workflow]) -> None:
+def _require_agent_task(step: WorkflowStep) -> None:
     if step.type is not StepType.AGENT_TASK:
         reason = f"step {step.id!r} is of type {step.type}; only an agent_task asks for approval and resumes"
-        raise refuse_rule("workflow", state.id, command, "step_type", reason)
+        raise RuleBroken("step_type", reason)
 
 
 def _is_started_by(step: WorkflowStep, command: StartStep) -> bool:
@@ -233,15 +223,14 @@ def _require_active(state: Workflow, command: StartStep) -> None:
 
 
 def _start_step(state: Workflow, command: StartStep, context: Context) -> Events:
-    _require_system(state, command, context)
     if _is_started_by(_require_step(state, command), command):
         return []
     _require_active(state, command)
     step = _require_possible_step(state, command)
-    _require_subject(state, step, command)
+    _require_subject(step, command)
     if waiting := waits_for(state, step.id):
         reason = f"step {step.id!r} waits for {', '.join(waiting)}"
-        raise refuse_rule("workflow", state.id, command, "dependencies", reason, "start a step that is ready")
+        raise RuleBroken("dependencies", reason, "start a step that is ready")
     started = StepStarted(step_id=step.id, task_id=command.task_id, approval_id=command.approval_id)
     if command.approval_id is None:
         return [started]
@@ -249,37 +238,34 @@ def _start_step(state: Workflow, command: StartStep, context: Context) -> Events
 
 
 def _await_approval(state: Workflow, command: AwaitStepApproval, context: Context) -> Events:
-    _require_system(state, command, context)
     step = _require_possible_step(state, command)
-    _require_agent_task(state, step, command)
+    _require_agent_task(step)
     return [StepAwaitingApproval(step_id=step.id, approval_id=command.approval_id)]
 
 
 def _resume_step(state: Workflow, command: ResumeStep, context: Context) -> Events:
-    _require_system(state, command, context)
     step = _require_possible_step(state, command)
-    _require_agent_task(state, step, command)
+    _require_agent_task(step)
     return [StepResumed(step_id=step.id, approved=command.approved)]
 
 
-def _require_approved(state: Workflow, step: WorkflowStep, command: CompleteStep) -> None:
+def _require_approved(step: WorkflowStep) -> None:
     """Completing a human_approval is the approval itself; an agent_task that needs one, or has asked, must have it."""
     asks = step.requires_approval or step.status is StepStatus.AWAITING_APPROVAL
     if step.type is StepType.AGENT_TASK and asks and not step.approved:
         reason = f"step {step.id!r} requires an approval and has none"
-        raise refuse_rule("workflow", state.id, command, "approval_required", reason, "have its approval decided")
+        raise RuleBroken("approval_required", reason, "have its approval decided")
 
 
 def _complete_step(state: Workflow, command: CompleteStep, context: Context) -> Events:
-    _require_system(state, command, context)
     step = _require_possible_step(state, command)
-    _require_approved(state, step, command)
+    _require_approved(step)
     if (command.outcome is not None) is not (step.type is StepType.CONDITIONAL):
         reason = f"step {step.id!r} is of type {step.type}; conditional steps complete with an outcome, others without"
-        raise refuse_rule("workflow", state.id, command, "outcome", reason)
+        raise RuleBroken("outcome", reason)
     if waiting := [each.id for each in state.steps if each.id in step.config.children and each.status not in OVER]:
         reason = f"step {step.id!r} waits for its children {', '.join(waiting)}"
-        raise refuse_rule("workflow", state.id, command, "children", reason)
+        raise RuleBroken("children", reason)
     completed = StepCompleted(step_id=step.id, result=command.result, outcome=command.outcome)
     not_taken = step.config.otherwise if command.outcome else step.config.then
     skipped = _with_contained(state, not_taken) if step.type is StepType.CONDITIONAL else []
@@ -300,23 +286,20 @@ def _with_contained(state: Workflow, step_ids: Sequence[str]) -> list[WorkflowSt
 
 
 def _fail_step(state: Workflow, command: FailStep, context: Context) -> Events:
-    _require_system(state, command, context)
     return [StepFailed(step_id=_require_possible_step(state, command).id, failure=command.failure)]
 
 
 def _skip_step(state: Workflow, command: SkipStep, context: Context) -> Events:
-    _require_no_agent(state, command, context)
     skipped = _with_contained(state, [_require_possible_step(state, command).id])
     asked = [step.id for step in skipped if step.type is StepType.HUMAN_APPROVAL]
     if asked and is_human(context):
         reason = f"step {asked[0]!r} is a human approval; skipping it would pass it by"
         remedy = "approve it, or cancel the workflow"
-        raise refuse_rule("workflow", state.id, command, "approval_required", reason, remedy)
+        raise RuleBroken("approval_required", reason, remedy)
     return [StepSkipped(step_id=step.id, reason=command.reason) for step in skipped]
 
 
 def _retry_step(state: Workflow, command: RetryStep, context: Context) -> Events:
-    _require_no_agent(state, command, context)
     return [StepRetried(step_id=_require_possible_step(state, command).id)]
 
 
@@ -324,10 +307,9 @@ def _retry_step(state: Workflow, command: RetryStep, context: Context) -> Events
 
 
 def _update_context(state: Workflow, command: UpdateWorkflowContext, context: Context) -> Events:
-    _require_no_agent(state, command, context)
     if both := sorted(set(command.values) & set(command.remove)):
         reason = f"{', '.join(both)} cannot be set and removed at once"
-        raise refuse_rule("workflow", state.id, command, "context", reason)
+        raise RuleBroken("context", reason)
     values = {
         key: value for key, value in command.values.items() if key not in state.context or state.context[key] != value
     }
@@ -335,51 +317,29 @@ def _update_context(state: Workflow, command: UpdateWorkflowContext, context: Co
     return [WorkflowContextUpdated(values=values, removed=removed)] if values or removed else []
 
 
-def _pause(state: Workflow, command: PauseWorkflow, context: Context) -> Events:
-    _require_no_agent(state, command, context)
-    return [WorkflowPaused(reason=command.reason)]
-
-
-def _resume(state: Workflow, command: ResumeWorkflow, context: Context) -> Events:
-    _require_no_agent(state, command, context)
-    return [WorkflowResumed()]
-
-
 def _complete(state: Workflow, command: CompleteWorkflow, context: Context) -> Events:
-    _require_system(state, command, context)
     if unfinished := [f"{step.id} ({step.status})" for step in state.steps if step.status not in OVER]:
         reason = f"these steps are not over: {', '.join(unfinished)}"
-        raise refuse_rule("workflow", state.id, command, "unfinished_steps", reason)
+        raise RuleBroken("unfinished_steps", reason)
     return [WorkflowCompleted()]
 
 
-def _fail(state: Workflow, command: FailWorkflow, context: Context) -> Events:
-    _require_system(state, command, context)
-    return [WorkflowFailed(failure=command.failure)]
-
-
-def _cancel(state: Workflow, command: CancelWorkflow, context: Context) -> Events:
-    _require_no_agent(state, command, context)
-    return [WorkflowCancelled(reason=command.reason)]
-
-
-_DECISIONS: Mapping[type[Command[Workflow]], Decide] = MappingProxyType(
+WORKFLOW_DECIDER = Decider(
+    WORKFLOW,
     {
-        StartWorkflow: _start,
-        StartStep: _start_step,
-        AwaitStepApproval: _await_approval,
-        ResumeStep: _resume_step,
-        CompleteStep: _complete_step,
-        FailStep: _fail_step,
-        SkipStep: _skip_step,
-        RetryStep: _retry_step,
-        UpdateWorkflowContext: _update_context,
-        PauseWorkflow: _pause,
-        ResumeWorkflow: _resume,
-        CompleteWorkflow: _complete,
-        FailWorkflow: _fail,
-        CancelWorkflow: _cancel,
-    }
+        StartWorkflow: (_no_agent, _start),
+        StartStep: (_only_system, _start_step),
+        AwaitStepApproval: (_only_system, _await_approval),
+        ResumeStep: (_only_system, _resume_step),
+        CompleteStep: (_only_system, _complete_step),
+        FailStep: (_only_system, _fail_step),
+        SkipStep: (_no_agent, _skip_step),
+        RetryStep: (_no_agent, _retry_step),
+        UpdateWorkflowContext: (_no_agent, _update_context),
+        PauseWorkflow: (_no_agent, becomes(WorkflowPaused)),
+        ResumeWorkflow: (_no_agent, becomes(WorkflowResumed)),
+        CompleteWorkflow: (_only_system, _complete),
+        FailWorkflow: (_only_system, becomes(WorkflowFailed)),
+        CancelWorkflow: (_no_agent, becomes(WorkflowCancelled)),
+    },
 )
-
-WORKFLOW_DECIDER = Decider(aggregate=WORKFLOW, decisions=_DECISIONS)

@@ -7,6 +7,7 @@ import attrs
 from aura_contracts.actors import ENGINE
 from aura_contracts.aggregate import Command
 from aura_contracts.approval import (
+    APPROVAL,
     Approval,
     ApprovalKind,
     ApprovalStatus,
@@ -41,7 +42,7 @@ class Approvals:
 
     async def get(self, approval: str) -> Approval:
         """Return an approval. Raises `AggregateNotFound`, `AmbiguousId`."""
-        return await self._core.approval(await self._core.find("approval", approval))
+        return await self._core.load(APPROVAL, approval)
 
     async def list(self, **filters: Unpack[ApprovalFilters]) -> Page[Approval]:
         """Return a page of approvals, newest first; ``pending=True`` selects the open ones."""
@@ -109,6 +110,5 @@ class Approvals:
         if approval.status is ApprovalStatus.PENDING or task_id is None or not about_work:
             return
         view = await view_in(unit, task_id)
-        asked = view is not None and view.task.status is TaskStatus.AWAITING_APPROVAL
-        if view is not None and asked and view.task.approval_id == approval.id:
+        if view.task.status is TaskStatus.AWAITING_APPROVAL and view.task.approval_id == approval.id:
             await runtime.decided(self._core.runtime, unit, view, approval)

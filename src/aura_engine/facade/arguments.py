@@ -43,6 +43,9 @@ Check = Callable[[Any, str], Any]
 Limit = Annotated[int, msgspec.Meta(ge=1)]
 """The most items to return, from 1."""
 
+Filled = Annotated[str, msgspec.Meta(min_length=1)]
+"""A text that is not blank."""
+
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 """A number from 0 to 1."""
 
@@ -72,12 +75,12 @@ class Signature:
             if parameter.name == "by" and hint == str | None:
                 self.checks["by"] = _actor
             else:
-                self.checks[parameter.name] = _filled if hint is str and required else _check_of(hint)
+                self.checks[parameter.name] = _filled if hint is str and required else check_of(hint)
 
     def _add_options(self, options: Any) -> None:
         self.open = not options.__name__.endswith("Filters")
         if not self.open:
-            self.checks.update({name: _check_of(hint) for name, hint in get_type_hints(options).items()})
+            self.checks.update({name: check_of(hint) for name, hint in get_type_hints(options).items()})
 
     def check(self, given: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the arguments, converted. Those that are missing or too many are left for Python to refuse."""
@@ -120,7 +123,7 @@ def ids_of(after: Collection[_Identified | str] | _Identified | str) -> Sequence
 # --- Checks by type ---------------------------------------------------------------------------------------------------
 
 
-def _check_of(hint: Any) -> Check:
+def check_of(hint: Any) -> Check:
     """Return the check of a type."""
     if isinstance(hint, str):
         hint = getattr(import_module("aura_engine"), hint)  # importing it above would import pydantic
@@ -128,28 +131,28 @@ def _check_of(hint: Any) -> Check:
     if hint in _SIMPLE:
         return _SIMPLE[hint]
     if get_origin(hint) is not None:
-        return _check_of_form(hint)
+        return __check_of_form(hint)
     if issubclass(hint, Enum):
         return _one_of({str(member.value): member for member in hint})
     return _instance(hint)
 
 
-def _check_of_form(hint: Any) -> Check:  # noqa: PLR0911 - a case for each form
+def __check_of_form(hint: Any) -> Check:  # noqa: PLR0911 - a case for each form
     """Return the check of a type made of others."""
     origin: Any = get_origin(hint)
     arguments = get_args(hint)
     if origin in (Union, types.UnionType):
         return _union(arguments)
     if origin is Annotated:
-        return _bounded(_check_of(arguments[0]), arguments[1])
+        return _filled if arguments[1].min_length else _bounded(check_of(arguments[0]), arguments[1])
     if origin is Literal:
         return _one_of({value: value for value in arguments})
     if origin is type:
         return _instance(type)
     if issubclass(origin, Mapping):
-        return _mapping(*(_check_of(argument) for argument in arguments))
+        return _mapping(*(check_of(argument) for argument in arguments))
     if issubclass(origin, Collection):
-        return _collection(_check_of(arguments[0]))
+        return _collection(check_of(arguments[0]))
     return _callable
 
 
@@ -261,7 +264,7 @@ def _one_of(members: Mapping[Any, Any]) -> Check:
 def _union(hints: tuple[Any, ...]) -> Check:
     """Return the check of several types. An enumeration besides `str` accepts its values only."""
     named = any(isinstance(hint, type) and issubclass(hint, Enum) for hint in hints)
-    checks = [_check_of(hint) for hint in hints if hint is not type(None) and not (named and hint is str)]
+    checks = [check_of(hint) for hint in hints if hint is not type(None) and not (named and hint is str)]
     optional = type(None) in hints
 
     def any_of(value: Any, field: str) -> Any:

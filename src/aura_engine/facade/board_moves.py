@@ -14,7 +14,7 @@ from aura_contracts.errors import RuleViolated
 from aura_contracts.ids import TaskId
 from aura_contracts.task import BlockTask, QueueTask, TaskStatus, UnassignTask, UnblockTask, UnqueueTask
 from aura_engine.facade.core import Core
-from aura_engine.runtime.views import View
+from aura_engine.runtime.views import View, view_in
 from aura_engine.unit_of_work import UnitOfWork
 
 _C = CanonicalState
@@ -74,7 +74,7 @@ class BoardMoves:
         """Unassign a task and release its agent. Refused while the agent works on it."""
 
         async def decide(unit: UnitOfWork) -> None:
-            view = await self._core.view_in(unit, task_id)
+            view = await view_in(unit, task_id)
             if view.worked_on:
                 remedy = f"tasks.move({task_id!r}, 'cancelled') cancels it"
                 raise refusal(task_id, "move", "an agent works on it", remedy)

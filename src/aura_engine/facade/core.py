@@ -10,15 +10,15 @@ import attrs
 
 from aura_contracts.actors import Actor, human, parse_actor
 from aura_contracts.aggregate import Aggregate, Command, State
-from aura_contracts.approval import APPROVAL, Approval
+from aura_contracts.approval import Approval
 from aura_contracts.errors import AggregateNotFound, AmbiguousId, EngineClosed
 from aura_contracts.ids import TaskId
 from aura_contracts.ports import EventLog
 from aura_contracts.ports.archive import Archive
 from aura_contracts.ports.locks import Locks
 from aura_contracts.ports.read_models import ApprovalQuery, ReadModels
-from aura_engine.runtime.views import View, load_view, view_in
-from aura_engine.unit_of_work import CommandBus, UnitOfWork
+from aura_engine.runtime.views import View, load_view
+from aura_engine.unit_of_work import CommandBus, existing
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
@@ -140,22 +140,15 @@ class Core:
 
     async def load(self, aggregate: Aggregate[S], text: str) -> S:
         """Return the stored state of the aggregate that `text` names. Raises the errors of `find`."""
-        aggregate_id = await self.find(aggregate.name, text)
-        state = await self.bus.fetch(aggregate, aggregate_id)
-        if state is None:
-            raise AggregateNotFound(aggregate=aggregate.name, aggregate_id=aggregate_id, command="get")
-        return state
+        return await self.stored(aggregate, await self.find(aggregate.name, text))
+
+    async def stored(self, aggregate: Aggregate[S], aggregate_id: str) -> S:
+        """Return the stored state of an aggregate by its full id. Raises `AggregateNotFound`."""
+        return existing(await self.bus.fetch(aggregate, aggregate_id), aggregate, aggregate_id)
 
     async def handle(self, aggregate: Aggregate[S], text: str, command: Command[S], by: str | None) -> S:
         """Handle a command for the aggregate that `text` names; return its new state. Raises the errors of `find`."""
         return await self.bus.handle(self.actor(by), await self.find(aggregate.name, text), command)
-
-    async def approval(self, approval_id: str) -> Approval:
-        """Return an approval by its full id. Raises `AggregateNotFound`."""
-        approval = await self.bus.fetch(APPROVAL, approval_id)
-        if approval is None:
-            raise AggregateNotFound(aggregate="approval", aggregate_id=approval_id, command="get")
-        return approval
 
     async def pending(self, task_id: TaskId) -> Sequence[Approval]:
         """Return the open questions about a task, oldest first."""
@@ -164,17 +157,7 @@ class Core:
 
     async def snapshot(self, task_id: TaskId) -> View:
         """Return a task with everything that belongs to it, read from the store. Raises `AggregateNotFound`."""
-        view = await load_view(self.bus, task_id)
-        if view is None:
-            raise AggregateNotFound(aggregate="task", aggregate_id=task_id, command="get")
-        return view
-
-    async def view_in(self, unit: UnitOfWork, task_id: TaskId) -> View:
-        """Return a task with everything that belongs to it, as a unit of work sees it. Raises `AggregateNotFound`."""
-        view = await view_in(unit, task_id)
-        if view is None:
-            raise AggregateNotFound(aggregate="task", aggregate_id=task_id, command="get")
-        return view
+        return await load_view(self.bus, task_id)
 
     # --- Driving ------------------------------------------------------------------------------------------------------
 

@@ -9,13 +9,14 @@ from aura_contracts.actors import ENGINE
 from aura_contracts.agent import AGENT, Agent, AgentSpec, AgentStatus, RegisterAgent
 from aura_contracts.approval import ApprovalKind
 from aura_contracts.errors import InvalidInput
-from aura_contracts.execution import ExecutionSpec, QueueExecution, RunPlan
-from aura_contracts.ids import AgentId, ExecutionId, TaskId
+from aura_contracts.execution import RunPlan
+from aura_contracts.ids import AgentId, TaskId
 from aura_contracts.ports.read_models import AgentQuery
-from aura_contracts.task import AgentType, StartExecution, Task
+from aura_contracts.task import AgentType, Task
 from aura_contracts.workspace import Repository, RequestWorkspace, WorkspaceLayout, workspace_branch, workspace_slug
 from aura_engine.facade.core import Core
 from aura_engine.inputs import Place
+from aura_engine.runtime.attempts import queue
 from aura_engine.runtime.views import View, workspace_of
 from aura_engine.unit_of_work import UnitOfWork
 from aura_worker_protocol.messages import DescribeRepository, RepositoryDescribed
@@ -93,21 +94,8 @@ class Placement:
         variant = variant or agent.variant or None
         given = {**agent.options, **plan.options}
         options = self._core.runtime.profiles.options(agent.executor, variant, given)
-        execution_id = ExecutionId(self._core.bus.ids())
-        spec = ExecutionSpec(
-            task_id=task.id,
-            executor=agent.executor,
-            prompt=prompt,
-            variant=variant,
-            agent_id=agent.id,
-            agent_type=agent.type,
-            workspace_id=workspace_of(task.id),
-            session_id=session_id,
-            retry=task.retry,
-            plan=msgspec.structs.replace(plan, options=options),
-        )
-        await unit.handle(execution_id, QueueExecution(execution_id=execution_id, spec=spec))
-        return await unit.acting_as(ENGINE).handle(task.id, StartExecution(execution_id=execution_id))
+        plan = msgspec.structs.replace(plan, options=options)
+        return await queue(self._core.runtime, unit, task, agent, prompt, plan, session_id=session_id, variant=variant)
 
     async def first_prompt(self, view: View, plan: RunPlan) -> str:
         """Return the agent's first prompt: to implement an approved plan, to make one, or to code."""

@@ -12,7 +12,7 @@ from contextlib import aclosing, suppress
 import anyio
 import attrs
 
-from aura_contracts.approval import Approval, ApprovalRequested, ApprovalStatus
+from aura_contracts.approval import APPROVAL, Approval, ApprovalRequested, ApprovalStatus
 from aura_contracts.errors import AuraError, RunCancelled, RunFailed, TransitionRefused
 from aura_contracts.events import EventRecord
 from aura_contracts.ids import TaskId
@@ -79,13 +79,13 @@ class Run:
         seen = set[str]()
         for approval in await self._core.pending(self.id):
             seen.add(approval.id)
-            if (await self._core.approval(approval.id)).status is ApprovalStatus.PENDING:
+            if (await self._core.stored(APPROVAL, approval.id)).status is ApprovalStatus.PENDING:
                 yield approval
         async with aclosing(self.events(after=head, until_end=True)) as records:
             async for record in records:
                 if isinstance(record.event, ApprovalRequested) and record.stream_id not in seen:
                     seen.add(record.stream_id)
-                    approval = await self._core.approval(record.stream_id)
+                    approval = await self._core.stored(APPROVAL, record.stream_id)
                     if approval.status is ApprovalStatus.PENDING:
                         yield approval
 

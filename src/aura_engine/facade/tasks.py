@@ -1,14 +1,14 @@
 """Tasks: pieces of work, from creation to result."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, TypeVar, Unpack
 
 import attrs
 
 from aura_contracts.actors import ENGINE
 from aura_contracts.actors import agent as agent_actor
 from aura_contracts.agent import AGENT, Agent, AgentStatus, ReleaseAgent, TakeTask, TaskOutcome
-from aura_contracts.approval import Approval, ApprovalKind, ApprovalStatus, Question, RequestApproval, WithdrawApproval
+from aura_contracts.approval import Approval, ApprovalKind, ApprovalStatus, Question, RequestApproval
 from aura_contracts.board import CanonicalState
 from aura_contracts.errors import InvalidInput, VersionConflict
 from aura_contracts.execution import CancelExecution, ExecutionStatus, RequestFollowUp, RequestInterrupt, RunPlan
@@ -34,17 +34,19 @@ from aura_contracts.task import (
     TaskStatus,
 )
 from aura_contracts.workspace import RequestWorkspace
-from aura_engine import facade, permissions, runtime
+from aura_engine import facade, runtime
 from aura_engine.facade.arguments import Share
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
 from aura_engine.facade.options import AssignmentOptions, NewTaskOptions, TaskFilters
-from aura_engine.runtime.views import View
+from aura_engine.runtime.views import View, view_in
 from aura_engine.unit_of_work import UnitOfWork
 
 if TYPE_CHECKING:
     from aura_engine.facade.placement import Placement
     from aura_engine.inputs import Assignment, RunRequest
+
+R = TypeVar("R")
 
 _ATTEMPTS = 10
 """Attempts to begin a task whose agent another engine takes first."""
@@ -179,8 +181,7 @@ class Tasks:
         await self._require_known(agent_id, given)
         workspace = await self._placement.workspace(task_id, title, given)
 
-        async def decide(unit: UnitOfWork) -> Task:
-            view = await self._core.view_in(unit, task_id)
+        async def decide(unit: UnitOfWork, view: View) -> Task:
             if view.execution is not None and not view.execution.final:
                 reason = f"execution {view.execution.id} is at work on it"
                 raise InvalidInput(field="task", reason=reason, remedy="cancel it, or wait until it has ended")
@@ -224,16 +225,14 @@ class Tasks:
         """Have the assigned agent work on the task, for the first time or again after its last execution has ended."""
         task_id = TaskId(await self._core.find("task", task))
 
-        async def decide(unit: UnitOfWork) -> Task:
-            view = await self._core.view_in(unit, task_id)
+        async def decide(unit: UnitOfWork, view: View) -> Task:
             if view.agent is None or view.workspace is None:
                 remedy = "assign the task, and create it with a repository"
                 raise InvalidInput(field="task", reason="it has no agent or no workspace", remedy=remedy)
             if view.execution is not None and not view.execution.final:
                 return view.task
             if view.execution is not None:
-                await runtime.requeue(self._core.runtime, unit.acting_as(ENGINE), view.task, view.execution)
-                return await unit.require(TASK, task_id)
+                return await runtime.requeue(self._core.runtime, unit.acting_as(ENGINE), view.task, view.execution)
             prompt = await self._placement.first_prompt(view, RunPlan())
             return await self._placement.queue(unit, view.task, view.agent, prompt, RunPlan())
 
@@ -249,8 +248,7 @@ class Tasks:
             await self._core.engine.approvals.request_changes(asked.id, feedback, by=by)
             return await self.get(task_id)
 
-        async def decide(unit: UnitOfWork) -> Task:
-            view = await self._core.view_in(unit, task_id)
+        async def decide(unit: UnitOfWork, view: View) -> Task:
             execution = view.execution
             if execution is None or execution.status is not ExecutionStatus.REVIEW:
                 reason = f"it is {view.task.status}, and none of its work is in review"
@@ -270,18 +268,16 @@ class Tasks:
         """Retry a failed task with its agent, in the worktree as it is and with a fresh count of attempts."""
         task_id = TaskId(await self._core.find("task", task))
 
-        async def decide(unit: UnitOfWork) -> Task:
-            view = await self._core.view_in(unit, task_id)
+        async def decide(unit: UnitOfWork, view: View) -> Task:
             engine = unit.acting_as(ENGINE)
             if view.task.status is not TaskStatus.FAILED and view.task.retry_at is not None and view.execution:
-                await runtime.requeue(self._core.runtime, engine, view.task, view.execution)  # now, not later
-                return await unit.require(TASK, task_id)
+                return await runtime.requeue(self._core.runtime, engine, view.task, view.execution)  # now, not later
             retried = await unit.handle(task_id, RetryTask())
             if view.agent is not None and view.agent.status is AgentStatus.IDLE:
                 await unit.handle(view.agent.id, TakeTask(task_id=task_id))
-            if view.execution is not None:
-                await runtime.requeue(self._core.runtime, engine, retried, view.execution)
-            return await unit.require(TASK, task_id)
+            if view.execution is None:
+                return retried
+            return await runtime.requeue(self._core.runtime, engine, retried, view.execution)
 
         return await self._transact_and_drive(task_id, decide, by)
 
@@ -289,32 +285,25 @@ class Tasks:
         """Interrupt the execution of a task, which then fails as cancelled."""
         task_id = TaskId(await self._core.find("task", task))
 
-        async def decide(unit: UnitOfWork) -> Task:
-            view = await self._core.view_in(unit, task_id)
+        async def decide(unit: UnitOfWork, view: View) -> Task:
             if view.execution is not None and not view.execution.final:
                 await unit.handle(view.execution.id, RequestInterrupt(reason=reason))
             return view.task
 
-        return await self._core.bus.transact(self._core.actor(by), decide)
+        return await self._transact(task_id, decide, by)
 
     async def cancel(self, task: str, reason: str = "", *, by: str | None = None) -> Task:
         """Cancel a task: interrupt its agent and withdraw its open questions, but keep its work."""
         task_id = TaskId(await self._core.find("task", task))
-        withdrawn = "the task was cancelled"
 
-        async def decide(unit: UnitOfWork) -> Task:
-            view = await self._core.view_in(unit, task_id)
+        async def decide(unit: UnitOfWork, view: View) -> Task:
             engine = unit.acting_as(ENGINE)
             cancelled = await unit.handle(task_id, CancelTask(reason=reason))
             if view.execution is not None and not view.execution.final:
                 await unit.handle(view.execution.id, CancelExecution(reason=reason))
             elif view.execution is None and view.agent is not None and view.agent.current_task_id == task_id:
                 await engine.handle(view.agent.id, ReleaseAgent(task_id=task_id, outcome=TaskOutcome.CANCELLED))
-            for approval in (view.approval, view.conflict):
-                if approval is not None and approval.status is ApprovalStatus.PENDING:
-                    await engine.handle(approval.id, WithdrawApproval(reason=withdrawn))
-            await permissions.withdraw_all(unit, task_id, withdrawn)
-            await permissions.withdraw_inquiries(engine, task_id, withdrawn)
+            await runtime.withdraw_questions(engine, view, "the task was cancelled")
             return cancelled
 
         return await self._transact_and_drive(task_id, decide, by)
@@ -322,12 +311,7 @@ class Tasks:
     # --- Deciding -----------------------------------------------------------------------------------------------------
 
     async def submit(
-        self,
-        task: str,
-        proposal: str,
-        *,
-        confidence: Share | None = None,
-        by: str | None = None,
+        self, task: str, proposal: str, *, confidence: Share | None = None, by: str | None = None
     ) -> Approval:
         """Submit a proposal of the assigned agent for approval; `confidence` is from 0 to 1."""
         task_id = TaskId(await self._core.find("task", task))
@@ -353,8 +337,7 @@ class Tasks:
         approval_id = ApprovalId(self._core.bus.ids())
         subtasks = tuple(Subtask(TaskId(self._core.bus.ids()), title) for title in titles)
 
-        async def decide(unit: UnitOfWork) -> Approval:
-            view = await self._core.view_in(unit, task_id)
+        async def decide(unit: UnitOfWork, view: View) -> Approval:
             if view.worked_on:
                 remedy = "wait for it, or cancel the task and split another one"
                 raise facade.refusal(task_id, "decompose", "an agent works on it", remedy)
@@ -374,7 +357,7 @@ class Tasks:
             )
             return await agent.handle(approval_id, RequestApproval(approval_id=approval_id, question=question))
 
-        return await self._core.bus.transact(self._core.actor(by), decide)
+        return await self._transact(task_id, decide, by)
 
     async def move(self, task: str, state: CanonicalState | str, reason: str = "", *, by: str | None = None) -> Task:
         """Move a task on the board to a canonical state. Raises `RuleViolated`, whose remedy names an alternative."""
@@ -388,11 +371,19 @@ class Tasks:
     def _placement(self) -> "Placement":
         return facade.Placement(self._core)
 
+    async def _transact(self, task_id: TaskId, decide: Callable[[UnitOfWork, View], Awaitable[R]], by: str | None) -> R:
+        """Record a decision about a task, made on its view."""
+
+        async def decide_on_view(unit: UnitOfWork) -> R:
+            return await decide(unit, await view_in(unit, task_id))
+
+        return await self._core.bus.transact(self._core.actor(by), decide_on_view)
+
     async def _transact_and_drive(
-        self, task_id: TaskId, decide: Callable[[UnitOfWork], Awaitable[Task]], by: str | None
+        self, task_id: TaskId, decide: Callable[[UnitOfWork, View], Awaitable[Task]], by: str | None
     ) -> Task:
         """Record a decision, then have this engine carry it out."""
-        task = await self._core.bus.transact(self._core.actor(by), decide)
+        task = await self._transact(task_id, decide, by)
         if task.execution_id is not None:
             await self._core.drive(task_id)
         return task

@@ -19,15 +19,20 @@ from aura_contracts.errors import RunNotDriven, StoreFull, StoreReadOnly
 from aura_contracts.events import EventRecord
 from aura_contracts.ids import ApprovalId, StreamId, TaskId
 from aura_contracts.lease import WORKER_LEASE, LeaseStatus
+from aura_contracts.output import OutputRecorded
 from aura_contracts.ports.read_models import ApprovalQuery, ExecutionQuery
 from aura_contracts.task import TASK, Task, TaskStatus
 from aura_contracts.workspace import WORKSPACE
 from aura_engine import runtime
+from aura_engine.exception_groups import unwrap_group
 from aura_engine.facade.core import Core
-from aura_engine.runtime.event_stream import follow, streams_of
+from aura_engine.runtime.event_stream import Concern, streams_of
 from aura_engine.runtime.views import lease_of, workspace_of
 
 _WAITING = frozenset({TaskStatus.AWAITING_APPROVAL, TaskStatus.BLOCKED})
+
+PAGE = 8
+"""Events per read: one event of output may hold a megabyte, and the reader may be slow."""
 
 _CHECKS = 3
 """Times in a row that a task is found without an engine before it counts as not driven: another may take it over."""
@@ -52,16 +57,48 @@ class Watch:
 
         `whole` means that `after` is before the task's first event, so its events introduce its streams."""
 
-        async def is_over() -> bool:
-            return await self._is_over(until_end=until_end)
+        concern = Concern.task(self._task_id, () if whole else await self._streams())
+        log, doubt = self._core.log, True
+        while True:
+            stirred = self._core.follower.activity
+            async with aclosing(log.read(after, page_size=PAGE)) as records:
+                async for record in records:
+                    after = record.position
+                    self._core.bus.states.observe(record)  # so that `_is_over` is never behind what was yielded
+                    if concern.admits(record):
+                        doubt = doubt or not isinstance(record.event, OutputRecorded)
+                        yield record
+            if doubt and await self._is_over(until_end=until_end):
+                if not await log.page(after, limit=1):
+                    return
+                continue
+            doubt = await self._stirs(after, stirred)
 
-        known = () if whole else await self._streams()
-        observe = self._core.bus.states.observe
-        log, activity, alarm = self._core.log, self._activity, self._undriven
-        following = follow(log, self._task_id, after, is_over, activity, alarm, known, observe)
-        async with aclosing(following) as records:
-            async for record in records:
-                yield record
+    async def _stirs(self, after: int, stirred: anyio.Event) -> bool:
+        """Wait for an event after position `after`, for `stirred`, or until no engine drives the task; return whether
+        it was one of the latter.
+        """
+        alarmed = False
+        try:
+            async with anyio.create_task_group() as group:
+
+                async def wait() -> None:
+                    await self._core.log.wait(after)
+                    group.cancel_scope.cancel()
+
+                async def wait_for_alarm() -> None:
+                    nonlocal alarmed
+                    await self._undriven()
+                    alarmed = True
+                    group.cancel_scope.cancel()
+
+                group.start_soon(wait)
+                group.start_soon(wait_for_alarm)
+                await stirred.wait()
+                group.cancel_scope.cancel()
+        except ExceptionGroup as errors:
+            raise unwrap_group(errors) from None
+        return alarmed or stirred.is_set()
 
     async def idle(self) -> None:
         """Return when the task has ended or a human is asked, about its work or a tool call."""
@@ -80,11 +117,8 @@ class Watch:
 
     async def _is_asked(self, approvals: set[ApprovalId]) -> bool:
         """Whether one of these is still open: rules answer some questions in the same append that asks them."""
-        states = [await self._core.approval(approval_id) for approval_id in approvals]
+        states = [await self._core.stored(APPROVAL, approval_id) for approval_id in approvals]
         return any(approval.status is ApprovalStatus.PENDING for approval in states)
-
-    def _activity(self) -> anyio.Event:
-        return self._core.follower.activity
 
     async def _streams(self) -> frozenset[StreamId]:
         """Return the task's streams, and evict the cached states of the current ones, which may be older."""

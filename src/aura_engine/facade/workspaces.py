@@ -41,11 +41,7 @@ class Workspaces:
 
     async def get(self, workspace: str) -> Workspace:
         """Return a workspace. Raises `AggregateNotFound`, `AmbiguousId`."""
-        workspace_id = await self._find(workspace)
-        found = await self._core.bus.fetch(WORKSPACE, workspace_id)
-        if found is None:
-            raise AggregateNotFound(aggregate="workspace", aggregate_id=workspace_id, command="get")
-        return found
+        return await self._core.stored(WORKSPACE, await self._find(workspace))
 
     async def list(self, **filters: Unpack[WorkspaceFilters]) -> Page[Workspace]:
         """Return a page of workspaces, newest first; ``removed=False`` selects those that still exist."""

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 from aura_contracts._lazy import export_lazily
 
 if TYPE_CHECKING:
+    from aura_engine.runtime.attempts import requeue as requeue
     from aura_engine.runtime.cleanup import remove as remove
-    from aura_engine.runtime.cleanup import requeue as requeue
+    from aura_engine.runtime.cleanup import withdraw_questions as withdraw_questions
     from aura_engine.runtime.context import reviewers_of as reviewers_of
     from aura_engine.runtime.follower import LOCK_CHECK as LOCK_CHECK
     from aura_engine.runtime.output_recorder import pieces as pieces

@@ -1,15 +1,11 @@
 """Cleanup: release what an execution held, record its failure, remove what is no longer needed."""
 
-from msgspec.structs import replace
-
 from aura_contracts.actors import ENGINE
 from aura_contracts.agent import ReleaseAgent, TaskOutcome
-from aura_contracts.aggregate import part_of
 from aura_contracts.approval import ApprovalStatus, WithdrawApproval
 from aura_contracts.errors import AuraError, WorkerUnavailable
-from aura_contracts.execution import CancelExecution, Execution, ExecutionSpec, LoseWorker, QueueExecution, RunPlan
+from aura_contracts.execution import CancelExecution, Execution, LoseWorker
 from aura_contracts.failures import FailureReason
-from aura_contracts.ids import ExecutionId
 from aura_contracts.lease import (
     CloseLease,
     DeclareLost,
@@ -20,7 +16,7 @@ from aura_contracts.lease import (
     RevokeLease,
     WorkerLease,
 )
-from aura_contracts.task import FailTask, RecordAttemptFailure, StartExecution, Task, TaskStatus
+from aura_contracts.task import FailTask, RecordAttemptFailure, TaskStatus
 from aura_contracts.workspace import (
     AbandonMerge,
     ReleaseWorkspace,
@@ -30,6 +26,7 @@ from aura_contracts.workspace import (
 )
 from aura_engine.permissions.inquiries import withdraw_inquiries
 from aura_engine.permissions.questions import withdraw_all
+from aura_engine.runtime.attempts import requeue
 from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.stages import save
 from aura_engine.runtime.steps import UNMERGED
@@ -108,14 +105,19 @@ async def release(runtime: Runtime, view: View) -> None:
         if workspace is not None and over and workspace.status in UNMERGED:
             await unit.handle(workspace.id, AbandonMerge(reason=f"the task is {view.task.status}"))
         if over:
-            for approval in (view.approval, view.conflict):
-                if approval is not None and approval.status is ApprovalStatus.PENDING:
-                    await unit.handle(approval.id, WithdrawApproval(reason=f"the task is {view.task.status}"))
-            await withdraw_inquiries(unit, view.task.id, f"the task is {view.task.status}")
-            await withdraw_all(unit, view.task.id, f"the task is {view.task.status}")
+            await withdraw_questions(unit, view, f"the task is {view.task.status}")
             if view.agent is not None and view.agent.current_task_id == view.task.id:
                 outcome = _OUTCOMES.get(view.task.status, TaskOutcome.CANCELLED)
                 await unit.handle(view.agent.id, ReleaseAgent(task_id=view.task.id, outcome=outcome))
+
+
+async def withdraw_questions(unit: UnitOfWork, view: View, reason: str) -> None:
+    """Withdraw every open question about an ended task: no one waits for the answers any more."""
+    for approval in (view.approval, view.conflict):
+        if approval is not None and approval.status is ApprovalStatus.PENDING:
+            await unit.handle(approval.id, WithdrawApproval(reason=reason))
+    await withdraw_inquiries(unit, view.task.id, reason)
+    await withdraw_all(unit, view.task.id, reason)
 
 
 async def _give_back(runtime: Runtime, unit: UnitOfWork, lease: WorkerLease, reason: str) -> None:
@@ -157,30 +159,6 @@ async def run_again(runtime: Runtime, view: View) -> None:
     """Queue an execution in place of a lost one, with the same workspace and the same agent session."""
     async with runtime.bus.unit(ENGINE) as unit:
         await requeue(runtime, unit, view.task, _ended(view))
-
-
-async def requeue(runtime: Runtime, unit: UnitOfWork, task: Task, execution: Execution) -> ExecutionId:
-    """Add to `unit` a new execution that continues where `execution` ended, and return its id."""
-    execution_id = ExecutionId(runtime.bus.ids())
-    session_id, plan = going_on(execution)
-    prompt = execution.prompt
-    if session_id is not None:
-        prompt = await runtime.prompts.make("resume", task, plan.variables, prompt=execution.prompt)
-    spec = replace(part_of(execution, ExecutionSpec), prompt=prompt, session_id=session_id, plan=plan)
-    await unit.handle(execution_id, QueueExecution(execution_id=execution_id, spec=spec))
-    await unit.handle(task.id, StartExecution(execution_id=execution_id))
-    return execution_id
-
-
-def going_on(execution: Execution) -> tuple[str | None, RunPlan]:
-    """Return the session and the plan of an execution that continues where `execution` ended.
-
-    If it ended between two sessions, this is the lost one: it is lost again, and replayed again. The copy of a forked
-    session must still be made, unless the agent has reported a session of its own.
-    """
-    own = execution.session_id is not None and not execution.fork
-    plan = replace(execution.plan, fork=execution.plan.fork and not own)
-    return execution.session_id or execution.dropped_session_id, plan
 
 
 # --- The workspace ----------------------------------------------------------------------------------------------------

@@ -1,22 +1,13 @@
-"""Event stream: selects the events of a task or a run, and follows a task."""
+"""Event stream: selects the events of a task or a run."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import aclosing
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Self
-
-import anyio
 
 from aura_contracts.events import Event, EventRecord
 from aura_contracts.execution import ExecutionQueued
 from aura_contracts.ids import ExecutionId, StreamId, TaskId, output_stream
-from aura_contracts.output import OutputRecorded
 from aura_contracts.ports import EventLog
-from aura_engine.exception_groups import unwrap_group
 from aura_engine.runtime.views import lease_of, workspace_of
-
-PAGE = 8
-"""Events per read: one event of output may hold a megabyte, and the reader may be slow."""
-
 
 _VALUES = ("question", "spec", "layout")
 """Fields of events that hold the value an aggregate begins with."""
@@ -74,63 +65,3 @@ def _named_in(event: Event) -> Iterator[str]:
             ident = getattr(holder, field, None)
             if ident is not None:
                 yield ident
-
-
-async def follow(
-    log: EventLog,
-    task_id: TaskId,
-    after: int,
-    is_over: Callable[[], Awaitable[bool]],
-    activity: Callable[[], anyio.Event],
-    alarm: Callable[[], Awaitable[None]],
-    known: Iterable[StreamId] = (),
-    observe: Callable[[EventRecord], None] = lambda _: None,
-) -> AsyncGenerator[EventRecord, None]:
-    """Yield the events of a task after position `after`, as they are recorded.
-
-    `known` are its streams at that position; none are needed before its first event. Ends when everything was yielded
-    and `is_over` returns True; it is called after each event that is not output, when the event that `activity` returns
-    is set, and when `alarm` returns, which is cancelled and called again as events come. `observe` is called with every
-    event before that, so that the state it feeds is never behind the events that were yielded.
-    """
-    concern = Concern.task(task_id, known)
-    doubt = True
-    while True:
-        stirred = activity()
-        async with aclosing(log.read(after, page_size=PAGE)) as records:
-            async for record in records:
-                after = record.position
-                observe(record)
-                if concern.admits(record):
-                    doubt = doubt or not isinstance(record.event, OutputRecorded)
-                    yield record
-        if doubt and await is_over():
-            if not await log.page(after, limit=1):
-                return
-            continue
-        doubt = await _stirs(log, after, stirred, alarm)
-
-
-async def _stirs(log: EventLog, after: int, stirred: anyio.Event, alarm: Callable[[], Awaitable[None]]) -> bool:
-    """Wait for an event after position `after`, for `stirred` or `alarm`; return whether it was one of the latter."""
-    alarmed = False
-    try:
-        async with anyio.create_task_group() as group:
-
-            async def wait() -> None:
-                await log.wait(after)
-                group.cancel_scope.cancel()
-
-            async def wait_for_alarm() -> None:
-                nonlocal alarmed
-                await alarm()
-                alarmed = True
-                group.cancel_scope.cancel()
-
-            group.start_soon(wait)
-            group.start_soon(wait_for_alarm)
-            await stirred.wait()
-            group.cancel_scope.cancel()
-    except ExceptionGroup as errors:
-        raise unwrap_group(errors) from None
-    return alarmed or stirred.is_set()

@@ -22,15 +22,13 @@ from aura_contracts.errors import (
 from aura_contracts.execution import (
     CompleteExecution,
     Execution,
-    ExecutionSpec,
     ExecutionStatus,
     FailExecution,
-    QueueExecution,
     RequestFollowUp,
     RunPlan,
 )
 from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.ids import ApprovalId, ExecutionId
+from aura_contracts.ids import ApprovalId
 from aura_contracts.task import (
     ApproveTask,
     BlockTask,
@@ -40,7 +38,6 @@ from aura_contracts.task import (
     FailTask,
     RejectTask,
     RequestTaskChanges,
-    StartExecution,
     SubmitProposal,
     Task,
     UnblockTask,
@@ -59,15 +56,13 @@ from aura_contracts.workspace import (
     Workspace,
     WorkspaceStatus,
 )
-from aura_engine.runtime.agent_messages import words_of
-from aura_engine.runtime.cleanup import going_on
+from aura_engine.runtime.attempts import going_on, queue
 from aura_engine.runtime.context import Runtime, reviewers_of, subtask_spec
-from aura_engine.runtime.stages import save
+from aura_engine.runtime.proposals import summary_of, words_of
+from aura_engine.runtime.stages import is_news, save
 from aura_engine.runtime.views import View, spec_of
 from aura_engine.unit_of_work import UnitOfWork
 from aura_worker_protocol import messages
-
-NO_WORDS = "(the agent said nothing)"
 
 
 def _parts(view: View) -> tuple[Task, Execution]:
@@ -82,7 +77,7 @@ async def propose_plan(runtime: Runtime, view: View) -> None:
     """Ask a human to approve the agent's plan."""
     _, execution = _parts(view)
     words = await words_of(runtime.bus, execution.id)
-    await _propose(runtime, view, ApprovalKind.PLAN, words or NO_WORDS, {})
+    await _propose(runtime, view, ApprovalKind.PLAN, words, {})
 
 
 async def propose_changes(runtime: Runtime, view: View) -> None:
@@ -92,47 +87,18 @@ async def propose_changes(runtime: Runtime, view: View) -> None:
     spec = spec_of(workspace)
     collected = await _collect(runtime, workspace)
     diff = await runtime.gateway.request(messages.DiffWork(workspace=spec, patch_limit=0))
-    await _propose(runtime, view, ApprovalKind.CHANGES, summary_of(diff), _heads(collected))
+    heads = {head.repository: head.commit for head in collected.heads}
+    await _propose(runtime, view, ApprovalKind.CHANGES, summary_of(diff), heads)
 
 
 async def _collect(runtime: Runtime, workspace: Workspace) -> messages.WorkCollected:
     """Commit changes made since the agent finished, and record the heads of the branches."""
     collect = messages.CollectWork(workspace=spec_of(workspace), message=f"{workspace.title}\n\nDuring review.")
     collected = await runtime.gateway.request(collect)
-    if collected.heads and _heads(collected) != {tree.repository: tree.head for tree in workspace.worktrees}:
+    if is_news(workspace, collected):
         commit = RecordCommit(heads=collected.heads, clean=collected.clean)
         await runtime.bus.handle(ENGINE, workspace.id, commit)
     return collected
-
-
-def _heads(collected: messages.WorkCollected) -> dict[str, str]:
-    return {head.repository: head.commit for head in collected.heads}
-
-
-async def _has_grown(runtime: Runtime, workspace: Workspace) -> bool:
-    """Record the heads of the branches; return whether any has changed."""
-    collected = await _collect(runtime, workspace)
-    had = {tree.repository: tree.head for tree in workspace.worktrees}
-    return any(had.get(head.repository) != head.commit for head in collected.heads)
-
-
-def summary_of(diff: messages.WorkDiff) -> str:
-    """Return a summary of a diff, one line per file, like ``git diff --stat`` without the bars."""
-    several = len({file.repository for file in diff.files}) > 1
-    lines = [_line(file, several=several) for file in diff.files]
-    added, removed = sum(f.added or 0 for f in diff.files), sum(f.removed or 0 for f in diff.files)
-    count = f"{len(lines)} file{'s' if len(lines) != 1 else ''} changed, +{added} -{removed}"
-    return "\n".join([count, *lines])
-
-
-_LETTERS = {"added": "A", "modified": "M", "deleted": "D", "renamed": "R", "type_changed": "T"}
-
-
-def _line(file: messages.FileSummary, *, several: bool) -> str:
-    where = f"{file.repository}: " if several else ""
-    name = f"{file.old_path} -> {file.path}" if file.old_path else file.path
-    lines = "binary" if file.added is None else f"+{file.added} -{file.removed}"
-    return f"{_LETTERS.get(file.kind, '?')}  {where}{name}  {lines}"
 
 
 async def _propose(runtime: Runtime, view: View, kind: ApprovalKind, text: str, commits: dict[str, str]) -> None:
@@ -244,25 +210,9 @@ async def _go_on(runtime: Runtime, unit: UnitOfWork, view: View, feedback: str, 
         return
     if agent is None or view.workspace is None:
         return  # an agent outside AURA proposed it, and will read the decision
-    execution_id = ExecutionId(runtime.bus.ids())
     session_id, plan = (None, RunPlan()) if execution is None else going_on(execution)
-    again = QueueExecution(
-        execution_id=execution_id,
-        spec=ExecutionSpec(
-            task_id=view.task.id,
-            executor=agent.executor,
-            prompt=prompt,
-            variant=execution.variant if execution is not None else agent.variant or None,
-            agent_id=agent.id,
-            agent_type=agent.type,
-            workspace_id=view.workspace.id,
-            session_id=session_id,
-            retry=view.task.retry,
-            plan=plan,
-        ),
-    )
-    await unit.handle(execution_id, again)
-    await unit.handle(view.task.id, StartExecution(execution_id=execution_id))
+    variant = execution.variant if execution is not None else agent.variant or None
+    await queue(runtime, unit, view.task, agent, prompt, plan, session_id=session_id, variant=variant)
 
 
 async def fail_dependent(runtime: Runtime, view: View) -> None:
@@ -316,7 +266,7 @@ async def merge(runtime: Runtime, view: View) -> None:
     assert workspace is not None, "the work is in a workspace"
     if workspace.status is not WorkspaceStatus.MERGING:
         await save(runtime, workspace, SnapshotReason.MERGE)
-        if await _has_grown(runtime, workspace):
+        if is_news(workspace, await _collect(runtime, workspace)):
             return  # look again: changes that need a review are not merged without one
         async with runtime.bus.unit(ENGINE) as unit:
             if workspace.holder is not None:

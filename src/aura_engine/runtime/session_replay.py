@@ -19,6 +19,7 @@ from aura_contracts.execution import (
     StageRetried,
 )
 from aura_contracts.ids import ExecutionId, TaskId
+from aura_contracts.ports.read_models import ExecutionQuery
 from aura_contracts.task import ExecutionStarted
 from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.views import View
@@ -59,7 +60,7 @@ async def prompt_of(runtime: Runtime, view: View, begun: Execution, since: Seque
     for event in since:
         if isinstance(event, ConversationReplayed):
             return event.prompt
-    history = _newest(await _history(runtime.bus, view.task.id, begun))
+    history = _newest(await _history(runtime, view.task.id, begun))
     variables = begun.plan.variables
     prompt = await runtime.prompts.make("replay", view.task, variables, history=history, prompt=begun.prompt)
     replayed = ConversationReplayed(session_id=begun.dropped_session_id, attempt=begun.attempt, prompt=prompt)
@@ -68,10 +69,12 @@ async def prompt_of(runtime: Runtime, view: View, begun: Execution, since: Seque
     return prompt
 
 
-async def _history(bus: CommandBus, task_id: TaskId, current: Execution) -> list[str]:
+async def _history(runtime: Runtime, task_id: TaskId, current: Execution) -> list[str]:
     """Return the conversation of the task's executions, preceded by that of other executions in the session."""
+    bus = runtime.bus
     own = [event.execution_id for event in await bus.events(task_id) if isinstance(event, ExecutionStarted)]
-    others = await _executions_with(bus, _sessions_of(await bus.events(current.id)))
+    query = ExecutionQuery(session=_sessions_of(await bus.events(current.id)), descending=False)
+    others = [execution.id async for execution in runtime.reads.rows(query)]
     said = list[str]()
     for execution_id in [*(one for one in others if one not in own), *own]:
         events = await bus.events(execution_id)
@@ -84,16 +87,6 @@ def _sessions_of(events: Sequence[Event]) -> frozenset[str]:
     queued = (event.spec.session_id for event in events if isinstance(event, ExecutionQueued))
     recorded = (event.session_id for event in events if isinstance(event, SessionRecorded))
     return frozenset(session for session in (*queued, *recorded) if session is not None)
-
-
-async def _executions_with(bus: CommandBus, sessions: frozenset[str]) -> list[ExecutionId]:
-    """Return the executions that began or resumed one of these sessions, in the order of the log."""
-    topics = [ExecutionQueued.topic, SessionRecorded.topic]
-    found: dict[ExecutionId, None] = {}
-    async for record in bus.log.read(topics=topics):
-        if _sessions_of([record.event]) & sessions:
-            found[ExecutionId(record.stream_id)] = None
-    return list(found)
 
 
 def _lines(events: Iterable[Event], *, newest: bool) -> Iterator[str]:

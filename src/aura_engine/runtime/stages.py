@@ -294,7 +294,7 @@ async def _record_end(
         elif failure is not None:
             await unit.handle(execution.id, _stage_failure(runtime, execution, failure))
         elif done is not None:
-            if collected is not None and _is_news(workspace, collected):
+            if collected is not None and is_news(workspace, collected):
                 commit = RecordCommit(heads=collected.heads, clean=collected.clean)
                 await unit.handle(workspace.id, commit)
             await unit.handle(execution.id, done)
@@ -302,7 +302,8 @@ async def _record_end(
     runtime.gateway.known.discard(finished.exit.token)
 
 
-def _is_news(workspace: Workspace, collected: messages.WorkCollected) -> bool:
+def is_news(workspace: Workspace, collected: messages.WorkCollected) -> bool:
+    """Whether a branch has another head than the one recorded last."""
     had = {tree.repository: tree.head for tree in workspace.worktrees}
     return any(had.get(head.repository) != head.commit for head in collected.heads)
 
@@ -353,7 +354,7 @@ def _differs(workspace: Workspace, execution: Execution, collected: messages.Wor
     """Whether the agent has changed anything since its latest start."""
     if workspace.in_place:
         return collected.outcome != execution.outcome
-    return _is_news(workspace, collected)
+    return is_news(workspace, collected)
 
 
 async def save(runtime: Runtime, workspace: Workspace, reason: SnapshotReason) -> None:

@@ -16,7 +16,7 @@ from aura_contracts.lease import WORKER_LEASE, WorkerLease
 from aura_contracts.plain_data import Plain
 from aura_contracts.task import TASK, ApprovalMode, Task, TaskStatus
 from aura_contracts.workspace import WORKSPACE, Workspace
-from aura_engine.unit_of_work import CommandBus, UnitOfWork
+from aura_engine.unit_of_work import CommandBus, UnitOfWork, existing
 
 
 def workspace_of(task_id: TaskId) -> WorkspaceId:
@@ -74,13 +74,13 @@ class View(Plain):
         return frozenset({*ids, *lease, workspace_of(self.task.id)})
 
 
-async def load_view(bus: CommandBus, task_id: TaskId) -> View | None:
-    """Return the task with everything that belongs to it, read from the store; None if it does not exist."""
+async def load_view(bus: CommandBus, task_id: TaskId) -> View:
+    """Return the task with everything that belongs to it, read from the store. Raises `AggregateNotFound`."""
 
     async def load(aggregate: Aggregate[Any], stream_id: StreamId | None) -> Any:
         return None if stream_id is None else await bus.fetch(aggregate, stream_id)
 
-    return await _view(load, task_id)
+    return existing(await _view(load, task_id), TASK, task_id)
 
 
 async def driver_view(bus: CommandBus, task_id: TaskId, before: Callable[[StreamId], None]) -> View | None:
@@ -98,13 +98,16 @@ async def driver_view(bus: CommandBus, task_id: TaskId, before: Callable[[Stream
     return await _view(load, task_id)
 
 
-async def view_in(unit: UnitOfWork, task_id: TaskId) -> View | None:
-    """Return the view as a unit of work sees it; recording the unit then checks that it is unchanged."""
+async def view_in(unit: UnitOfWork, task_id: TaskId) -> View:
+    """Return the view as a unit of work sees it; recording the unit then checks that it is unchanged.
+
+    Raises `AggregateNotFound`.
+    """
 
     async def load(aggregate: Aggregate[Any], stream_id: StreamId | None) -> Any:
         return None if stream_id is None else await unit.get(aggregate, stream_id)
 
-    return await _view(load, task_id)
+    return existing(await _view(load, task_id), TASK, task_id)
 
 
 async def _view(load: Any, task_id: TaskId) -> View | None:

@@ -319,18 +319,18 @@ async def test_a_cancelled_run_has_ended():
 
 async def test_a_scope_of_another_store_or_of_a_run_of_another_task_is_none():
     async with agent_at_work() as work:
-        other = await put_to_work(work.bus, "Something else")
+        other = await put_to_work(work.bus, work.reads, "Something else")
         asked = await work.own.ask("May I?")
         for scope in (
             TaskScope(task_id=work.task_id, execution_id=other.execution_id),
             TaskScope(task_id=work.task_id, execution_id=work.bus.ids()),
         ):
-            assert await every_method(OwnTask(work.bus, scope), asked.id) == ["token_refused"] * 6
+            assert await every_method(OwnTask(work.bus, work.reads, scope), asked.id) == ["token_refused"] * 6
 
 
 async def test_questions_of_others_and_other_approvals_are_out_of_reach():
     async with agent_at_work() as work:
-        other = await put_to_work(work.bus, "Something else")
+        other = await put_to_work(work.bus, work.reads, "Something else")
         asked = await other.own.ask("May I?")
         plan = ApprovalId(work.bus.ids())
         request = RequestApproval(

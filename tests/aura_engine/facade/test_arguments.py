@@ -13,7 +13,7 @@ from aura_contracts.task import TaskChanges
 
 pytestmark = pytest.mark.anyio
 
-PAGED = ("tasks", "approvals", "agents", "workspaces", "sessions", "usage", "logs")
+PAGED = ("tasks", "approvals", "agents", "executions", "workspaces", "sessions", "usage", "logs")
 NOUNS = (*PAGED, "executors", "events", "history", "audit", "store", "doctor")
 
 

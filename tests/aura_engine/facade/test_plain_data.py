@@ -26,6 +26,7 @@ NOUNS = (
     "tasks",
     "approvals",
     "agents",
+    "executions",
     "workspaces",
     "sessions",
     "executors",

@@ -18,7 +18,7 @@ from aura_contracts.ids import ExecutionId
 from aura_contracts.ports.executors import Message, SessionStarted, ToolCalled
 from aura_contracts.task import RetryPolicy
 from aura_engine.profiles import Profiles
-from aura_engine.runtime.cleanup import requeue
+from aura_engine.runtime.attempts import requeue
 from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.prompts import Prompts
 from aura_engine.runtime.session_replay import HISTORY_LIMIT, beginning_of, prompt_of
@@ -153,7 +153,7 @@ async def test_what_follows_goes_on_with_what_there_was(session, then, wanted, f
         await agent.work.end()
         view = await load_view(agent.bus, agent.work.task_id)
         async with agent.bus.unit(ENGINE) as unit:
-            execution_id = await requeue(runtime_of(agent), unit, view.task, ended)
+            execution_id = (await requeue(runtime_of(agent), unit, view.task, ended)).execution_id
         begun, _ = await beginning_of(agent.bus, execution_id)
         somebody_elses = session is not None and then != "named"
         assert (begun.session_id, begun.fork) == (wanted, fork and somebody_elses)

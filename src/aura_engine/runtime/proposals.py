@@ -1,4 +1,4 @@
-"""Agent messages: the text of an agent's last run, for a proposal in words."""
+"""Proposals: what a human is asked to approve, as text: the words of the agent, or a summary of its changes."""
 
 from contextlib import aclosing
 from datetime import datetime
@@ -9,13 +9,16 @@ from aura_contracts.output import OutputRecorded, OutputSource
 from aura_contracts.ports import EventLog
 from aura_engine.runtime.output_recorder import pieces
 from aura_engine.unit_of_work import CommandBus
+from aura_worker_protocol.messages import FileSummary, WorkDiff
+
+NO_WORDS = "(the agent said nothing)"
 
 WORDS_LIMIT = 64 * 1024
 """Maximum characters of a proposal; longer text keeps its end."""
 
 
 async def words_of(bus: CommandBus, execution_id: ExecutionId) -> str:
-    """Return the agent's messages since its last start, or else its output on stdout."""
+    """Return the agent's messages since its last start, else its output on stdout, else a text that says so."""
     facts = await bus.log.facts(execution_id)
     started = next(
         (
@@ -28,7 +31,7 @@ async def words_of(bus: CommandBus, execution_id: ExecutionId) -> str:
     text = "\n\n".join(fact.event.entry.text for fact in facts[started:] if isinstance(fact.event, MessageSaid))
     if not text.strip() and facts:
         text = await _written(bus.log, execution_id, facts[started].time)
-    return text.replace("\0", "").strip()[-WORDS_LIMIT:]
+    return text.replace("\0", "").strip()[-WORDS_LIMIT:] or NO_WORDS
 
 
 async def _written(log: EventLog, execution_id: ExecutionId, since: datetime) -> str:
@@ -45,3 +48,22 @@ async def _written(log: EventLog, execution_id: ExecutionId, since: datetime) ->
             )
             end = end[-4 * WORDS_LIMIT :]  # UTF-8 takes up to four bytes for a character
     return end.decode(errors="backslashreplace")
+
+
+def summary_of(diff: WorkDiff) -> str:
+    """Return a summary of a diff, one line per file, like ``git diff --stat`` without the bars."""
+    several = len({file.repository for file in diff.files}) > 1
+    lines = [_line(file, several=several) for file in diff.files]
+    added, removed = sum(f.added or 0 for f in diff.files), sum(f.removed or 0 for f in diff.files)
+    count = f"{len(lines)} file{'s' if len(lines) != 1 else ''} changed, +{added} -{removed}"
+    return "\n".join([count, *lines])
+
+
+_LETTERS = {"added": "A", "modified": "M", "deleted": "D", "renamed": "R", "type_changed": "T"}
+
+
+def _line(file: FileSummary, *, several: bool) -> str:
+    where = f"{file.repository}: " if several else ""
+    name = f"{file.old_path} -> {file.path}" if file.old_path else file.path
+    lines = "binary" if file.added is None else f"+{file.added} -{file.removed}"
+    return f"{_LETTERS.get(file.kind, '?')}  {where}{name}  {lines}"
