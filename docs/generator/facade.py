@@ -149,7 +149,7 @@ def blocking() -> str:
     twins = [_Twin(FACADE / f"{module}.py") for module in MODULES]
     classes = {name for twin in twins for name in twin.classes}
     body = [twin.source(classes) for twin in twins]
-    opening = _opening(bootstrap := _Twin(FACADE.parent / "bootstrap.py"))
+    opening = _opening(bootstrap := _Twin(FACADE.parent / "bootstrap" / "engine_context.py"))
     twins.append(bootstrap)
     used = {"Self"}.union(*(twin.used for twin in twins)) - {f"Blocking{name}" for name in classes}
     homes = {name: home for twin in twins for name, home in twin.homes.items()}
@@ -196,12 +196,22 @@ _LEAVING = [
 ]
 
 
+def _unquoted(tree: ast.Module) -> ast.Module:
+    """Return a module whose signatures have no quotes around types: the twin imports them all."""
+    for node in ast.walk(tree):
+        for name in ("annotation", "returns"):
+            hint = getattr(node, name, None)
+            if isinstance(node, ast.arg | ast.FunctionDef | ast.AsyncFunctionDef) and isinstance(hint, ast.Constant):
+                setattr(node, name, ast.parse(str(hint.value), mode="eval").body)
+    return tree
+
+
 class _Twin:
     """The blocking classes of one module."""
 
     def __init__(self, path: Path) -> None:
         self.module = path.stem
-        self.tree = ast.parse(path.read_text(encoding="utf-8"))
+        self.tree = _unquoted(ast.parse(path.read_text(encoding="utf-8")))
         self.homes: dict[str, str] = {}
         self.used: set[str] = set()
         for node in ast.walk(self.tree):
@@ -285,18 +295,8 @@ class _Twin:
             yield f"        return Blocking{wrapped}({body.removeprefix('return ')}, self._portal)"
 
     def use(self, text: str) -> None:
-        self.used |= {
-            node.id
-            for node in ast.walk(
-                ast.parse(f"def f({text}): ..." if ":" in text or "=" in text or text == "self" else text)
-            )
-            if isinstance(node, ast.Name)
-        }
-        for node in ast.walk(
-            ast.parse(f"def f({text}): ..." if ":" in text or "=" in text or text == "self" else text)
-        ):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in self.homes:
-                self.used.add(node.value)
+        tree = ast.parse(f"def f({text}): ..." if ":" in text or "=" in text or text == "self" else text)
+        self.used |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
 
 
 def _opening(twin: _Twin) -> str:
@@ -327,11 +327,9 @@ def _has_core(node: ast.ClassDef) -> bool:
 
 def _nouns(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
     """Yield the nouns that an engine has, with their classes."""
-    for one in ast.walk(node):
-        if isinstance(one, ast.Assign) and isinstance(one.value, ast.Call) and isinstance(one.value.func, ast.Name):
-            target = one.targets[0]
-            if isinstance(target, ast.Attribute) and not target.attr.startswith("_") and one.value.func.id[0].isupper():
-                yield target.attr, one.value.func.id
+    for name, annotation in _annotated(node):
+        if annotation.startswith("'Noun["):
+            yield name, annotation[len("'Noun[") : -len("]'")]
 
 
 def _methods(node: ast.ClassDef) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -341,6 +339,11 @@ def _methods(node: ast.ClassDef) -> Iterator[ast.FunctionDef | ast.AsyncFunction
 
 
 def _fields(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
+    nouns = dict(_nouns(node))
+    yield from ((name, annotation) for name, annotation in _annotated(node) if name not in nouns)
+
+
+def _annotated(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
     for one in node.body:
         if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name) and not one.target.id.startswith("_"):
             yield one.target.id, ast.unparse(one.annotation)

@@ -4,6 +4,7 @@ It starts quickly because it only imports this module, `argparse` and the module
 done, 1 failed, 2 wrong usage, 130 interrupted.
 """
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -11,10 +12,16 @@ from collections.abc import Sequence
 from aura_cli._exit_codes import DONE, FAILED, INTERRUPTED, WRONG_USAGE
 from aura_cli.arguments.parser import WrongUsage, parse
 
+_GARBAGE = 100_000
+"""New objects between two collections of garbage: starting makes many, which stay, and each collection visits them."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `aura` with `argv` (default: the arguments of the process); return the exit code."""
-    code = _guarded(list(sys.argv[1:] if argv is None else argv))
+    if argv is None:
+        gc.set_threshold(_GARBAGE)
+        argv = sys.argv[1:]
+    code = _guarded(argv)
     try:
         if sys.stdout is not None:
             sys.stdout.flush()

@@ -18,6 +18,7 @@ from aura_contracts.ids import TaskId
 from aura_contracts.lease import RETURN_GRACE
 from aura_contracts.ledger import Checkpointed
 from aura_contracts.output import Chunk
+from aura_contracts.ports import Executor
 from aura_contracts.ports.archive import (
     AggregateChange,
     AuditReport,
@@ -30,7 +31,7 @@ from aura_contracts.ports.archive import (
     UsageKey,
     World,
 )
-from aura_contracts.ports.executors import Capability, Executor
+from aura_contracts.ports.executors import Capability
 from aura_contracts.ports.read_models import Moment
 from aura_contracts.ports.rows import ExecutionLogRow, Page, SessionRow, UsageRow
 from aura_contracts.ports.workspaces import Orphan, WorkspaceCondition
@@ -102,7 +103,7 @@ class BlockingTasks:
     def begin(
         self,
         task_id: TaskId,
-        request: "RunRequest",
+        request: RunRequest,
         *,
         digest: str = "",
         key: str | None = None,
@@ -359,7 +360,7 @@ class BlockingExecutors:
         """Return all executors, by name."""
         return self._portal.call(self._target.list)
 
-    def check(self, request: "RunRequest") -> None:
+    def check(self, request: RunRequest) -> None:
         """Validate a request without recording, creating or starting anything; `Engine.run` does it too.
 
         Raises `UnknownExecutor`, or `InvalidInput` for anything that the executor cannot do or would refuse.
@@ -772,7 +773,7 @@ class BlockingEngine:
 
     def start(
         self,
-        request: "RunRequest",
+        request: RunRequest,
         *,
         key: str | None = None,
         after: Sequence[BlockingRun | str] | BlockingRun | str = (),
@@ -797,7 +798,7 @@ class BlockingEngine:
         return BlockingRun(self._portal.call(self._target.resume, task), self._portal)
 
     def interrupted(
-        self, request: "RunRequest", *, after: Sequence[BlockingRun | str] | BlockingRun | str = ()
+        self, request: RunRequest, *, after: Sequence[BlockingRun | str] | BlockingRun | str = ()
     ) -> BlockingRun | None:
         """Resume the newest interrupted run of the same request and return it; None without one.
 

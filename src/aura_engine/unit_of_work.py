@@ -21,8 +21,7 @@ from aura_contracts.events import Append, Event, Fact
 from aura_contracts.ids import IdFactory, StreamId, TaskId
 from aura_contracts.ports import Clock, EventLog
 from aura_contracts.task import TASK
-from aura_engine.decisions import DECIDERS
-from aura_engine.decisions._decider import Context, Decider
+from aura_engine import decisions
 from aura_engine.state_cache import Load, StateCache
 
 R = TypeVar("R")
@@ -30,14 +29,6 @@ S = TypeVar("S", bound=State)
 
 CONFLICT_RETRIES = 5
 """Times a decision is repeated on newer states before a conflict is raised; each time, another writer made progress."""
-
-_DECIDER_OF: dict[type[AnyCommand], Decider[Any]] = {
-    command: decider for decider in DECIDERS.values() for command in decider.decisions
-}
-
-
-def _decider_of(command: Command[S]) -> Decider[S]:
-    return _DECIDER_OF[type(command)]
 
 
 def existing(state: R | None, aggregate: Aggregate[Any], aggregate_id: StreamId) -> R:
@@ -81,11 +72,11 @@ class UnitOfWork:
 
     async def handle(self, aggregate_id: StreamId, command: Command[S]) -> S:
         """Decide `command` and return the resulting state. Raises `CommandRefused`, which leaves the unit unchanged."""
-        decider = _decider_of(command)
+        decider = decisions.decider_of(command)
         loaded = await self._load(decider.aggregate, aggregate_id)
         now = self.bus.clock()
         lineage = await self._lineage(aggregate_id, command)
-        context = Context(actor=self._actor, now=now, lineage=lineage)
+        context = decisions.Context(actor=self._actor, now=now, lineage=lineage)
         decision = decider.decide(aggregate_id, loaded.state, command, context)
         loaded.state = decision.state
         loaded.facts += [self._fact(event, now) for event in decision.events]

@@ -64,6 +64,28 @@ def test_the_version_is_told_without_importing_anything_of_weight():
     assert not heavy & set(done.stdout.split()) - set(before.stdout.split())
 
 
+READING = [("task", "list"), ("approval", "list"), ("agent", "list"), ("session", "list"), ("events",), ("replay",)]
+
+NOT_FOR_READING = (
+    *("aura_executors", "aura_git", "aura_worker", "aura_worker_protocol", "aura_workspace", "aura_store.postgres"),
+    *("aura_engine.agent_tools", "aura_engine.blocking", "aura_engine.inputs", "aura_engine.profiles"),
+    *("aura_engine.bootstrap.services", "aura_engine.bootstrap.worker", "aura_engine.decisions.deciders"),
+    *("aura_engine.runtime.driver", "aura_engine.runtime.follower", "aura_engine.runtime.gateway"),
+    *("aura_engine.facade.doctor", "aura_engine.facade.placement", "aura_engine.facade.watch"),
+    *("dulwich", "eventsourcing", "importlib.metadata", "jinja2", "pydantic", "tomllib"),
+)
+
+
+@pytest.mark.parametrize("command", READING)
+def test_a_command_that_reads_imports_nothing_that_drives_tasks(command, store):
+    code = "import sys; from aura_cli.main import main; main(); print(*sys.modules, file=sys.stderr)"
+    words = [sys.executable, "-c", code, *command, "--quiet", "--store", store]
+    done = subprocess.run(words, env=ENVIRONMENT, capture_output=True, text=True, check=True)
+    assert not [
+        name for name in done.stderr.split() if f"{name}.".startswith(tuple(f"{one}." for one in NOT_FOR_READING))
+    ]
+
+
 # --- Exit codes and errors --------------------------------------------------------------------------------------------
 
 

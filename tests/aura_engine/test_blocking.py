@@ -11,7 +11,7 @@ import pytest
 from aura_contracts.errors import EngineClosed, InvalidInput
 from aura_contracts.task import TaskCreated
 from aura_engine import BlockingSubscription, open_engine_sync
-from aura_engine.facade import subscription as module
+from aura_engine.facade import core as module
 
 
 @pytest.fixture(autouse=True)

@@ -205,7 +205,7 @@ async def test_output_that_cannot_be_stored_is_handed_over_again():
     stage = Stage()
     unavailable = StoreUnavailable(store="s", reason="locked", waited=1.0, attempts=1)
     full = StoreFull(store="s", stream_id="x", position=1, reason="no room")
-    broken = RemoteError(remote_code="internal", reason="KeyError: 1")
+    broken = RemoteError(remote_code="internal", reason="KeyError: 1", details={})
     stage.engine.troubles = [unavailable, full, broken, unavailable]
     async with stage.connected() as engine:
         await engine.request(script())

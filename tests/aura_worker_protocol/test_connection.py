@@ -365,7 +365,7 @@ def test_a_request_that_cannot_be_sent_was_not_made():
 def test_the_end_says_what_will_never_be_settled(codec):
     engine, worker = connected(codec)
     numbers = [asked(engine, worker)[0] for _ in range(3)]
-    engine.receive(worker.refuse(numbers[1], RemoteError(remote_code="x", reason="x")))
+    engine.receive(worker.refuse(numbers[1], RemoteError(remote_code="x", reason="x", details={})))
     assert list(engine.end()) == [numbers[0], numbers[2]]
     assert engine.end() == ()
     assert worker.end() == ()
@@ -434,7 +434,7 @@ class TwoEnds(RuleBasedStateMachine):
     @precondition(lambda self: self.serving)
     def worker_responds(self, data, well):
         number = data.draw(st.sampled_from(sorted(self.serving)))
-        error = RemoteError(remote_code="x", reason="no")
+        error = RemoteError(remote_code="x", reason="no", details={})
         self._respond(number, self.worker.answer(number, Result()) if well else self.worker.refuse(number, error))
 
     def _respond(self, number, frame):

@@ -36,12 +36,12 @@ def configure(parser: ArgumentParser) -> None:
 async def _list(call: Invocation) -> None:
     async with engine_of(call, read_only=True) as engine:
         agents = [agent async for agent in all_rows(engine.agents.list, type=call.arguments.type)]
-    rows = [
-        (one.as_dict(), (one.id, str(one.status), str(one.type), one.executor, one.name, one.current_task_id or ""))
-        for one in agents
-    ]
-    call.terminal.table(rows, ("id", "status", "type", "executor", "name", "task"))
-    call.terminal.say(counted(len(rows), "agent"))
+    call.terminal.table(
+        agents,
+        ("id", "status", "type", "executor", "name", "task"),
+        lambda agent: (agent.id, agent.status, agent.type, agent.executor, agent.name, agent.current_task_id or ""),
+    )
+    call.terminal.say(counted(len(agents), "agent"))
 
 
 async def _show(call: Invocation) -> None:

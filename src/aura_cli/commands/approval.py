@@ -75,12 +75,12 @@ async def _list(call: Invocation) -> None:
     pending = None if call.arguments.all else True
     async with engine_of(call, read_only=True) as engine:
         approvals = [one async for one in all_rows(engine.approvals.list, pending=pending)]
-    rows = [
-        (one.as_dict(), (one.id, str(one.status), str(one.kind), ", ".join(_awaited(one)), _first_line(one)))
-        for one in approvals
-    ]
-    call.terminal.table(rows, ("id", "status", "kind", "waits for", "about"))
-    call.terminal.say(counted(len(rows), "approval"))
+    call.terminal.table(
+        approvals,
+        ("id", "status", "kind", "waits for", "about"),
+        lambda one: (one.id, one.status, one.kind, ", ".join(_awaited(one)), _first_line(one)),
+    )
+    call.terminal.say(counted(len(approvals), "approval"))
 
 
 def _awaited(approval: Approval) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ async def run(call: Invocation) -> None:
         name = call.arguments.name
         found = await engine.executors.list() if name is None else [await engine.executors.get(name)]
     if name is None:
-        call.terminal.table([(_data(one), _row(one)) for one in found], ("name", "status", "version", "what it is"))
+        call.terminal.table(found, ("name", "status", "version", "what it is"), _row, _data)
     else:
         call.terminal.item(_data(found[0]), printable("\n".join(_lines(found[0]))))
 

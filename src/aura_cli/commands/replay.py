@@ -45,13 +45,14 @@ async def run(call: Invocation) -> None:
 async def _show_all(engine: "Engine", call: Invocation) -> None:
     progress = call.terminal.progress_of("replayed")
     world = await engine.history.list(at=call.arguments.at, on_progress=progress)
-    rows = [
-        (state_data(name, state), (name, state.id, state.status, title_of(state)))
-        for name, states in world.states.items()
-        for state in states.values()
-    ]
-    call.terminal.table(rows, ("aggregate", "id", "status", "title"))
-    call.terminal.say(f"{len(rows):,} aggregates as of position {world.position:,}")
+    states = [(name, state) for name, states in world.states.items() for state in states.values()]
+    call.terminal.table(
+        states,
+        ("aggregate", "id", "status", "title"),
+        lambda named: (named[0], named[1].id, named[1].status, title_of(named[1])),
+        lambda named: state_data(*named),
+    )
+    call.terminal.say(f"{len(states):,} aggregates as of position {world.position:,}")
 
 
 async def _show_changes(engine: "Engine", ids: Sequence[str], call: Invocation) -> None:

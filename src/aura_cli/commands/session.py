@@ -7,7 +7,7 @@ from msgspec import structs
 
 from aura_cli._call import Invocation, all_rows, engine_of
 from aura_cli.arguments.parser import add_subcommand, add_subcommands
-from aura_cli.rendering.formatting import counted, short, time_text
+from aura_cli.rendering.formatting import counted, minute_text, short, time_text
 from aura_cli.rendering.terminal import printable
 from aura_contracts.errors import AggregateNotFound
 from aura_contracts.ports.rows import SessionRow
@@ -30,12 +30,13 @@ def configure(parser: ArgumentParser) -> None:
 async def _list(call: Invocation) -> None:
     async with engine_of(call, read_only=True) as engine:
         sessions = [one async for one in all_rows(engine.sessions.list, executor=call.arguments.executor)]
-    rows = [
-        (_data(one), (one.id, str(one.status), one.executor, time_text(one.queued_at)[:16], one.directory or ""))
-        for one in sessions
-    ]
-    call.terminal.table(rows, ("id", "status", "executor", "run at (UTC)", "folder"))
-    call.terminal.say(counted(len(rows), "session"))
+    call.terminal.table(
+        sessions,
+        ("id", "status", "executor", "run at (UTC)", "folder"),
+        lambda one: (one.id, one.status, one.executor, minute_text(one.queued_at), one.directory or ""),
+        _data,
+    )
+    call.terminal.say(counted(len(sessions), "session"))
 
 
 async def _show(call: Invocation) -> None:

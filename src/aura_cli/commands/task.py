@@ -20,7 +20,7 @@ from aura_cli.arguments.options import (
     values_of,
 )
 from aura_cli.arguments.parser import add_subcommand, add_subcommands
-from aura_cli.rendering.formatting import counted, short, state_heading, state_lines, task_text, time_text
+from aura_cli.rendering.formatting import counted, minute_text, short, state_heading, state_lines, task_text
 from aura_contracts.board import canonical_of_task
 from aura_contracts.errors import InvalidInput
 from aura_contracts.task import Task, TaskChanges
@@ -98,15 +98,13 @@ def _add_id(parser: ArgumentParser) -> None:
 async def _list(call: Invocation) -> None:
     async with engine_of(call, read_only=True) as engine:
         tasks = [task async for task in all_rows(engine.tasks.list, status=call.arguments.status)]
-    rows = [
-        (
-            {**task.as_dict(), "canonical_state": canonical_of_task(task)},
-            (task.id, str(task.status), str(task.priority), time_text(task.created_at)[:16], short(task.title)),
-        )
-        for task in tasks
-    ]
-    call.terminal.table(rows, ("id", "status", "priority", "created (UTC)", "title"))
-    call.terminal.say(counted(len(rows), "task"))
+    call.terminal.table(
+        tasks,
+        ("id", "status", "priority", "created (UTC)", "title"),
+        lambda task: (task.id, task.status, task.priority, minute_text(task.created_at), short(task.title)),
+        lambda task: {**task.as_dict(), "canonical_state": canonical_of_task(task)},
+    )
+    call.terminal.say(counted(len(tasks), "task"))
 
 
 async def _show(call: Invocation) -> None:

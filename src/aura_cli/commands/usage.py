@@ -38,7 +38,7 @@ async def run(call: Invocation) -> None:
     given, terminal = call.arguments, call.terminal
     async with engine_of(call, read_only=True) as engine:
         lines = await engine.usage.costs(by=given.by, task=given.task, since=given.since)
-    terminal.table([(_data(line), _row(line)) for line in lines], (given.by, *_TITLES))
+    terminal.table(lines, (given.by, *_TITLES), _row, _data)
     total, unpriced = sum(line.cost for line in lines), {model for line in lines for model in line.unpriced}
     terminal.say(f"{counted(len(lines), given.by)}, {_dollars(total)}")
     if unpriced:

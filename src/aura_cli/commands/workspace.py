@@ -54,12 +54,12 @@ async def _list(call: Invocation) -> None:
     removed = None if call.arguments.all else False
     async with engine_of(call, read_only=True) as engine:
         workspaces = [one async for one in all_rows(engine.workspaces.list, removed=removed)]
-    rows = [
-        (one.as_dict(), (one.id, str(one.status), str(len(one.snapshots)), one.branch, one.root, short(one.title)))
-        for one in workspaces
-    ]
-    call.terminal.table(rows, ("id", "status", "copies", "branch", "folder", "title"))
-    call.terminal.say(counted(len(rows), "workspace"))
+    call.terminal.table(
+        workspaces,
+        ("id", "status", "copies", "branch", "folder", "title"),
+        lambda one: (one.id, one.status, str(len(one.snapshots)), one.branch, one.root, short(one.title)),
+    )
+    call.terminal.say(counted(len(workspaces), "workspace"))
 
 
 async def _show(call: Invocation) -> None:

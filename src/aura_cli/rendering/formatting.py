@@ -66,6 +66,11 @@ def time_text(time: datetime) -> str:
     return time.isoformat(sep=" ", timespec="milliseconds").replace("+00:00", "Z")
 
 
+def minute_text(time: datetime) -> str:
+    """Return a moment in UTC, to the minute, for a column whose title names the zone."""
+    return time.isoformat(" ", "minutes")[:16]
+
+
 def fields_text(fields: dict[str, Any]) -> str:
     """Return the non-empty values with their names in a line."""
     return ", ".join(f"{name}={short(value)}" for name, value in fields.items() if not is_blank(value))

@@ -7,14 +7,17 @@ and agents may contain sequences that move the cursor or forge lines, so unprint
 import io
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from operator import methodcaller
 from pathlib import Path
-from typing import Any, Self, TextIO
+from typing import Any, Self, TextIO, TypeVar
 
 import attrs
 import msgspec
 
 from aura_contracts.errors import InvalidInput
+
+T = TypeVar("T")
 
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
@@ -30,6 +33,10 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
+def _printable_row(texts: Sequence[str]) -> Sequence[str]:
+    return texts if "".join(texts).isprintable() else [printable(text) for text in texts]
 
 
 @attrs.define
@@ -69,21 +76,30 @@ class Terminal:
         """Write one line of JSON."""
         self.out.write(f"{msgspec.json.encode(data).decode()}\n")
 
-    def table(self, rows: Iterable[tuple[Any, Sequence[str]]], titles: Sequence[str]) -> None:
-        """Write a list: each row as data, or as columns under `titles`. Writes nothing for an empty list."""
-        listed = list(rows)
+    def table(
+        self,
+        items: Collection[T],
+        titles: Sequence[str],
+        texts_of: Callable[[T], Sequence[str]],
+        data_of: Callable[[T], Any] = methodcaller("as_dict"),
+    ) -> None:
+        """Write a list: each item as data, or its texts in columns under `titles`. Writes nothing for an empty list."""
         if self.json:
-            for data, _ in listed:
-                self.write_json(data)
-        elif listed:
-            texts = [[printable(text) for text in texts] for _, texts in listed]
+            for item in items:
+                self.write_json(data_of(item))
+        elif items:
+            rows = [_printable_row(texts_of(item)) for item in items]
             if self.out.isatty():
                 from shutil import get_terminal_size
 
-                texts = fitted(texts, titles, get_terminal_size().columns)
-            widths = [max(map(len, column)) for column in zip(titles, *texts, strict=True)]
-            self.out.write(f"{self.style(_columns(titles, widths), 'dim')}\n")
-            self.out.writelines(f"{_columns(row, widths)}\n" for row in texts)
+                rows = fitted(rows, titles, get_terminal_size().columns)
+            widths = (max(map(len, column)) for column in zip(titles, *rows, strict=True))
+            layout = "  ".join(f"{{:{width}}}" for width in widths)
+            lines = [
+                self.style(layout.format(*titles).rstrip(), "dim"),
+                *(layout.format(*row).rstrip() for row in rows),
+            ]
+            self.out.write("\n".join(lines) + "\n")
 
     def style(self, text: str, *styles: str) -> str:
         """Return `text` in colour if stdout shows it."""
@@ -135,7 +151,7 @@ class Terminal:
         return show
 
 
-def fitted(rows: Sequence[Sequence[str]], titles: Sequence[str], width: int) -> list[list[str]]:
+def fitted(rows: Sequence[Sequence[str]], titles: Sequence[str], width: int) -> list[Sequence[str]]:
     """Return the rows of a table narrowed to `width` columns, as far as possible.
 
     Ids are shortened first, to their shortest distinct prefixes, then the widest texts.
@@ -175,7 +191,3 @@ def _nowhere() -> TextIO:
 
 def _styled(text: str, styles: Sequence[str]) -> str:
     return f"\033[{';'.join(_CODES[style] for style in styles)}m{text}\033[0m"
-
-
-def _columns(texts: Sequence[str], widths: Sequence[int]) -> str:
-    return "  ".join(text.ljust(width) for text, width in zip(texts, widths, strict=True)).rstrip()

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from aura_contracts.ports.event_log import Clock as Clock
     from aura_contracts.ports.event_log import EventLog as EventLog
     from aura_contracts.ports.event_log import SelfChecking as SelfChecking
+    from aura_contracts.ports.executors import Executor as Executor
     from aura_contracts.ports.read_models import Query as Query
     from aura_contracts.ports.read_models import ReadModels as ReadModels
     from aura_contracts.ports.rows import Page as Page
+    from aura_contracts.ports.workspaces import WorkspaceSpec as WorkspaceSpec
 
 export_lazily(__name__)

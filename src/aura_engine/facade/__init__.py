@@ -1,1 +1,24 @@
-"""The engine's facade, one module per noun. Programs import these names from `aura_engine`."""
+"""The engine's facade, one module per noun. Programs import these names from `aura_engine`.
+
+The nouns use the names below, and import what defines one when they first need it: pydantic, for example, only where an
+input comes in.
+"""
+
+from typing import TYPE_CHECKING
+
+from aura_contracts._lazy import export_lazily
+
+if TYPE_CHECKING:
+    from aura_engine.facade.board_moves import BoardMoves as BoardMoves
+    from aura_engine.facade.board_moves import refusal as refusal
+    from aura_engine.facade.placement import Placement as Placement
+    from aura_engine.facade.subscription import subscribe as subscribe
+    from aura_engine.facade.watch import Watch as Watch
+    from aura_engine.inputs import Assignment as Assignment
+    from aura_engine.inputs import NewAgent as NewAgent
+    from aura_engine.inputs import NewTask as NewTask
+    from aura_engine.inputs import RunRequest as RunRequest
+    from aura_engine.inputs import StartOptions as StartOptions
+    from aura_engine.inputs import title_of as title_of
+
+export_lazily(__name__)

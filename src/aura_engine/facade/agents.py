@@ -9,6 +9,7 @@ from aura_contracts.agent import AGENT, Agent, AgentChanges, DisableAgent, EditA
 from aura_contracts.ids import AgentId
 from aura_contracts.ports.read_models import AgentQuery
 from aura_contracts.ports.rows import Page
+from aura_engine import facade
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
 from aura_engine.facade.options import AgentFilters, NewAgentOptions
@@ -33,11 +34,9 @@ class Agents:
         self, name: str, executor: str, *, by: str | None = None, **options: Unpack[NewAgentOptions]
     ) -> Agent:
         """Add an agent to the pool. Raises `UnknownExecutor`, and `InvalidInput` for options its executor refuses."""
-        from aura_engine.inputs import NewAgent  # noqa: PLC0415 - pydantic, where an input comes in
-
-        given = NewAgent.model_validate({"name": name, "executor": executor, **options})
+        given = facade.NewAgent.model_validate({"name": name, "executor": executor, **options})
         self._core.bus.require_writable()
-        await self._core.executors.check_options(
+        await self._core.engine.executors.check_options(
             given.executor, given.options, variant=given.variant or None, complete=False
         )
         agent_id = AgentId(self._core.bus.ids())
@@ -52,7 +51,7 @@ class Agents:
         found = await self.get(agent)
         self._core.bus.require_writable()
         given = msgspec.structs.replace(found, **changes.given())
-        await self._core.executors.check_options(
+        await self._core.engine.executors.check_options(
             given.executor, given.options, variant=given.variant or None, complete=False
         )
         return await self._core.handle(AGENT, found.id, EditAgent(changes=changes), by)

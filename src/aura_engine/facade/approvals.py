@@ -21,10 +21,10 @@ from aura_contracts.ports.read_models import ApprovalQuery
 from aura_contracts.ports.rows import Page
 from aura_contracts.task import TaskStatus
 from aura_contracts.workspace import WorkspaceStatus
+from aura_engine import runtime
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
 from aura_engine.facade.options import ApprovalFilters
-from aura_engine.runtime.review import decided
 from aura_engine.runtime.views import view_in
 from aura_engine.unit_of_work import UnitOfWork
 
@@ -59,7 +59,7 @@ class Approvals:
         workspace = (await self._core.snapshot(question.task_id)).workspace
         if workspace is None or workspace.status is WorkspaceStatus.REMOVED:
             return ""
-        return (await self._core.workspaces.diff(workspace.id)).patch
+        return (await self._core.engine.workspaces.diff(workspace.id)).patch
 
     async def approve(
         self,
@@ -112,4 +112,4 @@ class Approvals:
             return
         view = await view_in(unit, task_id)
         if view.task.status is TaskStatus.AWAITING_APPROVAL and view.task.approval_id == approval.id:
-            await decided(self._core.runtime, unit, view, approval)
+            await runtime.decided(self._core.runtime, unit, view, approval)

@@ -38,7 +38,7 @@ class BoardMoves:
             remedy = f"from {source} a task can move to {possible}" if possible else "create another task"
             raise refusal(task_id, "move", f"a task cannot move from {source} to {target}", remedy)
         if target is _C.CANCELLED:
-            await self._core.tasks.cancel(task_id, reason, by=self._actor)
+            await self._core.engine.tasks.cancel(task_id, reason, by=self._actor)
         elif source is _C.BLOCKED:
             await self._unblock(view, reason)
         elif source is _C.REVIEW or target is _C.RUNNING:
@@ -58,7 +58,7 @@ class BoardMoves:
         """Resume a task that failed, or that a person blocked."""
         task_id = view.task.id
         if view.task.status is TaskStatus.FAILED:
-            await self._core.tasks.retry(task_id, by=self._actor)
+            await self._core.engine.tasks.retry(task_id, by=self._actor)
             return
         conflict = view.conflict
         if conflict is not None and conflict.status is ApprovalStatus.PENDING:

@@ -1,6 +1,7 @@
 """Core: the state that the nouns of the facade share, and their lookup of names and ids."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
@@ -10,34 +11,40 @@ import attrs
 from aura_contracts.actors import Actor, human, parse_actor
 from aura_contracts.aggregate import Aggregate, Command, State
 from aura_contracts.approval import Approval
-from aura_contracts.errors import AggregateNotFound, AmbiguousId
+from aura_contracts.errors import AggregateNotFound, AmbiguousId, EngineClosed
 from aura_contracts.ids import TaskId
 from aura_contracts.ports import EventLog
 from aura_contracts.ports.archive import Archive
+from aura_contracts.ports.locks import Locks
 from aura_contracts.ports.read_models import ApprovalQuery, ReadModels
-from aura_engine.runtime.context import Runtime
-from aura_engine.runtime.follower import Follower
 from aura_engine.runtime.views import View, load_view
 from aura_engine.unit_of_work import CommandBus, existing
 
 if TYPE_CHECKING:
-    from aura_engine.facade.approvals import Approvals
+    from anyio.abc import TaskGroup
+
+    from aura_engine.bootstrap.services import Services
     from aura_engine.facade.doctor import Finding
-    from aura_engine.facade.executors import Executors
+    from aura_engine.facade.engine import Engine
     from aura_engine.facade.subscription import Subscription
-    from aura_engine.facade.tasks import Tasks
-    from aura_engine.facade.workspaces import Workspaces
+    from aura_engine.runtime.context import Runtime
+    from aura_engine.runtime.follower import Follower
 
 S = TypeVar("S", bound=State)
+
+CLOSING_PATIENCE = 5.0
+"""Seconds that a closing engine waits for callbacks that are running."""
 
 
 @attrs.define(kw_only=True)
 class Core:
-    """The parts of an engine that its nouns use."""
+    """The parts of an engine that its nouns use. Those that a query does not need are made when first used."""
 
-    runtime: Runtime
-    follower: Follower
+    bus: CommandBus
+    reads: ReadModels
+    locks: Locks
     archive: Archive
+    make_services: "Callable[[], Services]"
     examine_host: "Callable[[], Sequence[Finding]]"
     """Checks the machine: Python, git."""
     identify: Callable[[], Actor]
@@ -48,6 +55,11 @@ class Core:
     """The store was opened without the right to write."""
     closed: bool = attrs.field(default=False, init=False)
     """The engine is closing or closed: its methods raise `EngineClosed`; see `aura_engine.facade.gate`."""
+    services: "Services | None" = attrs.field(default=None, init=False)
+    """What drives tasks, once it was needed."""
+    engine: "Engine" = attrs.field(init=False)
+    group: "TaskGroup | None" = attrs.field(default=None, init=False)
+    """The group of all background work, for as long as it lasts."""
     leave: Callable[[BaseException], None] = attrs.field(init=False)
     """Closes the engine, which then raises this exception where it was opened."""
     subscriptions: "set[Subscription]" = attrs.field(init=False, factory=set)
@@ -56,10 +68,6 @@ class Core:
     """One for each subscription that does not know yet which event it starts after; set once it does."""
     readers: WeakValueDictionary[str, anyio.Lock] = attrs.field(init=False, factory=WeakValueDictionary)
     """By name, the lock that a durable subscription holds while it serves that name."""
-    tasks: "Tasks" = attrs.field(init=False)
-    approvals: "Approvals" = attrs.field(init=False)
-    workspaces: "Workspaces" = attrs.field(init=False)
-    executors: "Executors" = attrs.field(init=False)
 
     @property
     def user(self) -> Actor:
@@ -67,16 +75,47 @@ class Core:
         return self.identify()
 
     @property
-    def bus(self) -> CommandBus:
-        return self.runtime.bus
-
-    @property
     def log(self) -> EventLog:
-        return self.runtime.bus.log
+        return self.bus.log
 
     @property
-    def reads(self) -> ReadModels:
-        return self.runtime.reads
+    def runtime(self) -> "Runtime":
+        return self._require_services().runtime
+
+    @property
+    def follower(self) -> "Follower":
+        return self._require_services().follower
+
+    def _require_services(self) -> "Services":
+        if self.services is None:
+            self.services = self.make_services()
+        return self.services
+
+    # --- Background work ----------------------------------------------------------------------------------------------
+
+    def require_open(self) -> "TaskGroup":
+        """Return the group that background work runs in. Raises `EngineClosed`."""
+        if self.group is None:
+            raise EngineClosed
+        return self.group
+
+    async def close(self) -> None:
+        """End all subscriptions, after waiting a while for callbacks that are running; then stop the worker."""
+        with anyio.move_on_after(CLOSING_PATIENCE):
+            while self.subscriptions:
+                for subscription in tuple(self.subscriptions):
+                    subscription.cancel()
+                with suppress(Exception):  # it was reported when it ended the subscription
+                    await next(iter(self.subscriptions)).wait()
+        self.closed = True
+        if self.services is not None:
+            await self.services.worker.stop()
+
+    def abandon(self) -> None:
+        """Close without waiting; the group waits for the worker."""
+        self.closed = True
+        if self.services is not None:
+            self.services.worker.end()
 
     # --- Names and ids ------------------------------------------------------------------------------------------------
 

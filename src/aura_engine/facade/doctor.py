@@ -27,7 +27,7 @@ from aura_engine.facade.gate import gated
 from aura_engine.facade.run import Run
 from aura_engine.runtime.steps import Do, next_step
 from aura_engine.runtime.views import View
-from aura_worker_protocol.messages import ForgetProcess, InterruptProcess
+from aura_worker_protocol.messages import ForgetProcess
 
 GIVE_UP_AFTER = 15.0
 """Seconds for which one error may hold up a task before its fix is abandoned."""
@@ -113,7 +113,7 @@ class Doctor:
             process = await self._process(token, stuck, unknown=unknown)
             if process is not None:
                 yield process
-        for orphan in await self._core.workspaces.orphans():
+        for orphan in await self._core.engine.workspaces.orphans():
             yield await self._orphan(orphan, unknown=unknown)
 
     async def fix(self, finding: Finding) -> Finding:
@@ -238,7 +238,7 @@ class Doctor:
 
     async def _end(self, token: str) -> str:
         gateway = self._core.runtime.gateway
-        await gateway.request(InterruptProcess(token=token, reason="it was left behind"))
+        await gateway.interrupt(token, "it was left behind")
         await gateway.request(ForgetProcess(token=token))
         gateway.known.discard(token)
         return "ended"
@@ -258,6 +258,6 @@ class Doctor:
         )
 
     async def _remove(self, orphan: Orphan) -> str:
-        taken = await self._core.workspaces.remove_orphan(orphan)
+        taken = await self._core.engine.workspaces.remove_orphan(orphan)
         copies = ", ".join(f"{one.commit} in {one.repository}" for one in taken)
         return f"removed, safety copy {copies}" if copies else "removed"

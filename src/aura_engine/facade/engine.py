@@ -25,28 +25,30 @@ from aura_contracts.events import Event, EventRecord
 from aura_contracts.ids import TaskId
 from aura_contracts.ports.read_models import TaskQuery
 from aura_contracts.task import TASK, Task, TaskStatus
-from aura_engine.facade.agents import Agents
-from aura_engine.facade.approvals import Approvals
+from aura_engine import facade
 from aura_engine.facade.arguments import ids_of
-from aura_engine.facade.audit import Audit
 from aura_engine.facade.core import Core
-from aura_engine.facade.doctor import Doctor
-from aura_engine.facade.events import Events
-from aura_engine.facade.executions import Executions
-from aura_engine.facade.executors import Executors
 from aura_engine.facade.gate import gated
-from aura_engine.facade.history import History
-from aura_engine.facade.logs import Logs
+from aura_engine.facade.noun import Noun
 from aura_engine.facade.options import RunOptions
 from aura_engine.facade.run import Run
-from aura_engine.facade.sessions import Sessions
-from aura_engine.facade.store import Store
-from aura_engine.facade.subscription import Subscription, subscribe
-from aura_engine.facade.tasks import Tasks
-from aura_engine.facade.usage import Usage
-from aura_engine.facade.workspaces import Workspaces
 
 if TYPE_CHECKING:
+    from aura_engine.facade.agents import Agents
+    from aura_engine.facade.approvals import Approvals
+    from aura_engine.facade.audit import Audit
+    from aura_engine.facade.doctor import Doctor
+    from aura_engine.facade.events import Events
+    from aura_engine.facade.executions import Executions
+    from aura_engine.facade.executors import Executors
+    from aura_engine.facade.history import History
+    from aura_engine.facade.logs import Logs
+    from aura_engine.facade.sessions import Sessions
+    from aura_engine.facade.store import Store
+    from aura_engine.facade.subscription import Subscription
+    from aura_engine.facade.tasks import Tasks
+    from aura_engine.facade.usage import Usage
+    from aura_engine.facade.workspaces import Workspaces
     from aura_engine.inputs import RunRequest
 
 E = TypeVar("E", bound=Event)
@@ -62,22 +64,24 @@ class Engine:
     ``record_only`` it drives none.
     """
 
+    tasks: "Noun[Tasks]" = Noun()
+    approvals: "Noun[Approvals]" = Noun()
+    agents: "Noun[Agents]" = Noun()
+    executions: "Noun[Executions]" = Noun()
+    workspaces: "Noun[Workspaces]" = Noun()
+    sessions: "Noun[Sessions]" = Noun()
+    executors: "Noun[Executors]" = Noun()
+    usage: "Noun[Usage]" = Noun()
+    events: "Noun[Events]" = Noun()
+    history: "Noun[History]" = Noun()
+    audit: "Noun[Audit]" = Noun()
+    logs: "Noun[Logs]" = Noun()
+    store: "Noun[Store]" = Noun()
+    doctor: "Noun[Doctor]" = Noun()
+
     def __init__(self, core: Core) -> None:
         self._core = core
-        self.tasks = core.tasks = Tasks(core)
-        self.approvals = core.approvals = Approvals(core)
-        self.agents = Agents(core)
-        self.executions = Executions(core)
-        self.workspaces = core.workspaces = Workspaces(core)
-        self.sessions = Sessions(core)
-        self.executors = core.executors = Executors(core)
-        self.usage = Usage(core)
-        self.events = Events(core)
-        self.history = History(core)
-        self.audit = Audit(core)
-        self.logs = Logs(core)
-        self.store = Store(core)
-        self.doctor = Doctor(core)
+        core.engine = self
 
     @property
     def user(self) -> str:
@@ -109,20 +113,16 @@ class Engine:
         `after` names a run or task, or several, that must complete first; if one of them fails or is cancelled, this
         one fails. Raises `NoSession` if `resume_latest` finds no session.
         """
-        from aura_engine.inputs import RunRequest  # noqa: PLC0415 - pydantic, where an input comes in
-
-        request = RunRequest.model_validate({"prompt": prompt, "executor": executor, **options})
+        request = facade.RunRequest.model_validate({"prompt": prompt, "executor": executor, **options})
         return await self.start(request, key=key, after=after)
 
     async def start(
         self, request: "RunRequest", *, key: str | None = None, after: Sequence[Run | str] | Run | str = ()
     ) -> Run:
         """Start a task from a request; see `run`."""
-        from aura_engine.inputs import StartOptions  # noqa: PLC0415 - pydantic, where an input comes in
-
         core = self._core
-        core.follower.require_open()
-        StartOptions.model_validate({"key": key, "after": ids_of(after)})
+        core.require_open()
+        facade.StartOptions.model_validate({"key": key, "after": ids_of(after)})
         request = request.located
         waits_for = await self._tasks(after)
         digest = request.digest(waits_for)
@@ -183,7 +183,7 @@ class Engine:
 
         `Run.driven` is False if another engine drives it; this one takes it over when that engine stops.
         """
-        self._core.follower.require_open()
+        self._core.require_open()
         run = await self.attach(task)
         return evolve(run, driven=await self._core.take_on(run.id))
 
@@ -211,7 +211,7 @@ class Engine:
         *,
         name: str | None = None,
         in_thread: bool = False,
-    ) -> Subscription:
+    ) -> "Subscription":
         """Call `callback` with the record of every event of a type, in the order of the log.
 
         Events count no matter which process records them. Without `name` the subscription is live: it starts now and
@@ -232,7 +232,7 @@ class Engine:
 
         Raises `InvalidInput`, and `StoreReadOnly` for a durable subscription on a read-only store.
         """
-        return subscribe(self._core, event_type, callback, name=name, in_thread=in_thread)
+        return facade.subscribe(self._core, event_type, callback, name=name, in_thread=in_thread)
 
 
 def task_of_key(key: str) -> TaskId:

@@ -14,9 +14,9 @@ from contextlib import aclosing
 from typing import Any, TypeVar
 
 from aura_contracts.errors import EngineClosed, StoreClosed, WorkerUnavailable
+from aura_engine.exception_groups import unwrap_group
 from aura_engine.facade.arguments import Signature
 from aura_engine.facade.core import Core
-from aura_engine.runtime.follower import unwrap_group
 
 C = TypeVar("C")
 

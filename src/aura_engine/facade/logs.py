@@ -10,10 +10,10 @@ from aura_contracts.ids import ExecutionId, output_stream
 from aura_contracts.output import Chunk, OutputRecorded
 from aura_contracts.ports.read_models import ExecutionLogQuery
 from aura_contracts.ports.rows import ExecutionLogRow, Page
+from aura_engine import runtime
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
 from aura_engine.facade.options import ExecutionLogFilters
-from aura_engine.runtime.output_recorder import pieces
 
 
 @gated
@@ -34,7 +34,7 @@ class Logs:
     async def read(self, execution: str) -> AsyncGenerator[Chunk, None]:
         """Yield the output of an execution in chunks with source and time; all of it may not fit in memory."""
         execution_id = ExecutionId(await self._core.find("execution", execution))
-        async with aclosing(pieces(self._core.log, output_stream(execution_id))) as batches:
+        async with aclosing(runtime.pieces(self._core.log, output_stream(execution_id))) as batches:
             async for facts in batches:
                 for fact in facts:
                     if isinstance(fact.event, OutputRecorded):

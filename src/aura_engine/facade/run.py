@@ -17,11 +17,10 @@ from aura_contracts.errors import AuraError, RunCancelled, RunFailed, Transition
 from aura_contracts.events import EventRecord
 from aura_contracts.ids import TaskId
 from aura_contracts.task import TASK, Task, TaskStatus
+from aura_engine import facade
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
-from aura_engine.facade.watch import Watch
 from aura_engine.runtime.event_stream import start_of
-from aura_worker_protocol.messages import InterruptProcess
 
 _STEPS = 3
 """The steps of ending a process; see `aura_contracts.ports.processes.InterruptPlan`."""
@@ -65,7 +64,7 @@ class Run:
         whole = start == 0 or (self._whole and start == self.since)
         if start == 0:
             start = await start_of(self._core.log, self.id)
-        following = Watch(self._core, self.id).follow(start, until_end=until_end, whole=whole)
+        following = facade.Watch(self._core, self.id).follow(start, until_end=until_end, whole=whole)
         async with aclosing(following) as records:
             async for record in records:
                 yield record
@@ -96,7 +95,7 @@ class Run:
 
         Raises `RunNotDriven` when no engine drives the task.
         """
-        watch = Watch(self._core, self.id)
+        watch = facade.Watch(self._core, self.id)
         await watch.idle()
         return await self.task()
 
@@ -126,7 +125,7 @@ class Run:
 
     async def cancel(self, reason: str = "") -> Task:
         """Cancel the task: interrupt its agent and withdraw its open questions, but keep its work. Returns the task."""
-        return await self._core.tasks.cancel(self.id, reason)
+        return await self._core.engine.tasks.cancel(self.id, reason)
 
     async def kill(self, reason: str = "") -> None:
         """Cancel the task and end its processes at once, without the time that `cancel` gives them to finish."""
@@ -154,7 +153,7 @@ class Run:
         """Take all steps of ending a process without a pause; the last is SIGKILL."""
         with suppress(AuraError):  # it has ended
             for _ in range(_STEPS):
-                await self._core.runtime.gateway.request(InterruptProcess(token=token, reason=reason))
+                await self._core.runtime.gateway.interrupt(token, reason)
 
     @property
     def blocker(self) -> AuraError | None:

@@ -27,9 +27,9 @@ import attrs
 
 from aura_contracts.errors import InvalidInput, StoreReadOnly
 from aura_contracts.events import Event, EventRecord
+from aura_engine.exception_groups import unwrap_group
 from aura_engine.facade.callbacks import Callback, LoopCallback, ThreadCallback
 from aura_engine.facade.core import Core
-from aura_engine.runtime.follower import unwrap_group
 
 T = TypeVar("T")
 
@@ -40,9 +40,6 @@ _PAUSES = (0.1, 1.0, 5.0, 15.0, 60.0)
 
 _LOCK_PAUSE = 1.0
 """Seconds between two attempts to take over a name that another subscription serves."""
-
-CLOSING_PATIENCE = 5.0
-"""Seconds that a closing engine waits for callbacks that are running."""
 
 _NAME_LENGTH = 200
 
@@ -73,7 +70,7 @@ class Subscription:
     _thread: int = attrs.field(factory=threading.get_ident, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        self._core.follower.require_open().start_soon(self._serve)
+        self._core.require_open().start_soon(self._serve)
         self._core.subscriptions.add(self)
         self._core.starting.add(self._started)
 
@@ -150,7 +147,7 @@ class Subscription:
         """Deliver events from the cursor on, or from `head` without one, once no other subscription of any engine
         serves the name.
         """
-        locks, log, lock = self._core.follower.locks, self._core.log, f"subscription:{name}"
+        locks, log, lock = self._core.locks, self._core.log, f"subscription:{name}"
         turn = self._core.readers.setdefault(name, anyio.Lock())
         await self._wait(turn.acquire)
         try:
@@ -211,16 +208,6 @@ def subscribe(
         raise StoreReadOnly(store=core.log.name, stream_id="", position=0, reason=reason, remedy="leave the name out")
     called = ThreadCallback(callback) if in_thread else LoopCallback(callback)
     return Subscription(name, core=core, topic=event_type.topic, callback=called)
-
-
-async def end_subscriptions(core: Core) -> None:
-    """End all subscriptions; wait a while for callbacks that are running, which may still use the engine."""
-    with anyio.move_on_after(CLOSING_PATIENCE):
-        while core.subscriptions:
-            for subscription in tuple(core.subscriptions):
-                subscription.cancel()
-            with suppress(Exception):  # it was reported when it ended the subscription
-                await next(iter(core.subscriptions)).wait()
 
 
 def _require_valid(event_type: object, callback: object, name: object, *, in_thread: bool) -> None:

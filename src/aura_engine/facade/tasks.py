@@ -35,14 +35,11 @@ from aura_contracts.task import (
     TaskStatus,
 )
 from aura_contracts.workspace import RequestWorkspace
+from aura_engine import facade, runtime
 from aura_engine.facade.arguments import Share
-from aura_engine.facade.board_moves import BoardMoves, refusal
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
 from aura_engine.facade.options import AssignmentOptions, NewTaskOptions, TaskFilters
-from aura_engine.runtime.attempts import requeue
-from aura_engine.runtime.cleanup import withdraw_questions
-from aura_engine.runtime.context import reviewers_of
 from aura_engine.runtime.views import View, view_in
 from aura_engine.unit_of_work import UnitOfWork
 
@@ -81,9 +78,7 @@ class Tasks:
 
     async def create(self, title: str, *, by: str | None = None, **options: Unpack[NewTaskOptions]) -> Task:
         """Create a task without starting it. With `repositories` it gets a workspace, created when work begins."""
-        from aura_engine.inputs import NewTask  # noqa: PLC0415 - pydantic, where an input comes in
-
-        given = NewTask.model_validate({"title": title, **options})
+        given = facade.NewTask.model_validate({"title": title, **options})
         task_id = TaskId(self._core.bus.ids())
         parent_id = None if given.parent is None else TaskId(await self._core.find("task", given.parent))
         spec = TaskSpec(
@@ -115,9 +110,7 @@ class Tasks:
         after: Sequence[TaskId] = (),
     ) -> Task:
         """Create a task with everything it needs and queue its first execution, in one append. See `Engine.run`."""
-        from aura_engine.inputs import title_of  # noqa: PLC0415 - pydantic, where an input comes in
-
-        title = request.title or title_of(request.prompt)
+        title = request.title or facade.title_of(request.prompt)
         workspace = await self._placement.workspace(task_id, title, request)
         spec = TaskSpec(
             title=title,
@@ -181,9 +174,7 @@ class Tasks:
         A task that was created without `repositories` gets its workspace from those given here. Without any it is only
         assigned, for an agent outside AURA that works on it and submits a proposal.
         """
-        from aura_engine.inputs import Assignment  # noqa: PLC0415 - pydantic, where an input comes in
-
-        given = Assignment.model_validate(options)
+        given = facade.Assignment.model_validate(options)
         task_id = TaskId(await self._core.find("task", task))
         title = (await self._core.snapshot(task_id)).task.title
         agent_id = None if given.agent is None else await self._core.find("agent", given.agent)
@@ -221,7 +212,7 @@ class Tasks:
             executor, variant = agent.executor, variant or agent.variant or None
             options = {**agent.options, **options}
         if executor is not None and (agent_id is None or given.options):
-            await self._core.executors.check_options(executor, options, variant=variant, complete=False)
+            await self._core.engine.executors.check_options(executor, options, variant=variant, complete=False)
 
     async def _chosen(
         self, unit: UnitOfWork, view: View, agent_id: str | None, agent_type: str | None, executor: str | None
@@ -242,7 +233,7 @@ class Tasks:
             if view.execution is not None and not view.execution.final:
                 return view.task
             if view.execution is not None:
-                return await requeue(self._core.runtime, unit.acting_as(ENGINE), view.task, view.execution)
+                return await runtime.requeue(self._core.runtime, unit.acting_as(ENGINE), view.task, view.execution)
             prompt = await self._placement.first_prompt(view, RunPlan())
             return await self._placement.queue(unit, view.task, view.agent, prompt, RunPlan())
 
@@ -255,7 +246,7 @@ class Tasks:
         task_id = TaskId(await self._core.find("task", task))
         asked = (await self._core.snapshot(task_id)).approval
         if asked is not None and asked.kind in _ABOUT_WORK and asked.status is ApprovalStatus.PENDING:
-            await self._core.approvals.request_changes(asked.id, feedback, by=by)
+            await self._core.engine.approvals.request_changes(asked.id, feedback, by=by)
             return await self.get(task_id)
 
         async def decide(unit: UnitOfWork, view: View) -> Task:
@@ -281,13 +272,13 @@ class Tasks:
         async def decide(unit: UnitOfWork, view: View) -> Task:
             engine = unit.acting_as(ENGINE)
             if view.task.status is not TaskStatus.FAILED and view.task.retry_at is not None and view.execution:
-                return await requeue(self._core.runtime, engine, view.task, view.execution)  # now, not later
+                return await runtime.requeue(self._core.runtime, engine, view.task, view.execution)  # now, not later
             retried = await unit.handle(task_id, RetryTask())
             if view.agent is not None and view.agent.status is AgentStatus.IDLE:
                 await unit.handle(view.agent.id, TakeTask(task_id=task_id))
             if view.execution is None:
                 return retried
-            return await requeue(self._core.runtime, engine, retried, view.execution)
+            return await runtime.requeue(self._core.runtime, engine, retried, view.execution)
 
         return await self._transact_and_drive(task_id, decide, by)
 
@@ -313,7 +304,7 @@ class Tasks:
                 await unit.handle(view.execution.id, CancelExecution(reason=reason))
             elif view.execution is None and view.agent is not None and view.agent.current_task_id == task_id:
                 await engine.handle(view.agent.id, ReleaseAgent(task_id=task_id, outcome=TaskOutcome.CANCELLED))
-            await withdraw_questions(engine, view, "the task was cancelled")
+            await runtime.withdraw_questions(engine, view, "the task was cancelled")
             return cancelled
 
         return await self._transact_and_drive(task_id, decide, by)
@@ -332,7 +323,7 @@ class Tasks:
         submit = SubmitProposal(approval_id=approval_id, proposal=proposal, confidence=confidence)
         question = Question(
             kind=ApprovalKind.PLAN,
-            reviewers=reviewers_of(view.task),
+            reviewers=runtime.reviewers_of(view.task),
             task_id=task_id,
             proposed_solution=proposal,
             confidence=confidence,
@@ -350,18 +341,18 @@ class Tasks:
         async def decide(unit: UnitOfWork, view: View) -> Approval:
             if view.worked_on:
                 remedy = "wait for it, or cancel the task and split another one"
-                raise refusal(task_id, "decompose", "an agent works on it", remedy)
+                raise facade.refusal(task_id, "decompose", "an agent works on it", remedy)
             if view.task.assigned_agent is None:
                 remedy = (
                     f"tasks.assign({task_id!r}, agent='ID', repositories=[]) first, "
                     f"or tasks.assign({task_id!r}, executor='NAME', repositories=[])"
                 )
-                raise refusal(task_id, "decompose", "it has no agent to propose the split", remedy)
+                raise facade.refusal(task_id, "decompose", "it has no agent to propose the split", remedy)
             agent = unit.acting_as(agent_actor(view.task.assigned_agent))
             await agent.handle(task_id, ProposeDecomposition(approval_id=approval_id, subtasks=subtasks))
             question = Question(
                 kind=ApprovalKind.DECOMPOSITION,
-                reviewers=reviewers_of(view.task),
+                reviewers=runtime.reviewers_of(view.task),
                 task_id=task_id,
                 proposed_solution="\n".join(titles),
             )
@@ -372,16 +363,14 @@ class Tasks:
     async def move(self, task: str, state: CanonicalState | str, reason: str = "", *, by: str | None = None) -> Task:
         """Move a task on the board to a canonical state. Raises `RuleViolated`, whose remedy names an alternative."""
         task_id = TaskId(await self._core.find("task", task))
-        await BoardMoves(self._core, self._core.actor(by)).move(task_id, CanonicalState(state), reason)
+        await facade.BoardMoves(self._core, self._core.actor(by)).move(task_id, CanonicalState(state), reason)
         return await self.get(task_id)
 
     # --- Parts --------------------------------------------------------------------------------------------------------
 
     @property
     def _placement(self) -> "Placement":
-        from aura_engine.facade.placement import Placement  # noqa: PLC0415 - pydantic, where an input comes in
-
-        return Placement(self._core)
+        return facade.Placement(self._core)
 
     async def _transact(self, task_id: TaskId, decide: Callable[[UnitOfWork, View], Awaitable[R]], by: str | None) -> R:
         """Record a decision about a task, made on its view."""

@@ -23,9 +23,10 @@ from aura_contracts.output import OutputRecorded
 from aura_contracts.ports.read_models import ApprovalQuery, ExecutionQuery
 from aura_contracts.task import TASK, Task, TaskStatus
 from aura_contracts.workspace import WORKSPACE
+from aura_engine import runtime
+from aura_engine.exception_groups import unwrap_group
 from aura_engine.facade.core import Core
 from aura_engine.runtime.event_stream import Concern, streams_of
-from aura_engine.runtime.follower import LOCK_CHECK, unwrap_group
 from aura_engine.runtime.views import lease_of, workspace_of
 
 _WAITING = frozenset({TaskStatus.AWAITING_APPROVAL, TaskStatus.BLOCKED})
@@ -165,7 +166,7 @@ class Watch:
         while self._found_undriven < _CHECKS:
             await anyio.sleep_until(self._next_check)
             self._found_undriven = 0 if await self._is_looked_after() else self._found_undriven + 1
-            self._next_check = anyio.current_time() + LOCK_CHECK
+            self._next_check = anyio.current_time() + runtime.LOCK_CHECK
 
     async def _is_looked_after(self) -> bool:
         """Whether an engine drives the task, or this one will."""

@@ -20,11 +20,10 @@ from aura_contracts.workspace import (
     Workspace,
     WorkspaceStatus,
 )
+from aura_engine import runtime
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
 from aura_engine.facade.options import WorkspaceFilters
-from aura_engine.runtime.cleanup import remove
-from aura_engine.runtime.stages import take_copy
 from aura_engine.runtime.views import spec_of, workspace_of
 from aura_engine.unit_of_work import UnitOfWork
 from aura_worker_protocol import messages
@@ -62,7 +61,7 @@ class Workspaces:
     async def snapshot(self, workspace: str, reason: SnapshotReason = SnapshotReason.REQUESTED) -> Workspace:
         """Take a safety copy of all worktrees, tracked and untracked files, on a hidden ref."""
         found = await self.get(workspace)
-        return await take_copy(self._core.runtime, found.id, reason, self._core.user)
+        return await runtime.take_copy(self._core.runtime, found.id, reason, self._core.user)
 
     async def restore(self, workspace: str, ref: str) -> Workspace:
         """Restore the worktrees to a safety copy, by ref or number, after taking a copy of their present state.
@@ -87,7 +86,7 @@ class Workspaces:
         """Remove the worktrees, after a safety copy of uncommitted work; the branch stays."""
         found = await self.get(workspace)
         await self._require_free(found)
-        await remove(self._core.runtime, found, reason, delete_branch=False)
+        await runtime.remove(self._core.runtime, found, reason, delete_branch=False)
         return await self.get(found.id)
 
     async def orphans(self) -> Sequence[Orphan]:
@@ -108,10 +107,9 @@ class Workspaces:
 
     async def _save(self, workspace: Workspace) -> None:
         """Take a safety copy before the files are overwritten, also of those in place, unless all is committed."""
-        runtime = self._core.runtime
-        found = await runtime.gateway.request(messages.InspectWorkspace(workspace=spec_of(workspace)))
+        found = await self._core.runtime.gateway.request(messages.InspectWorkspace(workspace=spec_of(workspace)))
         if found.condition.dirty:
-            await take_copy(runtime, workspace.id, SnapshotReason.RESTORE, WORKER)
+            await runtime.take_copy(self._core.runtime, workspace.id, SnapshotReason.RESTORE, WORKER)
 
     async def _find(self, text: str) -> WorkspaceId:
         """Return the id of the workspace that `text`, its own id or its task's or a part of either, stands for."""

@@ -7,4 +7,22 @@
 
 There is no queue and no cursor that a crash could lose: the next step follows from the state alone. Each step is
 repeatable, so after a driver is killed in the middle of one, the next driver performs it again.
+
+The facade uses the names below, and imports what defines one when it first needs it: a query needs none.
 """
+
+from typing import TYPE_CHECKING
+
+from aura_contracts._lazy import export_lazily
+
+if TYPE_CHECKING:
+    from aura_engine.runtime.attempts import requeue as requeue
+    from aura_engine.runtime.cleanup import remove as remove
+    from aura_engine.runtime.cleanup import withdraw_questions as withdraw_questions
+    from aura_engine.runtime.context import reviewers_of as reviewers_of
+    from aura_engine.runtime.follower import LOCK_CHECK as LOCK_CHECK
+    from aura_engine.runtime.output_recorder import pieces as pieces
+    from aura_engine.runtime.review import decided as decided
+    from aura_engine.runtime.stages import take_copy as take_copy
+
+export_lazily(__name__)

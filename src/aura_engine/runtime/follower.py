@@ -20,14 +20,15 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 import anyio
-from anyio.abc import TaskGroup, TaskStatus
+from anyio.abc import TaskGroup
 
-from aura_contracts.errors import AuraError, EngineClosed
+from aura_contracts.errors import AuraError
 from aura_contracts.events import EventRecord
 from aura_contracts.ids import StreamId, TaskId
 from aura_contracts.ports.locks import Locks
 from aura_contracts.ports.read_models import TaskQuery
 from aura_contracts.task import ExecutionStarted
+from aura_engine.exception_groups import unwrap_group
 from aura_engine.permissions.delivery import Deliveries
 from aura_engine.runtime.context import Runtime
 from aura_engine.runtime.driver import Driver
@@ -42,14 +43,17 @@ _FOLLOWED = ("task.*", "execution.*", "approval.*", "workspace.*", "lease.*", "a
 
 
 class Follower:
-    """The drivers of an engine and what wakes them. `serve` runs for as long as the engine is open."""
+    """The drivers of an engine and what wakes them."""
 
-    def __init__(self, runtime: Runtime, locks: Locks, *, drive_all: bool) -> None:
+    def __init__(
+        self, runtime: Runtime, locks: Locks, require_open: Callable[[], TaskGroup], *, drive_all: bool
+    ) -> None:
+        """`require_open` returns the group for background work, or raises `EngineClosed`."""
         self._runtime = runtime
-        self.locks = locks
+        self._locks = locks
+        self._require_open = require_open
         self._drive_all = drive_all
         self._deliveries = Deliveries(runtime, self.drives)
-        self._group: TaskGroup | None = None
         self._tailing = anyio.Lock()
         self._tails = False
         self._drivers: dict[TaskId, Driver] = {}
@@ -64,31 +68,21 @@ class Follower:
 
     # --- Life ---------------------------------------------------------------------------------------------------------
 
-    async def serve(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Keep room for drivers until cancelled; with `drive_all`, take on what earlier engines left unfinished."""
-        try:
-            async with anyio.create_task_group() as group:
-                self._group = group
-                if self._drive_all:
-                    await self._tail()
-                    await self._drive_unfinished()
-                task_status.started()
-                await anyio.sleep_forever()
-        finally:
-            self._group = None
-
-    def require_open(self) -> TaskGroup:
-        """Return the group that background work runs in. Raises `EngineClosed`."""
-        if self._group is None:
-            raise EngineClosed
-        return self._group
+    async def start(self) -> None:
+        """With `drive_all`, take on every task that earlier engines left unfinished."""
+        if self._drive_all:
+            await self._tail()
+            unfinished = self._runtime.reads.rows(TaskQuery(unfinished=True, descending=False))
+            async with aclosing(unfinished) as tasks:
+                async for task in tasks:
+                    await self.take_on(task.id)
 
     async def _tail(self) -> None:
         """Start to follow the log from its current head, unless already started."""
         async with self._tailing:
             if not self._tails:
                 head = await self._runtime.bus.log.head()
-                self.require_open().start_soon(self._follow_log, head)
+                self._require_open().start_soon(self._follow_log, head)
                 self._tails = True
 
     async def _follow_log(self, after: int) -> None:
@@ -100,8 +94,8 @@ class Follower:
         for driver in tuple(self._listeners.get(record.stream_id, ())):
             driver.wake(record)
         if self._drive_all and isinstance(record.event, ExecutionStarted):
-            self.require_open().start_soon(self._take_on_started, TaskId(record.stream_id))
-        self._deliveries.on_record(record, self.require_open())
+            self._require_open().start_soon(self._take_on_started, TaskId(record.stream_id))
+        self._deliveries.on_record(record, self._require_open())
 
     # --- Drivers ------------------------------------------------------------------------------------------------------
 
@@ -110,11 +104,11 @@ class Follower:
 
         Returns False if another engine drives it all the same, because it held the lock before; then this engine stands
         by, as with `take_on`."""
-        self.require_open()
+        self._require_open()
         await self._tail()
         states = self._runtime.bus.states
         async with self._turn(task_id):
-            await self.locks.acquire(_lock_of(task_id))
+            await self._locks.acquire(_lock_of(task_id))
             with states.collecting() as streams:
                 try:
                     await create()
@@ -144,7 +138,7 @@ class Follower:
         Returns False if another engine drives it. Driving it twice is harmless. Raises `EngineClosed`, and the error of
         a worker that could not be started.
         """
-        group = self.require_open()
+        group = self._require_open()
         if self._wake(task_id):
             return True
         await self._tail()
@@ -169,11 +163,11 @@ class Follower:
         """Start the driver of a task, under its lock; `streams` are those it is known to need."""
         if self._wake(task_id):
             return True
-        if not await self.locks.acquire(_lock_of(task_id)):
+        if not await self._locks.acquire(_lock_of(task_id)):
             return False
         try:
             await self._runtime.gateway.connect()
-            group = self.require_open()
+            group = self._require_open()
         except BaseException:
             await self._let_go(task_id)
             raise
@@ -191,14 +185,7 @@ class Follower:
         """Release the lock of a task that could not be taken on; a driver that has started keeps it."""
         if task_id not in self._drivers:
             with anyio.CancelScope(shield=True):
-                await self.locks.release(_lock_of(task_id))
-
-    async def _drive_unfinished(self) -> None:
-        """Take on every task that has work left."""
-        unfinished = self._runtime.reads.rows(TaskQuery(unfinished=True, descending=False))
-        async with aclosing(unfinished) as tasks:
-            async for task in tasks:
-                await self.take_on(task.id)
+                await self._locks.release(_lock_of(task_id))
 
     def drives(self, task_id: TaskId) -> bool:
         """Whether this engine drives the task."""
@@ -206,7 +193,7 @@ class Follower:
 
     async def is_driven(self, task_id: TaskId) -> bool:
         """Whether an engine drives the task: this one, or another one on the same log."""
-        return task_id in self._drivers or await self.locks.held_elsewhere(_lock_of(task_id))
+        return task_id in self._drivers or await self._locks.held_elsewhere(_lock_of(task_id))
 
     def stands_by(self, task_id: TaskId) -> bool:
         """Whether this engine takes the task over when the engine that drives it stops."""
@@ -218,7 +205,7 @@ class Follower:
         self._standby.setdefault(task_id, None)
         if not self._watches_locks:
             self._watches_locks = True
-            self.require_open().start_soon(self._watch_locks)
+            self._require_open().start_soon(self._watch_locks)
 
     async def _watch_locks(self) -> None:
         while self._standby:
@@ -230,7 +217,7 @@ class Follower:
     async def _take_over(self, task_id: TaskId) -> None:
         """Take a task on if the engine that drove it has stopped before its end. An error is kept and tried again."""
         try:
-            if await self.locks.held_elsewhere(_lock_of(task_id)):
+            if await self._locks.held_elsewhere(_lock_of(task_id)):
                 return
             left = await self._runtime.reads.list(TaskQuery(id=task_id, unfinished=True))
             if not left.rows:
@@ -308,13 +295,6 @@ class Follower:
         """Set `activity`, and replace it with a new event."""
         self._activity.set()
         self._activity = anyio.Event()
-
-
-def unwrap_group(error: Exception) -> Exception:
-    """Return the one error inside the groups that task groups wrap around it."""
-    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
 
 
 def _lock_of(task_id: TaskId) -> str:

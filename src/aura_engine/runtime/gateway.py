@@ -39,6 +39,7 @@ from aura_worker_protocol.messages import (
     Heartbeat,
     Hello,
     InspectWorkspace,
+    InterruptProcess,
     ListExecutors,
     OutputAccepted,
     OutputRead,
@@ -119,6 +120,10 @@ class Gateway:
         if self._peer is None or self.worker_id is None:
             raise WorkerUnavailable(reason="no worker is connected")
         return await self._peer.request(request)
+
+    async def interrupt(self, token: str, reason: str) -> None:
+        """Have the worker take the next step of ending a process."""
+        await self.request(InterruptProcess(token=token, reason=reason))
 
     # --- Reports of the worker ----------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from uuid import UUID, uuid5
 
 import attrs
 
+from aura_contracts import ports
 from aura_contracts.agent import AGENT, Agent
 from aura_contracts.aggregate import Aggregate
 from aura_contracts.approval import APPROVAL, Approval, ApprovalKind
@@ -13,7 +14,6 @@ from aura_contracts.execution import EXECUTION, Execution
 from aura_contracts.ids import ExecutionId, LeaseId, StreamId, TaskId, WorkspaceId
 from aura_contracts.lease import WORKER_LEASE, WorkerLease
 from aura_contracts.plain_data import Plain
-from aura_contracts.ports.workspaces import WorkspaceSpec
 from aura_contracts.task import TASK, ApprovalMode, Task, TaskStatus
 from aura_contracts.workspace import WORKSPACE, Workspace
 from aura_engine.unit_of_work import CommandBus, UnitOfWork, existing
@@ -127,9 +127,9 @@ async def _view(load: Any, task_id: TaskId) -> View | None:
     )
 
 
-def spec_of(workspace: Workspace) -> WorkspaceSpec:
+def spec_of(workspace: Workspace) -> "ports.WorkspaceSpec":
     """Return the part of a workspace that is needed to work on its files."""
-    return WorkspaceSpec(
+    return ports.WorkspaceSpec(
         id=workspace.id,
         title=workspace.title,
         slug=workspace.slug,

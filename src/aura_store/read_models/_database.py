@@ -261,7 +261,7 @@ class SQLiteDatabase(Database):
         if value is None:
             return None
         if kind == "time":
-            return datetime.strptime(value, _TIME).replace(tzinfo=UTC)
+            return datetime.fromisoformat(value).replace(tzinfo=UTC)
         if kind == "json":
             return _decode_json(value)
         return bool(value) if kind == "boolean" else value

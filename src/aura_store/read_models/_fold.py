@@ -221,4 +221,9 @@ def state_column(transaction: Transaction) -> str:
 
 def decode_state(kind: str, state: str) -> Any:
     """Return a stored aggregate state of `kind`."""
-    return msgspec.json.decode(state, type=STATE_TABLES[kind].aggregate.state)
+    return _decoder_of(kind).decode(state)
+
+
+@cache
+def _decoder_of(kind: str) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(STATE_TABLES[kind].aggregate.state)

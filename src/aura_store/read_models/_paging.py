@@ -70,7 +70,7 @@ class Order:
         if cursor.value is None:
             return f"({by} IS NULL AND {key} {sign} ?)", (cursor.key,)
         empty = f" OR {by} IS NULL" if self.column.null else ""
-        return f"({by} {sign} ? OR ({by} = ? AND {key} {sign} ?){empty})", (cursor.value, cursor.value, cursor.key)
+        return f"(({by}, {key}) {sign} (?, ?){empty})", (cursor.value, cursor.key)
 
     def cursor_at(self, value: Any, key: str) -> str:
         """Return the cursor after a row."""

@@ -12,7 +12,7 @@ import pytest
 from aura_contracts.errors import EngineClosed, InvalidInput, LogDamaged, StoreReadOnly
 from aura_contracts.events import Event
 from aura_contracts.task import TaskCreated
-from aura_engine.facade import subscription as module
+from aura_engine.facade import core as module
 from conditions import until
 
 pytestmark = pytest.mark.anyio

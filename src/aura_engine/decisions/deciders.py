@@ -1,0 +1,48 @@
+"""Deciders: all of them by their aggregate's name, and by the commands that they decide."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from aura_contracts.aggregate import AnyCommand, Command, State
+from aura_engine.decisions._decider import Decider
+from aura_engine.decisions.agent import AGENT_DECIDER
+from aura_engine.decisions.approval import APPROVAL_DECIDER
+from aura_engine.decisions.board import BOARD_DECIDER
+from aura_engine.decisions.execution import EXECUTION_DECIDER
+from aura_engine.decisions.lease import WORKER_LEASE_DECIDER
+from aura_engine.decisions.output import OUTPUT_DECIDER
+from aura_engine.decisions.task import TASK_DECIDER
+from aura_engine.decisions.template import PROMPT_TEMPLATE_DECIDER
+from aura_engine.decisions.workflow import WORKFLOW_DECIDER
+from aura_engine.decisions.workspace import WORKSPACE_DECIDER
+
+S = TypeVar("S", bound=State)
+
+DECIDERS: Mapping[str, Decider[Any]] = MappingProxyType(
+    {
+        decider.aggregate.name: decider
+        for decider in (
+            TASK_DECIDER,
+            APPROVAL_DECIDER,
+            EXECUTION_DECIDER,
+            OUTPUT_DECIDER,
+            AGENT_DECIDER,
+            WORKER_LEASE_DECIDER,
+            WORKSPACE_DECIDER,
+            WORKFLOW_DECIDER,
+            BOARD_DECIDER,
+            PROMPT_TEMPLATE_DECIDER,
+        )
+    }
+)
+"""The deciders by the names of their aggregates, in the order of `aura_contracts.aggregates.AGGREGATES`."""
+
+_DECIDER_OF: dict[type[AnyCommand], Decider[Any]] = {
+    command: decider for decider in DECIDERS.values() for command in decider.decisions
+}
+
+
+def decider_of(command: Command[S]) -> Decider[S]:
+    """Return the decider of a command."""
+    return _DECIDER_OF[type(command)]
