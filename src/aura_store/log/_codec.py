@@ -238,9 +238,10 @@ def _refusal(fact: Fact, name: str, error: Exception) -> InvalidInput:
         return InvalidText(field=f"{name} {field}", reason="holds half of a surrogate pair, which is not a character")
     if found := _MISSING_ZONE.search(str(error)):
         return NaiveDatetime(field=f"{name} {_COLUMNS[int(found[1])]}{found[2]}")
-    for path, value in _leaves(fact):
-        if isinstance(value, float) and not isfinite(value):
-            return _not_finite(value, name, path)
+    if isinstance(error, msgspec.ValidationError):  # it was encoded: its values have an end
+        for path, value in _leaves(fact):
+            if isinstance(value, float) and not isfinite(value):
+                return _not_finite(value, name, path)
     place = _PLACE.search(str(error))
     column = _COLUMNS[int(place[1][1:-1])] if place and place[1] else ""
     field = " ".join(part for part in (name, ".".join(filter(None, (column, place[2] if place else "")))) if part)
