@@ -285,6 +285,15 @@ class RecordStaleReport(Command[WorkerLease], frozen=True, kw_only=True):
     report: LateReport
 
 
+class AdjudicateStaleReport(Command[WorkerLease], frozen=True, kw_only=True):
+    """Adopt or refuse a report under a past epoch."""
+
+    emits = (StaleReportAdjudicated,)
+    report_id: str
+    verdict: Verdict
+    reason: str
+
+
 class CloseLease(Command[WorkerLease], frozen=True, kw_only=True):
     """End the lease with its execution; reports that still wait for a verdict are refused, on the record."""
 

@@ -17,6 +17,7 @@ from aura_contracts.lease import (
     OFFLINE_AFTER,
     RETURN_GRACE,
     WORKER_LEASE,
+    AdjudicateStaleReport,
     CloseLease,
     DeclareLost,
     GrantEnd,
@@ -384,19 +385,44 @@ def test_another_report_under_the_same_id_is_not_taken_for_the_first():
         story.do(RecordStaleReport(report=LateReport(**REPORT | {"digest": "0000"})))
 
 
+@pytest.mark.parametrize("verdict", Verdict)
+def test_a_report_is_adjudicated_once_by_somebody_for_a_reason(verdict):
+    story = Story().freed(GrantEnd.LOST)
+    story.do(RecordStaleReport(report=LateReport(**REPORT)))
+    story.do(AdjudicateStaleReport(report_id="r-1", verdict=verdict, reason="looked at the diff"), by=ALICE)
+    (report,) = story.state.stale_reports
+    assert (report.verdict, report.reason, report.adjudicated_by) == (verdict, "looked at the diff", ALICE)
+    assert story.state.unadjudicated == ()
+    with refused("already_adjudicated") as refusal:
+        story.do(AdjudicateStaleReport(report_id="r-1", verdict=Verdict.ADOPT, reason="no"))
+    assert "alice" in refusal.value.reason
+
+
+def test_a_verdict_is_about_a_recorded_report():
+    with refused("unknown_report"):
+        Story().do(AdjudicateStaleReport(report_id="r-9", verdict=Verdict.ADOPT, reason="because"))
+
+
+def test_a_verdict_has_a_reason():
+    story = Story().freed(GrantEnd.LOST)
+    story.do(RecordStaleReport(report=LateReport(**REPORT)))
+    with refused("reason_required"):
+        story.do(AdjudicateStaleReport(report_id="r-1", verdict=Verdict.REFUSE, reason=" "))
+
+
 # --- The end ----------------------------------------------------------------------------------------------------------
 
 
-def test_stale_reports_are_refused_on_the_record_when_the_execution_is_over():
+def test_what_nobody_adjudicated_is_refused_on_the_record_when_the_execution_is_over():
     story = Story().freed(GrantEnd.LOST)
-    story.do(RecordStaleReport(report=LateReport(**REPORT)))
+    for number in (1, 2):
+        story.do(RecordStaleReport(report=LateReport(**REPORT | {"report_id": f"r-{number}"})))
+    story.do(AdjudicateStaleReport(report_id="r-1", verdict=Verdict.ADOPT, reason="complete"), by=ALICE)
     refusal, closed = story.do(CloseLease())
-    assert (type(refusal), refusal.report_id, refusal.verdict) == (StaleReportAdjudicated, "r-1", Verdict.REFUSE)
+    assert (type(refusal), refusal.report_id, refusal.verdict) == (StaleReportAdjudicated, "r-2", Verdict.REFUSE)
     assert closed == LeaseClosed()
     assert story.state.status is LeaseStatus.CLOSED
-    (report,) = story.state.stale_reports
-    assert (report.verdict, report.reason) == (Verdict.REFUSE, "the execution is over")
-    assert story.state.unadjudicated == ()
+    assert [report.verdict for report in story.state.stale_reports] == ["adopt", "refuse"]
 
 
 def test_a_lease_that_is_held_is_not_closed():

@@ -2,8 +2,9 @@
 
 Source: specification, "Remote Worker Model" and "Worker protocol and lease timeout semantics".
 
-Who may do what: workers report through AURA (``system:``), humans may revoke; agents do not choose where
-they run. The time comes with the context and the silence with the command, so nothing here waits or reads a clock.
+Who may do what: workers report through AURA (``system:``), humans may revoke and adjudicate; agents do not choose
+where they run. The time comes with the context and the silence with the command, so nothing here waits or reads a
+clock.
 """
 
 from datetime import timedelta
@@ -13,6 +14,7 @@ from aura_contracts.lease import (
     GRACE_LIMIT,
     OFFLINE_AFTER,
     WORKER_LEASE,
+    AdjudicateStaleReport,
     CloseLease,
     DeclareLost,
     GrantLease,
@@ -59,7 +61,7 @@ def _require_epoch(state: WorkerLease, epoch: int) -> None:
     _require_granted(state, epoch)
     if epoch < state.epoch:
         reason = f"epoch {epoch} is over; the epoch in force is {state.epoch}"
-        raise RuleBroken("stale_epoch", reason, "record it as a stale report")
+        raise RuleBroken("stale_epoch", reason, "record it as a stale report, to be adjudicated")
 
 
 def _require_holder(state: WorkerLease, command: RecordReturn | ReleaseLease) -> None:
@@ -165,6 +167,18 @@ def _record_stale(state: WorkerLease, command: RecordStaleReport, context: Conte
     return []
 
 
+def _adjudicate(state: WorkerLease, command: AdjudicateStaleReport, context: Context) -> Events:
+    known = next((report for report in state.stale_reports if report.report_id == command.report_id), None)
+    if known is None:
+        raise RuleBroken("unknown_report", f"no stale report {command.report_id} is recorded")
+    if known.verdict is not None:
+        reason = f"{known.adjudicated_by} decided to {known.verdict} report {command.report_id}"
+        raise RuleBroken("already_adjudicated", reason)
+    if not command.reason.strip():
+        raise RuleBroken("reason_required", "say why the report counts or does not")
+    return [StaleReportAdjudicated(report_id=command.report_id, verdict=command.verdict, reason=command.reason)]
+
+
 def _close(state: WorkerLease, command: CloseLease, context: Context) -> Events:
     if state.status is not LeaseStatus.FREE:
         reason = f"worker {state.worker_id} holds it under epoch {state.epoch}"
@@ -187,6 +201,7 @@ WORKER_LEASE_DECIDER = Decider(
         ReleaseLease: (_no_agent, _release),
         RevokeLease: (_no_agent, _revoke),
         RecordStaleReport: (_no_agent, _record_stale),
+        AdjudicateStaleReport: (_no_agent, _adjudicate),
         CloseLease: (_no_agent, _close),
     },
 )

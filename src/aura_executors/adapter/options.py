@@ -6,7 +6,7 @@ values are also the agent's own (`permission_mode`, `approval_mode`, `approval_p
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import msgspec
 
@@ -14,7 +14,9 @@ from aura_contracts.errors import InvalidInput
 from aura_contracts.ports.executors import AgentRun
 from aura_contracts.secrets import require_no_secrets
 from aura_executors.adapter.option_reader import read_options
-from aura_executors.adapter.program_lookup import Program
+
+if TYPE_CHECKING:
+    from aura_executors.adapter.program_lookup import Program
 
 PositiveCount = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -119,7 +121,7 @@ def require_consistent_options(options: ActingOptions, *names: str) -> None:
             raise InvalidInput(field=f"option {switch}", reason=reason, remedy="give one of them")
 
 
-def program_of(program: Program, options: AgentOptions, environment: Mapping[str, str]) -> tuple[str, ...]:
+def program_of(program: "Program", options: AgentOptions, environment: Mapping[str, str]) -> tuple[str, ...]:
     """Return the start of the command line: the program in the options, the agent's, or ``npx`` with a pinned package.
 
     The program is looked up on the PATH of `environment`, which is the agent's. Raises `InvalidInput` for ``npx`` if

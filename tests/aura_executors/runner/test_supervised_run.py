@@ -87,12 +87,13 @@ async def test_what_was_written_in_part_is_written_to_its_end(tmp_path: Path, ru
 
 async def test_a_key_is_known_when_standard_input_is_closed(runner: SupervisedRunner) -> None:
     process = await runner.start(shell("cat; exec <&-; sleep 60", interactive=True))
-    await process.write(b"once", key="1", close=True)
-    await process.write(b"once", key="1")
+    await process.write(b"once\n", key="1", close=True)
+    await process.write(b"once\n", key="1")
     with pytest.raises(ProcessGone):
-        await process.write(b"more", key="2")
+        await process.write(b"more\n", key="2")
+    await first_line(process)
     await process.interrupt()
-    assert await stdout(process) == b"once"
+    assert await stdout(process) == b"once\n"
 
 
 def test_the_longest_key_and_piece_fit_into_a_frame() -> None:
