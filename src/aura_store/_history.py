@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from aura_contracts.aggregate import Aggregate, State
-from aura_contracts.aggregates import AGGREGATES
+from aura_contracts.catalogue import AGGREGATES
 from aura_contracts.errors import EventOutOfOrder, ImpossibleTransition
 from aura_contracts.events import Event, EventRecord, event_fields
 from aura_contracts.ids import StreamId

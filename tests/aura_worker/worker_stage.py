@@ -23,7 +23,7 @@ from aura_contracts.errors import (
     WorkerUnavailable,
 )
 from aura_contracts.execution import RunPlan, Script, SupervisedProcess
-from aura_contracts.identity import ProcessIdentity, WorkerIdentity
+from aura_contracts.ids import ProcessIdentity, WorkerIdentity
 from aura_contracts.output import Chunk, OutputSource
 from aura_contracts.ports.executors import AgentRun, AgentTools, Availability, Executor, Launch
 from aura_contracts.ports.processes import (

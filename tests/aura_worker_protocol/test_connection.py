@@ -17,7 +17,7 @@ from aura_contracts.errors import (
     UnknownMethod,
     WorkerUnavailable,
 )
-from aura_contracts.identity import WorkerIdentity
+from aura_contracts.ids import WorkerIdentity
 from aura_worker_protocol import Connection, ConnectionState, Result, Role
 from aura_worker_protocol._state import TABLE, ConnectionStep
 from aura_worker_protocol.connection import Abandon, Fail, Nothing, Reply, Serve, Settle

@@ -14,8 +14,7 @@ from typing import Literal
 import anyio
 
 from aura_contracts import __version__
-from aura_contracts.identity import WorkerIdentity
-from aura_contracts.ids import ExecutionId, TaskId, WorkerId
+from aura_contracts.ids import ExecutionId, TaskId, WorkerId, WorkerIdentity
 from aura_contracts.ports.executors import AgentTools
 from aura_engine.agent_tools.key import key_of
 from aura_engine.agent_tools.server import tools_for

@@ -5,7 +5,7 @@ from contextlib import aclosing
 
 import attrs
 
-from aura_contracts.aggregates import AGGREGATES
+from aura_contracts.catalogue import AGGREGATES
 from aura_contracts.errors import AggregateNotFound, InvalidInput
 from aura_contracts.events import EventRecord
 from aura_contracts.execution import EXECUTION
