@@ -34,7 +34,7 @@ from aura_contracts.ports.processes import (
     ProcessSpec,
     RunningProcess,
 )
-from aura_engine.agent_tools.server import tools_for
+from aura_engine.agent_tools.access import tools_for
 from aura_worker import Worker
 from aura_worker_protocol import Peer, Role, memory_pair
 from aura_worker_protocol.messages import (

@@ -13,7 +13,7 @@ from aura_contracts.ids import TaskId
 from aura_engine.facade.arguments import Limit
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
-from aura_engine.runtime.event_stream import Concern, start_of
+from aura_engine.runtime.views import Concern, start_of
 
 
 @gated
