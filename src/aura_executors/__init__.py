@@ -75,14 +75,16 @@ if TYPE_CHECKING:
     from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, Tail, clipped, clipped_value
     from aura_executors.adapter.failure_classification import failure_from, reason_of_status
     from aura_executors.adapter.json_lines import (
+        LINE_LIMIT,
         NOT_UNDERSTOOD,
+        TOO_LONG,
         UNKNOWN_ENTRIES,
         UNKNOWN_LIMIT,
         Item,
         JsonLines,
+        Lines,
         lost_session,
     )
-    from aura_executors.adapter.line_splitter import LINE_LIMIT, TOO_LONG, Lines
     from aura_executors.adapter.option_reader import read_options
     from aura_executors.adapter.options import (
         ActingOptions,

@@ -112,7 +112,10 @@ def read_key(home: Path) -> bytes | None:
 
 
 def key_of(home: Path) -> bytes:
-    """Return the key of the installation at `home`; creates it if missing. Raises `InvalidInput` for a damaged one."""
+    """Return the key of the installation at `home`; creates it if missing. Raises `InvalidInput` for a damaged one.
+
+    Only its user can read the file.
+    """
     return _checked(read_or_create(home / KEY_FILE, lambda: secrets.token_bytes(SECRET_LENGTH)), home)
 
 

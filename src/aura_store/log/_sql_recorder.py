@@ -1,4 +1,4 @@
-"""What the recorders of SQL databases share: the names of the tables, and every statement that needs no dialect."""
+"""What the recorders of SQL databases share: the tables, every statement that needs no dialect, and connections."""
 
 import threading
 from abc import abstractmethod
@@ -142,7 +142,12 @@ C = TypeVar("C", bound=Closable)
 
 
 class ConnectionPool(Generic[C]):
-    """Connections that `connect` makes. `is_broken` says of one whether the others will not work either."""
+    """Idle connections, lent to one caller at a time, in any thread.
+
+    The caller connects, so it gets the database's own answer at once, only the log's patience decides when to retry,
+    and there are no threads to leak. The number of connections is limited by the number of callers that the log admits.
+    `connect` makes one; `is_broken` says of one whether the others will not work either.
+    """
 
     def __init__(self, connect: Callable[[], C], is_broken: Callable[[C], bool] = lambda _: False) -> None:
         self._connect = connect
