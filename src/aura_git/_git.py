@@ -29,8 +29,7 @@ from aura_contracts.workspace import MergeStyle
 from aura_git._branch_names import is_valid_branch
 from aura_git.commandline._installation import Installation
 from aura_git.files import _changes, _snapshot
-from aura_git.merging._merge import merge
-from aura_git.merging._prediction import predict
+from aura_git.merging._merge import merge, predict
 from aura_git.repository import _paths
 from aura_git.repository._git_repository import GitRepository, Repositories, inspect
 from aura_git.worktrees import _lifecycle, _registry

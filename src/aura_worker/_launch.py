@@ -153,7 +153,6 @@ def _script_failure(exit: ProcessExit) -> Failure | None:
 
 # --- Scripts ----------------------------------------------------------------------------------------------------------
 
-
 SCRIPT_LIMIT = 131_071
 """Bytes of one argument on Linux (MAX_ARG_STRLEN: 32 pages, with the NUL at the end)."""
 

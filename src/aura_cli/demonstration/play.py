@@ -25,7 +25,6 @@ from aura_engine import Engine, Host, Run, open_engine
 
 # --- The script -------------------------------------------------------------------------------------------------------
 
-
 BEFORE = 'echo "Hello"\n'
 FIRST = 'echo "Hello, $1"\n'
 SECOND = 'echo "Hello, ${1:-world}"\n'

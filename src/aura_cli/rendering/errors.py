@@ -99,7 +99,6 @@ def report(error: BaseException, *, json: bool) -> None:
 
 # --- Remedies ---------------------------------------------------------------------------------------------------------
 
-
 _NOUNS = {
     "tasks": "task",
     "approvals": "approval",

@@ -27,7 +27,6 @@ from aura_engine.host import read_or_create
 
 # --- Tokens -----------------------------------------------------------------------------------------------------------
 
-
 SECRET_LENGTH = 32
 """Bytes of an installation's secret."""
 
@@ -95,7 +94,6 @@ def _text(data: bytes) -> str:
 
 # --- The key ----------------------------------------------------------------------------------------------------------
 
-
 KEY_FILE = "secret"
 """Its name in AURA's data folder."""
 
@@ -138,7 +136,6 @@ def scope_in(environment: Mapping[str, str], home: Path) -> TaskScope:
 
 
 # --- The server -------------------------------------------------------------------------------------------------------
-
 
 SERVER_NAME = "aura"
 """The name of the server in agents."""

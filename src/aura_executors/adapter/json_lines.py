@@ -21,7 +21,6 @@ from aura_executors.adapter.failure_classification import failure_from
 
 # --- Lines ------------------------------------------------------------------------------------------------------------
 
-
 LINE_LIMIT = 16 * 1024 * 1024
 """Maximum bytes of a line. Agents write whole files in one line; anything longer is not a message."""
 
@@ -75,7 +74,6 @@ class Lines:
 
 
 # --- Conversations ----------------------------------------------------------------------------------------------------
-
 
 Item = Entry | Send
 

@@ -71,7 +71,6 @@ def remove_links_in_place_of_folders(repository: GitRepository, commit: str) -> 
 
 # --- Differences ------------------------------------------------------------------------------------------------------
 
-
 _HOW = ("-r", "-M50%", "--no-ext-diff", "--no-textconv", "--ignore-submodules=none", "--no-color", "--full-index")
 _SUMMARY = ("-z", "--raw", "--numstat")
 _PATCH = ("-p", "--binary", "--src-prefix=a/", "--dst-prefix=b/", "-U3", "--inter-hunk-context=0", "--submodule=short")
@@ -111,7 +110,6 @@ def _compare(
 
 
 # --- The index and commits --------------------------------------------------------------------------------------------
-
 
 _ATTEMPTS = 4
 """How often the files are examined while they keep changing."""

@@ -253,7 +253,6 @@ def _exit_code(output: CallOutput) -> int | None:
 
 # --- Diffs ------------------------------------------------------------------------------------------------------------
 
-
 _CONTEXT = 3
 """Context lines, as in git."""
 
