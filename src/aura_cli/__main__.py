@@ -1,8 +1,6 @@
 """``python -m aura_cli``: the command ``aura``, for callers that only know the interpreter."""
 
-import sys
-
-from aura_cli.main import main
+from aura_cli.main import program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

@@ -16,11 +16,20 @@ _GARBAGE = 100_000
 """New objects between two collections of garbage: starting makes many, which stay, and each collection visits them."""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run `aura` with `argv` (default: the arguments of the process); return the exit code."""
-    if argv is None:
-        gc.set_threshold(_GARBAGE)
-        argv = sys.argv[1:]
+def program() -> None:
+    """Run `aura` with the arguments of the process, and end the process.
+
+    By then everything that must be closed is closed. Freeing the rest one by one would take longer than many commands.
+    """
+    gc.set_threshold(_GARBAGE)
+    code = main(sys.argv[1:])
+    if sys.stderr is not None:
+        sys.stderr.flush()
+    os._exit(code)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run `aura` with `argv`; return the exit code."""
     code = _guarded(argv)
     try:
         if sys.stdout is not None:

@@ -78,7 +78,7 @@ NOT_FOR_READING = (
 
 @pytest.mark.parametrize("command", READING)
 def test_a_command_that_reads_imports_nothing_that_drives_tasks(command, store):
-    code = "import sys; from aura_cli.main import main; main(); print(*sys.modules, file=sys.stderr)"
+    code = "import sys; from aura_cli.main import main; main(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
     words = [sys.executable, "-c", code, *command, "--quiet", "--store", store]
     done = subprocess.run(words, env=ENVIRONMENT, capture_output=True, text=True, check=True)
     assert not [

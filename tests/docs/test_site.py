@@ -10,6 +10,7 @@ from types import ModuleType
 
 import pytest
 
+import aura_engine
 from aura_engine import open_engine_sync
 
 ROOT = Path(__file__).parents[2]
@@ -69,7 +70,10 @@ def test_every_noun_of_the_engine_is_in_the_reference():
         nouns = {name: type(noun).__name__.removeprefix("Blocking") for name, noun in vars(engine).items()}
     section = r'^::: aura_engine[.]facade[.]\w+[.](\w+)\n(?: .+\n)*? +heading: "engine[.](\w+)"'
     sections = re.findall(section, page, re.MULTILINE)
-    assert {name: kind for kind, name in sections} == {n: kind for n, kind in nouns.items() if not n.startswith("_")}
+    public = {name: kind for name, kind in nouns.items() if not name.startswith("_")}
+    assert {name: kind for kind, name in sections} == public
+    for text in ((ROOT / "README.md").read_text("utf-8"), aura_engine.__doc__ or ""):
+        assert not [name for name in public if f"`{name}`" not in text.replace("engine.", "")]
 
 
 def test_what_the_reference_documents_exists():
