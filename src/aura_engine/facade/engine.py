@@ -14,8 +14,7 @@ completely or not at all.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 from uuid import NAMESPACE_URL, uuid5
 
 from attrs import evolve
@@ -30,6 +29,7 @@ from aura_engine import facade
 from aura_engine.facade.arguments import ids_of
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
+from aura_engine.facade.noun import Noun
 from aura_engine.facade.options import RunOptions
 from aura_engine.facade.run import Run
 
@@ -50,29 +50,6 @@ if TYPE_CHECKING:
     from aura_engine.facade.usage import Usage
     from aura_engine.facade.workspaces import Workspaces
     from aura_engine.inputs import RunRequest
-
-
-N = TypeVar("N")
-
-
-class Noun(Generic[N]):
-    """An attribute of `Engine`: the class `Tasks` of the module `tasks`, made once for the engine's core."""
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
-
-    @overload
-    def __get__(self, engine: None, owner: type) -> Self: ...
-    @overload
-    def __get__(self, engine: object, owner: type) -> N: ...
-    def __get__(self, engine: Any, owner: type) -> Any:
-        if engine is None:
-            return self
-        module = import_module(f"{__package__}.{self._name}")
-        noun = getattr(module, self._name.capitalize())(vars(engine)["_core"])
-        vars(engine)[self._name] = noun  # where the next look-up finds it
-        return noun
-
 
 E = TypeVar("E", bound=Event)
 
