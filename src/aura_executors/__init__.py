@@ -180,10 +180,9 @@ _HOMES = {
     "adapter.bounded_text": ("MESSAGE_LIMIT", "Tail", "clipped", "clipped_value"),
     "adapter.failure_classification": ("failure_from", "reason_of_status"),
     "adapter.json_lines": (
-        *("NOT_UNDERSTOOD", "UNKNOWN_ENTRIES", "UNKNOWN_LIMIT"),
-        *("Item", "JsonLines", "lost_session"),
+        *("LINE_LIMIT", "NOT_UNDERSTOOD", "TOO_LONG", "UNKNOWN_ENTRIES", "UNKNOWN_LIMIT"),
+        *("Item", "JsonLines", "Lines", "lost_session"),
     ),
-    "adapter.line_splitter": ("LINE_LIMIT", "TOO_LONG", "Lines"),
     "adapter.option_reader": ("read_options",),
     "adapter.options": (
         *("ActingOptions", "AgentOptions", "agent_options", "program_of", "prompt_bytes", "prompt_of"),
