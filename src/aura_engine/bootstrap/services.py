@@ -12,7 +12,7 @@ from anyio.abc import TaskGroup
 
 from aura_contracts.actors import actor_name
 from aura_engine import bootstrap
-from aura_engine.engine_options import EngineOptions
+from aura_engine.bootstrap.engine_context import EngineOptions
 from aura_engine.exception_groups import unwrap_group
 from aura_engine.facade.core import Core
 from aura_engine.host import Host
