@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from aura_contracts.aggregate import Aggregate, Table
-from aura_contracts.aggregates import AGGREGATES
+from aura_contracts.catalogue import AGGREGATES
 from aura_contracts.events import Event
 from aura_contracts.ledger import LEDGER
 from aura_contracts.workflow import STEP_TABLE, WORKFLOW

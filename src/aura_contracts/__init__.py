@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from aura_contracts.aggregate import HappenedFact as HappenedFact
     from aura_contracts.aggregate import State as State
     from aura_contracts.aggregate import Table as Table
-    from aura_contracts.aggregates import AGGREGATES as AGGREGATES
-    from aura_contracts.aggregates import CATALOGUE as CATALOGUE
     from aura_contracts.approval import APPROVAL as APPROVAL
     from aura_contracts.approval import Approval as Approval
     from aura_contracts.approval import ApprovalStatus as ApprovalStatus
     from aura_contracts.board import BOARD as BOARD
     from aura_contracts.board import Board as Board
     from aura_contracts.board import BoardStatus as BoardStatus
+    from aura_contracts.catalogue import AGGREGATES as AGGREGATES
+    from aura_contracts.catalogue import CATALOGUE as CATALOGUE
     from aura_contracts.catalogue import EventCatalogue as EventCatalogue
     from aura_contracts.catalogue import Upcaster as Upcaster
     from aura_contracts.errors import ActorNotAllowed as ActorNotAllowed

@@ -1,8 +1,10 @@
-"""The event catalogue: every event type by topic, and how old versions are upgraded.
+"""The event catalogue: every event type by topic, and how old versions are upgraded; and all of AURA's aggregates.
 
 A stored event is labelled ``topic@version``. An event type at version n has an upcaster for each earlier version, a
 function from the fields of one version to those of the next; they are applied in turn. Once written, bytes stay
 readable forever; `tests/golden` holds a sample of every released version.
+
+To read a log with aggregates of your own, extend the catalogue: ``CATALOGUE.extended(MINE.events)``.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -10,8 +12,19 @@ from typing import Any, Self
 
 import attrs
 
+from aura_contracts.agent import AGENT
 from aura_contracts.aggregate import Aggregate
+from aura_contracts.approval import APPROVAL
+from aura_contracts.board import BOARD
 from aura_contracts.events import Event
+from aura_contracts.execution import EXECUTION
+from aura_contracts.lease import WORKER_LEASE
+from aura_contracts.ledger import LEDGER
+from aura_contracts.output import OUTPUT
+from aura_contracts.task import TASK
+from aura_contracts.template import PROMPT_TEMPLATE
+from aura_contracts.workflow import WORKFLOW
+from aura_contracts.workspace import WORKSPACE
 
 Fields = dict[str, Any]
 Upcaster = Callable[[Fields], Fields]
@@ -59,3 +72,22 @@ class EventCatalogue:
                 if (topic, version) not in ways:
                     raise TypeError(f"no upcaster for {topic}@{version}")
         return type(self)(merged, ways)
+
+
+AGGREGATES: tuple[Aggregate[Any], ...] = (
+    TASK,
+    APPROVAL,
+    EXECUTION,
+    OUTPUT,
+    AGENT,
+    WORKER_LEASE,
+    WORKSPACE,
+    WORKFLOW,
+    BOARD,
+    PROMPT_TEMPLATE,
+    LEDGER,
+)
+"""Every aggregate, in the order of the documentation."""
+
+CATALOGUE = EventCatalogue.of(AGGREGATES)
+"""Every event that AURA stores."""

@@ -101,7 +101,7 @@ class PlanUpdated(Entry, frozen=True, kw_only=True, tag="plan"):
 class PermissionRequested(Entry, frozen=True, kw_only=True, tag="permission_request"):
     """The agent waits for permission.
 
-    `fingerprint` is the same if a resumed session makes the same call (`aura_contracts.fingerprint.fingerprint_of`).
+    `fingerprint` is the same if a resumed session makes the same call (`aura_contracts.permission.fingerprint_of`).
     `call_id` links it to the `ToolCalled` and `ToolFinished` entries of the call.
     """
 

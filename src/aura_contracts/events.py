@@ -135,7 +135,7 @@ def event_fields(event: Event) -> dict[str, Any]:
 
 def _class_of(fields: Mapping[str, Any]) -> type[Event]:
     """Return the class of the event that a dictionary holds."""
-    from aura_contracts.aggregates import AGGREGATES  # noqa: PLC0415 - aggregates are made of events
+    from aura_contracts.catalogue import AGGREGATES  # noqa: PLC0415 - aggregates are made of events
 
     topic = fields.get("topic")
     found = next((event for each in AGGREGATES for event in each.events if event.topic == topic), None)

@@ -3,6 +3,8 @@
 At run time an id is a plain ``str`` (``0192f0c1-2d3e-7abc-8def-0123456789ab``). Events carry several ids each, and a
 replay decodes all of them: as text they cost nothing, while ``uuid.UUID`` objects would halve the speed of reading the
 log. The ``NewType``s let type checkers distinguish the kinds; `parse_id` checks ids from outside.
+
+`WorkerIdentity` and `ProcessIdentity` tell workers and processes apart, also after a restart.
 """
 
 import re
@@ -10,6 +12,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import NewType
 from uuid import UUID, uuid5
+
+import msgspec
 
 from aura_contracts.errors import InvalidId
 
@@ -90,3 +94,26 @@ def output_stream(execution_id: ExecutionId) -> StreamId:
     neither side has to look it up.
     """
     return str(uuid5(UUID(execution_id), "output"))
+
+
+class WorkerIdentity(msgspec.Struct, frozen=True, gc=False):
+    """The identity of a worker, beyond its id.
+
+    `instance` is a random string that the worker keeps with its agents' spools. A restarted worker that finds the
+    spools keeps its instance; a worker that starts from nothing gets a new one. It is not a secret.
+    """
+
+    host: str
+    instance: str
+
+
+class ProcessIdentity(msgspec.Struct, frozen=True, gc=False):
+    """The identity of an operating system process; a `pid` alone may be reused.
+
+    `started` is the start time as the system reports it (Linux: field 22 of ``/proc/PID/stat``), compared as text.
+    `token` is the string in the environment of the process that identifies its descendants. It is not a secret.
+    """
+
+    pid: int
+    started: str
+    token: str

@@ -26,8 +26,7 @@ from aura_contracts.actors import Actor
 from aura_contracts.aggregate import TIME, Aggregate, Command, Evolve, HappenedFact, State, Table, sets, status_only
 from aura_contracts.events import Event, Instant
 from aura_contracts.failures import Failure
-from aura_contracts.identity import ProcessIdentity, WorkerIdentity
-from aura_contracts.ids import ExecutionId, LeaseId, WorkerId
+from aura_contracts.ids import ExecutionId, LeaseId, ProcessIdentity, WorkerId, WorkerIdentity
 
 HEARTBEAT_INTERVAL = 5.0
 """Seconds between two heartbeats of a worker (specification, "Remote Worker Model")."""

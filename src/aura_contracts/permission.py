@@ -1,4 +1,4 @@
-"""Permission: rules that allow or refuse tool calls without asking a human. Pure.
+"""Permission: rules that allow or refuse tool calls without asking a human, and fingerprints of calls. Pure.
 
 A rule is the name of a tool, optionally followed by its target in brackets. Both may contain shell wildcards:
 
@@ -21,6 +21,7 @@ import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
+from hashlib import sha256
 from types import MappingProxyType
 from typing import Any
 
@@ -210,3 +211,14 @@ def _texts(value: object) -> Iterator[str]:
 def subject_of(arguments: Mapping[str, object]) -> str | None:
     """Return what a tool is used on, according to its arguments: a command, path or address; None if unknown."""
     return next(_named(_SUBJECTS, arguments), None)
+
+
+def fingerprint_of(tool: str, arguments: Mapping[str, object]) -> str:
+    """Return the digest of a call: equal for the same tool and arguments, regardless of their order.
+
+    `arguments` are JSON values. Leave out anything that differs when the agent asks again, such as ids and times.
+
+    >>> fingerprint_of("Bash", {"a": 1, "b": 2}) == fingerprint_of("Bash", {"b": 2, "a": 1})
+    True
+    """
+    return sha256(msgspec.json.encode([tool, dict(arguments)], order="sorted")).hexdigest()[:32]

@@ -307,11 +307,11 @@ if TYPE_CHECKING:
     from aura_contracts.workspace import WorkspaceRemoved as WorkspaceRemoved
     from aura_contracts.workspace import WorkspaceRequested as WorkspaceRequested
     from aura_contracts.workspace import WorkspaceStatus as WorkspaceStatus
+    from aura_engine.agent_tools.access import ScopeEnded as ScopeEnded
+    from aura_engine.agent_tools.access import TaskScope as TaskScope
+    from aura_engine.agent_tools.access import TokenRefused as TokenRefused
     from aura_engine.agent_tools.api import OwnTask as OwnTask
     from aura_engine.agent_tools.api import Story as Story
-    from aura_engine.agent_tools.token import ScopeEnded as ScopeEnded
-    from aura_engine.agent_tools.token import TaskScope as TaskScope
-    from aura_engine.agent_tools.token import TokenRefused as TokenRefused
     from aura_engine.blocking import BlockingEngine as BlockingEngine
     from aura_engine.blocking import BlockingRun as BlockingRun
     from aura_engine.blocking import BlockingSubscription as BlockingSubscription

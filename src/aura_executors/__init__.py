@@ -54,8 +54,8 @@ from aura_contracts.entries import (
 )
 from aura_contracts.errors import InvalidInput
 from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.fingerprint import fingerprint_of
 from aura_contracts.output import OutputSource
+from aura_contracts.permission import fingerprint_of
 from aura_contracts.ports.executors import (
     AgentRun,
     AgentTools,
@@ -75,14 +75,16 @@ if TYPE_CHECKING:
     from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, Tail, clipped, clipped_value
     from aura_executors.adapter.failure_classification import failure_from, reason_of_status
     from aura_executors.adapter.json_lines import (
+        LINE_LIMIT,
         NOT_UNDERSTOOD,
+        TOO_LONG,
         UNKNOWN_ENTRIES,
         UNKNOWN_LIMIT,
         Item,
         JsonLines,
+        Lines,
         lost_session,
     )
-    from aura_executors.adapter.line_splitter import LINE_LIMIT, TOO_LONG, Lines
     from aura_executors.adapter.option_reader import read_options
     from aura_executors.adapter.options import (
         ActingOptions,
@@ -178,10 +180,9 @@ _HOMES = {
     "adapter.bounded_text": ("MESSAGE_LIMIT", "Tail", "clipped", "clipped_value"),
     "adapter.failure_classification": ("failure_from", "reason_of_status"),
     "adapter.json_lines": (
-        *("NOT_UNDERSTOOD", "UNKNOWN_ENTRIES", "UNKNOWN_LIMIT"),
-        *("Item", "JsonLines", "lost_session"),
+        *("LINE_LIMIT", "NOT_UNDERSTOOD", "TOO_LONG", "UNKNOWN_ENTRIES", "UNKNOWN_LIMIT"),
+        *("Item", "JsonLines", "Lines", "lost_session"),
     ),
-    "adapter.line_splitter": ("LINE_LIMIT", "TOO_LONG", "Lines"),
     "adapter.option_reader": ("read_options",),
     "adapter.options": (
         *("ActingOptions", "AgentOptions", "agent_options", "program_of", "prompt_bytes", "prompt_of"),

@@ -3,8 +3,8 @@
 Rooms, each of which imports only those before it:
 
     commandline/   running one git command, and parsing its output
-    repository/    one repository: paths, configuration, refs, objects, lock
-    files/         status, diffs, staging, commits, snapshots
+    repository/    one repository: paths, configuration, refs, objects, locks
+    files/         changes and commits, snapshots
     worktrees/     linked worktrees
     merging/       predicting and doing merges
 """
@@ -28,12 +28,11 @@ from aura_contracts.ports.git import (
 from aura_contracts.workspace import MergeStyle
 from aura_git._branch_names import is_valid_branch
 from aura_git.commandline._installation import Installation
-from aura_git.files import _diff, _snapshot, _staging, _status
-from aura_git.merging._merge import merge
-from aura_git.merging._prediction import predict
+from aura_git.files import _changes, _snapshot
+from aura_git.merging._merge import merge, predict
 from aura_git.repository import _paths
-from aura_git.repository._git_repository import GitRepository, Repositories
-from aura_git.worktrees import _creation, _registry, _removal, _reuse
+from aura_git.repository._git_repository import GitRepository, Repositories, inspect
+from aura_git.worktrees import _lifecycle, _registry
 
 _HEX = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
@@ -124,10 +123,10 @@ class CommandLineGit(Git):
     # --- Files --------------------------------------------------------------------------------------------------------
 
     def inspect(self, path: str) -> RepositoryInfo:
-        return _status.inspect(self._repositories, path)
+        return inspect(self._repositories, path)
 
     def status(self, worktree: str) -> Status:
-        return _status.status(self._repository(worktree))
+        return _changes.status(self._repository(worktree))
 
     def operation(self, worktree: str) -> Operation | None:
         return _paths.operation(_paths.git_dir(worktree))
@@ -135,13 +134,13 @@ class CommandLineGit(Git):
     def diff(
         self, repo: str, base: str, target: str | None = None, *, patch: bool = False, patch_limit: int = 1_048_576
     ) -> Diff:
-        return _diff.diff(self._repository(repo), base, target, patch_limit if patch else None)
+        return _changes.diff(self._repository(repo), base, target, patch_limit if patch else None)
 
     def stage(self, worktree: str, paths: Sequence[str] = ()) -> None:
-        _staging.stage(self._worktree(worktree), paths)
+        _changes.stage(self._worktree(worktree), paths)
 
     def commit(self, worktree: str, message: str, *, allow_empty: bool = False) -> str | None:
-        return _staging.commit(self._worktree(worktree), message, allow_empty=allow_empty)
+        return _changes.commit(self._worktree(worktree), message, allow_empty=allow_empty)
 
     def snapshot(self, worktree: str, ref: str, message: str) -> str:
         return _snapshot.snapshot(self._worktree(worktree), ref, message)
@@ -153,20 +152,20 @@ class CommandLineGit(Git):
 
     def add_worktree(self, repo: str, path: str, branch: str) -> None:
         self._require_branch_name(repo, branch)
-        _creation.add(self._repository(repo), path, branch)
+        _lifecycle.add(self._repository(repo), path, branch)
 
     def add_detached_worktree(self, repo: str, path: str, commit: str) -> None:
-        _creation.add_detached(self._repository(repo), path, commit)
+        _lifecycle.add_detached(self._repository(repo), path, commit)
 
     def switch_worktree(self, worktree: str, branch: str) -> None:
         self._require_branch_name(worktree, branch)
-        _reuse.switch(self._worktree(worktree), branch)
+        _lifecycle.switch(self._worktree(worktree), branch)
 
     def move_worktree(self, repo: str, path: str, to: str) -> None:
-        _removal.move(self._repository(repo), path, to)
+        _lifecycle.move(self._repository(repo), path, to)
 
     def remove_worktree(self, repo: str, path: str, *, force: bool = False) -> None:
-        _removal.remove(self._repository(repo), path, force=force)
+        _lifecycle.remove(self._repository(repo), path, force=force)
 
     def list_worktrees(self, repo: str) -> tuple[LinkedWorktree, ...]:
         return _registry.list_worktrees(self._repository(repo))

@@ -12,14 +12,13 @@ from typing import Any, TypeVar
 import msgspec
 
 from aura_contracts.aggregate import Aggregate, State
-from aura_contracts.aggregates import AGGREGATES
+from aura_contracts.catalogue import AGGREGATES
 from aura_contracts.errors import EventOutOfOrder, ImpossibleTransition
 from aura_contracts.events import Event, EventRecord, event_fields
 from aura_contracts.ids import StreamId
 from aura_contracts.ports import EventLog
 from aura_contracts.ports.archive import Change, HistoryLine, Progress, World
-from aura_contracts.ports.read_models import Moment
-from aura_store._moment import require_moment
+from aura_contracts.ports.read_models import Moment, require_moment
 from aura_store.repository import Loaded, fold_records
 
 S = TypeVar("S", bound=State)

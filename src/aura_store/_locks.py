@@ -15,7 +15,7 @@ import anyio
 import attrs
 
 from aura_contracts.errors import StoreReadOnly
-from aura_contracts.ports.locks import Locks
+from aura_contracts.ports.event_log import Locks
 from aura_contracts.store_url import StoreUrl
 
 _GLANCE = 0.005
@@ -24,7 +24,7 @@ _GLANCE = 0.005
 
 @attrs.define
 class FileLocks:
-    """Locks as files in a folder. Implements `aura_contracts.ports.locks.Locks`."""
+    """Locks as files in a folder. Implements `aura_contracts.ports.event_log.Locks`."""
 
     _folder: Path
     _held: dict[str, int] = attrs.field(factory=dict)

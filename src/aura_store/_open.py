@@ -5,8 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-from aura_contracts.aggregates import CATALOGUE
-from aura_contracts.catalogue import EventCatalogue
+from aura_contracts.catalogue import CATALOGUE, EventCatalogue
 from aura_contracts.errors import StoreMisconfigured
 from aura_contracts.ports import Clock
 from aura_contracts.store_url import Compression, StoreUrl

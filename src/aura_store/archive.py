@@ -9,8 +9,7 @@ import attrs
 
 from aura_contracts.actors import Actor
 from aura_contracts.aggregate import Aggregate
-from aura_contracts.aggregates import AGGREGATES
-from aura_contracts.catalogue import split_label
+from aura_contracts.catalogue import AGGREGATES, split_label
 from aura_contracts.errors import AggregateNotFound, InvalidInput, LogDamaged
 from aura_contracts.events import EventRecord, SealedRow
 from aura_contracts.ids import IdFactory, StreamId

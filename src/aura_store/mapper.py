@@ -19,8 +19,7 @@ from eventsourcing.persistence import (
     Transcoder,
 )
 
-from aura_contracts.aggregates import CATALOGUE
-from aura_contracts.catalogue import EventCatalogue
+from aura_contracts.catalogue import CATALOGUE, EventCatalogue
 from aura_contracts.events import EventRecord
 from aura_store.log._codec import FactCodec
 

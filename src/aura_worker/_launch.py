@@ -1,6 +1,7 @@
 """Launch: the process that a request of the engine asks for, and the conversation that reads its output. Pure."""
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Protocol
 from uuid import UUID, uuid5
 
@@ -8,6 +9,7 @@ import attrs
 from msgspec.structs import replace
 
 from aura_contracts.errors import InvalidInput
+from aura_contracts.execution import Script, Shell
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ids import ExecutionId, TaskId
 from aura_contracts.permission import require_questions
@@ -22,7 +24,6 @@ from aura_contracts.ports.executors import (
     failure_of,
 )
 from aura_contracts.ports.processes import ProcessExit, ProcessSpec, merged_environment
-from aura_worker._scripts import script_command
 from aura_worker_protocol.messages import AgentWork, ExecutorInfo, StartProcess
 
 VARIABLE_LIMIT = 131_071
@@ -148,3 +149,41 @@ def _script_failure(exit: ProcessExit) -> Failure | None:
     failure = failure_of(exit)
     of_agent = failure is not None and failure.reason is FailureReason.AGENT_ERROR
     return replace(failure, reason=FailureReason.STAGE_ERROR) if failure is not None and of_agent else failure
+
+
+# --- Scripts ----------------------------------------------------------------------------------------------------------
+
+SCRIPT_LIMIT = 131_071
+"""Bytes of one argument on Linux (MAX_ARG_STRLEN: 32 pages, with the NUL at the end)."""
+
+_COMMANDS: Mapping[Shell, tuple[str, ...]] = MappingProxyType(
+    {
+        Shell.BASH: ("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c"),
+        Shell.SH: ("sh", "-e", "-c"),
+        Shell.ZSH: ("zsh", "-f", "-e", "-o", "pipefail", "-c"),
+        Shell.PWSH: ("pwsh", "-NoLogo", "-NoProfile", "-NonInteractive", "-Command"),
+    }
+)
+
+_PWSH_PREAMBLE = "$ErrorActionPreference = 'Stop'; $PSNativeCommandUseErrorActionPreference = $true\n"
+"""What ``-e`` is elsewhere: stop at the first error of a cmdlet, and (PowerShell 7.4) of any program."""
+
+
+def script_command(script: Script) -> tuple[str, ...]:
+    """Return the command that runs `script`. Raises `InvalidInput` for a text that no command line can hold.
+
+    The first command that fails ends the script, as on continuous integration services, and start-up files of the user
+    are not read: the same script does the same on every worker. The text is an argument (``-c``), so that standard
+    input stays free of it: a command that reads from there would otherwise swallow the rest of the script.
+
+    >>> script_command(Script("make", Shell.SH))
+    ('sh', '-e', '-c', 'make')
+    """
+    text = _PWSH_PREAMBLE + script.text if script.shell is Shell.PWSH else script.text
+    size = len(text.encode("utf-8", "surrogatepass"))
+    if size > SCRIPT_LIMIT:
+        remedy = "put it into a file of the repository and run that"
+        raise InvalidInput(field="script", reason=f"takes {size} bytes, more than {SCRIPT_LIMIT}", remedy=remedy)
+    if "\0" in text:
+        raise InvalidInput(field="script", reason="holds a NUL character", remedy="remove the character")
+    return (*_COMMANDS[script.shell], text)

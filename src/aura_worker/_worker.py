@@ -16,8 +16,7 @@ import anyio
 import anyio.to_thread
 
 from aura_contracts.errors import AuraError, WorkerUnavailable
-from aura_contracts.identity import WorkerIdentity
-from aura_contracts.ids import WorkerId
+from aura_contracts.ids import WorkerId, WorkerIdentity
 from aura_contracts.ports.executors import AgentRun
 from aura_contracts.ports.processes import ProcessRunner
 from aura_contracts.ports.workspaces import WorkspaceProvider

@@ -1,4 +1,4 @@
-"""Codec: messages to the frames of a transport and back. The port; `json_codec` and `memory` implement it. Pure.
+"""Codec: messages to the frames of a transport and back. The port; `json_codec` and `transport` implement it. Pure.
 
 A `Message` is what one side says in one frame. A codec decides how it is written, and nothing else: which message may
 come when is the business of `aura_worker_protocol.connection`.

@@ -20,8 +20,7 @@ import msgspec
 from aura_contracts.entries import AnyEntry
 from aura_contracts.execution import Outcome, RunPlan, Script, SupervisedProcess
 from aura_contracts.failures import Failure
-from aura_contracts.identity import WorkerIdentity
-from aura_contracts.ids import ExecutionId, TaskId, WorkerId, WorkspaceId
+from aura_contracts.ids import ExecutionId, TaskId, WorkerId, WorkerIdentity, WorkspaceId
 from aura_contracts.lease import HEARTBEAT_INTERVAL
 from aura_contracts.output import Chunk
 from aura_contracts.plain_data import Plain

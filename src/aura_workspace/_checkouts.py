@@ -1,17 +1,18 @@
-"""The checkout of one repository in a workspace: where its worktree belongs, and what is in that place."""
+"""The checkout of one repository in a workspace: its source, where its worktree belongs, and what is in that place."""
 
+import hashlib
 import os
+import re
 from enum import Enum, auto
 from pathlib import Path
 
 import attrs
 
 from aura_contracts.errors import GitError, WorkspaceError
-from aura_contracts.ports.git import Status
+from aura_contracts.ports.git import Git, RepositoryInfo, Status
 from aura_contracts.ports.workspaces import WorkspaceSpec
 from aura_contracts.workspace import Repository
-from aura_workspace._marker import Marker, read_marker
-from aura_workspace._worktree_links import known_git_dir, linked_git_dir
+from aura_workspace._worktrees import Marker, known_git_dir, linked_git_dir, read_marker
 
 NO_MARKER = Marker(workspace_id="", repository="", branch="", path="", base_commit="")
 """The marker of work in place, which has none: it hides nothing."""
@@ -138,3 +139,36 @@ def as_workspace_error(
         cleaned_up=tuple(cleaned_up),
         left_behind=tuple(left_behind),
     )
+
+
+@attrs.frozen
+class Source:
+    """A repository. `top` is the folder to run git in: its worktree, or a bare repository itself."""
+
+    top: str
+    common_dir: Path
+    worktree: str | None
+    branch: str | None
+    head: str | None
+
+    @classmethod
+    def of(cls, info: RepositoryInfo) -> "Source":
+        return cls(
+            top=info.worktree or info.common_dir,
+            common_dir=Path(os.path.realpath(info.common_dir)),
+            worktree=info.worktree,
+            branch=info.branch,
+            head=info.head,
+        )
+
+    @property
+    def key(self) -> str:
+        """The name of the repository's pool: the same from all of its worktrees, and unique to it."""
+        folder = self.common_dir.parent if self.common_dir.name == ".git" else self.common_dir
+        name = re.sub(r"[^A-Za-z0-9_-]+", "-", folder.name).strip("-")[:40] or "repository"
+        return f"{name}-{hashlib.sha256(os.fsencode(self.common_dir)).hexdigest()[:12]}"
+
+
+def find_source(git: Git, path: str) -> Source:
+    """Return the repository that `path` is in. Raises `NotARepository`."""
+    return Source.of(git.inspect(path))

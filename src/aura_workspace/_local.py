@@ -22,14 +22,13 @@ from aura_contracts.ports.workspaces import (
 )
 from aura_contracts.workspace import MergeStyle, RepositoryCommit, workspace_folder
 from aura_workspace import _session
-from aura_workspace._checkouts import RepositoryCheckout, as_workspace_error, checkouts_of
+from aura_workspace._checkouts import RepositoryCheckout, as_workspace_error, checkouts_of, find_source
 from aura_workspace._locks import locked
 from aura_workspace._merge import MergeOperation
 from aura_workspace._orphans import find_orphans, remove_orphan
 from aura_workspace._pool import WorktreePool
 from aura_workspace._preparation import Preparation, prepare_in_place
 from aura_workspace._removal import Removal, remove_in_place
-from aura_workspace._sources import find_source
 
 
 class LocalWorkspaces:

@@ -14,9 +14,8 @@ from aura_contracts.errors import DirtyWorktree, GitError, MergeConflict, Operat
 from aura_contracts.ports.git import Git, MergeOutcome
 from aura_contracts.ports.workspaces import MergedWorkspace, WorkspaceSpec
 from aura_contracts.workspace import ConflictedFiles, MergeStyle, RepositoryCommit
-from aura_workspace._checkouts import RepositoryCheckout, WorktreeState, visible
+from aura_workspace._checkouts import RepositoryCheckout, WorktreeState, find_source, visible
 from aura_workspace._session import status_without_operation
-from aura_workspace._sources import find_source
 
 
 def kept_ref(spec: WorkspaceSpec, source: str) -> str:

@@ -11,11 +11,9 @@ from aura_contracts.ids import WorkspaceId
 from aura_contracts.ports.git import Git
 from aura_contracts.ports.workspaces import Orphan
 from aura_contracts.workspace import RepositoryCommit
-from aura_workspace._checkouts import visible
-from aura_workspace._marker import FILE, Marker, read_marker
+from aura_workspace._checkouts import Source, find_source, visible
 from aura_workspace._pool import WorktreePool
-from aura_workspace._sources import Source, find_source
-from aura_workspace._worktree_links import common_dir, linked_git_dir
+from aura_workspace._worktrees import MARKER_FILE, Marker, common_dir, linked_git_dir, read_marker
 
 
 def find_orphans(git: Git, workspaces: Path, living: Collection[WorkspaceId]) -> tuple[Orphan, ...]:
@@ -44,7 +42,7 @@ def _folders(parent: Path) -> list[Path]:
 
 
 def _orphan(git: Git, path: Path, git_dir: Path, marker: Marker) -> Orphan:
-    made = datetime.fromtimestamp((git_dir / FILE).stat().st_mtime, UTC)
+    made = datetime.fromtimestamp((git_dir / MARKER_FILE).stat().st_mtime, UTC)
     try:
         dirty = _is_unsaved(git, path, marker)
     except GitError:

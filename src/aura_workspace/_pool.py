@@ -29,9 +29,9 @@ from pathlib import Path
 
 from aura_contracts.errors import BranchInUse, GitError, GitFailed, UnknownRevision, WorktreeExists
 from aura_contracts.ports.git import Git
+from aura_workspace._checkouts import Source
 from aura_workspace._locks import FileLock, try_lock
-from aura_workspace._sources import Source
-from aura_workspace._worktree_links import common_dir, linked_git_dir
+from aura_workspace._worktrees import common_dir, linked_git_dir
 
 Mark = Callable[[Path], None]
 """Writes the marker into the git directory of a worktree before it is moved to its place."""

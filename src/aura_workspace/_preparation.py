@@ -23,12 +23,25 @@ from aura_contracts.errors import AuraError, GitError, InvalidInput, NotAReposit
 from aura_contracts.ports.git import Git
 from aura_contracts.ports.workspaces import PreparedWorkspace, WorkspaceSpec
 from aura_contracts.workspace import Worktree
-from aura_workspace._checkouts import RepositoryCheckout, WorktreeState, as_workspace_error, visible
+from aura_workspace._checkouts import (
+    RepositoryCheckout,
+    Source,
+    WorktreeState,
+    as_workspace_error,
+    find_source,
+    visible,
+)
 from aura_workspace._copied_files import copy_untracked, require_inside
-from aura_workspace._marker import Marker, change_marker, write_marker
 from aura_workspace._pool import WorktreePool
-from aura_workspace._sources import Source, find_source
-from aura_workspace._worktree_links import common_dir, is_half_made, known_git_dir, linked_git_dir
+from aura_workspace._worktrees import (
+    Marker,
+    change_marker,
+    common_dir,
+    is_half_made,
+    known_git_dir,
+    linked_git_dir,
+    write_marker,
+)
 
 _FOLDER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 

@@ -14,12 +14,11 @@ import attrs
 from aura_contracts.errors import AuraError, GitError, NotARepository, WorkspaceError
 from aura_contracts.ports.git import Git
 from aura_contracts.ports.workspaces import WorkspaceSpec
-from aura_workspace._checkouts import RepositoryCheckout, WorktreeState
+from aura_workspace._checkouts import RepositoryCheckout, Source, WorktreeState, find_source
 from aura_workspace._merge import is_merged
 from aura_workspace._pool import WorktreePool
 from aura_workspace._preparation import base_ref, is_taken_over
-from aura_workspace._sources import Source, find_source
-from aura_workspace._worktree_links import has_pointer, linked_git_dir
+from aura_workspace._worktrees import has_pointer, linked_git_dir
 
 
 @attrs.frozen

@@ -12,12 +12,10 @@ from aura_contracts.execution import Outcome
 from aura_contracts.ports.git import ChangeKind, Diff, Git, RepositoryInfo, Status
 from aura_contracts.ports.workspaces import CollectedWork, RepositoryDiff, WorkspaceCondition, WorkspaceSpec
 from aura_contracts.workspace import RepositoryCommit
-from aura_workspace._checkouts import RepositoryCheckout, WorktreeState, visible
-from aura_workspace._marker import Marker
-from aura_workspace._patches import without_added
+from aura_workspace._checkouts import RepositoryCheckout, WorktreeState, find_source, visible
+from aura_workspace._copied_files import without_added
 from aura_workspace._preparation import base_ref
-from aura_workspace._sources import find_source
-from aura_workspace._worktree_links import linked_git_dir
+from aura_workspace._worktrees import Marker, linked_git_dir
 
 _ASIDE = "aura-aside"
 """The folder in a worktree's git directory for copied files that are moved away for a moment."""

@@ -6,7 +6,7 @@ import shutil
 import pytest
 from msgspec.structs import replace
 
-from aura_cli.demonstration import play, script
+from aura_cli.demonstration import play
 from command_line import call_aura, run_aura
 
 
@@ -65,7 +65,7 @@ def test_the_demo_kills_aura_and_resumes_with_the_same_agent(tmp_path):
     assert "execution.process_started" not in after, "the agent was not started again"
     assert after.count("execution.process_exited") == after.count("task.completed") == 1
     (shown,) = [one for one in answer.objects[place:] if one["kind"] == "file"]
-    assert shown["text"] == script.THIRD.strip()
+    assert shown["text"] == play.THIRD.strip()
 
 
 def test_a_log_that_replays_to_other_states_is_an_error(monkeypatch, tmp_path):
@@ -79,7 +79,7 @@ def test_a_log_that_replays_to_other_states_is_an_error(monkeypatch, tmp_path):
     answer = call_aura("demo", "--json", "--store", f"sqlite:///{tmp_path}/aura.db")
     assert answer.code == 1
     assert '"code":"replay_differs"' in answer.err
-    assert f"title: Another title → {script.PROMPT}" in answer.err
+    assert f"title: Another title → {play.PROMPT}" in answer.err
 
 
 def test_a_store_that_forgets_is_refused():

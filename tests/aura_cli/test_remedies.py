@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import aura_engine
-from aura_cli.rendering.remedies import as_commands
+from aura_cli.rendering.errors import as_commands
 from command_line import call_aura
 
 LIBRARY = [path for path in Path(aura_engine.__file__).parents[1].glob("aura_*") if path.name != "aura_cli"]

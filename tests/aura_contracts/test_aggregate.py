@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from aura_contracts.actors import human
 from aura_contracts.aggregate import Aggregate, State, status_only
-from aura_contracts.aggregates import AGGREGATES
 from aura_contracts.approval import APPROVAL
+from aura_contracts.catalogue import AGGREGATES
 from aura_contracts.errors import ImpossibleTransition
 from aura_contracts.events import Event, EventRecord, Fact
 from aura_contracts.ledger import LEDGER

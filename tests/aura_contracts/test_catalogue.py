@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aura_contracts.aggregates import AGGREGATES, CATALOGUE
-from aura_contracts.catalogue import EventCatalogue, label, split_label
+from aura_contracts.catalogue import AGGREGATES, CATALOGUE, EventCatalogue, label, split_label
 from aura_contracts.events import Event
 from aura_contracts.task import TaskCreated
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import aura_contracts
-from aura_contracts.aggregates import AGGREGATES
+from aura_contracts.catalogue import AGGREGATES
 
 PUBLIC = [
     "AGENT",

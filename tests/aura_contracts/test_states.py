@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aura_contracts.actors import Actor
-from aura_contracts.aggregates import AGGREGATES
+from aura_contracts.catalogue import AGGREGATES
 from aura_contracts.errors import InvalidInput
 from strategies import structs
 

@@ -7,7 +7,7 @@ import pytest
 
 import aura_engine
 from aura_contracts import errors
-from aura_contracts.aggregates import AGGREGATES
+from aura_contracts.catalogue import AGGREGATES
 
 
 def test_the_way_in_and_what_it_leads_to():

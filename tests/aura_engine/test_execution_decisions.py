@@ -54,7 +54,7 @@ from aura_contracts.execution import (
     SupervisedProcess,
 )
 from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.identity import ProcessIdentity
+from aura_contracts.ids import ProcessIdentity
 from aura_contracts.task import RetryPolicy
 from aura_engine.decisions import Context
 from aura_engine.decisions.execution import EXECUTION_DECIDER

@@ -11,7 +11,7 @@ from aura_contracts.actors import agent, human, system
 from aura_contracts.errors import ActorNotAllowed, AggregateNotFound, RuleViolated, TransitionRefused
 from aura_contracts.events import Fact
 from aura_contracts.failures import FailureReason
-from aura_contracts.identity import ProcessIdentity, WorkerIdentity
+from aura_contracts.ids import ProcessIdentity, WorkerIdentity
 from aura_contracts.lease import (
     HEARTBEAT_INTERVAL,
     OFFLINE_AFTER,

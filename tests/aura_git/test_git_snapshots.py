@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aura_git.files._snapshot_format import IndexPlace, index_place, read_place, write_message
+from aura_git.files._snapshot import IndexPlace, index_place, read_place, write_message
 
 
 @given(st.text(), st.sampled_from(IndexPlace))

@@ -14,8 +14,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import strategies
-from aura_contracts.aggregates import AGGREGATES, CATALOGUE
-from aura_contracts.catalogue import EventCatalogue
+from aura_contracts.catalogue import AGGREGATES, CATALOGUE, EventCatalogue
 from aura_contracts.errors import (
     EventTooLarge,
     InvalidInput,

@@ -11,8 +11,7 @@ from aura_contracts.execution import RunPlan, Script, Shell
 from aura_contracts.failures import FailureReason
 from aura_contracts.ports.executors import AgentRun, Executor, Launch
 from aura_contracts.ports.processes import ExitCause, InterruptPlan, ProcessExit
-from aura_worker._launch import assignment_of
-from aura_worker._scripts import SCRIPT_LIMIT, script_command
+from aura_worker._launch import SCRIPT_LIMIT, assignment_of, script_command
 
 ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",

@@ -23,7 +23,7 @@ from aura_contracts.errors import (
     WorkerUnavailable,
 )
 from aura_contracts.execution import RunPlan, Script, SupervisedProcess
-from aura_contracts.identity import ProcessIdentity, WorkerIdentity
+from aura_contracts.ids import ProcessIdentity, WorkerIdentity
 from aura_contracts.output import Chunk, OutputSource
 from aura_contracts.ports.executors import AgentRun, AgentTools, Availability, Executor, Launch
 from aura_contracts.ports.processes import (
@@ -34,7 +34,7 @@ from aura_contracts.ports.processes import (
     ProcessSpec,
     RunningProcess,
 )
-from aura_engine.agent_tools.server import tools_for
+from aura_engine.agent_tools.access import tools_for
 from aura_worker import Worker
 from aura_worker_protocol import Peer, Role, memory_pair
 from aura_worker_protocol.messages import (

@@ -17,12 +17,11 @@ from aura_contracts.errors import (
     UnknownMethod,
     WorkerUnavailable,
 )
-from aura_contracts.identity import WorkerIdentity
+from aura_contracts.ids import WorkerIdentity
 from aura_worker_protocol import Connection, ConnectionState, Result, Role
 from aura_worker_protocol._state import TABLE, ConnectionStep
 from aura_worker_protocol.connection import Abandon, Fail, Nothing, Reply, Serve, Settle
 from aura_worker_protocol.json_codec import JsonCodec
-from aura_worker_protocol.memory import MemoryCodec
 from aura_worker_protocol.messages import (
     ExecutorsListed,
     ForgetProcess,
@@ -31,6 +30,7 @@ from aura_worker_protocol.messages import (
     ListExecutors,
     Welcome,
 )
+from aura_worker_protocol.transport import MemoryCodec
 
 HELLO = Hello(
     protocol=1,

@@ -10,9 +10,9 @@ from msgspec import inspect
 from aura_contracts.errors import DirtyWorktree, RemoteError, RemoteProtocolError, UnknownMethod
 from aura_worker_protocol import TO_ENGINE, TO_WORKER, memory_pair
 from aura_worker_protocol.codec import Call, Cancellation, Ignored, Notification, Refusal, Response, Unreadable
-from aura_worker_protocol.memory import MemoryCodec, unshared
 from aura_worker_protocol.messages import AppendOutput, Heartbeat, ListExecutors
 from aura_worker_protocol.request import Result
+from aura_worker_protocol.transport import MemoryCodec, unshared
 from strategies import structs
 
 REQUESTS = {**TO_WORKER, **TO_ENGINE}

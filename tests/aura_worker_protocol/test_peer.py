@@ -18,7 +18,7 @@ from aura_contracts.errors import (
     UnknownMethod,
     WorkerUnavailable,
 )
-from aura_contracts.identity import WorkerIdentity
+from aura_contracts.ids import WorkerIdentity
 from aura_contracts.output import Chunk, OutputSource
 from aura_worker_protocol import ConnectionState, Peer, Role, Transport, memory_pair
 from aura_worker_protocol.messages import (

@@ -5,7 +5,7 @@ import pytest
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from aura_contracts.errors import UnknownExecutor
-from aura_contracts.identity import WorkerIdentity
+from aura_contracts.ids import WorkerIdentity
 from aura_worker_protocol import ByteTransport, Peer, Role
 from aura_worker_protocol.messages import (
     AppendOutput,

@@ -18,8 +18,7 @@ from worlds import GIT, World, command_line_git, tip, tree
 from aura_contracts.ports.workspaces import WorkspaceSpec
 from aura_contracts.workspace import MergeStyle
 from aura_workspace import LocalWorkspaces
-from aura_workspace._marker import read_marker
-from aura_workspace._worktree_links import linked_git_dir
+from aura_workspace._worktrees import linked_git_dir, read_marker
 from repositories import git
 
 STRIDE = int(os.environ.get("AURA_CRASH_STRIDE", "17"))

@@ -14,11 +14,18 @@ from worlds import World
 
 import aura_workspace
 from aura_contracts.ports.git import Diff
+from aura_workspace._checkouts import find_source
+from aura_workspace._copied_files import without_added
 from aura_workspace._locks import locked, try_lock
-from aura_workspace._marker import FILE, Marker, change_marker, read_marker, write_marker
-from aura_workspace._patches import without_added
-from aura_workspace._sources import find_source
-from aura_workspace._worktree_links import has_pointer, linked_git_dir
+from aura_workspace._worktrees import (
+    MARKER_FILE,
+    Marker,
+    change_marker,
+    has_pointer,
+    linked_git_dir,
+    read_marker,
+    write_marker,
+)
 from repositories import git
 
 
@@ -99,7 +106,7 @@ def test_a_marker_is_read_as_it_was_written(tmp_path_factory: pytest.TempPathFac
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"workspace_id": 1}', "\xff"])
 def test_a_marker_that_cannot_be_read_proves_nothing(tmp_path: Path, content: str) -> None:
-    (tmp_path / FILE).write_text(content, encoding="latin-1")
+    (tmp_path / MARKER_FILE).write_text(content, encoding="latin-1")
     assert read_marker(tmp_path) is None
     assert change_marker(tmp_path, ready=True) is None
 

@@ -14,8 +14,7 @@ from aura_contracts.workspace import Repository, workspace_folder
 from aura_git import CommandLineGit
 from aura_workspace import LocalWorkspaces
 from aura_workspace._locks import try_lock
-from aura_workspace._marker import FILE, read_marker
-from aura_workspace._worktree_links import linked_git_dir
+from aura_workspace._worktrees import MARKER_FILE, linked_git_dir, read_marker
 from repositories import ENVIRONMENT, git
 
 
@@ -91,7 +90,7 @@ def test_a_broken_worktree_is_mended(world: World, damage: str) -> None:
 def test_a_worktree_whose_marker_was_lost_is_taken_over_with_the_work_in_it(world: World) -> None:
     spec = world.prepared(world.spec())
     (tree(spec) / "new").write_text("new\n")
-    (linked_git_dir(tree(spec)) / FILE).unlink()  # type: ignore[operator]
+    (linked_git_dir(tree(spec)) / MARKER_FILE).unlink()  # type: ignore[operator]
     again = world.prepared(spec)
     assert (tree(again) / "new").exists()
     assert world.workspaces.inspect(again).dirty
@@ -316,7 +315,7 @@ def test_the_marker_lies_outside_of_the_worktree(world: World) -> None:
     marker = read_marker(linked_git_dir(tree(spec)))  # type: ignore[arg-type]
     assert marker is not None
     assert (marker.workspace_id, marker.repository, marker.branch, marker.ready) == (spec.id, "api", spec.branch, True)
-    assert not any(path.name == FILE for path in tree(spec).rglob("*"))
+    assert not any(path.name == MARKER_FILE for path in tree(spec).rglob("*"))
 
 
 def test_describing_paths(world: World) -> None:

@@ -9,8 +9,7 @@ from worlds import World, tip, tree
 
 from aura_contracts.errors import WorkspaceError
 from aura_contracts.ports.workspaces import WorkspaceSpec
-from aura_workspace._marker import FILE
-from aura_workspace._worktree_links import linked_git_dir
+from aura_workspace._worktrees import MARKER_FILE, linked_git_dir
 from repositories import git
 
 REF = "refs/aura/orphans/x/1"
@@ -102,7 +101,7 @@ def test_only_marker_and_place_together_prove_an_orphan(world: World, spec: Work
     for path in ("mine/api", "copy/api", "link/api", "plain/folder"):
         with pytest.raises(WorkspaceError, match="nothing proves"):
             world.workspaces.remove_orphan(replace(found[0], path=str(workspaces / path)), REF)
-    (linked_git_dir(tree(spec)) / FILE).write_text("{}")  # type: ignore[operator]
+    (linked_git_dir(tree(spec)) / MARKER_FILE).write_text("{}")  # type: ignore[operator]
     assert world.workspaces.orphans(()) == ()
     with pytest.raises(WorkspaceError, match="nothing proves"):
         world.workspaces.remove_orphan(found[0], REF)

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 import anyio
 import anyio.lowlevel
 
-from aura_contracts.aggregates import CATALOGUE
+from aura_contracts.catalogue import CATALOGUE
 from aura_contracts.errors import AuraError, InvalidInput, StoreClosed
 from aura_contracts.events import Append, EventRecord, SealedRow, Snapshot
 from aura_contracts.ids import StreamId

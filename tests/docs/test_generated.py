@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from aura_contracts import errors
-from aura_contracts.aggregates import AGGREGATES, CATALOGUE
+from aura_contracts.catalogue import AGGREGATES, CATALOGUE
 from aura_contracts.failures import FailureReason
 from aura_engine.profiles import HARMLESS
 

@@ -70,7 +70,7 @@ def test_the_budget_can_be_lowered_and_is_never_raised(prose, monkeypatch, tmp_p
 
 
 def test_the_glossary_defines_each_term_in_one_sentence():
-    from aura_contracts.aggregates import AGGREGATES
+    from aura_contracts.catalogue import AGGREGATES
 
     terms = {}
     for section in (ROOT / "docs/glossary.md").read_text("utf-8").split("\n### ")[1:]:

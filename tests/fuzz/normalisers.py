@@ -43,8 +43,7 @@ from aura_contracts.failures import Failure
 from aura_contracts.output import OutputSource
 from aura_contracts.ports.executors import AgentRun, Answer, Conversation, Executor, Send
 from aura_contracts.ports.processes import ExitCause, ProcessExit
-from aura_executors.adapter.json_lines import UNKNOWN_ENTRIES, JsonLines
-from aura_executors.adapter.line_splitter import LINE_LIMIT
+from aura_executors.adapter.json_lines import LINE_LIMIT, UNKNOWN_ENTRIES, JsonLines
 from aura_executors.custom import CustomExecutor
 from aura_executors.scripted import ScriptedConversation, ScriptedExecutor
 

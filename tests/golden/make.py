@@ -19,8 +19,7 @@ from typing import Any
 import msgspec
 
 from aura_contracts.actors import Actor
-from aura_contracts.aggregates import CATALOGUE
-from aura_contracts.catalogue import label
+from aura_contracts.catalogue import CATALOGUE, label
 from aura_contracts.events import Event
 
 FOLDER = Path(__file__).parent / "events"

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 from aura_contracts.errors import AuraError
-from aura_engine.agent_tools import token  # noqa: F401 - for its errors
+from aura_engine.agent_tools import access  # noqa: F401 - for its errors
 
 FILE = Path(__file__).parent / "error_codes.json"
 

@@ -8,8 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from aura_contracts.aggregates import CATALOGUE
-from aura_contracts.catalogue import split_label
+from aura_contracts.catalogue import CATALOGUE, split_label
 
 FOLDER = Path(__file__).parent / "events"
 FILES = sorted(FOLDER.glob("*.json"))

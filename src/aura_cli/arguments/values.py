@@ -1,6 +1,7 @@
 """Values: types of arguments for `argparse`. Each raises `ArgumentTypeError`, which states what was expected."""
 
 from argparse import ArgumentTypeError
+from datetime import datetime
 
 
 def count(text: str) -> int:
@@ -53,3 +54,19 @@ def truth(text: str) -> bool:
     if text not in ("true", "false"):
         raise ArgumentTypeError(f"{text!r} is neither true nor false")
     return text == "true"
+
+
+Moment = int | datetime
+
+
+def moment(text: str) -> Moment:
+    """Convert a position (``57``) or a time (``2026-01-04T10:00:00Z``) for `argparse`."""
+    if text.isascii() and text.isdecimal() and len(text) < 19:
+        return int(text)
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is neither a position nor a time like 2026-01-04T10:00:00Z") from None
+    if time.utcoffset() is None:
+        raise ArgumentTypeError(f"{text!r} has no time zone: write 2026-01-04T10:00:00Z or +01:00")
+    return time

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from aura_cli._call import Invocation, engine_of, sqlite_path
 from aura_cli.arguments.parser import finish
-from aura_cli.rendering.errors import NotHealthy
-from aura_cli.rendering.remedies import as_commands
+from aura_cli.rendering.errors import NotHealthy, as_commands
 from aura_cli.rendering.terminal import printable
 from aura_contracts.errors import AuraError
 

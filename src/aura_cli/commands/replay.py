@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from aura_cli._call import Invocation, engine_of
 from aura_cli.arguments.parser import finish
-from aura_cli.arguments.times import moment
+from aura_cli.arguments.values import moment
 from aura_cli.rendering.formatting import change_text, history_data, state_data, state_heading, state_lines, title_of
 from aura_cli.rendering.terminal import printable
 from aura_contracts.ports.archive import Past

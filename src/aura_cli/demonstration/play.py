@@ -16,13 +16,55 @@ from anyio.abc import Process
 from aura_cli._call import Invocation, make_room
 from aura_cli.arguments.parser import parse
 from aura_cli.arguments.request import run_request
-from aura_cli.demonstration import script
 from aura_cli.demonstration.presenter import Presenter
 from aura_cli.rendering.errors import DemoFailed, ReplayDiffers
 from aura_contracts.aggregate import State
 from aura_contracts.errors import InvalidInput, LogDamaged, StoreMisconfigured
 from aura_contracts.output import OutputRecorded
 from aura_engine import Engine, Host, Run, open_engine
+
+# --- The script -------------------------------------------------------------------------------------------------------
+
+BEFORE = 'echo "Hello"\n'
+FIRST = 'echo "Hello, $1"\n'
+SECOND = 'echo "Hello, ${1:-world}"\n'
+THIRD = 'echo "Hello, ${1:-world}!"\n'
+
+PROMPT = "Greet people by their name"
+FEEDBACK = "Greet the world when no name is given"
+SECOND_PROMPT = "Greet with an exclamation mark"
+HALF = "half of the work is done"
+
+ROUNDS: list[list[dict[str, Any]]] = [
+    [
+        {"print": "reading greet.sh"},
+        {"edit": {"path": "greet.sh", "old": BEFORE, "new": FIRST}},
+        {"print": "greet.sh greets by name now"},
+    ],
+    [
+        {"expect_prompt": FEEDBACK},
+        {"print": f"The feedback was: {FEEDBACK}"},
+        {"edit": {"path": "greet.sh", "old": FIRST, "new": SECOND}},
+    ],
+]
+"""The agent's steps for `PROMPT`: the first round, and the round after the feedback."""
+
+CHECK = "sh -n greet.sh && echo the script is sound"
+"""The setup script of the first task."""
+
+
+def slow_rounds(gate: Path) -> list[list[dict[str, Any]]]:
+    """Return the agent's steps for `SECOND_PROMPT`; in the middle it waits until `gate` exists."""
+    steps: list[dict[str, Any]] = [
+        {"print": HALF},
+        {"wait_for": str(gate)},
+        {"edit": {"path": "greet.sh", "old": SECOND, "new": THIRD}},
+        {"print": "the other half, too"},
+    ]
+    return [steps]
+
+
+# --- The play ---------------------------------------------------------------------------------------------------------
 
 
 async def play_and_prove(call: Invocation, store: str, folder: Path) -> None:
@@ -58,7 +100,7 @@ def _require_lasting(store: str) -> None:
 def _make_repository(where: Path, environment: Mapping[str, str]) -> Path:
     """Create a repository with one commit."""
     where.mkdir()
-    (where / "greet.sh").write_text(script.BEFORE)
+    (where / "greet.sh").write_text(BEFORE)
     author = ("-c", "user.name=alice", "-c", "user.email=alice@localhost")
     for words in (
         ("-c", "init.defaultBranch=main", "init"),
@@ -85,19 +127,19 @@ def _make_repository(where: Path, environment: Mapping[str, str]) -> Path:
 async def _review(engine: Engine, repository: Path, presenter: Presenter) -> dict[str, State]:
     """Play a task that is rejected once, then approved; return the states on which decisions were made."""
     presenter.chapter("Alice asks for a change, and an agent makes it in its own worktree")
-    presenter.said("alice", script.PROMPT)
+    presenter.said("alice", PROMPT)
     run = await engine.run(
-        script.PROMPT,
+        PROMPT,
         executor="scripted",
-        options={"rounds": script.ROUNDS},
+        options={"rounds": ROUNDS},
         repositories=[str(repository)],
-        setup=script.CHECK,
+        setup=CHECK,
     )
     await _show_events(run, presenter)
     presenter.diff(await engine.approvals.diff(run.id))
     presenter.chapter("She rejects it with feedback; the agent tries again")
-    presenter.said("alice", f"no, because: {script.FEEDBACK}")
-    await engine.approvals.reject(run.id, script.FEEDBACK)
+    presenter.said("alice", f"no, because: {FEEDBACK}")
+    await engine.approvals.reject(run.id, FEEDBACK)
     await _show_events(run, presenter)
     presenter.diff(await engine.approvals.diff(run.id))
     presenter.chapter("She approves it, and AURA merges it")
@@ -128,12 +170,12 @@ async def _crash(engine: Engine, call: Invocation, store: str, folder: Path, pre
     """Play a task whose AURA is killed while the agent works, then resume it with the same command."""
     presenter.chapter("AURA is killed in the middle of the next task; the agent keeps working")
     gate, repository = folder / "gate", folder / "greeter"
-    rounds = msgspec.json.encode(script.slow_rounds(gate)).decode()
+    rounds = msgspec.json.encode(slow_rounds(gate)).decode()
     words = [
-        *("run", "--store", store, "--json", "--executor", "scripted", "--prompt", script.SECOND_PROMPT),
+        *("run", "--store", store, "--json", "--executor", "scripted", "--prompt", SECOND_PROMPT),
         *("--cwd", str(repository), "--approval", "auto", "--option", f"rounds={rounds}"),
     ]
-    presenter.said("alice", script.SECOND_PROMPT)
+    presenter.said("alice", SECOND_PROMPT)
     environment = {**call.settings.environment, "AURA_HOME": str(folder / "home"), "AURA_USER": "alice"}
     environment |= {"AURA_COMPRESSION": call.settings.compression or "none"}
     command = [sys.executable, "-m", "aura_cli", *words]
@@ -145,7 +187,7 @@ async def _crash(engine: Engine, call: Invocation, store: str, folder: Path, pre
     presenter.killed(process.pid)
     presenter.chapter("The same command again: resumed, with the same agent")
     gate.touch()
-    run = await engine.interrupted(run_request(parse(words), script.SECOND_PROMPT))
+    run = await engine.interrupted(run_request(parse(words), SECOND_PROMPT))
     assert run is not None, "it was cut off"
     await _show_events(run, presenter)
     presenter.file("main", "greet.sh", (repository / "greet.sh").read_text().strip())
@@ -161,7 +203,7 @@ async def _show_until_half(engine: Engine, presenter: Presenter, process: Proces
         async for record in records:
             presenter.show(record)
             event = record.event
-            if isinstance(event, OutputRecorded) and any(script.HALF.encode() in chunk.raw for chunk in event.chunks):
+            if isinstance(event, OutputRecorded) and any(HALF.encode() in chunk.raw for chunk in event.chunks):
                 half = True
                 group.cancel_scope.cancel()
                 break

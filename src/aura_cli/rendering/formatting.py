@@ -8,7 +8,7 @@ import msgspec
 
 from aura_cli.rendering.terminal import Terminal, printable
 from aura_contracts.aggregate import State
-from aura_contracts.aggregates import AGGREGATES
+from aura_contracts.catalogue import AGGREGATES
 from aura_contracts.events import EventRecord, event_fields
 from aura_contracts.ports.archive import Change, HistoryLine
 from aura_contracts.task import Task

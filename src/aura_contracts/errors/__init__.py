@@ -68,7 +68,6 @@ may help. For people, `remedy` says what to do, and `str()` combines message and
 """
 
 from aura_contracts.errors.base import *
-from aura_contracts.errors.inputs import *
 from aura_contracts.errors.protocol import *
 from aura_contracts.errors.refusals import *
 from aura_contracts.errors.repositories import *

@@ -6,8 +6,7 @@ from typing import Any, Self
 import msgspec
 
 from aura_contracts.errors import InvalidInput
-from aura_contracts.identity import ProcessIdentity
-from aura_contracts.ids import AgentId, ExecutionId, TaskId, WorkspaceId, is_canonical_id
+from aura_contracts.ids import AgentId, ExecutionId, ProcessIdentity, TaskId, WorkspaceId, is_canonical_id
 from aura_contracts.permission import PermissionRules
 from aura_contracts.task import AgentType, RetryPolicy
 from aura_contracts.workspace import MergeStyle

@@ -1,8 +1,7 @@
 """Ports: the interfaces to the world outside AURA's rules, which adapters implement.
 
-    event_log    where events are stored
+    event_log    where events are stored, and locks: which engine drives what, if several share a log
     read_models  lists and lookups, derived from the events
-    locks        which engine drives what, if several share a log
     git          repositories, branches, worktrees, merges
     workspaces   the worktrees of a task as a unit
     processes    processes that outlive their parent, and their output

@@ -294,7 +294,7 @@ class Archive(ABC):
 
 def _state_class(aggregate: str) -> type[State]:
     """Return the class of an aggregate's states."""
-    from aura_contracts.aggregates import AGGREGATES  # noqa: PLC0415 - only to read dictionaries
+    from aura_contracts.catalogue import AGGREGATES  # noqa: PLC0415 - only to read dictionaries
 
     found: type[State] | None = next((each.state for each in AGGREGATES if each.name == aggregate), None)
     if found is None:

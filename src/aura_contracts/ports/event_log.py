@@ -1,4 +1,4 @@
-"""Ports for the foundations: the log, and a clock.
+"""Ports for the foundations: the log, the locks of the engines that share it, and a clock.
 
 `EventLog` is an ABC because adapters inherit its derived operations. An adapter implements the abstract methods and
 proves itself with the conformance suite in `aura_store.testing`: see `docs/how-to/write-a-store-adapter.md`.
@@ -171,4 +171,24 @@ class SelfChecking(Protocol):
 
     async def check(self) -> str | None:
         """Return what is wrong with the database's files, or None. May read all of them."""
+        ...
+
+
+class Locks(Protocol):
+    """Locks that end with the process that holds them, no matter how it ends."""
+
+    async def acquire(self, key: str) -> bool:
+        """Take the lock `key`, or return False at once if another process holds it. Taking it twice is harmless."""
+        ...
+
+    async def release(self, key: str) -> None:
+        """Release the lock `key`, if held."""
+        ...
+
+    async def held_elsewhere(self, key: str) -> bool:
+        """Whether another engine holds the lock right now."""
+        ...
+
+    async def aclose(self) -> None:
+        """Release all locks."""
         ...

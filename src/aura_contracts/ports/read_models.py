@@ -30,6 +30,7 @@ from aura_contracts.agent import Agent
 from aura_contracts.aggregate import Aggregate, State
 from aura_contracts.approval import Approval
 from aura_contracts.board import Board
+from aura_contracts.errors import InvalidInput, require_aware
 from aura_contracts.execution import Execution
 from aura_contracts.lease import WorkerLease
 from aura_contracts.ports.rows import ExecutionLogRow, Match, Page, SessionRow, UsageRow, UsageSum
@@ -50,6 +51,15 @@ Moment = int | datetime
 DEFAULT_LIMIT = 50
 LIMIT = 1000
 """The most rows on a page."""
+
+
+def require_moment(at: Moment, field: str) -> None:
+    """Raise `NaiveDatetime` for a time without a zone, and `InvalidInput` for a position below 0."""
+    if isinstance(at, datetime):
+        require_aware(at, field)
+    elif at < 0:
+        remedy = "positions count from 1; 0 is before the first event"
+        raise InvalidInput(field=field, reason=f"{at} is below 0", remedy=remedy)
 
 
 # --- Queries ----------------------------------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ from aura_contracts.task import (
     TaskChangesRequested,
     TaskRejected,
 )
-from aura_engine.agent_tools.token import ScopeEnded, TaskScope, TokenRefused
+from aura_engine.agent_tools.access import ScopeEnded, TaskScope, TokenRefused
 from aura_engine.permissions.inquiries import choice_of, choices_of, inquiries_of, inquiry_id, words_with
 from aura_engine.runtime.context import reviewers_of, subtask_spec
 from aura_engine.unit_of_work import CommandBus, UnitOfWork

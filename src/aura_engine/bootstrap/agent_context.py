@@ -7,8 +7,8 @@ from typing import Any
 
 from aura_contracts.errors import StoreMisconfigured
 from aura_contracts.store_url import Compression, StoreUrl
+from aura_engine.agent_tools.access import scope_in
 from aura_engine.agent_tools.api import OwnTask
-from aura_engine.agent_tools.key import scope_in
 from aura_engine.host import new_ids, now
 from aura_engine.state_cache import StateCache
 from aura_engine.unit_of_work import CommandBus

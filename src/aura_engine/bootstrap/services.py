@@ -12,16 +12,14 @@ from anyio.abc import TaskGroup
 
 from aura_contracts.actors import actor_name
 from aura_engine import bootstrap
-from aura_engine.engine_options import EngineOptions
+from aura_engine.bootstrap.engine_context import EngineOptions
 from aura_engine.exception_groups import unwrap_group
 from aura_engine.facade.core import Core
 from aura_engine.host import Host
 from aura_engine.profiles import Profiles, load_profiles
-from aura_engine.runtime.context import Runtime, reviewers_of
+from aura_engine.runtime.context import Prompts, Runtime, Slots, reviewers_of
 from aura_engine.runtime.follower import Follower
 from aura_engine.runtime.gateway import Gateway
-from aura_engine.runtime.prompts import Prompts
-from aura_engine.runtime.slots import Slots
 from aura_worker_protocol import Peer, Role, memory_pair
 
 MakeWorker = Callable[[], AbstractAsyncContextManager[Any]]

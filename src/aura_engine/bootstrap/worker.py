@@ -14,13 +14,10 @@ from typing import Literal
 import anyio
 
 from aura_contracts import __version__
-from aura_contracts.identity import WorkerIdentity
-from aura_contracts.ids import ExecutionId, TaskId, WorkerId
+from aura_contracts.ids import ExecutionId, TaskId, WorkerId, WorkerIdentity
 from aura_contracts.ports.executors import AgentTools
-from aura_engine.agent_tools.key import key_of
-from aura_engine.agent_tools.server import tools_for
-from aura_engine.agent_tools.token import TaskScope, token_for
-from aura_engine.engine_options import EngineOptions
+from aura_engine.agent_tools.access import TaskScope, key_of, token_for, tools_for
+from aura_engine.bootstrap.engine_context import EngineOptions
 from aura_engine.facade.doctor import Finding
 from aura_engine.host import Host, read_or_create
 from aura_executors import SupervisedRunner

@@ -36,7 +36,7 @@ DECIDERS: Mapping[str, Decider[Any]] = MappingProxyType(
         )
     }
 )
-"""The deciders by the names of their aggregates, in the order of `aura_contracts.aggregates.AGGREGATES`."""
+"""The deciders by the names of their aggregates, in the order of `aura_contracts.catalogue.AGGREGATES`."""
 
 _DECIDER_OF: dict[type[AnyCommand], Decider[Any]] = {
     command: decider for decider in DECIDERS.values() for command in decider.decisions

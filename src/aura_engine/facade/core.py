@@ -15,7 +15,7 @@ from aura_contracts.errors import AggregateNotFound, AmbiguousId, EngineClosed
 from aura_contracts.ids import TaskId
 from aura_contracts.ports import EventLog
 from aura_contracts.ports.archive import Archive
-from aura_contracts.ports.locks import Locks
+from aura_contracts.ports.event_log import Locks
 from aura_contracts.ports.read_models import ApprovalQuery, ReadModels
 from aura_engine.runtime.views import View, load_view
 from aura_engine.unit_of_work import CommandBus, existing

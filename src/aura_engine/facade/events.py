@@ -5,7 +5,7 @@ from contextlib import aclosing
 
 import attrs
 
-from aura_contracts.aggregates import AGGREGATES
+from aura_contracts.catalogue import AGGREGATES
 from aura_contracts.errors import AggregateNotFound, InvalidInput
 from aura_contracts.events import EventRecord
 from aura_contracts.execution import EXECUTION
@@ -13,7 +13,7 @@ from aura_contracts.ids import TaskId
 from aura_engine.facade.arguments import Limit
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
-from aura_engine.runtime.event_stream import Concern, start_of
+from aura_engine.runtime.views import Concern, start_of
 
 
 @gated

@@ -20,7 +20,7 @@ from aura_contracts.task import TASK, Task, TaskStatus
 from aura_engine import facade
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
-from aura_engine.runtime.event_stream import start_of
+from aura_engine.runtime.views import start_of
 
 _STEPS = 3
 """The steps of ending a process; see `aura_contracts.ports.processes.InterruptPlan`."""

@@ -26,8 +26,7 @@ from aura_contracts.workspace import WORKSPACE
 from aura_engine import runtime
 from aura_engine.exception_groups import unwrap_group
 from aura_engine.facade.core import Core
-from aura_engine.runtime.event_stream import Concern, streams_of
-from aura_engine.runtime.views import lease_of, workspace_of
+from aura_engine.runtime.views import Concern, lease_of, streams_of, workspace_of
 
 _WAITING = frozenset({TaskStatus.AWAITING_APPROVAL, TaskStatus.BLOCKED})
 

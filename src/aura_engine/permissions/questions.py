@@ -43,9 +43,8 @@ from aura_contracts.execution import (
     PermissionAsked,
     RecordAction,
 )
-from aura_contracts.fingerprint import fingerprint_of
 from aura_contracts.ids import ApprovalId, ExecutionId, TaskId
-from aura_contracts.permission import PermissionRules, matches, relative_to
+from aura_contracts.permission import PermissionRules, fingerprint_of, matches, relative_to
 from aura_contracts.secrets import redact
 from aura_contracts.task import TASK, ExecutionStarted, Task
 from aura_contracts.workspace import WORKSPACE

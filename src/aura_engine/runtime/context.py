@@ -1,21 +1,83 @@
-"""Context: the services that steps use."""
+"""Context: the services that steps use, with the slots of executions and the prompts of agents."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
 from weakref import WeakValueDictionary
 
 import anyio
 import attrs
 
 from aura_contracts.actors import actor_kind, actor_name
-from aura_contracts.ids import WorkspaceId
+from aura_contracts.ids import ExecutionId, WorkspaceId
 from aura_contracts.lease import RETURN_GRACE
-from aura_contracts.ports.read_models import ReadModels
+from aura_contracts.ports.read_models import ReadModels, TemplateQuery
 from aura_contracts.task import AgentType, Priority, RetryPolicy, Task, TaskSpec
+from aura_contracts.template import resolve
 from aura_engine.profiles import Profiles
 from aura_engine.runtime.gateway import Gateway
-from aura_engine.runtime.prompts import Prompts
-from aura_engine.runtime.slots import Slots
+from aura_engine.runtime.views import workspace_of
+from aura_engine.templates import Template, builtin, render
 from aura_engine.unit_of_work import CommandBus
+
+
+@attrs.define
+class Slots:
+    """Slots for executions. An execution holds one while it works, not while it waits for a human. None: no limit."""
+
+    total: int | None = None
+    by_executor: Mapping[str, int] = attrs.field(factory=dict)
+    _held: dict[ExecutionId, str] = attrs.field(factory=dict)
+    _freed: anyio.Event = attrs.field(factory=anyio.Event)
+
+    async def take(self, execution_id: ExecutionId, executor: str) -> None:
+        """Wait for a free slot, and take it; returns at once if the execution has one."""
+        while execution_id not in self._held and not self._has_room(executor):
+            await self._freed.wait()
+        self._held[execution_id] = executor
+
+    def has(self, execution_id: ExecutionId) -> bool:
+        """Whether the execution has a slot."""
+        return execution_id in self._held
+
+    def give_back(self, execution_id: ExecutionId) -> None:
+        """Release the slot of an execution; harmless if it has none."""
+        if self._held.pop(execution_id, None) is not None:
+            self._freed.set()
+            self._freed = anyio.Event()
+
+    def _has_room(self, executor: str) -> bool:
+        limit = self.by_executor.get(executor)
+        busy = Counter(self._held.values())[executor]
+        return (self.total is None or len(self._held) < self.total) and (limit is None or busy < limit)
+
+
+@attrs.frozen
+class Prompts:
+    """Renders prompts for tasks. Raises `TemplateError`; a partly rendered prompt is never sent."""
+
+    _reads: ReadModels
+
+    async def make(self, name: str, task: Task, variables: Mapping[str, str], **known: Any) -> str:
+        """Return the prompt `name` for `task`; `variables` are those of the run, `known` those that AURA adds."""
+        template = await self._find(name, task)
+        about = {
+            "id": task.id,
+            "title": task.title,
+            "description": task.description,
+            "priority": str(task.priority),
+            "context": task.context,
+        }
+        return render(template, {**variables, **known, "task": about})
+
+    async def _find(self, name: str, task: Task) -> Template:
+        """Return the template of the narrowest scope that has one, else the built-in one."""
+        found = await self._reads.list(TemplateQuery(name=name, limit=1000))
+        place = workspace_of(task.id)
+        chosen = resolve(found.rows, name, project=task.project, task_id=task.id, workspace_id=place)
+        if chosen is None:
+            return builtin(name)
+        return Template(name=name, scope=str(chosen.scope), text=chosen.text, revision=chosen.revision)
 
 
 @attrs.frozen(kw_only=True)

@@ -25,7 +25,7 @@ from anyio.abc import TaskGroup
 from aura_contracts.errors import AuraError
 from aura_contracts.events import EventRecord
 from aura_contracts.ids import StreamId, TaskId
-from aura_contracts.ports.locks import Locks
+from aura_contracts.ports.event_log import Locks
 from aura_contracts.ports.read_models import TaskQuery
 from aura_contracts.task import ExecutionStarted
 from aura_engine.exception_groups import unwrap_group

@@ -21,8 +21,7 @@ from aura_contracts.errors import (
     WorkerUnavailable,
 )
 from aura_contracts.execution import EXECUTION
-from aura_contracts.identity import WorkerIdentity
-from aura_contracts.ids import ExecutionId, WorkerId
+from aura_contracts.ids import ExecutionId, WorkerId, WorkerIdentity
 from aura_contracts.lease import LateReport, RecordStaleReport
 from aura_engine.permissions.questions import Reviewers
 from aura_engine.runtime.entries import record_entries

@@ -42,7 +42,7 @@ from aura_contracts.workspace import (
     Workspace,
     WorkspaceStatus,
 )
-from aura_engine.permissions.answers import answer_decided
+from aura_engine.permissions.delivery import answer_decided
 from aura_engine.permissions.questions import withdraw_all
 from aura_engine.runtime.context import Runtime, snapshot_ref
 from aura_engine.runtime.entries import record_entries

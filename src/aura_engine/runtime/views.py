@@ -1,7 +1,7 @@
-"""Views: a task with the current state of everything that belongs to it."""
+"""Views: a task with the current state of everything that belongs to it, and the events that concern it."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Self
 from uuid import UUID, uuid5
 
 import attrs
@@ -10,8 +10,9 @@ from aura_contracts import ports
 from aura_contracts.agent import AGENT, Agent
 from aura_contracts.aggregate import Aggregate
 from aura_contracts.approval import APPROVAL, Approval, ApprovalKind
-from aura_contracts.execution import EXECUTION, Execution
-from aura_contracts.ids import ExecutionId, LeaseId, StreamId, TaskId, WorkspaceId
+from aura_contracts.events import Event, EventRecord
+from aura_contracts.execution import EXECUTION, Execution, ExecutionQueued
+from aura_contracts.ids import ExecutionId, LeaseId, StreamId, TaskId, WorkspaceId, output_stream
 from aura_contracts.lease import WORKER_LEASE, WorkerLease
 from aura_contracts.plain_data import Plain
 from aura_contracts.task import TASK, ApprovalMode, Task, TaskStatus
@@ -145,3 +146,61 @@ def spec_of(workspace: Workspace) -> "ports.WorkspaceSpec":
 def directory_of(workspace: Workspace) -> str:
     """Return the folder that scripts and agents are started in: the worktree if there is one only, else the root."""
     return workspace.worktrees[0].path if len(workspace.worktrees) == 1 else workspace.root
+
+
+_VALUES = ("question", "spec", "layout")
+"""Fields of events that hold the value an aggregate begins with."""
+
+
+class Concern:
+    """Selects the events that concern a thing, such as a task: those of its streams, and those that name it.
+
+    A stream whose first event names the thing is one of its streams, such as an approval of a task. Later events that
+    name it concern it too, but not the rest of their stream: an agent also works on other tasks. Whatever concerns a
+    run of a task concerns the task.
+    """
+
+    def __init__(self, names: Iterable[str], streams: Iterable[StreamId]) -> None:
+        self._names = set(names)
+        self._streams = set(streams)
+
+    @classmethod
+    def task(cls, task_id: TaskId, known: Iterable[StreamId] = ()) -> Self:
+        """Return the concern of a task, output included; `known` are streams that began before the first event read."""
+        return cls([task_id], [task_id, workspace_of(task_id), *known])
+
+    @classmethod
+    def execution(cls, execution_id: ExecutionId) -> Self:
+        """Return the concern of a run, its lease and its output included."""
+        return cls([execution_id], streams_of(execution_id))
+
+    def admits(self, record: EventRecord) -> bool:
+        """Whether an event concerns the thing. Call it for every event, in the order of the log."""
+        if record.stream_id not in self._streams:
+            if self._names.isdisjoint(_named_in(record.event)):
+                return False
+            if record.version == 1:
+                self._streams.add(record.stream_id)
+        if isinstance(record.event, ExecutionQueued):
+            self._names.add(record.event.execution_id)
+        return True
+
+
+async def start_of(log: ports.EventLog, stream_id: StreamId) -> int:
+    """Return the position before the first event of a stream, 0 for an unknown stream."""
+    first = await log.sealed_stream(stream_id, upto=1)
+    return first[0].position - 1 if first else 0
+
+
+def streams_of(execution_id: ExecutionId) -> Sequence[StreamId]:
+    """Return the streams of a run: its own, its lease's and its output's."""
+    return (execution_id, lease_of(execution_id), output_stream(execution_id))
+
+
+def _named_in(event: Event) -> Iterator[str]:
+    """Yield the ids of the task and the run that an event names, itself or in the value its aggregate begins with."""
+    for holder in (event, *(getattr(event, name, None) for name in _VALUES)):
+        for field in ("task_id", "execution_id"):
+            ident = getattr(holder, field, None)
+            if ident is not None:
+                yield ident

@@ -4,13 +4,11 @@
     options                  options of every agent, and command lines
     option_reader            options by name and type
     program_lookup           a program's location, version and login
-    json_lines               conversations with one JSON value per line
-    turn_state               conversations of agents that report how their turn ended
+    json_lines               bytes to lines, and conversations with one JSON value per line
     plan                     the steps of an agent's plan
     questions                the questions that an agent waits for
     single_shot              programs that only write an answer
     json_rpc                 JSON-RPC over lines
-    line_splitter            bytes to lines, in bounded memory
     bounded_text             texts that the log can store, and what is remembered meanwhile
     failure_classification   rate limits, authentication failures, and others
 

@@ -1,19 +1,79 @@
-"""JSON lines: conversations with one JSON value per line on standard output, and errors on standard error."""
+"""JSON lines: conversations with one JSON value per line on standard output, and errors on standard error.
+
+`Lines` splits the bytes into lines, in bounded memory. `ReportedTurn` and `SingleTurn` are for agents that run for one
+turn and report its outcome.
+"""
 
 import re
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import ClassVar
 
 import msgspec
 
-from aura_contracts.entries import Entry, Unknown
+from aura_contracts.entries import Entry, Finished, SessionStarted, Unknown, Usage, UsageReported
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.output import OutputSource
 from aura_contracts.ports.executors import Conversation, Send, failure_of
 from aura_contracts.ports.processes import ExitCause, ProcessExit
 from aura_executors.adapter.bounded_text import Tail, clipped
 from aura_executors.adapter.failure_classification import failure_from
-from aura_executors.adapter.line_splitter import Lines
+
+# --- Lines ------------------------------------------------------------------------------------------------------------
+
+LINE_LIMIT = 16 * 1024 * 1024
+"""Maximum bytes of a line. Agents write whole files in one line; anything longer is not a message."""
+
+TOO_LONG = b"a line that is too long"
+"""Replaces a longer line. Not JSON, so that no adapter understands it."""
+
+
+class Lines:
+    r"""Splits bytes that arrive in pieces of any size into lines. Lines that are too long become `TOO_LONG`.
+
+    >>> lines = Lines(limit=8)
+    >>> lines.feed(b'{"a":'), lines.feed(b'1}\n\n{"b"'), lines.feed(b':"long"}\n[]')
+    ([], [b'{"a":1}', b''], [b'a line that is too long'])
+    >>> lines.rest()
+    [b'[]']
+    """
+
+    def __init__(self, limit: int = LINE_LIMIT) -> None:
+        self._limit = limit
+        self._begun = bytearray()
+        """The unfinished line: one array, however small its pieces are."""
+        self._skipping = False
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Return the lines that are now complete, without their line ends."""
+        lines = data.split(b"\n")
+        last = lines.pop()
+        first = []
+        if lines and (self._begun or self._skipping):
+            self._keep(lines.pop(0))
+            first = self.rest()
+        if len(data) > self._limit:
+            lines = [line if len(line) <= self._limit else TOO_LONG for line in lines]
+        if last:
+            self._keep(last)
+        return first + lines if first else lines
+
+    def rest(self) -> list[bytes]:
+        """Return the unfinished line, if any, and start a new one."""
+        line = TOO_LONG if self._skipping else bytes(self._begun)
+        self._begun, self._skipping = bytearray(), False
+        return [line] if line else []
+
+    def _keep(self, piece: bytes) -> None:
+        if self._skipping:
+            return
+        if len(self._begun) + len(piece) > self._limit:
+            self._begun, self._skipping = bytearray(), True
+        else:
+            self._begun += piece
+
+
+# --- Conversations ----------------------------------------------------------------------------------------------------
 
 Item = Entry | Send
 
@@ -124,3 +184,68 @@ def repaired(line: bytes) -> bytes:
 def lost_session(session_id: str, message: str) -> Failure:
     """Return the failure of an agent that cannot find the session to resume."""
     return Failure(FailureReason.SESSION_LOST, f"it cannot resume session {session_id}: {clipped(message, 500)}")
+
+
+# --- Turns ------------------------------------------------------------------------------------------------------------
+
+
+class ReportedTurn(JsonLines):
+    """Base for agents that are judged by the outcome that they report, whatever their exit code."""
+
+    listening: ClassVar[bool] = False
+    """Whether standard input stays open until the turn is over."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.finished: Finished | None = None
+        """The outcome, once the agent has reported it."""
+
+    def finish(self, failure: Failure | None) -> list[Item]:
+        """Record the outcome, once, and return the end of the run."""
+        if self.finished is not None:
+            return []
+        self.finished = Finished(failure=failure)
+        return [self.finished, Send(close=True)] if self.listening else [self.finished]
+
+    def unfinished(self, exit: ProcessExit) -> Failure | None:
+        """Return why the outcome of an agent that AURA did not end is missing."""
+        return self.failed(exit, None) or Failure(FailureReason.AGENT_ERROR, UNFINISHED)
+
+    def judge(self, exit: ProcessExit) -> Failure | None:
+        if exit.cause not in (ExitCause.OWN, ExitCause.EXIT_GRACE):
+            return failure_of(exit)
+        failure = self.unfinished(exit) if self.finished is None else self.finished.failure
+        return failure and msgspec.structs.replace(failure, exit_code=exit.exit_code, signal=exit.signal)
+
+
+class SingleTurn(ReportedTurn):
+    """Base for agents whose stream names a session first. `session_id` is the session to resume."""
+
+    unknown_session: ClassVar[re.Pattern[str]]
+    """Matches the agent's message for an unknown session."""
+
+    def __init__(self, session_id: str = "") -> None:
+        super().__init__()
+        self.failure: Failure | None = None
+        """The last failure that the agent mentioned."""
+        self._asked = session_id
+        self._session = ""
+        self._model = ""
+
+    def unfinished(self, exit: ProcessExit) -> Failure | None:
+        words = self.errors.text or (self.failure.message if self.failure else "")
+        lost = self._asked and not self._session and self.unknown_session.search(words)
+        return lost_session(self._asked, words) if lost else self.failure or super().unfinished(exit)
+
+    def take_session(self, session_id: str, model: str | None) -> Iterator[Entry]:
+        """Record the session and its model, which are reported once."""
+        self._model = self._model or clipped(model or "", 1_000)
+        if session_id and not self._session:
+            self._session = session_id
+            yield SessionStarted(session_id=clipped(session_id, 1_000), model=self._model)
+
+    def take_result(self, usage: Usage, failure: Failure | None) -> Iterator[Item]:
+        """Record the outcome and the usage."""
+        if usage != Usage():
+            yield UsageReported(usage=usage, model=self._model)
+        yield from self.finish(failure)

@@ -51,11 +51,10 @@ from aura_contracts.ports.processes import ProcessExit
 from aura_executors.adapter.agent_executor import AgentExecutor, flags
 from aura_executors.adapter.bounded_text import clipped, clipped_value
 from aura_executors.adapter.failure_classification import failure_from
-from aura_executors.adapter.json_lines import Item
+from aura_executors.adapter.json_lines import Item, SingleTurn
 from aura_executors.adapter.options import ActingOptions
 from aura_executors.adapter.plan import plan_of
 from aura_executors.adapter.program_lookup import Program
-from aura_executors.adapter.turn_state import SingleTurn
 
 __all__ = ["CursorAgentExecutor", "CursorAgentOptions"]
 

@@ -49,10 +49,9 @@ from aura_contracts.ports.processes import ExitCause, ProcessExit
 from aura_executors.adapter.agent_executor import AgentExecutor, flags
 from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped, clipped_value
 from aura_executors.adapter.failure_classification import failure_from
-from aura_executors.adapter.json_lines import Item
+from aura_executors.adapter.json_lines import Item, SingleTurn
 from aura_executors.adapter.options import ActingOptions, require_consistent_options
 from aura_executors.adapter.program_lookup import Program
-from aura_executors.adapter.turn_state import SingleTurn
 
 __all__ = ["DroidExecutor", "DroidOptions"]
 

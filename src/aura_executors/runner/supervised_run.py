@@ -18,7 +18,7 @@ from anyio import to_thread
 
 from aura_contracts.errors import ProcessGone
 from aura_contracts.execution import SupervisedProcess
-from aura_contracts.identity import ProcessIdentity
+from aura_contracts.ids import ProcessIdentity
 from aura_contracts.output import Chunk, OutputSource
 from aura_contracts.ports import Clock
 from aura_contracts.ports.processes import ExitCause, OutputBatch, ProcessExit, RunningProcess

@@ -11,8 +11,7 @@ from aura_contracts.failures import Failure
 from aura_contracts.ports.executors import Answer, Send, failure_of
 from aura_contracts.ports.processes import ExitCause, ProcessExit
 from aura_executors.adapter.bounded_text import clipped_value
-from aura_executors.adapter.json_lines import JsonLines
-from aura_executors.adapter.line_splitter import Lines
+from aura_executors.adapter.json_lines import JsonLines, Lines
 
 LINE_LIMIT = 1_048_576
 """Bytes of a line that is looked at; a longer one is plain output."""

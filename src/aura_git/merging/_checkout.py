@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from aura_contracts.errors import DirtyWorktree, OperationInProgress
 from aura_git.commandline._output import LINK
-from aura_git.files._status import status
+from aura_git.files._changes import status
 from aura_git.repository import _paths
 from aura_git.repository._git_repository import GitRepository
 from aura_git.worktrees._registry import users_of

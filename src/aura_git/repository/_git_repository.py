@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from aura_contracts.errors import GitFailed, RefChanged, UnknownRevision
-from aura_contracts.ports.git import Identity
+from aura_contracts.errors import GitFailed, NotARepository, RefChanged, UnknownRevision
+from aura_contracts.ports.git import Identity, RepositoryInfo
 from aura_git._branch_names import is_valid_ref
 from aura_git.commandline._command import Completed, GitCommand
 from aura_git.commandline._installation import Installation
@@ -298,3 +298,33 @@ def _asking_git() -> Iterator[None]:
 
     with suppress(CannotRead):
         yield
+
+
+def inspect(repositories: Repositories, path: str) -> RepositoryInfo:
+    """See `GitFiles.inspect`."""
+    found = _paths.locate(path)
+    common_dir = _paths.common_dir(found.git_dir)
+    repository = repositories.at(found.top or found.git_dir)
+    worktree = main_worktree(repository) if found.git_dir == common_dir else found.top
+    if worktree is not None and found.top is None:
+        raise NotARepository(repository=path)  # it is inside of a ``.git``
+    branch = repository.head_branch()
+    return RepositoryInfo(
+        git_dir=found.git_dir,
+        common_dir=common_dir,
+        worktree=worktree,
+        bare=worktree is None,
+        linked=found.git_dir != common_dir,
+        branch=None if branch is None else branch.removeprefix("refs/heads/"),
+        head=repository.head(),
+    )
+
+
+def main_worktree(repository: GitRepository) -> str | None:
+    """Return the folder of the main worktree, None in a bare repository."""
+    configuration, common = repository.configuration, repository.common_dir
+    if configuration.flag("core.bare"):
+        return None
+    if configured := configuration.get("core.worktree"):
+        return os.path.realpath(os.path.join(common, configured))
+    return os.path.dirname(common) if os.path.basename(common) == ".git" else None

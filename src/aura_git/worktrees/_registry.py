@@ -9,9 +9,8 @@ from aura_contracts.errors import GitError, GitFailed
 from aura_contracts.ports.git import LinkedWorktree
 from aura_git.commandline._command import RETRY_PAUSES, half_made_worktree
 from aura_git.commandline._output import parse_worktrees
-from aura_git.files._status import main_worktree
 from aura_git.repository import _paths
-from aura_git.repository._git_repository import GitRepository
+from aura_git.repository._git_repository import GitRepository, main_worktree
 
 _HEADS = "refs/heads/"
 

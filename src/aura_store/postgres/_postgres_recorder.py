@@ -17,10 +17,9 @@ from psycopg.sql import SQL, Identifier
 
 from aura_contracts.errors import LogDamaged, StoreMisconfigured
 from aura_contracts.ids import StreamId
-from aura_store.log._connection_pool import ConnectionPool
 from aura_store.log._recorder import LOCK_TIMEOUT
 from aura_store.log._seal import Columns, Tip
-from aura_store.log._sql_recorder import HEAD, TABLES, SQLRecorder, the_head
+from aura_store.log._sql_recorder import HEAD, TABLES, ConnectionPool, SQLRecorder, the_head
 from aura_store.postgres._connections import Connector, parse_url, public_url, translate
 from aura_store.postgres._watch import LogWatch
 

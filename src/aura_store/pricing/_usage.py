@@ -23,9 +23,8 @@ from aura_contracts.execution import ExecutionQueued, ExecutionSpec, SessionReco
 from aura_contracts.ids import StreamId, parse_id
 from aura_contracts.ports import EventLog
 from aura_contracts.ports.archive import UsageCost, UsageKey
-from aura_contracts.ports.read_models import Moment
+from aura_contracts.ports.read_models import Moment, require_moment
 from aura_contracts.ports.rows import UsageSum
-from aura_store._moment import require_moment
 from aura_store.pricing._amounts import amounts_of, day_of
 from aura_store.pricing._prices import PriceTable, price
 

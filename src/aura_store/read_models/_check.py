@@ -14,7 +14,7 @@ import attrs
 import msgspec
 
 from aura_contracts.aggregate import Aggregate
-from aura_contracts.aggregates import AGGREGATES
+from aura_contracts.catalogue import AGGREGATES
 from aura_contracts.errors import ImpossibleTransition
 from aura_contracts.events import Snapshot
 from aura_contracts.ids import StreamId

@@ -10,9 +10,8 @@ import msgspec
 from aura_contracts.approval import ApprovalStatus
 from aura_contracts.errors import InvalidId, InvalidInput, require_text
 from aura_contracts.ids import parse_id
-from aura_contracts.ports.read_models import Moment, Query
+from aura_contracts.ports.read_models import Moment, Query, require_moment
 from aura_contracts.ports.rows import ExecutionLogRow, Match, Page, SessionRow, UsageRow, UsageSum
-from aura_store._moment import require_moment
 from aura_store.read_models import _schema as schema
 from aura_store.read_models._database import Database, Transaction
 from aura_store.read_models._filters import conditions, where

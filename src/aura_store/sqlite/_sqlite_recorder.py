@@ -17,10 +17,9 @@ from typing import Any
 
 from aura_contracts.errors import LogDamaged, StoreError, StoreFull, StoreMisconfigured, StoreReadOnly
 from aura_contracts.ids import StreamId
-from aura_store.log._connection_pool import ConnectionPool
 from aura_store.log._recorder import LOCK_TIMEOUT, DatabaseAway, WriteTransaction
 from aura_store.log._seal import Columns, Tip
-from aura_store.log._sql_recorder import HEAD, SQLRecorder, the_head
+from aura_store.log._sql_recorder import HEAD, ConnectionPool, SQLRecorder, the_head
 
 WATCH_INTERVAL = 0.01
 """Seconds between two checks of ``PRAGMA data_version``: 0.1 % of a core, and the longest delay of a tail."""

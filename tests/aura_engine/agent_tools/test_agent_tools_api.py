@@ -21,8 +21,8 @@ from aura_contracts.errors import ActorNotAllowed, AggregateNotFound, RuleViolat
 from aura_contracts.ids import ApprovalId
 from aura_contracts.task import ApprovalMode, CancelTask, DeleteTask, Priority, ReparentTask
 from aura_engine.agent_tools import api
+from aura_engine.agent_tools.access import ScopeEnded, TaskScope, TokenRefused
 from aura_engine.agent_tools.api import OwnTask
-from aura_engine.agent_tools.token import ScopeEnded, TaskScope, TokenRefused
 from aura_engine.permissions.inquiries import choice_of, inquiries_of, withdraw_inquiries
 
 pytestmark = pytest.mark.anyio

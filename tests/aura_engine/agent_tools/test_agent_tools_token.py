@@ -8,9 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aura_contracts.errors import InvalidInput
-from aura_engine.agent_tools.key import key_of, read_key
-from aura_engine.agent_tools.server import tools_for
-from aura_engine.agent_tools.token import ScopeEnded, TaskScope, TokenRefused, scope_of, token_for
+from aura_engine.agent_tools.access import (
+    ScopeEnded,
+    TaskScope,
+    TokenRefused,
+    key_of,
+    read_key,
+    scope_of,
+    token_for,
+    tools_for,
+)
 
 SECRET = bytes(range(32))
 SCOPE = TaskScope(task_id="0192f0c1-2d3e-7abc-8def-000000000001", execution_id="0192f0c1-2d3e-7abc-8def-000000000002")

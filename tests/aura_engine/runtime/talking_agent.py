@@ -9,9 +9,8 @@ from agents_at_work import ALICE, AtWork, agent_at_work, begin
 from aura_contracts.approval import APPROVAL, Approval, Approve, Reject
 from aura_contracts.entries import PermissionRequested, ToolFinished
 from aura_contracts.execution import EXECUTION, Execution, RunPlan
-from aura_contracts.fingerprint import fingerprint_of
 from aura_contracts.output import Chunk, OutputSource
-from aura_contracts.permission import PermissionRules
+from aura_contracts.permission import PermissionRules, fingerprint_of
 from aura_contracts.ports.read_models import ReadModels
 from aura_engine.host import now
 from aura_engine.runtime.context import reviewers_of

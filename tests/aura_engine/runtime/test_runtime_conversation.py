@@ -19,10 +19,8 @@ from aura_contracts.ids import ExecutionId
 from aura_contracts.task import RetryPolicy
 from aura_engine.profiles import Profiles
 from aura_engine.runtime.attempts import requeue
-from aura_engine.runtime.context import Runtime
-from aura_engine.runtime.prompts import Prompts
+from aura_engine.runtime.context import Prompts, Runtime, Slots
 from aura_engine.runtime.session_replay import HISTORY_LIMIT, beginning_of, prompt_of
-from aura_engine.runtime.slots import Slots
 from aura_engine.runtime.views import load_view
 
 pytestmark = pytest.mark.anyio

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aura_engine.runtime.slots import Slots
+from aura_engine.runtime.context import Slots
 
 pytestmark = pytest.mark.anyio
 

@@ -11,7 +11,7 @@ from aura_contracts.actors import human
 from aura_contracts.approval import Approval, ApprovalKind, ApprovalStatus, OnExpiry
 from aura_contracts.execution import Execution, ExecutionStatus, Outcome
 from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.identity import WorkerIdentity
+from aura_contracts.ids import WorkerIdentity
 from aura_contracts.lease import LeaseStatus, WorkerLease
 from aura_contracts.task import ApprovalMode, Priority, Task, TaskStatus
 from aura_contracts.workspace import Repository, Workspace, WorkspaceStatus, Worktree

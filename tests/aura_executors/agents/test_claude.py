@@ -29,8 +29,8 @@ from aura_contracts.entries import (
 )
 from aura_contracts.errors import InvalidInput
 from aura_contracts.failures import FailureReason as Reason
-from aura_contracts.fingerprint import fingerprint_of
 from aura_contracts.output import OutputSource
+from aura_contracts.permission import fingerprint_of
 from aura_contracts.ports.executors import AgentRun, Answer, Send, ToolServer
 from aura_executors.adapter.questions import LIMIT as OPEN_LIMIT
 from aura_executors.agents.claude import ClaudeExecutor

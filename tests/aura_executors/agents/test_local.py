@@ -29,8 +29,8 @@ from aura_contracts.entries import (
 )
 from aura_contracts.errors import InvalidInput
 from aura_contracts.failures import FailureReason
-from aura_contracts.fingerprint import fingerprint_of
 from aura_contracts.output import OutputSource
+from aura_contracts.permission import fingerprint_of
 from aura_contracts.ports.executors import AgentRun, Answer, Send
 from aura_contracts.ports.processes import ExitCause, ProcessExit
 from aura_executors.agents.local import LocalExecutor

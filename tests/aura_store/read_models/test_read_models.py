@@ -15,7 +15,7 @@ import pytest
 
 from aura_contracts import task as ta
 from aura_contracts.actors import human
-from aura_contracts.aggregates import CATALOGUE
+from aura_contracts.catalogue import CATALOGUE
 from aura_contracts.errors import (
     InvalidInput,
     NaiveDatetime,

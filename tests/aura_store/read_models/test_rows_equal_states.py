@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aura_contracts.actors import actor_kind, actor_name, human
-from aura_contracts.aggregates import AGGREGATES
+from aura_contracts.catalogue import AGGREGATES
 from aura_contracts.errors import ImpossibleTransition, InvalidInput
 from aura_contracts.events import Append, Fact
 from aura_contracts.ports import read_models

@@ -35,10 +35,9 @@ from aura_contracts.ports.executors import AgentRun, Answer, Send
 from aura_contracts.ports.processes import ProcessExit
 from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, Pieces, clipped
 from aura_executors.adapter.failure_classification import failure_from
-from aura_executors.adapter.json_lines import NOT_UNDERSTOOD, UNFINISHED, Item
+from aura_executors.adapter.json_lines import NOT_UNDERSTOOD, UNFINISHED, Item, ReportedTurn
 from aura_executors.adapter.json_rpc import INVALID_PARAMS, RpcError, RpcNotification, RpcPeer, RpcReply, RpcRequest
 from aura_executors.adapter.options import prompt_of
-from aura_executors.adapter.turn_state import ReportedTurn
 from aura_executors.agents.acp import messages
 from aura_executors.agents.acp.command import AcpOptions
 from aura_executors.agents.acp.outcome import (

@@ -29,9 +29,8 @@ from aura_contracts.ports.executors import Answer, Send
 from aura_contracts.ports.processes import ProcessExit
 from aura_executors.adapter.bounded_text import clipped, clipped_value
 from aura_executors.adapter.failure_classification import failure_from
-from aura_executors.adapter.json_lines import Item
+from aura_executors.adapter.json_lines import Item, ReportedTurn
 from aura_executors.adapter.plan import plan_of
-from aura_executors.adapter.turn_state import ReportedTurn
 from aura_executors.agents.claude.edits import changed
 from aura_executors.agents.claude.permissions import Permissions
 from aura_executors.agents.claude.wire import (

@@ -35,10 +35,9 @@ from aura_contracts.ports.executors import AgentRun, Answer, Send
 from aura_contracts.ports.processes import ProcessExit
 from aura_executors.adapter.bounded_text import clipped
 from aura_executors.adapter.failure_classification import failure_from
-from aura_executors.adapter.json_lines import Item, lost_session
+from aura_executors.adapter.json_lines import Item, ReportedTurn, lost_session
 from aura_executors.adapter.json_rpc import Id, RpcCall, RpcError, RpcPeer, RpcReply, RpcRequest, method_of
 from aura_executors.adapter.options import prompt_of
-from aura_executors.adapter.turn_state import ReportedTurn
 from aura_executors.agents.codex.command import CodexOptions, Sandbox, readable, thread_of
 from aura_executors.agents.codex.failures import failure_of_turn, no_such_session
 from aura_executors.agents.codex.items import WORDS, AnyItem, FileUpdateChange, Items

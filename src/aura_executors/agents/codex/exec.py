@@ -20,8 +20,7 @@ from aura_contracts.ports.executors import AgentRun
 from aura_contracts.ports.processes import ProcessExit
 from aura_executors.adapter.bounded_text import clipped
 from aura_executors.adapter.failure_classification import failure_from
-from aura_executors.adapter.json_lines import Item, lost_session
-from aura_executors.adapter.turn_state import ReportedTurn
+from aura_executors.adapter.json_lines import Item, ReportedTurn, lost_session
 from aura_executors.agents.codex.command import CodexOptions, Sandbox
 from aura_executors.agents.codex.failures import no_such_session
 from aura_executors.agents.codex.items import (

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from aura_contracts.entries import TEXT_LIMIT, ErrorReported, PermissionRequested, PermissionWithdrawn
-from aura_contracts.fingerprint import fingerprint_of
+from aura_contracts.permission import fingerprint_of
 from aura_contracts.ports.executors import Answer, Send
 from aura_executors.adapter.bounded_text import clipped, clipped_value, put
 from aura_executors.adapter.json_lines import Item

@@ -23,8 +23,7 @@ from aura_contracts.ports.executors import AgentRun, failure_of
 from aura_contracts.ports.processes import ProcessExit
 from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, Pieces, clipped, clipped_value, put
 from aura_executors.adapter.failure_classification import failure_from
-from aura_executors.adapter.json_lines import UNFINISHED, Item, lost_session
-from aura_executors.adapter.turn_state import ReportedTurn
+from aura_executors.adapter.json_lines import UNFINISHED, Item, ReportedTurn, lost_session
 from aura_executors.agents.copilot.events import (
     UNINTERESTING,
     Abort,

@@ -20,13 +20,12 @@ from aura_contracts.entries import (
     UsageReported,
 )
 from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.fingerprint import fingerprint_of
+from aura_contracts.permission import fingerprint_of
 from aura_contracts.ports.executors import Answer, Send
 from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, clipped, clipped_value
 from aura_executors.adapter.failure_classification import failure_from
-from aura_executors.adapter.json_lines import Item
+from aura_executors.adapter.json_lines import Item, ReportedTurn
 from aura_executors.adapter.questions import OpenQuestions
-from aura_executors.adapter.turn_state import ReportedTurn
 
 E = TypeVar("E", bound=Entry)
 

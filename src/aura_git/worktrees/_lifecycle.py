@@ -1,0 +1,243 @@
+"""The life of a linked worktree: created completely or not at all, moved, reused for another branch, and removed."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from aura_contracts.errors import BranchInUse, DirtyWorktree, GitFailed, UnknownRevision, WorktreeExists
+from aura_git.commandline._output import GITLINK, paths
+from aura_git.files._changes import remove_links_in_place_of_folders, status
+from aura_git.repository import _paths
+from aura_git.repository._git_repository import GitRepository
+from aura_git.repository._lock import repository_lock
+from aura_git.worktrees._registry import find_linked, linked_git_dir, require_unlocked, users_of
+
+# --- Creation ---------------------------------------------------------------------------------------------------------
+
+
+def add(repository: GitRepository, path: str, branch: str) -> None:
+    """See `GitWorktrees.add_worktree`."""
+    if repository.find_ref(f"refs/heads/{branch}") is None:
+        raise UnknownRevision(repository=repository.path, revision=branch)
+    real = os.path.realpath(path)
+    for user in users_of(repository, branch):
+        if os.path.realpath(user) != real or Path(path, ".git").exists():
+            raise BranchInUse(repository=repository.path, branch=branch, worktree=user)
+    with _place_for(repository, path):
+        repository.on_files("worktree", "add", "-q", "--no-guess-remote", "--", path, branch)
+
+
+def add_detached(repository: GitRepository, path: str, commit: str) -> None:
+    """See `GitWorktrees.add_detached_worktree`."""
+    found = repository.resolve(commit)
+    with _place_for(repository, path):
+        repository.on_files("worktree", "add", "-q", "--detach", "--", path, found)
+
+
+@contextmanager
+def _place_for(repository: GitRepository, path: str) -> Iterator[None]:
+    """Claim the folder at `path` while a worktree is made in it; on failure leave nothing behind.
+
+    If git still knows an earlier worktree there, whose folder is gone, it is forgotten first.
+    """
+    place = Path(path)
+    made = [parent for parent in place.parents if not parent.exists()]
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.mkdir()
+        made.insert(0, place)
+    except FileExistsError:
+        if place.is_symlink() or not place.is_dir() or any(place.iterdir()):
+            raise WorktreeExists(repository=repository.path, path=path) from None
+    except (OSError, ValueError) as error:
+        raise GitFailed(repository=repository.path, command="git worktree", reason=str(error)) from error
+    try:
+        forget(repository, path)
+        yield
+    except BaseException:
+        remove_content(place)
+        with suppress(Exception):
+            forget(repository, path)
+        if place not in made:  # it existed before, and git may have removed it
+            place.mkdir(exist_ok=True)
+        for folder in made:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+def remove_content(folder: Path) -> None:
+    """Empty a folder as far as possible."""
+    with suppress(OSError):
+        for entry in list(folder.iterdir()):
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)
+
+
+def forget(repository: GitRepository, path: str) -> None:
+    """Make git forget the worktree at `path`, of which nothing is left."""
+    if (entry := find_linked(repository, path)) is None:
+        return
+    require_unlocked(repository, entry)
+    for _ in range(3):  # a git that is ending there removes its own files meanwhile
+        if (directory := linked_git_dir(repository, path)) is None:
+            return
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+# --- Removal ----------------------------------------------------------------------------------------------------------
+
+
+def move(repository: GitRepository, path: str, to: str) -> None:
+    """See `GitWorktrees.move_worktree`."""
+    if os.path.lexists(to):
+        raise WorktreeExists(repository=repository.path, path=to)
+    if find_linked(repository, path) is None:
+        raise _no_worktree(repository, path)
+    Path(to).parent.mkdir(parents=True, exist_ok=True)
+    with repository_lock(repository.path, repository.common_dir, repository.command.timeout):
+        _move(repository, path, to)
+
+
+def _move(repository: GitRepository, path: str, to: str) -> None:
+    try:
+        repository.git("worktree", "move", "--", path, to)
+    except GitFailed as failure:
+        directory = linked_git_dir(repository, path)
+        if "submodules" not in failure.reason or directory is None or Path(directory, "modules").exists():
+            raise
+        os.rename(path, to)  # git refuses where there are submodules, even when none is filled
+        repository.git("worktree", "repair", "--", to)
+
+
+def remove(repository: GitRepository, path: str, *, force: bool) -> None:
+    """See `GitWorktrees.remove_worktree`."""
+    entry = find_linked(repository, path)
+    exists = os.path.lexists(path)
+    if entry is None:
+        if exists:
+            raise _no_worktree(repository, path)
+        return
+    require_unlocked(repository, entry)
+    if not exists:
+        forget(repository, path)
+        return
+    if force:
+        _remove_by_force(repository, path)
+    else:
+        _require_clean(repository, path)
+        _remove_clean(repository, path)
+
+
+def _remove_by_force(repository: GitRepository, path: str) -> None:
+    try:
+        repository.git("worktree", "remove", "--force", "--", path)
+    except GitFailed:  # it is broken, or something in it resisted
+        shutil.rmtree(path, ignore_errors=True)
+        if os.path.lexists(path):
+            raise
+        forget(repository, path)
+
+
+def _remove_clean(repository: GitRepository, path: str) -> None:
+    try:
+        repository.git("worktree", "remove", "--", path)
+    except GitFailed as failure:
+        if "submodules" in failure.reason:  # git refuses where there are any, even when none is filled
+            repository.git("worktree", "remove", "--force", "--", path)
+            return
+        _require_clean(repository, path)
+        raise
+
+
+def _require_clean(repository: GitRepository, path: str) -> None:
+    found = status(repository.at(path))
+    if found.dirty:
+        touched = sorted({*found.staged, *found.unstaged, *found.untracked, *found.conflicted})
+        raise DirtyWorktree(repository=repository.path, worktree=path, paths=tuple(touched))
+
+
+def _no_worktree(repository: GitRepository, path: str) -> GitFailed:
+    return GitFailed(
+        repository=repository.path,
+        command="git worktree",
+        reason=f"{path} is not a linked worktree of this repository",
+        remedy="see `git worktree list`",
+    )
+
+
+# --- Reuse ------------------------------------------------------------------------------------------------------------
+
+
+def switch(repository: GitRepository, branch: str) -> None:
+    """See `GitWorktrees.switch_worktree`."""
+    tip = repository.find_ref(f"refs/heads/{branch}")
+    if tip is None:
+        raise UnknownRevision(repository=repository.path, revision=branch)
+    here = os.path.realpath(repository.path)
+    for user in users_of(repository, branch):
+        if os.path.realpath(user) != here:
+            raise BranchInUse(repository=repository.path, branch=branch, worktree=user)
+    _forget_operation(Path(repository.git_dir))
+    remove_links_in_place_of_folders(repository, tip)
+    checkout = ("checkout", "-q", "-f", "--no-guess", branch, "--")
+    try:
+        _examine_all(repository)
+        repository.on_files(*checkout)
+    except GitFailed as failure:
+        if "index file" not in failure.reason:
+            raise
+        (Path(repository.git_dir) / "index").unlink(missing_ok=True)  # damaged: it is thrown away like everything else
+        repository.on_files(*checkout)
+    _clean(repository)
+    _empty_submodules(repository)
+
+
+def _examine_all(repository: GitRepository) -> None:
+    """Make git examine files marked assume-unchanged or skip-worktree again."""
+    entries = [(entry[0], entry[2:]) for entry in paths(repository.git("ls-files", "-v", "-z").out)]
+    for option, chosen in (
+        ("--no-assume-unchanged", [path for tag, path in entries if tag.islower()]),
+        ("--no-skip-worktree", [path for tag, path in entries if tag in "Ss"]),
+    ):
+        if chosen:
+            stdin = b"".join(os.fsencode(path) + b"\0" for path in chosen)
+            repository.git("update-index", "-z", option, "--stdin", stdin=stdin)
+
+
+def _forget_operation(git_dir: Path) -> None:
+    for name in _paths.OPERATION_STATE:
+        state = git_dir / name
+        if state.is_dir():
+            shutil.rmtree(state)
+        else:
+            state.unlink(missing_ok=True)
+
+
+def _clean(repository: GitRepository) -> None:
+    """Remove everything that is not tracked, ignored files and other repositories too, but no worktrees of this one."""
+    here = os.path.realpath(repository.path)
+    inside = [os.path.realpath(_paths.worktree_of(d)) for d in _paths.git_dirs(repository.common_dir)]
+    spared = [
+        f"--exclude=/{_escaped(os.path.relpath(tree, here))}" for tree in inside if tree.startswith(f"{here}{os.sep}")
+    ]
+    repository.on_files("clean", "-q", "-ffdx", *spared)
+
+
+def _escaped(path: str) -> str:
+    """Return `path` as a pattern that matches only itself."""
+    return "".join(f"\\{letter}" if letter in "\\*?[ !#" else letter for letter in path)
+
+
+def _empty_submodules(repository: GitRepository) -> None:
+    """Empty the folders of submodules, as they are in a new worktree."""
+    top = Path(repository.path)
+    if not (top / ".gitmodules").exists():
+        return
+    for entry in paths(repository.git("ls-files", "-s", "-z").out):
+        if entry.startswith(GITLINK):
+            remove_content(top / entry.split("\t", 1)[1])
