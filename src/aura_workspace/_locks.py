@@ -1,4 +1,7 @@
-"""File locks that the kernel releases when their process ends, however it ends (flock(2))."""
+"""File locks that the kernel releases when their process ends, however it ends (flock(2)).
+
+If the process is killed, the git that it leaves behind keeps the lock until it has ended.
+"""
 
 import fcntl
 import os
@@ -6,6 +9,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from aura_contracts.ports.git import keeping
 
 _PAUSES = (0.001, 0.002, 0.005, 0.01, 0.02)
 """Seconds between attempts; the last is repeated."""
@@ -16,15 +21,16 @@ class FileLock:
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self._path = path
-        self._descriptor = descriptor
+        self.descriptor = descriptor
 
     def release(self) -> None:
         """Release the lock and remove the file, which means nothing without the lock. Repeatable."""
-        if self._descriptor >= 0:
+        if self.descriptor >= 0:
             with suppress(OSError):
                 self._path.unlink()
-            os.close(self._descriptor)
-            self._descriptor = -1
+            fcntl.flock(self.descriptor, fcntl.LOCK_UN)
+            os.close(self.descriptor)
+            self.descriptor = -1
 
 
 def try_lock(path: Path) -> FileLock | None:
@@ -51,8 +57,11 @@ def locked(path: Path, patience: float, clock: Callable[[], float]) -> Iterator[
     pauses = iter(_PAUSES)
     while (lock := try_lock(path)) is None and clock() < deadline:
         time.sleep(next(pauses, _PAUSES[-1]))
+    if lock is None:
+        yield False
+        return
     try:
-        yield lock is not None
+        with keeping(lock.descriptor):
+            yield True
     finally:
-        if lock is not None:
-            lock.release()
+        lock.release()

@@ -13,12 +13,27 @@ Errors, all `GitError`s: `GitUnavailable`, `NotARepository`, `UnknownRevision`, 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from enum import StrEnum
 
 import msgspec
 
 from aura_contracts.workspace import MergeStyle
+
+held_locks: ContextVar[tuple[int, ...]] = ContextVar("held_locks", default=())
+"""Descriptors that every process of git inherits: the lock of a killed caller lasts until its git has ended too."""
+
+
+@contextmanager
+def keeping(lock: int) -> Iterator[None]:
+    """Let the git processes that the body starts inherit the lock on this file descriptor."""
+    before = held_locks.set((*held_locks.get(), lock))
+    try:
+        yield
+    finally:
+        held_locks.reset(before)
 
 
 class Operation(StrEnum):

@@ -13,11 +13,11 @@ import tempfile
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from contextvars import ContextVar
 from copy import copy
 from typing import IO, NamedTuple
 
 from aura_contracts.errors import GitError, GitFailed, GitTimeout, NotARepository
+from aura_contracts.ports.git import held_locks
 from aura_git.commandline._environment import git_environment, with_settings
 
 _GRACE = 1.0
@@ -25,9 +25,6 @@ _GRACE = 1.0
 
 RETRY_PAUSES = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32)
 """Seconds to wait before each retry of a command that another git blocks."""
-
-inherited: ContextVar[tuple[int, ...]] = ContextVar("inherited", default=())
-"""File descriptors that git inherits: a lock on them outlives a caller that is killed until its git has ended too."""
 
 _LOCKED = re.compile(r"Unable to create '(.+?\.lock)': File exists", re.DOTALL)
 _HALF_MADE = re.compile(r"failed to read (.+?)/commondir: ")
@@ -136,7 +133,7 @@ class GitCommand:
                     stderr=err,
                     env=environment,
                     start_new_session=True,
-                    pass_fds=inherited.get(),
+                    pass_fds=held_locks.get(),
                 )
                 with process:
                     try:

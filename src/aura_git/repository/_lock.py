@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from aura_contracts.errors import GitTimeout
-from aura_git.commandline._command import inherited
+from aura_contracts.ports.git import keeping
 
 _FILE = "aura-merge.lock"
 _PAUSE = 0.005
@@ -33,11 +33,10 @@ def repository_lock(repository: str, common_dir: str, timeout: float) -> Iterato
                     remedy=f"another merge is running in this repository (lock: {common_dir}/{_FILE}); try again",
                 )
             time.sleep(_PAUSE)
-        before = inherited.set((descriptor,))
         try:
-            yield
+            with keeping(descriptor):
+                yield
         finally:
-            inherited.reset(before)
             fcntl.flock(descriptor, fcntl.LOCK_UN)
     finally:
         os.close(descriptor)
