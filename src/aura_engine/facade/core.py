@@ -155,7 +155,7 @@ class Core:
         query = ApprovalQuery(pending=True, task=task_id, descending=False, limit=1000)
         return (await self.reads.list(query)).rows
 
-    async def snapshot(self, task_id: TaskId) -> View:
+    async def view(self, task_id: TaskId) -> View:
         """Return a task with everything that belongs to it, read from the store. Raises `AggregateNotFound`."""
         return await load_view(self.bus, task_id)
 

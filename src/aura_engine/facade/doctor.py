@@ -104,7 +104,7 @@ class Doctor:
             return
         stuck: set[TaskId] = set()
         async for task in self._core.reads.rows(TaskQuery(unfinished=True, descending=False)):
-            snapshot = await self._core.snapshot(task.id)
+            snapshot = await self._core.view(task.id)
             if self._is_stuck(snapshot) and not await self._core.follower.is_driven(task.id):
                 stuck.add(task.id)
                 yield self._task(snapshot)
@@ -190,7 +190,7 @@ class Doctor:
             group.cancel_scope.cancel()
         if errors:
             raise errors[0]
-        return f"it is {(await self._core.snapshot(task_id)).task.status} now"
+        return f"it is {(await self._core.view(task_id)).task.status} now"
 
     async def _lasting_error(self, task_id: TaskId) -> AuraError:
         """Wait until one error has held up a task for too long; return it."""

@@ -135,7 +135,7 @@ class Engine:
         since = await core.log.head()
 
         async def create() -> Task:
-            return await self.tasks.begin(task_id, chosen, key=key, digest=digest, after=waits_for)
+            return await facade.Placement(core).begin(task_id, chosen, key=key, digest=digest, after=waits_for)
 
         try:
             driven = await core.begin(task_id, create)
@@ -187,7 +187,9 @@ class Engine:
         run = await self.attach(task)
         return evolve(run, driven=await self._core.take_on(run.id))
 
-    async def interrupted(self, request: "RunRequest", *, after: Sequence[Run | str] | Run | str = ()) -> Run | None:
+    async def resume_interrupted(
+        self, request: "RunRequest", *, after: Sequence[Run | str] | Run | str = ()
+    ) -> Run | None:
         """Resume the newest interrupted run of the same request and return it; None without one.
 
         A run that waits for a human was not interrupted; one that failed or was cancelled is only cleaned up. One that
