@@ -55,7 +55,7 @@ class Finding(Plain):
 
     id: str
     kind: str
-    """``python``, ``git``, ``store``, ``task``, ``process`` or ``worktree``."""
+    """``python``, ``git``, ``profiles``, ``store``, ``task``, ``process`` or ``worktree``."""
     status: Literal["ok", "note", "wrong", "fixed"]
     text: str
     remedy: str = ""
@@ -99,6 +99,10 @@ class Doctor:
         for finding in self._core.examine_host():
             yield finding
         store = await self._store()
+        try:
+            await self._core.runtime.profiles.load()
+        except InvalidInput as error:
+            yield Finding(id=error.field, kind="profiles", status="wrong", text=error.message(), remedy=error.remedy)
         yield store
         if store.status == "wrong":
             return

@@ -54,6 +54,7 @@ class Executors:
             directory=next(iter(request.repositories), "."),
             session_id=request.session_id,
             fork=request.fork and request.session_id is not None,
+            complete=True,
         )
         require_questions(request.plan.permissions, request.executor, options, asks=can.permissions)
 

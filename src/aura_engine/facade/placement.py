@@ -149,7 +149,7 @@ class Placement:
         """Queue an execution of the task by its agent; return the updated task."""
         variant = variant or agent.variant or None
         given = {**agent.options, **plan.options}
-        options = self._core.runtime.profiles.options(agent.executor, variant, given)
+        options = (await self._core.runtime.profiles.load()).options(agent.executor, variant, given)
         plan = msgspec.structs.replace(plan, options=options)
         return await queue(self._core.runtime, unit, task, agent, prompt, plan, session_id=session_id, variant=variant)
 
