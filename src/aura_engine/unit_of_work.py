@@ -31,10 +31,27 @@ CONFLICT_RETRIES = 5
 """Times a decision is repeated on newer states before a conflict is raised; each time, another writer made progress."""
 
 
+_LISTED = {
+    **{name: f"{name}s.list" for name in ("agent", "approval", "execution", "session", "task", "workspace")},
+    "checkpoint": "audit.list",
+    "event": "events.list",
+    "finding": "doctor.list",
+}
+"""By what can be missing, the call that lists all that exist."""
+
+
+def not_found(aggregate: str, aggregate_id: str, command: str = "find") -> AggregateNotFound:
+    """Return the error for something that does not exist, which says where to find what does."""
+    error = AggregateNotFound(aggregate=aggregate, aggregate_id=aggregate_id, command=command)
+    if (call := _LISTED.get(aggregate)) is not None:
+        error.remedy = f"`{call}()` lists the {aggregate}s"
+    return error
+
+
 def existing(state: R | None, aggregate: Aggregate[Any], aggregate_id: StreamId) -> R:
     """Return a state that is not None. Raises `AggregateNotFound`."""
     if state is None:
-        raise AggregateNotFound(aggregate=aggregate.name, aggregate_id=aggregate_id, command="read")
+        raise not_found(aggregate.name, aggregate_id, "read")
     return state
 
 

@@ -4,12 +4,12 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 
 import attrs
 
-from aura_contracts.errors import AggregateNotFound
 from aura_contracts.ledger import LEDGER_ID, Checkpointed
 from aura_contracts.ports.archive import AuditReport, Progress, SealedEvent
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
 
+from aura_engine.unit_of_work import not_found
 
 @gated
 @attrs.frozen
@@ -23,7 +23,7 @@ class Audit:
         for checkpoint in await self.list():
             if checkpoint.upto == position:
                 return checkpoint
-        raise AggregateNotFound(aggregate="checkpoint", aggregate_id=str(position), command="get")
+        raise not_found("checkpoint", str(position))
 
     async def list(self) -> Sequence[Checkpointed]:
         """Return the checkpoints recorded in the log, oldest first."""

@@ -14,7 +14,7 @@ import attrs
 import msgspec
 
 from aura_contracts.approval import ApprovalStatus
-from aura_contracts.errors import AggregateNotFound, AuraError, InvalidInput
+from aura_contracts.errors import AuraError, InvalidInput
 from aura_contracts.execution import EXECUTION, ProcessToken
 from aura_contracts.ids import TaskId
 from aura_contracts.plain_data import Plain
@@ -27,6 +27,7 @@ from aura_engine.facade.gate import gated
 from aura_engine.facade.run import Run
 from aura_engine.runtime.steps import Do, next_step
 from aura_engine.runtime.views import View
+from aura_engine.unit_of_work import not_found
 from aura_worker_protocol.messages import ForgetProcess
 
 GIVE_UP_AFTER = 15.0
@@ -87,7 +88,7 @@ class Doctor:
         for found in await self.list(unknown=unknown):
             if found.id == finding:
                 return found
-        raise AggregateNotFound(aggregate="finding", aggregate_id=finding, command="get")
+        raise not_found("finding", finding)
 
     async def list(self, *, unknown: bool = False) -> Sequence[Finding]:
         """Return all findings. With `unknown`, leftovers that this store does not know have a fix too."""

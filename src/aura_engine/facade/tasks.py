@@ -75,7 +75,7 @@ class Tasks:
         """Create a task without starting it. With `repositories` it gets a workspace, created when work begins."""
         given = facade.NewTask.model_validate({"title": title, **options})
         task_id = TaskId(self._core.bus.ids())
-        parent_id = None if given.parent is None else TaskId(await self._core.find("task", given.parent))
+        parent_id = None if given.parent is None else TaskId(await self._core.find("task", given.parent, "parent"))
         spec = TaskSpec(
             title=given.title,
             description=given.description,
@@ -101,7 +101,7 @@ class Tasks:
 
     async def reparent(self, task: str, parent: str | None, *, by: str | None = None) -> Task:
         """Make a task a part of another one, or of none. Raises `CyclicParent` if that is one of its own parts."""
-        parent_id = None if parent is None else TaskId(await self._core.find("task", parent))
+        parent_id = None if parent is None else TaskId(await self._core.find("task", parent, "parent"))
         return await self._core.handle(TASK, task, ReparentTask(parent_id=parent_id), by)
 
     async def delete(self, task: str, reason: str = "", *, by: str | None = None) -> Task:
