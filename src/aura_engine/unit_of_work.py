@@ -93,7 +93,8 @@ class UnitOfWork:
         loaded = await self._load(decider.aggregate, aggregate_id)
         now = self.bus.clock()
         lineage = await self._lineage(aggregate_id, command)
-        context = decisions.Context(actor=self._actor, now=now, lineage=lineage)
+        parent = await self.get(TASK, lineage[0]) if lineage else None
+        context = decisions.Context(actor=self._actor, now=now, lineage=lineage, parent=parent)
         decision = decider.decide(aggregate_id, loaded.state, command, context)
         loaded.state = decision.state
         loaded.facts += [self._fact(event, now) for event in decision.events]
