@@ -1,6 +1,7 @@
 """Audit: evidence that the log has not been altered."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 
 import attrs
 
@@ -43,6 +44,8 @@ class Audit:
         """Verify the log and record its root hash; keep a copy elsewhere to detect changes. Raises `LogDamaged`."""
         return await self._core.archive.checkpoint(self._core.actor(by))
 
-    def export(self, *, since: int = 0, upto: int | None = None) -> AsyncGenerator[SealedEvent, None]:
+    async def export(self, *, since: int = 0, upto: int | None = None) -> AsyncGenerator[SealedEvent, None]:
         """Yield the sealed rows after position `since`, up to `upto`, with their events, for an auditor."""
-        return self._core.archive.export(since, upto)
+        async with aclosing(self._core.archive.export(since, upto)) as rows:
+            async for row in rows:
+                yield row
