@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, TypeVar, Unpack
 
 import attrs
 
-from aura_contracts.actors import ENGINE
+from aura_contracts.actors import ENGINE, actor_name
 from aura_contracts.actors import agent as agent_actor
 from aura_contracts.agent import AGENT, Agent, AgentStatus, ReleaseAgent, TakeTask, TaskOutcome
 from aura_contracts.approval import Approval, ApprovalKind, ApprovalStatus, Question, RequestApproval
@@ -237,7 +237,7 @@ class Tasks:
 
     async def cancel(self, task: str, reason: str = "", *, by: str | None = None) -> Task:
         """Cancel a task: interrupt its agent and withdraw its open questions, but keep its work."""
-        task_id = TaskId(await self._core.find("task", task))
+        task_id, actor = TaskId(await self._core.find("task", task)), self._core.actor(by)
 
         async def decide(unit: UnitOfWork, view: View) -> Task:
             engine = unit.acting_as(ENGINE)
@@ -246,7 +246,7 @@ class Tasks:
                 await unit.handle(view.execution.id, CancelExecution(reason=reason))
             elif view.execution is None and view.agent is not None and view.agent.current_task_id == task_id:
                 await engine.handle(view.agent.id, ReleaseAgent(task_id=task_id, outcome=TaskOutcome.CANCELLED))
-            await runtime.withdraw_questions(engine, view, "the task was cancelled")
+            await runtime.withdraw_questions(engine, view, f"{actor_name(actor)} cancelled the task")
             return cancelled
 
         return await self._transact_and_drive(task_id, decide, by)
