@@ -179,10 +179,10 @@ class CommandBus:
     clock: Clock
     ids: IdFactory
     read_only: bool = False
-    """The log was opened for reading only."""
+    """The engine was opened to read only; its log may be writable, as one in memory is."""
 
     def require_writable(self) -> None:
-        """Raise `StoreReadOnly` on a read-only log, before anything outside the log is changed for a command."""
+        """Raise `StoreReadOnly` if the engine only reads. Units of work call it; so does what changes anything else."""
         if self.read_only:
             reason, remedy = "the engine was opened read-only", "open it without read_only"
             raise StoreReadOnly(store=self.log.name, stream_id="", position=0, reason=reason, remedy=remedy)
@@ -207,7 +207,9 @@ class CommandBus:
     async def unit(self, actor: Actor, *, correlation_id: str | None = None) -> AsyncIterator[UnitOfWork]:
         """Enter a unit of work; its events are appended when the body ends without an error.
 
-        Raises `VersionConflict` if another writer was faster; nothing is recorded then."""
+        Raises `VersionConflict` if another writer was faster; nothing is recorded then. Raises `StoreReadOnly`, even if
+        there would be nothing to record."""
+        self.require_writable()
         command_id = self.ids()
         unit = UnitOfWork(self, actor, correlation_id or command_id, command_id)
         yield unit

@@ -9,8 +9,8 @@ from aura_contracts.ledger import LEDGER_ID, Checkpointed
 from aura_contracts.ports.archive import AuditReport, Progress, SealedEvent
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
-
 from aura_engine.unit_of_work import not_found
+
 
 @gated
 @attrs.frozen
@@ -42,6 +42,7 @@ class Audit:
 
     async def checkpoint(self, *, by: str | None = None) -> Checkpointed:
         """Verify the log and record its root hash; keep a copy elsewhere to detect changes. Raises `LogDamaged`."""
+        self._core.bus.require_writable()
         return await self._core.archive.checkpoint(self._core.actor(by))
 
     async def export(self, *, since: int = 0, upto: int | None = None) -> AsyncGenerator[SealedEvent, None]:

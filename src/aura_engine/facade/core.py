@@ -167,18 +167,22 @@ class Core:
 
     async def begin(self, task_id: TaskId, create: Callable[[], Awaitable[Any]]) -> bool:
         """Record a task with `create`, then drive it as `drive` does, before any other engine can."""
-        self.bus.require_writable()
-        if self.record_only:
+        if (follower := self._driving()) is None:
             await create()
             return False
-        return await self.follower.begin(task_id, create)
+        return await follower.begin(task_id, create)
 
     async def drive(self, task_id: TaskId) -> bool:
         """Drive a task, unless this engine only records; return whether it drives the task now."""
-        self.bus.require_writable()
-        return False if self.record_only else await self.follower.drive(task_id)
+        follower = self._driving()
+        return follower is not None and await follower.drive(task_id)
 
     async def take_on(self, task_id: TaskId) -> bool:
         """Drive a task as `drive` does; if another engine drives it, take it over when that engine stops."""
+        follower = self._driving()
+        return follower is not None and await follower.take_on(task_id)
+
+    def _driving(self) -> "Follower | None":
+        """Return what drives tasks, None if this engine only records. Raises `StoreReadOnly`."""
         self.bus.require_writable()
-        return False if self.record_only else await self.follower.take_on(task_id)
+        return None if self.record_only else self.follower

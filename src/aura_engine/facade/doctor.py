@@ -99,11 +99,11 @@ class Doctor:
         """Yield findings one by one: the machine, the store, stuck tasks, processes, worktrees."""
         for finding in self._core.examine_host():
             yield finding
-        store = await self._store()
         try:
             await self._core.runtime.profiles.load()
         except InvalidInput as error:
             yield Finding(id=error.field, kind="profiles", status="wrong", text=error.message(), remedy=error.remedy)
+        store = await self._store()
         yield store
         if store.status == "wrong":
             return
@@ -125,6 +125,7 @@ class Doctor:
         """Fix a finding; return its new state. If the fix fails, the finding stays wrong and its text says why."""
         if finding.fix is None:
             return finding
+        self._core.bus.require_writable()
         try:
             done = await finding.fix()
         except AuraError as error:

@@ -129,7 +129,7 @@ class Engine:
         task_id = TaskId(core.bus.ids()) if key is None else task_of_key(key)
         if key is not None and (task := await core.bus.fetch(TASK, task_id)) is not None:
             return await self._again(task, digest, key)
-        core.bus.require_writable()
+        core.bus.require_writable()  # before an executor is asked
         chosen = await self._with_session(request)
         await self.executors.check(chosen)
         since = await core.log.head()

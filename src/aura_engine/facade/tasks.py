@@ -120,7 +120,6 @@ class Tasks:
         task_id = TaskId(await self._core.find("task", task))
         title = (await self._core.view(task_id)).task.title
         agent_id = None if given.agent is None else await self._core.find("agent", given.agent)
-        self._core.bus.require_writable()
         await self._require_known(agent_id, given)
         workspace = await self._placement.workspace(task_id, title, given)
 
