@@ -36,10 +36,10 @@ class Agents:
     ) -> Agent:
         """Add an agent to the pool. Raises `UnknownExecutor`, and `InvalidInput` for options its executor refuses."""
         given = facade.NewAgent.model_validate({"name": name, "executor": executor, **options})
-        await facade.examine_options(self._core, given.executor, given.options, variant=given.variant or None)
         agent_id = AgentId(self._core.bus.ids())
-        command = RegisterAgent(agent_id=agent_id, spec=given.spec)
-        return await self._core.bus.handle(self._core.actor(by), agent_id, command)
+        async with self._core.bus.unit(self._core.actor(by)) as unit:
+            await facade.examine_options(self._core, given.executor, given.options, variant=given.variant or None)
+            return await unit.handle(agent_id, RegisterAgent(agent_id=agent_id, spec=given.spec))
 
     async def edit(self, agent: str, changes: AgentChanges, *, by: str | None = None) -> Agent:
         """Edit an agent; fields that `changes` does not set stay as they are. If it is busy, its next run uses them.
