@@ -95,7 +95,7 @@ async def engine_of(
         home=settings.home,
         project=project_of(folder),
         grace=settings.grace,
-        read_only=read_only and url != "memory:",
+        read_only=read_only,
         record_only=record_only,
         auditing=auditing,
         host=Host(environment=settings.environment),

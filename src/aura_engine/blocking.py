@@ -100,18 +100,6 @@ class BlockingTasks:
         """Create a task without starting it. With `repositories` it gets a workspace, created when work begins."""
         return self._portal.call(self._target.create, title, by=by, **options)
 
-    def begin(
-        self,
-        task_id: TaskId,
-        request: RunRequest,
-        *,
-        digest: str = "",
-        key: str | None = None,
-        after: Sequence[TaskId] = (),
-    ) -> Task:
-        """Create a task with everything it needs and queue its first execution, in one append. See `Engine.run`."""
-        return self._portal.call(self._target.begin, task_id, request, digest=digest, key=key, after=after)
-
     def edit(self, task: str, changes: TaskChanges, *, by: str | None = None) -> Task:
         """Edit a task; fields that `changes` does not set stay as they are."""
         return self._portal.call(self._target.edit, task, changes, by=by)
@@ -240,7 +228,8 @@ class BlockingAgents:
     def edit(self, agent: str, changes: AgentChanges, *, by: str | None = None) -> Agent:
         """Edit an agent; fields that `changes` does not set stay as they are. If it is busy, its next run uses them.
 
-        Raises `UnknownExecutor`, and `InvalidInput` for options its executor refuses.
+        Its executor examines the options if they, the variant or the executor change. Raises `UnknownExecutor`, and
+        `InvalidInput` for options its executor refuses.
         """
         return self._portal.call(self._target.edit, agent, changes, by=by)
 
@@ -366,35 +355,6 @@ class BlockingExecutors:
         Raises `UnknownExecutor`, or `InvalidInput` for anything that the executor cannot do or would refuse.
         """
         return self._portal.call(self._target.check, request)
-
-    def check_options(
-        self,
-        executor: str,
-        options: Mapping[str, Any],
-        *,
-        variant: str | None = None,
-        prompt: str = "work",
-        directory: str = ".",
-        session_id: str | None = None,
-        fork: bool = False,
-        complete: bool = True,
-    ) -> Mapping[str, Any]:
-        """Have an executor examine options, as it will for a run; return them with those of the profiles.
-
-        Unless they have to be `complete`, others may be added for each run. Raises `UnknownExecutor`, or `InvalidInput`
-        for what the executor would refuse.
-        """
-        return self._portal.call(
-            self._target.check_options,
-            executor,
-            options,
-            variant=variant,
-            prompt=prompt,
-            directory=directory,
-            session_id=session_id,
-            fork=fork,
-            complete=complete,
-        )
 
 
 class BlockingUsage:
@@ -797,7 +757,7 @@ class BlockingEngine:
         """
         return BlockingRun(self._portal.call(self._target.resume, task), self._portal)
 
-    def interrupted(
+    def resume_interrupted(
         self, request: RunRequest, *, after: Sequence[BlockingRun | str] | BlockingRun | str = ()
     ) -> BlockingRun | None:
         """Resume the newest interrupted run of the same request and return it; None without one.
@@ -805,7 +765,7 @@ class BlockingEngine:
         A run that waits for a human was not interrupted; one that failed or was cancelled is only cleaned up. One that
         completed but was not yet cleaned up counts as interrupted.
         """
-        found = self._portal.call(self._target.interrupted, request, after=ids_of(after))
+        found = self._portal.call(self._target.resume_interrupted, request, after=ids_of(after))
         return None if found is None else BlockingRun(found, self._portal)
 
     def on(

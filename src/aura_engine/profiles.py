@@ -25,6 +25,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import anyio
 import attrs
 
 from aura_contracts.errors import InvalidInput
@@ -90,6 +91,21 @@ class Profiles:
                 raise InvalidInput(field="variant", reason=f"{executor} has no variant {variant!r}", remedy=remedy)
             layers.append(found.options)
         return _merged(*layers, given)
+
+
+@attrs.define
+class ProfileFiles:
+    """The profiles of the user and of a project, read when they are first needed."""
+
+    user: Path | None = None
+    project: Path | None = None
+    _loaded: Profiles | None = attrs.field(default=None, init=False)
+
+    async def load(self) -> Profiles:
+        """Return the profiles, always the same. Raises `InvalidInput` for an invalid file."""
+        if self._loaded is None:
+            self._loaded = await anyio.to_thread.run_sync(load_profiles, self.user, self.project)
+        return self._loaded
 
 
 def load_profiles(user: Path | None = None, project: Path | None = None) -> Profiles:

@@ -31,10 +31,27 @@ CONFLICT_RETRIES = 5
 """Times a decision is repeated on newer states before a conflict is raised; each time, another writer made progress."""
 
 
+_LISTED = {
+    **{name: f"{name}s.list" for name in ("agent", "approval", "execution", "session", "task", "workspace")},
+    "checkpoint": "audit.list",
+    "event": "events.list",
+    "finding": "doctor.list",
+}
+"""By what can be missing, the call that lists all that exist."""
+
+
+def not_found(aggregate: str, aggregate_id: str, command: str = "find") -> AggregateNotFound:
+    """Return the error for something that does not exist, which says where to find what does."""
+    error = AggregateNotFound(aggregate=aggregate, aggregate_id=aggregate_id, command=command)
+    if (call := _LISTED.get(aggregate)) is not None:
+        error.remedy = f"`{call}()` lists the {aggregate}s"
+    return error
+
+
 def existing(state: R | None, aggregate: Aggregate[Any], aggregate_id: StreamId) -> R:
     """Return a state that is not None. Raises `AggregateNotFound`."""
     if state is None:
-        raise AggregateNotFound(aggregate=aggregate.name, aggregate_id=aggregate_id, command="read")
+        raise not_found(aggregate.name, aggregate_id, "read")
     return state
 
 
@@ -76,7 +93,8 @@ class UnitOfWork:
         loaded = await self._load(decider.aggregate, aggregate_id)
         now = self.bus.clock()
         lineage = await self._lineage(aggregate_id, command)
-        context = decisions.Context(actor=self._actor, now=now, lineage=lineage)
+        parent = await self.get(TASK, lineage[0]) if lineage else None
+        context = decisions.Context(actor=self._actor, now=now, lineage=lineage, parent=parent)
         decision = decider.decide(aggregate_id, loaded.state, command, context)
         loaded.state = decision.state
         loaded.facts += [self._fact(event, now) for event in decision.events]
@@ -161,10 +179,10 @@ class CommandBus:
     clock: Clock
     ids: IdFactory
     read_only: bool = False
-    """The log was opened for reading only."""
+    """The engine was opened to read only; its log may be writable, as one in memory is."""
 
     def require_writable(self) -> None:
-        """Raise `StoreReadOnly` on a read-only log, before anything outside the log is changed for a command."""
+        """Raise `StoreReadOnly` if the engine only reads. Units of work call it; so does what changes anything else."""
         if self.read_only:
             reason, remedy = "the engine was opened read-only", "open it without read_only"
             raise StoreReadOnly(store=self.log.name, stream_id="", position=0, reason=reason, remedy=remedy)
@@ -189,7 +207,9 @@ class CommandBus:
     async def unit(self, actor: Actor, *, correlation_id: str | None = None) -> AsyncIterator[UnitOfWork]:
         """Enter a unit of work; its events are appended when the body ends without an error.
 
-        Raises `VersionConflict` if another writer was faster; nothing is recorded then."""
+        Raises `VersionConflict` if another writer was faster; nothing is recorded then. Raises `StoreReadOnly`, even if
+        there would be nothing to record."""
+        self.require_writable()
         command_id = self.ids()
         unit = UnitOfWork(self, actor, correlation_id or command_id, command_id)
         yield unit

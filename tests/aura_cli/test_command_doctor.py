@@ -47,6 +47,18 @@ def test_a_store_that_is_damaged(place):
     assert (code, found[-1]["kind"], found[-1]["status"]) == (1, "store", "wrong")
 
 
+@pytest.mark.parametrize("made", [False, True], ids=["without a store", "with a store"])
+def test_an_invalid_profile_file_is_found(place, made):
+    if made:
+        assert call_aura("task", "create", "Say more").code == 0
+    profiles = Path(os.environ["AURA_HOME"]) / "profiles.toml"
+    profiles.parent.mkdir(parents=True, exist_ok=True)
+    profiles.write_text("[custom\n")
+    code, found = diagnosed()
+    wrong = [(row["kind"], row["id"]) for row in found if row["status"] == "wrong"]
+    assert (code, wrong) == (1, [("profiles", str(profiles))])
+
+
 # --- Tasks and processes ----------------------------------------------------------------------------------------------
 
 

@@ -99,6 +99,13 @@ def test_its_text_ends_with_what_to_do(kind):
 
 
 @every_error
+def test_its_message_continues_in_a_sentence_with_the_remedy(kind):
+    error = sample(kind).replaced(remedy="turn it off and on again")
+    assert ".;" not in str(error)
+    assert kind.summary or kind.message is not AuraError.message or kind is AuraError
+
+
+@every_error
 def test_its_facts_are_for_programs(kind):
     facts = sample(kind).facts()
     assert "remedy" not in facts

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from aura_contracts.errors import InvalidInput
-from aura_engine import Host, open_engine, open_engine_sync
+from aura_engine import Host, RunRequest, open_engine, open_engine_sync
 
 pytestmark = pytest.mark.anyio
 
@@ -117,3 +117,20 @@ def test_a_read_only_engine_needs_no_name_of_the_user(tmp_path):
         env=environment, cwd="/", capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.stdout.split() == ["1", "AURA_USER", "AURA_USER"], done.stderr
+
+
+async def test_an_invalid_profile_file_stops_commands_and_not_reading(tmp_path):
+    url = f"sqlite:///{tmp_path / 'aura.db'}"
+    async with open_engine(url, home=tmp_path, user="alice") as engine:
+        task = await engine.tasks.create("one")
+    (tmp_path / "profiles.toml").write_text("[custom\n")
+    with pytest.raises(InvalidInput, match=r"profiles\.toml"):
+        async with open_engine(url, home=tmp_path, user="alice"):
+            pass
+    async with open_engine(url, home=tmp_path, user="alice", read_only=True) as engine:
+        assert not (await engine.attach(task.id)).driven
+        assert "custom" in [executor.name for executor in await engine.executors.list()]
+        (finding,) = [one for one in await engine.doctor.list() if one.status == "wrong"]
+        assert (finding.kind, finding.id) == ("profiles", str(tmp_path / "profiles.toml"))
+        with pytest.raises(InvalidInput, match=r"profiles\.toml"):
+            await engine.executors.check(RunRequest(prompt="Go", executor="custom"))

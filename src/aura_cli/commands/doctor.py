@@ -70,7 +70,10 @@ async def _examine(call: Invocation, take: "Callable[[Finding], None]") -> "Find
         if path is not None and not path.exists():
             remedy = "`aura run` creates it; check --store and AURA_STORE if you expected one"
             return Finding(id=store, kind="store", status="note", text="no store yet", remedy=remedy)
-        async with engine_of(call) as engine, aclosing(engine.doctor.examine(unknown=given.unknown)) as findings:
+        async with (
+            engine_of(call, read_only=not given.fix) as engine,
+            aclosing(engine.doctor.examine(unknown=given.unknown)) as findings,
+        ):
             async for finding in findings:
                 if given.fix and finding.fix is not None:
                     call.terminal.say(f"fixing: {finding.text}")
@@ -84,9 +87,12 @@ async def _examine(call: Invocation, take: "Callable[[Finding], None]") -> "Find
 
 async def _examine_host(call: Invocation, take: "Callable[[Finding], None]") -> None:
     """Collect findings about the machine only, when there is no store to open."""
-    async with engine_of(call, store="memory:") as engine, aclosing(engine.doctor.examine()) as findings:
+    async with (
+        engine_of(call, store="memory:", read_only=True) as engine,
+        aclosing(engine.doctor.examine()) as findings,
+    ):
         async for finding in findings:
-            if finding.kind not in ("python", "git"):  # the other checks need AURA_HOME and would create it
+            if finding.kind not in ("python", "git", "profiles"):  # the other checks need AURA_HOME and would create it
                 break
             take(finding)
 

@@ -41,7 +41,7 @@ async def run(call: Invocation) -> int:
     request = run_request(given, call.terminal.read_all() if given.prompt == "-" else given.prompt)
     async with engine_of(call, make=True, folder=given.cwd) as engine:
         since = await engine.events.head()
-        found = None if given.fresh or given.key else await engine.interrupted(request)
+        found = None if given.fresh or given.key else await engine.resume_interrupted(request)
         if found is not None:
             preface = f"resuming task {found.id}, which was interrupted"
             return await follow(engine, found, call.terminal, FollowOptions.of(call, since=since, preface=preface))

@@ -187,7 +187,7 @@ async def _crash(engine: Engine, call: Invocation, store: str, folder: Path, pre
     presenter.killed(process.pid)
     presenter.chapter("The same command again: resumed, with the same agent")
     gate.touch()
-    run = await engine.interrupted(run_request(parse(words), SECOND_PROMPT))
+    run = await engine.resume_interrupted(run_request(parse(words), SECOND_PROMPT))
     assert run is not None, "it was cut off"
     await _show_events(run, presenter)
     presenter.file("main", "greet.sh", (repository / "greet.sh").read_text().strip())

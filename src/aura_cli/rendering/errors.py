@@ -10,10 +10,7 @@ import msgspec
 from aura_cli._settings import debugging
 from aura_cli.arguments.parser import WrongUsage
 from aura_cli.rendering.terminal import printable
-from aura_contracts.errors import AggregateNotFound, AuraError
-
-_LISTED = ("agent", "approval", "session", "task", "workspace")
-"""Aggregates that ``aura NAME list`` lists."""
+from aura_contracts.errors import AuraError
 
 
 class ReplayDiffers(AuraError, code="replay_differs"):
@@ -60,22 +57,13 @@ def describe(error: BaseException) -> dict[str, Any]:
         facts = {"usage": error.usage, "suggestion": error.suggestion}
         return {"code": "usage", "message": message, "remedy": f"see {error.program} --help", "facts": facts}
     if isinstance(error, AuraError):
-        remedy = as_commands(error.remedy) or _where_listed(error)
+        remedy = as_commands(error.remedy)
         return {"code": error.code, "message": error.message(), "remedy": remedy, "facts": error.facts()}
     if isinstance(error, OSError):
         remedy = "check the path and its permissions" if error.filename else ""
         return {"code": "system", "message": str(error), "remedy": remedy, "facts": {"errno": error.errno}}
     remedy = "this is a bug in AURA; please report it with the traceback shown by AURA_DEBUG=1"
     return {"code": "internal", "message": f"{type(error).__name__}: {error}", "remedy": remedy, "facts": {}}
-
-
-def _where_listed(error: AuraError) -> str:
-    """Return a hint about the command that lists such aggregates; empty for other errors."""
-    if not isinstance(error, AggregateNotFound):
-        return ""
-    if error.aggregate in _LISTED:
-        return f"`aura {error.aggregate} list` lists the {error.aggregate}s"
-    return "`aura replay` lists everything in the log"
 
 
 def report(error: BaseException, *, json: bool) -> None:
@@ -113,7 +101,9 @@ _NOUNS = {
 _OTHERS = {
     "doctor.fix(finding)": "aura doctor --fix",
     "doctor.list(unknown=True)": "aura doctor --fix --unknown",
+    "executions.list()": "aura replay",
     "executors.list()": "aura executors",
+    "history.list()": "aura replay",
 }
 """Calls whose command has another form."""
 

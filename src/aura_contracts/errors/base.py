@@ -49,7 +49,7 @@ class AuraError(_Facts):
 
     def message(self) -> str:
         """Return what happened, without the remedy."""
-        return self.summary.format_map(self.facts()) if self.summary else type(self).__doc__ or self.code
+        return self.summary.format_map(self.facts()) or self.code
 
     def facts(self) -> dict[str, Any]:
         """Return the error's facts by name, without the remedy, for programs and for ``--json``."""

@@ -83,6 +83,7 @@ class AggregateNotFound(CommandRefused, code="not_found"):
     """A command was sent to an aggregate that does not exist."""
 
     summary = "there is no {aggregate} {aggregate_id}"
+    remedy: str = "`history.list()` lists everything in the log"
 
 
 class AggregateExists(CommandRefused, code="exists"):

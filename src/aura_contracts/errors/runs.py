@@ -70,6 +70,7 @@ class MissingVariable(TemplateError, code="missing_variable"):
 class EngineClosed(AuraError, code="engine_closed"):
     """The engine was used after it was closed."""
 
+    summary = "the engine is closed"
     remedy: str = "open it again"
 
 

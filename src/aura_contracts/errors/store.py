@@ -6,6 +6,7 @@ from aura_contracts.errors.base import AuraError
 class StoreError(AuraError, code="store"):
     """The store could not complete the request."""
 
+    summary = "the store could not complete the request"
     transient = True
 
 

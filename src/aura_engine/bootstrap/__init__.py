@@ -13,7 +13,6 @@ from aura_contracts._lazy import export_lazily
 if TYPE_CHECKING:
     from aura_engine.bootstrap.agent_context import open_own_task as open_own_task
     from aura_engine.bootstrap.engine_context import open_engine as open_engine
-    from aura_engine.bootstrap.services import profiles_of as profiles_of
     from aura_engine.bootstrap.services import services_of as services_of
     from aura_engine.bootstrap.worker import examine_host as examine_host
     from aura_engine.bootstrap.worker import local_worker as local_worker

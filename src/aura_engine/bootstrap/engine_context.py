@@ -128,7 +128,7 @@ async def open_engine(
 
     Closing the engine stops driving: agents at work continue under their supervisors for `grace` seconds, so that the
     next engine can take over. Raises `InvalidInput` for a bad argument or profile file, `StoreMisconfigured`,
-    `StoreUnavailable` and `LogDamaged`.
+    `StoreUnavailable` and `LogDamaged`. A read-only engine reads the profiles only for `executors.check` and `doctor`.
     """
     given = EngineOptions(
         url=url,
@@ -178,9 +178,7 @@ async def open_engine(
                 compression=compression or "none",
                 encrypted=encryption_key is not None,
             ),
-            make_services=lambda: bootstrap.services_of(
-                core, given, host, folder, bootstrap.profiles_of(folder, project)
-            ),
+            make_services=lambda: bootstrap.services_of(core, given, host, folder),
             examine_host=lambda: bootstrap.examine_host(host),
             identify=identify,
             record_only=record_only,
@@ -189,8 +187,7 @@ async def open_engine(
         try:
             async with _serving(core):
                 if not given.reading:
-                    profiles = await anyio.to_thread.run_sync(bootstrap.profiles_of, folder, project)
-                    core.services = bootstrap.services_of(core, given, host, folder, profiles)
+                    await core.runtime.profiles.load()  # fails early
                     await core.follower.start()
                 yield Engine(core)
         finally:

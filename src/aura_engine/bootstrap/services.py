@@ -16,7 +16,7 @@ from aura_engine.bootstrap.engine_context import EngineOptions
 from aura_engine.exception_groups import unwrap_group
 from aura_engine.facade.core import Core
 from aura_engine.host import Host
-from aura_engine.profiles import Profiles, load_profiles
+from aura_engine.profiles import ProfileFiles
 from aura_engine.runtime.context import Prompts, Runtime, Slots, reviewers_of
 from aura_engine.runtime.follower import Follower
 from aura_engine.runtime.gateway import Gateway
@@ -34,13 +34,9 @@ class Services:
     worker: "LocalWorker"
 
 
-def profiles_of(home: Path, project: Path | str | None) -> Profiles:
-    """Return the profiles of the user and of a project. Blocking. Raises `InvalidInput` for an invalid file."""
-    return load_profiles(home / "profiles.toml", None if project is None else Path(project) / ".aura/profiles.toml")
-
-
-def services_of(core: Core, given: EngineOptions, host: Host, home: Path, profiles: Profiles) -> Services:
+def services_of(core: Core, given: EngineOptions, host: Host, home: Path) -> Services:
     """Return what drives the tasks of an engine that was opened with the options `given`."""
+    project = None if given.project is None else Path(given.project)
     gateway = Gateway(
         bus=core.bus,
         engine_id=host.ids(),
@@ -52,7 +48,7 @@ def services_of(core: Core, given: EngineOptions, host: Host, home: Path, profil
         gateway=gateway,
         prompts=Prompts(core.reads),
         slots=Slots(given.executions, given.executions_of or {}),
-        profiles=profiles,
+        profiles=ProfileFiles(home / "profiles.toml", project and project / ".aura/profiles.toml"),
         random=host.random,
         grace=given.grace,
     )

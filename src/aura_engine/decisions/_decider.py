@@ -27,7 +27,7 @@ from aura_contracts.errors import (
 )
 from aura_contracts.events import Event, Fact
 from aura_contracts.ids import TaskId
-from aura_contracts.task import AgentType, RetryPolicy, parse_agent_type
+from aura_contracts.task import AgentType, RetryPolicy, Task, parse_agent_type
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +38,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     """The current time, aware; from the injected clock."""
     lineage: tuple[TaskId, ...] = ()
     """The parent that the command names and its ancestors, nearest first; the unit of work looks it up."""
+    parent: Task | None = None
+    """The parent that the command names."""
 
 
 S = TypeVar("S", bound=State)

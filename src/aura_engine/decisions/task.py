@@ -134,9 +134,12 @@ def _require_feedback(feedback: str) -> None:
         raise RuleBroken("feedback_required", "say what should be different")
 
 
-def _require_acyclic(task_id: str, command: CreateTask | ReparentTask, context: Context) -> None:
+def _require_parent(task_id: str, command: CreateTask | ReparentTask, context: Context) -> None:
+    """The parent is not deleted, and not a part of the task."""
     if command.parent_id is None:
         return
+    if context.parent is not None and context.parent.status is TaskStatus.DELETED:
+        raise RuleBroken("deleted_parent", f"task {command.parent_id} is deleted", "name another parent, or none")
     lineage = context.lineage or (command.parent_id,)
     if task_id in lineage:
         path = (*lineage[: lineage.index(task_id) + 1],)
@@ -146,7 +149,7 @@ def _require_acyclic(task_id: str, command: CreateTask | ReparentTask, context: 
 def _create(_: None, command: CreateTask, context: Context) -> Events:
     spec = command.spec
     _require_title(spec.title)
-    _require_acyclic(command.task_id, command, context)
+    _require_parent(command.task_id, command, context)
     if problem := retry_problem(spec.retry):
         raise RuleBroken("retry", problem)
     require_agent_type(spec.agent_type)
@@ -168,7 +171,7 @@ def _edit(state: Task, command: EditTask, context: Context) -> Events:
 
 
 def _reparent(state: Task, command: ReparentTask, context: Context) -> Events:
-    _require_acyclic(state.id, command, context)
+    _require_parent(state.id, command, context)
     return [TaskReparented(parent_id=command.parent_id)] if command.parent_id != state.parent_id else []
 
 

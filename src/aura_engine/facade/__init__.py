@@ -11,6 +11,7 @@ from aura_contracts._lazy import export_lazily
 if TYPE_CHECKING:
     from aura_engine.facade.board_moves import BoardMoves as BoardMoves
     from aura_engine.facade.board_moves import refusal as refusal
+    from aura_engine.facade.executors import examine_options as examine_options
     from aura_engine.facade.placement import Placement as Placement
     from aura_engine.facade.subscription import subscribe as subscribe
     from aura_engine.facade.watch import Watch as Watch

@@ -13,6 +13,7 @@ from aura_engine import facade
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
 from aura_engine.facade.options import AgentFilters, NewAgentOptions
+from aura_engine.unit_of_work import UnitOfWork
 
 
 @gated
@@ -35,26 +36,29 @@ class Agents:
     ) -> Agent:
         """Add an agent to the pool. Raises `UnknownExecutor`, and `InvalidInput` for options its executor refuses."""
         given = facade.NewAgent.model_validate({"name": name, "executor": executor, **options})
-        self._core.bus.require_writable()
-        await self._core.engine.executors.check_options(
-            given.executor, given.options, variant=given.variant or None, complete=False
-        )
         agent_id = AgentId(self._core.bus.ids())
-        command = RegisterAgent(agent_id=agent_id, spec=given.spec)
-        return await self._core.bus.handle(self._core.actor(by), agent_id, command)
+        async with self._core.bus.unit(self._core.actor(by)) as unit:
+            await facade.examine_options(self._core, given.executor, given.options, variant=given.variant or None)
+            return await unit.handle(agent_id, RegisterAgent(agent_id=agent_id, spec=given.spec))
 
     async def edit(self, agent: str, changes: AgentChanges, *, by: str | None = None) -> Agent:
         """Edit an agent; fields that `changes` does not set stay as they are. If it is busy, its next run uses them.
 
-        Raises `UnknownExecutor`, and `InvalidInput` for options its executor refuses.
+        Its executor examines the options if they, the variant or the executor change. Raises `UnknownExecutor`, and
+        `InvalidInput` for options its executor refuses.
         """
-        found = await self.get(agent)
-        self._core.bus.require_writable()
-        given = msgspec.structs.replace(found, **changes.given())
-        await self._core.engine.executors.check_options(
-            given.executor, given.options, variant=given.variant or None, complete=False
-        )
-        return await self._core.handle(AGENT, found.id, EditAgent(changes=changes), by)
+        agent_id = await self._core.find("agent", agent)
+
+        async def decide(unit: UnitOfWork) -> Agent:
+            found = await unit.require(AGENT, agent_id)
+            edited = msgspec.structs.replace(found, **changes.given())
+            if any(getattr(edited, name) != getattr(found, name) for name in ("executor", "options", "variant")):
+                await facade.examine_options(
+                    self._core, edited.executor, edited.options, variant=edited.variant or None
+                )
+            return await unit.handle(agent_id, EditAgent(changes=changes))
+
+        return await self._core.bus.transact(self._core.actor(by), decide)
 
     async def disable(self, agent: str, reason: str = "", *, drop_task: bool = False, by: str | None = None) -> Agent:
         """Take an agent out of the pool, so it gets no more tasks. `drop_task` allows this while it works on one."""

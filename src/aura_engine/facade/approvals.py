@@ -56,7 +56,7 @@ class Approvals:
             return question.tool_call.diff or ""
         if question.task_id is None:
             return ""
-        workspace = (await self._core.snapshot(question.task_id)).workspace
+        workspace = (await self._core.view(question.task_id)).workspace
         if workspace is None or workspace.status is WorkspaceStatus.REMOVED:
             return ""
         return (await self._core.engine.workspaces.diff(workspace.id)).patch

@@ -1,14 +1,15 @@
 """Audit: evidence that the log has not been altered."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 
 import attrs
 
-from aura_contracts.errors import AggregateNotFound
 from aura_contracts.ledger import LEDGER_ID, Checkpointed
 from aura_contracts.ports.archive import AuditReport, Progress, SealedEvent
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
+from aura_engine.unit_of_work import not_found
 
 
 @gated
@@ -23,7 +24,7 @@ class Audit:
         for checkpoint in await self.list():
             if checkpoint.upto == position:
                 return checkpoint
-        raise AggregateNotFound(aggregate="checkpoint", aggregate_id=str(position), command="get")
+        raise not_found("checkpoint", str(position))
 
     async def list(self) -> Sequence[Checkpointed]:
         """Return the checkpoints recorded in the log, oldest first."""
@@ -41,8 +42,11 @@ class Audit:
 
     async def checkpoint(self, *, by: str | None = None) -> Checkpointed:
         """Verify the log and record its root hash; keep a copy elsewhere to detect changes. Raises `LogDamaged`."""
+        self._core.bus.require_writable()
         return await self._core.archive.checkpoint(self._core.actor(by))
 
-    def export(self, *, since: int = 0, upto: int | None = None) -> AsyncGenerator[SealedEvent, None]:
+    async def export(self, *, since: int = 0, upto: int | None = None) -> AsyncGenerator[SealedEvent, None]:
         """Yield the sealed rows after position `since`, up to `upto`, with their events, for an auditor."""
-        return self._core.archive.export(since, upto)
+        async with aclosing(self._core.archive.export(since, upto)) as rows:
+            async for row in rows:
+                yield row

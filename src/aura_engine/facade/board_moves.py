@@ -29,7 +29,8 @@ class BoardMoves:
 
     async def move(self, task_id: TaskId, target: CanonicalState, reason: str) -> None:
         """Move a task. Raises `RuleViolated`, whose remedy names an alternative."""
-        view = await self._core.snapshot(task_id)
+        self._core.bus.require_writable()
+        view = await self._core.view(task_id)
         source = canonical_of_task(view.task)
         if source is target:
             return

@@ -11,14 +11,14 @@ import attrs
 from aura_contracts.actors import Actor, human, parse_actor
 from aura_contracts.aggregate import Aggregate, Command, State
 from aura_contracts.approval import Approval
-from aura_contracts.errors import AggregateNotFound, AmbiguousId, EngineClosed
+from aura_contracts.errors import AmbiguousId, EngineClosed, InvalidInput
 from aura_contracts.ids import TaskId
 from aura_contracts.ports import EventLog
 from aura_contracts.ports.archive import Archive
 from aura_contracts.ports.event_log import Locks
 from aura_contracts.ports.read_models import ApprovalQuery, ReadModels
 from aura_engine.runtime.views import View, load_view
-from aura_engine.unit_of_work import CommandBus, existing
+from aura_engine.unit_of_work import CommandBus, existing, not_found
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
@@ -125,16 +125,20 @@ class Core:
             return self.user
         return parse_actor(by) if ":" in by else human(by)
 
-    async def find(self, kind: str, text: str) -> str:
+    async def find(self, kind: str, text: str, field: str = "") -> str:
         """Return the id that `text` is, or is a unique prefix or suffix of; approvals are found by their task's id too.
 
-        Raises `AggregateNotFound`, `AmbiguousId`, and `InvalidId` for text that cannot be part of an id."""
-        matches = await self.reads.find(kind, text)
+        Raises `AggregateNotFound`, `AmbiguousId`, and `InvalidId` for text that cannot be part of an id, as that of
+        `field` if it is not the kind that names the argument."""
+        try:
+            matches = await self.reads.find(kind, text)
+        except InvalidInput as error:
+            raise (error.replaced(field=field) if field else error) from None
         if len(matches) == 1:
             return matches[0].id
         if matches:
             raise AmbiguousId(kind=kind, text=text, candidates=tuple(match.id for match in matches))
-        raise AggregateNotFound(aggregate=kind or "aggregate", aggregate_id=text, command="find")
+        raise not_found(kind or "aggregate", text)
 
     # --- States -------------------------------------------------------------------------------------------------------
 
@@ -155,7 +159,7 @@ class Core:
         query = ApprovalQuery(pending=True, task=task_id, descending=False, limit=1000)
         return (await self.reads.list(query)).rows
 
-    async def snapshot(self, task_id: TaskId) -> View:
+    async def view(self, task_id: TaskId) -> View:
         """Return a task with everything that belongs to it, read from the store. Raises `AggregateNotFound`."""
         return await load_view(self.bus, task_id)
 
@@ -163,18 +167,22 @@ class Core:
 
     async def begin(self, task_id: TaskId, create: Callable[[], Awaitable[Any]]) -> bool:
         """Record a task with `create`, then drive it as `drive` does, before any other engine can."""
-        self.bus.require_writable()
-        if self.record_only:
+        if (follower := self._driving()) is None:
             await create()
             return False
-        return await self.follower.begin(task_id, create)
+        return await follower.begin(task_id, create)
 
     async def drive(self, task_id: TaskId) -> bool:
         """Drive a task, unless this engine only records; return whether it drives the task now."""
-        self.bus.require_writable()
-        return False if self.record_only else await self.follower.drive(task_id)
+        follower = self._driving()
+        return follower is not None and await follower.drive(task_id)
 
     async def take_on(self, task_id: TaskId) -> bool:
         """Drive a task as `drive` does; if another engine drives it, take it over when that engine stops."""
+        follower = self._driving()
+        return follower is not None and await follower.take_on(task_id)
+
+    def _driving(self) -> "Follower | None":
+        """Return what drives tasks, None if this engine only records. Raises `StoreReadOnly`."""
         self.bus.require_writable()
-        return False if self.record_only else await self.follower.take_on(task_id)
+        return None if self.record_only else self.follower

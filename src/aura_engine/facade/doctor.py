@@ -14,7 +14,7 @@ import attrs
 import msgspec
 
 from aura_contracts.approval import ApprovalStatus
-from aura_contracts.errors import AggregateNotFound, AuraError, InvalidInput
+from aura_contracts.errors import AuraError, InvalidInput
 from aura_contracts.execution import EXECUTION, ProcessToken
 from aura_contracts.ids import TaskId
 from aura_contracts.plain_data import Plain
@@ -27,6 +27,7 @@ from aura_engine.facade.gate import gated
 from aura_engine.facade.run import Run
 from aura_engine.runtime.steps import Do, next_step
 from aura_engine.runtime.views import View
+from aura_engine.unit_of_work import not_found
 from aura_worker_protocol.messages import ForgetProcess
 
 GIVE_UP_AFTER = 15.0
@@ -55,7 +56,7 @@ class Finding(Plain):
 
     id: str
     kind: str
-    """``python``, ``git``, ``store``, ``task``, ``process`` or ``worktree``."""
+    """``python``, ``git``, ``profiles``, ``store``, ``task``, ``process`` or ``worktree``."""
     status: Literal["ok", "note", "wrong", "fixed"]
     text: str
     remedy: str = ""
@@ -87,7 +88,7 @@ class Doctor:
         for found in await self.list(unknown=unknown):
             if found.id == finding:
                 return found
-        raise AggregateNotFound(aggregate="finding", aggregate_id=finding, command="get")
+        raise not_found("finding", finding)
 
     async def list(self, *, unknown: bool = False) -> Sequence[Finding]:
         """Return all findings. With `unknown`, leftovers that this store does not know have a fix too."""
@@ -98,13 +99,17 @@ class Doctor:
         """Yield findings one by one: the machine, the store, stuck tasks, processes, worktrees."""
         for finding in self._core.examine_host():
             yield finding
+        try:
+            await self._core.runtime.profiles.load()
+        except InvalidInput as error:
+            yield Finding(id=error.field, kind="profiles", status="wrong", text=error.message(), remedy=error.remedy)
         store = await self._store()
         yield store
         if store.status == "wrong":
             return
         stuck: set[TaskId] = set()
         async for task in self._core.reads.rows(TaskQuery(unfinished=True, descending=False)):
-            snapshot = await self._core.snapshot(task.id)
+            snapshot = await self._core.view(task.id)
             if self._is_stuck(snapshot) and not await self._core.follower.is_driven(task.id):
                 stuck.add(task.id)
                 yield self._task(snapshot)
@@ -120,6 +125,7 @@ class Doctor:
         """Fix a finding; return its new state. If the fix fails, the finding stays wrong and its text says why."""
         if finding.fix is None:
             return finding
+        self._core.bus.require_writable()
         try:
             done = await finding.fix()
         except AuraError as error:
@@ -190,7 +196,7 @@ class Doctor:
             group.cancel_scope.cancel()
         if errors:
             raise errors[0]
-        return f"it is {(await self._core.snapshot(task_id)).task.status} now"
+        return f"it is {(await self._core.view(task_id)).task.status} now"
 
     async def _lasting_error(self, task_id: TaskId) -> AuraError:
         """Wait until one error has held up a task for too long; return it."""

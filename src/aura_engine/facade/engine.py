@@ -129,13 +129,13 @@ class Engine:
         task_id = TaskId(core.bus.ids()) if key is None else task_of_key(key)
         if key is not None and (task := await core.bus.fetch(TASK, task_id)) is not None:
             return await self._again(task, digest, key)
-        core.bus.require_writable()
+        core.bus.require_writable()  # before an executor is asked
         chosen = await self._with_session(request)
         await self.executors.check(chosen)
         since = await core.log.head()
 
         async def create() -> Task:
-            return await self.tasks.begin(task_id, chosen, key=key, digest=digest, after=waits_for)
+            return await facade.Placement(core).begin(task_id, chosen, key=key, digest=digest, after=waits_for)
 
         try:
             driven = await core.begin(task_id, create)
@@ -187,7 +187,9 @@ class Engine:
         run = await self.attach(task)
         return evolve(run, driven=await self._core.take_on(run.id))
 
-    async def interrupted(self, request: "RunRequest", *, after: Sequence[Run | str] | Run | str = ()) -> Run | None:
+    async def resume_interrupted(
+        self, request: "RunRequest", *, after: Sequence[Run | str] | Run | str = ()
+    ) -> Run | None:
         """Resume the newest interrupted run of the same request and return it; None without one.
 
         A run that waits for a human was not interrupted; one that failed or was cancelled is only cleaned up. One that

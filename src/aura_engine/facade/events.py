@@ -6,7 +6,7 @@ from contextlib import aclosing
 import attrs
 
 from aura_contracts.catalogue import AGGREGATES
-from aura_contracts.errors import AggregateNotFound, InvalidInput
+from aura_contracts.errors import InvalidInput
 from aura_contracts.events import EventRecord
 from aura_contracts.execution import EXECUTION
 from aura_contracts.ids import TaskId
@@ -14,6 +14,7 @@ from aura_engine.facade.arguments import Limit
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
 from aura_engine.runtime.views import Concern, start_of
+from aura_engine.unit_of_work import not_found
 
 
 @gated
@@ -27,7 +28,7 @@ class Events:
         """Return the event at a position. Raises `AggregateNotFound` beyond the end of the log."""
         records = await self._core.log.page(position - 1, limit=1) if position > 0 else ()
         if not records:
-            raise AggregateNotFound(aggregate="event", aggregate_id=str(position), command="get")
+            raise not_found("event", str(position))
         return records[0]
 
     async def head(self) -> int:
@@ -71,7 +72,7 @@ class Events:
         `types` are topics (``task.created``) or aggregates (``task``). Raises `InvalidInput` for an unknown type.
         """
         topics, log = topics_of(types), self._core.log
-        stream_id = None if stream is None else await self._core.find("", stream)
+        stream_id = None if stream is None else await self._core.find("", stream, "stream")
         concerns: list[Concern] = []
         task_id = None
         if execution is not None:

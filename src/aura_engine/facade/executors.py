@@ -45,7 +45,8 @@ class Executors:
         Raises `UnknownExecutor`, or `InvalidInput` for anything that the executor cannot do or would refuse."""
         can = await self.capability(request.executor)
         _require_able(can, request)
-        options = await self.check_options(
+        options = await examine_options(
+            self._core,
             request.executor,
             request.options,
             variant=request.variant,
@@ -53,47 +54,9 @@ class Executors:
             directory=next(iter(request.repositories), "."),
             session_id=request.session_id,
             fork=request.fork and request.session_id is not None,
+            complete=True,
         )
         require_questions(request.plan.permissions, request.executor, options, asks=can.permissions)
-
-    async def check_options(
-        self,
-        executor: str,
-        options: Mapping[str, Any],
-        *,
-        variant: str | None = None,
-        prompt: str = "work",
-        directory: str = ".",
-        session_id: str | None = None,
-        fork: bool = False,
-        complete: bool = True,
-    ) -> Mapping[str, Any]:
-        """Have an executor examine options, as it will for a run; return them with those of the profiles.
-
-        Unless they have to be `complete`, others may be added for each run. Raises `UnknownExecutor`, or `InvalidInput`
-        for what the executor would refuse."""
-        await self.capability(executor)
-        profiles = self._core.runtime.profiles
-        whole = profiles.options(executor, variant, options)
-        check = CheckOptions(
-            executor=executor,
-            prompt=prompt,
-            directory=directory,
-            options=whole,
-            session_id=session_id,
-            fork=fork,
-        )
-        try:
-            await self._core.runtime.gateway.request(check)
-        except InvalidInput as error:
-            name = error.field.removeprefix("option ").partition("[")[0].partition(".")[0]
-            if name in options or (name not in whole and complete):
-                raise
-            if name in whole:
-                sources = ", ".join(profiles.sources(executor, variant, name))
-                field = f"{sources}: {executor}, {error.field}"
-                raise InvalidInput(field=field, reason=error.reason, remedy=error.remedy) from error
-        return whole
 
 
 def _require_able(can: Capability, request: "RunRequest") -> None:
@@ -108,3 +71,43 @@ def _require_able(can: Capability, request: "RunRequest") -> None:
     if request.tools and not can.tool_servers:
         reason = f"executor {name} cannot be given tools"
         raise InvalidInput(field="tools", reason=reason, remedy="leave the tools out")
+
+
+async def examine_options(
+    core: Core,
+    executor: str,
+    options: Mapping[str, Any],
+    *,
+    variant: str | None = None,
+    prompt: str = "work",
+    directory: str = ".",
+    session_id: str | None = None,
+    fork: bool = False,
+    complete: bool = False,
+) -> Mapping[str, Any]:
+    """Have an executor examine options, as it will for a run; return them with those of the profiles.
+
+    Unless they have to be `complete`, others may be added for each run. Raises `UnknownExecutor`, or `InvalidInput`
+    for what the executor would refuse."""
+    await core.engine.executors.capability(executor)
+    profiles = await core.runtime.profiles.load()
+    whole = profiles.options(executor, variant, options)
+    check = CheckOptions(
+        executor=executor,
+        prompt=prompt,
+        directory=directory,
+        options=whole,
+        session_id=session_id,
+        fork=fork,
+    )
+    try:
+        await core.runtime.gateway.request(check)
+    except InvalidInput as error:
+        name = error.field.removeprefix("option ").partition("[")[0].partition(".")[0]
+        if name in options or (name not in whole and complete):
+            raise
+        if name in whole:
+            sources = ", ".join(profiles.sources(executor, variant, name))
+            field = f"{sources}: {executor}, {error.field}"
+            raise InvalidInput(field=field, reason=error.reason, remedy=error.remedy) from error
+    return whole

@@ -5,6 +5,7 @@ Invariants:
 - `Core.closed` is set before the first part of the engine closes, so an error of a closed part is raised only after it.
 - A method that awaits lets new subscriptions start first, so they hear what it records.
 - A call that was let in may find that parts close while it runs; their errors become `EngineClosed` too.
+- What is read row by row ends with `EngineClosed` once the engine is closed, also if rows are left in a buffer.
 """
 
 import functools
@@ -59,6 +60,7 @@ def _gated(method: Callable[..., Any]) -> Callable[..., Any]:
             async with aclosing(method(self, *given, **named)) as items:
                 async for item in items:
                     yield item
+                    _require_open(self._core)
         except Exception as error:
             _raise_if_closed(self._core, error)
             raise

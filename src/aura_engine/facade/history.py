@@ -31,7 +31,7 @@ class History:
         """Return the id of any aggregate; the ledger, which has no row, is found by its first eight digits."""
         if len(text) >= 8 and LEDGER_ID.startswith(text):
             return LEDGER_ID
-        return await self._core.find("", text)
+        return await self._core.find("", text, "aggregate")
 
     async def list(self, *, at: Moment | None = None, on_progress: Progress | None = None) -> World:
         """Return every aggregate as of a moment. Reads the whole log up to there."""

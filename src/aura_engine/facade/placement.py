@@ -6,20 +6,23 @@ import attrs
 import msgspec
 
 from aura_contracts.actors import ENGINE
-from aura_contracts.agent import AGENT, Agent, AgentSpec, AgentStatus, RegisterAgent
+from aura_contracts.agent import AGENT, Agent, AgentSpec, AgentStatus, RegisterAgent, TakeTask
 from aura_contracts.approval import ApprovalKind
-from aura_contracts.errors import InvalidInput
+from aura_contracts.errors import InvalidInput, VersionConflict
 from aura_contracts.execution import RunPlan
 from aura_contracts.ids import AgentId, TaskId
 from aura_contracts.ports.read_models import AgentQuery
-from aura_contracts.task import AgentType, Task
+from aura_contracts.task import AgentType, ApprovalMode, AssignTask, CreateTask, Task, TaskSpec
 from aura_contracts.workspace import Repository, RequestWorkspace, WorkspaceLayout, workspace_branch, workspace_slug
 from aura_engine.facade.core import Core
-from aura_engine.inputs import Place
+from aura_engine.inputs import Place, RunRequest, title_of
 from aura_engine.runtime.attempts import queue
 from aura_engine.runtime.views import View, workspace_of
 from aura_engine.unit_of_work import UnitOfWork
 from aura_worker_protocol.messages import DescribeRepository, RepositoryDescribed
+
+_ATTEMPTS = 10
+"""Attempts to begin a task whose agent another engine takes first."""
 
 
 @attrs.frozen
@@ -27,6 +30,59 @@ class Placement:
     """Adds everything a task needs to start to a unit of work."""
 
     _core: Core
+
+    async def begin(
+        self,
+        task_id: TaskId,
+        request: RunRequest,
+        *,
+        digest: str,
+        key: str | None,
+        after: Sequence[TaskId],
+    ) -> Task:
+        """Create a task with everything it needs and queue its first execution, in one append. See `Engine.run`."""
+        title = request.title or title_of(request.prompt)
+        workspace = await self.workspace(task_id, title, request)
+        spec = TaskSpec(
+            title=title,
+            description=request.prompt,
+            priority=request.priority,
+            project=request.project,
+            approval_mode=request.approval,
+            reviewers=request.reviewers,
+            retry=request.retry,
+            context=request.context,
+            key=key,
+            request_digest=digest,
+            after=tuple(after),
+        )
+        for attempt in range(_ATTEMPTS):
+            try:
+                async with self._core.bus.unit(self._core.user) as unit:
+                    return await self._begin(unit, task_id, spec, request, workspace)
+            except VersionConflict:  # another engine took the idle agent
+                if attempt == _ATTEMPTS - 1:
+                    raise
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def _begin(
+        self,
+        unit: UnitOfWork,
+        task_id: TaskId,
+        spec: TaskSpec,
+        request: RunRequest,
+        workspace: RequestWorkspace | None,
+    ) -> Task:
+        task = await unit.handle(task_id, CreateTask(task_id=task_id, spec=spec))
+        agent = await self.idle_agent(unit, executor=request.executor)
+        await unit.handle(task_id, AssignTask(agent_id=agent.id, agent_type=agent.type))
+        await unit.handle(agent.id, TakeTask(task_id=task_id))
+        if workspace is not None:
+            await unit.handle(workspace.workspace_id, workspace)
+        name = "plan" if request.approval in (ApprovalMode.PLAN, ApprovalMode.BOTH) else "coding"
+        prompt = await self._core.runtime.prompts.make(name, task, request.variables)
+        chosen = {"session_id": request.session_id, "variant": request.variant}
+        return await self.queue(unit, task, agent, prompt, request.plan, **chosen)
 
     async def workspace(self, task_id: TaskId, title: str, place: Place) -> RequestWorkspace | None:
         """Return the request for a workspace, None without repositories.
@@ -93,7 +149,7 @@ class Placement:
         """Queue an execution of the task by its agent; return the updated task."""
         variant = variant or agent.variant or None
         given = {**agent.options, **plan.options}
-        options = self._core.runtime.profiles.options(agent.executor, variant, given)
+        options = (await self._core.runtime.profiles.load()).options(agent.executor, variant, given)
         plan = msgspec.structs.replace(plan, options=options)
         return await queue(self._core.runtime, unit, task, agent, prompt, plan, session_id=session_id, variant=variant)
 

@@ -137,7 +137,7 @@ class Run:
 
     async def _tokens(self) -> frozenset[str]:
         """Return the tokens of processes that may run: recorded ones, and those that only the worker knows so far."""
-        execution = (await self._core.snapshot(self.id)).execution
+        execution = (await self._core.view(self.id)).execution
         if execution is None:
             return frozenset()
         recorded = {str(process.identity.token) for process in execution.processes}

@@ -5,12 +5,13 @@ from typing import Unpack
 
 import attrs
 
-from aura_contracts.errors import AggregateNotFound, AmbiguousId
+from aura_contracts.errors import AmbiguousId
 from aura_contracts.ports.read_models import LIMIT, SessionQuery
 from aura_contracts.ports.rows import Page, SessionRow
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
 from aura_engine.facade.options import SessionFilters
+from aura_engine.unit_of_work import not_found
 
 
 @gated
@@ -31,7 +32,7 @@ class Sessions:
             names = tuple(f"{row.id} of {row.executor}" for row in found)
             raise AmbiguousId(kind="session", text=session, candidates=names)
         if not found:
-            raise AggregateNotFound(aggregate="session", aggregate_id=session, command="get")
+            raise not_found("session", session)
         return found[0]
 
     async def list(self, **filters: Unpack[SessionFilters]) -> Page[SessionRow]:

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, TypeVar, Unpack
 
 import attrs
 
-from aura_contracts.actors import ENGINE
+from aura_contracts.actors import ENGINE, actor_name
 from aura_contracts.actors import agent as agent_actor
 from aura_contracts.agent import AGENT, Agent, AgentStatus, ReleaseAgent, TakeTask, TaskOutcome
 from aura_contracts.approval import Approval, ApprovalKind, ApprovalStatus, Question, RequestApproval
 from aura_contracts.board import CanonicalState
-from aura_contracts.errors import InvalidInput, VersionConflict
+from aura_contracts.errors import InvalidInput
 from aura_contracts.execution import CancelExecution, ExecutionStatus, RequestFollowUp, RequestInterrupt, RunPlan
 from aura_contracts.ids import ApprovalId, TaskId
 from aura_contracts.ports.read_models import TaskQuery
@@ -18,7 +18,6 @@ from aura_contracts.ports.rows import Page
 from aura_contracts.task import (
     TASK,
     AgentType,
-    ApprovalMode,
     AssignTask,
     CancelTask,
     CreateTask,
@@ -34,7 +33,6 @@ from aura_contracts.task import (
     TaskSpec,
     TaskStatus,
 )
-from aura_contracts.workspace import RequestWorkspace
 from aura_engine import facade, runtime
 from aura_engine.facade.arguments import Share
 from aura_engine.facade.core import Core
@@ -45,12 +43,9 @@ from aura_engine.unit_of_work import UnitOfWork
 
 if TYPE_CHECKING:
     from aura_engine.facade.placement import Placement
-    from aura_engine.inputs import Assignment, RunRequest
+    from aura_engine.inputs import Assignment
 
 R = TypeVar("R")
-
-_ATTEMPTS = 10
-"""Attempts to begin a task whose agent another engine takes first."""
 
 _ABOUT_WORK = (ApprovalKind.PLAN, ApprovalKind.CHANGES)
 
@@ -72,7 +67,7 @@ class Tasks:
 
     async def view(self, task: str) -> View:
         """Return a task with its agent, execution, workspace and open questions."""
-        return await self._core.snapshot(TaskId(await self._core.find("task", task)))
+        return await self._core.view(TaskId(await self._core.find("task", task)))
 
     # --- Creating -----------------------------------------------------------------------------------------------------
 
@@ -80,7 +75,7 @@ class Tasks:
         """Create a task without starting it. With `repositories` it gets a workspace, created when work begins."""
         given = facade.NewTask.model_validate({"title": title, **options})
         task_id = TaskId(self._core.bus.ids())
-        parent_id = None if given.parent is None else TaskId(await self._core.find("task", given.parent))
+        parent_id = None if given.parent is None else TaskId(await self._core.find("task", given.parent, "parent"))
         spec = TaskSpec(
             title=given.title,
             description=given.description,
@@ -100,66 +95,13 @@ class Tasks:
                 await unit.handle(workspace.workspace_id, workspace)
         return created
 
-    async def begin(
-        self,
-        task_id: TaskId,
-        request: "RunRequest",
-        *,
-        digest: str = "",
-        key: str | None = None,
-        after: Sequence[TaskId] = (),
-    ) -> Task:
-        """Create a task with everything it needs and queue its first execution, in one append. See `Engine.run`."""
-        title = request.title or facade.title_of(request.prompt)
-        workspace = await self._placement.workspace(task_id, title, request)
-        spec = TaskSpec(
-            title=title,
-            description=request.prompt,
-            priority=request.priority,
-            project=request.project,
-            approval_mode=request.approval,
-            reviewers=request.reviewers,
-            retry=request.retry,
-            context=request.context,
-            key=key,
-            request_digest=digest or request.digest(after),
-            after=tuple(after),
-        )
-        for attempt in range(_ATTEMPTS):
-            try:
-                async with self._core.bus.unit(self._core.user) as unit:
-                    return await self._begin(unit, task_id, spec, request, workspace)
-            except VersionConflict:  # another engine took the idle agent
-                if attempt == _ATTEMPTS - 1:
-                    raise
-        raise AssertionError("unreachable: the last attempt returns or raises")
-
-    async def _begin(
-        self,
-        unit: UnitOfWork,
-        task_id: TaskId,
-        spec: TaskSpec,
-        request: "RunRequest",
-        workspace: RequestWorkspace | None,
-    ) -> Task:
-        task = await unit.handle(task_id, CreateTask(task_id=task_id, spec=spec))
-        agent = await self._placement.idle_agent(unit, executor=request.executor)
-        await unit.handle(task_id, AssignTask(agent_id=agent.id, agent_type=agent.type))
-        await unit.handle(agent.id, TakeTask(task_id=task_id))
-        if workspace is not None:
-            await unit.handle(workspace.workspace_id, workspace)
-        name = "plan" if request.approval in (ApprovalMode.PLAN, ApprovalMode.BOTH) else "coding"
-        prompt = await self._core.runtime.prompts.make(name, task, request.variables)
-        chosen = {"session_id": request.session_id, "variant": request.variant}
-        return await self._placement.queue(unit, task, agent, prompt, request.plan, **chosen)
-
     async def edit(self, task: str, changes: TaskChanges, *, by: str | None = None) -> Task:
         """Edit a task; fields that `changes` does not set stay as they are."""
         return await self._core.handle(TASK, task, EditTask(changes=changes), by)
 
     async def reparent(self, task: str, parent: str | None, *, by: str | None = None) -> Task:
         """Make a task a part of another one, or of none. Raises `CyclicParent` if that is one of its own parts."""
-        parent_id = None if parent is None else TaskId(await self._core.find("task", parent))
+        parent_id = None if parent is None else TaskId(await self._core.find("task", parent, "parent"))
         return await self._core.handle(TASK, task, ReparentTask(parent_id=parent_id), by)
 
     async def delete(self, task: str, reason: str = "", *, by: str | None = None) -> Task:
@@ -176,9 +118,8 @@ class Tasks:
         """
         given = facade.Assignment.model_validate(options)
         task_id = TaskId(await self._core.find("task", task))
-        title = (await self._core.snapshot(task_id)).task.title
+        title = (await self._core.view(task_id)).task.title
         agent_id = None if given.agent is None else await self._core.find("agent", given.agent)
-        self._core.bus.require_writable()
         await self._require_known(agent_id, given)
         workspace = await self._placement.workspace(task_id, title, given)
 
@@ -212,7 +153,7 @@ class Tasks:
             executor, variant = agent.executor, variant or agent.variant or None
             options = {**agent.options, **options}
         if executor is not None and (agent_id is None or given.options):
-            await self._core.engine.executors.check_options(executor, options, variant=variant, complete=False)
+            await facade.examine_options(self._core, executor, options, variant=variant)
 
     async def _chosen(
         self, unit: UnitOfWork, view: View, agent_id: str | None, agent_type: str | None, executor: str | None
@@ -244,7 +185,7 @@ class Tasks:
         changes.
         """
         task_id = TaskId(await self._core.find("task", task))
-        asked = (await self._core.snapshot(task_id)).approval
+        asked = (await self._core.view(task_id)).approval
         if asked is not None and asked.kind in _ABOUT_WORK and asked.status is ApprovalStatus.PENDING:
             await self._core.engine.approvals.request_changes(asked.id, feedback, by=by)
             return await self.get(task_id)
@@ -295,7 +236,7 @@ class Tasks:
 
     async def cancel(self, task: str, reason: str = "", *, by: str | None = None) -> Task:
         """Cancel a task: interrupt its agent and withdraw its open questions, but keep its work."""
-        task_id = TaskId(await self._core.find("task", task))
+        task_id, actor = TaskId(await self._core.find("task", task)), self._core.actor(by)
 
         async def decide(unit: UnitOfWork, view: View) -> Task:
             engine = unit.acting_as(ENGINE)
@@ -304,7 +245,7 @@ class Tasks:
                 await unit.handle(view.execution.id, CancelExecution(reason=reason))
             elif view.execution is None and view.agent is not None and view.agent.current_task_id == task_id:
                 await engine.handle(view.agent.id, ReleaseAgent(task_id=task_id, outcome=TaskOutcome.CANCELLED))
-            await runtime.withdraw_questions(engine, view, "the task was cancelled")
+            await runtime.withdraw_questions(engine, view, f"{actor_name(actor)} cancelled the task")
             return cancelled
 
         return await self._transact_and_drive(task_id, decide, by)
@@ -316,7 +257,7 @@ class Tasks:
     ) -> Approval:
         """Submit a proposal of the assigned agent for approval; `confidence` is from 0 to 1."""
         task_id = TaskId(await self._core.find("task", task))
-        view = await self._core.snapshot(task_id)
+        view = await self._core.view(task_id)
         assigned = view.task.assigned_agent
         actor = agent_actor(assigned) if by is None and assigned else self._core.actor(by)
         approval_id = ApprovalId(self._core.bus.ids())

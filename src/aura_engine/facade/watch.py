@@ -121,7 +121,7 @@ class Watch:
 
     async def _streams(self) -> frozenset[StreamId]:
         """Return the task's streams, and evict the cached states of the current ones, which may be older."""
-        snapshot = await self._core.snapshot(self._task_id)
+        snapshot = await self._core.view(self._task_id)
         self._core.bus.states.evict(snapshot.streams)
         streams = set[StreamId]()
         async for approval in self._core.reads.rows(ApprovalQuery(task=self._task_id)):

@@ -25,7 +25,7 @@ from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
 from aura_engine.facade.options import WorkspaceFilters
 from aura_engine.runtime.views import spec_of, workspace_of
-from aura_engine.unit_of_work import UnitOfWork
+from aura_engine.unit_of_work import UnitOfWork, not_found
 from aura_worker_protocol import messages
 from aura_worker_protocol.messages import WorkDiff
 
@@ -121,7 +121,7 @@ class Workspaces:
         try:
             return workspace_of(TaskId(await self._core.find("task", text)))
         except AggregateNotFound as error:
-            raise AggregateNotFound(aggregate="workspace", aggregate_id=text, command="find") from error
+            raise not_found("workspace", text) from error
 
     async def _require_free(self, workspace: Workspace) -> None:
         """Refuse to change files that an execution uses, or a human who resolves a conflict."""

@@ -14,7 +14,7 @@ from aura_contracts.lease import RETURN_GRACE
 from aura_contracts.ports.read_models import ReadModels, TemplateQuery
 from aura_contracts.task import AgentType, Priority, RetryPolicy, Task, TaskSpec
 from aura_contracts.template import resolve
-from aura_engine.profiles import Profiles
+from aura_engine.profiles import ProfileFiles
 from aura_engine.runtime.gateway import Gateway
 from aura_engine.runtime.views import workspace_of
 from aura_engine.templates import Template, builtin, render
@@ -90,7 +90,7 @@ class Runtime:
     gateway: Gateway
     prompts: Prompts
     slots: Slots
-    profiles: Profiles
+    profiles: ProfileFiles
     random: Callable[[], float]
     """From 0 up to 1; for the jitter of delays."""
     grace: float = RETURN_GRACE

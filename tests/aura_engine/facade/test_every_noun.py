@@ -1,13 +1,26 @@
 """A program that uses every noun, on an empty, a busy and a read-only store: what an embedder writes, typed."""
 
+import anyio
 import pytest
 
-from aura_contracts.agent import AgentChanges
-from aura_contracts.errors import AggregateNotFound, CyclicParent, InvalidInput, StoreReadOnly, UnknownExecutor
+from aura_contracts.actors import human
+from aura_contracts.agent import AgentChanges, AgentSpec, RegisterAgent
+from aura_contracts.errors import (
+    AggregateNotFound,
+    CyclicParent,
+    EngineClosed,
+    InvalidId,
+    InvalidInput,
+    RuleViolated,
+    StoreReadOnly,
+    UnknownExecutor,
+)
+from aura_contracts.ids import AgentId
 from aura_contracts.ports.archive import UsageKey
+from aura_contracts.task import AgentType
 from aura_engine.bootstrap import open_engine
 from aura_engine.facade.engine import Engine
-from engines import scripted, write
+from engines import next_question, scripted, write
 from repositories import make_repository
 
 pytestmark = pytest.mark.anyio
@@ -137,3 +150,116 @@ async def test_a_task_is_moved_below_another_one_and_back(opened):
         with pytest.raises(CyclicParent):
             await engine.tasks.reparent(whole.id, part.id)
         assert (await engine.tasks.reparent(part.id, None)).parent_id is None
+
+
+async def test_an_agent_whose_executor_is_gone_is_renamed(opened):
+    async with opened() as engine:
+        spec = AgentSpec(name="Bob", type=AgentType("developer"), executor="gone")
+        agent_id = AgentId("0192f0c1-2d3e-7abc-8def-0123456789ab")
+        await engine._core.bus.handle(human("alice"), agent_id, RegisterAgent(agent_id=agent_id, spec=spec))
+        edited = await engine.agents.edit(agent_id, AgentChanges(name="Bo", executor="gone"))
+        assert (edited.name, edited.executor) == ("Bo", "gone")
+        with pytest.raises(UnknownExecutor):
+            await engine.agents.edit(agent_id, AgentChanges(variant="plan"))
+
+
+async def test_edits_at_once_of_executor_and_options_are_checked_together(opened):
+    async with opened() as engine:
+        agent = await engine.agents.add("Bob", "scripted")
+        refused: list[InvalidInput] = []
+
+        async def edit(changes: AgentChanges) -> None:
+            try:
+                await engine.agents.edit(agent.id, changes)
+            except InvalidInput as error:
+                refused.append(error)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(edit, AgentChanges(executor="custom"))
+            group.start_soon(edit, AgentChanges(options={"steps": [write("a", "1")]}))
+        edited = await engine.agents.get(agent.id)
+        assert len(refused) == 1
+        assert (edited.executor, edited.options) != ("custom", {"steps": [write("a", "1")]})
+
+
+async def test_a_deleted_task_is_not_a_parent(opened):
+    async with opened() as engine:
+        deleted = await engine.tasks.create("Gone")
+        part = await engine.tasks.create("Part", parent=deleted.id)
+        other = await engine.tasks.create("Other")
+        await engine.tasks.delete(deleted.id)
+        for attempt in (
+            lambda: engine.tasks.create("New", parent=deleted.id),
+            lambda: engine.tasks.reparent(other.id, deleted.id),
+        ):
+            with pytest.raises(RuleViolated, match="is deleted; name another parent, or none") as refusal:
+                await attempt()
+            assert refusal.value.rule == "deleted_parent"
+        assert (await engine.tasks.reparent(part.id, None)).parent_id is None
+
+
+MISSING = "0192f0c1-2d3e-7abc-8def-0123456789ab"
+
+
+@pytest.mark.parametrize(
+    ("find", "remedy"),
+    [
+        (lambda e: e.tasks.get(MISSING), "`tasks.list()` lists the tasks"),
+        (lambda e: e.approvals.get(MISSING), "`approvals.list()` lists the approvals"),
+        (lambda e: e.agents.get(MISSING), "`agents.list()` lists the agents"),
+        (lambda e: e.executions.get(MISSING), "`executions.list()` lists the executions"),
+        (lambda e: e.workspaces.get(MISSING), "`workspaces.list()` lists the workspaces"),
+        (lambda e: e.sessions.get("none"), "`sessions.list()` lists the sessions"),
+        (lambda e: e.events.get(7), "`events.list()` lists the events"),
+        (lambda e: e.audit.get(7), "`audit.list()` lists the checkpoints"),
+        (lambda e: e.doctor.get("none"), "`doctor.list()` lists the findings"),
+        (lambda e: e.history.get(MISSING), "`history.list()` lists everything in the log"),
+        (lambda e: e.events.list(stream=MISSING), "`history.list()` lists everything in the log"),
+    ],
+)
+async def test_what_is_missing_says_how_to_list_what_exists(opened, find, remedy):
+    async with opened() as engine:
+        with pytest.raises(AggregateNotFound) as missing:
+            await find(engine)
+        assert missing.value.remedy == remedy
+
+
+@pytest.mark.parametrize(
+    ("field", "call"),
+    [
+        ("stream", lambda e: e.events.list(stream="zzz")),
+        ("task", lambda e: e.events.list(task="zzz")),
+        ("aggregate", lambda e: e.history.get("zzz")),
+        ("parent", lambda e: e.tasks.create("New", parent="zzz")),
+    ],
+)
+async def test_a_text_that_is_not_an_id_is_refused_as_its_argument(opened, field, call):
+    async with opened() as engine:
+        with pytest.raises(InvalidId) as refusal:
+            await call(engine)
+        assert refusal.value.field == field
+
+
+async def test_what_is_read_row_by_row_ends_with_the_engine(opened):
+    async with opened() as engine:
+        for number in range(3):
+            await engine.tasks.create(f"Task {number}")
+        exported, read = engine.audit.export(), engine.events.read()
+        unstarted = engine.audit.export()
+        assert (await anext(exported)).record == await anext(read)
+    for rows in (exported, read, unstarted):
+        with pytest.raises(EngineClosed, match="the engine is closed; open it again"):
+            [row async for row in rows]
+
+
+async def test_cancelling_says_who_withdrew_the_questions(opened, tmp_path):
+    repository = make_repository(tmp_path / "app")
+    call = {"ask": {"tool": "Bash", "arguments": {"command": "make"}, "then": []}}
+    async with opened() as engine:
+        run = await engine.run("Make it", repositories=[str(repository)], **scripted([call]))
+        question = await next_question(engine, run.id)
+        await engine.tasks.cancel(run.id, by="carol")
+        records = await engine.events.list(stream=question.id, types=["approval.withdrawn"])
+        (cancelled,) = await engine.events.list(stream=run.id, types=["task.cancelled"])
+        assert [record.event.reason for record in records] == ["carol cancelled the task"]
+        assert (records[0].correlation_id, cancelled.actor) == (cancelled.correlation_id, human("carol"))

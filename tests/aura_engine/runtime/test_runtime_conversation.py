@@ -17,7 +17,7 @@ from aura_contracts.execution import (
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ids import ExecutionId
 from aura_contracts.task import RetryPolicy
-from aura_engine.profiles import Profiles
+from aura_engine.profiles import ProfileFiles
 from aura_engine.runtime.attempts import requeue
 from aura_engine.runtime.context import Prompts, Runtime, Slots
 from aura_engine.runtime.session_replay import HISTORY_LIMIT, beginning_of, prompt_of
@@ -36,7 +36,7 @@ def runtime_of(agent):
         gateway=agent.gateway,
         prompts=Prompts(agent.reads),
         slots=Slots(None, {}),
-        profiles=Profiles({}),
+        profiles=ProfileFiles(),
         random=lambda: 0.5,
     )
 
