@@ -4,7 +4,7 @@ import typing
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import reduce
-from types import MappingProxyType
+from types import FunctionType, MappingProxyType
 
 import attrs
 import msgspec
@@ -265,6 +265,20 @@ def test_topics_begin_with_the_name_of_their_aggregate(aggregate):
 def test_every_event_is_emitted_and_nothing_else_is(aggregate):
     emitted = {event for command in commands_of(aggregate) for event in command.emits}
     assert emitted == set(() if aggregate is LEDGER else aggregate.events)
+
+
+def refuses_actors(function):
+    """Whether a decision, or a function of its module that it calls, may refuse an actor."""
+    names = function.__code__.co_names
+    called = (value for name in names if isinstance(value := function.__globals__.get(name), FunctionType))
+    return "NotAllowed" in names or any(refuses_actors(each) for each in called)
+
+
+@every_aggregate
+def test_a_command_that_anyone_may_give_refuses_no_actor(aggregate):
+    for command in commands_of(aggregate):
+        guard, decide = DECIDERS[aggregate.name].decisions[command]
+        assert guard is not anyone or not refuses_actors(decide), command.__name__
 
 
 @every_aggregate
