@@ -10,7 +10,7 @@ aggregate's events, commands and values from the module named after it:
 
 from typing import TYPE_CHECKING
 
-from aura_contracts._lazy import export_lazily
+from aura_contracts.lazy_exports import export_lazily
 
 if TYPE_CHECKING:
     from aura_contracts._version import __version__ as __version__

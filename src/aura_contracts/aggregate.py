@@ -116,6 +116,9 @@ class Aggregate(Generic[S]):
         in_table = {event for row in self.table.values() for event in row}
         if in_table != set(self.evolvers):
             raise TypeError(f"{self.name}: table and evolvers disagree on {in_table ^ set(self.evolvers)}")
+        for event, evolver in self.evolvers.items():
+            if isinstance(evolver, _Sets):
+                evolver.require_fields(self.state, event)
         self._rows.update({status: {} for status in (None, *self.statuses)})
         for status, row in self.table.items():
             for event, after in row.items():
@@ -200,28 +203,46 @@ ACTOR: Final = attrgetter("actor")
 """In `sets`: the actor of the fact."""
 
 
-def given(field: str) -> "attrgetter[Any]":
+class _Given(str):
+    __slots__ = ()
+
+
+def given(field: str) -> object:
     """In `sets`: a field of the event that has another name in the state."""
-    return attrgetter(f"event.{field}")
+    return _Given(field)
 
 
 def sets(*copied: str, **values: object) -> Evolve[Any]:
     """Return the evolver that copies fields of the event into the state, and sets others to `values`.
 
-    A value is a constant, or one of `TIME`, `ACTOR` and `given`. Events that come by the thousand have a function of
-    their own instead, which is twice as fast.
+    A value is a constant, or one of `TIME`, `ACTOR` and `given`. The `Aggregate` refuses names that its state or the
+    event does not have. Events that come by the thousand have a function of their own instead, which is twice as fast.
     """
-    read = {name: given(name) for name in copied}
-    read |= {name: value for name, value in values.items() if isinstance(value, attrgetter)}
-    fixed = {name: value for name, value in values.items() if name not in read}
+    return _Sets({name: _Given(name) for name in copied} | values)
 
-    def evolve(state: Any, event: Event, fact: HappenedFact, status: StrEnum) -> Any:
-        changes = {"status": status, **fixed}
-        for name, get in read.items():
+
+class _Sets:
+    __slots__ = ("_circumstances", "_copied", "_fixed")
+
+    def __init__(self, values: Mapping[str, object]) -> None:
+        self._copied = {name: str(value) for name, value in values.items() if isinstance(value, _Given)}
+        self._circumstances = {name: value for name, value in values.items() if isinstance(value, attrgetter)}
+        self._fixed = {n: value for n, value in values.items() if not isinstance(value, _Given | attrgetter)}
+
+    def __call__(self, state: Any, event: Event, fact: HappenedFact, status: StrEnum) -> Any:
+        changes = {"status": status, **self._fixed}
+        for name, field in self._copied.items():
+            changes[name] = getattr(event, field)
+        for name, get in self._circumstances.items():
             changes[name] = get(fact)
         return replace(state, **changes)
 
-    return evolve
+    def require_fields(self, state: type[State], event: type[Event]) -> None:
+        """Raise TypeError unless both have the fields that it names."""
+        names = {state: {*self._fixed, *self._copied, *self._circumstances}, event: {*self._copied.values()}}
+        for kind, named in names.items():
+            if unknown := named.difference(kind.__struct_fields__):
+                raise TypeError(f"the evolver of {event.__name__}: {kind.__name__} has no {', '.join(sorted(unknown))}")
 
 
 def status_only(state: S, event: Event, fact: HappenedFact, status: StrEnum) -> S:

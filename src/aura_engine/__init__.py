@@ -18,7 +18,7 @@ events to subscribe to, ids, errors. Executor authors import from `aura_executor
 
 from typing import TYPE_CHECKING
 
-from aura_contracts._lazy import export_lazily
+from aura_contracts.lazy_exports import export_lazily
 
 if TYPE_CHECKING:
     from aura_contracts._version import __version__ as __version__

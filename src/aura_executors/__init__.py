@@ -7,14 +7,16 @@ returns a `Conversation`). It is pure: AURA handles processes, pipes and time. T
 **Options and command.** Options are a struct that inherits from `AgentOptions`, or from `ActingOptions` for an agent
 that can act without asking. `agent_options` reads and validates them: names and types (`read_options`), secrets and
 values that no system accepts (`require_clean`). `prompt_of` returns the whole prompt, `prompt_bytes` its encoding for
-standard input, `program_of` the start of the command line; `with_params` adds the user's arguments.
+standard input, `program_of` the start of the command line, and `flags` arguments from values. `AgentExecutor` combines
+all of these: a subclass names its `Program` and its arguments.
 
 **Conversation.** It turns bytes into `Item`s: entries for the log (`SessionStarted`, `Message`, `ToolCalled`, ...) and
 bytes for the agent (`Send`). `JsonLines` is the base for agents that write one JSON value per line: it splits bytes
 into lines in bounded memory (`Lines`), and yields `Unknown` for a line if `understand` returns None or raises one of
 `NOT_UNDERSTOOD`. `PlainConversation` is for programs that only write an answer. `clipped` bounds texts in entries,
 `clipped_value` bounds values, and `Tail` keeps the end of a stream. A `PermissionRequested` carries the call's
-`fingerprint_of`, and is answered with an `Answer`.
+`fingerprint_of`, and is answered with an `Answer`; `OpenQuestions` matches them. `ReportedTurn` is the base for agents
+that report how their turn ended, `SingleTurn` for those of them that name their session first.
 
 **Judgement.** `JsonLines.failed` combines what the agent reported with how its process ended (`ProcessExit`).
 `failure_of` interprets the exit alone. `failure_from` recognises rate limits and authentication failures by a service's
@@ -28,183 +30,84 @@ the page ``docs/how-to/write-an-executor.md`` builds a complete one. The modules
 and may change in any release.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
-from aura_contracts.entries import (
-    TEXT_LIMIT,
-    AnyEntry,
-    Entry,
-    ErrorReported,
-    FileChange,
-    FileChanged,
-    Finished,
-    Message,
-    PermissionRequested,
-    PermissionWithdrawn,
-    PlanStep,
-    PlanUpdated,
-    SessionStarted,
-    Thinking,
-    ToolCalled,
-    ToolFinished,
-    Unknown,
-    Usage,
-    UsageReported,
-)
-from aura_contracts.errors import InvalidInput
-from aura_contracts.failures import Failure, FailureReason
-from aura_contracts.output import OutputSource
-from aura_contracts.permission import fingerprint_of
-from aura_contracts.ports.executors import (
-    AgentRun,
-    AgentTools,
-    Answer,
-    Availability,
-    Capability,
-    Conversation,
-    Executor,
-    Launch,
-    Send,
-    ToolServer,
-    failure_of,
-)
-from aura_contracts.ports.processes import ARGUMENT_LIMIT, ExitCause, InterruptPlan, ProcessExit
+from aura_contracts.lazy_exports import export_lazily
 
 if TYPE_CHECKING:
-    from aura_executors.adapter.bounded_text import MESSAGE_LIMIT, Tail, clipped, clipped_value
-    from aura_executors.adapter.failure_classification import failure_from, reason_of_status
-    from aura_executors.adapter.json_lines import (
-        LINE_LIMIT,
-        NOT_UNDERSTOOD,
-        TOO_LONG,
-        UNKNOWN_ENTRIES,
-        UNKNOWN_LIMIT,
-        Item,
-        JsonLines,
-        Lines,
-        lost_session,
-    )
-    from aura_executors.adapter.option_reader import read_options
-    from aura_executors.adapter.options import (
-        ActingOptions,
-        AgentOptions,
-        agent_options,
-        program_of,
-        prompt_bytes,
-        prompt_of,
-        require_clean,
-        with_params,
-    )
-    from aura_executors.adapter.program_lookup import Program
-    from aura_executors.adapter.single_shot import PlainConversation, without_controls
-    from aura_executors.custom import CustomExecutor
-    from aura_executors.registry import ExecutorRegistry
-    from aura_executors.runner.supervised_runner import SupervisedRunner
-    from aura_executors.scripted import ScriptedExecutor
+    from aura_contracts.entries import TEXT_LIMIT as TEXT_LIMIT
+    from aura_contracts.entries import AnyEntry as AnyEntry
+    from aura_contracts.entries import Entry as Entry
+    from aura_contracts.entries import ErrorReported as ErrorReported
+    from aura_contracts.entries import FileChange as FileChange
+    from aura_contracts.entries import FileChanged as FileChanged
+    from aura_contracts.entries import Finished as Finished
+    from aura_contracts.entries import Message as Message
+    from aura_contracts.entries import PermissionRequested as PermissionRequested
+    from aura_contracts.entries import PermissionWithdrawn as PermissionWithdrawn
+    from aura_contracts.entries import PlanStep as PlanStep
+    from aura_contracts.entries import PlanUpdated as PlanUpdated
+    from aura_contracts.entries import SessionStarted as SessionStarted
+    from aura_contracts.entries import Thinking as Thinking
+    from aura_contracts.entries import ToolCalled as ToolCalled
+    from aura_contracts.entries import ToolFinished as ToolFinished
+    from aura_contracts.entries import Unknown as Unknown
+    from aura_contracts.entries import Usage as Usage
+    from aura_contracts.entries import UsageReported as UsageReported
+    from aura_contracts.errors import InvalidInput as InvalidInput
+    from aura_contracts.failures import Failure as Failure
+    from aura_contracts.failures import FailureReason as FailureReason
+    from aura_contracts.output import OutputSource as OutputSource
+    from aura_contracts.permission import fingerprint_of as fingerprint_of
+    from aura_contracts.ports.executors import AgentRun as AgentRun
+    from aura_contracts.ports.executors import AgentTools as AgentTools
+    from aura_contracts.ports.executors import Answer as Answer
+    from aura_contracts.ports.executors import Availability as Availability
+    from aura_contracts.ports.executors import Capability as Capability
+    from aura_contracts.ports.executors import Conversation as Conversation
+    from aura_contracts.ports.executors import Executor as Executor
+    from aura_contracts.ports.executors import Launch as Launch
+    from aura_contracts.ports.executors import Send as Send
+    from aura_contracts.ports.executors import ToolServer as ToolServer
+    from aura_contracts.ports.executors import failure_of as failure_of
+    from aura_contracts.ports.processes import ARGUMENT_LIMIT as ARGUMENT_LIMIT
+    from aura_contracts.ports.processes import ExitCause as ExitCause
+    from aura_contracts.ports.processes import InterruptPlan as InterruptPlan
+    from aura_contracts.ports.processes import ProcessExit as ProcessExit
+    from aura_executors.adapter.agent_executor import AgentExecutor as AgentExecutor
+    from aura_executors.adapter.agent_executor import flags as flags
+    from aura_executors.adapter.bounded_text import MESSAGE_LIMIT as MESSAGE_LIMIT
+    from aura_executors.adapter.bounded_text import Tail as Tail
+    from aura_executors.adapter.bounded_text import clipped as clipped
+    from aura_executors.adapter.bounded_text import clipped_value as clipped_value
+    from aura_executors.adapter.failure_classification import failure_from as failure_from
+    from aura_executors.adapter.failure_classification import reason_of_status as reason_of_status
+    from aura_executors.adapter.json_lines import LINE_LIMIT as LINE_LIMIT
+    from aura_executors.adapter.json_lines import NOT_UNDERSTOOD as NOT_UNDERSTOOD
+    from aura_executors.adapter.json_lines import TOO_LONG as TOO_LONG
+    from aura_executors.adapter.json_lines import UNKNOWN_ENTRIES as UNKNOWN_ENTRIES
+    from aura_executors.adapter.json_lines import UNKNOWN_LIMIT as UNKNOWN_LIMIT
+    from aura_executors.adapter.json_lines import Item as Item
+    from aura_executors.adapter.json_lines import JsonLines as JsonLines
+    from aura_executors.adapter.json_lines import Lines as Lines
+    from aura_executors.adapter.json_lines import ReportedTurn as ReportedTurn
+    from aura_executors.adapter.json_lines import SingleTurn as SingleTurn
+    from aura_executors.adapter.json_lines import lost_session as lost_session
+    from aura_executors.adapter.option_reader import read_options as read_options
+    from aura_executors.adapter.options import ActingOptions as ActingOptions
+    from aura_executors.adapter.options import AgentOptions as AgentOptions
+    from aura_executors.adapter.options import agent_options as agent_options
+    from aura_executors.adapter.options import program_of as program_of
+    from aura_executors.adapter.options import prompt_bytes as prompt_bytes
+    from aura_executors.adapter.options import prompt_of as prompt_of
+    from aura_executors.adapter.options import require_clean as require_clean
+    from aura_executors.adapter.program_lookup import Program as Program
+    from aura_executors.adapter.questions import OpenQuestions as OpenQuestions
+    from aura_executors.adapter.single_shot import PlainConversation as PlainConversation
+    from aura_executors.adapter.single_shot import without_controls as without_controls
+    from aura_executors.custom import CustomExecutor as CustomExecutor
+    from aura_executors.registry import ExecutorRegistry as ExecutorRegistry
+    from aura_executors.runner.supervised_runner import SupervisedRunner as SupervisedRunner
+    from aura_executors.scripted import ScriptedExecutor as ScriptedExecutor
 
-__all__ = [
-    "ARGUMENT_LIMIT",
-    "LINE_LIMIT",
-    "MESSAGE_LIMIT",
-    "NOT_UNDERSTOOD",
-    "TEXT_LIMIT",
-    "TOO_LONG",
-    "UNKNOWN_ENTRIES",
-    "UNKNOWN_LIMIT",
-    "ActingOptions",
-    "AgentOptions",
-    "AgentRun",
-    "AgentTools",
-    "Answer",
-    "AnyEntry",
-    "Availability",
-    "Capability",
-    "Conversation",
-    "CustomExecutor",
-    "Entry",
-    "ErrorReported",
-    "Executor",
-    "ExecutorRegistry",
-    "ExitCause",
-    "Failure",
-    "FailureReason",
-    "FileChange",
-    "FileChanged",
-    "Finished",
-    "InterruptPlan",
-    "InvalidInput",
-    "Item",
-    "JsonLines",
-    "Launch",
-    "Lines",
-    "Message",
-    "OutputSource",
-    "PermissionRequested",
-    "PermissionWithdrawn",
-    "PlainConversation",
-    "PlanStep",
-    "PlanUpdated",
-    "ProcessExit",
-    "Program",
-    "ScriptedExecutor",
-    "Send",
-    "SessionStarted",
-    "SupervisedRunner",
-    "Tail",
-    "Thinking",
-    "ToolCalled",
-    "ToolFinished",
-    "ToolServer",
-    "Unknown",
-    "Usage",
-    "UsageReported",
-    "agent_options",
-    "clipped",
-    "clipped_value",
-    "failure_from",
-    "failure_of",
-    "fingerprint_of",
-    "lost_session",
-    "program_of",
-    "prompt_bytes",
-    "prompt_of",
-    "read_options",
-    "reason_of_status",
-    "require_clean",
-    "with_params",
-    "without_controls",
-]
-
-_HOMES = {
-    "adapter.bounded_text": ("MESSAGE_LIMIT", "Tail", "clipped", "clipped_value"),
-    "adapter.failure_classification": ("failure_from", "reason_of_status"),
-    "adapter.json_lines": (
-        *("LINE_LIMIT", "NOT_UNDERSTOOD", "TOO_LONG", "UNKNOWN_ENTRIES", "UNKNOWN_LIMIT"),
-        *("Item", "JsonLines", "Lines", "lost_session"),
-    ),
-    "adapter.option_reader": ("read_options",),
-    "adapter.options": (
-        *("ActingOptions", "AgentOptions", "agent_options", "program_of", "prompt_bytes", "prompt_of"),
-        *("require_clean", "with_params"),
-    ),
-    "adapter.program_lookup": ("Program",),
-    "adapter.single_shot": ("PlainConversation", "without_controls"),
-    "custom": ("CustomExecutor",),
-    "registry": ("ExecutorRegistry",),
-    "runner.supervised_runner": ("SupervisedRunner",),
-    "scripted": ("ScriptedExecutor",),
-}
-"""Names by module, imported on first use, so that the registry does not pay for the runner's event loop, nor the runner
-for plugins."""
-
-
-def __getattr__(name: str) -> object:
-    for module, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(f"{__name__}.{module}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+export_lazily(__name__)

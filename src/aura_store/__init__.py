@@ -13,7 +13,7 @@ blocks, `aura_store.testing` the conformance suites.
 
 from typing import TYPE_CHECKING
 
-from aura_contracts._lazy import export_lazily
+from aura_contracts.lazy_exports import export_lazily
 
 if TYPE_CHECKING:
     from aura_contracts.ports.archive import AuditFinding as AuditFinding

@@ -4,7 +4,7 @@ import typing
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import reduce
-from types import MappingProxyType
+from types import FunctionType, MappingProxyType
 
 import attrs
 import msgspec
@@ -13,14 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aura_contracts.actors import human
-from aura_contracts.aggregate import Aggregate, State, status_only
+from aura_contracts.aggregate import ACTOR, TIME, Aggregate, Command, State, sets, status_only
+from aura_contracts.aggregate import given as field_of
 from aura_contracts.approval import APPROVAL
 from aura_contracts.catalogue import AGGREGATES
 from aura_contracts.errors import ImpossibleTransition
 from aura_contracts.events import Event, EventRecord, Fact
 from aura_contracts.ledger import LEDGER
 from aura_contracts.task import TASK
-from aura_engine.decisions import DECIDERS
+from aura_engine.decisions import DECIDERS, Decider
+from aura_engine.decisions._decider import anyone, becomes
 from strategies import EPOCH
 
 
@@ -182,6 +184,68 @@ def test_table_and_evolvers_have_to_name_the_same_events(evolvers):
         attrs.evolve(DOOR, evolvers=evolvers)
 
 
+class Painted(Event, frozen=True, kw_only=True):
+    topic = "door.painted"
+    colour: str
+    shade: str = ""
+
+
+class PaintedDoor(Door, frozen=True, kw_only=True):
+    colour: str = ""
+    tone: str = ""
+    painter: str = ""
+    painted_at: datetime | None = None
+    dry: bool = True
+
+
+def painting(evolver):
+    """Return an aggregate whose doors are painted by `evolver`."""
+    return Aggregate(
+        name="door",
+        state=PaintedDoor,
+        statuses=DoorStatus,
+        table={None: {Hung: DoorStatus.SHUT}, DoorStatus.SHUT: {Painted: DoorStatus.SHUT}},
+        evolvers={Hung: _hung, Painted: evolver},
+    )
+
+
+def test_an_evolver_sets_what_it_names():
+    evolver = sets("colour", tone=field_of("shade"), painter=ACTOR, painted_at=TIME, dry=False)
+    door = PaintedDoor(id="front", status=DoorStatus.SHUT)
+    (fact,) = facts(Painted(colour="red", shade="dark"))
+    assert painting(evolver).fold([fact], door) == msgspec.structs.replace(
+        door, colour="red", tone="dark", painter=fact.actor, painted_at=fact.time, dry=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("evolver", "unknown"),
+    [
+        (sets("color"), "PaintedDoor has no color"),
+        (sets("opened"), "Painted has no opened"),
+        (sets(tone=field_of("shdae")), "Painted has no shdae"),
+        (sets(painetd_at=TIME, wet=True), "PaintedDoor has no painetd_at, wet"),
+    ],
+)
+def test_an_evolver_names_only_fields(evolver, unknown):
+    with pytest.raises(TypeError, match=f"the evolver of Painted: {unknown}$"):
+        painting(evolver)
+
+
+class Paint(Command[PaintedDoor], frozen=True, kw_only=True):
+    emits = (Painted,)
+    colour: str
+
+
+@pytest.mark.parametrize(
+    ("event", "problem"),
+    [(Painted, "cannot become Painted: it has no shade"), (Opened, "does not declare that it emits Opened")],
+)
+def test_a_command_becomes_only_an_event_that_it_can_fill(event, problem):
+    with pytest.raises(TypeError, match=f"^Paint {problem}$"):
+        Decider(painting(sets("colour")), {Paint: (anyone, becomes(event))})
+
+
 # --- AURA's own -------------------------------------------------------------------------------------------------------
 
 every_aggregate = pytest.mark.parametrize("aggregate", [pytest.param(each, id=each.name) for each in AGGREGATES])
@@ -201,6 +265,20 @@ def test_topics_begin_with_the_name_of_their_aggregate(aggregate):
 def test_every_event_is_emitted_and_nothing_else_is(aggregate):
     emitted = {event for command in commands_of(aggregate) for event in command.emits}
     assert emitted == set(() if aggregate is LEDGER else aggregate.events)
+
+
+def refuses_actors(function):
+    """Whether a decision, or a function of its module that it calls, may refuse an actor."""
+    names = function.__code__.co_names
+    called = (value for name in names if isinstance(value := function.__globals__.get(name), FunctionType))
+    return "NotAllowed" in names or any(refuses_actors(each) for each in called)
+
+
+@every_aggregate
+def test_a_command_that_anyone_may_give_refuses_no_actor(aggregate):
+    for command in commands_of(aggregate):
+        guard, decide = DECIDERS[aggregate.name].decisions[command]
+        assert guard is not anyone or not refuses_actors(decide), command.__name__
 
 
 @every_aggregate

@@ -6,6 +6,7 @@ import pickle
 import re
 import typing
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -140,10 +141,49 @@ def test_facts_are_given_by_name():
         RuleViolated("task", "id", "CreateTask", "title", "too long")
 
 
-@pytest.mark.parametrize("facts", [{"field": "title"}, {"field": "title", "reason": "too long", "length": 7}])
-def test_facts_are_those_declared(facts):
-    with pytest.raises(TypeError, match="InvalidInput does not have"):
+@pytest.mark.parametrize(
+    ("facts", "problem"),
+    [
+        ({"field": "title"}, "needs reason"),
+        ({"field": "title", "reason": "too long", "length": 7}, "does not have length"),
+        ({"feild": "title", "reason": "too long"}, "does not have feild and needs field"),
+    ],
+)
+def test_facts_are_those_declared(facts, problem):
+    with pytest.raises(TypeError, match=f"^InvalidInput {problem}$"):
         InvalidInput(**facts)
+
+
+def test_a_copy_has_the_same_facts():
+    with pytest.raises(TypeError, match=r"^InvalidInput does not have feild$"):
+        InvalidInput(field="title", reason="too long").replaced(feild="name")
+
+
+@pytest.mark.parametrize("name", ["message", "facts", "code", "transient", "summary", "args", "add_note"])
+def test_a_fact_has_a_name_of_its_own(name):
+    with pytest.raises(TypeError, match=rf"Slow\.{name} cannot be a fact"):
+        type("Slow", (AuraError,), {"__annotations__": {name: str}}, code="slow")
+
+
+@pytest.mark.parametrize("default", [{}, [], set()])
+def test_a_default_that_errors_would_share_is_refused(default):
+    with pytest.raises(TypeError, match=r"the default of Slow\.details is mutable"):
+        type("Slow", (AuraError,), {"__annotations__": {"details": object}, "details": default}, code="slow")
+
+
+@pytest.mark.parametrize("summary", ["{pth} took long", "{path} {remedies}", "{}", "{0}", "{path", "{path:{width}}"])
+def test_a_message_names_only_facts(summary):
+    with pytest.raises(TypeError, match=r"Slow\.summary must have facts in braces"):
+        type("Slow", (AuraError,), {"__annotations__": {"path": str}, "summary": summary}, code="slow")
+
+
+def test_a_message_formats_facts_as_any_string_does():
+    class Slow(AuraError, code="slow"):
+        summary = "{path.name!r} took {times[0]:.1f} s {{of ten}}"
+        path: Path
+        times: tuple[float, ...]
+
+    assert str(Slow(path=Path("data/disk"), times=(1.25,))) == "'disk' took 1.2 s {of ten}"
 
 
 @given(times())

@@ -1,9 +1,13 @@
 """What `aura_contracts` offers by name; a name that is dropped or renamed breaks programs out there."""
 
+import ast
 import importlib
 import pkgutil
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 import aura_contracts
 from aura_contracts.catalogue import AGGREGATES
@@ -141,6 +145,38 @@ def test_no_name_hides_a_module():
     for module in modules:
         imported = importlib.import_module(f"aura_contracts.{module}")
         assert getattr(aura_contracts, module) is imported
+
+
+FOLDERS = [
+    "aura_contracts",
+    *(m.name for m in pkgutil.walk_packages(aura_contracts.__path__, "aura_contracts.") if m.ispkg),
+]
+
+
+def defined_below(folder):
+    """Yield the public names that the modules of `folder` define, not those that they import."""
+    for path in Path(folder.__file__).parent.rglob("*.py"):
+        for statement in ast.parse(path.read_text("utf-8")).body:
+            match statement:
+                case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.AnnAssign(target=ast.Name(id=name)):
+                    yield name
+                case ast.Assign(targets=targets):
+                    yield from (target.id for target in targets if isinstance(target, ast.Name))
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_folder_offers_only_what_its_modules_define(name):
+    folder = importlib.import_module(name)
+    modules = {module.name for module in pkgutil.iter_modules(folder.__path__)}
+    offered = {public for public in dir(folder) if not public.startswith("_")} - modules
+    assert offered - set(defined_below(folder)) == set()
+
+
+@pytest.mark.parametrize("name", [name for name in FOLDERS if name not in {"aura_contracts", "aura_contracts.ports"}])
+def test_a_folder_offers_all_that_its_modules_define(name):
+    folder = importlib.import_module(name)
+    defined = {public for public in defined_below(folder) if not public.startswith("_")}
+    assert defined - set(dir(folder)) == set()
 
 
 def test_importing_it_imports_nothing_heavy_and_nothing_else_of_aura():

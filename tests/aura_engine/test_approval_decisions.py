@@ -123,7 +123,7 @@ def test_the_engine_asks_in_the_name_of_an_agent():
 
 @pytest.mark.parametrize("actor", [AGENT, ALICE])
 def test_nobody_else_asks_in_the_name_of_another(actor):
-    with refused("requested_by"):
+    with pytest.raises(ActorNotAllowed, match=f"only AURA asks on behalf of {BOB}"):
         Story(by=actor, requested_by=BOB)
 
 

@@ -25,10 +25,11 @@ PORT = {
 }
 ADAPTER = {
     *("ARGUMENT_LIMIT", "LINE_LIMIT", "MESSAGE_LIMIT", "NOT_UNDERSTOOD", "TOO_LONG", "UNKNOWN_ENTRIES"),
-    *("UNKNOWN_LIMIT", "ActingOptions", "AgentOptions", "Item", "JsonLines", "Lines", "PlainConversation", "Program"),
-    *("Tail", "agent_options", "clipped", "clipped_value", "failure_from", "lost_session", "program_of"),
+    *("UNKNOWN_LIMIT", "ActingOptions", "AgentExecutor", "AgentOptions", "OpenQuestions", "ReportedTurn", "SingleTurn"),
+    *("Item", "JsonLines", "Lines", "PlainConversation", "Program"),
+    *("Tail", "agent_options", "clipped", "clipped_value", "failure_from", "flags", "lost_session", "program_of"),
     *("prompt_bytes", "prompt_of", "read_options", "reason_of_status", "require_clean"),
-    *("with_params", "without_controls"),
+    "without_controls",
 }
 OTHERS = {
     *("ExitCause", "Failure", "FailureReason", "InterruptPlan", "InvalidInput", "OutputSource", "ProcessExit"),

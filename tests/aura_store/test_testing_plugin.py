@@ -12,7 +12,7 @@ import sys
 
 def test_nothing_of_aura_is_loaded_but_the_plugin():
     aura = {name for name in sys.modules if name.partition(".")[0] in {"aura_store", "aura_contracts"}}
-    lists_of_names = {"aura_store", "aura_contracts", "aura_contracts._lazy"}
+    lists_of_names = {"aura_store", "aura_contracts", "aura_contracts.lazy_exports"}
     assert aura == {"aura_store.testing", "aura_store.testing.plugin", *lists_of_names}
     assert not {"eventsourcing", "msgspec"} & set(sys.modules)
 """

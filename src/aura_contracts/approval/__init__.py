@@ -11,7 +11,36 @@ escalated to. A delegation passes a seat on and never multiplies it: a seat vote
 and a human votes once. A quorum of two therefore always means two of the people asked, and two people who looked.
 """
 
-from aura_contracts.approval.commands import *
-from aura_contracts.approval.event_types import *
-from aura_contracts.approval.state import *
-from aura_contracts.approval.values import *
+from aura_contracts.approval.commands import Approve as Approve
+from aura_contracts.approval.commands import DelegateApproval as DelegateApproval
+from aura_contracts.approval.commands import EscalateApproval as EscalateApproval
+from aura_contracts.approval.commands import ExpireApproval as ExpireApproval
+from aura_contracts.approval.commands import Reject as Reject
+from aura_contracts.approval.commands import RemindReviewers as RemindReviewers
+from aura_contracts.approval.commands import RequestApproval as RequestApproval
+from aura_contracts.approval.commands import RequestChanges as RequestChanges
+from aura_contracts.approval.commands import WithdrawApproval as WithdrawApproval
+from aura_contracts.approval.event_types import ApprovalChangesRequested as ApprovalChangesRequested
+from aura_contracts.approval.event_types import ApprovalDelegated as ApprovalDelegated
+from aura_contracts.approval.event_types import ApprovalEscalated as ApprovalEscalated
+from aura_contracts.approval.event_types import ApprovalExpired as ApprovalExpired
+from aura_contracts.approval.event_types import ApprovalGranted as ApprovalGranted
+from aura_contracts.approval.event_types import ApprovalRejected as ApprovalRejected
+from aura_contracts.approval.event_types import ApprovalRequested as ApprovalRequested
+from aura_contracts.approval.event_types import ApprovalWithdrawn as ApprovalWithdrawn
+from aura_contracts.approval.event_types import ReminderSent as ReminderSent
+from aura_contracts.approval.event_types import VoteCast as VoteCast
+from aura_contracts.approval.state import APPROVAL as APPROVAL
+from aura_contracts.approval.state import Approval as Approval
+from aura_contracts.approval.values import ESCALATE_AFTER as ESCALATE_AFTER
+from aura_contracts.approval.values import POLICY as POLICY
+from aura_contracts.approval.values import REMIND_AFTER as REMIND_AFTER
+from aura_contracts.approval.values import ApprovalDecision as ApprovalDecision
+from aura_contracts.approval.values import ApprovalKind as ApprovalKind
+from aura_contracts.approval.values import ApprovalStatus as ApprovalStatus
+from aura_contracts.approval.values import Ballot as Ballot
+from aura_contracts.approval.values import OnExpiry as OnExpiry
+from aura_contracts.approval.values import Question as Question
+from aura_contracts.approval.values import Remember as Remember
+from aura_contracts.approval.values import ToolCall as ToolCall
+from aura_contracts.approval.values import Vote as Vote

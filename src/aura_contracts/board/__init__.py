@@ -13,7 +13,41 @@ task command, so a move never does anything that the task's own table forbids. N
 engine completes tasks), and no move approves anything. A board holds the ids of tasks, never copies of them.
 """
 
-from aura_contracts.board.commands import *
-from aura_contracts.board.event_types import *
-from aura_contracts.board.state import *
-from aura_contracts.board.values import *
+from aura_contracts.board.commands import AddColumn as AddColumn
+from aura_contracts.board.commands import ArchiveBoard as ArchiveBoard
+from aura_contracts.board.commands import CreateBoard as CreateBoard
+from aura_contracts.board.commands import FollowTask as FollowTask
+from aura_contracts.board.commands import MoveCard as MoveCard
+from aura_contracts.board.commands import PlaceCard as PlaceCard
+from aura_contracts.board.commands import RemapColumn as RemapColumn
+from aura_contracts.board.commands import RemoveCard as RemoveCard
+from aura_contracts.board.commands import RemoveColumn as RemoveColumn
+from aura_contracts.board.commands import RenameBoard as RenameBoard
+from aura_contracts.board.commands import RenameColumn as RenameColumn
+from aura_contracts.board.commands import ReorderColumns as ReorderColumns
+from aura_contracts.board.commands import SetWipLimit as SetWipLimit
+from aura_contracts.board.event_types import BoardArchived as BoardArchived
+from aura_contracts.board.event_types import BoardCreated as BoardCreated
+from aura_contracts.board.event_types import BoardRenamed as BoardRenamed
+from aura_contracts.board.event_types import CardMoved as CardMoved
+from aura_contracts.board.event_types import CardPlaced as CardPlaced
+from aura_contracts.board.event_types import CardRemoved as CardRemoved
+from aura_contracts.board.event_types import ColumnAdded as ColumnAdded
+from aura_contracts.board.event_types import ColumnRemapped as ColumnRemapped
+from aura_contracts.board.event_types import ColumnRemoved as ColumnRemoved
+from aura_contracts.board.event_types import ColumnRenamed as ColumnRenamed
+from aura_contracts.board.event_types import ColumnsReordered as ColumnsReordered
+from aura_contracts.board.event_types import WipLimitSet as WipLimitSet
+from aura_contracts.board.state import BOARD as BOARD
+from aura_contracts.board.state import Board as Board
+from aura_contracts.board.state import column_of_card as column_of_card
+from aura_contracts.board.state import column_of_state as column_of_state
+from aura_contracts.board.values import DEFAULT_COLUMNS as DEFAULT_COLUMNS
+from aura_contracts.board.values import USER_MOVES as USER_MOVES
+from aura_contracts.board.values import BoardLayout as BoardLayout
+from aura_contracts.board.values import BoardStatus as BoardStatus
+from aura_contracts.board.values import CanonicalState as CanonicalState
+from aura_contracts.board.values import Column as Column
+from aura_contracts.board.values import ColumnDefinition as ColumnDefinition
+from aura_contracts.board.values import canonical_of_execution as canonical_of_execution
+from aura_contracts.board.values import canonical_of_task as canonical_of_task

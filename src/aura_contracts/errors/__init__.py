@@ -67,9 +67,67 @@ For programs, each class has a stable `code`, its facts as attributes, and `tran
 may help. For people, `remedy` says what to do, and `str()` combines message and remedy.
 """
 
-from aura_contracts.errors.base import *
-from aura_contracts.errors.protocol import *
-from aura_contracts.errors.refusals import *
-from aura_contracts.errors.repositories import *
-from aura_contracts.errors.runs import *
-from aura_contracts.errors.store import *
+from aura_contracts.errors.base import AuraError as AuraError
+from aura_contracts.errors.protocol import FrameTooLarge as FrameTooLarge
+from aura_contracts.errors.protocol import LocalProtocolError as LocalProtocolError
+from aura_contracts.errors.protocol import ProtocolError as ProtocolError
+from aura_contracts.errors.protocol import RemoteError as RemoteError
+from aura_contracts.errors.protocol import RemoteProtocolError as RemoteProtocolError
+from aura_contracts.errors.protocol import UnknownMethod as UnknownMethod
+from aura_contracts.errors.protocol import WorkerUnavailable as WorkerUnavailable
+from aura_contracts.errors.refusals import ActorNotAllowed as ActorNotAllowed
+from aura_contracts.errors.refusals import AggregateExists as AggregateExists
+from aura_contracts.errors.refusals import AggregateNotFound as AggregateNotFound
+from aura_contracts.errors.refusals import CommandRefused as CommandRefused
+from aura_contracts.errors.refusals import CyclicParent as CyclicParent
+from aura_contracts.errors.refusals import EventTooLarge as EventTooLarge
+from aura_contracts.errors.refusals import ImpossibleTransition as ImpossibleTransition
+from aura_contracts.errors.refusals import InvalidId as InvalidId
+from aura_contracts.errors.refusals import InvalidInput as InvalidInput
+from aura_contracts.errors.refusals import InvalidText as InvalidText
+from aura_contracts.errors.refusals import NaiveDatetime as NaiveDatetime
+from aura_contracts.errors.refusals import RuleViolated as RuleViolated
+from aura_contracts.errors.refusals import TransitionRefused as TransitionRefused
+from aura_contracts.errors.refusals import require_aware as require_aware
+from aura_contracts.errors.refusals import require_text as require_text
+from aura_contracts.errors.repositories import BranchInUse as BranchInUse
+from aura_contracts.errors.repositories import DirtyWorktree as DirtyWorktree
+from aura_contracts.errors.repositories import GitError as GitError
+from aura_contracts.errors.repositories import GitFailed as GitFailed
+from aura_contracts.errors.repositories import GitTimeout as GitTimeout
+from aura_contracts.errors.repositories import GitUnavailable as GitUnavailable
+from aura_contracts.errors.repositories import InvalidBranchName as InvalidBranchName
+from aura_contracts.errors.repositories import MergeConflict as MergeConflict
+from aura_contracts.errors.repositories import NotARepository as NotARepository
+from aura_contracts.errors.repositories import OperationInProgress as OperationInProgress
+from aura_contracts.errors.repositories import RefChanged as RefChanged
+from aura_contracts.errors.repositories import UnknownRevision as UnknownRevision
+from aura_contracts.errors.repositories import WorkspaceError as WorkspaceError
+from aura_contracts.errors.repositories import WorktreeExists as WorktreeExists
+from aura_contracts.errors.runs import AmbiguousId as AmbiguousId
+from aura_contracts.errors.runs import EngineClosed as EngineClosed
+from aura_contracts.errors.runs import ExecutableNotFound as ExecutableNotFound
+from aura_contracts.errors.runs import KeyReused as KeyReused
+from aura_contracts.errors.runs import MissingVariable as MissingVariable
+from aura_contracts.errors.runs import NoSession as NoSession
+from aura_contracts.errors.runs import ProcessError as ProcessError
+from aura_contracts.errors.runs import ProcessGone as ProcessGone
+from aura_contracts.errors.runs import ProcessStartFailed as ProcessStartFailed
+from aura_contracts.errors.runs import RunCancelled as RunCancelled
+from aura_contracts.errors.runs import RunFailed as RunFailed
+from aura_contracts.errors.runs import RunNotDriven as RunNotDriven
+from aura_contracts.errors.runs import TemplateError as TemplateError
+from aura_contracts.errors.runs import UnknownExecutor as UnknownExecutor
+from aura_contracts.errors.runs import WorkingDirectoryMissing as WorkingDirectoryMissing
+from aura_contracts.errors.store import EventOutOfOrder as EventOutOfOrder
+from aura_contracts.errors.store import LogDamaged as LogDamaged
+from aura_contracts.errors.store import NewerEventVersion as NewerEventVersion
+from aura_contracts.errors.store import StoreClosed as StoreClosed
+from aura_contracts.errors.store import StoreError as StoreError
+from aura_contracts.errors.store import StoreFull as StoreFull
+from aura_contracts.errors.store import StoreMisconfigured as StoreMisconfigured
+from aura_contracts.errors.store import StoreReadOnly as StoreReadOnly
+from aura_contracts.errors.store import StoreUnavailable as StoreUnavailable
+from aura_contracts.errors.store import UndecodableEvent as UndecodableEvent
+from aura_contracts.errors.store import UnknownEventType as UnknownEventType
+from aura_contracts.errors.store import VersionConflict as VersionConflict

@@ -8,13 +8,19 @@ from typing import Any, ClassVar, Self, dataclass_transform
 class _Facts(Exception):
     """Facts, declared as annotations and given by name, as in a dataclass.
 
-    One initialiser serves all classes: there are many, and every command would pay for generating theirs.
+    One initialiser serves all classes: there are many, and every command would pay for generating theirs. A class is
+    refused with a TypeError if a fact has the name of anything else in it, or a mutable default that they would share.
     """
 
     fact_names: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls) -> None:
         declared = [name for name, kind in cls.__annotations__.items() if "ClassVar" not in str(kind)]
+        for name in declared:
+            if name not in cls.fact_names and hasattr(cls.__base__, name):
+                raise TypeError(f"{cls.__name__}.{name} cannot be a fact: every error has a {name} of its own")
+            if getattr(cls, name, None).__hash__ is None:
+                raise TypeError(f"the default of {cls.__name__}.{name} is mutable; require the fact, or use a tuple")
         cls.fact_names = tuple(dict.fromkeys((*cls.fact_names, *declared)))
 
     def __init__(self, **facts: object) -> None:
@@ -22,8 +28,26 @@ class _Facts(Exception):
         unknown = facts.keys() - set(self.fact_names)
         missing = [name for name in self.fact_names if name not in facts and not hasattr(type(self), name)]
         if unknown or missing:
-            raise TypeError(f"{type(self).__name__} does not have {sorted(unknown)} and needs {missing}")
+            wrong = [f"does not have {', '.join(sorted(unknown))}"] if unknown else []
+            wrong += [f"needs {', '.join(missing)}"] if missing else []
+            raise TypeError(f"{type(self).__name__} {' and '.join(wrong)}")
         self.__dict__.update(facts)
+
+
+class _Anything:
+    """Stands for the value of a fact, whatever its type."""
+
+    def __format__(self, spec: str) -> str:
+        return ""
+
+    def __getattr__(self, name: str) -> "_Anything":
+        return self
+
+    def __getitem__(self, key: object) -> "_Anything":
+        return self
+
+
+_ANYTHING = _Anything()
 
 
 class AuraError(_Facts):
@@ -46,6 +70,10 @@ class AuraError(_Facts):
     def __init_subclass__(cls, *, code: str) -> None:
         super().__init_subclass__()
         cls.code = code
+        try:
+            cls.summary.format_map(dict.fromkeys(cls.fact_names, _ANYTHING))
+        except (KeyError, ValueError) as error:
+            raise TypeError(f"{cls.__name__}.summary must have facts in braces, not {cls.summary!r}: {error}") from None
 
     def message(self) -> str:
         """Return what happened, without the remedy."""
@@ -67,7 +95,7 @@ class AuraError(_Facts):
         return _made_again, (type(self), self.__dict__)
 
     def replaced(self, **facts: Any) -> Self:
-        """Return a copy with other facts, or another remedy."""
+        """Return a copy with other facts, or another remedy. Raises TypeError for names that it does not have."""
         return type(self)(**{name: getattr(self, name) for name in self.fact_names} | facts)
 
 

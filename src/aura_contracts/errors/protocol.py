@@ -42,7 +42,7 @@ class RemoteError(AuraError, code="remote"):
     summary = "{reason}"
     remote_code: str
     reason: str
-    details: dict[str, Any] = {}
+    details: dict[str, Any]
 
 
 class WorkerUnavailable(AuraError, code="worker_unavailable"):

@@ -17,7 +17,78 @@ failed; a new execution then resumes the agent's session.
     values ► events ► state, with its transition table and evolvers ► commands
 """
 
-from aura_contracts.execution.commands import *
-from aura_contracts.execution.event_types import *
-from aura_contracts.execution.state import *
-from aura_contracts.execution.values import *
+from aura_contracts.execution.commands import CancelExecution as CancelExecution
+from aura_contracts.execution.commands import CompleteExecution as CompleteExecution
+from aura_contracts.execution.commands import FailExecution as FailExecution
+from aura_contracts.execution.commands import FinishCleanup as FinishCleanup
+from aura_contracts.execution.commands import FinishCoding as FinishCoding
+from aura_contracts.execution.commands import FinishPreparation as FinishPreparation
+from aura_contracts.execution.commands import FinishSetup as FinishSetup
+from aura_contracts.execution.commands import LeaseExecution as LeaseExecution
+from aura_contracts.execution.commands import LoseWorker as LoseWorker
+from aura_contracts.execution.commands import QueueExecution as QueueExecution
+from aura_contracts.execution.commands import RecordAction as RecordAction
+from aura_contracts.execution.commands import RecordProcessExit as RecordProcessExit
+from aura_contracts.execution.commands import RecordProcessStart as RecordProcessStart
+from aura_contracts.execution.commands import RecordSession as RecordSession
+from aura_contracts.execution.commands import RecordStageFailure as RecordStageFailure
+from aura_contracts.execution.commands import RecordUsage as RecordUsage
+from aura_contracts.execution.commands import Report as Report
+from aura_contracts.execution.commands import RequestFollowUp as RequestFollowUp
+from aura_contracts.execution.commands import RequestInterrupt as RequestInterrupt
+from aura_contracts.execution.commands import RetryStage as RetryStage
+from aura_contracts.execution.commands import StartPreparation as StartPreparation
+from aura_contracts.execution.event_types import ACTIONS as ACTIONS
+from aura_contracts.execution.event_types import ENTRY_EVENTS as ENTRY_EVENTS
+from aura_contracts.execution.event_types import Action as Action
+from aura_contracts.execution.event_types import AgentErrorReported as AgentErrorReported
+from aura_contracts.execution.event_types import AgentFinished as AgentFinished
+from aura_contracts.execution.event_types import CallMade as CallMade
+from aura_contracts.execution.event_types import CallStarted as CallStarted
+from aura_contracts.execution.event_types import CleanupFinished as CleanupFinished
+from aura_contracts.execution.event_types import CodingChangedNothing as CodingChangedNothing
+from aura_contracts.execution.event_types import CodingFinished as CodingFinished
+from aura_contracts.execution.event_types import ConversationReplayed as ConversationReplayed
+from aura_contracts.execution.event_types import EntryNotUnderstood as EntryNotUnderstood
+from aura_contracts.execution.event_types import EntryRecorded as EntryRecorded
+from aura_contracts.execution.event_types import ExecutionCancelled as ExecutionCancelled
+from aura_contracts.execution.event_types import ExecutionCompleted as ExecutionCompleted
+from aura_contracts.execution.event_types import ExecutionFailed as ExecutionFailed
+from aura_contracts.execution.event_types import ExecutionLeased as ExecutionLeased
+from aura_contracts.execution.event_types import ExecutionQueued as ExecutionQueued
+from aura_contracts.execution.event_types import FileChangeReported as FileChangeReported
+from aura_contracts.execution.event_types import FollowUpRequested as FollowUpRequested
+from aura_contracts.execution.event_types import InquiryAnswered as InquiryAnswered
+from aura_contracts.execution.event_types import InquiryMade as InquiryMade
+from aura_contracts.execution.event_types import InterruptRequested as InterruptRequested
+from aura_contracts.execution.event_types import MessageSaid as MessageSaid
+from aura_contracts.execution.event_types import PermissionAnswered as PermissionAnswered
+from aura_contracts.execution.event_types import PermissionAsked as PermissionAsked
+from aura_contracts.execution.event_types import PlanReported as PlanReported
+from aura_contracts.execution.event_types import PreparationFinished as PreparationFinished
+from aura_contracts.execution.event_types import PreparationStarted as PreparationStarted
+from aura_contracts.execution.event_types import ProcessExited as ProcessExited
+from aura_contracts.execution.event_types import ProcessStarted as ProcessStarted
+from aura_contracts.execution.event_types import ProgressReported as ProgressReported
+from aura_contracts.execution.event_types import SessionDropped as SessionDropped
+from aura_contracts.execution.event_types import SessionRecorded as SessionRecorded
+from aura_contracts.execution.event_types import SetupFinished as SetupFinished
+from aura_contracts.execution.event_types import StageRetried as StageRetried
+from aura_contracts.execution.event_types import StageRetryScheduled as StageRetryScheduled
+from aura_contracts.execution.event_types import SubtaskCreated as SubtaskCreated
+from aura_contracts.execution.event_types import ThoughtShared as ThoughtShared
+from aura_contracts.execution.event_types import UsageRecorded as UsageRecorded
+from aura_contracts.execution.state import EXECUTION as EXECUTION
+from aura_contracts.execution.state import Execution as Execution
+from aura_contracts.execution.values import CODING as CODING
+from aura_contracts.execution.values import OUTPUT_LIMIT as OUTPUT_LIMIT
+from aura_contracts.execution.values import RUNNING_STAGES as RUNNING_STAGES
+from aura_contracts.execution.values import ExecutionSpec as ExecutionSpec
+from aura_contracts.execution.values import ExecutionStatus as ExecutionStatus
+from aura_contracts.execution.values import Exit as Exit
+from aura_contracts.execution.values import Outcome as Outcome
+from aura_contracts.execution.values import ProcessToken as ProcessToken
+from aura_contracts.execution.values import RunPlan as RunPlan
+from aura_contracts.execution.values import Script as Script
+from aura_contracts.execution.values import Shell as Shell
+from aura_contracts.execution.values import SupervisedProcess as SupervisedProcess

@@ -12,7 +12,7 @@ Adapters do not know each other; they meet only through these interfaces.
 
 from typing import TYPE_CHECKING
 
-from aura_contracts._lazy import export_lazily
+from aura_contracts.lazy_exports import export_lazily
 
 if TYPE_CHECKING:
     from aura_contracts.ports.event_log import Clock as Clock

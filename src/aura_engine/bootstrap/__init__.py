@@ -8,7 +8,7 @@ agent_context    what an agent may see and do, on the store alone
 
 from typing import TYPE_CHECKING
 
-from aura_contracts._lazy import export_lazily
+from aura_contracts.lazy_exports import export_lazily
 
 if TYPE_CHECKING:
     from aura_engine.bootstrap.agent_context import open_own_task as open_own_task

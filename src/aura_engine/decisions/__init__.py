@@ -4,7 +4,7 @@ The ledger has no decider: `aura_store`, which writes the log, decides its event
 
 from typing import TYPE_CHECKING
 
-from aura_contracts._lazy import export_lazily
+from aura_contracts.lazy_exports import export_lazily
 
 if TYPE_CHECKING:
     from aura_engine.decisions._decider import Context as Context

@@ -85,6 +85,11 @@ class Decider(Generic[S]):
     aggregate: Aggregate[S]
     decisions: Mapping[type[Command[S]], tuple[Guard, Decide]] = attrs.field(repr=False)
 
+    def __attrs_post_init__(self) -> None:
+        for command, (_, decide) in self.decisions.items():
+            if isinstance(decide, _Becomes):
+                decide.require_fields(command)
+
     def decide(self, aggregate_id: str, state: S | None, command: Command[S], context: Context) -> Decision[S]:
         """Return the events of `command` and the resulting state.
 
@@ -152,12 +157,24 @@ def only_system(reason: str) -> Guard:
 
 
 def becomes(event: type[Event]) -> Decide:
-    """Return the decision that records an event whose fields are all among the command's."""
+    """Return the decision that records an event whose fields are all among the command's; `Decider` refuses others."""
+    return _Becomes(event)
 
-    def decide(_state: object, command: AnyCommand, _context: Context) -> Events:
-        return [event(**{name: getattr(command, name) for name in event.__struct_fields__})]
 
-    return decide
+@attrs.frozen
+class _Becomes:
+    event: type[Event]
+
+    def __call__(self, _state: object, command: AnyCommand, _context: Context) -> Events:
+        return [self.event(**{name: getattr(command, name) for name in self.event.__struct_fields__})]
+
+    def require_fields(self, command: type[AnyCommand]) -> None:
+        """Raise TypeError unless `command` may emit the event and has its fields."""
+        name = self.event.__name__
+        if self.event not in command.emits:
+            raise TypeError(f"{command.__name__} does not declare that it emits {name}")
+        if missing := set(self.event.__struct_fields__).difference(command.__struct_fields__):
+            raise TypeError(f"{command.__name__} cannot become {name}: it has no {', '.join(sorted(missing))}")
 
 
 def require_agent_type(agent_type: AgentType | None) -> None:

@@ -9,6 +9,7 @@ A decision after the deadline is refused as late, even if the expiry has not bee
 from msgspec.structs import replace
 
 from aura_contracts.actors import actor_name
+from aura_contracts.aggregate import Command
 from aura_contracts.approval import (
     APPROVAL,
     POLICY,
@@ -46,7 +47,7 @@ from aura_engine.decisions._decider import (
     Events,
     NotAllowed,
     RuleBroken,
-    anyone,
+    becomes,
     is_human,
     is_system,
     only_system,
@@ -59,10 +60,14 @@ WAIT_LIMIT = 366 * 24 * 3600.0
 # --- Asking -----------------------------------------------------------------------------------------------------------
 
 
+def _require_own_name(_: None, command: RequestApproval, context: Context) -> None:
+    """Only AURA asks on behalf of others."""
+    if command.requested_by not in (None, context.actor) and not is_system(context):
+        raise NotAllowed(f"only AURA asks on behalf of {command.requested_by}")
+
+
 def _request(_: None, command: RequestApproval, context: Context) -> Events:
     requester = command.requested_by or context.actor
-    if requester != context.actor and not is_system(context):
-        raise RuleBroken("requested_by", f"{context.actor} cannot ask on behalf of {requester}")
     question = command.question
     _require_subject(command)
     _require_reachable_quorum(command)
@@ -126,13 +131,16 @@ def _require_before_deadline(state: Approval, context: Context) -> None:
         raise RuleBroken("deadline_passed", reason, "ask again, with a later deadline")
 
 
-def _require_decider(state: Approval, context: Context) -> str:
-    """Return the name of the acting human; refuse one who may not decide."""
-    name = actor_name(context.actor)
-    if not is_human(context) or not state.seats_of(name):
-        reason = "only a reviewer, a delegate or an escalation contact may decide"
-        raise NotAllowed(reason)
-    return name
+def _require_seat(state: Approval, command: Command[Approval], context: Context) -> None:
+    """Only humans who were asked, or act for one who was, decide or delegate."""
+    if not is_human(context) or not state.seats_of(actor_name(context.actor)):
+        raise NotAllowed("only a reviewer, a delegate or an escalation contact may decide")
+
+
+def _require_seat_or_policy(state: Approval, command: Command[Approval], context: Context) -> None:
+    """The policy decides too."""
+    if context.actor != POLICY:
+        _require_seat(state, command, context)
 
 
 def _require_open_seat(state: Approval, name: str) -> str:
@@ -151,11 +159,10 @@ def _vote(
     state: Approval, command: Approve | Reject | RequestChanges, context: Context, decision: ApprovalDecision
 ) -> list[Event]:
     """Return the vote of the acting human; the policy decides without a vote."""
-    if context.actor == POLICY:
-        _require_before_deadline(state, context)
-        return []
-    name = _require_decider(state, context)
     _require_before_deadline(state, context)
+    if context.actor == POLICY:
+        return []
+    name = actor_name(context.actor)
     seat = _require_open_seat(state, name)
     remember, pattern = (command.remember, command.pattern) if isinstance(command, Approve) else (Remember.ONCE, None)
     return [
@@ -214,7 +221,7 @@ def _request_changes(state: Approval, command: RequestChanges, context: Context)
 
 
 def _delegate(state: Approval, command: DelegateApproval, context: Context) -> Events:
-    name = _require_decider(state, context)
+    name = actor_name(context.actor)
     _require_before_deadline(state, context)
     _require_open_seat(state, name)
     if not command.delegate.strip():
@@ -259,23 +266,22 @@ def _expire(state: Approval, command: ExpireApproval, context: Context) -> Event
     return [ApprovalExpired(continued=state.on_expiry is OnExpiry.CONTINUE)]
 
 
-def _withdraw(state: Approval, command: WithdrawApproval, context: Context) -> Events:
+def _require_requester(state: Approval, command: WithdrawApproval, context: Context) -> None:
     if context.actor != state.requested_by and not is_system(context):
         raise NotAllowed(f"{state.requested_by} asked, and only they may withdraw it")
-    return [ApprovalWithdrawn(reason=command.reason)]
 
 
 APPROVAL_DECIDER = Decider(
     APPROVAL,
     {
-        RequestApproval: (anyone, _request),
-        Approve: (anyone, _approve),
-        Reject: (anyone, _reject),
-        RequestChanges: (anyone, _request_changes),
-        DelegateApproval: (anyone, _delegate),
+        RequestApproval: (_require_own_name, _request),
+        Approve: (_require_seat_or_policy, _approve),
+        Reject: (_require_seat_or_policy, _reject),
+        RequestChanges: (_require_seat_or_policy, _request_changes),
+        DelegateApproval: (_require_seat, _delegate),
         RemindReviewers: (_only_system, _remind),
         EscalateApproval: (_only_system, _escalate),
         ExpireApproval: (_only_system, _expire),
-        WithdrawApproval: (anyone, _withdraw),
+        WithdrawApproval: (_require_requester, becomes(ApprovalWithdrawn)),
     },
 )

@@ -55,7 +55,6 @@ from aura_engine.decisions._decider import (
     Events,
     NotAllowed,
     RuleBroken,
-    anyone,
     becomes,
     is_human,
     no_agent,
@@ -73,6 +72,11 @@ COLUMN_LIMIT = 50
 
 
 _no_agent = no_agent("agents act on tasks; their cards follow")
+
+
+def _require_human(state: Board, command: MoveCard, context: Context) -> None:
+    if not is_human(context):
+        raise NotAllowed("only humans move cards; AURA has them follow their tasks")
 
 
 def _require_column(state: Board, column_id: str, command: Command[Board]) -> Column:
@@ -256,8 +260,6 @@ def _place(state: Board, command: PlaceCard, context: Context) -> Events:
 
 
 def _move(state: Board, command: MoveCard, context: Context) -> Events:
-    if not is_human(context):
-        raise NotAllowed("only humans move cards; AURA has them follow their tasks")
     source = _require_card(state, command)
     target = _require_column(state, command.to_column, command)
     _require_allowed_move(target, command)
@@ -296,7 +298,7 @@ BOARD_DECIDER = Decider(
         RemapColumn: (_no_agent, _remap_column),
         SetWipLimit: (_no_agent, _set_limit),
         PlaceCard: (_no_agent, _place),
-        MoveCard: (anyone, _move),
+        MoveCard: (_require_human, _move),
         FollowTask: (only_system("only AURA has cards follow their tasks"), _follow),
         RemoveCard: (_no_agent, _remove_card),
         ArchiveBoard: (_no_agent, becomes(BoardArchived)),

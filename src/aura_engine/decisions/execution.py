@@ -67,7 +67,6 @@ from aura_engine.decisions._decider import (
     Events,
     NotAllowed,
     RuleBroken,
-    anyone,
     becomes,
     is_agent,
     is_human,
@@ -119,10 +118,14 @@ _only_system = only_system("only AURA may")
 # --- Before the run ---------------------------------------------------------------------------------------------------
 
 
+def _require_own_run(_: None, command: QueueExecution, context: Context) -> None:
+    """Agents ask for runs of their own only; humans and AURA may always ask."""
+    if actor_kind(context.actor) == "agent" and not is_agent(context, command.spec.agent_id):
+        raise NotAllowed("an agent asks for runs of its own only")
+
+
 def _queue(_: None, command: QueueExecution, context: Context) -> Events:
     spec = command.spec
-    if actor_kind(context.actor) == "agent" and not is_agent(context, spec.agent_id):
-        raise NotAllowed("an agent asks for runs of its own only")
     for name, text in (("executor", spec.executor), ("prompt", spec.prompt)):
         if not text.strip():
             raise RuleBroken(name, f"the {name} is empty")
@@ -267,7 +270,7 @@ def _record_action(state: Execution, command: RecordAction, context: Context) ->
 EXECUTION_DECIDER = Decider(
     EXECUTION,
     {
-        QueueExecution: (anyone, _queue),
+        QueueExecution: (_require_own_run, _queue),
         LeaseExecution: (_only_system, _lease),
         StartPreparation: (_require_reporter, becomes(PreparationStarted)),
         FinishPreparation: (_require_attempt, _finish_preparation),

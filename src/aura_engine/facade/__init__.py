@@ -6,7 +6,7 @@ input comes in.
 
 from typing import TYPE_CHECKING
 
-from aura_contracts._lazy import export_lazily
+from aura_contracts.lazy_exports import export_lazily
 
 if TYPE_CHECKING:
     from aura_engine.facade.board_moves import BoardMoves as BoardMoves

@@ -13,7 +13,7 @@ The facade uses the names below, and imports what defines one when it first need
 
 from typing import TYPE_CHECKING
 
-from aura_contracts._lazy import export_lazily
+from aura_contracts.lazy_exports import export_lazily
 
 if TYPE_CHECKING:
     from aura_engine.runtime.attempts import requeue as requeue

@@ -5,7 +5,7 @@ Options with the same meaning have the same name in all adapters: `yolo`, `allow
 values are also the agent's own (`permission_mode`, `approval_mode`, `approval_policy`, `sandbox`, `mode`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import msgspec
@@ -137,8 +137,3 @@ def program_of(program: "Program", options: AgentOptions, environment: Mapping[s
     if found is None and options.npx and program.package is not None:
         return ("npx", "--yes", f"--package={program.package}", "--", program.name)
     return (found or program.name,)
-
-
-def with_params(arguments: Sequence[str], options: AgentOptions) -> tuple[str, ...]:
-    """Return AURA's arguments followed by the user's."""
-    return (*arguments, *options.params)

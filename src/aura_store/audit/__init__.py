@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from aura_contracts._lazy import export_lazily
+from aura_contracts.lazy_exports import export_lazily
 
 if TYPE_CHECKING:
     from aura_store.audit._verification import checkpoint as checkpoint

@@ -14,7 +14,6 @@ from aura_executors import (
     prompt_of,
     read_options,
     require_clean,
-    with_params,
 )
 
 PROGRAM = Program(
@@ -49,7 +48,7 @@ def options_of(run: AgentRun) -> RenamerOptions:
 
 def argv_of(run: AgentRun, options: RenamerOptions) -> tuple[str, ...]:
     """Return the command without the prompt, which could be too long or look like an option."""
-    return (*program_of(PROGRAM, options, run.environment), *with_params([*_flags(run, options)], options))
+    return (*program_of(PROGRAM, options, run.environment), *_flags(run, options), *options.params)
 
 
 def _flags(run: AgentRun, options: RenamerOptions) -> Iterator[str]:

@@ -14,6 +14,7 @@ from aura_executors import (
     Item,
     JsonLines,
     Message,
+    OpenQuestions,
     PermissionRequested,
     ProcessExit,
     Send,
@@ -95,9 +96,7 @@ class RenamerConversation(JsonLines):
         super().__init__()
         self._resumed = run.session_id or ""
         self._model = ""
-        self._open: set[str] = set()
-        self._early: dict[str, Answer] = {}
-        """Answers that arrived before their requests, after a restart of AURA."""
+        self._questions = OpenQuestions[PermissionRequested]()
         self._done: Finished | None = None
 
     def understand(self, line: bytes) -> Iterable[Item]:  # noqa: PLR0911 - one for each type of line
@@ -123,11 +122,8 @@ class RenamerConversation(JsonLines):
                 return self._finished(done)
 
     def answer(self, request_id: str, answer: Answer) -> Iterable[Send]:
-        if request_id not in self._open:
-            self._early[request_id] = answer
-            return ()
-        self._open.discard(request_id)
-        return [_told(request_id, answer)]
+        asked = self._questions.answer(request_id, answer)
+        return [] if asked is None else [_told(request_id, answer)]
 
     def interrupt(self) -> Iterable[Send]:
         return [Send(b'{"stop":true}\n')]
@@ -147,10 +143,8 @@ class RenamerConversation(JsonLines):
             diff=None if asked.diff is None else clipped(asked.diff),
             call_id=clipped(asked.call, _NAME),
         )
-        if early := self._early.pop(request.request_id, None):
-            return [request, _told(request.request_id, early)]
-        self._open.add(request.request_id)
-        return [request]
+        early = self._questions.ask(request.request_id, request)
+        return [request] if early is None else [request, _told(request.request_id, early)]
 
     def _finished(self, done: Done) -> Iterable[Item]:
         if done.denied:
