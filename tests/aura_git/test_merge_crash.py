@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -106,3 +107,19 @@ class TestKilledMerges(Conformance):
         (tmp_path / "go").write_text("\n")
         assert merge.here().commit == repo.commit_of("main") == repo.commit_of(KEEP)
         assert repo.tree_of("main") == repo.tree_of(merge.work)
+
+    def test_what_a_finished_merge_leaves_running_does_not_hold_its_lock(
+        self, repo: Scratch, environment: dict[str, str], tmp_path: Path
+    ) -> None:
+        repo.write(".gitattributes", "src/app.py filter=served\n")
+        repo.git("add", ".gitattributes")
+        merge = Merge(repo, environment)
+        pids = tmp_path / "pids"
+        daemon = f"sh -c 'sleep 600 <&- >&- 2>&- & echo $! >> {pids}; exec cat'"
+        repo.git("config", "filter.served.smudge", daemon)
+        try:
+            assert merge.here().commit == repo.commit_of("main")
+            assert merge.here(timeout=0.3).commit == repo.commit_of("main")
+        finally:
+            for pid in pids.read_text().split():
+                os.kill(int(pid), signal.SIGKILL)  # it was still running

@@ -1,7 +1,8 @@
 """The lock of a repository: one merge at a time in it, in whichever process, and no worktree moves meanwhile.
 
 It is an `flock` on a file in the common git directory. Each git that the holder runs inherits it, so when the holder
-is killed the kernel releases it as soon as the last git that it left behind has ended.
+is killed the kernel releases it as soon as everything that it left behind has ended. A holder that is not killed
+releases it for all of them, such as a daemon that a filter has started.
 """
 
 import fcntl
@@ -37,6 +38,7 @@ def repository_lock(repository: str, common_dir: str, timeout: float) -> Iterato
             yield
         finally:
             inherited.reset(before)
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
     finally:
         os.close(descriptor)
 
