@@ -4,7 +4,7 @@ Invariants:
 
 - `Core.closed` is set before the first part of the engine closes, so an error of a closed part is raised only after it.
 - A method that awaits lets new subscriptions start first, so they hear what it records.
-- A call that was let in may find that parts close while it runs; their errors become `EngineClosed` too.
+- A part may close while an admitted call runs; its errors become `EngineClosed` too.
 """
 
 import functools
