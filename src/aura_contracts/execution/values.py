@@ -123,7 +123,7 @@ class RunPlan(msgspec.Struct, frozen=True, gc=False):
     permissions: PermissionRules = PermissionRules()
     """Which tool calls need no human."""
     tools: bool = False
-    """Whether the agent gets AURA's own tools for its task (`aura_engine.tools`)."""
+    """Whether the agent gets AURA's own tools for its task (`aura_engine.agent_tools`)."""
     fork: bool = False
     """Resume a copy of the session and leave the original unchanged."""
 
