@@ -56,13 +56,6 @@ class Invocation:
         self.terminal.say(f"no store yet at {path}; `aura run` creates it, `aura demo` shows what it is for")
         return True
 
-    def is_first_of_checks(self) -> bool:
-        """Return `is_first`, for a command about the store itself, which then also reports this as data."""
-        first = self.is_first()
-        if first and self.terminal.json:
-            self.terminal.write_json({"id": self.settings.store, "status": "not_created", "events": 0})
-        return first
-
 
 @asynccontextmanager
 async def engine_of(
@@ -123,10 +116,10 @@ def sqlite_path(url: str) -> Path | None:
 
 
 def require_made(url: str) -> None:
-    """Raise `StoreMisconfigured` for a store that does not exist, so that the command does not create an empty one."""
+    """Raise `StoreMisconfigured` for a store that does not exist: it must not be created empty, nor pass a check."""
     path = sqlite_path(url)
     if path is not None and not path.exists():
-        remedy = "check --store and AURA_STORE; `aura demo --store URL` creates one to explore"
+        remedy = "check --store, AURA_STORE and AURA_HOME; `aura demo --store URL` creates one to explore"
         raise StoreMisconfigured(store=url, reason="the store does not exist", remedy=remedy)
 
 

@@ -311,7 +311,7 @@ if TYPE_CHECKING:
     from aura_engine.agent_tools.access import TaskScope as TaskScope
     from aura_engine.agent_tools.access import TokenRefused as TokenRefused
     from aura_engine.agent_tools.api import OwnTask as OwnTask
-    from aura_engine.agent_tools.api import Story as Story
+    from aura_engine.agent_tools.api import TaskContext as TaskContext
     from aura_engine.blocking import BlockingEngine as BlockingEngine
     from aura_engine.blocking import BlockingRun as BlockingRun
     from aura_engine.blocking import BlockingSubscription as BlockingSubscription

@@ -14,8 +14,8 @@ ones override earlier ones: AURA's built-in file, the user's (``profiles.toml`` 
 (``.aura/profiles.toml`` in the repository). The agent's options override the variant's, and the task's override both.
 Tables in options (`env`) are merged name by name; everything else is replaced.
 
-A project is the code of other people, and of agents: its file may choose the model and the prompts (`HARMLESS`). Only
-the user decides which program runs, what it may do without asking, and where it sends what it reads.
+A project is the code of other people, and of agents: its file may choose the model and the prompts (`PROJECT_OPTIONS`).
+Only the user decides which program runs, what it may do without asking, and where it sends what it reads.
 """
 
 import tomllib
@@ -34,7 +34,7 @@ from aura_contracts.secrets import require_no_secrets
 DEFAULT = "default"
 """The variant that every run of an executor begins with."""
 
-HARMLESS = frozenset(
+PROJECT_OPTIONS = frozenset(
     {
         *("model", "reasoning_effort", "reasoning_summary", "think", "temperature", "context_tokens"),
         *("append_prompt", "append_system_prompt", "system_prompt", "max_turns", "max_tokens"),
@@ -144,8 +144,8 @@ def _add(
             options = {name: value for name, value in given.items() if name != "description"}
             field = f"{source}: {executor}.{variant}"
             require_no_secrets(options, field)
-            if not trusted and (named := sorted(options.keys() - HARMLESS)):
-                reason = f"a project may only set {', '.join(sorted(HARMLESS))}"
+            if not trusted and (named := sorted(options.keys() - PROJECT_OPTIONS)):
+                reason = f"a project may only set {', '.join(sorted(PROJECT_OPTIONS))}"
                 remedy = "put it into profiles.toml in AURA's own folder, if you trust it"
                 raise InvalidInput(field=f"{field}.{named[0]}", reason=reason, remedy=remedy)
             before = known.get((executor, variant), Profile(executor, variant))

@@ -77,14 +77,14 @@ class UnitOfWork:
         self._command_id = command_id
         self._load_state: Load = bus.states.load if actor_kind(actor) == "system" else bus.states.stored
         self._loaded: dict[StreamId, _Loaded[Any]] = {}
-        self._beside: list[Append] = []
+        self._extra_appends: list[Append] = []
         self.position = 0
         """The log position of this unit's last event once recorded; 0 before, and if it recorded nothing."""
 
     def acting_as(self, actor: Actor) -> "UnitOfWork":
         """Return this unit for another actor; the decisions of both are recorded together."""
         other = UnitOfWork(self.bus, actor, self._correlation_id, self._command_id)
-        other._loaded, other._beside, other._load_state = self._loaded, self._beside, self._load_state
+        other._loaded, other._extra_appends, other._load_state = self._loaded, self._extra_appends, self._load_state
         return other
 
     async def handle(self, aggregate_id: StreamId, command: Command[S]) -> S:
@@ -120,7 +120,7 @@ class UnitOfWork:
 
     def add(self, append: Append) -> None:
         """Record events decided elsewhere together with this unit."""
-        self._beside.append(append)
+        self._extra_appends.append(append)
 
     async def record(self) -> None:
         """Append everything decided, at once; a unit that decided nothing appends nothing.
@@ -129,7 +129,7 @@ class UnitOfWork:
         a state that the other changes (each moves a task below the other's) cannot both be recorded.
         """
         appends = [Append(sid, loaded.version, tuple(loaded.facts)) for sid, loaded in self._loaded.items()]
-        appends += self._beside
+        appends += self._extra_appends
         if not any(append.facts for append in appends):
             return
         states = self.bus.states

@@ -12,7 +12,7 @@ from typing import Any
 from aura_contracts.ports import EventLog
 from aura_store.log._event_log import RecorderEventLog
 from aura_store.read_models._database import Database, SQLiteDatabase, memory_database
-from aura_store.read_models._models import LogReadModels
+from aura_store.read_models._models import PATIENT, LogReadModels
 from aura_store.sqlite._sqlite_recorder import SQLiteRecorder
 
 SUFFIX = ".models"
@@ -25,9 +25,11 @@ async def open_read_models(log: EventLog, *, private: bool = False) -> AsyncIter
 
     They are in the log's database on PostgreSQL, and in a file next to the log's on SQLite. With `private` they are in
     the memory of this process. This is also the case for a ``memory:`` log, for a log from an adapter outside AURA, for
-    one whose database is not writable, and for an **encrypted** log, which they would otherwise reveal.
+    one whose database is not writable, and for an **encrypted** log, which they would otherwise reveal. Queries wait
+    for a locked or unreachable database as long as the log does.
     """
-    models = LogReadModels(log, memory_database(log.name) if private else database_of(log))
+    database = memory_database(log.name) if private else database_of(log)
+    models = LogReadModels(log, database, patience=log.patience if isinstance(log, RecorderEventLog) else PATIENT)
     try:
         yield models
     finally:
@@ -38,7 +40,7 @@ def database_of(log: EventLog) -> Database:
     """Return the database for the read models of `log`."""
     recorder = log.recorder if isinstance(log, RecorderEventLog) and not log.encrypted else None
     if isinstance(recorder, SQLiteRecorder):
-        return SQLiteDatabase(models_path(recorder.path), log.name)
+        return SQLiteDatabase(models_path(recorder.path), f"{log.name}{SUFFIX}", lock_timeout=recorder.lock_timeout)
     if recorder is None or recorder.name.startswith("memory:"):
         return memory_database(log.name)
     return _postgres_database(recorder, log.name)

@@ -1,4 +1,4 @@
-"""Agent session: the conversation with one agent, fed each byte once, and never in the way of its output."""
+"""Agent session: the conversation with one agent, fed each byte once, without delaying its output."""
 
 import logging
 from collections import deque

@@ -38,3 +38,15 @@ def test_an_agent_keeps_no_secret(place):
 
 def test_without_a_store_there_is_no_pool(place):
     assert call_aura("agent", "list", "--json").error["code"] == "store_misconfigured"
+
+
+def test_an_agent_is_edited(place):
+    words = ("--executor", "custom", "--option", 'params=["-c"]', "--capability", "python", "--json")
+    (added,) = call_aura("agent", "add", "Tess", *words).objects
+    changes = ("--name", "Ada", "--type", "reviewer", "--option", "base_command=sh")
+    (edited,) = call_aura("agent", "edit", added["id"], *changes, "--json").objects
+    changed = {"name": "Ada", "type": "reviewer", "options": {"base_command": "sh"}}
+    assert {name: value for name, value in edited.items() if value != added[name]}.keys() == {*changed, "updated_at"}
+    assert edited | changed == edited
+    refused = call_aura("agent", "edit", added["id"], "--option", "nonsense=1", "--json")
+    assert (refused.code, refused.error["code"]) == (1, "invalid_input")

@@ -238,3 +238,24 @@ def test_the_words_of_the_arguments_are_those_of_the_domain():
     """They are written out, because importing them would slow ``--help`` down."""
     assert tuple(TaskStatus) == task._STATUSES
     assert tuple(CanonicalState) == task._STATES
+
+
+def test_a_task_becomes_a_part_of_another_and_the_newest_are_listed(place):
+    whole, part = (call_aura("task", "create", title, "--json").objects[0]["id"] for title in ("Whole", "Part"))
+    (moved,) = call_aura("task", "edit", part, "--parent", whole, "--title", "A part", "--json").objects
+    assert (moved["parent_id"], moved["title"]) == (whole, "A part")
+    assert call_aura("task", "edit", whole, "--parent", part, "--json").error["code"] == "cyclic_parent"
+    assert call_aura("task", "edit", part, "--no-parent", "--json").objects[0]["parent_id"] is None
+    assert [row["id"] for row in call_aura("task", "list", "--limit", "1", "--json").objects] == [part]
+    assert [row["id"] for row in call_aura("task", "list", "--limit", "5", "--json").objects] == [whole, part]
+
+
+def test_the_executions_of_a_task_are_listed(place):
+    words = ("--executor", "custom", "--base-command", "true", "--prompt", "Do nothing", "--json")
+    assert call_aura("run", *words).code == 0
+    (task,) = call_aura("task", "list", "--json").objects
+    (run,) = call_aura("task", "executions", task["id"], "--json").objects
+    assert (run["task_id"], run["executor"], run["prompt"]) == (task["id"], "custom", "Do nothing")
+    assert call_aura("task", "create", "Another", "--json").code == 0
+    other = call_aura("task", "list", "--limit", "1", "--json").objects[0]["id"]
+    assert call_aura("task", "executions", other).out.count("custom") == 0

@@ -2,14 +2,14 @@
 
 import pytest
 
-from command_line import call_aura
+from command_line import call_aura, run_aura
 
 LISTS = [
     "task list", "approval list", "agent list", "workspace list", "session list", "events", "usage", "replay",
-    "audit export",
+    "db info",
 ]  # fmt: skip
 
-CHECKS = ["audit verify", "db info", "db check", "db rebuild"]
+CHECKS = ["audit verify", "audit export", "db check", "db rebuild"]
 
 
 @pytest.fixture(autouse=True)
@@ -18,7 +18,7 @@ def new_machine(tmp_path, monkeypatch):
     monkeypatch.delenv("AURA_STORE", raising=False)
 
 
-@pytest.mark.parametrize("command", [*LISTS, *CHECKS])
+@pytest.mark.parametrize("command", LISTS)
 def test_there_is_nothing_yet(command, tmp_path):
     answer = call_aura(*command.split())
     assert (answer.code, answer.out) == (0, "")
@@ -26,12 +26,24 @@ def test_there_is_nothing_yet(command, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", [*LISTS, *CHECKS])
+@pytest.mark.parametrize("command", LISTS)
 def test_there_is_nothing_yet_in_json(command, tmp_path):
     answer = call_aura(*command.split(), "--json")
     assert (answer.code, answer.err) == (0, "")
     store = {"id": f"sqlite:///{tmp_path / 'home' / 'aura.db'}", "status": "not_created", "events": 0}
-    assert answer.objects == ([store] if command in CHECKS else [])
+    assert answer.objects == ([store] if command == "db info" else [])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", CHECKS)
+def test_a_check_of_nothing_does_not_pass(command, tmp_path):
+    """As a process, because a cron job looks at nothing else."""
+    answer = run_aura(*command.split(), "--quiet", AURA_HOME=str(tmp_path / "home"))
+    assert (answer.code, answer.out) == (1, "")
+    assert answer.err.startswith("error[store_misconfigured]: ")
+    assert "the store does not exist" in answer.err
+    assert "AURA_HOME" in answer.err
+    assert str(tmp_path) in answer.err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -3,17 +3,19 @@
 # ruff: noqa: ASYNC240 - nothing else runs in these loops
 
 import json
+import os
 import random
 import shutil
 import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from aura_contracts.errors import (
@@ -353,6 +355,25 @@ async def test_a_missing_file_is_not_made_for_a_reader(tmp_path: Path) -> None:
         async with open_log(url_of(tmp_path / "log.db"), read_only=True):
             pass
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_an_empty_file_is_not_a_log_for_a_reader(tmp_path: Path) -> None:
+    (tmp_path / "log.db").touch()
+    with pytest.raises(StoreMisconfigured, match="no log in this file"):
+        async with open_log(url_of(tmp_path / "log.db"), read_only=True):
+            pass
+    assert (tmp_path / "log.db").stat().st_size == 0
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+@pytest.mark.parametrize("read_only", [False, True])
+async def test_what_is_not_a_file_is_refused_at_once(
+    tmp_path: Path, make: Callable[[Path], None], read_only: bool
+) -> None:
+    make(tmp_path / "log.db")
+    with anyio.fail_after(20), pytest.raises(StoreMisconfigured, match="not a file"):
+        async with open_log(url_of(tmp_path / "log.db"), read_only=read_only):
+            pass
 
 
 AS_NOBODY = """

@@ -7,7 +7,7 @@
 - A ``console`` block without ``$`` holds commands to copy. ``.ci/run`` runs the set-up commands in a fresh clone; here
   they are only parsed.
 - A ``py`` block is a part of a file that other tests run and compare: see `tests/conformance/test_docs.py`.
-- Links lead to existing files.
+- Programs are formatted, and links lead to existing files.
 """
 
 import re
@@ -91,6 +91,15 @@ def test_the_documentation_has_programs_and_sessions():
     assert PROGRAMS
     assert SESSIONS
     assert {block.language for block in BLOCKS} <= {"python", "py", "console", "text", "mermaid", "sql", "json", "toml"}
+
+
+def test_programs_are_formatted(tmp_path):
+    """A replaced name may have left a line that is too long."""
+    for number, program in enumerate(PROGRAMS):
+        (tmp_path / f"{number}.py").write_text(f"# {program}\n\n{program.text}", "utf-8")
+    command = [sys.executable, "-m", "ruff", "format", "--diff", "--config", ROOT / "pyproject.toml", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=str)

@@ -10,7 +10,7 @@ import pytest
 from aura_contracts import errors
 from aura_contracts.catalogue import AGGREGATES, CATALOGUE
 from aura_contracts.failures import FailureReason
-from aura_engine.profiles import HARMLESS
+from aura_engine.profiles import PROJECT_OPTIONS
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -149,4 +149,4 @@ b      two,
 
 def test_every_option_that_a_project_may_set_is_listed():
     text = (DOCS / "how-to/profiles.md").read_text("utf-8").partition("## What a project may set")[2]
-    assert {word for word in HARMLESS if f"`{word}`" not in text} == set()
+    assert {word for word in PROJECT_OPTIONS if f"`{word}`" not in text} == set()

@@ -153,6 +153,8 @@ WITHOUT = {
 AGENT_TYPES = ("architect", "developer", "database", "tester", "reviewer", "devops")
 """Kinds of agents that the specification names; any other word is also allowed."""
 
+AGENT_TYPE = Option("type", "--type", f"kind of agent: {', '.join(AGENT_TYPES)}, or any other word", "TYPE")
+
 DESCRIPTION = Option("description", "--description", "all details; - reads them from stdin", "TEXT")
 PRIORITY = Option("priority", "--priority", "priority, by default medium", "LEVEL", choices=("low", "medium", "high"))
 REVIEWER = Option("reviewers", "--reviewer", "additional reviewer", "NAME", repeatable=True)
@@ -189,6 +191,21 @@ EDIT = (
     ),
 )
 """Of `aura_contracts.task.TaskChanges`."""
+
+EDIT_AGENT = (
+    OptionGroup(
+        "",
+        (
+            Option("name", "--name", "name of the agent", "NAME"),
+            AGENT_TYPE,
+            Option("executor", "--executor", "executor that runs it; see `aura executors`", "NAME"),
+            VARIANT,
+            OPTION._replace(help="option of its executor, instead of those it has"),
+            Option("capabilities", "--capability", "what it can do, instead of what it has", "WORD", repeatable=True),
+        ),
+    ),
+)
+"""Of `aura_contracts.agent.AgentChanges`."""
 
 ASSIGN = (
     OptionGroup("", (TASK_ID,)),

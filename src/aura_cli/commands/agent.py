@@ -1,15 +1,15 @@
-"""``aura agent``: the pool of agents: add, list, show, disable, enable."""
+"""``aura agent``: the pool of agents: add, list, show, edit, disable, enable."""
 
 from argparse import ArgumentParser
 
+from msgspec import convert
+
 from aura_cli._call import Invocation, all_rows, engine_of
-from aura_cli.arguments.options import AGENT_TYPES, OPTION, add_option
+from aura_cli.arguments.options import AGENT_TYPE, EDIT_AGENT, OPTION, add_option, add_options, values_of
 from aura_cli.arguments.parser import add_subcommand, add_subcommands
 from aura_cli.rendering.formatting import counted, state_heading, state_lines
 from aura_cli.rendering.terminal import printable
-from aura_contracts.agent import Agent
-
-_TYPE_HELP = f"{', '.join(AGENT_TYPES)}, or any other word"
+from aura_contracts.agent import Agent, AgentChanges
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -18,17 +18,19 @@ def configure(parser: ArgumentParser) -> None:
     adding = add_subcommand(commands, "add", "add an agent to the pool", _add)
     adding.add_argument("name", metavar="NAME", help="name of the agent")
     adding.add_argument("--executor", metavar="NAME", required=True, help="executor that runs it; see `aura executors`")
-    adding.add_argument("--type", metavar="TYPE", default="developer", help=f"kind of agent: {_TYPE_HELP}")
+    add_option(adding.add_argument, AGENT_TYPE._replace(default="developer"))
     adding.add_argument("--variant", metavar="NAME", default="", help="named set of the executor's options")
     adding.add_argument("--capability", metavar="WORD", action="append", default=[], help="something it can do")
     add_option(adding.add_argument, OPTION)
     listing = add_subcommand(commands, "list", "list the agents, oldest first", _list)
     listing.add_argument("--type", metavar="TYPE", help="only agents of this type")
     showing = add_subcommand(commands, "show", "show an agent", _show)
+    editing = add_subcommand(commands, "edit", "edit an agent; if it is busy, its next run uses the changes", _edit)
     disabling = add_subcommand(commands, "disable", "take an agent out of the pool; it gets no more tasks", _disable)
     enabling = add_subcommand(commands, "enable", "put an agent back into the pool", _enable)
-    for command in (showing, disabling, enabling):
+    for command in (showing, editing, disabling, enabling):
         command.add_argument("id", metavar="ID", help="the agent: its id, or the first or last digits of it")
+    add_options(editing, EDIT_AGENT)
     disabling.add_argument("--reason", metavar="TEXT", default="", help="why it is disabled")
     disabling.add_argument("--drop-task", action="store_true", help="even if it is working; its task continues")
 
@@ -63,6 +65,12 @@ async def _add(call: Invocation) -> None:
             capabilities=given.capability,
         )
     _say(agent, call)
+
+
+async def _edit(call: Invocation) -> None:
+    changes = convert(values_of(call.arguments, EDIT_AGENT), AgentChanges)
+    async with engine_of(call, record_only=True) as engine:
+        _say(await engine.agents.edit(call.arguments.id, changes), call)
 
 
 async def _disable(call: Invocation) -> None:

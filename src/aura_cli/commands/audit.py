@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from aura_cli._call import Invocation, engine_of
+from aura_cli._call import Invocation, engine_of, require_made
 from aura_cli.arguments.parser import add_subcommand, add_subcommands
 from aura_cli.arguments.values import count
 from aura_cli.rendering.formatting import counted, event_id
@@ -61,8 +61,7 @@ def _root(text: str) -> tuple[int, str]:
 
 
 async def _verify(call: Invocation) -> None:
-    if call.is_first_of_checks():
-        return
+    require_made(call.settings.store)
     async with engine_of(call, read_only=True, auditing=True) as engine:
         roots = dict(call.arguments.root)
         report = await engine.audit.verify(roots=roots, on_progress=call.terminal.progress_of("verified"))
@@ -97,6 +96,7 @@ async def _checkpoint(call: Invocation) -> None:
 
 
 async def _export(call: Invocation) -> None:
+    require_made(call.settings.store)
     async with engine_of(call, read_only=True, auditing=True) as engine:
         exporting = engine.audit.export(since=call.arguments.since, upto=call.arguments.upto)
         async with aclosing(exporting) as events:

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from msgspec import structs
 
-from aura_cli._call import Invocation, engine_of
+from aura_cli._call import Invocation, engine_of, require_made
 from aura_cli.arguments.parser import add_subcommand, add_subcommands
 from aura_cli.rendering.errors import ReadModelsDiffer
 from aura_cli.rendering.formatting import change_text
@@ -22,17 +22,16 @@ def configure(parser: ArgumentParser) -> None:
 
 
 async def _check(call: Invocation) -> None:
-    if not call.is_first_of_checks():
-        async with engine_of(call, read_only=True) as engine:
-            _show(await engine.store.check(), call)
+    require_made(call.settings.store)
+    async with engine_of(call, read_only=True) as engine:
+        _show(await engine.store.check(), call)
 
 
 async def _rebuild(call: Invocation) -> None:
-    if not call.is_first_of_checks():
-        async with engine_of(call, record_only=True) as engine:
-            report = await engine.store.rebuild()
-        _show(report, call)
-        call.terminal.say(f"the read models were rebuilt up to position {report.position:,}")
+    async with engine_of(call, record_only=True) as engine:
+        report = await engine.store.rebuild()
+    _show(report, call)
+    call.terminal.say(f"the read models were rebuilt up to position {report.position:,}")
 
 
 def _show(report: StoreReport, call: Invocation) -> None:
@@ -62,7 +61,9 @@ def _list_findings(report: StoreReport, terminal: Terminal) -> None:
 
 
 async def _info(call: Invocation) -> None:
-    if call.is_first_of_checks():
+    if call.is_first():
+        if call.terminal.json:
+            call.terminal.write_json({"id": call.settings.store, "status": "not_created", "events": 0})
         return
     async with engine_of(call, read_only=True) as engine:
         info = await engine.store.get(on_progress=call.terminal.progress_of("counted"))

@@ -20,6 +20,7 @@ from aura_cli.arguments.options import (
     values_of,
 )
 from aura_cli.arguments.parser import add_subcommand, add_subcommands
+from aura_cli.arguments.values import number
 from aura_cli.rendering.formatting import counted, minute_text, short, state_heading, state_lines, task_text
 from aura_contracts.board import canonical_of_task
 from aura_contracts.errors import InvalidInput
@@ -53,7 +54,9 @@ def configure(parser: ArgumentParser) -> None:
     listing.add_argument(
         "--status", metavar="STATUS", choices=_STATUSES, action="append", help="only tasks with this status"
     )
+    listing.add_argument("--limit", metavar="N", type=number, help="only the newest N")
     _add_id(add_subcommand(commands, "show", "show a task and everything that belongs to it", _show))
+    _add_id(add_subcommand(commands, "executions", "list the runs of a task's agents, oldest first", _executions))
     assigning = add_subcommand(
         commands, "assign", "assign a task to an agent and start it", _assign, epilog=FOLLOW_EPILOG
     )
@@ -67,6 +70,9 @@ def configure(parser: ArgumentParser) -> None:
     editing = add_subcommand(commands, "edit", "edit a task's title, description and settings", _edit)
     _add_id(editing)
     add_options(editing, EDIT)
+    place = editing.add_mutually_exclusive_group()
+    place.add_argument("--parent", metavar="ID", help="task that it is a part of")
+    place.add_argument("--no-parent", action="store_true", help="make it a part of no other task")
     deleting = add_subcommand(commands, "delete", "delete a task; its history stays in the log", _delete)
     _add_id(deleting)
     deleting.add_argument("--reason", metavar="TEXT", default="", help="why it is deleted")
@@ -97,7 +103,11 @@ def _add_id(parser: ArgumentParser) -> None:
 
 async def _list(call: Invocation) -> None:
     async with engine_of(call, read_only=True) as engine:
-        tasks = [task async for task in all_rows(engine.tasks.list, status=call.arguments.status)]
+        status, limit = call.arguments.status, call.arguments.limit
+        if limit is None:
+            tasks = [task async for task in all_rows(engine.tasks.list, status=status)]
+        else:
+            tasks = list(reversed((await engine.tasks.list(status=status, limit=limit)).rows))
     call.terminal.table(
         tasks,
         ("id", "status", "priority", "created (UTC)", "title"),
@@ -126,6 +136,18 @@ async def _show(call: Invocation) -> None:
     call.terminal.say(f"history: aura replay --task {task.id}")
 
 
+async def _executions(call: Invocation) -> None:
+    async with engine_of(call, read_only=True) as engine:
+        task = await engine.tasks.get(call.arguments.id)
+        runs = [run async for run in all_rows(engine.executions.list, task=task.id)]
+    call.terminal.table(
+        runs,
+        ("id", "status", "executor", "run at (UTC)", "prompt"),
+        lambda run: (run.id, run.status, run.executor, minute_text(run.queued_at), short(run.prompt)),
+    )
+    call.terminal.say(counted(len(runs), "execution"))
+
+
 # --- Creating and changing --------------------------------------------------------------------------------------------
 
 
@@ -144,7 +166,12 @@ async def _edit(call: Invocation) -> None:
     if given.get("description") == "-":
         given["description"] = call.terminal.read_all()
     async with engine_of(call, record_only=True) as engine:
-        _say(await engine.tasks.edit(call.arguments.id, convert(given, TaskChanges)), call)
+        task_id, parent = call.arguments.id, call.arguments.parent
+        moved = parent is not None or call.arguments.no_parent
+        task = await engine.tasks.reparent(task_id, parent) if moved else None
+        if task is None or given:
+            task = await engine.tasks.edit(task_id, convert(given, TaskChanges))
+        _say(task, call)
 
 
 async def _delete(call: Invocation) -> None:

@@ -1,7 +1,9 @@
 """Ports: the interfaces to the world outside AURA's rules, which adapters implement.
 
     event_log    where events are stored, and locks: which engine drives what, if several share a log
+    archive      the log as a whole: audits, history, costs, maintenance
     read_models  lists and lookups, derived from the events
+    rows         what the read models list besides states, and pages
     git          repositories, branches, worktrees, merges
     workspaces   the worktrees of a task as a unit
     processes    processes that outlive their parent, and their output

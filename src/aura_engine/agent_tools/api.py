@@ -71,7 +71,7 @@ _PAUSES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 
 
 @attrs.frozen(kw_only=True)
-class Story(Plain):
+class TaskContext(Plain):
     """The task of an agent and its context."""
 
     task: Task
@@ -94,13 +94,13 @@ class OwnTask:
 
     # --- Reading ------------------------------------------------------------------------------------------------------
 
-    async def read(self) -> Story:
+    async def read(self) -> TaskContext:
         """Return the task and its context."""
         await self._live(None)
         task = await self._bus.require(TASK, self._scope.task_id)
         parent = None if task.parent_id is None else await self._bus.get(TASK, task.parent_id)
         facts = await self._bus.log.facts(self._scope.task_id)
-        return Story(
+        return TaskContext(
             task=task,
             parent=parent,
             subtasks=await self.subtasks(),

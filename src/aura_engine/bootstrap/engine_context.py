@@ -56,8 +56,8 @@ def _folder(value: Any, field: str) -> None:
 
 @attrs.frozen(kw_only=True)
 class EngineOptions:
-    """The arguments of `open_engine`, which has their meaning. Raises `InvalidInput`, and `StoreMisconfigured` for a
-    text that is not a store URL."""
+    """The arguments of `open_engine`, which describes them. Raises `InvalidInput`, and `StoreMisconfigured` for a text
+    that is not a store URL."""
 
     url: Filled = attrs.field(validator=_fits)
     user: str | None = attrs.field(validator=_optional(require_person))

@@ -49,7 +49,7 @@ Filled = Annotated[str, msgspec.Meta(min_length=1)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 """A number from 0 to 1."""
 
-MOST = 2**63 - 1
+MAX_INTEGER = 2**63 - 1
 """The greatest integer of a database."""
 
 _SHOWN = 60
@@ -193,7 +193,7 @@ def _actor(value: Any, field: str) -> str | None:
 def _whole(value: Any, field: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         _refuse(field, value, "an integer")
-    if not 0 <= value <= MOST:
+    if not 0 <= value <= MAX_INTEGER:
         raise InvalidInput(field=field, reason=f"{_shown(value)} is out of range", remedy="use 0 or a number above it")
     return value
 
@@ -341,5 +341,5 @@ def _shown(value: Any) -> str:
     """Return a value for a message; one whose type does not matter is shown by its type."""
     if not isinstance(value, str | bytes | int | float | bool | None):
         return f"{'an' if type(value).__name__[0] in 'aeiou' else 'a'} {type(value).__name__}"
-    text = ascii(value) if not isinstance(value, int) or abs(value) <= MOST else "a number of more than 64 bits"
+    text = ascii(value) if not isinstance(value, int) or abs(value) <= MAX_INTEGER else "a number of more than 64 bits"
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

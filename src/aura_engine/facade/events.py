@@ -13,7 +13,7 @@ from aura_contracts.ids import TaskId
 from aura_engine.facade.arguments import Limit
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
-from aura_engine.runtime.views import Concern, start_of
+from aura_engine.runtime.views import EventSelector, start_of
 from aura_engine.unit_of_work import not_found
 
 
@@ -73,15 +73,15 @@ class Events:
         """
         topics, log = topics_of(types), self._core.log
         stream_id = None if stream is None else await self._core.find("", stream, "stream")
-        concerns: list[Concern] = []
+        selectors: list[EventSelector] = []
         task_id = None
         if execution is not None:
             run = await self._core.load(EXECUTION, execution)
             task_id = run.task_id
-            concerns.append(Concern.execution(run.id))
+            selectors.append(EventSelector.execution(run.id))
         if task is not None:
             task_id = TaskId(await self._core.find("task", task))
-            concerns.append(Concern.task(task_id))
+            selectors.append(EventSelector.task(task_id))
         reading = log.tail if follow else log.read
         if task_id is None:
             source = reading(since, topics=topics, stream_id=stream_id)
@@ -89,7 +89,7 @@ class Events:
             source = reading(await start_of(log, task_id))
         async with aclosing(source) as records:
             async for record in records:
-                admitted = all([concern.admits(record) for concern in concerns])  # noqa: C419 - each has to see it
+                admitted = all([selector.admits(record) for selector in selectors])  # noqa: C419 - each has to see it
                 selected = stream_id in (None, record.stream_id) and (not topics or record.event.topic in topics)
                 if admitted and selected and record.position > since:
                     yield record

@@ -4,8 +4,8 @@ Invariants:
 
 - `Core.closed` is set before the first part of the engine closes, so an error of a closed part is raised only after it.
 - A method that awaits lets new subscriptions start first, so they hear what it records.
-- A call that was let in may find that parts close while it runs; their errors become `EngineClosed` too.
-- What is read row by row ends with `EngineClosed` once the engine is closed, also if rows are left in a buffer.
+- A part may close while an admitted call runs; its errors become `EngineClosed` too.
+- What is read row by row ends with `EngineClosed` once the engine is closed, even if rows are left in a buffer.
 """
 
 import functools

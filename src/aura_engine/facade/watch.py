@@ -26,7 +26,7 @@ from aura_contracts.workspace import WORKSPACE
 from aura_engine import runtime
 from aura_engine.exception_groups import unwrap_group
 from aura_engine.facade.core import Core
-from aura_engine.runtime.views import Concern, lease_of, streams_of, workspace_of
+from aura_engine.runtime.views import EventSelector, lease_of, streams_of, workspace_of
 
 _WAITING = frozenset({TaskStatus.AWAITING_APPROVAL, TaskStatus.BLOCKED})
 
@@ -56,25 +56,25 @@ class Watch:
 
         `whole` means that `after` is before the task's first event, so its events introduce its streams."""
 
-        concern = Concern.task(self._task_id, () if whole else await self._streams())
+        selector = EventSelector.task(self._task_id, () if whole else await self._streams())
         log, doubt = self._core.log, True
         while True:
-            stirred = self._core.follower.activity
+            activity = self._core.follower.activity
             async with aclosing(log.read(after, page_size=PAGE)) as records:
                 async for record in records:
                     after = record.position
                     self._core.bus.states.observe(record)  # so that `_is_over` is never behind what was yielded
-                    if concern.admits(record):
+                    if selector.admits(record):
                         doubt = doubt or not isinstance(record.event, OutputRecorded)
                         yield record
             if doubt and await self._is_over(until_end=until_end):
                 if not await log.page(after, limit=1):
                     return
                 continue
-            doubt = await self._stirs(after, stirred)
+            doubt = await self._wait_for_change(after, activity)
 
-    async def _stirs(self, after: int, stirred: anyio.Event) -> bool:
-        """Wait for an event after position `after`, for `stirred`, or until no engine drives the task; return whether
+    async def _wait_for_change(self, after: int, activity: anyio.Event) -> bool:
+        """Wait for an event after position `after`, for `activity`, or until no engine drives the task; return whether
         it was one of the latter.
         """
         alarmed = False
@@ -93,11 +93,11 @@ class Watch:
 
                 group.start_soon(wait)
                 group.start_soon(wait_for_alarm)
-                await stirred.wait()
+                await activity.wait()
                 group.cancel_scope.cancel()
         except ExceptionGroup as errors:
             raise unwrap_group(errors) from None
-        return alarmed or stirred.is_set()
+        return alarmed or activity.is_set()
 
     async def idle(self) -> None:
         """Return when the task has ended or a human is asked, about its work or a tool call."""

@@ -120,7 +120,7 @@ class Deliveries:
                 self._deadlines[approval_id].cancel()
             group.start_soon(self._attend, approval_id)
 
-    async def take_on(self, task_id: TaskId, group: TaskGroup) -> None:
+    async def attend_open(self, task_id: TaskId, group: TaskGroup) -> None:
         """Attend to the questions that a task's agent asked before this engine drove it."""
         try:
             asked = await questions_of_task(self._runtime.bus, task_id)

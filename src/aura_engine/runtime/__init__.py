@@ -1,9 +1,21 @@
 """Runtime: carries out decisions.
 
-    views      a task with everything that belongs to it
-    steps      from a view to the next step (pure)
-    driver     performs the steps of one task until none is left
-    gateway    the engine's end of the connection to a worker
+    views            a task with everything that belongs to it
+    steps            from a view to the next step (pure)
+    driver           performs the steps of one task until none is left
+    follower         tails the log and runs the drivers
+    context          the services that steps use
+
+    attempts         the executions of a task, queued or continued
+    stages           the work of an execution up to its review
+    proposals        what a human is asked to approve, as text
+    review           proposes finished work, applies the decision, merges
+    cleanup          releases and removes what is no longer needed
+
+    gateway          the engine's end of the connection to a worker
+    output_recorder  records the output of processes in batches
+    entries          from parsed output to events and questions
+    session_replay   the conversation of a lost session, as a prompt
 
 There is no queue and no cursor that a crash could lose: the next step follows from the state alone. Each step is
 repeatable, so after a driver is killed in the middle of one, the next driver performs it again.

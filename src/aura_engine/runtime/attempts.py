@@ -48,7 +48,7 @@ async def _queue(runtime: Runtime, unit: UnitOfWork, spec: ExecutionSpec) -> Tas
 
 async def requeue(runtime: Runtime, unit: UnitOfWork, task: Task, execution: Execution) -> Task:
     """Add to `unit` a new execution that continues where `execution` ended; return the updated task."""
-    session_id, plan = going_on(execution)
+    session_id, plan = continuation_of(execution)
     prompt = execution.prompt
     if session_id is not None:
         prompt = await runtime.prompts.make("resume", task, plan.variables, prompt=execution.prompt)
@@ -56,7 +56,7 @@ async def requeue(runtime: Runtime, unit: UnitOfWork, task: Task, execution: Exe
     return await _queue(runtime, unit, spec)
 
 
-def going_on(execution: Execution) -> tuple[str | None, RunPlan]:
+def continuation_of(execution: Execution) -> tuple[str | None, RunPlan]:
     """Return the session and the plan of an execution that continues where `execution` ended.
 
     If it ended between two sessions, this is the lost one: it is lost again, and replayed again. The copy of a forked

@@ -31,7 +31,7 @@ from aura_engine.unit_of_work import UnitOfWork
 
 T = TypeVar("T", bound=msgspec.Struct)
 
-_NONSENSE = frozenset({"usage", "session", "tool_call"})
+_CONTENT_RULES = frozenset({"usage", "session", "tool_call"})
 """Rules about the content of an entry, not about its time."""
 
 ENTRY_LIMIT = 1_048_576
@@ -62,7 +62,7 @@ async def record_entries(
         try:
             await _record(unit, execution, token, _storable(entry), reviewers)
         except (InvalidInput, RuleViolated) as error:
-            if isinstance(error, RuleViolated) and error.rule not in _NONSENSE:
+            if isinstance(error, RuleViolated) and error.rule not in _CONTENT_RULES:
                 raise
             reason = f"{type(entry).__name__} is left out: {error.reason}"
             if isinstance(entry, PermissionRequested):

@@ -145,7 +145,7 @@ class Follower:
         async with self._turn(task_id):
             if not await self._take(task_id):
                 return False
-        group.start_soon(self._deliveries.take_on, task_id, group)
+        group.start_soon(self._deliveries.attend_open, task_id, group)
         return True
 
     def _turn(self, task_id: TaskId) -> anyio.Lock:

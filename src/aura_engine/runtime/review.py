@@ -56,7 +56,7 @@ from aura_contracts.workspace import (
     Workspace,
     WorkspaceStatus,
 )
-from aura_engine.runtime.attempts import going_on, queue
+from aura_engine.runtime.attempts import continuation_of, queue
 from aura_engine.runtime.context import Runtime, reviewers_of, subtask_spec
 from aura_engine.runtime.proposals import summary_of, words_of
 from aura_engine.runtime.stages import is_news, save
@@ -158,7 +158,7 @@ async def decided(runtime: Runtime, unit: UnitOfWork, view: View, approval: Appr
             await unit.handle(task.id, ApproveTask(approval_id=approval_id, notes=approval.feedback))
             if approval.kind is ApprovalKind.PLAN:
                 prompt = await _prompt(runtime, view, "implement", plan=approval.proposed_solution)
-                await _go_on(runtime, unit, view, approval.feedback or "approved", prompt)
+                await _request_follow_up(runtime, unit, view, approval.feedback or "approved", prompt)
         case ApprovalStatus.REJECTED:
             await unit.handle(task.id, RejectTask(approval_id=approval_id, feedback=approval.feedback or ""))
             await _revise(runtime, unit, view, approval)
@@ -194,7 +194,7 @@ async def _revise(runtime: Runtime, unit: UnitOfWork, view: View, approval: Appr
     feedback = approval.feedback or ""
     name = "plan_follow_up" if approval.kind is ApprovalKind.PLAN else "follow_up"
     prompt = await _prompt(runtime, view, name, feedback=feedback, proposal=approval.proposed_solution)
-    await _go_on(runtime, unit, view, feedback, prompt)
+    await _request_follow_up(runtime, unit, view, feedback, prompt)
 
 
 async def _prompt(runtime: Runtime, view: View, name: str, **known: Any) -> str:
@@ -202,7 +202,7 @@ async def _prompt(runtime: Runtime, view: View, name: str, **known: Any) -> str:
     return await runtime.prompts.make(name, view.task, variables, **known)
 
 
-async def _go_on(runtime: Runtime, unit: UnitOfWork, view: View, feedback: str, prompt: str) -> None:
+async def _request_follow_up(runtime: Runtime, unit: UnitOfWork, view: View, feedback: str, prompt: str) -> None:
     """Have the agent continue: in the execution that is in review, or else in a new one."""
     execution, agent = view.execution, view.agent
     if execution is not None and execution.status is ExecutionStatus.REVIEW:
@@ -210,7 +210,7 @@ async def _go_on(runtime: Runtime, unit: UnitOfWork, view: View, feedback: str, 
         return
     if agent is None or view.workspace is None:
         return  # an agent outside AURA proposed it, and will read the decision
-    session_id, plan = (None, RunPlan()) if execution is None else going_on(execution)
+    session_id, plan = (None, RunPlan()) if execution is None else continuation_of(execution)
     variant = execution.variant if execution is not None else agent.variant or None
     await queue(runtime, unit, view.task, agent, prompt, plan, session_id=session_id, variant=variant)
 

@@ -152,7 +152,7 @@ _VALUES = ("question", "spec", "layout")
 """Fields of events that hold the value an aggregate begins with."""
 
 
-class Concern:
+class EventSelector:
     """Selects the events that concern a thing, such as a task: those of its streams, and those that name it.
 
     A stream whose first event names the thing is one of its streams, such as an approval of a task. Later events that
@@ -166,12 +166,12 @@ class Concern:
 
     @classmethod
     def task(cls, task_id: TaskId, known: Iterable[StreamId] = ()) -> Self:
-        """Return the concern of a task, output included; `known` are streams that began before the first event read."""
+        """Return the selector of a task, output included; `known` are streams that began before the first event."""
         return cls([task_id], [task_id, workspace_of(task_id), *known])
 
     @classmethod
     def execution(cls, execution_id: ExecutionId) -> Self:
-        """Return the concern of a run, its lease and its output included."""
+        """Return the selector of a run, its lease and its output included."""
         return cls([execution_id], streams_of(execution_id))
 
     def admits(self, record: EventRecord) -> bool:

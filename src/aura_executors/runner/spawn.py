@@ -46,7 +46,7 @@ class SupervisionSettings:
 
     @property
     def processes(self) -> Path:
-        """The folder of the folders."""
+        """The folder that holds one folder per process."""
         return self.home / "processes"
 
     def folder(self, token: str) -> Path:

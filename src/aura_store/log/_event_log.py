@@ -59,7 +59,8 @@ class RecorderEventLog(EventLog):
         self.name = recorder.name
         self._codec = codec
         self._clock = clock
-        self._patience = patience
+        self.patience = patience
+        """For this database, and for those that belong to the log."""
         self._outage: _Outage | None = None
         self._commits = GroupCommit(BatchCommitter(recorder), self)
         self._readers = anyio.CapacityLimiter(READERS)
@@ -267,20 +268,20 @@ class RecorderEventLog(EventLog):
             self._require_open()
             return work()
 
-        answer = await self._patience.run(attempt, limiter=self._readers, give_up=self.give_up)
+        answer = await self.patience.run(attempt, limiter=self._readers, give_up=self.give_up)
         if self._outage is not None:
             await self._outage_ended()
         return answer
 
     def pause(self, attempt: int) -> float:
-        return self._patience.pause_after(attempt)
+        return self.patience.pause_after(attempt)
 
     def give_up(self, waited: float, away: DatabaseAway, attempts: int) -> AuraError | None:
         outage = self._outage  # also called in the writer thread: the field may change at any time
         if outage is None:
             outage = self._outage = _Outage(began_at=self._clock(), reason=str(away))
         outage.attempts = max(outage.attempts, attempts)
-        if waited < self._patience.outage_timeout:
+        if waited < self.patience.outage_timeout:
             return None
         outage.refused += 1
         return StoreUnavailable(store=self.name, reason=str(away), waited=waited, attempts=attempts)

@@ -118,7 +118,7 @@ class SQLiteRecorder(SQLRecorder):
         self.name = f"sqlite:///{path}"
         self.path = path
         self._read_only = read_only
-        self._lock_timeout = lock_timeout
+        self.lock_timeout = lock_timeout
         self._database = f"{path.absolute().as_uri()}?mode=ro" if read_only else str(path.absolute())
         self._connections = ConnectionPool(self._connect)
         self._writer: sqlite3.Cursor | None = None
@@ -128,6 +128,8 @@ class SQLiteRecorder(SQLRecorder):
         try:
             if "\0" in str(self.path):
                 raise ValueError("the path holds a NUL character")  # noqa: TRY301 - reported like the others
+            if self.path.exists() and not self.path.is_file():
+                raise StoreMisconfigured(store=self.name, reason="it is not a file", remedy="use the path of a file")
             if not self._read_only:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
             elif not self.path.exists():
@@ -159,6 +161,9 @@ class SQLiteRecorder(SQLRecorder):
         return self.has_tables(found)
 
     def _create_tables(self, meta: Mapping[str, str]) -> None:
+        if self._read_only:
+            remedy = "check the path, or open it once for writing"
+            raise StoreMisconfigured(store=self.name, reason="there is no log in this file", remedy=remedy)
         with self._transaction() as cursor:
             for statement in _TABLES:
                 cursor.execute(statement)
@@ -202,7 +207,7 @@ class SQLiteRecorder(SQLRecorder):
             check_same_thread=False,
             isolation_level=None,
             cached_statements=256,
-            timeout=self._lock_timeout,
+            timeout=self.lock_timeout,
         )
         try:
             if not self._database.startswith("file:"):

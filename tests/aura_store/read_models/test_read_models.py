@@ -5,7 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -373,6 +373,17 @@ async def test_a_lock_that_stays_ends_in_a_typed_error_and_nothing_is_lost(url, 
         assert await models.catch_up() == len(story())
         assert same(await tables_of(models), await fresh_fold(log))
         await models.aclose()
+
+
+async def test_the_patience_of_the_log_is_that_of_its_read_models(url, path):
+    async with open_log(url, outage_timeout=0.01) as log, open_read_models(log) as models:
+        await models.catch_up()
+        await tell(log, story())
+        with closing(sqlite3.connect(models_path(path), isolation_level=None)) as blocker:
+            blocker.execute("BEGIN IMMEDIATE")
+            with anyio.fail_after(4), pytest.raises(StoreUnavailable, match="locked") as caught:
+                await models.catch_up()
+        assert caught.value.store == f"{url}.models"
 
 
 async def test_a_cancelled_catch_up_goes_on_later(url):
