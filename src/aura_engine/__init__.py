@@ -65,6 +65,8 @@ if TYPE_CHECKING:
     from aura_contracts.board import ColumnRenamed as ColumnRenamed
     from aura_contracts.board import ColumnsReordered as ColumnsReordered
     from aura_contracts.board import WipLimitSet as WipLimitSet
+    from aura_contracts.catalogue import Event as Event
+    from aura_contracts.catalogue import EventRecord as EventRecord
     from aura_contracts.entries import Usage as Usage
     from aura_contracts.errors import ActorNotAllowed as ActorNotAllowed
     from aura_contracts.errors import AggregateExists as AggregateExists
@@ -128,8 +130,6 @@ if TYPE_CHECKING:
     from aura_contracts.errors import WorkingDirectoryMissing as WorkingDirectoryMissing
     from aura_contracts.errors import WorkspaceError as WorkspaceError
     from aura_contracts.errors import WorktreeExists as WorktreeExists
-    from aura_contracts.events import Event as Event
-    from aura_contracts.events import EventRecord as EventRecord
     from aura_contracts.execution import AgentErrorReported as AgentErrorReported
     from aura_contracts.execution import AgentFinished as AgentFinished
     from aura_contracts.execution import CallMade as CallMade
