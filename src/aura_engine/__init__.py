@@ -320,8 +320,8 @@ if TYPE_CHECKING:
     from aura_engine.bootstrap import open_own_task as open_own_task
     from aura_engine.facade.arguments import Limit as Limit
     from aura_engine.facade.arguments import Share as Share
-    from aura_engine.facade.doctor import Finding as Finding
     from aura_engine.facade.engine import Engine as Engine
+    from aura_engine.facade.findings import Finding as Finding
     from aura_engine.facade.options import AgentFilters as AgentFilters
     from aura_engine.facade.options import ApprovalFilters as ApprovalFilters
     from aura_engine.facade.options import AssignmentOptions as AssignmentOptions

@@ -14,7 +14,7 @@ from aura_contracts.actors import actor_name
 from aura_engine import bootstrap
 from aura_engine.bootstrap.engine_context import EngineOptions
 from aura_engine.exception_groups import unwrap_group
-from aura_engine.facade.core import Core
+from aura_engine.facade.core import Core, Services
 from aura_engine.host import Host
 from aura_engine.profiles import Profiles, load_profiles
 from aura_engine.runtime.context import Prompts, Runtime, Slots, reviewers_of
@@ -23,15 +23,6 @@ from aura_engine.runtime.gateway import Gateway
 from aura_worker_protocol import Peer, Role, memory_pair
 
 MakeWorker = Callable[[], AbstractAsyncContextManager[Any]]
-
-
-@attrs.frozen
-class Services:
-    """The services of steps, what drives tasks with them, and the worker of this process."""
-
-    runtime: Runtime
-    follower: Follower
-    worker: "LocalWorker"
 
 
 def profiles_of(home: Path, project: Path | str | None) -> Profiles:

@@ -1,6 +1,6 @@
 """Agents: the pool that tasks are assigned from."""
 
-from typing import Unpack
+from typing import TYPE_CHECKING, ClassVar, Unpack
 
 import attrs
 import msgspec
@@ -12,7 +12,11 @@ from aura_contracts.ports.rows import Page
 from aura_engine import facade
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
+from aura_engine.facade.noun import Noun
 from aura_engine.facade.options import AgentFilters, NewAgentOptions
+
+if TYPE_CHECKING:
+    from aura_engine.facade.executors import Executors
 
 
 @gated
@@ -21,6 +25,7 @@ class Agents:
     """The agents of the pool. Ids may be shortened to a unique prefix or suffix."""
 
     _core: Core
+    _executors: ClassVar["Noun[Executors]"] = Noun()
 
     async def get(self, agent: str) -> Agent:
         """Return an agent. Raises `AggregateNotFound`, `AmbiguousId`."""
@@ -36,7 +41,7 @@ class Agents:
         """Add an agent to the pool. Raises `UnknownExecutor`, and `InvalidInput` for options its executor refuses."""
         given = facade.NewAgent.model_validate({"name": name, "executor": executor, **options})
         self._core.bus.require_writable()
-        await self._core.engine.executors.check_options(
+        await self._executors.check_options(
             given.executor, given.options, variant=given.variant or None, complete=False
         )
         agent_id = AgentId(self._core.bus.ids())
@@ -51,7 +56,7 @@ class Agents:
         found = await self.get(agent)
         self._core.bus.require_writable()
         given = msgspec.structs.replace(found, **changes.given())
-        await self._core.engine.executors.check_options(
+        await self._executors.check_options(
             given.executor, given.options, variant=given.variant or None, complete=False
         )
         return await self._core.handle(AGENT, found.id, EditAgent(changes=changes), by)
