@@ -316,8 +316,8 @@ if TYPE_CHECKING:
     from aura_engine.blocking import BlockingRun as BlockingRun
     from aura_engine.blocking import BlockingSubscription as BlockingSubscription
     from aura_engine.blocking import open_engine_sync as open_engine_sync
-    from aura_engine.bootstrap import open_engine as open_engine
-    from aura_engine.bootstrap import open_own_task as open_own_task
+    from aura_engine.bootstrap.agent_context import open_own_task as open_own_task
+    from aura_engine.bootstrap.engine_context import open_engine as open_engine
     from aura_engine.facade.arguments import Limit as Limit
     from aura_engine.facade.arguments import Share as Share
     from aura_engine.facade.engine import Engine as Engine

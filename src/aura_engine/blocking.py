@@ -870,7 +870,7 @@ def open_engine_sync(
     Use it in ``with``, or close it: in a notebook, open it in one cell and close it in another. It runs on
     an event loop in a thread of its own, so tasks proceed while the caller does something else.
     """
-    from aura_engine.bootstrap import open_engine  # noqa: PLC0415 - it opens stores
+    from aura_engine.bootstrap.engine_context import open_engine  # noqa: PLC0415 - it opens stores
 
     portal = Portal()
     return BlockingEngine(

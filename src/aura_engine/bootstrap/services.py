@@ -11,8 +11,8 @@ import attrs
 from anyio.abc import TaskGroup
 
 from aura_contracts.actors import actor_name
-from aura_engine import bootstrap
-from aura_engine.bootstrap.engine_context import EngineOptions
+from aura_engine.bootstrap.engine_options import EngineOptions
+from aura_engine.bootstrap.worker import local_worker
 from aura_engine.exception_groups import unwrap_group
 from aura_engine.facade.core import Core, Services
 from aura_engine.host import Host
@@ -48,7 +48,7 @@ def services_of(core: Core, given: EngineOptions, host: Host, home: Path, profil
         grace=given.grace,
     )
     follower = Follower(runtime, core.locks, core.require_open, drive_all=given.drive_all)
-    worker = LocalWorker(gateway, partial(bootstrap.local_worker, given, host, home), core.require_open())
+    worker = LocalWorker(gateway, partial(local_worker, given, host, home), core.require_open())
     return Services(runtime, follower, worker)
 
 

@@ -5,7 +5,7 @@ import pytest
 from aura_contracts.agent import AgentChanges
 from aura_contracts.errors import AggregateNotFound, CyclicParent, InvalidInput, StoreReadOnly, UnknownExecutor
 from aura_contracts.ports.archive import UsageKey
-from aura_engine.bootstrap import open_engine
+from aura_engine import open_engine
 from aura_engine.facade.engine import Engine
 from engines import scripted, write
 from repositories import make_repository
