@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from aura_contracts.task import RetryPolicy
-from aura_engine.bootstrap import open_engine
+from aura_engine import open_engine
 from repositories import make_repository
 
 ONCE = RetryPolicy(max_attempts=1)

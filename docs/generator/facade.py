@@ -312,7 +312,7 @@ def _opening(twin: _Twin) -> str:
         "    Use it in ``with``, or close it: in a notebook, open it in one cell and close it in another. It runs on",
         "    an event loop in a thread of its own, so tasks proceed while the caller does something else.",
         '    """',
-        "    from aura_engine.bootstrap import open_engine  # noqa: PLC0415 - it opens stores",
+        "    from aura_engine.bootstrap.engine_context import open_engine  # noqa: PLC0415 - it opens stores",
         "",
         "    portal = Portal()",
         f"    return BlockingEngine(portal.open(open_engine({passed})), portal)",

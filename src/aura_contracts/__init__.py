@@ -35,7 +35,9 @@ if TYPE_CHECKING:
     from aura_contracts.board import BoardStatus as BoardStatus
     from aura_contracts.catalogue import AGGREGATES as AGGREGATES
     from aura_contracts.catalogue import CATALOGUE as CATALOGUE
+    from aura_contracts.catalogue import Event as Event
     from aura_contracts.catalogue import EventCatalogue as EventCatalogue
+    from aura_contracts.catalogue import EventRecord as EventRecord
     from aura_contracts.catalogue import Upcaster as Upcaster
     from aura_contracts.errors import ActorNotAllowed as ActorNotAllowed
     from aura_contracts.errors import AggregateExists as AggregateExists
@@ -65,8 +67,6 @@ if TYPE_CHECKING:
     from aura_contracts.errors import VersionConflict as VersionConflict
     from aura_contracts.errors import require_aware as require_aware
     from aura_contracts.events import Append as Append
-    from aura_contracts.events import Event as Event
-    from aura_contracts.events import EventRecord as EventRecord
     from aura_contracts.events import Fact as Fact
     from aura_contracts.events import Instant as Instant
     from aura_contracts.events import SealedRow as SealedRow

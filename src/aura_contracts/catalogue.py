@@ -5,6 +5,9 @@ function from the fields of one version to those of the next; they are applied i
 readable forever; `tests/golden` holds a sample of every released version.
 
 To read a log with aggregates of your own, extend the catalogue: ``CATALOGUE.extended(MINE.events)``.
+
+`aura_contracts` and `aura_engine` export `Event` and `EventRecord` from here, so that all event types are known where
+programs read them from dictionaries.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -16,7 +19,7 @@ from aura_contracts.agent import AGENT
 from aura_contracts.aggregate import Aggregate
 from aura_contracts.approval import APPROVAL
 from aura_contracts.board import BOARD
-from aura_contracts.events import Event
+from aura_contracts.events import Event, EventRecord
 from aura_contracts.execution import EXECUTION
 from aura_contracts.lease import WORKER_LEASE
 from aura_contracts.ledger import LEDGER
@@ -25,6 +28,9 @@ from aura_contracts.task import TASK
 from aura_contracts.template import PROMPT_TEMPLATE
 from aura_contracts.workflow import WORKFLOW
 from aura_contracts.workspace import WORKSPACE
+
+__all__ = ["AGGREGATES", "CATALOGUE", "Event", "EventCatalogue", "EventRecord", "Fields", "Upcaster", "Upcasters"]
+__all__ += ["label", "split_label"]
 
 Fields = dict[str, Any]
 Upcaster = Callable[[Fields], Fields]

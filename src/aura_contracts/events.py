@@ -21,6 +21,10 @@ Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 """A time-zone-aware datetime. Events use it for every time; naive datetimes cannot be stored."""
 
 
+_CLASSES: "dict[str, type[Event]]" = {}
+"""By topic, the event types defined so far; `aura_contracts.catalogue` imports all of AURA's."""
+
+
 class Event(msgspec.Struct, Plain, frozen=True, kw_only=True, gc=False):
     """Base of all events.
 
@@ -36,6 +40,11 @@ class Event(msgspec.Struct, Plain, frozen=True, kw_only=True, gc=False):
 
     topic: ClassVar[str]
     version: ClassVar[int] = 1
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "topic" in vars(cls):
+            _CLASSES.setdefault(cls.topic, cls)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the topic and the fields as JSON-ready values."""
@@ -134,12 +143,10 @@ def event_fields(event: Event) -> dict[str, Any]:
 
 
 def _class_of(fields: Mapping[str, Any]) -> type[Event]:
-    """Return the class of the event that a dictionary holds."""
-    from aura_contracts.catalogue import AGGREGATES  # noqa: PLC0415 - aggregates are made of events
-
+    """Return the class of the event that a dictionary holds, among all that were imported."""
     topic = fields.get("topic")
-    found = next((event for each in AGGREGATES for event in each.events if event.topic == topic), None)
+    found = _CLASSES.get(topic) if isinstance(topic, str) else None
     if found is None:
-        remedy = "give a dictionary from as_dict"
+        remedy = "give a dictionary from as_dict, and import the module of an event type of your own"
         raise InvalidInput(field="topic", reason=f"{topic!r} is not a type of event", remedy=remedy)
     return found

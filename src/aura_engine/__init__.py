@@ -65,6 +65,8 @@ if TYPE_CHECKING:
     from aura_contracts.board import ColumnRenamed as ColumnRenamed
     from aura_contracts.board import ColumnsReordered as ColumnsReordered
     from aura_contracts.board import WipLimitSet as WipLimitSet
+    from aura_contracts.catalogue import Event as Event
+    from aura_contracts.catalogue import EventRecord as EventRecord
     from aura_contracts.entries import Usage as Usage
     from aura_contracts.errors import ActorNotAllowed as ActorNotAllowed
     from aura_contracts.errors import AggregateExists as AggregateExists
@@ -128,8 +130,6 @@ if TYPE_CHECKING:
     from aura_contracts.errors import WorkingDirectoryMissing as WorkingDirectoryMissing
     from aura_contracts.errors import WorkspaceError as WorkspaceError
     from aura_contracts.errors import WorktreeExists as WorktreeExists
-    from aura_contracts.events import Event as Event
-    from aura_contracts.events import EventRecord as EventRecord
     from aura_contracts.execution import AgentErrorReported as AgentErrorReported
     from aura_contracts.execution import AgentFinished as AgentFinished
     from aura_contracts.execution import CallMade as CallMade
@@ -316,12 +316,12 @@ if TYPE_CHECKING:
     from aura_engine.blocking import BlockingRun as BlockingRun
     from aura_engine.blocking import BlockingSubscription as BlockingSubscription
     from aura_engine.blocking import open_engine_sync as open_engine_sync
-    from aura_engine.bootstrap import open_engine as open_engine
-    from aura_engine.bootstrap import open_own_task as open_own_task
+    from aura_engine.bootstrap.agent_context import open_own_task as open_own_task
+    from aura_engine.bootstrap.engine_context import open_engine as open_engine
     from aura_engine.facade.arguments import Limit as Limit
     from aura_engine.facade.arguments import Share as Share
-    from aura_engine.facade.doctor import Finding as Finding
     from aura_engine.facade.engine import Engine as Engine
+    from aura_engine.facade.findings import Finding as Finding
     from aura_engine.facade.options import AgentFilters as AgentFilters
     from aura_engine.facade.options import ApprovalFilters as ApprovalFilters
     from aura_engine.facade.options import AssignmentOptions as AssignmentOptions

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from jinja2 import StrictUndefined, Undefined, UndefinedError, meta, nodes, pass_context, pass_environment
 from jinja2.exceptions import (
@@ -28,9 +28,6 @@ from jinja2.utils import missing
 from jinja2.visitor import NodeTransformer
 
 from aura_contracts.errors import MissingVariable, TemplateError
-
-if TYPE_CHECKING:
-    from aura_engine.templates import Template
 
 STEP_LIMIT = 100_000
 """Loop iterations, calls, includes, and printed parts of values."""
@@ -91,6 +88,20 @@ class _Strict(StrictUndefined):
     __repr__ = Undefined._fail_with_undefined_error  # noqa: SLF001 - as its `__str__` is
 
 
+class TemplateSource(Protocol):
+    """A template as the sandbox sees it."""
+
+    @property
+    def text(self) -> str:
+        """The text with placeholders."""
+        ...
+
+    @property
+    def label(self) -> str:
+        """The name in error messages."""
+        ...
+
+
 class _CounterInsertion(NodeTransformer):
     """Inserts counters into a template."""
 
@@ -125,7 +136,7 @@ class TemplateSandbox(ImmutableSandboxedEnvironment):
 
     intercepted_binops = frozenset({"+", "*", "**", "%"})
 
-    def __init__(self, template: "Template", parts: Mapping[str, "Template"], limit: int) -> None:
+    def __init__(self, template: TemplateSource, parts: Mapping[str, TemplateSource], limit: int) -> None:
         super().__init__(
             autoescape=False,
             finalize=_put_out,
@@ -136,7 +147,7 @@ class TemplateSandbox(ImmutableSandboxedEnvironment):
         )
         self._template = template
         self._parts = {**parts, "": template}
-        self._labels: dict[str, Template] = {}
+        self._labels: dict[str, TemplateSource] = {}
         self._variables: dict[str, Any] = {}
         self.limit = limit
         self._steps = 0
@@ -291,7 +302,7 @@ class TemplateSandbox(ImmutableSandboxedEnvironment):
                 reason = f"{type(error).__name__}: {error}"
         return TemplateError(template=template.label, line=line, reason=reason)
 
-    def _missing(self, error: _Missing, template: "Template", line: int) -> MissingVariable:
+    def _missing(self, error: _Missing, template: TemplateSource, line: int) -> MissingVariable:
         whole = error.owner is missing
         variable, line = self._named(template, line, str(error.missing), whole=whole)
         owner = self._variables if whole else error.owner
@@ -305,7 +316,7 @@ class TemplateSandbox(ImmutableSandboxedEnvironment):
             told.remedy = "correct the template, or use the filter default for what may be missing"
         return told
 
-    def _place(self, traceback: TracebackType | None) -> tuple["Template", int]:
+    def _place(self, traceback: TracebackType | None) -> tuple[TemplateSource, int]:
         """Return the innermost template in `traceback`, which Jinja has rewritten, and the line in it."""
         template, line = self._template, 1
         while traceback is not None:
@@ -315,7 +326,7 @@ class TemplateSandbox(ImmutableSandboxedEnvironment):
             traceback = traceback.tb_next
         return template, line
 
-    def _named(self, template: "Template", line: int, name: str, *, whole: bool) -> tuple[str, int]:
+    def _named(self, template: TemplateSource, line: int, name: str, *, whole: bool) -> tuple[str, int]:
         """Return the full name of a missing part, ``task.nope`` for ``nope``, and its line.
 
         Jinja knows only the last part, and the line where the expression begins. `whole`: the name is a variable."""

@@ -42,11 +42,12 @@ from aura_engine.facade.agents import Agents
 from aura_engine.facade.approvals import Approvals
 from aura_engine.facade.arguments import Limit, Share, ids_of
 from aura_engine.facade.audit import Audit
-from aura_engine.facade.doctor import Doctor, Finding
+from aura_engine.facade.doctor import Doctor
 from aura_engine.facade.engine import E, Engine
 from aura_engine.facade.events import Events
 from aura_engine.facade.executions import Executions
 from aura_engine.facade.executors import Executors
+from aura_engine.facade.findings import Finding
 from aura_engine.facade.history import History
 from aura_engine.facade.logs import Logs
 from aura_engine.facade.options import (
@@ -829,7 +830,7 @@ def open_engine_sync(
     Use it in ``with``, or close it: in a notebook, open it in one cell and close it in another. It runs on
     an event loop in a thread of its own, so tasks proceed while the caller does something else.
     """
-    from aura_engine.bootstrap import open_engine  # noqa: PLC0415 - it opens stores
+    from aura_engine.bootstrap.engine_context import open_engine  # noqa: PLC0415 - it opens stores
 
     portal = Portal()
     return BlockingEngine(

@@ -23,9 +23,9 @@ from aura_cli.tool_server import server_of
 from aura_contracts.approval import Approve, Reject
 from aura_contracts.ids import ApprovalId
 from aura_contracts.task import Priority
+from aura_engine import open_engine
 from aura_engine.agent_tools.access import TaskScope, key_of, token_for, tools_for
 from aura_engine.agent_tools.api import OwnTask
-from aura_engine.bootstrap import open_engine
 from command_line import ENVIRONMENT, call_aura, run_aura
 
 pytestmark = pytest.mark.anyio

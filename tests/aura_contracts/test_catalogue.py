@@ -1,12 +1,16 @@
 """The event catalogue: one type per topic, a way up from every old version, labels."""
 
+import subprocess
+import sys
+
 import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aura_contracts.catalogue import AGGREGATES, CATALOGUE, EventCatalogue, label, split_label
-from aura_contracts.events import Event
+from aura_contracts.errors import InvalidInput
+from aura_contracts.events import Event, EventRecord
 from aura_contracts.task import TaskCreated
 
 
@@ -87,3 +91,47 @@ def test_any_text_can_be_split(text):
     topic, version = split_label(text)
     assert text.startswith(topic)
     assert version >= 0
+
+
+# --- Events from dictionaries -----------------------------------------------------------------------------------------
+
+RECORD = {
+    "position": 1,
+    "stream_id": "s",
+    "version": 1,
+    "time": "2026-01-04T10:00:00Z",
+    "actor": "human:alice",
+    "correlation_id": "c",
+    "causation_id": "d",
+}
+
+
+@pytest.mark.parametrize("home", ["aura_contracts", "aura_engine"])
+@pytest.mark.parametrize("event_type", [event for aggregate in AGGREGATES for event in aggregate.events][::20])
+def test_a_program_that_imports_nothing_else_reads_every_event_type(home, event_type):
+    """In a process of its own: in this one all types were imported."""
+    event = {"topic": event_type.topic}
+    code = f"from {home} import Event, EventRecord; from aura_contracts import InvalidInput\n"
+    for kind, fields in (("Event", event), ("EventRecord", {**RECORD, "event": event})):
+        code += f"try: {kind}.from_dict({fields!r})\nexcept InvalidInput as refused: print(refused.reason)\n"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "is not a type of event" not in done.stdout
+
+
+def test_events_of_a_program_are_read_from_dictionaries():
+    class PaintDried(Event, frozen=True, kw_only=True):
+        """Paint dried."""
+
+        topic = "paint.dried"
+        hours: int
+
+    dried = PaintDried(hours=3)
+    assert Event.from_dict(dried.as_dict()) == dried
+    record = EventRecord.from_dict({**RECORD, "event": dried.as_dict()})
+    assert record.event == dried
+
+
+@pytest.mark.parametrize("topic", [None, 7, ["task.created"], "paint.wet"])
+def test_a_dictionary_of_no_event_type_is_refused(topic):
+    with pytest.raises(InvalidInput, match="is not a type of event"):
+        Event.from_dict({"topic": topic})

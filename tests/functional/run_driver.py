@@ -25,7 +25,7 @@ from aura_contracts.output import OutputRecorded
 from aura_contracts.ports.executors import AgentRun, Launch
 from aura_contracts.ports.processes import InterruptPlan
 from aura_contracts.task import RetryPolicy
-from aura_engine.bootstrap import open_engine
+from aura_engine import open_engine
 from aura_engine.facade.engine import Engine
 from aura_engine.facade.run import Run
 from aura_executors.custom import CustomExecutor

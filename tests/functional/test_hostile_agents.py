@@ -25,7 +25,7 @@ import pytest
 from aura_contracts.failures import RETRYABLE, FailureReason
 from aura_contracts.output import OutputRecorded, OutputSource
 from aura_contracts.workspace import WorkspaceStatus
-from aura_engine.bootstrap import open_engine
+from aura_engine import open_engine
 from aura_store import open_log
 from aura_store.audit import verify
 from repositories import content, git, make_repository, worktrees

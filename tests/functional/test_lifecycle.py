@@ -11,7 +11,7 @@ from aura_contracts.failures import FailureReason
 from aura_contracts.output import OutputRecorded, OutputSource
 from aura_contracts.task import ApprovalMode, TaskStatus
 from aura_contracts.workspace import WorkspaceStatus
-from aura_engine.bootstrap import open_engine
+from aura_engine import open_engine
 from engines import AT_ONCE, all_questions, everything, next_question, open_questions, scripted, settled, write
 from repositories import branches, content, git, worktrees
 

@@ -16,7 +16,7 @@ from aura_contracts.approval import ApprovalKind
 from aura_contracts.output import OutputRecorded
 from aura_contracts.task import RetryPolicy, TaskStatus
 from aura_contracts.workspace import WorkspaceStatus
-from aura_engine.bootstrap import open_engine
+from aura_engine import open_engine
 from engines import everything, open_questions, settled
 from repositories import branches, content, git, worktrees
 

@@ -65,6 +65,8 @@ class SealedEvent(msgspec.Struct, Plain, frozen=True):
     def _of(cls, fields: Any, kind: Any) -> Self:
         """Return the sealed event, with an event of the class that its topic names."""
         record = fields.get("record")
+        from aura_contracts.catalogue import EventRecord  # noqa: PLC0415 - only to read dictionaries
+
         made = super()._of({**fields, "record": None}, kind)
         return made if record is None else cls(made.row, EventRecord.from_dict(record))
 

@@ -50,6 +50,11 @@ class Workspace(WorkspaceLayout, State, frozen=True, kw_only=True):
     left_behind: tuple[str, ...] = ()
     """What a failed preparation created and could not remove."""
 
+    @property
+    def directory(self) -> str:
+        """The folder that scripts and agents are started in: the worktree if there is one only, else the root."""
+        return self.worktrees[0].path if len(self.worktrees) == 1 else self.root
+
 
 # --- Table ------------------------------------------------------------------------------------------------------------
 

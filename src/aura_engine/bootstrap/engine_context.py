@@ -1,94 +1,30 @@
-"""Engine context: a store, and an engine on it, from opening to closing.
-
-`EngineOptions` checks what `open_engine` is given before anything is opened. It needs no pydantic, whose import takes
-longer than opening an engine.
-"""
+"""Engine context: a store, and an engine on it, from opening to closing."""
 
 import os
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
-import attrs
-from msgspec import Meta
 
 import aura_store
 from aura_contracts.actors import Actor, human
-from aura_contracts.errors import InvalidInput, require_text
-from aura_contracts.lease import GRACE_LIMIT, RETURN_GRACE
+from aura_contracts.lease import RETURN_GRACE
 from aura_contracts.ports.executors import Executor
 from aura_contracts.store_url import Compression, StoreUrl
 from aura_engine import bootstrap
+from aura_engine.bootstrap.engine_options import EngineOptions
 from aura_engine.exception_groups import unwrap_group
-from aura_engine.facade.arguments import Filled, Limit, check_of
 from aura_engine.facade.core import Core
 from aura_engine.facade.engine import Engine
-from aura_engine.host import Host, require_person
+from aura_engine.host import Host
 from aura_engine.state_cache import StateCache
 from aura_engine.unit_of_work import CommandBus
 
 if TYPE_CHECKING:
     from aura_contracts.ports import Executor
-
-
-# --- Options ----------------------------------------------------------------------------------------------------------
-
-
-def _fits(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
-    """Refuse a value that is not of the field's type."""
-    check_of(attribute.type)(value, attribute.name)
-
-
-def _optional(check: Callable[[Any, str], object]) -> Callable[[object, "attrs.Attribute[Any]", Any], object]:
-    """Return the validator of a field whose value is None, or has to pass `check`."""
-    return lambda _, attribute, value: value is None or check(value, attribute.name)
-
-
-def _folder(value: Any, field: str) -> None:
-    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
-        remedy = "give the path of a folder"
-        raise InvalidInput(field=field, reason=f"{ascii(value)[:80]} is not a path", remedy=remedy)
-    require_text(os.fsdecode(value), field)
-
-
-@attrs.frozen(kw_only=True)
-class EngineOptions:
-    """The arguments of `open_engine`, which describes them. Raises `InvalidInput`, and `StoreMisconfigured` for a text
-    that is not a store URL."""
-
-    url: Filled = attrs.field(validator=_fits)
-    user: str | None = attrs.field(validator=_optional(require_person))
-    home: Path | str | None = attrs.field(validator=_optional(_folder))
-    executors: Sequence[Executor] = attrs.field(validator=_fits)
-    project: Path | str | None = attrs.field(validator=_optional(_folder))
-    executions: Limit | None = attrs.field(validator=_fits)
-    executions_of: Mapping[str, Limit] | None = attrs.field(validator=_fits)
-    grace: Annotated[float, Meta(ge=0, le=GRACE_LIMIT)] = attrs.field(validator=_fits)
-    drive_all: bool = attrs.field(validator=_fits)
-    record_only: bool = attrs.field(validator=_fits)
-    read_only: bool = attrs.field(validator=_fits)
-    auditing: bool = attrs.field(validator=_fits)
-    encryption_key: Filled | None = attrs.field(validator=_fits)
-    compression: Compression | None = attrs.field(validator=_fits)
-    outage_timeout: Annotated[float, Meta(ge=0)] | None = attrs.field(validator=_fits)
-    host: Host | None = attrs.field(validator=_fits)
-
-    def __attrs_post_init__(self) -> None:
-        hindrance = "read_only" if self.reading else "record_only" if self.record_only else None
-        if self.drive_all and hindrance is not None:
-            reason = f"an engine that is {hindrance} drives no tasks"
-            raise InvalidInput(field="drive_all", reason=reason, remedy=f"leave out drive_all or {hindrance}")
-
-    @property
-    def reading(self) -> bool:
-        """Whether the engine only reads its store."""
-        return self.read_only or self.auditing or StoreUrl.parse(self.url).read_only
-
-
-# --- Opening and closing ----------------------------------------------------------------------------------------------
 
 
 @asynccontextmanager

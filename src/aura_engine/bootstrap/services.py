@@ -11,10 +11,10 @@ import attrs
 from anyio.abc import TaskGroup
 
 from aura_contracts.actors import actor_name
-from aura_engine import bootstrap
-from aura_engine.bootstrap.engine_context import EngineOptions
+from aura_engine.bootstrap.engine_options import EngineOptions
+from aura_engine.bootstrap.worker import local_worker
 from aura_engine.exception_groups import unwrap_group
-from aura_engine.facade.core import Core
+from aura_engine.facade.core import Core, Services
 from aura_engine.host import Host
 from aura_engine.profiles import ProfileFiles
 from aura_engine.runtime.context import Prompts, Runtime, Slots, reviewers_of
@@ -23,15 +23,6 @@ from aura_engine.runtime.gateway import Gateway
 from aura_worker_protocol import Peer, Role, memory_pair
 
 MakeWorker = Callable[[], AbstractAsyncContextManager[Any]]
-
-
-@attrs.frozen
-class Services:
-    """The services of steps, what drives tasks with them, and the worker of this process."""
-
-    runtime: Runtime
-    follower: Follower
-    worker: "LocalWorker"
 
 
 def services_of(core: Core, given: EngineOptions, host: Host, home: Path) -> Services:
@@ -53,7 +44,7 @@ def services_of(core: Core, given: EngineOptions, host: Host, home: Path) -> Ser
         grace=given.grace,
     )
     follower = Follower(runtime, core.locks, core.require_open, drive_all=given.drive_all)
-    worker = LocalWorker(gateway, partial(bootstrap.local_worker, given, host, home), core.require_open())
+    worker = LocalWorker(gateway, partial(local_worker, given, host, home), core.require_open())
     return Services(runtime, follower, worker)
 
 

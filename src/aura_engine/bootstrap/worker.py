@@ -1,6 +1,6 @@
 """Worker: the worker of this process with its adapters (git, executors, workspaces), and what they need of the machine.
 
-Imported when the engine first sends a request to a worker.
+Imported with what drives tasks, when an engine first needs it.
 """
 
 import platform
@@ -17,8 +17,8 @@ from aura_contracts import __version__
 from aura_contracts.ids import ExecutionId, TaskId, WorkerId, WorkerIdentity
 from aura_contracts.ports.executors import AgentTools
 from aura_engine.agent_tools.access import TaskScope, key_of, token_for, tools_for
-from aura_engine.bootstrap.engine_context import EngineOptions
-from aura_engine.facade.doctor import Finding
+from aura_engine.bootstrap.engine_options import EngineOptions
+from aura_engine.facade.findings import Finding
 from aura_engine.host import Host, read_or_create
 from aura_executors import SupervisedRunner
 from aura_executors.registry import ExecutorRegistry

@@ -1,6 +1,6 @@
 """Approvals: questions to humans, and their decisions."""
 
-from typing import Unpack
+from typing import TYPE_CHECKING, ClassVar, Unpack
 
 import attrs
 
@@ -24,9 +24,13 @@ from aura_contracts.workspace import WorkspaceStatus
 from aura_engine import runtime
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
+from aura_engine.facade.noun import Noun
 from aura_engine.facade.options import ApprovalFilters
 from aura_engine.runtime.views import view_in
 from aura_engine.unit_of_work import UnitOfWork
+
+if TYPE_CHECKING:
+    from aura_engine.facade.workspaces import Workspaces
 
 _ABOUT_WORK = (ApprovalKind.PLAN, ApprovalKind.CHANGES, ApprovalKind.DECOMPOSITION)
 
@@ -40,6 +44,7 @@ class Approvals:
     """
 
     _core: Core
+    _workspaces: ClassVar["Noun[Workspaces]"] = Noun()
 
     async def get(self, approval: str) -> Approval:
         """Return an approval. Raises `AggregateNotFound`, `AmbiguousId`."""
@@ -59,7 +64,7 @@ class Approvals:
         workspace = (await self._core.view(question.task_id)).workspace
         if workspace is None or workspace.status is WorkspaceStatus.REMOVED:
             return ""
-        return (await self._core.engine.workspaces.diff(workspace.id)).patch
+        return (await self._workspaces.diff(workspace.id)).patch
 
     async def approve(
         self,

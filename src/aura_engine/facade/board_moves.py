@@ -4,6 +4,8 @@ A move runs the first command in `USER_MOVES` that the task accepts. A move that
 do the work, a decision with its reason) is refused, and the error's remedy names the call that does it.
 """
 
+from typing import Protocol
+
 import attrs
 
 from aura_contracts.actors import ENGINE, Actor
@@ -20,12 +22,20 @@ from aura_engine.unit_of_work import UnitOfWork
 _C = CanonicalState
 
 
+class TaskCommands(Protocol):
+    """The commands of `Tasks` that are moves on the board."""
+
+    async def cancel(self, task: str, reason: str = "", *, by: str | None = None) -> object: ...
+    async def retry(self, task: str, *, by: str | None = None) -> object: ...
+
+
 @attrs.frozen
 class BoardMoves:
     """Moves tasks on behalf of `actor`."""
 
     _core: Core
     _actor: Actor
+    _tasks: TaskCommands
 
     async def move(self, task_id: TaskId, target: CanonicalState, reason: str) -> None:
         """Move a task. Raises `RuleViolated`, whose remedy names an alternative."""
@@ -39,7 +49,7 @@ class BoardMoves:
             remedy = f"from {source} a task can move to {possible}" if possible else "create another task"
             raise refusal(task_id, "move", f"a task cannot move from {source} to {target}", remedy)
         if target is _C.CANCELLED:
-            await self._core.engine.tasks.cancel(task_id, reason, by=self._actor)
+            await self._tasks.cancel(task_id, reason, by=self._actor)
         elif source is _C.BLOCKED:
             await self._unblock(view, reason)
         elif source is _C.REVIEW or target is _C.RUNNING:
@@ -59,7 +69,7 @@ class BoardMoves:
         """Resume a task that failed, or that a person blocked."""
         task_id = view.task.id
         if view.task.status is TaskStatus.FAILED:
-            await self._core.engine.tasks.retry(task_id, by=self._actor)
+            await self._tasks.retry(task_id, by=self._actor)
             return
         conflict = view.conflict
         if conflict is not None and conflict.status is ApprovalStatus.PENDING:

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 import anyio
@@ -23,10 +23,7 @@ from aura_engine.unit_of_work import CommandBus, existing, not_found
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
-    from aura_engine.bootstrap.services import Services
-    from aura_engine.facade.doctor import Finding
-    from aura_engine.facade.engine import Engine
-    from aura_engine.facade.subscription import Subscription
+    from aura_engine.facade.findings import Finding
     from aura_engine.runtime.context import Runtime
     from aura_engine.runtime.follower import Follower
 
@@ -34,6 +31,29 @@ S = TypeVar("S", bound=State)
 
 CLOSING_PATIENCE = 5.0
 """Seconds that a closing engine waits for callbacks that are running."""
+
+
+class BackgroundReader(Protocol):
+    """A subscription, as the engine ends it."""
+
+    def cancel(self) -> None: ...
+    async def wait(self) -> None: ...
+
+
+class OwnWorker(Protocol):
+    """The worker of this process, as the engine ends it."""
+
+    def end(self) -> None: ...
+    async def stop(self) -> None: ...
+
+
+@attrs.frozen
+class Services:
+    """The services of steps, what drives tasks with them, and the worker of this process."""
+
+    runtime: "Runtime"
+    follower: "Follower"
+    worker: OwnWorker
 
 
 @attrs.define(kw_only=True)
@@ -44,7 +64,7 @@ class Core:
     reads: ReadModels
     locks: Locks
     archive: Archive
-    make_services: "Callable[[], Services]"
+    make_services: Callable[[], Services]
     examine_host: "Callable[[], Sequence[Finding]]"
     """Checks the machine: Python, git."""
     identify: Callable[[], Actor]
@@ -55,14 +75,15 @@ class Core:
     """The store was opened without the right to write."""
     closed: bool = attrs.field(default=False, init=False)
     """The engine is closing or closed: its methods raise `EngineClosed`; see `aura_engine.facade.gate`."""
-    services: "Services | None" = attrs.field(default=None, init=False)
+    services: Services | None = attrs.field(default=None, init=False)
     """What drives tasks, once it was needed."""
-    engine: "Engine" = attrs.field(init=False)
+    nouns: dict[str, Any] = attrs.field(init=False, factory=dict)
+    """The nouns used so far, by name; see `aura_engine.facade.noun`."""
     group: "TaskGroup | None" = attrs.field(default=None, init=False)
     """The group of all background work, for as long as it lasts."""
     leave: Callable[[BaseException], None] = attrs.field(init=False)
     """Closes the engine, which then raises this exception where it was opened."""
-    subscriptions: "set[Subscription]" = attrs.field(init=False, factory=set)
+    subscriptions: set[BackgroundReader] = attrs.field(init=False, factory=set)
     """Those that have not ended."""
     starting: set[anyio.Event] = attrs.field(init=False, factory=set)
     """One for each subscription that does not know yet which event it starts after; set once it does."""
@@ -86,7 +107,7 @@ class Core:
     def follower(self) -> "Follower":
         return self._require_services().follower
 
-    def _require_services(self) -> "Services":
+    def _require_services(self) -> Services:
         if self.services is None:
             self.services = self.make_services()
         return self.services

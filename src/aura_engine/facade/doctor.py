@@ -4,31 +4,34 @@ Doctor leaves alone what another engine drives. It reports leftovers that the st
 on request: several stores may share one home, and they may belong to another store.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from functools import partial
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, ClassVar
 
 import anyio
 import attrs
-import msgspec
 
 from aura_contracts.approval import ApprovalStatus
 from aura_contracts.errors import AuraError, InvalidInput
 from aura_contracts.execution import EXECUTION, ProcessToken
 from aura_contracts.ids import TaskId
-from aura_contracts.plain_data import Plain
 from aura_contracts.ports.read_models import TaskQuery
 from aura_contracts.ports.workspaces import Orphan
 from aura_contracts.task import TaskStatus
 from aura_contracts.workspace import WORKSPACE
 from aura_engine.facade.core import Core
+from aura_engine.facade.findings import Finding
 from aura_engine.facade.gate import gated
+from aura_engine.facade.noun import Noun
 from aura_engine.facade.run import Run
 from aura_engine.runtime.steps import Do, next_step
 from aura_engine.runtime.views import View
 from aura_engine.unit_of_work import not_found
 from aura_worker_protocol.messages import ForgetProcess
+
+if TYPE_CHECKING:
+    from aura_engine.facade.workspaces import Workspaces
 
 GIVE_UP_AFTER = 15.0
 """Seconds for which one error may hold up a task before its fix is abandoned."""
@@ -40,48 +43,13 @@ _FIX = "doctor.fix(finding)"
 _UNKNOWN = "fix it with doctor.list(unknown=True), if no other store uses this home"
 
 
-class _Told(msgspec.Struct, Plain):
-    """What a finding tells."""
-
-    id: str
-    kind: str
-    status: Literal["ok", "note", "wrong", "fixed"]
-    text: str
-    remedy: str
-
-
-@attrs.frozen(kw_only=True)
-class Finding(Plain):
-    """The result of a check. `fix` repairs the problem and returns what it did; None if only a person can repair it."""
-
-    id: str
-    kind: str
-    """``python``, ``git``, ``profiles``, ``store``, ``task``, ``process`` or ``worktree``."""
-    status: Literal["ok", "note", "wrong", "fixed"]
-    text: str
-    remedy: str = ""
-    fix: Callable[[], Awaitable[str]] | None = attrs.field(default=None, eq=False, repr=False)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON-ready values, without the fix."""
-        return {name: getattr(self, name) for name in _Told.__struct_fields__}
-
-    @classmethod
-    def _of(cls, fields: Any, kind: Any) -> Self:  # noqa: ARG003 - a fix is not data
-        """Return the finding for a dictionary; it has no fix."""
-        return cls(**msgspec.structs.asdict(_Told.from_dict(fields)))
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, schema: object, handler: object) -> dict[str, Any]:
-        return _Told.__get_pydantic_json_schema__(schema, handler)
-
-
 @gated
 @attrs.frozen
 class Doctor:
     """Checks this machine, the store, stuck tasks and leftovers."""
 
     _core: Core
+    _workspaces: ClassVar["Noun[Workspaces]"] = Noun()
 
     async def get(self, finding: str, *, unknown: bool = False) -> Finding:
         """Return one finding by its id. Raises `AggregateNotFound`."""
@@ -118,7 +86,7 @@ class Doctor:
             process = await self._process(token, stuck, unknown=unknown)
             if process is not None:
                 yield process
-        for orphan in await self._core.engine.workspaces.orphans():
+        for orphan in await self._workspaces.orphans():
             yield await self._orphan(orphan, unknown=unknown)
 
     async def fix(self, finding: Finding) -> Finding:
@@ -264,6 +232,6 @@ class Doctor:
         )
 
     async def _remove(self, orphan: Orphan) -> str:
-        taken = await self._core.engine.workspaces.remove_orphan(orphan)
+        taken = await self._workspaces.remove_orphan(orphan)
         copies = ", ".join(f"{one.commit} in {one.repository}" for one in taken)
         return f"removed, safety copy {copies}" if copies else "removed"

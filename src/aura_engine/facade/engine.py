@@ -81,7 +81,6 @@ class Engine:
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        core.engine = self
 
     @property
     def user(self) -> str:

@@ -89,7 +89,7 @@ async def examine_options(
 
     Unless they have to be `complete`, others may be added for each run. Raises `UnknownExecutor`, or `InvalidInput`
     for what the executor would refuse."""
-    await core.engine.executors.capability(executor)
+    await Executors(core).capability(executor)
     profiles = await core.runtime.profiles.load()
     whole = profiles.options(executor, variant, options)
     check = CheckOptions(

@@ -7,19 +7,23 @@ N = TypeVar("N")
 
 
 class Noun(Generic[N]):
-    """An attribute of `Engine`: the class `Tasks` of the module `tasks`, made once for the engine's core."""
+    """An attribute of the engine, or of a noun that uses another (`_tasks`): the class `Tasks` of the module `tasks`.
+
+    It is made once for each core, on which all nouns of an engine work.
+    """
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
+        self._name = name.lstrip("_")
 
     @overload
-    def __get__(self, engine: None, owner: type) -> Self: ...
+    def __get__(self, user: None, owner: type) -> Self: ...
     @overload
-    def __get__(self, engine: object, owner: type) -> N: ...
-    def __get__(self, engine: Any, owner: type) -> Any:
-        if engine is None:
+    def __get__(self, user: object, owner: type) -> N: ...
+    def __get__(self, user: Any, owner: type) -> Any:
+        if user is None:
             return self
-        module = import_module(f"{__package__}.{self._name}")
-        noun = getattr(module, self._name.capitalize())(vars(engine)["_core"])
-        vars(engine)[self._name] = noun  # where the next look-up finds it
-        return noun
+        core = user._core  # noqa: SLF001 - the engine and its nouns have one
+        if self._name not in core.nouns:
+            module = import_module(f"{__package__}.{self._name}")
+            core.nouns[self._name] = getattr(module, self._name.capitalize())(core)
+        return core.nouns[self._name]

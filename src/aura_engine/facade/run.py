@@ -8,6 +8,7 @@ task = await run.result()
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
+from typing import TYPE_CHECKING, ClassVar
 
 import anyio
 import attrs
@@ -20,7 +21,11 @@ from aura_contracts.task import TASK, Task, TaskStatus
 from aura_engine import facade
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
+from aura_engine.facade.noun import Noun
 from aura_engine.runtime.views import start_of
+
+if TYPE_CHECKING:
+    from aura_engine.facade.tasks import Tasks
 
 _STEPS = 3
 """The steps of ending a process; see `aura_contracts.ports.processes.InterruptPlan`."""
@@ -41,6 +46,7 @@ class Run:
     id: TaskId
     """The task's id, for every noun of the engine."""
     _core: Core = attrs.field(repr=False)
+    _tasks: ClassVar["Noun[Tasks]"] = Noun()
     since: int = attrs.field(default=0, kw_only=True)
     """The position in the log that `events` starts after."""
     driven: bool = attrs.field(default=False, kw_only=True)
@@ -125,7 +131,7 @@ class Run:
 
     async def cancel(self, reason: str = "") -> Task:
         """Cancel the task: interrupt its agent and withdraw its open questions, but keep its work. Returns the task."""
-        return await self._core.engine.tasks.cancel(self.id, reason)
+        return await self._tasks.cancel(self.id, reason)
 
     async def kill(self, reason: str = "") -> None:
         """Cancel the task and end its processes at once, without the time that `cancel` gives them to finish."""

@@ -1,7 +1,7 @@
 """Tasks: pieces of work, from creation to result."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar, Unpack
+from typing import TYPE_CHECKING, ClassVar, TypeVar, Unpack
 
 import attrs
 
@@ -37,11 +37,14 @@ from aura_engine import facade, runtime
 from aura_engine.facade.arguments import Share
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
+from aura_engine.facade.noun import Noun
 from aura_engine.facade.options import AssignmentOptions, NewTaskOptions, TaskFilters
 from aura_engine.runtime.views import View, view_in
 from aura_engine.unit_of_work import UnitOfWork
 
 if TYPE_CHECKING:
+    from aura_engine.facade.approvals import Approvals
+    from aura_engine.facade.executors import Executors
     from aura_engine.facade.placement import Placement
     from aura_engine.inputs import Assignment
 
@@ -56,6 +59,8 @@ class Tasks:
     """Tasks, by id. Commands record a change for the engine to carry out; none of them waits for the result."""
 
     _core: Core
+    _approvals: ClassVar["Noun[Approvals]"] = Noun()
+    _executors: ClassVar["Noun[Executors]"] = Noun()
 
     async def get(self, task: str) -> Task:
         """Return a task. Raises `AggregateNotFound`, `AmbiguousId`."""
@@ -187,7 +192,7 @@ class Tasks:
         task_id = TaskId(await self._core.find("task", task))
         asked = (await self._core.view(task_id)).approval
         if asked is not None and asked.kind in _ABOUT_WORK and asked.status is ApprovalStatus.PENDING:
-            await self._core.engine.approvals.request_changes(asked.id, feedback, by=by)
+            await self._approvals.request_changes(asked.id, feedback, by=by)
             return await self.get(task_id)
 
         async def decide(unit: UnitOfWork, view: View) -> Task:
@@ -304,7 +309,7 @@ class Tasks:
     async def move(self, task: str, state: CanonicalState | str, reason: str = "", *, by: str | None = None) -> Task:
         """Move a task on the board to a canonical state. Raises `RuleViolated`, whose remedy names an alternative."""
         task_id = TaskId(await self._core.find("task", task))
-        await facade.BoardMoves(self._core, self._core.actor(by)).move(task_id, CanonicalState(state), reason)
+        await facade.BoardMoves(self._core, self._core.actor(by), self).move(task_id, CanonicalState(state), reason)
         return await self.get(task_id)
 
     # --- Parts --------------------------------------------------------------------------------------------------------

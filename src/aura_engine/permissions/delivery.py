@@ -9,6 +9,7 @@ Invariants:
 import logging
 from collections.abc import Callable
 from datetime import datetime
+from typing import Protocol, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
@@ -22,8 +23,11 @@ from aura_contracts.ids import ApprovalId, ExecutionId, TaskId
 from aura_contracts.ports.executors import Answer
 from aura_contracts.task import TASK
 from aura_engine.permissions.questions import PermissionQuestion, questions_of, questions_of_task
-from aura_engine.runtime.context import Runtime
+from aura_engine.unit_of_work import CommandBus
 from aura_worker_protocol.messages import AnswerPermission
+from aura_worker_protocol.request import Request, Result
+
+R = TypeVar("R", bound=Result)
 
 _LOG = logging.getLogger(__name__)
 
@@ -36,56 +40,68 @@ _RETRY_AFTER = 1.0
 """Seconds before an expiry that could not be recorded is tried again."""
 
 
-async def answer(runtime: Runtime, approval: Approval) -> None:
+class AgentLine(Protocol):
+    """What delivery needs of the engine's end of the connection to the worker."""
+
+    bus: CommandBus
+    answered: set[tuple[str, str]]
+    """Questions, by process and name, whose answer was recorded as received."""
+
+    async def request(self, request: Request[R]) -> R:
+        """Send a request to the worker; return its result."""
+        ...
+
+
+async def answer(line: AgentLine, approval: Approval) -> None:
     """Send the decision to the agent that waits for `approval`, if it still runs.
 
     An agent that receives several answers keeps the first."""
     if approval.kind is not ApprovalKind.TOOL_CALL or approval.task_id is None:
         return
-    task = await runtime.bus.get(TASK, approval.task_id)
-    execution = None if task is None or task.execution_id is None else await _at_work(runtime, task.execution_id)
+    task = await line.bus.get(TASK, approval.task_id)
+    execution = None if task is None or task.execution_id is None else await _at_work(line, task.execution_id)
     if execution is None:
         return
-    for question in await questions_of(runtime.bus, execution.id):
+    for question in await questions_of(line.bus, execution.id):
         if question.asked.approval_id == approval.id:
-            await _tell(runtime, question, approval)
+            await _tell(line, question, approval)
 
 
-async def answer_decided(runtime: Runtime, execution: Execution, token: str) -> None:
+async def answer_decided(line: AgentLine, execution: Execution, token: str) -> None:
     """Send a process that was taken over the decisions made while it was unreachable."""
-    for question in await questions_of(runtime.bus, execution.id):
-        approval = await runtime.bus.get(APPROVAL, question.asked.approval_id)
+    for question in await questions_of(line.bus, execution.id):
+        approval = await line.bus.get(APPROVAL, question.asked.approval_id)
         if question.asked.token == token and approval is not None and approval.final:
-            await _tell(runtime, question, approval)
+            await _tell(line, question, approval)
 
 
-async def _at_work(runtime: Runtime, execution_id: ExecutionId) -> Execution | None:
+async def _at_work(line: AgentLine, execution_id: ExecutionId) -> Execution | None:
     """Return an execution that is still running. One that is being ended gets no answers: it must not begin anything
     new.
     """
-    execution = await runtime.bus.get(EXECUTION, execution_id)
+    execution = await line.bus.get(EXECUTION, execution_id)
     over = execution is None or execution.final or execution.interrupted
     return None if over else execution
 
 
-async def _tell(runtime: Runtime, question: PermissionQuestion, approval: Approval) -> None:
+async def _tell(line: AgentLine, question: PermissionQuestion, approval: Approval) -> None:
     silence = _SILENCE if approval.status is ApprovalStatus.EXPIRED and not approval.granted else ""
     told = Answer(granted=approval.granted, feedback=approval.feedback or silence)
     request = AnswerPermission(token=question.asked.token, request_id=question.asked.request_id, answer=told)
     try:
-        await runtime.gateway.request(request)
+        await line.request(request)
     except AuraError as error:
         _LOG.debug("approval %s: no agent waits for the answer: %s", approval.id, error)
         return
     key = (question.asked.token, question.asked.request_id)
-    if not question.answered and key not in runtime.gateway.answered:
-        runtime.gateway.answered.add(key)
-        await _record_answer(runtime, question, approval)
+    if not question.answered and key not in line.answered:
+        line.answered.add(key)
+        await _record_answer(line, question, approval)
 
 
-async def _record_answer(runtime: Runtime, question: PermissionQuestion, approval: Approval) -> None:
+async def _record_answer(line: AgentLine, question: PermissionQuestion, approval: Approval) -> None:
     """Record that an agent received the answer, unless its execution has ended meanwhile."""
-    execution = await runtime.bus.get(EXECUTION, question.execution_id)
+    execution = await line.bus.get(EXECUTION, question.execution_id)
     if execution is None or execution.final:
         return
     event = PermissionAnswered(
@@ -96,7 +112,7 @@ async def _record_answer(runtime: Runtime, question: PermissionQuestion, approva
     )
     action = RecordAction(epoch=execution.epoch, action=event)
     try:
-        await runtime.bus.handle(ENGINE, question.execution_id, action)
+        await line.bus.handle(ENGINE, question.execution_id, action)
     except AuraError as error:
         _LOG.debug("approval %s: the answer is not on record: %s", approval.id, error)
 
@@ -104,8 +120,8 @@ async def _record_answer(runtime: Runtime, question: PermissionQuestion, approva
 class Deliveries:
     """The answers on their way to agents, and the deadlines of open questions."""
 
-    def __init__(self, runtime: Runtime, drives: Callable[[TaskId], bool]) -> None:
-        self._runtime = runtime
+    def __init__(self, line: AgentLine, drives: Callable[[TaskId], bool]) -> None:
+        self._line = line
         self._drives = drives
         self._deadlines: dict[ApprovalId, anyio.CancelScope] = {}
 
@@ -123,7 +139,7 @@ class Deliveries:
     async def attend_open(self, task_id: TaskId, group: TaskGroup) -> None:
         """Attend to the questions that a task's agent asked before this engine drove it."""
         try:
-            asked = await questions_of_task(self._runtime.bus, task_id)
+            asked = await questions_of_task(self._line.bus, task_id)
             for approval_id in dict.fromkeys(one.asked.approval_id for one in asked if not one.asked.automatic):
                 if (await self._approval(approval_id)).status is ApprovalStatus.PENDING:
                     group.start_soon(self._attend, approval_id)
@@ -145,7 +161,7 @@ class Deliveries:
         ):
             return
         if approval.status is not ApprovalStatus.PENDING:
-            await answer(self._runtime, approval)
+            await answer(self._line, approval)
         elif approval.deadline is not None and approval_id not in self._deadlines:
             with anyio.CancelScope() as scope:
                 self._deadlines[approval_id] = scope
@@ -157,13 +173,13 @@ class Deliveries:
     async def _expire(self, approval_id: ApprovalId, deadline: datetime) -> None:
         """Wait for the deadline by the injected clock, then close the question; retried until it is closed."""
         while True:
-            left = (deadline - self._runtime.bus.clock()).total_seconds()
+            left = (deadline - self._line.bus.clock()).total_seconds()
             await anyio.sleep(min(max(left, 0.0), _CLOCK_CHECK))
             if left > _CLOCK_CHECK:
                 continue
             try:
                 if (await self._approval(approval_id)).status is ApprovalStatus.PENDING:
-                    await self._runtime.bus.handle(ENGINE, approval_id, ExpireApproval())
+                    await self._line.bus.handle(ENGINE, approval_id, ExpireApproval())
             except AuraError as error:
                 _LOG.debug("approval %s did not expire: %s", approval_id, error)
                 await anyio.sleep(_RETRY_AFTER)
@@ -171,6 +187,6 @@ class Deliveries:
                 return
 
     async def _approval(self, approval_id: ApprovalId) -> Approval:
-        approval = await self._runtime.bus.get(APPROVAL, approval_id)
+        approval = await self._line.bus.get(APPROVAL, approval_id)
         assert approval is not None, "its stream has begun"
         return approval

@@ -48,7 +48,6 @@ from aura_contracts.permission import PermissionRules, fingerprint_of, matches, 
 from aura_contracts.secrets import redact
 from aura_contracts.task import TASK, ExecutionStarted, Task
 from aura_contracts.workspace import WORKSPACE
-from aura_engine.runtime.views import directory_of
 from aura_engine.unit_of_work import CommandBus, UnitOfWork
 
 Reviewers = Callable[[Task], tuple[str, ...]]
@@ -161,7 +160,7 @@ async def _as_rules_see_it(unit: UnitOfWork, execution: Execution, entry: Permis
     workspace = None if execution.workspace_id is None else await unit.bus.get(WORKSPACE, execution.workspace_id)
     if workspace is None:
         return (call,)
-    return (call, replace(call, arguments=relative_to(directory_of(workspace), entry.arguments)))
+    return (call, replace(call, arguments=relative_to(workspace.directory, entry.arguments)))
 
 
 def _named(entry: PermissionRequested) -> PermissionRequested:

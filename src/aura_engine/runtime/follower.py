@@ -53,7 +53,7 @@ class Follower:
         self._locks = locks
         self._require_open = require_open
         self._drive_all = drive_all
-        self._deliveries = Deliveries(runtime, self.drives)
+        self._deliveries = Deliveries(runtime.gateway, self.drives)
         self._tailing = anyio.Lock()
         self._tails = False
         self._drivers: dict[TaskId, Driver] = {}

@@ -47,7 +47,7 @@ from aura_engine.permissions.questions import withdraw_all
 from aura_engine.runtime.context import Runtime, snapshot_ref
 from aura_engine.runtime.entries import record_entries
 from aura_engine.runtime.session_replay import beginning_of, prompt_of
-from aura_engine.runtime.views import View, directory_of, lease_of, spec_of
+from aura_engine.runtime.views import View, lease_of, spec_of
 from aura_engine.unit_of_work import UnitOfWork
 from aura_worker_protocol import messages
 from aura_worker_protocol.messages import (
@@ -233,7 +233,7 @@ async def run_process(
                 epoch=execution.epoch,
                 token=token,
                 stage=str(execution.status),
-                directory=directory_of(workspace),
+                directory=workspace.directory,
                 next_record=await gateway.outputs.next(execution.id),
                 plan=execution.plan,
                 script=script,
@@ -255,7 +255,7 @@ async def run_process(
     if recorded.interrupted:  # perhaps requested before there was a process to interrupt
         await gateway.request(InterruptProcess(token=token, reason="requested"))
     elif agent is not None:
-        await answer_decided(runtime, execution, token)
+        await answer_decided(gateway, execution, token)
     awaited = AwaitProcess(execution_id=execution.id, epoch=execution.epoch, token=token)
     return await gateway.request(awaited)
 

@@ -143,11 +143,6 @@ def spec_of(workspace: Workspace) -> "ports.WorkspaceSpec":
     )
 
 
-def directory_of(workspace: Workspace) -> str:
-    """Return the folder that scripts and agents are started in: the worktree if there is one only, else the root."""
-    return workspace.worktrees[0].path if len(workspace.worktrees) == 1 else workspace.root
-
-
 _VALUES = ("question", "spec", "layout")
 """Fields of events that hold the value an aggregate begins with."""
 

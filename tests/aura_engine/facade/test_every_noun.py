@@ -18,7 +18,7 @@ from aura_contracts.errors import (
 from aura_contracts.ids import AgentId
 from aura_contracts.ports.archive import UsageKey
 from aura_contracts.task import AgentType
-from aura_engine.bootstrap import open_engine
+from aura_engine import open_engine
 from aura_engine.facade.engine import Engine
 from engines import next_question, scripted, write
 from repositories import make_repository

@@ -15,9 +15,9 @@ from aura_contracts.errors import InvalidInput
 from aura_contracts.plain_data import Plain
 from aura_contracts.ports.rows import Page
 from aura_contracts.task import Task
+from aura_engine import open_engine, open_own_task
 from aura_engine.agent_tools.api import OwnTask
 from aura_engine.blocking import open_engine_sync
-from aura_engine.bootstrap import open_engine, open_own_task
 from engines import scripted, write
 
 pytestmark = pytest.mark.anyio

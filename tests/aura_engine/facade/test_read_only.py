@@ -8,7 +8,7 @@ from aura_contracts.agent import AgentChanges
 from aura_contracts.errors import StoreReadOnly
 from aura_contracts.ports.workspaces import Orphan
 from aura_contracts.task import TaskChanges
-from aura_engine.bootstrap import open_engine
+from aura_engine import open_engine
 from aura_engine.facade.doctor import Finding
 from aura_engine.facade.engine import Engine
 from aura_engine.facade.noun import Noun
