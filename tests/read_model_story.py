@@ -12,6 +12,7 @@ from aura_contracts import task as ta
 from aura_contracts import workflow as wf
 from aura_contracts import workspace as ws
 from aura_contracts.actors import human
+from aura_contracts.entries import Usage
 from aura_contracts.events import Append, Event, Fact
 from aura_contracts.failures import Failure, FailureReason
 from aura_contracts.ids import (
@@ -62,7 +63,7 @@ def story(chapter: int = 0) -> list[tuple[StreamId, Event]]:
         (ids[8], _workspace(ids)),
         (run, ex.PreparationStarted()),
         (run, ex.ProgressReported(message="installed", step="3 packages")),
-        (run, ex.UsageRecorded(usage=ex.Usage(input_tokens=5))),
+        (run, ex.UsageRecorded(usage=Usage(input_tokens=5))),
         *asked,
         (agent, ag.AgentPaused(task_id=TaskId(task), approval_id=ApprovalId(approval))),
         (

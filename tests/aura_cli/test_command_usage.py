@@ -5,6 +5,7 @@ import pytest
 
 from aura_contracts import execution as ex
 from aura_contracts.actors import human
+from aura_contracts.entries import Usage
 from aura_contracts.events import Append, Fact
 from aura_contracts.task import TaskCreated, TaskSpec
 from aura_engine.host import new_ids, now
@@ -27,7 +28,7 @@ def used(tmp_path, monkeypatch):
 async def _tell(url):
     async with open_log(url) as log:
         for task, run, model in ((IDS[0], IDS[1], "gpt-5"), (IDS[2], IDS[3], "house\x1bmodel")):
-            usage = ex.Usage(1_200_000, 100_000, 10, 0, cost=0.25)
+            usage = Usage(1_200_000, 100_000, 10, 0, cost=0.25)
             steps = (
                 ex.ExecutionQueued(execution_id=run, spec=ex.ExecutionSpec(task_id=task, executor="codex", prompt="p")),
                 ex.PreparationStarted(),
