@@ -195,10 +195,6 @@ class WorkerLease(State, frozen=True, kw_only=True):
     """How the previous grant ended."""
     stale_reports: tuple[StaleReport, ...] = ()
 
-    def in_force(self, epoch: int, worker_id: WorkerId) -> bool:
-        """Whether a report of this worker under this epoch may be applied."""
-        return epoch == self.epoch and worker_id == self.worker_id
-
     @property
     def unadjudicated(self) -> tuple[StaleReport, ...]:
         """The reports under past epochs that wait for a verdict."""

@@ -61,11 +61,6 @@ class StoreUrl:
             return self
         return StoreUrl.parse(f"{_SQLITE}{folder / self.path}{_READ_ONLY if self.read_only else ''}")
 
-    @property
-    def public(self) -> str:
-        """The URL without passwords, safe to show."""
-        return without_password(self.text)
-
     def __str__(self) -> str:
         return self.text
 

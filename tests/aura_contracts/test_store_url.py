@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from aura_contracts.errors import StoreMisconfigured
-from aura_contracts.store_url import StoreUrl
+from aura_contracts.store_url import StoreUrl, without_password
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ def test_what_is_a_store(text, kind, path, read_only):
     url = StoreUrl.parse(text)
     assert (str(url), url.kind, url.read_only) == (text, kind, read_only)
     assert url.path == (None if path is None else Path(path))
-    assert "secret" not in url.public
+    assert "secret" not in without_password(url.text)
 
 
 @pytest.mark.parametrize(

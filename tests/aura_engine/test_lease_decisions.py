@@ -346,13 +346,6 @@ def test_no_report_is_taken_under_an_epoch_that_was_never_granted(command, epoch
 # --- Stale reports ----------------------------------------------------------------------------------------------------
 
 
-def test_a_report_counts_only_under_the_epoch_in_force_and_from_its_holder():
-    story = Story()
-    assert story.state.in_force(1, WORKER)
-    assert not story.state.in_force(1, OTHER_WORKER)
-    assert not story.freed(GrantEnd.RELEASED).state.in_force(1, WORKER)
-
-
 def test_a_report_under_the_epoch_in_force_is_to_be_applied_not_recorded():
     for story in (Story(), Story().offline()):
         with refused("not_stale"):
