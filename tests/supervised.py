@@ -99,10 +99,10 @@ async def stdout(process: RunningProcess) -> bytes:
     return (await read(process))[OutputSource.STDOUT]
 
 
-async def first_line(process: RunningProcess) -> bytes:
+async def first_line(process: RunningProcess, after: int = 0) -> bytes:
     """Return the first line of its standard output, acknowledging nothing."""
     line = b""
-    async for batch in process.output():
+    async for batch in process.output(after):
         line += b"".join(chunk.raw for chunk in batch.chunks if chunk.source == OutputSource.STDOUT)
         if b"\n" in line:
             break

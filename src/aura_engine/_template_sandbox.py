@@ -68,7 +68,7 @@ class LimitReached(TemplateRuntimeError):
 class _Missing(UndefinedError):
     """The template uses a missing `name`: a variable, or an attribute of `owner`."""
 
-    def __init__(self, message: str | None = None, *, name: str | None = None, owner: Any = None) -> None:
+    def __init__(self, message: str | None = None, *, name: str | None = None, owner: object = None) -> None:
         super().__init__(message)
         self.missing = name
         self.owner = owner
@@ -80,7 +80,7 @@ class _Strict(StrictUndefined):
     __slots__ = ()
 
     def __init__(
-        self, hint: str | None = None, obj: Any = missing, name: Any = None, exc: type[Exception] = UndefinedError
+        self, hint: str | None = None, obj: object = missing, name: Any = None, exc: type[Exception] = UndefinedError
     ) -> None:
         kind: Any = partial(_Missing, name=name, owner=obj) if exc is UndefinedError and hint is None else exc
         super().__init__(hint, obj, name, kind)
@@ -148,7 +148,7 @@ class TemplateSandbox(ImmutableSandboxedEnvironment):
         self._template = template
         self._parts = {**parts, "": template}
         self._labels: dict[str, TemplateSource] = {}
-        self._variables: dict[str, Any] = {}
+        self._variables: dict[str, object] = {}
         self.limit = limit
         self._steps = 0
         self._size = 0
@@ -160,7 +160,7 @@ class TemplateSandbox(ImmutableSandboxedEnvironment):
 
     # --- Public methods
 
-    def render(self, variables: dict[str, Any]) -> str:
+    def render(self, variables: dict[str, object]) -> str:
         """Return the prompt. Raises `TemplateError`."""
         self._variables = variables
         pieces: list[str] = []
@@ -203,7 +203,7 @@ class TemplateSandbox(ImmutableSandboxedEnvironment):
         if size > self.limit:
             raise LimitReached(f"a value takes more than {self.limit} characters")
 
-    def measure(self, value: Any) -> None:
+    def measure(self, value: object) -> None:
         """Refuse to print a list or table that is larger than a prompt may be; it may contain itself many times."""
         parts, size = [value], 0
         while parts:
@@ -238,13 +238,13 @@ class TemplateSandbox(ImmutableSandboxedEnvironment):
         self.step()
         return super().get_template(*args, **kwargs)
 
-    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+    def is_safe_attribute(self, obj: object, attr: str, value: object) -> bool:
         for kind, methods in _METHODS.items():
             if isinstance(obj, kind):
                 return attr in methods
         return super().is_safe_attribute(obj, attr, value)
 
-    def wrap_str_format(self, value: Any) -> None:
+    def wrap_str_format(self, value: object) -> None:
         """Refuse `str.format` like other unlisted methods: it does not bound widths."""
 
     def getattr(self, obj: Any, attribute: str) -> Any:
@@ -385,7 +385,7 @@ def _sandbox(context: Context) -> TemplateSandbox:
 
 
 @pass_environment
-def _text(sandbox: TemplateSandbox, value: Any) -> str:
+def _text(sandbox: TemplateSandbox, value: object) -> str:
     sandbox.measure(value)
     return str(value)
 
@@ -429,7 +429,7 @@ def _json(sandbox: TemplateSandbox, value: Any, indent: int | None = None) -> st
     return json.dumps(value, ensure_ascii=False, indent=indent, default=_not_json)
 
 
-def _not_json(value: Any) -> str:
+def _not_json(value: object) -> str:
     if isinstance(value, Undefined):
         return str(value)  # which raises
     raise TemplateRuntimeError(f"{type(value).__name__} cannot be written as JSON")

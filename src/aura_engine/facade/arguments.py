@@ -37,7 +37,7 @@ import msgspec
 from aura_contracts.actors import parse_actor
 from aura_contracts.errors import InvalidInput, require_text
 
-Check = Callable[[Any, str], Any]
+Check = Callable[[object, str], object]
 """Returns a value, perhaps converted, for a field of this name. Raises `InvalidInput`."""
 
 Limit = Annotated[int, msgspec.Meta(ge=1)]
@@ -82,7 +82,9 @@ class Signature:
         if not self.open:
             self.checks.update({name: check_of(hint) for name, hint in get_type_hints(options).items()})
 
-    def check(self, given: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def check(
+        self, given: tuple[object, ...], named: dict[str, object]
+    ) -> tuple[tuple[object, ...], dict[str, object]]:
         """Return the arguments, converted. Those that are missing or too many are left for Python to refuse."""
         names = self.positional
         values = [
@@ -91,7 +93,7 @@ class Signature:
         ]
         return tuple(values), {name: self._named(name, value) for name, value in named.items()}
 
-    def _named(self, name: str, value: Any) -> Any:
+    def _named(self, name: str, value: object) -> object:
         check = self.checks.get(name)
         if check is not None:
             return check(value, name)
@@ -156,29 +158,29 @@ def __check_of_form(hint: Any) -> Check:  # noqa: PLR0911 - a case for each form
     return _callable
 
 
-def _anything(value: Any, _field: str) -> Any:
+def _anything(value: object, _field: str) -> object:
     return value
 
 
-def _none(value: Any, field: str) -> None:
+def _none(value: object, field: str) -> None:
     if value is not None:
         _refuse(field, value, "None")
 
 
-def _text(value: Any, field: str) -> str:
+def _text(value: object, field: str) -> str:
     if not isinstance(value, str):
         _refuse(field, value, "a string")
     return require_text(value, field)
 
 
-def _filled(value: Any, field: str) -> str:
+def _filled(value: object, field: str) -> str:
     text = _text(value, field)
     if not text.strip():
         raise InvalidInput(field=field, reason="it is empty", remedy="give a text that is not blank")
     return text
 
 
-def _actor(value: Any, field: str) -> str | None:
+def _actor(value: object, field: str) -> str | None:
     """Check the name of a person, or an actor with its kind."""
     if value is None:
         return None
@@ -190,7 +192,7 @@ def _actor(value: Any, field: str) -> str | None:
     return name
 
 
-def _whole(value: Any, field: str) -> int:
+def _whole(value: object, field: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         _refuse(field, value, "an integer")
     if not 0 <= value <= MAX_INTEGER:
@@ -198,25 +200,25 @@ def _whole(value: Any, field: str) -> int:
     return value
 
 
-def _number(value: Any, field: str) -> float:
+def _number(value: object, field: str) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
         _refuse(field, value, "a finite number")
     return value
 
 
-def _flag(value: Any, field: str) -> bool:
+def _flag(value: object, field: str) -> bool:
     if not isinstance(value, bool):
         _refuse(field, value, "True or False")
     return value
 
 
-def _time(value: Any, field: str) -> datetime:
+def _time(value: object, field: str) -> datetime:
     if not isinstance(value, datetime):
         _refuse(field, value, "an aware datetime")
     return value
 
 
-def _callable(value: Any, field: str) -> Any:
+def _callable(value: object, field: str) -> object:
     if not callable(value):
         _refuse(field, value, "callable")
     return value
@@ -237,8 +239,8 @@ _SIMPLE: dict[Any, Check] = {
 def _bounded(check: Check, bounds: msgspec.Meta) -> Check:
     low, high = bounds.ge, bounds.le
 
-    def within(value: Any, field: str) -> Any:
-        found = check(value, field)
+    def within(value: object, field: str) -> object:
+        found: Any = check(value, field)
         if (low is not None and found < low) or (high is not None and found > high):
             wanted = f"{low} or more" if high is None else f"from {low} to {high}"
             raise InvalidInput(field=field, reason=f"{_shown(value)} is not {wanted}", remedy=f"give {wanted}")
@@ -247,11 +249,11 @@ def _bounded(check: Check, bounds: msgspec.Meta) -> Check:
     return within
 
 
-def _one_of(members: Mapping[Any, Any]) -> Check:
+def _one_of(members: Mapping[object, object]) -> Check:
     """Return the check of an enumeration or a literal, by value."""
     values = ", ".join(map(str, members))
 
-    def member(value: Any, field: str) -> Any:
+    def member(value: object, field: str) -> object:
         if not isinstance(value, str) or value not in members:
             near = get_close_matches(value, [*map(str, members)], n=1) if isinstance(value, str) else []
             remedy = f"did you mean {near[0]}?" if near else f"use one of {values}"
@@ -261,13 +263,13 @@ def _one_of(members: Mapping[Any, Any]) -> Check:
     return member
 
 
-def _union(hints: tuple[Any, ...]) -> Check:
+def _union(hints: tuple[object, ...]) -> Check:
     """Return the check of several types. An enumeration besides `str` accepts its values only."""
     named = any(isinstance(hint, type) and issubclass(hint, Enum) for hint in hints)
     checks = [check_of(hint) for hint in hints if hint is not type(None) and not (named and hint is str)]
     optional = type(None) in hints
 
-    def any_of(value: Any, field: str) -> Any:
+    def any_of(value: object, field: str) -> object:
         if value is None and optional:
             return None
         refusals = []
@@ -281,7 +283,7 @@ def _union(hints: tuple[Any, ...]) -> Check:
     return any_of
 
 
-def _combined(refusals: list[InvalidInput], value: Any, field: str) -> InvalidInput:
+def _combined(refusals: list[InvalidInput], value: object, field: str) -> InvalidInput:
     """Return the refusal of a value by several types; one that says more than the type is wrong is the best."""
     telling = next((one for one in refusals if not one.remedy.startswith(_GIVE)), None)
     if telling is not None:
@@ -291,7 +293,7 @@ def _combined(refusals: list[InvalidInput], value: Any, field: str) -> InvalidIn
 
 
 def _collection(check: Check) -> Check:
-    def each(value: Any, field: str) -> Any:
+    def each(value: object, field: str) -> object:
         if isinstance(value, str | bytes | Mapping) or not isinstance(value, Collection):
             _refuse(field, value, "a list")
         return [check(one, f"{field}.{place}") for place, one in enumerate(value)]
@@ -300,7 +302,7 @@ def _collection(check: Check) -> Check:
 
 
 def _mapping(key: Check, check: Check) -> Check:
-    def each(value: Any, field: str) -> Any:
+    def each(value: object, field: str) -> object:
         if not isinstance(value, Mapping):
             _refuse(field, value, "a mapping")
         return {key(name, field): check(one, f"{field}.{name}") for name, one in value.items()}
@@ -311,7 +313,7 @@ def _mapping(key: Check, check: Check) -> Check:
 def _instance(kind: type) -> Check:
     """Return the check of a class; a struct's fields are checked too, which its constructor does not do."""
 
-    def instance(value: Any, field: str) -> Any:
+    def instance(value: object, field: str) -> object:
         if not isinstance(value, kind):
             article = "an" if kind.__name__[0] in "AEIO" else "a"
             _refuse(field, value, f"{article} {kind.__name__}")
@@ -333,11 +335,11 @@ def _instance(kind: type) -> Check:
 _GIVE = "give "
 
 
-def _refuse(field: str, value: Any, wanted: str) -> NoReturn:
+def _refuse(field: str, value: object, wanted: str) -> NoReturn:
     raise InvalidInput(field=field, reason=f"{_shown(value)} is not {wanted}", remedy=f"{_GIVE}{wanted}")
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     """Return a value for a message; one whose type does not matter is shown by its type."""
     if not isinstance(value, str | bytes | int | float | bool | None):
         return f"{'an' if type(value).__name__[0] in 'aeiou' else 'a'} {type(value).__name__}"

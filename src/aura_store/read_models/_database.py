@@ -60,11 +60,11 @@ class Transaction(ABC):
     dialect: DialectName
 
     @abstractmethod
-    def execute(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    def execute(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Run one statement, with a ``?`` for each of `values`; return its rows."""
 
     @abstractmethod
-    def execute_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+    def execute_many(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
         """Run one statement for each of `rows`."""
 
     @abstractmethod
@@ -181,11 +181,11 @@ class _SQLiteTransaction(Transaction):
         self._database = database
         self._connection = connection
 
-    def execute(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    def execute(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         with self._database.translated():
             return self._connection.execute(statement, values).fetchall()
 
-    def execute_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+    def execute_many(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
         with self._database.translated():
             self._connection.executemany(statement, rows)
 

@@ -248,6 +248,7 @@ async def test_the_number_of_the_first_record_is_known_to_all(tmp_path: Path, ru
     process = await runner.start(shell("echo one; read line; echo two", interactive=True, first_record=41))
     async with another_worker(tmp_path, process.process.identity.token) as other:
         assert (process.first_record, other.first_record) == (41, 41)
+    assert await first_line(process, after=40) == b"one"
     await process.write(b"\n", close=True)
     written = await read(process, after=40)
     assert written[OutputSource.STDOUT] == b"one\ntwo\n"

@@ -153,8 +153,13 @@ async def test_any_bytes_and_lines_of_any_length(runner: SupervisedRunner) -> No
 
 
 async def test_records_have_times_in_order_and_numbers_from_the_first(runner: SupervisedRunner) -> None:
-    process = await runner.start(shell("echo a; sleep 0.02; echo b >&2; sleep 0.02; echo c", first_record=41))
-    chunks = [chunk async for batch in process.output(40) for chunk in batch.chunks]
+    told = "echo a; read line; echo b >&2; read line; echo c"
+    process = await runner.start(shell(told, interactive=True, first_record=41))
+    chunks = []
+    async for batch in process.output(40):
+        chunks += batch.chunks
+        if len(chunks) < 3:
+            await process.write(b"\n")
     assert [chunk.text for chunk in chunks] == ["a\n", "b\n", "c\n"]
     assert [chunk.time for chunk in chunks] == sorted(chunk.time for chunk in chunks)
     assert [batch.first async for batch in process.output(41)][:1] == [42]
