@@ -224,7 +224,7 @@ def _callable(value: object, field: str) -> object:
     return value
 
 
-_SIMPLE: dict[Any, Check] = {
+_SIMPLE: dict[object, Check] = {
     Any: _anything,
     type(None): _none,
     None: _none,

@@ -169,7 +169,7 @@ class Questions:
             )
         )
 
-    def _execute(self, statement: str, values: Iterable[Any]) -> list[tuple[Any, ...]]:
+    def _execute(self, statement: str, values: Iterable[object]) -> list[tuple[Any, ...]]:
         convert = self._database.to_database
         bound = [convert("time", value) if isinstance(value, datetime) else value for value in values]
         return self._transaction.execute(statement, bound)
@@ -187,7 +187,7 @@ def _sum(found: dict[str, Any]) -> UsageSum:
     return UsageSum(**{**found, **numbers, "day": date.fromisoformat(found["day"])})
 
 
-def _marks(values: Iterable[Any]) -> str:
+def _marks(values: Iterable[object]) -> str:
     return ", ".join("?" for _ in values) or "NULL"
 
 
