@@ -1,7 +1,8 @@
 """Decoders: from the bytes of a stored fact to the fact, by label; old versions pass through their upcasters."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar
+from threading import Lock
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
@@ -33,6 +34,9 @@ class FoldedFact(msgspec.Struct, Generic[E], frozen=True, array_like=True, gc=Fa
 
 Decode = Callable[[bytes], Any]
 
+FIRST_USE: Final = Lock()
+"""msgspec describes a type on first use, and two threads doing so at the same time crash the interpreter."""
+
 
 class Decoders(dict[str, Decode]):
     """Decoders by label (``task.created@1``), created on first use.
@@ -49,9 +53,11 @@ class Decoders(dict[str, Decode]):
 
     def __missing__(self, name: str) -> Decode:
         event_type, version = self._meaning(name)
-        shape = self._shape[event_type]
+        with FIRST_USE:
+            shape = self._shape[event_type]
+            newest = msgspec.json.Decoder(shape).decode
         if version == event_type.version:
-            decode: Decode = msgspec.json.Decoder(shape).decode
+            decode: Decode = newest
         else:
             ways = [self._catalogue.upcasters[event_type.topic, v] for v in range(version, event_type.version)]
             decode = _upcasting(shape, ways)

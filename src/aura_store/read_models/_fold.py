@@ -21,6 +21,7 @@ from aura_contracts.catalogue import label
 from aura_contracts.errors import EventOutOfOrder, ImpossibleTransition, StoreMisconfigured
 from aura_contracts.events import EventRecord
 from aura_contracts.ids import StreamId
+from aura_store.log._decoders import FIRST_USE
 from aura_store.read_models import _schema as schema
 from aura_store.read_models._database import Database, Transaction
 from aura_store.read_models._rows import AGGREGATE_OF, STATE_TABLES, Row, event_rows
@@ -226,4 +227,5 @@ def decode_state(kind: str, state: str) -> Any:
 
 @cache
 def _decoder_of(kind: str) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(STATE_TABLES[kind].aggregate.state)
+    with FIRST_USE:
+        return msgspec.json.Decoder(STATE_TABLES[kind].aggregate.state)
