@@ -18,7 +18,6 @@ from aura_contracts.ids import TaskId
 from aura_contracts.lease import RETURN_GRACE
 from aura_contracts.ledger import Checkpointed
 from aura_contracts.output import Chunk
-from aura_contracts.ports import Executor
 from aura_contracts.ports.archive import (
     AggregateChange,
     AuditReport,
@@ -31,7 +30,7 @@ from aura_contracts.ports.archive import (
     UsageKey,
     World,
 )
-from aura_contracts.ports.executors import Capability
+from aura_contracts.ports.executors import Capability, Executor
 from aura_contracts.ports.read_models import Moment
 from aura_contracts.ports.rows import ExecutionLogRow, Page, SessionRow, UsageRow
 from aura_contracts.ports.workspaces import Orphan, WorkspaceCondition

@@ -408,7 +408,7 @@ def test_an_escalation_that_changes_nothing_is_no_event():
 
 
 def test_an_escalation_needs_somebody_and_a_time():
-    with refused("nobody"):
+    with refused("no_one_to_ask"):
         Story().do(ENGINE, EscalateApproval(), after=ESCALATE_AFTER)
     with refused("not_due"):
         Story(escalate_after=None).do(ENGINE, EscalateApproval(to=("carol",)), after=ESCALATE_AFTER)

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 from worlds import GIT, World, command_line_git, tip, tree
 
+from aura_contracts.errors import WorkspaceError
 from aura_contracts.ports.workspaces import WorkspaceSpec
 from aura_contracts.workspace import MergeStyle
 from aura_workspace import LocalWorkspaces
@@ -216,19 +217,44 @@ def test_git_goes_on_while_its_caller_is_dead_and_the_next_one_prepares(world: W
         (tmp_path / "calls").write_text("")
         (tmp_path / "step").write_text(str(step))
         spec = world.spec()
-        program = (
-            "import msgspec, sys; from pathlib import Path; from worlds import command_line_git\n"
-            "from aura_workspace import LocalWorkspaces; from aura_contracts.ports.workspaces import WorkspaceSpec\n"
-            f"spec = msgspec.json.decode({msgspec.json.encode(spec)!r}, type=WorkspaceSpec)\n"
-            f"LocalWorkspaces(Path({str(world.home)!r}), command_line_git({str(fake)!r})).prepare(spec)\n"
-        )
-        environment = {**os.environ, "PYTHONPATH": f"{HERE}{os.pathsep}{HERE.parent}"}
-        assert subprocess.run([sys.executable, "-c", program], env=environment, check=False).returncode == -9
-        spec = world.prepared(spec) if step % 2 else _prepared_with(patient, spec)
+        assert _prepare_elsewhere(world, spec, fake) == -9
+        spec = _prepared_with(patient, spec)
         assert git(tree(spec), "status", "--porcelain", "--branch") == f"## {spec.branch}"
         patient.remove(spec, delete_branch=True)
         patient.orphans(())
         assert world.left_over() == [], step
+
+
+def test_a_workspace_stays_locked_until_the_git_of_a_killed_caller_has_ended(world: World, tmp_path: Path) -> None:
+    go, fake = tmp_path / "go", tmp_path / "git"
+    fake.write_text(
+        '#!/bin/sh\ncase "$*" in *"worktree add"*)\n'
+        f"kill -9 $PPID; while ! test -e '{go}'; do sleep 0.01; done;;\n"
+        f'esac\nexec {GIT} "$@"\n'
+    )
+    fake.chmod(stat.S_IRWXU)
+    spec = world.spec()
+    assert _prepare_elsewhere(world, spec, fake) == -9
+    impatient = LocalWorkspaces(world.home, world.git, patience=0)
+    try:
+        with pytest.raises(WorkspaceError, match="another operation on it"):
+            impatient.prepare(spec)
+    finally:
+        go.touch()
+    patient = LocalWorkspaces(world.home, world.git, patience=30)
+    assert git(tree(_prepared_with(patient, spec)), "status", "--porcelain", "--branch") == f"## {spec.branch}"
+
+
+def _prepare_elsewhere(world: World, spec: WorkspaceSpec, executable: Path) -> int:
+    """Prepare in a process of its own, with this git; return its exit code."""
+    program = (
+        "import msgspec, sys; from pathlib import Path; from worlds import command_line_git\n"
+        "from aura_workspace import LocalWorkspaces; from aura_contracts.ports.workspaces import WorkspaceSpec\n"
+        f"spec = msgspec.json.decode({msgspec.json.encode(spec)!r}, type=WorkspaceSpec)\n"
+        f"LocalWorkspaces(Path({str(world.home)!r}), command_line_git({str(executable)!r})).prepare(spec)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": f"{HERE}{os.pathsep}{HERE.parent}"}
+    return subprocess.run([sys.executable, "-c", program], env=environment, check=False).returncode
 
 
 def _prepared_with(workspaces: LocalWorkspaces, spec: WorkspaceSpec) -> WorkspaceSpec:

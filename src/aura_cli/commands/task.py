@@ -165,12 +165,13 @@ async def _edit(call: Invocation) -> None:
     given = values_of(call.arguments, EDIT)
     if given.get("description") == "-":
         given["description"] = call.terminal.read_all()
+    changes = convert(given, TaskChanges)
     async with engine_of(call, record_only=True) as engine:
         task_id, parent = call.arguments.id, call.arguments.parent
         moved = parent is not None or call.arguments.no_parent
         task = await engine.tasks.reparent(task_id, parent) if moved else None
         if task is None or given:
-            task = await engine.tasks.edit(task_id, convert(given, TaskChanges))
+            task = await engine.tasks.edit(task_id, changes)
         _say(task, call)
 
 

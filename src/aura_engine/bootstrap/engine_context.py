@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 
@@ -23,9 +23,6 @@ from aura_engine.host import Host
 from aura_engine.state_cache import StateCache
 from aura_engine.unit_of_work import CommandBus
 
-if TYPE_CHECKING:
-    from aura_contracts.ports import Executor
-
 
 @asynccontextmanager
 async def open_engine(
@@ -33,7 +30,7 @@ async def open_engine(
     *,
     user: str | None = None,
     home: Path | str | None = None,
-    executors: "Sequence[Executor]" = (),
+    executors: Sequence[Executor] = (),
     project: Path | str | None = None,
     executions: int | None = None,
     executions_of: Mapping[str, int] | None = None,

@@ -253,8 +253,7 @@ def _escalate(state: Approval, command: EscalateApproval, context: Context) -> E
         raise RuleBroken("not_due", f"the escalation is due: {due}")
     names = [name for name in dict.fromkeys(command.to or state.escalate_to) if name.strip()]
     if not names:
-        # prose: allow "nobody"
-        raise RuleBroken("nobody", "there is no one to escalate to")
+        raise RuleBroken("no_one_to_ask", "there is no one to escalate to")
     added = tuple(name for name in names if name not in state.seats)
     return [ApprovalEscalated(to=added)] if added else []
 

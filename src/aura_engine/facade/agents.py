@@ -1,6 +1,6 @@
 """Agents: the pool that tasks are assigned from."""
 
-from typing import TYPE_CHECKING, ClassVar, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import attrs
 import msgspec
@@ -12,12 +12,11 @@ from aura_contracts.ports.rows import Page
 from aura_engine import facade
 from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
-from aura_engine.facade.noun import Noun
 from aura_engine.facade.options import AgentFilters, NewAgentOptions
 from aura_engine.unit_of_work import UnitOfWork
 
 if TYPE_CHECKING:
-    from aura_engine.facade.executors import Executors
+    pass
 
 
 @gated
@@ -26,7 +25,6 @@ class Agents:
     """The agents of the pool. Ids may be shortened to a unique prefix or suffix."""
 
     _core: Core
-    _executors: ClassVar["Noun[Executors]"] = Noun()
 
     async def get(self, agent: str) -> Agent:
         """Return an agent. Raises `AggregateNotFound`, `AmbiguousId`."""

@@ -22,18 +22,14 @@ class Executors:
     """The executors and their capabilities, and whether each is installed and logged in."""
 
     _core: Core
-    _capabilities: dict[str, Capability] = attrs.field(factory=dict, init=False)
-    """By executor, once requested: they do not change while an engine is open."""
 
     async def get(self, name: str) -> ExecutorInfo:
         """Return one executor. Raises `UnknownExecutor`."""
-        (found,) = (await self._core.runtime.gateway.request(ListExecutors(names=(name,)))).executors
-        self._capabilities[name] = found.capability
-        return found
+        return await self._core.runtime.gateway.executor(name)
 
     async def capability(self, name: str) -> Capability:
         """Return what an executor can do, cached after the first call. Raises `UnknownExecutor`."""
-        return self._capabilities.get(name) or (await self.get(name)).capability
+        return await self._core.runtime.gateway.capability(name)
 
     async def list(self) -> Sequence[ExecutorInfo]:
         """Return all executors, by name."""
@@ -89,7 +85,8 @@ async def examine_options(
 
     Unless they have to be `complete`, others may be added for each run. Raises `UnknownExecutor`, or `InvalidInput`
     for what the executor would refuse."""
-    await Executors(core).capability(executor)
+    gateway = core.runtime.gateway
+    await gateway.capability(executor)  # an unknown executor is refused before its variant
     profiles = await core.runtime.profiles.load()
     whole = profiles.options(executor, variant, options)
     check = CheckOptions(
@@ -101,7 +98,7 @@ async def examine_options(
         fork=fork,
     )
     try:
-        await core.runtime.gateway.request(check)
+        await gateway.request(check)
     except InvalidInput as error:
         name = error.field.removeprefix("option ").partition("[")[0].partition(".")[0]
         if name in options or (name not in whole and complete):

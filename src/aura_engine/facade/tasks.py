@@ -44,7 +44,6 @@ from aura_engine.unit_of_work import UnitOfWork
 
 if TYPE_CHECKING:
     from aura_engine.facade.approvals import Approvals
-    from aura_engine.facade.executors import Executors
     from aura_engine.facade.placement import Placement
     from aura_engine.inputs import Assignment
 
@@ -60,7 +59,6 @@ class Tasks:
 
     _core: Core
     _approvals: ClassVar["Noun[Approvals]"] = Noun()
-    _executors: ClassVar["Noun[Executors]"] = Noun()
 
     async def get(self, task: str) -> Task:
         """Return a task. Raises `AggregateNotFound`, `AmbiguousId`."""

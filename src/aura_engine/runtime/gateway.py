@@ -23,6 +23,7 @@ from aura_contracts.errors import (
 from aura_contracts.execution import EXECUTION
 from aura_contracts.ids import ExecutionId, WorkerId, WorkerIdentity
 from aura_contracts.lease import LateReport, RecordStaleReport
+from aura_contracts.ports.executors import Capability
 from aura_engine.permissions.questions import Reviewers
 from aura_engine.runtime.entries import record_entries
 from aura_engine.runtime.output_recorder import OutputRecorder
@@ -34,6 +35,7 @@ from aura_worker_protocol.messages import (
     CheckOptions,
     DescribeRepository,
     DiffWork,
+    ExecutorInfo,
     FindOrphans,
     Heartbeat,
     Hello,
@@ -76,6 +78,8 @@ class Gateway:
     last_error: StoreError | None = None
     """Why the last report could not be recorded, None if it was. The worker keeps and retries it."""
     _peer: Peer | None = None
+    _capabilities: dict[str, Capability] = attrs.field(factory=dict)
+    """By executor, once requested: they do not change while an engine is open."""
     _epochs: dict[ExecutionId, int] = attrs.field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
@@ -119,6 +123,16 @@ class Gateway:
         if self._peer is None or self.worker_id is None:
             raise WorkerUnavailable(reason="no worker is connected")
         return await self._peer.request(request)
+
+    async def executor(self, name: str) -> ExecutorInfo:
+        """Return what the worker knows about one executor. Raises `UnknownExecutor`."""
+        (found,) = (await self.request(ListExecutors(names=(name,)))).executors
+        self._capabilities[name] = found.capability
+        return found
+
+    async def capability(self, name: str) -> Capability:
+        """Return what an executor can do, cached after the first call. Raises `UnknownExecutor`."""
+        return self._capabilities.get(name) or (await self.executor(name)).capability
 
     async def interrupt(self, token: str, reason: str) -> None:
         """Have the worker take the next step of ending a process."""

@@ -3,16 +3,14 @@
 import re
 from collections.abc import Mapping
 from difflib import get_close_matches
-from threading import Lock
 from typing import TypeVar
 
 import msgspec
 
 from aura_contracts.errors import InvalidInput
+from aura_contracts.first_use import FIRST_USE
 
 T = TypeVar("T", bound=msgspec.Struct)
-_FIRST_USE = Lock()
-"""msgspec compiles a type on first use, and two threads doing so at the same time crash the interpreter."""
 
 _PLACE = re.compile(r" - at `\$\.?(?P<place>.*)`$")
 """Where msgspec reports a value of the wrong type: ``Expected `str`, got `int` - at `$.params[0]```."""
@@ -32,7 +30,7 @@ def read_options(executor: str, options: Mapping[str, object], kind: type[T]) ->
             reason = f"executor {executor} requires it"
             raise InvalidInput(field=f"option {name}", reason=reason, remedy=f"add {name} to the options")
     try:
-        with _FIRST_USE:
+        with FIRST_USE:
             return msgspec.convert(dict(options), kind)
     except msgspec.ValidationError as error:
         place = _PLACE.search(str(error))

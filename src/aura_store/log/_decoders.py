@@ -1,8 +1,7 @@
 """Decoders: from the bytes of a stored fact to the fact, by label; old versions pass through their upcasters."""
 
 from collections.abc import Callable, Sequence
-from threading import Lock
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -10,6 +9,7 @@ from aura_contracts.actors import Actor
 from aura_contracts.catalogue import EventCatalogue, Upcaster, split_label
 from aura_contracts.errors import NewerEventVersion, UnknownEventType
 from aura_contracts.events import Event, Instant
+from aura_contracts.first_use import FIRST_USE
 
 E = TypeVar("E", bound=Event)
 
@@ -34,9 +34,6 @@ class FoldedFact(msgspec.Struct, Generic[E], frozen=True, array_like=True, gc=Fa
 
 Decode = Callable[[bytes], Any]
 
-FIRST_USE: Final = Lock()
-"""msgspec describes a type on first use, and two threads doing so at the same time crash the interpreter."""
-
 
 class Decoders(dict[str, Decode]):
     """Decoders by label (``task.created@1``), created on first use.
@@ -55,10 +52,8 @@ class Decoders(dict[str, Decode]):
         event_type, version = self._meaning(name)
         with FIRST_USE:
             shape = self._shape[event_type]
-            newest = msgspec.json.Decoder(shape).decode
-        if version == event_type.version:
-            decode: Decode = newest
-        else:
+            decode: Decode = msgspec.json.Decoder(shape).decode
+        if version < event_type.version:
             ways = [self._catalogue.upcasters[event_type.topic, v] for v in range(version, event_type.version)]
             decode = _upcasting(shape, ways)
         if unpack := self._unpack:

@@ -42,6 +42,10 @@ class SQLRecorder(Recorder):
     def execute(self, statement: str, *values: Any) -> list[Any]:
         """Run one statement, with a ``?`` for each of `values`, in a transaction of its own; return its rows."""
 
+    @abstractmethod
+    def execute_together(self, *statements: tuple[str, tuple[Any, ...]]) -> None:
+        """Run statements, each with its values, in one transaction."""
+
     def has_tables(self, found: Collection[str]) -> bool:
         """Whether the tables `found` are those of a log. Raises `StoreMisconfigured` if they belong to others."""
         if "stored_events" in found and not set(found) >= TABLES:
@@ -111,8 +115,10 @@ class SQLRecorder(Recorder):
     # --- Snapshots and meta -------------------------------------------------------------------------------------------
 
     def insert_snapshot(self, snapshot: Snapshot) -> None:
-        self.execute(_SET_SNAPSHOT, snapshot.stream_id, snapshot.version, snapshot.schema, snapshot.data)
-        self.execute(_DELETE_OLDER, snapshot.stream_id, snapshot.version)
+        self.execute_together(
+            (_SET_SNAPSHOT, (snapshot.stream_id, snapshot.version, snapshot.schema, snapshot.data)),
+            (_DELETE_OLDER, (snapshot.stream_id, snapshot.version)),
+        )
 
     def select_snapshot(self, stream_id: StreamId, upto: int | None) -> Snapshot | None:
         found = self.execute(_SNAPSHOT, stream_id, GREATEST if upto is None else upto)

@@ -210,6 +210,11 @@ class PostgresRecorder(SQLRecorder):
             cursor = _cursor(connection).execute(statement.replace("?", "%s").encode(), values, prepare=True)
             return cursor.fetchall() if cursor.description else []
 
+    def execute_together(self, *statements: tuple[str, tuple[Any, ...]]) -> None:
+        with self._connected() as connection, connection.pipeline(), connection.transaction():
+            for statement, values in statements:
+                connection.execute(statement.replace("?", "%s").encode(), values, prepare=True)
+
     @contextmanager
     def _connected(self) -> Iterator[Connection[DictRow]]:
         try:

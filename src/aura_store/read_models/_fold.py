@@ -20,8 +20,8 @@ import msgspec
 from aura_contracts.catalogue import label
 from aura_contracts.errors import EventOutOfOrder, ImpossibleTransition, StoreMisconfigured
 from aura_contracts.events import EventRecord
+from aura_contracts.first_use import FIRST_USE
 from aura_contracts.ids import StreamId
-from aura_store.log._decoders import FIRST_USE
 from aura_store.read_models import _schema as schema
 from aura_store.read_models._database import Database, Transaction
 from aura_store.read_models._rows import AGGREGATE_OF, STATE_TABLES, Row, event_rows

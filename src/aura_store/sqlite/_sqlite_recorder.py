@@ -240,6 +240,11 @@ class SQLiteRecorder(SQLRecorder):
         with self._reading() as cursor:
             return cursor.execute(statement, values).fetchall()
 
+    def execute_together(self, *statements: tuple[str, tuple[Any, ...]]) -> None:
+        with self._transaction() as cursor:
+            for statement, values in statements:
+                cursor.execute(statement, values)
+
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Cursor]:
         with self._translated(), self._connections.lent() as connection:

@@ -6,6 +6,8 @@ import pytest
 from aura_contracts.approval import ApprovalKind
 from aura_contracts.errors import InvalidInput, KeyReused, NoSession, RunCancelled, RunFailed, RunNotDriven
 from aura_contracts.task import TaskCompleted
+from aura_engine.runtime.gateway import Gateway
+from aura_worker_protocol.messages import CheckOptions, ListExecutors
 from conditions import until
 from engines import ONCE, scripted, write
 from repositories import make_repository
@@ -325,3 +327,17 @@ async def test_a_call_that_is_cancelled_while_the_worker_starts_ends(opened, ste
                     await anyio.lowlevel.checkpoint()
                 group.cancel_scope.cancel()
             assert await engine.executors.list()
+
+
+async def test_a_run_asks_once_what_its_executor_can_do(opened, repository, monkeypatch):
+    sent, request = [], Gateway.request
+
+    async def record(gateway, message):
+        sent.append(type(message))
+        return await request(gateway, message)
+
+    monkeypatch.setattr(Gateway, "request", record)
+    async with opened() as engine:
+        for _ in range(2):
+            await engine.run("Make it", repositories=[str(repository)], **scripted([write("b.txt", "two\n")]))
+    assert (sent.count(ListExecutors), sent.count(CheckOptions)) == (1, 2)

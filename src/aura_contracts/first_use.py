@@ -1,0 +1,9 @@
+"""First use: msgspec describes a type when it is first used, and two threads that do so at once crash the interpreter.
+
+Whatever may be the first use of a type outside the thread that imports it holds `FIRST_USE`: types contain one another.
+"""
+
+from threading import Lock
+from typing import Final
+
+FIRST_USE: Final = Lock()
