@@ -1,6 +1,6 @@
 """Agents: the pool that tasks are assigned from."""
 
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
 import attrs
 import msgspec
@@ -14,9 +14,6 @@ from aura_engine.facade.core import Core
 from aura_engine.facade.gate import gated
 from aura_engine.facade.options import AgentFilters, NewAgentOptions
 from aura_engine.unit_of_work import UnitOfWork
-
-if TYPE_CHECKING:
-    pass
 
 
 @gated
